@@ -1,0 +1,2 @@
+//! The `thinkvla` command line.
+fn main() {}

@@ -1,0 +1,220 @@
+//! What recording, training and inference must agree on.
+//!
+//! One struct in three parts. The recorder writes [`Robot`] and [`Data`] into a dataset, training adds [`Model`] and
+//! copies all three into the checkpoint, the policy compares them with the live robot. No other place in the code
+//! defines any of these facts.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// File name of a contract inside a checkpoint or dataset directory.
+pub const FILE_NAME: &str = "contract.yaml";
+
+/// The whole contract. `model` is absent in a dataset, present in a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contract {
+    /// The robot the data was recorded on.
+    pub robot: Robot,
+    /// How the data was recorded and is fed to the network.
+    pub data: Data,
+    /// What training added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Model>,
+}
+
+/// The physical robot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Robot {
+    /// Arm model, e.g. `rm75`.
+    pub arm: String,
+    /// Cameras in the order the network sees them.
+    pub cameras: Vec<Camera>,
+    /// Frame end-effector actions are expressed in.
+    pub base_frame: String,
+    /// Frame that moves with the tool centre point.
+    pub tool_frame: String,
+    /// Opening between the fingers at gripper value 1 [m].
+    pub gripper_stroke_m: f64,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// Name, e.g. `top`, `wrist`.
+    pub name: String,
+    /// Optical frame (z forward, x right).
+    pub frame: String,
+    /// Image width [px].
+    pub width: u32,
+    /// Image height [px].
+    pub height: u32,
+    /// Frames per second.
+    pub rate_hz: f64,
+}
+
+/// How data was recorded and is fed to the network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Steps per second of the action sequence.
+    pub fps: f64,
+    /// Resize applied to every camera frame before the network's own preprocessing.
+    pub resize: Resize,
+    /// What one action step holds.
+    pub action_space: ActionSpace,
+    /// How steps compose.
+    pub composition: Composition,
+    /// What the first step is relative to.
+    pub reference: Reference,
+    /// How each action dimension was normalised; its length is the action dimension.
+    pub statistics: Vec<DimensionStatistics>,
+}
+
+/// Resize rule of the recorded frame (MODEL.md 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// Width [px].
+    pub width: u32,
+    /// Height [px].
+    pub height: u32,
+    /// Filter of the training data.
+    pub filter: Filter,
+}
+
+/// Resampling filters in use by training code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// PIL `BICUBIC`, antialiased (a = -0.5).
+    Bicubic,
+    /// PIL `BILINEAR`, antialiased.
+    Bilinear,
+    /// OpenCV `INTER_AREA`.
+    Area,
+}
+
+/// What one action step holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionSpace {
+    /// x, y, z [m], rotation vector [rad], gripper 0 closed .. 1 open.
+    Ee7,
+    /// Seven joints [rad], gripper 0 closed .. 1 open.
+    Joint8,
+}
+
+impl ActionSpace {
+    /// Values in one step.
+    pub fn dim(self) -> usize {
+        match self {
+            Self::Ee7 => 7,
+            Self::Joint8 => 8,
+        }
+    }
+}
+
+/// How the steps of a chunk compose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Composition {
+    /// Step k is relative to step k-1.
+    Sequential,
+    /// Every step is an offset from the anchor.
+    FromAnchor,
+}
+
+/// What a chunk's anchor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reference {
+    /// The pose commanded at the observation's time.
+    Commanded,
+    /// The pose measured at the observation's time.
+    Measured,
+}
+
+/// Statistics and normalisation of one action dimension (MODEL.md 7.3, 11.1).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DimensionStatistics {
+    /// Name, e.g. `x`, `gripper`.
+    pub name: String,
+    /// How values are mapped to the network's range.
+    pub normalisation: Normalisation,
+    /// Smallest value seen.
+    pub min: f64,
+    /// Largest value seen.
+    pub max: f64,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub std: f64,
+    /// 1 % quantile.
+    pub q01: f64,
+    /// 99 % quantile.
+    pub q99: f64,
+}
+
+/// How one dimension is mapped to the network's range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalisation {
+    /// min..max to -1..1; a constant dimension maps to 0.
+    MinMax,
+    /// q01..q99 to -1..1.
+    Q99,
+    /// (x - mean) / std.
+    MeanStd,
+    /// Left as it is.
+    None,
+    /// 0 or 1, split at 0.5.
+    Binary,
+}
+
+/// What training adds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Steps in a chunk, K.
+    pub chunk_len: usize,
+    /// `untrained`, or the name people know the weights by.
+    pub weights: String,
+}
+
+/// Why a contract could not be read or does not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// The file could not be read.
+    #[error("cannot read the contract {path}: {source}; a checkpoint or dataset directory must hold {FILE_NAME}")]
+    Read {
+        /// File that was opened.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a contract.
+    #[error("{path} is not a contract: {message}")]
+    Parse {
+        /// File that was read.
+        path: PathBuf,
+        /// Parser's message with line and column.
+        message: String,
+    },
+    /// Two sides disagree.
+    #[error("contract mismatch in {field}: expected {expected}, found {found}; {remedy}")]
+    Mismatch {
+        /// Field, e.g. `robot.cameras[1].width`.
+        field: String,
+        /// Value in the contract.
+        expected: String,
+        /// Value on the other side.
+        found: String,
+        /// What the user can do.
+        remedy: &'static str,
+    },
+}

@@ -1,0 +1,102 @@
+//! Action chunks: the one thing every source of motion sends.
+
+use crate::contract::{ActionSpace, Composition, Reference};
+
+use super::time::Time;
+
+/// Actions in physical units (metres, radians, gripper 0 closed .. 1 open).
+///
+/// Distinct from the network's normalised output so that nothing normalised can reach an arm: the only ways to make
+/// one are un-normalisation by a contract, and a source that works in physical units to begin with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhysicalActions {
+    space: ActionSpace,
+    values: Vec<f64>,
+}
+
+/// Why values are not a sequence of actions.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ActionsError {
+    /// The values do not divide into steps.
+    #[error("expected a positive multiple of {dim} values for {space:?}, found {found}; send horizon x dim values, row major")]
+    Length {
+        /// Space announced.
+        space: ActionSpace,
+        /// Values a step.
+        dim: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// A value is NaN or infinite.
+    #[error("expected finite values, found {value} in step {step}, dimension {dimension}; the chunk is dropped whole")]
+    NonFinite {
+        /// Step, from 0.
+        step: usize,
+        /// Dimension, from 0.
+        dimension: usize,
+        /// The value.
+        value: f64,
+    },
+}
+
+impl PhysicalActions {
+    /// Takes K x dim values, row major, in physical units.
+    ///
+    /// # Errors
+    /// When the values do not divide into steps or one is not finite.
+    pub fn new(space: ActionSpace, values: Vec<f64>) -> Result<Self, ActionsError> {
+        let dim = space.dim();
+        if values.is_empty() || values.len() % dim != 0 {
+            return Err(ActionsError::Length { space, dim, found: values.len() });
+        }
+        if let Some((i, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
+            return Err(ActionsError::NonFinite { step: i / dim, dimension: i % dim, value: *value });
+        }
+        Ok(Self { space, values })
+    }
+
+    /// What one step holds.
+    pub fn space(&self) -> ActionSpace {
+        self.space
+    }
+
+    /// Steps, K.
+    pub fn horizon(&self) -> usize {
+        self.values.len() / self.space.dim()
+    }
+
+    /// The steps in order, each of `space().dim()` values.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &[f64]> + '_ {
+        self.values.chunks_exact(self.space.dim())
+    }
+
+    /// All values, row major.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+}
+
+/// A chunk of actions and everything needed to execute it; mirrors `thinkvla/msg/ActionChunk`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionChunk {
+    /// The actions.
+    pub actions: PhysicalActions,
+    /// How steps compose.
+    pub composition: Composition,
+    /// What the anchor is.
+    pub reference: Reference,
+    /// Frame of end-effector deltas.
+    pub frame: String,
+    /// Time from one step to the next [s]; step k is reached at `observed + (k + 1) * step_period`.
+    pub step_period: f64,
+    /// Time the chunk is anchored at.
+    pub observed: Time,
+    /// After this time the chunk must not be started.
+    pub expires: Time,
+    /// Who made it.
+    pub source: String,
+    /// Lease the source holds.
+    pub lease: u64,
+    /// Counts up per source.
+    pub plan_id: u64,
+}

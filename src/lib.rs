@@ -1,0 +1,24 @@
+//! thinkvla: a vision-language-action policy on a Realman RM75, over ROS 2.
+//!
+//! ```text
+//! cameras ─► camera ─► model ─► chunk ─► control (executor ─► gate ─► realman) ─► arm or sim
+//! ```
+//!
+//! * [`contract`]: what recording, training and inference must agree on
+//! * [`camera`]: frames in, network input out
+//! * [`control`]: chunks in, safe joint commands out
+//! * `model` (feature `torch`): the network and its checkpoint
+//! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
+//! * `ros` (feature `ros`): everything that names rclrs
+//! * [`eval`]: contact sheets and reports
+
+pub mod camera;
+pub mod contract;
+pub mod control;
+pub mod eval;
+#[cfg(feature = "torch")]
+pub mod model;
+#[cfg(feature = "ros")]
+pub mod ros;
+#[cfg(feature = "sim")]
+pub mod sim;
