@@ -186,12 +186,149 @@ pub struct Model {
     pub weights: String,
 }
 
+impl Contract {
+    /// Reads the contract of a checkpoint or dataset directory.
+    ///
+    /// # Errors
+    /// When the file is missing, is not a contract, or states something that cannot work.
+    pub fn load(directory: &Path) -> Result<Self, ContractError> {
+        let path = directory.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path).map_err(|source| ContractError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let contract: Self = serde_saphyr::from_str(&text).map_err(|e| ContractError::Parse {
+            path: path.clone(),
+            message: e.to_string(),
+        })?;
+        contract
+            .validate()
+            .map_err(|message| ContractError::Parse { path, message })?;
+        Ok(contract)
+    }
+
+    /// Writes the contract into a checkpoint or dataset directory.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<(), ContractError> {
+        let path = directory.join(FILE_NAME);
+        let text = serde_saphyr::to_string(self).map_err(|e| ContractError::Parse {
+            path: path.clone(),
+            message: e.to_string(),
+        })?;
+        std::fs::write(&path, text).map_err(|source| ContractError::Write { path, source })
+    }
+
+    /// Refuses what cannot work, whoever wrote it.
+    fn validate(&self) -> Result<(), String> {
+        let positive = |name: &str, value: f64| {
+            (value.is_finite() && value > 0.0)
+                .then_some(())
+                .ok_or_else(|| format!("{name}: expected a positive number, found {value}"))
+        };
+        if self.robot.cameras.is_empty() {
+            return Err("robot.cameras: expected at least one camera, found none".into());
+        }
+        positive("robot.gripper_stroke_m", self.robot.gripper_stroke_m)?;
+        positive("data.fps", self.data.fps)?;
+        let dim = self.data.action_space.dim();
+        if self.data.statistics.len() != dim {
+            return Err(format!(
+                "data.statistics: expected {dim} entries, one for each dimension of {:?}, found {}",
+                self.data.action_space,
+                self.data.statistics.len()
+            ));
+        }
+        self.data
+            .statistics
+            .iter()
+            .try_for_each(DimensionStatistics::validate)?;
+        match &self.model {
+            Some(model) if model.chunk_len == 0 => Err("model.chunk_len: expected at least 1, found 0".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl DimensionStatistics {
+    fn validate(&self) -> Result<(), String> {
+        let used = match self.normalisation {
+            Normalisation::MinMax => [self.min, self.max],
+            Normalisation::Q99 => [self.q01, self.q99],
+            Normalisation::MeanStd => [self.mean, self.std],
+            Normalisation::None | Normalisation::Binary => [0.0, 0.0],
+        };
+        let [low, high] = used;
+        let ordered = match self.normalisation {
+            Normalisation::MeanStd => high >= 0.0,
+            _ => low <= high,
+        };
+        if used.iter().all(|v| v.is_finite()) && ordered {
+            return Ok(());
+        }
+        Err(format!(
+            "data.statistics of {}: {:?} needs finite, ordered values, found {low} and {high}",
+            self.name, self.normalisation
+        ))
+    }
+}
+
+impl Robot {
+    /// Compares the robot the data was recorded on with the live one.
+    ///
+    /// # Errors
+    /// Names the first field that differs, with both values.
+    pub fn require_same(&self, live: &Self) -> Result<(), ContractError> {
+        let same = |field: &str, expected: String, found: String| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(ContractError::Mismatch {
+                field: format!("robot.{field}"),
+                expected,
+                found,
+                remedy: "start the robot as it was recorded, or use a checkpoint trained on this one",
+            })
+        };
+        same("arm", self.arm.clone(), live.arm.clone())?;
+        same("base_frame", self.base_frame.clone(), live.base_frame.clone())?;
+        same("tool_frame", self.tool_frame.clone(), live.tool_frame.clone())?;
+        same(
+            "gripper_stroke_m",
+            self.gripper_stroke_m.to_string(),
+            live.gripper_stroke_m.to_string(),
+        )?;
+        same(
+            "cameras (number)",
+            self.cameras.len().to_string(),
+            live.cameras.len().to_string(),
+        )?;
+        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
+            let field = |name: &str| format!("cameras[{i}].{name}");
+            same(&field("name"), expected.name.clone(), found.name.clone())?;
+            same(&field("frame"), expected.frame.clone(), found.frame.clone())?;
+            same(&field("width"), expected.width.to_string(), found.width.to_string())?;
+            same(&field("height"), expected.height.to_string(), found.height.to_string())?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a contract could not be read or does not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The file could not be read.
     #[error("cannot read the contract {path}: {source}; a checkpoint or dataset directory must hold {FILE_NAME}")]
     Read {
+        /// File that was opened.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file could not be written.
+    #[error("cannot write the contract {path}: {source}")]
+    Write {
         /// File that was opened.
         path: PathBuf,
         /// What the system said.

@@ -18,7 +18,9 @@ pub struct PhysicalActions {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ActionsError {
     /// The values do not divide into steps.
-    #[error("expected a positive multiple of {dim} values for {space:?}, found {found}; send horizon x dim values, row major")]
+    #[error(
+        "expected a positive multiple of {dim} values for {space:?}, found {found}; send horizon x dim values, row major"
+    )]
     Length {
         /// Space announced.
         space: ActionSpace,
@@ -47,10 +49,18 @@ impl PhysicalActions {
     pub fn new(space: ActionSpace, values: Vec<f64>) -> Result<Self, ActionsError> {
         let dim = space.dim();
         if values.is_empty() || values.len() % dim != 0 {
-            return Err(ActionsError::Length { space, dim, found: values.len() });
+            return Err(ActionsError::Length {
+                space,
+                dim,
+                found: values.len(),
+            });
         }
         if let Some((i, value)) = values.iter().enumerate().find(|(_, v)| !v.is_finite()) {
-            return Err(ActionsError::NonFinite { step: i / dim, dimension: i % dim, value: *value });
+            return Err(ActionsError::NonFinite {
+                step: i / dim,
+                dimension: i % dim,
+                value: *value,
+            });
         }
         Ok(Self { space, values })
     }
