@@ -1,1 +1,24 @@
-//! ros
+//! Everything that names rclrs: node plumbing, and the nodes built on it.
+//!
+//! * [`runtime`]: one node's life from signal handlers to the last hook
+//! * [`parameters`], [`qos`], [`topics`], [`graph`]: what a node declares and sees
+//! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
+//! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
+//!
+//! Keeping rclrs behind this module keeps r2r a possible fallback.
+
+pub mod convert;
+pub mod convert_chunk;
+pub mod diagnostics;
+pub mod graph;
+pub mod heartbeat;
+pub mod images;
+pub mod lease;
+pub mod lifecycle;
+pub mod markers;
+pub mod parameters;
+pub mod qos;
+mod rosout;
+pub mod runtime;
+pub mod time;
+pub mod topics;

@@ -1,0 +1,63 @@
+//! Who publishes and who listens, as the ROS graph shows it.
+
+use rclrs::{Node, RclrsError, TopicEndpointInfo};
+
+/// One end of a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Fully qualified name of the node it belongs to.
+    pub node: String,
+    /// Message type, e.g. `std_msgs/msg/Bool`.
+    pub kind: String,
+}
+
+impl From<TopicEndpointInfo> for Endpoint {
+    fn from(info: TopicEndpointInfo) -> Self {
+        Self {
+            node: join(&info.node_namespace, &info.node_name),
+            kind: info.topic_type,
+        }
+    }
+}
+
+/// Publishers of a topic.
+///
+/// # Errors
+/// When the graph cannot be asked.
+pub fn publishers(node: &Node, topic: &str) -> Result<Vec<Endpoint>, RclrsError> {
+    let found = node.get_publishers_info_by_topic(&resolve(node, topic))?;
+    Ok(found.into_iter().map(Endpoint::from).collect())
+}
+
+/// Subscriptions of a topic.
+///
+/// # Errors
+/// When the graph cannot be asked.
+pub fn subscriptions(node: &Node, topic: &str) -> Result<Vec<Endpoint>, RclrsError> {
+    let found = node.get_subscriptions_info_by_topic(&resolve(node, topic))?;
+    Ok(found.into_iter().map(Endpoint::from).collect())
+}
+
+/// The topic in the node's namespace. Remappings are not applied: for a topic the node itself has an end of, pass
+/// that end's `topic_name()`.
+pub fn resolve(node: &Node, topic: &str) -> String {
+    if topic.starts_with('/') {
+        return topic.to_owned();
+    }
+    join(&node.namespace(), topic)
+}
+
+fn join(namespace: &str, name: &str) -> String {
+    format!("{}/{name}", namespace.trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_join_in_the_root_and_in_a_namespace() {
+        assert_eq!(join("/", "arm_node"), "/arm_node");
+        assert_eq!(join("/left", "arm_node"), "/left/arm_node");
+    }
+}

@@ -1,0 +1,261 @@
+//! States and transitions of a managed node, as ROS 2 numbers and names them; no ROS in here.
+
+/// Where a managed node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is loaded.
+    Unconfigured,
+    /// Loaded and warm, no motion.
+    Inactive,
+    /// Motion is permitted.
+    Active,
+    /// Ended.
+    Finalized,
+    /// On the way somewhere.
+    In(Transition),
+}
+
+/// What can be asked of a managed node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// unconfigured to inactive.
+    Configure,
+    /// inactive to unconfigured.
+    CleanUp,
+    /// inactive to active.
+    Activate,
+    /// active to inactive.
+    Deactivate,
+    /// unconfigured to finalized.
+    UnconfiguredShutdown,
+    /// inactive to finalized.
+    InactiveShutdown,
+    /// active to finalized.
+    ActiveShutdown,
+}
+
+/// Why a transition does not begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a transition out of {state}, found {asked}; possible now: {possible}")]
+pub struct Refusal {
+    /// Present state.
+    pub state: &'static str,
+    /// What was asked.
+    pub asked: String,
+    /// What could have been.
+    pub possible: String,
+}
+
+impl State {
+    /// The states that last.
+    pub const PRIMARY: [Self; 4] = [Self::Unconfigured, Self::Inactive, Self::Active, Self::Finalized];
+
+    /// Number in `lifecycle_msgs/msg/State`.
+    pub fn id(self) -> u8 {
+        match self {
+            Self::Unconfigured => 1,
+            Self::Inactive => 2,
+            Self::Active => 3,
+            Self::Finalized => 4,
+            Self::In(transition) => match transition {
+                Transition::Configure => 10,
+                Transition::CleanUp => 11,
+                Transition::UnconfiguredShutdown | Transition::InactiveShutdown | Transition::ActiveShutdown => 12,
+                Transition::Activate => 13,
+                Transition::Deactivate => 14,
+            },
+        }
+    }
+
+    /// Name as `ros2 lifecycle` prints it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unconfigured => "unconfigured",
+            Self::Inactive => "inactive",
+            Self::Active => "active",
+            Self::Finalized => "finalized",
+            Self::In(transition) => match transition {
+                Transition::Configure => "configuring",
+                Transition::CleanUp => "cleaningup",
+                Transition::UnconfiguredShutdown | Transition::InactiveShutdown | Transition::ActiveShutdown => {
+                    "shuttingdown"
+                }
+                Transition::Activate => "activating",
+                Transition::Deactivate => "deactivating",
+            },
+        }
+    }
+
+    /// Transitions that may be asked for.
+    pub fn transitions(self) -> impl Iterator<Item = Transition> {
+        Transition::ALL.into_iter().filter(move |t| t.start() == self)
+    }
+}
+
+impl Transition {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Configure,
+        Self::CleanUp,
+        Self::Activate,
+        Self::Deactivate,
+        Self::UnconfiguredShutdown,
+        Self::InactiveShutdown,
+        Self::ActiveShutdown,
+    ];
+
+    /// Number in `lifecycle_msgs/msg/Transition`.
+    pub fn id(self) -> u8 {
+        match self {
+            Self::Configure => 1,
+            Self::CleanUp => 2,
+            Self::Activate => 3,
+            Self::Deactivate => 4,
+            Self::UnconfiguredShutdown => 5,
+            Self::InactiveShutdown => 6,
+            Self::ActiveShutdown => 7,
+        }
+    }
+
+    /// Name as `ros2 lifecycle` takes it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Configure => "configure",
+            Self::CleanUp => "cleanup",
+            Self::Activate => "activate",
+            Self::Deactivate => "deactivate",
+            Self::UnconfiguredShutdown | Self::InactiveShutdown | Self::ActiveShutdown => "shutdown",
+        }
+    }
+
+    /// State it leads out of.
+    pub fn start(self) -> State {
+        match self {
+            Self::Configure | Self::UnconfiguredShutdown => State::Unconfigured,
+            Self::CleanUp | Self::Activate | Self::InactiveShutdown => State::Inactive,
+            Self::Deactivate | Self::ActiveShutdown => State::Active,
+        }
+    }
+
+    /// State it leads to when it succeeds.
+    pub fn goal(self) -> State {
+        match self {
+            Self::Configure | Self::Deactivate => State::Inactive,
+            Self::CleanUp => State::Unconfigured,
+            Self::Activate => State::Active,
+            Self::UnconfiguredShutdown | Self::InactiveShutdown | Self::ActiveShutdown => State::Finalized,
+        }
+    }
+}
+
+/// The state of one node; a transition in progress refuses every other.
+#[derive(Debug)]
+pub struct Machine {
+    state: State,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self {
+            state: State::Unconfigured,
+        }
+    }
+}
+
+impl Machine {
+    /// Present state.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Begins the transition asked for by number or, where the name is given, by name.
+    ///
+    /// # Errors
+    /// When it does not lead out of the present state.
+    pub fn begin(&mut self, id: u8, label: &str) -> Result<Transition, Refusal> {
+        let asked = |t: &Transition| {
+            if label.is_empty() {
+                t.id() == id
+            } else {
+                t.label() == label
+            }
+        };
+        let Some(transition) = self.state.transitions().find(asked) else {
+            let possible: Vec<_> = self.state.transitions().map(Transition::label).collect();
+            return Err(Refusal {
+                state: self.state.label(),
+                asked: if label.is_empty() {
+                    format!("transition {id}")
+                } else {
+                    label.to_owned()
+                },
+                possible: if possible.is_empty() {
+                    "none".to_owned()
+                } else {
+                    possible.join(", ")
+                },
+            });
+        };
+        self.state = State::In(transition);
+        Ok(transition)
+    }
+
+    /// Ends the transition; failure leads back to where it began.
+    pub fn end(&mut self, transition: Transition, success: bool) -> State {
+        self.state = if success { transition.goal() } else { transition.start() };
+        self.state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(machine: &mut Machine, label: &str) -> Result<State, Refusal> {
+        let transition = machine.begin(0, label)?;
+        Ok(machine.end(transition, true))
+    }
+
+    #[test]
+    fn a_node_goes_up_and_down() {
+        let mut machine = Machine::default();
+        for (label, state) in [
+            ("configure", State::Inactive),
+            ("activate", State::Active),
+            ("deactivate", State::Inactive),
+            ("cleanup", State::Unconfigured),
+            ("shutdown", State::Finalized),
+        ] {
+            assert_eq!(run(&mut machine, label), Ok(state));
+        }
+        assert_eq!(machine.state().transitions().count(), 0);
+    }
+
+    #[test]
+    fn a_transition_out_of_another_state_is_refused_and_changes_nothing() {
+        let mut machine = Machine::default();
+        let refusal = machine.begin(Transition::Activate.id(), "").unwrap_err().to_string();
+        assert!(
+            refusal.contains("unconfigured") && refusal.contains("configure, shutdown"),
+            "{refusal}"
+        );
+        assert_eq!(machine.state(), State::Unconfigured);
+    }
+
+    #[test]
+    fn nothing_else_begins_during_a_transition() {
+        let mut machine = Machine::default();
+        let configure = machine.begin(1, "").unwrap();
+        assert_eq!(machine.state().label(), "configuring");
+        assert!(machine.begin(0, "shutdown").is_err());
+        assert_eq!(machine.end(configure, false), State::Unconfigured);
+    }
+
+    #[test]
+    fn every_state_that_lasts_but_the_last_can_shut_down() {
+        for state in State::PRIMARY {
+            let can = state.transitions().any(|t| t.goal() == State::Finalized);
+            assert_eq!(can, state != State::Finalized);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! One node's life: signal handlers, context, node, spin, and hooks that run the moment a signal arrives.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rclrs::{Context, CreateBasicExecutor as _, Executor, Node, RclrsError, SpinOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::rosout;
+
+/// Why a node could not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The operating system refused threads or signal handlers.
+    #[error("cannot start the node's threads and signal handlers: {0}")]
+    Threads(#[from] std::io::Error),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}; is a ROS 2 environment sourced, and are the arguments after --ros-args valid?")]
+    Ros(#[from] RclrsError),
+}
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Ends the node, and lets others have their say first.
+#[derive(Clone)]
+pub struct Shutdown {
+    hooks: Arc<Mutex<Vec<Hook>>>,
+    requested: Arc<AtomicBool>,
+    requests: mpsc::UnboundedSender<String>,
+}
+
+impl Shutdown {
+    /// Runs `hook` when a signal arrives, when a thread panics, or when the node ends by itself. Hooks run at once,
+    /// newest first, before anything is torn down.
+    pub fn before(&self, hook: impl FnOnce() + Send + 'static) {
+        self.lock().push(Box::new(hook));
+    }
+
+    /// Ends the node in good order.
+    pub fn request(&self, reason: impl Into<String>) {
+        // The receiver is gone only when the node has already ended.
+        let _ = self.requests.send(reason.into());
+    }
+
+    /// Whether the end has begun.
+    pub fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire)
+    }
+
+    fn run_hooks(&self) {
+        self.requested.store(true, Ordering::Release);
+        loop {
+            let next = self.lock().pop();
+            match next {
+                Some(hook) => hook(),
+                None => return,
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Hook>> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Owns a node and what it runs on.
+pub struct Runtime {
+    executor: Executor,
+    node: Node,
+    shutdown: Shutdown,
+    stopped: tokio::sync::oneshot::Receiver<()>,
+    tokio: tokio::runtime::Runtime,
+}
+
+impl Runtime {
+    /// Starts the node called `name`; ROS arguments come from the command line.
+    ///
+    /// # Errors
+    /// When threads, signal handlers or ROS cannot be had.
+    pub fn start(name: &str) -> Result<Self, RuntimeError> {
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let (requests, received) = mpsc::unbounded_channel();
+        let shutdown = Shutdown {
+            hooks: Arc::default(),
+            requested: Arc::default(),
+            requests,
+        };
+        // rclrs handles no signals, and DDS threads must not be started before ours are in place.
+        let signals = {
+            let _inside = tokio.enter();
+            Signals {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            }
+        };
+        let executor = Context::default_from_env()?.create_basic_executor();
+        let node = executor.create_node(name)?;
+        rosout::install(node.logger().clone());
+        end_on_panic(shutdown.clone());
+        let (ended, stopped) = tokio::sync::oneshot::channel();
+        tokio.spawn(watch(signals, received, shutdown.clone(), ended));
+        Ok(Self {
+            executor,
+            node,
+            shutdown,
+            stopped,
+            tokio,
+        })
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Where to hang what must happen before the end.
+    pub fn shutdown(&self) -> &Shutdown {
+        &self.shutdown
+    }
+
+    /// Where asynchronous work runs; ROS callbacks themselves run on the executor's thread.
+    pub fn tokio(&self) -> &tokio::runtime::Handle {
+        self.tokio.handle()
+    }
+
+    /// Runs callbacks until a signal or [`Shutdown::request`]; to be called once.
+    ///
+    /// # Errors
+    /// When the executor fails.
+    pub fn spin(mut self) -> Result<(), RuntimeError> {
+        let stopped = self.stopped;
+        // A condition given to spin() cannot be lost, however early the signal came; halt_spinning() can.
+        let stopped = self.executor.commands().run(async move {
+            let _ = stopped.await;
+        });
+        let errors = self
+            .executor
+            .spin(SpinOptions::default().until_promise_resolved(stopped));
+        self.shutdown.run_hooks();
+        self.tokio.shutdown_timeout(Duration::from_millis(100));
+        errors.into_iter().next().map_or(Ok(()), |e| Err(e.into()))
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    async fn next(&mut self) -> String {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT".to_owned(),
+            _ = self.terminate.recv() => "SIGTERM".to_owned(),
+        }
+    }
+}
+
+/// Waits for the first reason to end, runs the hooks and stops the executor; a second signal ends the process at once.
+async fn watch(
+    mut signals: Signals,
+    mut requests: mpsc::UnboundedReceiver<String>,
+    shutdown: Shutdown,
+    ended: tokio::sync::oneshot::Sender<()>,
+) {
+    let reason = tokio::select! {
+        reason = signals.next() => reason,
+        reason = requests.recv() => reason.unwrap_or_default(),
+    };
+    let hooks = shutdown.clone();
+    let hooks = tokio::task::spawn_blocking(move || hooks.run_hooks());
+    tracing::info!("ending: {reason}");
+    tokio::select! {
+        _ = hooks => {}
+        signal = signals.next() => {
+            tracing::error!("{signal} again before the node had ended: ending now");
+            std::process::exit(130);
+        }
+    }
+    // The receiver is gone only when the executor has already stopped.
+    let _ = ended.send(());
+}
+
+/// A panic in any thread ends the node through its hooks: an arm must not be left moving by half a process.
+fn end_on_panic(shutdown: Shutdown) {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        shutdown.request(format!("panic: {panic}"));
+    }));
+}

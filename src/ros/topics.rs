@@ -1,0 +1,74 @@
+//! Every topic a node of this package publishes or offers to remap; the one table behind nodes, rviz and their tests.
+
+/// A topic by its default name, relative to the node's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Topic {
+    /// Name before remapping.
+    pub name: &'static str,
+    /// Message type as the graph shows it.
+    pub kind: &'static str,
+    /// Node that publishes it; empty for what comes from elsewhere.
+    pub publisher: &'static str,
+}
+
+const fn topic(name: &'static str, kind: &'static str, publisher: &'static str) -> Topic {
+    Topic { name, kind, publisher }
+}
+
+/// Chunks for the arm; every source of motion publishes here.
+pub const CHUNK: Topic = topic("chunk", "thinkvla/msg/ActionChunk", "policy_node");
+/// Signs of life of whoever holds the lease.
+pub const HEARTBEAT: Topic = topic("heartbeat", "thinkvla/msg/Heartbeat", "policy_node");
+/// What the arm node is doing.
+pub const ARM_STATUS: Topic = topic("arm_status", "thinkvla/msg/ArmStatus", "arm_node");
+/// What the gate clamped, refused or did.
+pub const GATE_EVENTS: Topic = topic("gate_events", "thinkvla/msg/GateEvent", "arm_node");
+/// The chunk in execution as poses.
+pub const PLANNED_PATH: Topic = topic("planned_path", "thinkvla/msg/PlannedPath", "arm_node");
+/// The chunk in execution for rviz.
+pub const PLANNED_PATH_MARKERS: Topic = topic("planned_path_markers", "visualization_msgs/msg/MarkerArray", "arm_node");
+/// The workspace the gate keeps the tool in, for rviz; latched.
+pub const WORKSPACE_MARKERS: Topic = topic("workspace_markers", "visualization_msgs/msg/MarkerArray", "arm_node");
+/// What the policy is asked to do; latched.
+pub const INSTRUCTION: Topic = topic("instruction", "std_msgs/msg/String", "");
+/// State of the simulated task.
+pub const EPISODE_STATUS: Topic = topic("episode_status", "thinkvla/msg/EpisodeStatus", "sim_node");
+/// Joint positions, from Realman's driver or its stand-in.
+pub const JOINT_STATES: Topic = topic("joint_states", "sensor_msgs/msg/JointState", "sim_node");
+/// Health of every node.
+pub const DIAGNOSTICS: Topic = topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "policy_node");
+
+/// All of them.
+pub const ALL: [Topic; 11] = [
+    CHUNK,
+    HEARTBEAT,
+    ARM_STATUS,
+    GATE_EVENTS,
+    PLANNED_PATH,
+    PLANNED_PATH_MARKERS,
+    WORKSPACE_MARKERS,
+    INSTRUCTION,
+    EPISODE_STATUS,
+    JOINT_STATES,
+    DIAGNOSTICS,
+];
+
+/// Raw images of a camera.
+pub fn image(camera: &str) -> String {
+    format!("{camera}/image_raw")
+}
+
+/// Compressed images of a camera.
+pub fn compressed_image(camera: &str) -> String {
+    format!("{camera}/image_raw/compressed")
+}
+
+/// Intrinsics of a camera.
+pub fn camera_info(camera: &str) -> String {
+    format!("{camera}/camera_info")
+}
+
+/// Service that hands out the right to command the arm.
+pub const ACQUIRE_LEASE: &str = "arm_node/acquire_lease";
+/// Service that takes it back.
+pub const RELEASE_LEASE: &str = "arm_node/release_lease";
