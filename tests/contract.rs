@@ -1,5 +1,7 @@
 //! A contract is refused where it cannot work, and a mismatch names the field.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use thinkvla::contract::{Contract, FILE_NAME};
 
 const CONTRACT: &str = "
