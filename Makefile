@@ -1,0 +1,51 @@
+# Two commands matter: `make demo` and `make test`. Both set up what is missing and are quick the second time.
+SHELL := /bin/bash -o pipefail
+.ONESHELL:
+.DEFAULT_GOAL := help
+ENV := set -e; . tools/env.sh
+jobs := -j2
+
+help: ## list these commands
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## fetch what building needs: ROS 2, libtorch, MuJoCo, Python tools
+	@tools/setup.sh
+
+interfaces: setup ## build the ROS interfaces that plain cargo needs (see `tools/env.sh`)
+	@tools/interfaces.sh
+
+build: interfaces ## build the nodes and the command line, optimised
+	@$(ENV)
+	cargo build $(jobs) --release --bins --features "$$THINKVLA_FEATURES"
+
+demo: build ## run one task in closed loop on the simulated arm; report and picture in out/demo
+	@$(ENV)
+	"$$CARGO_TARGET_DIR/release/thinkvla" demo
+
+test: interfaces ## run every test: Rust, documentation, Python over ROS 2
+	@tools/test.sh
+
+fmt: ## format the Rust code
+	@cargo fmt
+
+lint: interfaces ## formatting, clippy with every feature, shell scripts
+	@$(ENV)
+	cargo fmt --check
+	cargo clippy $(jobs) --all-targets --features torch,ros,sim -- -D warnings
+	if command -v shellcheck >/dev/null; then shellcheck -x tools/*.sh .ci/run; fi
+
+features: interfaces ## check each cargo feature alone; the bare library with its tests
+	@$(ENV)
+	for feature in torch ros sim; do
+	  echo "features: $$feature alone"
+	  cargo clippy $(jobs) --all-targets --features "$$feature" -- -D warnings
+	done
+	echo "features: none, with tests"
+	cargo clippy $(jobs) --all-targets -- -D warnings
+	cargo nextest run $(jobs) --no-fail-fast
+
+clean: ## remove what was built (not what was fetched)
+	@rm -rf build install log out
+	cargo clean
+
+.PHONY: help setup interfaces build demo test fmt lint features clean

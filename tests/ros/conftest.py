@@ -1,0 +1,284 @@
+"""Tests over real ROS 2: nodes of this package at one end, rclpy at the other.
+
+Run by `make test`, or after `make interfaces` and `cargo build --features torch,ros,sim`:
+
+    tools/with_env.sh bash -c '"$THINKVLA_PYTHON" -m pytest tests/ros -q'
+
+Each test has a ROS domain of its own, so nothing left over from another test can speak to it. It asks for fixtures:
+
+    def test_heartbeat(ros, nodes):
+        arm = nodes.start("arm_node", params={"dry_run": True}, remaps={"/a": "/b"})
+        beats = ros.collect(Heartbeat, "/arm/heartbeat", qos=10)      # a list that fills up
+        ros.wait_for(lambda: len(beats) >= 3, "three heartbeats")
+        arm.kill9()
+
+Waiting is always on something seen (a publisher matched, a message come), never on a clock: `ros.wait_for` polls until
+it holds and fails with what was awaited and the output of every node. Deadlines only bound a hang.
+
+* `ros` (`Ros`): a spinning rclpy node; `publisher`, `collect`, `call`, `send_goal`, `set_parameters`, `get_parameters`,
+  `lifecycle`, `wait_for`, `wait_for_nodes`
+* `nodes` (`Nodes`): `start(name, params=..., remaps=..., arguments=..., env=...)` -> `Process`; all are stopped at the
+  end of the test, the output is in `process.output()`
+* `domain`: the ROS_DOMAIN_ID of the test
+
+Binaries come from $THINKVLA_BIN, or else from `debug` in the Cargo target folder.
+"""
+
+import glob
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import rclpy
+import yaml
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.action import ActionClient
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter, parameter_value_to_python
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = float(os.environ.get("THINKVLA_TEST_DEADLINE_S", "60"))
+FIRST_DOMAIN, DOMAINS = 1, 100  # above 101 the ports meet Linux's ephemeral ones
+
+
+def binaries() -> Path:
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return Path(os.environ.get("THINKVLA_BIN", target / "debug"))
+
+
+def claim_domain():
+    """A domain no other test on this machine uses, as a bound socket that keeps the claim while it is open."""
+    start = os.getpid() % DOMAINS
+    for offset in range(DOMAINS):
+        domain = FIRST_DOMAIN + (start + offset) % DOMAINS
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0thinkvla-test-domain-{domain}")
+            return domain, claim
+        except OSError:
+            claim.close()
+    raise RuntimeError(f"all {DOMAINS} test domains are in use")
+
+
+def segments() -> set:
+    return set(glob.glob("/dev/shm/*fastrtps*") + glob.glob("/dev/shm/*fastdds*"))
+
+
+def mapped() -> set:
+    """Files of /dev/shm that some process still uses."""
+    used = set()
+    for maps in glob.glob("/proc/[0-9]*/maps"):
+        try:
+            used |= {line.split()[-1] for line in Path(maps).read_text().splitlines() if "/dev/shm/" in line}
+        except OSError:  # the process ended, or belongs to somebody else
+            continue
+    return used
+
+
+class Process:
+    """A running node."""
+
+    def __init__(self, name, command, env, log: Path):
+        self.name, self.log = name, log
+        with open(log, "wb") as out:
+            self.popen = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent,
+                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def running(self) -> bool:
+        return self.popen.poll() is None
+
+    def signal(self, number) -> None:
+        if self.running():
+            self.popen.send_signal(number)
+
+    def wait(self, deadline_s=DEADLINE_S) -> int:
+        """The exit status; negative: the signal it died of."""
+        return self.popen.wait(deadline_s)
+
+    def interrupt(self) -> int:
+        """Ctrl-C, then the exit status."""
+        self.signal(signal.SIGINT)
+        return self.wait()
+
+    def kill9(self) -> None:
+        """Sudden death: no destructor runs, nothing is said to anyone."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self) -> None:
+        self.signal(signal.SIGTERM)
+        try:
+            self.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+
+
+class Nodes:
+    def __init__(self, domain: int, folder: Path):
+        self.domain, self.folder, self.processes = domain, folder, []
+
+    def start(self, executable, *, name=None, params=None, remaps=None, arguments=(), env=None) -> Process:
+        """Starts a node binary. `params` become a parameter file; `arguments` go before `--ros-args`."""
+        binary = binaries() / executable
+        assert binary.exists(), f"{binary} is missing: cargo build --features torch,ros,sim, or set THINKVLA_BIN"
+        ros_arguments = []
+        for old, new in (remaps or {}).items():
+            ros_arguments += ["-r", f"{old}:={new}"]
+        if name:
+            ros_arguments += ["-r", f"__node:={name}"]
+        count = len(self.processes)
+        if params:
+            file = self.folder / f"{count}_{executable}.yaml"
+            file.write_text(yaml.safe_dump({"/**": {"ros__parameters": params}}))
+            ros_arguments += ["--params-file", str(file)]
+        command = [str(binary), *map(str, arguments)] + (["--ros-args", *ros_arguments] if ros_arguments else [])
+        environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+                       "ROS_LOG_DIR": str(self.folder / "log"), "NO_COLOR": "1", **(env or {})}
+        process = Process(name or executable, command, environment, self.folder / f"{count}_{executable}.txt")
+        self.processes.append(process)
+        return process
+
+    def output(self) -> str:
+        return "".join(f"\n--- {p.name} (exit {p.popen.poll()}) ---\n{p.output()[-4000:]}" for p in self.processes)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.stop()
+
+
+class Ros:
+    """The rclpy end of a test: one node, spun by a thread of its own."""
+
+    def __init__(self, domain: int, nodes: Nodes):
+        self.nodes, self.context = nodes, Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("test", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self._spin, daemon=True)
+        self.thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self.executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.thread.join()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+    def wait_for(self, condition, what: str, deadline_s=DEADLINE_S):
+        """Polls until `condition()` is true and returns its value; fails at the deadline, showing the nodes."""
+        end = time.monotonic() + deadline_s
+        while not (value := condition()):
+            if time.monotonic() > end:
+                pytest.fail(f"waited {deadline_s:.0f} s in vain for {what}{self.nodes.output()}")
+            time.sleep(0.005)
+        return value
+
+    def wait_for_nodes(self, *names: str) -> None:
+        self.wait_for(lambda: set(names) <= set(self.node.get_node_names()), f"nodes {', '.join(names)}")
+
+    def publisher(self, kind, topic, qos=10, *, subscribers=1):
+        """A publisher, once as many subscribers as asked have matched."""
+        publisher = self.node.create_publisher(kind, topic, qos)
+        self.wait_for(lambda: publisher.get_subscription_count() >= subscribers, f"a subscriber of {topic}")
+        return publisher
+
+    def collect(self, kind, topic, qos=10, *, publishers=1, stamps=None) -> list:
+        """A list that fills with the messages of a topic, once a publisher has matched; `stamps` gets the monotonic
+        arrival times."""
+        messages = []
+
+        def take(message):
+            if stamps is not None:
+                stamps.append(time.monotonic())
+            messages.append(message)
+
+        subscription = self.node.create_subscription(kind, topic, take, qos)
+        if publishers:
+            self.wait_for(lambda: subscription.get_publisher_count() >= publishers, f"a publisher of {topic}")
+        return messages
+
+    def result(self, future, what: str):
+        self.wait_for(future.done, what)
+        return future.result()
+
+    def call(self, kind, name, request=None):
+        """Calls a service and returns its response."""
+        client = self.node.create_client(kind, name)
+        try:
+            self.wait_for(client.service_is_ready, f"service {name}")
+            return self.result(client.call_async(request or kind.Request()), f"an answer of {name}")
+        finally:
+            self.node.destroy_client(client)
+
+    def send_goal(self, kind, name, goal, feedback=None):
+        """Sends an action goal and returns its handle; then `ros.result(handle.get_result_async(), "...")`. `feedback`
+        is a list that fills."""
+        client = ActionClient(self.node, kind, name)
+        self.wait_for(client.server_is_ready, f"action {name}")
+        take = None if feedback is None else lambda message: feedback.append(message.feedback)
+        return self.result(client.send_goal_async(goal, feedback_callback=take), f"an answer of {name}")
+
+    def set_parameters(self, node: str, **values) -> list:
+        """Sets parameters of a node; returns rcl_interfaces/SetParametersResult in the order given."""
+        request = SetParameters.Request(parameters=[Parameter(k, value=v).to_parameter_msg() for k, v in values.items()])
+        return self.call(SetParameters, f"/{node}/set_parameters", request).results
+
+    def get_parameters(self, node: str, *names: str) -> list:
+        response = self.call(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names))
+        return [parameter_value_to_python(value) for value in response.values]
+
+    def lifecycle(self, node: str, transition: str) -> bool:
+        """`configure`, `activate`, `deactivate`, `cleanup`; whether the node agreed."""
+        request = ChangeState.Request(transition=Transition(id=getattr(Transition, f"TRANSITION_{transition.upper()}")))
+        return self.call(ChangeState, f"/{node}/change_state", request).success
+
+    def state(self, node: str) -> str:
+        return self.call(GetState, f"/{node}/get_state").current_state.label
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_shared_memory_left():
+    """Killed nodes leave Fast DDS segments behind; those that appeared during the tests are removed."""
+    before = segments()
+    yield
+    for path in segments() - before - mapped():
+        Path(path).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def domain():
+    number, claim = claim_domain()
+    with claim:
+        yield number
+
+
+@pytest.fixture
+def nodes(domain, tmp_path):
+    running = Nodes(domain, tmp_path)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def ros(domain, nodes):
+    end = Ros(domain, nodes)
+    yield end
+    end.close()

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Every test: Rust (unit, integration, documentation), then Python over real ROS 2. Runs all of them even when one part
+# fails, and says at the end which.
+set -euo pipefail
+# shellcheck source=tools/env.sh
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+cd "$THINKVLA_ROOT"
+features=torch,ros,sim
+failed=()
+
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run -j2 --no-fail-fast --features "$features" || failed+=("cargo nextest")
+else
+  cargo test -j2 --no-fail-fast --lib --bins --tests --features "$features" || failed+=("cargo test")
+fi
+cargo test -j2 --doc --features "$features" || failed+=("doc tests")
+cargo build -j2 --bins --features "$features" || failed+=("node build")
+
+shopt -s nullglob
+python_tests=(tests/ros tests/*.py)
+"$THINKVLA_PYTHON" -m pytest -q "${python_tests[@]}" </dev/null || failed+=("pytest")
+
+if ((${#failed[@]})); then
+  (IFS=,; echo "test: failed: ${failed[*]}" >&2)
+  exit 1
+fi
