@@ -8,5 +8,6 @@
 //! Nothing in here reads a clock: every function takes the time, so tests run on a virtual one.
 
 pub mod chunk;
+pub mod kinematics;
 pub mod time;
 pub mod types;

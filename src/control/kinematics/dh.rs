@@ -1,0 +1,95 @@
+//! Lengths and joint limits of the RM75.
+
+use crate::control::types::Joints;
+
+/// Limits of the RM75's joints as its manual states them [degrees]; they are symmetric.
+const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];
+
+/// Last-link variants of the RM75; they differ in the distance from wrist to flange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// RM75-B, the standard flange.
+    B,
+    /// RM75-6F, six-axis force sensor.
+    SixF,
+    /// RM75-6FB, integrated six-axis force sensor.
+    SixFb,
+}
+
+/// Offsets along the joint axes [m], Craig's modified Denavit-Hartenberg convention.
+///
+/// Row i is `Rx(alpha) Rz(q_i) Tz(d_i)` with all link lengths and joint offsets zero and twists of exactly
+/// 0, -90, 90, -90, 90, -90, 90 degrees, where the vendor's URDF rounds them to five digits. Hence
+/// `base_from_flange = Tz(shoulder) Rz(q1) Ry(q2) Rz(q3) Tz(upper_arm) Ry(q4) Rz(q5) Tz(forearm) Ry(q6) Rz(q7) Tz(wrist_to_flange)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geometry {
+    /// Base to shoulder, d1.
+    pub shoulder_height: f64,
+    /// Shoulder to elbow, d3.
+    pub upper_arm: f64,
+    /// Elbow to wrist, d5.
+    pub forearm: f64,
+    /// Wrist to flange, d7.
+    pub wrist_to_flange: f64,
+}
+
+/// Range of every joint [rad].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JointLimits {
+    /// Lower bounds.
+    pub lower: Joints,
+    /// Upper bounds.
+    pub upper: Joints,
+}
+
+impl JointLimits {
+    /// Whether every joint lies inside, bounds included; false for NaN.
+    pub fn contain(&self, joints: &Joints) -> bool {
+        joints
+            .iter()
+            .zip(self.lower.iter().zip(self.upper.iter()))
+            .all(|(q, (lower, upper))| (lower..=upper).contains(&q))
+    }
+
+    /// The limits drawn in by `margin` [rad] on both sides.
+    pub fn shrunk(&self, margin: f64) -> Self {
+        Self {
+            lower: self.lower.add_scalar(margin),
+            upper: self.upper.add_scalar(-margin),
+        }
+    }
+}
+
+/// A Realman RM75: what its kinematics depend on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rm75 {
+    /// Lengths.
+    pub geometry: Geometry,
+    /// Joint limits; the manual's unless narrowed by the caller.
+    pub limits: JointLimits,
+}
+
+impl Rm75 {
+    /// The arm with the flange of `variant` and the joint limits of the manual.
+    pub fn new(variant: Variant) -> Self {
+        let upper = Joints::from(LIMITS_DEG.map(f64::to_radians));
+        Self {
+            geometry: Geometry {
+                shoulder_height: 0.2405,
+                upper_arm: 0.256,
+                forearm: 0.210,
+                wrist_to_flange: match variant {
+                    Variant::B => 0.144,
+                    Variant::SixF => 0.1725,
+                    Variant::SixFb => 0.1612,
+                },
+            },
+            limits: JointLimits { lower: -upper, upper },
+        }
+    }
+
+    /// The RM75-B.
+    pub fn b() -> Self {
+        Self::new(Variant::B)
+    }
+}

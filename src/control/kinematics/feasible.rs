@@ -1,0 +1,197 @@
+//! Which swivels keep every joint inside its limits.
+
+use std::f64::consts::{PI, TAU};
+
+use super::swivel::{Circle, wrap};
+use super::{Branch, JointLimits};
+use crate::control::types::Joints;
+
+/// A joint this little beyond its limit [rad] stands on it.
+const ON_LIMIT: f64 = 1e-9;
+
+/// Place of joint 4, which the distance from shoulder to wrist fixes.
+const ELBOW: usize = 3;
+
+/// Most swivels at which any joint meets a limit: six a joint for 1, 3, 5 and 7, four for 2 and 6.
+const MEETINGS: usize = 4 * 6 + 2 * 4;
+
+/// How joints that may go round are brought to one representative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turns {
+    /// The one nearest `near`, inside the limits or not: what a moving arm can follow.
+    Continuous,
+    /// The one inside the limits nearest `near`: what an arm at rest may plan to.
+    Any,
+}
+
+/// What decides whether a swivel is feasible.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub circle: &'a Circle,
+    pub branch: Branch,
+    pub limits: JointLimits,
+    pub near: &'a Joints,
+    pub turns: Turns,
+}
+
+/// How far outside its limits the worst joint stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Excess {
+    /// Joint, 1 to 7.
+    pub joint: usize,
+    /// Angle beyond the limit [rad]; negative is room left.
+    pub beyond: f64,
+}
+
+/// A range of feasible swivels, `start` within -pi .. pi.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Span {
+    pub start: f64,
+    pub length: f64,
+}
+
+impl Span {
+    /// The swivel in this span nearest to `swivel`.
+    pub fn nearest(&self, swivel: f64) -> f64 {
+        let half = 0.5 * self.length;
+        let from_middle = wrap(swivel - self.middle());
+        // a hair inside, so that the joint that bounds the span keeps to its limit after rounding
+        let hair = (0.25 * self.length).min(1e-9);
+        wrap(self.middle() + from_middle.clamp(hair - half, half - hair))
+    }
+
+    pub fn middle(&self) -> f64 {
+        wrap(self.start + 0.5 * self.length)
+    }
+}
+
+impl Search<'_> {
+    /// The joints [rad] at `swivel`, turns chosen, limits not yet looked at.
+    pub fn joints_at(&self, swivel: f64) -> Joints {
+        let mut joints = self.circle.joints_at(swivel, self.branch, self.near);
+        let ranges = self.limits.lower.iter().zip(self.limits.upper.iter());
+        for (joint, ((q, near), (lower, upper))) in joints.iter_mut().zip(self.near.iter()).zip(ranges).enumerate() {
+            // joints 2, 4 and 6 bend and cannot go round
+            if joint % 2 == 1 {
+                continue;
+            }
+            let continued = near + wrap(*q - near);
+            *q = match self.turns {
+                Turns::Continuous => continued,
+                Turns::Any => [continued, wrap(*q), wrap(*q) - TAU, wrap(*q) + TAU]
+                    .into_iter()
+                    .filter(|q| (lower - ON_LIMIT..=upper + ON_LIMIT).contains(q))
+                    .min_by(|a, b| (a - near).abs().total_cmp(&(b - near).abs()))
+                    .unwrap_or(continued),
+            };
+        }
+        joints
+    }
+
+    /// The joint that stands farthest out of, or closest to, its limits.
+    pub fn worst(&self, joints: &Joints) -> Excess {
+        let (below, above) = (self.limits.lower - joints, joints - self.limits.upper);
+        let mut worst = Excess {
+            joint: 1,
+            beyond: f64::NEG_INFINITY,
+        };
+        for (joint, beyond) in (1..).zip(below.sup(&above).iter().copied()) {
+            if beyond > worst.beyond {
+                worst = Excess { joint, beyond };
+            }
+        }
+        worst
+    }
+
+    /// Whether every joint that depends on the swivel is inside the limits at `swivel`.
+    pub fn is_feasible(&self, swivel: f64) -> bool {
+        self.admits(&self.joints_at(swivel))
+    }
+
+    /// Whether every joint that depends on the swivel is inside the limits.
+    pub fn admits(&self, joints: &Joints) -> bool {
+        let ranges = self.limits.lower.iter().zip(self.limits.upper.iter());
+        joints
+            .iter()
+            .zip(ranges)
+            .enumerate()
+            .filter(|(joint, _)| *joint != ELBOW)
+            .all(|(_, (q, (lower, upper)))| (lower - ON_LIMIT..=upper + ON_LIMIT).contains(q))
+    }
+
+    /// The joints moved onto the limits they exceed by rounding.
+    pub fn settled(&self, joints: &Joints) -> Joints {
+        joints.sup(&self.limits.lower).inf(&self.limits.upper)
+    }
+
+    /// Calls `visit` with every span of feasible swivels between two meetings of a joint with a limit; neighbouring
+    /// spans may touch.
+    pub fn for_each_span(&self, mut visit: impl FnMut(Span)) {
+        let mut store = [0.0; MEETINGS];
+        let meetings = self.meetings(&mut store);
+        meetings.sort_unstable_by(f64::total_cmp);
+        let next = meetings
+            .iter()
+            .skip(1)
+            .copied()
+            .chain(meetings.first().map(|first| first + TAU));
+        for (start, end) in meetings.iter().copied().zip(next) {
+            let span = Span {
+                start,
+                length: end - start,
+            };
+            if span.length > 1e-12 && self.is_feasible(span.middle()) {
+                visit(span);
+            }
+        }
+    }
+
+    /// The feasible swivel nearest to `swivel`.
+    pub fn nearest(&self, swivel: f64) -> Option<f64> {
+        let mut best: Option<f64> = None;
+        self.for_each_span(|span| {
+            let candidate = span.nearest(swivel);
+            let distance = |s: f64| wrap(s - swivel).abs();
+            if best.is_none_or(|b| distance(candidate) < distance(b)) {
+                best = Some(candidate);
+            }
+        });
+        best
+    }
+
+    /// Every swivel where a joint meets a limit, or the turn at which its representative changes.
+    fn meetings<'s>(&self, store: &'s mut [f64; MEETINGS]) -> &'s mut [f64] {
+        type Solver = fn(&Circle, f64) -> [f64; 2];
+        let circle = self.circle;
+        let [lower, upper, near]: [[f64; 7]; 3] =
+            [self.limits.lower.into(), self.limits.upper.into(), (*self.near).into()];
+        let round: [(Solver, [f64; 3]); 4] = [
+            (Circle::swivels_of_joint1, [lower[0], upper[0], near[0]]),
+            (Circle::swivels_of_joint3, [lower[2], upper[2], near[2]]),
+            (Circle::swivels_of_joint5, [lower[4], upper[4], near[4]]),
+            (Circle::swivels_of_joint7, [lower[6], upper[6], near[6]]),
+        ];
+        let bent: [(Solver, [f64; 2]); 2] = [
+            (Circle::swivels_of_joint2, [lower[1], upper[1]]),
+            (Circle::swivels_of_joint6, [lower[5], upper[5]]),
+        ];
+        let of_round = round.into_iter().flat_map(|(solve, [lower, upper, near])| {
+            let seam = match self.turns {
+                Turns::Continuous => near + PI,
+                Turns::Any => PI,
+            };
+            [lower, upper, seam]
+                .into_iter()
+                .flat_map(move |angle| solve(circle, angle))
+        });
+        let of_bent = bent
+            .into_iter()
+            .flat_map(|(solve, range)| range.into_iter().flat_map(move |angle| solve(circle, angle)));
+        let mut count = 0;
+        for (slot, swivel) in store.iter_mut().zip(of_round.chain(of_bent)) {
+            *slot = swivel;
+            count += 1;
+        }
+        store.split_at_mut(count).0
+    }
+}

@@ -1,0 +1,376 @@
+//! The circle of solutions: everything about a pose that does not depend on the swivel, and one solution on it.
+//!
+//! The swivel is the angle of the axis of joint 4 about the line from shoulder to wrist, counted from the horizontal
+//! direction `z x line`. At swivel 0 the elbow lies in the vertical plane through shoulder and wrist, on the upper side
+//! when joint 4 is positive. The axis of joint 4 is used rather than the elbow so that a straight arm has a swivel too.
+//!
+//! Every direction needed is `cos(swivel) A + sin(swivel) B + C`, which makes each question "where does this joint
+//! reach that angle" one linear trigonometric equation.
+
+use std::f64::consts::{PI, TAU};
+
+use nalgebra::{Matrix3, Vector3};
+
+use super::forward::Axes;
+use super::{InverseError, Rm75};
+use crate::control::types::{Joints, Pose};
+
+/// Below this sine of joint 2 or 6 its neighbours turn about one line and the share between them is free [1].
+const ALIGNED: f64 = 1e-7;
+
+/// Poses up to this far beyond a stretched or folded arm are taken as on the boundary [m].
+const REACH_TOLERANCE: f64 = 1e-9;
+
+/// Sign of a joint angle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// Zero counts as positive.
+    Positive,
+    /// Below zero.
+    Negative,
+}
+
+impl Sign {
+    /// Sign of an angle.
+    pub fn of(angle: f64) -> Self {
+        if angle < 0.0 { Self::Negative } else { Self::Positive }
+    }
+
+    /// The other sign.
+    pub fn flipped(self) -> Self {
+        match self {
+            Self::Positive => Self::Negative,
+            Self::Negative => Self::Positive,
+        }
+    }
+
+    pub(super) fn factor(self) -> f64 {
+        match self {
+            Self::Positive => 1.0,
+            Self::Negative => -1.0,
+        }
+    }
+}
+
+/// One of the eight ways to reach a pose at a given swivel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Branch {
+    /// Sign of joint 2.
+    pub shoulder: Sign,
+    /// Sign of joint 4.
+    pub elbow: Sign,
+    /// Sign of joint 6.
+    pub wrist: Sign,
+}
+
+impl Branch {
+    /// The branch joints [rad] are on.
+    pub fn of(joints: &Joints) -> Self {
+        {
+            let [_, q2, _, q4, _, q6, _]: [f64; 7] = (*joints).into();
+            Self {
+                shoulder: Sign::of(q2),
+                elbow: Sign::of(q4),
+                wrist: Sign::of(q6),
+            }
+        }
+    }
+
+    /// All eight.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let signs = [Sign::Positive, Sign::Negative];
+        signs.into_iter().flat_map(move |shoulder| {
+            signs
+                .into_iter()
+                .flat_map(move |elbow| signs.into_iter().map(move |wrist| Self { shoulder, elbow, wrist }))
+        })
+    }
+}
+
+/// `angle` brought into -pi .. pi.
+pub(super) fn wrap(angle: f64) -> f64 {
+    angle - TAU * (angle / TAU).round()
+}
+
+/// A direction as the swivel turns: `cos(swivel) cos + sin(swivel) sin + still`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turning {
+    pub cos: Vector3<f64>,
+    pub sin: Vector3<f64>,
+    pub still: Vector3<f64>,
+}
+
+impl Turning {
+    fn at(&self, cos: f64, sin: f64) -> Vector3<f64> {
+        self.cos * cos + self.sin * sin + self.still
+    }
+
+    /// How far the component along `direction` swings as the swivel turns.
+    pub fn swing(&self, direction: &Vector3<f64>) -> f64 {
+        self.cos.dot(direction).hypot(self.sin.dot(direction))
+    }
+
+    /// The swivels where the component along `direction` is `value`; the closest approach twice where it never is.
+    pub fn swivels(&self, direction: &Vector3<f64>, value: f64) -> [f64; 2] {
+        let (p, q) = (self.cos.dot(direction), self.sin.dot(direction));
+        solve_trigonometric(p, q, value - self.still.dot(direction))
+    }
+}
+
+/// The angles where `p cos + q sin = r`, or the closest approach twice.
+pub(super) fn solve_trigonometric(p: f64, q: f64, r: f64) -> [f64; 2] {
+    let amplitude = p.hypot(q);
+    let centre = q.atan2(p);
+    let half = if amplitude > 0.0 {
+        (r / amplitude).clamp(-1.0, 1.0).acos()
+    } else {
+        0.0
+    };
+    [wrap(centre - half), wrap(centre + half)]
+}
+
+/// Horizontal direction swivels are counted from, and the one a quarter turn on, for a line from shoulder to wrist.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SwivelFrame {
+    pub line: Vector3<f64>,
+    pub zero: Vector3<f64>,
+    pub quarter: Vector3<f64>,
+    /// Sine of the angle between the line and axis 1; the frame turns fast where it is small.
+    pub slant: f64,
+}
+
+impl SwivelFrame {
+    pub fn new(line: Vector3<f64>) -> Self {
+        let slant = line.x.hypot(line.y);
+        // on axis 1 itself any horizontal direction will do
+        let zero = if slant > 1e-12 {
+            Vector3::new(-line.y / slant, line.x / slant, 0.0)
+        } else {
+            Vector3::y()
+        };
+        Self {
+            line,
+            zero,
+            quarter: line.cross(&zero),
+            slant,
+        }
+    }
+
+    pub fn swivel_of(&self, elbow_axis: &Vector3<f64>) -> f64 {
+        elbow_axis.dot(&self.quarter).atan2(elbow_axis.dot(&self.zero))
+    }
+}
+
+/// A pose with joint 4 solved: the directions left to turn with the swivel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circle {
+    pub frame: SwivelFrame,
+    pub joint4: f64,
+    /// Axis of joint 4, y of upper arm and forearm alike.
+    pub elbow_axis: Turning,
+    /// Along the upper arm from the shoulder, and square to it and the elbow axis.
+    pub upper_arm: Turning,
+    pub upper_arm_x: Turning,
+    /// Along the forearm from the elbow, and square to it and the elbow axis.
+    pub forearm: Turning,
+    pub forearm_x: Turning,
+    /// Axes of the flange, which stay.
+    pub flange: Axes,
+}
+
+impl Rm75 {
+    /// Joint 4 and the circle the elbow runs on, for an elbow bent to `elbow`.
+    pub(super) fn circle(&self, base_from_flange: &Pose, elbow: Sign) -> Result<Circle, InverseError> {
+        let position = base_from_flange.translation.vector;
+        let rotation: Matrix3<f64> = base_from_flange.rotation.to_rotation_matrix().into_inner();
+        if !position.iter().chain(rotation.iter()).all(|v| v.is_finite()) {
+            return Err(InverseError::NonFinitePose);
+        }
+        let lengths = &self.geometry;
+        let (upper, fore) = (lengths.upper_arm, lengths.forearm);
+        let flange = Axes {
+            x: rotation.column(0).into(),
+            y: rotation.column(1).into(),
+            z: rotation.column(2).into(),
+        };
+        let reach = position - flange.z * lengths.wrist_to_flange - Vector3::z() * lengths.shoulder_height;
+        let distance = reach.norm();
+        let [[_, _, _, lower4, ..], [_, _, _, upper4, ..]]: [[f64; 7]; 2] =
+            [self.limits.lower.into(), self.limits.upper.into()];
+        let bend = match elbow {
+            Sign::Positive => upper4,
+            Sign::Negative => -lower4,
+        };
+        let nearest = (upper * upper + fore * fore + 2.0 * upper * fore * bend.clamp(0.0, PI).cos()).sqrt();
+        let farthest = upper + fore;
+        if !(nearest - REACH_TOLERANCE..=farthest + REACH_TOLERANCE).contains(&distance) {
+            return Err(InverseError::OutOfReach {
+                distance,
+                nearest,
+                farthest,
+            });
+        }
+        // the half angle keeps its digits where the arm is nearly straight
+        let squared = distance * distance;
+        let stretch = (farthest * farthest - squared).max(0.0);
+        let fold = (squared - (upper - fore) * (upper - fore)).max(0.0);
+        let joint4 = elbow.factor() * (2.0 * stretch.sqrt().atan2(fold.sqrt())).min(bend);
+        // signed angles at the shoulder and the wrist of the triangle
+        let (sin4, cos4) = joint4.sin_cos();
+        let at_shoulder = (fore * sin4).atan2(upper + fore * cos4);
+        let (sin_s, cos_s) = at_shoulder.sin_cos();
+        let (sin_w, cos_w) = (joint4 - at_shoulder).sin_cos();
+
+        let frame = SwivelFrame::new(reach / distance);
+        let SwivelFrame {
+            line, zero, quarter, ..
+        } = frame;
+        let still = Vector3::zeros();
+        Ok(Circle {
+            frame,
+            joint4,
+            elbow_axis: Turning {
+                cos: zero,
+                sin: quarter,
+                still,
+            },
+            upper_arm: Turning {
+                cos: quarter * sin_s,
+                sin: -zero * sin_s,
+                still: line * cos_s,
+            },
+            upper_arm_x: Turning {
+                cos: -quarter * cos_s,
+                sin: zero * cos_s,
+                still: line * sin_s,
+            },
+            forearm: Turning {
+                cos: -quarter * sin_w,
+                sin: zero * sin_w,
+                still: line * cos_w,
+            },
+            forearm_x: Turning {
+                cos: -quarter * cos_w,
+                sin: zero * cos_w,
+                still: -line * sin_w,
+            },
+            flange,
+        })
+    }
+}
+
+/// Angles of a rotation `Rz Ry Rz`.
+struct Zyz {
+    first: f64,
+    middle: f64,
+    last: f64,
+}
+
+impl Zyz {
+    /// Of the rotation with the given columns, the middle angle of `sign`; `near` is the first angle to keep where
+    /// first and last turn about one line.
+    fn new(columns: &Axes, sign: Sign, near: f64) -> Self {
+        let Axes { x, y, z } = columns;
+        let first = if z.x.hypot(z.y) < ALIGNED {
+            near
+        } else {
+            (sign.factor() * z.y).atan2(sign.factor() * z.x)
+        };
+        let (sin, cos) = first.sin_cos();
+        Self {
+            first,
+            middle: (cos * z.x + sin * z.y).atan2(z.z),
+            last: (cos * x.y - sin * x.x).atan2(cos * y.y - sin * y.x),
+        }
+    }
+}
+
+impl Circle {
+    /// The joints [rad] at `swivel` with the given signs of joints 2 and 6, joints 1, 3, 5 and 7 within -pi .. pi
+    /// save where the share between two aligned joints is taken from `near`.
+    pub fn joints_at(&self, swivel: f64, branch: Branch, near: &Joints) -> Joints {
+        let [near1, _, _, _, near5, ..]: [f64; 7] = (*near).into();
+        let (sin, cos) = swivel.sin_cos();
+        let y = self.elbow_axis.at(cos, sin);
+        let upper_arm = Axes {
+            x: self.upper_arm_x.at(cos, sin),
+            y,
+            z: self.upper_arm.at(cos, sin),
+        };
+        let shoulder = Zyz::new(&upper_arm, branch.shoulder, near1);
+        let (fx, fz) = (self.forearm_x.at(cos, sin), self.forearm.at(cos, sin));
+        let in_forearm = |v: &Vector3<f64>| Vector3::new(fx.dot(v), y.dot(v), fz.dot(v));
+        let hand = Axes {
+            x: in_forearm(&self.flange.x),
+            y: in_forearm(&self.flange.y),
+            z: in_forearm(&self.flange.z),
+        };
+        let wrist = Zyz::new(&hand, branch.wrist, near5);
+        Joints::from([
+            shoulder.first,
+            shoulder.middle,
+            shoulder.last,
+            self.joint4,
+            wrist.first,
+            wrist.middle,
+            wrist.last,
+        ])
+    }
+
+    /// The normal of the plane the upper arm lies in when joint 1 is `angle`.
+    pub fn normal_of_joint1(&self, angle: f64) -> Vector3<f64> {
+        let (sin, cos) = angle.sin_cos();
+        Vector3::new(-sin, cos, 0.0)
+    }
+
+    /// The normal of the plane the forearm lies in when joint 7 is `angle`: the axis of joint 6, which is the flange's
+    /// y axis turned back by joint 7.
+    pub fn normal_of_joint7(&self, angle: f64) -> Vector3<f64> {
+        let (sin, cos) = angle.sin_cos();
+        self.flange.x * sin + self.flange.y * cos
+    }
+
+    /// Swivels where joint 1 is `angle` or half a turn from it.
+    pub fn swivels_of_joint1(&self, angle: f64) -> [f64; 2] {
+        self.upper_arm.swivels(&self.normal_of_joint1(angle), 0.0)
+    }
+
+    /// Swivels where joint 2 is `angle` or its negative.
+    pub fn swivels_of_joint2(&self, angle: f64) -> [f64; 2] {
+        self.upper_arm.swivels(&Vector3::z(), angle.cos())
+    }
+
+    /// Swivels where joint 3 is `angle` or half a turn from it.
+    pub fn swivels_of_joint3(&self, angle: f64) -> [f64; 2] {
+        // the base's z axis seen from the upper arm is (-sin2 cos3, sin2 sin3, cos2)
+        let (sin, cos) = angle.sin_cos();
+        let (x, y) = (&self.upper_arm_x, &self.elbow_axis);
+        solve_trigonometric(
+            sin * x.cos.z + cos * y.cos.z,
+            sin * x.sin.z + cos * y.sin.z,
+            -(sin * x.still.z + cos * y.still.z),
+        )
+    }
+
+    /// Swivels where joint 5 is `angle` or half a turn from it.
+    pub fn swivels_of_joint5(&self, angle: f64) -> [f64; 2] {
+        // the flange's z axis seen from the forearm is (sin6 cos5, sin6 sin5, cos6)
+        let (sin, cos) = angle.sin_cos();
+        let (x, y, z) = (&self.forearm_x, &self.elbow_axis, &self.flange.z);
+        solve_trigonometric(
+            cos * y.cos.dot(z) - sin * x.cos.dot(z),
+            cos * y.sin.dot(z) - sin * x.sin.dot(z),
+            sin * x.still.dot(z) - cos * y.still.dot(z),
+        )
+    }
+
+    /// Swivels where joint 6 is `angle` or its negative.
+    pub fn swivels_of_joint6(&self, angle: f64) -> [f64; 2] {
+        self.forearm.swivels(&self.flange.z, angle.cos())
+    }
+
+    /// Swivels where joint 7 is `angle` or half a turn from it.
+    pub fn swivels_of_joint7(&self, angle: f64) -> [f64; 2] {
+        self.forearm.swivels(&self.normal_of_joint7(angle), 0.0)
+    }
+}
