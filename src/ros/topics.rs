@@ -7,7 +7,7 @@ pub struct Topic {
     pub name: &'static str,
     /// Message type as the graph shows it.
     pub kind: &'static str,
-    /// Node that publishes it; empty for what comes from elsewhere.
+    /// Node that publishes it, `<camera>` for each camera; empty for what people and other nodes send.
     pub publisher: &'static str,
 }
 
@@ -35,11 +35,19 @@ pub const INSTRUCTION: Topic = topic("instruction", "std_msgs/msg/String", "");
 pub const EPISODE_STATUS: Topic = topic("episode_status", "thinkvla/msg/EpisodeStatus", "sim_node");
 /// Joint positions, from Realman's driver or its stand-in.
 pub const JOINT_STATES: Topic = topic("joint_states", "sensor_msgs/msg/JointState", "sim_node");
+/// The robot model.
+pub const ROBOT_DESCRIPTION: Topic = topic("robot_description", "std_msgs/msg/String", "robot_state_publisher");
+/// Raw images, under the camera's name.
+pub const IMAGE: Topic = topic("image_raw", "sensor_msgs/msg/Image", "<camera>");
+/// Compressed images, under the camera's name.
+pub const COMPRESSED_IMAGE: Topic = topic("image_raw/compressed", "sensor_msgs/msg/CompressedImage", "<camera>");
+/// Intrinsics, under the camera's name.
+pub const CAMERA_INFO: Topic = topic("camera_info", "sensor_msgs/msg/CameraInfo", "<camera>");
 /// Health of every node.
 pub const DIAGNOSTICS: Topic = topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "policy_node");
 
 /// All of them.
-pub const ALL: [Topic; 11] = [
+pub const ALL: [Topic; 15] = [
     CHUNK,
     HEARTBEAT,
     ARM_STATUS,
@@ -50,22 +58,30 @@ pub const ALL: [Topic; 11] = [
     INSTRUCTION,
     EPISODE_STATUS,
     JOINT_STATES,
+    ROBOT_DESCRIPTION,
+    IMAGE,
+    COMPRESSED_IMAGE,
+    CAMERA_INFO,
     DIAGNOSTICS,
 ];
 
 /// Raw images of a camera.
 pub fn image(camera: &str) -> String {
-    format!("{camera}/image_raw")
+    under(camera, IMAGE)
 }
 
 /// Compressed images of a camera.
 pub fn compressed_image(camera: &str) -> String {
-    format!("{camera}/image_raw/compressed")
+    under(camera, COMPRESSED_IMAGE)
 }
 
 /// Intrinsics of a camera.
 pub fn camera_info(camera: &str) -> String {
-    format!("{camera}/camera_info")
+    under(camera, CAMERA_INFO)
+}
+
+fn under(camera: &str, topic: Topic) -> String {
+    format!("{camera}/{}", topic.name)
 }
 
 /// Service that hands out the right to command the arm.

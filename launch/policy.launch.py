@@ -1,0 +1,189 @@
+"""Brings up everything between cameras and arm: arm node, policy, cameras, robot model, static frames, rviz.
+
+On a real arm start Realman's own driver first, then this, in dry run:
+    ros2 launch thinkvla policy.launch.py checkpoint:=DIR calibration:=FILE
+and with dry_run:=false once what rviz shows is right.
+"""
+import os
+import xml.etree.ElementTree as ElementTree
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BOOLEAN = ['true', 'false']
+# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
+REFUSED = 2
+
+ARGUMENTS = [
+    DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('params_file', default_value='',
+                          description='Parameter file laid over config/rm75.yaml, config/policy.yaml and, with '
+                                      'sim:=true, config/sim.yaml'),
+    DeclareLaunchArgument('checkpoint', default_value='', description='Checkpoint directory; empty starts no policy'),
+    DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
+                          description='Configure and activate the policy at once; false leaves it to ros2 lifecycle'),
+    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
+                          description='Start the simulated arm, driver and cameras in place of real ones'),
+    DeclareLaunchArgument('dry_run', default_value='auto', choices=['auto', *BOOLEAN],
+                          description='Compute and show arm commands without sending them; auto: true on a real arm, '
+                                      'false with sim:=true'),
+    DeclareLaunchArgument('rviz', default_value='false', choices=BOOLEAN, description='Open rviz'),
+    DeclareLaunchArgument('urdf', default_value=os.path.join(SHARE, 'urdf', 'rm75.urdf'),
+                          description='Robot description'),
+    DeclareLaunchArgument('calibration', default_value='',
+                          description='Camera calibration file (see config/cameras): static frames of the cameras; '
+                                      'empty keeps those of the robot description'),
+    DeclareLaunchArgument('cameras', default_value='top,wrist', description='Names of the cameras, comma separated'),
+    DeclareLaunchArgument('camera_package', default_value='',
+                          description='Package of the camera driver, e.g. v4l2_camera; empty starts none'),
+    DeclareLaunchArgument('camera_executable', default_value='',
+                          description='Executable of the camera driver, e.g. v4l2_camera_node'),
+    DeclareLaunchArgument('camera_params_file', default_value='',
+                          description='Parameters of the camera drivers, whose nodes are called <camera>_camera'),
+    DeclareLaunchArgument('camera_arguments', default_value='',
+                          description='Further command line arguments of each camera driver'),
+    DeclareLaunchArgument('camera_topic', default_value='image_raw',
+                          description='Image topic of the driver, remapped to <camera>/image_raw'),
+    DeclareLaunchArgument('camera_info_topic', default_value='camera_info',
+                          description='camera_info topic of the driver, remapped to <camera>/camera_info'),
+    DeclareLaunchArgument('use_sim_time', default_value='false', choices=BOOLEAN,
+                          description='Take the time from /clock'),
+    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
+                          description='Least severe messages shown'),
+]
+
+
+def installed(package):
+    """Whether a package is there to be used."""
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def read_calibration(path):
+    """Frames of a calibration file; says which entry is wrong."""
+    if not path:
+        return []
+    with open(path, encoding='utf-8') as file:
+        frames = (yaml.safe_load(file) or {}).get('frames')
+    if not isinstance(frames, list):
+        raise RuntimeError(f'{path}: expected a list called frames (see config/cameras/rm75_sim.yaml)')
+    for index, frame in enumerate(frames):
+        vectors = isinstance(frame, dict) and all(
+            isinstance(frame.get(key), list) and len(frame[key]) == 3 for key in ('xyz', 'rpy'))
+        if not vectors or not frame.get('parent') or not frame.get('child'):
+            raise RuntimeError(f'{path}: frames[{index}]: expected parent, child, xyz [m] and rpy [rad] of three '
+                               f'numbers each, found {frame}')
+    return frames
+
+
+def calibrated(urdf_path, frames):
+    """The robot description with calibrated camera frames, and the frames it does not have: nothing is published
+    twice."""
+    robot = ElementTree.parse(urdf_path).getroot()
+    joints = {joint.find('child').get('link'): joint for joint in robot.findall('joint')}
+    missing = []
+    for frame in frames:
+        joint = joints.get(frame['child'])
+        if joint is None:
+            missing.append(frame)
+            continue
+        if joint.find('parent').get('link') != frame['parent'] or joint.get('type') != 'fixed':
+            raise RuntimeError(f"{urdf_path}: {frame['child']}: expected a fixed joint from {frame['parent']}, as in "
+                               f"the calibration file, found a {joint.get('type')} joint from "
+                               f"{joint.find('parent').get('link')}")
+        origin = joint.find('origin')
+        if origin is None:
+            origin = ElementTree.SubElement(joint, 'origin')
+        for key in ('xyz', 'rpy'):
+            origin.set(key, ' '.join(str(float(value)) for value in frame[key]))
+    return ElementTree.tostring(robot, encoding='unicode'), missing
+
+
+def stop_when_refused(event, _context):
+    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
+    if event.returncode == REFUSED:
+        return [Shutdown(reason=f'{event.process_name} refused to start; its message is above')]
+    return None
+
+
+def bring_up(context):
+    """The nodes, with every argument known."""
+    def argument(name):
+        return LaunchConfiguration(name).perform(context)
+
+    sim = argument('sim') == 'true'
+    dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
+    files = [os.path.join(SHARE, 'config', name) for name in ('rm75.yaml', 'policy.yaml')]
+    if sim:
+        files.append(os.path.join(SHARE, 'config', 'sim.yaml'))
+    if argument('params_file'):
+        files.append(argument('params_file'))
+    common = {'namespace': argument('namespace'), 'output': 'screen'}
+    ros_arguments = ['--ros-args', '--log-level', argument('log_level')]
+    clock = {'use_sim_time': argument('use_sim_time') == 'true'}
+
+    def ours(executable, *parameters):
+        return Node(package='thinkvla', executable=executable, name=executable, parameters=[*files, clock, *parameters],
+                    arguments=ros_arguments, on_exit=stop_when_refused, **common)
+
+    def optional(package, executable, reason, **kwargs):
+        if installed(package):
+            return Node(package=package, executable=executable, arguments=kwargs.pop('arguments', []) + ros_arguments,
+                        **common, **kwargs)
+        return LogInfo(msg=f'{package} is not installed: {reason}')
+
+    actions = [LogInfo(msg='dry run: arm commands are shown, not sent')] if dry_run else []
+    if sim:
+        actions.append(ours('sim_node'))
+    actions.append(ours('arm_node', {'dry_run': dry_run}))
+    if argument('checkpoint'):
+        actions.append(ours('policy_node', {'checkpoint': argument('checkpoint'),
+                                            'autostart': argument('autostart') == 'true'}))
+    else:
+        actions.append(LogInfo(msg='no checkpoint given: no policy is started'))
+
+    frames = read_calibration(argument('calibration'))
+    description, missing = calibrated(argument('urdf'), frames)
+    actions.append(optional('robot_state_publisher', 'robot_state_publisher', 'no robot model in tf and rviz',
+                            parameters=[{'robot_description': description}, clock]))
+    for frame in missing:
+        pose = [str(float(value)) for value in [*frame['xyz'], *frame['rpy']]]
+        options = [part for key, value in zip(('x', 'y', 'z', 'roll', 'pitch', 'yaw'), pose)
+                   for part in (f'--{key}', value)]
+        actions.append(optional('tf2_ros', 'static_transform_publisher', f"no static frame {frame['child']}",
+                                name=f"{frame['child']}_publisher",
+                                arguments=[*options, '--frame-id', frame['parent'],
+                                           '--child-frame-id', frame['child']]))
+
+    if argument('camera_package') and not sim:
+        driver_files = [argument('camera_params_file')] if argument('camera_params_file') else []
+        for camera in filter(None, argument('cameras').split(',')):
+            topic, info = argument('camera_topic'), argument('camera_info_topic')
+            actions.append(optional(
+                argument('camera_package'), argument('camera_executable'), f'no driver for camera {camera}',
+                name=f'{camera}_camera', parameters=[*driver_files, clock],
+                arguments=argument('camera_arguments').split(),
+                remappings=[(topic, f'{camera}/image_raw'), (f'{topic}/compressed', f'{camera}/image_raw/compressed'),
+                            (info, f'{camera}/camera_info')]))
+
+    if argument('rviz') == 'true':
+        # The file names topics from the root; in a namespace they move along.
+        shown = ('robot_description', 'planned_path_markers', 'workspace_markers',
+                 *(f'{camera}/image_raw' for camera in argument('cameras').split(',') if camera))
+        actions.append(optional('rviz2', 'rviz2', 'nothing to look at',
+                                arguments=['-d', os.path.join(SHARE, 'rviz', 'policy.rviz')], parameters=[clock],
+                                remappings=[(f'/{name}', name) for name in shown]))
+    return actions
+
+
+def generate_launch_description():
+    """The arguments, then the nodes."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])

@@ -1,0 +1,152 @@
+"""The launch files describe their arguments, refuse what cannot work, and start the nodes they promise."""
+import os
+import pathlib
+import stat
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+FILES = ['policy.launch.py', 'sim.launch.py']
+CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
+NODE = '''#!/usr/bin/env python3
+import os, sys, yaml
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write("\\t".join([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
+    for i, word in enumerate(sys.argv):
+        if word == "--params-file":
+            for section in (yaml.safe_load(open(sys.argv[i + 1])) or {}).values():
+                for name, value in (section.get("ros__parameters", {}) if isinstance(section, dict) else {}).items():
+                    calls.write(f"\\t{name}: {value}\\n".replace("\\n  ", " "))
+sys.exit(int(os.environ.get("REFUSES") == os.path.basename(sys.argv[0])) * 2)
+'''
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Runs a launch file with nodes that only write down how they were called."""
+    package = tmp_path / 'prefix' / 'lib'
+    for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node',
+                 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
+                 'some_camera/driver'):
+        node = package / path
+        node.parent.mkdir(parents=True, exist_ok=True)
+        node.write_text(NODE)
+        node.chmod(node.stat().st_mode | stat.S_IXUSR)
+        index = tmp_path / 'prefix' / 'share' / 'ament_index' / 'resource_index' / 'packages'
+        index.mkdir(parents=True, exist_ok=True)
+        (index / node.parent.name).touch()
+
+    def run(file, *arguments, refuses=''):
+        calls = tmp_path / 'calls'
+        calls.write_text('')
+        paths = [str(tmp_path / 'prefix'), os.environ.get('AMENT_PREFIX_PATH', '')]
+        environment = {**os.environ, 'AMENT_PREFIX_PATH': os.pathsep.join(filter(None, paths)), 'CALLS': str(calls),
+                       'REFUSES': refuses}
+        done = subprocess.run([sys.executable, str(ROOT / 'tools' / 'mini_launch.py'), str(ROOT / 'launch' / file),
+                               *arguments], env=environment, capture_output=True, text=True, timeout=60)
+        return done, calls.read_text()
+
+    return run
+
+
+def started(calls):
+    return sorted(line.split('\t')[0] for line in calls.splitlines() if not line.startswith('\t'))
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_every_argument_is_described(file):
+    shown = subprocess.run([sys.executable, str(ROOT / 'tools' / 'mini_launch.py'), '--show-args',
+                            str(ROOT / 'launch' / file)], capture_output=True, text=True, check=True, timeout=60).stdout
+    entries = shown.strip().split("\n'")
+    assert len(entries) >= 7
+    for entry in entries:
+        name, description, default = entry.splitlines()[:3]
+        assert len(description.split()) >= 2 and default.strip().startswith('(default:'), name
+
+
+def test_a_real_arm_starts_in_dry_run_and_without_a_simulator(launch):
+    done, calls = launch('policy.launch.py', 'checkpoint:=/some/checkpoint')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['arm_node', 'policy_node', 'robot_state_publisher']
+    assert 'dry_run: True' in calls and 'checkpoint: /some/checkpoint' in calls
+    assert 'robot name="rm75"' in calls
+
+
+def test_the_simulation_sends_commands(launch):
+    done, calls = launch('sim.launch.py', 'namespace:=left', 'rviz:=true')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['arm_node', 'robot_state_publisher', 'rviz2', 'sim_node']
+    assert 'dry_run: False' in calls
+    assert calls.count('__ns:=/left') == 4
+    assert '/planned_path_markers:=planned_path_markers' in calls
+
+
+def test_any_camera_driver_can_be_named_and_remapped(launch):
+    done, calls = launch('policy.launch.py', 'camera_package:=some_camera', 'camera_executable:=driver',
+                         'camera_topic:=color/image', 'camera_arguments:=--fast')
+    assert done.returncode == 0, done.stderr
+    drivers = [line for line in calls.splitlines() if line.startswith('driver')]
+    assert len(drivers) == 2 and all('--fast' in driver for driver in drivers)
+    for camera in ('top', 'wrist'):
+        assert any(f'__node:={camera}_camera' in d and f'color/image:={camera}/image_raw' in d for d in drivers)
+
+
+def test_what_is_not_installed_is_skipped_by_name(launch):
+    done, _ = launch('policy.launch.py', 'camera_package:=no_such_camera', 'camera_executable:=driver')
+    assert done.returncode == 0, done.stderr
+    assert 'no_such_camera is not installed: no driver for camera top' in done.stdout
+
+
+@pytest.mark.parametrize('arguments, complaint', [
+    (['dry_run:=perhaps'], "dry_run: expected one of auto, true, false, found 'perhaps'"),
+    (['dry_runn:=true'], 'unknown launch argument dry_runn'),
+    (['params_file:=/no/such.yaml'], 'parameter file /no/such.yaml does not exist'),
+    (['calibration:=/no/such.yaml'], '/no/such.yaml'),
+])
+def test_arguments_that_cannot_work_are_refused(launch, arguments, complaint):
+    done, _ = launch('policy.launch.py', *arguments)
+    assert done.returncode != 0 and complaint in done.stderr
+
+
+def test_a_node_that_refuses_its_parameters_ends_the_launch(launch):
+    done, _ = launch('policy.launch.py', 'checkpoint:=/some/checkpoint', refuses='policy_node')
+    assert done.returncode == 2
+    assert 'policy_node refused to start' in done.stdout
+
+
+def test_calibrated_frames_are_published_once(launch, tmp_path):
+    calibration = yaml.safe_load(CALIBRATION.read_text())
+    calibration['frames'][0]['xyz'] = [0.1, 0.2, 0.3]
+    calibration['frames'].append({'parent': 'base_link', 'child': 'third_camera_link', 'xyz': [0, 0, 1],
+                                  'rpy': [0, 0, 0]})
+    path = tmp_path / 'calibration.yaml'
+    path.write_text(yaml.safe_dump(calibration))
+    done, calls = launch('policy.launch.py', f'calibration:={path}')
+    assert done.returncode == 0, done.stderr
+    assert 'xyz="0.1 0.2 0.3"' in calls
+    publishers = [line for line in calls.splitlines() if line.startswith('static_transform_publisher')]
+    assert len(publishers) == 1 and '--child-frame-id\tthird_camera_link' in publishers[0]
+
+
+def test_a_broken_calibration_is_refused_by_entry(launch, tmp_path):
+    path = tmp_path / 'calibration.yaml'
+    path.write_text('frames: [{parent: base_link, child: top_camera_link, xyz: [0, 0]}]')
+    done, _ = launch('policy.launch.py', f'calibration:={path}')
+    assert done.returncode != 0 and 'frames[0]: expected parent, child' in done.stderr
+
+
+def test_the_simulated_calibration_equals_the_robot_description():
+    robot = ElementTree.parse(ROOT / 'urdf' / 'rm75.urdf')
+    joints = {joint.find('child').get('link'): joint for joint in robot.findall('joint')}
+    frames = yaml.safe_load(CALIBRATION.read_text())['frames']
+    assert {frame['child'] for frame in frames} == {link for link in joints if 'camera' in link}
+    for frame in frames:
+        joint = joints[frame['child']]
+        assert joint.find('parent').get('link') == frame['parent']
+        for key in ('xyz', 'rpy'):
+            values = [float(value) for value in joint.find('origin').get(key).split()]
+            assert values == pytest.approx(frame[key], abs=1e-12), frame['child']
