@@ -1,1 +1,3 @@
 //! camera
+
+pub mod patches;

@@ -1,1 +1,31 @@
-//! model
+//! The network and its checkpoint.
+//!
+//! ```text
+//! patches ─► vision ─┬─ tokens, deepstack ─► language ─┬─ queries ───────────────────────► (+) ─► action head
+//!                    │         prompt ─► sequence ─────┤                                    ▲
+//!                    │                                 └─ anchor ─► reasoning adapter ─► projector
+//!                    └─ tap ─► geometry adapter ─► pool ─► projector ───────────────────────┘
+//! ```
+//!
+//! Modules are named and nested as the keys of the safetensors file are. Sizes come from `config.json`.
+
+pub mod actions;
+pub mod checkpoint;
+pub mod config;
+mod config_check;
+pub mod device;
+pub mod error;
+mod heads;
+mod language;
+mod layers;
+pub mod network;
+pub mod parameters;
+pub mod policy;
+pub mod prompt;
+pub mod prune;
+mod rotary;
+pub mod sequence;
+mod shim;
+pub mod sizes;
+pub mod vision;
+pub mod vision_plan;

@@ -1,2 +1,0 @@
-//! The `thinkvla` command line.
-fn main() {}

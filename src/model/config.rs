@@ -1,0 +1,227 @@
+//! `config.json` of a checkpoint: the Hugging Face Qwen3-VL layout plus one `thinkvla` object.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ModelError;
+
+/// File name inside a checkpoint directory.
+pub const FILE_NAME: &str = "config.json";
+
+/// Everything that decides the network's shape. Fields of the Qwen3-VL part that do not, are read over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// Hugging Face name of the backbone's family.
+    pub model_type: String,
+    /// Hugging Face names of the classes that can read the backbone.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Token that is replaced by image embeddings.
+    pub image_token_id: i64,
+    /// Token that would be replaced by video embeddings; never in a prompt here.
+    pub video_token_id: i64,
+    /// Token before an image.
+    pub vision_start_token_id: i64,
+    /// Token after an image.
+    pub vision_end_token_id: i64,
+    /// Whether the text head is the embedding.
+    pub tie_word_embeddings: bool,
+    /// The language model.
+    pub text_config: TextConfig,
+    /// The vision tower.
+    pub vision_config: VisionConfig,
+    /// What 3DThinkVLA adds.
+    pub thinkvla: ThinkVlaConfig,
+}
+
+/// The language model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextConfig {
+    /// Always `qwen3_vl_text`.
+    pub model_type: String,
+    /// Activation of the gated MLP; only `silu` exists.
+    pub hidden_act: String,
+    /// Rows of the embedding.
+    pub vocab_size: i64,
+    /// Width D.
+    pub hidden_size: i64,
+    /// Inner width of the gated MLP.
+    pub intermediate_size: i64,
+    /// Layers.
+    pub num_hidden_layers: i64,
+    /// Query heads.
+    pub num_attention_heads: i64,
+    /// Key and value heads.
+    pub num_key_value_heads: i64,
+    /// Width of one head.
+    pub head_dim: i64,
+    /// Epsilon of every RMSNorm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// How the rotary frequencies are shared among time, row and column.
+    pub rope_scaling: RopeScaling,
+    /// Longest sequence.
+    pub max_position_embeddings: i64,
+    /// Whether the text head is the embedding.
+    #[serde(default = "yes")]
+    pub tie_word_embeddings: bool,
+    /// Biases in the attention's projections; never in Qwen3.
+    #[serde(default)]
+    pub attention_bias: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Interleaved multimodal rotary embedding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RopeScaling {
+    /// Only `default` exists.
+    #[serde(default = "default_rope")]
+    pub rope_type: String,
+    /// Only the interleaved form exists in Qwen3-VL.
+    #[serde(default)]
+    pub mrope_interleaved: bool,
+    /// Frequencies of time, row and column.
+    pub mrope_section: [i64; 3],
+}
+
+fn default_rope() -> String {
+    "default".into()
+}
+
+/// The vision tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VisionConfig {
+    /// Always `qwen3_vl`.
+    pub model_type: String,
+    /// Activation of the blocks' MLP; only `gelu_pytorch_tanh` exists.
+    pub hidden_act: String,
+    /// Blocks.
+    pub depth: i64,
+    /// Width C.
+    pub hidden_size: i64,
+    /// Inner width of the MLP.
+    pub intermediate_size: i64,
+    /// Attention heads.
+    pub num_heads: i64,
+    /// Colour channels.
+    pub in_channels: i64,
+    /// Patch side [px].
+    pub patch_size: i64,
+    /// Frames in a patch.
+    pub temporal_patch_size: i64,
+    /// Patches along each side of what becomes one language token.
+    pub spatial_merge_size: i64,
+    /// Width of the merged tokens: the language model's.
+    pub out_hidden_size: i64,
+    /// Learned positions; a square.
+    pub num_position_embeddings: i64,
+    /// Blocks (from 0) whose output is also injected into the first language layers.
+    pub deepstack_visual_indexes: Vec<i64>,
+}
+
+/// What 3DThinkVLA adds to Qwen3-VL.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThinkVlaConfig {
+    /// Text of the reasoning anchor, one token.
+    pub anchor_token: String,
+    /// Its id.
+    pub anchor_token_id: i64,
+    /// Text of the action query, one token; K of them in a row.
+    pub action_token: String,
+    /// Its id.
+    pub action_token_id: i64,
+    /// User text with `{instruction}`, `{anchor}`, `{chunk_len}` and `{queries}`.
+    pub prompt: String,
+    /// Where the language model's states are read.
+    pub hidden_tap: HiddenTap,
+    /// Vision block (from 0) whose output the geometry adapter reads.
+    pub geometry_tap_block: i64,
+    /// Width of the geometry latent: the geometry teacher's.
+    pub geometry_width: i64,
+    /// How geometry latents become one condition.
+    pub geo_pool: GeoPool,
+    /// Actions in a chunk, K.
+    pub chunk_len: i64,
+    /// Values in an action.
+    pub action_dim: i64,
+    /// Inner width of the action head.
+    pub head_hidden: i64,
+    /// Residual blocks of the action head.
+    pub head_blocks: i64,
+    /// Smallest image the vision tower is fed [px].
+    pub min_pixels: i64,
+    /// Largest image the vision tower is fed [px].
+    pub max_pixels: i64,
+    /// Type the backbone computes in where nobody says otherwise.
+    pub compute: Precision,
+}
+
+/// Where the language model's states are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HiddenTap {
+    /// The last layer's output.
+    PreNorm,
+    /// After the final norm.
+    PostNorm,
+}
+
+/// How the geometry latents of all patches and views become one condition for every query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GeoPool {
+    /// Their mean.
+    Mean,
+    /// Their maximum, channel by channel.
+    Max,
+}
+
+/// Floating-point type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    Float32,
+    /// 16 bits, 8 of them exponent.
+    Bfloat16,
+}
+
+impl Precision {
+    /// libtorch's name.
+    pub fn kind(self) -> tch::Kind {
+        match self {
+            Self::Float32 => tch::Kind::Float,
+            Self::Bfloat16 => tch::Kind::BFloat16,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `config.json` of a checkpoint directory and refuses what cannot work.
+    ///
+    /// # Errors
+    /// When the file is missing, is not such a configuration, or a field cannot work.
+    pub fn load(directory: &Path) -> Result<Self, ModelError> {
+        let path = directory.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        let config: Self = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Writes `config.json` into a checkpoint directory.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<(), ModelError> {
+        let path = directory.join(FILE_NAME);
+        let text = serde_json::to_string_pretty(self).map_err(|e| ModelError::write(&path, e))?;
+        std::fs::write(&path, text + "\n").map_err(|e| ModelError::write(&path, e))
+    }
+}

@@ -1,0 +1,277 @@
+//! Which configurations cannot work, each named by its field.
+
+use super::config::{Config, TextConfig, ThinkVlaConfig, VisionConfig};
+use super::error::ModelError;
+
+/// Largest size of anything; beyond it shapes could overflow.
+const LARGEST: i64 = 1 << 30;
+
+impl Config {
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// Names the first field that cannot work.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        only("model_type", "qwen3_vl", &self.model_type)?;
+        self.text_config.validate()?;
+        self.vision_config.validate()?;
+        self.thinkvla.validate()?;
+        let (text, vision, ours) = (&self.text_config, &self.vision_config, &self.thinkvla);
+        if vision.out_hidden_size != text.hidden_size {
+            return Err(ModelError::config(
+                "vision_config.out_hidden_size",
+                format!("text_config.hidden_size, {}", text.hidden_size),
+                vision.out_hidden_size,
+            ));
+        }
+        let taps = vision.deepstack_visual_indexes.len() as i64;
+        if taps > text.num_hidden_layers {
+            return Err(ModelError::config(
+                "vision_config.deepstack_visual_indexes",
+                format!("at most one for each of the {} language layers", text.num_hidden_layers),
+                format!("{taps}"),
+            ));
+        }
+        below(
+            "thinkvla.geometry_tap_block",
+            "vision_config.depth",
+            ours.geometry_tap_block,
+            vision.depth,
+        )?;
+        let ids = [
+            ("image_token_id", self.image_token_id),
+            ("video_token_id", self.video_token_id),
+            ("vision_start_token_id", self.vision_start_token_id),
+            ("vision_end_token_id", self.vision_end_token_id),
+            ("thinkvla.anchor_token_id", ours.anchor_token_id),
+            ("thinkvla.action_token_id", ours.action_token_id),
+        ];
+        for (i, (field, id)) in ids.into_iter().enumerate() {
+            below(field, "text_config.vocab_size", id, text.vocab_size)?;
+            if let Some((other, _)) = ids.iter().take(i).find(|(_, earlier)| *earlier == id) {
+                return Err(ModelError::config(field, format!("an id other than {other}'s"), id));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TextConfig {
+    fn validate(&self) -> Result<(), ModelError> {
+        only("text_config.hidden_act", "silu", &self.hidden_act)?;
+        only(
+            "text_config.rope_scaling.rope_type",
+            "default",
+            &self.rope_scaling.rope_type,
+        )?;
+        for (field, value) in [
+            ("text_config.vocab_size", self.vocab_size),
+            ("text_config.hidden_size", self.hidden_size),
+            ("text_config.intermediate_size", self.intermediate_size),
+            ("text_config.num_hidden_layers", self.num_hidden_layers),
+            ("text_config.num_attention_heads", self.num_attention_heads),
+            ("text_config.num_key_value_heads", self.num_key_value_heads),
+            ("text_config.head_dim", self.head_dim),
+            ("text_config.max_position_embeddings", self.max_position_embeddings),
+        ] {
+            size(field, value)?;
+        }
+        positive("text_config.rms_norm_eps", self.rms_norm_eps)?;
+        positive("text_config.rope_theta", self.rope_theta)?;
+        divides(
+            "text_config.num_attention_heads",
+            "text_config.num_key_value_heads",
+            self.num_attention_heads,
+            self.num_key_value_heads,
+        )?;
+        divides("text_config.head_dim", "2", self.head_dim, 2)?;
+        if self.attention_bias {
+            return Err(ModelError::config("text_config.attention_bias", "false", true));
+        }
+        if !self.rope_scaling.mrope_interleaved {
+            return Err(ModelError::config(
+                "text_config.rope_scaling.mrope_interleaved",
+                "true",
+                false,
+            ));
+        }
+        let half = self.head_dim / 2;
+        let [time, row, column] = self.rope_scaling.mrope_section;
+        // Row takes frequencies 1, 4, 7 … and column 2, 5, 8 …: beyond the last frequency nothing can be taken.
+        let fits = [time, row, column].iter().all(|s| (0..=half).contains(s))
+            && time + row + column == half
+            && (row == 0 || 3 * row - 2 < half)
+            && (column == 0 || 3 * column - 1 < half);
+        if !fits {
+            return Err(ModelError::config(
+                "text_config.rope_scaling.mrope_section",
+                format!("three shares that sum to head_dim / 2 = {half} and interleave inside it"),
+                format!("{:?}", self.rope_scaling.mrope_section),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl VisionConfig {
+    fn validate(&self) -> Result<(), ModelError> {
+        only("vision_config.hidden_act", "gelu_pytorch_tanh", &self.hidden_act)?;
+        for (field, value) in [
+            ("vision_config.depth", self.depth),
+            ("vision_config.hidden_size", self.hidden_size),
+            ("vision_config.intermediate_size", self.intermediate_size),
+            ("vision_config.num_heads", self.num_heads),
+            ("vision_config.patch_size", self.patch_size),
+            ("vision_config.temporal_patch_size", self.temporal_patch_size),
+            ("vision_config.spatial_merge_size", self.spatial_merge_size),
+            ("vision_config.out_hidden_size", self.out_hidden_size),
+            ("vision_config.num_position_embeddings", self.num_position_embeddings),
+        ] {
+            size(field, value)?;
+        }
+        if self.in_channels != 3 {
+            return Err(ModelError::config("vision_config.in_channels", "3", self.in_channels));
+        }
+        divides(
+            "vision_config.hidden_size",
+            "vision_config.num_heads",
+            self.hidden_size,
+            self.num_heads,
+        )?;
+        divides(
+            "vision_config.hidden_size / num_heads",
+            "4, for rows and columns",
+            self.hidden_size / self.num_heads,
+            4,
+        )?;
+        if self.positions_side().pow(2) != self.num_position_embeddings {
+            return Err(ModelError::config(
+                "vision_config.num_position_embeddings",
+                "a square number",
+                self.num_position_embeddings,
+            ));
+        }
+        let mut above = -1;
+        for &tap in &self.deepstack_visual_indexes {
+            below(
+                "vision_config.deepstack_visual_indexes",
+                "vision_config.depth",
+                tap,
+                self.depth,
+            )?;
+            if tap <= above {
+                return Err(ModelError::config(
+                    "vision_config.deepstack_visual_indexes",
+                    "blocks in rising order",
+                    format!("{:?}", self.deepstack_visual_indexes),
+                ));
+            }
+            above = tap;
+        }
+        Ok(())
+    }
+
+    /// Side of the square of learned positions.
+    pub fn positions_side(&self) -> i64 {
+        (self.num_position_embeddings as f64).sqrt().round() as i64
+    }
+
+    /// Values in one patch: channels x frames x side x side.
+    pub fn patch_values(&self) -> i64 {
+        self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
+    }
+}
+
+impl ThinkVlaConfig {
+    fn validate(&self) -> Result<(), ModelError> {
+        for (field, value) in [
+            ("thinkvla.geometry_width", self.geometry_width),
+            ("thinkvla.chunk_len", self.chunk_len),
+            ("thinkvla.action_dim", self.action_dim),
+            ("thinkvla.head_hidden", self.head_hidden),
+            ("thinkvla.min_pixels", self.min_pixels),
+            ("thinkvla.max_pixels", self.max_pixels),
+        ] {
+            size(field, value)?;
+        }
+        below("thinkvla.head_blocks", "limit", self.head_blocks, LARGEST)?;
+        if self.min_pixels > self.max_pixels {
+            return Err(ModelError::config(
+                "thinkvla.min_pixels",
+                format!("at most max_pixels, {}", self.max_pixels),
+                self.min_pixels,
+            ));
+        }
+        for (field, token) in [
+            ("thinkvla.anchor_token", &self.anchor_token),
+            ("thinkvla.action_token", &self.action_token),
+        ] {
+            if token.is_empty() {
+                return Err(ModelError::config(field, "a token", "nothing"));
+            }
+        }
+        self.validate_prompt()
+    }
+
+    /// The anchor must see the task and nothing of the action text; the queries must see the anchor.
+    fn validate_prompt(&self) -> Result<(), ModelError> {
+        let mut last = 0;
+        for part in ["{instruction}", "{anchor}", "{queries}"] {
+            let at = match self.prompt.match_indices(part).collect::<Vec<_>>().as_slice() {
+                [(at, _)] if *at >= last => *at,
+                _ => {
+                    return Err(ModelError::config(
+                        "thinkvla.prompt",
+                        "{instruction}, then {anchor}, then {queries}, each once",
+                        format!("{:?}", self.prompt),
+                    ));
+                }
+            };
+            last = at;
+        }
+        Ok(())
+    }
+}
+
+fn only(field: &'static str, expected: &str, found: &str) -> Result<(), ModelError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(ModelError::config(field, expected, found))
+}
+
+fn size(field: &'static str, value: i64) -> Result<(), ModelError> {
+    if (1..=LARGEST).contains(&value) {
+        return Ok(());
+    }
+    Err(ModelError::config(field, "a size of at least 1", value))
+}
+
+fn positive(field: &'static str, value: f64) -> Result<(), ModelError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(ModelError::config(field, "a positive number", value))
+}
+
+fn divides(field: &'static str, by: &str, value: i64, divisor: i64) -> Result<(), ModelError> {
+    if value % divisor == 0 {
+        return Ok(());
+    }
+    Err(ModelError::config(
+        field,
+        format!("a multiple of {by} ({divisor})"),
+        value,
+    ))
+}
+
+fn below(field: &'static str, bound: &str, value: i64, limit: i64) -> Result<(), ModelError> {
+    if (0..limit).contains(&value) {
+        return Ok(());
+    }
+    Err(ModelError::config(
+        field,
+        format!("0 to {} ({bound} - 1)", limit - 1),
+        value,
+    ))
+}

@@ -1,0 +1,58 @@
+//! Where the network runs.
+
+use tch::Device;
+
+/// Where the user wants the network to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The first GPU where there is one, otherwise the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// This GPU.
+    Cuda(usize),
+}
+
+/// Makes GPUs usable where libtorch's CUDA part is installed. Must be the first thing `main` does: libtorch looks for
+/// its CUDA part once. Without it everything runs on the CPU. Whether it was found is given back.
+pub fn load_cuda() -> bool {
+    super::shim::load_library(c"libtorch_cuda.so")
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|e| format!("{text}: {e}")),
+            _ => Err(format!("expected auto, cpu, cuda or cuda:N, found {text}")),
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The device, if this machine has it.
+    ///
+    /// # Errors
+    /// When the GPU asked for cannot be used.
+    pub fn resolve(self) -> Result<Device, super::error::ModelError> {
+        let gpus = if tch::Cuda::is_available() {
+            usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
+        } else {
+            0
+        };
+        match self {
+            Self::Auto if gpus > 0 => Ok(Device::Cuda(0)),
+            Self::Auto | Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(index) if index < gpus => Ok(Device::Cuda(index)),
+            Self::Cuda(index) => Err(super::error::ModelError::Observation {
+                expected: format!("GPU {index}"),
+                found: format!("{gpus} usable GPUs; install libtorch's CUDA part and a driver, or choose cpu"),
+            }),
+        }
+    }
+}

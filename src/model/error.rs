@@ -1,0 +1,91 @@
+//! Why a network cannot be built, loaded or run.
+
+use std::path::PathBuf;
+
+/// What went wrong in the model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A field of `config.json` cannot work.
+    #[error("config.json, {field}: expected {expected}, found {found}")]
+    Config {
+        /// Field, e.g. `text_config.num_attention_heads`.
+        field: &'static str,
+        /// What would work.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A file of the checkpoint could not be read or written.
+    #[error("cannot {action} {path}: {message}; a checkpoint directory holds {CHECKPOINT_FILES}")]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system or the parser said.
+        message: String,
+    },
+    /// The weights do not fit the configuration.
+    #[error("{path} does not fit config.json, {} problems:\n{}", problems.len(), problems.join("\n"))]
+    Weights {
+        /// The weights file.
+        path: PathBuf,
+        /// One line for each tensor that is missing, extra, of the wrong shape or of the wrong type.
+        problems: Vec<String>,
+    },
+    /// The tokenizer does not fit the configuration.
+    #[error("tokenizer.json: {0}")]
+    Tokenizer(String),
+    /// An instruction cannot be put into the prompt.
+    #[error("instruction: {0}")]
+    Instruction(String),
+    /// What was observed does not fit the checkpoint.
+    #[error("observation: expected {expected}, found {found}")]
+    Observation {
+        /// What the checkpoint needs.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The contract is missing, impossible, or of another model than `config.json`.
+    #[error(transparent)]
+    Contract(#[from] crate::contract::ContractError),
+    /// The network's output is not a sequence of actions.
+    #[error("the network's output: {0}")]
+    Actions(#[from] crate::control::chunk::ActionsError),
+    /// libtorch refused an operation.
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
+}
+
+/// Files of a checkpoint directory, for messages.
+const CHECKPOINT_FILES: &str = "config.json, tokenizer.json, model.safetensors and contract.yaml";
+
+impl ModelError {
+    /// An impossible configuration field.
+    pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Config {
+            field,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// A file that could not be read.
+    pub(crate) fn read(path: &std::path::Path, message: impl ToString) -> Self {
+        Self::File {
+            action: "read",
+            path: path.to_owned(),
+            message: message.to_string(),
+        }
+    }
+
+    /// A file that could not be written.
+    pub(crate) fn write(path: &std::path::Path, message: impl ToString) -> Self {
+        Self::File {
+            action: "write",
+            path: path.to_owned(),
+            message: message.to_string(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What 3DThinkVLA adds to the backbone: two adapters, two projectors and the action head, all in 32 bits.
+
+use tch::{TchError, Tensor};
+
+use super::error::ModelError;
+use super::layers::{LayerNorm, Linear, LinearInit};
+use super::parameters::Scope;
+
+/// Epsilon of the added LayerNorms: PyTorch's default.
+const EPS: f64 = 1e-5;
+
+/// Linear, GELU, linear, LayerNorm: geometry adapter G and reasoning adapter R (3DThinkVLA (2) and (6)).
+#[derive(Debug)]
+pub struct Adapter {
+    fc1: Linear,
+    fc2: Linear,
+    norm: LayerNorm,
+}
+
+impl Adapter {
+    /// From `inputs` channels to a latent of `width`.
+    pub fn new(scope: Scope, inputs: i64, width: i64) -> Result<Self, ModelError> {
+        Ok(Self {
+            fc1: Linear::new(scope.at("fc1"), inputs, width, LinearInit::Uniform)?,
+            fc2: Linear::new(scope.at("fc2"), width, width, LinearInit::Uniform)?,
+            norm: LayerNorm::new(scope.at("norm"), width, EPS)?,
+        })
+    }
+
+    /// # Shapes
+    /// (…, inputs) → (…, width)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let inner = self.fc1.forward(x)?.f_gelu("none")?;
+        self.norm.forward(&self.fc2.forward(&inner)?)
+    }
+}
+
+/// Linear, GELU, linear: makes a latent addable to the action states (3DThinkVLA (7)). Its last layer starts at zero,
+/// so that an untrained condition changes nothing.
+#[derive(Debug)]
+pub struct Projector {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Projector {
+    /// From a latent of `inputs` channels to the action states' `width`.
+    pub fn new(scope: Scope, inputs: i64, width: i64) -> Result<Self, ModelError> {
+        Ok(Self {
+            fc1: Linear::new(scope.at("fc1"), inputs, width, LinearInit::Uniform)?,
+            fc2: Linear::new(scope.at("fc2"), width, width, LinearInit::Zero)?,
+        })
+    }
+
+    /// # Shapes
+    /// (…, inputs) → (…, width)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.fc2.forward(&self.fc1.forward(x)?.f_gelu("none")?)
+    }
+}
+
+/// OpenVLA-OFT's regression head as StarVLA uses it: the same MLP for each query, no squashing of the output.
+#[derive(Debug)]
+pub struct ActionHead {
+    layer_norm1: LayerNorm,
+    fc1: Linear,
+    mlp_resnet_blocks: Vec<ResidualBlock>,
+    layer_norm2: LayerNorm,
+    fc2: Linear,
+}
+
+/// Sizes of an action head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ActionHeadSize {
+    /// Width of a query's state.
+    pub inputs: i64,
+    /// Inner width.
+    pub hidden: i64,
+    /// Residual blocks.
+    pub blocks: i64,
+    /// Values in an action.
+    pub outputs: i64,
+}
+
+impl ActionHead {
+    /// Builds the head from `action_model.model.*`.
+    pub fn new(scope: Scope, size: ActionHeadSize) -> Result<Self, ModelError> {
+        let blocks = scope.at("mlp_resnet_blocks");
+        Ok(Self {
+            layer_norm1: LayerNorm::new(scope.at("layer_norm1"), size.inputs, EPS)?,
+            fc1: Linear::new(scope.at("fc1"), size.inputs, size.hidden, LinearInit::Uniform)?,
+            mlp_resnet_blocks: (0..size.blocks)
+                .map(|i| ResidualBlock::new(blocks.at(i).at("ffn"), size.hidden))
+                .collect::<Result<_, _>>()?,
+            layer_norm2: LayerNorm::new(scope.at("layer_norm2"), size.hidden, EPS)?,
+            fc2: Linear::new(scope.at("fc2"), size.hidden, size.outputs, LinearInit::Uniform)?,
+        })
+    }
+
+    /// # Shapes
+    /// (…, inputs) → (…, outputs)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let mut x = self.fc1.forward(&self.layer_norm1.forward(x)?)?.f_relu()?;
+        for block in &self.mlp_resnet_blocks {
+            x = block.forward(&x)?;
+        }
+        self.fc2.forward(&self.layer_norm2.forward(&x)?)
+    }
+}
+
+/// `x + ReLU(linear(LayerNorm(x)))`; the checkpoint numbers the two as 0 and 1.
+#[derive(Debug)]
+struct ResidualBlock {
+    norm: LayerNorm,
+    linear: Linear,
+}
+
+impl ResidualBlock {
+    fn new(scope: Scope, width: i64) -> Result<Self, ModelError> {
+        Ok(Self {
+            norm: LayerNorm::new(scope.at(0), width, EPS)?,
+            linear: Linear::new(scope.at(1), width, width, LinearInit::Uniform)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        x.f_add(&self.linear.forward(&self.norm.forward(x)?)?.f_relu()?)
+    }
+}

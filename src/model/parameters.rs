@@ -1,0 +1,191 @@
+//! Where parameters come from: a checkpoint, a seed, or nowhere yet.
+//!
+//! A module asks for each of its tensors by key, shape and initial value while it is built; the modules are therefore
+//! the only list of a checkpoint's tensors.
+
+use std::cell::RefCell;
+use std::fmt::Display;
+
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::error::ModelError;
+
+/// Initial values, as the reference training code draws them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+    /// Normal with mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
+    /// Uniform between -bound and bound.
+    Uniform {
+        /// Largest absolute value.
+        bound: f32,
+    },
+}
+
+/// One tensor of a checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Name in the safetensors file.
+    pub key: String,
+    /// Shape.
+    pub shape: Vec<i64>,
+    /// Initial values.
+    pub init: Init,
+}
+
+impl Parameter {
+    /// Number of values.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product::<i64>() as usize
+    }
+
+    /// Initial values: the same for the same key and seed on every machine, whatever else is drawn.
+    pub fn draw(&self, seed: u64) -> Vec<f32> {
+        match self.init {
+            Init::Zeros => vec![0.0; self.count()],
+            Init::Ones => vec![1.0; self.count()],
+            Init::Uniform { bound } => {
+                let mut rng = self.rng(seed);
+                (0..self.count())
+                    .map(|_| (2.0 * unit(&mut rng) - 1.0) * bound)
+                    .collect()
+            }
+            Init::Normal { std } => {
+                let mut rng = self.rng(seed);
+                let mut values = Vec::with_capacity(self.count() + 1);
+                while values.len() < self.count() {
+                    // Box and Muller: two uniforms make two normals.
+                    let radius = (-2.0 * (1.0 - unit(&mut rng)).ln()).sqrt() * std;
+                    let (sin, cos) = (std::f32::consts::TAU * unit(&mut rng)).sin_cos();
+                    values.extend([radius * cos, radius * sin]);
+                }
+                values.truncate(self.count());
+                values
+            }
+        }
+    }
+
+    fn rng(&self, seed: u64) -> ChaCha8Rng {
+        let mut hash = Sha256::new();
+        hash.update(seed.to_le_bytes());
+        hash.update(self.key.as_bytes());
+        ChaCha8Rng::from_seed(hash.finalize().into())
+    }
+}
+
+/// Uniform in 0 .. 1, 1 excluded.
+fn unit(rng: &mut ChaCha8Rng) -> f32 {
+    (rng.next_u32() >> 8) as f32 / (1u32 << 24) as f32
+}
+
+/// Gives a network its tensors while it is built.
+pub trait Source {
+    /// The tensor of that key, on the device and of the type the source decides for `precision`.
+    ///
+    /// # Errors
+    /// When libtorch refuses; what is wrong with a checkpoint is collected and reported once.
+    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError>;
+}
+
+/// Which numeric type a tensor is computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Backbone: the type the user chose.
+    Backbone,
+    /// Adapters, projectors and action head: always 32 bits, as the reference runs them.
+    Head,
+}
+
+/// A place in the tree of modules.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    source: &'a dyn Source,
+    prefix: String,
+    role: Role,
+}
+
+impl<'a> Scope<'a> {
+    /// The root, for backbone tensors.
+    pub fn new(source: &'a dyn Source) -> Self {
+        Self {
+            source,
+            prefix: String::new(),
+            role: Role::Backbone,
+        }
+    }
+
+    /// The same place, for tensors computed in 32 bits.
+    pub fn head(mut self) -> Self {
+        self.role = Role::Head;
+        self
+    }
+
+    /// The module `name` of this one.
+    pub fn at(&self, name: impl Display) -> Self {
+        Self {
+            prefix: if self.prefix.is_empty() {
+                name.to_string()
+            } else {
+                format!("{}.{name}", self.prefix)
+            },
+            ..self.clone()
+        }
+    }
+
+    /// The tensor `name` of this module.
+    ///
+    /// # Errors
+    /// See [`Source::tensor`].
+    pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
+        let parameter = Parameter {
+            key: self.at(name).prefix,
+            shape: shape.to_vec(),
+            init,
+        };
+        self.source.tensor(parameter, self.role)
+    }
+}
+
+/// Draws every tensor from a seed, in 32 bits on the CPU.
+#[derive(Debug, Clone, Copy)]
+pub struct Random {
+    /// Seed.
+    pub seed: u64,
+}
+
+impl Source for Random {
+    fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
+        Ok(Tensor::f_from_slice(&parameter.draw(self.seed))?.f_reshape(&parameter.shape)?)
+    }
+}
+
+/// Notes what a network asks for; the tensors hold nothing.
+#[derive(Debug, Default)]
+pub struct Layout {
+    parameters: RefCell<Vec<Parameter>>,
+}
+
+impl Layout {
+    /// What was asked for, in order.
+    pub fn into_parameters(self) -> Vec<Parameter> {
+        self.parameters.into_inner()
+    }
+}
+
+impl Source for Layout {
+    fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
+        let empty = Tensor::f_empty(&parameter.shape, (Kind::BFloat16, Device::Cpu))?;
+        self.parameters.borrow_mut().push(parameter);
+        Ok(empty)
+    }
+}

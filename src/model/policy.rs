@@ -1,0 +1,241 @@
+//! A checkpoint at work: what the cameras see and an instruction in, a chunk of actions out.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tch::{Device, Tensor};
+
+use crate::camera::patches::{Grid, Patches};
+use crate::contract::Contract;
+use crate::control::chunk::PhysicalActions;
+
+use super::actions::NormalisedActions;
+use super::checkpoint::{Checkpoint, Placement};
+use super::config::{Config, Precision};
+use super::device::DeviceChoice;
+use super::error::ModelError;
+use super::network::{Latents, Network};
+use super::prompt::Prompter;
+use super::sequence::SequencePlan;
+use super::vision_plan::VisionPlan;
+
+/// How a policy is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PolicyOptions {
+    /// Where.
+    pub device: DeviceChoice,
+    /// Type of the backbone; `None` takes the checkpoint's.
+    pub compute: Option<Precision>,
+    /// CPU threads of one operation; `None` leaves libtorch's choice. Holds for the whole process.
+    pub threads: Option<u16>,
+}
+
+/// One moment to act on.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// The cameras' patches, in the contract's order.
+    pub views: &'a [Patches],
+    /// The task in words.
+    pub instruction: &'a str,
+}
+
+/// A chunk and how it came about.
+#[derive(Debug)]
+pub struct PolicyOutput {
+    /// The chunk in physical units.
+    pub actions: PhysicalActions,
+    /// Where the time went.
+    pub timings: Timings,
+    /// The latents behind it, on the policy's device.
+    pub latents: Latents,
+}
+
+/// Where the time of one chunk went. On a GPU, which runs behind, only the total is meaningful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Timings {
+    /// Prompt (first time for an instruction only) and pixels to the device.
+    pub prepare: Duration,
+    /// Vision tower.
+    pub vision: Duration,
+    /// Language model.
+    pub language: Duration,
+    /// Adapters, action head and un-normalisation.
+    pub action: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// A loaded checkpoint.
+#[derive(Debug)]
+pub struct Policy {
+    config: Config,
+    contract: Contract,
+    hash: String,
+    network: Network,
+    prompter: Prompter,
+    device: Device,
+    compute: Precision,
+    plan: Option<Plan>,
+}
+
+/// What depends on the instruction and the images' sizes only. One is kept: both change rarely.
+#[derive(Debug)]
+struct Plan {
+    instruction: String,
+    grids: Vec<Grid>,
+    images: VisionPlan,
+    sequence: SequencePlan,
+}
+
+impl Policy {
+    /// Loads a checkpoint directory.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit the others, or the device is not there.
+    pub fn load(directory: &Path, options: PolicyOptions) -> Result<Self, ModelError> {
+        if let Some(threads) = options.threads {
+            tch::set_num_threads(i32::from(threads.max(1)));
+        }
+        let device = options.device.resolve()?;
+        let placement = Placement {
+            device,
+            compute: options.compute,
+        };
+        let checkpoint = Checkpoint::load(directory, placement)?;
+        Ok(Self {
+            prompter: Prompter::new(checkpoint.tokenizer, &checkpoint.config)?,
+            compute: options.compute.unwrap_or(checkpoint.config.thinkvla.compute),
+            config: checkpoint.config,
+            contract: checkpoint.contract,
+            hash: checkpoint.hash,
+            network: checkpoint.network,
+            device,
+            plan: None,
+        })
+    }
+
+    /// What the checkpoint was trained on and for.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// The network's shape and the bounds of the images it takes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// SHA-256 of the weights, in hexadecimal.
+    pub fn checkpoint_hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Runs once on black images of these sizes, so that the first real chunk does not pay for libtorch's set-up.
+    ///
+    /// # Errors
+    /// See [`Self::act`].
+    pub fn warm_up(&mut self, grids: &[Grid]) -> Result<(), ModelError> {
+        let values = self.config.vision_config.patch_values();
+        let views: Vec<Patches> = grids
+            .iter()
+            .map(|grid| Patches {
+                pixel_values: vec![-1.0; grid.t as usize * grid.h as usize * grid.w as usize * values as usize],
+                grid: *grid,
+            })
+            .collect();
+        let observation = Observation {
+            views: &views,
+            instruction: "warm up",
+        };
+        self.act(&observation).map(drop)
+    }
+
+    /// One chunk for one moment.
+    ///
+    /// # Errors
+    /// When the views do not fit the contract or the network, the instruction cannot be used, or an action is not
+    /// finite. The policy stays usable.
+    pub fn act(&mut self, observation: &Observation) -> Result<PolicyOutput, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let start = Instant::now();
+        self.check(observation.views)?;
+        let pixels = self.pixels(observation.views)?;
+        let plan = match self.plan.take() {
+            Some(plan) if plan.fits(observation) => plan,
+            _ => self.plan(observation)?,
+        };
+        let prepared = Instant::now();
+        let sight = self.network.see(&pixels, &plan.images)?;
+        let seen = Instant::now();
+        let thought = self.network.think(&sight, &plan.sequence)?;
+        let thought_at = Instant::now();
+        let output = self.network.act(&sight, thought, &plan.sequence)?;
+        self.plan = Some(plan);
+        let actions = NormalisedActions::from_tensor(&output.actions)?.unnormalise(&self.contract)?;
+        let end = Instant::now();
+        Ok(PolicyOutput {
+            actions,
+            timings: Timings {
+                prepare: prepared - start,
+                vision: seen - prepared,
+                language: thought_at - seen,
+                action: end - thought_at,
+                total: end - start,
+            },
+            latents: output.latents,
+        })
+    }
+
+    fn check(&self, views: &[Patches]) -> Result<(), ModelError> {
+        let cameras = self.contract.robot.cameras.len();
+        if views.len() != cameras {
+            return Err(ModelError::Observation {
+                expected: format!("{cameras} views, one for each camera of the contract"),
+                found: views.len().to_string(),
+            });
+        }
+        let values = self.config.vision_config.patch_values();
+        for (view, camera) in views.iter().zip(&self.contract.robot.cameras) {
+            let patches = i64::from(view.grid.t) * i64::from(view.grid.h) * i64::from(view.grid.w);
+            if view.pixel_values.len() as i64 != patches * values {
+                return Err(ModelError::Observation {
+                    expected: format!("{patches} patches of {values} values of camera {}", camera.name),
+                    found: format!("{} values", view.pixel_values.len()),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// # Shapes
+    /// (Σpatches, patch values)
+    fn pixels(&self, views: &[Patches]) -> Result<Tensor, ModelError> {
+        let values = self.config.vision_config.patch_values();
+        let views = views
+            .iter()
+            .map(|view| Tensor::f_from_slice(&view.pixel_values)?.f_reshape([-1, values]))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::f_cat(&views, 0)?
+            .f_to_device(self.device)?
+            .f_to_kind(self.compute.kind())?)
+    }
+
+    fn plan(&self, observation: &Observation) -> Result<Plan, ModelError> {
+        let grids: Vec<Grid> = observation.views.iter().map(|view| view.grid).collect();
+        let images = VisionPlan::new(&grids, &self.config.vision_config, self.device)?;
+        let prompt = self.prompter.student(observation.instruction, &grids)?;
+        let place = (self.compute.kind(), self.device);
+        Ok(Plan {
+            instruction: observation.instruction.to_owned(),
+            images,
+            sequence: SequencePlan::new(&[prompt], &self.config.text_config, place)?,
+            grids,
+        })
+    }
+}
+
+impl Plan {
+    fn fits(&self, observation: &Observation) -> bool {
+        self.instruction == observation.instruction
+            && self.grids.iter().eq(observation.views.iter().map(|view| &view.grid))
+    }
+}

@@ -1,0 +1,96 @@
+//! Rotary position embedding: the angle tables of the vision tower and the language model, and their use.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::config::TextConfig;
+use super::error::ModelError;
+
+/// Cosines and sines to turn queries and keys by.
+#[derive(Debug)]
+pub struct Rotation {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+impl Rotation {
+    /// From angles of half a head; both halves turn by the same angles.
+    ///
+    /// # Shapes
+    /// angles: (…, head / 2) → cosines and sines (…, head)
+    fn new(angles: &Tensor, kind: Kind) -> Result<Self, TchError> {
+        let both = Tensor::f_cat(&[angles, angles], -1)?;
+        Ok(Self {
+            cos: both.f_cos()?.f_to_kind(kind)?,
+            sin: both.f_sin()?.f_to_kind(kind)?,
+        })
+    }
+
+    /// Angles of the vision tower: the first half of the frequencies turn by row, the second by column.
+    ///
+    /// # Shapes
+    /// `cells` (row, column) of N patches → (N, 1, head), in 32 bits
+    pub fn of_patches(cells: &[(i64, i64)], head: i64, device: Device) -> Result<Self, ModelError> {
+        let inverse = inverse_frequencies(10_000.0, head / 2);
+        let mut angles = Vec::with_capacity(cells.len() * inverse.len() * 2);
+        for &(row, column) in cells {
+            angles.extend(inverse.iter().map(|f| row as f32 * f));
+            angles.extend(inverse.iter().map(|f| column as f32 * f));
+        }
+        let angles = Tensor::f_from_slice(&angles)?
+            .f_reshape([cells.len() as i64, 1, head / 2])?
+            .f_to_device(device)?;
+        Ok(Self::new(&angles, Kind::Float)?)
+    }
+
+    /// Angles of the language model: interleaved multimodal rotary embedding.
+    ///
+    /// # Shapes
+    /// positions: (3, B, L) of time, row, column → (B, 1, L, head), in `kind`
+    pub fn of_tokens(positions: &Tensor, config: &TextConfig, kind: Kind) -> Result<Self, ModelError> {
+        let half = config.head_dim / 2;
+        let [_, rows, columns] = config.rope_scaling.mrope_section;
+        // Frequency i turns by axis[i]: 1, 4, 7 … by row, 2, 5, 8 … by column, the others by time.
+        let axis: Vec<i64> = (0..half)
+            .map(|i| match i % 3 {
+                1 if i < 3 * rows => 1,
+                2 if i < 3 * columns => 2,
+                _ => 0,
+            })
+            .collect();
+        let device = positions.device();
+        let axis = Tensor::f_from_slice(&axis)?.f_to_device(device)?;
+        let inverse =
+            Tensor::f_from_slice(&inverse_frequencies(config.rope_theta, config.head_dim))?.f_to_device(device)?;
+        let angles = positions
+            .f_to_kind(Kind::Float)?
+            .f_index_select(0, &axis)?
+            .f_permute([1, 2, 0])?
+            .f_mul(&inverse)?
+            .f_unsqueeze(1)?;
+        Ok(Self::new(&angles, kind)?)
+    }
+
+    /// Turns queries or keys; dimension i pairs with i + head / 2.
+    ///
+    /// # Shapes
+    /// x: broadcastable to the tables, (…, head) → the same
+    pub fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let half = x.size().last().copied().unwrap_or(0) / 2;
+        let first = x.f_narrow(-1, 0, half)?;
+        let second = x.f_narrow(-1, half, half)?;
+        let turned = Tensor::f_cat(&[second.f_neg()?, first], -1)?;
+        x.f_mul(&self.cos)?.f_add(&turned.f_mul(&self.sin)?)
+    }
+
+    /// [`Self::apply`] in 32 bits, given back in the input's type.
+    pub fn apply_in_float(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.apply(&x.f_to_kind(Kind::Float)?)?.f_to_kind(x.f_kind()?)
+    }
+}
+
+/// `theta^(-2i / width)` for i below width / 2.
+fn inverse_frequencies(theta: f64, width: i64) -> Vec<f32> {
+    (0..width / 2)
+        .map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / width as f32))
+        .collect()
+}

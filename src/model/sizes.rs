@@ -1,0 +1,349 @@
+//! Checkpoints of named sizes, with weights drawn from a seed.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use half::bf16;
+use safetensors::Dtype;
+use serde_json::Value;
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::contract::{
+    ActionSpace, Camera, Composition, Contract, Data, DimensionStatistics, Filter, Model, Normalisation, Reference,
+    Resize, Robot,
+};
+
+use super::checkpoint::{TOKENIZER, WEIGHTS, load_tokenizer};
+use super::config::{Config, GeoPool, HiddenTap, Precision, RopeScaling, TextConfig, ThinkVlaConfig, VisionConfig};
+use super::error::ModelError;
+use super::network::Network;
+use super::parameters::Parameter;
+use super::prune::{Keep, prune};
+
+/// The reasoning anchor's token.
+const ANCHOR: &str = "<|reasoning_anchor|>";
+/// The action query's token.
+const QUERY: &str = "🔍";
+/// Rows of the small size's embedding.
+const SMALL_VOCABULARY: usize = 4096;
+
+/// A size with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// For the demo and the tests: at most 12 million parameters and a pruned tokenizer.
+    Small,
+    /// Qwen3-VL-2B's.
+    Qwen3Vl2b,
+}
+
+/// What to make.
+#[derive(Debug, Clone, Copy)]
+pub struct NewCheckpoint<'a> {
+    /// Size of the network.
+    pub size: Size,
+    /// Seed of the weights.
+    pub seed: u64,
+    /// Qwen3's `tokenizer.json`.
+    pub tokenizer: &'a Path,
+    /// The robot it is for; `None` takes the simulated one.
+    pub robot: Option<&'a Robot>,
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Tokens of the tokenizer.
+    pub vocabulary: usize,
+}
+
+impl NewCheckpoint<'_> {
+    /// Writes the four files of a checkpoint with untrained weights into a directory, which is made if needed.
+    ///
+    /// # Errors
+    /// When the directory already holds weights, the tokenizer does not fit, or a file cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
+        let weights = directory.join(WEIGHTS);
+        if weights.exists() {
+            return Err(ModelError::write(
+                &weights,
+                "it exists; choose another directory or remove it first",
+            ));
+        }
+        std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
+        let tokenizer = self.make_tokenizer()?;
+        let config = self.size.config(&tokenizer)?;
+        config.validate()?;
+        let parameters = Network::layout(&config)?;
+        let path = directory.join(TOKENIZER);
+        tokenizer.save(&path, false).map_err(|e| ModelError::write(&path, e))?;
+        config.save(directory)?;
+        self.contract(&config).save(directory)?;
+        write_weights(&weights, &parameters, self.seed)?;
+        Ok(Made {
+            parameters: parameters.iter().map(Parameter::count).sum(),
+            vocabulary: tokenizer.get_vocab_size(true),
+        })
+    }
+
+    fn make_tokenizer(&self) -> Result<Tokenizer, ModelError> {
+        if self.size == Size::Qwen3Vl2b {
+            let mut tokenizer = load_tokenizer(self.tokenizer)?;
+            tokenizer.add_special_tokens(&[AddedToken::from(ANCHOR, true)]);
+            return Ok(tokenizer);
+        }
+        let text = std::fs::read_to_string(self.tokenizer).map_err(|e| ModelError::read(self.tokenizer, e))?;
+        let large: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(self.tokenizer, e))?;
+        let keep = Keep {
+            rows: SMALL_VOCABULARY,
+            words: &[QUERY],
+            control: &[
+                "<|endoftext|>",
+                "<|im_start|>",
+                "<|im_end|>",
+                "<|vision_start|>",
+                "<|vision_end|>",
+                "<|image_pad|>",
+                "<|video_pad|>",
+                ANCHOR,
+            ],
+        };
+        let small = prune(&large, keep)?;
+        Tokenizer::from_bytes(small.to_string()).map_err(|e| ModelError::Tokenizer(e.to_string()))
+    }
+
+    fn contract(&self, config: &Config) -> Contract {
+        let side = match self.size {
+            Size::Small => 128,
+            Size::Qwen3Vl2b => 224,
+        };
+        Contract {
+            robot: self.robot.cloned().unwrap_or_else(simulated_robot),
+            data: Data {
+                fps: 10.0,
+                resize: Resize {
+                    width: side,
+                    height: side,
+                    filter: Filter::Bicubic,
+                },
+                action_space: ActionSpace::Ee7,
+                composition: Composition::Sequential,
+                reference: Reference::Commanded,
+                statistics: statistics(),
+            },
+            model: Some(Model {
+                chunk_len: config.thinkvla.chunk_len as usize,
+                weights: "untrained".into(),
+            }),
+        }
+    }
+}
+
+impl Size {
+    /// The configuration of this size, with the tokenizer's ids.
+    ///
+    /// # Errors
+    /// When the tokenizer lacks a control token.
+    pub fn config(self, tokenizer: &Tokenizer) -> Result<Config, ModelError> {
+        let id = |token: &str| -> Result<i64, ModelError> {
+            let encoding = tokenizer
+                .encode_fast(token, false)
+                .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
+            match encoding.get_ids() {
+                [id] => Ok(i64::from(*id)),
+                ids => Err(ModelError::Tokenizer(format!(
+                    "expected {token} to be one token, found {ids:?}; give Qwen3's tokenizer.json"
+                ))),
+            }
+        };
+        let (text_config, vision_config) = match self {
+            Self::Small => (small_text(), small_vision()),
+            Self::Qwen3Vl2b => (text_2b(), vision_2b()),
+        };
+        let small = self == Self::Small;
+        Ok(Config {
+            model_type: "qwen3_vl".into(),
+            architectures: vec!["Qwen3VLForConditionalGeneration".into()],
+            image_token_id: id("<|image_pad|>")?,
+            video_token_id: id("<|video_pad|>")?,
+            vision_start_token_id: id("<|vision_start|>")?,
+            vision_end_token_id: id("<|vision_end|>")?,
+            tie_word_embeddings: true,
+            thinkvla: ThinkVlaConfig {
+                anchor_token: ANCHOR.into(),
+                anchor_token_id: id(ANCHOR)?,
+                action_token: QUERY.into(),
+                action_token_id: id(QUERY)?,
+                prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
+                         <action>{queries}<action>."
+                    .into(),
+                hidden_tap: HiddenTap::PreNorm,
+                geometry_tap_block: vision_config.deepstack_visual_indexes.last().copied().unwrap_or(0),
+                geometry_width: if small { 256 } else { 2048 },
+                geo_pool: GeoPool::Mean,
+                chunk_len: 8,
+                action_dim: 7,
+                head_hidden: 2 * text_config.hidden_size,
+                head_blocks: 2,
+                min_pixels: if small { 128 * 128 } else { 256 * 256 },
+                max_pixels: 4096 * 4096,
+                compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
+            },
+            text_config,
+            vision_config,
+        })
+    }
+}
+
+fn small_text() -> TextConfig {
+    TextConfig {
+        vocab_size: SMALL_VOCABULARY as i64,
+        hidden_size: 256,
+        intermediate_size: 768,
+        num_hidden_layers: 6,
+        num_attention_heads: 8,
+        num_key_value_heads: 4,
+        head_dim: 32,
+        rope_scaling: RopeScaling {
+            rope_type: "default".into(),
+            mrope_interleaved: true,
+            mrope_section: [6, 5, 5],
+        },
+        max_position_embeddings: 4096,
+        ..text_2b()
+    }
+}
+
+fn text_2b() -> TextConfig {
+    TextConfig {
+        model_type: "qwen3_vl_text".into(),
+        hidden_act: "silu".into(),
+        vocab_size: 151_936,
+        hidden_size: 2048,
+        intermediate_size: 6144,
+        num_hidden_layers: 28,
+        num_attention_heads: 16,
+        num_key_value_heads: 8,
+        head_dim: 128,
+        rms_norm_eps: 1e-6,
+        rope_theta: 5_000_000.0,
+        rope_scaling: RopeScaling {
+            rope_type: "default".into(),
+            mrope_interleaved: true,
+            mrope_section: [24, 20, 20],
+        },
+        max_position_embeddings: 262_144,
+        tie_word_embeddings: true,
+        attention_bias: false,
+    }
+}
+
+fn small_vision() -> VisionConfig {
+    VisionConfig {
+        depth: 6,
+        hidden_size: 128,
+        intermediate_size: 512,
+        num_heads: 4,
+        out_hidden_size: 256,
+        num_position_embeddings: 256,
+        deepstack_visual_indexes: vec![1, 2, 3],
+        ..vision_2b()
+    }
+}
+
+fn vision_2b() -> VisionConfig {
+    VisionConfig {
+        model_type: "qwen3_vl".into(),
+        hidden_act: "gelu_pytorch_tanh".into(),
+        depth: 24,
+        hidden_size: 1024,
+        intermediate_size: 4096,
+        num_heads: 16,
+        in_channels: 3,
+        patch_size: 16,
+        temporal_patch_size: 2,
+        spatial_merge_size: 2,
+        out_hidden_size: 2048,
+        num_position_embeddings: 2304,
+        deepstack_visual_indexes: vec![5, 11, 17],
+    }
+}
+
+/// The RM75 of the simulator with its two cameras.
+pub fn simulated_robot() -> Robot {
+    let camera = |name: &str| Camera {
+        name: name.into(),
+        frame: format!("{name}_camera_optical_frame"),
+        width: 640,
+        height: 480,
+        rate_hz: 30.0,
+    };
+    Robot {
+        arm: "rm75".into(),
+        cameras: vec![camera("top"), camera("wrist")],
+        base_frame: "base_link".into(),
+        tool_frame: "tcp".into(),
+        gripper_stroke_m: 0.070,
+    }
+}
+
+/// Ranges of an ordinary table-top task at 10 steps a second: 2 cm and 0.1 rad a step.
+fn statistics() -> Vec<DimensionStatistics> {
+    let dimension = |name: &str, normalisation, [min, max]: [f64; 2]| DimensionStatistics {
+        name: name.into(),
+        normalisation,
+        min,
+        max,
+        mean: 0.5 * (min + max),
+        std: (max - min) / 12f64.sqrt(),
+        q01: min + 0.01 * (max - min),
+        q99: max - 0.01 * (max - min),
+    };
+    let metres = ["x", "y", "z"].map(|name| dimension(name, Normalisation::MinMax, [-0.02, 0.02]));
+    let radians = ["rx", "ry", "rz"].map(|name| dimension(name, Normalisation::MinMax, [-0.1, 0.1]));
+    let gripper = dimension("gripper", Normalisation::None, [0.0, 1.0]);
+    metres.into_iter().chain(radians).chain([gripper]).collect()
+}
+
+/// Draws and writes one tensor after the other, so that a large checkpoint needs no large memory.
+fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
+    let drawn: Vec<(&str, Drawn)> = parameters
+        .iter()
+        .map(|parameter| {
+            let shape = parameter.shape.iter().map(|n| *n as usize).collect();
+            (parameter.key.as_str(), Drawn { parameter, shape, seed })
+        })
+        .collect();
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize_to_file(drawn, Some(metadata), path).map_err(|e| ModelError::write(path, e))
+}
+
+/// A tensor that is drawn when it is written.
+struct Drawn<'a> {
+    parameter: &'a Parameter,
+    shape: Vec<usize>,
+    seed: u64,
+}
+
+impl safetensors::View for Drawn<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::BF16
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.parameter.draw(self.seed);
+        values
+            .into_iter()
+            .flat_map(|v| bf16::from_f32(v).to_le_bytes())
+            .collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.parameter.count() * size_of::<bf16>()
+    }
+}

@@ -1,0 +1,244 @@
+//! Qwen3-VL's vision tower: patches in, language-width tokens out.
+
+use tch::{Kind, TchError, Tensor};
+
+use super::config::VisionConfig;
+use super::error::ModelError;
+use super::layers::{LayerNorm, Linear, LinearInit};
+use super::parameters::{Init, Scope};
+use super::vision_plan::VisionPlan;
+
+/// Epsilon of every LayerNorm in the tower; the reference fixes it in code.
+const EPS: f64 = 1e-6;
+
+/// The tower.
+#[derive(Debug)]
+pub struct VisionTower {
+    patch_embed: Linear,
+    pos_embed: Tensor,
+    blocks: Vec<Block>,
+    merger: Merger,
+    deepstack_merger_list: Vec<Merger>,
+    deepstack_visual_indexes: Vec<i64>,
+}
+
+/// What the tower gives.
+#[derive(Debug)]
+pub struct VisionOutput {
+    /// Image embeddings of all images in order, (ΣN, D).
+    pub tokens: Tensor,
+    /// One more set of embeddings for each of the first language layers, (ΣN, D) each.
+    pub deepstack: Vec<Tensor>,
+    /// Output of the tapped block, (Σpatches, C), in merge-block order.
+    pub tap: Tensor,
+}
+
+impl VisionTower {
+    /// Builds the tower from `visual.*`.
+    pub fn new(scope: Scope, config: &VisionConfig) -> Result<Self, ModelError> {
+        let c = config;
+        let patch_shape = [
+            c.hidden_size,
+            c.in_channels,
+            c.temporal_patch_size,
+            c.patch_size,
+            c.patch_size,
+        ];
+        let deepstack = scope.at("deepstack_merger_list");
+        Ok(Self {
+            patch_embed: Linear::of_patches(scope.at("patch_embed.proj"), patch_shape)?,
+            pos_embed: scope.at("pos_embed").tensor(
+                "weight",
+                &[c.num_position_embeddings, c.hidden_size],
+                Init::Normal { std: 0.02 },
+            )?,
+            blocks: (0..c.depth)
+                .map(|i| Block::new(scope.at("blocks").at(i), c))
+                .collect::<Result<_, _>>()?,
+            merger: Merger::new(scope.at("merger"), c, NormPlace::BeforeMerging)?,
+            deepstack_merger_list: (0..c.deepstack_visual_indexes.len())
+                .map(|i| Merger::new(deepstack.at(i), c, NormPlace::AfterMerging))
+                .collect::<Result<_, _>>()?,
+            deepstack_visual_indexes: c.deepstack_visual_indexes.clone(),
+        })
+    }
+
+    /// Runs the tower; `tap` is the block (from 0) whose output is given back as it is.
+    ///
+    /// # Shapes
+    /// pixels: (Σpatches, channels x frames x side x side), in merge-block order
+    pub fn forward(&self, pixels: &Tensor, plan: &VisionPlan, tap: i64) -> Result<VisionOutput, ModelError> {
+        let mut x = self.patch_embed.forward(pixels)?;
+        x = x.f_add(&plan.interpolate(&self.pos_embed)?)?;
+        let mut deepstack = Vec::with_capacity(self.deepstack_merger_list.len());
+        let mut tapped = None;
+        for (block, index) in self.blocks.iter().zip(0..) {
+            x = block.forward(&x, plan)?;
+            if index == tap {
+                tapped = Some(x.shallow_clone());
+            }
+            let level = self.deepstack_visual_indexes.iter().position(|i| *i == index);
+            if let Some(merger) = level.and_then(|level| self.deepstack_merger_list.get(level)) {
+                deepstack.push(merger.forward(&x)?);
+            }
+        }
+        Ok(VisionOutput {
+            tokens: self.merger.forward(&x)?,
+            deepstack,
+            tap: tapped
+                .ok_or_else(|| ModelError::config("thinkvla.geometry_tap_block", "a block of the tower", tap))?,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Block {
+    norm1: LayerNorm,
+    attn: Attention,
+    norm2: LayerNorm,
+    mlp: Mlp,
+}
+
+impl Block {
+    fn new(scope: Scope, c: &VisionConfig) -> Result<Self, ModelError> {
+        Ok(Self {
+            norm1: LayerNorm::new(scope.at("norm1"), c.hidden_size, EPS)?,
+            attn: Attention::new(scope.at("attn"), c)?,
+            norm2: LayerNorm::new(scope.at("norm2"), c.hidden_size, EPS)?,
+            mlp: Mlp::new(scope.at("mlp"), c)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
+        let x = x.f_add(&self.attn.forward(&self.norm1.forward(x)?, plan)?)?;
+        x.f_add(&self.mlp.forward(&self.norm2.forward(&x)?)?)
+    }
+}
+
+#[derive(Debug)]
+struct Attention {
+    qkv: Linear,
+    proj: Linear,
+    heads: i64,
+}
+
+impl Attention {
+    fn new(scope: Scope, c: &VisionConfig) -> Result<Self, ModelError> {
+        Ok(Self {
+            qkv: Linear::new(scope.at("qkv"), c.hidden_size, 3 * c.hidden_size, LinearInit::Backbone)?,
+            proj: Linear::new(scope.at("proj"), c.hidden_size, c.hidden_size, LinearInit::Backbone)?,
+            heads: c.num_heads,
+        })
+    }
+
+    /// Every patch attends to all patches of its own image and to none of another.
+    fn forward(&self, x: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
+        let (rows, width) = x.size2()?;
+        let head = width / self.heads;
+        let qkv = self.qkv.forward(x)?.f_reshape([rows, 3, self.heads, head])?;
+        let q = plan.rotation.apply_in_float(&qkv.f_select(1, 0)?)?;
+        let k = plan.rotation.apply_in_float(&qkv.f_select(1, 1)?)?;
+        let v = qkv.f_select(1, 2)?;
+        let mut outputs = Vec::with_capacity(plan.runs.len());
+        for run in &plan.runs {
+            let of_run = |x: &Tensor| -> Result<Tensor, TchError> {
+                x.f_narrow(0, run.start, run.images * run.patches)?
+                    .f_reshape([run.images, run.patches, self.heads, head])?
+                    .f_transpose(1, 2)
+            };
+            let attended = Tensor::f_scaled_dot_product_attention(
+                &of_run(&q)?,
+                &of_run(&k)?,
+                &of_run(&v)?,
+                None::<&Tensor>,
+                0.0,
+                false,
+                None,
+                false,
+            )?;
+            outputs.push(attended.f_transpose(1, 2)?.f_reshape([-1, width])?);
+        }
+        self.proj.forward(&Tensor::f_cat(&outputs, 0)?)
+    }
+}
+
+#[derive(Debug)]
+struct Mlp {
+    linear_fc1: Linear,
+    linear_fc2: Linear,
+}
+
+impl Mlp {
+    fn new(scope: Scope, c: &VisionConfig) -> Result<Self, ModelError> {
+        let (width, inner) = (c.hidden_size, c.intermediate_size);
+        Ok(Self {
+            linear_fc1: Linear::new(scope.at("linear_fc1"), width, inner, LinearInit::Backbone)?,
+            linear_fc2: Linear::new(scope.at("linear_fc2"), inner, width, LinearInit::Backbone)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.linear_fc2.forward(&self.linear_fc1.forward(x)?.f_gelu("tanh")?)
+    }
+}
+
+/// Where a merger normalises.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum NormPlace {
+    BeforeMerging,
+    AfterMerging,
+}
+
+/// Makes one language token of a block of neighbouring patches.
+#[derive(Debug)]
+struct Merger {
+    norm: LayerNorm,
+    linear_fc1: Linear,
+    linear_fc2: Linear,
+    place: NormPlace,
+    merged: i64,
+}
+
+impl Merger {
+    fn new(scope: Scope, c: &VisionConfig, place: NormPlace) -> Result<Self, ModelError> {
+        let merged = c.hidden_size * c.spatial_merge_size * c.spatial_merge_size;
+        let normalised = match place {
+            NormPlace::BeforeMerging => c.hidden_size,
+            NormPlace::AfterMerging => merged,
+        };
+        Ok(Self {
+            norm: LayerNorm::new(scope.at("norm"), normalised, EPS)?,
+            linear_fc1: Linear::new(scope.at("linear_fc1"), merged, merged, LinearInit::Backbone)?,
+            linear_fc2: Linear::new(scope.at("linear_fc2"), merged, c.out_hidden_size, LinearInit::Backbone)?,
+            place,
+            merged,
+        })
+    }
+
+    /// # Shapes
+    /// (patches, C), in merge-block order → (patches / merge², D)
+    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let merge = |x: &Tensor| x.f_reshape([-1, self.merged]);
+        let x = match self.place {
+            NormPlace::BeforeMerging => merge(&self.norm.forward(x)?)?,
+            NormPlace::AfterMerging => self.norm.forward(&merge(x)?)?,
+        };
+        self.linear_fc2.forward(&self.linear_fc1.forward(&x)?.f_gelu("none")?)
+    }
+}
+
+impl VisionPlan {
+    /// Learned positions between the grid points of the table.
+    ///
+    /// # Shapes
+    /// table: (positions, C) → (Σpatches, C)
+    fn interpolate(&self, table: &Tensor) -> Result<Tensor, TchError> {
+        let kind: Kind = table.f_kind()?;
+        let corner = |i: i64| -> Result<Tensor, TchError> {
+            table
+                .f_index_select(0, &self.corners.f_select(0, i)?)?
+                .f_mul(&self.shares.f_select(0, i)?.f_to_kind(kind)?)
+        };
+        corner(0)?.f_add(&corner(1)?)?.f_add(&corner(2)?)?.f_add(&corner(3)?)
+    }
+}
