@@ -48,7 +48,7 @@ impl PhysicalActions {
     /// When the values do not divide into steps or one is not finite.
     pub fn new(space: ActionSpace, values: Vec<f64>) -> Result<Self, ActionsError> {
         let dim = space.dim();
-        if values.is_empty() || values.len() % dim != 0 {
+        if values.is_empty() || !values.len().is_multiple_of(dim) {
             return Err(ActionsError::Length {
                 space,
                 dim,
