@@ -7,7 +7,16 @@
 //!
 //! Nothing in here reads a clock: every function takes the time, so tests run on a virtual one.
 
+pub mod arm;
 pub mod chunk;
+pub mod config;
+pub mod event;
+pub mod executor;
+pub mod gate;
 pub mod kinematics;
+pub mod lease;
+pub mod liveness;
+pub mod named_move;
+pub mod realman;
 pub mod time;
 pub mod types;

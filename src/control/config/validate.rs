@@ -1,0 +1,240 @@
+//! Which parameters can work together, and where in the file the one that cannot stands.
+
+use std::fmt::Display;
+
+use super::{ArmConfig, ConfigError};
+use crate::control::types::JOINTS;
+
+/// Step beyond which the controller ignores a pass-through frame: 10 degrees.
+const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
+/// Speed beyond which the controller ignores a pass-through frame: 180 degrees a second.
+const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
+/// Slowest stream the controller takes for one motion, and the fastest it can read [Hz].
+const RATE_HZ: (f64, f64) = (50.0, 500.0);
+
+/// A value that cannot work.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fault {
+    field: String,
+    expected: String,
+    found: String,
+}
+
+impl Fault {
+    fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
+        Self { field: field.into(), expected: expected.into(), found: found.to_string() }
+    }
+
+    /// The error, with the line of `text` the field stands on.
+    pub(super) fn at(self, text: &str) -> ConfigError {
+        ConfigError::Impossible {
+            line: line_of(text, &self.field),
+            field: self.field,
+            expected: self.expected,
+            found: self.found,
+        }
+    }
+}
+
+/// Line, from 1, of a dotted field in block-style YAML; the nearest parent's when the field is not on a line of its own.
+fn line_of(text: &str, field: &str) -> usize {
+    let mut found = 1;
+    let mut lines = text.lines().enumerate();
+    for key in field.split(['.', '[']) {
+        let Some((index, _)) = lines.find(|(_, line)| {
+            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
+        }) else {
+            break;
+        };
+        found = index + 1;
+    }
+    found
+}
+
+fn between(field: &str, value: f64, low: f64, high: f64) -> Result<(), Fault> {
+    if value.is_finite() && value >= low && value <= high {
+        return Ok(());
+    }
+    Err(Fault::new(field, format!("a number from {low} to {high}"), value))
+}
+
+fn positive(field: &str, value: f64, high: f64) -> Result<(), Fault> {
+    if value.is_finite() && value > 0.0 && value <= high {
+        return Ok(());
+    }
+    Err(Fault::new(field, format!("a positive number up to {high}"), value))
+}
+
+impl ArmConfig {
+    /// Finds the first value that cannot work.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;
+        if self.driver.follow && self.command_rate_hz < 100.0 {
+            return Err(Fault::new("command_rate_hz", "100 or more with high follow", self.command_rate_hz));
+        }
+        for (field, name) in [("base_frame", &self.base_frame), ("tool_frame", &self.tool_frame), ("arm", &self.arm)] {
+            if name.trim().is_empty() {
+                return Err(Fault::new(field, "a name", "an empty one"));
+            }
+        }
+        self.check_limits()?;
+        self.check_space()?;
+        self.check_times()?;
+        self.check_named()
+    }
+
+    fn check_limits(&self) -> Result<(), Fault> {
+        let limits = &self.limits;
+        between("limits.margin_rad", limits.margin_rad, 0.0, 0.5)?;
+        positive("limits.step_rad", limits.step_rad, VENDOR_STEP_RAD)?;
+        positive("limits.tool_speed_m_s", limits.tool_speed_m_s, 2.0)?;
+        for velocity in limits.velocity_rad_s {
+            positive("limits.velocity_rad_s", velocity, VENDOR_VELOCITY_RAD_S)?;
+        }
+        for acceleration in limits.acceleration_rad_s2 {
+            positive("limits.acceleration_rad_s2", acceleration, 100.0)?;
+        }
+        for (lower, upper) in limits.lower_rad.iter().zip(limits.upper_rad) {
+            between("limits.lower_rad", *lower, -6.3, 6.3)?;
+            between("limits.upper_rad", upper, -6.3, 6.3)?;
+            let room = upper - lower - 2.0 * limits.margin_rad;
+            if room <= 0.0 {
+                let expected = format!("more than {lower} plus two margins of {}", limits.margin_rad);
+                return Err(Fault::new("limits.upper_rad", expected, upper));
+            }
+        }
+        positive("singularity.slow", self.singularity.slow, 1e6)?;
+        if self.singularity.halt.is_finite() && self.singularity.halt > self.singularity.slow {
+            return Ok(());
+        }
+        Err(Fault::new(
+            "singularity.halt",
+            format!("more than singularity.slow = {}", self.singularity.slow),
+            self.singularity.halt,
+        ))
+    }
+
+    fn check_space(&self) -> Result<(), Fault> {
+        let space = &self.workspace;
+        for (low, high) in space.tool_min_m.iter().zip(space.tool_max_m) {
+            between("workspace.tool_min_m", *low, -2.0, 2.0)?;
+            between("workspace.tool_max_m", high, -2.0, 2.0)?;
+            if high - low < 0.02 {
+                return Err(Fault::new("workspace.tool_max_m", format!("at least 0.02 more than {low}"), high));
+            }
+        }
+        between("workspace.tolerance_m", space.tolerance_m, 0.0, 0.5)?;
+        between("workspace.table_height_m", space.table_height_m, -1.5, 1.5)?;
+        between("workspace.tool_clearance_m", space.tool_clearance_m, 0.0, 0.2)?;
+        between("workspace.link_clearance_m", space.link_clearance_m, 0.0, 0.2)?;
+        for value in self.tool.offset_m {
+            between("tool.offset_m", value, -0.5, 0.5)?;
+        }
+        for value in self.tool.points_m.iter().flatten() {
+            between("tool.points_m", *value, -0.5, 0.5)?;
+        }
+        Ok(())
+    }
+
+    fn check_times(&self) -> Result<(), Fault> {
+        let times = &self.timeouts;
+        // Braking must begin within 100 ms of the last sign of life, and the loop may look one period late.
+        let longest = 0.1 - self.period();
+        between("timeouts.heartbeat_s", times.heartbeat_s, 0.02, longest)?;
+        between("timeouts.state_s", times.state_s, 0.01, longest)?;
+        between("timeouts.lease_s", times.lease_s, times.heartbeat_s, 60.0)?;
+        positive("timeouts.observation_s", times.observation_s, 5.0)?;
+        between("timeouts.plan_s", times.plan_s, times.observation_s, 60.0)?;
+        between("timeouts.frozen_s", times.frozen_s, 0.05, 5.0)?;
+        positive("tracking.error_rad", self.tracking.error_rad, 3.0)?;
+        positive("tracking.start_rad", self.tracking.start_rad, self.tracking.error_rad)?;
+        between("executor.blend_s", self.executor.blend_s, 3.0 * self.period(), 1.0)?;
+        between("executor.blend_max_s", self.executor.blend_max_s, self.executor.blend_s, 5.0)?;
+        between("gripper.hysteresis", self.gripper.hysteresis, 0.0, 0.5)?;
+        positive("gripper.rate_hz", self.gripper.rate_hz, 10.0)
+    }
+
+    fn check_named(&self) -> Result<(), Fault> {
+        for (name, degrees) in &self.named_deg {
+            for i in 0..JOINTS {
+                let at = |values: &[f64; JOINTS]| values.get(i).copied().unwrap_or(f64::NAN);
+                let low = at(&self.limits.lower_rad) + self.limits.margin_rad;
+                let high = at(&self.limits.upper_rad) - self.limits.margin_rad;
+                between(&format!("named_deg.{name}"), at(degrees), low.to_degrees(), high.to_degrees())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../../config/rm75.yaml");
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(SHIPPED.contains(from), "{from} is not in the shipped file");
+        ArmConfig::parse(&SHIPPED.replace(from, to)).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn the_shipped_file_is_accepted_and_dry_run_is_its_default() {
+        let config = ArmConfig::parse(SHIPPED).unwrap();
+        assert!(config.dry_run);
+        assert_eq!(config.command_rate_hz, 100.0);
+        let ready = config.named("ready").unwrap();
+        assert!((ready[3] - 60f64.to_radians()).abs() < 1e-12);
+        assert_eq!(config.named("nowhere"), None);
+    }
+
+    #[test]
+    fn each_impossible_value_is_refused_by_name_with_its_line() {
+        let line = |needle: &str| 1 + SHIPPED.lines().position(|l| l.contains(needle)).unwrap();
+        for (from, to, field) in [
+            ("command_rate_hz: 100", "command_rate_hz: 20", "command_rate_hz"),
+            ("command_rate_hz: 100", "command_rate_hz: 1000", "command_rate_hz"),
+            ("base_frame: base_link", "base_frame: ' '", "base_frame"),
+            ("margin_rad: 0.05", "margin_rad: -0.1", "limits.margin_rad"),
+            ("step_rad: 0.1745", "step_rad: 0.2", "limits.step_rad"),
+            ("step_rad: 0.1745", "step_rad: 0.0", "limits.step_rad"),
+            ("velocity_rad_s: [1.88", "velocity_rad_s: [3.2", "limits.velocity_rad_s"),
+            ("acceleration_rad_s2: [6.0", "acceleration_rad_s2: [.nan", "limits.acceleration_rad_s2"),
+            ("upper_rad: [3.1", "upper_rad: [-3.05", "limits.upper_rad"),
+            ("upper_rad: [3.1", "upper_rad: [-3.0", "limits.upper_rad"),
+            ("tool_speed_m_s: 0.5", "tool_speed_m_s: 0", "limits.tool_speed_m_s"),
+            ("slow: 60.0", "slow: 0", "singularity.slow"),
+            ("halt: 150.0", "halt: 60.0", "singularity.halt"),
+            ("tool_max_m: [0.65", "tool_max_m: [0.11", "workspace.tool_max_m"),
+            ("table_height_m: 0.0", "table_height_m: .inf", "workspace.table_height_m"),
+            ("offset_m: [0.0", "offset_m: [0.9", "tool.offset_m"),
+            ("heartbeat_s: 0.08", "heartbeat_s: 0.095", "timeouts.heartbeat_s"),
+            ("state_s: 0.08", "state_s: 0.2", "timeouts.state_s"),
+            ("lease_s: 1.0", "lease_s: 0.01", "timeouts.lease_s"),
+            ("plan_s: 4.0", "plan_s: 0.1", "timeouts.plan_s"),
+            ("start_rad: 0.05", "start_rad: 0.5", "tracking.start_rad"),
+            ("blend_s: 0.15", "blend_s: 0.02", "executor.blend_s"),
+            ("blend_max_s: 1.0", "blend_max_s: 0.1", "executor.blend_max_s"),
+            ("hysteresis: 0.02", "hysteresis: 0.6", "gripper.hysteresis"),
+            ("rate_hz: 10.0", "rate_hz: 11.0", "gripper.rate_hz"),
+            ("ready: [0, 30", "ready: [0, 128", "named_deg.ready"),
+        ] {
+            let message = refusal(from, to);
+            assert!(message.contains(&format!("line {}: {field}:", line(from))), "{from} -> {to}: {message}");
+        }
+    }
+
+    #[test]
+    fn high_follow_below_100_hz_is_refused() {
+        let text = SHIPPED.replace("follow: false", "follow: true");
+        assert!(ArmConfig::parse(&text).is_ok());
+        let slow = text.replace("command_rate_hz: 100", "command_rate_hz: 90");
+        assert!(ArmConfig::parse(&slow).unwrap_err().to_string().contains("high follow"));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_its_line() {
+        let message = refusal("margin_rad", "margin_deg");
+        assert!(message.contains("margin_deg") && message.contains("line"), "{message}");
+    }
+}

@@ -1,0 +1,223 @@
+//! What was clamped, refused or done, and why; rate-limited, so that a fault a tick does not become a message a tick.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::time::Time;
+
+/// Identical events are published once in this time [s]; the ones between are counted.
+const REPEAT_AFTER_S: f64 = 1.0;
+/// Events kept until somebody drains them; the oldest goes first.
+const CAPACITY: usize = 256;
+
+/// What happened to the command, chunk or arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    /// Changed so that it fits a limit.
+    Clamped,
+    /// Not carried out.
+    Refused,
+    /// The arm was braked, or stays at rest.
+    Held,
+    /// A stop was sent and latched.
+    Stopped,
+    /// A fault was latched.
+    Fault,
+}
+
+/// Which check spoke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Check {
+    /// Values are numbers.
+    Finite,
+    /// Heartbeat, state, observation and plan are recent.
+    Fresh,
+    /// The tool centre point is inside its box.
+    Workspace,
+    /// Links and tool are above the table.
+    Table,
+    /// Joints keep their margin.
+    JointLimit,
+    /// Change of a joint in one command.
+    Step,
+    /// Joint speed.
+    Velocity,
+    /// Joint acceleration.
+    Acceleration,
+    /// Speed of the tool centre point.
+    ToolSpeed,
+    /// Velocity limits near singular configurations.
+    Singularity,
+    /// The final look at a command found what the checks before should have.
+    Verify,
+    /// The arm can take up the pose.
+    Reach,
+    /// The chunk makes sense.
+    Chunk,
+    /// The sender holds the lease.
+    Lease,
+    /// The mode permits it.
+    Mode,
+    /// The joint state is alive and plausible.
+    State,
+    /// The arm follows its commands.
+    Tracking,
+    /// Nobody else commands the arm, and somebody listens.
+    Publishers,
+    /// What the driver reports, and which generation it is.
+    Driver,
+    /// The clock goes forward.
+    Clock,
+    /// The next chunk comes before the last one ends.
+    Underrun,
+    /// A stop was asked for.
+    Stop,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finite => "finite",
+            Self::Fresh => "fresh",
+            Self::Workspace => "workspace",
+            Self::Table => "table",
+            Self::JointLimit => "joint_limit",
+            Self::Step => "step",
+            Self::Velocity => "velocity",
+            Self::Acceleration => "acceleration",
+            Self::ToolSpeed => "tool_speed",
+            Self::Singularity => "singularity",
+            Self::Verify => "verify",
+            Self::Reach => "reach",
+            Self::Chunk => "chunk",
+            Self::Lease => "lease",
+            Self::Mode => "mode",
+            Self::State => "state",
+            Self::Tracking => "tracking",
+            Self::Publishers => "publishers",
+            Self::Driver => "driver",
+            Self::Clock => "clock",
+            Self::Underrun => "underrun",
+            Self::Stop => "stop",
+        })
+    }
+}
+
+/// One event; mirrors `thinkvla/msg/GateEvent`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// When.
+    pub time: Time,
+    /// What happened.
+    pub kind: EventKind,
+    /// Which check spoke.
+    pub check: Check,
+    /// Expected, found, what to do.
+    pub message: String,
+    /// Source of the plan concerned, empty when there is none.
+    pub source: String,
+    /// Plan concerned, 0 when there is none.
+    pub plan_id: u64,
+    /// Identical events (kind and check) since the last one that was published.
+    pub repeated: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Recent {
+    published: Time,
+    suppressed: u32,
+}
+
+/// Collects events for whoever publishes them.
+#[derive(Debug, Default)]
+pub struct EventLog {
+    source: String,
+    plan_id: u64,
+    recent: BTreeMap<(EventKind, Check), Recent>,
+    waiting: std::collections::VecDeque<Event>,
+}
+
+impl EventLog {
+    /// Names the plan that the following events are about.
+    pub fn about(&mut self, source: &str, plan_id: u64) {
+        if self.source != source {
+            self.source = source.to_owned();
+        }
+        self.plan_id = plan_id;
+    }
+
+    /// Adds an event. `message` is only called when the event is not a repetition.
+    pub fn push(&mut self, time: Time, kind: EventKind, check: Check, message: impl FnOnce() -> String) {
+        let repeated = match self.recent.get_mut(&(kind, check)) {
+            Some(recent) if (0.0..REPEAT_AFTER_S).contains(&time.seconds_since(recent.published)) => {
+                recent.suppressed = recent.suppressed.saturating_add(1);
+                return;
+            }
+            Some(recent) => {
+                recent.published = time;
+                std::mem::take(&mut recent.suppressed)
+            }
+            None => {
+                self.recent.insert((kind, check), Recent { published: time, suppressed: 0 });
+                0
+            }
+        };
+        if self.waiting.len() == CAPACITY {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(Event {
+            time,
+            kind,
+            check,
+            message: message(),
+            source: self.source.clone(),
+            plan_id: self.plan_id,
+            repeated,
+        });
+    }
+
+    /// Takes the events that wait, oldest first.
+    pub fn drain(&mut self) -> Vec<Event> {
+        self.waiting.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_a_tick_becomes_an_event_a_second_with_the_count_between() {
+        let mut log = EventLog::default();
+        log.about("policy", 7);
+        for tick in 0..250 {
+            let time = Time::from_secs_f64(100.0 + 0.01 * f64::from(tick));
+            log.push(time, EventKind::Clamped, Check::Velocity, || format!("tick {tick}"));
+        }
+        let events = log.drain();
+        assert_eq!(events.iter().map(|e| e.repeated).collect::<Vec<_>>(), [0, 99, 99]);
+        assert_eq!(events[1].message, "tick 100");
+        assert_eq!((events[0].source.as_str(), events[0].plan_id), ("policy", 7));
+        assert!(log.drain().is_empty());
+    }
+
+    #[test]
+    fn different_checks_do_not_hide_each_other() {
+        let mut log = EventLog::default();
+        log.push(Time(0), EventKind::Clamped, Check::Velocity, String::new);
+        log.push(Time(0), EventKind::Clamped, Check::Acceleration, String::new);
+        log.push(Time(0), EventKind::Refused, Check::Velocity, String::new);
+        assert_eq!(log.drain().len(), 3);
+    }
+
+    #[test]
+    fn nobody_draining_does_not_fill_the_memory() {
+        let mut log = EventLog::default();
+        for second in 0..1000 {
+            log.push(Time::from_secs_f64(f64::from(second)), EventKind::Held, Check::Fresh, || second.to_string());
+        }
+        let events = log.drain();
+        assert_eq!(events.len(), CAPACITY);
+        assert_eq!(events.last().map(|e| e.message.as_str()), Some("999"));
+    }
+}

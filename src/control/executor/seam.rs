@@ -1,0 +1,112 @@
+//! The seam between what was commanded and a new plan: an offset in joint space that fades out.
+
+use crate::control::types::Joints;
+
+/// Position and its first two derivatives.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct State {
+    /// [rad]
+    pub position: Joints,
+    /// [rad/s]
+    pub velocity: Joints,
+    /// [rad/s^2]
+    pub acceleration: Joints,
+}
+
+impl State {
+    /// From three positions `step` [s] apart, at the middle one.
+    pub fn from_samples(samples: [Joints; 3], step: f64) -> Self {
+        let [before, here, after] = samples;
+        Self {
+            position: here,
+            velocity: (after - before) / (2.0 * step),
+            acceleration: (after - here * 2.0 + before) / (step * step),
+        }
+    }
+}
+
+/// Peak speed of a quintic from rest to rest over its mean speed.
+const QUINTIC_PEAK: f64 = 1.875;
+/// Share of the velocity limits an offset may take while it fades.
+const FADE_SPEED_SHARE: f64 = 0.5;
+
+/// An offset that starts as the difference of two states and is zero, with both derivatives, at its end: a quintic. What
+/// is commanded therefore has continuous velocity and acceleration at both ends of the seam.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seam {
+    offset: State,
+    length: f64,
+}
+
+impl Seam {
+    /// From the state that was commanded to the state of the new plan at the same time.
+    ///
+    /// The seam is `shortest` [s] long, or as long as the offset needs at half the joint speeds `fastest` [rad/s], but
+    /// no longer than `longest` [s].
+    pub fn new(commanded: &State, planned: &State, fastest: &Joints, (shortest, longest): (f64, f64)) -> Self {
+        let offset = State {
+            position: commanded.position - planned.position,
+            velocity: commanded.velocity - planned.velocity,
+            acceleration: commanded.acceleration - planned.acceleration,
+        };
+        let needed = offset.position.zip_map(fastest, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v)).max();
+        Self { offset, length: needed.clamp(shortest, longest.max(shortest)) }
+    }
+
+    /// Length [s].
+    pub fn length(&self) -> f64 {
+        self.length
+    }
+
+    /// The offset `time` [s] after the start of the seam [rad].
+    pub fn at(&self, time: f64) -> Joints {
+        if time >= self.length {
+            return Joints::zeros();
+        }
+        let u = (time / self.length).max(0.0);
+        let (u2, u3) = (u * u, u * u * u);
+        let (u4, u5) = (u2 * u2, u2 * u3);
+        let position = 1.0 - 10.0 * u3 + 15.0 * u4 - 6.0 * u5;
+        let velocity = (u - 6.0 * u3 + 8.0 * u4 - 3.0 * u5) * self.length;
+        let acceleration = 0.5 * (u2 - 3.0 * u3 + 3.0 * u4 - u5) * self.length * self.length;
+        self.offset.position * position + self.offset.velocity * velocity + self.offset.acceleration * acceleration
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(position: f64, velocity: f64, acceleration: f64) -> State {
+        State {
+            position: Joints::repeat(position),
+            velocity: Joints::repeat(velocity),
+            acceleration: Joints::repeat(acceleration),
+        }
+    }
+
+    #[test]
+    fn the_offset_starts_as_the_difference_and_ends_at_zero_with_both_derivatives() {
+        let seam = Seam::new(&state(0.02, 0.3, -1.0), &state(0.01, 0.5, 2.0), &Joints::repeat(1.88), (0.2, 1.0));
+        let h = 1e-5;
+        let around = |t: f64| State::from_samples([seam.at(t - h), seam.at(t), seam.at(t + h)], h);
+        let start = around(2.0 * h);
+        assert!((start.position[0] - 0.01).abs() < 1e-4);
+        assert!((start.velocity[0] + 0.2).abs() < 1e-3);
+        assert!((start.acceleration[0] + 3.0).abs() < 0.05);
+        let end = around(0.2 - 2.0 * h);
+        assert!(end.position.amax() < 1e-9 && end.velocity.amax() < 1e-6 && end.acceleration.amax() < 0.05);
+        assert_eq!(seam.at(0.2), Joints::zeros());
+        assert_eq!(seam.at(5.0), Joints::zeros());
+    }
+
+    #[test]
+    fn a_large_offset_gets_more_time_up_to_the_longest() {
+        let length = |offset: f64| {
+            Seam::new(&state(offset, 0.0, 0.0), &state(0.0, 0.0, 0.0), &Joints::repeat(1.5), (0.2, 1.0)).length()
+        };
+        assert_eq!(length(0.01), 0.2);
+        assert!((length(0.2) - 0.5).abs() < 1e-12);
+        assert_eq!(length(-3.0), 1.0);
+    }
+}

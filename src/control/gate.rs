@@ -1,0 +1,370 @@
+//! The safety gate: an arm that wraps an arm and lets only commands inside every limit through.
+//!
+//! The gate keeps one invariant: from the last command that left, braking on a straight line in joint space inside the
+//! acceleration limits stays inside every limit until rest. A command that keeps it passes unchanged. Otherwise the
+//! gate takes the velocity nearest to the one asked for, on the line from braking to asking, that does; braking itself
+//! is always possible. What is about to leave is verified once more, by other code.
+
+mod body;
+mod brake;
+mod fresh;
+mod shape;
+mod singularity;
+mod space;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod violation;
+
+pub use body::{Body, Placement};
+pub use brake::Motion;
+pub use fresh::{Freshness, Stale};
+pub use singularity::condition_number;
+pub use violation::Violation;
+
+use super::arm::{Arm, ArmError, JointCommand};
+use super::config::{ArmConfig, Limits, Singularity, Workspace};
+use super::event::{Check, EventKind, EventLog};
+use super::kinematics::Rm75;
+use super::time::Time;
+use super::types::Joints;
+use brake::{braked, braking_velocities};
+use shape::{Lag, scaled_into, within_change};
+use verify::Verifier;
+use violation::slack;
+
+/// Halvings of the way from braking to asking.
+const HALVINGS: usize = 10;
+/// Kept between a speed scaled to the tool's limit and that limit.
+const TOOL_SPEED_SHARE: f64 = 0.999;
+
+/// What the gate has done since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GateCounters {
+    /// Commands that left.
+    pub commands: u64,
+    /// Commands changed on the way.
+    pub clamps: u64,
+    /// Commands refused.
+    pub refusals: u64,
+    /// Non-finite values that left: always 0.
+    pub nonfinite: u64,
+}
+
+/// Whether a gate that brakes has come to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Braking {
+    /// A command was sent.
+    Moving,
+    /// Nothing moves; nothing was sent.
+    AtRest,
+}
+
+/// The safety gate around an arm.
+#[derive(Debug)]
+pub struct Gate<A> {
+    arm: A,
+    /// Signs of life; whoever receives them tells the gate.
+    pub fresh: Freshness,
+    /// What happened, for whoever publishes it.
+    pub events: EventLog,
+    limits: Limits,
+    workspace: Workspace,
+    singularity: Singularity,
+    body: Body,
+    verifier: Verifier,
+    period: f64,
+    motion: Motion,
+    condition: f64,
+    last_target: Option<Joints>,
+    counters: GateCounters,
+}
+
+impl<A: Arm> Gate<A> {
+    /// A gate around `arm`, which is at rest at `position` [rad].
+    pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
+        let body = Body::new(Rm75::b(), &config.tool);
+        let verifier = Verifier {
+            limits: config.limits,
+            workspace: config.workspace,
+            body: body.clone(),
+            period: config.period(),
+        };
+        Self {
+            arm,
+            fresh: Freshness::new(config.timeouts),
+            events: EventLog::default(),
+            limits: config.limits,
+            workspace: config.workspace,
+            singularity: config.singularity,
+            condition: condition_number(body.kinematics(), &position),
+            body,
+            verifier,
+            period: config.period(),
+            motion: Motion::at_rest(position),
+            last_target: None,
+            counters: GateCounters::default(),
+        }
+    }
+
+    /// The arm behind the gate.
+    pub fn arm(&self) -> &A {
+        &self.arm
+    }
+
+    /// The arm behind the gate, to be told facts and to be stopped; commands go through the gate.
+    pub fn arm_mut(&mut self) -> &mut A {
+        &mut self.arm
+    }
+
+    /// Last command that left.
+    pub fn motion(&self) -> &Motion {
+        &self.motion
+    }
+
+    /// Where the parts of the arm are.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// What the gate has done.
+    pub fn counters(&self) -> GateCounters {
+        self.counters
+    }
+
+    /// Takes up an arm that rests at `position` [rad]: the next command starts from there.
+    ///
+    /// # Errors
+    /// When the arm rests outside the limits; it has to be moved inside by hand.
+    pub fn take_up(&mut self, position: Joints) -> Result<(), Violation> {
+        if let Some(found) = position.iter().find(|q| !q.is_finite()) {
+            let (check, quantity, unit) = (Check::Finite, "joint", "rad");
+            return Err(Violation { check, quantity, index: 1, limit: 0.0, found: *found, unit });
+        }
+        self.joint_violation(&position)
+            .or_else(|| self.workspace.violation(&self.body.at(&position)))
+            .map_or(Ok(()), Err)?;
+        self.rest_at(position);
+        Ok(())
+    }
+
+    /// Forgets all motion: the arm was stopped by other means at `position` [rad].
+    pub fn rest_at(&mut self, position: Joints) {
+        self.motion = Motion::at_rest(position);
+        self.condition = condition_number(self.body.kinematics(), &position);
+        self.last_target = None;
+    }
+
+    /// Sends one command of braking, unless the arm is at rest.
+    ///
+    /// # Errors
+    /// When the command did not leave.
+    pub fn brake(&mut self, basis: super::arm::Basis, now: Time) -> Result<Braking, ArmError> {
+        self.last_target = None;
+        if self.motion.is_at_rest() {
+            return Ok(Braking::AtRest);
+        }
+        let velocity = braked(&self.motion.velocity, &self.velocity_change());
+        let positions = self.motion.position + velocity * self.period;
+        self.send(JointCommand { positions, basis }, velocity, now)?;
+        Ok(Braking::Moving)
+    }
+
+    fn velocity_change(&self) -> Joints {
+        self.limits.acceleration() * self.period
+    }
+
+    fn joint_violation(&self, position: &Joints) -> Option<Violation> {
+        let range = self.limits.lowest().zip_map(&self.limits.highest(), |low, high| (low, high));
+        position.iter().zip(range.iter()).enumerate().find_map(|(i, (q, (low, high)))| {
+            let limit = if *q < low - slack(*low) {
+                low
+            } else if *q > high + slack(*high) {
+                high
+            } else {
+                return None;
+            };
+            Some(Violation {
+                check: Check::JointLimit,
+                quantity: "joint",
+                index: i + 1,
+                limit: *limit,
+                found: *q,
+                unit: "rad",
+            })
+        })
+    }
+
+    /// First limit that a command at `velocity` [rad/s], or braking after it, would exceed in space.
+    fn path_violation(&self, velocity: Joints) -> Option<Violation> {
+        let mut position = self.motion.position;
+        let mut tool = self.body.at(&position).tool;
+        for velocity in braking_velocities(velocity, &self.velocity_change()) {
+            position += velocity * self.period;
+            if let Some(violation) = self.joint_violation(&position) {
+                return Some(violation);
+            }
+            let placement = self.body.at(&position);
+            if let Some(violation) = self.workspace.violation(&placement) {
+                return Some(violation);
+            }
+            let found = (placement.tool - tool).norm() / self.period;
+            let limit = self.limits.tool_speed_m_s;
+            if found > limit + slack(limit) {
+                let (check, quantity, unit) = (Check::ToolSpeed, "tool speed", "m/s");
+                return Some(Violation { check, quantity, index: 1, limit, found, unit });
+            }
+            tool = placement.tool;
+        }
+        None
+    }
+
+    /// Every limit of step, velocity and acceleration that `velocity` [rad/s] exceeds; `share` is what the singularity
+    /// leaves of the velocity limits.
+    fn rate_violations(&self, velocity: &Joints, share: f64) -> [Option<Violation>; 4] {
+        let worst = |check, quantity, unit, values: Joints, limits: Joints| {
+            let pairs = values.iter().zip(limits.iter()).enumerate();
+            let (i, (found, limit)) = pairs.max_by(|(_, a), (_, b)| (a.0 - a.1).total_cmp(&(b.0 - b.1)))?;
+            (*found > limit + slack(*limit)).then_some(Violation {
+                check,
+                quantity,
+                index: i + 1,
+                limit: *limit,
+                found: *found,
+                unit,
+            })
+        };
+        let speed = velocity.abs();
+        let change = (velocity - self.motion.velocity).abs() / self.period;
+        let fastest = self.limits.velocity();
+        let step = Joints::repeat(self.limits.step_rad);
+        [
+            worst(Check::Step, "joint step", "rad", speed * self.period, step),
+            worst(Check::Velocity, "joint velocity", "rad/s", speed, fastest),
+            worst(Check::Acceleration, "joint acceleration", "rad/s^2", change, self.limits.acceleration()),
+            worst(Check::Singularity, "joint velocity near a singularity", "rad/s", speed, fastest * share),
+        ]
+    }
+
+    /// What the singularity leaves of the velocity limits on the way to `position`.
+    fn singularity_share(&self, position: &Joints) -> f64 {
+        let there = condition_number(self.body.kinematics(), position);
+        self.singularity.share(self.condition, there)
+    }
+
+    /// The velocity nearest to catching up with `target` that keeps every limit [rad/s].
+    fn nearest_velocity(&mut self, target: &Joints, now: Time) -> Joints {
+        let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
+        let fastest = self.limits.velocity().inf(&Joints::repeat(self.limits.step_rad / self.period));
+        let target_velocity = self.last_target.map_or_else(Joints::zeros, |last| (inside - last) / self.period);
+        let lag = Lag {
+            error: inside - self.motion.position,
+            target_velocity: scaled_into(&target_velocity, &fastest),
+            acceleration: self.limits.acceleration(),
+            period: self.period,
+        };
+        let change = self.velocity_change();
+        let mut velocity = scaled_into(&lag.catch_up(), &fastest);
+        let share = self.singularity_share(&(self.motion.position + velocity * self.period));
+        velocity = scaled_into(&velocity, &(fastest * share));
+        velocity = self.within_tool_speed(velocity);
+        velocity = within_change(&velocity, &self.motion.velocity, &change);
+
+        let Some(violation) = self.path_violation(velocity) else { return velocity };
+        self.report_clamp(&violation, now);
+        let braking = braked(&self.motion.velocity, &change);
+        let (mut safe, mut unsafe_share) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (safe + unsafe_share);
+            match self.path_violation(braking + (velocity - braking) * middle) {
+                None => safe = middle,
+                Some(_) => unsafe_share = middle,
+            }
+        }
+        braking + (velocity - braking) * safe
+    }
+
+    fn within_tool_speed(&self, velocity: Joints) -> Joints {
+        let here = self.body.at(&self.motion.position).tool;
+        let there = self.body.at(&(self.motion.position + velocity * self.period)).tool;
+        let speed = (there - here).norm() / self.period;
+        if speed > self.limits.tool_speed_m_s {
+            velocity * (TOOL_SPEED_SHARE * self.limits.tool_speed_m_s / speed)
+        } else {
+            velocity
+        }
+    }
+
+    fn report_clamp(&mut self, violation: &Violation, now: Time) {
+        let message = *violation;
+        self.events.push(now, EventKind::Clamped, violation.check, || format!("{message}; the command was changed to fit"));
+    }
+
+    fn refuse(&mut self, check: Check, message: String, command: &JointCommand, now: Time) -> ArmError {
+        self.counters.refusals += 1;
+        let told = message.clone();
+        self.events.push(now, EventKind::Refused, check, || format!("{told}; braking"));
+        match self.brake(command.basis, now) {
+            Ok(_) => ArmError::Refused { check, message },
+            Err(error) => error,
+        }
+    }
+
+    /// Verifies and sends; when the verification fails, braking goes out instead.
+    fn send(&mut self, command: JointCommand, velocity: Joints, now: Time) -> Result<(), ArmError> {
+        let mut next = Motion { position: command.positions, velocity };
+        if let Some(fault) = self.verifier.fault(&self.motion, &next.position) {
+            self.events.push(now, EventKind::Fault, Check::Verify, || {
+                format!("{fault}; the final check braked instead, please report this with the recorded commands")
+            });
+            next.velocity = braked(&self.motion.velocity, &self.velocity_change());
+            next.position = self.motion.position + next.velocity * self.period;
+        }
+        self.counters.nonfinite += next.position.iter().filter(|q| !q.is_finite()).count() as u64;
+        self.arm.command(&JointCommand { positions: next.position, ..command }, now)?;
+        self.counters.commands += 1;
+        self.condition = condition_number(self.body.kinematics(), &next.position);
+        self.motion = next;
+        Ok(())
+    }
+}
+
+impl<A: Arm> Arm for Gate<A> {
+    fn command(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+        let target = command.positions;
+        if target.iter().any(|q| !q.is_finite()) {
+            let message = format!("expected finite joints, found {:?}", target.as_slice());
+            return Err(self.refuse(Check::Finite, message, command, now));
+        }
+        if let Some(stale) = self.fresh.missing(command.basis, now) {
+            return Err(self.refuse(Check::Fresh, stale.to_string(), command, now));
+        }
+        let velocity = (target - self.motion.position) / self.period;
+        let asked_space = self.workspace.violation(&self.body.at(&target)).or_else(|| self.joint_violation(&target));
+        let asked_rates = self.rate_violations(&velocity, self.singularity_share(&target));
+        let asked: Vec<Violation> = asked_space.into_iter().chain(asked_rates.into_iter().flatten()).collect();
+        let sent = if asked.is_empty() && self.path_violation(velocity).is_none() {
+            self.send(*command, velocity, now)
+        } else {
+            for violation in &asked {
+                self.report_clamp(violation, now);
+            }
+            self.counters.clamps += 1;
+            let velocity = self.nearest_velocity(&target, now);
+            let positions = self.motion.position + velocity * self.period;
+            self.send(JointCommand { positions, ..*command }, velocity, now)
+        };
+        self.last_target = Some(target.sup(&self.limits.lowest()).inf(&self.limits.highest()));
+        sent
+    }
+
+    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError> {
+        if !opening.is_finite() {
+            self.counters.refusals += 1;
+            let message = format!("expected a finite gripper opening, found {opening}");
+            self.events.push(now, EventKind::Refused, Check::Finite, || format!("{message}; the gripper stays"));
+            return Err(ArmError::Refused { check: Check::Finite, message });
+        }
+        self.arm.grip(opening.clamp(0.0, 1.0), now)
+    }
+}

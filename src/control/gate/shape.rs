@@ -1,0 +1,92 @@
+//! What velocity to take when the one asked for is beyond a limit: catch up with the target without running past it.
+
+use crate::control::types::Joints;
+
+/// Share of the acceleration limit used on the way to a target, so that the target's own motion finds room.
+const APPROACH_SHARE: f64 = 0.5;
+
+/// A target the commanded joints lag behind.
+#[derive(Debug, Clone, Copy)]
+pub struct Lag {
+    /// From the commanded joints to the target [rad].
+    pub error: Joints,
+    /// Velocity of the target [rad/s].
+    pub target_velocity: Joints,
+    /// Acceleration limits [rad/s^2].
+    pub acceleration: Joints,
+    /// Time to the next command [s].
+    pub period: f64,
+}
+
+impl Lag {
+    /// Velocity that catches up with the target along the curve on which it can still be braked [rad/s].
+    pub fn catch_up(&self) -> Joints {
+        let lag = self.error - self.target_velocity * self.period;
+        let closing = lag.zip_map(&self.acceleration, |lag, acceleration| {
+            let brakeable = (2.0 * APPROACH_SHARE * acceleration * lag.abs()).sqrt();
+            (lag.abs() / self.period).min(brakeable).copysign(lag)
+        });
+        self.target_velocity + closing
+    }
+}
+
+/// `velocity` with the same direction, inside `limit` [rad/s].
+pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
+    let excess = velocity.iter().zip(limit.iter()).fold(1.0, |worst: f64, (v, limit)| {
+        if v.abs() > *limit { worst.max(v.abs() / limit) } else { worst }
+    });
+    if excess.is_finite() { velocity / excess } else { Joints::zeros() }
+}
+
+/// `velocity` with every joint within `change` of `last` [rad/s].
+pub fn within_change(velocity: &Joints, last: &Joints, change: &Joints) -> Joints {
+    velocity.zip_zip_map(last, change, |v, last, change| v.clamp(last - change, last + change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_keeps_the_direction_and_a_limit_of_zero_means_rest() {
+        let velocity = Joints::from([2.0, -1.0, 0.5, 0.0, 0.0, 0.0, 0.0]);
+        let limit = Joints::repeat(1.0);
+        assert_eq!(scaled_into(&velocity, &limit), velocity / 2.0);
+        assert_eq!(scaled_into(&(velocity / 4.0), &limit), velocity / 4.0);
+        assert_eq!(scaled_into(&velocity, &Joints::zeros()), Joints::zeros());
+    }
+
+    #[test]
+    fn a_target_that_jumps_is_reached_without_running_past_it() {
+        let period = 0.01;
+        let acceleration = Joints::repeat(6.0);
+        let change = acceleration * period;
+        let target = Joints::repeat(0.4);
+        let (mut position, mut velocity) = (Joints::zeros(), Joints::zeros());
+        let mut furthest: f64 = 0.0;
+        for _ in 0..200 {
+            let lag = Lag { error: target - position, target_velocity: Joints::zeros(), acceleration, period };
+            velocity = within_change(&scaled_into(&lag.catch_up(), &Joints::repeat(1.88)), &velocity, &change);
+            position += velocity * period;
+            furthest = furthest.max(position[0]);
+        }
+        assert!((position - target).amax() < 1e-6, "{position}");
+        assert!(furthest < 0.4 + 1e-3, "{furthest}");
+    }
+
+    #[test]
+    fn a_moving_target_is_caught_and_then_followed_at_its_speed() {
+        let period = 0.01;
+        let acceleration = Joints::repeat(6.0);
+        let target_velocity = Joints::repeat(-0.3);
+        let (mut target, mut position, mut velocity) = (Joints::repeat(-0.2), Joints::zeros(), Joints::zeros());
+        for _ in 0..200 {
+            target += target_velocity * period;
+            let lag = Lag { error: target - position, target_velocity, acceleration, period };
+            velocity = within_change(&lag.catch_up(), &velocity, &(acceleration * period));
+            position += velocity * period;
+        }
+        assert!((position - target).amax() < 1e-6);
+        assert!((velocity - target_velocity).amax() < 1e-6);
+    }
+}

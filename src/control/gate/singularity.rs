@@ -1,0 +1,58 @@
+//! Velocity limits near singular configurations.
+
+use crate::control::config::Singularity;
+use crate::control::kinematics::{Conditioning, Rm75};
+use crate::control::types::Joints;
+
+/// Length that makes metres and radians comparable [m]; 1 keeps SI, the definition MoveIt Servo's thresholds use.
+const LENGTH_M: f64 = 1.0;
+
+/// Condition number of the Jacobian at joints [rad]; infinite in a singularity.
+pub fn condition_number(kinematics: &Rm75, joints: &Joints) -> f64 {
+    Conditioning::new(&kinematics.jacobian(joints), LENGTH_M).number()
+}
+
+impl Singularity {
+    /// Share of the velocity limits left to motion from condition number `here` to `there`: 1 up to the first threshold
+    /// and on the way out, falling linearly to 0 at the second.
+    pub fn share(&self, here: f64, there: f64) -> f64 {
+        if there <= self.slow || there <= here {
+            return 1.0;
+        }
+        ((self.halt - there) / (self.halt - self.slow)).clamp(0.0, 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THRESHOLDS: Singularity = Singularity { slow: 50.0, halt: 150.0 };
+
+    #[test]
+    fn limits_shrink_gradually_between_the_thresholds_and_not_outside() {
+        assert_eq!(THRESHOLDS.share(10.0, 50.0), 1.0);
+        assert_eq!(THRESHOLDS.share(70.0, 75.0), 0.75);
+        assert_eq!(THRESHOLDS.share(99.0, 100.0), 0.5);
+        assert_eq!(THRESHOLDS.share(140.0, 150.0), 0.0);
+        assert_eq!(THRESHOLDS.share(140.0, f64::INFINITY), 0.0);
+    }
+
+    #[test]
+    fn the_way_out_is_free() {
+        assert_eq!(THRESHOLDS.share(140.0, 139.0), 1.0);
+        assert_eq!(THRESHOLDS.share(f64::INFINITY, 1e9), 1.0);
+        assert_eq!(THRESHOLDS.share(f64::INFINITY, f64::INFINITY), 1.0);
+    }
+
+    #[test]
+    fn the_arm_gets_worse_towards_its_stretched_elbow() {
+        let kinematics = Rm75::b();
+        let at = |elbow: f64| {
+            condition_number(&kinematics, &Joints::from([0.0, 30.0, 0.0, elbow, 0.0, 60.0, 0.0].map(f64::to_radians)))
+        };
+        assert!(at(60.0) < 30.0);
+        assert!(at(20.0) > at(40.0) && at(5.0) > at(20.0));
+        assert!(at(0.0) > 1e6);
+    }
+}

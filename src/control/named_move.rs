@@ -1,0 +1,195 @@
+//! Moves to configurations known by name: straight in joint space, from rest to rest.
+
+use super::config::{ArmConfig, Limits, Workspace};
+use super::gate::{Body, Violation};
+use super::time::Time;
+use super::types::Joints;
+
+/// Peak speed and acceleration of a quintic from rest to rest over distance, for a duration of 1 s.
+const PEAK_SPEED: f64 = 1.875;
+const PEAK_ACCELERATION: f64 = 5.773_502_691_896_258;
+/// Share of the limits a move plans with; the rest is left to the gate.
+const PLANNED_SHARE: f64 = 0.9;
+/// Points of the way that are checked before it starts.
+const CHECKED_POINTS: usize = 100;
+
+/// A move from rest to rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedMove {
+    /// Name of the configuration.
+    pub name: String,
+    start: Joints,
+    goal: Joints,
+    duration: f64,
+    started: Time,
+}
+
+/// Why a move does not start.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MoveError {
+    /// There is no such configuration.
+    #[error("expected one of {known}, found {name:?}; add it to named_deg in the arm parameters")]
+    Unknown {
+        /// Name asked for.
+        name: String,
+        /// Names there are.
+        known: String,
+    },
+    /// The speed cannot work.
+    #[error("expected a speed above 0 and up to 1, found {0}")]
+    Speed(f64),
+    /// The straight way leaves the workspace.
+    #[error("the way to {name} leaves the workspace, {violation}; move to another configuration first")]
+    Way {
+        /// Name asked for.
+        name: String,
+        /// What would be exceeded.
+        violation: Violation,
+    },
+}
+
+/// A move that is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct MoveRequest<'a> {
+    /// Name of the configuration.
+    pub name: &'a str,
+    /// Fraction of the velocity limits, above 0 up to 1.
+    pub speed: f64,
+    /// Where the arm rests [rad].
+    pub from: Joints,
+    /// When the move starts.
+    pub now: Time,
+}
+
+impl NamedMove {
+    /// Plans a move with synchronised joints, as fast as the limits of joints and tool permit at that speed.
+    ///
+    /// # Errors
+    /// When the name is unknown, the speed cannot work, or the straight way in joint space leaves the workspace.
+    pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, body: &Body) -> Result<Self, MoveError> {
+        let MoveRequest { name, speed, from, now } = request;
+        if !(speed > 0.0 && speed <= 1.0) {
+            return Err(MoveError::Speed(speed));
+        }
+        let goal = config.named(name).ok_or_else(|| MoveError::Unknown {
+            name: name.to_owned(),
+            known: config.named_deg.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        let way = goal - from;
+        let tool_travel = checked_travel(&from, &way, body, &config.workspace)
+            .map_err(|violation| MoveError::Way { name: name.to_owned(), violation })?;
+        let duration = duration(&way, tool_travel, &config.limits, speed * PLANNED_SHARE);
+        Ok(Self { name: name.to_owned(), start: from, goal, duration, started: now })
+    }
+
+    /// Joints at `now` [rad].
+    pub fn at(&self, now: Time) -> Joints {
+        let u = (now.seconds_since(self.started) / self.duration).clamp(0.0, 1.0);
+        let u3 = u * u * u;
+        self.start.lerp(&self.goal, u3 * (10.0 - 15.0 * u + 6.0 * u * u))
+    }
+
+    /// Whether the planned time is over.
+    pub fn is_over(&self, now: Time) -> bool {
+        now.seconds_since(self.started) >= self.duration
+    }
+
+    /// Largest joint distance from `joints` to the goal [rad].
+    pub fn remaining(&self, joints: &Joints) -> f64 {
+        (self.goal - joints).amax()
+    }
+}
+
+/// Checks the way; returns the largest travel of the tool per share of the way [m].
+fn checked_travel(from: &Joints, way: &Joints, body: &Body, space: &Workspace) -> Result<f64, Violation> {
+    let mut last = body.at(from).tool;
+    let mut fastest: f64 = 0.0;
+    for i in 1..=CHECKED_POINTS {
+        let placement = body.at(&(from + way * (i as f64 / CHECKED_POINTS as f64)));
+        space.violation(&placement).map_or(Ok(()), Err)?;
+        fastest = fastest.max((placement.tool - last).norm() * CHECKED_POINTS as f64);
+        last = placement.tool;
+    }
+    Ok(fastest)
+}
+
+fn duration(way: &Joints, tool_travel: f64, limits: &Limits, share: f64) -> f64 {
+    let speed = way.abs().component_div(&limits.velocity()).max() * PEAK_SPEED / share;
+    let acceleration = (way.abs().component_div(&limits.acceleration()).max() * PEAK_ACCELERATION / share).sqrt();
+    let tool = tool_travel / limits.tool_speed_m_s * PEAK_SPEED / share;
+    speed.max(acceleration).max(tool).max(f64::MIN_POSITIVE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::kinematics::Rm75;
+
+    fn config() -> ArmConfig {
+        ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap()
+    }
+
+    fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {
+        let config = config();
+        let body = Body::new(Rm75::b(), &config.tool);
+        NamedMove::plan(MoveRequest { name, speed, from, now: Time(0) }, &config, &body)
+    }
+
+    #[test]
+    fn a_move_goes_from_rest_to_rest_inside_every_limit() {
+        let config = config();
+        let home = config.named("home").unwrap();
+        let ready = config.named("ready").unwrap();
+        for speed in [0.1, 1.0] {
+            let planned = plan("ready", speed, home).unwrap();
+            let body = Body::new(Rm75::b(), &config.tool);
+            let h = 1e-3;
+            let at = |t: f64| planned.at(Time::from_secs_f64(t));
+            let mut fastest: f64 = 0.0;
+            for i in 0..=(planned.duration / h) as usize {
+                let t = i as f64 * h;
+                let velocity = (at(t + h) - at(t)) / h;
+                let acceleration = (at(t + h) - at(t) * 2.0 + at(t - h)) / (h * h);
+                let tool = (body.at(&at(t + h)).tool - body.at(&at(t)).tool).norm() / h;
+                assert!(velocity.amax() <= 1.88 * speed);
+                assert!(acceleration.amax() <= 6.0 * speed);
+                assert!(tool <= 0.5 * speed);
+                fastest = fastest.max(tool / 0.5).max(velocity.amax() / 1.88).max(acceleration.amax() / 6.0);
+            }
+            assert!(fastest > 0.8 * speed, "no slower than it has to be: {fastest}");
+            assert_eq!(at(0.0), home);
+            assert!((at(planned.duration) - ready).amax() < 1e-9);
+            assert!(planned.is_over(Time::from_secs_f64(planned.duration + 0.001)));
+            assert!(!planned.is_over(Time::from_secs_f64(planned.duration - 0.01)));
+            assert!((planned.remaining(&home) - 30f64.to_radians()).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_would() {
+        let home = config().named("home").unwrap();
+        let message = plan("nowhere", 0.5, home).unwrap_err().to_string();
+        assert!(message.contains("home, ready") && message.contains("nowhere"), "{message}");
+        for speed in [0.0, -1.0, 1.5, f64::NAN] {
+            assert!(matches!(plan("ready", speed, home), Err(MoveError::Speed(_))));
+        }
+    }
+
+    #[test]
+    fn a_way_through_the_table_is_refused_before_it_starts() {
+        let mut below = config();
+        let from = Joints::from([60.0, 60.0, 0.0, 60.0, 0.0, 60.0, 0.0].map(f64::to_radians));
+        below.named_deg.insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
+        let body = Body::new(Rm75::b(), &below.tool);
+        let request = MoveRequest { name: "far", speed: 0.5, from, now: Time(0) };
+        assert!(matches!(NamedMove::plan(request, &below, &body), Err(MoveError::Way { .. })));
+    }
+
+    #[test]
+    fn a_move_to_where_the_arm_is_is_over_at_once() {
+        let home = config().named("home").unwrap();
+        let planned = plan("home", 1.0, home).unwrap();
+        assert!(planned.is_over(Time(1)));
+        assert!((planned.at(Time(1)) - home).amax() < 1e-12);
+    }
+}

@@ -1,0 +1,237 @@
+//! Realman's driver: joint commands to pass-through frames, gripper frames, the repeated stop, and what must be true
+//! before any of them may leave.
+
+pub mod errors;
+pub mod graph;
+mod gripper;
+
+pub use graph::{DriverApi, Graph, Undetermined};
+
+use nalgebra::{Quaternion, Translation3};
+
+use super::arm::{Arm, ArmError, JointCommand};
+use super::config::{ArmConfig, CommandMode};
+use super::kinematics::Rm75;
+use super::time::Time;
+use super::types::{JOINTS, Pose};
+use gripper::Gripper;
+
+/// Stops sent for one stop: the driver takes them from another queue than motion, so frames sent before may arrive
+/// after the first.
+const STOPS: u32 = 3;
+/// Time between them [s].
+const STOP_SPACING_S: f64 = 0.02;
+/// Tolerance on that spacing for a loop that ticks a little early [s].
+const TICK_SLACK_S: f64 = 0.001;
+
+/// What is published to rm_driver. Values are what goes on the wire.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum DriverCommand {
+    /// `rm_driver/movej_canfd_cmd`
+    Joints {
+        /// Positions [rad]; the driver reads all seven unchecked.
+        joint: [f32; JOINTS],
+        /// High follow.
+        follow: bool,
+        /// External axis [rad].
+        expand: f32,
+        /// Joints in use; anything but 7 leaves joint 7 undefined in the driver.
+        dof: u8,
+    },
+    /// `rm_driver/movep_canfd_cmd`
+    Pose {
+        /// Position [m].
+        position: [f64; 3],
+        /// Unit quaternion x, y, z, w.
+        orientation: [f64; 4],
+        /// High follow.
+        follow: bool,
+    },
+    /// `rm_driver/move_stop_cmd`, of the type this generation listens to.
+    Stop(DriverApi),
+    /// `rm_driver/set_gripper_position_cmd`
+    Gripper {
+        /// 1 closed to 1000 open.
+        position: u16,
+        /// Never true: a blocking gripper stalls the driver.
+        block: bool,
+        /// [s], 0 returns at once.
+        timeout: u16,
+    },
+}
+
+/// Publishes to rm_driver, or stands in for it.
+pub trait Driver {
+    /// Publishes one command.
+    ///
+    /// # Errors
+    /// With what went wrong in the transport.
+    fn send(&mut self, command: &DriverCommand) -> Result<(), String>;
+}
+
+/// Stops that are still to be sent.
+#[derive(Debug, Clone, Copy)]
+struct StopSequence {
+    left: u32,
+    next: Time,
+}
+
+/// A Realman arm behind its ROS driver.
+#[derive(Debug)]
+pub struct Realman<D> {
+    driver: D,
+    graph: Graph,
+    config: ArmConfig,
+    kinematics: Rm75,
+    flange_from_tool: Pose,
+    orientation: Option<Quaternion<f64>>,
+    gripper: Gripper,
+    stop: Option<StopSequence>,
+    nonfinite: u64,
+}
+
+impl<D: Driver> Realman<D> {
+    /// An arm whose driver has not been looked for yet.
+    pub fn new(driver: D, config: &ArmConfig) -> Self {
+        Self {
+            driver,
+            graph: Graph::default(),
+            kinematics: Rm75::b(),
+            flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
+            orientation: None,
+            gripper: Gripper::new(config.gripper),
+            stop: None,
+            nonfinite: 0,
+            config: config.clone(),
+        }
+    }
+
+    /// What was last seen in the ROS graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Looked at the ROS graph.
+    pub fn graph_seen(&mut self, graph: Graph) {
+        self.graph = graph;
+    }
+
+    /// Driver generation.
+    ///
+    /// # Errors
+    /// When the graph does not tell.
+    pub fn api(&self) -> Result<DriverApi, Undetermined> {
+        self.graph.api(self.config.driver.api)
+    }
+
+    /// The driver.
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// The driver, to be told things that are no commands.
+    pub fn driver_mut(&mut self) -> &mut D {
+        &mut self.driver
+    }
+
+    /// Last gripper opening that was sent, 0 closed to 1 open.
+    pub fn gripper_opening(&self) -> Option<f64> {
+        self.gripper.sent()
+    }
+
+    /// Non-finite values among what was about to be published; they were not.
+    pub fn nonfinite(&self) -> u64 {
+        self.nonfinite
+    }
+
+    /// Begins a stop: the first is sent now, the others by [`Realman::tick`].
+    ///
+    /// # Errors
+    /// When the first could not be sent; the others still are.
+    pub fn stop(&mut self, now: Time) -> Result<(), ArmError> {
+        self.stop = Some(StopSequence { left: STOPS, next: now });
+        self.orientation = None;
+        self.tick(now)
+    }
+
+    /// Sends what is due of a stop.
+    ///
+    /// # Errors
+    /// When it could not be sent.
+    pub fn tick(&mut self, now: Time) -> Result<(), ArmError> {
+        let Some(sequence) = self.stop.as_mut() else { return Ok(()) };
+        if now.seconds_since(sequence.next) < -TICK_SLACK_S {
+            return Ok(());
+        }
+        sequence.left -= 1;
+        sequence.next = now.offset_secs(STOP_SPACING_S);
+        if sequence.left == 0 {
+            self.stop = None;
+        }
+        // A driver of unknown generation has no topic a stop could go to, and was never commanded.
+        match self.api() {
+            Ok(api) => self.driver.send(&DriverCommand::Stop(api)).map_err(ArmError::Transport),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Whether stops are still being sent.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    fn frame(&mut self, command: &JointCommand) -> DriverCommand {
+        let follow = self.config.driver.follow;
+        match self.config.driver.command {
+            CommandMode::Joint => {
+                let mut joint = [0.0; JOINTS];
+                for (wire, position) in joint.iter_mut().zip(command.positions.iter()) {
+                    *wire = *position as f32;
+                }
+                DriverCommand::Joints { joint, follow, expand: 0.0, dof: JOINTS as u8 }
+            }
+            CommandMode::Cartesian => {
+                let base_from_tool = self.kinematics.forward(&command.positions) * self.flange_from_tool;
+                let unit = base_from_tool.rotation.quaternion().normalize();
+                // q and -q are one rotation; the sign follows the last frame so that the stream has no jump.
+                let opposite = self.orientation.is_some_and(|last| last.dot(&unit) < 0.0);
+                let unit = if opposite { -unit } else { unit };
+                self.orientation = Some(unit);
+                DriverCommand::Pose {
+                    position: base_from_tool.translation.vector.into(),
+                    orientation: unit.coords.into(),
+                    follow,
+                }
+            }
+        }
+    }
+}
+
+impl<D: Driver> Arm for Realman<D> {
+    fn command(&mut self, command: &JointCommand, _now: Time) -> Result<(), ArmError> {
+        let nonfinite = command.positions.iter().filter(|q| !(**q as f32).is_finite()).count();
+        if nonfinite > 0 {
+            self.nonfinite += nonfinite as u64;
+            let found = command.positions.as_slice();
+            return Err(ArmError::Transport(format!("expected finite joints, found {found:?}; nothing was sent")));
+        }
+        if self.graph.command_subscribers == 0 {
+            return Err(ArmError::Unmatched { topic: self.graph.command_topic(self.config.driver.command) });
+        }
+        let frame = self.frame(command);
+        self.driver.send(&frame).map_err(ArmError::Transport)
+    }
+
+    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError> {
+        match self.gripper.position_for(opening, now) {
+            Some(position) => self
+                .driver
+                .send(&DriverCommand::Gripper { position, block: false, timeout: 0 })
+                .map_err(ArmError::Transport),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
