@@ -1,3 +1,22 @@
-//! camera
+//! Frames in, network input out.
+//!
+//! ```text
+//! sensor_msgs fields ─► image_view ─┐
+//! compressed bytes ──► compressed ──┴─► rgb ─► resize ─► smart_resize ─► patches
+//!                         latest ─► pairing                freeze watches every stream
+//! ```
+//!
+//! Nothing in here names a ROS type or reads a clock: the caller passes fields and times.
 
+mod area;
+pub mod compressed;
+pub mod freeze;
+pub mod image_view;
+pub mod latest;
+pub mod pairing;
 pub mod patches;
+pub mod preprocess;
+mod resample;
+pub mod resize;
+pub mod rgb;
+pub mod smart_resize;

@@ -1,0 +1,184 @@
+//! Decodes the JPEG and PNG data of a `sensor_msgs/CompressedImage`.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use image::codecs::png::PngDecoder;
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::rgb::RgbImage;
+
+/// Most pixels that are decoded, 4096 × 4096: what the network's processor accepts at most.
+pub const MAX_PIXELS: u64 = 1 << 24;
+
+/// Longest side that is decoded [px].
+pub const MAX_SIDE: u32 = 1 << 14;
+
+/// Compressions that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// JPEG, baseline or progressive.
+    Jpeg,
+    /// PNG with 8 bits a channel.
+    Png,
+}
+
+/// Why compressed data could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The format string names nothing we read.
+    #[error(
+        "compressed image format: expected jpeg or png (such as \"rgb8; jpeg compressed bgr8\"), found {found:?}"
+    )]
+    Format {
+        /// Format found.
+        found: String,
+    },
+    /// The data does not begin or end as such a file does.
+    #[error("compressed image: expected a whole {compression:?} file of {length} bytes, but {problem}")]
+    NotWhole {
+        /// Compression the format announced.
+        compression: Compression,
+        /// Bytes found.
+        length: usize,
+        /// What is wrong, in words.
+        problem: &'static str,
+    },
+    /// The announced size is refused before anything is allocated for it.
+    #[error("compressed image: expected sides of 1..={MAX_SIDE} and at most {MAX_PIXELS} pixels, found {width}x{height}")]
+    Size {
+        /// Announced width [px].
+        width: u32,
+        /// Announced height [px].
+        height: u32,
+    },
+    /// Channels have other than 8 bits (depth images).
+    #[error("compressed image: expected 8-bit colour or grey, found {found}")]
+    Depth {
+        /// Colour type found.
+        found: String,
+    },
+    /// The decoder gave up.
+    #[error("compressed image: the {compression:?} data is damaged: {message}")]
+    Damaged {
+        /// Compression the format announced.
+        compression: Compression,
+        /// What the decoder said.
+        message: String,
+    },
+}
+
+impl Compression {
+    /// Reads the format string as ROS writes it: `jpeg`, `png` or `rgb8; jpeg compressed bgr8`.
+    ///
+    /// # Errors
+    /// When it names neither; `compressedDepth` is refused because its data has a header of its own.
+    pub fn parse(format: &str) -> Result<Self, DecodeError> {
+        let after_encoding = format.split_once(';').map_or(format, |(_, rest)| rest);
+        let mut words = after_encoding.split_whitespace();
+        let name = words.next().unwrap_or("").to_ascii_lowercase();
+        let is_depth = words.any(|word| word.eq_ignore_ascii_case("compressedDepth"));
+        match name.as_str() {
+            "jpeg" | "jpg" if !is_depth => Ok(Self::Jpeg),
+            "png" if !is_depth => Ok(Self::Png),
+            _ => Err(DecodeError::Format {
+                found: format.chars().take(64).collect(),
+            }),
+        }
+    }
+}
+
+/// Decodes `data` into `out`, whose allocation is reused where the decoder permits.
+///
+/// # Errors
+/// When the format is unknown, the data is cut short or damaged, or the announced size is out of bounds; `out` is then
+/// unspecified.
+pub fn decode(format: &str, data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
+    match Compression::parse(format)? {
+        Compression::Jpeg => decode_jpeg(data, out),
+        Compression::Png => decode_png(data, out),
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), DecodeError> {
+    let sides = 1..=MAX_SIDE;
+    let pixels = u64::from(width) * u64::from(height);
+    if sides.contains(&width) && sides.contains(&height) && pixels <= MAX_PIXELS {
+        return Ok(());
+    }
+    Err(DecodeError::Size { width, height })
+}
+
+fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
+    let compression = Compression::Jpeg;
+    let not_whole = |problem| DecodeError::NotWhole { compression, length: data.len(), problem };
+    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged { compression, message: e.to_string() };
+    if !data.starts_with(&[0xff, 0xd8]) {
+        return Err(not_whole("it does not begin with the start-of-image marker"));
+    }
+    // A decoder paints what is missing grey; the marker at the end tells a whole file (padding zeros are harmless).
+    let used = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if !data.get(..used).is_some_and(|data| data.ends_with(&[0xff, 0xd9])) {
+        return Err(not_whole("it does not end with the end-of-image marker"));
+    }
+    let options = DecoderOptions::new_fast()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE as usize)
+        .set_max_height(MAX_SIDE as usize)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(data), options);
+    decoder.decode_headers().map_err(|e| damaged(&e))?;
+    let info = decoder.info().ok_or_else(|| damaged(&"no frame header"))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    check_size(width, height)?;
+    out.reset(width, height);
+    if decoder.output_buffer_size() != Some(out.data().len()) {
+        return Err(damaged(&"its colours cannot be turned into RGB"));
+    }
+    decoder.decode_into(out.data_mut()).map_err(|e| damaged(&e))
+}
+
+fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
+    let compression = Compression::Png;
+    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged { compression, message: e.to_string() };
+    if !data.starts_with(b"\x89PNG\r\n\x1a\n") {
+        let problem = "it does not begin with the PNG signature";
+        return Err(DecodeError::NotWhole { compression, length: data.len(), problem });
+    }
+    let mut limits = image::Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    // IHDR comes first in every PNG: the size is judged before the decoder sees the file.
+    if let Some(size) = data.get(16..24).and_then(|size| size.as_chunks::<4>().0.as_array::<2>()) {
+        let [width, height] = size.map(u32::from_be_bytes);
+        check_size(width, height)?;
+    }
+    let decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    let channels = match decoder.color_type() {
+        image::ColorType::L8 => 1,
+        image::ColorType::La8 => 2,
+        image::ColorType::Rgb8 => 3,
+        image::ColorType::Rgba8 => 4,
+        other => return Err(DecodeError::Depth { found: format!("{other:?}") }),
+    };
+    out.reset(width, height);
+    if channels == 3 {
+        return decoder.read_image(out.data_mut()).map_err(|e| damaged(&e));
+    }
+    let mut raw = vec![0; width as usize * height as usize * channels];
+    decoder.read_image(&mut raw).map_err(|e| damaged(&e))?;
+    for (from, to) in raw.chunks_exact(channels).zip(out.data_mut().as_chunks_mut::<3>().0) {
+        *to = match *from {
+            [r, g, b, _] => [r, g, b],
+            [v] | [v, _] => [v, v, v],
+            _ => *to,
+        };
+    }
+    Ok(())
+}

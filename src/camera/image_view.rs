@@ -1,0 +1,214 @@
+//! A checked look at the fields of a `sensor_msgs/Image`, without copying its data.
+
+use super::rgb::RgbImage;
+
+/// Fields of a `sensor_msgs/Image` as they arrived. `is_bigendian` is left out: it means nothing for 8-bit channels.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageFields<'a> {
+    /// Width [px].
+    pub width: u32,
+    /// Height [px].
+    pub height: u32,
+    /// Name of the pixel layout, as in `sensor_msgs/image_encodings`.
+    pub encoding: &'a str,
+    /// Bytes from the start of a row to the start of the next, padding included.
+    pub step: u32,
+    /// Rows from the top.
+    pub data: &'a [u8],
+}
+
+/// Pixel layouts that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Red, green, blue.
+    Rgb8,
+    /// Blue, green, red.
+    Bgr8,
+    /// Red, green, blue, alpha; alpha is dropped.
+    Rgba8,
+    /// Blue, green, red, alpha; alpha is dropped.
+    Bgra8,
+    /// One brightness.
+    Mono8,
+    /// Y0 U Y1 V for two pixels, ITU-R BT.601 in studio range as webcams send it.
+    Yuyv,
+}
+
+/// Names accepted by [`Encoding::parse`], for error messages.
+const KNOWN: &str = "rgb8, bgr8, rgba8, bgra8, mono8, yuv422_yuy2 or yuyv";
+
+impl Encoding {
+    /// Reads a name of `sensor_msgs/image_encodings` (or `yuyv`, as camera drivers say it).
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "rgb8" => Self::Rgb8,
+            "bgr8" => Self::Bgr8,
+            "rgba8" => Self::Rgba8,
+            "bgra8" => Self::Bgra8,
+            "mono8" => Self::Mono8,
+            "yuv422_yuy2" | "yuyv" => Self::Yuyv,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of one pixel.
+    pub fn bytes_per_pixel(self) -> u32 {
+        match self {
+            Self::Mono8 => 1,
+            Self::Yuyv => 2,
+            Self::Rgb8 | Self::Bgr8 => 3,
+            Self::Rgba8 | Self::Bgra8 => 4,
+        }
+    }
+}
+
+/// Why the fields do not make an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ImageError {
+    /// A side is zero.
+    #[error("image of {width}x{height}: expected both sides to be at least 1 pixel; check the camera driver")]
+    Empty {
+        /// Width found [px].
+        width: u32,
+        /// Height found [px].
+        height: u32,
+    },
+    /// The encoding is not one of ours.
+    #[error("image encoding: expected {KNOWN}, found {found:?}; choose one in the camera driver")]
+    Encoding {
+        /// Encoding found.
+        found: String,
+    },
+    /// Two pixels of `yuyv` share their colour.
+    #[error("image in yuyv: expected an even width, found {width}")]
+    OddWidth {
+        /// Width found [px].
+        width: u32,
+    },
+    /// Rows overlap.
+    #[error(
+        "image row step: expected at least {expected} bytes for {width} pixels of {encoding:?}, found {found}; the message is malformed"
+    )]
+    Step {
+        /// Width found [px].
+        width: u32,
+        /// Layout found.
+        encoding: Encoding,
+        /// Least step that works [bytes].
+        expected: u64,
+        /// Step found [bytes].
+        found: u32,
+    },
+    /// Bytes are missing.
+    #[error("image data: expected at least {expected} bytes ({height} rows of {step}), found {found}; it was cut short")]
+    Length {
+        /// Height found [px].
+        height: u32,
+        /// Step found [bytes].
+        step: u32,
+        /// Least length that works [bytes].
+        expected: u64,
+        /// Length found [bytes].
+        found: usize,
+    },
+}
+
+/// A validated image that still lies in the message.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageView<'a> {
+    width: u32,
+    height: u32,
+    encoding: Encoding,
+    step: usize,
+    row_bytes: usize,
+    data: &'a [u8],
+}
+
+impl<'a> ImageView<'a> {
+    /// Checks the fields against each other. The last row may lack its padding.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit, with what was expected and what was found. Nothing is allocated for
+    /// the pixels, whatever size is announced.
+    pub fn new(fields: ImageFields<'a>) -> Result<Self, ImageError> {
+        let ImageFields { width, height, encoding, step, data } = fields;
+        if width == 0 || height == 0 {
+            return Err(ImageError::Empty { width, height });
+        }
+        let encoding = Encoding::parse(encoding).ok_or_else(|| ImageError::Encoding {
+            found: encoding.chars().take(64).collect(),
+        })?;
+        if encoding == Encoding::Yuyv && !width.is_multiple_of(2) {
+            return Err(ImageError::OddWidth { width });
+        }
+        let row_bytes = u64::from(width) * u64::from(encoding.bytes_per_pixel());
+        if u64::from(step) < row_bytes {
+            return Err(ImageError::Step { width, encoding, expected: row_bytes, found: step });
+        }
+        let expected = u64::from(step) * u64::from(height - 1) + row_bytes;
+        let found = data.len();
+        let length = ImageError::Length { height, step, expected, found };
+        let (Ok(needed), Ok(row_bytes)) = (usize::try_from(expected), usize::try_from(row_bytes)) else {
+            return Err(length);
+        };
+        let data = data.get(..needed).ok_or(length)?;
+        Ok(Self { width, height, encoding, step: step as usize, row_bytes, data })
+    }
+
+    /// Width [px].
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height [px].
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Pixel layout.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Rows from the top without their padding.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let row_bytes = self.row_bytes;
+        self.data.chunks(self.step).filter_map(move |row| row.get(..row_bytes))
+    }
+
+    /// Writes the image as RGB into `out`, whose allocation is reused.
+    pub fn to_rgb(&self, out: &mut RgbImage) {
+        out.reset(self.width, self.height);
+        for (from, to) in self.rows().zip(out.rows_mut()) {
+            let (to, _) = to.as_chunks_mut::<3>();
+            match self.encoding {
+                Encoding::Rgb8 => to.as_flattened_mut().copy_from_slice(from),
+                Encoding::Bgr8 => convert(from, to, |[b, g, r]| [r, g, b]),
+                Encoding::Rgba8 => convert(from, to, |[r, g, b, _]| [r, g, b]),
+                Encoding::Bgra8 => convert(from, to, |[b, g, r, _]| [r, g, b]),
+                Encoding::Mono8 => convert(from, to, |[v]| [v, v, v]),
+                Encoding::Yuyv => yuyv_row(from, to),
+            }
+        }
+    }
+}
+
+fn convert<const N: usize>(from: &[u8], to: &mut [[u8; 3]], pixel: impl Fn([u8; N]) -> [u8; 3]) {
+    for (from, to) in from.as_chunks::<N>().0.iter().zip(to) {
+        *to = pixel(*from);
+    }
+}
+
+fn yuyv_row(from: &[u8], to: &mut [[u8; 3]]) {
+    for ([y0, u, y1, v], to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<2>().0) {
+        *to = [yuv_to_rgb(*y0, *u, *v), yuv_to_rgb(*y1, *u, *v)];
+    }
+}
+
+/// BT.601 in studio range with 20 fractional bits, the arithmetic of OpenCV's `COLOR_YUV2RGB_YUY2`.
+fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
+    const HALF: i32 = 1 << 19;
+    let y = (i32::from(y) - 16).max(0) * 1_220_542 + HALF;
+    let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+    [y + 1_673_527 * v, y - 852_492 * v - 409_993 * u, y + 2_116_026 * u].map(|c| (c >> 20).clamp(0, 255) as u8)
+}

@@ -1,0 +1,116 @@
+//! From frames to the vision tower's input, with every buffer reused.
+
+use super::image_view::ImageView;
+use super::patches::{Cutter, Grid, PatchError, PatchRule};
+use super::resize::{ResizeError, Resizer};
+use super::rgb::RgbImage;
+use super::smart_resize::{Size, SmartResizeError, smart_resize};
+use crate::contract::Resize;
+
+/// Views of one observation, ready for the vision tower.
+///
+/// # Shapes
+/// `pixel_values`: (Σ `grids[i].patches()`, 3 · temporal · patch · patch), views one after another in the order pushed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VisionInput {
+    /// Normalised values, row after row.
+    pub pixel_values: Vec<f32>,
+    /// One for each view.
+    pub grids: Vec<Grid>,
+}
+
+/// Why a frame could not be prepared.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum PreprocessError {
+    /// The contract's resize.
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
+    /// The network's size rule.
+    #[error(transparent)]
+    SmartResize(#[from] SmartResizeError),
+    /// The cut into patches.
+    #[error(transparent)]
+    Patches(#[from] PatchError),
+}
+
+/// Resizes by the contract's rule, then by the network's, and cuts into patches.
+#[derive(Debug, Clone)]
+pub struct Preprocessor {
+    recorded: Resize,
+    cutter: Cutter,
+    to_recorded: Resizer,
+    to_network: Resizer,
+    rgb: RgbImage,
+    resized: RgbImage,
+    fed: RgbImage,
+    input: VisionInput,
+}
+
+impl Preprocessor {
+    /// For frames that were resized by `recorded` in training, and a network with `rule`.
+    ///
+    /// # Errors
+    /// When the two rules cannot work together, before any frame has come.
+    pub fn new(recorded: Resize, rule: PatchRule) -> Result<Self, PreprocessError> {
+        let Resize { width, height, .. } = recorded;
+        smart_resize(Size { height, width }, rule.size_rule())?;
+        Ok(Self {
+            recorded,
+            cutter: Cutter::new(rule)?,
+            to_recorded: Resizer::default(),
+            to_network: Resizer::default(),
+            rgb: RgbImage::default(),
+            resized: RgbImage::default(),
+            fed: RgbImage::default(),
+            input: VisionInput::default(),
+        })
+    }
+
+    /// Forgets the views pushed so far, keeps the buffers.
+    pub fn clear(&mut self) {
+        self.input.pixel_values.clear();
+        self.input.grids.clear();
+    }
+
+    /// Appends a view that still lies in its message.
+    ///
+    /// # Errors
+    /// When the frame cannot be resized; nothing is appended then.
+    pub fn push_view(&mut self, view: &ImageView<'_>) -> Result<(), PreprocessError> {
+        let mut rgb = std::mem::take(&mut self.rgb);
+        view.to_rgb(&mut rgb);
+        let pushed = self.push_rgb(&rgb);
+        self.rgb = rgb;
+        pushed
+    }
+
+    /// Appends a decoded view.
+    ///
+    /// # Errors
+    /// When the frame cannot be resized; nothing is appended then.
+    pub fn push_rgb(&mut self, frame: &RgbImage) -> Result<(), PreprocessError> {
+        self.to_recorded.resize(frame, self.recorded, &mut self.resized)?;
+        let (height, width) = (self.resized.height(), self.resized.width());
+        let size = smart_resize(Size { height, width }, self.cutter.rule().size_rule())?;
+        let fed = if size == (Size { height, width }) {
+            &self.resized
+        } else {
+            self.to_network
+                .resize_for_network(&self.resized, size.width, size.height, &mut self.fed)?;
+            &self.fed
+        };
+        let grid = self.cutter.append(fed, &mut self.input.pixel_values)?;
+        self.input.grids.push(grid);
+        Ok(())
+    }
+
+    /// The views pushed since the last [`Preprocessor::clear`].
+    pub fn input(&self) -> &VisionInput {
+        &self.input
+    }
+
+    /// The last view at the size the training data had, for people to look at.
+    pub fn last_resized(&self) -> &RgbImage {
+        &self.resized
+    }
+}

@@ -1,0 +1,99 @@
+//! Resizes frames exactly as the code that made the training data did.
+
+use super::area;
+use super::resample::{Kernel, Precision, Resampler, Target};
+use super::rgb::RgbImage;
+use crate::contract::{Filter, Resize};
+
+/// Why a frame could not be resized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResizeError {
+    /// A side is zero or too long.
+    #[error("resize: expected sides of 1..={MAX_SIDE} pixels, found {width}x{height}")]
+    Size {
+        /// Width found [px].
+        width: u32,
+        /// Height found [px].
+        height: u32,
+    },
+    /// `INTER_AREA` was asked to enlarge, which OpenCV does by another rule.
+    #[error(
+        "resize by area from {from_width}x{from_height}: expected a target no larger on either side, found {width}x{height}; use a larger camera image or the filter bicubic"
+    )]
+    Enlarges {
+        /// Width of the frame [px].
+        from_width: u32,
+        /// Height of the frame [px].
+        from_height: u32,
+        /// Width wanted [px].
+        width: u32,
+        /// Height wanted [px].
+        height: u32,
+    },
+}
+
+/// Longest side of source or target [px].
+pub const MAX_SIDE: u32 = 1 << 14;
+
+/// Resizes frames and keeps its weights and buffers between calls.
+#[derive(Debug, Clone, Default)]
+pub struct Resizer {
+    resampler: Resampler,
+}
+
+impl Resizer {
+    /// Writes `source` resized by the contract's rule into `out`. A frame that already has the size is copied.
+    ///
+    /// `bicubic` and `bilinear` are Pillow's (antialiased, two passes with bytes between them), `area` is OpenCV's
+    /// `INTER_AREA`; all three agree with their reference in every byte.
+    ///
+    /// # Errors
+    /// When a side is zero or longer than [`MAX_SIDE`], or `area` would enlarge.
+    pub fn resize(&mut self, source: &RgbImage, rule: Resize, out: &mut RgbImage) -> Result<(), ResizeError> {
+        let Resize { width, height, filter } = rule;
+        check(source.width(), source.height())?;
+        check(width, height)?;
+        let kernel = match filter {
+            Filter::Bicubic => Kernel::Bicubic,
+            Filter::Bilinear => Kernel::Bilinear,
+            Filter::Area if width > source.width() || height > source.height() => {
+                let (from_width, from_height) = (source.width(), source.height());
+                return Err(ResizeError::Enlarges { from_width, from_height, width, height });
+            }
+            Filter::Area => {
+                area::shrink(source, width, height, out);
+                return Ok(());
+            }
+        };
+        let precision = Precision::Fixed22;
+        self.resampler.run(source, Target { width, height, kernel, precision }, out);
+        Ok(())
+    }
+
+    /// Writes `source` resized as the Qwen3-VL processor does it (torchvision v2, bicubic, antialias, on `uint8`) into
+    /// `out`; agrees with torchvision 0.26 in every byte.
+    ///
+    /// # Errors
+    /// When a side is zero or longer than [`MAX_SIDE`].
+    pub fn resize_for_network(
+        &mut self,
+        source: &RgbImage,
+        width: u32,
+        height: u32,
+        out: &mut RgbImage,
+    ) -> Result<(), ResizeError> {
+        check(source.width(), source.height())?;
+        check(width, height)?;
+        let (kernel, precision) = (Kernel::Bicubic, Precision::Fit16);
+        self.resampler.run(source, Target { width, height, kernel, precision }, out);
+        Ok(())
+    }
+}
+
+fn check(width: u32, height: u32) -> Result<(), ResizeError> {
+    let sides = 1..=MAX_SIDE;
+    if sides.contains(&width) && sides.contains(&height) {
+        return Ok(());
+    }
+    Err(ResizeError::Size { width, height })
+}
