@@ -1,5 +1,7 @@
 //! The arm goes where it is told: forward, inverse and differential kinematics of the RM75.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};

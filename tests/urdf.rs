@@ -1,5 +1,7 @@
 //! The robot description says the same as the kinematics, and is physically possible.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,6 +11,10 @@ use rand_chacha::ChaCha8Rng;
 use thinkvla::control::kinematics::Rm75;
 use thinkvla::control::types::{Joints, Pose};
 use urdf_rs::{Geometry, JointType, Robot};
+
+/// Realman's joint speed limit as its description rounds it [rad/s].
+#[allow(clippy::approx_constant)]
+const SPEED_LIMIT: f64 = 3.14;
 
 fn robot() -> Robot {
     urdf_rs::read_file(Path::new(env!("CARGO_MANIFEST_DIR")).join("urdf/rm75.urdf")).unwrap()
@@ -88,7 +94,7 @@ fn joints_have_the_drivers_names_and_the_limits_enforced() {
         assert_eq!(joint.child.link, format!("Link{}", i + 1));
         assert!((joint.limit.lower - arm.limits.lower[i]).abs() < 1e-12);
         assert!((joint.limit.upper - arm.limits.upper[i]).abs() < 1e-12);
-        assert_eq!((joint.limit.effort, joint.limit.velocity), (effort, 3.14));
+        assert_eq!((joint.limit.effort, joint.limit.velocity), (effort, SPEED_LIMIT));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::f64::consts::{PI, TAU};
 
-use super::swivel::{Circle, wrap};
+use super::swivel::Circle;
+use super::turning::wrap;
 use super::{Branch, JointLimits};
 use crate::control::types::Joints;
 
@@ -128,19 +129,8 @@ impl Search<'_> {
     /// spans may touch.
     pub fn for_each_span(&self, mut visit: impl FnMut(Span)) {
         let mut store = [0.0; MEETINGS];
-        let meetings = self.meetings(&mut store);
-        meetings.sort_unstable_by(f64::total_cmp);
-        let next = meetings
-            .iter()
-            .skip(1)
-            .copied()
-            .chain(meetings.first().map(|first| first + TAU));
-        for (start, end) in meetings.iter().copied().zip(next) {
-            let span = Span {
-                start,
-                length: end - start,
-            };
-            if span.length > 1e-12 && self.is_feasible(span.middle()) {
+        for span in spans_between(self.meetings(&mut store)) {
+            if self.is_feasible(span.middle()) {
                 visit(span);
             }
         }
@@ -148,14 +138,16 @@ impl Search<'_> {
 
     /// The feasible swivel nearest to `swivel`.
     pub fn nearest(&self, swivel: f64) -> Option<f64> {
+        let mut store = [0.0; MEETINGS];
+        let distance = |s: f64| wrap(s - swivel).abs();
         let mut best: Option<f64> = None;
-        self.for_each_span(|span| {
+        for span in spans_between(self.meetings(&mut store)) {
             let candidate = span.nearest(swivel);
-            let distance = |s: f64| wrap(s - swivel).abs();
-            if best.is_none_or(|b| distance(candidate) < distance(b)) {
+            // the cheap question first: most spans are farther than one already found
+            if best.is_none_or(|b| distance(candidate) < distance(b)) && self.is_feasible(span.middle()) {
                 best = Some(candidate);
             }
-        });
+        }
         best
     }
 
@@ -194,4 +186,23 @@ impl Search<'_> {
         }
         store.split_at_mut(count).0
     }
+}
+
+/// The spans between neighbouring swivels, all the way round.
+fn spans_between(meetings: &mut [f64]) -> impl Iterator<Item = Span> {
+    meetings.sort_unstable_by(f64::total_cmp);
+    let meetings = &*meetings;
+    let next = meetings
+        .iter()
+        .skip(1)
+        .copied()
+        .chain(meetings.first().map(|first| first + TAU));
+    meetings
+        .iter()
+        .zip(next)
+        .map(|(start, end)| Span {
+            start: *start,
+            length: end - start,
+        })
+        .filter(|span| span.length > 1e-12)
 }

@@ -6,21 +6,27 @@
 //!
 //! ```text
 //! dh        lengths, joint limits          forward    frames, poses, points along the arm
-//! jacobian  velocities and conditioning    swivel     one solution at a given swivel and branch
-//! feasible  swivels inside joint limits    inverse    the choice of swivel and branch, the errors
+//! jacobian  velocities and conditioning    branch     the signs that tell solutions apart
+//! turning   directions as the swivel goes  swivel     one solution at a given swivel and branch
+//! feasible  swivels inside joint limits    hold       the swivel and signs that continue some joints
+//! inverse   the calls and their errors
 //! ```
 //!
 //! Nothing here allocates.
 
+mod branch;
 mod dh;
 mod feasible;
 mod forward;
+mod hold;
 mod inverse;
 mod jacobian;
 mod swivel;
+mod turning;
 
+pub use branch::{Branch, Sign};
 pub use dh::{Geometry, JointLimits, Rm75, Variant};
 pub use forward::ArmPoints;
-pub use inverse::{BranchSolution, InverseError, MAX_SWIVEL_DRIFT, MAX_SWIVEL_JUMP, SWIVEL_COMFORT};
+pub use hold::{MAX_SWIVEL_DRIFT, SWIVEL_COMFORT};
+pub use inverse::{BranchSolution, InverseError, MAX_SWIVEL_JUMP};
 pub use jacobian::{Conditioning, Jacobian};
-pub use swivel::{Branch, Sign};

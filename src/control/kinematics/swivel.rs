@@ -7,11 +7,13 @@
 //! Every direction needed is `cos(swivel) A + sin(swivel) B + C`, which makes each question "where does this joint
 //! reach that angle" one linear trigonometric equation.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::PI;
 
 use nalgebra::{Matrix3, Vector3};
 
+use super::branch::{Branch, Sign};
 use super::forward::Axes;
+use super::turning::{SwivelFrame, Turning, solve_trigonometric};
 use super::{InverseError, Rm75};
 use crate::control::types::{Joints, Pose};
 
@@ -20,146 +22,6 @@ const ALIGNED: f64 = 1e-7;
 
 /// Poses up to this far beyond a stretched or folded arm are taken as on the boundary [m].
 const REACH_TOLERANCE: f64 = 1e-9;
-
-/// Sign of a joint angle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// Zero counts as positive.
-    Positive,
-    /// Below zero.
-    Negative,
-}
-
-impl Sign {
-    /// Sign of an angle.
-    pub fn of(angle: f64) -> Self {
-        if angle < 0.0 { Self::Negative } else { Self::Positive }
-    }
-
-    /// The other sign.
-    pub fn flipped(self) -> Self {
-        match self {
-            Self::Positive => Self::Negative,
-            Self::Negative => Self::Positive,
-        }
-    }
-
-    pub(super) fn factor(self) -> f64 {
-        match self {
-            Self::Positive => 1.0,
-            Self::Negative => -1.0,
-        }
-    }
-}
-
-/// One of the eight ways to reach a pose at a given swivel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Branch {
-    /// Sign of joint 2.
-    pub shoulder: Sign,
-    /// Sign of joint 4.
-    pub elbow: Sign,
-    /// Sign of joint 6.
-    pub wrist: Sign,
-}
-
-impl Branch {
-    /// The branch joints [rad] are on.
-    pub fn of(joints: &Joints) -> Self {
-        {
-            let [_, q2, _, q4, _, q6, _]: [f64; 7] = (*joints).into();
-            Self {
-                shoulder: Sign::of(q2),
-                elbow: Sign::of(q4),
-                wrist: Sign::of(q6),
-            }
-        }
-    }
-
-    /// All eight.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let signs = [Sign::Positive, Sign::Negative];
-        signs.into_iter().flat_map(move |shoulder| {
-            signs
-                .into_iter()
-                .flat_map(move |elbow| signs.into_iter().map(move |wrist| Self { shoulder, elbow, wrist }))
-        })
-    }
-}
-
-/// `angle` brought into -pi .. pi.
-pub(super) fn wrap(angle: f64) -> f64 {
-    angle - TAU * (angle / TAU).round()
-}
-
-/// A direction as the swivel turns: `cos(swivel) cos + sin(swivel) sin + still`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Turning {
-    pub cos: Vector3<f64>,
-    pub sin: Vector3<f64>,
-    pub still: Vector3<f64>,
-}
-
-impl Turning {
-    fn at(&self, cos: f64, sin: f64) -> Vector3<f64> {
-        self.cos * cos + self.sin * sin + self.still
-    }
-
-    /// How far the component along `direction` swings as the swivel turns.
-    pub fn swing(&self, direction: &Vector3<f64>) -> f64 {
-        self.cos.dot(direction).hypot(self.sin.dot(direction))
-    }
-
-    /// The swivels where the component along `direction` is `value`; the closest approach twice where it never is.
-    pub fn swivels(&self, direction: &Vector3<f64>, value: f64) -> [f64; 2] {
-        let (p, q) = (self.cos.dot(direction), self.sin.dot(direction));
-        solve_trigonometric(p, q, value - self.still.dot(direction))
-    }
-}
-
-/// The angles where `p cos + q sin = r`, or the closest approach twice.
-pub(super) fn solve_trigonometric(p: f64, q: f64, r: f64) -> [f64; 2] {
-    let amplitude = p.hypot(q);
-    let centre = q.atan2(p);
-    let half = if amplitude > 0.0 {
-        (r / amplitude).clamp(-1.0, 1.0).acos()
-    } else {
-        0.0
-    };
-    [wrap(centre - half), wrap(centre + half)]
-}
-
-/// Horizontal direction swivels are counted from, and the one a quarter turn on, for a line from shoulder to wrist.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SwivelFrame {
-    pub line: Vector3<f64>,
-    pub zero: Vector3<f64>,
-    pub quarter: Vector3<f64>,
-    /// Sine of the angle between the line and axis 1; the frame turns fast where it is small.
-    pub slant: f64,
-}
-
-impl SwivelFrame {
-    pub fn new(line: Vector3<f64>) -> Self {
-        let slant = line.x.hypot(line.y);
-        // on axis 1 itself any horizontal direction will do
-        let zero = if slant > 1e-12 {
-            Vector3::new(-line.y / slant, line.x / slant, 0.0)
-        } else {
-            Vector3::y()
-        };
-        Self {
-            line,
-            zero,
-            quarter: line.cross(&zero),
-            slant,
-        }
-    }
-
-    pub fn swivel_of(&self, elbow_axis: &Vector3<f64>) -> f64 {
-        elbow_axis.dot(&self.quarter).atan2(elbow_axis.dot(&self.zero))
-    }
-}
 
 /// A pose with joint 4 solved: the directions left to turn with the swivel.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,165 @@
+//! The swivel and the signs that continue the joints an arm stands in.
+
+use nalgebra::Vector3;
+
+use super::branch::{Branch, Sign};
+use super::feasible::Search;
+use super::forward::Axes;
+use super::swivel::Circle;
+use super::turning::{SwivelFrame, Turning, wrap};
+use super::{InverseError, Rm75};
+use crate::control::types::Joints;
+
+/// Nearer to a limit than this [rad], a joint makes the swivel drift to where it has this much room.
+pub const SWIVEL_COMFORT: f64 = 0.10;
+
+/// Most the swivel drifts for comfort in one call [rad].
+pub const MAX_SWIVEL_DRIFT: f64 = 0.005;
+
+/// Share of the way to comfort taken in one call [1], so that the drift comes to rest softly.
+const DRIFT_GAIN: f64 = 0.05;
+
+/// Angles of joints 2 and 6 [rad] within which joint 1 or 7 is kept rather than the swivel, and beyond which the swivel
+/// is.
+const ALIGNMENT: (f64, f64) = (0.15, 0.40);
+
+/// Swings of upper arm or forearm across a plane [1] below which the swivel has no effect on it, and beyond which it has
+/// enough.
+const EFFECT: (f64, f64) = (0.01, 0.05);
+
+/// Slants of the shoulder-wrist line [1] within which the elbow is carried along rather than kept upright, and beyond
+/// which it is kept upright.
+const UPRIGHT: (f64, f64) = (0.10, 0.30);
+
+impl Rm75 {
+    pub(super) fn near_frame(&self, joints: &Joints) -> NearFrame {
+        let chain = self.chain(joints);
+        let reach = chain.wrist - chain.shoulder;
+        NearFrame {
+            frame: SwivelFrame::new(reach / reach.norm()),
+            elbow_axis: chain.upper_arm.y,
+            flange: chain.flange,
+        }
+    }
+
+    pub(super) fn finite_frame(&self, near: &Joints) -> Result<NearFrame, InverseError> {
+        if near.iter().all(|q| q.is_finite()) {
+            Ok(self.near_frame(near))
+        } else {
+            Err(InverseError::NonFiniteNear)
+        }
+    }
+
+    /// The swivel that continues `near` before any limit is looked at.
+    pub(super) fn held_swivel(&self, circle: &Circle, near_frame: &NearFrame, near: &Joints) -> f64 {
+        let upright = near_frame.frame.swivel_of(&near_frame.elbow_axis);
+        let slant = near_frame.frame.slant.min(circle.frame.slant);
+        let mut held = upright;
+        if let Some(carried) = near_frame.carried_to(&circle.frame) {
+            held += fading(slant, UPRIGHT) * wrap(circle.frame.swivel_of(&carried) - upright);
+        }
+        let [q1, q2, _, _, _, q6, q7]: [f64; 7] = (*near).into();
+        let shoulder = fading(q2.abs(), ALIGNMENT);
+        let wrist = fading(q6.abs(), ALIGNMENT);
+        if shoulder + wrist > 0.0 {
+            let still_1 = still(&circle.upper_arm, held, &{
+                let turn = bearing_change(&near_frame.frame.line, &Axes::base(), &circle.frame.line, &Axes::base());
+                circle.normal_of_joint1(q1 + turn)
+            });
+            let still_7 = still(&circle.forearm, held, &{
+                let turn = bearing_change(
+                    &near_frame.frame.line,
+                    &near_frame.flange,
+                    &circle.frame.line,
+                    &circle.flange,
+                );
+                circle.normal_of_joint7(q7 - turn)
+            });
+            held += (shoulder * still_1 + wrist * still_7) / (shoulder + wrist).max(1.0);
+        }
+        wrap(held)
+    }
+}
+
+/// How far to turn the swivel from `held` to bring `link` into the plane with `normal`; nothing where no swivel can,
+/// the arm being straight or the link passing the plane sideways.
+fn still(link: &Turning, held: f64, normal: &Vector3<f64>) -> f64 {
+    let [a, b] = link.swivels(normal, 0.0).map(|swivel| wrap(swivel - held));
+    let nearer = if a.abs() <= b.abs() { a } else { b };
+    (1.0 - fading(link.swing(normal), EFFECT)) * nearer
+}
+
+/// How far a line's bearing about the z axis of a frame changes from one pose to another; fades to nothing where the
+/// line runs along that axis and has no bearing.
+fn bearing_change(line: &Vector3<f64>, axes: &Axes, next_line: &Vector3<f64>, next_axes: &Axes) -> f64 {
+    let (x, y) = (line.dot(&axes.x), line.dot(&axes.y));
+    let (next_x, next_y) = (next_line.dot(&next_axes.x), next_line.dot(&next_axes.y));
+    let slant = x.hypot(y).min(next_x.hypot(next_y));
+    (1.0 - fading(slant, UPRIGHT)) * wrap(next_y.atan2(next_x) - y.atan2(x))
+}
+
+/// How `near` holds its elbow.
+pub(super) struct NearFrame {
+    pub frame: SwivelFrame,
+    pub elbow_axis: Vector3<f64>,
+    flange: Axes,
+}
+
+impl NearFrame {
+    /// The elbow axis carried along by the smallest turn that takes the line onto `target`'s; none for opposite lines.
+    fn carried_to(&self, target: &SwivelFrame) -> Option<Vector3<f64>> {
+        let (from, to) = (&self.frame.line, &target.line);
+        let halved = 1.0 + from.dot(to);
+        (halved > 1e-6).then(|| self.elbow_axis - (from + to) * (to.dot(&self.elbow_axis) / halved))
+    }
+}
+
+/// 1 up to the first bound, 0 from the second on, smooth between.
+fn fading(value: f64, (full, none): (f64, f64)) -> f64 {
+    let t = ((none - value) / (none - full)).clamp(0.0, 1.0);
+    t * t * (3.0 - 2.0 * t)
+}
+
+/// `branch` with the signs of joints 2 and 6 that continue `near` where they may be passing through zero.
+pub(super) fn nearest_signs(circle: &Circle, swivel: f64, branch: Branch, near: &Joints) -> Branch {
+    let other = Branch {
+        shoulder: branch.shoulder.flipped(),
+        wrist: branch.wrist.flipped(),
+        ..branch
+    };
+    let away = |branch| -> [f64; 7] {
+        (circle.joints_at(swivel, branch, near) - near)
+            .map(|d| wrap(d).abs())
+            .into()
+    };
+    let ([a1, a2, a3, _, a5, a6, a7], [b1, b2, b3, _, b5, b6, b7]) = (away(branch), away(other));
+    let [_, q2, _, _, _, q6, _]: [f64; 7] = (*near).into();
+    let pick = |q: f64, kept: Sign, as_is: f64, turned: f64| {
+        if q.abs() < ALIGNMENT.1 && turned < as_is {
+            kept.flipped()
+        } else {
+            kept
+        }
+    };
+    Branch {
+        shoulder: pick(q2, branch.shoulder, a1 + a2 + a3, b1 + b2 + b3),
+        wrist: pick(q6, branch.wrist, a5 + a6 + a7, b5 + b6 + b7),
+        ..branch
+    }
+}
+
+/// `held`, moved a little towards where no joint is close to a limit.
+pub(super) fn drifted(search: &Search, held: f64) -> f64 {
+    let comfort = Search {
+        limits: search.limits.shrunk(SWIVEL_COMFORT),
+        ..*search
+    };
+    if comfort.is_feasible(held) {
+        return held;
+    }
+    let Some(target) = comfort.nearest(held) else {
+        return held;
+    };
+    let step = DRIFT_GAIN * wrap(target - held);
+    wrap(held + step.clamp(-MAX_SWIVEL_DRIFT, MAX_SWIVEL_DRIFT))
+}
