@@ -7,7 +7,9 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use thinkvla::control::kinematics::{Branch, Conditioning, InverseError, MAX_SWIVEL_DRIFT, Rm75, Variant};
+use thinkvla::control::kinematics::{
+    Branch, Conditioning, InverseError, MAX_SWIVEL_DRIFT, Rm75, SWIVEL_COMFORT, Variant,
+};
 use thinkvla::control::types::{Joints, Pose};
 
 const POSES: usize = 100_000;
@@ -246,6 +248,41 @@ fn lines_from_the_aligned_shoulder_have_no_flips_in_any_direction() {
 }
 
 #[test]
+fn random_lines_move_no_joint_faster_than_the_arm_needs() {
+    let arm = Rm75::b();
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let step = 0.0005;
+    let (mut steps, mut refused) = (0, 0);
+    for _ in 0..2_000 {
+        let mut joints = random_joints(&arm, &mut rng, 0.3);
+        let direction = Vector3::from_fn(|_, _| rng.random_range(-1.0..1.0)).normalize();
+        for _ in 0..200 {
+            let jacobian = arm.jacobian(&joints);
+            let conditioning = Conditioning::new(&jacobian, 0.61);
+            // close to a true singularity no bound holds, and the gate slows down
+            if conditioning.smallest < 0.1 {
+                break;
+            }
+            let pose = Translation3::from(direction * step) * arm.forward(&joints);
+            let Ok(next) = arm.inverse(&pose, &joints) else {
+                refused += 1;
+                break;
+            };
+            assert_reaches(&arm, &next, &pose);
+            let moved = (next - joints).amax();
+            // a motion of this size may need this much of the joints, whatever the swivel does; close to limits more
+            let needed = step / 0.61 / conditioning.smallest;
+            let comfortable = arm.limits.shrunk(SWIVEL_COMFORT + 0.02).contain(&next);
+            let bound = if comfortable { 4.0 * needed } else { 20.0 * needed };
+            assert!(moved < bound, "{moved} over {bound} at {joints:?} along {direction:?}");
+            joints = next;
+            steps += 1;
+        }
+    }
+    assert!(steps > 100_000 && refused < 200, "{steps} steps, {refused} refused");
+}
+
+#[test]
 fn a_closed_path_closes_in_the_joints_and_the_swivel() {
     let arm = Rm75::b();
     let start = degrees([0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 0.0]);
@@ -281,6 +318,7 @@ fn passing_over_the_shoulder_carries_the_elbow_along() {
 fn a_joint_near_its_limit_is_relieved_gently() {
     let arm = Rm75::b();
     let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut relieved = 0;
     for _ in 0..300 {
         let mut start = random_joints(&arm, &mut rng, 0.3);
         start[2] = arm.limits.upper[2] - 0.02;
@@ -293,7 +331,10 @@ fn a_joint_near_its_limit_is_relieved_gently() {
             assert!((moved - TAU * (moved / TAU).round()).abs() < MAX_SWIVEL_DRIFT + 1e-6);
             joints = next;
         }
+        relieved += usize::from(arm.limits.upper[2] - joints[2].abs() > SWIVEL_COMFORT - 1e-3);
     }
+    // the rest have no swivel within reach that is comfortable for all joints
+    assert!(relieved > 270, "{relieved} of 300");
 }
 
 #[test]

@@ -16,6 +16,9 @@ pub const SWIVEL_COMFORT: f64 = 0.10;
 /// Most the swivel drifts for comfort in one call [rad].
 pub const MAX_SWIVEL_DRIFT: f64 = 0.005;
 
+/// About the most any joint drifts for comfort in one call [rad].
+const MAX_JOINT_DRIFT: f64 = 0.01;
+
 /// Share of the way to comfort taken in one call [1], so that the drift comes to rest softly.
 const DRIFT_GAIN: f64 = 0.05;
 
@@ -160,6 +163,13 @@ pub(super) fn drifted(search: &Search, held: f64) -> f64 {
     let Some(target) = comfort.nearest(held) else {
         return held;
     };
-    let step = DRIFT_GAIN * wrap(target - held);
-    wrap(held + step.clamp(-MAX_SWIVEL_DRIFT, MAX_SWIVEL_DRIFT))
+    let step = (DRIFT_GAIN * wrap(target - held)).clamp(-MAX_SWIVEL_DRIFT, MAX_SWIVEL_DRIFT);
+    // close to an alignment a little swivel is a lot of joint
+    let moved = (search.joints_at(held + step) - search.joints_at(held)).amax();
+    let share = if moved > MAX_JOINT_DRIFT {
+        MAX_JOINT_DRIFT / moved
+    } else {
+        1.0
+    };
+    wrap(held + share * step)
 }
