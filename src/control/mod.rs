@@ -18,5 +18,6 @@ pub mod lease;
 pub mod liveness;
 pub mod named_move;
 pub mod realman;
+pub mod supervisor;
 pub mod time;
 pub mod types;

@@ -1,0 +1,207 @@
+//! What is received: states, errors, the graph, heartbeats and chunks.
+
+use super::{AfterRest, ErrorChannel, Mode, Refusal, Supervisor};
+use crate::contract::ActionSpace;
+use crate::control::chunk::ActionChunk;
+use crate::control::event::{Check, EventKind};
+use crate::control::realman::{Driver, Graph, errors};
+use crate::control::time::Time;
+use crate::control::types::Joints;
+
+/// Stamps may lie this far in the future [s]: clocks of two machines, or rounding.
+const FUTURE_S: f64 = 0.02;
+/// Longest chunk; anything longer is a mistake, not a plan.
+const MAX_HORIZON: usize = 1000;
+/// Shortest and longest step [s].
+const STEP_PERIOD_S: (f64, f64) = (0.002, 5.0);
+
+impl<D: Driver> Supervisor<D> {
+    /// A joint state was received [rad]. A state with a value that is no number counts as none.
+    pub fn on_state(&mut self, joints: Joints, now: Time) {
+        if joints.iter().any(|q| !q.is_finite()) {
+            let found = joints;
+            self.gate.events.push(now, EventKind::Refused, Check::Finite, || {
+                format!("expected finite joint states, found {:?}; ignored", found.as_slice())
+            });
+            return;
+        }
+        self.measured = Some(joints);
+        self.gate.fresh.state_received(now);
+        self.liveness.state_received(joints, now);
+        self.executor.remember_state(now, joints);
+    }
+
+    /// The driver reported errors; zero means none. Errors are latched: the driver clears them by itself with the next
+    /// motion, which must not come unasked.
+    pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Time) {
+        let codes: Vec<u32> = codes.iter().copied().filter(|code| *code != 0).collect();
+        let new = codes.iter().any(|code| !self.latched_errors.contains(code));
+        self.latched_errors.extend(codes.iter().filter(|code| !self.latched_errors.contains(code)).collect::<Vec<_>>());
+        let none = codes.is_empty();
+        self.errors.insert(channel, codes);
+        if none || (self.mode == Mode::Fault && !new) {
+            return;
+        }
+        let message = format!("the driver reports {}", self.describe(channel));
+        self.latch(Mode::Fault, Check::Driver, message, now);
+    }
+
+    fn describe(&self, channel: ErrorChannel) -> String {
+        let codes = self.errors.get(&channel).into_iter().flatten();
+        if channel == ErrorChannel::Joints {
+            return codes.map(|code| format!("joint error 0x{code:04X}")).collect::<Vec<_>>().join(", ");
+        }
+        errors::describe_all(codes.copied())
+    }
+
+    /// The ROS graph was looked at. What would have kept the arm from being armed ends motion.
+    pub fn on_graph(&mut self, graph: Graph, now: Time) {
+        self.gate.arm_mut().graph_seen(graph);
+        let failing = self.mode == Mode::Braking && self.after_rest == AfterRest::Fault;
+        if !self.mode.is_armed() || failing {
+            return;
+        }
+        if let Err(not_ready) = graph.ready(self.config.driver.api, self.config.driver.command) {
+            let message = not_ready.to_string();
+            let told = message.clone();
+            self.gate.events.push(now, EventKind::Fault, Check::Publishers, || told);
+            self.begin_braking(AfterRest::Fault, message, now);
+        }
+    }
+
+    /// A heartbeat was received; one that does not belong to the lease holder changes nothing.
+    pub fn on_heartbeat(&mut self, lease: u64, now: Time) {
+        if self.leases.seen(lease, now) {
+            self.gate.fresh.heartbeat_received(now);
+        }
+    }
+
+    /// A chunk was received; it starts with the next tick.
+    ///
+    /// # Errors
+    /// When the sender does not hold the lease, the mode does not permit it, or the chunk is late, stale, or leads
+    /// somewhere the arm must not go. The arm goes on with what it does.
+    pub fn on_chunk(&mut self, chunk: ActionChunk, now: Time) -> Result<(), Refusal> {
+        let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
+        self.gate.events.about(&chunk.source, chunk.plan_id);
+        if let Err((check, message)) = self.check_chunk(&chunk, now).and_then(|()| self.start_chunk(&chunk, now)) {
+            let refusal = self.refuse(check, message, now);
+            if let Some((source, plan_id)) = about {
+                self.gate.events.about(&source, plan_id);
+            }
+            return Err(refusal);
+        }
+        if !self.mode.is_moving() {
+            self.liveness.rest();
+        }
+        self.last_plan = Some((chunk.lease, chunk.plan_id));
+        self.counters.chunks += 1;
+        self.mode = Mode::Executing;
+        self.reason = format!("following {}", chunk.source);
+        Ok(())
+    }
+
+    fn start_chunk(&mut self, chunk: &ActionChunk, now: Time) -> Result<(), (Check, String)> {
+        let check = |error: &crate::control::executor::StartError| match error {
+            crate::control::executor::StartError::UnknownPast { .. } => Check::Fresh,
+            crate::control::executor::StartError::Plan(_) => Check::Workspace,
+        };
+        self.executor.start(chunk, now, self.clamped).map_err(|error| (check(&error), error.to_string()))?;
+        self.clamped = false;
+        let moved = self.executor.plan().map_or(0, |plan| plan.moved);
+        if moved > 0 {
+            self.gate.events.push(now, EventKind::Clamped, Check::Workspace, || {
+                format!("{moved} waypoints were a little outside the workspace and were moved inside")
+            });
+        }
+        Ok(())
+    }
+
+    fn check_chunk(&self, chunk: &ActionChunk, now: Time) -> Result<(), (Check, String)> {
+        self.check_sender(chunk)?;
+        self.check_permission(now)?;
+        check_shape(chunk, &self.config.base_frame)?;
+        let age = now.seconds_since(chunk.observed);
+        if age < -FUTURE_S {
+            let message = format!("expected an observation in the past, found one {:.3} s ahead; compare the clocks", -age);
+            return Err((Check::Clock, message));
+        }
+        let limit = self.config.timeouts.observation_s;
+        if age > limit {
+            return Err((Check::Fresh, format!("expected an observation of at most {limit} s, found one {age:.3} s old")));
+        }
+        let late = now.seconds_since(chunk.expires);
+        if late > 0.0 {
+            return Err((Check::Fresh, format!("expected a start before the chunk expires, found it {late:.3} s expired")));
+        }
+        let over = age - chunk.actions.horizon() as f64 * chunk.step_period;
+        if over >= 0.0 {
+            let message = format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
+            return Err((Check::Fresh, message));
+        }
+        Ok(())
+    }
+
+    fn check_sender(&self, chunk: &ActionChunk) -> Result<(), (Check, String)> {
+        if !self.leases.holds(chunk.lease) {
+            let holder = self.leases.holder().map_or("nobody".into(), |holder| format!("{} ({})", holder.source, holder.id));
+            let message = format!("expected the lease of {holder}, found {}; acquire the lease first", chunk.lease);
+            return Err((Check::Lease, message));
+        }
+        match self.last_plan {
+            Some((lease, last)) if lease == chunk.lease && chunk.plan_id <= last => {
+                let message = format!("expected a plan_id above {last}, found {}; chunks are taken in order", chunk.plan_id);
+                Err((Check::Chunk, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_permission(&self, now: Time) -> Result<(), (Check, String)> {
+        let permitted = match self.mode {
+            Mode::Holding | Mode::Executing => true,
+            Mode::Braking => self.after_rest == AfterRest::Hold,
+            _ => false,
+        };
+        if !permitted {
+            let message = format!("expected an armed arm that is free, found it {} ({})", self.mode, self.reason);
+            return Err((Check::Mode, message));
+        }
+        let stale = self.gate.fresh.stale_state(now).or_else(|| self.gate.fresh.stale_heartbeat(now));
+        if let Some(stale) = stale {
+            return Err((Check::Fresh, stale.to_string()));
+        }
+        self.check_unmoved()
+    }
+
+    /// Nothing starts from rest when somebody has moved the arm meanwhile: the first command would be a jump.
+    pub(super) fn check_unmoved(&self) -> Result<(), (Check, String)> {
+        let limit = self.config.tracking.start_rad;
+        match self.tracking_error() {
+            Some(found) if self.mode == Mode::Holding && !self.config.dry_run && found > limit => {
+                let message = format!(
+                    "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; disarm and arm again"
+                );
+                Err((Check::Tracking, message))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn check_shape(chunk: &ActionChunk, base_frame: &str) -> Result<(), (Check, String)> {
+    let (shortest, longest) = STEP_PERIOD_S;
+    let found = chunk.step_period;
+    if !(found >= shortest && found <= longest) {
+        return Err((Check::Chunk, format!("expected a step_period from {shortest} to {longest} s, found {found}")));
+    }
+    let found = chunk.actions.horizon();
+    if found > MAX_HORIZON {
+        return Err((Check::Chunk, format!("expected at most {MAX_HORIZON} steps, found {found}")));
+    }
+    if chunk.actions.space() == ActionSpace::Ee7 && chunk.frame != base_frame {
+        let message = format!("expected deltas in frame {base_frame:?}, found {:?}", chunk.frame);
+        return Err((Check::Chunk, message));
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! What is asked for: the lease, arming, stopping, and moves by name.
+
+use super::{AfterRest, Mode, Refusal, Supervisor};
+use crate::control::event::{Check, EventKind};
+use crate::control::lease::Priority;
+use crate::control::named_move::{MoveRequest, NamedMove};
+use crate::control::realman::{Driver, errors};
+use crate::control::time::Time;
+
+/// How far a named move is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MoveProgress {
+    /// Under way.
+    Running {
+        /// Largest joint distance still to go [rad].
+        remaining: f64,
+    },
+    /// Arrived.
+    Done,
+    /// Ended early.
+    Failed(String),
+}
+
+impl<D: Driver> Supervisor<D> {
+    /// Asks for the lease; an operator takes it from a policy, whose motion is braked.
+    ///
+    /// # Errors
+    /// When somebody with as much right holds it.
+    pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Time) -> Result<u64, Refusal> {
+        match self.leases.acquire(source, priority, now) {
+            Ok((id, from)) => {
+                self.gate.fresh.heartbeat_received(now);
+                if let Some(from) = from {
+                    let reason = format!("{source} took the lease from {}", from.source);
+                    let told = reason.clone();
+                    self.gate.events.push(now, EventKind::Held, Check::Lease, || told);
+                    self.end_plan_of_lease(reason, now);
+                }
+                Ok(id)
+            }
+            Err(error) => Err(self.refuse(Check::Lease, error.to_string(), now)),
+        }
+    }
+
+    /// Gives the lease back; motion is braked.
+    ///
+    /// # Errors
+    /// When `id` does not hold it.
+    pub fn release_lease(&mut self, id: u64, now: Time) -> Result<(), Refusal> {
+        if !self.leases.release(id) {
+            return Err(self.refuse(Check::Lease, format!("expected the id of the lease, found {id}"), now));
+        }
+        self.gate.fresh.forget_heartbeat();
+        self.end_plan_of_lease("the lease was released".into(), now);
+        Ok(())
+    }
+
+    fn end_plan_of_lease(&mut self, reason: String, now: Time) {
+        if self.mode == Mode::Executing {
+            self.begin_braking(AfterRest::Hold, reason, now);
+        }
+    }
+
+    /// Takes up the arm where it is measured, at rest.
+    ///
+    /// # Errors
+    /// With the first thing that stands against it: a latched stop or fault, an unknown driver, nobody who listens or
+    /// could stop, somebody else who commands, no living state, or joints outside the limits.
+    pub fn arm(&mut self, now: Time) -> Result<(), Refusal> {
+        if self.mode.is_armed() {
+            return Ok(());
+        }
+        if let Err((check, message)) = self.try_arm(now) {
+            return Err(self.refuse(check, message, now));
+        }
+        self.rest(Mode::Holding, "armed".into());
+        Ok(())
+    }
+
+    fn try_arm(&mut self, now: Time) -> Result<(), (Check, String)> {
+        if self.mode != Mode::Disarmed {
+            let message = format!("expected a disarmed arm, found it {} ({}); reset the fault first", self.mode, self.reason);
+            return Err((Check::Mode, message));
+        }
+        let driver = &self.config.driver;
+        self.gate
+            .arm()
+            .graph()
+            .ready(driver.api, driver.command)
+            .map_err(|not_ready| (Check::Publishers, not_ready.to_string()))?;
+        if let Some(stale) = self.gate.fresh.stale_state(now) {
+            return Err((Check::Fresh, stale.to_string()));
+        }
+        if self.liveness.never_alive() {
+            let message = "expected the joints of an arm, found all of them exactly zero ever since; the driver has not \
+                           heard from its arm, check udp_ip";
+            return Err((Check::State, message.into()));
+        }
+        let Some(measured) = self.measured else {
+            return Err((Check::State, "expected a joint state, found none".into()));
+        };
+        self.gate.take_up(measured).map_err(|violation| {
+            (violation.check, format!("the arm rests outside its limits, {violation}; move it inside by hand"))
+        })?;
+        self.executor.restart(now, measured);
+        self.clamped = false;
+        Ok(())
+    }
+
+    /// Brakes, then lets no command leave until armed again. A latched stop or fault stays.
+    pub fn disarm(&mut self, now: Time) {
+        if self.mode.is_armed() {
+            self.begin_braking(AfterRest::Disarm, "disarmed".into(), now);
+        }
+    }
+
+    /// Ends all commands at once, sends the driver's stop three times, and stays stopped until it is reset.
+    pub fn stop(&mut self, reason: &str, now: Time) {
+        self.latch(Mode::Stopped, Check::Stop, reason.to_owned(), now);
+    }
+
+    /// Releases a latched stop or fault; the arm is then disarmed.
+    ///
+    /// # Errors
+    /// When there is nothing to release, stops are still being sent, or the driver still reports errors.
+    pub fn reset_fault(&mut self, now: Time) -> Result<(), Refusal> {
+        if !matches!(self.mode, Mode::Stopped | Mode::Fault) {
+            let message = format!("expected a latched stop or fault, found the arm {}", self.mode);
+            return Err(self.refuse(Check::Mode, message, now));
+        }
+        if self.gate.arm().is_stopping() {
+            return Err(self.refuse(Check::Stop, "the stop is still being sent; try again".into(), now));
+        }
+        let present: Vec<u32> = self.errors.values().flatten().copied().collect();
+        if !present.is_empty() {
+            let message = format!("the driver still reports {}; clear it there first", errors::describe_all(present));
+            return Err(self.refuse(Check::Driver, message, now));
+        }
+        self.latched_errors.clear();
+        self.rest(Mode::Disarmed, "reset, not armed".into());
+        Ok(())
+    }
+
+    /// Releases a latched stop or fault and takes up the arm where it is measured.
+    ///
+    /// # Errors
+    /// As [`Supervisor::reset_fault`] and [`Supervisor::arm`].
+    pub fn rearm(&mut self, now: Time) -> Result<(), Refusal> {
+        self.reset_fault(now)?;
+        self.arm(now)
+    }
+
+    /// Starts a move to a configuration of the parameter file at `speed`, a fraction of the velocity limits.
+    ///
+    /// # Errors
+    /// When the arm is not armed and at rest, the name is unknown, the speed cannot work, or the way leaves the
+    /// workspace.
+    pub fn move_named(&mut self, name: &str, speed: f64, now: Time) -> Result<(), Refusal> {
+        match self.try_move(name, speed, now) {
+            Ok(planned) => {
+                self.gate.events.about(name, 0);
+                self.named_move = Some(planned);
+                self.move_result = None;
+                self.rest(Mode::Moving, format!("moving to {name}"));
+                Ok(())
+            }
+            Err((check, message)) => Err(self.refuse(check, message, now)),
+        }
+    }
+
+    fn try_move(&self, name: &str, speed: f64, now: Time) -> Result<NamedMove, (Check, String)> {
+        if self.mode != Mode::Holding {
+            let message = format!("expected an armed arm at rest, found it {} ({})", self.mode, self.reason);
+            return Err((Check::Mode, message));
+        }
+        self.check_unmoved()?;
+        let request = MoveRequest { name, speed, from: self.gate.motion().position, now };
+        NamedMove::plan(request, &self.config, self.gate.body()).map_err(|error| (Check::Reach, error.to_string()))
+    }
+
+    /// Brakes a named move.
+    pub fn cancel_move(&mut self, now: Time) {
+        if self.mode == Mode::Moving {
+            self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
+        }
+    }
+
+    /// How far the last named move is; `None` when there was none.
+    pub fn move_progress(&self) -> Option<MoveProgress> {
+        if let Some(named_move) = &self.named_move {
+            let remaining = named_move.remaining(&self.gate.motion().position);
+            return Some(MoveProgress::Running { remaining });
+        }
+        self.move_result.clone().map(|result| match result {
+            Ok(()) => MoveProgress::Done,
+            Err(message) => MoveProgress::Failed(message),
+        })
+    }
+}

@@ -1,0 +1,227 @@
+//! What the supervisor shows of itself.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use super::Supervisor;
+use crate::control::executor::Target;
+use crate::control::realman::Driver;
+use crate::control::time::Time;
+use crate::control::types::{Joints, Pose};
+
+/// What the arm is doing; values as in `thinkvla/msg/ArmStatus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Mode {
+    /// No command leaves.
+    Disarmed = 0,
+    /// Armed, at rest, silent.
+    Holding = 1,
+    /// Following a chunk.
+    Executing = 2,
+    /// Following a named move.
+    Moving = 3,
+    /// Coming to rest inside the limits.
+    Braking = 4,
+    /// Stop latched.
+    Stopped = 5,
+    /// Driver error or lost state latched.
+    Fault = 6,
+}
+
+impl Mode {
+    /// Commands may leave.
+    pub fn is_armed(self) -> bool {
+        matches!(self, Self::Holding | Self::Executing | Self::Moving | Self::Braking)
+    }
+
+    /// Commands leave.
+    pub fn is_moving(self) -> bool {
+        matches!(self, Self::Executing | Self::Moving | Self::Braking)
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disarmed => "disarmed",
+            Self::Holding => "holding",
+            Self::Executing => "executing",
+            Self::Moving => "moving",
+            Self::Braking => "braking",
+            Self::Stopped => "stopped",
+            Self::Fault => "in fault",
+        })
+    }
+}
+
+/// What the arm is doing and has done; mirrors `thinkvla/msg/ArmStatus`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// Mode.
+    pub mode: Mode,
+    /// Why the arm is in this mode.
+    pub reason: String,
+    /// Commands are computed and shown, not sent.
+    pub dry_run: bool,
+    /// v1, v2 or unknown.
+    pub driver_api: String,
+    /// Lease holder, empty when none.
+    pub lease_source: String,
+    /// Lease, 0 when none.
+    pub lease: u64,
+    /// Plan in execution, 0 when none.
+    pub plan_id: u64,
+    /// Last command after the gate [rad].
+    pub commanded_joints: Joints,
+    /// Last state from the driver [rad]; zeros before the first.
+    pub measured_joints: Joints,
+    /// `base_from_tool` of the commanded joints [m].
+    pub commanded_pose: Pose,
+    /// `base_from_tool` of the measured joints [m].
+    pub measured_pose: Pose,
+    /// Last gripper command, 0 closed to 1 open; 0 before the first.
+    pub gripper: f64,
+    /// Mean over the last second [Hz], 0 when silent.
+    pub command_rate: f64,
+    /// Commands that left, or would have in a dry run.
+    pub commands: u64,
+    /// Chunks accepted.
+    pub chunks: u64,
+    /// Commands the gate changed.
+    pub clamps: u64,
+    /// Chunks, commands and requests refused.
+    pub refusals: u64,
+    /// Chunks that ran out before the next one came.
+    pub underruns: u64,
+    /// Non-finite values that left the gate: always 0.
+    pub nonfinite: u64,
+}
+
+/// The chunk in execution as poses; mirrors `thinkvla/msg/PlannedPath`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedPath {
+    /// Plan.
+    pub plan_id: u64,
+    /// `base_from_tool` at the end of each step [m].
+    pub poses: Vec<Pose>,
+    /// Gripper opening of each step, 0 closed to 1 open.
+    pub gripper: Vec<f64>,
+    /// Steps already passed.
+    pub done: usize,
+}
+
+/// Mean rate over the last second.
+#[derive(Debug, Default)]
+pub(super) struct RateMeter {
+    times: VecDeque<Time>,
+}
+
+impl RateMeter {
+    /// Window [s].
+    const WINDOW_S: f64 = 1.0;
+    /// A pause longer than this is silence [s].
+    const SILENCE_S: f64 = 0.1;
+
+    pub(super) fn count(&mut self, now: Time) {
+        if self.times.back().is_some_and(|last| !(0.0..Self::SILENCE_S).contains(&now.seconds_since(*last))) {
+            self.times.clear();
+        }
+        self.times.push_back(now);
+        while self.times.front().is_some_and(|first| now.seconds_since(*first) > Self::WINDOW_S) {
+            self.times.pop_front();
+        }
+    }
+
+    pub(super) fn rate(&self, now: Time) -> f64 {
+        let (Some(first), Some(last)) = (self.times.front(), self.times.back()) else { return 0.0 };
+        let span = last.seconds_since(*first);
+        if span <= 0.0 || now.seconds_since(*last) > Self::SILENCE_S {
+            return 0.0;
+        }
+        (self.times.len() - 1) as f64 / span
+    }
+}
+
+impl<D: Driver> Supervisor<D> {
+    /// What the arm is doing and has done.
+    pub fn status(&self, now: Time) -> Status {
+        let gate = self.gate.counters();
+        let commanded = self.gate.motion().position;
+        let measured = self.measured.unwrap_or_else(Joints::zeros);
+        let holder = self.leases.holder();
+        Status {
+            mode: self.mode,
+            reason: self.reason.clone(),
+            dry_run: self.config.dry_run,
+            driver_api: self.gate.arm().api().map_or("unknown".into(), |api| api.to_string()),
+            lease_source: holder.map_or_else(String::new, |holder| holder.source.clone()),
+            lease: holder.map_or(0, |holder| holder.id),
+            plan_id: self.executor.plan().map_or(0, |plan| plan.plan_id),
+            commanded_joints: commanded,
+            measured_joints: measured,
+            commanded_pose: self.executor.base_from_tool(&commanded),
+            measured_pose: self.executor.base_from_tool(&measured),
+            gripper: self.gate.arm().gripper_opening().unwrap_or(0.0),
+            command_rate: self.rate.rate(now),
+            commands: gate.commands,
+            chunks: self.counters.chunks,
+            clamps: gate.clamps,
+            refusals: gate.refusals + self.counters.refusals,
+            underruns: self.counters.underruns,
+            nonfinite: gate.nonfinite + self.gate.arm().nonfinite(),
+        }
+    }
+
+    /// The chunk in execution as poses.
+    pub fn planned_path(&self, now: Time) -> Option<PlannedPath> {
+        let plan = self.executor.plan()?;
+        let pose = |target| match target {
+            Target::Pose(pose) => pose,
+            Target::Joints(joints) => self.executor.base_from_tool(&joints),
+        };
+        Some(PlannedPath {
+            plan_id: plan.plan_id,
+            poses: plan.waypoints().map(pose).collect(),
+            gripper: plan.gripper().to_vec(),
+            done: plan.steps_done(now),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_the_mean_of_the_last_second_and_zero_in_silence() {
+        let mut meter = RateMeter::default();
+        let at = |i: i32| Time::from_secs_f64(10.0 + f64::from(i) * 0.01);
+        for i in 0..300 {
+            meter.count(at(i));
+        }
+        assert!((meter.rate(at(299)) - 100.0).abs() < 1e-6);
+        assert!((meter.rate(at(305)) - 100.0).abs() < 1e-6);
+        assert_eq!(meter.rate(at(320)), 0.0);
+        meter.count(at(400));
+        assert_eq!(meter.rate(at(400)), 0.0);
+        meter.count(at(402));
+        assert!((meter.rate(at(402)) - 50.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn modes_have_the_numbers_of_the_message() {
+        let message = include_str!("../../../msg/ArmStatus.msg");
+        for (mode, name) in [
+            (Mode::Disarmed, "DISARMED"),
+            (Mode::Holding, "HOLDING"),
+            (Mode::Executing, "EXECUTING"),
+            (Mode::Moving, "MOVING"),
+            (Mode::Braking, "BRAKING"),
+            (Mode::Stopped, "STOPPED"),
+            (Mode::Fault, "FAULT"),
+        ] {
+            assert!(message.contains(&format!("uint8 {name}={} ", mode as u8)), "{name}");
+        }
+    }
+}
