@@ -39,7 +39,7 @@ as_user() {
 ROS_PREFIX=$ros_dir/setup.sh
 [[ -e /opt/ros/$ROS_DISTRO/setup.bash ]] && ROS_PREFIX=/opt/ros/$ROS_DISTRO/setup.bash
 
-for source in "$THINKVLA_ROOT"/src/bin/*.rs; do
+for source in "$THINKVLA_ROOT"/src/bin/*; do
   node=$(basename "$source" .rs)
   check "node $node" test -x "$install/lib/thinkvla/$node"
   check "node $node finds its libraries" bash -c "! ldd '$install/lib/thinkvla/$node' | grep 'not found'"
