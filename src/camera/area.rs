@@ -24,7 +24,9 @@ fn shrink_whole(source: &RgbImage, ratio_x: usize, ratio_y: usize, out: &mut Rgb
             for row in band.chunks_exact(row_bytes) {
                 let cell = row.get(x * ratio_x * 3..(x + 1) * ratio_x * 3).unwrap_or_default();
                 for pixel in cell.as_chunks::<3>().0 {
-                    sums.iter_mut().zip(pixel).for_each(|(sum, byte)| *sum += u32::from(*byte));
+                    sums.iter_mut()
+                        .zip(pixel)
+                        .for_each(|(sum, byte)| *sum += u32::from(*byte));
                 }
             }
             *to = match (ratio_x, ratio_y) {
@@ -57,12 +59,18 @@ fn shares(from: u32, to: u32) -> Vec<Vec<Share>> {
         let after = high - last_whole as f64;
         let mut cells = Vec::new();
         if before > SLIVER {
-            cells.push(Share { from: first_whole - 1, weight: (before / cell) as f32 });
+            cells.push(Share {
+                from: first_whole - 1,
+                weight: (before / cell) as f32,
+            });
         }
         let weight = (1.0 / cell) as f32;
         cells.extend((first_whole..last_whole).map(|from| Share { from, weight }));
         if after > SLIVER {
-            cells.push(Share { from: last_whole, weight: (after.min(1.0).min(cell) / cell) as f32 });
+            cells.push(Share {
+                from: last_whole,
+                weight: (after.min(1.0).min(cell) / cell) as f32,
+            });
         }
         cells
     };
@@ -78,7 +86,10 @@ fn shrink_fractional(source: &RgbImage, out: &mut RgbImage) {
     for (row_shares, out_row) in rows.iter().zip(out.rows_mut()) {
         sums.fill([0.0; 3]);
         for row in row_shares {
-            let bytes = source.data().get(row.from * row_bytes..(row.from + 1) * row_bytes).unwrap_or_default();
+            let bytes = source
+                .data()
+                .get(row.from * row_bytes..(row.from + 1) * row_bytes)
+                .unwrap_or_default();
             narrow(bytes, &columns, &mut narrowed);
             for (sum, value) in sums.as_flattened_mut().iter_mut().zip(narrowed.as_flattened()) {
                 *sum += value * row.weight;
@@ -96,7 +107,9 @@ fn narrow(row: &[u8], columns: &[Vec<Share>], out: &mut [[f32; 3]]) {
         *to = [0.0; 3];
         for share in shares {
             let Some(pixel) = pixels.get(share.from) else { continue };
-            to.iter_mut().zip(pixel).for_each(|(to, byte)| *to += f32::from(*byte) * share.weight);
+            to.iter_mut()
+                .zip(pixel)
+                .for_each(|(to, byte)| *to += f32::from(*byte) * share.weight);
         }
     }
 }

@@ -30,9 +30,7 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// The format string names nothing we read.
-    #[error(
-        "compressed image format: expected jpeg or png (such as \"rgb8; jpeg compressed bgr8\"), found {found:?}"
-    )]
+    #[error("compressed image format: expected jpeg or png (such as \"rgb8; jpeg compressed bgr8\"), found {found:?}")]
     Format {
         /// Format found.
         found: String,
@@ -48,7 +46,9 @@ pub enum DecodeError {
         problem: &'static str,
     },
     /// The announced size is refused before anything is allocated for it.
-    #[error("compressed image: expected sides of 1..={MAX_SIDE} and at most {MAX_PIXELS} pixels, found {width}x{height}")]
+    #[error(
+        "compressed image: expected sides of 1..={MAX_SIDE} and at most {MAX_PIXELS} pixels, found {width}x{height}"
+    )]
     Size {
         /// Announced width [px].
         width: u32,
@@ -114,8 +114,15 @@ fn check_size(width: u32, height: u32) -> Result<(), DecodeError> {
 
 fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     let compression = Compression::Jpeg;
-    let not_whole = |problem| DecodeError::NotWhole { compression, length: data.len(), problem };
-    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged { compression, message: e.to_string() };
+    let not_whole = |problem| DecodeError::NotWhole {
+        compression,
+        length: data.len(),
+        problem,
+    };
+    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged {
+        compression,
+        message: e.to_string(),
+    };
     if !data.starts_with(&[0xff, 0xd8]) {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
@@ -143,17 +150,27 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
 
 fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     let compression = Compression::Png;
-    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged { compression, message: e.to_string() };
+    let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged {
+        compression,
+        message: e.to_string(),
+    };
     if !data.starts_with(b"\x89PNG\r\n\x1a\n") {
         let problem = "it does not begin with the PNG signature";
-        return Err(DecodeError::NotWhole { compression, length: data.len(), problem });
+        return Err(DecodeError::NotWhole {
+            compression,
+            length: data.len(),
+            problem,
+        });
     }
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_PIXELS * 8);
     // IHDR comes first in every PNG: the size is judged before the decoder sees the file.
-    if let Some(size) = data.get(16..24).and_then(|size| size.as_chunks::<4>().0.as_array::<2>()) {
+    if let Some(size) = data
+        .get(16..24)
+        .and_then(|size| size.as_chunks::<4>().0.as_array::<2>())
+    {
         let [width, height] = size.map(u32::from_be_bytes);
         check_size(width, height)?;
     }
@@ -165,7 +182,11 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         image::ColorType::La8 => 2,
         image::ColorType::Rgb8 => 3,
         image::ColorType::Rgba8 => 4,
-        other => return Err(DecodeError::Depth { found: format!("{other:?}") }),
+        other => {
+            return Err(DecodeError::Depth {
+                found: format!("{other:?}"),
+            });
+        }
     };
     out.reset(width, height);
     if channels == 3 {

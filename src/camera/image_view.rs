@@ -100,7 +100,9 @@ pub enum ImageError {
         found: u32,
     },
     /// Bytes are missing.
-    #[error("image data: expected at least {expected} bytes ({height} rows of {step}), found {found}; it was cut short")]
+    #[error(
+        "image data: expected at least {expected} bytes ({height} rows of {step}), found {found}; it was cut short"
+    )]
     Length {
         /// Height found [px].
         height: u32,
@@ -131,7 +133,13 @@ impl<'a> ImageView<'a> {
     /// Names the first field that does not fit, with what was expected and what was found. Nothing is allocated for
     /// the pixels, whatever size is announced.
     pub fn new(fields: ImageFields<'a>) -> Result<Self, ImageError> {
-        let ImageFields { width, height, encoding, step, data } = fields;
+        let ImageFields {
+            width,
+            height,
+            encoding,
+            step,
+            data,
+        } = fields;
         if width == 0 || height == 0 {
             return Err(ImageError::Empty { width, height });
         }
@@ -143,16 +151,33 @@ impl<'a> ImageView<'a> {
         }
         let row_bytes = u64::from(width) * u64::from(encoding.bytes_per_pixel());
         if u64::from(step) < row_bytes {
-            return Err(ImageError::Step { width, encoding, expected: row_bytes, found: step });
+            return Err(ImageError::Step {
+                width,
+                encoding,
+                expected: row_bytes,
+                found: step,
+            });
         }
         let expected = u64::from(step) * u64::from(height - 1) + row_bytes;
         let found = data.len();
-        let length = ImageError::Length { height, step, expected, found };
+        let length = ImageError::Length {
+            height,
+            step,
+            expected,
+            found,
+        };
         let (Ok(needed), Ok(row_bytes)) = (usize::try_from(expected), usize::try_from(row_bytes)) else {
             return Err(length);
         };
         let data = data.get(..needed).ok_or(length)?;
-        Ok(Self { width, height, encoding, step: step as usize, row_bytes, data })
+        Ok(Self {
+            width,
+            height,
+            encoding,
+            step: step as usize,
+            row_bytes,
+            data,
+        })
     }
 
     /// Width [px].

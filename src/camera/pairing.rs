@@ -1,1 +1,402 @@
-//! pairing
+//! Puts the newest values of several streams together when their stamps agree.
+//!
+//! Streams are cameras and, if wanted, the arm's state. Each keeps only its newest value: an observation is made of what
+//! is true now, and a stream that lags makes the pair wait, not the others queue.
+
+use crate::control::time::Time;
+
+/// One stream of an observation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamRule {
+    /// Name in messages, e.g. the camera's.
+    pub name: String,
+    /// Oldest value that is used, from its stamp to the time of pairing [s].
+    pub max_age_s: f64,
+}
+
+/// Which values go together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairRule {
+    /// Streams in the order of the result.
+    pub streams: Vec<StreamRule>,
+    /// Largest distance between the oldest and the newest stamp [s]; at least one period of free-running cameras.
+    pub slop_s: f64,
+}
+
+/// A stamp this far behind its stream's newest means that the clock was set back (a simulator restarted), not that a
+/// message came late [s].
+const CLOCK_RESET_S: f64 = 1.0;
+
+/// A stamp this far ahead of the clock is not believed: the clocks of two machines differ [s].
+const MAX_AHEAD_S: f64 = 0.1;
+
+/// A value with the time it was true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stamped<T> {
+    /// From the message header.
+    pub stamp: Time,
+    /// The value.
+    pub value: T,
+}
+
+/// What became of an offered value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It is its stream's newest.
+    Kept,
+    /// A newer one, or the same again, was there already; it was dropped.
+    Older,
+    /// The clock was set back: everything known before was dropped, and it was kept.
+    ClockReset,
+}
+
+/// Why there is no pair now.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotReady {
+    /// Nothing has come from a stream since the last pair, or ever.
+    #[error("{stream}: expected a new value, found none since the last observation")]
+    Missing {
+        /// Name of the stream.
+        stream: String,
+    },
+    /// A stream's newest value is too old.
+    #[error(
+        "{stream}: expected a value of at most {max_age_s:.3} s, found one of {age_s:.3} s; check that it is alive"
+    )]
+    TooOld {
+        /// Name of the stream.
+        stream: String,
+        /// Age found [s].
+        age_s: f64,
+        /// Age permitted [s].
+        max_age_s: f64,
+    },
+    /// A stream's stamps run ahead of the clock.
+    #[error(
+        "{stream}: expected a stamp that is not in the future, found one {ahead_s:.3} s ahead; synchronise the clocks"
+    )]
+    Ahead {
+        /// Name of the stream.
+        stream: String,
+        /// Distance found [s].
+        ahead_s: f64,
+    },
+    /// The stamps lie too far apart.
+    #[error("expected stamps within {slop_s:.3} s of each other, found {spread_s:.3} s; {stream} lags")]
+    Apart {
+        /// The stream with the oldest stamp.
+        stream: String,
+        /// Distance found [s].
+        spread_s: f64,
+        /// Distance permitted [s].
+        slop_s: f64,
+    },
+    /// No such stream was declared.
+    #[error("expected a stream index below {streams}, found {index}")]
+    NoSuchStream {
+        /// Index given.
+        index: usize,
+        /// Streams declared.
+        streams: usize,
+    },
+}
+
+/// Values that go together, in the order of [`PairRule::streams`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pair<T> {
+    /// One for each stream.
+    pub values: Vec<Stamped<T>>,
+    /// Oldest stamp among them: the time the observation is about.
+    pub oldest: Time,
+    /// Newest stamp among them.
+    pub newest: Time,
+}
+
+/// Pairs the newest values by stamp.
+#[derive(Debug, Clone)]
+pub struct Pairer<T> {
+    rule: PairRule,
+    slots: Vec<Slot<T>>,
+}
+
+#[derive(Debug, Clone)]
+struct Slot<T> {
+    newest: Option<Stamped<T>>,
+    /// Stamp of the newest value ever offered, kept when the value is taken.
+    last_stamp: Option<Time>,
+}
+
+impl<T> Pairer<T> {
+    /// With nothing in any stream.
+    pub fn new(rule: PairRule) -> Self {
+        let slots = rule
+            .streams
+            .iter()
+            .map(|_| Slot {
+                newest: None,
+                last_stamp: None,
+            })
+            .collect();
+        Self { rule, slots }
+    }
+
+    /// Offers a value of stream `index`.
+    ///
+    /// # Errors
+    /// When no such stream was declared.
+    pub fn offer(&mut self, index: usize, stamp: Time, value: T) -> Result<Offered, NotReady> {
+        let streams = self.slots.len();
+        let last = self
+            .slots
+            .get(index)
+            .ok_or(NotReady::NoSuchStream { index, streams })?
+            .last_stamp;
+        let mut offered = Offered::Kept;
+        if let Some(last) = last.filter(|last| stamp <= *last) {
+            if last.seconds_since(stamp) < CLOCK_RESET_S {
+                return Ok(Offered::Older);
+            }
+            self.forget();
+            offered = Offered::ClockReset;
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.last_stamp = Some(stamp);
+            slot.newest = Some(Stamped { stamp, value });
+        }
+        Ok(offered)
+    }
+
+    /// Drops every value and every memory of stamps.
+    pub fn forget(&mut self) {
+        self.slots.iter_mut().for_each(|slot| {
+            *slot = Slot {
+                newest: None,
+                last_stamp: None,
+            }
+        });
+    }
+
+    /// Takes the newest value of every stream if all are fresh at `now` and belong together; else leaves them.
+    ///
+    /// # Errors
+    /// Names the stream that is in the way.
+    pub fn take(&mut self, now: Time) -> Result<Pair<T>, NotReady> {
+        let mut span: Option<Span<'_>> = None;
+        for (rule, slot) in self.rule.streams.iter().zip(&self.slots) {
+            let Some(Stamped { stamp, .. }) = slot.newest else {
+                return Err(NotReady::Missing {
+                    stream: rule.name.clone(),
+                });
+            };
+            rule.check(stamp, now)?;
+            span = Some(Span::include(span, stamp, &rule.name));
+        }
+        let Span {
+            oldest,
+            newest,
+            lagging,
+        } = span.unwrap_or(Span {
+            oldest: now,
+            newest: now,
+            lagging: "",
+        });
+        let spread_s = newest.seconds_since(oldest);
+        if spread_s > self.rule.slop_s {
+            return Err(NotReady::Apart {
+                stream: lagging.to_string(),
+                spread_s,
+                slop_s: self.rule.slop_s,
+            });
+        }
+        let values = self.slots.iter_mut().filter_map(|slot| slot.newest.take()).collect();
+        Ok(Pair { values, oldest, newest })
+    }
+
+    /// The first stream whose newest stamp, taken or not, is older than permitted at `now`: what a watchdog asks.
+    ///
+    /// # Errors
+    /// Names the stream that is silent, late or ahead of the clock.
+    pub fn require_fresh(&self, now: Time) -> Result<(), NotReady> {
+        self.rule
+            .streams
+            .iter()
+            .zip(&self.slots)
+            .try_for_each(|(rule, slot)| match slot.last_stamp {
+                Some(stamp) => rule.check(stamp, now),
+                None => Err(NotReady::Missing {
+                    stream: rule.name.clone(),
+                }),
+            })
+    }
+}
+
+impl StreamRule {
+    fn check(&self, stamp: Time, now: Time) -> Result<(), NotReady> {
+        let age_s = now.seconds_since(stamp);
+        let stream = || self.name.clone();
+        if age_s > self.max_age_s {
+            return Err(NotReady::TooOld {
+                stream: stream(),
+                age_s,
+                max_age_s: self.max_age_s,
+            });
+        }
+        if age_s < -MAX_AHEAD_S {
+            return Err(NotReady::Ahead {
+                stream: stream(),
+                ahead_s: -age_s,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Oldest and newest stamp so far, and who has the oldest.
+struct Span<'a> {
+    oldest: Time,
+    newest: Time,
+    lagging: &'a str,
+}
+
+impl<'a> Span<'a> {
+    fn include(span: Option<Self>, stamp: Time, name: &'a str) -> Self {
+        match span {
+            None => Self {
+                oldest: stamp,
+                newest: stamp,
+                lagging: name,
+            },
+            Some(span) if stamp < span.oldest => Self {
+                oldest: stamp,
+                lagging: name,
+                ..span
+            },
+            Some(span) => Self {
+                newest: span.newest.max(stamp),
+                ..span
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(ms: i64) -> Time {
+        Time(1_700_000_000_000_000_000 + ms * 1_000_000)
+    }
+
+    fn pairer() -> Pairer<&'static str> {
+        let stream = |name: &str, max_age_s| StreamRule {
+            name: name.to_string(),
+            max_age_s,
+        };
+        let streams = vec![stream("top", 0.2), stream("wrist", 0.2), stream("state", 0.05)];
+        Pairer::new(PairRule { streams, slop_s: 0.04 })
+    }
+
+    #[test]
+    fn the_newest_values_within_the_slop_go_together_once() {
+        let mut pairer = pairer();
+        pairer.offer(0, at(-33), "top 0").unwrap();
+        pairer.offer(0, at(0), "top 1").unwrap();
+        pairer.offer(1, at(15), "wrist 1").unwrap();
+        assert_eq!(pairer.take(at(20)), Err(NotReady::Missing { stream: "state".into() }));
+        pairer.offer(2, at(18), "state 1").unwrap();
+        let pair = pairer.take(at(20)).unwrap();
+        let values: Vec<_> = pair.values.iter().map(|v| v.value).collect();
+        assert_eq!(values, ["top 1", "wrist 1", "state 1"]);
+        assert_eq!((pair.oldest, pair.newest), (at(0), at(18)));
+        assert_eq!(pairer.take(at(20)), Err(NotReady::Missing { stream: "top".into() }));
+    }
+
+    #[test]
+    fn a_lagging_stream_is_named_and_the_pair_forms_when_it_catches_up() {
+        let mut pairer = pairer();
+        pairer.offer(0, at(100), "top").unwrap();
+        pairer.offer(1, at(40), "old wrist").unwrap();
+        pairer.offer(2, at(100), "state").unwrap();
+        let refused = pairer.take(at(110)).unwrap_err();
+        assert!(
+            matches!(&refused, NotReady::Apart { stream, .. } if stream == "wrist"),
+            "{refused}"
+        );
+        pairer.offer(1, at(73), "wrist").unwrap();
+        assert_eq!(pairer.take(at(110)).unwrap().values[1].value, "wrist");
+    }
+
+    #[test]
+    fn each_stream_has_its_own_age_limit() {
+        let mut pairer = pairer();
+        (0..3).for_each(|i| drop(pairer.offer(i, at(0), "")));
+        let refused = pairer.take(at(51)).unwrap_err();
+        assert!(
+            matches!(&refused, NotReady::TooOld { stream, .. } if stream == "state"),
+            "{refused}"
+        );
+        assert!(pairer.require_fresh(at(50)).is_ok());
+        pairer.take(at(50)).unwrap();
+        assert!(
+            pairer.require_fresh(at(50)).is_ok(),
+            "a taken value still proves that its stream is alive"
+        );
+        assert!(pairer.require_fresh(at(51)).is_err());
+    }
+
+    #[test]
+    fn late_and_repeated_messages_are_dropped() {
+        let mut pairer = pairer();
+        assert_eq!(pairer.offer(0, at(100), "new"), Ok(Offered::Kept));
+        assert_eq!(pairer.offer(0, at(67), "late"), Ok(Offered::Older));
+        assert_eq!(pairer.offer(0, at(100), "again"), Ok(Offered::Older));
+        assert!(matches!(
+            pairer.offer(7, at(0), ""),
+            Err(NotReady::NoSuchStream { index: 7, streams: 3 })
+        ));
+    }
+
+    #[test]
+    fn a_clock_set_back_drops_everything_known_before() {
+        let mut pairer = pairer();
+        (0..3).for_each(|i| drop(pairer.offer(i, at(100_000), "before")));
+        assert_eq!(pairer.offer(1, at(0), "after"), Ok(Offered::ClockReset));
+        assert_eq!(pairer.take(at(10)), Err(NotReady::Missing { stream: "top".into() }));
+        assert_eq!(pairer.offer(0, at(0), "after"), Ok(Offered::Kept));
+        assert_eq!(pairer.offer(2, at(0), "after"), Ok(Offered::Kept));
+        assert!(pairer.take(at(10)).unwrap().values.iter().all(|v| v.value == "after"));
+    }
+
+    #[test]
+    fn stamps_ahead_of_the_clock_are_refused() {
+        let mut pairer = pairer();
+        (0..3).for_each(|i| drop(pairer.offer(i, at(3_600_000), "")));
+        assert!(matches!(pairer.take(at(0)), Err(NotReady::Ahead { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_arrives_a_pair_is_fresh_together_and_never_goes_back(
+            messages in prop::collection::vec((0..3_usize, 0..300_i64, 0..40_i64), 1..200),
+        ) {
+            let mut pairer = pairer();
+            let mut last = None;
+            let mut now = 500;
+            for (stream, age, step) in messages {
+                now += step;
+                pairer.offer(stream, at(now - age), "").unwrap();
+                let Ok(pair) = pairer.take(at(now)) else { continue };
+                prop_assert_eq!(pair.values.len(), 3);
+                prop_assert!(pair.newest.seconds_since(pair.oldest) <= 0.04);
+                for (value, limit) in pair.values.iter().zip([200, 200, 50]) {
+                    prop_assert!(value.stamp >= at(now - limit) && value.stamp <= at(now));
+                }
+                let stamps: Vec<Time> = pair.values.iter().map(|v| v.stamp).collect();
+                if let Some(last) = last.replace(stamps.clone()) {
+                    prop_assert!(stamps.iter().zip(&last).all(|(new, old): (&Time, &Time)| new > old));
+                }
+            }
+        }
+    }
+}

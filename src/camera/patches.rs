@@ -49,9 +49,14 @@ impl PatchRule {
     }
 
     fn check(&self) -> Result<(), PatchError> {
-        let whole = (1..=256).contains(&self.patch) && (1..=16).contains(&self.temporal) && (1..=16).contains(&self.merge);
+        let whole =
+            (1..=256).contains(&self.patch) && (1..=16).contains(&self.temporal) && (1..=16).contains(&self.merge);
         let numbers = self.mean.iter().all(|m| m.is_finite()) && self.std.iter().all(|s| s.is_finite() && *s > 0.0);
-        if whole && numbers { Ok(()) } else { Err(PatchError::Rule(*self)) }
+        if whole && numbers {
+            Ok(())
+        } else {
+            Err(PatchError::Rule(*self))
+        }
     }
 }
 
@@ -90,7 +95,9 @@ pub struct Patches {
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum PatchError {
     /// Sides do not divide into merge blocks.
-    #[error("image for the network: expected sides that are multiples of {factor} (patch times merge), found {width}x{height}; apply smart_resize first")]
+    #[error(
+        "image for the network: expected sides that are multiples of {factor} (patch times merge), found {width}x{height}; apply smart_resize first"
+    )]
     Size {
         /// What sides must be a multiple of [px].
         factor: u32,
@@ -159,7 +166,11 @@ impl Cutter {
         if width == 0 || height == 0 || !width.is_multiple_of(factor) || !height.is_multiple_of(factor) {
             return Err(PatchError::Size { factor, width, height });
         }
-        let grid = Grid { t: 1, h: height / patch, w: width / patch };
+        let grid = Grid {
+            t: 1,
+            h: height / patch,
+            w: width / patch,
+        };
         let first = out.len();
         let row_len = self.rule.row_len();
         out.resize(first + grid.patches() * row_len, 0.0);
@@ -183,7 +194,8 @@ impl Cutter {
             let start = ((top + y) * width + left) * 3;
             let pixels = image.data().get(start..start + patch * 3).unwrap_or_default();
             let line = y * patch..(y + 1) * patch;
-            let lines = [&mut red, &mut green, &mut blue].map(|channel| channel.get_mut(line.clone()).unwrap_or_default());
+            let lines =
+                [&mut red, &mut green, &mut blue].map(|channel| channel.get_mut(line.clone()).unwrap_or_default());
             let [red, green, blue] = lines;
             for ((([r, g, b], red), green), blue) in pixels.as_chunks::<3>().0.iter().zip(red).zip(green).zip(blue) {
                 *red = value_of(of_red, *r);
@@ -193,7 +205,9 @@ impl Cutter {
         }
         for channel in [&mut red, &mut green, &mut blue] {
             let (first, repeats) = channel.split_at_mut(area);
-            repeats.chunks_exact_mut(area).for_each(|frame| frame.copy_from_slice(first));
+            repeats
+                .chunks_exact_mut(area)
+                .for_each(|frame| frame.copy_from_slice(first));
         }
     }
 }
@@ -241,7 +255,10 @@ mod tests {
         for (h, w, merge) in [(16, 16, 2), (2, 8, 2), (30, 40, 2), (9, 6, 3), (5, 7, 1)] {
             let grid = Grid { t: 1, h, w };
             for index in 0..grid.patches() {
-                assert_eq!(merge_block_from_raster(raster_from_merge_block(index, grid, merge), grid, merge), index);
+                assert_eq!(
+                    merge_block_from_raster(raster_from_merge_block(index, grid, merge), grid, merge),
+                    index
+                );
             }
         }
     }
@@ -253,7 +270,11 @@ mod tests {
         for (i, pixel) in image.data_mut().as_chunks_mut::<3>().0.iter_mut().enumerate() {
             *pixel = [(i % 64) as u8, (i / 64) as u8, 200];
         }
-        let rule = PatchRule { mean: [0.0; 3], std: [1.0 / 255.0; 3], ..PatchRule::QWEN3_VL };
+        let rule = PatchRule {
+            mean: [0.0; 3],
+            std: [1.0 / 255.0; 3],
+            ..PatchRule::QWEN3_VL
+        };
         let Patches { pixel_values, grid } = patchify(&image, &rule).unwrap();
         assert_eq!(grid, Grid { t: 1, h: 2, w: 4 });
         let at = |patch: usize, channel: usize, time: usize, y: usize, x: usize| {
@@ -263,9 +284,17 @@ mod tests {
             assert_eq!(at(0, 0, time, 5, 9), 9.0);
             assert_eq!(at(0, 1, time, 5, 9), 5.0);
             assert_eq!(at(0, 2, time, 5, 9), 200.0);
-            assert_eq!(at(2, 0, time, 0, 0), 0.0, "third row of the list is the patch below the first");
+            assert_eq!(
+                at(2, 0, time, 0, 0),
+                0.0,
+                "third row of the list is the patch below the first"
+            );
             assert_eq!(at(2, 1, time, 0, 0), 16.0);
-            assert_eq!(at(4, 0, time, 0, 0), 32.0, "the next block begins two patches to the right");
+            assert_eq!(
+                at(4, 0, time, 0, 0),
+                32.0,
+                "the next block begins two patches to the right"
+            );
         }
     }
 
@@ -280,11 +309,23 @@ mod tests {
     #[test]
     fn sides_and_rules_that_do_not_fit_are_refused() {
         let error = patchify(&RgbImage::new(224, 230), &PatchRule::QWEN3_VL).unwrap_err();
-        assert!(error.to_string().contains("multiples of 32") && error.to_string().contains("224x230"), "{error}");
+        assert!(
+            error.to_string().contains("multiples of 32") && error.to_string().contains("224x230"),
+            "{error}"
+        );
         for rule in [
-            PatchRule { patch: 0, ..PatchRule::QWEN3_VL },
-            PatchRule { merge: u32::MAX, ..PatchRule::QWEN3_VL },
-            PatchRule { std: [0.5, 0.0, 0.5], ..PatchRule::QWEN3_VL },
+            PatchRule {
+                patch: 0,
+                ..PatchRule::QWEN3_VL
+            },
+            PatchRule {
+                merge: u32::MAX,
+                ..PatchRule::QWEN3_VL
+            },
+            PatchRule {
+                std: [0.5, 0.0, 0.5],
+                ..PatchRule::QWEN3_VL
+            },
         ] {
             assert_eq!(patchify(&RgbImage::new(32, 32), &rule), Err(PatchError::Rule(rule)));
         }

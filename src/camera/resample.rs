@@ -99,7 +99,12 @@ impl Axis {
         };
         let one = f64::from(1_u32 << fraction_bits);
         let weights = exact.iter().map(|weight| (weight * one).round() as i32).collect();
-        Self { key, windows, weights, fraction_bits }
+        Self {
+            key,
+            windows,
+            weights,
+            fraction_bits,
+        }
     }
 
     /// Each output coordinate's window and weights.
@@ -154,8 +159,18 @@ const BLOCK: usize = 64;
 impl Resampler {
     /// Writes `source`, which has at least one pixel, at another size of at least one pixel into `out`.
     pub(super) fn run(&mut self, source: &RgbImage, target: Target, out: &mut RgbImage) {
-        let Target { width, height, kernel, precision } = target;
-        let key = |from, to| AxisKey { from, to, kernel, precision };
+        let Target {
+            width,
+            height,
+            kernel,
+            precision,
+        } = target;
+        let key = |from, to| AxisKey {
+            from,
+            to,
+            kernel,
+            precision,
+        };
         let horizontal = axis(&mut self.horizontal, key(source.width(), width));
         let vertical = axis(&mut self.vertical, key(source.height(), height));
         out.reset(width, height);
@@ -164,8 +179,23 @@ impl Resampler {
         self.strip.resize(source.width() as usize, [[0; 4]; ROWS]);
         let (strip, narrowed) = (&mut self.strip, &mut self.narrowed);
         self.arch.dispatch(|| {
-            along_x(source, horizontal, strip, &mut Strided { bytes: narrowed, stride });
-            along_y(&Strided { bytes: narrowed, stride }, vertical, out);
+            along_x(
+                source,
+                horizontal,
+                strip,
+                &mut Strided {
+                    bytes: narrowed,
+                    stride,
+                },
+            );
+            along_y(
+                &Strided {
+                    bytes: narrowed,
+                    stride,
+                },
+                vertical,
+                out,
+            );
         });
     }
 }
@@ -187,7 +217,11 @@ struct Strided<B> {
 fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [StripPixel], out: &mut Strided<&mut Vec<u8>>) {
     let row_bytes = source.width() as usize * 3;
     let copy_only = axis.key.from == axis.key.to;
-    for (rows, out_rows) in source.data().chunks(row_bytes * ROWS).zip(out.bytes.chunks_mut(out.stride * ROWS)) {
+    for (rows, out_rows) in source
+        .data()
+        .chunks(row_bytes * ROWS)
+        .zip(out.bytes.chunks_mut(out.stride * ROWS))
+    {
         if copy_only {
             for (from, to) in rows.chunks_exact(row_bytes).zip(out_rows.chunks_exact_mut(out.stride)) {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
@@ -200,7 +234,10 @@ fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [StripPixel], out: &mut S
         for (x, (window, weights)) in axis.iter().enumerate() {
             let pixels = strip.get(window.start..window.start + window.len).unwrap_or_default();
             let filtered = weigh::<{ ROWS * 4 }>(
-                pixels.iter().map(|pixel| pixel.as_flattened().as_array().unwrap_or(&[0; ROWS * 4])).zip(weights),
+                pixels
+                    .iter()
+                    .map(|pixel| pixel.as_flattened().as_array().unwrap_or(&[0; ROWS * 4]))
+                    .zip(weights),
                 axis.fraction_bits,
             );
             for (row, pixel) in out_rows.chunks_exact_mut(out.stride).zip(filtered.as_chunks::<4>().0) {
@@ -234,13 +271,18 @@ fn along_y(narrowed: &Strided<&mut Vec<u8>>, axis: &Axis, out: &mut RgbImage) {
     let stride = narrowed.stride;
     for ((window, weights), (y, out_row)) in axis.iter().zip(out.rows_mut().enumerate()) {
         let (start, len) = if copy_only { (y, 1) } else { (window.start, window.len) };
-        let rows = narrowed.bytes.get(start * stride..(start + len) * stride).unwrap_or_default();
+        let rows = narrowed
+            .bytes
+            .get(start * stride..(start + len) * stride)
+            .unwrap_or_default();
         if copy_only {
             out_row.iter_mut().zip(rows).for_each(|(to, from)| *to = *from);
             continue;
         }
         for (column, to) in out_row.chunks_mut(BLOCK).enumerate() {
-            let blocks = rows.chunks_exact(stride).map(|row| row.as_chunks::<BLOCK>().0.get(column).unwrap_or(&[0; BLOCK]));
+            let blocks = rows
+                .chunks_exact(stride)
+                .map(|row| row.as_chunks::<BLOCK>().0.get(column).unwrap_or(&[0; BLOCK]));
             let filtered = weigh::<BLOCK>(blocks.zip(weights), axis.fraction_bits);
             to.iter_mut().zip(filtered).for_each(|(to, from)| *to = from);
         }

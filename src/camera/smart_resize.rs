@@ -57,7 +57,11 @@ pub enum SmartResizeError {
 /// When a side is zero, the aspect ratio exceeds [`MAX_ASPECT`], or the rule cannot work.
 pub fn smart_resize(size: Size, rule: SizeRule) -> Result<Size, SmartResizeError> {
     let Size { height, width } = size;
-    let SizeRule { factor, min_pixels, max_pixels } = rule;
+    let SizeRule {
+        factor,
+        min_pixels,
+        max_pixels,
+    } = rule;
     // A least area of at least one pixel also catches sides that round to zero cells.
     if factor == 0 || min_pixels == 0 || max_pixels < min_pixels {
         return Err(SmartResizeError::Rule(rule));
@@ -83,14 +87,21 @@ pub fn smart_resize(size: Size, rule: SizeRule) -> Result<Size, SmartResizeError
     } else {
         rounded
     };
-    Ok(Size { height: height as u32, width: width as u32 })
+    Ok(Size {
+        height: height as u32,
+        width: width as u32,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const QWEN3_VL: SizeRule = SizeRule { factor: 32, min_pixels: 65_536, max_pixels: 16_777_216 };
+    const QWEN3_VL: SizeRule = SizeRule {
+        factor: 32,
+        min_pixels: 65_536,
+        max_pixels: 16_777_216,
+    };
 
     fn of(height: u32, width: u32) -> [u32; 2] {
         let size = smart_resize(Size { height, width }, QWEN3_VL).unwrap();
@@ -115,9 +126,26 @@ mod tests {
     #[test]
     fn areas_are_brought_within_bounds() {
         assert_eq!(of(8000, 6000), [4704, 3520]);
-        let co_training = SizeRule { min_pixels: 784, max_pixels: 307_200, ..QWEN3_VL };
-        let size = smart_resize(Size { height: 1080, width: 1920 }, co_training).unwrap();
-        assert_eq!(size, Size { height: 384, width: 736 });
+        let co_training = SizeRule {
+            min_pixels: 784,
+            max_pixels: 307_200,
+            ..QWEN3_VL
+        };
+        let size = smart_resize(
+            Size {
+                height: 1080,
+                width: 1920,
+            },
+            co_training,
+        )
+        .unwrap();
+        assert_eq!(
+            size,
+            Size {
+                height: 384,
+                width: 736
+            }
+        );
         assert_eq!(of(3, 2), [320, 224]);
         let size = smart_resize(Size { height: 10, width: 10 }, co_training).unwrap();
         assert_eq!(size, Size { height: 32, width: 32 });
@@ -130,10 +158,19 @@ mod tests {
         assert!(smart_resize(Size { height: 1, width: 200 }, QWEN3_VL).is_ok());
         for rule in [
             SizeRule { factor: 0, ..QWEN3_VL },
-            SizeRule { min_pixels: 0, ..QWEN3_VL },
-            SizeRule { max_pixels: 1000, ..QWEN3_VL },
+            SizeRule {
+                min_pixels: 0,
+                ..QWEN3_VL
+            },
+            SizeRule {
+                max_pixels: 1000,
+                ..QWEN3_VL
+            },
         ] {
-            assert_eq!(smart_resize(Size { height: 9, width: 9 }, rule), Err(SmartResizeError::Rule(rule)));
+            assert_eq!(
+                smart_resize(Size { height: 9, width: 9 }, rule),
+                Err(SmartResizeError::Rule(rule))
+            );
         }
     }
 }
