@@ -1,1 +1,15 @@
-//! sim
+//! A table-top in MuJoCo that stands in for the arm, its cameras and its driver.
+//!
+//! * [`config`], [`tasks`], [`scene`]: what stands where, by task, level and seed
+//! * [`world`], [`camera`]: physics and pictures
+//! * [`judge`]: success, by the physics alone
+//! * [`expert`]: solves every task, speaking in chunks
+
+pub mod camera;
+pub mod config;
+pub mod error;
+pub mod expert;
+pub mod judge;
+pub mod scene;
+pub mod tasks;
+pub mod world;

@@ -1,0 +1,134 @@
+//! Pictures of the table-top, rendered off screen.
+
+use std::sync::Arc;
+
+use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase, MjvCamera};
+use mujoco_rs::renderer::MjRenderer;
+
+use super::error::SimError;
+use super::world::{Snapshot, find};
+
+/// Width of every picture [px].
+pub const WIDTH: u32 = 640;
+/// Height of every picture [px].
+pub const HEIGHT: u32 = 480;
+
+/// A camera of the scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Looks at the table from in front of the arm.
+    Top,
+    /// Looks along the gripper.
+    Wrist,
+}
+
+impl View {
+    /// All of them, in the contract's order.
+    pub const ALL: [Self; 2] = [Self::Top, Self::Wrist];
+
+    /// Name of the camera, of its topics and in contracts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Top => "top",
+            Self::Wrist => "wrist",
+        }
+    }
+
+    /// Optical frame: z forward, x right.
+    pub const fn frame(self) -> &'static str {
+        match self {
+            Self::Top => "top_camera_optical_frame",
+            Self::Wrist => "wrist_camera_optical_frame",
+        }
+    }
+}
+
+/// Pinhole intrinsics without distortion [px]; pixel centres are at whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Intrinsics {
+    /// Focal length, the same along both axes.
+    pub focal: f64,
+    /// Principal point, column.
+    pub cx: f64,
+    /// Principal point, row.
+    pub cy: f64,
+}
+
+impl Intrinsics {
+    /// Of a picture with this vertical field of view.
+    pub fn of(field_of_view_y_deg: f64) -> Self {
+        let half = f64::from(HEIGHT) / 2.0;
+        Self {
+            focal: half / (field_of_view_y_deg.to_radians() / 2.0).tan(),
+            cx: (f64::from(WIDTH) - 1.0) / 2.0,
+            cy: (f64::from(HEIGHT) - 1.0) / 2.0,
+        }
+    }
+}
+
+/// Takes pictures. It belongs to the thread that made it: an OpenGL context cannot move.
+pub struct Photographer {
+    renderer: MjRenderer,
+    data: MjData<Arc<MjModel>>,
+}
+
+impl Photographer {
+    /// Makes an off-screen context; takes 120 to 300 ms.
+    ///
+    /// # Errors
+    /// When no OpenGL context can be had.
+    pub fn new(of: &Snapshot) -> Result<Self, SimError> {
+        let renderer = MjRenderer::builder()
+            .width(WIDTH)
+            .height(HEIGHT)
+            .build(&of.model)
+            .map_err(|e| SimError::Render(e.to_string()))?;
+        Ok(Self {
+            renderer,
+            data: data_of(&of.model)?,
+        })
+    }
+
+    /// A picture, rgb8, row major, top row first.
+    ///
+    /// # Shapes
+    /// [`HEIGHT`] x [`WIDTH`] x 3 bytes.
+    ///
+    /// # Errors
+    /// When the OpenGL context fails.
+    pub fn take(&mut self, of: &Snapshot, view: View) -> Result<&[u8], SimError> {
+        if !Arc::ptr_eq(&self.data.model_clone(), &of.model) {
+            self.data = data_of(&of.model)?;
+        }
+        for (to, from) in self.data.qpos_mut().iter_mut().zip(&of.positions) {
+            *to = *from;
+        }
+        self.data.kinematics();
+        self.data.com_pos();
+        self.data.camlight();
+        let camera = find(&of.model, MjtObjBase::mjOBJ_CAMERA, "camera", view.name())?;
+        self.renderer.set_camera(MjvCamera::new_fixed(camera));
+        let failed = |e: mujoco_rs::renderer::RendererError| SimError::Render(e.to_string());
+        self.renderer.sync_data(&mut self.data).map_err(failed)?;
+        self.renderer.render().map_err(failed)?;
+        let pixels = self.renderer.rgb_flat();
+        pixels.ok_or_else(|| SimError::Render("no picture came back".to_owned()))
+    }
+}
+
+/// Intrinsics of a camera in this scene.
+///
+/// # Errors
+/// When the scene has no such camera.
+pub fn intrinsics(of: &Snapshot, view: View) -> Result<Intrinsics, SimError> {
+    let camera = find(&of.model, MjtObjBase::mjOBJ_CAMERA, "camera", view.name())?;
+    let field = of.model.cam_fovy().get(camera).copied();
+    field.map(Intrinsics::of).ok_or_else(|| SimError::Missing {
+        kind: "camera",
+        name: view.name().to_owned(),
+    })
+}
+
+fn data_of(model: &Arc<MjModel>) -> Result<MjData<Arc<MjModel>>, SimError> {
+    MjData::try_new(Arc::clone(model)).map_err(|e| SimError::Scene(e.to_string()))
+}

@@ -1,0 +1,132 @@
+//! A scripted expert: knows where everything is, and speaks like a policy, in chunks.
+
+mod path;
+mod plan;
+
+use nalgebra::Vector3;
+
+pub use path::{Pace, Path};
+pub use plan::plan;
+
+use super::config::{ExpertConfig, SimConfig};
+use super::tasks::Layout;
+use crate::contract::{ActionSpace, Composition, Reference};
+use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
+use crate::control::time::Time;
+use crate::control::types::Pose;
+
+/// Time from one step to the next [s].
+pub const STEP_PERIOD_S: f64 = 0.1;
+/// Name in leases, chunks and heartbeats.
+pub const SOURCE: &str = "expert";
+
+/// Further from its path than this the expert waits for the arm instead of running ahead [m].
+const LAG: f64 = 0.02;
+/// How long after its observation a chunk may start [s].
+const EXPIRY_S: f64 = 0.4;
+
+/// What the expert looks at for a chunk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Observation {
+    /// When.
+    pub time: Time,
+    /// `base_from_tool` that was commanded then.
+    pub commanded: Pose,
+    /// Lease to put into the chunk.
+    pub lease: u64,
+}
+
+/// The expert on one episode.
+#[derive(Debug, Clone)]
+pub struct Expert {
+    path: Path,
+    config: ExpertConfig,
+    frame: String,
+    /// Time of the last observation, and how far along the path the arm was then [s].
+    last: Option<(Time, f64)>,
+    plan_id: u64,
+}
+
+impl Expert {
+    /// Plans an episode that starts with the tool at `base_from_tool`.
+    pub fn new(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Self {
+        Self {
+            path: plan(config, layout, base_from_tool),
+            config: config.expert,
+            frame: "base_link".to_owned(),
+            last: None,
+            plan_id: 0,
+        }
+    }
+
+    /// Time from one chunk to the next [s].
+    pub fn replan_s(&self) -> f64 {
+        self.config.replan_steps as f64 * STEP_PERIOD_S
+    }
+
+    /// How long the whole path takes [s].
+    pub fn duration(&self) -> f64 {
+        self.path.duration()
+    }
+
+    /// It has nothing more to do.
+    pub fn done(&self) -> bool {
+        self.last.is_some_and(|(_, along)| along >= self.path.duration())
+    }
+
+    /// The next chunk; `None` when it is done.
+    ///
+    /// # Errors
+    /// When the pose observed is not finite.
+    pub fn chunk(&mut self, observation: &Observation) -> Result<Option<ActionChunk>, ActionsError> {
+        let along = self.locate(observation);
+        self.last = Some((observation.time, along));
+        if self.done() {
+            return Ok(None);
+        }
+        let mut values = Vec::with_capacity(self.config.horizon * ActionSpace::Ee7.dim());
+        let mut before = observation.commanded;
+        for step in 0..self.config.horizon {
+            let start = along + step as f64 * STEP_PERIOD_S;
+            let after = self.path.pose(start + STEP_PERIOD_S);
+            let delta: Vector3<f64> = after.translation.vector - before.translation.vector;
+            let turn = (after.rotation * before.rotation.inverse()).scaled_axis();
+            values.extend(delta.iter().chain(turn.iter()));
+            // The value holds while the step is under way, so it is that of the step's start.
+            values.push(self.path.opening(start));
+            before = after;
+        }
+        self.plan_id += 1;
+        Ok(Some(ActionChunk {
+            actions: PhysicalActions::new(ActionSpace::Ee7, values)?,
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            frame: self.frame.clone(),
+            step_period: STEP_PERIOD_S,
+            observed: observation.time,
+            expires: observation.time.offset_secs(EXPIRY_S),
+            source: SOURCE.to_owned(),
+            lease: observation.lease,
+            plan_id: self.plan_id,
+        }))
+    }
+
+    /// How far along the path the arm is [s]: where time says, unless the arm has been held up.
+    fn locate(&self, observation: &Observation) -> f64 {
+        let Some((time, along)) = self.last else {
+            return 0.0;
+        };
+        let latest = along + observation.time.seconds_since(time).max(0.0);
+        let distance = |along: f64| {
+            let path = self.path.pose(along).translation.vector;
+            (path - observation.commanded.translation.vector).norm()
+        };
+        if distance(latest) <= LAG {
+            return latest;
+        }
+        let steps = ((latest - along) / 0.01) as usize;
+        let candidates = (0..=steps).map(|i| along + i as f64 * 0.01);
+        let nearest = candidates.min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
+        nearest.unwrap_or(along)
+    }
+}

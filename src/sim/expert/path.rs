@@ -1,0 +1,166 @@
+//! A smooth way through waypoints: straight lines whose ends flow into each other.
+
+use nalgebra::{Translation3, UnitQuaternion, Vector3};
+
+use crate::control::types::Pose;
+
+/// Peak of the speed and of the acceleration of a unit minimum-jerk move over its mean values.
+const PEAK_SPEED: f64 = 1.875;
+const PEAK_ACCELERATION: f64 = 5.7735;
+
+/// How fast the tool may move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// [m/s]
+    pub speed: f64,
+    /// [m/s^2]
+    pub acceleration: f64,
+    /// [rad/s]
+    pub turn: f64,
+}
+
+/// A straight move with a minimum-jerk profile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Move {
+    start: f64,
+    duration: f64,
+    translation: Vector3<f64>,
+    turn: f64,
+}
+
+/// Tool pose and gripper over time. Moves that overlap add up, which rounds the corner between them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Path {
+    origin: Pose,
+    moves: Vec<Move>,
+    /// Gripper value from a time on.
+    grips: Vec<(f64, f64)>,
+    end: f64,
+    pace: Pace,
+    position: Vector3<f64>,
+    yaw: f64,
+}
+
+impl Path {
+    /// Starts at `origin`, `base_from_tool`, with the gripper at `opening`.
+    pub fn from(origin: Pose, opening: f64, pace: Pace) -> Self {
+        Self {
+            origin,
+            moves: Vec::new(),
+            grips: vec![(0.0, opening)],
+            end: 0.0,
+            pace,
+            position: origin.translation.vector,
+            yaw: 0.0,
+        }
+    }
+
+    /// Goes straight to `position` [m], turned by `yaw` [rad] about the vertical against the origin, beginning
+    /// `overlap` [s] before the last move ends.
+    #[must_use]
+    pub fn to(mut self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
+        let translation = position - self.position;
+        let turn = yaw - self.yaw;
+        let distance = translation.norm();
+        let pace = self.pace;
+        let duration = (PEAK_SPEED * distance / pace.speed)
+            .max((PEAK_ACCELERATION * distance / pace.acceleration).sqrt())
+            .max(PEAK_SPEED * turn.abs() / pace.turn);
+        let last = self.moves.last().map_or(0.0, |last| last.duration);
+        let start = (self.end - overlap.min(last / 2.0).min(duration / 2.0)).max(0.0);
+        self.moves.push(Move {
+            start,
+            duration,
+            translation,
+            turn,
+        });
+        (self.position, self.yaw, self.end) = (position, yaw, start + duration);
+        self
+    }
+
+    /// Sets the gripper and gives it `duration` [s].
+    #[must_use]
+    pub fn grip(mut self, opening: f64, duration: f64) -> Self {
+        self.grips.push((self.end, opening));
+        self.end += duration;
+        self
+    }
+
+    /// Sets the gripper on the way.
+    #[must_use]
+    pub fn grip_later(mut self, opening: f64, before_end: f64) -> Self {
+        self.grips.push((self.end - before_end, opening));
+        self
+    }
+
+    /// How long it takes [s].
+    pub fn duration(&self) -> f64 {
+        self.end
+    }
+
+    /// `base_from_tool` after `elapsed` [s].
+    pub fn pose(&self, elapsed: f64) -> Pose {
+        let (mut position, mut yaw) = (self.origin.translation.vector, 0.0);
+        for part in &self.moves {
+            let share = ease((elapsed - part.start) / part.duration);
+            position += part.translation * share;
+            yaw += part.turn * share;
+        }
+        let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw);
+        Pose::from_parts(Translation3::from(position), turn * self.origin.rotation)
+    }
+
+    /// Gripper value after `elapsed` [s].
+    pub fn opening(&self, elapsed: f64) -> f64 {
+        let set = self.grips.iter().rev().find(|(at, _)| *at <= elapsed + 1e-9);
+        set.or(self.grips.first()).map_or(1.0, |(_, opening)| *opening)
+    }
+}
+
+/// Minimum-jerk share of a move at a share of its time.
+fn ease(x: f64) -> f64 {
+    let x = if x.is_finite() { x.clamp(0.0, 1.0) } else { 1.0 };
+    x * x * x * (10.0 + x * (6.0 * x - 15.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace {
+        speed: 0.3,
+        acceleration: 1.5,
+        turn: 1.0,
+    };
+
+    #[test]
+    fn the_tool_stays_within_its_pace_and_ends_where_it_was_sent() {
+        let path = Path::from(Pose::identity(), 1.0, PACE)
+            .to(Vector3::new(0.1, 0.2, 0.0), 0.5, 0.0)
+            .to(Vector3::new(0.1, 0.2, -0.1), 0.5, 0.2)
+            .grip(0.0, 0.3)
+            .to(Vector3::new(0.1, 0.2, 0.1), 0.0, 0.2);
+        let dt = 1e-3;
+        let count = (path.duration() / dt) as usize;
+        for i in 0..count {
+            let [a, b] = [i, i + 1].map(|i| path.pose(i as f64 * dt));
+            // Two overlapping moves may add up to a little more than either.
+            assert!((b.translation.vector - a.translation.vector).norm() / dt <= 1.3 * PACE.speed);
+        }
+        let end = path.pose(path.duration());
+        assert!((end.translation.vector - Vector3::new(0.1, 0.2, 0.1)).norm() < 1e-12);
+        assert!(end.rotation.angle() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_moves_while_the_gripper_works() {
+        let path = Path::from(Pose::identity(), 1.0, PACE)
+            .to(Vector3::new(0.0, 0.0, -0.1), 0.0, 0.0)
+            .grip(0.0, 0.3)
+            .to(Vector3::new(0.0, 0.0, 0.1), 0.0, 0.2);
+        let from = path.pose(path.grips[1].0);
+        let to = path.pose(path.grips[1].0 + 0.3);
+        assert!((from.translation.vector - to.translation.vector).norm() < 1e-12);
+        assert_eq!(path.opening(path.grips[1].0 + 0.1), 0.0);
+    }
+}
