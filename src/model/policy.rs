@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
 
-use crate::camera::patches::{Grid, Patches};
+use crate::camera::patches::Grid;
 use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
 
@@ -33,8 +33,10 @@ pub struct PolicyOptions {
 /// One moment to act on.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
-    /// The cameras' patches, in the contract's order.
-    pub views: &'a [Patches],
+    /// Patches of all views in the contract's order, in merge-block order: (Σpatches, patch values).
+    pub pixel_values: &'a [f32],
+    /// How many patches each view has.
+    pub grids: &'a [Grid],
     /// The task in words.
     pub instruction: &'a str,
 }
@@ -134,16 +136,10 @@ impl Policy {
     /// # Errors
     /// See [`Self::act`].
     pub fn warm_up(&mut self, grids: &[Grid]) -> Result<(), ModelError> {
-        let values = self.config.vision_config.patch_values();
-        let views: Vec<Patches> = grids
-            .iter()
-            .map(|grid| Patches {
-                pixel_values: vec![-1.0; grid.t as usize * grid.h as usize * grid.w as usize * values as usize],
-                grid: *grid,
-            })
-            .collect();
+        let values = patches(grids) * self.config.vision_config.patch_values();
         let observation = Observation {
-            views: &views,
+            pixel_values: &vec![-1.0; usize::try_from(values).unwrap_or(0)],
+            grids,
             instruction: "warm up",
         };
         self.act(&observation).map(drop)
@@ -157,8 +153,7 @@ impl Policy {
     pub fn act(&mut self, observation: &Observation) -> Result<PolicyOutput, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let start = Instant::now();
-        self.check(observation.views)?;
-        let pixels = self.pixels(observation.views)?;
+        let pixels = self.pixels(observation)?;
         let plan = match self.plan.take() {
             Some(plan) if plan.fits(observation) => plan,
             _ => self.plan(observation)?,
@@ -185,42 +180,31 @@ impl Policy {
         })
     }
 
-    fn check(&self, views: &[Patches]) -> Result<(), ModelError> {
-        let cameras = self.contract.robot.cameras.len();
-        if views.len() != cameras {
-            return Err(ModelError::Observation {
-                expected: format!("{cameras} views, one for each camera of the contract"),
-                found: views.len().to_string(),
-            });
-        }
-        let values = self.config.vision_config.patch_values();
-        for (view, camera) in views.iter().zip(&self.contract.robot.cameras) {
-            let patches = i64::from(view.grid.t) * i64::from(view.grid.h) * i64::from(view.grid.w);
-            if view.pixel_values.len() as i64 != patches * values {
-                return Err(ModelError::Observation {
-                    expected: format!("{patches} patches of {values} values of camera {}", camera.name),
-                    found: format!("{} values", view.pixel_values.len()),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// # Shapes
     /// (Σpatches, patch values)
-    fn pixels(&self, views: &[Patches]) -> Result<Tensor, ModelError> {
-        let values = self.config.vision_config.patch_values();
-        let views = views
-            .iter()
-            .map(|view| Tensor::f_from_slice(&view.pixel_values)?.f_reshape([-1, values]))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Tensor::f_cat(&views, 0)?
+    fn pixels(&self, observation: &Observation) -> Result<Tensor, ModelError> {
+        let cameras = self.contract.robot.cameras.len();
+        if observation.grids.len() != cameras {
+            return Err(ModelError::Observation {
+                expected: format!("{cameras} views, one for each camera of the contract"),
+                found: observation.grids.len().to_string(),
+            });
+        }
+        let (rows, values) = (patches(observation.grids), self.config.vision_config.patch_values());
+        if observation.pixel_values.len() as i64 != rows * values {
+            return Err(ModelError::Observation {
+                expected: format!("{rows} patches of {values} values"),
+                found: format!("{} values", observation.pixel_values.len()),
+            });
+        }
+        Ok(Tensor::f_from_slice(observation.pixel_values)?
+            .f_reshape([rows, values])?
             .f_to_device(self.device)?
             .f_to_kind(self.compute.kind())?)
     }
 
     fn plan(&self, observation: &Observation) -> Result<Plan, ModelError> {
-        let grids: Vec<Grid> = observation.views.iter().map(|view| view.grid).collect();
+        let grids = observation.grids.to_vec();
         let images = VisionPlan::new(&grids, &self.config.vision_config, self.device)?;
         let prompt = self.prompter.student(observation.instruction, &grids)?;
         let place = (self.compute.kind(), self.device);
@@ -235,7 +219,13 @@ impl Policy {
 
 impl Plan {
     fn fits(&self, observation: &Observation) -> bool {
-        self.instruction == observation.instruction
-            && self.grids.iter().eq(observation.views.iter().map(|view| &view.grid))
+        self.instruction == observation.instruction && self.grids == observation.grids
     }
+}
+
+fn patches(grids: &[Grid]) -> i64 {
+    grids
+        .iter()
+        .map(|grid| i64::from(grid.t) * i64::from(grid.h) * i64::from(grid.w))
+        .sum()
 }

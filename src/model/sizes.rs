@@ -1,10 +1,7 @@
 //! Checkpoints of named sizes, with weights drawn from a seed.
 
-use std::borrow::Cow;
 use std::path::Path;
 
-use half::bf16;
-use safetensors::Dtype;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
@@ -13,12 +10,11 @@ use crate::contract::{
     Resize, Robot,
 };
 
-use super::checkpoint::{TOKENIZER, WEIGHTS, load_tokenizer};
+use super::checkpoint::load_tokenizer;
 use super::config::{Config, GeoPool, HiddenTap, Precision, RopeScaling, TextConfig, ThinkVlaConfig, VisionConfig};
 use super::error::ModelError;
-use super::network::Network;
-use super::parameters::Parameter;
 use super::prune::{Keep, prune};
+use super::untrained::{Made, Untrained};
 
 /// The reasoning anchor's token.
 const ANCHOR: &str = "<|reasoning_anchor|>";
@@ -49,42 +45,21 @@ pub struct NewCheckpoint<'a> {
     pub robot: Option<&'a Robot>,
 }
 
-/// What was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Made {
-    /// Number of parameters.
-    pub parameters: usize,
-    /// Tokens of the tokenizer.
-    pub vocabulary: usize,
-}
-
 impl NewCheckpoint<'_> {
     /// Writes the four files of a checkpoint with untrained weights into a directory, which is made if needed.
     ///
     /// # Errors
     /// When the directory already holds weights, the tokenizer does not fit, or a file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
-        let weights = directory.join(WEIGHTS);
-        if weights.exists() {
-            return Err(ModelError::write(
-                &weights,
-                "it exists; choose another directory or remove it first",
-            ));
-        }
-        std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
         let tokenizer = self.make_tokenizer()?;
         let config = self.size.config(&tokenizer)?;
-        config.validate()?;
-        let parameters = Network::layout(&config)?;
-        let path = directory.join(TOKENIZER);
-        tokenizer.save(&path, false).map_err(|e| ModelError::write(&path, e))?;
-        config.save(directory)?;
-        self.contract(&config).save(directory)?;
-        write_weights(&weights, &parameters, self.seed)?;
-        Ok(Made {
-            parameters: parameters.iter().map(Parameter::count).sum(),
-            vocabulary: tokenizer.get_vocab_size(true),
-        })
+        let untrained = Untrained {
+            contract: &self.contract(&config),
+            config: &config,
+            tokenizer: &tokenizer,
+            seed: self.seed,
+        };
+        untrained.write(directory)
     }
 
     fn make_tokenizer(&self) -> Result<Tokenizer, ModelError> {
@@ -113,7 +88,8 @@ impl NewCheckpoint<'_> {
         Tokenizer::from_bytes(small.to_string()).map_err(|e| ModelError::Tokenizer(e.to_string()))
     }
 
-    fn contract(&self, config: &Config) -> Contract {
+    /// The contract of a checkpoint of this size.
+    pub fn contract(&self, config: &Config) -> Contract {
         let side = match self.size {
             Size::Small => 128,
             Size::Qwen3Vl2b => 224,
@@ -304,46 +280,4 @@ fn statistics() -> Vec<DimensionStatistics> {
     let radians = ["rx", "ry", "rz"].map(|name| dimension(name, Normalisation::MinMax, [-0.1, 0.1]));
     let gripper = dimension("gripper", Normalisation::None, [0.0, 1.0]);
     metres.into_iter().chain(radians).chain([gripper]).collect()
-}
-
-/// Draws and writes one tensor after the other, so that a large checkpoint needs no large memory.
-fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
-    let drawn: Vec<(&str, Drawn)> = parameters
-        .iter()
-        .map(|parameter| {
-            let shape = parameter.shape.iter().map(|n| *n as usize).collect();
-            (parameter.key.as_str(), Drawn { parameter, shape, seed })
-        })
-        .collect();
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(drawn, Some(metadata), path).map_err(|e| ModelError::write(path, e))
-}
-
-/// A tensor that is drawn when it is written.
-struct Drawn<'a> {
-    parameter: &'a Parameter,
-    shape: Vec<usize>,
-    seed: u64,
-}
-
-impl safetensors::View for Drawn<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::BF16
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let values = self.parameter.draw(self.seed);
-        values
-            .into_iter()
-            .flat_map(|v| bf16::from_f32(v).to_le_bytes())
-            .collect()
-    }
-
-    fn data_len(&self) -> usize {
-        self.parameter.count() * size_of::<bf16>()
-    }
 }

@@ -1,0 +1,113 @@
+//! Writes checkpoints whose weights are drawn from a seed.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use half::bf16;
+use safetensors::Dtype;
+use tokenizers::Tokenizer;
+
+use crate::contract::Contract;
+
+use super::checkpoint::{TOKENIZER, WEIGHTS};
+use super::config::{Config, FILE_NAME};
+use super::error::ModelError;
+use super::network::Network;
+use super::parameters::Parameter;
+
+/// A checkpoint to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Untrained<'a> {
+    /// Shape of the network.
+    pub config: &'a Config,
+    /// What it is for.
+    pub contract: &'a Contract,
+    /// Text to ids.
+    pub tokenizer: &'a Tokenizer,
+    /// Seed of the weights: the same seed gives the same file.
+    pub seed: u64,
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Number of parameters.
+    pub parameters: usize,
+    /// Tokens of the tokenizer.
+    pub vocabulary: usize,
+}
+
+impl Untrained<'_> {
+    /// Writes the four files into a directory, which is made if needed. Weights are stored in bfloat16.
+    ///
+    /// # Errors
+    /// When the directory already holds weights, the configuration cannot work, or a file cannot be written.
+    pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
+        let weights = directory.join(WEIGHTS);
+        if weights.exists() {
+            return Err(ModelError::write(
+                &weights,
+                "it exists; choose another directory or remove it first",
+            ));
+        }
+        let parameters = Network::layout(self.config)?;
+        std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
+        let path = directory.join(TOKENIZER);
+        self.tokenizer
+            .save(&path, false)
+            .map_err(|e| ModelError::write(&path, e))?;
+        self.config.save(directory)?;
+        self.contract.save(directory)?;
+        write_weights(&weights, &parameters, self.seed)?;
+        Ok(Made {
+            parameters: parameters.iter().map(Parameter::count).sum(),
+            vocabulary: self.tokenizer.get_vocab_size(true),
+        })
+    }
+}
+
+/// Draws and writes one tensor after the other, so that a large checkpoint needs no large memory.
+fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
+    let drawn: Vec<(&str, Drawn)> = parameters
+        .iter()
+        .map(|parameter| {
+            let shape = parameter.shape.iter().map(|n| *n as usize).collect();
+            (parameter.key.as_str(), Drawn { parameter, shape, seed })
+        })
+        .collect();
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    safetensors::serialize_to_file(drawn, Some(metadata), path).map_err(|e| ModelError::write(path, e))?;
+    // The writer makes the file private; it is read by whoever may read the rest of the checkpoint.
+    std::fs::metadata(path.with_file_name(FILE_NAME))
+        .and_then(|config| std::fs::set_permissions(path, config.permissions()))
+        .map_err(|e| ModelError::write(path, e))
+}
+
+/// A tensor that is drawn when it is written.
+struct Drawn<'a> {
+    parameter: &'a Parameter,
+    shape: Vec<usize>,
+    seed: u64,
+}
+
+impl safetensors::View for Drawn<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::BF16
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let values = self.parameter.draw(self.seed);
+        values
+            .into_iter()
+            .flat_map(|v| bf16::from_f32(v).to_le_bytes())
+            .collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.parameter.count() * size_of::<bf16>()
+    }
+}

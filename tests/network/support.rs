@@ -1,0 +1,236 @@
+//! A tiny tokenizer, tiny configurations and weights that make every part matter.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+use thinkvla::camera::patches::Grid;
+use thinkvla::contract::Contract;
+use thinkvla::model::config::Config;
+use thinkvla::model::error::ModelError;
+use thinkvla::model::network::{Network, Output};
+use thinkvla::model::parameters::{Init, Parameter, Role, Source};
+use thinkvla::model::prompt::{Prompt, Prompter};
+use thinkvla::model::sequence::SequencePlan;
+use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::untrained::{Made, Untrained};
+use thinkvla::model::vision_plan::VisionPlan;
+use tokenizers::Tokenizer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+
+pub const CONTROL: [&str; 8] = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<|reasoning_anchor|>",
+];
+
+/// Qwen3's own tokenizer file, where the set-up brought it.
+pub fn real_tokenizer() -> Option<PathBuf> {
+    let path = PathBuf::from(std::env::var_os("THINKVLA_TOKENIZER")?);
+    path.exists().then_some(path)
+}
+
+/// A byte-level BPE tokenizer of Qwen3's build with a handful of merges; the search emoji and "user" are one token.
+pub fn tokenizer_file() -> Value {
+    let mut tokens: Vec<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
+    tokens.sort();
+    let merges = [
+        ("Ġ", "t"),
+        ("h", "e"),
+        ("Ġt", "he"),
+        ("u", "s"),
+        ("us", "er"),
+        ("e", "r"),
+        ("r", "o"),
+        ("o", "b"),
+        ("ð", "Ł"),
+        ("Ķ", "į"),
+        ("ðŁ", "Ķį"),
+    ];
+    tokens.extend(merges.iter().map(|(left, right)| format!("{left}{right}")));
+    let vocabulary: serde_json::Map<String, Value> = tokens
+        .iter()
+        .zip(0..)
+        .map(|(token, id)| (token.clone(), json!(id)))
+        .collect();
+    let added: Vec<Value> = CONTROL
+        .iter()
+        .zip(vocabulary.len()..)
+        .map(|(content, id)| {
+            json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                   "normalized": false, "special": true})
+        })
+        .collect();
+    let split = r" ?[^\s\p{L}\p{N}]+[\r\n]*|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|\s*[\r\n]+|\s+";
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false});
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+        "normalizer": {"type": "NFC"},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": split}, "behavior": "Isolated", "invert": false}, bytes]},
+        "post_processor": null, "decoder": bytes,
+        "model": {"type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
+                  "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "vocab": vocabulary,
+                  "merges": merges.map(|(left, right)| json!([left, right]))},
+    })
+}
+
+pub fn tokenizer() -> Tokenizer {
+    Tokenizer::from_bytes(tokenizer_file().to_string()).unwrap()
+}
+
+/// A configuration small enough to run in milliseconds.
+pub fn tiny() -> Config {
+    let mut config = Size::Small.config(&tokenizer()).unwrap();
+    let text = &mut config.text_config;
+    (text.vocab_size, text.hidden_size, text.intermediate_size) = (300, 32, 48);
+    (
+        text.num_hidden_layers,
+        text.num_attention_heads,
+        text.num_key_value_heads,
+    ) = (3, 4, 2);
+    (text.head_dim, text.rope_scaling.mrope_section) = (16, [4, 2, 2]);
+    let vision = &mut config.vision_config;
+    (
+        vision.depth,
+        vision.hidden_size,
+        vision.intermediate_size,
+        vision.num_heads,
+    ) = (3, 16, 32, 2);
+    (vision.out_hidden_size, vision.num_position_embeddings) = (32, 36);
+    vision.deepstack_visual_indexes = vec![0, 1];
+    let ours = &mut config.thinkvla;
+    (
+        ours.geometry_width,
+        ours.head_hidden,
+        ours.chunk_len,
+        ours.geometry_tap_block,
+    ) = (24, 40, 4, 1);
+    config
+}
+
+/// The contract of the simulated robot for a configuration.
+pub fn contract(config: &Config) -> Contract {
+    let empty = tempfile::tempdir().unwrap();
+    let file = empty.path().join("tokenizer.json");
+    std::fs::write(&file, tokenizer_file().to_string()).unwrap();
+    let new = NewCheckpoint {
+        size: Size::Small,
+        seed: 0,
+        tokenizer: &file,
+        robot: None,
+    };
+    let mut contract = new.contract(config);
+    contract.data.statistics.truncate(config.thinkvla.action_dim as usize);
+    contract
+}
+
+/// A tiny untrained checkpoint in a directory of its own.
+pub fn checkpoint(seed: u64) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    write_checkpoint(directory.path(), seed).unwrap();
+    directory
+}
+
+pub fn write_checkpoint(directory: &Path, seed: u64) -> Result<Made, ModelError> {
+    let config = tiny();
+    let untrained = Untrained {
+        config: &config,
+        contract: &contract(&config),
+        tokenizer: &tokenizer(),
+        seed,
+    };
+    untrained.write(directory)
+}
+
+/// Weights of a size that makes every tensor matter, projectors' last layers and biases included; tensors whose key
+/// starts with one of `initial` keep what initialisation gives them.
+pub struct Lively {
+    pub seed: u64,
+    pub initial: &'static [&'static str],
+}
+
+impl Source for Lively {
+    fn tensor(&self, mut parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
+        let shape = parameter.shape.clone();
+        if !self.initial.iter().any(|prefix| parameter.key.starts_with(prefix)) {
+            let inputs: i64 = shape.iter().skip(1).product();
+            parameter.init = match parameter.init {
+                Init::Ones => Init::Uniform { bound: 1.5 },
+                _ if shape.len() == 1 => Init::Normal { std: 0.2 },
+                _ => Init::Normal {
+                    std: 1.0 / (inputs as f32).sqrt(),
+                },
+            };
+        }
+        Ok(Tensor::from_slice(&parameter.draw(self.seed)).reshape(&shape))
+    }
+}
+
+/// A network with what it takes to ask it.
+pub struct Bench {
+    pub config: Config,
+    pub network: Network,
+    pub prompter: Prompter,
+}
+
+impl Bench {
+    pub fn new(config: Config) -> Self {
+        Self::with(config, Lively { seed: 1, initial: &[] })
+    }
+
+    pub fn with(config: Config, weights: Lively) -> Self {
+        let network = Network::new(&config, &weights).unwrap();
+        let prompter = Prompter::new(tokenizer(), &config).unwrap();
+        Self {
+            config,
+            network,
+            prompter,
+        }
+    }
+
+    pub fn prompt(&self, instruction: &str, grids: &[Grid]) -> Prompt {
+        self.prompter.student(instruction, grids).unwrap()
+    }
+
+    pub fn plan(&self, prompts: &[Prompt]) -> SequencePlan {
+        SequencePlan::new(prompts, &self.config.text_config, (Kind::Float, Device::Cpu)).unwrap()
+    }
+
+    pub fn images(&self, grids: &[Grid]) -> VisionPlan {
+        VisionPlan::new(grids, &self.config.vision_config, Device::Cpu).unwrap()
+    }
+
+    pub fn run(&self, pixels: &Tensor, grids: &[Grid], prompts: &[Prompt]) -> Output {
+        self.network
+            .forward(pixels, &self.images(grids), &self.plan(prompts))
+            .unwrap()
+    }
+}
+
+pub fn grid(h: u32, w: u32) -> Grid {
+    Grid { t: 1, h, w }
+}
+
+/// Patches of the same random images for the same seed.
+pub fn pixels(config: &Config, grids: &[Grid], seed: u64) -> Tensor {
+    let rows: i64 = grids.iter().map(|g| i64::from(g.h) * i64::from(g.w)).sum();
+    let shape = vec![rows, config.vision_config.patch_values()];
+    let noise = Parameter {
+        key: "pixels".into(),
+        shape: shape.clone(),
+        init: Init::Uniform { bound: 1.0 },
+    };
+    Tensor::from_slice(&noise.draw(seed)).reshape(&shape)
+}
+
+/// Largest difference between two tensors of one shape.
+pub fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.size(), b.size());
+    (a - b).abs().max().double_value(&[])
+}
