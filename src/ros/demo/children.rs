@@ -38,11 +38,19 @@ impl Children {
     /// # Errors
     /// When the directory of logs cannot be made.
     pub fn beside_this_program(logs: &Path) -> Result<Self, RunError> {
-        std::fs::create_dir_all(logs).map_err(RunError::file(logs))?;
         let own = std::env::current_exe().map_err(RunError::file("/proc/self/exe"))?;
+        Self::in_directory(own.parent().unwrap_or(Path::new(".")), logs)
+    }
+
+    /// Nodes that lie in `programs`.
+    ///
+    /// # Errors
+    /// When the directory of logs cannot be made.
+    pub fn in_directory(programs: &Path, logs: &Path) -> Result<Self, RunError> {
+        std::fs::create_dir_all(logs).map_err(RunError::file(logs))?;
         Ok(Self {
             running: Arc::default(),
-            programs: own.parent().map(Path::to_path_buf).unwrap_or_default(),
+            programs: programs.to_path_buf(),
             logs: logs.to_path_buf(),
         })
     }
@@ -95,9 +103,9 @@ impl Children {
             .map_or("unknown status".to_owned(), describe);
         Err(RunError::Died {
             tail: tail(&child.log),
-            name: child.name,
+            name: child.name.clone(),
             status,
-            log: child.log,
+            log: child.log.clone(),
         })
     }
 
@@ -230,4 +238,106 @@ fn tail(log: &Path) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(TAIL_LINES);
     lines.get(from..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    struct Bench {
+        directory: tempfile::TempDir,
+        children: Children,
+    }
+
+    impl Bench {
+        fn with(name: &str, script: &str) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let program = directory.path().join(name);
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let children = Children::in_directory(directory.path(), &directory.path().join("logs")).unwrap();
+            children.start(name, &[]).unwrap();
+            Self { directory, children }
+        }
+
+        /// Waits for a line in the node's log.
+        fn said(&self, name: &str, line: &str) -> String {
+            let log = self.directory.path().join(format!("logs/{name}.log"));
+            for _ in 0..2000 {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                if text.contains(line) {
+                    return text;
+                }
+                std::thread::sleep(LOOK);
+            }
+            panic!("{name} never said {line}");
+        }
+    }
+
+    fn is_alive(pid: &str) -> bool {
+        // A zombie nobody has waited for yet does not run any more.
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    #[test]
+    fn a_node_that_dies_is_reported_with_its_last_words() {
+        let bench = Bench::with("arm_node", "echo the joints are on fire >&2; exit 3");
+        let error = loop {
+            match bench.children.check() {
+                Ok(()) => std::thread::sleep(LOOK),
+                Err(error) => break error.to_string(),
+            }
+        };
+        for part in ["arm_node", "exit code 3", "the joints are on fire"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_node_ends_by_sigint_in_good_order() {
+        let bench = Bench::with(
+            "sim_node",
+            "trap 'echo bye; exit 0' INT\necho up\nwhile :; do sleep 0.05; done",
+        );
+        bench.said("sim_node", "up");
+        bench.children.stop().unwrap();
+        bench.said("sim_node", "bye");
+    }
+
+    #[test]
+    fn an_end_with_an_error_is_no_good_order() {
+        let bench = Bench::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
+        bench.said("sim_node", "up");
+        let error = bench.children.stop().unwrap_err().to_string();
+        assert!(error.contains("exit code 7"), "{error}");
+    }
+
+    #[test]
+    fn no_process_of_a_node_outlives_the_run() {
+        let bench = Bench::with(
+            "policy_node",
+            "trap '' INT\nsleep 600 & echo up $! $$\nwait; wait; wait",
+        );
+        let words = bench.said("policy_node", "up");
+        let pids: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
+        assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+        drop(bench);
+        for _ in 0..400 {
+            if !pids.iter().any(|pid| is_alive(pid)) {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+        panic!("still running: {pids:?}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let children = Children::in_directory(directory.path(), directory.path()).unwrap();
+        let error = children.start("arm_node", &[]).unwrap_err().to_string();
+        assert!(error.contains("arm_node") && error.contains("make demo"), "{error}");
+    }
 }

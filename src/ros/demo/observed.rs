@@ -124,6 +124,10 @@ pub struct Seen {
     pub films: BTreeMap<String, Film>,
     /// Images seen by camera.
     pub images: BTreeMap<String, u64>,
+    /// Time from stamp to arrival of each image [ms].
+    pub image_hops_ms: Vec<f64>,
+    /// Stamps of the events by which the arm node says that it brakes and holds.
+    pub holds: Vec<Time>,
 }
 
 /// Shared between the callbacks of the onlooker and the script that waits.
@@ -181,7 +185,12 @@ impl Observed {
                     seen: seen.summary(),
                 });
             }
-            seen = self.seen.1.wait_timeout(seen, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+            seen = self
+                .seen
+                .1
+                .wait_timeout(seen, LOOK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
             drop(seen);
             else_check()?;
             seen = self.lock();
@@ -214,7 +223,11 @@ impl Seen {
             )
         });
         let images: Vec<String> = self.images.iter().map(|(camera, n)| format!("{n} {camera}")).collect();
-        format!("{arm}; {task}; {} chunks; images: {}", self.chunks.len(), images.join(", "))
+        format!(
+            "{arm}; {task}; {} chunks; images: {}",
+            self.chunks.len(),
+            images.join(", ")
+        )
     }
 }
 

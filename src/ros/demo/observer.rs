@@ -1,12 +1,11 @@
 //! The onlooker: a node that sees what everybody sees, and asks what anybody may ask.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rclrs::rosidl_runtime_rs::Service;
 use rclrs::{Client, IntoPrimitiveOptions as _, Node, Subscription};
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::lifecycle_msgs::srv::{ChangeState, ChangeState_Request, ChangeState_Response};
-use ros_env::rosidl_runtime_rs::Service;
 use ros_env::sensor_msgs::msg::rmw::Image;
 use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent};
@@ -191,7 +190,11 @@ fn events(node: &Node, observed: &Observed) -> Result<Subscription<GateEvent>, R
                 GateEvent::STOPPED => "stopped",
                 _ => "fault",
             };
+            let stamp = from_message(&event.header.stamp);
             observed.update(|seen| {
+                if event.kind == GateEvent::HELD {
+                    seen.holds.push(stamp);
+                }
                 let count = seen
                     .events
                     .entry((kind, event.check.clone()))
@@ -234,25 +237,29 @@ fn chunks(node: &Node, observed: &Observed) -> Result<Subscription<ActionChunk>,
 /// Takes the middleware's own image type: the idiomatic one converts element by element.
 fn images(node: &Node, observed: &Observed, camera: &'static str) -> Result<Subscription<Image>, RunError> {
     let observed = observed.clone();
+    let clock = Clock::of(node);
     let topic = topics::image(camera);
-    let subscription = node.create_subscription::<Image, _>(topic.as_str().qos(qos::images()), move |image: Image| {
-        let stamp = from_message(&ros_env::builtin_interfaces::msg::Time {
-            sec: image.header.stamp.sec,
-            nanosec: image.header.stamp.nanosec,
-        });
-        let expected = image.width as usize * image.height as usize * 3;
-        if image.data.len() != expected {
-            return;
-        }
-        observed.update(|seen| {
-            *seen.images.entry(camera.to_owned()).or_default() += 1;
-            seen.films.entry(camera.to_owned()).or_default().offer(stamp, || Frame {
-                stamp,
-                width: image.width,
-                height: image.height,
-                rgb: image.data.to_vec(),
+    let subscription =
+        node.create_subscription::<Image, _>(topic.as_str().qos(qos::images()), move |image: Image| {
+            let received = clock.now();
+            let stamp = from_message(&ros_env::builtin_interfaces::msg::Time {
+                sec: image.header.stamp.sec,
+                nanosec: image.header.stamp.nanosec,
             });
-        });
-    })?;
+            let expected = image.width as usize * image.height as usize * 3;
+            if image.data.len() != expected {
+                return;
+            }
+            observed.update(|seen| {
+                *seen.images.entry(camera.to_owned()).or_default() += 1;
+                seen.image_hops_ms.push(received.seconds_since(stamp) * 1e3);
+                seen.films.entry(camera.to_owned()).or_default().offer(stamp, || Frame {
+                    stamp,
+                    width: image.width,
+                    height: image.height,
+                    rgb: image.data.to_vec(),
+                });
+            });
+        })?;
     Ok(subscription)
 }

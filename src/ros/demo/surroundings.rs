@@ -65,7 +65,12 @@ fn restart(id: u32) -> Result<Domain, RunError> {
 pub fn shared(name: &str) -> PathBuf {
     let installed = std::env::current_exe()
         .ok()
-        .and_then(|own| own.parent()?.parent()?.parent().map(|prefix| prefix.join("share/thinkvla").join(name)))
+        .and_then(|own| {
+            own.parent()?
+                .parent()?
+                .parent()
+                .map(|prefix| prefix.join("share/thinkvla").join(name))
+        })
         .filter(|path| path.exists());
     installed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
 }
