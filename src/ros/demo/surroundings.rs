@@ -1,6 +1,8 @@
 //! A ROS domain of its own, so that a run on a desk neither hears nor moves a robot on the network.
 
-use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,15 +11,15 @@ use super::error::RunError;
 
 /// Set on the second start, so that a domain the user has set for other work is not mistaken for ours.
 const MARK: &str = "THINKVLA_OWN_DOMAIN";
-/// Domains that never collide with the ephemeral ports of Linux end at 101.
-const DOMAINS: std::ops::Range<u32> = 10..100;
+/// Domains above 101 would meet the ephemeral ports of Linux.
+const DOMAINS: std::ops::Range<u32> = 1..101;
 
 /// The domain taken; free for others when dropped.
 #[derive(Debug)]
 pub struct Domain {
     /// `ROS_DOMAIN_ID`.
     pub id: u32,
-    _lock: File,
+    _claim: UnixDatagram,
 }
 
 /// Makes sure this process runs on a domain no other run on this machine uses, seen by this machine only, with shared
@@ -32,14 +34,19 @@ pub fn enter() -> Result<Domain, RunError> {
         let spread = std::process::id() % (DOMAINS.end - DOMAINS.start);
         return restart(DOMAINS.start + spread);
     };
-    let path = std::env::temp_dir().join(format!("thinkvla_domain_{id}.lock"));
-    let lock = File::create(&path).map_err(RunError::file(&path))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Domain { id, _lock: lock }),
-        Err(TryLockError::WouldBlock) if id + 1 < DOMAINS.end => restart(id + 1),
-        Err(TryLockError::WouldBlock) => restart(DOMAINS.start),
-        Err(TryLockError::Error(error)) => Err(RunError::file(&path)(error)),
+    match claim(id) {
+        Ok(claim) => Ok(Domain { id, _claim: claim }),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && id + 1 < DOMAINS.end => restart(id + 1),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => restart(DOMAINS.start),
+        Err(error) => Err(RunError::file("/proc/self/net/unix")(error)),
     }
+}
+
+/// A socket name that only one process can hold, and that is free again when the process ends in whatever way. The
+/// tests over ROS take their domains by the same name.
+fn claim(id: u32) -> std::io::Result<UnixDatagram> {
+    let address = SocketAddr::from_abstract_name(format!("thinkvla-test-domain-{id}"))?;
+    UnixDatagram::bind_addr(&address)
 }
 
 fn restart(id: u32) -> Result<Domain, RunError> {
@@ -73,4 +80,18 @@ pub fn shared(name: &str) -> PathBuf {
         })
         .filter(|path| path.exists());
     installed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_in_use_cannot_be_claimed_and_is_free_afterwards() {
+        let id = 1_000_000 + std::process::id();
+        let held = claim(id).unwrap();
+        assert_eq!(claim(id).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(held);
+        claim(id).unwrap();
+    }
 }
