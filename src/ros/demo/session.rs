@@ -151,10 +151,11 @@ impl Session {
     /// When it dies, stays silent or refuses the checkpoint.
     pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
         let path = std::path::absolute(checkpoint).map_err(RunError::file(checkpoint))?;
-        self.children.start(
-            "policy_node",
-            &parameters(&[("checkpoint", path.display().to_string())]),
-        )?;
+        let arguments = [
+            ("checkpoint", path.display().to_string()),
+            ("autostart", "false".to_owned()),
+        ];
+        self.children.start("policy_node", &parameters(&arguments))?;
         self.observer
             .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
     }
