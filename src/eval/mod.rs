@@ -1,1 +1,4 @@
-//! eval
+//! Figures and pictures of runs.
+
+pub mod machine;
+pub mod statistics;

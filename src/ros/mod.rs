@@ -4,11 +4,13 @@
 //! * [`parameters`], [`qos`], [`topics`], [`graph`]: what a node declares and sees
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
+//! * [`demo`]: whole systems as child processes, run and judged from outside
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
 
 pub mod convert;
 pub mod convert_chunk;
+pub mod demo;
 pub mod diagnostics;
 pub mod graph;
 pub mod heartbeat;

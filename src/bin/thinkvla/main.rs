@@ -1,11 +1,17 @@
 //! The `thinkvla` command line: one file a verb.
 
+#[cfg(feature = "ros")]
+mod demo;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
+#[cfg(feature = "ros")]
+mod latency;
+#[cfg(feature = "ros")]
+mod rollout;
 
 use clap::{Parser, Subcommand};
 
-/// 3DThinkVLA on a Realman RM75: checkpoints and what belongs to them.
+/// 3DThinkVLA on a Realman RM75.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -16,9 +22,22 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
+    #[cfg(feature = "ros")]
+    Demo(demo::Arguments),
     /// Make a checkpoint of a named size with untrained weights
     #[cfg(feature = "torch")]
     InitCheckpoint(init_checkpoint::Arguments),
+    /// Time images, chunks, commands and stops over ROS 2 and print a table
+    #[cfg(feature = "ros")]
+    Latency(latency::Arguments),
+    /// Publish recorded frames as two cameras; used by `latency`
+    #[cfg(feature = "ros")]
+    #[command(hide = true)]
+    ReplayFrames(latency::ReplayArguments),
+    /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
+    #[cfg(feature = "ros")]
+    Rollout(rollout::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -26,7 +45,15 @@ fn main() -> anyhow::Result<()> {
     thinkvla::model::device::load_cuda();
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     match Cli::parse().verb {
+        #[cfg(feature = "ros")]
+        Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "torch")]
         Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments),
+        #[cfg(feature = "ros")]
+        Verb::Latency(arguments) => latency::run(arguments),
+        #[cfg(feature = "ros")]
+        Verb::ReplayFrames(arguments) => latency::replay(&arguments),
+        #[cfg(feature = "ros")]
+        Verb::Rollout(arguments) => rollout::run(arguments),
     }
 }

@@ -1,0 +1,59 @@
+//! `thinkvla latency`: how long things take over ROS, as a Markdown table.
+
+use std::path::PathBuf;
+
+use thinkvla::ros::demo::latency::Latency;
+use thinkvla::ros::demo::{replay as frames, surroundings};
+
+use super::demo::{checkpoint_or_new, say};
+
+/// What to time.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory of recorded frames and logs
+    #[arg(long, default_value = "out/latency")]
+    out: PathBuf,
+    /// Checkpoint of the policy; a small untrained one is made when none is given
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Chunks and commands to time
+    #[arg(long, default_value_t = 200)]
+    samples: usize,
+    /// Nodes to interrupt and to kill
+    #[arg(long, default_value_t = 20)]
+    ends: usize,
+    /// Commands a second
+    #[arg(long, default_value_t = 100.0)]
+    command_rate: f64,
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let _domain = surroundings::enter()?;
+    let checkpoint = checkpoint_or_new(arguments.checkpoint, &arguments.out)?;
+    let table = Latency {
+        out: arguments.out,
+        checkpoint,
+        samples: arguments.samples,
+        ends: arguments.ends,
+        command_rate_hz: arguments.command_rate,
+    }
+    .run(say)?;
+    say(&format!("\n{table}"));
+    Ok(())
+}
+
+/// What to replay.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArguments {
+    /// Directory with top.png and wrist.png
+    directory: PathBuf,
+    /// Images a second of each camera
+    #[arg(long, default_value_t = 30.0)]
+    rate: f64,
+}
+
+/// Runs the verb.
+pub fn replay(arguments: &ReplayArguments) -> anyhow::Result<()> {
+    Ok(frames::run(&arguments.directory, arguments.rate)?)
+}

@@ -1,0 +1,65 @@
+//! `thinkvla rollout`: the scripted expert over ROS on many seeds.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use thinkvla::ros::demo::rollout::{Rollout, TASKS};
+use thinkvla::ros::demo::surroundings;
+
+use super::demo::say;
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory of the report and the logs
+    #[arg(long, default_value = "out/rollout")]
+    out: PathBuf,
+    /// Tasks; all three when none is named
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(TASKS))]
+    task: Vec<String>,
+    /// First seed
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Seeds of each task; the three variations take turns
+    #[arg(long, default_value_t = 20)]
+    seeds: u64,
+    /// Commands a second
+    #[arg(long, default_value_t = 100.0)]
+    command_rate: f64,
+    /// Fail when a task has fewer successes
+    #[arg(long, default_value_t = 0)]
+    at_least: u32,
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let _domain = surroundings::enter()?;
+    let path = arguments.out.join("rollout.json");
+    let rollout = Rollout {
+        out: arguments.out,
+        tasks: match arguments.task {
+            none if none.is_empty() => TASKS.map(str::to_owned).to_vec(),
+            tasks => tasks,
+        },
+        first_seed: arguments.first_seed,
+        seeds: arguments.seeds,
+        command_rate_hz: arguments.command_rate,
+    };
+    let report = rollout.run(say)?;
+    std::fs::write(&path, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("\n{report}\n\nreport: {}", path.display()));
+    if let Some(short) = report
+        .tasks
+        .iter()
+        .find(|task| task.rate.successes < arguments.at_least)
+    {
+        bail!(
+            "{}: expected at least {} successes, found {}",
+            short.task,
+            arguments.at_least,
+            short.rate.successes
+        );
+    }
+    Ok(())
+}

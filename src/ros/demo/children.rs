@@ -1,0 +1,343 @@
+//! Nodes as child processes: started, watched, ended, and never left behind.
+
+use std::fs::File;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::error::RunError;
+
+/// Lines of a log shown when its node fails.
+const TAIL_LINES: usize = 12;
+/// Time a node has to end after SIGINT.
+const GRACE: Duration = Duration::from_secs(5);
+/// Time between two looks at a node that is ending.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// The nodes of one run. Clones share them; all are killed with the last clone.
+#[derive(Clone)]
+pub struct Children {
+    running: Arc<Mutex<Vec<Running>>>,
+    programs: PathBuf,
+    logs: PathBuf,
+}
+
+struct Running {
+    name: String,
+    process: Child,
+    log: PathBuf,
+}
+
+impl Children {
+    /// Nodes that lie beside this program; their logs go to `logs`, one file a node.
+    ///
+    /// # Errors
+    /// When the directory of logs cannot be made.
+    pub fn beside_this_program(logs: &Path) -> Result<Self, RunError> {
+        let own = std::env::current_exe().map_err(RunError::file("/proc/self/exe"))?;
+        Self::in_directory(own.parent().unwrap_or(Path::new(".")), logs)
+    }
+
+    /// Nodes that lie in `programs`.
+    ///
+    /// # Errors
+    /// When the directory of logs cannot be made.
+    pub fn in_directory(programs: &Path, logs: &Path) -> Result<Self, RunError> {
+        std::fs::create_dir_all(logs).map_err(RunError::file(logs))?;
+        Ok(Self {
+            running: Arc::default(),
+            programs: programs.to_path_buf(),
+            logs: logs.to_path_buf(),
+        })
+    }
+
+    /// Starts `program` in a process group of its own, so that a Ctrl-C meant for us does not reach it first.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self, program: &str, arguments: &[String]) -> Result<(), RunError> {
+        let path = self.programs.join(program);
+        let log = self.logs.join(format!("{program}.log"));
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(RunError::file(&log))?;
+        let errors = output.try_clone().map_err(RunError::file(&log))?;
+        let process = with_our_death(&path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(|source| RunError::Start { program: path, source })?;
+        self.lock().push(Running {
+            name: program.to_owned(),
+            process,
+            log,
+        });
+        Ok(())
+    }
+
+    /// Fails when a node has ended by itself, with the end of its log.
+    ///
+    /// # Errors
+    /// The first node that ended.
+    pub fn check(&self) -> Result<(), RunError> {
+        let mut running = self.lock();
+        let ended = running
+            .iter_mut()
+            .position(|child| matches!(child.process.try_wait(), Ok(Some(_)) | Err(_)));
+        let Some(ended) = ended else { return Ok(()) };
+        let mut child = running.remove(ended);
+        let status = child
+            .process
+            .try_wait()
+            .ok()
+            .flatten()
+            .map_or("unknown status".to_owned(), describe);
+        Err(RunError::Died {
+            tail: tail(&child.log),
+            name: child.name.clone(),
+            status,
+            log: child.log.clone(),
+        })
+    }
+
+    /// Sends SIGINT to a node and waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in good order; it is killed then.
+    pub fn interrupt(&self, program: &str) -> Result<(), RunError> {
+        self.signal(program, Signal::INT);
+        self.reap(program)
+    }
+
+    /// Sends a signal to a node and leaves it on the list.
+    pub fn signal(&self, program: &str, signal: Signal) {
+        if let Some(child) = self.lock().iter().find(|child| child.name == program) {
+            child.signal(signal);
+        }
+    }
+
+    /// Kills a node without warning, as a crash would, and forgets it. Returns the moment just before.
+    pub fn kill(&self, program: &str) -> Instant {
+        let before = Instant::now();
+        self.signal(program, Signal::KILL);
+        if let Some(mut child) = self.take(program) {
+            // The signal cannot be refused, so the wait is short.
+            let _ = child.process.wait();
+        }
+        before
+    }
+
+    /// Waits for the end of a node that was signalled.
+    ///
+    /// # Errors
+    /// When it does not end in good order; it is killed then.
+    pub fn reap(&self, program: &str) -> Result<(), RunError> {
+        match self.take(program) {
+            Some(child) => child.end(),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends all nodes, the last started first.
+    ///
+    /// # Errors
+    /// The first node that did not end in good order; the others are ended all the same.
+    pub fn stop(&self) -> Result<(), RunError> {
+        let mut result = Ok(());
+        loop {
+            // Taken one by one: whoever else calls this meanwhile ends the others.
+            let last = self.lock().pop();
+            let Some(child) = last else { return result };
+            child.signal(Signal::INT);
+            result = result.and(child.end());
+        }
+    }
+
+    fn take(&self, program: &str) -> Option<Running> {
+        let mut running = self.lock();
+        let found = running.iter().position(|child| child.name == program)?;
+        Some(running.remove(found))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        let group = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        if let Some(group) = group {
+            // A group that is gone already needs no signal.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    fn end(mut self) -> Result<(), RunError> {
+        let deadline = Instant::now() + GRACE;
+        let status = loop {
+            match self.process.try_wait() {
+                Ok(Some(status)) if status.success() => return Ok(()),
+                Ok(Some(status)) => break describe(status),
+                Err(error) => break error.to_string(),
+                Ok(None) if Instant::now() > deadline => break format!("still running {GRACE:?} after SIGINT; killed"),
+                Ok(None) => std::thread::sleep(LOOK),
+            }
+        };
+        Err(RunError::Unclean {
+            tail: tail(&self.log),
+            name: self.name.clone(),
+            status,
+            log: self.log.clone(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        self.signal(Signal::KILL);
+        let _ = self.process.wait();
+    }
+}
+
+/// Through setpriv (util-linux) the kernel ends a node even when this process is killed outright. Where it is missing,
+/// only an orderly end of this process ends its nodes.
+fn with_our_death(program: &Path) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !setpriv.exists() || !program.exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "INT"]).arg(program);
+    command
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(TAIL_LINES);
+    lines.get(from..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    struct Bench {
+        directory: tempfile::TempDir,
+        children: Children,
+    }
+
+    impl Bench {
+        fn with(name: &str, script: &str) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let program = directory.path().join(name);
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let children = Children::in_directory(directory.path(), &directory.path().join("logs")).unwrap();
+            children.start(name, &[]).unwrap();
+            Self { directory, children }
+        }
+
+        /// Waits for a line in the node's log.
+        fn said(&self, name: &str, line: &str) -> String {
+            let log = self.directory.path().join(format!("logs/{name}.log"));
+            for _ in 0..2000 {
+                let text = std::fs::read_to_string(&log).unwrap_or_default();
+                if text.contains(line) {
+                    return text;
+                }
+                std::thread::sleep(LOOK);
+            }
+            panic!("{name} never said {line}");
+        }
+    }
+
+    fn is_alive(pid: &str) -> bool {
+        // A zombie nobody has waited for yet does not run any more.
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+    }
+
+    #[test]
+    fn a_node_that_dies_is_reported_with_its_last_words() {
+        let bench = Bench::with("arm_node", "echo the joints are on fire >&2; exit 3");
+        let error = loop {
+            match bench.children.check() {
+                Ok(()) => std::thread::sleep(LOOK),
+                Err(error) => break error.to_string(),
+            }
+        };
+        for part in ["arm_node", "exit code 3", "the joints are on fire"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_node_ends_by_sigint_in_good_order() {
+        let bench = Bench::with(
+            "sim_node",
+            "trap 'echo bye; exit 0' INT\necho up\nwhile :; do sleep 0.05; done",
+        );
+        bench.said("sim_node", "up");
+        bench.children.stop().unwrap();
+        bench.said("sim_node", "bye");
+    }
+
+    #[test]
+    fn an_end_with_an_error_is_no_good_order() {
+        let bench = Bench::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
+        bench.said("sim_node", "up");
+        let error = bench.children.stop().unwrap_err().to_string();
+        assert!(error.contains("exit code 7"), "{error}");
+    }
+
+    #[test]
+    fn no_process_of_a_node_outlives_the_run() {
+        let bench = Bench::with(
+            "policy_node",
+            "trap '' INT\nsleep 600 & echo up $! $$\nwait; wait; wait",
+        );
+        let words = bench.said("policy_node", "up");
+        let pids: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
+        assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+        drop(bench);
+        for _ in 0..400 {
+            if !pids.iter().any(|pid| is_alive(pid)) {
+                return;
+            }
+            std::thread::sleep(LOOK);
+        }
+        panic!("still running: {pids:?}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let children = Children::in_directory(directory.path(), directory.path()).unwrap();
+        let error = children.start("arm_node", &[]).unwrap_err().to_string();
+        assert!(error.contains("arm_node") && error.contains("make demo"), "{error}");
+    }
+}

@@ -1,0 +1,269 @@
+//! One episode of the simulated task, driven by the policy or by the scripted expert, and its figures.
+
+use std::time::Duration;
+
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
+use ros_env::thinkvla::srv::ResetEpisode_Request;
+use serde::Serialize;
+
+use crate::eval::statistics::percentile;
+use crate::ros::time::from_message;
+
+use super::error::RunError;
+use super::observed::{EventCount, Seen};
+use super::session::Session;
+
+/// Longest wait for the simulator to stand at its start.
+const RESET: Duration = Duration::from_secs(20);
+/// Longest wait for the first command after a source has begun.
+const FIRST_COMMAND: Duration = Duration::from_secs(30);
+/// Longest an expert may take; its episodes last a fraction of it.
+const EXPERT: Duration = Duration::from_secs(180);
+/// Time the physics has to show success after the expert has finished [s]; it asks for one second at rest.
+const SETTLE_S: f64 = 5.0;
+/// Longest wait for the arm to come to rest.
+const REST: Duration = Duration::from_secs(15);
+
+/// Which episode.
+#[derive(Debug, Clone, Serialize)]
+pub struct Start {
+    /// height, container or position.
+    pub task: String,
+    /// 0, 1 or 2.
+    pub variation: u8,
+    /// Seed of everything else.
+    pub seed: u64,
+}
+
+/// Figures of one episode.
+#[derive(Debug, Clone, Serialize)]
+pub struct Episode {
+    /// policy or expert.
+    pub driver: &'static str,
+    /// What the policy was asked to do.
+    pub instruction: String,
+    /// Judged by the physics.
+    pub success: bool,
+    /// Which conditions of success hold.
+    pub detail: String,
+    /// Simulated time from reset to the end [s].
+    pub episode_s: f64,
+    /// Chunks accepted.
+    pub chunks: u64,
+    /// Commands sent to the driver.
+    pub commands: u64,
+    /// Time in which the arm followed chunks [s].
+    pub executing_s: f64,
+    /// Commands in that time, over that time [Hz].
+    pub command_rate_hz: f64,
+    /// Image to chunk inside the policy, median [ms]; absent when no network drove.
+    pub policy_ms_p50: Option<f64>,
+    /// The same, 95th percentile [ms].
+    pub policy_ms_p95: Option<f64>,
+    /// Age of the oldest image when its chunk was published, median [ms].
+    pub observation_age_ms_p50: Option<f64>,
+    /// Commands the gate changed.
+    pub clamps: u64,
+    /// Chunks or commands refused.
+    pub refusals: u64,
+    /// Chunks that ran out before the next one came.
+    pub underruns: u64,
+    /// Non-finite values that left the gate.
+    pub nonfinite: u64,
+    /// Gate events by kind and check.
+    pub events: Vec<EventCount>,
+}
+
+/// Lets the loaded policy drive for `seconds` of simulated time, or until success.
+///
+/// # Errors
+/// When a node dies, refuses or stays silent.
+pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episode, RunError> {
+    let begun = begin(session, start, false)?;
+    session.arm()?;
+    session
+        .observer
+        .change_policy(Transition::TRANSITION_ACTIVATE, || session.check())?;
+    let from = session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
+        let executing = seen.status.as_ref()?.mode == ArmStatus::EXECUTING;
+        executing.then_some(seen.episode.as_ref()?.episode_s)
+    })?;
+    let limit = Duration::from_secs_f64(seconds * 6.0 + 30.0);
+    session.wait("the end of the policy's episode", limit, |seen| {
+        let episode = seen.episode.as_ref()?;
+        (episode.success || episode.episode_s - from >= seconds).then_some(())
+    })?;
+    session
+        .observer
+        .change_policy(Transition::TRANSITION_DEACTIVATE, || session.check())?;
+    end(session, "policy", begun)
+}
+
+/// Lets the scripted expert do the task through the same chunks.
+///
+/// # Errors
+/// When a node dies, refuses or stays silent; an expert that fails its task is no error.
+pub fn by_expert(session: &Session, start: &Start) -> Result<Episode, RunError> {
+    let begun = begin(session, start, true)?;
+    session.arm()?;
+    session.wait("the first command of the expert", FIRST_COMMAND, |seen| {
+        (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
+    })?;
+    let done = session.wait("the expert to finish", EXPERT, |seen| {
+        let episode = seen.episode.as_ref()?;
+        (episode.expert_done || episode.success).then_some(episode.episode_s)
+    })?;
+    session.wait("the object to come to rest", EXPERT, |seen| {
+        let episode = seen.episode.as_ref()?;
+        (episode.success || episode.episode_s - done >= SETTLE_S).then_some(())
+    })?;
+    end(session, "expert", begun)
+}
+
+struct Begun {
+    before: ArmStatus,
+    instruction: String,
+}
+
+/// Disarms, puts the task to its start and forgets what was seen before.
+fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunError> {
+    session.disarm()?;
+    let instruction = session.observer.reset_episode(
+        ResetEpisode_Request {
+            task: start.task.clone(),
+            variation: start.variation,
+            seed: start.seed,
+            expert,
+        },
+        || session.check(),
+    )?;
+    session.observer.instruct(&instruction)?;
+    session.wait("the task at its start", RESET, |seen| {
+        let episode = seen.episode.as_ref()?;
+        let same = episode.task == start.task && episode.seed == start.seed && episode.variation == start.variation;
+        (same && !episode.success && !episode.expert_done).then_some(())
+    })?;
+    session.observed().begin();
+    let before = session.wait("a fresh arm status", REST, |seen| seen.statuses.first().cloned())?;
+    Ok(Begun { before, instruction })
+}
+
+/// Waits until the arm is at rest and sums up.
+fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode, RunError> {
+    let episode: EpisodeStatus = session.wait("the state of the task", REST, |seen| seen.episode.clone())?;
+    let after = session.wait("the arm to come to rest", REST, |seen| {
+        let status = seen.status.as_ref()?;
+        let moving = [ArmStatus::EXECUTING, ArmStatus::BRAKING, ArmStatus::MOVING].contains(&status.mode);
+        (!moving).then(|| status.clone())
+    })?;
+    let Begun { before, instruction } = begun;
+    Ok(session.observed().with(|seen| {
+        let executing = executing(&seen.statuses);
+        let network: Vec<_> = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).collect();
+        let policy_ms: Vec<f64> = network
+            .iter()
+            .map(|chunk| chunk.preprocess_ms + chunk.inference_ms)
+            .collect();
+        let age_ms: Vec<f64> = network.iter().map(|chunk| chunk.observation_age_ms).collect();
+        Episode {
+            driver,
+            instruction,
+            success: episode.success,
+            detail: episode.detail,
+            episode_s: episode.episode_s,
+            chunks: after.chunks - before.chunks.min(after.chunks),
+            commands: after.commands - before.commands.min(after.commands),
+            executing_s: executing.seconds,
+            command_rate_hz: executing.rate_hz(),
+            policy_ms_p50: percentile(&policy_ms, 50.0),
+            policy_ms_p95: percentile(&policy_ms, 95.0),
+            observation_age_ms_p50: percentile(&age_ms, 50.0),
+            clamps: after.clamps - before.clamps.min(after.clamps),
+            refusals: after.refusals - before.refusals.min(after.refusals),
+            underruns: after.underruns - before.underruns.min(after.underruns),
+            nonfinite: after.nonfinite - before.nonfinite.min(after.nonfinite),
+            events: events(seen),
+        }
+    }))
+}
+
+fn events(seen: &Seen) -> Vec<EventCount> {
+    seen.events.values().cloned().collect()
+}
+
+/// Time spent executing, and commands sent in it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Executing {
+    /// [s]
+    pub seconds: f64,
+    /// Commands.
+    pub commands: u64,
+}
+
+impl Executing {
+    /// Mean rate [Hz]; 0 when nothing was executed.
+    pub fn rate_hz(self) -> f64 {
+        if self.seconds > 0.0 {
+            self.commands as f64 / self.seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// Both together.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds + other.seconds,
+            commands: self.commands + other.commands,
+        }
+    }
+}
+
+/// Sums over the stretches in which two statuses in a row say EXECUTING, so that the ends of a stretch, where the arm
+/// was executing for part of a status period only, do not blur the rate.
+pub fn executing(statuses: &[ArmStatus]) -> Executing {
+    let mut sum = Executing::default();
+    for pair in statuses.windows(2) {
+        let [earlier, later] = pair else { continue };
+        let both = earlier.mode == ArmStatus::EXECUTING && later.mode == ArmStatus::EXECUTING;
+        if both && later.commands >= earlier.commands {
+            sum.seconds += from_message(&later.header.stamp).seconds_since(from_message(&earlier.header.stamp));
+            sum.commands += later.commands - earlier.commands;
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::time::Time;
+    use crate::ros::time::to_message;
+
+    fn status(seconds: f64, mode: u8, commands: u64) -> ArmStatus {
+        let mut status = ArmStatus {
+            mode,
+            commands,
+            ..ArmStatus::default()
+        };
+        status.header.stamp = to_message(Time::from_secs_f64(seconds));
+        status
+    }
+
+    #[test]
+    fn the_command_rate_counts_executing_stretches_only() {
+        let statuses = [
+            status(0.0, ArmStatus::HOLDING, 0),
+            status(0.5, ArmStatus::EXECUTING, 20),
+            status(1.5, ArmStatus::EXECUTING, 120),
+            status(9.0, ArmStatus::HOLDING, 150),
+            status(20.0, ArmStatus::EXECUTING, 160),
+            status(21.0, ArmStatus::EXECUTING, 260),
+        ];
+        let sum = executing(&statuses);
+        assert!((sum.seconds - 2.0).abs() < 1e-6 && sum.commands == 200, "{sum:?}");
+        assert!((sum.rate_hz() - 100.0).abs() < 1e-3);
+        assert_eq!(executing(&[]).rate_hz(), 0.0);
+    }
+}

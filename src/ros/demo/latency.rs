@@ -1,0 +1,345 @@
+//! How long things take over real ROS: images, chunks, commands, stops.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rclrs::IntoPrimitiveOptions as _;
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::rm_ros_interfaces::msg::Jointpos;
+use ros_env::std_msgs::msg::Empty;
+use ros_env::thinkvla::msg::ArmStatus;
+use rustix::process::Signal;
+
+use crate::control::time::Time;
+use crate::eval::machine::Machine;
+use crate::eval::statistics::percentile;
+use crate::ros::qos;
+use crate::ros::time::Clock;
+
+use super::error::RunError;
+use super::observer::CAMERAS;
+use super::replay;
+use super::session::{self, START, Session, Simulated};
+use super::source::Source;
+
+/// Longest wait for an effect; the effects timed here come within a fraction of a second or not at all.
+const EFFECT: Duration = Duration::from_secs(10);
+/// Images per second of the replayed cameras.
+const REPLAY_HZ: f64 = 30.0;
+
+/// What to time.
+#[derive(Debug, Clone)]
+pub struct Latency {
+    /// Directory of recorded frames and logs.
+    pub out: PathBuf,
+    /// Checkpoint of the policy.
+    pub checkpoint: PathBuf,
+    /// Chunks, commands and images to time.
+    pub samples: usize,
+    /// Nodes to interrupt and to kill; each is started anew.
+    pub ends: usize,
+    /// Commands per second.
+    pub command_rate_hz: f64,
+}
+
+/// One row: a quantity and its samples [ms].
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What was timed, from where to where.
+    pub what: &'static str,
+    /// [ms]
+    pub samples_ms: Vec<f64>,
+}
+
+/// The table.
+#[derive(Debug, Clone)]
+pub struct LatencyTable {
+    /// Rows in the order measured.
+    pub rows: Vec<Row>,
+    /// What it ran on.
+    pub machine: Machine,
+}
+
+/// Moments at which messages reached the onlooker.
+#[derive(Clone, Default)]
+struct Moments(Arc<Mutex<Vec<Time>>>);
+
+impl Moments {
+    fn add(&self, moment: Time) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(moment);
+    }
+
+    fn first_after(&self, moment: Time) -> Option<Time> {
+        let moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        moments.iter().find(|seen| **seen >= moment).copied()
+    }
+}
+
+impl Latency {
+    /// Times everything; all nodes have ended when this returns.
+    ///
+    /// # Errors
+    /// When a node cannot be started, dies, refuses or stays silent.
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<LatencyTable, RunError> {
+        let logs = self.out.join("logs");
+        session::run("latency_observer", &logs, move |session| {
+            let driver = Driver::listen(session)?;
+            let mut rows = Vec::new();
+            tell("recording one frame of each camera");
+            self.record_frames(session)?;
+            tell("timing chunk to command");
+            session.start_robot(&self.simulated())?;
+            rows.push(self.chunk_to_command(session, &driver)?);
+            tell("timing SIGINT to stop");
+            rows.push(self.interrupt_to_stop(session, &driver)?);
+            tell("timing images and chunks of the policy");
+            replay_frames(session, &self.out)?;
+            rows.extend(self.camera_to_chunk(session)?);
+            tell("timing the death of the policy to braking");
+            rows.push(self.death_to_braking(session)?);
+            Ok(LatencyTable {
+                rows,
+                machine: Machine::this(),
+            })
+        })
+    }
+
+    fn simulated(&self) -> Simulated {
+        Simulated {
+            camera_rate_hz: 0.0,
+            command_rate_hz: self.command_rate_hz,
+        }
+    }
+
+    fn record_frames(&self, session: &Session) -> Result<(), RunError> {
+        session.start_sim(&Simulated {
+            camera_rate_hz: 5.0,
+            ..self.simulated()
+        })?;
+        for camera in CAMERAS {
+            let frame = session.wait("a camera image", START, |seen| {
+                seen.films.get(camera)?.frames().first().cloned()
+            })?;
+            replay::save(&self.out, camera, &frame)?;
+        }
+        session.children.interrupt("sim_node")?;
+        session.observed().update(|seen| seen.episode = None);
+        Ok(())
+    }
+
+    fn chunk_to_command(&self, session: &Session, driver: &Driver) -> Result<Row, RunError> {
+        session.arm()?;
+        let mut source = Source::start(session)?;
+        until(session, || source.is_heard())?;
+        let mut samples_ms = Vec::new();
+        for _ in 0..self.samples {
+            session.wait("the arm at rest", EFFECT, |seen| {
+                (seen.status.as_ref()?.mode == ArmStatus::HOLDING).then_some(())
+            })?;
+            let sent = source.send()?;
+            let command = driver.command_after(session, sent)?;
+            samples_ms.push(command.seconds_since(sent) * 1e3);
+            session.wait("the motion", EFFECT, |seen| {
+                (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
+            })?;
+        }
+        source.end();
+        Ok(Row {
+            what: "chunk sent by a source → first command at the driver, arm at rest before",
+            samples_ms,
+        })
+    }
+
+    fn interrupt_to_stop(&self, session: &Session, driver: &Driver) -> Result<Row, RunError> {
+        let clock = Clock::of(&session.node);
+        let mut samples_ms = Vec::new();
+        for _ in 0..self.ends {
+            let mut source = Source::start(session)?;
+            until(session, || source.is_heard())?;
+            let sent = source.send()?;
+            driver.command_after(session, sent)?;
+            let signalled = clock.now();
+            session.children.signal("arm_node", Signal::INT);
+            let stop = driver.stop_after(session, signalled)?;
+            samples_ms.push(stop.seconds_since(signalled) * 1e3);
+            session.children.reap("arm_node")?;
+            source.end();
+            session.start_arm(self.command_rate_hz)?;
+            session.arm()?;
+        }
+        Ok(Row {
+            what: "SIGINT to arm_node, arm moving → stop command at the driver",
+            samples_ms,
+        })
+    }
+
+    fn camera_to_chunk(&self, session: &Session) -> Result<Vec<Row>, RunError> {
+        session.start_policy(&self.checkpoint)?;
+        session.observed().begin();
+        activate(session)?;
+        let enough = self.samples;
+        let limit = Duration::from_secs(30 + enough as u64 * 2);
+        session.wait("enough chunks of the policy", limit, |seen| {
+            let chunks = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).count();
+            (chunks >= enough).then_some(())
+        })?;
+        let rows = session.observed().with(|seen| {
+            let chunks: Vec<_> = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).collect();
+            let outside = chunks.iter().map(|chunk| chunk.observation_age_ms - chunk.inference_ms);
+            let hop = chunks
+                .iter()
+                .map(|chunk| chunk.received.seconds_since(chunk.published) * 1e3);
+            let inference = chunks.iter().map(|chunk| chunk.inference_ms);
+            vec![
+                Row {
+                    what: "image sent → image received, 640×480 rgb8, two cameras at 30 Hz",
+                    samples_ms: seen.image_hops_ms.clone(),
+                },
+                Row {
+                    what: "oldest image sent → chunk published, without the forward pass",
+                    samples_ms: outside.collect(),
+                },
+                Row {
+                    what: "forward pass of the checkpoint used",
+                    samples_ms: inference.collect(),
+                },
+                Row {
+                    what: "chunk published → chunk received",
+                    samples_ms: hop.collect(),
+                },
+            ]
+        });
+        Ok(rows)
+    }
+
+    /// The policy is driving when this is called.
+    fn death_to_braking(&self, session: &Session) -> Result<Row, RunError> {
+        let clock = Clock::of(&session.node);
+        let mut samples_ms = Vec::new();
+        for round in 0..self.ends {
+            if round > 0 {
+                session.start_policy(&self.checkpoint)?;
+                session.observed().begin();
+                activate(session)?;
+            }
+            session.wait("the policy to drive", START, |seen| {
+                (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
+            })?;
+            let killed = clock.now();
+            session.children.kill("policy_node");
+            let braking = session.wait("braking", EFFECT, |seen| {
+                let held = seen.holds.iter().find(|stamp| **stamp >= killed);
+                held.copied()
+            })?;
+            samples_ms.push(braking.seconds_since(killed) * 1e3);
+        }
+        Ok(Row {
+            what: "kill -9 of policy_node, arm moving → arm_node begins braking",
+            samples_ms,
+        })
+    }
+}
+
+fn activate(session: &Session) -> Result<(), RunError> {
+    session
+        .observer
+        .change_policy(Transition::TRANSITION_ACTIVATE, || session.check())
+}
+
+/// Starts the replay and waits for both cameras.
+fn replay_frames(session: &Session, directory: &Path) -> Result<(), RunError> {
+    let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
+    session.observed().begin();
+    session.children.start(
+        "thinkvla",
+        &[
+            "replay-frames".to_owned(),
+            directory.display().to_string(),
+            "--rate".to_owned(),
+            REPLAY_HZ.to_string(),
+        ],
+    )?;
+    session.wait("replayed images", START, |seen| {
+        CAMERAS
+            .iter()
+            .all(|camera| seen.images.contains_key(*camera))
+            .then_some(())
+    })
+}
+
+/// What reaches the driver, as seen by another listener beside it.
+struct Driver {
+    commands: Moments,
+    stops: Moments,
+    _subscriptions: (rclrs::Subscription<Jointpos>, rclrs::Subscription<Empty>),
+}
+
+impl Driver {
+    fn listen(session: &Session) -> Result<Self, RunError> {
+        let (commands, stops) = (Moments::default(), Moments::default());
+        let clock = Clock::of(&session.node);
+        let (seen, now) = (commands.clone(), clock.clone());
+        let joints = session.node.create_subscription::<Jointpos, _>(
+            "rm_driver/movej_canfd_cmd".qos(qos::driver_state()),
+            move |_: Jointpos| seen.add(now.now()),
+        )?;
+        let seen = stops.clone();
+        let stop = session
+            .node
+            .create_subscription::<Empty, _>("rm_driver/move_stop_cmd".qos(qos::driver_state()), move |_: Empty| {
+                seen.add(clock.now())
+            })?;
+        Ok(Self {
+            commands,
+            stops,
+            _subscriptions: (joints, stop),
+        })
+    }
+
+    fn command_after(&self, session: &Session, moment: Time) -> Result<Time, RunError> {
+        session.wait("a command at the driver", EFFECT, |_| self.commands.first_after(moment))
+    }
+
+    fn stop_after(&self, session: &Session, moment: Time) -> Result<Time, RunError> {
+        session.wait("a stop command at the driver", EFFECT, |_| {
+            self.stops.first_after(moment)
+        })
+    }
+}
+
+/// Waits for a condition of the ROS graph.
+fn until(session: &Session, is_so: impl Fn() -> Result<bool, RunError>) -> Result<(), RunError> {
+    let deadline = std::time::Instant::now() + EFFECT;
+    while !is_so()? {
+        session.check()?;
+        if std::time::Instant::now() > deadline {
+            return Err(RunError::Silent {
+                what: "arm_node to listen to chunks".to_owned(),
+                limit: EFFECT,
+                seen: "no subscription".to_owned(),
+            });
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for LatencyTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "| from → to | p50 [ms] | p99 [ms] | max [ms] | samples |")?;
+        writeln!(f, "|---|---|---|---|---|")?;
+        for Row { what, samples_ms } in &self.rows {
+            let at = |p| percentile(samples_ms, p).map_or("–".to_owned(), |value| format!("{value:.1}"));
+            writeln!(
+                f,
+                "| {what} | {} | {} | {} | {} |",
+                at(50.0),
+                at(99.0),
+                at(100.0),
+                samples_ms.len()
+            )?;
+        }
+        write!(f, "\nMeasured on {}.", self.machine)
+    }
+}

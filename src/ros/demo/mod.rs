@@ -1,0 +1,22 @@
+//! Whole systems as child processes, run and judged from outside over ROS.
+//!
+//! * [`surroundings`]: a ROS domain of its own
+//! * [`children`]: nodes started, watched, ended
+//! * [`observer`], [`observed`]: what is seen and asked over ROS
+//! * [`session`]: the two together, and the nodes of the simulated robot
+//! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
+//! * [`tour`]: the demo; [`rollout`]: the expert on many seeds
+//! * [`latency`]: how long things take, with [`source`] and [`replay`] as steady inputs
+
+pub mod children;
+pub mod episode;
+pub mod error;
+pub mod latency;
+pub mod observed;
+pub mod observer;
+pub mod replay;
+pub mod rollout;
+pub mod session;
+pub mod source;
+pub mod surroundings;
+pub mod tour;

@@ -1,0 +1,277 @@
+//! The onlooker: a node that sees what everybody sees, and asks what anybody may ask.
+
+use std::time::{Duration, Instant};
+
+use rclrs::rosidl_runtime_rs::Service;
+use rclrs::{Client, IntoPrimitiveOptions as _, Node, Publisher, Subscription};
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::lifecycle_msgs::srv::{ChangeState, ChangeState_Request, ChangeState_Response};
+use ros_env::sensor_msgs::msg::rmw::Image;
+use ros_env::std_msgs::msg::String as Text;
+use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger, Trigger_Request, Trigger_Response};
+use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent};
+use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
+
+use crate::ros::time::{Clock, from_message};
+use crate::ros::{qos, topics};
+
+use super::error::RunError;
+use super::observed::{ChunkSeen, EventCount, Frame, Observed};
+
+/// Cameras looked at.
+pub const CAMERAS: [&str; 2] = ["top", "wrist"];
+/// Longest wait for a service that has nothing heavy to do.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Longest wait for loading and warming a checkpoint.
+const LOAD: Duration = Duration::from_secs(120);
+
+/// Subscriptions and clients of the onlooker.
+pub struct Observer {
+    /// What it has seen.
+    pub observed: Observed,
+    tokio: tokio::runtime::Handle,
+    set_armed: Client<SetBool>,
+    reset_fault: Client<Trigger>,
+    reset_episode: Client<ResetEpisode>,
+    change_state: Client<ChangeState>,
+    instruction: Publisher<Text>,
+    _subscriptions: Vec<Box<dyn Send + Sync>>,
+}
+
+impl Observer {
+    /// Subscribes to everything a run is judged by.
+    ///
+    /// # Errors
+    /// When ROS refuses an end.
+    pub fn new(node: &Node, tokio: tokio::runtime::Handle) -> Result<Self, RunError> {
+        let observed = Observed::default();
+        let mut subscriptions: Vec<Box<dyn Send + Sync>> = vec![
+            Box::new(statuses(node, &observed)?),
+            Box::new(episodes(node, &observed)?),
+            Box::new(events(node, &observed)?),
+            Box::new(chunks(node, &observed)?),
+        ];
+        for camera in CAMERAS {
+            subscriptions.push(Box::new(images(node, &observed, camera)?));
+        }
+        Ok(Self {
+            observed,
+            tokio,
+            set_armed: node.create_client::<SetBool>("arm_node/set_armed")?,
+            reset_fault: node.create_client::<Trigger>("arm_node/reset_fault")?,
+            reset_episode: node.create_client::<ResetEpisode>("sim_node/reset_episode")?,
+            change_state: node.create_client::<ChangeState>("policy_node/change_state")?,
+            instruction: node.create_publisher::<Text>(topics::INSTRUCTION.name.qos(qos::latched()))?,
+            _subscriptions: subscriptions,
+        })
+    }
+
+    /// Arms or disarms.
+    ///
+    /// # Errors
+    /// When the arm node is silent or refuses.
+    pub fn set_armed(&self, armed: bool, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
+        let request = SetBool_Request { data: armed };
+        let answer: SetBool_Response = self.ask(&self.set_armed, request, ANSWER, check)?;
+        accepted(self.set_armed.service_name(), answer.success, answer.message)
+    }
+
+    /// Clears a latched stop or fault.
+    ///
+    /// # Errors
+    /// When the arm node is silent or refuses.
+    pub fn reset_fault(&self, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
+        let answer: Trigger_Response = self.ask(&self.reset_fault, Trigger_Request::default(), ANSWER, check)?;
+        accepted(self.reset_fault.service_name(), answer.success, answer.message)
+    }
+
+    /// Puts the simulated task back to its start; returns the instruction.
+    ///
+    /// # Errors
+    /// When the simulator is silent or refuses.
+    pub fn reset_episode(
+        &self,
+        request: ResetEpisode_Request,
+        check: impl Fn() -> Result<(), RunError>,
+    ) -> Result<String, RunError> {
+        let answer: ResetEpisode_Response = self.ask(&self.reset_episode, request, ANSWER, check)?;
+        accepted(self.reset_episode.service_name(), answer.ok, answer.message)?;
+        Ok(answer.instruction)
+    }
+
+    /// Tells the policy what to do; it stays said for policies that start later.
+    ///
+    /// # Errors
+    /// When ROS refuses.
+    pub fn instruct(&self, instruction: &str) -> Result<(), RunError> {
+        let data = instruction.to_owned();
+        Ok(self.instruction.publish(Text { data })?)
+    }
+
+    /// Moves the policy node through its lifecycle.
+    ///
+    /// # Errors
+    /// When the policy node is silent or refuses.
+    pub fn change_policy(&self, transition: u8, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
+        let request = ChangeState_Request {
+            transition: Transition {
+                id: transition,
+                label: String::new(),
+            },
+        };
+        let answer: ChangeState_Response = self.ask(&self.change_state, request, LOAD, check)?;
+        let message = format!("transition {transition} failed; its log says why");
+        accepted(self.change_state.service_name(), answer.success, message)
+    }
+
+    fn ask<S: Service>(
+        &self,
+        client: &Client<S>,
+        request: S::Request,
+        limit: Duration,
+        check: impl Fn() -> Result<(), RunError>,
+    ) -> Result<S::Response, RunError>
+    where
+        S::Response: Unpin,
+    {
+        let silent = |seen: &str| RunError::Silent {
+            what: format!("an answer of {}", client.service_name()),
+            limit,
+            seen: seen.to_owned(),
+        };
+        let deadline = Instant::now() + limit;
+        while !client.service_is_ready()? {
+            if Instant::now() > deadline {
+                return Err(silent("no such service"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+            check()?;
+        }
+        let mut promise: rclrs::Promise<S::Response> = client.call(request)?;
+        loop {
+            let look = async { tokio::time::timeout(Duration::from_millis(100), &mut promise).await };
+            match self.tokio.block_on(look) {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(_)) => return Err(silent("the request was dropped")),
+                Err(_) if Instant::now() > deadline => return Err(silent("the service exists and does not answer")),
+                Err(_) => check()?,
+            }
+        }
+    }
+}
+
+fn accepted(service: String, yes: bool, message: String) -> Result<(), RunError> {
+    if yes {
+        return Ok(());
+    }
+    Err(RunError::Refused { service, message })
+}
+
+fn statuses(node: &Node, observed: &Observed) -> Result<Subscription<ArmStatus>, RunError> {
+    let observed = observed.clone();
+    let subscription = node.create_subscription::<ArmStatus, _>(
+        topics::ARM_STATUS.name.qos(qos::display()),
+        move |status: ArmStatus| {
+            observed.update(|seen| {
+                seen.statuses.push(status.clone());
+                seen.status = Some(status);
+            });
+        },
+    )?;
+    Ok(subscription)
+}
+
+fn episodes(node: &Node, observed: &Observed) -> Result<Subscription<EpisodeStatus>, RunError> {
+    let observed = observed.clone();
+    let subscription = node.create_subscription::<EpisodeStatus, _>(
+        topics::EPISODE_STATUS.name.qos(qos::display()),
+        move |episode: EpisodeStatus| observed.update(|seen| seen.episode = Some(episode)),
+    )?;
+    Ok(subscription)
+}
+
+fn events(node: &Node, observed: &Observed) -> Result<Subscription<GateEvent>, RunError> {
+    let observed = observed.clone();
+    let subscription = node.create_subscription::<GateEvent, _>(
+        topics::GATE_EVENTS.name.qos(qos::events()),
+        move |event: GateEvent| {
+            let kind = match event.kind {
+                GateEvent::CLAMPED => "clamped",
+                GateEvent::REFUSED => "refused",
+                GateEvent::HELD => "held",
+                GateEvent::STOPPED => "stopped",
+                _ => "fault",
+            };
+            let stamp = from_message(&event.header.stamp);
+            observed.update(|seen| {
+                if event.kind == GateEvent::HELD {
+                    seen.holds.push(stamp);
+                }
+                let count = seen
+                    .events
+                    .entry((kind, event.check.clone()))
+                    .or_insert_with(|| EventCount {
+                        kind,
+                        check: event.check,
+                        times: 0,
+                        first: event.message,
+                    });
+                count.times += 1 + u64::from(event.repeated);
+            });
+        },
+    )?;
+    Ok(subscription)
+}
+
+fn chunks(node: &Node, observed: &Observed) -> Result<Subscription<ActionChunk>, RunError> {
+    let observed = observed.clone();
+    let clock = Clock::of(node);
+    let subscription = node.create_subscription::<ActionChunk, _>(
+        topics::CHUNK.name.qos(qos::events()),
+        move |chunk: ActionChunk| {
+            let received = clock.now();
+            let chunk = ChunkSeen {
+                source: chunk.source,
+                plan_id: chunk.plan_id,
+                observed: from_message(&chunk.observation_stamp),
+                published: from_message(&chunk.header.stamp),
+                received,
+                preprocess_ms: f64::from(chunk.preprocess_ms),
+                inference_ms: f64::from(chunk.inference_ms),
+                observation_age_ms: f64::from(chunk.observation_age_ms),
+            };
+            observed.update(|seen| seen.chunks.push(chunk));
+        },
+    )?;
+    Ok(subscription)
+}
+
+/// Takes the middleware's own image type: the idiomatic one converts element by element.
+fn images(node: &Node, observed: &Observed, camera: &'static str) -> Result<Subscription<Image>, RunError> {
+    let observed = observed.clone();
+    let clock = Clock::of(node);
+    let topic = topics::image(camera);
+    let subscription =
+        node.create_subscription::<Image, _>(topic.as_str().qos(qos::images()), move |image: Image| {
+            let received = clock.now();
+            let stamp = from_message(&ros_env::builtin_interfaces::msg::Time {
+                sec: image.header.stamp.sec,
+                nanosec: image.header.stamp.nanosec,
+            });
+            let expected = image.width as usize * image.height as usize * 3;
+            if image.data.len() != expected {
+                return;
+            }
+            observed.update(|seen| {
+                *seen.images.entry(camera.to_owned()).or_default() += 1;
+                seen.image_hops_ms.push(received.seconds_since(stamp) * 1e3);
+                seen.films.entry(camera.to_owned()).or_default().offer(stamp, || Frame {
+                    stamp,
+                    width: image.width,
+                    height: image.height,
+                    rgb: image.data.to_vec(),
+                });
+            });
+        })?;
+    Ok(subscription)
+}

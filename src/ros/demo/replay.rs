@@ -1,0 +1,94 @@
+//! Recorded frames as a camera pair, for timings that rendering would drown.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rclrs::{IntoPrimitiveOptions as _, Publisher};
+use ros_env::sensor_msgs::msg::rmw::Image;
+
+use crate::ros::runtime::Runtime;
+use crate::ros::time::{Clock, to_message};
+use crate::ros::{qos, topics};
+
+use super::error::RunError;
+use super::observed::Frame;
+use super::observer::CAMERAS;
+
+/// File of a camera's recorded frame.
+pub fn file(directory: &Path, camera: &str) -> PathBuf {
+    directory.join(format!("{camera}.png"))
+}
+
+/// Writes a frame where [`run`] finds it.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save(directory: &Path, camera: &str, frame: &Frame) -> Result<(), RunError> {
+    let path = file(directory, camera);
+    image::save_buffer(&path, &frame.rgb, frame.width, frame.height, image::ColorType::Rgb8).map_err(|error| {
+        RunError::File {
+            path,
+            message: error.to_string(),
+        }
+    })
+}
+
+/// Publishes the recorded frame of each camera `rate_hz` times a second, stamped when sent, until a signal arrives.
+///
+/// # Errors
+/// When a frame cannot be read or ROS refuses.
+pub fn run(directory: &Path, rate_hz: f64) -> Result<(), RunError> {
+    let runtime = Runtime::start("frame_replay")?;
+    let mut cameras = Vec::new();
+    for camera in CAMERAS {
+        let topic = topics::image(camera);
+        let publisher = runtime
+            .node()
+            .create_publisher::<Image>(topic.as_str().qos(qos::images()))?;
+        cameras.push((publisher, message(directory, camera)?));
+    }
+    let clock = Clock::of(runtime.node());
+    let shutdown = runtime.shutdown().clone();
+    let period = Duration::from_secs_f64(1.0 / rate_hz);
+    std::thread::spawn(move || {
+        let mut next = Instant::now();
+        while !shutdown.is_requested() {
+            for (publisher, image) in &mut cameras {
+                if let Err(error) = publish(publisher, image, &clock) {
+                    shutdown.request(error.to_string());
+                    return;
+                }
+            }
+            next = (next + period).max(Instant::now());
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    });
+    Ok(runtime.spin()?)
+}
+
+fn publish(publisher: &Publisher<Image>, image: &mut Image, clock: &Clock) -> Result<(), rclrs::RclrsError> {
+    let stamp = to_message(clock.now());
+    image.header.stamp.sec = stamp.sec;
+    image.header.stamp.nanosec = stamp.nanosec;
+    publisher.publish(&*image)
+}
+
+fn message(directory: &Path, camera: &str) -> Result<Image, RunError> {
+    let path = file(directory, camera);
+    let frame = image::open(&path)
+        .map_err(|error| RunError::File {
+            path,
+            message: error.to_string(),
+        })?
+        .into_rgb8();
+    let mut image = Image {
+        width: frame.width(),
+        height: frame.height(),
+        step: frame.width() * 3,
+        encoding: "rgb8".into(),
+        data: frame.into_raw().into(),
+        ..Image::default()
+    };
+    image.header.frame_id = format!("{camera}_optical_frame").as_str().into();
+    Ok(image)
+}

@@ -1,0 +1,213 @@
+//! A simulated robot as child processes, with an onlooker beside them.
+
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::thinkvla::msg::ArmStatus;
+
+use crate::ros::runtime::{Runtime, Shutdown};
+
+use super::children::Children;
+use super::error::RunError;
+use super::observed::{Observed, Wanted};
+use super::observer::{CAMERAS, Observer};
+
+/// Longest wait for a node to show itself; starting libtorch and a renderer on a busy machine takes seconds.
+pub const START: Duration = Duration::from_secs(60);
+/// Longest wait for the nodes to end after a signal.
+const LAST_WORDS: Duration = Duration::from_secs(20);
+/// Longest wait for the arm to change its mode.
+const MODE: Duration = Duration::from_secs(15);
+
+/// What one run needs at hand.
+pub struct Session {
+    /// The nodes.
+    pub children: Children,
+    /// The onlooker's ends.
+    pub observer: Observer,
+    /// The onlooker's node, for further ends.
+    pub node: rclrs::Node,
+    /// Where asynchronous work runs.
+    pub tokio: tokio::runtime::Handle,
+    shutdown: Shutdown,
+}
+
+/// Runs `script` beside an onlooker node; every child node has ended when this returns, whatever happened.
+///
+/// # Errors
+/// What the script says, or that a node did not end in good order.
+pub fn run<T: Send + 'static>(
+    name: &str,
+    logs: &Path,
+    script: impl FnOnce(&Session) -> Result<T, RunError> + Send + 'static,
+) -> Result<T, RunError> {
+    let runtime = Runtime::start(name)?;
+    let children = Children::beside_this_program(logs)?;
+    let session = Session {
+        observer: Observer::new(runtime.node(), runtime.tokio().clone())?,
+        node: runtime.node().clone(),
+        tokio: runtime.tokio().clone(),
+        children: children.clone(),
+        shutdown: runtime.shutdown().clone(),
+    };
+    let (result, results) = mpsc::channel();
+    let (finished, finish) = mpsc::channel();
+    // After a signal the script still needs ROS to end its nodes.
+    runtime.shutdown().before(move || {
+        let _ = finish.recv_timeout(LAST_WORDS);
+    });
+    // On this thread the ROS callbacks run; the script may block on its own.
+    let script = std::thread::spawn(move || {
+        let outcome = script(&session);
+        let ended = session.children.stop();
+        // The receivers live until this thread has been joined, or nobody waits any more.
+        let _ = result.send(outcome.and_then(|value| ended.map(|()| value)));
+        let _ = finished.send(());
+        session.shutdown.request("the script is done");
+    });
+    let spun = runtime.spin();
+    // After a panic of the script its nodes are killed with the last clone of `children`.
+    let joined = script.join();
+    drop(children);
+    spun?;
+    match (joined, results.try_recv()) {
+        (Ok(()), Ok(outcome)) => outcome,
+        _ => Err(RunError::Interrupted),
+    }
+}
+
+/// What the simulated robot is started with.
+#[derive(Debug, Clone)]
+pub struct Simulated {
+    /// Images per second of each camera; 0 leaves the cameras off.
+    pub camera_rate_hz: f64,
+    /// Commands per second of the arm node.
+    pub command_rate_hz: f64,
+}
+
+impl Session {
+    /// Fails when a node has died or the user wants an end: the check that belongs into every wait.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn check(&self) -> Result<(), RunError> {
+        if self.shutdown.is_requested() {
+            return Err(RunError::Interrupted);
+        }
+        self.children.check()
+    }
+
+    /// What the onlooker has seen.
+    pub fn observed(&self) -> &Observed {
+        &self.observer.observed
+    }
+
+    /// Starts simulator and arm node and waits until both have shown themselves.
+    ///
+    /// # Errors
+    /// When one dies or stays silent.
+    pub fn start_robot(&self, simulated: &Simulated) -> Result<(), RunError> {
+        self.start_sim(simulated)?;
+        self.start_arm(simulated.command_rate_hz)
+    }
+
+    /// Starts the simulator and waits for its first state, and for images when its cameras are on.
+    ///
+    /// # Errors
+    /// When it dies or stays silent.
+    pub fn start_sim(&self, simulated: &Simulated) -> Result<(), RunError> {
+        self.children.start(
+            "sim_node",
+            &parameters(&[("camera_rate_hz", float(simulated.camera_rate_hz))]),
+        )?;
+        self.wait("the simulator's first state", START, |seen| {
+            let cameras = simulated.camera_rate_hz == 0.0 || CAMERAS.iter().all(|name| seen.images.contains_key(*name));
+            (seen.episode.is_some() && cameras).then_some(())
+        })
+    }
+
+    /// Starts the arm node and waits for its first status. Commands really leave it: what listens is the simulator,
+    /// on a domain of its own.
+    ///
+    /// # Errors
+    /// When it dies or stays silent.
+    pub fn start_arm(&self, command_rate_hz: f64) -> Result<(), RunError> {
+        self.observed().update(|seen| seen.status = None);
+        let arguments = [
+            ("dry_run", "false".to_owned()),
+            ("command_rate_hz", float(command_rate_hz)),
+        ];
+        self.children.start("arm_node", &parameters(&arguments))?;
+        self.wait("the arm node's first status", START, |seen| {
+            seen.status.as_ref().map(|_| ())
+        })
+    }
+
+    /// Starts the policy node and loads its checkpoint; it does not drive yet.
+    ///
+    /// # Errors
+    /// When it dies, stays silent or refuses the checkpoint.
+    pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
+        let path = std::path::absolute(checkpoint).map_err(RunError::file(checkpoint))?;
+        let arguments = [
+            ("checkpoint", path.display().to_string()),
+            ("autostart", "false".to_owned()),
+        ];
+        self.children.start("policy_node", &parameters(&arguments))?;
+        self.observer
+            .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
+    }
+
+    /// Arms and waits until the arm holds.
+    ///
+    /// # Errors
+    /// When the arm node refuses or does not get there.
+    pub fn arm(&self) -> Result<(), RunError> {
+        self.observer.set_armed(true, || self.check())?;
+        self.wait("the arm to be armed", MODE, |seen| {
+            let status = seen.status.as_ref()?;
+            let armed = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);
+            armed.then_some(())
+        })
+    }
+
+    /// Disarms and waits for it, so that the simulated arm may be put somewhere else.
+    ///
+    /// # Errors
+    /// When the arm node refuses or does not get there.
+    pub fn disarm(&self) -> Result<(), RunError> {
+        self.observer.set_armed(false, || self.check())?;
+        self.wait("the arm to be disarmed", MODE, |seen| {
+            (seen.status.as_ref()?.mode == ArmStatus::DISARMED).then_some(())
+        })
+    }
+
+    /// Waits, watching the nodes meanwhile.
+    ///
+    /// # Errors
+    /// When a node dies, the user interrupts, or nothing comes within `limit`.
+    pub fn wait<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        found: impl Fn(&super::observed::Seen) -> Option<T>,
+    ) -> Result<T, RunError> {
+        self.observed().wait(&Wanted { what, limit }, || self.check(), found)
+    }
+}
+
+/// ROS arguments that set parameters.
+pub fn parameters(values: &[(&str, String)]) -> Vec<String> {
+    let mut arguments = vec!["--ros-args".to_owned()];
+    for (name, value) in values {
+        arguments.extend(["-p".to_owned(), format!("{name}:={value}")]);
+    }
+    arguments
+}
+
+/// A number ROS takes for a float even when it is whole.
+pub fn float(value: f64) -> String {
+    format!("{value:?}")
+}

@@ -1,0 +1,118 @@
+//! A source of small motions, to time what the arm node does with a chunk.
+
+use rclrs::{IntoPrimitiveOptions as _, Publisher};
+use ros_env::thinkvla::msg::ActionChunk as Message;
+
+use crate::contract::{ActionSpace, Composition, Reference};
+use crate::control::chunk::{ActionChunk, PhysicalActions};
+use crate::control::time::Time;
+use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::heartbeat::Heartbeat;
+use crate::ros::lease::{LeaseClient, Priority};
+use crate::ros::time::Clock;
+use crate::ros::{qos, topics};
+
+use super::error::RunError;
+use super::session::Session;
+
+const NAME: &str = "latency";
+/// Steps of a chunk.
+const STEPS: usize = 4;
+/// Time between steps [s].
+const STEP_PERIOD_S: f64 = 0.05;
+/// Sideways motion of a step [m].
+const STEP_M: f64 = 0.001;
+
+/// Holds a lease and sends chunks that move the tool sideways by a few millimetres.
+pub struct Source {
+    lease: u64,
+    client: LeaseClient,
+    publisher: Publisher<Message>,
+    clock: Clock,
+    plan_id: u64,
+    tokio: tokio::runtime::Handle,
+    _heartbeat: Heartbeat,
+}
+
+impl Source {
+    /// Takes the lease and starts beating.
+    ///
+    /// # Errors
+    /// When the arm node refuses the lease.
+    pub fn start(session: &Session) -> Result<Self, RunError> {
+        let client = LeaseClient::new(&session.node, NAME, Priority::Policy)?;
+        let publisher = session
+            .node
+            .create_publisher::<Message>(topics::CHUNK.name.qos(qos::chunk()))?;
+        let heartbeat = Heartbeat::start(&session.node, NAME, || true)?;
+        let lease = session
+            .tokio
+            .block_on(client.acquire())
+            .map_err(|error| RunError::Refused {
+                service: topics::ACQUIRE_LEASE.to_owned(),
+                message: error.to_string(),
+            })?;
+        heartbeat.set_lease(Some(lease));
+        Ok(Self {
+            lease,
+            client,
+            publisher,
+            clock: Clock::of(&session.node),
+            plan_id: 0,
+            tokio: session.tokio.clone(),
+            _heartbeat: heartbeat,
+        })
+    }
+
+    /// Whether the arm node listens to our chunks already.
+    ///
+    /// # Errors
+    /// When the graph cannot be asked.
+    pub fn is_heard(&self) -> Result<bool, RunError> {
+        // One of the listeners is the onlooker itself.
+        Ok(self.publisher.get_subscription_count()? >= 2)
+    }
+
+    /// Sends a chunk there or, every other time, back. Returns when it was sent.
+    ///
+    /// # Errors
+    /// When ROS refuses.
+    pub fn send(&mut self) -> Result<Time, RunError> {
+        self.plan_id += 1;
+        let sideways = if self.plan_id.is_multiple_of(2) {
+            -STEP_M
+        } else {
+            STEP_M
+        };
+        let values = [0.0, sideways, 0.0, 0.0, 0.0, 0.0, 1.0].repeat(STEPS);
+        let actions = PhysicalActions::new(ActionSpace::Ee7, values).map_err(|error| RunError::Refused {
+            service: "chunk".to_owned(),
+            message: error.to_string(),
+        })?;
+        let now = self.clock.now();
+        let chunk = ActionChunk {
+            actions,
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            frame: "base_link".to_owned(),
+            step_period: STEP_PERIOD_S,
+            observed: now,
+            expires: now.offset_secs(1.0),
+            source: NAME.to_owned(),
+            lease: self.lease,
+            plan_id: self.plan_id,
+        };
+        let details = ChunkDetails {
+            stamp: now,
+            ..ChunkDetails::default()
+        };
+        self.publisher.publish(chunk_to_message(&chunk, &details))?;
+        Ok(now)
+    }
+
+    /// Gives the lease back.
+    pub fn end(self) {
+        // A dead arm node has no lease to give back.
+        let _ = self.tokio.block_on(self.client.release(self.lease));
+    }
+}

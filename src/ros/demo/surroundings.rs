@@ -1,0 +1,97 @@
+//! A ROS domain of its own, so that a run on a desk neither hears nor moves a robot on the network.
+
+use std::io::ErrorKind;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::error::RunError;
+
+/// Set on the second start, so that a domain the user has set for other work is not mistaken for ours.
+const MARK: &str = "THINKVLA_OWN_DOMAIN";
+/// Domains above 101 would meet the ephemeral ports of Linux.
+const DOMAINS: std::ops::Range<u32> = 1..101;
+
+/// The domain taken; free for others when dropped.
+#[derive(Debug)]
+pub struct Domain {
+    /// `ROS_DOMAIN_ID`.
+    pub id: u32,
+    _claim: UnixDatagram,
+}
+
+/// Makes sure this process runs on a domain no other run on this machine uses, seen by this machine only, with shared
+/// memory large enough for images. ROS reads all of that from the environment once, so the process starts itself anew
+/// when it has to change.
+///
+/// # Errors
+/// When the process cannot be started anew or no lock can be taken.
+pub fn enter() -> Result<Domain, RunError> {
+    let marked = std::env::var(MARK).ok().and_then(|id| id.parse().ok());
+    let Some(id) = marked else {
+        let spread = std::process::id() % (DOMAINS.end - DOMAINS.start);
+        return restart(DOMAINS.start + spread);
+    };
+    match claim(id) {
+        Ok(claim) => Ok(Domain { id, _claim: claim }),
+        Err(error) if error.kind() == ErrorKind::AddrInUse && id + 1 < DOMAINS.end => restart(id + 1),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => restart(DOMAINS.start),
+        Err(error) => Err(RunError::file("/proc/self/net/unix")(error)),
+    }
+}
+
+/// A socket name that only one process can hold, and that is free again when the process ends in whatever way. The
+/// tests over ROS take their domains by the same name.
+fn claim(id: u32) -> std::io::Result<UnixDatagram> {
+    let address = SocketAddr::from_abstract_name(format!("thinkvla-test-domain-{id}"))?;
+    UnixDatagram::bind_addr(&address)
+}
+
+fn restart(id: u32) -> Result<Domain, RunError> {
+    let program = std::env::current_exe().map_err(RunError::file("/proc/self/exe"))?;
+    let mut command = Command::new(&program);
+    command
+        .args(std::env::args_os().skip(1))
+        .env(MARK, id.to_string())
+        .env("ROS_DOMAIN_ID", id.to_string())
+        .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        .env_remove("ROS_STATIC_PEERS");
+    if std::env::var_os("FASTRTPS_DEFAULT_PROFILES_FILE").is_none() {
+        command.env("FASTRTPS_DEFAULT_PROFILES_FILE", shared("config/fastdds_shm.xml"));
+    }
+    // exec returns only when it fails.
+    Err(RunError::Start {
+        program,
+        source: command.exec(),
+    })
+}
+
+/// A file this package installs, or the one in the source tree when the program was not installed.
+pub fn shared(name: &str) -> PathBuf {
+    let installed = std::env::current_exe()
+        .ok()
+        .and_then(|own| {
+            own.parent()?
+                .parent()?
+                .parent()
+                .map(|prefix| prefix.join("share/thinkvla").join(name))
+        })
+        .filter(|path| path.exists());
+    installed.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_in_use_cannot_be_claimed_and_is_free_afterwards() {
+        let id = 1_000_000 + std::process::id();
+        let held = claim(id).unwrap();
+        assert_eq!(claim(id).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(held);
+        claim(id).unwrap();
+    }
+}

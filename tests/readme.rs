@@ -1,0 +1,36 @@
+//! What the README says of the ROS interface is what the nodes have.
+#![cfg(feature = "ros")]
+
+use std::collections::BTreeSet;
+
+use thinkvla::ros::topics;
+
+/// Rows of the Markdown table under a heading, cells without backticks.
+fn table(readme: &str, heading: &str) -> Vec<Vec<String>> {
+    readme
+        .lines()
+        .skip_while(|line| !line.starts_with(heading))
+        .skip(1)
+        .take_while(|line| !line.starts_with('#'))
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|row| {
+            let cells = row.trim_matches('|').split('|');
+            cells.map(|cell| cell.trim().replace('`', "")).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_topic_table_of_the_readme_is_the_topics_the_nodes_have() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let written: BTreeSet<(String, String)> = table(&readme, "### Topics")
+        .into_iter()
+        .map(|row| (row[0].replace("<camera>/", ""), row[1].clone()))
+        .collect();
+    let had: BTreeSet<(String, String)> = topics::ALL
+        .iter()
+        .map(|topic| (topic.name.to_owned(), topic.kind.to_owned()))
+        .collect();
+    assert_eq!(written, had);
+}
