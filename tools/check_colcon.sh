@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds this checkout as a ROS user would (colcon, default discovery) in a scratch workspace and checks that everything
-# is where ROS users expect it, and that nothing private got out.
+# is where ROS users expect it, and that nothing private got out. Arguments go to CMake; its default builds for release.
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -9,11 +9,26 @@ trap 'rm -rf "$workspace"' EXIT
 mkdir "$workspace/src"
 ln -s "$THINKVLA_ROOT" "$workspace/src/thinkvla"
 cd "$workspace"
-PATH=$python_dir/bin:$PATH
 
-colcon list --names-only | grep -qx thinkvla || { echo "colcon: default discovery does not find thinkvla" >&2; exit 1; }
-[[ $(colcon list --names-only | wc -l) == 1 ]] || { echo "colcon: more than one package: $(colcon list)" >&2; exit 1; }
-colcon build --event-handlers console_cohesion- --cmake-args -G Ninja -DPython3_EXECUTABLE="$THINKVLA_PYTHON" \
+# Like a user's shell: ROS sourced, then the workspace once it is there, and nothing of env.sh.
+ros_setup=$ros_dir/setup.sh
+[[ -z $installed_ros ]] || ros_setup=/opt/ros/$ROS_DISTRO/setup.bash
+user_environment=(PATH="$python_dir/bin:$PATH" CARGO_TARGET_DIR="$CARGO_TARGET_DIR" THINKVLA_DEPS="$deps" ROS_DOMAIN_ID=99
+  ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST)
+for variable in AMENT_PREFIX_PATH CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH ROS_DISTRO "${!THINKVLA_@}"; do
+  user_environment=(-u "$variable" "${user_environment[@]}")
+done
+# shellcheck disable=SC2016,SC2317
+as_user() {
+  env "${user_environment[@]}" bash -c '
+    . "$1"
+    [[ ! -e install/local_setup.bash ]] || . install/local_setup.bash
+    "${@:2}"' user "$ros_setup" "$@"
+}
+
+as_user colcon list --names-only | grep -qx thinkvla || { echo "colcon: default discovery does not find thinkvla" >&2; exit 1; }
+[[ $(as_user colcon list --names-only | wc -l) == 1 ]] || { echo "colcon: more than one package" >&2; exit 1; }
+as_user colcon build --event-handlers console_cohesion- --cmake-args -G Ninja -DPython3_EXECUTABLE="$THINKVLA_PYTHON" "$@" \
   || { cat log/latest_build/thinkvla/stdout_stderr.log >&2; exit 1; }
 
 install=$workspace/install/thinkvla
@@ -29,20 +44,10 @@ check() { # check WHAT COMMAND...
     failed=1
   fi
 }
-# Like a user's shell: the ROS prefix, then the workspace; the stage, LD_LIBRARY_PATH and run paths of this one are gone.
-# shellcheck disable=SC2317
-as_user() {
-  # shellcheck disable=SC2016
-  env -i HOME="$HOME" PATH=/usr/bin:/bin ROS_PREFIX="$ROS_PREFIX" ROS_DOMAIN_ID=99 ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
-    bash -c '. "$ROS_PREFIX"; . install/local_setup.bash; "$@"' user "$@"
-}
-ROS_PREFIX=$ros_dir/setup.sh
-[[ -e /opt/ros/$ROS_DISTRO/setup.bash ]] && ROS_PREFIX=/opt/ros/$ROS_DISTRO/setup.bash
-
 for source in "$THINKVLA_ROOT"/src/bin/*; do
   node=$(basename "$source" .rs)
   check "node $node" test -x "$install/lib/thinkvla/$node"
-  check "node $node finds its libraries" bash -c "! ldd '$install/lib/thinkvla/$node' | grep 'not found'"
+  check "node $node finds its libraries" as_user bash -c "! ldd '$install/lib/thinkvla/$node' | grep 'not found'"
 done
 check "thinkvla answers --help" as_user "$install/lib/thinkvla/thinkvla" --help
 check "Python messages" as_user "$THINKVLA_PYTHON" -c 'from thinkvla.msg import ActionChunk; ActionChunk()'
@@ -67,7 +72,7 @@ for folder in launch config urdf rviz; do
   [[ -d $THINKVLA_ROOT/$folder ]] || continue
   check "share/thinkvla/$folder" diff -r --exclude=__pycache__ "$THINKVLA_ROOT/$folder" "$install/share/thinkvla/$folder"
 done
-if [[ $AMENT_PREFIX_PATH != */opt/ros/* ]]; then
+if [[ -z $installed_ros ]]; then
   check "private messages are not exported" \
     test -z "$(find install -path '*rm_ros_interfaces*' -o -path '*tf2_msgs*' | grep -v '/lib/thinkvla/private/')"
   check "private type support lies beside the nodes" \

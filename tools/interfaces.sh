@@ -19,7 +19,8 @@ stamp=$CARGO_TARGET_DIR/ros/.current
 [[ -e $stamp && $(<"$stamp") == "$current" ]] && exit 0
 
 echo "interfaces: building into $CARGO_TARGET_DIR/ros"
-rm -f "$stamp"
+# the cache would keep naming the packages of an earlier prefix
+rm -f "$stamp" "$build/CMakeCache.txt"
 if ! { "${configure[@]}" && cmake --build "$build" -j2 && cmake --install "$build"; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   echo "interfaces: the build failed; everything it said is in $log" >&2

