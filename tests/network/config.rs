@@ -4,6 +4,9 @@ use thinkvla::model::config::Config;
 
 use crate::support::tiny;
 
+/// One thing made impossible.
+type Change = fn(&mut Config);
+
 fn refused(change: impl Fn(&mut Config)) -> String {
     let mut config = tiny();
     change(&mut config);
@@ -12,7 +15,7 @@ fn refused(change: impl Fn(&mut Config)) -> String {
 
 #[test]
 fn every_impossible_field_is_named_with_what_was_found() {
-    let cases: [(&str, fn(&mut Config)); 19] = [
+    let cases: [(&str, Change); 19] = [
         ("model_type: expected qwen3_vl, found llama", |c| {
             c.model_type = "llama".into()
         }),

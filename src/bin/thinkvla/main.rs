@@ -40,6 +40,8 @@ enum Verb {
     Rollout(rollout::Arguments),
 }
 
+// Without features there is no verb, and clap ends the process.
+#[cfg_attr(not(feature = "torch"), allow(unreachable_code))]
 fn main() -> anyhow::Result<()> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
