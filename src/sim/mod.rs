@@ -4,9 +4,11 @@
 //! * [`world`], [`camera`]: physics and pictures
 //! * [`judge`]: success, by the physics alone
 //! * [`expert`]: solves every task, speaking in chunks
+//! * [`driver`]: the stand-in of Realman's driver
 
 pub mod camera;
 pub mod config;
+pub mod driver;
 pub mod error;
 pub mod expert;
 pub mod judge;

@@ -36,6 +36,8 @@ pub struct Path {
     /// Gripper value from a time on.
     grips: Vec<(f64, f64)>,
     end: f64,
+    /// Nothing may move before this: the gripper works.
+    still_until: f64,
     pace: Pace,
     position: Vector3<f64>,
     yaw: f64,
@@ -49,6 +51,7 @@ impl Path {
             moves: Vec::new(),
             grips: vec![(0.0, opening)],
             end: 0.0,
+            still_until: 0.0,
             pace,
             position: origin.translation.vector,
             yaw: 0.0,
@@ -56,7 +59,7 @@ impl Path {
     }
 
     /// Goes straight to `position` [m], turned by `yaw` [rad] about the vertical against the origin, beginning
-    /// `overlap` [s] before the last move ends.
+    /// `overlap` [s] before the last move ends, but not while the gripper works.
     #[must_use]
     pub fn to(mut self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
         let translation = position - self.position;
@@ -67,7 +70,7 @@ impl Path {
             .max((PEAK_ACCELERATION * distance / pace.acceleration).sqrt())
             .max(PEAK_SPEED * turn.abs() / pace.turn);
         let last = self.moves.last().map_or(0.0, |last| last.duration);
-        let start = (self.end - overlap.min(last / 2.0).min(duration / 2.0)).max(0.0);
+        let start = (self.end - overlap.min(last / 2.0).min(duration / 2.0)).max(self.still_until);
         self.moves.push(Move {
             start,
             duration,
@@ -83,6 +86,7 @@ impl Path {
     pub fn grip(mut self, opening: f64, duration: f64) -> Self {
         self.grips.push((self.end, opening));
         self.end += duration;
+        self.still_until = self.end;
         self
     }
 
