@@ -315,6 +315,26 @@ impl Robot {
     }
 }
 
+impl Robot {
+    /// Compares camera rates, which are measured and never quite equal.
+    ///
+    /// # Errors
+    /// Names the first camera whose rate differs from the recorded one by more than `tolerance` of it.
+    pub fn require_rates(&self, live: &Self, tolerance: f64) -> Result<(), ContractError> {
+        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
+            if (found.rate_hz - expected.rate_hz).abs() > tolerance * expected.rate_hz {
+                return Err(ContractError::Mismatch {
+                    field: format!("robot.cameras[{i}].rate_hz"),
+                    expected: format!("{} within {:.0} %", expected.rate_hz, tolerance * 100.0),
+                    found: format!("{:.1}", found.rate_hz),
+                    remedy: "set the camera driver to the recorded rate, or use a checkpoint trained at this one",
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Why a contract could not be read or does not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {

@@ -95,3 +95,17 @@ fn a_different_robot_is_refused_by_field() {
             .contains("cameras[0].name")
     );
 }
+
+#[test]
+fn a_camera_rate_is_refused_beyond_its_tolerance() {
+    let recorded = valid().robot;
+    let mut live = recorded.clone();
+    live.cameras[1].rate_hz = 27.0;
+    assert!(recorded.require_rates(&live, 0.2).is_ok());
+    live.cameras[1].rate_hz = 15.0;
+    let error = recorded.require_rates(&live, 0.2).unwrap_err().to_string();
+    assert!(
+        error.contains("robot.cameras[1].rate_hz: expected 30 within 20 %, found 15.0"),
+        "{error}"
+    );
+}

@@ -14,13 +14,14 @@ FILES = ['policy.launch.py', 'sim.launch.py']
 CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
 NODE = '''#!/usr/bin/env python3
 import os, sys, yaml
+lines = ["\\t".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])]
+for i, word in enumerate(sys.argv):
+    if word == "--params-file":
+        for section in (yaml.safe_load(open(sys.argv[i + 1])) or {}).values():
+            for name, value in section["ros__parameters"].items():
+                lines.append("\\t" + " ".join(f"{name}: {value}".split()))
 with open(os.environ["CALLS"], "a") as calls:
-    calls.write("\\t".join([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")
-    for i, word in enumerate(sys.argv):
-        if word == "--params-file":
-            for section in (yaml.safe_load(open(sys.argv[i + 1])) or {}).values():
-                for name, value in (section.get("ros__parameters", {}) if isinstance(section, dict) else {}).items():
-                    calls.write(f"\\t{name}: {value}\\n".replace("\\n  ", " "))
+    calls.write("\\n".join(lines) + "\\n")
 sys.exit(int(os.environ.get("REFUSES") == os.path.basename(sys.argv[0])) * 2)
 '''
 

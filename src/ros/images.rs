@@ -1,6 +1,6 @@
 //! Camera images into a latest-value slot, as the middleware delivered them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,13 @@ use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 use super::time::from_message;
 use super::{qos, topics};
 use crate::control::time::Time;
+
+/// Time over which a camera's rate is measured.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
+/// Arrivals remembered for it.
+const REMEMBERED_ARRIVALS: usize = 256;
+/// Causes of unusable images that are remembered, so that a hostile sender cannot fill memory or log.
+const REMEMBERED_CAUSES: usize = 32;
 
 /// Which topics of a camera to listen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +53,14 @@ pub struct Arrived {
 }
 
 impl Payload {
+    /// Pixels, or the compressed bytes.
+    pub fn data(&self) -> &[u8] {
+        match self {
+            Self::Raw(image) => &image.data,
+            Self::Compressed(image) => &image.data,
+        }
+    }
+
     /// Frame its header names.
     pub fn frame(&self) -> String {
         match self {
@@ -77,56 +92,123 @@ impl Arrival {
     }
 }
 
-/// The newest image of one camera; older ones are dropped unread.
+/// Looks at an image on its way in; the error says what was expected and found.
+pub type Check = fn(&Payload) -> Result<(), String>;
+
+/// The newest usable image of one camera; older ones are dropped unread.
 #[derive(Debug)]
 pub struct Slot {
-    latest: Mutex<Option<Arc<Arrived>>>,
-    received: AtomicU64,
-    start: Instant,
-    /// Milliseconds from `start` to the last arrival, plus one; 0 before the first.
-    last_ms: AtomicU64,
+    camera: String,
+    check: Check,
+    state: Mutex<State>,
     arrival: Arc<Arrival>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    latest: Option<Arc<Arrived>>,
+    received: u64,
+    rejected: Rejected,
+    changes: u64,
+    changed: Option<Instant>,
+    recent: VecDeque<Instant>,
+}
+
+/// Images that could not be used.
+#[derive(Debug, Clone, Default)]
+pub struct Rejected {
+    /// How many since start.
+    pub count: u64,
+    /// Why the last one.
+    pub reason: String,
+    /// Causes that were logged.
+    known: HashSet<String>,
 }
 
 impl Slot {
     /// An empty slot.
-    pub fn new(arrival: Arc<Arrival>) -> Self {
+    pub fn new(camera: &str, check: Check, arrival: Arc<Arrival>) -> Self {
         Self {
-            latest: Mutex::default(),
-            received: AtomicU64::new(0),
-            start: Instant::now(),
-            last_ms: AtomicU64::new(0),
+            camera: camera.to_owned(),
+            check,
+            state: Mutex::default(),
             arrival,
         }
     }
 
+    /// Name of the camera.
+    pub fn camera(&self) -> &str {
+        &self.camera
+    }
+
     /// The newest image.
     pub fn latest(&self) -> Option<Arc<Arrived>> {
-        lock(&self.latest).clone()
+        lock(&self.state).latest.clone()
     }
 
-    /// Images since start.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Time since an image came in; `None` before the first. Takes no lock.
+    /// Time since a usable image came in; `None` before the first.
     pub fn silence(&self) -> Option<Duration> {
-        let last = self.last_ms.load(Ordering::Acquire).checked_sub(1)?;
-        Some(self.start.elapsed().saturating_sub(Duration::from_millis(last)))
+        lock(&self.state).latest.as_ref().map(|image| image.received.elapsed())
+    }
+
+    /// How often the pixels have changed, and since when they have not.
+    pub fn unchanged(&self) -> (u64, Duration) {
+        let state = lock(&self.state);
+        let since = state.changed.map_or(Duration::ZERO, |at| at.elapsed());
+        (state.changes, since)
+    }
+
+    /// Usable images a second over the last second; `None` while they span too little time to tell.
+    pub fn rate_hz(&self) -> Option<f64> {
+        let state = lock(&self.state);
+        let recent = state.recent.iter().filter(|at| at.elapsed() <= RATE_WINDOW);
+        let (count, first) = recent.fold((0_u32, None), |(n, first), at| (n + 1, first.or(Some(*at))));
+        let span = state.recent.back()?.duration_since(first?);
+        (span >= RATE_WINDOW / 3).then(|| f64::from(count - 1) / span.as_secs_f64())
+    }
+
+    /// Images that could not be used.
+    pub fn rejected(&self) -> Rejected {
+        lock(&self.state).rejected.clone()
+    }
+
+    /// Counts an image as unusable; each cause is logged once.
+    pub fn reject(&self, reason: String) {
+        let mut state = lock(&self.state);
+        state.rejected.count += 1;
+        let known = &mut state.rejected.known;
+        if known.len() < REMEMBERED_CAUSES && known.insert(reason.clone()) {
+            tracing::warn!("camera {}: image ignored: {reason}", self.camera);
+        }
+        state.rejected.reason = reason;
     }
 
     fn put(&self, payload: Payload, stamp: Time) {
-        let sequence = self.received.fetch_add(1, Ordering::Relaxed);
-        let arrived = Arc::new(Arrived {
+        if let Err(reason) = (self.check)(&payload) {
+            self.reject(reason);
+            return;
+        }
+        let received = Instant::now();
+        let mut state = lock(&self.state);
+        let before = state.latest.as_ref();
+        // Comparing ends at the first pixel that differs; only a frozen camera is compared to the end.
+        if before.is_none_or(|before| before.payload.data() != payload.data()) {
+            state.changes += 1;
+            state.changed = Some(received);
+        }
+        if state.recent.len() == REMEMBERED_ARRIVALS {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(received);
+        let sequence = state.received;
+        state.received += 1;
+        state.latest = Some(Arc::new(Arrived {
             payload,
             stamp,
-            received: Instant::now(),
+            received,
             sequence,
-        });
-        let elapsed = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        *lock(&self.latest) = Some(arrived);
-        self.last_ms.store(elapsed + 1, Ordering::Release);
+        }));
+        drop(state);
         self.arrival.announce();
     }
 }
@@ -140,21 +222,17 @@ pub struct CameraFeed {
 }
 
 impl CameraFeed {
-    /// Listens to a camera.
+    /// Listens to a camera; images that fail `check` are counted and ignored.
     ///
     /// # Errors
     /// When a subscription cannot be made.
-    pub fn subscribe(
-        node: &Node,
-        camera: &str,
-        transport: Transport,
-        arrival: &Arc<Arrival>,
-    ) -> Result<Self, RclrsError> {
-        let slot = Arc::new(Slot::new(Arc::clone(arrival)));
+    pub fn subscribe(node: &Node, slot: Slot, transport: Transport) -> Result<Self, RclrsError> {
+        let slot = Arc::new(slot);
+        let camera = slot.camera().to_owned();
         let raw = (transport != Transport::Compressed)
             .then(|| {
                 let slot = Arc::clone(&slot);
-                node.create_subscription(topics::image(camera).qos(qos::images()), move |image: Image| {
+                node.create_subscription(topics::image(&camera).qos(qos::images()), move |image: Image| {
                     let stamp = stamp_of(&image.header.stamp);
                     slot.put(Payload::Raw(image), stamp);
                 })
@@ -163,7 +241,7 @@ impl CameraFeed {
         let compressed = (transport != Transport::Raw)
             .then(|| {
                 let slot = Arc::clone(&slot);
-                let topic = topics::compressed_image(camera);
+                let topic = topics::compressed_image(&camera);
                 node.create_subscription(topic.qos(qos::images()), move |image: CompressedImage| {
                     let stamp = stamp_of(&image.header.stamp);
                     slot.put(Payload::Compressed(image), stamp);
@@ -193,18 +271,47 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn image(data: &[u8]) -> Payload {
+        Payload::Raw(Image {
+            data: data.into(),
+            ..Default::default()
+        })
+    }
+
+    fn slot(arrival: &Arc<Arrival>) -> Slot {
+        let check = |payload: &Payload| (!payload.data().is_empty()).then_some(()).ok_or("empty".into());
+        Slot::new("top", check, Arc::clone(arrival))
+    }
+
     #[test]
     fn only_the_newest_image_is_kept_and_waiters_wake() {
         let arrival = Arc::new(Arrival::default());
-        let slot = Slot::new(Arc::clone(&arrival));
+        let slot = slot(&arrival);
         assert!(slot.latest().is_none() && slot.silence().is_none());
         for stamp in 1..=3 {
-            slot.put(Payload::Raw(Image::default()), Time(stamp));
+            slot.put(image(&[1]), Time(stamp));
         }
         assert_eq!(slot.latest().map(|a| (a.stamp, a.sequence)), Some((Time(3), 2)));
-        assert_eq!(slot.received(), 3);
-        assert!(slot.silence().is_some());
         assert_eq!(arrival.wait(2, Duration::from_secs(60)), 3);
         assert_eq!(arrival.wait(3, Duration::ZERO), 3);
+    }
+
+    #[test]
+    fn unusable_images_are_counted_and_never_seen() {
+        let slot = slot(&Arc::default());
+        slot.put(image(&[]), Time(1));
+        slot.put(image(&[]), Time(2));
+        assert!(slot.latest().is_none());
+        let rejected = slot.rejected();
+        assert_eq!((rejected.count, rejected.reason.as_str()), (2, "empty"));
+    }
+
+    #[test]
+    fn identical_pixels_are_no_change_whatever_their_stamp() {
+        let slot = slot(&Arc::default());
+        for (stamp, pixels) in [[1, 2], [1, 2], [1, 3], [1, 3]].iter().enumerate() {
+            slot.put(image(pixels), Time(stamp as i64));
+        }
+        assert_eq!(slot.unchanged().0, 2);
     }
 }

@@ -5,6 +5,7 @@
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
+//! * [`policy`]: the policy node
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
 
@@ -19,6 +20,7 @@ pub mod lease;
 pub mod lifecycle;
 pub mod markers;
 pub mod parameters;
+pub mod policy;
 pub mod qos;
 mod rosout;
 pub mod runtime;

@@ -10,6 +10,10 @@ use tokio::sync::mpsc;
 
 use super::rosout;
 
+/// Exit code of a node that refused to start: a parameter, a file or an argument that cannot work. Launch files end
+/// the whole launch on it; a node that dies later leaves the others running.
+pub const REFUSED: u8 = 2;
+
 /// Why a node could not start or had to end.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {

@@ -19,7 +19,7 @@ use crate::ros::qos;
 /// The services of one managed node; they answer as long as this lives.
 pub struct Lifecycle {
     shared: Arc<Shared>,
-    _services: Vec<Box<dyn std::any::Any + Send>>,
+    _services: Vec<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 struct Shared {

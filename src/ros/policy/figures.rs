@@ -1,0 +1,55 @@
+//! What the policy counts and measures of itself.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Chunks whose durations are remembered.
+const WINDOW: usize = 200;
+
+/// Counters since start and recent durations.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Chunks published.
+    pub chunks: u64,
+    /// Moments for which the network gave no chunk.
+    pub failures: u64,
+    /// Observations not used because they were too old.
+    pub stale: u64,
+    /// Why the last failure happened.
+    pub last_failure: String,
+    recent_ms: VecDeque<f64>,
+}
+
+impl Figures {
+    /// Notes how long a chunk took, from images to actions.
+    pub fn took(&mut self, duration: Duration) {
+        if self.recent_ms.len() == WINDOW {
+            self.recent_ms.pop_front();
+        }
+        self.recent_ms.push_back(duration.as_secs_f64() * 1e3);
+    }
+
+    /// The quantile of recent durations [ms]; `None` before the first.
+    pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.recent_ms.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let last = sorted.len().checked_sub(1)?;
+        sorted.get((quantile * last as f64).round() as usize).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_last_chunks() {
+        let mut figures = Figures::default();
+        assert_eq!(figures.quantile_ms(0.5), None);
+        for ms in 1..=300 {
+            figures.took(Duration::from_millis(ms));
+        }
+        let near = |q: f64, ms: f64| (figures.quantile_ms(q).unwrap() - ms).abs() < 1.5;
+        assert!(near(0.0, 101.0) && near(0.5, 200.0) && near(0.95, 290.0) && near(1.0, 300.0));
+    }
+}

@@ -1,0 +1,95 @@
+//! The live robot, as far as it can be seen, against the contract.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::eyes;
+use crate::camera::compressed;
+use crate::camera::rgb::RgbImage;
+use crate::contract::{Camera, ContractError, Robot};
+use crate::ros::images::{Arrived, Payload, Slot};
+
+/// What the arm's parameter file says about facts that the contract fixes as well.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ArmFacts {
+    /// Arm model.
+    pub arm: String,
+    /// Frame end-effector actions are expressed in.
+    pub base_frame: String,
+    /// Frame at the tool centre point.
+    pub tool_frame: String,
+}
+
+impl ArmFacts {
+    /// Reads a file like `config/rm75.yaml`.
+    ///
+    /// # Errors
+    /// When the file is missing or lacks a fact.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let fault = |e: &dyn std::fmt::Display| {
+            format!(
+                "robot file {}: {e}; set the parameter robot to a file like config/rm75.yaml",
+                path.display()
+            )
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| fault(&e))?;
+        serde_saphyr::from_str(&text).map_err(|e| fault(&e))
+    }
+}
+
+/// Compares contract and live robot.
+///
+/// # Errors
+/// Names the first field that differs, with both values, or the camera that cannot be judged.
+pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_tolerance: f64) -> Result<(), String> {
+    let live = Robot {
+        arm: facts.arm.clone(),
+        base_frame: facts.base_frame.clone(),
+        tool_frame: facts.tool_frame.clone(),
+        // Realman's gripper reports no stroke: there is nothing to compare.
+        gripper_stroke_m: recorded.gripper_stroke_m,
+        cameras: cameras.iter().map(|slot| live_camera(slot)).collect::<Result<_, _>>()?,
+    };
+    let text = |e: ContractError| e.to_string();
+    recorded.require_same(&live).map_err(text)?;
+    recorded.require_rates(&live, rate_tolerance).map_err(text)
+}
+
+fn live_camera(slot: &Slot) -> Result<Camera, String> {
+    let unseen = || format!("camera {}: no usable image has come", slot.camera());
+    let image = slot.latest().ok_or_else(unseen)?;
+    let (width, height) = size(&image)?;
+    Ok(Camera {
+        name: slot.camera().to_owned(),
+        frame: image.payload.frame(),
+        width,
+        height,
+        rate_hz: slot.rate_hz().ok_or_else(unseen)?,
+    })
+}
+
+fn size(image: &Arrived) -> Result<(u32, u32), String> {
+    match &image.payload {
+        Payload::Raw(image) => Ok((image.width, image.height)),
+        Payload::Compressed(_) => {
+            let mut rgb = RgbImage::default();
+            decode(image, &mut rgb)?;
+            Ok((rgb.width(), rgb.height()))
+        }
+    }
+}
+
+/// Decodes an image as it arrived.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(image: &Arrived, rgb: &mut RgbImage) -> Result<(), String> {
+    match &image.payload {
+        Payload::Raw(image) => eyes::view(image).map(|view| view.to_rgb(rgb)),
+        Payload::Compressed(image) => {
+            compressed::decode(&image.format.to_string(), &image.data, rgb).map_err(|e| e.to_string())
+        }
+    }
+}

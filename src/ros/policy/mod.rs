@@ -1,0 +1,29 @@
+//! The policy node: cameras and an instruction in, action chunks and signs of life out.
+//!
+//! ```text
+//! camera feeds ─► eyes (newest frames that belong together) ─► planner thread (actor) ─► chunk
+//!        └──────► pulse (is everything well?) ─► heartbeat thread ─► heartbeat
+//! ```
+//!
+//! Chunks and heartbeats leave only while the node is active and holds the lease. Whatever goes wrong in here ends the
+//! heartbeat, and the arm node brakes.
+
+pub mod actor;
+mod arm;
+mod eyes;
+mod figures;
+mod freeze;
+mod live;
+#[cfg(feature = "torch")]
+pub mod network;
+mod node;
+mod planner;
+mod pulse;
+mod report;
+mod settings;
+
+pub use node::{Loader, PolicyNode};
+pub use settings::Settings;
+
+/// Name the policy gives itself in chunks, heartbeats and leases.
+pub const SOURCE: &str = "policy";

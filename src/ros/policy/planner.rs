@@ -1,0 +1,221 @@
+//! The thread that turns moments into chunks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rclrs::Publisher;
+use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
+
+use super::SOURCE;
+use super::actor::{ActError, Acted, Actor};
+use super::eyes::{Moment, newest_moment};
+use super::figures::Figures;
+use super::pulse::Pulse;
+use super::settings::Settings;
+use crate::contract::Contract;
+use crate::control::chunk::ActionChunk;
+use crate::control::time::Time;
+use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::images::{Arrival, Slot};
+use crate::ros::time::Clock;
+
+/// Longest time between two looks at the stop flag.
+const NAP: Duration = Duration::from_millis(50);
+
+/// What the planner works with; shared with the node.
+pub struct Workplace {
+    /// The loaded checkpoint.
+    pub actor: Arc<Mutex<Box<dyn Actor>>>,
+    /// Its contract.
+    pub contract: Contract,
+    /// SHA-256 of its weights.
+    pub checkpoint_hash: String,
+    /// Cameras in the contract's order.
+    pub slots: Vec<Arc<Slot>>,
+    /// Wakes on images.
+    pub arrival: Arc<Arrival>,
+    /// The task in words; empty while there is none.
+    pub instruction: Arc<Mutex<String>>,
+    /// Health, told when the network computes.
+    pub pulse: Arc<Pulse>,
+    /// Counters.
+    pub figures: Arc<Mutex<Figures>>,
+    /// Parameters.
+    pub settings: Arc<Settings>,
+    /// Where chunks go.
+    pub publisher: Publisher<ChunkMessage>,
+    /// Stamps chunks.
+    pub clock: Clock,
+}
+
+/// A running planner; it publishes nothing more once it was told to stop.
+pub struct Planner {
+    stopped: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Planner {
+    /// Starts the thread, which publishes under this lease.
+    pub fn start(workplace: Arc<Workplace>, lease: u64) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let shift = Shift {
+            stopped: Arc::clone(&stopped),
+            workplace,
+            lease,
+            last: None,
+            plan_id: 0,
+        };
+        let thread = std::thread::spawn(move || shift.work());
+        Self { stopped, thread }
+    }
+
+    /// From now on nothing is published.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Waits for a forward pass in progress, but not for ever: one that hangs must not keep the node from ending.
+    pub fn join(self, limit: Duration) {
+        self.stop();
+        let deadline = Instant::now() + limit;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !self.thread.is_finished() {
+            tracing::error!("the network did not end within {limit:?}; its thread is left behind");
+        }
+    }
+}
+
+/// The work under one lease.
+struct Shift {
+    stopped: Arc<AtomicBool>,
+    workplace: Arc<Workplace>,
+    lease: u64,
+    last: Option<Planned>,
+    plan_id: u64,
+}
+
+/// What the last chunk was made of.
+struct Planned {
+    observed: Time,
+    instruction: String,
+}
+
+impl Shift {
+    fn work(mut self) {
+        let mut seen = 0;
+        while !self.stopped.load(Ordering::Acquire) {
+            seen = self.workplace.arrival.wait(seen, NAP);
+            let instruction = lock(&self.workplace.instruction).clone();
+            if instruction.is_empty() {
+                continue;
+            }
+            let slop = Duration::from_secs_f64(self.workplace.settings.camera_slop.get());
+            let Some(moment) = newest_moment(&self.workplace.slots, slop) else {
+                continue;
+            };
+            if self.is_due(&moment, &instruction) && self.is_fresh(&moment) {
+                self.plan(&moment, instruction);
+            }
+        }
+    }
+
+    fn is_due(&self, moment: &Moment, instruction: &str) -> bool {
+        let Some(last) = &self.last else {
+            return true;
+        };
+        let steps = self.workplace.settings.replan_steps.get() as f64;
+        let period = 1.0 / self.workplace.contract.data.fps;
+        // Half a frame early rather than a whole frame late.
+        let elapsed = moment.observed.seconds_since(last.observed);
+        elapsed < 0.0 || elapsed >= steps * period - 0.015 || (elapsed > 0.0 && last.instruction != instruction)
+    }
+
+    fn is_fresh(&self, moment: &Moment) -> bool {
+        let age = self.workplace.clock.now().seconds_since(moment.observed);
+        let fresh = age.abs() <= self.workplace.settings.camera_age_limit.get();
+        if !fresh {
+            lock(&self.workplace.figures).stale += 1;
+        }
+        fresh
+    }
+
+    fn plan(&mut self, moment: &Moment, instruction: String) {
+        let work = Arc::clone(&self.workplace);
+        let start = Instant::now();
+        work.pulse.begin_thinking();
+        let outcome = lock(&work.actor).act(&moment.frames, &instruction);
+        let frame_fault = matches!(outcome, Err(ActError::Frame { .. }));
+        work.pulse.end_thinking(!frame_fault);
+        let acted = match outcome {
+            Ok(acted) => acted,
+            Err(error) => return self.fail(error),
+        };
+        let message = self.chunk(moment, acted);
+        self.last = Some(Planned {
+            observed: moment.observed,
+            instruction,
+        });
+        if self.stopped.load(Ordering::Acquire) || work.pulse.ailment().is_some() {
+            return;
+        }
+        let mut figures = lock(&work.figures);
+        figures.took(start.elapsed());
+        match work.publisher.publish(message) {
+            Ok(()) => figures.chunks += 1,
+            Err(error) => tracing::warn!("chunk not sent: {error}"),
+        }
+    }
+
+    fn chunk(&mut self, moment: &Moment, acted: Acted) -> ChunkMessage {
+        let work = &self.workplace;
+        let contract = &work.contract;
+        self.plan_id += 1;
+        let chunk = ActionChunk {
+            actions: acted.actions,
+            composition: contract.data.composition,
+            reference: contract.data.reference,
+            frame: contract.robot.base_frame.clone(),
+            step_period: 1.0 / contract.data.fps,
+            observed: moment.observed,
+            expires: moment.observed.offset_secs(work.settings.chunk_expiry.get()),
+            source: SOURCE.to_owned(),
+            lease: self.lease,
+            plan_id: self.plan_id,
+        };
+        let stamp = work.clock.now();
+        let details = ChunkDetails {
+            stamp,
+            camera_stamps: moment.frames.iter().map(|frame| frame.stamp).collect(),
+            checkpoint_hash: work.checkpoint_hash.clone(),
+            preprocess_ms: acted.preprocess.as_secs_f32() * 1e3,
+            inference_ms: acted.inference.as_secs_f32() * 1e3,
+            observation_age_ms: (stamp.seconds_since(moment.observed) * 1e3) as f32,
+        };
+        chunk_to_message(&chunk, &details)
+    }
+
+    /// A frame's fault is the camera's, counted there; anything else is the network's.
+    fn fail(&self, error: ActError) {
+        if let ActError::Frame { camera, message } = &error {
+            let slots = self.workplace.slots.iter();
+            slots
+                .filter(|slot| slot.camera() == camera)
+                .for_each(|slot| slot.reject(message.clone()));
+        }
+        let mut figures = lock(&self.workplace.figures);
+        let text = error.to_string();
+        if figures.last_failure != text {
+            tracing::error!("no chunk for this moment: {text}");
+        }
+        figures.failures += 1;
+        figures.last_failure = text;
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,149 @@
+//! Whether everything the arm's motion relies on is well; asked by the heartbeat thread before every beat.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::arm::ArmWatch;
+use super::freeze::{FreezeWatch, Sighting};
+use super::settings::Settings;
+use crate::ros::images::Slot;
+
+/// Why the heart stands still.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ailment {
+    /// No usable image for too long.
+    Silent {
+        /// Camera.
+        camera: String,
+        /// For how long [s]; `None` since ever.
+        seconds: Option<f64>,
+        /// Longest allowed [s].
+        limit: f64,
+    },
+    /// Identical pixels while the arm moves.
+    Frozen {
+        /// Camera.
+        camera: String,
+        /// For how long [s].
+        seconds: f64,
+    },
+    /// Images that came in could not be decoded.
+    Unreadable,
+    /// The network takes too long.
+    Hung {
+        /// For how long [s].
+        seconds: f64,
+        /// Longest allowed [s].
+        limit: f64,
+    },
+}
+
+impl fmt::Display for Ailment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent {
+                camera, seconds: None, ..
+            } => write!(f, "camera {camera}: no usable image yet"),
+            Self::Silent {
+                camera,
+                seconds: Some(s),
+                limit,
+            } => {
+                write!(
+                    f,
+                    "camera {camera}: expected an image every {limit:.2} s, found none for {s:.2} s"
+                )
+            }
+            Self::Frozen { camera, seconds } => write!(
+                f,
+                "camera {camera} is frozen: identical pixels for {seconds:.2} s while the arm moved; check its driver"
+            ),
+            Self::Unreadable => write!(f, "the last images could not be decoded"),
+            Self::Hung { seconds, limit } => {
+                write!(
+                    f,
+                    "the network has been computing for {seconds:.2} s, expected at most {limit:.2} s"
+                )
+            }
+        }
+    }
+}
+
+/// Watches cameras and network.
+pub struct Pulse {
+    settings: Arc<Settings>,
+    arm: Arc<ArmWatch>,
+    cameras: Mutex<Vec<(Arc<Slot>, FreezeWatch)>>,
+    thinking_since: Mutex<Option<Instant>>,
+    unreadable: AtomicBool,
+}
+
+impl Pulse {
+    /// A pulse without cameras: well.
+    pub fn new(settings: Arc<Settings>, arm: Arc<ArmWatch>) -> Self {
+        Self {
+            settings,
+            arm,
+            cameras: Mutex::default(),
+            thinking_since: Mutex::default(),
+            unreadable: AtomicBool::new(false),
+        }
+    }
+
+    /// Watches these cameras from now on.
+    pub fn watch(&self, slots: Vec<Arc<Slot>>) {
+        *lock(&self.cameras) = slots.into_iter().map(|slot| (slot, FreezeWatch::default())).collect();
+    }
+
+    /// The network begins to compute.
+    pub fn begin_thinking(&self) {
+        *lock(&self.thinking_since) = Some(Instant::now());
+    }
+
+    /// The network has ended, and the images could be decoded or not.
+    pub fn end_thinking(&self, readable: bool) {
+        *lock(&self.thinking_since) = None;
+        self.unreadable.store(!readable, Ordering::Release);
+    }
+
+    /// The first thing that is wrong, if any.
+    pub fn ailment(&self) -> Option<Ailment> {
+        let limit = self.settings.camera_age_limit.get();
+        let frozen_after = Duration::from_secs_f64(self.settings.frozen_after.get());
+        let travel = self.arm.travel();
+        for (slot, freeze) in lock(&self.cameras).iter_mut() {
+            let seconds = slot.silence().map(|silence| silence.as_secs_f64());
+            if seconds.is_none_or(|s| s > limit) {
+                let camera = slot.camera().to_owned();
+                return Some(Ailment::Silent { camera, seconds, limit });
+            }
+            let (changes, unchanged) = slot.unchanged();
+            let sighting = Sighting {
+                changes,
+                unchanged,
+                travel,
+            };
+            if freeze.is_frozen(sighting, frozen_after) {
+                return Some(Ailment::Frozen {
+                    camera: slot.camera().to_owned(),
+                    seconds: unchanged.as_secs_f64(),
+                });
+            }
+        }
+        let limit = self.settings.inference_limit.get();
+        match *lock(&self.thinking_since) {
+            Some(since) if since.elapsed().as_secs_f64() > limit => Some(Ailment::Hung {
+                seconds: since.elapsed().as_secs_f64(),
+                limit,
+            }),
+            _ if self.unreadable.load(Ordering::Acquire) => Some(Ailment::Unreadable),
+            _ => None,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

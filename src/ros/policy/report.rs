@@ -1,0 +1,103 @@
+//! The policy's part of `/diagnostics`.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use ros_env::thinkvla::msg::ArmStatus;
+
+use super::figures::Figures;
+use super::pulse::Ailment;
+use crate::ros::diagnostics::{Level, Status};
+use crate::ros::images::Slot;
+
+/// Age at which the arm node counts as gone.
+const ARM_STALE: Duration = Duration::from_secs(1);
+
+/// A camera: rate, age, identical pixels, unusable images.
+pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Status {
+    let rejected = slot.rejected();
+    let rate = slot.rate_hz().unwrap_or(0.0);
+    let age = slot.silence();
+    let (_, unchanged) = slot.unchanged();
+    let ill = match ailment {
+        Some(Ailment::Silent { camera, .. } | Ailment::Frozen { camera, .. }) => camera == slot.camera(),
+        _ => false,
+    };
+    Status::ok(format!("camera {}", slot.camera()))
+        .value("rate_hz", format!("{rate:.1}"))
+        .value("expected_rate_hz", expected_hz)
+        .value(
+            "age_s",
+            age.map_or("never".to_owned(), |age| format!("{:.3}", age.as_secs_f64())),
+        )
+        .value("unchanged_s", format!("{:.3}", unchanged.as_secs_f64()))
+        .value(
+            "frozen",
+            matches!(ailment, Some(Ailment::Frozen { camera, .. }) if camera == slot.camera()),
+        )
+        .value("unusable_images", rejected.count)
+        .complain(Level::Stale, age.is_none(), || "no usable image yet".to_owned())
+        .complain(Level::Error, ill, || {
+            ailment.map(Ailment::to_string).unwrap_or_default()
+        })
+        .complain(Level::Warn, rejected.count > 0, || {
+            format!("unusable images: {}", rejected.reason)
+        })
+        .complain(Level::Warn, rate < 0.5 * expected_hz, || {
+            format!("expected {expected_hz} images/s, found {rate:.1}")
+        })
+}
+
+/// The network: latency, chunks, failures.
+pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, instruction: &str) -> Status {
+    let figures = figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let ms = |quantile| {
+        figures
+            .quantile_ms(quantile)
+            .map_or("none".to_owned(), |ms| format!("{ms:.1}"))
+    };
+    let active = state == "active";
+    Status::ok("policy")
+        .value("state", state)
+        .value("latency_p50_ms", ms(0.5))
+        .value("latency_p95_ms", ms(0.95))
+        .value("chunks", figures.chunks)
+        .value("failures", figures.failures)
+        .value("stale_observations", figures.stale)
+        .value("instruction", instruction)
+        .complain(Level::Error, active && ailment.is_some(), || {
+            let reason = ailment.map(Ailment::to_string).unwrap_or_default();
+            format!("the heartbeat stands still: {reason}")
+        })
+        .complain(Level::Warn, figures.failures > 0, || {
+            format!("last failure: {}", figures.last_failure)
+        })
+        .complain(Level::Warn, active && instruction.is_empty(), || {
+            "waiting for an instruction".to_owned()
+        })
+}
+
+/// The arm node, as heard from here: underruns, clamps, driver errors.
+pub fn arm(latest: Option<(ArmStatus, Duration)>) -> Status {
+    let status = Status::ok("arm");
+    let Some((arm, age)) = latest else {
+        return status.complain(Level::Stale, true, || "arm_node has not been heard of".to_owned());
+    };
+    status
+        .value("age_s", format!("{:.3}", age.as_secs_f64()))
+        .value("driver_api", &arm.driver_api)
+        .value("lease_source", &arm.lease_source)
+        .value("chunk_underruns", arm.underruns)
+        .value("clamps", arm.clamps)
+        .value("refusals", arm.refusals)
+        .value("command_rate_hz", format!("{:.1}", arm.command_rate))
+        .value("driver_error", arm.mode == ArmStatus::FAULT)
+        .complain(Level::Stale, age > ARM_STALE, || {
+            format!(
+                "expected arm_status at 20 Hz, found none for {:.1} s",
+                age.as_secs_f64()
+            )
+        })
+        .complain(Level::Error, arm.mode == ArmStatus::FAULT, || arm.reason.clone())
+        .complain(Level::Warn, arm.mode == ArmStatus::STOPPED, || arm.reason.clone())
+}

@@ -1,0 +1,170 @@
+//! Parameters of the policy node.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rclrs::Node;
+
+use crate::ros::images::Transport;
+use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text};
+
+/// The parameters, with those that may change while the node runs as [`Live`].
+pub struct Settings {
+    /// Checkpoint directory.
+    pub checkpoint: PathBuf,
+    /// File that describes the live arm.
+    pub robot: PathBuf,
+    /// Configure and activate at start.
+    pub autostart: bool,
+    /// Topics to listen to.
+    pub transport: Transport,
+    /// Task before the first message on the instruction topic; empty waits for one.
+    pub instruction: String,
+    /// Where the network runs.
+    pub device: String,
+    /// CPU threads of one operation; `None` leaves libtorch's choice.
+    pub threads: Option<u16>,
+    /// How long activation waits for cameras and arm node.
+    pub activation_timeout: Duration,
+    /// Largest relative difference of a camera's rate from the contract's.
+    pub rate_tolerance: f64,
+    /// Steps between the starts of two chunks.
+    pub replan_steps: Live<Number<i64>>,
+    /// Age at which a camera counts as lost [s].
+    pub camera_age_limit: Live<Number<f64>>,
+    /// Largest difference between the stamps of one observation [s].
+    pub camera_slop: Live<Number<f64>>,
+    /// Time of identical pixels, while the arm moves, at which a camera counts as frozen [s].
+    pub frozen_after: Live<Number<f64>>,
+    /// Time at which a forward pass counts as hung [s].
+    pub inference_limit: Live<Number<f64>>,
+    /// Time after the observation within which a chunk may be started [s].
+    pub chunk_expiry: Live<Number<f64>>,
+    _declared: Parameters,
+}
+
+impl Settings {
+    /// Declares the parameters.
+    ///
+    /// # Errors
+    /// When a value cannot work; the message names it.
+    pub fn declare(node: &Node) -> Result<Self, ParameterError> {
+        let mut declared = Parameters::of(node);
+        let seconds = |name, default, range, about| Number {
+            name,
+            default,
+            range,
+            unit: "s",
+            about,
+        };
+        Ok(Self {
+            checkpoint: declared
+                .fixed(Text {
+                    name: "checkpoint",
+                    default: "",
+                    choices: &[],
+                    about: "Checkpoint directory: config.json, tokenizer.json, model.safetensors and contract.yaml.",
+                })?
+                .into(),
+            robot: declared
+                .fixed(Text {
+                    name: "robot",
+                    default: "",
+                    choices: &[],
+                    about: "File that describes the live arm, as config/rm75.yaml; compared with the contract.",
+                })?
+                .into(),
+            autostart: declared.fixed(Flag {
+                name: "autostart",
+                default: false,
+                about: "Configure and activate at start, without waiting for ros2 lifecycle.",
+            })?,
+            transport: transport(&declared.fixed(Text {
+                name: "image_transport",
+                default: "auto",
+                choices: &["raw", "compressed", "auto"],
+                about: "Image topics to listen to; auto takes whichever comes.",
+            })?),
+            instruction: declared.fixed(Text {
+                name: "instruction",
+                default: "",
+                choices: &[],
+                about: "Task in words until the instruction topic says otherwise; empty waits for the topic.",
+            })?,
+            device: declared.fixed(Text {
+                name: "device",
+                default: "auto",
+                choices: &[],
+                about: "Where the network runs: auto, cpu, cuda or cuda:N.",
+            })?,
+            threads: u16::try_from(declared.fixed(Number {
+                name: "threads",
+                default: 0,
+                range: 0..=256,
+                unit: "",
+                about: "CPU threads of one network operation; 0 leaves the choice to libtorch.",
+            })?)
+            .ok()
+            .filter(|threads| *threads > 0),
+            activation_timeout: Duration::from_secs_f64(declared.fixed(seconds(
+                "activation_timeout",
+                10.0,
+                0.1..=120.0,
+                "How long activation waits for images of every camera and for the arm node.",
+            ))?),
+            rate_tolerance: declared.fixed(Number {
+                name: "rate_tolerance",
+                default: 0.5,
+                range: 0.0..=1.0,
+                unit: "",
+                about: "Largest relative difference between a camera's measured rate and the contract's; 1 ignores it.",
+            })?,
+            replan_steps: declared.live(Number {
+                name: "replan_steps",
+                default: 8,
+                range: 1..=1000,
+                unit: "steps",
+                about: "Steps of a chunk that are executed before the next chunk is computed.",
+            })?,
+            camera_age_limit: declared.live(seconds(
+                "camera_age_limit",
+                0.25,
+                0.02..=5.0,
+                "A camera that is silent for longer ends the heartbeat, and the arm brakes.",
+            ))?,
+            camera_slop: declared.live(seconds(
+                "camera_slop",
+                0.04,
+                0.0..=1.0,
+                "Stamps of the frames of one observation may differ by this much.",
+            ))?,
+            frozen_after: declared.live(seconds(
+                "frozen_after",
+                0.5,
+                0.1..=60.0,
+                "A camera whose pixels stay identical for longer while the arm moves is frozen and ends the heartbeat.",
+            ))?,
+            inference_limit: declared.live(seconds(
+                "inference_limit",
+                2.0,
+                0.05..=60.0,
+                "A forward pass that takes longer counts as hung and ends the heartbeat.",
+            ))?,
+            chunk_expiry: declared.live(seconds(
+                "chunk_expiry",
+                0.5,
+                0.05..=10.0,
+                "A chunk that could not be started within this time of its observation is dropped by the arm node.",
+            ))?,
+            _declared: declared,
+        })
+    }
+}
+
+fn transport(name: &str) -> Transport {
+    match name {
+        "raw" => Transport::Raw,
+        "compressed" => Transport::Compressed,
+        _ => Transport::Auto,
+    }
+}
