@@ -281,6 +281,8 @@ impl ArmConfig {
 
     /// A configuration by name [rad].
     pub fn named(&self, name: &str) -> Option<Joints> {
-        self.named_deg.get(name).map(|deg| Joints::from(*deg).map(f64::to_radians))
+        self.named_deg
+            .get(name)
+            .map(|deg| Joints::from(*deg).map(f64::to_radians))
     }
 }

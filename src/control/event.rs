@@ -158,7 +158,13 @@ impl EventLog {
                 std::mem::take(&mut recent.suppressed)
             }
             None => {
-                self.recent.insert((kind, check), Recent { published: time, suppressed: 0 });
+                self.recent.insert(
+                    (kind, check),
+                    Recent {
+                        published: time,
+                        suppressed: 0,
+                    },
+                );
                 0
             }
         };
@@ -214,7 +220,12 @@ mod tests {
     fn nobody_draining_does_not_fill_the_memory() {
         let mut log = EventLog::default();
         for second in 0..1000 {
-            log.push(Time::from_secs_f64(f64::from(second)), EventKind::Held, Check::Fresh, || second.to_string());
+            log.push(
+                Time::from_secs_f64(f64::from(second)),
+                EventKind::Held,
+                Check::Fresh,
+                || second.to_string(),
+            );
         }
         let events = log.drain();
         assert_eq!(events.len(), CAPACITY);

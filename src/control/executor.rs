@@ -65,7 +65,10 @@ impl Executor {
     /// An executor that has nothing to do.
     pub fn new(config: &ArmConfig) -> Self {
         let mut kinematics = Rm75::b();
-        kinematics.limits = JointLimits { lower: config.limits.lowest(), upper: config.limits.highest() };
+        kinematics.limits = JointLimits {
+            lower: config.limits.lowest(),
+            upper: config.limits.highest(),
+        };
         Self {
             kinematics,
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
@@ -114,17 +117,27 @@ impl Executor {
     /// # Errors
     /// When it is not known where the arm was, or a waypoint does not work.
     pub fn start(&mut self, chunk: &ActionChunk, now: Time, clamped: bool) -> Result<(), StartError> {
-        let unknown = StartError::UnknownPast { age: now.seconds_since(chunk.observed) };
+        let unknown = StartError::UnknownPast {
+            age: now.seconds_since(chunk.observed),
+        };
         let (started, joints) = self.commanded.last().ok_or(unknown.clone())?;
         let anchor = self.anchor(chunk).ok_or(unknown)?;
-        let bounds = Bounds { workspace: &self.config.workspace, tool: &self.config.tool };
+        let bounds = Bounds {
+            workspace: &self.config.workspace,
+            tool: &self.config.tool,
+        };
         let plan = Plan::new(chunk, &anchor, bounds)?;
         let commanded = self.commanded_state(started, joints, clamped);
         // A pose that cannot be taken up shows at the first tick; the seam then has nothing to fade.
         let planned = self.state_of(&plan, started, &joints).unwrap_or(commanded);
         let lengths = (self.config.executor.blend_s, self.config.executor.blend_max_s);
         let seam = Seam::new(&commanded, &planned, &self.config.limits.velocity(), lengths);
-        self.active = Some(Active { plan, seam, started, near: planned.position });
+        self.active = Some(Active {
+            plan,
+            seam,
+            started,
+            near: planned.position,
+        });
         Ok(())
     }
 
@@ -178,7 +191,11 @@ impl Executor {
             }
         }
         let before = self.commanded.at(time.offset_secs(-step)).unwrap_or(joints);
-        State { position: joints, velocity: (joints - before) / step, acceleration: Joints::zeros() }
+        State {
+            position: joints,
+            velocity: (joints - before) / step,
+            acceleration: Joints::zeros(),
+        }
     }
 
     fn anchor(&self, chunk: &ActionChunk) -> Option<Anchor> {
@@ -192,7 +209,11 @@ impl Executor {
         let next = chunk.observed.offset_secs(step);
         // Right at the newest entry only the past tells the velocity.
         let known = history.last().is_some_and(|(last, _)| last >= next);
-        let (after, span) = if known { (history.at(next)?, 2.0 * step) } else { (joints, step) };
+        let (after, span) = if known {
+            (history.at(next)?, 2.0 * step)
+        } else {
+            (joints, step)
+        };
         let (earlier, later) = (self.base_from_tool(&before), self.base_from_tool(&after));
         let linear = (later.translation.vector - earlier.translation.vector) / span;
         let angular = (later.rotation * earlier.rotation.inverse()).scaled_axis() / span;

@@ -139,7 +139,14 @@ impl<A: Arm> Gate<A> {
     pub fn take_up(&mut self, position: Joints) -> Result<(), Violation> {
         if let Some(found) = position.iter().find(|q| !q.is_finite()) {
             let (check, quantity, unit) = (Check::Finite, "joint", "rad");
-            return Err(Violation { check, quantity, index: 1, limit: 0.0, found: *found, unit });
+            return Err(Violation {
+                check,
+                quantity,
+                index: 1,
+                limit: 0.0,
+                found: *found,
+                unit,
+            });
         }
         self.joint_violation(&position)
             .or_else(|| self.workspace.violation(&self.body.at(&position)))
@@ -175,24 +182,31 @@ impl<A: Arm> Gate<A> {
     }
 
     fn joint_violation(&self, position: &Joints) -> Option<Violation> {
-        let range = self.limits.lowest().zip_map(&self.limits.highest(), |low, high| (low, high));
-        position.iter().zip(range.iter()).enumerate().find_map(|(i, (q, (low, high)))| {
-            let limit = if *q < low - slack(*low) {
-                low
-            } else if *q > high + slack(*high) {
-                high
-            } else {
-                return None;
-            };
-            Some(Violation {
-                check: Check::JointLimit,
-                quantity: "joint",
-                index: i + 1,
-                limit: *limit,
-                found: *q,
-                unit: "rad",
+        let range = self
+            .limits
+            .lowest()
+            .zip_map(&self.limits.highest(), |low, high| (low, high));
+        position
+            .iter()
+            .zip(range.iter())
+            .enumerate()
+            .find_map(|(i, (q, (low, high)))| {
+                let limit = if *q < low - slack(*low) {
+                    low
+                } else if *q > high + slack(*high) {
+                    high
+                } else {
+                    return None;
+                };
+                Some(Violation {
+                    check: Check::JointLimit,
+                    quantity: "joint",
+                    index: i + 1,
+                    limit: *limit,
+                    found: *q,
+                    unit: "rad",
+                })
             })
-        })
     }
 
     /// First limit that a command at `velocity` [rad/s], or braking after it, would exceed in space.
@@ -212,7 +226,14 @@ impl<A: Arm> Gate<A> {
             let limit = self.limits.tool_speed_m_s;
             if found > limit + slack(limit) {
                 let (check, quantity, unit) = (Check::ToolSpeed, "tool speed", "m/s");
-                return Some(Violation { check, quantity, index: 1, limit, found, unit });
+                return Some(Violation {
+                    check,
+                    quantity,
+                    index: 1,
+                    limit,
+                    found,
+                    unit,
+                });
             }
             tool = placement.tool;
         }
@@ -241,8 +262,20 @@ impl<A: Arm> Gate<A> {
         [
             worst(Check::Step, "joint step", "rad", speed * self.period, step),
             worst(Check::Velocity, "joint velocity", "rad/s", speed, fastest),
-            worst(Check::Acceleration, "joint acceleration", "rad/s^2", change, self.limits.acceleration()),
-            worst(Check::Singularity, "joint velocity near a singularity", "rad/s", speed, fastest * share),
+            worst(
+                Check::Acceleration,
+                "joint acceleration",
+                "rad/s^2",
+                change,
+                self.limits.acceleration(),
+            ),
+            worst(
+                Check::Singularity,
+                "joint velocity near a singularity",
+                "rad/s",
+                speed,
+                fastest * share,
+            ),
         ]
     }
 
@@ -255,8 +288,13 @@ impl<A: Arm> Gate<A> {
     /// The velocity nearest to catching up with `target` that keeps every limit [rad/s].
     fn nearest_velocity(&mut self, target: &Joints, now: Time) -> Joints {
         let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
-        let fastest = self.limits.velocity().inf(&Joints::repeat(self.limits.step_rad / self.period));
-        let target_velocity = self.last_target.map_or_else(Joints::zeros, |last| (inside - last) / self.period);
+        let fastest = self
+            .limits
+            .velocity()
+            .inf(&Joints::repeat(self.limits.step_rad / self.period));
+        let target_velocity = self
+            .last_target
+            .map_or_else(Joints::zeros, |last| (inside - last) / self.period);
         let lag = Lag {
             error: inside - self.motion.position,
             target_velocity: scaled_into(&target_velocity, &fastest),
@@ -270,7 +308,9 @@ impl<A: Arm> Gate<A> {
         velocity = self.within_tool_speed(velocity);
         velocity = within_change(&velocity, &self.motion.velocity, &change);
 
-        let Some(violation) = self.path_violation(velocity) else { return velocity };
+        let Some(violation) = self.path_violation(velocity) else {
+            return velocity;
+        };
         self.report_clamp(&violation, now);
         let braking = braked(&self.motion.velocity, &change);
         let (mut safe, mut unsafe_share) = (0.0, 1.0);
@@ -297,13 +337,16 @@ impl<A: Arm> Gate<A> {
 
     fn report_clamp(&mut self, violation: &Violation, now: Time) {
         let message = *violation;
-        self.events.push(now, EventKind::Clamped, violation.check, || format!("{message}; the command was changed to fit"));
+        self.events.push(now, EventKind::Clamped, violation.check, || {
+            format!("{message}; the command was changed to fit")
+        });
     }
 
     fn refuse(&mut self, check: Check, message: String, command: &JointCommand, now: Time) -> ArmError {
         self.counters.refusals += 1;
         let told = message.clone();
-        self.events.push(now, EventKind::Refused, check, || format!("{told}; braking"));
+        self.events
+            .push(now, EventKind::Refused, check, || format!("{told}; braking"));
         match self.brake(command.basis, now) {
             Ok(_) => ArmError::Refused { check, message },
             Err(error) => error,
@@ -312,7 +355,10 @@ impl<A: Arm> Gate<A> {
 
     /// Verifies and sends; when the verification fails, braking goes out instead.
     fn send(&mut self, command: JointCommand, velocity: Joints, now: Time) -> Result<(), ArmError> {
-        let mut next = Motion { position: command.positions, velocity };
+        let mut next = Motion {
+            position: command.positions,
+            velocity,
+        };
         if let Some(fault) = self.verifier.fault(&self.motion, &next.position) {
             self.events.push(now, EventKind::Fault, Check::Verify, || {
                 format!("{fault}; the final check braked instead, please report this with the recorded commands")
@@ -321,7 +367,13 @@ impl<A: Arm> Gate<A> {
             next.position = self.motion.position + next.velocity * self.period;
         }
         self.counters.nonfinite += next.position.iter().filter(|q| !q.is_finite()).count() as u64;
-        self.arm.command(&JointCommand { positions: next.position, ..command }, now)?;
+        self.arm.command(
+            &JointCommand {
+                positions: next.position,
+                ..command
+            },
+            now,
+        )?;
         self.counters.commands += 1;
         self.condition = condition_number(self.body.kinematics(), &next.position);
         self.motion = next;
@@ -340,9 +392,15 @@ impl<A: Arm> Arm for Gate<A> {
             return Err(self.refuse(Check::Fresh, stale.to_string(), command, now));
         }
         let velocity = (target - self.motion.position) / self.period;
-        let asked_space = self.workspace.violation(&self.body.at(&target)).or_else(|| self.joint_violation(&target));
+        let asked_space = self
+            .workspace
+            .violation(&self.body.at(&target))
+            .or_else(|| self.joint_violation(&target));
         let asked_rates = self.rate_violations(&velocity, self.singularity_share(&target));
-        let asked: Vec<Violation> = asked_space.into_iter().chain(asked_rates.into_iter().flatten()).collect();
+        let asked: Vec<Violation> = asked_space
+            .into_iter()
+            .chain(asked_rates.into_iter().flatten())
+            .collect();
         let sent = if asked.is_empty() && self.path_violation(velocity).is_none() {
             self.send(*command, velocity, now)
         } else {
@@ -362,8 +420,13 @@ impl<A: Arm> Arm for Gate<A> {
         if !opening.is_finite() {
             self.counters.refusals += 1;
             let message = format!("expected a finite gripper opening, found {opening}");
-            self.events.push(now, EventKind::Refused, Check::Finite, || format!("{message}; the gripper stays"));
-            return Err(ArmError::Refused { check: Check::Finite, message });
+            self.events.push(now, EventKind::Refused, Check::Finite, || {
+                format!("{message}; the gripper stays")
+            });
+            return Err(ArmError::Refused {
+                check: Check::Finite,
+                message,
+            });
         }
         self.arm.grip(opening.clamp(0.0, 1.0), now)
     }

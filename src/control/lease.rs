@@ -28,7 +28,9 @@ pub struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// Somebody else has it.
-    #[error("the lease is held by {holder} ({priority:?}); equals do not pre-empt each other, wait until it is released")]
+    #[error(
+        "the lease is held by {holder} ({priority:?}); equals do not pre-empt each other, wait until it is released"
+    )]
     Held {
         /// Holder.
         holder: String,
@@ -58,10 +60,18 @@ impl Leases {
             return Err(LeaseError::Nameless);
         }
         if let Some(holder) = self.holder.as_ref().filter(|holder| holder.priority >= priority) {
-            return Err(LeaseError::Held { holder: holder.source.clone(), priority: holder.priority });
+            return Err(LeaseError::Held {
+                holder: holder.source.clone(),
+                priority: holder.priority,
+            });
         }
         self.last_id += 1;
-        let lease = Lease { id: self.last_id, source: source.to_owned(), priority, seen: now };
+        let lease = Lease {
+            id: self.last_id,
+            source: source.to_owned(),
+            priority,
+            seen: now,
+        };
         Ok((self.last_id, self.holder.replace(lease)))
     }
 
@@ -138,12 +148,18 @@ mod tests {
         let (id, _) = leases.acquire("a", Priority::Policy, T).unwrap();
         assert!(leases.seen(id, T.offset_secs(0.8)));
         assert_eq!(leases.expire(1.0, T.offset_secs(1.7)), None);
-        assert_eq!(leases.expire(1.0, T.offset_secs(1.9)).map(|lease| lease.source), Some("a".into()));
+        assert_eq!(
+            leases.expire(1.0, T.offset_secs(1.9)).map(|lease| lease.source),
+            Some("a".into())
+        );
         assert!(leases.holder().is_none());
     }
 
     #[test]
     fn a_nameless_source_gets_nothing() {
-        assert_eq!(Leases::default().acquire(" ", Priority::Operator, T), Err(LeaseError::Nameless));
+        assert_eq!(
+            Leases::default().acquire(" ", Priority::Operator, T),
+            Err(LeaseError::Nameless)
+        );
     }
 }

@@ -111,7 +111,10 @@ mod tests {
         let mut liveness = StateLiveness::new(0.3);
         liveness.state_received(Joints::repeat(1.0), at(0.0));
         for i in 0..20 {
-            liveness.command_sent(Joints::repeat(1.0 + 0.01 * f64::from(i)), at(50.0 + 0.01 * f64::from(i)));
+            liveness.command_sent(
+                Joints::repeat(1.0 + 0.01 * f64::from(i)),
+                at(50.0 + 0.01 * f64::from(i)),
+            );
             liveness.state_received(Joints::repeat(1.0), at(50.0 + 0.01 * f64::from(i)));
             assert_eq!(liveness.frozen(at(50.0 + 0.01 * f64::from(i))), None);
         }

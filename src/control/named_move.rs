@@ -76,10 +76,18 @@ impl NamedMove {
             known: config.named_deg.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
         let way = goal - from;
-        let tool_travel = checked_travel(&from, &way, body, &config.workspace)
-            .map_err(|violation| MoveError::Way { name: name.to_owned(), violation })?;
+        let tool_travel = checked_travel(&from, &way, body, &config.workspace).map_err(|violation| MoveError::Way {
+            name: name.to_owned(),
+            violation,
+        })?;
         let duration = duration(&way, tool_travel, &config.limits, speed * PLANNED_SHARE);
-        Ok(Self { name: name.to_owned(), start: from, goal, duration, started: now })
+        Ok(Self {
+            name: name.to_owned(),
+            start: from,
+            goal,
+            duration,
+            started: now,
+        })
     }
 
     /// Joints at `now` [rad].
@@ -132,7 +140,16 @@ mod tests {
     fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {
         let config = config();
         let body = Body::new(Rm75::b(), &config.tool);
-        NamedMove::plan(MoveRequest { name, speed, from, now: Time(0) }, &config, &body)
+        NamedMove::plan(
+            MoveRequest {
+                name,
+                speed,
+                from,
+                now: Time(0),
+            },
+            &config,
+            &body,
+        )
     }
 
     #[test]
@@ -154,7 +171,10 @@ mod tests {
                 assert!(velocity.amax() <= 1.88 * speed);
                 assert!(acceleration.amax() <= 6.0 * speed);
                 assert!(tool <= 0.5 * speed);
-                fastest = fastest.max(tool / 0.5).max(velocity.amax() / 1.88).max(acceleration.amax() / 6.0);
+                fastest = fastest
+                    .max(tool / 0.5)
+                    .max(velocity.amax() / 1.88)
+                    .max(acceleration.amax() / 6.0);
             }
             assert!(fastest > 0.8 * speed, "no slower than it has to be: {fastest}");
             assert_eq!(at(0.0), home);
@@ -169,7 +189,10 @@ mod tests {
     fn what_cannot_work_is_refused_with_what_would() {
         let home = config().named("home").unwrap();
         let message = plan("nowhere", 0.5, home).unwrap_err().to_string();
-        assert!(message.contains("home, ready") && message.contains("nowhere"), "{message}");
+        assert!(
+            message.contains("home, ready") && message.contains("nowhere"),
+            "{message}"
+        );
         for speed in [0.0, -1.0, 1.5, f64::NAN] {
             assert!(matches!(plan("ready", speed, home), Err(MoveError::Speed(_))));
         }
@@ -179,10 +202,20 @@ mod tests {
     fn a_way_through_the_table_is_refused_before_it_starts() {
         let mut below = config();
         let from = Joints::from([60.0, 60.0, 0.0, 60.0, 0.0, 60.0, 0.0].map(f64::to_radians));
-        below.named_deg.insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
+        below
+            .named_deg
+            .insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
         let body = Body::new(Rm75::b(), &below.tool);
-        let request = MoveRequest { name: "far", speed: 0.5, from, now: Time(0) };
-        assert!(matches!(NamedMove::plan(request, &below, &body), Err(MoveError::Way { .. })));
+        let request = MoveRequest {
+            name: "far",
+            speed: 0.5,
+            from,
+            now: Time(0),
+        };
+        assert!(matches!(
+            NamedMove::plan(request, &below, &body),
+            Err(MoveError::Way { .. })
+        ));
     }
 
     #[test]

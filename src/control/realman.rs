@@ -159,7 +159,9 @@ impl<D: Driver> Realman<D> {
     /// # Errors
     /// When it could not be sent.
     pub fn tick(&mut self, now: Time) -> Result<(), ArmError> {
-        let Some(sequence) = self.stop.as_mut() else { return Ok(()) };
+        let Some(sequence) = self.stop.as_mut() else {
+            return Ok(());
+        };
         if now.seconds_since(sequence.next) < -TICK_SLACK_S {
             return Ok(());
         }
@@ -188,7 +190,12 @@ impl<D: Driver> Realman<D> {
                 for (wire, position) in joint.iter_mut().zip(command.positions.iter()) {
                     *wire = *position as f32;
                 }
-                DriverCommand::Joints { joint, follow, expand: 0.0, dof: JOINTS as u8 }
+                DriverCommand::Joints {
+                    joint,
+                    follow,
+                    expand: 0.0,
+                    dof: JOINTS as u8,
+                }
             }
             CommandMode::Cartesian => {
                 let base_from_tool = self.kinematics.forward(&command.positions) * self.flange_from_tool;
@@ -213,10 +220,14 @@ impl<D: Driver> Arm for Realman<D> {
         if nonfinite > 0 {
             self.nonfinite += nonfinite as u64;
             let found = command.positions.as_slice();
-            return Err(ArmError::Transport(format!("expected finite joints, found {found:?}; nothing was sent")));
+            return Err(ArmError::Transport(format!(
+                "expected finite joints, found {found:?}; nothing was sent"
+            )));
         }
         if self.graph.command_subscribers == 0 {
-            return Err(ArmError::Unmatched { topic: self.graph.command_topic(self.config.driver.command) });
+            return Err(ArmError::Unmatched {
+                topic: self.graph.command_topic(self.config.driver.command),
+            });
         }
         let frame = self.frame(command);
         self.driver.send(&frame).map_err(ArmError::Transport)
@@ -226,7 +237,11 @@ impl<D: Driver> Arm for Realman<D> {
         match self.gripper.position_for(opening, now) {
             Some(position) => self
                 .driver
-                .send(&DriverCommand::Gripper { position, block: false, timeout: 0 })
+                .send(&DriverCommand::Gripper {
+                    position,
+                    block: false,
+                    timeout: 0,
+                })
                 .map_err(ArmError::Transport),
             None => Ok(()),
         }

@@ -43,6 +43,15 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let domain = surroundings::enter()?;
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
+    let (report, picture) = (
+        arguments.out.join("report.json"),
+        arguments.out.join("contact_sheet.png"),
+    );
+    for old in [&report, &picture] {
+        if old.exists() {
+            std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+    }
     say(&format!("ROS domain {} on this machine alone", domain.id));
     let checkpoint = checkpoint_or_new(arguments.checkpoint, &arguments.out)?;
     let tour = Tour {
@@ -58,7 +67,6 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         command_rate_hz: arguments.command_rate,
     };
     let outcome = tour.run(say)?;
-    let report = arguments.out.join("report.json");
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     tell(&outcome.report);

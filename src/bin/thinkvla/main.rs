@@ -9,7 +9,13 @@ mod latency;
 #[cfg(feature = "ros")]
 mod rollout;
 
+use std::io::IsTerminal as _;
+
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless RUST_LOG says otherwise: verbs tell by themselves when they end.
+const QUIET: &str = "info,thinkvla::ros::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
 #[derive(Debug, Parser)]
@@ -45,7 +51,12 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     match Cli::parse().verb {
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments),

@@ -22,7 +22,11 @@ pub(super) struct Fault {
 
 impl Fault {
     fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
-        Self { field: field.into(), expected: expected.into(), found: found.to_string() }
+        Self {
+            field: field.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 
     /// The error, with the line of `text` the field stands on.
@@ -42,7 +46,9 @@ fn line_of(text: &str, field: &str) -> usize {
     let mut lines = text.lines().enumerate();
     for key in field.split(['.', '[']) {
         let Some((index, _)) = lines.find(|(_, line)| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'))
+            line.trim_start()
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with(':'))
         }) else {
             break;
         };
@@ -70,9 +76,17 @@ impl ArmConfig {
     pub(super) fn check(&self) -> Result<(), Fault> {
         between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;
         if self.driver.follow && self.command_rate_hz < 100.0 {
-            return Err(Fault::new("command_rate_hz", "100 or more with high follow", self.command_rate_hz));
+            return Err(Fault::new(
+                "command_rate_hz",
+                "100 or more with high follow",
+                self.command_rate_hz,
+            ));
         }
-        for (field, name) in [("base_frame", &self.base_frame), ("tool_frame", &self.tool_frame), ("arm", &self.arm)] {
+        for (field, name) in [
+            ("base_frame", &self.base_frame),
+            ("tool_frame", &self.tool_frame),
+            ("arm", &self.arm),
+        ] {
             if name.trim().is_empty() {
                 return Err(Fault::new(field, "a name", "an empty one"));
             }
@@ -120,7 +134,11 @@ impl ArmConfig {
             between("workspace.tool_min_m", *low, -2.0, 2.0)?;
             between("workspace.tool_max_m", high, -2.0, 2.0)?;
             if high - low < 0.02 {
-                return Err(Fault::new("workspace.tool_max_m", format!("at least 0.02 more than {low}"), high));
+                return Err(Fault::new(
+                    "workspace.tool_max_m",
+                    format!("at least 0.02 more than {low}"),
+                    high,
+                ));
             }
         }
         between("workspace.tolerance_m", space.tolerance_m, 0.0, 0.5)?;
@@ -149,7 +167,12 @@ impl ArmConfig {
         positive("tracking.error_rad", self.tracking.error_rad, 3.0)?;
         positive("tracking.start_rad", self.tracking.start_rad, self.tracking.error_rad)?;
         between("executor.blend_s", self.executor.blend_s, 3.0 * self.period(), 1.0)?;
-        between("executor.blend_max_s", self.executor.blend_max_s, self.executor.blend_s, 5.0)?;
+        between(
+            "executor.blend_max_s",
+            self.executor.blend_max_s,
+            self.executor.blend_s,
+            5.0,
+        )?;
         between("gripper.hysteresis", self.gripper.hysteresis, 0.0, 0.5)?;
         positive("gripper.rate_hz", self.gripper.rate_hz, 10.0)
     }
@@ -160,7 +183,12 @@ impl ArmConfig {
                 let at = |values: &[f64; JOINTS]| values.get(i).copied().unwrap_or(f64::NAN);
                 let low = at(&self.limits.lower_rad) + self.limits.margin_rad;
                 let high = at(&self.limits.upper_rad) - self.limits.margin_rad;
-                between(&format!("named_deg.{name}"), at(degrees), low.to_degrees(), high.to_degrees())?;
+                between(
+                    &format!("named_deg.{name}"),
+                    at(degrees),
+                    low.to_degrees(),
+                    high.to_degrees(),
+                )?;
             }
         }
         Ok(())
@@ -175,7 +203,9 @@ mod tests {
 
     fn refusal(from: &str, to: &str) -> String {
         assert!(SHIPPED.contains(from), "{from} is not in the shipped file");
-        ArmConfig::parse(&SHIPPED.replace(from, to)).expect_err("must be refused").to_string()
+        ArmConfig::parse(&SHIPPED.replace(from, to))
+            .expect_err("must be refused")
+            .to_string()
     }
 
     #[test]
@@ -199,14 +229,22 @@ mod tests {
             ("step_rad: 0.1745", "step_rad: 0.2", "limits.step_rad"),
             ("step_rad: 0.1745", "step_rad: 0.0", "limits.step_rad"),
             ("velocity_rad_s: [1.88", "velocity_rad_s: [3.2", "limits.velocity_rad_s"),
-            ("acceleration_rad_s2: [6.0", "acceleration_rad_s2: [.nan", "limits.acceleration_rad_s2"),
+            (
+                "acceleration_rad_s2: [6.0",
+                "acceleration_rad_s2: [.nan",
+                "limits.acceleration_rad_s2",
+            ),
             ("upper_rad: [3.1", "upper_rad: [-3.05", "limits.upper_rad"),
             ("upper_rad: [3.1", "upper_rad: [-3.0", "limits.upper_rad"),
             ("tool_speed_m_s: 0.5", "tool_speed_m_s: 0", "limits.tool_speed_m_s"),
             ("slow: 60.0", "slow: 0", "singularity.slow"),
             ("halt: 150.0", "halt: 60.0", "singularity.halt"),
             ("tool_max_m: [0.65", "tool_max_m: [0.11", "workspace.tool_max_m"),
-            ("table_height_m: 0.0", "table_height_m: .inf", "workspace.table_height_m"),
+            (
+                "table_height_m: 0.0",
+                "table_height_m: .inf",
+                "workspace.table_height_m",
+            ),
             ("offset_m: [0.0", "offset_m: [0.9", "tool.offset_m"),
             ("heartbeat_s: 0.08", "heartbeat_s: 0.095", "timeouts.heartbeat_s"),
             ("state_s: 0.08", "state_s: 0.2", "timeouts.state_s"),
@@ -220,7 +258,10 @@ mod tests {
             ("ready: [0, 30", "ready: [0, 128", "named_deg.ready"),
         ] {
             let message = refusal(from, to);
-            assert!(message.contains(&format!("line {}: {field}:", line(from))), "{from} -> {to}: {message}");
+            assert!(
+                message.contains(&format!("line {}: {field}:", line(from))),
+                "{from} -> {to}: {message}"
+            );
         }
     }
 

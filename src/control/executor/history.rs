@@ -15,7 +15,10 @@ pub struct History {
 impl History {
     /// An empty history.
     pub fn new(capacity: usize) -> Self {
-        Self { entries: VecDeque::with_capacity(capacity), capacity: capacity.max(2) }
+        Self {
+            entries: VecDeque::with_capacity(capacity),
+            capacity: capacity.max(2),
+        }
     }
 
     /// Forgets everything and starts with the arm at `joints` [rad].
@@ -44,7 +47,9 @@ impl History {
     pub fn at(&self, time: Time) -> Option<Joints> {
         let after = self.entries.partition_point(|(entry, _)| *entry <= time);
         let (before_time, before) = self.entries.get(after.checked_sub(1)?)?;
-        let Some((after_time, after)) = self.entries.get(after) else { return Some(*before) };
+        let Some((after_time, after)) = self.entries.get(after) else {
+            return Some(*before);
+        };
         let share = time.seconds_since(*before_time) / after_time.seconds_since(*before_time);
         Some(before.lerp(after, share))
     }
@@ -57,7 +62,10 @@ mod tests {
     fn ramp() -> History {
         let mut history = History::new(5);
         for i in 0..8 {
-            history.push(Time::from_secs_f64(10.0 + 0.1 * f64::from(i)), Joints::repeat(f64::from(i)));
+            history.push(
+                Time::from_secs_f64(10.0 + 0.1 * f64::from(i)),
+                Joints::repeat(f64::from(i)),
+            );
         }
         history
     }

@@ -54,8 +54,13 @@ pub enum PlanError {
 #[derive(Debug, Clone, PartialEq)]
 enum Path {
     /// Translation [m] and rotation vector [rad] from the anchor, in the base frame.
-    Cartesian { anchor: Pose, spline: Spline<6> },
-    Joint { spline: Spline<JOINTS> },
+    Cartesian {
+        anchor: Pose,
+        spline: Spline<6>,
+    },
+    Joint {
+        spline: Spline<JOINTS>,
+    },
 }
 
 /// A chunk as a path in time.
@@ -165,7 +170,10 @@ fn offset(anchor: &Pose, offset: &Vector6<f64>) -> Pose {
 }
 
 fn split(values: &Vector6<f64>) -> (Vector3<f64>, Vector3<f64>) {
-    (values.fixed_rows::<3>(0).into_owned(), values.fixed_rows::<3>(3).into_owned())
+    (
+        values.fixed_rows::<3>(0).into_owned(),
+        values.fixed_rows::<3>(3).into_owned(),
+    )
 }
 
 fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Path, usize), PlanError> {
@@ -191,14 +199,32 @@ fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result
         let distance = correction.norm();
         if distance > bounds.workspace.tolerance_m {
             let tolerance = bounds.workspace.tolerance_m;
-            return Err(PlanError::OutOfWorkspace { step, tool: pose.translation.vector.into(), distance, tolerance });
+            return Err(PlanError::OutOfWorkspace {
+                step,
+                tool: pose.translation.vector.into(),
+                distance,
+                tolerance,
+            });
         }
         moved += usize::from(distance > 0.0);
         let inside = translation + correction;
-        knots.push(Vector6::new(inside.x, inside.y, inside.z, unwrapped.x, unwrapped.y, unwrapped.z));
+        knots.push(Vector6::new(
+            inside.x,
+            inside.y,
+            inside.z,
+            unwrapped.x,
+            unwrapped.y,
+            unwrapped.z,
+        ));
     }
     let spline = Spline::through(knots, chunk.step_period, anchor.twist);
-    Ok((Path::Cartesian { anchor: anchor.pose, spline }, moved))
+    Ok((
+        Path::Cartesian {
+            anchor: anchor.pose,
+            spline,
+        },
+        moved,
+    ))
 }
 
 fn correction(base_from_tool: &Pose, bounds: Bounds<'_>) -> Vector3<f64> {
@@ -222,7 +248,9 @@ fn joint(chunk: &ActionChunk, anchor: &Anchor) -> Path {
             };
         knots.push(last);
     }
-    Path::Joint { spline: Spline::through(knots, chunk.step_period, anchor.joint_velocity) }
+    Path::Joint {
+        spline: Spline::through(knots, chunk.step_period, anchor.joint_velocity),
+    }
 }
 
 /// The rotation vector that means the same rotation as `rotation` and lies nearest to `near` [rad].

@@ -49,8 +49,14 @@ impl Seam {
             velocity: commanded.velocity - planned.velocity,
             acceleration: commanded.acceleration - planned.acceleration,
         };
-        let needed = offset.position.zip_map(fastest, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v)).max();
-        Self { offset, length: needed.clamp(shortest, longest.max(shortest)) }
+        let needed = offset
+            .position
+            .zip_map(fastest, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v))
+            .max();
+        Self {
+            offset,
+            length: needed.clamp(shortest, longest.max(shortest)),
+        }
     }
 
     /// Length [s].
@@ -87,7 +93,12 @@ mod tests {
 
     #[test]
     fn the_offset_starts_as_the_difference_and_ends_at_zero_with_both_derivatives() {
-        let seam = Seam::new(&state(0.02, 0.3, -1.0), &state(0.01, 0.5, 2.0), &Joints::repeat(1.88), (0.2, 1.0));
+        let seam = Seam::new(
+            &state(0.02, 0.3, -1.0),
+            &state(0.01, 0.5, 2.0),
+            &Joints::repeat(1.88),
+            (0.2, 1.0),
+        );
         let h = 1e-5;
         let around = |t: f64| State::from_samples([seam.at(t - h), seam.at(t), seam.at(t + h)], h);
         let start = around(2.0 * h);
@@ -103,7 +114,13 @@ mod tests {
     #[test]
     fn a_large_offset_gets_more_time_up_to_the_longest() {
         let length = |offset: f64| {
-            Seam::new(&state(offset, 0.0, 0.0), &state(0.0, 0.0, 0.0), &Joints::repeat(1.5), (0.2, 1.0)).length()
+            Seam::new(
+                &state(offset, 0.0, 0.0),
+                &state(0.0, 0.0, 0.0),
+                &Joints::repeat(1.5),
+                (0.2, 1.0),
+            )
+            .length()
         };
         assert_eq!(length(0.01), 0.2);
         assert!((length(0.2) - 0.5).abs() < 1e-12);

@@ -48,7 +48,11 @@ impl<const N: usize> Spline<N> {
             velocities.push(start_velocity);
             velocities.reverse();
         }
-        Self { knots, velocities, spacing }
+        Self {
+            knots,
+            velocities,
+            spacing,
+        }
     }
 
     /// Time of the last knot [s].
@@ -74,7 +78,10 @@ impl<const N: usize> Spline<N> {
             + v1 * (h * (u3 - u2));
         let velocity = (p1 - p0) * (6.0 * (u - u2) / h) + v0 * (3.0 * u2 - 4.0 * u + 1.0) + v1 * (3.0 * u2 - 2.0 * u);
         let moving = if time == clamped { 1.0 } else { 0.0 };
-        Sample { value, velocity: velocity * moving }
+        Sample {
+            value,
+            velocity: velocity * moving,
+        }
     }
 }
 
@@ -113,7 +120,10 @@ mod tests {
             let acceleration = (spline.at(t + h).velocity - spline.at(t - h).velocity) / (2.0 * h);
             if let Some((velocity, before)) = last {
                 assert!((sample.velocity - velocity).norm() < 0.05, "velocity jumps at {t}");
-                assert!((acceleration - before).norm() < 1.0, "acceleration jumps at {t}: {before} to {acceleration}");
+                assert!(
+                    (acceleration - before).norm() < 1.0,
+                    "acceleration jumps at {t}: {before} to {acceleration}"
+                );
             }
             last = Some((sample.velocity, acceleration));
         }

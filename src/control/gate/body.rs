@@ -28,7 +28,11 @@ pub struct Placement {
 impl Body {
     /// The arm with a tool.
     pub fn new(kinematics: Rm75, tool: &Tool) -> Self {
-        Self { kinematics, tool: tool.offset(), tool_points: tool.points() }
+        Self {
+            kinematics,
+            tool: tool.offset(),
+            tool_points: tool.points(),
+        }
     }
 
     /// The arm's kinematics.
@@ -44,7 +48,14 @@ impl Body {
         let wrist = flange - base_from_flange.rotation * Vector3::new(0.0, 0.0, geometry.wrist_to_flange);
         let elbow_height = geometry.shoulder_height + geometry.upper_arm * joints[1].cos();
         let tool = base_from_flange * Point3::from(self.tool);
-        let lowest_tool_m = self.tool_points.iter().fold(tool.z, |low, p| low.min((base_from_flange * p).z));
-        Placement { tool, lowest_tool_m, lowest_link_m: elbow_height.min(wrist.z).min(flange.z) }
+        let lowest_tool_m = self
+            .tool_points
+            .iter()
+            .fold(tool.z, |low, p| low.min((base_from_flange * p).z));
+        Placement {
+            tool,
+            lowest_tool_m,
+            lowest_link_m: elbow_height.min(wrist.z).min(flange.z),
+        }
     }
 }

@@ -14,7 +14,10 @@ pub struct Motion {
 impl Motion {
     /// An arm at rest.
     pub fn at_rest(position: Joints) -> Self {
-        Self { position, velocity: Joints::zeros() }
+        Self {
+            position,
+            velocity: Joints::zeros(),
+        }
     }
 
     /// Whether nothing moves.
@@ -26,9 +29,12 @@ impl Motion {
 /// Share of `velocity` that one command may take away without exceeding `change`, the largest velocity change of each
 /// joint in one command [rad/s].
 pub fn braking_share(velocity: &Joints, change: &Joints) -> f64 {
-    velocity.iter().zip(change.iter()).fold(1.0, |share: f64, (v, c)| {
-        if v.abs() > *c { share.min(c / v.abs()) } else { share }
-    })
+    velocity.iter().zip(change.iter()).fold(
+        1.0,
+        |share: f64, (v, c)| {
+            if v.abs() > *c { share.min(c / v.abs()) } else { share }
+        },
+    )
 }
 
 /// Velocity one command into braking [rad/s].
@@ -63,7 +69,10 @@ mod tests {
             assert!(step.amax() <= 0.06 + 1e-12);
             assert!((step.normalize() - start.normalize()).norm() < 1e-9);
         }
-        assert!((velocities[0][0] - velocities[1][0] - 0.06).abs() < 1e-12, "the fastest joint brakes at its limit");
+        assert!(
+            (velocities[0][0] - velocities[1][0] - 0.06).abs() < 1e-12,
+            "the fastest joint brakes at its limit"
+        );
     }
 
     #[test]
@@ -81,7 +90,13 @@ mod tests {
     fn what_fits_into_one_command_stops_in_one() {
         let slow = Joints::repeat(0.06);
         assert_eq!(braked(&slow, &change()), Joints::zeros());
-        assert!(!Motion { position: slow, velocity: slow }.is_at_rest());
+        assert!(
+            !Motion {
+                position: slow,
+                velocity: slow
+            }
+            .is_at_rest()
+        );
         assert!(Motion::at_rest(slow).is_at_rest());
     }
 }

@@ -25,14 +25,22 @@ pub struct Stale {
 
 impl std::fmt::Display for Stale {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: expected an age of at most {:.3} s, found {:.3} s", self.what, self.limit, self.age)
+        write!(
+            f,
+            "{}: expected an age of at most {:.3} s, found {:.3} s",
+            self.what, self.limit, self.age
+        )
     }
 }
 
 impl Freshness {
     /// Nothing received yet.
     pub fn new(timeouts: Timeouts) -> Self {
-        Self { timeouts, state: None, heartbeat: None }
+        Self {
+            timeouts,
+            state: None,
+            heartbeat: None,
+        }
     }
 
     /// A joint state was received.
@@ -57,7 +65,12 @@ impl Freshness {
 
     /// The heartbeat is missing.
     pub fn stale_heartbeat(&self, now: Time) -> Option<Stale> {
-        stale("heartbeat of the lease holder", self.timeouts.heartbeat_s, self.heartbeat, now)
+        stale(
+            "heartbeat of the lease holder",
+            self.timeouts.heartbeat_s,
+            self.heartbeat,
+            now,
+        )
     }
 
     /// What a command on this basis is missing.

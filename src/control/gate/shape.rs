@@ -33,9 +33,17 @@ impl Lag {
 /// `velocity` with the same direction, inside `limit` [rad/s].
 pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
     let excess = velocity.iter().zip(limit.iter()).fold(1.0, |worst: f64, (v, limit)| {
-        if v.abs() > *limit { worst.max(v.abs() / limit) } else { worst }
+        if v.abs() > *limit {
+            worst.max(v.abs() / limit)
+        } else {
+            worst
+        }
     });
-    if excess.is_finite() { velocity / excess } else { Joints::zeros() }
+    if excess.is_finite() {
+        velocity / excess
+    } else {
+        Joints::zeros()
+    }
 }
 
 /// `velocity` with every joint within `change` of `last` [rad/s].
@@ -65,7 +73,12 @@ mod tests {
         let (mut position, mut velocity) = (Joints::zeros(), Joints::zeros());
         let mut furthest: f64 = 0.0;
         for _ in 0..200 {
-            let lag = Lag { error: target - position, target_velocity: Joints::zeros(), acceleration, period };
+            let lag = Lag {
+                error: target - position,
+                target_velocity: Joints::zeros(),
+                acceleration,
+                period,
+            };
             velocity = within_change(&scaled_into(&lag.catch_up(), &Joints::repeat(1.88)), &velocity, &change);
             position += velocity * period;
             furthest = furthest.max(position[0]);
@@ -82,7 +95,12 @@ mod tests {
         let (mut target, mut position, mut velocity) = (Joints::repeat(-0.2), Joints::zeros(), Joints::zeros());
         for _ in 0..200 {
             target += target_velocity * period;
-            let lag = Lag { error: target - position, target_velocity, acceleration, period };
+            let lag = Lag {
+                error: target - position,
+                target_velocity,
+                acceleration,
+                period,
+            };
             velocity = within_change(&lag.catch_up(), &velocity, &(acceleration * period));
             position += velocity * period;
         }

@@ -27,7 +27,10 @@ impl Singularity {
 mod tests {
     use super::*;
 
-    const THRESHOLDS: Singularity = Singularity { slow: 50.0, halt: 150.0 };
+    const THRESHOLDS: Singularity = Singularity {
+        slow: 50.0,
+        halt: 150.0,
+    };
 
     #[test]
     fn limits_shrink_gradually_between_the_thresholds_and_not_outside() {
@@ -49,7 +52,10 @@ mod tests {
     fn the_arm_gets_worse_towards_its_stretched_elbow() {
         let kinematics = Rm75::b();
         let at = |elbow: f64| {
-            condition_number(&kinematics, &Joints::from([0.0, 30.0, 0.0, elbow, 0.0, 60.0, 0.0].map(f64::to_radians)))
+            condition_number(
+                &kinematics,
+                &Joints::from([0.0, 30.0, 0.0, elbow, 0.0, 60.0, 0.0].map(f64::to_radians)),
+            )
         };
         assert!(at(60.0) < 30.0);
         assert!(at(20.0) > at(40.0) && at(5.0) > at(20.0));

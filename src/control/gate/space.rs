@@ -14,28 +14,33 @@ const INSET_M: f64 = 0.002;
 impl Workspace {
     /// The first part that is outside, if any.
     pub fn violation(&self, placement: &Placement) -> Option<Violation> {
-        self.box_violation(&placement.tool).or_else(|| self.table_violation(placement))
+        self.box_violation(&placement.tool)
+            .or_else(|| self.table_violation(placement))
     }
 
     fn box_violation(&self, tool: &Point3<f64>) -> Option<Violation> {
         let corners = self.tool_min_m.iter().zip(&self.tool_max_m);
-        tool.coords.iter().zip(corners).enumerate().find_map(|(axis, (found, (low, high)))| {
-            let limit = if *found < low - slack(*low) {
-                low
-            } else if *found > high + slack(*high) {
-                high
-            } else {
-                return None;
-            };
-            Some(Violation {
-                check: Check::Workspace,
-                quantity: "tool coordinate",
-                index: axis + 1,
-                limit: *limit,
-                found: *found,
-                unit: "m",
+        tool.coords
+            .iter()
+            .zip(corners)
+            .enumerate()
+            .find_map(|(axis, (found, (low, high)))| {
+                let limit = if *found < low - slack(*low) {
+                    low
+                } else if *found > high + slack(*high) {
+                    high
+                } else {
+                    return None;
+                };
+                Some(Violation {
+                    check: Check::Workspace,
+                    quantity: "tool coordinate",
+                    index: axis + 1,
+                    limit: *limit,
+                    found: *found,
+                    unit: "m",
+                })
             })
-        })
     }
 
     fn table_violation(&self, placement: &Placement) -> Option<Violation> {

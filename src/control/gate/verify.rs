@@ -27,7 +27,14 @@ impl Verifier {
     /// What is wrong with going to `next` [rad] from `last`, if anything.
     pub fn fault(&self, last: &Motion, next: &Joints) -> Option<Violation> {
         let broken = |check, quantity, index, limit, found, unit| {
-            Some(Violation { check, quantity, index, limit, found, unit })
+            Some(Violation {
+                check,
+                quantity,
+                index,
+                limit,
+                found,
+                unit,
+            })
         };
         for (i, found) in next.iter().enumerate() {
             if !found.is_finite() {
@@ -49,7 +56,14 @@ impl Verifier {
         for (i, (((next, position), velocity), (fastest, hardest))) in joints.zip(rates).enumerate() {
             let step = next - position;
             if step.abs() > self.limits.step_rad + ROUNDING {
-                return broken(Check::Step, "joint step", i + 1, self.limits.step_rad, step.abs(), "rad");
+                return broken(
+                    Check::Step,
+                    "joint step",
+                    i + 1,
+                    self.limits.step_rad,
+                    step.abs(),
+                    "rad",
+                );
             }
             let speed = step / self.period;
             if speed.abs() > fastest + ROUNDING {
@@ -57,13 +71,27 @@ impl Verifier {
             }
             let change = (speed - velocity) / self.period;
             if change.abs() > hardest + ROUNDING / self.period {
-                return broken(Check::Acceleration, "joint acceleration", i + 1, *hardest, change.abs(), "rad/s^2");
+                return broken(
+                    Check::Acceleration,
+                    "joint acceleration",
+                    i + 1,
+                    *hardest,
+                    change.abs(),
+                    "rad/s^2",
+                );
             }
         }
         let (before, after) = (self.body.at(&last.position), self.body.at(next));
         let speed = (after.tool - before.tool).norm() / self.period;
         if speed > self.limits.tool_speed_m_s + ROUNDING {
-            return broken(Check::ToolSpeed, "tool speed", 1, self.limits.tool_speed_m_s, speed, "m/s");
+            return broken(
+                Check::ToolSpeed,
+                "tool speed",
+                1,
+                self.limits.tool_speed_m_s,
+                speed,
+                "m/s",
+            );
         }
         self.workspace.violation(&after)
     }

@@ -54,7 +54,10 @@ mod tests {
 
     #[test]
     fn codes_are_shown_with_their_meaning_as_the_manual_writes_them() {
-        assert_eq!(describe_all([0x1003, 0x100D]), "0x1003 (target out of reach or singular), 0x100D (collision)");
+        assert_eq!(
+            describe_all([0x1003, 0x100D]),
+            "0x1003 (target out of reach or singular), 0x100D (collision)"
+        );
         assert_eq!(describe(0x7777), "0x7777 (not in the manual)");
         assert_eq!((0..0x6000).filter(|code| meaning(*code).is_some()).count(), 31);
     }

@@ -45,15 +45,19 @@ pub struct Graph {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undetermined {
     /// Nothing in the graph looks like a driver.
-    #[error("expected rm_driver in the graph, found neither a subscriber of move_stop_cmd nor udp_rm_err or udp_sys_err; \
-             start the driver, or set driver.api")]
+    #[error(
+        "expected rm_driver in the graph, found neither a subscriber of move_stop_cmd nor udp_rm_err or udp_sys_err; \
+             start the driver, or set driver.api"
+    )]
     NoDriver,
     /// Signs of both generations.
     #[error("expected one driver generation, found signs of both; run one driver only")]
     Both,
     /// The parameter says otherwise than the graph.
-    #[error("driver.api says {parameter}, the graph says {graph}; a stop of the wrong type would never arrive, \
-             correct the parameter")]
+    #[error(
+        "driver.api says {parameter}, the graph says {graph}; a stop of the wrong type would never arrive, \
+             correct the parameter"
+    )]
     Contradiction {
         /// What the parameter says.
         parameter: DriverApi,
@@ -78,8 +82,10 @@ pub enum NotReady {
         topic: &'static str,
     },
     /// Somebody else commands the arm.
-    #[error("expected this node as the only publisher of {topic}, found {found} publishers; stop rm_control, MoveIt or \
-             the other node")]
+    #[error(
+        "expected this node as the only publisher of {topic}, found {found} publishers; stop rm_control, MoveIt or \
+             the other node"
+    )]
     Publishers {
         /// Command topic.
         topic: &'static str,
@@ -148,7 +154,10 @@ impl Graph {
             return Err(NotReady::NoListener { topic });
         }
         if self.command_publishers > 1 {
-            return Err(NotReady::Publishers { topic, found: self.command_publishers });
+            return Err(NotReady::Publishers {
+                topic,
+                found: self.command_publishers,
+            });
         }
         Ok(api)
     }
@@ -162,10 +171,28 @@ mod tests {
 
     #[test]
     fn either_sign_of_a_generation_is_enough() {
-        for graph in [Graph { stop_is_bool: true, ..Graph::default() }, Graph { publishes_sys_err: true, ..Graph::default() }] {
+        for graph in [
+            Graph {
+                stop_is_bool: true,
+                ..Graph::default()
+            },
+            Graph {
+                publishes_sys_err: true,
+                ..Graph::default()
+            },
+        ] {
             assert_eq!(graph.api(AUTO), Ok(DriverApi::V1));
         }
-        for graph in [Graph { stop_is_empty: true, ..Graph::default() }, Graph { publishes_rm_err: true, ..Graph::default() }] {
+        for graph in [
+            Graph {
+                stop_is_empty: true,
+                ..Graph::default()
+            },
+            Graph {
+                publishes_rm_err: true,
+                ..Graph::default()
+            },
+        ] {
             assert_eq!(graph.api(AUTO), Ok(DriverApi::V2));
         }
     }
@@ -173,7 +200,11 @@ mod tests {
     #[test]
     fn no_sign_and_signs_of_both_are_undetermined() {
         assert_eq!(Graph::default().api(AUTO), Err(Undetermined::NoDriver));
-        let both = Graph { stop_is_bool: true, publishes_rm_err: true, ..Graph::default() };
+        let both = Graph {
+            stop_is_bool: true,
+            publishes_rm_err: true,
+            ..Graph::default()
+        };
         assert_eq!(both.api(AUTO), Err(Undetermined::Both));
         assert_eq!(both.api(ApiChoice::V1), Err(Undetermined::Both));
     }
@@ -192,12 +223,39 @@ mod tests {
         let good = Graph::of_driver(DriverApi::V2);
         let ready = |graph: Graph| graph.ready(AUTO, CommandMode::Joint);
         assert_eq!(ready(good), Ok(DriverApi::V2));
-        assert_eq!(ready(Graph { stop_subscribers: 0, ..good }), Err(NotReady::NoStop));
+        assert_eq!(
+            ready(Graph {
+                stop_subscribers: 0,
+                ..good
+            }),
+            Err(NotReady::NoStop)
+        );
         let topic = "rm_driver/movej_canfd_cmd";
-        assert_eq!(ready(Graph { command_subscribers: 0, ..good }), Err(NotReady::NoListener { topic }));
-        assert_eq!(ready(Graph { command_publishers: 2, ..good }), Err(NotReady::Publishers { topic, found: 2 }));
+        assert_eq!(
+            ready(Graph {
+                command_subscribers: 0,
+                ..good
+            }),
+            Err(NotReady::NoListener { topic })
+        );
+        assert_eq!(
+            ready(Graph {
+                command_publishers: 2,
+                ..good
+            }),
+            Err(NotReady::Publishers { topic, found: 2 })
+        );
         assert!(matches!(ready(Graph::default()), Err(NotReady::Undetermined(_))));
-        let cartesian = Graph { command_subscribers: 0, ..good }.ready(AUTO, CommandMode::Cartesian);
-        assert_eq!(cartesian, Err(NotReady::NoListener { topic: "rm_driver/movep_canfd_cmd" }));
+        let cartesian = Graph {
+            command_subscribers: 0,
+            ..good
+        }
+        .ready(AUTO, CommandMode::Cartesian);
+        assert_eq!(
+            cartesian,
+            Err(NotReady::NoListener {
+                topic: "rm_driver/movep_canfd_cmd"
+            })
+        );
     }
 }

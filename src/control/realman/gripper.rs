@@ -44,7 +44,10 @@ mod tests {
     use super::*;
 
     fn gripper() -> Gripper {
-        Gripper::new(GripperConfig { hysteresis: 0.02, rate_hz: 10.0 })
+        Gripper::new(GripperConfig {
+            hysteresis: 0.02,
+            rate_hz: 10.0,
+        })
     }
 
     fn at(seconds: f64) -> Time {

@@ -23,7 +23,10 @@ fn arm(config: &ArmConfig) -> Realman<Wire> {
 }
 
 fn to(positions: Joints) -> JointCommand {
-    JointCommand { positions, basis: Basis::NamedMove }
+    JointCommand {
+        positions,
+        basis: Basis::NamedMove,
+    }
 }
 
 fn at(seconds: f64) -> Time {
@@ -33,9 +36,18 @@ fn at(seconds: f64) -> Time {
 #[test]
 fn a_joint_frame_has_seven_joints_dof_7_low_follow_and_no_external_axis() {
     let mut arm = arm(&config());
-    arm.command(&to(Joints::from([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])), at(0.0)).unwrap();
+    arm.command(&to(Joints::from([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])), at(0.0))
+        .unwrap();
     let joint = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7];
-    assert_eq!(arm.driver().0, [DriverCommand::Joints { joint, follow: false, expand: 0.0, dof: 7 }]);
+    assert_eq!(
+        arm.driver().0,
+        [DriverCommand::Joints {
+            joint,
+            follow: false,
+            expand: 0.0,
+            dof: 7
+        }]
+    );
 }
 
 #[test]
@@ -44,15 +56,26 @@ fn high_follow_is_sent_when_configured() {
     config.driver.follow = true;
     let mut arm = arm(&config);
     arm.command(&to(Joints::zeros()), at(0.0)).unwrap();
-    assert!(matches!(arm.driver().0.as_slice(), [DriverCommand::Joints { follow: true, .. }]));
+    assert!(matches!(
+        arm.driver().0.as_slice(),
+        [DriverCommand::Joints { follow: true, .. }]
+    ));
 }
 
 #[test]
 fn nothing_leaves_when_nobody_listens_so_no_backlog_waits_for_a_driver() {
     let mut arm = arm(&config());
-    arm.graph_seen(Graph { command_subscribers: 0, ..Graph::of_driver(DriverApi::V2) });
+    arm.graph_seen(Graph {
+        command_subscribers: 0,
+        ..Graph::of_driver(DriverApi::V2)
+    });
     let error = arm.command(&to(Joints::zeros()), at(0.0)).unwrap_err();
-    assert_eq!(error, ArmError::Unmatched { topic: "rm_driver/movej_canfd_cmd" });
+    assert_eq!(
+        error,
+        ArmError::Unmatched {
+            topic: "rm_driver/movej_canfd_cmd"
+        }
+    );
     assert!(arm.driver().0.is_empty());
 }
 
@@ -73,11 +96,19 @@ fn pose_frames_carry_the_tool_in_unit_quaternions_without_sign_jumps() {
     let mut arm = arm(&config);
     for i in 0..200 {
         let turn = f64::from(i) * 0.06 - 6.0;
-        arm.command(&to(Joints::from([0.0, 0.5, 0.0, 1.0, 0.0, 1.5, turn])), at(0.0)).unwrap();
+        arm.command(&to(Joints::from([0.0, 0.5, 0.0, 1.0, 0.0, 1.5, turn])), at(0.0))
+            .unwrap();
     }
     let mut last: Option<[f64; 4]> = None;
     for command in &arm.driver().0 {
-        let DriverCommand::Pose { position, orientation, follow: false } = command else { panic!("{command:?}") };
+        let DriverCommand::Pose {
+            position,
+            orientation,
+            follow: false,
+        } = command
+        else {
+            panic!("{command:?}")
+        };
         assert!((position[2] - 0.195).abs() < 0.05, "{position:?}");
         let norm: f64 = orientation.iter().map(|x| x * x).sum();
         assert!((norm - 1.0).abs() < 1e-12);
@@ -115,6 +146,13 @@ fn the_gripper_never_blocks() {
     let mut arm = arm(&config());
     arm.grip(0.25, at(0.0)).unwrap();
     arm.grip(0.25, at(1.0)).unwrap();
-    assert_eq!(arm.driver().0, [DriverCommand::Gripper { position: 251, block: false, timeout: 0 }]);
+    assert_eq!(
+        arm.driver().0,
+        [DriverCommand::Gripper {
+            position: 251,
+            block: false,
+            timeout: 0
+        }]
+    );
     assert_eq!(arm.gripper_opening(), Some(0.25));
 }

@@ -1,5 +1,6 @@
 //! Nodes as child processes: started, watched, ended, and never left behind.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Children {
     running: Arc<Mutex<Vec<Running>>>,
+    logged: Arc<Mutex<BTreeSet<String>>>,
     programs: PathBuf,
     logs: PathBuf,
 }
@@ -50,6 +52,7 @@ impl Children {
         std::fs::create_dir_all(logs).map_err(RunError::file(logs))?;
         Ok(Self {
             running: Arc::default(),
+            logged: Arc::default(),
             programs: programs.to_path_buf(),
             logs: logs.to_path_buf(),
         })
@@ -62,6 +65,11 @@ impl Children {
     pub fn start(&self, program: &str, arguments: &[String]) -> Result<(), RunError> {
         let path = self.programs.join(program);
         let log = self.logs.join(format!("{program}.log"));
+        // The log of an earlier run goes, that of an earlier start in this run stays.
+        let first = lock(&self.logged).insert(program.to_owned());
+        if first && log.exists() {
+            std::fs::remove_file(&log).map_err(RunError::file(&log))?;
+        }
         let output = File::options()
             .create(true)
             .append(true)
@@ -169,8 +177,12 @@ impl Children {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {

@@ -219,9 +219,8 @@ impl Latency {
         let mut samples_ms = Vec::new();
         for round in 0..self.ends {
             if round > 0 {
-                session.start_policy(&self.checkpoint)?;
                 session.observed().begin();
-                activate(session)?;
+                session.start_driving_policy(&self.checkpoint)?;
             }
             session.wait("the policy to drive", START, |seen| {
                 (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())

@@ -150,14 +150,27 @@ impl Session {
     /// # Errors
     /// When it dies, stays silent or refuses the checkpoint.
     pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
+        self.launch_policy(checkpoint, false)?;
+        self.observer
+            .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
+    }
+
+    /// Starts the policy node to drive by itself. Needed after one was killed: for some seconds ROS still lists the
+    /// services of the dead.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_driving_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
+        self.launch_policy(checkpoint, true)
+    }
+
+    fn launch_policy(&self, checkpoint: &Path, autostart: bool) -> Result<(), RunError> {
         let path = std::path::absolute(checkpoint).map_err(RunError::file(checkpoint))?;
         let arguments = [
             ("checkpoint", path.display().to_string()),
-            ("autostart", "false".to_owned()),
+            ("autostart", autostart.to_string()),
         ];
-        self.children.start("policy_node", &parameters(&arguments))?;
-        self.observer
-            .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
+        self.children.start("policy_node", &parameters(&arguments))
     }
 
     /// Arms and waits until the arm holds.
