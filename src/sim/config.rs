@@ -270,7 +270,7 @@ fn rgb<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 3], D::Error> {
 
 fn tool<'de, D: Deserializer<'de>>(from: D) -> Result<[f64; 3], D::Error> {
     let offset = <[f64; 3]>::deserialize(from)?;
-    match offset.iter().find(|c| !(c.abs() <= 0.5)) {
+    match offset.iter().find(|c| c.abs() > 0.5 || c.is_nan()) {
         Some(found) => Err(D::Error::custom(format!(
             "expected -0.5 to 0.5 (metres), found {found}"
         ))),
