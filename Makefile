@@ -1,8 +1,9 @@
 # Two commands matter: `make demo` and `make test`. Both set up what is missing and are quick the second time.
-SHELL := /bin/bash -o pipefail
+SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-ENV := set -e; . tools/env.sh
+ENV := . tools/env.sh
 jobs := -j2
 
 help: ## list these commands
