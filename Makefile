@@ -29,11 +29,11 @@ test: interfaces ## run every test: Rust, documentation, Python over ROS 2
 fmt: ## format the Rust code
 	@cargo fmt
 
-lint: interfaces ## formatting, clippy with every feature, shell scripts
+lint: interfaces ## clippy with every feature, shell scripts, formatting
 	@$(ENV)
-	cargo fmt --check
+	shellcheck -x tools/*.sh .ci/run
 	cargo clippy $(jobs) --all-targets --features torch,ros,sim -- -D warnings
-	if command -v shellcheck >/dev/null; then shellcheck -x tools/*.sh .ci/run; fi
+	cargo fmt --check
 
 features: interfaces ## check each cargo feature alone; the bare library with its tests
 	@$(ENV)
