@@ -1,6 +1,6 @@
 //! Parameters of one arm, read from YAML; a file that cannot work is refused with the line it stands on.
 
-mod validate;
+pub(crate) mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,10 +5,11 @@
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
-//! * [`policy`]: the policy node
+//! * [`arm`], [`policy`]: the nodes
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
 
+pub mod arm;
 pub mod convert;
 pub mod convert_chunk;
 pub mod demo;
@@ -24,5 +25,6 @@ pub mod policy;
 pub mod qos;
 mod rosout;
 pub mod runtime;
+pub mod share;
 pub mod time;
 pub mod topics;

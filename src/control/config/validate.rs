@@ -10,7 +10,7 @@ const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
 /// Speed beyond which the controller ignores a pass-through frame: 180 degrees a second.
 const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
 /// Slowest stream the controller takes for one motion, and the fastest it can read [Hz].
-const RATE_HZ: (f64, f64) = (50.0, 500.0);
+pub(crate) const RATE_HZ: (f64, f64) = (50.0, 500.0);
 
 /// A value that cannot work.
 #[derive(Debug, PartialEq)]
@@ -72,6 +72,15 @@ fn positive(field: &str, value: f64, high: f64) -> Result<(), Fault> {
 }
 
 impl ArmConfig {
+    /// Looks again at parameters that were changed after they were read.
+    ///
+    /// # Errors
+    /// Names the first value that cannot work.
+    pub fn recheck(&self) -> Result<(), String> {
+        let text = |fault: Fault| format!("{}: expected {}, found {}", fault.field, fault.expected, fault.found);
+        self.check().map_err(text)
+    }
+
     /// Finds the first value that cannot work.
     pub(super) fn check(&self) -> Result<(), Fault> {
         between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;

@@ -31,6 +31,21 @@ impl<D: Driver> Supervisor<D> {
         self.executor.remember_state(now, joints);
     }
 
+    /// A joint state was received that is none; its age goes on growing.
+    pub fn on_malformed_state(&mut self, complaint: &str, now: Time) {
+        self.gate.events.push(now, EventKind::Refused, Check::State, || complaint.to_owned());
+    }
+
+    /// A message was received that is no chunk; the arm goes on with what it does.
+    pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, complaint: &str, now: Time) {
+        let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
+        self.gate.events.about(source, plan_id);
+        self.refuse(Check::Chunk, complaint.to_owned(), now);
+        if let Some((source, plan_id)) = about {
+            self.gate.events.about(&source, plan_id);
+        }
+    }
+
     /// The driver reported errors; zero means none. Errors are latched: the driver clears them by itself with the next
     /// motion, which must not come unasked.
     pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Time) {

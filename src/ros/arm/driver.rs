@@ -1,0 +1,144 @@
+//! Realman's driver over ROS: what the supervisor sends becomes messages.
+
+use std::sync::Arc;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
+use ros_env::geometry_msgs::msg::{Point, Pose, Quaternion};
+use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos};
+use ros_env::std_msgs::msg::{Bool, Empty};
+
+use crate::control::config::CommandMode;
+use crate::control::realman::{Driver, DriverApi, DriverCommand};
+use crate::ros::qos;
+
+/// Topic of the stop; its type tells the driver's generation.
+pub const STOP: &str = "rm_driver/move_stop_cmd";
+const JOINTS: &str = "rm_driver/movej_canfd_cmd";
+const POSE: &str = "rm_driver/movep_canfd_cmd";
+const GRIPPER: &str = "rm_driver/set_gripper_position_cmd";
+
+/// Motion commands, of the one kind the arm's file asks for: nobody else should see a publisher that is never used.
+enum Motion {
+    Joints(Publisher<Jointpos>),
+    Poses(Publisher<Cartepos>),
+}
+
+/// The stop, of the one type this generation listens to.
+enum Stop {
+    Bool(Publisher<Bool>),
+    Empty(Publisher<Empty>),
+}
+
+/// Publishers to `rm_driver`.
+pub struct RosDriver {
+    node: Node,
+    motion: Motion,
+    gripper: Publisher<Gripperset>,
+    stop: Option<Stop>,
+}
+
+impl RosDriver {
+    /// Publishers for motion and gripper; the stop's follows when its type is known.
+    ///
+    /// # Errors
+    /// When a publisher cannot be made.
+    pub fn new(node: &Node, mode: CommandMode) -> Result<Self, RclrsError> {
+        let motion = match mode {
+            CommandMode::Joint => Motion::Joints(node.create_publisher(JOINTS.qos(qos::driver_command()))?),
+            CommandMode::Cartesian => Motion::Poses(node.create_publisher(POSE.qos(qos::driver_command()))?),
+        };
+        Ok(Self {
+            node: Arc::clone(node),
+            motion,
+            gripper: node.create_publisher(GRIPPER.qos(qos::driver_command()))?,
+            stop: None,
+        })
+    }
+
+    /// Topic of motion commands, remapped.
+    pub fn motion_topic(&self) -> String {
+        match &self.motion {
+            Motion::Joints(publisher) => publisher.topic_name(),
+            Motion::Poses(publisher) => publisher.topic_name(),
+        }
+    }
+
+    /// Topic of the stop, remapped once its publisher is there.
+    pub fn stop_topic(&self) -> String {
+        match &self.stop {
+            Some(Stop::Bool(publisher)) => publisher.topic_name(),
+            Some(Stop::Empty(publisher)) => publisher.topic_name(),
+            None => crate::ros::graph::resolve(&self.node, STOP),
+        }
+    }
+
+    /// Prepares the stop for this generation; another one's publisher is given up.
+    ///
+    /// # Errors
+    /// When the publisher cannot be made.
+    pub fn prepare_stop(&mut self, api: DriverApi) -> Result<(), RclrsError> {
+        let topic = STOP.qos(qos::driver_command());
+        match (&self.stop, api) {
+            (Some(Stop::Bool(_)), DriverApi::V1) | (Some(Stop::Empty(_)), DriverApi::V2) => {}
+            (_, DriverApi::V1) => self.stop = Some(Stop::Bool(self.node.create_publisher(topic)?)),
+            (_, DriverApi::V2) => self.stop = Some(Stop::Empty(self.node.create_publisher(topic)?)),
+        }
+        Ok(())
+    }
+
+    /// Subscriptions a stop would reach.
+    pub fn stop_subscribers(&self) -> usize {
+        let matched = match &self.stop {
+            Some(Stop::Bool(publisher)) => publisher.get_subscription_count(),
+            Some(Stop::Empty(publisher)) => publisher.get_subscription_count(),
+            None => return 0,
+        };
+        matched.unwrap_or(0)
+    }
+
+    /// Subscriptions a motion command would reach.
+    pub fn motion_subscribers(&self) -> usize {
+        let matched = match &self.motion {
+            Motion::Joints(publisher) => publisher.get_subscription_count(),
+            Motion::Poses(publisher) => publisher.get_subscription_count(),
+        };
+        matched.unwrap_or(0)
+    }
+
+    fn publish(&self, command: &DriverCommand) -> Result<(), String> {
+        let refused = |e: RclrsError| e.to_string();
+        let unprepared = |expected: &str| format!("expected a publisher for {expected}, found none; was it configured?");
+        match (command, &self.motion, &self.stop) {
+            (DriverCommand::Joints { joint, follow, expand, dof }, Motion::Joints(publisher), _) => publisher
+                .publish(Jointpos { joint: joint.to_vec(), follow: *follow, expand: *expand, dof: *dof })
+                .map_err(refused),
+            (DriverCommand::Pose { position, orientation, follow }, Motion::Poses(publisher), _) => publisher
+                .publish(Cartepos { pose: pose(*position, *orientation), follow: *follow })
+                .map_err(refused),
+            (DriverCommand::Stop(DriverApi::V1), _, Some(Stop::Bool(publisher))) => {
+                // The value asks the driver to wait for the controller's answer, which would keep it from the next stop.
+                publisher.publish(Bool { data: false }).map_err(refused)
+            }
+            (DriverCommand::Stop(DriverApi::V2), _, Some(Stop::Empty(publisher))) => {
+                publisher.publish(Empty::default()).map_err(refused)
+            }
+            (DriverCommand::Gripper { position, block, timeout }, ..) => self
+                .gripper
+                .publish(Gripperset { position: *position, block: *block, timeout: *timeout })
+                .map_err(refused),
+            (DriverCommand::Stop(api), ..) => Err(unprepared(&format!("a stop of driver generation {api}"))),
+            (DriverCommand::Joints { .. }, ..) => Err(unprepared(JOINTS)),
+            (DriverCommand::Pose { .. }, ..) => Err(unprepared(POSE)),
+        }
+    }
+}
+
+impl Driver for RosDriver {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+        self.publish(command)
+    }
+}
+
+fn pose([x, y, z]: [f64; 3], [i, j, k, w]: [f64; 4]) -> Pose {
+    Pose { position: Point { x, y, z }, orientation: Quaternion { x: i, y: j, z: k, w } }
+}

@@ -1,0 +1,71 @@
+//! Named moves as an action: feedback while under way, braking on cancel.
+
+use std::time::Duration;
+
+use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, TerminatedGoal};
+use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Feedback, MoveNamed_Result};
+
+use super::Shared;
+use crate::control::supervisor::MoveProgress;
+use crate::ros::time::Clock;
+
+/// Time between two feedback messages.
+const FEEDBACK: Duration = Duration::from_millis(100);
+
+/// Offers the action `~/move_named`.
+///
+/// # Errors
+/// When the server cannot be made.
+pub fn offer(
+    node: &Node,
+    tokio: &tokio::runtime::Handle,
+    shared: &Shared,
+) -> Result<ActionServer<MoveNamed>, RclrsError> {
+    let (arm, clock, tokio) = (shared.clone(), Clock::of(node), tokio.clone());
+    node.create_action_server("~/move_named", move |goal: RequestedGoal<MoveNamed>| {
+        let task = tokio.spawn(follow(goal, arm.clone(), clock.clone()));
+        async move {
+            match task.await {
+                Ok(ended) => ended,
+                // The task cannot be aborted: a panic in it has already ended the node.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    })
+}
+
+async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: Clock) -> TerminatedGoal {
+    let goal = std::sync::Arc::clone(requested.goal());
+    let started = arm.lock().move_named(&goal.name, goal.speed, clock.now());
+    let executing = requested.accept().execute();
+    if let Err(refusal) = started {
+        return executing.aborted_with(result(false, refusal.to_string()));
+    }
+    let watching = Box::pin(watch(arm.clone(), executing.feedback_publisher()));
+    match executing.unless_cancel_requested(watching).await {
+        Ok(Ok(())) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
+        Ok(Err(message)) => executing.aborted_with(result(false, message)),
+        Err(()) => {
+            arm.lock().cancel_move(clock.now());
+            executing.begin_cancelling().cancelled_with(result(false, "cancelled, braking".into()))
+        }
+    }
+}
+
+async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Result<(), String> {
+    loop {
+        let progress = arm.lock().move_progress();
+        match progress {
+            // A client that went away needs no feedback.
+            Some(MoveProgress::Running { remaining }) => drop(feedback.publish(MoveNamed_Feedback { remaining })),
+            Some(MoveProgress::Done) => return Ok(()),
+            Some(MoveProgress::Failed(message)) => return Err(message),
+            None => return Err("the move was replaced".into()),
+        }
+        tokio::time::sleep(FEEDBACK).await;
+    }
+}
+
+fn result(success: bool, message: String) -> MoveNamed_Result {
+    MoveNamed_Result { success, message }
+}

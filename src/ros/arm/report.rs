@@ -1,0 +1,24 @@
+//! The arm's part of `/diagnostics`.
+
+use crate::control::supervisor::{Mode, Status as ArmStatus};
+use crate::ros::diagnostics::{Level, Status};
+
+/// What the arm does, and what the gate had to do about it.
+pub fn arm(status: &ArmStatus) -> Status {
+    let latched = matches!(status.mode, Mode::Stopped | Mode::Fault);
+    Status::ok("arm")
+        .value("mode", status.mode)
+        .value("reason", &status.reason)
+        .value("dry_run", status.dry_run)
+        .value("driver_api", &status.driver_api)
+        .value("lease", &status.lease_source)
+        .value("command_rate_hz", format!("{:.1}", status.command_rate))
+        .value("commands", status.commands)
+        .value("chunks", status.chunks)
+        .value("clamps", status.clamps)
+        .value("refusals", status.refusals)
+        .value("underruns", status.underruns)
+        .complain(Level::Error, latched, || format!("{}: {}", status.mode, status.reason))
+        .complain(Level::Warn, status.driver_api == "unknown", || "no driver of a known generation in the graph".into())
+        .complain(Level::Warn, status.dry_run, || "dry run: commands are shown, not sent".into())
+}

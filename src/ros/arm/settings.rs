@@ -1,0 +1,109 @@
+//! Parameters of the arm node: the arm's file, and what of it may be overridden at start.
+
+use std::path::PathBuf;
+
+use rclrs::Node;
+
+use crate::control::config::validate::RATE_HZ;
+use crate::control::config::{ApiChoice, ArmConfig, CommandMode, ConfigError};
+use crate::ros::parameters::{Flag, Number, ParameterError, Parameters, Text};
+use crate::ros::share;
+
+/// Why the settings cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A parameter that cannot work.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// Overrides and file cannot work together.
+    #[error("parameter {0}")]
+    Together(String),
+    /// The arm's file cannot work.
+    #[error("parameter robot: {path}: {source}", path = path.display())]
+    Robot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+}
+
+/// What the node was told at start.
+pub struct Settings {
+    /// The arm, with overrides applied.
+    pub arm: ArmConfig,
+    _declared: Parameters,
+}
+
+impl Settings {
+    /// Declares the parameters and reads the arm's file.
+    ///
+    /// # Errors
+    /// When a value or the file cannot work; the message names it.
+    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(node);
+        let robot = declared.fixed(Text {
+            name: "robot",
+            default: "",
+            choices: &[],
+            about: "File that describes the arm; empty takes the installed config/rm75.yaml.",
+        })?;
+        let path = if robot.is_empty() { share::file("config/rm75.yaml") } else { PathBuf::from(robot) };
+        let mut arm = ArmConfig::load(&path).map_err(|source| SettingsError::Robot { path: path.clone(), source })?;
+        arm.dry_run = declared.fixed(Flag {
+            name: "dry_run",
+            default: arm.dry_run,
+            about: "Commands are computed, checked and shown, none is sent.",
+        })?;
+        arm.command_rate_hz = declared.fixed(Number {
+            name: "command_rate_hz",
+            default: arm.command_rate_hz,
+            range: RATE_HZ.0..=RATE_HZ.1,
+            unit: "Hz",
+            about: "Commands a second.",
+        })?;
+        arm.driver.api = match declared
+            .fixed(Text {
+                name: "driver_api",
+                default: api_name(arm.driver.api),
+                choices: &["auto", "v1", "v2"],
+                about: "Generation of Realman's driver: v1 up to 1.2, v2 from 1.3, auto asks the ROS graph.",
+            })?
+            .as_str()
+        {
+            "v1" => ApiChoice::V1,
+            "v2" => ApiChoice::V2,
+            _ => ApiChoice::Auto,
+        };
+        arm.driver.command = match declared
+            .fixed(Text {
+                name: "command",
+                default: match arm.driver.command {
+                    CommandMode::Joint => "joint",
+                    CommandMode::Cartesian => "cartesian",
+                },
+                choices: &["joint", "cartesian"],
+                about: "What is passed through: joints by our own inverse kinematics, or tool poses.",
+            })?
+            .as_str()
+        {
+            "cartesian" => CommandMode::Cartesian,
+            _ => CommandMode::Joint,
+        };
+        arm.driver.follow = declared.fixed(Flag {
+            name: "follow",
+            default: arm.driver.follow,
+            about: "High follow: the controller takes every frame as it is; needs 100 Hz or more and a quiet machine.",
+        })?;
+        arm.recheck().map_err(SettingsError::Together)?;
+        Ok(Self { arm, _declared: declared })
+    }
+}
+
+fn api_name(api: ApiChoice) -> &'static str {
+    match api {
+        ApiChoice::Auto => "auto",
+        ApiChoice::V1 => "v1",
+        ApiChoice::V2 => "v2",
+    }
+}

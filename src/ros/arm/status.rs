@@ -1,0 +1,145 @@
+//! What the arm node shows of itself: status, events, the planned path and its markers.
+
+use std::time::Duration;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError, Timer};
+use ros_env::geometry_msgs::msg::Pose as PoseMessage;
+use ros_env::std_msgs::msg::Header;
+use ros_env::thinkvla::msg::{ArmStatus, GateEvent, PlannedPath};
+use ros_env::visualization_msgs::msg::MarkerArray;
+
+use super::Shared;
+use crate::control::event::{Event, EventKind};
+use crate::control::supervisor::Status;
+use crate::control::time::Time;
+use crate::ros::convert::pose_to_message;
+use crate::ros::markers::{self, Bounds, Plan};
+use crate::ros::time::{Clock, to_message};
+use crate::ros::{qos, topics};
+
+/// Time between two status messages.
+const STATUS: Duration = Duration::from_millis(50);
+/// Time between two planned paths: people and rviz need no more.
+const PATH: Duration = Duration::from_millis(100);
+
+struct Shown {
+    status: Publisher<ArmStatus>,
+    events: Publisher<GateEvent>,
+}
+
+/// Publishes as long as the timers live.
+///
+/// # Errors
+/// When a publisher or timer cannot be made.
+pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
+    let shown = Shown {
+        status: node.create_publisher(topics::ARM_STATUS.name.qos(qos::latched()))?,
+        events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
+    };
+    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.now()))?;
+    Ok(vec![status, publish_path(node, shared)?])
+}
+
+impl Shown {
+    fn publish(&self, shared: &Shared, now: Time) {
+        let (status, events) = {
+            let mut supervisor = shared.lock();
+            (supervisor.status(now), supervisor.drain_events())
+        };
+        for event in events {
+            tell(&event);
+            warn_unsent(self.events.publish(event_message(event)));
+        }
+        warn_unsent(self.status.publish(status_message(status, now)));
+    }
+}
+
+fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
+    let paths: Publisher<PlannedPath> = node.create_publisher(topics::PLANNED_PATH.name.qos(qos::display()))?;
+    let lines: Publisher<MarkerArray> = node.create_publisher(topics::PLANNED_PATH_MARKERS.name.qos(qos::display()))?;
+    let boxes: Publisher<MarkerArray> = node.create_publisher(topics::WORKSPACE_MARKERS.name.qos(qos::latched()))?;
+    let (frame_id, workspace) = {
+        let supervisor = shared.lock();
+        (supervisor.config().base_frame.clone(), supervisor.config().workspace)
+    };
+    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let header = move |now| Header { stamp: to_message(now), frame_id: frame_id.clone() };
+    let bounds = Bounds { min: workspace.tool_min_m, max: workspace.tool_max_m };
+    boxes.publish(markers::workspace(&header(clock.now()), bounds))?;
+    node.create_timer_repeating(PATH, move || {
+        // The latched box lives as long as its publisher.
+        let _kept = &boxes;
+        let now = clock.now();
+        let Some(path) = arm.lock().planned_path(now) else { return };
+        let header = header(now);
+        let poses: Vec<PoseMessage> = path.poses.iter().map(pose_to_message).collect();
+        let plan = Plan { header: &header, poses: &poses, gripper: &path.gripper, done: path.done };
+        warn_unsent(lines.publish(markers::planned_path(plan)));
+        warn_unsent(paths.publish(PlannedPath {
+            header,
+            plan_id: path.plan_id,
+            poses,
+            gripper: path.gripper,
+            done: u32::try_from(path.done).unwrap_or(u32::MAX),
+        }));
+    })
+}
+
+fn tell(event: &Event) {
+    let Event { check, message, source, plan_id, .. } = event;
+    match event.kind {
+        EventKind::Clamped => tracing::debug!("clamped by {check} ({source} {plan_id}): {message}"),
+        EventKind::Refused | EventKind::Held => tracing::warn!("{check} ({source} {plan_id}): {message}"),
+        EventKind::Stopped | EventKind::Fault => tracing::error!("{check}: {message}"),
+    }
+}
+
+fn event_message(event: Event) -> GateEvent {
+    GateEvent {
+        header: Header { stamp: to_message(event.time), frame_id: String::new() },
+        kind: match event.kind {
+            EventKind::Clamped => GateEvent::CLAMPED,
+            EventKind::Refused => GateEvent::REFUSED,
+            EventKind::Held => GateEvent::HELD,
+            EventKind::Stopped => GateEvent::STOPPED,
+            EventKind::Fault => GateEvent::FAULT,
+        },
+        check: event.check.to_string(),
+        message: event.message,
+        source: event.source,
+        plan_id: event.plan_id,
+        repeated: event.repeated,
+    }
+}
+
+fn status_message(status: Status, now: Time) -> ArmStatus {
+    ArmStatus {
+        header: Header { stamp: to_message(now), frame_id: String::new() },
+        mode: status.mode as u8,
+        reason: status.reason,
+        dry_run: status.dry_run,
+        driver_api: status.driver_api,
+        lease_source: status.lease_source,
+        lease: status.lease,
+        plan_id: status.plan_id,
+        commanded_joints: status.commanded_joints.into(),
+        measured_joints: status.measured_joints.into(),
+        commanded_pose: pose_to_message(&status.commanded_pose),
+        measured_pose: pose_to_message(&status.measured_pose),
+        gripper: status.gripper,
+        command_rate: status.command_rate,
+        commands: status.commands,
+        chunks: status.chunks,
+        clamps: status.clamps,
+        refusals: status.refusals,
+        underruns: status.underruns,
+        nonfinite: status.nonfinite,
+    }
+}
+
+fn warn_unsent(outcome: Result<(), RclrsError>) {
+    if let Err(error) = outcome {
+        tracing::warn!("not published: {error}");
+    }
+}
