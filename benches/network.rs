@@ -31,7 +31,7 @@ fn chunk(criterion: &mut Criterion) {
             ..PolicyOptions::default()
         };
         let mut policy = Policy::load(directory.path(), options).unwrap();
-        policy.warm_up(&grids).unwrap();
+        policy.act(&observation).unwrap();
         criterion.bench_function(&format!("chunk, small, {threads} threads"), |bencher| {
             bencher.iter(|| policy.act(&observation).unwrap());
         });

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::camera::patches::PatchRule;
+
 use super::error::ModelError;
 
 /// File name inside a checkpoint directory.
@@ -213,6 +215,20 @@ impl Config {
         let config: Self = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
         config.validate()?;
         Ok(config)
+    }
+
+    /// How images are sized, normalised and cut for this network.
+    pub fn patch_rule(&self) -> PatchRule {
+        let size = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
+        let vision = &self.vision_config;
+        PatchRule {
+            patch: size(vision.patch_size),
+            temporal: size(vision.temporal_patch_size),
+            merge: size(vision.spatial_merge_size),
+            min_pixels: size(self.thinkvla.min_pixels).into(),
+            max_pixels: size(self.thinkvla.max_pixels).into(),
+            ..PatchRule::QWEN3_VL
+        }
     }
 
     /// Writes `config.json` into a checkpoint directory.

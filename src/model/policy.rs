@@ -131,21 +131,7 @@ impl Policy {
         &self.hash
     }
 
-    /// Runs once on black images of these sizes, so that the first real chunk does not pay for libtorch's set-up.
-    ///
-    /// # Errors
-    /// See [`Self::act`].
-    pub fn warm_up(&mut self, grids: &[Grid]) -> Result<(), ModelError> {
-        let values = patches(grids) * self.config.vision_config.patch_values();
-        let observation = Observation {
-            pixel_values: &vec![-1.0; usize::try_from(values).unwrap_or(0)],
-            grids,
-            instruction: "warm up",
-        };
-        self.act(&observation).map(drop)
-    }
-
-    /// One chunk for one moment.
+    /// One chunk for one moment. The first takes longer: libtorch sets itself up.
     ///
     /// # Errors
     /// When the views do not fit the contract or the network, the instruction cannot be used, or an action is not
@@ -224,8 +210,5 @@ impl Plan {
 }
 
 fn patches(grids: &[Grid]) -> i64 {
-    grids
-        .iter()
-        .map(|grid| i64::from(grid.t) * i64::from(grid.h) * i64::from(grid.w))
-        .sum()
+    grids.iter().map(|grid| grid.patches() as i64).sum()
 }

@@ -144,7 +144,7 @@ impl Prompter {
             image_tokens,
             anchor,
             queries,
-            patches: grids.iter().map(|g| i64::from(g.h) * i64::from(g.w)).sum(),
+            patches: grids.iter().map(|grid| grid.patches() as i64).sum(),
             ids,
         })
     }

@@ -6,6 +6,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
+use thinkvla::camera::preprocess::Preprocessor;
+use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::model::config::Config;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
@@ -26,7 +28,6 @@ fn a_new_checkpoint_acts() {
     let directory = checkpoint(7);
     let mut policy = load(directory.path()).unwrap();
     let grids = [grid(4, 4), grid(4, 4)];
-    policy.warm_up(&grids).unwrap();
     let pixel_values = values(policy.config(), &grids);
     let mut act = |instruction| {
         let observation = Observation {
@@ -212,11 +213,14 @@ fn the_small_size_is_small_and_acts() {
     let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes <= 30_000_000, "{bytes} bytes");
     let mut policy = load(directory.path()).unwrap();
-    let grids = [grid(8, 8), grid(8, 8)];
-    let pixel_values = values(policy.config(), &grids);
+    let mut frames = Preprocessor::new(policy.contract().data.resize, policy.config().patch_rule()).unwrap();
+    for camera in &policy.contract().robot.cameras {
+        frames.push_rgb(&RgbImage::new(camera.width, camera.height)).unwrap();
+    }
+    assert_eq!(frames.input().grids, [grid(8, 8), grid(8, 8)]);
     let observation = Observation {
-        pixel_values: &pixel_values,
-        grids: &grids,
+        pixel_values: &frames.input().pixel_values,
+        grids: &frames.input().grids,
         instruction: "pick up the red cube.",
     };
     let chunk = policy.act(&observation).unwrap().actions;

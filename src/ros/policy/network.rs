@@ -6,11 +6,9 @@ use std::time::Instant;
 use super::actor::{ActError, Acted, Actor};
 use super::live::decode;
 use super::settings::Settings;
-use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
-use crate::model::config::Config;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
 use crate::ros::images::Arrived;
 
@@ -36,31 +34,14 @@ impl NetworkActor {
             ..PolicyOptions::default()
         };
         let policy = Policy::load(&settings.checkpoint, options).map_err(|e| e.to_string())?;
-        let rule = patch_rule(policy.config())?;
-        let preprocessor = Preprocessor::new(policy.contract().data.resize, rule).map_err(|e| e.to_string())?;
+        let preprocessor = Preprocessor::new(policy.contract().data.resize, policy.config().patch_rule())
+            .map_err(|e| e.to_string())?;
         Ok(Box::new(Self {
             policy,
             preprocessor,
             rgb: RgbImage::default(),
         }))
     }
-}
-
-/// How the checkpoint wants its images; Qwen3-VL's normalisation is part of the released processor.
-fn patch_rule(config: &Config) -> Result<PatchRule, String> {
-    let vision = &config.vision_config;
-    let size = |name: &str, value: i64| {
-        u32::try_from(value)
-            .map_err(|_| format!("config.json: {name}: expected a small positive number, found {value}"))
-    };
-    Ok(PatchRule {
-        patch: size("patch_size", vision.patch_size)?,
-        temporal: size("temporal_patch_size", vision.temporal_patch_size)?,
-        merge: size("spatial_merge_size", vision.spatial_merge_size)?,
-        min_pixels: size("min_pixels", config.thinkvla.min_pixels)?.into(),
-        max_pixels: size("max_pixels", config.thinkvla.max_pixels)?.into(),
-        ..PatchRule::QWEN3_VL
-    })
 }
 
 impl Actor for NetworkActor {
