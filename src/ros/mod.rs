@@ -6,6 +6,7 @@
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
 //! * [`arm`], [`policy`]: the nodes
+//! * `sim` (feature `sim`): the simulated robot
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
 
@@ -26,5 +27,7 @@ pub mod qos;
 mod rosout;
 pub mod runtime;
 pub mod share;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod time;
 pub mod topics;

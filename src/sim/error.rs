@@ -25,6 +25,9 @@ pub enum SimError {
         /// Its name.
         name: String,
     },
+    /// The expert may not begin.
+    #[error("the expert cannot drive: {0}")]
+    Begin(String),
     /// No picture can be made.
     #[error("cannot render: {0}; off-screen rendering needs libegl1, libegl-mesa0 and libgl1-mesa-dri")]
     Render(String),

@@ -5,13 +5,16 @@
 //! * [`judge`]: success, by the physics alone
 //! * [`expert`]: solves every task, speaking in chunks
 //! * [`driver`]: the stand-in of Realman's driver
+//! * [`rig`], [`episode`]: all of it in step, and whole episodes in one process
 
 pub mod camera;
 pub mod config;
 pub mod driver;
+pub mod episode;
 pub mod error;
 pub mod expert;
 pub mod judge;
+pub mod rig;
 pub mod scene;
 pub mod tasks;
 pub mod world;

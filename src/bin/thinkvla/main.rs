@@ -8,6 +8,8 @@ mod init_checkpoint;
 mod latency;
 #[cfg(feature = "ros")]
 mod rollout;
+#[cfg(feature = "sim")]
+mod simulate;
 
 use std::io::IsTerminal as _;
 
@@ -44,6 +46,9 @@ enum Verb {
     /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
     #[cfg(feature = "ros")]
     Rollout(rollout::Arguments),
+    /// Run the scripted expert on many seeds of each task in one process, faster than real time
+    #[cfg(feature = "sim")]
+    Simulate(simulate::Arguments),
 }
 
 // Without features there is no verb, and clap ends the process.
@@ -68,5 +73,7 @@ fn main() -> anyhow::Result<()> {
         Verb::ReplayFrames(arguments) => latency::replay(&arguments),
         #[cfg(feature = "ros")]
         Verb::Rollout(arguments) => rollout::run(arguments),
+        #[cfg(feature = "sim")]
+        Verb::Simulate(arguments) => simulate::run(&arguments),
     }
 }

@@ -5,6 +5,7 @@
 //! read unchecked, errors clear with the next motion.
 
 mod controller;
+mod link;
 mod wire;
 
 use std::collections::VecDeque;
@@ -27,15 +28,6 @@ const QUEUE: usize = 1000;
 const GRIP_STALL_S: f64 = 0.5;
 /// Position that opens the gripper wholly.
 const OPEN: f64 = 1000.0;
-
-/// Driver generation: which types its topics have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Generation {
-    /// Drivers up to 1.2.
-    V1,
-    /// Drivers from 1.3.
-    V2,
-}
 
 /// What may go wrong, switchable at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,0 +1,197 @@
+//! The thread that renders and publishes both cameras.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, QoSProfile, RclrsError};
+use ros_env::sensor_msgs::msg::CameraInfo;
+// The RMW-native type: the idiomatic one copies pixel by pixel.
+use ros_env::sensor_msgs::msg::rmw::Image;
+use ros_env::std_msgs::msg::Header;
+
+use super::SimNodeError;
+use super::parameters::{CameraFault, CameraFaults, Settings};
+use crate::control::time::Time;
+use crate::ros::runtime::{Runtime, Shutdown};
+use crate::ros::time::{Clock, to_message};
+use crate::ros::topics;
+use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
+use crate::sim::error::SimError;
+use crate::sim::world::Snapshot;
+
+/// How late a late camera is [s].
+const LATE_S: f64 = 0.5;
+/// How often the thread looks whether the node has ended.
+const WAKE: Duration = Duration::from_millis(100);
+/// Bytes of a row.
+const ROW: u32 = WIDTH * 3;
+
+/// Where the table puts what is to be photographed; only the newest counts.
+#[derive(Clone)]
+pub struct Cameras(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    newest: Mutex<Option<(Snapshot, Time)>>,
+    changed: Condvar,
+}
+
+impl Cameras {
+    /// Asks for a picture of each camera, stamped `stamp`.
+    pub fn take(&self, of: Snapshot, stamp: Time) {
+        *self.0.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some((of, stamp));
+        self.0.changed.notify_one();
+    }
+
+    fn next(&self) -> Option<(Snapshot, Time)> {
+        let newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.changed.wait_timeout_while(newest, WAKE, |newest| newest.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
+}
+
+/// Starts the thread; `None` when no pictures are wanted.
+///
+/// # Errors
+/// When a publisher cannot be made.
+pub fn start(runtime: &Runtime, settings: &Settings, faults: CameraFaults) -> Result<Option<Cameras>, SimNodeError> {
+    if settings.camera_rate_hz <= 0.0 {
+        return Ok(None);
+    }
+    let node = runtime.node();
+    let ends = View::ALL.map(|view| Camera::new(node, view));
+    let mut ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let cameras = Cameras(Arc::default());
+    let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), Clock::of(node));
+    std::thread::spawn(move || {
+        if let Err(error) = photograph(&mine, &mut ends, &faults, (&shutdown, &clock)) {
+            shutdown.request(error.to_string());
+        }
+    });
+    Ok(Some(cameras))
+}
+
+fn photograph(
+    cameras: &Cameras,
+    ends: &mut [Camera],
+    faults: &CameraFaults,
+    (shutdown, clock): (&Shutdown, &Clock),
+) -> Result<(), SimNodeError> {
+    let mut photographer = None;
+    while !shutdown.is_requested() {
+        let Some((snapshot, stamp)) = cameras.next() else {
+            continue;
+        };
+        let photographer = match &mut photographer {
+            Some(photographer) => photographer,
+            // The OpenGL context belongs to this thread.
+            none => none.insert(Photographer::new(&snapshot)?),
+        };
+        for camera in ends.iter_mut() {
+            let intrinsics = camera::intrinsics(&snapshot, camera.view)?;
+            let pixels = photographer.take(&snapshot, camera.view)?;
+            camera.shoot(pixels, stamp, faults.of(camera.view))?;
+            camera.publish(&intrinsics, clock.now(), faults.of(camera.view))?;
+        }
+    }
+    Ok(())
+}
+
+/// One camera's publishers, and what waits to be published.
+struct Camera {
+    view: View,
+    image: Publisher<Image>,
+    info: Publisher<CameraInfo>,
+    waiting: VecDeque<(Time, Image)>,
+    /// Last picture of a healthy camera.
+    last: Option<Image>,
+}
+
+impl Camera {
+    fn new(node: &Node, view: View) -> Result<Self, RclrsError> {
+        // Reliable, as images should be published; few, as only fresh ones are of use.
+        let few = || QoSProfile::topics_default().keep_last(2);
+        Ok(Self {
+            view,
+            image: node.create_publisher(topics::image(view.name()).as_str().qos(few()))?,
+            info: node.create_publisher(topics::camera_info(view.name()).as_str().qos(few()))?,
+            waiting: VecDeque::new(),
+            last: None,
+        })
+    }
+
+    /// Puts a picture into the line to be published.
+    fn shoot(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
+        let image = match (fault, self.last.take()) {
+            (CameraFault::Frozen, Some(old)) => stamped(old, stamp),
+            (CameraFault::Truncated, _) => {
+                let half = pixels.get(..pixels.len() / 2).unwrap_or_default();
+                image(self.view, half, stamp)
+            }
+            (_, Some(mut old)) if old.data.len() == pixels.len() => {
+                old.data.copy_from_slice(pixels);
+                stamped(old, stamp)
+            }
+            _ => image(self.view, pixels, stamp),
+        };
+        if fault == CameraFault::Dropped {
+            self.waiting.clear();
+            return Ok(());
+        }
+        self.waiting.push_back((stamp, image));
+        Ok(())
+    }
+
+    /// Publishes what is due.
+    fn publish(&mut self, intrinsics: &Intrinsics, now: Time, fault: CameraFault) -> Result<(), RclrsError> {
+        while let Some((stamp, image)) = self.waiting.pop_front() {
+            if fault == CameraFault::Late && now.seconds_since(stamp) < LATE_S {
+                self.waiting.push_front((stamp, image));
+                return Ok(());
+            }
+            self.image.publish(&image)?;
+            self.info.publish(info(self.view, intrinsics, stamp))?;
+            self.last = Some(image);
+        }
+        Ok(())
+    }
+}
+
+fn image(view: View, pixels: &[u8], stamp: Time) -> Image {
+    let mut image = Image {
+        height: HEIGHT,
+        width: WIDTH,
+        encoding: "rgb8".into(),
+        step: ROW,
+        data: pixels.into(),
+        ..Image::default()
+    };
+    image.header.frame_id = view.frame().into();
+    stamped(image, stamp)
+}
+
+fn stamped(mut image: Image, stamp: Time) -> Image {
+    let stamp = to_message(stamp);
+    image.header.stamp.sec = stamp.sec;
+    image.header.stamp.nanosec = stamp.nanosec;
+    image
+}
+
+fn info(view: View, intrinsics: &Intrinsics, stamp: Time) -> CameraInfo {
+    let Intrinsics { focal, cx, cy } = *intrinsics;
+    CameraInfo {
+        header: Header {
+            stamp: to_message(stamp),
+            frame_id: view.frame().to_owned(),
+        },
+        height: HEIGHT,
+        width: WIDTH,
+        distortion_model: "plumb_bob".to_owned(),
+        d: vec![0.0; 5],
+        k: [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0],
+        r: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p: [focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        ..CameraInfo::default()
+    }
+}

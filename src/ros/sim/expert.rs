@@ -1,0 +1,234 @@
+//! The thread that lets the scripted expert drive, through the lease, heartbeat and chunks everybody uses.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rclrs::{IntoPrimitiveOptions as _, Publisher, RclrsError, Subscription};
+use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, ArmStatus};
+
+use super::SimNodeError;
+use crate::control::chunk::ActionsError;
+use crate::control::time::Time;
+use crate::ros::convert::pose_from_message;
+use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::heartbeat::Heartbeat;
+use crate::ros::lease::{LeaseClient, Priority};
+use crate::ros::runtime::{Runtime, Shutdown};
+use crate::ros::time::{Clock, from_message};
+use crate::ros::{qos, topics};
+use crate::sim::config::SimConfig;
+use crate::sim::expert::{Expert, Observation, SOURCE};
+use crate::sim::tasks::Layout;
+
+/// How often the thread looks for a new status.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long it waits before asking again for a lease it was refused.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How early a chunk may come, so that a status just before its time is not waited past [s].
+const EARLY_S: f64 = 0.03;
+
+/// What the expert is to do, and how far it is.
+#[derive(Clone, Default)]
+pub struct ExpertHandle(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// The episode it was told of last; taken by the thread.
+    order: Mutex<Option<Option<Layout>>>,
+    status: Mutex<Option<ArmStatus>>,
+    active: AtomicBool,
+    done: AtomicBool,
+}
+
+/// What comes in for the expert, as long as this lives.
+pub struct Subscriptions {
+    _status: Subscription<ArmStatus>,
+}
+
+impl ExpertHandle {
+    /// A new episode: the expert drives it when given its layout, otherwise it lets go.
+    pub fn begin(&self, layout: Option<Layout>) {
+        self.0.active.store(layout.is_some(), Ordering::Release);
+        self.0.done.store(false, Ordering::Release);
+        *lock(&self.0.order) = Some(layout);
+    }
+
+    /// Whether it drives, and whether it has finished.
+    pub fn progress(&self) -> (bool, bool) {
+        let read = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        (read(&self.0.active), read(&self.0.done))
+    }
+}
+
+/// Starts the thread, idle.
+///
+/// # Errors
+/// When ROS refuses an end.
+pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Subscriptions), SimNodeError> {
+    let node = runtime.node();
+    let handle = ExpertHandle::default();
+    let theirs = handle.clone();
+    let status = node.create_subscription(
+        topics::ARM_STATUS.name.qos(qos::display()),
+        move |status: ArmStatus| *lock(&theirs.0.status) = Some(status),
+    )?;
+    let mut driver = ExpertDriver {
+        handle: handle.clone(),
+        config: config.clone(),
+        leases: LeaseClient::new(node, SOURCE, Priority::Policy)?,
+        heartbeat: Heartbeat::start(node, SOURCE, || true)?,
+        chunks: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
+        clock: Clock::of(node),
+        tokio: runtime.tokio().clone(),
+        task: None,
+        lease: None,
+        ask_from: Instant::now(),
+    };
+    let shutdown = runtime.shutdown().clone();
+    std::thread::spawn(move || {
+        if let Err(error) = driver.run(&shutdown) {
+            shutdown.request(error.to_string());
+        }
+    });
+    Ok((handle, Subscriptions { _status: status }))
+}
+
+/// Why the expert cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum ExpertError {
+    #[error("the expert's chunk cannot be sent: {0}")]
+    Ros(#[from] RclrsError),
+    #[error("the expert cannot go on from where the arm is: {0}")]
+    Actions(#[from] ActionsError),
+}
+
+struct ExpertDriver {
+    handle: ExpertHandle,
+    config: SimConfig,
+    leases: LeaseClient,
+    heartbeat: Heartbeat,
+    chunks: Publisher<ChunkMessage>,
+    clock: Clock,
+    tokio: tokio::runtime::Handle,
+    task: Option<Driving>,
+    lease: Option<u64>,
+    ask_from: Instant,
+}
+
+/// The episode in hand.
+struct Driving {
+    layout: Layout,
+    /// Made when the arm is first ready: the way begins where the arm is.
+    expert: Option<Expert>,
+    next_chunk: Time,
+}
+
+impl ExpertDriver {
+    fn run(&mut self, shutdown: &Shutdown) -> Result<(), ExpertError> {
+        while !shutdown.is_requested() {
+            let order = lock(&self.handle.0.order).take();
+            if let Some(layout) = order {
+                self.let_go();
+                // What was seen before the reset says nothing about where the arm is.
+                lock(&self.handle.0.status).take();
+                self.task = layout.map(|layout| Driving {
+                    layout,
+                    expert: None,
+                    next_chunk: Time::default(),
+                });
+            }
+            let status = lock(&self.handle.0.status).take();
+            if let Some(status) = status {
+                self.look(&status)?;
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.let_go();
+        Ok(())
+    }
+
+    fn look(&mut self, status: &ArmStatus) -> Result<(), ExpertError> {
+        let ready = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);
+        if self.task.is_none() || !ready {
+            return Ok(());
+        }
+        match self.lease {
+            None => self.ask_for_lease(),
+            // The status may be older than the lease.
+            Some(lease) if status.lease != lease && !status.lease_source.is_empty() && status.lease_source != SOURCE => {
+                tracing::warn!("{} has taken the lease from the expert", status.lease_source);
+                self.lease = None;
+                self.heartbeat.set_lease(None);
+            }
+            Some(lease) if status.lease == lease => return self.drive(status, lease),
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, status: &ArmStatus, lease: u64) -> Result<(), ExpertError> {
+        let Some(driving) = &mut self.task else {
+            return Ok(());
+        };
+        let time = from_message(&status.header.stamp);
+        if driving.next_chunk.seconds_since(time) > EARLY_S {
+            return Ok(());
+        }
+        let commanded = match pose_from_message(&status.commanded_pose) {
+            Ok(pose) => pose,
+            Err(error) => {
+                tracing::warn!("commanded_pose of the arm status: {error}");
+                return Ok(());
+            }
+        };
+        let expert = match &mut driving.expert {
+            Some(expert) => expert,
+            none => none.insert(Expert::new(&self.config, &driving.layout, commanded)),
+        };
+        let observation = Observation { time, commanded, lease };
+        let Some(chunk) = expert.chunk(&observation)? else {
+            self.task = None;
+            self.handle.0.done.store(true, Ordering::Release);
+            self.handle.0.active.store(false, Ordering::Release);
+            self.let_go();
+            return Ok(());
+        };
+        driving.next_chunk = time.offset_secs(expert.replan_s());
+        let details = ChunkDetails {
+            stamp: self.clock.now(),
+            ..ChunkDetails::default()
+        };
+        Ok(self.chunks.publish(chunk_to_message(&chunk, &details))?)
+    }
+
+    fn ask_for_lease(&mut self) {
+        if Instant::now() < self.ask_from {
+            return;
+        }
+        match self.tokio.block_on(self.leases.acquire()) {
+            Ok(lease) => {
+                self.lease = Some(lease);
+                self.heartbeat.set_lease(Some(lease));
+            }
+            Err(error) => {
+                tracing::warn!("the expert waits: {error}");
+                self.ask_from = Instant::now() + ASK_AGAIN;
+            }
+        }
+    }
+
+    fn let_go(&mut self) {
+        self.heartbeat.set_lease(None);
+        if let Some(lease) = self.lease.take()
+            && let Err(error) = self.tokio.block_on(self.leases.release(lease))
+        {
+            // An arm node that has gone has no lease to give back.
+            tracing::debug!("the lease was not given back: {error}");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

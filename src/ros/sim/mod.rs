@@ -1,0 +1,157 @@
+//! The simulated robot as a node: physics, cameras, Realman's driver on the wire, and the scripted expert.
+//!
+//! ```text
+//! rm_driver/* ──► inbox ──► table (physics, driver stand-in, judge; a thread) ──► joint_states, rm_driver/*, episode_status
+//!                             │ snapshots                    │ starts and ends
+//!                             ▼                              ▼
+//!                    cameras (a thread) ──► */image_raw   expert (a thread) ──► chunk, heartbeat
+//! ```
+
+mod cameras;
+mod expert;
+mod parameters;
+mod table;
+mod wire;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
+use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
+
+use self::parameters::{Declared, Settings};
+use self::table::{Reset, Table, Told};
+use super::parameters::{ParameterError, Parameters};
+use super::runtime::Runtime;
+use crate::sim::error::SimError;
+use crate::sim::tasks::{EpisodeId, Task};
+
+/// How long a reset may take before its caller is told that something is wrong.
+const RESET: Duration = Duration::from_secs(10);
+
+/// Why the node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SimNodeError {
+    /// A parameter cannot work.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The table-top cannot be had.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}")]
+    Ros(#[from] RclrsError),
+}
+
+/// What keeps the node going.
+pub struct SimNode {
+    _parameters: Parameters,
+    _ends: wire::Commands,
+    _reset: Service<ResetEpisode>,
+    _expert: expert::Subscriptions,
+}
+
+impl SimNode {
+    /// Declares the parameters, sets the table and starts the threads.
+    ///
+    /// # Errors
+    /// When a parameter or the configuration cannot work, or ROS refuses an end.
+    pub fn start(runtime: &Runtime) -> Result<Self, SimNodeError> {
+        let node = runtime.node();
+        let mut parameters = Parameters::of(node);
+        let Declared {
+            settings,
+            config,
+            faults,
+        } = parameters::declare(&mut parameters)?;
+        let (sender, inbox) = mpsc::channel();
+        let commands = wire::listen(node, settings.api, &sender)?;
+        let states = wire::States::new(node, settings.api)?;
+        let (expert, subscriptions) = expert::start(runtime, &config)?;
+        let cameras = cameras::start(runtime, &settings, faults.cameras.clone())?;
+        let reset = serve_reset(node, &sender, settings.first)?;
+        let table = Table::new(config, &settings, states, node)?;
+        table.start(
+            table::Ends {
+                inbox,
+                faults,
+                cameras,
+                expert,
+            },
+            runtime.shutdown().clone(),
+        );
+        ask_first(&sender, &settings);
+        Ok(Self {
+            _parameters: parameters,
+            _ends: commands,
+            _reset: reset,
+            _expert: subscriptions,
+        })
+    }
+}
+
+/// The first episode begins like every other, with nobody waiting for it.
+fn ask_first(sender: &mpsc::Sender<Told>, settings: &Settings) {
+    let (answer, _) = mpsc::channel();
+    // The table lives as long as the node.
+    let _ = sender.send(Told::Reset(Reset {
+        id: settings.first,
+        expert: settings.expert,
+        answer,
+    }));
+}
+
+fn serve_reset(
+    node: &Node,
+    sender: &mpsc::Sender<Told>,
+    first: EpisodeId,
+) -> Result<Service<ResetEpisode>, RclrsError> {
+    let sender = sender.clone();
+    let present = std::sync::Mutex::new(first.task);
+    node.create_service::<ResetEpisode, _>(
+        "~/reset_episode".reliable(),
+        move |request: ResetEpisode_Request| {
+            let mut present = present.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match reset(&sender, &request, *present) {
+                Ok((task, instruction)) => {
+                    *present = task;
+                    ResetEpisode_Response {
+                        ok: true,
+                        instruction,
+                        message: String::new(),
+                    }
+                }
+                Err(message) => ResetEpisode_Response {
+                    ok: false,
+                    instruction: String::new(),
+                    message,
+                },
+            }
+        },
+    )
+}
+
+fn reset(
+    sender: &mpsc::Sender<Told>,
+    request: &ResetEpisode_Request,
+    present: Task,
+) -> Result<(Task, String), String> {
+    let task = match request.task.as_str() {
+        "" => present,
+        name => name.parse().map_err(|e: SimError| e.to_string())?,
+    };
+    let (answer, answered) = mpsc::channel();
+    let told = Told::Reset(Reset {
+        id: EpisodeId {
+            task,
+            variation: request.variation,
+            seed: request.seed,
+        },
+        expert: request.expert,
+        answer,
+    });
+    sender.send(told).map_err(|_| "the simulation has ended".to_owned())?;
+    let answered = answered.recv_timeout(RESET);
+    let instruction = answered.map_err(|_| format!("the simulation did not answer within {RESET:?}"))??;
+    Ok((task, instruction))
+}

@@ -1,0 +1,232 @@
+//! The thread that keeps the physics in step with the clock.
+
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
+use ros_env::std_msgs::msg::{Header, String as Text};
+use ros_env::thinkvla::msg::EpisodeStatus;
+
+use super::SimNodeError;
+use super::cameras::Cameras;
+use super::expert::ExpertHandle;
+use super::parameters::{LiveFaults, Settings};
+use super::wire::States;
+use crate::ros::runtime::Shutdown;
+use crate::ros::time::{Clock, to_message};
+use crate::ros::{qos, topics};
+use crate::sim::config::SimConfig;
+use crate::sim::driver::{Driver, Grip, Motion};
+use crate::sim::error::SimError;
+use crate::sim::rig::Rig;
+use crate::sim::tasks::EpisodeId;
+use crate::sim::world::STEP_S;
+
+/// Simulated time between two looks at the fault parameters, and between two episode statuses [s].
+const FAULTS_S: f64 = 0.01;
+const STATUS_S: f64 = 0.1;
+/// A thread held up for longer than this lets the lost time go instead of rushing after it [s].
+const FORGIVEN_S: f64 = 0.1;
+
+/// What the table is told from outside.
+pub enum Told {
+    /// A motion command for the driver.
+    Motion(Motion),
+    /// A gripper command for the driver.
+    Grip(Grip),
+    /// The driver's stop.
+    Stop,
+    /// A new episode.
+    Reset(Reset),
+}
+
+/// A new episode.
+pub struct Reset {
+    /// Which.
+    pub id: EpisodeId,
+    /// The expert drives it.
+    pub expert: bool,
+    /// Where the instruction, or why there is none, goes.
+    pub answer: Sender<Result<String, String>>,
+}
+
+/// What the table is connected to.
+pub struct Ends {
+    /// What it is told.
+    pub inbox: Receiver<Told>,
+    /// Faults to be played.
+    pub faults: LiveFaults,
+    /// Takes pictures.
+    pub cameras: Option<Cameras>,
+    /// Drives when asked.
+    pub expert: ExpertHandle,
+}
+
+/// The table-top of the present episode.
+pub struct Table {
+    config: SimConfig,
+    settings: Settings,
+    rig: Rig,
+    driver: Driver,
+    error: u16,
+    states: States,
+    status: Publisher<EpisodeStatus>,
+    instruction: Publisher<Text>,
+    clock: Clock,
+}
+
+/// When something comes next in simulated time [s].
+struct Timer {
+    period: f64,
+    left: f64,
+}
+
+impl Timer {
+    fn every(period: f64) -> Self {
+        Self { period, left: 0.0 }
+    }
+
+    /// To be called every physics step.
+    fn due(&mut self) -> bool {
+        self.left -= STEP_S;
+        let due = self.left <= STEP_S / 2.0;
+        if due {
+            self.left += self.period;
+        }
+        due
+    }
+}
+
+impl Table {
+    /// Sets the table for the first episode.
+    ///
+    /// # Errors
+    /// When MuJoCo refuses the scene or ROS a publisher.
+    pub fn new(config: SimConfig, settings: &Settings, states: States, node: &Node) -> Result<Self, SimNodeError> {
+        let rig = Rig::new(&config, settings.first, settings.scene)?;
+        Ok(Self {
+            driver: Driver::new(&config.driver, rig.world.joints()),
+            rig,
+            error: 0,
+            states,
+            status: node.create_publisher(topics::EPISODE_STATUS.name.qos(qos::latched()))?,
+            instruction: node.create_publisher(topics::INSTRUCTION.name.qos(qos::latched()))?,
+            clock: Clock::of(node),
+            settings: *settings,
+            config,
+        })
+    }
+
+    /// Starts the thread; it ends with the node.
+    pub fn start(mut self, ends: Ends, shutdown: Shutdown) {
+        std::thread::spawn(move || {
+            if let Err(error) = self.run(&ends, &shutdown) {
+                shutdown.request(error.to_string());
+            }
+        });
+    }
+
+    fn run(&mut self, ends: &Ends, shutdown: &Shutdown) -> Result<(), RclrsError> {
+        let (mut faults, mut status) = (Timer::every(FAULTS_S), Timer::every(STATUS_S));
+        let mut pictures = Timer::every(1.0 / self.settings.camera_rate_hz.max(0.01));
+        let step = Duration::from_secs_f64(STEP_S / self.settings.real_time_factor);
+        let mut next = Instant::now();
+        while !shutdown.is_requested() {
+            while let Ok(told) = ends.inbox.try_recv() {
+                self.take(told, ends)?;
+            }
+            if faults.due() {
+                self.play_faults(&ends.faults);
+            }
+            let state = self.rig.step(&mut self.driver);
+            if let Some(state) = state {
+                self.states.publish(&state)?;
+            }
+            for reply in self.driver.replies() {
+                self.states.reply(reply)?;
+            }
+            if let Some(cameras) = ends.cameras.as_ref()
+                && pictures.due()
+            {
+                cameras.take(self.rig.world.snapshot(), self.clock.now());
+            }
+            if status.due() {
+                self.status.publish(self.episode_status(&ends.expert))?;
+            }
+            next += step;
+            let behind = Instant::now().saturating_duration_since(next);
+            if behind.as_secs_f64() > FORGIVEN_S {
+                next = Instant::now();
+            }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, told: Told, ends: &Ends) -> Result<(), RclrsError> {
+        match told {
+            Told::Motion(motion) => {
+                let before = self.driver.undefined_reads();
+                self.driver.motion(motion);
+                if before == 0 && self.driver.undefined_reads() > 0 {
+                    tracing::warn!("a joint command left joints undefined; send 7 joints and dof 7");
+                }
+            }
+            Told::Grip(grip) => self.driver.grip(grip),
+            Told::Stop => self.driver.stop(),
+            Told::Reset(reset) => {
+                let answer = self.reset(reset.id).map_err(|e| e.to_string());
+                if let Ok(instruction) = &answer {
+                    tracing::info!(
+                        "{} {} seed {}: {instruction}",
+                        reset.id.task,
+                        reset.id.variation,
+                        reset.id.seed
+                    );
+                    let data = instruction.clone();
+                    self.instruction.publish(Text { data })?;
+                    ends.expert.begin(reset.expert.then(|| self.rig.layout.clone()));
+                    self.status.publish(self.episode_status(&ends.expert))?;
+                }
+                // Whoever asked may have gone.
+                let _ = reset.answer.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self, id: EpisodeId) -> Result<String, SimError> {
+        let rig = Rig::new(&self.config, id, self.settings.scene)?;
+        self.driver = Driver::new(&self.config.driver, rig.world.joints());
+        self.rig = rig;
+        Ok(self.rig.layout.instruction.clone())
+    }
+
+    fn play_faults(&mut self, faults: &LiveFaults) {
+        self.driver.set_faults(faults.driver());
+        let error = faults.error();
+        if error != self.error && error != 0 {
+            self.driver.inject_error(error);
+        }
+        self.error = error;
+    }
+
+    fn episode_status(&self, expert: &ExpertHandle) -> EpisodeStatus {
+        let (expert_active, expert_done) = expert.progress();
+        EpisodeStatus {
+            header: Header {
+                stamp: to_message(self.clock.now()),
+                frame_id: String::new(),
+            },
+            task: self.rig.id.task.name().to_owned(),
+            variation: self.rig.id.variation,
+            seed: self.rig.id.seed,
+            instruction: self.rig.layout.instruction.clone(),
+            episode_s: self.rig.world.time(),
+            expert_active,
+            expert_done,
+            success: self.rig.judge.success(),
+            detail: self.rig.judge.detail(),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Realman's driver on the wire: topics, types and quality of service of one generation.
+
+use std::any::Any;
+use std::sync::mpsc::Sender;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, QoSProfile, RclrsError};
+use ros_env::geometry_msgs::msg::Pose as PoseMessage;
+use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos, Rmerr};
+use ros_env::sensor_msgs::msg::JointState;
+use ros_env::std_msgs::msg::{Bool, Empty, Header, UInt16};
+
+use super::table::Told;
+use crate::control::realman::DriverApi;
+use crate::ros::convert::pose_to_message;
+use crate::ros::time::{Clock, to_message};
+use crate::ros::{qos, topics};
+use crate::sim::driver::{Grip, JointFrame, Motion, PoseFrame, Reply, State};
+
+/// The driver's subscriptions are reliable and a thousand deep, and so are its results.
+fn deep() -> QoSProfile {
+    QoSProfile::topics_default().keep_last(1000)
+}
+
+/// The driver's command topics; commands come in as long as this lives.
+pub struct Commands {
+    _ends: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+/// Subscribes to the command topics of a generation.
+///
+/// # Errors
+/// When a subscription cannot be made.
+pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Commands, RclrsError> {
+    // The table lives as long as the node; what comes after it is of no use to anyone.
+    let tell = |inbox: &Sender<Told>| {
+        let inbox = inbox.clone();
+        move |told: Told| drop(inbox.send(told))
+    };
+    let told = tell(inbox);
+    let joints = node.create_subscription("rm_driver/movej_canfd_cmd".qos(deep()), move |m: Jointpos| {
+        told(Told::Motion(Motion::Joints(JointFrame {
+            joint: m.joint,
+            follow: m.follow,
+            dof: m.dof,
+        })));
+    })?;
+    let told = tell(inbox);
+    let pose = node.create_subscription("rm_driver/movep_canfd_cmd".qos(deep()), move |m: Cartepos| {
+        let (p, q) = (m.pose.position, m.pose.orientation);
+        told(Told::Motion(Motion::Pose(PoseFrame {
+            position: [p.x, p.y, p.z],
+            orientation: [q.x, q.y, q.z, q.w],
+            follow: m.follow,
+        })));
+    })?;
+    let told = tell(inbox);
+    let grip = node.create_subscription("rm_driver/set_gripper_position_cmd".qos(deep()), move |m: Gripperset| {
+        told(Told::Grip(Grip {
+            position: m.position,
+            block: m.block,
+            timeout: m.timeout,
+        }));
+    })?;
+    let told = tell(inbox);
+    let stop_topic = "rm_driver/move_stop_cmd".qos(deep());
+    let stop: Box<dyn Any + Send + Sync> = match api {
+        DriverApi::V1 => Box::new(node.create_subscription(stop_topic, move |_: Bool| told(Told::Stop))?),
+        DriverApi::V2 => Box::new(node.create_subscription(stop_topic, move |_: Empty| told(Told::Stop))?),
+    };
+    Ok(Commands {
+        _ends: vec![Box::new(joints), Box::new(pose), Box::new(grip), stop],
+    })
+}
+
+/// The driver's state and result topics.
+pub struct States {
+    clock: Clock,
+    joints: Publisher<JointState>,
+    pose: Publisher<PoseMessage>,
+    errors: Errors,
+    stopped: Publisher<Bool>,
+    planned: Publisher<Bool>,
+    gripped: Publisher<Bool>,
+}
+
+/// Where errors are reported.
+enum Errors {
+    V1 {
+        system: Publisher<UInt16>,
+        arm: Publisher<UInt16>,
+    },
+    V2(Publisher<Rmerr>),
+}
+
+impl States {
+    /// The publishers of a generation.
+    ///
+    /// # Errors
+    /// When a publisher cannot be made.
+    pub fn new(node: &Node, api: DriverApi) -> Result<Self, RclrsError> {
+        let state = qos::driver_state;
+        Ok(Self {
+            clock: Clock::of(node),
+            joints: node.create_publisher(topics::JOINT_STATES.name.qos(state()))?,
+            pose: node.create_publisher("rm_driver/udp_arm_position".qos(state()))?,
+            errors: match api {
+                DriverApi::V1 => Errors::V1 {
+                    system: node.create_publisher("rm_driver/udp_sys_err".qos(state()))?,
+                    arm: node.create_publisher("rm_driver/udp_arm_err".qos(state()))?,
+                },
+                DriverApi::V2 => Errors::V2(node.create_publisher("rm_driver/udp_rm_err".qos(state()))?),
+            },
+            stopped: node.create_publisher("rm_driver/move_stop_result".qos(deep()))?,
+            planned: node.create_publisher("rm_driver/movej_result".qos(deep()))?,
+            gripped: node.create_publisher("rm_driver/set_gripper_position_result".qos(deep()))?,
+        })
+    }
+
+    /// Publishes a state. The stamp is that of the publication, whatever the age of the values.
+    ///
+    /// # Errors
+    /// When ROS refuses a message.
+    pub fn publish(&self, state: &State) -> Result<(), RclrsError> {
+        self.joints.publish(JointState {
+            header: Header {
+                stamp: to_message(self.clock.now()),
+                frame_id: String::new(),
+            },
+            name: (1..=state.joints.len()).map(|i| format!("joint{i}")).collect(),
+            position: state.joints.iter().copied().collect(),
+            ..JointState::default()
+        })?;
+        self.pose.publish(pose_to_message(&state.pose))?;
+        match &self.errors {
+            Errors::V1 { system, arm } => {
+                system.publish(UInt16 { data: state.error })?;
+                arm.publish(UInt16 { data: 0 })
+            }
+            // No error is reported as one error with code 0.
+            Errors::V2(errors) => errors.publish(Rmerr {
+                err_len: 1,
+                err: vec![i32::from(state.error)],
+            }),
+        }
+    }
+
+    /// Publishes a result.
+    ///
+    /// # Errors
+    /// When ROS refuses the message.
+    pub fn reply(&self, reply: Reply) -> Result<(), RclrsError> {
+        let (publisher, data) = match reply {
+            Reply::Planned(data) => (&self.planned, data),
+            Reply::Stop(data) => (&self.stopped, data),
+            Reply::Grip(data) => (&self.gripped, data),
+        };
+        publisher.publish(Bool { data })
+    }
+}
