@@ -66,7 +66,7 @@ fn live_camera(slot: &Slot) -> Result<Camera, String> {
         frame: image.payload.frame(),
         width,
         height,
-        rate_hz: slot.rate_hz().ok_or_else(unseen)?,
+        rate_hz: slot.health().rate_hz().ok_or_else(unseen)?,
     })
 }
 

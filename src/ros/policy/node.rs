@@ -32,6 +32,9 @@ pub type Loader = Box<dyn Fn(&Settings) -> Result<Box<dyn Actor>, String> + Send
 /// Time the arm node has to show a lease it granted.
 const LEASE_SHOWN: Duration = Duration::from_secs(1);
 
+/// Images after which a camera's rate can be told.
+const IMAGES_FOR_RATE: u64 = 10;
+
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyNodeError {
@@ -240,7 +243,7 @@ impl Managed for Mind {
             ));
         }
         actor.warm_up()?;
-        let eyes = Eyes::open(&self.node, &contract.robot.cameras, self.settings.transport)
+        let eyes = Eyes::open(&self.node, &contract.robot.cameras, &self.settings)
             .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
         let expected = contract.robot.cameras.iter().map(|camera| camera.rate_hz);
         *lock(&self.shared.cameras) = eyes.slots().into_iter().zip(expected).collect();
@@ -309,7 +312,10 @@ impl Mind {
     fn wait_for_the_robot(&self, work: &Workplace) -> Result<(), String> {
         let deadline = Instant::now() + self.settings.activation_timeout;
         loop {
-            let camera = work.slots.iter().find(|slot| slot.rate_hz().is_none());
+            let camera = work
+                .slots
+                .iter()
+                .find(|slot| slot.health().received() < IMAGES_FOR_RATE);
             let missing = match camera {
                 Some(slot) => {
                     let rejected = slot.rejected();

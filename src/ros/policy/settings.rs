@@ -34,8 +34,8 @@ pub struct Settings {
     pub camera_age_limit: Live<Number<f64>>,
     /// Largest difference between the stamps of one observation [s].
     pub camera_slop: Live<Number<f64>>,
-    /// Time of identical pixels, while the arm moves, at which a camera counts as frozen [s].
-    pub frozen_after: Live<Number<f64>>,
+    /// Time of identical images, while the arm moves, at which a camera counts as frozen [s].
+    pub frozen_after: f64,
     /// Time at which a forward pass counts as hung [s].
     pub inference_limit: Live<Number<f64>>,
     /// Time after the observation within which a chunk may be started [s].
@@ -138,11 +138,11 @@ impl Settings {
                 0.0..=1.0,
                 "Stamps of the frames of one observation may differ by this much.",
             ))?,
-            frozen_after: declared.live(seconds(
+            frozen_after: declared.fixed(seconds(
                 "frozen_after",
                 0.5,
                 0.1..=60.0,
-                "A camera whose pixels stay identical for longer while the arm moves is frozen and ends the heartbeat.",
+                "A camera whose images stay identical for longer while the arm moves is frozen and ends the heartbeat.",
             ))?,
             inference_limit: declared.live(seconds(
                 "inference_limit",
