@@ -71,7 +71,7 @@ impl Settings {
                     name: "robot",
                     default: "",
                     choices: &[],
-                    about: "File that describes the live arm, as config/rm75.yaml; compared with the contract.",
+                    about: "File that describes the live arm, compared with the contract; empty takes the shipped RM75.",
                 })?
                 .into(),
             autostart: declared.fixed(Flag {
@@ -114,7 +114,7 @@ impl Settings {
             ))?),
             rate_tolerance: declared.fixed(Number {
                 name: "rate_tolerance",
-                default: 0.5,
+                default: 0.75,
                 range: 0.0..=1.0,
                 unit: "",
                 about: "Largest relative difference between a camera's measured rate and the contract's; 1 ignores it.",
@@ -128,7 +128,7 @@ impl Settings {
             })?,
             camera_age_limit: declared.live(seconds(
                 "camera_age_limit",
-                0.25,
+                0.5,
                 0.02..=5.0,
                 "A camera that is silent for longer ends the heartbeat, and the arm brakes.",
             ))?,
