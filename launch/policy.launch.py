@@ -22,8 +22,9 @@ REFUSED = 2
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
     DeclareLaunchArgument('params_file', default_value='',
-                          description='Parameter file laid over config/rm75.yaml, config/policy.yaml and, with '
-                                      'sim:=true, config/sim.yaml'),
+                          description='ROS parameter file laid over config/policy.yaml, which holds for real cameras'),
+    DeclareLaunchArgument('robot', default_value='',
+                          description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='', description='Checkpoint directory; empty starts no policy'),
     DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
                           description='Configure and activate the policy at once; false leaves it to ros2 lifecycle'),
@@ -121,18 +122,18 @@ def bring_up(context):
 
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
-    files = [os.path.join(SHARE, 'config', name) for name in ('rm75.yaml', 'policy.yaml')]
-    if sim:
-        files.append(os.path.join(SHARE, 'config', 'sim.yaml'))
-    if argument('params_file'):
-        files.append(argument('params_file'))
+    # The simulator renders as fast as the machine allows: the strict limits of policy.yaml are for real cameras.
+    policy_files = [] if sim else [os.path.join(SHARE, 'config', 'policy.yaml')]
+    files = [argument('params_file')] if argument('params_file') else []
+    robot = {'robot': argument('robot')} if argument('robot') else {}
     common = {'namespace': argument('namespace'), 'output': 'screen'}
     ros_arguments = ['--ros-args', '--log-level', argument('log_level')]
     clock = {'use_sim_time': argument('use_sim_time') == 'true'}
 
-    def ours(executable, *parameters):
-        return Node(package='thinkvla', executable=executable, name=executable, parameters=[*files, clock, *parameters],
-                    arguments=ros_arguments, on_exit=stop_when_refused, **common)
+    def ours(executable, *parameters, shipped=()):
+        return Node(package='thinkvla', executable=executable, name=executable,
+                    parameters=[*shipped, *files, clock, *parameters], arguments=ros_arguments,
+                    on_exit=stop_when_refused, **common)
 
     def optional(package, executable, reason, **kwargs):
         if installed(package):
@@ -143,10 +144,11 @@ def bring_up(context):
     actions = [LogInfo(msg='dry run: arm commands are shown, not sent')] if dry_run else []
     if sim:
         actions.append(ours('sim_node'))
-    actions.append(ours('arm_node', {'dry_run': dry_run}))
+    actions.append(ours('arm_node', {'dry_run': dry_run, **robot}))
     if argument('checkpoint'):
         actions.append(ours('policy_node', {'checkpoint': argument('checkpoint'),
-                                            'autostart': argument('autostart') == 'true'}))
+                                            'autostart': argument('autostart') == 'true', **robot},
+                            shipped=policy_files))
     else:
         actions.append(LogInfo(msg='no checkpoint given: no policy is started'))
 

@@ -1,6 +1,6 @@
 //! Camera images into a latest-value slot, as the middleware delivered them.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,9 @@ use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
 use super::time::from_message;
 use super::{qos, topics};
+use crate::camera::freeze::{FreezeRule, StreamHealth};
 use crate::control::time::Time;
 
-/// Time over which a camera's rate is measured.
-const RATE_WINDOW: Duration = Duration::from_secs(1);
-/// Arrivals remembered for it.
-const REMEMBERED_ARRIVALS: usize = 256;
 /// Causes of unusable images that are remembered, so that a hostile sender cannot fill memory or log.
 const REMEMBERED_CAUSES: usize = 32;
 
@@ -48,19 +45,9 @@ pub struct Arrived {
     pub stamp: Time,
     /// When it came in.
     pub received: Instant,
-    /// How many came before it on this camera.
-    pub sequence: u64,
 }
 
 impl Payload {
-    /// Pixels, or the compressed bytes.
-    pub fn data(&self) -> &[u8] {
-        match self {
-            Self::Raw(image) => &image.data,
-            Self::Compressed(image) => &image.data,
-        }
-    }
-
     /// Frame its header names.
     pub fn frame(&self) -> String {
         match self {
@@ -92,26 +79,24 @@ impl Arrival {
     }
 }
 
-/// Looks at an image on its way in; the error says what was expected and found.
-pub type Check = fn(&Payload) -> Result<(), String>;
+/// Looks at an image on its way in: a fingerprint of its content, or what was expected and found instead.
+pub type Check = fn(&Payload) -> Result<u64, String>;
 
 /// The newest usable image of one camera; older ones are dropped unread.
 #[derive(Debug)]
 pub struct Slot {
     camera: String,
     check: Check,
+    start: Instant,
     state: Mutex<State>,
     arrival: Arc<Arrival>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     latest: Option<Arc<Arrived>>,
-    received: u64,
+    health: StreamHealth,
     rejected: Rejected,
-    changes: u64,
-    changed: Option<Instant>,
-    recent: VecDeque<Instant>,
 }
 
 /// Images that could not be used.
@@ -127,11 +112,17 @@ pub struct Rejected {
 
 impl Slot {
     /// An empty slot.
-    pub fn new(camera: &str, check: Check, arrival: Arc<Arrival>) -> Self {
+    pub fn new(camera: &str, rule: FreezeRule, check: Check, arrival: Arc<Arrival>) -> Self {
+        let state = State {
+            latest: None,
+            health: StreamHealth::new(rule),
+            rejected: Rejected::default(),
+        };
         Self {
             camera: camera.to_owned(),
             check,
-            state: Mutex::default(),
+            start: Instant::now(),
+            state: Mutex::new(state),
             arrival,
         }
     }
@@ -151,20 +142,9 @@ impl Slot {
         lock(&self.state).latest.as_ref().map(|image| image.received.elapsed())
     }
 
-    /// How often the pixels have changed, and since when they have not.
-    pub fn unchanged(&self) -> (u64, Duration) {
-        let state = lock(&self.state);
-        let since = state.changed.map_or(Duration::ZERO, |at| at.elapsed());
-        (state.changes, since)
-    }
-
-    /// Usable images a second over the last second; `None` while they span too little time to tell.
-    pub fn rate_hz(&self) -> Option<f64> {
-        let state = lock(&self.state);
-        let recent = state.recent.iter().filter(|at| at.elapsed() <= RATE_WINDOW);
-        let (count, first) = recent.fold((0_u32, None), |(n, first), at| (n + 1, first.or(Some(*at))));
-        let span = state.recent.back()?.duration_since(first?);
-        (span >= RATE_WINDOW / 3).then(|| f64::from(count - 1) / span.as_secs_f64())
+    /// Rate and content of the usable images.
+    pub fn health(&self) -> StreamHealth {
+        lock(&self.state).health.clone()
     }
 
     /// Images that could not be used.
@@ -184,29 +164,18 @@ impl Slot {
     }
 
     fn put(&self, payload: Payload, stamp: Time) {
-        if let Err(reason) = (self.check)(&payload) {
-            self.reject(reason);
-            return;
-        }
+        let content = match (self.check)(&payload) {
+            Ok(content) => content,
+            Err(reason) => return self.reject(reason),
+        };
         let received = Instant::now();
+        let steady = Time::default() + received.duration_since(self.start);
         let mut state = lock(&self.state);
-        let before = state.latest.as_ref();
-        // Comparing ends at the first pixel that differs; only a frozen camera is compared to the end.
-        if before.is_none_or(|before| before.payload.data() != payload.data()) {
-            state.changes += 1;
-            state.changed = Some(received);
-        }
-        if state.recent.len() == REMEMBERED_ARRIVALS {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(received);
-        let sequence = state.received;
-        state.received += 1;
+        state.health.observe(steady, stamp, content);
         state.latest = Some(Arc::new(Arrived {
             payload,
             stamp,
             received,
-            sequence,
         }));
         drop(state);
         self.arrival.announce();
@@ -279,8 +248,11 @@ mod tests {
     }
 
     fn slot(arrival: &Arc<Arrival>) -> Slot {
-        let check = |payload: &Payload| (!payload.data().is_empty()).then_some(()).ok_or("empty".into());
-        Slot::new("top", check, Arc::clone(arrival))
+        let check = |payload: &Payload| match payload {
+            Payload::Raw(image) => image.data.first().map(|byte| u64::from(*byte)).ok_or("empty".into()),
+            Payload::Compressed(_) => Err("unexpected".into()),
+        };
+        Slot::new("top", FreezeRule::default(), check, Arc::clone(arrival))
     }
 
     #[test]
@@ -291,7 +263,8 @@ mod tests {
         for stamp in 1..=3 {
             slot.put(image(&[1]), Time(stamp));
         }
-        assert_eq!(slot.latest().map(|a| (a.stamp, a.sequence)), Some((Time(3), 2)));
+        assert_eq!(slot.latest().map(|image| image.stamp), Some(Time(3)));
+        assert_eq!((slot.health().received(), slot.health().repeats()), (3, 3));
         assert_eq!(arrival.wait(2, Duration::from_secs(60)), 3);
         assert_eq!(arrival.wait(3, Duration::ZERO), 3);
     }
@@ -304,14 +277,5 @@ mod tests {
         assert!(slot.latest().is_none());
         let rejected = slot.rejected();
         assert_eq!((rejected.count, rejected.reason.as_str()), (2, "empty"));
-    }
-
-    #[test]
-    fn identical_pixels_are_no_change_whatever_their_stamp() {
-        let slot = slot(&Arc::default());
-        for (stamp, pixels) in [[1, 2], [1, 2], [1, 3], [1, 3]].iter().enumerate() {
-            slot.put(image(pixels), Time(stamp as i64));
-        }
-        assert_eq!(slot.unchanged().0, 2);
     }
 }

@@ -107,7 +107,7 @@ class World:
                 continue
             message.header.stamp = stamp
             if camera not in self.frozen and len(message.data):
-                message.data[-1] = (message.data[-1] + 1) % 256
+                message.data[0] = (message.data[0] + 1) % 256
             raw, compressed = self.publishers[camera]
             (raw if isinstance(message, Image) else compressed).publish(message)
 

@@ -1,6 +1,8 @@
 """Parameters say what they are, and what cannot work is refused: at start, at run time, and by the exit code."""
 
 import pytest
+import yaml
+from conftest import ROOT
 from policy_fixtures import checkpoint, policy, robot_file  # noqa: F401
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, ListParameters
@@ -57,6 +59,13 @@ def test_a_launch_with_a_checkpoint_that_cannot_work_ends(policy):
     process = policy(checkpoint="/no/such/checkpoint", autostart=True)
     assert process.wait() == REFUSED
     assert "/no/such/checkpoint" in process.output()
+
+
+def test_the_shipped_parameter_file_holds_what_the_node_declares(ros, nodes):
+    file = ROOT / "config" / "policy.yaml"
+    nodes.start("policy_node", arguments=["--ros-args", "--params-file", file])
+    values = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
+    assert ros.get_parameters("policy_node", *values) == list(values.values())
 
 
 def test_more_steps_than_a_chunk_has_are_refused(ros, policy):

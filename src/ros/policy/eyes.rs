@@ -1,15 +1,16 @@
-//! All cameras of the contract: the newest frames that belong together.
+//! All cameras of the contract.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rclrs::{Node, RclrsError};
 
+use super::settings::Settings;
 use crate::camera::compressed::Compression;
+use crate::camera::freeze::{FreezeRule, content_hash};
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::contract::Camera;
-use crate::control::time::Time;
-use crate::ros::images::{Arrival, Arrived, CameraFeed, Payload, Slot, Transport};
+use crate::ros::images::{Arrival, CameraFeed, Payload, Slot};
 
 /// The cameras, in the contract's order.
 pub struct Eyes {
@@ -17,27 +18,22 @@ pub struct Eyes {
     arrival: Arc<Arrival>,
 }
 
-/// Frames of one moment.
-#[derive(Debug, Clone)]
-pub struct Moment {
-    /// One a camera, in the contract's order.
-    pub frames: Vec<Arc<Arrived>>,
-    /// Stamp of the oldest: what a chunk is anchored at.
-    pub observed: Time,
-}
-
 impl Eyes {
     /// Listens to the contract's cameras.
     ///
     /// # Errors
     /// When a subscription cannot be made.
-    pub fn open(node: &Node, cameras: &[Camera], transport: Transport) -> Result<Self, RclrsError> {
+    pub fn open(node: &Node, cameras: &[Camera], settings: &Settings) -> Result<Self, RclrsError> {
         let arrival = Arc::new(Arrival::default());
+        let freeze = FreezeRule {
+            frames: 3,
+            seconds: settings.frozen_after,
+        };
         let feeds = cameras
             .iter()
             .map(|camera| {
-                let slot = Slot::new(&camera.name, usable, Arc::clone(&arrival));
-                CameraFeed::subscribe(node, slot, transport)
+                let slot = Slot::new(&camera.name, freeze, fingerprint, Arc::clone(&arrival));
+                CameraFeed::subscribe(node, slot, settings.transport)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { feeds, arrival })
@@ -54,14 +50,6 @@ impl Eyes {
     }
 }
 
-/// The newest frame of every camera, if their stamps lie within `slop` of each other.
-pub fn newest_moment(slots: &[Arc<Slot>], slop: Duration) -> Option<Moment> {
-    let frames = slots.iter().map(|slot| slot.latest()).collect::<Option<Vec<_>>>()?;
-    let observed = frames.iter().map(|frame| frame.stamp).min()?;
-    let newest = frames.iter().map(|frame| frame.stamp).max()?;
-    (newest.seconds_since(observed) <= slop.as_secs_f64()).then_some(Moment { frames, observed })
-}
-
 /// The fields of a raw image; the error tells what is wrong with them.
 pub fn view(image: &ros_env::sensor_msgs::msg::rmw::Image) -> Result<ImageView<'_>, String> {
     let encoding = image.encoding.to_cstr().to_str().unwrap_or("<not text>");
@@ -75,13 +63,16 @@ pub fn view(image: &ros_env::sensor_msgs::msg::rmw::Image) -> Result<ImageView<'
     ImageView::new(fields).map_err(|e| e.to_string())
 }
 
-/// Whether an image can be decoded, as far as its fields tell.
-fn usable(payload: &Payload) -> Result<(), String> {
+/// What tells this image's content from another's, if its fields say that it can be decoded.
+fn fingerprint(payload: &Payload) -> Result<u64, String> {
     match payload {
-        Payload::Raw(image) => view(image).map(drop),
-        Payload::Compressed(image) => Compression::parse(&image.format.to_string())
-            .map(drop)
-            .map_err(|e| e.to_string()),
+        Payload::Raw(image) => view(image).map(|view| content_hash(&view)),
+        Payload::Compressed(image) => {
+            Compression::parse(&image.format.to_string()).map_err(|e| e.to_string())?;
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&image.data);
+            Ok(hasher.finish())
+        }
     }
 }
 
@@ -104,12 +95,12 @@ mod tests {
     fn complaint(break_it: impl FnOnce(&mut Image)) -> String {
         let mut image = image();
         break_it(&mut image);
-        usable(&Payload::Raw(image)).unwrap_err()
+        fingerprint(&Payload::Raw(image)).unwrap_err()
     }
 
     #[test]
     fn malformed_images_are_refused_with_expected_and_found() {
-        assert_eq!(usable(&Payload::Raw(image())), Ok(()));
+        assert!(fingerprint(&Payload::Raw(image())).is_ok());
         assert!(complaint(|i| i.encoding = "32FC1".into()).contains("32FC1"));
         assert!(complaint(|i| i.data = vec![7_u8; 23].into()).contains("expected at least 24"));
         assert!(complaint(|i| i.step = 11).contains("expected at least 12"));
@@ -118,6 +109,6 @@ mod tests {
             format: "h264".into(),
             ..Default::default()
         };
-        assert!(usable(&Payload::Compressed(unknown)).unwrap_err().contains("h264"));
+        assert!(fingerprint(&Payload::Compressed(unknown)).unwrap_err().contains("h264"));
     }
 }

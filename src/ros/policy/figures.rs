@@ -13,8 +13,10 @@ pub struct Figures {
     pub chunks: u64,
     /// Moments for which the network gave no chunk.
     pub failures: u64,
-    /// Observations not used because they were too old.
+    /// Observations not used because their stamps are too old or in the future.
     pub stale: u64,
+    /// Why the last of them was not used.
+    pub last_stale: String,
     /// Why the last failure happened.
     pub last_failure: String,
     recent_ms: VecDeque<f64>,

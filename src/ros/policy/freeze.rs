@@ -1,67 +1,74 @@
 //! Tells a frozen camera from a scene at rest.
 
-use std::time::Duration;
+use crate::camera::freeze::StreamHealth;
 
 /// Joint travel that no camera on or above the arm can miss [rad].
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
-/// Watches one camera. Drivers that lost their device go on publishing the last image with fresh stamps; identical
-/// pixels prove it only when the arm has moved, for a still scene without noise looks the same.
+/// Watches one camera. Drivers that lost their device go on publishing the last image with fresh stamps; a repeated
+/// picture proves it only when the arm has moved, for a still scene without noise looks the same.
 #[derive(Debug, Default)]
 pub struct FreezeWatch {
-    changes: u64,
+    repeats: u32,
     travel_at_change: f64,
 }
 
-/// What is known of a camera and the arm at one time.
-#[derive(Debug, Clone, Copy)]
-pub struct Sighting {
-    /// How often the pixels have changed.
-    pub changes: u64,
-    /// Since when they have not.
-    pub unchanged: Duration,
-    /// How far the arm has moved since start, summed over its joints [rad].
-    pub travel: f64,
-}
-
 impl FreezeWatch {
-    /// Whether the camera is frozen; `limit` is how long identical pixels are forgiven.
-    pub fn is_frozen(&mut self, now: Sighting, limit: Duration) -> bool {
-        if now.changes != self.changes {
-            self.changes = now.changes;
-            self.travel_at_change = now.travel;
+    /// Whether the camera is frozen; `travel` is how far the arm has moved since start, summed over its joints [rad].
+    pub fn is_frozen(&mut self, health: &StreamHealth, travel: f64) -> bool {
+        if health.repeats() <= 1 || health.repeats() < self.repeats {
+            self.travel_at_change = travel;
         }
-        now.unchanged > limit && now.travel - self.travel_at_change > VISIBLE_TRAVEL_RAD
+        self.repeats = health.repeats();
+        health.is_frozen() && travel - self.travel_at_change > VISIBLE_TRAVEL_RAD
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::freeze::FreezeRule;
+    use crate::control::time::Time;
 
-    const LIMIT: Duration = Duration::from_millis(500);
+    struct Camera {
+        health: StreamHealth,
+        watch: FreezeWatch,
+        now: Time,
+    }
 
-    fn after(ms: u64, changes: u64, travel: f64) -> Sighting {
-        Sighting {
-            changes,
-            unchanged: Duration::from_millis(ms),
-            travel,
+    impl Camera {
+        fn new() -> Self {
+            let rule = FreezeRule {
+                frames: 3,
+                seconds: 0.5,
+            };
+            Self {
+                health: StreamHealth::new(rule),
+                watch: FreezeWatch::default(),
+                now: Time(0),
+            }
+        }
+
+        fn sees(&mut self, content: u64, travel: f64) -> bool {
+            self.now = self.now.offset_secs(0.1);
+            self.health.observe(self.now, self.now, content);
+            self.watch.is_frozen(&self.health, travel)
         }
     }
 
     #[test]
-    fn identical_pixels_while_the_arm_moves_are_a_frozen_camera() {
-        let mut watch = FreezeWatch::default();
-        assert!(!watch.is_frozen(after(0, 1, 1.0), LIMIT));
-        assert!(!watch.is_frozen(after(400, 1, 1.2), LIMIT));
-        assert!(watch.is_frozen(after(600, 1, 1.2), LIMIT));
-        assert!(!watch.is_frozen(after(10, 2, 1.3), LIMIT));
+    fn one_picture_while_the_arm_moves_is_a_frozen_camera() {
+        let mut camera = Camera::new();
+        let frozen: Vec<bool> = (0..8).map(|i| camera.sees(1, 0.03 * f64::from(i))).collect();
+        assert_eq!(frozen, [false, false, false, false, false, true, true, true]);
+        assert!(!camera.sees(2, 1.0), "a new picture thaws it");
+        assert!(!camera.sees(2, 1.0));
     }
 
     #[test]
     fn a_still_scene_is_not_a_frozen_camera() {
-        let mut watch = FreezeWatch::default();
-        assert!(!watch.is_frozen(after(0, 1, 1.0), LIMIT));
-        assert!(!watch.is_frozen(after(60_000, 1, 1.01), LIMIT));
+        let mut camera = Camera::new();
+        assert!(!camera.sees(1, 5.0));
+        assert!((0..100).all(|_| !camera.sees(1, 5.01)));
     }
 }

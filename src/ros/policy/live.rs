@@ -22,19 +22,24 @@ pub struct ArmFacts {
     pub tool_frame: String,
 }
 
+/// The shipped arm.
+const RM75: &str = include_str!("../../../config/rm75.yaml");
+
 impl ArmFacts {
-    /// Reads a file like `config/rm75.yaml`.
+    /// Reads a file like `config/rm75.yaml`; no path means that very file.
     ///
     /// # Errors
     /// When the file is missing or lacks a fact.
     pub fn load(path: &Path) -> Result<Self, String> {
         let fault = |e: &dyn std::fmt::Display| {
-            format!(
-                "robot file {}: {e}; set the parameter robot to a file like config/rm75.yaml",
-                path.display()
-            )
+            let path = path.display();
+            format!("robot file {path}: {e}; set the parameter robot to a file like config/rm75.yaml")
         };
-        let text = std::fs::read_to_string(path).map_err(|e| fault(&e))?;
+        let text = if path.as_os_str().is_empty() {
+            RM75.to_owned()
+        } else {
+            std::fs::read_to_string(path).map_err(|e| fault(&e))?
+        };
         serde_saphyr::from_str(&text).map_err(|e| fault(&e))
     }
 }
@@ -66,7 +71,7 @@ fn live_camera(slot: &Slot) -> Result<Camera, String> {
         frame: image.payload.frame(),
         width,
         height,
-        rate_hz: slot.rate_hz().ok_or_else(unseen)?,
+        rate_hz: slot.health().rate_hz().ok_or_else(unseen)?,
     })
 }
 

@@ -14,6 +14,7 @@ mod eyes;
 mod figures;
 mod freeze;
 mod live;
+mod mind;
 #[cfg(feature = "torch")]
 pub mod network;
 mod node;
@@ -22,7 +23,8 @@ mod pulse;
 mod report;
 mod settings;
 
-pub use node::{Loader, PolicyNode};
+pub use mind::Loader;
+pub use node::PolicyNode;
 pub use settings::Settings;
 
 /// Name the policy gives itself in chunks, heartbeats and leases.

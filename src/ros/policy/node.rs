@@ -1,33 +1,24 @@
-//! The node: what lifecycle transitions do, and what runs beside them.
+//! The node: everything that runs beside the lifecycle's transitions.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError, Subscription, Timer};
+use rclrs::{IntoPrimitiveOptions as _, RclrsError, Subscription, Timer};
 use ros_env::std_msgs::msg::String as StringMessage;
-use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
 
 use super::SOURCE;
-use super::actor::Actor;
 use super::arm::ArmWatch;
-use super::eyes::Eyes;
-use super::figures::Figures;
-use super::live::{ArmFacts, compare};
-use super::planner::{Planner, Workplace};
+use super::mind::{Loader, Mind, Shared};
 use super::pulse::Pulse;
 use super::report;
 use super::settings::Settings;
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
-use crate::ros::lifecycle::{Lifecycle, Managed, State, Transition};
+use crate::ros::lifecycle::{Lifecycle, State, Transition};
 use crate::ros::parameters::ParameterError;
-use crate::ros::runtime::{Runtime, Shutdown};
-use crate::ros::time::Clock;
+use crate::ros::runtime::Runtime;
 use crate::ros::{diagnostics, qos, topics};
-
-/// Loads the checkpoint the settings name.
-pub type Loader = Box<dyn Fn(&Settings) -> Result<Box<dyn Actor>, String> + Send>;
 
 /// Time the arm node has to show a lease it granted.
 const LEASE_SHOWN: Duration = Duration::from_secs(1);
@@ -189,147 +180,6 @@ fn watch_lease(
             let change = Arc::clone(&change);
             tokio.spawn_blocking(move || change(Transition::Deactivate));
         })
-}
-
-/// What the node's timers see of the mind.
-#[derive(Default)]
-struct Shared {
-    figures: Arc<Mutex<Figures>>,
-    /// Cameras with the rate the contract expects.
-    cameras: Mutex<Vec<(Arc<crate::ros::images::Slot>, f64)>>,
-    /// Lease held, 0 for none.
-    lease: AtomicU64,
-    granted: Mutex<Option<Instant>>,
-}
-
-/// What transitions change.
-struct Mind {
-    node: Node,
-    tokio: tokio::runtime::Handle,
-    shutdown: Shutdown,
-    heartbeat: Heartbeat,
-    lease: LeaseClient,
-    publisher: Publisher<ChunkMessage>,
-    loader: Loader,
-    shared: Arc<Shared>,
-    instruction: Arc<Mutex<String>>,
-    settings: Arc<Settings>,
-    arm: Arc<ArmWatch>,
-    pulse: Arc<Pulse>,
-    loaded: Option<Loaded>,
-    planner: Option<Planner>,
-}
-
-/// What configuring brings.
-struct Loaded {
-    _eyes: Eyes,
-    facts: ArmFacts,
-    workplace: Arc<Workplace>,
-}
-
-impl Managed for Mind {
-    fn configure(&mut self) -> Result<(), String> {
-        let facts = ArmFacts::load(&self.settings.robot)?;
-        let mut actor = (self.loader)(&self.settings)?;
-        let contract = actor.contract().clone();
-        let steps = contract.model.as_ref().map_or(0, |model| model.chunk_len);
-        let replan = self.settings.replan_steps.get();
-        if usize::try_from(replan).is_ok_and(|replan| replan > steps) {
-            return Err(format!(
-                "parameter replan_steps: expected at most the checkpoint's {steps} steps a chunk, found {replan}"
-            ));
-        }
-        actor.warm_up()?;
-        let eyes = Eyes::open(&self.node, &contract.robot.cameras, self.settings.transport)
-            .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
-        let expected = contract.robot.cameras.iter().map(|camera| camera.rate_hz);
-        *lock(&self.shared.cameras) = eyes.slots().into_iter().zip(expected).collect();
-        let workplace = Workplace {
-            checkpoint_hash: actor.checkpoint_hash().to_owned(),
-            contract,
-            actor: Arc::new(Mutex::new(actor)),
-            slots: eyes.slots(),
-            arrival: eyes.arrival(),
-            instruction: Arc::clone(&self.instruction),
-            pulse: Arc::clone(&self.pulse),
-            figures: Arc::clone(&self.shared.figures),
-            settings: Arc::clone(&self.settings),
-            publisher: Arc::clone(&self.publisher),
-            clock: Clock::of(&self.node),
-        };
-        self.loaded = Some(Loaded {
-            _eyes: eyes,
-            facts,
-            workplace: Arc::new(workplace),
-        });
-        Ok(())
-    }
-
-    fn activate(&mut self) -> Result<(), String> {
-        let loaded = self.loaded.as_ref().ok_or("not configured")?;
-        self.wait_for_the_robot(&loaded.workplace)?;
-        let work = Arc::clone(&loaded.workplace);
-        let tolerance = self.settings.rate_tolerance;
-        compare(&work.contract.robot, &loaded.facts, &work.slots, tolerance)?;
-        let lease = self.tokio.block_on(self.lease.acquire()).map_err(|e| e.to_string())?;
-        *lock(&self.shared.granted) = Some(Instant::now());
-        self.shared.lease.store(lease, Ordering::Release);
-        self.pulse.watch(work.slots.clone());
-        self.heartbeat.set_lease(Some(lease));
-        self.planner = Some(Planner::start(work, lease));
-        Ok(())
-    }
-
-    fn deactivate(&mut self) {
-        self.heartbeat.set_lease(None);
-        let planner = self.planner.take();
-        if let Some(planner) = &planner {
-            planner.stop();
-        }
-        let lease = self.shared.lease.swap(0, Ordering::AcqRel);
-        if lease != 0
-            && let Err(error) = self.tokio.block_on(self.lease.release(lease))
-        {
-            tracing::warn!("the lease was not given back, it will lapse: {error}");
-        }
-        if let Some(planner) = planner {
-            planner.join(Duration::from_secs_f64(self.settings.inference_limit.get()));
-        }
-    }
-
-    fn clean_up(&mut self) {
-        self.pulse.watch(Vec::new());
-        lock(&self.shared.cameras).clear();
-        self.loaded = None;
-    }
-}
-
-impl Mind {
-    /// Waits until every camera's rate can be told and the arm node has been heard of.
-    fn wait_for_the_robot(&self, work: &Workplace) -> Result<(), String> {
-        let deadline = Instant::now() + self.settings.activation_timeout;
-        loop {
-            let camera = work.slots.iter().find(|slot| slot.rate_hz().is_none());
-            let missing = match camera {
-                Some(slot) => {
-                    let rejected = slot.rejected();
-                    let why = if rejected.count > 0 {
-                        rejected.reason
-                    } else {
-                        "none came".to_owned()
-                    };
-                    format!("usable images of camera {} ({why})", slot.camera())
-                }
-                None if self.arm.latest().is_none() => "arm_status of arm_node".to_owned(),
-                None => return Ok(()),
-            };
-            if Instant::now() > deadline || self.shutdown.is_requested() {
-                let waited = self.settings.activation_timeout.as_secs_f64();
-                return Err(format!("waited {waited} s in vain for {missing}"));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

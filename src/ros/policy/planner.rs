@@ -10,19 +10,22 @@ use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
 
 use super::SOURCE;
 use super::actor::{ActError, Acted, Actor};
-use super::eyes::{Moment, newest_moment};
 use super::figures::Figures;
 use super::pulse::Pulse;
 use super::settings::Settings;
+use crate::camera::pairing::{NotReady, PairRule, Pairer, StreamRule};
 use crate::contract::Contract;
 use crate::control::chunk::ActionChunk;
 use crate::control::time::Time;
 use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::images::{Arrival, Slot};
+use crate::ros::images::{Arrival, Arrived, Slot};
 use crate::ros::time::Clock;
 
 /// Longest time between two looks at the stop flag.
 const NAP: Duration = Duration::from_millis(50);
+
+/// Half the time between two frames of an ordinary camera [s].
+const HALF_FRAME_S: f64 = 0.015;
 
 /// What the planner works with; shared with the node.
 pub struct Workplace {
@@ -62,8 +65,10 @@ impl Planner {
         let stopped = Arc::new(AtomicBool::new(false));
         let shift = Shift {
             stopped: Arc::clone(&stopped),
-            workplace,
             lease,
+            pairer: Pairer::new(workplace.pair_rule()),
+            rule: workplace.pair_rule(),
+            workplace,
             last: None,
             plan_id: 0,
         };
@@ -94,14 +99,39 @@ struct Shift {
     stopped: Arc<AtomicBool>,
     workplace: Arc<Workplace>,
     lease: u64,
+    pairer: Pairer<Arc<Arrived>>,
+    rule: PairRule,
     last: Option<Planned>,
     plan_id: u64,
+}
+
+/// Frames of one moment.
+struct Moment {
+    /// One a camera, in the contract's order.
+    frames: Vec<Arc<Arrived>>,
+    /// Stamp of the oldest: what a chunk is anchored at.
+    observed: Time,
 }
 
 /// What the last chunk was made of.
 struct Planned {
     observed: Time,
     instruction: String,
+}
+
+impl Workplace {
+    /// Which frames make one observation.
+    fn pair_rule(&self) -> PairRule {
+        let max_age_s = self.settings.camera_age_limit.get();
+        let stream = |slot: &Arc<Slot>| StreamRule {
+            name: format!("camera {}", slot.camera()),
+            max_age_s,
+        };
+        PairRule {
+            streams: self.slots.iter().map(stream).collect(),
+            slop_s: self.settings.camera_slop.get(),
+        }
+    }
 }
 
 impl Shift {
@@ -113,14 +143,40 @@ impl Shift {
             if instruction.is_empty() {
                 continue;
             }
-            let slop = Duration::from_secs_f64(self.workplace.settings.camera_slop.get());
-            let Some(moment) = newest_moment(&self.workplace.slots, slop) else {
-                continue;
-            };
-            if self.is_due(&moment, &instruction) && self.is_fresh(&moment) {
+            if let Some(moment) = self.newest_moment()
+                && self.is_due(&moment, &instruction)
+            {
                 self.plan(&moment, instruction);
             }
         }
+    }
+
+    /// The newest frame of every camera, if they are fresh and belong together.
+    fn newest_moment(&mut self) -> Option<Moment> {
+        let rule = self.workplace.pair_rule();
+        if rule != self.rule {
+            self.pairer = Pairer::new(rule.clone());
+            self.rule = rule;
+        }
+        for (i, slot) in self.workplace.slots.iter().enumerate() {
+            let frame = slot.latest()?;
+            self.pairer.offer(i, frame.stamp, frame).ok()?;
+        }
+        let pair = match self.pairer.take(self.workplace.clock.now()) {
+            Ok(pair) => pair,
+            // A frame that has not come yet, or is about to.
+            Err(NotReady::Missing { .. } | NotReady::Apart { .. }) => return None,
+            Err(why) => {
+                let mut figures = lock(&self.workplace.figures);
+                figures.stale += 1;
+                figures.last_stale = why.to_string();
+                return None;
+            }
+        };
+        Some(Moment {
+            frames: pair.values.into_iter().map(|stamped| stamped.value).collect(),
+            observed: pair.oldest,
+        })
     }
 
     fn is_due(&self, moment: &Moment, instruction: &str) -> bool {
@@ -129,18 +185,9 @@ impl Shift {
         };
         let steps = self.workplace.settings.replan_steps.get() as f64;
         let period = 1.0 / self.workplace.contract.data.fps;
-        // Half a frame early rather than a whole frame late.
         let elapsed = moment.observed.seconds_since(last.observed);
-        elapsed < 0.0 || elapsed >= steps * period - 0.015 || (elapsed > 0.0 && last.instruction != instruction)
-    }
-
-    fn is_fresh(&self, moment: &Moment) -> bool {
-        let age = self.workplace.clock.now().seconds_since(moment.observed);
-        let fresh = age.abs() <= self.workplace.settings.camera_age_limit.get();
-        if !fresh {
-            lock(&self.workplace.figures).stale += 1;
-        }
-        fresh
+        // Half a frame early rather than a whole frame late; a clock that was set back starts anew.
+        elapsed < 0.0 || elapsed >= steps * period - HALF_FRAME_S || last.instruction != instruction
     }
 
     fn plan(&mut self, moment: &Moment, instruction: String) {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::arm::ArmWatch;
-use super::freeze::{FreezeWatch, Sighting};
+use super::freeze::FreezeWatch;
 use super::settings::Settings;
 use crate::ros::images::Slot;
 
@@ -26,8 +26,8 @@ pub enum Ailment {
     Frozen {
         /// Camera.
         camera: String,
-        /// For how long [s].
-        seconds: f64,
+        /// How many of them.
+        images: u32,
     },
     /// Images that came in could not be decoded.
     Unreadable,
@@ -56,9 +56,9 @@ impl fmt::Display for Ailment {
                     "camera {camera}: expected an image every {limit:.2} s, found none for {s:.2} s"
                 )
             }
-            Self::Frozen { camera, seconds } => write!(
+            Self::Frozen { camera, images } => write!(
                 f,
-                "camera {camera} is frozen: identical pixels for {seconds:.2} s while the arm moved; check its driver"
+                "camera {camera} is frozen: {images} identical images while the arm moved; check its driver"
             ),
             Self::Unreadable => write!(f, "the last images could not be decoded"),
             Self::Hung { seconds, limit } => {
@@ -111,7 +111,6 @@ impl Pulse {
     /// The first thing that is wrong, if any.
     pub fn ailment(&self) -> Option<Ailment> {
         let limit = self.settings.camera_age_limit.get();
-        let frozen_after = Duration::from_secs_f64(self.settings.frozen_after.get());
         let travel = self.arm.travel();
         for (slot, freeze) in lock(&self.cameras).iter_mut() {
             let seconds = slot.silence().map(|silence| silence.as_secs_f64());
@@ -119,16 +118,11 @@ impl Pulse {
                 let camera = slot.camera().to_owned();
                 return Some(Ailment::Silent { camera, seconds, limit });
             }
-            let (changes, unchanged) = slot.unchanged();
-            let sighting = Sighting {
-                changes,
-                unchanged,
-                travel,
-            };
-            if freeze.is_frozen(sighting, frozen_after) {
+            let health = slot.health();
+            if freeze.is_frozen(&health, travel) {
                 return Some(Ailment::Frozen {
                     camera: slot.camera().to_owned(),
-                    seconds: unchanged.as_secs_f64(),
+                    images: health.repeats(),
                 });
             }
         }

@@ -13,12 +13,16 @@ use crate::ros::images::Slot;
 /// Age at which the arm node counts as gone.
 const ARM_STALE: Duration = Duration::from_secs(1);
 
+/// Silence after which a camera has no rate any more.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// A camera: rate, age, identical pixels, unusable images.
 pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Status {
     let rejected = slot.rejected();
-    let rate = slot.rate_hz().unwrap_or(0.0);
+    let health = slot.health();
     let age = slot.silence();
-    let (_, unchanged) = slot.unchanged();
+    let silent = age.is_none_or(|age| age > SILENT);
+    let rate = health.rate_hz().filter(|_| !silent).unwrap_or(0.0);
     let ill = match ailment {
         Some(Ailment::Silent { camera, .. } | Ailment::Frozen { camera, .. }) => camera == slot.camera(),
         _ => false,
@@ -30,7 +34,8 @@ pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Statu
             "age_s",
             age.map_or("never".to_owned(), |age| format!("{:.3}", age.as_secs_f64())),
         )
-        .value("unchanged_s", format!("{:.3}", unchanged.as_secs_f64()))
+        .value("images", health.received())
+        .value("identical_images", health.repeats())
         .value(
             "frozen",
             matches!(ailment, Some(Ailment::Frozen { camera, .. }) if camera == slot.camera()),
@@ -68,6 +73,9 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
         .complain(Level::Error, active && ailment.is_some(), || {
             let reason = ailment.map(Ailment::to_string).unwrap_or_default();
             format!("the heartbeat stands still: {reason}")
+        })
+        .complain(Level::Warn, figures.stale > 0, || {
+            format!("observations not used: {}", figures.last_stale)
         })
         .complain(Level::Warn, figures.failures > 0, || {
             format!("last failure: {}", figures.last_failure)

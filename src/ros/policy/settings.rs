@@ -34,8 +34,8 @@ pub struct Settings {
     pub camera_age_limit: Live<Number<f64>>,
     /// Largest difference between the stamps of one observation [s].
     pub camera_slop: Live<Number<f64>>,
-    /// Time of identical pixels, while the arm moves, at which a camera counts as frozen [s].
-    pub frozen_after: Live<Number<f64>>,
+    /// Time of identical images, while the arm moves, at which a camera counts as frozen [s].
+    pub frozen_after: f64,
     /// Time at which a forward pass counts as hung [s].
     pub inference_limit: Live<Number<f64>>,
     /// Time after the observation within which a chunk may be started [s].
@@ -71,7 +71,7 @@ impl Settings {
                     name: "robot",
                     default: "",
                     choices: &[],
-                    about: "File that describes the live arm, as config/rm75.yaml; compared with the contract.",
+                    about: "File that describes the live arm, compared with the contract; empty takes the shipped RM75.",
                 })?
                 .into(),
             autostart: declared.fixed(Flag {
@@ -114,7 +114,7 @@ impl Settings {
             ))?),
             rate_tolerance: declared.fixed(Number {
                 name: "rate_tolerance",
-                default: 0.5,
+                default: 0.75,
                 range: 0.0..=1.0,
                 unit: "",
                 about: "Largest relative difference between a camera's measured rate and the contract's; 1 ignores it.",
@@ -128,7 +128,7 @@ impl Settings {
             })?,
             camera_age_limit: declared.live(seconds(
                 "camera_age_limit",
-                0.25,
+                0.5,
                 0.02..=5.0,
                 "A camera that is silent for longer ends the heartbeat, and the arm brakes.",
             ))?,
@@ -138,11 +138,11 @@ impl Settings {
                 0.0..=1.0,
                 "Stamps of the frames of one observation may differ by this much.",
             ))?,
-            frozen_after: declared.live(seconds(
+            frozen_after: declared.fixed(seconds(
                 "frozen_after",
                 0.5,
                 0.1..=60.0,
-                "A camera whose pixels stay identical for longer while the arm moves is frozen and ends the heartbeat.",
+                "A camera whose images stay identical for longer while the arm moves is frozen and ends the heartbeat.",
             ))?,
             inference_limit: declared.live(seconds(
                 "inference_limit",

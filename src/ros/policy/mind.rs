@@ -1,0 +1,193 @@
+//! What the lifecycle's transitions do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rclrs::{Node, Publisher};
+use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
+
+use super::actor::Actor;
+use super::arm::ArmWatch;
+use super::eyes::Eyes;
+use super::figures::Figures;
+use super::live::{ArmFacts, compare};
+use super::planner::{Planner, Workplace};
+use super::pulse::Pulse;
+use super::settings::Settings;
+use crate::ros::heartbeat::Heartbeat;
+use crate::ros::images::Slot;
+use crate::ros::lease::LeaseClient;
+use crate::ros::lifecycle::Managed;
+use crate::ros::runtime::Shutdown;
+use crate::ros::time::Clock;
+
+/// Images after which a camera's rate can be told.
+const IMAGES_FOR_RATE: u64 = 10;
+
+/// Loads the checkpoint the settings name.
+pub type Loader = Box<dyn Fn(&Settings) -> Result<Box<dyn Actor>, String> + Send>;
+
+/// What the node's timers see of the mind.
+#[derive(Default)]
+pub struct Shared {
+    /// Counters and durations.
+    pub figures: Arc<Mutex<Figures>>,
+    /// Cameras with the rate the contract expects.
+    pub cameras: Mutex<Vec<(Arc<Slot>, f64)>>,
+    /// Lease held, 0 for none.
+    pub lease: AtomicU64,
+    /// When it was granted.
+    pub granted: Mutex<Option<Instant>>,
+}
+
+/// What transitions change.
+pub struct Mind {
+    /// The node, to listen with.
+    pub node: Node,
+    /// Where services are waited for.
+    pub tokio: tokio::runtime::Handle,
+    /// Ends waiting early.
+    pub shutdown: Shutdown,
+    /// Beats while there is a lease.
+    pub heartbeat: Heartbeat,
+    /// Asks for the lease.
+    pub lease: LeaseClient,
+    /// Where chunks go.
+    pub publisher: Publisher<ChunkMessage>,
+    /// Loads the checkpoint.
+    pub loader: Loader,
+    /// Seen by timers.
+    pub shared: Arc<Shared>,
+    /// The task in words.
+    pub instruction: Arc<Mutex<String>>,
+    /// Parameters.
+    pub settings: Arc<Settings>,
+    /// The arm node.
+    pub arm: Arc<ArmWatch>,
+    /// Health.
+    pub pulse: Arc<Pulse>,
+    /// While configured.
+    pub loaded: Option<Loaded>,
+    /// While active.
+    pub planner: Option<Planner>,
+}
+
+/// What configuring brings.
+pub struct Loaded {
+    _eyes: Eyes,
+    facts: ArmFacts,
+    workplace: Arc<Workplace>,
+}
+
+impl Managed for Mind {
+    fn configure(&mut self) -> Result<(), String> {
+        let facts = ArmFacts::load(&self.settings.robot)?;
+        let mut actor = (self.loader)(&self.settings)?;
+        let contract = actor.contract().clone();
+        let steps = contract.model.as_ref().map_or(0, |model| model.chunk_len);
+        let replan = self.settings.replan_steps.get();
+        if usize::try_from(replan).is_ok_and(|replan| replan > steps) {
+            return Err(format!(
+                "parameter replan_steps: expected at most the checkpoint's {steps} steps a chunk, found {replan}"
+            ));
+        }
+        actor.warm_up()?;
+        let eyes = Eyes::open(&self.node, &contract.robot.cameras, &self.settings)
+            .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
+        let expected = contract.robot.cameras.iter().map(|camera| camera.rate_hz);
+        *lock(&self.shared.cameras) = eyes.slots().into_iter().zip(expected).collect();
+        let workplace = Workplace {
+            checkpoint_hash: actor.checkpoint_hash().to_owned(),
+            contract,
+            actor: Arc::new(Mutex::new(actor)),
+            slots: eyes.slots(),
+            arrival: eyes.arrival(),
+            instruction: Arc::clone(&self.instruction),
+            pulse: Arc::clone(&self.pulse),
+            figures: Arc::clone(&self.shared.figures),
+            settings: Arc::clone(&self.settings),
+            publisher: Arc::clone(&self.publisher),
+            clock: Clock::of(&self.node),
+        };
+        self.loaded = Some(Loaded {
+            _eyes: eyes,
+            facts,
+            workplace: Arc::new(workplace),
+        });
+        Ok(())
+    }
+
+    fn activate(&mut self) -> Result<(), String> {
+        let loaded = self.loaded.as_ref().ok_or("not configured")?;
+        self.wait_for_the_robot(&loaded.workplace)?;
+        let work = Arc::clone(&loaded.workplace);
+        let tolerance = self.settings.rate_tolerance;
+        compare(&work.contract.robot, &loaded.facts, &work.slots, tolerance)?;
+        let lease = self.tokio.block_on(self.lease.acquire()).map_err(|e| e.to_string())?;
+        *lock(&self.shared.granted) = Some(Instant::now());
+        self.shared.lease.store(lease, Ordering::Release);
+        self.pulse.watch(work.slots.clone());
+        self.heartbeat.set_lease(Some(lease));
+        self.planner = Some(Planner::start(work, lease));
+        Ok(())
+    }
+
+    fn deactivate(&mut self) {
+        self.heartbeat.set_lease(None);
+        let planner = self.planner.take();
+        if let Some(planner) = &planner {
+            planner.stop();
+        }
+        let lease = self.shared.lease.swap(0, Ordering::AcqRel);
+        if lease != 0
+            && let Err(error) = self.tokio.block_on(self.lease.release(lease))
+        {
+            tracing::warn!("the lease was not given back, it will lapse: {error}");
+        }
+        if let Some(planner) = planner {
+            planner.join(Duration::from_secs_f64(self.settings.inference_limit.get()));
+        }
+    }
+
+    fn clean_up(&mut self) {
+        self.pulse.watch(Vec::new());
+        lock(&self.shared.cameras).clear();
+        self.loaded = None;
+    }
+}
+
+impl Mind {
+    /// Waits until every camera's rate can be told and the arm node has been heard of.
+    fn wait_for_the_robot(&self, work: &Workplace) -> Result<(), String> {
+        let deadline = Instant::now() + self.settings.activation_timeout;
+        loop {
+            let camera = work
+                .slots
+                .iter()
+                .find(|slot| slot.health().received() < IMAGES_FOR_RATE);
+            let missing = match camera {
+                Some(slot) => {
+                    let rejected = slot.rejected();
+                    let why = if rejected.count > 0 {
+                        rejected.reason
+                    } else {
+                        "none came".to_owned()
+                    };
+                    format!("usable images of camera {} ({why})", slot.camera())
+                }
+                None if self.arm.latest().is_none() => "arm_status of arm_node".to_owned(),
+                None => return Ok(()),
+            };
+            if Instant::now() > deadline || self.shutdown.is_requested() {
+                let waited = self.settings.activation_timeout.as_secs_f64();
+                return Err(format!("waited {waited} s in vain for {missing}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
