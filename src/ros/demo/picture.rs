@@ -9,9 +9,9 @@ use super::error::RunError;
 use super::tour::{EpisodeFilm, Outcome, Report};
 
 /// Moments shown of each episode.
-const COLUMNS: usize = 6;
+const COLUMNS: usize = 4;
 /// Width of each picture [px].
-const THUMBNAIL: u32 = 224;
+const THUMBNAIL: u32 = 336;
 
 /// Draws the films of a tour and writes them as PNG.
 ///
