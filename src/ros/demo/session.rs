@@ -155,8 +155,21 @@ impl Session {
     /// When it dies, stays silent or refuses the checkpoint.
     pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
         self.launch_policy(checkpoint, false)?;
-        self.observer
-            .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
+        self.change_policy(Transition::TRANSITION_CONFIGURE)
+    }
+
+    /// Moves the policy node through its lifecycle.
+    ///
+    /// # Errors
+    /// When it is silent or refuses; the end of its log says why.
+    pub fn change_policy(&self, transition: u8) -> Result<(), RunError> {
+        match self.observer.change_policy(transition, || self.check()) {
+            Err(RunError::Refused { service, message }) => Err(RunError::Refused {
+                service,
+                message: format!("{message}\n{}", self.children.last_words("policy_node")),
+            }),
+            answer => answer,
+        }
     }
 
     /// Starts the policy node to drive by itself. Needed after one was killed: for some seconds ROS still lists the
