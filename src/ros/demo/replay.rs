@@ -93,6 +93,6 @@ fn message(directory: &Path, camera: &str) -> Result<Image, RunError> {
         data: frame.into_raw().into(),
         ..Image::default()
     };
-    image.header.frame_id = format!("{camera}_optical_frame").as_str().into();
+    image.header.frame_id = format!("{camera}_camera_optical_frame").as_str().into();
     Ok(image)
 }
