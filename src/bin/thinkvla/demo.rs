@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use thinkvla::ros::demo::episode::Start;
 use thinkvla::ros::demo::rollout::TASKS;
-use thinkvla::ros::demo::surroundings;
 use thinkvla::ros::demo::tour::{Report, Tour};
+use thinkvla::ros::demo::{picture, surroundings};
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -43,11 +43,11 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let domain = surroundings::enter()?;
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
-    let (report, picture) = (
+    let (report, sheet) = (
         arguments.out.join("report.json"),
         arguments.out.join("contact_sheet.png"),
     );
-    for old in [&report, &picture] {
+    for old in [&report, &sheet] {
         if old.exists() {
             std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
@@ -69,7 +69,9 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let outcome = tour.run(say)?;
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
+    picture::save(&outcome, &sheet)?;
     tell(&outcome.report);
+    say(&format!("picture: {}", sheet.display()));
     say(&format!("report:  {}", report.display()));
     let complaints = outcome.report.complaints();
     if !complaints.is_empty() {

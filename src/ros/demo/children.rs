@@ -64,7 +64,7 @@ impl Children {
     /// When it cannot be started.
     pub fn start(&self, program: &str, arguments: &[String]) -> Result<(), RunError> {
         let path = self.programs.join(program);
-        let log = self.logs.join(format!("{program}.log"));
+        let log = self.log_of(program);
         // The log of an earlier run goes, that of an earlier start in this run stays.
         let first = lock(&self.logged).insert(program.to_owned());
         if first && log.exists() {
@@ -153,6 +153,15 @@ impl Children {
             Some(child) => child.end(),
             None => Ok(()),
         }
+    }
+
+    /// The end of a node's log.
+    pub fn last_words(&self, program: &str) -> String {
+        tail(&self.log_of(program))
+    }
+
+    fn log_of(&self, program: &str) -> PathBuf {
+        self.logs.join(format!("{program}.log"))
     }
 
     /// Ends all nodes, the last started first.

@@ -82,9 +82,7 @@ pub struct Episode {
 pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episode, RunError> {
     let begun = begin(session, start, false)?;
     session.arm()?;
-    session
-        .observer
-        .change_policy(Transition::TRANSITION_ACTIVATE, || session.check())?;
+    session.change_policy(Transition::TRANSITION_ACTIVATE)?;
     let from = session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
         let executing = seen.status.as_ref()?.mode == ArmStatus::EXECUTING;
         executing.then_some(seen.episode.as_ref()?.episode_s)
@@ -94,9 +92,7 @@ pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episo
         let episode = seen.episode.as_ref()?;
         (episode.success || episode.episode_s - from >= seconds).then_some(())
     })?;
-    session
-        .observer
-        .change_policy(Transition::TRANSITION_DEACTIVATE, || session.check())?;
+    session.change_policy(Transition::TRANSITION_DEACTIVATE)?;
     end(session, "policy", begun)
 }
 

@@ -177,7 +177,7 @@ impl Latency {
     fn camera_to_chunk(&self, session: &Session) -> Result<Vec<Row>, RunError> {
         session.start_policy(&self.checkpoint)?;
         session.observed().begin();
-        activate(session)?;
+        session.change_policy(Transition::TRANSITION_ACTIVATE)?;
         let enough = self.samples;
         let limit = Duration::from_secs(30 + enough as u64 * 2);
         session.wait("enough chunks of the policy", limit, |seen| {
@@ -238,12 +238,6 @@ impl Latency {
             samples_ms,
         })
     }
-}
-
-fn activate(session: &Session) -> Result<(), RunError> {
-    session
-        .observer
-        .change_policy(Transition::TRANSITION_ACTIVATE, || session.check())
 }
 
 /// Starts the replay and waits for both cameras.

@@ -5,7 +5,7 @@
 //! * [`observer`], [`observed`]: what is seen and asked over ROS
 //! * [`session`]: the two together, and the nodes of the simulated robot
 //! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
-//! * [`tour`]: the demo; [`rollout`]: the expert on many seeds
+//! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert on many seeds
 //! * [`latency`]: how long things take, with [`source`] and [`replay`] as steady inputs
 
 pub mod children;
@@ -14,6 +14,7 @@ pub mod error;
 pub mod latency;
 pub mod observed;
 pub mod observer;
+pub mod picture;
 pub mod replay;
 pub mod rollout;
 pub mod session;

@@ -120,7 +120,7 @@ impl Observer {
             },
         };
         let answer: ChangeState_Response = self.ask(&self.change_state, request, LOAD, check)?;
-        let message = format!("transition {transition} failed; its log says why");
+        let message = format!("transition {transition} failed");
         accepted(self.change_state.service_name(), answer.success, message)
     }
 

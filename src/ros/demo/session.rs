@@ -13,6 +13,7 @@ use super::children::Children;
 use super::error::RunError;
 use super::observed::{Observed, Wanted};
 use super::observer::{CAMERAS, Observer};
+use super::surroundings::shared;
 
 /// Longest wait for a node to show itself; starting libtorch and a renderer on a busy machine takes seconds.
 pub const START: Duration = Duration::from_secs(60);
@@ -20,6 +21,9 @@ pub const START: Duration = Duration::from_secs(60);
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Longest wait for the arm to change its mode.
 const MODE: Duration = Duration::from_secs(15);
+
+/// Age at which a simulated camera counts as lost [s]: a machine that also draws the pictures is late at times.
+const CAMERA_AGE_LIMIT_S: f64 = 0.5;
 
 /// What one run needs at hand.
 pub struct Session {
@@ -151,8 +155,21 @@ impl Session {
     /// When it dies, stays silent or refuses the checkpoint.
     pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
         self.launch_policy(checkpoint, false)?;
-        self.observer
-            .change_policy(Transition::TRANSITION_CONFIGURE, || self.check())
+        self.change_policy(Transition::TRANSITION_CONFIGURE)
+    }
+
+    /// Moves the policy node through its lifecycle.
+    ///
+    /// # Errors
+    /// When it is silent or refuses; the end of its log says why.
+    pub fn change_policy(&self, transition: u8) -> Result<(), RunError> {
+        match self.observer.change_policy(transition, || self.check()) {
+            Err(RunError::Refused { service, message }) => Err(RunError::Refused {
+                service,
+                message: format!("{message}\n{}", self.children.last_words("policy_node")),
+            }),
+            answer => answer,
+        }
     }
 
     /// Starts the policy node to drive by itself. Needed after one was killed: for some seconds ROS still lists the
@@ -168,7 +185,11 @@ impl Session {
         let path = std::path::absolute(checkpoint).map_err(RunError::file(checkpoint))?;
         let arguments = [
             ("checkpoint", path.display().to_string()),
+            ("robot", shared("config/rm75.yaml").display().to_string()),
             ("autostart", autostart.to_string()),
+            // Cameras drawn by a processor are slower than the real ones a checkpoint was made for.
+            ("rate_tolerance", float(1.0)),
+            ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
         ];
         self.children.start("policy_node", &parameters(&arguments))
     }
