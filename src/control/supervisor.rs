@@ -112,7 +112,11 @@ pub struct Supervisor<D: Driver> {
 impl<D: Driver> Supervisor<D> {
     /// A disarmed supervisor in front of `driver`.
     pub fn new(config: ArmConfig, driver: D, now: Time) -> Self {
-        let output = if config.dry_run { Output::DryRun(driver) } else { Output::Live(driver) };
+        let output = if config.dry_run {
+            Output::DryRun(driver)
+        } else {
+            Output::Live(driver)
+        };
         let realman = Realman::new(output, &config);
         Self {
             gate: Gate::new(realman, &config, Joints::zeros()),
@@ -167,7 +171,9 @@ impl<D: Driver> Supervisor<D> {
         }
         self.last_tick = now;
         if let Err(error) = self.gate.arm_mut().tick(now) {
-            self.gate.events.push(now, EventKind::Fault, Check::Driver, || format!("a stop was not sent: {error}"));
+            self.gate.events.push(now, EventKind::Fault, Check::Driver, || {
+                format!("a stop was not sent: {error}")
+            });
         }
         if let Some(lost) = self.leases.expire(self.config.timeouts.lease_s, now) {
             self.gate.fresh.forget_heartbeat();
@@ -208,10 +214,18 @@ impl<D: Driver> Supervisor<D> {
         if !self.mode.is_armed() || failing {
             return;
         }
-        let stale = self.gate.fresh.stale_state(now).map(|stale| (Check::Fresh, stale.to_string()));
-        let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else { return };
+        let stale = self
+            .gate
+            .fresh
+            .stale_state(now)
+            .map(|stale| (Check::Fresh, stale.to_string()));
+        let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else {
+            return;
+        };
         let told = reason.clone();
-        self.gate.events.push(now, EventKind::Fault, check, || format!("{told}; braking, then a fault is latched"));
+        self.gate.events.push(now, EventKind::Fault, check, || {
+            format!("{told}; braking, then a fault is latched")
+        });
         self.begin_braking(AfterRest::Fault, reason, now);
     }
 
@@ -235,7 +249,8 @@ impl<D: Driver> Supervisor<D> {
 
     /// Largest distance between commanded and measured joints [rad].
     fn tracking_error(&self) -> Option<f64> {
-        self.measured.map(|measured| (measured - self.gate.motion().position).amax())
+        self.measured
+            .map(|measured| (measured - self.gate.motion().position).amax())
     }
 
     fn follow_plan(&mut self, now: Time) {
@@ -254,7 +269,13 @@ impl<D: Driver> Supervisor<D> {
             }
             None => return,
         };
-        if !self.send(JointCommand { positions, basis: Basis::Chunk { observed } }, now) {
+        if !self.send(
+            JointCommand {
+                positions,
+                basis: Basis::Chunk { observed },
+            },
+            now,
+        ) {
             return;
         }
         if let Some(opening) = self.executor.plan().and_then(|plan| plan.gripper_at(now))
@@ -267,7 +288,9 @@ impl<D: Driver> Supervisor<D> {
     }
 
     fn end_plan(&mut self, positions: &Joints, now: Time) {
-        let Some(end) = self.executor.end().filter(|end| now >= *end) else { return };
+        let Some(end) = self.executor.end().filter(|end| now >= *end) else {
+            return;
+        };
         let motion = self.gate.motion();
         let arrived = motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD;
         if !arrived && now.seconds_since(end) < SETTLE_S {
@@ -289,12 +312,22 @@ impl<D: Driver> Supervisor<D> {
         };
         let positions = named_move.at(now);
         let over = named_move.is_over(now);
-        if !self.send(JointCommand { positions, basis: Basis::NamedMove }, now) || !over {
+        if !self.send(
+            JointCommand {
+                positions,
+                basis: Basis::NamedMove,
+            },
+            now,
+        ) || !over
+        {
             return;
         }
         let motion = self.gate.motion();
         if motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD {
-            let reason = self.named_move.take().map_or_else(String::new, |done| format!("at {}", done.name));
+            let reason = self
+                .named_move
+                .take()
+                .map_or_else(String::new, |done| format!("at {}", done.name));
             self.move_result = Some(Ok(()));
             self.rest(Mode::Holding, reason);
         }
@@ -379,12 +412,20 @@ impl<D: Driver> Supervisor<D> {
         }
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
-        let kind = if mode == Mode::Stopped { EventKind::Stopped } else { EventKind::Fault };
+        let kind = if mode == Mode::Stopped {
+            EventKind::Stopped
+        } else {
+            EventKind::Fault
+        };
         let told = reason.clone();
-        self.gate.events.push(now, kind, check, || format!("{told}; latched, reset the fault and arm again"));
+        self.gate.events.push(now, kind, check, || {
+            format!("{told}; latched, reset the fault and arm again")
+        });
         self.rest(mode, reason);
         if let Err(error) = self.gate.arm_mut().stop(now) {
-            self.gate.events.push(now, EventKind::Fault, Check::Driver, || format!("a stop was not sent: {error}"));
+            self.gate.events.push(now, EventKind::Fault, Check::Driver, || {
+                format!("a stop was not sent: {error}")
+            });
         }
     }
 

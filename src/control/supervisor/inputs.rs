@@ -36,7 +36,12 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Time) {
         let codes: Vec<u32> = codes.iter().copied().filter(|code| *code != 0).collect();
         let new = codes.iter().any(|code| !self.latched_errors.contains(code));
-        self.latched_errors.extend(codes.iter().filter(|code| !self.latched_errors.contains(code)).collect::<Vec<_>>());
+        self.latched_errors.extend(
+            codes
+                .iter()
+                .filter(|code| !self.latched_errors.contains(code))
+                .collect::<Vec<_>>(),
+        );
         let none = codes.is_empty();
         self.errors.insert(channel, codes);
         if none || (self.mode == Mode::Fault && !new) {
@@ -49,7 +54,10 @@ impl<D: Driver> Supervisor<D> {
     fn describe(&self, channel: ErrorChannel) -> String {
         let codes = self.errors.get(&channel).into_iter().flatten();
         if channel == ErrorChannel::Joints {
-            return codes.map(|code| format!("joint error 0x{code:04X}")).collect::<Vec<_>>().join(", ");
+            return codes
+                .map(|code| format!("joint error 0x{code:04X}"))
+                .collect::<Vec<_>>()
+                .join(", ");
         }
         errors::describe_all(codes.copied())
     }
@@ -84,7 +92,10 @@ impl<D: Driver> Supervisor<D> {
     pub fn on_chunk(&mut self, chunk: ActionChunk, now: Time) -> Result<(), Refusal> {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(&chunk.source, chunk.plan_id);
-        if let Err((check, message)) = self.check_chunk(&chunk, now).and_then(|()| self.start_chunk(&chunk, now)) {
+        if let Err((check, message)) = self
+            .check_chunk(&chunk, now)
+            .and_then(|()| self.start_chunk(&chunk, now))
+        {
             let refusal = self.refuse(check, message, now);
             if let Some((source, plan_id)) = about {
                 self.gate.events.about(&source, plan_id);
@@ -106,7 +117,9 @@ impl<D: Driver> Supervisor<D> {
             crate::control::executor::StartError::UnknownPast { .. } => Check::Fresh,
             crate::control::executor::StartError::Plan(_) => Check::Workspace,
         };
-        self.executor.start(chunk, now, self.clamped).map_err(|error| (check(&error), error.to_string()))?;
+        self.executor
+            .start(chunk, now, self.clamped)
+            .map_err(|error| (check(&error), error.to_string()))?;
         self.clamped = false;
         let moved = self.executor.plan().map_or(0, |plan| plan.moved);
         if moved > 0 {
@@ -123,20 +136,30 @@ impl<D: Driver> Supervisor<D> {
         check_shape(chunk, &self.config.base_frame)?;
         let age = now.seconds_since(chunk.observed);
         if age < -FUTURE_S {
-            let message = format!("expected an observation in the past, found one {:.3} s ahead; compare the clocks", -age);
+            let message = format!(
+                "expected an observation in the past, found one {:.3} s ahead; compare the clocks",
+                -age
+            );
             return Err((Check::Clock, message));
         }
         let limit = self.config.timeouts.observation_s;
         if age > limit {
-            return Err((Check::Fresh, format!("expected an observation of at most {limit} s, found one {age:.3} s old")));
+            return Err((
+                Check::Fresh,
+                format!("expected an observation of at most {limit} s, found one {age:.3} s old"),
+            ));
         }
         let late = now.seconds_since(chunk.expires);
         if late > 0.0 {
-            return Err((Check::Fresh, format!("expected a start before the chunk expires, found it {late:.3} s expired")));
+            return Err((
+                Check::Fresh,
+                format!("expected a start before the chunk expires, found it {late:.3} s expired"),
+            ));
         }
         let over = age - chunk.actions.horizon() as f64 * chunk.step_period;
         if over >= 0.0 {
-            let message = format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
+            let message =
+                format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
             return Err((Check::Fresh, message));
         }
         Ok(())
@@ -144,13 +167,22 @@ impl<D: Driver> Supervisor<D> {
 
     fn check_sender(&self, chunk: &ActionChunk) -> Result<(), (Check, String)> {
         if !self.leases.holds(chunk.lease) {
-            let holder = self.leases.holder().map_or("nobody".into(), |holder| format!("{} ({})", holder.source, holder.id));
-            let message = format!("expected the lease of {holder}, found {}; acquire the lease first", chunk.lease);
+            let holder = self
+                .leases
+                .holder()
+                .map_or("nobody".into(), |holder| format!("{} ({})", holder.source, holder.id));
+            let message = format!(
+                "expected the lease of {holder}, found {}; acquire the lease first",
+                chunk.lease
+            );
             return Err((Check::Lease, message));
         }
         match self.last_plan {
             Some((lease, last)) if lease == chunk.lease && chunk.plan_id <= last => {
-                let message = format!("expected a plan_id above {last}, found {}; chunks are taken in order", chunk.plan_id);
+                let message = format!(
+                    "expected a plan_id above {last}, found {}; chunks are taken in order",
+                    chunk.plan_id
+                );
                 Err((Check::Chunk, message))
             }
             _ => Ok(()),
@@ -164,10 +196,17 @@ impl<D: Driver> Supervisor<D> {
             _ => false,
         };
         if !permitted {
-            let message = format!("expected an armed arm that is free, found it {} ({})", self.mode, self.reason);
+            let message = format!(
+                "expected an armed arm that is free, found it {} ({})",
+                self.mode, self.reason
+            );
             return Err((Check::Mode, message));
         }
-        let stale = self.gate.fresh.stale_state(now).or_else(|| self.gate.fresh.stale_heartbeat(now));
+        let stale = self
+            .gate
+            .fresh
+            .stale_state(now)
+            .or_else(|| self.gate.fresh.stale_heartbeat(now));
         if let Some(stale) = stale {
             return Err((Check::Fresh, stale.to_string()));
         }
@@ -193,11 +232,17 @@ fn check_shape(chunk: &ActionChunk, base_frame: &str) -> Result<(), (Check, Stri
     let (shortest, longest) = STEP_PERIOD_S;
     let found = chunk.step_period;
     if !(found >= shortest && found <= longest) {
-        return Err((Check::Chunk, format!("expected a step_period from {shortest} to {longest} s, found {found}")));
+        return Err((
+            Check::Chunk,
+            format!("expected a step_period from {shortest} to {longest} s, found {found}"),
+        ));
     }
     let found = chunk.actions.horizon();
     if found > MAX_HORIZON {
-        return Err((Check::Chunk, format!("expected at most {MAX_HORIZON} steps, found {found}")));
+        return Err((
+            Check::Chunk,
+            format!("expected at most {MAX_HORIZON} steps, found {found}"),
+        ));
     }
     if chunk.actions.space() == ActionSpace::Ee7 && chunk.frame != base_frame {
         let message = format!("expected deltas in frame {base_frame:?}, found {:?}", chunk.frame);

@@ -79,7 +79,10 @@ impl<D: Driver> Supervisor<D> {
 
     fn try_arm(&mut self, now: Time) -> Result<(), (Check, String)> {
         if self.mode != Mode::Disarmed {
-            let message = format!("expected a disarmed arm, found it {} ({}); reset the fault first", self.mode, self.reason);
+            let message = format!(
+                "expected a disarmed arm, found it {} ({}); reset the fault first",
+                self.mode, self.reason
+            );
             return Err((Check::Mode, message));
         }
         let driver = &self.config.driver;
@@ -100,7 +103,10 @@ impl<D: Driver> Supervisor<D> {
             return Err((Check::State, "expected a joint state, found none".into()));
         };
         self.gate.take_up(measured).map_err(|violation| {
-            (violation.check, format!("the arm rests outside its limits, {violation}; move it inside by hand"))
+            (
+                violation.check,
+                format!("the arm rests outside its limits, {violation}; move it inside by hand"),
+            )
         })?;
         self.executor.restart(now, measured);
         self.clamped = false;
@@ -133,7 +139,10 @@ impl<D: Driver> Supervisor<D> {
         }
         let present: Vec<u32> = self.errors.values().flatten().copied().collect();
         if !present.is_empty() {
-            let message = format!("the driver still reports {}; clear it there first", errors::describe_all(present));
+            let message = format!(
+                "the driver still reports {}; clear it there first",
+                errors::describe_all(present)
+            );
             return Err(self.refuse(Check::Driver, message, now));
         }
         self.latched_errors.clear();
@@ -170,11 +179,19 @@ impl<D: Driver> Supervisor<D> {
 
     fn try_move(&self, name: &str, speed: f64, now: Time) -> Result<NamedMove, (Check, String)> {
         if self.mode != Mode::Holding {
-            let message = format!("expected an armed arm at rest, found it {} ({})", self.mode, self.reason);
+            let message = format!(
+                "expected an armed arm at rest, found it {} ({})",
+                self.mode, self.reason
+            );
             return Err((Check::Mode, message));
         }
         self.check_unmoved()?;
-        let request = MoveRequest { name, speed, from: self.gate.motion().position, now };
+        let request = MoveRequest {
+            name,
+            speed,
+            from: self.gate.motion().position,
+            now,
+        };
         NamedMove::plan(request, &self.config, self.gate.body()).map_err(|error| (Check::Reach, error.to_string()))
     }
 

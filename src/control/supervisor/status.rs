@@ -124,17 +124,27 @@ impl RateMeter {
     const SILENCE_S: f64 = 0.1;
 
     pub(super) fn count(&mut self, now: Time) {
-        if self.times.back().is_some_and(|last| !(0.0..Self::SILENCE_S).contains(&now.seconds_since(*last))) {
+        if self
+            .times
+            .back()
+            .is_some_and(|last| !(0.0..Self::SILENCE_S).contains(&now.seconds_since(*last)))
+        {
             self.times.clear();
         }
         self.times.push_back(now);
-        while self.times.front().is_some_and(|first| now.seconds_since(*first) > Self::WINDOW_S) {
+        while self
+            .times
+            .front()
+            .is_some_and(|first| now.seconds_since(*first) > Self::WINDOW_S)
+        {
             self.times.pop_front();
         }
     }
 
     pub(super) fn rate(&self, now: Time) -> f64 {
-        let (Some(first), Some(last)) = (self.times.front(), self.times.back()) else { return 0.0 };
+        let (Some(first), Some(last)) = (self.times.front(), self.times.back()) else {
+            return 0.0;
+        };
         let span = last.seconds_since(*first);
         if span <= 0.0 || now.seconds_since(*last) > Self::SILENCE_S {
             return 0.0;
