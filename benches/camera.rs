@@ -1,6 +1,5 @@
-#![allow(clippy::expect_used, clippy::indexing_slicing, missing_docs)]
-#![allow(missing_docs)]
 //! What a camera frame costs before the network sees it; the promise is at most 1 ms a pair on one core.
+#![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
 

@@ -1,5 +1,6 @@
 //! Images become exactly what the reference code would feed the network; malformed ones become an error that names
 //! what was expected and what was found.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests may panic
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -182,11 +183,12 @@ fn views_are_appended_in_the_order_pushed_and_buffers_are_reused() {
 #[test]
 fn every_encoding_is_read_with_its_row_padding() {
     let expected = [[10, 20, 30], [40, 50, 60], [70, 80, 90], [100, 110, 120]];
-    let layouts: [(&str, &dyn Fn([u8; 3]) -> Vec<u8>); 4] = [
-        ("rgb8", &|[r, g, b]| vec![r, g, b]),
-        ("bgr8", &|[r, g, b]| vec![b, g, r]),
-        ("rgba8", &|[r, g, b]| vec![r, g, b, 255]),
-        ("bgra8", &|[r, g, b]| vec![b, g, r, 255]),
+    type Layout = fn([u8; 3]) -> Vec<u8>;
+    let layouts: [(&str, Layout); 4] = [
+        ("rgb8", |[r, g, b]| vec![r, g, b]),
+        ("bgr8", |[r, g, b]| vec![b, g, r]),
+        ("rgba8", |[r, g, b]| vec![r, g, b, 255]),
+        ("bgra8", |[r, g, b]| vec![b, g, r, 255]),
     ];
     let mut out = RgbImage::default();
     for (encoding, layout) in layouts {

@@ -20,3 +20,4 @@ mod resample;
 pub mod resize;
 pub mod rgb;
 pub mod smart_resize;
+mod weigh;

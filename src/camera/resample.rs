@@ -4,6 +4,7 @@
 //! They differ in how many fractional bits a weight keeps ([`Precision`]), which shows in 0.4 % of the bytes.
 
 use super::rgb::RgbImage;
+use super::weigh::{BLOCK, Block, Plain, Weigh, WeightPair, Weights};
 
 /// Shape of the filter before it is stretched for shrinking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,8 @@ struct Axis {
     windows: Vec<Window>,
     /// Weights of all windows, one after another.
     weights: Vec<i32>,
+    /// The same, two by two within each window.
+    pairs: Vec<WeightPair>,
     fraction_bits: u32,
 }
 
@@ -98,22 +101,40 @@ impl Axis {
             Precision::Fit16 => fraction_bits_of_16(&exact),
         };
         let one = f64::from(1_u32 << fraction_bits);
-        let weights = exact.iter().map(|weight| (weight * one).round() as i32).collect();
+        let weights: Vec<i32> = exact.iter().map(|weight| (weight * one).round() as i32).collect();
+        let mut rest = weights.as_slice();
+        let mut pairs = Vec::with_capacity(weights.len() / 2 + windows.len());
+        for window in &windows {
+            let (own, others) = rest.split_at_checked(window.len).unwrap_or_default();
+            rest = others;
+            pairs.extend(own.chunks(2).map(|two| match *two {
+                [first, second] => WeightPair::new(first, second),
+                _ => WeightPair::new(own.last().copied().unwrap_or_default(), 0),
+            }));
+        }
         Self {
             key,
             windows,
             weights,
+            pairs,
             fraction_bits,
         }
     }
 
     /// Each output coordinate's window and weights.
-    fn iter(&self) -> impl Iterator<Item = (Window, &[i32])> {
-        let mut rest = self.weights.as_slice();
+    #[inline(always)]
+    fn iter(&self) -> impl Iterator<Item = (Window, Weights<'_>)> {
+        let (mut plain, mut pairs) = (self.weights.as_slice(), self.pairs.as_slice());
         self.windows.iter().map(move |window| {
-            let (own, others) = rest.split_at_checked(window.len).unwrap_or_default();
-            rest = others;
-            (*window, own)
+            let (own, others) = plain.split_at_checked(window.len).unwrap_or_default();
+            let (own_pairs, other_pairs) = pairs.split_at_checked(window.len.div_ceil(2)).unwrap_or_default();
+            (plain, pairs) = (others, other_pairs);
+            let weights = Weights {
+                plain: own,
+                pairs: own_pairs,
+                fraction_bits: self.fraction_bits,
+            };
+            (*window, weights)
         })
     }
 }
@@ -127,11 +148,10 @@ fn fraction_bits_of_16(weights: &[f64]) -> u32 {
 /// Resamples and keeps its weights and buffers between calls.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resampler {
-    arch: pulp::Arch,
     horizontal: Option<Axis>,
     vertical: Option<Axis>,
-    /// `ROWS` rows at once, interleaved by pixel.
-    strip: Vec<StripPixel>,
+    /// For each column, red, green, blue and an unused byte of it in each of `ROWS` rows.
+    strip: Vec<Block>,
     /// Input rows after the pass along x, padded to whole blocks.
     narrowed: Vec<u8>,
 }
@@ -150,11 +170,7 @@ pub(super) struct Target {
 }
 
 /// Rows filtered together along x.
-const ROWS: usize = 8;
-/// Red, green, blue and one unused byte of the same column in each of the rows of a strip.
-type StripPixel = [[u8; 4]; ROWS];
-/// Bytes filtered together along y.
-const BLOCK: usize = 64;
+const ROWS: usize = BLOCK / 4;
 
 impl Resampler {
     /// Writes `source`, which has at least one pixel, at another size of at least one pixel into `out`.
@@ -176,27 +192,25 @@ impl Resampler {
         out.reset(width, height);
         let stride = (width as usize * 3 + 1).next_multiple_of(BLOCK);
         self.narrowed.resize(stride * source.height() as usize, 0);
-        self.strip.resize(source.width() as usize, [[0; 4]; ROWS]);
-        let (strip, narrowed) = (&mut self.strip, &mut self.narrowed);
-        self.arch.dispatch(|| {
-            along_x(
-                source,
-                horizontal,
-                strip,
-                &mut Strided {
-                    bytes: narrowed,
-                    stride,
-                },
-            );
-            along_y(
-                &Strided {
-                    bytes: narrowed,
-                    stride,
-                },
-                vertical,
-                out,
-            );
-        });
+        self.strip.resize(source.width() as usize, [0; BLOCK]);
+        let narrowed = Strided {
+            bytes: &mut self.narrowed,
+            stride,
+        };
+        let strip = &mut self.strip;
+        let passes = Passes {
+            source,
+            horizontal,
+            vertical,
+            strip,
+            narrowed,
+            out,
+        };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(v3) = pulp::x86::V3::try_new() {
+            return v3.vectorize(V3Passes { v3, passes });
+        }
+        passes.run(Plain);
     }
 }
 
@@ -207,21 +221,53 @@ fn axis(kept: &mut Option<Axis>, key: AxisKey) -> &Axis {
     kept.get_or_insert_with(|| Axis::new(key))
 }
 
+/// Both passes. All of it has to be inlined where AVX2 is switched on, hence the attributes from here on.
+struct Passes<'a> {
+    source: &'a RgbImage,
+    horizontal: &'a Axis,
+    vertical: &'a Axis,
+    strip: &'a mut [Block],
+    narrowed: Strided<'a>,
+    out: &'a mut RgbImage,
+}
+
+impl Passes<'_> {
+    #[inline(always)]
+    fn run(mut self, how: impl Weigh) {
+        along_x(self.source, self.horizontal, self.strip, &mut self.narrowed, how);
+        along_y(&self.narrowed, self.vertical, self.out, how);
+    }
+}
+
+/// Both passes with AVX2.
+#[cfg(target_arch = "x86_64")]
+struct V3Passes<'a> {
+    v3: pulp::x86::V3,
+    passes: Passes<'a>,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl pulp::NullaryFnOnce for V3Passes<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.passes.run(self.v3);
+    }
+}
+
 /// Bytes in rows of `stride`.
-struct Strided<B> {
-    bytes: B,
+struct Strided<'a> {
+    bytes: &'a mut Vec<u8>,
     stride: usize,
 }
 
 #[inline(always)]
-fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [StripPixel], out: &mut Strided<&mut Vec<u8>>) {
+fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [Block], out: &mut Strided<'_>, how: impl Weigh) {
     let row_bytes = source.width() as usize * 3;
     let copy_only = axis.key.from == axis.key.to;
-    for (rows, out_rows) in source
-        .data()
-        .chunks(row_bytes * ROWS)
-        .zip(out.bytes.chunks_mut(out.stride * ROWS))
-    {
+    let strips = source.data().chunks(row_bytes * ROWS);
+    for (rows, out_rows) in strips.zip(out.bytes.chunks_mut(out.stride * ROWS)) {
         if copy_only {
             for (from, to) in rows.chunks_exact(row_bytes).zip(out_rows.chunks_exact_mut(out.stride)) {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
@@ -232,14 +278,8 @@ fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [StripPixel], out: &mut S
             interleave(row, lane, strip);
         }
         for (x, (window, weights)) in axis.iter().enumerate() {
-            let pixels = strip.get(window.start..window.start + window.len).unwrap_or_default();
-            let filtered = weigh::<{ ROWS * 4 }>(
-                pixels
-                    .iter()
-                    .map(|pixel| pixel.as_flattened().as_array().unwrap_or(&[0; ROWS * 4]))
-                    .zip(weights),
-                axis.fraction_bits,
-            );
+            let columns = strip.get(window.start..window.start + window.len).unwrap_or_default();
+            let filtered = how.weigh(columns.iter(), weights);
             for (row, pixel) in out_rows.chunks_exact_mut(out.stride).zip(filtered.as_chunks::<4>().0) {
                 // The fourth byte is overwritten by the next pixel, or falls into the padding.
                 if let Some(to) = row.get_mut(x * 3..x * 3 + 4) {
@@ -250,31 +290,36 @@ fn along_x(source: &RgbImage, axis: &Axis, strip: &mut [StripPixel], out: &mut S
     }
 }
 
-/// Puts one row into its lane of the strip.
+/// Puts one row into its lane of the strip, four pixels at a time.
 #[inline(always)]
-fn interleave(row: &[u8], lane: usize, strip: &mut [StripPixel]) {
-    let mut rest = row;
-    for pixel in strip {
-        let Some(to) = pixel.get_mut(lane) else { return };
-        if let Some(four) = rest.first_chunk::<4>() {
-            *to = *four;
-        } else if let Some([r, g, b]) = rest.first_chunk::<3>() {
-            *to = [*r, *g, *b, 0];
+fn interleave(row: &[u8], lane: usize, strip: &mut [Block]) {
+    let put = |column: &mut Block, pixel: [u8; 4]| {
+        if let Some(to) = column.as_chunks_mut::<4>().0.get_mut(lane) {
+            *to = pixel;
         }
-        rest = rest.get(3..).unwrap_or_default();
+    };
+    let (fours, rest) = row.as_chunks::<12>();
+    let (columns, rest_columns) = strip.as_chunks_mut::<4>();
+    for ([a, b, c, d, e, f, g, h, i, j, k, l], [first, second, third, fourth]) in fours.iter().zip(columns) {
+        // Fourth bytes are unused; taking a neighbour's makes each pixel one load.
+        put(first, [*a, *b, *c, *d]);
+        put(second, [*d, *e, *f, *g]);
+        put(third, [*g, *h, *i, *j]);
+        put(fourth, [*j, *k, *l, 0]);
+    }
+    for ([r, g, b], column) in rest.as_chunks::<3>().0.iter().zip(rest_columns) {
+        put(column, [*r, *g, *b, 0]);
     }
 }
 
 #[inline(always)]
-fn along_y(narrowed: &Strided<&mut Vec<u8>>, axis: &Axis, out: &mut RgbImage) {
+fn along_y(narrowed: &Strided<'_>, axis: &Axis, out: &mut RgbImage, how: impl Weigh) {
     let copy_only = axis.key.from == axis.key.to;
     let stride = narrowed.stride;
     for ((window, weights), (y, out_row)) in axis.iter().zip(out.rows_mut().enumerate()) {
         let (start, len) = if copy_only { (y, 1) } else { (window.start, window.len) };
-        let rows = narrowed
-            .bytes
-            .get(start * stride..(start + len) * stride)
-            .unwrap_or_default();
+        let rows = start * stride..(start + len) * stride;
+        let rows = narrowed.bytes.get(rows).unwrap_or_default();
         if copy_only {
             out_row.iter_mut().zip(rows).for_each(|(to, from)| *to = *from);
             continue;
@@ -282,21 +327,12 @@ fn along_y(narrowed: &Strided<&mut Vec<u8>>, axis: &Axis, out: &mut RgbImage) {
         for (column, to) in out_row.chunks_mut(BLOCK).enumerate() {
             let blocks = rows
                 .chunks_exact(stride)
-                .map(|row| row.as_chunks::<BLOCK>().0.get(column).unwrap_or(&[0; BLOCK]));
-            let filtered = weigh::<BLOCK>(blocks.zip(weights), axis.fraction_bits);
-            to.iter_mut().zip(filtered).for_each(|(to, from)| *to = from);
+                .filter_map(|row| row.as_chunks::<BLOCK>().0.get(column));
+            let filtered = how.weigh(blocks, weights);
+            match to.as_mut_array::<BLOCK>() {
+                Some(whole) => *whole = filtered,
+                None => to.iter_mut().zip(filtered).for_each(|(to, from)| *to = from),
+            }
         }
     }
-}
-
-/// Weighted sum of byte blocks, rounded half up and clipped.
-#[inline(always)]
-fn weigh<'a, const N: usize>(terms: impl Iterator<Item = (&'a [u8; N], &'a i32)>, fraction_bits: u32) -> [u8; N] {
-    let mut sums = [1_i32 << (fraction_bits - 1); N];
-    for (bytes, weight) in terms {
-        for (sum, byte) in sums.iter_mut().zip(bytes) {
-            *sum += i32::from(*byte) * weight;
-        }
-    }
-    sums.map(|sum| (sum >> fraction_bits).clamp(0, 255) as u8)
 }
