@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rclrs::{Context, CreateBasicExecutor as _, Executor, Node, RclrsError, SpinOptions};
+use rclrs::{Context, CreateBasicExecutor as _, Executor, LogSeverity, Logger, Node, RclrsError, SpinOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -105,6 +105,8 @@ impl Runtime {
         let executor = Context::default_from_env()?.create_basic_executor();
         let node = executor.create_node(name)?;
         rosout::install(node.logger().clone());
+        // A node's end seen in the graph has no history policy, and rclrs calls that an error at every look.
+        Logger::new("QoSProfile.conversion")?.set_level(LogSeverity::Fatal)?;
         end_on_panic(shutdown.clone());
         let (ended, stopped) = tokio::sync::oneshot::channel();
         tokio.spawn(watch(signals, received, shutdown.clone(), ended));

@@ -6,6 +6,7 @@ use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase, MjvCamera};
 use mujoco_rs::renderer::MjRenderer;
 
 use super::error::SimError;
+use super::noise::SensorNoise;
 use super::world::{Snapshot, find};
 
 /// Width of every picture [px].
@@ -70,6 +71,8 @@ impl Intrinsics {
 pub struct Photographer {
     renderer: MjRenderer,
     data: MjData<Arc<MjModel>>,
+    noise: SensorNoise,
+    pixels: Vec<u8>,
 }
 
 impl Photographer {
@@ -86,10 +89,12 @@ impl Photographer {
         Ok(Self {
             renderer,
             data: data_of(&of.model)?,
+            noise: SensorNoise::new(),
+            pixels: Vec::new(),
         })
     }
 
-    /// A picture, rgb8, row major, top row first.
+    /// A picture with the sensor's noise, rgb8, row major, top row first.
     ///
     /// # Shapes
     /// [`HEIGHT`] x [`WIDTH`] x 3 bytes.
@@ -111,8 +116,12 @@ impl Photographer {
         let failed = |e: mujoco_rs::renderer::RendererError| SimError::Render(e.to_string());
         self.renderer.sync_data(&mut self.data).map_err(failed)?;
         self.renderer.render().map_err(failed)?;
-        let pixels = self.renderer.rgb_flat();
-        pixels.ok_or_else(|| SimError::Render("no picture came back".to_owned()))
+        let rendered = self.renderer.rgb_flat();
+        let rendered = rendered.ok_or_else(|| SimError::Render("no picture came back".to_owned()))?;
+        self.pixels.clear();
+        self.pixels.extend_from_slice(rendered);
+        self.noise.add(&mut self.pixels);
+        Ok(&self.pixels)
     }
 }
 

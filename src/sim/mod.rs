@@ -1,7 +1,7 @@
 //! A table-top in MuJoCo that stands in for the arm, its cameras and its driver.
 //!
 //! * [`config`], [`tasks`], [`scene`]: what stands where, by task, level and seed
-//! * [`world`], [`camera`]: physics and pictures
+//! * [`world`], [`camera`], [`noise`]: physics and pictures
 //! * [`judge`]: success, by the physics alone
 //! * [`expert`]: solves every task, speaking in chunks
 //! * [`driver`]: the stand-in of Realman's driver
@@ -14,6 +14,7 @@ pub mod episode;
 pub mod error;
 pub mod expert;
 pub mod judge;
+pub mod noise;
 pub mod rig;
 pub mod scene;
 pub mod tasks;

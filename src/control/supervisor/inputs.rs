@@ -33,7 +33,9 @@ impl<D: Driver> Supervisor<D> {
 
     /// A joint state was received that is none; its age goes on growing.
     pub fn on_malformed_state(&mut self, complaint: &str, now: Time) {
-        self.gate.events.push(now, EventKind::Refused, Check::State, || complaint.to_owned());
+        self.gate
+            .events
+            .push(now, EventKind::Refused, Check::State, || complaint.to_owned());
     }
 
     /// A message was received that is no chunk; the arm goes on with what it does.

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
+use crate::control::types::JOINTS;
 use crate::ros::{qos, topics};
+
+/// Movement, summed over the joints, that counts as none [rad].
+const TREMBLE_RAD: f64 = 0.01;
 
 /// The newest status of the arm node, and how far the arm has moved.
 pub struct ArmWatch {
@@ -17,7 +21,24 @@ pub struct ArmWatch {
 #[derive(Default)]
 struct Seen {
     latest: Option<(ArmStatus, Instant)>,
+    /// Joints at which travel was last added up; `None` before the arm's first state, which is shown as zeros.
+    counted: Option<[f64; JOINTS]>,
     travel: f64,
+}
+
+impl Seen {
+    /// Adds up travel in steps that noise and a servo's trembling at rest do not reach.
+    fn move_to(&mut self, joints: &[f64; JOINTS]) {
+        if joints.iter().all(|q| *q == 0.0) {
+            return;
+        }
+        let from = self.counted.get_or_insert(*joints);
+        let moved: f64 = from.iter().zip(joints).map(|(a, b)| (a - b).abs()).sum();
+        if moved.is_finite() && moved > TREMBLE_RAD {
+            self.travel += moved;
+            *from = *joints;
+        }
+    }
 }
 
 impl ArmWatch {
@@ -31,17 +52,7 @@ impl ArmWatch {
         let topic = topics::ARM_STATUS.name.qos(qos::latched());
         let subscription = node.create_subscription(topic, move |status: ArmStatus| {
             let mut seen = lock(&theirs);
-            if let Some((before, _)) = &seen.latest {
-                let moved: f64 = before
-                    .measured_joints
-                    .iter()
-                    .zip(&status.measured_joints)
-                    .map(|(a, b)| (a - b).abs())
-                    .sum();
-                if moved.is_finite() {
-                    seen.travel += moved;
-                }
-            }
+            seen.move_to(&status.measured_joints);
             seen.latest = Some((status, Instant::now()));
         })?;
         Ok(Self {
@@ -64,4 +75,25 @@ impl ArmWatch {
 
 fn lock(mutex: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_real_motion_is_travel() {
+        let mut seen = Seen::default();
+        let joints = [0.0, 0.5, 0.0, 1.0, 0.0, 1.5, 0.0];
+        seen.move_to(&[0.0; JOINTS]);
+        seen.move_to(&joints);
+        for i in 0..1000 {
+            seen.move_to(&joints.map(|q| q + 0.001 * f64::from(i % 2)));
+        }
+        assert_eq!(seen.travel, 0.0, "the first state and trembling are no travel");
+        for i in 0..100 {
+            seen.move_to(&joints.map(|q| q + 0.001 * f64::from(i)));
+        }
+        assert!(seen.travel > 0.6 && seen.travel < 0.7, "{}", seen.travel);
+    }
 }

@@ -1,0 +1,50 @@
+//! Sensor noise: no real camera sends two identical pictures, and what watches for frozen ones counts on it.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+
+/// Adds -1, 0 or 1 to every value; the same sequence for the same pictures.
+pub struct SensorNoise {
+    random: ChaCha8Rng,
+    drawn: Vec<u8>,
+}
+
+impl SensorNoise {
+    /// A sensor's noise.
+    pub fn new() -> Self {
+        Self {
+            random: ChaCha8Rng::seed_from_u64(0),
+            drawn: Vec::new(),
+        }
+    }
+
+    /// Adds the noise of one picture.
+    pub fn add(&mut self, pixels: &mut [u8]) {
+        self.drawn.resize(pixels.len(), 0);
+        self.random.fill_bytes(&mut self.drawn);
+        for (pixel, drawn) in pixels.iter_mut().zip(&self.drawn) {
+            *pixel = pixel.saturating_add(drawn & 1).saturating_sub(drawn >> 1 & 1);
+        }
+    }
+}
+
+impl Default for SensorNoise {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_pictures_of_a_still_scene_differ_by_little() {
+        let mut noise = SensorNoise::new();
+        let [mut first, mut second] = [[100_u8; 1000], [100_u8; 1000]];
+        noise.add(&mut first);
+        noise.add(&mut second);
+        assert_ne!(first, second);
+        assert!(first.iter().chain(&second).all(|v| (99..=101).contains(v)));
+    }
+}
