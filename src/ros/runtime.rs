@@ -33,9 +33,30 @@ pub struct Shutdown {
     hooks: Arc<Mutex<Vec<Hook>>>,
     requested: Arc<AtomicBool>,
     requests: mpsc::UnboundedSender<String>,
+    threads: Arc<Mutex<Vec<std::thread::JoinHandle<()>>>>,
 }
 
 impl Shutdown {
+    /// Runs `work` on a thread of its own. It must end soon after [`Self::is_requested`]: the node waits for it, so that
+    /// nothing is torn down under it. An error ends the node.
+    pub fn run_beside<E: std::fmt::Display>(&self, work: impl FnOnce() -> Result<(), E> + Send + 'static) {
+        let shutdown = self.clone();
+        let thread = std::thread::spawn(move || {
+            if let Err(error) = work() {
+                shutdown.request(error.to_string());
+            }
+        });
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
+    fn join_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic has been reported by the hook already.
+            let _ = thread.join();
+        }
+    }
+
     /// Runs `hook` when a signal arrives, when a thread panics, or when the node ends by itself. Hooks run at once,
     /// newest first, before anything is torn down.
     pub fn before(&self, hook: impl FnOnce() + Send + 'static) {
@@ -93,6 +114,7 @@ impl Runtime {
             hooks: Arc::default(),
             requested: Arc::default(),
             requests,
+            threads: Arc::default(),
         };
         // rclrs handles no signals, and DDS threads must not be started before ours are in place.
         let signals = {
@@ -148,6 +170,7 @@ impl Runtime {
             .executor
             .spin(SpinOptions::default().until_promise_resolved(stopped));
         self.shutdown.run_hooks();
+        self.shutdown.join_threads();
         self.tokio.shutdown_timeout(Duration::from_millis(100));
         errors.into_iter().next().map_or(Ok(()), |e| Err(e.into()))
     }

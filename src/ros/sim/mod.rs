@@ -78,7 +78,7 @@ impl SimNode {
                 cameras,
                 expert,
             },
-            runtime.shutdown().clone(),
+            runtime.shutdown(),
         );
         ask_first(&sender, &settings);
         Ok(Self {

@@ -118,12 +118,9 @@ impl Table {
     }
 
     /// Starts the thread; it ends with the node.
-    pub fn start(mut self, ends: Ends, shutdown: Shutdown) {
-        std::thread::spawn(move || {
-            if let Err(error) = self.run(&ends, &shutdown) {
-                shutdown.request(error.to_string());
-            }
-        });
+    pub fn start(mut self, ends: Ends, shutdown: &Shutdown) {
+        let ending = shutdown.clone();
+        shutdown.run_beside(move || self.run(&ends, &ending));
     }
 
     fn run(&mut self, ends: &Ends, shutdown: &Shutdown) -> Result<(), RclrsError> {
