@@ -58,6 +58,7 @@ def count(reports, name):
     ("robot.cameras[1].width: expected 64, found 32", lambda w, _: w.images.update(wrist=image("wrist", width=32))),
     ("robot.cameras[0].frame: expected top_camera_optical_frame, found wrist_camera_optical_frame",
      lambda w, _: w.images.update(top=image("wrist"))),
+    ("robot.base_frame: expected base_link, found world", lambda w, _: setattr(w.status.header, "frame_id", "world")),
     ("robot.tool_frame: expected tcp, found flange", lambda _, facts: facts.update(tool_frame="flange")),
     ("robot.arm: expected rm75, found rm65", lambda _, facts: facts.update(arm="rm65")),
 ])

@@ -123,7 +123,14 @@ impl Managed for Mind {
         self.wait_for_the_robot(&loaded.workplace)?;
         let work = Arc::clone(&loaded.workplace);
         let tolerance = self.settings.rate_tolerance;
-        compare(&work.contract.robot, &loaded.facts, &work.slots, tolerance)?;
+        let mut facts = loaded.facts.clone();
+        // What the arm node says of itself counts for more than a file.
+        if let Some((status, _)) = self.arm.latest()
+            && !status.header.frame_id.is_empty()
+        {
+            facts.base_frame = status.header.frame_id;
+        }
+        compare(&work.contract.robot, &facts, &work.slots, tolerance)?;
         let lease = self.tokio.block_on(self.lease.acquire()).map_err(|e| e.to_string())?;
         *lock(&self.shared.granted) = Some(Instant::now());
         self.shared.lease.store(lease, Ordering::Release);
