@@ -86,7 +86,11 @@ fn a_late_chunk_skips_what_is_past_and_still_counts_it() {
     rig.run(0.3);
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(0.3);
-    near(travelled(&rig, &start), [-0.036, 0.0, 0.0], 5e-4);
+    let [x, ..] = travelled(&rig, &start);
+    assert!(
+        (-0.04..-0.024).contains(&x),
+        "{x}: from the first step on it would be at most 0.018 by now"
+    );
     rig.run(1.0);
     near(travelled(&rig, &start), [-0.06, 0.0, 0.0], 1e-5);
     assert!(rig.now.seconds_since(observed) > 1.5);
@@ -125,11 +129,15 @@ fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleratio
     let from = rig.sent().len();
     let mut side = 1.0;
     for _ in 0..12 {
-        rig.follow(10, [-0.004, 0.003 * side, 0.002 * side, 0.0, 0.0, 0.01 * side, 1.0]);
+        rig.follow(10, [-0.003, 0.0015 * side, 0.001 * side, 0.0, 0.0, 0.004 * side, 1.0]);
         side = -side;
         rig.run(0.2);
     }
     let (velocity_step, acceleration_step) = roughness(&rig, from);
+    println!(
+        "velocity step {velocity_step:.4}, acceleration step {acceleration_step:.4}, clamps {}",
+        rig.status().clamps
+    );
     // A seam without blending jumps by several percent of the velocity limit in one command.
     assert!(
         velocity_step < 0.03,

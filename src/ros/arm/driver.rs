@@ -107,13 +107,39 @@ impl RosDriver {
 
     fn publish(&self, command: &DriverCommand) -> Result<(), String> {
         let refused = |e: RclrsError| e.to_string();
-        let unprepared = |expected: &str| format!("expected a publisher for {expected}, found none; was it configured?");
+        let unprepared =
+            |expected: &str| format!("expected a publisher for {expected}, found none; was it configured?");
         match (command, &self.motion, &self.stop) {
-            (DriverCommand::Joints { joint, follow, expand, dof }, Motion::Joints(publisher), _) => publisher
-                .publish(Jointpos { joint: joint.to_vec(), follow: *follow, expand: *expand, dof: *dof })
+            (
+                DriverCommand::Joints {
+                    joint,
+                    follow,
+                    expand,
+                    dof,
+                },
+                Motion::Joints(publisher),
+                _,
+            ) => publisher
+                .publish(Jointpos {
+                    joint: joint.to_vec(),
+                    follow: *follow,
+                    expand: *expand,
+                    dof: *dof,
+                })
                 .map_err(refused),
-            (DriverCommand::Pose { position, orientation, follow }, Motion::Poses(publisher), _) => publisher
-                .publish(Cartepos { pose: pose(*position, *orientation), follow: *follow })
+            (
+                DriverCommand::Pose {
+                    position,
+                    orientation,
+                    follow,
+                },
+                Motion::Poses(publisher),
+                _,
+            ) => publisher
+                .publish(Cartepos {
+                    pose: pose(*position, *orientation),
+                    follow: *follow,
+                })
                 .map_err(refused),
             (DriverCommand::Stop(DriverApi::V1), _, Some(Stop::Bool(publisher))) => {
                 // The value asks the driver to wait for the controller's answer, which would keep it from the next stop.
@@ -122,9 +148,20 @@ impl RosDriver {
             (DriverCommand::Stop(DriverApi::V2), _, Some(Stop::Empty(publisher))) => {
                 publisher.publish(Empty::default()).map_err(refused)
             }
-            (DriverCommand::Gripper { position, block, timeout }, ..) => self
+            (
+                DriverCommand::Gripper {
+                    position,
+                    block,
+                    timeout,
+                },
+                ..,
+            ) => self
                 .gripper
-                .publish(Gripperset { position: *position, block: *block, timeout: *timeout })
+                .publish(Gripperset {
+                    position: *position,
+                    block: *block,
+                    timeout: *timeout,
+                })
                 .map_err(refused),
             (DriverCommand::Stop(api), ..) => Err(unprepared(&format!("a stop of driver generation {api}"))),
             (DriverCommand::Joints { .. }, ..) => Err(unprepared(JOINTS)),
@@ -140,5 +177,8 @@ impl Driver for RosDriver {
 }
 
 fn pose([x, y, z]: [f64; 3], [i, j, k, w]: [f64; 4]) -> Pose {
-    Pose { position: Point { x, y, z }, orientation: Quaternion { x: i, y: j, z: k, w } }
+    Pose {
+        position: Point { x, y, z },
+        orientation: Quaternion { x: i, y: j, z: k, w },
+    }
 }

@@ -32,7 +32,10 @@ impl Loop {
                 }
             }
         });
-        Self { ended, thread: Some(thread) }
+        Self {
+            ended,
+            thread: Some(thread),
+        }
     }
 }
 

@@ -47,7 +47,9 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: Clock) 
         Ok(Err(message)) => executing.aborted_with(result(false, message)),
         Err(()) => {
             arm.lock().cancel_move(clock.now());
-            executing.begin_cancelling().cancelled_with(result(false, "cancelled, braking".into()))
+            executing
+                .begin_cancelling()
+                .cancelled_with(result(false, "cancelled, braking".into()))
         }
     }
 }

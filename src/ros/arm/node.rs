@@ -72,7 +72,10 @@ impl ArmNode {
 
         let (arm, now) = (shared.clone(), clock.clone());
         runtime.shutdown().before(move || say_farewell(&arm, &now));
-        Ok(Self { _kept: kept, _loop: Loop::start(shared, clock, rate_hz) })
+        Ok(Self {
+            _kept: kept,
+            _loop: Loop::start(shared, clock, rate_hz),
+        })
     }
 }
 
@@ -101,19 +104,32 @@ fn listen(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     let all_errors = node.create_subscription(errors, move |message: Rmerr| {
         let count = usize::from(message.err_len);
         // Negative numbers are no codes; shown as they would be on the wire.
-        let codes: Vec<u32> = message.err.iter().take(count).map(|code| code.cast_unsigned()).collect();
+        let codes: Vec<u32> = message
+            .err
+            .iter()
+            .take(count)
+            .map(|code| code.cast_unsigned())
+            .collect();
         arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.now());
     })?;
-    let mut kept: Vec<Box<dyn Any + Send + Sync>> =
-        vec![Box::new(chunks), Box::new(beats), Box::new(states), Box::new(all_errors)];
+    let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![
+        Box::new(chunks),
+        Box::new(beats),
+        Box::new(states),
+        Box::new(all_errors),
+    ];
     for (topic, channel) in [
         ("rm_driver/udp_sys_err", ErrorChannel::System),
         ("rm_driver/udp_arm_err", ErrorChannel::Arm),
     ] {
         let (arm, clock) = (shared.clone(), Clock::of(node));
-        kept.push(Box::new(node.create_subscription(topic.qos(qos::driver_state()), move |code: UInt16| {
-            arm.lock().on_driver_errors(channel, &[u32::from(code.data)], clock.now());
-        })?));
+        kept.push(Box::new(node.create_subscription(
+            topic.qos(qos::driver_state()),
+            move |code: UInt16| {
+                arm.lock()
+                    .on_driver_errors(channel, &[u32::from(code.data)], clock.now());
+            },
+        )?));
     }
     Ok(kept)
 }
@@ -133,7 +149,11 @@ fn hear_state(arm: &Shared, clock: &Clock, state: &JointState) {
     let mut joints = Joints::zeros();
     for (i, joint) in joints.iter_mut().enumerate() {
         let name = format!("joint{}", i + 1);
-        let position = state.name.iter().position(|n| *n == name).and_then(|at| state.position.get(at));
+        let position = state
+            .name
+            .iter()
+            .position(|n| *n == name)
+            .and_then(|at| state.position.get(at));
         let Some(position) = position else {
             let complaint = format!("expected joint1 to joint{JOINTS}, found {:?}; ignored", state.name);
             arm.lock().on_malformed_state(&complaint, clock.now());

@@ -19,6 +19,10 @@ pub fn arm(status: &ArmStatus) -> Status {
         .value("refusals", status.refusals)
         .value("underruns", status.underruns)
         .complain(Level::Error, latched, || format!("{}: {}", status.mode, status.reason))
-        .complain(Level::Warn, status.driver_api == "unknown", || "no driver of a known generation in the graph".into())
-        .complain(Level::Warn, status.dry_run, || "dry run: commands are shown, not sent".into())
+        .complain(Level::Warn, status.driver_api == "unknown", || {
+            "no driver of a known generation in the graph".into()
+        })
+        .complain(Level::Warn, status.dry_run, || {
+            "dry run: commands are shown, not sent".into()
+        })
 }

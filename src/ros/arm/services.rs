@@ -29,41 +29,70 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let release = node.create_service::<ReleaseLease, _>("~/release_lease", move |ask: ReleaseLease_Request| {
         let outcome = arm.lock().release_lease(ask.lease, clock.now());
-        ReleaseLease_Response { released: outcome.is_ok(), message: text(outcome, "released") }
+        ReleaseLease_Response {
+            released: outcome.is_ok(),
+            message: text(outcome, "released"),
+        }
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let armed = node.create_service::<SetBool, _>("~/set_armed", move |ask: SetBool_Request| {
         let mut supervisor = arm.lock();
         if ask.data {
             let outcome = supervisor.arm(clock.now());
-            SetBool_Response { success: outcome.is_ok(), message: text(outcome, "armed") }
+            SetBool_Response {
+                success: outcome.is_ok(),
+                message: text(outcome, "armed"),
+            }
         } else {
             supervisor.disarm(clock.now());
-            SetBool_Response { success: true, message: "disarmed, or braking to be".into() }
+            SetBool_Response {
+                success: true,
+                message: "disarmed, or braking to be".into(),
+            }
         }
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let stop = node.create_service::<Trigger, _>("~/stop", move |_: Trigger_Request| {
         arm.lock().stop("the stop service was called", clock.now());
-        Trigger_Response { success: true, message: "stopped; call reset_fault and set_armed to go on".into() }
+        Trigger_Response {
+            success: true,
+            message: "stopped; call reset_fault and set_armed to go on".into(),
+        }
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let reset = node.create_service::<Trigger, _>("~/reset_fault", move |_: Trigger_Request| {
         let outcome = arm.lock().reset_fault(clock.now());
-        Trigger_Response { success: outcome.is_ok(), message: text(outcome, "reset; the arm is disarmed") }
+        Trigger_Response {
+            success: outcome.is_ok(),
+            message: text(outcome, "reset; the arm is disarmed"),
+        }
     })?;
-    Ok(vec![Box::new(acquire), Box::new(release), Box::new(armed), Box::new(stop), Box::new(reset)])
+    Ok(vec![
+        Box::new(acquire),
+        Box::new(release),
+        Box::new(armed),
+        Box::new(stop),
+        Box::new(reset),
+    ])
 }
 
 fn acquire(arm: &Shared, clock: &Clock, ask: &AcquireLease_Request) -> AcquireLease_Response {
-    let refused = |message: String| AcquireLease_Response { granted: false, lease: 0, message };
+    let refused = |message: String| AcquireLease_Response {
+        granted: false,
+        lease: 0,
+        message,
+    };
     let priority = match ask.priority {
         AcquireLease_Request::POLICY => Priority::Policy,
         AcquireLease_Request::OPERATOR => Priority::Operator,
         found => return refused(format!("priority: expected 0 (policy) or 1 (operator), found {found}")),
     };
     match arm.lock().acquire_lease(&ask.source, priority, clock.now()) {
-        Ok(lease) => AcquireLease_Response { granted: true, lease, message: "granted".into() },
+        Ok(lease) => AcquireLease_Response {
+            granted: true,
+            lease,
+            message: "granted".into(),
+        },
         Err(refusal) => refused(refusal.to_string()),
     }
 }

@@ -48,8 +48,15 @@ impl Settings {
             choices: &[],
             about: "File that describes the arm; empty takes the installed config/rm75.yaml.",
         })?;
-        let path = if robot.is_empty() { share::file("config/rm75.yaml") } else { PathBuf::from(robot) };
-        let mut arm = ArmConfig::load(&path).map_err(|source| SettingsError::Robot { path: path.clone(), source })?;
+        let path = if robot.is_empty() {
+            share::file("config/rm75.yaml")
+        } else {
+            PathBuf::from(robot)
+        };
+        let mut arm = ArmConfig::load(&path).map_err(|source| SettingsError::Robot {
+            path: path.clone(),
+            source,
+        })?;
         arm.dry_run = declared.fixed(Flag {
             name: "dry_run",
             default: arm.dry_run,
@@ -96,7 +103,10 @@ impl Settings {
             about: "High follow: the controller takes every frame as it is; needs 100 Hz or more and a quiet machine.",
         })?;
         arm.recheck().map_err(SettingsError::Together)?;
-        Ok(Self { arm, _declared: declared })
+        Ok(Self {
+            arm,
+            _declared: declared,
+        })
     }
 }
 

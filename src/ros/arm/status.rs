@@ -64,17 +64,30 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
         (supervisor.config().base_frame.clone(), supervisor.config().workspace)
     };
     let (arm, clock) = (shared.clone(), Clock::of(node));
-    let header = move |now| Header { stamp: to_message(now), frame_id: frame_id.clone() };
-    let bounds = Bounds { min: workspace.tool_min_m, max: workspace.tool_max_m };
+    let header = move |now| Header {
+        stamp: to_message(now),
+        frame_id: frame_id.clone(),
+    };
+    let bounds = Bounds {
+        min: workspace.tool_min_m,
+        max: workspace.tool_max_m,
+    };
     boxes.publish(markers::workspace(&header(clock.now()), bounds))?;
     node.create_timer_repeating(PATH, move || {
         // The latched box lives as long as its publisher.
         let _kept = &boxes;
         let now = clock.now();
-        let Some(path) = arm.lock().planned_path(now) else { return };
+        let Some(path) = arm.lock().planned_path(now) else {
+            return;
+        };
         let header = header(now);
         let poses: Vec<PoseMessage> = path.poses.iter().map(pose_to_message).collect();
-        let plan = Plan { header: &header, poses: &poses, gripper: &path.gripper, done: path.done };
+        let plan = Plan {
+            header: &header,
+            poses: &poses,
+            gripper: &path.gripper,
+            done: path.done,
+        };
         warn_unsent(lines.publish(markers::planned_path(plan)));
         warn_unsent(paths.publish(PlannedPath {
             header,
@@ -87,7 +100,13 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
 }
 
 fn tell(event: &Event) {
-    let Event { check, message, source, plan_id, .. } = event;
+    let Event {
+        check,
+        message,
+        source,
+        plan_id,
+        ..
+    } = event;
     match event.kind {
         EventKind::Clamped => tracing::debug!("clamped by {check} ({source} {plan_id}): {message}"),
         EventKind::Refused | EventKind::Held => tracing::warn!("{check} ({source} {plan_id}): {message}"),
@@ -97,7 +116,10 @@ fn tell(event: &Event) {
 
 fn event_message(event: Event) -> GateEvent {
     GateEvent {
-        header: Header { stamp: to_message(event.time), frame_id: String::new() },
+        header: Header {
+            stamp: to_message(event.time),
+            frame_id: String::new(),
+        },
         kind: match event.kind {
             EventKind::Clamped => GateEvent::CLAMPED,
             EventKind::Refused => GateEvent::REFUSED,
@@ -115,7 +137,10 @@ fn event_message(event: Event) -> GateEvent {
 
 fn status_message(status: Status, now: Time) -> ArmStatus {
     ArmStatus {
-        header: Header { stamp: to_message(now), frame_id: String::new() },
+        header: Header {
+            stamp: to_message(now),
+            frame_id: String::new(),
+        },
         mode: status.mode as u8,
         reason: status.reason,
         dry_run: status.dry_run,

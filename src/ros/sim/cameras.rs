@@ -46,7 +46,10 @@ impl Cameras {
 
     fn next(&self) -> Option<(Snapshot, Time)> {
         let newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.0.changed.wait_timeout_while(newest, WAKE, |newest| newest.is_none());
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(newest, WAKE, |newest| newest.is_none());
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 }

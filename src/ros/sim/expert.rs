@@ -69,10 +69,9 @@ pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Sub
     let node = runtime.node();
     let handle = ExpertHandle::default();
     let theirs = handle.clone();
-    let status = node.create_subscription(
-        topics::ARM_STATUS.name.qos(qos::display()),
-        move |status: ArmStatus| *lock(&theirs.0.status) = Some(status),
-    )?;
+    let status = node.create_subscription(topics::ARM_STATUS.name.qos(qos::display()), move |status: ArmStatus| {
+        *lock(&theirs.0.status) = Some(status)
+    })?;
     let mut driver = ExpertDriver {
         handle: handle.clone(),
         config: config.clone(),
@@ -156,7 +155,9 @@ impl ExpertDriver {
         match self.lease {
             None => self.ask_for_lease(),
             // The status may be older than the lease.
-            Some(lease) if status.lease != lease && !status.lease_source.is_empty() && status.lease_source != SOURCE => {
+            Some(lease)
+                if status.lease != lease && !status.lease_source.is_empty() && status.lease_source != SOURCE =>
+            {
                 tracing::warn!("{} has taken the lease from the expert", status.lease_source);
                 self.lease = None;
                 self.heartbeat.set_lease(None);

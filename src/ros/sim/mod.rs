@@ -108,34 +108,27 @@ fn serve_reset(
 ) -> Result<Service<ResetEpisode>, RclrsError> {
     let sender = sender.clone();
     let present = std::sync::Mutex::new(first.task);
-    node.create_service::<ResetEpisode, _>(
-        "~/reset_episode".reliable(),
-        move |request: ResetEpisode_Request| {
-            let mut present = present.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match reset(&sender, &request, *present) {
-                Ok((task, instruction)) => {
-                    *present = task;
-                    ResetEpisode_Response {
-                        ok: true,
-                        instruction,
-                        message: String::new(),
-                    }
+    node.create_service::<ResetEpisode, _>("~/reset_episode".reliable(), move |request: ResetEpisode_Request| {
+        let mut present = present.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match reset(&sender, &request, *present) {
+            Ok((task, instruction)) => {
+                *present = task;
+                ResetEpisode_Response {
+                    ok: true,
+                    instruction,
+                    message: String::new(),
                 }
-                Err(message) => ResetEpisode_Response {
-                    ok: false,
-                    instruction: String::new(),
-                    message,
-                },
             }
-        },
-    )
+            Err(message) => ResetEpisode_Response {
+                ok: false,
+                instruction: String::new(),
+                message,
+            },
+        }
+    })
 }
 
-fn reset(
-    sender: &mpsc::Sender<Told>,
-    request: &ResetEpisode_Request,
-    present: Task,
-) -> Result<(Task, String), String> {
+fn reset(sender: &mpsc::Sender<Told>, request: &ResetEpisode_Request, present: Task) -> Result<(Task, String), String> {
     let task = match request.task.as_str() {
         "" => present,
         name => name.parse().map_err(|e: SimError| e.to_string())?,

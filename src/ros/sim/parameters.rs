@@ -111,7 +111,12 @@ impl CameraFaults {
 /// When one cannot work, or the configuration file cannot.
 pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
     let config = match parameters
-        .fixed(text("config", "", &[], "Path of a sim.yaml; empty takes the shipped one."))?
+        .fixed(text(
+            "config",
+            "",
+            &[],
+            "Path of a sim.yaml; empty takes the shipped one.",
+        ))?
         .as_str()
     {
         "" => SimConfig::shipped(),
@@ -193,10 +198,7 @@ fn faults(parameters: &mut Parameters) -> Result<LiveFaults, SimNodeError> {
         )
     };
     Ok(LiveFaults {
-        frozen_state: parameters.live(flag(
-            "fault_frozen_state",
-            "State keeps its values under fresh stamps.",
-        ))?,
+        frozen_state: parameters.live(flag("fault_frozen_state", "State keeps its values under fresh stamps."))?,
         lost_udp: parameters.live(flag(
             "fault_lost_udp",
             "No state packet arrives: values stay, or are all zeros when none ever came.",

@@ -54,13 +54,16 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         })));
     })?;
     let told = tell(inbox);
-    let grip = node.create_subscription("rm_driver/set_gripper_position_cmd".qos(deep()), move |m: Gripperset| {
-        told(Told::Grip(Grip {
-            position: m.position,
-            block: m.block,
-            timeout: m.timeout,
-        }));
-    })?;
+    let grip = node.create_subscription(
+        "rm_driver/set_gripper_position_cmd".qos(deep()),
+        move |m: Gripperset| {
+            told(Told::Grip(Grip {
+                position: m.position,
+                block: m.block,
+                timeout: m.timeout,
+            }));
+        },
+    )?;
     let told = tell(inbox);
     let stop_topic = "rm_driver/move_stop_cmd".qos(deep());
     let stop: Box<dyn Any + Send + Sync> = match api {
