@@ -1,16 +1,17 @@
 //! Follows chunks: anchors them at their observation, sews them together and turns them into joints, a tick at a time.
 
 mod history;
+mod pace;
 mod plan;
 mod seam;
 mod spline;
-#[cfg(test)]
-mod tests;
 
 pub use history::History;
 pub use plan::{Anchor, Bounds, Plan, PlanError, Target};
 pub use seam::{Seam, State};
 pub use spline::{Sample, Spline};
+
+use pace::{PaceProfile, SampledPath};
 
 use nalgebra::{Translation3, Vector6};
 
@@ -25,6 +26,27 @@ use crate::contract::Reference;
 const HISTORY_S: f64 = 6.0;
 /// Most joint states a second that are remembered [Hz].
 const STATE_RATE_HZ: f64 = 250.0;
+
+/// Fastest pace along a plan while catching up with it.
+const CATCH_UP: f64 = 1.2;
+/// Spacing of the look-ahead along a plan [s], and its most samples.
+const LOOK_AHEAD_SPACING_S: f64 = 0.02;
+const LOOK_AHEAD_SAMPLES: usize = 200;
+/// Shares of the way from the present pace to the full one that are tried when a limit stands against the full one.
+const FASTER: [f64; 7] = [0.7, 0.45, 0.3, 0.2, 0.1, 0.05, 0.02];
+/// Shares of the present pace that are tried after those.
+const SLOWER: [f64; 8] = [1.0, 0.97, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0];
+
+/// Joints at a time along a plan.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlannedJoints {
+    /// Time along the plan.
+    pub time: Time,
+    /// With the seam: what is to be commanded [rad].
+    pub positions: Joints,
+    /// Without the seam [rad].
+    planned: Joints,
+}
 
 /// Why a chunk cannot start.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -46,6 +68,11 @@ struct Active {
     plan: Plan,
     seam: Seam,
     started: Time,
+    /// How far along the plan the commands are: the time of the last tick, or earlier where limits slow the arm down.
+    reached: Time,
+    paces: PaceProfile,
+    /// Seconds along the plan a second of the last command.
+    pace: f64,
     /// Last joints of the plan itself, without the seam: what the inverse kinematics continues from.
     near: Joints,
 }
@@ -112,11 +139,12 @@ impl Executor {
 
     /// Starts a chunk, sewn to what is being commanded.
     ///
-    /// `clamped` says that the last command was not what the plan in execution asked for.
+    /// `clamped` says that the last command was not what the plan in execution asked for. Returns the slowest pace the
+    /// limits leave anywhere on the plan; from 1 up nothing is slowed.
     ///
     /// # Errors
     /// When it is not known where the arm was, or a waypoint does not work.
-    pub fn start(&mut self, chunk: &ActionChunk, now: Time, clamped: bool) -> Result<(), StartError> {
+    pub fn start(&mut self, chunk: &ActionChunk, now: Time, clamped: bool) -> Result<f64, StartError> {
         let unknown = StartError::UnknownPast {
             age: now.seconds_since(chunk.observed),
         };
@@ -132,34 +160,97 @@ impl Executor {
         let planned = self.state_of(&plan, started, &joints).unwrap_or(commanded);
         let lengths = (self.config.executor.blend_s, self.config.executor.blend_max_s);
         let seam = Seam::new(&commanded, &planned, &self.config.limits.velocity(), lengths);
+        let paces = self.paces(&plan, &seam, started, &planned.position);
+        let slowest = paces.slowest();
         self.active = Some(Active {
             plan,
             seam,
             started,
+            reached: started,
+            paces,
+            pace: 0.0,
             near: planned.position,
         });
-        Ok(())
+        Ok(slowest)
     }
 
-    /// Joints of the plan with its seam at `now` [rad]; `None` when there is no plan.
+    /// Times along the plan a command at `now` may go to, best first: `now`, or as near to it as catching up permits,
+    /// then paces between that and the present one, then slower ones. An arm at its limits thus stays on its path and
+    /// only comes later.
+    pub fn candidates(&self, now: Time) -> impl Iterator<Item = Time> + use<> {
+        let period = self.config.period();
+        let (reached, pace, limit) = self.active.as_ref().map_or((now, 1.0, 1.0), |active| {
+            (
+                active.reached,
+                active.pace,
+                active.paces.limit_at(active.reached).min(CATCH_UP),
+            )
+        });
+        let furthest = reached.offset_secs(limit * period).min(now);
+        let full = furthest.seconds_since(reached) / period;
+        let faster = FASTER
+            .into_iter()
+            .map(move |share| pace + (full - pace).max(0.0) * share);
+        let slower = SLOWER.into_iter().map(move |share| pace * share);
+        let at = move |pace: f64| reached.offset_secs(pace * period).min(furthest);
+        std::iter::once(furthest).chain(faster.chain(slower).map(at))
+    }
+
+    /// Joints of the plan with its seam at a time along the plan [rad]; `None` when there is no plan.
     ///
     /// # Errors
     /// When the arm cannot take up the pose.
-    pub fn joints_at(&mut self, now: Time) -> Option<Result<Joints, InverseError>> {
+    pub fn joints_at(&self, time: Time) -> Option<Result<PlannedJoints, InverseError>> {
         let active = self.active.as_ref()?;
-        let planned = match self.solve(&active.plan, now, &active.near) {
-            Ok(planned) => planned,
-            Err(error) => return Some(Err(error)),
-        };
-        let active = self.active.as_mut()?;
-        active.near = planned;
-        Some(Ok(planned + active.seam.at(now.seconds_since(active.started))))
+        Some(
+            self.solve(&active.plan, time, &active.near)
+                .map(|planned| PlannedJoints {
+                    time,
+                    positions: planned + active.seam.at(time.seconds_since(active.started)),
+                    planned,
+                }),
+        )
     }
 
-    /// Time at which plan and seam are over.
-    pub fn end(&self) -> Option<Time> {
+    /// The joints were commanded: the plan goes on from there.
+    pub fn advance(&mut self, to: &PlannedJoints) {
+        if let Some(active) = self.active.as_mut() {
+            active.pace = to.time.seconds_since(active.reached) / self.config.period();
+            active.near = to.planned;
+            active.reached = to.time;
+        }
+    }
+
+    /// Gripper opening where the commands are along the plan.
+    pub fn gripper(&self) -> Option<f64> {
         let active = self.active.as_ref()?;
-        Some(active.plan.end().max(active.started.offset_secs(active.seam.length())))
+        active.plan.gripper_at(active.reached)
+    }
+
+    /// Whether plan and seam are behind the commands.
+    pub fn is_over(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| {
+            active.reached >= active.plan.end().max(active.started.offset_secs(active.seam.length()))
+        })
+    }
+
+    /// Looks ahead along a plan with its seam, as far as its poses can be taken up.
+    fn paces(&self, plan: &Plan, seam: &Seam, start: Time, near: &Joints) -> PaceProfile {
+        let length = plan.end().seconds_since(start).max(seam.length()) + LOOK_AHEAD_SPACING_S;
+        let samples = ((length / LOOK_AHEAD_SPACING_S).ceil() as usize).min(LOOK_AHEAD_SAMPLES);
+        let mut near = *near;
+        let joints = (0..=samples).map_while(|j| {
+            let elapsed = j as f64 * LOOK_AHEAD_SPACING_S;
+            near = self.solve(plan, start.offset_secs(elapsed), &near).ok()?;
+            Some(near + seam.at(elapsed))
+        });
+        let path = SampledPath {
+            start,
+            spacing: LOOK_AHEAD_SPACING_S,
+            joints: joints.collect(),
+        };
+        let limits = &self.config.limits;
+        PaceProfile::new(&path, &limits.velocity(), &limits.acceleration(), CATCH_UP)
     }
 
     fn solve(&self, plan: &Plan, time: Time, near: &Joints) -> Result<Joints, InverseError> {
@@ -180,8 +271,8 @@ impl Executor {
     fn commanded_state(&self, time: Time, joints: Joints, clamped: bool) -> State {
         let step = self.config.period();
         if let (false, Some(active)) = (clamped, &self.active) {
-            let fade = |offset: f64| active.seam.at(time.seconds_since(active.started) + offset);
-            if let Some(planned) = self.state_of(&active.plan, time, &active.near) {
+            let fade = |offset: f64| active.seam.at(active.reached.seconds_since(active.started) + offset);
+            if let Some(planned) = self.state_of(&active.plan, active.reached, &active.near) {
                 let seam = State::from_samples([fade(-step), fade(0.0), fade(step)], step);
                 return State {
                     position: joints,
@@ -190,11 +281,12 @@ impl Executor {
                 };
             }
         }
-        let before = self.commanded.at(time.offset_secs(-step)).unwrap_or(joints);
+        let back = |steps: f64| self.commanded.at(time.offset_secs(-steps * step)).unwrap_or(joints);
+        let (one, two) = (back(1.0), back(2.0));
         State {
             position: joints,
-            velocity: (joints - before) / step,
-            acceleration: Joints::zeros(),
+            velocity: (joints * 3.0 - one * 4.0 + two) / (2.0 * step),
+            acceleration: (joints - one * 2.0 + two) / (step * step),
         }
     }
 

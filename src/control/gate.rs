@@ -11,8 +11,6 @@ mod fresh;
 mod shape;
 mod singularity;
 mod space;
-#[cfg(test)]
-mod tests;
 mod verify;
 mod violation;
 
@@ -58,6 +56,15 @@ pub enum Braking {
     Moving,
     /// Nothing moves; nothing was sent.
     AtRest,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Attempt {
+    /// The command left unchanged.
+    Sent,
+    /// It is beyond a limit; nothing left.
+    Beyond(Violation),
 }
 
 /// The safety gate around an arm.
@@ -212,30 +219,18 @@ impl<A: Arm> Gate<A> {
     /// First limit that a command at `velocity` [rad/s], or braking after it, would exceed in space.
     fn path_violation(&self, velocity: Joints) -> Option<Violation> {
         let mut position = self.motion.position;
-        let mut tool = self.body.at(&position).tool;
+        let mut before = self.body.at(&position);
         for velocity in braking_velocities(velocity, &self.velocity_change()) {
             position += velocity * self.period;
-            if let Some(violation) = self.joint_violation(&position) {
-                return Some(violation);
-            }
             let placement = self.body.at(&position);
-            if let Some(violation) = self.workspace.violation(&placement) {
-                return Some(violation);
+            let violation = self
+                .joint_violation(&position)
+                .or_else(|| self.workspace.violation(&placement))
+                .or_else(|| self.tool_speed_violation(&before, &placement));
+            if violation.is_some() {
+                return violation;
             }
-            let found = (placement.tool - tool).norm() / self.period;
-            let limit = self.limits.tool_speed_m_s;
-            if found > limit + slack(limit) {
-                let (check, quantity, unit) = (Check::ToolSpeed, "tool speed", "m/s");
-                return Some(Violation {
-                    check,
-                    quantity,
-                    index: 1,
-                    limit,
-                    found,
-                    unit,
-                });
-            }
-            tool = placement.tool;
+            before = placement;
         }
         None
     }
@@ -335,6 +330,75 @@ impl<A: Arm> Gate<A> {
         }
     }
 
+    /// Everything in a command that is beyond a limit by itself, whatever braking after it would do.
+    fn asked_beyond(&self, target: &Joints) -> Vec<Violation> {
+        let velocity = (target - self.motion.position) / self.period;
+        let placement = self.body.at(target);
+        let space = self
+            .workspace
+            .violation(&placement)
+            .into_iter()
+            .chain(self.joint_violation(target));
+        let rates = self.rate_violations(&velocity, self.singularity_share(target));
+        let before = self.body.at(&self.motion.position);
+        space
+            .chain(rates.into_iter().flatten())
+            .chain(self.tool_speed_violation(&before, &placement))
+            .collect()
+    }
+
+    fn tool_speed_violation(&self, before: &Placement, after: &Placement) -> Option<Violation> {
+        let found = (after.tool - before.tool).norm() / self.period;
+        let limit = self.limits.tool_speed_m_s;
+        (found > limit + slack(limit)).then_some(Violation {
+            check: Check::ToolSpeed,
+            quantity: "tool speed",
+            index: 1,
+            limit,
+            found,
+            unit: "m/s",
+        })
+    }
+
+    /// Sends a command if it fits every limit as it is, and otherwise does nothing.
+    ///
+    /// # Errors
+    /// As [`Arm::command`].
+    pub fn attempt(&mut self, command: &JointCommand, now: Time) -> Result<Attempt, ArmError> {
+        self.check_sense(command, now)?;
+        let velocity = (command.positions - self.motion.position) / self.period;
+        let beyond = self.asked_beyond(&command.positions).into_iter().next();
+        if let Some(violation) = beyond.or_else(|| self.path_violation(velocity)) {
+            return Ok(Attempt::Beyond(violation));
+        }
+        self.send(*command, velocity, now)?;
+        self.last_target = Some(command.positions);
+        Ok(Attempt::Sent)
+    }
+
+    /// Counts and reports a command that its sender changed to fit.
+    pub fn slowed(&mut self, violation: &Violation, now: Time) {
+        self.count_clamp();
+        self.report_clamp(violation, now);
+    }
+
+    /// Counts a command that its sender changed to fit and has reported.
+    pub fn count_clamp(&mut self) {
+        self.counters.clamps += 1;
+    }
+
+    /// Refuses, and brakes for, what is no number or lacks a sign of life.
+    fn check_sense(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+        if command.positions.iter().any(|q| !q.is_finite()) {
+            let message = format!("expected finite joints, found {:?}", command.positions.as_slice());
+            return Err(self.refuse(Check::Finite, message, command, now));
+        }
+        match self.fresh.missing(command.basis, now) {
+            Some(stale) => Err(self.refuse(Check::Fresh, stale.to_string(), command, now)),
+            None => Ok(()),
+        }
+    }
+
     fn report_clamp(&mut self, violation: &Violation, now: Time) {
         let message = *violation;
         self.events.push(now, EventKind::Clamped, violation.check, || {
@@ -383,24 +447,10 @@ impl<A: Arm> Gate<A> {
 
 impl<A: Arm> Arm for Gate<A> {
     fn command(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+        self.check_sense(command, now)?;
         let target = command.positions;
-        if target.iter().any(|q| !q.is_finite()) {
-            let message = format!("expected finite joints, found {:?}", target.as_slice());
-            return Err(self.refuse(Check::Finite, message, command, now));
-        }
-        if let Some(stale) = self.fresh.missing(command.basis, now) {
-            return Err(self.refuse(Check::Fresh, stale.to_string(), command, now));
-        }
         let velocity = (target - self.motion.position) / self.period;
-        let asked_space = self
-            .workspace
-            .violation(&self.body.at(&target))
-            .or_else(|| self.joint_violation(&target));
-        let asked_rates = self.rate_violations(&velocity, self.singularity_share(&target));
-        let asked: Vec<Violation> = asked_space
-            .into_iter()
-            .chain(asked_rates.into_iter().flatten())
-            .collect();
+        let asked = self.asked_beyond(&target);
         let sent = if asked.is_empty() && self.path_violation(velocity).is_none() {
             self.send(*command, velocity, now)
         } else {

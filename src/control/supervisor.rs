@@ -15,8 +15,9 @@ use std::collections::BTreeMap;
 use super::arm::{Arm, ArmError, Basis, JointCommand};
 use super::config::ArmConfig;
 use super::event::{Check, Event, EventKind};
-use super::executor::Executor;
-use super::gate::{Braking, Gate};
+use super::executor::{Executor, PlannedJoints};
+use super::gate::{Attempt, Braking, Gate};
+use super::kinematics::InverseError;
 use super::lease::Leases;
 use super::liveness::StateLiveness;
 use super::named_move::NamedMove;
@@ -258,27 +259,10 @@ impl<D: Driver> Supervisor<D> {
             self.begin_braking(AfterRest::Hold, "no plan".into(), now);
             return;
         };
-        let positions = match self.executor.joints_at(now) {
-            Some(Ok(positions)) => positions,
-            Some(Err(error)) => {
-                let message = format!("the next pose cannot be taken up, {error}");
-                self.refuse(Check::Reach, message.clone(), now);
-                self.begin_braking(AfterRest::Hold, message, now);
-                self.keep_braking(now);
-                return;
-            }
-            None => return,
-        };
-        if !self.send(
-            JointCommand {
-                positions,
-                basis: Basis::Chunk { observed },
-            },
-            now,
-        ) {
+        let Some(positions) = self.send_along_plan(Basis::Chunk { observed }, now) else {
             return;
-        }
-        if let Some(opening) = self.executor.plan().and_then(|plan| plan.gripper_at(now))
+        };
+        if let Some(opening) = self.executor.gripper()
             && let Err(ArmError::Transport(message)) = self.gate.grip(opening, now)
         {
             self.latch(Mode::Fault, Check::Driver, message, now);
@@ -287,13 +271,71 @@ impl<D: Driver> Supervisor<D> {
         self.end_plan(&positions, now);
     }
 
-    fn end_plan(&mut self, positions: &Joints, now: Time) {
-        let Some(end) = self.executor.end().filter(|end| now >= *end) else {
-            return;
+    /// Sends the furthest point along the plan that fits every limit; where none does, the one nearest to the present
+    /// motion, for the gate to change. Returns the joints asked for, unless the arm now brakes or has faulted.
+    fn send_along_plan(&mut self, basis: Basis, now: Time) -> Option<Joints> {
+        let mut first = None;
+        let mut nearest: Option<(f64, PlannedJoints)> = None;
+        let motion = *self.gate.motion();
+        let continued = motion.position + motion.velocity * self.config.period();
+        for time in self.executor.candidates(now) {
+            let planned = match self.executor.joints_at(time)? {
+                Ok(planned) => planned,
+                Err(error) => {
+                    self.cannot_reach(&error, now);
+                    return None;
+                }
+            };
+            let command = JointCommand {
+                positions: planned.positions,
+                basis,
+            };
+            match self.gate.attempt(&command, now) {
+                Ok(Attempt::Sent) => {
+                    match &first {
+                        Some(violation) => self.gate.slowed(violation, now),
+                        None if time < now => self.gate.count_clamp(),
+                        None => {}
+                    }
+                    self.clamped = time != now;
+                    self.executor.advance(&planned);
+                    self.sent(now);
+                    return Some(planned.positions);
+                }
+                Ok(Attempt::Beyond(violation)) => {
+                    first.get_or_insert(violation);
+                    let distance = (planned.positions - continued).amax();
+                    if nearest.is_none_or(|(least, _)| distance < least) {
+                        nearest = Some((distance, planned));
+                    }
+                }
+                Err(error) => {
+                    self.not_sent(error, now);
+                    return None;
+                }
+            }
+        }
+        let (_, planned) = nearest?;
+        self.executor.advance(&planned);
+        let command = JointCommand {
+            positions: planned.positions,
+            basis,
         };
+        self.send(command, now).then_some(planned.positions)
+    }
+
+    fn cannot_reach(&mut self, error: &InverseError, now: Time) {
+        let message = format!("the next pose cannot be taken up, {error}");
+        self.refuse(Check::Reach, message.clone(), now);
+        self.begin_braking(AfterRest::Hold, message, now);
+        self.keep_braking(now);
+    }
+
+    fn end_plan(&mut self, positions: &Joints, now: Time) {
         let motion = self.gate.motion();
         let arrived = motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD;
-        if !arrived && now.seconds_since(end) < SETTLE_S {
+        let end = self.executor.plan().map_or(now, |plan| plan.end());
+        if !(self.executor.is_over() && arrived) && now.seconds_since(end) < SETTLE_S {
             return;
         }
         self.executor.drop_plan();
@@ -341,15 +383,21 @@ impl<D: Driver> Supervisor<D> {
                 self.sent(now);
                 true
             }
-            Err(ArmError::Refused { message, .. }) => {
+            Err(error) => {
+                self.not_sent(error, now);
+                false
+            }
+        }
+    }
+
+    /// A refused command was replaced by braking; anything else means that nothing can be sent at all.
+    fn not_sent(&mut self, error: ArmError, now: Time) {
+        match error {
+            ArmError::Refused { message, .. } => {
                 self.begin_braking(AfterRest::Hold, message, now);
                 self.sent(now);
-                false
             }
-            Err(error) => {
-                self.latch(Mode::Fault, Check::Driver, error.to_string(), now);
-                false
-            }
+            error => self.latch(Mode::Fault, Check::Driver, error.to_string(), now),
         }
     }
 

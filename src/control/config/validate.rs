@@ -244,7 +244,7 @@ mod tests {
                 "limits.acceleration_rad_s2",
             ),
             ("upper_rad: [3.1", "upper_rad: [-3.05", "limits.upper_rad"),
-            ("upper_rad: [3.1", "upper_rad: [-3.0", "limits.upper_rad"),
+            ("upper_rad: [3.1", "upper_rad: [-3.01", "limits.upper_rad"),
             ("tool_speed_m_s: 0.5", "tool_speed_m_s: 0", "limits.tool_speed_m_s"),
             ("slow: 60.0", "slow: 0", "singularity.slow"),
             ("halt: 150.0", "halt: 60.0", "singularity.halt"),

@@ -134,10 +134,19 @@ impl<D: Driver> Supervisor<D> {
             crate::control::executor::StartError::UnknownPast { .. } => Check::Fresh,
             crate::control::executor::StartError::Plan(_) => Check::Workspace,
         };
-        self.executor
-            .start(chunk, now, self.clamped)
-            .map_err(|error| (check(&error), error.to_string()))?;
-        self.clamped = false;
+        let clamped = std::mem::take(&mut self.clamped);
+        let slowest = match self.executor.start(chunk, now, clamped) {
+            Ok(slowest) => slowest,
+            Err(error) => {
+                self.clamped = clamped;
+                return Err((check(&error), error.to_string()));
+            }
+        };
+        if slowest < 1.0 {
+            self.gate.events.push(now, EventKind::Clamped, Check::Acceleration, || {
+                format!("expected a plan inside the joints' limits, found one that leaves {slowest:.2} of its pace; it is followed more slowly")
+            });
+        }
         let moved = self.executor.plan().map_or(0, |plan| plan.moved);
         if moved > 0 {
             self.gate.events.push(now, EventKind::Clamped, Check::Workspace, || {

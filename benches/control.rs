@@ -1,0 +1,130 @@
+//! One control period: executor, inverse kinematics and gate, with and without a limit in the way; and taking a chunk.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
+use thinkvla::control::config::ArmConfig;
+use thinkvla::control::lease::Priority;
+use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
+use thinkvla::control::supervisor::Supervisor;
+use thinkvla::control::time::Time;
+
+struct Sink;
+
+impl Driver for Sink {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+        black_box(command);
+        Ok(())
+    }
+}
+
+struct Bench {
+    supervisor: Supervisor<Sink>,
+    now: Time,
+    lease: u64,
+    plan_id: u64,
+}
+
+impl Bench {
+    fn armed() -> Self {
+        let mut config = ArmConfig::parse(include_str!("../config/rm75.yaml")).expect("the shipped parameters");
+        // Commands are counted as sent; the arm that would follow them is not part of what is measured.
+        config.dry_run = true;
+        let ready = config.named("ready").expect("a shipped configuration");
+        let now = Time::from_secs_f64(1000.0);
+        let mut supervisor = Supervisor::new(config, Sink, now);
+        supervisor.on_graph(Graph::of_driver(DriverApi::V2), now);
+        supervisor.on_state(ready, now);
+        supervisor.arm(now).expect("an arm that can be armed");
+        let lease = supervisor
+            .acquire_lease("bench", Priority::Policy, now)
+            .expect("a free lease");
+        Self {
+            supervisor,
+            now,
+            lease,
+            plan_id: 0,
+        }
+    }
+
+    /// Eight steps there or back, `stride` [m] a step.
+    fn chunk(&mut self, stride: f64) -> ActionChunk {
+        self.plan_id += 1;
+        let side = if self.plan_id.is_multiple_of(2) {
+            -stride
+        } else {
+            stride
+        };
+        let step = [0.0, side, side * 0.2, 0.0, 0.0, 0.01, 1.0];
+        ActionChunk {
+            actions: PhysicalActions::new(ActionSpace::Ee7, step.repeat(16)).expect("finite steps"),
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            frame: "base_link".into(),
+            step_period: 0.1,
+            observed: self.now,
+            expires: self.now.offset_secs(0.5),
+            source: "bench".into(),
+            lease: self.lease,
+            plan_id: self.plan_id,
+        }
+    }
+
+    fn take(&mut self, chunk: ActionChunk) {
+        self.supervisor
+            .on_chunk(chunk, self.now)
+            .expect("a chunk that can be followed");
+    }
+
+    /// Signs of life, and a new chunk every 40 periods.
+    fn between(&mut self, stride: f64) {
+        self.now = self.now.offset_secs(0.01);
+        let measured = self.supervisor.status(self.now).measured_joints;
+        self.supervisor.on_state(measured, self.now);
+        self.supervisor.on_heartbeat(self.lease, self.now);
+        if (self.now.0 / 10_000_000) % 40 == 0 || self.plan_id == 0 {
+            let chunk = self.chunk(stride);
+            self.take(chunk);
+        }
+    }
+}
+
+fn tick(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("control");
+    for (name, stride) in [("tick", 0.006), ("tick_at_the_limits", 0.03)] {
+        let mut bench = Bench::armed();
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut spent = std::time::Duration::ZERO;
+                for _ in 0..rounds {
+                    bench.between(stride);
+                    let now = bench.now;
+                    let start = std::time::Instant::now();
+                    bench.supervisor.tick(now);
+                    spent += start.elapsed();
+                }
+                spent
+            });
+        });
+        let status = bench.supervisor.status(bench.now);
+        eprintln!("{name}: {} commands, {} changed to fit", status.commands, status.clamps);
+    }
+    group.bench_function("take_a_chunk", |bencher| {
+        let mut bench = Bench::armed();
+        bencher.iter_batched(
+            || (),
+            |()| {
+                bench.between(0.006);
+                let chunk = bench.chunk(0.006);
+                bench.take(chunk);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, tick);
+criterion_main!(benches);

@@ -1,0 +1,208 @@
+//! An arm behind the supervisor on a virtual clock: a stand-in for Realman's driver that follows at once.
+
+#![allow(dead_code)]
+
+use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
+use thinkvla::control::config::ArmConfig;
+use thinkvla::control::event::{Check, Event, EventKind};
+use thinkvla::control::lease::Priority;
+use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
+use thinkvla::control::supervisor::{Mode, Status, Supervisor};
+use thinkvla::control::time::Time;
+use thinkvla::control::types::Joints;
+
+pub const PERIOD: f64 = 0.01;
+
+/// What the driver was sent, and when.
+#[derive(Debug, Default)]
+pub struct StandIn {
+    pub now: Time,
+    pub joints: Vec<(Time, Joints)>,
+    pub stops: Vec<(Time, DriverApi)>,
+    pub grips: Vec<(Time, u16)>,
+    pub broken: bool,
+}
+
+impl Driver for StandIn {
+    fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
+        if self.broken {
+            return Err("the publisher is gone".into());
+        }
+        match command {
+            DriverCommand::Joints {
+                joint,
+                follow,
+                expand,
+                dof,
+            } => {
+                assert_eq!((*follow, *expand, *dof), (false, 0.0, 7));
+                assert!(joint.iter().all(|q| q.is_finite()));
+                self.joints.push((self.now, Joints::from(joint.map(f64::from))));
+            }
+            DriverCommand::Gripper {
+                position,
+                block,
+                timeout,
+            } => {
+                assert_eq!((*block, *timeout), (false, 0));
+                self.grips.push((self.now, *position));
+            }
+            DriverCommand::Stop(api) => self.stops.push((self.now, *api)),
+            DriverCommand::Pose { .. } => panic!("joint pass-through is configured"),
+        }
+        Ok(())
+    }
+}
+
+/// The supervisor, its stand-in arm and what feeds it.
+pub struct Rig {
+    pub supervisor: Supervisor<StandIn>,
+    pub now: Time,
+    /// Where the arm is [rad].
+    pub joints: Joints,
+    /// The driver repeats its last state, freshly stamped.
+    pub frozen: bool,
+    /// No state arrives.
+    pub deaf: bool,
+    /// The lease holder sends heartbeats at 50 Hz.
+    pub heartbeat: bool,
+    pub lease: u64,
+    pub plan_id: u64,
+    pub events: Vec<Event>,
+    ticks: u64,
+    reported: Joints,
+}
+
+pub fn config() -> ArmConfig {
+    let mut config = ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap();
+    config.dry_run = false;
+    config
+}
+
+pub fn ready() -> Joints {
+    config().named("ready").unwrap()
+}
+
+/// Steps of `delta` each.
+pub fn steps(count: usize, delta: [f64; 7]) -> Vec<f64> {
+    delta.repeat(count)
+}
+
+impl Rig {
+    pub fn new(config: ArmConfig) -> Self {
+        let now = Time::from_secs_f64(1000.0);
+        let mut supervisor = Supervisor::new(config, StandIn::default(), now);
+        supervisor.on_graph(Graph::of_driver(DriverApi::V2), now);
+        let joints = ready();
+        Self {
+            supervisor,
+            now,
+            joints,
+            frozen: false,
+            deaf: false,
+            heartbeat: true,
+            lease: 0,
+            plan_id: 0,
+            events: vec![],
+            ticks: 0,
+            reported: joints,
+        }
+    }
+
+    /// An armed arm at rest in `ready`, with the lease.
+    pub fn armed() -> Self {
+        let mut rig = Self::new(config());
+        rig.run(0.1);
+        rig.supervisor.arm(rig.now).unwrap();
+        rig.lease = rig
+            .supervisor
+            .acquire_lease("policy", Priority::Policy, rig.now)
+            .unwrap();
+        rig.run(0.1);
+        assert_eq!(rig.mode(), Mode::Holding);
+        rig
+    }
+
+    /// One control period.
+    pub fn tick(&mut self) {
+        self.now = self.now.offset_secs(PERIOD);
+        self.ticks += 1;
+        if !self.frozen {
+            self.reported = self.joints;
+        }
+        if !self.deaf {
+            self.supervisor.on_state(self.reported, self.now);
+        }
+        if self.heartbeat && self.ticks.is_multiple_of(2) {
+            self.supervisor.on_heartbeat(self.lease, self.now);
+        }
+        let now = self.now;
+        self.supervisor.driver_mut().now = now;
+        let before = self.sent().len();
+        self.supervisor.tick(now);
+        if let Some((_, joints)) = self.sent().get(before) {
+            self.joints = *joints;
+        }
+        self.events.extend(self.supervisor.drain_events());
+    }
+
+    pub fn run(&mut self, seconds: f64) {
+        for _ in 0..(seconds / PERIOD).round() as usize {
+            self.tick();
+        }
+    }
+
+    pub fn sent(&self) -> &[(Time, Joints)] {
+        &self.supervisor.driver().joints
+    }
+
+    pub fn stops(&self) -> &[(Time, DriverApi)] {
+        &self.supervisor.driver().stops
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.status().mode
+    }
+
+    pub fn status(&self) -> Status {
+        self.supervisor.status(self.now)
+    }
+
+    pub fn has(&self, kind: EventKind, check: Check) -> bool {
+        self.events
+            .iter()
+            .any(|event| event.kind == kind && event.check == check)
+    }
+
+    /// The next chunk of the lease holder, observed now.
+    pub fn chunk(&mut self, space: ActionSpace, values: Vec<f64>) -> ActionChunk {
+        self.plan_id += 1;
+        ActionChunk {
+            actions: PhysicalActions::new(space, values).unwrap(),
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            frame: "base_link".into(),
+            step_period: 0.1,
+            observed: self.now,
+            expires: self.now.offset_secs(0.5),
+            source: "policy".into(),
+            lease: self.lease,
+            plan_id: self.plan_id,
+        }
+    }
+
+    /// Follows a chunk that moves the tool by `delta` each tenth of a second.
+    pub fn follow(&mut self, count: usize, delta: [f64; 7]) {
+        let chunk = self.chunk(ActionSpace::Ee7, steps(count, delta));
+        self.supervisor.on_chunk(chunk, self.now).unwrap();
+    }
+
+    /// Joint velocities between commands from `from` on [rad/s].
+    pub fn velocities(&self, from: usize) -> Vec<Joints> {
+        self.sent()[from..]
+            .windows(2)
+            .map(|pair| (pair[1].1 - pair[0].1) / PERIOD)
+            .collect()
+    }
+}
