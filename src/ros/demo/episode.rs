@@ -134,7 +134,6 @@ fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunErr
         },
         || session.check(),
     )?;
-    session.observer.instruct(&instruction)?;
     session.wait("the task at its start", RESET, |seen| {
         let episode = seen.episode.as_ref()?;
         let same = episode.task == start.task && episode.seed == start.seed && episode.variation == start.variation;

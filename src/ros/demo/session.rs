@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::ArmStatus;
@@ -194,12 +194,23 @@ impl Session {
         self.children.start("policy_node", &parameters(&arguments))
     }
 
-    /// Arms and waits until the arm holds.
+    /// Arms and waits until the arm holds. An arm node that has just started, or whose simulated arm was just put
+    /// somewhere else, refuses until it has seen enough of the driver: it is asked again with every status.
     ///
     /// # Errors
-    /// When the arm node refuses or does not get there.
+    /// When the arm node goes on refusing or does not get there.
     pub fn arm(&self) -> Result<(), RunError> {
-        self.observer.set_armed(true, || self.check())?;
+        let deadline = Instant::now() + MODE;
+        loop {
+            let asked_at = self.observed().with(|seen| seen.statuses.len());
+            match self.observer.set_armed(true, || self.check()) {
+                Err(RunError::Refused { .. }) if Instant::now() < deadline => {}
+                answer => break answer?,
+            }
+            self.wait("the next arm status", MODE, |seen| {
+                (seen.statuses.len() > asked_at).then_some(())
+            })?;
+        }
         self.wait("the arm to be armed", MODE, |seen| {
             let status = seen.status.as_ref()?;
             let armed = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);
