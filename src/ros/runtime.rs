@@ -42,6 +42,15 @@ impl Shutdown {
         self.lock().push(Box::new(hook));
     }
 
+    /// Waits at the end for a thread that uses ROS and looks at [`Self::is_requested`]: publishing into a context that is
+    /// torn down crashes the process.
+    pub fn before_joining(&self, thread: std::thread::JoinHandle<()>) {
+        self.before(move || {
+            // Its panic has been reported when it happened.
+            let _ = thread.join();
+        });
+    }
+
     /// Ends the node in good order.
     pub fn request(&self, reason: impl Into<String>) {
         // The receiver is gone only when the node has already ended.

@@ -20,7 +20,7 @@ use crate::ros::time::Clock;
 use super::error::RunError;
 use super::observer::CAMERAS;
 use super::replay;
-use super::session::{self, START, Session, Simulated};
+use super::session::{self, Finished, START, Session, Simulated};
 use super::source::Source;
 
 /// Longest wait for an effect; the effects timed here come within a fraction of a second or not at all.
@@ -81,7 +81,7 @@ impl Latency {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<LatencyTable, RunError> {
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<LatencyTable>, RunError> {
         let logs = self.out.join("logs");
         session::run("latency_observer", &logs, move |session| {
             let driver = Driver::listen(session)?;

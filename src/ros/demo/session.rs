@@ -38,15 +38,24 @@ pub struct Session {
     shutdown: Shutdown,
 }
 
+/// What a script made of its run, and how its nodes ended.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// What the script returned.
+    pub value: T,
+    /// Whether every node ended in good order when asked.
+    pub ended: Result<(), RunError>,
+}
+
 /// Runs `script` beside an onlooker node; every child node has ended when this returns, whatever happened.
 ///
 /// # Errors
-/// What the script says, or that a node did not end in good order.
+/// What the script says.
 pub fn run<T: Send + 'static>(
     name: &str,
     logs: &Path,
     script: impl FnOnce(&Session) -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
+) -> Result<Finished<T>, RunError> {
     let runtime = Runtime::start(name)?;
     let children = Children::beside_this_program(logs)?;
     let session = Session {
@@ -67,7 +76,7 @@ pub fn run<T: Send + 'static>(
         let outcome = script(&session);
         let ended = session.children.stop();
         // The receivers live until this thread has been joined, or nobody waits any more.
-        let _ = result.send(outcome.and_then(|value| ended.map(|()| value)));
+        let _ = result.send(outcome.map(|value| Finished { value, ended }));
         let _ = finished.send(());
         session.shutdown.request("the script is done");
     });

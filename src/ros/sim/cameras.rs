@@ -67,11 +67,12 @@ pub fn start(runtime: &Runtime, settings: &Settings, faults: CameraFaults) -> Re
     let mut ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
     let cameras = Cameras(Arc::default());
     let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), Clock::of(node));
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         if let Err(error) = photograph(&mine, &mut ends, &faults, (&shutdown, &clock)) {
             shutdown.request(error.to_string());
         }
     });
+    runtime.shutdown().before_joining(thread);
     Ok(Some(cameras))
 }
 

@@ -119,11 +119,13 @@ impl Table {
 
     /// Starts the thread; it ends with the node.
     pub fn start(mut self, ends: Ends, shutdown: Shutdown) {
-        std::thread::spawn(move || {
+        let end = shutdown.clone();
+        let thread = std::thread::spawn(move || {
             if let Err(error) = self.run(&ends, &shutdown) {
                 shutdown.request(error.to_string());
             }
         });
+        end.before_joining(thread);
     }
 
     fn run(&mut self, ends: &Ends, shutdown: &Shutdown) -> Result<(), RclrsError> {
