@@ -139,7 +139,7 @@ fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunErr
         let same = episode.task == start.task && episode.seed == start.seed && episode.variation == start.variation;
         (same && !episode.success && !episode.expert_done).then_some(())
     })?;
-    session.observed().begin();
+    session.begin();
     let before = session.wait("a fresh arm status", REST, |seen| seen.statuses.first().cloned())?;
     Ok(Begun { before, instruction })
 }

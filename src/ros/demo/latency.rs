@@ -176,7 +176,7 @@ impl Latency {
 
     fn camera_to_chunk(&self, session: &Session) -> Result<Vec<Row>, RunError> {
         session.start_policy(&self.checkpoint)?;
-        session.observed().begin();
+        session.begin();
         session.change_policy(Transition::TRANSITION_ACTIVATE)?;
         let enough = self.samples;
         let limit = Duration::from_secs(30 + enough as u64 * 2);
@@ -219,7 +219,7 @@ impl Latency {
         let mut samples_ms = Vec::new();
         for round in 0..self.ends {
             if round > 0 {
-                session.observed().begin();
+                session.begin();
                 session.start_driving_policy(&self.checkpoint)?;
             }
             session.wait("the policy to drive", START, |seen| {
@@ -243,7 +243,7 @@ impl Latency {
 /// Starts the replay and waits for both cameras.
 fn replay_frames(session: &Session, directory: &Path) -> Result<(), RunError> {
     let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
-    session.observed().begin();
+    session.begin();
     session.children.start(
         "thinkvla",
         &[

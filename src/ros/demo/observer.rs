@@ -253,6 +253,9 @@ fn images(node: &Node, observed: &Observed, camera: &'static str) -> Result<Subs
             observed.update(|seen| {
                 *seen.images.entry(camera.to_owned()).or_default() += 1;
                 seen.image_hops_ms.push(received.seconds_since(stamp) * 1e3);
+                if stamp < seen.since {
+                    return;
+                }
                 seen.films.entry(camera.to_owned()).or_default().offer(stamp, || Frame {
                     stamp,
                     width: image.width,

@@ -8,6 +8,7 @@ use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::ArmStatus;
 
 use crate::ros::runtime::{Runtime, Shutdown};
+use crate::ros::time::Clock;
 
 use super::children::Children;
 use super::error::RunError;
@@ -24,6 +25,8 @@ const MODE: Duration = Duration::from_secs(15);
 
 /// Age at which a simulated camera counts as lost [s]: a machine that also draws the pictures is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
+/// Steps after which the policy plans anew: half of the small checkpoint's chunk, so that the next one is in time.
+const REPLAN_STEPS: u32 = 4;
 
 /// What one run needs at hand.
 pub struct Session {
@@ -117,6 +120,11 @@ impl Session {
         &self.observer.observed
     }
 
+    /// Forgets what was recorded; what is seen from now on counts.
+    pub fn begin(&self) {
+        self.observed().begin(Clock::of(&self.node).now());
+    }
+
     /// Starts simulator and arm node and waits until both have shown themselves.
     ///
     /// # Errors
@@ -199,6 +207,7 @@ impl Session {
             // Cameras drawn by a processor are slower than the real ones a checkpoint was made for.
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
+            ("replan_steps", REPLAN_STEPS.to_string()),
         ];
         self.children.start("policy_node", &parameters(&arguments))
     }
