@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use image::codecs::png::PngEncoder;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::lettering::{LETTER_HEIGHT, LETTER_WIDTH, Pen, fill, paste, write};
@@ -201,7 +201,7 @@ impl ContactSheet {
             std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
         }
         let mut png = Vec::new();
-        PngEncoder::new(&mut png)
+        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
             .write_image(sheet.data(), sheet.width(), sheet.height(), ExtendedColorType::Rgb8)
             .map_err(|e| failed(e.to_string()))?;
         std::fs::write(path, png).map_err(|e| failed(e.to_string()))

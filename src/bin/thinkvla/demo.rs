@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use thinkvla::ros::demo::episode::Start;
 use thinkvla::ros::demo::rollout::TASKS;
+use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::tour::{Report, Tour};
 use thinkvla::ros::demo::{picture, surroundings};
 
@@ -66,7 +67,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         camera_rate_hz: arguments.camera_rate,
         command_rate_hz: arguments.command_rate,
     };
-    let outcome = tour.run(say)?;
+    let Finished { value: outcome, ended } = tour.run(say)?;
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     picture::save(&outcome, &sheet)?;
@@ -77,7 +78,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     if !complaints.is_empty() {
         bail!("{}", complaints.join("; "));
     }
-    Ok(())
+    Ok(ended?)
 }
 
 /// The checkpoint given, or a new small untrained one in `out`.

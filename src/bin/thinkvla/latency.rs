@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use thinkvla::ros::demo::latency::Latency;
+use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::{replay as frames, surroundings};
 
 use super::demo::{checkpoint_or_new, say};
@@ -31,7 +32,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _domain = surroundings::enter()?;
     let checkpoint = checkpoint_or_new(arguments.checkpoint, &arguments.out)?;
-    let table = Latency {
+    let Finished { value: table, ended } = Latency {
         out: arguments.out,
         checkpoint,
         samples: arguments.samples,
@@ -40,7 +41,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     .run(say)?;
     say(&format!("\n{table}"));
-    Ok(())
+    Ok(ended?)
 }
 
 /// What to replay.

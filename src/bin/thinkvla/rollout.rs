@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use thinkvla::ros::demo::rollout::{Rollout, TASKS};
+use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::surroundings;
 
 use super::demo::say;
@@ -45,7 +46,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         seeds: arguments.seeds,
         command_rate_hz: arguments.command_rate,
     };
-    let report = rollout.run(say)?;
+    let Finished { value: report, ended } = rollout.run(say)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("\n{report}\n\nreport: {}", path.display()));
@@ -61,5 +62,5 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             short.rate.successes
         );
     }
-    Ok(())
+    Ok(ended?)
 }

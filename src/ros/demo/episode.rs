@@ -134,13 +134,12 @@ fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunErr
         },
         || session.check(),
     )?;
-    session.observer.instruct(&instruction)?;
     session.wait("the task at its start", RESET, |seen| {
         let episode = seen.episode.as_ref()?;
         let same = episode.task == start.task && episode.seed == start.seed && episode.variation == start.variation;
         (same && !episode.success && !episode.expert_done).then_some(())
     })?;
-    session.observed().begin();
+    session.begin();
     let before = session.wait("a fresh arm status", REST, |seen| seen.statuses.first().cloned())?;
     Ok(Begun { before, instruction })
 }

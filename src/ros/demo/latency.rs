@@ -20,7 +20,7 @@ use crate::ros::time::Clock;
 use super::error::RunError;
 use super::observer::CAMERAS;
 use super::replay;
-use super::session::{self, START, Session, Simulated};
+use super::session::{self, Finished, START, Session, Simulated};
 use super::source::Source;
 
 /// Longest wait for an effect; the effects timed here come within a fraction of a second or not at all.
@@ -81,7 +81,7 @@ impl Latency {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<LatencyTable, RunError> {
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<LatencyTable>, RunError> {
         let logs = self.out.join("logs");
         session::run("latency_observer", &logs, move |session| {
             let driver = Driver::listen(session)?;
@@ -176,7 +176,7 @@ impl Latency {
 
     fn camera_to_chunk(&self, session: &Session) -> Result<Vec<Row>, RunError> {
         session.start_policy(&self.checkpoint)?;
-        session.observed().begin();
+        session.begin();
         session.change_policy(Transition::TRANSITION_ACTIVATE)?;
         let enough = self.samples;
         let limit = Duration::from_secs(30 + enough as u64 * 2);
@@ -219,7 +219,7 @@ impl Latency {
         let mut samples_ms = Vec::new();
         for round in 0..self.ends {
             if round > 0 {
-                session.observed().begin();
+                session.begin();
                 session.start_driving_policy(&self.checkpoint)?;
             }
             session.wait("the policy to drive", START, |seen| {
@@ -243,7 +243,7 @@ impl Latency {
 /// Starts the replay and waits for both cameras.
 fn replay_frames(session: &Session, directory: &Path) -> Result<(), RunError> {
     let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
-    session.observed().begin();
+    session.begin();
     session.children.start(
         "thinkvla",
         &[

@@ -118,6 +118,8 @@ pub struct Seen {
     pub episode: Option<EpisodeStatus>,
     /// Chunks of every source.
     pub chunks: Vec<ChunkSeen>,
+    /// When recording began; films leave out pictures taken before.
+    pub since: Time,
     /// Gate events by kind and check.
     pub events: BTreeMap<(&'static str, String), EventCount>,
     /// Films by camera.
@@ -149,11 +151,12 @@ impl Observed {
     }
 
     /// Forgets what was recorded and keeps the newest states.
-    pub fn begin(&self) {
+    pub fn begin(&self, now: Time) {
         self.update(|seen| {
             *seen = Seen {
                 status: seen.status.take(),
                 episode: seen.episode.take(),
+                since: now,
                 ..Seen::default()
             };
         });

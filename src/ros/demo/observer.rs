@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use rclrs::rosidl_runtime_rs::Service;
-use rclrs::{Client, IntoPrimitiveOptions as _, Node, Publisher, Subscription};
+use rclrs::{Client, IntoPrimitiveOptions as _, Node, Subscription};
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::lifecycle_msgs::srv::{ChangeState, ChangeState_Request, ChangeState_Response};
 use ros_env::sensor_msgs::msg::rmw::Image;
-use ros_env::std_msgs::msg::String as Text;
 use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
@@ -34,7 +33,6 @@ pub struct Observer {
     reset_fault: Client<Trigger>,
     reset_episode: Client<ResetEpisode>,
     change_state: Client<ChangeState>,
-    instruction: Publisher<Text>,
     _subscriptions: Vec<Box<dyn Send + Sync>>,
 }
 
@@ -61,7 +59,6 @@ impl Observer {
             reset_fault: node.create_client::<Trigger>("arm_node/reset_fault")?,
             reset_episode: node.create_client::<ResetEpisode>("sim_node/reset_episode")?,
             change_state: node.create_client::<ChangeState>("policy_node/change_state")?,
-            instruction: node.create_publisher::<Text>(topics::INSTRUCTION.name.qos(qos::latched()))?,
             _subscriptions: subscriptions,
         })
     }
@@ -97,15 +94,6 @@ impl Observer {
         let answer: ResetEpisode_Response = self.ask(&self.reset_episode, request, ANSWER, check)?;
         accepted(self.reset_episode.service_name(), answer.ok, answer.message)?;
         Ok(answer.instruction)
-    }
-
-    /// Tells the policy what to do; it stays said for policies that start later.
-    ///
-    /// # Errors
-    /// When ROS refuses.
-    pub fn instruct(&self, instruction: &str) -> Result<(), RunError> {
-        let data = instruction.to_owned();
-        Ok(self.instruction.publish(Text { data })?)
     }
 
     /// Moves the policy node through its lifecycle.
@@ -265,6 +253,9 @@ fn images(node: &Node, observed: &Observed, camera: &'static str) -> Result<Subs
             observed.update(|seen| {
                 *seen.images.entry(camera.to_owned()).or_default() += 1;
                 seen.image_hops_ms.push(received.seconds_since(stamp) * 1e3);
+                if stamp < seen.since {
+                    return;
+                }
                 seen.films.entry(camera.to_owned()).or_default().offer(stamp, || Frame {
                     stamp,
                     width: image.width,

@@ -9,7 +9,7 @@ use crate::eval::statistics::SuccessRate;
 
 use super::episode::{self, Episode, Start};
 use super::error::RunError;
-use super::session::{self, Session, Simulated};
+use super::session::{self, Finished, Session, Simulated};
 
 /// The tasks of the simulator.
 pub const TASKS: [&str; 3] = ["height", "container", "position"];
@@ -65,7 +65,7 @@ impl Rollout {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<RolloutReport, RunError> {
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<RolloutReport>, RunError> {
         let logs = self.out.join("logs");
         session::run("rollout_observer", &logs, move |session| self.script(session, &tell))
     }

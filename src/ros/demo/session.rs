@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::ArmStatus;
 
 use crate::ros::runtime::{Runtime, Shutdown};
+use crate::ros::time::Clock;
 
 use super::children::Children;
 use super::error::RunError;
@@ -24,6 +25,8 @@ const MODE: Duration = Duration::from_secs(15);
 
 /// Age at which a simulated camera counts as lost [s]: a machine that also draws the pictures is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
+/// Steps after which the policy plans anew: half of the small checkpoint's chunk, so that the next one is in time.
+const REPLAN_STEPS: u32 = 4;
 
 /// What one run needs at hand.
 pub struct Session {
@@ -38,15 +41,24 @@ pub struct Session {
     shutdown: Shutdown,
 }
 
+/// What a script made of its run, and how its nodes ended.
+#[derive(Debug)]
+pub struct Finished<T> {
+    /// What the script returned.
+    pub value: T,
+    /// Whether every node ended in good order when asked.
+    pub ended: Result<(), RunError>,
+}
+
 /// Runs `script` beside an onlooker node; every child node has ended when this returns, whatever happened.
 ///
 /// # Errors
-/// What the script says, or that a node did not end in good order.
+/// What the script says.
 pub fn run<T: Send + 'static>(
     name: &str,
     logs: &Path,
     script: impl FnOnce(&Session) -> Result<T, RunError> + Send + 'static,
-) -> Result<T, RunError> {
+) -> Result<Finished<T>, RunError> {
     let runtime = Runtime::start(name)?;
     let children = Children::beside_this_program(logs)?;
     let session = Session {
@@ -67,7 +79,7 @@ pub fn run<T: Send + 'static>(
         let outcome = script(&session);
         let ended = session.children.stop();
         // The receivers live until this thread has been joined, or nobody waits any more.
-        let _ = result.send(outcome.and_then(|value| ended.map(|()| value)));
+        let _ = result.send(outcome.map(|value| Finished { value, ended }));
         let _ = finished.send(());
         session.shutdown.request("the script is done");
     });
@@ -106,6 +118,11 @@ impl Session {
     /// What the onlooker has seen.
     pub fn observed(&self) -> &Observed {
         &self.observer.observed
+    }
+
+    /// Forgets what was recorded; what is seen from now on counts.
+    pub fn begin(&self) {
+        self.observed().begin(Clock::of(&self.node).now());
     }
 
     /// Starts simulator and arm node and waits until both have shown themselves.
@@ -190,16 +207,28 @@ impl Session {
             // Cameras drawn by a processor are slower than the real ones a checkpoint was made for.
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
+            ("replan_steps", REPLAN_STEPS.to_string()),
         ];
         self.children.start("policy_node", &parameters(&arguments))
     }
 
-    /// Arms and waits until the arm holds.
+    /// Arms and waits until the arm holds. An arm node that has just started, or whose simulated arm was just put
+    /// somewhere else, refuses until it has seen enough of the driver: it is asked again with every status.
     ///
     /// # Errors
-    /// When the arm node refuses or does not get there.
+    /// When the arm node goes on refusing or does not get there.
     pub fn arm(&self) -> Result<(), RunError> {
-        self.observer.set_armed(true, || self.check())?;
+        let deadline = Instant::now() + MODE;
+        loop {
+            let asked_at = self.observed().with(|seen| seen.statuses.len());
+            match self.observer.set_armed(true, || self.check()) {
+                Err(RunError::Refused { .. }) if Instant::now() < deadline => {}
+                answer => break answer?,
+            }
+            self.wait("the next arm status", MODE, |seen| {
+                (seen.statuses.len() > asked_at).then_some(())
+            })?;
+        }
         self.wait("the arm to be armed", MODE, |seen| {
             let status = seen.status.as_ref()?;
             let armed = [ArmStatus::HOLDING, ArmStatus::EXECUTING].contains(&status.mode);

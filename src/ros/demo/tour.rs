@@ -11,7 +11,7 @@ use super::episode::{self, Episode, Executing, Start};
 use super::error::RunError;
 use super::observed::Film;
 use super::observer::CAMERAS;
-use super::session::{self, Session, Simulated};
+use super::session::{self, Finished, Session, Simulated};
 
 /// Name of the weights before any training.
 const UNTRAINED: &str = "untrained";
@@ -101,7 +101,7 @@ impl Tour {
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
-    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Outcome, RunError> {
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<Outcome>, RunError> {
         let weights = weights(&self.checkpoint)?;
         let logs = self.out.join("logs");
         session::run("demo_observer", &logs, move |session| {

@@ -10,7 +10,11 @@ const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 #[derive(Debug, Default)]
 pub struct FreezeWatch {
     repeats: u32,
+    received: u64,
     travel_at_change: f64,
+    /// Travel when each of the last pictures came, newest first: what the arm did since is in none of them, and what it
+    /// did while the newest was on its way may not be.
+    travel_at_pictures: [f64; 3],
 }
 
 impl FreezeWatch {
@@ -20,7 +24,13 @@ impl FreezeWatch {
             self.travel_at_change = travel;
         }
         self.repeats = health.repeats();
-        health.is_frozen() && travel - self.travel_at_change > VISIBLE_TRAVEL_RAD
+        if health.received() != self.received {
+            self.received = health.received();
+            let [newest, second, _] = self.travel_at_pictures;
+            self.travel_at_pictures = [travel, newest, second];
+        }
+        let [.., shown] = self.travel_at_pictures;
+        health.is_frozen() && shown - self.travel_at_change > VISIBLE_TRAVEL_RAD
     }
 }
 
@@ -59,10 +69,22 @@ mod tests {
     #[test]
     fn one_picture_while_the_arm_moves_is_a_frozen_camera() {
         let mut camera = Camera::new();
-        let frozen: Vec<bool> = (0..8).map(|i| camera.sees(1, 0.03 * f64::from(i))).collect();
-        assert_eq!(frozen, [false, false, false, false, false, true, true, true]);
+        let frozen: Vec<bool> = (0..10).map(|i| camera.sees(1, 0.03 * f64::from(i))).collect();
+        assert_eq!(
+            frozen,
+            [false, false, false, false, false, false, false, true, true, true]
+        );
         assert!(!camera.sees(2, 1.0), "a new picture thaws it");
         assert!(!camera.sees(2, 1.0));
+    }
+
+    #[test]
+    fn an_arm_that_has_just_begun_to_move_is_in_no_picture_yet() {
+        let mut camera = Camera::new();
+        assert!((0..20).all(|_| !camera.sees(1, 0.0)));
+        assert!(!camera.watch.is_frozen(&camera.health, 0.3), "between two pictures");
+        assert!(!camera.sees(1, 0.4), "taken before, arrived after");
+        assert!(!camera.sees(2, 0.5));
     }
 
     #[test]

@@ -85,11 +85,12 @@ pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Sub
         ask_from: Instant::now(),
     };
     let shutdown = runtime.shutdown().clone();
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         if let Err(error) = driver.run(&shutdown) {
             shutdown.request(error.to_string());
         }
     });
+    runtime.shutdown().before_joining(thread);
     Ok((handle, Subscriptions { _status: status }))
 }
 
