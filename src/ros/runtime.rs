@@ -80,7 +80,7 @@ impl Shutdown {
             let next = self.lock().pop();
             match next {
                 Some(hook) => hook(),
-                None => return,
+                None => return self.join_threads(),
             }
         }
     }
@@ -170,7 +170,6 @@ impl Runtime {
             .executor
             .spin(SpinOptions::default().until_promise_resolved(stopped));
         self.shutdown.run_hooks();
-        self.shutdown.join_threads();
         self.tokio.shutdown_timeout(Duration::from_millis(100));
         errors.into_iter().next().map_or(Ok(()), |e| Err(e.into()))
     }

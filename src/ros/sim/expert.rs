@@ -85,12 +85,7 @@ pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Sub
         ask_from: Instant::now(),
     };
     let shutdown = runtime.shutdown().clone();
-    let thread = std::thread::spawn(move || {
-        if let Err(error) = driver.run(&shutdown) {
-            shutdown.request(error.to_string());
-        }
-    });
-    runtime.shutdown().before_joining(thread);
+    runtime.shutdown().run_beside(move || driver.run(&shutdown));
     Ok((handle, Subscriptions { _status: status }))
 }
 
