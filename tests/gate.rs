@@ -1,4 +1,5 @@
 //! Whatever is asked of the gate, what leaves it keeps every limit; and what already keeps them leaves unchanged.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -421,7 +422,7 @@ fn a_command_without_signs_of_life_is_refused_and_the_arm_braked() {
     let basis = Basis::Chunk { observed: Time(0) };
     let mut gate = gate(&config, ready()).unwrap();
     let at = |seconds: f64| Time::from_secs_f64(seconds);
-    let mut command = |gate: &mut Gate<Recorder>, seconds: f64| {
+    let command = |gate: &mut Gate<Recorder>, seconds: f64| {
         let positions = gate.motion().position + Joints::repeat(0.0004);
         gate.command(&JointCommand { positions, basis }, at(seconds))
     };

@@ -1,4 +1,5 @@
 //! What the README says of the ROS interface is what the nodes have.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg(feature = "ros")]
 
 use std::collections::BTreeSet;

@@ -53,14 +53,15 @@ impl PaceProfile {
                     _ => Joints::zeros(),
                 };
                 let mut largest = fastest * fastest;
-                for i in 0..slope.len() {
-                    let (speed, limit) = (slope[i].abs(), SHARE * acceleration[i]);
+                let limits = velocity.iter().zip(acceleration.iter());
+                for ((slope, bend), (velocity, acceleration)) in slope.iter().zip(bend.iter()).zip(limits) {
+                    let (speed, limit) = (slope.abs(), SHARE * acceleration);
                     // At a steady pace.
                     largest = largest
-                        .min((velocity[i] / speed.max(TINY)).powi(2))
-                        .min(limit / bend[i].abs().max(TINY));
+                        .min((velocity / speed.max(TINY)).powi(2))
+                        .min(limit / bend.abs().max(TINY));
                     // While slowing down to `after`: the joint's acceleration against its motion within the limit.
-                    let factor = bend[i] * slope[i].signum() - speed / (2.0 * h);
+                    let factor = bend * slope.signum() - speed / (2.0 * h);
                     if factor < -TINY {
                         largest = largest.min((limit + speed * after / (2.0 * h)) / -factor);
                     }
