@@ -1,6 +1,11 @@
 //! One chunk of the small size: two views of 128 x 128 px, on one thread and on two. Needs THINKVLA_TOKENIZER.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::path::PathBuf;
 
