@@ -1,5 +1,7 @@
 //! One control period: executor, inverse kinematics and gate, with and without a limit in the way; and taking a chunk.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
