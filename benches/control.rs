@@ -7,6 +7,8 @@
     missing_docs
 )]
 
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};

@@ -1,6 +1,14 @@
 //! Whatever is asked of the gate, what leaves it keeps every limit; and what already keeps them leaves unchanged.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)] // helpers of tests may panic
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 

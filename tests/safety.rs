@@ -2,6 +2,14 @@
 //! virtual clock against a stand-in for the driver.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)] // helpers of tests may panic
+
 mod rig;
 
 use rig::{PERIOD, Rig, config, ready, steps};

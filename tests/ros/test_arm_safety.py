@@ -5,7 +5,7 @@ import math
 import pytest
 from arm_fixtures import READY, FakeDriver, Source, start_arm  # noqa: F401
 from rm_ros_interfaces.msg import Jointpos
-from std_msgs.msg import Bool
+from std_msgs.msg import UInt16
 from thinkvla.action import MoveNamed
 from thinkvla.msg import ArmStatus, GateEvent
 from thinkvla.srv import AcquireLease
@@ -81,7 +81,7 @@ def test_a_driver_error_is_named_and_latched(ros, start_arm):
     driver.report(0x100D)
     arm.wait_mode(ArmStatus.FAULT, "the fault")
     assert "collision" in arm.statuses[-1].reason
-    assert "collision" in arm.trigger("reset_fault").message
+    ros.wait_for(lambda: "collision" in arm.trigger("reset_fault").message, "the reset to be refused")
     driver.report(0)
     ros.wait_for(lambda: arm.trigger("reset_fault").success, "the fault to be reset once the error is gone")
 
@@ -101,7 +101,7 @@ def test_two_command_publishers_are_refused(ros, start_arm):
 
 def test_signs_of_two_driver_generations_are_refused(ros, start_arm):
     FakeDriver(ros, "v2")
-    ros.node.create_subscription(Bool, "rm_driver/move_stop_cmd", lambda _: None, 10)
+    ros.node.create_publisher(UInt16, "rm_driver/udp_sys_err", 10)
     arm = start_arm()
     ros.wait_for(lambda: "both" in arm.refused_to_arm(), "the refusal")
 
@@ -111,7 +111,7 @@ def test_signs_of_two_driver_generations_are_refused(ros, start_arm):
     ("chunk", {"dim": 8}),
     ("chunk", {"step_period": -0.1}),
     ("lease", {"lease": 999}),
-    ("workspace", {"values": [0.2] + [0.0] * 139}),
+    ("workspace", {"values": [0.5] + [0.0] * 139}),
 ])
 def test_a_chunk_that_cannot_work_is_refused_by_an_event_and_the_arm_holds(ros, start_arm, check, fields):
     driver, arm = armed(ros, start_arm)
