@@ -3,11 +3,11 @@
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 from thinkvla.msg import ActionChunk, ArmStatus, EpisodeStatus, Heartbeat
 from thinkvla.srv import AcquireLease, ReleaseLease, ResetEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-TOOL_DOWN = dict(x=0.0, y=1.0, z=0.0, w=0.0)
 
 
 def start(nodes, **params):
@@ -113,3 +113,20 @@ def test_the_expert_waits_for_an_armed_arm_then_beats_and_sends_chunks(ros, node
     count = len(chunks)
     ros.wait_for(lambda: len(statuses) > 5 and not statuses[-1].expert_active, "the expert to be idle")
     assert len(chunks) <= count + 1
+
+
+@pytest.mark.parametrize("task, variation, seed, api", [("height", 2, 4, "v1"), ("container", 1, 9, "v2"), ("position", 0, 2, "v2")])
+def test_the_expert_does_the_task_through_arm_node(ros, nodes, task, variation, seed, api):
+    start(nodes, driver_api=api)
+    nodes.start("arm_node", params={"dry_run": False})
+    statuses = ros.collect(ArmStatus, "/arm_status")
+    ros.wait_for(lambda: statuses and statuses[-1].driver_api == api, "arm_node to know the driver")
+    assert reset(ros, task=task, variation=variation, seed=seed, expert=True).ok
+    ros.wait_for(lambda: ros.call(SetBool, "/arm_node/set_armed", SetBool.Request(data=True)).success, "the arm to be armed")
+    episodes = ros.collect(EpisodeStatus, "/episode_status")
+    ros.wait_for(lambda: episodes and (episodes[-1].success or episodes[-1].episode_s > 30.0), "the end of the episode")
+    last, arm = episodes[-1], statuses[-1]
+    assert last.success, f"{last.detail}; arm {arm.mode} {arm.reason}; clamps {arm.clamps}, refusals {arm.refusals}"
+    ros.wait_for(lambda: episodes[-1].expert_done, "the expert to be done")
+    assert arm.nonfinite == 0
+    ros.wait_for(lambda: statuses[-1].lease == 0, "the lease to be given back")
