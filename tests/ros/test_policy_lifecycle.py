@@ -87,6 +87,33 @@ def test_a_checkpoint_that_lacks_a_file_is_refused_by_name(ros, policy, checkpoi
     assert ros.state("policy_node") == "unconfigured"
 
 
+def damaged(checkpoint, folder, change):
+    """A checkpoint whose weights went through `change`."""
+    folder.mkdir()
+    for file in checkpoint.iterdir():
+        if file.name != "model.safetensors":
+            (folder / file.name).symlink_to(file)
+    (folder / "model.safetensors").write_bytes(change((checkpoint / "model.safetensors").read_bytes()))
+    return folder
+
+
+def another_name(weights):
+    """One tensor under a name that no network has: it is missing, and there is one too many."""
+    assert weights.count(b"geo_adapter.fc1.weight") == 1
+    return weights.replace(b"geo_adapter.fc1.weight", b"geo_adapter.fc9.weight")
+
+
+@pytest.mark.parametrize("change, complaints", [
+    (another_name, ["geo_adapter.fc1.weight", "geo_adapter.fc9.weight"]),
+    (lambda weights: weights[:len(weights) // 2], ["model.safetensors"]),
+], ids=["missing and extra tensors", "truncated"])
+def test_a_checkpoint_with_damaged_weights_is_refused(ros, policy, checkpoint, tmp_path, change, complaints):
+    process = policy(checkpoint=str(damaged(checkpoint, tmp_path / "damaged", change)))
+    assert not ros.lifecycle("policy_node", "configure")
+    assert all(complaint in process.output() for complaint in complaints), process.output()
+    assert ros.state("policy_node") == "unconfigured"
+
+
 def test_the_lease_is_given_back_on_ctrl_c(ros, policy, world):
     world.start()
     process = policy(autostart=True)
