@@ -1,13 +1,6 @@
 //! Chunks become smooth motion: anchored where the arm was, sewn without jumps, held when they run out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
-)] // helpers of tests may panic
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod rig;
 
@@ -146,10 +139,6 @@ fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleratio
         rig.run(0.2);
     }
     let (velocity_step, acceleration_step) = roughness(&rig, from);
-    println!(
-        "velocity step {velocity_step:.4}, acceleration step {acceleration_step:.4}, clamps {}",
-        rig.status().clamps
-    );
     // A seam without blending jumps by several percent of the velocity limit in one command.
     assert!(
         velocity_step < 0.03,
