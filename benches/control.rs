@@ -1,13 +1,6 @@
 //! One control period: executor, inverse kinematics and gate, with and without a limit in the way; and taking a chunk.
-#![allow(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    missing_docs
-)]
 
-#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
 

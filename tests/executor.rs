@@ -1,13 +1,6 @@
 //! Chunks become smooth motion: anchored where the arm was, sewn without jumps, held when they run out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
-)] // helpers of tests may panic
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod rig;
 
@@ -52,7 +45,7 @@ fn step_k_is_reached_k_plus_one_periods_after_the_observation() {
     rig.follow(8, [0.0, 0.006, 0.0, 0.0, 0.0, 0.0, 1.0]);
     for step in 1..=8 {
         rig.run(0.1);
-        near(travelled(&rig, &start), [0.0, 0.006 * f64::from(step), 0.0], 3e-4);
+        near(travelled(&rig, &start), [0.0, 0.006 * f64::from(step), 0.0], 5e-4);
     }
 }
 
@@ -141,15 +134,11 @@ fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleratio
     let (from, clamps) = (rig.sent().len(), rig.status().clamps);
     let mut side = 1.0;
     for _ in 0..12 {
-        rig.follow(10, [-0.003, 0.0005 * side, 0.0004 * side, 0.0, 0.0, 0.002 * side, 1.0]);
+        rig.follow(10, [-0.003, 0.001 * side, 0.0006 * side, 0.0, 0.0, 0.003 * side, 1.0]);
         side = -side;
         rig.run(0.2);
     }
     let (velocity_step, acceleration_step) = roughness(&rig, from);
-    println!(
-        "velocity step {velocity_step:.4}, acceleration step {acceleration_step:.4}, clamps {}",
-        rig.status().clamps
-    );
     // A seam without blending jumps by several percent of the velocity limit in one command.
     assert!(
         velocity_step < 0.03,

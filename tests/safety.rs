@@ -1,14 +1,7 @@
 //! What keeps people and the arm safe: each promise of the control side and each known hazard of the driver, on a
 //! virtual clock against a stand-in for the driver.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
-)] // helpers of tests may panic
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod rig;
 

@@ -260,10 +260,16 @@ impl Executor {
         }
     }
 
+    /// From three joint positions around `time`, or after it where the plan only begins: before that it rests.
     fn state_of(&self, plan: &Plan, time: Time, near: &Joints) -> Option<State> {
         let step = self.config.period();
-        let at = |offset: f64| self.solve(plan, time.offset_secs(offset), near).ok();
-        Some(State::from_samples([at(-step)?, at(0.0)?, at(step)?], step))
+        let first = time.offset_secs(-step).max(plan.observed);
+        let at = |steps: f64| self.solve(plan, first.offset_secs(steps * step), near).ok();
+        let derivatives = State::from_samples([at(0.0)?, at(1.0)?, at(2.0)?], step, time.seconds_since(first) / step);
+        Some(State {
+            position: self.solve(plan, time, near).ok()?,
+            ..derivatives
+        })
     }
 
     /// What is being commanded, with its derivatives: the plan's own where it was followed, differences of the last
@@ -273,7 +279,7 @@ impl Executor {
         if let (false, Some(active)) = (clamped, &self.active) {
             let fade = |offset: f64| active.seam.at(active.reached.seconds_since(active.started) + offset);
             if let Some(planned) = self.state_of(&active.plan, active.reached, &active.near) {
-                let seam = State::from_samples([fade(-step), fade(0.0), fade(step)], step);
+                let seam = State::from_samples([fade(-step), fade(0.0), fade(step)], step, 1.0);
                 return State {
                     position: joints,
                     velocity: planned.velocity + seam.velocity,

@@ -54,11 +54,11 @@ impl PaceProfile {
                 };
                 let mut largest = fastest * fastest;
                 let limits = velocity.iter().zip(acceleration.iter());
-                for ((slope, bend), (velocity, acceleration)) in slope.iter().zip(bend.iter()).zip(limits) {
-                    let (speed, limit) = (slope.abs(), SHARE * acceleration);
+                for ((slope, bend), (fastest, hardest)) in slope.iter().zip(bend.iter()).zip(limits) {
+                    let (speed, limit) = (slope.abs(), SHARE * hardest);
                     // At a steady pace.
                     largest = largest
-                        .min((velocity / speed.max(TINY)).powi(2))
+                        .min((fastest / speed.max(TINY)).powi(2))
                         .min(limit / bend.abs().max(TINY));
                     // While slowing down to `after`: the joint's acceleration against its motion within the limit.
                     let factor = bend * slope.signum() - speed / (2.0 * h);

@@ -14,13 +14,14 @@ pub struct State {
 }
 
 impl State {
-    /// From three positions `step` [s] apart, at the middle one.
-    pub fn from_samples(samples: [Joints; 3], step: f64) -> Self {
-        let [before, here, after] = samples;
+    /// From three positions `step` [s] apart: of their parabola, `steps` steps after the first.
+    pub fn from_samples(samples: [Joints; 3], step: f64, steps: f64) -> Self {
+        let [first, second, third] = samples;
+        let bend = third - second * 2.0 + first;
         Self {
-            position: here,
-            velocity: (after - before) / (2.0 * step),
-            acceleration: (after - here * 2.0 + before) / (step * step),
+            position: first + (second - first) * steps + bend * (0.5 * steps * (steps - 1.0)),
+            velocity: (second - first + bend * (steps - 0.5)) / step,
+            acceleration: bend / (step * step),
         }
     }
 }
@@ -100,7 +101,7 @@ mod tests {
             (0.2, 1.0),
         );
         let h = 1e-5;
-        let around = |t: f64| State::from_samples([seam.at(t - h), seam.at(t), seam.at(t + h)], h);
+        let around = |t: f64| State::from_samples([seam.at(t - h), seam.at(t), seam.at(t + h)], h, 1.0);
         let start = around(2.0 * h);
         assert!((start.position[0] - 0.01).abs() < 1e-4);
         assert!((start.velocity[0] + 0.2).abs() < 1e-3);
