@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use thinkvla::ros::arm::ArmNode;
-use thinkvla::ros::runtime::{REFUSED, Runtime};
+use thinkvla::ros::runtime::{REFUSED, Runtime, take_precedence};
 
 fn main() -> anyhow::Result<ExitCode> {
+    take_precedence();
     let runtime = Runtime::start("arm_node")?;
     let node = match ArmNode::start(&runtime) {
         Ok(node) => node,

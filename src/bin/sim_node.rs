@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use thinkvla::ros::runtime::{REFUSED, Runtime};
+use thinkvla::ros::runtime::{REFUSED, Runtime, take_precedence};
 use thinkvla::ros::sim::SimNode;
 
 fn main() -> anyhow::Result<ExitCode> {
+    take_precedence();
     let runtime = Runtime::start("sim_node")?;
     let node = match SimNode::start(&runtime) {
         Ok(node) => node,

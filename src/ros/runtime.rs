@@ -25,6 +25,17 @@ pub enum RuntimeError {
     Ros(#[from] RclrsError),
 }
 
+/// Niceness of a node that must keep its period while a network on the same machine takes every core it can get.
+const PRECEDENCE: i32 = -10;
+
+/// Puts this process, and every thread it starts from now on, before ordinary ones; to be called first in main.
+///
+/// Needs root or a `nice` limit (`/etc/security/limits.conf`); without them the node runs as any other.
+pub fn take_precedence() {
+    // Refusal is the ordinary case for an ordinary user, and no logger is up yet.
+    let _ = rustix::process::setpriority_process(None, PRECEDENCE);
+}
+
 type Hook = Box<dyn FnOnce() + Send>;
 
 /// Ends the node, and lets others have their say first.
