@@ -130,6 +130,9 @@ pub struct ExpertConfig {
     /// Largest turning speed of the tool [rad/s].
     #[serde(deserialize_with = "turn")]
     pub turn_rad_s: f64,
+    /// Largest turning acceleration of the tool [rad/s^2].
+    #[serde(deserialize_with = "turn_acceleration")]
+    pub turn_acceleration_rad_s2: f64,
     /// Steps in a chunk.
     #[serde(deserialize_with = "steps")]
     pub horizon: usize,
@@ -235,6 +238,7 @@ ranges! {
     speed: 0.02, 0.5, "metres a second";
     acceleration: 0.1, 4.0, "metres a second squared";
     turn: 0.1, 3.0, "radians a second";
+    turn_acceleration: 0.2, 20.0, "radians a second squared";
     joint_acceleration: 1.0, 200.0, "radians a second squared";
     gripper_speed: 0.01, 0.5, "metres a second";
 }

@@ -20,8 +20,8 @@ pub const STEP_PERIOD_S: f64 = 0.1;
 /// Name in leases, chunks and heartbeats.
 pub const SOURCE: &str = "expert";
 
-/// Further from its path than this the expert waits for the arm instead of running ahead [m].
-const LAG: f64 = 0.02;
+/// Further from its path than this the expert goes on from where the arm is instead of making it catch up [m].
+const LAG: f64 = 0.002;
 /// How long after its observation a chunk may start [s].
 const EXPIRY_S: f64 = 0.4;
 
@@ -125,7 +125,8 @@ impl Expert {
             return latest;
         }
         let steps = ((latest - along) / 0.01) as usize;
-        let candidates = (0..=steps).map(|i| along + i as f64 * 0.01);
+        // From the latest on, so that it does not wait twice while the gripper works.
+        let candidates = (0..=steps).rev().map(|i| along + i as f64 * 0.01);
         let nearest = candidates.min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         nearest.unwrap_or(along)
     }

@@ -17,6 +17,8 @@ pub struct Pace {
     pub acceleration: f64,
     /// [rad/s]
     pub turn: f64,
+    /// [rad/s^2]
+    pub turn_acceleration: f64,
 }
 
 /// A straight move with a minimum-jerk profile.
@@ -68,7 +70,8 @@ impl Path {
         let pace = self.pace;
         let duration = (PEAK_SPEED * distance / pace.speed)
             .max((PEAK_ACCELERATION * distance / pace.acceleration).sqrt())
-            .max(PEAK_SPEED * turn.abs() / pace.turn);
+            .max(PEAK_SPEED * turn.abs() / pace.turn)
+            .max((PEAK_ACCELERATION * turn.abs() / pace.turn_acceleration).sqrt());
         let last = self.moves.last().map_or(0.0, |last| last.duration);
         let start = (self.end - overlap.min(last / 2.0).min(duration / 2.0)).max(self.still_until);
         self.moves.push(Move {
@@ -135,6 +138,7 @@ mod tests {
         speed: 0.3,
         acceleration: 1.5,
         turn: 1.0,
+        turn_acceleration: 3.0,
     };
 
     #[test]

@@ -36,6 +36,7 @@ pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
         speed: config.expert.speed_m_s,
         acceleration: config.expert.acceleration_m_s2,
         turn: config.expert.turn_rad_s,
+        turn_acceleration: config.expert.turn_acceleration_rad_s2,
     };
     let [x, y, z] = layout.object.position;
     let [gx, gy] = layout.goal.centre;
