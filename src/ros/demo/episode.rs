@@ -75,7 +75,7 @@ pub struct Episode {
     pub events: Vec<EventCount>,
 }
 
-/// Lets the loaded policy drive for `seconds` of simulated time, or until success.
+/// Lets the loaded policy drive for `seconds` of simulated time, or until success or a latched fault.
 ///
 /// # Errors
 /// When a node dies, refuses or stays silent.
@@ -90,7 +90,7 @@ pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episo
     let limit = Duration::from_secs_f64(seconds * 6.0 + 30.0);
     session.wait("the end of the policy's episode", limit, |seen| {
         let episode = seen.episode.as_ref()?;
-        (episode.success || episode.episode_s - from >= seconds).then_some(())
+        (episode.success || episode.episode_s - from >= seconds || fault(seen).is_some()).then_some(())
     })?;
     session.change_policy(Transition::TRANSITION_DEACTIVATE)?;
     end(session, "policy", begun)
@@ -108,7 +108,7 @@ pub fn by_expert(session: &Session, start: &Start) -> Result<Episode, RunError> 
     })?;
     let done = session.wait("the expert to finish", EXPERT, |seen| {
         let episode = seen.episode.as_ref()?;
-        (episode.expert_done || episode.success).then_some(episode.episode_s)
+        (episode.expert_done || episode.success || fault(seen).is_some()).then_some(episode.episode_s)
     })?;
     session.wait("the object to come to rest", EXPERT, |seen| {
         let episode = seen.episode.as_ref()?;
@@ -117,13 +117,15 @@ pub fn by_expert(session: &Session, start: &Start) -> Result<Episode, RunError> 
     end(session, "expert", begun)
 }
 
-struct Begun {
+/// An episode about to begin.
+pub(super) struct Begun {
     before: ArmStatus,
     instruction: String,
 }
 
 /// Disarms, puts the task to its start and forgets what was seen before.
-fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunError> {
+pub(super) fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunError> {
+    session.clear_fault()?;
     session.disarm()?;
     let instruction = session.observer.reset_episode(
         ResetEpisode_Request {
@@ -154,6 +156,10 @@ fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode,
     })?;
     let Begun { before, instruction } = begun;
     Ok(session.observed().with(|seen| {
+        let detail = match fault(seen) {
+            Some(reason) => format!("{}; arm: {reason}", episode.detail),
+            None => episode.detail,
+        };
         let executing = executing(&seen.statuses);
         let network: Vec<_> = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).collect();
         let policy_ms: Vec<f64> = network
@@ -165,7 +171,7 @@ fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode,
             driver,
             instruction,
             success: episode.success,
-            detail: episode.detail,
+            detail,
             episode_s: episode.episode_s,
             chunks: after.chunks - before.chunks.min(after.chunks),
             commands: after.commands - before.commands.min(after.commands),
@@ -181,6 +187,12 @@ fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode,
             events: events(seen),
         }
     }))
+}
+
+/// Why the arm has latched a fault, if it has: its episode is over.
+fn fault(seen: &Seen) -> Option<String> {
+    let status = seen.status.as_ref()?;
+    (status.mode == ArmStatus::FAULT).then(|| status.reason.clone())
 }
 
 fn events(seen: &Seen) -> Vec<EventCount> {

@@ -17,6 +17,7 @@ use crate::eval::statistics::percentile;
 use crate::ros::qos;
 use crate::ros::time::Clock;
 
+use super::episode::{self, Start};
 use super::error::RunError;
 use super::observer::CAMERAS;
 use super::replay;
@@ -85,23 +86,27 @@ impl Latency {
         let logs = self.out.join("logs");
         session::run("latency_observer", &logs, move |session| {
             let driver = Driver::listen(session)?;
-            let mut rows = Vec::new();
+            let mut table = LatencyTable {
+                rows: Vec::new(),
+                machine: Machine::this(),
+            };
+            let mut add = |row: Row| {
+                tell(&row.to_string());
+                table.rows.push(row);
+            };
             tell("recording one frame of each camera");
             self.record_frames(session)?;
             tell("timing chunk to command");
             session.start_robot(&self.simulated())?;
-            rows.push(self.chunk_to_command(session, &driver)?);
+            add(self.chunk_to_command(session, &driver)?);
             tell("timing SIGINT to stop");
-            rows.push(self.interrupt_to_stop(session, &driver)?);
+            add(self.interrupt_to_stop(session, &driver)?);
             tell("timing images and chunks of the policy");
             replay_frames(session, &self.out)?;
-            rows.extend(self.camera_to_chunk(session)?);
+            self.camera_to_chunk(session)?.into_iter().for_each(&mut add);
             tell("timing the death of the policy to braking");
-            rows.push(self.death_to_braking(session)?);
-            Ok(LatencyTable {
-                rows,
-                machine: Machine::this(),
-            })
+            add(self.death_to_braking(session)?);
+            Ok(table)
         })
     }
 
@@ -213,15 +218,20 @@ impl Latency {
         Ok(rows)
     }
 
-    /// The policy is driving when this is called.
+    /// Every round begins a new episode: a policy that cannot do its task soon ends where the gate refuses it.
     fn death_to_braking(&self, session: &Session) -> Result<Row, RunError> {
         let clock = Clock::of(&session.node);
         let mut samples_ms = Vec::new();
-        for round in 0..self.ends {
-            if round > 0 {
-                session.begin();
-                session.start_driving_policy(&self.checkpoint)?;
-            }
+        session.children.interrupt("policy_node")?;
+        for seed in 0..self.ends as u64 {
+            let start = Start {
+                task: "height".to_owned(),
+                variation: 0,
+                seed,
+            };
+            episode::begin(session, &start, false)?;
+            session.arm()?;
+            session.start_driving_policy(&self.checkpoint)?;
             session.wait("the policy to drive", START, |seen| {
                 (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
             })?;
@@ -322,17 +332,24 @@ impl std::fmt::Display for LatencyTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "| from → to | p50 [ms] | p99 [ms] | max [ms] | samples |")?;
         writeln!(f, "|---|---|---|---|---|")?;
-        for Row { what, samples_ms } in &self.rows {
-            let at = |p| percentile(samples_ms, p).map_or("–".to_owned(), |value| format!("{value:.1}"));
-            writeln!(
-                f,
-                "| {what} | {} | {} | {} | {} |",
-                at(50.0),
-                at(99.0),
-                at(100.0),
-                samples_ms.len()
-            )?;
+        for row in &self.rows {
+            writeln!(f, "{row}")?;
         }
         write!(f, "\nMeasured on {}.", self.machine)
+    }
+}
+
+impl std::fmt::Display for Row {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { what, samples_ms } = self;
+        let at = |p| percentile(samples_ms, p).map_or("–".to_owned(), |value| format!("{value:.1}"));
+        write!(
+            f,
+            "| {what} | {} | {} | {} | {} |",
+            at(50.0),
+            at(99.0),
+            at(100.0),
+            samples_ms.len()
+        )
     }
 }

@@ -236,6 +236,21 @@ impl Session {
         })
     }
 
+    /// Clears a latched fault or stop, if there is one.
+    ///
+    /// # Errors
+    /// When the arm node refuses because the reason persists.
+    pub fn clear_fault(&self) -> Result<(), RunError> {
+        let latched = self.observed().with(|seen| {
+            let mode = seen.status.as_ref().map(|status| status.mode);
+            mode.is_some_and(|mode| [ArmStatus::FAULT, ArmStatus::STOPPED].contains(&mode))
+        });
+        if latched {
+            self.observer.reset_fault(|| self.check())?;
+        }
+        Ok(())
+    }
+
     /// Disarms and waits for it, so that the simulated arm may be put somewhere else.
     ///
     /// # Errors
