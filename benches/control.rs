@@ -51,17 +51,22 @@ impl Bench {
         }
     }
 
-    /// Eight steps there or back, `stride` [m] a step.
+    /// Six steps of `stride` [m] towards the other side of where the arm began, and as far up or down.
     fn chunk(&mut self, stride: f64) -> ActionChunk {
         self.plan_id += 1;
-        let side = if self.plan_id.is_multiple_of(2) {
-            -stride
-        } else {
-            stride
-        };
-        let step = [0.0, side, side * 0.2, 0.0, 0.0, 0.01, 1.0];
+        let at = self.supervisor.status(self.now).commanded_pose.translation;
+        let towards = |middle: f64, found: f64| if found > middle { -1.0 } else { 1.0 };
+        let step = [
+            0.0,
+            stride * towards(0.0, at.y),
+            0.2 * stride * towards(0.19, at.z),
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+        ];
         ActionChunk {
-            actions: PhysicalActions::new(ActionSpace::Ee7, step.repeat(16)).expect("finite steps"),
+            actions: PhysicalActions::new(ActionSpace::Ee7, step.repeat(6)).expect("finite steps"),
             composition: Composition::Sequential,
             reference: Reference::Commanded,
             frame: "base_link".into(),
