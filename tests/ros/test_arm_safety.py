@@ -107,7 +107,7 @@ def test_signs_of_two_driver_generations_are_refused(ros, start_arm):
 
 
 @pytest.mark.parametrize("check, fields", [
-    ("chunk", {"values": [math.nan] + [0.0] * 139}),
+    ("finite", {"values": [math.nan] + [0.0] * 139}),
     ("chunk", {"dim": 8}),
     ("chunk", {"step_period": -0.1}),
     ("lease", {"lease": 999}),

@@ -39,10 +39,10 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// A message was received that is no chunk; the arm goes on with what it does.
-    pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, complaint: &str, now: Time) {
+    pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, why: Refusal, now: Time) {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(source, plan_id);
-        self.refuse(Check::Chunk, complaint.to_owned(), now);
+        self.refuse(why.check, why.message, now);
         if let Some((source, plan_id)) = about {
             self.gate.events.about(&source, plan_id);
         }

@@ -77,12 +77,19 @@ impl RosDriver {
     /// # Errors
     /// When the publisher cannot be made.
     pub fn prepare_stop(&mut self, api: DriverApi) -> Result<(), RclrsError> {
-        let topic = STOP.qos(qos::driver_command());
-        match (&self.stop, api) {
-            (Some(Stop::Bool(_)), DriverApi::V1) | (Some(Stop::Empty(_)), DriverApi::V2) => {}
-            (_, DriverApi::V1) => self.stop = Some(Stop::Bool(self.node.create_publisher(topic)?)),
-            (_, DriverApi::V2) => self.stop = Some(Stop::Empty(self.node.create_publisher(topic)?)),
+        if matches!(
+            (&self.stop, api),
+            (Some(Stop::Bool(_)), DriverApi::V1) | (Some(Stop::Empty(_)), DriverApi::V2)
+        ) {
+            return Ok(());
         }
+        // Fast DDS refuses a second type on a topic within one process: the old publisher goes first.
+        self.stop = None;
+        let topic = STOP.qos(qos::driver_command());
+        self.stop = Some(match api {
+            DriverApi::V1 => Stop::Bool(self.node.create_publisher(topic)?),
+            DriverApi::V2 => Stop::Empty(self.node.create_publisher(topic)?),
+        });
         Ok(())
     }
 

@@ -14,9 +14,11 @@ use super::loop_thread::Loop;
 use super::services::Kept;
 use super::settings::{Settings, SettingsError};
 use super::{Shared, looking, moves, report, services, status};
-use crate::control::supervisor::{ErrorChannel, Supervisor};
+use crate::control::chunk::ActionsError;
+use crate::control::event::Check;
+use crate::control::supervisor::{ErrorChannel, Refusal, Supervisor};
 use crate::control::types::{JOINTS, Joints};
-use crate::ros::convert_chunk::chunk_from_message;
+use crate::ros::convert_chunk::{ChunkError, chunk_from_message};
 use crate::ros::runtime::Runtime;
 use crate::ros::time::Clock;
 use crate::ros::{diagnostics, qos, topics};
@@ -140,7 +142,17 @@ fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
     match chunk_from_message(message) {
         // Refusals are published as events; the source reads them there.
         Ok(chunk) => drop(supervisor.on_chunk(chunk, now)),
-        Err(error) => supervisor.on_malformed_chunk(&message.source, message.plan_id, &error.to_string(), now),
+        Err(error) => {
+            let check = match error {
+                ChunkError::Values(ActionsError::NonFinite { .. }) => Check::Finite,
+                _ => Check::Chunk,
+            };
+            let refusal = Refusal {
+                check,
+                message: error.to_string(),
+            };
+            supervisor.on_malformed_chunk(&message.source, message.plan_id, refusal, now);
+        }
     }
 }
 
