@@ -3,19 +3,9 @@
 use std::process::ExitCode;
 
 use thinkvla::ros::arm::ArmNode;
-use thinkvla::ros::runtime::{REFUSED, Runtime, take_precedence};
+use thinkvla::ros::runtime::{self, take_precedence};
 
 fn main() -> anyhow::Result<ExitCode> {
     take_precedence();
-    let runtime = Runtime::start("arm_node")?;
-    let node = match ArmNode::start(&runtime) {
-        Ok(node) => node,
-        Err(error) => {
-            tracing::error!("{error}");
-            return Ok(ExitCode::from(REFUSED));
-        }
-    };
-    runtime.spin()?;
-    drop(node);
-    Ok(ExitCode::SUCCESS)
+    Ok(runtime::run("arm_node", ArmNode::start)?)
 }

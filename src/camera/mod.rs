@@ -3,7 +3,7 @@
 //! ```text
 //! sensor_msgs fields ─► image_view ─┐
 //! compressed bytes ──► compressed ──┴─► rgb ─► resize ─► smart_resize ─► patches
-//!                         latest ─► pairing                freeze watches every stream
+//!                                   pairing                freeze watches every stream
 //! ```
 //!
 //! Nothing in here names a ROS type or reads a clock: the caller passes fields and times.
@@ -12,7 +12,6 @@ mod area;
 pub mod compressed;
 pub mod freeze;
 pub mod image_view;
-pub mod latest;
 pub mod pairing;
 pub mod patches;
 pub mod preprocess;

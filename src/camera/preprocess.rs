@@ -108,9 +108,4 @@ impl Preprocessor {
     pub fn input(&self) -> &VisionInput {
         &self.input
     }
-
-    /// The last view at the size the training data had, for people to look at.
-    pub fn last_resized(&self) -> &RgbImage {
-        &self.resized
-    }
 }

@@ -94,11 +94,6 @@ impl ContactSheet {
         }
     }
 
-    /// Replaces the title, for what is known only at the end.
-    pub fn set_title(&mut self, title: impl Into<String>) {
-        self.title = title.into();
-    }
-
     /// Adds a frame of `camera`, `time_s` seconds after the start. Cameras appear in the order of their first frames.
     ///
     /// # Errors

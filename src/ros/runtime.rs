@@ -1,5 +1,6 @@
 //! One node's life: signal handlers, context, node, spin, and hooks that run the moment a signal arrives.
 
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,6 +35,29 @@ const PRECEDENCE: i32 = -10;
 pub fn take_precedence() {
     // Refusal is the ordinary case for an ordinary user, and no logger is up yet.
     let _ = rustix::process::setpriority_process(None, PRECEDENCE);
+}
+
+/// A node's whole life: `start` it, spin until a signal, end in good order.
+///
+/// Exits with [`REFUSED`] when `start` finds something that cannot work.
+///
+/// # Errors
+/// When ROS, threads or signal handlers cannot be had.
+pub fn run<N, E: std::fmt::Display>(
+    name: &str,
+    start: impl FnOnce(&Runtime) -> Result<N, E>,
+) -> Result<ExitCode, RuntimeError> {
+    let runtime = Runtime::start(name)?;
+    let node = match start(&runtime) {
+        Ok(node) => node,
+        Err(error) => {
+            tracing::error!("{error}");
+            return Ok(ExitCode::from(REFUSED));
+        }
+    };
+    runtime.spin()?;
+    drop(node);
+    Ok(ExitCode::SUCCESS)
 }
 
 type Hook = Box<dyn FnOnce() + Send>;

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from arm_fixtures import READY, FakeDriver, Source, start_arm  # noqa: F401
-from rm_ros_interfaces.msg import Jointpos
+from rm_ros_interfaces.msg import Jointerrorcode, Jointpos
 from std_msgs.msg import UInt16
 from thinkvla.action import MoveNamed
 from thinkvla.msg import ArmStatus, GateEvent
@@ -84,6 +84,15 @@ def test_a_driver_error_is_named_and_latched(ros, start_arm):
     ros.wait_for(lambda: "collision" in arm.trigger("reset_fault").message, "the reset to be refused")
     driver.report(0)
     ros.wait_for(lambda: arm.trigger("reset_fault").success, "the fault to be reset once the error is gone")
+
+
+def test_a_joint_error_is_named_and_latched(ros, start_arm):
+    driver, arm, _ = moving(ros, start_arm)
+    codes = ros.publisher(Jointerrorcode, "rm_driver/udp_joint_error_code", 10)
+    codes.publish(Jointerrorcode(joint_error=[0, 0, 0x20, 0, 0, 0, 0], dof=7))
+    arm.wait_mode(ArmStatus.FAULT, "the fault")
+    assert "joint error 0x0020" in arm.statuses[-1].reason
+    assert driver.stops
 
 
 def test_a_driver_that_never_heard_from_its_arm_is_not_armed(ros, start_arm):

@@ -6,7 +6,7 @@ import time
 import pytest
 from geometry_msgs.msg import Pose
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointpos, Rmerr
+from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointpos, Movej, Rmerr
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, UInt16
 
@@ -14,6 +14,7 @@ START = [math.radians(q) for q in (0, 30, 0, 60, 0, 90, 0)]
 COMMANDS = {
     "/rm_driver/movej_canfd_cmd": "rm_ros_interfaces/msg/Jointpos",
     "/rm_driver/movep_canfd_cmd": "rm_ros_interfaces/msg/Cartepos",
+    "/rm_driver/movej_cmd": "rm_ros_interfaces/msg/Movej",
     "/rm_driver/set_gripper_position_cmd": "rm_ros_interfaces/msg/Gripperset",
 }
 STOP = {"v1": Bool, "v2": Empty}
@@ -47,6 +48,7 @@ def test_topics_and_types_are_those_of_the_generation(ros, nodes, api):
         assert types()[topic] == [kind]
     stop = {"v1": "std_msgs/msg/Bool", "v2": "std_msgs/msg/Empty"}[api]
     assert types()["/rm_driver/move_stop_cmd"] == [stop]
+    assert types()["/rm_driver/udp_joint_error_code"] == ["rm_ros_interfaces/msg/Jointerrorcode"]
     assert types()["/rm_driver/udp_arm_position"] == ["geometry_msgs/msg/Pose"]
     for generation, topics in ERRORS.items():
         for topic in topics:
@@ -161,6 +163,21 @@ def test_a_stop_of_the_other_generation_never_matches(ros, nodes):
     ros.publisher(Jointpos, "/rm_driver/movej_canfd_cmd", 1)
     assert ros.node.get_subscriptions_info_by_topic("/rm_driver/move_stop_cmd")
     assert wrong.get_subscription_count() == 0
+
+
+def test_a_blocking_move_holds_back_pass_through_frames_until_it_has_arrived(ros, nodes):
+    start(nodes)
+    states = joints(ros)
+    moves = ros.publisher(Movej, "/rm_driver/movej_cmd", 1)
+    frames = ros.publisher(Jointpos, "/rm_driver/movej_canfd_cmd", 100)
+    results = ros.collect(Bool, "/rm_driver/movej_result")
+    moves.publish(Movej(joint=[float(q) for q in moved(0, 0.4)], speed=30, block=True, dof=7))
+    ros.wait_for(lambda: states[-1].position[0] > 0.05, "the move to begin")
+    frames.publish(frame(START))
+    ros.wait_for(lambda: results, "the move's result")
+    assert results[0].data
+    assert max(state.position[0] for state in states) > 0.39
+    ros.wait_for(lambda: states[-1].position[0] < 0.05, "the frame that waited to be executed")
 
 
 def test_a_backlog_is_flushed_after_a_stop(ros, nodes):

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
-use ros_env::rm_ros_interfaces::msg::Rmerr;
+use ros_env::rm_ros_interfaces::msg::{Jointerrorcode, Rmerr};
 use ros_env::sensor_msgs::msg::JointState;
 use ros_env::std_msgs::msg::UInt16;
 use ros_env::thinkvla::msg::{ActionChunk, Heartbeat};
@@ -114,11 +114,18 @@ fn listen(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
             .collect();
         arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.now());
     })?;
+    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let codes = "rm_driver/udp_joint_error_code".qos(qos::driver_state());
+    let joint_errors = node.create_subscription(codes, move |message: Jointerrorcode| {
+        let codes: Vec<u32> = message.joint_error.iter().copied().map(u32::from).collect();
+        arm.lock().on_driver_errors(ErrorChannel::Joints, &codes, clock.now());
+    })?;
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![
         Box::new(chunks),
         Box::new(beats),
         Box::new(states),
         Box::new(all_errors),
+        Box::new(joint_errors),
     ];
     for (topic, channel) in [
         ("rm_driver/udp_sys_err", ErrorChannel::System),

@@ -11,6 +11,7 @@ mod cameras;
 mod expert;
 mod parameters;
 mod table;
+mod told;
 mod wire;
 
 use std::sync::mpsc;
@@ -20,7 +21,8 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
 use self::parameters::{Declared, Settings};
-use self::table::{Reset, Table, Told};
+use self::table::Table;
+use self::told::{Reset, Told};
 use super::parameters::{ParameterError, Parameters};
 use super::runtime::Runtime;
 use crate::sim::error::SimError;

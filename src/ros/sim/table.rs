@@ -1,6 +1,6 @@
 //! The thread that keeps the physics in step with the clock.
 
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
@@ -11,12 +11,13 @@ use super::SimNodeError;
 use super::cameras::Cameras;
 use super::expert::ExpertHandle;
 use super::parameters::{LiveFaults, Settings};
+use super::told::Told;
 use super::wire::States;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::{Clock, to_message};
 use crate::ros::{qos, topics};
 use crate::sim::config::SimConfig;
-use crate::sim::driver::{Driver, Grip, Motion};
+use crate::sim::driver::Driver;
 use crate::sim::error::SimError;
 use crate::sim::rig::Rig;
 use crate::sim::tasks::EpisodeId;
@@ -27,28 +28,6 @@ const FAULTS_S: f64 = 0.01;
 const STATUS_S: f64 = 0.1;
 /// A thread held up for longer than this lets the lost time go instead of rushing after it [s].
 const FORGIVEN_S: f64 = 0.1;
-
-/// What the table is told from outside.
-pub enum Told {
-    /// A motion command for the driver.
-    Motion(Motion),
-    /// A gripper command for the driver.
-    Grip(Grip),
-    /// The driver's stop.
-    Stop,
-    /// A new episode.
-    Reset(Reset),
-}
-
-/// A new episode.
-pub struct Reset {
-    /// Which.
-    pub id: EpisodeId,
-    /// The expert drives it.
-    pub expert: bool,
-    /// Where the instruction, or why there is none, goes.
-    pub answer: Sender<Result<String, String>>,
-}
 
 /// What the table is connected to.
 pub struct Ends {

@@ -5,16 +5,17 @@ use std::sync::mpsc::Sender;
 
 use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, QoSProfile, RclrsError};
 use ros_env::geometry_msgs::msg::Pose as PoseMessage;
-use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos, Rmerr};
+use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointerrorcode, Jointpos, Movej, Rmerr};
 use ros_env::sensor_msgs::msg::JointState;
 use ros_env::std_msgs::msg::{Bool, Empty, Header, UInt16};
 
-use super::table::Told;
+use super::told::Told;
 use crate::control::realman::DriverApi;
+use crate::control::types::JOINTS;
 use crate::ros::convert::pose_to_message;
 use crate::ros::time::{Clock, to_message};
 use crate::ros::{qos, topics};
-use crate::sim::driver::{Grip, JointFrame, Motion, PoseFrame, Reply, State};
+use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
 
 /// The driver's subscriptions are reliable and a thousand deep, and so are its results.
 fn deep() -> QoSProfile {
@@ -54,6 +55,15 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         })));
     })?;
     let told = tell(inbox);
+    let planned = node.create_subscription("rm_driver/movej_cmd".qos(deep()), move |m: Movej| {
+        told(Told::Motion(Motion::Planned(PlannedMove {
+            joint: m.joint,
+            speed: m.speed,
+            block: m.block,
+            dof: m.dof,
+        })));
+    })?;
+    let told = tell(inbox);
     let grip = node.create_subscription(
         "rm_driver/set_gripper_position_cmd".qos(deep()),
         move |m: Gripperset| {
@@ -71,7 +81,13 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         DriverApi::V2 => Box::new(node.create_subscription(stop_topic, move |_: Empty| told(Told::Stop))?),
     };
     Ok(Commands {
-        _ends: vec![Box::new(joints), Box::new(pose), Box::new(grip), stop],
+        _ends: vec![
+            Box::new(joints),
+            Box::new(pose),
+            Box::new(planned),
+            Box::new(grip),
+            stop,
+        ],
     })
 }
 
@@ -81,6 +97,7 @@ pub struct States {
     joints: Publisher<JointState>,
     pose: Publisher<PoseMessage>,
     errors: Errors,
+    joint_errors: Publisher<Jointerrorcode>,
     stopped: Publisher<Bool>,
     planned: Publisher<Bool>,
     gripped: Publisher<Bool>,
@@ -113,6 +130,7 @@ impl States {
                 },
                 DriverApi::V2 => Errors::V2(node.create_publisher("rm_driver/udp_rm_err".qos(state()))?),
             },
+            joint_errors: node.create_publisher("rm_driver/udp_joint_error_code".qos(state()))?,
             stopped: node.create_publisher("rm_driver/move_stop_result".qos(deep()))?,
             planned: node.create_publisher("rm_driver/movej_result".qos(deep()))?,
             gripped: node.create_publisher("rm_driver/set_gripper_position_result".qos(deep()))?,
@@ -134,6 +152,11 @@ impl States {
             ..JointState::default()
         })?;
         self.pose.publish(pose_to_message(&state.pose))?;
+        // No fault of a single joint is played.
+        self.joint_errors.publish(Jointerrorcode {
+            joint_error: vec![0; state.joints.len()],
+            dof: JOINTS as u8,
+        })?;
         match &self.errors {
             Errors::V1 { system, arm } => {
                 system.publish(UInt16 { data: state.error })?;
