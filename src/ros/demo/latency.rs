@@ -232,9 +232,7 @@ impl Latency {
             episode::begin(session, &start, false)?;
             session.arm()?;
             session.start_driving_policy(&self.checkpoint)?;
-            session.wait("the policy to drive", START, |seen| {
-                (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
-            })?;
+            until_driving(session)?;
             let killed = clock.now();
             session.children.kill("policy_node");
             let braking = session.wait("braking", EFFECT, |seen| {
@@ -247,6 +245,22 @@ impl Latency {
             what: "kill -9 of policy_node, arm moving → arm_node begins braking",
             samples_ms,
         })
+    }
+}
+
+/// Loading a network can starve a small machine so long that the arm node sees no state and latches a fault: it is armed
+/// again then, for what is timed here comes later.
+fn until_driving(session: &Session) -> Result<(), RunError> {
+    loop {
+        let mode = session.wait("the policy to drive", START, |seen| {
+            let mode = seen.status.as_ref()?.mode;
+            [ArmStatus::EXECUTING, ArmStatus::FAULT].contains(&mode).then_some(mode)
+        })?;
+        if mode == ArmStatus::EXECUTING {
+            return Ok(());
+        }
+        session.clear_fault()?;
+        session.arm()?;
     }
 }
 

@@ -51,7 +51,8 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), RunError> {
     let clock = Clock::of(runtime.node());
     let shutdown = runtime.shutdown().clone();
     let period = Duration::from_secs_f64(1.0 / rate_hz);
-    std::thread::spawn(move || {
+    let end = runtime.shutdown().clone();
+    let thread = std::thread::spawn(move || {
         let mut next = Instant::now();
         while !shutdown.is_requested() {
             for (publisher, image) in &mut cameras {
@@ -64,6 +65,7 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), RunError> {
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
     });
+    end.before_joining(thread);
     Ok(runtime.spin()?)
 }
 

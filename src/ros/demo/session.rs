@@ -208,6 +208,7 @@ impl Session {
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
             ("replan_steps", REPLAN_STEPS.to_string()),
+            ("threads", policy_threads().to_string()),
         ];
         self.children.start("policy_node", &parameters(&arguments))
     }
@@ -274,6 +275,11 @@ impl Session {
     ) -> Result<T, RunError> {
         self.observed().wait(&Wanted { what, limit }, || self.check(), found)
     }
+}
+
+/// Half of the machine: where the simulator needs the other half, threads that wait for each other slow a network down.
+fn policy_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 /// ROS arguments that set parameters.
