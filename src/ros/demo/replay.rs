@@ -51,21 +51,17 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), RunError> {
     let clock = Clock::of(runtime.node());
     let shutdown = runtime.shutdown().clone();
     let period = Duration::from_secs_f64(1.0 / rate_hz);
-    let end = runtime.shutdown().clone();
-    let thread = std::thread::spawn(move || {
+    runtime.shutdown().run_beside(move || {
         let mut next = Instant::now();
         while !shutdown.is_requested() {
             for (publisher, image) in &mut cameras {
-                if let Err(error) = publish(publisher, image, &clock) {
-                    shutdown.request(error.to_string());
-                    return;
-                }
+                publish(publisher, image, &clock)?;
             }
             next = (next + period).max(Instant::now());
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
         }
+        Ok::<_, rclrs::RclrsError>(())
     });
-    end.before_joining(thread);
     Ok(runtime.spin()?)
 }
 
