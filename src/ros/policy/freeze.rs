@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn one_picture_while_the_arm_moves_is_a_frozen_camera() {
         let mut camera = Camera::new();
-        let frozen: Vec<bool> = (0..10).map(|i| camera.sees(1, 0.03 * f64::from(i))).collect();
+        let frozen: Vec<bool> = (0..10).map(|i| camera.sees(1, 0.012 * f64::from(i))).collect();
         assert_eq!(
             frozen,
             [false, false, false, false, false, false, false, true, true, true]
