@@ -51,7 +51,7 @@ fn a_dead_policy_is_braked_within_100_ms_then_the_arm_rests_in_silence_and_can_g
     let delay = braking_delay(&mut rig);
     assert!(delay <= 0.1, "{delay}");
     assert_eq!(rig.mode(), Mode::Holding);
-    assert!(rig.has(EventKind::Refused, Check::Fresh));
+    assert!(rig.has(EventKind::Held, Check::Fresh));
     assert!(rig.stops().is_empty(), "a held arm needs no stop");
     rig.lease = rig
         .supervisor
@@ -583,7 +583,7 @@ fn a_plan_is_not_followed_for_ever() {
     assert_eq!(rig.mode(), Mode::Executing);
     rig.run(0.3);
     assert_ne!(rig.mode(), Mode::Executing);
-    assert!(rig.has(EventKind::Refused, Check::Fresh));
+    assert!(rig.has(EventKind::Held, Check::Fresh));
 }
 
 #[test]

@@ -410,7 +410,7 @@ impl<A: Arm> Gate<A> {
         self.counters.refusals += 1;
         let told = message.clone();
         self.events
-            .push(now, EventKind::Refused, check, || format!("{told}; braking"));
+            .push(now, EventKind::Held, check, || format!("{told}; braking"));
         match self.brake(command.basis, now) {
             Ok(_) => ArmError::Refused { check, message },
             Err(error) => error,

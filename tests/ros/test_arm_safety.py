@@ -43,7 +43,7 @@ def test_a_source_that_dies_leaves_a_held_arm(ros, start_arm):
     driver, arm, source = moving(ros, start_arm)
     source.die()
     arm.wait_mode(ArmStatus.HOLDING, "the arm to hold")
-    assert "heartbeat" in arm.wait_event("fresh").message
+    assert "heartbeat" in arm.wait_event("fresh", GateEvent.HELD).message
     assert driver.stops == []
 
 
