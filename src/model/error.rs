@@ -39,6 +39,9 @@ pub enum ModelError {
     /// An instruction cannot be put into the prompt.
     #[error("instruction: {0}")]
     Instruction(String),
+    /// A question cannot be asked, or its answer cannot be made.
+    #[error("text: {0}")]
+    Text(String),
     /// What was observed does not fit the checkpoint.
     #[error("observation: expected {expected}, found {found}")]
     Observation {

@@ -1,6 +1,6 @@
 //! Qwen3-VL's language model: embeddings in, hidden states out.
 
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::config::TextConfig;
 use super::error::ModelError;
@@ -8,6 +8,7 @@ use super::layers::{Linear, RmsNorm};
 use super::parameters::{Init, Scope};
 use super::rotary::Rotation;
 use super::sequence::SequencePlan;
+use super::text::cache::{KvCache, LayerCache};
 
 /// The language model without its text head.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub struct LanguageModel {
     embed_tokens: Tensor,
     layers: Vec<Layer>,
     norm: RmsNorm,
+    rope: TextConfig,
 }
 
 /// What images add to the text.
@@ -24,6 +26,29 @@ pub struct VisualInput<'a> {
     pub tokens: &'a Tensor,
     /// What is added at the same places after the first layers, (ΣN, D) each.
     pub deepstack: &'a [Tensor],
+}
+
+/// The next tokens of one sequence whose beginning is in a cache.
+#[derive(Debug, Clone, Copy)]
+pub struct Piece<'a> {
+    /// Token ids, T.
+    pub ids: &'a [i64],
+    /// Time, row and column of each token, 3 x T.
+    pub positions: &'a [Vec<i64>; 3],
+    /// Which of the tokens are image tokens, in order, N.
+    pub image_rows: &'a [i64],
+    /// What replaces them and is added to them, N rows each.
+    pub visual: Option<VisualInput<'a>>,
+}
+
+/// Where tokens stand and what they may attend to.
+#[derive(Debug, Clone, Copy)]
+struct Outlook<'a> {
+    rotation: &'a Rotation,
+    /// Everything that may be attended to, (…, tokens, tokens and cached ones).
+    mask: Option<&'a Tensor>,
+    /// Without a mask: whether a token is blind to those behind it. A single token behind cached ones has none.
+    causal: bool,
 }
 
 impl LanguageModel {
@@ -40,6 +65,7 @@ impl LanguageModel {
                 .map(|i| Layer::new(scope.at("layers").at(i), c))
                 .collect::<Result<_, _>>()?,
             norm: RmsNorm::new(scope.at("norm"), c.hidden_size, c.rms_norm_eps)?,
+            rope: c.clone(),
         })
     }
 
@@ -55,8 +81,13 @@ impl LanguageModel {
             .f_index_copy(0, &plan.image_rows, visual.tokens)?
             .f_reshape([batch, length, -1])?;
         let mut deepstack = visual.deepstack.iter();
+        let outlook = Outlook {
+            rotation: &plan.rotation,
+            mask: plan.mask.as_ref(),
+            causal: plan.mask.is_none(),
+        };
         for layer in &self.layers {
-            x = layer.forward(&x, plan)?;
+            x = layer.forward(&x, outlook, None)?;
             if let Some(level) = deepstack.next() {
                 x = x
                     .f_reshape([batch * length, -1])?
@@ -65,6 +96,52 @@ impl LanguageModel {
             }
         }
         Ok(x)
+    }
+
+    /// The last layer's output for the next tokens of a sequence, before the final norm. The cache holds what came
+    /// before and takes them up; it is of no use after an error.
+    ///
+    /// # Shapes
+    /// T tokens → (1, T, D)
+    pub fn extend(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
+        let device = self.embed_tokens.device();
+        let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
+        let (length, before) = (piece.ids.len() as i64, cache.len());
+        let positions = on_device(&piece.positions.concat())?.f_reshape([3, 1, length])?;
+        let rotation = Rotation::of_tokens(&positions, &self.rope, self.embed_tokens.f_kind()?)?;
+        let mask = match (before, length) {
+            (0, _) | (_, 1) => None,
+            _ => Some(behind(before, length, device)?),
+        };
+        let outlook = Outlook {
+            rotation: &rotation,
+            mask: mask.as_ref(),
+            causal: before == 0,
+        };
+        let rows = on_device(piece.image_rows)?;
+        let mut x = Tensor::f_embedding(&self.embed_tokens, &on_device(piece.ids)?, -1, false, false)?;
+        if let Some(visual) = piece.visual {
+            x = x.f_index_copy(0, &rows, visual.tokens)?;
+        }
+        let mut deepstack = piece.visual.map_or(&[][..], |visual| visual.deepstack).iter();
+        let caches = cache.next_pass(self.layers.len(), length);
+        for (layer, cache) in self.layers.iter().zip(caches) {
+            x = layer
+                .forward(&x.f_unsqueeze(0)?, outlook, Some(cache))?
+                .f_squeeze_dim(0)?;
+            if let Some(level) = deepstack.next() {
+                x = x.f_index_add(0, &rows, level)?;
+            }
+        }
+        Ok(x.f_unsqueeze(0)?)
+    }
+
+    /// The text head, tied to the embedding: which token comes next.
+    ///
+    /// # Shapes
+    /// states before the final norm, (…, D) → logits (…, vocabulary)
+    pub fn logits(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        self.norm(states)?.f_linear(&self.embed_tokens, None::<&Tensor>)
     }
 
     /// The final norm.
@@ -95,8 +172,9 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, plan: &SequencePlan) -> Result<Tensor, TchError> {
-        let x = x.f_add(&self.self_attn.forward(&self.input_layernorm.forward(x)?, plan)?)?;
+    fn forward(&self, x: &Tensor, outlook: Outlook, cache: Option<&mut LayerCache>) -> Result<Tensor, TchError> {
+        let normed = self.input_layernorm.forward(x)?;
+        let x = x.f_add(&self.self_attn.forward(&normed, outlook, cache)?)?;
         x.f_add(&self.mlp.forward(&self.post_attention_layernorm.forward(&x)?)?)
     }
 }
@@ -128,25 +206,24 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Tensor, plan: &SequencePlan) -> Result<Tensor, TchError> {
+    fn forward(&self, x: &Tensor, outlook: Outlook, cache: Option<&mut LayerCache>) -> Result<Tensor, TchError> {
         let (batch, length, _) = x.size3()?;
         let heads = |x: Tensor| x.f_reshape([batch, length, -1, self.head_dim]);
         let turned = |x: Tensor, norm: &RmsNorm, rotation: &Rotation| {
             rotation.apply(&norm.forward(&heads(x)?)?.f_transpose(1, 2)?)
         };
-        let q = turned(self.q_proj.forward(x)?, &self.q_norm, &plan.rotation)?;
-        let k = turned(self.k_proj.forward(x)?, &self.k_norm, &plan.rotation)?;
+        let q = turned(self.q_proj.forward(x)?, &self.q_norm, outlook.rotation)?;
+        let k = turned(self.k_proj.forward(x)?, &self.k_norm, outlook.rotation)?;
         let v = heads(self.v_proj.forward(x)?)?.f_transpose(1, 2)?;
-        let attended = Tensor::f_scaled_dot_product_attention(
-            &q,
-            &k,
-            &v,
-            plan.mask.as_ref(),
-            0.0,
-            plan.mask.is_none(),
-            None,
-            true,
-        )?;
+        let (k, v) = match cache {
+            Some(cache) => {
+                let all = cache.extend(&k, &v)?;
+                (all.keys, all.values)
+            }
+            None => (k, v),
+        };
+        let attended =
+            Tensor::f_scaled_dot_product_attention(&q, &k, &v, outlook.mask, 0.0, outlook.causal, None, true)?;
         self.o_proj
             .forward(&attended.f_transpose(1, 2)?.f_reshape([batch, length, -1])?)
     }
@@ -173,4 +250,12 @@ impl Mlp {
         let gate = self.gate_proj.forward(x)?.f_silu()?;
         self.down_proj.forward(&gate.f_mul(&self.up_proj.forward(x)?)?)
     }
+}
+
+/// Who may attend to whom when tokens follow cached ones: everyone to all before and to himself.
+///
+/// # Shapes
+/// → (length, before + length)
+fn behind(before: i64, length: i64, device: Device) -> Result<Tensor, TchError> {
+    Tensor::f_ones([length, before + length], (Kind::Bool, device))?.f_tril(before)
 }

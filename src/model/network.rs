@@ -5,9 +5,10 @@ use tch::{Kind, Tensor};
 use super::config::{Config, GeoPool, HiddenTap};
 use super::error::ModelError;
 use super::heads::{ActionHead, ActionHeadSize, Adapter, Projector};
-use super::language::{LanguageModel, VisualInput};
+use super::language::{LanguageModel, Piece, VisualInput};
 use super::parameters::{Layout, Parameter, Scope, Source};
 use super::sequence::SequencePlan;
+use super::text::cache::KvCache;
 use super::vision::{VisionOutput, VisionTower};
 use super::vision_plan::VisionPlan;
 
@@ -149,6 +150,26 @@ impl Network {
             queries: gather(&plan.query_rows, self.taps.chunk_len)?,
             anchor: gather(&plan.anchor_rows, 1)?,
         })
+    }
+
+    /// The language model's state at the last of the next tokens of a sequence, before the final norm.
+    ///
+    /// # Shapes
+    /// T tokens → (1, 1, D)
+    ///
+    /// # Errors
+    /// When libtorch refuses; the cache is of no use then.
+    pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
+        let states = self.model.language_model.extend(piece, cache)?;
+        Ok(states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?)
+    }
+
+    /// The text head.
+    ///
+    /// # Shapes
+    /// states before the final norm, (…, D) → logits (…, vocabulary)
+    pub fn logits(&self, states: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.logits(states)?)
     }
 
     /// Adapters, additive integration (3DThinkVLA (7)) and action head.

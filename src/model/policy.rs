@@ -1,6 +1,7 @@
 //! A checkpoint at work: what the cameras see and an instruction in, a chunk of actions out.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
@@ -17,6 +18,9 @@ use super::error::ModelError;
 use super::network::{Latents, Network};
 use super::prompt::Prompter;
 use super::sequence::SequencePlan;
+use super::text::conversation::Conversation;
+use super::text::generation::{AnswerOptions, Generation, Step};
+use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
 /// How a policy is to run.
@@ -78,6 +82,15 @@ pub struct Policy {
     device: Device,
     compute: Precision,
     plan: Option<Plan>,
+    conversation: Conversation,
+    sight: Option<Sight>,
+}
+
+/// What the vision tower made of the last moment.
+#[derive(Debug)]
+struct Sight {
+    vision: VisionOutput,
+    grids: Vec<Grid>,
 }
 
 /// What depends on the instruction and the images' sizes only. One is kept: both change rarely.
@@ -104,8 +117,10 @@ impl Policy {
             compute: options.compute,
         };
         let checkpoint = Checkpoint::load(directory, placement)?;
+        let tokenizer = Arc::new(checkpoint.tokenizer);
         Ok(Self {
-            prompter: Prompter::new(checkpoint.tokenizer, &checkpoint.config)?,
+            prompter: Prompter::new(Arc::clone(&tokenizer), &checkpoint.config)?,
+            conversation: Conversation::new(directory, tokenizer, &checkpoint.config)?,
             compute: options.compute.unwrap_or(checkpoint.config.thinkvla.compute),
             config: checkpoint.config,
             contract: checkpoint.contract,
@@ -113,6 +128,7 @@ impl Policy {
             network: checkpoint.network,
             device,
             plan: None,
+            sight: None,
         })
     }
 
@@ -139,7 +155,7 @@ impl Policy {
     pub fn act(&mut self, observation: &Observation) -> Result<PolicyOutput, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let start = Instant::now();
-        let pixels = self.pixels(observation)?;
+        let pixels = self.pixels(observation.pixel_values, observation.grids)?;
         let plan = match self.plan.take() {
             Some(plan) if plan.fits(observation) => plan,
             _ => self.plan(observation)?,
@@ -150,6 +166,10 @@ impl Policy {
         let thought = self.network.think(&sight, &plan.sequence)?;
         let thought_at = Instant::now();
         let output = self.network.act(&sight, thought, &plan.sequence)?;
+        self.sight = Some(Sight {
+            vision: sight,
+            grids: plan.grids.clone(),
+        });
         self.plan = Some(plan);
         let actions = NormalisedActions::from_tensor(&output.actions)?.unnormalise(&self.contract)?;
         let end = Instant::now();
@@ -166,24 +186,61 @@ impl Policy {
         })
     }
 
+    /// Looks at a moment without acting on it, to be asked about it. The views are those of an [`Observation`].
+    ///
+    /// # Errors
+    /// When the views do not fit the contract or the network.
+    pub fn look(&mut self, pixel_values: &[f32], grids: &[Grid]) -> Result<(), ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let pixels = self.pixels(pixel_values, grids)?;
+        let images = VisionPlan::new(grids, &self.config.vision_config, self.device)?;
+        self.sight = Some(Sight {
+            vision: self.network.see(&pixels, &images)?,
+            grids: grids.to_vec(),
+        });
+        Ok(())
+    }
+
+    /// Begins an answer to a question about the moment last acted on or looked at. [`Self::go_on`] makes it; the policy
+    /// may act in between.
+    ///
+    /// # Errors
+    /// When nothing was looked at yet, or the question or the options cannot work.
+    pub fn ask(&self, question: &str, options: AnswerOptions) -> Result<Generation, ModelError> {
+        let sight = self.sight.as_ref().ok_or_else(|| ModelError::Observation {
+            expected: "a moment to ask about".into(),
+            found: "none yet".into(),
+        })?;
+        let prompt = self.conversation.ask(question, &sight.grids)?;
+        Generation::new(&self.conversation, prompt, Some(sight.vision.shared()), options)
+    }
+
+    /// One step of an answer; see [`Generation::advance`].
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the logits are not numbers.
+    pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
+        answer.advance(&self.network)
+    }
+
     /// # Shapes
     /// (Σpatches, patch values)
-    fn pixels(&self, observation: &Observation) -> Result<Tensor, ModelError> {
+    fn pixels(&self, pixel_values: &[f32], grids: &[Grid]) -> Result<Tensor, ModelError> {
         let cameras = self.contract.robot.cameras.len();
-        if observation.grids.len() != cameras {
+        if grids.len() != cameras {
             return Err(ModelError::Observation {
                 expected: format!("{cameras} views, one for each camera of the contract"),
-                found: observation.grids.len().to_string(),
+                found: grids.len().to_string(),
             });
         }
-        let (rows, values) = (patches(observation.grids), self.config.vision_config.patch_values());
-        if observation.pixel_values.len() as i64 != rows * values {
+        let (rows, values) = (patches(grids), self.config.vision_config.patch_values());
+        if pixel_values.len() as i64 != rows * values {
             return Err(ModelError::Observation {
                 expected: format!("{rows} patches of {values} values"),
-                found: format!("{} values", observation.pixel_values.len()),
+                found: format!("{} values", pixel_values.len()),
             });
         }
-        Ok(Tensor::f_from_slice(observation.pixel_values)?
+        Ok(Tensor::f_from_slice(pixel_values)?
             .f_reshape([rows, values])?
             .f_to_device(self.device)?
             .f_to_kind(self.compute.kind())?)

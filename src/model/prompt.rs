@@ -1,5 +1,7 @@
 //! The prompt of the student and of inference: images, task, reasoning anchor, action text, action queries.
 
+use std::sync::Arc;
+
 use tokenizers::Tokenizer;
 
 use crate::camera::patches::Grid;
@@ -32,7 +34,7 @@ pub struct Prompt {
 /// Writes prompts for one checkpoint.
 #[derive(Debug)]
 pub struct Prompter {
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     template: String,
     control: Vec<String>,
     image_id: i64,
@@ -48,7 +50,8 @@ impl Prompter {
     ///
     /// # Errors
     /// Names the token whose id differs or that is not one token.
-    pub fn new(tokenizer: Tokenizer, config: &Config) -> Result<Self, ModelError> {
+    pub fn new(tokenizer: impl Into<Arc<Tokenizer>>, config: &Config) -> Result<Self, ModelError> {
+        let tokenizer = tokenizer.into();
         let ours = &config.thinkvla;
         for (token, field, id) in [
             (IMAGE, "image_token_id", config.image_token_id),
@@ -105,14 +108,8 @@ impl Prompter {
         self.check(instruction)?;
         let task = instruction.strip_suffix('.').unwrap_or(instruction);
         let text = self.template.replace("{instruction}", task);
-        let merged: Vec<_> = grids.iter().map(|grid| self.merged(*grid)).collect();
-        let images: String = merged
-            .iter()
-            .map(|(rows, columns)| {
-                let tokens = IMAGE.repeat((rows * columns) as usize);
-                format!("{VISION_START}{tokens}{VISION_END}")
-            })
-            .collect();
+        let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge)).collect();
+        let images = image_text(&merged);
         let ids = encode(
             &self.tokenizer,
             &format!("<|im_start|>user\n{images}{text}<|im_end|>\n<|im_start|>assistant\n"),
@@ -162,15 +159,26 @@ impl Prompter {
             None => Ok(()),
         }
     }
+}
 
-    /// Rows and columns of an image's tokens.
-    fn merged(&self, grid: Grid) -> (i64, i64) {
-        (i64::from(grid.h) / self.merge, i64::from(grid.w) / self.merge)
-    }
+/// Rows and columns of an image's tokens, `merge` x `merge` patches each.
+pub(super) fn merged(grid: Grid, merge: i64) -> (i64, i64) {
+    (i64::from(grid.h) / merge, i64::from(grid.w) / merge)
+}
+
+/// Placeholders of images of so many rows and columns of tokens.
+pub(super) fn image_text(images: &[(i64, i64)]) -> String {
+    images
+        .iter()
+        .map(|(rows, columns)| {
+            let tokens = IMAGE.repeat((rows * columns) as usize);
+            format!("{VISION_START}{tokens}{VISION_END}")
+        })
+        .collect()
 }
 
 /// Ids of a text; control tokens in it count as such.
-fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, ModelError> {
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, ModelError> {
     let encoding = tokenizer
         .encode_fast(text, false)
         .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
@@ -179,7 +187,7 @@ fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, ModelError> {
 
 /// Time, row and column of each token (Qwen3-VL reference): text runs on equally in all three; an image's tokens share
 /// the time of its first and spread by row and column from there; the text after it goes on behind its longer side.
-fn positions(ids: &[i64], image_id: i64, images: &[(i64, i64)]) -> [Vec<i64>; 3] {
+pub(super) fn positions(ids: &[i64], image_id: i64, images: &[(i64, i64)]) -> [Vec<i64>; 3] {
     let mut positions: [Vec<i64>; 3] = Default::default();
     let mut images = images.iter();
     let mut next = 0;

@@ -159,18 +159,19 @@ fn build<'a>(
     Ok(small)
 }
 
-/// A word in byte-level BPE's alphabet: printable bytes stand for themselves, the others for characters from 256 on.
+/// A word in byte-level BPE's alphabet.
 fn byte_level(word: &str) -> String {
+    word.bytes().map(byte_letter).collect()
+}
+
+/// A byte in byte-level BPE's alphabet: printable bytes stand for themselves, the others for characters from 256 on.
+pub(super) fn byte_letter(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    word.bytes()
-        .filter_map(|byte| {
-            if printable(byte) {
-                return Some(char::from(byte));
-            }
-            let before = (0..byte).filter(|b| !printable(*b)).count() as u32;
-            char::from_u32(256 + before)
-        })
-        .collect()
+    if printable(byte) {
+        return char::from(byte);
+    }
+    let before = (0..byte).filter(|b| !printable(*b)).count() as u32;
+    char::from_u32(256 + before).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
 #[cfg(test)]

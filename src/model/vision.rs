@@ -33,6 +33,17 @@ pub struct VisionOutput {
     pub tap: Tensor,
 }
 
+impl VisionOutput {
+    /// The same tensors, not copied.
+    pub fn shared(&self) -> Self {
+        Self {
+            tokens: self.tokens.shallow_clone(),
+            deepstack: self.deepstack.iter().map(Tensor::shallow_clone).collect(),
+            tap: self.tap.shallow_clone(),
+        }
+    }
+}
+
 impl VisionTower {
     /// Builds the tower from `visual.*`.
     pub fn new(scope: Scope, config: &VisionConfig) -> Result<Self, ModelError> {

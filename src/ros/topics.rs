@@ -31,6 +31,8 @@ pub const PLANNED_PATH_MARKERS: Topic = topic("planned_path_markers", "visualiza
 pub const WORKSPACE_MARKERS: Topic = topic("workspace_markers", "visualization_msgs/msg/MarkerArray", "arm_node");
 /// What the policy is asked to do; latched.
 pub const INSTRUCTION: Topic = topic("instruction", "std_msgs/msg/String", "");
+/// Answers of the policy's `ask`, piece by piece.
+pub const ANSWER: Topic = topic("policy_node/answer", "thinkvla/msg/AnswerPiece", "policy_node");
 /// State of the simulated task.
 pub const EPISODE_STATUS: Topic = topic("episode_status", "thinkvla/msg/EpisodeStatus", "sim_node");
 /// Joint positions, from Realman's driver or its stand-in.
@@ -47,7 +49,7 @@ pub const CAMERA_INFO: Topic = topic("camera_info", "sensor_msgs/msg/CameraInfo"
 pub const DIAGNOSTICS: Topic = topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "policy_node");
 
 /// All of them.
-pub const ALL: [Topic; 15] = [
+pub const ALL: [Topic; 16] = [
     CHUNK,
     HEARTBEAT,
     ARM_STATUS,
@@ -56,6 +58,7 @@ pub const ALL: [Topic; 15] = [
     PLANNED_PATH_MARKERS,
     WORKSPACE_MARKERS,
     INSTRUCTION,
+    ANSWER,
     EPISODE_STATUS,
     JOINT_STATES,
     ROBOT_DESCRIPTION,

@@ -8,4 +8,5 @@ mod forward;
 mod integration;
 mod prompt;
 mod support;
+mod text;
 mod tokenizer;

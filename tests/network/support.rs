@@ -155,6 +155,19 @@ pub struct Lively {
     pub initial: &'static [&'static str],
 }
 
+/// The same in bfloat16.
+struct Half(Lively);
+
+impl Source for Half {
+    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
+        let tensor = self.0.tensor(parameter, role)?;
+        Ok(match role {
+            Role::Backbone => tensor.to_kind(Kind::BFloat16),
+            Role::Head => tensor,
+        })
+    }
+}
+
 impl Source for Lively {
     fn tensor(&self, mut parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let shape = parameter.shape.clone();
@@ -184,8 +197,17 @@ impl Bench {
         Self::with(config, Lively { seed: 1, initial: &[] })
     }
 
+    /// The network of [`Self::new`] in bfloat16.
+    pub fn in_half_precision(&self) -> Self {
+        Self::of(self.config.clone(), &Half(Lively { seed: 1, initial: &[] }))
+    }
+
     pub fn with(config: Config, weights: Lively) -> Self {
-        let network = Network::new(&config, &weights).unwrap();
+        Self::of(config, &weights)
+    }
+
+    fn of(config: Config, weights: &dyn Source) -> Self {
+        let network = Network::new(&config, weights).unwrap();
         let prompter = Prompter::new(tokenizer(), &config).unwrap();
         Self {
             config,

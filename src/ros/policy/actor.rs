@@ -26,6 +26,47 @@ pub trait Actor: Send {
     /// # Errors
     /// Why there is no chunk for this moment; the next may be fine.
     fn act(&mut self, frames: &[Arc<Arrived>], instruction: &str) -> Result<Acted, ActError>;
+
+    /// Begins to answer a question about `frames`, or about those of the last chunk where there are none; an answer in
+    /// the making is forgotten.
+    ///
+    /// # Errors
+    /// Why it cannot be answered.
+    fn question(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String>;
+
+    /// Goes on with the answer by one step, as short as the network allows: a few tokens of the prompt, or one of the
+    /// answer.
+    ///
+    /// # Errors
+    /// Why it cannot go on; the answer is over then.
+    fn speak(&mut self) -> Result<Said, String>;
+
+    /// Forgets the answer in the making.
+    fn hush(&mut self);
+}
+
+/// A question about what the cameras see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// In words.
+    pub text: String,
+    /// Longest answer [tokens].
+    pub max_tokens: u32,
+    /// 0 takes the likeliest token at every step.
+    pub temperature: f32,
+    /// Of draws.
+    pub seed: u64,
+}
+
+/// What one step of an answer brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Whole characters; may be empty.
+    pub text: String,
+    /// Tokens made: 0 or 1.
+    pub tokens: u32,
+    /// Whether there is more to say.
+    pub more: bool,
 }
 
 /// A chunk and where the time went.

@@ -19,6 +19,10 @@ pub struct Figures {
     pub last_stale: String,
     /// Why the last failure happened.
     pub last_failure: String,
+    /// Questions answered.
+    pub answers: u64,
+    /// Longest step of an answer since start [ms]: what a chunk had to wait at most.
+    pub longest_answer_step_ms: f64,
     recent_ms: VecDeque<f64>,
 }
 
@@ -29,6 +33,11 @@ impl Figures {
             self.recent_ms.pop_front();
         }
         self.recent_ms.push_back(duration.as_secs_f64() * 1e3);
+    }
+
+    /// Notes how long a step of an answer took.
+    pub fn answer_step(&mut self, duration: Duration) {
+        self.longest_answer_step_ms = self.longest_answer_step_ms.max(duration.as_secs_f64() * 1e3);
     }
 
     /// The quantile of recent durations [ms]; `None` before the first.

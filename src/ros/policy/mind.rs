@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rclrs::{Node, Publisher};
-use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
+use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::actor::Actor;
 use super::arm::ArmWatch;
+use super::desk::Desk;
 use super::eyes::Eyes;
 use super::figures::Figures;
 use super::live::{ArmFacts, compare};
@@ -55,6 +56,10 @@ pub struct Mind {
     pub lease: LeaseClient,
     /// Where chunks go.
     pub publisher: Publisher<ChunkMessage>,
+    /// Where questions come in.
+    pub desk: Arc<Desk>,
+    /// Where answers go.
+    pub pieces: Publisher<AnswerPiece>,
     /// Loads the checkpoint.
     pub loader: Loader,
     /// Seen by timers.
@@ -109,6 +114,8 @@ impl Managed for Mind {
             settings: Arc::clone(&self.settings),
             publisher: Arc::clone(&self.publisher),
             clock: Clock::of(&self.node),
+            desk: Arc::clone(&self.desk),
+            pieces: Arc::clone(&self.pieces),
         };
         self.loaded = Some(Loaded {
             _eyes: eyes,

@@ -10,6 +10,7 @@
 
 pub mod actor;
 mod arm;
+mod desk;
 mod eyes;
 mod figures;
 mod freeze;
@@ -22,6 +23,7 @@ mod planner;
 mod pulse;
 mod report;
 mod settings;
+mod speech;
 
 pub use mind::Loader;
 pub use node::PolicyNode;

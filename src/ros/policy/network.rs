@@ -3,20 +3,27 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::actor::{ActError, Acted, Actor};
+use super::actor::{ActError, Acted, Actor, Question, Said};
 use super::live::decode;
 use super::settings::Settings;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
+use crate::model::text::generation::{AnswerOptions, Generation, Step};
+use crate::model::text::sampling::Sampling;
 use crate::ros::images::Arrived;
+
+/// Tokens of a question's prompt that are read at a time. On a processor, reading so many of the 2B size takes about
+/// as long as making one token: the weights are read from memory once either way.
+const PROMPT_PIECE: usize = 16;
 
 /// A checkpoint with everything between images and actions.
 pub struct NetworkActor {
     policy: Policy,
     preprocessor: Preprocessor,
     rgb: RgbImage,
+    answer: Option<Generation>,
 }
 
 impl NetworkActor {
@@ -40,7 +47,24 @@ impl NetworkActor {
             policy,
             preprocessor,
             rgb: RgbImage::default(),
+            answer: None,
         }))
+    }
+
+    /// Decodes, resizes and cuts the frames of one moment.
+    fn prepare(&mut self, frames: &[Arc<Arrived>]) -> Result<(), ActError> {
+        self.preprocessor.clear();
+        for (frame, camera) in frames.iter().zip(&self.policy.contract().robot.cameras) {
+            let fault = |message: String| ActError::Frame {
+                camera: camera.name.clone(),
+                message,
+            };
+            decode(frame, &mut self.rgb).map_err(fault)?;
+            self.preprocessor
+                .push_rgb(&self.rgb)
+                .map_err(|e| fault(e.to_string()))?;
+        }
+        Ok(())
     }
 }
 
@@ -69,17 +93,7 @@ impl Actor for NetworkActor {
 
     fn act(&mut self, frames: &[Arc<Arrived>], instruction: &str) -> Result<Acted, ActError> {
         let start = Instant::now();
-        self.preprocessor.clear();
-        for (frame, camera) in frames.iter().zip(&self.policy.contract().robot.cameras) {
-            let fault = |message: String| ActError::Frame {
-                camera: camera.name.clone(),
-                message,
-            };
-            decode(frame, &mut self.rgb).map_err(fault)?;
-            self.preprocessor
-                .push_rgb(&self.rgb)
-                .map_err(|e| fault(e.to_string()))?;
-        }
+        self.prepare(frames)?;
         let preprocess = start.elapsed();
         let observation = Observation {
             pixel_values: &self.preprocessor.input().pixel_values,
@@ -95,5 +109,54 @@ impl Actor for NetworkActor {
             preprocess,
             inference: output.timings.total,
         })
+    }
+
+    fn question(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
+        self.answer = None;
+        let text = |e: &dyn std::fmt::Display| e.to_string();
+        if let Some(frames) = frames {
+            self.prepare(frames).map_err(|e| text(&e))?;
+            let input = self.preprocessor.input();
+            self.policy
+                .look(&input.pixel_values, &input.grids)
+                .map_err(|e| text(&e))?;
+        }
+        let options = AnswerOptions {
+            sampling: Sampling {
+                temperature: f64::from(question.temperature),
+                seed: question.seed,
+                ..Sampling::GREEDY
+            },
+            max_tokens: question.max_tokens as usize,
+            prompt_piece: PROMPT_PIECE,
+        };
+        self.answer = Some(self.policy.ask(&question.text, options).map_err(|e| text(&e))?);
+        Ok(())
+    }
+
+    fn speak(&mut self) -> Result<Said, String> {
+        let answer = self.answer.as_mut().ok_or("no question was asked")?;
+        let step = self.policy.go_on(answer).map_err(|e| e.to_string())?;
+        Ok(match step {
+            Some(Step::Read { .. }) => Said {
+                text: String::new(),
+                tokens: 0,
+                more: true,
+            },
+            Some(Step::Token(token)) => Said {
+                more: token.end.is_none(),
+                text: token.text,
+                tokens: 1,
+            },
+            None => Said {
+                text: String::new(),
+                tokens: 0,
+                more: false,
+            },
+        })
+    }
+
+    fn hush(&mut self) {
+        self.answer = None;
     }
 }

@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rclrs::{IntoPrimitiveOptions as _, RclrsError, Subscription, Timer};
+use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Subscription, Timer};
 use ros_env::std_msgs::msg::String as StringMessage;
+use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
 use super::arm::ArmWatch;
+use super::desk::{self, Desk};
 use super::mind::{Loader, Mind, Shared};
 use super::pulse::Pulse;
 use super::report;
@@ -39,6 +41,7 @@ pub struct PolicyNode {
     refused: Arc<AtomicBool>,
     _lifecycle: Arc<Lifecycle>,
     _instruction: Subscription<StringMessage>,
+    _ask: Service<Ask>,
     _timers: [Timer; 2],
 }
 
@@ -53,6 +56,7 @@ impl PolicyNode {
         let arm = Arc::new(ArmWatch::subscribe(node)?);
         let pulse = Arc::new(Pulse::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
+        let desk = Arc::new(Desk::default());
         let mind = Mind {
             node: Arc::clone(node),
             tokio: runtime.tokio().clone(),
@@ -60,6 +64,8 @@ impl PolicyNode {
             heartbeat: Heartbeat::start(node, SOURCE, beat(&pulse))?,
             lease: LeaseClient::new(node, SOURCE, Priority::Policy)?,
             publisher: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
+            desk: Arc::clone(&desk),
+            pieces: node.create_publisher(topics::ANSWER.name.qos(qos::events()))?,
             loader,
             shared: Arc::default(),
             instruction: Arc::clone(&instruction),
@@ -117,6 +123,7 @@ impl PolicyNode {
             refused,
             _lifecycle: lifecycle,
             _instruction: listening,
+            _ask: desk::serve(node, desk)?,
             _timers: [reports, watching],
         })
     }

@@ -6,13 +6,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rclrs::Publisher;
-use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
+use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::SOURCE;
 use super::actor::{ActError, Acted, Actor};
+use super::desk::Desk;
 use super::figures::Figures;
 use super::pulse::Pulse;
 use super::settings::Settings;
+use super::speech::{Scene, Speech};
 use crate::camera::pairing::{NotReady, PairRule, Pairer, StreamRule};
 use crate::contract::Contract;
 use crate::control::chunk::ActionChunk;
@@ -51,18 +53,24 @@ pub struct Workplace {
     pub publisher: Publisher<ChunkMessage>,
     /// Stamps chunks.
     pub clock: Clock,
+    /// Where questions come in.
+    pub desk: Arc<Desk>,
+    /// Where answers go, piece by piece.
+    pub pieces: Publisher<AnswerPiece>,
 }
 
 /// A running planner; it publishes nothing more once it was told to stop.
 pub struct Planner {
     stopped: Arc<AtomicBool>,
     thread: JoinHandle<()>,
+    desk: Arc<Desk>,
 }
 
 impl Planner {
     /// Starts the thread, which publishes under this lease.
     pub fn start(workplace: Arc<Workplace>, lease: u64) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
+        let desk = Arc::clone(&workplace.desk);
         let shift = Shift {
             stopped: Arc::clone(&stopped),
             lease,
@@ -71,13 +79,16 @@ impl Planner {
             workplace,
             last: None,
             plan_id: 0,
+            speech: Speech::default(),
         };
+        desk.set_open(true);
         let thread = std::thread::spawn(move || shift.work());
-        Self { stopped, thread }
+        Self { stopped, thread, desk }
     }
 
-    /// From now on nothing is published.
+    /// From now on no chunk is published, and a question is told so.
     pub fn stop(&self) {
+        self.desk.set_open(false);
         self.stopped.store(true, Ordering::Release);
     }
 
@@ -103,6 +114,7 @@ struct Shift {
     rule: PairRule,
     last: Option<Planned>,
     plan_id: u64,
+    speech: Speech,
 }
 
 /// Frames of one moment.
@@ -120,6 +132,16 @@ struct Planned {
 }
 
 impl Workplace {
+    /// The network; held for one forward pass at a time.
+    pub fn actor(&self) -> MutexGuard<'_, Box<dyn Actor>> {
+        lock(&self.actor)
+    }
+
+    /// Counters.
+    pub fn figures(&self) -> MutexGuard<'_, Figures> {
+        lock(&self.figures)
+    }
+
     /// Which frames make one observation.
     fn pair_rule(&self) -> PairRule {
         let max_age_s = self.settings.camera_age_limit.get();
@@ -138,16 +160,39 @@ impl Shift {
     fn work(mut self) {
         let mut seen = 0;
         while !self.stopped.load(Ordering::Acquire) {
-            seen = self.workplace.arrival.wait(seen, NAP);
+            let nap = if self.speech.is_going() { Duration::ZERO } else { NAP };
+            seen = self.workplace.arrival.wait(seen, nap);
             let instruction = lock(&self.workplace.instruction).clone();
-            if instruction.is_empty() {
-                continue;
-            }
-            if let Some(moment) = self.newest_moment()
+            let idle = instruction.is_empty();
+            if !idle
+                && let Some(moment) = self.newest_moment()
                 && self.is_due(&moment, &instruction)
             {
                 self.plan(&moment, instruction);
             }
+            // One step after every look for a chunk that is due: a chunk waits for one step at most, and an answer
+            // gets on even where the network is never done with chunks.
+            if self.speech.is_due(&self.workplace) {
+                let wanted = self.speech.wants_scene();
+                let scene = if wanted { self.scene(idle) } else { Scene::Nothing };
+                self.speech.step(&self.workplace, scene);
+            }
+        }
+        self.speech.stop(&self.workplace);
+    }
+
+    /// What a question is about: the frames of the last chunk, or new ones where no chunk is asked for.
+    fn scene(&mut self, idle: bool) -> Scene {
+        if idle {
+            let moment = self.newest_moment();
+            return moment.map_or(Scene::Nothing, |moment| Scene::Frames(moment.frames, moment.observed));
+        }
+        let work = &self.workplace;
+        let steps = work.settings.replan_steps.get() as f64;
+        let oldest = steps / work.contract.data.fps + work.settings.inference_limit.get();
+        match &self.last {
+            Some(last) if work.clock.now().seconds_since(last.observed) <= oldest => Scene::Seen(last.observed),
+            _ => Scene::Nothing,
         }
     }
 
@@ -194,7 +239,7 @@ impl Shift {
         let work = Arc::clone(&self.workplace);
         let start = Instant::now();
         work.pulse.begin_thinking();
-        let outcome = lock(&work.actor).act(&moment.frames, &instruction);
+        let outcome = work.actor().act(&moment.frames, &instruction);
         let frame_fault = matches!(outcome, Err(ActError::Frame { .. }));
         work.pulse.end_thinking(!frame_fault);
         let acted = match outcome {
@@ -209,7 +254,7 @@ impl Shift {
         if self.stopped.load(Ordering::Acquire) || work.pulse.ailment().is_some() {
             return;
         }
-        let mut figures = lock(&work.figures);
+        let mut figures = work.figures();
         figures.took(start.elapsed());
         match work.publisher.publish(message) {
             Ok(()) => figures.chunks += 1,

@@ -108,6 +108,11 @@ impl Pulse {
         self.unreadable.store(!readable, Ordering::Release);
     }
 
+    /// The network has ended work that looked at no new image.
+    pub fn pause_thinking(&self) {
+        *lock(&self.thinking_since) = None;
+    }
+
     /// The first thing that is wrong, if any.
     pub fn ailment(&self) -> Option<Ailment> {
         let limit = self.settings.camera_age_limit.get();

@@ -69,6 +69,8 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
         .value("chunks", figures.chunks)
         .value("failures", figures.failures)
         .value("stale_observations", figures.stale)
+        .value("answers", figures.answers)
+        .value("answer_step_max_ms", format!("{:.1}", figures.longest_answer_step_ms))
         .value("instruction", instruction)
         .complain(Level::Error, active && ailment.is_some(), || {
             let reason = ailment.map(Ailment::to_string).unwrap_or_default();

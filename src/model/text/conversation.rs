@@ -1,0 +1,174 @@
+//! A conversation's prompt: images and a question of the user, then the assistant's turn to speak.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokenizers::{NormalizedString, Normalizer as _, Tokenizer};
+
+use crate::camera::patches::Grid;
+use crate::model::config::Config;
+use crate::model::error::ModelError;
+use crate::model::prompt::{self, encode, positions};
+
+/// File name of the reference's generation settings inside a checkpoint directory; only the stop tokens are read.
+pub const GENERATION_CONFIG: &str = "generation_config.json";
+
+/// Tokens that end an answer where [`GENERATION_CONFIG`] names none: end of turn and end of text.
+const STOPS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
+
+/// Writes questions for one checkpoint.
+#[derive(Debug)]
+pub struct Conversation {
+    tokenizer: Arc<Tokenizer>,
+    control: Vec<String>,
+    stops: Vec<i64>,
+    image_id: i64,
+    merge: i64,
+    longest: i64,
+}
+
+/// A question as tokens. Places count from its first token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Token ids, L.
+    pub ids: Vec<i64>,
+    /// Time, row and column of each token, 3 x L.
+    pub positions: [Vec<i64>; 3],
+    /// Places of the image tokens, in order.
+    pub image_tokens: Vec<i64>,
+}
+
+impl Conversation {
+    /// Speaks to the checkpoint in `directory`, whose tokenizer and configuration have been read already.
+    ///
+    /// # Errors
+    /// When the tokenizer has no token that ends an answer, or `generation_config.json` is damaged.
+    pub fn new(directory: &Path, tokenizer: Arc<Tokenizer>, config: &Config) -> Result<Self, ModelError> {
+        let stops = match stops_of(directory)? {
+            Some(stops) => stops,
+            None => STOPS
+                .iter()
+                .filter_map(|token| tokenizer.token_to_id(token).map(i64::from))
+                .collect(),
+        };
+        if stops.is_empty() {
+            return Err(ModelError::Tokenizer(format!(
+                "expected a token that ends an answer ({}), found none; take Qwen3's tokenizer.json",
+                STOPS.join(" or ")
+            )));
+        }
+        let added = tokenizer.get_added_tokens_decoder();
+        Ok(Self {
+            control: added.into_values().filter(|t| t.special).map(|t| t.content).collect(),
+            stops,
+            image_id: config.image_token_id,
+            merge: config.vision_config.spatial_merge_size,
+            longest: config.text_config.max_position_embeddings,
+            tokenizer,
+        })
+    }
+
+    /// Text to ids and back.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// Tokens that end an answer.
+    pub fn stops(&self) -> &[i64] {
+        &self.stops
+    }
+
+    /// Longest conversation, answer included [tokens].
+    pub fn longest(&self) -> i64 {
+        self.longest
+    }
+
+    /// The prompt of a question about images of these sizes, as the reference's chat template writes it: images first,
+    /// no system message. A reasoning anchor is not part of it; where training taught one, the network says it first.
+    ///
+    /// # Errors
+    /// When the question is empty, holds a control token, holds characters the tokenizer has no token for, or leaves
+    /// no room for an answer.
+    pub fn ask(&self, question: &str, grids: &[Grid]) -> Result<Question, ModelError> {
+        self.check(question)?;
+        let images: Vec<_> = grids.iter().map(|grid| prompt::merged(*grid, self.merge)).collect();
+        let turn = format!(
+            "<|im_start|>user\n{}{question}<|im_end|>\n<|im_start|>assistant\n",
+            prompt::image_text(&images)
+        );
+        let ids = encode(&self.tokenizer, &turn)?;
+        if ids.len() as i64 >= self.longest {
+            return Err(ModelError::Text(format!(
+                "expected a question of fewer than {} tokens, images included, found {}; ask in fewer words or of \
+                 smaller images",
+                self.longest,
+                ids.len()
+            )));
+        }
+        let at = (0..).zip(&ids).filter(|(_, id)| **id == self.image_id);
+        Ok(Question {
+            image_tokens: at.map(|(at, _)| at).collect(),
+            positions: positions(&ids, self.image_id, &images),
+            ids,
+        })
+    }
+
+    fn check(&self, question: &str) -> Result<(), ModelError> {
+        if question.trim().is_empty() {
+            return Err(ModelError::Text("expected a question in words, found nothing".into()));
+        }
+        if let Some(token) = self.control.iter().find(|token| question.contains(*token)) {
+            return Err(ModelError::Text(format!(
+                "expected plain words, found the control token {token} in {question:?}"
+            )));
+        }
+        // A tokenizer without a token for a character drops it, and the network would be asked something else.
+        let mut normal = NormalizedString::from(question);
+        if let Some(normalizer) = self.tokenizer.get_normalizer() {
+            normalizer
+                .normalize(&mut normal)
+                .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
+        }
+        let ids: Vec<u32> = encode(&self.tokenizer, question)?
+            .into_iter()
+            .filter_map(|id| u32::try_from(id).ok())
+            .collect();
+        let read = self
+            .tokenizer
+            .decode(&ids, false)
+            .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
+        if read != normal.get() {
+            return Err(ModelError::Text(format!(
+                "expected characters the checkpoint's tokenizer knows, found {question:?}, which it reads as {read:?}"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What the reference ends an answer at; `None` where the directory does not say.
+fn stops_of(directory: &Path) -> Result<Option<Vec<i64>>, ModelError> {
+    /// The part of the file that is read.
+    #[derive(Deserialize)]
+    struct Settings {
+        eos_token_id: Option<OneOrMore>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(i64),
+        More(Vec<i64>),
+    }
+    let path = directory.join(GENERATION_CONFIG);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ModelError::read(&path, error)),
+    };
+    let settings: Settings = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+    Ok(settings.eos_token_id.map(|ids| match ids {
+        OneOrMore::One(id) => vec![id],
+        OneOrMore::More(ids) => ids,
+    }))
+}

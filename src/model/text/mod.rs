@@ -1,0 +1,16 @@
+//! The network's language: a question about images in, text out, one token at a time.
+//!
+//! ```text
+//! question, grids ─► conversation ─► prompt ─┐
+//! images ─► vision ─► tokens, deepstack ─────┴► generation ─► token ─► stream ─► text
+//!                                               │   cache, sampling
+//!                                               └─ one piece of the prompt, or one token, at a call
+//! ```
+//!
+//! A generation owns its state and borrows the network only while it advances, so other work may go between two steps.
+
+pub mod cache;
+pub mod conversation;
+pub mod generation;
+pub mod sampling;
+pub mod stream;

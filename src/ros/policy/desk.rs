@@ -1,0 +1,243 @@
+//! Where questions come in: one at a time, and only while the policy is active.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rclrs::{Node, RclrsError, Service};
+use ros_env::thinkvla::srv::{Ask, Ask_Request, Ask_Response};
+use tokio::sync::oneshot;
+
+use super::actor::Question;
+use crate::control::time::Time;
+use crate::ros::time::to_message;
+
+/// Characters of the longest question: it is read between two chunks, which must not wait long.
+const LONGEST_QUESTION: usize = 2000;
+/// Tokens of an answer when the request says 0.
+const USUAL_ANSWER: u32 = 128;
+/// Tokens of the longest answer.
+const LONGEST_ANSWER: u32 = 1024;
+
+/// Takes questions for whoever answers.
+#[derive(Debug, Default)]
+pub struct Desk {
+    open: AtomicBool,
+    occupied: AtomicBool,
+    questions: AtomicU64,
+    waiting: Mutex<Option<Asked>>,
+}
+
+/// A question with where its answer goes. The desk is free again when it is dropped.
+#[derive(Debug)]
+pub struct Asked {
+    /// Counts up by one a question, from 1.
+    pub id: u64,
+    /// The question.
+    pub question: Question,
+    /// When it came in.
+    pub since: Instant,
+    answer: Option<oneshot::Sender<Answer>>,
+    desk: Arc<Desk>,
+}
+
+/// What was said.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// Tokens made.
+    pub tokens: u32,
+    /// Stamp of the oldest image it is about.
+    pub observed: Option<Time>,
+    /// Why it is not whole.
+    pub fault: Option<String>,
+}
+
+impl Desk {
+    /// Takes questions, or no more. The one in answer is not ended by this.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+        if !open {
+            self.take();
+        }
+    }
+
+    /// The question that waits, if any.
+    pub fn take(&self) -> Option<Asked> {
+        lock(&self.waiting).take()
+    }
+
+    /// Whether a question waits.
+    pub fn is_waiting(&self) -> bool {
+        lock(&self.waiting).is_some()
+    }
+
+    /// Takes a question; the answer, or nothing when it will never come, arrives at the receiver.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    fn submit(self: &Arc<Self>, question: Question) -> Result<(u64, oneshot::Receiver<Answer>), String> {
+        if !self.open.load(Ordering::Acquire) {
+            return Err("expected an active policy, found none; activate policy_node first".to_owned());
+        }
+        if self.occupied.swap(true, Ordering::AcqRel) {
+            return Err("another question is being answered; ask again when its last piece has come".to_owned());
+        }
+        let (answer, answered) = oneshot::channel();
+        let id = self.questions.fetch_add(1, Ordering::Relaxed) + 1;
+        *lock(&self.waiting) = Some(Asked {
+            id,
+            question,
+            since: Instant::now(),
+            answer: Some(answer),
+            desk: Arc::clone(self),
+        });
+        // Closed in between: nobody would look.
+        if !self.open.load(Ordering::Acquire) {
+            self.take();
+        }
+        Ok((id, answered))
+    }
+}
+
+impl Asked {
+    /// Answers, and frees the desk.
+    pub fn answer(mut self, answer: Answer) {
+        if let Some(asker) = self.answer.take() {
+            // Whoever asked may have gone.
+            let _ = asker.send(answer);
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.desk.occupied.store(false, Ordering::Release);
+    }
+}
+
+/// Offers `~/ask`.
+///
+/// # Errors
+/// When the service cannot be made.
+pub fn serve(node: &Node, desk: Arc<Desk>) -> Result<Service<Ask>, RclrsError> {
+    node.create_async_service::<Ask, _>("~/ask", move |request: Ask_Request| {
+        let since = Instant::now();
+        let taken = question(&request).and_then(|question| desk.submit(question));
+        async move {
+            let (id, answered) = match taken {
+                Ok((id, receiver)) => (id, receiver.await),
+                Err(refusal) => {
+                    tracing::warn!("question refused: {refusal}");
+                    return Ask_Response {
+                        message: refusal,
+                        ..Ask_Response::default()
+                    };
+                }
+            };
+            let answer = answered.unwrap_or_else(|_| Answer {
+                fault: Some("the policy was deactivated before there was an answer".to_owned()),
+                ..Answer::default()
+            });
+            Ask_Response {
+                ok: answer.fault.is_none(),
+                message: answer.fault.unwrap_or_default(),
+                answer: answer.text,
+                tokens: answer.tokens,
+                seconds: since.elapsed().as_secs_f64(),
+                observation_stamp: answer.observed.map(to_message).unwrap_or_default(),
+                id,
+            }
+        }
+    })
+}
+
+/// The question of a request, or what is wrong with it.
+fn question(request: &Ask_Request) -> Result<Question, String> {
+    let text = request.question.trim();
+    let length = text.chars().count();
+    if length == 0 || length > LONGEST_QUESTION {
+        return Err(format!(
+            "question: expected 1 .. {LONGEST_QUESTION} characters, found {length}"
+        ));
+    }
+    if request.max_tokens > LONGEST_ANSWER {
+        let found = request.max_tokens;
+        return Err(format!("max_tokens: expected at most {LONGEST_ANSWER}, found {found}"));
+    }
+    if !(request.temperature.is_finite() && request.temperature >= 0.0) {
+        let found = request.temperature;
+        return Err(format!("temperature: expected 0 or a positive number, found {found}"));
+    }
+    Ok(Question {
+        text: text.to_owned(),
+        max_tokens: match request.max_tokens {
+            0 => USUAL_ANSWER,
+            tokens => tokens,
+        },
+        temperature: request.temperature,
+        seed: request.seed,
+    })
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(text: &str) -> Question {
+        question(&Ask_Request {
+            question: text.to_owned(),
+            ..Ask_Request::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn one_question_at_a_time_and_none_while_closed() {
+        let desk = Arc::new(Desk::default());
+        assert!(desk.submit(asked("why?")).unwrap_err().contains("active policy"));
+        desk.set_open(true);
+        let (first, mut answered) = desk.submit(asked("why?")).unwrap();
+        assert!(desk.submit(asked("how?")).unwrap_err().contains("another question"));
+        let taken = desk.take().unwrap();
+        assert!(desk.submit(asked("how?")).is_err(), "it is being answered");
+        let answer = Answer {
+            text: "so".to_owned(),
+            ..Answer::default()
+        };
+        taken.answer(answer.clone());
+        assert_eq!(answered.try_recv().unwrap(), answer);
+        let (second, mut answered) = desk.submit(asked("how?")).unwrap();
+        assert_eq!((first, second), (1, 2));
+        desk.set_open(false);
+        assert!(answered.try_recv().is_err() && !desk.is_waiting());
+        desk.set_open(true);
+        assert!(desk.submit(asked("and now?")).is_ok(), "the desk is free again");
+    }
+
+    #[test]
+    fn a_request_that_cannot_work_is_refused_by_its_field() {
+        let refusal = |change: fn(&mut Ask_Request)| {
+            let mut request = Ask_Request {
+                question: "why?".to_owned(),
+                ..Ask_Request::default()
+            };
+            change(&mut request);
+            question(&request).unwrap_err()
+        };
+        assert!(
+            refusal(|r| r.question = " \n".to_owned()).contains("question: expected 1 .. 2000 characters, found 0")
+        );
+        assert!(refusal(|r| r.question = "é".repeat(2001)).contains("found 2001"));
+        assert!(refusal(|r| r.max_tokens = 1025).contains("max_tokens: expected at most 1024"));
+        assert!(refusal(|r| r.temperature = -0.5).contains("temperature"));
+        assert!(refusal(|r| r.temperature = f32::NAN).contains("temperature"));
+        assert_eq!(asked(" why? ").text, "why?");
+        assert_eq!(asked("why?").max_tokens, 128);
+    }
+}

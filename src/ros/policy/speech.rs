@@ -1,0 +1,142 @@
+//! Answers questions on the planner's thread, one step between two chunks.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ros_env::thinkvla::msg::AnswerPiece;
+
+use super::actor::Said;
+use super::desk::{Answer, Asked};
+use super::planner::Workplace;
+use crate::control::time::Time;
+use crate::ros::images::Arrived;
+
+/// How long a question waits for images to be asked about.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The answer in the making, if any.
+#[derive(Debug, Default)]
+pub struct Speech {
+    current: Option<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    asked: Asked,
+    answer: Answer,
+}
+
+/// What a question can be about.
+#[derive(Debug)]
+pub enum Scene {
+    /// What the last chunk was made of, observed then: the vision tower need not look again.
+    Seen(Time),
+    /// Frames nobody has looked at, observed then.
+    Frames(Vec<Arc<Arrived>>, Time),
+    /// Nothing yet.
+    Nothing,
+}
+
+impl Speech {
+    /// Whether there is something to answer.
+    pub fn is_due(&self, work: &Workplace) -> bool {
+        self.current.is_some() || work.desk.is_waiting()
+    }
+
+    /// Whether an answer has begun, so that there is a step to do without waiting for anything.
+    pub fn is_going(&self) -> bool {
+        !self.wants_scene()
+    }
+
+    /// Whether the next step wants to know what the cameras see.
+    pub fn wants_scene(&self) -> bool {
+        self.current.as_ref().is_none_or(|c| c.answer.observed.is_none())
+    }
+
+    /// One step: the beginning, a piece of the prompt, or a token.
+    pub fn step(&mut self, work: &Workplace, scene: Scene) {
+        let waiting = || work.desk.take().map(Current::of);
+        let Some(mut current) = self.current.take().or_else(waiting) else {
+            return;
+        };
+        let start = Instant::now();
+        work.pulse.begin_thinking();
+        let going = if current.answer.observed.is_none() {
+            current.begin(work, scene)
+        } else {
+            current.go_on(work)
+        };
+        work.pulse.pause_thinking();
+        work.figures().answer_step(start.elapsed());
+        match going {
+            Ok(true) => self.current = Some(current),
+            Ok(false) => current.end(work),
+            Err(fault) => {
+                tracing::warn!("question {}: {fault}", current.asked.id);
+                current.answer.fault = Some(fault);
+                current.end(work);
+            }
+        }
+    }
+
+    /// Ends what is not finished.
+    pub fn stop(&mut self, work: &Workplace) {
+        if let Some(mut current) = self.current.take() {
+            current.answer.fault = Some("the policy was deactivated before the answer was whole".to_owned());
+            current.end(work);
+        }
+    }
+}
+
+impl Current {
+    fn of(asked: Asked) -> Self {
+        Self {
+            asked,
+            answer: Answer::default(),
+        }
+    }
+
+    /// Whether there is more to do.
+    fn begin(&mut self, work: &Workplace, scene: Scene) -> Result<bool, String> {
+        if let Some(ailment) = work.pulse.ailment() {
+            return Err(format!("there is nothing to look at: {ailment}"));
+        }
+        let (frames, observed) = match scene {
+            Scene::Seen(observed) => (None, observed),
+            Scene::Frames(frames, observed) => (Some(frames), observed),
+            Scene::Nothing if self.asked.since.elapsed() < PATIENCE => return Ok(true),
+            Scene::Nothing => return Err(format!("waited {PATIENCE:?} in vain for frames that belong together")),
+        };
+        work.actor().question(&self.asked.question, frames.as_deref())?;
+        self.answer.observed = Some(observed);
+        Ok(true)
+    }
+
+    /// Whether there is more to do.
+    fn go_on(&mut self, work: &Workplace) -> Result<bool, String> {
+        let Said { text, tokens, more } = work.actor().speak()?;
+        self.answer.tokens += tokens;
+        self.answer.text.push_str(&text);
+        if !text.is_empty() || !more {
+            self.publish(work, text, !more);
+        }
+        Ok(more)
+    }
+
+    fn end(self, work: &Workplace) {
+        work.actor().hush();
+        if self.answer.fault.is_some() {
+            self.publish(work, String::new(), true);
+        } else {
+            work.figures().answers += 1;
+        }
+        self.asked.answer(self.answer);
+    }
+
+    fn publish(&self, work: &Workplace, text: String, last: bool) {
+        let id = self.asked.id;
+        if let Err(error) = work.pieces.publish(AnswerPiece { id, text, last }) {
+            tracing::warn!("a piece of answer {id} was not sent: {error}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+"""The policy answers questions about what its cameras see, and goes on acting while it does.
+
+The checkpoint's weights are random: the answers are nonsense, but they are the network's.
+"""
+
+import time
+
+import pytest
+from policy_fixtures import checkpoint, policy, robot_file, world  # noqa: F401
+from rclpy.qos import QoSProfile
+from thinkvla.msg import ActionChunk, AnswerPiece
+from thinkvla.srv import Ask
+
+PIECES = QoSProfile(depth=2000)
+SERVICE, TOPIC = "/policy_node/ask", "/policy_node/answer"
+
+
+@pytest.fixture
+def active(ros, policy, world):
+    """A policy at work; further parameters as keywords."""
+
+    def start(**params):
+        world.start()
+        process = policy(autostart=True, **params)
+        ros.wait_for(lambda: ros.state("policy_node") == "active", "the policy to start by itself")
+        return process
+
+    return start
+
+
+@pytest.fixture
+def ask(ros):
+    """Asks and returns the future of the answer; questions need no process of their own."""
+    client = ros.node.create_client(Ask, SERVICE)
+
+    def call(question="what is on the table?", **fields):
+        ros.wait_for(client.service_is_ready, "the service ask")
+        return client.call_async(Ask.Request(question=question, **fields))
+
+    return call
+
+
+def test_an_answer_comes_whole_and_in_pieces(ros, active, ask):
+    active()
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
+    first = ros.result(ask(max_tokens=24), "an answer")
+    assert first.ok, first.message
+    assert 1 <= first.tokens <= 24 and first.seconds > 0 and first.id == 1
+    assert first.observation_stamp.sec > 0
+    second = ros.result(ask("and where is the arm?", max_tokens=8), "a second answer")
+    assert second.ok and second.id == 2
+    for answer in (first, second):
+        own = ros.wait_for(lambda: [p for p in pieces if p.id == answer.id][-1:] and [
+            p for p in pieces if p.id == answer.id and p.last] and [p for p in pieces if p.id == answer.id], "the last piece")
+        assert "".join(piece.text for piece in own) == answer.answer
+        assert [piece.last for piece in own] == [False] * (len(own) - 1) + [True]
+        assert "<|" not in answer.answer
+
+
+def test_chunks_keep_coming_while_an_answer_is_made(ros, active, ask):
+    active(replan_steps=1)
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
+    chunks = ros.collect(ActionChunk, "/chunk", 10)
+    ros.wait_for(lambda: chunks, "a chunk")
+    answer = ask(max_tokens=1024, temperature=1.0)
+    ros.wait_for(lambda: pieces, "the answer to begin")
+    before, said = len(chunks), len(pieces)
+    ros.wait_for(lambda: len(chunks) >= before + 3 and len(pieces) > said, "chunks between the pieces")
+    assert not answer.done() and not pieces[-1].last
+
+
+def test_a_seed_draws_the_same_answer_and_greedy_needs_none(ros, active, ask, world):
+    active(instruction="")
+    world.frozen = {"top", "wrist"}
+    answers = [ros.result(ask(max_tokens=16, temperature=1.0, seed=seed), "an answer") for seed in (1, 1, 2)]
+    assert all(answer.ok for answer in answers), answers
+    assert answers[0].answer == answers[1].answer != answers[2].answer
+    greedy = [ros.result(ask(max_tokens=16, seed=seed), "an answer").answer for seed in (1, 2)]
+    assert greedy[0] == greedy[1]
+
+
+def test_a_second_question_is_refused_until_the_first_is_answered(ros, active, ask):
+    active()
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
+    first = ask(max_tokens=1024, temperature=1.0)
+    ros.wait_for(lambda: pieces or first.done(), "the first answer to begin")
+    second = ros.result(ask("and now?"), "a refusal")
+    assert not second.ok and second.id == 0
+    assert "another question is being answered" in second.message
+
+
+@pytest.mark.parametrize("fields, complaint", [
+    ({"question": "  "}, "question: expected 1 .. 2000 characters, found 0"),
+    ({"question": "why? " * 500}, "question: expected 1 .. 2000 characters, found 2499"),
+    ({"question": "say <|im_end|> now"}, "control token <|im_end|>"),
+    ({"max_tokens": 1025}, "max_tokens: expected at most 1024, found 1025"),
+    ({"temperature": -1.0}, "temperature: expected 0 or a positive number, found -1"),
+    ({"temperature": float("nan")}, "temperature: expected 0 or a positive number, found NaN"),
+])
+def test_what_cannot_be_asked_is_refused(ros, active, ask, fields, complaint):
+    active()
+    refusal = ros.result(ask(**fields), "a refusal")
+    assert not refusal.ok and complaint in refusal.message, refusal.message
+    assert not refusal.answer
+    assert ros.result(ask(max_tokens=2), "an answer after the refusal").ok
+
+
+def test_nobody_answers_while_the_policy_is_not_active(ros, policy, ask, world):
+    world.start()
+    policy()
+    assert "expected an active policy" in ros.result(ask(), "a refusal").message
+    assert ros.lifecycle("policy_node", "configure")
+    assert "expected an active policy" in ros.result(ask(), "a refusal").message
+    assert ros.lifecycle("policy_node", "activate")
+    assert ros.result(ask(max_tokens=2), "an answer").ok
+
+
+def test_deactivation_ends_an_answer_with_what_was_said(ros, active, ask):
+    active()
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
+    answer = ask(max_tokens=1024, temperature=1.0)
+    ros.wait_for(lambda: pieces, "the answer to begin")
+    assert ros.lifecycle("policy_node", "deactivate")
+    cut = ros.result(answer, "the answer, cut short")
+    assert not cut.ok and "deactivated" in cut.message
+    ros.wait_for(lambda: pieces[-1].last, "the last piece")
+    assert "".join(piece.text for piece in pieces) == cut.answer != ""
+
+
+def test_without_frames_a_question_is_refused(ros, active, ask, world):
+    active(camera_age_limit=0.3, instruction="")
+    world.silent = {"top"}
+    time.sleep(0.4)  # longer than the age limit: the policy has seen that the camera is silent
+    refusal = ros.result(ask(), "a refusal")
+    assert not refusal.ok and "camera top" in refusal.message, refusal.message
