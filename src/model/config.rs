@@ -11,9 +11,33 @@ use super::error::ModelError;
 /// File name inside a checkpoint directory.
 pub const FILE_NAME: &str = "config.json";
 
-/// Everything that decides the network's shape. Fields of the Qwen3-VL part that do not, are read over.
+/// Everything that decides the network's shape: Qwen3-VL's fields, which it derefs to, and what 3DThinkVLA adds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
+    /// The backbone.
+    #[serde(flatten)]
+    pub qwen3_vl: Qwen3VlConfig,
+    /// What 3DThinkVLA adds.
+    pub thinkvla: ThinkVlaConfig,
+}
+
+impl std::ops::Deref for Config {
+    type Target = Qwen3VlConfig;
+
+    fn deref(&self) -> &Qwen3VlConfig {
+        &self.qwen3_vl
+    }
+}
+
+impl std::ops::DerefMut for Config {
+    fn deref_mut(&mut self) -> &mut Qwen3VlConfig {
+        &mut self.qwen3_vl
+    }
+}
+
+/// `config.json` of Hugging Face's Qwen3-VL. Fields that do not decide the shape are read over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Qwen3VlConfig {
     /// Hugging Face name of the backbone's family.
     pub model_type: String,
     /// Hugging Face names of the classes that can read the backbone.
@@ -28,13 +52,12 @@ pub struct Config {
     /// Token after an image.
     pub vision_end_token_id: i64,
     /// Whether the text head is the embedding.
+    #[serde(default)]
     pub tie_word_embeddings: bool,
     /// The language model.
     pub text_config: TextConfig,
     /// The vision tower.
     pub vision_config: VisionConfig,
-    /// What 3DThinkVLA adds.
-    pub thinkvla: ThinkVlaConfig,
 }
 
 /// The language model.
@@ -210,9 +233,7 @@ impl Config {
     /// # Errors
     /// When the file is missing, is not such a configuration, or a field cannot work.
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
-        let path = directory.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-        let config: Self = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+        let config: Self = read(directory)?;
         config.validate()?;
         Ok(config)
     }
@@ -240,4 +261,22 @@ impl Config {
         let text = serde_json::to_string_pretty(self).map_err(|e| ModelError::write(&path, e))?;
         std::fs::write(&path, text + "\n").map_err(|e| ModelError::write(&path, e))
     }
+}
+
+impl Qwen3VlConfig {
+    /// Reads `config.json` of a Hugging Face directory and refuses what cannot work.
+    ///
+    /// # Errors
+    /// When the file is missing, is not such a configuration, or a field cannot work.
+    pub fn load(directory: &Path) -> Result<Self, ModelError> {
+        let config: Self = read(directory)?;
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(directory: &Path) -> Result<T, ModelError> {
+    let path = directory.join(FILE_NAME);
+    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+    serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
 }

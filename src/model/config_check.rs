@@ -1,6 +1,6 @@
 //! Which configurations cannot work, each named by its field.
 
-use super::config::{Config, TextConfig, ThinkVlaConfig, VisionConfig};
+use super::config::{Config, Qwen3VlConfig, TextConfig, ThinkVlaConfig, VisionConfig};
 use super::error::ModelError;
 
 /// Largest size of anything; beyond it shapes could overflow.
@@ -12,11 +12,34 @@ impl Config {
     /// # Errors
     /// Names the first field that cannot work.
     pub fn validate(&self) -> Result<(), ModelError> {
+        self.qwen3_vl.validate()?;
+        self.thinkvla.validate()?;
+        let ours = &self.thinkvla;
+        below(
+            "thinkvla.geometry_tap_block",
+            "vision_config.depth",
+            ours.geometry_tap_block,
+            self.vision_config.depth,
+        )?;
+        let added = [
+            ("thinkvla.anchor_token_id", ours.anchor_token_id),
+            ("thinkvla.action_token_id", ours.action_token_id),
+        ];
+        let ids: Vec<_> = self.qwen3_vl.token_ids().into_iter().chain(added).collect();
+        distinct_ids(&ids, self.text_config.vocab_size)
+    }
+}
+
+impl Qwen3VlConfig {
+    /// Refuses what cannot work.
+    ///
+    /// # Errors
+    /// Names the first field that cannot work.
+    pub fn validate(&self) -> Result<(), ModelError> {
         only("model_type", "qwen3_vl", &self.model_type)?;
         self.text_config.validate()?;
         self.vision_config.validate()?;
-        self.thinkvla.validate()?;
-        let (text, vision, ours) = (&self.text_config, &self.vision_config, &self.thinkvla);
+        let (text, vision) = (&self.text_config, &self.vision_config);
         if vision.out_hidden_size != text.hidden_size {
             return Err(ModelError::config(
                 "vision_config.out_hidden_size",
@@ -32,28 +55,27 @@ impl Config {
                 format!("{taps}"),
             ));
         }
-        below(
-            "thinkvla.geometry_tap_block",
-            "vision_config.depth",
-            ours.geometry_tap_block,
-            vision.depth,
-        )?;
-        let ids = [
+        distinct_ids(&self.token_ids(), text.vocab_size)
+    }
+
+    fn token_ids(&self) -> [(&'static str, i64); 4] {
+        [
             ("image_token_id", self.image_token_id),
             ("video_token_id", self.video_token_id),
             ("vision_start_token_id", self.vision_start_token_id),
             ("vision_end_token_id", self.vision_end_token_id),
-            ("thinkvla.anchor_token_id", ours.anchor_token_id),
-            ("thinkvla.action_token_id", ours.action_token_id),
-        ];
-        for (i, (field, id)) in ids.into_iter().enumerate() {
-            below(field, "text_config.vocab_size", id, text.vocab_size)?;
-            if let Some((other, _)) = ids.iter().take(i).find(|(_, earlier)| *earlier == id) {
-                return Err(ModelError::config(field, format!("an id other than {other}'s"), id));
-            }
-        }
-        Ok(())
+        ]
     }
+}
+
+fn distinct_ids(ids: &[(&'static str, i64)], vocabulary: i64) -> Result<(), ModelError> {
+    for (i, &(field, id)) in ids.iter().enumerate() {
+        below(field, "text_config.vocab_size", id, vocabulary)?;
+        if let Some((other, _)) = ids.iter().take(i).find(|(_, earlier)| *earlier == id) {
+            return Err(ModelError::config(field, format!("an id other than {other}'s"), id));
+        }
+    }
+    Ok(())
 }
 
 impl TextConfig {

@@ -136,12 +136,12 @@ impl LanguageModel {
         Ok(x.f_unsqueeze(0)?)
     }
 
-    /// The text head, tied to the embedding: which token comes next.
+    /// The embedding as text head.
     ///
     /// # Shapes
-    /// states before the final norm, (…, D) → logits (…, vocabulary)
-    pub fn logits(&self, states: &Tensor) -> Result<Tensor, TchError> {
-        self.norm(states)?.f_linear(&self.embed_tokens, None::<&Tensor>)
+    /// states after the final norm, (…, D) → logits (…, vocabulary)
+    pub fn unembed(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        states.f_linear(&self.embed_tokens, None::<&Tensor>)
     }
 
     /// The final norm.

@@ -2,32 +2,25 @@
 
 use tch::{Kind, Tensor};
 
+use super::backbone::Backbone;
 use super::config::{Config, GeoPool, HiddenTap};
 use super::error::ModelError;
 use super::heads::{ActionHead, ActionHeadSize, Adapter, Projector};
-use super::language::{LanguageModel, Piece, VisualInput};
 use super::parameters::{Layout, Parameter, Scope, Source};
 use super::sequence::SequencePlan;
-use super::text::cache::KvCache;
-use super::vision::{VisionOutput, VisionTower};
+use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
 /// 3DThinkVLA as it runs on the robot. Fields are named as the checkpoint's keys are.
 #[derive(Debug)]
 pub struct Network {
-    model: Qwen3Vl,
+    backbone: Backbone,
     action_model: ActionModel,
     geo_adapter: Adapter,
     geo_proj: Projector,
     reason_adapter: Adapter,
     reason_proj: Projector,
     taps: Taps,
-}
-
-#[derive(Debug)]
-struct Qwen3Vl {
-    visual: VisionTower,
-    language_model: LanguageModel,
 }
 
 #[derive(Debug)]
@@ -80,7 +73,7 @@ impl Network {
     pub fn new(config: &Config, source: &dyn Source) -> Result<Self, ModelError> {
         config.validate()?;
         let (root, ours, width) = (Scope::new(source), &config.thinkvla, config.text_config.hidden_size);
-        let (model, head) = (root.at("model"), root.clone().head());
+        let head = root.clone().head();
         let patch = config.vision_config.hidden_size;
         let size = ActionHeadSize {
             inputs: width,
@@ -89,10 +82,7 @@ impl Network {
             outputs: ours.action_dim,
         };
         Ok(Self {
-            model: Qwen3Vl {
-                visual: VisionTower::new(model.at("visual"), &config.vision_config)?,
-                language_model: LanguageModel::new(model.at("language_model"), &config.text_config)?,
-            },
+            backbone: Backbone::new(&root, config)?,
             action_model: ActionModel {
                 model: ActionHead::new(head.at("action_model.model"), size)?,
             },
@@ -124,23 +114,19 @@ impl Network {
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
     pub fn see(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<VisionOutput, ModelError> {
-        self.model.visual.forward(pixels, plan, self.taps.geometry_block)
+        self.backbone.see(pixels, plan, Some(self.taps.geometry_block))
     }
 
     /// Language model; gathers the states at the anchor and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        let visual = VisualInput {
-            tokens: &sight.tokens,
-            deepstack: &sight.deepstack,
-        };
-        let hidden = self.model.language_model.forward(plan, visual)?;
+        let hidden = self.backbone.think(sight, plan)?;
         let width = hidden.size().last().copied().unwrap_or(0);
         let hidden = hidden.f_reshape([-1, width])?;
         let gather = |rows: &Tensor, number: i64| -> Result<Tensor, ModelError> {
             let states = hidden.f_index_select(0, rows)?;
             let states = match self.taps.hidden {
                 HiddenTap::PreNorm => states,
-                HiddenTap::PostNorm => self.model.language_model.norm(&states)?,
+                HiddenTap::PostNorm => self.backbone.norm(&states)?,
             };
             Ok(states
                 .f_reshape([plan.batch(), number, width])?
@@ -152,29 +138,18 @@ impl Network {
         })
     }
 
-    /// The language model's state at the last of the next tokens of a sequence, before the final norm.
-    ///
-    /// # Shapes
-    /// T tokens → (1, 1, D)
-    ///
-    /// # Errors
-    /// When libtorch refuses; the cache is of no use then.
-    pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
-        let states = self.model.language_model.extend(piece, cache)?;
-        Ok(states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?)
-    }
-
-    /// The text head.
-    ///
-    /// # Shapes
-    /// states before the final norm, (…, D) → logits (…, vocabulary)
-    pub fn logits(&self, states: &Tensor) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.logits(states)?)
+    /// The backbone: to be asked questions.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
     }
 
     /// Adapters, additive integration (3DThinkVLA (7)) and action head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
-        let geometry = self.geo_adapter.forward(&sight.tap.f_to_kind(Kind::Float)?)?;
+        let tap = sight.tap.as_ref().ok_or_else(|| ModelError::Observation {
+            expected: "a view with the tap of the geometry adapter".into(),
+            found: "one without".into(),
+        })?;
+        let geometry = self.geo_adapter.forward(&tap.f_to_kind(Kind::Float)?)?;
         let reasoning = self.reason_adapter.forward(&thought.anchor)?;
         let states = thought
             .queries

@@ -220,7 +220,7 @@ impl Policy {
     /// # Errors
     /// When libtorch refuses, or the logits are not numbers.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
-        answer.advance(&self.network)
+        answer.advance(self.network.backbone())
     }
 
     /// # Shapes

@@ -11,7 +11,9 @@ use crate::contract::{
 };
 
 use super::checkpoint::load_tokenizer;
-use super::config::{Config, GeoPool, HiddenTap, Precision, RopeScaling, TextConfig, ThinkVlaConfig, VisionConfig};
+use super::config::{
+    Config, GeoPool, HiddenTap, Precision, Qwen3VlConfig, RopeScaling, TextConfig, ThinkVlaConfig, VisionConfig,
+};
 use super::error::ModelError;
 use super::prune::{Keep, prune};
 use super::untrained::{Made, Untrained};
@@ -138,7 +140,7 @@ impl Size {
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
         };
         let small = self == Self::Small;
-        Ok(Config {
+        let qwen3_vl = Qwen3VlConfig {
             model_type: "qwen3_vl".into(),
             architectures: vec!["Qwen3VLForConditionalGeneration".into()],
             image_token_id: id("<|image_pad|>")?,
@@ -146,6 +148,11 @@ impl Size {
             vision_start_token_id: id("<|vision_start|>")?,
             vision_end_token_id: id("<|vision_end|>")?,
             tie_word_embeddings: true,
+            text_config,
+            vision_config,
+        };
+        let (text_config, vision_config) = (&qwen3_vl.text_config, &qwen3_vl.vision_config);
+        Ok(Config {
             thinkvla: ThinkVlaConfig {
                 anchor_token: ANCHOR.into(),
                 anchor_token_id: id(ANCHOR)?,
@@ -166,8 +173,7 @@ impl Size {
                 max_pixels: 4096 * 4096,
                 compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
             },
-            text_config,
-            vision_config,
+            qwen3_vl,
         })
     }
 }

@@ -29,8 +29,8 @@ pub struct VisionOutput {
     pub tokens: Tensor,
     /// One more set of embeddings for each of the first language layers, (ΣN, D) each.
     pub deepstack: Vec<Tensor>,
-    /// Output of the tapped block, (Σpatches, C), in merge-block order.
-    pub tap: Tensor,
+    /// Output of the tapped block, (Σpatches, C), in merge-block order; nothing where none is tapped.
+    pub tap: Option<Tensor>,
 }
 
 impl VisionOutput {
@@ -39,7 +39,7 @@ impl VisionOutput {
         Self {
             tokens: self.tokens.shallow_clone(),
             deepstack: self.deepstack.iter().map(Tensor::shallow_clone).collect(),
-            tap: self.tap.shallow_clone(),
+            tap: self.tap.as_ref().map(Tensor::shallow_clone),
         }
     }
 }
@@ -78,14 +78,14 @@ impl VisionTower {
     ///
     /// # Shapes
     /// pixels: (Σpatches, channels x frames x side x side), in merge-block order
-    pub fn forward(&self, pixels: &Tensor, plan: &VisionPlan, tap: i64) -> Result<VisionOutput, ModelError> {
+    pub fn forward(&self, pixels: &Tensor, plan: &VisionPlan, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
         let mut x = self.patch_embed.forward(pixels)?;
         x = x.f_add(&plan.interpolate(&self.pos_embed)?)?;
         let mut deepstack = Vec::with_capacity(self.deepstack_merger_list.len());
         let mut tapped = None;
         for (block, index) in self.blocks.iter().zip(0..) {
             x = block.forward(&x, plan)?;
-            if index == tap {
+            if Some(index) == tap {
                 tapped = Some(x.shallow_clone());
             }
             let level = self.deepstack_visual_indexes.iter().position(|i| *i == index);
@@ -96,8 +96,7 @@ impl VisionTower {
         Ok(VisionOutput {
             tokens: self.merger.forward(&x)?,
             deepstack,
-            tap: tapped
-                .ok_or_else(|| ModelError::config("thinkvla.geometry_tap_block", "a block of the tower", tap))?,
+            tap: tapped,
         })
     }
 }

@@ -37,7 +37,7 @@ fn begin(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Generation {
 fn tokens(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Vec<Token> {
     let mut generation = begin(bench, grids, options);
     let mut tokens = Vec::new();
-    while let Some(step) = generation.advance(&bench.network).unwrap() {
+    while let Some(step) = generation.advance(bench.network.backbone()).unwrap() {
         if let Step::Token(token) = step {
             tokens.push(token);
         }
@@ -77,7 +77,7 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Question, chosen: &[i64]
         (sight.tokens, sight.deepstack) = (nothing(&sight.tokens), sight.deepstack.iter().map(nothing).collect());
     }
     let state = bench.network.think(&sight, &bench.plan(&[prompt])).unwrap().anchor;
-    Vec::try_from(bench.network.logits(&state).unwrap().flatten(0, -1)).unwrap()
+    Vec::try_from(bench.network.backbone().logits(&state).unwrap().flatten(0, -1)).unwrap()
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -166,7 +166,7 @@ fn an_answer_ends_at_a_stop_token_or_at_its_longest() {
         let conversation = Conversation::new(directory.path(), Arc::new(tokenizer()), &bench.config).unwrap();
         let question = conversation.ask("what is on the table?", &[]).unwrap();
         let mut generation = Generation::new(&conversation, question, None, options).unwrap();
-        while generation.advance(&bench.network).unwrap().is_some() {}
+        while generation.advance(bench.network.backbone()).unwrap().is_some() {}
         assert_eq!(generation.end(), Some(End::Stop));
         let first = ids(&made).iter().position(|id| *id == third).unwrap();
         assert_eq!(generation.chosen(), &ids(&made)[..=first]);

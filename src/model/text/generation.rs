@@ -5,9 +5,10 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use tokenizers::Tokenizer;
 
+use crate::model::backbone::Backbone;
 use crate::model::error::ModelError;
 use crate::model::language::{Piece, VisualInput};
-use crate::model::network::Network;
+
 use crate::model::vision::VisionOutput;
 
 use super::cache::KvCache;
@@ -135,7 +136,7 @@ impl Generation {
     ///
     /// # Errors
     /// When libtorch refuses, or the logits are not numbers.
-    pub fn advance(&mut self, network: &Network) -> Result<Option<Step>, ModelError> {
+    pub fn advance(&mut self, backbone: &Backbone) -> Result<Option<Step>, ModelError> {
         if self.end.is_some() {
             return Ok(None);
         }
@@ -145,9 +146,9 @@ impl Generation {
             .saturating_add(self.options.prompt_piece)
             .min(self.prompt.ids.len());
         let state = if until > read {
-            self.read_prompt(network, read, until)?
+            self.read_prompt(backbone, read, until)?
         } else {
-            self.read_token(network)?
+            self.read_token(backbone)?
         };
         if until < self.prompt.ids.len() {
             let left = self.prompt.ids.len() - until;
@@ -155,7 +156,7 @@ impl Generation {
         }
         // The images are in the cache now.
         self.sight = None;
-        let logits = to_values(&network.logits(&state)?)?;
+        let logits = to_values(&backbone.logits(&state)?)?;
         self.choose(logits).map(|token| Some(Step::Token(token)))
     }
 
@@ -170,7 +171,7 @@ impl Generation {
     }
 
     /// The state of the last token of `read..until`, (1, 1, D).
-    fn read_prompt(&mut self, network: &Network, read: usize, until: usize) -> Result<Tensor, ModelError> {
+    fn read_prompt(&mut self, backbone: &Backbone, read: usize, until: usize) -> Result<Tensor, ModelError> {
         let prompt = &self.prompt;
         let piece = |values: &[i64]| values.get(read..until).unwrap_or_default().to_vec();
         let places = &prompt.image_tokens;
@@ -199,11 +200,11 @@ impl Generation {
                 deepstack: &deepstack,
             }),
         };
-        network.read(&piece, &mut self.cache)
+        backbone.read(&piece, &mut self.cache)
     }
 
     /// The state of the token chosen last, (1, 1, D). Its position follows the largest of all before it.
-    fn read_token(&mut self, network: &Network) -> Result<Tensor, ModelError> {
+    fn read_token(&mut self, backbone: &Backbone) -> Result<Tensor, ModelError> {
         let after = self.prompt.positions.iter().flatten().max().map_or(0, |last| last + 1);
         let position = after + self.cache.len() - self.prompt.ids.len() as i64;
         let piece = Piece {
@@ -212,7 +213,7 @@ impl Generation {
             image_rows: &[],
             visual: None,
         };
-        network.read(&piece, &mut self.cache)
+        backbone.read(&piece, &mut self.cache)
     }
 
     fn choose(&mut self, logits: Vec<f32>) -> Result<Token, ModelError> {

@@ -1,0 +1,124 @@
+//! Qwen3-VL: vision tower, language model and text head.
+
+use tch::Tensor;
+
+use super::config::Qwen3VlConfig;
+use super::error::ModelError;
+use super::language::{LanguageModel, Piece, VisualInput};
+use super::layers::Linear;
+use super::parameters::{Layout, Parameter, Scope, Source};
+use super::sequence::SequencePlan;
+use super::text::cache::KvCache;
+use super::vision::{VisionOutput, VisionTower};
+use super::vision_plan::VisionPlan;
+
+/// The backbone. Fields are named as the checkpoint's keys are.
+#[derive(Debug)]
+pub struct Backbone {
+    model: Model,
+    lm_head: Head,
+}
+
+#[derive(Debug)]
+struct Model {
+    visual: VisionTower,
+    language_model: LanguageModel,
+}
+
+#[derive(Debug)]
+enum Head {
+    Tied,
+    Own(Linear),
+}
+
+impl Backbone {
+    /// Builds the backbone that `config` describes from a source of tensors.
+    ///
+    /// # Errors
+    /// When a tensor cannot be had.
+    pub fn new(root: &Scope, config: &Qwen3VlConfig) -> Result<Self, ModelError> {
+        let (model, text) = (root.at("model"), &config.text_config);
+        Ok(Self {
+            model: Model {
+                visual: VisionTower::new(model.at("visual"), &config.vision_config)?,
+                language_model: LanguageModel::new(model.at("language_model"), text)?,
+            },
+            lm_head: match config.tie_word_embeddings {
+                true => Head::Tied,
+                false => Head::Own(Linear::unbiased(root.at("lm_head"), text.hidden_size, text.vocab_size)?),
+            },
+        })
+    }
+
+    /// The tensors of a backbone of this configuration, in the order it is built.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn layout(config: &Qwen3VlConfig) -> Result<Vec<Parameter>, ModelError> {
+        config.validate()?;
+        let layout = Layout::default();
+        Self::new(&Scope::new(&layout), config)?;
+        Ok(layout.into_parameters())
+    }
+
+    /// A backbone of its own.
+    ///
+    /// # Errors
+    /// When the configuration cannot work or a tensor cannot be had.
+    pub fn from_source(config: &Qwen3VlConfig, source: &dyn Source) -> Result<Self, ModelError> {
+        config.validate()?;
+        Self::new(&Scope::new(source), config)
+    }
+
+    /// Vision tower; `tap` is the block (from 0) whose output is given back as it is.
+    ///
+    /// # Shapes
+    /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
+    pub fn see(&self, pixels: &Tensor, plan: &VisionPlan, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+        self.model.visual.forward(pixels, plan, tap)
+    }
+
+    /// Language model: the last layer's output, before the final norm.
+    ///
+    /// # Shapes
+    /// plan of B sequences of L tokens → (B, L, D)
+    pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        let visual = VisualInput {
+            tokens: &sight.tokens,
+            deepstack: &sight.deepstack,
+        };
+        Ok(self.model.language_model.forward(plan, visual)?)
+    }
+
+    /// The language model's state at the last of the next tokens of a sequence, before the final norm.
+    ///
+    /// # Shapes
+    /// T tokens → (1, 1, D)
+    ///
+    /// # Errors
+    /// When libtorch refuses; the cache is of no use then.
+    pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
+        let states = self.model.language_model.extend(piece, cache)?;
+        Ok(states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?)
+    }
+
+    /// The final norm.
+    ///
+    /// # Shapes
+    /// (…, D) → the same
+    pub fn norm(&self, states: &Tensor) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.norm(states)?)
+    }
+
+    /// The text head: which token comes next.
+    ///
+    /// # Shapes
+    /// states before the final norm, (…, D) → logits (…, vocabulary)
+    pub fn logits(&self, states: &Tensor) -> Result<Tensor, ModelError> {
+        let normed = self.norm(states)?;
+        match &self.lm_head {
+            Head::Tied => Ok(self.model.language_model.unembed(&normed)?),
+            Head::Own(head) => Ok(head.forward(&normed)?),
+        }
+    }
+}
