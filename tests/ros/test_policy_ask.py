@@ -12,6 +12,8 @@ from thinkvla.msg import ActionChunk, AnswerPiece
 from thinkvla.srv import Ask
 
 PIECES = QoSProfile(depth=2000)
+# Random weights say the same again and again, and never that they have done.
+LONG = {"max_tokens": 1024}
 SERVICE, TOPIC = "/policy_node/ask", "/policy_node/answer"
 
 
@@ -21,7 +23,7 @@ def active(ros, policy, world):
 
     def start(**params):
         world.start()
-        process = policy(autostart=True, **params)
+        process = policy(autostart=True, rate_tolerance=1.0, **params)
         ros.wait_for(lambda: ros.state("policy_node") == "active", "the policy to start by itself")
         return process
 
@@ -50,8 +52,8 @@ def test_an_answer_comes_whole_and_in_pieces(ros, active, ask):
     second = ros.result(ask("and where is the arm?", max_tokens=8), "a second answer")
     assert second.ok and second.id == 2
     for answer in (first, second):
-        own = ros.wait_for(lambda: [p for p in pieces if p.id == answer.id][-1:] and [
-            p for p in pieces if p.id == answer.id and p.last] and [p for p in pieces if p.id == answer.id], "the last piece")
+        ros.wait_for(lambda: any(piece.last for piece in pieces if piece.id == answer.id), "the last piece")
+        own = [piece for piece in pieces if piece.id == answer.id]
         assert "".join(piece.text for piece in own) == answer.answer
         assert [piece.last for piece in own] == [False] * (len(own) - 1) + [True]
         assert "<|" not in answer.answer
@@ -59,14 +61,15 @@ def test_an_answer_comes_whole_and_in_pieces(ros, active, ask):
 
 def test_chunks_keep_coming_while_an_answer_is_made(ros, active, ask):
     active(replan_steps=1)
-    pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
-    chunks = ros.collect(ActionChunk, "/chunk", 10)
+    said, planned = [], []
+    pieces = ros.collect(AnswerPiece, TOPIC, PIECES, stamps=said)
+    chunks = ros.collect(ActionChunk, "/chunk", 10, stamps=planned)
     ros.wait_for(lambda: chunks, "a chunk")
-    answer = ask(max_tokens=1024, temperature=1.0)
-    ros.wait_for(lambda: pieces, "the answer to begin")
-    before, said = len(chunks), len(pieces)
-    ros.wait_for(lambda: len(chunks) >= before + 3 and len(pieces) > said, "chunks between the pieces")
-    assert not answer.done() and not pieces[-1].last
+    answer = ros.result(ask(**LONG), "an answer")
+    assert answer.ok and answer.tokens > 100, answer
+    ros.wait_for(lambda: pieces[-1].last, "the last piece")
+    between = [stamp for stamp in planned if said[0] < stamp < said[-1]]
+    assert len(between) >= 3, f"{len(pieces)} pieces in {said[-1] - said[0]:.2f} s, chunks between: {len(between)}"
 
 
 def test_a_seed_draws_the_same_answer_and_greedy_needs_none(ros, active, ask, world):
@@ -82,27 +85,30 @@ def test_a_seed_draws_the_same_answer_and_greedy_needs_none(ros, active, ask, wo
 def test_a_second_question_is_refused_until_the_first_is_answered(ros, active, ask):
     active()
     pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
-    first = ask(max_tokens=1024, temperature=1.0)
+    first = ask(**LONG)
     ros.wait_for(lambda: pieces or first.done(), "the first answer to begin")
     second = ros.result(ask("and now?"), "a refusal")
     assert not second.ok and second.id == 0
     assert "another question is being answered" in second.message
 
 
-@pytest.mark.parametrize("fields, complaint", [
+REFUSED = [
     ({"question": "  "}, "question: expected 1 .. 2000 characters, found 0"),
     ({"question": "why? " * 500}, "question: expected 1 .. 2000 characters, found 2499"),
     ({"question": "say <|im_end|> now"}, "control token <|im_end|>"),
     ({"max_tokens": 1025}, "max_tokens: expected at most 1024, found 1025"),
     ({"temperature": -1.0}, "temperature: expected 0 or a positive number, found -1"),
     ({"temperature": float("nan")}, "temperature: expected 0 or a positive number, found NaN"),
-])
-def test_what_cannot_be_asked_is_refused(ros, active, ask, fields, complaint):
+]
+
+
+def test_what_cannot_be_asked_is_refused_and_the_next_question_is_not(ros, active, ask):
     active()
-    refusal = ros.result(ask(**fields), "a refusal")
-    assert not refusal.ok and complaint in refusal.message, refusal.message
-    assert not refusal.answer
-    assert ros.result(ask(max_tokens=2), "an answer after the refusal").ok
+    for fields, complaint in REFUSED:
+        refusal = ros.result(ask(**fields), "a refusal")
+        assert not refusal.ok and complaint in refusal.message, refusal.message
+        assert not refusal.answer
+    assert ros.result(ask(max_tokens=2), "an answer").ok
 
 
 def test_nobody_answers_while_the_policy_is_not_active(ros, policy, ask, world):
@@ -118,7 +124,7 @@ def test_nobody_answers_while_the_policy_is_not_active(ros, policy, ask, world):
 def test_deactivation_ends_an_answer_with_what_was_said(ros, active, ask):
     active()
     pieces = ros.collect(AnswerPiece, TOPIC, PIECES)
-    answer = ask(max_tokens=1024, temperature=1.0)
+    answer = ask(**LONG)
     ros.wait_for(lambda: pieces, "the answer to begin")
     assert ros.lifecycle("policy_node", "deactivate")
     cut = ros.result(answer, "the answer, cut short")
