@@ -143,6 +143,11 @@ impl Network {
         &self.backbone
     }
 
+    /// The backbone alone.
+    pub fn into_backbone(self) -> Backbone {
+        self.backbone
+    }
+
     /// Adapters, additive integration (3DThinkVLA (7)) and action head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
         let tap = sight.tap.as_ref().ok_or_else(|| ModelError::Observation {

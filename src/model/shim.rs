@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 unsafe extern "C" {
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
@@ -26,4 +26,12 @@ pub(super) fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is read only. Whoever truncates a checkpoint while it is being loaded stops the process; a
     // checkpoint in use is not written to.
     unsafe { Mmap::map(file) }
+}
+
+/// Gives the memory behind a part of a map back to the system.
+pub(super) fn release(map: &Mmap, start: usize, length: usize) {
+    // SAFETY: the map is of a file, read only and never written to, so the pages come back as they were when they are
+    // read again.
+    // A refusal only costs memory.
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
 }
