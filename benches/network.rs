@@ -13,6 +13,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::variant::Variant;
 
 fn chunk(criterion: &mut Criterion) {
     let tokenizer = PathBuf::from(std::env::var_os("THINKVLA_TOKENIZER").unwrap());
@@ -22,6 +23,7 @@ fn chunk(criterion: &mut Criterion) {
         seed: 0,
         tokenizer: &tokenizer,
         robot: None,
+        variant: &Variant::default(),
     };
     new.write(directory.path()).unwrap();
     let grids = [Grid { t: 1, h: 8, w: 8 }; 2];
@@ -29,6 +31,7 @@ fn chunk(criterion: &mut Criterion) {
     let observation = Observation {
         pixel_values: &pixel_values,
         grids: &grids,
+        state: &[],
         instruction: "pick up the red cube",
     };
     for threads in [1, 2] {

@@ -72,6 +72,10 @@ pub struct Data {
     pub reference: Reference,
     /// How each action dimension was normalised; its length is the action dimension.
     pub statistics: Vec<DimensionStatistics>,
+    /// How each value of the robot's own state was normalised, by name and in the order the network reads them; empty
+    /// where the state was not recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub state: Vec<DimensionStatistics>,
 }
 
 /// Resize rule of the recorded frame (MODEL.md 2.1).
@@ -243,7 +247,11 @@ impl Contract {
         self.data
             .statistics
             .iter()
-            .try_for_each(DimensionStatistics::validate)?;
+            .try_for_each(|dimension| dimension.validate("data.statistics"))?;
+        self.data
+            .state
+            .iter()
+            .try_for_each(|dimension| dimension.validate("data.state"))?;
         match &self.model {
             Some(model) if model.chunk_len == 0 => Err("model.chunk_len: expected at least 1, found 0".into()),
             _ => Ok(()),
@@ -252,7 +260,7 @@ impl Contract {
 }
 
 impl DimensionStatistics {
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, list: &str) -> Result<(), String> {
         let used = match self.normalisation {
             Normalisation::MinMax => [self.min, self.max],
             Normalisation::Q99 => [self.q01, self.q99],
@@ -268,7 +276,7 @@ impl DimensionStatistics {
             return Ok(());
         }
         Err(format!(
-            "data.statistics of {}: {:?} needs finite, ordered values, found {low} and {high}",
+            "{list} of {}: {:?} needs finite, ordered values, found {low} and {high}",
             self.name, self.normalisation
         ))
     }

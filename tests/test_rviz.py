@@ -51,7 +51,7 @@ def test_display_shows_what_is_published(display):
 def test_nothing_promised_is_missing():
     shown = {topic_of(display)['Value'] for display in CONFIG['Displays'] if topic_of(display)}
     assert shown == {'/robot_description', '/planned_path_markers', '/workspace_markers', '/top/image_raw',
-                     '/wrist/image_raw'}
+                     '/wrist/image_raw', '/policy_node/geometry'}
 
 
 def test_frames_shown_are_frames_of_the_robot():

@@ -58,6 +58,21 @@ fn physical(value: f64, of: &DimensionStatistics) -> f64 {
     }
 }
 
+/// As the reference's training data is normalised; a dimension that never moved is 0, or as it is between equal quantiles.
+pub(super) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
+    let between = |low: f64, high: f64| 2.0 * (value - low) / (high - low) - 1.0;
+    match of.normalisation {
+        Normalisation::MinMax if of.min == of.max => 0.0,
+        Normalisation::MinMax => between(of.min, of.max),
+        Normalisation::Q99 if of.q01 == of.q99 => value,
+        Normalisation::Q99 => between(of.q01, of.q99).clamp(-1.0, 1.0),
+        Normalisation::MeanStd if of.std == 0.0 => 0.0,
+        Normalisation::MeanStd => (value - of.mean) / of.std,
+        Normalisation::None => value,
+        Normalisation::Binary => f64::from(u8::from(value > 0.5)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,25 +91,29 @@ mod tests {
         }
     }
 
-    /// The training side, as the reference states it.
-    fn normalised(x: f64, of: &DimensionStatistics) -> f64 {
-        match of.normalisation {
-            Normalisation::MinMax => 2.0 * (x - of.min) / (of.max - of.min) - 1.0,
-            Normalisation::Q99 => 2.0 * (x - of.q01) / (of.q99 - of.q01) - 1.0,
-            Normalisation::MeanStd => (x - of.mean) / of.std,
-            Normalisation::None | Normalisation::Binary => x,
-        }
-    }
-
     proptest! {
         #[test]
-        fn every_mode_undoes_what_training_did(x in -0.02..0.03f64) {
+        fn every_mode_undoes_what_training_did(x in -0.01..0.015f64) {
             use Normalisation::{MeanStd, MinMax, None, Q99};
             for mode in [MinMax, Q99, MeanStd, None] {
                 let of = statistics(mode);
                 prop_assert!((physical(normalised(x, &of), &of) - x).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn ends_of_the_range_are_the_ends_of_the_network_s() {
+        let of = statistics(Normalisation::MinMax);
+        assert!((normalised(of.min, &of) + 1.0).abs() < 1e-12 && (normalised(of.max, &of) - 1.0).abs() < 1e-12);
+        let of = statistics(Normalisation::Q99);
+        assert_eq!(
+            [-0.02, 0.03].map(|x| normalised(x, &of)),
+            [-1.0, 1.0],
+            "beyond the quantiles"
+        );
+        let of = statistics(Normalisation::MeanStd);
+        assert!((normalised(0.005, &of) - 1.0).abs() < 1e-12);
     }
 
     #[test]

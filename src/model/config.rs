@@ -8,6 +8,14 @@ use crate::camera::patches::PatchRule;
 
 use super::error::ModelError;
 
+mod thinkvla;
+mod thinkvla_check;
+
+pub use thinkvla::{
+    AnchorToken, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, ReasoningConfig, TeacherAnchor,
+    TeacherTexts, ThinkVlaConfig,
+};
+
 /// File name inside a checkpoint directory.
 pub const FILE_NAME: &str = "config.json";
 
@@ -147,84 +155,6 @@ pub struct VisionConfig {
     pub num_position_embeddings: i64,
     /// Blocks (from 0) whose output is also injected into the first language layers.
     pub deepstack_visual_indexes: Vec<i64>,
-}
-
-/// What 3DThinkVLA adds to Qwen3-VL.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ThinkVlaConfig {
-    /// Text of the reasoning anchor, one token.
-    pub anchor_token: String,
-    /// Its id.
-    pub anchor_token_id: i64,
-    /// Text of the action query, one token; K of them in a row.
-    pub action_token: String,
-    /// Its id.
-    pub action_token_id: i64,
-    /// User text with `{instruction}`, `{anchor}`, `{chunk_len}` and `{queries}`.
-    pub prompt: String,
-    /// Where the language model's states are read.
-    pub hidden_tap: HiddenTap,
-    /// Vision block (from 0) whose output the geometry adapter reads.
-    pub geometry_tap_block: i64,
-    /// Width of the geometry latent: the geometry teacher's.
-    pub geometry_width: i64,
-    /// How geometry latents become one condition.
-    pub geo_pool: GeoPool,
-    /// Actions in a chunk, K.
-    pub chunk_len: i64,
-    /// Values in an action.
-    pub action_dim: i64,
-    /// Inner width of the action head.
-    pub head_hidden: i64,
-    /// Residual blocks of the action head.
-    pub head_blocks: i64,
-    /// Smallest image the vision tower is fed [px].
-    pub min_pixels: i64,
-    /// Largest image the vision tower is fed [px].
-    pub max_pixels: i64,
-    /// Type the backbone computes in where nobody says otherwise.
-    pub compute: Precision,
-}
-
-/// Where the language model's states are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HiddenTap {
-    /// The last layer's output.
-    PreNorm,
-    /// After the final norm.
-    PostNorm,
-}
-
-/// How the geometry latents of all patches and views become one condition for every query.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GeoPool {
-    /// Their mean.
-    Mean,
-    /// Their maximum, channel by channel.
-    Max,
-}
-
-/// Floating-point type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// 32 bits.
-    Float32,
-    /// 16 bits, 8 of them exponent.
-    Bfloat16,
-}
-
-impl Precision {
-    /// libtorch's name.
-    pub fn kind(self) -> tch::Kind {
-        match self {
-            Self::Float32 => tch::Kind::Float,
-            Self::Bfloat16 => tch::Kind::BFloat16,
-        }
-    }
 }
 
 impl Config {

@@ -1,10 +1,10 @@
 //! Which configurations cannot work, each named by its field.
 
-use super::config::{Config, Qwen3VlConfig, TextConfig, ThinkVlaConfig, VisionConfig};
+use super::config::{Config, Qwen3VlConfig, TextConfig, VisionConfig};
 use super::error::ModelError;
 
 /// Largest size of anything; beyond it shapes could overflow.
-const LARGEST: i64 = 1 << 30;
+pub(super) const LARGEST: i64 = 1 << 30;
 
 impl Config {
     /// Refuses what cannot work.
@@ -15,17 +15,14 @@ impl Config {
         self.qwen3_vl.validate()?;
         self.thinkvla.validate()?;
         let ours = &self.thinkvla;
-        below(
-            "thinkvla.geometry_tap_block",
-            "vision_config.depth",
-            ours.geometry_tap_block,
-            self.vision_config.depth,
-        )?;
-        let added = [
-            ("thinkvla.anchor_token_id", ours.anchor_token_id),
-            ("thinkvla.action_token_id", ours.action_token_id),
-        ];
-        let ids: Vec<_> = self.qwen3_vl.token_ids().into_iter().chain(added).collect();
+        if let Some(geometry) = &ours.geometry {
+            let (field, depth) = ("thinkvla.geometry.tap_block", self.vision_config.depth);
+            below(field, "vision_config.depth", geometry.tap_block, depth)?;
+        }
+        let mut ids = self.qwen3_vl.token_ids().to_vec();
+        ids.push(("thinkvla.action_token_id", ours.action_token_id));
+        let anchors = ours.anchors().iter();
+        ids.extend(anchors.map(|anchor| ("thinkvla.reasoning.anchors", anchor.id)));
         distinct_ids(&ids, self.text_config.vocab_size)
     }
 }
@@ -204,57 +201,6 @@ impl VisionConfig {
     }
 }
 
-impl ThinkVlaConfig {
-    fn validate(&self) -> Result<(), ModelError> {
-        for (field, value) in [
-            ("thinkvla.geometry_width", self.geometry_width),
-            ("thinkvla.chunk_len", self.chunk_len),
-            ("thinkvla.action_dim", self.action_dim),
-            ("thinkvla.head_hidden", self.head_hidden),
-            ("thinkvla.min_pixels", self.min_pixels),
-            ("thinkvla.max_pixels", self.max_pixels),
-        ] {
-            size(field, value)?;
-        }
-        below("thinkvla.head_blocks", "limit", self.head_blocks, LARGEST)?;
-        if self.min_pixels > self.max_pixels {
-            return Err(ModelError::config(
-                "thinkvla.min_pixels",
-                format!("at most max_pixels, {}", self.max_pixels),
-                self.min_pixels,
-            ));
-        }
-        for (field, token) in [
-            ("thinkvla.anchor_token", &self.anchor_token),
-            ("thinkvla.action_token", &self.action_token),
-        ] {
-            if token.is_empty() {
-                return Err(ModelError::config(field, "a token", "nothing"));
-            }
-        }
-        self.validate_prompt()
-    }
-
-    /// The anchor must see the task and nothing of the action text; the queries must see the anchor.
-    fn validate_prompt(&self) -> Result<(), ModelError> {
-        let mut last = 0;
-        for part in ["{instruction}", "{anchor}", "{queries}"] {
-            let at = match self.prompt.match_indices(part).collect::<Vec<_>>().as_slice() {
-                [(at, _)] if *at >= last => *at,
-                _ => {
-                    return Err(ModelError::config(
-                        "thinkvla.prompt",
-                        "{instruction}, then {anchor}, then {queries}, each once",
-                        format!("{:?}", self.prompt),
-                    ));
-                }
-            };
-            last = at;
-        }
-        Ok(())
-    }
-}
-
 fn only(field: &'static str, expected: &str, found: &str) -> Result<(), ModelError> {
     if expected == found {
         return Ok(());
@@ -262,7 +208,7 @@ fn only(field: &'static str, expected: &str, found: &str) -> Result<(), ModelErr
     Err(ModelError::config(field, expected, found))
 }
 
-fn size(field: &'static str, value: i64) -> Result<(), ModelError> {
+pub(super) fn size(field: &'static str, value: i64) -> Result<(), ModelError> {
     if (1..=LARGEST).contains(&value) {
         return Ok(());
     }
@@ -287,7 +233,7 @@ fn divides(field: &'static str, by: &str, value: i64, divisor: i64) -> Result<()
     ))
 }
 
-fn below(field: &'static str, bound: &str, value: i64, limit: i64) -> Result<(), ModelError> {
+pub(super) fn below(field: &'static str, bound: &str, value: i64, limit: i64) -> Result<(), ModelError> {
     if (0..limit).contains(&value) {
         return Ok(());
     }

@@ -12,6 +12,8 @@ pub enum LinearInit {
     Backbone,
     /// Uniform within 1 / sqrt(inputs): PyTorch's own, which the action head is trained from.
     Uniform,
+    /// Uniform within sqrt(6 / (inputs + outputs)) and zero bias: Xavier's, of Spatial-Forcing's projector.
+    Xavier,
     /// All zero, so that the branch adds nothing before it has learned something.
     Zero,
 }
@@ -26,16 +28,21 @@ pub struct Linear {
 impl Linear {
     /// With bias.
     pub fn new(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
-        let (weight, bias) = init.draws(inputs);
+        let (weight, bias) = init.draws([outputs, inputs]);
         Ok(Self {
             weight: scope.tensor("weight", &[outputs, inputs], weight)?,
             bias: Some(scope.tensor("bias", &[outputs], bias)?),
         })
     }
 
-    /// Without bias.
+    /// Without bias, as in the backbone.
     pub fn unbiased(scope: Scope, inputs: i64, outputs: i64) -> Result<Self, ModelError> {
-        let (weight, _) = LinearInit::Backbone.draws(inputs);
+        Self::without_bias(scope, inputs, outputs, LinearInit::Backbone)
+    }
+
+    /// Without bias.
+    pub fn without_bias(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
+        let (weight, _) = init.draws([outputs, inputs]);
         Ok(Self {
             weight: scope.tensor("weight", &[outputs, inputs], weight)?,
             bias: None,
@@ -47,7 +54,7 @@ impl Linear {
     /// `shape` is (outputs, channels, frames, side, side).
     pub fn of_patches(scope: Scope, shape: [i64; 5]) -> Result<Self, ModelError> {
         let [outputs, ..] = shape;
-        let (weight, bias) = LinearInit::Backbone.draws(1);
+        let (weight, bias) = LinearInit::Backbone.draws([outputs, 1]);
         Ok(Self {
             weight: scope.tensor("weight", &shape, weight)?.f_reshape([outputs, -1])?,
             bias: Some(scope.tensor("bias", &[outputs], bias)?),
@@ -62,12 +69,16 @@ impl Linear {
 }
 
 impl LinearInit {
-    fn draws(self, inputs: i64) -> (Init, Init) {
+    fn draws(self, [outputs, inputs]: [i64; 2]) -> (Init, Init) {
         match self {
             Self::Backbone => (Init::Normal { std: 0.02 }, Init::Zeros),
             Self::Uniform => {
                 let bound = 1.0 / (inputs as f32).sqrt();
                 (Init::Uniform { bound }, Init::Uniform { bound })
+            }
+            Self::Xavier => {
+                let bound = (6.0 / (inputs + outputs) as f32).sqrt();
+                (Init::Uniform { bound }, Init::Zeros)
             }
             Self::Zero => (Init::Zeros, Init::Zeros),
         }

@@ -1,25 +1,25 @@
-//! The whole network: Qwen3-VL, adapters, additive integration, action head.
+//! The whole network: Qwen3-VL, adapters, integration, action head.
 
 use tch::{Kind, Tensor};
 
 use super::backbone::Backbone;
-use super::config::{Config, GeoPool, HiddenTap};
+use super::config::{Config, HiddenTap};
 use super::error::ModelError;
-use super::heads::{ActionHead, ActionHeadSize, Adapter, Projector};
+use super::heads::{ActionHead, ActionHeadSize};
+use super::integration::pool::PatchRows;
+use super::integration::{Geometry, GeometrySize, Reasoning};
 use super::parameters::{Layout, Parameter, Scope, Source};
 use super::sequence::SequencePlan;
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
-/// 3DThinkVLA as it runs on the robot. Fields are named as the checkpoint's keys are.
+/// 3DThinkVLA as it runs on the robot. Without geometry and reasoning it is Qwen3-VL-OFT.
 #[derive(Debug)]
 pub struct Network {
     backbone: Backbone,
     action_model: ActionModel,
-    geo_adapter: Adapter,
-    geo_proj: Projector,
-    reason_adapter: Adapter,
-    reason_proj: Projector,
+    geometry: Option<Geometry>,
+    reasoning: Option<Reasoning>,
     taps: Taps,
 }
 
@@ -28,12 +28,12 @@ struct ActionModel {
     model: ActionHead,
 }
 
+/// Where states are read.
 #[derive(Debug, Clone, Copy)]
 struct Taps {
-    geometry_block: i64,
-    hidden: HiddenTap,
-    pool: GeoPool,
-    chunk_len: i64,
+    geometry_block: Option<i64>,
+    queries: HiddenTap,
+    anchors: HiddenTap,
 }
 
 /// States of the language model that the action part reads, in 32 bits.
@@ -41,8 +41,8 @@ struct Taps {
 pub struct Thought {
     /// States of the action queries, H_A: (B, K, D).
     pub queries: Tensor,
-    /// State of the reasoning anchor: (B, 1, D).
-    pub anchor: Tensor,
+    /// States of the reasoning anchors: (B, N, D), N being 0 without reasoning.
+    pub anchors: Tensor,
 }
 
 /// What the network gives.
@@ -57,10 +57,11 @@ pub struct Output {
 /// The latents behind a chunk, in 32 bits.
 #[derive(Debug)]
 pub struct Latents {
-    /// Geometry latents F^Geo of all patches, (Σpatches, geometry width), in merge-block order.
-    pub geometry: Tensor,
-    /// Reasoning latent Z_r, (B, 1, D).
-    pub reasoning: Tensor,
+    /// Geometry latents F^Geo of all patches, (Σpatches, geometry width), in merge-block order; nothing without
+    /// geometry.
+    pub geometry: Option<Tensor>,
+    /// Reasoning latents Z, (B, N, D); nothing without reasoning.
+    pub reasoning: Option<Tensor>,
     /// Language states the action part read.
     pub thought: Thought,
 }
@@ -74,27 +75,29 @@ impl Network {
         config.validate()?;
         let (root, ours, width) = (Scope::new(source), &config.thinkvla, config.text_config.hidden_size);
         let head = root.clone().head();
-        let patch = config.vision_config.hidden_size;
         let size = ActionHeadSize {
             inputs: width,
             hidden: ours.head_hidden,
             blocks: ours.head_blocks,
             outputs: ours.action_dim,
         };
+        let connects = GeometrySize {
+            patch: config.vision_config.hidden_size,
+            query: width,
+            chunk_len: ours.chunk_len,
+        };
+        let (geometry, reasoning) = (ours.geometry.as_ref(), ours.reasoning.as_ref());
         Ok(Self {
             backbone: Backbone::new(&root, config)?,
             action_model: ActionModel {
                 model: ActionHead::new(head.at("action_model.model"), size)?,
             },
-            geo_adapter: Adapter::new(head.at("geo_adapter"), patch, ours.geometry_width)?,
-            geo_proj: Projector::new(head.at("geo_proj"), ours.geometry_width, width)?,
-            reason_adapter: Adapter::new(head.at("reason_adapter"), width, width)?,
-            reason_proj: Projector::new(head.at("reason_proj"), width, width)?,
+            geometry: geometry.map(|c| Geometry::new(&head, c, connects)).transpose()?,
+            reasoning: reasoning.map(|c| Reasoning::new(&head, c, width)).transpose()?,
             taps: Taps {
-                geometry_block: ours.geometry_tap_block,
-                hidden: ours.hidden_tap,
-                pool: ours.geo_pool,
-                chunk_len: ours.chunk_len,
+                geometry_block: geometry.map(|c| c.tap_block),
+                queries: ours.hidden_tap,
+                anchors: ours.anchor_tap(),
             },
         })
     }
@@ -114,27 +117,28 @@ impl Network {
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
     pub fn see(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<VisionOutput, ModelError> {
-        self.backbone.see(pixels, plan, Some(self.taps.geometry_block))
+        self.backbone.see(pixels, plan, self.taps.geometry_block)
     }
 
-    /// Language model; gathers the states at the anchor and at the queries.
+    /// Language model; gathers the states at the anchors and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
         let hidden = self.backbone.think(sight, plan)?;
         let width = hidden.size().last().copied().unwrap_or(0);
         let hidden = hidden.f_reshape([-1, width])?;
-        let gather = |rows: &Tensor, number: i64| -> Result<Tensor, ModelError> {
+        let gather = |rows: &Tensor, tap: HiddenTap| -> Result<Tensor, ModelError> {
             let states = hidden.f_index_select(0, rows)?;
-            let states = match self.taps.hidden {
+            let states = match tap {
                 HiddenTap::PreNorm => states,
                 HiddenTap::PostNorm => self.backbone.norm(&states)?,
             };
+            let number = rows.size1()? / plan.batch();
             Ok(states
                 .f_reshape([plan.batch(), number, width])?
                 .f_to_kind(Kind::Float)?)
         };
         Ok(Thought {
-            queries: gather(&plan.query_rows, self.taps.chunk_len)?,
-            anchor: gather(&plan.anchor_rows, 1)?,
+            queries: gather(&plan.query_rows, self.taps.queries)?,
+            anchors: gather(&plan.anchor_rows, self.taps.anchors)?,
         })
     }
 
@@ -148,25 +152,35 @@ impl Network {
         self.backbone
     }
 
-    /// Adapters, additive integration (3DThinkVLA (7)) and action head.
+    /// Adapters, integration (3DThinkVLA (7)) and action head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
-        let tap = sight.tap.as_ref().ok_or_else(|| ModelError::Observation {
-            expected: "a view with the tap of the geometry adapter".into(),
-            found: "one without".into(),
-        })?;
-        let geometry = self.geo_adapter.forward(&tap.f_to_kind(Kind::Float)?)?;
-        let reasoning = self.reason_adapter.forward(&thought.anchor)?;
-        let states = thought
-            .queries
-            .f_add(&self.geo_proj.forward(&self.pool(&geometry, plan)?)?)?
-            .f_add(&self.reason_proj.forward(&reasoning)?)?;
+        let mut states = thought.queries.shallow_clone();
+        let mut latents = Latents {
+            geometry: None,
+            reasoning: None,
+            thought,
+        };
+        if let Some(geometry) = &self.geometry {
+            let tap = sight.tap.as_ref().ok_or_else(|| ModelError::Observation {
+                expected: "a view with the tap of the geometry adapter".into(),
+                found: "one without".into(),
+            })?;
+            let made = geometry.latents(&tap.f_to_kind(Kind::Float)?)?;
+            let rows = PatchRows {
+                counts: &plan.patches,
+                raster: &plan.raster,
+            };
+            states = states.f_add(&geometry.condition(&made, rows)?)?;
+            latents.geometry = Some(made);
+        }
+        if let Some(reasoning) = &self.reasoning {
+            let made = reasoning.latents(&latents.thought.anchors)?;
+            states = states.f_add(&reasoning.condition(&latents.thought.queries, &made)?)?;
+            latents.reasoning = Some(made);
+        }
         Ok(Output {
             actions: self.action_model.model.forward(&states)?,
-            latents: Latents {
-                geometry,
-                reasoning,
-                thought,
-            },
+            latents,
         })
     }
 
@@ -175,21 +189,5 @@ impl Network {
         let sight = self.see(pixels, images)?;
         let thought = self.think(&sight, plan)?;
         self.act(&sight, thought, plan)
-    }
-
-    /// One geometry condition for each sequence, over the patches of all its views.
-    ///
-    /// # Shapes
-    /// (Σpatches, width) → (B, 1, width)
-    fn pool(&self, geometry: &Tensor, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        let pooled = geometry
-            .f_split_with_sizes(&plan.patches[..], 0)?
-            .iter()
-            .map(|patches| match self.taps.pool {
-                GeoPool::Mean => patches.f_mean_dim(&[0i64][..], true, Kind::Float),
-                GeoPool::Max => patches.f_amax([0i64], true),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(Tensor::f_stack(&pooled, 0)?)
     }
 }

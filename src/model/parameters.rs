@@ -189,3 +189,31 @@ impl Source for Layout {
         Ok(empty)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A source of tensors written down in a test.
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Tensors by key; one that is asked for and not there fails the test.
+    #[derive(Debug, Default)]
+    pub struct Given(BTreeMap<String, Vec<f32>>);
+
+    impl Given {
+        /// Values row by row.
+        pub fn of(tensors: &[(&str, &[f32])]) -> Self {
+            let owned = |(key, values): &(&str, &[f32])| ((*key).to_owned(), values.to_vec());
+            Self(tensors.iter().map(owned).collect())
+        }
+    }
+
+    impl Source for Given {
+        fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
+            let values = self.0.get(&parameter.key).expect(&parameter.key);
+            Ok(Tensor::from_slice(values).reshape(&parameter.shape))
+        }
+    }
+}

@@ -12,12 +12,13 @@ use crate::control::chunk::PhysicalActions;
 
 use super::actions::NormalisedActions;
 use super::checkpoint::{Checkpoint, Placement};
-use super::config::{Config, Precision};
+use super::config::{Config, Precision, Proprio};
 use super::device::DeviceChoice;
 use super::error::ModelError;
 use super::network::{Latents, Network};
-use super::prompt::Prompter;
+use super::prompt::{Prompter, Task};
 use super::sequence::SequencePlan;
+use super::state::StateText;
 use super::text::conversation::Conversation;
 use super::text::generation::{AnswerOptions, Generation, Step};
 use super::vision::VisionOutput;
@@ -41,6 +42,9 @@ pub struct Observation<'a> {
     pub pixel_values: &'a [f32],
     /// How many patches each view has.
     pub grids: &'a [Grid],
+    /// The robot's own state, a value for each dimension of the contract's `data.state`, in physical units. Read only by
+    /// checkpoints whose `proprio` says so.
+    pub state: &'a [f64],
     /// The task in words.
     pub instruction: &'a str,
 }
@@ -93,10 +97,12 @@ struct Sight {
     grids: Vec<Grid>,
 }
 
-/// What depends on the instruction and the images' sizes only. One is kept: both change rarely.
+/// What depends on the instruction, the state where it is told, and the images' sizes only. One is kept: they change
+/// rarely.
 #[derive(Debug)]
 struct Plan {
     instruction: String,
+    state: Option<StateText>,
     grids: Vec<Grid>,
     images: VisionPlan,
     sequence: SequencePlan,
@@ -156,9 +162,10 @@ impl Policy {
         let _no_grad = tch::no_grad_guard();
         let start = Instant::now();
         let pixels = self.pixels(observation.pixel_values, observation.grids)?;
+        let state = self.state(observation)?;
         let plan = match self.plan.take() {
-            Some(plan) if plan.fits(observation) => plan,
-            _ => self.plan(observation)?,
+            Some(plan) if plan.fits(observation, state.as_ref()) => plan,
+            _ => self.plan(observation, state)?,
         };
         let prepared = Instant::now();
         let sight = self.network.see(&pixels, &plan.images)?;
@@ -246,13 +253,26 @@ impl Policy {
             .f_to_kind(self.compute.kind())?)
     }
 
-    fn plan(&self, observation: &Observation) -> Result<Plan, ModelError> {
+    /// The state in words, where the checkpoint reads it.
+    fn state(&self, observation: &Observation) -> Result<Option<StateText>, ModelError> {
+        match self.config.thinkvla.proprio {
+            Proprio::None => Ok(None),
+            Proprio::Text => StateText::new(observation.state, &self.contract.data.state).map(Some),
+        }
+    }
+
+    fn plan(&self, observation: &Observation, state: Option<StateText>) -> Result<Plan, ModelError> {
         let grids = observation.grids.to_vec();
         let images = VisionPlan::new(&grids, &self.config.vision_config, self.device)?;
-        let prompt = self.prompter.student(observation.instruction, &grids)?;
+        let task = Task {
+            instruction: observation.instruction,
+            state: state.as_ref(),
+        };
+        let prompt = self.prompter.student(task, &grids)?;
         let place = (self.compute.kind(), self.device);
         Ok(Plan {
             instruction: observation.instruction.to_owned(),
+            state,
             images,
             sequence: SequencePlan::new(&[prompt], &self.config.text_config, place)?,
             grids,
@@ -261,8 +281,8 @@ impl Policy {
 }
 
 impl Plan {
-    fn fits(&self, observation: &Observation) -> bool {
-        self.instruction == observation.instruction && self.grids == observation.grids
+    fn fits(&self, observation: &Observation, state: Option<&StateText>) -> bool {
+        self.instruction == observation.instruction && self.state.as_ref() == state && self.grids == observation.grids
     }
 }
 

@@ -1,18 +1,25 @@
-//! The prompt of the student and of inference: images, task, reasoning anchor, action text, action queries.
+//! Prompts: images, task, reasoning anchors, action text, action queries; in training also the teacher's.
+
+mod positions;
 
 use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
-use crate::camera::patches::Grid;
+use crate::camera::patches::{Grid, merge_block_from_raster};
 
-use super::config::Config;
+use super::config::{AnchorToken, Config, PromptStyle, Proprio, TeacherAnchor, ThinkVlaConfig};
 use super::error::ModelError;
+use super::state::StateText;
+pub(super) use positions::positions;
 
 /// Qwen3-VL's image placeholder and its brackets.
 const IMAGE: &str = "<|image_pad|>";
 const VISION_START: &str = "<|vision_start|>";
 const VISION_END: &str = "<|vision_end|>";
+
+/// What StarVLA's Qwen3-VL-OFT puts behind every instruction.
+const STARVLA_ACTION: &str = " Please predict the next {chunk_len} robot actions: <action>{queries}<action>.";
 
 /// One prompt as tokens. Places count from its first token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,26 +30,101 @@ pub struct Prompt {
     pub positions: [Vec<i64>; 3],
     /// Places of the image tokens, in order.
     pub image_tokens: Vec<i64>,
-    /// Place of the reasoning anchor.
-    pub anchor: i64,
-    /// Places of the K action queries, in order.
+    /// Places of the reasoning anchors, in order; none in checkpoints without reasoning.
+    pub anchors: Vec<i64>,
+    /// Places of the K action queries, in order; the teacher's prompt has none.
     pub queries: Vec<i64>,
     /// Patches of all its images.
     pub patches: i64,
+    /// Which of these patches, in merge-block order, lies where: row by row of each image in turn.
+    pub raster: Vec<i64>,
+}
+
+/// The teacher's prompt and how it relates to the student's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeacherPrompt {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Its first tokens that are the student's as well: images and task. Their states are the same in both.
+    pub shared: usize,
+}
+
+/// What the robot is to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Task<'a> {
+    /// The task in words.
+    pub instruction: &'a str,
+    /// The robot's own state, for checkpoints that read it.
+    pub state: Option<&'a StateText>,
+}
+
+impl<'a> From<&'a str> for Task<'a> {
+    fn from(instruction: &'a str) -> Self {
+        Self {
+            instruction,
+            state: None,
+        }
+    }
 }
 
 /// Writes prompts for one checkpoint.
 #[derive(Debug)]
 pub struct Prompter {
     tokenizer: Arc<Tokenizer>,
-    template: String,
+    layout: Layout,
     control: Vec<String>,
+    proprio: Proprio,
     image_id: i64,
-    anchor_id: i64,
+    anchors: Vec<AnchorToken>,
     query_id: i64,
     chunk_len: usize,
-    merge: i64,
+    merge: u32,
     longest: i64,
+}
+
+/// What stands where in the user's text.
+#[derive(Debug)]
+struct Layout {
+    /// The task, with `{instruction}`.
+    task: String,
+    /// The anchors in a row.
+    anchors: String,
+    /// What follows them.
+    action: String,
+    /// Whether an instruction's trailing full stop is dropped.
+    drops_full_stop: bool,
+    /// What the teacher may be told.
+    teacher: Vec<String>,
+    /// Where the teacher's anchors stand.
+    teacher_anchor: TeacherAnchor,
+}
+
+impl Layout {
+    fn of(ours: &ThinkVlaConfig) -> Self {
+        let fill = |text: &str| {
+            text.replace("{chunk_len}", &ours.chunk_len.to_string())
+                .replace("{queries}", &ours.action_token.repeat(ours.chunk_len as usize))
+        };
+        let (task, action) = match ours.prompt_style {
+            PromptStyle::Thinkvla => {
+                let (task, action) = ours.prompt.split_once("{anchor}").unwrap_or((&ours.prompt, ""));
+                (fill(task), fill(action))
+            }
+            PromptStyle::StarvlaOft => {
+                let instruction = format!("{{instruction}}{}", fill(STARVLA_ACTION));
+                (ours.prompt.replace("{instruction}", &instruction), String::new())
+            }
+        };
+        let reasoning = ours.reasoning.as_ref();
+        Self {
+            task,
+            anchors: ours.anchors().iter().map(|anchor| anchor.token.as_str()).collect(),
+            action,
+            drops_full_stop: ours.prompt_style == PromptStyle::Thinkvla,
+            teacher: reasoning.map_or(Vec::new(), |reasoning| reasoning.teacher_prompt.texts().to_vec()),
+            teacher_anchor: reasoning.map_or_else(TeacherAnchor::default, |reasoning| reasoning.teacher_anchor),
+        }
+    }
 }
 
 impl Prompter {
@@ -53,13 +135,15 @@ impl Prompter {
     pub fn new(tokenizer: impl Into<Arc<Tokenizer>>, config: &Config) -> Result<Self, ModelError> {
         let tokenizer = tokenizer.into();
         let ours = &config.thinkvla;
-        for (token, field, id) in [
+        let mut tokens = vec![
             (IMAGE, "image_token_id", config.image_token_id),
             (VISION_START, "vision_start_token_id", config.vision_start_token_id),
             (VISION_END, "vision_end_token_id", config.vision_end_token_id),
-            (&ours.anchor_token, "thinkvla.anchor_token_id", ours.anchor_token_id),
             (&ours.action_token, "thinkvla.action_token_id", ours.action_token_id),
-        ] {
+        ];
+        let anchors = ours.anchors().iter();
+        tokens.extend(anchors.map(|anchor| (anchor.token.as_str(), "thinkvla.reasoning.anchors", anchor.id)));
+        for (token, field, id) in tokens {
             let found = encode(&tokenizer, token)?;
             if found != [id] {
                 return Err(ModelError::Tokenizer(format!(
@@ -80,40 +164,125 @@ impl Prompter {
             .into_values()
             .map(|t| t.content)
             .collect();
-        control.extend([ours.anchor_token.clone(), ours.action_token.clone()]);
-        let chunk_len = ours.chunk_len as usize;
+        control.push(ours.action_token.clone());
+        control.extend(ours.anchors().iter().map(|anchor| anchor.token.clone()));
         Ok(Self {
-            template: ours
-                .prompt
-                .replace("{chunk_len}", &chunk_len.to_string())
-                .replace("{anchor}", &ours.anchor_token)
-                .replace("{queries}", &ours.action_token.repeat(chunk_len)),
             tokenizer,
+            layout: Layout::of(ours),
             control,
+            proprio: ours.proprio,
             image_id: config.image_token_id,
-            anchor_id: ours.anchor_token_id,
+            anchors: ours.anchors().to_vec(),
             query_id: ours.action_token_id,
-            chunk_len,
-            merge: config.vision_config.spatial_merge_size,
+            chunk_len: ours.chunk_len as usize,
+            merge: config.patch_rule().merge,
             longest: config.text_config.max_position_embeddings,
         })
     }
 
-    /// The prompt of the student and of inference (3DThinkVLA (3)). One trailing full stop of the instruction is
-    /// dropped, since the template has its own.
+    /// The prompt of the student and of inference (3DThinkVLA (3)). In the style of 3DThinkVLA one trailing full stop of
+    /// the instruction is dropped, since the template has its own.
     ///
     /// # Errors
-    /// When the instruction is empty, holds one of the tokenizer's control tokens, or makes the prompt too long.
-    pub fn student(&self, instruction: &str, grids: &[Grid]) -> Result<Prompt, ModelError> {
-        self.check(instruction)?;
-        let task = instruction.strip_suffix('.').unwrap_or(instruction);
-        let text = self.template.replace("{instruction}", task);
-        let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge)).collect();
+    /// When the instruction is empty, holds one of the tokenizer's control tokens, or makes the prompt too long, or when
+    /// the state is missing or not asked for.
+    pub fn student<'a>(&self, task: impl Into<Task<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
+        let Layout { anchors, action, .. } = &self.layout;
+        let user = format!("{}{anchors}{action}", self.task(task.into())?);
+        let prompt = self.read(&user, "", grids)?;
+        if prompt.queries.len() != self.chunk_len {
+            return Err(ModelError::Tokenizer(format!(
+                "expected {} action queries in a row to be as many tokens, found {}",
+                self.chunk_len,
+                prompt.queries.len()
+            )));
+        }
+        Ok(prompt)
+    }
+
+    /// The teacher's prompt (3DThinkVLA (4)): images and task as the student sees them, then text number `choice` of the
+    /// configuration's, then the anchors, at the place the configuration says. In front of the text they would have the
+    /// student's very states.
+    ///
+    /// # Errors
+    /// As for [`Self::student`]; also when there is no reasoning or no such text, or when the task is not the same
+    /// tokens in both prompts.
+    pub fn teacher<'a>(
+        &self,
+        task: impl Into<Task<'a>>,
+        grids: &[Grid],
+        choice: usize,
+    ) -> Result<TeacherPrompt, ModelError> {
+        let task = task.into();
+        let Some(told) = self.layout.teacher.get(choice) else {
+            return Err(ModelError::config(
+                "thinkvla.reasoning.teacher_prompt",
+                format!("a text number {choice}, counted from 0"),
+                format!("{} texts", self.layout.teacher.len()),
+            ));
+        };
+        if let Some(token) = self.control.iter().find(|token| told.contains(*token)) {
+            return Err(ModelError::config(
+                "thinkvla.reasoning.teacher_prompt",
+                "plain words",
+                format!("the control token {token}"),
+            ));
+        }
+        let student = self.student(task, grids)?;
+        let user = format!("{} {told}", self.task(task)?);
+        let anchors = &self.layout.anchors;
+        let prompt = match self.layout.teacher_anchor {
+            TeacherAnchor::UserEnd => self.read(&format!("{user}{anchors}"), "", grids)?,
+            TeacherAnchor::AssistantStart => self.read(&user, anchors, grids)?,
+        };
+        let shared = student.anchors.first().copied().unwrap_or(0) as usize;
+        if prompt.ids.get(..shared) != student.ids.get(..shared) {
+            return Err(ModelError::Tokenizer(format!(
+                "expected the task to be the same tokens for teacher and student, found others where {told:?} follows; \
+                 end the task in thinkvla.prompt with a full stop"
+            )));
+        }
+        Ok(TeacherPrompt { prompt, shared })
+    }
+
+    /// How many texts there are for the teacher; a training step draws one.
+    pub fn teacher_texts(&self) -> usize {
+        self.layout.teacher.len()
+    }
+
+    /// The task as it stands in the user's text.
+    fn task(&self, task: Task) -> Result<String, ModelError> {
+        self.check(task.instruction)?;
+        let state = match (self.proprio, task.state) {
+            (Proprio::None, None) => "",
+            (Proprio::Text, Some(state)) => state.as_str(),
+            (Proprio::Text, None) => {
+                return Err(ModelError::Observation {
+                    expected: "the robot's own state, as thinkvla.proprio says".into(),
+                    found: "none".into(),
+                });
+            }
+            (Proprio::None, Some(_)) => {
+                return Err(ModelError::Observation {
+                    expected: "no state, as thinkvla.proprio says".into(),
+                    found: "one".into(),
+                });
+            }
+        };
+        let instruction = match self.layout.drops_full_stop {
+            true => task.instruction.strip_suffix('.').unwrap_or(task.instruction),
+            false => task.instruction,
+        };
+        let told = format!("{instruction}{state}");
+        Ok(self.layout.task.replace("{instruction}", &told))
+    }
+
+    /// A turn of the user, and what the assistant begins with, as tokens.
+    fn read(&self, user: &str, answer: &str, grids: &[Grid]) -> Result<Prompt, ModelError> {
+        let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge.into())).collect();
         let images = image_text(&merged);
-        let ids = encode(
-            &self.tokenizer,
-            &format!("<|im_start|>user\n{images}{text}<|im_end|>\n<|im_start|>assistant\n"),
-        )?;
+        let text = format!("<|im_start|>user\n{images}{user}<|im_end|>\n<|im_start|>assistant\n{answer}");
+        let ids = encode(&self.tokenizer, &text)?;
         if ids.len() as i64 > self.longest {
             return Err(ModelError::Instruction(format!(
                 "expected a prompt of at most {} tokens, found {}; use a shorter instruction",
@@ -122,26 +291,23 @@ impl Prompter {
             )));
         }
         let places = |id| -> Vec<i64> { (0..).zip(&ids).filter(|(_, i)| **i == id).map(|(at, _)| at).collect() };
-        let image_tokens = places(self.image_id);
-        let queries = places(self.query_id);
-        let [anchor] = places(self.anchor_id)[..] else {
-            return Err(ModelError::Tokenizer(
-                "expected one reasoning anchor in a prompt".into(),
-            ));
-        };
-        if queries.len() != self.chunk_len {
+        let anchors: Vec<i64> = self.anchors.iter().flat_map(|anchor| places(anchor.id)).collect();
+        let in_a_row = anchors.iter().zip(anchors.iter().skip(1)).all(|(a, b)| a + 1 == *b);
+        if anchors.len() != self.anchors.len() || !in_a_row {
             return Err(ModelError::Tokenizer(format!(
-                "expected {} action queries in a row to be as many tokens, found {}",
-                self.chunk_len,
-                queries.len()
+                "expected {} reasoning anchors in a row in a prompt, found them at {anchors:?}",
+                self.anchors.len()
             )));
         }
+        let (image_tokens, queries) = (places(self.image_id), places(self.query_id));
+        let raster = self.raster(grids);
         Ok(Prompt {
             positions: positions(&ids, self.image_id, &merged),
             image_tokens,
-            anchor,
+            anchors,
             queries,
-            patches: grids.iter().map(|grid| grid.patches() as i64).sum(),
+            patches: raster.len() as i64,
+            raster,
             ids,
         })
     }
@@ -158,6 +324,17 @@ impl Prompter {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Place in merge-block order of each patch, row by row of each image in turn.
+    fn raster(&self, grids: &[Grid]) -> Vec<i64> {
+        let mut raster = Vec::new();
+        for grid in grids {
+            let start = raster.len();
+            raster
+                .extend((0..grid.patches()).map(|at| (start + merge_block_from_raster(at, *grid, self.merge)) as i64));
+        }
+        raster
     }
 }
 
@@ -183,69 +360,4 @@ pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, Mode
         .encode_fast(text, false)
         .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
     Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
-}
-
-/// Time, row and column of each token (Qwen3-VL reference): text runs on equally in all three; an image's tokens share
-/// the time of its first and spread by row and column from there; the text after it goes on behind its longer side.
-pub(super) fn positions(ids: &[i64], image_id: i64, images: &[(i64, i64)]) -> [Vec<i64>; 3] {
-    let mut positions: [Vec<i64>; 3] = Default::default();
-    let mut images = images.iter();
-    let mut next = 0;
-    let mut at = 0;
-    while let Some(&id) = ids.get(at) {
-        let (time, rows, columns) = match images.as_slice().first() {
-            Some(&(rows, columns)) if id == image_id => {
-                images.next();
-                (next, rows, columns)
-            }
-            _ => (next, 1, 1),
-        };
-        for row in 0..rows {
-            for column in 0..columns {
-                for (axis, value) in positions.iter_mut().zip([time, time + row, time + column]) {
-                    axis.push(value);
-                }
-            }
-        }
-        next += rows.max(columns);
-        at += (rows * columns) as usize;
-    }
-    positions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The layout of two 256 x 256 views by hand: text 0-2, image brackets at 3, 12, 13 and 22.
-    #[test]
-    fn images_spread_and_text_goes_on_behind_them() {
-        let image = 9;
-        let mut ids = vec![1, 1, 1];
-        for _ in 0..2 {
-            ids.push(2);
-            ids.extend([image; 64]);
-            ids.push(3);
-        }
-        ids.extend([1, 1]);
-        let [time, row, column] = positions(&ids, image, &[(8, 8), (8, 8)]);
-        assert_eq!(time[..5], [0, 1, 2, 3, 4]);
-        assert!(time[4..68].iter().all(|t| *t == 4));
-        assert_eq!((row[4], row[11], row[12], row[67]), (4, 4, 5, 11));
-        assert_eq!((column[4], column[11], column[12], column[67]), (4, 11, 4, 11));
-        assert_eq!((time[68], time[69]), (12, 13));
-        assert!(time[70..134].iter().all(|t| *t == 14));
-        assert_eq!((row[133], column[133]), (21, 21));
-        assert_eq!(time[134..], [22, 23, 24]);
-        assert_eq!([&time[134..], &time[134..]], [&row[134..], &column[134..]]);
-    }
-
-    #[test]
-    fn a_wide_image_pushes_the_text_by_its_width() {
-        let [time, row, column] = positions(&[1, 9, 9, 9, 1], 9, &[(1, 3)]);
-        assert_eq!(
-            (time, row, column),
-            (vec![0, 1, 1, 1, 4], vec![0, 1, 1, 1, 4], vec![0, 1, 2, 3, 4])
-        );
-    }
 }

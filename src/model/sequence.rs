@@ -18,12 +18,14 @@ pub struct SequencePlan {
     pub(super) rotation: Rotation,
     /// Rows of the image tokens in (B x L), in order, (ΣN).
     pub(super) image_rows: Tensor,
-    /// Rows of the reasoning anchors in (B x L), (B).
+    /// Rows of the reasoning anchors in (B x L), (B x N).
     pub(super) anchor_rows: Tensor,
     /// Rows of the action queries in (B x L), (B x K).
     pub(super) query_rows: Tensor,
     /// Patches of each sequence's images.
     pub(super) patches: Vec<i64>,
+    /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
+    pub(super) raster: Tensor,
 }
 
 /// Position of padding, which nothing attends to.
@@ -45,6 +47,7 @@ impl SequencePlan {
         let mut ids = Vec::new();
         let mut positions: [Vec<i64>; 3] = Default::default();
         let (mut images, mut anchors, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        let mut raster: Vec<i64> = Vec::new();
         for (prompt, sequence) in prompts.iter().zip(0..) {
             let padding = length - prompt.ids.len();
             let first = sequence * length as i64 + padding as i64;
@@ -53,8 +56,10 @@ impl SequencePlan {
                 all.extend(std::iter::repeat_n(PADDING_POSITION, padding).chain(own.iter().copied()));
             }
             images.extend(prompt.image_tokens.iter().map(|at| first + at));
-            anchors.push(first + prompt.anchor);
+            anchors.extend(prompt.anchors.iter().map(|at| first + at));
             queries.extend(prompt.queries.iter().map(|at| first + at));
+            let before = raster.len() as i64;
+            raster.extend(prompt.raster.iter().map(|row| before + row));
         }
         let length = length as i64;
         let tensor = |values: &[i64], shape: &[i64]| -> Result<Tensor, ModelError> {
@@ -69,6 +74,7 @@ impl SequencePlan {
             anchor_rows: tensor(&anchors, &[-1])?,
             query_rows: tensor(&queries, &[-1])?,
             patches: prompts.iter().map(|p| p.patches).collect(),
+            raster: tensor(&raster, &[-1])?,
         })
     }
 

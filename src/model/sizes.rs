@@ -5,21 +5,21 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
-use crate::contract::{
-    ActionSpace, Camera, Composition, Contract, Data, DimensionStatistics, Filter, Model, Normalisation, Reference,
-    Resize, Robot,
-};
+use crate::contract::{Camera, Composition, Contract, Data, Filter, Model, Reference, Resize, Robot};
 
 use super::checkpoint::load_tokenizer;
 use super::config::{
-    Config, GeoPool, HiddenTap, Precision, Qwen3VlConfig, RopeScaling, TextConfig, ThinkVlaConfig, VisionConfig,
+    AnchorToken, Config, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, Qwen3VlConfig, ReasoningConfig,
+    RopeScaling, TeacherAnchor, TeacherTexts, TextConfig, ThinkVlaConfig, VisionConfig,
 };
 use super::error::ModelError;
+use super::heads::AdapterNorm;
+use super::integration::fusion::Fusion;
+use super::integration::pool::GeoPool;
 use super::prune::{Keep, prune};
 use super::untrained::{Made, Untrained};
+use super::variant::Variant;
 
-/// The reasoning anchor's token.
-const ANCHOR: &str = "<|reasoning_anchor|>";
 /// The action query's token.
 const QUERY: &str = "🔍";
 /// Rows of the small size's embedding.
@@ -45,6 +45,8 @@ pub struct NewCheckpoint<'a> {
     pub tokenizer: &'a Path,
     /// The robot it is for; `None` takes the simulated one.
     pub robot: Option<&'a Robot>,
+    /// Choices in which it differs from the usual one.
+    pub variant: &'a Variant,
 }
 
 impl NewCheckpoint<'_> {
@@ -54,7 +56,7 @@ impl NewCheckpoint<'_> {
     /// When the directory already holds weights, the tokenizer does not fit, or a file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
         let tokenizer = self.make_tokenizer()?;
-        let config = self.size.config(&tokenizer)?;
+        let config = self.size.variant(&tokenizer, self.variant)?;
         let untrained = Untrained {
             contract: &self.contract(&config),
             config: &config,
@@ -65,26 +67,32 @@ impl NewCheckpoint<'_> {
     }
 
     fn make_tokenizer(&self) -> Result<Tokenizer, ModelError> {
+        let anchors = self.variant.anchor_tokens();
         if self.size == Size::Qwen3Vl2b {
             let mut tokenizer = load_tokenizer(self.tokenizer)?;
-            tokenizer.add_special_tokens(&[AddedToken::from(ANCHOR, true)]);
+            let anchors: Vec<_> = anchors
+                .iter()
+                .map(|anchor| AddedToken::from(anchor.as_str(), true))
+                .collect();
+            tokenizer.add_special_tokens(&anchors);
             return Ok(tokenizer);
         }
         let text = std::fs::read_to_string(self.tokenizer).map_err(|e| ModelError::read(self.tokenizer, e))?;
         let large: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(self.tokenizer, e))?;
+        let mut control = vec![
+            "<|endoftext|>",
+            "<|im_start|>",
+            "<|im_end|>",
+            "<|vision_start|>",
+            "<|vision_end|>",
+            "<|image_pad|>",
+            "<|video_pad|>",
+        ];
+        control.extend(anchors.iter().map(String::as_str));
         let keep = Keep {
             rows: SMALL_VOCABULARY,
             words: &[QUERY],
-            control: &[
-                "<|endoftext|>",
-                "<|im_start|>",
-                "<|im_end|>",
-                "<|vision_start|>",
-                "<|vision_end|>",
-                "<|image_pad|>",
-                "<|video_pad|>",
-                ANCHOR,
-            ],
+            control: &control,
         };
         let small = prune(&large, keep)?;
         Tokenizer::from_bytes(small.to_string()).map_err(|e| ModelError::Tokenizer(e.to_string()))
@@ -105,10 +113,11 @@ impl NewCheckpoint<'_> {
                     height: side,
                     filter: Filter::Bicubic,
                 },
-                action_space: ActionSpace::Ee7,
+                action_space: self.variant.action_space,
                 composition: Composition::Sequential,
                 reference: Reference::Commanded,
-                statistics: statistics(),
+                statistics: self.variant.action_statistics(),
+                state: self.variant.state_statistics(),
             },
             model: Some(Model {
                 chunk_len: config.thinkvla.chunk_len as usize,
@@ -119,11 +128,19 @@ impl NewCheckpoint<'_> {
 }
 
 impl Size {
-    /// The configuration of this size, with the tokenizer's ids.
+    /// The usual configuration of this size, with the tokenizer's ids.
     ///
     /// # Errors
     /// When the tokenizer lacks a control token.
     pub fn config(self, tokenizer: &Tokenizer) -> Result<Config, ModelError> {
+        self.variant(tokenizer, &Variant::default())
+    }
+
+    /// The configuration of this size in a variant, with the tokenizer's ids.
+    ///
+    /// # Errors
+    /// When the tokenizer lacks a control token, or the variant cannot work.
+    pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
         let id = |token: &str| -> Result<i64, ModelError> {
             let encoding = tokenizer
                 .encode_fast(token, false)
@@ -140,6 +157,21 @@ impl Size {
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
         };
         let small = self == Self::Small;
+        let anchor = |token: String| -> Result<AnchorToken, ModelError> {
+            let id = id(&token)?;
+            Ok(AnchorToken { token, id })
+        };
+        let reasoning = ReasoningConfig {
+            anchors: variant
+                .anchor_tokens()
+                .into_iter()
+                .map(anchor)
+                .collect::<Result<_, _>>()?,
+            anchor_tap: None,
+            fusion: Fusion::Add,
+            teacher_prompt: TeacherTexts::default(),
+            teacher_anchor: TeacherAnchor::UserEnd,
+        };
         let qwen3_vl = Qwen3VlConfig {
             model_type: "qwen3_vl".into(),
             architectures: vec!["Qwen3VLForConditionalGeneration".into()],
@@ -152,19 +184,23 @@ impl Size {
             vision_config,
         };
         let (text_config, vision_config) = (&qwen3_vl.text_config, &qwen3_vl.vision_config);
-        Ok(Config {
+        variant.apply(Config {
             thinkvla: ThinkVlaConfig {
-                anchor_token: ANCHOR.into(),
-                anchor_token_id: id(ANCHOR)?,
+                prompt_style: PromptStyle::Thinkvla,
+                proprio: Proprio::None,
                 action_token: QUERY.into(),
                 action_token_id: id(QUERY)?,
                 prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
                          <action>{queries}<action>."
                     .into(),
                 hidden_tap: HiddenTap::PreNorm,
-                geometry_tap_block: vision_config.deepstack_visual_indexes.last().copied().unwrap_or(0),
-                geometry_width: if small { 256 } else { 2048 },
-                geo_pool: GeoPool::Mean,
+                geometry: Some(GeometryConfig {
+                    tap_block: vision_config.deepstack_visual_indexes.last().copied().unwrap_or(0),
+                    width: if small { 256 } else { 2048 },
+                    norm: AdapterNorm::Post,
+                    pool: GeoPool::Mean,
+                }),
+                reasoning: Some(reasoning),
                 chunk_len: 8,
                 action_dim: 7,
                 head_hidden: 2 * text_config.hidden_size,
@@ -268,22 +304,4 @@ pub fn simulated_robot() -> Robot {
         tool_frame: "tcp".into(),
         gripper_stroke_m: 0.070,
     }
-}
-
-/// Ranges of an ordinary table-top task at 10 steps a second: 2 cm and 0.1 rad a step.
-fn statistics() -> Vec<DimensionStatistics> {
-    let dimension = |name: &str, normalisation, [min, max]: [f64; 2]| DimensionStatistics {
-        name: name.into(),
-        normalisation,
-        min,
-        max,
-        mean: 0.5 * (min + max),
-        std: (max - min) / 12f64.sqrt(),
-        q01: min + 0.01 * (max - min),
-        q99: max - 0.01 * (max - min),
-    };
-    let metres = ["x", "y", "z"].map(|name| dimension(name, Normalisation::MinMax, [-0.02, 0.02]));
-    let radians = ["rx", "ry", "rz"].map(|name| dimension(name, Normalisation::MinMax, [-0.1, 0.1]));
-    let gripper = dimension("gripper", Normalisation::None, [0.0, 1.0]);
-    metres.into_iter().chain(radians).chain([gripper]).collect()
 }

@@ -29,6 +29,8 @@ pub const PLANNED_PATH: Topic = topic("planned_path", "thinkvla/msg/PlannedPath"
 pub const PLANNED_PATH_MARKERS: Topic = topic("planned_path_markers", "visualization_msgs/msg/MarkerArray", "arm_node");
 /// The workspace the gate keeps the tool in, for rviz; latched.
 pub const WORKSPACE_MARKERS: Topic = topic("workspace_markers", "visualization_msgs/msg/MarkerArray", "arm_node");
+/// The geometry latents as a picture; only where the policy's parameter asks for it.
+pub const GEOMETRY: Topic = topic("policy_node/geometry", "sensor_msgs/msg/Image", "policy_node");
 /// What the policy is asked to do; latched.
 pub const INSTRUCTION: Topic = topic("instruction", "std_msgs/msg/String", "");
 /// Answers of the policy's `ask`, piece by piece.
@@ -49,7 +51,7 @@ pub const CAMERA_INFO: Topic = topic("camera_info", "sensor_msgs/msg/CameraInfo"
 pub const DIAGNOSTICS: Topic = topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "policy_node");
 
 /// All of them.
-pub const ALL: [Topic; 16] = [
+pub const ALL: [Topic; 17] = [
     CHUNK,
     HEARTBEAT,
     ARM_STATUS,
@@ -57,6 +59,7 @@ pub const ALL: [Topic; 16] = [
     PLANNED_PATH,
     PLANNED_PATH_MARKERS,
     WORKSPACE_MARKERS,
+    GEOMETRY,
     INSTRUCTION,
     ANSWER,
     EPISODE_STATUS,

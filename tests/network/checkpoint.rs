@@ -12,6 +12,7 @@ use thinkvla::contract::Contract;
 use thinkvla::model::config::Config;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::variant::Variant;
 
 use crate::support::{checkpoint, grid, pixels, real_tokenizer, tiny, write_checkpoint};
 
@@ -33,6 +34,7 @@ fn a_new_checkpoint_acts() {
         let observation = Observation {
             pixel_values: &pixel_values,
             grids: &grids,
+            state: &[],
             instruction,
         };
         policy.act(&observation).unwrap().actions
@@ -54,6 +56,7 @@ fn a_bad_observation_is_refused_and_the_policy_goes_on() {
         let observation = Observation {
             pixel_values,
             grids,
+            state: &[],
             instruction,
         };
         policy
@@ -205,6 +208,7 @@ fn the_small_size_is_small_and_acts() {
         seed: 0,
         tokenizer: &tokenizer,
         robot: None,
+        variant: &Variant::default(),
     };
     let made = new.write(directory.path()).unwrap();
     assert!(made.parameters <= 12_000_000, "{made:?}");
@@ -221,6 +225,7 @@ fn the_small_size_is_small_and_acts() {
     let observation = Observation {
         pixel_values: &frames.input().pixel_values,
         grids: &frames.input().grids,
+        state: &[],
         instruction: "pick up the red cube.",
     };
     let chunk = policy.act(&observation).unwrap().actions;

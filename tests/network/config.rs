@@ -1,6 +1,6 @@
 //! A configuration that cannot work is refused by the field at fault.
 
-use thinkvla::model::config::Config;
+use thinkvla::model::config::{Config, PromptStyle, TeacherTexts};
 
 use crate::support::tiny;
 
@@ -15,7 +15,7 @@ fn refused(change: impl Fn(&mut Config)) -> String {
 
 #[test]
 fn every_impossible_field_is_named_with_what_was_found() {
-    let cases: [(&str, Change); 19] = [
+    let cases: [(&str, Change); 25] = [
         ("model_type: expected qwen3_vl, found llama", |c| {
             c.model_type = "llama".into()
         }),
@@ -76,16 +76,16 @@ fn every_impossible_field_is_named_with_what_was_found() {
         ("out_hidden_size: expected text_config.hidden_size, 32, found 64", |c| {
             c.vision_config.out_hidden_size = 64
         }),
-        ("geometry_tap_block: expected 0 to 2", |c| {
-            c.thinkvla.geometry_tap_block = 3
+        ("thinkvla.geometry.tap_block: expected 0 to 2", |c| {
+            c.thinkvla.geometry.as_mut().unwrap().tap_block = 3;
         }),
         ("thinkvla.action_token_id: expected 0 to 299", |c| {
             c.thinkvla.action_token_id = 300
         }),
         (
-            "thinkvla.anchor_token_id: expected an id other than image_token_id's",
+            "thinkvla.reasoning.anchors: expected an id other than image_token_id's",
             |c| {
-                c.thinkvla.anchor_token_id = c.image_token_id;
+                c.thinkvla.reasoning.as_mut().unwrap().anchors[0].id = c.image_token_id;
             },
         ),
         (
@@ -94,6 +94,33 @@ fn every_impossible_field_is_named_with_what_was_found() {
                 c.thinkvla.prompt = "{anchor}{instruction}{queries}".into();
             },
         ),
+        (
+            "thinkvla.prompt: expected {instruction}, then {queries}, each once, and no {anchor}",
+            |c| {
+                c.thinkvla.reasoning = None;
+            },
+        ),
+        (
+            "thinkvla.reasoning: expected nothing with prompt_style starvla_oft",
+            |c| {
+                c.thinkvla.prompt_style = PromptStyle::StarvlaOft;
+            },
+        ),
+        (
+            "thinkvla.prompt: expected StarVLA's CoT_prompt with {instruction} once",
+            |c| {
+                (c.thinkvla.prompt_style, c.thinkvla.reasoning) = (PromptStyle::StarvlaOft, None);
+            },
+        ),
+        ("thinkvla.reasoning.anchors: expected at least one anchor", |c| {
+            c.thinkvla.reasoning.as_mut().unwrap().anchors.clear();
+        }),
+        ("thinkvla.reasoning.teacher_prompt: expected a text, or several", |c| {
+            c.thinkvla.reasoning.as_mut().unwrap().teacher_prompt = TeacherTexts::Several(vec![]);
+        }),
+        ("thinkvla.geometry.width: expected a size of at least 1", |c| {
+            c.thinkvla.geometry.as_mut().unwrap().width = 0;
+        }),
     ];
     for (expected, change) in cases {
         let error = refused(change);
@@ -113,8 +140,8 @@ fn a_misspelt_field_of_ours_is_refused_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let text = serde_json::to_string_pretty(&tiny())
         .unwrap()
-        .replace("\"geo_pool\"", "\"geo_pol\"");
+        .replace("\"pool\"", "\"pol\"");
     std::fs::write(directory.path().join("config.json"), text).unwrap();
     let error = Config::load(directory.path()).unwrap_err().to_string();
-    assert!(error.contains("geo_pol") && error.contains("line"), "{error}");
+    assert!(error.contains("`pol`") && error.contains("line"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The backbone: causality, padding, sizes.
 
 use tch::Tensor;
-use thinkvla::model::config::{Config, GeoPool, HiddenTap};
+use thinkvla::model::config::{Config, HiddenTap};
 
 use crate::support::{Bench, distance, grid, pixels, tiny};
 
@@ -24,7 +24,7 @@ fn the_anchor_is_blind_to_the_action_text_and_the_queries_are_not() {
             .thought
     };
     let (one, other) = (run(" Please predict the next actions: "), run(" Move! "));
-    assert!(distance(&one.anchor, &other.anchor) < SAME);
+    assert!(distance(&one.anchors, &other.anchors) < SAME);
     assert!(distance(&one.queries, &other.queries) > DIFFERENT);
 }
 
@@ -44,9 +44,9 @@ fn a_padded_batch_gives_what_each_prompt_gives_alone() {
         let alone = bench.run(&images[i], grids, std::slice::from_ref(prompt));
         let row = together.actions.narrow(0, i as i64, 1);
         assert!(distance(&alone.actions, &row) < SAME, "prompt {i}");
-        let anchor = together.latents.thought.anchor.narrow(0, i as i64, 1);
+        let anchor = together.latents.thought.anchors.narrow(0, i as i64, 1);
         assert!(
-            distance(&alone.latents.thought.anchor, &anchor) < 10.0 * SAME,
+            distance(&alone.latents.thought.anchors, &anchor) < 10.0 * SAME,
             "prompt {i}"
         );
     }
@@ -58,6 +58,7 @@ fn an_image_is_seen_the_same_beside_others() {
     let grids = [grid(4, 4), grid(4, 4), grid(2, 6), grid(4, 4)];
     let all = pixels(&bench.config, &grids, 6);
     let together = bench.network.see(&all, &bench.images(&grids)).unwrap();
+    let together_tap = together.tap.unwrap();
     let mut start = 0;
     for one in grids {
         let rows = i64::from(one.h * one.w);
@@ -65,8 +66,7 @@ fn an_image_is_seen_the_same_beside_others() {
             .network
             .see(&all.narrow(0, start, rows), &bench.images(&[one]))
             .unwrap();
-        let (alone_tap, together_tap) = (alone.tap.unwrap(), together.tap.as_ref().unwrap());
-        assert!(distance(&alone_tap, &together_tap.narrow(0, start, rows)) < SAME);
+        assert!(distance(&alone.tap.unwrap(), &together_tap.narrow(0, start, rows)) < SAME);
         assert!(distance(&alone.tokens, &together.tokens.narrow(0, start / 4, rows / 4)) < SAME);
         start += rows;
     }
@@ -89,12 +89,12 @@ fn any_possible_configuration_runs() {
         |c| (c.text_config.head_dim, c.text_config.rope_scaling.mrope_section) = (24, [4, 4, 4]),
         |c| {
             c.vision_config.deepstack_visual_indexes = vec![];
-            c.thinkvla.geometry_tap_block = 2;
+            c.thinkvla.geometry.as_mut().unwrap().tap_block = 2;
         },
         |c| c.vision_config.deepstack_visual_indexes = vec![0, 1, 2],
         |c| (c.vision_config.depth, c.vision_config.num_heads) = (4, 4),
         |c| (c.vision_config.patch_size, c.vision_config.spatial_merge_size) = (8, 1),
-        |c| (c.thinkvla.hidden_tap, c.thinkvla.geo_pool) = (HiddenTap::PostNorm, GeoPool::Max),
+        |c| c.thinkvla.hidden_tap = HiddenTap::PostNorm,
         |c| (c.thinkvla.chunk_len, c.thinkvla.action_dim, c.thinkvla.head_blocks) = (16, 8, 0),
     ];
     for (i, change) in cases.into_iter().enumerate() {
@@ -128,7 +128,7 @@ fn the_final_norm_is_applied_only_where_asked_for() {
             )
             .latents
             .thought
-            .anchor
+            .anchors
     };
     assert!(distance(&run(HiddenTap::PreNorm), &run(HiddenTap::PostNorm)) > DIFFERENT);
 }

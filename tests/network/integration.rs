@@ -1,11 +1,14 @@
-//! Additive integration: what the conditions do to the actions, and what they do not before they were trained.
+//! Integration: what the conditions do to the actions, and what they do not before they were trained.
 
-use tch::Kind;
-use thinkvla::model::config::GeoPool;
+use tch::{Kind, Tensor};
+use thinkvla::camera::patches::{Grid, merge_block_from_raster};
 use thinkvla::model::heads::{ActionHead, ActionHeadSize, Projector};
 use thinkvla::model::parameters::Scope;
 
-use crate::support::{Bench, Lively, distance, grid, pixels, tiny};
+use crate::support::{Bench, Lively, choices, distance, grid, pixels, tiny_variant};
+
+const POOLS: [&str; 4] = ["mean", "max", "adaptive", "attention"];
+const FUSIONS: [&str; 3] = ["add", "gate", "cross_attention"];
 
 fn plain_head(bench: &Bench, seed: u64) -> ActionHead {
     let ours = &bench.config.thinkvla;
@@ -19,49 +22,123 @@ fn plain_head(bench: &Bench, seed: u64) -> ActionHead {
     ActionHead::new(Scope::new(&weights).at("action_model.model"), size).unwrap()
 }
 
+fn bench(pool: &str, fusion: &str, norm: &str, initial: &'static [&'static str]) -> Bench {
+    let variant = choices([
+        &format!("geometry.pool={pool}"),
+        &format!("reasoning.fusion={fusion}"),
+        &format!("geometry.norm={norm}"),
+    ]);
+    Bench::with(tiny_variant(&variant), Lively { seed: 2, initial })
+}
+
+/// How far the actions are from the plain head's for the same states.
+fn from_plain(bench: &Bench) -> f64 {
+    let grids = [grid(4, 4), grid(2, 4)];
+    let prompt = bench.prompt("lift it", &grids);
+    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+    let plain = plain_head(bench, 2).forward(&output.latents.thought.queries).unwrap();
+    distance(&output.actions, &plain)
+}
+
 #[test]
-fn new_projectors_leave_the_plain_action_head() {
-    let grids = [grid(4, 4), grid(4, 4)];
-    for (initial, same) in [
-        (&["geo_proj", "reason_proj"][..], true),
-        (&["geo_proj"], false),
-        (&["reason_proj"], false),
-    ] {
-        let bench = Bench::with(tiny(), Lively { seed: 2, initial });
-        let output = bench.run(
-            &pixels(&bench.config, &grids, 1),
-            &grids,
-            &[bench.prompt("lift it", &grids)],
-        );
-        let plain = plain_head(&bench, 2).forward(&output.latents.thought.queries).unwrap();
-        assert_eq!(distance(&output.actions, &plain) < 1e-6, same, "fresh: {initial:?}");
+fn new_projectors_leave_the_plain_action_head_in_every_variant() {
+    for pool in POOLS {
+        for fusion in FUSIONS {
+            for norm in ["post", "pre"] {
+                let new = &["geo_proj", "reason_proj", "reason_attn.o_proj"];
+                let case = format!("{pool}, {fusion}, {norm}");
+                assert!(from_plain(&bench(pool, fusion, norm, new)) < 1e-6, "{case}");
+                assert!(
+                    from_plain(&bench(pool, fusion, norm, &["geo_proj"])) > 1e-4,
+                    "{case}: reasoning"
+                );
+                let new_reasoning = &["reason_proj", "reason_attn.o_proj"];
+                assert!(
+                    from_plain(&bench(pool, fusion, norm, new_reasoning)) > 1e-4,
+                    "{case}: geometry"
+                );
+            }
+        }
     }
+}
+
+/// Row `index` of one view's latents, row by row of the image.
+fn raster_row(latents: &Tensor, start: i64, grid: Grid, index: usize) -> Tensor {
+    latents.select(0, start + merge_block_from_raster(index, grid, 2) as i64)
 }
 
 #[test]
 fn the_geometry_condition_pools_the_patches_of_all_views() {
-    let grids = [grid(4, 4), grid(2, 2)];
-    for pool in [GeoPool::Mean, GeoPool::Max] {
-        let mut config = tiny();
-        config.thinkvla.geo_pool = pool;
-        let weights = Lively {
-            seed: 2,
-            initial: &["reason_proj"],
-        };
-        let bench = Bench::with(config, weights);
-        let output = bench.run(
-            &pixels(&bench.config, &grids, 1),
-            &grids,
-            &[bench.prompt("lift it", &grids)],
-        );
-        let latents = &output.latents.geometry;
+    let grids = [grid(4, 4), grid(2, 4)];
+    for pool in ["mean", "max", "adaptive"] {
+        let bench = bench(pool, "add", "post", &["reason_proj"]);
+        let prompt = bench.prompt("lift it", &grids);
+        let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+        let latents = output.latents.geometry.as_ref().unwrap();
         let pooled = match pool {
-            GeoPool::Mean => latents.mean_dim(0, false, Kind::Float),
-            GeoPool::Max => latents.amax(0, false),
+            "mean" => latents.mean_dim(0, true, Kind::Float),
+            "max" => latents.amax(0, true),
+            _ => {
+                // 24 patches for 4 queries: six each, across the seam of the views.
+                let first = (0..16).map(|i| raster_row(latents, 0, grids[0], i));
+                let second = (0..8).map(|i| raster_row(latents, 16, grids[1], i));
+                let rows: Vec<_> = first.chain(second).collect();
+                Tensor::stack(&rows, 0)
+                    .reshape([4, 6, -1])
+                    .mean_dim(1, false, Kind::Float)
+            }
         };
         let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("geo_proj"), 24, 32).unwrap();
         let states = &output.latents.thought.queries + projector.forward(&pooled).unwrap();
         let expected = plain_head(&bench, 2).forward(&states).unwrap();
-        assert!(distance(&output.actions, &expected) < 1e-6, "{pool:?}");
+        assert!(distance(&output.actions, &expected) < 1e-5, "{pool}");
+    }
+}
+
+#[test]
+fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
+    let variant = thinkvla::model::variant::Variant {
+        anchors: 3,
+        ..Default::default()
+    };
+    let weights = Lively {
+        seed: 2,
+        initial: &["geo_proj"],
+    };
+    let bench = Bench::with(tiny_variant(&variant), weights);
+    let grids = [grid(4, 4)];
+    let prompt = bench.prompt("lift it", &grids);
+    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+    let thought = &output.latents.thought;
+    assert_eq!(thought.anchors.size(), [1, 3, 32]);
+    for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+        assert!(distance(&thought.anchors.select(1, one), &thought.anchors.select(1, other)) > 1e-3);
+    }
+    let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("reason_proj"), 32, 32).unwrap();
+    let conditions = projector.forward(output.latents.reasoning.as_ref().unwrap()).unwrap();
+    let states = &thought.queries + conditions.mean_dim(1, true, Kind::Float);
+    let expected = plain_head(&bench, 2).forward(&states).unwrap();
+    assert!(distance(&output.actions, &expected) < 1e-5);
+}
+
+#[test]
+fn a_padded_batch_gives_what_each_moment_gives_alone_in_every_variant() {
+    let moments = [[grid(4, 4), grid(2, 4)], [grid(2, 2), grid(4, 6)]];
+    for (pool, fusion) in [("mean", "gate"), ("adaptive", "cross_attention"), ("attention", "add")] {
+        let bench = bench(pool, fusion, "pre", &[]);
+        let prompts = [
+            bench.prompt("lift the cube", &moments[0]),
+            bench.prompt("put the other long spoon into the drawer", &moments[1]),
+        ];
+        let images = [
+            pixels(&bench.config, &moments[0], 4),
+            pixels(&bench.config, &moments[1], 5),
+        ];
+        let together = bench.run(&Tensor::cat(&images, 0), &moments.concat(), &prompts);
+        for i in 0..2 {
+            let alone = bench.run(&images[i], &moments[i], std::slice::from_ref(&prompts[i]));
+            let row = together.actions.narrow(0, i as i64, 1);
+            assert!(distance(&alone.actions, &row) < 1e-4, "{pool}, {fusion}, moment {i}");
+        }
     }
 }

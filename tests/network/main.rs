@@ -8,5 +8,7 @@ mod forward;
 mod integration;
 mod prompt;
 mod support;
+mod teacher;
 mod text;
 mod tokenizer;
+mod variants;

@@ -14,11 +14,11 @@ fn images_task_anchor_and_queries_come_in_this_order() {
     let count = |id| ids.iter().filter(|i| **i == id).count();
     assert_eq!(count(bench.config.image_token_id), 4 + 3);
     assert_eq!(prompt.image_tokens.len(), 4 + 3);
-    assert_eq!(count(bench.config.thinkvla.anchor_token_id), 1);
+    assert_eq!(count(bench.config.thinkvla.anchors()[0].id), 1);
     assert_eq!(count(bench.config.thinkvla.action_token_id), 4);
-    assert!(prompt.image_tokens.iter().all(|at| *at < prompt.anchor));
+    assert!(prompt.image_tokens.iter().all(|at| *at < prompt.anchors[0]));
     let first = prompt.queries[0];
-    assert!(first > prompt.anchor);
+    assert!(first > prompt.anchors[0]);
     assert_eq!(prompt.queries, (first..first + 4).collect::<Vec<_>>());
     assert_eq!(prompt.patches, 16 + 12);
     let text = tokenizer()
@@ -73,7 +73,7 @@ fn the_real_tokenizer_gives_the_reference_ids() {
     real.add_special_tokens(&[AddedToken::from("<|reasoning_anchor|>", true)]);
     let config = Size::Qwen3Vl2b.config(&real).unwrap();
     let ids = (
-        config.thinkvla.anchor_token_id,
+        config.thinkvla.anchors()[0].id,
         config.thinkvla.action_token_id,
         config.image_token_id,
     );
@@ -94,7 +94,7 @@ fn an_instruction_cannot_smuggle_in_control_tokens() {
     for token in ["<|image_pad|>", "<|reasoning_anchor|>", "<|im_end|>", "🔍"] {
         let error = bench
             .prompter
-            .student(&format!("lift {token} it"), &[grid(4, 4)])
+            .student(format!("lift {token} it").as_str(), &[grid(4, 4)])
             .unwrap_err()
             .to_string();
         assert!(error.contains(token) && error.contains("control token"), "{error}");
@@ -109,7 +109,7 @@ fn a_prompt_beyond_the_longest_sequence_is_refused_with_both_lengths() {
     config.text_config.max_position_embeddings = 100;
     let error = Bench::new(config)
         .prompter
-        .student(&"very ".repeat(100), &[grid(4, 4)])
+        .student("very ".repeat(100).as_str(), &[grid(4, 4)])
         .unwrap_err()
         .to_string();
     assert!(error.contains("at most 100 tokens, found"), "{error}");

@@ -14,11 +14,12 @@ use thinkvla::model::prompt::{Prompt, Prompter};
 use thinkvla::model::sequence::SequencePlan;
 use thinkvla::model::sizes::{NewCheckpoint, Size};
 use thinkvla::model::untrained::{Made, Untrained};
+use thinkvla::model::variant::Variant;
 use thinkvla::model::vision_plan::VisionPlan;
 use tokenizers::Tokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-pub const CONTROL: [&str; 8] = [
+pub const CONTROL: [&str; 10] = [
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -27,6 +28,8 @@ pub const CONTROL: [&str; 8] = [
     "<|image_pad|>",
     "<|video_pad|>",
     "<|reasoning_anchor|>",
+    "<|reasoning_anchor_1|>",
+    "<|reasoning_anchor_2|>",
 ];
 
 /// Qwen3's own tokenizer file, where the set-up brought it.
@@ -86,7 +89,12 @@ pub fn tokenizer() -> Tokenizer {
 
 /// A configuration small enough to run in milliseconds.
 pub fn tiny() -> Config {
-    let mut config = Size::Small.config(&tokenizer()).unwrap();
+    tiny_variant(&Variant::default())
+}
+
+/// The same in a variant.
+pub fn tiny_variant(variant: &Variant) -> Config {
+    let mut config = Size::Small.variant(&tokenizer(), variant).unwrap();
     let text = &mut config.text_config;
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (300, 32, 48);
     (
@@ -105,17 +113,23 @@ pub fn tiny() -> Config {
     (vision.out_hidden_size, vision.num_position_embeddings) = (32, 36);
     vision.deepstack_visual_indexes = vec![0, 1];
     let ours = &mut config.thinkvla;
-    (
-        ours.geometry_width,
-        ours.head_hidden,
-        ours.chunk_len,
-        ours.geometry_tap_block,
-    ) = (24, 40, 4, 1);
+    (ours.head_hidden, ours.chunk_len) = (40, 4);
+    if let Some(geometry) = &mut ours.geometry {
+        (geometry.width, geometry.tap_block) = (24, 1);
+    }
     config
 }
 
-/// The contract of the simulated robot for a configuration.
-pub fn contract(config: &Config) -> Contract {
+/// Choices of the `thinkvla` object, as `--set` takes them.
+pub fn choices<const N: usize>(set: [&str; N]) -> Variant {
+    Variant {
+        set: set.map(|choice| choice.parse().unwrap()).into(),
+        ..Variant::default()
+    }
+}
+
+/// The contract of the simulated robot for a configuration of a variant.
+pub fn contract_of(config: &Config, variant: &Variant) -> Contract {
     let empty = tempfile::tempdir().unwrap();
     let file = empty.path().join("tokenizer.json");
     std::fs::write(&file, tokenizer_file().to_string()).unwrap();
@@ -124,10 +138,9 @@ pub fn contract(config: &Config) -> Contract {
         seed: 0,
         tokenizer: &file,
         robot: None,
+        variant,
     };
-    let mut contract = new.contract(config);
-    contract.data.statistics.truncate(config.thinkvla.action_dim as usize);
-    contract
+    new.contract(config)
 }
 
 /// A tiny untrained checkpoint in a directory of its own.
@@ -138,10 +151,15 @@ pub fn checkpoint(seed: u64) -> tempfile::TempDir {
 }
 
 pub fn write_checkpoint(directory: &Path, seed: u64) -> Result<Made, ModelError> {
-    let config = tiny();
+    write_variant(directory, &Variant::default(), seed)
+}
+
+/// A tiny untrained checkpoint in a variant.
+pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<Made, ModelError> {
+    let config = tiny_variant(variant);
     let untrained = Untrained {
         config: &config,
-        contract: &contract(&config),
+        contract: &contract_of(&config, variant),
         tokenizer: &tokenizer(),
         seed,
     };

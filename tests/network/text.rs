@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tch::Tensor;
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::prompt::Prompt;
-use thinkvla::model::text::conversation::{Conversation, Question};
+use thinkvla::model::text::conversation::Conversation;
 use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
 use thinkvla::model::text::sampling::Sampling;
 
@@ -50,7 +50,7 @@ fn ids(tokens: &[Token]) -> Vec<i64> {
 }
 
 /// The logits behind the last token of a text, without any cache.
-fn recomputed(bench: &Bench, grids: &[Grid], question: &Question, chosen: &[i64]) -> Vec<f32> {
+fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) -> Vec<f32> {
     let ids = [&question.ids[..], chosen].concat();
     let next = question.positions.iter().flatten().max().unwrap() + 1;
     let positions = question.positions.clone().map(|axis| {
@@ -61,9 +61,10 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Question, chosen: &[i64]
     let prompt = Prompt {
         positions,
         image_tokens: question.image_tokens.clone(),
-        anchor: last,
+        anchors: vec![last],
         queries: vec![last; bench.config.thinkvla.chunk_len as usize],
         patches: 0,
+        raster: Vec::new(),
         ids,
     };
     // An image beside a text without one: the vision tower wants something to see.
@@ -76,7 +77,7 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Question, chosen: &[i64]
         let nothing = |x: &Tensor| x.narrow(0, 0, 0);
         (sight.tokens, sight.deepstack) = (nothing(&sight.tokens), sight.deepstack.iter().map(nothing).collect());
     }
-    let state = bench.network.think(&sight, &bench.plan(&[prompt])).unwrap().anchor;
+    let state = bench.network.think(&sight, &bench.plan(&[prompt])).unwrap().anchors;
     Vec::try_from(bench.network.backbone().logits(&state).unwrap().flatten(0, -1)).unwrap()
 }
 

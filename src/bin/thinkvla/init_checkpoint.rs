@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use thinkvla::contract::Contract;
+use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::variant::{Choice, Variant};
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -24,6 +25,30 @@ pub struct Arguments {
     /// Directory whose contract.yaml describes the robot; the default is the simulated RM75
     #[arg(long)]
     robot: Option<PathBuf>,
+    /// Plain Qwen3-VL-OFT: StarVLA's prompt, no geometry, no reasoning
+    #[arg(long)]
+    baseline: bool,
+    /// Reasoning anchors
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    anchors: u16,
+    /// What an action holds
+    #[arg(long, default_value = "ee7")]
+    action_space: SpaceName,
+    /// Tell the robot's own state in the prompt
+    #[arg(long)]
+    proprio: bool,
+    /// Field of the `thinkvla` object and its value, e.g. geometry.pool=max or reasoning=null; may be repeated
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<Choice>,
+}
+
+/// Action spaces by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SpaceName {
+    /// Tool pose and gripper
+    Ee7,
+    /// Seven joints and gripper
+    Joint8,
 }
 
 /// Sizes by name.
@@ -44,6 +69,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .or_else(|| std::env::var_os("THINKVLA_TOKENIZER").map(PathBuf::from))
         .context("no tokenizer: give --tokenizer FILE or set THINKVLA_TOKENIZER to Qwen3's tokenizer.json")?;
     let recorded = arguments.robot.as_deref().map(Contract::load).transpose()?;
+    let variant = Variant {
+        baseline: arguments.baseline,
+        anchors: arguments.anchors.into(),
+        action_space: match arguments.action_space {
+            SpaceName::Ee7 => ActionSpace::Ee7,
+            SpaceName::Joint8 => ActionSpace::Joint8,
+        },
+        proprio: arguments.proprio,
+        set: arguments.set.clone(),
+    };
     let new = NewCheckpoint {
         size: match arguments.size {
             SizeName::Small => Size::Small,
@@ -52,6 +87,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         seed: arguments.seed,
         tokenizer: &tokenizer,
         robot: recorded.as_ref().map(|contract| &contract.robot),
+        variant: &variant,
     };
     let made = new.write(&arguments.directory)?;
     tracing::info!(

@@ -13,7 +13,7 @@ use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
-use super::config::{Config, Precision};
+use super::config::{Config, Precision, Proprio};
 use super::error::ModelError;
 use super::network::Network;
 
@@ -97,6 +97,13 @@ fn check_contract(config: &Config, contract: &Contract) -> Result<(), ModelError
             "thinkvla.action_dim",
             format!("{statistics}, the number of statistics in contract.yaml"),
             ours.action_dim,
+        ));
+    }
+    if ours.proprio == Proprio::Text && contract.data.state.is_empty() {
+        return Err(ModelError::config(
+            "thinkvla.proprio",
+            "none, or statistics of the robot's state in data.state of contract.yaml, by which the state is told",
+            "text without statistics",
         ));
     }
     match &contract.model {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
 use crate::ros::images::Arrived;
@@ -21,11 +22,18 @@ pub trait Actor: Send {
     /// Why the network cannot run.
     fn warm_up(&mut self) -> Result<(), String>;
 
-    /// One chunk for one moment; `frames` in the contract's camera order.
+    /// One chunk for one moment.
     ///
     /// # Errors
     /// Why there is no chunk for this moment; the next may be fine.
-    fn act(&mut self, frames: &[Arc<Arrived>], instruction: &str) -> Result<Acted, ActError>;
+    fn act(&mut self, situation: &Situation) -> Result<Acted, ActError>;
+
+    /// The geometry latents of the last chunk as a picture; `None` where the checkpoint has none, or before the first
+    /// chunk.
+    ///
+    /// # Errors
+    /// Why it cannot be drawn.
+    fn geometry(&self) -> Result<Option<RgbImage>, String>;
 
     /// Begins to answer a question about `frames`, or about those of the last chunk where there are none; an answer in
     /// the making is forgotten.
@@ -69,6 +77,17 @@ pub struct Said {
     pub more: bool,
 }
 
+/// What there is to act on.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Frames in the contract's camera order.
+    pub frames: &'a [Arc<Arrived>],
+    /// Values of the contract's state, in physical units; empty where it has none.
+    pub state: &'a [f64],
+    /// The task in words.
+    pub instruction: &'a str,
+}
+
 /// A chunk and where the time went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
@@ -91,6 +110,9 @@ pub enum ActError {
         /// Expected, found, what to do.
         message: String,
     },
+    /// The robot's own state cannot be told.
+    #[error("{0}")]
+    State(String),
     /// The network failed.
     #[error("{0}")]
     Network(String),

@@ -9,9 +9,11 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::actor::Actor;
 use super::arm::ArmWatch;
+use super::body::Body;
 use super::desk::Desk;
 use super::eyes::Eyes;
 use super::figures::Figures;
+use super::geometry::GeometryView;
 use super::live::{ArmFacts, compare};
 use super::planner::{Planner, Workplace};
 use super::pulse::Pulse;
@@ -60,6 +62,8 @@ pub struct Mind {
     pub desk: Arc<Desk>,
     /// Where answers go.
     pub pieces: Publisher<AnswerPiece>,
+    /// Where pictures of geometry latents go.
+    pub geometry: Arc<GeometryView>,
     /// Loads the checkpoint.
     pub loader: Loader,
     /// Seen by timers.
@@ -97,6 +101,7 @@ impl Managed for Mind {
                 "parameter replan_steps: expected at most the checkpoint's {steps} steps a chunk, found {replan}"
             ));
         }
+        let body = Body::of(&contract)?;
         actor.warm_up()?;
         let eyes = Eyes::open(&self.node, &contract.robot.cameras, &self.settings)
             .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
@@ -104,7 +109,6 @@ impl Managed for Mind {
         *lock(&self.shared.cameras) = eyes.slots().into_iter().zip(expected).collect();
         let workplace = Workplace {
             checkpoint_hash: actor.checkpoint_hash().to_owned(),
-            contract,
             actor: Arc::new(Mutex::new(actor)),
             slots: eyes.slots(),
             arrival: eyes.arrival(),
@@ -113,9 +117,13 @@ impl Managed for Mind {
             figures: Arc::clone(&self.shared.figures),
             settings: Arc::clone(&self.settings),
             publisher: Arc::clone(&self.publisher),
+            geometry: Arc::clone(&self.geometry),
+            body,
+            arm: Arc::clone(&self.arm),
             clock: Clock::of(&self.node),
             desk: Arc::clone(&self.desk),
             pieces: Arc::clone(&self.pieces),
+            contract,
         };
         self.loaded = Some(Loaded {
             _eyes: eyes,

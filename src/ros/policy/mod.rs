@@ -10,10 +10,12 @@
 
 pub mod actor;
 mod arm;
+mod body;
 mod desk;
 mod eyes;
 mod figures;
 mod freeze;
+mod geometry;
 mod live;
 mod mind;
 #[cfg(feature = "torch")]

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::actor::{ActError, Acted, Actor, Question, Said};
+use super::actor::{ActError, Acted, Actor, Question, Said, Situation};
 use super::live::decode;
 use super::settings::Settings;
+use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
+use crate::model::geometry_picture;
+use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
 use crate::model::text::generation::{AnswerOptions, Generation, Step};
 use crate::model::text::sampling::Sampling;
@@ -24,6 +27,14 @@ pub struct NetworkActor {
     preprocessor: Preprocessor,
     rgb: RgbImage,
     answer: Option<Generation>,
+    /// What the last chunk was made of.
+    made_of: Option<MadeOf>,
+}
+
+/// What a chunk was made of.
+struct MadeOf {
+    latents: Latents,
+    grids: Vec<Grid>,
 }
 
 impl NetworkActor {
@@ -48,6 +59,7 @@ impl NetworkActor {
             preprocessor,
             rgb: RgbImage::default(),
             answer: None,
+            made_of: None,
         }))
     }
 
@@ -86,24 +98,30 @@ impl Actor for NetworkActor {
         let observation = Observation {
             pixel_values: &self.preprocessor.input().pixel_values,
             grids: &self.preprocessor.input().grids,
+            state: &vec![0.0; self.policy.contract().data.state.len()],
             instruction: "warm up",
         };
         self.policy.act(&observation).map(drop).map_err(|e| e.to_string())
     }
 
-    fn act(&mut self, frames: &[Arc<Arrived>], instruction: &str) -> Result<Acted, ActError> {
+    fn act(&mut self, situation: &Situation) -> Result<Acted, ActError> {
         let start = Instant::now();
-        self.prepare(frames)?;
+        self.prepare(situation.frames)?;
         let preprocess = start.elapsed();
         let observation = Observation {
             pixel_values: &self.preprocessor.input().pixel_values,
             grids: &self.preprocessor.input().grids,
-            instruction,
+            state: situation.state,
+            instruction: situation.instruction,
         };
         let output = self
             .policy
             .act(&observation)
             .map_err(|e| ActError::Network(e.to_string()))?;
+        self.made_of = Some(MadeOf {
+            latents: output.latents,
+            grids: self.preprocessor.input().grids.clone(),
+        });
         Ok(Acted {
             actions: output.actions,
             preprocess,
@@ -158,5 +176,15 @@ impl Actor for NetworkActor {
 
     fn hush(&mut self) {
         self.answer = None;
+    }
+
+    fn geometry(&self) -> Result<Option<RgbImage>, String> {
+        let merge = self.policy.config().patch_rule().merge;
+        let draw = |made_of: &MadeOf| {
+            let geometry = made_of.latents.geometry.as_ref();
+            geometry.map(|latents| geometry_picture::draw(latents, &made_of.grids, merge))
+        };
+        let picture = self.made_of.as_ref().and_then(draw);
+        picture.transpose().map_err(|e| e.to_string())
     }
 }

@@ -11,6 +11,7 @@ use ros_env::thinkvla::srv::Ask;
 use super::SOURCE;
 use super::arm::ArmWatch;
 use super::desk::{self, Desk};
+use super::geometry::GeometryView;
 use super::mind::{Loader, Mind, Shared};
 use super::pulse::Pulse;
 use super::report;
@@ -66,6 +67,7 @@ impl PolicyNode {
             publisher: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
             desk: Arc::clone(&desk),
             pieces: node.create_publisher(topics::ANSWER.name.qos(qos::events()))?,
+            geometry: Arc::new(GeometryView::offer(node)?),
             loader,
             shared: Arc::default(),
             instruction: Arc::clone(&instruction),

@@ -9,9 +9,12 @@ use rclrs::Publisher;
 use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::SOURCE;
-use super::actor::{ActError, Acted, Actor};
+use super::actor::{ActError, Acted, Actor, Situation};
+use super::arm::ArmWatch;
+use super::body::Body;
 use super::desk::Desk;
 use super::figures::Figures;
+use super::geometry::GeometryView;
 use super::pulse::Pulse;
 use super::settings::Settings;
 use super::speech::{Scene, Speech};
@@ -51,6 +54,12 @@ pub struct Workplace {
     pub settings: Arc<Settings>,
     /// Where chunks go.
     pub publisher: Publisher<ChunkMessage>,
+    /// Where pictures of geometry latents go.
+    pub geometry: Arc<GeometryView>,
+    /// Which of the arm's values the checkpoint reads.
+    pub body: Body,
+    /// The arm node.
+    pub arm: Arc<ArmWatch>,
     /// Stamps chunks.
     pub clock: Clock,
     /// Where questions come in.
@@ -238,8 +247,18 @@ impl Shift {
     fn plan(&mut self, moment: &Moment, instruction: String) {
         let work = Arc::clone(&self.workplace);
         let start = Instant::now();
+        let limit = Duration::from_secs_f64(work.settings.camera_age_limit.get());
+        let state = match work.body.feel(&work.arm, limit) {
+            Ok(state) => state,
+            Err(why) => return self.fail(ActError::State(why)),
+        };
+        let situation = Situation {
+            frames: &moment.frames,
+            state: &state,
+            instruction: &instruction,
+        };
         work.pulse.begin_thinking();
-        let outcome = work.actor().act(&moment.frames, &instruction);
+        let outcome = work.actor().act(&situation);
         let frame_fault = matches!(outcome, Err(ActError::Frame { .. }));
         work.pulse.end_thinking(!frame_fault);
         let acted = match outcome {
@@ -254,11 +273,18 @@ impl Shift {
         if self.stopped.load(Ordering::Acquire) || work.pulse.ailment().is_some() {
             return;
         }
-        let mut figures = work.figures();
-        figures.took(start.elapsed());
-        match work.publisher.publish(message) {
-            Ok(()) => figures.chunks += 1,
-            Err(error) => tracing::warn!("chunk not sent: {error}"),
+        let took = start.elapsed();
+        let sent = work.publisher.publish(message);
+        {
+            let mut figures = work.figures();
+            figures.took(took);
+            match sent {
+                Ok(()) => figures.chunks += 1,
+                Err(error) => tracing::warn!("chunk not sent: {error}"),
+            }
+        }
+        if work.settings.publish_geometry.get() {
+            work.geometry.show(&**work.actor(), moment.observed);
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub inference_limit: Live<Number<f64>>,
     /// Time after the observation within which a chunk may be started [s].
     pub chunk_expiry: Live<Number<f64>>,
+    /// Publish a picture of the geometry latents after every chunk.
+    pub publish_geometry: Live<Flag>,
     _declared: Parameters,
 }
 
@@ -156,6 +158,11 @@ impl Settings {
                 0.05..=10.0,
                 "A chunk that could not be started within this time of its observation is dropped by the arm node.",
             ))?,
+            publish_geometry: declared.live(Flag {
+                name: "publish_geometry",
+                default: false,
+                about: "Publish a picture of the geometry latents after every chunk.",
+            })?,
             _declared: declared,
         })
     }

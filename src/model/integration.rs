@@ -1,0 +1,102 @@
+//! Latents and what they add to the action queries (3DThinkVLA (2), (6) and (7)), all in 32 bits.
+
+pub mod fusion;
+pub mod pool;
+
+use tch::{TchError, Tensor};
+
+use super::config::{GeometryConfig, ReasoningConfig};
+use super::error::ModelError;
+use super::heads::{Adapter, AdapterNorm, AdapterSize, Projector};
+use super::parameters::Scope;
+use fusion::ReasoningFusion;
+use pool::{PatchRows, Pool, PoolSize};
+
+/// Latent geometry perception. Fields are named as the checkpoint's keys are.
+#[derive(Debug)]
+pub struct Geometry {
+    geo_adapter: Adapter,
+    geo_pool: Pool,
+    geo_proj: Projector,
+}
+
+/// Sizes the geometry branch connects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GeometrySize {
+    /// Width of the vision tower.
+    pub patch: i64,
+    /// Width of the action queries' states.
+    pub query: i64,
+    /// Action queries, K.
+    pub chunk_len: i64,
+}
+
+impl Geometry {
+    /// Builds the branch from `geo_adapter.*`, `geo_pool.*` and `geo_proj.*`; `root` is the root of the checkpoint.
+    pub fn new(root: &Scope, config: &GeometryConfig, size: GeometrySize) -> Result<Self, ModelError> {
+        let adapter = AdapterSize {
+            inputs: size.patch,
+            width: config.width,
+        };
+        let pool = PoolSize {
+            width: config.width,
+            tokens: size.chunk_len,
+        };
+        Ok(Self {
+            geo_adapter: Adapter::new(root.at("geo_adapter"), adapter, config.norm)?,
+            geo_pool: Pool::new(root.at("geo_pool"), config.pool, pool)?,
+            geo_proj: Projector::new(root.at("geo_proj"), config.width, size.query)?,
+        })
+    }
+
+    /// Geometry latents F^Geo.
+    ///
+    /// # Shapes
+    /// (Σpatches, vision width) → (Σpatches, geometry width)
+    pub fn latents(&self, tap: &Tensor) -> Result<Tensor, TchError> {
+        self.geo_adapter.forward(tap)
+    }
+
+    /// What is added to the queries.
+    ///
+    /// # Shapes
+    /// (Σpatches, geometry width) → (B, 1, D), or (B, K, D) with a pool that gives one token for each query
+    pub fn condition(&self, latents: &Tensor, rows: PatchRows) -> Result<Tensor, TchError> {
+        self.geo_proj.forward(&self.geo_pool.forward(latents, rows)?)
+    }
+}
+
+/// The reasoning latent and its fusion. Fields are named as the checkpoint's keys are.
+#[derive(Debug)]
+pub struct Reasoning {
+    reason_adapter: Adapter,
+    fusion: ReasoningFusion,
+}
+
+impl Reasoning {
+    /// Builds the branch from `reason_adapter.*` and what the fusion needs, for states of `width` channels; `root` is the
+    /// root of the checkpoint.
+    pub fn new(root: &Scope, config: &ReasoningConfig, width: i64) -> Result<Self, ModelError> {
+        let size = AdapterSize { inputs: width, width };
+        Ok(Self {
+            reason_adapter: Adapter::new(root.at("reason_adapter"), size, AdapterNorm::Post)?,
+            fusion: ReasoningFusion::new(root, config.fusion, width)?,
+        })
+    }
+
+    /// Reasoning latents Z.
+    ///
+    /// # Shapes
+    /// (B, N, D) → the same
+    pub fn latents(&self, anchors: &Tensor) -> Result<Tensor, TchError> {
+        self.reason_adapter.forward(anchors)
+    }
+
+    /// What is added to the queries.
+    ///
+    /// # Shapes
+    /// queries: (B, K, D), latents: (B, N, D) → (B, 1, D), with a gate (B, K, D)
+    pub fn condition(&self, queries: &Tensor, latents: &Tensor) -> Result<Tensor, TchError> {
+        self.fusion.forward(queries, latents)
+    }
+}

@@ -1,0 +1,106 @@
+//! The robot's own state in words, as StarVLA writes it behind the instruction.
+
+use std::fmt::Write as _;
+
+use crate::contract::DimensionStatistics;
+
+use super::actions::normalised;
+use super::error::ModelError;
+
+/// Steps a value is told in, over -1 .. 1.
+const BINS: f64 = 256.0;
+
+/// A state as text: ` [STATE] 12 200 … [ACTION]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateText(String);
+
+impl StateText {
+    /// Normalises values by the contract's statistics and tells each as one of 256 steps over -1 .. 1. What lies outside
+    /// the range of the training data is told as its nearest end.
+    ///
+    /// # Errors
+    /// When there is not one value for each dimension, or one is not finite.
+    pub fn new(values: &[f64], statistics: &[DimensionStatistics]) -> Result<Self, ModelError> {
+        let names = || {
+            statistics
+                .iter()
+                .map(|of| of.name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        if values.len() != statistics.len() {
+            return Err(ModelError::Observation {
+                expected: format!("a state of {} values: {}", statistics.len(), names()),
+                found: format!("{} values", values.len()),
+            });
+        }
+        let mut text = " [STATE]".to_owned();
+        for (value, of) in values.iter().zip(statistics) {
+            if !value.is_finite() {
+                return Err(ModelError::Observation {
+                    expected: format!("a finite value of {}", of.name),
+                    found: value.to_string(),
+                });
+            }
+            let bin = (0.5 * BINS * (normalised(*value, of) + 1.0)).floor();
+            // A `String` takes whatever is written.
+            let _ = write!(text, " {}", bin.clamp(0.0, BINS - 1.0));
+        }
+        Ok(Self(text + " [ACTION]"))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Normalisation;
+
+    fn dimension(name: &str, normalisation: Normalisation) -> DimensionStatistics {
+        DimensionStatistics {
+            name: name.into(),
+            normalisation,
+            min: -2.0,
+            max: 2.0,
+            mean: 0.0,
+            std: 1.0,
+            q01: 0.0,
+            q99: 4.0,
+        }
+    }
+
+    fn text(values: &[f64]) -> Result<String, String> {
+        let statistics = [
+            dimension("joint1", Normalisation::MinMax),
+            dimension("joint2", Normalisation::Q99),
+            dimension("gripper", Normalisation::None),
+        ];
+        match StateText::new(values, &statistics) {
+            Ok(text) => Ok(text.as_str().to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn values_are_told_in_256_steps_of_the_training_range() {
+        // -1 and 1, the middle of the range, and 0.8 as 1.8 / 2 of it.
+        assert_eq!(text(&[-2.0, 4.0, 0.0]).unwrap(), " [STATE] 0 255 128 [ACTION]");
+        assert_eq!(text(&[-1.0, 2.2, 0.8]).unwrap(), " [STATE] 64 140 230 [ACTION]");
+    }
+
+    #[test]
+    fn what_lies_outside_is_told_as_the_nearest_end() {
+        assert_eq!(text(&[-9.0, 99.0, 1.0]).unwrap(), " [STATE] 0 255 255 [ACTION]");
+    }
+
+    #[test]
+    fn a_state_of_another_robot_is_refused() {
+        let error = text(&[0.0, 0.0]).unwrap_err();
+        assert!(error.contains("3 values: joint1, joint2, gripper, found 2"), "{error}");
+        assert!(text(&[0.0, f64::NAN, 0.0]).unwrap_err().contains("joint2"));
+    }
+}

@@ -1,0 +1,183 @@
+//! Choices in which a new checkpoint differs from the usual one of its size.
+
+use serde_json::Value;
+
+use crate::contract::{ActionSpace, DimensionStatistics, Normalisation};
+
+use super::config::{Config, PromptStyle, Proprio};
+use super::error::ModelError;
+
+/// The reasoning anchor's token.
+const ANCHOR: &str = "reasoning_anchor";
+
+/// StarVLA's prompt of Qwen3-VL-OFT on LIBERO.
+const STARVLA_PROMPT: &str = "Your task is {instruction}. To identify the key objects for your task. Locate their \
+                              bounding boxes in [x1,y1,x2,y2] format.";
+
+/// Choices of a new checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// Plain Qwen3-VL-OFT: StarVLA's prompt, no geometry, no reasoning.
+    pub baseline: bool,
+    /// Reasoning anchors.
+    pub anchors: usize,
+    /// What an action holds.
+    pub action_space: ActionSpace,
+    /// Whether the prompt tells the robot's own state.
+    pub proprio: bool,
+    /// Fields of the `thinkvla` object to set, in order.
+    pub set: Vec<Choice>,
+}
+
+impl Default for Variant {
+    fn default() -> Self {
+        Self {
+            baseline: false,
+            anchors: 1,
+            action_space: ActionSpace::Ee7,
+            proprio: false,
+            set: Vec::new(),
+        }
+    }
+}
+
+/// A field of the `thinkvla` object and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Names from the outside in, with dots: `geometry.pool`.
+    pub field: String,
+    /// Value; null takes the field away.
+    pub value: Value,
+}
+
+impl std::str::FromStr for Choice {
+    type Err = String;
+
+    /// `FIELD=VALUE`; a value that is not JSON is text.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (field, value) = text
+            .split_once('=')
+            .filter(|(field, _)| !field.is_empty())
+            .ok_or_else(|| format!("expected FIELD=VALUE, e.g. geometry.pool=max, found {text}"))?;
+        Ok(Self {
+            field: field.to_owned(),
+            value: serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+        })
+    }
+}
+
+impl Variant {
+    /// Texts of the anchors' tokens; none in the baseline.
+    pub fn anchor_tokens(&self) -> Vec<String> {
+        let anchors = if self.baseline { 0 } else { self.anchors };
+        let name = |i| match i {
+            0 => format!("<|{ANCHOR}|>"),
+            i => format!("<|{ANCHOR}_{i}|>"),
+        };
+        (0..anchors).map(name).collect()
+    }
+
+    /// The configuration with these choices.
+    ///
+    /// # Errors
+    /// When a field is none of the `thinkvla` object's, or its value cannot be read.
+    pub fn apply(&self, mut config: Config) -> Result<Config, ModelError> {
+        let ours = &mut config.thinkvla;
+        ours.action_dim = self.action_space.dim() as i64;
+        if self.proprio {
+            ours.proprio = Proprio::Text;
+        }
+        if self.baseline {
+            (ours.geometry, ours.reasoning) = (None, None);
+            (ours.prompt_style, ours.prompt) = (PromptStyle::StarvlaOft, STARVLA_PROMPT.into());
+        }
+        if !self.set.is_empty() {
+            let refused = |found: String| {
+                ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found)
+            };
+            let mut object = serde_json::to_value(&*ours).map_err(|e| refused(e.to_string()))?;
+            for choice in &self.set {
+                set(&mut object, choice).map_err(refused)?;
+            }
+            *ours = serde_json::from_value(object).map_err(|e| refused(e.to_string()))?;
+        }
+        if ours.reasoning.is_none() {
+            ours.prompt = ours.prompt.replace("{anchor}", "");
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Statistics of the actions of an ordinary table-top task at 10 steps a second: 2 cm and 0.1 rad a step.
+    pub(super) fn action_statistics(&self) -> Vec<DimensionStatistics> {
+        let [x, y, z] = ["x", "y", "z"].map(|name| dimension(name, Normalisation::MinMax, [-0.02, 0.02]));
+        let turn = |name: &str| dimension(name, Normalisation::MinMax, [-0.1, 0.1]);
+        let mut statistics = match self.action_space {
+            ActionSpace::Ee7 => vec![x, y, z, turn("rx"), turn("ry"), turn("rz")],
+            ActionSpace::Joint8 => (1..=7).map(|i| turn(&format!("joint{i}"))).collect(),
+        };
+        statistics.push(dimension("gripper", Normalisation::None, [0.0, 1.0]));
+        statistics
+    }
+
+    /// Statistics of the state, where it is told: the tool's pose or the joints, whichever the actions move, and the
+    /// gripper.
+    pub(super) fn state_statistics(&self) -> Vec<DimensionStatistics> {
+        if !self.proprio {
+            return Vec::new();
+        }
+        let half_turn = [-std::f64::consts::PI, std::f64::consts::PI];
+        let mut statistics: Vec<_> = match self.action_space {
+            ActionSpace::Ee7 => {
+                let reach = ["x", "y", "z"].map(|name| dimension(name, Normalisation::MinMax, [-0.8, 0.8]));
+                let turns = ["rx", "ry", "rz"].map(|name| dimension(name, Normalisation::MinMax, half_turn));
+                reach.into_iter().chain(turns).collect()
+            }
+            ActionSpace::Joint8 => (1..=7)
+                .map(|i| dimension(&format!("joint{i}"), Normalisation::MinMax, half_turn))
+                .collect(),
+        };
+        statistics.push(dimension("gripper", Normalisation::MinMax, [0.0, 1.0]));
+        statistics
+    }
+}
+
+/// Of values spread evenly over a range.
+fn dimension(name: &str, normalisation: Normalisation, [min, max]: [f64; 2]) -> DimensionStatistics {
+    DimensionStatistics {
+        name: name.into(),
+        normalisation,
+        min,
+        max,
+        mean: 0.5 * (min + max),
+        std: (max - min) / 12f64.sqrt(),
+        q01: min + 0.01 * (max - min),
+        q99: max - 0.01 * (max - min),
+    }
+}
+
+/// Sets one field of a tree of objects. What it is called is checked when the tree is read back.
+fn set(object: &mut Value, choice: &Choice) -> Result<(), String> {
+    let (path, last) = match choice.field.rsplit_once('.') {
+        Some((path, last)) => (path.split('.').collect(), last),
+        None => (Vec::new(), choice.field.as_str()),
+    };
+    let mut place = object;
+    for name in path {
+        place = place
+            .get_mut(name)
+            .ok_or_else(|| format!("{}, and there is no {name}", choice.field))?;
+    }
+    let fields = place
+        .as_object_mut()
+        .ok_or_else(|| format!("{}, whose parent has no fields", choice.field))?;
+    match &choice.value {
+        Value::Null => {
+            fields.remove(last);
+        }
+        value => {
+            fields.insert(last.to_owned(), value.clone());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The geometry latents for rviz.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
+use ros_env::sensor_msgs::msg::Image;
+use ros_env::std_msgs::msg::Header;
+
+use super::actor::Actor;
+use crate::control::time::Time;
+use crate::ros::time::to_message;
+use crate::ros::{qos, topics};
+
+/// Publishes pictures of the geometry latents.
+pub struct GeometryView {
+    publisher: Publisher<Image>,
+    complained: AtomicBool,
+}
+
+impl GeometryView {
+    /// Offers the topic.
+    ///
+    /// # Errors
+    /// When ROS refuses.
+    pub fn offer(node: &Node) -> Result<Self, RclrsError> {
+        Ok(Self {
+            publisher: node.create_publisher(topics::GEOMETRY.name.qos(qos::display()))?,
+            complained: AtomicBool::new(false),
+        })
+    }
+
+    /// Publishes what the last chunk was made of, stamped with its observation's time. It is for people to look at: what
+    /// goes wrong is said once and harms nothing else.
+    pub fn show(&self, actor: &dyn Actor, observed: Time) {
+        let outcome = match actor.geometry() {
+            Ok(Some(picture)) => {
+                let frame = actor
+                    .contract()
+                    .robot
+                    .cameras
+                    .first()
+                    .map(|camera| camera.frame.clone());
+                let message = Image {
+                    header: Header {
+                        stamp: to_message(observed),
+                        frame_id: frame.unwrap_or_default(),
+                    },
+                    height: picture.height(),
+                    width: picture.width(),
+                    encoding: "rgb8".to_owned(),
+                    is_bigendian: 0,
+                    step: 3 * picture.width(),
+                    data: picture.data().to_vec(),
+                };
+                self.publisher.publish(message).map_err(|e| e.to_string())
+            }
+            Ok(None) => Err("this checkpoint has no geometry adapter; set publish_geometry to false".to_owned()),
+            Err(error) => Err(error),
+        };
+        if let Err(why) = outcome
+            && !self.complained.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("no picture of the geometry latents: {why}");
+        }
+    }
+}
