@@ -7,24 +7,37 @@ use tch::{Device, Tensor};
 
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::VisionInput;
+use crate::model::backbone::Backbone;
 use crate::model::checkpoint::{Checkpoint, Placement};
-use crate::model::config::{Config, Precision};
+use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
-use crate::model::network::Network;
 use crate::model::policy::PolicyOptions;
 use crate::model::vision_plan::VisionPlan;
 
 use super::conversation::Conversation;
 use super::generation::{AnswerOptions, Generation, Step};
 
-/// A loaded checkpoint of which only the backbone is used.
+/// A backbone with what it takes to talk to it.
 #[derive(Debug)]
 pub struct Speaker {
-    config: Config,
-    network: Network,
-    conversation: Conversation,
-    device: Device,
-    compute: Precision,
+    parts: Parts,
+}
+
+/// What a speaker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Shape of the backbone.
+    pub config: Qwen3VlConfig,
+    /// How pictures are sized, normalised and cut for it.
+    pub rule: PatchRule,
+    /// The backbone.
+    pub backbone: Backbone,
+    /// Questions for it.
+    pub conversation: Conversation,
+    /// Where it computes.
+    pub device: Device,
+    /// What it computes in.
+    pub compute: Precision,
 }
 
 impl Speaker {
@@ -42,18 +55,25 @@ impl Speaker {
             compute: options.compute,
         };
         let checkpoint = Checkpoint::load(directory, placement)?;
-        Ok(Self {
-            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
-            compute: options.compute.unwrap_or(checkpoint.config.thinkvla.compute),
-            config: checkpoint.config,
-            network: checkpoint.network,
+        let config = checkpoint.config;
+        Ok(Self::of(Parts {
+            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &config)?,
+            compute: options.compute.unwrap_or(config.thinkvla.compute),
+            rule: config.patch_rule(),
+            config: config.qwen3_vl,
+            backbone: checkpoint.network.into_backbone(),
             device,
-        })
+        }))
+    }
+
+    /// From parts that belong together.
+    pub fn of(parts: Parts) -> Self {
+        Self { parts }
     }
 
     /// How pictures are sized, normalised and cut for this network.
     pub fn patch_rule(&self) -> PatchRule {
-        self.config.patch_rule()
+        self.parts.rule
     }
 
     /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
@@ -67,18 +87,18 @@ impl Speaker {
         options: AnswerOptions,
     ) -> Result<Generation, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        let prompt = self.conversation.ask(question, &pictures.grids)?;
+        let prompt = self.parts.conversation.ask(question, &pictures.grids)?;
         let sight = if pictures.grids.is_empty() {
             None
         } else {
-            let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
+            let images = VisionPlan::new(&pictures.grids, &self.parts.config.vision_config, self.parts.device)?;
             let pixels = Tensor::f_from_slice(&pictures.pixel_values)?
-                .f_reshape([-1, self.config.vision_config.patch_values()])?
-                .f_to_device(self.device)?
-                .f_to_kind(self.compute.kind())?;
-            Some(self.network.see(&pixels, &images)?)
+                .f_reshape([-1, self.parts.config.vision_config.patch_values()])?
+                .f_to_device(self.parts.device)?
+                .f_to_kind(self.parts.compute.kind())?;
+            Some(self.parts.backbone.see(&pixels, &images, None)?)
         };
-        Generation::new(&self.conversation, prompt, sight, options)
+        Generation::new(&self.parts.conversation, prompt, sight, options)
     }
 
     /// One step of an answer; see [`Generation::advance`].
@@ -86,6 +106,6 @@ impl Speaker {
     /// # Errors
     /// When libtorch refuses, or the logits are not numbers.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
-        answer.advance(&self.network)
+        answer.advance(&self.parts.backbone)
     }
 }
