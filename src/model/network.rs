@@ -102,6 +102,11 @@ impl Network {
         })
     }
 
+    /// The backbone alone; what 3DThinkVLA adds is dropped.
+    pub fn into_backbone(self) -> Backbone {
+        self.backbone
+    }
+
     /// The tensors a checkpoint of this configuration holds, in the order the network is built.
     ///
     /// # Errors
@@ -145,11 +150,6 @@ impl Network {
     /// The backbone: to be asked questions.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
-    }
-
-    /// The backbone alone.
-    pub fn into_backbone(self) -> Backbone {
-        self.backbone
     }
 
     /// Adapters, integration (3DThinkVLA (7)) and action head.
