@@ -102,6 +102,11 @@ impl Network {
         })
     }
 
+    /// The backbone alone; what 3DThinkVLA adds is dropped.
+    pub fn into_backbone(self) -> Backbone {
+        self.backbone
+    }
+
     /// The tensors a checkpoint of this configuration holds, in the order the network is built.
     ///
     /// # Errors

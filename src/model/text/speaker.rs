@@ -1,0 +1,111 @@
+//! A checkpoint to talk to: pictures and a question in, an answer out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::camera::patches::PatchRule;
+use crate::camera::preprocess::VisionInput;
+use crate::model::backbone::Backbone;
+use crate::model::checkpoint::{Checkpoint, Placement};
+use crate::model::config::{Precision, Qwen3VlConfig};
+use crate::model::error::ModelError;
+use crate::model::policy::PolicyOptions;
+use crate::model::vision_plan::VisionPlan;
+
+use super::conversation::Conversation;
+use super::generation::{AnswerOptions, Generation, Step};
+
+/// A backbone with what it takes to talk to it.
+#[derive(Debug)]
+pub struct Speaker {
+    parts: Parts,
+}
+
+/// What a speaker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Shape of the backbone.
+    pub config: Qwen3VlConfig,
+    /// How pictures are sized, normalised and cut for it.
+    pub rule: PatchRule,
+    /// The backbone.
+    pub backbone: Backbone,
+    /// Questions for it.
+    pub conversation: Conversation,
+    /// Where it computes.
+    pub device: Device,
+    /// What it computes in.
+    pub compute: Precision,
+}
+
+impl Speaker {
+    /// Loads a checkpoint directory.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit the others, or the device is not there.
+    pub fn load(directory: &Path, options: PolicyOptions) -> Result<Self, ModelError> {
+        if let Some(threads) = options.threads {
+            tch::set_num_threads(i32::from(threads.max(1)));
+        }
+        let device = options.device.resolve()?;
+        let placement = Placement {
+            device,
+            compute: options.compute,
+        };
+        let checkpoint = Checkpoint::load(directory, placement)?;
+        let config = checkpoint.config;
+        Ok(Self::of(Parts {
+            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &config)?,
+            compute: options.compute.unwrap_or(config.thinkvla.compute),
+            rule: config.patch_rule(),
+            config: config.qwen3_vl,
+            backbone: checkpoint.network.into_backbone(),
+            device,
+        }))
+    }
+
+    /// From parts that belong together.
+    pub fn of(parts: Parts) -> Self {
+        Self { parts }
+    }
+
+    /// How pictures are sized, normalised and cut for this network.
+    pub fn patch_rule(&self) -> PatchRule {
+        self.parts.rule
+    }
+
+    /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
+    ///
+    /// # Errors
+    /// When pictures, question or options cannot work.
+    pub fn ask(
+        &self,
+        question: &str,
+        pictures: &VisionInput,
+        options: AnswerOptions,
+    ) -> Result<Generation, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let prompt = self.parts.conversation.ask(question, &pictures.grids)?;
+        let sight = if pictures.grids.is_empty() {
+            None
+        } else {
+            let images = VisionPlan::new(&pictures.grids, &self.parts.config.vision_config, self.parts.device)?;
+            let pixels = Tensor::f_from_slice(&pictures.pixel_values)?
+                .f_reshape([-1, self.parts.config.vision_config.patch_values()])?
+                .f_to_device(self.parts.device)?
+                .f_to_kind(self.parts.compute.kind())?;
+            Some(self.parts.backbone.see(&pixels, &images, None)?)
+        };
+        Generation::new(&self.parts.conversation, prompt, sight, options)
+    }
+
+    /// One step of an answer; see [`Generation::advance`].
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the logits are not numbers.
+    pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
+        answer.advance(&self.parts.backbone)
+    }
+}
