@@ -51,7 +51,7 @@ class Text:
     kv_heads: int = 2
     head: int = 16
     sections: tuple[int, int, int] = (4, 2, 2)
-    vocabulary: int = 512
+    vocabulary: int = 320
     tied: bool = True
     longest: int = 4096
 
@@ -83,6 +83,8 @@ class Spec:
     shard_size: str = "50GB"
     embedding_std: float = 0.2
     """Of the text head's rows too: how far the logits lie apart."""
+    attention: float = 1.0
+    """How sharp the language model's attention is and how much it adds; at 1 greedy writing soon repeats itself."""
 
 
 def config_of(spec: Spec, tokenizer: Qwen2TokenizerFast) -> Qwen3VLConfig:
@@ -136,7 +138,6 @@ def processor_of(spec: Spec, large_tokenizer: Path) -> Qwen3VLProcessor:
         tokenizer = Qwen2TokenizerFast(
             tokenizer_file=str(file), eos_token="<|im_end|>", pad_token="<|endoftext|>", unk_token=None
         )
-    tokenizer.padding_side = "left"
     sizes = {"patch_size": vision.patch, "temporal_patch_size": 2, "merge_size": vision.merge}
     edges = {"shortest_edge": vision.min_pixels, "longest_edge": vision.max_pixels}
     half = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
@@ -166,6 +167,8 @@ def draw(model: Qwen3VLForConditionalGeneration, spec: Spec, control: list[int])
             values *= 0.1
         else:
             values = 1.0 + 0.2 * values
+        if name.endswith(("self_attn.o_proj.weight", "self_attn.q_norm.weight")):
+            values *= spec.attention
         weight.copy_(values)
 
 
@@ -174,7 +177,7 @@ def write_checkpoint(spec: Spec, large_tokenizer: Path, out: Path) -> None:
     processor = processor_of(spec, large_tokenizer)
     with no_init_weights():
         model = Qwen3VLForConditionalGeneration._from_config(
-            config_of(spec, processor.tokenizer), torch_dtype=spec.dtype
+            config_of(spec, processor.tokenizer), dtype=spec.dtype
         )
     model.tie_weights()
     draw(model, spec, processor.tokenizer.convert_tokens_to_ids(list(CONTROL)))
@@ -187,4 +190,6 @@ def load_reference(checkpoint: Path) -> tuple[Qwen3VLForConditionalGeneration, Q
     model = Qwen3VLForConditionalGeneration.from_pretrained(
         checkpoint, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
     )
-    return model.eval(), Qwen3VLProcessor.from_pretrained(checkpoint, local_files_only=True)
+    processor = Qwen3VLProcessor.from_pretrained(checkpoint, local_files_only=True)
+    processor.tokenizer.padding_side = "left"  # as StarVLA sets it; the file does not keep it
+    return model.eval(), processor
