@@ -83,8 +83,8 @@ class Spec:
     shard_size: str = "50GB"
     embedding_std: float = 0.2
     """Of the text head's rows too: how far the logits lie apart."""
-    attention: float = 1.0
-    """How sharp the language model's attention is and how much it adds; at 1 greedy writing soon repeats itself."""
+    sharpness: float = 1.0
+    """Of the language model's attention; where it is blunt, greedy writing soon repeats itself."""
 
 
 def config_of(spec: Spec, tokenizer: Qwen2TokenizerFast) -> Qwen3VLConfig:
@@ -167,8 +167,8 @@ def draw(model: Qwen3VLForConditionalGeneration, spec: Spec, control: list[int])
             values *= 0.1
         else:
             values = 1.0 + 0.2 * values
-        if name.endswith(("self_attn.o_proj.weight", "self_attn.q_norm.weight")):
-            values *= spec.attention
+        if name.endswith("self_attn.q_norm.weight"):
+            values *= spec.sharpness
         weight.copy_(values)
 
 

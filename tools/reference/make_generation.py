@@ -41,13 +41,22 @@ QUESTIONS = (
     "What changed since the last picture?",
     "Plan: 1. reach 2. grasp 3. lift\nWhat is step 4?",
     "Can the spoon fit into the cup? 🔍",
+    "How many cubes are there?",
+    "Read the label.",
+    "Is the light on?",
+    "What colour is the plate?",
+    "Turn the picture into a list.",
+    "Who moved the box?",
+    "Where will the ball roll?",
+    "Which tool is missing?",
 )
+WANTED = 20
 # every fourth prompt has no image, the others one, two or three
 VIEWS: tuple[tuple[Size, ...], ...] = ((), ((30, 40),), ((32, 40), (24, 24)), ((32, 32), (25, 30), (16, 48)))
 
 
-def prompts() -> list[Prompt]:
-    """Twenty questions."""
+def pool() -> list[Prompt]:
+    """More questions than wanted: some answers do not tell two implementations apart."""
     return [Prompt(text, VIEWS[i % len(VIEWS)]) for i, text in enumerate(QUESTIONS)]
 
 
@@ -67,32 +76,42 @@ def answer(model: Qwen3VLForConditionalGeneration, inputs: dict[str, torch.Tenso
     }
 
 
+def tells(answered: dict[str, torch.Tensor]) -> bool:
+    """Whether an answer is neither monotonous nor a matter of rounding."""
+    return bool(len(answered["tokens"].unique()) >= 10 and lead(answered["top_values"]) >= 2e-4)
+
+
+def lead(top: torch.Tensor) -> torch.Tensor:
+    """By how much the best token is ahead where it is least."""
+    return (top[..., 0] - top[..., 1]).min()
+
+
 def generation_of(
     model: Qwen3VLForConditionalGeneration, processor: Any, seed: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Tensors and metadata of one generation file."""
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
-    asked = prompts()
-    images = pictures(asked, seed)
-    answers, first = [], 0
-    for prompt in asked:
-        last = first + len(prompt.images)
-        answers.append(answer(model, dict(process(processor, [prompt], images[first:last]))))
-        first = last
+    asked, images, answers = [], [], []
+    for i, prompt in enumerate(pool()):
+        frames = pictures([prompt], 100 * seed + i)
+        answered = answer(model, dict(process(processor, [prompt], frames)))
+        if tells(answered) and len(asked) < WANTED:
+            asked.append(prompt)
+            images.extend(frames)
+            answers.append(answered)
+    if len(asked) < WANTED:
+        raise RuntimeError(f"only {len(asked)} answers of {WANTED} tell implementations apart; sharpen the attention")
     tensors = {f"input.image.{i}": torch.from_numpy(image) for i, image in enumerate(images)}
     tensors |= {f"expected.{name}": torch.stack([a[name] for a in answers]).contiguous() for name in answers[0]}
     return tensors, metadata_of(asked) | {"reference": REFERENCE}
 
 
 def describe(name: str, tensors: dict[str, torch.Tensor]) -> None:
-    """Prints, and refuses answers too dull to tell two implementations apart."""
+    """Prints how varied the answers are."""
     distinct = [len(row.unique()) for row in tensors["expected.tokens"]]
-    best = tensors["expected.top_values"]
-    gap = (best[..., 0] - best[..., 1]).min()
-    print(f"{name}: {min(distinct)} to {max(distinct)} distinct tokens of {STEPS}, smallest lead {gap:.1e}")
-    if min(distinct) < 10 or gap < 2e-4:
-        raise RuntimeError(f"{name}: expected at least 10 distinct tokens and leads above 2e-4; change the seed")
+    smallest = lead(tensors["expected.top_values"])
+    print(f"{name}: {min(distinct)} to {max(distinct)} distinct tokens of {STEPS}, smallest lead {smallest:.1e}")
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ SPECS: dict[str, Spec] = {
         seed=1,
         text=Text(layers=4, head=32, sections=(6, 5, 5)),
         vision=Vision(depth=6, heads=4, taps=(1, 3, 5), positions=64),
-        attention=5.0,
+        sharpness=2.6,
+        embedding_std=0.15,
     ),
     # one head of keys for all queries, one tap
     "multi_query": Spec(
@@ -24,7 +25,8 @@ SPECS: dict[str, Spec] = {
         text=Text(width=40, inner=72, layers=2, heads=3, kv_heads=3, head=24, sections=(4, 4, 4), tied=False),
         vision=Vision(width=24, inner=48, depth=2, heads=2, taps=(), patch=8, positions=49, min_pixels=32 * 32),
         dtype=torch.float32,
-        attention=3.0,
+        sharpness=2.4,
+        embedding_std=0.15,
     ),
     # a tap for every language layer, weights in shards
     "every_layer": Spec(
@@ -32,7 +34,8 @@ SPECS: dict[str, Spec] = {
         text=Text(width=48, inner=96, layers=5, heads=4, kv_heads=2),
         vision=Vision(depth=7, taps=(0, 2, 3, 5, 6)),
         shard_size="200KB",
-        attention=5.0,
+        sharpness=2.6,
+        embedding_std=0.2,
     ),
     # as shallow as it can be, the tap not the last block
     "one_layer": Spec(
@@ -44,7 +47,7 @@ SPECS: dict[str, Spec] = {
     "released_heads": Spec(
         seed=6,
         text=Text(width=32, inner=64, layers=2, heads=2, kv_heads=1, head=128, sections=(24, 20, 20)),
-        vision=Vision(width=64, inner=96, depth=3, heads=1, taps=(1,), positions=2304),
+        vision=Vision(width=64, inner=96, depth=3, heads=1, taps=(1,), patch=8, positions=2304, min_pixels=40 * 40),
     ),
     # four queries a key, deeper than wide
     "deep": Spec(
@@ -77,13 +80,13 @@ CASES: dict[str, dict[str, list[Prompt]]] = {
         "two_images": [Prompt("Which view shows the gripper?", ((64, 64), (40, 95)))],
     },
     "multi_query": {
-        "two_images": [Prompt("  Größe: 3.5 cm\n\n把红色方块放进盒子里 🔍🔍", ((61, 37), (96, 64)))],
+        "two_images": [Prompt("  Größe: 3.5 cm\n\n把红色方块放进盒子里 🔍🔍", ((61, 37), (32, 64)))],
         "text_only": [Prompt("What is a robot?")],
     },
     "ungrouped": {"three_images": [Prompt("Compare the three.", ((32, 48), (45, 31), (80, 24)))]},
-    "every_layer": {"three_images": [Prompt("Describe the scene.", ((64, 64), (64, 64), (95, 30)))]},
+    "every_layer": {"three_images": [Prompt("Describe the scene.", ((64, 64), (64, 64), (100, 30)))]},
     "one_layer": {"three_images": [Prompt("Is the drawer open?", ((48, 48), (48, 48), (48, 48)))]},
-    "released_heads": {"odd_grid": [Prompt("Where is the cup?", ((94, 100),))]},
+    "released_heads": {"odd_grid": [Prompt("Where is the cup?", ((47, 50),))]},
     "deep": {
         "batch": [
             Prompt("Push the plate.", ((32, 32), (40, 56))),
@@ -96,7 +99,7 @@ CASES: dict[str, dict[str, list[Prompt]]] = {
         ],
     },
     "merge_three": {
-        "tall": [Prompt("Lift it.", ((130, 40), (48, 48)))],
+        "tall": [Prompt("Lift it.", ((96, 30), (48, 48)))],
         "batch": [Prompt("Turn left", ((48, 72),)), Prompt("Now turn to the right side", ((60, 50),))],
     },
     "full_2b": {
