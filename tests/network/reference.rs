@@ -1,194 +1,212 @@
 //! Checkpoints that transformers wrote give in Rust what they give there.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use safetensors::tensor::SafeTensors;
-use serde_json::Value;
-use tch::{Device, Kind, Tensor};
-use thinkvla::camera::patches::{Cutter, Grid, PatchRule};
-use thinkvla::camera::resize::Resizer;
-use thinkvla::camera::rgb::RgbImage;
-use thinkvla::camera::smart_resize::{Size, smart_resize};
-use thinkvla::model::config::Config;
-use thinkvla::model::error::ModelError;
-use thinkvla::model::network::Network;
-use thinkvla::model::parameters::{Parameter, Role, Source};
-use thinkvla::model::prompt::Prompt;
-use thinkvla::model::sequence::SequencePlan;
-use thinkvla::model::text::conversation::{Conversation, Question};
-use thinkvla::model::vision::VisionOutput;
-use thinkvla::model::vision_plan::VisionPlan;
-use tokenizers::Tokenizer;
+use tch::{Kind, Tensor};
+use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
 
-use crate::case::{Case, Message, sets, tensors};
-use crate::support::{Lively, distance, tiny};
+use crate::case::{Case, Message, sets};
+use crate::stored::{Run, Stored};
+use crate::support::distance;
 
 /// Largest deviation in 32 bits, absolute.
 const CLOSE: f64 = 1e-4;
 /// Smallest cosine in bfloat16.
 const ALIKE: f64 = 0.999;
 
-fn all_cases() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(sets())
-        .unwrap()
-        .map(|set| set.unwrap().path())
+/// All cases of all checkpoints, each with its checkpoint.
+fn cases() -> Vec<(Case, PathBuf)> {
+    let folders = std::fs::read_dir(sets()).unwrap().map(|set| set.unwrap().path());
+    let mut files: Vec<PathBuf> = folders
         .filter(|set| set.join("checkpoint").exists())
         .flat_map(|set| std::fs::read_dir(set).unwrap().map(|file| file.unwrap().path()))
-        .filter(|file| file.extension().is_some_and(|e| e == "safetensors") && !file.ends_with("generation.safetensors"))
+        .filter(|file| file.extension().is_some_and(|e| e == "safetensors"))
+        .filter(|file| !file.ends_with("generation.safetensors"))
         .collect();
     files.sort();
-    assert!(files.len() >= 8, "{files:?}");
-    files
+    let checkpoint = |file: &Path| file.with_file_name("checkpoint");
+    files.iter().map(|file| (Case::read(file), checkpoint(file))).collect()
 }
 
-struct Stored {
-    tensors: HashMap<String, Tensor>,
-    kind: Kind,
-    heads: Lively,
-}
-impl Source for Stored {
-    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
-        if role == Role::Head {
-            return self.heads.tensor(parameter, role);
-        }
-        let t = self.tensors.get(&parameter.key).unwrap_or_else(|| panic!("missing {}", parameter.key));
-        assert_eq!(t.size(), parameter.shape, "{}", parameter.key);
-        Ok(t.to_kind(self.kind))
-    }
+fn run(case: &Case, checkpoint: &Path, kind: Kind) -> Run {
+    let tap = case.metadata["layer18_block"].parse().unwrap();
+    Stored::load(checkpoint, kind).run(&case.messages(), tap)
 }
 
-struct Model {
-    config: Config,
-    network: Network,
-    conversation: Conversation,
-    rule: PatchRule,
-    kind: Kind,
-    head: Option<Tensor>,
+/// The part of an expected (B, L, …) tensor that belongs to message `row`, without padding.
+fn of_message(case: &Case, name: &str, row: usize, length: usize) -> Tensor {
+    let all = case.expected(name).get(row as i64);
+    all.narrow(0, all.size()[0] - length as i64, length as i64)
 }
 
-impl Model {
-    fn load(dir: &Path, kind: Kind, tap: i64, chunk: i64) -> Self {
-        let read = |n: &str| -> Value { serde_json::from_str(&std::fs::read_to_string(dir.join(n)).unwrap()).unwrap() };
-        let mut c = read("config.json");
-        let mut ours = tiny().thinkvla;
-        ours.geometry_tap_block = tap;
-        ours.chunk_len = chunk;
-        (ours.anchor_token_id, ours.action_token_id) = (0, 1);
-        c["thinkvla"] = serde_json::to_value(&ours).unwrap();
-        let config: Config = serde_json::from_value(c).unwrap();
-        let mut all = HashMap::new();
-        for f in std::fs::read_dir(dir).unwrap() {
-            let p = f.unwrap().path();
-            if p.extension().is_some_and(|e| e == "safetensors") {
-                let b = std::fs::read(p).unwrap();
-                all.extend(tensors(&SafeTensors::deserialize(&b).unwrap()));
-            }
-        }
-        let head = all.get("lm_head.weight").map(|h| h.to_kind(kind));
-        let network = Network::new(&config, &Stored { tensors: all, kind, heads: Lively { seed: 1, initial: &[] } }).unwrap();
-        let tokenizer = Tokenizer::from_file(dir.join("tokenizer.json")).unwrap();
-        let conversation = Conversation::new(dir, Arc::new(tokenizer), &config).unwrap();
-        let p = read("preprocessor_config.json");
-        let rule = PatchRule {
-            patch: p["patch_size"].as_u64().unwrap() as u32,
-            merge: p["merge_size"].as_u64().unwrap() as u32,
-            min_pixels: p["size"]["shortest_edge"].as_u64().unwrap(),
-            max_pixels: p["size"]["longest_edge"].as_u64().unwrap(),
-            ..PatchRule::QWEN3_VL
-        };
-        Self { config, network, conversation, rule, kind, head }
-    }
-
-    fn images(&self, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
-        let cutter = Cutter::new(self.rule).unwrap();
-        let (mut values, mut grids) = (vec![], vec![]);
-        for image in images {
-            let size = smart_resize(Size { height: image.height(), width: image.width() }, self.rule.size_rule()).unwrap();
-            let mut fed = RgbImage::default();
-            if (size.height, size.width) == (image.height(), image.width()) {
-                fed = image.clone();
-            } else {
-                Resizer::default().resize_for_network(image, size.width, size.height, &mut fed).unwrap();
-            }
-            grids.push(cutter.append(&fed, &mut values).unwrap());
-        }
-        (values, grids)
+#[test]
+fn the_cases_cover_what_ports_get_wrong() {
+    let all = cases();
+    let mut checkpoints: Vec<_> = all.iter().map(|(_, checkpoint)| checkpoint).collect();
+    checkpoints.dedup();
+    assert!(checkpoints.len() >= 8, "{checkpoints:?}");
+    let images = |case: &Case| case.messages().iter().map(|m| m.images.len()).collect::<Vec<_>>();
+    for wanted in [&[1][..], &[2], &[3], &[0], &[2, 1, 3], &[0, 2]] {
+        assert!(all.iter().any(|(case, _)| images(case) == wanted), "{wanted:?}");
     }
 }
 
 #[test]
-fn scratch() {
-    for file in all_cases() {
-        let case = Case::read(&file);
-        for kind in [Kind::Float, Kind::BFloat16] {
-            check(&case, file.parent().unwrap(), kind);
+fn patches_ids_and_positions_are_the_reference_s() {
+    for (case, checkpoint) in cases() {
+        let run = run(&case, &checkpoint, Kind::Float);
+        if let Some(pixels) = &run.pixels {
+            assert!(pixels == case.expected("pixel_values"), "patches of {}", case.name);
+        }
+        for (row, question) in run.questions.iter().enumerate() {
+            let length = question.ids.len();
+            let ids: Vec<i64> = of_message(&case, "input_ids", row, length).try_into().unwrap();
+            assert_eq!(question.ids, ids, "{}, message {row}", case.name);
+            let mask = case.expected("attention_mask").get(row as i64);
+            assert_eq!(mask.sum(Kind::Int64).int64_value(&[]), length as i64, "{}", case.name);
+            for (axis, positions) in question.positions.iter().enumerate() {
+                let expected = case.expected("position_ids").get(axis as i64).get(row as i64);
+                let padding = expected.size()[0] - length as i64;
+                let expected: Vec<i64> = expected.narrow(0, padding, length as i64).try_into().unwrap();
+                assert_eq!(*positions, expected, "{}, message {row}, axis {axis}", case.name);
+            }
         }
     }
+}
+
+/// Every state that a case holds, with its name, ours first.
+fn states(case: &Case, run: &Run) -> Vec<(String, Tensor, Tensor)> {
+    let mut all = Vec::new();
+    if let Some(tap) = &run.tap {
+        all.push((
+            "layer18".into(),
+            tap.shallow_clone(),
+            case.expected("layer18").shallow_clone(),
+        ));
+    }
+    for (name, ours) in [
+        ("hidden_pre_norm", &run.pre_norm),
+        ("hidden_post_norm", &run.post_norm),
+        ("logits", &run.logits),
+    ] {
+        for (row, ours) in ours.iter().enumerate() {
+            let expected = of_message(case, name, row, ours.size()[0] as usize);
+            all.push((format!("{name} of message {row}"), ours.shallow_clone(), expected));
+        }
+    }
+    all
+}
+
+#[test]
+fn states_are_the_reference_s_in_32_bits() {
+    let mut worst = 0.0_f64;
+    for (case, checkpoint) in cases() {
+        for (name, ours, expected) in states(&case, &run(&case, &checkpoint, Kind::Float)) {
+            let off = distance(&ours, &expected);
+            assert!(off <= CLOSE, "{}, {name}: {off:.1e}", case.name);
+            worst = worst.max(off);
+        }
+    }
+    println!("largest deviation: {worst:.1e}");
 }
 
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let (a, b) = (a.flatten(0, -1).to_kind(Kind::Double), b.flatten(0, -1).to_kind(Kind::Double));
+    let flat = |x: &Tensor| x.flatten(0, -1).to_kind(Kind::Double);
+    let (a, b) = (flat(a), flat(b));
     (a.dot(&b) / (a.norm() * b.norm())).double_value(&[])
 }
 
-fn check(case: &Case, set: &Path, kind: Kind) {
-    let _g = tch::no_grad_guard();
-    let tap: i64 = case.metadata["layer18_block"].parse().unwrap();
-    let length = case.expected("input_ids").size()[1];
-    let model = Model::load(&set.join("checkpoint"), kind, tap, length);
-    let messages: Vec<Message> = case.messages();
-    let mut values = vec![];
-    let mut grids = vec![];
-    let mut prompts = vec![];
-    for m in &messages {
-        let (v, g) = model.images(&m.images);
-        let q: Question = model.conversation.ask(&m.text, &g).unwrap();
-        let n = q.ids.len() as i64;
-        prompts.push(Prompt {
-            queries: (0..length).map(|i| i.min(n - 1)).collect(),
-            anchor: 0,
-            image_tokens: q.image_tokens,
-            positions: q.positions,
-            ids: q.ids,
-            patches: g.iter().map(|g| g.patches() as i64).sum(),
-        });
-        values.extend(v);
-        grids.extend(g);
+#[test]
+fn states_point_where_the_reference_s_do_in_bfloat16() {
+    let mut worst = 1.0_f64;
+    for (case, checkpoint) in cases() {
+        for (name, ours, expected) in states(&case, &run(&case, &checkpoint, Kind::BFloat16)) {
+            let alike = cosine(&ours, &expected);
+            assert!(alike >= ALIKE, "{}, {name}: {alike:.5}", case.name);
+            worst = worst.min(alike);
+        }
     }
-    let (sight, px) = if grids.is_empty() {
-        let d = model.config.text_config.hidden_size;
-        let e = || Tensor::zeros([0, d], (kind, Device::Cpu));
-        (VisionOutput { tokens: e(), deepstack: model.config.vision_config.deepstack_visual_indexes.iter().map(|_| e()).collect(), tap: e() }, None)
-    } else {
-        let px = Tensor::from_slice(&values).reshape([-1, model.config.vision_config.patch_values()]);
-        let plan = VisionPlan::new(&grids, &model.config.vision_config, Device::Cpu).unwrap();
-        (model.network.see(&px.to_kind(kind), &plan).unwrap(), Some(px))
+    println!("smallest cosine: {worst:.5}");
+}
+
+#[test]
+fn a_padded_batch_gives_the_states_each_message_has_alone() {
+    for (case, checkpoint) in cases() {
+        let messages = case.messages();
+        if messages.len() == 1 {
+            continue;
+        }
+        let model = Stored::load(&checkpoint, Kind::Float);
+        let together = model.run(&messages, 0);
+        for (row, message) in messages.iter().enumerate() {
+            let alone = model.run(std::slice::from_ref(message), 0);
+            let off = distance(&alone.pre_norm[0], &together.pre_norm[row]);
+            assert!(off < 5e-5, "{}, message {row}: {off:.1e}", case.name);
+        }
+    }
+}
+
+fn answer(model: &Stored, message: &Message, steps: usize) -> Vec<Token> {
+    let (values, grids) = model.pixels(&message.images);
+    let question = model.conversation.ask(&message.text, &grids).unwrap();
+    let sight = (!grids.is_empty()).then(|| tch::no_grad(|| model.see(&values, &grids, 0)));
+    let options = AnswerOptions {
+        max_tokens: steps,
+        ..AnswerOptions::default()
     };
-    let plan = SequencePlan::new(&prompts, &model.config.text_config, (kind, Device::Cpu)).unwrap();
-    let states = model.network.think(&sight, &plan).unwrap().queries;
-    let mut line = format!("{} {kind:?}:", case.name);
-    if let Some(px) = px {
-        assert!(px == *case.expected("pixel_values"), "{} pixels", case.name);
-        let t = sight.tap.to_kind(Kind::Float);
-        line += &format!(" tap {:.1e}/{:.6}", distance(&t, case.expected("layer18")), cosine(&t, case.expected("layer18")));
-    }
-    for (b, p) in prompts.iter().enumerate() {
-        let n = p.ids.len() as i64;
-        let row = |name: &str| case.expected(name).get(b as i64).narrow(0, length - n, n);
-        assert_eq!(Vec::<i64>::try_from(row("input_ids")).unwrap(), p.ids, "{}", case.name);
-        for axis in 0..3 {
-            let e: Vec<i64> = case.expected("position_ids").get(axis).get(b as i64).narrow(0, length - n, n).try_into().unwrap();
-            assert_eq!(e, p.positions[axis as usize]);
-        }
-        let h = states.get(b as i64).narrow(0, 0, n);
-        let e = row("hidden_pre_norm");
-        line += &format!(" pre {:.1e}/{:.6}", distance(&h, &e), cosine(&h, &e));
-        if model.head.is_none() {
-            let l = model.network.logits(&h.to_kind(kind)).unwrap().to_kind(Kind::Float);
-            line += &format!(" logits {:.1e}/{:.6}", distance(&l, &row("logits")), cosine(&l, &row("logits")));
+    let mut generation = Generation::new(&model.conversation, question, sight, options).unwrap();
+    let mut tokens = Vec::new();
+    while let Some(step) = generation.advance(&model.backbone).unwrap() {
+        if let Step::Token(token) = step {
+            tokens.push(token);
         }
     }
-    println!("{line}");
+    assert_eq!(generation.end(), Some(End::Length));
+    tokens
+}
+
+/// Token by token, and of every step's logits the largest by their ids and all by their sum.
+fn check_answers(set: &str) {
+    let folder = sets().join(set);
+    let case = Case::read(&folder.join("generation.safetensors"));
+    let model = Stored::load(&folder.join("checkpoint"), Kind::Float);
+    let steps = case.expected("tokens").size()[1];
+    let messages = case.messages();
+    assert!(messages.len() >= 20 && steps >= 32);
+    for (message, row) in messages.iter().zip(0..) {
+        let tokens = answer(&model, message, steps as usize);
+        let ours: Vec<i64> = tokens.iter().map(|token| token.id).collect();
+        let expected: Vec<i64> = case.expected("tokens").get(row).try_into().unwrap();
+        assert_eq!(ours, expected, "{set}: {:?}", message.text);
+        let mut distinct = ours.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert!(distinct.len() >= 10, "{set}: {:?} has a dull answer", message.text);
+        for (token, step) in tokens.iter().zip(0..) {
+            let of_step = |name: &str| case.expected(name).get(row).get(step);
+            let logits = Tensor::from_slice(&token.logits);
+            let top = distance(&logits.index_select(0, &of_step("top_indices")), &of_step("top_values"));
+            let all = distance(&logits.logsumexp([0], false), &of_step("logsumexp"));
+            assert!(
+                top.max(all) <= CLOSE,
+                "{set}: {:?}, step {step}: {top:.1e}, {all:.1e}",
+                message.text
+            );
+        }
+    }
+}
+
+#[test]
+fn greedy_answers_are_the_reference_s_with_one_text_head_for_both_ends() {
+    check_answers("grouped");
+}
+
+#[test]
+fn greedy_answers_are_the_reference_s_with_a_text_head_of_its_own() {
+    check_answers("ungrouped");
+}
+
+#[test]
+fn greedy_answers_are_the_reference_s_with_a_tap_for_every_layer() {
+    check_answers("every_layer");
 }
