@@ -44,10 +44,6 @@ impl Case {
             .unwrap_or_else(|| panic!("{} holds no {key}", self.name))
     }
 
-    pub fn holds(&self, name: &str) -> bool {
-        self.tensors.contains_key(&format!("expected.{name}"))
-    }
-
     /// Its messages in order, each with its images.
     pub fn messages(&self) -> Vec<Message> {
         let mut images = (0..).map_while(|i| self.tensors.get(&format!("input.image.{i}")).map(to_image));

@@ -10,6 +10,7 @@ mod forward;
 mod integration;
 mod prompt;
 mod reference;
+mod starvla;
 mod stored;
 mod support;
 mod teacher;

@@ -167,6 +167,8 @@ fn answer(model: &Stored, message: &Message, steps: usize) -> Vec<Token> {
 
 /// Token by token, and of every step's logits the largest by their ids and all by their sum.
 fn check_answers(set: &str) {
+    // Steps of so small a network take longer to share among threads than to do.
+    tch::set_num_threads(1);
     let folder = sets().join(set);
     let case = Case::read(&folder.join("generation.safetensors"));
     let model = Stored::load(&folder.join("checkpoint"), Kind::Float);

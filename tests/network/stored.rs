@@ -51,36 +51,42 @@ pub struct Run {
 
 impl Stored {
     pub fn load(directory: &Path, kind: Kind) -> Self {
-        let config: Qwen3VlConfig = serde_json::from_value(json(directory, "config.json")).unwrap();
-        let weights = Weights {
-            tensors: all_tensors(directory),
-            kind,
-        };
+        let config: Qwen3VlConfig = serde_json::from_value(json_file(&directory.join("config.json"))).unwrap();
         let tokenizer = Tokenizer::from_file(directory.join("tokenizer.json")).unwrap();
-        let images = json(directory, "preprocessor_config.json");
-        let size = |value: &Value| value.as_u64().unwrap();
         Self {
-            backbone: Backbone::from_source(&config, &weights).unwrap(),
+            backbone: Backbone::from_source(&config, &Weights::of(directory, kind)).unwrap(),
             conversation: Conversation::new(directory, Arc::new(tokenizer), &config).unwrap(),
-            rule: PatchRule {
-                patch: size(&images["patch_size"]) as u32,
-                merge: size(&images["merge_size"]) as u32,
-                min_pixels: size(&images["size"]["shortest_edge"]),
-                max_pixels: size(&images["size"]["longest_edge"]),
-                ..PatchRule::QWEN3_VL
-            },
+            rule: Self::rule(directory),
             config,
             kind,
         }
     }
 
+    /// What the processor of a directory does with images.
+    pub fn rule(directory: &Path) -> PatchRule {
+        let images = json_file(&directory.join("preprocessor_config.json"));
+        let size = |value: &Value| value.as_u64().unwrap();
+        PatchRule {
+            patch: size(&images["patch_size"]) as u32,
+            merge: size(&images["merge_size"]) as u32,
+            min_pixels: size(&images["size"]["shortest_edge"]),
+            max_pixels: size(&images["size"]["longest_edge"]),
+            ..PatchRule::QWEN3_VL
+        }
+    }
+
     /// Patches of images, as the processor makes them.
     pub fn pixels(&self, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
-        let cutter = Cutter::new(self.rule).unwrap();
+        Self::cut(self.rule, images)
+    }
+
+    /// Patches of images by a rule.
+    pub fn cut(rule: PatchRule, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
+        let cutter = Cutter::new(rule).unwrap();
         let (mut values, mut fed) = (Vec::new(), RgbImage::default());
         let grids = images.iter().map(|image| {
             let (height, width) = (image.height(), image.width());
-            let size = smart_resize(Size { height, width }, self.rule.size_rule()).unwrap();
+            let size = smart_resize(Size { height, width }, rule.size_rule()).unwrap();
             Resizer::default()
                 .resize_for_network(image, size.width, size.height, &mut fed)
                 .unwrap();
@@ -161,26 +167,35 @@ fn to_prompt(question: &Question) -> Prompt {
     }
 }
 
-struct Weights {
+/// All tensors of the safetensors files of a folder, the backbone's in one type.
+pub struct Weights {
     tensors: HashMap<String, Tensor>,
     kind: Kind,
 }
 
-impl Source for Weights {
-    fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
-        let tensor = &self.tensors[&parameter.key];
-        assert_eq!(tensor.size(), parameter.shape, "{}", parameter.key);
-        Ok(tensor.to_kind(self.kind))
+impl Weights {
+    pub fn of(folder: &Path, kind: Kind) -> Self {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let shards = files.filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
+        let read = |shard| tensors(&SafeTensors::deserialize(&std::fs::read(shard).unwrap()).unwrap());
+        Self {
+            tensors: shards.flat_map(read).collect(),
+            kind,
+        }
     }
 }
 
-fn json(directory: &Path, name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(directory.join(name)).unwrap()).unwrap()
+impl Source for Weights {
+    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
+        let tensor = &self.tensors[&parameter.key];
+        assert_eq!(tensor.size(), parameter.shape, "{}", parameter.key);
+        Ok(match role {
+            Role::Backbone => tensor.to_kind(self.kind),
+            Role::Head => tensor.to_kind(Kind::Float),
+        })
+    }
 }
 
-fn all_tensors(directory: &Path) -> HashMap<String, Tensor> {
-    let files = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
-    let shards = files.filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
-    let read = |shard| tensors(&SafeTensors::deserialize(&std::fs::read(shard).unwrap()).unwrap());
-    shards.flat_map(read).collect()
+pub fn json_file(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
