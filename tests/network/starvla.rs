@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::to_value;
 use tch::{Device, Kind, Tensor};
+use thinkvla::model::checkpoint::Preprocessing;
+use thinkvla::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
 use thinkvla::model::config::{Config, HiddenTap, Precision};
-use thinkvla::model::error::ModelError;
 use thinkvla::model::network::{Network, Output};
-use thinkvla::model::parameters::{Parameter, Role, Source};
 use thinkvla::model::prompt::Prompter;
 use thinkvla::model::sequence::SequencePlan;
 use thinkvla::model::variant::Variant;
@@ -15,20 +15,8 @@ use thinkvla::model::vision_plan::VisionPlan;
 use tokenizers::Tokenizer;
 
 use crate::case::{Case, sets};
-use crate::stored::{Stored, Weights, json_file};
+use crate::stored::{Stored, json_file};
 use crate::support::{distance, tiny_variant};
-
-/// A run's weights; the backbone's keys have StarVLA's prefix there.
-struct Prefixed(Weights);
-
-impl Source for Prefixed {
-    fn tensor(&self, mut parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
-        if role == Role::Backbone {
-            parameter.key = format!("qwen_vl_interface.model.{}", parameter.key);
-        }
-        self.0.tensor(parameter, role)
-    }
-}
 
 /// The configuration of the run in `folder`.
 fn config(folder: &Path) -> Config {
@@ -48,11 +36,22 @@ fn config(folder: &Path) -> Config {
 
 fn act(folder: &Path, case: &Case, config: &Config) -> Output {
     let _no_grad = tch::no_grad_guard();
-    let weights = Weights::of(&folder.join("run/checkpoints"), Kind::Float);
-    let network = Network::new(config, &Prefixed(weights)).unwrap();
+    let file = folder.join("run/checkpoints/steps_1000_model.safetensors");
+    let files = WeightFiles::of_files(&[file], Naming::StarVla).unwrap();
+    let taking = Taking {
+        backbone: Kind::Float,
+        device: Device::Cpu,
+        tied: true,
+    };
+    let weights = Weights::new(&files, taking);
+    let network = Network::new(config, &weights).unwrap();
+    weights.finish().unwrap();
     let tokenizer = Tokenizer::from_file(folder.join("base/tokenizer.json")).unwrap();
     let prompter = Prompter::new(tokenizer, config).unwrap();
-    let rule = Stored::rule(&folder.join("base"));
+    let rule = Preprocessing::load(&folder.join("base"))
+        .unwrap()
+        .patch_rule(config)
+        .unwrap();
     let (mut values, mut grids, mut prompts) = (Vec::new(), Vec::new(), Vec::new());
     for (message, row) in case.messages().iter().zip(0..) {
         let (own_values, own_grids) = Stored::cut(rule, &message.images);

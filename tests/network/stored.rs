@@ -1,10 +1,8 @@
 //! A backbone out of a Hugging Face directory, asked as the reference was asked.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::tensor::SafeTensors;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 use thinkvla::camera::patches::{Cutter, Grid, PatchRule};
@@ -12,17 +10,15 @@ use thinkvla::camera::resize::Resizer;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::camera::smart_resize::{Size, smart_resize};
 use thinkvla::model::backbone::Backbone;
-use thinkvla::model::config::Qwen3VlConfig;
-use thinkvla::model::error::ModelError;
-use thinkvla::model::parameters::{Parameter, Role, Source};
+use thinkvla::model::checkpoint::{BackboneCheckpoint, Placement};
+use thinkvla::model::config::{Precision, Qwen3VlConfig};
 use thinkvla::model::prompt::Prompt;
 use thinkvla::model::sequence::SequencePlan;
-use thinkvla::model::text::conversation::{Conversation, Question};
+use thinkvla::model::text::conversation::Conversation;
 use thinkvla::model::vision::VisionOutput;
 use thinkvla::model::vision_plan::VisionPlan;
-use tokenizers::Tokenizer;
 
-use crate::case::{Message, tensors};
+use crate::case::Message;
 
 /// A backbone with what it takes to ask it.
 pub struct Stored {
@@ -38,7 +34,7 @@ pub struct Run {
     /// (Σpatches, patch values); nothing where there is no image.
     pub pixels: Option<Tensor>,
     /// The prompts, not padded.
-    pub questions: Vec<Question>,
+    pub questions: Vec<Prompt>,
     /// Output of the tapped block.
     pub tap: Option<Tensor>,
     /// Of each message: the last layer's output, (L, D).
@@ -51,27 +47,20 @@ pub struct Run {
 
 impl Stored {
     pub fn load(directory: &Path, kind: Kind) -> Self {
-        let config: Qwen3VlConfig = serde_json::from_value(json_file(&directory.join("config.json"))).unwrap();
-        let tokenizer = Tokenizer::from_file(directory.join("tokenizer.json")).unwrap();
+        let placement = Placement {
+            device: Device::Cpu,
+            compute: Some(match kind {
+                Kind::Float => Precision::Float32,
+                _ => Precision::Bfloat16,
+            }),
+        };
+        let stored = BackboneCheckpoint::load(directory, placement).unwrap();
         Self {
-            backbone: Backbone::from_source(&config, &Weights::of(directory, kind)).unwrap(),
-            conversation: Conversation::new(directory, Arc::new(tokenizer), &config).unwrap(),
-            rule: Self::rule(directory),
-            config,
+            conversation: Conversation::new(directory, Arc::new(stored.tokenizer), &stored.config).unwrap(),
+            backbone: stored.backbone,
+            rule: stored.rule,
+            config: stored.config,
             kind,
-        }
-    }
-
-    /// What the processor of a directory does with images.
-    pub fn rule(directory: &Path) -> PatchRule {
-        let images = json_file(&directory.join("preprocessor_config.json"));
-        let size = |value: &Value| value.as_u64().unwrap();
-        PatchRule {
-            patch: size(&images["patch_size"]) as u32,
-            merge: size(&images["merge_size"]) as u32,
-            min_pixels: size(&images["size"]["shortest_edge"]),
-            max_pixels: size(&images["size"]["longest_edge"]),
-            ..PatchRule::QWEN3_VL
         }
     }
 
@@ -125,9 +114,8 @@ impl Stored {
             grids.extend(own_grids);
         }
         let sight = self.see(&values, &grids, tap);
-        let prompts: Vec<Prompt> = questions.iter().map(to_prompt).collect();
         let text = &self.config.text_config;
-        let plan = SequencePlan::new(&prompts, text, (self.kind, Device::Cpu)).unwrap();
+        let plan = SequencePlan::new(&questions, text, (self.kind, Device::Cpu)).unwrap();
         let states = self.backbone.think(&sight, &plan).unwrap();
         let all = [
             states.shallow_clone(),
@@ -136,7 +124,7 @@ impl Stored {
         ];
         let longest = states.size()[1];
         let [pre_norm, post_norm, logits] = all.map(|all| {
-            let real = |(question, row): (&Question, i64)| {
+            let real = |(question, row): (&Prompt, i64)| {
                 let length = question.ids.len() as i64;
                 let all = all.get(row).narrow(0, longest - length, length);
                 all.to_kind(Kind::Float)
@@ -152,47 +140,6 @@ impl Stored {
             post_norm,
             logits,
         }
-    }
-}
-
-fn to_prompt(question: &Question) -> Prompt {
-    Prompt {
-        ids: question.ids.clone(),
-        positions: question.positions.clone(),
-        image_tokens: question.image_tokens.clone(),
-        anchors: Vec::new(),
-        queries: Vec::new(),
-        patches: 0,
-        raster: Vec::new(),
-    }
-}
-
-/// All tensors of the safetensors files of a folder, the backbone's in one type.
-pub struct Weights {
-    tensors: HashMap<String, Tensor>,
-    kind: Kind,
-}
-
-impl Weights {
-    pub fn of(folder: &Path, kind: Kind) -> Self {
-        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-        let shards = files.filter(|file| file.extension().is_some_and(|e| e == "safetensors"));
-        let read = |shard| tensors(&SafeTensors::deserialize(&std::fs::read(shard).unwrap()).unwrap());
-        Self {
-            tensors: shards.flat_map(read).collect(),
-            kind,
-        }
-    }
-}
-
-impl Source for Weights {
-    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
-        let tensor = &self.tensors[&parameter.key];
-        assert_eq!(tensor.size(), parameter.shape, "{}", parameter.key);
-        Ok(match role {
-            Role::Backbone => tensor.to_kind(self.kind),
-            Role::Head => tensor.to_kind(Kind::Float),
-        })
     }
 }
 
