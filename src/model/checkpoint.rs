@@ -191,4 +191,8 @@ impl Source for Weights<'_> {
             }
         }
     }
+
+    fn forward_only(&self) -> bool {
+        true
+    }
 }

@@ -2,6 +2,8 @@
 
 use tch::{TchError, Tensor};
 
+use crate::torch_ext::linear::Follow;
+
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
 use super::parameters::Scope;
@@ -30,7 +32,7 @@ impl Adapter {
     /// # Shapes
     /// (…, inputs) → (…, width)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let inner = self.fc1.forward(x)?.f_gelu("none")?;
+        let inner = self.fc1.forward_then(x, Follow::Gelu)?;
         self.norm.forward(&self.fc2.forward(&inner)?)
     }
 }
@@ -55,7 +57,7 @@ impl Projector {
     /// # Shapes
     /// (…, inputs) → (…, width)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.fc2.forward(&self.fc1.forward(x)?.f_gelu("none")?)
+        self.fc2.forward(&self.fc1.forward_then(x, Follow::Gelu)?)
     }
 }
 

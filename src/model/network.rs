@@ -119,22 +119,15 @@ impl Network {
 
     /// Language model; gathers the states at the anchor and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        let hidden = self.backbone.think(sight, plan)?;
-        let width = hidden.size().last().copied().unwrap_or(0);
-        let hidden = hidden.f_reshape([-1, width])?;
-        let gather = |rows: &Tensor, number: i64| -> Result<Tensor, ModelError> {
-            let states = hidden.f_index_select(0, rows)?;
-            let states = match self.taps.hidden {
-                HiddenTap::PreNorm => states,
-                HiddenTap::PostNorm => self.backbone.norm(&states)?,
-            };
-            Ok(states
-                .f_reshape([plan.batch(), number, width])?
-                .f_to_kind(Kind::Float)?)
+        let states = self.backbone.think_at_readers(sight, plan)?;
+        let states = match self.taps.hidden {
+            HiddenTap::PreNorm => states,
+            HiddenTap::PostNorm => self.backbone.norm(&states)?,
         };
+        let states = states.f_to_kind(Kind::Float)?;
         Ok(Thought {
-            queries: gather(&plan.query_rows, self.taps.chunk_len)?,
-            anchor: gather(&plan.anchor_rows, 1)?,
+            anchor: states.f_narrow(1, 0, 1)?,
+            queries: states.f_narrow(1, 1, self.taps.chunk_len)?,
         })
     }
 

@@ -18,12 +18,19 @@ pub struct SequencePlan {
     pub(super) rotation: Rotation,
     /// Rows of the image tokens in (B x L), in order, (ΣN).
     pub(super) image_rows: Tensor,
-    /// Rows of the reasoning anchors in (B x L), (B).
-    pub(super) anchor_rows: Tensor,
-    /// Rows of the action queries in (B x L), (B x K).
-    pub(super) query_rows: Tensor,
+    /// The rows that the action part reads.
+    pub(super) readers: Readers,
     /// Patches of each sequence's images.
     pub(super) patches: Vec<i64>,
+}
+
+/// The tokens whose last states are read: of each sequence its reasoning anchor, then its K action queries. R = 1 + K.
+#[derive(Debug)]
+pub struct Readers {
+    /// Their rows in (B x L), (B x R).
+    pub(super) rows: Tensor,
+    /// Who may be attended to by them, (B, 1, R, L).
+    pub(super) mask: Tensor,
 }
 
 /// Position of padding, which nothing attends to.
@@ -44,7 +51,7 @@ impl SequencePlan {
         };
         let mut ids = Vec::new();
         let mut positions: [Vec<i64>; 3] = Default::default();
-        let (mut images, mut anchors, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut images, mut read, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
         for (prompt, sequence) in prompts.iter().zip(0..) {
             let padding = length - prompt.ids.len();
             let first = sequence * length as i64 + padding as i64;
@@ -53,8 +60,11 @@ impl SequencePlan {
                 all.extend(std::iter::repeat_n(PADDING_POSITION, padding).chain(own.iter().copied()));
             }
             images.extend(prompt.image_tokens.iter().map(|at| first + at));
-            anchors.push(first + prompt.anchor);
-            queries.extend(prompt.queries.iter().map(|at| first + at));
+            for at in std::iter::once(&prompt.anchor).chain(&prompt.queries) {
+                read.push(first + at);
+                let own = padding as i64 + at;
+                allowed.extend((0..length as i64).map(|column| (padding as i64..=own).contains(&column)));
+            }
         }
         let length = length as i64;
         let tensor = |values: &[i64], shape: &[i64]| -> Result<Tensor, ModelError> {
@@ -66,8 +76,12 @@ impl SequencePlan {
             mask: mask(prompts, length, device)?,
             rotation: Rotation::of_tokens(&positions, config, kind)?,
             image_rows: tensor(&images, &[-1])?,
-            anchor_rows: tensor(&anchors, &[-1])?,
-            query_rows: tensor(&queries, &[-1])?,
+            readers: Readers {
+                rows: tensor(&read, &[-1])?,
+                mask: Tensor::f_from_slice(&allowed)?
+                    .f_reshape([batch, 1, -1, length])?
+                    .f_to_device(device)?,
+            },
             patches: prompts.iter().map(|p| p.patches).collect(),
         })
     }

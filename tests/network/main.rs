@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod forward;
 mod integration;
+mod packed;
 mod prompt;
 mod support;
 mod text;
