@@ -28,6 +28,7 @@ mod rotary;
 pub mod sequence;
 mod shim;
 pub mod sizes;
+pub mod speed;
 pub mod text;
 pub mod untrained;
 pub mod vision;

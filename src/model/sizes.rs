@@ -124,7 +124,7 @@ impl Size {
     /// # Errors
     /// When the tokenizer lacks a control token.
     pub fn config(self, tokenizer: &Tokenizer) -> Result<Config, ModelError> {
-        let id = |token: &str| -> Result<i64, ModelError> {
+        self.config_with(|token: &str| -> Result<i64, ModelError> {
             let encoding = tokenizer
                 .encode_fast(token, false)
                 .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
@@ -134,7 +134,22 @@ impl Size {
                     "expected {token} to be one token, found {ids:?}; give Qwen3's tokenizer.json"
                 ))),
             }
-        };
+        })
+    }
+
+    /// The configuration of this size for timing, where ids only have to differ.
+    ///
+    /// # Errors
+    /// Never for a size of this list.
+    pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
+        let mut next = 0;
+        self.config_with(|_| {
+            next += 1;
+            Ok(next)
+        })
+    }
+
+    fn config_with(self, mut id: impl FnMut(&str) -> Result<i64, ModelError>) -> Result<Config, ModelError> {
         let (text_config, vision_config) = match self {
             Self::Small => (small_text(), small_vision()),
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
