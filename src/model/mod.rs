@@ -30,6 +30,7 @@ mod rotary;
 pub mod sequence;
 mod shim;
 pub mod sizes;
+pub mod speed;
 pub mod state;
 pub mod text;
 pub mod untrained;

@@ -141,7 +141,7 @@ impl Size {
     /// # Errors
     /// When the tokenizer lacks a control token, or the variant cannot work.
     pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
-        let id = |token: &str| -> Result<i64, ModelError> {
+        self.config_with(variant, |token: &str| -> Result<i64, ModelError> {
             let encoding = tokenizer
                 .encode_fast(token, false)
                 .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
@@ -151,13 +151,32 @@ impl Size {
                     "expected {token} to be one token, found {ids:?}; give Qwen3's tokenizer.json"
                 ))),
             }
-        };
+        })
+    }
+
+    /// The configuration of this size for timing, where ids only have to differ.
+    ///
+    /// # Errors
+    /// Never for a size of this list.
+    pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
+        let mut next = 0;
+        self.config_with(&Variant::default(), |_| {
+            next += 1;
+            Ok(next)
+        })
+    }
+
+    fn config_with(
+        self,
+        variant: &Variant,
+        mut id: impl FnMut(&str) -> Result<i64, ModelError>,
+    ) -> Result<Config, ModelError> {
         let (text_config, vision_config) = match self {
             Self::Small => (small_text(), small_vision()),
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
         };
         let small = self == Self::Small;
-        let anchor = |token: String| -> Result<AnchorToken, ModelError> {
+        let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {
             let id = id(&token)?;
             Ok(AnchorToken { token, id })
         };
@@ -165,7 +184,7 @@ impl Size {
             anchors: variant
                 .anchor_tokens()
                 .into_iter()
-                .map(anchor)
+                .map(&mut anchor)
                 .collect::<Result<_, _>>()?,
             anchor_tap: None,
             fusion: Fusion::Add,

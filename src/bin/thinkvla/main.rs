@@ -2,6 +2,7 @@
 
 #[cfg(feature = "torch")]
 mod ask;
+mod bench;
 #[cfg(feature = "ros")]
 mod demo;
 #[cfg(feature = "torch")]
@@ -35,6 +36,9 @@ enum Verb {
     /// Ask a checkpoint about images; the answer is printed while it is made
     #[cfg(feature = "torch")]
     Ask(ask::Arguments),
+    /// Time the network on this machine, without a checkpoint, and compare with what the machine can do
+    #[cfg(feature = "torch")]
+    Bench(bench::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
@@ -70,6 +74,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         #[cfg(feature = "torch")]
         Verb::Ask(arguments) => ask::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "torch")]

@@ -318,4 +318,8 @@ impl Source for Weights<'_> {
             }
         }
     }
+
+    fn forward_only(&self) -> bool {
+        true
+    }
 }
