@@ -80,6 +80,7 @@ fn actions_are_those_of_the_run_and_only_from_the_states_before_the_final_norm()
     let mut config = config(&folder);
     let off = distance(&act(&folder, &case, &config).actions, case.expected("actions"));
     assert!(off <= 1e-4, "{off:.1e}");
+    println!("largest deviation: {off:.1e}");
     config.thinkvla.hidden_tap = HiddenTap::PostNorm;
     let other = distance(&act(&folder, &case, &config).actions, case.expected("actions"));
     assert!(other > 1e-2, "{other:.1e}");
