@@ -2,6 +2,8 @@
 
 use tch::Tensor;
 
+use crate::torch_ext::memory::ReturnedAtOnce;
+
 use super::config::Qwen3VlConfig;
 use super::error::ModelError;
 use super::language::{LanguageModel, Piece, VisualInput};
@@ -37,6 +39,7 @@ impl Backbone {
     /// # Errors
     /// When a tensor cannot be had.
     pub fn new(root: &Scope, config: &Qwen3VlConfig) -> Result<Self, ModelError> {
+        let _while_packing = root.forward_only().then(ReturnedAtOnce::begin);
         let (model, text) = (root.at("model"), &config.text_config);
         Ok(Self {
             model: Model {

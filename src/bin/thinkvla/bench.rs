@@ -96,6 +96,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tokens: arguments.tokens,
     };
     let mut workload = Workload::new(config, options)?;
+    tracing::info!("network made, peak memory {:.2} GB", peak_memory_gb());
     for _ in 0..2 {
         workload.pass()?; // libtorch sets itself up
     }
