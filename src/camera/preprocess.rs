@@ -36,7 +36,7 @@ pub enum PreprocessError {
 /// Resizes by the contract's rule, then by the network's, and cuts into patches.
 #[derive(Debug, Clone)]
 pub struct Preprocessor {
-    recorded: Resize,
+    recorded: Option<Resize>,
     cutter: Cutter,
     to_recorded: Resizer,
     to_network: Resizer,
@@ -54,6 +54,18 @@ impl Preprocessor {
     pub fn new(recorded: Resize, rule: PatchRule) -> Result<Self, PreprocessError> {
         let Resize { width, height, .. } = recorded;
         smart_resize(Size { height, width }, rule.size_rule())?;
+        Self::with(Some(recorded), rule)
+    }
+
+    /// For pictures that go to a network with `rule` as they are, as the reference's processor takes them.
+    ///
+    /// # Errors
+    /// When the rule cannot work.
+    pub fn of_pictures(rule: PatchRule) -> Result<Self, PreprocessError> {
+        Self::with(None, rule)
+    }
+
+    fn with(recorded: Option<Resize>, rule: PatchRule) -> Result<Self, PreprocessError> {
         Ok(Self {
             recorded,
             cutter: Cutter::new(rule)?,
@@ -89,14 +101,20 @@ impl Preprocessor {
     /// # Errors
     /// When the frame cannot be resized; nothing is appended then.
     pub fn push_rgb(&mut self, frame: &RgbImage) -> Result<(), PreprocessError> {
-        self.to_recorded.resize(frame, self.recorded, &mut self.resized)?;
-        let (height, width) = (self.resized.height(), self.resized.width());
+        let picture = match self.recorded {
+            Some(recorded) => {
+                self.to_recorded.resize(frame, recorded, &mut self.resized)?;
+                &self.resized
+            }
+            None => frame,
+        };
+        let (height, width) = (picture.height(), picture.width());
         let size = smart_resize(Size { height, width }, self.cutter.rule().size_rule())?;
         let fed = if size == (Size { height, width }) {
-            &self.resized
+            picture
         } else {
             self.to_network
-                .resize_for_network(&self.resized, size.width, size.height, &mut self.fed)?;
+                .resize_for_network(picture, size.width, size.height, &mut self.fed)?;
             &self.fed
         };
         let grid = self.cutter.append(fed, &mut self.input.pixel_values)?;

@@ -2,6 +2,7 @@
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod ask;
 mod checkpoint;
 mod config;
 mod forward;

@@ -1,5 +1,7 @@
 //! The `thinkvla` command line: one file a verb.
 
+#[cfg(feature = "torch")]
+mod ask;
 #[cfg(feature = "ros")]
 mod demo;
 #[cfg(feature = "torch")]
@@ -30,6 +32,9 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Ask a checkpoint about images; the answer is printed while it is made
+    #[cfg(feature = "torch")]
+    Ask(ask::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
@@ -63,6 +68,8 @@ fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     match Cli::parse().verb {
+        #[cfg(feature = "torch")]
+        Verb::Ask(arguments) => ask::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "torch")]

@@ -13,4 +13,5 @@ pub mod cache;
 pub mod conversation;
 pub mod generation;
 pub mod sampling;
+pub mod speaker;
 pub mod stream;

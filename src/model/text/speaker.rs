@@ -1,0 +1,91 @@
+//! A checkpoint to talk to: pictures and a question in, an answer out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::camera::patches::PatchRule;
+use crate::camera::preprocess::VisionInput;
+use crate::model::checkpoint::{Checkpoint, Placement};
+use crate::model::config::{Config, Precision};
+use crate::model::error::ModelError;
+use crate::model::network::Network;
+use crate::model::policy::PolicyOptions;
+use crate::model::vision_plan::VisionPlan;
+
+use super::conversation::Conversation;
+use super::generation::{AnswerOptions, Generation, Step};
+
+/// A loaded checkpoint of which only the backbone is used.
+#[derive(Debug)]
+pub struct Speaker {
+    config: Config,
+    network: Network,
+    conversation: Conversation,
+    device: Device,
+    compute: Precision,
+}
+
+impl Speaker {
+    /// Loads a checkpoint directory.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged or does not fit the others, or the device is not there.
+    pub fn load(directory: &Path, options: PolicyOptions) -> Result<Self, ModelError> {
+        if let Some(threads) = options.threads {
+            tch::set_num_threads(i32::from(threads.max(1)));
+        }
+        let device = options.device.resolve()?;
+        let placement = Placement {
+            device,
+            compute: options.compute,
+        };
+        let checkpoint = Checkpoint::load(directory, placement)?;
+        Ok(Self {
+            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
+            compute: options.compute.unwrap_or(checkpoint.config.thinkvla.compute),
+            config: checkpoint.config,
+            network: checkpoint.network,
+            device,
+        })
+    }
+
+    /// How pictures are sized, normalised and cut for this network.
+    pub fn patch_rule(&self) -> PatchRule {
+        self.config.patch_rule()
+    }
+
+    /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
+    ///
+    /// # Errors
+    /// When pictures, question or options cannot work.
+    pub fn ask(
+        &self,
+        question: &str,
+        pictures: &VisionInput,
+        options: AnswerOptions,
+    ) -> Result<Generation, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let prompt = self.conversation.ask(question, &pictures.grids)?;
+        let sight = if pictures.grids.is_empty() {
+            None
+        } else {
+            let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
+            let pixels = Tensor::f_from_slice(&pictures.pixel_values)?
+                .f_reshape([-1, self.config.vision_config.patch_values()])?
+                .f_to_device(self.device)?
+                .f_to_kind(self.compute.kind())?;
+            Some(self.network.see(&pixels, &images)?)
+        };
+        Generation::new(&self.conversation, prompt, sight, options)
+    }
+
+    /// One step of an answer; see [`Generation::advance`].
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the logits are not numbers.
+    pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
+        answer.advance(&self.network)
+    }
+}
