@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokenizers::{NormalizedString, Normalizer as _, Tokenizer};
 
 use crate::camera::patches::Grid;
-use crate::model::config::Config;
+use crate::model::config::Qwen3VlConfig;
 use crate::model::error::ModelError;
 use crate::model::prompt::{self, Prompt, encode, positions};
 
@@ -33,7 +33,7 @@ impl Conversation {
     ///
     /// # Errors
     /// When the tokenizer has no token that ends an answer, or `generation_config.json` is damaged.
-    pub fn new(directory: &Path, tokenizer: Arc<Tokenizer>, config: &Config) -> Result<Self, ModelError> {
+    pub fn new(directory: &Path, tokenizer: Arc<Tokenizer>, config: &Qwen3VlConfig) -> Result<Self, ModelError> {
         let stops = match stops_of(directory)? {
             Some(stops) => stops,
             None => STOPS

@@ -8,7 +8,6 @@ use tokenizers::Tokenizer;
 use crate::model::backbone::Backbone;
 use crate::model::error::ModelError;
 use crate::model::language::{Piece, VisualInput};
-
 use crate::model::prompt::Prompt;
 use crate::model::vision::VisionOutput;
 

@@ -7,28 +7,29 @@ use tch::{Device, Tensor};
 
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::VisionInput;
-use crate::model::checkpoint::{Checkpoint, Placement};
-use crate::model::config::{Config, Precision};
+use crate::model::backbone::Backbone;
+use crate::model::checkpoint::{BackboneCheckpoint, Placement};
+use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
-use crate::model::network::Network;
 use crate::model::policy::PolicyOptions;
 use crate::model::vision_plan::VisionPlan;
 
 use super::conversation::Conversation;
 use super::generation::{AnswerOptions, Generation, Step};
 
-/// A loaded checkpoint of which only the backbone is used.
+/// A backbone with what it takes to talk to it.
 #[derive(Debug)]
 pub struct Speaker {
-    config: Config,
-    network: Network,
+    config: Qwen3VlConfig,
+    rule: PatchRule,
+    backbone: Backbone,
     conversation: Conversation,
     device: Device,
     compute: Precision,
 }
 
 impl Speaker {
-    /// Loads a checkpoint directory.
+    /// Loads a Hugging Face Qwen3-VL directory or a checkpoint of ours.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit the others, or the device is not there.
@@ -41,19 +42,20 @@ impl Speaker {
             device,
             compute: options.compute,
         };
-        let checkpoint = Checkpoint::load(directory, placement)?;
+        let checkpoint = BackboneCheckpoint::load(directory, placement)?;
         Ok(Self {
             conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
-            compute: options.compute.unwrap_or(checkpoint.config.thinkvla.compute),
             config: checkpoint.config,
-            network: checkpoint.network,
+            rule: checkpoint.rule,
+            backbone: checkpoint.backbone,
+            compute: checkpoint.compute,
             device,
         })
     }
 
     /// How pictures are sized, normalised and cut for this network.
     pub fn patch_rule(&self) -> PatchRule {
-        self.config.patch_rule()
+        self.rule
     }
 
     /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
@@ -76,7 +78,7 @@ impl Speaker {
                 .f_reshape([-1, self.config.vision_config.patch_values()])?
                 .f_to_device(self.device)?
                 .f_to_kind(self.compute.kind())?;
-            Some(self.network.see(&pixels, &images)?)
+            Some(self.backbone.see(&pixels, &images, None)?)
         };
         Generation::new(&self.conversation, prompt, sight, options)
     }
@@ -86,6 +88,6 @@ impl Speaker {
     /// # Errors
     /// When libtorch refuses, or the logits are not numbers.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
-        answer.advance(&self.network)
+        answer.advance(&self.backbone)
     }
 }
