@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod forward;
 mod integration;
+mod parity;
 mod prompt;
 mod reference;
 mod starvla;
