@@ -61,9 +61,9 @@ impl Linear {
 
     /// A convolution whose stride is its kernel: a linear map of the flattened kernel.
     ///
-    /// `shape` is (outputs, channels, frames, side, side).
-    pub fn of_patches(scope: Scope, shape: [i64; 5]) -> Result<Self, ModelError> {
-        let [outputs, ..] = shape;
+    /// `shape` is (outputs, channels, frames, side, side), or without frames.
+    pub fn of_patches<const AXES: usize>(scope: Scope, shape: [i64; AXES]) -> Result<Self, ModelError> {
+        let outputs = shape.first().copied().unwrap_or(0);
         let (weight, bias) = LinearInit::Backbone.draws([outputs, 1]);
         let weight = scope.tensor("weight", &shape, weight)?.f_reshape([outputs, -1])?;
         Ok(Self {

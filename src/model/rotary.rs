@@ -97,6 +97,23 @@ impl Rotation {
         Ok(Self::new(&angles, kind)?)
     }
 
+    /// Angles of VGGT: half a head turns by row, the other half by column, each as if it were a head.
+    ///
+    /// # Shapes
+    /// `cells` (row, column) of N tokens → (N, 1, 2, head / 2), in 32 bits
+    pub fn of_halves(cells: &[(i64, i64)], (head, base): (i64, f64), device: Device) -> Result<Self, ModelError> {
+        let inverse = inverse_frequencies(base, head / 2);
+        let turn = |axis: i64| inverse.iter().map(move |f| axis as f32 * f);
+        let angles: Vec<f32> = cells
+            .iter()
+            .flat_map(|(row, column)| turn(*row).chain(turn(*column)))
+            .collect();
+        let angles = Tensor::f_from_slice(&angles)?
+            .f_reshape([cells.len() as i64, 1, 2, head / 4])?
+            .f_to_device(device)?;
+        Ok(Self::new(&angles, Kind::Float)?)
+    }
+
     /// Turns queries or keys; dimension i pairs with i + head / 2.
     ///
     /// # Shapes

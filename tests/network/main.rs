@@ -9,6 +9,7 @@ mod config;
 mod forward;
 mod integration;
 mod packed;
+mod parity;
 mod prompt;
 mod reference;
 mod starvla;

@@ -9,12 +9,15 @@ mod demo;
 mod init_checkpoint;
 #[cfg(feature = "ros")]
 mod latency;
+#[cfg(feature = "torch")]
+mod parity;
 #[cfg(feature = "ros")]
 mod rollout;
 #[cfg(feature = "sim")]
 mod simulate;
 
 use std::io::IsTerminal as _;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -52,6 +55,9 @@ enum Verb {
     #[cfg(feature = "ros")]
     #[command(hide = true)]
     ReplayFrames(latency::ReplayArguments),
+    /// Compare the network with what the reference makes of a case; exit 1 where it differs, 2 where it cannot be told
+    #[cfg(feature = "torch")]
+    Parity(parity::Arguments),
     /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
     #[cfg(feature = "ros")]
     Rollout(rollout::Arguments),
@@ -62,7 +68,7 @@ enum Verb {
 
 // Without features there is no verb, and clap ends the process.
 #[cfg_attr(not(feature = "torch"), allow(unreachable_code))]
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
@@ -71,7 +77,7 @@ fn main() -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match Cli::parse().verb {
+    let done = match Cli::parse().verb {
         #[cfg(feature = "torch")]
         Verb::Ask(arguments) => ask::run(&arguments),
         Verb::Bench(arguments) => bench::run(&arguments),
@@ -83,9 +89,12 @@ fn main() -> anyhow::Result<()> {
         Verb::Latency(arguments) => latency::run(arguments),
         #[cfg(feature = "ros")]
         Verb::ReplayFrames(arguments) => latency::replay(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Parity(arguments) => return Ok(parity::run(&arguments)),
         #[cfg(feature = "ros")]
         Verb::Rollout(arguments) => rollout::run(arguments),
         #[cfg(feature = "sim")]
         Verb::Simulate(arguments) => simulate::run(&arguments),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! Weights on disk: one safetensors file or several, read by memory map, checked strictly against what is asked for.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,8 @@ struct Mapped {
     path: PathBuf,
     map: Mmap,
     tensors: BTreeMap<String, TensorInfo>,
+    /// What the header says besides.
+    notes: HashMap<String, String>,
     /// Where tensor data begins.
     data: usize,
 }
@@ -140,6 +142,17 @@ impl WeightFiles {
             }
         }
         Ok(Self { naming, files, places })
+    }
+
+    /// Only the tensors whose stored names begin with `prefix`; the others are as if they were not there.
+    pub fn within(mut self, prefix: &str) -> Self {
+        self.places.retain(|stored, _| stored.starts_with(prefix));
+        self
+    }
+
+    /// The notes in the header of the first file.
+    pub fn metadata(&self) -> HashMap<String, String> {
+        self.files.first().map(|file| file.notes.clone()).unwrap_or_default()
     }
 
     /// Our keys of all tensors in the files.
@@ -214,6 +227,7 @@ impl Mapped {
             path: path.to_owned(),
             map,
             tensors,
+            notes: metadata.metadata().clone().unwrap_or_default(),
             data: size_of::<u64>() + header,
         })
     }

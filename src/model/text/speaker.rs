@@ -53,6 +53,11 @@ impl Speaker {
         })
     }
 
+    /// What it is made of.
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+
     /// How pictures are sized, normalised and cut for this network.
     pub fn patch_rule(&self) -> PatchRule {
         self.rule
