@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 
 unsafe extern "C" {
     fn dlopen(name: *const c_char, flags: c_int) -> *mut c_void;
@@ -26,4 +26,11 @@ pub(super) fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: the map is read only. Whoever truncates a checkpoint while it is being loaded stops the process; a
     // checkpoint in use is not written to.
     unsafe { Mmap::map(file) }
+}
+
+/// Gives the pages of a part of a mapped file back to the system, which reads them again when they are looked at.
+pub(super) fn give_back(map: &Mmap, start: usize, bytes: usize) {
+    // SAFETY: the map is of a file and never written to, so what the pages held is in the file, and a page that comes
+    // back is the same. A refusal costs memory only.
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, bytes) };
 }

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::VisionInput;
 use crate::model::backbone::Backbone;
-use crate::model::checkpoint::{Checkpoint, Placement};
+use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
 use crate::model::policy::PolicyOptions;
@@ -41,7 +41,7 @@ pub struct Parts {
 }
 
 impl Speaker {
-    /// Loads a checkpoint directory.
+    /// Loads the backbone of a checkpoint, whichever layout it has.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit the others, or the device is not there.
@@ -54,14 +54,15 @@ impl Speaker {
             device,
             compute: options.compute,
         };
-        let checkpoint = Checkpoint::load(directory, placement)?;
-        let config = checkpoint.config;
+        let manifest = Manifest::read(directory, &Options::default())?;
+        let backbone = manifest.backbone(placement)?;
+        let tokenizer = Arc::new(manifest.tokenizer);
         Ok(Self::of(Parts {
-            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &config)?,
-            compute: options.compute.unwrap_or(config.thinkvla.compute),
-            rule: config.patch_rule(),
-            config: config.qwen3_vl,
-            backbone: checkpoint.network.into_backbone(),
+            conversation: Conversation::new(&manifest.home, tokenizer, &manifest.qwen3_vl)?,
+            compute: options.compute.unwrap_or(manifest.compute),
+            rule: manifest.rule,
+            config: manifest.qwen3_vl,
+            backbone,
             device,
         }))
     }
