@@ -11,7 +11,7 @@ use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
 
 use super::actions::NormalisedActions;
-use super::checkpoint::{Checkpoint, Options, Placement};
+use super::checkpoint::{Checkpoint, Placement};
 use super::config::{Config, Precision, Proprio};
 use super::device::DeviceChoice;
 use super::error::ModelError;
@@ -122,7 +122,7 @@ impl Policy {
             device,
             compute: options.compute,
         };
-        let checkpoint = Checkpoint::load(directory, &Options::default(), placement)?;
+        let checkpoint = Checkpoint::load(directory, placement)?;
         let tokenizer = Arc::new(checkpoint.tokenizer);
         Ok(Self {
             prompter: Prompter::new(Arc::clone(&tokenizer), &checkpoint.config)?,

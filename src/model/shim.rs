@@ -28,9 +28,10 @@ pub(super) fn map(file: &File) -> std::io::Result<Mmap> {
     unsafe { Mmap::map(file) }
 }
 
-/// Gives the pages of a part of a mapped file back to the system, which reads them again when they are looked at.
-pub(super) fn give_back(map: &Mmap, start: usize, bytes: usize) {
-    // SAFETY: the map is of a file and never written to, so what the pages held is in the file, and a page that comes
-    // back is the same. A refusal costs memory only.
-    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, bytes) };
+/// Gives the memory behind a part of a map back to the system.
+pub(super) fn release(map: &Mmap, start: usize, length: usize) {
+    // SAFETY: the map is of a file, read only and never written to, so the pages come back as they were when they are
+    // read again.
+    // A refusal only costs memory.
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
 }

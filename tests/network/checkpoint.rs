@@ -117,7 +117,7 @@ fn every_tensor_that_does_not_fit_is_named_at_once() {
         "missing: action_model.model.fc2.weight, expected shape [7, 40]",
         "extra: action_model.model.fc3.weight",
         "shape of geo_adapter.fc1.bias: expected [24], found [32]",
-        "type of model.visual.merger.norm.bias: expected F32 or BF16, found I32",
+        "type of model.visual.merger.norm.bias: expected F32, BF16 or F16, found I32",
     ] {
         assert!(error.contains(expected), "expected {expected:?} in {error}");
     }

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod ask;
+mod case;
 mod checkpoint;
 mod config;
 mod forward;
 mod integration;
 mod prompt;
+mod reference;
+mod starvla;
+mod stored;
 mod support;
 mod teacher;
 mod text;

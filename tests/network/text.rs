@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tch::Tensor;
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::prompt::Prompt;
-use thinkvla::model::text::conversation::{Conversation, Question};
+use thinkvla::model::text::conversation::Conversation;
 use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
 use thinkvla::model::text::sampling::Sampling;
 
@@ -50,7 +50,7 @@ fn ids(tokens: &[Token]) -> Vec<i64> {
 }
 
 /// The logits behind the last token of a text, without any cache.
-fn recomputed(bench: &Bench, grids: &[Grid], question: &Question, chosen: &[i64]) -> Vec<f32> {
+fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) -> Vec<f32> {
     let ids = [&question.ids[..], chosen].concat();
     let next = question.positions.iter().flatten().max().unwrap() + 1;
     let positions = question.positions.clone().map(|axis| {

@@ -6,6 +6,7 @@ The checkpoint's weights are random: the answers are nonsense, but they are the 
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from policy_fixtures import checkpoint, policy, robot_file, world  # noqa: F401
 from rclpy.qos import QoSProfile
 from thinkvla.msg import ActionChunk, AnswerPiece
@@ -57,6 +58,19 @@ def test_an_answer_comes_whole_and_in_pieces(ros, active, ask):
         assert "".join(piece.text for piece in own) == answer.answer
         assert [piece.last for piece in own] == [False] * (len(own) - 1) + [True]
         assert "<|" not in answer.answer
+
+
+def test_diagnostics_tell_how_long_a_step_of_an_answer_took(ros, active, ask):
+    active()
+    assert ros.result(ask(max_tokens=4), "an answer").ok
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+
+    def figures():
+        status = next((s for s in reports[-1].status if s.name == "policy_node: policy"), None) if reports else None
+        return {value.key: value.value for value in status.values} if status else {}
+
+    ros.wait_for(lambda: figures().get("answers") == "1", "the answer to be counted")
+    assert float(figures()["answer_step_max_ms"]) > 0
 
 
 def test_chunks_keep_coming_while_an_answer_is_made(ros, active, ask):

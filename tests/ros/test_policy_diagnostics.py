@@ -5,7 +5,7 @@ from policy_fixtures import checkpoint, policy, robot_file, world  # noqa: F401
 from thinkvla.msg import ArmStatus
 
 EXPECTED = {
-    "policy_node: policy": {"state", "latency_p50_ms", "latency_p95_ms", "chunks", "failures"},
+    "policy_node: policy": {"state", "latency_p50_ms", "latency_p95_ms", "chunks", "failures", "answers", "answer_step_max_ms"},
     "policy_node: camera top": {"rate_hz", "age_s", "frozen", "unusable_images"},
     "policy_node: camera wrist": {"rate_hz", "age_s", "frozen", "unusable_images"},
     "policy_node: arm": {"chunk_underruns", "clamps", "refusals", "driver_error", "driver_api"},

@@ -71,7 +71,7 @@ def test_joint_actions_and_the_arm_s_own_state(ros, policy, world, make):
     ros.wait_for(lambda: chunks, "a chunk")
     assert (chunks[0].space, chunks[0].dim) == (ActionChunk.SPACE_JOINT8, 8)
     assert len(chunks[0].values) == 8 * chunks[0].horizon
-    world.report = lambda: None
+    world.timers[1].cancel()
     ros.wait_for(lambda: "the state the checkpoint reads is old" in process.output(), "the refusal of an old state")
 
 

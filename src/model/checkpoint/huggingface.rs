@@ -1,33 +1,72 @@
 //! A Hugging Face directory of Qwen3-VL: the backbone with its text head and its processor, and nothing to act with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::coverage::Naming;
-use super::processor::Bounds;
-use super::shards::Shards;
-use super::{Format, Manifest, TOKENIZER, load_tokenizer, precision, template};
-use crate::model::config::Qwen3VlConfig;
+use tokenizers::Tokenizer;
+
+use super::manifest::{Format, Manifest};
+use super::processor::{Bounds, Preprocessing};
+use super::weights::{Naming, WeightFiles};
+use super::{Options, Placement, TOKENIZER, load_tokenizer, template};
+use crate::camera::patches::PatchRule;
+use crate::model::backbone::Backbone;
+use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
+
+/// A backbone without its action part, loaded and checked.
+#[derive(Debug)]
+pub struct BackboneCheckpoint {
+    /// Shape of the backbone.
+    pub config: Qwen3VlConfig,
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// The backbone, with its text head.
+    pub backbone: Backbone,
+    /// How images are sized, normalised and cut.
+    pub rule: PatchRule,
+    /// Type the backbone computes in.
+    pub compute: Precision,
+    /// Directory of the tokenizer and the generation settings.
+    pub home: PathBuf,
+}
+
+impl BackboneCheckpoint {
+    /// Reads the backbone of a checkpoint, whichever layout it has.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or does not fit the others; weights are reported all at once.
+    pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
+        let manifest = Manifest::read(directory, &Options::default())?;
+        Ok(Self {
+            backbone: manifest.backbone(placement)?,
+            compute: placement.compute.unwrap_or(manifest.compute),
+            rule: manifest.bounds.rule(&manifest.qwen3_vl.vision_config),
+            config: manifest.qwen3_vl,
+            tokenizer: manifest.tokenizer,
+            home: manifest.home,
+        })
+    }
+}
 
 /// What the directory says of itself.
 pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
-    let weights = Shards::find(directory)?;
-    let description = Description::read(directory)?;
-    let shards = Shards::open(&weights)?;
-    let naming = Naming::Plain;
+    let Description {
+        config,
+        bounds,
+        tokenizer,
+    } = Description::read(directory)?;
+    let files = WeightFiles::of_directory(directory, Naming::HuggingFace)?;
     Ok(Manifest {
         format: Format::HuggingFace,
-        compute: precision(&shards, naming),
-        rule: description.bounds.rule(&description.config.vision_config),
-        bounds: description.bounds,
-        tokenizer: description.tokenizer,
+        compute: files.precision(),
+        bounds,
+        tokenizer,
         home: directory.to_owned(),
-        qwen3_vl: description.config,
+        qwen3_vl: config,
         thinkvla: None,
         contract: None,
         actions: Vec::new(),
-        naming,
-        shards,
+        files,
         name: None,
     })
 }
@@ -36,13 +75,13 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
 pub(super) struct Description {
     pub config: Qwen3VlConfig,
     pub bounds: Bounds,
-    pub tokenizer: tokenizers::Tokenizer,
+    pub tokenizer: Tokenizer,
 }
 
 impl Description {
     pub fn read(directory: &Path) -> Result<Self, ModelError> {
         let config = Qwen3VlConfig::load(directory)?;
-        let bounds = Bounds::read(directory, &config.vision_config)?;
+        let bounds = Preprocessing::load(directory)?.bounds(&config.vision_config)?;
         template::check(directory)?;
         let path = directory.join(TOKENIZER);
         if !path.exists() {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::coverage::Naming;
+use super::manifest::{Format, Manifest};
 use super::processor::Bounds;
-use super::shards::Shards;
-use super::{Format, Manifest, TOKENIZER, load_tokenizer};
+use super::weights::{Naming, WeightFiles};
+use super::{TOKENIZER, load_tokenizer};
 use crate::contract::Contract;
 use crate::model::config::{Config, Proprio};
 use crate::model::error::ModelError;
@@ -16,13 +16,11 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     let contract = Contract::load(directory)?;
     check_contract(&config, &contract)?;
     let tokenizer = load_tokenizer(&directory.join(TOKENIZER))?;
-    let shards = Shards::open(&Shards::find(directory)?)?;
-    let rule = config.patch_rule();
+    let files = WeightFiles::of_directory(directory, Naming::HuggingFace)?;
     let Config { qwen3_vl, thinkvla } = config;
     Ok(Manifest {
         format: Format::Thinkvla,
         qwen3_vl,
-        rule,
         bounds: Bounds {
             min_pixels: thinkvla.min_pixels,
             max_pixels: thinkvla.max_pixels,
@@ -33,8 +31,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
         thinkvla: Some(thinkvla),
         contract: Some(contract),
         tokenizer,
-        shards,
-        naming: Naming::Plain,
+        files,
         home: directory.to_owned(),
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::camera::patches::PatchRule;
-use crate::model::config::VisionConfig;
+use crate::model::config::{Qwen3VlConfig, VisionConfig};
 use crate::model::error::ModelError;
 
 /// File name inside a Hugging Face directory.
@@ -14,9 +14,9 @@ pub const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Pillow's number of the bicubic filter.
 const BICUBIC: i64 = 3;
 
-/// The fields that decide what the vision tower is fed.
-#[derive(Debug, Deserialize)]
-struct Processor {
+/// The file: the fields that decide what the vision tower is fed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Preprocessing {
     image_processor_type: Option<String>,
     patch_size: i64,
     temporal_patch_size: i64,
@@ -36,7 +36,7 @@ struct Processor {
 }
 
 /// The newer spelling of the bounds; areas in spite of their names [px²].
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Edges {
     shortest_edge: Option<i64>,
     longest_edge: Option<i64>,
@@ -52,18 +52,6 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Reads the file of a Hugging Face directory; what this package would do otherwise is refused.
-    ///
-    /// # Errors
-    /// When the file is missing or damaged, states no bounds, or states another rule than Qwen3-VL's.
-    pub fn read(directory: &Path, vision: &VisionConfig) -> Result<Self, ModelError> {
-        let path = directory.join(PREPROCESSOR);
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-        let processor: Processor = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
-        processor.check(vision).map_err(|e| ModelError::read(&path, e))?;
-        processor.bounds().map_err(|e| ModelError::read(&path, e))
-    }
-
     /// With the rest of Qwen3-VL's rule.
     pub fn rule(self, vision: &VisionConfig) -> PatchRule {
         let size = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -99,26 +87,53 @@ impl Bounds {
     }
 }
 
-impl Processor {
+impl Preprocessing {
+    /// Reads the file of a directory.
+    ///
+    /// # Errors
+    /// When it is missing or not such a file.
+    pub fn load(directory: &Path) -> Result<Self, ModelError> {
+        let path = directory.join(PREPROCESSOR);
+        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
+    }
+
+    /// The rule, where it is Qwen3-VL's and fits the tower; what this package would do otherwise is refused.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn patch_rule(&self, config: &Qwen3VlConfig) -> Result<PatchRule, ModelError> {
+        Ok(self.bounds(&config.vision_config)?.rule(&config.vision_config))
+    }
+
+    /// What the file says itself, where the rest is Qwen3-VL's rule.
+    ///
+    /// # Errors
+    /// Names the field that does not fit.
+    pub fn bounds(&self, vision: &VisionConfig) -> Result<Bounds, ModelError> {
+        let bounds = self.check(vision).and_then(|()| self.area());
+        bounds.map_err(|e| ModelError::read(Path::new(PREPROCESSOR), e))
+    }
+
     /// Where both spellings are present the older one counts, as in the reference.
-    fn bounds(&self) -> Result<Bounds, String> {
+    fn area(&self) -> Result<Bounds, String> {
         let edges = self.size.as_ref();
         let min = self.min_pixels.or(edges.and_then(|size| size.shortest_edge));
         let max = self.max_pixels.or(edges.and_then(|size| size.longest_edge));
         match (min, max) {
-            (Some(min_pixels), Some(max_pixels)) if 0 < min_pixels && min_pixels <= max_pixels => Ok(Bounds {
-                min_pixels,
-                max_pixels,
-            }),
-            (Some(min), Some(max)) => Err(format!(
-                "expected 0 < min_pixels <= max_pixels, found {min} and {max}"
-            )),
-            _ => Err("expected min_pixels and max_pixels, or size.shortest_edge and size.longest_edge, found neither".into()),
+            (Some(min_pixels), Some(max_pixels)) if 0 < min_pixels && min_pixels <= max_pixels => {
+                Ok(Bounds { min_pixels, max_pixels })
+            }
+            (Some(min), Some(max)) => Err(format!("expected 0 < min_pixels <= max_pixels, found {min} and {max}")),
+            _ => Err(
+                "expected min_pixels and max_pixels, or size.shortest_edge and size.longest_edge, found neither".into(),
+            ),
         }
     }
 
     fn check(&self, vision: &VisionConfig) -> Result<(), String> {
-        let refuse = |field: &str, expected: &str, found: String| Err(format!("{field}: expected {expected}, found {found}"));
+        let refuse =
+            |field: &str, expected: &str, found: String| Err(format!("{field}: expected {expected}, found {found}"));
         if let Some(kind) = &self.image_processor_type
             && !["Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast"].contains(&kind.as_str())
         {
@@ -132,7 +147,12 @@ impl Processor {
                 self.temporal_patch_size,
                 vision.temporal_patch_size,
             ),
-            ("merge_size", "spatial_merge_size", self.merge_size, vision.spatial_merge_size),
+            (
+                "merge_size",
+                "spatial_merge_size",
+                self.merge_size,
+                vision.spatial_merge_size,
+            ),
         ] {
             if found != expected {
                 let expected = format!("vision_config.{of_config} of config.json, {expected}");

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use super::coverage::Naming;
-use super::shards::{Shards, is_pickle, pickles, refuse_pickle};
-use super::statistics::{DatasetStatistics, OfTag, manner_of};
-use super::{Format, Manifest, Options, WEIGHTS, huggingface, precision};
+use super::manifest::{Format, Manifest};
+use super::statistics::{Columns, DatasetStatistics, OfTag, STATISTICS, manner_of};
+use super::weights::{Naming, WeightFiles};
+use super::{Options, WEIGHTS, huggingface, pickle};
 use crate::contract::{Contract, Data, DimensionStatistics, Filter, Model, Resize};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
@@ -109,9 +109,8 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
     config.check().map_err(refuse)?;
     let base = config.base(&run, options.base.as_deref()).map_err(refuse)?;
     let base_files = huggingface::Description::read(&base)?;
-    let shards = Shards::open(&weights)?;
-    let naming = Naming::Starvla;
-    let compute = precision(&shards, naming);
+    let files = WeightFiles::of_files(std::slice::from_ref(&weights), Naming::StarVla)?;
+    let compute = files.precision();
     let statistics = DatasetStatistics::read(&run)?;
     let (tag, statistics) = statistics.choose(&run, options.tag.as_deref())?;
     let of_run = OfRun {
@@ -119,13 +118,25 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
         statistics,
         robot: options.robot.as_ref(),
     };
-    let actions = of_run.actions().map_err(|e| ModelError::read(&run.join(super::STATISTICS), e))?;
+    let actions = of_run
+        .actions()
+        .map_err(|e| ModelError::read(&run.join(STATISTICS), e))?;
     let chunk_len = config.chunk_len().map_err(refuse)?;
-    let proprio = config.datasets.vla_data.include_state.as_ref().is_some_and(IncludeState::is_on);
-    let head = HeadShape::read(&shards);
+    let proprio = config
+        .datasets
+        .vla_data
+        .include_state
+        .as_ref()
+        .is_some_and(IncludeState::is_on);
+    let head = HeadShape::read(&files);
     let thinkvla = ThinkVlaConfig {
         prompt_style: PromptStyle::StarvlaOft,
-        prompt: config.datasets.vla_data.prompt.clone().unwrap_or_else(|| BARE_PROMPT.into()),
+        prompt: config
+            .datasets
+            .vla_data
+            .prompt
+            .clone()
+            .unwrap_or_else(|| BARE_PROMPT.into()),
         proprio: if proprio { Proprio::Text } else { Proprio::None },
         action_token: QUERY.into(),
         action_token_id: query_id(&base_files.tokenizer)?,
@@ -147,7 +158,9 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
             robot: robot.robot.clone(),
             data: Data {
                 resize: config.resize(),
-                state: of_run.state(proprio).map_err(|e| ModelError::read(&run.join(super::STATISTICS), e))?,
+                state: of_run
+                    .state(proprio)
+                    .map_err(|e| ModelError::read(&run.join(STATISTICS), e))?,
                 statistics: actions.clone(),
                 ..robot.data.clone()
             },
@@ -160,7 +173,6 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
     Ok(Manifest {
         format: Format::Starvla,
         compute,
-        rule: base_files.bounds.rule(&base_files.config.vision_config),
         bounds: base_files.bounds,
         tokenizer: base_files.tokenizer,
         home: base,
@@ -168,8 +180,7 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
         thinkvla: Some(thinkvla),
         contract,
         actions,
-        naming,
-        shards,
+        files,
         name: Some(name),
     })
 }
@@ -196,11 +207,11 @@ fn find_weights(run: &Path) -> Result<PathBuf, ModelError> {
     if let Some((_, path)) = steps.max() {
         return Ok(path);
     }
-    let mut pickled = pickles(&run.join("final_model"));
-    pickled.extend(pickles(&folder));
+    let mut pickled = pickle::of_directory(&run.join("final_model"));
+    pickled.extend(pickle::of_directory(&folder));
     match pickled.last() {
-        Some(pickle) if is_pickle(pickle) => Err(refuse_pickle(pickle)),
-        _ => Err(ModelError::read(
+        Some(pickled) => Err(pickle::refuse(pickled)),
+        None => Err(ModelError::read(
             &folder,
             format!("expected steps_N_model.safetensors, or final_model/{WEIGHTS} beside it, found neither"),
         )),
@@ -209,7 +220,9 @@ fn find_weights(run: &Path) -> Result<PathBuf, ModelError> {
 
 fn read_config(run: &Path) -> Result<(PathBuf, Run), ModelError> {
     let mut files = CONFIGS.iter().map(|name| run.join(name));
-    let path = files.find(|path| path.exists()).unwrap_or_else(|| run.join("config.yaml"));
+    let path = files
+        .find(|path| path.exists())
+        .unwrap_or_else(|| run.join("config.yaml"));
     let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
     let config = serde_saphyr::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
     Ok((path, config))
@@ -231,11 +244,14 @@ struct HeadShape {
 }
 
 impl HeadShape {
-    fn read(shards: &Shards) -> Self {
-        let first = shards.get("action_model.model.fc1.weight");
-        let block = |i: &i64| shards.get(&format!("action_model.model.mlp_resnet_blocks.{i}.ffn.1.weight")).is_some();
+    fn read(files: &WeightFiles) -> Self {
+        let first = files.get("action_model.model.fc1.weight");
+        let block = |i: &i64| {
+            let key = format!("action_model.model.mlp_resnet_blocks.{i}.ffn.1.weight");
+            files.get(&key).is_some()
+        };
         Self {
-            hidden: first.and_then(|fc1| fc1.shape().first().copied()),
+            hidden: first.and_then(|fc1| fc1.shape.first().map(|rows| *rows as i64)),
             blocks: (0..).take_while(block).count() as i64,
         }
     }
@@ -244,11 +260,16 @@ impl HeadShape {
 impl Run {
     fn check(&self) -> Result<(), String> {
         if self.framework.name != "QwenOFT" {
-            return Err(format!("framework.name: expected QwenOFT, found {}", self.framework.name));
+            return Err(format!(
+                "framework.name: expected QwenOFT, found {}",
+                self.framework.name
+            ));
         }
         match self.framework.action_model.action_model_type.as_deref() {
             None | Some("MLP") => Ok(()),
-            Some(other) => Err(format!("framework.action_model.action_model_type: expected MLP, found {other}")),
+            Some(other) => Err(format!(
+                "framework.action_model.action_model_type: expected MLP, found {other}"
+            )),
         }
     }
 
@@ -270,14 +291,19 @@ impl Run {
 
     fn chunk_len(&self) -> Result<i64, String> {
         let model = &self.framework.action_model;
-        match (model.action_horizon, model.future_action_window_size.map(|future| future + 1)) {
+        match (
+            model.action_horizon,
+            model.future_action_window_size.map(|future| future + 1),
+        ) {
             (Some(horizon), Some(window)) if horizon != window => Err(format!(
                 "framework.action_model: expected action_horizon to be future_action_window_size + 1, found {horizon} and \
                  {}",
                 window - 1
             )),
             (Some(length), _) | (None, Some(length)) => Ok(length),
-            (None, None) => Err("framework.action_model.action_horizon: expected the chunk's length, found none".into()),
+            (None, None) => {
+                Err("framework.action_model.action_horizon: expected the chunk's length, found none".into())
+            }
         }
     }
 
@@ -316,7 +342,9 @@ impl OfRun<'_> {
         let count = self.statistics.action.len();
         let told = |robot: &Contract| {
             let dimensions = robot.data.statistics.iter();
-            dimensions.map(|of| (of.name.clone(), of.normalisation)).collect::<Vec<_>>()
+            dimensions
+                .map(|of| (of.name.clone(), of.normalisation))
+                .collect::<Vec<_>>()
         };
         let manner = manner_of(self.tag, count)
             .or_else(|| self.robot.map(told).filter(|told| told.len() == count))
@@ -345,7 +373,7 @@ impl OfRun<'_> {
             state => Err(format!(
                 "the run is told the robot's state, {} values; give --robot a contract whose data.state names as many, found \
                  {}",
-                state.as_ref().map_or(0, super::statistics::Columns::len),
+                state.as_ref().map_or(0, Columns::len),
                 manner.len()
             )),
         }

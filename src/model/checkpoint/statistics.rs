@@ -62,7 +62,9 @@ impl DatasetStatistics {
         let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
         serde_json::from_str(&text).map_err(|e| {
             // Python writes NaN and Infinity, which JSON does not have.
-            let bad = (1..).zip(text.lines()).find(|(_, line)| line.contains("NaN") || line.contains("Infinity"));
+            let bad = (1..)
+                .zip(text.lines())
+                .find(|(_, line)| line.contains("NaN") || line.contains("Infinity"));
             match bad {
                 Some((line, found)) => {
                     let found = found.trim();
@@ -121,7 +123,14 @@ impl Columns {
                 manner.len()
             ));
         }
-        let columns = self.mean.iter().zip(&self.std).zip(&self.max).zip(&self.min).zip(&self.q01).zip(&self.q99);
+        let columns = self
+            .mean
+            .iter()
+            .zip(&self.std)
+            .zip(&self.max)
+            .zip(&self.min)
+            .zip(&self.q01)
+            .zip(&self.q99);
         Ok(columns
             .zip(manner)
             .map(
@@ -171,7 +180,9 @@ pub fn manner_of(tag: &str, dimensions: usize) -> Option<Vec<(String, Normalisat
         _ => return None,
     };
     let mut manner: Vec<_> = match space {
-        ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"].map(|name| (name.into(), motion)).into(),
+        ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"]
+            .map(|name| (name.into(), motion))
+            .into(),
         ActionSpace::Joint8 => (1..=7).map(|i| (format!("joint{i}"), motion)).collect(),
     };
     manner.push(("gripper".into(), gripper));

@@ -1,55 +1,371 @@
-//! Weights on disk as a network's source of tensors.
+//! Weights on disk: one safetensors file or several, read by memory map, checked strictly against what is asked for.
 
-use safetensors::Dtype;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::TensorInfo;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::coverage::Naming;
-use super::shards::Shards;
+use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::parameters::{Parameter, Role, Source};
+use crate::model::shim;
 
-/// Files whose coverage has been found without a problem.
+use super::{WEIGHTS, pickle};
+
+/// File name of the list that says which file holds which tensor.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// The embedding.
+pub const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
+
+/// The text head: where it is tied to the embedding it may be in the file all the same.
+pub const TEXT_HEAD: &str = "lm_head.weight";
+
+/// What a StarVLA run puts in front of the backbone's keys.
+const STARVLA_PREFIX: &str = "qwen_vl_interface.model.";
+
+/// Bytes hashed between two releases of mapped pages.
+const HASHED_AT_ONCE: usize = 64 << 20;
+
+/// Whose names the tensors have in the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// Hugging Face's Qwen3-VL, which is ours too.
+    HuggingFace,
+    /// StarVLA's: the backbone lies under a prefix.
+    StarVla,
+}
+
+impl Naming {
+    /// Name in the files of our `key`.
+    pub fn stored(self, key: &str) -> String {
+        match self {
+            Self::StarVla if is_backbone(key) => format!("{STARVLA_PREFIX}{key}"),
+            _ => key.to_owned(),
+        }
+    }
+
+    /// Our key of a name in the files.
+    pub fn ours(self, stored: &str) -> &str {
+        match self {
+            Self::StarVla => stored.strip_prefix(STARVLA_PREFIX).unwrap_or(stored),
+            Self::HuggingFace => stored,
+        }
+    }
+}
+
+/// Whether our key is one of Qwen3-VL.
+pub fn is_backbone(key: &str) -> bool {
+    key.starts_with("model.") || key.starts_with("lm_head.")
+}
+
+/// The files, mapped.
+#[derive(Debug)]
+pub struct WeightFiles {
+    naming: Naming,
+    files: Vec<Mapped>,
+    /// Which file holds a tensor, by its stored name.
+    places: BTreeMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    path: PathBuf,
+    map: Mmap,
+    tensors: BTreeMap<String, TensorInfo>,
+    /// Where tensor data begins.
+    data: usize,
+}
+
+/// One tensor as it lies in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredTensor<'a> {
+    /// Type.
+    pub dtype: Dtype,
+    /// Shape.
+    pub shape: &'a [usize],
+    /// Values, little-endian.
+    pub data: &'a [u8],
+    /// The file it is in.
+    pub path: &'a Path,
+}
+
+impl WeightFiles {
+    /// Maps `model.safetensors` of a directory, or the files its index names.
+    ///
+    /// # Errors
+    /// When a file is missing, truncated or not safetensors, or the index is wrong about it.
+    pub fn of_directory(directory: &Path, naming: Naming) -> Result<Self, ModelError> {
+        let (single, index) = (directory.join(WEIGHTS), directory.join(INDEX));
+        if single.exists() || !index.exists() {
+            if !single.exists()
+                && let Some(pickled) = pickle::of_directory(directory).pop()
+            {
+                return Err(pickle::refuse(&pickled));
+            }
+            return Self::of_files(&[single], naming);
+        }
+        /// What is read of the list.
+        #[derive(Deserialize)]
+        struct Index {
+            weight_map: BTreeMap<String, String>,
+        }
+        let text = std::fs::read_to_string(&index).map_err(|e| ModelError::read(&index, e))?;
+        let listed: Index = serde_json::from_str(&text).map_err(|e| ModelError::read(&index, e))?;
+        let names: BTreeSet<_> = listed.weight_map.values().cloned().collect();
+        if let Some(outside) = names.iter().find(|name| Path::new(name).components().count() != 1) {
+            return Err(ModelError::read(
+                &index,
+                format!("expected names of files beside it, found {outside:?}"),
+            ));
+        }
+        let paths: Vec<_> = names.iter().map(|name| directory.join(name)).collect();
+        let files = Self::of_files(&paths, naming)?;
+        for (tensor, name) in &listed.weight_map {
+            let held = files.places.get(tensor).and_then(|at| files.files.get(*at));
+            if held.is_none_or(|file| !file.path.ends_with(name)) {
+                return Err(ModelError::read(
+                    &index,
+                    format!("it says that {name} holds {tensor}, which it does not; fetch both again"),
+                ));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Maps these files.
+    ///
+    /// # Errors
+    /// When one is missing, truncated or not safetensors, or two hold a tensor of the same name.
+    pub fn of_files(paths: &[PathBuf], naming: Naming) -> Result<Self, ModelError> {
+        let files: Vec<_> = paths.iter().map(|path| Mapped::open(path)).collect::<Result<_, _>>()?;
+        let mut places = BTreeMap::new();
+        for (file, at) in files.iter().zip(0..) {
+            for name in file.tensors.keys() {
+                if places.insert(name.clone(), at).is_some() {
+                    return Err(ModelError::read(&file.path, format!("{name} is in another file too")));
+                }
+            }
+        }
+        Ok(Self { naming, files, places })
+    }
+
+    /// Whose names the tensors have.
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
+    /// Our keys of all tensors in the files.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(|stored| self.naming.ours(stored))
+    }
+
+    /// The tensor of our `key`.
+    pub fn get(&self, key: &str) -> Option<StoredTensor<'_>> {
+        let stored = self.naming.stored(key);
+        let file = self.files.get(*self.places.get(&stored)?)?;
+        let info = file.tensors.get(&stored)?;
+        let (start, end) = info.data_offsets;
+        Some(StoredTensor {
+            dtype: info.dtype,
+            shape: &info.shape,
+            data: file.map.get(file.data + start..file.data + end)?,
+            path: &file.path,
+        })
+    }
+
+    /// Gives the memory of a tensor that has been copied back to the system; it is read from the file again if need be.
+    pub fn release(&self, key: &str) {
+        let stored = self.naming.stored(key);
+        let Some(file) = self.places.get(&stored).and_then(|at| self.files.get(*at)) else {
+            return;
+        };
+        if let Some(info) = file.tensors.get(&stored) {
+            let (start, end) = info.data_offsets;
+            shim::release(&file.map, file.data + start, end - start);
+        }
+    }
+
+    /// The type that most of the backbone's values are stored in: that of the embedding.
+    pub fn precision(&self) -> Precision {
+        match self.get(EMBEDDING).map(|stored| stored.dtype) {
+            Some(Dtype::F32) => Precision::Float32,
+            _ => Precision::Bfloat16,
+        }
+    }
+
+    /// Size of all files [bytes].
+    pub fn bytes(&self) -> usize {
+        self.files.iter().map(|file| file.map.len()).sum()
+    }
+
+    /// The first file, for messages.
+    pub fn path(&self) -> &Path {
+        self.files.first().map_or(Path::new(WEIGHTS), |file| &file.path)
+    }
+
+    /// SHA-256 of all files in order of their names, in hexadecimal.
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        for file in &self.files {
+            for (chunk, at) in file.map.chunks(HASHED_AT_ONCE).zip(0..) {
+                hash.update(chunk);
+                shim::release(&file.map, at * HASHED_AT_ONCE, chunk.len());
+            }
+        }
+        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+impl Mapped {
+    fn open(path: &Path) -> Result<Self, ModelError> {
+        if pickle::is_one(path) {
+            return Err(pickle::refuse(path));
+        }
+        let map = File::open(path)
+            .and_then(|file| shim::map(&file))
+            .map_err(|e| ModelError::read(path, e))?;
+        let refuse = |e: safetensors::SafeTensorError| {
+            ModelError::read(
+                path,
+                format!("{e}; the file is truncated or not safetensors, fetch it again"),
+            )
+        };
+        // Checks that the header and the tensors fill the file exactly.
+        SafeTensors::deserialize(&map).map_err(refuse)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(refuse)?;
+        let tensors = metadata.tensors().into_iter().map(|(k, v)| (k, v.clone())).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            tensors,
+            data: size_of::<u64>() + header,
+        })
+    }
+}
+
+/// How tensors are taken from files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taking {
+    /// Type of the backbone's tensors.
+    pub backbone: Kind,
+    /// Device of all tensors.
+    pub device: Device,
+    /// Whether the text head is the embedding, so that a second copy in the files is left there.
+    pub tied: bool,
+    /// How much of the files is wanted.
+    pub part: Part,
+}
+
+/// How much of a checkpoint is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All: what has no place is a problem.
+    Everything,
+    /// What Qwen3-VL has: what was added to it may stay in the files.
+    Backbone,
+}
+
+impl Taking {
+    /// Whether what is not asked for may stay in the files.
+    fn leaves(&self, key: &str) -> bool {
+        (self.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
+    }
+}
+
+/// Weight files as a source of tensors, which remembers what was asked for.
 #[derive(Debug)]
 pub struct Weights<'a> {
-    /// The files.
-    pub shards: &'a Shards,
-    /// How they name tensors.
-    pub naming: Naming,
-    /// Type of the backbone.
-    pub backbone: Kind,
-    /// Where the network computes.
-    pub device: Device,
+    files: &'a WeightFiles,
+    taking: Taking,
+    asked: RefCell<BTreeSet<String>>,
+    problems: RefCell<Vec<String>>,
+}
+
+impl<'a> Weights<'a> {
+    /// Takes tensors from `files`.
+    pub fn new(files: &'a WeightFiles, taking: Taking) -> Self {
+        Self {
+            files,
+            taking,
+            asked: RefCell::default(),
+            problems: RefCell::default(),
+        }
+    }
+
+    /// Refuses what does not fit, once a network has asked for all it needs: every tensor that is missing, extra, of
+    /// another shape or of another type is named at once.
+    ///
+    /// # Errors
+    /// When anything does not fit.
+    pub fn finish(self) -> Result<(), ModelError> {
+        let asked = self.asked.into_inner();
+        let mut problems = self.problems.into_inner();
+        let mut extra: Vec<_> = self
+            .files
+            .keys()
+            .filter(|key| !asked.contains(*key) && !self.taking.leaves(key))
+            .map(|key| format!("extra: {key}, which this configuration has no place for"))
+            .collect();
+        extra.sort();
+        problems.extend(extra);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(ModelError::Weights {
+            path: self.files.path().to_owned(),
+            problems,
+        })
+    }
+
+    fn read(&self, parameter: &Parameter) -> Result<Result<Tensor, String>, ModelError> {
+        let Parameter { key, shape, .. } = parameter;
+        let Some(stored) = self.files.get(key) else {
+            return Ok(Err(format!("missing: {key}, expected shape {shape:?}")));
+        };
+        let found: Vec<i64> = stored.shape.iter().map(|n| *n as i64).collect();
+        if found != *shape {
+            return Ok(Err(format!("shape of {key}: expected {shape:?}, found {found:?}")));
+        }
+        let kind = match stored.dtype {
+            Dtype::F32 => Kind::Float,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F16 => Kind::Half,
+            other => {
+                return Ok(Err(format!(
+                    "type of {key}: expected F32, BF16 or F16, found {other:?}"
+                )));
+            }
+        };
+        Ok(Ok(Tensor::f_from_data_size(stored.data, shape, kind)?))
+    }
 }
 
 impl Source for Weights<'_> {
-    /// Reads one tensor straight into its type and place, a piece at a time: besides the result, no more than a piece is
-    /// ever held, in whatever type the file has it.
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
-        let name = self.naming.stored(&parameter.key);
-        let missing = || ModelError::Weights {
-            path: self.shards.paths().next().unwrap_or_else(|| "".as_ref()).to_owned(),
-            problems: vec![format!("missing: {name}, expected shape {:?}", parameter.shape)],
-        };
-        let stored = self.shards.get(&name).ok_or_else(missing)?;
-        let (from, size) = match stored.dtype() {
-            Dtype::F32 => (Kind::Float, 4),
-            _ => (Kind::BFloat16, 2),
-        };
         let kind = match role {
-            Role::Backbone => self.backbone,
+            Role::Backbone => self.taking.backbone,
             Role::Head => Kind::Float,
         };
-        let tensor = Tensor::f_empty(&parameter.shape, (kind, self.device))?;
-        let flat = tensor.f_view(-1)?;
-        let mut at = 0;
-        stored.read(|piece| -> Result<(), ModelError> {
-            let count = (piece.len() / size) as i64;
-            let values = Tensor::f_from_data_size(piece, &[count], from)?;
-            flat.f_narrow(0, at, count)?.f_copy_(&values)?;
-            at += count;
-            Ok(())
-        })?;
-
-        Ok(tensor)
+        let read = self.read(&parameter)?;
+        self.asked.borrow_mut().insert(parameter.key.clone());
+        match read {
+            Ok(tensor) => {
+                self.files.release(&parameter.key);
+                Ok(tensor.f_to_device(self.taking.device)?.f_to_kind(kind)?)
+            }
+            Err(problem) => {
+                self.problems.borrow_mut().push(problem);
+                // Stands in until the problems are reported.
+                Ok(Tensor::f_empty(&parameter.shape, (kind, Device::Cpu))?)
+            }
+        }
     }
 }

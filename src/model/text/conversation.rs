@@ -9,7 +9,7 @@ use tokenizers::{NormalizedString, Normalizer as _, Tokenizer};
 use crate::camera::patches::Grid;
 use crate::model::config::Qwen3VlConfig;
 use crate::model::error::ModelError;
-use crate::model::prompt::{self, encode, positions};
+use crate::model::prompt::{self, Prompt, encode, positions};
 
 /// File name of the reference's generation settings inside a checkpoint directory; only the stop tokens are read.
 pub const GENERATION_CONFIG: &str = "generation_config.json";
@@ -26,17 +26,6 @@ pub struct Conversation {
     image_id: i64,
     merge: i64,
     longest: i64,
-}
-
-/// A question as tokens. Places count from its first token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// Token ids, L.
-    pub ids: Vec<i64>,
-    /// Time, row and column of each token, 3 x L.
-    pub positions: [Vec<i64>; 3],
-    /// Places of the image tokens, in order.
-    pub image_tokens: Vec<i64>,
 }
 
 impl Conversation {
@@ -90,7 +79,7 @@ impl Conversation {
     /// # Errors
     /// When the question is empty, holds a control token, holds characters the tokenizer has no token for, or leaves
     /// no room for an answer.
-    pub fn ask(&self, question: &str, grids: &[Grid]) -> Result<Question, ModelError> {
+    pub fn ask(&self, question: &str, grids: &[Grid]) -> Result<Prompt, ModelError> {
         self.check(question)?;
         let images: Vec<_> = grids.iter().map(|grid| prompt::merged(*grid, self.merge)).collect();
         let turn = format!(
@@ -107,9 +96,13 @@ impl Conversation {
             )));
         }
         let at = (0..).zip(&ids).filter(|(_, id)| **id == self.image_id);
-        Ok(Question {
+        Ok(Prompt {
             image_tokens: at.map(|(at, _)| at).collect(),
             positions: positions(&ids, self.image_id, &images),
+            anchors: Vec::new(),
+            queries: Vec::new(),
+            patches: grids.iter().map(|grid| grid.patches() as i64).sum(),
+            raster: Vec::new(),
             ids,
         })
     }

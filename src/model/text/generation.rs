@@ -8,10 +8,11 @@ use tokenizers::Tokenizer;
 use crate::model::backbone::Backbone;
 use crate::model::error::ModelError;
 use crate::model::language::{Piece, VisualInput};
+use crate::model::prompt::Prompt;
 use crate::model::vision::VisionOutput;
 
 use super::cache::KvCache;
-use super::conversation::{Conversation, Question};
+use super::conversation::Conversation;
 use super::sampling::{Sampler, Sampling};
 use super::stream::TextStream;
 
@@ -48,7 +49,7 @@ pub struct Generation {
     stream: TextStream,
     /// The prompt, then what was chosen.
     ids: Vec<i64>,
-    prompt: Question,
+    prompt: Prompt,
     sight: Option<VisionOutput>,
     cache: KvCache,
     end: Option<End>,
@@ -95,7 +96,7 @@ impl Generation {
     /// When the options cannot work or prompt and longest answer do not fit into the longest sequence.
     pub fn new(
         conversation: &Conversation,
-        prompt: Question,
+        prompt: Prompt,
         sight: Option<VisionOutput>,
         options: AnswerOptions,
     ) -> Result<Self, ModelError> {

@@ -8,7 +8,7 @@ use tch::{Device, Tensor};
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::VisionInput;
 use crate::model::backbone::Backbone;
-use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::checkpoint::{BackboneCheckpoint, Placement};
 use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
 use crate::model::policy::PolicyOptions;
@@ -54,15 +54,13 @@ impl Speaker {
             device,
             compute: options.compute,
         };
-        let manifest = Manifest::read(directory, &Options::default())?;
-        let backbone = manifest.backbone(placement)?;
-        let tokenizer = Arc::new(manifest.tokenizer);
+        let checkpoint = BackboneCheckpoint::load(directory, placement)?;
         Ok(Self::of(Parts {
-            conversation: Conversation::new(&manifest.home, tokenizer, &manifest.qwen3_vl)?,
-            compute: options.compute.unwrap_or(manifest.compute),
-            rule: manifest.rule,
-            config: manifest.qwen3_vl,
-            backbone,
+            conversation: Conversation::new(&checkpoint.home, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
+            compute: checkpoint.compute,
+            rule: checkpoint.rule,
+            config: checkpoint.config,
+            backbone: checkpoint.backbone,
             device,
         }))
     }

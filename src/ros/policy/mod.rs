@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! camera feeds ─► eyes (newest frames that belong together) ─► planner thread (actor) ─► chunk
+//!        │                    question ─► desk ─► the same thread, one step at a time (speech) ─► answer
 //!        └──────► pulse (is everything well?) ─► heartbeat thread ─► heartbeat
 //! ```
 //!

@@ -1,0 +1,148 @@
+//! A backbone out of a Hugging Face directory, asked as the reference was asked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+use thinkvla::camera::patches::{Cutter, Grid, PatchRule};
+use thinkvla::camera::resize::Resizer;
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::camera::smart_resize::{Size, smart_resize};
+use thinkvla::model::backbone::Backbone;
+use thinkvla::model::checkpoint::{BackboneCheckpoint, Placement};
+use thinkvla::model::config::{Precision, Qwen3VlConfig};
+use thinkvla::model::prompt::Prompt;
+use thinkvla::model::sequence::SequencePlan;
+use thinkvla::model::text::conversation::Conversation;
+use thinkvla::model::vision::VisionOutput;
+use thinkvla::model::vision_plan::VisionPlan;
+
+use crate::case::Message;
+
+/// A backbone with what it takes to ask it.
+pub struct Stored {
+    pub config: Qwen3VlConfig,
+    pub backbone: Backbone,
+    pub conversation: Conversation,
+    rule: PatchRule,
+    kind: Kind,
+}
+
+/// What came of a batch of messages.
+pub struct Run {
+    /// (Σpatches, patch values); nothing where there is no image.
+    pub pixels: Option<Tensor>,
+    /// The prompts, not padded.
+    pub questions: Vec<Prompt>,
+    /// Output of the tapped block.
+    pub tap: Option<Tensor>,
+    /// Of each message: the last layer's output, (L, D).
+    pub pre_norm: Vec<Tensor>,
+    /// Of each message: behind the final norm, (L, D).
+    pub post_norm: Vec<Tensor>,
+    /// Of each message: (L, V).
+    pub logits: Vec<Tensor>,
+}
+
+impl Stored {
+    pub fn load(directory: &Path, kind: Kind) -> Self {
+        let placement = Placement {
+            device: Device::Cpu,
+            compute: Some(match kind {
+                Kind::Float => Precision::Float32,
+                _ => Precision::Bfloat16,
+            }),
+        };
+        let stored = BackboneCheckpoint::load(directory, placement).unwrap();
+        Self {
+            conversation: Conversation::new(directory, Arc::new(stored.tokenizer), &stored.config).unwrap(),
+            backbone: stored.backbone,
+            rule: stored.rule,
+            config: stored.config,
+            kind,
+        }
+    }
+
+    /// Patches of images, as the processor makes them.
+    pub fn pixels(&self, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
+        Self::cut(self.rule, images)
+    }
+
+    /// Patches of images by a rule.
+    pub fn cut(rule: PatchRule, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
+        let cutter = Cutter::new(rule).unwrap();
+        let (mut values, mut fed) = (Vec::new(), RgbImage::default());
+        let grids = images.iter().map(|image| {
+            let (height, width) = (image.height(), image.width());
+            let size = smart_resize(Size { height, width }, rule.size_rule()).unwrap();
+            Resizer::default()
+                .resize_for_network(image, size.width, size.height, &mut fed)
+                .unwrap();
+            cutter.append(&fed, &mut values).unwrap()
+        });
+        let grids = grids.collect();
+        (values, grids)
+    }
+
+    /// What the tower makes of images; of none, nothing.
+    pub fn see(&self, values: &[f32], grids: &[Grid], tap: i64) -> VisionOutput {
+        if grids.is_empty() {
+            let nothing = || Tensor::zeros([0, self.config.text_config.hidden_size], (self.kind, Device::Cpu));
+            let taps = self.config.vision_config.deepstack_visual_indexes.len();
+            return VisionOutput {
+                tokens: nothing(),
+                deepstack: std::iter::repeat_with(nothing).take(taps).collect(),
+                tap: None,
+            };
+        }
+        let vision = &self.config.vision_config;
+        let pixels = Tensor::from_slice(values).reshape([-1, vision.patch_values()]);
+        let plan = VisionPlan::new(grids, vision, Device::Cpu).unwrap();
+        self.backbone.see(&pixels.to_kind(self.kind), &plan, Some(tap)).unwrap()
+    }
+
+    /// Asks all messages as one batch, padded on the left.
+    pub fn run(&self, messages: &[Message], tap: i64) -> Run {
+        let _no_grad = tch::no_grad_guard();
+        let (mut values, mut grids) = (Vec::new(), Vec::new());
+        let mut questions = Vec::new();
+        for message in messages {
+            let (own_values, own_grids) = self.pixels(&message.images);
+            questions.push(self.conversation.ask(&message.text, &own_grids).unwrap());
+            values.extend(own_values);
+            grids.extend(own_grids);
+        }
+        let sight = self.see(&values, &grids, tap);
+        let text = &self.config.text_config;
+        let plan = SequencePlan::new(&questions, text, (self.kind, Device::Cpu)).unwrap();
+        let states = self.backbone.think(&sight, &plan).unwrap();
+        let all = [
+            states.shallow_clone(),
+            self.backbone.norm(&states).unwrap(),
+            self.backbone.logits(&states).unwrap(),
+        ];
+        let longest = states.size()[1];
+        let [pre_norm, post_norm, logits] = all.map(|all| {
+            let real = |(question, row): (&Prompt, i64)| {
+                let length = question.ids.len() as i64;
+                let all = all.get(row).narrow(0, longest - length, length);
+                all.to_kind(Kind::Float)
+            };
+            questions.iter().zip(0..).map(real).collect()
+        });
+        Run {
+            pixels: (!grids.is_empty())
+                .then(|| Tensor::from_slice(&values).reshape([-1, self.config.vision_config.patch_values()])),
+            tap: sight.tap.map(|tap| tap.to_kind(Kind::Float)),
+            questions,
+            pre_norm,
+            post_norm,
+            logits,
+        }
+    }
+}
+
+pub fn json_file(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
