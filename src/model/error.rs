@@ -34,7 +34,7 @@ pub enum ModelError {
         message: String,
     },
     /// A file of the checkpoint could not be read or written.
-    #[error("cannot {action} {path}: {message}; a checkpoint directory holds {CHECKPOINT_FILES}")]
+    #[error("cannot {action} {path}: {message}; docs/checkpoint.md lists the files of a checkpoint")]
     File {
         /// `read` or `write`.
         action: &'static str,
@@ -50,6 +50,14 @@ pub enum ModelError {
         path: PathBuf,
         /// One line for each tensor that is missing, extra, of the wrong shape or of the wrong type.
         problems: Vec<String>,
+    },
+    /// The checkpoint lacks a part that is needed.
+    #[error("expected a checkpoint that can act, found {found}; {remedy}")]
+    Incomplete {
+        /// What it is.
+        found: String,
+        /// What the user can do.
+        remedy: &'static str,
     },
     /// The tokenizer does not fit the configuration.
     #[error("tokenizer.json: {0}")]
@@ -78,9 +86,6 @@ pub enum ModelError {
     #[error(transparent)]
     Torch(#[from] tch::TchError),
 }
-
-/// Files of a checkpoint directory, for messages.
-const CHECKPOINT_FILES: &str = "config.json, tokenizer.json, model.safetensors and contract.yaml";
 
 impl ModelError {
     /// An impossible configuration field.

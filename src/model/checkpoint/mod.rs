@@ -1,29 +1,54 @@
-//! A checkpoint directory: `config.json`, `tokenizer.json`, `model.safetensors`, `contract.yaml`.
+//! Checkpoints: ours, Hugging Face's Qwen3-VL and StarVLA's Qwen3-VL-OFT.
 //!
 //! Weights are read by memory map and checked strictly against the network: every tensor that is missing, extra, of
 //! another shape or of another type is named at once. Nothing in here reads pickle.
 
+pub mod coverage;
 mod huggingface;
+pub mod manifest;
+mod ours;
+mod pickle;
+mod processor;
+mod starvla;
+pub mod statistics;
+mod template;
 pub mod weights;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
 use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
-use super::config::{Config, Precision, Proprio};
+use super::config::{Config, Precision};
 use super::error::ModelError;
 use super::network::Network;
 
-pub use huggingface::{BackboneCheckpoint, Preprocessing};
-use weights::{Naming, Taking, WeightFiles, Weights};
+pub use huggingface::BackboneCheckpoint;
+pub use manifest::{Format, Manifest};
+pub use processor::{Bounds, Preprocessing};
 
 /// File name of the weights.
 pub const WEIGHTS: &str = "model.safetensors";
 /// File name of the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
+
+/// File name of Hugging Face's description of a tokenizer.
+pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// File name of Hugging Face's chat template.
+pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
+
+/// What a directory lacks and the user may add.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Directory of the base model of a StarVLA run, which has the backbone's description and the tokenizer.
+    pub base: Option<PathBuf>,
+    /// Which of the robots in a run's statistics.
+    pub tag: Option<String>,
+    /// The robot and how its data was recorded, for checkpoints without a contract.
+    pub robot: Option<Contract>,
+}
 
 /// A checkpoint, loaded and checked.
 #[derive(Debug)]
@@ -50,32 +75,20 @@ pub struct Placement {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint directory.
+    /// Reads a checkpoint that can act.
     ///
     /// # Errors
-    /// When a file is missing, damaged, or does not fit the others; weights are reported all at once.
+    /// When a file is missing, damaged, or does not fit the others; weights are reported all at once. When it has
+    /// nothing to act with, or does not say for which robot it is.
     pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
-        let config = Config::load(directory)?;
-        let contract = Contract::load(directory)?;
-        check_contract(&config, &contract)?;
-        let tokenizer = load_tokenizer(&directory.join(TOKENIZER))?;
-        let kind = placement.compute.unwrap_or(config.thinkvla.compute).kind();
-        let files = WeightFiles::of_directory(directory, Naming::HuggingFace)?;
-        let taking = Taking {
-            backbone: kind,
-            device: placement.device,
-            tied: config.tie_word_embeddings,
-        };
-        let weights = Weights::new(&files, taking);
-        let network = Network::new(&config, &weights)?;
-        weights.finish()?;
-        let hash = files.hash();
+        let manifest = Manifest::read(directory, &Options::default())?;
+        let contract = manifest.contract()?.clone();
         Ok(Self {
-            config,
+            config: manifest.config()?,
             contract,
-            tokenizer,
-            network,
-            hash,
+            network: manifest.network(placement)?,
+            hash: manifest.files.hash(),
+            tokenizer: manifest.tokenizer,
         })
     }
 }
@@ -89,37 +102,4 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
     // The tokenizers crate panics on some truncated files, so what is not JSON at all never gets there.
     serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| ModelError::read(path, e))?;
     Tokenizer::from_bytes(bytes).map_err(|e| ModelError::read(path, e))
-}
-
-/// The two descriptions of the actions must agree.
-fn check_contract(config: &Config, contract: &Contract) -> Result<(), ModelError> {
-    let ours = &config.thinkvla;
-    let statistics = contract.data.statistics.len() as i64;
-    if ours.action_dim != statistics {
-        return Err(ModelError::config(
-            "thinkvla.action_dim",
-            format!("{statistics}, the number of statistics in contract.yaml"),
-            ours.action_dim,
-        ));
-    }
-    if ours.proprio == Proprio::Text && contract.data.state.is_empty() {
-        return Err(ModelError::config(
-            "thinkvla.proprio",
-            "none, or statistics of the robot's state in data.state of contract.yaml, by which the state is told",
-            "text without statistics",
-        ));
-    }
-    match &contract.model {
-        Some(model) if model.chunk_len as i64 == ours.chunk_len => Ok(()),
-        Some(model) => Err(ModelError::config(
-            "thinkvla.chunk_len",
-            format!("model.chunk_len of contract.yaml, {}", model.chunk_len),
-            ours.chunk_len,
-        )),
-        None => Err(ModelError::config(
-            "thinkvla.chunk_len",
-            "a `model` part in contract.yaml that says the same",
-            "none: it is the contract of a dataset",
-        )),
-    }
 }

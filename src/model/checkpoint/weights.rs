@@ -12,17 +12,21 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::parameters::{Parameter, Role, Source};
 use crate::model::shim;
 
-use super::WEIGHTS;
+use super::{WEIGHTS, pickle};
 
 /// File name of the list that says which file holds which tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
 
+/// The embedding.
+pub const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
+
 /// The text head: where it is tied to the embedding it may be in the file all the same.
-const TEXT_HEAD: &str = "lm_head.weight";
+pub const TEXT_HEAD: &str = "lm_head.weight";
 
 /// What a StarVLA run puts in front of the backbone's keys.
 const STARVLA_PREFIX: &str = "qwen_vl_interface.model.";
@@ -42,9 +46,8 @@ pub enum Naming {
 impl Naming {
     /// Name in the files of our `key`.
     pub fn stored(self, key: &str) -> String {
-        let backbone = key.starts_with("model.") || key.starts_with("lm_head.");
         match self {
-            Self::StarVla if backbone => format!("{STARVLA_PREFIX}{key}"),
+            Self::StarVla if is_backbone(key) => format!("{STARVLA_PREFIX}{key}"),
             _ => key.to_owned(),
         }
     }
@@ -56,6 +59,11 @@ impl Naming {
             Self::HuggingFace => stored,
         }
     }
+}
+
+/// Whether our key is one of Qwen3-VL.
+pub fn is_backbone(key: &str) -> bool {
+    key.starts_with("model.") || key.starts_with("lm_head.")
 }
 
 /// The files, mapped.
@@ -87,6 +95,8 @@ pub struct StoredTensor<'a> {
     pub shape: &'a [usize],
     /// Values, little-endian.
     pub data: &'a [u8],
+    /// The file it is in.
+    pub path: &'a Path,
 }
 
 impl WeightFiles {
@@ -97,6 +107,11 @@ impl WeightFiles {
     pub fn of_directory(directory: &Path, naming: Naming) -> Result<Self, ModelError> {
         let (single, index) = (directory.join(WEIGHTS), directory.join(INDEX));
         if single.exists() || !index.exists() {
+            if !single.exists()
+                && let Some(pickled) = pickle::of_directory(directory).pop()
+            {
+                return Err(pickle::refuse(&pickled));
+            }
             return Self::of_files(&[single], naming);
         }
         /// What is read of the list.
@@ -155,6 +170,11 @@ impl WeightFiles {
         self.files.first().map(|file| file.notes.clone()).unwrap_or_default()
     }
 
+    /// Whose names the tensors have.
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
     /// Our keys of all tensors in the files.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(|stored| self.naming.ours(stored))
@@ -170,6 +190,7 @@ impl WeightFiles {
             dtype: info.dtype,
             shape: &info.shape,
             data: file.map.get(file.data + start..file.data + end)?,
+            path: &file.path,
         })
     }
 
@@ -182,6 +203,14 @@ impl WeightFiles {
         if let Some(info) = file.tensors.get(&stored) {
             let (start, end) = info.data_offsets;
             shim::release(&file.map, file.data + start, end - start);
+        }
+    }
+
+    /// The type that most of the backbone's values are stored in: that of the embedding.
+    pub fn precision(&self) -> Precision {
+        match self.get(EMBEDDING).map(|stored| stored.dtype) {
+            Some(Dtype::F32) => Precision::Float32,
+            _ => Precision::Bfloat16,
         }
     }
 
@@ -210,6 +239,9 @@ impl WeightFiles {
 
 impl Mapped {
     fn open(path: &Path) -> Result<Self, ModelError> {
+        if pickle::is_one(path) {
+            return Err(pickle::refuse(path));
+        }
         let map = File::open(path)
             .and_then(|file| shim::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
@@ -242,6 +274,24 @@ pub struct Taking {
     pub device: Device,
     /// Whether the text head is the embedding, so that a second copy in the files is left there.
     pub tied: bool,
+    /// How much of the files is wanted.
+    pub part: Part,
+}
+
+/// How much of a checkpoint is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All: what has no place is a problem.
+    Everything,
+    /// What Qwen3-VL has: what was added to it may stay in the files.
+    Backbone,
+}
+
+impl Taking {
+    /// Whether what is not asked for may stay in the files.
+    fn leaves(&self, key: &str) -> bool {
+        (self.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
+    }
 }
 
 /// Weight files as a source of tensors, which remembers what was asked for.
@@ -275,7 +325,7 @@ impl<'a> Weights<'a> {
         let mut extra: Vec<_> = self
             .files
             .keys()
-            .filter(|key| !(asked.contains(*key) || self.taking.tied && *key == TEXT_HEAD))
+            .filter(|key| !asked.contains(*key) && !self.taking.leaves(key))
             .map(|key| format!("extra: {key}, which this configuration has no place for"))
             .collect();
         extra.sort();

@@ -20,16 +20,28 @@ use super::generation::{AnswerOptions, Generation, Step};
 /// A backbone with what it takes to talk to it.
 #[derive(Debug)]
 pub struct Speaker {
-    config: Qwen3VlConfig,
-    rule: PatchRule,
-    backbone: Backbone,
-    conversation: Conversation,
-    device: Device,
-    compute: Precision,
+    parts: Parts,
+}
+
+/// What a speaker is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Shape of the backbone.
+    pub config: Qwen3VlConfig,
+    /// How pictures are sized, normalised and cut for it.
+    pub rule: PatchRule,
+    /// The backbone.
+    pub backbone: Backbone,
+    /// Questions for it.
+    pub conversation: Conversation,
+    /// Where it computes.
+    pub device: Device,
+    /// What it computes in.
+    pub compute: Precision,
 }
 
 impl Speaker {
-    /// Loads a Hugging Face Qwen3-VL directory or a checkpoint of ours.
+    /// Loads the backbone of a checkpoint, whichever layout it has.
     ///
     /// # Errors
     /// When a file is missing, damaged or does not fit the others, or the device is not there.
@@ -44,12 +56,14 @@ impl Speaker {
         };
         let checkpoint = BackboneCheckpoint::load(directory, placement)?;
         Ok(Self {
-            conversation: Conversation::new(directory, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
-            config: checkpoint.config,
-            rule: checkpoint.rule,
-            backbone: checkpoint.backbone,
-            compute: checkpoint.compute,
-            device,
+            parts: Parts {
+                conversation: Conversation::new(&checkpoint.home, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
+                compute: checkpoint.compute,
+                rule: checkpoint.rule,
+                config: checkpoint.config,
+                backbone: checkpoint.backbone,
+                device,
+            },
         })
     }
 
@@ -60,7 +74,7 @@ impl Speaker {
 
     /// How pictures are sized, normalised and cut for this network.
     pub fn patch_rule(&self) -> PatchRule {
-        self.rule
+        self.parts.rule
     }
 
     /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
@@ -74,18 +88,18 @@ impl Speaker {
         options: AnswerOptions,
     ) -> Result<Generation, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        let prompt = self.conversation.ask(question, &pictures.grids)?;
+        let prompt = self.parts.conversation.ask(question, &pictures.grids)?;
         let sight = if pictures.grids.is_empty() {
             None
         } else {
-            let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
+            let images = VisionPlan::new(&pictures.grids, &self.parts.config.vision_config, self.parts.device)?;
             let pixels = Tensor::f_from_slice(&pictures.pixel_values)?
-                .f_reshape([-1, self.config.vision_config.patch_values()])?
-                .f_to_device(self.device)?
-                .f_to_kind(self.compute.kind())?;
-            Some(self.backbone.see(&pixels, &images, None)?)
+                .f_reshape([-1, self.parts.config.vision_config.patch_values()])?
+                .f_to_device(self.parts.device)?
+                .f_to_kind(self.parts.compute.kind())?;
+            Some(self.parts.backbone.see(&pixels, &images, None)?)
         };
-        Generation::new(&self.conversation, prompt, sight, options)
+        Generation::new(&self.parts.conversation, prompt, sight, options)
     }
 
     /// One step of an answer; see [`Generation::advance`].
@@ -93,6 +107,6 @@ impl Speaker {
     /// # Errors
     /// When libtorch refuses, or the logits are not numbers.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
-        answer.advance(&self.backbone)
+        answer.advance(&self.parts.backbone)
     }
 }

@@ -1,0 +1,114 @@
+//! Which tensor of the files goes where, what is missing and what is left over.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use safetensors::Dtype;
+
+use super::weights::{Part, TEXT_HEAD, WeightFiles, is_backbone};
+use crate::model::parameters::Parameter;
+
+/// How files cover a network. Only their headers are read for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// Tensors that fit, in the network's order.
+    pub used: Vec<Used>,
+    /// Tensors of the files, by our keys, that are not read and need not be.
+    pub unused: Vec<String>,
+    /// One line for each tensor that is missing, extra, of the wrong shape or of the wrong type.
+    pub problems: Vec<String>,
+}
+
+/// A tensor that fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// Our key.
+    pub key: String,
+    /// Its name in the file.
+    pub stored: String,
+    /// The file's name.
+    pub file: String,
+    /// Shape.
+    pub shape: Vec<i64>,
+    /// Type in the file.
+    pub dtype: Dtype,
+}
+
+impl Coverage {
+    /// Compares what a network asks for with what there is.
+    pub fn new(layout: &[Parameter], files: &WeightFiles, part: Part) -> Self {
+        let mut coverage = Self {
+            used: Vec::new(),
+            unused: Vec::new(),
+            problems: Vec::new(),
+        };
+        for parameter in layout {
+            match fit(parameter, files) {
+                Ok(used) => coverage.used.push(used),
+                Err(problem) => coverage.problems.push(problem),
+            }
+        }
+        let asked: BTreeSet<_> = layout.iter().map(|parameter| parameter.key.as_str()).collect();
+        for key in files.keys().filter(|key| !asked.contains(key)) {
+            // A text head that is not asked for is tied: the embedding under another name, which is not held twice.
+            if key == TEXT_HEAD || (part == Part::Backbone && !is_backbone(key)) {
+                coverage.unused.push(key.to_owned());
+            } else {
+                let problem = format!("extra: {key}, which this configuration has no place for");
+                coverage.problems.push(problem);
+            }
+        }
+        coverage
+    }
+}
+
+fn fit(parameter: &Parameter, files: &WeightFiles) -> Result<Used, String> {
+    let Parameter { key, shape, .. } = parameter;
+    let Some(found) = files.get(key) else {
+        return Err(format!("missing: {key}, expected shape {shape:?}"));
+    };
+    let of_file: Vec<i64> = found.shape.iter().map(|n| *n as i64).collect();
+    if of_file != *shape {
+        return Err(format!("shape of {key}: expected {shape:?}, found {of_file:?}"));
+    }
+    match found.dtype {
+        Dtype::F32 | Dtype::BF16 | Dtype::F16 => Ok(Used {
+            key: key.clone(),
+            stored: files.naming().stored(key),
+            file: found
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            shape: of_file,
+            dtype: found.dtype,
+        }),
+        other => Err(format!("type of {key}: expected F32, BF16 or F16, found {other:?}")),
+    }
+}
+
+impl fmt::Display for Coverage {
+    /// A line for each tensor.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for used in &self.used {
+            write!(
+                f,
+                "used      {} {:?} {:?} of {}",
+                used.key, used.shape, used.dtype, used.file
+            )?;
+            match used.key == used.stored {
+                true => writeln!(f)?,
+                false => writeln!(f, ", there {}", used.stored)?,
+            }
+        }
+        for key in &self.unused {
+            writeln!(f, "not read  {key}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "problem   {problem}")?;
+        }
+        let [used, unused, problems] = [self.used.len(), self.unused.len(), self.problems.len()];
+        write!(f, "{used} tensors used, {unused} not read, {problems} problems")
+    }
+}

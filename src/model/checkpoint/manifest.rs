@@ -1,0 +1,200 @@
+//! What a checkpoint directory says of itself, whichever of the three layouts it has.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use super::coverage::Coverage;
+use super::processor::Bounds;
+use super::weights::{Part, Taking, WeightFiles, Weights};
+use super::{Options, Placement, huggingface, ours, pickle, starvla};
+use crate::contract::{Contract, DimensionStatistics};
+use crate::model::backbone::Backbone;
+use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
+use crate::model::error::ModelError;
+use crate::model::network::Network;
+use crate::model::parameters::Parameter;
+
+/// Layouts that are read and written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Ours: Hugging Face's files with a `thinkvla` object and a contract.
+    Thinkvla,
+    /// Hugging Face's Qwen3-VL.
+    HuggingFace,
+    /// A run directory of StarVLA's Qwen3-VL-OFT.
+    Starvla,
+}
+
+impl Format {
+    const ALL: [(Self, &str); 3] = [
+        (Self::Thinkvla, "thinkvla"),
+        (Self::HuggingFace, "hf"),
+        (Self::Starvla, "starvla"),
+    ];
+
+    /// The layout of a directory, or of the run a weights file belongs to.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn of(path: &Path) -> Result<Self, ModelError> {
+        if path.is_file() && pickle::is_one(path) {
+            return Err(pickle::refuse(path));
+        }
+        if path.is_file() || starvla::is_run(path) {
+            return Ok(Self::Starvla);
+        }
+        let file = path.join(FILE_NAME);
+        let text = std::fs::read_to_string(&file).map_err(|e| ModelError::read(&file, e))?;
+        let config: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&file, e))?;
+        Ok(match config.get("thinkvla") {
+            Some(_) => Self::Thinkvla,
+            None => Self::HuggingFace,
+        })
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(format, _)| format == self);
+        f.write_str(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found
+            .map(|(format, _)| *format)
+            .ok_or_else(|| format!("expected thinkvla, hf or starvla, found {text}"))
+    }
+}
+
+/// What a checkpoint says of itself; of its weights, only the headers have been read.
+#[derive(Debug)]
+pub struct Manifest {
+    /// Whose layout it is.
+    pub format: Format,
+    /// The backbone.
+    pub qwen3_vl: Qwen3VlConfig,
+    /// What was added to it; none in a Hugging Face directory.
+    pub thinkvla: Option<ThinkVlaConfig>,
+    /// What it was trained on and for. A StarVLA run has one where the user names the robot.
+    pub contract: Option<Contract>,
+    /// How its actions are normalised.
+    pub actions: Vec<DimensionStatistics>,
+    /// Bounds of the images it is fed.
+    pub bounds: Bounds,
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// Type the backbone computes in where nobody says otherwise.
+    pub compute: Precision,
+    /// The weights.
+    pub files: WeightFiles,
+    /// Directory of the tokenizer and its like.
+    pub home: PathBuf,
+    /// What the weights are called, where they say.
+    pub name: Option<String>,
+}
+
+impl Manifest {
+    /// Reads what a directory says of itself. For a StarVLA run, `path` may be one weights file of it.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or does not fit the others.
+    pub fn read(path: &Path, options: &Options) -> Result<Self, ModelError> {
+        match Format::of(path)? {
+            Format::Thinkvla => ours::read(path),
+            Format::HuggingFace => huggingface::read(path),
+            Format::Starvla => starvla::read(path, options),
+        }
+    }
+
+    /// The whole network's configuration.
+    ///
+    /// # Errors
+    /// When there is only a backbone, or a field cannot work.
+    pub fn config(&self) -> Result<Config, ModelError> {
+        let thinkvla = self.thinkvla.clone().ok_or_else(|| ModelError::Incomplete {
+            found: "a backbone that has nothing to act with".into(),
+            remedy: "give it an untrained action part with `thinkvla convert FROM TO --to thinkvla`, or ask it \
+                     questions with `thinkvla ask`",
+        })?;
+        let config = Config {
+            qwen3_vl: self.qwen3_vl.clone(),
+            thinkvla,
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The contract.
+    ///
+    /// # Errors
+    /// When nobody says for which robot the checkpoint is, or it contradicts the configuration.
+    pub fn contract(&self) -> Result<&Contract, ModelError> {
+        let config = self.config()?;
+        let contract = self.contract.as_ref().ok_or_else(|| ModelError::Incomplete {
+            found: "a StarVLA run, which does not say for which robot it is".into(),
+            remedy: "name one with --robot FILE, a contract.yaml of the robot, in `thinkvla convert RUN TO --to thinkvla`",
+        })?;
+        ours::check_contract(&config, contract)?;
+        Ok(contract)
+    }
+
+    /// The tensors its network has, or the backbone alone.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn layout(&self, part: Part) -> Result<Vec<Parameter>, ModelError> {
+        match (part, &self.thinkvla) {
+            (Part::Everything, Some(_)) => Network::layout(&self.config()?),
+            _ => Backbone::layout(&self.qwen3_vl),
+        }
+    }
+
+    /// How the weights cover the network, or its backbone.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn coverage(&self, part: Part) -> Result<Coverage, ModelError> {
+        Ok(Coverage::new(&self.layout(part)?, &self.files, part))
+    }
+
+    /// Builds the network from the weights.
+    ///
+    /// # Errors
+    /// When they do not fit, or there is only a backbone.
+    pub fn network(&self, placement: Placement) -> Result<Network, ModelError> {
+        let weights = self.weights(placement, Part::Everything);
+        let network = Network::new(&self.config()?, &weights)?;
+        weights.finish()?;
+        Ok(network)
+    }
+
+    /// Builds the backbone from the weights; what was added to it stays in the files.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn backbone(&self, placement: Placement) -> Result<Backbone, ModelError> {
+        let weights = self.weights(placement, Part::Backbone);
+        let backbone = Backbone::from_source(&self.qwen3_vl, &weights)?;
+        weights.finish()?;
+        Ok(backbone)
+    }
+
+    fn weights(&self, placement: Placement, part: Part) -> Weights<'_> {
+        let taking = Taking {
+            backbone: placement.compute.unwrap_or(self.compute).kind(),
+            device: placement.device,
+            tied: self.qwen3_vl.tie_word_embeddings,
+            part,
+        };
+        Weights::new(&self.files, taking)
+    }
+}

@@ -1,0 +1,40 @@
+//! Pickled weights, which are never read: what is told to who has them.
+
+use std::path::{Path, PathBuf};
+
+use super::WEIGHTS;
+use crate::model::error::ModelError;
+
+/// Whether the name is one that PyTorch's pickles have.
+pub fn is_one(path: &Path) -> bool {
+    let endings = ["pt", "pth", "bin", "ckpt", "pkl"];
+    path.extension()
+        .is_some_and(|extension| endings.iter().any(|ending| extension == *ending))
+}
+
+/// Pickled weights in a directory, by name.
+pub fn of_directory(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_one(path)).collect();
+    found.sort();
+    found
+}
+
+/// Why it is not read, and what to do.
+pub fn refuse(path: &Path) -> ModelError {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match name.strip_suffix("_pytorch_model") {
+        Some(steps) => format!("{steps}_model.safetensors"),
+        None if name == "pytorch_model" => WEIGHTS.to_owned(),
+        None => format!("{name}.safetensors"),
+    };
+    let target = path.with_file_name(name);
+    let message = format!(
+        "pickle can run code and is never read; convert it once where you trust it: python3 -c 'import sys, torch; from \
+         safetensors.torch import save_file; save_file({{k: v.clone().contiguous() for k, v in torch.load(sys.argv[1], \
+         map_location=\"cpu\", weights_only=True).items()}}, sys.argv[2])' {} {}",
+        path.display(),
+        target.display()
+    );
+    ModelError::read(path, message)
+}

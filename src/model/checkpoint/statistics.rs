@@ -1,0 +1,190 @@
+//! `dataset_statistics.json` of StarVLA and OpenVLA-OFT: how the actions of a data set were spread, by tag.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{ActionSpace, DimensionStatistics, Normalisation};
+use crate::model::error::ModelError;
+
+/// File name inside a run directory.
+pub const STATISTICS: &str = "dataset_statistics.json";
+
+/// Statistics of the robots, by tag.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DatasetStatistics(pub BTreeMap<String, OfTag>);
+
+/// Statistics of one robot's data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OfTag {
+    /// Of the actions.
+    pub action: Columns,
+    /// Of the robot's own state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Columns>,
+    /// Frames.
+    #[serde(default)]
+    pub num_transitions: u64,
+    /// Episodes.
+    #[serde(default)]
+    pub num_trajectories: u64,
+}
+
+/// One value for each dimension.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Columns {
+    /// Mean.
+    pub mean: Vec<f64>,
+    /// Standard deviation.
+    pub std: Vec<f64>,
+    /// Largest.
+    pub max: Vec<f64>,
+    /// Smallest.
+    pub min: Vec<f64>,
+    /// 1 % quantile.
+    pub q01: Vec<f64>,
+    /// 99 % quantile.
+    pub q99: Vec<f64>,
+    /// False where a dimension is 0 or 1. Says nothing of how the others were normalised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Vec<bool>>,
+}
+
+impl DatasetStatistics {
+    /// Reads the file of a run directory.
+    ///
+    /// # Errors
+    /// When it is missing or damaged, or a number in it is not finite.
+    pub fn read(directory: &Path) -> Result<Self, ModelError> {
+        let path = directory.join(STATISTICS);
+        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            // Python writes NaN and Infinity, which JSON does not have.
+            let bad = (1..)
+                .zip(text.lines())
+                .find(|(_, line)| line.contains("NaN") || line.contains("Infinity"));
+            match bad {
+                Some((line, found)) => {
+                    let found = found.trim();
+                    ModelError::read(&path, format!("expected finite numbers, found {found} in line {line}"))
+                }
+                None => ModelError::read(&path, e),
+            }
+        })
+    }
+
+    /// The tag asked for, or the only one.
+    ///
+    /// # Errors
+    /// Names the tags there are.
+    pub fn choose<'a>(&'a self, directory: &Path, tag: Option<&str>) -> Result<(&'a str, &'a OfTag), ModelError> {
+        let tags = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let refuse = |expected: &str, found: &str| {
+            let message = format!("expected {expected}, found {found}; choose one with --tag");
+            ModelError::read(&directory.join(STATISTICS), message)
+        };
+        let mut all = self.0.iter();
+        match (tag, all.next(), all.next()) {
+            (Some(tag), ..) => self
+                .0
+                .get_key_value(tag)
+                .map(|(tag, of)| (tag.as_str(), of))
+                .ok_or_else(|| refuse(&format!("the tag {tag}"), &tags())),
+            (None, Some((tag, of)), None) => Ok((tag, of)),
+            (None, None, _) => Err(refuse("statistics of a robot", "none")),
+            (None, Some(_), Some(_)) => Err(refuse("one tag", &tags())),
+        }
+    }
+}
+
+impl Columns {
+    /// Dimensions.
+    pub fn len(&self) -> usize {
+        self.min.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.min.is_empty()
+    }
+
+    /// As dimensions of a contract.
+    ///
+    /// # Errors
+    /// When the lists differ in length.
+    pub fn dimensions(&self, manner: &[(String, Normalisation)]) -> Result<Vec<DimensionStatistics>, String> {
+        let lists = [&self.mean, &self.std, &self.max, &self.min, &self.q01, &self.q99];
+        let lengths = lists.map(Vec::len);
+        if lengths != [manner.len(); 6] {
+            return Err(format!(
+                "expected {} values in each of mean, std, max, min, q01 and q99, found {lengths:?}",
+                manner.len()
+            ));
+        }
+        let columns = self
+            .mean
+            .iter()
+            .zip(&self.std)
+            .zip(&self.max)
+            .zip(&self.min)
+            .zip(&self.q01)
+            .zip(&self.q99);
+        Ok(columns
+            .zip(manner)
+            .map(
+                |((((((mean, std), max), min), q01), q99), (name, normalisation))| DimensionStatistics {
+                    name: name.clone(),
+                    normalisation: *normalisation,
+                    min: *min,
+                    max: *max,
+                    mean: *mean,
+                    std: *std,
+                    q01: *q01,
+                    q99: *q99,
+                },
+            )
+            .collect())
+    }
+
+    /// From the dimensions of a contract.
+    pub fn of(dimensions: &[DimensionStatistics]) -> Self {
+        let column = |value: fn(&DimensionStatistics) -> f64| dimensions.iter().map(value).collect();
+        Self {
+            mean: column(|of| of.mean),
+            std: column(|of| of.std),
+            max: column(|of| of.max),
+            min: column(|of| of.min),
+            q01: column(|of| of.q01),
+            q99: column(|of| of.q99),
+            mask: Some(
+                dimensions
+                    .iter()
+                    .map(|of| of.normalisation != Normalisation::Binary)
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// Names and normalisation of the actions of a tag, as StarVLA's data configurations have them; `None` for tags that
+/// several of them share, or that we do not know.
+pub fn manner_of(tag: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
+    use Normalisation::{Binary, MeanStd, MinMax, None as Untouched, Q99};
+    let (space, motion, gripper) = match (tag, dimensions) {
+        ("franka", 7) => (ActionSpace::Ee7, MinMax, Untouched),
+        ("oxe_bridge" | "oxe_rt1", 7) => (ActionSpace::Ee7, Q99, Binary),
+        // Its recipe for the RM75: seven joints and a gripper.
+        ("new_embodiment", 8) => (ActionSpace::Joint8, MeanStd, MinMax),
+        _ => return None,
+    };
+    let mut manner: Vec<_> = match space {
+        ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"]
+            .map(|name| (name.into(), motion))
+            .into(),
+        ActionSpace::Joint8 => (1..=7).map(|i| (format!("joint{i}"), motion)).collect(),
+    };
+    manner.push(("gripper".into(), gripper));
+    Some(manner)
+}

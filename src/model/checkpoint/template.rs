@@ -1,0 +1,150 @@
+//! The chat template of a Hugging Face directory: it must write what this package writes.
+
+use std::path::Path;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, context};
+use serde_json::Value;
+
+use super::{CHAT_TEMPLATE, TOKENIZER_CONFIG};
+use crate::model::error::ModelError;
+
+/// The older file of the template alone.
+const OLDER: &str = "chat_template.json";
+
+/// Steps a template may take; the released one takes about a thousand.
+const FUEL: u64 = 100_000;
+
+/// What is asked of the template: two images and a text, then the assistant's turn.
+const QUESTION: &str = "What is it?";
+const EXPECTED: &str = "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|><|vision_start|><|image_pad|>\
+                        <|vision_end|>What is it?<|im_end|>\n<|im_start|>assistant\n";
+
+/// A template for directories that had none: user and assistant turns without tools.
+pub const PLAIN: &str = "\
+{%- for message in messages -%}
+{{ '<|im_start|>' + message.role + '\\n' }}
+{%- if message.content is string -%}
+{{ message.content }}
+{%- else -%}
+{%- for item in message.content -%}
+{%- if item.type == 'image' -%}
+{{ '<|vision_start|><|image_pad|><|vision_end|>' }}
+{%- elif item.type == 'text' -%}
+{{ item.text }}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{{ '<|im_end|>\\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '<|im_start|>assistant\\n' }}
+{%- endif -%}
+";
+
+/// Renders the directory's template once and compares; prompts are then written without it.
+///
+/// # Errors
+/// When there is none, it is not a template, or it writes something else.
+pub fn check(directory: &Path) -> Result<(), ModelError> {
+    let path = directory.join(CHAT_TEMPLATE);
+    if path.exists() {
+        let template = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        return check_text(&template).map_err(|e| ModelError::read(&path, e));
+    }
+    for name in [OLDER, TOKENIZER_CONFIG] {
+        let path = directory.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        let json: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+        if let Some(template) = json.get("chat_template").and_then(Value::as_str) {
+            return check_text(template).map_err(|e| ModelError::read(&path, e));
+        }
+    }
+    Err(ModelError::read(
+        &path,
+        format!("it does not exist, and neither {OLDER} nor {TOKENIZER_CONFIG} holds a chat template"),
+    ))
+}
+
+fn check_text(template: &str) -> Result<(), String> {
+    let mut environment = Environment::new();
+    // As the reference sets its own.
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.map_err(|e| e.to_string())?);
+    environment.set_fuel(Some(FUEL));
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    let content = vec![
+        context! { type => "image", image => "a.png" },
+        context! { type => "image", image => "b.png" },
+        context! { type => "text", text => QUESTION },
+    ];
+    let messages = vec![context! { role => "user", content }];
+    let written = environment
+        .render_str(template, context! { messages, add_generation_prompt => true })
+        .map_err(|e| format!("the chat template cannot be rendered: {e}"))?;
+    if written == EXPECTED {
+        return Ok(());
+    }
+    Err(format!(
+        "expected the chat template of Qwen3-VL, which makes {EXPECTED:?} of two images and a text, found one that makes \
+         {written:?}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plain_template_is_the_known_one() {
+        assert_eq!(check_text(PLAIN), Ok(()));
+    }
+
+    /// In the manner of the released one: counters in a namespace, several spellings of an image, tools, text methods.
+    #[test]
+    fn a_template_that_writes_the_same_otherwise_is_the_known_one() {
+        let template = r#"
+{%- if tools %}
+    {{- "<|im_start|>system\n# Tools\n" }}
+    {%- for tool in tools %}{{- tool | tojson }}{%- endfor %}
+{%- elif messages[0].role == 'system' %}
+    {{- '<|im_start|>system\n' + messages[0].content.strip() + '<|im_end|>\n' }}
+{%- endif %}
+{%- set image_count = namespace(value=0) %}
+{%- for message in messages %}
+    {%- if message.role == "user" %}
+        {{- '<|im_start|>' + message.role + '\n' }}
+        {%- for content in message.content %}
+            {%- if content.type == 'image' or 'image' in content or 'image_url' in content %}
+                {%- set image_count.value = image_count.value + 1 %}
+                {%- if add_vision_id %}Picture {{ image_count.value }}: {% endif -%}
+                <|vision_start|><|image_pad|><|vision_end|>
+            {%- elif 'text' in content %}
+                {{- content.text }}
+            {%- endif %}
+        {%- endfor %}
+        {{- '<|im_end|>\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\n' }}
+{%- endif %}
+"#;
+        assert_eq!(check_text(template), Ok(()));
+    }
+
+    #[test]
+    fn another_template_is_refused_with_what_it_writes() {
+        let error = check_text("{{ messages[0].role }}: hello").unwrap_err();
+        assert!(error.contains("found one that makes \"user: hello\""), "{error}");
+    }
+
+    #[test]
+    fn a_template_that_never_ends_ends() {
+        let error = check_text("{% for i in range(10000) %}{% for j in range(10000) %}x{% endfor %}{% endfor %}");
+        assert!(error.unwrap_err().contains("cannot be rendered"));
+    }
+}
