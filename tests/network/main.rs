@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod ask;
+mod broken;
 mod case;
 mod checkpoint;
 mod config;
+mod convert;
+mod formats;
 mod forward;
 mod integration;
 mod prompt;

@@ -2,8 +2,14 @@
 
 #[cfg(feature = "torch")]
 mod ask;
+#[cfg(feature = "torch")]
+mod check;
+#[cfg(feature = "torch")]
+mod convert;
 #[cfg(feature = "ros")]
 mod demo;
+#[cfg(feature = "torch")]
+mod foreign;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -14,6 +20,8 @@ mod rollout;
 mod simulate;
 
 use std::io::IsTerminal as _;
+#[cfg(feature = "torch")]
+use std::io::Write as _;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -35,6 +43,12 @@ enum Verb {
     /// Ask a checkpoint about images; the answer is printed while it is made
     #[cfg(feature = "torch")]
     Ask(ask::Arguments),
+    /// Say what a checkpoint is and whether it may be run, before anything moves
+    #[cfg(feature = "torch")]
+    Check(check::Arguments),
+    /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
+    #[cfg(feature = "torch")]
+    Convert(convert::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
@@ -70,6 +84,10 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().verb {
         #[cfg(feature = "torch")]
         Verb::Ask(arguments) => ask::run(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Check(arguments) => check::run(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Convert(arguments) => convert::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "torch")]
@@ -83,4 +101,10 @@ fn main() -> anyhow::Result<()> {
         #[cfg(feature = "sim")]
         Verb::Simulate(arguments) => simulate::run(&arguments),
     }
+}
+
+/// Prints a line; a closed terminal is no reason to stop.
+#[cfg(feature = "torch")]
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
