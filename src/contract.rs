@@ -196,18 +196,24 @@ impl Contract {
     /// # Errors
     /// When the file is missing, is not a contract, or states something that cannot work.
     pub fn load(directory: &Path) -> Result<Self, ContractError> {
-        let path = directory.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path).map_err(|source| ContractError::Read {
-            path: path.clone(),
+        Self::read(&directory.join(FILE_NAME))
+    }
+
+    /// Reads a contract, whatever the file is called.
+    ///
+    /// # Errors
+    /// When the file is missing, is not a contract, or states something that cannot work.
+    pub fn read(path: &Path) -> Result<Self, ContractError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ContractError::Read {
+            path: path.to_owned(),
             source,
         })?;
-        let contract: Self = serde_saphyr::from_str(&text).map_err(|e| ContractError::Parse {
-            path: path.clone(),
-            message: e.to_string(),
-        })?;
-        contract
-            .validate()
-            .map_err(|message| ContractError::Parse { path, message })?;
+        let parse = |message| ContractError::Parse {
+            path: path.to_owned(),
+            message,
+        };
+        let contract: Self = serde_saphyr::from_str(&text).map_err(|e| parse(e.to_string()))?;
+        contract.validate().map_err(parse)?;
         Ok(contract)
     }
 

@@ -11,6 +11,7 @@
 
 pub mod actions;
 pub mod backbone;
+pub mod check;
 pub mod checkpoint;
 pub mod config;
 mod config_check;

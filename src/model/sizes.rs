@@ -104,26 +104,32 @@ impl NewCheckpoint<'_> {
             Size::Small => 128,
             Size::Qwen3Vl2b => 224,
         };
-        Contract {
-            robot: self.robot.cloned().unwrap_or_else(simulated_robot),
-            data: Data {
-                fps: 10.0,
-                resize: Resize {
-                    width: side,
-                    height: side,
-                    filter: Filter::Bicubic,
-                },
-                action_space: self.variant.action_space,
-                composition: Composition::Sequential,
-                reference: Reference::Commanded,
-                statistics: self.variant.action_statistics(),
-                state: self.variant.state_statistics(),
+        let robot = self.robot.cloned().unwrap_or_else(simulated_robot);
+        usual_contract(robot, self.variant, (side, config.thinkvla.chunk_len))
+    }
+}
+
+/// The contract of an untrained checkpoint that is shown square images of `side` pixels.
+pub(super) fn usual_contract(robot: Robot, variant: &Variant, (side, chunk_len): (u32, i64)) -> Contract {
+    Contract {
+        robot,
+        data: Data {
+            fps: 10.0,
+            resize: Resize {
+                width: side,
+                height: side,
+                filter: Filter::Bicubic,
             },
-            model: Some(Model {
-                chunk_len: config.thinkvla.chunk_len as usize,
-                weights: "untrained".into(),
-            }),
-        }
+            action_space: variant.action_space,
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            statistics: variant.action_statistics(),
+            state: variant.state_statistics(),
+        },
+        model: Some(Model {
+            chunk_len: usize::try_from(chunk_len).unwrap_or(0),
+            weights: "untrained".into(),
+        }),
     }
 }
 
@@ -141,17 +147,7 @@ impl Size {
     /// # Errors
     /// When the tokenizer lacks a control token, or the variant cannot work.
     pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
-        self.config_with(variant, |token: &str| -> Result<i64, ModelError> {
-            let encoding = tokenizer
-                .encode_fast(token, false)
-                .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
-            match encoding.get_ids() {
-                [id] => Ok(i64::from(*id)),
-                ids => Err(ModelError::Tokenizer(format!(
-                    "expected {token} to be one token, found {ids:?}; give Qwen3's tokenizer.json"
-                ))),
-            }
-        })
+        self.config_with(variant, &mut |token| id(tokenizer, token))
     }
 
     /// The configuration of this size for timing, where ids only have to differ.
@@ -160,37 +156,18 @@ impl Size {
     /// Never for a size of this list.
     pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
         let mut next = 0;
-        self.config_with(&Variant::default(), |_| {
+        self.config_with(&Variant::default(), &mut |_| {
             next += 1;
             Ok(next)
         })
     }
 
-    fn config_with(
-        self,
-        variant: &Variant,
-        mut id: impl FnMut(&str) -> Result<i64, ModelError>,
-    ) -> Result<Config, ModelError> {
+    fn config_with(self, variant: &Variant, id: Ids) -> Result<Config, ModelError> {
         let (text_config, vision_config) = match self {
             Self::Small => (small_text(), small_vision()),
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
         };
         let small = self == Self::Small;
-        let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {
-            let id = id(&token)?;
-            Ok(AnchorToken { token, id })
-        };
-        let reasoning = ReasoningConfig {
-            anchors: variant
-                .anchor_tokens()
-                .into_iter()
-                .map(&mut anchor)
-                .collect::<Result<_, _>>()?,
-            anchor_tap: None,
-            fusion: Fusion::Add,
-            teacher_prompt: TeacherTexts::default(),
-            teacher_anchor: TeacherAnchor::UserEnd,
-        };
         let qwen3_vl = Qwen3VlConfig {
             model_type: "qwen3_vl".into(),
             architectures: vec!["Qwen3VLForConditionalGeneration".into()],
@@ -202,34 +179,96 @@ impl Size {
             text_config,
             vision_config,
         };
-        let (text_config, vision_config) = (&qwen3_vl.text_config, &qwen3_vl.vision_config);
-        variant.apply(Config {
-            thinkvla: ThinkVlaConfig {
-                prompt_style: PromptStyle::Thinkvla,
-                proprio: Proprio::None,
-                action_token: QUERY.into(),
-                action_token_id: id(QUERY)?,
-                prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
-                         <action>{queries}<action>."
-                    .into(),
-                hidden_tap: HiddenTap::PreNorm,
-                geometry: Some(GeometryConfig {
-                    tap_block: vision_config.deepstack_visual_indexes.last().copied().unwrap_or(0),
-                    width: if small { 256 } else { 2048 },
-                    norm: AdapterNorm::Post,
-                    pool: GeoPool::Mean,
-                }),
-                reasoning: Some(reasoning),
-                chunk_len: 8,
-                action_dim: 7,
-                head_hidden: 2 * text_config.hidden_size,
-                head_blocks: 2,
-                min_pixels: if small { 128 * 128 } else { 256 * 256 },
-                max_pixels: 4096 * 4096,
-                compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
-            },
-            qwen3_vl,
-        })
+        let scale = Scale {
+            geometry_width: if small { 256 } else { 2048 },
+            min_pixels: if small { 128 * 128 } else { 256 * 256 },
+            max_pixels: 4096 * 4096,
+            compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
+        };
+        untrained_action_part(qwen3_vl, (variant, scale), id)
+    }
+}
+
+/// What the usual action part depends on besides the backbone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    /// Width of the geometry teacher's features.
+    pub geometry_width: i64,
+    /// Smallest image the vision tower is fed [px].
+    pub min_pixels: i64,
+    /// Largest image the vision tower is fed [px].
+    pub max_pixels: i64,
+    /// Type the backbone computes in.
+    pub compute: Precision,
+}
+
+/// Gives the id of a token that must be one.
+pub(super) type Ids<'a> = &'a mut dyn FnMut(&str) -> Result<i64, ModelError>;
+
+/// A backbone with the usual action part, in a variant.
+///
+/// # Errors
+/// When the tokenizer lacks a control token, or the variant cannot work.
+pub(super) fn untrained_action_part(
+    qwen3_vl: Qwen3VlConfig,
+    (variant, scale): (&Variant, Scale),
+    id: Ids,
+) -> Result<Config, ModelError> {
+    let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {
+        let id = id(&token)?;
+        Ok(AnchorToken { token, id })
+    };
+    let reasoning = ReasoningConfig {
+        anchors: variant
+            .anchor_tokens()
+            .into_iter()
+            .map(&mut anchor)
+            .collect::<Result<_, _>>()?,
+        anchor_tap: None,
+        fusion: Fusion::Add,
+        teacher_prompt: TeacherTexts::default(),
+        teacher_anchor: TeacherAnchor::UserEnd,
+    };
+    let taps = &qwen3_vl.vision_config.deepstack_visual_indexes;
+    variant.apply(Config {
+        thinkvla: ThinkVlaConfig {
+            prompt_style: PromptStyle::Thinkvla,
+            proprio: Proprio::None,
+            action_token: QUERY.into(),
+            action_token_id: id(QUERY)?,
+            prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
+                     <action>{queries}<action>."
+                .into(),
+            hidden_tap: HiddenTap::PreNorm,
+            geometry: Some(GeometryConfig {
+                tap_block: taps.last().copied().unwrap_or(0),
+                width: scale.geometry_width,
+                norm: AdapterNorm::Post,
+                pool: GeoPool::Mean,
+            }),
+            reasoning: Some(reasoning),
+            chunk_len: 8,
+            action_dim: 7,
+            head_hidden: 2 * qwen3_vl.text_config.hidden_size,
+            head_blocks: 2,
+            min_pixels: scale.min_pixels,
+            max_pixels: scale.max_pixels,
+            compute: scale.compute,
+        },
+        qwen3_vl,
+    })
+}
+
+/// The id of a token that must be one in a tokenizer.
+pub(super) fn id(tokenizer: &Tokenizer, token: &str) -> Result<i64, ModelError> {
+    let encoding = tokenizer
+        .encode_fast(token, false)
+        .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
+    match encoding.get_ids() {
+        [id] => Ok(i64::from(*id)),
+        ids => Err(ModelError::Tokenizer(format!(
+            "expected {token} to be one token, found {ids:?}; give Qwen3's tokenizer.json"
+        ))),
     }
 }
 

@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 use crate::contract::Contract;
 
 use super::checkpoint::{TOKENIZER, WEIGHTS};
-use super::config::{Config, FILE_NAME};
+use super::config::Config;
 use super::error::ModelError;
 use super::network::Network;
 use super::parameters::Parameter;
@@ -68,19 +68,27 @@ impl Untrained<'_> {
 
 /// Draws and writes one tensor after the other, so that a large checkpoint needs no large memory.
 fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
-    let drawn: Vec<(&str, Drawn)> = parameters
-        .iter()
-        .map(|parameter| {
-            let shape = parameter.shape.iter().map(|n| *n as usize).collect();
-            (parameter.key.as_str(), Drawn { parameter, shape, seed })
-        })
-        .collect();
+    let drawn = parameters.iter().map(|parameter| {
+        let shape = parameter.shape.iter().map(|n| *n as usize).collect();
+        (parameter.key.as_str(), Drawn { parameter, shape, seed })
+    });
+    write_safetensors(path, drawn)
+}
+
+/// Writes tensors one after the other, each made when it is its turn.
+pub(super) fn write_safetensors<'a, V: safetensors::View>(
+    path: &Path,
+    tensors: impl Iterator<Item = (&'a str, V)>,
+) -> Result<(), ModelError> {
+    let refuse = |e: String| ModelError::write(path, e);
+    // The writer puts a private file in this one's place; it is to be read by whoever may read files made here.
+    let permissions = std::fs::File::create(path)
+        .and_then(|file| file.metadata())
+        .map_err(|e| refuse(e.to_string()))?
+        .permissions();
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    safetensors::serialize_to_file(drawn, Some(metadata), path).map_err(|e| ModelError::write(path, e))?;
-    // The writer makes the file private; it is read by whoever may read the rest of the checkpoint.
-    std::fs::metadata(path.with_file_name(FILE_NAME))
-        .and_then(|config| std::fs::set_permissions(path, config.permissions()))
-        .map_err(|e| ModelError::write(path, e))
+    safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|e| refuse(e.to_string()))?;
+    std::fs::set_permissions(path, permissions).map_err(|e| refuse(e.to_string()))
 }
 
 /// A tensor that is drawn when it is written.

@@ -11,7 +11,7 @@ use super::error::ModelError;
 const ANCHOR: &str = "reasoning_anchor";
 
 /// StarVLA's prompt of Qwen3-VL-OFT on LIBERO.
-const STARVLA_PROMPT: &str = "Your task is {instruction}. To identify the key objects for your task. Locate their \
+pub(super) const STARVLA_PROMPT: &str = "Your task is {instruction}. To identify the key objects for your task. Locate their \
                               bounding boxes in [x1,y1,x2,y2] format.";
 
 /// Choices of a new checkpoint.

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod ask;
+mod broken;
 mod case;
 mod checkpoint;
 mod config;
+mod convert;
+mod formats;
 mod forward;
 mod integration;
 mod packed;

@@ -2,9 +2,16 @@
 
 #[cfg(feature = "torch")]
 mod ask;
+#[cfg(feature = "torch")]
 mod bench;
+#[cfg(feature = "torch")]
+mod check;
+#[cfg(feature = "torch")]
+mod convert;
 #[cfg(feature = "ros")]
 mod demo;
+#[cfg(feature = "torch")]
+mod foreign;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -17,6 +24,8 @@ mod rollout;
 mod simulate;
 
 use std::io::IsTerminal as _;
+#[cfg(feature = "torch")]
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +51,12 @@ enum Verb {
     /// Time the network on this machine, without a checkpoint, and compare with what the machine can do
     #[cfg(feature = "torch")]
     Bench(bench::Arguments),
+    /// Say what a checkpoint is and whether it may be run, before anything moves
+    #[cfg(feature = "torch")]
+    Check(check::Arguments),
+    /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
+    #[cfg(feature = "torch")]
+    Convert(convert::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
@@ -80,7 +95,12 @@ fn main() -> anyhow::Result<ExitCode> {
     let done = match Cli::parse().verb {
         #[cfg(feature = "torch")]
         Verb::Ask(arguments) => ask::run(&arguments),
+        #[cfg(feature = "torch")]
         Verb::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Check(arguments) => check::run(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Convert(arguments) => convert::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments),
         #[cfg(feature = "torch")]
@@ -97,4 +117,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Simulate(arguments) => simulate::run(&arguments),
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Prints a line; a closed terminal is no reason to stop.
+#[cfg(feature = "torch")]
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -3,6 +3,7 @@
 //! Weights are read by memory map and checked strictly against the network: every tensor that is missing, extra, of
 //! another shape or of another type is named at once. Nothing in here reads pickle.
 
+pub mod convert;
 pub mod coverage;
 mod huggingface;
 pub mod manifest;

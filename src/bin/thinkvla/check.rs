@@ -1,0 +1,46 @@
+//! `thinkvla check`: what a checkpoint is, and whether it may be run.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use thinkvla::model::check::Check;
+
+use super::foreign::Foreign;
+use super::tell;
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Checkpoint: ours, a Hugging Face Qwen3-VL, or a StarVLA run or one weights file of it
+    checkpoint: PathBuf,
+    /// Directory of a data set: its contract.yaml and meta/stats.json are compared, frames are not read
+    #[arg(long)]
+    dataset: Option<PathBuf>,
+    /// Dimension of the action that is meant to be constant, by name; may be repeated
+    #[arg(long, value_name = "NAME")]
+    allow_constant: Vec<String>,
+    /// Print a line for every tensor: where it is and where it goes
+    #[arg(long)]
+    coverage: bool,
+    #[command(flatten)]
+    foreign: Foreign,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let report = Check {
+        options: &arguments.foreign.options()?,
+        dataset: arguments.dataset.as_deref(),
+        constant: &arguments.allow_constant,
+    }
+    .run(&arguments.checkpoint);
+    if let Some(coverage) = report.coverage.as_ref().filter(|_| arguments.coverage) {
+        tell(coverage);
+    }
+    tell(&report.to_string());
+    if !report.failures.is_empty() {
+        bail!("{} must not be run", arguments.checkpoint.display());
+    }
+    Ok(())
+}

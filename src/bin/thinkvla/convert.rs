@@ -1,0 +1,89 @@
+//! `thinkvla convert`: a checkpoint in another layout.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use thinkvla::contract::ActionSpace;
+use thinkvla::model::checkpoint::Format;
+use thinkvla::model::checkpoint::convert::{Conversion, Converted};
+use thinkvla::model::variant::{Choice, Variant};
+
+use super::foreign::Foreign;
+use super::tell;
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Checkpoint: ours, a Hugging Face Qwen3-VL, or a StarVLA run or one weights file of it
+    from: PathBuf,
+    /// Directory to write
+    to: PathBuf,
+    /// Layout to write: thinkvla, hf or starvla
+    #[arg(long = "to", value_name = "LAYOUT")]
+    layout: Format,
+    /// Seed of what the checkpoint did not have
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Reasoning anchors of a new action part
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    anchors: u16,
+    /// A new action part without geometry and reasoning
+    #[arg(long)]
+    baseline: bool,
+    /// Field of a new action part's `thinkvla` object and its value, e.g. chunk_len=16; may be repeated
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    set: Vec<Choice>,
+    #[command(flatten)]
+    foreign: Foreign,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let options = arguments.foreign.options()?;
+    let space = options.robot.as_ref().map(|contract| contract.data.action_space);
+    let variant = Variant {
+        baseline: arguments.baseline,
+        anchors: arguments.anchors.into(),
+        action_space: space.unwrap_or(ActionSpace::Ee7),
+        set: arguments.set.clone(),
+        ..Variant::default()
+    };
+    let conversion = Conversion {
+        to: arguments.layout,
+        options: &options,
+        variant: &variant,
+        seed: arguments.seed,
+    };
+    let Converted {
+        copied,
+        drawn,
+        dropped,
+        notes,
+    } = conversion.run(&arguments.from, &arguments.to)?;
+    tell(&format!("wrote {}: {copied} tensors copied", arguments.to.display()));
+    if !drawn.is_empty() {
+        tell(&format!(
+            "drawn from seed {}, untrained: {} tensors of {}",
+            arguments.seed,
+            drawn.len(),
+            modules(&drawn)
+        ));
+    }
+    if !dropped.is_empty() {
+        let layout = arguments.layout;
+        tell(&format!(
+            "left out, {layout} has no place for them: {} tensors of {}",
+            dropped.len(),
+            modules(&dropped)
+        ));
+    }
+    notes.iter().for_each(|note| tell(note));
+    Ok(())
+}
+
+/// The outermost modules of some keys.
+fn modules(keys: &[String]) -> String {
+    let mut names: Vec<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    names.dedup();
+    names.join(", ")
+}

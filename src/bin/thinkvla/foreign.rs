@@ -1,0 +1,37 @@
+//! What the user adds to a checkpoint that was not made here.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use thinkvla::contract::Contract;
+use thinkvla::model::checkpoint::Options;
+
+/// Arguments of verbs that read checkpoints of any layout.
+#[derive(Debug, Args)]
+pub struct Foreign {
+    /// Directory of the base model of a StarVLA run; the default is the run's own framework.qwenvl.base_vlm
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// Which robot of a StarVLA run's dataset_statistics.json
+    #[arg(long)]
+    tag: Option<String>,
+    /// A contract.yaml, or a directory that has one: the robot of a checkpoint that does not say
+    #[arg(long, value_name = "FILE")]
+    robot: Option<PathBuf>,
+}
+
+impl Foreign {
+    /// Reads what they name.
+    pub fn options(&self) -> anyhow::Result<Options> {
+        let robot = match &self.robot {
+            Some(file) if file.is_dir() => Some(Contract::load(file)?),
+            Some(file) => Some(Contract::read(file)?),
+            None => None,
+        };
+        Ok(Options {
+            base: self.base.clone(),
+            tag: self.tag.clone(),
+            robot,
+        })
+    }
+}

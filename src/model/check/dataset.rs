@@ -1,0 +1,187 @@
+//! Whether a checkpoint was trained on such data: contract against contract, statistics against statistics.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::contract::{Contract, DimensionStatistics};
+use crate::model::error::ModelError;
+
+use super::Report;
+
+/// A LeRobot data set's statistics.
+const STATS: &str = "meta/stats.json";
+/// Rates that differ by less are the same; both are measured.
+const SAME_RATE: f64 = 0.01;
+/// Largest share of a data set outside the checkpoint's quantiles, of which 2 % are to be expected.
+const OUTSIDE: f64 = 0.10;
+
+/// Statistics of the actions, one value for each dimension.
+#[derive(Debug, Deserialize)]
+struct Stats {
+    action: BTreeMap<String, Column>,
+}
+
+/// A list, or what is not needed: counts are lists of one.
+type Column = Vec<f64>;
+
+/// Quantiles that LeRobot writes, with their shares.
+const QUANTILES: [(&str, f64); 7] = [
+    ("min", 0.0),
+    ("q01", 0.01),
+    ("q10", 0.10),
+    ("q50", 0.50),
+    ("q90", 0.90),
+    ("q99", 0.99),
+    ("max", 1.0),
+];
+
+pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut Report) {
+    let read = "contract.yaml and meta/stats.json; no frame was read";
+    report.fact("data set", format!("{}: {read}", directory.display()));
+    if let Some(recorded) = report.take(Contract::load(directory)) {
+        compare(checkpoint, &recorded, report);
+    }
+    if let Some(stats) = report.take(read_stats(directory)) {
+        for (place, of) in checkpoint.data.statistics.iter().enumerate() {
+            match outside(of, &stats, place) {
+                Ok(Some(share)) => {
+                    let percent = 100.0 * share;
+                    report.fact(
+                        format!("  {}", of.name),
+                        format!("{percent:.1} % outside q01 to q99, by its quantiles"),
+                    );
+                    if share > OUTSIDE {
+                        report.fail(format!(
+                            "data set, {}: expected at most {:.0} % of it outside the checkpoint's q01 to q99 ({} to {}), \
+                             found {percent:.0} %; the checkpoint was trained on other data",
+                            of.name,
+                            100.0 * OUTSIDE,
+                            of.q01,
+                            of.q99
+                        ));
+                    }
+                }
+                Ok(None) => report.note(format!("{STATS} has no quantiles: {} was not compared", of.name)),
+                Err(found) => report.fail(format!("data set, {STATS} of action, {}: {found}", of.name)),
+            }
+        }
+    }
+}
+
+fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
+    report.take(checkpoint.robot.require_same(&recorded.robot));
+    let (trained, data) = (&checkpoint.data, &recorded.data);
+    if (trained.fps - data.fps).abs() > SAME_RATE * trained.fps {
+        report.fail(format!(
+            "data set, data.fps: expected {}, the checkpoint's, found {}; steps of another length are other motions",
+            trained.fps, data.fps
+        ));
+    }
+    let fields = [
+        (
+            "action_space",
+            format!("{:?}", trained.action_space),
+            format!("{:?}", data.action_space),
+        ),
+        (
+            "composition",
+            format!("{:?}", trained.composition),
+            format!("{:?}", data.composition),
+        ),
+        (
+            "reference",
+            format!("{:?}", trained.reference),
+            format!("{:?}", data.reference),
+        ),
+        ("resize", format!("{:?}", trained.resize), format!("{:?}", data.resize)),
+    ];
+    for (field, expected, found) in fields {
+        if expected != found {
+            report.fail(format!(
+                "data set, data.{field}: expected {expected}, the checkpoint's, found {found}"
+            ));
+        }
+    }
+}
+
+fn read_stats(directory: &Path) -> Result<Stats, ModelError> {
+    let path = directory.join(STATS);
+    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+    serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
+}
+
+/// Share of the data outside the checkpoint's quantiles, between the data's own quantiles by straight lines.
+fn outside(of: &DimensionStatistics, stats: &Stats, place: usize) -> Result<Option<f64>, String> {
+    let mut points = Vec::new();
+    for (name, share) in QUANTILES {
+        let Some(column) = stats.action.get(name) else {
+            continue;
+        };
+        match column.get(place) {
+            Some(value) if value.is_finite() => points.push((*value, share)),
+            Some(value) => return Err(format!("expected a finite {name}, found {value}")),
+            None => return Err(format!("expected a value of {name}, found {} values", column.len())),
+        }
+    }
+    if !points.iter().any(|(_, share)| *share == 0.5) && points.len() < 4 {
+        return Ok(None);
+    }
+    Ok(Some(
+        below(&points, of.q01, Side::Under) + 1.0 - below(&points, of.q99, Side::UpTo),
+    ))
+}
+
+/// Whether what lies exactly there counts.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Under,
+    UpTo,
+}
+
+/// Share of the data below `value`.
+fn below(points: &[(f64, f64)], value: f64, side: Side) -> f64 {
+    let reached = |at: f64| at < value || (side == Side::UpTo && at == value);
+    let mut share = 0.0;
+    for pair in points.windows(2) {
+        let [(from, low), (to, high)] = pair else {
+            continue;
+        };
+        if reached(*to) {
+            share = *high;
+        } else if *from < value {
+            share = low + (high - low) * (value - from) / (to - from);
+        }
+    }
+    share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Even between 0 and 1.
+    const EVEN: [(f64, f64); 3] = [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)];
+
+    #[test]
+    fn shares_are_read_off_between_quantiles() {
+        for (value, expected) in [
+            (-1.0, 0.0),
+            (0.0, 0.0),
+            (0.25, 0.25),
+            (0.75, 0.75),
+            (1.0, 1.0),
+            (9.0, 1.0),
+        ] {
+            assert_eq!(below(&EVEN, value, Side::UpTo), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_gripper_that_is_0_or_1_is_inside_0_to_1() {
+        let steps = [(0.0, 0.0), (0.0, 0.5), (1.0, 0.9), (1.0, 1.0)];
+        assert_eq!(below(&steps, 0.0, Side::Under), 0.0);
+        assert_eq!(below(&steps, 1.0, Side::UpTo), 1.0);
+    }
+}

@@ -1,0 +1,182 @@
+//! What stands beside the weights in each layout.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Conversion, Target};
+use crate::contract::Contract;
+use crate::model::checkpoint::manifest::{Format, Manifest};
+use crate::model::checkpoint::processor::PREPROCESSOR;
+use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, OfTag, STATISTICS};
+use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, template};
+use crate::model::config::{Config, FILE_NAME, Precision};
+use crate::model::error::ModelError;
+use crate::model::text::conversation::GENERATION_CONFIG;
+
+/// Files of a Hugging Face directory that are copied as they are where there are any.
+const BESIDE: [&str; 7] = [
+    GENERATION_CONFIG,
+    TOKENIZER_CONFIG,
+    CHAT_TEMPLATE,
+    PREPROCESSOR,
+    "chat_template.json",
+    "video_preprocessor_config.json",
+    "special_tokens_map.json",
+];
+
+/// The robot whose statistics a run holds, unless told otherwise.
+const TAG: &str = "new_embodiment";
+/// Directory of the base model's description inside a run that we write.
+const BASE: &str = "base";
+
+/// Writes everything but the weights.
+pub(super) fn write(
+    conversion: &Conversion,
+    (from, target): (&Manifest, &Target),
+    to: &Path,
+) -> Result<(), ModelError> {
+    match (conversion.to, &target.config) {
+        (Format::Starvla, Some(config)) => {
+            let base = to.join(BASE);
+            std::fs::create_dir_all(&base).map_err(|e| ModelError::write(&base, e))?;
+            describe_backbone((from, target), &base)?;
+            describe_run(conversion, (from, target, config), to)
+        }
+        (Format::Thinkvla, Some(config)) => {
+            save_tokenizer(target, to)?;
+            copy(from, &[GENERATION_CONFIG], to)?;
+            config.save(to)?;
+            match &target.contract {
+                Some(contract) => Ok(contract.save(to)?),
+                None => Ok(()),
+            }
+        }
+        _ => describe_backbone((from, target), to),
+    }
+}
+
+/// A Hugging Face directory without its weights.
+fn describe_backbone((from, target): (&Manifest, &Target), to: &Path) -> Result<(), ModelError> {
+    save_tokenizer(target, to)?;
+    write_json(&to.join(FILE_NAME), &backbone_config(from)?)?;
+    if from.format != Format::Thinkvla {
+        return copy(from, &BESIDE, to);
+    }
+    copy(from, &[GENERATION_CONFIG], to)?;
+    write_json(
+        &to.join(PREPROCESSOR),
+        &from.bounds.to_json(&from.qwen3_vl.vision_config),
+    )?;
+    write_text(&to.join(CHAT_TEMPLATE), template::PLAIN)?;
+    write_json(
+        &to.join(TOKENIZER_CONFIG),
+        &json!({
+            "tokenizer_class": "Qwen2Tokenizer",
+            "processor_class": "Qwen3VLProcessor",
+            "bos_token": null,
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>",
+            "unk_token": null,
+            "add_prefix_space": false,
+            "clean_up_tokenization_spaces": false,
+        }),
+    )
+}
+
+/// The backbone's `config.json` with every field it had, and without what is ours.
+fn backbone_config(from: &Manifest) -> Result<Value, ModelError> {
+    let path = from.home.join(FILE_NAME);
+    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+    let mut config: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+    if let Some(fields) = config.as_object_mut() {
+        fields.remove("thinkvla");
+        if !fields.contains_key("dtype") && !fields.contains_key("torch_dtype") {
+            let name = match from.compute {
+                Precision::Float32 => "float32",
+                Precision::Bfloat16 => "bfloat16",
+            };
+            fields.insert("dtype".into(), name.into());
+        }
+    }
+    Ok(config)
+}
+
+/// `config.yaml` and its like.
+fn describe_run(
+    conversion: &Conversion,
+    (from, target, config): (&Manifest, &Target, &Config),
+    to: &Path,
+) -> Result<(), ModelError> {
+    let ours = &config.thinkvla;
+    let contract = target.contract.as_ref();
+    let resize = contract.map(|contract| contract.data.resize);
+    let run = json!({
+        "run_id": to.file_name().unwrap_or_default().to_string_lossy(),
+        "framework": {
+            "name": "QwenOFT",
+            "qwenvl": {"base_vlm": BASE, "attn_implementation": "sdpa"},
+            "action_model": {
+                "action_model_type": "MLP",
+                "action_dim": ours.action_dim,
+                "action_hidden_dim": config.text_config.hidden_size,
+                "future_action_window_size": ours.chunk_len - 1,
+                "past_action_window_size": 0,
+                "action_horizon": ours.chunk_len,
+            },
+        },
+        "datasets": {"vla_data": {
+            "dataset_py": "lerobot_datasets",
+            "CoT_prompt": ours.prompt,
+            "include_state": ours.proprio != crate::model::config::Proprio::None,
+            "obs_image_size": resize.map(|resize| [resize.height, resize.width]),
+        }},
+    });
+    let path = to.join("config.yaml");
+    let text = serde_saphyr::to_string(&run).map_err(|e| ModelError::write(&path, e))?;
+    write_text(&path, &text)?;
+    write_text(&to.join("config.full.yaml"), &text)?;
+    write_text(&to.join("summary.jsonl"), "{\"steps\": 0}\n")?;
+    let actions = contract.map_or(&from.actions, |contract| &contract.data.statistics);
+    let state = contract.map(|contract: &Contract| &contract.data.state);
+    let of_tag = OfTag {
+        action: Columns::of(actions),
+        state: state.filter(|state| !state.is_empty()).map(|state| Columns::of(state)),
+        num_transitions: 0,
+        num_trajectories: 0,
+    };
+    let tag = conversion.options.tag.as_deref().unwrap_or(TAG);
+    let statistics = DatasetStatistics([(tag.to_owned(), of_tag)].into());
+    let path = to.join(STATISTICS);
+    write_json(
+        &path,
+        &serde_json::to_value(statistics).map_err(|e| ModelError::write(&path, e))?,
+    )
+}
+
+fn save_tokenizer(target: &Target, to: &Path) -> Result<(), ModelError> {
+    let path = to.join(TOKENIZER);
+    target
+        .tokenizer
+        .save(&path, false)
+        .map_err(|e| ModelError::write(&path, e))
+}
+
+fn copy(from: &Manifest, names: &[&str], to: &Path) -> Result<(), ModelError> {
+    for name in names {
+        let (source, copy) = (from.home.join(name), to.join(name));
+        if source.exists() {
+            std::fs::copy(&source, &copy).map_err(|e| ModelError::write(&copy, e))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| ModelError::write(path, e))?;
+    write_text(path, &(text + "\n"))
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+    std::fs::write(path, text).map_err(|e| ModelError::write(path, e))
+}

@@ -1,0 +1,304 @@
+//! From one layout of a checkpoint to another, tensor by tensor.
+
+mod files;
+pub(super) mod tensors;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use tokenizers::{AddedToken, Tokenizer};
+
+use super::manifest::{Format, Manifest};
+use super::weights::{Naming, Part, TEXT_HEAD};
+use super::{Options, WEIGHTS};
+use crate::contract::{Contract, Model};
+use crate::model::backbone::Backbone;
+use crate::model::config::{Config, Precision, PromptStyle};
+use crate::model::error::ModelError;
+use crate::model::network::Network;
+use crate::model::parameters::Parameter;
+use crate::model::sizes::{Scale, id, simulated_robot, untrained_action_part, usual_contract};
+use crate::model::untrained::write_safetensors;
+use crate::model::variant::{STARVLA_PROMPT, Variant};
+use tensors::{NewRows, Origin, Tensor};
+
+/// Width of VGGT's features, which the geometry adapter learns to give.
+const GEOMETRY_WIDTH: i64 = 2048;
+/// Side of the images of an untrained checkpoint [px].
+const SIDE: u32 = 224;
+/// Residual blocks of StarVLA's head.
+const STARVLA_BLOCKS: i64 = 2;
+
+/// What to convert into what.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversion<'a> {
+    /// The layout to write.
+    pub to: Format,
+    /// What the checkpoint lacks and the user adds.
+    pub options: &'a Options,
+    /// The action part of a checkpoint that had none.
+    pub variant: &'a Variant,
+    /// Seed of what is drawn.
+    pub seed: u64,
+}
+
+/// What became of the tensors, for the user.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Converted {
+    /// Tensors that were copied.
+    pub copied: usize,
+    /// Keys that were drawn from the seed.
+    pub drawn: Vec<String>,
+    /// Keys that have no place in the new layout.
+    pub dropped: Vec<String>,
+    /// What else is not as it was.
+    pub notes: Vec<String>,
+}
+
+/// A checkpoint to be written.
+#[derive(Debug)]
+struct Target {
+    config: Option<Config>,
+    contract: Option<Contract>,
+    tokenizer: Tokenizer,
+    layout: Vec<Parameter>,
+    new_rows: NewRows,
+    notes: Vec<String>,
+}
+
+impl Conversion<'_> {
+    /// Reads the checkpoint in `from` and writes the new one into `to`, which is made if needed.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged, cannot be had in the new layout, or `to` holds weights already.
+    pub fn run(&self, from: &Path, to: &Path) -> Result<Converted, ModelError> {
+        let weights = self.weights(to);
+        if weights.exists() {
+            let taken = "it exists; choose another directory or remove it first";
+            return Err(ModelError::write(&weights, taken));
+        }
+        let manifest = Manifest::read(from, self.options)?;
+        let problems = manifest.coverage(Part::Everything)?.problems;
+        if !problems.is_empty() {
+            let path = manifest.files.path().to_owned();
+            return Err(ModelError::Weights { path, problems });
+        }
+        let target = self.target(&manifest)?;
+        let folder = weights.parent().unwrap_or(to);
+        std::fs::create_dir_all(folder).map_err(|e| ModelError::write(folder, e))?;
+        files::write(self, (&manifest, &target), to)?;
+        self.write_weights(&manifest, target, &weights)
+    }
+
+    /// The file that will hold the weights.
+    fn weights(&self, to: &Path) -> PathBuf {
+        match self.to {
+            Format::Starvla => to.join("final_model").join(WEIGHTS),
+            Format::Thinkvla | Format::HuggingFace => to.join(WEIGHTS),
+        }
+    }
+
+    fn target(&self, from: &Manifest) -> Result<Target, ModelError> {
+        let mut tokenizer = from.tokenizer.clone();
+        let mut notes = Vec::new();
+        if self.to == Format::HuggingFace {
+            return Ok(Target {
+                layout: Backbone::layout(&from.qwen3_vl)?,
+                config: None,
+                contract: None,
+                new_rows: NewRows::default(),
+                tokenizer,
+                notes,
+            });
+        }
+        let known = tokenizer.get_vocab_size(true);
+        let mut config = match from.thinkvla {
+            Some(_) => from.config()?,
+            None => self.new_action_part(from, &mut tokenizer)?,
+        };
+        if self.to == Format::Starvla {
+            notes.extend(plain(&mut config)?);
+        }
+        let contract = match (&from.contract, self.to, from.format) {
+            (Some(contract), ..) => Some(contract.clone()),
+            (None, _, Format::HuggingFace) => Some(self.new_contract(&config)?),
+            (None, Format::Starvla, _) => None,
+            (None, ..) => Some(from.contract()?.clone()),
+        };
+        let ids = config
+            .thinkvla
+            .anchors()
+            .iter()
+            .filter_map(|anchor| usize::try_from(anchor.id).ok());
+        let mut layout = Network::layout(&config)?;
+        if self.to == Format::Starvla && config.tie_word_embeddings {
+            layout.push(tied_head(&config));
+        }
+        Ok(Target {
+            new_rows: NewRows {
+                ids: ids.filter(|id| *id >= known).collect(),
+                known,
+            },
+            layout,
+            config: Some(config),
+            contract,
+            tokenizer,
+            notes,
+        })
+    }
+
+    /// An untrained action part for a backbone; its anchors become tokens.
+    fn new_action_part(&self, from: &Manifest, tokenizer: &mut Tokenizer) -> Result<Config, ModelError> {
+        let mut variant = self.variant.clone();
+        variant.baseline |= self.to == Format::Starvla;
+        let anchors = variant.anchor_tokens().into_iter();
+        let anchors: Vec<_> = anchors.map(|anchor| AddedToken::from(anchor, true)).collect();
+        tokenizer.add_special_tokens(&anchors);
+        let scale = Scale {
+            geometry_width: GEOMETRY_WIDTH,
+            min_pixels: from.bounds.min_pixels,
+            max_pixels: from.bounds.max_pixels,
+            compute: from.compute,
+        };
+        untrained_action_part(from.qwen3_vl.clone(), (&variant, scale), &mut |token| {
+            id(tokenizer, token)
+        })
+    }
+
+    fn new_contract(&self, config: &Config) -> Result<Contract, ModelError> {
+        let chunk_len = config.thinkvla.chunk_len;
+        let Some(given) = &self.options.robot else {
+            return Ok(usual_contract(simulated_robot(), self.variant, (SIDE, chunk_len)));
+        };
+        let space = given.data.action_space;
+        if space.dim() as i64 != config.thinkvla.action_dim {
+            return Err(ModelError::config(
+                "thinkvla.action_dim",
+                format!(
+                    "{}, the values of an action of the robot's contract ({space:?})",
+                    space.dim()
+                ),
+                config.thinkvla.action_dim,
+            ));
+        }
+        Ok(Contract {
+            model: Some(Model {
+                chunk_len: usize::try_from(chunk_len).unwrap_or(0),
+                weights: "untrained".into(),
+            }),
+            ..given.clone()
+        })
+    }
+
+    fn write_weights(&self, from: &Manifest, target: Target, path: &Path) -> Result<Converted, ModelError> {
+        let naming = match self.to {
+            Format::Starvla => Naming::StarVla,
+            Format::Thinkvla | Format::HuggingFace => Naming::HuggingFace,
+        };
+        let mut done = Converted {
+            notes: target.notes,
+            ..Converted::default()
+        };
+        let mut tensors = Vec::with_capacity(target.layout.len());
+        let mut asked = BTreeSet::new();
+        for parameter in &target.layout {
+            let origin = origin(from, parameter, &target.new_rows);
+            let dtype = match &origin {
+                Origin::Drawn => match from.compute {
+                    Precision::Float32 => Dtype::F32,
+                    Precision::Bfloat16 => Dtype::BF16,
+                },
+                Origin::Same => stored_dtype(from, &parameter.key),
+                Origin::Copied { key, .. } => stored_dtype(from, key),
+            };
+            match origin {
+                Origin::Drawn => done.drawn.push(parameter.key.clone()),
+                _ => done.copied += 1,
+            }
+            asked.insert(parameter.key.as_str());
+            let tensor = Tensor {
+                shape: parameter.shape.iter().map(|n| *n as usize).collect(),
+                files: &from.files,
+                seed: self.seed,
+                parameter,
+                origin,
+                dtype,
+            };
+            tensors.push((naming.stored(&parameter.key), tensor));
+        }
+        let dropped = from
+            .files
+            .keys()
+            .filter(|key| !asked.contains(key) && *key != TEXT_HEAD);
+        done.dropped = dropped.map(str::to_owned).collect();
+        let named: Vec<_> = tensors.iter().map(|(name, _)| name.clone()).collect();
+        let tensors = named
+            .iter()
+            .map(String::as_str)
+            .zip(tensors.into_iter().map(|(_, tensor)| tensor));
+        write_safetensors(path, tensors)?;
+        Ok(done)
+    }
+}
+
+fn stored_dtype(from: &Manifest, key: &str) -> Dtype {
+    from.files.get(key).map_or(Dtype::BF16, |stored| stored.dtype)
+}
+
+/// A tied head that is asked for is the embedding; new tokens have rows in both tables.
+fn origin(from: &Manifest, parameter: &Parameter, new_rows: &NewRows) -> Origin {
+    let key = parameter.key.as_str();
+    let tied = key == TEXT_HEAD && from.qwen3_vl.tie_word_embeddings;
+    let table = match tied {
+        true => tensors::table(super::weights::EMBEDDING),
+        false => tensors::table(key),
+    };
+    match table {
+        Some(key) => Origin::Copied {
+            key,
+            new_rows: new_rows.clone(),
+        },
+        None if from.files.get(key).is_some() => Origin::Same,
+        None => Origin::Drawn,
+    }
+}
+
+/// StarVLA loads strictly and its networks have the head under a key of its own, tied or not.
+fn tied_head(config: &Config) -> Parameter {
+    let text = &config.text_config;
+    Parameter {
+        key: TEXT_HEAD.into(),
+        shape: vec![text.vocab_size, text.hidden_size],
+        init: crate::model::parameters::Init::Zeros,
+    }
+}
+
+/// Takes away what StarVLA's Qwen3-VL-OFT does not have, and tells.
+fn plain(config: &mut Config) -> Result<Vec<String>, ModelError> {
+    let mut notes = Vec::new();
+    let width = config.text_config.hidden_size;
+    let ours = &mut config.thinkvla;
+    if ours.head_hidden != 2 * width || ours.head_blocks != STARVLA_BLOCKS {
+        return Err(ModelError::config(
+            "thinkvla.head_hidden",
+            format!(
+                "{} with {STARVLA_BLOCKS} blocks, the head that StarVLA builds",
+                2 * width
+            ),
+            format!("{} with {} blocks", ours.head_hidden, ours.head_blocks),
+        ));
+    }
+    if ours.geometry.take().is_some() {
+        notes.push("the geometry adapter is left out: StarVLA has no place for it, and actions will differ".into());
+    }
+    if ours.reasoning.take().is_some() {
+        notes.push("the reasoning anchor is left out: StarVLA has no place for it, and actions will differ".into());
+    }
+    if ours.prompt_style != PromptStyle::StarvlaOft {
+        ours.prompt_style = PromptStyle::StarvlaOft;
+        ours.prompt = STARVLA_PROMPT.into();
+        notes.push("the prompt becomes StarVLA's usual one; the weights were made for another".into());
+    }
+    Ok(notes)
+}

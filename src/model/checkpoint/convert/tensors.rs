@@ -1,0 +1,147 @@
+//! Where each tensor of a converted checkpoint comes from; made when it is its turn to be written.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use safetensors::{Dtype, View};
+
+use crate::model::checkpoint::weights::{EMBEDDING, TEXT_HEAD, WeightFiles};
+use crate::model::parameters::{Init, Parameter};
+
+/// Spread of the noise by which new tokens differ from the mean of the old ones.
+const NOISE: f32 = 0.02;
+
+/// A tensor of the new checkpoint.
+#[derive(Debug)]
+pub struct Tensor<'a> {
+    /// Our key, shape and, where it is drawn, its initial values.
+    pub parameter: &'a Parameter,
+    /// The old weights.
+    pub files: &'a WeightFiles,
+    /// Where its values come from.
+    pub origin: Origin,
+    /// Type in the new file.
+    pub dtype: Dtype,
+    /// Shape once more, as the writer wants it.
+    pub shape: Vec<usize>,
+    /// Seed of what is drawn.
+    pub seed: u64,
+}
+
+/// Where values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The tensor of this key in the old files.
+    Copied {
+        /// The key.
+        key: &'static str,
+        /// Rows of tokens that are new.
+        new_rows: NewRows,
+    },
+    /// The tensor of the same key in the old files.
+    Same,
+    /// The seed.
+    Drawn,
+}
+
+/// Rows of a table that belong to tokens that are new.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NewRows {
+    /// Tokens that the table knows: rows before this.
+    pub known: usize,
+    /// Ids of the new ones.
+    pub ids: Vec<usize>,
+}
+
+/// The tables that have a row for each token.
+pub fn table(key: &str) -> Option<&'static str> {
+    [EMBEDDING, TEXT_HEAD].into_iter().find(|table| *table == key)
+}
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(match &self.origin {
+            Origin::Same => self.copy(&self.parameter.key),
+            Origin::Copied { key, new_rows } => {
+                let mut bytes = self.copy(key);
+                if !new_rows.ids.is_empty() {
+                    self.fill(&mut bytes, new_rows);
+                }
+                bytes
+            }
+            Origin::Drawn => encode(self.dtype, self.parameter.draw(self.seed)),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        self.parameter.count() * self.dtype.bitsize() / 8
+    }
+}
+
+impl Tensor<'_> {
+    fn copy(&self, key: &str) -> Vec<u8> {
+        let bytes = self.files.get(key).map(|stored| stored.data.to_vec());
+        self.files.release(key);
+        bytes.unwrap_or_default()
+    }
+
+    /// Gives new tokens the mean of the known ones and a little noise, so that the network meets something ordinary.
+    fn fill(&self, table: &mut [u8], rows: &NewRows) {
+        let width = self.shape.last().copied().unwrap_or(0);
+        let row_bytes = (width * self.dtype.bitsize() / 8).max(1);
+        let mut sum = vec![0f64; width];
+        for row in table.chunks(row_bytes).take(rows.known) {
+            for (sum, value) in sum.iter_mut().zip(decode(self.dtype, row)) {
+                *sum += f64::from(value);
+            }
+        }
+        for id in &rows.ids {
+            let noise = Parameter {
+                key: format!("{}.{id}", self.parameter.key),
+                shape: vec![width as i64],
+                init: Init::Normal { std: NOISE },
+            };
+            let mean = sum.iter().map(|sum| (sum / rows.known.max(1) as f64) as f32);
+            let values = mean
+                .zip(noise.draw(self.seed))
+                .map(|(mean, noise)| mean + noise)
+                .collect();
+            if let Some(row) = table.chunks_mut(row_bytes).nth(*id) {
+                row.copy_from_slice(&encode(self.dtype, values));
+            }
+        }
+    }
+}
+
+/// Values as they stand in a file.
+pub fn encode(dtype: Dtype, values: Vec<f32>) -> Vec<u8> {
+    match dtype {
+        Dtype::F32 => values.into_iter().flat_map(f32::to_le_bytes).collect(),
+        Dtype::F16 => values
+            .into_iter()
+            .flat_map(|v| f16::from_f32(v).to_le_bytes())
+            .collect(),
+        _ => values
+            .into_iter()
+            .flat_map(|v| bf16::from_f32(v).to_le_bytes())
+            .collect(),
+    }
+}
+
+/// Values of the types that weights may have.
+pub fn decode(dtype: Dtype, bytes: &[u8]) -> Box<dyn Iterator<Item = f32> + '_> {
+    let pairs = || bytes.as_chunks::<2>().0.iter().copied();
+    match dtype {
+        Dtype::F32 => Box::new(bytes.as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes)),
+        Dtype::F16 => Box::new(pairs().map(|pair| f16::from_le_bytes(pair).to_f32())),
+        _ => Box::new(pairs().map(|pair| bf16::from_le_bytes(pair).to_f32())),
+    }
+}

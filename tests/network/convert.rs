@@ -1,0 +1,186 @@
+//! A checkpoint in another layout is the same checkpoint.
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use thinkvla::contract::Contract;
+use thinkvla::model::checkpoint::convert::{Conversion, Converted};
+use thinkvla::model::checkpoint::weights::Part;
+use thinkvla::model::checkpoint::{Format, Manifest, Options};
+use thinkvla::model::policy::{Policy, PolicyOptions};
+use thinkvla::model::variant::Variant;
+
+use crate::case::{sets, tensors};
+use crate::support::{checkpoint, contract_of, tiny};
+
+fn convert(from: &Path, to: &Path, layout: Format) -> Result<Converted, String> {
+    let options = Options {
+        robot: Some(robot()),
+        ..Options::default()
+    };
+    convert_with(from, to, (layout, &options))
+}
+
+fn convert_with(from: &Path, to: &Path, (layout, options): (Format, &Options)) -> Result<Converted, String> {
+    let conversion = Conversion {
+        to: layout,
+        options,
+        variant: &Variant::default(),
+        seed: 3,
+    };
+    conversion.run(from, to).map_err(|e| e.to_string())
+}
+
+fn robot() -> Contract {
+    contract_of(&tiny(), &Variant::default())
+}
+
+fn weights(directory: &Path) -> std::collections::HashMap<String, tch::Tensor> {
+    let mut all = std::collections::HashMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "safetensors") {
+            let bytes = std::fs::read(path).unwrap();
+            all.extend(tensors(&SafeTensors::deserialize(&bytes).unwrap()));
+        }
+    }
+    all
+}
+
+fn complete(directory: &Path) -> Manifest {
+    let options = Options {
+        robot: Some(robot()),
+        ..Options::default()
+    };
+    let manifest = Manifest::read(directory, &options).unwrap();
+    assert_eq!(
+        manifest.coverage(Part::Everything).unwrap().problems,
+        Vec::<String>::new()
+    );
+    manifest
+}
+
+#[test]
+fn hugging_face_becomes_ours_and_comes_back_bit_for_bit() {
+    for set in ["deep", "every_layer", "ungrouped"] {
+        let from = sets().join(set).join("checkpoint");
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, back) = (folder.path().join("ours"), folder.path().join("back"));
+        let made = convert(&from, &ours, Format::Thinkvla).unwrap();
+        assert!(made.dropped.is_empty() && made.notes.is_empty());
+        assert!(
+            made.drawn.iter().all(|key| !key.starts_with("model.")),
+            "{:?}",
+            made.drawn
+        );
+        for added in [
+            "geo_adapter.",
+            "geo_proj.",
+            "reason_adapter.",
+            "reason_proj.",
+            "action_model.",
+        ] {
+            assert!(made.drawn.iter().any(|key| key.starts_with(added)), "{added}");
+        }
+        let manifest = complete(&ours);
+        assert_eq!(manifest.format, Format::Thinkvla);
+        let anchor = manifest.thinkvla.as_ref().unwrap().anchors()[0].id;
+        let returned = convert(&ours, &back, Format::HuggingFace).unwrap();
+        assert_eq!(returned.dropped.len(), made.drawn.len());
+        assert_eq!(complete(&back).format, Format::HuggingFace);
+        let (before, after) = (weights(&from), weights(&back));
+        assert_eq!(before.len(), after.len());
+        for (key, old) in before {
+            let new = after[&key].shallow_clone();
+            if key.ends_with("embed_tokens.weight") || key == "lm_head.weight" {
+                // The anchor's row is new: something between the others, and no longer what it was.
+                let row = |table: &tch::Tensor| table.get(anchor).to_kind(tch::Kind::Float);
+                assert!(row(&old) != row(&new), "{key} of {set}");
+                assert!(row(&new).abs().max().double_value(&[]) < 0.5);
+                let _ = (old.get(anchor).zero_(), new.get(anchor).zero_());
+            }
+            assert!(old == new, "{key} of {set}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_draws_the_same_and_another_does_not() {
+    let from = sets().join("deep/checkpoint");
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::default();
+    let hash = |name: &str, seed| {
+        let to = folder.path().join(name);
+        let conversion = Conversion {
+            to: Format::Thinkvla,
+            options: &options,
+            variant: &Variant::default(),
+            seed,
+        };
+        conversion.run(&from, &to).unwrap();
+        complete(&to).files.hash()
+    };
+    let first = hash("a", 1);
+    assert_eq!(first, hash("b", 1));
+    assert_ne!(first, hash("c", 2));
+}
+
+#[test]
+fn a_run_becomes_ours_and_acts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, back) = (folder.path().join("ours"), folder.path().join("back"));
+    let run = sets().join("starvla/run");
+    let made = convert(&run, &ours, Format::Thinkvla).unwrap();
+    assert!(made.drawn.is_empty() && made.dropped.is_empty(), "{made:?}");
+    let policy = Policy::load(&ours, PolicyOptions::default()).unwrap();
+    let contract = policy.contract();
+    assert_eq!(contract.robot, robot().robot);
+    assert_eq!((contract.data.resize.width, contract.data.statistics[0].max), (48, 0.8));
+    assert!(contract.model.as_ref().unwrap().weights.contains("steps_1000"));
+    let returned = convert(&ours, &back, Format::Starvla).unwrap();
+    assert!(returned.drawn.is_empty() && returned.dropped.is_empty() && returned.notes.is_empty());
+    let (before, after) = (weights(&run.join("checkpoints")), weights(&back.join("final_model")));
+    assert_eq!(before.len(), after.len());
+    for (key, old) in before {
+        assert!(old == after[&key], "{key}");
+    }
+}
+
+#[test]
+fn ours_loses_its_adapters_in_a_run_and_says_so() {
+    let ours = checkpoint(1);
+    let folder = tempfile::tempdir().unwrap();
+    let error = convert(ours.path(), folder.path(), Format::Starvla).unwrap_err();
+    assert!(error.contains("the head that StarVLA builds"), "{error}");
+    let made = convert(
+        &sets().join("deep/checkpoint"),
+        &folder.path().join("ours"),
+        Format::Thinkvla,
+    );
+    assert!(made.is_ok());
+    let made = convert(&folder.path().join("ours"), &folder.path().join("run"), Format::Starvla).unwrap();
+    assert_eq!(made.notes.len(), 3, "{:?}", made.notes);
+    assert!(made.dropped.iter().any(|key| key.starts_with("geo_adapter.")));
+    let options = Options {
+        robot: Some(robot()),
+        tag: Some("new_embodiment".into()),
+        ..Options::default()
+    };
+    let manifest = Manifest::read(&folder.path().join("run"), &options).unwrap();
+    assert_eq!(manifest.actions, robot().data.statistics);
+}
+
+#[test]
+fn nothing_is_overwritten_and_nothing_is_made_of_a_damaged_checkpoint() {
+    let ours = checkpoint(1);
+    let error = convert(&sets().join("deep/checkpoint"), ours.path(), Format::Thinkvla).unwrap_err();
+    assert!(error.contains("it exists"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let error = convert_with(
+        &sets().join("starvla/run"),
+        &folder.path().join("x"),
+        (Format::Thinkvla, &Options::default()),
+    );
+    assert!(error.unwrap_err().contains("--robot FILE"));
+    assert!(!folder.path().join("x/model.safetensors").exists());
+}

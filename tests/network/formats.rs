@@ -1,0 +1,298 @@
+//! Checkpoints of the ecosystem load as they are, and what is wrong with one is said.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tch::Device;
+use thinkvla::contract::Normalisation;
+use thinkvla::model::checkpoint::weights::Part;
+use thinkvla::model::checkpoint::{BackboneCheckpoint, Format, Manifest, Options, Placement};
+use thinkvla::model::config::{HiddenTap, PromptStyle};
+
+use crate::case::sets;
+use crate::support::checkpoint;
+
+const HERE: Placement = Placement {
+    device: Device::Cpu,
+    compute: None,
+};
+
+/// A copy of a directory of the reference's, to be changed.
+pub fn copy(of: &Path) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    copy_into(of, directory.path());
+    directory
+}
+
+fn copy_into(of: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(of).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_into(&path, &target);
+        } else {
+            std::fs::copy(path, target).unwrap();
+        }
+    }
+}
+
+/// Changes a JSON file.
+pub fn change(file: &Path, change: impl Fn(&mut Value)) {
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    change(&mut json);
+    std::fs::write(file, json.to_string()).unwrap();
+}
+
+pub fn read(path: &Path) -> Result<Manifest, String> {
+    Manifest::read(path, &Options::default()).map_err(|e| e.to_string())
+}
+
+#[track_caller]
+pub fn refused(path: &Path, expected: &str) {
+    let error = read(path).unwrap_err();
+    assert!(error.contains(expected), "expected {expected:?} in {error:?}");
+}
+
+#[test]
+fn every_layout_is_recognised() {
+    let ours = checkpoint(1);
+    let run = sets().join("starvla/run");
+    let weights = run.join("checkpoints/steps_1000_model.safetensors");
+    for (path, format) in [
+        (ours.path(), Format::Thinkvla),
+        (&sets().join("deep/checkpoint"), Format::HuggingFace),
+        (&run, Format::Starvla),
+        (&weights, Format::Starvla),
+    ] {
+        let manifest = read(path).unwrap();
+        assert_eq!(manifest.format, format);
+        let coverage = manifest.coverage(Part::Everything).unwrap();
+        assert_eq!(coverage.problems, Vec::<String>::new(), "{}", path.display());
+    }
+}
+
+#[test]
+fn the_backbone_of_every_layout_can_be_had_alone() {
+    let ours = checkpoint(1);
+    for path in [
+        ours.path(),
+        &sets().join("every_layer/checkpoint"),
+        &sets().join("starvla/run"),
+    ] {
+        let loaded = BackboneCheckpoint::load(path, HERE).unwrap();
+        assert!(loaded.rule.min_pixels > 0 && loaded.home.join("tokenizer.json").exists());
+    }
+}
+
+#[test]
+fn a_run_says_how_it_was_trained() {
+    let manifest = read(&sets().join("starvla/run")).unwrap();
+    let ours = manifest.thinkvla.as_ref().unwrap();
+    assert_eq!(
+        (ours.prompt_style, ours.hidden_tap),
+        (PromptStyle::StarvlaOft, HiddenTap::PreNorm)
+    );
+    assert_eq!(
+        (ours.chunk_len, ours.action_dim, ours.head_hidden, ours.head_blocks),
+        (8, 7, 64, 2)
+    );
+    assert!(ours.prompt.starts_with("Your task is {instruction}. To identify"));
+    assert!(ours.geometry.is_none() && ours.reasoning.is_none());
+    // LIBERO's gripper has a mask of true and is not normalised all the same.
+    let modes: Vec<_> = manifest.actions.iter().map(|of| of.normalisation).collect();
+    assert_eq!(modes[..6], [Normalisation::MinMax; 6]);
+    assert_eq!((modes[6], manifest.actions[2].max), (Normalisation::None, 0.6));
+    let error = manifest.contract().unwrap_err().to_string();
+    assert!(error.contains("--robot FILE"), "{error}");
+}
+
+#[test]
+fn the_coverage_report_says_which_tensor_went_where() {
+    let manifest = read(&sets().join("starvla/run")).unwrap();
+    let report = manifest.coverage(Part::Everything).unwrap().to_string();
+    for expected in [
+        "used      model.visual.pos_embed.weight",
+        "of steps_1000_model.safetensors, there qwen_vl_interface.model.model.visual.pos_embed.weight",
+        "not read  lm_head.weight",
+        "1 not read, 0 problems",
+    ] {
+        assert!(report.contains(expected), "expected {expected:?} in {report}");
+    }
+    let backbone = manifest.coverage(Part::Backbone).unwrap();
+    assert!(backbone.unused.iter().any(|key| key.starts_with("action_model.")));
+}
+
+#[test]
+fn both_spellings_of_the_image_bounds_are_read_and_the_older_one_counts() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let file = directory.path().join("preprocessor_config.json");
+    let bounds = || read(directory.path()).unwrap().bounds;
+    let newer = bounds();
+    change(&file, |json| {
+        json["size"] = Value::Null;
+        json["min_pixels"] = json!(newer.min_pixels);
+        json["max_pixels"] = json!(newer.max_pixels);
+    });
+    assert_eq!(bounds(), newer);
+    change(&file, |json| {
+        json["size"] = json!({"shortest_edge": 1, "longest_edge": 2})
+    });
+    assert_eq!(bounds(), newer);
+    change(&file, |json| {
+        json["size"] = Value::Null;
+        json["min_pixels"] = Value::Null;
+    });
+    refused(directory.path(), "found neither");
+}
+
+#[test]
+fn another_image_rule_is_refused_by_its_field() {
+    for (field, value, expected) in [
+        ("patch_size", json!(14), "patch_size: expected vision_config.patch_size"),
+        ("image_mean", json!([0.48, 0.46, 0.41]), "image_mean: expected 0.5"),
+        ("resample", json!(2), "resample: expected 3 (bicubic), found 2"),
+        ("do_normalize", json!(false), "do_normalize: expected true, found false"),
+        (
+            "image_processor_type",
+            json!("CLIPImageProcessor"),
+            "found CLIPImageProcessor",
+        ),
+    ] {
+        let directory = copy(&sets().join("deep/checkpoint"));
+        change(&directory.path().join("preprocessor_config.json"), |json| {
+            json[field] = value.clone()
+        });
+        refused(directory.path(), expected);
+    }
+}
+
+#[test]
+fn the_chat_template_is_found_in_every_place_and_must_be_the_known_one() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let at = |name: &str| directory.path().join(name);
+    let template = std::fs::read_to_string(at("chat_template.jinja")).unwrap();
+    std::fs::remove_file(at("chat_template.jinja")).unwrap();
+    refused(directory.path(), "chat_template.jinja");
+    let json = json!({"chat_template": template}).to_string();
+    std::fs::write(at("chat_template.json"), &json).unwrap();
+    assert!(read(directory.path()).is_ok());
+    std::fs::remove_file(at("chat_template.json")).unwrap();
+    change(&at("tokenizer_config.json"), |config| {
+        config["chat_template"] = template.clone().into()
+    });
+    assert!(read(directory.path()).is_ok());
+    std::fs::write(at("chat_template.jinja"), template.replace("assistant", "robot")).unwrap();
+    refused(directory.path(), "expected the chat template of Qwen3-VL");
+}
+
+#[test]
+fn shards_must_be_what_the_index_says() {
+    let of = sets().join("every_layer/checkpoint");
+    let index = "model.safetensors.index.json";
+    let key = "model.language_model.norm.weight";
+    let break_index = |with: &dyn Fn(&mut Value)| {
+        let directory = copy(&of);
+        change(&directory.path().join(index), with);
+        read(directory.path()).unwrap_err()
+    };
+    let missing = break_index(&|json| json["weight_map"][key] = "model-00009-of-00004.safetensors".into());
+    assert!(missing.contains("model-00009-of-00004.safetensors"), "{missing}");
+    let wrong = break_index(&|json| json["weight_map"]["model.no.such.weight"] = json["weight_map"][key].clone());
+    assert!(
+        wrong.contains("holds model.no.such.weight, which it does not"),
+        "{wrong}"
+    );
+    let outside = break_index(&|json| json["weight_map"][key] = "../model.safetensors".into());
+    assert!(outside.contains("files beside it"), "{outside}");
+}
+
+#[test]
+fn pickles_are_refused_with_the_way_to_convert_them() {
+    let directory = copy(&sets().join("starvla"));
+    let run = directory.path().join("run");
+    let weights = run.join("checkpoints/steps_1000_model.safetensors");
+    let pickle = run.join("checkpoints/steps_1000_pytorch_model.pt");
+    std::fs::rename(weights, &pickle).unwrap();
+    for path in [run, pickle] {
+        let error = read(&path).unwrap_err();
+        assert!(error.contains("never read") && error.contains("save_file"), "{error}");
+        assert!(error.contains("steps_1000_pytorch_model.pt ") && error.contains("steps_1000_model.safetensors"));
+    }
+    let directory = copy(&sets().join("deep/checkpoint"));
+    std::fs::rename(
+        directory.path().join("model.safetensors"),
+        directory.path().join("pytorch_model.bin"),
+    )
+    .unwrap();
+    refused(directory.path(), "pytorch_model.bin");
+}
+
+#[test]
+fn a_run_without_its_base_model_asks_for_it() {
+    let directory = copy(&sets().join("starvla"));
+    let run = directory.path().join("run");
+    std::fs::rename(directory.path().join("base"), directory.path().join("elsewhere")).unwrap();
+    refused(&run, "name the base model's directory with --base");
+    let options = Options {
+        base: Some(directory.path().join("elsewhere")),
+        ..Options::default()
+    };
+    assert!(Manifest::read(&run, &options).is_ok());
+}
+
+#[test]
+fn the_robot_of_a_run_is_chosen_by_its_tag() {
+    let directory = copy(&sets().join("starvla"));
+    let run = directory.path().join("run");
+    change(&run.join("dataset_statistics.json"), |json| {
+        json["oxe_bridge"] = json["franka"].clone();
+        json["mine"] = json["franka"].clone();
+    });
+    refused(
+        &run,
+        "expected one tag, found franka, mine, oxe_bridge; choose one with --tag",
+    );
+    let with = |tag: &str| {
+        let options = Options {
+            tag: Some(tag.into()),
+            ..Options::default()
+        };
+        Manifest::read(&run, &options).map_err(|e| e.to_string())
+    };
+    let bridge = with("oxe_bridge").unwrap().actions;
+    assert_eq!(
+        (bridge[0].normalisation, bridge[6].normalisation),
+        (Normalisation::Q99, Normalisation::Binary)
+    );
+    assert!(with("none").unwrap_err().contains("expected the tag none"));
+    assert!(
+        with("mine")
+            .unwrap_err()
+            .contains("how the 7 values of an action of mine were normalised")
+    );
+}
+
+#[test]
+fn a_run_of_another_framework_is_refused_by_its_field() {
+    for (from, to, expected) in [
+        (
+            "name: QwenOFT",
+            "name: QwenGR00T",
+            "framework.name: expected QwenOFT, found QwenGR00T",
+        ),
+        ("action_horizon: 8", "action_horizon: 16", "found 16 and 7"),
+        (
+            "action_model_type: MLP",
+            "action_model_type: DiT-B",
+            "expected MLP, found DiT-B",
+        ),
+    ] {
+        let directory = copy(&sets().join("starvla"));
+        let file = directory.path().join("run/config.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from));
+        std::fs::write(&file, text.replace(from, to)).unwrap();
+        refused(&directory.path().join("run"), expected);
+    }
+}
