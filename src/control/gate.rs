@@ -40,8 +40,6 @@ pub struct GateCounters {
     pub clamps: u64,
     /// Commands refused.
     pub refusals: u64,
-    /// Non-finite values that left: always 0.
-    pub nonfinite: u64,
 }
 
 /// Whether a gate that brakes has come to rest.
@@ -253,7 +251,6 @@ impl<A: Arm> Gate<A> {
             next.velocity = braked(&self.motion.velocity, &self.velocity_change());
             next.position = self.motion.position + next.velocity * self.period;
         }
-        self.counters.nonfinite += next.position.iter().filter(|q| !q.is_finite()).count() as u64;
         self.arm.command(
             &JointCommand {
                 positions: next.position,
@@ -304,3 +301,6 @@ impl<A: Arm> Arm for Gate<A> {
         self.arm.grip(opening.clamp(0.0, 1.0), now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,13 +56,13 @@ impl<A: Arm> Gate<A> {
         None
     }
 
-    /// Every limit of step, velocity and acceleration that `velocity` [rad/s] exceeds; `share` is what the singularity
+    /// Every limit of step, velocity and acceleration, each with the first joint, that `velocity` [rad/s] exceeds; `share` is what the singularity
     /// leaves of the velocity limits.
     fn rate_violations(&self, velocity: &Joints, share: f64) -> [Option<Violation>; 4] {
-        let worst = |check, quantity, unit, values: Joints, limits: Joints| {
-            let pairs = values.iter().zip(limits.iter()).enumerate();
-            let (i, (found, limit)) = pairs.max_by(|(_, a), (_, b)| (a.0 - a.1).total_cmp(&(b.0 - b.1)))?;
-            (*found > limit + slack(*limit)).then_some(Violation {
+        let first = |check, quantity, unit, values: Joints, limits: Joints| {
+            let mut pairs = values.iter().zip(limits.iter()).enumerate();
+            let (i, (found, limit)) = pairs.find(|(_, (found, limit))| **found > *limit + slack(**limit))?;
+            Some(Violation {
                 check,
                 quantity,
                 index: i + 1,
@@ -76,16 +76,16 @@ impl<A: Arm> Gate<A> {
         let fastest = self.limits.velocity();
         let step = Joints::repeat(self.limits.step_rad);
         [
-            worst(Check::Step, "joint step", "rad", speed * self.period, step),
-            worst(Check::Velocity, "joint velocity", "rad/s", speed, fastest),
-            worst(
+            first(Check::Step, "joint step", "rad", speed * self.period, step),
+            first(Check::Velocity, "joint velocity", "rad/s", speed, fastest),
+            first(
                 Check::Acceleration,
                 "joint acceleration",
                 "rad/s^2",
                 change,
                 self.limits.acceleration(),
             ),
-            worst(
+            first(
                 Check::Singularity,
                 "joint velocity near a singularity",
                 "rad/s",
