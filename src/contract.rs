@@ -4,7 +4,13 @@
 //! copies all three into the checkpoint, the policy compares them with the live robot. No other place in the code
 //! defines any of these facts.
 
-use std::path::{Path, PathBuf};
+mod error;
+mod robot;
+
+pub use error::ContractError;
+pub use robot::{Camera, Robot};
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,38 +28,6 @@ pub struct Contract {
     /// What training added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
-}
-
-/// The physical robot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Robot {
-    /// Arm model, e.g. `rm75`.
-    pub arm: String,
-    /// Cameras in the order the network sees them.
-    pub cameras: Vec<Camera>,
-    /// Frame end-effector actions are expressed in.
-    pub base_frame: String,
-    /// Frame that moves with the tool centre point.
-    pub tool_frame: String,
-    /// Opening between the fingers at gripper value 1 [m].
-    pub gripper_stroke_m: f64,
-}
-
-/// One camera.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Camera {
-    /// Name, e.g. `top`, `wrist`.
-    pub name: String,
-    /// Optical frame (z forward, x right).
-    pub frame: String,
-    /// Image width [px].
-    pub width: u32,
-    /// Image height [px].
-    pub height: u32,
-    /// Frames per second.
-    pub rate_hz: f64,
 }
 
 /// How data was recorded and is fed to the network.
@@ -78,7 +52,8 @@ pub struct Data {
     pub state: Vec<DimensionStatistics>,
 }
 
-/// Resize rule of the recorded frame (MODEL.md 2.1).
+/// Resize rule of the recorded frame: that of the training code which made the data, since another filter or size
+/// shifts what the network sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
@@ -142,7 +117,7 @@ pub enum Reference {
     Measured,
 }
 
-/// Statistics and normalisation of one action dimension (MODEL.md 7.3, 11.1).
+/// Statistics and normalisation of one action dimension, as LeRobot and StarVLA datasets state them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DimensionStatistics {
@@ -286,106 +261,4 @@ impl DimensionStatistics {
             self.name, self.normalisation
         ))
     }
-}
-
-impl Robot {
-    /// Compares the robot the data was recorded on with the live one.
-    ///
-    /// # Errors
-    /// Names the first field that differs, with both values.
-    pub fn require_same(&self, live: &Self) -> Result<(), ContractError> {
-        let same = |field: &str, expected: String, found: String| {
-            if expected == found {
-                return Ok(());
-            }
-            Err(ContractError::Mismatch {
-                field: format!("robot.{field}"),
-                expected,
-                found,
-                remedy: "start the robot as it was recorded, or use a checkpoint trained on this one",
-            })
-        };
-        same("arm", self.arm.clone(), live.arm.clone())?;
-        same("base_frame", self.base_frame.clone(), live.base_frame.clone())?;
-        same("tool_frame", self.tool_frame.clone(), live.tool_frame.clone())?;
-        same(
-            "gripper_stroke_m",
-            self.gripper_stroke_m.to_string(),
-            live.gripper_stroke_m.to_string(),
-        )?;
-        same(
-            "cameras (number)",
-            self.cameras.len().to_string(),
-            live.cameras.len().to_string(),
-        )?;
-        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
-            let field = |name: &str| format!("cameras[{i}].{name}");
-            same(&field("name"), expected.name.clone(), found.name.clone())?;
-            same(&field("frame"), expected.frame.clone(), found.frame.clone())?;
-            same(&field("width"), expected.width.to_string(), found.width.to_string())?;
-            same(&field("height"), expected.height.to_string(), found.height.to_string())?;
-        }
-        Ok(())
-    }
-}
-
-impl Robot {
-    /// Compares camera rates, which are measured and never quite equal.
-    ///
-    /// # Errors
-    /// Names the first camera whose rate differs from the recorded one by more than `tolerance` of it.
-    pub fn require_rates(&self, live: &Self, tolerance: f64) -> Result<(), ContractError> {
-        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
-            if (found.rate_hz - expected.rate_hz).abs() > tolerance * expected.rate_hz {
-                return Err(ContractError::Mismatch {
-                    field: format!("robot.cameras[{i}].rate_hz"),
-                    expected: format!("{} within {:.0} %", expected.rate_hz, tolerance * 100.0),
-                    found: format!("{:.1}", found.rate_hz),
-                    remedy: "set the camera driver to the recorded rate, or use a checkpoint trained at this one",
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why a contract could not be read or does not fit.
-#[derive(Debug, thiserror::Error)]
-pub enum ContractError {
-    /// The file could not be read.
-    #[error("cannot read the contract {path}: {source}; a checkpoint or dataset directory must hold {FILE_NAME}")]
-    Read {
-        /// File that was opened.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file could not be written.
-    #[error("cannot write the contract {path}: {source}")]
-    Write {
-        /// File that was opened.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is not a contract.
-    #[error("{path} is not a contract: {message}")]
-    Parse {
-        /// File that was read.
-        path: PathBuf,
-        /// Parser's message with line and column.
-        message: String,
-    },
-    /// Two sides disagree.
-    #[error("contract mismatch in {field}: expected {expected}, found {found}; {remedy}")]
-    Mismatch {
-        /// Field, e.g. `robot.cameras[1].width`.
-        field: String,
-        /// Value in the contract.
-        expected: String,
-        /// Value on the other side.
-        found: String,
-        /// What the user can do.
-        remedy: &'static str,
-    },
 }

@@ -153,6 +153,26 @@ fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleratio
 }
 
 #[test]
+fn a_chunk_that_comes_while_the_last_seam_still_fades_is_sewn_on_as_smoothly() {
+    let mut rig = Rig::armed();
+    rig.follow(10, [-0.003, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    rig.run(0.5);
+    let (from, clamps) = (rig.sent().len(), rig.status().clamps);
+    let mut side = 1.0;
+    for period in [0.05, 0.08, 0.11, 0.07, 0.04, 0.09, 0.06, 0.1, 0.05, 0.08] {
+        rig.follow(10, [-0.003, 0.001 * side, 0.0006 * side, 0.0, 0.0, 0.003 * side, 1.0]);
+        side = -side;
+        rig.run(period);
+    }
+    let (velocity_step, acceleration_step) = roughness(&rig, from);
+    assert!(
+        velocity_step < 0.03 && acceleration_step < 0.4,
+        "{velocity_step} {acceleration_step}"
+    );
+    assert_eq!(rig.status().clamps, clamps, "nothing for the gate to do");
+}
+
+#[test]
 fn the_command_rate_is_steady_across_seams() {
     let mut rig = Rig::armed();
     for _ in 0..10 {

@@ -16,6 +16,10 @@ use thinkvla::control::kinematics::Rm75;
 use thinkvla::control::time::Time;
 use thinkvla::control::types::Joints;
 
+/// Sequences of commands asked of the gate, at least ten commands each on average. `PROPTEST_CASES` in the environment
+/// asks for fewer, where the tests are repeated for every mutant.
+const SEQUENCES: u32 = 10_000;
+
 /// Room for rounding in the comparisons made here.
 const ROUNDING: f64 = 1e-6;
 
@@ -41,7 +45,8 @@ fn configurations() -> Vec<ArmConfig> {
     let mut configurations = vec![shipped(), small_steps, slow_tool, shy, high_table];
     for config in &mut configurations {
         // Short braking keeps a hundred thousand cases quick.
-        config.limits.acceleration_rad_s2 = [24.0; 7];
+        config.limits.acceleration_rad_s2 = [24.0, 22.0, 26.0, 24.0, 30.0, 28.0, 32.0];
+        config.limits.velocity_rad_s = [1.7, 1.9, 1.8, 1.75, 2.1, 2.0, 2.2];
         config.recheck().unwrap();
     }
     configurations
@@ -274,14 +279,16 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
         prop::array::uniform7(-0.9..0.9f64),
         prop::collection::vec(ask(), 20..30),
     );
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(SEQUENCES, |_| Config::default().cases);
+    let wanted = 10 * u64::from(cases);
     let mut runner = TestRunner::new(Config {
-        cases: 10_000,
+        cases,
         max_shrink_iters: 200,
         failure_persistence: None,
         ..Config::default()
     });
     let outcome = runner.run(&strategy, |(which, away, asks)| {
-        if tally.commands.get() >= 110_000 {
+        if tally.commands.get() >= wanted + wanted / 10 {
             return Ok(());
         }
         let config = &configurations[which];
@@ -292,7 +299,7 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
     });
     outcome.unwrap();
     let commands = tally.commands.get();
-    assert!(commands >= 100_000, "{commands}");
+    assert!(commands >= wanted, "{commands}");
     assert!(
         tally.feasible.get() > commands / 10,
         "too few feasible inputs to say anything"
@@ -312,6 +319,56 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
         let bound = tally.bound.borrow().get(&check).copied().unwrap_or(0);
         assert!(bound * 100 >= commands, "{check} binds in {bound} of {commands}");
     }
+}
+
+/// Sends each of `path` and asserts that it leaves as it is.
+#[track_caller]
+fn passes_unchanged(gate: &mut Gate<Recorder>, path: impl IntoIterator<Item = Joints>) {
+    for positions in path {
+        gate.fresh.state_received(Time(0));
+        let basis = Basis::NamedMove;
+        gate.command(&JointCommand { positions, basis }, Time(0)).unwrap();
+        assert_eq!(gate.motion().position, positions);
+    }
+    let events = gate.events.drain();
+    assert!(events.is_empty() && gate.counters().clamps == 0, "{events:?}");
+}
+
+#[test]
+fn what_stands_exactly_on_a_limit_passes_unchanged() {
+    let mut config = shipped();
+    config.limits.step_rad = 0.0188;
+    // As hard as joint 7 may, up to its fastest and largest step, down again, to the end of its range.
+    let mut velocities: Vec<f64> = (1..=18).map(|k| 0.1 * f64::from(k)).collect();
+    velocities.extend([1.88; 20]);
+    velocities.extend((0..=18).rev().map(|k| 0.1 * f64::from(k)));
+    for end in [6.23, -6.23_f64] {
+        let mut start = ready();
+        start[6] = end - velocities.iter().sum::<f64>() * 0.01 * end.signum();
+        let mut at = start;
+        let mut path: Vec<Joints> = velocities
+            .iter()
+            .map(|velocity| {
+                at[6] += velocity * 0.01 * end.signum();
+                at
+            })
+            .collect();
+        path.last_mut().unwrap()[6] = end;
+        passes_unchanged(&mut gate(&config, start).unwrap(), path);
+    }
+}
+
+#[test]
+fn a_tool_that_fills_its_box_at_its_full_speed_on_the_table_passes_unchanged() {
+    let mut config = shipped();
+    let mut turned = ready();
+    turned[0] += 0.0006;
+    let (first, last) = (tool(&config, &ready()), tool(&config, &turned));
+    config.workspace.tool_min_m = first.coords.inf(&last.coords).into();
+    config.workspace.tool_max_m = first.coords.sup(&last.coords).into();
+    config.workspace.table_height_m = first.z - config.workspace.tool_clearance_m;
+    config.limits.tool_speed_m_s = (last - first).norm() / config.period();
+    passes_unchanged(&mut gate(&config, ready()).unwrap(), [turned, turned, ready(), ready()]);
 }
 
 /// Commands `target` once a period for `seconds`.

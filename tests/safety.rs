@@ -10,7 +10,7 @@ use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
 use thinkvla::control::realman::{DriverApi, Graph};
-use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress};
+use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal};
 use thinkvla::control::types::Joints;
 
 /// Towards the base, where the arm has room: six centimetres a second.
@@ -655,4 +655,116 @@ fn a_state_that_is_no_number_counts_as_none() {
     assert_eq!(rig.mode(), Mode::Fault);
     assert!(rig.has(EventKind::Refused, Check::Finite));
     assert_eq!(rig.status().nonfinite, 0);
+}
+
+#[test]
+fn events_say_whether_the_arm_was_stopped_or_failed() {
+    let mut rig = moving();
+    rig.supervisor.stop("button", rig.now);
+    rig.run(0.1);
+    assert!(rig.has(EventKind::Stopped, Check::Stop) && !rig.has(EventKind::Fault, Check::Stop));
+    let mut rig = moving();
+    rig.supervisor.on_driver_errors(ErrorChannel::All, &[0x100D], rig.now);
+    rig.run(0.1);
+    assert!(rig.has(EventKind::Fault, Check::Driver) && !rig.has(EventKind::Stopped, Check::Driver));
+}
+
+#[test]
+fn refusals_name_the_check_the_mode_and_its_reason() {
+    let mut rig = Rig::new(config());
+    let refusal = rig.supervisor.move_named("home", 0.5, rig.now).unwrap_err().to_string();
+    assert!(
+        refusal.starts_with("mode: ") && refusal.contains("disarmed (not armed yet)"),
+        "{refusal}"
+    );
+    let refusal = rig.supervisor.reset_fault(rig.now).unwrap_err().to_string();
+    assert!(refusal.contains("found the arm disarmed"), "{refusal}");
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err().to_string();
+    assert!(refusal.starts_with("fresh: joint state of the driver"), "{refusal}");
+    rig.run(0.1);
+    rig.supervisor.stop("button", rig.now);
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err().to_string();
+    assert!(
+        refusal.contains("stopped (button)") && refusal.contains("reset the fault first"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
+    let mut rig = moving();
+    let told = rig.events.len();
+    rig.supervisor.on_malformed_state("expected 7 joints, found 6", rig.now);
+    let refusal = Refusal {
+        check: Check::Chunk,
+        message: "expected 70 values, found 69".into(),
+    };
+    rig.supervisor.on_malformed_chunk("stranger", 40, refusal, rig.now);
+    rig.run(0.2);
+    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.status().refusals, 1);
+    let [state, chunk] = &rig.events[told..] else {
+        panic!("{:?}", rig.events)
+    };
+    assert_eq!((state.kind, state.check), (EventKind::Refused, Check::State));
+    assert_eq!(state.message, "expected 7 joints, found 6");
+    assert_eq!((chunk.kind, chunk.check), (EventKind::Refused, Check::Chunk));
+    assert_eq!((chunk.source.as_str(), chunk.plan_id), ("stranger", 40));
+    // Later events are about the plan in execution again.
+    rig.supervisor.stop("button", rig.now);
+    rig.run(0.1);
+    let last = rig.events.last().unwrap();
+    assert_eq!((last.source.as_str(), last.plan_id), ("policy", 1));
+}
+
+#[test]
+fn the_status_says_what_the_arm_does_and_has_done() {
+    let mut rig = Rig::armed();
+    let status = rig.status();
+    assert_eq!(
+        (status.driver_api.as_str(), status.plan_id, status.gripper),
+        ("v2", 0, 0.0)
+    );
+    assert_eq!((status.commanded_joints, status.measured_joints), (ready(), ready()));
+    rig.follow(10, [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4]);
+    rig.run(0.5);
+    rig.joints += Joints::repeat(0.01);
+    let measured = rig.joints;
+    rig.tick();
+    let status = rig.status();
+    assert_eq!((status.mode, status.plan_id, status.chunks), (Mode::Executing, 1, 1));
+    assert_eq!((status.lease, status.lease_source.as_str()), (rig.lease, "policy"));
+    assert_eq!(status.gripper, 0.4);
+    assert_eq!(status.commands as usize, rig.sent().len());
+    assert_eq!(status.reason, "following policy");
+    assert_eq!(status.measured_joints, measured);
+    assert!((status.commanded_joints - rig.joints).amax() < 1e-6);
+    assert!((status.measured_pose.translation.vector - status.commanded_pose.translation.vector).norm() > 1e-3);
+}
+
+#[test]
+fn a_plan_whose_end_cannot_be_reached_is_given_up_a_second_later() {
+    let mut config = config();
+    config
+        .named_deg
+        .insert("near the end".into(), [0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 356.0]);
+    let mut rig = Rig::new(config);
+    rig.run(0.1);
+    rig.supervisor.arm(rig.now).unwrap();
+    rig.supervisor.move_named("near the end", 1.0, rig.now).unwrap();
+    rig.run(8.0);
+    assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+    rig.lease = rig
+        .supervisor
+        .acquire_lease("policy", Priority::Policy, rig.now)
+        .unwrap();
+    let mut values = vec![0.0; 8];
+    values[6] = 0.03;
+    let chunk = rig.chunk(ActionSpace::Joint8, values.repeat(5));
+    rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+    rig.run(1.4);
+    assert_eq!(rig.mode(), Mode::Executing, "joint 7 stands at its limit and waits");
+    rig.run(0.2);
+    assert_eq!((rig.mode(), rig.status().underruns), (Mode::Holding, 1));
+    assert!(rig.joints[6] <= 6.23 + 1e-9, "{}", rig.joints[6]);
 }

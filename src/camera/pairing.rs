@@ -3,32 +3,15 @@
 //! Streams are cameras and, if wanted, the arm's state. Each keeps only its newest value: an observation is made of what
 //! is true now, and a stream that lags makes the pair wait, not the others queue.
 
+mod rule;
+
+pub use rule::{NotReady, PairRule, StreamRule};
+
 use crate::control::time::Time;
-
-/// One stream of an observation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamRule {
-    /// Name in messages, e.g. the camera's.
-    pub name: String,
-    /// Oldest value that is used, from its stamp to the time of pairing [s].
-    pub max_age_s: f64,
-}
-
-/// Which values go together.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PairRule {
-    /// Streams in the order of the result.
-    pub streams: Vec<StreamRule>,
-    /// Largest distance between the oldest and the newest stamp [s]; at least one period of free-running cameras.
-    pub slop_s: f64,
-}
 
 /// A stamp this far behind its stream's newest means that the clock was set back (a simulator restarted), not that a
 /// message came late [s].
 const CLOCK_RESET_S: f64 = 1.0;
-
-/// A stamp this far ahead of the clock is not believed: the clocks of two machines differ [s].
-const MAX_AHEAD_S: f64 = 0.1;
 
 /// A value with the time it was true.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,57 +31,6 @@ pub enum Offered {
     Older,
     /// The clock was set back: everything known before was dropped, and it was kept.
     ClockReset,
-}
-
-/// Why there is no pair now.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NotReady {
-    /// Nothing has come from a stream since the last pair, or ever.
-    #[error("{stream}: expected a new value, found none since the last observation")]
-    Missing {
-        /// Name of the stream.
-        stream: String,
-    },
-    /// A stream's newest value is too old.
-    #[error(
-        "{stream}: expected a value of at most {max_age_s:.3} s, found one of {age_s:.3} s; check that it is alive"
-    )]
-    TooOld {
-        /// Name of the stream.
-        stream: String,
-        /// Age found [s].
-        age_s: f64,
-        /// Age permitted [s].
-        max_age_s: f64,
-    },
-    /// A stream's stamps run ahead of the clock.
-    #[error(
-        "{stream}: expected a stamp that is not in the future, found one {ahead_s:.3} s ahead; synchronise the clocks"
-    )]
-    Ahead {
-        /// Name of the stream.
-        stream: String,
-        /// Distance found [s].
-        ahead_s: f64,
-    },
-    /// The stamps lie too far apart.
-    #[error("expected stamps within {slop_s:.3} s of each other, found {spread_s:.3} s; {stream} lags")]
-    Apart {
-        /// The stream with the oldest stamp.
-        stream: String,
-        /// Distance found [s].
-        spread_s: f64,
-        /// Distance permitted [s].
-        slop_s: f64,
-    },
-    /// No such stream was declared.
-    #[error("expected a stream index below {streams}, found {index}")]
-    NoSuchStream {
-        /// Index given.
-        index: usize,
-        /// Streams declared.
-        streams: usize,
-    },
 }
 
 /// Values that go together, in the order of [`PairRule::streams`].
@@ -227,27 +159,6 @@ impl<T> Pairer<T> {
                     stream: rule.name.clone(),
                 }),
             })
-    }
-}
-
-impl StreamRule {
-    fn check(&self, stamp: Time, now: Time) -> Result<(), NotReady> {
-        let age_s = now.seconds_since(stamp);
-        let stream = || self.name.clone();
-        if age_s > self.max_age_s {
-            return Err(NotReady::TooOld {
-                stream: stream(),
-                age_s,
-                max_age_s: self.max_age_s,
-            });
-        }
-        if age_s < -MAX_AHEAD_S {
-            return Err(NotReady::Ahead {
-                stream: stream(),
-                ahead_s: -age_s,
-            });
-        }
-        Ok(())
     }
 }
 

@@ -7,7 +7,9 @@
 
 mod body;
 mod brake;
+mod checks;
 mod fresh;
+mod nearest;
 mod shape;
 mod singularity;
 mod space;
@@ -26,15 +28,8 @@ use super::event::{Check, EventKind, EventLog};
 use super::kinematics::Rm75;
 use super::time::Time;
 use super::types::Joints;
-use brake::{braked, braking_velocities};
-use shape::{Lag, scaled_into, within_change};
+use brake::braked;
 use verify::Verifier;
-use violation::slack;
-
-/// Halvings of the way from braking to asking.
-const HALVINGS: usize = 10;
-/// Kept between a speed scaled to the tool's limit and that limit.
-const TOOL_SPEED_SHARE: f64 = 0.999;
 
 /// What the gate has done since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,8 +40,6 @@ pub struct GateCounters {
     pub clamps: u64,
     /// Commands refused.
     pub refusals: u64,
-    /// Non-finite values that left: always 0.
-    pub nonfinite: u64,
 }
 
 /// Whether a gate that brakes has come to rest.
@@ -188,178 +181,6 @@ impl<A: Arm> Gate<A> {
         self.limits.acceleration() * self.period
     }
 
-    fn joint_violation(&self, position: &Joints) -> Option<Violation> {
-        let range = self
-            .limits
-            .lowest()
-            .zip_map(&self.limits.highest(), |low, high| (low, high));
-        position
-            .iter()
-            .zip(range.iter())
-            .enumerate()
-            .find_map(|(i, (q, (low, high)))| {
-                let limit = if *q < low - slack(*low) {
-                    low
-                } else if *q > high + slack(*high) {
-                    high
-                } else {
-                    return None;
-                };
-                Some(Violation {
-                    check: Check::JointLimit,
-                    quantity: "joint",
-                    index: i + 1,
-                    limit: *limit,
-                    found: *q,
-                    unit: "rad",
-                })
-            })
-    }
-
-    /// First limit that a command at `velocity` [rad/s], or braking after it, would exceed in space.
-    fn path_violation(&self, velocity: Joints) -> Option<Violation> {
-        let mut position = self.motion.position;
-        let mut before = self.body.at(&position);
-        for velocity in braking_velocities(velocity, &self.velocity_change()) {
-            position += velocity * self.period;
-            let placement = self.body.at(&position);
-            let violation = self
-                .joint_violation(&position)
-                .or_else(|| self.workspace.violation(&placement))
-                .or_else(|| self.tool_speed_violation(&before, &placement));
-            if violation.is_some() {
-                return violation;
-            }
-            before = placement;
-        }
-        None
-    }
-
-    /// Every limit of step, velocity and acceleration that `velocity` [rad/s] exceeds; `share` is what the singularity
-    /// leaves of the velocity limits.
-    fn rate_violations(&self, velocity: &Joints, share: f64) -> [Option<Violation>; 4] {
-        let worst = |check, quantity, unit, values: Joints, limits: Joints| {
-            let pairs = values.iter().zip(limits.iter()).enumerate();
-            let (i, (found, limit)) = pairs.max_by(|(_, a), (_, b)| (a.0 - a.1).total_cmp(&(b.0 - b.1)))?;
-            (*found > limit + slack(*limit)).then_some(Violation {
-                check,
-                quantity,
-                index: i + 1,
-                limit: *limit,
-                found: *found,
-                unit,
-            })
-        };
-        let speed = velocity.abs();
-        let change = (velocity - self.motion.velocity).abs() / self.period;
-        let fastest = self.limits.velocity();
-        let step = Joints::repeat(self.limits.step_rad);
-        [
-            worst(Check::Step, "joint step", "rad", speed * self.period, step),
-            worst(Check::Velocity, "joint velocity", "rad/s", speed, fastest),
-            worst(
-                Check::Acceleration,
-                "joint acceleration",
-                "rad/s^2",
-                change,
-                self.limits.acceleration(),
-            ),
-            worst(
-                Check::Singularity,
-                "joint velocity near a singularity",
-                "rad/s",
-                speed,
-                fastest * share,
-            ),
-        ]
-    }
-
-    /// What the singularity leaves of the velocity limits on the way to `position`.
-    fn singularity_share(&self, position: &Joints) -> f64 {
-        let there = condition_number(self.body.kinematics(), position);
-        self.singularity.share(self.condition, there)
-    }
-
-    /// The velocity nearest to catching up with `target` that keeps every limit [rad/s].
-    fn nearest_velocity(&mut self, target: &Joints, now: Time) -> Joints {
-        let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
-        let fastest = self
-            .limits
-            .velocity()
-            .inf(&Joints::repeat(self.limits.step_rad / self.period));
-        let target_velocity = self
-            .last_target
-            .map_or_else(Joints::zeros, |last| (inside - last) / self.period);
-        let lag = Lag {
-            error: inside - self.motion.position,
-            target_velocity: scaled_into(&target_velocity, &fastest),
-            acceleration: self.limits.acceleration(),
-            period: self.period,
-        };
-        let change = self.velocity_change();
-        let mut velocity = scaled_into(&lag.catch_up(), &fastest);
-        let share = self.singularity_share(&(self.motion.position + velocity * self.period));
-        velocity = scaled_into(&velocity, &(fastest * share));
-        velocity = self.within_tool_speed(velocity);
-        velocity = within_change(&velocity, &self.motion.velocity, &change);
-
-        let Some(violation) = self.path_violation(velocity) else {
-            return velocity;
-        };
-        self.report_clamp(&violation, now);
-        let braking = braked(&self.motion.velocity, &change);
-        let (mut safe, mut unsafe_share) = (0.0, 1.0);
-        for _ in 0..HALVINGS {
-            let middle = 0.5 * (safe + unsafe_share);
-            match self.path_violation(braking + (velocity - braking) * middle) {
-                None => safe = middle,
-                Some(_) => unsafe_share = middle,
-            }
-        }
-        braking + (velocity - braking) * safe
-    }
-
-    fn within_tool_speed(&self, velocity: Joints) -> Joints {
-        let here = self.body.at(&self.motion.position).tool;
-        let there = self.body.at(&(self.motion.position + velocity * self.period)).tool;
-        let speed = (there - here).norm() / self.period;
-        if speed > self.limits.tool_speed_m_s {
-            velocity * (TOOL_SPEED_SHARE * self.limits.tool_speed_m_s / speed)
-        } else {
-            velocity
-        }
-    }
-
-    /// Everything in a command that is beyond a limit by itself, whatever braking after it would do.
-    fn asked_beyond(&self, target: &Joints) -> Vec<Violation> {
-        let velocity = (target - self.motion.position) / self.period;
-        let placement = self.body.at(target);
-        let space = self
-            .workspace
-            .violation(&placement)
-            .into_iter()
-            .chain(self.joint_violation(target));
-        let rates = self.rate_violations(&velocity, self.singularity_share(target));
-        let before = self.body.at(&self.motion.position);
-        space
-            .chain(rates.into_iter().flatten())
-            .chain(self.tool_speed_violation(&before, &placement))
-            .collect()
-    }
-
-    fn tool_speed_violation(&self, before: &Placement, after: &Placement) -> Option<Violation> {
-        let found = (after.tool - before.tool).norm() / self.period;
-        let limit = self.limits.tool_speed_m_s;
-        (found > limit + slack(limit)).then_some(Violation {
-            check: Check::ToolSpeed,
-            quantity: "tool speed",
-            index: 1,
-            limit,
-            found,
-            unit: "m/s",
-        })
-    }
-
     /// Sends a command if it fits every limit as it is, and otherwise does nothing.
     ///
     /// # Errors
@@ -430,7 +251,6 @@ impl<A: Arm> Gate<A> {
             next.velocity = braked(&self.motion.velocity, &self.velocity_change());
             next.position = self.motion.position + next.velocity * self.period;
         }
-        self.counters.nonfinite += next.position.iter().filter(|q| !q.is_finite()).count() as u64;
         self.arm.command(
             &JointCommand {
                 positions: next.position,
@@ -481,3 +301,6 @@ impl<A: Arm> Arm for Gate<A> {
         self.arm.grip(opening.clamp(0.0, 1.0), now)
     }
 }
+
+#[cfg(test)]
+mod tests;

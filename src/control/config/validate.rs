@@ -275,6 +275,49 @@ mod tests {
     }
 
     #[test]
+    fn values_at_the_very_ends_of_their_ranges_are_accepted() {
+        for (from, to) in [
+            ("command_rate_hz: 100", "command_rate_hz: 50"),
+            ("command_rate_hz: 100", "command_rate_hz: 500"),
+            ("margin_rad: 0.05", "margin_rad: 0"),
+            ("step_rad: 0.1745", "step_rad: 0.17453292519943295"),
+            ("velocity_rad_s: [1.88", "velocity_rad_s: [3.141592653589793"),
+            ("acceleration_rad_s2: [6.0", "acceleration_rad_s2: [100.0"),
+            ("lower_rad: [-3.1", "lower_rad: [-6.3"),
+            ("tool_speed_m_s: 0.5", "tool_speed_m_s: 2"),
+            ("tool_max_m: [0.65", "tool_max_m: [0.125"),
+            ("tolerance_m: 0.05", "tolerance_m: 0"),
+            ("tolerance_m: 0.05", "tolerance_m: 0.5"),
+            ("heartbeat_s: 0.08", "heartbeat_s: 0.09"),
+            ("lease_s: 1.0", "lease_s: 0.08"),
+            ("plan_s: 4.0", "plan_s: 0.5"),
+            ("start_rad: 0.05", "start_rad: 0.4"),
+            ("blend_s: 0.15", "blend_s: 0.03"),
+            ("blend_max_s: 1.0", "blend_max_s: 0.15"),
+            ("hysteresis: 0.02", "hysteresis: 0"),
+            ("ready: [0, 30", "ready: [0, 127"),
+            ("ready: [0, 30", "ready: [0, -127"),
+        ] {
+            assert!(SHIPPED.contains(from), "{from} is not in the shipped file");
+            let accepted = ArmConfig::parse(&SHIPPED.replace(from, to));
+            assert!(accepted.is_ok(), "{from} -> {to}: {accepted:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_changed_after_reading_are_refused_in_the_same_words() {
+        let mut config = ArmConfig::parse(SHIPPED).unwrap();
+        assert_eq!(config.recheck(), Ok(()));
+        config.limits.step_rad = 0.2;
+        let message = config.recheck().unwrap_err();
+        assert!(
+            message.starts_with("limits.step_rad: expected a positive number up to 0.174")
+                && message.ends_with("found 0.2"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn high_follow_below_100_hz_is_refused() {
         let text = SHIPPED.replace("follow: false", "follow: true");
         assert!(ArmConfig::parse(&text).is_ok());

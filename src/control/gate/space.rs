@@ -72,3 +72,6 @@ impl Workspace {
         correction.map(|c| if c.abs() <= INSET_M { 0.0 } else { c })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,6 @@ impl Verifier {
         self.workspace.violation(&after)
     }
 }
+
+#[cfg(test)]
+mod tests;

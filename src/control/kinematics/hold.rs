@@ -173,3 +173,6 @@ pub(super) fn drifted(search: &Search, held: f64) -> f64 {
     };
     wrap(held + share * step)
 }
+
+#[cfg(test)]
+mod tests;

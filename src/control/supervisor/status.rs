@@ -179,7 +179,7 @@ impl<D: Driver> Supervisor<D> {
             clamps: gate.clamps,
             refusals: gate.refusals + self.counters.refusals,
             underruns: self.counters.underruns,
-            nonfinite: gate.nonfinite + self.gate.arm().nonfinite(),
+            nonfinite: self.gate.arm().nonfinite(),
         }
     }
 

@@ -1,0 +1,96 @@
+//! The robot a contract is about, and its comparison with the live one.
+
+use serde::{Deserialize, Serialize};
+
+use super::ContractError;
+
+/// The physical robot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Robot {
+    /// Arm model, e.g. `rm75`.
+    pub arm: String,
+    /// Cameras in the order the network sees them.
+    pub cameras: Vec<Camera>,
+    /// Frame end-effector actions are expressed in.
+    pub base_frame: String,
+    /// Frame that moves with the tool centre point.
+    pub tool_frame: String,
+    /// Opening between the fingers at gripper value 1 [m].
+    pub gripper_stroke_m: f64,
+}
+
+/// One camera.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// Name, e.g. `top`, `wrist`.
+    pub name: String,
+    /// Optical frame (z forward, x right).
+    pub frame: String,
+    /// Image width [px].
+    pub width: u32,
+    /// Image height [px].
+    pub height: u32,
+    /// Frames per second.
+    pub rate_hz: f64,
+}
+
+impl Robot {
+    /// Compares the robot the data was recorded on with the live one.
+    ///
+    /// # Errors
+    /// Names the first field that differs, with both values.
+    pub fn require_same(&self, live: &Self) -> Result<(), ContractError> {
+        let same = |field: &str, expected: String, found: String| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(ContractError::Mismatch {
+                field: format!("robot.{field}"),
+                expected,
+                found,
+                remedy: "start the robot as it was recorded, or use a checkpoint trained on this one",
+            })
+        };
+        same("arm", self.arm.clone(), live.arm.clone())?;
+        same("base_frame", self.base_frame.clone(), live.base_frame.clone())?;
+        same("tool_frame", self.tool_frame.clone(), live.tool_frame.clone())?;
+        same(
+            "gripper_stroke_m",
+            self.gripper_stroke_m.to_string(),
+            live.gripper_stroke_m.to_string(),
+        )?;
+        same(
+            "cameras (number)",
+            self.cameras.len().to_string(),
+            live.cameras.len().to_string(),
+        )?;
+        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
+            let field = |name: &str| format!("cameras[{i}].{name}");
+            same(&field("name"), expected.name.clone(), found.name.clone())?;
+            same(&field("frame"), expected.frame.clone(), found.frame.clone())?;
+            same(&field("width"), expected.width.to_string(), found.width.to_string())?;
+            same(&field("height"), expected.height.to_string(), found.height.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Compares camera rates, which are measured and never quite equal.
+    ///
+    /// # Errors
+    /// Names the first camera whose rate differs from the recorded one by more than `tolerance` of it.
+    pub fn require_rates(&self, live: &Self, tolerance: f64) -> Result<(), ContractError> {
+        for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
+            if (found.rate_hz - expected.rate_hz).abs() > tolerance * expected.rate_hz {
+                return Err(ContractError::Mismatch {
+                    field: format!("robot.cameras[{i}].rate_hz"),
+                    expected: format!("{} within {:.0} %", expected.rate_hz, tolerance * 100.0),
+                    found: format!("{:.1}", found.rate_hz),
+                    remedy: "set the camera driver to the recorded rate, or use a checkpoint trained at this one",
+                });
+            }
+        }
+        Ok(())
+    }
+}

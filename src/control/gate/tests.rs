@@ -1,0 +1,40 @@
+use super::*;
+use crate::control::arm::{Basis, Recorder};
+
+fn config() -> ArmConfig {
+    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+}
+
+fn to(positions: Joints) -> JointCommand {
+    JointCommand {
+        positions,
+        basis: Basis::NamedMove,
+    }
+}
+
+#[test]
+fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
+    let config = config();
+    let ready = config.named("ready").unwrap();
+    let mut gate = Gate::new(Recorder::default(), &config, ready);
+    let spin = |velocity: f64| Joints::from([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, velocity * config.period()]);
+    let mut asked = ready;
+    for tick in 1..=10 {
+        asked += spin(0.1 * f64::from(tick));
+        gate.fresh.state_received(Time(0));
+        gate.command(&to(asked), Time(0)).unwrap();
+    }
+    // As if the checks before it had overlooked this.
+    gate.verifier.limits.velocity_rad_s = [1.05; 7];
+    gate.command(&to(asked + spin(1.1)), Time(0)).unwrap();
+    assert!((gate.motion().position - (asked + spin(0.9))).amax() < 1e-12);
+    assert!((gate.motion().velocity - spin(0.9) / config.period()).amax() < 1e-12);
+    assert_eq!(gate.arm().commands.last().unwrap().1, gate.motion().position);
+    let events = gate.events.drain();
+    let [event] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((event.kind, event.check), (EventKind::Fault, Check::Verify));
+    assert!(event.message.contains("joint velocity 7"), "{}", event.message);
+    assert_eq!(gate.counters().commands, 11);
+}

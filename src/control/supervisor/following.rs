@@ -1,0 +1,170 @@
+//! Following a chunk or a named move, one command a tick.
+
+use super::{AfterRest, Mode, Supervisor};
+use crate::control::arm::{Arm, ArmError, Basis, JointCommand};
+use crate::control::event::{Check, EventKind};
+use crate::control::executor::PlannedJoints;
+use crate::control::gate::Attempt;
+use crate::control::kinematics::InverseError;
+use crate::control::realman::Driver;
+use crate::control::time::Time;
+use crate::control::types::Joints;
+
+/// A commanded arm that has not come to its target this long after the end of a plan is held where it is [s].
+const SETTLE_S: f64 = 1.0;
+/// Commands closer than this to the target count as unchanged [rad].
+const UNCHANGED_RAD: f64 = 1e-9;
+
+impl<D: Driver> Supervisor<D> {
+    pub(super) fn follow_plan(&mut self, now: Time) {
+        let Some(observed) = self.executor.plan().map(|plan| plan.observed) else {
+            self.begin_braking(AfterRest::Hold, "no plan".into(), now);
+            return;
+        };
+        let Some(positions) = self.send_along_plan(Basis::Chunk { observed }, now) else {
+            return;
+        };
+        if let Some(opening) = self.executor.gripper()
+            && let Err(ArmError::Transport(message)) = self.gate.grip(opening, now)
+        {
+            self.latch(Mode::Fault, Check::Driver, message, now);
+            return;
+        }
+        self.end_plan(&positions, now);
+    }
+
+    /// Sends the furthest point along the plan that fits every limit; where none does, the one nearest to the present
+    /// motion, for the gate to change. Returns the joints asked for, unless the arm now brakes or has faulted.
+    fn send_along_plan(&mut self, basis: Basis, now: Time) -> Option<Joints> {
+        let mut first = None;
+        let mut nearest: Option<(f64, PlannedJoints)> = None;
+        let motion = *self.gate.motion();
+        let continued = motion.position + motion.velocity * self.config.period();
+        for time in self.executor.candidates(now) {
+            let planned = match self.executor.joints_at(time)? {
+                Ok(planned) => planned,
+                Err(error) => {
+                    self.cannot_reach(&error, now);
+                    return None;
+                }
+            };
+            let command = JointCommand {
+                positions: planned.positions,
+                basis,
+            };
+            match self.gate.attempt(&command, now) {
+                Ok(Attempt::Sent) => {
+                    match &first {
+                        Some(violation) => self.gate.slowed(violation, now),
+                        None if time < now => self.gate.count_clamp(),
+                        None => {}
+                    }
+                    self.clamped = time != now;
+                    self.executor.advance(&planned);
+                    self.sent(now);
+                    return Some(planned.positions);
+                }
+                Ok(Attempt::Beyond(violation)) => {
+                    first.get_or_insert(violation);
+                    let distance = (planned.positions - continued).amax();
+                    if nearest.is_none_or(|(least, _)| distance < least) {
+                        nearest = Some((distance, planned));
+                    }
+                }
+                Err(error) => {
+                    self.not_sent(error, now);
+                    return None;
+                }
+            }
+        }
+        let (_, planned) = nearest?;
+        self.executor.advance(&planned);
+        let command = JointCommand {
+            positions: planned.positions,
+            basis,
+        };
+        self.send(command, now).then_some(planned.positions)
+    }
+
+    fn cannot_reach(&mut self, error: &InverseError, now: Time) {
+        let message = format!("the next pose cannot be taken up, {error}");
+        self.refuse(Check::Reach, message.clone(), now);
+        self.begin_braking(AfterRest::Hold, message, now);
+        self.keep_braking(now);
+    }
+
+    fn end_plan(&mut self, positions: &Joints, now: Time) {
+        let motion = self.gate.motion();
+        let arrived = motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD;
+        let end = self.executor.plan().map_or(now, |plan| plan.end());
+        if !(self.executor.is_over() && arrived) && now.seconds_since(end) < SETTLE_S {
+            return;
+        }
+        self.executor.drop_plan();
+        self.counters.underruns += 1;
+        self.gate.events.push(now, EventKind::Held, Check::Underrun, || {
+            "expected the next chunk before the last one ended, found none; holding".into()
+        });
+        self.begin_braking(AfterRest::Hold, "the chunk ran out".into(), now);
+        self.keep_braking(now);
+    }
+
+    pub(super) fn follow_move(&mut self, now: Time) {
+        let Some(named_move) = &self.named_move else {
+            self.begin_braking(AfterRest::Hold, "no move".into(), now);
+            return;
+        };
+        let positions = named_move.at(now);
+        let over = named_move.is_over(now);
+        if !self.send(
+            JointCommand {
+                positions,
+                basis: Basis::NamedMove,
+            },
+            now,
+        ) || !over
+        {
+            return;
+        }
+        let motion = self.gate.motion();
+        if motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD {
+            let reason = self
+                .named_move
+                .take()
+                .map_or_else(String::new, |done| format!("at {}", done.name));
+            self.move_result = Some(Ok(()));
+            self.rest(Mode::Holding, reason);
+        }
+    }
+
+    /// Sends through the gate; false when the arm now brakes or has faulted.
+    fn send(&mut self, command: JointCommand, now: Time) -> bool {
+        match self.gate.command(&command, now) {
+            Ok(()) => {
+                self.clamped = (self.gate.motion().position - command.positions).amax() > UNCHANGED_RAD;
+                self.sent(now);
+                true
+            }
+            Err(error) => {
+                self.not_sent(error, now);
+                false
+            }
+        }
+    }
+
+    /// A refused command was replaced by braking; anything else means that nothing can be sent at all.
+    fn not_sent(&mut self, error: ArmError, now: Time) {
+        match error {
+            ArmError::Refused { message, .. } => {
+                self.begin_braking(AfterRest::Hold, message, now);
+                self.sent(now);
+            }
+            error => self.latch(Mode::Fault, Check::Driver, error.to_string(), now),
+        }
+    }
+
+    pub(super) fn sent(&mut self, now: Time) {
+        self.rate.count(now);
+        self.liveness.command_sent(self.gate.motion().position, now);
+    }
+}
