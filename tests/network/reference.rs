@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
+use thinkvla::model::config::Precision;
+use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::parity::{self, Demand, Finding, Report, Subject};
+use thinkvla::model::policy::PolicyOptions;
 use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
 
 use crate::case::{Case, Message, sets};
-use crate::stored::{Run, Stored};
+use crate::stored::Stored;
 use crate::support::distance;
 
 /// Largest deviation in 32 bits, absolute.
@@ -28,15 +32,33 @@ fn cases() -> Vec<(Case, PathBuf)> {
     files.iter().map(|file| (Case::read(file), checkpoint(file))).collect()
 }
 
-fn run(case: &Case, checkpoint: &Path, kind: Kind) -> Run {
-    let tap = case.metadata["layer18_block"].parse().unwrap();
-    Stored::load(checkpoint, kind).run(&case.messages(), tap)
+/// Every case against its checkpoint, all it expects.
+fn reports(compute: Precision, demand: Demand) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for (case, checkpoint) in cases() {
+        let options = PolicyOptions {
+            device: DeviceChoice::Cpu,
+            compute: Some(compute),
+            threads: None,
+        };
+        let subject = Subject::load(&checkpoint, options).unwrap();
+        let file = parity::Case::open(&sets().join(&case.name)).unwrap();
+        let report = subject.compare(&file, demand).unwrap();
+        let expected = case.tensors.keys().filter(|key| key.starts_with("expected.")).count();
+        assert_eq!(report.rows.len(), expected, "{}", case.name);
+        assert!(report.passed(), "{}\n{report}", case.name);
+        reports.push(report);
+    }
+    reports
 }
 
-/// The part of an expected (B, L, …) tensor that belongs to message `row`, without padding.
-fn of_message(case: &Case, name: &str, row: usize, length: usize) -> Tensor {
-    let all = case.expected(name).get(row as i64);
-    all.narrow(0, all.size()[0] - length as i64, length as i64)
+/// Deviation and cosine of every floating point tensor.
+fn figures(reports: &[Report]) -> impl Iterator<Item = (&str, f64, f64)> {
+    let rows = reports.iter().flat_map(|report| &report.rows);
+    rows.filter_map(|row| match row.finding {
+        Finding::Values { deviation, cosine } => Some((row.name.as_str(), deviation, cosine)),
+        _ => None,
+    })
 }
 
 #[test]
@@ -52,81 +74,29 @@ fn the_cases_cover_what_ports_get_wrong() {
 }
 
 #[test]
-fn patches_ids_and_positions_are_the_reference_s() {
-    for (case, checkpoint) in cases() {
-        let run = run(&case, &checkpoint, Kind::Float);
-        if let Some(pixels) = &run.pixels {
-            assert!(pixels == case.expected("pixel_values"), "patches of {}", case.name);
-        }
-        for (row, question) in run.questions.iter().enumerate() {
-            let length = question.ids.len();
-            let ids: Vec<i64> = of_message(&case, "input_ids", row, length).try_into().unwrap();
-            assert_eq!(question.ids, ids, "{}, message {row}", case.name);
-            let mask = case.expected("attention_mask").get(row as i64);
-            assert_eq!(mask.sum(Kind::Int64).int64_value(&[]), length as i64, "{}", case.name);
-            for (axis, positions) in question.positions.iter().enumerate() {
-                let expected = case.expected("position_ids").get(axis as i64).get(row as i64);
-                let padding = expected.size()[0] - length as i64;
-                let expected: Vec<i64> = expected.narrow(0, padding, length as i64).try_into().unwrap();
-                assert_eq!(*positions, expected, "{}, message {row}, axis {axis}", case.name);
-            }
-        }
-    }
-}
-
-/// Every state that a case holds, with its name, ours first.
-fn states(case: &Case, run: &Run) -> Vec<(String, Tensor, Tensor)> {
-    let mut all = Vec::new();
-    if let Some(tap) = &run.tap {
-        all.push((
-            "layer18".into(),
-            tap.shallow_clone(),
-            case.expected("layer18").shallow_clone(),
-        ));
-    }
-    for (name, ours) in [
-        ("hidden_pre_norm", &run.pre_norm),
-        ("hidden_post_norm", &run.post_norm),
-        ("logits", &run.logits),
-    ] {
-        for (row, ours) in ours.iter().enumerate() {
-            let expected = of_message(case, name, row, ours.size()[0] as usize);
-            all.push((format!("{name} of message {row}"), ours.shallow_clone(), expected));
-        }
-    }
-    all
-}
-
-#[test]
-fn states_are_the_reference_s_in_32_bits() {
+fn ids_positions_and_states_are_the_reference_s_in_32_bits_and_patches_to_the_last_bit() {
+    let demand = Demand {
+        deviation: Some(CLOSE),
+        cosine: None,
+    };
+    let reports = reports(Precision::Float32, demand);
     let mut worst = 0.0_f64;
-    for (case, checkpoint) in cases() {
-        for (name, ours, expected) in states(&case, &run(&case, &checkpoint, Kind::Float)) {
-            let off = distance(&ours, &expected);
-            assert!(off <= CLOSE, "{}, {name}: {off:.1e}", case.name);
-            worst = worst.max(off);
-        }
+    for (name, deviation, _) in figures(&reports) {
+        assert!(name != "expected.pixel_values" || deviation == 0.0, "{deviation:.1e}");
+        worst = worst.max(deviation);
     }
     println!("largest deviation: {worst:.1e}");
 }
 
-fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let flat = |x: &Tensor| x.flatten(0, -1).to_kind(Kind::Double);
-    let (a, b) = (flat(a), flat(b));
-    (a.dot(&b) / (a.norm() * b.norm())).double_value(&[])
-}
-
 #[test]
 fn states_point_where_the_reference_s_do_in_bfloat16() {
-    let mut worst = 1.0_f64;
-    for (case, checkpoint) in cases() {
-        for (name, ours, expected) in states(&case, &run(&case, &checkpoint, Kind::BFloat16)) {
-            let alike = cosine(&ours, &expected);
-            assert!(alike >= ALIKE, "{}, {name}: {alike:.5}", case.name);
-            worst = worst.min(alike);
-        }
-    }
-    println!("smallest cosine: {worst:.5}");
+    let demand = Demand {
+        deviation: None,
+        cosine: Some(ALIKE),
+    };
+    let reports = reports(Precision::Bfloat16, demand);
+    let smallest = figures(&reports).map(|(.., cosine)| cosine).fold(1.0, f64::min);
+    println!("smallest cosine: {smallest:.5}");
 }
 
 #[test]
@@ -137,10 +107,10 @@ fn a_padded_batch_gives_the_states_each_message_has_alone() {
             continue;
         }
         let model = Stored::load(&checkpoint, Kind::Float);
-        let together = model.run(&messages, 0);
+        let together = model.states(&messages);
         for (row, message) in messages.iter().enumerate() {
-            let alone = model.run(std::slice::from_ref(message), 0);
-            let off = distance(&alone.pre_norm[0], &together.pre_norm[row]);
+            let alone = model.states(std::slice::from_ref(message));
+            let off = distance(&alone[0], &together[row]);
             assert!(off < 5e-5, "{}, message {row}: {off:.1e}", case.name);
         }
     }
@@ -149,7 +119,7 @@ fn a_padded_batch_gives_the_states_each_message_has_alone() {
 fn answer(model: &Stored, message: &Message, steps: usize) -> Vec<Token> {
     let (values, grids) = model.pixels(&message.images);
     let question = model.conversation.ask(&message.text, &grids).unwrap();
-    let sight = (!grids.is_empty()).then(|| tch::no_grad(|| model.see(&values, &grids, 0)));
+    let sight = (!grids.is_empty()).then(|| tch::no_grad(|| model.see(&values, &grids)));
     let options = AnswerOptions {
         max_tokens: steps,
         ..AnswerOptions::default()

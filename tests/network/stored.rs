@@ -29,22 +29,6 @@ pub struct Stored {
     kind: Kind,
 }
 
-/// What came of a batch of messages.
-pub struct Run {
-    /// (Σpatches, patch values); nothing where there is no image.
-    pub pixels: Option<Tensor>,
-    /// The prompts, not padded.
-    pub questions: Vec<Prompt>,
-    /// Output of the tapped block.
-    pub tap: Option<Tensor>,
-    /// Of each message: the last layer's output, (L, D).
-    pub pre_norm: Vec<Tensor>,
-    /// Of each message: behind the final norm, (L, D).
-    pub post_norm: Vec<Tensor>,
-    /// Of each message: (L, V).
-    pub logits: Vec<Tensor>,
-}
-
 impl Stored {
     pub fn load(directory: &Path, kind: Kind) -> Self {
         let placement = Placement {
@@ -86,7 +70,7 @@ impl Stored {
     }
 
     /// What the tower makes of images; of none, nothing.
-    pub fn see(&self, values: &[f32], grids: &[Grid], tap: i64) -> VisionOutput {
+    pub fn see(&self, values: &[f32], grids: &[Grid]) -> VisionOutput {
         if grids.is_empty() {
             let nothing = || Tensor::zeros([0, self.config.text_config.hidden_size], (self.kind, Device::Cpu));
             let taps = self.config.vision_config.deepstack_visual_indexes.len();
@@ -99,11 +83,11 @@ impl Stored {
         let vision = &self.config.vision_config;
         let pixels = Tensor::from_slice(values).reshape([-1, vision.patch_values()]);
         let plan = VisionPlan::new(grids, vision, Device::Cpu).unwrap();
-        self.backbone.see(&pixels.to_kind(self.kind), &plan, Some(tap)).unwrap()
+        self.backbone.see(&pixels.to_kind(self.kind), &plan, None).unwrap()
     }
 
-    /// Asks all messages as one batch, padded on the left.
-    pub fn run(&self, messages: &[Message], tap: i64) -> Run {
+    /// The last layer's output for each message of one batch, padded on the left, (L, D).
+    pub fn states(&self, messages: &[Message]) -> Vec<Tensor> {
         let _no_grad = tch::no_grad_guard();
         let (mut values, mut grids) = (Vec::new(), Vec::new());
         let mut questions = Vec::new();
@@ -113,33 +97,15 @@ impl Stored {
             values.extend(own_values);
             grids.extend(own_grids);
         }
-        let sight = self.see(&values, &grids, tap);
         let text = &self.config.text_config;
         let plan = SequencePlan::new(&questions, text, (self.kind, Device::Cpu)).unwrap();
-        let states = self.backbone.think(&sight, &plan).unwrap();
-        let all = [
-            states.shallow_clone(),
-            self.backbone.norm(&states).unwrap(),
-            self.backbone.logits(&states).unwrap(),
-        ];
+        let states = self.backbone.think(&self.see(&values, &grids), &plan).unwrap();
         let longest = states.size()[1];
-        let [pre_norm, post_norm, logits] = all.map(|all| {
-            let real = |(question, row): (&Prompt, i64)| {
-                let length = question.ids.len() as i64;
-                let all = all.get(row).narrow(0, longest - length, length);
-                all.to_kind(Kind::Float)
-            };
-            questions.iter().zip(0..).map(real).collect()
-        });
-        Run {
-            pixels: (!grids.is_empty())
-                .then(|| Tensor::from_slice(&values).reshape([-1, self.config.vision_config.patch_values()])),
-            tap: sight.tap.map(|tap| tap.to_kind(Kind::Float)),
-            questions,
-            pre_norm,
-            post_norm,
-            logits,
-        }
+        let real = |(question, row): (&Prompt, i64)| {
+            let length = question.ids.len() as i64;
+            states.get(row).narrow(0, longest - length, length)
+        };
+        questions.iter().zip(0..).map(real).collect()
     }
 }
 

@@ -265,6 +265,12 @@ mod tests {
             ],
             demand: CLOSE,
         };
-        insta::assert_snapshot!(report.to_string(), @"");
+        insta::assert_snapshot!(report.to_string(), @r"
+        tensor              shape  deviation    cosine
+        expected.input_ids  2x3        equal         -  ok
+        expected.logits     2x3      2.50e-3  0.999990  FAILS
+        expected.layer18    2x3            -         -  FAILS: ours is 4
+        1 of 3 tensors within 1.0e-4
+        ");
     }
 }
