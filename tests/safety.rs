@@ -758,7 +758,7 @@ fn a_plan_whose_end_cannot_be_reached_is_given_up_a_second_later() {
         .supervisor
         .acquire_lease("policy", Priority::Policy, rig.now)
         .unwrap();
-    let mut values = vec![0.0; 8];
+    let mut values = [0.0; 8];
     values[6] = 0.03;
     let chunk = rig.chunk(ActionSpace::Joint8, values.repeat(5));
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
