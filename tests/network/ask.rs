@@ -11,6 +11,7 @@ use thinkvla::model::policy::PolicyOptions;
 use thinkvla::model::text::generation::{AnswerOptions, Step};
 use thinkvla::model::text::speaker::Speaker;
 
+use crate::case::sets;
 use crate::support::checkpoint;
 
 fn data(name: &str) -> PathBuf {
@@ -123,6 +124,8 @@ fn a_plain_hugging_face_directory_answers_as_our_checkpoint_of_the_same_backbone
         "size": {"shortest_edge": bounds["min_pixels"], "longest_edge": bounds["max_pixels"]},
     });
     write("preprocessor_config.json", rule.to_string().as_bytes());
+    let template = sets().join("deep/checkpoint/chat_template.jinja");
+    write("chat_template.jinja", &std::fs::read(template).unwrap());
     let weights = read("model.safetensors");
     let all = SafeTensors::deserialize(&weights).unwrap();
     let backbone = all.tensors().into_iter().filter(|(key, _)| key.starts_with("model."));
