@@ -8,6 +8,7 @@
 //! * [`camera`]: frames in, network input out
 //! * [`control`]: chunks in, safe joint commands out
 //! * `model` (feature `torch`): the network and its checkpoint
+//! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
 //! * `ros` (feature `ros`): everything that names rclrs
 //! * [`eval`]: contact sheets and reports
@@ -22,3 +23,5 @@ pub mod model;
 pub mod ros;
 #[cfg(feature = "sim")]
 pub mod sim;
+#[cfg(feature = "torch")]
+mod torch_ext;

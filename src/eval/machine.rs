@@ -46,3 +46,18 @@ impl std::fmt::Display for Machine {
         )
     }
 }
+
+/// The most memory this process has held so far [GB]; 0 where the system does not tell.
+pub fn peak_memory_gb() -> f64 {
+    std::fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .split_whitespace()
+                .next()?
+                .parse::<f64>()
+                .ok()
+        })
+        .map_or(0.0, |kib| kib * 1024.0 / 1e9)
+}

@@ -2,6 +2,8 @@
 
 use tch::Tensor;
 
+use crate::torch_ext::memory::ReturnedAtOnce;
+
 use super::config::Qwen3VlConfig;
 use super::error::ModelError;
 use super::language::{LanguageModel, Piece, VisualInput};
@@ -37,6 +39,7 @@ impl Backbone {
     /// # Errors
     /// When a tensor cannot be had.
     pub fn new(root: &Scope, config: &Qwen3VlConfig) -> Result<Self, ModelError> {
+        let _while_packing = root.forward_only().then(ReturnedAtOnce::begin);
         let (model, text) = (root.at("model"), &config.text_config);
         Ok(Self {
             model: Model {
@@ -83,11 +86,15 @@ impl Backbone {
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        let visual = VisualInput {
-            tokens: &sight.tokens,
-            deepstack: &sight.deepstack,
-        };
-        Ok(self.model.language_model.forward(plan, visual)?)
+        Ok(self.model.language_model.forward(plan, visual(sight))?)
+    }
+
+    /// The same for the tokens alone that are read, R of each sequence: its reasoning anchor, then its action queries.
+    ///
+    /// # Shapes
+    /// plan of B sequences of L tokens → (B, R, D)
+    pub fn think_at_readers(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.forward_at_readers(plan, visual(sight))?)
     }
 
     /// The language model's state at the last of the next tokens of a sequence, before the final norm.
@@ -120,5 +127,12 @@ impl Backbone {
             Head::Tied => Ok(self.model.language_model.unembed(&normed)?),
             Head::Own(head) => Ok(head.forward(&normed)?),
         }
+    }
+}
+
+fn visual(sight: &VisionOutput) -> VisualInput<'_> {
+    VisualInput {
+        tokens: &sight.tokens,
+        deepstack: &sight.deepstack,
     }
 }

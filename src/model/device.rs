@@ -20,6 +20,11 @@ pub fn load_cuda() -> bool {
     super::shim::load_library(c"libtorch_cuda.so")
 }
 
+/// CPU threads of one operation, for the whole process.
+pub fn set_threads(threads: u16) {
+    tch::set_num_threads(i32::from(threads.max(1)));
+}
+
 impl std::str::FromStr for DeviceChoice {
     type Err = String;
 

@@ -15,6 +15,24 @@ pub enum ModelError {
         /// What stands there.
         found: String,
     },
+    /// A note in the header of a safetensors file cannot work.
+    #[error("metadata of the safetensors file, {key}: expected {expected}, found {found}")]
+    Metadata {
+        /// Key, e.g. `embed_dim`.
+        key: String,
+        /// What would work.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
+    /// A file cannot be compared with.
+    #[error("{path}: {message}; docs/parity.md says what a case holds")]
+    Case {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// A file of the checkpoint could not be read or written.
     #[error("cannot {action} {path}: {message}; docs/checkpoint.md lists the files of a checkpoint")]
     File {
@@ -26,7 +44,7 @@ pub enum ModelError {
         message: String,
     },
     /// The weights do not fit the configuration.
-    #[error("{path} does not fit config.json, {} problems:\n{}", problems.len(), problems.join("\n"))]
+    #[error("{path} does not fit the configuration, {} problems:\n{}", problems.len(), problems.join("\n"))]
     Weights {
         /// The weights file.
         path: PathBuf,
@@ -74,6 +92,15 @@ impl ModelError {
     pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Config {
             field,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+
+    /// An impossible note in the header of a safetensors file.
+    pub(crate) fn metadata(key: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self::Metadata {
+            key: key.into(),
             expected: expected.into(),
             found: found.to_string(),
         }

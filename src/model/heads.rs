@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
+use crate::torch_ext::linear::Follow;
+
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
 use super::parameters::Scope;
@@ -59,7 +61,7 @@ impl Adapter {
     /// # Shapes
     /// (…, inputs) → (…, width)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let mlp = |x: &Tensor| self.fc2.forward(&self.fc1.forward(x)?.f_gelu("none")?);
+        let mlp = |x: &Tensor| self.fc2.forward(&self.fc1.forward_then(x, Follow::Gelu)?);
         match self.place {
             AdapterNorm::Post => self.norm.forward(&mlp(x)?),
             AdapterNorm::Pre => mlp(&self.norm.forward(x)?),
@@ -87,7 +89,7 @@ impl Projector {
     /// # Shapes
     /// (…, inputs) → (…, width)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.fc2.forward(&self.fc1.forward(x)?.f_gelu("none")?)
+        self.fc2.forward(&self.fc1.forward_then(x, Follow::Gelu)?)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::torch_ext::linear::Follow;
+use crate::torch_ext::rows::Norms;
+
 use super::config::TextConfig;
 use super::error::ModelError;
-use super::layers::{Linear, RmsNorm};
+use super::layers::{Joined, Linear, RmsNorm};
 use super::parameters::{Init, Scope};
-use super::rotary::Rotation;
-use super::sequence::SequencePlan;
+use super::rotary::{Heads, Rotation};
+use super::sequence::{Readers, SequencePlan};
 use super::text::cache::{KvCache, LayerCache};
 
 /// The language model without its text head.
@@ -69,25 +72,37 @@ impl LanguageModel {
         })
     }
 
-    /// The last layer's output, before the final norm.
+    /// The last layer's output for all tokens, before the final norm.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
     pub fn forward(&self, plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
+        self.run(&self.layers, plan, visual)
+    }
+
+    /// The last layer's output for the tokens that are read, before the final norm. The last layer leaves out what
+    /// nobody reads.
+    ///
+    /// # Shapes
+    /// plan of B sequences of L tokens, R of which are read → (B, R, D)
+    pub fn forward_at_readers(&self, plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
+        match self.layers.split_last() {
+            Some((last, layers)) if visual.deepstack.len() <= layers.len() => {
+                last.forward_at(&self.run(layers, plan, visual)?, outlook(plan), &plan.readers)
+            }
+            _ => few(&self.forward(plan, visual)?, &plan.readers),
+        }
+    }
+
+    fn run(&self, layers: &[Layer], plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
         let (batch, length) = plan.ids.size2()?;
-        let embedded = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?;
-        let flat = embedded.f_reshape([batch * length, -1])?;
-        let mut x = flat
+        let mut x = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?
+            .f_reshape([batch * length, -1])?
             .f_index_copy(0, &plan.image_rows, visual.tokens)?
             .f_reshape([batch, length, -1])?;
         let mut deepstack = visual.deepstack.iter();
-        let outlook = Outlook {
-            rotation: &plan.rotation,
-            mask: plan.mask.as_ref(),
-            causal: plan.mask.is_none(),
-        };
-        for layer in &self.layers {
-            x = layer.forward(&x, outlook, None)?;
+        for layer in layers {
+            x = layer.forward(&x, outlook(plan), None)?;
             if let Some(level) = deepstack.next() {
                 x = x
                     .f_reshape([batch * length, -1])?
@@ -174,59 +189,163 @@ impl Layer {
 
     fn forward(&self, x: &Tensor, outlook: Outlook, cache: Option<&mut LayerCache>) -> Result<Tensor, TchError> {
         let normed = self.input_layernorm.forward(x)?;
-        let x = x.f_add(&self.self_attn.forward(&normed, outlook, cache)?)?;
-        x.f_add(&self.mlp.forward(&self.post_attention_layernorm.forward(&x)?)?)
+        let x = self.self_attn.forward(&normed, x, outlook, cache)?;
+        self.mlp.forward(&self.post_attention_layernorm.forward(&x)?, &x)
+    }
+
+    /// The same for a few tokens of each sequence, which still attend to all.
+    ///
+    /// # Shapes
+    /// (B, L, D) → (B, R, D)
+    fn forward_at(&self, x: &Tensor, outlook: Outlook, readers: &Readers) -> Result<Tensor, TchError> {
+        let normed = self.input_layernorm.forward(x)?;
+        let x = self.self_attn.forward_at(&normed, x, outlook, readers)?;
+        self.mlp.forward(&self.post_attention_layernorm.forward(&x)?, &x)
     }
 }
 
 /// Grouped-query attention with a norm on every query and key head.
 #[derive(Debug)]
 struct Attention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    /// `q_proj`, `k_proj` and `v_proj`.
+    qkv: Joined,
     o_proj: Linear,
     q_norm: RmsNorm,
     k_norm: RmsNorm,
+    heads: Heads,
     head_dim: i64,
+    one_pass: bool,
+}
+
+/// Turned queries and keys, and values: (B, heads, L, head) each.
+struct Projected {
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
 }
 
 impl Attention {
     fn new(scope: Scope, c: &TextConfig) -> Result<Self, ModelError> {
         let queries = c.num_attention_heads * c.head_dim;
         let keys = c.num_key_value_heads * c.head_dim;
+        let parts = [
+            (scope.at("q_proj"), queries),
+            (scope.at("k_proj"), keys),
+            (scope.at("v_proj"), keys),
+        ];
+        let q_norm = RmsNorm::new(scope.at("q_norm"), c.head_dim, c.rms_norm_eps)?;
         Ok(Self {
-            q_proj: Linear::unbiased(scope.at("q_proj"), c.hidden_size, queries)?,
-            k_proj: Linear::unbiased(scope.at("k_proj"), c.hidden_size, keys)?,
-            v_proj: Linear::unbiased(scope.at("v_proj"), c.hidden_size, keys)?,
+            qkv: Joined::new(c.hidden_size, &parts)?,
             o_proj: Linear::unbiased(scope.at("o_proj"), queries, c.hidden_size)?,
-            q_norm: RmsNorm::new(scope.at("q_norm"), c.head_dim, c.rms_norm_eps)?,
+            one_pass: q_norm.one_pass,
+            q_norm,
             k_norm: RmsNorm::new(scope.at("k_norm"), c.head_dim, c.rms_norm_eps)?,
+            heads: Heads {
+                queries: c.num_attention_heads,
+                keys: c.num_key_value_heads,
+            },
             head_dim: c.head_dim,
         })
     }
 
-    fn forward(&self, x: &Tensor, outlook: Outlook, cache: Option<&mut LayerCache>) -> Result<Tensor, TchError> {
-        let (batch, length, _) = x.size3()?;
-        let heads = |x: Tensor| x.f_reshape([batch, length, -1, self.head_dim]);
-        let turned = |x: Tensor, norm: &RmsNorm, rotation: &Rotation| {
-            rotation.apply(&norm.forward(&heads(x)?)?.f_transpose(1, 2)?)
-        };
-        let q = turned(self.q_proj.forward(x)?, &self.q_norm, outlook.rotation)?;
-        let k = turned(self.k_proj.forward(x)?, &self.k_norm, outlook.rotation)?;
-        let v = heads(self.v_proj.forward(x)?)?.f_transpose(1, 2)?;
-        let (k, v) = match cache {
+    /// Adds to `residual` what the tokens attend to.
+    fn forward(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        outlook: Outlook,
+        cache: Option<&mut LayerCache>,
+    ) -> Result<Tensor, TchError> {
+        let Projected { queries, keys, values } = self.project(x, outlook.rotation)?;
+        let (keys, values) = match cache {
             Some(cache) => {
-                let all = cache.extend(&k, &v)?;
+                let all = cache.extend(&keys, &values)?;
                 (all.keys, all.values)
             }
-            None => (k, v),
+            None => (keys, values),
         };
-        let attended =
-            Tensor::f_scaled_dot_product_attention(&q, &k, &v, outlook.mask, 0.0, outlook.causal, None, true)?;
+        let attended = attend([&queries, &keys, &values], outlook.mask, outlook.causal)?;
         self.o_proj
-            .forward(&attended.f_transpose(1, 2)?.f_reshape([batch, length, -1])?)
+            .forward_then(&attended.f_reshape(leading(residual))?, Follow::Add(residual))
     }
+
+    /// [`Self::forward`] for a few tokens of each sequence.
+    fn forward_at(
+        &self,
+        x: &Tensor,
+        residual: &Tensor,
+        outlook: Outlook,
+        readers: &Readers,
+    ) -> Result<Tensor, TchError> {
+        let Projected { queries, keys, values } = self.project(x, outlook.rotation)?;
+        let queries = few(&queries.f_transpose(1, 2)?, readers)?.f_transpose(1, 2)?;
+        let residual = few(residual, readers)?;
+        let attended = attend([&queries, &keys, &values], Some(&readers.mask), false)?;
+        self.o_proj
+            .forward_then(&attended.f_reshape(leading(&residual))?, Follow::Add(&residual))
+    }
+
+    fn project(&self, x: &Tensor, rotation: &Rotation) -> Result<Projected, TchError> {
+        let (batch, length, _) = x.size3()?;
+        let mut rows = self.qkv.forward(x)?;
+        if self.one_pass {
+            let norms = Norms {
+                query: &self.q_norm.weight,
+                key: &self.k_norm.weight,
+                eps: self.q_norm.eps,
+            };
+            rotation.apply_to_rows(&mut rows, self.heads, Some(norms))?;
+        }
+        let Heads { queries, keys } = self.heads;
+        let heads = |first: i64, number: i64| {
+            rows.f_narrow(-1, first * self.head_dim, number * self.head_dim)?
+                .f_reshape([batch, length, number, self.head_dim])
+        };
+        let turned = |x: Tensor, norm: &RmsNorm| match self.one_pass {
+            true => x.f_transpose(1, 2),
+            false => rotation.apply(&norm.forward(&x)?.f_transpose(1, 2)?),
+        };
+        Ok(Projected {
+            queries: turned(heads(0, queries)?, &self.q_norm)?,
+            keys: turned(heads(queries, keys)?, &self.k_norm)?,
+            values: heads(queries + keys, keys)?.f_transpose(1, 2)?,
+        })
+    }
+}
+
+/// # Shapes
+/// queries (B, heads, R, head), keys and values (B, KV heads, L, head) → (B, R, heads, head)
+fn attend([q, k, v]: [&Tensor; 3], mask: Option<&Tensor>, causal: bool) -> Result<Tensor, TchError> {
+    Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, causal, None, true)?.f_transpose(1, 2)
+}
+
+/// The tokens that are read.
+///
+/// # Shapes
+/// (B, L, …) → (B, R, …)
+fn few(x: &Tensor, readers: &Readers) -> Result<Tensor, TchError> {
+    let mut shape = x.size();
+    if let Some(length) = shape.get_mut(1) {
+        *length = -1;
+    }
+    x.f_flatten(0, 1)?.f_index_select(0, &readers.rows)?.f_reshape(shape)
+}
+
+fn outlook(plan: &SequencePlan) -> Outlook<'_> {
+    Outlook {
+        rotation: &plan.rotation,
+        mask: plan.mask.as_ref(),
+        causal: plan.mask.is_none(),
+    }
+}
+
+/// The shape of `x` with the last axis left open.
+fn leading(x: &Tensor) -> Vec<i64> {
+    let mut shape = x.size();
+    if let Some(last) = shape.last_mut() {
+        *last = -1;
+    }
+    shape
 }
 
 #[derive(Debug)]
@@ -246,9 +365,11 @@ impl Mlp {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let gate = self.gate_proj.forward(x)?.f_silu()?;
-        self.down_proj.forward(&gate.f_mul(&self.up_proj.forward(x)?)?)
+    /// Adds to `residual` what it makes of `x`.
+    fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor, TchError> {
+        let gate = self.gate_proj.forward_then(x, Follow::Silu)?;
+        let inner = self.up_proj.forward_then(x, Follow::Mul(&gate))?;
+        self.down_proj.forward_then(&inner, Follow::Add(residual))
     }
 }
 

@@ -1,6 +1,9 @@
 //! The layers every part of the network is made of.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::torch_ext::linear::{self, Follow, Packed};
+use crate::torch_ext::rows;
 
 use super::error::ModelError;
 use super::parameters::{Init, Scope};
@@ -21,8 +24,15 @@ pub enum LinearInit {
 /// `y = x Wᵀ + b`.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor,
+    weight: Weight,
     bias: Option<Tensor>,
+}
+
+/// A weight as the checkpoint has it, or in the order in which this CPU reads it fastest.
+#[derive(Debug)]
+enum Weight {
+    Plain(Tensor),
+    Packed(Packed),
 }
 
 impl Linear {
@@ -30,7 +40,7 @@ impl Linear {
     pub fn new(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
         let (weight, bias) = init.draws([outputs, inputs]);
         Ok(Self {
-            weight: scope.tensor("weight", &[outputs, inputs], weight)?,
+            weight: Weight::new(&scope, scope.tensor("weight", &[outputs, inputs], weight)?)?,
             bias: Some(scope.tensor("bias", &[outputs], bias)?),
         })
     }
@@ -44,27 +54,103 @@ impl Linear {
     pub fn without_bias(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
         let (weight, _) = init.draws([outputs, inputs]);
         Ok(Self {
-            weight: scope.tensor("weight", &[outputs, inputs], weight)?,
+            weight: Weight::new(&scope, scope.tensor("weight", &[outputs, inputs], weight)?)?,
             bias: None,
         })
     }
 
     /// A convolution whose stride is its kernel: a linear map of the flattened kernel.
     ///
-    /// `shape` is (outputs, channels, frames, side, side).
-    pub fn of_patches(scope: Scope, shape: [i64; 5]) -> Result<Self, ModelError> {
-        let [outputs, ..] = shape;
+    /// `shape` is (outputs, channels, frames, side, side), or without frames.
+    pub fn of_patches<const AXES: usize>(scope: Scope, shape: [i64; AXES]) -> Result<Self, ModelError> {
+        let outputs = shape.first().copied().unwrap_or(0);
         let (weight, bias) = LinearInit::Backbone.draws([outputs, 1]);
+        let weight = scope.tensor("weight", &shape, weight)?.f_reshape([outputs, -1])?;
         Ok(Self {
-            weight: scope.tensor("weight", &shape, weight)?.f_reshape([outputs, -1])?,
+            weight: Weight::new(&scope, weight)?,
             bias: Some(scope.tensor("bias", &[outputs], bias)?),
         })
+    }
+
+    /// Whether its weight was packed: it runs on the CPU and without gradients.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.weight, Weight::Packed(_))
     }
 
     /// # Shapes
     /// (…, inputs) → (…, outputs)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(&self.weight, self.bias.as_ref())
+        self.forward_then(x, Follow::Nothing)
+    }
+
+    /// The map and what is done to its result, in one step where the weight is packed.
+    ///
+    /// # Shapes
+    /// (…, inputs) → (…, outputs)
+    pub fn forward_then(&self, x: &Tensor, follow: Follow) -> Result<Tensor, TchError> {
+        let weight = match &self.weight {
+            Weight::Packed(packed) => return packed.forward(x, self.bias.as_ref(), follow),
+            Weight::Plain(weight) => weight,
+        };
+        let y = x.f_linear(weight, self.bias.as_ref())?;
+        match follow {
+            Follow::Nothing => Ok(y),
+            Follow::Gelu => y.f_gelu("none"),
+            Follow::GeluTanh => y.f_gelu("tanh"),
+            Follow::Silu => y.f_silu(),
+            Follow::Add(other) => y.f_add(other),
+            Follow::Mul(other) => y.f_mul(other),
+        }
+    }
+}
+
+impl Weight {
+    fn new(scope: &Scope, weight: Tensor) -> Result<Self, ModelError> {
+        Ok(match scope.forward_only() && linear::available(weight.device()) {
+            true => Self::Packed(Packed::new(&weight)?),
+            false => Self::Plain(weight),
+        })
+    }
+}
+
+/// Linear maps without bias of the same input, their results side by side. One map where weights are packed; otherwise
+/// each keeps its own weight, as the checkpoint and the optimiser know it.
+#[derive(Debug)]
+pub struct Joined(Vec<Linear>);
+
+impl Joined {
+    /// One map for each (scope, outputs).
+    pub fn new(inputs: i64, parts: &[(Scope, i64)]) -> Result<Self, ModelError> {
+        let (init, _) = LinearInit::Backbone.draws([1, inputs]);
+        let mut weights = Vec::with_capacity(parts.len());
+        let mut pack = true;
+        for (scope, outputs) in parts {
+            let weight = scope.tensor("weight", &[*outputs, inputs], init)?;
+            pack &= scope.forward_only() && linear::available(weight.device());
+            weights.push(weight);
+        }
+        let linear = |weight| Linear { weight, bias: None };
+        if pack {
+            let all = Tensor::f_cat(&weights, 0)?;
+            drop(weights);
+            return Ok(Self(vec![linear(Weight::Packed(Packed::new(&all)?))]));
+        }
+        Ok(Self(weights.into_iter().map(|w| linear(Weight::Plain(w))).collect()))
+    }
+
+    /// # Shapes
+    /// (…, inputs) → (…, Σoutputs)
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        match self.0.as_slice() {
+            [one] => one.forward(x),
+            several => {
+                let results = several
+                    .iter()
+                    .map(|one| one.forward(x))
+                    .collect::<Result<Vec<_>, _>>()?;
+                Tensor::f_cat(&results, -1)
+            }
+        }
     }
 }
 
@@ -115,16 +201,20 @@ impl LayerNorm {
 /// Root-mean-square normalisation over the last axis, its statistics in 32 bits whatever the input's type.
 #[derive(Debug)]
 pub struct RmsNorm {
-    weight: Tensor,
+    pub(super) weight: Tensor,
+    pub(super) eps: f64,
     width: i64,
-    eps: f64,
+    /// Whether it runs as one pass over memory, on the CPU and without gradients.
+    pub(super) one_pass: bool,
 }
 
 impl RmsNorm {
     /// Over `width` channels.
     pub fn new(scope: Scope, width: i64, eps: f64) -> Result<Self, ModelError> {
+        let weight = scope.tensor("weight", &[width], Init::Ones)?;
         Ok(Self {
-            weight: scope.tensor("weight", &[width], Init::Ones)?,
+            one_pass: scope.forward_only() && weight.device() == Device::Cpu,
+            weight,
             width,
             eps,
         })
@@ -133,6 +223,9 @@ impl RmsNorm {
     /// # Shapes
     /// (…, width) → the same
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        if self.one_pass {
+            return rows::rms_norm(x, &self.weight, self.eps);
+        }
         let kind = x.f_kind()?;
         x.f_to_kind(Kind::Float)?
             .f_rms_norm([self.width], None::<&Tensor>, self.eps)?

@@ -127,23 +127,20 @@ impl Network {
 
     /// Language model; gathers the states at the anchors and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        let hidden = self.backbone.think(sight, plan)?;
-        let width = hidden.size().last().copied().unwrap_or(0);
-        let hidden = hidden.f_reshape([-1, width])?;
-        let gather = |rows: &Tensor, tap: HiddenTap| -> Result<Tensor, ModelError> {
-            let states = hidden.f_index_select(0, rows)?;
+        let states = self.backbone.think_at_readers(sight, plan)?;
+        let (_, readers, _) = states.size3()?;
+        let anchors = plan.readers.anchors;
+        let tapped = |start: i64, number: i64, tap: HiddenTap| -> Result<Tensor, ModelError> {
+            let states = states.f_narrow(1, start, number)?;
             let states = match tap {
                 HiddenTap::PreNorm => states,
                 HiddenTap::PostNorm => self.backbone.norm(&states)?,
             };
-            let number = rows.size1()? / plan.batch();
-            Ok(states
-                .f_reshape([plan.batch(), number, width])?
-                .f_to_kind(Kind::Float)?)
+            Ok(states.f_to_kind(Kind::Float)?)
         };
         Ok(Thought {
-            queries: gather(&plan.query_rows, self.taps.queries)?,
-            anchors: gather(&plan.anchor_rows, self.taps.anchors)?,
+            anchors: tapped(0, anchors, self.taps.anchors)?,
+            queries: tapped(anchors, readers - anchors, self.taps.queries)?,
         })
     }
 

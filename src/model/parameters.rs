@@ -95,6 +95,12 @@ pub trait Source {
     /// # Errors
     /// When libtorch refuses; what is wrong with a checkpoint is collected and reported once.
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError>;
+
+    /// Whether the network will never be trained nor written back: on the CPU, weights are then packed for it and steps
+    /// are taken together, which leaves no way back to the checkpoint's tensors and records no gradients.
+    fn forward_only(&self) -> bool {
+        false
+    }
 }
 
 /// Which numeric type a tensor is computed in.
@@ -140,6 +146,11 @@ impl<'a> Scope<'a> {
             },
             ..self.clone()
         }
+    }
+
+    /// See [`Source::forward_only`].
+    pub fn forward_only(&self) -> bool {
+        self.source.forward_only()
     }
 
     /// The tensor `name` of this module.

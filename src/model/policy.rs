@@ -13,7 +13,7 @@ use crate::control::chunk::PhysicalActions;
 use super::actions::NormalisedActions;
 use super::checkpoint::{Checkpoint, Placement};
 use super::config::{Config, Precision, Proprio};
-use super::device::DeviceChoice;
+use super::device::{DeviceChoice, set_threads};
 use super::error::ModelError;
 use super::network::{Latents, Network};
 use super::prompt::{Prompter, Task};
@@ -23,6 +23,9 @@ use super::text::conversation::Conversation;
 use super::text::generation::{AnswerOptions, Generation, Step};
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
+
+/// Tokens fill whole blocks of this many rows.
+const FULL_ROWS: usize = 16;
 
 /// How a policy is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,7 +118,7 @@ impl Policy {
     /// When a file is missing, damaged or does not fit the others, or the device is not there.
     pub fn load(directory: &Path, options: PolicyOptions) -> Result<Self, ModelError> {
         if let Some(threads) = options.threads {
-            tch::set_num_threads(i32::from(threads.max(1)));
+            set_threads(threads);
         }
         let device = options.device.resolve()?;
         let placement = Placement {
@@ -268,7 +271,7 @@ impl Policy {
             instruction: observation.instruction,
             state: state.as_ref(),
         };
-        let prompt = self.prompter.student(task, &grids)?;
+        let prompt = self.prompter.student(task, &grids)?.filled_up(FULL_ROWS);
         let place = (self.compute.kind(), self.device);
         Ok(Plan {
             instruction: observation.instruction.to_owned(),

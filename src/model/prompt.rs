@@ -67,6 +67,22 @@ impl<'a> From<&'a str> for Task<'a> {
     }
 }
 
+/// Position of what fills a prompt up; nothing attends to it.
+const FILLER_POSITION: i64 = 1;
+
+impl Prompt {
+    /// Fills up behind the last token, to a number of tokens that is a multiple of `rows`: matrix kernels run full
+    /// blocks faster. What stands before is blind to it.
+    pub fn filled_up(mut self, rows: usize) -> Self {
+        let length = self.ids.len().next_multiple_of(rows.max(1));
+        self.ids.resize(length, 0);
+        for axis in &mut self.positions {
+            axis.resize(length, FILLER_POSITION);
+        }
+        self
+    }
+}
+
 /// Writes prompts for one checkpoint.
 #[derive(Debug)]
 pub struct Prompter {

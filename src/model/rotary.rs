@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::torch_ext::rows::{Norms, Turn};
+
 use super::config::TextConfig;
 use super::error::ModelError;
 
@@ -10,6 +12,24 @@ use super::error::ModelError;
 pub struct Rotation {
     cos: Tensor,
     sin: Tensor,
+    /// The same values in 32 bits.
+    float: Tables,
+}
+
+/// Cosines and sines of each row, (rows, head).
+#[derive(Debug)]
+struct Tables {
+    cos: Tensor,
+    sin: Tensor,
+}
+
+/// Query and key heads, which stand side by side at the beginning of each row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Number of query heads.
+    pub queries: i64,
+    /// Number of key heads.
+    pub keys: i64,
 }
 
 impl Rotation {
@@ -19,9 +39,16 @@ impl Rotation {
     /// angles: (…, head / 2) → cosines and sines (…, head)
     fn new(angles: &Tensor, kind: Kind) -> Result<Self, TchError> {
         let both = Tensor::f_cat(&[angles, angles], -1)?;
+        let (cos, sin) = (both.f_cos()?.f_to_kind(kind)?, both.f_sin()?.f_to_kind(kind)?);
+        let head = both.size().last().copied().unwrap_or(0);
+        let table = |x: &Tensor| x.f_to_kind(Kind::Float)?.f_reshape([-1, head]);
         Ok(Self {
-            cos: both.f_cos()?.f_to_kind(kind)?,
-            sin: both.f_sin()?.f_to_kind(kind)?,
+            float: Tables {
+                cos: table(&cos)?,
+                sin: table(&sin)?,
+            },
+            cos,
+            sin,
         })
     }
 
@@ -70,6 +97,23 @@ impl Rotation {
         Ok(Self::new(&angles, kind)?)
     }
 
+    /// Angles of VGGT: half a head turns by row, the other half by column, each as if it were a head.
+    ///
+    /// # Shapes
+    /// `cells` (row, column) of N tokens → (N, 1, 2, head / 2), in 32 bits
+    pub fn of_halves(cells: &[(i64, i64)], (head, base): (i64, f64), device: Device) -> Result<Self, ModelError> {
+        let inverse = inverse_frequencies(base, head / 2);
+        let turn = |axis: i64| inverse.iter().map(move |f| axis as f32 * f);
+        let angles: Vec<f32> = cells
+            .iter()
+            .flat_map(|(row, column)| turn(*row).chain(turn(*column)))
+            .collect();
+        let angles = Tensor::f_from_slice(&angles)?
+            .f_reshape([cells.len() as i64, 1, 2, head / 4])?
+            .f_to_device(device)?;
+        Ok(Self::new(&angles, Kind::Float)?)
+    }
+
     /// Turns queries or keys; dimension i pairs with i + head / 2.
     ///
     /// # Shapes
@@ -80,6 +124,21 @@ impl Rotation {
         let second = x.f_narrow(-1, half, half)?;
         let turned = Tensor::f_cat(&[second.f_neg()?, first], -1)?;
         x.f_mul(&self.cos)?.f_add(&turned.f_mul(&self.sin)?)
+    }
+
+    /// Norms (where there are norms) and turns queries and keys in place, on the CPU.
+    ///
+    /// # Shapes
+    /// rows: as many as the tables have, each of at least the heads' width
+    pub fn apply_to_rows(&self, rows: &mut Tensor, heads: Heads, norms: Option<Norms>) -> Result<(), TchError> {
+        let turn = Turn {
+            queries: heads.queries,
+            keys: heads.keys,
+            cos: &self.float.cos,
+            sin: &self.float.sin,
+            norms,
+        };
+        turn.apply(rows)
     }
 
     /// [`Self::apply`] in 32 bits, given back in the input's type.

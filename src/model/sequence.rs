@@ -18,14 +18,24 @@ pub struct SequencePlan {
     pub(super) rotation: Rotation,
     /// Rows of the image tokens in (B x L), in order, (ΣN).
     pub(super) image_rows: Tensor,
-    /// Rows of the reasoning anchors in (B x L), (B x N).
-    pub(super) anchor_rows: Tensor,
-    /// Rows of the action queries in (B x L), (B x K).
-    pub(super) query_rows: Tensor,
+    /// The rows that the action part reads.
+    pub(super) readers: Readers,
     /// Patches of each sequence's images.
     pub(super) patches: Vec<i64>,
     /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
     pub(super) raster: Tensor,
+}
+
+/// The tokens whose last states are read: of each sequence its N reasoning anchors, then its K action queries. R = N + K,
+/// 0 for questions.
+#[derive(Debug)]
+pub struct Readers {
+    /// Their rows in (B x L), (B x R).
+    pub(super) rows: Tensor,
+    /// Anchors of one sequence, N; the rest are queries.
+    pub(super) anchors: i64,
+    /// Who may be attended to by them, (B, 1, R, L).
+    pub(super) mask: Tensor,
 }
 
 /// Position of padding, which nothing attends to.
@@ -46,7 +56,7 @@ impl SequencePlan {
         };
         let mut ids = Vec::new();
         let mut positions: [Vec<i64>; 3] = Default::default();
-        let (mut images, mut anchors, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut images, mut read, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
         let mut raster: Vec<i64> = Vec::new();
         for (prompt, sequence) in prompts.iter().zip(0..) {
             let padding = length - prompt.ids.len();
@@ -56,10 +66,13 @@ impl SequencePlan {
                 all.extend(std::iter::repeat_n(PADDING_POSITION, padding).chain(own.iter().copied()));
             }
             images.extend(prompt.image_tokens.iter().map(|at| first + at));
-            anchors.extend(prompt.anchors.iter().map(|at| first + at));
-            queries.extend(prompt.queries.iter().map(|at| first + at));
             let before = raster.len() as i64;
             raster.extend(prompt.raster.iter().map(|row| before + row));
+            for at in prompt.anchors.iter().chain(&prompt.queries) {
+                read.push(first + at);
+                let own = padding as i64 + at;
+                allowed.extend((0..length as i64).map(|column| (padding as i64..=own).contains(&column)));
+            }
         }
         let length = length as i64;
         let tensor = |values: &[i64], shape: &[i64]| -> Result<Tensor, ModelError> {
@@ -71,8 +84,13 @@ impl SequencePlan {
             mask: mask(prompts, length, device)?,
             rotation: Rotation::of_tokens(&positions, config, kind)?,
             image_rows: tensor(&images, &[-1])?,
-            anchor_rows: tensor(&anchors, &[-1])?,
-            query_rows: tensor(&queries, &[-1])?,
+            readers: Readers {
+                rows: tensor(&read, &[-1])?,
+                anchors: prompts.first().map_or(0, |prompt| prompt.anchors.len() as i64),
+                mask: Tensor::f_from_slice(&allowed)?
+                    .f_reshape([batch, 1, read.len() as i64 / batch, length])?
+                    .f_to_device(device)?,
+            },
             patches: prompts.iter().map(|p| p.patches).collect(),
             raster: tensor(&raster, &[-1])?,
         })

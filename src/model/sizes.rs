@@ -147,6 +147,26 @@ impl Size {
     /// # Errors
     /// When the tokenizer lacks a control token, or the variant cannot work.
     pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
+        self.config_with(variant, |token| id_of(tokenizer, token))
+    }
+
+    /// The configuration of this size for timing, where ids only have to differ.
+    ///
+    /// # Errors
+    /// Never for a size of this list.
+    pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
+        let mut next = 0;
+        self.config_with(&Variant::default(), |_| {
+            next += 1;
+            Ok(next)
+        })
+    }
+
+    fn config_with(
+        self,
+        variant: &Variant,
+        mut id: impl FnMut(&str) -> Result<i64, ModelError>,
+    ) -> Result<Config, ModelError> {
         let (text_config, vision_config) = match self {
             Self::Small => (small_text(), small_vision()),
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
@@ -155,10 +175,10 @@ impl Size {
         let qwen3_vl = Qwen3VlConfig {
             model_type: "qwen3_vl".into(),
             architectures: vec!["Qwen3VLForConditionalGeneration".into()],
-            image_token_id: id(tokenizer, "<|image_pad|>")?,
-            video_token_id: id(tokenizer, "<|video_pad|>")?,
-            vision_start_token_id: id(tokenizer, "<|vision_start|>")?,
-            vision_end_token_id: id(tokenizer, "<|vision_end|>")?,
+            image_token_id: id("<|image_pad|>")?,
+            video_token_id: id("<|video_pad|>")?,
+            vision_start_token_id: id("<|vision_start|>")?,
+            vision_end_token_id: id("<|vision_end|>")?,
             tie_word_embeddings: true,
             text_config,
             vision_config,
@@ -169,7 +189,7 @@ impl Size {
             max_pixels: 4096 * 4096,
             compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
         };
-        untrained_action_part(qwen3_vl, tokenizer, (variant, scale))
+        untrained_action_part(qwen3_vl, &mut id, (variant, scale))
     }
 }
 
@@ -186,24 +206,24 @@ pub(super) struct Scale {
     pub compute: Precision,
 }
 
-/// A backbone with the usual action part, in a variant, by the tokenizer's ids.
+/// A backbone with the usual action part, in a variant, by the ids of its tokens.
 ///
 /// # Errors
 /// When the tokenizer lacks a control token, or the variant cannot work.
 pub(super) fn untrained_action_part(
     qwen3_vl: Qwen3VlConfig,
-    tokenizer: &Tokenizer,
+    id: &mut dyn FnMut(&str) -> Result<i64, ModelError>,
     (variant, scale): (&Variant, Scale),
 ) -> Result<Config, ModelError> {
-    let anchor = |token: String| -> Result<AnchorToken, ModelError> {
-        let id = id(tokenizer, &token)?;
+    let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {
+        let id = id(&token)?;
         Ok(AnchorToken { token, id })
     };
     let reasoning = ReasoningConfig {
         anchors: variant
             .anchor_tokens()
             .into_iter()
-            .map(anchor)
+            .map(&mut anchor)
             .collect::<Result<_, _>>()?,
         anchor_tap: None,
         fusion: Fusion::Add,
@@ -216,7 +236,7 @@ pub(super) fn untrained_action_part(
             prompt_style: PromptStyle::Thinkvla,
             proprio: Proprio::None,
             action_token: QUERY.into(),
-            action_token_id: id(tokenizer, QUERY)?,
+            action_token_id: id(QUERY)?,
             prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
                      <action>{queries}<action>."
                 .into(),
@@ -240,7 +260,8 @@ pub(super) fn untrained_action_part(
     })
 }
 
-fn id(tokenizer: &Tokenizer, token: &str) -> Result<i64, ModelError> {
+/// The id of a text that must be one token.
+pub(super) fn id_of(tokenizer: &Tokenizer, token: &str) -> Result<i64, ModelError> {
     let encoding = tokenizer
         .encode_fast(token, false)
         .map_err(|e| ModelError::Tokenizer(e.to_string()))?;

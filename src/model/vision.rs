@@ -2,10 +2,13 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use crate::torch_ext::linear::Follow;
+
 use super::config::VisionConfig;
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
 use super::parameters::{Init, Scope};
+use super::rotary::Heads;
 use super::vision_plan::VisionPlan;
 
 /// Epsilon of every LayerNorm in the tower; the reference fixes it in code.
@@ -120,8 +123,8 @@ impl Block {
     }
 
     fn forward(&self, x: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
-        let x = x.f_add(&self.attn.forward(&self.norm1.forward(x)?, plan)?)?;
-        x.f_add(&self.mlp.forward(&self.norm2.forward(&x)?)?)
+        let x = self.attn.forward(&self.norm1.forward(x)?, x, plan)?;
+        self.mlp.forward(&self.norm2.forward(&x)?, &x)
     }
 }
 
@@ -141,13 +144,25 @@ impl Attention {
         })
     }
 
-    /// Every patch attends to all patches of its own image and to none of another.
-    fn forward(&self, x: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
+    /// Adds to `residual` what the patches attend to: all patches of their own image and none of another.
+    fn forward(&self, x: &Tensor, residual: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
         let (rows, width) = x.size2()?;
         let head = width / self.heads;
-        let qkv = self.qkv.forward(x)?.f_reshape([rows, 3, self.heads, head])?;
-        let q = plan.rotation.apply_in_float(&qkv.f_select(1, 0)?)?;
-        let k = plan.rotation.apply_in_float(&qkv.f_select(1, 1)?)?;
+        let mut qkv = self.qkv.forward(x)?;
+        let in_place = self.qkv.is_packed();
+        if in_place {
+            let heads = Heads {
+                queries: self.heads,
+                keys: self.heads,
+            };
+            plan.rotation.apply_to_rows(&mut qkv, heads, None)?;
+        }
+        let qkv = qkv.f_reshape([rows, 3, self.heads, head])?;
+        let turned = |x: Tensor| match in_place {
+            true => Ok(x),
+            false => plan.rotation.apply_in_float(&x),
+        };
+        let (q, k) = (turned(qkv.f_select(1, 0)?)?, turned(qkv.f_select(1, 1)?)?);
         let v = qkv.f_select(1, 2)?;
         let mut outputs = Vec::with_capacity(plan.runs.len());
         for run in &plan.runs {
@@ -168,7 +183,11 @@ impl Attention {
             )?;
             outputs.push(attended.f_transpose(1, 2)?.f_reshape([-1, width])?);
         }
-        self.proj.forward(&Tensor::f_cat(&outputs, 0)?)
+        let attended = match outputs.as_slice() {
+            [one] => one.shallow_clone(),
+            several => Tensor::f_cat(several, 0)?,
+        };
+        self.proj.forward_then(&attended, Follow::Add(residual))
     }
 }
 
@@ -187,8 +206,10 @@ impl Mlp {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.linear_fc2.forward(&self.linear_fc1.forward(x)?.f_gelu("tanh")?)
+    /// Adds to `residual` what it makes of `x`.
+    fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor, TchError> {
+        let inner = self.linear_fc1.forward_then(x, Follow::GeluTanh)?;
+        self.linear_fc2.forward_then(&inner, Follow::Add(residual))
     }
 }
 
@@ -233,7 +254,8 @@ impl Merger {
             NormPlace::BeforeMerging => merge(&self.norm.forward(x)?)?,
             NormPlace::AfterMerging => self.norm.forward(&merge(x)?)?,
         };
-        self.linear_fc2.forward(&self.linear_fc1.forward(&x)?.f_gelu("none")?)
+        self.linear_fc2
+            .forward(&self.linear_fc1.forward_then(&x, Follow::Gelu)?)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use safetensors::{SafeTensors, serialize};
 use thinkvla::camera::compressed;
 use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
@@ -105,4 +106,32 @@ fn a_directory_without_a_checkpoint_is_named() {
     let empty = tempfile::tempdir().unwrap();
     let error = complaint(&ask(empty.path(), &["why?"], &[]));
     assert!(error.contains("config.json"), "{error}");
+}
+
+#[test]
+fn a_plain_hugging_face_directory_answers_as_our_checkpoint_of_the_same_backbone() {
+    let (ours, plain) = (checkpoint(7), tempfile::tempdir().unwrap());
+    let read = |name: &str| std::fs::read(ours.path().join(name)).unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(plain.path().join(name), bytes).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&read("config.json")).unwrap();
+    let bounds = config.as_object_mut().unwrap().remove("thinkvla").unwrap();
+    write("config.json", config.to_string().as_bytes());
+    write("tokenizer.json", &read("tokenizer.json"));
+    let rule = serde_json::json!({
+        "patch_size": 16, "temporal_patch_size": 2, "merge_size": 2, "resample": 3,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        "size": {"shortest_edge": bounds["min_pixels"], "longest_edge": bounds["max_pixels"]},
+    });
+    write("preprocessor_config.json", rule.to_string().as_bytes());
+    let weights = read("model.safetensors");
+    let all = SafeTensors::deserialize(&weights).unwrap();
+    let backbone = all.tensors().into_iter().filter(|(key, _)| key.starts_with("model."));
+    write("model.safetensors", &serialize(backbone, None).unwrap());
+
+    let image = data("ramp.png");
+    let inputs = [image.to_str().unwrap(), "what is it?"];
+    let options = ["--max-tokens", "8", "--compute", "float32", "--max-pixels", "16384"];
+    let [ours, plain] = [ours.path(), plain.path()].map(|directory| ask(directory, &inputs, &options));
+    assert!(plain.status.success(), "{plain:?}");
+    assert_eq!(plain.stdout, ours.stdout);
 }

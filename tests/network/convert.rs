@@ -11,7 +11,7 @@ use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::model::variant::Variant;
 
 use crate::case::{sets, tensors};
-use crate::support::{checkpoint, contract, tiny};
+use crate::support::{checkpoint, contract_of, tiny};
 
 fn convert(from: &Path, to: &Path, layout: Format) -> Result<Converted, String> {
     let options = Options {
@@ -32,7 +32,7 @@ fn convert_with(from: &Path, to: &Path, (layout, options): (Format, &Options)) -
 }
 
 fn robot() -> Contract {
-    contract(&tiny())
+    contract_of(&tiny(), &Variant::default())
 }
 
 fn weights(directory: &Path) -> std::collections::HashMap<String, tch::Tensor> {

@@ -1,6 +1,6 @@
 //! The network does what the reference does, at whatever size its configuration says, and refuses what cannot work.
 #![cfg(feature = "torch")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod ask;
 mod broken;
@@ -11,6 +11,8 @@ mod convert;
 mod formats;
 mod forward;
 mod integration;
+mod packed;
+mod parity;
 mod prompt;
 mod reference;
 mod starvla;

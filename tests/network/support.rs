@@ -173,16 +173,24 @@ pub struct Lively {
     pub initial: &'static [&'static str],
 }
 
-/// The same in bfloat16.
-struct Half(Lively);
+/// The same in another type, or as a checkpoint is loaded: never to be trained.
+struct Loaded {
+    weights: Lively,
+    kind: Kind,
+    forward_only: bool,
+}
 
-impl Source for Half {
+impl Source for Loaded {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
-        let tensor = self.0.tensor(parameter, role)?;
+        let tensor = self.weights.tensor(parameter, role)?;
         Ok(match role {
-            Role::Backbone => tensor.to_kind(Kind::BFloat16),
+            Role::Backbone => tensor.to_kind(self.kind),
             Role::Head => tensor,
         })
+    }
+
+    fn forward_only(&self) -> bool {
+        self.forward_only
     }
 }
 
@@ -208,6 +216,7 @@ pub struct Bench {
     pub config: Config,
     pub network: Network,
     pub prompter: Prompter,
+    pub kind: Kind,
 }
 
 impl Bench {
@@ -217,20 +226,40 @@ impl Bench {
 
     /// The network of [`Self::new`] in bfloat16.
     pub fn in_half_precision(&self) -> Self {
-        Self::of(self.config.clone(), &Half(Lively { seed: 1, initial: &[] }))
+        self.loaded(Kind::BFloat16, false)
+    }
+
+    /// The network of [`Self::new`] as a checkpoint is loaded: never to be trained.
+    pub fn packed(&self) -> Self {
+        self.loaded(Kind::Float, true)
+    }
+
+    /// [`Self::packed`] in bfloat16.
+    pub fn packed_in_half_precision(&self) -> Self {
+        self.loaded(Kind::BFloat16, true)
     }
 
     pub fn with(config: Config, weights: Lively) -> Self {
-        Self::of(config, &weights)
+        Self::of(config, &weights, Kind::Float)
     }
 
-    fn of(config: Config, weights: &dyn Source) -> Self {
+    fn loaded(&self, kind: Kind, forward_only: bool) -> Self {
+        let weights = Loaded {
+            weights: Lively { seed: 1, initial: &[] },
+            kind,
+            forward_only,
+        };
+        Self::of(self.config.clone(), &weights, kind)
+    }
+
+    fn of(config: Config, weights: &dyn Source, kind: Kind) -> Self {
         let network = Network::new(&config, weights).unwrap();
         let prompter = Prompter::new(tokenizer(), &config).unwrap();
         Self {
             config,
             network,
             prompter,
+            kind,
         }
     }
 
@@ -239,7 +268,7 @@ impl Bench {
     }
 
     pub fn plan(&self, prompts: &[Prompt]) -> SequencePlan {
-        SequencePlan::new(prompts, &self.config.text_config, (Kind::Float, Device::Cpu)).unwrap()
+        SequencePlan::new(prompts, &self.config.text_config, (self.kind, Device::Cpu)).unwrap()
     }
 
     pub fn images(&self, grids: &[Grid]) -> VisionPlan {
@@ -248,7 +277,7 @@ impl Bench {
 
     pub fn run(&self, pixels: &Tensor, grids: &[Grid], prompts: &[Prompt]) -> Output {
         self.network
-            .forward(pixels, &self.images(grids), &self.plan(prompts))
+            .forward(&pixels.to_kind(self.kind), &self.images(grids), &self.plan(prompts))
             .unwrap()
     }
 }

@@ -12,8 +12,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import transformers
 from checkpoints import load_reference, write_checkpoint
+from files import save
 from prompts import Prompt, metadata_of, pictures, process
-from safetensors.torch import save_file
 from specs import CASES, LARGE, SPECS
 from transformers import Qwen3VLForConditionalGeneration
 
@@ -87,7 +87,7 @@ def make_set(name: str, large_tokenizer: Path, out: Path) -> None:
     print(f"{name}: {len(list(model.parameters()))} tensors, {count} parameters")
     for i, (case, prompts) in enumerate(CASES[name].items()):
         tensors, metadata = case_of(model, processor, prompts, 100 * SPECS[name].seed + i)
-        save_file(tensors, folder / f"{case}.safetensors", metadata)
+        save(tensors, folder / f"{case}.safetensors", metadata)
         describe(f"{name}/{case}", tensors)
 
 

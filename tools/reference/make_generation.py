@@ -10,9 +10,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 from checkpoints import load_reference
+from files import save
 from make_cases import REFERENCE
 from prompts import Prompt, Size, metadata_of, pictures, process
-from safetensors.torch import save_file
 from specs import SPECS
 from transformers import Qwen3VLForConditionalGeneration
 
@@ -122,7 +122,7 @@ def main() -> None:
         model, processor = load_reference(folder / name / "checkpoint")
         tensors, metadata = generation_of(model, processor, 1000 + SPECS[name].seed)
         describe(name, tensors)
-        save_file(tensors, folder / name / "generation.safetensors", metadata)
+        save(tensors, folder / name / "generation.safetensors", metadata)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch
 import yaml
 from checkpoints import Spec, Text, Vision, load_reference, write_checkpoint
+from files import save
 from make_cases import REFERENCE, case_of
 from prompts import Prompt
 from safetensors.torch import save_file
@@ -163,7 +164,7 @@ def write_case(file: Path, backbone: Path, head: Regression) -> None:
         del tensors[f"expected.{name}"]  # the other sets compare these; long prompts make them large
     actions = tensors["expected.actions"]
     print(f"{NAME}: actions std {actions.std():.3f}, between steps {actions.std(1).mean():.3f}")
-    save_file(tensors, file, metadata | {f"instruction.{i}": task for i, task in enumerate(TASKS)})
+    save(tensors, file, metadata | {f"instruction.{i}": task for i, task in enumerate(TASKS)})
 
 
 def main() -> None:

@@ -3,6 +3,8 @@
 #[cfg(feature = "torch")]
 mod ask;
 #[cfg(feature = "torch")]
+mod bench;
+#[cfg(feature = "torch")]
 mod check;
 #[cfg(feature = "torch")]
 mod convert;
@@ -14,6 +16,8 @@ mod foreign;
 mod init_checkpoint;
 #[cfg(feature = "ros")]
 mod latency;
+#[cfg(feature = "torch")]
+mod parity;
 #[cfg(feature = "ros")]
 mod rollout;
 #[cfg(feature = "sim")]
@@ -22,6 +26,7 @@ mod simulate;
 use std::io::IsTerminal as _;
 #[cfg(feature = "torch")]
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -43,6 +48,9 @@ enum Verb {
     /// Ask a checkpoint about images; the answer is printed while it is made
     #[cfg(feature = "torch")]
     Ask(ask::Arguments),
+    /// Time the network on this machine, without a checkpoint, and compare with what the machine can do
+    #[cfg(feature = "torch")]
+    Bench(bench::Arguments),
     /// Say what a checkpoint is and whether it may be run, before anything moves
     #[cfg(feature = "torch")]
     Check(check::Arguments),
@@ -62,6 +70,9 @@ enum Verb {
     #[cfg(feature = "ros")]
     #[command(hide = true)]
     ReplayFrames(latency::ReplayArguments),
+    /// Compare the network with what the reference makes of a case; exit 1 where it differs, 2 where it cannot be told
+    #[cfg(feature = "torch")]
+    Parity(parity::Arguments),
     /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
     #[cfg(feature = "ros")]
     Rollout(rollout::Arguments),
@@ -72,7 +83,7 @@ enum Verb {
 
 // Without features there is no verb, and clap ends the process.
 #[cfg_attr(not(feature = "torch"), allow(unreachable_code))]
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
@@ -81,9 +92,11 @@ fn main() -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match Cli::parse().verb {
+    let done = match Cli::parse().verb {
         #[cfg(feature = "torch")]
         Verb::Ask(arguments) => ask::run(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Bench(arguments) => bench::run(&arguments),
         #[cfg(feature = "torch")]
         Verb::Check(arguments) => check::run(&arguments),
         #[cfg(feature = "torch")]
@@ -96,11 +109,14 @@ fn main() -> anyhow::Result<()> {
         Verb::Latency(arguments) => latency::run(arguments),
         #[cfg(feature = "ros")]
         Verb::ReplayFrames(arguments) => latency::replay(&arguments),
+        #[cfg(feature = "torch")]
+        Verb::Parity(arguments) => return Ok(parity::run(&arguments)),
         #[cfg(feature = "ros")]
         Verb::Rollout(arguments) => rollout::run(arguments),
         #[cfg(feature = "sim")]
         Verb::Simulate(arguments) => simulate::run(&arguments),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints a line; a closed terminal is no reason to stop.

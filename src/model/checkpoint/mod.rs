@@ -99,5 +99,8 @@ impl Checkpoint {
 /// # Errors
 /// When it is missing or not a tokenizer.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
-    Tokenizer::from_file(path).map_err(|e| ModelError::read(path, e))
+    let bytes = std::fs::read(path).map_err(|e| ModelError::read(path, e))?;
+    // The tokenizers crate panics on some truncated files, so what is not JSON at all never gets there.
+    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| ModelError::read(path, e))?;
+    Tokenizer::from_bytes(bytes).map_err(|e| ModelError::read(path, e))
 }

@@ -1,7 +1,7 @@
 //! Weights on disk: one safetensors file or several, read by memory map, checked strictly against what is asked for.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -80,6 +80,8 @@ struct Mapped {
     path: PathBuf,
     map: Mmap,
     tensors: BTreeMap<String, TensorInfo>,
+    /// What the header says besides.
+    notes: HashMap<String, String>,
     /// Where tensor data begins.
     data: usize,
 }
@@ -160,6 +162,17 @@ impl WeightFiles {
     /// Whose names the tensors have.
     pub fn naming(&self) -> Naming {
         self.naming
+    }
+
+    /// Only the tensors whose stored names begin with `prefix`; the others are as if they were not there.
+    pub fn within(mut self, prefix: &str) -> Self {
+        self.places.retain(|stored, _| stored.starts_with(prefix));
+        self
+    }
+
+    /// The notes in the header of the first file.
+    pub fn metadata(&self) -> HashMap<String, String> {
+        self.files.first().map(|file| file.notes.clone()).unwrap_or_default()
     }
 
     /// Our keys of all tensors in the files.
@@ -246,6 +259,7 @@ impl Mapped {
             path: path.to_owned(),
             map,
             tensors,
+            notes: metadata.metadata().clone().unwrap_or_default(),
             data: size_of::<u64>() + header,
         })
     }
@@ -260,8 +274,6 @@ pub struct Taking {
     pub device: Device,
     /// Whether the text head is the embedding, so that a second copy in the files is left there.
     pub tied: bool,
-    /// How much of the files is wanted.
-    pub part: Part,
 }
 
 /// How much of a checkpoint is wanted.
@@ -273,18 +285,12 @@ pub enum Part {
     Backbone,
 }
 
-impl Taking {
-    /// Whether what is not asked for may stay in the files.
-    fn leaves(&self, key: &str) -> bool {
-        (self.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
-    }
-}
-
 /// Weight files as a source of tensors, which remembers what was asked for.
 #[derive(Debug)]
 pub struct Weights<'a> {
     files: &'a WeightFiles,
     taking: Taking,
+    part: Part,
     asked: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
 }
@@ -295,9 +301,21 @@ impl<'a> Weights<'a> {
         Self {
             files,
             taking,
+            part: Part::Everything,
             asked: RefCell::default(),
             problems: RefCell::default(),
         }
+    }
+
+    /// Only a part of them; the rest is left in the files.
+    pub fn only(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
+    /// Whether what is not asked for may stay in the files.
+    fn leaves(&self, key: &str) -> bool {
+        (self.taking.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
     }
 
     /// Refuses what does not fit, once a network has asked for all it needs: every tensor that is missing, extra, of
@@ -306,12 +324,12 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// When anything does not fit.
     pub fn finish(self) -> Result<(), ModelError> {
-        let asked = self.asked.into_inner();
-        let mut problems = self.problems.into_inner();
+        let asked = self.asked.take();
+        let mut problems = self.problems.take();
         let mut extra: Vec<_> = self
             .files
             .keys()
-            .filter(|key| !asked.contains(*key) && !self.taking.leaves(key))
+            .filter(|key| !asked.contains(*key) && !self.leaves(key))
             .map(|key| format!("extra: {key}, which this configuration has no place for"))
             .collect();
         extra.sort();
@@ -367,5 +385,9 @@ impl Source for Weights<'_> {
                 Ok(Tensor::f_empty(&parameter.shape, (kind, Device::Cpu))?)
             }
         }
+    }
+
+    fn forward_only(&self) -> bool {
+        true
     }
 }

@@ -55,19 +55,21 @@ impl Speaker {
             compute: options.compute,
         };
         let checkpoint = BackboneCheckpoint::load(directory, placement)?;
-        Ok(Self::of(Parts {
-            conversation: Conversation::new(&checkpoint.home, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
-            compute: checkpoint.compute,
-            rule: checkpoint.rule,
-            config: checkpoint.config,
-            backbone: checkpoint.backbone,
-            device,
-        }))
+        Ok(Self {
+            parts: Parts {
+                conversation: Conversation::new(&checkpoint.home, Arc::new(checkpoint.tokenizer), &checkpoint.config)?,
+                compute: checkpoint.compute,
+                rule: checkpoint.rule,
+                config: checkpoint.config,
+                backbone: checkpoint.backbone,
+                device,
+            },
+        })
     }
 
-    /// From parts that belong together.
-    pub fn of(parts: Parts) -> Self {
-        Self { parts }
+    /// What it is made of.
+    pub fn into_parts(self) -> Parts {
+        self.parts
     }
 
     /// How pictures are sized, normalised and cut for this network.

@@ -18,7 +18,7 @@ use crate::model::config::{Config, Precision, PromptStyle};
 use crate::model::error::ModelError;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
-use crate::model::sizes::{Scale, simulated_robot, untrained_action_part, usual_contract};
+use crate::model::sizes::{Scale, id_of, simulated_robot, untrained_action_part, usual_contract};
 use crate::model::untrained::write_safetensors;
 use crate::model::variant::{STARVLA_PROMPT, Variant};
 use tensors::{NewRows, Origin, Tensor};
@@ -161,7 +161,8 @@ impl Conversion<'_> {
             max_pixels: from.bounds.max_pixels,
             compute: from.compute,
         };
-        untrained_action_part(from.qwen3_vl.clone(), tokenizer, (&variant, scale))
+        let mut id = |token: &str| id_of(tokenizer, token);
+        untrained_action_part(from.qwen3_vl.clone(), &mut id, (&variant, scale))
     }
 
     fn new_contract(&self, config: &Config) -> Result<Contract, ModelError> {

@@ -1,0 +1,147 @@
+//! `thinkvla parity`: is what the network makes of a case what the reference made of it?
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use thinkvla::model::checkpoint::Placement;
+use thinkvla::model::config::Precision;
+use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::error::ModelError;
+use thinkvla::model::parity::{Case, Demand, Report, Subject, compare_vggt};
+use thinkvla::model::policy::PolicyOptions;
+
+/// Largest deviation of a value computed in 32 bits, unless told otherwise.
+const DEVIATION: f64 = 1e-4;
+/// Smallest cosine of tensors computed in 16 bits, unless told otherwise.
+const COSINE: f64 = 0.999;
+
+/// Exit code where a tensor is off.
+const OFF: u8 = 1;
+/// Exit code where a case or the checkpoint cannot be used.
+const UNUSABLE: u8 = 2;
+
+/// What to compare with what.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub struct Arguments {
+    /// Cases: safetensors files of inputs and of what the reference makes of them
+    #[arg(required = true, value_name = "CASE")]
+    cases: Vec<PathBuf>,
+    /// The cases are of a VGGT aggregator and hold its weights
+    #[arg(long, required_unless_present = "checkpoint", conflicts_with = "checkpoint")]
+    vggt: bool,
+    /// Checkpoint directory whose backbone the cases are of
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// Largest absolute deviation of a value; the default is 1e-4, and none with --compute bfloat16 or --cosine
+    #[arg(long, value_parser = not_negative)]
+    tol: Option<f64>,
+    /// Smallest cosine between two tensors; the default is 0.999 with --compute bfloat16, otherwise none
+    #[arg(long, value_parser = not_negative)]
+    cosine: Option<f64>,
+    /// Type the network computes in
+    #[arg(long, default_value = "float32")]
+    compute: Compute,
+    /// Where: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+}
+
+/// Types by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Compute {
+    /// 32 bits
+    Float32,
+    /// 16 bits
+    Bfloat16,
+}
+
+/// What the cases are of.
+enum Network {
+    Vggt(Placement),
+    Backbone(Box<Subject>),
+}
+
+impl Network {
+    fn load(arguments: &Arguments) -> Result<Self, ModelError> {
+        let compute = Some(match arguments.compute {
+            Compute::Float32 => Precision::Float32,
+            Compute::Bfloat16 => Precision::Bfloat16,
+        });
+        match &arguments.checkpoint {
+            Some(directory) => {
+                let options = PolicyOptions {
+                    device: arguments.device,
+                    compute,
+                    threads: None,
+                };
+                Ok(Self::Backbone(Box::new(Subject::load(directory, options)?)))
+            }
+            None => Ok(Self::Vggt(Placement {
+                device: arguments.device.resolve()?,
+                compute,
+            })),
+        }
+    }
+
+    fn compare(&self, path: &Path, demand: Demand) -> Result<Report, ModelError> {
+        let case = Case::open(path)?;
+        match self {
+            Self::Vggt(placement) => compare_vggt(&case, *placement, demand),
+            Self::Backbone(subject) => subject.compare(&case, demand),
+        }
+    }
+}
+
+/// Runs the verb. The exit code is 0 where every tensor is good enough, 1 where one is not, 2 where a case or the
+/// checkpoint cannot be used.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let demand = arguments.demand();
+    let network = match Network::load(arguments) {
+        Ok(network) => network,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::from(UNUSABLE);
+        }
+    };
+    let mut worst = 0;
+    for path in &arguments.cases {
+        match network.compare(path, demand) {
+            Ok(report) => {
+                // Whoever has stopped reading still gets the exit code.
+                let _ = writeln!(std::io::stdout().lock(), "{}\n{report}", path.display());
+                worst = worst.max(if report.passed() { 0 } else { OFF });
+            }
+            Err(error) => {
+                tracing::error!("{error}");
+                worst = worst.max(UNUSABLE);
+            }
+        }
+    }
+    ExitCode::from(worst)
+}
+
+impl Arguments {
+    fn demand(&self) -> Demand {
+        match (self.tol, self.cosine, self.compute) {
+            (None, None, Compute::Float32) => Demand {
+                deviation: Some(DEVIATION),
+                cosine: None,
+            },
+            (None, None, Compute::Bfloat16) => Demand {
+                deviation: None,
+                cosine: Some(COSINE),
+            },
+            (deviation, cosine, _) => Demand { deviation, cosine },
+        }
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number >= 0.0 => Ok(number),
+        _ => Err("expected a number of 0 or more".into()),
+    }
+}

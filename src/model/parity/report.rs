@@ -1,0 +1,270 @@
+//! How far two tensors are apart, and a table of it.
+
+use std::fmt;
+
+use tch::{Kind, TchError, Tensor};
+
+/// What is asked of floating point tensors; whole numbers must be equal in any case.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Demand {
+    /// Largest absolute deviation of a value.
+    pub deviation: Option<f64>,
+    /// Smallest cosine between the two tensors as wholes.
+    pub cosine: Option<f64>,
+}
+
+/// One expected tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its key.
+    pub name: String,
+    /// Its shape in the case.
+    pub shape: Vec<i64>,
+    /// What came of the comparison.
+    pub finding: Finding,
+}
+
+/// What came of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Finding {
+    /// Floating point values.
+    Values {
+        /// Largest absolute deviation; not a number where any value is none.
+        deviation: f64,
+        /// Cosine between the two tensors as wholes; 1 where both are zero or empty.
+        cosine: f64,
+    },
+    /// Whole numbers.
+    Numbers {
+        /// How many differ.
+        differing: i64,
+    },
+    /// Ours has another shape.
+    Shape {
+        /// Ours.
+        found: Vec<i64>,
+    },
+}
+
+impl Finding {
+    /// Compares floating point tensors in 64 bits.
+    ///
+    /// # Shapes
+    /// any, the same for both
+    pub fn of_values(ours: &Tensor, expected: &Tensor) -> Result<Self, TchError> {
+        if ours.size() != expected.size() {
+            return Ok(Self::Shape { found: ours.size() });
+        }
+        if ours.numel() == 0 {
+            return Ok(Self::Values {
+                deviation: 0.0,
+                cosine: 1.0,
+            });
+        }
+        let wide = |x: &Tensor| {
+            x.f_to_device(tch::Device::Cpu)?
+                .f_to_kind(Kind::Double)?
+                .f_flatten(0, -1)
+        };
+        let (a, b) = (wide(ours)?, wide(expected)?);
+        let number = |x: Tensor| x.f_double_value(&[]);
+        let lengths = number(a.f_norm()?)? * number(b.f_norm()?)?;
+        let cosine = match lengths {
+            0.0 if a.f_equal(&b)? => 1.0,
+            0.0 => 0.0,
+            lengths => number(a.f_dot(&b)?)? / lengths,
+        };
+        Ok(Self::Values {
+            deviation: number(a.f_sub(&b)?.f_abs()?.f_max()?)?,
+            cosine,
+        })
+    }
+
+    /// Compares whole numbers.
+    ///
+    /// # Shapes
+    /// any, the same for both
+    pub fn of_numbers(ours: &Tensor, expected: &Tensor) -> Result<Self, TchError> {
+        if ours.size() != expected.size() {
+            return Ok(Self::Shape { found: ours.size() });
+        }
+        let differing = ours.f_ne_tensor(expected)?.f_sum(Kind::Int64)?;
+        Ok(Self::Numbers {
+            differing: differing.f_int64_value(&[])?,
+        })
+    }
+
+    /// Whether it is good enough.
+    pub fn meets(&self, demand: Demand) -> bool {
+        match self {
+            // Written so that what is not a number is never good enough.
+            Self::Values { deviation, cosine } => {
+                deviation.is_finite()
+                    && demand.deviation.is_none_or(|largest| *deviation <= largest)
+                    && demand.cosine.is_none_or(|smallest| *cosine >= smallest)
+            }
+            Self::Numbers { differing } => *differing == 0,
+            Self::Shape { .. } => false,
+        }
+    }
+}
+
+/// All expected tensors of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// One row a tensor, in the order compared.
+    pub rows: Vec<Row>,
+    /// What was asked.
+    pub demand: Demand,
+}
+
+impl Report {
+    /// Whether every tensor is good enough; a report of nothing is not.
+    pub fn passed(&self) -> bool {
+        !self.rows.is_empty() && self.rows.iter().all(|row| row.finding.meets(self.demand))
+    }
+}
+
+impl fmt::Display for Report {
+    /// A table with a line for each tensor and one for what was asked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<[String; 5]> = self.rows.iter().map(|row| cells(row, self.demand)).collect();
+        let header = ["tensor", "shape", "deviation", "cosine", ""].map(str::to_owned);
+        let width = |column: usize| {
+            let of = |line: &[String; 5]| line.get(column).map_or(0, |cell| cell.chars().count());
+            lines.iter().chain([&header]).map(of).max().unwrap_or(0)
+        };
+        let widths = [width(0), width(1), width(2), width(3)];
+        for line in [&header].into_iter().chain(&lines) {
+            let [tensor, shape, deviation, cosine, verdict] = line;
+            let [first, second, third, fourth] = widths;
+            let text = format!("{tensor:first$}  {shape:second$}  {deviation:>third$}  {cosine:>fourth$}  {verdict}");
+            writeln!(f, "{}", text.trim_end())?;
+        }
+        let good = self.rows.iter().filter(|row| row.finding.meets(self.demand)).count();
+        write!(f, "{good} of {} tensors {}", self.rows.len(), self.demand)
+    }
+}
+
+impl fmt::Display for Demand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.deviation, self.cosine) {
+            (Some(deviation), Some(cosine)) => write!(f, "within {deviation:.1e} and of cosine {cosine} at least"),
+            (Some(deviation), None) => write!(f, "within {deviation:.1e}"),
+            (None, Some(cosine)) => write!(f, "of cosine {cosine} at least"),
+            (None, None) => write!(f, "of finite values"),
+        }
+    }
+}
+
+fn cells(row: &Row, demand: Demand) -> [String; 5] {
+    let shape = |shape: &[i64]| {
+        let sides: Vec<_> = shape.iter().map(i64::to_string).collect();
+        sides.join("x")
+    };
+    let good = row.finding.meets(demand);
+    let (deviation, cosine, verdict) = match &row.finding {
+        Finding::Values { deviation, cosine } => (format!("{deviation:.2e}"), format!("{cosine:.6}"), String::new()),
+        Finding::Numbers { differing: 0 } => ("equal".into(), "-".into(), String::new()),
+        Finding::Numbers { differing } => (format!("{differing} differ"), "-".into(), String::new()),
+        Finding::Shape { found } => ("-".into(), "-".into(), format!(": ours is {}", shape(found))),
+    };
+    let verdict = format!("{}{verdict}", if good { "ok" } else { "FAILS" });
+    [row.name.clone(), shape(&row.shape), deviation, cosine, verdict]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOSE: Demand = Demand {
+        deviation: Some(1e-4),
+        cosine: None,
+    };
+
+    fn row(name: &str, finding: Finding) -> Row {
+        Row {
+            name: name.into(),
+            shape: vec![2, 3],
+            finding,
+        }
+    }
+
+    #[test]
+    fn the_largest_deviation_counts_and_the_cosine_is_of_the_whole() {
+        let ours = Tensor::from_slice(&[1.0f32, 0.0, 2.5]);
+        let expected = Tensor::from_slice(&[1.0f32, 0.0, 2.0]);
+        let Finding::Values { deviation, cosine } = Finding::of_values(&ours, &expected).unwrap() else {
+            panic!("values expected");
+        };
+        assert_eq!(deviation, 0.5);
+        assert!((cosine - 6.0 / (7.25f64 * 5.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_not_a_number_never_passes() {
+        let ours = Tensor::from_slice(&[f32::NAN, 1.0]);
+        let finding = Finding::of_values(&ours, &ours).unwrap();
+        for demand in [
+            CLOSE,
+            Demand {
+                deviation: None,
+                cosine: None,
+            },
+        ] {
+            assert!(!finding.meets(demand));
+        }
+    }
+
+    #[test]
+    fn nothing_compared_is_not_a_pass() {
+        let report = Report {
+            rows: Vec::new(),
+            demand: CLOSE,
+        };
+        assert!(!report.passed());
+    }
+
+    #[test]
+    fn whole_numbers_must_be_equal_whatever_is_asked() {
+        let (ours, expected) = (Tensor::from_slice(&[1i64, 2, 3]), Tensor::from_slice(&[1i64, 2, 4]));
+        let finding = Finding::of_numbers(&ours, &expected).unwrap();
+        assert_eq!(finding, Finding::Numbers { differing: 1 });
+        let lax = Demand {
+            deviation: Some(10.0),
+            cosine: None,
+        };
+        assert!(!finding.meets(lax));
+        assert!(Finding::of_numbers(&ours, &ours).unwrap().meets(lax));
+    }
+
+    #[test]
+    fn zero_tensors_are_alike_only_if_both_are_zero() {
+        let (zero, one) = (Tensor::from_slice(&[0.0f32]), Tensor::from_slice(&[1.0f32]));
+        let demand = Demand {
+            deviation: None,
+            cosine: Some(0.999),
+        };
+        assert!(Finding::of_values(&zero, &zero).unwrap().meets(demand));
+        assert!(!Finding::of_values(&zero, &one).unwrap().meets(demand));
+    }
+
+    #[test]
+    fn the_table_says_which_tensor_fails_and_by_how_much() {
+        let report = Report {
+            rows: vec![
+                row("expected.input_ids", Finding::Numbers { differing: 0 }),
+                row(
+                    "expected.logits",
+                    Finding::Values {
+                        deviation: 2.5e-3,
+                        cosine: 0.99999,
+                    },
+                ),
+                row("expected.layer18", Finding::Shape { found: vec![4] }),
+            ],
+            demand: CLOSE,
+        };
+        insta::assert_snapshot!(report.to_string(), @"");
+    }
+}

@@ -1,0 +1,20 @@
+//! VGGT's aggregator, the frozen geometry teacher of 3DThinkVLA.
+//!
+//! ```text
+//! views ─► DINOv2 ─► patches ┐
+//!          camera, registers ┴─► (frame attention ─► global attention) × depth ─► frame ‖ global features
+//! ```
+//!
+//! Only training and `thinkvla parity` load it: a policy never does. Modules are named and nested as the keys
+//! `aggregator.*` of the published weights are. The point, depth, camera and track heads are not needed and not built.
+
+mod aggregator;
+mod block;
+mod config;
+mod dino;
+pub mod target;
+mod weights;
+
+pub use aggregator::{Aggregator, Features, Layers};
+pub use config::VggtConfig;
+pub use weights::load;

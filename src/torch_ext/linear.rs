@@ -1,0 +1,111 @@
+//! Linear maps with weights in the order oneDNN's kernels read them, and with what follows them done on the way out.
+
+use std::ffi::{CStr, c_char};
+use std::ptr::null_mut;
+use std::sync::OnceLock;
+
+use tch::{Device, Kind, TchError, Tensor};
+use torch_sys::C_tensor;
+
+use super::{Message, made, pointer};
+
+unsafe extern "C" {
+    fn thinkvla_linear_available() -> bool;
+    fn thinkvla_linear_pack(weight: *const C_tensor, rows: i64, packed: *mut *mut C_tensor) -> Message;
+    fn thinkvla_linear(
+        x: *const C_tensor,
+        packed: *const C_tensor,
+        bias: *const C_tensor,
+        follow: *const c_char,
+        algorithm: *const c_char,
+        y: *mut *mut C_tensor,
+    ) -> Message;
+    fn thinkvla_linear_with(
+        x: *const C_tensor,
+        packed: *const C_tensor,
+        bias: *const C_tensor,
+        follow: *const c_char,
+        other: *const C_tensor,
+        y: *mut *mut C_tensor,
+    ) -> Message;
+}
+
+/// How many rows the packing expects; other numbers work.
+const ROWS: i64 = 256;
+
+/// What is done to the product, values of it wherever it says `other`.
+#[derive(Debug, Clone, Copy)]
+pub enum Follow<'a> {
+    /// Nothing.
+    Nothing,
+    /// GELU by the error function.
+    Gelu,
+    /// GELU by its approximation with tanh.
+    GeluTanh,
+    /// SiLU.
+    Silu,
+    /// Add `other`, of the product's shape.
+    Add(&'a Tensor),
+    /// Multiply by `other`, of the product's shape.
+    Mul(&'a Tensor),
+}
+
+/// A weight in the order of oneDNN's kernels.
+#[derive(Debug)]
+pub struct Packed(Tensor);
+
+/// Whether weights for this device can be packed.
+pub fn available(device: Device) -> bool {
+    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+    // SAFETY: takes nothing and only looks into libtorch's table of operators.
+    device == Device::Cpu && *AVAILABLE.get_or_init(|| unsafe { thinkvla_linear_available() })
+}
+
+impl Packed {
+    /// Packs a weight, whose own memory is no longer needed then.
+    ///
+    /// # Shapes
+    /// weight: (outputs, inputs), float32 or bfloat16, on the CPU
+    ///
+    /// # Errors
+    /// When it is of another kind or place, or libtorch has no oneDNN; see [`available`].
+    pub fn new(weight: &Tensor) -> Result<Self, TchError> {
+        if weight.device() != Device::Cpu || !matches!(weight.f_kind()?, Kind::Float | Kind::BFloat16) {
+            return Err(TchError::Torch(format!(
+                "expected a weight of float32 or bfloat16 on the CPU to pack, found {weight:?}"
+            )));
+        }
+        let mut packed = null_mut();
+        // SAFETY: the weight outlives the call, and `packed` is a place for the tensor it makes.
+        let message = unsafe { thinkvla_linear_pack(weight.f_contiguous()?.as_ptr(), ROWS, &mut packed) };
+        Ok(Self(made(message, packed)?))
+    }
+
+    /// `y = follow(x Wᵀ + bias)`.
+    ///
+    /// # Shapes
+    /// (…, inputs) → (…, outputs)
+    ///
+    /// # Errors
+    /// When shapes or kinds do not fit.
+    pub fn forward(&self, x: &Tensor, bias: Option<&Tensor>, follow: Follow) -> Result<Tensor, TchError> {
+        let (x, bias, mut y) = (x.f_contiguous()?, pointer(bias), null_mut());
+        let unary = |name: &CStr, algorithm: &CStr, y: &mut *mut C_tensor| {
+            // SAFETY: all tensors outlive the call, the texts are terminated, and `y` is a place for the result.
+            unsafe { thinkvla_linear(x.as_ptr(), self.0.as_ptr(), bias, name.as_ptr(), algorithm.as_ptr(), y) }
+        };
+        let binary = |name: &CStr, other: &Tensor, y: &mut *mut C_tensor| {
+            // SAFETY: as above.
+            unsafe { thinkvla_linear_with(x.as_ptr(), self.0.as_ptr(), bias, name.as_ptr(), other.as_ptr(), y) }
+        };
+        let message = match follow {
+            Follow::Nothing => unary(c"none", c"", &mut y),
+            Follow::Gelu => unary(c"gelu", c"none", &mut y),
+            Follow::GeluTanh => unary(c"gelu", c"tanh", &mut y),
+            Follow::Silu => unary(c"swish", c"", &mut y),
+            Follow::Add(other) => binary(c"add", &other.f_contiguous()?, &mut y),
+            Follow::Mul(other) => binary(c"mul", &other.f_contiguous()?, &mut y),
+        };
+        made(message, y)
+    }
+}

@@ -1,0 +1,46 @@
+//! How the C library's allocator, from which libtorch takes its memory, treats large blocks.
+
+use std::ffi::c_int;
+
+unsafe extern "C" {
+    fn mallopt(parameter: c_int, value: c_int) -> c_int;
+    fn malloc_trim(pad: usize) -> c_int;
+}
+
+/// glibc's numbers.
+const M_TRIM_THRESHOLD: c_int = -1;
+const M_MMAP_THRESHOLD: c_int = -3;
+
+/// Weights are far larger than this, so that each has pages of its own.
+const WHILE_LOADING: c_int = 1 << 20;
+/// glibc's largest: activations are smaller and stay in the heap, whose pages are touched once and kept.
+const WHILE_RUNNING: c_int = 32 << 20;
+const KEPT: c_int = 256 << 20;
+
+/// While this lives, memory of weights goes back to the system as soon as it is freed. Without it, weights that were
+/// packed leave holes in the heap, and a network of 2 thousand million parameters takes a third more memory.
+#[derive(Debug)]
+pub struct ReturnedAtOnce(());
+
+impl ReturnedAtOnce {
+    /// From now on.
+    pub fn begin() -> Self {
+        set(M_MMAP_THRESHOLD, WHILE_LOADING);
+        Self(())
+    }
+}
+
+impl Drop for ReturnedAtOnce {
+    fn drop(&mut self) {
+        // SAFETY: takes a plain number and may be called at any time.
+        unsafe { malloc_trim(0) };
+        set(M_MMAP_THRESHOLD, WHILE_RUNNING);
+        set(M_TRIM_THRESHOLD, KEPT);
+    }
+}
+
+/// A refusal is no error: memory is then treated as before.
+fn set(parameter: c_int, value: c_int) {
+    // SAFETY: takes two plain numbers and may be called at any time.
+    unsafe { mallopt(parameter, value) };
+}
