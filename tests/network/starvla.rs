@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::to_value;
 use tch::{Device, Kind, Tensor};
 use thinkvla::model::checkpoint::Preprocessing;
-use thinkvla::model::checkpoint::weights::{Naming, Part, Taking, WeightFiles, Weights};
+use thinkvla::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
 use thinkvla::model::config::{Config, HiddenTap, Precision};
 use thinkvla::model::network::{Network, Output};
 use thinkvla::model::prompt::Prompter;
@@ -42,7 +42,6 @@ fn act(folder: &Path, case: &Case, config: &Config) -> Output {
         backbone: Kind::Float,
         device: Device::Cpu,
         tied: true,
-        part: Part::Everything,
     };
     let weights = Weights::new(&files, taking);
     let network = Network::new(config, &weights).unwrap();

@@ -193,8 +193,7 @@ impl Manifest {
             backbone: placement.compute.unwrap_or(self.compute).kind(),
             device: placement.device,
             tied: self.qwen3_vl.tie_word_embeddings,
-            part,
         };
-        Weights::new(&self.files, taking)
+        Weights::new(&self.files, taking).only(part)
     }
 }

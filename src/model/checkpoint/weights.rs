@@ -159,6 +159,11 @@ impl WeightFiles {
         Ok(Self { naming, files, places })
     }
 
+    /// Whose names the tensors have.
+    pub fn naming(&self) -> Naming {
+        self.naming
+    }
+
     /// Only the tensors whose stored names begin with `prefix`; the others are as if they were not there.
     pub fn within(mut self, prefix: &str) -> Self {
         self.places.retain(|stored, _| stored.starts_with(prefix));
@@ -168,11 +173,6 @@ impl WeightFiles {
     /// The notes in the header of the first file.
     pub fn metadata(&self) -> HashMap<String, String> {
         self.files.first().map(|file| file.notes.clone()).unwrap_or_default()
-    }
-
-    /// Whose names the tensors have.
-    pub fn naming(&self) -> Naming {
-        self.naming
     }
 
     /// Our keys of all tensors in the files.
@@ -274,8 +274,6 @@ pub struct Taking {
     pub device: Device,
     /// Whether the text head is the embedding, so that a second copy in the files is left there.
     pub tied: bool,
-    /// How much of the files is wanted.
-    pub part: Part,
 }
 
 /// How much of a checkpoint is wanted.
@@ -287,18 +285,12 @@ pub enum Part {
     Backbone,
 }
 
-impl Taking {
-    /// Whether what is not asked for may stay in the files.
-    fn leaves(&self, key: &str) -> bool {
-        (self.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
-    }
-}
-
 /// Weight files as a source of tensors, which remembers what was asked for.
 #[derive(Debug)]
 pub struct Weights<'a> {
     files: &'a WeightFiles,
     taking: Taking,
+    part: Part,
     asked: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
 }
@@ -309,9 +301,21 @@ impl<'a> Weights<'a> {
         Self {
             files,
             taking,
+            part: Part::Everything,
             asked: RefCell::default(),
             problems: RefCell::default(),
         }
+    }
+
+    /// Only a part of them; the rest is left in the files.
+    pub fn only(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
+    /// Whether what is not asked for may stay in the files.
+    fn leaves(&self, key: &str) -> bool {
+        (self.taking.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
     }
 
     /// Refuses what does not fit, once a network has asked for all it needs: every tensor that is missing, extra, of
@@ -320,12 +324,12 @@ impl<'a> Weights<'a> {
     /// # Errors
     /// When anything does not fit.
     pub fn finish(self) -> Result<(), ModelError> {
-        let asked = self.asked.into_inner();
-        let mut problems = self.problems.into_inner();
+        let asked = self.asked.take();
+        let mut problems = self.problems.take();
         let mut extra: Vec<_> = self
             .files
             .keys()
-            .filter(|key| !asked.contains(*key) && !self.taking.leaves(key))
+            .filter(|key| !asked.contains(*key) && !self.leaves(key))
             .map(|key| format!("extra: {key}, which this configuration has no place for"))
             .collect();
         extra.sort();
