@@ -110,3 +110,35 @@ pub struct ActionChunk {
     /// Counts up per source.
     pub plan_id: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_divide_into_steps_of_their_space() {
+        let values: Vec<f64> = (0..16).map(f64::from).collect();
+        let actions = PhysicalActions::new(ActionSpace::Joint8, values.clone()).unwrap();
+        assert_eq!((actions.space(), actions.horizon()), (ActionSpace::Joint8, 2));
+        assert_eq!(actions.steps().collect::<Vec<_>>(), [&values[..8], &values[8..]]);
+        assert_eq!(actions.values(), values);
+    }
+
+    #[test]
+    fn what_divides_into_no_steps_is_refused() {
+        for (space, found) in [(ActionSpace::Ee7, 0), (ActionSpace::Ee7, 8), (ActionSpace::Joint8, 7)] {
+            let refused = PhysicalActions::new(space, vec![0.0; found]).unwrap_err();
+            let dim = space.dim();
+            assert_eq!(refused, ActionsError::Length { space, dim, found });
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_named_with_its_step_and_dimension() {
+        let mut values = vec![0.0; 21];
+        values[16] = f64::INFINITY;
+        let refused = PhysicalActions::new(ActionSpace::Ee7, values).unwrap_err();
+        let (step, dimension, value) = (2, 2, f64::INFINITY);
+        assert_eq!(refused, ActionsError::NonFinite { step, dimension, value });
+    }
+}

@@ -323,3 +323,6 @@ impl Executor {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,6 +186,36 @@ mod tests {
     }
 
     #[test]
+    fn a_move_takes_nine_tenths_of_whichever_limit_is_the_tightest() {
+        let mut slow_joints = config();
+        slow_joints.limits.velocity_rad_s[3] = 0.1;
+        let mut soft_joints = config();
+        soft_joints.limits.acceleration_rad_s2[3] = 0.1;
+        let mut slow_tool = config();
+        slow_tool.limits.tool_speed_m_s = 0.05;
+        for config in [slow_joints, soft_joints, slow_tool] {
+            let body = Body::new(Rm75::b(), &config.tool);
+            let (name, speed, now) = ("ready", 0.5, Time(0));
+            let from = config.named("home").unwrap();
+            let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &body).unwrap();
+            let h = 1e-3;
+            let at = |k: usize| planned.at(Time::from_secs_f64(k as f64 * h));
+            let mut used: f64 = 0.0;
+            for k in 1..(planned.duration / h) as usize {
+                let (before, here, after) = (at(k - 1), at(k), at(k + 1));
+                let velocity = (after - before).abs() / (2.0 * h);
+                let acceleration = (after - here * 2.0 + before).abs() / (h * h);
+                let tool = (body.at(&after).tool - body.at(&before).tool).norm() / (2.0 * h);
+                used = used
+                    .max(velocity.component_div(&config.limits.velocity()).max())
+                    .max(acceleration.component_div(&config.limits.acceleration()).max())
+                    .max(tool / config.limits.tool_speed_m_s);
+            }
+            assert!((0.43..0.4505).contains(&used), "{used} of the limit at half speed");
+        }
+    }
+
+    #[test]
     fn what_cannot_work_is_refused_with_what_would() {
         let home = config().named("home").unwrap();
         let message = plan("nowhere", 0.5, home).unwrap_err().to_string();

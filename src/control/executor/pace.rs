@@ -146,6 +146,48 @@ mod tests {
     }
 
     #[test]
+    fn a_bend_is_taken_at_the_pace_its_acceleration_leaves() {
+        // 12 rad/s^2 at its peak, where it hardly moves.
+        let joints = (0..=100)
+            .map(|j| Joints::repeat(0.03 * (20.0 * f64::from(j) * 0.005).sin()))
+            .collect();
+        let profile = profile(&SampledPath {
+            start: Time(0),
+            spacing: 0.005,
+            joints,
+        });
+        let peak = Time::from_secs_f64(std::f64::consts::FRAC_PI_2 / 20.0);
+        let expected = (0.85f64 * 6.0 / 12.0).sqrt();
+        assert!(
+            (profile.limit_at(peak) - expected).abs() < 0.01,
+            "{}",
+            profile.limit_at(peak)
+        );
+        assert!((profile.slowest() - expected).abs() < 0.01, "{}", profile.slowest());
+    }
+
+    #[test]
+    fn between_samples_the_limit_is_interpolated_and_outside_it_stays() {
+        let profile = PaceProfile {
+            start: Time::from_secs_f64(5.0),
+            spacing: 0.1,
+            paces: vec![1.0, 0.5, 0.7],
+        };
+        let at = |seconds: f64| profile.limit_at(Time::from_secs_f64(5.0 + seconds));
+        for (seconds, expected) in [
+            (-1.0, 1.0),
+            (0.0, 1.0),
+            (0.04, 0.8),
+            (0.15, 0.6),
+            (0.2, 0.7),
+            (9.0, 0.7),
+        ] {
+            assert!((at(seconds) - expected).abs() < 1e-6, "{} at {seconds}", at(seconds));
+        }
+        assert_eq!(profile.slowest(), 0.5);
+    }
+
+    #[test]
     fn the_velocity_limit_bounds_the_pace() {
         let profile = profile(&dead_stop(4.0));
         assert!((profile.limit_at(Time(0)) - 0.5).abs() < 1e-9);

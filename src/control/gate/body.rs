@@ -59,3 +59,43 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::types::Pose;
+    use rand::{Rng, SeedableRng};
+
+    #[test]
+    fn the_lowest_points_are_those_of_the_kinematics() {
+        let tool = Tool {
+            offset_m: [0.02, -0.03, 0.125],
+            points_m: vec![[0.0, 0.045, 0.12], [0.05, -0.045, 0.1]],
+        };
+        let arm = Rm75::b();
+        let body = Body::new(arm, &tool);
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+        let mut lowest = [0; 3];
+        for _ in 0..200 {
+            let joints = arm
+                .limits
+                .lower
+                .zip_map(&arm.limits.upper, |low, high| rng.random_range(low..high));
+            let at = |offset: [f64; 3]| arm.points(&joints, &Pose::translation(offset[0], offset[1], offset[2]));
+            let points = at(tool.offset_m);
+            let found = body.at(&joints);
+            assert!((found.tool - points.tool).amax() < 1e-12);
+            let links = [points.elbow.z, points.wrist.z, points.flange.z];
+            let link = links.into_iter().fold(f64::INFINITY, f64::min);
+            assert!((found.lowest_link_m - link).abs() < 1e-12, "{joints}");
+            let parts = [tool.offset_m, tool.points_m[0], tool.points_m[1]].map(|offset| at(offset).tool.z);
+            let part = parts.into_iter().fold(f64::INFINITY, f64::min);
+            assert!((found.lowest_tool_m - part).abs() < 1e-12, "{joints}");
+            lowest[links.iter().position(|z| *z == link).unwrap()] += 1;
+        }
+        assert!(
+            lowest.iter().all(|count| *count > 5),
+            "each link was the lowest: {lowest:?}"
+        );
+    }
+}

@@ -206,3 +206,6 @@ fn spans_between(meetings: &mut [f64]) -> impl Iterator<Item = Span> {
         })
         .filter(|span| span.length > 1e-12)
 }
+
+#[cfg(test)]
+mod tests;

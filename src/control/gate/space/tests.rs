@@ -74,3 +74,17 @@ fn a_tool_whose_lowest_point_is_under_the_clearance_is_lifted() {
     // Within the inset it is high enough.
     assert_eq!(SPACE.correction(&[0.3, 0.1, 0.05].into(), 0.0301), Vector3::zeros());
 }
+
+#[test]
+fn what_is_outside_says_so_with_limit_and_unit() {
+    let mut outside = placement([0.3, 0.501, 0.3]);
+    let message = SPACE.violation(&outside).unwrap().to_string();
+    assert_eq!(message, "tool coordinate 2: expected at most 0.5000 m, found 0.5010 m");
+    outside.tool.y = 0.1;
+    outside.lowest_tool_m = 0.0299;
+    let message = SPACE.violation(&outside).unwrap().to_string();
+    assert_eq!(
+        message,
+        "height of tool point 1: expected at least 0.0300 m, found 0.0299 m"
+    );
+}

@@ -1,0 +1,160 @@
+use super::*;
+use crate::contract::{ActionSpace, Composition};
+use crate::control::chunk::PhysicalActions;
+
+fn config() -> ArmConfig {
+    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+}
+
+fn ready() -> Joints {
+    config().named("ready").unwrap()
+}
+
+fn at(seconds: f64) -> Time {
+    Time::from_secs_f64(100.0 + seconds)
+}
+
+/// Steps of joint 1 [rad], a tenth of a second each.
+fn chunk(observed: Time, reference: Reference, steps: &[f64]) -> ActionChunk {
+    let values = steps
+        .iter()
+        .flat_map(|step| [*step, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
+        .collect();
+    ActionChunk {
+        actions: PhysicalActions::new(ActionSpace::Joint8, values).unwrap(),
+        composition: Composition::Sequential,
+        reference,
+        frame: String::new(),
+        step_period: 0.1,
+        observed,
+        expires: observed.offset_secs(1.0),
+        source: "test".into(),
+        lease: 1,
+        plan_id: 1,
+    }
+}
+
+/// Position, velocity and acceleration of joint 1 right after `time`, from what the executor would command.
+fn state_after(executor: &Executor, time: Time) -> [f64; 3] {
+    let h = 1e-4;
+    let position = |steps: f64| {
+        let joints = executor.joints_at(time.offset_secs(steps * h)).unwrap().unwrap();
+        joints.positions[0]
+    };
+    let [a, b, c] = [position(0.0), position(1.0), position(2.0)];
+    [a, (4.0 * b - 3.0 * a - c) / (2.0 * h), (a - 2.0 * b + c) / (h * h)]
+}
+
+/// An executor that rested in `ready` and then commanded joint 1 with 1 rad/s^2 for a tenth of a second.
+fn speeding_up() -> Executor {
+    let mut executor = Executor::new(&config());
+    executor.restart(at(-0.1), ready());
+    for tick in -9..=10 {
+        let time = 0.01 * f64::from(tick);
+        let mut joints = ready();
+        joints[0] += 0.5 * time.max(0.0).powi(2);
+        executor.remember_command(at(time), joints);
+    }
+    executor
+}
+
+#[test]
+fn a_plan_goes_on_from_commands_that_the_gate_changed_with_their_velocity_and_acceleration() {
+    let mut executor = speeding_up();
+    let still = chunk(at(-0.05), Reference::Commanded, &[0.0; 10]);
+    executor.start(&still, at(0.1), true).unwrap();
+    let [position, velocity, acceleration] = state_after(&executor, at(0.1));
+    assert!((position - ready()[0] - 0.005).abs() < 1e-12, "{position}");
+    assert!((velocity - 0.1).abs() < 1e-4, "{velocity}");
+    assert!((acceleration - 1.0).abs() < 0.05, "{acceleration}");
+}
+
+#[test]
+fn a_plan_goes_on_from_one_whose_seam_still_fades() {
+    let mut executor = speeding_up();
+    let first = chunk(
+        at(-0.05),
+        Reference::Commanded,
+        &[0.0, 0.001, 0.004, 0.008, 0.01, 0.01, 0.01, 0.01],
+    );
+    executor.start(&first, at(0.1), true).unwrap();
+    let mut now = at(0.1);
+    for _ in 0..6 {
+        now = now.offset_secs(0.01);
+        let best = executor.candidates(now).next().unwrap();
+        let joints = executor.joints_at(best).unwrap().unwrap();
+        executor.advance(&joints);
+        executor.remember_command(now, joints.positions);
+    }
+    let before = state_after(&executor, now);
+    assert!(
+        before[1].abs() > 0.02 && before[2].abs() > 0.5,
+        "{before:?} is at the fading seam"
+    );
+    let second = chunk(
+        at(0.0),
+        Reference::Commanded,
+        &[0.0, -0.002, -0.004, -0.004, -0.004, -0.004],
+    );
+    executor.start(&second, now, false).unwrap();
+    let after = state_after(&executor, now);
+    assert!((after[0] - before[0]).abs() < 1e-9, "{before:?} {after:?}");
+    assert!((after[1] - before[1]).abs() < 5e-3, "{before:?} {after:?}");
+    assert!((after[2] - before[2]).abs() < 0.3, "{before:?} {after:?}");
+}
+
+#[test]
+fn a_plan_is_slowed_where_it_and_its_seam_together_are_too_fast() {
+    let slowest = |measured: f64| {
+        let mut executor = Executor::new(&config());
+        executor.restart(at(0.0), ready());
+        let mut joints = ready();
+        joints[0] += measured;
+        executor.remember_state(at(0.0), joints);
+        let steps = [
+            -0.01, -0.03, -0.06, -0.09, -0.11, -0.12, -0.11, -0.09, -0.06, -0.03, -0.01, 0.0,
+        ];
+        let moving = chunk(at(0.0), Reference::Measured, &steps);
+        executor.start(&moving, at(0.0), false).unwrap()
+    };
+    assert!(slowest(0.0) >= 1.0, "the plan alone keeps the limits: {}", slowest(0.0));
+    assert!(slowest(-0.5) < 0.95, "the seam goes the same way: {}", slowest(-0.5));
+    assert!(slowest(0.5) >= 1.0, "the seam goes the other way: {}", slowest(0.5));
+}
+
+#[test]
+fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan() {
+    let mut executor = Executor::new(&config());
+    executor.restart(at(0.0), ready());
+    executor
+        .start(&chunk(at(0.0), Reference::Commanded, &[0.001; 20]), at(0.0), false)
+        .unwrap();
+    // Nothing could be sent for a while.
+    let candidates: Vec<f64> = executor
+        .candidates(at(0.2))
+        .map(|time| time.seconds_since(at(0.0)))
+        .collect();
+    assert!((candidates[0] - 0.012).abs() < 1e-8, "{candidates:?}");
+    assert!(
+        candidates.iter().all(|time| (0.0..=0.012 + 1e-8).contains(time)),
+        "{candidates:?}"
+    );
+    // From rest: shares of the way to the full pace, then standing still.
+    assert!((candidates[1] - 0.7 * 0.012).abs() < 1e-8, "{candidates:?}");
+    assert_eq!(candidates.last(), Some(&0.0));
+    let joints = executor.joints_at(at(0.01)).unwrap().unwrap();
+    executor.advance(&joints);
+    let candidates: Vec<f64> = executor
+        .candidates(at(0.2))
+        .map(|time| time.seconds_since(at(0.01)))
+        .collect();
+    assert!((candidates[0] - 0.012).abs() < 1e-8, "{candidates:?}");
+    // At the pace of the plan: shares of the way from it to the full one, then shares of it.
+    assert!((candidates[1] - (0.01 + 0.7 * 0.002)).abs() < 1e-8, "{candidates:?}");
+    assert!(
+        (candidates[8] - 0.01).abs() < 1e-8 && (candidates[10] - 0.009).abs() < 1e-8,
+        "{candidates:?}"
+    );
+    // Never ahead of the plan.
+    assert_eq!(executor.candidates(at(0.015)).next(), Some(at(0.015)));
+}
