@@ -1,5 +1,8 @@
 //! Points and spans of time, passed in by the caller.
 
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
 /// A point in time in nanoseconds since the Unix epoch, on the ROS clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Time(pub i64);
@@ -18,5 +21,25 @@ impl Time {
     /// This time moved by `seconds`, which may be negative.
     pub fn offset_secs(self, seconds: f64) -> Self {
         Self(self.0.saturating_add((seconds * 1e9).round() as i64))
+    }
+}
+
+impl Add<Duration> for Time {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+impl Sub<Duration> for Time {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 }
