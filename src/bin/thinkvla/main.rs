@@ -92,31 +92,31 @@ fn main() -> anyhow::Result<ExitCode> {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    let done = match Cli::parse().verb {
+    match Cli::parse().verb {
         #[cfg(feature = "torch")]
-        Verb::Ask(arguments) => ask::run(&arguments),
+        Verb::Ask(arguments) => ask::run(&arguments)?,
         #[cfg(feature = "torch")]
-        Verb::Bench(arguments) => bench::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments)?,
         #[cfg(feature = "torch")]
-        Verb::Check(arguments) => check::run(&arguments),
+        Verb::Check(arguments) => check::run(&arguments)?,
         #[cfg(feature = "torch")]
-        Verb::Convert(arguments) => convert::run(&arguments),
+        Verb::Convert(arguments) => convert::run(&arguments)?,
         #[cfg(feature = "ros")]
-        Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Demo(arguments) => demo::run(arguments)?,
         #[cfg(feature = "torch")]
-        Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments),
+        Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments)?,
         #[cfg(feature = "ros")]
-        Verb::Latency(arguments) => latency::run(arguments),
+        Verb::Latency(arguments) => latency::run(arguments)?,
         #[cfg(feature = "ros")]
-        Verb::ReplayFrames(arguments) => latency::replay(&arguments),
+        Verb::ReplayFrames(arguments) => latency::replay(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Parity(arguments) => return Ok(parity::run(&arguments)),
         #[cfg(feature = "ros")]
-        Verb::Rollout(arguments) => rollout::run(arguments),
+        Verb::Rollout(arguments) => rollout::run(arguments)?,
         #[cfg(feature = "sim")]
-        Verb::Simulate(arguments) => simulate::run(&arguments),
-    };
-    done.map(|()| ExitCode::SUCCESS)
+        Verb::Simulate(arguments) => simulate::run(&arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints a line; a closed terminal is no reason to stop.
