@@ -9,6 +9,7 @@
 //! Nothing in here names a ROS type or reads a clock: the caller passes fields and times.
 
 mod area;
+mod axis;
 pub mod compressed;
 pub mod freeze;
 pub mod image_view;
@@ -19,4 +20,6 @@ mod resample;
 pub mod resize;
 pub mod rgb;
 pub mod smart_resize;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 mod weigh;

@@ -171,43 +171,38 @@ impl Cutter {
             h: height / patch,
             w: width / patch,
         };
-        let first = out.len();
-        let row_len = self.rule.row_len();
-        out.resize(first + grid.patches() * row_len, 0.0);
-        let rows = out.get_mut(first..).unwrap_or_default();
-        for (index, row) in rows.chunks_exact_mut(row_len).enumerate() {
-            self.cut(image, raster_from_merge_block(index, grid, merge), row);
+        out.reserve(grid.patches() * self.rule.row_len());
+        let area = (patch as usize).pow(2);
+        let mut planes = vec![0.0; 3 * area];
+        for index in 0..grid.patches() {
+            self.cut(image, raster_from_merge_block(index, grid, merge), &mut planes);
+            for plane in planes.chunks_exact(area) {
+                (0..self.rule.temporal).for_each(|_| out.extend_from_slice(plane));
+            }
         }
         Ok(grid)
     }
 
-    /// Fills one row from the patch at `raster`.
-    fn cut(&self, image: &RgbImage, raster: usize, row: &mut [f32]) {
+    /// Fills red, green and blue from the patch at `raster`.
+    fn cut(&self, image: &RgbImage, raster: usize, planes: &mut [f32]) {
         let patch = self.rule.patch as usize;
         let width = image.width() as usize;
         let columns = width / patch;
         let (top, left) = (raster / columns * patch, raster % columns * patch);
-        let area = patch * patch;
-        let [mut red, mut green, mut blue] = three(row.chunks_exact_mut(area * self.rule.temporal as usize));
+        let [red, green, blue] = three(planes.chunks_exact_mut(patch * patch));
+        let lines = red
+            .chunks_exact_mut(patch)
+            .zip(green.chunks_exact_mut(patch))
+            .zip(blue.chunks_exact_mut(patch));
         let [of_red, of_green, of_blue] = &self.values;
-        for y in 0..patch {
+        for (y, ((red, green), blue)) in lines.enumerate() {
             let start = ((top + y) * width + left) * 3;
             let pixels = image.data().get(start..start + patch * 3).unwrap_or_default();
-            let line = y * patch..(y + 1) * patch;
-            let lines =
-                [&mut red, &mut green, &mut blue].map(|channel| channel.get_mut(line.clone()).unwrap_or_default());
-            let [red, green, blue] = lines;
             for ((([r, g, b], red), green), blue) in pixels.as_chunks::<3>().0.iter().zip(red).zip(green).zip(blue) {
                 *red = value_of(of_red, *r);
                 *green = value_of(of_green, *g);
                 *blue = value_of(of_blue, *b);
             }
-        }
-        for channel in [&mut red, &mut green, &mut blue] {
-            let (first, repeats) = channel.split_at_mut(area);
-            repeats
-                .chunks_exact_mut(area)
-                .for_each(|frame| frame.copy_from_slice(first));
         }
     }
 }

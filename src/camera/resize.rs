@@ -1,7 +1,8 @@
 //! Resizes frames exactly as the code that made the training data did.
 
 use super::area;
-use super::resample::{Kernel, Precision, Resampler, Target};
+use super::axis::{Kernel, Precision};
+use super::resample::{Resampler, Target};
 use super::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 
