@@ -106,7 +106,9 @@ impl Backbone {
     /// When libtorch refuses; the cache is of no use then.
     pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
         let states = self.model.language_model.extend(piece, cache)?;
-        Ok(states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?)
+        let last = states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?;
+        // By way of one dimension, which forgets the strides of the many: libtorch would copy the text head for them.
+        Ok(last.f_reshape([-1])?.f_reshape([1, 1, -1])?)
     }
 
     /// The final norm.

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -31,8 +32,8 @@ pub const TEXT_HEAD: &str = "lm_head.weight";
 /// What a StarVLA run puts in front of the backbone's keys.
 const STARVLA_PREFIX: &str = "qwen_vl_interface.model.";
 
-/// Bytes hashed between two releases of mapped pages.
-const HASHED_AT_ONCE: usize = 64 << 20;
+/// Bytes hashed or copied between two releases of mapped pages.
+const AT_ONCE: usize = 64 << 20;
 
 /// Whose names the tensors have in the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,13 +197,19 @@ impl WeightFiles {
 
     /// Gives the memory of a tensor that has been copied back to the system; it is read from the file again if need be.
     pub fn release(&self, key: &str) {
+        self.release_part(key, 0..usize::MAX);
+    }
+
+    /// The same for some of its bytes.
+    fn release_part(&self, key: &str, bytes: Range<usize>) {
         let stored = self.naming.stored(key);
         let Some(file) = self.places.get(&stored).and_then(|at| self.files.get(*at)) else {
             return;
         };
         if let Some(info) = file.tensors.get(&stored) {
             let (start, end) = info.data_offsets;
-            shim::release(&file.map, file.data + start, end - start);
+            let bytes = bytes.start.min(end - start)..bytes.end.min(end - start);
+            shim::release(&file.map, file.data + start + bytes.start, bytes.len());
         }
     }
 
@@ -228,9 +235,9 @@ impl WeightFiles {
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         for file in &self.files {
-            for (chunk, at) in file.map.chunks(HASHED_AT_ONCE).zip(0..) {
+            for (chunk, at) in file.map.chunks(AT_ONCE).zip(0..) {
                 hash.update(chunk);
-                shim::release(&file.map, at * HASHED_AT_ONCE, chunk.len());
+                shim::release(&file.map, at * AT_ONCE, chunk.len());
             }
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
@@ -343,7 +350,9 @@ impl<'a> Weights<'a> {
         })
     }
 
-    fn read(&self, parameter: &Parameter) -> Result<Result<Tensor, String>, ModelError> {
+    /// A copy of the stored values as `kind`, or what is wrong with them. Copied in parts, so that a large tensor is never
+    /// twice in memory.
+    fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, String>, ModelError> {
         let Parameter { key, shape, .. } = parameter;
         let Some(stored) = self.files.get(key) else {
             return Ok(Err(format!("missing: {key}, expected shape {shape:?}")));
@@ -352,17 +361,27 @@ impl<'a> Weights<'a> {
         if found != *shape {
             return Ok(Err(format!("shape of {key}: expected {shape:?}, found {found:?}")));
         }
-        let kind = match stored.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F16 => Kind::Half,
+        let (stored_kind, size) = match stored.dtype {
+            Dtype::F32 => (Kind::Float, 4),
+            Dtype::BF16 => (Kind::BFloat16, 2),
+            Dtype::F16 => (Kind::Half, 2),
             other => {
                 return Ok(Err(format!(
                     "type of {key}: expected F32, BF16 or F16, found {other:?}"
                 )));
             }
         };
-        Ok(Ok(Tensor::f_from_data_size(stored.data, shape, kind)?))
+        let tensor = Tensor::f_empty(shape, (kind, self.taking.device))?;
+        let values = tensor.f_view([-1])?;
+        for (part, start) in stored.data.chunks(AT_ONCE).zip((0..).step_by(AT_ONCE)) {
+            let count = (part.len() / size) as i64;
+            let part_values = Tensor::f_from_data_size(part, &[count], stored_kind)?;
+            values
+                .f_narrow(0, (start / size) as i64, count)?
+                .f_copy_(&part_values)?;
+            self.files.release_part(key, start..start + part.len());
+        }
+        Ok(Ok(tensor))
     }
 }
 
@@ -372,13 +391,10 @@ impl Source for Weights<'_> {
             Role::Backbone => self.taking.backbone,
             Role::Head => Kind::Float,
         };
-        let read = self.read(&parameter)?;
+        let read = self.read(&parameter, kind)?;
         self.asked.borrow_mut().insert(parameter.key.clone());
         match read {
-            Ok(tensor) => {
-                self.files.release(&parameter.key);
-                Ok(tensor.f_to_device(self.taking.device)?.f_to_kind(kind)?)
-            }
+            Ok(tensor) => Ok(tensor),
             Err(problem) => {
                 self.problems.borrow_mut().push(problem);
                 // Stands in until the problems are reported.
