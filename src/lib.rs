@@ -16,6 +16,7 @@
 pub mod camera;
 pub mod contract;
 pub mod control;
+pub mod dataset;
 pub mod eval;
 #[cfg(feature = "torch")]
 pub mod model;

@@ -1,0 +1,191 @@
+//! Columns of parquet files as plain vectors, whichever of the usual types they were stored as.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::error::DatasetError;
+
+/// Rows read at once.
+const AT_ONCE: usize = 256;
+
+/// A parquet file that is being read.
+pub type Builder = ParquetRecordBatchReaderBuilder<File>;
+
+/// Opens a file; its page index is read where it has one.
+///
+/// # Errors
+/// When it is missing or is not parquet.
+pub fn open(path: &Path) -> Result<Builder, DatasetError> {
+    let file = File::open(path).map_err(DatasetError::io("open", path))?;
+    // What a writer noted about Arrow types is not needed, and may be wrong.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let opened = Builder::try_new_with_options(file, options);
+    opened.map_err(|e| DatasetError::content(path, format!("{e}; expected a whole parquet file")))
+}
+
+/// Reads these columns of a whole file; a missing one is named.
+///
+/// # Errors
+/// When the file cannot be read or a column is missing.
+pub fn read(path: &Path, columns: &[&str]) -> Result<Vec<RecordBatch>, DatasetError> {
+    stream(path, columns)?.collect()
+}
+
+/// The same, some rows at a time.
+///
+/// # Errors
+/// When the file cannot be opened or a column is missing.
+pub fn stream<'a>(
+    path: &'a Path,
+    columns: &[&str],
+) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
+    let builder = open(path)?;
+    for column in columns {
+        if builder.schema().column_with_name(column).is_none() {
+            return Err(DatasetError::content(
+                path,
+                format!("expected a column {column}, found none"),
+            ));
+        }
+    }
+    let mask = only(&builder, columns);
+    let reader = builder.with_projection(mask).with_batch_size(AT_ONCE).build();
+    let reader = reader.map_err(|e| DatasetError::content(path, e))?;
+    Ok(reader.map(move |batch| batch.map_err(|e| DatasetError::content(path, e))))
+}
+
+/// Selects columns by their names, whatever is nested in them.
+pub fn only(builder: &Builder, columns: &[&str]) -> ProjectionMask {
+    let roots: Vec<usize> = builder
+        .schema()
+        .fields()
+        .iter()
+        .zip(0..)
+        .filter(|(field, _)| columns.contains(&field.name().as_str()))
+        .map(|(_, root)| root)
+        .collect();
+    ProjectionMask::roots(builder.parquet_schema(), roots)
+}
+
+/// The column of that name.
+pub fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, String> {
+    let found = batch.column_by_name(name).map(Arc::clone);
+    found.ok_or_else(|| format!("expected a column {name}, found none"))
+}
+
+/// Whole numbers.
+pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, String> {
+    let array = column(batch, name)?;
+    let array = without_nulls(&array, name)?;
+    match array.data_type() {
+        DataType::Int64 => Ok(array.as_primitive::<Int64Type>().values().to_vec()),
+        DataType::Int32 => Ok(array
+            .as_primitive::<Int32Type>()
+            .values()
+            .iter()
+            .map(|v| i64::from(*v))
+            .collect()),
+        other => Err(format!("column {name}: expected whole numbers, found {other}")),
+    }
+}
+
+/// Whole numbers that count something.
+pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, String> {
+    let count = |v: i64| usize::try_from(v).map_err(|_| format!("column {name}: expected 0 or more, found {v}"));
+    integers(batch, name)?.into_iter().map(count).collect()
+}
+
+/// Numbers, one or a list in each row, end to end.
+pub fn numbers(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
+    let array = without_nulls(array, name)?;
+    match array.data_type() {
+        DataType::Float32 => Ok(array.as_primitive::<Float32Type>().values().to_vec()),
+        DataType::Float64 => Ok(array
+            .as_primitive::<Float64Type>()
+            .values()
+            .iter()
+            .map(|v| *v as f32)
+            .collect()),
+        DataType::FixedSizeList(..) => numbers(array.as_fixed_size_list().values(), name),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (start, end) = (list.offsets().first(), list.offsets().last());
+            numbers(&list.values().slice(start as usize, (end - start) as usize), name)
+        }
+        other => Err(format!(
+            "column {name}: expected numbers or lists of them, found {other}"
+        )),
+    }
+}
+
+/// 64-bit numbers, one in each row.
+pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, String> {
+    let array = column(batch, name)?;
+    match without_nulls(&array, name)?.data_type() {
+        DataType::Float64 => Ok(array.as_primitive::<Float64Type>().values().to_vec()),
+        _ => Ok(numbers(&array, name)?.into_iter().map(f64::from).collect()),
+    }
+}
+
+/// Text, one in each row.
+pub fn texts(array: &ArrayRef, name: &str) -> Result<Vec<String>, String> {
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    match array.data_type() {
+        DataType::Utf8 => Ok(array.as_string::<i32>().iter().map(text).collect()),
+        DataType::LargeUtf8 => Ok(array.as_string::<i64>().iter().map(text).collect()),
+        DataType::Utf8View => Ok(array.as_string_view().iter().map(text).collect()),
+        other => Err(format!("column {name}: expected text, found {other}")),
+    }
+}
+
+/// Lists of text, one list in each row.
+pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, String> {
+    let array = column(batch, name)?;
+    match array.data_type() {
+        DataType::List(_) => {
+            let rows = array.as_list::<i32>();
+            rows.iter()
+                .map(|row| row.map_or(Ok(Vec::new()), |row| texts(&row, name)))
+                .collect()
+        }
+        _ => Ok(texts(&array, name)?.into_iter().map(|text| vec![text]).collect()),
+    }
+}
+
+/// Bytes of an encoded picture in each row: a column of bytes, or of bytes and a path.
+pub fn pictures(array: &ArrayRef, name: &str) -> Result<Vec<Vec<u8>>, String> {
+    let bytes = match array.data_type() {
+        DataType::Struct(_) => {
+            let inner = array.as_struct().column_by_name("bytes");
+            Arc::clone(inner.ok_or_else(|| format!("column {name}: expected a field bytes, found none"))?)
+        }
+        _ => Arc::clone(array),
+    };
+    let some = |bytes: Option<&[u8]>| {
+        let missing = || format!("column {name}: expected the bytes of a picture, found none (only a path?)");
+        bytes.map(<[u8]>::to_vec).ok_or_else(missing)
+    };
+    match bytes.data_type() {
+        DataType::Binary => bytes.as_binary::<i32>().iter().map(some).collect(),
+        DataType::LargeBinary => bytes.as_binary::<i64>().iter().map(some).collect(),
+        DataType::BinaryView => bytes.as_binary_view().iter().map(some).collect(),
+        other => Err(format!("column {name}: expected bytes of pictures, found {other}")),
+    }
+}
+
+fn without_nulls<'a>(array: &'a ArrayRef, name: &str) -> Result<&'a ArrayRef, String> {
+    match array.null_count() {
+        0 => Ok(array),
+        found => Err(format!(
+            "column {name}: expected a value in every row, found {found} without"
+        )),
+    }
+}

@@ -1,0 +1,93 @@
+//! One row of a dataset while it is recorded, and its pictures.
+
+use std::io::Cursor;
+
+use crate::camera::compressed::{Compression, decode};
+use crate::camera::rgb::RgbImage;
+
+/// How pictures lie in the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageMode {
+    /// JPEG of this quality, 1 to 100.
+    Jpeg(u8),
+    /// PNG: every pixel as it was, four to eight times the size.
+    Png,
+}
+
+/// A row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Numbers, in the order of the layout's vectors.
+    pub vectors: Vec<Vec<f32>>,
+    /// Pictures, in the order of the layout's cameras.
+    pub pictures: Vec<Picture>,
+}
+
+/// An encoded picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// How.
+    pub compression: Compression,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl Picture {
+    /// Encodes a picture.
+    ///
+    /// # Errors
+    /// When it is empty or larger than the format allows.
+    pub fn encode(image: &RgbImage, mode: ImageMode) -> Result<Self, String> {
+        match mode {
+            ImageMode::Jpeg(quality) => {
+                let side = |side: u32| u16::try_from(side).map_err(|_| format!("a JPEG side: {side} px is too long"));
+                let (width, height) = (side(image.width())?, side(image.height())?);
+                let mut bytes = Vec::new();
+                jpeg_encoder::Encoder::new(&mut bytes, quality)
+                    .encode(image.data(), width, height, jpeg_encoder::ColorType::Rgb)
+                    .map_err(|e| e.to_string())?;
+                Ok(Self {
+                    compression: Compression::Jpeg,
+                    bytes,
+                })
+            }
+            ImageMode::Png => {
+                use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+                use image::{ExtendedColorType, ImageEncoder as _};
+                let mut bytes = Vec::new();
+                PngEncoder::new_with_quality(Cursor::new(&mut bytes), CompressionType::Fast, FilterType::Sub)
+                    .write_image(image.data(), image.width(), image.height(), ExtendedColorType::Rgb8)
+                    .map_err(|e| e.to_string())?;
+                Ok(Self {
+                    compression: Compression::Png,
+                    bytes,
+                })
+            }
+        }
+    }
+
+    /// Of a file's bytes, which say themselves what they are.
+    ///
+    /// # Errors
+    /// When they begin as neither JPEG nor PNG does.
+    pub fn of_bytes(bytes: Vec<u8>) -> Result<Self, String> {
+        let compression = match bytes.as_slice() {
+            [0xff, 0xd8, ..] => Compression::Jpeg,
+            [0x89, b'P', b'N', b'G', ..] => Compression::Png,
+            _ => return Err("a picture: expected JPEG or PNG, found neither".into()),
+        };
+        Ok(Self { compression, bytes })
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn decode(&self, out: &mut RgbImage) -> Result<(), String> {
+        let format = match self.compression {
+            Compression::Jpeg => "jpeg",
+            Compression::Png => "png",
+        };
+        decode(format, &self.bytes, out).map_err(|e| e.to_string())
+    }
+}

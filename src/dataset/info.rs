@@ -1,0 +1,230 @@
+//! `meta/info.json`, and where it says that files lie.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::error::DatasetError;
+use super::feature::{Dtype, Feature};
+use super::storage::{Storage, commit};
+
+/// Where the description of a dataset lies.
+pub const INFO: &str = "meta/info.json";
+/// Where its statistics lie.
+pub const STATS: &str = "meta/stats.json";
+/// Where the list of tasks lies (v3.0).
+pub const TASKS: &str = "meta/tasks.parquet";
+/// What GR00T and StarVLA read besides.
+pub const MODALITY: &str = "meta/modality.json";
+/// Where the descriptions of episodes lie (v3.0).
+pub const EPISODES: &str = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+/// Where rows lie (v3.0).
+pub const DATA: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+/// Where videos lie (v3.0).
+pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
+/// Files in a folder.
+pub const CHUNK: usize = 1000;
+
+/// Layouts of LeRobot that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// Several episodes a file, everything in parquet. This is what we write.
+    #[serde(rename = "v3.0")]
+    V3,
+    /// One file an episode, lists in JSON lines.
+    #[serde(rename = "v2.1")]
+    V21,
+    /// The same without statistics of single episodes.
+    #[serde(rename = "v2.0")]
+    V20,
+}
+
+/// The description of a dataset. What it says besides is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// Layout.
+    pub codebase_version: Version,
+    /// What kind of robot.
+    pub robot_type: Option<String>,
+    /// Number of episodes.
+    pub total_episodes: usize,
+    /// Number of rows.
+    pub total_frames: usize,
+    /// Number of different instructions.
+    pub total_tasks: usize,
+    /// Files in a folder.
+    pub chunks_size: usize,
+    /// Rows a second.
+    pub fps: f64,
+    /// Which episodes are for what.
+    #[serde(default)]
+    pub splits: BTreeMap<String, String>,
+    /// Where rows lie.
+    pub data_path: String,
+    /// Where videos lie.
+    #[serde(default)]
+    pub video_path: Option<String>,
+    /// Columns.
+    pub features: BTreeMap<String, Feature>,
+    /// All else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// Columns every dataset has.
+pub const DEFAULTS: [(&str, Dtype); 5] = [
+    ("timestamp", Dtype::Float32),
+    ("frame_index", Dtype::Int64),
+    ("episode_index", Dtype::Int64),
+    ("index", Dtype::Int64),
+    ("task_index", Dtype::Int64),
+];
+
+impl Info {
+    /// Of a dataset in which nothing has been recorded; `fps` is written as a whole number, as LeRobot has it.
+    pub fn empty(robot_type: &str, fps: u32, features: BTreeMap<String, Feature>) -> Self {
+        let defaults = DEFAULTS.map(|(name, dtype)| (name.to_owned(), Feature::scalar(dtype)));
+        let rest = [("data_files_size_in_mb", 100), ("video_files_size_in_mb", 200)];
+        let has_video = features.values().any(|feature| feature.dtype == Dtype::Video);
+        Self {
+            codebase_version: Version::V3,
+            robot_type: Some(robot_type.to_owned()),
+            total_episodes: 0,
+            total_frames: 0,
+            total_tasks: 0,
+            chunks_size: CHUNK,
+            fps: f64::from(fps),
+            splits: BTreeMap::new(),
+            data_path: DATA.into(),
+            video_path: has_video.then(|| VIDEOS.into()),
+            features: features.into_iter().chain(defaults).collect(),
+            rest: rest
+                .map(|(key, size)| (key.to_owned(), size.into()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    /// Reads the description of the dataset in `root`.
+    ///
+    /// # Errors
+    /// When it is missing, is not JSON of this kind, or says what cannot be.
+    pub fn load(root: &Path) -> Result<Self, DatasetError> {
+        let path = root.join(INFO);
+        let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
+        let info: Self = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
+        info.validate()
+            .map_err(|problem| DatasetError::content(&path, problem))?;
+        Ok(info)
+    }
+
+    /// Writes it, at once or not at all.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn save(&self, storage: &dyn Storage, root: &Path) -> Result<(), DatasetError> {
+        let path = root.join(INFO);
+        let mut value = serde_json::to_value(self).map_err(|e| DatasetError::content(&path, e))?;
+        if let (Some(fps), true) = (value.get_mut("fps"), self.fps.fract() == 0.0) {
+            *fps = (self.fps as u64).into();
+        }
+        commit(storage, &path, &pretty(&value))
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if !(self.fps.is_finite() && self.fps > 0.0) {
+            return Err(format!("fps: expected a positive number, found {}", self.fps));
+        }
+        if self.chunks_size == 0 {
+            return Err("chunks_size: expected at least 1, found 0".into());
+        }
+        for (name, feature) in &self.features {
+            if name.contains('/') {
+                return Err(format!("features: expected names without '/', found {name}"));
+            }
+            let values = feature.shape.iter().try_fold(1_usize, |all, n| all.checked_mul(*n));
+            if values.is_none_or(|values| values > 1 << 28) {
+                return Err(format!("shape of {name}: {:?} is too large", feature.shape));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns with numbers.
+    pub fn vectors(&self) -> impl Iterator<Item = (&str, &Feature)> {
+        let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
+        all.filter(|(name, feature)| feature.is_vector() && !DEFAULTS.iter().any(|(default, _)| default == name))
+    }
+
+    /// Columns with pictures.
+    pub fn pictures(&self) -> impl Iterator<Item = (&str, &Feature)> {
+        let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
+        all.filter(|(_, feature)| feature.is_picture())
+    }
+}
+
+/// JSON as LeRobot writes it, four spaces deep.
+pub fn pretty(value: &Value) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
+    // Into memory, of a value that is JSON already: cannot fail.
+    drop(value.serialize(&mut serializer));
+    bytes
+}
+
+/// Fills in a template such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`.
+///
+/// # Errors
+/// When it names what is not given, or leads out of the dataset.
+pub fn expand(template: &str, values: &[(&str, &str)]) -> Result<PathBuf, String> {
+    let mut path = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (field, behind) = after
+            .split_once('}')
+            .ok_or(format!("{template}: a '{{' is not closed"))?;
+        let (name, format) = field.split_once(':').unwrap_or((field, ""));
+        let value = values.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
+        let value = value.ok_or(format!("{template}: it names {{{name}}}, which is not known"))?;
+        let width: usize = format.trim_end_matches('d').parse().unwrap_or(0);
+        path.push_str(before);
+        path.push_str(&format!("{value:0>width$}", width = width.min(12)));
+        rest = behind;
+    }
+    path.push_str(rest);
+    let path = PathBuf::from(path);
+    let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
+    inside
+        .then_some(path)
+        .ok_or(format!("{template}: expected a path inside the dataset"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_both_layouts_are_filled_in() {
+        let path = expand(DATA, &[("chunk_index", "2"), ("file_index", "17")]).unwrap();
+        assert_eq!(path, Path::new("data/chunk-002/file-017.parquet"));
+        let old = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
+        let path = expand(old, &[("episode_chunk", "0"), ("episode_index", "431")]).unwrap();
+        assert_eq!(path, Path::new("data/chunk-000/episode_000431.parquet"));
+    }
+
+    #[test]
+    fn templates_that_leave_the_dataset_or_name_the_unknown_are_refused() {
+        for template in [
+            "../{chunk_index}",
+            "/etc/passwd",
+            "data/{nobody}.parquet",
+            "data/{chunk_index",
+        ] {
+            assert!(expand(template, &[("chunk_index", "0")]).is_err(), "{template}");
+        }
+        assert!(expand("videos/{video_key}/x", &[("video_key", "../..")]).is_err());
+    }
+}

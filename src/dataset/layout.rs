@@ -1,0 +1,190 @@
+//! What a recording consists of.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde_json::{Map, Value, json};
+
+use super::error::DatasetError;
+use super::feature::Feature;
+use super::frame::ImageMode;
+use super::info::Info;
+use crate::contract::Contract;
+
+/// The robot's own state.
+pub const STATE: &str = "observation.state";
+/// What was commanded: end-effector steps and gripper.
+pub const ACTION: &str = "action";
+/// What was commanded, as joint angles.
+pub const JOINT_ACTION: &str = "action.joint";
+/// What columns of pictures begin with.
+pub const PICTURES: &str = "observation.images.";
+
+/// Columns of a recording, and whom it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    /// Kind of robot.
+    pub robot_type: String,
+    /// Rows a second.
+    pub fps: u32,
+    /// Columns of numbers, by name: the order of a frame's.
+    pub vectors: Vec<Vector>,
+    /// Cameras, by name: the order of a frame's pictures.
+    pub cameras: Vec<CameraLayout>,
+    /// How pictures are written.
+    pub images: ImageMode,
+}
+
+/// A column of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vector {
+    /// Name of the column.
+    pub name: String,
+    /// Name of each value.
+    pub values: Vec<String>,
+    /// Values that belong together.
+    pub groups: Vec<Group>,
+}
+
+/// Values that belong together, as GR00T and StarVLA select them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Name.
+    pub name: &'static str,
+    /// Which values.
+    pub values: Range<usize>,
+    /// Whether a value holds until another is given; steps, which do not, are 0 behind the end of an episode.
+    pub absolute: bool,
+}
+
+/// A column of pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraLayout {
+    /// Name of the camera, e.g. `top`.
+    pub name: String,
+    /// Width [px].
+    pub width: u32,
+    /// Height [px].
+    pub height: u32,
+}
+
+/// Names of the seven joints' values.
+fn joints(suffix: &str) -> Vec<String> {
+    (1..=7).map(|joint| format!("joint{joint}{suffix}")).collect()
+}
+
+fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+impl Layout {
+    /// What is recorded of a Realman arm: joints, tool pose and gripper; commanded tool steps and joint targets; and the
+    /// contract's cameras.
+    ///
+    /// # Errors
+    /// When the contract's rate is not a whole number, which LeRobot needs.
+    pub fn of_arm(contract: &Contract, images: ImageMode) -> Result<Self, DatasetError> {
+        let fps = contract.data.fps;
+        if fps.fract() != 0.0 || !(1.0..=1000.0).contains(&fps) {
+            let message =
+                format!("data.fps: expected a whole number of 1 to 1000 Hz for a LeRobot dataset, found {fps}");
+            return Err(DatasetError::Request(message));
+        }
+        let group = |name, values, absolute| Group { name, values, absolute };
+        let pose = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
+        let state = Vector {
+            name: STATE.into(),
+            values: joints("").into_iter().chain(named(&pose)).collect(),
+            groups: vec![
+                group("joints", 0..7, true),
+                group("position", 7..10, true),
+                group("rotation_vector", 10..13, true),
+                group("gripper", 13..14, true),
+            ],
+        };
+        let action = Vector {
+            name: ACTION.into(),
+            values: named(&pose),
+            groups: vec![
+                group("position_step", 0..3, false),
+                group("rotation_vector_step", 3..6, false),
+                group("gripper", 6..7, true),
+            ],
+        };
+        let joint_action = Vector {
+            name: JOINT_ACTION.into(),
+            values: joints("").into_iter().chain(named(&["gripper"])).collect(),
+            groups: vec![group("joints", 0..7, true), group("gripper", 7..8, true)],
+        };
+        let cameras = contract.robot.cameras.iter().map(|camera| CameraLayout {
+            name: camera.name.clone(),
+            width: camera.width,
+            height: camera.height,
+        });
+        let mut cameras: Vec<_> = cameras.collect();
+        cameras.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self {
+            robot_type: contract.robot.arm.clone(),
+            fps: fps as u32,
+            vectors: vec![action, joint_action, state],
+            cameras,
+            images,
+        })
+    }
+
+    /// The empty dataset it begins with.
+    pub fn info(&self) -> Info {
+        let vectors = self
+            .vectors
+            .iter()
+            .map(|vector| (vector.name.clone(), Feature::vector(&vector.values)));
+        let cameras = self.cameras.iter().map(|camera| {
+            let feature = Feature::image(camera.width, camera.height);
+            (camera.key(), feature)
+        });
+        Info::empty(&self.robot_type, self.fps, vectors.chain(cameras).collect())
+    }
+
+    /// `meta/modality.json`.
+    pub fn modality(&self) -> Value {
+        let mut kinds: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for vector in &self.vectors {
+            let kind = if vector.name.starts_with(ACTION) {
+                "action"
+            } else {
+                "state"
+            };
+            for group in &vector.groups {
+                // A second column of the same kind keeps its own names.
+                let name = match vector.name.strip_prefix("action.") {
+                    Some(part) => format!("{part}_{}", group.name),
+                    None => group.name.to_owned(),
+                };
+                let described = json!({
+                    "start": group.values.start,
+                    "end": group.values.end,
+                    "absolute": group.absolute,
+                    "original_key": vector.name,
+                });
+                kinds.entry(kind).or_default().insert(name, described);
+            }
+        }
+        for camera in &self.cameras {
+            let described = json!({ "original_key": camera.key() });
+            kinds.entry("video").or_default().insert(camera.name.clone(), described);
+        }
+        let task = json!({ "human.action.task_description": { "original_key": "task_index" } });
+        let mut all = json!(kinds);
+        if let Some(all) = all.as_object_mut() {
+            all.insert("annotation".into(), task);
+        }
+        all
+    }
+}
+
+impl CameraLayout {
+    /// Name of its column.
+    pub fn key(&self) -> String {
+        format!("{PICTURES}{}", self.name)
+    }
+}

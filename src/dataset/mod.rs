@@ -1,0 +1,36 @@
+//! Datasets as LeRobot keeps them: recorded so that a saved episode is never lost, and read whoever wrote them.
+//!
+//! ```text
+//! meta/info.json                               what the dataset is; written last, so it counts what is whole
+//! meta/stats.json  meta/tasks.parquet          of all episodes
+//! meta/episodes/chunk-000/file-000.parquet     one row an episode
+//! meta/modality.json  contract.yaml            how values are grouped; robot and data of the contract
+//! meta/thinkvla/episode-000000.json            what the recorder noted about an episode
+//! data/chunk-000/file-000.parquet              rows: numbers, and pictures as PNG or JPEG
+//! .open/episode                                the episode being recorded
+//! ```
+
+pub mod columns;
+pub mod episodes;
+pub mod error;
+pub mod feature;
+pub mod frame;
+pub mod info;
+pub mod layout;
+mod lines;
+pub mod modality;
+mod parquet_out;
+pub mod pictures;
+pub mod reader;
+pub mod repair;
+mod rows;
+pub mod spool;
+pub mod statistics;
+pub mod storage;
+pub mod tasks;
+pub mod verify;
+pub mod writer;
+
+pub use error::DatasetError;
+pub use reader::{At, Dataset};
+pub use writer::DatasetWriter;

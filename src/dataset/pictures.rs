@@ -1,0 +1,122 @@
+//! Reads single pictures out of the rows of a dataset.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::columns;
+use super::error::DatasetError;
+use super::feature::Dtype;
+use super::frame::Picture;
+use super::reader::{At, Dataset};
+
+/// Files whose footers are remembered.
+const REMEMBERED: usize = 512;
+
+/// Reads pictures; each thread has its own.
+pub struct PictureReader<'a> {
+    dataset: &'a Dataset,
+    names: Vec<String>,
+    known: HashMap<PathBuf, Known>,
+}
+
+/// An open file and its footer.
+struct Known {
+    file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+impl<'a> PictureReader<'a> {
+    pub(super) fn new(dataset: &'a Dataset, names: &[&str]) -> Result<Self, DatasetError> {
+        for name in names {
+            match dataset.info().features.get(*name).map(|feature| &feature.dtype) {
+                Some(Dtype::Image) => (),
+                Some(Dtype::Video) => {
+                    let message = format!("{name} is in video files; convert the dataset to pictures in its rows");
+                    return Err(DatasetError::Request(message));
+                }
+                _ => {
+                    let known: Vec<_> = dataset.info().pictures().map(|(name, _)| name).collect();
+                    let message = format!("expected a column of pictures among {known:?}, found {name}");
+                    return Err(DatasetError::Request(message));
+                }
+            }
+        }
+        Ok(Self {
+            dataset,
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            known: HashMap::new(),
+        })
+    }
+
+    /// The pictures of one row, in the order of the names.
+    ///
+    /// # Errors
+    /// When there is no such row, or it cannot be read.
+    pub fn read(&mut self, at: At) -> Result<Vec<Picture>, DatasetError> {
+        let mut rows = self.read_many(at, 1)?;
+        Ok(rows.pop().unwrap_or_default())
+    }
+
+    /// The pictures of `count` rows from one on, in the order of the names. Rows are of the same episode.
+    ///
+    /// # Errors
+    /// When there are no such rows, or they cannot be read.
+    pub fn read_many(&mut self, at: At, count: usize) -> Result<Vec<Vec<Picture>>, DatasetError> {
+        if self.names.is_empty() || count == 0 {
+            return Ok(vec![Vec::new(); count]);
+        }
+        let (path, row) = self.dataset.place(at)?;
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let known = known(&mut self.known, &path)?;
+        let file = known.file.try_clone().map_err(DatasetError::io("open", &path))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, known.metadata.clone());
+        let mask = columns::only(&builder, &names);
+        let selection = RowSelection::from(vec![RowSelector::skip(row), RowSelector::select(count)]);
+        let content = |problem: &dyn ToString| DatasetError::content(&path, problem.to_string());
+        let reader = builder
+            .with_projection(mask)
+            .with_row_selection(selection)
+            .with_batch_size(count);
+        let mut rows: Vec<Vec<Picture>> = vec![Vec::with_capacity(names.len()); count];
+        let mut read = 0;
+        for batch in reader.build().map_err(|e| content(&e))? {
+            let batch = batch.map_err(|e| content(&e))?;
+            for name in &names {
+                let column = columns::column(&batch, name).map_err(|e| content(&e))?;
+                let pictures = columns::pictures(&column, name).map_err(|e| content(&e))?;
+                for (row, bytes) in rows.iter_mut().skip(read).zip(pictures) {
+                    row.push(Picture::of_bytes(bytes).map_err(|e| content(&format!("{name}: {e}")))?);
+                }
+            }
+            read += batch.num_rows();
+        }
+        if read != count {
+            return Err(content(&format!("expected {count} rows from {row} on, found {read}")));
+        }
+        Ok(rows)
+    }
+}
+
+fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf) -> Result<&'k Known, DatasetError> {
+    if all.len() >= REMEMBERED && !all.contains_key(path) {
+        all.clear();
+    }
+    match all.entry(path.clone()) {
+        std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
+        std::collections::hash_map::Entry::Vacant(entry) => {
+            let file = File::open(path).map_err(DatasetError::io("open", path))?;
+            let options = ArrowReaderOptions::new()
+                .with_skip_arrow_metadata(true)
+                .with_page_index_policy(PageIndexPolicy::Optional);
+            let metadata = ArrowReaderMetadata::load(&file, options);
+            let metadata = metadata.map_err(|e| DatasetError::content(path, e))?;
+            Ok(entry.insert(Known { file, metadata }))
+        }
+    }
+}

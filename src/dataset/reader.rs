@@ -1,0 +1,318 @@
+//! Reads datasets of LeRobot v3.0 and v2.1, whoever wrote them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::columns;
+use super::episodes::{self, Episode, Place};
+use super::error::DatasetError;
+use super::info::{Info, Version, expand};
+use super::modality::Modality;
+use super::pictures::PictureReader;
+use super::statistics::{Colours, Statistics, sampled};
+use super::tasks;
+use crate::camera::rgb::RgbImage;
+
+/// A dataset; its numbers are in memory, its pictures on disk.
+#[derive(Debug)]
+pub struct Dataset {
+    root: PathBuf,
+    info: Info,
+    tasks: Vec<String>,
+    episodes: Vec<Episode>,
+    /// Rows of every column of numbers, end to end.
+    vectors: BTreeMap<String, Vec<f32>>,
+    /// Number of the instruction of each row.
+    task_of_row: Vec<usize>,
+    modality: Modality,
+}
+
+/// A run of values of a column, for the rows from one on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chunk {
+    /// # Shapes
+    /// (length, values in a row)
+    pub values: Vec<f32>,
+    /// How many rows are of the episode; behind its end values are repeated or 0, as their kind demands.
+    pub valid: usize,
+}
+
+/// Where a chunk begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// Number of the episode.
+    pub episode: usize,
+    /// Row in it.
+    pub frame: usize,
+}
+
+impl Dataset {
+    /// Opens the dataset in `root` and reads its numbers.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or they do not fit together.
+    pub fn open(root: &Path) -> Result<Self, DatasetError> {
+        let info = Info::load(root)?;
+        let (tasks, episodes) = match info.codebase_version {
+            Version::V3 => (tasks::load(root)?, episodes::load(root, &info)?),
+            Version::V21 | Version::V20 => (tasks::load_lines(root)?, episodes::load_lines(root, &info)?),
+        };
+        let mut episodes = episodes;
+        // More are there when a recorder was killed while it saved one.
+        episodes.truncate(info.total_episodes);
+        let mut dataset = Self {
+            modality: Modality::load(root)?,
+            root: root.to_owned(),
+            vectors: BTreeMap::new(),
+            task_of_row: Vec::new(),
+            info,
+            tasks,
+            episodes,
+        };
+        dataset.read_numbers()?;
+        Ok(dataset)
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its description.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Its episodes.
+    pub fn episodes(&self) -> &[Episode] {
+        &self.episodes
+    }
+
+    /// Its instructions.
+    pub fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    /// Number of rows.
+    pub fn frames(&self) -> usize {
+        self.task_of_row.len()
+    }
+
+    /// All rows of a column of numbers, end to end.
+    ///
+    /// # Errors
+    /// When there is no such column.
+    pub fn vector(&self, name: &str) -> Result<&[f32], DatasetError> {
+        let found = self.vectors.get(name).map(Vec::as_slice);
+        found.ok_or_else(|| {
+            let known: Vec<_> = self.vectors.keys().collect();
+            DatasetError::Request(format!("expected a column of numbers among {known:?}, found {name}"))
+        })
+    }
+
+    /// The instruction of a row.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn task(&self, at: At) -> Result<&str, DatasetError> {
+        let row = self.row(at)?;
+        let number = self.task_of_row.get(row).copied().unwrap_or_default();
+        self.tasks
+            .get(number)
+            .map(String::as_str)
+            .ok_or_else(|| DatasetError::Request(format!("row {row} has instruction {number} of {}", self.tasks.len())))
+    }
+
+    /// The values of one row.
+    ///
+    /// # Errors
+    /// When there is no such row or column.
+    pub fn values(&self, name: &str, at: At) -> Result<&[f32], DatasetError> {
+        let (row, dim) = (self.row(at)?, self.dim(name));
+        Ok(self.vector(name)?.get(row * dim..(row + 1) * dim).unwrap_or_default())
+    }
+
+    /// The values of `length` rows from one on. Behind the end of the episode the last ones are repeated, except those
+    /// that `meta/modality.json` says are steps and not absolute, which are 0.
+    ///
+    /// # Shapes
+    /// (length, values in a row)
+    ///
+    /// # Errors
+    /// When there is no such row or column.
+    pub fn chunk(&self, name: &str, at: At, length: usize) -> Result<Chunk, DatasetError> {
+        let (row, dim) = (self.row(at)?, self.dim(name));
+        let left = self
+            .episodes
+            .get(at.episode)
+            .map_or(0, |episode| episode.length - at.frame);
+        let valid = length.min(left);
+        let column = self.vector(name)?;
+        let mut values = column.get(row * dim..(row + valid) * dim).unwrap_or_default().to_vec();
+        let mut last = values.last_chunk_of(dim);
+        self.modality.end(name, &mut last);
+        for _ in valid..length {
+            values.extend(&last);
+        }
+        Ok(Chunk { values, valid })
+    }
+
+    /// A reader of the pictures, for one thread.
+    ///
+    /// # Errors
+    /// When there are none of those names, or they are not kept in the rows.
+    pub fn pictures(&self, names: &[&str]) -> Result<PictureReader<'_>, DatasetError> {
+        PictureReader::new(self, names)
+    }
+
+    /// Statistics of all rows, exactly; pictures as many as LeRobot looks at.
+    ///
+    /// # Errors
+    /// When pictures cannot be read.
+    pub fn statistics(&self) -> Result<BTreeMap<String, Statistics>, DatasetError> {
+        let mut all: BTreeMap<_, _> = self
+            .vectors
+            .iter()
+            .map(|(name, values)| (name.clone(), Statistics::of_rows(values, self.dim(name))))
+            .collect();
+        let names: Vec<_> = self.info.pictures().map(|(name, _)| name).collect();
+        let mut reader = self.pictures(&names)?;
+        let mut colours = vec![Colours::default(); names.len()];
+        let mut image = RgbImage::default();
+        for episode in &self.episodes {
+            let wanted = sampled(episode.length);
+            for frame in (0..episode.length).filter(|frame| wanted(*frame)) {
+                let at = At {
+                    episode: episode.index,
+                    frame,
+                };
+                for (picture, colours) in reader.read(at)?.iter().zip(&mut colours) {
+                    let path = data_path(&self.root, &self.info, episode)?;
+                    picture
+                        .decode(&mut image)
+                        .map_err(|problem| DatasetError::content(&path, problem))?;
+                    colours.add(image.data(), image.width());
+                }
+            }
+        }
+        all.extend(
+            names
+                .into_iter()
+                .zip(&colours)
+                .map(|(name, colours)| (name.to_owned(), colours.statistics())),
+        );
+        Ok(all)
+    }
+
+    /// Row of the dataset.
+    fn row(&self, at: At) -> Result<usize, DatasetError> {
+        let episode = self
+            .episodes
+            .get(at.episode)
+            .filter(|episode| at.frame < episode.length);
+        episode.map(|episode| episode.from + at.frame).ok_or_else(|| {
+            DatasetError::Request(format!(
+                "expected one of {} episodes and a frame in it, found episode {} frame {}",
+                self.episodes.len(),
+                at.episode,
+                at.frame
+            ))
+        })
+    }
+
+    fn dim(&self, name: &str) -> usize {
+        self.info.features.get(name).map_or(0, super::feature::Feature::len)
+    }
+
+    fn read_numbers(&mut self) -> Result<(), DatasetError> {
+        let names: Vec<String> = self.info.vectors().map(|(name, _)| name.to_owned()).collect();
+        let columns: Vec<&str> = names.iter().map(String::as_str).chain(["task_index"]).collect();
+        let mut read: BTreeMap<String, Vec<f32>> = names.iter().map(|name| (name.clone(), Vec::new())).collect();
+        let mut last = None;
+        let mut rows = 0;
+        for episode in &self.episodes {
+            if episode.from != rows {
+                let message = format!(
+                    "episode {}: expected its first row to be {rows}, found {}",
+                    episode.index, episode.from
+                );
+                return Err(DatasetError::content(&self.root, message));
+            }
+            rows += episode.length;
+            if last.replace(episode.data) == Some(episode.data) {
+                continue;
+            }
+            let path = data_path(&self.root, &self.info, episode)?;
+            let content = |problem: String| DatasetError::content(&path, problem);
+            for batch in columns::read(&path, &columns)? {
+                for (name, values) in &mut read {
+                    let column = columns::column(&batch, name).map_err(content)?;
+                    let numbers = columns::numbers(&column, name).map_err(content)?;
+                    if numbers.len() != batch.num_rows() * self.dim(name) {
+                        let message = format!(
+                            "column {name}: expected {} values a row, found another number",
+                            self.dim(name)
+                        );
+                        return Err(content(message));
+                    }
+                    values.extend(numbers);
+                }
+                self.task_of_row
+                    .extend(columns::counts(&batch, "task_index").map_err(content)?);
+            }
+        }
+        if self.task_of_row.len() < rows {
+            let message = format!("expected {rows} rows, found {}", self.task_of_row.len());
+            return Err(DatasetError::content(&self.root, message));
+        }
+        self.task_of_row.truncate(rows);
+        for name in &names {
+            let dim = self.dim(name);
+            if let Some(values) = read.get_mut(name) {
+                values.truncate(rows * dim);
+            }
+        }
+        self.vectors = read;
+        Ok(())
+    }
+
+    /// The file an episode's rows are in, and the first of them there.
+    pub(super) fn place(&self, at: At) -> Result<(PathBuf, usize), DatasetError> {
+        let row = self.row(at)?;
+        let wrong = || DatasetError::Request(format!("there is no episode {}", at.episode));
+        let episode = self.episodes.get(at.episode).ok_or_else(wrong)?;
+        let of_file = self
+            .episodes
+            .iter()
+            .find(|other| other.data == episode.data)
+            .ok_or_else(wrong)?;
+        Ok((data_path(&self.root, &self.info, episode)?, row - of_file.from))
+    }
+}
+
+/// The last values of a chunk.
+trait LastChunk {
+    fn last_chunk_of(&self, dim: usize) -> Vec<f32>;
+}
+
+impl LastChunk for Vec<f32> {
+    fn last_chunk_of(&self, dim: usize) -> Vec<f32> {
+        self.get(self.len().saturating_sub(dim)..).unwrap_or_default().to_vec()
+    }
+}
+
+/// Where the rows of an episode lie, in either layout.
+///
+/// # Errors
+/// When the dataset's template names what we do not know.
+pub fn data_path(root: &Path, info: &Info, episode: &Episode) -> Result<PathBuf, DatasetError> {
+    let Place { chunk, file } = episode.data;
+    let (chunk, file, index) = (chunk.to_string(), file.to_string(), episode.index.to_string());
+    let values = [
+        ("chunk_index", chunk.as_str()),
+        ("file_index", &file),
+        ("episode_chunk", &chunk),
+        ("episode_index", &index),
+    ];
+    Ok(root.join(expand(&info.data_path, &values).map_err(DatasetError::Request)?))
+}

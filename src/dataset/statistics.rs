@@ -1,0 +1,288 @@
+//! What the values of a dataset look like, as LeRobot keeps it for every episode and for all.
+
+use serde_json::{Map, Value, json};
+
+/// Quantiles that are kept, and their names.
+const QUANTILES: [(&str, f64); 5] = [("q01", 0.01), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q99", 0.99)];
+
+/// Fewest and most pictures looked at for an episode.
+const SAMPLES: (f64, f64) = (100.0, 10_000.0);
+/// Pictures are looked at as if they were about this wide [px].
+const SAMPLED_SIDE: u32 = 150;
+
+/// Statistics of one feature, one number for each of its values (for each colour of pictures, 0 to 1).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Statistics {
+    /// Smallest.
+    pub min: Vec<f64>,
+    /// Largest.
+    pub max: Vec<f64>,
+    /// Mean.
+    pub mean: Vec<f64>,
+    /// Standard deviation, of the values themselves.
+    pub std: Vec<f64>,
+    /// Quantiles of 1, 10, 50, 90 and 99 %.
+    pub quantiles: [Vec<f64>; 5],
+    /// Rows, or pictures, looked at.
+    pub count: usize,
+    /// Whether they are of pictures.
+    pub of_pictures: bool,
+}
+
+impl Statistics {
+    /// Of rows of `dim` values, exactly; of no rows nothing.
+    ///
+    /// # Shapes
+    /// values: (rows, dim)
+    pub fn of_rows(values: &[f32], dim: usize) -> Self {
+        let count = values.len() / dim.max(1);
+        let mut all = Self {
+            count,
+            ..Self::default()
+        };
+        for at in 0..dim {
+            let mut column: Vec<f64> = values.iter().skip(at).step_by(dim).map(|v| f64::from(*v)).collect();
+            column.sort_by(f64::total_cmp);
+            let n = column.len().max(1) as f64;
+            let mean = column.iter().sum::<f64>() / n;
+            let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+            all.min.push(column.first().copied().unwrap_or_default());
+            all.max.push(column.last().copied().unwrap_or_default());
+            all.mean.push(mean);
+            all.std.push(variance.sqrt());
+            for (quantiles, (_, q)) in all.quantiles.iter_mut().zip(QUANTILES) {
+                quantiles.push(quantile(&column, q));
+            }
+        }
+        all
+    }
+
+    /// All of them by name, without the count.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &[f64])> {
+        let moments = [
+            ("min", &self.min),
+            ("max", &self.max),
+            ("mean", &self.mean),
+            ("std", &self.std),
+        ];
+        let quantiles = QUANTILES
+            .iter()
+            .zip(&self.quantiles)
+            .map(|((name, _), values)| (*name, values));
+        moments
+            .into_iter()
+            .chain(quantiles)
+            .map(|(name, values)| (name, values.as_slice()))
+    }
+
+    /// Of both together. Quantiles are weighted means, as in LeRobot: exact ones need the values.
+    pub fn merged(&self, other: &Self) -> Self {
+        if self.count == 0 {
+            return other.clone();
+        }
+        let (a, b) = (self.count as f64, other.count as f64);
+        let join = |x: &[f64], y: &[f64], f: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+            x.iter().zip(y).map(|(x, y)| f(*x, *y)).collect()
+        };
+        let weighted = |x: f64, y: f64| (a * x + b * y) / (a + b);
+        let mean = join(&self.mean, &other.mean, &weighted);
+        // The second moment about zero is a mean too.
+        let square = |s: &Self| join(&s.std, &s.mean, &|std, mean| std * std + mean * mean);
+        let squares = join(&square(self), &square(other), &weighted);
+        Self {
+            min: join(&self.min, &other.min, &f64::min),
+            max: join(&self.max, &other.max, &f64::max),
+            std: join(&squares, &mean, &|square, mean| (square - mean * mean).max(0.0).sqrt()),
+            mean,
+            quantiles: std::array::from_fn(|i| {
+                let of = |s: &Self| s.quantiles.get(i).cloned().unwrap_or_default();
+                join(&of(self), &of(other), &weighted)
+            }),
+            count: self.count + other.count,
+            of_pictures: self.of_pictures,
+        }
+    }
+
+    /// As `meta/stats.json` has it.
+    pub fn to_json(&self) -> Value {
+        let shaped = |values: &[f64]| -> Value {
+            match self.of_pictures {
+                true => values.iter().map(|v| json!([[v]])).collect(),
+                false => values.into(),
+            }
+        };
+        let mut all: Map<_, _> = self
+            .named()
+            .map(|(name, values)| (name.to_owned(), shaped(values)))
+            .collect();
+        all.insert("count".into(), json!([self.count]));
+        Value::Object(all)
+    }
+
+    /// Reads what [`Statistics::to_json`] wrote, or another program.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        /// The single numbers of a list, however deep.
+        fn flat(value: &Value, out: &mut Vec<f64>) {
+            match value {
+                Value::Array(inner) => inner.iter().for_each(|v| flat(v, out)),
+                other => out.extend(other.as_f64()),
+            }
+        }
+        let list = |name: &str| {
+            let mut numbers = Vec::new();
+            flat(value.get(name)?, &mut numbers);
+            Some(numbers)
+        };
+        Some(Self {
+            min: list("min")?,
+            max: list("max")?,
+            mean: list("mean")?,
+            std: list("std")?,
+            quantiles: QUANTILES.map(|(name, _)| list(name).unwrap_or_default()),
+            count: value.get("count")?.get(0)?.as_u64()? as usize,
+            of_pictures: value.get("min")?.get(0)?.is_array(),
+        })
+    }
+}
+
+/// The value below which a share `q` of the sorted values lies, between neighbours in proportion.
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let place = q * sorted.len().saturating_sub(1) as f64;
+    let at = |i: f64| sorted.get(i as usize).copied().unwrap_or_default();
+    let (low, high) = (at(place.floor()), at(place.ceil()));
+    low + (high - low) * place.fract()
+}
+
+/// Which of `frames` pictures are looked at: as many as LeRobot takes, evenly.
+pub fn sampled(frames: usize) -> impl Fn(usize) -> bool {
+    let wanted = (frames as f64).powf(0.75).clamp(SAMPLES.0, SAMPLES.1) as usize;
+    move |frame| frames <= wanted || (frame * wanted / frames) != ((frame + 1) * wanted / frames)
+}
+
+/// Colours of pictures, counted; 8 bits have few enough values to be exact.
+#[derive(Debug, Clone)]
+pub struct Colours {
+    counts: [[u64; 256]; 3],
+    pictures: usize,
+}
+
+impl Default for Colours {
+    fn default() -> Self {
+        Self {
+            counts: [[0; 256]; 3],
+            pictures: 0,
+        }
+    }
+}
+
+impl Colours {
+    /// Counts a picture of rows of RGB bytes, every so many pixels.
+    pub fn add(&mut self, rgb: &[u8], width: u32) {
+        let step = (width / SAMPLED_SIDE).max(1) as usize;
+        let rows = rgb.chunks_exact(width.max(1) as usize * 3).step_by(step);
+        for pixel in rows.flat_map(|row| row.as_chunks::<3>().0.iter().step_by(step)) {
+            for (counts, value) in self.counts.iter_mut().zip(pixel) {
+                if let Some(count) = counts.get_mut(usize::from(*value)) {
+                    *count += 1;
+                }
+            }
+        }
+        self.pictures += 1;
+    }
+
+    /// Their statistics, from 0 to 1.
+    pub fn statistics(&self) -> Statistics {
+        let mut all = Statistics {
+            count: self.pictures,
+            of_pictures: true,
+            ..Statistics::default()
+        };
+        for counts in &self.counts {
+            let total: u64 = counts.iter().sum();
+            let valued = || {
+                counts
+                    .iter()
+                    .zip(0..)
+                    .map(|(count, value)| (*count, f64::from(value) / 255.0))
+            };
+            let n = total.max(1) as f64;
+            let mean = valued().map(|(count, value)| count as f64 * value).sum::<f64>() / n;
+            let variance = valued()
+                .map(|(count, value)| count as f64 * (value - mean).powi(2))
+                .sum::<f64>()
+                / n;
+            let mut present = valued().filter(|(count, _)| *count > 0).map(|(_, value)| value);
+            let min = present.next().unwrap_or_default();
+            all.min.push(min);
+            all.max.push(present.last().unwrap_or(min));
+            all.mean.push(mean);
+            all.std.push(variance.sqrt());
+            for (quantiles, (_, q)) in all.quantiles.iter_mut().zip(QUANTILES) {
+                let wanted = (q * n).ceil().max(1.0) as u64;
+                let mut seen = 0;
+                let reached = valued().find(|(count, _)| {
+                    seen += count;
+                    seen >= wanted
+                });
+                quantiles.push(reached.map_or(0.0, |(_, value)| value));
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn statistics_of_parts_are_those_of_the_whole(
+            values in prop::collection::vec(-100.0_f32..100.0, 2..200), cut in 0.0..1.0,
+        ) {
+            let rows = values.len() / 2;
+            let at = ((cut * rows as f64) as usize).min(rows) * 2;
+            let (first, second) = values[..rows * 2].split_at(at);
+            let whole = Statistics::of_rows(&values[..rows * 2], 2);
+            let merged = Statistics::of_rows(first, 2).merged(&Statistics::of_rows(second, 2));
+            prop_assume!(!second.is_empty());
+            prop_assert_eq!(merged.count, whole.count);
+            for (a, b) in [(&merged.min, &whole.min), (&merged.max, &whole.max)] {
+                prop_assert_eq!(a, b);
+            }
+            for (a, b) in merged.mean.iter().chain(&merged.std).zip(whole.mean.iter().chain(&whole.std)) {
+                assert_relative_eq!(a, b, epsilon = 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn quantiles_of_evenly_spread_values_are_where_they_should_be() {
+        let values: Vec<f32> = (0..=1000).map(|v| v as f32).collect();
+        let statistics = Statistics::of_rows(&values, 1);
+        let found: Vec<f64> = statistics.quantiles.iter().map(|q| q[0]).collect();
+        assert_eq!(found, [10.0, 100.0, 500.0, 900.0, 990.0]);
+    }
+
+    #[test]
+    fn as_many_pictures_are_looked_at_as_lerobot_takes() {
+        let number = |frames: usize| (0..frames).filter(|i| sampled(frames)(*i)).count();
+        assert_eq!(
+            [number(50), number(100), number(2000), number(18_000)],
+            [50, 100, 299, 1554]
+        );
+    }
+
+    #[test]
+    fn colours_are_counted_for_each_channel() {
+        let mut colours = Colours::default();
+        let picture: Vec<u8> = (0..100).flat_map(|i| [0, 255, if i < 50 { 0 } else { 51 }]).collect();
+        colours.add(&picture, 10);
+        let statistics = colours.statistics();
+        assert_eq!(statistics.mean, [0.0, 1.0, 0.1]);
+        assert_eq!(statistics.max, [0.0, 1.0, 0.2]);
+        assert_eq!(Statistics::from_json(&statistics.to_json()), Some(statistics));
+    }
+}

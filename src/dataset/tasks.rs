@@ -1,0 +1,99 @@
+//! The instructions of a dataset; rows name them by number.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use serde::Deserialize;
+
+use super::columns;
+use super::error::DatasetError;
+use super::info::TASKS;
+use super::parquet_out;
+use super::storage::Storage;
+
+/// What pandas, and therefore LeRobot, needs to know to see the text as the index of the table.
+const PANDAS: &str = r#"{"index_columns":["task"],"column_indexes":[],"columns":[
+{"name":"task_index","field_name":"task_index","pandas_type":"int64","numpy_type":"int64","metadata":null},
+{"name":"task","field_name":"task","pandas_type":"unicode","numpy_type":"object","metadata":null}]}"#;
+
+/// Names under which the text is found: ours, and that of LeRobot 0.4.0.
+const TEXT_COLUMNS: [&str; 2] = ["task", "__index_level_0__"];
+
+/// Reads the instructions, in the order of their numbers.
+///
+/// # Errors
+/// When the file is missing or malformed, or numbers do not run from 0.
+pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
+    let path = root.join(TASKS);
+    let builder = columns::open(&path)?;
+    let known = |name: &&&str| builder.schema().column_with_name(name).is_some();
+    let Some(text) = TEXT_COLUMNS.iter().find(known) else {
+        return Err(DatasetError::content(&path, "expected a column task, found none"));
+    };
+    let mut numbered = Vec::new();
+    for batch in columns::read(&path, &["task_index", text])? {
+        let texts = columns::column(&batch, text).and_then(|column| columns::texts(&column, text));
+        let numbers = columns::counts(&batch, "task_index");
+        let (numbers, texts) = (
+            numbers.map_err(|problem| DatasetError::content(&path, problem))?,
+            texts.map_err(|problem| DatasetError::content(&path, problem))?,
+        );
+        numbered.extend(numbers.into_iter().zip(texts));
+    }
+    in_order(&path, numbered)
+}
+
+/// Reads `meta/tasks.jsonl` of v2.1.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
+    /// A line.
+    #[derive(Deserialize)]
+    struct Line {
+        task_index: usize,
+        task: String,
+    }
+    let path = root.join("meta/tasks.jsonl");
+    let lines: Vec<Line> = super::lines::read(&path)?;
+    in_order(
+        &path,
+        lines.into_iter().map(|line| (line.task_index, line.task)).collect(),
+    )
+}
+
+fn in_order(path: &Path, mut numbered: Vec<(usize, String)>) -> Result<Vec<String>, DatasetError> {
+    numbered.sort_by_key(|(number, _)| *number);
+    match numbered
+        .iter()
+        .zip(0..)
+        .find(|((number, _), expected)| number != expected)
+    {
+        Some(((found, _), expected)) => Err(DatasetError::content(
+            path,
+            format!("expected task number {expected}, found {found}"),
+        )),
+        None => Ok(numbered.into_iter().map(|(_, text)| text).collect()),
+    }
+}
+
+/// Writes the instructions.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn save(storage: &dyn Storage, root: &Path, tasks: &[String]) -> Result<(), DatasetError> {
+    let fields = vec![
+        Field::new("task_index", DataType::Int64, false),
+        Field::new("task", DataType::Utf8, false),
+    ];
+    let notes = HashMap::from([("pandas".to_owned(), PANDAS.replace('\n', ""))]);
+    let schema = Arc::new(Schema::new_with_metadata(fields, notes));
+    let numbers = Int64Array::from_iter_values((0..).take(tasks.len()));
+    let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(StringArray::from_iter_values(tasks))];
+    let path = root.join(TASKS);
+    let batch = RecordBatch::try_new(schema, columns).map_err(|e| DatasetError::content(&path, e))?;
+    parquet_out::commit(storage, &path, &batch)
+}

@@ -1,0 +1,148 @@
+//! Says whether a dataset is what it claims to be.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::columns;
+use super::episodes::{self, Episode, Place};
+use super::error::DatasetError;
+use super::feature::Dtype;
+use super::frame::Picture;
+use super::info::{Info, Version};
+use super::reader::data_path;
+use crate::camera::rgb::RgbImage;
+
+/// How closely to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Files are whole and have the rows they should.
+    Files,
+    /// Rows are numbered and timed rightly, numbers are finite, and every picture in them can be decoded.
+    Rows,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    /// Episodes up to the first file that is not sound.
+    pub sound: Vec<Episode>,
+    /// What is wrong, the first thing of each file.
+    pub problems: Vec<DatasetError>,
+}
+
+/// Looks at a dataset.
+///
+/// # Errors
+/// When its description cannot be read.
+pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
+    let info = Info::load(root)?;
+    let (mut sound, problem) = match info.codebase_version {
+        Version::V3 => episodes::load_sound(root, &info)?,
+        Version::V21 | Version::V20 => (episodes::load_lines(root, &info)?, None),
+    };
+    let mut problems: Vec<_> = problem.into_iter().collect();
+    if sound.len() > info.total_episodes {
+        sound.truncate(info.total_episodes);
+    }
+    let mut end = sound.len();
+    let mut files: BTreeMap<(usize, usize), Vec<&Episode>> = BTreeMap::new();
+    for episode in &sound {
+        let Place { chunk, file } = episode.data;
+        files.entry((chunk, file)).or_default().push(episode);
+    }
+    for of_file in files.values() {
+        if let Err(problem) = verify_file(root, &info, of_file, depth) {
+            end = end.min(of_file.first().map_or(0, |episode| episode.index));
+            problems.push(problem);
+        }
+    }
+    sound.truncate(end);
+    let frames: usize = sound.iter().map(|episode| episode.length).sum();
+    if problems.is_empty() && (sound.len(), frames) != (info.total_episodes, info.total_frames) {
+        let problem = format!(
+            "it says {} episodes of {} frames, found {} of {frames}",
+            info.total_episodes,
+            info.total_frames,
+            sound.len()
+        );
+        problems.push(DatasetError::content(&root.join(super::info::INFO), problem));
+    }
+    Ok(Report { sound, problems })
+}
+
+fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) -> Result<(), DatasetError> {
+    let Some(first) = episodes.first() else { return Ok(()) };
+    let path = data_path(root, info, first)?;
+    let expected: usize = episodes.iter().map(|episode| episode.length).sum();
+    let found = columns::open(&path)?.metadata().file_metadata().num_rows();
+    if found != expected as i64 {
+        return Err(DatasetError::content(
+            &path,
+            format!("expected {expected} rows, found {found}"),
+        ));
+    }
+    match depth {
+        Depth::Files => Ok(()),
+        Depth::Rows => verify_rows(&path, info, episodes),
+    }
+}
+
+fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), DatasetError> {
+    let content = |problem: String| DatasetError::content(path, problem);
+    let vectors: Vec<_> = info.vectors().map(|(name, _)| name).collect();
+    let pictures: Vec<_> = info.pictures().filter(|(_, f)| f.dtype == Dtype::Image).collect();
+    let names = ["timestamp", "frame_index", "episode_index", "index"];
+    let names: Vec<&str> = names
+        .into_iter()
+        .chain(vectors.iter().copied())
+        .chain(pictures.iter().map(|p| p.0))
+        .collect();
+    let mut expected = episodes
+        .iter()
+        .flat_map(|e| (0..e.length).map(|frame| (frame, e.index, e.from + frame)));
+    let mut decoded = RgbImage::default();
+    for batch in columns::stream(path, &names)? {
+        let batch = batch?;
+        let count = |name: &str| columns::counts(&batch, name).map_err(content);
+        let times = columns::doubles(&batch, "timestamp").map_err(content)?;
+        let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
+        for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
+            let should = expected.next().unwrap_or_default();
+            if (frame, episode, row) != should {
+                let found = (frame, episode, row);
+                return Err(content(format!(
+                    "expected frame, episode and row {should:?}, found {found:?}"
+                )));
+            }
+            if (time - frame as f64 / info.fps).abs() > 1e-4 {
+                return Err(content(format!(
+                    "frame {frame} at {} Hz: found time {time} s",
+                    info.fps
+                )));
+            }
+        }
+        for name in &vectors {
+            let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name));
+            if numbers.map_err(content)?.iter().any(|value| !value.is_finite()) {
+                return Err(content(format!(
+                    "{name}: expected numbers, found one that is not finite"
+                )));
+            }
+        }
+        for (name, feature) in &pictures {
+            let bytes = columns::column(&batch, name).and_then(|column| columns::pictures(&column, name));
+            for bytes in bytes.map_err(content)? {
+                let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(&mut decoded));
+                read.map_err(|problem| content(format!("{name}: {problem}")))?;
+                let found = Some((decoded.width(), decoded.height()));
+                if found != feature.size() {
+                    return Err(content(format!(
+                        "{name}: expected shape {:?}, found {found:?}",
+                        feature.shape
+                    )));
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,369 @@
+//! Records episodes: frame by frame into the open episode, and each saved one in a single durable step.
+//!
+//! An episode counts once `meta/info.json` says so, which is written last. Whatever a killed recorder had written
+//! before that is removed when the dataset is opened again, and the episode is still open.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::episodes::{self, Episode, Place};
+use super::error::DatasetError;
+use super::frame::Frame;
+use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
+use super::layout::Layout;
+use super::repair;
+use super::rows::{RowWriter, Standing};
+use super::spool::{self, Found, Header, Spool, SpoolReader};
+use super::statistics::{Colours, Statistics, sampled};
+use super::storage::{Storage, commit, commit_with};
+use super::tasks;
+use crate::camera::rgb::RgbImage;
+use crate::contract::Contract;
+
+/// A dataset that is being recorded.
+pub struct DatasetWriter {
+    root: PathBuf,
+    storage: Arc<dyn Storage>,
+    info: Info,
+    tasks: Vec<String>,
+    statistics: BTreeMap<String, Statistics>,
+    open: Option<Spool>,
+}
+
+/// What [`DatasetWriter::resume`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resumed {
+    /// What was done to make the dataset sound, in words; empty where nothing was wrong.
+    pub repairs: Vec<String>,
+    /// An episode that was open when the recorder ended. It is open again: save or discard it.
+    pub open: Option<Found>,
+}
+
+/// An episode that was saved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Saved {
+    /// Its number.
+    pub episode: usize,
+    /// Its rows.
+    pub frames: usize,
+}
+
+impl DatasetWriter {
+    /// Makes an empty dataset in `root`, which has to be new or empty, and writes the contract into it.
+    ///
+    /// # Errors
+    /// When there is something already, or the disk refuses.
+    pub fn create(
+        storage: Arc<dyn Storage>,
+        root: &Path,
+        layout: &Layout,
+        contract: &Contract,
+    ) -> Result<Self, DatasetError> {
+        let occupied = std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied {
+            let message = format!(
+                "{}: expected a new or empty folder; resume the dataset or name another",
+                root.display()
+            );
+            return Err(DatasetError::Request(message));
+        }
+        storage
+            .create_dir(root)
+            .map_err(DatasetError::io("make folder", root))?;
+        let info = layout.info();
+        commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
+        commit(&*storage, &root.join(STATS), b"{}")?;
+        tasks::save(&*storage, root, &[])?;
+        contract.save(root).map_err(|e| DatasetError::Request(e.to_string()))?;
+        info.save(&*storage, root)?;
+        Ok(Self {
+            root: root.to_owned(),
+            storage,
+            info,
+            tasks: Vec::new(),
+            statistics: BTreeMap::new(),
+            open: None,
+        })
+    }
+
+    /// Goes on with a dataset: makes it sound first, and says how.
+    ///
+    /// # Errors
+    /// When it is not one of ours, or cannot be made sound.
+    pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
+        let repairs = repair::repair(&*storage, root)?;
+        let info = Info::load(root)?;
+        let open = spool::find(root, &info)?;
+        let writer = Self {
+            tasks: tasks::load(root)?,
+            statistics: load_statistics(root)?,
+            open: open
+                .as_ref()
+                .map(|found| Spool::reopen(&*storage, root, found))
+                .transpose()?,
+            root: root.to_owned(),
+            storage,
+            info,
+        };
+        Ok((writer, Resumed { repairs, open }))
+    }
+
+    /// What the dataset is.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Frames of the open episode, if one is open.
+    pub fn open_frames(&self) -> Option<usize> {
+        self.open.as_ref().map(Spool::frames)
+    }
+
+    /// Begins an episode.
+    ///
+    /// # Errors
+    /// When one is open already, or the disk refuses.
+    pub fn begin(&mut self, task: &str) -> Result<(), DatasetError> {
+        if let Some(open) = &self.open {
+            let message = format!(
+                "an episode of {} frames is open; save or discard it first",
+                open.frames()
+            );
+            return Err(DatasetError::Request(message));
+        }
+        if task.trim().is_empty() {
+            return Err(DatasetError::Request(
+                "an instruction: expected words, found none".into(),
+            ));
+        }
+        let header = Header {
+            task: task.trim().to_owned(),
+            vectors: self.info.vectors().map(|(_, feature)| feature.len()).collect(),
+            pictures: self.info.pictures().count(),
+        };
+        self.open = Some(Spool::create(&*self.storage, &self.root, header)?);
+        Ok(())
+    }
+
+    /// Takes a frame, vectors and pictures in the order of the dataset's columns (by name).
+    ///
+    /// # Errors
+    /// When none is open, the frame does not fit, holds something that is not a number, or the disk refuses.
+    pub fn push(&mut self, frame: &Frame) -> Result<(), DatasetError> {
+        self.fits(frame).map_err(DatasetError::Request)?;
+        let open = self.open.as_mut().ok_or_else(none_open)?;
+        open.push(frame)
+    }
+
+    fn fits(&self, frame: &Frame) -> Result<(), String> {
+        let columns = (self.info.vectors().count(), self.info.pictures().count());
+        let found = (frame.vectors.len(), frame.pictures.len());
+        if columns != found {
+            return Err(format!(
+                "a frame: expected {columns:?} vectors and pictures, found {found:?}"
+            ));
+        }
+        for ((name, feature), values) in self.info.vectors().zip(&frame.vectors) {
+            if values.len() != feature.len() {
+                return Err(format!(
+                    "{name}: expected {} values, found {}",
+                    feature.len(),
+                    values.len()
+                ));
+            }
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let of = feature.value_names().into_iter().nth(at).unwrap_or_default();
+                return Err(format!(
+                    "{name}: expected a number for {of}, found one that is not finite"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Saves the open episode; `notes` are kept beside it in `meta/thinkvla/`.
+    ///
+    /// # Errors
+    /// When none is open, it has no frames, or the disk refuses: it is still open then.
+    pub fn save(&mut self, notes: &Map<String, Value>) -> Result<Saved, DatasetError> {
+        let open = self.open.as_ref().ok_or_else(none_open)?;
+        if open.frames() == 0 {
+            return Err(DatasetError::Request(
+                "the open episode has no frames; record some or discard it".into(),
+            ));
+        }
+        let (task, frames) = (open.header().task.clone(), open.frames());
+        let mut tasks = self.tasks.clone();
+        let number = tasks.iter().position(|known| *known == task).unwrap_or_else(|| {
+            tasks.push(task.clone());
+            tasks.len() - 1
+        });
+        let index = self.info.total_episodes;
+        let episode = Episode {
+            index,
+            tasks: vec![task],
+            length: frames,
+            from: self.info.total_frames,
+            data: Place {
+                chunk: index / CHUNK,
+                file: index % CHUNK,
+            },
+            videos: BTreeMap::new(),
+        };
+        let of_episode = self.write_rows(&episode, number)?;
+        let meta = self.root.join(episode_path(EPISODES, episode.data)?);
+        episodes::save(&*self.storage, &meta, &episode, &of_episode)?;
+        self.write_notes(index, notes)?;
+        if tasks.len() != self.tasks.len() {
+            tasks::save(&*self.storage, &self.root, &tasks)?;
+        }
+        let mut statistics = self.statistics.clone();
+        for (name, of_feature) in &of_episode {
+            let all = statistics.entry(name.clone()).or_default();
+            *all = all.merged(of_feature);
+        }
+        let json: Map<_, _> = statistics
+            .iter()
+            .map(|(name, all)| (name.clone(), all.to_json()))
+            .collect();
+        commit(&*self.storage, &self.root.join(STATS), &pretty(&json.into()))?;
+        let info = Info {
+            total_episodes: index + 1,
+            total_frames: episode.from + frames,
+            total_tasks: tasks.len(),
+            splits: [("train".to_owned(), format!("0:{}", index + 1))].into(),
+            ..self.info.clone()
+        };
+        info.save(&*self.storage, &self.root)?;
+        (self.info, self.tasks, self.statistics) = (info, tasks, statistics);
+        self.discard()?;
+        Ok(Saved { episode: index, frames })
+    }
+
+    /// Throws the open episode away.
+    ///
+    /// # Errors
+    /// When none is open or the disk refuses.
+    pub fn discard(&mut self) -> Result<(), DatasetError> {
+        self.open.take().ok_or_else(none_open)?;
+        let path = spool::path(&self.root);
+        self.storage.remove(&path).map_err(DatasetError::io("remove", &path))
+    }
+
+    fn write_rows(&self, episode: &Episode, task: usize) -> Result<BTreeMap<String, Statistics>, DatasetError> {
+        let path = self.root.join(episode_path(&self.info.data_path, episode.data)?);
+        let standing = Standing {
+            episode: episode.index,
+            task,
+            from: episode.from,
+        };
+        let spool = spool::path(&self.root);
+        let frames = SpoolReader::open(&self.root)?
+            .ok_or_else(|| DatasetError::content(&spool, "expected the open episode, found none"))?;
+        let mut looked = Looked::new(&self.info, episode.length);
+        commit_with(&*self.storage, &path, |sink| {
+            let mut rows = RowWriter::new(sink, &path, &self.info, standing)?;
+            for frame in frames.take(episode.length) {
+                looked
+                    .at(&frame)
+                    .map_err(|problem| DatasetError::content(&spool, problem))?;
+                rows.push(frame)?;
+            }
+            match rows.finish()? {
+                written if written == episode.length => Ok(()),
+                written => {
+                    let problem = format!("expected {} frames, found {written} whole ones", episode.length);
+                    Err(DatasetError::content(&spool, problem))
+                }
+            }
+        })?;
+        Ok(looked.statistics(&self.info, standing))
+    }
+
+    fn write_notes(&self, index: usize, notes: &Map<String, Value>) -> Result<(), DatasetError> {
+        let path = notes_path(&self.root, index);
+        commit(&*self.storage, &path, &pretty(&Value::Object(notes.clone())))
+    }
+}
+
+/// Where what the recorder noted about an episode lies.
+pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
+    root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
+}
+
+fn none_open() -> DatasetError {
+    DatasetError::Request("no episode is open; start one first".into())
+}
+
+/// Fills in where a file of v3.0 lies.
+pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, DatasetError> {
+    let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
+    expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
+}
+
+fn load_statistics(root: &Path) -> Result<BTreeMap<String, Statistics>, DatasetError> {
+    let path = root.join(STATS);
+    let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
+    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
+    Ok(all
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), Statistics::from_json(value)?)))
+        .collect())
+}
+
+/// What the frames of an episode look like.
+struct Looked {
+    vectors: Vec<Vec<f32>>,
+    colours: Vec<Colours>,
+    length: usize,
+    frame: usize,
+    decoded: RgbImage,
+}
+
+impl Looked {
+    fn new(info: &Info, length: usize) -> Self {
+        Self {
+            vectors: vec![Vec::new(); info.vectors().count()],
+            colours: vec![Colours::default(); info.pictures().count()],
+            length,
+            frame: 0,
+            decoded: RgbImage::default(),
+        }
+    }
+
+    fn at(&mut self, frame: &Frame) -> Result<(), String> {
+        for (all, values) in self.vectors.iter_mut().zip(&frame.vectors) {
+            all.extend(values);
+        }
+        if sampled(self.length)(self.frame) {
+            for (colours, picture) in self.colours.iter_mut().zip(&frame.pictures) {
+                picture.decode(&mut self.decoded)?;
+                colours.add(self.decoded.data(), self.decoded.width());
+            }
+        }
+        self.frame += 1;
+        Ok(())
+    }
+
+    fn statistics(&self, info: &Info, at: Standing) -> BTreeMap<String, Statistics> {
+        let vectors = info.vectors().zip(&self.vectors);
+        let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
+        let pictures = info.pictures().zip(&self.colours);
+        let pictures = pictures.map(|((name, _), colours)| (name.to_owned(), colours.statistics()));
+        let frames = 0..self.length;
+        let of = |value: &dyn Fn(usize) -> f64| {
+            Statistics::of_rows(&frames.clone().map(|frame| value(frame) as f32).collect::<Vec<_>>(), 1)
+        };
+        let defaults = [
+            ("timestamp", of(&|frame| frame as f64 / info.fps)),
+            ("frame_index", of(&|frame| frame as f64)),
+            ("episode_index", of(&|_| at.episode as f64)),
+            ("index", of(&|frame| (at.from + frame) as f64)),
+            ("task_index", of(&|_| at.task as f64)),
+        ];
+        let defaults = defaults.map(|(name, all)| (name.to_owned(), all));
+        vectors.chain(pictures).chain(defaults).collect()
+    }
+}

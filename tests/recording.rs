@@ -1,0 +1,186 @@
+//! A recorded episode comes back as it was, and none that was saved is ever lost.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::contract::Contract;
+use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
+use thinkvla::dataset::layout::{ACTION, Layout, STATE};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::verify::{Depth, verify};
+use thinkvla::dataset::{At, Dataset, DatasetWriter};
+
+const CONTRACT: &str = "
+robot:
+  arm: rm75
+  base_frame: base_link
+  tool_frame: tcp
+  gripper_stroke_m: 0.07
+  cameras:
+    - {name: top, frame: top_optical_frame, width: 64, height: 48, rate_hz: 30}
+    - {name: wrist, frame: wrist_optical_frame, width: 64, height: 48, rate_hz: 30}
+data:
+  fps: 10
+  resize: {width: 224, height: 224, filter: bicubic}
+  action_space: ee7
+  composition: sequential
+  reference: commanded
+  statistics: [STATISTICS]
+";
+
+fn contract() -> Contract {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("contract.yaml");
+    let one =
+        |name| format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}");
+    let all = ["x", "y", "z", "rx", "ry", "rz", "gripper"].map(one).join(", ");
+    std::fs::write(&path, CONTRACT.replace("STATISTICS", &all)).unwrap();
+    Contract::read(&path).unwrap()
+}
+
+fn picture(episode: usize, frame: usize, camera: usize) -> RgbImage {
+    let pixel = |i: usize| [i * 7 + frame * 3, i / 5 + episode * 50, frame * 11 + camera * 90].map(|v| v as u8);
+    RgbImage::from_raw(64, 48, (0..64 * 48).flat_map(pixel).collect()).unwrap()
+}
+
+/// Frame `frame` of episode `episode`, every value different from its neighbours'.
+fn frame(writer: &DatasetWriter, episode: usize, frame: usize) -> Frame {
+    let value = |at: usize| (episode * 1000 + frame) as f32 / 100.0 + at as f32 / 7.0;
+    let vectors = writer.info().vectors().zip(0..);
+    Frame {
+        vectors: vectors
+            .map(|((_, f), column)| (0..f.len()).map(|i| value(i + column * 20)).collect())
+            .collect(),
+        pictures: (0..2)
+            .map(|camera| Picture::encode(&picture(episode, frame, camera), ImageMode::Png).unwrap())
+            .collect(),
+    }
+}
+
+fn record(writer: &mut DatasetWriter, episode: usize, frames: usize) {
+    writer.begin(&format!("task {}", episode % 2)).unwrap();
+    for at in 0..frames {
+        let frame = frame(writer, episode, at);
+        writer.push(&frame).unwrap();
+    }
+}
+
+fn create(root: &Path) -> DatasetWriter {
+    let contract = contract();
+    let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
+    DatasetWriter::create(Arc::new(Disk), root, &layout, &contract).unwrap()
+}
+
+#[test]
+fn saved_episodes_come_back_as_they_were_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    let lengths = [7, 40, 3];
+    for (episode, frames) in lengths.into_iter().enumerate() {
+        record(&mut writer, episode, frames);
+        writer.save(&serde_json::Map::new()).unwrap();
+    }
+    assert!(verify(&root, Depth::Rows).unwrap().problems.is_empty());
+
+    let set = Dataset::open(&root).unwrap();
+    assert_eq!(set.frames(), 50);
+    assert_eq!(set.tasks(), ["task 0", "task 1"]);
+    let names = ["observation.images.top", "observation.images.wrist"];
+    let mut pictures = set.pictures(&names).unwrap();
+    let mut decoded = RgbImage::default();
+    for (episode, frames) in lengths.into_iter().enumerate() {
+        for at in 0..frames {
+            let expected = frame(&writer, episode, at);
+            let place = At { episode, frame: at };
+            assert_eq!(set.values(ACTION, place).unwrap(), expected.vectors[0]);
+            assert_eq!(set.values(STATE, place).unwrap(), expected.vectors[2]);
+            assert_eq!(set.task(place).unwrap(), format!("task {}", episode % 2));
+            for (camera, found) in pictures.read(place).unwrap().iter().enumerate() {
+                found.decode(&mut decoded).unwrap();
+                assert_eq!(decoded, picture(episode, at, camera));
+            }
+        }
+    }
+    if let Some(keep) = std::env::var_os("THINKVLA_KEEP") {
+        std::fs::rename(&root, keep).unwrap();
+    }
+}
+
+#[test]
+fn behind_the_end_of_an_episode_steps_are_zero_and_the_gripper_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    for episode in 0..2 {
+        record(&mut writer, episode, 5);
+        writer.save(&serde_json::Map::new()).unwrap();
+    }
+    let set = Dataset::open(&root).unwrap();
+    let chunk = set.chunk(ACTION, At { episode: 0, frame: 3 }, 4).unwrap();
+    assert_eq!(chunk.valid, 2);
+    let last = frame(&writer, 0, 4).vectors[0].clone();
+    assert_eq!(chunk.values[7..14], last);
+    for behind in chunk.values[14..].chunks(7) {
+        assert_eq!(behind[..6], [0.0; 6]);
+        assert_eq!(behind[6], last[6]);
+    }
+}
+
+#[test]
+fn an_open_episode_survives_the_end_of_the_recorder() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    record(&mut writer, 0, 4);
+    writer.save(&serde_json::Map::new()).unwrap();
+    record(&mut writer, 1, 6);
+    let expected = frame(&writer, 1, 5);
+    drop(writer);
+    // The frame that was being written when it ended.
+    let spool = root.join(".open/episode");
+    let mut torn = std::fs::read(&spool).unwrap();
+    torn.truncate(torn.len() - 11);
+    std::fs::write(&spool, torn).unwrap();
+
+    assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 1);
+    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    assert_eq!(resumed.repairs, Vec::<String>::new());
+    assert_eq!(resumed.open.unwrap().frames, 5);
+    writer.push(&expected).unwrap();
+    assert_eq!(writer.save(&serde_json::Map::new()).unwrap().frames, 6);
+    let set = Dataset::open(&root).unwrap();
+    assert_eq!(
+        set.values(ACTION, At { episode: 1, frame: 5 }).unwrap(),
+        expected.vectors[0]
+    );
+}
+
+#[test]
+fn a_torn_file_costs_the_episodes_from_it_on_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    for episode in 0..4 {
+        record(&mut writer, episode, 5);
+        writer.save(&serde_json::Map::new()).unwrap();
+    }
+    drop(writer);
+    let torn = root.join("data/chunk-000/file-002.parquet");
+    let bytes = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(!verify(&root, Depth::Files).unwrap().problems.is_empty());
+
+    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    assert!(
+        resumed
+            .repairs
+            .iter()
+            .any(|done| done.contains("cut back from 4 episodes to the first 2"))
+    );
+    record(&mut writer, 2, 5);
+    assert_eq!(writer.save(&serde_json::Map::new()).unwrap().episode, 2);
+    assert!(verify(&root, Depth::Rows).unwrap().problems.is_empty());
+    assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 3);
+}
