@@ -52,6 +52,38 @@ pub struct Data {
     pub state: Vec<DimensionStatistics>,
 }
 
+impl Data {
+    /// What a recording of this many rows a second holds before anything is known of its values.
+    pub fn unrecorded(fps: f64) -> Self {
+        let dimension = |name: &str| DimensionStatistics {
+            name: name.into(),
+            normalisation: match name {
+                "gripper" => Normalisation::None,
+                _ => Normalisation::MinMax,
+            },
+            min: 0.0,
+            max: 0.0,
+            mean: 0.0,
+            std: 0.0,
+            q01: 0.0,
+            q99: 0.0,
+        };
+        Self {
+            fps,
+            resize: Resize {
+                width: 224,
+                height: 224,
+                filter: Filter::Bicubic,
+            },
+            action_space: ActionSpace::Ee7,
+            composition: Composition::Sequential,
+            reference: Reference::Commanded,
+            statistics: ["x", "y", "z", "rx", "ry", "rz", "gripper"].map(dimension).to_vec(),
+            state: Vec::new(),
+        }
+    }
+}
+
 /// Resize rule of the recorded frame: that of the training code which made the data, since another filter or size
 /// shifts what the network sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,11 +230,19 @@ impl Contract {
     /// When the file cannot be written.
     pub fn save(&self, directory: &Path) -> Result<(), ContractError> {
         let path = directory.join(FILE_NAME);
-        let text = serde_saphyr::to_string(self).map_err(|e| ContractError::Parse {
-            path: path.clone(),
-            message: e.to_string(),
-        })?;
+        let text = self.to_yaml(&path)?;
         std::fs::write(&path, text).map_err(|source| ContractError::Write { path, source })
+    }
+
+    /// The text of the file; `path` is named should it not be possible.
+    ///
+    /// # Errors
+    /// When it cannot be written as YAML.
+    pub fn to_yaml(&self, path: &Path) -> Result<String, ContractError> {
+        serde_saphyr::to_string(self).map_err(|e| ContractError::Parse {
+            path: path.to_owned(),
+            message: e.to_string(),
+        })
     }
 
     /// Refuses what cannot work, whoever wrote it.

@@ -20,6 +20,7 @@ pub mod dataset;
 pub mod eval;
 #[cfg(feature = "torch")]
 pub mod model;
+pub mod recording;
 #[cfg(feature = "ros")]
 pub mod ros;
 #[cfg(feature = "sim")]

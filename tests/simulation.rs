@@ -13,6 +13,7 @@ use thinkvla::control::types::{Joints, Pose};
 use thinkvla::sim::camera::{HEIGHT, Photographer, View, WIDTH};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::episode;
+use thinkvla::sim::error::SimError;
 use thinkvla::sim::judge::{Conditions, HOLD_S, Judge};
 use thinkvla::sim::scene::SceneOptions;
 use thinkvla::sim::tasks::{self, EpisodeId, Layout, Task};
@@ -236,8 +237,10 @@ fn a_block_in_the_goal_under_a_closed_gripper_is_not_released() {
 fn the_same_episode_runs_the_same_to_the_last_bit() {
     let trajectory = || {
         let mut joints = Vec::new();
-        let outcome = episode::run(&config(), &arm(), id(Task::Container, 1, 11), |rig| {
-            joints.push((rig.world.joints(), rig.world.object().translation.vector));
+        let outcome = episode::run::<SimError>(&config(), &arm(), id(Task::Container, 1, 11), |moment| {
+            let world = &moment.rig.world;
+            joints.push((world.joints(), world.object().translation.vector));
+            Ok(())
         });
         (outcome.unwrap(), joints)
     };
@@ -249,7 +252,8 @@ fn the_expert_does_every_task_and_level_through_the_supervisor() {
     for task in Task::ALL {
         for variation in 0..3 {
             for seed in [100, 101] {
-                let outcome = episode::run(&config(), &arm(), id(task, variation, seed), |_| {}).unwrap();
+                let outcome =
+                    episode::run::<SimError>(&config(), &arm(), id(task, variation, seed), |_| Ok(())).unwrap();
                 assert!(outcome.success, "{outcome:?}");
                 assert_eq!(outcome.refusals, 0, "{:?}", outcome.events);
                 assert!((30..=80).contains(&outcome.steps), "{} steps", outcome.steps);

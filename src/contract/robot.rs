@@ -37,6 +37,24 @@ pub struct Camera {
 }
 
 impl Robot {
+    /// The RM75 of the simulator with its two cameras.
+    pub fn simulated() -> Self {
+        let camera = |name: &str| Camera {
+            name: name.into(),
+            frame: format!("{name}_camera_optical_frame"),
+            width: 640,
+            height: 480,
+            rate_hz: 30.0,
+        };
+        Self {
+            arm: "rm75".into(),
+            cameras: vec![camera("top"), camera("wrist")],
+            base_frame: "base_link".into(),
+            tool_frame: "tcp".into(),
+            gripper_stroke_m: 0.070,
+        }
+    }
+
     /// Compares the robot the data was recorded on with the live one.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
-use super::layout::Layout;
+use super::layout::{ACTION, JOINT_ACTION, Layout};
 use super::repair;
 use super::rows::{RowWriter, Standing};
 use super::spool::{self, Found, Header, Spool, SpoolReader};
@@ -21,7 +21,7 @@ use super::statistics::{Colours, Statistics, sampled};
 use super::storage::{Storage, commit, commit_with};
 use super::tasks;
 use crate::camera::rgb::RgbImage;
-use crate::contract::Contract;
+use crate::contract::{self, ActionSpace, Contract};
 
 /// A dataset that is being recorded.
 pub struct DatasetWriter {
@@ -30,6 +30,7 @@ pub struct DatasetWriter {
     info: Info,
     tasks: Vec<String>,
     statistics: BTreeMap<String, Statistics>,
+    contract: Contract,
     open: Option<Spool>,
 }
 
@@ -77,7 +78,7 @@ impl DatasetWriter {
         commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
         commit(&*storage, &root.join(STATS), b"{}")?;
         tasks::save(&*storage, root, &[])?;
-        contract.save(root).map_err(|e| DatasetError::Request(e.to_string()))?;
+        save_contract(&*storage, root, contract)?;
         info.save(&*storage, root)?;
         Ok(Self {
             root: root.to_owned(),
@@ -85,6 +86,7 @@ impl DatasetWriter {
             info,
             tasks: Vec::new(),
             statistics: BTreeMap::new(),
+            contract: contract.clone(),
             open: None,
         })
     }
@@ -100,6 +102,7 @@ impl DatasetWriter {
         let writer = Self {
             tasks: tasks::load(root)?,
             statistics: load_statistics(root)?,
+            contract: Contract::load(root).map_err(|e| DatasetError::Request(e.to_string()))?,
             open: open
                 .as_ref()
                 .map(|found| Spool::reopen(&*storage, root, found))
@@ -229,6 +232,8 @@ impl DatasetWriter {
             .map(|(name, all)| (name.clone(), all.to_json()))
             .collect();
         commit(&*self.storage, &self.root.join(STATS), &pretty(&json.into()))?;
+        let contract = with_statistics(&self.contract, &statistics);
+        save_contract(&*self.storage, &self.root, &contract)?;
         let info = Info {
             total_episodes: index + 1,
             total_frames: episode.from + frames,
@@ -237,7 +242,8 @@ impl DatasetWriter {
             ..self.info.clone()
         };
         info.save(&*self.storage, &self.root)?;
-        (self.info, self.tasks, self.statistics) = (info, tasks, statistics);
+        (self.info, self.tasks) = (info, tasks);
+        (self.statistics, self.contract) = (statistics, contract);
         self.discard()?;
         Ok(Saved { episode: index, frames })
     }
@@ -291,6 +297,37 @@ impl DatasetWriter {
 /// Where what the recorder noted about an episode lies.
 pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
     root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
+}
+
+fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
+    let path = root.join(contract::FILE_NAME);
+    let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
+    commit(storage, &path, text.as_bytes())
+}
+
+/// The contract with what is known of the actions recorded so far.
+fn with_statistics(contract: &Contract, all: &BTreeMap<String, Statistics>) -> Contract {
+    let column = match contract.data.action_space {
+        ActionSpace::Ee7 => ACTION,
+        ActionSpace::Joint8 => JOINT_ACTION,
+    };
+    let mut contract = contract.clone();
+    let Some(found) = all.get(column) else { return contract };
+    for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
+        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
+        for (name, values) in found.named() {
+            match name {
+                "min" => dimension.min = value(values),
+                "max" => dimension.max = value(values),
+                "mean" => dimension.mean = value(values),
+                "std" => dimension.std = value(values),
+                "q01" => dimension.q01 = value(values),
+                "q99" => dimension.q99 = value(values),
+                _ => (),
+            }
+        }
+    }
+    contract
 }
 
 fn none_open() -> DatasetError {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
-use crate::contract::{Camera, Composition, Contract, Data, Filter, Model, Reference, Resize, Robot};
+use crate::contract::{Composition, Contract, Data, Filter, Model, Reference, Resize, Robot};
 
 use super::checkpoint::load_tokenizer;
 use super::config::{
@@ -104,7 +104,7 @@ impl NewCheckpoint<'_> {
             Size::Small => 128,
             Size::Qwen3Vl2b => 224,
         };
-        let robot = self.robot.cloned().unwrap_or_else(simulated_robot);
+        let robot = self.robot.cloned().unwrap_or_else(Robot::simulated);
         usual_contract(robot, self.variant, (side, config.thinkvla.chunk_len))
     }
 }
@@ -343,23 +343,5 @@ fn vision_2b() -> VisionConfig {
         out_hidden_size: 2048,
         num_position_embeddings: 2304,
         deepstack_visual_indexes: vec![5, 11, 17],
-    }
-}
-
-/// The RM75 of the simulator with its two cameras.
-pub fn simulated_robot() -> Robot {
-    let camera = |name: &str| Camera {
-        name: name.into(),
-        frame: format!("{name}_camera_optical_frame"),
-        width: 640,
-        height: 480,
-        rate_hz: 30.0,
-    };
-    Robot {
-        arm: "rm75".into(),
-        cameras: vec![camera("top"), camera("wrist")],
-        base_frame: "base_link".into(),
-        tool_frame: "tcp".into(),
-        gripper_stroke_m: 0.070,
     }
 }

@@ -11,7 +11,7 @@ use super::world::STEP_S;
 use crate::control::config::ArmConfig;
 use crate::control::lease::Priority;
 use crate::control::realman::{DriverApi, Graph};
-use crate::control::supervisor::{ErrorChannel, Supervisor};
+use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
 use crate::control::time::Time;
 
 /// Time between two heartbeats [s].
@@ -44,22 +44,42 @@ pub struct Outcome {
     pub events: Vec<String>,
 }
 
-/// Runs the expert on an episode through the supervisor; `look` sees the table-top after every physics step.
+/// A moment of an episode, after a physics step.
+pub struct Moment<'a> {
+    /// The table-top.
+    pub rig: &'a Rig,
+    /// Whether the expert still has something to do.
+    pub following: bool,
+    supervisor: &'a mut Supervisor<Driver>,
+}
+
+impl Moment<'_> {
+    /// What the arm is told and what it reports.
+    pub fn status(&mut self) -> Status {
+        self.supervisor.status(time(self.rig))
+    }
+}
+
+/// Runs the expert on an episode through the supervisor; `look` sees every moment.
 ///
 /// # Errors
-/// When the scene cannot be had or the supervisor does not let the expert begin.
-pub fn run(
+/// When the scene cannot be had, the supervisor does not let the expert begin, or `look` fails.
+pub fn run<E: From<SimError>>(
     config: &SimConfig,
     arm: &ArmConfig,
     id: EpisodeId,
-    mut look: impl FnMut(&Rig),
-) -> Result<Outcome, SimError> {
+    mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
+) -> Result<Outcome, E> {
     let mut rig = Rig::new(config, id, SceneOptions { shadows: false })?;
     let mut episode = Episode::begin(config, arm, &mut rig)?;
     let limit = episode.expert.duration() + PATIENCE_S;
     while !rig.judge.success() && rig.world.time() < limit {
         episode.step(&mut rig)?;
-        look(&rig);
+        look(Moment {
+            rig: &rig,
+            following: episode.done.is_none(),
+            supervisor: &mut episode.supervisor,
+        })?;
     }
     Ok(episode.outcome(&rig))
 }

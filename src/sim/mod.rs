@@ -6,8 +6,10 @@
 //! * [`expert`]: solves every task, speaking in chunks
 //! * [`driver`]: the stand-in of Realman's driver
 //! * [`rig`], [`episode`]: all of it in step, and whole episodes in one process
+//! * [`collect`]: such episodes recorded as a dataset
 
 pub mod camera;
+pub mod collect;
 pub mod config;
 pub mod driver;
 pub mod episode;

@@ -6,6 +6,8 @@ mod ask;
 mod bench;
 #[cfg(feature = "torch")]
 mod check;
+#[cfg(feature = "sim")]
+mod collect;
 #[cfg(feature = "torch")]
 mod convert;
 #[cfg(feature = "ros")]
@@ -24,7 +26,7 @@ mod rollout;
 mod simulate;
 
 use std::io::IsTerminal as _;
-#[cfg(feature = "torch")]
+#[cfg(any(feature = "torch", feature = "sim"))]
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -54,6 +56,9 @@ enum Verb {
     /// Say what a checkpoint is and whether it may be run, before anything moves
     #[cfg(feature = "torch")]
     Check(check::Arguments),
+    /// Record a dataset of the scripted expert in the simulator, in one process and faster than real time
+    #[cfg(feature = "sim")]
+    Collect(collect::Arguments),
     /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
     #[cfg(feature = "torch")]
     Convert(convert::Arguments),
@@ -82,7 +87,7 @@ enum Verb {
 }
 
 // Without features there is no verb, and clap ends the process.
-#[cfg_attr(not(feature = "torch"), allow(unreachable_code))]
+#[cfg_attr(not(any(feature = "torch", feature = "sim")), allow(unreachable_code))]
 fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
@@ -99,6 +104,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Bench(arguments) => bench::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Check(arguments) => check::run(&arguments)?,
+        #[cfg(feature = "sim")]
+        Verb::Collect(arguments) => collect::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Convert(arguments) => convert::run(&arguments)?,
         #[cfg(feature = "ros")]
@@ -120,7 +127,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Prints a line; a closed terminal is no reason to stop.
-#[cfg(feature = "torch")]
+#[cfg(any(feature = "torch", feature = "sim"))]
 fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

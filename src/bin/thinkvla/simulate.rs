@@ -10,6 +10,7 @@ use clap::Args;
 use thinkvla::control::config::ArmConfig;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::episode;
+use thinkvla::sim::error::SimError;
 use thinkvla::sim::tasks::{EpisodeId, Task};
 
 /// Arguments of the verb.
@@ -70,7 +71,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let (mut successes, mut steps, mut simulated) = (0, Vec::new(), 0.0);
             for seed in arguments.seeds.0.clone() {
                 let id = EpisodeId { task, variation, seed };
-                let outcome = episode::run(&config, &arm, id, |_| {})?;
+                let outcome = episode::run::<SimError>(&config, &arm, id, |_| Ok(()))?;
                 successes += usize::from(outcome.success);
                 steps.push(outcome.steps);
                 simulated += outcome.seconds;

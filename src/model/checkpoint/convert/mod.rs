@@ -18,7 +18,7 @@ use crate::model::config::{Config, Precision, PromptStyle};
 use crate::model::error::ModelError;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
-use crate::model::sizes::{Scale, id, simulated_robot, untrained_action_part, usual_contract};
+use crate::model::sizes::{Scale, id, untrained_action_part, usual_contract};
 use crate::model::untrained::write_safetensors;
 use crate::model::variant::{STARVLA_PROMPT, Variant};
 use tensors::{NewRows, Origin, Tensor};
@@ -169,7 +169,7 @@ impl Conversion<'_> {
     fn new_contract(&self, config: &Config) -> Result<Contract, ModelError> {
         let chunk_len = config.thinkvla.chunk_len;
         let Some(given) = &self.options.robot else {
-            return Ok(usual_contract(simulated_robot(), self.variant, (SIDE, chunk_len)));
+            return Ok(usual_contract(Robot::simulated(), self.variant, (SIDE, chunk_len)));
         };
         let space = given.data.action_space;
         if space.dim() as i64 != config.thinkvla.action_dim {

@@ -1,0 +1,181 @@
+//! `thinkvla collect`: the scripted expert records a dataset, in one process and faster than real time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::contract::{Contract, Data, Robot};
+use thinkvla::control::config::ArmConfig;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::layout::{Layout, PICTURES};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::{At, Dataset, DatasetWriter};
+use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
+use thinkvla::sim::collect::{Collection, Collector, Report};
+use thinkvla::sim::config::SimConfig;
+use thinkvla::sim::tasks::Task;
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// height, container or position
+    #[arg(long)]
+    task: Task,
+    /// Successful episodes to record; the three variations take turns
+    #[arg(long, default_value_t = 100)]
+    episodes: usize,
+    /// Folder of the dataset, new or empty; out/data/TASK when not given
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of the first scene; each attempt takes the next
+    #[arg(long, default_value_t = 1000)]
+    seed: u64,
+    /// Rows a second
+    #[arg(long, default_value_t = 10)]
+    fps: u32,
+    /// How pictures are kept in the rows
+    #[arg(long, default_value = "jpeg")]
+    images: Images,
+    /// Quality of JPEG
+    #[arg(long, default_value_t = 92, value_parser = clap::value_parser!(u8).range(1..=100))]
+    quality: u8,
+    /// The table-top; the shipped one when not given
+    #[arg(long)]
+    sim: Option<PathBuf>,
+    /// The arm's parameters
+    #[arg(long, default_value = "config/rm75.yaml")]
+    arm: PathBuf,
+}
+
+/// How pictures are kept.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Images {
+    /// JPEG columns
+    Jpeg,
+    /// PNG columns: exact, and about six times as large
+    Png,
+}
+
+/// Attempts made for each episode wanted before giving up.
+const PATIENCE: usize = 2;
+/// Episodes and moments of each on the contact sheet.
+const SHEET: (usize, usize) = (6, 6);
+
+/// Runs the verb.
+///
+/// # Errors
+/// When a configuration cannot work, the disk refuses, or the expert fails too often.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let sim = match &arguments.sim {
+        Some(path) => SimConfig::load(path)?,
+        None => SimConfig::shipped()?,
+    };
+    let arm = ArmConfig::load(Path::new(&arguments.arm)).context("the arm's parameters")?;
+    let images = match arguments.images {
+        Images::Jpeg => ImageMode::Jpeg(arguments.quality),
+        Images::Png => ImageMode::Png,
+    };
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("out/data/{}", arguments.task)));
+    let contract = Contract {
+        robot: Robot::simulated(),
+        data: Data::unrecorded(f64::from(arguments.fps)),
+        model: None,
+    };
+    let layout = Layout::of_arm(&contract, images)?;
+    let mut writer = DatasetWriter::create(Arc::new(Disk), &out, &layout, &contract)?;
+    let mut collector = Collector::new(Collection {
+        sim,
+        arm,
+        task: arguments.task,
+        images,
+    });
+    let begun = Instant::now();
+    let bar = ProgressBar::new(arguments.episodes as u64).with_message(arguments.task.to_string());
+    bar.set_style(ProgressStyle::with_template(
+        "{msg} {bar:30} {pos}/{len} episodes, {elapsed} + {eta}",
+    )?);
+    let mut attempts = Vec::new();
+    while writer.info().total_episodes < arguments.episodes && attempts.len() < PATIENCE * arguments.episodes {
+        let number = attempts.len();
+        let (variation, seed) = ((number % 3) as u8, arguments.seed + number as u64);
+        let attempt = collector.attempt(&mut writer, variation, seed)?;
+        if !attempt.success {
+            bar.println(format!(
+                "variation {variation} seed {seed}: not saved, {}",
+                attempt.detail
+            ));
+        }
+        bar.set_position(writer.info().total_episodes as u64);
+        attempts.push(attempt);
+    }
+    bar.finish_and_clear();
+    let report = Report::of(arguments.task, attempts);
+    let path = out.join("meta/thinkvla/collection.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("write {}", path.display()))?;
+    let sheet = out.join("meta/thinkvla/contact_sheet.png");
+    draw(&out, &sheet, arguments.task)?;
+    super::tell(&format!(
+        "{}: {} episodes of {} attempts ({:.1} % to {:.1} % with 95 % confidence), {} rows in {:.0} s; \
+         the tool rests in {:.2} % of them, {} in a row at most\n{}\n{}",
+        report.task,
+        report.success.successes,
+        report.success.trials,
+        100.0 * report.success.low,
+        100.0 * report.success.high,
+        report.frames,
+        begun.elapsed().as_secs_f64(),
+        100.0 * report.slow_share,
+        report.longest_dwell,
+        path.display(),
+        sheet.display()
+    ));
+    if writer.info().total_episodes < arguments.episodes {
+        bail!(
+            "expected {} successful episodes, found {} in {} attempts",
+            arguments.episodes,
+            report.success.successes,
+            report.success.trials
+        );
+    }
+    Ok(())
+}
+
+/// Some episodes at a glance, both cameras.
+fn draw(root: &Path, path: &Path, task: Task) -> anyhow::Result<()> {
+    let set = Dataset::open(root)?;
+    let style = SheetStyle {
+        columns: SHEET.1,
+        thumbnail_width: 240,
+    };
+    let mut sheet = ContactSheet::new(
+        format!("{task}: {} episodes of the scripted expert", set.episodes().len()),
+        style,
+    );
+    let names: Vec<_> = set.info().pictures().map(|(name, _)| name).collect();
+    let mut pictures = set.pictures(&names)?;
+    let mut image = RgbImage::default();
+    for episode in set.episodes().iter().take(SHEET.0) {
+        for moment in 0..SHEET.1 {
+            let frame = moment * (episode.length - 1) / (SHEET.1 - 1);
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
+            for (picture, name) in pictures.read(at)?.iter().zip(&names) {
+                picture.decode(&mut image).map_err(anyhow::Error::msg)?;
+                let camera = name.strip_prefix(PICTURES).unwrap_or(name);
+                let row = format!("{camera} {}", episode.index);
+                sheet.push(&row, frame as f64 / set.info().fps, &image)?;
+            }
+        }
+    }
+    Ok(sheet.save(path)?)
+}

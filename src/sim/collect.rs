@@ -1,0 +1,260 @@
+//! The scripted expert as an operator: episodes recorded in one process, on a virtual clock.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Map, json};
+
+use super::camera::{HEIGHT, Photographer, View, WIDTH};
+use super::config::SimConfig;
+use super::episode::{self, Moment};
+use super::error::SimError;
+use super::tasks::{self, EpisodeId, Task};
+use crate::camera::rgb::RgbImage;
+use crate::control::config::ArmConfig;
+use crate::dataset::frame::{Frame, ImageMode, Picture};
+use crate::dataset::{DatasetError, DatasetWriter};
+use crate::eval::statistics::SuccessRate;
+use crate::recording::steps::{Commanded, Sample, Steps};
+
+/// Below this the tool is hardly moving [m a row].
+const SLOW_M: f64 = 0.0005;
+/// Below this the tool is hardly turning [rad a row].
+const SLOW_RAD: f64 = 0.005;
+
+/// What to collect.
+#[derive(Debug, Clone)]
+pub struct Collection {
+    /// The table-top.
+    pub sim: SimConfig,
+    /// The arm.
+    pub arm: ArmConfig,
+    /// The task; its three variations take turns.
+    pub task: Task,
+    /// How pictures are kept.
+    pub images: ImageMode,
+}
+
+/// How an attempt went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Attempt {
+    /// Variation, 0 to 2.
+    pub variation: u8,
+    /// Seed of the scene.
+    pub seed: u64,
+    /// The judge's verdict; only successes are saved.
+    pub success: bool,
+    /// Which conditions of success held at the end.
+    pub detail: String,
+    /// Its number in the dataset, when it was saved.
+    pub episode: Option<usize>,
+    /// Rows.
+    pub frames: usize,
+    /// Rows in which the tool hardly moves or turns and the gripper keeps its value.
+    pub slow_frames: usize,
+    /// Longest run of such rows.
+    pub longest_dwell: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Task.
+    pub task: String,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// Successes of all attempts.
+    pub success: SuccessRate,
+    /// Successes by variation.
+    pub success_of_variation: BTreeMap<u8, SuccessRate>,
+    /// Rows saved.
+    pub frames: usize,
+    /// Share of saved rows in which the tool hardly moves and the gripper keeps its value.
+    pub slow_share: f64,
+    /// Longest run of such rows in a saved episode.
+    pub longest_dwell: usize,
+}
+
+/// Why collecting ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The simulator.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A picture could not be encoded.
+    #[error("picture of the {0} camera: {1}")]
+    Picture(&'static str, String),
+}
+
+/// Collects episodes one after another.
+pub struct Collector {
+    collection: Collection,
+    photographer: Option<Photographer>,
+}
+
+impl Collector {
+    /// Nothing is made before the first episode.
+    pub fn new(collection: Collection) -> Self {
+        Self {
+            collection,
+            photographer: None,
+        }
+    }
+
+    /// Tries one episode and saves it if it succeeds.
+    ///
+    /// # Errors
+    /// When the simulator or the disk fails.
+    pub fn attempt(&mut self, writer: &mut DatasetWriter, variation: u8, seed: u64) -> Result<Attempt, CollectError> {
+        let Collection { sim, arm, task, images } = self.collection.clone();
+        let id = EpisodeId { task, variation, seed };
+        writer.begin(&tasks::layout(&sim, id)?.instruction)?;
+        let period = 1.0 / writer.info().fps;
+        let mut shown = Shown {
+            steps: Steps::default(),
+            next: None,
+            period,
+            images,
+            photographer: &mut self.photographer,
+        };
+        let mut dwell = Dwell::default();
+        let outcome = episode::run::<CollectError>(&sim, &arm, id, |moment| {
+            if let Some(row) = shown.look(moment)? {
+                dwell.see(&row);
+                writer.push(&row)?;
+            }
+            Ok(())
+        })?;
+        let episode = if outcome.success && dwell.frames > 0 {
+            let notes = json!({ "task": task.to_string(), "variation": variation, "seed": seed, "operator": "expert",
+                "simulated_s": outcome.seconds, "commands": outcome.commands, "clamps": outcome.clamps });
+            let notes: Map<_, _> = notes.as_object().cloned().unwrap_or_default();
+            Some(writer.save(&notes)?.episode)
+        } else {
+            writer.discard()?;
+            None
+        };
+        Ok(Attempt {
+            variation,
+            seed,
+            success: outcome.success,
+            detail: outcome.detail,
+            episode,
+            frames: dwell.frames,
+            slow_frames: dwell.slow,
+            longest_dwell: dwell.longest,
+        })
+    }
+}
+
+/// Looks at an episode at the dataset's rate.
+struct Shown<'a> {
+    steps: Steps,
+    /// When to look next [s].
+    next: Option<f64>,
+    period: f64,
+    images: ImageMode,
+    photographer: &'a mut Option<Photographer>,
+}
+
+impl Shown<'_> {
+    /// From the moment the arm follows the expert until the expert is done: waiting for the judge is no part of it.
+    fn look(&mut self, mut moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
+        let now = moment.rig.world.time();
+        if !moment.following || self.next.is_some_and(|next| now < next) {
+            return Ok(None);
+        }
+        let status = moment.status();
+        if self.next.is_none() && (status.plan_id == 0 || status.commands == 0) {
+            return Ok(None);
+        }
+        self.next = Some(self.next.unwrap_or(now) + self.period);
+        let sample = Sample {
+            pictures: self.take(&moment)?,
+            joints: status.measured_joints,
+            tool: status.measured_pose,
+            commanded: Commanded {
+                joints: status.commanded_joints,
+                tool: status.commanded_pose,
+                gripper: status.gripper,
+            },
+        };
+        Ok(self.steps.push(sample))
+    }
+
+    /// Pictures of this moment, by the names of the cameras.
+    fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
+        let snapshot = moment.rig.world.snapshot();
+        let photographer = match &mut *self.photographer {
+            Some(photographer) => photographer,
+            none => none.insert(Photographer::new(&snapshot)?),
+        };
+        let mut pictures = Vec::with_capacity(View::ALL.len());
+        for view in View::ALL {
+            let pixels = photographer.take(&snapshot, view)?.to_vec();
+            let wrong = |problem: String| CollectError::Picture(view.name(), problem);
+            let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
+            pictures.push(Picture::encode(&image, self.images).map_err(wrong)?);
+        }
+        Ok(pictures)
+    }
+}
+
+/// Counts rows in which nothing is asked of the arm.
+#[derive(Debug, Default)]
+struct Dwell {
+    frames: usize,
+    slow: usize,
+    longest: usize,
+    run: usize,
+    gripper: Option<f32>,
+}
+
+impl Dwell {
+    fn see(&mut self, row: &Frame) {
+        let action = row.vectors.first().map(Vec::as_slice).unwrap_or_default();
+        let norm = |values: Option<&[f32]>| {
+            let squares = values.unwrap_or_default().iter().map(|v| f64::from(*v).powi(2));
+            squares.sum::<f64>().sqrt()
+        };
+        let gripper = action.last().copied();
+        let still = norm(action.get(..3)) < SLOW_M && norm(action.get(3..6)) < SLOW_RAD && gripper == self.gripper;
+        self.frames += 1;
+        self.slow += usize::from(still);
+        self.run = if still { self.run + 1 } else { 0 };
+        self.longest = self.longest.max(self.run);
+        self.gripper = gripper;
+    }
+}
+
+impl Report {
+    /// Of these attempts.
+    pub fn of(task: Task, attempts: Vec<Attempt>) -> Self {
+        let rate = |of: &dyn Fn(&Attempt) -> bool| {
+            let (tried, done) = attempts
+                .iter()
+                .filter(|attempt| of(attempt))
+                .fold((0, 0), |(tried, done), attempt| {
+                    (tried + 1, done + u32::from(attempt.success))
+                });
+            SuccessRate::of(done, tried)
+        };
+        let saved = || attempts.iter().filter(|attempt| attempt.episode.is_some());
+        let frames: usize = saved().map(|attempt| attempt.frames).sum();
+        let slow: usize = saved().map(|attempt| attempt.slow_frames).sum();
+        Self {
+            task: task.to_string(),
+            success: rate(&|_| true),
+            success_of_variation: (0..3)
+                .map(|level| (level, rate(&|attempt| attempt.variation == level)))
+                .collect(),
+            frames,
+            slow_share: slow as f64 / frames.max(1) as f64,
+            longest_dwell: saved().map(|attempt| attempt.longest_dwell).max().unwrap_or_default(),
+            attempts,
+        }
+    }
+}
