@@ -403,6 +403,49 @@ fn a_far_target_is_reached_without_running_past_it() {
 }
 
 #[test]
+fn a_target_that_moves_on_is_caught_up_with_and_then_passes_unchanged() {
+    let mut gate = gate(&shipped(), ready()).unwrap();
+    let target = |tick: u32| {
+        let mut target = ready();
+        target[6] += 0.5 + 0.003 * f64::from(tick);
+        target
+    };
+    let send = |gate: &mut Gate<Recorder>, ticks: std::ops::Range<u32>| {
+        for tick in ticks {
+            gate.fresh.state_received(Time(0));
+            let (positions, basis) = (target(tick), Basis::NamedMove);
+            gate.command(&JointCommand { positions, basis }, Time(0)).unwrap();
+        }
+    };
+    send(&mut gate, 0..200);
+    let (clamps, speeds) = (gate.counters().clamps, gate.arm().commands.windows(2));
+    let fastest = speeds.map(|pair| (pair[1].1 - pair[0].1)[6] / 0.01).fold(0.0, f64::max);
+    assert!((1.0..=1.88 + ROUNDING).contains(&fastest), "{fastest}");
+    send(&mut gate, 200..300);
+    assert_eq!(gate.motion().position, target(299));
+    assert_eq!(gate.counters().clamps, clamps);
+}
+
+#[test]
+fn a_tool_asked_to_go_faster_than_it_may_goes_at_its_limit() {
+    let mut config = shipped();
+    config.limits.tool_speed_m_s = 0.15;
+    let mut gate = gate(&config, ready()).unwrap();
+    let mut target = ready();
+    target[0] += 0.8;
+    hold_target(&mut gate, target, 1.2);
+    let at: Vec<_> = gate
+        .arm()
+        .commands
+        .iter()
+        .map(|(_, joints)| tool(&config, joints))
+        .collect();
+    let speeds: Vec<f64> = at.windows(2).map(|pair| (pair[1] - pair[0]).norm() / 0.01).collect();
+    let cruise = &speeds[10..speeds.len() - 10];
+    assert!(cruise.iter().all(|speed| (0.1497..0.15).contains(speed)), "{cruise:?}");
+}
+
+#[test]
 fn a_target_beyond_a_joint_limit_is_approached_up_to_the_margin() {
     let mut gate = gate(&shipped(), ready()).unwrap();
     let mut target = ready();

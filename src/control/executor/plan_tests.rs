@@ -93,10 +93,11 @@ fn the_gripper_holds_the_value_of_the_step_under_way() {
 fn waypoints_a_little_outside_are_moved_in_and_those_after_them_are_not_shifted() {
     let down = [0.0, 0.0, -0.21, 0.0, 0.0, 0.0, 0.0];
     let up = [0.0, 0.0, 0.21, 0.0, 0.0, 0.0, 0.0];
-    let plan = plan([down, up].concat()).unwrap();
+    let plan = plan([down, up, [0.0; 7]].concat()).unwrap();
     assert_eq!(plan.moved, 1);
     assert!((pose(&plan, 0.1).translation.z - 0.005).abs() < 1e-9);
     assert!((pose(&plan, 0.2).translation.z - 0.2).abs() < 1e-9);
+    assert!((pose(&plan, 0.3).translation.z - 0.2).abs() < 1e-9);
 }
 
 #[test]
