@@ -5,4 +5,5 @@
 //! does: from the pose commanded at its observation, translations added in the base frame, rotation vectors multiplied
 //! from the left, the gripper's value held until the next row.
 
+pub mod sampler;
 pub mod steps;

@@ -1,6 +1,7 @@
 //! Camera images into a latest-value slot, as the middleware delivered them.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,9 @@ use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
 use super::time::from_message;
 use super::{qos, topics};
-use crate::camera::freeze::{FreezeRule, StreamHealth};
+use crate::camera::compressed::Compression;
+use crate::camera::freeze::{FreezeRule, StreamHealth, content_hash};
+use crate::camera::image_view::{ImageFields, ImageView};
 use crate::control::time::Time;
 
 /// Causes of unusable images that are remembered, so that a hostile sender cannot fill memory or log.
@@ -225,7 +228,8 @@ impl CameraFeed {
     }
 }
 
-fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
+/// Time of an image's header.
+pub fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
     from_message(&ros_env::builtin_interfaces::msg::Time {
         sec: stamp.sec,
         nanosec: stamp.nanosec,
@@ -234,6 +238,32 @@ fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The fields of a raw image; the error tells what is wrong with them.
+pub fn view(image: &Image) -> Result<ImageView<'_>, String> {
+    let encoding = image.encoding.to_cstr().to_str().unwrap_or("<not text>");
+    let fields = ImageFields {
+        width: image.width,
+        height: image.height,
+        encoding,
+        step: image.step,
+        data: &image.data,
+    };
+    ImageView::new(fields).map_err(|e| e.to_string())
+}
+
+/// What tells this image's content from another's, if its fields say that it can be decoded.
+pub fn fingerprint(payload: &Payload) -> Result<u64, String> {
+    match payload {
+        Payload::Raw(image) => view(image).map(|view| content_hash(&view)),
+        Payload::Compressed(image) => {
+            Compression::parse(&image.format.to_string()).map_err(|e| e.to_string())?;
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&image.data);
+            Ok(hasher.finish())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -277,5 +307,36 @@ mod tests {
         assert!(slot.latest().is_none());
         let rejected = slot.rejected();
         assert_eq!((rejected.count, rejected.reason.as_str()), (2, "empty"));
+    }
+
+    fn picture() -> Image {
+        Image {
+            width: 4,
+            height: 2,
+            encoding: "rgb8".into(),
+            step: 12,
+            data: vec![7_u8; 24].into(),
+            ..Default::default()
+        }
+    }
+
+    fn complaint(break_it: impl FnOnce(&mut Image)) -> String {
+        let mut image = picture();
+        break_it(&mut image);
+        fingerprint(&Payload::Raw(image)).unwrap_err()
+    }
+
+    #[test]
+    fn malformed_images_are_refused_with_expected_and_found() {
+        assert!(fingerprint(&Payload::Raw(picture())).is_ok());
+        assert!(complaint(|i| i.encoding = "32FC1".into()).contains("32FC1"));
+        assert!(complaint(|i| i.data = vec![7_u8; 23].into()).contains("expected at least 24"));
+        assert!(complaint(|i| i.step = 11).contains("expected at least 12"));
+        assert!(complaint(|i| i.width = u32::MAX).contains("expected"));
+        let unknown = CompressedImage {
+            format: "h264".into(),
+            ..Default::default()
+        };
+        assert!(fingerprint(&Payload::Compressed(unknown)).unwrap_err().contains("h264"));
     }
 }

@@ -5,7 +5,7 @@
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
-//! * [`arm`], [`policy`]: the nodes
+//! * [`arm`], [`policy`], [`record`]: the nodes
 //! * `sim` (feature `sim`): the simulated robot
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
@@ -24,6 +24,7 @@ pub mod markers;
 pub mod parameters;
 pub mod policy;
 pub mod qos;
+pub mod record;
 mod rosout;
 pub mod runtime;
 pub mod share;

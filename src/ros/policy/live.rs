@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::eyes;
 use crate::camera::compressed;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Camera, ContractError, Robot};
-use crate::ros::images::{Arrived, Payload, Slot};
+use crate::ros::images::{Arrived, Payload, Slot, view};
 
 /// What the arm's parameter file says about facts that the contract fixes as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -92,7 +91,7 @@ fn size(image: &Arrived) -> Result<(u32, u32), String> {
 /// What is wrong with it.
 pub fn decode(image: &Arrived, rgb: &mut RgbImage) -> Result<(), String> {
     match &image.payload {
-        Payload::Raw(image) => eyes::view(image).map(|view| view.to_rgb(rgb)),
+        Payload::Raw(image) => view(image).map(|view| view.to_rgb(rgb)),
         Payload::Compressed(image) => {
             compressed::decode(&image.format.to_string(), &image.data, rgb).map_err(|e| e.to_string())
         }

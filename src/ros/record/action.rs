@@ -1,0 +1,136 @@
+//! Recording an episode as an action.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, TerminatedGoal};
+use ros_env::thinkvla::action::{RecordEpisode, RecordEpisode_Feedback, RecordEpisode_Result};
+
+use super::desk::{Desk, Figures};
+use crate::dataset::writer::Saved;
+
+/// Time between two feedback messages.
+const FEEDBACK: Duration = Duration::from_millis(200);
+
+/// Offers the action `~/record_episode`.
+///
+/// # Errors
+/// When the server cannot be made.
+pub fn offer(
+    node: &Node,
+    tokio: &tokio::runtime::Handle,
+    desk: &Arc<Desk>,
+) -> Result<ActionServer<RecordEpisode>, RclrsError> {
+    let (desk, tokio) = (Arc::clone(desk), tokio.clone());
+    node.create_action_server("~/record_episode", move |goal: RequestedGoal<RecordEpisode>| {
+        let task = tokio.spawn(follow(goal, Arc::clone(&desk)));
+        async move {
+            match task.await {
+                Ok(ended) => ended,
+                // The task cannot be aborted: a panic in it has already ended the node.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    })
+}
+
+async fn follow(requested: RequestedGoal<RecordEpisode>, desk: Arc<Desk>) -> TerminatedGoal {
+    let goal = Arc::clone(requested.goal());
+    let executing = requested.accept().execute();
+    let words = match goal.instruction.trim() {
+        "" => Ok(()),
+        words => desk.instruct(words),
+    };
+    let before = desk.figures().episodes;
+    let started = match words {
+        Ok(()) => beside(&desk, Desk::start).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = started {
+        return executing.aborted_with(result(None, problem));
+    }
+    let watching = Box::pin(watch(
+        Arc::clone(&desk),
+        executing.feedback_publisher(),
+        goal.max_seconds,
+        before,
+    ));
+    match executing.unless_cancel_requested(watching).await {
+        Ok(Ok(saved)) => {
+            let message = format!("saved episode {} of {} frames", saved.episode, saved.frames);
+            executing.succeeded_with(result(Some(saved), message))
+        }
+        Ok(Err(problem)) => executing.aborted_with(result(None, problem)),
+        Err(()) => {
+            let message = match beside(&desk, Desk::discard).await {
+                Ok(()) => "cancelled: the episode is discarded".to_owned(),
+                Err(problem) => problem,
+            };
+            executing.begin_cancelling().cancelled_with(result(None, message))
+        }
+    }
+}
+
+/// Until the episode is saved or discarded by whoever, or its time is over.
+async fn watch(
+    desk: Arc<Desk>,
+    feedback: FeedbackPublisher<RecordEpisode>,
+    max_seconds: f64,
+    before: usize,
+) -> Result<Saved, String> {
+    let mut frames = 0;
+    loop {
+        let figures = beside(&desk, |desk| Ok(desk.figures())).await?;
+        if figures.episodes > before {
+            return Ok(Saved {
+                episode: before,
+                frames,
+            });
+        }
+        if !figures.open {
+            return Err("the episode was discarded".into());
+        }
+        if max_seconds > 0.0 && figures.seconds >= max_seconds {
+            return beside(&desk, Desk::save).await;
+        }
+        frames = figures.frames;
+        // A client that went away needs no feedback.
+        drop(feedback.publish(message(&figures)));
+        tokio::time::sleep(FEEDBACK).await;
+    }
+}
+
+/// Runs what may wait for the disk.
+async fn beside<T: Send + 'static>(
+    desk: &Arc<Desk>,
+    work: impl FnOnce(&Desk) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let desk = Arc::clone(desk);
+    let done = tokio::task::spawn_blocking(move || work(&desk)).await;
+    done.unwrap_or_else(|panicked| Err(panicked.to_string()))
+}
+
+fn message(figures: &Figures) -> RecordEpisode_Feedback {
+    let seconds = figures.seconds.max(1e-9);
+    RecordEpisode_Feedback {
+        seconds: figures.seconds,
+        frames: u32::try_from(figures.frames).unwrap_or(u32::MAX),
+        drops: u32::try_from(figures.drops()).unwrap_or(u32::MAX),
+        streams: figures.streams.iter().map(|(name, _)| name.clone()).collect(),
+        rates: figures
+            .streams
+            .iter()
+            .map(|(_, counts)| counts.received as f64 / seconds)
+            .collect(),
+    }
+}
+
+fn result(saved: Option<Saved>, message: String) -> RecordEpisode_Result {
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    RecordEpisode_Result {
+        saved: saved.is_some(),
+        episode: saved.as_ref().map_or(0, |saved| number(saved.episode)),
+        frames: saved.as_ref().map_or(0, |saved| number(saved.frames)),
+        message,
+    }
+}

@@ -1,0 +1,317 @@
+//! Where streams become rows: one thread samples, encodes and writes, so that a slow disk holds up nobody else.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::streams;
+use crate::camera::rgb::RgbImage;
+use crate::control::time::Time;
+use crate::dataset::frame::ImageMode;
+use crate::dataset::layout::PICTURES;
+use crate::dataset::writer::Saved;
+use crate::dataset::{DatasetError, DatasetWriter};
+use crate::recording::sampler::{ArmState, Counts, Rule, Sampler, Tick};
+use crate::recording::steps::{Sample, Steps};
+use crate::ros::images::Payload;
+use crate::ros::runtime::Shutdown;
+use crate::ros::time::Clock;
+
+/// How often the thread looks for samples.
+const LOOK: Duration = Duration::from_millis(5);
+
+type Picture = Arc<Payload>;
+
+/// The recorder's own state.
+pub struct Desk {
+    cameras: Vec<String>,
+    images: ImageMode,
+    rule: Rule,
+    clock: Clock,
+    live: Mutex<Live>,
+    /// Held while rows are made and written; whoever has it knows that none is under way.
+    work: Mutex<Work>,
+}
+
+struct Live {
+    sampler: Sampler<Picture>,
+    instruction: String,
+    begun: Option<Time>,
+    /// Why rows are no longer taken.
+    fault: Option<String>,
+    rejected: u64,
+    last_rejected: String,
+}
+
+struct Work {
+    writer: DatasetWriter,
+    steps: Steps,
+    scratch: RgbImage,
+}
+
+/// What the recorder is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figures {
+    /// Whether samples are taken.
+    pub recording: bool,
+    /// Whether an episode is open, so that it can be saved or discarded.
+    pub open: bool,
+    /// Since the episode began [s].
+    pub seconds: f64,
+    /// Rows of the open episode.
+    pub frames: usize,
+    /// Episodes saved.
+    pub episodes: usize,
+    /// What was counted of each stream.
+    pub streams: Vec<(String, Counts)>,
+    /// What the episodes are of.
+    pub instruction: String,
+    /// Why the open episode cannot be saved.
+    pub refusal: Option<String>,
+    /// Pictures that could not be used, and why the last one.
+    pub rejected: (u64, String),
+}
+
+impl Figures {
+    /// Samples of which a stream was missing, the worst stream's.
+    pub fn drops(&self) -> u64 {
+        self.streams
+            .iter()
+            .map(|(_, counts)| counts.missing)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+impl Desk {
+    /// A desk for this dataset; an open episode may already lie on it.
+    pub fn new(writer: DatasetWriter, images: ImageMode, rule: Rule, clock: Clock) -> Self {
+        let keys = writer.info().pictures();
+        let cameras: Vec<_> = keys
+            .map(|(key, _)| key.strip_prefix(PICTURES).unwrap_or(key).to_owned())
+            .collect();
+        Self {
+            live: Mutex::new(Live {
+                sampler: Sampler::new(rule, cameras.iter().cloned()),
+                instruction: String::new(),
+                begun: None,
+                fault: None,
+                rejected: 0,
+                last_rejected: String::new(),
+            }),
+            work: Mutex::new(Work {
+                writer,
+                steps: Steps::default(),
+                scratch: RgbImage::default(),
+            }),
+            cameras,
+            images,
+            rule,
+            clock,
+        }
+    }
+
+    /// Names of the cameras, in the order of the dataset's columns.
+    pub fn cameras(&self) -> &[String] {
+        &self.cameras
+    }
+
+    /// Takes a picture; one that cannot be used is counted.
+    pub fn picture(&self, camera: usize, stamp: Time, payload: Payload) {
+        let shot = streams::shot(payload);
+        let mut live = lock(&self.live);
+        match shot {
+            Ok(shot) => live.sampler.picture(camera, stamp, shot),
+            Err(reason) => {
+                live.rejected += 1;
+                live.last_rejected = reason;
+            }
+        }
+    }
+
+    /// Takes what the arm does.
+    pub fn arm(&self, stamp: Time, state: ArmState) {
+        lock(&self.live).sampler.arm(stamp, state);
+    }
+
+    /// Sets what the episodes from now on are of.
+    ///
+    /// # Errors
+    /// When there are no words in it.
+    pub fn instruct(&self, instruction: &str) -> Result<(), String> {
+        if instruction.trim().is_empty() {
+            return Err("instruction: expected words, found none".into());
+        }
+        lock(&self.live).instruction = instruction.trim().to_owned();
+        Ok(())
+    }
+
+    /// Begins an episode.
+    ///
+    /// # Errors
+    /// When one is open, no instruction has been set, or the disk refuses.
+    pub fn start(&self) -> Result<(), String> {
+        let mut work = lock(&self.work);
+        let instruction = lock(&self.live).instruction.clone();
+        if instruction.is_empty() {
+            return Err("no instruction: set one with record_node/set_instruction first".into());
+        }
+        work.writer.begin(&instruction).map_err(|e| e.to_string())?;
+        work.steps = Steps::default();
+        let now = self.clock.now();
+        let mut live = lock(&self.live);
+        live.sampler.begin(now);
+        (live.begun, live.fault) = (Some(now), None);
+        Ok(())
+    }
+
+    /// Ends the episode and saves it.
+    ///
+    /// # Errors
+    /// When none is open, too much of a stream is missing, or the disk refuses; the episode stays open then.
+    pub fn save(&self) -> Result<Saved, String> {
+        lock(&self.live).sampler.end();
+        let mut work = lock(&self.work);
+        let figures = self.figures_of(&work);
+        if let Some(refusal) = figures.refusal {
+            return Err(format!("not saved: {refusal}; discard it"));
+        }
+        work.writer
+            .save(&self.notes(&figures))
+            .map_err(|e| format!("not saved: {e}"))
+    }
+
+    /// Ends the episode and throws it away.
+    ///
+    /// # Errors
+    /// When none is open, or the disk refuses.
+    pub fn discard(&self) -> Result<(), String> {
+        lock(&self.live).sampler.end();
+        lock(&self.work).writer.discard().map_err(|e| e.to_string())
+    }
+
+    /// What is going on.
+    pub fn figures(&self) -> Figures {
+        self.figures_of(&lock(&self.work))
+    }
+
+    fn figures_of(&self, work: &Work) -> Figures {
+        let live = lock(&self.live);
+        let seconds = live
+            .begun
+            .map_or(0.0, |_| live.sampler.samples() as f64 / self.rule.fps);
+        Figures {
+            recording: live.sampler.is_sampling(),
+            open: work.writer.open_frames().is_some(),
+            seconds,
+            frames: work.writer.open_frames().unwrap_or_default(),
+            episodes: work.writer.info().total_episodes,
+            streams: live
+                .sampler
+                .counts()
+                .map(|(name, counts)| (name.to_owned(), counts))
+                .collect(),
+            instruction: live.instruction.clone(),
+            refusal: live
+                .fault
+                .clone()
+                .or_else(|| live.begun.and_then(|_| live.sampler.refusal())),
+            rejected: (live.rejected, live.last_rejected.clone()),
+        }
+    }
+
+    fn notes(&self, figures: &Figures) -> Map<String, Value> {
+        let rule = self.rule;
+        let streams: Map<_, _> = figures
+            .streams
+            .iter()
+            .map(|(name, counts)| {
+                let counted = json!({
+                    "received": counts.received,
+                    "missing": counts.missing,
+                    "longest_gap_samples": counts.longest_gap,
+                    "repeated": counts.repeated,
+                });
+                (name.clone(), counted)
+            })
+            .collect();
+        let notes = json!({
+            "recorder": "record_node",
+            "seconds": figures.seconds,
+            "streams": streams,
+            "pictures_rejected": figures.rejected.0,
+            "parameters": {
+                "fps": rule.fps, "slop_s": rule.slop_s, "wait_s": rule.wait_s, "frozen_after_s": rule.frozen_s,
+                "missing_share": rule.missing_share, "longest_gap_s": rule.gap_s,
+            },
+        });
+        notes.as_object().cloned().unwrap_or_default()
+    }
+
+    /// Samples, encodes and writes until the node ends. An open episode is left on disk.
+    pub fn run(&self, shutdown: &Shutdown) {
+        while !shutdown.is_requested() {
+            if !self.take_ready() {
+                std::thread::sleep(LOOK);
+            }
+        }
+    }
+
+    /// Takes the next sample, if it is ready.
+    fn take_ready(&self) -> bool {
+        let mut work = lock(&self.work);
+        let tick = {
+            let mut live = lock(&self.live);
+            if live.fault.is_some() {
+                return false;
+            }
+            live.sampler.next(self.clock.now())
+        };
+        let Some(tick) = tick else { return false };
+        if let Err(fault) = self.write(&mut work, tick) {
+            tracing::error!(
+                "recording ends: {fault}; the rows before are kept, discard the episode or save after a restart"
+            );
+            let mut live = lock(&self.live);
+            live.sampler.end();
+            live.fault = Some(fault);
+        }
+        true
+    }
+
+    fn write(&self, work: &mut Work, tick: Tick<Picture>) -> Result<(), String> {
+        let mut pictures = Vec::with_capacity(tick.pictures.len());
+        for (payload, camera) in tick.pictures.iter().zip(&self.cameras) {
+            let picture = streams::picture(payload, self.images, &mut work.scratch);
+            pictures.push(picture.map_err(|problem| format!("camera {camera}: {problem}"))?);
+            self.fits(camera, &work.scratch, &work.writer)?;
+        }
+        let sample = Sample {
+            pictures,
+            joints: tick.arm.joints,
+            tool: tick.arm.tool,
+            commanded: tick.arm.commanded,
+        };
+        match work.steps.push(sample) {
+            Some(row) => work.writer.push(&row).map_err(|error: DatasetError| error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn fits(&self, camera: &str, image: &RgbImage, writer: &DatasetWriter) -> Result<(), String> {
+        let feature = writer.info().features.get(&format!("{PICTURES}{camera}"));
+        let expected = feature.and_then(crate::dataset::feature::Feature::size);
+        let found = (image.width(), image.height());
+        match expected {
+            Some(expected) if expected != found => Err(format!(
+                "camera {camera}: expected {expected:?} px as in the contract, found {found:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,11 @@
+//! The recorder: what cameras and arm do, as episodes of a dataset. It sends nothing to the arm.
+
+mod action;
+mod desk;
+mod node;
+mod report;
+mod services;
+mod settings;
+mod streams;
+
+pub use node::RecordNode;

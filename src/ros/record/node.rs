@@ -1,0 +1,100 @@
+//! The node: what it hears, and the thread that writes.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use rclrs::RclrsError;
+
+use super::desk::Desk;
+use super::settings::{Settings, SettingsError};
+use super::{action, report, services, streams};
+use crate::dataset::info::INFO;
+use crate::dataset::layout::Layout;
+use crate::dataset::storage::Disk;
+use crate::dataset::{DatasetError, DatasetWriter};
+use crate::ros::diagnostics;
+use crate::ros::runtime::Runtime;
+use crate::ros::time::Clock;
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordNodeError {
+    /// A parameter cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The dataset cannot be written to.
+    #[error("parameter dataset: {0}")]
+    Dataset(#[from] DatasetError),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}")]
+    Ros(#[from] RclrsError),
+}
+
+/// The running node.
+pub struct RecordNode {
+    _kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl RecordNode {
+    /// Opens or makes the dataset and listens.
+    ///
+    /// # Errors
+    /// When a parameter or the dataset cannot work, or ROS refuses.
+    pub fn start(runtime: &Runtime) -> Result<Self, RecordNodeError> {
+        let node = runtime.node();
+        let settings = Settings::declare(node)?;
+        let writer = open(&settings)?;
+        let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, Clock::of(node)));
+        if !settings.instruction.is_empty() {
+            // Words were given, or it would be empty.
+            drop(desk.instruct(&settings.instruction));
+        }
+        let mut kept = streams::listen(node, &desk, settings.transport)?;
+        kept.extend(services::offer(node, runtime.tokio(), &desk)?);
+        kept.push(Box::new(action::offer(node, runtime.tokio(), &desk)?));
+        let shown = Arc::clone(&desk);
+        kept.push(Box::new(diagnostics::publish(node, "recorder", move || {
+            vec![report::recording(&shown.figures())]
+        })?));
+        kept.push(Box::new(settings));
+        let shutdown = runtime.shutdown().clone();
+        runtime.shutdown().run_beside::<Infallible>(move || {
+            desk.run(&shutdown);
+            Ok(())
+        });
+        Ok(Self { _kept: kept })
+    }
+}
+
+/// The dataset to go on with, or a new one.
+fn open(settings: &Settings) -> Result<DatasetWriter, DatasetError> {
+    let root = &settings.dataset;
+    let layout = Layout::of_arm(&settings.contract, settings.images)?;
+    if !root.join(INFO).exists() {
+        tracing::info!("new dataset {}", root.display());
+        return DatasetWriter::create(Arc::new(Disk), root, &layout, &settings.contract);
+    }
+    let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
+    let (expected, found) = (layout.info(), writer.info());
+    if expected.features != found.features || expected.fps != found.fps {
+        let problem = "it was recorded with another contract, rate or kind of pictures; name another folder";
+        return Err(DatasetError::content(&root.join(INFO), problem));
+    }
+    for repair in &resumed.repairs {
+        tracing::warn!("{}: {repair}", root.display());
+    }
+    if let Some(open) = resumed.open {
+        tracing::warn!(
+            "{}: an episode of {} frames was open when the recorder ended; save or discard it",
+            root.display(),
+            open.frames
+        );
+    }
+    tracing::info!(
+        "{}: goes on behind {} episodes",
+        root.display(),
+        writer.info().total_episodes
+    );
+    Ok(writer)
+}

@@ -1,0 +1,76 @@
+//! Services of the recorder: start, save, discard, and what the episodes are of.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
+use ros_env::std_msgs::msg::String as StringMessage;
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
+
+use super::desk::Desk;
+use crate::ros::{qos, topics};
+
+type Done = fn(&Desk) -> Result<String, String>;
+
+/// What each service does, and what it answers. They run on blocking threads: saving a long episode takes seconds.
+const TRIGGERS: [(&str, Done); 3] = [
+    ("~/start", |desk| desk.start().map(|()| "recording".to_owned())),
+    ("~/save", |desk| {
+        let saved = desk.save()?;
+        Ok(format!("saved episode {} of {} frames", saved.episode, saved.frames))
+    }),
+    ("~/discard", |desk| desk.discard().map(|()| "discarded".to_owned())),
+];
+
+/// Offers the services as long as what is returned lives.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn offer(
+    node: &Node,
+    tokio: &tokio::runtime::Handle,
+    desk: &Arc<Desk>,
+) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
+    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+    for (name, does) in TRIGGERS {
+        let (desk, tokio) = (Arc::clone(desk), tokio.clone());
+        kept.push(Box::new(node.create_async_service::<Trigger, _>(
+            name,
+            move |_: Trigger_Request| {
+                let desk = Arc::clone(&desk);
+                let done = tokio.spawn_blocking(move || does(&desk));
+                async move {
+                    let outcome = done.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
+                    let success = outcome.is_ok();
+                    let message = outcome.unwrap_or_else(|problem| problem);
+                    tracing::info!("{name}: {message}");
+                    Trigger_Response { success, message }
+                }
+            },
+        )?));
+    }
+    let listener = Arc::clone(desk);
+    let set = node.create_service::<SetInstruction, _>("~/set_instruction", move |ask: SetInstruction_Request| {
+        let outcome = listener.instruct(&ask.instruction);
+        SetInstruction_Response {
+            ok: outcome.is_ok(),
+            message: outcome
+                .err()
+                .unwrap_or_else(|| format!("episodes are of: {}", ask.instruction.trim())),
+        }
+    })?;
+    kept.push(Box::new(set));
+    // Whoever tells the policy what to do tells the recorder too.
+    let listener = Arc::clone(desk);
+    let told = topics::INSTRUCTION.name.qos(qos::latched());
+    kept.push(Box::new(node.create_subscription(
+        told,
+        move |told: StringMessage| {
+            if let Err(problem) = listener.instruct(&told.data) {
+                tracing::warn!("{problem}");
+            }
+        },
+    )?));
+    Ok(kept)
+}

@@ -1,0 +1,159 @@
+//! Parameters of the recorder.
+
+use std::path::PathBuf;
+
+use rclrs::Node;
+
+use crate::contract::{Contract, ContractError, Data, Robot};
+use crate::dataset::frame::ImageMode;
+use crate::recording::sampler::Rule;
+use crate::ros::images::Transport;
+use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
+
+/// Why the parameters cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// One of them.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The contract's file.
+    #[error("parameter contract: {0}")]
+    Contract(#[from] ContractError),
+    /// No dataset was named.
+    #[error("parameter dataset: expected a folder, new, empty or with a dataset of ours, found none")]
+    NoDataset,
+}
+
+/// What the node was told at start.
+pub struct Settings {
+    /// Folder of the dataset.
+    pub dataset: PathBuf,
+    /// Robot and data of a new dataset.
+    pub contract: Contract,
+    /// How pictures are kept.
+    pub images: ImageMode,
+    /// Topics to listen to.
+    pub transport: Transport,
+    /// Instruction until another is set; may be empty.
+    pub instruction: String,
+    /// How streams are sampled.
+    pub rule: Rule,
+    _declared: Parameters,
+}
+
+impl Settings {
+    /// Declares the parameters.
+    ///
+    /// # Errors
+    /// When a value or the contract cannot work; the message names it.
+    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(node);
+        let mut text = |name, default, choices, about| {
+            declared.fixed(Text {
+                name,
+                default,
+                choices,
+                about,
+            })
+        };
+        let dataset = text(
+            "dataset",
+            "",
+            &[],
+            "Folder of the dataset: new, empty, or one to go on with.",
+        )?;
+        let contract = text(
+            "contract",
+            "",
+            &[],
+            "contract.yaml whose robot is recorded; empty takes an RM75 with a top and a wrist camera of 640x480.",
+        )?;
+        let images = text("images", "jpeg", &["jpeg", "png"], "How pictures are kept in the rows.")?;
+        let transport = text(
+            "image_transport",
+            "auto",
+            &["raw", "compressed", "auto"],
+            "Image topics to listen to; JPEG that comes compressed is kept as it is.",
+        )?;
+        let instruction = text(
+            "instruction",
+            "",
+            &[],
+            "What the episodes are of, until another is set.",
+        )?;
+        let mut number = |name, default, range, unit, about| {
+            declared.fixed(Number {
+                name,
+                default,
+                range,
+                unit,
+                about,
+            })
+        };
+        let fps = number("fps", 10.0, 1.0..=200.0, "Hz", "Rows a second; a whole number.")?;
+        let quality = number(
+            "jpeg_quality",
+            92.0,
+            1.0..=100.0,
+            "",
+            "Quality of pictures that are made JPEG here.",
+        )?;
+        let rule = Rule {
+            fps,
+            slop_s: number(
+                "slop",
+                0.05,
+                0.001..=1.0,
+                "s",
+                "A picture may be this far from its row's time.",
+            )?,
+            wait_s: number("wait", 0.3, 0.02..=1.5, "s", "How long a row waits for a late stream.")?,
+            frozen_s: number(
+                "frozen_after",
+                0.5,
+                0.1..=60.0,
+                "s",
+                "Identical pictures for longer while the arm moves.",
+            )?,
+            missing_share: number(
+                "missing_share",
+                0.02,
+                0.0..=1.0,
+                "",
+                "Share of rows that may lack a stream.",
+            )?,
+            gap_s: number("longest_gap", 0.3, 0.0..=10.0, "s", "Longest time without a stream.")?,
+        };
+        if dataset.is_empty() {
+            return Err(SettingsError::NoDataset);
+        }
+        let contract = match contract.as_str() {
+            "" => Contract {
+                robot: Robot::simulated(),
+                data: Data::unrecorded(fps),
+                model: None,
+            },
+            path => Contract {
+                data: Data::unrecorded(fps),
+                model: None,
+                ..Contract::read(path.as_ref())?
+            },
+        };
+        Ok(Self {
+            dataset: dataset.into(),
+            contract,
+            images: match images.as_str() {
+                "png" => ImageMode::Png,
+                _ => ImageMode::Jpeg(quality as u8),
+            },
+            transport: match transport.as_str() {
+                "raw" => Transport::Raw,
+                "compressed" => Transport::Compressed,
+                _ => Transport::Auto,
+            },
+            instruction,
+            rule,
+            _declared: declared,
+        })
+    }
+}

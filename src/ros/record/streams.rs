@@ -1,0 +1,122 @@
+//! What the recorder listens to.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use nalgebra::Isometry3;
+use rclrs::{IntoPrimitiveOptions as _, Node, QoSProfile, RclrsError};
+use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
+use ros_env::thinkvla::msg::ArmStatus;
+
+use super::desk::Desk;
+use crate::camera::compressed::Compression;
+use crate::camera::rgb::RgbImage;
+use crate::control::types::Joints;
+use crate::dataset::frame::{ImageMode, Picture};
+use crate::recording::sampler::{ArmState, Shot};
+use crate::recording::steps::Commanded;
+use crate::ros::convert::pose_from_message;
+use crate::ros::images::{Payload, Transport, fingerprint, stamp_of, view};
+use crate::ros::time::from_message;
+use crate::ros::{qos, topics};
+
+/// Images waiting in the middleware: the recorder wants every one, not the newest.
+const DEPTH: u32 = 30;
+
+/// Listens as long as what is returned lives.
+///
+/// # Errors
+/// When a subscription cannot be made.
+pub fn listen(
+    node: &Node,
+    desk: &Arc<Desk>,
+    transport: Transport,
+) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
+    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+    let every: QoSProfile = qos::images().keep_last(DEPTH);
+    for (index, camera) in desk.cameras().iter().enumerate() {
+        if transport != Transport::Compressed {
+            let desk = Arc::clone(desk);
+            let topic = topics::image(camera);
+            kept.push(Box::new(node.create_subscription(
+                topic.qos(every),
+                move |image: Image| {
+                    let stamp = stamp_of(&image.header.stamp);
+                    desk.picture(index, stamp, Payload::Raw(image));
+                },
+            )?));
+        }
+        if transport != Transport::Raw {
+            let desk = Arc::clone(desk);
+            let topic = topics::compressed_image(camera);
+            kept.push(Box::new(node.create_subscription(
+                topic.qos(every),
+                move |image: CompressedImage| {
+                    let stamp = stamp_of(&image.header.stamp);
+                    desk.picture(index, stamp, Payload::Compressed(image));
+                },
+            )?));
+        }
+    }
+    let desk = Arc::clone(desk);
+    let status = topics::ARM_STATUS.name.qos(qos::events());
+    kept.push(Box::new(node.create_subscription(
+        status,
+        move |status: ArmStatus| {
+            if let Some(state) = arm_state(&status) {
+                desk.arm(from_message(&status.header.stamp), state);
+            }
+        },
+    )?));
+    Ok(kept)
+}
+
+/// A picture to be sampled, with a fingerprint; the error tells what is wrong with it.
+pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
+    let content = fingerprint(&payload)?;
+    Ok(Shot {
+        payload: Arc::new(payload),
+        content,
+    })
+}
+
+/// A picture as the dataset keeps it. What came as JPEG or PNG and is to be kept so is not touched.
+pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, String> {
+    match payload {
+        Payload::Raw(image) => {
+            view(image)?.to_rgb(scratch);
+            Picture::encode(scratch, mode)
+        }
+        Payload::Compressed(image) => {
+            let came = Picture::of_bytes(image.data.to_vec())?;
+            let wanted = match mode {
+                ImageMode::Jpeg(_) => Compression::Jpeg,
+                ImageMode::Png => Compression::Png,
+            };
+            // Decoded in any case: a damaged picture must not become a row.
+            came.decode(scratch)?;
+            if came.compression == wanted {
+                Ok(came)
+            } else {
+                Picture::encode(scratch, mode)
+            }
+        }
+    }
+}
+
+/// Nothing before the driver has been heard of.
+fn arm_state(status: &ArmStatus) -> Option<ArmState> {
+    let joints = |values: &[f64; 7]| Joints::from_column_slice(values);
+    let tool = |pose| -> Option<Isometry3<f64>> { pose_from_message(pose).ok() };
+    let measured = joints(&status.measured_joints);
+    (measured != Joints::zeros()).then_some(())?;
+    Some(ArmState {
+        joints: measured,
+        tool: tool(&status.measured_pose)?,
+        commanded: Commanded {
+            joints: joints(&status.commanded_joints),
+            tool: tool(&status.commanded_pose)?,
+            gripper: status.gripper,
+        },
+    })
+}

@@ -1,0 +1,186 @@
+"""record_node: cameras and arm in, episodes of a dataset out, and nothing that is not data."""
+
+import json
+import math
+import threading
+import time
+
+import pytest
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+from thinkvla.action import RecordEpisode
+from thinkvla.msg import ArmStatus
+from thinkvla.srv import SetInstruction
+
+WIDTH, HEIGHT, RATE_HZ = 64, 48, 30.0
+CAMERAS = ("top", "wrist")
+STATISTICS = ", ".join(
+    f"{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}"
+    for name in ("x", "y", "z", "rx", "ry", "rz", "gripper"))
+CONTRACT = f"""
+robot:
+  arm: rm75
+  base_frame: base_link
+  tool_frame: tcp
+  gripper_stroke_m: 0.07
+  cameras:
+    - {{name: top, frame: top_optical, width: {WIDTH}, height: {HEIGHT}, rate_hz: 30}}
+    - {{name: wrist, frame: wrist_optical, width: {WIDTH}, height: {HEIGHT}, rate_hz: 30}}
+data:
+  fps: 10
+  resize: {{width: 224, height: 224, filter: bicubic}}
+  action_space: ee7
+  composition: sequential
+  reference: commanded
+  statistics: [{STATISTICS}]
+"""
+
+
+class Robot:
+    """Two cameras and a moving arm, until told otherwise."""
+
+    def __init__(self, ros):
+        self.node = ros.node
+        self.images = {camera: self.node.create_publisher(Image, f"/{camera}/image_raw", 10) for camera in CAMERAS}
+        self.status = self.node.create_publisher(ArmStatus, "/arm_status", 10)
+        self.frozen, self.silent, self.count = set(), set(), 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        begun = time.monotonic()
+        while not self.stopped.wait(max(0.0, begun + self.count / RATE_HZ - time.monotonic())):
+            self.count += 1
+            stamp = self.node.get_clock().now().to_msg()
+            for camera, publisher in self.images.items():
+                if camera in self.silent:
+                    continue
+                shade = 7 if camera in self.frozen else self.count % 256
+                image = Image(width=WIDTH, height=HEIGHT, encoding="rgb8", step=3 * WIDTH)
+                image.header.stamp, image.data = stamp, bytes([shade]) * (3 * WIDTH * HEIGHT)
+                publisher.publish(image)
+            status = ArmStatus(mode=ArmStatus.EXECUTING, gripper=1.0)
+            status.header.stamp = stamp
+            at = self.count / RATE_HZ
+            status.measured_joints = status.commanded_joints = [0.1 + 0.3 * math.sin(at)] * 7
+            for pose in (status.measured_pose, status.commanded_pose):
+                pose.position.x, pose.position.z, pose.orientation.w = 0.3 + 0.02 * at, 0.2, 1.0
+            self.status.publish(status)
+
+
+@pytest.fixture
+def robot(ros):
+    robot = Robot(ros)
+    yield robot
+    robot.stopped.set()
+    robot.thread.join()
+
+
+@pytest.fixture
+def recorder(nodes, tmp_path):
+    """Starts record_node on a dataset of its own; again, it goes on with it."""
+    contract = tmp_path / "contract.yaml"
+    contract.write_text(CONTRACT)
+
+    def start(**params):
+        return nodes.start("record_node", params={
+            "dataset": str(tmp_path / "set"), "contract": str(contract), "images": "png", **params})
+
+    start.root = tmp_path / "set"
+    return start
+
+
+def trigger(ros, verb):
+    return ros.call(Trigger, f"/record_node/{verb}", Trigger.Request())
+
+
+def info(recorder):
+    return json.loads((recorder.root / "meta/info.json").read_text())
+
+
+def record(ros, robot, frames):
+    """Starts an episode and waits until the robot has shown so many pictures."""
+    started = trigger(ros, "start")
+    assert started.success, started.message
+    until = robot.count + frames
+    ros.wait_for(lambda: robot.count >= until, "pictures")
+
+
+def instruct(ros, words):
+    return ros.call(SetInstruction, "/record_node/set_instruction", SetInstruction.Request(instruction=words))
+
+
+def test_an_episode_is_recorded_saved_and_counted(ros, robot, recorder):
+    recorder()
+    refused = trigger(ros, "start")
+    assert not refused.success and "set_instruction" in refused.message
+    assert instruct(ros, "lift the block").ok
+    record(ros, robot, 90)
+    saved = trigger(ros, "save")
+    assert saved.success, saved.message
+    assert info(recorder)["total_episodes"] == 1
+    frames = info(recorder)["total_frames"]
+    assert 20 <= frames <= 35
+    notes = json.loads((recorder.root / "meta/thinkvla/episode-000000.json").read_text())
+    assert set(notes["streams"]) == {"top", "wrist", "arm"}
+    stats = json.loads((recorder.root / "meta/stats.json").read_text())
+    # 2 cm a second at ten rows a second
+    assert stats["action"]["mean"][0] == pytest.approx(0.002, rel=0.05)
+    assert not trigger(ros, "save").success
+
+
+def test_a_frozen_camera_is_no_data(ros, robot, recorder):
+    recorder()
+    instruct(ros, "lift the block")
+    robot.frozen.add("wrist")
+    record(ros, robot, 60)
+    refused = trigger(ros, "save")
+    assert not refused.success and "wrist" in refused.message and "frozen" in refused.message
+    assert trigger(ros, "discard").success
+    assert info(recorder)["total_episodes"] == 0
+
+
+def test_a_silent_camera_is_no_data(ros, robot, recorder):
+    recorder()
+    instruct(ros, "lift the block")
+    record(ros, robot, 30)
+    robot.silent.add("top")
+    until = robot.count + 45
+    ros.wait_for(lambda: robot.count >= until, "pictures of the other camera")
+    refused = trigger(ros, "save")
+    assert not refused.success and refused.message.startswith("not saved: top: ")
+    assert trigger(ros, "discard").success
+
+
+def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, recorder):
+    process = recorder()
+    instruct(ros, "lift the block")
+    record(ros, robot, 45)
+    assert trigger(ros, "save").success
+    record(ros, robot, 60)
+    process.kill9()
+    recorder()
+    saved = trigger(ros, "save")
+    assert saved.success, saved.message
+    assert info(recorder)["total_episodes"] == 2
+
+
+def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):
+    recorder()
+    goal = ros.send_goal(RecordEpisode, "/record_node/record_episode",
+                         RecordEpisode.Goal(instruction="push the box", max_seconds=1.5))
+    result = ros.result(goal.get_result_async(), "the end of the episode").result
+    assert result.saved and 10 <= result.frames <= 20, result.message
+    assert info(recorder)["total_tasks"] == 1
+
+
+@pytest.mark.parametrize("params, expected", [
+    ({"dataset": ""}, "parameter dataset: expected a folder"),
+    ({"fps": 12.5}, "expected a whole number"),
+    ({"fps": 0.0}, "parameter fps: expected 1 .. 200 Hz, found 0"),
+])
+def test_what_cannot_work_is_refused_at_start(recorder, params, expected):
+    process = recorder(**params)
+    assert process.wait() == 2
+    assert expected in process.output()
