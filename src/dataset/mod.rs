@@ -19,6 +19,7 @@ pub mod info;
 pub mod layout;
 mod lines;
 pub mod modality;
+mod guard;
 mod parquet_out;
 pub mod pictures;
 pub mod reader;
@@ -28,6 +29,7 @@ pub mod spool;
 pub mod statistics;
 pub mod storage;
 pub mod tasks;
+mod thrift;
 pub mod verify;
 pub mod writer;
 
