@@ -11,11 +11,13 @@
 //! ```
 
 pub mod columns;
+
 pub mod episodes;
 pub mod error;
 pub mod feature;
 pub mod frame;
 pub mod info;
+pub mod kept;
 pub mod layout;
 mod lines;
 pub mod modality;

@@ -13,6 +13,7 @@ use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
+use super::kept;
 use super::layout::{ACTION, JOINT_ACTION, Layout};
 use super::repair;
 use super::rows::{RowWriter, Standing};
@@ -96,12 +97,20 @@ impl DatasetWriter {
     /// # Errors
     /// When it is not one of ours, or cannot be made sound.
     pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        let repairs = repair::repair(&*storage, root)?;
+        let mut repairs = repair::repair(&*storage, root)?;
         let info = Info::load(root)?;
-        let open = spool::find(root, &info)?;
+        let mut open = spool::find(root, &info)?;
+        let saved = open.as_ref().is_some_and(|open| open.header.episode < info.total_episodes);
+        if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
+            let path = spool::path(root);
+            storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
+            let why = if saved { "had been saved" } else { "has no frames" };
+            repairs.push(format!("removed the open episode, which {why}"));
+            open = None;
+        }
         let writer = Self {
             tasks: tasks::load(root)?,
-            statistics: load_statistics(root)?,
+            statistics: kept::load(root)?,
             contract: Contract::load(root).map_err(|e| DatasetError::Request(e.to_string()))?,
             open: open
                 .as_ref()
@@ -142,6 +151,7 @@ impl DatasetWriter {
             ));
         }
         let header = Header {
+            episode: self.info.total_episodes,
             task: task.trim().to_owned(),
             vectors: self.info.vectors().map(|(_, feature)| feature.len()).collect(),
             pictures: self.info.pictures().count(),
@@ -223,15 +233,8 @@ impl DatasetWriter {
             tasks::save(&*self.storage, &self.root, &tasks)?;
         }
         let mut statistics = self.statistics.clone();
-        for (name, of_feature) in &of_episode {
-            let all = statistics.entry(name.clone()).or_default();
-            *all = all.merged(of_feature);
-        }
-        let json: Map<_, _> = statistics
-            .iter()
-            .map(|(name, all)| (name.clone(), all.to_json()))
-            .collect();
-        commit(&*self.storage, &self.root.join(STATS), &pretty(&json.into()))?;
+        kept::merge(&mut statistics, &of_episode);
+        kept::save(&*self.storage, &self.root, &statistics)?;
         let contract = with_statistics(&self.contract, &statistics);
         save_contract(&*self.storage, &self.root, &contract)?;
         let info = Info {
@@ -338,16 +341,6 @@ fn none_open() -> DatasetError {
 pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
-}
-
-fn load_statistics(root: &Path) -> Result<BTreeMap<String, Statistics>, DatasetError> {
-    let path = root.join(STATS);
-    let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
-    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
-    Ok(all
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), Statistics::from_json(value)?)))
-        .collect())
 }
 
 /// What the frames of an episode look like.
