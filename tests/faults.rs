@@ -58,10 +58,16 @@ fn require_intact(root: &Path, depth: Depth) -> usize {
     for episode in dataset.episodes() {
         assert_eq!(episode.length, LENGTHS[episode.index]);
         for frame in 0..episode.length {
-            let at = At { episode: episode.index, frame };
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
             assert_eq!(dataset.task(at).unwrap(), TASKS[episode.index]);
             for (name, _) in recorded::VECTORS {
-                assert_eq!(dataset.values(name, at).unwrap(), recorded::vector(name, episode.index, frame));
+                assert_eq!(
+                    dataset.values(name, at).unwrap(),
+                    recorded::vector(name, episode.index, frame)
+                );
             }
         }
     }
@@ -70,8 +76,17 @@ fn require_intact(root: &Path, depth: Depth) -> usize {
         assert!(report.problems.is_empty(), "{:?}", report.problems);
         let exact = dataset.statistics().unwrap();
         for (name, kept) in kept::load(root).unwrap() {
-            assert!(kept.of_pictures || kept.count == dataset.frames(), "{name}: {} of {}", kept.count, dataset.frames());
-            for (kept, exact) in exact.get(&name).into_iter().flat_map(|exact| kept.mean.iter().zip(&exact.mean)) {
+            assert!(
+                kept.of_pictures || kept.count == dataset.frames(),
+                "{name}: {} of {}",
+                kept.count,
+                dataset.frames()
+            );
+            for (kept, exact) in exact
+                .get(&name)
+                .into_iter()
+                .flat_map(|exact| kept.mean.iter().zip(&exact.mean))
+            {
                 assert!((kept - exact).abs() < 1e-6, "{name}: mean {kept}, not {exact}");
             }
         }
@@ -92,13 +107,22 @@ fn a_disk_that_fills_or_is_read_only_is_named_and_what_was_saved_stays() {
             if let Some(error) = error {
                 assert!(error.is_disk(), "{what}: {error}");
                 let text = error.to_string();
-                assert!(text.contains(folder.path().to_str().unwrap()), "{what}: {text} names no file");
+                assert!(
+                    text.contains(folder.path().to_str().unwrap()),
+                    "{what}: {text} names no file"
+                );
             }
             // As it is left, and after the recorder was started again on a good disk.
-            assert!((saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Files)), "{what}");
+            assert!(
+                (saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Files)),
+                "{what}"
+            );
             drop(writer);
             DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
-            assert!((saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Rows)), "{what}");
+            assert!(
+                (saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Rows)),
+                "{what}"
+            );
         }
     }
 }
@@ -151,12 +175,18 @@ fn a_loss_of_power_at_any_moment_leaves_a_dataset_that_opens_with_every_saved_ep
             disk.lose_power();
             let what = format!("power cut at call {at} of {all}, {share} of the rest written: {error:?}");
             let found = require_intact(folder.path(), Depth::Files);
-            assert!((saved..=saved + 1).contains(&found), "{what}: {saved} saved, {found} found");
+            assert!(
+                (saved..=saved + 1).contains(&found),
+                "{what}: {saved} saved, {found} found"
+            );
             let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
             assert_eq!(require_intact(folder.path(), Depth::Rows), found, "{what}");
             // An episode is saved or open, never both.
             if let Some(open) = resumed.open {
-                assert!(found < LENGTHS.len() && open.frames <= LENGTHS[found], "{what}: {open:?}, {found} found");
+                assert!(
+                    found < LENGTHS.len() && open.frames <= LENGTHS[found],
+                    "{what}: {open:?}, {found} found"
+                );
                 writer.discard().unwrap();
             }
             // And recording goes on.
@@ -172,7 +202,10 @@ fn a_loss_of_power_at_any_moment_leaves_a_dataset_that_opens_with_every_saved_ep
 
 #[test]
 fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_beginning() {
-    for torn in ["data/chunk-000/file-001.parquet", "meta/episodes/chunk-000/file-001.parquet"] {
+    for torn in [
+        "data/chunk-000/file-001.parquet",
+        "meta/episodes/chunk-000/file-001.parquet",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         recorded::record(folder.path(), ImageMode::Png);
         let path = folder.path().join(torn);
@@ -180,11 +213,18 @@ fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_begi
         std::fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();
         let report = verify(folder.path(), Depth::Files).unwrap();
         assert_eq!(report.sound.len(), 1);
-        assert!(report.problems[0].to_string().contains("file-001"), "{:?}", report.problems);
+        assert!(
+            report.problems[0].to_string().contains("file-001"),
+            "{:?}",
+            report.problems
+        );
         let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
         assert_eq!(writer.info().total_episodes, 1);
         let said = resumed.repairs.join("\n");
-        assert!(said.contains("cut back from 3 episodes to the first 1") && said.contains("file-001"), "{said}");
+        assert!(
+            said.contains("cut back from 3 episodes to the first 1") && said.contains("file-001"),
+            "{said}"
+        );
         let report = verify(folder.path(), Depth::Rows).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
         let (_, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();

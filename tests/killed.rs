@@ -84,11 +84,25 @@ fn record_and_kill(root: &Path, after: Duration) -> Said {
 fn require_intact(root: &Path) -> usize {
     let dataset = Dataset::open(root).unwrap();
     for episode in dataset.episodes() {
-        assert_eq!(dataset.task(At { episode: episode.index, frame: 0 }).unwrap(), TASKS[episode.index % 2]);
+        assert_eq!(
+            dataset
+                .task(At {
+                    episode: episode.index,
+                    frame: 0
+                })
+                .unwrap(),
+            TASKS[episode.index % 2]
+        );
         for frame in 0..episode.length {
-            let at = At { episode: episode.index, frame };
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
             for (name, _) in recorded::VECTORS {
-                assert_eq!(dataset.values(name, at).unwrap(), recorded::vector(name, episode.index % 3, frame));
+                assert_eq!(
+                    dataset.values(name, at).unwrap(),
+                    recorded::vector(name, episode.index % 3, frame)
+                );
             }
         }
     }
@@ -112,15 +126,24 @@ fn a_killed_recorder_loses_no_saved_episode_and_at_most_a_second_of_the_open_one
         }
         begun += 1;
         // As it was left, without any repair.
-        assert!(require_intact(&root) >= said.saved, "kill {kill} after {after:?}: {said:?}");
+        assert!(
+            require_intact(&root) >= said.saved,
+            "kill {kill} after {after:?}: {said:?}"
+        );
         let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
         repaired += usize::from(!resumed.repairs.is_empty());
         let saved = writer.info().total_episodes;
-        assert!((said.saved..=said.saved + 1).contains(&saved), "kill {kill}: {said:?}, found {saved} episodes");
+        assert!(
+            (said.saved..=said.saved + 1).contains(&saved),
+            "kill {kill}: {said:?}, found {saved} episodes"
+        );
         let open = writer.open_frames().unwrap_or(0);
         open_at_kill += usize::from(said.frames > 0);
         if saved == said.saved {
-            assert!(open + FPS as usize >= said.frames, "kill {kill}: {said:?}, {open} frames of the open episode left");
+            assert!(
+                open + FPS as usize >= said.frames,
+                "kill {kill}: {said:?}, {open} frames of the open episode left"
+            );
             lost += said.frames.saturating_sub(open);
         } else {
             // Saved, and killed before it could say so: it must not be found open as well.
@@ -147,8 +170,14 @@ fn a_killed_recorder_loses_no_saved_episode_and_at_most_a_second_of_the_open_one
     assert!(begun > 0);
     let roots: Vec<_> = whole.iter().map(|(root, _)| root.as_os_str()).collect();
     if let Some(found) = lerobot::run("load.py", &roots) {
-        let episodes: Vec<usize> = found.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
-        assert_eq!(episodes, whole.iter().map(|(_, expected)| *expected).collect::<Vec<_>>());
+        let episodes: Vec<usize> = found
+            .lines()
+            .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert_eq!(
+            episodes,
+            whole.iter().map(|(_, expected)| *expected).collect::<Vec<_>>()
+        );
         println!("LeRobot opened all {} of them and read every row", whole.len());
     }
 }

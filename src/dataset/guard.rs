@@ -40,7 +40,9 @@ pub fn check(file: &File, columns: &[&str]) -> Result<(), String> {
         }
     }
     match length.saturating_mul(4).saturating_add(FEW_VALUES) {
-        most if values > most => Err(format!("expected at most {most} values in {length} bytes, found {values}")),
+        most if values > most => Err(format!(
+            "expected at most {most} values in {length} bytes, found {values}"
+        )),
         _ => Ok(()),
     }
 }
@@ -74,13 +76,18 @@ impl Footer {
         let (size, mark) = tail.split_first_chunk::<4>().ok_or_else(short)?;
         let size = u64::from(u32::from_le_bytes(*size));
         if mark != MARK || size > end {
-            return Err("expected a whole parquet file, found one without its end; it was still being written, or is cut".into());
+            return Err(
+                "expected a whole parquet file, found one without its end; it was still being written, or is cut"
+                    .into(),
+            );
         }
         let footer = bytes(file, length, (length - 8 - size) as i64, size as i64)?;
         let mut described = Described::default();
         thrift::walk(&footer, &mut |path, value| described.see(path, value)).map_err(|_| "its footer is damaged")?;
         described.check(length)?;
-        Ok(Self { chunks: described.chunks })
+        Ok(Self {
+            chunks: described.chunks,
+        })
     }
 }
 
@@ -143,17 +150,28 @@ impl Described {
     fn check(&mut self, length: u64) -> Result<(), String> {
         let roots = roots(&self.columns)?;
         let whole = i64::try_from(length).unwrap_or(i64::MAX);
-        let all = self.rows_of_groups.iter().try_fold(0_i64, |sum, rows| sum.checked_add(*rows));
-        let counts = self.rows_of_groups.iter().chain([&self.rows]).all(|rows| (0..=whole).contains(rows));
+        let all = self
+            .rows_of_groups
+            .iter()
+            .try_fold(0_i64, |sum, rows| sum.checked_add(*rows));
+        let counts = self
+            .rows_of_groups
+            .iter()
+            .chain([&self.rows])
+            .all(|rows| (0..=whole).contains(rows));
         if !counts || all != Some(self.rows) {
-            return Err(format!("{} rows in groups of {:?} cannot be", self.rows, self.rows_of_groups));
+            return Err(format!(
+                "{} rows in groups of {:?} cannot be",
+                self.rows, self.rows_of_groups
+            ));
         }
         if let Some(length) = self.lengths.iter().find(|length| !(0..=whole).contains(*length)) {
             return Err(format!("a column of values of {length} bytes cannot be"));
         }
         for chunk in &self.chunks {
             self.ranges.push((chunk.start(), chunk.length));
-            self.ranges.push((chunk.offset_index.unwrap_or(0), chunk.offset_index_length.unwrap_or(0).into()));
+            self.ranges
+                .push((chunk.offset_index.unwrap_or(0), chunk.offset_index_length.unwrap_or(0)));
         }
         for (at, length) in &self.ranges {
             inside(whole, *at, *length)?;
@@ -163,7 +181,11 @@ impl Described {
         for ((from, to), rows) in groups {
             let of_group = self.chunks.get_mut(*from..to).unwrap_or_default();
             if of_group.len() != roots.len() {
-                return Err(format!("expected {} columns in each group of rows, found {}", roots.len(), of_group.len()));
+                return Err(format!(
+                    "expected {} columns in each group of rows, found {}",
+                    roots.len(),
+                    of_group.len()
+                ));
             }
             for (chunk, root) in of_group.iter_mut().zip(&roots) {
                 chunk.rows = *rows;
@@ -207,7 +229,11 @@ fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
             open.pop();
         }
     }
-    if open.is_empty() { Ok(roots) } else { Err("its columns are fewer than it says".into()) }
+    if open.is_empty() {
+        Ok(roots)
+    } else {
+        Err("its columns are fewer than it says".into())
+    }
 }
 
 fn inside(whole: i64, at: i64, length: i64) -> Result<(), String> {
@@ -323,7 +349,9 @@ impl Page {
 
     fn check(&self, whole: u64, at: i64) -> Result<(), String> {
         let most = i64::try_from(whole.saturating_mul(2).saturating_add(MARGIN)).unwrap_or(i64::MAX);
-        let positive = [self.uncompressed, self.compressed, self.values].iter().all(|length| *length >= 0);
+        let positive = [self.uncompressed, self.compressed, self.values]
+            .iter()
+            .all(|length| *length >= 0);
         let within = |length: &i64| (0..=self.compressed).contains(length);
         let levels = self.levels.iter().all(within) && within(&(self.levels[0] + self.levels[1]));
         if !positive || self.uncompressed > most || !levels {
@@ -348,7 +376,13 @@ mod tests {
 
     #[test]
     fn columns_that_do_not_make_a_tree_are_refused() {
-        let columns = |counts: &[i64]| counts.iter().zip("tpbqxyz".repeat(9).bytes()).map(|(n, c)| (*n, vec![c])).collect();
+        let columns = |counts: &[i64]| {
+            counts
+                .iter()
+                .zip("tpbqxyz".repeat(9).bytes())
+                .map(|(n, c)| (*n, vec![c]))
+                .collect()
+        };
         // a table of pictures, of bytes and path, and a number
         let sound: Vec<_> = columns(&[2, 2, 0, 0, 0]);
         assert_eq!(roots(&sound), Ok(vec![b"p".to_vec(), b"p".to_vec(), b"x".to_vec()]));

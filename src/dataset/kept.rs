@@ -14,9 +14,11 @@ use super::columns;
 use super::episodes;
 use super::error::DatasetError;
 use super::info::{Info, STATS, Version, pretty};
+use super::layout::{ACTION, JOINT_ACTION};
 use super::lines;
 use super::statistics::Statistics;
 use super::storage::{Storage, commit};
+use crate::contract::{self, ActionSpace, Contract};
 
 /// Statistics by feature.
 pub type Features = BTreeMap<String, Statistics>;
@@ -45,7 +47,9 @@ pub fn merged(root: &Path, info: &Info, count: usize) -> Result<Option<Features>
     let of_episodes = of_episodes(root, info)?;
     let mut all = Features::new();
     for episode in 0..count {
-        let Some(own) = of_episodes.get(&episode) else { return Ok(None) };
+        let Some(own) = of_episodes.get(&episode) else {
+            return Ok(None);
+        };
         merge(&mut all, own);
     }
     Ok(Some(all))
@@ -79,6 +83,55 @@ pub fn save(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), Da
     commit(storage, &root.join(STATS), &pretty(&json.into()))
 }
 
+/// Writes the contract.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
+    let path = root.join(contract::FILE_NAME);
+    let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
+    commit(storage, &path, text.as_bytes())
+}
+
+/// The contract with what is known of the actions recorded so far.
+pub fn with_statistics(contract: &Contract, all: &Features) -> Contract {
+    let column = match contract.data.action_space {
+        ActionSpace::Ee7 => ACTION,
+        ActionSpace::Joint8 => JOINT_ACTION,
+    };
+    let mut contract = contract.clone();
+    let Some(found) = all.get(column) else { return contract };
+    for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
+        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
+        for (name, values) in found.named() {
+            match name {
+                "min" => dimension.min = value(values),
+                "max" => dimension.max = value(values),
+                "mean" => dimension.mean = value(values),
+                "std" => dimension.std = value(values),
+                "q01" => dimension.q01 = value(values),
+                "q99" => dimension.q99 = value(values),
+                _ => (),
+            }
+        }
+    }
+    contract
+}
+
+/// Writes statistics of all episodes, and into the contract where there is one.
+///
+/// # Errors
+/// When the disk refuses or the contract is malformed.
+pub fn save_all(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), DatasetError> {
+    save(storage, root, all)?;
+    let path = root.join(contract::FILE_NAME);
+    if !path.exists() {
+        return Ok(());
+    }
+    let contract = Contract::load(root).map_err(|e| DatasetError::content(&path, e))?;
+    save_contract(storage, root, &with_statistics(&contract, all))
+}
+
 fn from_json(all: &Map<String, Value>) -> Features {
     let read = |(name, value): (&String, &Value)| Some((name.clone(), Statistics::from_json(value)?));
     all.iter().filter_map(read).collect()
@@ -94,19 +147,32 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), Da
     let path = root.join("meta/episodes_stats.jsonl");
     if path.exists() {
         let lines: Vec<Line> = lines::read(&path)?;
-        all.extend(lines.into_iter().map(|line| (line.episode_index, from_json(&line.stats))));
+        all.extend(
+            lines
+                .into_iter()
+                .map(|line| (line.episode_index, from_json(&line.stats))),
+        );
     }
     Ok(())
 }
 
 fn load_file(path: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), DatasetError> {
-    let names: Vec<String> = columns::open(path)?.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let names: Vec<String> = columns::open(path)?
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
     let of_statistics = |name: &&String| name.starts_with("stats/") || *name == "episode_index";
     let names: Vec<&str> = names.iter().filter(of_statistics).map(String::as_str).collect();
     for batch in columns::stream(path, &names)? {
         let batch = batch?;
         let content = |problem: String| DatasetError::content(path, problem);
-        for (row, index) in columns::counts(&batch, "episode_index").map_err(content)?.into_iter().enumerate() {
+        for (row, index) in columns::counts(&batch, "episode_index")
+            .map_err(content)?
+            .into_iter()
+            .enumerate()
+        {
             let mut read: BTreeMap<&str, BTreeMap<&str, ArrayRef>> = BTreeMap::new();
             for name in &names {
                 let of_feature = name.strip_prefix("stats/").and_then(|name| name.rsplit_once('/'));
@@ -139,8 +205,16 @@ fn depth(kind: &DataType) -> usize {
 /// The single numbers of lists, however deep.
 fn flat(array: &ArrayRef, out: &mut Vec<f64>) {
     match array.data_type() {
-        DataType::List(_) => array.as_list::<i32>().iter().flatten().for_each(|inner| flat(&inner, out)),
-        DataType::FixedSizeList(..) => array.as_fixed_size_list().iter().flatten().for_each(|inner| flat(&inner, out)),
+        DataType::List(_) => array
+            .as_list::<i32>()
+            .iter()
+            .flatten()
+            .for_each(|inner| flat(&inner, out)),
+        DataType::FixedSizeList(..) => array
+            .as_fixed_size_list()
+            .iter()
+            .flatten()
+            .for_each(|inner| flat(&inner, out)),
         DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().iter().flatten()),
         DataType::Float32 => out.extend(array.as_primitive::<Float32Type>().iter().flatten().map(f64::from)),
         DataType::Int64 => out.extend(array.as_primitive::<Int64Type>().iter().flatten().map(|v| v as f64)),

@@ -11,17 +11,17 @@
 //! ```
 
 pub mod columns;
-
+pub mod edit;
 pub mod episodes;
 pub mod error;
 pub mod feature;
 pub mod frame;
+mod guard;
 pub mod info;
 pub mod kept;
 pub mod layout;
 mod lines;
 pub mod modality;
-mod guard;
 mod parquet_out;
 pub mod pictures;
 pub mod reader;

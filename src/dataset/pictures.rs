@@ -104,11 +104,7 @@ impl<'a> PictureReader<'a> {
     }
 }
 
-fn known<'k>(
-    all: &'k mut HashMap<PathBuf, Known>,
-    path: &PathBuf,
-    names: &[&str],
-) -> Result<&'k Known, DatasetError> {
+fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str]) -> Result<&'k Known, DatasetError> {
     if all.len() >= REMEMBERED && !all.contains_key(path) {
         all.clear();
     }

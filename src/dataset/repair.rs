@@ -75,7 +75,7 @@ pub fn repair(storage: &dyn Storage, root: &Path) -> Result<Vec<String>, Dataset
     }
     // Written before the number of episodes, and so of one more; or of those that were cut off.
     if let Some(all) = kept::merged(root, &info, kept)? {
-        kept::save(storage, root, &all)?;
+        kept::save_all(storage, root, &all)?;
         done.push(format!("counted the statistics of {kept} episodes anew"));
     }
     Ok(done)
@@ -138,7 +138,9 @@ fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, D
 fn set_aside(storage: &dyn Storage, root: &Path, path: &Path) -> Result<PathBuf, DatasetError> {
     let aside = root.join(ASIDE).join(path.strip_prefix(root).unwrap_or(path));
     let folder = aside.parent().unwrap_or(root);
-    storage.create_dir(folder).map_err(DatasetError::io("make folder", folder))?;
+    storage
+        .create_dir(folder)
+        .map_err(DatasetError::io("make folder", folder))?;
     storage.rename(path, &aside).map_err(DatasetError::io("move", path))?;
     Ok(aside)
 }

@@ -14,7 +14,7 @@ use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::kept;
-use super::layout::{ACTION, JOINT_ACTION, Layout};
+use super::layout::Layout;
 use super::repair;
 use super::rows::{RowWriter, Standing};
 use super::spool::{self, Found, Header, Spool, SpoolReader};
@@ -22,7 +22,7 @@ use super::statistics::{Colours, Statistics, sampled};
 use super::storage::{Storage, commit, commit_with};
 use super::tasks;
 use crate::camera::rgb::RgbImage;
-use crate::contract::{self, ActionSpace, Contract};
+use crate::contract::Contract;
 
 /// A dataset that is being recorded.
 pub struct DatasetWriter {
@@ -79,7 +79,7 @@ impl DatasetWriter {
         commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
         commit(&*storage, &root.join(STATS), b"{}")?;
         tasks::save(&*storage, root, &[])?;
-        save_contract(&*storage, root, contract)?;
+        kept::save_contract(&*storage, root, contract)?;
         info.save(&*storage, root)?;
         Ok(Self {
             root: root.to_owned(),
@@ -100,7 +100,9 @@ impl DatasetWriter {
         let mut repairs = repair::repair(&*storage, root)?;
         let info = Info::load(root)?;
         let mut open = spool::find(root, &info)?;
-        let saved = open.as_ref().is_some_and(|open| open.header.episode < info.total_episodes);
+        let saved = open
+            .as_ref()
+            .is_some_and(|open| open.header.episode < info.total_episodes);
         if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
             let path = spool::path(root);
             storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
@@ -235,8 +237,8 @@ impl DatasetWriter {
         let mut statistics = self.statistics.clone();
         kept::merge(&mut statistics, &of_episode);
         kept::save(&*self.storage, &self.root, &statistics)?;
-        let contract = with_statistics(&self.contract, &statistics);
-        save_contract(&*self.storage, &self.root, &contract)?;
+        let contract = kept::with_statistics(&self.contract, &statistics);
+        kept::save_contract(&*self.storage, &self.root, &contract)?;
         let info = Info {
             total_episodes: index + 1,
             total_frames: episode.from + frames,
@@ -300,37 +302,6 @@ impl DatasetWriter {
 /// Where what the recorder noted about an episode lies.
 pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
     root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
-}
-
-fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
-    let path = root.join(contract::FILE_NAME);
-    let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
-    commit(storage, &path, text.as_bytes())
-}
-
-/// The contract with what is known of the actions recorded so far.
-fn with_statistics(contract: &Contract, all: &BTreeMap<String, Statistics>) -> Contract {
-    let column = match contract.data.action_space {
-        ActionSpace::Ee7 => ACTION,
-        ActionSpace::Joint8 => JOINT_ACTION,
-    };
-    let mut contract = contract.clone();
-    let Some(found) = all.get(column) else { return contract };
-    for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
-        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
-        for (name, values) in found.named() {
-            match name {
-                "min" => dimension.min = value(values),
-                "max" => dimension.max = value(values),
-                "mean" => dimension.mean = value(values),
-                "std" => dimension.std = value(values),
-                "q01" => dimension.q01 = value(values),
-                "q99" => dimension.q99 = value(values),
-                _ => (),
-            }
-        }
-    }
-    contract
 }
 
 fn none_open() -> DatasetError {

@@ -100,6 +100,8 @@ def check_statistics(dataset: LeRobotDataset) -> None:
             assert np.allclose(stats[name][key], value, atol=1e-4), f"{key} of {name}: {stats[name][key]}, not {value}"
         expect(f"count of {name}", len(rows), int(stats[name]["count"][0]))
         quantiles = [stats[name][q] for q in ("q01", "q10", "q50", "q90", "q99")]
+        if len(quantiles[0]) == 0:
+            continue  # brought from v2.1, which has none
         assert np.all(np.diff([stats[name]["min"], *quantiles, stats[name]["max"]], axis=0) >= 0), f"quantiles of {name}"
     for camera in CAMERAS:
         expect(f"shape of the mean of {camera}", (3, 1, 1), stats[camera]["mean"].shape)

@@ -32,7 +32,10 @@ pub fn run(script: &str, arguments: &[&OsStr]) -> Option<String> {
         .env_remove("PYTHONPATH")
         .output()
         .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     assert!(output.status.success(), "{script}: {}\n{out}\n{err}", output.status);
     Some(out.into_owned())
 }

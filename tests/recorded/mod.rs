@@ -44,7 +44,8 @@ data:
 pub fn contract() -> Contract {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(FILE_NAME);
-    let one = |name| format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}");
+    let one =
+        |name| format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}");
     let all = ["x", "y", "z", "rx", "ry", "rz", "gripper"].map(one).join(", ");
     std::fs::write(&path, CONTRACT.replace("STATISTICS", &all)).unwrap();
     Contract::read(&path).unwrap()
@@ -70,7 +71,12 @@ pub fn picture(camera: &str, episode: usize, frame: usize) -> RgbImage {
 /// The mean difference of two pictures' bytes.
 pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()));
-    let sum: u64 = a.data().iter().zip(b.data()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let sum: u64 = a
+        .data()
+        .iter()
+        .zip(b.data())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     sum as f64 / a.data().len() as f64
 }
 
