@@ -27,6 +27,7 @@ pub mod pictures;
 pub mod reader;
 pub mod repair;
 mod rows;
+pub mod shuffled;
 pub mod spool;
 pub mod statistics;
 pub mod storage;

@@ -28,7 +28,9 @@ def check_description(dataset: LeRobotDataset, mode: str) -> None:
     expected |= {name: (dtype, (1,)) for name, dtype in DEFAULTS.items()}
     expect("features", expected, features)
     for name, length in VECTORS.items():
-        expect(f"number of names of {name}", length, len(dataset.features[name]["names"]))
+        names = dataset.features[name]["names"]
+        names = names["motors"] if isinstance(names, dict) else names  # as LIBERO has them
+        expect(f"number of names of {name}", length, len(names))
     expect("tasks", list(dict.fromkeys(task for task, _ in EPISODES)), list(dataset.meta.tasks.index))
     begin = 0
     for episode, (task, length) in enumerate(EPISODES):
