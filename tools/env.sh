@@ -10,6 +10,10 @@ export MUJOCO_DYNAMIC_LINK_DIR=${MUJOCO_DYNAMIC_LINK_DIR:-$mujoco_dir/mujoco}
 export MUJOCO_GL=${MUJOCO_GL:-egl}
 export THINKVLA_TOKENIZER=${THINKVLA_TOKENIZER:-$tokenizer_dir/tokenizer.json}
 export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python_dir/bin/python -m colcon_cargo_ros2.cli"}
+# where tools/lerobot_env.sh has brought it
+if [[ -z ${THINKVLA_LEROBOT_PYTHON:-} && -e $lerobot_dir ]]; then
+  export THINKVLA_LEROBOT_PYTHON=$lerobot_dir/bin/python
+fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
 export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
 

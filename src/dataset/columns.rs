@@ -12,6 +12,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use super::error::DatasetError;
+use super::guard;
 
 /// Rows read at once.
 const AT_ONCE: usize = 256;
@@ -19,12 +20,18 @@ const AT_ONCE: usize = 256;
 /// A parquet file that is being read.
 pub type Builder = ParquetRecordBatchReaderBuilder<File>;
 
-/// Opens a file; its page index is read where it has one.
+/// Opens a file of which only the footer is looked at.
 ///
 /// # Errors
 /// When it is missing or is not parquet.
 pub fn open(path: &Path) -> Result<Builder, DatasetError> {
+    open_for(path, &[])
+}
+
+/// Opens a file to read these columns.
+fn open_for(path: &Path, columns: &[&str]) -> Result<Builder, DatasetError> {
     let file = File::open(path).map_err(DatasetError::io("open", path))?;
+    guard::check(&file, columns).map_err(|problem| DatasetError::content(path, problem))?;
     // What a writer noted about Arrow types is not needed, and may be wrong.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let opened = Builder::try_new_with_options(file, options);
@@ -47,7 +54,20 @@ pub fn stream<'a>(
     path: &'a Path,
     columns: &[&str],
 ) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
-    let builder = open(path)?;
+    part(path, columns, 0, usize::MAX)
+}
+
+/// The same of `count` rows, or as many as there are, from row `first` on.
+///
+/// # Errors
+/// When the file cannot be opened or a column is missing.
+pub fn part<'a>(
+    path: &'a Path,
+    columns: &[&str],
+    first: usize,
+    count: usize,
+) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
+    let builder = open_for(path, columns)?;
     for column in columns {
         if builder.schema().column_with_name(column).is_none() {
             return Err(DatasetError::content(
@@ -57,7 +77,8 @@ pub fn stream<'a>(
         }
     }
     let mask = only(&builder, columns);
-    let reader = builder.with_projection(mask).with_batch_size(AT_ONCE).build();
+    let reader = builder.with_projection(mask).with_batch_size(AT_ONCE);
+    let reader = reader.with_offset(first).with_limit(count).build();
     let reader = reader.map_err(|e| DatasetError::content(path, e))?;
     Ok(reader.map(move |batch| batch.map_err(|e| DatasetError::content(path, e))))
 }

@@ -68,19 +68,8 @@ pub fn load(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError> {
 /// # Errors
 /// When the folder cannot be read.
 pub fn load_sound(root: &Path, info: &Info) -> Result<(Vec<Episode>, Option<DatasetError>), DatasetError> {
-    let mut files = Vec::new();
-    let folder = root.join("meta/episodes");
-    if folder.exists() {
-        for chunk in sorted(&folder)? {
-            files.extend(
-                sorted(&chunk)?
-                    .into_iter()
-                    .filter(|path| path.extension().is_some_and(|e| e == "parquet")),
-            );
-        }
-    }
     let mut episodes: Vec<Episode> = Vec::new();
-    for path in files {
+    for path in files(root)? {
         let before = episodes.len();
         let mut problem = load_file(&path, info, &mut episodes).err();
         let found = episodes.iter().skip(before).map(|episode| episode.index);
@@ -96,6 +85,17 @@ pub fn load_sound(root: &Path, info: &Info) -> Result<(Vec<Episode>, Option<Data
         }
     }
     Ok((episodes, None))
+}
+
+/// Files of v3.0 that describe episodes.
+pub(super) fn files(root: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError> {
+    let mut files = Vec::new();
+    let folder = root.join("meta/episodes");
+    for chunk in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
+        let inner = sorted(&chunk)?.into_iter();
+        files.extend(inner.filter(|path| path.extension().is_some_and(|e| e == "parquet")));
+    }
+    Ok(files)
 }
 
 pub(super) fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError> {

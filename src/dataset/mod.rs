@@ -11,11 +11,14 @@
 //! ```
 
 pub mod columns;
+pub mod edit;
 pub mod episodes;
 pub mod error;
 pub mod feature;
 pub mod frame;
+mod guard;
 pub mod info;
+pub mod kept;
 pub mod layout;
 mod lines;
 pub mod modality;
@@ -24,10 +27,12 @@ pub mod pictures;
 pub mod reader;
 pub mod repair;
 mod rows;
+pub mod shuffled;
 pub mod spool;
 pub mod statistics;
 pub mod storage;
 pub mod tasks;
+mod thrift;
 pub mod verify;
 pub mod writer;
 

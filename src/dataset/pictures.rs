@@ -13,6 +13,7 @@ use super::columns;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::frame::Picture;
+use super::guard;
 use super::reader::{At, Dataset};
 
 /// Files whose footers are remembered.
@@ -73,7 +74,7 @@ impl<'a> PictureReader<'a> {
         }
         let (path, row) = self.dataset.place(at)?;
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        let known = known(&mut self.known, &path)?;
+        let known = known(&mut self.known, &path, &names)?;
         let file = known.file.try_clone().map_err(DatasetError::io("open", &path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, known.metadata.clone());
         let mask = columns::only(&builder, &names);
@@ -103,7 +104,7 @@ impl<'a> PictureReader<'a> {
     }
 }
 
-fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf) -> Result<&'k Known, DatasetError> {
+fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str]) -> Result<&'k Known, DatasetError> {
     if all.len() >= REMEMBERED && !all.contains_key(path) {
         all.clear();
     }
@@ -111,9 +112,10 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf) -> Result<&'k
         std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::hash_map::Entry::Vacant(entry) => {
             let file = File::open(path).map_err(DatasetError::io("open", path))?;
+            guard::check(&file, names).map_err(|problem| DatasetError::content(path, problem))?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
-                .with_page_index_policy(PageIndexPolicy::Optional);
+                .with_offset_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load(&file, options);
             let metadata = metadata.map_err(|e| DatasetError::content(path, e))?;
             Ok(entry.insert(Known { file, metadata }))

@@ -306,13 +306,33 @@ impl LastChunk for Vec<f32> {
 /// # Errors
 /// When the dataset's template names what we do not know.
 pub fn data_path(root: &Path, info: &Info, episode: &Episode) -> Result<PathBuf, DatasetError> {
-    let Place { chunk, file } = episode.data;
-    let (chunk, file, index) = (chunk.to_string(), file.to_string(), episode.index.to_string());
+    episode_file(root, &info.data_path, (episode.index, episode.data), "")
+}
+
+/// Where a column of an episode's pictures lies, in either layout, if it is in videos.
+///
+/// # Errors
+/// When it is not, or the dataset's template names what we do not know.
+pub fn video_path(root: &Path, info: &Info, episode: &Episode, key: &str) -> Result<PathBuf, DatasetError> {
+    match (&info.video_path, episode.videos.get(key)) {
+        (Some(template), Some(span)) => episode_file(root, template, (episode.index, span.place), key),
+        _ => Err(DatasetError::Request(format!("{key} is not in videos"))),
+    }
+}
+
+fn episode_file(
+    root: &Path,
+    template: &str,
+    (index, place): (usize, Place),
+    key: &str,
+) -> Result<PathBuf, DatasetError> {
+    let (chunk, file, index) = (place.chunk.to_string(), place.file.to_string(), index.to_string());
     let values = [
         ("chunk_index", chunk.as_str()),
         ("file_index", &file),
         ("episode_chunk", &chunk),
         ("episode_index", &index),
+        ("video_key", key),
     ];
-    Ok(root.join(expand(&info.data_path, &values).map_err(DatasetError::Request)?))
+    Ok(root.join(expand(template, &values).map_err(DatasetError::Request)?))
 }

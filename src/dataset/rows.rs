@@ -18,7 +18,7 @@ use super::storage::Sink;
 /// Frames put into the file at once.
 const AT_ONCE: usize = 16;
 /// Bytes after which a group of rows is ended, so that memory does not grow with the episode.
-const GROUP: usize = 64 << 20;
+pub(super) const GROUP: usize = 64 << 20;
 
 /// Where an episode's rows stand in the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

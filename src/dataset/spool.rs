@@ -27,6 +27,8 @@ const LONGEST: usize = 1 << 28;
 /// What an open episode is of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
+    /// The number it will have. Once there is a saved episode of that number, this is the same one.
+    pub episode: usize,
     /// Its instruction.
     pub task: String,
     /// Length of each of a frame's vectors.
@@ -42,6 +44,8 @@ pub struct Spool {
     header: Header,
     frames: usize,
     synced: Instant,
+    /// Whether a frame was written in part, behind which nothing would be found.
+    torn: bool,
 }
 
 /// Path of the open episode of the dataset in `root`.
@@ -73,6 +77,7 @@ impl Spool {
             header,
             frames: 0,
             synced: Instant::now(),
+            torn: false,
         })
     }
 
@@ -93,14 +98,19 @@ impl Spool {
             header: found.header.clone(),
             frames: found.frames,
             synced: Instant::now(),
+            torn: false,
         })
     }
 
     /// Takes a frame; it is with the system when this returns, and on the disk within a second.
     ///
     /// # Errors
-    /// When the disk refuses; the frames before are kept.
+    /// When the disk refuses, or has refused a frame before; the frames before that are kept.
     pub fn push(&mut self, frame: &Frame) -> Result<(), DatasetError> {
+        if self.torn {
+            let problem = "a frame could not be written before; save the frames that were, or discard them";
+            return Err(DatasetError::content(&self.path, problem));
+        }
         let payload = encode(frame);
         let length = u32::try_from(payload.len())
             .map_err(|_| DatasetError::Request(format!("a frame of {} bytes is too large", payload.len())))?;
@@ -114,6 +124,7 @@ impl Spool {
             self.synced = Instant::now();
             self.sink.sync()
         })();
+        self.torn = written.is_err();
         written.map_err(DatasetError::io("write", &self.path))?;
         self.frames += 1;
         Ok(())

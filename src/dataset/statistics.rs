@@ -133,14 +133,19 @@ impl Statistics {
             flat(value.get(name)?, &mut numbers);
             Some(numbers)
         };
+        Self::of_lists(list, value.get("min")?.get(0)?.is_array())
+    }
+
+    /// Of lists of numbers by name, the count among them; quantiles may be missing, as in older datasets.
+    pub fn of_lists(list: impl Fn(&str) -> Option<Vec<f64>>, of_pictures: bool) -> Option<Self> {
         Some(Self {
             min: list("min")?,
             max: list("max")?,
             mean: list("mean")?,
             std: list("std")?,
             quantiles: QUANTILES.map(|(name, _)| list(name).unwrap_or_default()),
-            count: value.get("count")?.get(0)?.as_u64()? as usize,
-            of_pictures: value.get("min")?.get(0)?.is_array(),
+            count: *list("count")?.first()? as usize,
+            of_pictures,
         })
     }
 }

@@ -40,7 +40,15 @@ pub struct Disk;
 
 impl Storage for Disk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)
+        let new: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(path)?;
+        // A folder is safe when the one that it is in is.
+        new.into_iter()
+            .filter_map(Path::parent)
+            .try_for_each(|folder| match folder.as_os_str().is_empty() {
+                true => self.sync_dir(Path::new(".")),
+                false => self.sync_dir(folder),
+            })
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {

@@ -13,7 +13,8 @@ use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
-use super::layout::{ACTION, JOINT_ACTION, Layout};
+use super::kept;
+use super::layout::Layout;
 use super::repair;
 use super::rows::{RowWriter, Standing};
 use super::spool::{self, Found, Header, Spool, SpoolReader};
@@ -21,7 +22,7 @@ use super::statistics::{Colours, Statistics, sampled};
 use super::storage::{Storage, commit, commit_with};
 use super::tasks;
 use crate::camera::rgb::RgbImage;
-use crate::contract::{self, ActionSpace, Contract};
+use crate::contract::Contract;
 
 /// A dataset that is being recorded.
 pub struct DatasetWriter {
@@ -78,7 +79,7 @@ impl DatasetWriter {
         commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
         commit(&*storage, &root.join(STATS), b"{}")?;
         tasks::save(&*storage, root, &[])?;
-        save_contract(&*storage, root, contract)?;
+        kept::save_contract(&*storage, root, contract)?;
         info.save(&*storage, root)?;
         Ok(Self {
             root: root.to_owned(),
@@ -96,12 +97,22 @@ impl DatasetWriter {
     /// # Errors
     /// When it is not one of ours, or cannot be made sound.
     pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        let repairs = repair::repair(&*storage, root)?;
+        let mut repairs = repair::repair(&*storage, root)?;
         let info = Info::load(root)?;
-        let open = spool::find(root, &info)?;
+        let mut open = spool::find(root, &info)?;
+        let saved = open
+            .as_ref()
+            .is_some_and(|open| open.header.episode < info.total_episodes);
+        if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
+            let path = spool::path(root);
+            storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
+            let why = if saved { "had been saved" } else { "has no frames" };
+            repairs.push(format!("removed the open episode, which {why}"));
+            open = None;
+        }
         let writer = Self {
             tasks: tasks::load(root)?,
-            statistics: load_statistics(root)?,
+            statistics: kept::load(root)?,
             contract: Contract::load(root).map_err(|e| DatasetError::Request(e.to_string()))?,
             open: open
                 .as_ref()
@@ -142,6 +153,7 @@ impl DatasetWriter {
             ));
         }
         let header = Header {
+            episode: self.info.total_episodes,
             task: task.trim().to_owned(),
             vectors: self.info.vectors().map(|(_, feature)| feature.len()).collect(),
             pictures: self.info.pictures().count(),
@@ -223,17 +235,10 @@ impl DatasetWriter {
             tasks::save(&*self.storage, &self.root, &tasks)?;
         }
         let mut statistics = self.statistics.clone();
-        for (name, of_feature) in &of_episode {
-            let all = statistics.entry(name.clone()).or_default();
-            *all = all.merged(of_feature);
-        }
-        let json: Map<_, _> = statistics
-            .iter()
-            .map(|(name, all)| (name.clone(), all.to_json()))
-            .collect();
-        commit(&*self.storage, &self.root.join(STATS), &pretty(&json.into()))?;
-        let contract = with_statistics(&self.contract, &statistics);
-        save_contract(&*self.storage, &self.root, &contract)?;
+        kept::merge(&mut statistics, &of_episode);
+        kept::save(&*self.storage, &self.root, &statistics)?;
+        let contract = kept::with_statistics(&self.contract, &statistics);
+        kept::save_contract(&*self.storage, &self.root, &contract)?;
         let info = Info {
             total_episodes: index + 1,
             total_frames: episode.from + frames,
@@ -299,37 +304,6 @@ pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
     root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
 }
 
-fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
-    let path = root.join(contract::FILE_NAME);
-    let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
-    commit(storage, &path, text.as_bytes())
-}
-
-/// The contract with what is known of the actions recorded so far.
-fn with_statistics(contract: &Contract, all: &BTreeMap<String, Statistics>) -> Contract {
-    let column = match contract.data.action_space {
-        ActionSpace::Ee7 => ACTION,
-        ActionSpace::Joint8 => JOINT_ACTION,
-    };
-    let mut contract = contract.clone();
-    let Some(found) = all.get(column) else { return contract };
-    for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
-        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
-        for (name, values) in found.named() {
-            match name {
-                "min" => dimension.min = value(values),
-                "max" => dimension.max = value(values),
-                "mean" => dimension.mean = value(values),
-                "std" => dimension.std = value(values),
-                "q01" => dimension.q01 = value(values),
-                "q99" => dimension.q99 = value(values),
-                _ => (),
-            }
-        }
-    }
-    contract
-}
-
 fn none_open() -> DatasetError {
     DatasetError::Request("no episode is open; start one first".into())
 }
@@ -338,16 +312,6 @@ fn none_open() -> DatasetError {
 pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
-}
-
-fn load_statistics(root: &Path) -> Result<BTreeMap<String, Statistics>, DatasetError> {
-    let path = root.join(STATS);
-    let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
-    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
-    Ok(all
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), Statistics::from_json(value)?)))
-        .collect())
 }
 
 /// What the frames of an episode look like.

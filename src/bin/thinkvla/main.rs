@@ -10,6 +10,7 @@ mod check;
 mod collect;
 #[cfg(feature = "torch")]
 mod convert;
+mod dataset;
 #[cfg(feature = "ros")]
 mod demo;
 #[cfg(feature = "torch")]
@@ -26,7 +27,6 @@ mod rollout;
 mod simulate;
 
 use std::io::IsTerminal as _;
-#[cfg(any(feature = "torch", feature = "sim"))]
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -62,6 +62,8 @@ enum Verb {
     /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
     #[cfg(feature = "torch")]
     Convert(convert::Arguments),
+    /// Look at datasets and change them: verify, repair, delete, relabel, merge, split
+    Dataset(dataset::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
@@ -86,8 +88,10 @@ enum Verb {
     Simulate(simulate::Arguments),
 }
 
-// Without features there is no verb, and clap ends the process.
-#[cfg_attr(not(any(feature = "torch", feature = "sim")), allow(unreachable_code))]
+#[cfg_attr(
+    not(any(feature = "torch", feature = "ros", feature = "sim")),
+    allow(unreachable_code)
+)]
 fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
     thinkvla::model::device::load_cuda();
@@ -108,6 +112,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Collect(arguments) => collect::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Convert(arguments) => convert::run(&arguments)?,
+        Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,
         #[cfg(feature = "torch")]
@@ -127,7 +132,6 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 /// Prints a line; a closed terminal is no reason to stop.
-#[cfg(any(feature = "torch", feature = "sim"))]
 fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,0 +1,116 @@
+//! A tiny dataset of which one file is replaced by whatever is tried, and the memory that reading it takes.
+
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::contract::Contract;
+use thinkvla::dataset::DatasetWriter;
+use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
+use thinkvla::dataset::layout::Layout;
+use thinkvla::dataset::storage::Disk;
+
+/// What reading may take besides twice the file [bytes].
+const MARGIN: usize = 16 << 20;
+
+const CONTRACT: &str = "
+robot:
+  arm: rm75
+  base_frame: base_link
+  tool_frame: tcp
+  gripper_stroke_m: 0.07
+  cameras:
+    - {name: top, frame: top_optical_frame, width: 8, height: 8, rate_hz: 30}
+data:
+  fps: 10
+  resize: {width: 224, height: 224, filter: bicubic}
+  action_space: ee7
+  composition: sequential
+  reference: commanded
+  statistics: [STATISTICS]
+";
+
+struct Counting;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator; only sizes are counted besides.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, block: Block) -> *mut u8 {
+        PEAK.fetch_max(LIVE.fetch_add(block.size(), Relaxed) + block.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(block) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, block: Block) {
+        LIVE.fetch_sub(block.size(), Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, block) }
+    }
+}
+
+/// A dataset of two episodes of two frames, made once; its files are the corpus to begin with.
+pub struct Tiny {
+    root: PathBuf,
+}
+
+impl Tiny {
+    pub fn new(target: &str, seeds: &[&str]) -> Self {
+        // Memory where there is some, as every trial writes a file.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let root = folder.join(format!("thinkvla-fuzz-{target}-{}", std::process::id()));
+        drop(std::fs::remove_dir_all(&root));
+        std::fs::create_dir_all(&root).unwrap();
+        let contract = root.with_extension("yaml");
+        let one =
+            |name| format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}");
+        let all = ["x", "y", "z", "rx", "ry", "rz", "gripper"].map(one).join(", ");
+        std::fs::write(&contract, CONTRACT.replace("STATISTICS", &all)).unwrap();
+        let contract = Contract::read(&contract).unwrap();
+        let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
+        let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
+        for episode in 0..2 {
+            writer.begin(&format!("task {episode}")).unwrap();
+            for at in 0..2 {
+                let vectors = writer.info().vectors().map(|(_, f)| vec![at as f32; f.len()]).collect();
+                let pictures = vec![Picture::encode(&RgbImage::new(8, 8), ImageMode::Png).unwrap()];
+                writer.push(&Frame { vectors, pictures }).unwrap();
+            }
+            writer.save(&Default::default()).unwrap();
+        }
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+        std::fs::create_dir_all(&corpus).unwrap();
+        for (number, seed) in seeds.iter().enumerate() {
+            std::fs::copy(root.join(seed), corpus.join(format!("seed-{number}"))).unwrap();
+        }
+        Self { root }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Puts a file in place.
+    pub fn put(&self, name: &str, data: &[u8]) {
+        let path = self.root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, data).unwrap();
+    }
+
+    /// Reads, and requires that it took no more memory than the file allows.
+    pub fn measure(&self, data: &[u8], read: impl FnOnce(&Path)) {
+        let before = LIVE.load(Relaxed);
+        PEAK.store(before, Relaxed);
+        read(&self.root);
+        let taken = PEAK.load(Relaxed).saturating_sub(before);
+        let allowed = 2 * data.len() + MARGIN;
+        assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
+    }
+}

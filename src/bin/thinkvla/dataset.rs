@@ -1,0 +1,155 @@
+//! `thinkvla dataset`: looks at datasets and changes them.
+
+mod change;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say what a dataset is
+    Info {
+        /// Its folder
+        root: PathBuf,
+    },
+    /// Look at every row and every picture; exit 1 when something is wrong
+    Verify {
+        /// Its folder
+        root: PathBuf,
+        /// Look only whether the files are whole
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Cut a dataset back to its longest sound beginning and say what was done; what is cut off is kept in .cut
+    Repair {
+        /// Its folder
+        root: PathBuf,
+        /// What becomes of an episode that was being recorded
+        #[arg(long, value_enum, default_value_t = Open::Keep)]
+        open: Open,
+    },
+    /// Print minimum, maximum, mean, deviation and quantiles of every value
+    Stats {
+        /// Its folder
+        root: PathBuf,
+        /// Count them from the rows and write them into meta/stats.json
+        #[arg(long)]
+        write: bool,
+    },
+    /// Remove episodes; those behind them move up
+    Delete {
+        /// Its folder
+        root: PathBuf,
+        /// Episodes, e.g. 3 or 5..8 (without 8)
+        #[arg(required = true)]
+        episodes: Vec<Episodes>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Give episodes another instruction
+    Relabel {
+        /// Its folder
+        root: PathBuf,
+        /// The instruction
+        #[arg(long)]
+        task: String,
+        /// Episodes, e.g. 3 or 5..8 (without 8); all of them when not given
+        episodes: Vec<Episodes>,
+        #[command(flatten)]
+        to: To,
+    },
+    /// Put datasets with the same columns into one, or bring one of v2.1 to v3.0
+    Merge {
+        /// Their folders
+        #[arg(required = true)]
+        roots: Vec<PathBuf>,
+        /// The new dataset
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Make two datasets of one
+    Split {
+        /// Its folder
+        root: PathBuf,
+        /// The first episode of the second
+        #[arg(long)]
+        at: usize,
+        /// The two new datasets
+        #[arg(long, num_args = 2, value_names = ["FIRST", "SECOND"], required = true)]
+        out: Vec<PathBuf>,
+    },
+}
+
+/// What becomes of an open episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Open {
+    /// Leave it as it is; the recorder asks
+    Keep,
+    /// Save its frames as an episode
+    Save,
+    /// Throw it away
+    Discard,
+}
+
+/// Where a changed dataset goes.
+#[derive(Debug, Args)]
+struct To {
+    /// Write a new dataset and leave this one; when not given, the new one takes its place and it is kept as ROOT.before
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// An episode, or a half-open range of them.
+#[derive(Debug, Clone)]
+struct Episodes(std::ops::Range<usize>);
+
+impl FromStr for Episodes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.trim().parse::<usize>().ok();
+        let range = match text.split_once("..") {
+            Some((from, to)) => number(from).zip(number(to)).map(|(from, to)| from..to),
+            None => number(text).map(|one| one..one.saturating_add(1)),
+        };
+        range
+            .filter(|range| !range.is_empty())
+            .map(Self)
+            .ok_or_else(|| format!("expected an episode or FIRST..END, e.g. 3 or 5..8, found {text}"))
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When a dataset cannot be read or written.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    match &arguments.verb {
+        Verb::Info { root } => show::info(root)?,
+        Verb::Verify { root, quick } => return show::verify(root, *quick),
+        Verb::Repair { root, open } => change::repair(root, *open)?,
+        Verb::Stats { root, write } => show::stats(root, *write)?,
+        Verb::Delete { root, episodes, to } => change::delete(root, episodes, to.out.as_deref())?,
+        Verb::Relabel {
+            root,
+            task,
+            episodes,
+            to,
+        } => change::relabel(root, task, episodes, to.out.as_deref())?,
+        Verb::Merge { roots, out } => change::merge(roots, out)?,
+        Verb::Split { root, at, out } => change::split(root, *at, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

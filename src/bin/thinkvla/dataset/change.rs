@@ -1,0 +1,159 @@
+//! Repairs datasets, and makes new ones of their episodes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{bail, ensure};
+use serde_json::Map;
+use thinkvla::dataset::edit::{Choice, Source, assemble, beside, replace};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::{Dataset, DatasetWriter, spool};
+
+use super::{Episodes, Open};
+use crate::tell;
+
+pub fn repair(root: &Path, open: Open) -> anyhow::Result<()> {
+    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
+    for repair in &resumed.repairs {
+        tell(repair);
+    }
+    if let Some(found) = resumed.open {
+        let what = format!(
+            "the open episode of {} frames, \"{}\",",
+            found.frames, found.header.task
+        );
+        match open {
+            Open::Keep => tell(&format!(
+                "{what} is kept; --open save or --open discard decides about it"
+            )),
+            Open::Save => tell(&format!(
+                "{what} is saved as episode {}",
+                writer.save(&Map::new())?.episode
+            )),
+            Open::Discard => {
+                writer.discard()?;
+                tell(&format!("{what} is thrown away"));
+            }
+        }
+    }
+    let info = writer.info();
+    tell(&format!(
+        "sound: {} episodes, {} frames",
+        info.total_episodes, info.total_frames
+    ));
+    Ok(())
+}
+
+pub fn delete(root: &Path, episodes: &[Episodes], out: Option<&Path>) -> anyhow::Result<()> {
+    let dataset = Dataset::open(root)?;
+    require(&dataset, episodes)?;
+    let left: Vec<_> = whole(&dataset)
+        .filter(|choice| !named(episodes, choice.episode))
+        .collect();
+    ensure!(
+        !left.is_empty(),
+        "{}: nothing would be left; remove the folder",
+        root.display()
+    );
+    change(&dataset, left, out)
+}
+
+pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path>) -> anyhow::Result<()> {
+    let task = task.trim();
+    ensure!(!task.is_empty(), "--task: expected words, found none");
+    let dataset = Dataset::open(root)?;
+    require(&dataset, episodes)?;
+    let relabelled = whole(&dataset).map(|choice| Choice {
+        task: (episodes.is_empty() || named(episodes, choice.episode)).then(|| task.to_owned()),
+        ..choice
+    });
+    change(&dataset, relabelled.collect(), out)
+}
+
+pub fn merge(roots: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    let datasets: Vec<_> = roots.iter().map(|root| Dataset::open(root)).collect::<Result<_, _>>()?;
+    let sources = datasets.iter().map(|dataset| Source {
+        dataset,
+        episodes: whole(dataset).collect(),
+    });
+    made(&sources.collect::<Vec<_>>(), out)
+}
+
+pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
+    let [first, second] = out else {
+        bail!("--out: expected two folders, found {}", out.len())
+    };
+    let dataset = Dataset::open(root)?;
+    let count = dataset.episodes().len();
+    ensure!(
+        (1..count).contains(&at),
+        "--at: expected 1 to {}, found {at}",
+        count.saturating_sub(1)
+    );
+    for (out, wanted) in [(first, 0..at), (second, at..count)] {
+        let episodes = whole(&dataset)
+            .filter(|choice| wanted.contains(&choice.episode))
+            .collect();
+        let source = Source {
+            dataset: &dataset,
+            episodes,
+        };
+        made(&[source], out)?;
+    }
+    Ok(())
+}
+
+fn whole(dataset: &Dataset) -> impl Iterator<Item = Choice> {
+    (0..dataset.episodes().len()).map(|episode| Choice { episode, task: None })
+}
+
+fn named(episodes: &[Episodes], episode: usize) -> bool {
+    episodes.iter().any(|Episodes(range)| range.contains(&episode))
+}
+
+fn require(dataset: &Dataset, episodes: &[Episodes]) -> anyhow::Result<()> {
+    let count = dataset.episodes().len();
+    match episodes.iter().find(|Episodes(range)| range.end > count) {
+        Some(Episodes(range)) => bail!("expected episodes below {count}, found {}", range.end - 1),
+        None => Ok(()),
+    }
+}
+
+fn made(sources: &[Source<'_>], out: &Path) -> anyhow::Result<()> {
+    let info = assemble(&Disk, sources, out)?;
+    let (episodes, frames) = (info.total_episodes, info.total_frames);
+    tell(&format!("{}: {episodes} episodes, {frames} frames", out.display()));
+    Ok(())
+}
+
+/// Makes a new dataset, or one that takes the place of the old.
+fn change(dataset: &Dataset, episodes: Vec<Choice>, out: Option<&Path>) -> anyhow::Result<()> {
+    let sources = [Source { dataset, episodes }];
+    if let Some(out) = out {
+        return made(&sources, out);
+    }
+    let root = dataset.root();
+    if let Some(open) = spool::find(root, dataset.info())? {
+        bail!(
+            "{}: an episode of {} frames is open; `thinkvla dataset repair --open save` or `--open discard` first",
+            root.display(),
+            open.frames
+        );
+    }
+    // A link would be replaced, and not what it leads to.
+    let root = root.canonicalize()?;
+    let new = beside(&root, "new")?;
+    ensure!(
+        !new.exists(),
+        "{} is there, perhaps of a change that was interrupted; remove it first",
+        new.display()
+    );
+    made(&sources, &new)?;
+    let before = replace(&Disk, &root, &new)?;
+    tell(&format!(
+        "it is now {}; what was there is {}",
+        root.display(),
+        before.display()
+    ));
+    Ok(())
+}

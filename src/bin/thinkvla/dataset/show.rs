@@ -1,0 +1,113 @@
+//! What a dataset is, whether it is sound, and what its values look like.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use thinkvla::contract::{Contract, FILE_NAME};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::verify::{Depth, verify as look};
+use thinkvla::dataset::{Dataset, kept, spool};
+
+use crate::tell;
+
+pub fn info(root: &Path) -> anyhow::Result<()> {
+    let dataset = Dataset::open(root)?;
+    let info = dataset.info();
+    let robot = info.robot_type.as_deref().unwrap_or("unknown robot");
+    tell(&format!(
+        "{}: LeRobot {:?}, {robot}",
+        root.display(),
+        info.codebase_version
+    ));
+    let (frames, fps) = (dataset.frames(), info.fps);
+    let seconds = frames as f64 / fps;
+    tell(&format!(
+        "{} episodes, {frames} frames, {seconds:.0} s at {fps} Hz",
+        info.total_episodes
+    ));
+    let lengths = dataset.episodes().iter().map(|episode| episode.length);
+    if let (Some(shortest), Some(longest)) = (lengths.clone().min(), lengths.max()) {
+        tell(&format!("episodes of {shortest} to {longest} frames"));
+    }
+    tell("instructions, and episodes of each:");
+    for task in dataset.tasks() {
+        let episodes = dataset.episodes().iter();
+        let count = episodes.filter(|episode| episode.tasks.contains(task)).count();
+        tell(&format!("  {count:5} {task}"));
+    }
+    tell("columns:");
+    for (name, feature) in &info.features {
+        let values = if feature.is_vector() {
+            feature.value_names().join(" ")
+        } else {
+            String::new()
+        };
+        tell(&format!("  {name}: {:?} {:?} {values}", feature.dtype, feature.shape));
+    }
+    if root.join(FILE_NAME).exists() {
+        let Contract { robot, data, .. } = Contract::load(root)?;
+        let (space, composition, reference) = (data.action_space, data.composition, data.reference);
+        tell(&format!(
+            "contract: {}, {space:?}, {composition:?}, {reference:?}",
+            robot.arm
+        ));
+    } else {
+        tell("contract: none");
+    }
+    if let Some(open) = spool::find(root, info)? {
+        tell(&format!(
+            "an episode of {} frames is open: {}",
+            open.frames, open.header.task
+        ));
+    }
+    Ok(())
+}
+
+pub fn verify(root: &Path, quick: bool) -> anyhow::Result<ExitCode> {
+    let report = look(root, if quick { Depth::Files } else { Depth::Rows })?;
+    let frames: usize = report.sound.iter().map(|episode| episode.length).sum();
+    for problem in &report.problems {
+        tell(&format!("wrong: {problem}"));
+    }
+    if report.problems.is_empty() {
+        tell(&format!("{} episodes, {frames} frames: sound", report.sound.len()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (count, root) = (report.sound.len(), root.display());
+    tell(&format!(
+        "the first {count} episodes, {frames} frames, are sound; `thinkvla dataset repair {root}` cuts it back to them"
+    ));
+    Ok(ExitCode::FAILURE)
+}
+
+pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
+    let dataset = Dataset::open(root)?;
+    let mut all = match kept::load(root) {
+        Err(_) if write => kept::Features::new(),
+        kept => kept.context("`thinkvla dataset stats --write` counts them anew")?,
+    };
+    if write {
+        all.extend(dataset.statistics()?);
+        kept::save_all(&Disk, root, &all)?;
+    }
+    for (name, all) in &all {
+        let names = match dataset.info().features.get(name) {
+            Some(feature) if feature.is_vector() => feature.value_names(),
+            Some(feature) if feature.is_picture() => ["red", "green", "blue"].map(str::to_owned).to_vec(),
+            _ => vec![String::new()],
+        };
+        tell(&format!("{name}, of {}", all.count));
+        let header: String = all.named().map(|(name, _)| format!("{name:>11}")).collect();
+        tell(&format!("  {:12}{header}", ""));
+        for (at, value) in names.iter().enumerate() {
+            let number = |values: &[f64]| values.get(at).map_or("-".into(), |v| format!("{v:.4}"));
+            let row: String = all
+                .named()
+                .map(|(_, values)| format!("{:>11}", number(values)))
+                .collect();
+            tell(&format!("  {value:12}{row}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,402 @@
+//! Looks at what a parquet file says of itself before it is read, so that a damaged or hostile one is refused instead of
+//! being given the memory it asks for.
+//!
+//! Every length has to lie in the file. What is made of the file may be larger than it where values repeat; how much
+//! larger is bounded by the file's length too.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use super::thrift::{self, Broken, Value};
+
+/// What marks the end of a file, behind the length of its footer.
+const MARK: &[u8; 4] = b"PAR1";
+/// Small files may grow by this much in memory [bytes].
+const MARGIN: u64 = 4 << 20;
+/// Values, of all columns together, that a small file may hold.
+const FEW_VALUES: u64 = 1 << 20;
+/// Deepest nesting of columns; LeRobot's pictures' statistics have 8.
+const DEEPEST: usize = 16;
+/// Bytes in which most page headers fit, and in which all have to.
+const HEADER: (usize, usize) = (512, 1 << 20);
+/// Plain, dictionaries, runs and packed bits: what LeRobot's tables are written with. Others can state lengths that
+/// cannot be checked from outside.
+const ENCODINGS: [i64; 5] = [0, 2, 3, 4, 8];
+
+/// Checks the footer of a file, and the pages of these columns (with what is nested in them).
+///
+/// # Errors
+/// With what was expected and found.
+pub fn check(file: &File, columns: &[&str]) -> Result<(), String> {
+    let length = file.metadata().map_err(|e| e.to_string())?.len();
+    let footer = Footer::read(file, length)?;
+    let mut values = 0_u64;
+    for chunk in &footer.chunks {
+        if columns.iter().any(|column| column.as_bytes() == chunk.root) {
+            let found = Pages::walk(file, length, chunk)?;
+            values = values.saturating_add(found.values);
+            found.check_index(file, length, chunk)?;
+        }
+    }
+    match length.saturating_mul(4).saturating_add(FEW_VALUES) {
+        most if values > most => Err(format!(
+            "expected at most {most} values in {length} bytes, found {values}"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What a footer says, as far as lengths follow from it.
+#[derive(Debug, Default)]
+struct Footer {
+    chunks: Vec<Chunk>,
+}
+
+/// A column of a group of rows.
+#[derive(Debug, Default)]
+struct Chunk {
+    /// Name of the outermost column.
+    root: Vec<u8>,
+    /// Rows of the group.
+    rows: i64,
+    data: i64,
+    dictionary: Option<i64>,
+    length: i64,
+    offset_index: Option<i64>,
+    offset_index_length: Option<i64>,
+}
+
+impl Footer {
+    fn read(file: &File, length: u64) -> Result<Self, String> {
+        let short = || format!("expected a whole parquet file, found {length} bytes");
+        let end = length.checked_sub(12).ok_or_else(short)?;
+        let mut tail = [0; 8];
+        file.read_exact_at(&mut tail, length - 8).map_err(|e| e.to_string())?;
+        let (size, mark) = tail.split_first_chunk::<4>().ok_or_else(short)?;
+        let size = u64::from(u32::from_le_bytes(*size));
+        if mark != MARK || size > end {
+            return Err(
+                "expected a whole parquet file, found one without its end; it was still being written, or is cut"
+                    .into(),
+            );
+        }
+        let footer = bytes(file, length, (length - 8 - size) as i64, size as i64)?;
+        let mut described = Described::default();
+        thrift::walk(&footer, &mut |path, value| described.see(path, value)).map_err(|_| "its footer is damaged")?;
+        described.check(length)?;
+        Ok(Self {
+            chunks: described.chunks,
+        })
+    }
+}
+
+/// A footer while it is walked.
+#[derive(Debug, Default)]
+struct Described {
+    /// Columns in the order of the schema: the number of those in each, and its name.
+    columns: Vec<(i64, Vec<u8>)>,
+    rows: i64,
+    rows_of_groups: Vec<i64>,
+    /// Number of chunks before each group.
+    before: Vec<usize>,
+    chunks: Vec<Chunk>,
+    /// Ranges in the file [bytes].
+    ranges: Vec<(i64, i64)>,
+    lengths: Vec<i64>,
+    begun: i64,
+}
+
+impl Described {
+    fn see(&mut self, path: &[i64], value: Value<'_>) {
+        let chunk = self.chunks.last_mut();
+        match (path, value, chunk) {
+            ([2], Value::Struct, _) => self.columns.push((0, Vec::new())),
+            ([2, 2], Value::Integer(length), _) => self.lengths.push(length),
+            ([2, 4], Value::Bytes(name), _) => {
+                if let Some(last) = self.columns.last_mut() {
+                    last.1 = name.to_vec();
+                }
+            }
+            ([2, 5], Value::Integer(count), _) => {
+                if let Some(last) = self.columns.last_mut() {
+                    last.0 = count;
+                }
+            }
+            ([3], Value::Integer(rows), _) => self.rows = rows,
+            ([4], Value::Struct, _) => {
+                self.before.push(self.chunks.len());
+                self.rows_of_groups.push(0);
+            }
+            ([4, 3], Value::Integer(rows), _) => {
+                if let Some(last) = self.rows_of_groups.last_mut() {
+                    *last = rows;
+                }
+            }
+            ([4, 1], Value::Struct, _) => self.chunks.push(Chunk::default()),
+            ([4, 1, 4], Value::Integer(at), Some(chunk)) => chunk.offset_index = Some(at),
+            ([4, 1, 5], Value::Integer(length), Some(chunk)) => chunk.offset_index_length = Some(length),
+            ([4, 1, 6], Value::Integer(at), _) => self.begun = at,
+            ([4, 1, 7], Value::Integer(length), _) => self.ranges.push((self.begun, length)),
+            ([4, 1, 3, 7], Value::Integer(length), Some(chunk)) => chunk.length = length,
+            ([4, 1, 3, 9], Value::Integer(at), Some(chunk)) => chunk.data = at,
+            ([4, 1, 3, 11], Value::Integer(at), Some(chunk)) => chunk.dictionary = Some(at),
+            ([4, 1, 3, 14], Value::Integer(at), _) => self.begun = at,
+            ([4, 1, 3, 15], Value::Integer(length), _) => self.ranges.push((self.begun, length)),
+            _ => (),
+        }
+    }
+
+    fn check(&mut self, length: u64) -> Result<(), String> {
+        let roots = roots(&self.columns)?;
+        let whole = i64::try_from(length).unwrap_or(i64::MAX);
+        let all = self
+            .rows_of_groups
+            .iter()
+            .try_fold(0_i64, |sum, rows| sum.checked_add(*rows));
+        let counts = self
+            .rows_of_groups
+            .iter()
+            .chain([&self.rows])
+            .all(|rows| (0..=whole).contains(rows));
+        if !counts || all != Some(self.rows) {
+            return Err(format!(
+                "{} rows in groups of {:?} cannot be",
+                self.rows, self.rows_of_groups
+            ));
+        }
+        if let Some(length) = self.lengths.iter().find(|length| !(0..=whole).contains(*length)) {
+            return Err(format!("a column of values of {length} bytes cannot be"));
+        }
+        for chunk in &self.chunks {
+            self.ranges.push((chunk.start(), chunk.length));
+            self.ranges
+                .push((chunk.offset_index.unwrap_or(0), chunk.offset_index_length.unwrap_or(0)));
+        }
+        for (at, length) in &self.ranges {
+            inside(whole, *at, *length)?;
+        }
+        let ends = self.before.iter().skip(1).copied().chain([self.chunks.len()]);
+        let groups = self.before.iter().zip(ends).zip(&self.rows_of_groups);
+        for ((from, to), rows) in groups {
+            let of_group = self.chunks.get_mut(*from..to).unwrap_or_default();
+            if of_group.len() != roots.len() {
+                return Err(format!(
+                    "expected {} columns in each group of rows, found {}",
+                    roots.len(),
+                    of_group.len()
+                ));
+            }
+            for (chunk, root) in of_group.iter_mut().zip(&roots) {
+                chunk.rows = *rows;
+                chunk.root.clone_from(root);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Chunk {
+    /// Where its first page begins.
+    fn start(&self) -> i64 {
+        self.dictionary.unwrap_or(self.data)
+    }
+}
+
+/// The outermost column that each column of values is in; columns that say how many they contain have to make one tree
+/// that is not too deep.
+fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
+    // The first is the table itself.
+    let mut open: Vec<i64> = vec![1];
+    let (mut roots, mut root) = (Vec::new(), Vec::new());
+    for (count, name) in columns {
+        let depth = open.len();
+        match open.last_mut() {
+            Some(left) => *left -= 1,
+            None => return Err("its columns are more than it says".into()),
+        }
+        if depth == 2 {
+            root.clone_from(name);
+        }
+        if depth > DEEPEST || !usize::try_from(*count).is_ok_and(|count| count <= columns.len()) {
+            return Err(format!("a column of {count} others at depth {depth} cannot be"));
+        }
+        match count {
+            0 => roots.push(root.clone()),
+            _ => open.push(*count),
+        }
+        while open.last() == Some(&0) {
+            open.pop();
+        }
+    }
+    if open.is_empty() {
+        Ok(roots)
+    } else {
+        Err("its columns are fewer than it says".into())
+    }
+}
+
+fn inside(whole: i64, at: i64, length: i64) -> Result<(), String> {
+    let end = at.checked_add(length).filter(|end| *end <= whole);
+    if at < 0 || length < 0 || end.is_none() {
+        return Err(format!("{length} bytes from {at} on do not lie in its {whole}"));
+    }
+    Ok(())
+}
+
+/// Reads a range that has to lie in the file.
+fn bytes(file: &File, whole: u64, at: i64, length: i64) -> Result<Vec<u8>, String> {
+    inside(i64::try_from(whole).unwrap_or(i64::MAX), at, length)?;
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, at as u64).map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// Pages of a column of a group of rows.
+#[derive(Debug, Default)]
+struct Pages {
+    /// Bytes of each data page with its header, by where it begins.
+    data: BTreeMap<i64, i64>,
+    values: u64,
+}
+
+/// What a page's header says.
+#[derive(Debug, Default)]
+struct Page {
+    kind: i64,
+    uncompressed: i64,
+    compressed: i64,
+    values: i64,
+    encoding: i64,
+    levels: [i64; 2],
+}
+
+impl Pages {
+    fn walk(file: &File, whole: u64, chunk: &Chunk) -> Result<Self, String> {
+        let mut pages = Self::default();
+        let (mut at, end) = (chunk.start(), chunk.start() + chunk.length);
+        while at < end {
+            let (page, header) = Page::read(file, at, end)?;
+            page.check(whole, at)?;
+            let length = header.saturating_add(page.compressed);
+            inside(end, at, length)?;
+            if page.kind != Page::DICTIONARY {
+                pages.data.insert(at, length);
+            }
+            pages.values = pages.values.saturating_add(page.values.unsigned_abs());
+            at += length;
+        }
+        Ok(pages)
+    }
+
+    /// An index, by which single rows are found, has to name the pages that there are.
+    fn check_index(&self, file: &File, whole: u64, chunk: &Chunk) -> Result<(), String> {
+        let (Some(at), Some(length)) = (chunk.offset_index, chunk.offset_index_length) else {
+            return Ok(());
+        };
+        let index = bytes(file, whole, at, length)?;
+        let (mut offsets, mut sizes, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut see = |path: &[i64], value: Value<'_>| match (path, value) {
+            ([1, 1], Value::Integer(at)) => offsets.push(at),
+            ([1, 2], Value::Integer(size)) => sizes.push(size),
+            ([1, 3], Value::Integer(row)) => rows.push(row),
+            _ => (),
+        };
+        thrift::walk(&index, &mut see).map_err(|_| "an index of its pages is damaged")?;
+        let same = offsets.iter().eq(self.data.keys()) && sizes.iter().eq(self.data.values());
+        let ordered = rows.first().is_none_or(|first| *first == 0)
+            && rows.is_sorted_by(|a, b| a < b)
+            && rows.last().is_none_or(|last| *last < chunk.rows.max(1));
+        if !same || !ordered || rows.len() != offsets.len() {
+            return Err("an index of its pages does not fit them".into());
+        }
+        Ok(())
+    }
+}
+
+impl Page {
+    const DICTIONARY: i64 = 2;
+
+    /// Reads the header of the page that begins there; gives back its length too.
+    fn read(file: &File, at: i64, end: i64) -> Result<(Self, i64), String> {
+        let left = usize::try_from(end - at).unwrap_or_default();
+        let mut size = HEADER.0;
+        loop {
+            let mut window = vec![0; size.min(left)];
+            file.read_exact_at(&mut window, at as u64).map_err(|e| e.to_string())?;
+            let mut page = Self::default();
+            match thrift::walk(&window, &mut |path, value| page.see(path, value)) {
+                Ok(length) => return Ok((page, length as i64)),
+                Err(Broken::Short) if size < HEADER.1.min(left) => size = HEADER.1,
+                Err(_) => return Err(format!("the page at {at} is damaged")),
+            }
+        }
+    }
+
+    fn see(&mut self, path: &[i64], value: Value<'_>) {
+        let Value::Integer(value) = value else { return };
+        match path {
+            [1] => self.kind = value,
+            [2] => self.uncompressed = value,
+            [3] => self.compressed = value,
+            [5 | 7 | 8, 1] => self.values = value,
+            [5 | 7, 2] | [8, 4] => self.encoding = value,
+            [8, 5] => self.levels[0] = value,
+            [8, 6] => self.levels[1] = value,
+            _ => (),
+        }
+    }
+
+    fn check(&self, whole: u64, at: i64) -> Result<(), String> {
+        let most = i64::try_from(whole.saturating_mul(2).saturating_add(MARGIN)).unwrap_or(i64::MAX);
+        let positive = [self.uncompressed, self.compressed, self.values]
+            .iter()
+            .all(|length| *length >= 0);
+        let within = |length: &i64| (0..=self.compressed).contains(length);
+        let levels = self.levels.iter().all(within) && within(&(self.levels[0] + self.levels[1]));
+        if !positive || self.uncompressed > most || !levels {
+            return Err(format!("the page at {at} cannot be: {self:?} in {whole} bytes"));
+        }
+        if self.kind == Self::DICTIONARY && self.values > self.uncompressed {
+            return Err(format!("the dictionary at {at} cannot have {} values", self.values));
+        }
+        if !ENCODINGS.contains(&self.encoding) {
+            let encoding = self.encoding;
+            return Err(format!(
+                "the page at {at} has encoding {encoding}, which is not read; write the file anew with plain values or dictionaries"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_do_not_make_a_tree_are_refused() {
+        let columns = |counts: &[i64]| {
+            counts
+                .iter()
+                .zip("tpbqxyz".repeat(9).bytes())
+                .map(|(n, c)| (*n, vec![c]))
+                .collect()
+        };
+        // a table of pictures, of bytes and path, and a number
+        let sound: Vec<_> = columns(&[2, 2, 0, 0, 0]);
+        assert_eq!(roots(&sound), Ok(vec![b"p".to_vec(), b"p".to_vec(), b"x".to_vec()]));
+        for wrong in [&[3, 0, 0][..], &[1, 0, 0], &[-1], &[i64::MAX], &[1; 40]] {
+            let wrong: Vec<_> = columns(wrong);
+            assert!(roots(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn ranges_beyond_the_file_are_refused() {
+        assert!(inside(100, 40, 60).is_ok());
+        for (at, length) in [(40, 61), (-1, 10), (10, -1), (i64::MAX, i64::MAX)] {
+            assert!(inside(100, at, length).is_err(), "{at} {length}");
+        }
+    }
+}

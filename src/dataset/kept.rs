@@ -1,0 +1,223 @@
+//! Statistics of single episodes, as they are kept with the descriptions of episodes; those of all follow from them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::columns;
+use super::episodes;
+use super::error::DatasetError;
+use super::info::{Info, STATS, Version, pretty};
+use super::layout::{ACTION, JOINT_ACTION};
+use super::lines;
+use super::statistics::Statistics;
+use super::storage::{Storage, commit};
+use crate::contract::{self, ActionSpace, Contract};
+
+/// Statistics by feature.
+pub type Features = BTreeMap<String, Statistics>;
+
+/// Statistics of each episode, by its number; of some or all there may be none.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn of_episodes(root: &Path, info: &Info) -> Result<BTreeMap<usize, Features>, DatasetError> {
+    let mut all = BTreeMap::new();
+    if info.codebase_version != Version::V3 {
+        load_lines(root, &mut all)?;
+        return Ok(all);
+    }
+    for path in episodes::files(root)? {
+        load_file(&path, &mut all)?;
+    }
+    Ok(all)
+}
+
+/// Statistics of the first `count` episodes together; nothing where those of one are not known.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn merged(root: &Path, info: &Info, count: usize) -> Result<Option<Features>, DatasetError> {
+    let of_episodes = of_episodes(root, info)?;
+    let mut all = Features::new();
+    for episode in 0..count {
+        let Some(own) = of_episodes.get(&episode) else {
+            return Ok(None);
+        };
+        merge(&mut all, own);
+    }
+    Ok(Some(all))
+}
+
+/// Adds the statistics of one more episode.
+pub fn merge(all: &mut Features, own: &Features) {
+    for (name, own) in own {
+        let so_far = all.entry(name.clone()).or_default();
+        *so_far = so_far.merged(own);
+    }
+}
+
+/// Reads `meta/stats.json`.
+///
+/// # Errors
+/// When it is missing or malformed.
+pub fn load(root: &Path) -> Result<Features, DatasetError> {
+    let path = root.join(STATS);
+    let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
+    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
+    Ok(from_json(&all))
+}
+
+/// Writes `meta/stats.json`.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn save(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), DatasetError> {
+    let json: Map<_, _> = all.iter().map(|(name, all)| (name.clone(), all.to_json())).collect();
+    commit(storage, &root.join(STATS), &pretty(&json.into()))
+}
+
+/// Writes the contract.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
+    let path = root.join(contract::FILE_NAME);
+    let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
+    commit(storage, &path, text.as_bytes())
+}
+
+/// The contract with what is known of the actions recorded so far.
+pub fn with_statistics(contract: &Contract, all: &Features) -> Contract {
+    let column = match contract.data.action_space {
+        ActionSpace::Ee7 => ACTION,
+        ActionSpace::Joint8 => JOINT_ACTION,
+    };
+    let mut contract = contract.clone();
+    let Some(found) = all.get(column) else { return contract };
+    for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {
+        let value = |values: &[f64]| values.get(at).copied().unwrap_or_default();
+        for (name, values) in found.named() {
+            match name {
+                "min" => dimension.min = value(values),
+                "max" => dimension.max = value(values),
+                "mean" => dimension.mean = value(values),
+                "std" => dimension.std = value(values),
+                "q01" => dimension.q01 = value(values),
+                "q99" => dimension.q99 = value(values),
+                _ => (),
+            }
+        }
+    }
+    contract
+}
+
+/// Writes statistics of all episodes, and into the contract where there is one.
+///
+/// # Errors
+/// When the disk refuses or the contract is malformed.
+pub fn save_all(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), DatasetError> {
+    save(storage, root, all)?;
+    let path = root.join(contract::FILE_NAME);
+    if !path.exists() {
+        return Ok(());
+    }
+    let contract = Contract::load(root).map_err(|e| DatasetError::content(&path, e))?;
+    save_contract(storage, root, &with_statistics(&contract, all))
+}
+
+fn from_json(all: &Map<String, Value>) -> Features {
+    let read = |(name, value): (&String, &Value)| Some((name.clone(), Statistics::from_json(value)?));
+    all.iter().filter_map(read).collect()
+}
+
+fn load_lines(root: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), DatasetError> {
+    /// A line.
+    #[derive(Deserialize)]
+    struct Line {
+        episode_index: usize,
+        stats: Map<String, Value>,
+    }
+    let path = root.join("meta/episodes_stats.jsonl");
+    if path.exists() {
+        let lines: Vec<Line> = lines::read(&path)?;
+        all.extend(
+            lines
+                .into_iter()
+                .map(|line| (line.episode_index, from_json(&line.stats))),
+        );
+    }
+    Ok(())
+}
+
+fn load_file(path: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), DatasetError> {
+    let names: Vec<String> = columns::open(path)?
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect();
+    let of_statistics = |name: &&String| name.starts_with("stats/") || *name == "episode_index";
+    let names: Vec<&str> = names.iter().filter(of_statistics).map(String::as_str).collect();
+    for batch in columns::stream(path, &names)? {
+        let batch = batch?;
+        let content = |problem: String| DatasetError::content(path, problem);
+        for (row, index) in columns::counts(&batch, "episode_index")
+            .map_err(content)?
+            .into_iter()
+            .enumerate()
+        {
+            let mut read: BTreeMap<&str, BTreeMap<&str, ArrayRef>> = BTreeMap::new();
+            for name in &names {
+                let of_feature = name.strip_prefix("stats/").and_then(|name| name.rsplit_once('/'));
+                if let (Some((feature, statistic)), Some(column)) = (of_feature, batch.column_by_name(name)) {
+                    read.entry(feature).or_default().insert(statistic, column.slice(row, 1));
+                }
+            }
+            let own = read.into_iter().filter_map(|(feature, read)| {
+                let list = |name: &str| {
+                    let mut numbers = Vec::new();
+                    flat(read.get(name)?, &mut numbers);
+                    Some(numbers)
+                };
+                let of_pictures = read.get("min").is_some_and(|min| depth(min.data_type()) > 1);
+                Some((feature.to_owned(), Statistics::of_lists(list, of_pictures)?))
+            });
+            all.insert(index, own.collect());
+        }
+    }
+    Ok(())
+}
+
+fn depth(kind: &DataType) -> usize {
+    match kind {
+        DataType::List(inner) | DataType::FixedSizeList(inner, _) => 1 + depth(inner.data_type()),
+        _ => 0,
+    }
+}
+
+/// The single numbers of lists, however deep.
+fn flat(array: &ArrayRef, out: &mut Vec<f64>) {
+    match array.data_type() {
+        DataType::List(_) => array
+            .as_list::<i32>()
+            .iter()
+            .flatten()
+            .for_each(|inner| flat(&inner, out)),
+        DataType::FixedSizeList(..) => array
+            .as_fixed_size_list()
+            .iter()
+            .flatten()
+            .for_each(|inner| flat(&inner, out)),
+        DataType::Float64 => out.extend(array.as_primitive::<Float64Type>().iter().flatten()),
+        DataType::Float32 => out.extend(array.as_primitive::<Float32Type>().iter().flatten().map(f64::from)),
+        DataType::Int64 => out.extend(array.as_primitive::<Int64Type>().iter().flatten().map(|v| v as f64)),
+        _ => (),
+    }
+}

@@ -1,0 +1,242 @@
+//! Whatever moment a disk fails at while an episode is recorded and saved, the error says so, every episode that was
+//! saved before stays, and the dataset opens.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod faulty;
+mod recorded;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use faulty::{Fault, FaultyDisk};
+use serde_json::{Map, json};
+use thinkvla::dataset::error::DatasetError;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::kept;
+use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::verify::{Depth, verify};
+use thinkvla::dataset::writer::DatasetWriter;
+
+const LENGTHS: [usize; 2] = [3, 4];
+const TASKS: [&str; 2] = ["lift the can", "push the box"];
+
+/// Records until the first error; gives back how many episodes were saved before it.
+fn record(writer: &mut DatasetWriter) -> (usize, Option<DatasetError>) {
+    let mut saved = 0;
+    for (episode, length) in LENGTHS.into_iter().enumerate() {
+        let recorded = (|| {
+            writer.begin(TASKS[episode])?;
+            for frame in 0..length {
+                writer.push(&recorded::frame(writer, ImageMode::Png, episode, frame))?;
+            }
+            let notes: Map<_, _> = [("dropped".to_owned(), json!(0))].into_iter().collect();
+            writer.save(&notes)
+        })();
+        match recorded {
+            Ok(_) => saved += 1,
+            Err(error) => return (saved, Some(error)),
+        }
+    }
+    (saved, None)
+}
+
+/// Calls to the disk that the creation of a dataset takes, and that recording takes besides.
+fn calls() -> (usize, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::new(Fault::Full, None);
+    let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+    let created = disk.calls();
+    assert_eq!(record(&mut writer).0, LENGTHS.len());
+    println!(
+        "{} calls to the disk, and {created} before them",
+        disk.calls() - created
+    );
+    (created, disk.calls())
+}
+
+/// The dataset opens and its episodes are those that were recorded.
+fn require_intact(root: &Path, depth: Depth) -> usize {
+    let dataset = Dataset::open(root).unwrap();
+    for episode in dataset.episodes() {
+        assert_eq!(episode.length, LENGTHS[episode.index]);
+        for frame in 0..episode.length {
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
+            assert_eq!(dataset.task(at).unwrap(), TASKS[episode.index]);
+            for (name, _) in recorded::VECTORS {
+                assert_eq!(
+                    dataset.values(name, at).unwrap(),
+                    recorded::vector(name, episode.index, frame)
+                );
+            }
+        }
+    }
+    if depth == Depth::Rows {
+        let report = verify(root, depth).unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        let exact = dataset.statistics().unwrap();
+        for (name, kept) in kept::load(root).unwrap() {
+            assert!(
+                kept.of_pictures || kept.count == dataset.frames(),
+                "{name}: {} of {}",
+                kept.count,
+                dataset.frames()
+            );
+            for (kept, exact) in exact
+                .get(&name)
+                .into_iter()
+                .flat_map(|exact| kept.mean.iter().zip(&exact.mean))
+            {
+                assert!((kept - exact).abs() < 1e-6, "{name}: mean {kept}, not {exact}");
+            }
+        }
+    }
+    dataset.episodes().len()
+}
+
+#[test]
+fn a_disk_that_fills_or_is_read_only_is_named_and_what_was_saved_stays() {
+    let (created, all) = calls();
+    for fault in [Fault::Full, Fault::ReadOnly] {
+        for at in created + 1..=all {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = FaultyDisk::new(fault, Some(at));
+            let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+            let (saved, error) = record(&mut writer);
+            let what = format!("{fault:?} at call {at} of {all}");
+            if let Some(error) = error {
+                assert!(error.is_disk(), "{what}: {error}");
+                let text = error.to_string();
+                assert!(
+                    text.contains(folder.path().to_str().unwrap()),
+                    "{what}: {text} names no file"
+                );
+            }
+            // As it is left, and after the recorder was started again on a good disk.
+            assert!(
+                (saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Files)),
+                "{what}"
+            );
+            drop(writer);
+            DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+            assert!(
+                (saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Rows)),
+                "{what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_episode_that_could_not_be_saved_is_saved_when_there_is_space_again() {
+    let (created, all) = calls();
+    for at in created + 1..=all {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::new(Fault::Full, Some(at));
+        let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+        let (saved, error) = record(&mut writer);
+        disk.mend();
+        // Failed while it was being saved, not before, when frames were missing.
+        if error.is_some() && writer.open_frames() == Some(LENGTHS[saved.min(1)]) {
+            writer.save(&Map::new()).unwrap();
+            assert_eq!(require_intact(folder.path(), Depth::Rows), saved + 1, "call {at}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_were_taken_before_the_disk_was_full_can_be_saved_when_there_is_space_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = FaultyDisk::new(Fault::Full, None);
+    let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+    writer.begin(TASKS[0]).unwrap();
+    recorded::push(&mut writer, ImageMode::Png, 0, 0..LENGTHS[0]);
+    disk.fail_next();
+    let next = recorded::frame(&writer, ImageMode::Png, 0, LENGTHS[0]);
+    assert!(writer.push(&next).unwrap_err().is_disk());
+    disk.mend();
+    // Behind a torn frame nothing would be found again.
+    let error = writer.push(&next).unwrap_err().to_string();
+    assert!(error.contains("save the frames"), "{error}");
+    writer.save(&Map::new()).unwrap();
+    assert_eq!(require_intact(folder.path(), Depth::Rows), 1);
+}
+
+#[test]
+fn a_loss_of_power_at_any_moment_leaves_a_dataset_that_opens_with_every_saved_episode() {
+    let (created, all) = calls();
+    for share in [0.0, 0.5, 1.0] {
+        for at in created + 1..=all {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = FaultyDisk::new(Fault::PowerCut(share), Some(at));
+            let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+            let (saved, error) = record(&mut writer);
+            drop(writer);
+            disk.lose_power();
+            let what = format!("power cut at call {at} of {all}, {share} of the rest written: {error:?}");
+            let found = require_intact(folder.path(), Depth::Files);
+            assert!(
+                (saved..=saved + 1).contains(&found),
+                "{what}: {saved} saved, {found} found"
+            );
+            let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+            assert_eq!(require_intact(folder.path(), Depth::Rows), found, "{what}");
+            // An episode is saved or open, never both.
+            if let Some(open) = resumed.open {
+                assert!(
+                    found < LENGTHS.len() && open.frames <= LENGTHS[found],
+                    "{what}: {open:?}, {found} found"
+                );
+                writer.discard().unwrap();
+            }
+            // And recording goes on.
+            if found < LENGTHS.len() {
+                writer.begin(TASKS[found]).unwrap();
+                recorded::push(&mut writer, ImageMode::Png, found, 0..LENGTHS[found]);
+                writer.save(&Map::new()).unwrap();
+                assert_eq!(require_intact(folder.path(), Depth::Rows), found + 1, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_beginning() {
+    for torn in [
+        "data/chunk-000/file-001.parquet",
+        "meta/episodes/chunk-000/file-001.parquet",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        recorded::record(folder.path(), ImageMode::Png);
+        let path = folder.path().join(torn);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();
+        let report = verify(folder.path(), Depth::Files).unwrap();
+        assert_eq!(report.sound.len(), 1);
+        assert!(
+            report.problems[0].to_string().contains("file-001"),
+            "{:?}",
+            report.problems
+        );
+        let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+        assert_eq!(writer.info().total_episodes, 1);
+        let said = resumed.repairs.join("\n");
+        assert!(
+            said.contains("cut back from 3 episodes to the first 1") && said.contains("file-001"),
+            "{said}"
+        );
+        let report = verify(folder.path(), Depth::Rows).unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        let (_, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+        assert!(again.repairs.is_empty(), "{:?}", again.repairs);
+        // LeRobot opens what is left.
+        if torn.starts_with("data") {
+            let found = recorded::lerobot::run("load.py", &[folder.path().as_os_str()]);
+            assert!(found.is_none_or(|found| found.trim() == "1 12"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! LeRobot opens what we record, and we open what LeRobot records.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod recorded;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use recorded::{CAMERAS, EPISODES, VECTORS, lerobot};
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::verify::{Depth, verify};
+
+fn lerobot_reads(root: &Path, mode: &str) {
+    if let Some(said) = lerobot::run("read.py", &[root.as_os_str(), OsStr::new(mode)]) {
+        assert!(said.contains("as recorded"), "{said}");
+    }
+}
+
+#[test]
+fn lerobot_opens_a_recording_with_png_columns_and_finds_every_pixel() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded::record(folder.path(), ImageMode::Png);
+    lerobot_reads(folder.path(), "png");
+}
+
+#[test]
+fn lerobot_opens_a_recording_with_jpeg_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded::record(folder.path(), ImageMode::Jpeg(92));
+    lerobot_reads(folder.path(), "jpeg");
+}
+
+fn require_recorded(root: &Path) -> Dataset {
+    let dataset = Dataset::open(root).unwrap();
+    assert_eq!(dataset.info().fps, f64::from(recorded::FPS));
+    assert_eq!(dataset.tasks(), ["lift the can", "push the box"]);
+    assert_eq!(
+        dataset.episodes().iter().map(|e| e.length).collect::<Vec<_>>(),
+        EPISODES.map(|(_, length)| length)
+    );
+    for (episode, (task, length)) in EPISODES.into_iter().enumerate() {
+        for frame in 0..length {
+            let at = At { episode, frame };
+            assert_eq!(dataset.task(at).unwrap(), task);
+            for (name, _) in VECTORS {
+                assert_eq!(
+                    dataset.values(name, at).unwrap(),
+                    recorded::vector(name, episode, frame),
+                    "{name} {at:?}"
+                );
+            }
+            let chunk = dataset.chunk("action", at, 4).unwrap();
+            let wanted = (frame..frame + 4).flat_map(|f| recorded::vector("action", episode, f.min(length - 1)));
+            assert_eq!(chunk.values, wanted.collect::<Vec<_>>());
+            assert_eq!(chunk.valid, 4.min(length - frame));
+        }
+    }
+    let report = verify(root, Depth::Rows).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    dataset
+}
+
+#[test]
+fn we_open_what_lerobot_recorded_with_png_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dataset");
+    if lerobot::run("write.py", &[root.as_os_str(), OsStr::new("png")]).is_none() {
+        return;
+    }
+    let dataset = require_recorded(&root);
+    let mut reader = dataset.pictures(&CAMERAS).unwrap();
+    let mut found = RgbImage::default();
+    for (episode, (_, length)) in EPISODES.into_iter().enumerate() {
+        for frame in 0..length {
+            for (picture, camera) in reader.read(At { episode, frame }).unwrap().iter().zip(CAMERAS) {
+                picture.decode(&mut found).unwrap();
+                assert_eq!(
+                    found,
+                    recorded::picture(camera, episode, frame),
+                    "{camera} of {episode}, {frame}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn we_read_the_numbers_of_what_lerobot_recorded_as_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dataset");
+    if lerobot::run("write.py", &[root.as_os_str(), OsStr::new("h264")]).is_some() {
+        require_recorded(&root);
+    }
+}
+
+#[test]
+fn we_read_a_dataset_in_the_layout_of_libero_and_lerobot_opens_what_we_make_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    if lerobot::run("write_v21.py", &[old.as_os_str()]).is_none() {
+        return;
+    }
+    let dataset = require_recorded(&old);
+    assert_eq!(dataset.info().features["action"].value_names()[6], "action6");
+    let merged = Command::new(env!("CARGO_BIN_EXE_thinkvla"))
+        .args([
+            OsStr::new("dataset"),
+            OsStr::new("merge"),
+            old.as_os_str(),
+            OsStr::new("--out"),
+            new.as_os_str(),
+        ])
+        .output()
+        .unwrap();
+    assert!(merged.status.success(), "{}", String::from_utf8_lossy(&merged.stderr));
+    require_recorded(&new);
+    lerobot_reads(&new, "video");
+}

@@ -1,0 +1,22 @@
+"""The recording that tests/recorded/mod.rs makes too: what is in it follows from the numbers of episode and frame alone."""
+
+import numpy as np
+
+FPS = 10
+EPISODES = [("lift the can", 12), ("push the box", 7), ("lift the can", 9)]
+WIDTH, HEIGHT = 64, 48
+CAMERAS = ["observation.images.top", "observation.images.wrist"]
+VECTORS = {"observation.state": 14, "action": 7, "action.joint": 8}
+
+
+def vector(name: str, episode: int, frame: int) -> np.ndarray:
+    """Numbers that 32 bits hold exactly."""
+    scale = 1 + list(VECTORS).index(name)
+    return np.float32(scale) * (episode * 4 + frame / 16 + np.arange(VECTORS[name], dtype=np.float32) / 64)
+
+
+def picture(camera: str, episode: int, frame: int) -> np.ndarray:
+    """Smooth, so that lossy encodings come close; (height, width, 3) bytes."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    blue = 10 + 2 * frame + 40 * CAMERAS.index(camera) + 60 * episode
+    return np.stack([20 + 3 * x, 20 + 4 * y, np.full_like(x, blue)], axis=-1).astype(np.uint8)
