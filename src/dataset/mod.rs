@@ -33,6 +33,7 @@ pub mod storage;
 pub mod tasks;
 mod thrift;
 pub mod verify;
+pub mod video;
 pub mod writer;
 
 pub use error::DatasetError;
