@@ -31,6 +31,8 @@ pub struct H264 {
     colour: Option<Colour>,
     packet: Vec<u8>,
     begins: bool,
+    /// Pictures that it was given and has not given back.
+    held: usize,
 }
 
 /// What is kept for AV1.
@@ -48,16 +50,15 @@ impl Decoder {
         let size = (movie.width, movie.height);
         match &movie.codec {
             Codec::H264 { sets, length_size } => {
-                let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
-                let decoder = openh264::decoder::Decoder::with_api_config(OpenH264API::from_source(), config);
                 Ok(Self::H264(Box::new(H264 {
-                    decoder: decoder.map_err(|e| failed(&e))?,
+                    decoder: openh264()?,
                     sets: sets.clone(),
                     length_size: *length_size,
                     size,
                     colour: None,
                     packet: Vec::new(),
                     begins: true,
+                    held: 0,
                 })))
             }
             Codec::Av1 => {
@@ -80,7 +81,11 @@ impl Decoder {
         match self {
             Self::H264(h264) => {
                 h264.begins = true;
-                h264.decoder.flush_remaining().map(drop).map_err(|e| failed(&e))
+                // Pictures that are flushed stay taken in openh264, until it has none left.
+                if std::mem::take(&mut h264.held) > 0 {
+                    h264.decoder = openh264()?;
+                }
+                Ok(())
             }
             Self::Av1(av1) => {
                 av1.decoder.flush();
@@ -110,6 +115,11 @@ impl Decoder {
             Self::Av1(av1) => av1.hand_over(sink),
         }
     }
+}
+
+fn openh264() -> Result<openh264::decoder::Decoder, VideoError> {
+    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush);
+    openh264::decoder::Decoder::with_api_config(OpenH264API::from_source(), config).map_err(|e| failed(&e))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> VideoError {
@@ -151,7 +161,10 @@ impl H264 {
             .ok_or_else(|| failed(&"no parameter set before the first picture"))?;
         match self.decoder.decode(&self.packet) {
             Ok(Some(picture)) => sink(&planes(&picture), colour),
-            Ok(None) => Ok(()),
+            Ok(None) => {
+                self.held += 1;
+                Ok(())
+            }
             Err(e) => Err(failed(&e)),
         }
     }

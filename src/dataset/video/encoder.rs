@@ -26,7 +26,7 @@ pub struct VideoSettings {
     pub fps: u32,
     /// Frames from one key frame to the next. 2, as LeRobot has it, lets a training read any frame by decoding two.
     pub gop: u32,
-    /// Quantisation: 0 keeps most, 51 least; 6 more is half the precision.
+    /// Quantisation: 12 keeps most, 51 least; 6 more is half the precision.
     pub qp: u8,
 }
 
@@ -51,9 +51,9 @@ impl VideoSettings {
                 self.width, self.height
             )));
         }
-        if !((1..=1000).contains(&self.fps) && self.gop >= 1 && self.qp <= 51) {
+        if !((1..=1000).contains(&self.fps) && self.gop >= 1 && (12..=51).contains(&self.qp)) {
             return Err(VideoError::Request(format!(
-                "video at {} Hz, a key frame every {}, qp {}: expected 1 to 1000 Hz, at least 1, at most 51",
+                "video at {} Hz, a key frame every {}, qp {}: expected 1 to 1000 Hz, at least 1, 12 to 51",
                 self.fps, self.gop, self.qp
             )));
         }
@@ -103,7 +103,7 @@ impl<W: Write + Seek> VideoWriter<W> {
         let config = EncoderConfig::new()
             .skip_frames(false)
             .max_frame_rate(FrameRate::from_hz(settings.fps as f32))
-            .usage_type(UsageType::CameraVideoNonRealTime)
+            .usage_type(UsageType::CameraVideoRealTime)
             .rate_control_mode(RateControlMode::Quality)
             .qp(QpRange::new(settings.qp, settings.qp))
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)

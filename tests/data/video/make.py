@@ -37,7 +37,9 @@ if __name__ == "__main__":
     # LeRobot's default
     write("av1.mp4", "libsvtav1", {"g": "2", "crf": "30", "preset": "12"})
     # what a plain ffmpeg makes: reordered frames, key frames far apart
-    write("x264_reordered.mp4", "libx264", {"g": "12", "bf": "3", "crf": "20", "x264-params": "b-pyramid=normal"})
+    write("x264_reordered.mp4", "libx264", {"g": "100", "bf": "3", "crf": "24", "x264-params": "b-pyramid=normal"}, frames=200)
     write("x264_bt709.mp4", "libx264", {"g": "2", "crf": "18"}, matrix=1, frames=4)
+    # what LeRobot makes of vcodec h264
+    write("x264_lerobot.mp4", "libx264", {"g": "2", "crf": "30"})
     write("hevc.mp4", "libx265", {"g": "2", "x265-params": "log-level=none"}, frames=4)
     write("av1_10bit.mp4", "libsvtav1", {"g": "2", "preset": "12"}, pix_fmt="yuv420p10le", frames=4)
