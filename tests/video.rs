@@ -47,10 +47,13 @@ fn shuffled(count: usize, seed: u64) -> Vec<usize> {
 
 fn assert_every_frame<R: std::io::Read + std::io::Seek>(reader: &mut VideoReader<R>, count: usize) {
     assert_eq!(reader.len(), count);
-    for index in (0..count).chain(shuffled(count, 7)).chain((0..count).rev()) {
+    for index in (0..count)
+        .chain(shuffled(count, 7).into_iter().take(40))
+        .chain((0..count).rev().take(20))
+    {
         assert_eq!(number_of(reader.frame(index).unwrap()), index);
     }
-    for index in shuffled(count, 8) {
+    for index in shuffled(count, 8).into_iter().take(20) {
         let stamp = index as f64 / reader.fps();
         assert_eq!(number_of(reader.frame_at(stamp).unwrap()), index, "at {stamp} s");
     }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::episodes::Episode;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::info::{Info, expand};
-use super::episodes::Episode;
 use super::pictures::PictureReader;
 use super::reader::{At, Dataset};
 use super::video::VideoReader;
@@ -38,11 +38,23 @@ impl<'a> ImageReader<'a> {
     /// # Errors
     /// When there are none of those names.
     pub fn new(dataset: &'a Dataset, names: &[&str]) -> Result<Self, DatasetError> {
-        let is_video = |name: &&str| dataset.info().features.get(*name).is_some_and(|f| f.dtype == Dtype::Video);
+        let is_video = |name: &&str| {
+            dataset
+                .info()
+                .features
+                .get(*name)
+                .is_some_and(|f| f.dtype == Dtype::Video)
+        };
         let in_rows: Vec<_> = names.iter().copied().filter(|name| !is_video(name)).collect();
         Ok(Self {
             dataset,
-            columns: names.iter().map(|name| Column { name: (*name).to_owned(), is_video: is_video(name) }).collect(),
+            columns: names
+                .iter()
+                .map(|name| Column {
+                    name: (*name).to_owned(),
+                    is_video: is_video(name),
+                })
+                .collect(),
             rows: dataset.pictures(&in_rows)?,
             videos: HashMap::new(),
         })
@@ -116,7 +128,11 @@ pub fn video_path(root: &Path, info: &Info, episode: &Episode, name: &str) -> Re
     let missing = || DatasetError::Request(format!("{name}: the dataset does not say where its videos are"));
     let template = info.video_path.as_deref().ok_or_else(missing)?;
     let place = episode.videos.get(name).ok_or_else(missing)?.place;
-    let (chunk, file, index) = (place.chunk.to_string(), place.file.to_string(), episode.index.to_string());
+    let (chunk, file, index) = (
+        place.chunk.to_string(),
+        place.file.to_string(),
+        episode.index.to_string(),
+    );
     let values = [
         ("video_key", name),
         ("chunk_index", &chunk),

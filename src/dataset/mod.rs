@@ -22,6 +22,7 @@ pub mod info;
 pub mod kept;
 pub mod layout;
 mod lines;
+pub mod mcap;
 pub mod modality;
 mod parquet_out;
 pub mod pictures;

@@ -115,7 +115,11 @@ impl<'a> CdrReader<'a> {
     pub fn new(message: &'a [u8]) -> Result<Self, CdrError> {
         let (header, body) = message.split_first_chunk::<4>().ok_or(CdrError::Short(message.len()))?;
         match header {
-            [0, 0 | 1, ..] => Ok(Self { body, position: 0, big_endian: header[1] == 0 }),
+            [0, 0 | 1, ..] => Ok(Self {
+                body,
+                position: 0,
+                big_endian: header[1] == 0,
+            }),
             other => Err(CdrError::Encoding(*other)),
         }
     }
@@ -235,7 +239,10 @@ mod tests {
         let bytes = out.finish();
         assert_eq!(bytes.len(), 4 + 8 + 8 + 4 + 3 + 1 + 4);
         let mut read = CdrReader::new(&bytes).unwrap();
-        assert_eq!((read.u8(), read.f64(), read.text(), read.u32()), (Ok(7), Ok(1.5), Ok("ab"), Ok(9)));
+        assert_eq!(
+            (read.u8(), read.f64(), read.text(), read.u32()),
+            (Ok(7), Ok(1.5), Ok("ab"), Ok(9))
+        );
         assert!(read.u8().is_err());
     }
 

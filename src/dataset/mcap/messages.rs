@@ -4,10 +4,35 @@ use super::cdr::{CdrError, CdrReader, CdrWriter};
 
 /// Types and their definitions, as rosbag2 writes them (`ros2msg`).
 pub mod schema {
+    macro_rules! part {
+        ($name:literal, $fields:literal) => {
+            concat!(
+                "================================================================================\nMSG: ",
+                $name,
+                "\n",
+                $fields
+            )
+        };
+    }
+    macro_rules! header {
+        () => {
+            concat!(
+                part!(
+                    "std_msgs/Header",
+                    "builtin_interfaces/Time stamp\nstring frame_id\n"
+                ),
+                part!("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n")
+            )
+        };
+    }
+
     /// `sensor_msgs/msg/JointState`.
     pub const JOINT_STATE: [&str; 2] = [
         "sensor_msgs/msg/JointState",
-        concat!("std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n", header!()),
+        concat!(
+            "std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n",
+            header!()
+        ),
     ];
     /// `geometry_msgs/msg/PoseStamped`.
     pub const POSE_STAMPED: [&str; 2] = [
@@ -16,7 +41,10 @@ pub mod schema {
             "std_msgs/Header header\nPose pose\n",
             part!("geometry_msgs/Pose", "Point position\nQuaternion orientation\n"),
             part!("geometry_msgs/Point", "float64 x\nfloat64 y\nfloat64 z\n"),
-            part!("geometry_msgs/Quaternion", "float64 x 0\nfloat64 y 0\nfloat64 z 0\nfloat64 w 1\n"),
+            part!(
+                "geometry_msgs/Quaternion",
+                "float64 x 0\nfloat64 y 0\nfloat64 z 0\nfloat64 w 1\n"
+            ),
             header!()
         ),
     ];
@@ -32,26 +60,6 @@ pub mod schema {
         "thinkvla/msg/ActionChunk",
         concat!(include_str!("../../../msg/ActionChunk.msg"), header!()),
     ];
-
-    macro_rules! part {
-        ($name:literal, $fields:literal) => {
-            concat!(
-                "================================================================================\nMSG: ",
-                $name,
-                "\n",
-                $fields
-            )
-        };
-    }
-    macro_rules! header {
-        () => {
-            concat!(
-                part!("std_msgs/Header", "builtin_interfaces/Time stamp\nstring frame_id\n"),
-                part!("builtin_interfaces/Time", "int32 sec\nuint32 nanosec\n")
-            )
-        };
-    }
-    use {header, part};
 }
 
 /// When something was, and in which frame.
@@ -70,7 +78,10 @@ impl Header {
     }
 
     fn read(fields: &mut CdrReader<'_>) -> Result<Self, CdrError> {
-        Ok(Self { stamp: fields.time()?, frame_id: fields.text()?.to_owned() })
+        Ok(Self {
+            stamp: fields.time()?,
+            frame_id: fields.text()?.to_owned(),
+        })
     }
 }
 
@@ -128,7 +139,10 @@ impl PoseStamped {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
-        self.position.iter().chain(&self.orientation).for_each(|value| out.f64(*value));
+        self.position
+            .iter()
+            .chain(&self.orientation)
+            .for_each(|value| out.f64(*value));
         out.finish()
     }
 
@@ -144,7 +158,11 @@ impl PoseStamped {
             *value = fields.f64()?;
         }
         let [x, y, z, qx, qy, qz, qw] = values;
-        Ok(Self { header, position: [x, y, z], orientation: [qx, qy, qz, qw] })
+        Ok(Self {
+            header,
+            position: [x, y, z],
+            orientation: [qx, qy, qz, qw],
+        })
     }
 }
 
@@ -211,7 +229,14 @@ impl Image {
         let (height, width) = (fields.u32()?, fields.u32()?);
         let encoding = fields.text()?.to_owned();
         fields.u8()?;
-        Ok(Self { header, height, width, encoding, step: fields.u32()?, data: fields.bytes()?.to_vec() })
+        Ok(Self {
+            header,
+            height,
+            width,
+            encoding,
+            step: fields.u32()?,
+            data: fields.bytes()?.to_vec(),
+        })
     }
 }
 
@@ -262,7 +287,9 @@ impl ActionChunk {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
-        [self.space, self.composition, self.reference].iter().for_each(|value| out.u8(*value));
+        [self.space, self.composition, self.reference]
+            .iter()
+            .for_each(|value| out.u8(*value));
         out.f64(self.step_period);
         out.u32(self.values.len() as u32 / self.dim.max(1));
         out.u32(self.dim);

@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
-use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 use plotters_backend::text_anchor::{HPos, VPos};
+use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 use plotters_backend::{FontStyle, FontTransform};
 
 use crate::camera::rgb::RgbImage;
@@ -30,7 +30,11 @@ fn letters<S: BackendTextStyle>(style: &S) -> (FontWeight, RasterHeight) {
         FontStyle::Bold => FontWeight::Bold,
         _ => FontWeight::Regular,
     };
-    let height = if style.size() >= 18.0 { RasterHeight::Size20 } else { RasterHeight::Size16 };
+    let height = if style.size() >= 18.0 {
+        RasterHeight::Size20
+    } else {
+        RasterHeight::Size16
+    };
     (weight, height)
 }
 
@@ -56,7 +60,9 @@ impl DrawingBackend for Canvas<'_> {
     }
 
     fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return Ok(()) };
+        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
+            return Ok(());
+        };
         let row = self.image.rows_mut().nth(y);
         let pixel = row.and_then(|row| row.as_chunks_mut::<3>().0.get_mut(x));
         let (red, green, blue) = color.rgb;

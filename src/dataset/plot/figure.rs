@@ -29,7 +29,9 @@ pub struct Figure {
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
     /// The panels do not fit into an image.
-    #[error("figure {title}: {panels} panels of {size:?} px are too large or none; expected at most 1000 panels and 2^27 px")]
+    #[error(
+        "figure {title}: {panels} panels of {size:?} px are too large or none; expected at most 1000 panels and 2^27 px"
+    )]
     Size {
         /// Title.
         title: String,
@@ -105,7 +107,9 @@ impl Figure {
             let (header, body) = area.split_vertically(TITLE);
             let title = text(20.0, true).pos(Pos::new(HPos::Center, VPos::Center));
             let middle = (width as i32 / 2, TITLE as i32 / 2 + 4);
-            header.draw_text(&self.title, &title, middle).map_err(|e| failed(e.to_string()))?;
+            header
+                .draw_text(&self.title, &title, middle)
+                .map_err(|e| failed(e.to_string()))?;
             for (panel, cell) in self.panels.iter().zip(body.split_evenly((rows, columns))) {
                 panel.draw(&cell).map_err(failed)?;
             }

@@ -60,8 +60,15 @@ pub fn plot_dataset(dataset: &Dataset, out: &Path) -> Result<Vec<PathBuf>, PlotE
 }
 
 fn title(dataset: &Dataset, what: &str) -> String {
-    let name = dataset.root().file_name().map_or("dataset".into(), |name| name.to_string_lossy());
-    format!("{name}: {what} of {} episodes, {} frames", dataset.episodes().len(), dataset.frames())
+    let name = dataset
+        .root()
+        .file_name()
+        .map_or("dataset".into(), |name| name.to_string_lossy());
+    format!(
+        "{name}: {what} of {} episodes, {} frames",
+        dataset.episodes().len(),
+        dataset.frames()
+    )
 }
 
 /// Lines are fainter where many lie over each other.
@@ -71,12 +78,21 @@ fn opacity(lines: usize) -> f64 {
 
 /// Values `indices` of each row of a column, an episode a list.
 fn by_episode(dataset: &Dataset, name: &str, indices: [usize; 2]) -> Result<Vec<Vec<[f64; 2]>>, DatasetError> {
-    let dim = dataset.info().features.get(name).map_or(1, |feature| feature.len()).max(1);
+    let dim = dataset
+        .info()
+        .features
+        .get(name)
+        .map_or(1, |feature| feature.len())
+        .max(1);
     let values = dataset.vector(name)?;
     let pick = |row: &[f32], index: usize| row.get(index).map_or(f64::NAN, |value| f64::from(*value));
     let rows = |episode: &crate::dataset::episodes::Episode| {
-        let rows = values.get(episode.from * dim..(episode.from + episode.length) * dim).unwrap_or_default();
-        rows.chunks_exact(dim).map(|row| indices.map(|index| pick(row, index))).collect()
+        let rows = values
+            .get(episode.from * dim..(episode.from + episode.length) * dim)
+            .unwrap_or_default();
+        rows.chunks_exact(dim)
+            .map(|row| indices.map(|index| pick(row, index)))
+            .collect()
     };
     Ok(dataset.episodes().iter().map(rows).collect())
 }
@@ -93,7 +109,9 @@ fn unit(name: &str) -> &'static str {
 
 /// Paths of the tool from above and from the side, then every value of the state over time.
 fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
-    let Some(state) = dataset.info().features.get(STATE).filter(|state| state.is_vector()) else { return Ok(None) };
+    let Some(state) = dataset.info().features.get(STATE).filter(|state| state.is_vector()) else {
+        return Ok(None);
+    };
     let names = state.value_names();
     let place = |wanted: &str| names.iter().position(|name| name == wanted);
     let mut panels = Vec::new();
@@ -105,7 +123,13 @@ fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
     for (index, name) in names.iter().enumerate().take(MOST_VALUES) {
         let lines = by_episode(dataset, STATE, [index, index])?;
         let opacity = opacity(lines.len());
-        let over_time = |points: Vec<[f64; 2]>| points.iter().enumerate().map(|(i, [v, _])| [i as f64 / fps, *v]).collect();
+        let over_time = |points: Vec<[f64; 2]>| {
+            points
+                .iter()
+                .enumerate()
+                .map(|(i, [v, _])| [i as f64 / fps, *v])
+                .collect()
+        };
         let series = lines.into_iter().enumerate().map(|(episode, points)| Series {
             name: None,
             points: over_time(points),
@@ -155,20 +179,27 @@ fn path(dataset: &Dataset, title: &str, axes: [(&str, usize); 2]) -> Result<Pane
 
 /// A histogram of each value of a column.
 fn actions(dataset: &Dataset, column: &str) -> Result<Option<Figure>, PlotError> {
-    let Some(feature) = dataset.info().features.get(column) else { return Ok(None) };
+    let Some(feature) = dataset.info().features.get(column) else {
+        return Ok(None);
+    };
     let dim = feature.len().max(1);
     let values = dataset.vector(column)?;
-    let panels = feature.value_names().into_iter().enumerate().take(MOST_VALUES).map(|(index, name)| {
-        let values = values.iter().skip(index).step_by(dim).map(|value| f64::from(*value));
-        Panel::Histogram(Histogram {
-            x: format!("{name}{}", unit(&name)),
-            title: name,
-            y: "frames".into(),
-            values: values.collect(),
-            bins: 60,
-            colour: Some(colour(index)),
-        })
-    });
+    let panels = feature
+        .value_names()
+        .into_iter()
+        .enumerate()
+        .take(MOST_VALUES)
+        .map(|(index, name)| {
+            let values = values.iter().skip(index).step_by(dim).map(|value| f64::from(*value));
+            Panel::Histogram(Histogram {
+                x: format!("{name}{}", unit(&name)),
+                title: name,
+                y: "frames".into(),
+                values: values.collect(),
+                bins: 60,
+                colour: Some(colour(index)),
+            })
+        });
     Ok(Some(Figure::new(title(dataset, column), 4, panels.collect())))
 }
 
@@ -178,11 +209,20 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
     let stamps = stamps(dataset)?;
     let mut intervals = Vec::with_capacity(stamps.len());
     for episode in episodes {
-        let rows = stamps.get(episode.from..episode.from + episode.length).unwrap_or_default();
-        intervals.extend(rows.windows(2).filter_map(|pair| Some(1e3 * (pair.last()? - pair.first()?))));
+        let rows = stamps
+            .get(episode.from..episode.from + episode.length)
+            .unwrap_or_default();
+        intervals.extend(
+            rows.windows(2)
+                .filter_map(|pair| Some(1e3 * (pair.last()? - pair.first()?))),
+        );
     }
     let seconds: Vec<f64> = episodes.iter().map(|episode| episode.length as f64 / fps).collect();
-    let each = seconds.iter().enumerate().map(|(i, seconds)| [i as f64, *seconds]).collect();
+    let each = seconds
+        .iter()
+        .enumerate()
+        .map(|(i, seconds)| [i as f64, *seconds])
+        .collect();
     let lengths = Lines {
         title: "Length of each episode".into(),
         x: "episode".into(),
@@ -208,7 +248,12 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
         })
     };
     let panels = vec![
-        histogram(&format!("Frame intervals, {} ms expected", (1e4 / fps).round() / 10.0), "interval [ms]", "frames", intervals),
+        histogram(
+            &format!("Frame intervals, {} ms expected", (1e4 / fps).round() / 10.0),
+            "interval [ms]",
+            "frames",
+            intervals,
+        ),
         histogram("Lengths of episodes", "length [s]", "episodes", seconds),
         Panel::Lines(lengths),
     ];
@@ -227,7 +272,12 @@ fn stamps(dataset: &Dataset) -> Result<Vec<f64>, DatasetError> {
         let content = |problem: String| DatasetError::content(&path, problem);
         for batch in columns::read(&path, &["timestamp"])? {
             let column = columns::column(&batch, "timestamp").map_err(content)?;
-            stamps.extend(columns::numbers(&column, "timestamp").map_err(content)?.into_iter().map(f64::from));
+            stamps.extend(
+                columns::numbers(&column, "timestamp")
+                    .map_err(content)?
+                    .into_iter()
+                    .map(f64::from),
+            );
         }
     }
     Ok(stamps)

@@ -134,7 +134,10 @@ struct Frame<'a> {
 fn framed<'a, 'c>(area: &'c Area<'a, '_>, frame: &Frame<'_>) -> Result<Chart<'c, 'a>, Failure> {
     let caption = text(16.0, true).pos(Pos::new(HPos::Center, VPos::Center));
     let (width, _) = area.dim_in_pixel();
-    let middle = (i32::try_from(width + LEFT - MARGIN).unwrap_or(0) / 2, CAPTION as i32 / 2);
+    let middle = (
+        i32::try_from(width + LEFT - MARGIN).unwrap_or(0) / 2,
+        CAPTION as i32 / 2,
+    );
     area.draw_text(frame.title, &caption, middle)?;
     let mut chart = ChartBuilder::on(area)
         .margin_top(CAPTION)
@@ -175,7 +178,9 @@ fn number(value: f64) -> String {
 /// A range with all `values` inside and some room; never empty.
 fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let finite = values.filter(|value| value.is_finite());
-    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+        (low.min(v), high.max(v))
+    });
     if low > high {
         return 0.0..1.0;
     }
@@ -185,7 +190,12 @@ fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
 
 impl Lines {
     fn ranges(&self, area: &Area<'_, '_>) -> (Range<f64>, Range<f64>) {
-        let points = || self.series.iter().flat_map(|series| &series.points).filter(|[x, y]| (x + y).is_finite());
+        let points = || {
+            self.series
+                .iter()
+                .flat_map(|series| &series.points)
+                .filter(|[x, y]| (x + y).is_finite())
+        };
         let x = range(points().map(|[x, _]| *x));
         let y = range(points().map(|[_, y]| *y).chain(self.include_y.into_iter().flatten()));
         if !self.equal_axes {
@@ -235,8 +245,14 @@ impl Lines {
 
     /// Names beside samples of their colours, in the upper right corner.
     fn legend(&self, area: &Area<'_, '_>) -> Result<(), Failure> {
-        let named: Vec<_> = self.series.iter().filter_map(|s| Some((s.name.as_ref()?, s.colour))).collect();
-        let Some(letters) = named.iter().map(|(name, _)| name.chars().count()).max() else { return Ok(()) };
+        let named: Vec<_> = self
+            .series
+            .iter()
+            .filter_map(|s| Some((s.name.as_ref()?, s.colour)))
+            .collect();
+        let Some(letters) = named.iter().map(|(name, _)| name.chars().count()).max() else {
+            return Ok(());
+        };
         let (width, _) = area.dim_in_pixel();
         let (box_width, line) = (letters as i32 * 8 + 44, 19);
         let right = width as i32 - (MARGIN + 14) as i32;
@@ -247,7 +263,10 @@ impl Lines {
         area.draw(&Rectangle::new([(left, top), corner], GRID.stroke_width(1)))?;
         for ((name, colour), top) in named.iter().zip((top + 4..).step_by(line as usize)) {
             let middle = top + line / 2;
-            area.draw(&Rectangle::new([(left + 8, middle - 2), (left + 28, middle + 1)], colour.filled()))?;
+            area.draw(&Rectangle::new(
+                [(left + 8, middle - 2), (left + 28, middle + 1)],
+                colour.filled(),
+            ))?;
             let style = text(16.0, false).pos(Pos::new(HPos::Left, VPos::Center));
             area.draw_text(name, &style, (left + 36, middle))?;
         }
@@ -277,14 +296,20 @@ impl Histogram {
         };
         let mut chart = framed(area, &frame)?;
         let colour = self.colour.unwrap_or(PALETTE[0]);
-        let bars = counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(bin, count)| {
-            let left = x.start + bin as f64 * width;
-            Rectangle::new([(left, 0.0), (left + width, *count as f64)], colour.mix(0.85).filled())
-        });
+        let bars = counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+            .map(|(bin, count)| {
+                let left = x.start + bin as f64 * width;
+                Rectangle::new([(left, 0.0), (left + width, *count as f64)], colour.mix(0.85).filled())
+            });
         chart.draw_series(bars)?;
         let missing = self.values.len() - finite().count();
         if missing > 0 {
-            let style = text(16.0, false).color(&PALETTE[1]).pos(Pos::new(HPos::Right, VPos::Top));
+            let style = text(16.0, false)
+                .color(&PALETTE[1])
+                .pos(Pos::new(HPos::Right, VPos::Top));
             let (width, _) = area.dim_in_pixel();
             let corner = (width as i32 - (MARGIN + 14) as i32, CAPTION as i32 + 4);
             area.draw_text(&format!("{missing} not finite"), &style, corner)?;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::pages::PlotError;
+use crate::dataset::Dataset;
 use crate::dataset::images::ImageReader;
 use crate::dataset::reader::At;
-use crate::dataset::Dataset;
 use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
 
 /// Episodes on a sheet, evenly spread.

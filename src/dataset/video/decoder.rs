@@ -49,18 +49,16 @@ impl Decoder {
     pub fn new(movie: &Movie) -> Result<Self, VideoError> {
         let size = (movie.width, movie.height);
         match &movie.codec {
-            Codec::H264 { sets, length_size } => {
-                Ok(Self::H264(Box::new(H264 {
-                    decoder: openh264()?,
-                    sets: sets.clone(),
-                    length_size: *length_size,
-                    size,
-                    colour: None,
-                    packet: Vec::new(),
-                    begins: true,
-                    held: 0,
-                })))
-            }
+            Codec::H264 { sets, length_size } => Ok(Self::H264(Box::new(H264 {
+                decoder: openh264()?,
+                sets: sets.clone(),
+                length_size: *length_size,
+                size,
+                colour: None,
+                packet: Vec::new(),
+                begins: true,
+                held: 0,
+            }))),
             Codec::Av1 => {
                 let mut settings = Settings::new();
                 // One frame at a time: threads of ours read different files.

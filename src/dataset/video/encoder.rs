@@ -104,7 +104,8 @@ impl<W: Write + Seek> VideoWriter<W> {
             .skip_frames(false)
             .max_frame_rate(FrameRate::from_hz(settings.fps as f32))
             .usage_type(UsageType::CameraVideoRealTime)
-            .rate_control_mode(RateControlMode::Quality)
+            // the one mode that neither skips frames nor complains that it may not
+            .rate_control_mode(RateControlMode::Bufferbased)
             .qp(QpRange::new(settings.qp, settings.qp))
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
             .profile(Profile::Baseline)
