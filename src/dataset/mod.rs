@@ -12,6 +12,8 @@
 
 pub mod columns;
 pub mod edit;
+
+pub mod encode;
 pub mod episodes;
 pub mod error;
 pub mod feature;
