@@ -20,7 +20,9 @@ fn assert_pictures(root: &Path) {
     let mut reader = ImageReader::new(&dataset, &CAMERAS).unwrap();
     let mut images = Vec::new();
     let all = EPISODES.into_iter().enumerate();
-    let rows: Vec<At> = all.flat_map(|(episode, (_, length))| (0..length).map(move |frame| At { episode, frame })).collect();
+    let rows: Vec<At> = all
+        .flat_map(|(episode, (_, length))| (0..length).map(move |frame| At { episode, frame }))
+        .collect();
     for at in rows.iter().chain(rows.iter().rev()) {
         reader.read(*at, &mut images).unwrap();
         for (image, camera) in images.iter().zip(CAMERAS) {
@@ -30,7 +32,10 @@ fn assert_pictures(root: &Path) {
             let (below, above) = (at.frame.saturating_sub(3), at.frame + 3);
             for other in [below, above].into_iter().filter(|other| other.abs_diff(at.frame) == 3) {
                 let difference = difference(image, &recorded::picture(camera, at.episode, other));
-                assert!(own < difference, "{camera} of {at:?} is more like frame {other}: {own}, {difference}");
+                assert!(
+                    own < difference,
+                    "{camera} of {at:?} is more like frame {other}: {own}, {difference}"
+                );
             }
         }
     }
@@ -48,8 +53,14 @@ fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
     for (name, _) in VECTORS {
         assert_eq!(before.vector(name).unwrap(), after.vector(name).unwrap(), "{name}");
     }
-    assert!(encode(&Disk, &after, &folder.path().join("again"), 22).is_err(), "encoded twice");
-    assert!(encode(&Disk, &before, &out, 22).is_err(), "into a folder that is not empty");
+    assert!(
+        encode(&Disk, &after, &folder.path().join("again"), 22).is_err(),
+        "encoded twice"
+    );
+    assert!(
+        encode(&Disk, &before, &out, 22).is_err(),
+        "into a folder that is not empty"
+    );
     if let Some(said) = lerobot::run("read.py", &[out.as_os_str(), OsStr::new("video")]) {
         assert!(said.contains("as recorded"), "{said}");
     }

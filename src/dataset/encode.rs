@@ -73,11 +73,16 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
 }
 
 fn of_camera(name: &str, feature: &Feature, fps: f64, qp: u8) -> Result<VideoSettings, DatasetError> {
-    let (width, height) = feature
-        .size()
-        .ok_or_else(|| DatasetError::Request(format!("{name}: expected height, width and 3, found {:?}", feature.shape)))?;
+    let (width, height) = feature.size().ok_or_else(|| {
+        DatasetError::Request(format!(
+            "{name}: expected height, width and 3, found {:?}",
+            feature.shape
+        ))
+    })?;
     if fps.fract() != 0.0 {
-        return Err(DatasetError::Request(format!("expected a whole number of frames a second, found {fps}")));
+        return Err(DatasetError::Request(format!(
+            "expected a whole number of frames a second, found {fps}"
+        )));
     }
     Ok(VideoSettings {
         qp,
@@ -124,7 +129,12 @@ impl Encoder<'_> {
         self.rows(&episode)?;
         let notes = notes_path(self.dataset.root(), episode.index);
         copy(self.storage, &notes, &notes_path(self.out, episode.index))?;
-        episodes::save(self.storage, &self.out.join(path(EPISODES, place)?), &episode, statistics)
+        episodes::save(
+            self.storage,
+            &self.out.join(path(EPISODES, place)?),
+            &episode,
+            statistics,
+        )
     }
 
     /// The videos of an episode, which are kept in memory until they are whole.
@@ -167,14 +177,22 @@ impl Encoder<'_> {
         let task = self.dataset.task(first)?;
         let standing = Standing {
             episode: episode.index,
-            task: self.dataset.tasks().iter().position(|known| known == task).unwrap_or_default(),
+            task: self
+                .dataset
+                .tasks()
+                .iter()
+                .position(|known| known == task)
+                .unwrap_or_default(),
             from: episode.from,
         };
         commit_with(self.storage, &path, |sink| {
             let mut rows = RowWriter::new(sink, &path, self.rows_info, standing)?;
             for frame in 0..episode.length {
                 let at = At { frame, ..first };
-                let values = self.rows_info.vectors().map(|(name, _)| Ok(self.dataset.values(name, at)?.to_vec()));
+                let values = self
+                    .rows_info
+                    .vectors()
+                    .map(|(name, _)| Ok(self.dataset.values(name, at)?.to_vec()));
                 let vectors = values.collect::<Result<_, DatasetError>>()?;
                 rows.push(Frame {
                     vectors,

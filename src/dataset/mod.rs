@@ -12,7 +12,6 @@
 
 pub mod columns;
 pub mod edit;
-
 pub mod encode;
 pub mod episodes;
 pub mod error;

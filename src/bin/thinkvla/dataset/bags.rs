@@ -83,7 +83,9 @@ impl FromStr for Source {
         let (name, topics) = text.split_once('=').unwrap_or_default();
         let topics: Vec<_> = topics.split(',').map(|topic| topic.trim().to_owned()).collect();
         if name.is_empty() || topics.iter().any(String::is_empty) {
-            return Err(format!("expected NAME=TOPIC, e.g. top=/camera/top/image/compressed, found {text}"));
+            return Err(format!(
+                "expected NAME=TOPIC, e.g. top=/camera/top/image/compressed, found {text}"
+            ));
         }
         Ok(Self(mcap::Source {
             name: name.trim().to_owned(),
@@ -138,5 +140,10 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
 /// # Errors
 /// When the dataset cannot be read or the disk refuses.
 pub fn to_video(arguments: &EncodeArguments) -> anyhow::Result<()> {
-    Ok(encode(&Disk, &Dataset::open(&arguments.root)?, &arguments.out, arguments.qp)?)
+    Ok(encode(
+        &Disk,
+        &Dataset::open(&arguments.root)?,
+        &arguments.out,
+        arguments.qp,
+    )?)
 }
