@@ -107,6 +107,20 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
+/// Values over time. A rotation vector leaps to the opposite one where the angle passes half a turn: lines end there.
+fn over_time(values: &[[f64; 2]], fps: f64, turns: bool) -> Vec<[f64; 2]> {
+    let mut points = Vec::with_capacity(values.len());
+    let mut last = f64::NAN;
+    for (row, [value, _]) in values.iter().enumerate() {
+        if turns && (value - last).abs() > 1.0 {
+            points.push([f64::NAN; 2]);
+        }
+        points.push([row as f64 / fps, *value]);
+        last = *value;
+    }
+    points
+}
+
 /// Paths of the tool from above and from the side, then every value of the state over time.
 fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
     let Some(state) = dataset.info().features.get(STATE).filter(|state| state.is_vector()) else {
@@ -123,13 +137,8 @@ fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
     for (index, name) in names.iter().enumerate().take(MOST_VALUES) {
         let lines = by_episode(dataset, STATE, [index, index])?;
         let opacity = opacity(lines.len());
-        let over_time = |points: Vec<[f64; 2]>| {
-            points
-                .iter()
-                .enumerate()
-                .map(|(i, [v, _])| [i as f64 / fps, *v])
-                .collect()
-        };
+        let turns = matches!(name.as_str(), "rx" | "ry" | "rz");
+        let over_time = |points: Vec<[f64; 2]>| over_time(&points, fps, turns);
         let series = lines.into_iter().enumerate().map(|(episode, points)| Series {
             name: None,
             points: over_time(points),
@@ -198,6 +207,7 @@ fn actions(dataset: &Dataset, column: &str) -> Result<Option<Figure>, PlotError>
                 values: values.collect(),
                 bins: 60,
                 colour: Some(colour(index)),
+                log_counts: true,
             })
         });
     Ok(Some(Figure::new(title(dataset, column), 4, panels.collect())))
@@ -245,6 +255,7 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
             values,
             bins: 40,
             colour: None,
+            log_counts: false,
         })
     };
     let panels = vec![

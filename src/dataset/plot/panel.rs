@@ -101,6 +101,8 @@ pub struct Histogram {
     pub bins: usize,
     /// Colour.
     pub colour: Option<RGBColor>,
+    /// Whether counts are drawn by their magnitude, so that rare values show beside frequent ones.
+    pub log_counts: bool,
 }
 
 type Area<'a, 'b> = DrawingArea<Canvas<'a>, Shift>;
@@ -129,6 +131,7 @@ struct Frame<'a> {
     labels: [&'a str; 2],
     x: Range<f64>,
     y: Range<f64>,
+    y_label: fn(f64) -> String,
 }
 
 fn framed<'a, 'c>(area: &'c Area<'a, '_>, frame: &Frame<'_>) -> Result<Chart<'c, 'a>, Failure> {
@@ -158,7 +161,7 @@ fn framed<'a, 'c>(area: &'c Area<'a, '_>, frame: &Frame<'_>) -> Result<Chart<'c,
         .x_labels(6)
         .y_labels(6)
         .x_label_formatter(&|value| number(*value))
-        .y_label_formatter(&|value| number(*value))
+        .y_label_formatter(&|value| (frame.y_label)(*value))
         .draw()?;
     Ok(chart)
 }
@@ -219,6 +222,7 @@ impl Lines {
             labels: [&self.x, &self.y],
             x,
             y,
+            y_label: number,
         };
         let mut chart = framed(area, &frame)?;
         for series in &self.series {
@@ -288,11 +292,19 @@ impl Histogram {
             }
         }
         let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+        let height = |count: f64| if self.log_counts { count.log10() } else { count };
+        // By magnitude a bar of one must be seen, and nothing has none.
+        let floor = if self.log_counts { -0.2 } else { 0.0 };
         let frame = Frame {
             title: &self.title,
             labels: [&self.x, &self.y],
             x: x.clone(),
-            y: 0.0..most * 1.08,
+            y: floor..height(most * 1.08),
+            y_label: if self.log_counts {
+                |magnitude| format!("{:.0}", 10_f64.powf(magnitude))
+            } else {
+                number
+            },
         };
         let mut chart = framed(area, &frame)?;
         let colour = self.colour.unwrap_or(PALETTE[0]);
@@ -302,7 +314,10 @@ impl Histogram {
             .filter(|(_, count)| **count > 0)
             .map(|(bin, count)| {
                 let left = x.start + bin as f64 * width;
-                Rectangle::new([(left, 0.0), (left + width, *count as f64)], colour.mix(0.85).filled())
+                Rectangle::new(
+                    [(left, floor), (left + width, height(*count as f64))],
+                    colour.mix(0.85).filled(),
+                )
             });
         chart.draw_series(bars)?;
         let missing = self.values.len() - finite().count();
