@@ -7,6 +7,7 @@
 //! * [`contract`]: what recording, training and inference must agree on
 //! * [`camera`]: frames in, network input out
 //! * [`control`]: chunks in, safe joint commands out
+//! * [`dataset`]: episodes on disk, and their videos
 //! * `model` (feature `torch`): the network and its checkpoint
 //! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver

@@ -12,18 +12,22 @@
 
 pub mod columns;
 pub mod edit;
+pub mod encode;
 pub mod episodes;
 pub mod error;
 pub mod feature;
 pub mod frame;
 mod guard;
+pub mod images;
 pub mod info;
 pub mod kept;
 pub mod layout;
 mod lines;
+pub mod mcap;
 pub mod modality;
 mod parquet_out;
 pub mod pictures;
+pub mod plot;
 pub mod reader;
 pub mod repair;
 mod rows;
@@ -34,6 +38,7 @@ pub mod storage;
 pub mod tasks;
 mod thrift;
 pub mod verify;
+pub mod video;
 pub mod writer;
 
 pub use error::DatasetError;

@@ -1,5 +1,7 @@
 //! A tiny dataset of which one file is replaced by whatever is tried, and the memory that reading it takes.
 
+#![allow(dead_code)]
+
 use std::alloc::{GlobalAlloc, Layout as Block, System};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -106,11 +108,16 @@ impl Tiny {
 
     /// Reads, and requires that it took no more memory than the file allows.
     pub fn measure(&self, data: &[u8], read: impl FnOnce(&Path)) {
-        let before = LIVE.load(Relaxed);
-        PEAK.store(before, Relaxed);
-        read(&self.root);
-        let taken = PEAK.load(Relaxed).saturating_sub(before);
+        let taken = taken(|| read(&self.root));
         let allowed = 2 * data.len() + MARGIN;
         assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
     }
+}
+
+/// The most memory that `read` held at once, besides what was held before.
+pub fn taken(read: impl FnOnce()) -> usize {
+    let before = LIVE.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    read();
+    PEAK.load(Relaxed).saturating_sub(before)
 }

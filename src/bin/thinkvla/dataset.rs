@@ -1,6 +1,8 @@
 //! `thinkvla dataset`: looks at datasets and changes them.
 
+mod bags;
 mod change;
+mod figures;
 mod show;
 
 use std::path::PathBuf;
@@ -90,6 +92,14 @@ enum Verb {
         #[arg(long, num_args = 2, value_names = ["FIRST", "SECOND"], required = true)]
         out: Vec<PathBuf>,
     },
+    /// Draw trajectories, actions, timing and contact sheets as PNG files
+    Plot(figures::PlotArguments),
+    /// Write episodes as ROS 2 recordings (MCAP), for Foxglove and `ros2 bag play`
+    Export(bags::ExportArguments),
+    /// Make episodes of ROS 2 recordings (MCAP)
+    Import(bags::ImportArguments),
+    /// Make a dataset with H.264 videos of one with pictures in its rows
+    Encode(bags::EncodeArguments),
 }
 
 /// What becomes of an open episode.
@@ -150,6 +160,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         } => change::relabel(root, task, episodes, to.out.as_deref())?,
         Verb::Merge { roots, out } => change::merge(roots, out)?,
         Verb::Split { root, at, out } => change::split(root, *at, out)?,
+        Verb::Plot(arguments) => figures::plot(arguments)?,
+        Verb::Export(arguments) => bags::export(arguments)?,
+        Verb::Import(arguments) => bags::import(arguments)?,
+        Verb::Encode(arguments) => bags::to_video(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

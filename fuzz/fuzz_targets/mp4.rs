@@ -1,0 +1,54 @@
+//! Whatever an mp4 file claims, its index is refused or is sound, and takes at most twice the file's memory.
+//!
+//! Pictures are not decoded: what is fuzzed is the reader of files, not the codecs.
+#![no_main]
+
+mod common;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::dataset::video::demux::Movie;
+use thinkvla::dataset::video::{VideoReader, VideoSettings, VideoWriter};
+
+/// Besides twice the file: messages of errors.
+const MARGIN: usize = 4096;
+
+fn seed() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/mp4");
+    std::fs::create_dir_all(&corpus).unwrap();
+    let mut writer = VideoWriter::new(Cursor::new(Vec::new()), VideoSettings::new(16, 16, 10)).unwrap();
+    for _ in 0..4 {
+        writer.push(&RgbImage::new(16, 16)).unwrap();
+    }
+    std::fs::write(corpus.join("ours"), writer.finish().unwrap().into_inner()).unwrap();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/video");
+    for name in ["av1.mp4", "x264_reordered.mp4", "hevc.mp4"] {
+        std::fs::copy(fixtures.join(name), corpus.join(name)).unwrap();
+    }
+}
+
+fuzz_target!(
+    init: seed(),
+    |data: &[u8]| {
+        let taken = common::taken(|| {
+            if let Ok(movie) = Movie::read(&mut Cursor::new(data), data.len() as u64) {
+                for sample in &movie.samples {
+                    assert!(sample.offset + u64::from(sample.size) <= data.len() as u64);
+                    assert!((sample.shown as usize) < movie.order.len());
+                }
+                assert!(movie.samples.first().is_some_and(|first| first.entry));
+            }
+        });
+        assert!(taken <= 2 * data.len() + MARGIN, "{taken} bytes of memory for a file of {} bytes", data.len());
+        if let Ok(reader) = VideoReader::new(Cursor::new(data)) {
+            for seconds in [0.0, 0.1, 1e9, f64::NAN] {
+                if let Ok(index) = reader.index_at(seconds) {
+                    assert!(index < reader.len());
+                }
+            }
+        }
+    }
+);

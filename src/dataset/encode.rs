@@ -1,0 +1,210 @@
+//! Makes a dataset with H.264 videos of one with pictures in its rows: a tenth of the size, and exact pixels are lost.
+//!
+//! Recordings keep pictures in rows, because a row that is on disk is safe; videos are made afterwards, from a whole dataset.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+
+use super::episodes::{self, Episode, Place, VideoSpan};
+use super::error::DatasetError;
+use super::feature::{Dtype, Feature};
+use super::frame::Frame;
+use super::images::{ImageReader, video_path};
+use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
+use super::kept;
+use super::reader::{At, Dataset};
+use super::rows::{RowWriter, Standing};
+use super::storage::{Storage, commit, commit_with};
+use super::tasks;
+use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
+use super::writer::notes_path;
+use crate::contract::FILE_NAME;
+
+/// Writes `dataset` into `out`, which has to be new or empty, with a video of each episode and camera. `qp` is the
+/// quantisation of H.264, see [`VideoSettings::qp`].
+///
+/// # Errors
+/// When the dataset has videos already or cannot be read, or the disk refuses. Without its `meta/info.json`, which is
+/// written last, what is in `out` is no dataset.
+pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> Result<(), DatasetError> {
+    let source = dataset.info();
+    if source.codebase_version != Version::V3 || source.pictures().any(|(_, f)| f.dtype != Dtype::Image) {
+        let problem = "expected LeRobot v3.0 with pictures in its rows; videos are not encoded a second time";
+        return Err(DatasetError::content(dataset.root(), problem));
+    }
+    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
+        let problem = format!("{}: expected a new or empty folder; name another", out.display());
+        return Err(DatasetError::Request(problem));
+    }
+    let mut info = source.clone();
+    let mut settings = BTreeMap::new();
+    for (name, feature) in &mut info.features {
+        if feature.dtype == Dtype::Image {
+            let of_camera = of_camera(name, feature, source.fps, qp)?;
+            feature.dtype = Dtype::Video;
+            feature.info = Some(feature_info(&of_camera));
+            settings.insert(name.clone(), of_camera);
+        }
+    }
+    info.data_path = DATA.into();
+    info.video_path = Some(VIDEOS.into());
+    let mut rows_info = info.clone();
+    rows_info.features.retain(|_, feature| feature.dtype != Dtype::Video);
+    let encoder = Encoder {
+        storage,
+        dataset,
+        out,
+        info: &info,
+        rows_info: &rows_info,
+        settings: &settings,
+    };
+    let statistics = kept::of_episodes(dataset.root(), source)?;
+    for episode in dataset.episodes() {
+        let of_episode = statistics.get(&episode.index).cloned().unwrap_or_default();
+        encoder.episode(episode, &of_episode)?;
+    }
+    tasks::save(storage, out, dataset.tasks())?;
+    kept::save(storage, out, &kept::load(dataset.root())?)?;
+    for name in [MODALITY, FILE_NAME] {
+        copy(storage, &dataset.root().join(name), &out.join(name))?;
+    }
+    info.save(storage, out)
+}
+
+fn of_camera(name: &str, feature: &Feature, fps: f64, qp: u8) -> Result<VideoSettings, DatasetError> {
+    let (width, height) = feature.size().ok_or_else(|| {
+        DatasetError::Request(format!(
+            "{name}: expected height, width and 3, found {:?}",
+            feature.shape
+        ))
+    })?;
+    if fps.fract() != 0.0 {
+        return Err(DatasetError::Request(format!(
+            "expected a whole number of frames a second, found {fps}"
+        )));
+    }
+    Ok(VideoSettings {
+        qp,
+        ..VideoSettings::new(width, height, fps as u32)
+    })
+}
+
+/// Copies a small file, if it is there.
+fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
+    match std::fs::read(from) {
+        Ok(bytes) => commit(storage, to, &bytes),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(DatasetError::io("read", from)(e)),
+    }
+}
+
+struct Encoder<'a> {
+    storage: &'a dyn Storage,
+    dataset: &'a Dataset,
+    out: &'a Path,
+    info: &'a Info,
+    rows_info: &'a Info,
+    settings: &'a BTreeMap<String, VideoSettings>,
+}
+
+impl Encoder<'_> {
+    fn episode(&self, source: &Episode, statistics: &kept::Features) -> Result<(), DatasetError> {
+        // Rows and videos count their files alike, as some readers expect.
+        let place = Place {
+            chunk: source.index / CHUNK,
+            file: source.index % CHUNK,
+        };
+        let span = VideoSpan {
+            place,
+            from_s: 0.0,
+            to_s: source.length as f64 / self.info.fps,
+        };
+        let episode = Episode {
+            data: place,
+            videos: self.settings.keys().map(|name| (name.clone(), span)).collect(),
+            ..source.clone()
+        };
+        self.videos(&episode)?;
+        self.rows(&episode)?;
+        let notes = notes_path(self.dataset.root(), episode.index);
+        copy(self.storage, &notes, &notes_path(self.out, episode.index))?;
+        episodes::save(
+            self.storage,
+            &self.out.join(path(EPISODES, place)?),
+            &episode,
+            statistics,
+        )
+    }
+
+    /// The videos of an episode, which are kept in memory until they are whole.
+    fn videos(&self, episode: &Episode) -> Result<(), DatasetError> {
+        let names: Vec<&str> = self.settings.keys().map(String::as_str).collect();
+        let failed = |name: &str| {
+            let root = self.dataset.root().to_owned();
+            let what = format!("{name} of episode {}", episode.index);
+            move |e: VideoError| DatasetError::content(&root, format!("{what}: {e}"))
+        };
+        let mut writers = Vec::new();
+        for (name, settings) in self.settings {
+            writers.push(VideoWriter::new(Cursor::new(Vec::new()), *settings).map_err(failed(name))?);
+        }
+        let mut reader = ImageReader::new(self.dataset, &names)?;
+        let mut images = Vec::new();
+        for frame in 0..episode.length {
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
+            reader.read(at, &mut images)?;
+            for ((writer, image), name) in writers.iter_mut().zip(&images).zip(&names) {
+                writer.push(image).map_err(failed(name))?;
+            }
+        }
+        for (writer, name) in writers.into_iter().zip(&names) {
+            let bytes = writer.finish().map_err(failed(name))?.into_inner();
+            commit(self.storage, &video_path(self.out, self.info, episode, name)?, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn rows(&self, episode: &Episode) -> Result<(), DatasetError> {
+        let path = self.out.join(path(DATA, episode.data)?);
+        let first = At {
+            episode: episode.index,
+            frame: 0,
+        };
+        let task = self.dataset.task(first)?;
+        let standing = Standing {
+            episode: episode.index,
+            task: self
+                .dataset
+                .tasks()
+                .iter()
+                .position(|known| known == task)
+                .unwrap_or_default(),
+            from: episode.from,
+        };
+        commit_with(self.storage, &path, |sink| {
+            let mut rows = RowWriter::new(sink, &path, self.rows_info, standing)?;
+            for frame in 0..episode.length {
+                let at = At { frame, ..first };
+                let values = self
+                    .rows_info
+                    .vectors()
+                    .map(|(name, _)| Ok(self.dataset.values(name, at)?.to_vec()));
+                let vectors = values.collect::<Result<_, DatasetError>>()?;
+                rows.push(Frame {
+                    vectors,
+                    pictures: Vec::new(),
+                })?;
+            }
+            rows.finish().map(drop)
+        })
+    }
+}
+
+fn path(template: &str, place: Place) -> Result<std::path::PathBuf, DatasetError> {
+    let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
+    expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
+}

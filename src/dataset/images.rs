@@ -1,0 +1,144 @@
+//! Decoded pictures of a dataset, whether its rows or its video files hold them.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::episodes::Episode;
+use super::error::DatasetError;
+use super::feature::Dtype;
+use super::info::{Info, expand};
+use super::pictures::PictureReader;
+use super::reader::{At, Dataset};
+use super::video::VideoReader;
+use crate::camera::rgb::RgbImage;
+
+/// Video files that are kept open.
+const REMEMBERED: usize = 64;
+
+/// How far LeRobot lets a picture be from its row [s].
+const TOLERANCE_S: f64 = 1e-4;
+
+/// Reads decoded pictures; each thread has its own.
+pub struct ImageReader<'a> {
+    dataset: &'a Dataset,
+    columns: Vec<Column>,
+    rows: PictureReader<'a>,
+    videos: HashMap<PathBuf, VideoReader<std::fs::File>>,
+}
+
+/// A column of pictures.
+struct Column {
+    name: String,
+    is_video: bool,
+}
+
+impl<'a> ImageReader<'a> {
+    /// Reads the columns `names`.
+    ///
+    /// # Errors
+    /// When there are none of those names.
+    pub fn new(dataset: &'a Dataset, names: &[&str]) -> Result<Self, DatasetError> {
+        let is_video = |name: &&str| {
+            dataset
+                .info()
+                .features
+                .get(*name)
+                .is_some_and(|f| f.dtype == Dtype::Video)
+        };
+        let in_rows: Vec<_> = names.iter().copied().filter(|name| !is_video(name)).collect();
+        Ok(Self {
+            dataset,
+            columns: names
+                .iter()
+                .map(|name| Column {
+                    name: (*name).to_owned(),
+                    is_video: is_video(name),
+                })
+                .collect(),
+            rows: dataset.pictures(&in_rows)?,
+            videos: HashMap::new(),
+        })
+    }
+
+    /// The pictures of one row, in the order of the names; `out` keeps its allocations.
+    ///
+    /// # Errors
+    /// When there is no such row, or it cannot be read.
+    pub fn read(&mut self, at: At, out: &mut Vec<RgbImage>) -> Result<(), DatasetError> {
+        out.resize_with(self.columns.len(), RgbImage::default);
+        let mut pictures = self.rows.read(at)?.into_iter();
+        for (column, image) in self.columns.iter().zip(out) {
+            if column.is_video {
+                read_video(self.dataset, &mut self.videos, &column.name, at, image)?;
+            } else if let Some(picture) = pictures.next() {
+                let failed = |problem| DatasetError::Request(format!("{}, {at:?}: {problem}", column.name));
+                picture.decode(image).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_video(
+    dataset: &Dataset,
+    videos: &mut HashMap<PathBuf, VideoReader<std::fs::File>>,
+    name: &str,
+    at: At,
+    image: &mut RgbImage,
+) -> Result<(), DatasetError> {
+    let info = dataset.info();
+    let missing = || DatasetError::Request(format!("{name}: episode {} has no video", at.episode));
+    let episode = dataset.episodes().get(at.episode).ok_or_else(missing)?;
+    let from_s = episode.videos.get(name).ok_or_else(missing)?.from_s;
+    let path = video_path(dataset.root(), info, episode, name)?;
+    if videos.len() >= REMEMBERED && !videos.contains_key(&path) {
+        videos.clear();
+    }
+    let failed = |e: super::video::VideoError| DatasetError::content(&path, e);
+    let reader = match videos.entry(path.clone()) {
+        std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+        std::collections::hash_map::Entry::Vacant(entry) => entry.insert(VideoReader::open(&path).map_err(failed)?),
+    };
+    let seconds = from_s + at.frame as f64 / info.fps;
+    let index = reader.index_at(seconds).map_err(failed)?;
+    let distance = (index as f64 / reader.fps() - seconds).abs();
+    // Two rows of rounding beside the tolerance: the start of an episode is a sum of many frames.
+    if distance > TOLERANCE_S.max(1e-7 * seconds) {
+        let problem = format!(
+            "row {} of episode {} is at {seconds:.4} s, the nearest frame {distance:.4} s away; \
+             expected {} frames a second, found {}",
+            at.frame,
+            at.episode,
+            info.fps,
+            reader.fps()
+        );
+        return Err(DatasetError::content(&path, problem));
+    }
+    let frame = reader.frame(index).map_err(failed)?;
+    image.reset(frame.width(), frame.height());
+    image.data_mut().copy_from_slice(frame.data());
+    Ok(())
+}
+
+/// Where the video of an episode lies, in either layout.
+///
+/// # Errors
+/// When the dataset has no videos, or its template names what we do not know.
+pub fn video_path(root: &Path, info: &Info, episode: &Episode, name: &str) -> Result<PathBuf, DatasetError> {
+    let missing = || DatasetError::Request(format!("{name}: the dataset does not say where its videos are"));
+    let template = info.video_path.as_deref().ok_or_else(missing)?;
+    let place = episode.videos.get(name).ok_or_else(missing)?.place;
+    let (chunk, file, index) = (
+        place.chunk.to_string(),
+        place.file.to_string(),
+        episode.index.to_string(),
+    );
+    let values = [
+        ("video_key", name),
+        ("chunk_index", &chunk),
+        ("file_index", &file),
+        ("episode_chunk", &chunk),
+        ("episode_index", &index),
+    ];
+    Ok(root.join(expand(template, &values).map_err(DatasetError::Request)?))
+}

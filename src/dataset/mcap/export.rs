@@ -1,0 +1,304 @@
+//! Writes episodes as ROS 2 recordings, one file each.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use nalgebra::{UnitQuaternion, Vector3};
+
+use super::BagError;
+use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStamped, encode_text, schema};
+use crate::camera::compressed::Compression;
+use crate::contract::{Composition, Contract, Reference};
+use crate::dataset::feature::Dtype;
+use crate::dataset::frame::{ImageMode, Picture};
+use crate::dataset::images::ImageReader;
+use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::pictures::PictureReader;
+use crate::dataset::reader::At;
+use crate::dataset::{Dataset, DatasetError};
+
+/// What is exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Which episodes.
+    pub episodes: Range<usize>,
+    /// Time of the first row of each recording [ns]; datasets only know times within an episode.
+    pub start_ns: u64,
+}
+
+/// Names of the values of an end-effector step.
+pub(super) const EE7: [&str; 7] = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
+/// Values of a joint target: seven joints and the gripper.
+pub(super) const JOINT8: usize = 8;
+
+/// Writes `episode-000000.mcap`, … into `out`; returns their paths.
+///
+/// # Errors
+/// When there are no such episodes, they cannot be read, or a file exists already or cannot be written.
+pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, BagError> {
+    let Range { start, end } = options.episodes;
+    if start >= end || end > dataset.episodes().len() {
+        return Err(BagError::Request(format!(
+            "episodes {start} to {end}: expected some of the {} there are",
+            dataset.episodes().len()
+        )));
+    }
+    std::fs::create_dir_all(out).map_err(BagError::file("make folder", out))?;
+    let mut paths = Vec::new();
+    for episode in options.episodes.clone() {
+        let path = out.join(format!("episode-{episode:06}.mcap"));
+        let mut exporter = Exporter::new(dataset, &path, options.start_ns)?;
+        exporter.episode(episode)?;
+        exporter.writer.finish().map_err(|e| BagError::content(&path, e))?;
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+/// How a column of numbers is told.
+enum Telling {
+    /// Named positions of these values on this topic.
+    Joints(String, Vec<(usize, String)>),
+    /// The tool's pose, from the value at this place on.
+    Pose(String, usize),
+    /// One step of a chunk.
+    Step { topic: String, space: u8 },
+}
+
+struct Exporter<'a> {
+    dataset: &'a Dataset,
+    writer: mcap::Writer<BufWriter<File>>,
+    path: PathBuf,
+    channels: BTreeMap<String, u16>,
+    start_ns: u64,
+    base_frame: String,
+    composition: u8,
+    reference: u8,
+}
+
+impl<'a> Exporter<'a> {
+    fn new(dataset: &'a Dataset, path: &Path, start_ns: u64) -> Result<Self, BagError> {
+        let file = File::create_new(path).map_err(BagError::file("create", path))?;
+        let writer = mcap::WriteOptions::new()
+            .profile("ros2")
+            .library(concat!("thinkvla ", env!("CARGO_PKG_VERSION")))
+            .create(BufWriter::new(file))
+            .map_err(|e| BagError::content(path, e))?;
+        // Datasets of others have no contract; theirs are steps from the commanded pose as often as not.
+        let contract = Contract::load(dataset.root()).ok();
+        let data = contract.as_ref().map(|contract| &contract.data);
+        Ok(Self {
+            dataset,
+            writer,
+            path: path.to_owned(),
+            channels: BTreeMap::new(),
+            start_ns,
+            base_frame: contract
+                .as_ref()
+                .map_or("base_link".into(), |contract| contract.robot.base_frame.clone()),
+            composition: u8::from(data.is_some_and(|data| data.composition == Composition::FromAnchor)),
+            reference: u8::from(data.is_some_and(|data| data.reference == Reference::Measured)),
+        })
+    }
+
+    fn episode(&mut self, episode: usize) -> Result<(), BagError> {
+        let (dataset, fps) = (self.dataset, self.dataset.info().fps);
+        let length = dataset.episodes().get(episode).map_or(0, |episode| episode.length);
+        let task = dataset.task(At { episode, frame: 0 })?;
+        self.notes(episode, task)?;
+        self.write("/instruction", schema::STRING, self.start_ns, &encode_text(task))?;
+        let columns = dataset.info().vectors();
+        let tellings: Vec<_> = columns.flat_map(|(name, f)| tellings(name, &f.value_names())).collect();
+        let mut cameras = Cameras::new(dataset)?;
+        for frame in 0..length {
+            let at = At { episode, frame };
+            let stamp = self.start_ns + (frame as f64 / fps * 1e9).round() as u64;
+            for (column, telling) in &tellings {
+                let values: Vec<f64> = dataset.values(column, at)?.iter().map(|v| f64::from(*v)).collect();
+                self.tell(telling, &values, stamp)?;
+            }
+            for (name, picture) in cameras.read(at)? {
+                let camera = name.strip_prefix(PICTURES).unwrap_or(&name).replace('.', "/");
+                let header = Header {
+                    stamp,
+                    frame_id: camera.clone(),
+                };
+                let format = match picture.compression {
+                    Compression::Jpeg => "jpeg",
+                    Compression::Png => "png",
+                };
+                let image = CompressedImage {
+                    header,
+                    format: format.into(),
+                    data: picture.bytes,
+                };
+                let topic = format!("/camera/{camera}/image/compressed");
+                self.write(&topic, schema::COMPRESSED_IMAGE, stamp, &image.encode())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the messages do not say.
+    fn notes(&mut self, episode: usize, task: &str) -> Result<(), BagError> {
+        let info = self.dataset.info();
+        let pairs = [
+            ("episode", episode.to_string()),
+            ("task", task.to_owned()),
+            ("fps", info.fps.to_string()),
+            ("robot_type", info.robot_type.clone().unwrap_or_default()),
+        ];
+        let metadata = mcap::records::Metadata {
+            name: "thinkvla".into(),
+            metadata: pairs.map(|(key, value)| (key.to_owned(), value)).into(),
+        };
+        self.writer
+            .write_metadata(&metadata)
+            .map_err(|e| BagError::content(&self.path, e))
+    }
+
+    fn tell(&mut self, telling: &Telling, values: &[f64], stamp: u64) -> Result<(), BagError> {
+        let header = |frame: &str| Header {
+            stamp,
+            frame_id: frame.to_owned(),
+        };
+        let value = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+        match telling {
+            Telling::Joints(topic, named) => {
+                let joints = JointState {
+                    header: header(""),
+                    names: named.iter().map(|(_, name)| name.clone()).collect(),
+                    positions: named.iter().map(|(index, _)| value(*index)).collect(),
+                };
+                self.write(topic, schema::JOINT_STATE, stamp, &joints.encode())
+            }
+            Telling::Pose(topic, first) => {
+                let [x, y, z, rx, ry, rz] = [0, 1, 2, 3, 4, 5].map(|offset| value(first + offset));
+                let turn = UnitQuaternion::from_scaled_axis(Vector3::new(rx, ry, rz));
+                let pose = PoseStamped {
+                    header: header(&self.base_frame),
+                    position: [x, y, z],
+                    orientation: [turn.i, turn.j, turn.k, turn.w],
+                };
+                self.write(topic, schema::POSE_STAMPED, stamp, &pose.encode())
+            }
+            Telling::Step { topic, space } => {
+                let step_period = 1.0 / self.dataset.info().fps;
+                let chunk = ActionChunk {
+                    header: header(&self.base_frame),
+                    space: *space,
+                    composition: self.composition,
+                    reference: self.reference,
+                    step_period,
+                    dim: values.len() as u32,
+                    values: values.to_vec(),
+                    observation_stamp: stamp,
+                    expires: stamp + (step_period * 1e9) as u64,
+                    source: "dataset".into(),
+                    plan_id: 0,
+                };
+                self.write(topic, schema::ACTION_CHUNK, stamp, &chunk.encode())
+            }
+        }
+    }
+
+    fn write(&mut self, topic: &str, [name, definition]: [&str; 2], stamp: u64, data: &[u8]) -> Result<(), BagError> {
+        let failed = |e: mcap::McapError| BagError::content(&self.path, e);
+        let channel_id = match self.channels.get(topic) {
+            Some(id) => *id,
+            None => {
+                let schema = self
+                    .writer
+                    .add_schema(name, "ros2msg", definition.as_bytes())
+                    .map_err(failed)?;
+                let id = self
+                    .writer
+                    .add_channel(schema, topic, "cdr", &BTreeMap::new())
+                    .map_err(failed)?;
+                self.channels.insert(topic.to_owned(), id);
+                id
+            }
+        };
+        let header = mcap::records::MessageHeader {
+            channel_id,
+            sequence: 0,
+            log_time: stamp,
+            publish_time: stamp,
+        };
+        self.writer.write_to_known_channel(&header, data).map_err(failed)
+    }
+}
+
+/// How the values of a column, known by their names, are told.
+fn tellings(column: &str, names: &[String]) -> Vec<(String, Telling)> {
+    let is_ee7 = names.iter().map(String::as_str).eq(EE7);
+    let is_joint8 = names.len() == JOINT8 && names.iter().take(7).all(|name| name.starts_with("joint"));
+    let topic = format!("/{}", column.replace('.', "/"));
+    let named = |keep: &dyn Fn(&str) -> bool| -> Vec<(usize, String)> {
+        names
+            .iter()
+            .cloned()
+            .enumerate()
+            .filter(|(_, name)| keep(name))
+            .collect()
+    };
+    let all = match column {
+        ACTION if is_ee7 => vec![Telling::Step { topic, space: 0 }],
+        JOINT_ACTION if is_joint8 => vec![Telling::Step { topic, space: 1 }],
+        STATE => {
+            let pose = EE7.get(..6).unwrap_or_default();
+            match names
+                .windows(6)
+                .position(|window| window.iter().map(String::as_str).eq(pose.iter().copied()))
+            {
+                Some(first) => vec![
+                    Telling::Joints("/joint_states".into(), named(&|name| !pose.contains(&name))),
+                    Telling::Pose("/tool_pose".into(), first),
+                ],
+                None => vec![Telling::Joints("/joint_states".into(), named(&|_| true))],
+            }
+        }
+        _ => vec![Telling::Joints(topic, named(&|_| true))],
+    };
+    all.into_iter().map(|telling| (column.to_owned(), telling)).collect()
+}
+
+/// Pictures as files: those in rows as they are, those of videos as PNG.
+struct Cameras<'a> {
+    in_rows: Vec<String>,
+    rows: PictureReader<'a>,
+    in_videos: Vec<String>,
+    videos: ImageReader<'a>,
+}
+
+impl<'a> Cameras<'a> {
+    fn new(dataset: &'a Dataset) -> Result<Self, DatasetError> {
+        let (in_videos, in_rows): (Vec<_>, Vec<_>) = dataset
+            .info()
+            .pictures()
+            .partition(|(_, feature)| feature.dtype == Dtype::Video);
+        let names = |columns: Vec<(&'a str, _)>| columns.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let (in_videos, in_rows) = (names(in_videos), names(in_rows));
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Ok(Self {
+            rows: dataset.pictures(&in_rows)?,
+            in_rows: owned(&in_rows),
+            videos: ImageReader::new(dataset, &in_videos)?,
+            in_videos: owned(&in_videos),
+        })
+    }
+
+    fn read(&mut self, at: At) -> Result<Vec<(String, Picture)>, DatasetError> {
+        let mut all: Vec<_> = self.in_rows.iter().cloned().zip(self.rows.read(at)?).collect();
+        let mut images = Vec::new();
+        self.videos.read(at, &mut images)?;
+        for (name, image) in self.in_videos.iter().zip(&images) {
+            let picture = Picture::encode(image, ImageMode::Png).map_err(DatasetError::Request)?;
+            all.push((name.clone(), picture));
+        }
+        Ok(all)
+    }
+}

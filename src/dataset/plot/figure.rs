@@ -1,0 +1,140 @@
+//! Figures: a title and a grid of panels with lines or histograms. Datasets and training curves are drawn with them.
+
+use std::path::{Path, PathBuf};
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+use plotters::drawing::IntoDrawingArea as _;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{FontFamily, FontStyle, IntoFont as _, TextStyle, WHITE};
+
+use super::canvas::Canvas;
+use super::panel::{INK, Panel};
+use crate::camera::rgb::RgbImage;
+
+/// A title above a grid of panels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// What all panels show.
+    pub title: String,
+    /// Panels, row after row.
+    pub panels: Vec<Panel>,
+    /// Panels side by side.
+    pub columns: usize,
+    /// Width and height of each panel [px].
+    pub panel_size: (u32, u32),
+}
+
+/// Why there is no figure.
+#[derive(Debug, thiserror::Error)]
+pub enum FigureError {
+    /// The panels do not fit into an image.
+    #[error(
+        "figure {title}: {panels} panels of {size:?} px are too large or none; expected at most 1000 panels and 2^27 px"
+    )]
+    Size {
+        /// Title.
+        title: String,
+        /// Number of panels.
+        panels: usize,
+        /// Size of each [px].
+        size: (u32, u32),
+    },
+    /// Drawing failed.
+    #[error("figure {title}: {problem}")]
+    Draw {
+        /// Title.
+        title: String,
+        /// What plotters said.
+        problem: String,
+    },
+    /// The file could not be written.
+    #[error("cannot write the figure {path}: {problem}")]
+    Write {
+        /// File.
+        path: PathBuf,
+        /// What the encoder or the system said.
+        problem: String,
+    },
+}
+
+/// Height of the title [px].
+const TITLE: u32 = 44;
+
+/// Letters of a size and weight.
+pub(super) fn text(size: f64, bold: bool) -> TextStyle<'static> {
+    let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
+    let font = (FontFamily::Monospace, size, style).into_font();
+    TextStyle::from(font).color(&INK)
+}
+
+impl Figure {
+    /// A figure of panels of the usual size.
+    pub fn new(title: impl Into<String>, columns: usize, panels: Vec<Panel>) -> Self {
+        Self {
+            title: title.into(),
+            panels,
+            columns: columns.max(1),
+            panel_size: (460, 320),
+        }
+    }
+
+    /// Draws it.
+    ///
+    /// # Errors
+    /// When it has no panels or too many.
+    pub fn draw(&self) -> Result<RgbImage, FigureError> {
+        let columns = self.columns.clamp(1, self.panels.len().max(1));
+        let rows = self.panels.len().div_ceil(columns);
+        let (panel_width, panel_height) = self.panel_size;
+        let width = u64::from(panel_width) * columns as u64;
+        let height = u64::from(panel_height) * rows as u64 + u64::from(TITLE);
+        if rows == 0 || self.panels.len() > 1000 || width.saturating_mul(height) > 1 << 27 {
+            return Err(FigureError::Size {
+                title: self.title.clone(),
+                panels: self.panels.len(),
+                size: self.panel_size,
+            });
+        }
+        let mut image = RgbImage::new(width as u32, height as u32);
+        let failed = |problem: String| FigureError::Draw {
+            title: self.title.clone(),
+            problem,
+        };
+        {
+            let area = Canvas::new(&mut image).into_drawing_area();
+            area.fill(&WHITE).map_err(|e| failed(e.to_string()))?;
+            let (header, body) = area.split_vertically(TITLE);
+            let title = text(20.0, true).pos(Pos::new(HPos::Center, VPos::Center));
+            let middle = (width as i32 / 2, TITLE as i32 / 2 + 4);
+            header
+                .draw_text(&self.title, &title, middle)
+                .map_err(|e| failed(e.to_string()))?;
+            for (panel, cell) in self.panels.iter().zip(body.split_evenly((rows, columns))) {
+                panel.draw(&cell).map_err(failed)?;
+            }
+            area.present().map_err(|e| failed(e.to_string()))?;
+        }
+        Ok(image)
+    }
+
+    /// Draws it and writes it as PNG, making the folder if needed.
+    ///
+    /// # Errors
+    /// When it cannot be drawn or the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), FigureError> {
+        let image = self.draw()?;
+        let failed = |problem: String| FigureError::Write {
+            path: path.to_path_buf(),
+            problem,
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| failed(e.to_string()))?;
+        }
+        let mut png = Vec::new();
+        PngEncoder::new_with_quality(&mut png, CompressionType::Default, FilterType::Adaptive)
+            .write_image(image.data(), image.width(), image.height(), ExtendedColorType::Rgb8)
+            .map_err(|e| failed(e.to_string()))?;
+        std::fs::write(path, png).map_err(|e| failed(e.to_string()))
+    }
+}

@@ -1,0 +1,123 @@
+//! Boxes and fields of mp4, read without trust.
+
+use super::error::VideoError;
+
+/// Walks over the boxes within a box; ends where sizes stop making sense.
+#[derive(Debug, Clone, Copy)]
+pub struct Boxes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Boxes<'a> {
+    /// Those in `content`.
+    pub fn of(content: &'a [u8]) -> Self {
+        Self { rest: content }
+    }
+}
+
+impl<'a> Iterator for Boxes<'a> {
+    type Item = ([u8; 4], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut fields = Fields::new(self.rest);
+        let (short, kind) = (fields.u32().ok()?, fields.kind().ok()?);
+        let (size, header) = match short {
+            0 => (self.rest.len(), 8),
+            1 => (usize::try_from(fields.u64().ok()?).ok()?, 16),
+            other => (other as usize, 8),
+        };
+        let content = self.rest.get(header..size)?;
+        self.rest = self.rest.get(size..)?;
+        Some((kind, content))
+    }
+}
+
+/// Big-endian fields, one after another.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Those in `content`.
+    pub fn new(content: &'a [u8]) -> Self {
+        Self { rest: content }
+    }
+
+    /// The same, `count` bytes later.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn after(mut self, count: usize) -> Result<Self, VideoError> {
+        self.skip(count)?;
+        Ok(self)
+    }
+
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], VideoError> {
+        let (found, rest) = self.rest.split_at_checked(count).ok_or_else(ends)?;
+        self.rest = rest;
+        Ok(found)
+    }
+
+    /// Passes over `count` bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn skip(&mut self, count: usize) -> Result<(), VideoError> {
+        self.bytes(count).map(drop)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], VideoError> {
+        let (found, rest) = self.rest.split_first_chunk().ok_or_else(ends)?;
+        self.rest = rest;
+        Ok(*found)
+    }
+
+    /// One byte.
+    ///
+    /// # Errors
+    /// When none is left.
+    pub fn u8(&mut self) -> Result<u8, VideoError> {
+        self.array().map(|[byte]| byte)
+    }
+
+    /// Two bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn u16(&mut self) -> Result<u16, VideoError> {
+        self.array().map(u16::from_be_bytes)
+    }
+
+    /// Four bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn u32(&mut self) -> Result<u32, VideoError> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Eight bytes.
+    ///
+    /// # Errors
+    /// When fewer are left.
+    pub fn u64(&mut self) -> Result<u64, VideoError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// The name of a box.
+    ///
+    /// # Errors
+    /// When fewer than four bytes are left.
+    pub fn kind(&mut self) -> Result<[u8; 4], VideoError> {
+        self.array()
+    }
+}
+
+fn ends() -> VideoError {
+    VideoError::malformed("a table or box of the index ends too early")
+}

@@ -1,0 +1,406 @@
+//! Finds the frames of the first video track of an mp4 file, in time order and by key frames.
+//!
+//! Whatever a file claims, at most twice its length is allocated: its index is as long as it is in the file, and a list of
+//! frames is only made when it is shorter than the file.
+
+use std::io::{Read, Seek, SeekFrom};
+
+use super::boxes::{Boxes, Fields};
+use super::error::VideoError;
+
+/// What the samples are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Codec {
+    /// H.264, with the units of its configuration and the bytes of each length.
+    H264 {
+        /// Sequence and picture parameter sets.
+        sets: Vec<Vec<u8>>,
+        /// Bytes of the length before each unit.
+        length_size: usize,
+    },
+    /// AV1.
+    Av1,
+}
+
+/// A frame in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// Where it begins.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u32,
+    /// Its place in the order of presentation.
+    pub shown: u32,
+    /// Whether decoding may begin here: nothing before it is shown after it, nor the reverse.
+    pub entry: bool,
+}
+
+/// The video track of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Movie {
+    /// What the samples are.
+    pub codec: Codec,
+    /// Width that the container announces [px].
+    pub width: u32,
+    /// Height that the container announces [px].
+    pub height: u32,
+    /// Frames a second, on average.
+    pub fps: f64,
+    /// Frames in the order of decoding.
+    pub samples: Vec<Sample>,
+    /// By place in the order of presentation: the sample.
+    pub order: Vec<u32>,
+}
+
+/// Most pixels that a frame may have; decoders allocate by it.
+const MOST_PIXELS: u64 = 1 << 25;
+
+impl Movie {
+    /// Reads the index of a file of `length` bytes.
+    ///
+    /// # Errors
+    /// When the file is damaged or holds what is not supported.
+    pub fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Self, VideoError> {
+        let moov = read_moov(file, length)?;
+        let trak = Boxes::of(&moov).filter(|(kind, _)| kind == b"trak");
+        let mut tracks = trak.filter(|(_, trak)| is_video(trak)).map(|(_, trak)| trak);
+        let track = tracks
+            .next()
+            .ok_or_else(|| VideoError::malformed("it has no video track"))?;
+        let mdia = child(track, b"mdia")?;
+        let stbl = child(child(mdia, b"minf")?, b"stbl")?;
+        let scale = time_scale(child(mdia, b"mdhd")?)?;
+        let description = Description::read(child(stbl, b"stsd")?)?;
+        let tables = Tables::new(stbl, length, length - moov.len() as u64)?;
+        let (samples, order, fps) = tables.samples(scale, first_shown(track)?)?;
+        Ok(Self {
+            codec: description.codec,
+            width: description.width,
+            height: description.height,
+            fps,
+            samples,
+            order,
+        })
+    }
+}
+
+fn read_moov(file: &mut (impl Read + Seek), length: u64) -> Result<Vec<u8>, VideoError> {
+    let mut position = 0_u64;
+    let mut fragmented = false;
+    while position + 8 <= length {
+        let mut head = [0; 16];
+        let head_size = 16.min(length - position) as usize;
+        file.seek(SeekFrom::Start(position))?;
+        file.read_exact(head.get_mut(..head_size).unwrap_or_default())?;
+        let mut fields = Fields::new(&head);
+        let (short, kind) = (u64::from(fields.u32()?), fields.kind()?);
+        let (size, header) = match short {
+            0 => (length - position, 8),
+            1 if head_size == 16 => (fields.u64()?, 16),
+            other => (other, 8),
+        };
+        if size < header || size > length - position {
+            let kind = String::from_utf8_lossy(&kind).into_owned();
+            return Err(VideoError::malformed(format!(
+                "at byte {position}, {kind} claims {size} bytes of {} that are left; was it copied whole?",
+                length - position
+            )));
+        }
+        if &kind == b"moov" {
+            let mut moov = vec![0; (size - header) as usize];
+            file.seek(SeekFrom::Start(position + header))?;
+            file.read_exact(&mut moov)?;
+            return Ok(moov);
+        }
+        fragmented |= &kind == b"moof";
+        position += size;
+    }
+    Err(if fragmented {
+        VideoError::unsupported("fragmented mp4 without an index")
+    } else {
+        VideoError::malformed("it has no index (moov); writing it was cut off, record or convert it again")
+    })
+}
+
+fn child<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], VideoError> {
+    let found = Boxes::of(parent)
+        .find(|(found, _)| found == kind)
+        .map(|(_, content)| content);
+    found.ok_or_else(|| VideoError::malformed(format!("its index lacks {}", String::from_utf8_lossy(kind))))
+}
+
+fn is_video(track: &[u8]) -> bool {
+    let handler = child(track, b"mdia").and_then(|mdia| child(mdia, b"hdlr"));
+    handler.is_ok_and(|handler| handler.get(8..12) == Some(b"vide"))
+}
+
+/// Ticks a second of a media header.
+fn time_scale(mdhd: &[u8]) -> Result<u32, VideoError> {
+    let mut fields = Fields::new(mdhd);
+    let long = fields.u32()? >> 24 == 1;
+    fields.skip(if long { 16 } else { 8 })?;
+    match fields.u32()? {
+        0 => Err(VideoError::malformed("its clock has no ticks")),
+        scale => Ok(scale),
+    }
+}
+
+/// Media time at which showing begins [ticks], by the edit list; none where it does not say.
+fn first_shown(track: &[u8]) -> Result<Option<i64>, VideoError> {
+    let Ok(list) = child(track, b"edts").and_then(|edts| child(edts, b"elst")) else {
+        return Ok(None);
+    };
+    let mut fields = Fields::new(list);
+    let long = fields.u32()? >> 24 == 1;
+    for _ in 0..fields.u32()? {
+        let start = if long {
+            fields.skip(8)?;
+            fields.u64()? as i64
+        } else {
+            fields.skip(4)?;
+            i64::from(fields.u32()? as i32)
+        };
+        fields.skip(4)?;
+        if start >= 0 {
+            return Ok(Some(start));
+        }
+    }
+    Ok(None)
+}
+
+struct Description {
+    codec: Codec,
+    width: u32,
+    height: u32,
+}
+
+impl Description {
+    fn read(stsd: &[u8]) -> Result<Self, VideoError> {
+        let entries = stsd.get(8..).unwrap_or_default();
+        let mut entries = Boxes::of(entries);
+        let (kind, entry) = entries
+            .next()
+            .ok_or_else(|| VideoError::malformed("it does not name its codec"))?;
+        if entries.next().is_some() {
+            return Err(VideoError::unsupported("a video track of several descriptions"));
+        }
+        let mut fields = Fields::new(entry);
+        fields.skip(24)?;
+        let (width, height) = (u32::from(fields.u16()?), u32::from(fields.u16()?));
+        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MOST_PIXELS {
+            return Err(VideoError::malformed(format!(
+                "its frames claim to be {width}x{height}"
+            )));
+        }
+        let inner = entry.get(78..).unwrap_or_default();
+        let codec = match &kind {
+            b"avc1" | b"avc3" => h264(child(inner, b"avcC")?)?,
+            b"av01" => Codec::Av1,
+            b"hvc1" | b"hev1" => return Err(VideoError::unsupported("HEVC (H.265)")),
+            b"vp09" => return Err(VideoError::unsupported("VP9")),
+            other => {
+                let name = String::from_utf8_lossy(other).into_owned();
+                return Err(VideoError::unsupported(format!("video of type {name}")));
+            }
+        };
+        Ok(Self { codec, width, height })
+    }
+}
+
+/// `AVCDecoderConfigurationRecord`.
+fn h264(record: &[u8]) -> Result<Codec, VideoError> {
+    let mut fields = Fields::new(record);
+    fields.skip(4)?;
+    let length_size = usize::from(fields.u8()? & 3) + 1;
+    let mut sets = Vec::new();
+    for mask in [31, 255] {
+        for _ in 0..fields.u8()? & mask {
+            let length = usize::from(fields.u16()?);
+            sets.push(fields.bytes(length)?.to_vec());
+        }
+    }
+    Ok(Codec::H264 { sets, length_size })
+}
+
+/// The tables from which the place and time of each sample follow.
+struct Tables<'a> {
+    file: u64,
+    sizes: Fields<'a>,
+    same_size: u32,
+    count: usize,
+    durations: Fields<'a>,
+    shifts: Option<Fields<'a>>,
+    chunk_runs: Fields<'a>,
+    chunks: Fields<'a>,
+    long_chunks: bool,
+    keys: Option<Fields<'a>>,
+}
+
+impl<'a> Tables<'a> {
+    fn new(stbl: &'a [u8], file: u64, room: u64) -> Result<Self, VideoError> {
+        let table = |kind: &[u8; 4]| child(stbl, kind).and_then(|content| Fields::new(content).after(4));
+        let mut sizes = table(b"stsz")?;
+        let (same_size, count) = (sizes.u32()?, sizes.u32()?);
+        if count == 0 {
+            return Err(VideoError::malformed("it has no frames"));
+        }
+        let bytes = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>();
+        if u64::from(count) * bytes as u64 > room {
+            return Err(VideoError::malformed(format!(
+                "it claims {count} frames in {room} bytes"
+            )));
+        }
+        let long_chunks = child(stbl, b"stco").is_err();
+        Ok(Self {
+            file,
+            sizes,
+            same_size,
+            count: count as usize,
+            durations: table(b"stts")?,
+            shifts: table(b"ctts").ok(),
+            chunk_runs: table(b"stsc")?,
+            chunks: table(if long_chunks { b"co64" } else { b"stco" })?,
+            long_chunks,
+            keys: table(b"stss").ok(),
+        })
+    }
+
+    fn samples(mut self, scale: u32, first_shown: Option<i64>) -> Result<(Vec<Sample>, Vec<u32>, f64), VideoError> {
+        let mut samples = self.places()?;
+        let (times, ticks) = self.times()?;
+        let mut order: Vec<u32> = (0..self.count as u32).collect();
+        let time = |sample: &u32| times.get(*sample as usize).copied().unwrap_or(0);
+        order.sort_unstable_by_key(|sample| (time(sample), *sample));
+        for (shown, sample) in order.iter().enumerate() {
+            if let Some(sample) = samples.get_mut(*sample as usize) {
+                sample.shown = shown as u32;
+            }
+        }
+        let shown_from = order.first().map_or(0, time);
+        let half = (ticks / self.count as u64 / 2) as i64;
+        if first_shown.is_some_and(|first| first > shown_from.saturating_add(half)) {
+            return Err(VideoError::unsupported("an mp4 whose edit list hides its first frames"));
+        }
+        self.mark_entries(&mut samples)?;
+        let fps = self.count as f64 * f64::from(scale) / ticks.max(1) as f64;
+        Ok((samples, order, fps))
+    }
+
+    /// Where samples lie, chunk after chunk.
+    fn places(&mut self) -> Result<Vec<Sample>, VideoError> {
+        let mut samples = Vec::with_capacity(self.count);
+        let chunks = self.chunks.u32()?;
+        let mut runs = self.chunk_runs.u32()?;
+        let mut per_chunk = 0;
+        let mut next_run = if runs > 0 { self.chunk_runs.u32()? } else { u32::MAX };
+        for chunk in 1..=chunks {
+            if chunk == next_run {
+                per_chunk = self.chunk_runs.u32()?;
+                self.chunk_runs.skip(4)?;
+                runs -= 1;
+                next_run = if runs > 0 { self.chunk_runs.u32()? } else { u32::MAX };
+            }
+            let mut offset = if self.long_chunks {
+                self.chunks.u64()?
+            } else {
+                self.chunks.u32()?.into()
+            };
+            for _ in 0..per_chunk {
+                if samples.len() == self.count {
+                    return Ok(samples);
+                }
+                let size = if self.same_size == 0 {
+                    self.sizes.u32()?
+                } else {
+                    self.same_size
+                };
+                let end = offset
+                    .checked_add(size.into())
+                    .filter(|end| *end <= self.file && size > 0);
+                let end = end.ok_or_else(|| {
+                    let frame = samples.len();
+                    VideoError::malformed(format!(
+                        "sample {frame}: {size} bytes from byte {offset} of {}",
+                        self.file
+                    ))
+                })?;
+                samples.push(Sample {
+                    offset,
+                    size,
+                    shown: 0,
+                    entry: false,
+                });
+                offset = end;
+            }
+        }
+        if samples.len() == self.count {
+            return Ok(samples);
+        }
+        Err(VideoError::malformed(format!(
+            "places of {} frames out of {}",
+            samples.len(),
+            self.count
+        )))
+    }
+
+    /// Time of presentation of each sample, and the length of all [ticks].
+    fn times(&mut self) -> Result<(Vec<i64>, u64), VideoError> {
+        let mut times = Vec::with_capacity(self.count);
+        let mut now = 0_u64;
+        let mut runs = self.durations.u32()?;
+        let (mut left, mut ticks) = (0_u32, 0_u32);
+        let mut shift_runs = self.shifts.as_mut().map_or(Ok(0), Fields::u32)?;
+        let (mut shifts_left, mut shift) = (0_u32, 0_i64);
+        while times.len() < self.count {
+            while left == 0 {
+                runs = runs
+                    .checked_sub(1)
+                    .ok_or_else(|| VideoError::malformed("times of too few frames"))?;
+                (left, ticks) = (self.durations.u32()?, self.durations.u32()?);
+            }
+            while shifts_left == 0 && shift_runs > 0 {
+                shift_runs -= 1;
+                if let Some(shifts) = &mut self.shifts {
+                    (shifts_left, shift) = (shifts.u32()?, i64::from(shifts.u32()? as i32));
+                }
+            }
+            times.push(now as i64 + shift);
+            // Fewer than 2^32 samples of less than 2^32 ticks: cannot overflow.
+            now += u64::from(ticks);
+            left -= 1;
+            shifts_left = shifts_left.saturating_sub(1);
+        }
+        Ok((times, now))
+    }
+
+    /// Without a table of key frames every sample is one.
+    fn mark_entries(&mut self, samples: &mut [Sample]) -> Result<(), VideoError> {
+        let mut keys = 0;
+        if let Some(table) = &mut self.keys {
+            keys = table.u32()?;
+        }
+        let mut next_key = match &mut self.keys {
+            Some(table) if keys > 0 => table.u32()?,
+            _ => u32::MAX,
+        };
+        // The latest place shown so far tells whether anything before a sample is shown after it.
+        let mut latest = None;
+        for (number, sample) in (1_u32..).zip(samples.iter_mut()) {
+            let mut key = self.keys.is_none();
+            if number == next_key {
+                key = true;
+                keys -= 1;
+                next_key = match &mut self.keys {
+                    Some(table) if keys > 0 => table.u32()?.max(number.saturating_add(1)),
+                    _ => u32::MAX,
+                };
+            }
+            sample.entry = key && sample.shown == number - 1 && latest.is_none_or(|latest| latest < sample.shown);
+            latest = latest.max(Some(sample.shown));
+        }
+        match samples.first() {
+            Some(first) if first.entry => Ok(()),
+            _ => Err(VideoError::unsupported("a video that does not begin with a key frame")),
+        }
+    }
+}

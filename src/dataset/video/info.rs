@@ -1,0 +1,20 @@
+//! What `meta/info.json` says of a video column.
+
+use serde_json::{Value, json};
+
+use super::encoder::VideoSettings;
+
+/// The `info` of a feature whose frames [`super::VideoWriter`] encodes, with LeRobot's keys.
+pub fn feature_info(settings: &VideoSettings) -> Value {
+    json!({
+        "video.height": settings.height,
+        "video.width": settings.width,
+        "video.codec": "h264",
+        "video.pix_fmt": "yuv420p",
+        "video.fps": settings.fps,
+        "video.channels": 3,
+        "video.g": settings.gop,
+        "has_audio": false,
+        "is_depth_map": false,
+    })
+}

@@ -1,0 +1,208 @@
+//! Any frame of an mp4 file, by number or by time.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::colour::{Colour, Planes, to_rgb};
+use super::decoder::Decoder;
+use super::demux::{Codec, Movie, Sample};
+use super::error::VideoError;
+use crate::camera::rgb::RgbImage;
+
+/// Reads frames. Going forward decodes each frame once; going elsewhere begins at the key frame before.
+pub struct VideoReader<R> {
+    file: R,
+    movie: Movie,
+    decoder: Option<Decoder>,
+    /// Sample that is decoded next, in the order of decoding.
+    next_sample: usize,
+    /// Frame that the decoder gives next.
+    next_frame: usize,
+    /// Frame that `picture` shows.
+    shown: Option<usize>,
+    picture: RgbImage,
+    bytes: Vec<u8>,
+}
+
+impl VideoReader<File> {
+    /// Opens the file `path`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or holds what is not supported.
+    pub fn open(path: &Path) -> Result<Self, VideoError> {
+        Self::new(File::open(path).map_err(VideoError::file("open", path))?)
+    }
+}
+
+impl<R: Read + Seek> VideoReader<R> {
+    /// Reads the index of `file`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or holds what is not supported.
+    pub fn new(mut file: R) -> Result<Self, VideoError> {
+        let length = file.seek(SeekFrom::End(0))?;
+        let movie = Movie::read(&mut file, length)?;
+        Ok(Self {
+            file,
+            movie,
+            decoder: None,
+            next_sample: 0,
+            next_frame: 0,
+            shown: None,
+            picture: RgbImage::default(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Number of frames.
+    pub fn len(&self) -> usize {
+        self.movie.order.len()
+    }
+
+    /// Never: a file without frames is refused.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frames a second, on average.
+    pub fn fps(&self) -> f64 {
+        self.movie.fps
+    }
+
+    /// Width and height [px].
+    pub fn size(&self) -> (u32, u32) {
+        (self.movie.width, self.movie.height)
+    }
+
+    /// Name of the codec, as LeRobot writes it.
+    pub fn codec(&self) -> &'static str {
+        match self.movie.codec {
+            Codec::H264 { .. } => "h264",
+            Codec::Av1 => "av1",
+        }
+    }
+
+    /// The number of the frame shown at `seconds`, as LeRobot counts: the nearest of frames evenly spread.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn index_at(&self, seconds: f64) -> Result<usize, VideoError> {
+        let index = (seconds * self.movie.fps).round_ties_even();
+        if index >= 0.0 && index < self.len() as f64 {
+            return Ok(index as usize);
+        }
+        Err(VideoError::Request(format!(
+            "second {seconds}: expected less than {:.3}, which is where the video ends",
+            self.len() as f64 / self.movie.fps
+        )))
+    }
+
+    /// The frame shown at `seconds`.
+    ///
+    /// # Errors
+    /// When there is none or it cannot be decoded.
+    pub fn frame_at(&mut self, seconds: f64) -> Result<&RgbImage, VideoError> {
+        let index = self.index_at(seconds)?;
+        self.frame(index)
+    }
+
+    /// Frame `index`.
+    ///
+    /// # Errors
+    /// When there is none or it cannot be decoded; another frame may still be asked for.
+    pub fn frame(&mut self, index: usize) -> Result<&RgbImage, VideoError> {
+        if index >= self.len() {
+            let problem = format!("frame {index}: expected less than {}, the number of frames", self.len());
+            return Err(VideoError::Request(problem));
+        }
+        if self.shown != Some(index) {
+            self.shown = None;
+            if let Err(e) = self.decode(index) {
+                self.decoder = None;
+                return Err(match e {
+                    VideoError::Malformed(problem) => VideoError::Codec { frame: index, problem },
+                    other => other,
+                });
+            }
+            self.shown = Some(index);
+        }
+        Ok(&self.picture)
+    }
+
+    fn decode(&mut self, index: usize) -> Result<(), VideoError> {
+        let entry = self.entry_before(index);
+        let forward = index >= self.next_frame && entry <= self.next_sample && self.next_sample > 0;
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) if forward => decoder,
+            found => {
+                self.next_sample = entry;
+                self.next_frame = self.movie.samples.get(entry).map_or(0, |sample| sample.shown as usize);
+                match found {
+                    Some(mut decoder) => {
+                        decoder.restart()?;
+                        decoder
+                    }
+                    None => Decoder::new(&self.movie)?,
+                }
+            }
+        };
+        let mut target = Target {
+            index,
+            next: self.next_frame,
+            found: false,
+            picture: &mut self.picture,
+        };
+        while !target.found {
+            let mut sink = |planes: &Planes<'_>, colour| target.take(planes, colour);
+            let Some(sample) = self.movie.samples.get(self.next_sample) else {
+                decoder.finish(&mut sink)?;
+                break;
+            };
+            read_sample(&mut self.file, sample, &mut self.bytes)?;
+            decoder.feed(&self.bytes, &mut sink)?;
+            self.next_sample += 1;
+        }
+        self.next_frame = target.next;
+        if !target.found {
+            return Err(VideoError::malformed(
+                "the decoder gave fewer pictures than there are frames",
+            ));
+        }
+        self.decoder = Some(decoder);
+        Ok(())
+    }
+
+    /// The last sample at which decoding of frame `index` can begin.
+    fn entry_before(&self, index: usize) -> usize {
+        let before = self.movie.samples.get(..=index).unwrap_or(&self.movie.samples);
+        before.iter().rposition(|sample| sample.entry).unwrap_or(0)
+    }
+}
+
+/// Counts pictures and keeps the one that is wanted.
+struct Target<'a> {
+    index: usize,
+    next: usize,
+    found: bool,
+    picture: &'a mut RgbImage,
+}
+
+impl Target<'_> {
+    fn take(&mut self, planes: &Planes<'_>, colour: Colour) -> Result<(), VideoError> {
+        let wanted = self.next == self.index;
+        self.next += 1;
+        self.found |= wanted;
+        if wanted {
+            to_rgb(planes, colour, self.picture)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn read_sample(file: &mut (impl Read + Seek), sample: &Sample, bytes: &mut Vec<u8>) -> Result<(), VideoError> {
+    bytes.resize(sample.size as usize, 0);
+    file.seek(SeekFrom::Start(sample.offset))?;
+    Ok(file.read_exact(bytes)?)
+}

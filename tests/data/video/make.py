@@ -1,0 +1,45 @@
+"""Makes the small videos beside this file, as other tools write them: python make.py (needs PyAV and numpy).
+
+Frame n shows n in eight black or white blocks, bit 0 first; below them are a red, a green, a blue and a grey block.
+"""
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT, FRAMES = 96, 64, 40
+COLOURS = [(200, 30, 40), (20, 180, 60), (40, 60, 210), (128, 128, 128)]
+
+
+def frame(number):
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for bit in range(8):
+        image[:32, bit * 12 : bit * 12 + 12] = 235 if number >> bit & 1 else 20
+    for block, colour in enumerate(COLOURS):
+        image[32:, block * 24 : block * 24 + 24] = colour
+    return image
+
+
+def write(name, codec, options, matrix=None, pix_fmt="yuv420p", frames=FRAMES):
+    with av.open(name, "w") as out:
+        stream = out.add_stream(codec, rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        if matrix:
+            stream.codec_context.colorspace = matrix
+        for number in range(frames):
+            picture = av.VideoFrame.from_ndarray(frame(number), "rgb24")
+            if matrix:
+                picture = picture.reformat(format=pix_fmt, dst_colorspace=matrix)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode())
+
+
+if __name__ == "__main__":
+    # LeRobot's default
+    write("av1.mp4", "libsvtav1", {"g": "2", "crf": "30", "preset": "12"})
+    # what a plain ffmpeg makes: reordered frames, key frames far apart
+    write("x264_reordered.mp4", "libx264", {"g": "100", "bf": "3", "crf": "24", "x264-params": "b-pyramid=normal"}, frames=200)
+    write("x264_bt709.mp4", "libx264", {"g": "2", "crf": "18"}, matrix=1, frames=4)
+    # what LeRobot makes of vcodec h264
+    write("x264_lerobot.mp4", "libx264", {"g": "2", "crf": "30"})
+    write("hevc.mp4", "libx265", {"g": "2", "x265-params": "log-level=none"}, frames=4)
+    write("av1_10bit.mp4", "libsvtav1", {"g": "2", "preset": "12"}, pix_fmt="yuv420p10le", frames=4)
