@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FILES = ['policy.launch.py', 'sim.launch.py']
+FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py']
 CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
 NODE = '''#!/usr/bin/env python3
 import os, sys, yaml
@@ -30,7 +30,7 @@ sys.exit(int(os.environ.get("REFUSES") == os.path.basename(sys.argv[0])) * 2)
 def launch(tmp_path):
     """Runs a launch file with nodes that only write down how they were called."""
     package = tmp_path / 'prefix' / 'lib'
-    for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node',
+    for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node', 'thinkvla/record_node',
                  'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
                  'some_camera/driver'):
         node = package / path
@@ -75,6 +75,13 @@ def test_a_real_arm_starts_in_dry_run_and_without_a_simulator(launch):
     assert started(calls) == ['arm_node', 'policy_node', 'robot_state_publisher']
     assert 'dry_run: True' in calls and 'checkpoint: /some/checkpoint' in calls
     assert 'robot name="rm75"' in calls
+
+
+def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
+    done, calls = launch('collect.launch.py', 'sim:=true', 'dataset:=/some/set', 'instruction:=lift it')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['arm_node', 'record_node', 'robot_state_publisher', 'sim_node']
+    assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls and 'fps: 10.0' in calls
 
 
 def test_the_simulation_sends_commands(launch):

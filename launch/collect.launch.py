@@ -1,0 +1,67 @@
+"""Records episodes: the recorder, and everything of policy.launch.py without a policy.
+
+    ros2 launch thinkvla collect.launch.py sim:=true dataset:=out/data/mine instruction:='lift the block'
+    ros2 service call /record_node/start std_srvs/srv/Trigger     # then save or discard
+"""
+import os
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BOOLEAN = ['true', 'false']
+
+# Handed on to policy.launch.py.
+PASSED = [
+    DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
+    DeclareLaunchArgument('robot', default_value='',
+                          description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
+    DeclareLaunchArgument('checkpoint', default_value='',
+                          description='Checkpoint directory of a policy to be corrected; empty starts none'),
+    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
+                          description='Start the simulated arm, driver and cameras in place of real ones'),
+    DeclareLaunchArgument('dry_run', default_value='auto', choices=['auto', *BOOLEAN],
+                          description='Compute and show arm commands without sending them; auto: true on a real arm, '
+                                      'false with sim:=true'),
+    DeclareLaunchArgument('rviz', default_value='false', choices=BOOLEAN, description='Open rviz'),
+    DeclareLaunchArgument('calibration', default_value='', description='Camera calibration file (see config/cameras)'),
+    DeclareLaunchArgument('camera_package', default_value='',
+                          description='Package of the camera driver, e.g. v4l2_camera; empty starts none'),
+    DeclareLaunchArgument('camera_executable', default_value='',
+                          description='Executable of the camera driver, e.g. v4l2_camera_node'),
+    DeclareLaunchArgument('camera_params_file', default_value='', description='Parameters of the camera drivers'),
+    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
+                          description='Least severe messages shown'),
+]
+OWN = [
+    DeclareLaunchArgument('dataset', default_value='', description='Folder of the dataset: new, or one to go on with'),
+    DeclareLaunchArgument('contract', default_value='',
+                          description='contract.yaml whose robot is recorded; empty takes an RM75 with a top and a '
+                                      'wrist camera of 640x480'),
+    DeclareLaunchArgument('instruction', default_value='', description='What the episodes are of, in words'),
+    DeclareLaunchArgument('fps', default_value='10.0', description='Rows a second'),
+]
+
+
+def record(context):
+    """The recorder, with every argument known."""
+    def argument(name):
+        return LaunchConfiguration(name).perform(context)
+
+    told = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
+            'fps': float(argument('fps'))}
+    return [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
+                 namespace=argument('namespace'), parameters=[told],
+                 arguments=['--ros-args', '--log-level', argument('log_level')])]
+
+
+def generate_launch_description():
+    """policy.launch.py, and record_node."""
+    passed = {argument.name: LaunchConfiguration(argument.name) for argument in PASSED}
+    everything = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(os.path.join(HERE, 'policy.launch.py')), launch_arguments=passed.items())
+    return LaunchDescription([*PASSED, *OWN, everything, OpaqueFunction(function=record)])
