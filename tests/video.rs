@@ -1,5 +1,7 @@
 //! Video of datasets: the frame that is asked for is the frame that is given, whoever wrote the file.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 

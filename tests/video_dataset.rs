@@ -1,6 +1,6 @@
 //! Datasets with videos: ours and LeRobot's, each read by both.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod recorded;
 
@@ -61,6 +61,20 @@ fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
         encode(&Disk, &before, &out, 22).is_err(),
         "into a folder that is not empty"
     );
+    let counted = after.statistics().unwrap();
+    for (name, of_pictures) in before
+        .statistics()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| CAMERAS.contains(&name.as_str()))
+    {
+        let means = of_pictures.mean.iter().zip(&counted[name].mean);
+        assert!(
+            means.into_iter().all(|(a, b)| (a - b).abs() < 0.02),
+            "{name}: {of_pictures:?}, {:?}",
+            counted[name]
+        );
+    }
     if let Some(said) = lerobot::run("read.py", &[out.as_os_str(), OsStr::new("video")]) {
         assert!(said.contains("as recorded"), "{said}");
     }

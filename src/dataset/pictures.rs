@@ -38,7 +38,7 @@ impl<'a> PictureReader<'a> {
             match dataset.info().features.get(*name).map(|feature| &feature.dtype) {
                 Some(Dtype::Image) => (),
                 Some(Dtype::Video) => {
-                    let message = format!("{name} is in video files; convert the dataset to pictures in its rows");
+                    let message = format!("{name} is in video files; read it with an ImageReader");
                     return Err(DatasetError::Request(message));
                 }
                 _ => {

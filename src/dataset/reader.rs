@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use super::columns;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
+use super::images::ImageReader;
 use super::info::{Info, Version, expand};
 use super::modality::Modality;
 use super::pictures::PictureReader;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
-use crate::camera::rgb::RgbImage;
 
 /// A dataset; its numbers are in memory, its pictures on disk.
 #[derive(Debug)]
@@ -176,9 +176,9 @@ impl Dataset {
             .map(|(name, values)| (name.clone(), Statistics::of_rows(values, self.dim(name))))
             .collect();
         let names: Vec<_> = self.info.pictures().map(|(name, _)| name).collect();
-        let mut reader = self.pictures(&names)?;
+        let mut reader = ImageReader::new(self, &names)?;
         let mut colours = vec![Colours::default(); names.len()];
-        let mut image = RgbImage::default();
+        let mut images = Vec::new();
         for episode in &self.episodes {
             let wanted = sampled(episode.length);
             for frame in (0..episode.length).filter(|frame| wanted(*frame)) {
@@ -186,11 +186,8 @@ impl Dataset {
                     episode: episode.index,
                     frame,
                 };
-                for (picture, colours) in reader.read(at)?.iter().zip(&mut colours) {
-                    let path = data_path(&self.root, &self.info, episode)?;
-                    picture
-                        .decode(&mut image)
-                        .map_err(|problem| DatasetError::content(&path, problem))?;
+                reader.read(at, &mut images)?;
+                for (image, colours) in images.iter().zip(&mut colours) {
                     colours.add(image.data(), image.width());
                 }
             }

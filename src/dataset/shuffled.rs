@@ -8,6 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::error::DatasetError;
+use super::images::ImageReader;
 use super::reader::{At, Chunk, Dataset};
 use crate::camera::rgb::RgbImage;
 
@@ -90,22 +91,22 @@ fn read_all(
     out: &SyncSender<Result<Sample, DatasetError>>,
 ) {
     let names: Vec<&str> = rule.pictures.iter().map(String::as_str).collect();
-    let mut reader = match dataset.pictures(&names) {
+    let mut reader = match ImageReader::new(dataset, &names) {
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(error))),
     };
-    let mut whole = RgbImage::default();
+    let mut images = Vec::new();
     for (number, at) in rows {
         let mut part = ChaCha8Rng::seed_from_u64(rule.seed);
         part.set_stream(number as u64 + 1);
         let place: (f64, f64) = part.random();
         let sample = (|| {
             let mut pictures = Vec::with_capacity(names.len());
-            for (picture, name) in reader.read(at)?.iter().zip(&names) {
+            reader.read(at, &mut images)?;
+            for (image, name) in images.iter().zip(&names) {
                 let wrong =
                     |problem: String| DatasetError::content(dataset.root(), format!("{name} of row {at:?}: {problem}"));
-                picture.decode(&mut whole).map_err(wrong)?;
-                pictures.push(crop(&whole, rule.crop, place).map_err(wrong)?);
+                pictures.push(crop(image, rule.crop, place).map_err(wrong)?);
             }
             Ok(Sample {
                 at,
