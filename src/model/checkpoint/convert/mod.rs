@@ -12,7 +12,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::manifest::{Format, Manifest};
 use super::weights::{Naming, Part, TEXT_HEAD};
 use super::{Options, WEIGHTS};
-use crate::contract::{Contract, Model};
+use crate::contract::{Contract, Model, Robot};
 use crate::model::backbone::Backbone;
 use crate::model::config::{Config, Precision, PromptStyle};
 use crate::model::error::ModelError;
