@@ -72,6 +72,8 @@ pub struct Counts {
     pub repeated: u64,
     /// Samples in which a repeated picture was that of a frozen camera.
     pub frozen: u64,
+    /// Values that were thrown away because too many waited: whoever takes the samples is too slow.
+    pub overflowed: u64,
     gap: u64,
 }
 
@@ -84,7 +86,11 @@ pub struct Sampler<P> {
     arm_counts: Counts,
     next: Option<Time>,
     begun: Time,
+    /// The last moment to be sampled, once it is known.
+    until: Option<Time>,
     samples: u64,
+    /// Samples without arm or without any picture of a camera.
+    lost: u64,
 }
 
 #[derive(Debug)]
@@ -119,7 +125,9 @@ impl<P: Clone> Sampler<P> {
             arm_counts: Counts::default(),
             next: None,
             begun: Time::default(),
+            until: None,
             samples: 0,
+            lost: 0,
         }
     }
 
@@ -127,15 +135,21 @@ impl<P: Clone> Sampler<P> {
     pub fn begin(&mut self, now: Time) {
         self.next = Some(now);
         self.begun = now;
-        self.samples = 0;
+        self.until = None;
+        (self.samples, self.lost) = (0, 0);
         self.arm_counts = Counts::default();
         for camera in &mut self.cameras {
             (camera.counts, camera.shown) = (Counts::default(), None);
         }
     }
 
-    /// Samples no more.
-    pub fn end(&mut self) {
+    /// Samples up to `now`, and then no more: what has come is still to be taken.
+    pub fn end(&mut self, now: Time) {
+        self.until = Some(now);
+    }
+
+    /// Samples no more, from now on.
+    pub fn stop(&mut self) {
         self.next = None;
     }
 
@@ -150,13 +164,13 @@ impl<P: Clone> Sampler<P> {
             return;
         };
         camera.counts.received += 1;
-        put(&mut camera.waiting, stamp, shot);
+        camera.counts.overflowed += u64::from(put(&mut camera.waiting, stamp, shot) && self.next.is_some());
     }
 
     /// Takes what the arm does.
     pub fn arm(&mut self, stamp: Time, state: ArmState) {
         self.arm_counts.received += 1;
-        put(&mut self.arm, stamp, state);
+        self.arm_counts.overflowed += u64::from(put(&mut self.arm, stamp, state) && self.next.is_some());
     }
 
     /// The next sample, once every stream has come past it or has kept it waiting too long. A sample without any
@@ -164,6 +178,10 @@ impl<P: Clone> Sampler<P> {
     pub fn next(&mut self, now: Time) -> Option<Tick<P>> {
         loop {
             let tick = self.next?;
+            if self.until.is_some_and(|until| tick > until) {
+                self.next = None;
+                return None;
+            }
             let overdue = now.seconds_since(tick) > self.rule.wait_s;
             let past = |stamp: Option<Time>| stamp.is_some_and(|stamp| stamp >= tick);
             let all_past = past(self.arm.back().map(|(stamp, _)| *stamp))
@@ -176,8 +194,9 @@ impl<P: Clone> Sampler<P> {
             }
             self.samples += 1;
             self.next = Some(self.begun.offset_secs(self.samples as f64 / self.rule.fps));
-            if let Some(sample) = self.sample(tick) {
-                return Some(sample);
+            match self.sample(tick) {
+                Some(sample) => return Some(sample),
+                None => self.lost += 1,
             }
         }
     }
@@ -219,7 +238,7 @@ impl<P: Clone> Sampler<P> {
             frozen_s,
             ..
         } = self.rule;
-        self.counts().find_map(|(stream, counts)| {
+        let of_stream = self.counts().find_map(|(stream, counts)| {
             if counts.frozen > 0 {
                 return Some(format!(
                     "{stream}: {} samples with one picture for more than {frozen_s} s while the arm moved: the camera is frozen",
@@ -237,7 +256,17 @@ impl<P: Clone> Sampler<P> {
             }
             let gap = counts.longest_gap as f64 / fps;
             (gap > gap_s).then(|| format!("{stream}: expected gaps of at most {gap_s} s, found one of {gap:.2} s"))
-        })
+        });
+        // A row that was lost would leave its neighbour with the motion of two.
+        let of_rows = || {
+            (self.lost > 0).then(|| {
+                format!(
+                    "{} of {} samples lack arm or camera altogether",
+                    self.lost, self.samples
+                )
+            })
+        };
+        of_stream.or_else(of_rows)
     }
 }
 
@@ -286,17 +315,20 @@ impl Counts {
     }
 }
 
-fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) {
+/// Whether the oldest had to make room.
+fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) -> bool {
     match waiting.back() {
         // A clock that was set back: what came before is of another time.
         Some((last, _)) if last.seconds_since(stamp) > 1.0 => waiting.clear(),
-        Some((last, _)) if *last >= stamp => return,
+        Some((last, _)) if *last >= stamp => return false,
         _ => (),
     }
-    if waiting.len() == WAITING {
+    let full = waiting.len() == WAITING;
+    if full {
         waiting.pop_front();
     }
     waiting.push_back((stamp, value));
+    full
 }
 
 fn distance(a: Time, b: Time) -> f64 {
@@ -384,8 +416,8 @@ mod tests {
                     },
                 );
             }
-            if now > 2.0 {
-                sampler.end();
+            if ms == 1_950 {
+                sampler.end(seconds(now));
             }
             ticks.extend(std::iter::from_fn(|| sampler.next(seconds(now))));
         }

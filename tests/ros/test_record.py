@@ -164,6 +164,8 @@ def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, r
     saved = trigger(ros, "save")
     assert saved.success, saved.message
     assert info(recorder)["total_episodes"] == 2
+    notes = [json.loads((recorder.root / f"meta/thinkvla/episode-00000{n}.json").read_text()) for n in range(2)]
+    assert [note["checked"] for note in notes] == [True, False]
 
 
 def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):

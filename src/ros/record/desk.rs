@@ -38,6 +38,10 @@ struct Live {
     sampler: Sampler<Picture>,
     instruction: String,
     begun: Option<Time>,
+    /// Rows of the open episode, if one is open.
+    open: Option<usize>,
+    /// Episodes saved.
+    episodes: usize,
     /// Why rows are no longer taken.
     fault: Option<String>,
     rejected: u64,
@@ -57,6 +61,8 @@ pub struct Figures {
     pub recording: bool,
     /// Whether an episode is open, so that it can be saved or discarded.
     pub open: bool,
+    /// Whether its streams were counted from its beginning on: not those of one that a recorder before this one left.
+    pub checked: bool,
     /// Since the episode began [s].
     pub seconds: f64,
     /// Rows of the open episode.
@@ -96,6 +102,8 @@ impl Desk {
                 sampler: Sampler::new(rule, cameras.iter().cloned()),
                 instruction: String::new(),
                 begun: None,
+                open: writer.open_frames(),
+                episodes: writer.info().total_episodes,
                 fault: None,
                 rejected: 0,
                 last_rejected: String::new(),
@@ -162,6 +170,7 @@ impl Desk {
         let now = self.clock.now();
         let mut live = lock(&self.live);
         live.sampler.begin(now);
+        live.open = Some(0);
         (live.begun, live.fault) = (Some(now), None);
         Ok(())
     }
@@ -171,15 +180,23 @@ impl Desk {
     /// # Errors
     /// When none is open, too much of a stream is missing, or the disk refuses; the episode stays open then.
     pub fn save(&self) -> Result<Saved, String> {
-        lock(&self.live).sampler.end();
+        lock(&self.live).sampler.end(self.clock.now());
+        // The thread takes what has come until now and ends sampling: no sample waits longer than the rule says.
+        while lock(&self.live).sampler.is_sampling() {
+            std::thread::sleep(LOOK);
+        }
         let mut work = lock(&self.work);
-        let figures = self.figures_of(&work);
-        if let Some(refusal) = figures.refusal {
+        let figures = self.figures();
+        if let Some(refusal) = &figures.refusal {
             return Err(format!("not saved: {refusal}; discard it"));
         }
-        work.writer
+        let saved = work
+            .writer
             .save(&self.notes(&figures))
-            .map_err(|e| format!("not saved: {e}"))
+            .map_err(|e| format!("not saved: {e}"))?;
+        let mut live = lock(&self.live);
+        (live.open, live.begun, live.episodes) = (None, None, work.writer.info().total_episodes);
+        Ok(saved)
     }
 
     /// Ends the episode and throws it away.
@@ -187,26 +204,26 @@ impl Desk {
     /// # Errors
     /// When none is open, or the disk refuses.
     pub fn discard(&self) -> Result<(), String> {
-        lock(&self.live).sampler.end();
-        lock(&self.work).writer.discard().map_err(|e| e.to_string())
+        lock(&self.live).sampler.stop();
+        lock(&self.work).writer.discard().map_err(|e| e.to_string())?;
+        let mut live = lock(&self.live);
+        (live.open, live.begun, live.fault) = (None, None, None);
+        Ok(())
     }
 
-    /// What is going on.
+    /// What is going on; never waits for the disk.
     pub fn figures(&self) -> Figures {
-        self.figures_of(&lock(&self.work))
-    }
-
-    fn figures_of(&self, work: &Work) -> Figures {
         let live = lock(&self.live);
         let seconds = live
             .begun
             .map_or(0.0, |_| live.sampler.samples() as f64 / self.rule.fps);
         Figures {
             recording: live.sampler.is_sampling(),
-            open: work.writer.open_frames().is_some(),
+            open: live.open.is_some(),
             seconds,
-            frames: work.writer.open_frames().unwrap_or_default(),
-            episodes: work.writer.info().total_episodes,
+            frames: live.open.unwrap_or_default(),
+            episodes: live.episodes,
+            checked: live.begun.is_some(),
             streams: live
                 .sampler
                 .counts()
@@ -232,12 +249,15 @@ impl Desk {
                     "missing": counts.missing,
                     "longest_gap_samples": counts.longest_gap,
                     "repeated": counts.repeated,
+                    "frozen": counts.frozen,
+                    "overflowed": counts.overflowed,
                 });
                 (name.clone(), counted)
             })
             .collect();
         let notes = json!({
             "recorder": "record_node",
+            "checked": figures.checked,
             "seconds": figures.seconds,
             "streams": streams,
             "pictures_rejected": figures.rejected.0,
@@ -274,9 +294,10 @@ impl Desk {
                 "recording ends: {fault}; the rows before are kept, discard the episode or save after a restart"
             );
             let mut live = lock(&self.live);
-            live.sampler.end();
+            live.sampler.stop();
             live.fault = Some(fault);
         }
+        lock(&self.live).open = work.writer.open_frames();
         true
     }
 

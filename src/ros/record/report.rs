@@ -16,6 +16,7 @@ pub fn recording(figures: &Figures) -> Status {
         })
         .collect();
     let waits = figures.open && !figures.recording;
+    let unchecked = waits && !figures.checked;
     Status::ok("recording")
         .value("recording", figures.recording)
         .value("instruction", &figures.instruction)
@@ -27,6 +28,9 @@ pub fn recording(figures: &Figures) -> Status {
         .value("pictures_rejected", figures.rejected.0)
         .complain(Level::Error, figures.refusal.is_some(), || {
             figures.refusal.clone().unwrap_or_default()
+        })
+        .complain(Level::Warn, unchecked, || {
+            "an episode of a recorder that was killed is open: look at it, then save or discard it".into()
         })
         .complain(Level::Warn, waits, || "an episode is open: save or discard it".into())
         .complain(Level::Warn, figures.rejected.0 > 0, || {
