@@ -1,0 +1,75 @@
+//! Which picture of a camera belongs to a sample, and whether the camera is frozen.
+
+use std::collections::VecDeque;
+
+use super::Rule;
+use super::waiting::{Counts, distance};
+use crate::control::time::Time;
+use crate::control::types::Joints;
+
+/// Joint travel that no camera on or above the arm can miss [rad].
+const VISIBLE_TRAVEL_RAD: f64 = 0.05;
+
+/// A picture of a camera, still undecoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shot<P> {
+    /// The picture.
+    pub payload: P,
+    /// Fingerprint of its content.
+    pub content: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Camera<P> {
+    pub(super) name: String,
+    pub(super) waiting: VecDeque<(Time, Shot<P>)>,
+    pub(super) counts: Counts,
+    pub(super) shown: Option<Shown>,
+}
+
+/// The content shown last, since when, and where the arm was then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    content: u64,
+    since: Time,
+    joints: Joints,
+}
+
+impl<P: Clone> Camera<P> {
+    /// The picture nearest to the sample. One that is too far is used, so that rows keep their rhythm, and counted.
+    pub(super) fn sample(&mut self, tick: Time, rule: &Rule, joints: Option<Joints>) -> Option<P> {
+        while let Some((second, _)) = self.waiting.get(1) {
+            let first = self.waiting.front().map_or(*second, |(first, _)| *first);
+            if distance(*second, tick) > distance(first, tick) {
+                break;
+            }
+            self.waiting.pop_front();
+        }
+        let Some((stamp, shot)) = self.waiting.front() else {
+            self.counts.note(true);
+            return None;
+        };
+        // A picture too far away is missing; only pictures that came in time can show a frozen camera.
+        let missing = distance(*stamp, tick) > rule.slop_s;
+        self.counts.note(missing);
+        let same = self.shown.filter(|shown| shown.content == shot.content);
+        match (same, joints) {
+            (Some(shown), Some(joints)) => {
+                self.counts.repeated += 1;
+                let long = tick.seconds_since(shown.since) > rule.frozen_s;
+                if long && !missing && (joints - shown.joints).amax() > VISIBLE_TRAVEL_RAD {
+                    self.counts.frozen += 1;
+                }
+            }
+            (None, Some(joints)) => {
+                self.shown = Some(Shown {
+                    content: shot.content,
+                    since: tick,
+                    joints,
+                });
+            }
+            (_, None) => (),
+        }
+        Some(shot.payload.clone())
+    }
+}

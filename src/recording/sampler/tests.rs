@@ -1,0 +1,114 @@
+use super::*;
+use crate::control::types::{Joints, Pose};
+use crate::recording::steps::Commanded;
+
+const RULE: Rule = Rule {
+    fps: 10.0,
+    slop_s: 0.03,
+    wait_s: 0.2,
+    frozen_s: 0.35,
+    missing_share: 0.1,
+    gap_s: 0.25,
+};
+
+fn seconds(s: f64) -> Time {
+    Time::from_secs_f64(100.0 + s)
+}
+
+fn state(s: f64) -> ArmState {
+    let joints = Joints::repeat(s);
+    ArmState {
+        joints,
+        tool: Pose::translation(s, 0.0, 0.0),
+        commanded: Commanded {
+            joints,
+            tool: Pose::translation(s, 0.0, 0.0),
+            gripper: 1.0,
+        },
+    }
+}
+
+/// Two seconds of a camera of 30 Hz and an arm of 20 Hz, through a filter of pictures by number.
+fn run(picture: impl Fn(u32) -> Option<u64>) -> (Sampler<u32>, Vec<Tick<u32>>) {
+    let mut sampler = Sampler::new(RULE, ["top".to_owned()]);
+    sampler.begin(seconds(0.0));
+    let mut ticks = Vec::new();
+    for ms in 0..2_300_u32 {
+        let now = f64::from(ms) / 1000.0;
+        if ms % 50 == 0 {
+            sampler.arm(seconds(now), state(now));
+        }
+        let number = ms * 30 / 1000;
+        if ms == (number * 1000).div_ceil(30)
+            && let Some(content) = picture(number)
+        {
+            sampler.picture(
+                0,
+                seconds(now),
+                Shot {
+                    payload: number,
+                    content,
+                },
+            );
+        }
+        if ms == 1_950 {
+            sampler.end(seconds(now));
+        }
+        ticks.extend(std::iter::from_fn(|| sampler.next(seconds(now))));
+    }
+    (sampler, ticks)
+}
+
+#[test]
+fn samples_are_evenly_spaced_and_their_pictures_near() {
+    let (sampler, ticks) = run(|number| Some(u64::from(number)));
+    assert_eq!(ticks.len(), 20);
+    for (tick, k) in ticks.iter().zip(0..) {
+        let at = f64::from(k) / 10.0;
+        assert_eq!(tick.time, seconds(at));
+        assert_eq!(tick.pictures, [k * 3]);
+        assert!((tick.arm.tool.translation.x - at).abs() < 1e-9);
+    }
+    assert_eq!(sampler.refusal(), None);
+}
+
+#[test]
+fn a_lost_picture_is_counted_and_a_gap_refuses_the_episode() {
+    let (sampler, ticks) = run(|number| (number != 30).then_some(u64::from(number)));
+    assert_eq!(ticks.len(), 20);
+    let (_, counts) = sampler.counts().next().unwrap();
+    assert_eq!((counts.missing, sampler.refusal()), (1, None));
+
+    let (sampler, _) = run(|number| (!(20..40).contains(&number)).then_some(u64::from(number)));
+    assert!(
+        sampler
+            .refusal()
+            .unwrap()
+            .starts_with("top: expected at most 2 of 20 samples without it")
+    );
+}
+
+#[test]
+fn a_picture_that_repeats_while_the_arm_moves_is_of_a_frozen_camera() {
+    let (sampler, _) = run(|number| Some(u64::from(number.min(20))));
+    assert!(sampler.refusal().unwrap().contains("top"));
+    assert!(sampler.refusal().unwrap().contains("frozen"));
+}
+
+#[test]
+fn a_silent_arm_makes_no_samples() {
+    let mut sampler: Sampler<u32> = Sampler::new(RULE, ["top".to_owned()]);
+    sampler.begin(seconds(0.0));
+    for k in 0..30_u32 {
+        sampler.picture(
+            0,
+            seconds(f64::from(k) / 30.0),
+            Shot {
+                payload: k,
+                content: u64::from(k),
+            },
+        );
+        assert_eq!(sampler.next(seconds(f64::from(k) / 30.0)), None);
+    }
+    assert!(sampler.refusal().unwrap().starts_with("arm: "));
+}
