@@ -234,6 +234,20 @@ class Ros:
         finally:
             self.node.destroy_client(client)
 
+    def wait_for_answers(self, kind, name, request):
+        """Repeats a harmless request until it is answered: for seconds, requests go to a server that was killed."""
+        client = self.node.create_client(kind, name)
+        asked = []
+
+        def answered():
+            if not asked or time.monotonic() > asked[-1][0] + 0.5:
+                asked.append((time.monotonic(), client.call_async(request)))
+            return any(future.done() for _, future in asked)
+        try:
+            self.wait_for(answered, f"an answer of {name}")
+        finally:
+            self.node.destroy_client(client)
+
     def send_goal(self, kind, name, goal, feedback=None):
         """Sends an action goal and returns its handle; then `ros.result(handle.get_result_async(), "...")`. `feedback`
         is a list that fills."""

@@ -130,6 +130,19 @@ def test_an_episode_is_recorded_saved_and_counted(ros, robot, recorder):
     assert not trigger(ros, "save").success
 
 
+def test_a_stopped_episode_grows_no_more(ros, robot, recorder):
+    recorder()
+    assert not trigger(ros, "stop").success
+    instruct(ros, "lift the block")
+    record(ros, robot, 45)
+    stopped = trigger(ros, "stop")
+    assert stopped.success, stopped.message
+    until = robot.count + 30
+    ros.wait_for(lambda: robot.count >= until, "pictures that nobody records")
+    assert trigger(ros, "save").success
+    assert stopped.message.startswith(f"{info(recorder)['total_frames']} frames")
+
+
 def test_a_frozen_camera_is_no_data(ros, robot, recorder):
     recorder()
     instruct(ros, "lift the block")
@@ -161,6 +174,8 @@ def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, r
     record(ros, robot, 60)
     process.kill9()
     recorder()
+    ros.wait_for_answers(SetInstruction, "/record_node/set_instruction",
+                         SetInstruction.Request(instruction="lift the block"))
     saved = trigger(ros, "save")
     assert saved.success, saved.message
     assert info(recorder)["total_episodes"] == 2

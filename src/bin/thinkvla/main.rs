@@ -25,6 +25,8 @@ mod parity;
 mod rollout;
 #[cfg(feature = "sim")]
 mod simulate;
+#[cfg(feature = "ros")]
+mod soak;
 
 use std::io::IsTerminal as _;
 use std::io::Write as _;
@@ -73,7 +75,7 @@ enum Verb {
     /// Time images, chunks, commands and stops over ROS 2 and print a table
     #[cfg(feature = "ros")]
     Latency(latency::Arguments),
-    /// Publish recorded frames as two cameras; used by `latency`
+    /// Publish recorded frames as two cameras; used by `latency` and `soak`
     #[cfg(feature = "ros")]
     #[command(hide = true)]
     ReplayFrames(latency::ReplayArguments),
@@ -86,6 +88,9 @@ enum Verb {
     /// Run the scripted expert on many seeds of each task in one process, faster than real time
     #[cfg(feature = "sim")]
     Simulate(simulate::Arguments),
+    /// Record two cameras for minutes over ROS 2 and count what is lost
+    #[cfg(feature = "ros")]
+    Soak(soak::Arguments),
 }
 
 #[cfg_attr(
@@ -127,6 +132,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Rollout(arguments) => rollout::run(arguments)?,
         #[cfg(feature = "sim")]
         Verb::Simulate(arguments) => simulate::run(&arguments)?,
+        #[cfg(feature = "ros")]
+        Verb::Soak(arguments) => soak::run(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

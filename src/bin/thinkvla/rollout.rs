@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use thinkvla::ros::demo::recorder::Recording;
 use thinkvla::ros::demo::rollout::{Rollout, TASKS};
 use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::surroundings;
 
 use super::demo::say;
+
+/// Rows a second of what is recorded, as `collect` records.
+const FPS: f64 = 10.0;
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -27,6 +31,9 @@ pub struct Arguments {
     /// Commands a second
     #[arg(long, default_value_t = 100.0)]
     command_rate: f64,
+    /// Record what succeeds as a dataset in this folder, through record_node, ten rows a second
+    #[arg(long)]
+    record: Option<PathBuf>,
     /// Fail when a task has fewer successes
     #[arg(long, default_value_t = 0)]
     at_least: u32,
@@ -45,6 +52,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         first_seed: arguments.first_seed,
         seeds: arguments.seeds,
         command_rate_hz: arguments.command_rate,
+        recording: arguments.record.map(|dataset| Recording { dataset, fps: FPS }),
     };
     let Finished { value: report, ended } = rollout.run(say)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)

@@ -133,6 +133,13 @@ impl Children {
         }
     }
 
+    /// Process id of a running node.
+    pub fn pid(&self, program: &str) -> Option<u32> {
+        let running = self.lock();
+        let child = running.iter().find(|child| child.name == program)?;
+        Some(child.process.id())
+    }
+
     /// Kills a node without warning, as a crash would, and forgets it. Returns the moment just before.
     pub fn kill(&self, program: &str) -> Instant {
         let before = Instant::now();

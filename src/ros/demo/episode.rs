@@ -12,6 +12,7 @@ use crate::ros::time::from_message;
 
 use super::error::RunError;
 use super::observed::{EventCount, Seen};
+use super::recorder::Recorder;
 use super::session::Session;
 
 /// Longest wait for the simulator to stand at its start.
@@ -96,25 +97,36 @@ pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episo
     end(session, "policy", begun)
 }
 
-/// Lets the scripted expert do the task through the same chunks.
+/// Lets the scripted expert do the task through the same chunks; a recorder keeps it from its first command until it
+/// has nothing more to do, if the physics calls it a success.
 ///
 /// # Errors
 /// When a node dies, refuses or stays silent; an expert that fails its task is no error.
-pub fn by_expert(session: &Session, start: &Start) -> Result<Episode, RunError> {
+pub fn by_expert(session: &Session, start: &Start, recorder: Option<&Recorder>) -> Result<Episode, RunError> {
     let begun = begin(session, start, true)?;
     session.arm()?;
     session.wait("the first command of the expert", FIRST_COMMAND, |seen| {
         (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
     })?;
+    if let Some(recorder) = recorder {
+        recorder.begin(session, &begun.instruction)?;
+    }
     let done = session.wait("the expert to finish", EXPERT, |seen| {
         let episode = seen.episode.as_ref()?;
         (episode.expert_done || episode.success || fault(seen).is_some()).then_some(episode.episode_s)
     })?;
+    if let Some(recorder) = recorder {
+        recorder.stop(session)?;
+    }
     session.wait("the object to come to rest", EXPERT, |seen| {
         let episode = seen.episode.as_ref()?;
         (episode.success || episode.episode_s - done >= SETTLE_S).then_some(())
     })?;
-    end(session, "expert", begun)
+    let episode = end(session, "expert", begun)?;
+    if let Some(recorder) = recorder {
+        recorder.end(session, episode.success)?;
+    }
+    Ok(episode)
 }
 
 /// An episode about to begin.

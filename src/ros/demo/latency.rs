@@ -1,6 +1,6 @@
 //! How long things take over real ROS: images, chunks, commands, stops.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +19,7 @@ use crate::ros::time::Clock;
 
 use super::episode::{self, Start};
 use super::error::RunError;
-use super::observer::CAMERAS;
-use super::replay;
+use super::frames;
 use super::session::{self, Finished, START, Session, Simulated};
 use super::source::Source;
 
@@ -95,14 +94,14 @@ impl Latency {
                 table.rows.push(row);
             };
             tell("recording one frame of each camera");
-            self.record_frames(session)?;
+            frames::record(session, &self.out)?;
             tell("timing chunk to command");
             session.start_robot(&self.simulated())?;
             add(self.chunk_to_command(session, &driver)?);
             tell("timing SIGINT to stop");
             add(self.interrupt_to_stop(session, &driver)?);
             tell("timing images and chunks of the policy");
-            replay_frames(session, &self.out)?;
+            frames::show(session, &self.out, REPLAY_HZ)?;
             self.camera_to_chunk(session)?.into_iter().for_each(&mut add);
             tell("timing the death of the policy to braking");
             add(self.death_to_braking(session)?);
@@ -115,22 +114,6 @@ impl Latency {
             camera_rate_hz: 0.0,
             command_rate_hz: self.command_rate_hz,
         }
-    }
-
-    fn record_frames(&self, session: &Session) -> Result<(), RunError> {
-        session.start_sim(&Simulated {
-            camera_rate_hz: 5.0,
-            ..self.simulated()
-        })?;
-        for camera in CAMERAS {
-            let frame = session.wait("a camera image", START, |seen| {
-                seen.films.get(camera)?.frames().first().cloned()
-            })?;
-            replay::save(&self.out, camera, &frame)?;
-        }
-        session.children.interrupt("sim_node")?;
-        session.observed().update(|seen| seen.episode = None);
-        Ok(())
     }
 
     fn chunk_to_command(&self, session: &Session, driver: &Driver) -> Result<Row, RunError> {
@@ -262,27 +245,6 @@ fn until_driving(session: &Session) -> Result<(), RunError> {
         session.clear_fault()?;
         session.arm()?;
     }
-}
-
-/// Starts the replay and waits for both cameras.
-fn replay_frames(session: &Session, directory: &Path) -> Result<(), RunError> {
-    let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
-    session.begin();
-    session.children.start(
-        "thinkvla",
-        &[
-            "replay-frames".to_owned(),
-            directory.display().to_string(),
-            "--rate".to_owned(),
-            REPLAY_HZ.to_string(),
-        ],
-    )?;
-    session.wait("replayed images", START, |seen| {
-        CAMERAS
-            .iter()
-            .all(|camera| seen.images.contains_key(*camera))
-            .then_some(())
-    })
 }
 
 /// What reaches the driver, as seen by another listener beside it.

@@ -6,18 +6,23 @@
 //! * [`session`]: the two together, and the nodes of the simulated robot
 //! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
 //! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert on many seeds
-//! * [`latency`]: how long things take, with [`source`] and [`replay`] as steady inputs
+//! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up
+//! * [`latency`]: how long things take
+//! * [`source`], [`frames`] shown by [`replay`]: steady inputs
 
 pub mod children;
 pub mod episode;
 pub mod error;
+pub mod frames;
 pub mod latency;
 pub mod observed;
 pub mod observer;
 pub mod picture;
+pub mod recorder;
 pub mod replay;
 pub mod rollout;
 pub mod session;
+pub mod soak;
 pub mod source;
 pub mod surroundings;
 pub mod tour;

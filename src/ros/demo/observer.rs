@@ -20,7 +20,7 @@ use super::observed::{ChunkSeen, EventCount, Frame, Observed};
 /// Cameras looked at.
 pub const CAMERAS: [&str; 2] = ["top", "wrist"];
 /// Longest wait for a service that has nothing heavy to do.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 /// Longest wait for loading and warming a checkpoint.
 const LOAD: Duration = Duration::from_secs(120);
 
@@ -112,7 +112,8 @@ impl Observer {
         accepted(self.change_state.service_name(), answer.success, message)
     }
 
-    fn ask<S: Service>(
+    /// Calls a service, watching the nodes meanwhile.
+    pub(super) fn ask<S: Service>(
         &self,
         client: &Client<S>,
         request: S::Request,
@@ -148,7 +149,7 @@ impl Observer {
     }
 }
 
-fn accepted(service: String, yes: bool, message: String) -> Result<(), RunError> {
+pub(super) fn accepted(service: String, yes: bool, message: String) -> Result<(), RunError> {
     if yes {
         return Ok(());
     }

@@ -9,12 +9,15 @@ use crate::eval::statistics::SuccessRate;
 
 use super::episode::{self, Episode, Start};
 use super::error::RunError;
+use super::recorder::{Recorder, Recording};
 use super::session::{self, Finished, Session, Simulated};
 
 /// The tasks of the simulator.
 pub const TASKS: [&str; 3] = ["height", "container", "position"];
 /// Variations of each task.
 const VARIATIONS: u64 = 3;
+/// Images per second while episodes are recorded: two for every row, so that each row has one near it.
+const CAMERA_RATE_HZ: f64 = 20.0;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Rollout {
     pub seeds: u64,
     /// Commands per second.
     pub command_rate_hz: f64,
+    /// Record what succeeds; the cameras are on then.
+    pub recording: Option<Recording>,
 }
 
 /// What came of it.
@@ -51,6 +56,12 @@ pub struct TaskResult {
     pub episodes: Vec<SeedResult>,
 }
 
+/// Whom to tell of an episode, and who records it.
+struct Told<'a, T> {
+    tell: &'a T,
+    recorder: Option<&'a Recorder>,
+}
+
 /// One episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct SeedResult {
@@ -61,7 +72,7 @@ pub struct SeedResult {
 }
 
 impl Rollout {
-    /// Runs all episodes, cameras off; all nodes have ended when this returns.
+    /// Runs all episodes, cameras off unless they are recorded; all nodes have ended when this returns.
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
@@ -72,13 +83,21 @@ impl Rollout {
 
     fn script(&self, session: &Session, tell: &impl Fn(&str)) -> Result<RolloutReport, RunError> {
         session.start_robot(&Simulated {
-            camera_rate_hz: 0.0,
+            camera_rate_hz: if self.recording.is_some() { CAMERA_RATE_HZ } else { 0.0 },
             command_rate_hz: self.command_rate_hz,
         })?;
+        let recorder = match &self.recording {
+            Some(recording) => Some(Recorder::launch(session, recording)?),
+            None => None,
+        };
+        let told = Told {
+            tell,
+            recorder: recorder.as_ref(),
+        };
         let tasks = self
             .tasks
             .iter()
-            .map(|task| self.task(session, task, tell))
+            .map(|task| self.task(session, task, &told))
             .collect::<Result<_, _>>()?;
         Ok(RolloutReport {
             tasks,
@@ -86,7 +105,7 @@ impl Rollout {
         })
     }
 
-    fn task(&self, session: &Session, task: &str, tell: &impl Fn(&str)) -> Result<TaskResult, RunError> {
+    fn task<T: Fn(&str)>(&self, session: &Session, task: &str, told: &Told<'_, T>) -> Result<TaskResult, RunError> {
         let mut episodes = Vec::new();
         for seed in self.first_seed..self.first_seed + self.seeds {
             let start = Start {
@@ -94,8 +113,8 @@ impl Rollout {
                 variation: u8::try_from(seed % VARIATIONS).unwrap_or(0),
                 seed,
             };
-            let figures = episode::by_expert(session, &start)?;
-            tell(&format!(
+            let figures = episode::by_expert(session, &start, told.recorder)?;
+            (told.tell)(&format!(
                 "{task} seed {seed} variation {}: {} after {:.1} s, {} clamps{}",
                 start.variation,
                 if figures.success { "success" } else { "FAILED" },

@@ -129,7 +129,7 @@ impl Tour {
         films.extend(take_films(session, "policy"));
 
         tell("the scripted expert does the task, through the same chunks, arm node and driver topics");
-        let expert = episode::by_expert(session, &self.start)?;
+        let expert = episode::by_expert(session, &self.start, None)?;
         films.extend(take_films(session, "expert"));
 
         Ok(Outcome {

@@ -175,16 +175,28 @@ impl Desk {
         Ok(())
     }
 
-    /// Ends the episode and saves it.
+    /// Takes no rows of later moments; returns how many there are. The episode stays open.
     ///
     /// # Errors
-    /// When none is open, too much of a stream is missing, or the disk refuses; the episode stays open then.
-    pub fn save(&self) -> Result<Saved, String> {
+    /// When none is open.
+    pub fn stop(&self) -> Result<usize, String> {
         lock(&self.live).sampler.end(self.clock.now());
         // The thread takes what has come until now and ends sampling: no sample waits longer than the rule says.
         while lock(&self.live).sampler.is_sampling() {
             std::thread::sleep(LOOK);
         }
+        // Whoever has the desk knows that the last row is written.
+        drop(lock(&self.work));
+        let open = lock(&self.live).open;
+        open.ok_or_else(|| "no episode is open: start one with record_node/start".to_owned())
+    }
+
+    /// Ends the episode and saves it.
+    ///
+    /// # Errors
+    /// When none is open, too much of a stream is missing, or the disk refuses; the episode stays open then.
+    pub fn save(&self) -> Result<Saved, String> {
+        self.stop()?;
         let mut work = lock(&self.work);
         let figures = self.figures();
         if let Some(refusal) = &figures.refusal {

@@ -1,4 +1,4 @@
-//! Services of the recorder: start, save, discard, and what the episodes are of.
+//! Services of the recorder: start, stop, save, discard, and what the episodes are of.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use crate::ros::{qos, topics};
 type Done = fn(&Desk) -> Result<String, String>;
 
 /// What each service does, and what it answers. They run on blocking threads: saving a long episode takes seconds.
-const TRIGGERS: [(&str, Done); 3] = [
+const TRIGGERS: [(&str, Done); 4] = [
     ("~/start", |desk| desk.start().map(|()| "recording".to_owned())),
+    ("~/stop", |desk| {
+        Ok(format!("{} frames wait to be saved or discarded", desk.stop()?))
+    }),
     ("~/save", |desk| {
         let saved = desk.save()?;
         Ok(format!("saved episode {} of {} frames", saved.episode, saved.frames))

@@ -1,0 +1,37 @@
+//! `thinkvla soak`: whether the recorder keeps up with two cameras.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thinkvla::ros::demo::session::Finished;
+use thinkvla::ros::demo::soak::Soak;
+use thinkvla::ros::demo::surroundings;
+
+use super::demo::say;
+
+/// What to record.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Directory of the dataset, the frames shown and the logs
+    #[arg(long, default_value = "out/soak")]
+    out: PathBuf,
+    /// Length of the episode [s]
+    #[arg(long, default_value_t = 600.0)]
+    seconds: f64,
+    /// Pictures a second of each camera, and rows a second
+    #[arg(long, default_value_t = 30.0)]
+    rate: f64,
+}
+
+/// Runs the verb.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let _domain = surroundings::enter()?;
+    let soak = Soak {
+        out: arguments.out,
+        time: Duration::from_secs_f64(arguments.seconds),
+        rate_hz: arguments.rate,
+    };
+    let Finished { value: report, ended } = soak.run(say)?;
+    say(&format!("\n{report}"));
+    Ok(ended?)
+}

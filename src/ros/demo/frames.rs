@@ -1,0 +1,51 @@
+//! One frame of each simulated camera, shown again and again: a steady input that costs no rendering.
+
+use std::path::Path;
+
+use super::error::RunError;
+use super::observer::CAMERAS;
+use super::replay;
+use super::session::{START, Session, Simulated, float};
+
+/// Images per second while one is waited for [Hz].
+const LOOK_HZ: f64 = 5.0;
+
+/// Starts the simulator, keeps one frame of each camera in `directory`, and ends it again.
+///
+/// # Errors
+/// When the simulator dies or stays silent, or a frame cannot be written.
+pub fn record(session: &Session, directory: &Path) -> Result<(), RunError> {
+    session.start_sim(&Simulated {
+        camera_rate_hz: LOOK_HZ,
+        command_rate_hz: 0.0,
+    })?;
+    for camera in CAMERAS {
+        let frame = session.wait("a camera image", START, |seen| {
+            seen.films.get(camera)?.frames().first().cloned()
+        })?;
+        replay::save(directory, camera, &frame)?;
+    }
+    session.children.interrupt("sim_node")?;
+    session.observed().update(|seen| seen.episode = None);
+    Ok(())
+}
+
+/// Shows the frames in `directory` as both cameras, `rate_hz` times a second, and waits for the first.
+///
+/// # Errors
+/// When the process that shows them dies or stays silent.
+pub fn show(session: &Session, directory: &Path, rate_hz: f64) -> Result<(), RunError> {
+    let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
+    session.begin();
+    let told = [
+        "replay-frames".to_owned(),
+        directory.display().to_string(),
+        "--rate".to_owned(),
+        float(rate_hz),
+    ];
+    session.children.start("thinkvla", &told)?;
+    session.wait("replayed images", START, |seen| {
+        let both = CAMERAS.iter().all(|camera| seen.images.contains_key(*camera));
+        both.then_some(())
+    })
+}

@@ -1,0 +1,99 @@
+//! The recorder beside a simulated robot.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rclrs::Client;
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
+
+use super::error::RunError;
+use super::observer::{ANSWER, accepted};
+use super::session::{Session, float, parameters};
+
+/// Longest wait for an episode to be on disk.
+const SAVING: Duration = Duration::from_secs(60);
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// Folder of the dataset: new, or one to go on with.
+    pub dataset: PathBuf,
+    /// Rows a second.
+    pub fps: f64,
+}
+
+/// A running record_node.
+pub struct Recorder {
+    set_instruction: Client<SetInstruction>,
+    start: Client<Trigger>,
+    stop: Client<Trigger>,
+    save: Client<Trigger>,
+    discard: Client<Trigger>,
+}
+
+impl Recorder {
+    /// Starts the node.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch(session: &Session, recording: &Recording) -> Result<Self, RunError> {
+        let dataset = std::path::absolute(&recording.dataset).map_err(RunError::file(&recording.dataset))?;
+        let told = [
+            ("dataset", dataset.display().to_string()),
+            ("fps", float(recording.fps)),
+        ];
+        session.children.start("record_node", &parameters(&told))?;
+        let trigger = |verb: &str| {
+            let name = format!("record_node/{verb}");
+            session.node.create_client::<Trigger>(name.as_str())
+        };
+        Ok(Self {
+            set_instruction: session
+                .node
+                .create_client::<SetInstruction>("record_node/set_instruction")?,
+            start: trigger("start")?,
+            stop: trigger("stop")?,
+            save: trigger("save")?,
+            discard: trigger("discard")?,
+        })
+    }
+
+    /// Begins an episode.
+    ///
+    /// # Errors
+    /// When the node is silent or refuses.
+    pub fn begin(&self, session: &Session, instruction: &str) -> Result<(), RunError> {
+        let request = SetInstruction_Request {
+            instruction: instruction.to_owned(),
+        };
+        let answer: SetInstruction_Response = session
+            .observer
+            .ask(&self.set_instruction, request, ANSWER, || session.check())?;
+        accepted(self.set_instruction.service_name(), answer.ok, answer.message)?;
+        pull(session, &self.start)
+    }
+
+    /// Takes no more rows.
+    ///
+    /// # Errors
+    /// When the node is silent or refuses.
+    pub fn stop(&self, session: &Session) -> Result<(), RunError> {
+        pull(session, &self.stop)
+    }
+
+    /// Saves the episode or throws it away.
+    ///
+    /// # Errors
+    /// When the node is silent or refuses, as it does when a stream was missing.
+    pub fn end(&self, session: &Session, keep: bool) -> Result<(), RunError> {
+        pull(session, if keep { &self.save } else { &self.discard })
+    }
+}
+
+fn pull(session: &Session, trigger: &Client<Trigger>) -> Result<(), RunError> {
+    let answer: Trigger_Response = session
+        .observer
+        .ask(trigger, Trigger_Request::default(), SAVING, || session.check())?;
+    accepted(trigger.service_name(), answer.success, answer.message)
+}

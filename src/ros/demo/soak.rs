@@ -1,0 +1,148 @@
+//! Whether the recorder keeps up: two cameras at their full rate into one long episode.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::error::RunError;
+use super::frames;
+use super::recorder::{Recorder, Recording};
+use super::session::{self, Finished, Session, Simulated};
+use super::source::Source;
+use crate::eval::machine::Machine;
+
+/// Time between two small motions; each lasts a little longer.
+const MOTION: Duration = Duration::from_millis(150);
+/// Commands a second of the arm node.
+const COMMAND_RATE_HZ: f64 = 100.0;
+/// The first look at the recorder's memory comes after this part of the time, when its buffers are full.
+const WARM: f64 = 0.1;
+
+/// What to record.
+#[derive(Debug, Clone)]
+pub struct Soak {
+    /// Folder of the dataset, the frames shown and the logs.
+    pub out: PathBuf,
+    /// Length of the episode.
+    pub time: Duration,
+    /// Pictures a second of each camera, and rows a second.
+    pub rate_hz: f64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct SoakReport {
+    /// Pictures each camera showed in that time, by the clock.
+    pub shown: u64,
+    /// Rows of the episode.
+    pub rows: u64,
+    /// What the recorder counted of each stream.
+    pub streams: Vec<(String, Value)>,
+    /// Resident memory of the recorder once warm, and at the end [MiB].
+    pub memory_mib: (f64, f64),
+    /// What it ran on.
+    pub machine: Machine,
+}
+
+impl Soak {
+    /// Records; all nodes have ended when this returns.
+    ///
+    /// # Errors
+    /// When a node cannot be started, dies, refuses or stays silent.
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, RunError> {
+        let logs = self.out.join("logs");
+        session::run("soak_observer", &logs, move |session| self.script(session, &tell))
+    }
+
+    fn script(&self, session: &Session, tell: &impl Fn(&str)) -> Result<SoakReport, RunError> {
+        frames::record(session, &self.out)?;
+        session.start_robot(&Simulated {
+            camera_rate_hz: 0.0,
+            command_rate_hz: COMMAND_RATE_HZ,
+        })?;
+        frames::show(session, &self.out, self.rate_hz)?;
+        let dataset = self.out.join("dataset");
+        let recorder = Recorder::launch(
+            session,
+            &Recording {
+                dataset: dataset.clone(),
+                fps: self.rate_hz,
+            },
+        )?;
+        session.arm()?;
+        let mut source = Source::start(session)?;
+        recorder.begin(session, "move a little to and fro")?;
+        tell(&format!("recording for {:.0} s", self.time.as_secs_f64()));
+        let begun = Instant::now();
+        let mut warm = None;
+        while begun.elapsed() < self.time {
+            source.send()?;
+            std::thread::sleep(MOTION);
+            session.check()?;
+            if warm.is_none() && begun.elapsed() > self.time.mul_f64(WARM) {
+                warm = Some(memory_mib(session)?);
+            }
+        }
+        recorder.stop(session)?;
+        let shown = (begun.elapsed().as_secs_f64() * self.rate_hz) as u64;
+        let at_end = memory_mib(session)?;
+        source.end();
+        recorder.end(session, true)?;
+        let notes = read(&dataset.join("meta/thinkvla/episode-000000.json"))?;
+        let info = read(&dataset.join("meta/info.json"))?;
+        let streams = notes.get("streams").and_then(Value::as_object);
+        Ok(SoakReport {
+            shown,
+            rows: info.get("total_frames").and_then(Value::as_u64).unwrap_or_default(),
+            streams: streams
+                .into_iter()
+                .flatten()
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect(),
+            memory_mib: (warm.unwrap_or(at_end), at_end),
+            machine: Machine::this(),
+        })
+    }
+}
+
+fn memory_mib(session: &Session) -> Result<f64, RunError> {
+    let pid = session.children.pid("record_node").unwrap_or_default();
+    let path = PathBuf::from(format!("/proc/{pid}/status"));
+    let status = std::fs::read_to_string(&path).map_err(RunError::file(&path))?;
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.unwrap_or_default() / 1024.0)
+}
+
+fn read(path: &Path) -> Result<Value, RunError> {
+    let text = std::fs::read_to_string(path).map_err(RunError::file(path))?;
+    serde_json::from_str(&text).map_err(|error| RunError::File {
+        path: path.to_path_buf(),
+        message: error.to_string(),
+    })
+}
+
+impl std::fmt::Display for SoakReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(
+            f,
+            "| stream | received | rows without | longest gap | rows with the picture before | overflowed |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for (name, counts) in &self.streams {
+            write!(f, "| {name} ")?;
+            for key in ["received", "missing", "longest_gap_samples", "repeated", "overflowed"] {
+                write!(f, "| {} ", counts.get(key).and_then(Value::as_u64).unwrap_or_default())?;
+            }
+            writeln!(f, "|")?;
+        }
+        let (warm, end) = self.memory_mib;
+        write!(
+            f,
+            "\n{} rows; each camera showed {} pictures. Resident memory {warm:.1} MiB once warm, {end:.1} MiB at the end. \
+             Measured on {}.",
+            self.rows, self.shown, self.machine
+        )
+    }
+}
