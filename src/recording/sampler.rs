@@ -12,7 +12,7 @@ pub use arm::ArmState;
 use camera::Camera;
 pub use camera::Shot;
 pub use waiting::Counts;
-use waiting::put;
+use waiting::{forget, put};
 
 use crate::control::time::Time;
 
@@ -89,7 +89,10 @@ impl<P: Clone> Sampler<P> {
         self.until = None;
         (self.samples, self.lost) = (0, 0);
         self.arm_counts = Counts::default();
+        // What came before is old news but for the last of it.
+        forget(&mut self.arm);
         for camera in &mut self.cameras {
+            forget(&mut camera.waiting);
             (camera.counts, camera.shown) = (Counts::default(), None);
         }
     }

@@ -112,3 +112,22 @@ fn a_silent_arm_makes_no_samples() {
     }
     assert!(sampler.refusal().unwrap().starts_with("arm: "));
 }
+
+#[test]
+fn what_came_before_an_episode_is_not_counted_in_it() {
+    let mut sampler: Sampler<u32> = Sampler::new(RULE, ["top".to_owned()]);
+    let show = |sampler: &mut Sampler<u32>, k: u32| {
+        let shot = Shot {
+            payload: k,
+            content: u64::from(k),
+        };
+        sampler.picture(0, seconds(f64::from(k) / 30.0), shot);
+    };
+    for k in 0..300 {
+        show(&mut sampler, k);
+    }
+    sampler.begin(seconds(10.0));
+    show(&mut sampler, 300);
+    let (_, counts) = sampler.counts().next().unwrap();
+    assert_eq!((counts.received, counts.overflowed), (1, 0));
+}

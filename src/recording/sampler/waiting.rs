@@ -49,6 +49,11 @@ pub(super) fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) -
     full
 }
 
+/// Keeps the newest only.
+pub(super) fn forget<T>(waiting: &mut VecDeque<(Time, T)>) {
+    waiting.drain(..waiting.len().saturating_sub(1));
+}
+
 pub(super) fn distance(a: Time, b: Time) -> f64 {
     a.seconds_since(b).abs()
 }
