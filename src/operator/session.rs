@@ -8,18 +8,20 @@
 //! but the hand itself ended it, the deadman must be let go and pressed again.
 
 mod anchor;
+mod arm;
+mod engaged;
 mod grip;
 
-use nalgebra::{Vector3, Vector6};
-
 use super::hand::{Hand, Intent};
-use super::mapping::{Command, Input, Mapping};
-use super::motion::{Course, Pace, STEP_S};
+use super::mapping::{Command, Mapping};
+use super::motion::STEP_S;
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::control::time::Time;
-use crate::control::types::{JOINTS, Joints, Pose};
 use anchor::Anchor;
+use arm::Wait;
+pub use arm::{Arm, Readiness};
+use engaged::{Engaged, Present};
 use grip::Grip;
 
 /// Name in leases, chunks and heartbeats.
@@ -27,40 +29,8 @@ pub const SOURCE: &str = "teleop";
 
 /// How long after its observation a chunk may start [s].
 const EXPIRY_S: f64 = 0.3;
-/// An arm node silent for longer has no arm to move [s].
-const ARM_SILENT_S: f64 = 0.3;
 /// How long lease and arm may take after the deadman was pressed [s].
 const WAIT_S: f64 = 3.0;
-
-/// What the arm node says of itself.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arm {
-    /// Time of the report, on the arm's clock.
-    pub stamp: Time,
-    /// When it was received, on the clock of the caller.
-    pub received: Time,
-    /// Whether it can be driven.
-    pub readiness: Readiness,
-    /// Lease that drives it, 0 for none.
-    pub lease: u64,
-    /// `base_from_tool` commanded [m].
-    pub pose: Pose,
-    /// Joints commanded [rad].
-    pub joints: Joints,
-    /// Gripper opening commanded; nothing when nobody ever did.
-    pub gripper: Option<f64>,
-}
-
-/// Whether an arm can be driven.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
-    /// It holds, or follows a chunk.
-    Ready,
-    /// It comes to rest or ends a move, and then can be.
-    Busy,
-    /// Somebody must do something first; says what is the matter.
-    Away(String),
-}
 
 /// What is to be done now.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,26 +57,6 @@ enum State {
         since: Time,
     },
     Engaged(Box<Engaged>),
-}
-
-#[derive(Debug, Clone)]
-struct Engaged {
-    anchor: Anchor,
-    linear: Course<3>,
-    angular: Course<3>,
-    joints: Course<JOINTS>,
-    last: Option<Time>,
-}
-
-/// What a plan starts from beside hand and arm.
-#[derive(Debug, Clone, Copy)]
-struct Present {
-    /// Share of the speeds, and the smallest one.
-    scale: f64,
-    slowest: f64,
-    /// Since the last plan [s].
-    elapsed: f64,
-    opening: f64,
 }
 
 /// One person's work.
@@ -215,7 +165,7 @@ impl Session {
         }
         if let State::Waiting { since } = self.state {
             let late = now.seconds_since(since) > WAIT_S;
-            match self.ready(arm, lease, now) {
+            match arm::ready(arm, lease, now) {
                 Ok((arm, _)) => {
                     if let Err(why) = self.engage(hand, arm) {
                         return Ok(self.give_up(why));
@@ -230,7 +180,7 @@ impl Session {
                 Err(Wait::For(_)) => return Ok(Step::Rest),
             }
         }
-        let (arm, lease) = match self.ready(arm, lease, now) {
+        let (arm, lease) = match arm::ready(arm, lease, now) {
             Ok(ready) => ready,
             // A braking arm takes the next chunk.
             Err(Wait::For(_)) if arm.is_some_and(|arm| arm.is_fresh(now) && Some(arm.lease) == lease) => {
@@ -249,41 +199,13 @@ impl Session {
         if engaged { Step::LetGo(why) } else { Step::Refuse(why) }
     }
 
-    fn ready<'a>(&self, arm: Option<&'a Arm>, lease: Option<u64>, now: Time) -> Result<(&'a Arm, u64), Wait> {
-        let arm = arm.filter(|arm| arm.is_fresh(now));
-        let Some(arm) = arm else {
-            return Err(Wait::For(
-                "expected reports of arm_node, found none; is it running in this namespace?".into(),
-            ));
-        };
-        if let Readiness::Away(why) = &arm.readiness {
-            return Err(Wait::Never(why.clone()));
-        }
-        let Some(lease) = lease else {
-            return Err(Wait::Lease);
-        };
-        if arm.lease != lease {
-            return Err(Wait::For("another source holds the lease".into()));
-        }
-        if arm.readiness == Readiness::Busy {
-            return Err(Wait::For("the arm is not at rest yet".into()));
-        }
-        Ok((arm, lease))
-    }
-
     fn engage(&mut self, hand: &Hand, arm: &Arm) -> Result<(), String> {
         let Some(intent) = hand.intent else {
             return Err("expected a reading of the input, found none yet".into());
         };
         let anchor = Anchor::new(&self.mapping.input, intent, arm)?;
         self.grip.engage(arm.gripper, hand.gripper);
-        self.state = State::Engaged(Box::new(Engaged {
-            anchor,
-            linear: Course::default(),
-            angular: Course::default(),
-            joints: Course::default(),
-            last: None,
-        }));
+        self.state = State::Engaged(Box::new(Engaged::new(anchor)));
         Ok(())
     }
 
@@ -324,92 +246,6 @@ impl Session {
             plan_id: self.plan_id,
         })))
     }
-}
-
-/// Why the arm cannot be driven this moment.
-enum Wait {
-    Lease,
-    For(String),
-    Never(String),
-}
-
-impl Arm {
-    fn is_fresh(&self, now: Time) -> bool {
-        now.seconds_since(self.received) <= ARM_SILENT_S
-    }
-}
-
-impl Engaged {
-    fn tool_steps(&mut self, input: &Input, intent: Intent, arm: &Arm, present: Present) -> Vec<f64> {
-        let Present { scale, elapsed, .. } = present;
-        let Some(speed) = input.tool_speed() else {
-            return Vec::new();
-        };
-        let linear = Pace {
-            fastest: speed.linear_m_s * scale,
-            acceleration: speed.linear_m_s2,
-        };
-        let angular = Pace {
-            fastest: speed.angular_rad_s * scale,
-            acceleration: speed.angular_rad_s2,
-        };
-        let (moves, turns) = match self.anchor.tool_goal(input, intent, arm, scale) {
-            anchor::Goal::Velocity(twist) => (
-                self.linear.plan(elapsed, linear, |_| twist.linear * linear.fastest),
-                self.angular.plan(elapsed, angular, |_| twist.angular * angular.fastest),
-            ),
-            anchor::Goal::Offset(offset, within_s) => {
-                let toward = |goal: Vector3<f64>| move |done: &Vector3<f64>| (goal - done) / within_s;
-                (
-                    self.linear
-                        .plan(elapsed, linear, toward(offset.fixed_rows::<3>(0).into_owned())),
-                    self.angular
-                        .plan(elapsed, angular, toward(offset.fixed_rows::<3>(3).into_owned())),
-                )
-            }
-        };
-        let steps = moves.len().max(turns.len());
-        let at =
-            |offsets: &[Vector3<f64>], step: usize| offsets.get(step).or(offsets.last()).copied().unwrap_or_default();
-        let mut values = Vec::with_capacity(steps * ActionSpace::Ee7.dim());
-        for step in 0..steps {
-            let (translation, rotation) = (at(&moves, step), at(&turns, step));
-            values.extend(translation.iter().chain(rotation.iter()));
-            values.push(present.opening);
-        }
-        values
-    }
-
-    fn joint_steps(&mut self, input: &Input, leader: Joints, arm: &Arm, present: Present) -> Vec<f64> {
-        let Input::Leader(mapping) = input else {
-            return Vec::new();
-        };
-        let away = leader - arm.joints;
-        let share = if self.anchor.is_reached(&away, mapping.tolerance_rad) {
-            present.scale
-        } else {
-            present.slowest
-        };
-        let pace = Pace {
-            fastest: mapping.speed_rad_s * share,
-            acceleration: mapping.acceleration_rad_s2,
-        };
-        let within_s = mapping.smoothing_s;
-        let offsets = self.joints.plan(present.elapsed, pace, |done| (away - done) / within_s);
-        let mut values = Vec::with_capacity(offsets.len() * ActionSpace::Joint8.dim());
-        for offset in &offsets {
-            values.extend(offset.iter());
-            values.push(present.opening);
-        }
-        values
-    }
-}
-
-/// Translation [m] and rotation vector [rad], base frame, from `from` to `to`.
-fn offset(from: &Pose, to: &Pose) -> Vector6<f64> {
-    let moved = to.translation.vector - from.translation.vector;
-    let turned = (to.rotation * from.rotation.inverse()).scaled_axis();
-    Vector6::new(moved.x, moved.y, moved.z, turned.x, turned.y, turned.z)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use nalgebra::{Translation3, UnitQuaternion, Vector6};
 
-use super::{Arm, offset};
+use super::arm::Arm;
+use super::engaged::offset;
 use crate::control::types::{Joints, Pose};
 use crate::operator::hand::{Intent, Twist};
 use crate::operator::mapping::{Engage, Frame, Input, LEADER_JOINTS};

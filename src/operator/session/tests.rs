@@ -1,10 +1,14 @@
-use nalgebra::vector;
-use proptest::prelude::*;
+mod followed;
+mod properties;
+
+use nalgebra::{Vector3, vector};
 
 use super::*;
+use crate::contract::ActionSpace;
+use crate::control::types::{JOINTS, Joints, Pose};
 use crate::operator::hand::Twist;
-use crate::operator::mapping::Engage;
 use crate::operator::mapping::tests::shipped_mapping;
+use crate::operator::mapping::{Input, Mapping};
 
 const LEASE: u64 = 7;
 
@@ -218,104 +222,6 @@ fn the_tool_frame_turns_the_motion() {
     assert!(last[1] > 0.0 && last[0].abs() < 1e-12, "{last:?}");
 }
 
-fn hand_at(x: f64) -> Intent {
-    Intent::Pose(Pose::translation(x, 0.0, 0.0))
-}
-
-#[test]
-fn a_clutch_moves_the_tool_by_what_the_hand_moved_since_it_was_closed() {
-    let mut bench = Bench::new("vr");
-    let start = bench.arm.pose;
-    bench.hand.held = true;
-    bench.hand.intent = Some(hand_at(5.0));
-    for _ in 0..5 {
-        bench.look();
-    }
-    assert!((bench.arm.pose.translation.vector - start.translation.vector).norm() < 1e-12);
-    bench.hand.intent = Some(hand_at(5.05));
-    for _ in 0..100 {
-        bench.look();
-    }
-    let moved = bench.arm.pose.translation.vector - start.translation.vector;
-    assert!((moved - vector![0.05, 0.0, 0.0]).norm() < 1e-6, "{moved}");
-    // Opened, the hand goes anywhere.
-    bench.hand.held = false;
-    bench.look();
-    bench.hand.intent = Some(hand_at(-3.0));
-    bench.look();
-    let before = bench.arm.pose;
-    bench.hand.held = true;
-    for _ in 0..10 {
-        bench.look();
-    }
-    assert!((bench.arm.pose.translation.vector - before.translation.vector).norm() < 1e-12);
-}
-
-#[test]
-fn another_scale_does_not_move_a_clutched_tool() {
-    let mut bench = Bench::new("vr");
-    bench.hand.held = true;
-    bench.hand.intent = Some(hand_at(0.0));
-    bench.look();
-    bench.hand.intent = Some(hand_at(0.08));
-    for _ in 0..100 {
-        bench.look();
-    }
-    let before = bench.arm.pose;
-    bench.session.command(&Command::Slower);
-    for _ in 0..20 {
-        bench.look();
-    }
-    assert!((bench.arm.pose.translation.vector - before.translation.vector).norm() < 1e-6);
-}
-
-#[test]
-fn a_leader_away_from_the_arm_is_refused_with_its_joints() {
-    let mut bench = Bench::new("leader");
-    bench.hand.held = true;
-    let mut leader = bench.arm.joints;
-    leader[1] += 0.2;
-    leader[6] -= 0.3;
-    bench.hand.intent = Some(Intent::Joints(leader));
-    let Step::Refuse(why) = bench.look() else {
-        panic!("engaged")
-    };
-    assert!(
-        why.contains("joint2 +0.200") && why.contains("joint7 -0.300") && !why.contains("joint1 "),
-        "{why}"
-    );
-    assert_eq!(bench.look(), Step::Rest, "until the deadman is let go");
-    bench.hand.held = false;
-    bench.look();
-    bench.hand.held = true;
-    bench.hand.intent = Some(Intent::Joints(bench.arm.joints));
-    bench.sent();
-}
-
-#[test]
-fn a_leader_may_be_come_to_slowly_and_is_then_followed_at_full_speed() {
-    let mut mapping = shipped_mapping("leader");
-    let Input::Leader(leader) = &mut mapping.input else {
-        panic!()
-    };
-    leader.engage = Engage::Ramp;
-    let (speed, slowest) = (leader.speed_rad_s, mapping.scale.steps[0]);
-    let mut bench = Bench::of(mapping);
-    bench.hand.held = true;
-    let target = bench.arm.joints.add_scalar(0.3);
-    bench.hand.intent = Some(Intent::Joints(target));
-    for _ in 0..400 {
-        let before = bench.arm.joints;
-        bench.look();
-        let moved = (bench.arm.joints - before).norm();
-        assert!(
-            moved <= speed * slowest * STEP_S + 1e-9 || (target - before).amax() <= 0.1 + 0.02,
-            "{moved}"
-        );
-    }
-    assert!((bench.arm.joints - target).amax() < 1e-6);
-}
-
 #[test]
 fn the_gripper_goes_on_from_what_was_commanded_and_only_with_the_deadman() {
     let mut bench = Bench::new("gamepad");
@@ -327,72 +233,4 @@ fn the_gripper_goes_on_from_what_was_commanded_and_only_with_the_deadman() {
     assert_eq!(opening(bench.sent()), 0.0);
     bench.session.command(&Command::ToggleGripper);
     assert_eq!(opening(bench.sent()), 1.0);
-}
-
-proptest! {
-    #[test]
-    fn no_step_is_longer_than_speed_times_scale_and_released_is_no_motion(
-        pushes in prop::collection::vec((any::<bool>(), prop::array::uniform6(-2.0..2.0f64), 0..4u8), 1..60),
-    ) {
-        let mut bench = Bench::new("gamepad");
-        let speed = bench.session.mapping.input.tool_speed().unwrap();
-        // Largest scale since the press: what moves faster already is brought down by the acceleration.
-        let mut largest = 0.0_f64;
-        for (held, push, command) in pushes {
-            match command {
-                0 => { bench.session.command(&Command::Faster); }
-                1 => { bench.session.command(&Command::Slower); }
-                _ => {}
-            }
-            let scale = bench.session.scale();
-            largest = if held { largest.max(scale) } else { 0.0 };
-            bench.hand.held = held;
-            bench.hand.intent = Some(Intent::Twist(Twist {
-                linear: Vector3::from_column_slice(&push[..3]),
-                angular: Vector3::from_column_slice(&push[3..]),
-            }));
-            let step = bench.look();
-            match step {
-                Step::Send(chunk) => {
-                    prop_assert!(held);
-                    for (moved, turned) in step_lengths(&chunk) {
-                        prop_assert!(moved <= speed.linear_m_s * largest * STEP_S + 1e-9, "{} m", moved);
-                        prop_assert!(turned <= speed.angular_rad_s * largest * STEP_S + 1e-9, "{} rad", turned);
-                    }
-                }
-                _ => prop_assert!(!held, "{:?}", step),
-            }
-        }
-    }
-
-    #[test]
-    fn a_press_begins_without_a_jump_wherever_arm_and_hand_are(
-        arm in prop::array::uniform6(-0.5..0.5f64), first in prop::array::uniform6(-5.0..5.0f64),
-        second in prop::array::uniform6(-5.0..5.0f64),
-    ) {
-        let pose = |v: [f64; 6]| Pose::new(vector![v[0], v[1], v[2]], vector![v[3], v[4], v[5]]);
-        let mut bench = Bench::new("vr");
-        bench.arm.pose = pose(arm);
-        for hand in [first, second] {
-            bench.hand.held = true;
-            bench.hand.intent = Some(Intent::Pose(pose(hand)));
-            for (moved, turned) in step_lengths(&bench.sent()) {
-                prop_assert!(moved < 1e-9 && turned < 1e-9, "{} m, {} rad", moved, turned);
-            }
-            bench.hand.held = false;
-            bench.look();
-        }
-    }
-
-    #[test]
-    fn no_reading_that_is_no_number_moves_the_arm(value in prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY])) {
-        let mut bench = Bench::new("gamepad");
-        bench.push(value);
-        for _ in 0..5 {
-            if let Step::Send(chunk) = bench.look() {
-                prop_assert!(chunk.actions.values().iter().all(|v| v.is_finite()));
-                prop_assert!(step_lengths(&chunk).iter().all(|(moved, _)| *moved == 0.0));
-            }
-        }
-    }
 }
