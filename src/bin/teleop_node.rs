@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use thinkvla::ros::runtime;
+use thinkvla::ros::runtime::{self, take_precedence};
 use thinkvla::ros::teleop::TeleopNode;
 
 fn main() -> anyhow::Result<ExitCode> {
+    // A deadman is heard however busy the machine is.
+    take_precedence();
     Ok(runtime::run("teleop_node", TeleopNode::start)?)
 }

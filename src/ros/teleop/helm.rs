@@ -191,6 +191,7 @@ impl Helm {
             Command::LetGo => {
                 self.orders.cancel_move();
                 self.drop_arm(self.keeps_lease);
+                self.told.say("let go: the arm brakes and holds");
             }
             Command::HandBack => {
                 self.drop_arm(false);
