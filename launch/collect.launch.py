@@ -1,7 +1,9 @@
-"""Records episodes: the recorder, and everything of policy.launch.py without a policy.
+"""Records episodes: the recorder, a person's input, and everything of policy.launch.py without a policy.
 
-    ros2 launch thinkvla collect.launch.py sim:=true dataset:=out/data/mine instruction:='lift the block'
-    ros2 service call /record_node/start std_srvs/srv/Trigger     # then save or discard
+    ros2 launch thinkvla collect.launch.py sim:=true operator:=gamepad dataset:=out/data/mine \\
+        instructions:='lift the block'
+Keys and buttons start, save and discard; so do the services:
+    ros2 service call /record_node/start std_srvs/srv/Trigger
 """
 import os
 
@@ -13,6 +15,7 @@ from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOOLEAN = ['true', 'false']
+OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
 
 # Handed on to policy.launch.py.
 PASSED = [
@@ -44,24 +47,50 @@ OWN = [
                                       'wrist camera of 640x480'),
     DeclareLaunchArgument('instruction', default_value='', description='What the episodes are of, in words'),
     DeclareLaunchArgument('fps', default_value='10.0', description='Rows a second'),
+    DeclareLaunchArgument('operator', default_value='none', choices=['none', *OPERATORS],
+                          description='What a person drives the arm with; none starts no teleop_node'),
+]
+# Handed on to teleop.launch.py, with the namespace, the robot and the log level.
+OPERATOR = [
+    DeclareLaunchArgument('mapping', default_value='',
+                          description="Mapping file in place of the operator's shipped one (see config/teleop)"),
+    DeclareLaunchArgument('after_release', default_value='hold', choices=['hold', 'hand_back'],
+                          description='hold keeps the lease when the deadman is let go, hand_back frees it'),
+    DeclareLaunchArgument('instructions', default_value='',
+                          description='What the episodes are of, in order, separated by semicolons'),
+    DeclareLaunchArgument('driver', default_value='true', choices=BOOLEAN,
+                          description='Start joy_node or spacenav_node for what the operator holds'),
+    DeclareLaunchArgument('terminal', default_value='',
+                          description="Command that opens a terminal for the keyboard, e.g. 'xterm -e'; empty takes "
+                                      'the present one'),
 ]
 
 
+def included(file, arguments):
+    """Another launch file of this package, with these of our arguments."""
+    passed = {argument.name: LaunchConfiguration(argument.name) for argument in arguments}
+    return IncludeLaunchDescription(PythonLaunchDescriptionSource(os.path.join(HERE, file)),
+                                    launch_arguments=passed.items())
+
+
 def record(context):
-    """The recorder, with every argument known."""
+    """The recorder, and what a person holds, with every argument known."""
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
     told = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
             'fps': float(argument('fps'))}
-    return [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
-                 namespace=argument('namespace'), parameters=[told],
-                 arguments=['--ros-args', '--log-level', argument('log_level')])]
+    actions = [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
+                    namespace=argument('namespace'), parameters=[told],
+                    arguments=['--ros-args', '--log-level', argument('log_level')])]
+    if argument('operator') != 'none':
+        shared = [given for given in [*PASSED, *OWN]
+                  if given.name in ('namespace', 'robot', 'log_level', 'operator')]
+        actions.append(included('teleop.launch.py', [*shared, *OPERATOR]))
+    return actions
 
 
 def generate_launch_description():
-    """policy.launch.py, and record_node."""
-    passed = {argument.name: LaunchConfiguration(argument.name) for argument in PASSED}
-    everything = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(os.path.join(HERE, 'policy.launch.py')), launch_arguments=passed.items())
-    return LaunchDescription([*PASSED, *OWN, everything, OpaqueFunction(function=record)])
+    """policy.launch.py, record_node, and teleop.launch.py where somebody drives."""
+    return LaunchDescription([*PASSED, *OWN, *OPERATOR, included('policy.launch.py', PASSED),
+                              OpaqueFunction(function=record)])

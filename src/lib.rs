@@ -7,6 +7,7 @@
 //! * [`contract`]: what recording, training and inference must agree on
 //! * [`camera`]: frames in, network input out
 //! * [`control`]: chunks in, safe joint commands out
+//! * [`operator`]: a person's hand becomes action chunks
 //! * [`dataset`]: episodes on disk, and their videos
 //! * `model` (feature `torch`): the network and its checkpoint
 //! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
@@ -21,6 +22,7 @@ pub mod dataset;
 pub mod eval;
 #[cfg(feature = "torch")]
 pub mod model;
+pub mod operator;
 pub mod recording;
 #[cfg(feature = "ros")]
 pub mod ros;

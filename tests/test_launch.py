@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py']
+FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py', 'teleop.launch.py']
 CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
 NODE = '''#!/usr/bin/env python3
 import os, sys, yaml
@@ -31,7 +31,7 @@ def launch(tmp_path):
     """Runs a launch file with nodes that only write down how they were called."""
     package = tmp_path / 'prefix' / 'lib'
     for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node', 'thinkvla/record_node',
-                 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
+                 'thinkvla/teleop_node', 'joy/joy_node', 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
                  'some_camera/driver'):
         node = package / path
         node.parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +82,25 @@ def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
     assert done.returncode == 0, done.stderr
     assert started(calls) == ['arm_node', 'record_node', 'robot_state_publisher', 'sim_node']
     assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls and 'fps: 10.0' in calls
+
+
+def test_an_operator_comes_with_what_reads_their_hand(launch):
+    done, calls = launch('collect.launch.py', 'sim:=true', 'operator:=gamepad', 'namespace:=left',
+                         'instructions:=lift it; push it')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['arm_node', 'joy_node', 'record_node', 'robot_state_publisher', 'sim_node', 'teleop_node']
+    assert 'mapping: gamepad' in calls and "instructions: ['lift it', 'push it']" in calls
+    assert calls.count('__ns:=/left') == 6
+
+
+def test_a_keyboard_may_have_a_terminal_of_its_own(launch, tmp_path):
+    terminal = tmp_path / 'terminal'
+    terminal.write_text('#!/bin/sh\necho "terminal\t$*" >> "$CALLS"\nshift\nexec "$@"\n')
+    terminal.chmod(0o755)
+    done, calls = launch('teleop.launch.py', f'terminal:={terminal} -e')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['teleop_node', 'terminal']
+    assert 'mapping: keyboard' in calls and 'instructions' not in calls
 
 
 def test_the_simulation_sends_commands(launch):

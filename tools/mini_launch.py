@@ -12,6 +12,7 @@ failed, 0 when all ended well.
 import importlib.util
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -139,10 +140,10 @@ class ProcessExited:
 
 class Node:
     def __init__(self, *, package, executable, name=None, namespace='', parameters=(), remappings=(), arguments=(),
-                 output='log', on_exit=None):
+                 output='log', on_exit=None, prefix=''):
         self.package, self.executable, self.name, self.namespace = package, executable, name, namespace
         self.parameters, self.remappings, self.arguments = parameters, remappings, list(arguments)
-        self.output, self.on_exit = output, on_exit
+        self.output, self.on_exit, self.prefix = output, on_exit, prefix
 
     def path(self, context):
         if self.package == 'thinkvla' and context.bin_dir:
@@ -161,7 +162,8 @@ class Node:
                                   '--bin-dir')
             say(f'{self.package} is not installed: {self.executable} is skipped')
             return
-        command = [str(path), *(text(argument, context) for argument in self.arguments)]
+        command = [*shlex.split(text(self.prefix, context)), str(path),
+                   *(text(argument, context) for argument in self.arguments)]
         if '--ros-args' not in command:
             command.append('--ros-args')
         if self.name:

@@ -5,7 +5,7 @@
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
-//! * [`arm`], [`policy`], [`record`]: the nodes
+//! * [`arm`], [`policy`], [`record`], [`teleop`]: the nodes
 //! * `sim` (feature `sim`): the simulated robot
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
@@ -30,5 +30,6 @@ pub mod runtime;
 pub mod share;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod teleop;
 pub mod time;
 pub mod topics;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, ParameterBuilder, ParameterVariant};
 
-pub use kinds::{Flag, Number, Numbers, Text};
+pub use kinds::{Flag, Number, Numbers, Text, Texts};
 
 /// Why a parameter could not be declared: the node must not start.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ it holds and fails with what was awaited and the output of every node. Deadlines
 
 * `ros` (`Ros`): a spinning rclpy node; `publisher`, `collect`, `call`, `send_goal`, `set_parameters`, `get_parameters`,
   `lifecycle`, `wait_for`, `wait_for_nodes`
-* `nodes` (`Nodes`): `start(name, params=..., remaps=..., arguments=..., env=...)` -> `Process`; all are stopped at the
+* `nodes` (`Nodes`): `start(name, params=..., remaps=..., arguments=..., env=..., stdin=...)` -> `Process`; all are stopped at the
   end of the test, the output is in `process.output()`
 * `domain`: the ROS_DOMAIN_ID of the test
 
@@ -37,6 +37,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
+from _pytest.runner import runtestprotocol
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -93,11 +94,11 @@ def mapped() -> set:
 class Process:
     """A running node."""
 
-    def __init__(self, name, command, env, log: Path):
+    def __init__(self, name, command, env, log: Path, stdin=subprocess.DEVNULL):
         self.name, self.log = name, log
         with open(log, "wb") as out:
             self.popen = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent,
+                command, env=env, stdin=stdin, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent,
                 start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def output(self) -> str:
@@ -136,7 +137,8 @@ class Nodes:
     def __init__(self, domain: int, folder: Path):
         self.domain, self.folder, self.processes = domain, folder, []
 
-    def start(self, executable, *, name=None, params=None, remaps=None, arguments=(), env=None) -> Process:
+    def start(self, executable, *, name=None, params=None, remaps=None, arguments=(), env=None,
+              stdin=subprocess.DEVNULL) -> Process:
         """Starts a node binary. `params` become a parameter file; `arguments` go before `--ros-args`."""
         binary = binaries() / executable
         assert binary.exists(), f"{binary} is missing: cargo build --features torch,ros,sim, or set THINKVLA_BIN"
@@ -153,7 +155,7 @@ class Nodes:
         command = [str(binary), *map(str, arguments)] + (["--ros-args", *ros_arguments] if ros_arguments else [])
         environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
                        "ROS_LOG_DIR": str(self.folder / "log"), "NO_COLOR": "1", **(env or {})}
-        process = Process(name or executable, command, environment, self.folder / f"{count}_{executable}.txt")
+        process = Process(name or executable, command, environment, self.folder / f"{count}_{executable}.txt", stdin)
         self.processes.append(process)
         return process
 
@@ -273,6 +275,26 @@ class Ros:
 
     def state(self, node: str) -> str:
         return self.call(GetState, f"/{node}/get_state").current_state.label
+
+
+STALLED = "expected an age of at most"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """A test marked `stalls` is run again, twice at most, when it failed because the machine stood still: the arm node
+    then says that state or heartbeat were too old, as it must. Other failures are failures at once."""
+    if not item.get_closest_marker("stalls"):
+        return None
+    for left in (2, 1, 0):
+        item._initrequest()
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if not left or not any(report.failed and STALLED in report.longreprtext for report in reports):
+            break
+        print(f"\n{item.nodeid}: the machine stood still, running it again")
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 @pytest.fixture(scope="session", autouse=True)

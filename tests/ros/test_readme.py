@@ -18,6 +18,7 @@ TYPES = {
     ParameterType.PARAMETER_DOUBLE: "float",
     ParameterType.PARAMETER_STRING: "string",
     ParameterType.PARAMETER_DOUBLE_ARRAY: "floats",
+    ParameterType.PARAMETER_STRING_ARRAY: "strings",
 }
 # Every ROS node has this one.
 COMMON = {"use_sim_time"}
@@ -46,15 +47,16 @@ def table(ros, node):
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize("node", ["arm_node", "policy_node", "record_node", "sim_node"])
+@pytest.mark.parametrize("node", ["arm_node", "policy_node", "record_node", "sim_node", "teleop_node"])
 def test_the_parameter_table_is_what_the_node_declares(ros, nodes, node, tmp_path):
-    # The recorder does not start without a folder to write to.
-    needed = {"dataset": str(tmp_path / "set")} if node == "record_node" else {}
-    nodes.start(node, params=needed)
+    # The recorder does not start without a folder to write to, and a keyboard needs a terminal.
+    needed = {"record_node": ("dataset", str(tmp_path / "set"), "empty"),
+              "teleop_node": ("mapping", "gamepad", "`keyboard`")}.get(node)
+    nodes.start(node, params=dict([needed[:2]]) if needed else {})
     ros.wait_for_nodes(node)
     declared = table(ros, node)
-    for value in needed.values():
-        declared = declared.replace(f"`{value}`", "empty")
+    if needed:
+        declared = declared.replace(f"`{needed[1]}`", needed[2])
     text = README.read_text()
     section = re.compile(rf"(<!-- {node}: made by tests/ros/test_readme.py -->\n)(.*?)(\n<!-- end -->)", re.S)
     found = section.search(text)

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from arm_fixtures import LATCHED
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from thinkvla.action import RecordEpisode
@@ -42,7 +43,7 @@ class Robot:
     def __init__(self, ros):
         self.node = ros.node
         self.images = {camera: self.node.create_publisher(Image, f"/{camera}/image_raw", 10) for camera in CAMERAS}
-        self.status = self.node.create_publisher(ArmStatus, "/arm_status", 10)
+        self.status = self.node.create_publisher(ArmStatus, "/arm_status", LATCHED)
         self.frozen, self.silent, self.count = set(), set(), 0
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)

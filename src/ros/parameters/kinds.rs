@@ -53,6 +53,15 @@ pub struct Text {
     pub about: &'static str,
 }
 
+/// A list of texts, empty when none is given.
+#[derive(Debug, Clone)]
+pub struct Texts {
+    /// Name as in parameter files.
+    pub name: &'static str,
+    /// One sentence on what they do.
+    pub about: &'static str,
+}
+
 /// A switch.
 #[derive(Debug, Clone)]
 pub struct Flag {
@@ -172,6 +181,31 @@ impl Declaration for Text {
     }
     fn value(ros: Arc<str>) -> String {
         ros.as_ref().to_owned()
+    }
+}
+
+impl Declaration for Texts {
+    type Ros = Arc<[Arc<str>]>;
+    type Value = Vec<String>;
+    const KIND: &'static str = "a list of texts, e.g. [\"one\", \"two\"]";
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn description(&self) -> String {
+        self.about.to_owned()
+    }
+    fn allowed(&self) -> String {
+        "any texts".to_owned()
+    }
+    fn check(&self, _: &Self::Ros) -> Result<(), String> {
+        Ok(())
+    }
+    fn complete<'a>(&self, builder: ParameterBuilder<'a, Self::Ros>) -> ParameterBuilder<'a, Self::Ros> {
+        builder.default(Arc::from(Vec::new()))
+    }
+    fn value(ros: Self::Ros) -> Vec<String> {
+        ros.iter().map(|text| text.as_ref().to_owned()).collect()
     }
 }
 

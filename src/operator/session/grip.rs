@@ -1,0 +1,113 @@
+//! The gripper's opening: what keys and axes ask for, never before an axis has come to where the gripper is.
+
+use crate::operator::mapping::Command;
+
+/// An axis this close to the opening has it in hand.
+const NEAR: f64 = 0.05;
+
+/// The gripper as a person commands it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Grip {
+    opening: f64,
+    /// Opening where nobody has commanded any.
+    start: f64,
+    asked: Option<Command>,
+    axis: Option<f64>,
+    caught: bool,
+}
+
+impl Grip {
+    pub(super) fn new(start: f64) -> Self {
+        Self {
+            opening: start,
+            start,
+            asked: None,
+            axis: None,
+            caught: false,
+        }
+    }
+
+    pub(super) fn opening(&self) -> f64 {
+        self.opening
+    }
+
+    /// A key or button; it acts with the next chunk.
+    pub(super) fn ask(&mut self, command: &Command) {
+        self.asked = Some(command.clone());
+    }
+
+    /// What was asked for with the deadman up is not remembered for later.
+    pub(super) fn unless_held(&mut self, held: bool) {
+        if !held {
+            self.forget();
+        }
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+    }
+
+    /// Goes on from the opening that was commanded last.
+    pub(super) fn engage(&mut self, commanded: Option<f64>, axis: Option<f64>) {
+        let known = |opening: &f64| opening.is_finite();
+        self.opening = commanded.filter(known).unwrap_or(self.start).clamp(0.0, 1.0);
+        (self.axis, self.caught) = (axis, false);
+    }
+
+    /// Does what keys and the axis ask for. An axis acts once it has come to, or passed, the present opening.
+    pub(super) fn follow(&mut self, axis: Option<f64>) {
+        match self.asked.take() {
+            Some(Command::OpenGripper) => self.set(1.0),
+            Some(Command::CloseGripper) => self.set(0.0),
+            Some(Command::ToggleGripper) => self.set(if self.opening > 0.5 { 0.0 } else { 1.0 }),
+            _ => {}
+        }
+        let Some(value) = axis.filter(|value| value.is_finite()) else {
+            return;
+        };
+        let before = self.axis.replace(value).unwrap_or(value);
+        let passed = (before - self.opening) * (value - self.opening) <= 0.0;
+        self.caught |= passed || (value - self.opening).abs() <= NEAR;
+        if self.caught {
+            self.opening = value.clamp(0.0, 1.0);
+        }
+    }
+
+    fn set(&mut self, opening: f64) {
+        self.opening = opening;
+        self.caught = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_takes_the_gripper_only_where_it_is() {
+        let mut grip = Grip::new(1.0);
+        grip.engage(Some(0.0), Some(1.0));
+        for (axis, opening) in [(1.0, 0.0), (0.6, 0.0), (0.04, 0.04), (0.5, 0.5), (1.0, 1.0)] {
+            grip.follow(Some(axis));
+            assert_eq!(grip.opening(), opening, "axis at {axis}");
+        }
+        grip.engage(Some(0.5), Some(1.0));
+        grip.follow(Some(0.2));
+        assert_eq!(grip.opening(), 0.2, "passed on its way");
+    }
+
+    #[test]
+    fn a_gripper_nobody_commanded_starts_as_the_mapping_says() {
+        let mut grip = Grip::new(1.0);
+        grip.engage(None, None);
+        assert_eq!(grip.opening(), 1.0);
+        grip.ask(&Command::ToggleGripper);
+        grip.follow(None);
+        grip.follow(None);
+        assert_eq!(grip.opening(), 0.0, "toggled once");
+        grip.ask(&Command::OpenGripper);
+        grip.unless_held(false);
+        grip.follow(None);
+        assert_eq!(grip.opening(), 0.0);
+    }
+}

@@ -1,0 +1,119 @@
+//! The arm node as the operator sees it.
+
+use std::sync::{Arc, Mutex};
+
+use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
+use ros_env::thinkvla::msg::ArmStatus;
+
+use super::{Steady, lock};
+use crate::control::types::Joints;
+use crate::operator::session::{Arm, Readiness};
+use crate::ros::convert::pose_from_message;
+use crate::ros::time::from_message;
+use crate::ros::{qos, topics};
+
+/// The newest report of the arm node.
+pub struct ArmWatch {
+    seen: Arc<Mutex<Option<Seen>>>,
+    _subscription: Subscription<ArmStatus>,
+}
+
+/// A report, and who it says may drive.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What a session needs of it.
+    pub arm: Arm,
+    /// Holder of the lease, empty for nobody.
+    pub holder: String,
+    /// A named move is under way.
+    pub moving: bool,
+}
+
+impl ArmWatch {
+    /// Listens to the arm node.
+    ///
+    /// # Errors
+    /// When the subscription cannot be made.
+    pub fn subscribe(node: &Node, steady: Steady) -> Result<Self, RclrsError> {
+        let seen = Arc::new(Mutex::new(None));
+        let theirs = Arc::clone(&seen);
+        let topic = topics::ARM_STATUS.name.qos(qos::latched());
+        let subscription = node.create_subscription(topic, move |status: ArmStatus| match read(&status, steady) {
+            Ok(report) => *lock(&theirs) = Some(report),
+            Err(why) => tracing::warn!("arm_status: {why}"),
+        })?;
+        Ok(Self {
+            seen,
+            _subscription: subscription,
+        })
+    }
+
+    /// The newest report.
+    pub fn latest(&self) -> Option<Seen> {
+        lock(&self.seen).clone()
+    }
+}
+
+fn read(status: &ArmStatus, steady: Steady) -> Result<Seen, String> {
+    let pose = pose_from_message(&status.commanded_pose).map_err(|error| error.to_string())?;
+    Ok(Seen {
+        arm: Arm {
+            stamp: from_message(&status.header.stamp),
+            received: steady.now(),
+            readiness: readiness(status),
+            lease: status.lease,
+            pose,
+            joints: Joints::from_column_slice(&status.commanded_joints),
+            // Every chunk brings an opening; before the first, none was ever commanded.
+            gripper: (status.chunks > 0).then_some(status.gripper),
+        },
+        holder: status.lease_source.clone(),
+        moving: status.mode == ArmStatus::MOVING,
+    })
+}
+
+fn readiness(status: &ArmStatus) -> Readiness {
+    let away = |what: &str| Readiness::Away(format!("the arm is {what}: {}", status.reason));
+    match status.mode {
+        ArmStatus::HOLDING | ArmStatus::EXECUTING => Readiness::Ready,
+        ArmStatus::MOVING | ArmStatus::BRAKING => Readiness::Busy,
+        ArmStatus::DISARMED => away("disarmed"),
+        ArmStatus::STOPPED => away("stopped"),
+        ArmStatus::FAULT => away("in fault"),
+        other => away(&format!("in mode {other}, which this version does not know")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> ArmStatus {
+        let mut status = ArmStatus {
+            mode: ArmStatus::HOLDING,
+            ..ArmStatus::default()
+        };
+        status.commanded_pose.orientation.w = 1.0;
+        status
+    }
+
+    #[test]
+    fn a_gripper_nobody_commanded_is_unknown_not_closed() {
+        let mut status = status();
+        assert_eq!(read(&status, Steady::start()).unwrap().arm.gripper, None);
+        status.chunks = 1;
+        assert_eq!(read(&status, Steady::start()).unwrap().arm.gripper, Some(0.0));
+    }
+
+    #[test]
+    fn an_arm_that_needs_somebody_says_why() {
+        let mut status = status();
+        status.mode = ArmStatus::STOPPED;
+        status.reason = "the stop service was called".into();
+        let seen = read(&status, Steady::start()).unwrap();
+        let Readiness::Away(why) = seen.arm.readiness else {
+            panic!("{seen:?}")
+        };
+        assert!(why.contains("stopped") && why.contains("stop service"), "{why}");
+    }
+}

@@ -1,0 +1,235 @@
+//! The helm: looks at hand and arm a hundred times a second, and sends what follows from it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rclrs::{Publisher, RclrsError};
+use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
+
+use super::arm::{ArmWatch, Seen};
+use super::link::Link;
+use super::orders::{Orders, Told};
+use super::{Steady, lock};
+use crate::operator::hand::{Device, Hand};
+use crate::operator::mapping::Command;
+use crate::operator::session::{Session, Step};
+use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::runtime::Shutdown;
+use crate::ros::time::Clock;
+
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(10);
+/// A helm that has not looked for longer gives no sign of life [s].
+const HUNG_S: f64 = 0.1;
+
+/// Everything that drives the arm.
+pub struct Helm {
+    /// What the person holds.
+    pub device: Box<dyn Device>,
+    /// What follows from it.
+    pub session: Session,
+    /// The arm.
+    pub arm: ArmWatch,
+    /// The lease.
+    pub link: Link,
+    /// What keys and buttons ask of other nodes.
+    pub orders: Orders,
+    /// Where chunks go.
+    pub chunks: Publisher<ChunkMessage>,
+    /// The lease is kept when the deadman is let go.
+    pub keeps_lease: bool,
+    /// The node's clock, for stamps.
+    pub clock: Clock,
+    /// The clock hand and arm are looked at by.
+    pub steady: Steady,
+    /// For diagnostics.
+    pub figures: Arc<Mutex<Figures>>,
+    /// When the helm last looked.
+    pub pulse: Pulse,
+    /// What the person is told.
+    pub told: Told,
+}
+
+/// When the helm last looked; asked by the heartbeat thread before every beat.
+#[derive(Clone)]
+pub struct Pulse {
+    last: Arc<AtomicI64>,
+    steady: Steady,
+}
+
+impl Pulse {
+    /// A helm that has not looked yet.
+    pub fn new(steady: Steady) -> Self {
+        Self {
+            last: Arc::new(AtomicI64::new(i64::MIN)),
+            steady,
+        }
+    }
+
+    /// Whether the helm looks as it should.
+    pub fn is_alive(&self) -> bool {
+        let last = crate::control::time::Time(self.last.load(Ordering::Acquire));
+        self.steady.now().seconds_since(last) <= HUNG_S
+    }
+
+    fn beat(&self) {
+        self.last.store(self.steady.now().0, Ordering::Release);
+    }
+}
+
+/// What the helm shows of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Figures {
+    /// idle, waiting or engaged.
+    pub state: &'static str,
+    /// Share of the speeds.
+    pub scale: f64,
+    /// Gripper opening asked for, 0 closed .. 1 open.
+    pub opening: f64,
+    /// Lease held.
+    pub lease: Option<u64>,
+    /// Why the input cannot be followed.
+    pub fault: Option<String>,
+    /// Since the input was last heard of [s].
+    pub silence_s: Option<f64>,
+    /// The arm node was heard of lately.
+    pub has_arm: bool,
+    /// Chunks sent.
+    pub chunks: u64,
+}
+
+impl Helm {
+    /// Looks until the node ends, then gives the arm back.
+    ///
+    /// # Errors
+    /// When a chunk cannot be published.
+    pub fn run(mut self, shutdown: &Shutdown, tokio: &tokio::runtime::Handle) -> Result<(), RclrsError> {
+        let mut outcome = Ok(());
+        while outcome.is_ok() && !shutdown.is_requested() {
+            self.pulse.beat();
+            outcome = self.look();
+            std::thread::sleep(LOOK);
+        }
+        self.orders.cancel_move();
+        self.link.close(tokio);
+        outcome
+    }
+
+    fn look(&mut self) -> Result<(), RclrsError> {
+        let now = self.steady.now();
+        let hand = self.device.hand(now);
+        for command in self.device.commands() {
+            self.obey(&command);
+        }
+        let seen = self.arm.latest();
+        if let Some(seen) = &seen {
+            self.compare(seen, &hand);
+        }
+        if let Some(why) = self.link.refusal() {
+            self.session.end();
+            self.told.warn(format!("{why}; let go and press again"));
+        }
+        let (engaged, lease) = (self.session.is_engaged(), self.link.lease());
+        let arm = seen.as_ref().map(|seen| &seen.arm);
+        match self.session.look(&hand, arm, lease, now) {
+            Ok(Step::Rest) => {}
+            Ok(Step::Acquire) => self.link.acquire(),
+            Ok(Step::Send(chunk)) => {
+                let details = ChunkDetails {
+                    stamp: self.clock.now(),
+                    ..ChunkDetails::default()
+                };
+                self.chunks.publish(chunk_to_message(&chunk, &details))?;
+                lock(&self.figures).chunks += 1;
+            }
+            Ok(Step::LetGo(why)) => {
+                self.link.release(self.keeps_lease);
+                self.told.say(format!("{why}: the arm brakes and holds"));
+            }
+            Ok(Step::Refuse(why)) => self.told.warn(format!("not engaged: {why}")),
+            Err(error) => {
+                self.session.end();
+                self.link.release(self.keeps_lease);
+                self.told.warn(format!("arm_status: {error}"));
+            }
+        }
+        if self.session.is_engaged() && !engaged {
+            self.told
+                .say(format!("engaged at speed scale {}", self.session.scale()));
+        }
+        let idle = !self.session.is_engaged() && !self.session.is_waiting();
+        if idle && !self.keeps_lease && self.link.lease().is_some() {
+            self.link.release(false);
+        }
+        self.show(&hand, seen.as_ref());
+        Ok(())
+    }
+
+    /// What the arm node's report means beside the session.
+    fn compare(&mut self, seen: &Seen, hand: &Hand) {
+        if let Some(lost) = self.link.compare(seen) {
+            self.told.warn(lost);
+        }
+        // Whoever takes the arm in hand, or cannot be heard any more, wants no move to go on.
+        if seen.moving && (hand.held || hand.fault.is_some()) {
+            self.orders.cancel_move();
+        }
+    }
+
+    fn obey(&mut self, command: &Command) {
+        if self.session.command(command) {
+            if matches!(command, Command::Faster | Command::Slower) {
+                self.told.say(format!("speed scale {}", self.session.scale()));
+            }
+            return;
+        }
+        if self.orders.obey(command) {
+            return;
+        }
+        match command {
+            Command::LetGo => {
+                self.orders.cancel_move();
+                self.drop_arm(self.keeps_lease);
+                self.told.say("let go: the arm brakes and holds");
+            }
+            Command::HandBack => {
+                self.drop_arm(false);
+                self.told.say("the lease is free");
+            }
+            Command::ResumePolicy => {
+                self.drop_arm(false);
+                self.orders.resume_policy(self.link.settled());
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends motion, whatever the hand does.
+    fn drop_arm(&mut self, keep: bool) {
+        let engaged = self.session.is_engaged();
+        self.session.end();
+        if engaged || !keep {
+            self.link.release(keep);
+        }
+    }
+
+    fn show(&self, hand: &Hand, seen: Option<&Seen>) {
+        let now = self.steady.now();
+        let mut figures = lock(&self.figures);
+        *figures = Figures {
+            state: match (self.session.is_engaged(), self.session.is_waiting()) {
+                (true, _) => "engaged",
+                (_, true) => "waiting",
+                _ => "idle",
+            },
+            scale: self.session.scale(),
+            opening: self.session.opening(),
+            lease: self.link.lease(),
+            fault: hand.fault.clone(),
+            silence_s: self.device.last_seen().map(|seen| now.seconds_since(seen)),
+            has_arm: seen.is_some_and(|seen| now.seconds_since(seen.arm.received) < 1.0),
+            chunks: figures.chunks,
+        };
+    }
+}

@@ -1,0 +1,130 @@
+//! What the operator's hand comes in by: topics or the terminal.
+
+use std::any::Any;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
+use ros_env::geometry_msgs::msg::PoseStamped;
+use ros_env::sensor_msgs::msg::{JointState, Joy};
+
+use super::{Steady, lock, terminal};
+use crate::control::time::Time;
+use crate::operator::hand::{Device, Hand};
+use crate::operator::keyboard::Keyboard;
+use crate::operator::leader::Leader;
+use crate::operator::mapping::{Command, Input, Mapping, Pad as PadMapping};
+use crate::operator::pad::{Pad, Stick};
+use crate::operator::tracker::Tracker;
+use crate::ros::convert::pose_from_message;
+use crate::ros::qos;
+use crate::ros::runtime::Runtime;
+
+/// Why an input cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// No keyboard.
+    #[error(
+        "expected a terminal for the keyboard, found none ({0}); run teleop_node in a terminal of its own, or choose \
+         another mapping"
+    )]
+    NoTerminal(io::Error),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}")]
+    Ros(#[from] RclrsError),
+}
+
+/// An input that is heard as long as this lives.
+pub struct Inputs {
+    /// What the helm reads.
+    pub device: Box<dyn Device>,
+    /// Subscriptions, and what puts the terminal back.
+    pub kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl<D: Device> Device for Arc<Mutex<D>> {
+    fn hand(&mut self, now: Time) -> Hand {
+        lock(self).hand(now)
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        lock(self).commands()
+    }
+
+    fn last_seen(&self) -> Option<Time> {
+        lock(self).last_seen()
+    }
+}
+
+/// Listens to the input of a mapping.
+///
+/// # Errors
+/// When there is no terminal for a keyboard, or a subscription cannot be made.
+pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<Inputs, InputError> {
+    let node = runtime.node();
+    match &mapping.input {
+        Input::Keyboard(keys) => {
+            let keyboard = Arc::new(Mutex::new(Keyboard::new(keys)));
+            let kept = terminal::listen(runtime.shutdown(), Arc::clone(&keyboard), steady);
+            Ok(Inputs {
+                device: Box::new(keyboard),
+                kept: vec![Box::new(kept.map_err(InputError::NoTerminal)?)],
+            })
+        }
+        Input::Joy(joy) => {
+            let stick = Arc::new(Mutex::new(Stick::new(joy)));
+            let pad = hear_pad(node, &joy.pad, Arc::clone(&stick), |stick| &mut stick.pad, steady)?;
+            Ok(Inputs {
+                device: Box::new(stick),
+                kept: vec![pad],
+            })
+        }
+        Input::Leader(mapping) => {
+            let leader = Arc::new(Mutex::new(Leader::new(mapping)));
+            let pad = hear_pad(
+                node,
+                &mapping.pad,
+                Arc::clone(&leader),
+                |leader| &mut leader.pad,
+                steady,
+            )?;
+            let theirs = Arc::clone(&leader);
+            let topic = mapping.topic.as_str().qos(qos::driver_state());
+            let joints = node.create_subscription(topic, move |state: JointState| {
+                lock(&theirs).received(&state.name, &state.position, steady.now());
+            })?;
+            Ok(Inputs {
+                device: Box::new(leader),
+                kept: vec![pad, Box::new(joints)],
+            })
+        }
+        Input::Pose(mapping) => {
+            let tracker = Arc::new(Mutex::new(Tracker::new(mapping)));
+            let pad = hear_pad(node, &mapping.pad, Arc::clone(&tracker), |hand| &mut hand.pad, steady)?;
+            let theirs = Arc::clone(&tracker);
+            let topic = mapping.topic.as_str().qos(qos::images());
+            let poses = node.create_subscription(topic, move |message: PoseStamped| {
+                let pose = pose_from_message(&message.pose).map_err(|error| error.to_string());
+                lock(&theirs).received(&message.header.frame_id, pose, steady.now());
+            })?;
+            Ok(Inputs {
+                device: Box::new(tracker),
+                kept: vec![pad, Box::new(poses)],
+            })
+        }
+    }
+}
+
+/// Hears the joystick that belongs to a device; best effort matches every driver.
+fn hear_pad<D: Send + 'static>(
+    node: &Node,
+    mapping: &PadMapping,
+    device: Arc<Mutex<D>>,
+    pad: fn(&mut D) -> &mut Pad,
+    steady: Steady,
+) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
+    let topic = mapping.topic.as_str().qos(qos::images());
+    Ok(Box::new(node.create_subscription(topic, move |joy: Joy| {
+        pad(&mut lock(&device)).received(&joy.axes, &joy.buttons, steady.now());
+    })?))
+}

@@ -1,0 +1,87 @@
+//! The node: its parts, and the thread that drives.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+use rclrs::{IntoPrimitiveOptions as _, RclrsError};
+
+use super::arm::ArmWatch;
+use super::helm::{Figures, Helm, Pulse};
+use super::inputs::{self, InputError};
+use super::link::Link;
+use super::orders::{Orders, Told};
+use super::settings::{Settings, SettingsError};
+use super::{Steady, lock, report};
+use crate::operator::session::Session;
+use crate::ros::runtime::Runtime;
+use crate::ros::time::Clock;
+use crate::ros::{diagnostics, qos, topics};
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum TeleopNodeError {
+    /// A parameter or a file cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The input cannot be had.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}")]
+    Ros(#[from] RclrsError),
+}
+
+/// The running node.
+pub struct TeleopNode {
+    _kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl TeleopNode {
+    /// Starts the node, holding nothing.
+    ///
+    /// # Errors
+    /// When a parameter, the mapping or the input cannot work, or ROS refuses.
+    pub fn start(runtime: &Runtime) -> Result<Self, TeleopNodeError> {
+        let (node, tokio) = (runtime.node(), runtime.tokio());
+        let settings = Settings::declare(node)?;
+        let steady = Steady::start();
+        let (pulse, told) = (Pulse::new(steady), Told::default());
+        let figures: Arc<Mutex<Figures>> = Arc::default();
+        let beating = pulse.clone();
+        let orders = Orders::new(
+            node,
+            tokio,
+            &settings.mapping,
+            settings.instructions.clone(),
+            told.clone(),
+        )?;
+        let arm = ArmWatch::subscribe(node, steady)?;
+        let link = Link::new(node, tokio, steady, move || beating.is_alive())?;
+        let chunks = node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?;
+        let input = inputs::listen(runtime, &settings.mapping, steady)?;
+        let mut kept = input.kept;
+
+        let (shown, said, mapping) = (Arc::clone(&figures), told.clone(), settings.mapping_name.clone());
+        kept.push(Box::new(diagnostics::publish(node, "operator", move || {
+            vec![report::operator(&mapping, &lock(&shown), &said.last())]
+        })?));
+        let helm = Helm {
+            device: input.device,
+            session: Session::new(settings.mapping.clone(), &settings.base_frame),
+            arm,
+            link,
+            orders,
+            chunks,
+            keeps_lease: settings.keeps_lease,
+            clock: Clock::of(node),
+            steady,
+            figures,
+            pulse,
+            told,
+        };
+        kept.push(Box::new(settings));
+        let (shutdown, handle) = (runtime.shutdown().clone(), tokio.clone());
+        runtime.shutdown().run_beside(move || helm.run(&shutdown, &handle));
+        Ok(Self { _kept: kept })
+    }
+}

@@ -1,0 +1,213 @@
+//! What keys and buttons ask of other nodes: services, named moves, the next instruction.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rclrs::{Client, IntoPrimitiveOptions as _, Node, Publisher, RclrsError, ServiceIDL};
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::lifecycle_msgs::srv::{ChangeState, ChangeState_Request};
+use ros_env::std_msgs::msg::String as StringMessage;
+use ros_env::std_srvs::srv::{SetBool, SetBool_Request, Trigger, Trigger_Request};
+use tokio::sync::oneshot;
+
+use super::lock;
+use super::moves::Moves;
+use crate::operator::mapping::{Command, Mapping};
+use crate::ros::{qos, topics};
+
+const STOP: &str = "arm_node/stop";
+const RESET_FAULT: &str = "arm_node/reset_fault";
+const SET_ARMED: &str = "arm_node/set_armed";
+const POLICY: &str = "policy_node/change_state";
+
+/// How long a service may take to be found, and to answer: saving a long episode takes seconds.
+const FOUND: Duration = Duration::from_secs(2);
+const ANSWERED: Duration = Duration::from_secs(30);
+
+/// Told to the person, on the log and in the diagnostics.
+#[derive(Clone, Default)]
+pub struct Told(Arc<Mutex<String>>);
+
+impl Told {
+    /// Something a person wants to know.
+    pub fn say(&self, what: impl Into<String>) {
+        let what = what.into();
+        tracing::info!("{what}");
+        *lock(&self.0) = what;
+    }
+
+    /// Something that did not work.
+    pub fn warn(&self, what: impl Into<String>) {
+        let what = what.into();
+        tracing::warn!("{what}");
+        *lock(&self.0) = what;
+    }
+
+    /// What was told last.
+    pub fn last(&self) -> String {
+        lock(&self.0).clone()
+    }
+}
+
+/// Clients of everything a mapping can ask for.
+pub struct Orders {
+    tokio: tokio::runtime::Handle,
+    told: Told,
+    moves: Moves,
+    move_speed: f64,
+    triggers: BTreeMap<String, Client<Trigger>>,
+    set_armed: Client<SetBool>,
+    policy: Client<ChangeState>,
+    instruction: Publisher<StringMessage>,
+    instructions: Vec<String>,
+    next: usize,
+}
+
+impl Orders {
+    /// Clients for the commands of a mapping; publishes the first instruction.
+    ///
+    /// # Errors
+    /// When a client or publisher cannot be made.
+    pub fn new(
+        node: &Node,
+        tokio: &tokio::runtime::Handle,
+        mapping: &Mapping,
+        instructions: Vec<String>,
+        told: Told,
+    ) -> Result<Self, RclrsError> {
+        let mut triggers = BTreeMap::new();
+        let called = mapping.commands().into_iter().filter_map(|command| match command {
+            Command::Call(name) => Some(name.as_str()),
+            _ => None,
+        });
+        for name in called.chain([STOP, RESET_FAULT]) {
+            if !triggers.contains_key(name) {
+                triggers.insert(name.to_owned(), node.create_client::<Trigger>(name)?);
+            }
+        }
+        let mut orders = Self {
+            tokio: tokio.clone(),
+            told,
+            moves: Moves::new(node)?,
+            move_speed: mapping.move_speed,
+            triggers,
+            set_armed: node.create_client::<SetBool>(SET_ARMED)?,
+            policy: node.create_client::<ChangeState>(POLICY)?,
+            instruction: node.create_publisher(topics::INSTRUCTION.name.qos(qos::latched()))?,
+            instructions,
+            next: 0,
+        };
+        if !orders.instructions.is_empty() {
+            orders.next_instruction();
+        }
+        Ok(orders)
+    }
+
+    /// Does what other nodes can do; `false` when the command is none of these.
+    pub fn obey(&mut self, command: &Command) -> bool {
+        match command {
+            Command::Stop => self.trigger(STOP),
+            Command::ResetFault => self.trigger(RESET_FAULT),
+            Command::Call(name) => self.trigger(name),
+            Command::Arm => {
+                let client = Arc::clone(&self.set_armed);
+                self.spawn(SET_ARMED, async move {
+                    let done = ask(&client, SET_ARMED, SetBool_Request { data: true }).await?;
+                    outcome(done.success, done.message)
+                });
+            }
+            Command::MoveTo(name) => {
+                let (moves, target, speed) = (self.moves.clone(), name.clone(), self.move_speed);
+                self.told.say(format!("moving to {name}"));
+                self.spawn("move", async move { moves.go(&target, speed).await });
+            }
+            Command::NextInstruction => self.next_instruction(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Ends a named move of ours.
+    pub fn cancel_move(&self) {
+        self.moves.cancel();
+    }
+
+    /// Activates the policy once the lease is free.
+    pub fn resume_policy(&self, free: oneshot::Receiver<()>) {
+        let client = Arc::clone(&self.policy);
+        self.spawn(POLICY, async move {
+            let _ = free.await;
+            let transition = ros_env::lifecycle_msgs::msg::Transition {
+                id: Transition::TRANSITION_ACTIVATE,
+                ..Transition::default()
+            };
+            let done = ask(&client, POLICY, ChangeState_Request { transition }).await?;
+            let why = if done.success {
+                "the policy drives"
+            } else {
+                "the policy did not activate; its log says why"
+            };
+            outcome(done.success, why.to_owned())
+        });
+    }
+
+    fn trigger(&self, name: &str) {
+        let Some(client) = self.triggers.get(name).map(Arc::clone) else {
+            return;
+        };
+        let service = name.to_owned();
+        self.spawn(name, async move {
+            let done = ask(&client, &service, Trigger_Request::default()).await?;
+            outcome(done.success, done.message)
+        });
+    }
+
+    fn next_instruction(&mut self) {
+        let count = self.instructions.len();
+        let Some(words) = self.instructions.get(self.next).cloned() else {
+            return self
+                .told
+                .warn("no next instruction: expected the parameter instructions, found none");
+        };
+        let number = self.next + 1;
+        self.next = number % count;
+        self.told.say(format!("instruction {number} of {count}: {words}"));
+        if let Err(error) = self.instruction.publish(StringMessage { data: words }) {
+            self.told.warn(format!("the instruction was not published: {error}"));
+        }
+    }
+
+    fn spawn(&self, what: &str, work: impl Future<Output = Result<String, String>> + Send + 'static) {
+        let (told, what) = (self.told.clone(), what.to_owned());
+        self.tokio.spawn(async move {
+            match work.await {
+                Ok(done) => told.say(format!("{what}: {done}")),
+                Err(why) => told.warn(format!("{what}: {why}")),
+            }
+        });
+    }
+}
+
+fn outcome(success: bool, message: String) -> Result<String, String> {
+    if success { Ok(message) } else { Err(message) }
+}
+
+async fn ask<S: ServiceIDL>(client: &Client<S>, service: &str, request: S::Request) -> Result<S::Response, String> {
+    let node = service.split('/').next().unwrap_or(service);
+    // A request sent before the other side is discovered is lost.
+    let found = tokio::time::timeout(FOUND, client.notify_on_service_ready()).await;
+    if found.is_err() {
+        return Err(format!(
+            "expected {node} to offer it, found nobody; is it running in this namespace?"
+        ));
+    }
+    let answer = client
+        .call::<_, S::Response>(request)
+        .map_err(|error| error.to_string())?;
+    match tokio::time::timeout(ANSWERED, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        _ => Err(format!("{node} did not answer within {ANSWERED:?}")),
+    }
+}

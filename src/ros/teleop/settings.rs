@@ -1,0 +1,115 @@
+//! Parameters of the operator's node.
+
+use std::path::PathBuf;
+
+use rclrs::Node;
+
+use crate::control::config::{ArmConfig, ConfigError};
+use crate::operator::mapping::{Mapping, MappingError};
+use crate::ros::parameters::{ParameterError, Parameters, Text, Texts};
+use crate::ros::share;
+
+/// Mappings that are installed.
+const SHIPPED: [&str; 5] = ["keyboard", "gamepad", "spacemouse", "leader", "vr"];
+
+/// Why the parameters cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// One of them.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The mapping.
+    #[error("parameter mapping: {0}")]
+    Mapping(#[from] MappingError),
+    /// The arm's file cannot work.
+    #[error("parameter robot: {path}: {source}", path = path.display())]
+    Robot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ConfigError,
+    },
+    /// An instruction without words.
+    #[error("parameter instructions: expected words in each, found none in number {0}; leave it out")]
+    Wordless(usize),
+}
+
+/// What the node was told at start.
+pub struct Settings {
+    /// What keys, buttons and motion mean.
+    pub mapping: Mapping,
+    /// Name or path it came from.
+    pub mapping_name: String,
+    /// Frame the arm node expects deltas in.
+    pub base_frame: String,
+    /// Whether the lease is kept when the deadman is let go.
+    pub keeps_lease: bool,
+    /// What the next episodes are of, in order.
+    pub instructions: Vec<String>,
+    _declared: Parameters,
+}
+
+impl Settings {
+    /// Declares the parameters and reads the files they name.
+    ///
+    /// # Errors
+    /// When a value or a file cannot work; the message names it.
+    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(node);
+        let mut text = |name, default, choices, about| {
+            declared.fixed(Text {
+                name,
+                default,
+                choices,
+                about,
+            })
+        };
+        let mapping_name = text(
+            "mapping",
+            "keyboard",
+            &[],
+            "Input and what it means: keyboard, gamepad, spacemouse, leader or vr, or the path of a file like \
+             config/teleop/keyboard.yaml.",
+        )?;
+        let robot = text(
+            "robot",
+            "",
+            &[],
+            "File that describes the arm, as arm_node's; empty takes the installed config/rm75.yaml.",
+        )?;
+        let after_release = text(
+            "after_release",
+            "hold",
+            &["hold", "hand_back"],
+            "What follows the brake when the deadman is let go: hold keeps the lease, so that nothing else moves the arm \
+             until it is handed back; hand_back frees it.",
+        )?;
+        let instructions = declared.fixed(Texts {
+            name: "instructions",
+            about: "What the episodes are of, in order: the first is published on instruction at start, next_instruction \
+                    goes on, and begins anew after the last.",
+        })?;
+        if let Some(number) = instructions.iter().position(|words| words.trim().is_empty()) {
+            return Err(SettingsError::Wordless(number + 1));
+        }
+        let path = if SHIPPED.contains(&mapping_name.as_str()) {
+            share::file(&format!("config/teleop/{mapping_name}.yaml"))
+        } else {
+            PathBuf::from(&mapping_name)
+        };
+        let robot = if robot.is_empty() {
+            share::file("config/rm75.yaml")
+        } else {
+            PathBuf::from(robot)
+        };
+        let arm = ArmConfig::load(&robot).map_err(|source| SettingsError::Robot { path: robot, source })?;
+        Ok(Self {
+            mapping: Mapping::load(&path)?,
+            mapping_name,
+            base_frame: arm.base_frame,
+            keeps_lease: after_release == "hold",
+            instructions,
+            _declared: declared,
+        })
+    }
+}

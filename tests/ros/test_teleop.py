@@ -1,0 +1,368 @@
+"""teleop_node: what a person holds moves the arm, what they let go of rests, and nothing jumps."""
+
+import math
+import os
+import pty
+import termios
+import threading
+
+import pytest
+import yaml
+from arm_fixtures import LATCHED, READY, Arm, Source
+from conftest import ROOT
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import QoSProfile
+from rm_ros_interfaces.msg import Jointpos
+from sensor_msgs.msg import JointState, Joy
+from std_msgs.msg import String
+from test_record import info, recorder  # noqa: F401
+from test_record import robot as recorded  # noqa: F401
+from thinkvla.action import MoveNamed
+from thinkvla.msg import ArmStatus
+from thinkvla.srv import AcquireLease
+
+pytestmark = pytest.mark.stalls
+
+# Of config/teleop/gamepad.yaml; the deadman of the other mappings is button 0.
+DEADMAN, HAND_BACK, SAVE, START = 4, 1, 6, 7
+FORWARD_AXIS = 1
+# Half of 0.2 m/s, for half a second: far more than brake and machine need.
+BRAKED_M = 0.05
+DRIVER_QUEUE = QoSProfile(depth=1000)
+
+
+class Stick:
+    """A joystick that repeats itself 50 times a second, until it dies, and what goes with it."""
+
+    def __init__(self, ros, deadman=DEADMAN, beside=None, topic=None):
+        self.ros, self.deadman = ros, deadman
+        self.joy = Joy(axes=[0.0] * 8, buttons=[0] * 12)
+        self.beside = beside
+        self.publisher = ros.publisher(Joy, "/joy")
+        self.beside_publisher = ros.publisher(type(beside), topic) if beside else None
+        self.sent = 0
+        self.timer = ros.node.create_timer(0.02, self.send)
+        reports = ros.collect(DiagnosticArray, "/diagnostics")
+        operator = lambda: [s for r in reports for s in r.status if s.name == "teleop_node: operator"]
+        ros.wait_for(lambda: operator() and operator()[-1].level == DiagnosticStatus.OK, "an operator who is heard")
+
+    def send(self):
+        self.publisher.publish(self.joy)
+        if self.beside:
+            self.beside_publisher.publish(self.beside)
+        self.sent += 1
+
+    def settle(self):
+        """Until what is set was sent a few times."""
+        until = self.sent + 5
+        self.ros.wait_for(lambda: self.sent >= until, "the joystick to repeat itself")
+
+    def press(self, button):
+        self.joy.buttons[button] = 1
+        self.settle()
+
+    def let_go(self, button):
+        self.joy.buttons[button] = 0
+        self.settle()
+
+    def hold(self, forward=0.0):
+        self.joy.axes[FORWARD_AXIS] = forward
+        self.press(self.deadman)
+
+    def release(self):
+        self.joy.axes[FORWARD_AXIS] = 0.0
+        self.let_go(self.deadman)
+
+    def die(self):
+        self.ros.node.destroy_timer(self.timer)
+
+
+class Robot(Arm):
+    """The simulated arm behind arm_node; armed when all nodes are up, since starting one takes the machine's time."""
+
+    def __init__(self, ros, process):
+        super().__init__(ros, process)
+        ros.wait_for(lambda: self.statuses, "a report of the arm")
+
+    def arm(self):
+        super().arm()
+        self.wait_rest()
+
+    def now(self) -> ArmStatus:
+        return self.statuses[-1]
+
+    def tool(self):
+        position = self.now().commanded_pose.position
+        return (position.x, position.y, position.z)
+
+    def measured(self):
+        position = self.now().measured_pose.position
+        return (position.x, position.y, position.z)
+
+    def wait_holder(self, source):
+        self.ros.wait_for(lambda: self.now().lease_source == source, f"the lease of {source!r}")
+
+    def wait_following(self):
+        chunks = self.now().chunks
+        self.ros.wait_for(lambda: self.now().chunks > chunks + 5, "chunks that are followed")
+
+    def wait_rest(self):
+        self.wait_mode(ArmStatus.HOLDING, "the arm to hold")
+
+    def stays_silent(self):
+        """No command leaves while ten reports come."""
+        until, commands = len(self.statuses) + 10, self.now().commands
+        self.ros.wait_for(lambda: len(self.statuses) >= until, "reports")
+        if self.mode() != ArmStatus.HOLDING:
+            pytest.fail(f"the arm does not hold{self.ros.nodes.output()}")
+        return self.now().commands == commands
+
+
+@pytest.fixture
+def robot(ros, nodes, tmp_path):
+    arm = yaml.safe_load((ROOT / "config/rm75.yaml").read_text())
+    # The longest that is allowed: the machine that runs the tests may be slow.
+    arm["timeouts"].update(heartbeat_s=0.09, state_s=0.09)
+    file = tmp_path / "arm.yaml"
+    file.write_text(yaml.safe_dump(arm))
+    nodes.start("sim_node", params={"camera_rate_hz": 0.0})
+    return Robot(ros, nodes.start("arm_node", params={"dry_run": False, "robot": str(file)}))
+
+
+@pytest.fixture
+def teleop(nodes):
+    def start(mapping, stdin=None, **params):
+        more = {} if stdin is None else {"stdin": stdin}
+        return nodes.start("teleop_node", params={"mapping": mapping, **params}, **more)
+
+    return start
+
+
+def away(a, b):
+    return math.dist(a, b)
+
+
+def test_a_held_stick_moves_the_tool_and_a_released_one_leaves_it_at_rest(ros, robot, teleop):
+    teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    start = robot.tool()
+    stick.joy.axes[FORWARD_AXIS] = 1.0
+    stick.settle()
+    assert robot.stays_silent(), "moved without the deadman"
+    stick.hold(forward=1.0)
+    ros.wait_for(lambda: robot.tool()[0] > start[0] + 0.03, "the tool to move forward")
+    assert abs(robot.tool()[1] - start[1]) < 0.005 and abs(robot.tool()[2] - start[2]) < 0.005
+    assert robot.now().lease_source == "teleop"
+    let_go = robot.tool()
+    stick.release()
+    robot.wait_rest()
+    assert away(robot.tool(), let_go) < BRAKED_M
+    assert robot.stays_silent()
+    assert away(robot.tool(), robot.measured()) < 0.01
+
+
+def test_a_stick_that_falls_silent_counts_as_let_go_until_it_was(ros, robot, teleop):
+    process = teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    stick.hold(forward=1.0)
+    robot.wait_following()
+    stick.die()
+    robot.wait_rest()
+    assert robot.stays_silent()
+    ros.wait_for(lambda: "joystick: expected a message every 0.3 s" in process.output(), "the reason")
+    stick.timer = ros.node.create_timer(0.02, stick.send)
+    stick.settle()
+    assert robot.stays_silent(), "moved without a new press"
+    stick.release()
+    stick.hold(forward=1.0)
+    robot.wait_following()
+
+
+def test_a_clutch_goes_on_from_where_the_arm_is_however_far_arm_and_hand_were_moved(ros, robot, teleop):
+    teleop("vr")
+    hand = PoseStamped()
+    hand.header.frame_id, hand.pose.orientation.w = "vr", 1.0
+    clutch = Stick(ros, deadman=0, beside=hand, topic="/vr/hand")
+    robot.arm()
+    start = robot.tool()
+    clutch.hold()
+    robot.wait_following()
+    # In two steps: a hand that leaps was lost by its tracker.
+    for _ in range(2):
+        hand.pose.position.y += 0.02
+        clutch.settle()
+    ros.wait_for(lambda: robot.tool()[1] > start[1] + 0.038, "the tool to follow the hand")
+    assert robot.tool()[1] < start[1] + 0.045
+    clutch.release()
+    robot.wait_rest()
+    # Meanwhile somebody else moves the arm, and the hand goes elsewhere.
+    goal = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="home", speed=0.5))
+    assert ros.result(goal.get_result_async(), "the move").result.success
+    hand.pose.position.x = 3.0
+    clutch.settle()
+    rest, commands = robot.now().commanded_joints, ros.collect(Jointpos, "/rm_driver/movej_canfd_cmd", DRIVER_QUEUE)
+    clutch.hold()
+    robot.wait_following()
+    assert commands
+    assert max(abs(q - r) for command in commands for q, r in zip(command.joint, rest)) < 1e-3
+
+
+def test_a_person_takes_the_arm_from_a_policy_and_it_stays_theirs_until_handed_back(ros, robot, teleop):
+    teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    policy = Source(ros)
+    policy.chunk(steps=40)
+    ros.wait_for(lambda: robot.mode() == ArmStatus.EXECUTING, "the policy to drive")
+    stick.hold()
+    robot.wait_holder("teleop")
+    robot.wait_following()
+    policy.chunk()
+    robot.wait_event("lease")
+    stick.release()
+    robot.wait_rest()
+    robot.wait_holder("teleop")
+    assert not Source(ros).granted
+    assert robot.stays_silent()
+    stick.press(HAND_BACK)
+    robot.wait_holder("")
+    policy = Source(ros)
+    assert policy.granted
+    policy.chunk()
+    ros.wait_for(lambda: robot.now().plan_id == policy.plan_id and robot.mode() == ArmStatus.EXECUTING,
+                 "the policy to drive again")
+
+
+def test_with_hand_back_the_lease_is_free_whenever_the_deadman_is_up(ros, robot, teleop):
+    teleop("gamepad", after_release="hand_back")
+    stick = Stick(ros)
+    robot.arm()
+    for _ in range(2):
+        stick.hold()
+        robot.wait_holder("teleop")
+        robot.wait_following()
+        stick.release()
+        robot.wait_holder("")
+        robot.wait_rest()
+
+
+def test_a_leader_away_from_the_arm_is_refused_and_one_brought_there_is_followed(ros, robot, teleop):
+    process = teleop("leader")
+    leader = JointState(name=[f"joint{i}" for i in range(1, 8)], position=[READY[0] + 0.5, *READY[1:]])
+    pedal = Stick(ros, deadman=0, beside=leader, topic="/leader/joint_states")
+    robot.arm()
+    pedal.hold()
+    ros.wait_for(lambda: "joint1 +0.5" in process.output(), "the refusal with the joint's name")
+    assert robot.stays_silent()
+    pedal.release()
+    leader.position = READY
+    pedal.settle()
+    pedal.hold()
+    robot.wait_following()
+    leader.position = [READY[0] + 0.2, *READY[1:]]
+    ros.wait_for(lambda: abs(robot.now().measured_joints[0] - READY[0] - 0.2) < 0.01, "the arm to follow the leader")
+
+
+class Terminal:
+    """A terminal with a person at its keyboard."""
+
+    def __init__(self):
+        self.person, self.node = pty.openpty()
+        self.before = termios.tcgetattr(self.node)
+
+    def type(self, keys):
+        os.write(self.person, keys)
+
+    def hold(self, ros, key, until, what):
+        """Holds a key, as a terminal repeats it."""
+        up = threading.Event()
+
+        def repeat():
+            while not up.wait(0.03):
+                self.type(key)
+
+        thread = threading.Thread(target=repeat, daemon=True)
+        thread.start()
+        try:
+            ros.wait_for(until, what)
+        finally:
+            up.set()
+            thread.join()
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.node)[3] & (termios.ICANON | termios.ECHO)
+
+
+def test_keys_move_the_arm_while_they_are_held_and_the_terminal_is_put_back(ros, robot, teleop):
+    terminal = Terminal()
+    process = teleop("keyboard", stdin=terminal.node, instructions=["lift the block", "push the box"])
+    told = ros.collect(String, "/instruction", LATCHED)
+    said = lambda words: words in [message.data for message in told]
+    ros.wait_for(lambda: said("lift the block"), "the first instruction")
+    ros.wait_for(terminal.is_raw, "single keys")
+    robot.arm()
+    start = robot.tool()
+    terminal.hold(ros, b"e", lambda: robot.tool()[2] > start[2] + 0.01, "the tool to rise")
+    let_go = robot.tool()
+    robot.wait_rest()
+    assert away(robot.tool(), let_go) < BRAKED_M
+    assert robot.stays_silent()
+    assert not said("push the box")
+    terminal.type(b"t")
+    ros.wait_for(lambda: said("push the box"), "the next instruction")
+    terminal.type(b"h")
+    ros.wait_for(lambda: robot.mode() == ArmStatus.MOVING, "the move to home")
+    terminal.type(b" ")
+    robot.wait_rest()
+    assert "home" not in robot.now().reason, "the move was not ended"
+    terminal.type(b"x")
+    robot.wait_mode(ArmStatus.STOPPED, "the stop")
+    assert process.interrupt() == 0
+    assert termios.tcgetattr(terminal.node) == terminal.before
+
+
+def test_buttons_start_and_save_an_episode_of_the_instruction(ros, recorded, recorder, teleop):
+    recorder(missing_share=1.0, longest_gap=10.0)
+    process = teleop("gamepad", instructions=["lift the block"])
+    stick = Stick(ros)
+    stick.press(START)
+    ros.wait_for(lambda: "record_node/start: recording" in process.output(), "the recording to begin")
+    until = recorded.count + 30
+    ros.wait_for(lambda: recorded.count >= until, "pictures")
+    stick.press(SAVE)
+    ros.wait_for(lambda: "record_node/save: saved episode 0" in process.output(), "the episode to be saved")
+    assert info(recorder)["total_episodes"] == 1
+
+
+def test_a_node_that_ends_leaves_an_arm_at_rest_and_a_free_lease(ros, robot, teleop):
+    process = teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    stick.hold(forward=1.0)
+    robot.wait_following()
+    process.kill9()
+    robot.wait_rest()
+    assert robot.stays_silent()
+    robot.wait_holder("")
+    stick.die()
+    process = teleop("gamepad")
+    Stick(ros).hold()
+    robot.wait_holder("teleop")
+    assert process.interrupt() == 0
+    robot.wait_holder("")
+    assert Source(ros, "another", AcquireLease.Request.OPERATOR).granted
+
+
+@pytest.mark.parametrize("params, expected", [
+    ({"mapping": "keyboard"}, "expected a terminal for the keyboard"),
+    ({"mapping": "/no/such.yaml"}, "cannot read the mapping /no/such.yaml"),
+    ({"mapping": "gamepad", "instructions": ["lift", " "]}, "found none in number 2"),
+    ({"mapping": "gamepad", "after_release": "go_on"}, "expected one of hold, hand_back"),
+])
+def test_what_cannot_work_is_refused_at_start(nodes, params, expected):
+    process = nodes.start("teleop_node", params=params)
+    assert process.wait() == 2
+    assert expected in process.output()
