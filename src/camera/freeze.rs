@@ -37,16 +37,16 @@ impl Default for FreezeRule {
 #[derive(Debug, Clone)]
 pub struct StreamHealth {
     rule: FreezeRule,
-    /// Arrival of the newest frames, oldest first.
-    arrivals: VecDeque<Time>,
-    newest_stamp: Option<Time>,
+    /// Stamps of the newest frames, oldest first.
+    stamps: VecDeque<Time>,
+    arrived: Option<Time>,
     content: Option<u64>,
     repeats: u32,
     repeating_since: Time,
     received: u64,
 }
 
-/// Arrivals the rate is averaged over.
+/// Frames the rate is averaged over.
 const WINDOW: usize = 31;
 
 impl StreamHealth {
@@ -54,8 +54,8 @@ impl StreamHealth {
     pub fn new(rule: FreezeRule) -> Self {
         Self {
             rule,
-            arrivals: VecDeque::with_capacity(WINDOW),
-            newest_stamp: None,
+            stamps: VecDeque::with_capacity(WINDOW),
+            arrived: None,
             content: None,
             repeats: 0,
             repeating_since: Time::default(),
@@ -65,16 +65,19 @@ impl StreamHealth {
 
     /// Takes note of a frame stamped `stamp` that arrived at `now` with this [`content_hash`].
     pub fn observe(&mut self, now: Time, stamp: Time, content: u64) {
-        let clock_went_back = self.arrivals.back().is_some_and(|last| now < *last);
-        if clock_went_back {
-            self.arrivals.clear();
+        let went_back = |last: Option<&Time>, new: Time| last.is_some_and(|last| new < *last);
+        if went_back(self.arrived.as_ref(), now) {
             self.content = None;
+            self.stamps.clear();
         }
-        if self.arrivals.len() == WINDOW {
-            self.arrivals.pop_front();
+        if went_back(self.stamps.back(), stamp) {
+            self.stamps.clear();
         }
-        self.arrivals.push_back(now);
-        self.newest_stamp = Some(stamp);
+        if self.stamps.len() == WINDOW {
+            self.stamps.pop_front();
+        }
+        self.stamps.push_back(stamp);
+        self.arrived = Some(now);
         self.received += 1;
         if self.content == Some(content) {
             self.repeats = self.repeats.saturating_add(1);
@@ -85,22 +88,22 @@ impl StreamHealth {
         }
     }
 
-    /// Frames per second over the last second or so of arrivals; `None` before the second frame.
+    /// Frames per second over the last second or so; `None` before the second frame. By their stamps: frames that
+    /// waited for a busy receiver arrive all at once.
     pub fn rate_hz(&self) -> Option<f64> {
-        let span = self.arrivals.back()?.seconds_since(*self.arrivals.front()?);
-        (span > 0.0).then(|| (self.arrivals.len() - 1) as f64 / span)
+        let span = self.stamps.back()?.seconds_since(*self.stamps.front()?);
+        (span > 0.0).then(|| (self.stamps.len() - 1) as f64 / span)
     }
 
     /// Seconds from the newest frame's stamp to `now`; `None` before the first frame.
     pub fn age_s(&self, now: Time) -> Option<f64> {
-        self.newest_stamp.map(|stamp| now.seconds_since(stamp))
+        self.stamps.back().map(|stamp| now.seconds_since(*stamp))
     }
 
     /// Whether the last frames were one picture, often enough and for long enough.
     pub fn is_frozen(&self) -> bool {
         let span = self
-            .arrivals
-            .back()
+            .arrived
             .map_or(0.0, |last| last.seconds_since(self.repeating_since));
         self.repeats >= self.rule.frames.max(2) && span >= self.rule.seconds
     }
@@ -195,6 +198,13 @@ mod tests {
         approx::assert_abs_diff_eq!(health.rate_hz().unwrap(), 50.0, epsilon = 1e-6);
         approx::assert_abs_diff_eq!(health.age_s(at(11_000)).unwrap(), 0.24, epsilon = 1e-6);
         assert_eq!(health.received(), 140);
+    }
+
+    #[test]
+    fn frames_that_waited_for_a_busy_receiver_keep_their_rate() {
+        let mut health = StreamHealth::new(FreezeRule::default());
+        (0..20).for_each(|i| health.observe(at(1_000 + i), at(i * 50), i as u64));
+        approx::assert_abs_diff_eq!(health.rate_hz().unwrap(), 20.0, epsilon = 1e-6);
     }
 
     #[test]
