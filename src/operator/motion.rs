@@ -4,7 +4,10 @@ use nalgebra::SVector;
 
 /// Time from one step to the next [s]; the arm node reports as often, and a new plan follows every report.
 pub const STEP_S: f64 = 0.05;
-/// Steps a plan goes on with what is asked for before it brakes: a report may come late by one.
+/// Steps of the last plan that a plan begins with: it comes to the arm while the first of them is under way, and joins
+/// there without a seam.
+const KEPT: usize = 1;
+/// Steps with what is asked for, then it brakes: a report may come late by one.
 const LEAD: usize = 2;
 /// Steps of the shortest and of the longest plan.
 const SHORTEST: usize = 4;
@@ -33,7 +36,8 @@ impl<const N: usize> Default for Course<N> {
 }
 
 impl<const N: usize> Course<N> {
-    /// Offsets from where the arm is now, one a step, `elapsed` [s] after the last plan.
+    /// Offsets from where the arm is now, one a step, `elapsed` [s] after the last plan. The first goes on with that
+    /// plan, or rests.
     ///
     /// `wanted` gives the velocity that is asked for at an offset. Speed and change of velocity stay within the pace,
     /// except that what moves faster already is brought down to it.
@@ -43,19 +47,23 @@ impl<const N: usize> Course<N> {
         pace: Pace,
         wanted: impl Fn(&SVector<f64, N>) -> SVector<f64, N>,
     ) -> Vec<SVector<f64, N>> {
-        let mut velocity = self.velocity(elapsed);
+        let last = std::mem::take(&mut self.planned);
+        let mut velocity = velocity_of(&last, elapsed);
         let mut offset = SVector::zeros();
         let mut offsets = Vec::new();
-        self.planned = vec![velocity];
+        self.planned.push(velocity);
         let change = pace.acceleration * STEP_S;
         while offsets.len() < LONGEST {
-            let target = if offsets.len() < LEAD {
-                shortened(wanted(&offset), pace.fastest)
+            let (step, before) = (offsets.len(), velocity);
+            velocity = if step < KEPT {
+                velocity_of(&last, elapsed + STEP_S * (step + 1) as f64)
+            } else if step < KEPT + LEAD {
+                before + shortened(shortened(wanted(&offset), pace.fastest) - before, change)
             } else {
-                SVector::zeros()
+                before + shortened(-before, change)
             };
-            velocity += shortened(target - velocity, change);
-            offset += velocity * STEP_S;
+            // As far as constant acceleration goes: a spline through the steps then needs no more of it.
+            offset += (before + velocity) * (0.5 * STEP_S);
             offsets.push(offset);
             self.planned.push(velocity);
             if offsets.len() >= SHORTEST && velocity.norm() < 1e-12 {
@@ -64,19 +72,19 @@ impl<const N: usize> Course<N> {
         }
         offsets
     }
+}
 
-    /// Velocity the last plan has `elapsed` [s] after its start.
-    fn velocity(&self, elapsed: f64) -> SVector<f64, N> {
-        let step = (elapsed / STEP_S).round().max(0.0) as usize;
-        self.planned.get(step).copied().unwrap_or_else(SVector::zeros)
-    }
+/// Velocity a plan has `elapsed` [s] after its start; none after its end.
+fn velocity_of<const N: usize>(planned: &[SVector<f64, N>], elapsed: f64) -> SVector<f64, N> {
+    let step = (elapsed / STEP_S).round().max(0.0) as usize;
+    planned.get(step).copied().unwrap_or_else(SVector::zeros)
 }
 
 /// How far the longest plan of a pace leads.
 pub fn longest_way(pace: Pace) -> f64 {
     let full = SVector::<f64, 1>::new(pace.fastest);
     let mut course = Course {
-        planned: vec![full, full],
+        planned: vec![full; KEPT + 1],
     };
     course.plan(0.0, pace, |_| full).last().map_or(0.0, |way| way.norm())
 }
@@ -113,10 +121,10 @@ mod tests {
             course.plan(STEP_S, PACE, |_| Vector3::x());
         }
         let offsets = course.plan(STEP_S, PACE, |_| Vector3::x());
-        let steps: Vec<f64> = offsets.windows(2).map(|pair| (pair[1] - pair[0]).norm()).collect();
         assert!((offsets[0].x - 0.2 * STEP_S).abs() < 1e-12, "full speed is reached");
-        assert!(steps.last().unwrap() < &1e-12, "{steps:?}");
-        assert!(course.velocity(10.0).norm() == 0.0);
+        let end = STEP_S * offsets.len() as f64;
+        assert!(velocity_of(&course.planned, end).norm() < 1e-12, "{:?}", course.planned);
+        assert!(velocity_of(&course.planned, 10.0).norm() == 0.0);
     }
 
     #[test]
@@ -139,14 +147,15 @@ mod tests {
         ) {
             let mut course = Course::<3>::default();
             for want in wants {
-                let before = course.velocity(elapsed);
+                let before = velocity_of(&course.planned, elapsed);
                 let offsets = course.plan(elapsed, PACE, |_| Vector3::from(want));
                 let (mut last, mut velocity) = (Vector3::zeros(), before);
-                for offset in &offsets {
+                for (offset, planned) in offsets.iter().zip(course.planned.iter().skip(1)) {
                     let step: Vector3<f64> = offset - last;
                     prop_assert!(step.norm() <= PACE.fastest * STEP_S + 1e-12);
-                    prop_assert!((step / STEP_S - velocity).norm() <= PACE.acceleration * STEP_S + 1e-9);
-                    (last, velocity) = (*offset, step / STEP_S);
+                    prop_assert!((planned - velocity).norm() <= PACE.acceleration * STEP_S + 1e-9);
+                    prop_assert!((step / STEP_S - (planned + velocity) / 2.0).norm() < 1e-9);
+                    (last, velocity) = (*offset, *planned);
                 }
                 prop_assert!(velocity.norm() < 1e-9, "it does not end at rest");
             }

@@ -62,8 +62,8 @@ fn every_shipped_mapping_can_work() {
 fn a_value_that_cannot_work_is_refused_with_its_line_and_field() {
     for (name, old, new, field) in [
         ("keyboard", "hold_s: 0.15", "hold_s: 0", "input.keyboard.hold_s"),
-        ("keyboard", "linear_m_s: 0.2", "linear_m_s: 3", "linear_m_s"),
-        ("keyboard", "linear_m_s2: 1.5", "linear_m_s2: 0.1", ""),
+        ("keyboard", "linear_m_s: 0.18", "linear_m_s: 3", "linear_m_s"),
+        ("keyboard", "linear_m_s2: 1.0", "linear_m_s2: 0.1", ""),
         ("keyboard", "  start: 0.25", "  start: 0.3", "scale.start"),
         ("keyboard", "move_speed: 0.3", "move_speed: .nan", "move_speed"),
         ("gamepad", "deadzone: 0.1", "deadzone: 1.0", "input.joy.deadzone"),
