@@ -16,8 +16,8 @@ use crate::eval::machine::Machine;
 const MOTION: Duration = Duration::from_millis(150);
 /// Commands a second of the arm node.
 const COMMAND_RATE_HZ: f64 = 100.0;
-/// The first look at the recorder's memory comes after this part of the time, when its buffers are full.
-const WARM: f64 = 0.1;
+/// Looks at the recorder's memory, evenly spread over the time.
+const LOOKS: u32 = 10;
 
 /// What to record.
 #[derive(Debug, Clone)]
@@ -39,8 +39,8 @@ pub struct SoakReport {
     pub rows: u64,
     /// What the recorder counted of each stream.
     pub streams: Vec<(String, Value)>,
-    /// Resident memory of the recorder once warm, and at the end [MiB].
-    pub memory_mib: (f64, f64),
+    /// Resident memory of the recorder after each tenth of the time [MiB].
+    pub memory_mib: Vec<f64>,
     /// What it ran on.
     pub machine: Machine,
 }
@@ -75,18 +75,19 @@ impl Soak {
         recorder.begin(session, "move a little to and fro")?;
         tell(&format!("recording for {:.0} s", self.time.as_secs_f64()));
         let begun = Instant::now();
-        let mut warm = None;
+        let mut memory = Vec::new();
         while begun.elapsed() < self.time {
             source.send()?;
             std::thread::sleep(MOTION);
             session.check()?;
-            if warm.is_none() && begun.elapsed() > self.time.mul_f64(WARM) {
-                warm = Some(memory_mib(session)?);
+            let looks = u32::try_from(memory.len()).unwrap_or(LOOKS);
+            if looks + 1 < LOOKS && begun.elapsed() >= self.time * (looks + 1) / LOOKS {
+                memory.push(memory_mib(session)?);
             }
         }
+        memory.push(memory_mib(session)?);
         recorder.stop(session)?;
         let shown = (begun.elapsed().as_secs_f64() * self.rate_hz) as u64;
-        let at_end = memory_mib(session)?;
         source.end();
         recorder.end(session, true)?;
         let notes = read(&dataset.join("meta/thinkvla/episode-000000.json"))?;
@@ -100,7 +101,7 @@ impl Soak {
                 .flatten()
                 .map(|(n, v)| (n.clone(), v.clone()))
                 .collect(),
-            memory_mib: (warm.unwrap_or(at_end), at_end),
+            memory_mib: memory,
             machine: Machine::this(),
         })
     }
@@ -137,12 +138,15 @@ impl std::fmt::Display for SoakReport {
             }
             writeln!(f, "|")?;
         }
-        let (warm, end) = self.memory_mib;
+        let memory: Vec<_> = self.memory_mib.iter().map(|mib| format!("{mib:.0}")).collect();
         write!(
             f,
-            "\n{} rows; each camera showed {} pictures. Resident memory {warm:.1} MiB once warm, {end:.1} MiB at the end. \
+            "\n{} rows; each camera showed {} pictures. Resident memory after each tenth of the time [MiB]: {}. \
              Measured on {}.",
-            self.rows, self.shown, self.machine
+            self.rows,
+            self.shown,
+            memory.join(", "),
+            self.machine
         )
     }
 }
