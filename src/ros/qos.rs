@@ -7,9 +7,10 @@ pub fn images() -> QoSProfile {
     QoSProfile::sensor_data_default()
 }
 
-/// Action chunks: reliable, and only the newest matters.
+/// Action chunks: reliable, and only the newest of a source matters; deep enough that a source without the lease, which
+/// sends on, does not push out the holder's.
 pub fn chunk() -> QoSProfile {
-    QoSProfile::topics_default().keep_last(1)
+    QoSProfile::topics_default().keep_last(10)
 }
 
 /// Status and instruction: reliable, and a late joiner gets the last one.

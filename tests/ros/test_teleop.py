@@ -220,13 +220,17 @@ def test_a_person_takes_the_arm_from_a_policy_and_it_stays_theirs_until_handed_b
     stick.hold()
     robot.wait_holder("teleop")
     robot.wait_following()
-    policy.chunk()
+    # It does not give up: a chunk after every report, as the person's.
+    insisting = ros.node.create_timer(0.05, policy.chunk)
     robot.wait_event("lease")
+    robot.wait_following()
+    assert robot.now().lease_source == "teleop"
     stick.release()
     robot.wait_rest()
     robot.wait_holder("teleop")
-    assert not Source(ros).granted
     assert robot.stays_silent()
+    ros.node.destroy_timer(insisting)
+    assert not Source(ros).granted
     stick.press(HAND_BACK)
     robot.wait_holder("")
     policy = Source(ros)
