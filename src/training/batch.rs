@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::camera::patches::Grid;
+pub use crate::model::integration::Shown;
 use crate::model::prompt::{Prompt, TeacherPrompt};
 
 /// What pictures a batch shows: all images of all sequences in order.
@@ -36,16 +37,6 @@ pub struct VlaBatch {
     pub geometry_target: Option<Tensor>,
     /// Which samples are shown their conditions.
     pub shown: Shown,
-}
-
-/// Conditions that are added to the queries of each sample, 1, or left out, 0 (3DThinkVLA, random drop of the geometry
-/// and reasoning conditions). Nothing: all are added.
-#[derive(Debug, Default)]
-pub struct Shown {
-    /// m_g, (B), in 32 bits.
-    pub geometry: Option<Tensor>,
-    /// m_r, (B), in 32 bits.
-    pub reasoning: Option<Tensor>,
 }
 
 /// Questions with answers to be learned.

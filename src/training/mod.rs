@@ -7,6 +7,17 @@
 //!
 //! * [`batch`]: what a step is made of
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
+//! * [`method`], [`losses`]: from batches to losses
+//! * [`parameters`]: what learns, and differences of low rank
+//! * [`optimiser`], [`schedule`]: from gradients to weights
+//! * [`pss`]: whether the two streams pull in the same directions
 
 pub mod batch;
+pub mod error;
+pub mod losses;
+pub mod method;
+pub mod optimiser;
+pub mod parameters;
+pub mod pss;
+pub mod schedule;
 pub mod settings;
