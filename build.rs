@@ -45,7 +45,7 @@ fn torch_shim() {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     let directory = Path::new("src/torch_ext");
     println!("cargo:rerun-if-changed={}", directory.join("shim.h").display());
-    let sources = ["linear.cpp", "rows.cpp"].map(|name| directory.join(name));
+    let sources = ["adamw.cpp", "linear.cpp", "rows.cpp"].map(|name| directory.join(name));
     for source in &sources {
         println!("cargo:rerun-if-changed={}", source.display());
     }

@@ -13,6 +13,7 @@
 //! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
 //! * `ros` (feature `ros`): everything that names rclrs
+//! * `training` (feature `torch`): how the network learns
 //! * [`eval`]: contact sheets and reports
 
 pub mod camera;
@@ -30,3 +31,5 @@ pub mod ros;
 pub mod sim;
 #[cfg(feature = "torch")]
 mod torch_ext;
+#[cfg(feature = "torch")]
+pub mod training;

@@ -9,6 +9,7 @@ use super::error::ModelError;
 use super::language::{LanguageModel, Piece, VisualInput};
 use super::layers::Linear;
 use super::parameters::{Layout, Parameter, Scope, Source};
+use super::prefix::Prefix;
 use super::sequence::SequencePlan;
 use super::text::cache::KvCache;
 use super::vision::{VisionOutput, VisionTower};
@@ -81,20 +82,43 @@ impl Backbone {
         self.model.visual.forward(pixels, plan, tap)
     }
 
+    /// [`Self::think`] about text without images.
+    ///
+    /// # Shapes
+    /// plan of B sequences of L tokens → (B, L, D)
+    pub fn think_of_text(&self, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.forward(plan, None)?)
+    }
+
     /// Language model: the last layer's output, before the final norm.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward(plan, visual(sight))?)
+        Ok(self.model.language_model.forward(plan, Some(visual(sight)))?)
     }
 
     /// The same for the tokens alone that are read, R of each sequence: its reasoning anchor, then its action queries.
+    /// `keep` is given what [`Self::think_on`] needs.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, R, D)
-    pub fn think_at_readers(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward_at_readers(plan, visual(sight))?)
+    pub fn think_at_readers(
+        &self,
+        sight: &VisionOutput,
+        plan: &SequencePlan,
+        keep: Option<&mut Prefix>,
+    ) -> Result<Tensor, ModelError> {
+        let model = &self.model.language_model;
+        Ok(model.forward_at_readers(plan, Some(visual(sight)), keep)?)
+    }
+
+    /// The same for what follows the beginnings of sequences that were kept.
+    ///
+    /// # Shapes
+    /// plan of B sequences of S further tokens → (B, R, D)
+    pub fn think_on(&self, prefix: &Prefix, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.forward_behind(plan, prefix)?)
     }
 
     /// The language model's state at the last of the next tokens of a sequence, before the final norm.
@@ -124,10 +148,17 @@ impl Backbone {
     /// # Shapes
     /// states before the final norm, (…, D) → logits (…, vocabulary)
     pub fn logits(&self, states: &Tensor) -> Result<Tensor, ModelError> {
-        let normed = self.norm(states)?;
+        self.logits_of_normed(&self.norm(states)?)
+    }
+
+    /// The same behind the final norm.
+    ///
+    /// # Shapes
+    /// states after the final norm, (…, D) → logits (…, vocabulary)
+    pub fn logits_of_normed(&self, normed: &Tensor) -> Result<Tensor, ModelError> {
         match &self.lm_head {
-            Head::Tied => Ok(self.model.language_model.unembed(&normed)?),
-            Head::Own(head) => Ok(head.forward(&normed)?),
+            Head::Tied => Ok(self.model.language_model.unembed(normed)?),
+            Head::Own(head) => Ok(head.forward(normed)?),
         }
     }
 }

@@ -12,7 +12,7 @@ mod thinkvla;
 mod thinkvla_check;
 
 pub use thinkvla::{
-    AnchorToken, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, ReasoningConfig, TeacherAnchor,
+    AnchorToken, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, ReadAt, ReasoningConfig, TeacherAnchor,
     TeacherTexts, ThinkVlaConfig,
 };
 

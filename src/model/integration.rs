@@ -31,6 +31,16 @@ pub struct GeometrySize {
     pub chunk_len: i64,
 }
 
+/// Conditions that are added to the queries of each sample, 1, or left out, 0 (3DThinkVLA, random drop of the geometry
+/// and reasoning conditions). Nothing: all are added.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// m_g, (B), in 32 bits.
+    pub geometry: Option<Tensor>,
+    /// m_r, (B), in 32 bits.
+    pub reasoning: Option<Tensor>,
+}
+
 impl Geometry {
     /// Builds the branch from `geo_adapter.*`, `geo_pool.*` and `geo_proj.*`; `root` is the root of the checkpoint.
     pub fn new(root: &Scope, config: &GeometryConfig, size: GeometrySize) -> Result<Self, ModelError> {
@@ -69,17 +79,21 @@ impl Geometry {
 /// The reasoning latent and its fusion. Fields are named as the checkpoint's keys are.
 #[derive(Debug)]
 pub struct Reasoning {
-    reason_adapter: Adapter,
+    /// Nothing where the anchor's state itself is the latent.
+    reason_adapter: Option<Adapter>,
     fusion: ReasoningFusion,
 }
 
 impl Reasoning {
-    /// Builds the branch from `reason_adapter.*` and what the fusion needs, for states of `width` channels; `root` is the
+    /// Builds the branch from `reason_adapter.*` (where there is one) and what the fusion needs, for states of `width` channels; `root` is the
     /// root of the checkpoint.
     pub fn new(root: &Scope, config: &ReasoningConfig, width: i64) -> Result<Self, ModelError> {
         let size = AdapterSize { inputs: width, width };
         Ok(Self {
-            reason_adapter: Adapter::new(root.at("reason_adapter"), size, AdapterNorm::Post)?,
+            reason_adapter: match config.adapter {
+                true => Some(Adapter::new(root.at("reason_adapter"), size, AdapterNorm::Post)?),
+                false => None,
+            },
             fusion: ReasoningFusion::new(root, config.fusion, width)?,
         })
     }
@@ -89,7 +103,10 @@ impl Reasoning {
     /// # Shapes
     /// (B, N, D) → the same
     pub fn latents(&self, anchors: &Tensor) -> Result<Tensor, TchError> {
-        self.reason_adapter.forward(anchors)
+        match &self.reason_adapter {
+            Some(adapter) => adapter.forward(anchors),
+            None => Ok(anchors.shallow_clone()),
+        }
     }
 
     /// What is added to the queries.

@@ -9,9 +9,10 @@ use super::config::TextConfig;
 use super::error::ModelError;
 use super::layers::{Joined, Linear, RmsNorm};
 use super::parameters::{Init, Scope};
+use super::prefix::{Memory, Prefix};
 use super::rotary::{Heads, Rotation};
 use super::sequence::{Readers, SequencePlan};
-use super::text::cache::{KvCache, LayerCache};
+use super::text::cache::{KvCache, Remembered};
 
 /// The language model without its text head.
 #[derive(Debug)]
@@ -76,8 +77,8 @@ impl LanguageModel {
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
-    pub fn forward(&self, plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
-        self.run(&self.layers, plan, visual)
+    pub fn forward(&self, plan: &SequencePlan, visual: Option<VisualInput>) -> Result<Tensor, TchError> {
+        self.run(&self.layers, plan, visual, None)
     }
 
     /// The last layer's output for the tokens that are read, before the final norm. The last layer leaves out what
@@ -85,24 +86,59 @@ impl LanguageModel {
     ///
     /// # Shapes
     /// plan of B sequences of L tokens, R of which are read → (B, R, D)
-    pub fn forward_at_readers(&self, plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
+    pub fn forward_at_readers(
+        &self,
+        plan: &SequencePlan,
+        visual: Option<VisualInput>,
+        mut keep: Option<&mut Prefix>,
+    ) -> Result<Tensor, TchError> {
+        let injected = visual.map_or(0, |visual| visual.deepstack.len());
         match self.layers.split_last() {
-            Some((last, layers)) if visual.deepstack.len() <= layers.len() => {
-                last.forward_at(&self.run(layers, plan, visual)?, outlook(plan), &plan.readers)
+            Some((last, layers)) if injected <= layers.len() => {
+                let x = self.run(layers, plan, visual, keep.as_deref_mut())?;
+                let memory = keep.map_or(Memory::None, Memory::Keep);
+                last.forward_at(&x, outlook(plan), &plan.readers, memory)
             }
-            _ => few(&self.forward(plan, visual)?, &plan.readers),
+            _ => few(&self.run(&self.layers, plan, visual, keep)?, &plan.readers),
         }
     }
 
-    fn run(&self, layers: &[Layer], plan: &SequencePlan, visual: VisualInput) -> Result<Tensor, TchError> {
+    /// The same for what follows the kept beginnings of sequences: text without images.
+    ///
+    /// # Shapes
+    /// plan of B sequences of S further tokens, R of which are read → (B, R, D)
+    pub fn forward_behind(&self, plan: &SequencePlan, prefix: &Prefix) -> Result<Tensor, TchError> {
+        let mut x = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?;
+        let count = self.layers.len();
+        for ((layer, kept), place) in self.layers.iter().zip(prefix.layers()).zip(1..) {
+            let memory = Memory::Behind(kept);
+            x = match place == count {
+                true => layer.forward_at(&x, outlook(plan), &plan.readers, memory)?,
+                false => layer.forward(&x, outlook(plan), memory)?,
+            };
+        }
+        Ok(x)
+    }
+
+    fn run(
+        &self,
+        layers: &[Layer],
+        plan: &SequencePlan,
+        visual: Option<VisualInput>,
+        mut keep: Option<&mut Prefix>,
+    ) -> Result<Tensor, TchError> {
         let (batch, length) = plan.ids.size2()?;
-        let mut x = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?
-            .f_reshape([batch * length, -1])?
-            .f_index_copy(0, &plan.image_rows, visual.tokens)?
-            .f_reshape([batch, length, -1])?;
-        let mut deepstack = visual.deepstack.iter();
+        let mut x = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?;
+        if let Some(visual) = visual {
+            x = x
+                .f_reshape([batch * length, -1])?
+                .f_index_copy(0, &plan.image_rows, visual.tokens)?
+                .f_reshape([batch, length, -1])?;
+        }
+        let mut deepstack = visual.map_or(&[][..], |visual| visual.deepstack).iter();
         for layer in layers {
-            x = layer.forward(&x, outlook(plan), None)?;
+            let memory = keep.as_deref_mut().map_or(Memory::None, Memory::Keep);
+            x = layer.forward(&x, outlook(plan), memory)?;
             if let Some(level) = deepstack.next() {
                 x = x
                     .f_reshape([batch * length, -1])?
@@ -142,7 +178,7 @@ impl LanguageModel {
         let caches = cache.next_pass(self.layers.len(), length);
         for (layer, cache) in self.layers.iter().zip(caches) {
             x = layer
-                .forward(&x.f_unsqueeze(0)?, outlook, Some(cache))?
+                .forward(&x.f_unsqueeze(0)?, outlook, Memory::Cache(cache))?
                 .f_squeeze_dim(0)?;
             if let Some(level) = deepstack.next() {
                 x = x.f_index_add(0, &rows, level)?;
@@ -187,9 +223,9 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, outlook: Outlook, cache: Option<&mut LayerCache>) -> Result<Tensor, TchError> {
+    fn forward(&self, x: &Tensor, outlook: Outlook, memory: Memory) -> Result<Tensor, TchError> {
         let normed = self.input_layernorm.forward(x)?;
-        let x = self.self_attn.forward(&normed, x, outlook, cache)?;
+        let x = self.self_attn.forward(&normed, x, outlook, memory)?;
         self.mlp.forward(&self.post_attention_layernorm.forward(&x)?, &x)
     }
 
@@ -197,9 +233,9 @@ impl Layer {
     ///
     /// # Shapes
     /// (B, L, D) → (B, R, D)
-    fn forward_at(&self, x: &Tensor, outlook: Outlook, readers: &Readers) -> Result<Tensor, TchError> {
+    fn forward_at(&self, x: &Tensor, outlook: Outlook, readers: &Readers, memory: Memory) -> Result<Tensor, TchError> {
         let normed = self.input_layernorm.forward(x)?;
-        let x = self.self_attn.forward_at(&normed, x, outlook, readers)?;
+        let x = self.self_attn.forward_at([&normed, x], outlook, readers, memory)?;
         self.mlp.forward(&self.post_attention_layernorm.forward(&x)?, &x)
     }
 }
@@ -249,21 +285,9 @@ impl Attention {
     }
 
     /// Adds to `residual` what the tokens attend to.
-    fn forward(
-        &self,
-        x: &Tensor,
-        residual: &Tensor,
-        outlook: Outlook,
-        cache: Option<&mut LayerCache>,
-    ) -> Result<Tensor, TchError> {
+    fn forward(&self, x: &Tensor, residual: &Tensor, outlook: Outlook, memory: Memory) -> Result<Tensor, TchError> {
         let Projected { queries, keys, values } = self.project(x, outlook.rotation)?;
-        let (keys, values) = match cache {
-            Some(cache) => {
-                let all = cache.extend(&keys, &values)?;
-                (all.keys, all.values)
-            }
-            None => (keys, values),
-        };
+        let Remembered { keys, values } = memory.meet(keys, values)?;
         let attended = attend([&queries, &keys, &values], outlook.mask, outlook.causal)?;
         self.o_proj
             .forward_then(&attended.f_reshape(leading(residual))?, Follow::Add(residual))
@@ -272,12 +296,13 @@ impl Attention {
     /// [`Self::forward`] for a few tokens of each sequence.
     fn forward_at(
         &self,
-        x: &Tensor,
-        residual: &Tensor,
+        [x, residual]: [&Tensor; 2],
         outlook: Outlook,
         readers: &Readers,
+        memory: Memory,
     ) -> Result<Tensor, TchError> {
         let Projected { queries, keys, values } = self.project(x, outlook.rotation)?;
+        let Remembered { keys, values } = memory.meet(keys, values)?;
         let queries = few(&queries.f_transpose(1, 2)?, readers)?.f_transpose(1, 2)?;
         let residual = few(residual, readers)?;
         let attended = attend([&queries, &keys, &values], Some(&readers.mask), false)?;

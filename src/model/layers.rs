@@ -31,8 +31,36 @@ pub struct Linear {
 /// A weight as the checkpoint has it, or in the order in which this CPU reads it fastest.
 #[derive(Debug)]
 enum Weight {
-    Plain(Tensor),
+    Plain(Plain),
     Packed(Packed),
+}
+
+/// A weight as the checkpoint has it.
+#[derive(Debug)]
+struct Plain {
+    /// (outputs, …), of which all but the first axis are the inputs.
+    weight: Tensor,
+    /// What is learned instead of the weight.
+    difference: Option<LowRank>,
+}
+
+/// A difference `scale · up · down` to a weight: LoRA.
+#[derive(Debug)]
+pub struct LowRank {
+    /// (rank, inputs).
+    pub down: Tensor,
+    /// (outputs, rank).
+    pub up: Tensor,
+    /// What their product is multiplied by.
+    pub scale: f64,
+}
+
+/// In 32 bits, or in the 64 it is in.
+pub(super) fn wide(x: &Tensor) -> Result<Tensor, TchError> {
+    match x.f_kind()? {
+        Kind::Double => Ok(x.shallow_clone()),
+        _ => x.f_to_kind(Kind::Float),
+    }
 }
 
 impl Linear {
@@ -65,7 +93,7 @@ impl Linear {
     pub fn of_patches<const AXES: usize>(scope: Scope, shape: [i64; AXES]) -> Result<Self, ModelError> {
         let outputs = shape.first().copied().unwrap_or(0);
         let (weight, bias) = LinearInit::Backbone.draws([outputs, 1]);
-        let weight = scope.tensor("weight", &shape, weight)?.f_reshape([outputs, -1])?;
+        let weight = scope.tensor("weight", &shape, weight)?;
         Ok(Self {
             weight: Weight::new(&scope, weight)?,
             bias: Some(scope.tensor("bias", &[outputs], bias)?),
@@ -90,9 +118,9 @@ impl Linear {
     pub fn forward_then(&self, x: &Tensor, follow: Follow) -> Result<Tensor, TchError> {
         let weight = match &self.weight {
             Weight::Packed(packed) => return packed.forward(x, self.bias.as_ref(), follow),
-            Weight::Plain(weight) => weight,
+            Weight::Plain(plain) => plain,
         };
-        let y = x.f_linear(weight, self.bias.as_ref())?;
+        let y = weight.forward(x, self.bias.as_ref())?;
         match follow {
             Follow::Nothing => Ok(y),
             Follow::Gelu => y.f_gelu("none"),
@@ -106,10 +134,35 @@ impl Linear {
 
 impl Weight {
     fn new(scope: &Scope, weight: Tensor) -> Result<Self, ModelError> {
-        Ok(match scope.forward_only() && linear::available(weight.device()) {
-            true => Self::Packed(Packed::new(&weight)?),
-            false => Self::Plain(weight),
-        })
+        if scope.forward_only() && linear::available(weight.device()) {
+            return Ok(Self::Packed(Packed::new(&weight.f_flatten(1, -1)?)?));
+        }
+        Self::plain(scope, weight)
+    }
+
+    fn plain(scope: &Scope, weight: Tensor) -> Result<Self, ModelError> {
+        Ok(Self::Plain(Plain {
+            difference: scope.low_rank("weight", &weight)?,
+            weight,
+        }))
+    }
+}
+
+impl Plain {
+    fn forward(&self, x: &Tensor, bias: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let y = match self.weight.dim() {
+            2 => x.f_linear(&self.weight, bias)?,
+            _ => x.f_linear(&self.weight.f_flatten(1, -1)?, bias)?,
+        };
+        let Some(LowRank { down, up, scale }) = &self.difference else {
+            return Ok(y);
+        };
+        let kind = y.f_kind()?;
+        let learned = x
+            .f_to_kind(down.f_kind()?)?
+            .f_linear(down, None::<&Tensor>)?
+            .f_linear(up, None::<&Tensor>)?;
+        y.f_add(&learned.f_mul_scalar(*scale)?.f_to_kind(kind)?)
     }
 }
 
@@ -135,7 +188,14 @@ impl Joined {
             drop(weights);
             return Ok(Self(vec![linear(Weight::Packed(Packed::new(&all)?))]));
         }
-        Ok(Self(weights.into_iter().map(|w| linear(Weight::Plain(w))).collect()))
+        let plain = |(weight, (scope, _)): (Tensor, &(Scope, i64))| Ok(linear(Weight::plain(scope, weight)?));
+        Ok(Self(
+            weights
+                .into_iter()
+                .zip(parts)
+                .map(plain)
+                .collect::<Result<_, ModelError>>()?,
+        ))
     }
 
     /// # Shapes
@@ -198,7 +258,7 @@ impl LayerNorm {
     }
 }
 
-/// Root-mean-square normalisation over the last axis, its statistics in 32 bits whatever the input's type.
+/// Root-mean-square normalisation over the last axis, its statistics in at least 32 bits whatever the input's type.
 #[derive(Debug)]
 pub struct RmsNorm {
     pub(super) weight: Tensor,
@@ -227,7 +287,7 @@ impl RmsNorm {
             return rows::rms_norm(x, &self.weight, self.eps);
         }
         let kind = x.f_kind()?;
-        x.f_to_kind(Kind::Float)?
+        wide(x)?
             .f_rms_norm([self.width], None::<&Tensor>, self.eps)?
             .f_to_kind(kind)?
             .f_mul(&self.weight)

@@ -26,6 +26,7 @@ pub mod network;
 pub mod parameters;
 pub mod parity;
 pub mod policy;
+pub mod prefix;
 pub mod prompt;
 pub mod prune;
 mod rotary;

@@ -1,14 +1,16 @@
 //! The whole network: Qwen3-VL, adapters, integration, action head.
 
-use tch::{Kind, Tensor};
+use tch::{TchError, Tensor};
 
 use super::backbone::Backbone;
 use super::config::{Config, HiddenTap};
 use super::error::ModelError;
 use super::heads::{ActionHead, ActionHeadSize};
 use super::integration::pool::PatchRows;
-use super::integration::{Geometry, GeometrySize, Reasoning};
+use super::integration::{Geometry, GeometrySize, Reasoning, Shown};
+use super::layers::wide;
 use super::parameters::{Layout, Parameter, Scope, Source};
+use super::prefix::Prefix;
 use super::sequence::SequencePlan;
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
@@ -127,7 +129,23 @@ impl Network {
 
     /// Language model; gathers the states at the anchors and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        let states = self.backbone.think_at_readers(sight, plan)?;
+        self.read(&self.backbone.think_at_readers(sight, plan, None)?, plan)
+    }
+
+    /// [`Self::think`], which keeps what [`Self::think_on`] needs.
+    pub fn think_and_keep(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<(Thought, Prefix), ModelError> {
+        let mut prefix = Prefix::default();
+        let states = self.backbone.think_at_readers(sight, plan, Some(&mut prefix))?;
+        Ok((self.read(&states, plan)?, prefix))
+    }
+
+    /// Language model on what follows the beginnings of sequences it has been through: `plan` is one of
+    /// [`SequencePlan::behind`]. Nothing flows back into the beginnings.
+    pub fn think_on(&self, prefix: &Prefix, plan: &SequencePlan) -> Result<Thought, ModelError> {
+        self.read(&self.backbone.think_on(prefix, plan)?, plan)
+    }
+
+    fn read(&self, states: &Tensor, plan: &SequencePlan) -> Result<Thought, ModelError> {
         let (_, readers, _) = states.size3()?;
         let anchors = plan.readers.anchors;
         let tapped = |start: i64, number: i64, tap: HiddenTap| -> Result<Tensor, ModelError> {
@@ -136,7 +154,7 @@ impl Network {
                 HiddenTap::PreNorm => states,
                 HiddenTap::PostNorm => self.backbone.norm(&states)?,
             };
-            Ok(states.f_to_kind(Kind::Float)?)
+            Ok(wide(&states)?)
         };
         Ok(Thought {
             anchors: tapped(0, anchors, self.taps.anchors)?,
@@ -151,6 +169,17 @@ impl Network {
 
     /// Adapters, integration (3DThinkVLA (7)) and action head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
+        self.act_shown(sight, thought, plan, &Shown::default())
+    }
+
+    /// [`Self::act`] with conditions left out of some samples. Their latents are made all the same.
+    pub fn act_shown(
+        &self,
+        sight: &VisionOutput,
+        thought: Thought,
+        plan: &SequencePlan,
+        shown: &Shown,
+    ) -> Result<Output, ModelError> {
         let mut states = thought.queries.shallow_clone();
         let mut latents = Latents {
             geometry: None,
@@ -162,17 +191,18 @@ impl Network {
                 expected: "a view with the tap of the geometry adapter".into(),
                 found: "one without".into(),
             })?;
-            let made = geometry.latents(&tap.f_to_kind(Kind::Float)?)?;
+            let made = geometry.latents(&wide(tap)?)?;
             let rows = PatchRows {
                 counts: &plan.patches,
                 raster: &plan.raster,
             };
-            states = states.f_add(&geometry.condition(&made, rows)?)?;
+            states = states.f_add(&masked(geometry.condition(&made, rows)?, shown.geometry.as_ref())?)?;
             latents.geometry = Some(made);
         }
         if let Some(reasoning) = &self.reasoning {
             let made = reasoning.latents(&latents.thought.anchors)?;
-            states = states.f_add(&reasoning.condition(&latents.thought.queries, &made)?)?;
+            let condition = reasoning.condition(&latents.thought.queries, &made)?;
+            states = states.f_add(&masked(condition, shown.reasoning.as_ref())?)?;
             latents.reasoning = Some(made);
         }
         Ok(Output {
@@ -186,5 +216,14 @@ impl Network {
         let sight = self.see(pixels, images)?;
         let thought = self.think(&sight, plan)?;
         self.act(&sight, thought, plan)
+    }
+}
+
+/// # Shapes
+/// condition: (B, 1 or K, D), shown: (B) → as the condition
+fn masked(condition: Tensor, shown: Option<&Tensor>) -> Result<Tensor, TchError> {
+    match shown {
+        Some(shown) => condition.f_mul(&shown.f_reshape([-1, 1, 1])?.f_to_kind(condition.f_kind()?)?),
+        None => Ok(condition),
     }
 }

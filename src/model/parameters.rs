@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::error::ModelError;
+use super::layers::LowRank;
 
 /// Initial values, as the reference training code draws them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,6 +102,15 @@ pub trait Source {
     fn forward_only(&self) -> bool {
         false
     }
+
+    /// What is to be learned of the linear map whose weight has that key instead of the weight itself; by default the
+    /// weight is all there is.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    fn low_rank(&self, _key: &str, _weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
+        Ok(None)
+    }
 }
 
 /// Which numeric type a tensor is computed in.
@@ -151,6 +161,14 @@ impl<'a> Scope<'a> {
     /// See [`Source::forward_only`].
     pub fn forward_only(&self) -> bool {
         self.source.forward_only()
+    }
+
+    /// See [`Source::low_rank`].
+    ///
+    /// # Errors
+    /// See there.
+    pub fn low_rank(&self, name: &str, weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
+        self.source.low_rank(&self.at(name).prefix, weight)
     }
 
     /// The tensor `name` of this module.

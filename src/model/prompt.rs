@@ -8,7 +8,7 @@ use tokenizers::Tokenizer;
 
 use crate::camera::patches::{Grid, merge_block_from_raster};
 
-use super::config::{AnchorToken, Config, PromptStyle, Proprio, TeacherAnchor, ThinkVlaConfig};
+use super::config::{AnchorToken, Config, PromptStyle, Proprio, ReadAt, TeacherAnchor, ThinkVlaConfig};
 use super::error::ModelError;
 use super::state::StateText;
 pub(super) use positions::positions;
@@ -92,6 +92,7 @@ pub struct Prompter {
     proprio: Proprio,
     image_id: i64,
     anchors: Vec<AnchorToken>,
+    reads_task_end: bool,
     query_id: i64,
     chunk_len: usize,
     merge: u32,
@@ -189,6 +190,7 @@ impl Prompter {
             proprio: ours.proprio,
             image_id: config.image_token_id,
             anchors: ours.anchors().to_vec(),
+            reads_task_end: ours.reasoning.as_ref().is_some_and(|of| of.read_at == ReadAt::TaskEnd),
             query_id: ours.action_token_id,
             chunk_len: ours.chunk_len as usize,
             merge: config.patch_rule().merge,
@@ -204,8 +206,10 @@ impl Prompter {
     /// the state is missing or not asked for.
     pub fn student<'a>(&self, task: impl Into<Task<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
         let Layout { anchors, action, .. } = &self.layout;
-        let user = format!("{}{anchors}{action}", self.task(task.into())?);
-        let prompt = self.read(&user, "", grids)?;
+        let told = self.task(task.into())?;
+        let user = format!("{told}{anchors}{action}");
+        let mut prompt = self.read(&user, "", grids)?;
+        self.mark_end(&mut prompt, &told, grids)?;
         if prompt.queries.len() != self.chunk_len {
             return Err(ModelError::Tokenizer(format!(
                 "expected {} action queries in a row to be as many tokens, found {}",
@@ -247,10 +251,11 @@ impl Prompter {
         let student = self.student(task, grids)?;
         let user = format!("{} {told}", self.task(task)?);
         let anchors = &self.layout.anchors;
-        let prompt = match self.layout.teacher_anchor {
+        let mut prompt = match self.layout.teacher_anchor {
             TeacherAnchor::UserEnd => self.read(&format!("{user}{anchors}"), "", grids)?,
             TeacherAnchor::AssistantStart => self.read(&user, anchors, grids)?,
         };
+        self.mark_end(&mut prompt, &user, grids)?;
         let shared = student.anchors.first().copied().unwrap_or(0) as usize;
         if prompt.ids.get(..shared) != student.ids.get(..shared) {
             return Err(ModelError::Tokenizer(format!(
@@ -259,6 +264,54 @@ impl Prompter {
             )));
         }
         Ok(TeacherPrompt { prompt, shared })
+    }
+
+    /// The prompt of a teacher that knows more (Table 7 of 3DThinkVLA): the student's prompt with `known`, text that was
+    /// written about the scene, in front of what asks for actions.
+    ///
+    /// # Errors
+    /// As for [`Self::student`]; also when `known` does not begin with a letter or holds a control token, or when the task
+    /// is not the same tokens in both prompts.
+    pub fn privileged<'a>(
+        &self,
+        task: impl Into<Task<'a>>,
+        grids: &[Grid],
+        known: &str,
+    ) -> Result<TeacherPrompt, ModelError> {
+        let task = task.into();
+        let spoken = known.starts_with(char::is_alphabetic);
+        if !spoken || self.control.iter().any(|token| known.contains(token)) {
+            return Err(ModelError::Instruction(format!(
+                "expected words about the scene that begin with a letter and hold no control token, found {known:?}"
+            )));
+        }
+        let student = self.student(task, grids)?;
+        let Layout { anchors, action, .. } = &self.layout;
+        let told = format!("{} {known}", self.task(task)?);
+        let mut prompt = self.read(&format!("{told}{anchors}{action}"), "", grids)?;
+        self.mark_end(&mut prompt, &told, grids)?;
+        let same = |(a, b): &(&i64, &i64)| a == b;
+        let shared = prompt.ids.iter().zip(&student.ids).take_while(same).count();
+        Ok(TeacherPrompt { prompt, shared })
+    }
+
+    /// Where no anchors mark what was told, its last token does.
+    fn mark_end(&self, prompt: &mut Prompt, told: &str, grids: &[Grid]) -> Result<(), ModelError> {
+        if !self.reads_task_end {
+            return Ok(());
+        }
+        let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge.into())).collect();
+        let before = encode(
+            &self.tokenizer,
+            &format!("<|im_start|>user\n{}{told}", image_text(&merged)),
+        )?;
+        if before.is_empty() || !prompt.ids.starts_with(&before) {
+            return Err(ModelError::Tokenizer(format!(
+                "expected {told:?} to end with a token of its own; end the task in thinkvla.prompt with a full stop"
+            )));
+        }
+        prompt.anchors = vec![before.len() as i64 - 1];
+        Ok(())
     }
 
     /// How many texts there are for the teacher; a training step draws one.

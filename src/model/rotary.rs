@@ -6,6 +6,7 @@ use crate::torch_ext::rows::{Norms, Turn};
 
 use super::config::TextConfig;
 use super::error::ModelError;
+use super::layers::wide;
 
 /// Cosines and sines to turn queries and keys by.
 #[derive(Debug)]
@@ -141,9 +142,9 @@ impl Rotation {
         turn.apply(rows)
     }
 
-    /// [`Self::apply`] in 32 bits, given back in the input's type.
+    /// [`Self::apply`] in at least 32 bits, given back in the input's type.
     pub fn apply_in_float(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.apply(&x.f_to_kind(Kind::Float)?)?.f_to_kind(x.f_kind()?)
+        self.apply(&wide(x)?)?.f_to_kind(x.f_kind()?)
     }
 }
 

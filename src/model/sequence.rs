@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::config::TextConfig;
 use super::error::ModelError;
-use super::prompt::Prompt;
+use super::prompt::{Prompt, TeacherPrompt};
 use super::rotary::Rotation;
 
 /// B prompts padded on the left to L tokens. Made once for a set of prompts and kept.
@@ -96,9 +96,157 @@ impl SequencePlan {
         })
     }
 
+    /// What follows the beginnings that teacher and student share, up to the last token that is read: the student's
+    /// sequences were planned from `students`, padded on the left to `length` tokens. Shorter ones are padded on the
+    /// right.
+    ///
+    /// # Errors
+    /// When there is not one teacher for each student, or one has nothing to read behind what it shares.
+    pub fn behind(
+        students: &[Prompt],
+        teachers: &[TeacherPrompt],
+        config: &TextConfig,
+        (kind, device): (Kind, Device),
+    ) -> Result<Self, ModelError> {
+        let suffixes: Vec<Suffix> = teachers.iter().filter_map(Suffix::of).collect();
+        let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().unwrap_or(0);
+        let (batch, length) = (suffixes.len(), longest(&mut suffixes.iter().map(|s| s.length)));
+        if suffixes.len() != students.len() || length == 0 {
+            return Err(ModelError::Observation {
+                expected: format!(
+                    "{} teacher's prompts with something to read behind the task",
+                    students.len()
+                ),
+                found: suffixes.len().to_string(),
+            });
+        }
+        let before = longest(&mut students.iter().map(|student| student.ids.len()));
+        let mut ids = Vec::new();
+        let mut positions: [Vec<i64>; 3] = Default::default();
+        let (mut rows, mut read, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
+        for ((suffix, student), sequence) in suffixes.iter().zip(students).zip(0..) {
+            let TeacherPrompt { prompt, shared } = suffix.teacher;
+            let (shared, padding) = (*shared, before - student.ids.len());
+            let filled = |values: &[i64], filler: i64| {
+                let own: Vec<i64> = values.iter().skip(shared).take(suffix.length).copied().collect();
+                let missing = length - own.len();
+                own.into_iter()
+                    .chain(std::iter::repeat_n(filler, missing))
+                    .collect::<Vec<_>>()
+            };
+            ids.extend(filled(&prompt.ids, 0));
+            for (all, own) in positions.iter_mut().zip(&prompt.positions) {
+                all.extend(filled(own, PADDING_POSITION));
+            }
+            // Padding attends as if it were text: nobody reads it.
+            let sees = |row: usize| {
+                (0..before + length).map(move |column| match column < before {
+                    true => (padding..padding + shared).contains(&column),
+                    false => column - before <= row,
+                })
+            };
+            allowed.extend((0..length).flat_map(sees));
+            for at in prompt.anchors.iter().chain(&prompt.queries) {
+                let own = (*at as usize).saturating_sub(shared);
+                rows.push((sequence * length + own) as i64);
+                read.extend(sees(own));
+            }
+        }
+        let (batch, length, all) = (batch as i64, length as i64, (before + length) as i64);
+        let tensor = |values: &[i64], shape: &[i64]| -> Result<Tensor, ModelError> {
+            Ok(Tensor::f_from_slice(values)?.f_reshape(shape)?.f_to_device(device)?)
+        };
+        let masked = |values: &[bool], rows: i64| -> Result<Tensor, ModelError> {
+            Ok(Tensor::f_from_slice(values)?
+                .f_reshape([batch, 1, rows, all])?
+                .f_to_device(device)?)
+        };
+        Ok(Self {
+            rotation: Rotation::of_tokens(&tensor(&positions.concat(), &[3, batch, length])?, config, kind)?,
+            ids: tensor(&ids, &[batch, length])?,
+            mask: Some(masked(&allowed, length)?),
+            image_rows: tensor(&[], &[-1])?,
+            readers: Readers {
+                mask: masked(&read, rows.len() as i64 / batch)?,
+                rows: tensor(&rows, &[-1])?,
+                anchors: teachers.first().map_or(0, |one| one.prompt.anchors.len() as i64),
+            },
+            patches: vec![0; teachers.len()],
+            raster: tensor(&[], &[-1])?,
+        })
+    }
+
+    /// Conversations one behind the other in one sequence, each blind to the others: nothing is spent on padding.
+    ///
+    /// # Errors
+    /// When there is no prompt, or libtorch refuses.
+    pub fn packed(prompts: &[Prompt], config: &TextConfig, (kind, device): (Kind, Device)) -> Result<Self, ModelError> {
+        let mut all = Prompt {
+            ids: Vec::new(),
+            positions: Default::default(),
+            image_tokens: Vec::new(),
+            anchors: Vec::new(),
+            queries: Vec::new(),
+            patches: 0,
+            raster: Vec::new(),
+        };
+        let mut ends = Vec::with_capacity(prompts.len());
+        for prompt in prompts {
+            let first = all.ids.len() as i64;
+            all.image_tokens.extend(prompt.image_tokens.iter().map(|at| first + at));
+            all.ids.extend(&prompt.ids);
+            for (axis, own) in all.positions.iter_mut().zip(&prompt.positions) {
+                axis.extend(own);
+            }
+            all.patches += prompt.patches;
+            ends.push(all.ids.len());
+        }
+        let length = all.ids.len();
+        let mut plan = Self::new(&[all], config, (kind, device))?;
+        if prompts.len() > 1 {
+            let mut allowed = Vec::with_capacity(length * length);
+            let mut start = 0;
+            for end in ends {
+                for row in start..end {
+                    allowed.extend((0..length).map(|column| (start..=row).contains(&column)));
+                }
+                start = end;
+            }
+            let length = length as i64;
+            plan.mask = Some(
+                Tensor::f_from_slice(&allowed)?
+                    .f_reshape([1, 1, length, length])?
+                    .f_to_device(device)?,
+            );
+        }
+        Ok(plan)
+    }
+
+    /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
+    pub fn raster(&self) -> &Tensor {
+        &self.raster
+    }
+
     /// Number of sequences.
     pub fn batch(&self) -> i64 {
         self.patches.len() as i64
+    }
+}
+
+/// What a teacher reads behind what it shares with the student.
+struct Suffix<'a> {
+    teacher: &'a TeacherPrompt,
+    /// Tokens up to the last that is read.
+    length: usize,
+}
+
+impl<'a> Suffix<'a> {
+    fn of(teacher: &'a TeacherPrompt) -> Option<Self> {
+        let prompt = &teacher.prompt;
+        let last = prompt.anchors.iter().chain(&prompt.queries).max()?;
+        let first = prompt.anchors.iter().chain(&prompt.queries).min()?;
+        let length = usize::try_from(last + 1).ok()?.checked_sub(teacher.shared)?;
+        (*first as usize >= teacher.shared).then_some(Self { teacher, length })
     }
 }
 

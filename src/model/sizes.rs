@@ -9,8 +9,8 @@ use crate::contract::{Composition, Contract, Data, Filter, Model, Reference, Res
 
 use super::checkpoint::load_tokenizer;
 use super::config::{
-    AnchorToken, Config, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, Qwen3VlConfig, ReasoningConfig,
-    RopeScaling, TeacherAnchor, TeacherTexts, TextConfig, ThinkVlaConfig, VisionConfig,
+    AnchorToken, Config, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, Qwen3VlConfig, ReadAt,
+    ReasoningConfig, RopeScaling, TeacherAnchor, TeacherTexts, TextConfig, ThinkVlaConfig, VisionConfig,
 };
 use super::error::ModelError;
 use super::heads::AdapterNorm;
@@ -224,6 +224,8 @@ pub(super) fn untrained_action_part(
             .into_iter()
             .map(&mut anchor)
             .collect::<Result<_, _>>()?,
+        read_at: ReadAt::Anchor,
+        adapter: true,
         anchor_tap: None,
         fusion: Fusion::Add,
         teacher_prompt: TeacherTexts::default(),

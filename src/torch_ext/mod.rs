@@ -1,12 +1,14 @@
 //! What libtorch can do and tch does not offer: a small C++ shim with a safe face.
 //!
+//! * [`adamw`]: the optimiser, fused
 //! * [`linear`]: linear maps with weights packed for this CPU, and what follows them fused in
 //! * [`memory`]: memory of packed weights goes back at once
 //! * [`rows`]: norms and rotary embedding in one pass over memory
 //!
-//! All of it is for inference on the CPU; nothing here records gradients.
+//! But for the optimiser all of it is for inference on the CPU; nothing here records gradients.
 #![allow(unsafe_code)]
 
+pub mod adamw;
 pub mod linear;
 pub mod memory;
 pub mod rows;

@@ -17,6 +17,8 @@ use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVla
 use crate::model::error::ModelError;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
+use crate::training::parameters::{Parameters, Trainable};
+use crate::training::settings::Selection;
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,6 +177,24 @@ impl Manifest {
         let network = Network::new(&self.config()?, &weights)?;
         weights.finish()?;
         Ok(network)
+    }
+
+    /// Builds a network that records gradients of what is selected; see [`Trainable`] for the seed.
+    ///
+    /// # Errors
+    /// When the weights do not fit, or the selection names what is not there.
+    pub fn trainable(
+        &self,
+        placement: Placement,
+        selection: &Selection,
+        seed: u64,
+    ) -> Result<(Network, Parameters), ModelError> {
+        let weights = self.weights(placement, Part::Everything);
+        let source = Trainable::new(&weights, selection, seed);
+        let network = Network::new(&self.config()?, &source)?;
+        let parameters = source.finish()?;
+        weights.finish()?;
+        Ok((network, parameters))
     }
 
     /// Builds the backbone from the weights; what was added to it stays in the files.

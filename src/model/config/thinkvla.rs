@@ -68,8 +68,16 @@ pub struct GeometryConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReasoningConfig {
-    /// The anchors, in the order in which they stand in a row in the prompt.
+    /// The anchors, in the order in which they stand in a row in the prompt; none where the state is read at the last
+    /// token of the task.
     pub anchors: Vec<AnchorToken>,
+    /// Which state is the reasoning's.
+    #[serde(default)]
+    pub read_at: ReadAt,
+    /// Whether an adapter makes the latent of the state; without, the state itself is the latent and no teacher is
+    /// followed.
+    #[serde(default = "yes")]
+    pub adapter: bool,
     /// Where the anchors' states are read; absent: where all others are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor_tap: Option<HiddenTap>,
@@ -82,6 +90,22 @@ pub struct ReasoningConfig {
     /// Where the teacher's anchors stand.
     #[serde(default)]
     pub teacher_anchor: TeacherAnchor,
+}
+
+/// Which state is the reasoning's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadAt {
+    /// The anchors'.
+    #[default]
+    Anchor,
+    /// That of the last token of the task, where the prompt says `{anchor}`; the teacher's is that of the last token it
+    /// is told.
+    TaskEnd,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// One reasoning anchor.

@@ -1,6 +1,6 @@
 //! Which choices of the `thinkvla` object cannot work, each named by its field.
 
-use super::thinkvla::{PromptStyle, ReasoningConfig, ThinkVlaConfig};
+use super::thinkvla::{PromptStyle, ReadAt, ReasoningConfig, TeacherAnchor, ThinkVlaConfig};
 use crate::model::config_check::{LARGEST, below, size};
 use crate::model::error::ModelError;
 
@@ -83,7 +83,22 @@ impl ThinkVlaConfig {
 
 impl ReasoningConfig {
     fn validate(&self) -> Result<(), ModelError> {
-        if self.anchors.is_empty() {
+        if self.read_at == ReadAt::TaskEnd {
+            if !self.anchors.is_empty() {
+                return Err(ModelError::config(
+                    "thinkvla.reasoning.anchors",
+                    "none with read_at task_end",
+                    self.anchors.len(),
+                ));
+            }
+            if self.teacher_anchor == TeacherAnchor::AssistantStart {
+                return Err(ModelError::config(
+                    "thinkvla.reasoning.teacher_anchor",
+                    "user_end with read_at task_end, since the assistant says no anchor",
+                    "assistant_start",
+                ));
+            }
+        } else if self.anchors.is_empty() {
             return Err(ModelError::config(
                 "thinkvla.reasoning.anchors",
                 "at least one anchor; leave thinkvla.reasoning out for a network without",

@@ -1,7 +1,7 @@
 //! How the reasoning latent reaches the action queries (3DThinkVLA, table of fusion variants).
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::model::error::ModelError;
 use crate::model::heads::Projector;
@@ -67,7 +67,7 @@ impl ReasoningFusion {
     /// # Shapes
     /// queries: (B, K, D), reasoning: (B, N, D) → (B, 1, D), with a gate (B, K, D)
     pub fn forward(&self, queries: &Tensor, reasoning: &Tensor) -> Result<Tensor, TchError> {
-        let mean = |x: Tensor| x.f_mean_dim(&[1i64][..], true, Kind::Float);
+        let mean = |x: Tensor| x.f_mean_dim(&[1i64][..], true, None);
         match self {
             Self::Add { reason_proj } => mean(reason_proj.forward(reasoning)?),
             Self::Gate {
@@ -115,9 +115,7 @@ impl AnchorAttention {
             .forward(anchors)?
             .f_matmul(&keys)?
             .f_mul_scalar(self.scale)?;
-        let found = scores
-            .f_softmax(-1, Kind::Float)?
-            .f_matmul(&self.v_proj.forward(queries)?)?;
+        let found = scores.f_softmax(-1, None)?.f_matmul(&self.v_proj.forward(queries)?)?;
         self.o_proj.forward(&found)
     }
 }

@@ -3,7 +3,7 @@
 //! 3DThinkVLA does not say how; the four readings are choices of the checkpoint.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::model::error::ModelError;
 use crate::model::layers::{Linear, LinearInit};
@@ -86,7 +86,7 @@ impl Pool {
             .f_split_with_sizes(rows.counts, 0)?
             .iter()
             .map(|patches| match self {
-                Self::Mean => patches.f_mean_dim(&[0i64][..], true, Kind::Float),
+                Self::Mean => patches.f_mean_dim(&[0i64][..], true, None),
                 Self::Max => patches.f_amax([0i64], true),
                 Self::Adaptive { tokens } => patches
                     .f_transpose(0, 1)?
@@ -132,7 +132,7 @@ impl AttentionPool {
             .f_matmul(&self.k_proj.forward(patches)?.f_transpose(0, 1)?)?;
         scores
             .f_mul_scalar(self.scale)?
-            .f_softmax(-1, Kind::Float)?
+            .f_softmax(-1, None)?
             .f_matmul(&self.v_proj.forward(patches)?)
     }
 }

@@ -1,0 +1,418 @@
+//! The method of 3DThinkVLA: from batches to losses.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::config::{Config, HiddenTap};
+use crate::model::network::{Network, Output, Thought};
+use crate::model::prefix::Prefix;
+use crate::model::prompt::Prompt;
+use crate::model::sequence::SequencePlan;
+use crate::model::vision::VisionOutput;
+use crate::model::vision_plan::VisionPlan;
+
+use super::batch::{Answered, Counts, MASKED, Pictures, VlaBatch, VlmBatch};
+use super::error::StepError;
+use super::losses;
+use super::parameters::Parameters;
+use super::pss::{self, Similarity};
+use super::settings::{Distill, MethodSettings, Selection};
+
+/// A network that learns, and how.
+#[derive(Debug)]
+pub struct Method {
+    network: Network,
+    parameters: Parameters,
+    config: Config,
+    settings: MethodSettings,
+    /// Type of the backbone.
+    kind: Kind,
+    device: Device,
+}
+
+/// Losses of demonstrations. Each is a mean; the total is weighted, and is what gradients are taken of.
+#[derive(Debug)]
+pub struct Losses {
+    /// L_action.
+    pub action: Tensor,
+    /// L_geo; nothing where geometry is not aligned.
+    pub geometry: Option<Tensor>,
+    /// L_reasoning, or the divergence with privileged information; nothing where nothing is distilled.
+    pub reasoning: Option<Tensor>,
+    /// L_vla of 3DThinkVLA (8).
+    pub total: Tensor,
+    /// What tells whether the distillation is alive.
+    pub diagnostics: Diagnostics,
+}
+
+/// What tells whether the distillation is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Diagnostics {
+    /// Mean cosine of the teacher's and the student's anchors before the adapter.
+    pub cosine: Option<f64>,
+    /// Variance of the teacher's anchors over the batch, mean over channels: 0 when the teacher thinks the same of
+    /// everything.
+    pub teacher_variance: Option<f64>,
+}
+
+/// Loss of answers.
+#[derive(Debug)]
+pub struct TextLoss {
+    /// L_CE, a mean over tokens.
+    pub cross_entropy: Tensor,
+    /// L_vlm of 3DThinkVLA (9).
+    pub total: Tensor,
+}
+
+/// What the language model made of demonstrations.
+struct Student {
+    thought: Thought,
+    prefix: Option<Prefix>,
+}
+
+impl Method {
+    /// Trains a network by these settings.
+    pub fn new(
+        (network, parameters): (Network, Parameters),
+        config: Config,
+        settings: MethodSettings,
+    ) -> Result<Self, StepError> {
+        let embedding = parameters.get(crate::model::checkpoint::weights::EMBEDDING);
+        let (kind, device) = match embedding {
+            Some(embedding) => (embedding.f_kind()?, embedding.device()),
+            None => (Kind::Float, Device::Cpu),
+        };
+        Ok(Self {
+            network,
+            parameters,
+            config,
+            settings,
+            kind,
+            device,
+        })
+    }
+
+    /// Trains what a checkpoint directory holds.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be read, or the selection names what it has not.
+    pub fn load(
+        directory: &Path,
+        placement: Placement,
+        (selection, seed): (&Selection, u64),
+        settings: MethodSettings,
+    ) -> Result<Self, StepError> {
+        let manifest = Manifest::read(directory, &Options::default())?;
+        let built = manifest.trainable(placement, selection, seed)?;
+        Self::new(built, manifest.config()?, settings)
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Its tensors.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Losses of demonstrations; means are over `totals`, the batch's own [`VlaBatch::counts`] or those of a larger
+    /// whole.
+    ///
+    /// # Errors
+    /// When the batch does not fit the network, or a loss is not finite.
+    pub fn vla(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let mut sight = self.see(&batch.pictures)?;
+        if self.settings.detach_geometry_tap {
+            sight.tap = sight.tap.map(|tap| tap.f_detach()).transpose()?;
+        }
+        let student = self.think(batch, &sight, &plan)?;
+        let taught = self.teach(batch, &sight, student.prefix)?;
+        let output = self.network.act_shown(&sight, student.thought, &plan, &batch.shown)?;
+        let action = mean(self.action(batch, &output)?, totals.actions)?;
+        let mut total = action.shallow_clone();
+        let mut add = |loss: &Option<Tensor>, weight: f64| -> Result<(), StepError> {
+            if let Some(loss) = loss {
+                total = total.f_add(&loss.f_mul_scalar(weight)?)?;
+            }
+            Ok(())
+        };
+        let geometry = self.geometry(batch, &output, &plan)?;
+        let geometry = geometry.map(|sum| mean(sum, totals.patches)).transpose()?;
+        add(&geometry, self.settings.geometry_weight)?;
+        let reasoning = match &taught {
+            Some(teacher) => Some(mean(self.reasoning(teacher, &output)?, totals.distilled)?),
+            None => None,
+        };
+        add(&reasoning, self.settings.reasoning_weight)?;
+        let diagnostics = match &taught {
+            Some(teacher) => diagnose(&teacher.anchors, &output.latents.thought.anchors)?,
+            None => Diagnostics::default(),
+        };
+        let losses = Losses {
+            action,
+            geometry,
+            reasoning,
+            total,
+            diagnostics,
+        };
+        losses.check()?;
+        Ok(losses)
+    }
+
+    /// Loss of answers to questions; see [`Self::vla`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn vlm(&self, batch: &VlmBatch, totals: &Counts) -> Result<TextLoss, StepError> {
+        let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
+        let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
+        let backbone = self.network.backbone();
+        let states = match &batch.pictures {
+            Some(pictures) => backbone.think(&self.see(pictures)?, &plan)?,
+            None => backbone.think_of_text(&plan)?,
+        };
+        let Learned { rows, tokens } = Learned::of(&batch.conversations)?;
+        let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
+        let read = states.f_flatten(0, 1)?.f_index_select(0, &on_device(&rows)?)?;
+        let sum = losses::text(&backbone.logits(&read)?, &on_device(&tokens)?)?;
+        let cross_entropy = mean(sum, totals.tokens)?;
+        finite("text loss", &cross_entropy)?;
+        Ok(TextLoss {
+            total: cross_entropy.f_mul_scalar(self.settings.text_weight)?,
+            cross_entropy,
+        })
+    }
+
+    /// Projection-space similarity of the two streams' gradients in the query projection of the last language layer.
+    /// Forgets all gradients, before and after.
+    ///
+    /// # Errors
+    /// As [`Self::vla`] and [`Self::vlm`]; also when that projection does not learn.
+    pub fn similarity(&self, vla: &VlaBatch, vlm: &VlmBatch) -> Result<Similarity, StepError> {
+        let last = self.config.text_config.num_hidden_layers - 1;
+        let key = format!("model.language_model.layers.{last}.self_attn.q_proj.weight");
+        let gradient = |loss: Tensor| -> Result<Tensor, StepError> {
+            loss.f_backward()?;
+            let found = self.parameters.get(&key).map(Tensor::grad).filter(Tensor::defined);
+            let copy = found.map(|gradient| gradient.f_detach_copy()).transpose()?;
+            self.parameters.zero_grad();
+            copy.ok_or_else(|| StepError::Batch {
+                part: "projection-space similarity",
+                expected: format!("a selection that trains {key}"),
+                found: "one that does not".into(),
+            })
+        };
+        self.parameters.zero_grad();
+        let acting = gradient(self.vla(vla, &vla.counts()?)?.total)?;
+        let speaking = gradient(self.vlm(vlm, &vlm.counts())?.total)?;
+        Ok(pss::compare(&speaking, &acting)?)
+    }
+
+    fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
+        let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
+        let pixels = pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        Ok(self.network.see(&pixels, &images)?)
+    }
+
+    /// Whether there is a teacher to follow.
+    fn distils(&self) -> bool {
+        let adapted = self.config.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter);
+        match self.settings.distill {
+            Distill::None => false,
+            Distill::Anchor => adapted,
+            Distill::Privileged => true,
+        }
+    }
+
+    fn think(&self, batch: &VlaBatch, sight: &VisionOutput, plan: &SequencePlan) -> Result<Student, StepError> {
+        if self.distils() && batch.teacher.len() != batch.student.len() {
+            return Err(StepError::Batch {
+                part: "teacher",
+                expected: format!("a prompt for each of {} samples", batch.student.len()),
+                found: batch.teacher.len().to_string(),
+            });
+        }
+        if !self.distils() || self.settings.plain_teacher {
+            return Ok(Student {
+                thought: self.network.think(sight, plan)?,
+                prefix: None,
+            });
+        }
+        let (thought, prefix) = self.network.think_and_keep(sight, plan)?;
+        Ok(Student {
+            thought,
+            prefix: Some(prefix),
+        })
+    }
+
+    /// What the teacher thinks; nothing flows back through it.
+    fn teach(
+        &self,
+        batch: &VlaBatch,
+        sight: &VisionOutput,
+        prefix: Option<Prefix>,
+    ) -> Result<Option<Thought>, StepError> {
+        if !self.distils() {
+            return Ok(None);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let (text, place) = (&self.config.text_config, (self.kind, self.device));
+        Ok(Some(match prefix {
+            Some(prefix) => {
+                let plan = SequencePlan::behind(&batch.student, &batch.teacher, text, place)?;
+                self.network.think_on(&prefix, &plan)?
+            }
+            None => {
+                let prompts: Vec<Prompt> = batch.teacher.iter().map(|one| one.prompt.clone()).collect();
+                let plan = SequencePlan::new(&prompts, text, place)?;
+                self.network.think(sight, &plan)?
+            }
+        }))
+    }
+
+    fn action(&self, batch: &VlaBatch, output: &Output) -> Result<Tensor, StepError> {
+        let (found, expected) = (batch.actions.size(), output.actions.size());
+        if found != expected {
+            return Err(StepError::Batch {
+                part: "actions",
+                expected: format!("{expected:?}"),
+                found: format!("{found:?}"),
+            });
+        }
+        let (target, valid) = (
+            batch.actions.f_to_device(self.device)?,
+            batch.valid.f_to_device(self.device)?,
+        );
+        Ok(losses::actions(&output.actions, &target, &valid)?)
+    }
+
+    fn geometry(&self, batch: &VlaBatch, output: &Output, plan: &SequencePlan) -> Result<Option<Tensor>, StepError> {
+        let (Some(target), Some(made)) = (&batch.geometry_target, &output.latents.geometry) else {
+            return Ok(None);
+        };
+        let (rows, width) = made.size2()?;
+        if target.numel() as i64 != rows * width {
+            return Err(StepError::Batch {
+                part: "geometry target",
+                expected: format!("{rows} patches of {width} channels"),
+                found: format!("{:?}", target.size()),
+            });
+        }
+        let target = target
+            .f_to_device(self.device)?
+            .f_to_kind(made.f_kind()?)?
+            .f_reshape([rows, width])?;
+        let made = made.f_index_select(0, plan.raster())?;
+        Ok(Some(losses::cosine(&target, &made)?))
+    }
+
+    fn reasoning(&self, teacher: &Thought, output: &Output) -> Result<Tensor, StepError> {
+        if self.settings.distill == Distill::Privileged {
+            let said = |queries: &Tensor| -> Result<Tensor, StepError> {
+                let (queries, backbone) = (queries.f_to_kind(self.kind)?, self.network.backbone());
+                Ok(match self.config.thinkvla.hidden_tap {
+                    HiddenTap::PreNorm => backbone.logits(&queries)?,
+                    HiddenTap::PostNorm => backbone.logits_of_normed(&queries)?,
+                })
+            };
+            let teacher = {
+                let _no_grad = tch::no_grad_guard();
+                said(&teacher.queries)?
+            };
+            return Ok(losses::divergence(&teacher, &said(&output.latents.thought.queries)?)?);
+        }
+        let made = output.latents.reasoning.as_ref().ok_or_else(|| StepError::Batch {
+            part: "teacher",
+            expected: "a network with a reasoning adapter".into(),
+            found: "one without".into(),
+        })?;
+        Ok(losses::reasoning(&teacher.anchors, made, self.settings.reasoning_loss)?)
+    }
+}
+
+impl Losses {
+    fn check(&self) -> Result<(), StepError> {
+        finite("action loss", &self.action)?;
+        for (what, loss) in [("geometry loss", &self.geometry), ("reasoning loss", &self.reasoning)] {
+            if let Some(loss) = loss {
+                finite(what, loss)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which states say which tokens, of conversations one behind the other.
+struct Learned {
+    rows: Vec<i64>,
+    tokens: Vec<i64>,
+}
+
+impl Learned {
+    fn of(conversations: &[Answered]) -> Result<Self, StepError> {
+        let (mut rows, mut tokens, mut start) = (Vec::new(), Vec::new(), 0);
+        for one in conversations {
+            if one.labels.len() != one.prompt.ids.len() {
+                return Err(StepError::Batch {
+                    part: "labels",
+                    expected: format!("one for each of {} tokens", one.prompt.ids.len()),
+                    found: one.labels.len().to_string(),
+                });
+            }
+            // A token is said by the state of the one before it.
+            for (label, before) in one.labels.iter().skip(1).zip(start..) {
+                if *label != MASKED {
+                    rows.push(before);
+                    tokens.push(*label);
+                }
+            }
+            start += one.labels.len() as i64;
+        }
+        if rows.is_empty() {
+            return Err(StepError::Batch {
+                part: "labels",
+                expected: "at least one token to be learned".into(),
+                found: "none".into(),
+            });
+        }
+        Ok(Self { rows, tokens })
+    }
+}
+
+fn mean(sum: Tensor, count: f64) -> Result<Tensor, StepError> {
+    Ok(sum.f_div_scalar(count)?)
+}
+
+fn finite(what: &str, loss: &Tensor) -> Result<(), StepError> {
+    let found = loss.f_double_value(&[])?;
+    match found.is_finite() {
+        true => Ok(()),
+        false => Err(StepError::NotFinite {
+            what: what.into(),
+            found,
+        }),
+    }
+}
+
+fn diagnose(teacher: &Tensor, student: &Tensor) -> Result<Diagnostics, StepError> {
+    let _no_grad = tch::no_grad_guard();
+    if teacher.numel() == 0 || teacher.size() != student.size() {
+        return Ok(Diagnostics::default());
+    }
+    let alike = Tensor::f_cosine_similarity(teacher, student, -1, 1e-8)?.f_mean(Kind::Double)?;
+    let spread = teacher.f_var_dim(&[0i64][..], false, false)?.f_mean(Kind::Double)?;
+    Ok(Diagnostics {
+        cosine: Some(alike.f_double_value(&[])?),
+        teacher_variance: Some(spread.f_double_value(&[])?),
+    })
+}

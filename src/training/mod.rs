@@ -1,0 +1,23 @@
+//! Training of 3DThinkVLA: one network, two streams of batches, one update.
+//!
+//! ```text
+//! VLA batch ─► method ─► L1 + 0.5 geometry + 0.5 reasoning ─┐
+//! VLM batch ─► method ─► 0.1 cross-entropy ─────────────────┴─► gradients ─► clip ─► AdamW on fp32 masters
+//! ```
+//!
+//! * [`batch`]: what a step is made of
+//! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
+//! * [`method`], [`losses`]: from batches to losses
+//! * [`parameters`]: what learns, and differences of low rank
+//! * [`optimiser`], [`schedule`]: from gradients to weights
+//! * [`pss`]: whether the two streams pull in the same directions
+
+pub mod batch;
+pub mod error;
+pub mod losses;
+pub mod method;
+pub mod optimiser;
+pub mod parameters;
+pub mod pss;
+pub mod schedule;
+pub mod settings;

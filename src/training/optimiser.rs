@@ -1,0 +1,233 @@
+//! AdamW over three groups with learning rates of their own, on 32-bit masters of what is computed in fewer bits.
+
+use std::collections::HashMap;
+
+use tch::{Kind, Tensor};
+
+use crate::torch_ext::adamw::{Rule, Stepped, norm};
+
+use super::error::StepError;
+use super::parameters::{Group, Parameters};
+use super::settings::{LearningRates, OptimiserSettings};
+
+/// What keeps the clipping from dividing by zero, as in PyTorch.
+const CLIP_EPS: f64 = 1e-6;
+
+/// The optimiser and its state.
+#[derive(Debug)]
+pub struct Optimiser {
+    entries: Vec<Entry>,
+    settings: OptimiserSettings,
+}
+
+/// A tensor that learns.
+#[derive(Debug)]
+struct Entry {
+    key: String,
+    group: Group,
+    /// The network's own.
+    weight: Tensor,
+    /// Its values in 32 bits, where the network computes in fewer.
+    master: Option<Tensor>,
+    mean: Tensor,
+    square: Tensor,
+    /// One value of 32 bits.
+    steps: Tensor,
+}
+
+/// Norms of the gradients before they were clipped.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Norms {
+    /// Of all gradients together.
+    pub total: f64,
+    /// Of each of [`Group::ALL`]; 0 where nothing of a group learned.
+    pub groups: [f64; 3],
+}
+
+impl Optimiser {
+    /// For all tensors that learn.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn new(parameters: &Parameters, settings: OptimiserSettings) -> Result<Self, StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let entry = |one: &super::parameters::Named| -> Result<Entry, StepError> {
+            let kind = one.tensor.f_kind()?;
+            let master = match kind {
+                Kind::Float | Kind::Double => None,
+                _ => Some(one.tensor.f_detach()?.f_to_kind(Kind::Float)?),
+            };
+            let like = master.as_ref().unwrap_or(&one.tensor).f_detach()?;
+            Ok(Entry {
+                key: one.key.clone(),
+                group: Group::of(&one.key),
+                weight: one.tensor.shallow_clone(),
+                mean: like.f_zeros_like()?,
+                square: like.f_zeros_like()?,
+                steps: Tensor::f_zeros([], (Kind::Float, like.device()))?,
+                master,
+            })
+        };
+        Ok(Self {
+            entries: parameters.trained().map(entry).collect::<Result<_, _>>()?,
+            settings,
+        })
+    }
+
+    /// Takes one step along the gradients there are, clipped to the norm of the settings, at `factor` of each group's
+    /// peak rate, and forgets the gradients. A tensor without a gradient stays as it is.
+    ///
+    /// # Errors
+    /// When a gradient is not finite: nothing has been changed then, and the gradients are forgotten.
+    pub fn step(&mut self, factor: f64) -> Result<Norms, StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut gradients = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let gradient = entry.weight.grad();
+            gradients.push(match gradient.defined() {
+                true => Some(gradient.f_to_kind(entry.mean.f_kind()?)?),
+                false => None,
+            });
+        }
+        let norms = self.norms(&gradients);
+        for entry in &mut self.entries {
+            entry.weight.zero_grad();
+        }
+        let norms = norms?;
+        let clip = self.settings.max_norm / (norms.total + CLIP_EPS);
+        if clip < 1.0 {
+            for gradient in gradients.iter_mut().flatten() {
+                let _ = gradient.f_mul_scalar_(clip)?;
+            }
+        }
+        for group in Group::ALL {
+            self.step_group(group, &gradients, factor)?;
+        }
+        Ok(norms)
+    }
+
+    fn norms(&self, gradients: &[Option<Tensor>]) -> Result<Norms, StepError> {
+        let mut norms = Norms::default();
+        for (group, place) in Group::ALL.into_iter().zip(&mut norms.groups) {
+            let own: Vec<Tensor> = self
+                .entries
+                .iter()
+                .zip(gradients)
+                .filter(|(entry, _)| entry.group == group)
+                .filter_map(|(_, gradient)| gradient.as_ref().map(Tensor::shallow_clone))
+                .collect();
+            if own.is_empty() {
+                continue;
+            }
+            // Of both types where differences of low rank are trained beside 64 bits; norms add up as squares.
+            *place = norm(&own)?.f_double_value(&[])?;
+            if !place.is_finite() {
+                return Err(StepError::NotFinite {
+                    what: format!("gradients of {}", group.name()),
+                    found: *place,
+                });
+            }
+        }
+        norms.total = norms.groups.iter().map(|n| n * n).sum::<f64>().sqrt();
+        Ok(norms)
+    }
+
+    fn step_group(&self, group: Group, gradients: &[Option<Tensor>], factor: f64) -> Result<(), StepError> {
+        let settings = &self.settings;
+        let [beta1, beta2] = settings.betas;
+        let rule = Rule {
+            learning_rate: factor * peak(group, &settings.learning_rates),
+            beta1,
+            beta2,
+            weight_decay: settings.weight_decay,
+            eps: settings.eps,
+        };
+        let mut stepped = Stepped::default();
+        let mut masters = Vec::new();
+        for (entry, gradient) in self.entries.iter().zip(gradients) {
+            let (Some(gradient), true) = (gradient, entry.group == group) else {
+                continue;
+            };
+            let weight = match &entry.master {
+                Some(master) => {
+                    masters.push((entry.weight.f_detach()?, master));
+                    master.shallow_clone()
+                }
+                None => entry.weight.f_detach()?,
+            };
+            stepped.weights.push(weight);
+            stepped.gradients.push(gradient.shallow_clone());
+            stepped.means.push(entry.mean.shallow_clone());
+            stepped.squares.push(entry.square.shallow_clone());
+            stepped.steps.push(entry.steps.shallow_clone());
+        }
+        stepped.step(&rule)?;
+        for (mut weight, master) in masters {
+            weight.f_copy_(master)?;
+        }
+        Ok(())
+    }
+
+    /// Learning rate of each of [`Group::ALL`] at `factor` of its peak.
+    pub fn rates(&self, factor: f64) -> [f64; 3] {
+        Group::ALL.map(|group| factor * peak(group, &self.settings.learning_rates))
+    }
+
+    /// All that has to be saved besides the weights, by name: means, mean squares, steps and masters.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        self.entries.iter().flat_map(Entry::state).collect()
+    }
+
+    /// Takes up a saved state.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape or type; nothing has been changed then.
+    pub fn restore(&mut self, state: &HashMap<String, Tensor>) -> Result<(), StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut pairs = Vec::new();
+        for (key, place) in self.state() {
+            let refuse = |found: String| StepError::State {
+                key: key.clone(),
+                expected: format!("{:?} of {:?}", place.kind(), place.size()),
+                found,
+            };
+            let Some(stored) = state.get(&key) else {
+                return Err(refuse("none".into()));
+            };
+            if stored.size() != place.size() || stored.f_kind()? != place.f_kind()? {
+                return Err(refuse(format!("{:?} of {:?}", stored.f_kind()?, stored.size())));
+            }
+            pairs.push((place, stored));
+        }
+        for (mut place, stored) in pairs {
+            place.f_copy_(stored)?;
+        }
+        for entry in &self.entries {
+            if let Some(master) = &entry.master {
+                entry.weight.f_detach()?.f_copy_(master)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    fn state(&self) -> Vec<(String, Tensor)> {
+        let named = |suffix: &str, tensor: &Tensor| (format!("{}.{suffix}", self.key), tensor.shallow_clone());
+        let mut state = vec![
+            named("exp_avg", &self.mean),
+            named("exp_avg_sq", &self.square),
+            named("step", &self.steps),
+        ];
+        state.extend(self.master.as_ref().map(|master| named("master", master)));
+        state
+    }
+}
+
+fn peak(group: Group, rates: &LearningRates) -> f64 {
+    match group {
+        Group::Base => rates.base,
+        Group::Backbone => rates.qwen_vl_interface,
+        Group::ActionModel => rates.action_model,
+    }
+}

@@ -1,0 +1,260 @@
+//! What is trained: the tensors of a network by checkpoint path, and which of them learn.
+
+use std::cell::RefCell;
+
+use tch::{Kind, Tensor};
+
+use crate::model::checkpoint::weights::is_backbone;
+use crate::model::error::ModelError;
+use crate::model::layers::LowRank;
+use crate::model::parameters::{Init, Parameter, Role, Source};
+
+use super::settings::Selection;
+
+/// Where the optimiser files a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// Adapters, projectors, and whatever the others do not name.
+    Base,
+    /// Qwen3-VL, `qwen_vl_interface` in StarVLA's names.
+    Backbone,
+    /// The action head, `action_model`.
+    ActionModel,
+}
+
+impl Group {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Base, Self::Backbone, Self::ActionModel];
+
+    /// The group of a tensor by its checkpoint path.
+    pub fn of(key: &str) -> Self {
+        match key {
+            _ if is_backbone(key) => Self::Backbone,
+            _ if key.starts_with("action_model.") => Self::ActionModel,
+            _ => Self::Base,
+        }
+    }
+
+    /// StarVLA's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Backbone => "qwen_vl_interface",
+            Self::ActionModel => "action_model",
+        }
+    }
+}
+
+/// A tensor of the network.
+#[derive(Debug)]
+pub struct Named {
+    /// Checkpoint path; of a difference of low rank the path of its weight and `.lora_down` or `.lora_up`.
+    pub key: String,
+    /// The network's own tensor.
+    pub tensor: Tensor,
+    /// Whether it learns.
+    pub trained: bool,
+}
+
+/// All tensors of a network, in the order it is built.
+#[derive(Debug)]
+pub struct Parameters {
+    all: Vec<Named>,
+    /// What a difference of low rank is multiplied by; 0 where there is none.
+    scale: f64,
+}
+
+const DOWN: &str = ".lora_down";
+const UP: &str = ".lora_up";
+
+impl Parameters {
+    /// All of them.
+    pub fn all(&self) -> &[Named] {
+        &self.all
+    }
+
+    /// Those that learn.
+    pub fn trained(&self) -> impl Iterator<Item = &Named> {
+        self.all.iter().filter(|one| one.trained)
+    }
+
+    /// The tensor of a checkpoint path.
+    pub fn get(&self, key: &str) -> Option<&Tensor> {
+        self.all.iter().find(|one| one.key == key).map(|one| &one.tensor)
+    }
+
+    /// Forgets all gradients.
+    pub fn zero_grad(&self) {
+        for one in self.trained() {
+            one.tensor.shallow_clone().zero_grad();
+        }
+    }
+
+    /// The tensors as a checkpoint holds them: differences of low rank merged into their weights. Detached, and not
+    /// copied where nothing is merged.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn merged(&self) -> Result<Vec<(String, Tensor)>, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut merged = Vec::with_capacity(self.all.len());
+        for Named { key, tensor, .. } in &self.all {
+            if key.ends_with(DOWN) || key.ends_with(UP) {
+                continue;
+            }
+            let weight = tensor.f_detach()?;
+            let halves = (self.get(&format!("{key}{UP}")), self.get(&format!("{key}{DOWN}")));
+            merged.push((
+                key.clone(),
+                match halves {
+                    (Some(up), Some(down)) => {
+                        let difference = up.f_matmul(down)?.f_mul_scalar(self.scale)?.f_reshape(weight.size())?;
+                        let kind = weight.f_kind()?;
+                        weight
+                            .f_to_kind(difference.f_kind()?)?
+                            .f_add(&difference)?
+                            .f_to_kind(kind)?
+                    }
+                    _ => weight,
+                },
+            ));
+        }
+        Ok(merged)
+    }
+}
+
+/// Takes tensors from another source and marks those that are to learn. The network that is built from it records
+/// gradients.
+pub struct Trainable<'a> {
+    source: &'a dyn Source,
+    selection: &'a Selection,
+    seed: u64,
+    noted: RefCell<Vec<Named>>,
+}
+
+impl<'a> Trainable<'a> {
+    /// What a selection trains of the tensors of `source`; differences of low rank are drawn from `seed`.
+    pub fn new(source: &'a dyn Source, selection: &'a Selection, seed: u64) -> Self {
+        Self {
+            source,
+            selection,
+            seed,
+            noted: RefCell::default(),
+        }
+    }
+
+    /// What the network was built of.
+    ///
+    /// # Errors
+    /// When the selection names what is not there, or nothing learns.
+    pub fn finish(self) -> Result<Parameters, ModelError> {
+        let all = self.noted.into_inner();
+        let wanted: &[String] = match self.selection {
+            Selection::Everything => &[],
+            Selection::Added { also } => also,
+            Selection::Lora { modules, .. } => modules,
+        };
+        let there = |name: &String| match self.selection {
+            Selection::Lora { .. } => all.iter().any(|one| one.key.ends_with(UP) && names(name, &one.key)),
+            _ => all.iter().any(|one| lies_under(&one.key, name)),
+        };
+        if let Some(missing) = wanted.iter().find(|name| !there(name)) {
+            return Err(ModelError::config(
+                "train",
+                "modules that the checkpoint has (for LoRA, linear maps of the backbone)",
+                missing,
+            ));
+        }
+        if !all.iter().any(|one| one.trained) {
+            return Err(ModelError::config(
+                "train",
+                "something to learn",
+                "a network that is frozen whole",
+            ));
+        }
+        let scale = match self.selection {
+            Selection::Lora { rank, alpha, .. } => alpha / *rank as f64,
+            _ => 0.0,
+        };
+        Ok(Parameters { all, scale })
+    }
+
+    fn note(&self, key: String, tensor: Tensor, trained: bool) -> Tensor {
+        let tensor = tensor.set_requires_grad(trained);
+        self.noted.borrow_mut().push(Named {
+            key,
+            tensor: tensor.shallow_clone(),
+            trained,
+        });
+        tensor
+    }
+}
+
+impl Source for Trainable<'_> {
+    fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
+        let key = parameter.key.clone();
+        let added = Group::of(&key) != Group::Backbone;
+        let trained = match self.selection {
+            Selection::Everything => true,
+            Selection::Added { also } => added || also.iter().any(|path| lies_under(&key, path)),
+            Selection::Lora { .. } => added,
+        };
+        let tensor = self.source.tensor(parameter, role)?;
+        Ok(self.note(key, tensor, trained))
+    }
+
+    fn low_rank(&self, key: &str, weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
+        let Selection::Lora { rank, alpha, modules } = self.selection else {
+            return Ok(None);
+        };
+        let chosen = Group::of(key) == Group::Backbone && modules.iter().any(|name| names(name, key));
+        if !chosen {
+            return Ok(None);
+        }
+        if *rank < 1 {
+            return Err(ModelError::config("train.rank", "at least 1", rank));
+        }
+        let outputs = weight.size().first().copied().unwrap_or(0);
+        let inputs = weight.numel() as i64 / outputs.max(1);
+        let kind = match weight.f_kind()? {
+            Kind::Double => Kind::Double,
+            _ => Kind::Float,
+        };
+        // As in PEFT: the product starts at zero, and only one of the two halves does.
+        let half = |suffix: &str, shape: [i64; 2], init: Init| -> Result<Tensor, ModelError> {
+            let parameter = Parameter {
+                key: format!("{key}{suffix}"),
+                shape: shape.into(),
+                init,
+            };
+            let drawn = Tensor::f_from_slice(&parameter.draw(self.seed))?
+                .f_reshape(shape)?
+                .f_to_device(weight.device())?
+                .f_to_kind(kind)?;
+            Ok(self.note(parameter.key, drawn, true))
+        };
+        let bound = 1.0 / (inputs as f32).sqrt();
+        Ok(Some(LowRank {
+            down: half(DOWN, [*rank, inputs], Init::Uniform { bound })?,
+            up: half(UP, [outputs, *rank], Init::Zeros)?,
+            scale: alpha / *rank as f64,
+        }))
+    }
+}
+
+/// Whether a key is a module's or lies under it.
+fn lies_under(key: &str, path: &str) -> bool {
+    key.strip_prefix(path)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Whether `name` is the last part of the path of the linear map of `key`, or more of it.
+fn names(name: &str, key: &str) -> bool {
+    let module = key
+        .trim_end_matches(UP)
+        .trim_end_matches(DOWN)
+        .trim_end_matches(".weight");
+    module
+        .strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}

@@ -1,0 +1,163 @@
+//! The constants of training, as a configuration file names them. What is not named has the paper's value, or where the
+//! paper is silent StarVLA's.
+
+use serde::{Deserialize, Serialize};
+
+/// How the two streams become one loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MethodSettings {
+    /// Weight of the geometry alignment, λ_a of 3DThinkVLA (8).
+    pub geometry_weight: f64,
+    /// Weight of the distillation, λ_d of 3DThinkVLA (8).
+    pub reasoning_weight: f64,
+    /// Weight of the cross-entropy, λ_3D of 3DThinkVLA (9).
+    pub text_weight: f64,
+    /// How the student's latent is compared with the teacher's anchor.
+    pub reasoning_loss: ReasoningLoss,
+    /// What the teacher teaches.
+    pub distill: Distill,
+    /// Whether the alignment trains the geometry adapter alone and leaves the vision tower as it is.
+    pub detach_geometry_tap: bool,
+    /// Runs the teacher's whole prompt instead of what follows the task: slower, and equal up to rounding.
+    pub plain_teacher: bool,
+}
+
+impl Default for MethodSettings {
+    fn default() -> Self {
+        Self {
+            geometry_weight: 0.5,
+            reasoning_weight: 0.5,
+            text_weight: 0.1,
+            reasoning_loss: ReasoningLoss::Cosine,
+            distill: Distill::Anchor,
+            detach_geometry_tap: false,
+            plain_teacher: false,
+        }
+    }
+}
+
+/// How the student's latent is compared with the teacher's anchor. All but the cosine are means over channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningLoss {
+    /// 1 - cosine, 3DThinkVLA (6).
+    #[default]
+    Cosine,
+    /// Squared difference.
+    Mse,
+    /// Squared difference below 1, absolute above.
+    SmoothL1,
+    /// Squared difference of what is left after a LayerNorm without weights.
+    LayerNormMse,
+}
+
+/// What the teacher teaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distill {
+    /// Nothing.
+    None,
+    /// The state of its reasoning anchor, 3DThinkVLA (6).
+    #[default]
+    Anchor,
+    /// What it would say at the action queries after having read its own reasoning: the rival of 3DThinkVLA's Table 7.
+    Privileged,
+}
+
+/// AdamW.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimiserSettings {
+    /// Peak learning rates.
+    pub learning_rates: LearningRates,
+    /// Decay of the means of gradients and of their squares.
+    pub betas: [f64; 2],
+    /// What is added to the root of the mean of squares.
+    pub eps: f64,
+    /// Share of the weights that is taken away each step, times the learning rate.
+    pub weight_decay: f64,
+    /// Largest norm of all gradients together.
+    pub max_norm: f64,
+}
+
+impl Default for OptimiserSettings {
+    fn default() -> Self {
+        Self {
+            learning_rates: LearningRates::default(),
+            betas: [0.9, 0.95],
+            eps: 1e-8,
+            weight_decay: 1e-8,
+            max_norm: 1.0,
+        }
+    }
+}
+
+/// Peak learning rates of the three groups.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LearningRates {
+    /// Adapters, projectors, and whatever the others do not name.
+    pub base: f64,
+    /// Qwen3-VL: vision tower, mergers, language model, embeddings.
+    pub qwen_vl_interface: f64,
+    /// The action head.
+    pub action_model: f64,
+}
+
+impl Default for LearningRates {
+    fn default() -> Self {
+        Self {
+            base: 2.5e-5,
+            qwen_vl_interface: 1e-5,
+            action_model: 2e-4,
+        }
+    }
+}
+
+/// Cosine with a floor behind a linear warm-up from 0. It multiplies each group's own peak.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleSettings {
+    /// What the base group's rate ends at; the others end at the same share of their peak.
+    pub min_lr: f64,
+    /// Steps of warm-up.
+    pub warmup_steps: u64,
+    /// Peak from the first step to the last, as gradient checks want it.
+    pub constant: bool,
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self {
+            min_lr: 1e-6,
+            warmup_steps: 5000,
+            constant: false,
+        }
+    }
+}
+
+/// What is trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "train", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Selection {
+    /// Everything.
+    #[default]
+    Everything,
+    /// What was added to Qwen3-VL: adapters, projectors, fusion and action head. Modules of Qwen3-VL can be added by
+    /// checkpoint path; a path stands for all that lies under it.
+    Added {
+        /// Paths of further modules, e.g. `model.language_model.layers.27`.
+        #[serde(default)]
+        also: Vec<String>,
+    },
+    /// Linear maps of Qwen3-VL learn a difference of low rank; what was added to Qwen3-VL is trained whole.
+    Lora {
+        /// Rank of the difference.
+        rank: i64,
+        /// The difference is multiplied by alpha / rank.
+        alpha: f64,
+        /// Names of the linear maps, each the last part of its path (`q_proj`) or more of it.
+        modules: Vec<String>,
+    },
+}
