@@ -36,6 +36,11 @@ Message thinkvla_adamw(const at::Tensor* const* weights, const at::Tensor* const
   });
 }
 
+/// Leaves a tensor without a gradient, as before the first backward pass.
+Message thinkvla_forget_gradient(const at::Tensor* tensor) {
+  return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
+}
+
 /// Euclidean norm of all values of `count` tensors together, as a tensor on their device.
 Message thinkvla_norm(const at::Tensor* const* tensors, size_t count, at::Tensor** norm) {
   return guarded([&] {

@@ -17,6 +17,7 @@ unsafe extern "C" {
         count: usize,
         rule: *const Rule,
     ) -> Message;
+    fn thinkvla_forget_gradient(tensor: *const C_tensor) -> Message;
     fn thinkvla_norm(tensors: *const *const C_tensor, count: usize, norm: *mut *mut C_tensor) -> Message;
 }
 
@@ -89,6 +90,15 @@ impl Stepped {
             )
         })
     }
+}
+
+/// Leaves a tensor without a gradient: the next backward pass gives it one of its own and adds to nothing.
+///
+/// # Errors
+/// When it cannot have one.
+pub fn forget_gradient(tensor: &Tensor) -> Result<(), TchError> {
+    // SAFETY: the tensor outlives the call.
+    checked(unsafe { thinkvla_forget_gradient(tensor.as_ptr()) })
 }
 
 /// Euclidean norm of all values of some tensors together: one value on their device.

@@ -205,14 +205,14 @@ impl Method {
             loss.f_backward()?;
             let found = self.parameters.get(&key).map(Tensor::grad).filter(Tensor::defined);
             let copy = found.map(|gradient| gradient.f_detach_copy()).transpose()?;
-            self.parameters.zero_grad();
+            self.parameters.forget_gradients()?;
             copy.ok_or_else(|| StepError::Batch {
                 part: "projection-space similarity",
                 expected: format!("a selection that trains {key}"),
                 found: "one that does not".into(),
             })
         };
-        self.parameters.zero_grad();
+        self.parameters.forget_gradients()?;
         let acting = gradient(self.vla(vla, &vla.counts()?)?.total)?;
         let speaking = gradient(self.vlm(vlm, &vlm.counts())?.total)?;
         Ok(pss::compare(&speaking, &acting)?)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
 
-use crate::torch_ext::adamw::{Rule, Stepped, norm};
+use crate::torch_ext::adamw::{Rule, Stepped, forget_gradient, norm};
 
 use super::error::StepError;
 use super::parameters::{Group, Parameters};
@@ -90,8 +90,8 @@ impl Optimiser {
             });
         }
         let norms = self.norms(&gradients);
-        for entry in &mut self.entries {
-            entry.weight.zero_grad();
+        for entry in &self.entries {
+            forget_gradient(&entry.weight)?;
         }
         let norms = norms?;
         let clip = self.settings.max_norm / (norms.total + CLIP_EPS);

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::model::checkpoint::weights::is_backbone;
 use crate::model::error::ModelError;
 use crate::model::layers::LowRank;
 use crate::model::parameters::{Init, Parameter, Role, Source};
+use crate::torch_ext::adamw::forget_gradient;
 
 use super::settings::Selection;
 
@@ -84,10 +85,11 @@ impl Parameters {
     }
 
     /// Forgets all gradients.
-    pub fn zero_grad(&self) {
-        for one in self.trained() {
-            one.tensor.shallow_clone().zero_grad();
-        }
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn forget_gradients(&self) -> Result<(), TchError> {
+        self.trained().try_for_each(|one| forget_gradient(&one.tensor))
     }
 
     /// The tensors as a checkpoint holds them: differences of low rank merged into their weights. Detached, and not

@@ -1,0 +1,185 @@
+//! Time of a training step on this machine: the whole method, and plain Qwen3-VL-OFT, taken in turns.
+//!
+//! `cargo bench --features torch --bench training -- [STEPS]`; `tools/reference/compare_training.py` sets it against
+//! PyTorch. Without the stream of questions, with cached geometry targets, in 32 bits.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)] // a bench may panic and print
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+use thinkvla::camera::patches::Grid;
+use thinkvla::model::config::Config;
+use thinkvla::model::network::Network;
+use thinkvla::model::parameters::Random;
+use thinkvla::model::prompt::{Prompt, TeacherPrompt};
+use thinkvla::training::batch::{Pictures, Shown, VlaBatch};
+use thinkvla::training::method::Method;
+use thinkvla::training::optimiser::Optimiser;
+use thinkvla::training::parameters::Trainable;
+use thinkvla::training::settings::{Distill, MethodSettings, OptimiserSettings, Selection};
+
+/// Demonstrations in a step, views of each, tokens of the task, of the teacher's text and of the action text.
+const BATCH: usize = 4;
+const VIEWS: usize = 2;
+const TASK: i64 = 12;
+const TOLD: i64 = 44;
+const ACTION: i64 = 14;
+/// Patches along each side of a view: 64 tokens.
+const SIDE: u32 = 16;
+const IMAGE: i64 = 4001;
+const QUERY: i64 = 4005;
+const ANCHOR: i64 = 4006;
+
+fn main() {
+    // `cargo bench` passes arguments of its own.
+    let steps = std::env::args()
+        .filter_map(|argument| argument.parse().ok())
+        .next()
+        .unwrap_or(8);
+    let full = Trainee::new(config(true), Distill::Anchor);
+    let plain = Trainee::new(config(false), Distill::None);
+    let mut times = [Vec::new(), Vec::new()];
+    let mut trainees = [full, plain];
+    for step in 0..=steps {
+        for (trainee, times) in trainees.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            trainee.step();
+            // The first step makes the memory.
+            if step > 0 {
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    let [full, plain] = times.map(median);
+    let parameters: usize = trainees[0]
+        .method
+        .parameters()
+        .all()
+        .iter()
+        .map(|one| one.tensor.numel())
+        .sum();
+    let report = json!({"parameters": parameters, "threads": tch::get_num_threads(), "steps": steps,
+                        "full_s": full, "plain_s": plain, "full_over_plain": full / plain});
+    println!("{report}");
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// About fifty million parameters; `compare_training.py` reads it from here.
+fn config(whole: bool) -> Config {
+    let text = include_str!("training.json");
+    let mut config: Value = serde_json::from_str(text).unwrap();
+    if !whole {
+        let ours = config["thinkvla"].as_object_mut().unwrap();
+        ours.remove("geometry");
+        ours.remove("reasoning");
+        ours.insert("prompt".into(), json!("{instruction}{queries}"));
+    }
+    serde_json::from_value(config).unwrap()
+}
+
+struct Trainee {
+    method: Method,
+    optimiser: Optimiser,
+    batch: VlaBatch,
+}
+
+impl Trainee {
+    fn new(config: Config, distill: Distill) -> Self {
+        let (random, selection) = (Random { seed: 1 }, Selection::Everything);
+        let source = Trainable::new(&random, &selection, 0);
+        let network = Network::new(&config, &source).unwrap();
+        let settings = MethodSettings {
+            distill,
+            ..MethodSettings::default()
+        };
+        let batch = batch(&config);
+        let method = Method::new((network, source.finish().unwrap()), config, settings).unwrap();
+        let optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
+        Self {
+            method,
+            optimiser,
+            batch,
+        }
+    }
+
+    fn step(&mut self) {
+        let losses = self.method.vla(&self.batch, &self.batch.counts().unwrap()).unwrap();
+        losses.total.backward();
+        self.optimiser.step(1.0).unwrap();
+    }
+}
+
+fn batch(config: &Config) -> VlaBatch {
+    let place = (Kind::Float, Device::Cpu);
+    let grid = Grid { t: 1, h: SIDE, w: SIDE };
+    let patches = (BATCH * VIEWS) as i64 * i64::from(SIDE * SIDE);
+    let values = config.vision_config.patch_values();
+    let (chunk, width) = (config.thinkvla.chunk_len, config.thinkvla.action_dim);
+    let geometry = config.thinkvla.geometry.as_ref().map(|of| of.width);
+    let samples = || 0..BATCH as i64;
+    VlaBatch {
+        pictures: Pictures {
+            pixels: Tensor::rand([patches, values], place) * 2.0 - 1.0,
+            grids: vec![grid; BATCH * VIEWS],
+        },
+        student: samples().map(|i| student(i, config)).collect(),
+        teacher: samples().map(|i| teacher(i, config)).collect(),
+        actions: Tensor::rand([BATCH as i64, chunk, width], place),
+        valid: Tensor::ones([BATCH as i64, chunk], place),
+        geometry_target: geometry.map(|width| Tensor::randn([patches, width], place)),
+        shown: Shown::default(),
+    }
+}
+
+/// Views and task; tasks are of different lengths.
+fn beginning(sample: i64) -> Vec<i64> {
+    let tokens = i64::from(SIDE * SIDE / 4);
+    let mut ids = vec![1, 2, 3];
+    for _ in 0..VIEWS {
+        ids.push(4000);
+        ids.extend(std::iter::repeat_n(IMAGE, tokens as usize));
+        ids.push(4002);
+    }
+    ids.extend(10 + sample..10 + TASK);
+    ids
+}
+
+fn student(sample: i64, config: &Config) -> Prompt {
+    let mut ids = beginning(sample);
+    ids.push(ANCHOR);
+    ids.extend(100..100 + ACTION);
+    ids.extend(std::iter::repeat_n(QUERY, config.thinkvla.chunk_len as usize));
+    ids.extend([5, 6, 7]);
+    prompt(ids)
+}
+
+fn teacher(sample: i64, _: &Config) -> TeacherPrompt {
+    let mut ids = beginning(sample);
+    let shared = ids.len();
+    ids.extend(200..200 + TOLD);
+    ids.extend([ANCHOR, 5, 6, 7]);
+    TeacherPrompt {
+        prompt: prompt(ids),
+        shared,
+    }
+}
+
+fn prompt(ids: Vec<i64>) -> Prompt {
+    let places = |id: i64| -> Vec<i64> { (0..).zip(&ids).filter(|(_, i)| **i == id).map(|(at, _)| at).collect() };
+    let patches = VIEWS as i64 * i64::from(SIDE * SIDE);
+    let running: Vec<i64> = (0..ids.len() as i64).collect();
+    Prompt {
+        image_tokens: places(IMAGE),
+        anchors: places(ANCHOR),
+        queries: places(QUERY),
+        patches,
+        raster: (0..patches).collect(),
+        positions: [running.clone(), running.clone(), running],
+        ids,
+    }
+}

@@ -1,0 +1,126 @@
+//! What a selection trains, and that differences of low rank are merged into what they differ from.
+
+use std::collections::HashMap;
+use tch::Tensor;
+use thinkvla::model::error::ModelError;
+use thinkvla::model::network::Network;
+use thinkvla::model::parameters::{Parameter, Role, Source};
+use thinkvla::training::optimiser::Optimiser;
+use thinkvla::training::parameters::Trainable;
+use thinkvla::training::settings::{MethodSettings, OptimiserSettings, Selection};
+
+use crate::support::{Recipe, built, config, method, selected};
+
+fn lora(modules: &[&str]) -> Selection {
+    Selection::Lora {
+        rank: 2,
+        alpha: 4.0,
+        modules: modules.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// A step of the action loss; gives the loss before it.
+fn step(method: &thinkvla::training::method::Method, recipe: &Recipe, optimiser: &mut Optimiser) -> f64 {
+    let batch = recipe.vla(method.config());
+    let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
+    losses.total.backward();
+    optimiser.step(100.0).unwrap();
+    losses.total.double_value(&[])
+}
+
+/// Tensors as they were merged.
+struct Merged(HashMap<String, Tensor>);
+
+impl Source for Merged {
+    fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
+        Ok(self.0[&parameter.key].copy())
+    }
+}
+
+#[test]
+fn only_what_is_selected_changes() {
+    let recipe = Recipe::read();
+    let added = |also: &[&str]| Selection::Added {
+        also: also.iter().map(|path| (*path).to_owned()).collect(),
+    };
+    for (selection, backbone) in [
+        (added(&[]), &[][..]),
+        (
+            added(&["model.language_model.layers.2"]),
+            &["model.language_model.layers.2."][..],
+        ),
+        (
+            lora(&["q_proj", "mlp.up_proj"]),
+            &["up_proj.weight.lora", "q_proj.weight.lora"][..],
+        ),
+    ] {
+        let method = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
+        let mut optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
+        let before: Vec<_> = method
+            .parameters()
+            .all()
+            .iter()
+            .map(|one| one.tensor.detach().copy())
+            .collect();
+        // In the first step of a difference of low rank only the half that is zero has a gradient.
+        for _ in 0..2 {
+            step(&method, &recipe, &mut optimiser);
+        }
+        for (one, before) in method.parameters().all().iter().zip(before) {
+            let chosen = !one.key.starts_with("model.") || backbone.iter().any(|part| one.key.contains(part));
+            let changed = one.tensor.detach() != before;
+            assert_eq!(changed, chosen, "{selection:?}: {}", one.key);
+        }
+    }
+}
+
+#[test]
+fn a_new_difference_changes_nothing_and_a_merged_one_acts_as_it_did() {
+    let recipe = Recipe::read();
+    let batch_loss = |method: &thinkvla::training::method::Method| {
+        let batch = recipe.vla(method.config());
+        method
+            .vla(&batch, &batch.counts().unwrap())
+            .unwrap()
+            .total
+            .double_value(&[])
+    };
+    let whole = method(&recipe, config(&[]), MethodSettings::default());
+    let selection = lora(&["q_proj", "v_proj", "gate_proj", "attn.qkv", "linear_fc1"]);
+    let method = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
+    assert_eq!(batch_loss(&whole), batch_loss(&method));
+    let mut optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
+    for _ in 0..3 {
+        step(&method, &recipe, &mut optimiser);
+    }
+    let learned = batch_loss(&method);
+    assert!(learned < batch_loss(&whole));
+    let merged: HashMap<_, _> = method.parameters().merged().unwrap().into_iter().collect();
+    assert!(merged.keys().all(|key| !key.contains("lora")));
+    let merged = built(
+        &Merged(merged),
+        config(&[]),
+        MethodSettings::default(),
+        &Selection::Everything,
+    );
+    assert!((batch_loss(&merged) - learned).abs() < 1e-9);
+}
+
+#[test]
+fn modules_that_are_not_there_are_named() {
+    let recipe = Recipe::read();
+    for selection in [
+        lora(&["q_proj", "qproj"]),
+        Selection::Added {
+            also: vec!["model.language_model.layers.9".into()],
+        },
+    ] {
+        let trainable = Trainable::new(&recipe, &selection, 0);
+        Network::new(&config(&[]), &trainable).unwrap();
+        let error = trainable.finish().unwrap_err().to_string();
+        assert!(
+            error.contains("found qproj") || error.contains("found model.language_model.layers.9"),
+            "{error}"
+        );
+    }
+}

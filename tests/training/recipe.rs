@@ -1,0 +1,95 @@
+//! The same recipe in PyTorch: losses, gradients, and five steps of the optimiser, in 64 bits.
+
+use tch::Tensor;
+use thinkvla::training::optimiser::Optimiser;
+use thinkvla::training::settings::{LearningRates, MethodSettings, OptimiserSettings};
+
+use crate::support::{Recipe, config, method, relative};
+
+/// Largest relative deviation of a loss or gradient.
+const CLOSE: f64 = 1e-6;
+/// Largest relative deviation of how far a tensor moved in five steps.
+const MOVED: f64 = 1e-4;
+
+#[test]
+fn losses_gradients_and_five_steps_are_pytorch_s() {
+    let recipe = Recipe::read();
+    let method = method(&recipe, config(&[]), MethodSettings::default());
+    let (vla, vlm) = (recipe.vla(method.config()), recipe.vlm(method.config()));
+    let rates = LearningRates {
+        base: 1e-3,
+        qwen_vl_interface: 1e-3,
+        action_model: 1e-3,
+    };
+    let settings = OptimiserSettings {
+        learning_rates: rates,
+        ..OptimiserSettings::default()
+    };
+    let mut optimiser = Optimiser::new(method.parameters(), settings).unwrap();
+    let start: Vec<Tensor> = method
+        .parameters()
+        .all()
+        .iter()
+        .map(|one| one.tensor.detach().copy())
+        .collect();
+    for step in 0..5 {
+        let losses = method.vla(&vla, &vla.counts().unwrap()).unwrap();
+        let text = method.vlm(&vlm, &vlm.counts()).unwrap();
+        losses.total.backward();
+        text.total.backward();
+        // From the second step on, the rounding of AdamW's first steps is in the weights.
+        let close = if step == 0 { CLOSE } else { 10.0 * CLOSE };
+        for (name, found) in [
+            ("action", &losses.action),
+            ("geometry", losses.geometry.as_ref().unwrap()),
+            ("reasoning", losses.reasoning.as_ref().unwrap()),
+            ("text", &text.cross_entropy),
+        ] {
+            let (found, expected) = (found.double_value(&[]), recipe.value(&format!("loss.{name}.{step}")));
+            let deviation = ((found - expected) / expected).abs();
+            assert!(
+                deviation < close,
+                "{name} of step {step}: {found}, PyTorch's {expected}"
+            );
+        }
+        if step == 0 {
+            compare_gradients(&recipe, &method);
+        }
+        let norm = optimiser.step(1.0).unwrap().total;
+        let expected = recipe.value(&format!("norm.{step}"));
+        assert!(
+            ((norm - expected) / expected).abs() < close,
+            "norm of step {step}: {norm}, PyTorch's {expected}"
+        );
+    }
+    let mut worst = (0.0, "");
+    for (one, start) in method.parameters().all().iter().zip(&start) {
+        let moved = one.tensor.detach() - start;
+        let deviation = relative(&moved, recipe.get(&format!("moved.{}", one.key)));
+        if deviation > worst.0 {
+            worst = (deviation, &one.key);
+        }
+    }
+    eprintln!("moved: worst {worst:?}");
+    assert!(worst.0 < MOVED, "{worst:?}");
+}
+
+/// No gradient of the recipe is analytically zero, so all are compared.
+fn compare_gradients(recipe: &Recipe, method: &thinkvla::training::method::Method) {
+    let mut worst = (0.0, "");
+    let all = method.parameters().all();
+    for one in all {
+        let expected = recipe.get(&format!("gradient.{}", one.key));
+        assert!(expected.norm().double_value(&[]) > 0.0, "{}", one.key);
+        let gradient = one.tensor.grad();
+        assert!(gradient.defined(), "{} has no gradient", one.key);
+        let deviation = relative(&gradient, expected);
+        if deviation > worst.0 {
+            worst = (deviation, &one.key);
+        }
+    }
+    eprintln!("gradients: worst {worst:?} of {}", all.len());
+    assert!(worst.0 < CLOSE, "{worst:?}");
+    let expected = recipe.tensors.keys().filter(|key| key.starts_with("gradient.")).count();
+    assert_eq!(all.len(), expected);
+}
