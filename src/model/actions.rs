@@ -59,7 +59,7 @@ fn physical(value: f64, of: &DimensionStatistics) -> f64 {
 }
 
 /// As the reference's training data is normalised; a dimension that never moved is 0, or as it is between equal quantiles.
-pub(super) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
+pub(crate) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
     let between = |low: f64, high: f64| 2.0 * (value - low) / (high - low) - 1.0;
     match of.normalisation {
         Normalisation::MinMax if of.min == of.max => 0.0,

@@ -6,6 +6,9 @@
 //! ```
 //!
 //! * [`batch`]: what a step is made of
+//! * [`config`], [`run`]: the configuration file, and the run it describes
+//! * [`data`]: demonstrations on their way into batches
+//! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
 //! * [`method`], [`losses`]: from batches to losses
 //! * [`parameters`]: what learns, and differences of low rank
@@ -13,11 +16,19 @@
 //! * [`pss`]: whether the two streams pull in the same directions
 
 pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod curves;
+pub mod data;
 pub mod error;
+pub mod events;
 pub mod losses;
 pub mod method;
+pub mod metrics;
 pub mod optimiser;
 pub mod parameters;
 pub mod pss;
+pub mod run;
+pub mod run_error;
 pub mod schedule;
 pub mod settings;

@@ -27,6 +27,8 @@ mod rollout;
 mod simulate;
 #[cfg(feature = "ros")]
 mod soak;
+#[cfg(feature = "torch")]
+mod train;
 
 use std::io::IsTerminal as _;
 use std::io::Write as _;
@@ -91,6 +93,9 @@ enum Verb {
     /// Record two cameras for minutes over ROS 2 and count what is lost
     #[cfg(feature = "ros")]
     Soak(soak::Arguments),
+    /// Train a checkpoint on recorded datasets, as a configuration file says
+    #[cfg(feature = "torch")]
+    Train(train::Arguments),
 }
 
 #[cfg_attr(
@@ -134,6 +139,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Simulate(arguments) => simulate::run(&arguments)?,
         #[cfg(feature = "ros")]
         Verb::Soak(arguments) => soak::run(arguments)?,
+        #[cfg(feature = "torch")]
+        Verb::Train(arguments) => train::run(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

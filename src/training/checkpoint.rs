@@ -1,0 +1,236 @@
+//! What a run can be resumed from: directories that appear whole or not at all.
+//!
+//! ```text
+//! OUT/step-00001000/
+//!     config.json  tokenizer.json  contract.yaml  model.safetensors    a checkpoint that can act
+//!     training.safetensors                                             optimiser, and weights that learn
+//!     training.json                                                    step, configuration, version, held-out error
+//! ```
+//!
+//! Samples and dropped conditions follow from seed and step, so the step is their whole state.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use tokenizers::Tokenizer;
+
+use crate::contract::Contract;
+use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
+
+use super::config::TrainingConfig;
+use super::method::Method;
+use super::optimiser::Optimiser;
+use super::run_error::RunError;
+
+/// What training has to remember of weights and optimiser.
+const STATE: &str = "training.safetensors";
+/// What it has to remember besides.
+const NOTES: &str = "training.json";
+/// What the name of a directory begins with.
+const STEP: &str = "step-";
+/// What the name of one that is being written begins with.
+const OPEN: &str = ".open-";
+/// What the name of a weight in [`STATE`] ends with.
+const VALUE: &str = ".value";
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notes {
+    /// Steps taken.
+    pub step: u64,
+    /// Mean held-out action error, normalised, where it was measured.
+    pub held_out: Option<f64>,
+    /// SHA-256 of the weights that training began with.
+    pub began_with: String,
+    /// Version of this program.
+    pub version: String,
+    /// The configuration.
+    pub config: TrainingConfig,
+}
+
+/// What is saved.
+#[derive(Debug, Clone, Copy)]
+pub struct Saved<'a> {
+    /// Where the run is.
+    pub notes: &'a Notes,
+    /// The network.
+    pub method: &'a Method,
+    /// The optimiser.
+    pub optimiser: &'a Optimiser,
+    /// What it learns for and from.
+    pub contract: &'a Contract,
+    /// Text to ids.
+    pub tokenizer: &'a Tokenizer,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shelf {
+    out: PathBuf,
+    keep: usize,
+}
+
+impl Shelf {
+    /// In a directory, which is made if needed. What a killed run was writing is removed.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open(out: &Path, keep: usize) -> Result<Self, RunError> {
+        fs::create_dir_all(out).map_err(RunError::file("make", out))?;
+        for entry in fs::read_dir(out).map_err(RunError::file("read", out))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(OPEN) {
+                fs::remove_dir_all(entry.path()).map_err(RunError::file("remove", &entry.path()))?;
+            }
+        }
+        Ok(Self {
+            out: out.to_owned(),
+            keep,
+        })
+    }
+
+    /// The directory of a step.
+    pub fn path(&self, step: u64) -> PathBuf {
+        self.out.join(format!("{STEP}{step:08}"))
+    }
+
+    /// Steps that can be resumed from, in order.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn steps(&self) -> Result<Vec<u64>, RunError> {
+        let entries = fs::read_dir(&self.out).map_err(RunError::file("read", &self.out))?;
+        let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(STEP)?.parse().ok();
+        let mut steps: Vec<u64> = entries.flatten().filter_map(step).collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// What a step noted.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn notes(&self, step: u64) -> Result<Notes, RunError> {
+        let path = self.path(step).join(NOTES);
+        let text = fs::read_to_string(&path).map_err(RunError::file("read", &path))?;
+        serde_json::from_str(&text).map_err(RunError::file("read", &path))
+    }
+
+    /// Writes a checkpoint and removes those that need not be kept.
+    ///
+    /// # Errors
+    /// When the disk refuses: earlier checkpoints are as they were.
+    pub fn save(&self, saved: &Saved) -> Result<PathBuf, RunError> {
+        let step = saved.notes.step;
+        let (open, path) = (self.out.join(format!("{OPEN}{step:08}")), self.path(step));
+        let refused = |at: &Path, message: String| RunError::Save {
+            step,
+            path: at.to_owned(),
+            message,
+        };
+        let written = write(&open, saved).and_then(|()| {
+            if path.exists() {
+                fs::remove_dir_all(&path).map_err(|e| (path.clone(), e.to_string()))?;
+            }
+            fs::rename(&open, &path).map_err(|e| (path.clone(), e.to_string()))?;
+            sync(&self.out)
+        });
+        if let Err((at, message)) = written {
+            // What is half written takes the space that is missing.
+            let _ = fs::remove_dir_all(&open);
+            return Err(refused(&at, message));
+        }
+        self.tidy()?;
+        Ok(path)
+    }
+
+    fn tidy(&self) -> Result<(), RunError> {
+        let steps = self.steps()?;
+        let errors = steps
+            .iter()
+            .filter_map(|step| Some((*step, self.notes(*step).ok()?.held_out?)));
+        let best = errors.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(step, _)| step);
+        for step in steps.iter().rev().skip(self.keep).filter(|step| Some(**step) != best) {
+            let path = self.path(*step);
+            // Renamed first: what is half removed is no checkpoint.
+            let aside = self.out.join(format!("{OPEN}{step:08}"));
+            fs::rename(&path, &aside).map_err(RunError::file("remove", &path))?;
+            fs::remove_dir_all(&aside).map_err(RunError::file("remove", &aside))?;
+        }
+        Ok(())
+    }
+
+    /// Takes up weights and optimiser of a step; the network is the one that training began with.
+    ///
+    /// # Errors
+    /// When the files do not fit what is trained.
+    pub fn restore(&self, step: u64, method: &Method, optimiser: &mut Optimiser) -> Result<(), RunError> {
+        let path = self.path(step).join(STATE);
+        let tensors = Tensor::read_safetensors(&path).map_err(RunError::file("read", &path))?;
+        let tensors: HashMap<String, Tensor> = tensors.into_iter().collect();
+        let _no_grad = tch::no_grad_guard();
+        for one in method.parameters().trained() {
+            if let Some(value) = tensors.get(&format!("{}{VALUE}", one.key)) {
+                if value.size() != one.tensor.size() {
+                    let message = format!(
+                        "{}: expected {:?}, found {:?}; resume with the configuration that wrote it",
+                        one.key,
+                        one.tensor.size(),
+                        value.size()
+                    );
+                    return Err(RunError::file("use", &path)(message));
+                }
+                one.tensor.f_detach()?.f_copy_(value)?;
+            }
+        }
+        Ok(optimiser.restore(&tensors)?)
+    }
+}
+
+/// The file that failed, and why.
+type Failure = (PathBuf, String);
+
+fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
+    let failed = |path: &Path, e: &dyn ToString| (path.to_owned(), e.to_string());
+    fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
+    saved.method.config().save(folder).map_err(|e| failed(folder, &e))?;
+    saved.contract.save(folder).map_err(|e| failed(folder, &e))?;
+    let path = folder.join(TOKENIZER);
+    saved.tokenizer.save(&path, false).map_err(|e| failed(&path, &e))?;
+    for name in [TOKENIZER_CONFIG, CHAT_TEMPLATE] {
+        let from = saved.notes.config.checkpoint.join(name);
+        if from.exists() {
+            fs::copy(&from, folder.join(name)).map_err(|e| failed(&folder.join(name), &e))?;
+        }
+    }
+    let path = folder.join(WEIGHTS);
+    let merged = saved.method.parameters().merged().map_err(|e| failed(&path, &e))?;
+    Tensor::write_safetensors(&merged, &path).map_err(|e| failed(&path, &e))?;
+    let path = folder.join(STATE);
+    let mut state = saved.optimiser.state();
+    // Masters in the optimiser say the same in more bits.
+    let mastered: std::collections::HashSet<String> = state
+        .iter()
+        .filter_map(|(key, _)| key.strip_suffix(".master").map(str::to_owned))
+        .collect();
+    let trained = saved.method.parameters().trained();
+    let plain = trained.filter(|one| !mastered.contains(&one.key));
+    state.extend(plain.map(|one| (format!("{}{VALUE}", one.key), one.tensor.detach())));
+    Tensor::write_safetensors(&state, &path).map_err(|e| failed(&path, &e))?;
+    let path = folder.join(NOTES);
+    let notes = serde_json::to_string_pretty(saved.notes).map_err(|e| failed(&path, &e))?;
+    fs::write(&path, notes + "\n").map_err(|e| failed(&path, &e))?;
+    for entry in fs::read_dir(folder).map_err(|e| failed(folder, &e))?.flatten() {
+        sync(&entry.path())?;
+    }
+    sync(folder)
+}
+
+/// Returns when a file, or the names in a folder, would survive a loss of power.
+fn sync(path: &Path) -> Result<(), Failure> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|e| (path.to_owned(), e.to_string()))
+}

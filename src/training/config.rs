@@ -1,0 +1,322 @@
+//! The configuration file of a training run. A file may name another as its `base` and say only what differs.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::config::Precision;
+use crate::model::device::DeviceChoice;
+
+use super::run_error::RunError;
+use super::settings::{MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+
+/// Bases that may stand behind one another.
+const DEEPEST: usize = 16;
+
+/// A training run. Relative paths, but for `base`, are of the directory the program is started in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Another configuration that holds what this one does not say; relative to this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
+    /// Directory of the checkpoint that is trained.
+    pub checkpoint: PathBuf,
+    /// Directory of what training writes.
+    pub out: PathBuf,
+    /// What people will know the weights by.
+    pub name: String,
+    /// Steps of the whole schedule.
+    pub steps: u64,
+    /// Seed of sampling, of dropped conditions, and of differences of low rank.
+    pub seed: u64,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: String,
+    /// Type the backbone computes in; nothing takes the checkpoint's.
+    pub compute: Option<Precision>,
+    /// CPU threads of one operation; nothing leaves libtorch's choice.
+    pub threads: Option<u16>,
+    /// What is trained.
+    pub selection: Selection,
+    /// The losses.
+    pub method: MethodSettings,
+    /// AdamW.
+    pub optimiser: OptimiserSettings,
+    /// Learning rates over the steps.
+    pub schedule: ScheduleSettings,
+    /// Demonstrations.
+    pub data: DataSettings,
+    /// Measuring on episodes that are not trained on.
+    pub validation: ValidationSettings,
+    /// When to save and what to keep.
+    pub checkpoints: CheckpointSettings,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            base: None,
+            checkpoint: PathBuf::new(),
+            out: PathBuf::new(),
+            name: "trained".into(),
+            steps: 80_000,
+            seed: 42,
+            device: "auto".into(),
+            compute: None,
+            threads: None,
+            selection: Selection::default(),
+            method: MethodSettings::default(),
+            optimiser: OptimiserSettings::default(),
+            schedule: ScheduleSettings::default(),
+            data: DataSettings::default(),
+            validation: ValidationSettings::default(),
+            checkpoints: CheckpointSettings::default(),
+        }
+    }
+}
+
+/// Demonstrations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataSettings {
+    /// The datasets that are mixed.
+    pub datasets: Vec<DatasetShare>,
+    /// Samples of one forward pass.
+    pub batch: usize,
+    /// Forward passes of one step.
+    pub accumulate: usize,
+    /// Threads that decode and resize.
+    pub workers: usize,
+    /// Batches each of them may be ahead.
+    pub ahead: usize,
+    /// Whether what is behind the end of an episode is learned, as StarVLA does, or masked.
+    pub learn_padding: bool,
+    /// Share of samples that are not shown the geometry condition.
+    pub drop_geometry: f64,
+    /// Share of samples that are not shown the reasoning condition.
+    pub drop_reasoning: f64,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        Self {
+            datasets: Vec::new(),
+            batch: 32,
+            accumulate: 1,
+            workers: 2,
+            ahead: 2,
+            learn_padding: true,
+            drop_geometry: 0.0,
+            drop_reasoning: 0.0,
+        }
+    }
+}
+
+/// A dataset of a mixture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetShare {
+    /// Its folder.
+    pub path: PathBuf,
+    /// How often it is drawn from, relative to the others.
+    #[serde(default = "one")]
+    pub weight: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Measuring on episodes that are not trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValidationSettings {
+    /// Share of each dataset's episodes that is held out; 0 holds none out and measures nothing.
+    pub share: f64,
+    /// Steps from one measurement to the next.
+    pub every_steps: u64,
+    /// Batches of a measurement; always the same ones.
+    pub batches: u64,
+}
+
+impl Default for ValidationSettings {
+    fn default() -> Self {
+        Self {
+            share: 0.0,
+            every_steps: 500,
+            batches: 4,
+        }
+    }
+}
+
+/// When to save and what to keep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointSettings {
+    /// Steps from one checkpoint to the next.
+    pub every_steps: u64,
+    /// Longest time from one to the next [min]; 0 for none.
+    pub every_minutes: f64,
+    /// How many of the last are kept; the one of the smallest held-out error is kept besides.
+    pub keep: usize,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self {
+            every_steps: 1000,
+            every_minutes: 20.0,
+            keep: 3,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// Reads a file and its bases.
+    ///
+    /// # Errors
+    /// When one is missing, has a field that does not exist (with the line), or states what cannot work.
+    pub fn load(path: &Path) -> Result<Self, RunError> {
+        let mut values = Vec::new();
+        let mut next = Some(path.to_owned());
+        while let Some(file) = next {
+            if values.len() == DEEPEST {
+                return Err(refuse(
+                    path,
+                    format!("base: expected at most {DEEPEST} files behind one another, found more"),
+                ));
+            }
+            let text = std::fs::read_to_string(&file).map_err(RunError::file("read", &file))?;
+            let parse = |e: serde_saphyr::Error| refuse(&file, e.to_string());
+            // By itself first: its lines are known only now.
+            let alone: Self = serde_saphyr::from_str(&text).map_err(parse)?;
+            values.push(serde_saphyr::from_str::<Value>(&text).map_err(parse)?);
+            next = alone.base.map(|base| file.parent().unwrap_or(Path::new("")).join(base));
+        }
+        let mut whole = Value::Object(serde_json::Map::new());
+        for value in values.into_iter().rev() {
+            overlay(&mut whole, value);
+        }
+        if let Some(fields) = whole.as_object_mut() {
+            fields.remove("base");
+        }
+        serde_json::from_value(whole).map_err(|e| refuse(path, e.to_string()))
+    }
+
+    /// Refuses what cannot work; `path` is the file that is named.
+    ///
+    /// # Errors
+    /// Names the field, what was expected and what was found.
+    pub fn validate(&self, path: &Path) -> Result<(), RunError> {
+        let share = |v: f64| (0.0..1.0).contains(&v);
+        let rates = &self.optimiser.learning_rates;
+        let positive = |v: f64| v.is_finite() && v > 0.0;
+        let weights = &self.data.datasets;
+        let checks = [
+            (
+                !self.checkpoint.as_os_str().is_empty(),
+                "checkpoint",
+                "a directory",
+                "none".into(),
+            ),
+            (
+                !self.out.as_os_str().is_empty(),
+                "out",
+                "a directory (or --out)",
+                "none".into(),
+            ),
+            (self.steps > 0, "steps", "at least 1", self.steps.to_string()),
+            (!weights.is_empty(), "data.datasets", "at least one", "none".into()),
+            (
+                weights.iter().all(|one| positive(one.weight)),
+                "data.datasets.weight",
+                "positive numbers",
+                format!("{:?}", weights.iter().map(|one| one.weight).collect::<Vec<_>>()),
+            ),
+            (self.data.batch > 0, "data.batch", "at least 1", "0".into()),
+            (self.data.accumulate > 0, "data.accumulate", "at least 1", "0".into()),
+            (self.data.workers > 0, "data.workers", "at least 1", "0".into()),
+            (
+                share(self.data.drop_geometry),
+                "data.drop_geometry",
+                "0 or more and less than 1",
+                self.data.drop_geometry.to_string(),
+            ),
+            (
+                share(self.data.drop_reasoning),
+                "data.drop_reasoning",
+                "0 or more and less than 1",
+                self.data.drop_reasoning.to_string(),
+            ),
+            (
+                share(self.validation.share),
+                "validation.share",
+                "0 or more and less than 1",
+                self.validation.share.to_string(),
+            ),
+            (
+                self.validation.every_steps > 0 && self.validation.batches > 0,
+                "validation",
+                "every_steps and batches of at least 1",
+                "0".into(),
+            ),
+            (
+                self.checkpoints.every_steps > 0,
+                "checkpoints.every_steps",
+                "at least 1",
+                "0".into(),
+            ),
+            (self.checkpoints.keep > 0, "checkpoints.keep", "at least 1", "0".into()),
+            (
+                [rates.base, rates.qwen_vl_interface, rates.action_model]
+                    .into_iter()
+                    .all(positive),
+                "optimiser.learning_rates",
+                "positive numbers",
+                format!("{rates:?}"),
+            ),
+        ];
+        for (works, field, expected, found) in checks {
+            if !works {
+                return Err(refuse(path, format!("{field}: expected {expected}, found {found}")));
+            }
+        }
+        self.device()
+            .map(drop)
+            .map_err(|e| refuse(path, format!("device: {e}")))
+    }
+
+    /// Where to train.
+    ///
+    /// # Errors
+    /// When `device` is not the name of one.
+    pub fn device(&self) -> Result<DeviceChoice, String> {
+        self.device.parse()
+    }
+}
+
+fn refuse(path: &Path, message: String) -> RunError {
+    RunError::Config {
+        path: path.to_owned(),
+        message,
+    }
+}
+
+/// Puts what is said over what was. A selection is said whole, since its fields depend on its kind.
+fn overlay(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                match under.get_mut(&key) {
+                    Some(old) if key != "selection" => overlay(old, value),
+                    _ => drop(under.insert(key, value)),
+                }
+            }
+        }
+        (under, over) => *under = over,
+    }
+}
+
+#[cfg(test)]
+mod tests;

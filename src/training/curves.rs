@@ -1,0 +1,119 @@
+//! Curves of a run as a picture.
+
+use std::path::Path;
+
+use crate::dataset::plot::{Figure, FigureError, Lines, Mark, Panel, Series, colour};
+
+use super::metrics::Scalars;
+
+/// File name of the picture in the directory of a run.
+pub const CURVES: &str = "training.png";
+
+/// Most points of a curve.
+const POINTS: usize = 400;
+
+/// Name of a curve and what it shows of a step.
+type Curve<'a> = (&'a str, fn(&Scalars) -> Option<f64>);
+
+/// Draws all steps of a run.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
+    let panels: [(&str, &str, &[Curve]); 6] = [
+        (
+            "Action error",
+            "L1, normalised",
+            &[("trained", |s| Some(s.action)), ("held out", |s| s.held_out)],
+        ),
+        ("Reasoning loss", "loss", &[("reasoning", |s| s.reasoning)]),
+        (
+            "Teacher and student",
+            "before the adapter",
+            &[
+                ("cosine", |s| s.cosine),
+                ("variance of teacher", |s| s.teacher_variance),
+            ],
+        ),
+        (
+            "Gradients before clipping",
+            "norm",
+            &[("all", |s| Some(s.gradient_norm))],
+        ),
+        (
+            "Learning rates",
+            "rate",
+            &[
+                ("base", |s| Some(s.learning_rates[0])),
+                ("qwen_vl_interface", |s| Some(s.learning_rates[1])),
+                ("action_model", |s| Some(s.learning_rates[2])),
+            ],
+        ),
+        (
+            "Time of a step",
+            "time [s]",
+            &[
+                ("step", |s| Some(s.seconds)),
+                ("waiting for data", |s| Some(s.data_wait_s)),
+            ],
+        ),
+    ];
+    let panels = panels.map(|(title, y, curves)| {
+        let series = curves.iter().enumerate().map(|(number, (name, value))| Series {
+            name: Some((*name).into()),
+            points: thinned(steps, *value),
+            colour: colour(number),
+            opacity: 1.0,
+            mark: Mark::Line(2),
+        });
+        Panel::Lines(Lines {
+            title: title.into(),
+            x: "step".into(),
+            y: y.into(),
+            series: series.filter(|series| !series.points.is_empty()).collect(),
+            include_y: Some([0.0, 0.0]),
+            ..Lines::default()
+        })
+    });
+    Figure::new("training", 3, panels.into()).save(path)
+}
+
+/// Means of as many steps as make the points few enough.
+fn thinned(steps: &[Scalars], value: fn(&Scalars) -> Option<f64>) -> Vec<[f64; 2]> {
+    let all: Vec<[f64; 2]> = steps.iter().filter_map(|s| Some([s.step as f64, value(s)?])).collect();
+    let together = all.len().div_ceil(POINTS).max(1);
+    let mean = |part: &[[f64; 2]]| {
+        let [x, y] = part.iter().fold([0.0, 0.0], |[a, b], [x, y]| [a + x, b + y]);
+        [x / part.len() as f64, y / part.len() as f64]
+    };
+    all.chunks(together).map(mean).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_steps_become_a_few_hundred_means() {
+        let steps: Vec<Scalars> = (1..=1000)
+            .map(|step| Scalars {
+                step,
+                action: step as f64,
+                held_out: (step % 500 == 0).then_some(0.5),
+                ..Scalars::default()
+            })
+            .collect();
+        let points = thinned(&steps, |s| Some(s.action));
+        assert_eq!(points.len(), 334);
+        assert_eq!(points[0], [2.0, 2.0]);
+        assert_eq!(thinned(&steps, |s| s.held_out), [[500.0, 0.5], [1000.0, 0.5]]);
+    }
+
+    #[test]
+    fn a_run_without_a_teacher_is_drawn_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(CURVES);
+        draw(&[Scalars::default()], &path).unwrap();
+        assert!(std::fs::read(&path).unwrap().starts_with(b"\x89PNG"));
+    }
+}

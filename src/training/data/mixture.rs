@@ -1,0 +1,274 @@
+//! Datasets that are mixed, checked against each other and the checkpoint, and the statistics of all of them.
+
+use std::path::Path;
+
+use rand::Rng as _;
+
+use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
+use crate::dataset::Dataset;
+use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::statistics::Statistics;
+
+use super::sampler::{Drawn, Sampler, randomness};
+use crate::training::config::DatasetShare;
+use crate::training::run_error::RunError;
+
+/// Datasets in the order of the configuration.
+#[derive(Debug)]
+pub struct Mixture {
+    datasets: Vec<Dataset>,
+    weights: Vec<f64>,
+    contract: Contract,
+    /// Which values of [`STATE`] are told, for each dataset.
+    state: Vec<Vec<usize>>,
+}
+
+impl Mixture {
+    /// Opens the datasets of a mixture for a checkpoint of this contract.
+    ///
+    /// # Errors
+    /// When a dataset cannot be read, lacks an action dimension, a camera or a value of the state, holds a value that is
+    /// not a number, or was recorded otherwise than the others.
+    pub fn open(shares: &[DatasetShare], checkpoint: &Contract) -> Result<Self, RunError> {
+        let mut contract = checkpoint.clone();
+        let mut datasets = Vec::with_capacity(shares.len());
+        for (number, share) in shares.iter().enumerate() {
+            let dataset = Dataset::open(&share.path)?;
+            let own = contract_of(&dataset, checkpoint)?;
+            if number == 0 {
+                contract.robot = own.robot.clone();
+                contract.data.fps = own.data.fps;
+                contract.data.composition = own.data.composition;
+                contract.data.reference = own.data.reference;
+            }
+            agree(&share.path, &contract, &own)?;
+            datasets.push(dataset);
+        }
+        let mut mixture = Self {
+            weights: shares.iter().map(|share| share.weight).collect(),
+            state: Vec::new(),
+            datasets,
+            contract,
+        };
+        mixture.take_statistics()?;
+        Ok(mixture)
+    }
+
+    /// What the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// The datasets.
+    pub fn datasets(&self) -> &[Dataset] {
+        &self.datasets
+    }
+
+    /// Column of the actions.
+    pub fn action_column(&self) -> &'static str {
+        match self.contract.data.action_space {
+            ActionSpace::Ee7 => ACTION,
+            ActionSpace::Joint8 => JOINT_ACTION,
+        }
+    }
+
+    /// Columns of the views, in the order of the contract.
+    pub fn views(&self) -> Vec<String> {
+        let cameras = self.contract.robot.cameras.iter();
+        cameras.map(|camera| format!("{PICTURES}{}", camera.name)).collect()
+    }
+
+    /// The values of a row's state that are told, in the contract's order.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn state(&self, place: super::sampler::Place) -> Result<Vec<f64>, RunError> {
+        let (Some(dataset), Some(chosen)) = (self.datasets.get(place.dataset), self.state.get(place.dataset)) else {
+            return Ok(Vec::new());
+        };
+        if chosen.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = dataset.values(STATE, place.at)?;
+        Ok(chosen
+            .iter()
+            .filter_map(|i| values.get(*i))
+            .map(|v| f64::from(*v))
+            .collect())
+    }
+
+    /// Draws from the episodes that are trained on, and from those held out: a share of each dataset, rounded up, that
+    /// leaves one to train on.
+    ///
+    /// # Errors
+    /// When nothing is left to train on, or nothing is held out of a share above 0.
+    pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[Sampler; 2], RunError> {
+        let mut drawn = [Vec::new(), Vec::new()];
+        for ((number, dataset), weight) in (0_u64..).zip(&self.datasets).zip(&self.weights) {
+            let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
+            let mut order: Vec<(u64, (usize, usize))> = filled
+                .map(|episode| {
+                    let mut random = randomness(seed, "held out", [number, episode.index as u64]);
+                    (random.random(), (episode.index, episode.length))
+                })
+                .collect();
+            order.sort_unstable();
+            let wanted = (held_out * order.len() as f64).ceil() as usize;
+            let trained = order.split_off(wanted.min(order.len().saturating_sub(1)));
+            let sides = [trained, order].map(|side| {
+                let mut episodes: Vec<(usize, usize)> = side.into_iter().map(|(_, episode)| episode).collect();
+                episodes.sort_unstable();
+                episodes
+            });
+            for (drawn, episodes) in drawn.iter_mut().zip(sides) {
+                drawn.push(Drawn {
+                    weight: *weight,
+                    episodes,
+                });
+            }
+        }
+        let [trained, held] = drawn;
+        let samplers = [
+            Sampler::new(trained, seed, "rows"),
+            Sampler::new(held, seed, "held-out rows"),
+        ];
+        let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
+        let [trained, held] = &samplers;
+        if trained.rows() == 0 || (held_out > 0.0 && held.rows() == 0) {
+            let message = format!(
+                "validation.share: expected some episodes to train on and some held out, found {} and {} rows; record \
+                 more episodes or set it to 0",
+                trained.rows(),
+                held.rows()
+            );
+            return Err(RunError::data(root, message));
+        }
+        Ok(samplers)
+    }
+
+    fn take_statistics(&mut self) -> Result<(), RunError> {
+        let column = self.action_column();
+        let (mut actions, mut states) = (Vec::new(), Vec::new());
+        let data = &self.contract.data;
+        let mut chosen = Vec::with_capacity(self.datasets.len());
+        for dataset in &self.datasets {
+            let width = width(dataset, column)?;
+            if width != data.statistics.len() {
+                let names: Vec<_> = data.statistics.iter().map(|of| of.name.as_str()).collect();
+                let message = format!(
+                    "column {column}: expected {} values a row, {}, found {width}",
+                    names.len(),
+                    names.join(", ")
+                );
+                return Err(RunError::data(dataset.root(), message));
+            }
+            actions.extend_from_slice(finite(dataset, column, width)?);
+            let told = told(dataset, &data.state)?;
+            if !told.is_empty() {
+                let width = self::width(dataset, STATE)?;
+                for row in finite(dataset, STATE, width)?.chunks_exact(width.max(1)) {
+                    states.extend(told.iter().filter_map(|i| row.get(*i)));
+                }
+            }
+            chosen.push(told);
+            for view in self.views() {
+                if !dataset.info().pictures().any(|(name, _)| name == view) {
+                    let known: Vec<_> = dataset.info().pictures().map(|(name, _)| name).collect();
+                    let message = format!("expected pictures {view}, as the contract's camera says, found {known:?}");
+                    return Err(RunError::data(dataset.root(), message));
+                }
+            }
+        }
+        let data = &mut self.contract.data;
+        fill(&mut data.statistics, &actions);
+        fill(&mut data.state, &states);
+        self.state = chosen;
+        Ok(())
+    }
+}
+
+/// The dataset's own contract, or, of a dataset of others, the checkpoint's at the dataset's rate.
+fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, RunError> {
+    if dataset.root().join(FILE_NAME).exists() {
+        return Ok(Contract::load(dataset.root())?);
+    }
+    let mut contract = checkpoint.clone();
+    contract.data.fps = dataset.info().fps;
+    Ok(contract)
+}
+
+fn agree(path: &Path, all: &Contract, own: &Contract) -> Result<(), RunError> {
+    all.robot
+        .require_same(&own.robot)
+        .map_err(|e| RunError::data(path, e.to_string()))?;
+    let (all, own) = (&all.data, &own.data);
+    let facts = [
+        ("fps", all.fps.to_string(), own.fps.to_string()),
+        (
+            "composition",
+            format!("{:?}", all.composition),
+            format!("{:?}", own.composition),
+        ),
+        (
+            "reference",
+            format!("{:?}", all.reference),
+            format!("{:?}", own.reference),
+        ),
+    ];
+    match facts.into_iter().find(|(_, all, own)| all != own) {
+        Some((field, expected, found)) => Err(RunError::data(
+            path,
+            format!("data.{field}: expected {expected}, as the first dataset has it, found {found}"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn width(dataset: &Dataset, column: &str) -> Result<usize, RunError> {
+    let feature = dataset.info().features.get(column);
+    feature.map(crate::dataset::feature::Feature::len).ok_or_else(|| {
+        let known: Vec<_> = dataset.info().features.keys().collect();
+        RunError::data(dataset.root(), format!("expected a column {column}, found {known:?}"))
+    })
+}
+
+/// A column all of whose values are numbers.
+fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f32], RunError> {
+    let values = dataset.vector(column)?;
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => {
+            let (row, dimension) = (at / width.max(1), at % width.max(1));
+            let message = format!("column {column}, row {row}, value {dimension}: expected a finite number");
+            Err(RunError::data(dataset.root(), message))
+        }
+        None => Ok(values),
+    }
+}
+
+/// Which values of the dataset's state the contract names.
+fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let features = &dataset.info().features;
+    let names = features.get(STATE).map(crate::dataset::feature::Feature::value_names);
+    let names = names.unwrap_or_default();
+    let place = |of: &DimensionStatistics| {
+        names.iter().position(|name| *name == of.name).ok_or_else(|| {
+            let message = format!("column {STATE}: expected a value {}, found {names:?}", of.name);
+            RunError::data(dataset.root(), message)
+        })
+    };
+    wanted.iter().map(place).collect()
+}
+
+/// Statistics of rows, exactly; how each dimension is normalised stays.
+fn fill(dimensions: &mut [DimensionStatistics], rows: &[f32]) {
+    let all = Statistics::of_rows(rows, dimensions.len());
+    let [q01, .., q99] = &all.quantiles;
+    for (at, of) in dimensions.iter_mut().enumerate() {
+        let value = |list: &[f64]| list.get(at).copied().unwrap_or_default();
+        (of.min, of.max, of.mean, of.std) = (value(&all.min), value(&all.max), value(&all.mean), value(&all.std));
+        (of.q01, of.q99) = (value(q01), value(q99));
+    }
+}

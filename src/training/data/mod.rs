@@ -1,0 +1,15 @@
+//! Demonstrations on their way into training.
+//!
+//! ```text
+//! datasets ─► mixture ─► sampler ─► feed (decode, resize, prompts, normalise) ─► loader's threads ─► VLA batches
+//! ```
+//!
+//! * [`mixture`]: what is mixed, and its statistics
+//! * [`sampler`]: which row each sample is, from the seed alone
+//! * [`feed`]: from rows to batches
+//! * [`loader`]: batches ahead of time
+
+pub mod feed;
+pub mod loader;
+pub mod mixture;
+pub mod sampler;

@@ -1,0 +1,155 @@
+//! What a run writes down of every step: one JSON object a line.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::run_error::RunError;
+
+/// File name of the metrics in the directory of a run.
+pub const METRICS: &str = "metrics.jsonl";
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Scalars {
+    /// Steps taken, this one included.
+    pub step: u64,
+    /// L1 of normalised actions.
+    pub action: f64,
+    /// Reasoning loss, where something is distilled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<f64>,
+    /// Weighted sum of the losses.
+    pub total: f64,
+    /// Cosine of teacher and student before the adapter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosine: Option<f64>,
+    /// Variance of the teacher's anchor over the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_variance: Option<f64>,
+    /// Norm of all gradients before clipping.
+    pub gradient_norm: f64,
+    /// Norms of base, qwen_vl_interface and action_model.
+    pub gradient_norms: [f64; 3],
+    /// Learning rates of the same.
+    pub learning_rates: [f64; 3],
+    /// Time of the step, data wait included [s].
+    pub seconds: f64,
+    /// Time it waited for data [s].
+    pub data_wait_s: f64,
+    /// Mean action error of held-out episodes, where it was measured after this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f64>,
+}
+
+impl Scalars {
+    /// By the names under which TensorBoard shows them.
+    pub fn named(&self) -> Vec<(&'static str, f64)> {
+        let [base, backbone, head] = self.gradient_norms;
+        let [base_rate, backbone_rate, head_rate] = self.learning_rates;
+        let always = [
+            ("loss/action", self.action),
+            ("loss/total", self.total),
+            ("gradient_norm/all", self.gradient_norm),
+            ("gradient_norm/base", base),
+            ("gradient_norm/qwen_vl_interface", backbone),
+            ("gradient_norm/action_model", head),
+            ("learning_rate/base", base_rate),
+            ("learning_rate/qwen_vl_interface", backbone_rate),
+            ("learning_rate/action_model", head_rate),
+            ("time/step_s", self.seconds),
+            ("time/data_wait_s", self.data_wait_s),
+        ];
+        let sometimes = [
+            ("loss/reasoning", self.reasoning),
+            ("teacher/cosine", self.cosine),
+            ("teacher/variance", self.teacher_variance),
+            ("held_out/action", self.held_out),
+        ];
+        let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        always.into_iter().chain(sometimes).collect()
+    }
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct Metrics {
+    path: PathBuf,
+    file: File,
+}
+
+impl Metrics {
+    /// Goes on behind step `step`: what a killed run wrote of later steps, or half wrote, is taken away.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn open(out: &Path, step: u64) -> Result<Self, RunError> {
+        let path = out.join(METRICS);
+        let old = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(RunError::file("read", &path)(error)),
+        };
+        let kept = |line: &&str| serde_json::from_str::<Scalars>(line).is_ok_and(|of| of.step <= step);
+        let kept: String = old.lines().filter(kept).flat_map(|line| [line, "\n"]).collect();
+        if kept != old {
+            let aside = path.with_extension("new");
+            std::fs::write(&aside, kept).map_err(RunError::file("write", &aside))?;
+            std::fs::rename(&aside, &path).map_err(RunError::file("write", &path))?;
+        }
+        let file = OpenOptions::new().append(true).create(true).open(&path);
+        Ok(Self {
+            file: file.map_err(RunError::file("write", &path))?,
+            path,
+        })
+    }
+
+    /// All steps of the run so far.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn all(&self) -> Result<Vec<Scalars>, RunError> {
+        let text = std::fs::read_to_string(&self.path).map_err(RunError::file("read", &self.path))?;
+        let lines = text.lines().map(serde_json::from_str);
+        lines
+            .collect::<Result<_, _>>()
+            .map_err(RunError::file("read", &self.path))
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn add(&mut self, scalars: &Scalars) -> Result<(), RunError> {
+        let line = serde_json::to_string(scalars).map_err(RunError::file("write", &self.path))? + "\n";
+        self.file
+            .write_all(line.as_bytes())
+            .map_err(RunError::file("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_run_goes_on_where_its_checkpoint_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |step| Scalars {
+            step,
+            action: 0.1 + 0.2,
+            ..Scalars::default()
+        };
+        let mut metrics = Metrics::open(folder.path(), 0).unwrap();
+        for step in 1..=5 {
+            metrics.add(&line(step)).unwrap();
+        }
+        metrics.file.write_all(b"{\"step\": 6, \"act").unwrap();
+        Metrics::open(folder.path(), 3).unwrap().add(&line(4)).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(METRICS)).unwrap();
+        let found: Vec<Scalars> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(found, (1..=4).map(line).collect::<Vec<_>>());
+    }
+}

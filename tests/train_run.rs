@@ -1,0 +1,314 @@
+//! A training run is the same whether it is killed or not, loses nothing to a full disk, and names what stops it.
+#![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
+mod recorded;
+#[path = "network/support.rs"]
+#[allow(dead_code)]
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tch::Device;
+use thinkvla::contract::Contract;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::model::checkpoint::{Checkpoint, Placement};
+use thinkvla::model::prompt::Prompter;
+use thinkvla::training::batch::VlaBatch;
+use thinkvla::training::config::{DatasetShare, TrainingConfig};
+use thinkvla::training::data::feed::{Feed, Side};
+use thinkvla::training::data::loader::Loader;
+use thinkvla::training::data::mixture::Mixture;
+use thinkvla::training::run::Run;
+use thinkvla::training::settings::Selection;
+
+const CONFIG: &str = "
+checkpoint: HERE/start
+out: HERE/out
+steps: 200
+device: cpu
+compute: float32
+threads: 1
+method: {geometry_weight: 0}
+schedule: {warmup_steps: 5}
+optimiser: {learning_rates: {base: 1.0e-3, qwen_vl_interface: 1.0e-3, action_model: 1.0e-3}}
+data:
+  datasets: [{path: HERE/data}]
+  batch: 2
+  drop_geometry: 0.2
+  drop_reasoning: 0.2
+checkpoints: {every_steps: 50, every_minutes: 0, keep: 3}
+";
+
+/// A tiny checkpoint, the recording, and a configuration of both with lines added.
+struct Bench {
+    folder: tempfile::TempDir,
+    config: PathBuf,
+}
+
+impl Bench {
+    fn new(added: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        support::write_checkpoint(&folder.path().join("start"), 4).unwrap();
+        recorded::record(&folder.path().join("data"), ImageMode::Png);
+        let config = folder.path().join("train.yaml");
+        let here = folder.path().display().to_string();
+        std::fs::write(&config, CONFIG.replace("HERE", &here) + added).unwrap();
+        Self { folder, config }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn load(&self) -> TrainingConfig {
+        TrainingConfig::load(&self.config).unwrap()
+    }
+
+    fn open(&self, config: TrainingConfig, resume: bool) -> Result<Run, String> {
+        Run::open(config, &self.config, resume).map_err(|e| e.to_string())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_thinkvla"));
+        command.arg("train").arg(&self.config).args(arguments);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+}
+
+fn bytes(step: &Path) -> [Vec<u8>; 2] {
+    ["model.safetensors", "training.safetensors"].map(|name| std::fs::read(step.join(name)).unwrap())
+}
+
+/// All scalars but those of the clock.
+fn metrics(out: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut scalars: Value = serde_json::from_str(line).unwrap();
+        for clock in ["seconds", "data_wait_s"] {
+            scalars.as_object_mut().unwrap().remove(clock).unwrap();
+        }
+        scalars
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
+    let bench = Bench::new("");
+    let whole = bench.path("whole");
+    assert!(
+        bench
+            .command(&["--out", whole.to_str().unwrap()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut killed = bench.command(&[]).spawn().unwrap();
+    let hundred = bench.path("out/step-00000100");
+    while !hundred.exists() {
+        assert!(killed.try_wait().unwrap().is_none(), "ended before it could be killed");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(!bench.path("out/step-00000200").exists());
+    assert!(bench.command(&["--resume"]).status().unwrap().success());
+    let last = "step-00000200";
+    assert!(bytes(&whole.join(last)) == bytes(&bench.path("out").join(last)));
+    let (whole, out) = (metrics(&whole), metrics(&bench.path("out")));
+    assert_eq!(whole, out);
+    assert_eq!(whole.len(), 200);
+    let mean = |part: &[Value]| part.iter().map(|s| s["action"].as_f64().unwrap()).sum::<f64>() / part.len() as f64;
+    assert!(mean(&whole[180..]) < 0.8 * mean(&whole[..20]), "it does not learn");
+}
+
+#[test]
+fn differences_of_low_rank_are_resumed_to_the_bit() {
+    let bench = Bench::new("selection: {train: lora, rank: 2, alpha: 4, modules: [q_proj, v_proj]}\n");
+    let config = bench.load();
+    assert!(matches!(config.selection, Selection::Lora { .. }));
+    let whole = TrainingConfig {
+        out: bench.path("whole"),
+        ..config.clone()
+    };
+    let whole = bench.open(whole, false).unwrap().train(Some(8)).unwrap();
+    bench.open(config.clone(), false).unwrap().train(Some(3)).unwrap();
+    let resumed = bench.open(config, true).unwrap().train(Some(8)).unwrap();
+    assert!(bytes(&whole.checkpoint) == bytes(&resumed.checkpoint));
+}
+
+#[test]
+fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
+    let bench = Bench::new("validation: {share: 0.4, every_steps: 2, batches: 2}\nname: lifted\n");
+    let outcome = bench.open(bench.load(), false).unwrap().train(Some(4)).unwrap();
+    assert!(outcome.held_out.unwrap().is_finite());
+    let placement = Placement {
+        device: Device::Cpu,
+        compute: None,
+    };
+    let trained = Checkpoint::load(&outcome.checkpoint, placement).unwrap();
+    let data = Contract::load(&bench.path("data")).unwrap();
+    assert_eq!(trained.contract.robot, data.robot);
+    assert_eq!(trained.contract.model.unwrap().weights, "lifted");
+    // The last row of the last episode: 2 (4 · 2 + 8 / 16).
+    let x = &trained.contract.data.statistics[0];
+    assert_eq!((x.min, x.max), (0.0, 17.0));
+}
+
+#[test]
+fn only_the_last_checkpoints_and_the_best_are_kept() {
+    let bench = Bench::new("validation: {share: 0.4, every_steps: 1, batches: 1}\n");
+    let mut config = bench.load();
+    (config.checkpoints.every_steps, config.checkpoints.keep) = (1, 2);
+    bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    let errors: Vec<f64> = metrics(&config.out)
+        .iter()
+        .map(|s| s["held_out"].as_f64().unwrap())
+        .collect();
+    let best = (0..6).min_by(|a, b| errors[*a].total_cmp(&errors[*b])).unwrap() + 1;
+    let mut expected = vec![5, 6, best];
+    expected.sort_unstable();
+    expected.dedup();
+    let kept = (1..=6).filter(|step| config.out.join(format!("step-{step:08}")).exists());
+    assert_eq!(kept.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
+    let bench = Bench::new("");
+    bench.open(bench.load(), false).unwrap().train(Some(3)).unwrap();
+    let before = bytes(&bench.path("out/step-00000003"));
+    // No file may grow beyond 100 kB: to the program it is as if the disk were full.
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" train \"$1\" --resume --max-steps 5";
+    let output = Command::new("bash")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_thinkvla")])
+        .arg(&bench.config)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        said.contains("checkpoint of step 5") && said.contains("File too large"),
+        "{said}"
+    );
+    assert!(bytes(&bench.path("out/step-00000003")) == before);
+    assert!(!bench.path("out/step-00000005").exists());
+    let resumed = bench.open(bench.load(), true).unwrap();
+    assert_eq!(resumed.step(), 3);
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_stops_the_run_by_name() {
+    let bench = Bench::new("");
+    let mut config = bench.load();
+    config.schedule.constant = true;
+    config.optimiser.learning_rates.qwen_vl_interface = 1e30;
+    config.optimiser.learning_rates.action_model = 1e30;
+    let error = bench
+        .open(config, false)
+        .unwrap()
+        .train(Some(20))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("step ") && error.contains("expected a finite number"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_cannot_be_trained_or_resumed_is_refused_by_name() {
+    let bench = Bench::new("");
+    let config = bench.load();
+    let refused = |config: TrainingConfig, resume| bench.open(config, resume).err().unwrap();
+    let mut geometry = config.clone();
+    geometry.method.geometry_weight = 0.5;
+    assert!(refused(geometry, false).contains("method.geometry_weight: expected 0"));
+    bench.open(config.clone(), false).unwrap().train(Some(1)).unwrap();
+    assert!(refused(config.clone(), false).contains("--resume"));
+    let mut other = config;
+    other.seed = 1;
+    assert!(refused(other, true).contains("seed is not what it was"));
+}
+
+fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<Feed> {
+    let mut config = bench.load();
+    change(&mut config);
+    let placement = Placement {
+        device: Device::Cpu,
+        compute: None,
+    };
+    let checkpoint = Checkpoint::load(&config.checkpoint, placement).unwrap();
+    let mixture = Mixture::open(&config.data.datasets, &checkpoint.contract).unwrap();
+    let samplers = mixture.samplers(config.seed, 0.0).unwrap();
+    let prompter = Prompter::new(checkpoint.tokenizer, &checkpoint.config).unwrap();
+    let drawn = (config.data, config.seed);
+    Arc::new(Feed::new(
+        (mixture, samplers),
+        (prompter, &checkpoint.config),
+        drawn,
+        true,
+    ))
+}
+
+fn same(a: &VlaBatch, b: &VlaBatch) -> bool {
+    a.student == b.student
+        && a.teacher == b.teacher
+        && a.actions.equal(&b.actions)
+        && a.valid.equal(&b.valid)
+        && a.pictures.pixels.equal(&b.pictures.pixels)
+}
+
+#[test]
+fn batches_do_not_depend_on_threads_nor_on_where_a_run_begins() {
+    let bench = Bench::new("");
+    let feed = feed(&bench, |_| ());
+    let mut one = Loader::start(&feed, 0, 1, 1);
+    let mut three = Loader::start(&feed, 2, 3, 2);
+    let first: Vec<_> = (0..8).map(|_| one.take().unwrap()).collect();
+    for batch in &first[2..] {
+        assert!(same(batch, &three.take().unwrap()));
+    }
+    assert!(!same(&first[0], &first[1]));
+}
+
+#[test]
+fn steps_behind_the_end_of_an_episode_count_or_do_not_as_one_says() {
+    let bench = Bench::new("");
+    let ones = |learn| {
+        let feed = feed(&bench, |config| {
+            config.data.learn_padding = learn;
+            config.data.batch = 32;
+        });
+        let batch = feed.batch(Side::Trained, 0, &mut feed.readers().unwrap()).unwrap();
+        assert_eq!(batch.actions.size(), [32, 4, 7]);
+        f64::try_from(batch.valid.sum(tch::Kind::Double)).unwrap()
+    };
+    assert_eq!(ones(true), 128.0);
+    let masked = ones(false);
+    assert!((32.0..128.0).contains(&masked), "{masked}");
+}
+
+#[test]
+fn data_that_does_not_cover_an_action_dimension_is_named() {
+    let bench = Bench::new("");
+    let path = bench.path("start/contract.yaml");
+    let mut contract = Contract::read(&path).unwrap();
+    contract.data.action_space = thinkvla::contract::ActionSpace::Joint8;
+    let share = DatasetShare {
+        path: bench.path("data"),
+        weight: 1.0,
+    };
+    // Seven statistics for a column of eight joints.
+    let error = Mixture::open(&[share], &contract).unwrap_err().to_string();
+    assert!(
+        error.contains("action.joint: expected 7 values a row") && error.contains("found 8"),
+        "{error}"
+    );
+}
