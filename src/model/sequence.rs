@@ -97,7 +97,7 @@ impl SequencePlan {
     }
 
     /// What follows the beginnings that teacher and student share, up to the last token that is read: the student's
-    /// sequences were planned from `students`, padded on the left to `length` tokens. Shorter ones are padded on the
+    /// sequences were planned from `students`, padded on the left. Shorter ends are padded on the
     /// right.
     ///
     /// # Errors
