@@ -251,7 +251,18 @@ pub enum ConfigError {
     },
 }
 
+/// The parameters that come with the package.
+const SHIPPED: &str = include_str!("../../config/rm75.yaml");
+
 impl ArmConfig {
+    /// The parameters that come with the package.
+    ///
+    /// # Errors
+    /// None, as its test shows.
+    pub fn shipped() -> Result<Self, ConfigError> {
+        Self::parse(SHIPPED)
+    }
+
     /// Reads and checks a parameter file.
     ///
     /// # Errors

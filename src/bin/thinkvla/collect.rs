@@ -46,9 +46,9 @@ pub struct Arguments {
     /// The table-top; the shipped one when not given
     #[arg(long)]
     sim: Option<PathBuf>,
-    /// The arm's parameters
-    #[arg(long, default_value = "config/rm75.yaml")]
-    arm: PathBuf,
+    /// The arm's parameters; the shipped ones when not given
+    #[arg(long)]
+    arm: Option<PathBuf>,
 }
 
 /// How pictures are kept.
@@ -74,7 +74,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => SimConfig::load(path)?,
         None => SimConfig::shipped()?,
     };
-    let arm = ArmConfig::load(Path::new(&arguments.arm)).context("the arm's parameters")?;
+    let arm = match &arguments.arm {
+        Some(path) => ArmConfig::load(path).context("the arm's parameters")?,
+        None => ArmConfig::shipped()?,
+    };
     let images = match arguments.images {
         Images::Jpeg => ImageMode::Jpeg(arguments.quality),
         Images::Png => ImageMode::Png,

@@ -1,7 +1,7 @@
 //! `thinkvla simulate`: the scripted expert on many episodes, in one process and faster than real time.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Instant;
 
@@ -28,9 +28,9 @@ pub struct Arguments {
     /// The table-top; the shipped one when not given
     #[arg(long)]
     sim: Option<PathBuf>,
-    /// The arm's parameters
-    #[arg(long, default_value = "config/rm75.yaml")]
-    arm: PathBuf,
+    /// The arm's parameters; the shipped ones when not given
+    #[arg(long)]
+    arm: Option<PathBuf>,
 }
 
 /// A half-open range of seeds.
@@ -60,7 +60,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => SimConfig::load(path)?,
         None => SimConfig::shipped()?,
     };
-    let arm = ArmConfig::load(Path::new(&arguments.arm)).context("the arm's parameters")?;
+    let arm = match &arguments.arm {
+        Some(path) => ArmConfig::load(path).context("the arm's parameters")?,
+        None => ArmConfig::shipped()?,
+    };
     let mut out = std::io::stdout().lock();
     for task in Task::ALL
         .into_iter()
