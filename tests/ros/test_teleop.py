@@ -86,8 +86,18 @@ class Robot(Arm):
         ros.wait_for(lambda: self.statuses, "a report of the arm")
 
     def arm(self):
-        super().arm()
-        self.wait_rest()
+        """Arms until the arm goes on holding: when the machine stands still for a moment right then, the arm node latches
+        a fault, as it must."""
+        def holds():
+            super(Robot, self).arm()
+            until = len(self.statuses) + 10
+            faulty = lambda: self.mode() == ArmStatus.FAULT
+            self.ros.wait_for(lambda: faulty() or len(self.statuses) >= until, "reports")
+            if faulty():
+                self.trigger("reset_fault")
+            return self.mode() == ArmStatus.HOLDING
+
+        self.ros.wait_for(holds, "an arm that holds")
 
     def now(self) -> ArmStatus:
         return self.statuses[-1]
