@@ -59,12 +59,15 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
     Ok(paths)
 }
 
+/// The rotation that three values of a state say.
+type Turned = fn(Vector3<f64>) -> UnitQuaternion<f64>;
+
 /// How a column of numbers is told.
 enum Telling {
     /// Named positions of these values on this topic.
     Joints(String, Vec<(usize, String)>),
     /// The tool's pose, from the value at this place on, and what its last three values say.
-    Pose(String, usize, fn(Vector3<f64>) -> UnitQuaternion<f64>),
+    Pose(String, usize, Turned),
     /// One step of a chunk.
     Step { topic: String, space: u8 },
 }
@@ -250,7 +253,7 @@ fn tellings(column: &str, names: &[String]) -> Vec<(String, Telling)> {
         ACTION if is_ee7 => vec![Telling::Step { topic, space: 0 }],
         JOINT_ACTION if is_joint8 => vec![Telling::Step { topic, space: 1 }],
         STATE => {
-            let rotations: [([&str; 3], fn(Vector3<f64>) -> UnitQuaternion<f64>); 2] = [
+            let rotations: [([&str; 3], Turned); 2] = [
                 (TURN_FROM_DOWN, turned_from_down),
                 (["rx", "ry", "rz"], UnitQuaternion::from_scaled_axis),
             ];
