@@ -10,9 +10,10 @@ use std::path::Path;
 use recorded::{CAMERAS, EPISODES, VECTORS, difference, lerobot};
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::images::ImageReader;
+use thinkvla::dataset::images::{ImageReader, video_path};
 use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::verify::{Depth, verify};
 
 /// Every picture, forwards and backwards, is that of its row.
 fn assert_pictures(root: &Path) {
@@ -78,6 +79,26 @@ fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
     if let Some(said) = lerobot::run("read.py", &[out.as_os_str(), OsStr::new("video")]) {
         assert!(said.contains("as recorded"), "{said}");
     }
+}
+
+#[test]
+fn a_video_that_was_cut_off_is_found_when_videos_are_looked_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, root) = (folder.path().join("rows"), folder.path().join("videos"));
+    recorded::record(&source, ImageMode::Png);
+    encode(&Disk, &Dataset::open(&source).unwrap(), &root, 22).unwrap();
+    assert!(verify(&root, Depth::Videos).unwrap().problems.is_empty());
+
+    let dataset = Dataset::open(&root).unwrap();
+    let video = video_path(&root, dataset.info(), &dataset.episodes()[1], CAMERAS[1]).unwrap();
+    let file = std::fs::File::options().write(true).open(&video).unwrap();
+    file.set_len(file.metadata().unwrap().len() * 2 / 3).unwrap();
+    let report = verify(&root, Depth::Videos).unwrap();
+    assert_eq!(report.sound.len(), 1, "the episodes before it are sound");
+    let [problem] = &report.problems[..] else {
+        panic!("{:?}", report.problems)
+    };
+    assert!(problem.to_string().contains(&*video.to_string_lossy()), "{problem}");
 }
 
 #[test]

@@ -20,4 +20,5 @@ pub mod named_move;
 pub mod realman;
 pub mod supervisor;
 pub mod time;
+pub mod tool_rotation;
 pub mod types;

@@ -10,6 +10,7 @@ use super::feature::Feature;
 use super::frame::ImageMode;
 use super::info::Info;
 use crate::contract::Contract;
+use crate::control::tool_rotation::TURN_FROM_DOWN;
 
 /// The robot's own state.
 pub const STATE: &str = "observation.state";
@@ -91,20 +92,20 @@ impl Layout {
             return Err(DatasetError::Request(message));
         }
         let group = |name, values, absolute| Group { name, values, absolute };
-        let pose = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
+        let tool = named(&["x", "y", "z"]).into_iter().chain(named(&TURN_FROM_DOWN));
         let state = Vector {
             name: STATE.into(),
-            values: joints("").into_iter().chain(named(&pose)).collect(),
+            values: joints("").into_iter().chain(tool).chain(named(&["gripper"])).collect(),
             groups: vec![
                 group("joints", 0..7, true),
                 group("position", 7..10, true),
-                group("rotation_vector", 10..13, true),
+                group("rotation_vector_from_down", 10..13, true),
                 group("gripper", 13..14, true),
             ],
         };
         let action = Vector {
             name: ACTION.into(),
-            values: named(&pose),
+            values: named(&["x", "y", "z", "rx", "ry", "rz", "gripper"]),
             groups: vec![
                 group("position_step", 0..3, false),
                 group("rotation_vector_step", 3..6, false),

@@ -6,10 +6,11 @@ use std::path::Path;
 use super::columns;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
-use super::feature::Dtype;
+use super::feature::{Dtype, Feature};
 use super::frame::Picture;
+use super::images::ImageReader;
 use super::info::{Info, Version};
-use super::reader::data_path;
+use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
 /// How closely to look.
@@ -19,6 +20,8 @@ pub enum Depth {
     Files,
     /// Rows are numbered and timed rightly, numbers are finite, and every picture in them can be decoded.
     Rows,
+    /// Also every row's frame of every video is there, at its time, and can be decoded.
+    Videos,
 }
 
 /// What was found.
@@ -67,7 +70,42 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
         );
         problems.push(DatasetError::content(&root.join(super::info::INFO), problem));
     }
+    if depth == Depth::Videos && problems.is_empty() {
+        let dataset = Dataset::open(root)?;
+        for (name, feature) in info.pictures().filter(|(_, f)| f.dtype == Dtype::Video) {
+            if let Some((episode, problem)) = first_bad_video(&dataset, name, feature)? {
+                sound.truncate(episode);
+                problems.push(problem);
+            }
+        }
+    }
     Ok(Report { sound, problems })
+}
+
+/// The first episode whose frames of the video column `name` are not all as they should be.
+fn first_bad_video(
+    dataset: &Dataset,
+    name: &str,
+    feature: &Feature,
+) -> Result<Option<(usize, DatasetError)>, DatasetError> {
+    let mut reader = ImageReader::new(dataset, &[name])?;
+    let mut images = Vec::new();
+    for (episode, length) in dataset.episodes().iter().map(|episode| episode.length).enumerate() {
+        for frame in 0..length {
+            if let Err(problem) = reader.read(At { episode, frame }, &mut images) {
+                return Ok(Some((episode, problem)));
+            }
+            let found = images.first().map(|image| (image.width(), image.height()));
+            if found != feature.size() {
+                let problem = format!(
+                    "{name}, row {frame} of episode {episode}: expected shape {:?}, found {found:?}",
+                    feature.shape
+                );
+                return Ok(Some((episode, DatasetError::content(dataset.root(), problem))));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) -> Result<(), DatasetError> {
@@ -83,7 +121,7 @@ fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) ->
     }
     match depth {
         Depth::Files => Ok(()),
-        Depth::Rows => verify_rows(&path, info, episodes),
+        Depth::Rows | Depth::Videos => verify_rows(&path, info, episodes),
     }
 }
 

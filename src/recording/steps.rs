@@ -1,5 +1,6 @@
 //! Samples in a row become rows with the action between them.
 
+use crate::control::tool_rotation::turn_from_down;
 use crate::control::types::{Joints, Pose};
 use crate::dataset::frame::{Frame, Picture};
 
@@ -51,7 +52,7 @@ fn row(at: &Sample, next: &Commanded) -> Frame {
     let gripper = [next.gripper];
     let action = step.iter().chain(turn.iter()).chain(&gripper);
     let joints = next.joints.iter().chain(&gripper);
-    let turned = at.tool.rotation.scaled_axis();
+    let turned = turn_from_down(&at.tool.rotation);
     let felt = [from.gripper];
     let state = at
         .joints
@@ -72,6 +73,7 @@ fn narrow<'a>(values: impl Iterator<Item = &'a f64>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::tool_rotation::turned_from_down;
     use approx::assert_relative_eq;
     use nalgebra::{Isometry3, UnitQuaternion, Vector3};
     use proptest::prelude::*;
@@ -92,6 +94,8 @@ mod tests {
                 let sample = Sample { pictures: vec![], joints: Joints::zeros(), tool: *tool, commanded };
                 let Some(row) = steps.push(sample) else { continue };
                 let action: Vec<f64> = row.vectors[0].iter().map(|v| f64::from(*v)).collect();
+                let turn = [10, 11, 12].map(|i| f64::from(row.vectors[2][i]));
+                prop_assert!(turned_from_down(turn.into()).angle_to(&path[at - 1].rotation) < 1e-5);
                 reached.translation.vector += Vector3::new(action[0], action[1], action[2]);
                 let turn = UnitQuaternion::new(Vector3::new(action[3], action[4], action[5]));
                 reached.rotation = turn * reached.rotation;

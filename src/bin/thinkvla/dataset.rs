@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
+use thinkvla::dataset::verify::Depth;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -31,8 +32,11 @@ enum Verb {
         /// Its folder
         root: PathBuf,
         /// Look only whether the files are whole
-        #[arg(long)]
+        #[arg(long, conflicts_with = "deep")]
         quick: bool,
+        /// Decode the videos as well
+        #[arg(long)]
+        deep: bool,
     },
     /// Cut a dataset back to its longest sound beginning and say what was done; what is cut off is kept in .cut
     Repair {
@@ -148,7 +152,14 @@ impl FromStr for Episodes {
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.verb {
         Verb::Info { root } => show::info(root)?,
-        Verb::Verify { root, quick } => return show::verify(root, *quick),
+        Verb::Verify { root, quick, deep } => {
+            let depth = match (quick, deep) {
+                (true, _) => Depth::Files,
+                (_, true) => Depth::Videos,
+                _ => Depth::Rows,
+            };
+            return show::verify(root, depth);
+        }
         Verb::Repair { root, open } => change::repair(root, *open)?,
         Verb::Stats { root, write } => show::stats(root, *write)?,
         Verb::Delete { root, episodes, to } => change::delete(root, episodes, to.out.as_deref())?,

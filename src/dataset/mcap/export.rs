@@ -6,12 +6,13 @@ use std::io::BufWriter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use nalgebra::{UnitQuaternion, Vector3};
+use nalgebra::{UnitQuaternion, Vector3, vector};
 
 use super::BagError;
 use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStamped, encode_text, schema};
 use crate::camera::compressed::Compression;
 use crate::contract::{Composition, Contract, Reference};
+use crate::control::tool_rotation::{TURN_FROM_DOWN, turned_from_down};
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::images::ImageReader;
@@ -58,12 +59,15 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
     Ok(paths)
 }
 
+/// The rotation that three values of a state say.
+type Turned = fn(Vector3<f64>) -> UnitQuaternion<f64>;
+
 /// How a column of numbers is told.
 enum Telling {
     /// Named positions of these values on this topic.
     Joints(String, Vec<(usize, String)>),
-    /// The tool's pose, from the value at this place on.
-    Pose(String, usize),
+    /// The tool's pose, from the value at this place on, and what its last three values say.
+    Pose(String, usize, Turned),
     /// One step of a chunk.
     Step { topic: String, space: u8 },
 }
@@ -175,9 +179,9 @@ impl<'a> Exporter<'a> {
                 };
                 self.write(topic, schema::JOINT_STATE, stamp, &joints.encode())
             }
-            Telling::Pose(topic, first) => {
+            Telling::Pose(topic, first, rotation) => {
                 let [x, y, z, rx, ry, rz] = [0, 1, 2, 3, 4, 5].map(|offset| value(first + offset));
-                let turn = UnitQuaternion::from_scaled_axis(Vector3::new(rx, ry, rz));
+                let turn = rotation(vector![rx, ry, rz]);
                 let pose = PoseStamped {
                     header: header(&self.base_frame),
                     position: [x, y, z],
@@ -249,14 +253,19 @@ fn tellings(column: &str, names: &[String]) -> Vec<(String, Telling)> {
         ACTION if is_ee7 => vec![Telling::Step { topic, space: 0 }],
         JOINT_ACTION if is_joint8 => vec![Telling::Step { topic, space: 1 }],
         STATE => {
-            let pose = EE7.get(..6).unwrap_or_default();
-            match names
-                .windows(6)
-                .position(|window| window.iter().map(String::as_str).eq(pose.iter().copied()))
-            {
-                Some(first) => vec![
+            let rotations: [([&str; 3], Turned); 2] = [
+                (TURN_FROM_DOWN, turned_from_down),
+                (["rx", "ry", "rz"], UnitQuaternion::from_scaled_axis),
+            ];
+            let pose = rotations.into_iter().find_map(|(turn, rotation)| {
+                let pose = [["x", "y", "z"], turn].concat();
+                let first = names.windows(6).position(|window| window == pose)?;
+                Some((pose, first, rotation))
+            });
+            match pose {
+                Some((pose, first, rotation)) => vec![
                     Telling::Joints("/joint_states".into(), named(&|name| !pose.contains(&name))),
-                    Telling::Pose("/tool_pose".into(), first),
+                    Telling::Pose("/tool_pose".into(), first, rotation),
                 ],
                 None => vec![Telling::Joints("/joint_states".into(), named(&|_| true))],
             }

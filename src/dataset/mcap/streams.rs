@@ -7,6 +7,7 @@ use super::export::{EE7, JOINT8};
 use super::messages::{ActionChunk, CompressedImage, Image, JointState, PoseStamped, decode_array};
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::camera::rgb::RgbImage;
+use crate::control::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
 use crate::dataset::frame::{ImageMode, Picture};
 
 /// Named numbers at a time.
@@ -51,9 +52,10 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Numbers,
             let pose = PoseStamped::decode(data).map_err(failed)?;
             let [x, y, z, w] = pose.orientation;
             let turn = UnitQuaternion::try_new(Quaternion::new(w, x, y, z), 1e-6).ok_or("a quaternion of length 0")?;
-            let turn = turn.scaled_axis();
+            let turn = turn_from_down(&turn);
+            let names = [["x", "y", "z"], TURN_FROM_DOWN].concat();
             let values = pose.position.into_iter().chain(turn.iter().copied()).collect();
-            Ok(one(pose.header.stamp, owned(EE7.get(..6).unwrap_or_default()), values))
+            Ok(one(pose.header.stamp, owned(&names), values))
         }
         "thinkvla/msg/ActionChunk" => {
             let chunk = ActionChunk::decode(data).map_err(failed)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::figure::{Figure, FigureError};
 use super::panel::{Histogram, Lines, Mark, Panel, Series, colour};
 use super::sheet;
+use crate::control::tool_rotation::TURN_FROM_DOWN;
 use crate::dataset::columns;
 use crate::dataset::layout::{ACTION, STATE};
 use crate::dataset::reader::data_path;
@@ -102,7 +103,7 @@ fn unit(name: &str) -> &'static str {
     match name {
         "x" | "y" | "z" | "dx" | "dy" | "dz" => " [m]",
         "rx" | "ry" | "rz" | "drx" | "dry" | "drz" => " [rad]",
-        _ if name.starts_with("joint") => " [rad]",
+        _ if name.starts_with("joint") || TURN_FROM_DOWN.contains(&name) => " [rad]",
         _ => "",
     }
 }
@@ -137,7 +138,7 @@ fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
     for (index, name) in names.iter().enumerate().take(MOST_VALUES) {
         let lines = by_episode(dataset, STATE, [index, index])?;
         let opacity = opacity(lines.len());
-        let turns = matches!(name.as_str(), "rx" | "ry" | "rz");
+        let turns = matches!(name.as_str(), "rx" | "ry" | "rz") || TURN_FROM_DOWN.contains(&name.as_str());
         let over_time = |points: Vec<[f64; 2]>| over_time(&points, fps, turns);
         let series = lines.into_iter().enumerate().map(|(episode, points)| Series {
             name: None,

@@ -6,12 +6,13 @@ use ros_env::thinkvla::msg::ArmStatus;
 
 use super::arm::ArmWatch;
 use crate::contract::Contract;
+use crate::control::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
 use crate::control::types::Pose;
 use crate::ros::convert::pose_from_message;
 
 /// The values a checkpoint may ask for, by the names of its contract's state statistics.
-const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx, ry, rz (rotation vector) [rad] and gripper (0 closed .. 1 \
-                     open)";
+const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_down (turn of the tool from \
+                     straight down) [rad], rx, ry, rz (rotation vector) [rad] and gripper (0 closed .. 1 open)";
 
 /// Which values of the arm's status make the state, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +27,8 @@ enum Part {
     Position(usize),
     /// Measured rotation vector of the tool, axis 0 to 2.
     Rotation(usize),
+    /// Measured turn of the tool from straight down, axis 0 to 2.
+    FromDown(usize),
     /// Last gripper command.
     Gripper,
 }
@@ -62,10 +65,12 @@ impl Body {
     fn values(&self, status: &ArmStatus) -> Result<Vec<f64>, String> {
         let pose: Pose = pose_from_message(&status.measured_pose).map_err(|e| format!("arm_status: {e}"))?;
         let rotation = pose.rotation.scaled_axis();
+        let from_down = turn_from_down(&pose.rotation);
         let value = |part: &Part| match *part {
             Part::Joint(i) => status.measured_joints.get(i).copied(),
             Part::Position(axis) => pose.translation.vector.get(axis).copied(),
             Part::Rotation(axis) => rotation.get(axis).copied(),
+            Part::FromDown(axis) => from_down.get(axis).copied(),
             Part::Gripper => Some(status.gripper),
         };
         Ok(self.0.iter().filter_map(value).collect())
@@ -79,11 +84,13 @@ fn part(name: &str) -> Result<Part, String> {
         Ok(number @ 1..=7usize) => Some(Part::Joint(number - 1)),
         _ => None,
     };
+    let from_down = TURN_FROM_DOWN.iter().position(|value| *value == name);
     let known = match name {
         "gripper" => Some(Part::Gripper),
         _ => axis(name)
             .map(Part::Position)
             .or_else(|| name.strip_prefix('r').and_then(axis).map(Part::Rotation))
+            .or_else(|| from_down.map(Part::FromDown))
             .or_else(|| joint(name)),
     };
     known.ok_or_else(|| {
@@ -113,11 +120,14 @@ mod tests {
         (pose.position.x, pose.position.y, pose.position.z) = (1.0, 2.0, 3.0);
         // A quarter turn about y.
         (pose.orientation.y, pose.orientation.w) = (0.5f64.sqrt(), 0.5f64.sqrt());
-        let values = body(&["gripper", "joint7", "z", "joint1", "ry", "x"])
+        let values = body(&["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down"])
             .unwrap()
             .values(&status)
             .unwrap();
-        let expected = [0.8, 0.7, 3.0, 0.1, std::f64::consts::FRAC_PI_2, 1.0];
+        // Down is half a turn about y.
+        let quarter = std::f64::consts::FRAC_PI_2;
+        let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter];
+        assert_eq!(values.len(), expected.len());
         assert!(
             values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),
             "{values:?}"

@@ -64,8 +64,8 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub fn verify(root: &Path, quick: bool) -> anyhow::Result<ExitCode> {
-    let report = look(root, if quick { Depth::Files } else { Depth::Rows })?;
+pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
+    let report = look(root, depth)?;
     let frames: usize = report.sound.iter().map(|episode| episode.length).sum();
     for problem in &report.problems {
         tell(&format!("wrong: {problem}"));
