@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rclrs::{Context, CreateBasicExecutor as _, Executor, LogSeverity, Logger, Node, RclrsError, SpinOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -210,6 +210,10 @@ impl Runtime {
     }
 }
 
+/// One wish to end often comes as several signals: a terminal and a launch both pass Ctrl-C on, and the kernel tells a
+/// child of its parent's death once for each of the parent's threads. None of them may cut an arm's braking short.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -222,9 +226,20 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM".to_owned(),
         }
     }
+
+    /// The first signal after `pause`; those within it are dropped.
+    async fn after(&mut self, pause: Duration) -> String {
+        let asked = Instant::now();
+        loop {
+            let signal = self.next().await;
+            if asked.elapsed() >= pause {
+                return signal;
+            }
+        }
+    }
 }
 
-/// Waits for the first reason to end, runs the hooks and stops the executor; a second signal ends the process at once.
+/// Waits for the first reason to end, runs the hooks and stops the executor; a second wish to end kills the process.
 async fn watch(
     mut signals: Signals,
     mut requests: mpsc::UnboundedReceiver<String>,
@@ -240,9 +255,10 @@ async fn watch(
     tracing::info!("ending: {reason}");
     tokio::select! {
         _ = hooks => {}
-        signal = signals.next() => {
+        signal = signals.after(SAME_WISH) => {
             tracing::error!("{signal} again before the node had ended: ending now");
-            std::process::exit(130);
+            // exit() would run the destructors of a DDS that is still at work, and they can wait for ever.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
     // The receiver is gone only when the executor has already stopped.

@@ -1,6 +1,8 @@
 """The arm node against a stand-in for Realman's driver, over real ROS 2: what bad input and bad luck get."""
 
 import math
+import signal
+import time
 
 import pytest
 from arm_fixtures import READY, FakeDriver, Source, start_arm  # noqa: F401
@@ -51,6 +53,15 @@ def test_a_source_that_dies_leaves_a_held_arm(ros, start_arm):
 def test_ctrl_c_sends_the_stop_the_generation_understands(ros, start_arm, api):
     driver, arm, _ = moving(ros, start_arm, api)
     assert arm.process.interrupt() == 0
+    ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
+
+
+def test_a_wish_to_end_that_comes_as_many_signals_stops_the_arm_all_the_same(ros, start_arm):
+    driver, arm, _ = moving(ros, start_arm)
+    while arm.process.running():
+        arm.process.signal(signal.SIGINT)
+        time.sleep(0.002)
+    assert arm.process.wait() == 0, arm.process.output()
     ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
 
 
