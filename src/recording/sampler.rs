@@ -31,6 +31,8 @@ pub struct Rule {
     pub missing_share: f64,
     /// Longest run of samples of which a stream may be missing [s].
     pub gap_s: f64,
+    /// Whether the first sample is when the arm first follows somebody: what is before is no part of the task.
+    pub begin_with_motion: bool,
 }
 
 /// One moment: a picture of each camera, and the arm.
@@ -52,6 +54,8 @@ pub struct Sampler<P> {
     arm: VecDeque<(Time, ArmState)>,
     arm_counts: Counts,
     next: Option<Time>,
+    /// Whether the arm's first following begins the sampling.
+    awaiting: bool,
     begun: Time,
     /// The last moment to be sampled, once it is known.
     until: Option<Time>,
@@ -75,6 +79,7 @@ impl<P: Clone> Sampler<P> {
             arm: VecDeque::new(),
             arm_counts: Counts::default(),
             next: None,
+            awaiting: false,
             begun: Time::default(),
             until: None,
             samples: 0,
@@ -82,9 +87,16 @@ impl<P: Clone> Sampler<P> {
         }
     }
 
-    /// Samples from `now` on.
+    /// Samples from `now` on, or from the arm's first following after it, as the rule says.
     pub fn begin(&mut self, now: Time) {
-        self.next = Some(now);
+        self.begin_at(now);
+        if self.rule.begin_with_motion {
+            (self.next, self.awaiting) = (None, true);
+        }
+    }
+
+    fn begin_at(&mut self, now: Time) {
+        (self.next, self.awaiting) = (Some(now), false);
         self.begun = now;
         self.until = None;
         (self.samples, self.lost) = (0, 0);
@@ -100,16 +112,22 @@ impl<P: Clone> Sampler<P> {
     /// Samples up to `now`, and then no more: what has come is still to be taken.
     pub fn end(&mut self, now: Time) {
         self.until = Some(now);
+        self.awaiting = false;
     }
 
     /// Samples no more, from now on.
     pub fn stop(&mut self) {
-        self.next = None;
+        (self.next, self.awaiting) = (None, false);
     }
 
-    /// Whether it samples.
+    /// Whether it samples, or waits for the arm to begin.
     pub fn is_sampling(&self) -> bool {
-        self.next.is_some()
+        self.next.is_some() || self.awaiting
+    }
+
+    /// Whether it waits for the arm to begin.
+    pub fn is_awaiting(&self) -> bool {
+        self.awaiting
     }
 
     /// Takes a picture of a camera, in the order given at first. Stamps that do not grow are of no use and dropped.
@@ -125,6 +143,9 @@ impl<P: Clone> Sampler<P> {
     pub fn arm(&mut self, stamp: Time, state: ArmState) {
         self.arm_counts.received += 1;
         self.arm_counts.overflowed += u64::from(put(&mut self.arm, stamp, state) && self.next.is_some());
+        if self.awaiting && state.following {
+            self.begin_at(stamp);
+        }
     }
 
     /// The next sample, once every stream has come past it or has kept it waiting too long. A sample without any

@@ -52,7 +52,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         first_seed: arguments.first_seed,
         seeds: arguments.seeds,
         command_rate_hz: arguments.command_rate,
-        recording: arguments.record.map(|dataset| Recording { dataset, fps: FPS }),
+        recording: arguments.record.map(|dataset| Recording {
+            dataset,
+            fps: FPS,
+            begin_with: "motion",
+        }),
     };
     let Finished { value: report, ended } = rollout.run(say)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)

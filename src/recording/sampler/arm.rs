@@ -16,6 +16,8 @@ pub struct ArmState {
     pub tool: Pose,
     /// What was commanded.
     pub commanded: Commanded,
+    /// Whether it follows somebody's chunks.
+    pub following: bool,
 }
 
 /// The arm at a moment, between the two states around it.
@@ -43,5 +45,6 @@ fn between(from: &ArmState, to: &ArmState, share: f64) -> ArmState {
             tool: pose(&from.commanded.tool, &to.commanded.tool),
             gripper: from.commanded.gripper,
         },
+        following: from.following,
     }
 }

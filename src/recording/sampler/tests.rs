@@ -9,6 +9,7 @@ const RULE: Rule = Rule {
     frozen_s: 0.35,
     missing_share: 0.1,
     gap_s: 0.25,
+    begin_with_motion: false,
 };
 
 fn seconds(s: f64) -> Time {
@@ -25,6 +26,7 @@ fn state(s: f64) -> ArmState {
             tool: Pose::translation(s, 0.0, 0.0),
             gripper: 1.0,
         },
+        following: true,
     }
 }
 
@@ -130,4 +132,52 @@ fn what_came_before_an_episode_is_not_counted_in_it() {
     show(&mut sampler, 300);
     let (_, counts) = sampler.counts().next().unwrap();
     assert_eq!((counts.received, counts.overflowed), (1, 0));
+}
+
+#[test]
+fn with_motion_the_first_sample_is_when_the_arm_begins_to_follow() {
+    let rule = Rule {
+        begin_with_motion: true,
+        ..RULE
+    };
+    let mut sampler = Sampler::new(rule, ["top".to_owned()]);
+    sampler.begin(seconds(0.0));
+    let mut ticks = Vec::new();
+    for step in 0..40_u32 {
+        let now = f64::from(step) * 0.05;
+        let shot = Shot {
+            payload: step,
+            content: u64::from(step),
+        };
+        sampler.picture(0, seconds(now), shot);
+        sampler.arm(
+            seconds(now),
+            ArmState {
+                following: (20..30).contains(&step),
+                ..state(now)
+            },
+        );
+        assert_eq!(sampler.is_awaiting(), step < 20);
+        ticks.extend(std::iter::from_fn(|| sampler.next(seconds(now))));
+    }
+    // an arm that rests later on is part of the task
+    assert_eq!(
+        ticks.iter().map(|tick| tick.pictures[0]).collect::<Vec<_>>(),
+        (20..40).step_by(2).collect::<Vec<_>>()
+    );
+    assert_eq!(ticks[0].time, seconds(1.0));
+    assert_eq!(sampler.refusal(), None);
+}
+
+#[test]
+fn an_episode_that_ends_before_any_motion_has_no_samples() {
+    let rule = Rule {
+        begin_with_motion: true,
+        ..RULE
+    };
+    let mut sampler = Sampler::<u32>::new(rule, ["top".to_owned()]);
+    sampler.begin(seconds(0.0));
+    assert!(sampler.is_sampling());
+    sampler.end(seconds(1.0));
+    assert!(!sampler.is_sampling() && sampler.next(seconds(1.0)).is_none() && sampler.samples() == 0);
 }

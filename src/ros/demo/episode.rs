@@ -104,13 +104,13 @@ pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episo
 /// When a node dies, refuses or stays silent; an expert that fails its task is no error.
 pub fn by_expert(session: &Session, start: &Start, recorder: Option<&Recorder>) -> Result<Episode, RunError> {
     let begun = begin(session, start, true)?;
+    if let Some(recorder) = recorder {
+        recorder.begin(session, &begun.instruction)?;
+    }
     session.arm()?;
     session.wait("the first command of the expert", FIRST_COMMAND, |seen| {
         (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
     })?;
-    if let Some(recorder) = recorder {
-        recorder.begin(session, &begun.instruction)?;
-    }
     let done = session.wait("the expert to finish", EXPERT, |seen| {
         let episode = seen.episode.as_ref()?;
         (episode.expert_done || episode.success || fault(seen).is_some()).then_some(episode.episode_s)

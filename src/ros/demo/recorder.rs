@@ -21,6 +21,8 @@ pub struct Recording {
     pub dataset: PathBuf,
     /// Rows a second.
     pub fps: f64,
+    /// What the first row of an episode is: `start` or `motion`, as the node's parameter says.
+    pub begin_with: &'static str,
 }
 
 /// A running record_node.
@@ -42,6 +44,7 @@ impl Recorder {
         let told = [
             ("dataset", dataset.display().to_string()),
             ("fps", float(recording.fps)),
+            ("begin_with", recording.begin_with.to_owned()),
         ];
         session.children.start("record_node", &parameters(&told))?;
         let trigger = |verb: &str| {

@@ -68,6 +68,7 @@ impl Soak {
             &Recording {
                 dataset: dataset.clone(),
                 fps: self.rate_hz,
+                begin_with: "start",
             },
         )?;
         session.arm()?;

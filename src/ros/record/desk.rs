@@ -57,8 +57,10 @@ struct Work {
 /// What the recorder is doing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
-    /// Whether samples are taken.
+    /// Whether samples are taken, or will be when the arm begins.
     pub recording: bool,
+    /// Whether the arm is still to begin.
+    pub awaiting: bool,
     /// Whether an episode is open, so that it can be saved or discarded.
     pub open: bool,
     /// Whether its streams were counted from its beginning on: not those of one that a recorder before this one left.
@@ -231,6 +233,7 @@ impl Desk {
             .map_or(0.0, |_| live.sampler.samples() as f64 / self.rule.fps);
         Figures {
             recording: live.sampler.is_sampling(),
+            awaiting: live.sampler.is_awaiting(),
             open: live.open.is_some(),
             seconds,
             frames: live.open.unwrap_or_default(),
@@ -276,6 +279,7 @@ impl Desk {
             "parameters": {
                 "fps": rule.fps, "slop_s": rule.slop_s, "wait_s": rule.wait_s, "frozen_after_s": rule.frozen_s,
                 "missing_share": rule.missing_share, "longest_gap_s": rule.gap_s,
+                "begin_with": if rule.begin_with_motion { "motion" } else { "start" },
             },
         });
         notes.as_object().cloned().unwrap_or_default()

@@ -19,6 +19,7 @@ pub fn recording(figures: &Figures) -> Status {
     let unchecked = waits && !figures.checked;
     Status::ok("recording")
         .value("recording", figures.recording)
+        .value("awaiting_motion", figures.awaiting)
         .value("instruction", &figures.instruction)
         .value("episodes", figures.episodes)
         .value("frames", figures.frames)

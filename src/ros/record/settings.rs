@@ -81,6 +81,12 @@ impl Settings {
             &[],
             "What the episodes are of, until another is set.",
         )?;
+        let begin_with = text(
+            "begin_with",
+            "start",
+            &["start", "motion"],
+            "What the first row of an episode is: the moment of start, or when the arm first follows somebody after it.",
+        )?;
         let mut number = |name, default, range, unit, about| {
             declared.fixed(Number {
                 name,
@@ -123,6 +129,7 @@ impl Settings {
                 "Share of rows that may lack a stream.",
             )?,
             gap_s: number("longest_gap", 0.3, 0.0..=10.0, "s", "Longest time without a stream.")?,
+            begin_with_motion: begin_with == "motion",
         };
         if dataset.is_empty() {
             return Err(SettingsError::NoDataset);

@@ -118,5 +118,6 @@ fn arm_state(status: &ArmStatus) -> Option<ArmState> {
             tool: tool(&status.commanded_pose)?,
             gripper: status.gripper,
         },
+        following: status.mode == ArmStatus::EXECUTING,
     })
 }
