@@ -45,7 +45,7 @@ fn torch_shim() {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     let directory = Path::new("src/torch_ext");
     println!("cargo:rerun-if-changed={}", directory.join("shim.h").display());
-    let sources = ["adamw.cpp", "linear.cpp", "rows.cpp"].map(|name| directory.join(name));
+    let sources = ["adamw.cpp", "linear.cpp", "ranks.cpp", "rows.cpp"].map(|name| directory.join(name));
     for source in &sources {
         println!("cargo:rerun-if-changed={}", source.display());
     }
@@ -55,6 +55,7 @@ fn torch_shim() {
         .opt_level(3) // also in debug builds: tests run the network
         .flag("-fopenmp") // libtorch's own thread pool
         .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .define("USE_C10D_GLOO", None)
         .flag(format!("-isystem{}", include.display()))
         .flag(format!("-isystem{}", include.join("torch/csrc/api/include").display()))
         .files(&sources)

@@ -39,6 +39,7 @@ python=$(find_python || echo python3)
 wants "${python_package}-venv" "$python" -c 'import ensurepip'
 wants "${python_package}-dev" "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 wants g++ command -v c++
+wants libgloo-dev test -e /usr/include/gloo/context.h
 wants cmake command -v cmake
 wants ninja-build command -v ninja
 wants patchelf command -v patchelf

@@ -41,6 +41,11 @@ Message thinkvla_forget_gradient(const at::Tensor* tensor) {
   return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
 }
 
+/// Gives a tensor this gradient.
+Message thinkvla_give_gradient(const at::Tensor* tensor, const at::Tensor* gradient) {
+  return guarded([&] { tensor->mutable_grad() = *gradient; });
+}
+
 /// Euclidean norm of all values of `count` tensors together, as a tensor on their device.
 Message thinkvla_norm(const at::Tensor* const* tensors, size_t count, at::Tensor** norm) {
   return guarded([&] {

@@ -18,6 +18,7 @@ unsafe extern "C" {
         rule: *const Rule,
     ) -> Message;
     fn thinkvla_forget_gradient(tensor: *const C_tensor) -> Message;
+    fn thinkvla_give_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;
     fn thinkvla_norm(tensors: *const *const C_tensor, count: usize, norm: *mut *mut C_tensor) -> Message;
 }
 
@@ -99,6 +100,15 @@ impl Stepped {
 pub fn forget_gradient(tensor: &Tensor) -> Result<(), TchError> {
     // SAFETY: the tensor outlives the call.
     checked(unsafe { thinkvla_forget_gradient(tensor.as_ptr()) })
+}
+
+/// Gives a tensor a gradient of its shape, type and device.
+///
+/// # Errors
+/// When it cannot have that one.
+pub fn give_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<(), TchError> {
+    // SAFETY: both outlive the call, and the tensor keeps a share of the gradient.
+    checked(unsafe { thinkvla_give_gradient(tensor.as_ptr(), gradient.as_ptr()) })
 }
 
 /// Euclidean norm of all values of some tensors together: one value on their device.

@@ -3,14 +3,16 @@
 //! * [`adamw`]: the optimiser, fused
 //! * [`linear`]: linear maps with weights packed for this CPU, and what follows them fused in
 //! * [`memory`]: memory of packed weights goes back at once
+//! * [`ranks`]: processes that add up tensors
 //! * [`rows`]: norms and rotary embedding in one pass over memory
 //!
-//! But for the optimiser all of it is for inference on the CPU; nothing here records gradients.
+//! But for optimiser and processes all of it is for inference on the CPU; nothing here records gradients.
 #![allow(unsafe_code)]
 
 pub mod adamw;
 pub mod linear;
 pub mod memory;
+pub mod ranks;
 pub mod rows;
 
 use std::ffi::{CStr, c_char};

@@ -46,10 +46,17 @@ pub struct Notes {
     pub held_out: Option<f64>,
     /// SHA-256 of the weights that training began with.
     pub began_with: String,
+    /// Processes that trained together.
+    #[serde(default = "one")]
+    pub ranks: usize,
     /// Version of this program.
     pub version: String,
     /// The configuration.
     pub config: TrainingConfig,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What is saved.

@@ -24,7 +24,12 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
         (
             "Action error",
             "L1, normalised",
-            &[("trained", |s| Some(s.action)), ("held out", |s| s.held_out)],
+            &[
+                ("trained", |s| Some(s.action)),
+                ("held out", |s| s.held_out),
+                ("held out, other pictures", |s| s.held_out_shuffled),
+                ("best constant", |s| s.held_out_constant),
+            ],
         ),
         ("Reasoning loss", "loss", &[("reasoning", |s| s.reasoning)]),
         (

@@ -42,6 +42,12 @@ pub struct Scalars {
     /// Mean action error of held-out episodes, where it was measured after this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
+    /// The same with every sample shown the pictures of another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_shuffled: Option<f64>,
+    /// The same of the best constant chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_constant: Option<f64>,
 }
 
 impl Scalars {
@@ -67,6 +73,8 @@ impl Scalars {
             ("teacher/cosine", self.cosine),
             ("teacher/variance", self.teacher_variance),
             ("held_out/action", self.held_out),
+            ("held_out/action_shuffled", self.held_out_shuffled),
+            ("held_out/action_constant", self.held_out_constant),
         ];
         let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
         always.into_iter().chain(sometimes).collect()

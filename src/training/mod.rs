@@ -13,6 +13,8 @@
 //! * [`method`], [`losses`]: from batches to losses
 //! * [`parameters`]: what learns, and differences of low rank
 //! * [`optimiser`], [`schedule`]: from gradients to weights
+//! * [`validation`]: errors on held-out episodes
+//! * [`ranks`]: processes that train together
 //! * [`pss`]: whether the two streams pull in the same directions
 
 pub mod batch;
@@ -28,7 +30,9 @@ pub mod metrics;
 pub mod optimiser;
 pub mod parameters;
 pub mod pss;
+pub mod ranks;
 pub mod run;
 pub mod run_error;
 pub mod schedule;
 pub mod settings;
+pub mod validation;

@@ -17,17 +17,19 @@ use super::batch::{Counts, VlaBatch};
 use super::checkpoint::{Notes, Saved, Shelf};
 use super::config::TrainingConfig;
 use super::curves;
-use super::data::feed::{Feed, Side};
-use super::data::loader::Loader;
+use super::data::feed::Feed;
+use super::data::loader::{Loader, Turns};
 use super::data::mixture::Mixture;
 use super::error::StepError;
 use super::events::Events;
 use super::method::Method;
 use super::metrics::{Metrics, Scalars};
 use super::optimiser::Optimiser;
+use super::ranks::Ranks;
 use super::run_error::RunError;
 use super::schedule::Schedule;
 use super::settings::Distill;
+use super::validation::Validation;
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +55,9 @@ pub struct Run {
     tokenizer: Tokenizer,
     began_with: String,
     shelf: Shelf,
-    metrics: Metrics,
+    /// Kept by the leading process alone.
+    metrics: Option<Metrics>,
+    ranks: Ranks,
     step: u64,
     held_out: Option<f64>,
 }
@@ -72,8 +76,9 @@ impl Run {
         if let Some(threads) = config.threads {
             set_threads(threads);
         }
+        let ranks = Ranks::of_environment()?;
         let placement = Placement {
-            device: config.device().map_err(refuse)?.resolve()?,
+            device: ranks.place(config.device().map_err(refuse)?.resolve()?),
             compute: config.compute,
         };
         let shelf = Shelf::open(&config.out, config.checkpoints.keep)?;
@@ -119,7 +124,11 @@ impl Run {
             feed: Arc::new(feed),
             began_with: manifest.files.hash(),
             tokenizer: manifest.tokenizer,
-            metrics: Metrics::open(&config.out, last.unwrap_or(0))?,
+            metrics: ranks
+                .leads()
+                .then(|| Metrics::open(&config.out, last.unwrap_or(0)))
+                .transpose()?,
+            ranks,
             step: 0,
             held_out: None,
             config,
@@ -145,6 +154,18 @@ impl Run {
             );
             return Err(RunError::file("resume", &path)(message));
         }
+        let (was, is) = (
+            notes.ranks * notes.config.data.accumulate,
+            self.ranks.size() * self.config.data.accumulate,
+        );
+        if was != is {
+            let message = format!(
+                "expected processes times data.accumulate to be {was}, as when the run began, found {} times {}",
+                self.ranks.size(),
+                self.config.data.accumulate
+            );
+            return Err(RunError::file("resume", &path)(message));
+        }
         if let Some(field) = differs(&notes.config, &self.config) {
             let message = format!("{field} is not what it was; resume with the configuration that began the run");
             return Err(RunError::file("resume", &path)(message));
@@ -166,36 +187,53 @@ impl Run {
     pub fn train(&mut self, max_steps: Option<u64>) -> Result<Outcome, RunError> {
         let end = max_steps.map_or(self.config.steps, |max| max.min(self.config.steps));
         let data = &self.config.data;
-        let from = self.step * data.accumulate as u64;
-        let mut loader = Loader::start(&self.feed, from, data.workers, data.ahead);
-        let bar = progress(end, self.step);
-        let mut events = Events::create(&self.config.out)?;
+        let mut loader = Loader::start(&self.feed, self.turns(), data.workers, data.ahead);
+        let (leads, out) = (self.ranks.leads(), &self.config.out);
+        let validation = &self.config.validation;
+        let against = (leads && validation.share > 0.0)
+            .then(|| Validation::new(&self.feed, validation.batches))
+            .transpose()?;
+        let bar = if leads {
+            progress(end, self.step)
+        } else {
+            ProgressBar::hidden()
+        };
+        let mut events = leads.then(|| Events::create(out)).transpose()?;
         let (mut waited, begun, mut saved) = (Duration::ZERO, Instant::now(), Instant::now());
         let mut last = self.shelf.steps()?.last().copied();
         while self.step < end {
             let mut scalars = self.advance(&mut loader)?;
             waited += Duration::from_secs_f64(scalars.data_wait_s);
             let validation = &self.config.validation;
-            if validation.share > 0.0 && (self.step.is_multiple_of(validation.every_steps) || self.step == end) {
-                self.held_out = Some(self.measure()?);
-                scalars.held_out = self.held_out;
+            if let Some(against) = &against
+                && (self.step.is_multiple_of(validation.every_steps) || self.step == end)
+            {
+                let found = against.measure(&self.feed, &self.method, self.step)?;
+                self.held_out = Some(found.action);
+                scalars.held_out = Some(found.action);
+                scalars.held_out_shuffled = Some(found.shuffled);
+                scalars.held_out_constant = Some(found.constant);
             }
-            self.metrics.add(&scalars)?;
-            events.add(self.step, &scalars.named())?;
+            if let (Some(metrics), Some(events)) = (&mut self.metrics, &mut events) {
+                metrics.add(&scalars)?;
+                events.add(self.step, &scalars.named())?;
+            }
             bar.set_position(self.step);
             bar.set_message(format!("loss {:.4}  {:.2} s a step", scalars.total, scalars.seconds));
             let settings = &self.config.checkpoints;
             let minutes = saved.elapsed().as_secs_f64() / 60.0;
             let late = settings.every_minutes > 0.0 && minutes >= settings.every_minutes;
-            if self.step.is_multiple_of(settings.every_steps) || late || self.step == end {
+            if leads && (self.step.is_multiple_of(settings.every_steps) || late || self.step == end) {
                 self.save()?;
                 last = Some(self.step);
                 saved = Instant::now();
             }
         }
         bar.finish();
-        let path = self.config.out.join(curves::CURVES);
-        curves::draw(&self.metrics.all()?, &path).map_err(RunError::file("draw", &path))?;
+        if let Some(metrics) = &self.metrics {
+            let path = self.config.out.join(curves::CURVES);
+            curves::draw(&metrics.all()?, &path).map_err(RunError::file("draw", &path))?;
+        }
         Ok(Outcome {
             step: self.step,
             checkpoint: self.shelf.path(last.unwrap_or(self.step)),
@@ -215,6 +253,7 @@ impl Run {
         for batch in &batches {
             totals = totals + batch.counts()?;
         }
+        let totals = self.ranks.count(totals)?;
         let mut scalars = Scalars::default();
         for batch in &batches {
             let losses = self.method.vla(batch, &totals).map_err(failed)?;
@@ -228,6 +267,8 @@ impl Run {
             scalars.cosine = losses.diagnostics.cosine;
             scalars.teacher_variance = losses.diagnostics.teacher_variance;
         }
+        self.ranks.gradients(self.method.parameters())?;
+        self.sum_losses(&mut scalars)?;
         let factor = self.schedule.factor(self.step);
         let norms = self.optimiser.step(factor).map_err(failed)?;
         self.step += 1;
@@ -242,25 +283,29 @@ impl Run {
         })
     }
 
-    /// Mean error of normalised actions on held-out episodes: always the same rows.
-    ///
-    /// # Errors
-    /// When a sample cannot be read, or the error is not a number.
-    pub fn measure(&self) -> Result<f64, RunError> {
-        let _no_grad = tch::no_grad_guard();
-        let mut readers = self.feed.readers()?;
-        let (mut sum, mut count) = (0.0, 0.0);
-        for number in 0..self.config.validation.batches {
-            let batch = self.feed.batch(Side::HeldOut, number, &mut readers)?;
-            let counts = batch.counts()?;
-            let losses = self.method.vla(&batch, &counts).map_err(|source| RunError::Step {
-                step: self.step,
-                source,
-            })?;
-            sum += value(&losses.action)? * counts.actions;
-            count += counts.actions;
+    /// Which batches are this process's: with N processes each takes every N-th.
+    fn turns(&self) -> Turns {
+        let size = self.ranks.size() as u64;
+        Turns {
+            first: self.step * self.config.data.accumulate as u64 * size + self.ranks.rank() as u64,
+            every: size,
         }
-        Ok(sum / count)
+    }
+
+    /// Losses were divided by the counts of the whole, so that those of the whole are sums over the processes.
+    fn sum_losses(&self, scalars: &mut Scalars) -> Result<(), RunError> {
+        let distilled = f64::from(u8::from(scalars.reasoning.is_some()));
+        let mut sums = [
+            scalars.action,
+            scalars.total,
+            scalars.reasoning.unwrap_or_default(),
+            distilled,
+        ];
+        self.ranks.sum(&mut sums)?;
+        let [action, total, reasoning, distilled] = sums;
+        (scalars.action, scalars.total) = (action, total);
+        scalars.reasoning = (distilled > 0.0).then_some(reasoning);
+        Ok(())
     }
 
     fn save(&self) -> Result<PathBuf, RunError> {
@@ -268,6 +313,7 @@ impl Run {
             step: self.step,
             held_out: self.held_out,
             began_with: self.began_with.clone(),
+            ranks: self.ranks.size(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };
@@ -297,7 +343,6 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("schedule", was.schedule == is.schedule),
         ("data.datasets", was.data.datasets == is.data.datasets),
         ("data.batch", was.data.batch == is.data.batch),
-        ("data.accumulate", was.data.accumulate == is.data.accumulate),
         ("data.learn_padding", was.data.learn_padding == is.data.learn_padding),
         ("data.drop_geometry", was.data.drop_geometry == is.data.drop_geometry),
         ("data.drop_reasoning", was.data.drop_reasoning == is.data.drop_reasoning),

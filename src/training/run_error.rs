@@ -67,6 +67,9 @@ pub enum RunError {
         /// Why.
         source: StepError,
     },
+    /// Processes that train together cannot begin or go on.
+    #[error("{0}")]
+    Ranks(String),
     /// What trains could not be made.
     #[error(transparent)]
     Method(#[from] StepError),

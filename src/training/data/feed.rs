@@ -101,20 +101,14 @@ impl Feed {
     /// # Errors
     /// When a row cannot be read or does not fit the network; names dataset, episode and frame.
     pub fn batch(&self, side: Side, number: u64, readers: &mut Readers) -> Result<VlaBatch, RunError> {
-        let [trained, held_out] = &self.samplers;
         let settings = &self.settings;
-        let sampler = match side {
-            Side::Trained => trained,
-            Side::HeldOut => held_out,
-        };
         let size = settings.batch as u64;
         let texts = self.prompter.teacher_texts().max(1);
         let mut random = randomness(self.seed, "conditions", [number, side as u64]);
         let text = random.random_range(0..texts);
         let mut made = Made::default();
         readers.preprocessor.clear();
-        for index in number * size..(number + 1) * size {
-            let Some(place) = sampler.place(index) else { continue };
+        for place in self.places(side, number) {
             self.sample(place, text, readers, &mut made)?;
         }
         let mut shown = |share: f64| -> Result<Option<Tensor>, RunError> {
@@ -132,7 +126,7 @@ impl Feed {
         };
         let input = readers.preprocessor.input();
         let rows: usize = input.grids.iter().map(crate::camera::patches::Grid::patches).sum();
-        let (samples, chunk) = (made.student.len() as i64, self.chunk_len as i64);
+        let Targets { actions, valid } = made.done.tensors(self.chunk_len)?;
         let values = input.pixel_values.len() / rows.max(1);
         Ok(VlaBatch {
             pictures: Pictures {
@@ -141,8 +135,8 @@ impl Feed {
             },
             student: made.student,
             teacher: made.teacher,
-            actions: Tensor::f_from_slice(&made.actions)?.f_reshape([samples, chunk, -1])?,
-            valid: Tensor::f_from_slice(&made.valid)?.f_reshape([samples, chunk])?,
+            actions,
+            valid,
             geometry_target: None,
             shown,
         })
@@ -190,15 +184,73 @@ impl Feed {
             let teacher = self.prompter.teacher(task, grids, text);
             made.teacher.push(teacher.map_err(|e| named(e.to_string()))?);
         }
-        let chunk = dataset.chunk(self.mixture.action_column(), at, self.chunk_len)?;
-        let statistics = contract.data.statistics.iter().cycle();
+        self.done(place, &mut made.done)
+    }
+
+    /// What was done from a row on.
+    fn done(&self, place: Place, done: &mut Done) -> Result<(), RunError> {
+        let Some(dataset) = self.mixture.datasets().get(place.dataset) else {
+            return Ok(());
+        };
+        let chunk = dataset.chunk(self.mixture.action_column(), place.at, self.chunk_len)?;
+        let statistics = self.mixture.contract().data.statistics.iter().cycle();
         let values = chunk.values.iter().zip(statistics);
-        made.actions
+        done.actions
             .extend(values.map(|(value, of)| normalised(f64::from(*value), of) as f32));
         let counts = |step| self.settings.learn_padding || step < chunk.valid;
-        made.valid
+        done.valid
             .extend((0..self.chunk_len).map(|step| f32::from(u8::from(counts(step)))));
         Ok(())
+    }
+
+    /// Actions of batch number `number` of a side, without looking at anything.
+    ///
+    /// # Errors
+    /// As [`Self::batch`].
+    pub fn targets(&self, side: Side, number: u64) -> Result<Targets, RunError> {
+        let mut done = Done::default();
+        for place in self.places(side, number) {
+            self.done(place, &mut done)?;
+        }
+        done.tensors(self.chunk_len)
+    }
+
+    /// Rows of a batch.
+    fn places(&self, side: Side, number: u64) -> impl Iterator<Item = Place> + '_ {
+        let [trained, held_out] = &self.samplers;
+        let sampler = match side {
+            Side::Trained => trained,
+            Side::HeldOut => held_out,
+        };
+        let size = self.settings.batch as u64;
+        (number * size..(number + 1) * size).filter_map(|index| sampler.place(index))
+    }
+}
+
+/// What a batch is to do.
+#[derive(Debug)]
+pub struct Targets {
+    /// Normalised actions, (B, K, action dimension), in 32 bits.
+    pub actions: Tensor,
+    /// 1 where an action counts and 0 where it does not, (B, K), in 32 bits.
+    pub valid: Tensor,
+}
+
+/// Values of [`Targets`] so far.
+#[derive(Default)]
+struct Done {
+    actions: Vec<f32>,
+    valid: Vec<f32>,
+}
+
+impl Done {
+    fn tensors(&self, chunk_len: usize) -> Result<Targets, RunError> {
+        let chunk = chunk_len as i64;
+        let samples = (self.valid.len() / chunk_len.max(1)) as i64;
+        Ok(Targets {
+            actions: Tensor::f_from_slice(&self.actions)?.f_reshape([samples, chunk, -1])?,
+            valid: Tensor::f_from_slice(&self.valid)?.f_reshape([samples, chunk])?,
+        })
     }
 }
 
@@ -207,6 +259,5 @@ impl Feed {
 struct Made {
     student: Vec<Prompt>,
     teacher: Vec<TeacherPrompt>,
-    actions: Vec<f32>,
-    valid: Vec<f32>,
+    done: Done,
 }

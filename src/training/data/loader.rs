@@ -8,6 +8,15 @@ use super::feed::{Feed, Side};
 use crate::training::batch::VlaBatch;
 use crate::training::run_error::RunError;
 
+/// Which batches are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// Number of the first.
+    pub first: u64,
+    /// From one to the next: 1 takes all of them.
+    pub every: u64,
+}
+
 /// Gives batches in order. The threads end when it is dropped.
 #[derive(Debug)]
 pub struct Loader {
@@ -16,14 +25,18 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Begins with batch number `from`, with `workers` threads that are at most `ahead` batches ahead each.
-    pub fn start(feed: &Arc<Feed>, from: u64, workers: usize, ahead: usize) -> Self {
+    /// Makes the batches of `turns`, with `workers` threads that are at most `ahead` batches ahead each.
+    pub fn start(feed: &Arc<Feed>, turns: Turns, workers: usize, ahead: usize) -> Self {
         let workers = workers.max(1);
         let threads = (0..workers as u64)
             .map(|worker| {
                 let (sender, receiver) = sync_channel(ahead);
                 let feed = Arc::clone(feed);
-                std::thread::spawn(move || make(&feed, from + worker, workers, &sender));
+                let own = Turns {
+                    first: turns.first + worker * turns.every,
+                    every: workers as u64 * turns.every,
+                };
+                std::thread::spawn(move || make(&feed, own, &sender));
                 receiver
             })
             .collect();
@@ -42,12 +55,13 @@ impl Loader {
     }
 }
 
-fn make(feed: &Feed, from: u64, step: usize, out: &SyncSender<Result<VlaBatch, RunError>>) {
+fn make(feed: &Feed, turns: Turns, out: &SyncSender<Result<VlaBatch, RunError>>) {
     let mut readers = match feed.readers() {
         Ok(readers) => readers,
         Err(error) => return drop(out.send(Err(error))),
     };
-    for number in (from..).step_by(step) {
+    let numbers = std::iter::successors(Some(turns.first), |number| number.checked_add(turns.every));
+    for number in numbers {
         let batch = feed.batch(Side::Trained, number, &mut readers);
         let failed = batch.is_err();
         if out.send(batch).is_err() || failed {

@@ -1,0 +1,230 @@
+//! Processes that train together: who this one is, and what they add up.
+
+use std::env;
+use std::time::Duration;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::torch_ext::adamw::give_gradient;
+use crate::torch_ext::ranks::{Group, Meeting};
+
+use super::batch::Counts;
+use super::parameters::Parameters;
+use super::run_error::RunError;
+
+/// Longest wait for another process: it may be writing a large checkpoint, or measuring.
+const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// Values that are added up in one go.
+const BUCKET: usize = 16 << 20;
+
+/// This process among those that train together.
+#[derive(Debug)]
+pub struct Ranks {
+    rank: usize,
+    size: usize,
+    /// Its number on this machine.
+    local: usize,
+    group: Option<Group>,
+}
+
+impl Ranks {
+    /// One process by itself.
+    pub fn alone() -> Self {
+        Self {
+            rank: 0,
+            size: 1,
+            local: 0,
+            group: None,
+        }
+    }
+
+    /// As torchrun says in `RANK`, `LOCAL_RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`; waits for the others.
+    /// Without `WORLD_SIZE` this process is alone.
+    ///
+    /// # Errors
+    /// When a variable is missing or cannot be, or the others do not come.
+    pub fn of_environment() -> Result<Self, RunError> {
+        let size: usize = match env::var("WORLD_SIZE") {
+            Ok(_) => number("WORLD_SIZE")?,
+            Err(_) => return Ok(Self::alone()),
+        };
+        let rank: usize = number("RANK")?;
+        if size == 1 {
+            return Ok(Self::alone());
+        }
+        if rank >= size {
+            return Err(RunError::Ranks(format!(
+                "RANK: expected less than WORLD_SIZE, {size}, found {rank}"
+            )));
+        }
+        // torchrun's agent keeps a store of its own, and starts the group anew after a failure.
+        let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|said| said == "True");
+        let attempt = env::var("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
+        let meeting = Meeting {
+            host: variable("MASTER_ADDR")?,
+            port: number("MASTER_PORT")?,
+            serves: rank == 0 && !agent,
+            room: format!("thinkvla/{attempt}"),
+            rank: i32::try_from(rank).unwrap_or(i32::MAX),
+            size: i32::try_from(size).unwrap_or(i32::MAX),
+            timeout: PATIENCE,
+        };
+        let group = Group::join(&meeting).map_err(|error| {
+            RunError::Ranks(format!(
+                "rank {rank} of {size} cannot meet the others at {}:{}: {error}",
+                meeting.host, meeting.port
+            ))
+        })?;
+        Ok(Self {
+            rank,
+            size,
+            local: number("LOCAL_RANK").unwrap_or(rank),
+            group: Some(group),
+        })
+    }
+
+    /// Whether this is the one that writes files.
+    pub fn leads(&self) -> bool {
+        self.rank == 0
+    }
+
+    /// Which one this is, from 0.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Each process of a machine has a GPU of its own.
+    pub fn place(&self, device: Device) -> Device {
+        match device {
+            Device::Cuda(_) if self.size > 1 => Device::Cuda(self.local),
+            other => other,
+        }
+    }
+
+    /// Adds up numbers.
+    ///
+    /// # Errors
+    /// When another process has gone.
+    pub fn sum(&self, numbers: &mut [f64]) -> Result<(), RunError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let tensor = Tensor::f_from_slice(numbers)?;
+        group.sum(&tensor).map_err(|error| self.lost(&error))?;
+        Ok(tensor.f_copy_data(numbers, numbers.len())?)
+    }
+
+    /// What the means of a step are taken over, on all processes together.
+    ///
+    /// # Errors
+    /// When another process has gone.
+    pub fn count(&self, own: Counts) -> Result<Counts, RunError> {
+        let mut all = [own.actions, own.patches, own.distilled, own.tokens];
+        self.sum(&mut all)?;
+        let [actions, patches, distilled, tokens] = all;
+        Ok(Counts {
+            actions,
+            patches,
+            distilled,
+            tokens,
+        })
+    }
+
+    /// Adds up the gradients of what learns. A tensor that has none in any process is left without.
+    ///
+    /// # Errors
+    /// When another process has gone.
+    pub fn gradients(&self, parameters: &Parameters) -> Result<(), RunError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let _no_grad = tch::no_grad_guard();
+        let trained: Vec<&Tensor> = parameters.trained().map(|one| &one.tensor).collect();
+        let mut learning: Vec<f64> = trained
+            .iter()
+            .map(|tensor| f64::from(u8::from(tensor.grad().defined())))
+            .collect();
+        self.sum(&mut learning)?;
+        let mut bucket = Bucket::default();
+        for (tensor, _) in trained.into_iter().zip(learning).filter(|(_, ranks)| *ranks > 0.0) {
+            if !tensor.grad().defined() {
+                give_gradient(tensor, &tensor.f_zeros_like()?)?;
+            }
+            let gradient = tensor.grad();
+            if !bucket.fits(&gradient)? {
+                bucket.sum(group).map_err(|error| self.lost(&error))?;
+            }
+            bucket.put(gradient);
+        }
+        bucket.sum(group).map_err(|error| self.lost(&error))
+    }
+
+    fn lost(&self, error: &TchError) -> RunError {
+        RunError::Ranks(format!(
+            "rank {} of {} has lost the others: {error}; start all of them again with --resume, they go on from the \
+             last checkpoint",
+            self.rank, self.size
+        ))
+    }
+}
+
+/// Gradients that travel together.
+#[derive(Default)]
+struct Bucket {
+    gradients: Vec<Tensor>,
+    values: usize,
+}
+
+impl Bucket {
+    fn fits(&self, gradient: &Tensor) -> Result<bool, TchError> {
+        let Some(first) = self.gradients.first() else {
+            return Ok(true);
+        };
+        Ok(self.values + gradient.numel() <= BUCKET && first.f_kind()? == gradient.f_kind()?)
+    }
+
+    fn put(&mut self, gradient: Tensor) {
+        self.values += gradient.numel();
+        self.gradients.push(gradient);
+    }
+
+    /// Adds up over the processes, in 32 bits where gradients have fewer, and is empty again.
+    fn sum(&mut self, group: &Group) -> Result<(), TchError> {
+        let gradients = std::mem::take(self).gradients;
+        let Some(first) = gradients.first() else {
+            return Ok(());
+        };
+        let kind = match first.f_kind()? {
+            Kind::Double => Kind::Double,
+            _ => Kind::Float,
+        };
+        let flat: Vec<Tensor> = gradients
+            .iter()
+            .map(|gradient| gradient.f_reshape([-1]))
+            .collect::<Result<_, _>>()?;
+        let flat = Tensor::f_cat(&flat, 0)?.f_to_device(Device::Cpu)?.f_to_kind(kind)?;
+        group.sum(&flat)?;
+        let mut start = 0;
+        for mut gradient in gradients {
+            let length = gradient.numel() as i64;
+            gradient.f_copy_(&flat.f_narrow(0, start, length)?.f_view_as(&gradient)?)?;
+            start += length;
+        }
+        Ok(())
+    }
+}
+
+fn variable(name: &str) -> Result<String, RunError> {
+    env::var(name).map_err(|_| {
+        RunError::Ranks(format!(
+            "{name}: expected it beside WORLD_SIZE, found none; start the processes with torchrun"
+        ))
+    })
+}
+
+fn number<T: std::str::FromStr>(name: &str) -> Result<T, RunError> {
+    let text = variable(name)?;
+    text.parse()
+        .map_err(|_| RunError::Ranks(format!("{name}: expected a number, found {text}")))
+}

@@ -1,0 +1,111 @@
+//! Errors on held-out episodes, and what they have to be better than.
+
+use tch::Tensor;
+
+use super::batch::{Pictures, VlaBatch};
+use super::data::feed::{Feed, Side};
+use super::error::StepError;
+use super::losses;
+use super::method::Method;
+use super::run_error::RunError;
+
+/// Batches of trained episodes from which the best constant chunk is taken.
+const SEEN: u64 = 64;
+
+/// Mean errors of normalised actions, |Â − A|, on the same held-out rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOut {
+    /// Of the network.
+    pub action: f64,
+    /// Of the network when every sample is shown the pictures of another: a policy that looks is much worse then.
+    pub shuffled: f64,
+    /// Of the best chunk that does not depend on anything.
+    pub constant: f64,
+}
+
+/// What is measured against.
+#[derive(Debug)]
+pub struct Validation {
+    batches: u64,
+    /// The medians of trained actions, which no other constant beats in mean error: (K, action dimension).
+    constant: Tensor,
+}
+
+impl Validation {
+    /// On so many batches.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn new(feed: &Feed, batches: u64) -> Result<Self, RunError> {
+        let seen = (0..SEEN).map(|number| {
+            let targets = feed.targets(Side::Trained, number)?;
+            let uncounted = targets.valid.f_eq(0.0)?.f_unsqueeze(-1)?;
+            Ok(targets.actions.f_masked_fill(&uncounted, f64::NAN)?)
+        });
+        let seen: Vec<Tensor> = seen.collect::<Result<_, RunError>>()?;
+        let (medians, _) = Tensor::f_cat(&seen, 0)?.f_nanmedian_dim(0, false)?;
+        // A step that no row has counts nowhere.
+        let constant = medians.f_nan_to_num(0.0, None, None)?;
+        Ok(Self { batches, constant })
+    }
+
+    /// Measures a network.
+    ///
+    /// # Errors
+    /// When a sample cannot be read, or an error is not a number.
+    pub fn measure(&self, feed: &Feed, method: &Method, step: u64) -> Result<HeldOut, RunError> {
+        let _no_grad = tch::no_grad_guard();
+        let failed = |source: StepError| RunError::Step { step, source };
+        let mut readers = feed.readers()?;
+        let (mut sums, mut count) = ([0.0; 3], 0.0);
+        for number in 0..self.batches {
+            let mut batch = feed.batch(Side::HeldOut, number, &mut readers)?;
+            let counts = batch.counts()?;
+            let error = |batch: &VlaBatch| -> Result<f64, RunError> {
+                let losses = method.vla(batch, &counts).map_err(failed)?;
+                Ok(losses.action.f_double_value(&[])? * counts.actions)
+            };
+            let own = error(&batch)?;
+            let constant = self.constant.f_expand_as(&batch.actions)?;
+            let constant = losses::actions(&constant, &batch.actions, &batch.valid)?.f_double_value(&[])?;
+            shift(&mut batch.pictures, batch.student.len())?;
+            for (sum, value) in sums.iter_mut().zip([own, error(&batch)?, constant]) {
+                *sum += value;
+            }
+            count += counts.actions;
+        }
+        let [action, shuffled, constant] = sums.map(|sum| sum / count);
+        Ok(HeldOut {
+            action,
+            shuffled,
+            constant,
+        })
+    }
+}
+
+/// Gives every sample the pictures of the one before it. All samples of a mixture have pictures of the same sizes.
+fn shift(pictures: &mut Pictures, samples: usize) -> Result<(), tch::TchError> {
+    let values = pictures.pixels.size().last().copied().unwrap_or(1);
+    let by_sample = pictures.pixels.f_reshape([samples as i64, -1, values])?;
+    pictures.pixels = by_sample.f_roll([1i64], [0i64])?.f_reshape([-1, values])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn every_sample_gets_the_pictures_of_another() {
+        let pixels = Tensor::arange(24, (Kind::Float, tch::Device::Cpu)).reshape([12, 2]);
+        let mut pictures = Pictures {
+            pixels: pixels.shallow_clone(),
+            grids: Vec::new(),
+        };
+        shift(&mut pictures, 3).unwrap();
+        let expected = Tensor::cat(&[pixels.narrow(0, 8, 4), pixels.narrow(0, 0, 8)], 0);
+        assert!(pictures.pixels.equal(&expected));
+    }
+}

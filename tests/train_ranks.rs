@@ -1,0 +1,105 @@
+//! Processes that train together do what one would do with all their batches, and none goes on without the others.
+#![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
+mod recorded;
+#[allow(dead_code)]
+mod trained;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Output};
+use std::time::Duration;
+
+use tch::Tensor;
+use trained::{Bench, metrics};
+
+/// Two processes as torchrun starts them.
+fn two(bench: &Bench, arguments: &[&str]) -> [Child; 2] {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    [0, 1].map(|rank: u32| {
+        let mut command = bench.command(arguments);
+        command.env("WORLD_SIZE", "2").env("RANK", rank.to_string());
+        command.env("LOCAL_RANK", rank.to_string());
+        command
+            .env("MASTER_ADDR", "127.0.0.1")
+            .env("MASTER_PORT", free.to_string());
+        command.spawn().unwrap()
+    })
+}
+
+fn ended(children: [Child; 2]) -> [Output; 2] {
+    children.map(|child| child.wait_with_output().unwrap())
+}
+
+fn weights(step: &Path) -> Vec<(String, Tensor)> {
+    let mut all = Tensor::read_safetensors(step.join("model.safetensors")).unwrap();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+#[test]
+fn two_processes_learn_what_one_learns_from_all_their_batches() {
+    let bench = Bench::new("");
+    for output in ended(two(&bench, &["--max-steps", "6"])) {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut config = bench.load();
+    config.out = bench.path("one");
+    config.data.accumulate = 2;
+    let one = bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    let (alone, together) = (weights(&one.checkpoint), weights(&bench.path("out/step-00000006")));
+    assert_eq!(alone.len(), together.len());
+    for ((key, a), (_, b)) in alone.iter().zip(&together) {
+        let apart = f64::try_from((a - b).abs().max()).unwrap();
+        assert!(apart <= 1e-6, "{key}: {apart:e}");
+    }
+    for (a, b) in metrics(&config.out).iter().zip(&metrics(&bench.path("out"))) {
+        for loss in ["action", "reasoning", "total", "gradient_norm"] {
+            let (a, b) = (a[loss].as_f64().unwrap(), b[loss].as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-5 * a.abs(), "{loss}: {a} {b}");
+        }
+    }
+    // What a step is of may not change on the way.
+    config.out = bench.path("out");
+    config.data.accumulate = 1;
+    let refused = bench.open(config, true).err().unwrap();
+    assert!(
+        refused.contains("expected processes times data.accumulate to be 2"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_process_that_dies_ends_the_others_by_name_and_all_can_go_on() {
+    let bench = Bench::new("");
+    let [leading, mut other] = two(&bench, &[]);
+    while !bench.path("out/step-00000050").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    let output = leading.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(
+        said.contains("rank 0 of 2 has lost the others") && said.contains("--resume"),
+        "{said}"
+    );
+    assert!(!bench.path("out/step-00000200").exists());
+    for output in ended(two(&bench, &["--resume", "--max-steps", "120"])) {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert!(bench.path("out/step-00000120").exists());
+}
+
+#[test]
+fn an_environment_that_says_half_of_it_is_refused_by_name() {
+    let bench = Bench::new("");
+    let output = bench.command(&[]).env("WORLD_SIZE", "2").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("RANK: expected it beside WORLD_SIZE"),
+        "{said}"
+    );
+}
