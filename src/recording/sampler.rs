@@ -220,7 +220,7 @@ impl<P: Clone> Sampler<P> {
                     counts.frozen
                 ));
             }
-            let allowed = (missing_share * self.samples as f64).floor() as u64;
+            let allowed = (missing_share * self.samples as f64).ceil() as u64;
             if counts.missing > allowed {
                 return Some(format!(
                     "{stream}: expected at most {allowed} of {} samples without it ({:.1} %), found {}",

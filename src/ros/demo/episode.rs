@@ -74,6 +74,8 @@ pub struct Episode {
     pub nonfinite: u64,
     /// Gate events by kind and check.
     pub events: Vec<EventCount>,
+    /// Why a success was not recorded that should have been.
+    pub not_recorded: Option<String>,
 }
 
 /// Lets the loaded policy drive for `seconds` of simulated time, or until success or a latched fault.
@@ -122,9 +124,9 @@ pub fn by_expert(session: &Session, start: &Start, recorder: Option<&Recorder>) 
         let episode = seen.episode.as_ref()?;
         (episode.success || episode.episode_s - done >= SETTLE_S).then_some(())
     })?;
-    let episode = end(session, "expert", begun)?;
+    let mut episode = end(session, "expert", begun)?;
     if let Some(recorder) = recorder {
-        recorder.end(session, episode.success)?;
+        episode.not_recorded = recorder.end(session, episode.success)?;
     }
     Ok(episode)
 }
@@ -197,6 +199,7 @@ fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode,
             underruns: after.underruns - before.underruns.min(after.underruns),
             nonfinite: after.nonfinite - before.nonfinite.min(after.nonfinite),
             events: events(seen),
+            not_recorded: None,
         }
     }))
 }

@@ -85,12 +85,19 @@ impl Recorder {
         pull(session, &self.stop)
     }
 
-    /// Saves the episode or throws it away.
+    /// Saves the episode or throws it away; gives back why it could not be kept, as when a camera was late.
     ///
     /// # Errors
-    /// When the node is silent or refuses, as it does when a stream was missing.
-    pub fn end(&self, session: &Session, keep: bool) -> Result<(), RunError> {
-        pull(session, if keep { &self.save } else { &self.discard })
+    /// When the node is silent, or will not even throw it away.
+    pub fn end(&self, session: &Session, keep: bool) -> Result<Option<String>, RunError> {
+        let refusal = match keep.then(|| pull(session, &self.save)) {
+            Some(Ok(())) => return Ok(None),
+            Some(Err(RunError::Refused { message, .. })) => Some(message),
+            Some(Err(other)) => return Err(other),
+            None => None,
+        };
+        pull(session, &self.discard)?;
+        Ok(refusal)
     }
 }
 

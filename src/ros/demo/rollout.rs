@@ -16,6 +16,8 @@ use super::session::{self, Finished, Session, Simulated};
 pub const TASKS: [&str; 3] = ["height", "container", "position"];
 /// Variations of each task.
 const VARIATIONS: u64 = 3;
+/// How often an episode is driven that the recorder will not keep, because the machine was too busy for its cameras.
+const TRIES: u32 = 5;
 /// Images per second while episodes are recorded: two for every row, so that each row has one near it.
 const CAMERA_RATE_HZ: f64 = 20.0;
 
@@ -113,7 +115,12 @@ impl Rollout {
                 variation: u8::try_from(seed % VARIATIONS).unwrap_or(0),
                 seed,
             };
-            let figures = episode::by_expert(session, &start, told.recorder)?;
+            let mut figures = episode::by_expert(session, &start, told.recorder)?;
+            for _ in 1..TRIES {
+                let Some(why) = &figures.not_recorded else { break };
+                (told.tell)(&format!("{task} seed {seed}: once more, {why}"));
+                figures = episode::by_expert(session, &start, told.recorder)?;
+            }
             (told.tell)(&format!(
                 "{task} seed {seed} variation {}: {} after {:.1} s, {} clamps{}",
                 start.variation,

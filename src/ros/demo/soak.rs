@@ -90,7 +90,12 @@ impl Soak {
         recorder.stop(session)?;
         let shown = (begun.elapsed().as_secs_f64() * self.rate_hz) as u64;
         source.end();
-        recorder.end(session, true)?;
+        if let Some(message) = recorder.end(session, true)? {
+            return Err(RunError::Refused {
+                service: "record_node/save".into(),
+                message,
+            });
+        }
         let notes = read(&dataset.join("meta/thinkvla/episode-000000.json"))?;
         let info = read(&dataset.join("meta/info.json"))?;
         let streams = notes.get("streams").and_then(Value::as_object);

@@ -126,7 +126,7 @@ impl Settings {
                 0.02,
                 0.0..=1.0,
                 "",
-                "Share of rows that may lack a stream.",
+                "Share of rows that may lack a stream; one row always may.",
             )?,
             gap_s: number("longest_gap", 0.3, 0.0..=10.0, "s", "Longest time without a stream.")?,
             begin_with_motion: begin_with == "motion",
