@@ -9,7 +9,7 @@ use crate::model::config::Precision;
 use crate::model::device::DeviceChoice;
 
 use super::run_error::RunError;
-use super::settings::{MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+use super::settings::{GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 
 /// Bases that may stand behind one another.
 const DEEPEST: usize = 16;
@@ -41,6 +41,8 @@ pub struct TrainingConfig {
     pub selection: Selection,
     /// The losses.
     pub method: MethodSettings,
+    /// The geometry teacher.
+    pub geometry: GeometrySettings,
     /// AdamW.
     pub optimiser: OptimiserSettings,
     /// Learning rates over the steps.
@@ -67,6 +69,7 @@ impl Default for TrainingConfig {
             threads: None,
             selection: Selection::default(),
             method: MethodSettings::default(),
+            geometry: GeometrySettings::default(),
             optimiser: OptimiserSettings::default(),
             schedule: ScheduleSettings::default(),
             data: DataSettings::default(),

@@ -169,6 +169,22 @@ impl Method {
         Ok(losses)
     }
 
+    /// Mean error of normalised actions, without asking any teacher and without gradients.
+    ///
+    /// # Errors
+    /// When the batch does not fit the network, or the error is not finite.
+    pub fn action_error(&self, batch: &VlaBatch, totals: &Counts) -> Result<f64, StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let sight = self.see(&batch.pictures)?;
+        let output = self
+            .network
+            .act_shown(&sight, self.network.think(&sight, &plan)?, &plan, &batch.shown)?;
+        let error = mean(self.action(batch, &output)?, totals.actions)?;
+        finite("action error", &error)?;
+        Ok(error.f_double_value(&[])?)
+    }
+
     /// Loss of answers to questions; see [`Self::vla`].
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! * [`batch`]: what a step is made of
 //! * [`config`], [`run`]: the configuration file, and the run it describes
 //! * [`data`]: demonstrations on their way into batches
+//! * [`geometry`]: what the geometry teacher sees in them
 //! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
 //! * [`method`], [`losses`]: from batches to losses
@@ -24,6 +25,7 @@ pub mod curves;
 pub mod data;
 pub mod error;
 pub mod events;
+pub mod geometry;
 pub mod losses;
 pub mod method;
 pub mod metrics;

@@ -17,11 +17,12 @@ use super::batch::{Counts, VlaBatch};
 use super::checkpoint::{Notes, Saved, Shelf};
 use super::config::TrainingConfig;
 use super::curves;
-use super::data::feed::Feed;
+use super::data::feed::{Feed, Teachers};
 use super::data::loader::{Loader, Turns};
 use super::data::mixture::Mixture;
 use super::error::StepError;
 use super::events::Events;
+use super::geometry;
 use super::method::Method;
 use super::metrics::{Metrics, Scalars};
 use super::optimiser::Optimiser;
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub data_wait: f64,
     /// Last held-out action error, normalised.
     pub held_out: Option<f64>,
+    /// Geometry targets that had to be made; all others were on disk.
+    pub targets_made: u64,
 }
 
 /// A run at some step.
@@ -89,13 +92,6 @@ impl Run {
         }
         let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
         let network = manifest.config()?;
-        if network.thinkvla.geometry.is_some() && config.method.geometry_weight != 0.0 {
-            let found = config.method.geometry_weight;
-            return Err(refuse(format!(
-                "method.geometry_weight: expected 0, since this program makes no geometry targets to align with yet, \
-                 found {found}"
-            )));
-        }
         let mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
         let samplers = mixture.samplers(config.seed, config.validation.share)?;
         let mut contract = mixture.contract().clone();
@@ -104,7 +100,11 @@ impl Run {
             weights: config.name.clone(),
         });
         let prompter = Prompter::new(manifest.tokenizer.clone(), &network)?;
-        let taught = match config.method.distill {
+        let aligned = network.thinkvla.geometry.as_ref();
+        let aligned = aligned.filter(|_| config.method.geometry_weight != 0.0);
+        let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, placement, file));
+        let geometry = geometry.transpose()?;
+        let reasoning = match config.method.distill {
             Distill::None => false,
             Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
             Distill::Privileged => {
@@ -114,7 +114,8 @@ impl Run {
             }
         };
         let drawn = (config.data.clone(), config.seed);
-        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, taught);
+        let teachers = Teachers { reasoning, geometry };
+        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers);
         let built = manifest.trainable(placement, &config.selection, config.seed)?;
         let method = Method::new(built, network, config.method.clone())?;
         let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
@@ -239,6 +240,7 @@ impl Run {
             checkpoint: self.shelf.path(last.unwrap_or(self.step)),
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
+            targets_made: self.feed.targets_made(),
         })
     }
 
@@ -260,6 +262,9 @@ impl Run {
             losses.total.f_backward()?;
             scalars.action += value(&losses.action)?;
             scalars.total += value(&losses.total)?;
+            if let Some(loss) = &losses.geometry {
+                *scalars.geometry.get_or_insert(0.0) += value(loss)?;
+            }
             if let Some(loss) = &losses.reasoning {
                 *scalars.reasoning.get_or_insert(0.0) += value(loss)?;
             }
@@ -294,16 +299,19 @@ impl Run {
 
     /// Losses were divided by the counts of the whole, so that those of the whole are sums over the processes.
     fn sum_losses(&self, scalars: &mut Scalars) -> Result<(), RunError> {
-        let distilled = f64::from(u8::from(scalars.reasoning.is_some()));
+        let there = |loss: Option<f64>| f64::from(u8::from(loss.is_some()));
         let mut sums = [
             scalars.action,
             scalars.total,
+            scalars.geometry.unwrap_or_default(),
+            there(scalars.geometry),
             scalars.reasoning.unwrap_or_default(),
-            distilled,
+            there(scalars.reasoning),
         ];
         self.ranks.sum(&mut sums)?;
-        let [action, total, reasoning, distilled] = sums;
+        let [action, total, geometry, aligned, reasoning, distilled] = sums;
         (scalars.action, scalars.total) = (action, total);
+        scalars.geometry = (aligned > 0.0).then_some(geometry);
         scalars.reasoning = (distilled > 0.0).then_some(reasoning);
         Ok(())
     }
@@ -339,6 +347,9 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("compute", was.compute == is.compute),
         ("selection", was.selection == is.selection),
         ("method", was.method == is.method),
+        ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),
+        ("geometry.compute", was.geometry.compute == is.geometry.compute),
+        ("geometry.rule", was.geometry.rule == is.geometry.rule),
         ("optimiser", was.optimiser == is.optimiser),
         ("schedule", was.schedule == is.schedule),
         ("data.datasets", was.data.datasets == is.data.datasets),

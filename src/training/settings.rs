@@ -1,7 +1,12 @@
 //! The constants of training, as a configuration file names them. What is not named has the paper's value, or where the
 //! paper is silent StarVLA's.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::config::Precision;
+use crate::model::vggt::target::TargetRule;
 
 /// How the two streams become one loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,6 +68,31 @@ pub enum Distill {
     Anchor,
     /// What it would say at the action queries after having read its own reasoning: the rival of 3DThinkVLA's Table 7.
     Privileged,
+}
+
+/// The geometry teacher and its targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeometrySettings {
+    /// VGGT's weights, a safetensors file; needed where geometry is aligned.
+    pub vggt: Option<PathBuf>,
+    /// Directory of the targets that were made; epochs, runs and processes share it.
+    pub cache: PathBuf,
+    /// Type VGGT computes in.
+    pub compute: Precision,
+    /// How its features become targets.
+    pub rule: TargetRule,
+}
+
+impl Default for GeometrySettings {
+    fn default() -> Self {
+        Self {
+            vggt: None,
+            cache: "cache/geometry".into(),
+            compute: Precision::Bfloat16,
+            rule: TargetRule::default(),
+        }
+    }
 }
 
 /// AdamW.

@@ -40,5 +40,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         outcome.checkpoint.display(),
         100.0 * outcome.data_wait
     );
+    if outcome.targets_made > 0 {
+        tracing::info!(
+            "{} geometry targets were made, the others were there",
+            outcome.targets_made
+        );
+    }
     Ok(())
 }
