@@ -234,7 +234,8 @@ impl Method {
         Ok(pss::compare(&speaking, &acting)?)
     }
 
-    fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
+    /// Vision tower.
+    pub(super) fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
         let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
         Ok(self.network.see(&pixels, &images)?)

@@ -12,6 +12,7 @@
 //! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
 //! * [`method`], [`losses`]: from batches to losses
+//! * [`privileged`]: the rival of the reasoning anchor
 //! * [`parameters`]: what learns, and differences of low rank
 //! * [`optimiser`], [`schedule`]: from gradients to weights
 //! * [`validation`]: errors on held-out episodes
@@ -31,6 +32,7 @@ pub mod method;
 pub mod metrics;
 pub mod optimiser;
 pub mod parameters;
+pub mod privileged;
 pub mod pss;
 pub mod ranks;
 pub mod run;

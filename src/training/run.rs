@@ -12,6 +12,7 @@ use crate::contract::{Contract, Model};
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::device::set_threads;
 use crate::model::prompt::Prompter;
+use crate::model::variant::chosen;
 
 use super::batch::{Counts, VlaBatch};
 use super::checkpoint::{Notes, Saved, Shelf};
@@ -26,6 +27,7 @@ use super::geometry;
 use super::method::Method;
 use super::metrics::{Metrics, Scalars};
 use super::optimiser::Optimiser;
+use super::privileged::Words;
 use super::ranks::Ranks;
 use super::run_error::RunError;
 use super::schedule::Schedule;
@@ -63,6 +65,8 @@ pub struct Run {
     ranks: Ranks,
     step: u64,
     held_out: Option<f64>,
+    /// What is known about each task, with privileged information.
+    words: Option<Words>,
 }
 
 impl Run {
@@ -91,7 +95,7 @@ impl Run {
             return Err(RunError::file("begin in", &config.out)(message));
         }
         let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
-        let network = manifest.config()?;
+        let network = chosen(manifest.config()?, &config.choices())?;
         let mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
         let samplers = mixture.samplers(config.seed, config.validation.share)?;
         let mut contract = mixture.contract().clone();
@@ -105,18 +109,30 @@ impl Run {
         let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, placement, file));
         let geometry = geometry.transpose()?;
         let reasoning = match config.method.distill {
-            Distill::None => false,
+            Distill::None | Distill::Privileged => false,
             Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
-            Distill::Privileged => {
-                let message = "method.distill: expected none or anchor, since datasets hold no words about their \
-                               scenes, found privileged";
-                return Err(refuse(message.into()));
-            }
         };
         let drawn = (config.data.clone(), config.seed);
         let teachers = Teachers { reasoning, geometry };
         let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers);
-        let built = manifest.trainable(placement, &config.selection, config.seed)?;
+        let selected = (&config.selection, config.seed);
+        let words = match config.method.distill {
+            Distill::Privileged if ranks.size() > 1 => {
+                let message = format!(
+                    "method.distill: expected none or anchor with {} processes, since each would ask about other scenes, \
+                     found privileged",
+                    ranks.size()
+                );
+                return Err(refuse(message));
+            }
+            Distill::Privileged => Some(Words::new(
+                (&config.checkpoint, &manifest.tokenizer),
+                &network,
+                &config.method,
+            )?),
+            Distill::None | Distill::Anchor => None,
+        };
+        let built = manifest.trainable_as(&network, placement, selected)?;
         let method = Method::new(built, network, config.method.clone())?;
         let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
         let rates = &config.optimiser.learning_rates;
@@ -132,6 +148,7 @@ impl Run {
             ranks,
             step: 0,
             held_out: None,
+            words,
             config,
             method,
             optimiser,
@@ -173,6 +190,9 @@ impl Run {
         }
         self.shelf.restore(step, &self.method, &mut self.optimiser)?;
         (self.step, self.held_out) = (notes.step, notes.held_out);
+        if let Some(words) = &mut self.words {
+            words.restore(notes.words);
+        }
         Ok(())
     }
 
@@ -247,10 +267,18 @@ impl Run {
     fn advance(&mut self, loader: &mut Loader) -> Result<Scalars, RunError> {
         let begun = Instant::now();
         let number = self.config.data.accumulate;
-        let batches: Vec<VlaBatch> = (0..number).map(|_| loader.take()).collect::<Result<_, _>>()?;
+        let mut batches: Vec<VlaBatch> = (0..number).map(|_| loader.take()).collect::<Result<_, _>>()?;
         let wait = begun.elapsed();
         let at = self.step;
         let failed = |source: StepError| RunError::Step { step: at, source };
+        let turns = self.turns();
+        if let Some(words) = &mut self.words {
+            words.forget_old(at);
+            for (batch, turn) in batches.iter_mut().zip(0..) {
+                let number = turns.first + turn * turns.every;
+                words.teach(&self.method, (&self.feed, number), batch)?;
+            }
+        }
         let mut totals = Counts::default();
         for batch in &batches {
             totals = totals + batch.counts()?;
@@ -322,6 +350,7 @@ impl Run {
             held_out: self.held_out,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
+            words: self.words.as_ref().map(Words::said).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };
@@ -345,6 +374,7 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("steps", was.steps == is.steps),
         ("seed", was.seed == is.seed),
         ("compute", was.compute == is.compute),
+        ("network", was.network == is.network),
         ("selection", was.selection == is.selection),
         ("method", was.method == is.method),
         ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),

@@ -22,6 +22,10 @@ pub struct MethodSettings {
     pub reasoning_loss: ReasoningLoss,
     /// What the teacher teaches.
     pub distill: Distill,
+    /// With privileged information: steps after which the network is asked again about each task.
+    pub privileged_every: u64,
+    /// With privileged information: longest answer [tokens].
+    pub privileged_tokens: usize,
     /// Whether the alignment trains the geometry adapter alone and leaves the vision tower as it is.
     pub detach_geometry_tap: bool,
     /// Runs the teacher's whole prompt instead of what follows the task: slower, and equal up to rounding.
@@ -36,6 +40,8 @@ impl Default for MethodSettings {
             text_weight: 0.1,
             reasoning_loss: ReasoningLoss::Cosine,
             distill: Distill::Anchor,
+            privileged_every: 200,
+            privileged_tokens: 128,
             detach_geometry_tap: false,
             plain_teacher: false,
         }

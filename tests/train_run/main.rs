@@ -2,6 +2,7 @@
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
+mod ablations;
 mod geometry;
 #[path = "../recorded/mod.rs"]
 mod recorded;

@@ -8,8 +8,8 @@ use tch::Tensor;
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
-use crate::dataset::Dataset;
 use crate::dataset::images::ImageReader;
+use crate::dataset::{At, Dataset};
 use crate::model::actions::normalised;
 use crate::model::config::{Config, Proprio};
 use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
@@ -165,6 +165,35 @@ impl Feed {
         })
     }
 
+    /// What the robot is told in batch number `number` of the trained side, sample by sample.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn tasks(&self, number: u64) -> Result<Vec<Told>, RunError> {
+        let places = self.places(Side::Trained, number);
+        let rows = places.filter_map(|place| Some((self.mixture.datasets().get(place.dataset)?, place)));
+        rows.map(|(dataset, place)| self.told(dataset, place)).collect()
+    }
+
+    /// Writes the prompts.
+    pub fn prompter(&self) -> &Prompter {
+        &self.prompter
+    }
+
+    fn told(&self, dataset: &Dataset, place: Place) -> Result<Told, RunError> {
+        let state = match self.proprio {
+            Proprio::None => None,
+            Proprio::Text => {
+                let state = StateText::new(&self.mixture.state(place)?, &self.mixture.contract().data.state);
+                Some(state.map_err(|e| named(dataset, place.at, e.to_string()))?)
+            }
+        };
+        Ok(Told {
+            instruction: dataset.task(place.at)?.to_owned(),
+            state,
+        })
+    }
+
     fn sample(&self, place: Place, asked: Asked, readers: &mut Readers, made: &mut Made) -> Result<(), RunError> {
         let (Some(dataset), Some(images)) = (
             self.mixture.datasets().get(place.dataset),
@@ -173,12 +202,7 @@ impl Feed {
             return Ok(());
         };
         let at = place.at;
-        let named = |problem: String| {
-            RunError::data(
-                dataset.root(),
-                format!("episode {}, frame {}: {problem}", at.episode, at.frame),
-            )
-        };
+        let named = |problem| named(dataset, at, problem);
         images
             .read(at, &mut readers.pictures)
             .map_err(|e| named(e.to_string()))?;
@@ -190,17 +214,8 @@ impl Feed {
                 .map_err(|e| named(e.to_string()))?;
         }
         let grids = readers.preprocessor.input().grids.get(before..).unwrap_or_default();
-        let contract = self.mixture.contract();
-        let state = match self.proprio {
-            Proprio::None => None,
-            Proprio::Text => Some(
-                StateText::new(&self.mixture.state(place)?, &contract.data.state).map_err(|e| named(e.to_string()))?,
-            ),
-        };
-        let task = Task {
-            instruction: dataset.task(at)?,
-            state: state.as_ref(),
-        };
+        let told = self.told(dataset, place)?;
+        let task = told.task();
         made.student
             .push(self.prompter.student(task, grids).map_err(|e| named(e.to_string()))?);
         if self.teachers.reasoning {
@@ -279,6 +294,32 @@ impl Done {
             valid: Tensor::f_from_slice(&self.valid)?.f_reshape([samples, chunk])?,
         })
     }
+}
+
+/// What the robot is told in a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The task in words.
+    pub instruction: String,
+    /// The robot's own state, for checkpoints that read it.
+    pub state: Option<StateText>,
+}
+
+impl Told {
+    /// The same for a prompt.
+    pub fn task(&self) -> Task<'_> {
+        Task {
+            instruction: &self.instruction,
+            state: self.state.as_ref(),
+        }
+    }
+}
+
+fn named(dataset: &Dataset, at: At, problem: String) -> RunError {
+    RunError::data(
+        dataset.root(),
+        format!("episode {}, frame {}: {problem}", at.episode, at.frame),
+    )
 }
 
 /// What is asked of the teachers.
