@@ -47,6 +47,8 @@ pub struct Outcome {
     pub held_out: Option<f64>,
     /// Geometry targets that had to be made; all others were on disk.
     pub targets_made: u64,
+    /// Whether it was stopped before its last step.
+    pub interrupted: bool,
 }
 
 /// A run at some step.
@@ -206,7 +208,20 @@ impl Run {
     /// # Errors
     /// When a sample cannot be read, a loss is not a number, or the disk refuses. What was saved stays.
     pub fn train(&mut self, max_steps: Option<u64>) -> Result<Outcome, RunError> {
-        let end = max_steps.map_or(self.config.steps, |max| max.min(self.config.steps));
+        self.train_until(max_steps, &|| false)
+    }
+
+    /// The step that a run ends at.
+    pub fn end(&self, max_steps: Option<u64>) -> u64 {
+        max_steps.map_or(self.config.steps, |max| max.min(self.config.steps))
+    }
+
+    /// [`Self::train`], until `stop` says so: the step it is at is ended and saved.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<Outcome, RunError> {
+        let end = self.end(max_steps);
         let data = &self.config.data;
         let mut loader = Loader::start(&self.feed, self.turns(), data.workers, data.ahead);
         let (leads, out) = (self.ranks.leads(), &self.config.out);
@@ -222,7 +237,8 @@ impl Run {
         let mut events = leads.then(|| Events::create(out)).transpose()?;
         let (mut waited, begun, mut saved) = (Duration::ZERO, Instant::now(), Instant::now());
         let mut last = self.shelf.steps()?.last().copied();
-        while self.step < end {
+        let mut stopping = self.ranks.any(stop())?;
+        while self.step < end && !stopping {
             let mut scalars = self.advance(&mut loader)?;
             waited += Duration::from_secs_f64(scalars.data_wait_s);
             let validation = &self.config.validation;
@@ -244,7 +260,9 @@ impl Run {
             let settings = &self.config.checkpoints;
             let minutes = saved.elapsed().as_secs_f64() / 60.0;
             let late = settings.every_minutes > 0.0 && minutes >= settings.every_minutes;
-            if leads && (self.step.is_multiple_of(settings.every_steps) || late || self.step == end) {
+            stopping = self.ranks.any(stop())?;
+            let due = self.step.is_multiple_of(settings.every_steps) || late || self.step == end || stopping;
+            if leads && due {
                 self.save()?;
                 last = Some(self.step);
                 saved = Instant::now();
@@ -260,6 +278,7 @@ impl Run {
             checkpoint: self.shelf.path(last.unwrap_or(self.step)),
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
+            interrupted: self.step < end,
             targets_made: self.feed.targets_made(),
         })
     }
