@@ -8,7 +8,7 @@ mod trained;
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use tch::Tensor;
@@ -91,6 +91,30 @@ fn a_process_that_dies_ends_the_others_by_name_and_all_can_go_on() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert!(bench.path("out/step-00000120").exists());
+}
+
+#[test]
+fn an_interrupted_process_ends_all_after_the_same_step() {
+    let bench = Bench::new("");
+    let children = two(&bench, &[]);
+    let lines = || {
+        let text = std::fs::read_to_string(bench.path("out/metrics.jsonl"));
+        text.unwrap_or_default().lines().count()
+    };
+    while lines() < 3 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let other = children[1].id().to_string();
+    assert!(Command::new("kill").args(["-INT", &other]).status().unwrap().success());
+    for output in ended(children) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        assert!(
+            said.contains(&format!("interrupted after step {} of 200", lines())),
+            "{said}"
+        );
+    }
+    assert!(bench.path(&format!("out/step-{:08}", lines())).exists());
 }
 
 #[test]

@@ -124,7 +124,10 @@ impl Layout {
         };
         let (task, action) = match ours.prompt_style {
             PromptStyle::Thinkvla => {
-                let (task, action) = ours.prompt.split_once("{anchor}").unwrap_or((&ours.prompt, ""));
+                let (task, action) = ours
+                    .prompt
+                    .split_once("{anchor}")
+                    .unwrap_or_else(|| end_of_task(&ours.prompt));
                 (fill(task), fill(action))
             }
             PromptStyle::StarvlaOft => {
@@ -142,6 +145,16 @@ impl Layout {
             teacher_anchor: reasoning.map_or_else(TeacherAnchor::default, |reasoning| reasoning.teacher_anchor),
         }
     }
+}
+
+/// Parts a prompt without an anchor where one would stand: behind the sentence that holds the instruction.
+fn end_of_task(prompt: &str) -> (&str, &str) {
+    let told = "{instruction}";
+    let behind = prompt.find(told).map_or(prompt.len(), |at| at + told.len());
+    let stop = prompt.get(behind..).is_some_and(|rest| rest.starts_with('.'));
+    prompt
+        .split_at_checked(behind + usize::from(stop))
+        .unwrap_or((prompt, ""))
 }
 
 impl Prompter {
@@ -293,6 +306,18 @@ impl Prompter {
         let same = |(a, b): &(&i64, &i64)| a == b;
         let shared = prompt.ids.iter().zip(&student.ids).take_while(same).count();
         Ok(TeacherPrompt { prompt, shared })
+    }
+
+    /// What of a text can stand in a prompt as [`Self::privileged`] takes it: without control tokens, from its first
+    /// letter on; nothing where it has none.
+    pub fn plain_words(&self, text: &str) -> Option<String> {
+        let mut words = text.to_owned();
+        // Again, since taking one away may put the halves of another together.
+        while let Some(token) = self.control.iter().find(|token| words.contains(*token)) {
+            words = words.replace(token.as_str(), " ");
+        }
+        let start = words.find(char::is_alphabetic)?;
+        words.get(start..).map(|words| words.trim_end().to_owned())
     }
 
     /// Where no anchors mark what was told, its last token does.

@@ -91,21 +91,7 @@ impl Variant {
             (ours.geometry, ours.reasoning) = (None, None);
             (ours.prompt_style, ours.prompt) = (PromptStyle::StarvlaOft, STARVLA_PROMPT.into());
         }
-        if !self.set.is_empty() {
-            let refused = |found: String| {
-                ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found)
-            };
-            let mut object = serde_json::to_value(&*ours).map_err(|e| refused(e.to_string()))?;
-            for choice in &self.set {
-                set(&mut object, choice).map_err(refused)?;
-            }
-            *ours = serde_json::from_value(object).map_err(|e| refused(e.to_string()))?;
-        }
-        if ours.reasoning.is_none() {
-            ours.prompt = ours.prompt.replace("{anchor}", "");
-        }
-        config.validate()?;
-        Ok(config)
+        chosen(config, &self.set)
     }
 
     /// Statistics of the actions of an ordinary table-top task at 10 steps a second: 2 cm and 0.1 rad a step.
@@ -140,6 +126,28 @@ impl Variant {
         statistics.push(dimension("gripper", Normalisation::MinMax, [0.0, 1.0]));
         statistics
     }
+}
+
+/// A configuration with fields of its `thinkvla` object set, in order. A prompt without reasoning loses its anchor.
+///
+/// # Errors
+/// When a field is none of the object's, its value cannot be read, or the whole cannot work.
+pub fn chosen(mut config: Config, choices: &[Choice]) -> Result<Config, ModelError> {
+    let ours = &mut config.thinkvla;
+    let refused =
+        |found: String| ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found);
+    if !choices.is_empty() {
+        let mut object = serde_json::to_value(&*ours).map_err(|e| refused(e.to_string()))?;
+        for choice in choices {
+            set(&mut object, choice).map_err(refused)?;
+        }
+        *ours = serde_json::from_value(object).map_err(|e| refused(e.to_string()))?;
+    }
+    if ours.reasoning.is_none() {
+        ours.prompt = ours.prompt.replace("{anchor}", "");
+    }
+    config.validate()?;
+    Ok(config)
 }
 
 /// Of values spread evenly over a range.

@@ -9,7 +9,7 @@
 //!
 //! Samples and dropped conditions follow from seed and step, so the step is their whole state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,9 @@ pub struct Notes {
     /// Processes that trained together.
     #[serde(default = "one")]
     pub ranks: usize,
+    /// What the network has said about each task, with privileged information.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, String>,
     /// Version of this program.
     pub version: String,
     /// The configuration.

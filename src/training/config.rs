@@ -1,5 +1,6 @@
 //! The configuration file of a training run. A file may name another as its `base` and say only what differs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -7,9 +8,10 @@ use serde_json::Value;
 
 use crate::model::config::Precision;
 use crate::model::device::DeviceChoice;
+use crate::model::variant::Choice;
 
 use super::run_error::RunError;
-use super::settings::{MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+use super::settings::{GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 
 /// Bases that may stand behind one another.
 const DEEPEST: usize = 16;
@@ -37,10 +39,15 @@ pub struct TrainingConfig {
     pub compute: Option<Precision>,
     /// CPU threads of one operation; nothing leaves libtorch's choice.
     pub threads: Option<u16>,
+    /// Fields of the checkpoint's `thinkvla` object that are set before training, by path (`reasoning.fusion`), as
+    /// `thinkvla init-checkpoint --set` takes them; null takes a field away.
+    pub network: BTreeMap<String, Value>,
     /// What is trained.
     pub selection: Selection,
     /// The losses.
     pub method: MethodSettings,
+    /// The geometry teacher.
+    pub geometry: GeometrySettings,
     /// AdamW.
     pub optimiser: OptimiserSettings,
     /// Learning rates over the steps.
@@ -65,8 +72,10 @@ impl Default for TrainingConfig {
             device: "auto".into(),
             compute: None,
             threads: None,
+            network: BTreeMap::new(),
             selection: Selection::default(),
             method: MethodSettings::default(),
+            geometry: GeometrySettings::default(),
             optimiser: OptimiserSettings::default(),
             schedule: ScheduleSettings::default(),
             data: DataSettings::default(),
@@ -234,6 +243,12 @@ impl TrainingConfig {
                 "positive numbers",
                 format!("{:?}", weights.iter().map(|one| one.weight).collect::<Vec<_>>()),
             ),
+            (
+                self.method.privileged_every > 0 && self.method.privileged_tokens > 0,
+                "method",
+                "privileged_every and privileged_tokens of at least 1",
+                "0".into(),
+            ),
             (self.data.batch > 0, "data.batch", "at least 1", "0".into()),
             (self.data.accumulate > 0, "data.accumulate", "at least 1", "0".into()),
             (self.data.workers > 0, "data.workers", "at least 1", "0".into()),
@@ -285,6 +300,15 @@ impl TrainingConfig {
         self.device()
             .map(drop)
             .map_err(|e| refuse(path, format!("device: {e}")))
+    }
+
+    /// The fields of [`Self::network`].
+    pub fn choices(&self) -> Vec<Choice> {
+        let choice = |(field, value): (&String, &Value)| Choice {
+            field: field.clone(),
+            value: value.clone(),
+        };
+        self.network.iter().map(choice).collect()
     }
 
     /// Where to train.

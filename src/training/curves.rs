@@ -31,7 +31,11 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
                 ("best constant", |s| s.held_out_constant),
             ],
         ),
-        ("Reasoning loss", "loss", &[("reasoning", |s| s.reasoning)]),
+        (
+            "Latents",
+            "loss",
+            &[("geometry", |s| s.geometry), ("reasoning", |s| s.reasoning)],
+        ),
         (
             "Teacher and student",
             "before the adapter",

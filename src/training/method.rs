@@ -169,6 +169,22 @@ impl Method {
         Ok(losses)
     }
 
+    /// Mean error of normalised actions, without asking any teacher and without gradients.
+    ///
+    /// # Errors
+    /// When the batch does not fit the network, or the error is not finite.
+    pub fn action_error(&self, batch: &VlaBatch, totals: &Counts) -> Result<f64, StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let sight = self.see(&batch.pictures)?;
+        let output = self
+            .network
+            .act_shown(&sight, self.network.think(&sight, &plan)?, &plan, &batch.shown)?;
+        let error = mean(self.action(batch, &output)?, totals.actions)?;
+        finite("action error", &error)?;
+        Ok(error.f_double_value(&[])?)
+    }
+
     /// Loss of answers to questions; see [`Self::vla`].
     ///
     /// # Errors
@@ -218,7 +234,8 @@ impl Method {
         Ok(pss::compare(&speaking, &acting)?)
     }
 
-    fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
+    /// Vision tower.
+    pub(super) fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
         let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
         Ok(self.network.see(&pixels, &images)?)

@@ -18,6 +18,9 @@ pub struct Scalars {
     pub step: u64,
     /// L1 of normalised actions.
     pub action: f64,
+    /// Geometry loss, where geometry is aligned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<f64>,
     /// Reasoning loss, where something is distilled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<f64>,
@@ -69,6 +72,7 @@ impl Scalars {
             ("time/data_wait_s", self.data_wait_s),
         ];
         let sometimes = [
+            ("loss/geometry", self.geometry),
             ("loss/reasoning", self.reasoning),
             ("teacher/cosine", self.cosine),
             ("teacher/variance", self.teacher_variance),

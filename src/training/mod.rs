@@ -8,9 +8,11 @@
 //! * [`batch`]: what a step is made of
 //! * [`config`], [`run`]: the configuration file, and the run it describes
 //! * [`data`]: demonstrations on their way into batches
+//! * [`geometry`]: what the geometry teacher sees in them
 //! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
 //! * [`method`], [`losses`]: from batches to losses
+//! * [`privileged`]: the rival of the reasoning anchor
 //! * [`parameters`]: what learns, and differences of low rank
 //! * [`optimiser`], [`schedule`]: from gradients to weights
 //! * [`validation`]: errors on held-out episodes
@@ -24,11 +26,13 @@ pub mod curves;
 pub mod data;
 pub mod error;
 pub mod events;
+pub mod geometry;
 pub mod losses;
 pub mod method;
 pub mod metrics;
 pub mod optimiser;
 pub mod parameters;
+pub mod privileged;
 pub mod pss;
 pub mod ranks;
 pub mod run;

@@ -117,6 +117,16 @@ impl Ranks {
         Ok(tensor.f_copy_data(numbers, numbers.len())?)
     }
 
+    /// Whether it is so in any process.
+    ///
+    /// # Errors
+    /// When another process has gone.
+    pub fn any(&self, here: bool) -> Result<bool, RunError> {
+        let mut count = [f64::from(u8::from(here))];
+        self.sum(&mut count)?;
+        Ok(count != [0.0])
+    }
+
     /// What the means of a step are taken over, on all processes together.
     ///
     /// # Errors

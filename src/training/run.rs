@@ -12,19 +12,22 @@ use crate::contract::{Contract, Model};
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::device::set_threads;
 use crate::model::prompt::Prompter;
+use crate::model::variant::chosen;
 
 use super::batch::{Counts, VlaBatch};
 use super::checkpoint::{Notes, Saved, Shelf};
 use super::config::TrainingConfig;
 use super::curves;
-use super::data::feed::Feed;
+use super::data::feed::{Feed, Teachers};
 use super::data::loader::{Loader, Turns};
 use super::data::mixture::Mixture;
 use super::error::StepError;
 use super::events::Events;
+use super::geometry;
 use super::method::Method;
 use super::metrics::{Metrics, Scalars};
 use super::optimiser::Optimiser;
+use super::privileged::Words;
 use super::ranks::Ranks;
 use super::run_error::RunError;
 use super::schedule::Schedule;
@@ -42,6 +45,10 @@ pub struct Outcome {
     pub data_wait: f64,
     /// Last held-out action error, normalised.
     pub held_out: Option<f64>,
+    /// Geometry targets that had to be made; all others were on disk.
+    pub targets_made: u64,
+    /// Whether it was stopped before its last step.
+    pub interrupted: bool,
 }
 
 /// A run at some step.
@@ -60,6 +67,8 @@ pub struct Run {
     ranks: Ranks,
     step: u64,
     held_out: Option<f64>,
+    /// What is known about each task, with privileged information.
+    words: Option<Words>,
 }
 
 impl Run {
@@ -88,14 +97,7 @@ impl Run {
             return Err(RunError::file("begin in", &config.out)(message));
         }
         let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
-        let network = manifest.config()?;
-        if network.thinkvla.geometry.is_some() && config.method.geometry_weight != 0.0 {
-            let found = config.method.geometry_weight;
-            return Err(refuse(format!(
-                "method.geometry_weight: expected 0, since this program makes no geometry targets to align with yet, \
-                 found {found}"
-            )));
-        }
+        let network = chosen(manifest.config()?, &config.choices())?;
         let mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
         let samplers = mixture.samplers(config.seed, config.validation.share)?;
         let mut contract = mixture.contract().clone();
@@ -104,18 +106,35 @@ impl Run {
             weights: config.name.clone(),
         });
         let prompter = Prompter::new(manifest.tokenizer.clone(), &network)?;
-        let taught = match config.method.distill {
-            Distill::None => false,
+        let aligned = network.thinkvla.geometry.as_ref();
+        let aligned = aligned.filter(|_| config.method.geometry_weight != 0.0);
+        let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, placement, file));
+        let geometry = geometry.transpose()?;
+        let reasoning = match config.method.distill {
+            Distill::None | Distill::Privileged => false,
             Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
-            Distill::Privileged => {
-                let message = "method.distill: expected none or anchor, since datasets hold no words about their \
-                               scenes, found privileged";
-                return Err(refuse(message.into()));
-            }
         };
         let drawn = (config.data.clone(), config.seed);
-        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, taught);
-        let built = manifest.trainable(placement, &config.selection, config.seed)?;
+        let teachers = Teachers { reasoning, geometry };
+        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers);
+        let selected = (&config.selection, config.seed);
+        let words = match config.method.distill {
+            Distill::Privileged if ranks.size() > 1 => {
+                let message = format!(
+                    "method.distill: expected none or anchor with {} processes, since each would ask about other scenes, \
+                     found privileged",
+                    ranks.size()
+                );
+                return Err(refuse(message));
+            }
+            Distill::Privileged => Some(Words::new(
+                (&config.checkpoint, &manifest.tokenizer),
+                &network,
+                &config.method,
+            )?),
+            Distill::None | Distill::Anchor => None,
+        };
+        let built = manifest.trainable_as(&network, placement, selected)?;
         let method = Method::new(built, network, config.method.clone())?;
         let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
         let rates = &config.optimiser.learning_rates;
@@ -131,6 +150,7 @@ impl Run {
             ranks,
             step: 0,
             held_out: None,
+            words,
             config,
             method,
             optimiser,
@@ -172,6 +192,9 @@ impl Run {
         }
         self.shelf.restore(step, &self.method, &mut self.optimiser)?;
         (self.step, self.held_out) = (notes.step, notes.held_out);
+        if let Some(words) = &mut self.words {
+            words.restore(notes.words);
+        }
         Ok(())
     }
 
@@ -185,7 +208,20 @@ impl Run {
     /// # Errors
     /// When a sample cannot be read, a loss is not a number, or the disk refuses. What was saved stays.
     pub fn train(&mut self, max_steps: Option<u64>) -> Result<Outcome, RunError> {
-        let end = max_steps.map_or(self.config.steps, |max| max.min(self.config.steps));
+        self.train_until(max_steps, &|| false)
+    }
+
+    /// The step that a run ends at.
+    pub fn end(&self, max_steps: Option<u64>) -> u64 {
+        max_steps.map_or(self.config.steps, |max| max.min(self.config.steps))
+    }
+
+    /// [`Self::train`], until `stop` says so: the step it is at is ended and saved.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<Outcome, RunError> {
+        let end = self.end(max_steps);
         let data = &self.config.data;
         let mut loader = Loader::start(&self.feed, self.turns(), data.workers, data.ahead);
         let (leads, out) = (self.ranks.leads(), &self.config.out);
@@ -201,7 +237,8 @@ impl Run {
         let mut events = leads.then(|| Events::create(out)).transpose()?;
         let (mut waited, begun, mut saved) = (Duration::ZERO, Instant::now(), Instant::now());
         let mut last = self.shelf.steps()?.last().copied();
-        while self.step < end {
+        let mut stopping = self.ranks.any(stop())?;
+        while self.step < end && !stopping {
             let mut scalars = self.advance(&mut loader)?;
             waited += Duration::from_secs_f64(scalars.data_wait_s);
             let validation = &self.config.validation;
@@ -223,7 +260,9 @@ impl Run {
             let settings = &self.config.checkpoints;
             let minutes = saved.elapsed().as_secs_f64() / 60.0;
             let late = settings.every_minutes > 0.0 && minutes >= settings.every_minutes;
-            if leads && (self.step.is_multiple_of(settings.every_steps) || late || self.step == end) {
+            stopping = self.ranks.any(stop())?;
+            let due = self.step.is_multiple_of(settings.every_steps) || late || self.step == end || stopping;
+            if leads && due {
                 self.save()?;
                 last = Some(self.step);
                 saved = Instant::now();
@@ -239,16 +278,26 @@ impl Run {
             checkpoint: self.shelf.path(last.unwrap_or(self.step)),
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
+            interrupted: self.step < end,
+            targets_made: self.feed.targets_made(),
         })
     }
 
     fn advance(&mut self, loader: &mut Loader) -> Result<Scalars, RunError> {
         let begun = Instant::now();
         let number = self.config.data.accumulate;
-        let batches: Vec<VlaBatch> = (0..number).map(|_| loader.take()).collect::<Result<_, _>>()?;
+        let mut batches: Vec<VlaBatch> = (0..number).map(|_| loader.take()).collect::<Result<_, _>>()?;
         let wait = begun.elapsed();
         let at = self.step;
         let failed = |source: StepError| RunError::Step { step: at, source };
+        let turns = self.turns();
+        if let Some(words) = &mut self.words {
+            words.forget_old(at);
+            for (batch, turn) in batches.iter_mut().zip(0..) {
+                let number = turns.first + turn * turns.every;
+                words.teach(&self.method, (&self.feed, number), batch)?;
+            }
+        }
         let mut totals = Counts::default();
         for batch in &batches {
             totals = totals + batch.counts()?;
@@ -260,6 +309,9 @@ impl Run {
             losses.total.f_backward()?;
             scalars.action += value(&losses.action)?;
             scalars.total += value(&losses.total)?;
+            if let Some(loss) = &losses.geometry {
+                *scalars.geometry.get_or_insert(0.0) += value(loss)?;
+            }
             if let Some(loss) = &losses.reasoning {
                 *scalars.reasoning.get_or_insert(0.0) += value(loss)?;
             }
@@ -294,16 +346,19 @@ impl Run {
 
     /// Losses were divided by the counts of the whole, so that those of the whole are sums over the processes.
     fn sum_losses(&self, scalars: &mut Scalars) -> Result<(), RunError> {
-        let distilled = f64::from(u8::from(scalars.reasoning.is_some()));
+        let there = |loss: Option<f64>| f64::from(u8::from(loss.is_some()));
         let mut sums = [
             scalars.action,
             scalars.total,
+            scalars.geometry.unwrap_or_default(),
+            there(scalars.geometry),
             scalars.reasoning.unwrap_or_default(),
-            distilled,
+            there(scalars.reasoning),
         ];
         self.ranks.sum(&mut sums)?;
-        let [action, total, reasoning, distilled] = sums;
+        let [action, total, geometry, aligned, reasoning, distilled] = sums;
         (scalars.action, scalars.total) = (action, total);
+        scalars.geometry = (aligned > 0.0).then_some(geometry);
         scalars.reasoning = (distilled > 0.0).then_some(reasoning);
         Ok(())
     }
@@ -314,6 +369,7 @@ impl Run {
             held_out: self.held_out,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
+            words: self.words.as_ref().map(Words::said).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };
@@ -337,8 +393,12 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("steps", was.steps == is.steps),
         ("seed", was.seed == is.seed),
         ("compute", was.compute == is.compute),
+        ("network", was.network == is.network),
         ("selection", was.selection == is.selection),
         ("method", was.method == is.method),
+        ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),
+        ("geometry.compute", was.geometry.compute == is.geometry.compute),
+        ("geometry.rule", was.geometry.rule == is.geometry.rule),
         ("optimiser", was.optimiser == is.optimiser),
         ("schedule", was.schedule == is.schedule),
         ("data.datasets", was.data.datasets == is.data.datasets),

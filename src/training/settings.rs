@@ -1,7 +1,12 @@
 //! The constants of training, as a configuration file names them. What is not named has the paper's value, or where the
 //! paper is silent StarVLA's.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::config::Precision;
+use crate::model::vggt::target::TargetRule;
 
 /// How the two streams become one loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +22,10 @@ pub struct MethodSettings {
     pub reasoning_loss: ReasoningLoss,
     /// What the teacher teaches.
     pub distill: Distill,
+    /// With privileged information: steps after which the network is asked again about each task.
+    pub privileged_every: u64,
+    /// With privileged information: longest answer [tokens].
+    pub privileged_tokens: usize,
     /// Whether the alignment trains the geometry adapter alone and leaves the vision tower as it is.
     pub detach_geometry_tap: bool,
     /// Runs the teacher's whole prompt instead of what follows the task: slower, and equal up to rounding.
@@ -31,6 +40,8 @@ impl Default for MethodSettings {
             text_weight: 0.1,
             reasoning_loss: ReasoningLoss::Cosine,
             distill: Distill::Anchor,
+            privileged_every: 200,
+            privileged_tokens: 128,
             detach_geometry_tap: false,
             plain_teacher: false,
         }
@@ -63,6 +74,31 @@ pub enum Distill {
     Anchor,
     /// What it would say at the action queries after having read its own reasoning: the rival of 3DThinkVLA's Table 7.
     Privileged,
+}
+
+/// The geometry teacher and its targets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeometrySettings {
+    /// VGGT's weights, a safetensors file; needed where geometry is aligned.
+    pub vggt: Option<PathBuf>,
+    /// Directory of the targets that were made; epochs, runs and processes share it.
+    pub cache: PathBuf,
+    /// Type VGGT computes in.
+    pub compute: Precision,
+    /// How its features become targets.
+    pub rule: TargetRule,
+}
+
+impl Default for GeometrySettings {
+    fn default() -> Self {
+        Self {
+            vggt: None,
+            cache: "cache/geometry".into(),
+            compute: Precision::Bfloat16,
+            rule: TargetRule::default(),
+        }
+    }
 }
 
 /// AdamW.

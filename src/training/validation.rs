@@ -62,8 +62,7 @@ impl Validation {
             let mut batch = feed.batch(Side::HeldOut, number, &mut readers)?;
             let counts = batch.counts()?;
             let error = |batch: &VlaBatch| -> Result<f64, RunError> {
-                let losses = method.vla(batch, &counts).map_err(failed)?;
-                Ok(losses.action.f_double_value(&[])? * counts.actions)
+                Ok(method.action_error(batch, &counts).map_err(failed)? * counts.actions)
             };
             let own = error(&batch)?;
             let constant = self.constant.f_expand_as(&batch.actions)?;

@@ -45,7 +45,7 @@ impl Bench {
         recorded::record(&folder.path().join("data"), ImageMode::Png);
         let config = folder.path().join("train.yaml");
         let here = folder.path().display().to_string();
-        std::fs::write(&config, CONFIG.replace("HERE", &here) + added).unwrap();
+        std::fs::write(&config, (CONFIG.to_owned() + added).replace("HERE", &here)).unwrap();
         Self { folder, config }
     }
 

@@ -140,7 +140,7 @@ fn main() -> anyhow::Result<ExitCode> {
         #[cfg(feature = "ros")]
         Verb::Soak(arguments) => soak::run(arguments)?,
         #[cfg(feature = "torch")]
-        Verb::Train(arguments) => train::run(arguments)?,
+        Verb::Train(arguments) => return train::run(arguments),
     }
     Ok(ExitCode::SUCCESS)
 }

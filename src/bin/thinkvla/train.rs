@@ -1,8 +1,13 @@
 //! `thinkvla train`: a checkpoint learns from recorded datasets.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use thinkvla::training::config::TrainingConfig;
 use thinkvla::training::run::Run;
 
@@ -22,15 +27,21 @@ pub struct Arguments {
     resume: bool,
 }
 
-/// Runs the verb.
-pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// What a shell adds a signal's number to, for the exit code of what the signal ended.
+const SIGNALLED: u8 = 128;
+
+/// Runs the verb. Interrupted once (SIGINT or SIGTERM) it ends its step, saves, and has the exit code of the signal, 130
+/// or 143; twice by the same signal, it ends at once.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let signalled = listen()?;
     let mut config = TrainingConfig::load(&arguments.config)?;
-    if let Some(out) = arguments.out {
-        config.out = out;
+    if let Some(out) = &arguments.out {
+        config.out.clone_from(out);
     }
     let mut run = Run::open(config, &arguments.config, arguments.resume)?;
     tracing::info!("training from step {}", run.step());
-    let outcome = run.train(arguments.max_steps)?;
+    let stop = || signalled.load(Ordering::SeqCst) != 0;
+    let outcome = run.train_until(arguments.max_steps, &stop)?;
     let held_out = outcome
         .held_out
         .map_or(String::new(), |e| format!(", held-out action error {e:.4}"));
@@ -40,5 +51,46 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         outcome.checkpoint.display(),
         100.0 * outcome.data_wait
     );
-    Ok(())
+    if outcome.targets_made > 0 {
+        tracing::info!(
+            "{} geometry targets were made, the others were there",
+            outcome.targets_made
+        );
+    }
+    if !outcome.interrupted {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let out = arguments
+        .out
+        .map_or(String::new(), |out| format!(" --out {}", out.display()));
+    tracing::warn!(
+        "interrupted after step {} of {}; go on with: thinkvla train {}{out} --resume",
+        outcome.step,
+        run.end(arguments.max_steps),
+        arguments.config.display()
+    );
+    let signal = match signalled.load(Ordering::SeqCst) {
+        // Another process was told, and all end together.
+        0 => u8::try_from(SIGINT),
+        signal => u8::try_from(signal),
+    };
+    Ok(ExitCode::from(SIGNALLED + signal?))
+}
+
+/// The number of the signal that asks for an end, 0 until it comes.
+fn listen() -> std::io::Result<Arc<AtomicUsize>> {
+    let signalled = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGINT, SIGTERM] {
+        // Each by itself: torchrun passes an interrupt on as SIGTERM to processes that have had it from the terminal.
+        let again = Arc::new(AtomicBool::new(false));
+        // In this order: the first signal finds `again` unset, and sets it.
+        flag::register_conditional_shutdown(signal, i32::from(SIGNALLED) + signal, Arc::clone(&again))?;
+        flag::register(signal, Arc::clone(&again))?;
+        flag::register_usize(
+            signal,
+            Arc::clone(&signalled),
+            usize::try_from(signal).unwrap_or_default(),
+        )?;
+    }
+    Ok(signalled)
 }

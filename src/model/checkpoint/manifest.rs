@@ -189,9 +189,26 @@ impl Manifest {
         selection: &Selection,
         seed: u64,
     ) -> Result<(Network, Parameters), ModelError> {
-        let weights = self.weights(placement, Part::Everything);
+        self.trainable_as(&self.config()?, placement, (selection, seed))
+    }
+
+    /// The same for a network of another configuration: what it has besides is drawn from the seed, and what it has not
+    /// is left in the files.
+    ///
+    /// # Errors
+    /// As [`Self::trainable`].
+    pub fn trainable_as(
+        &self,
+        config: &Config,
+        placement: Placement,
+        (selection, seed): (&Selection, u64),
+    ) -> Result<(Network, Parameters), ModelError> {
+        let mut weights = self.weights(placement, Part::Everything);
+        if *config != self.config()? {
+            weights = weights.filled_up(seed);
+        }
         let source = Trainable::new(&weights, selection, seed);
-        let network = Network::new(&self.config()?, &source)?;
+        let network = Network::new(config, &source)?;
         let parameters = source.finish()?;
         weights.finish()?;
         Ok((network, parameters))

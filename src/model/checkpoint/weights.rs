@@ -298,6 +298,8 @@ pub struct Weights<'a> {
     files: &'a WeightFiles,
     taking: Taking,
     part: Part,
+    /// Seed of what the files lack, where that may be drawn.
+    filled_up: Option<u64>,
     asked: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
 }
@@ -309,6 +311,7 @@ impl<'a> Weights<'a> {
             files,
             taking,
             part: Part::Everything,
+            filled_up: None,
             asked: RefCell::default(),
             problems: RefCell::default(),
         }
@@ -320,9 +323,17 @@ impl<'a> Weights<'a> {
         self
     }
 
+    /// For a network that differs in what is added to Qwen3-VL: of that, what the files lack is drawn from a seed, and
+    /// what has no place is left there.
+    pub fn filled_up(mut self, seed: u64) -> Self {
+        self.filled_up = Some(seed);
+        self
+    }
+
     /// Whether what is not asked for may stay in the files.
     fn leaves(&self, key: &str) -> bool {
-        (self.taking.tied && key == TEXT_HEAD) || (self.part == Part::Backbone && !is_backbone(key))
+        let backbone_alone = self.part == Part::Backbone || self.filled_up.is_some();
+        (self.taking.tied && key == TEXT_HEAD) || (backbone_alone && !is_backbone(key))
     }
 
     /// Refuses what does not fit, once a network has asked for all it needs: every tensor that is missing, extra, of
@@ -355,7 +366,13 @@ impl<'a> Weights<'a> {
     fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, String>, ModelError> {
         let Parameter { key, shape, .. } = parameter;
         let Some(stored) = self.files.get(key) else {
-            return Ok(Err(format!("missing: {key}, expected shape {shape:?}")));
+            return Ok(match self.filled_up {
+                Some(seed) if !is_backbone(key) => Ok(Tensor::f_from_slice(&parameter.draw(seed))?
+                    .f_reshape(shape)?
+                    .f_to_kind(kind)?
+                    .f_to_device(self.taking.device)?),
+                _ => Err(format!("missing: {key}, expected shape {shape:?}")),
+            });
         };
         let found: Vec<i64> = stored.shape.iter().map(|n| *n as i64).collect();
         if found != *shape {

@@ -17,4 +17,4 @@ mod weights;
 
 pub use aggregator::{Aggregator, Features, Layers};
 pub use config::VggtConfig;
-pub use weights::load;
+pub use weights::{hash, load};

@@ -3,6 +3,7 @@
 //! As in Spatial-Forcing: all views of a sample are one scene with the first view in front, the last layer's patch
 //! tokens are taken, and they are resized bilinearly to the grid of the vision tower.
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::aggregator::{Aggregator, Features, Layers};
@@ -17,7 +18,8 @@ const UV_SHARE: f64 = 0.1;
 const UV_BASE: f64 = 100.0;
 
 /// How large views are fed to VGGT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Resolution {
     /// 518 px: 37 x 37 patches, what VGGT was trained at.
     #[default]
@@ -37,7 +39,8 @@ impl Resolution {
 }
 
 /// How features become the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TargetRule {
     /// Size of the views fed to VGGT.
     pub resolution: Resolution,

@@ -31,3 +31,11 @@ pub fn load(file: &Path, placement: Placement) -> Result<Aggregator, ModelError>
     weights.finish()?;
     Ok(aggregator)
 }
+
+/// SHA-256 of a file of weights, in hexadecimal: names the teacher by its content.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn hash(file: &Path) -> Result<String, ModelError> {
+    Ok(WeightFiles::of_files(&[file.to_owned()], Naming::HuggingFace)?.hash())
+}

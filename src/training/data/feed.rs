@@ -1,5 +1,7 @@
 //! From rows of a mixture to batches: decoding, the camera code of inference, its prompts, and normalised actions.
 
+use std::path::Path;
+
 use rand::Rng as _;
 use tch::Tensor;
 
@@ -7,6 +9,7 @@ use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::images::ImageReader;
+use crate::dataset::{At, Dataset};
 use crate::model::actions::normalised;
 use crate::model::config::{Config, Proprio};
 use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
@@ -16,6 +19,8 @@ use super::mixture::Mixture;
 use super::sampler::{Place, Sampler, randomness};
 use crate::training::batch::{Pictures, Shown, VlaBatch};
 use crate::training::config::DataSettings;
+use crate::training::geometry::source::Scene;
+use crate::training::geometry::store::GeometryTargets;
 use crate::training::run_error::RunError;
 
 /// Makes batches; threads share it.
@@ -27,10 +32,18 @@ pub struct Feed {
     rule: PatchRule,
     chunk_len: usize,
     proprio: Proprio,
-    /// Whether a teacher is asked.
-    taught: bool,
+    teachers: Teachers,
     settings: DataSettings,
     seed: u64,
+}
+
+/// Whom the student learns from besides the demonstrations.
+#[derive(Debug, Default)]
+pub struct Teachers {
+    /// Whether the reasoning teacher is asked.
+    pub reasoning: bool,
+    /// Targets of the geometry teacher, where it is asked.
+    pub geometry: Option<GeometryTargets>,
 }
 
 /// Which episodes.
@@ -50,18 +63,19 @@ pub struct Readers<'a> {
 }
 
 impl Feed {
-    /// For a network of this shape, with a teacher where one is asked.
+    /// For a network of this shape.
     pub fn new(
         (mixture, samplers): (Mixture, [Sampler; 2]),
         (prompter, config): (Prompter, &Config),
         (settings, seed): (DataSettings, u64),
-        taught: bool,
+        mut teachers: Teachers,
     ) -> Self {
+        teachers.reasoning &= prompter.teacher_texts() > 0;
         Self {
             rule: config.patch_rule(),
             chunk_len: config.thinkvla.chunk_len as usize,
             proprio: config.thinkvla.proprio,
-            taught: taught && prompter.teacher_texts() > 0,
+            teachers,
             mixture,
             samplers,
             prompter,
@@ -75,6 +89,11 @@ impl Feed {
         &self.mixture
     }
 
+    /// How many geometry targets had to be made.
+    pub fn targets_made(&self) -> u64 {
+        self.teachers.geometry.as_ref().map_or(0, GeometryTargets::made)
+    }
+
     /// What one thread needs to make batches.
     ///
     /// # Errors
@@ -84,10 +103,7 @@ impl Feed {
         let views: Vec<&str> = views.iter().map(String::as_str).collect();
         let datasets = self.mixture.datasets();
         let images = datasets.iter().map(|dataset| ImageReader::new(dataset, &views));
-        let root = datasets
-            .first()
-            .map(crate::dataset::Dataset::root)
-            .unwrap_or(std::path::Path::new(""));
+        let root = datasets.first().map(Dataset::root).unwrap_or(Path::new(""));
         Ok(Readers {
             images: images.collect::<Result<_, _>>()?,
             preprocessor: Preprocessor::new(self.mixture.contract().data.resize, self.rule)
@@ -105,11 +121,15 @@ impl Feed {
         let size = settings.batch as u64;
         let texts = self.prompter.teacher_texts().max(1);
         let mut random = randomness(self.seed, "conditions", [number, side as u64]);
-        let text = random.random_range(0..texts);
+        let asked = Asked {
+            text: random.random_range(0..texts),
+            // What is measured on held-out samples is their actions.
+            geometry: self.teachers.geometry.as_ref().filter(|_| side == Side::Trained),
+        };
         let mut made = Made::default();
         readers.preprocessor.clear();
         for place in self.places(side, number) {
-            self.sample(place, text, readers, &mut made)?;
+            self.sample(place, asked, readers, &mut made)?;
         }
         let mut shown = |share: f64| -> Result<Option<Tensor>, RunError> {
             let mask: Vec<f32> = (0..size)
@@ -137,12 +157,44 @@ impl Feed {
             teacher: made.teacher,
             actions,
             valid,
-            geometry_target: None,
+            geometry_target: match made.geometry.is_empty() {
+                true => None,
+                false => Some(Tensor::f_cat(&made.geometry, 0)?),
+            },
             shown,
         })
     }
 
-    fn sample(&self, place: Place, text: usize, readers: &mut Readers, made: &mut Made) -> Result<(), RunError> {
+    /// What the robot is told in batch number `number` of the trained side, sample by sample.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn tasks(&self, number: u64) -> Result<Vec<Told>, RunError> {
+        let places = self.places(Side::Trained, number);
+        let rows = places.filter_map(|place| Some((self.mixture.datasets().get(place.dataset)?, place)));
+        rows.map(|(dataset, place)| self.told(dataset, place)).collect()
+    }
+
+    /// Writes the prompts.
+    pub fn prompter(&self) -> &Prompter {
+        &self.prompter
+    }
+
+    fn told(&self, dataset: &Dataset, place: Place) -> Result<Told, RunError> {
+        let state = match self.proprio {
+            Proprio::None => None,
+            Proprio::Text => {
+                let state = StateText::new(&self.mixture.state(place)?, &self.mixture.contract().data.state);
+                Some(state.map_err(|e| named(dataset, place.at, e.to_string()))?)
+            }
+        };
+        Ok(Told {
+            instruction: dataset.task(place.at)?.to_owned(),
+            state,
+        })
+    }
+
+    fn sample(&self, place: Place, asked: Asked, readers: &mut Readers, made: &mut Made) -> Result<(), RunError> {
         let (Some(dataset), Some(images)) = (
             self.mixture.datasets().get(place.dataset),
             readers.images.get_mut(place.dataset),
@@ -150,12 +202,7 @@ impl Feed {
             return Ok(());
         };
         let at = place.at;
-        let named = |problem: String| {
-            RunError::data(
-                dataset.root(),
-                format!("episode {}, frame {}: {problem}", at.episode, at.frame),
-            )
-        };
+        let named = |problem| named(dataset, at, problem);
         images
             .read(at, &mut readers.pictures)
             .map_err(|e| named(e.to_string()))?;
@@ -167,22 +214,17 @@ impl Feed {
                 .map_err(|e| named(e.to_string()))?;
         }
         let grids = readers.preprocessor.input().grids.get(before..).unwrap_or_default();
-        let contract = self.mixture.contract();
-        let state = match self.proprio {
-            Proprio::None => None,
-            Proprio::Text => Some(
-                StateText::new(&self.mixture.state(place)?, &contract.data.state).map_err(|e| named(e.to_string()))?,
-            ),
-        };
-        let task = Task {
-            instruction: dataset.task(at)?,
-            state: state.as_ref(),
-        };
+        let told = self.told(dataset, place)?;
+        let task = told.task();
         made.student
             .push(self.prompter.student(task, grids).map_err(|e| named(e.to_string()))?);
-        if self.taught {
-            let teacher = self.prompter.teacher(task, grids, text);
+        if self.teachers.reasoning {
+            let teacher = self.prompter.teacher(task, grids, asked.text);
             made.teacher.push(teacher.map_err(|e| named(e.to_string()))?);
+        }
+        if let Some(targets) = asked.geometry {
+            let scene = Scene::new(&readers.pictures, grids).map_err(|e| named(e.to_string()))?;
+            made.geometry.push(targets.get(&scene)?);
         }
         self.done(place, &mut made.done)
     }
@@ -254,10 +296,46 @@ impl Done {
     }
 }
 
+/// What the robot is told in a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// The task in words.
+    pub instruction: String,
+    /// The robot's own state, for checkpoints that read it.
+    pub state: Option<StateText>,
+}
+
+impl Told {
+    /// The same for a prompt.
+    pub fn task(&self) -> Task<'_> {
+        Task {
+            instruction: &self.instruction,
+            state: self.state.as_ref(),
+        }
+    }
+}
+
+fn named(dataset: &Dataset, at: At, problem: String) -> RunError {
+    RunError::data(
+        dataset.root(),
+        format!("episode {}, frame {}: {problem}", at.episode, at.frame),
+    )
+}
+
+/// What is asked of the teachers.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Number of the reasoning teacher's text.
+    text: usize,
+    geometry: Option<&'a GeometryTargets>,
+}
+
 /// Samples so far.
 #[derive(Default)]
 struct Made {
     student: Vec<Prompt>,
     teacher: Vec<TeacherPrompt>,
     done: Done,
+    /// (V·h·w, width) of each.
+    geometry: Vec<Tensor>,
 }

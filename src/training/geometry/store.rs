@@ -1,0 +1,221 @@
+//! Targets that were made, on disk: each made once, whoever asks for it.
+//!
+//! ```text
+//! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in bfloat16
+//! CACHE/<source>/ab/.lock                  held by whoever makes a target whose name begins with ab
+//! CACHE/<source>/ab/.open                  what is being written; its last act is to be renamed
+//! ```
+//!
+//! A scene's name is the SHA-256 of its views, its grid and the source's identity, so nothing ever has to be declared
+//! out of date. bfloat16, since the teacher itself computes in it, and no feature is too large for it; the cosine that
+//! is learned loses about 1e-6. A scene takes V · h · w · width · 2 bytes: 1 MiB a view of 16 x 16 patches and 2048
+//! channels.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use super::source::{Scene, TargetSource};
+use crate::training::run_error::RunError;
+
+/// Name of the tensor in a file.
+const TARGET: &str = "target";
+/// Note in its header: CRC-32 of the values.
+const CHECKSUM: &str = "crc32";
+/// Note in its header: who made it.
+const SOURCE: &str = "source";
+/// Letters of a source's hash that name its folder.
+const SOURCE_LETTERS: usize = 16;
+/// Letters of a scene's hash that name its folder.
+const SCENE_LETTERS: usize = 2;
+
+/// Targets of one source; threads and processes share them.
+#[derive(Debug)]
+pub struct GeometryTargets {
+    folder: PathBuf,
+    identity: String,
+    width: i64,
+    source: Mutex<Box<dyn TargetSource>>,
+    made: AtomicU64,
+}
+
+impl GeometryTargets {
+    /// Those under the directory `cache`, which is made if needed.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn open(cache: &Path, source: Box<dyn TargetSource>) -> Result<Self, RunError> {
+        let identity = source.identity().to_owned();
+        let name: String = hex(&Sha256::digest(&identity)).chars().take(SOURCE_LETTERS).collect();
+        let folder = cache.join(name);
+        fs::create_dir_all(&folder).map_err(RunError::file("make", &folder))?;
+        Ok(Self {
+            folder,
+            identity,
+            width: source.width(),
+            source: Mutex::new(source),
+            made: AtomicU64::new(0),
+        })
+    }
+
+    /// How often the source was asked.
+    pub fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// The target of a scene: from the disk, or made and put there. Both are the same to the bit. A file that is damaged
+    /// is named in the log and made again.
+    ///
+    /// # Shapes
+    /// → (V·h·w, width), patches row by row of each view in turn, in bfloat16 on the CPU
+    ///
+    /// # Errors
+    /// When the source cannot see the scene, or the disk refuses.
+    pub fn get(&self, scene: &Scene) -> Result<Tensor, RunError> {
+        let name = self.name(scene);
+        let folder = self.folder.join(name.get(..SCENE_LETTERS).unwrap_or_default());
+        let path = folder.join(&name).with_extension("safetensors");
+        if let Some(target) = self.read(&path, scene)? {
+            return Ok(target);
+        }
+        fs::create_dir_all(&folder).map_err(RunError::file("make", &folder))?;
+        let lock = folder.join(".lock");
+        let held = File::create(&lock).map_err(RunError::file("make", &lock))?;
+        held.lock().map_err(RunError::file("lock", &lock))?;
+        // Another thread or process may have made it meanwhile.
+        if let Some(target) = self.read(&path, scene)? {
+            return Ok(target);
+        }
+        let target = self.make(scene)?;
+        self.write(&target, &folder.join(".open"), &path)?;
+        Ok(target)
+    }
+
+    fn name(&self, scene: &Scene) -> String {
+        let mut hash = Sha256::new();
+        hash.update(&self.identity);
+        for side in scene.grid {
+            hash.update(side.to_le_bytes());
+        }
+        for view in scene.views {
+            hash.update(view.width().to_le_bytes());
+            hash.update(view.height().to_le_bytes());
+            hash.update(view.data());
+        }
+        hex(&hash.finalize())
+    }
+
+    /// # Shapes
+    /// → (V·h·w, width)
+    fn shape(&self, scene: &Scene) -> [i64; 2] {
+        let [h, w] = scene.grid;
+        [scene.views.len() as i64 * h * w, self.width]
+    }
+
+    /// One scene at a time: what a target is must not depend on who else is in its batch.
+    fn make(&self, scene: &Scene) -> Result<Tensor, RunError> {
+        let _no_grad = tch::no_grad_guard();
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = source.target(scene)?;
+        drop(source);
+        self.made.fetch_add(1, Ordering::Relaxed);
+        let made = made
+            .f_to_device(Device::Cpu)?
+            .f_to_kind(Kind::BFloat16)?
+            .f_contiguous()?;
+        let (expected, found) = (self.shape(scene), made.size());
+        if found != expected {
+            let message = format!("{}: expected a target of {expected:?}, found {found:?}", self.identity);
+            return Err(RunError::data(&self.folder, message));
+        }
+        if made.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+            let message = format!(
+                "{}: expected finite features, found others; compute in float32 (geometry.compute)",
+                self.identity
+            );
+            return Err(RunError::data(&self.folder, message));
+        }
+        Ok(made)
+    }
+
+    fn write(&self, target: &Tensor, open: &Path, path: &Path) -> Result<(), RunError> {
+        let count = target.numel();
+        let mut bytes = vec![0; count * 2];
+        target.f_copy_data_u8(&mut bytes, count)?;
+        let notes = HashMap::from([
+            (SOURCE.to_owned(), self.identity.clone()),
+            (CHECKSUM.to_owned(), checksum(&bytes)),
+        ]);
+        let shape = target.size().into_iter().map(|n| n as usize).collect();
+        let view = TensorView::new(Dtype::BF16, shape, &bytes).map_err(RunError::file("write", path))?;
+        let file = safetensors::serialize([(TARGET, view)], Some(notes)).map_err(RunError::file("write", path))?;
+        let written = fs::write(open, file).and_then(|()| fs::rename(open, path));
+        written.map_err(|error| {
+            // What is half written takes the space that is missing.
+            let _ = fs::remove_file(open);
+            let message = format!("{error}; free space there, or name another directory in geometry.cache");
+            RunError::file("write", path)(message)
+        })
+    }
+
+    /// Nothing where there is no file, or one that is damaged.
+    fn read(&self, path: &Path, scene: &Scene) -> Result<Option<Tensor>, RunError> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(RunError::file("read", path)(error)),
+        };
+        match self.parse(&bytes, self.shape(scene)) {
+            Ok(target) => Ok(Some(target)),
+            Err(problem) => {
+                tracing::warn!("{} is damaged and made again: {problem}", path.display());
+                Ok(None)
+            }
+        }
+    }
+
+    fn parse(&self, bytes: &[u8], expected: [i64; 2]) -> Result<Tensor, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        let target = tensors.tensor(TARGET).map_err(|e| e.to_string())?;
+        let found: Vec<i64> = target.shape().iter().map(|n| *n as i64).collect();
+        if target.dtype() != Dtype::BF16 || found != expected {
+            return Err(format!(
+                "expected BF16 of {expected:?}, found {:?} of {found:?}",
+                target.dtype()
+            ));
+        }
+        let note = |key| header.metadata().as_ref().and_then(|notes| notes.get(key));
+        let found = checksum(target.data());
+        match note(CHECKSUM) {
+            Some(noted) if *noted == found => {}
+            noted => return Err(format!("expected values of checksum {noted:?}, found {found}")),
+        }
+        if note(SOURCE) != Some(&self.identity) {
+            return Err(format!(
+                "expected one made by {}, found {:?}",
+                self.identity,
+                note(SOURCE)
+            ));
+        }
+        Tensor::f_from_data_size(target.data(), &expected, Kind::BFloat16).map_err(|e| e.to_string())
+    }
+}
+
+fn checksum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

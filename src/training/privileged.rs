@@ -1,0 +1,141 @@
+//! Privileged information, the rival of the reasoning anchor (3DThinkVLA, Table 7): every so many steps the network is
+//! asked to reason about the scene in words, and a teacher that has read them is followed at the action queries.
+//!
+//! The paper does not say which scene is asked about when, nor what the teacher reads in between. Here the network is
+//! asked once about each task, about the first scene of it that comes up, and every sample of the task has these words
+//! until they are too old.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokenizers::Tokenizer;
+
+use crate::model::config::{Config, TeacherTexts};
+use crate::model::text::conversation::Conversation;
+use crate::model::text::generation::{AnswerOptions, Generation, Step};
+
+use super::batch::{Pictures, VlaBatch};
+use super::data::feed::{Feed, Told};
+use super::error::StepError;
+use super::method::Method;
+use super::run_error::RunError;
+use super::settings::MethodSettings;
+
+/// What is known where the network has said nothing that can stand in a prompt.
+const NOTHING: &str = "Nothing is known about the scene.";
+
+/// What the network has said about each task.
+#[derive(Debug)]
+pub struct Words {
+    conversation: Conversation,
+    /// What it is asked, behind the task.
+    question: String,
+    every: u64,
+    longest: usize,
+    said: BTreeMap<String, String>,
+}
+
+impl Words {
+    /// For a checkpoint's directory and tokenizer.
+    ///
+    /// # Errors
+    /// When the tokenizer has no token that ends an answer.
+    pub fn new(
+        (directory, tokenizer): (&Path, &Tokenizer),
+        config: &Config,
+        settings: &MethodSettings,
+    ) -> Result<Self, RunError> {
+        let texts = match &config.thinkvla.reasoning {
+            Some(reasoning) => reasoning.teacher_prompt.clone(),
+            None => TeacherTexts::default(),
+        };
+        Ok(Self {
+            conversation: Conversation::new(directory, Arc::new(tokenizer.clone()), &config.qwen3_vl)?,
+            question: texts.texts().first().cloned().unwrap_or_default(),
+            every: settings.privileged_every,
+            longest: settings.privileged_tokens,
+            said: BTreeMap::new(),
+        })
+    }
+
+    /// What was said, by task.
+    pub fn said(&self) -> BTreeMap<String, String> {
+        self.said.clone()
+    }
+
+    /// Goes on with what a checkpoint notes.
+    pub fn restore(&mut self, said: BTreeMap<String, String>) {
+        self.said = said;
+    }
+
+    /// At the beginning of step number `step`: whether all tasks are to be asked about again.
+    pub fn forget_old(&mut self, step: u64) {
+        if step.is_multiple_of(self.every) {
+            self.said.clear();
+        }
+    }
+
+    /// Gives each sample of batch number `number` a teacher that has read about its task.
+    ///
+    /// # Errors
+    /// When a row cannot be read, or a prompt becomes too long.
+    pub fn teach(
+        &mut self,
+        method: &Method,
+        (feed, number): (&Feed, u64),
+        batch: &mut VlaBatch,
+    ) -> Result<(), RunError> {
+        let tasks = feed.tasks(number)?;
+        let views = batch.pictures.grids.len() / tasks.len().max(1);
+        batch.teacher.clear();
+        for (told, sample) in tasks.iter().zip(0..) {
+            let pictures = views_of(&batch.pictures, sample * views..(sample + 1) * views)?;
+            if !self.said.contains_key(&told.instruction) {
+                let answer = self.ask(method, told, &pictures)?;
+                let words = feed.prompter().plain_words(&answer);
+                let words = words.unwrap_or_else(|| NOTHING.to_owned());
+                tracing::info!("privileged information on {:?}: {words}", told.instruction);
+                self.said.insert(told.instruction.clone(), words);
+            }
+            let words = self.said.get(&told.instruction).map_or(NOTHING, String::as_str);
+            let teacher = feed.prompter().privileged(told.task(), &pictures.grids, words)?;
+            batch.teacher.push(teacher);
+        }
+        Ok(())
+    }
+
+    fn ask(&self, method: &Method, told: &Told, pictures: &Pictures) -> Result<String, RunError> {
+        let _no_grad = tch::no_grad_guard();
+        let question = format!("{} {}", told.instruction, self.question);
+        let prompt = self.conversation.ask(&question, &pictures.grids)?;
+        let options = AnswerOptions {
+            max_tokens: self.longest,
+            ..AnswerOptions::default()
+        };
+        let sight = method.see(pictures)?;
+        let mut answer = Generation::new(&self.conversation, prompt, Some(sight), options)?;
+        let mut text = String::new();
+        while let Some(step) = answer.advance(method.network().backbone())? {
+            if let Step::Token(token) = step {
+                text.push_str(&token.text);
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// Some of the pictures of a batch.
+fn views_of(pictures: &Pictures, views: std::ops::Range<usize>) -> Result<Pictures, StepError> {
+    let rows = |grids: Option<&[crate::camera::patches::Grid]>| -> i64 {
+        grids.unwrap_or_default().iter().map(|grid| grid.patches() as i64).sum()
+    };
+    let (start, length) = (
+        rows(pictures.grids.get(..views.start)),
+        rows(pictures.grids.get(views.clone())),
+    );
+    Ok(Pictures {
+        pixels: pictures.pixels.f_narrow(0, start, length)?,
+        grids: pictures.grids.get(views).unwrap_or_default().to_vec(),
+    })
+}

@@ -1,0 +1,152 @@
+//! The files in `config/ablations`: each trains what it is about and nothing else.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tch::Tensor;
+use thinkvla::training::config::TrainingConfig;
+
+use super::geometry::{ALIGNED, write_tiny_vggt};
+use super::trained::{Bench, bytes, metrics};
+
+/// What an ablation has besides backbone and action head, and what it learns from.
+struct Expected {
+    name: &'static str,
+    /// Prefixes of what was added to Qwen3-VL.
+    added: &'static [&'static str],
+    /// Whether a teacher's anchors or words are followed.
+    distilled: bool,
+    /// Whether the text head says something, which the final norm is read by.
+    speaks: bool,
+}
+
+const GEOMETRY: [&str; 2] = ["geo_adapter.", "geo_proj."];
+
+fn expected() -> Vec<Expected> {
+    const WHOLE: &[&str] = &[GEOMETRY[0], GEOMETRY[1], "reason_adapter.", "reason_proj."];
+    let of = |name, added, distilled| Expected {
+        name,
+        added,
+        distilled,
+        speaks: false,
+    };
+    vec![
+        of("r1", &[], false),
+        of("r2", &[], false),
+        of("r3", &[], false),
+        of("r4", &GEOMETRY, false),
+        of("r5", WHOLE, true),
+        of("r6", &[GEOMETRY[0], GEOMETRY[1], "reason_proj."], false),
+        of("r7", WHOLE, true),
+        of("fusion_add", WHOLE, true),
+        of(
+            "fusion_gate",
+            &[
+                GEOMETRY[0],
+                GEOMETRY[1],
+                "reason_adapter.",
+                "reason_proj.",
+                "reason_gate.",
+            ],
+            true,
+        ),
+        of(
+            "fusion_cross_attention",
+            &[GEOMETRY[0], GEOMETRY[1], "reason_adapter.", "reason_attn."],
+            true,
+        ),
+        of("distill_anchor", WHOLE, true),
+        Expected {
+            speaks: true,
+            ..of("distill_privileged", &GEOMETRY, true)
+        },
+    ]
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ablations")
+}
+
+/// The ablation as it stands in its file, of the tiny checkpoint and recording.
+fn config(bench: &Bench, name: &str) -> TrainingConfig {
+    let shipped = TrainingConfig::load(&folder().join(name).with_extension("yaml")).unwrap();
+    let tiny = bench.load();
+    TrainingConfig {
+        out: bench.path(name),
+        network: shipped.network,
+        method: shipped.method,
+        ..tiny
+    }
+}
+
+#[test]
+fn each_file_trains_what_it_is_about() {
+    let bench = Bench::new(ALIGNED);
+    write_tiny_vggt(&bench.path("vggt.safetensors"));
+    for of in expected() {
+        let outcome = bench
+            .open(config(&bench, of.name), false)
+            .unwrap()
+            .train(Some(3))
+            .unwrap();
+        check_graph(&outcome.checkpoint, &of);
+        for scalars in metrics(&bench.path(of.name)) {
+            let found = ["geometry", "reasoning"].map(|loss| scalars.get(loss).is_some());
+            assert_eq!(found, [of.added.contains(&GEOMETRY[0]), of.distilled], "{}", of.name);
+        }
+    }
+}
+
+/// The mean square of a gradient is 0 where there never was one.
+fn check_graph(checkpoint: &Path, of: &Expected) {
+    let state = Tensor::read_safetensors(checkpoint.join("training.safetensors")).unwrap();
+    let mut lacking: BTreeSet<&str> = of.added.iter().copied().collect();
+    let squares = state
+        .iter()
+        .filter_map(|(key, square)| Some((key.strip_suffix(".exp_avg_sq")?, square)));
+    for (key, square) in squares {
+        let learns = square.max().double_value(&[]) > 0.0;
+        let own = of.added.iter().find(|prefix| key.starts_with(**prefix));
+        assert!(
+            own.is_some() || key.starts_with("model.") || key.starts_with("action_model."),
+            "{} has {key}",
+            of.name
+        );
+        if let Some(own) = own {
+            lacking.remove(own);
+        }
+        assert_eq!(
+            learns,
+            of.speaks || key != "model.language_model.norm.weight",
+            "{}: {key}",
+            of.name
+        );
+    }
+    assert!(lacking.is_empty(), "{} lacks {lacking:?}", of.name);
+}
+
+#[test]
+fn every_file_is_tried() {
+    let entries = std::fs::read_dir(folder()).unwrap();
+    let shipped: BTreeSet<String> = entries
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let tried: BTreeSet<String> = expected().iter().map(|of| of.name.to_owned()).collect();
+    assert_eq!(shipped, tried);
+}
+
+#[test]
+fn words_about_a_task_are_resumed_to_the_bit() {
+    let bench = Bench::new(ALIGNED);
+    write_tiny_vggt(&bench.path("vggt.safetensors"));
+    let config = |out: &str| {
+        let mut config = config(&bench, "distill_privileged");
+        config.out = bench.path(out);
+        (config.method.privileged_every, config.method.privileged_tokens) = (4, 6);
+        config
+    };
+    let whole = bench.open(config("whole"), false).unwrap().train(Some(8)).unwrap();
+    bench.open(config("parts"), false).unwrap().train(Some(6)).unwrap();
+    let parts = bench.open(config("parts"), true).unwrap().train(Some(8)).unwrap();
+    assert!(bytes(&whole.checkpoint) == bytes(&parts.checkpoint));
+}

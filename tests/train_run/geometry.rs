@@ -1,0 +1,184 @@
+//! Targets of the geometry teacher in a run: each is made once, and what is learned does not depend on when.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tch::{Device, Kind};
+use thinkvla::camera::patches::Grid;
+use thinkvla::model::checkpoint::Placement;
+use thinkvla::model::config::Precision;
+use thinkvla::model::parameters::{Layout, Parameter};
+use thinkvla::model::vggt::target::Teacher;
+use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
+use thinkvla::training::config::TrainingConfig;
+use thinkvla::training::data::feed::Side;
+use thinkvla::training::geometry::source::{TargetSource as _, Vggt};
+use thinkvla::training::geometry::store::GeometryTargets;
+use thinkvla::training::settings::GeometrySettings;
+
+use super::trained::{Bench, bytes, metrics};
+use super::{feed, recorded};
+
+/// Its features are as wide as the tiny checkpoint's geometry latents: 24 channels.
+const TINY: VggtConfig = VggtConfig {
+    img_size: 56,
+    patch_size: 14,
+    embed_dim: 12,
+    num_heads: 3,
+    vit_depth: 1,
+    depth: 1,
+    num_register_tokens: 4,
+    rope_freq: 100.0,
+};
+
+const PLACE: Placement = Placement {
+    device: Device::Cpu,
+    compute: Some(Precision::Float32),
+};
+
+/// Random weights in a file as VGGT's are published.
+fn write_vggt(path: &Path, config: &VggtConfig) {
+    let layout = Layout::default();
+    Aggregator::from_source(config, &layout).unwrap();
+    let parameters = layout.into_parameters();
+    let bytes =
+        |parameter: &Parameter| -> Vec<u8> { parameter.draw(3).into_iter().flat_map(f32::to_le_bytes).collect() };
+    let drawn: Vec<_> = parameters.iter().map(|one| (one, bytes(one))).collect();
+    let views = drawn.iter().map(|(one, bytes)| {
+        let shape = one.shape.iter().map(|n| *n as usize).collect();
+        (one.key.as_str(), TensorView::new(Dtype::F32, shape, bytes).unwrap())
+    });
+    let notes = [
+        ("img_size", config.img_size),
+        ("patch_size", config.patch_size),
+        ("embed_dim", config.embed_dim),
+        ("num_heads", config.num_heads),
+        ("vit_depth", config.vit_depth),
+        ("depth", config.depth),
+        ("num_register_tokens", config.num_register_tokens),
+        ("rope_freq", config.rope_freq as i64),
+    ];
+    let notes: HashMap<String, String> = notes.map(|(key, value)| (key.into(), value.to_string())).into();
+    safetensors::serialize_to_file(views, Some(notes), path).unwrap();
+}
+
+/// A tiny VGGT that fits the tiny checkpoint.
+pub fn write_tiny_vggt(path: &Path) {
+    write_vggt(path, &TINY);
+}
+
+/// Lines of a configuration that align geometry with a tiny VGGT.
+pub const ALIGNED: &str = "geometry: {vggt: HERE/vggt.safetensors, cache: HERE/cache, compute: float32, rule: {resolution: \
+                           small}}\n";
+
+fn bench() -> Bench {
+    let bench = Bench::new(ALIGNED);
+    write_tiny_vggt(&bench.path("vggt.safetensors"));
+    bench
+}
+
+fn aligned(bench: &Bench) -> TrainingConfig {
+    let mut config = bench.load();
+    config.method.geometry_weight = 0.5;
+    config
+}
+
+pub fn targets(settings: &GeometrySettings) -> GeometryTargets {
+    let vggt = Vggt::load(settings.vggt.as_ref().unwrap(), PLACE, settings.rule).unwrap();
+    assert_eq!(vggt.width(), 24);
+    GeometryTargets::open(&settings.cache, Box::new(vggt)).unwrap()
+}
+
+/// Rows of the recording.
+const ROWS: u64 = 28;
+
+#[test]
+fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
+    let bench = bench();
+    let feed_of = || feed(&bench, |config| config.method.geometry_weight = 0.5);
+    let first = feed_of();
+    let mut readers = first.readers().unwrap();
+    // So many samples that no row is left out.
+    let batches: Vec<_> = (0..100)
+        .map(|number| first.batch(Side::Trained, number, &mut readers).unwrap())
+        .collect();
+    assert_eq!(first.targets_made(), ROWS);
+    let second = feed_of();
+    let mut readers = second.readers().unwrap();
+    for (number, batch) in (0..).zip(&batches) {
+        let again = second.batch(Side::Trained, number, &mut readers).unwrap();
+        let [made, read] = [batch, &again].map(|of| of.geometry_target.as_ref().unwrap());
+        assert!(made.equal(read), "batch {number}");
+    }
+    assert_eq!(second.targets_made(), 0);
+    // Fresh from the teacher, of each sample by itself: the same to the bit.
+    let settings = bench.load().geometry;
+    let vggt = vggt::load(settings.vggt.as_ref().unwrap(), PLACE).unwrap();
+    let teacher = Teacher::new(vggt, settings.rule).unwrap();
+    let Grid { h, w, .. } = batches[0].pictures.grids[0];
+    let fresh: Vec<_> = recorded::EPISODES
+        .iter()
+        .enumerate()
+        .flat_map(|(episode, (_, length))| (0..*length).map(move |frame| (episode, frame)))
+        .map(|(episode, frame)| {
+            let views = recorded::CAMERAS.map(|camera| recorded::picture(camera, episode, frame));
+            let target = teacher.target(&[&views], [h.into(), w.into()]).unwrap();
+            target.flatten(0, 1).to_kind(Kind::BFloat16)
+        })
+        .collect();
+    for batch in &batches {
+        for target in batch.geometry_target.as_ref().unwrap().chunk(2, 0) {
+            assert!(fresh.iter().any(|one| one.equal(&target)));
+        }
+    }
+}
+
+#[test]
+fn a_run_learns_the_same_from_targets_that_were_there() {
+    let bench = bench();
+    let train = |out: &str| {
+        let mut config = aligned(&bench);
+        config.out = bench.path(out);
+        bench.open(config, false).unwrap().train(Some(6)).unwrap()
+    };
+    let first = train("first");
+    assert!(first.targets_made > 0);
+    let second = train("second");
+    assert!(second.targets_made < first.targets_made);
+    assert!(bytes(&first.checkpoint) == bytes(&second.checkpoint));
+    for scalars in metrics(&bench.path("first")) {
+        let loss = scalars["geometry"].as_f64().unwrap();
+        assert!((0.0..2.0).contains(&loss), "{loss}");
+    }
+    let mut config = aligned(&bench);
+    (config.out, config.validation.share) = (bench.path("third"), 0.4);
+    config.validation.every_steps = 1;
+    let outcome = bench.open(config, false).unwrap().train(Some(1)).unwrap();
+    assert!(outcome.held_out.unwrap().is_finite());
+}
+
+#[test]
+fn a_teacher_that_is_missing_or_does_not_fit_is_refused_by_name() {
+    let bench = bench();
+    let refused = |change: &dyn Fn(&mut TrainingConfig)| {
+        let mut config = aligned(&bench);
+        change(&mut config);
+        bench.open(config, false).err().unwrap()
+    };
+    let none = refused(&|config| config.geometry.vggt = None);
+    assert!(
+        none.contains("geometry.vggt: expected the file of VGGT's weights"),
+        "{none}"
+    );
+    let wide = bench.path("wide.safetensors");
+    write_vggt(&wide, &VggtConfig { embed_dim: 24, ..TINY });
+    let wide = refused(&|config| config.geometry.vggt = Some(wide.clone()));
+    assert!(
+        wide.contains("expected features of 24 channels") && wide.contains("found 48"),
+        "{wide}"
+    );
+    let gone = refused(&|config| config.geometry.vggt = Some(bench.path("gone.safetensors")));
+    assert!(gone.contains("gone.safetensors"), "{gone}");
+}
