@@ -16,6 +16,9 @@ use waiting::{forget, put};
 
 use crate::control::time::Time;
 
+/// A stream without a value for longer is silent [s].
+const SILENT_S: f64 = 1.0;
+
 /// How streams are sampled, and what is no longer data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
@@ -107,6 +110,16 @@ impl<P: Clone> Sampler<P> {
             forget(&mut camera.waiting);
             (camera.counts, camera.shown) = (Counts::default(), None);
         }
+    }
+
+    /// Streams of which nothing has come for a while, or ever: their episode would begin without them.
+    pub fn silent(&self, now: Time) -> Vec<&str> {
+        let silent = |last: Option<Time>| last.is_none_or(|stamp| now.seconds_since(stamp) > SILENT_S);
+        let cameras = self.cameras.iter();
+        let cameras = cameras.map(|camera| (camera.name.as_str(), camera.waiting.back().map(|(stamp, _)| *stamp)));
+        let arm = ("arm", self.arm.back().map(|(stamp, _)| *stamp));
+        let streams = cameras.chain([arm]).filter(|(_, last)| silent(*last));
+        streams.map(|(name, _)| name).collect()
     }
 
     /// Samples up to `now`, and then no more: what has come is still to be taken.

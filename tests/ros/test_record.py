@@ -100,10 +100,18 @@ def info(recorder):
     return json.loads((recorder.root / "meta/info.json").read_text())
 
 
+def start(ros):
+    """Starts an episode, as soon as a recorder that has just started hears every stream."""
+    def started():
+        answer = trigger(ros, "start")
+        assert answer.success or "found nothing of" in answer.message, answer.message
+        return answer.success
+    ros.wait_for(started, "an episode to begin")
+
+
 def record(ros, robot, frames):
     """Starts an episode and waits until the robot has shown so many pictures."""
-    started = trigger(ros, "start")
-    assert started.success, started.message
+    start(ros)
     until = robot.count + frames
     ros.wait_for(lambda: robot.count >= until, "pictures")
 
@@ -167,6 +175,15 @@ def test_a_silent_camera_is_no_data(ros, robot, recorder):
     assert trigger(ros, "discard").success
 
 
+def test_an_episode_does_not_begin_without_a_camera(ros, robot, recorder):
+    robot.silent.add("wrist")
+    recorder()
+    instruct(ros, "lift the block")
+    ros.wait_for(lambda: "found nothing of wrist;" in trigger(ros, "start").message, "the one camera that is silent")
+    robot.silent.clear()
+    start(ros)
+
+
 def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, recorder):
     process = recorder()
     instruct(ros, "lift the block")
@@ -186,6 +203,9 @@ def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, r
 
 def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):
     recorder()
+    instruct(ros, "wait for all streams")
+    start(ros)
+    assert trigger(ros, "discard").success
     goal = ros.send_goal(RecordEpisode, "/record_node/record_episode",
                          RecordEpisode.Goal(instruction="push the box", max_seconds=1.5))
     result = ros.result(goal.get_result_async(), "the end of the episode").result

@@ -181,3 +181,14 @@ fn an_episode_that_ends_before_any_motion_has_no_samples() {
     sampler.end(seconds(1.0));
     assert!(!sampler.is_sampling() && sampler.next(seconds(1.0)).is_none() && sampler.samples() == 0);
 }
+
+#[test]
+fn a_stream_that_has_not_come_or_comes_no_more_is_silent() {
+    let mut sampler = Sampler::new(RULE, ["top".to_owned(), "wrist".to_owned()]);
+    assert_eq!(sampler.silent(seconds(0.0)), ["top", "wrist", "arm"]);
+    let shot = Shot { payload: 0, content: 0 };
+    sampler.picture(1, seconds(0.0), shot);
+    sampler.arm(seconds(1.5), state(1.5));
+    assert_eq!(sampler.silent(seconds(0.5)), ["top"]);
+    assert_eq!(sampler.silent(seconds(2.0)), ["top", "wrist"]);
+}

@@ -1,7 +1,7 @@
 //! The recorder beside a simulated robot.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rclrs::Client;
 use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
@@ -13,6 +13,11 @@ use super::session::{Session, float, parameters};
 
 /// Longest wait for an episode to be on disk.
 const SAVING: Duration = Duration::from_secs(60);
+
+/// Longest wait for a recorder to hear cameras and arm.
+const HEARING: Duration = Duration::from_secs(30);
+/// Time between two tries.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What to record.
 #[derive(Debug, Clone)]
@@ -74,7 +79,14 @@ impl Recorder {
             .observer
             .ask(&self.set_instruction, request, ANSWER, || session.check())?;
         accepted(self.set_instruction.service_name(), answer.ok, answer.message)?;
-        pull(session, &self.start)
+        // A recorder that has just started does not hear every stream yet.
+        let deadline = Instant::now() + HEARING;
+        loop {
+            match pull(session, &self.start) {
+                Err(RunError::Refused { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                answer => return answer,
+            }
+        }
     }
 
     /// Takes no more rows.

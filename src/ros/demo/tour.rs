@@ -248,6 +248,7 @@ mod tests {
             underruns: 0,
             nonfinite: 0,
             events: Vec::new(),
+            not_recorded: None,
         }
     }
 

@@ -160,16 +160,23 @@ impl Desk {
     /// Begins an episode.
     ///
     /// # Errors
-    /// When one is open, no instruction has been set, or the disk refuses.
+    /// When one is open, no instruction has been set, a stream is silent, or the disk refuses.
     pub fn start(&self) -> Result<(), String> {
         let mut work = lock(&self.work);
         let instruction = lock(&self.live).instruction.clone();
         if instruction.is_empty() {
             return Err("no instruction: set one with record_node/set_instruction first".into());
         }
+        let now = self.clock.now();
+        let silent = lock(&self.live).sampler.silent(now).join(", ");
+        if !silent.is_empty() {
+            return Err(format!(
+                "expected every stream to be alive before an episode begins, found nothing of {silent}; are cameras and \
+                 arm_node running, and their topics named as here?"
+            ));
+        }
         work.writer.begin(&instruction).map_err(|e| e.to_string())?;
         work.steps = Steps::default();
-        let now = self.clock.now();
         let mut live = lock(&self.live);
         live.sampler.begin(now);
         live.open = Some(0);
