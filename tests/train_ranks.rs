@@ -12,7 +12,7 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use tch::Tensor;
-use trained::{Bench, metrics};
+use trained::{Bench, metrics, questions};
 
 /// Two processes as torchrun starts them.
 fn two(bench: &Bench, arguments: &[&str]) -> [Child; 2] {
@@ -40,7 +40,7 @@ fn weights(step: &Path) -> Vec<(String, Tensor)> {
 
 #[test]
 fn two_processes_learn_what_one_learns_from_all_their_batches() {
-    let bench = Bench::new("");
+    let bench = Bench::new(questions::SECTION);
     for output in ended(two(&bench, &["--max-steps", "6"])) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -55,7 +55,7 @@ fn two_processes_learn_what_one_learns_from_all_their_batches() {
         assert!(apart <= 1e-6, "{key}: {apart:e}");
     }
     for (a, b) in metrics(&config.out).iter().zip(&metrics(&bench.path("out"))) {
-        for loss in ["action", "reasoning", "total", "gradient_norm"] {
+        for loss in ["action", "reasoning", "text", "total", "gradient_norm"] {
             let (a, b) = (a[loss].as_f64().unwrap(), b[loss].as_f64().unwrap());
             assert!((a - b).abs() <= 1e-5 * a.abs(), "{loss}: {a} {b}");
         }

@@ -11,6 +11,7 @@
 mod area;
 mod axis;
 pub mod compressed;
+pub mod file;
 pub mod freeze;
 pub mod image_view;
 pub mod pairing;

@@ -7,6 +7,7 @@
 //! * [`driver`]: the stand-in of Realman's driver
 //! * [`rig`], [`episode`]: all of it in step, and whole episodes in one process
 //! * [`collect`]: such episodes recorded as a dataset
+//! * [`questions`]: questions about scenes, with answers that the physics knows
 
 pub mod camera;
 pub mod collect;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod expert;
 pub mod judge;
 pub mod noise;
+pub mod questions;
 pub mod rig;
 pub mod scene;
 pub mod tasks;

@@ -191,6 +191,16 @@ impl World {
         )
     }
 
+    /// Middle of a geom in the base frame [m].
+    ///
+    /// # Errors
+    /// When the scene has none of this name.
+    pub fn middle_of(&self, name: &str) -> Result<Vector3<f64>, SimError> {
+        let id = find(&self.model, MjtObjBase::mjOBJ_GEOM, "geom", name)?;
+        let middle = self.data.geom_xpos().get(id).copied();
+        middle.map(Vector3::from).ok_or_else(|| missing("geom", name))
+    }
+
     /// Velocity of the block: linear [m/s] and angular [rad/s] magnitude.
     pub fn object_speed(&self) -> (f64, f64) {
         let first = self.ids.object.velocity;

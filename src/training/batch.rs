@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use crate::camera::patches::Grid;
+use crate::camera::preprocess::VisionInput;
 pub use crate::model::integration::Shown;
 use crate::model::prompt::{Prompt, TeacherPrompt};
 
@@ -14,6 +15,21 @@ pub struct Pictures {
     pub pixels: Tensor,
     /// Size of each image in patches.
     pub grids: Vec<Grid>,
+}
+
+impl Pictures {
+    /// What was prepared for the vision tower.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn of(input: &VisionInput) -> Result<Self, tch::TchError> {
+        let rows: usize = input.grids.iter().map(Grid::patches).sum();
+        let values = input.pixel_values.len() / rows.max(1);
+        Ok(Self {
+            pixels: Tensor::f_from_slice(&input.pixel_values)?.f_reshape([rows as i64, values as i64])?,
+            grids: input.grids.clone(),
+        })
+    }
 }
 
 /// B demonstrations: what was seen and told, and the chunk that was done.

@@ -44,6 +44,9 @@ pub struct Notes {
     pub step: u64,
     /// Mean held-out action error, normalised, where it was measured.
     pub held_out: Option<f64>,
+    /// Loss of held-out answers, where there are any.
+    #[serde(default)]
+    pub text: HeldOutText,
     /// SHA-256 of the weights that training began with.
     pub began_with: String,
     /// Processes that trained together.
@@ -60,6 +63,16 @@ pub struct Notes {
 
 fn one() -> usize {
     1
+}
+
+/// Loss of held-out answers, a mean over tokens: what shows whether a network keeps its language.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldOutText {
+    /// Before the first step.
+    pub before: Option<f64>,
+    /// When it was measured last.
+    pub now: Option<f64>,
 }
 
 /// What is saved.

@@ -13,6 +13,10 @@ use crate::model::variant::Choice;
 use super::run_error::RunError;
 use super::settings::{GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 
+mod text;
+
+pub use text::{TextSettings, TextSource};
+
 /// Bases that may stand behind one another.
 const DEEPEST: usize = 16;
 
@@ -54,6 +58,8 @@ pub struct TrainingConfig {
     pub schedule: ScheduleSettings,
     /// Demonstrations.
     pub data: DataSettings,
+    /// Questions and answers beside them.
+    pub text: TextSettings,
     /// Measuring on episodes that are not trained on.
     pub validation: ValidationSettings,
     /// When to save and what to keep.
@@ -79,6 +85,7 @@ impl Default for TrainingConfig {
             optimiser: OptimiserSettings::default(),
             schedule: ScheduleSettings::default(),
             data: DataSettings::default(),
+            text: TextSettings::default(),
             validation: ValidationSettings::default(),
             checkpoints: CheckpointSettings::default(),
         }
@@ -292,10 +299,10 @@ impl TrainingConfig {
                 format!("{rates:?}"),
             ),
         ];
-        for (works, field, expected, found) in checks {
-            if !works {
-                return Err(refuse(path, format!("{field}: expected {expected}, found {found}")));
-            }
+        let wrong = checks.into_iter().find(|(works, ..)| !works);
+        let wrong = wrong.map(|(_, field, expected, found)| (field, expected, found));
+        if let Some((field, expected, found)) = wrong.or_else(|| self.text.problem()) {
+            return Err(refuse(path, format!("{field}: expected {expected}, found {found}")));
         }
         self.device()
             .map(drop)

@@ -20,7 +20,7 @@ type Curve<'a> = (&'a str, fn(&Scalars) -> Option<f64>);
 /// # Errors
 /// When the file cannot be written.
 pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
-    let panels: [(&str, &str, &[Curve]); 6] = [
+    let panels: [(&str, &str, &[Curve]); 7] = [
         (
             "Action error",
             "L1, normalised",
@@ -35,6 +35,11 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
             "Latents",
             "loss",
             &[("geometry", |s| s.geometry), ("reasoning", |s| s.reasoning)],
+        ),
+        (
+            "Answers",
+            "cross-entropy",
+            &[("trained", |s| s.text), ("held out", |s| s.held_out_text)],
         ),
         (
             "Teacher and student",

@@ -24,6 +24,9 @@ pub struct Scalars {
     /// Reasoning loss, where something is distilled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<f64>,
+    /// Cross-entropy of answers, where they are learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<f64>,
     /// Weighted sum of the losses.
     pub total: f64,
     /// Cosine of teacher and student before the adapter.
@@ -51,6 +54,9 @@ pub struct Scalars {
     /// The same of the best constant chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_constant: Option<f64>,
+    /// Mean cross-entropy of held-out answers, where it was measured after this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_text: Option<f64>,
 }
 
 impl Scalars {
@@ -74,11 +80,13 @@ impl Scalars {
         let sometimes = [
             ("loss/geometry", self.geometry),
             ("loss/reasoning", self.reasoning),
+            ("loss/text", self.text),
             ("teacher/cosine", self.cosine),
             ("teacher/variance", self.teacher_variance),
             ("held_out/action", self.held_out),
             ("held_out/action_shuffled", self.held_out_shuffled),
             ("held_out/action_constant", self.held_out_constant),
+            ("held_out/text", self.held_out_text),
         ];
         let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
         always.into_iter().chain(sometimes).collect()

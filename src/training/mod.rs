@@ -7,10 +7,11 @@
 //!
 //! * [`batch`]: what a step is made of
 //! * [`config`], [`run`]: the configuration file, and the run it describes
-//! * [`data`]: demonstrations on their way into batches
+//! * [`data`]: demonstrations and answers on their way into batches
 //! * [`geometry`]: what the geometry teacher sees in them
 //! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
 //! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
+//! * [`language`]: the stream of answers beside the demonstrations
 //! * [`method`], [`losses`]: from batches to losses
 //! * [`privileged`]: the rival of the reasoning anchor
 //! * [`parameters`]: what learns, and differences of low rank
@@ -27,6 +28,7 @@ pub mod data;
 pub mod error;
 pub mod events;
 pub mod geometry;
+pub mod language;
 pub mod losses;
 pub mod method;
 pub mod metrics;

@@ -14,8 +14,8 @@ use crate::model::device::set_threads;
 use crate::model::prompt::Prompter;
 use crate::model::variant::chosen;
 
-use super::batch::{Counts, VlaBatch};
-use super::checkpoint::{Notes, Saved, Shelf};
+use super::batch::{Counts, VlaBatch, VlmBatch};
+use super::checkpoint::{HeldOutText, Notes, Saved, Shelf};
 use super::config::TrainingConfig;
 use super::curves;
 use super::data::feed::{Feed, Teachers};
@@ -24,6 +24,7 @@ use super::data::mixture::Mixture;
 use super::error::StepError;
 use super::events::Events;
 use super::geometry;
+use super::language::{self, Language};
 use super::method::Method;
 use super::metrics::{Metrics, Scalars};
 use super::optimiser::Optimiser;
@@ -49,6 +50,14 @@ pub struct Outcome {
     pub targets_made: u64,
     /// Whether it was stopped before its last step.
     pub interrupted: bool,
+    /// Loss of held-out answers.
+    pub text: HeldOutText,
+}
+
+/// Batches of a step on their way.
+struct Loaders {
+    demonstrations: Loader<VlaBatch>,
+    answers: Option<Loader<VlmBatch>>,
 }
 
 /// A run at some step.
@@ -58,6 +67,7 @@ pub struct Run {
     optimiser: Optimiser,
     schedule: Schedule,
     feed: Arc<Feed>,
+    language: Option<Language>,
     contract: Contract,
     tokenizer: Tokenizer,
     began_with: String,
@@ -69,6 +79,7 @@ pub struct Run {
     held_out: Option<f64>,
     /// What is known about each task, with privileged information.
     words: Option<Words>,
+    text: HeldOutText,
 }
 
 impl Run {
@@ -135,7 +146,11 @@ impl Run {
             Distill::None | Distill::Anchor => None,
         };
         let built = manifest.trainable_as(&network, placement, selected)?;
+        let language = Language::open(&config, &manifest, &network)?;
         let method = Method::new(built, network, config.method.clone())?;
+        if let Some(language) = &language {
+            language.check(&method, file)?;
+        }
         let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
         let rates = &config.optimiser.learning_rates;
         let mut run = Self {
@@ -151,6 +166,8 @@ impl Run {
             step: 0,
             held_out: None,
             words,
+            text: HeldOutText::default(),
+            language,
             config,
             method,
             optimiser,
@@ -191,7 +208,7 @@ impl Run {
             return Err(RunError::file("resume", &path)(message));
         }
         self.shelf.restore(step, &self.method, &mut self.optimiser)?;
-        (self.step, self.held_out) = (notes.step, notes.held_out);
+        (self.step, self.held_out, self.text) = (notes.step, notes.held_out, notes.text);
         if let Some(words) = &mut self.words {
             words.restore(notes.words);
         }
@@ -223,33 +240,43 @@ impl Run {
     pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<Outcome, RunError> {
         let end = self.end(max_steps);
         let data = &self.config.data;
-        let mut loader = Loader::start(&self.feed, self.turns(), data.workers, data.ahead);
-        let (leads, out) = (self.ranks.leads(), &self.config.out);
+        let turns = self.turns();
+        let mut loaders = Loaders {
+            demonstrations: Loader::start(&self.feed, turns, data.workers, data.ahead),
+            answers: self.language.as_ref().and_then(|language| language.start(turns)),
+        };
+        let (leads, out) = (self.ranks.leads(), self.config.out.clone());
         let validation = &self.config.validation;
         let against = (leads && validation.share > 0.0)
             .then(|| Validation::new(&self.feed, validation.batches))
             .transpose()?;
+        if leads && self.step == 0 {
+            self.text.before = self.measure_text()?;
+        }
         let bar = if leads {
             progress(end, self.step)
         } else {
             ProgressBar::hidden()
         };
-        let mut events = leads.then(|| Events::create(out)).transpose()?;
+        let mut events = leads.then(|| Events::create(&out)).transpose()?;
         let (mut waited, begun, mut saved) = (Duration::ZERO, Instant::now(), Instant::now());
         let mut last = self.shelf.steps()?.last().copied();
         let mut stopping = self.ranks.any(stop())?;
         while self.step < end && !stopping {
-            let mut scalars = self.advance(&mut loader)?;
+            let mut scalars = self.advance(&mut loaders)?;
             waited += Duration::from_secs_f64(scalars.data_wait_s);
             let validation = &self.config.validation;
-            if let Some(against) = &against
-                && (self.step.is_multiple_of(validation.every_steps) || self.step == end)
-            {
+            let due = self.step.is_multiple_of(validation.every_steps) || self.step == end;
+            if let Some(against) = against.as_ref().filter(|_| due) {
                 let found = against.measure(&self.feed, &self.method, self.step)?;
                 self.held_out = Some(found.action);
                 scalars.held_out = Some(found.action);
                 scalars.held_out_shuffled = Some(found.shuffled);
                 scalars.held_out_constant = Some(found.constant);
+            }
+            if leads && due {
+                self.text.now = self.measure_text()?;
+                scalars.held_out_text = self.text.now;
             }
             if let (Some(metrics), Some(events)) = (&mut self.metrics, &mut events) {
                 metrics.add(&scalars)?;
@@ -280,13 +307,20 @@ impl Run {
             held_out: self.held_out,
             interrupted: self.step < end,
             targets_made: self.feed.targets_made(),
+            text: self.text,
         })
     }
 
-    fn advance(&mut self, loader: &mut Loader) -> Result<Scalars, RunError> {
+    fn advance(&mut self, loaders: &mut Loaders) -> Result<Scalars, RunError> {
         let begun = Instant::now();
         let number = self.config.data.accumulate;
-        let mut batches: Vec<VlaBatch> = (0..number).map(|_| loader.take()).collect::<Result<_, _>>()?;
+        let mut batches: Vec<VlaBatch> = (0..number)
+            .map(|_| loaders.demonstrations.take())
+            .collect::<Result<_, _>>()?;
+        let answers: Vec<VlmBatch> = match &mut loaders.answers {
+            Some(answers) => (0..number).map(|_| answers.take()).collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
         let wait = begun.elapsed();
         let at = self.step;
         let failed = |source: StepError| RunError::Step { step: at, source };
@@ -302,6 +336,7 @@ impl Run {
         for batch in &batches {
             totals = totals + batch.counts()?;
         }
+        totals = answers.iter().fold(totals, |totals, batch| totals + batch.counts());
         let totals = self.ranks.count(totals)?;
         let mut scalars = Scalars::default();
         for batch in &batches {
@@ -318,6 +353,11 @@ impl Run {
             // Of the last of the step's batches.
             scalars.cosine = losses.diagnostics.cosine;
             scalars.teacher_variance = losses.diagnostics.teacher_variance;
+        }
+        for answers in &answers {
+            let learned = language::learn(&self.method, answers, &totals).map_err(failed)?;
+            *scalars.text.get_or_insert(0.0) += learned.cross_entropy;
+            scalars.total += learned.total;
         }
         self.ranks.gradients(self.method.parameters())?;
         self.sum_losses(&mut scalars)?;
@@ -354,19 +394,32 @@ impl Run {
             there(scalars.geometry),
             scalars.reasoning.unwrap_or_default(),
             there(scalars.reasoning),
+            scalars.text.unwrap_or_default(),
         ];
         self.ranks.sum(&mut sums)?;
-        let [action, total, geometry, aligned, reasoning, distilled] = sums;
+        let [action, total, geometry, aligned, reasoning, distilled, text] = sums;
         (scalars.action, scalars.total) = (action, total);
         scalars.geometry = (aligned > 0.0).then_some(geometry);
         scalars.reasoning = (distilled > 0.0).then_some(reasoning);
+        scalars.text = scalars.text.map(|_| text);
         Ok(())
+    }
+
+    /// Mean cross-entropy of held-out answers' tokens, always the same rows; nothing where none are held out.
+    ///
+    /// # Errors
+    /// When a row cannot be read, or the loss is not a number.
+    pub fn measure_text(&self) -> Result<Option<f64>, RunError> {
+        let language = self.language.as_ref();
+        let measured = language.map(|language| language.measure(&self.method, self.step));
+        Ok(measured.transpose()?.flatten())
     }
 
     fn save(&self) -> Result<PathBuf, RunError> {
         let notes = Notes {
             step: self.step,
             held_out: self.held_out,
+            text: self.text,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
             words: self.words.as_ref().map(Words::said).unwrap_or_default(),
@@ -406,6 +459,7 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("data.learn_padding", was.data.learn_padding == is.data.learn_padding),
         ("data.drop_geometry", was.data.drop_geometry == is.data.drop_geometry),
         ("data.drop_reasoning", was.data.drop_reasoning == is.data.drop_reasoning),
+        ("text", was.text.learned() == is.text.learned()),
         ("validation.share", was.validation.share == is.validation.share),
     ];
     parts.into_iter().find(|(_, same)| !same).map(|(field, _)| field)

@@ -245,7 +245,7 @@ fn a_question_is_written_as_the_reference_writes_it() {
 fn what_cannot_be_asked_is_refused_with_the_reason() {
     let bench = Bench::new(tiny());
     let refusal = |question: &str| conversation(&bench).ask(question, &[]).unwrap_err().to_string();
-    assert!(refusal(" \n").contains("a question in words"));
+    assert!(refusal(" \n").contains("expected words"));
     assert!(refusal("say <|im_end|> now").contains("control token <|im_end|>"));
     assert!(refusal(&"very ".repeat(5000)).contains("fewer than 4096 tokens"));
 

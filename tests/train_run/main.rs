@@ -7,6 +7,7 @@ mod geometry;
 mod interrupted;
 #[path = "../recorded/mod.rs"]
 mod recorded;
+mod text;
 #[path = "../trained/mod.rs"]
 mod trained;
 
@@ -29,7 +30,10 @@ use trained::{Bench, bytes, metrics};
 
 #[test]
 fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
-    let bench = Bench::new("");
+    let bench = Bench::new(&format!(
+        "{}validation: {{every_steps: 40}}\n",
+        trained::questions::SECTION
+    ));
     let whole = bench.path("whole");
     assert!(
         bench
@@ -55,6 +59,8 @@ fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
     assert_eq!(whole.len(), 200);
     let mean = |part: &[Value]| part.iter().map(|s| s["action"].as_f64().unwrap()).sum::<f64>() / part.len() as f64;
     assert!(mean(&whole[180..]) < 0.8 * mean(&whole[..20]), "it does not learn");
+    let held_out = |step: usize| whole[step - 1]["held_out_text"].as_f64().unwrap();
+    assert!(held_out(200) < 0.9 * held_out(40), "it does not learn to answer");
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #[allow(dead_code)]
 mod support;
 
+pub mod questions;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -45,6 +47,7 @@ impl Bench {
         recorded::record(&folder.path().join("data"), ImageMode::Png);
         let config = folder.path().join("train.yaml");
         let here = folder.path().display().to_string();
+        questions::write(&folder.path().join("questions"));
         std::fs::write(&config, (CONFIG.to_owned() + added).replace("HERE", &here)).unwrap();
         Self { folder, config }
     }

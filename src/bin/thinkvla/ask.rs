@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use thinkvla::camera::compressed;
+use thinkvla::camera::file;
 use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::model::config::Precision;
@@ -127,12 +127,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads a PNG or JPEG file, whatever its name ends in.
 fn load(path: &Path) -> anyhow::Result<RgbImage> {
-    let bytes = std::fs::read(path)
-        .with_context(|| format!("cannot read the image {}; the question goes last", path.display()))?;
-    let format = if bytes.starts_with(b"\x89PNG") { "png" } else { "jpeg" };
     let mut picture = RgbImage::default();
-    compressed::decode(format, &bytes, &mut picture).with_context(|| format!("{}", path.display()))?;
+    file::load(path, &mut picture).context("the question goes last")?;
     Ok(picture)
 }

@@ -21,6 +21,8 @@ mod init_checkpoint;
 mod latency;
 #[cfg(feature = "torch")]
 mod parity;
+#[cfg(feature = "sim")]
+mod questions;
 #[cfg(feature = "ros")]
 mod rollout;
 #[cfg(feature = "sim")]
@@ -84,6 +86,9 @@ enum Verb {
     /// Compare the network with what the reference makes of a case; exit 1 where it differs, 2 where it cannot be told
     #[cfg(feature = "torch")]
     Parity(parity::Arguments),
+    /// Write questions about simulated scenes, with answers that the physics knows, for `train`'s text stream
+    #[cfg(feature = "sim")]
+    Questions(questions::Arguments),
     /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
     #[cfg(feature = "ros")]
     Rollout(rollout::Arguments),
@@ -133,6 +138,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::ReplayFrames(arguments) => latency::replay(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Parity(arguments) => return Ok(parity::run(&arguments)),
+        #[cfg(feature = "sim")]
+        Verb::Questions(arguments) => questions::run(&arguments)?,
         #[cfg(feature = "ros")]
         Verb::Rollout(arguments) => rollout::run(arguments)?,
         #[cfg(feature = "sim")]

@@ -45,8 +45,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let held_out = outcome
         .held_out
         .map_or(String::new(), |e| format!(", held-out action error {e:.4}"));
+    let text = match (outcome.text.before, outcome.text.now) {
+        (Some(before), Some(now)) => format!(", held-out text loss {now:.4} ({before:.4} before training)"),
+        _ => String::new(),
+    };
     tracing::info!(
-        "step {}: {}{held_out}; {:.1} % of the time waited for data",
+        "step {}: {}{held_out}{text}; {:.1} % of the time waited for data",
         outcome.step,
         outcome.checkpoint.display(),
         100.0 * outcome.data_wait

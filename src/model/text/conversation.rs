@@ -73,6 +73,16 @@ impl Conversation {
         self.longest
     }
 
+    /// Id of the tokens that image embeddings replace.
+    pub(super) fn image_id(&self) -> i64 {
+        self.image_id
+    }
+
+    /// Rows, and columns, of patches that become one token.
+    pub(super) fn merge(&self) -> i64 {
+        self.merge
+    }
+
     /// The prompt of a question about images of these sizes, as the reference's chat template writes it: images first,
     /// no system message. A reasoning anchor is not part of it; where training taught one, the network says it first.
     ///
@@ -107,23 +117,24 @@ impl Conversation {
         })
     }
 
-    fn check(&self, question: &str) -> Result<(), ModelError> {
-        if question.trim().is_empty() {
-            return Err(ModelError::Text("expected a question in words, found nothing".into()));
+    /// Whether a question or an answer can be told to the network.
+    pub(super) fn check(&self, text: &str) -> Result<(), ModelError> {
+        if text.trim().is_empty() {
+            return Err(ModelError::Text("expected words, found nothing".into()));
         }
-        if let Some(token) = self.control.iter().find(|token| question.contains(*token)) {
+        if let Some(token) = self.control.iter().find(|token| text.contains(*token)) {
             return Err(ModelError::Text(format!(
-                "expected plain words, found the control token {token} in {question:?}"
+                "expected plain words, found the control token {token} in {text:?}"
             )));
         }
-        // A tokenizer without a token for a character drops it, and the network would be asked something else.
-        let mut normal = NormalizedString::from(question);
+        // A tokenizer without a token for a character drops it, and the network would be told something else.
+        let mut normal = NormalizedString::from(text);
         if let Some(normalizer) = self.tokenizer.get_normalizer() {
             normalizer
                 .normalize(&mut normal)
                 .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
         }
-        let ids: Vec<u32> = encode(&self.tokenizer, question)?
+        let ids: Vec<u32> = encode(&self.tokenizer, text)?
             .into_iter()
             .filter_map(|id| u32::try_from(id).ok())
             .collect();
@@ -133,7 +144,7 @@ impl Conversation {
             .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
         if read != normal.get() {
             return Err(ModelError::Text(format!(
-                "expected characters the checkpoint's tokenizer knows, found {question:?}, which it reads as {read:?}"
+                "expected characters the checkpoint's tokenizer knows, found {text:?}, which it reads as {read:?}"
             )));
         }
         Ok(())

@@ -7,6 +7,8 @@
 //!                                               └─ one piece of the prompt, or one token, at a call
 //! ```
 //!
+//! [`written`] holds whole conversations, for training on them.
+//!
 //! A generation owns its state and borrows the network only while it advances, so other work may go between two steps.
 
 pub mod cache;
@@ -15,3 +17,4 @@ pub mod generation;
 pub mod sampling;
 pub mod speaker;
 pub mod stream;
+pub mod written;

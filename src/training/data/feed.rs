@@ -15,6 +15,7 @@ use crate::model::config::{Config, Proprio};
 use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
 use crate::model::state::StateText;
 
+use super::loader::Batches;
 use super::mixture::Mixture;
 use super::sampler::{Place, Sampler, randomness};
 use crate::training::batch::{Pictures, Shown, VlaBatch};
@@ -145,14 +146,9 @@ impl Feed {
             reasoning: shown(settings.drop_reasoning)?,
         };
         let input = readers.preprocessor.input();
-        let rows: usize = input.grids.iter().map(crate::camera::patches::Grid::patches).sum();
         let Targets { actions, valid } = made.done.tensors(self.chunk_len)?;
-        let values = input.pixel_values.len() / rows.max(1);
         Ok(VlaBatch {
-            pictures: Pictures {
-                pixels: Tensor::f_from_slice(&input.pixel_values)?.f_reshape([rows as i64, values as i64])?,
-                grids: input.grids.clone(),
-            },
+            pictures: Pictures::of(input)?,
             student: made.student,
             teacher: made.teacher,
             actions,
@@ -328,6 +324,19 @@ struct Asked<'a> {
     /// Number of the reasoning teacher's text.
     text: usize,
     geometry: Option<&'a GeometryTargets>,
+}
+
+impl Batches for Feed {
+    type Batch = VlaBatch;
+    type Readers<'a> = Readers<'a>;
+
+    fn readers(&self) -> Result<Readers<'_>, RunError> {
+        self.readers()
+    }
+
+    fn batch(&self, side: Side, number: u64, readers: &mut Readers) -> Result<VlaBatch, RunError> {
+        self.batch(side, number, readers)
+    }
 }
 
 /// Samples so far.

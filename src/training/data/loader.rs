@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::feed::{Feed, Side};
-use crate::training::batch::VlaBatch;
+use super::feed::Side;
 use crate::training::run_error::RunError;
 
 /// Which batches are taken.
@@ -17,16 +16,38 @@ pub struct Turns {
     pub every: u64,
 }
 
+/// Makes batches by their numbers; threads share it.
+pub trait Batches: Send + Sync + 'static {
+    /// What a batch is.
+    type Batch: Send + 'static;
+    /// What a thread keeps open.
+    type Readers<'a>
+    where
+        Self: 'a;
+
+    /// What one thread needs to make batches.
+    ///
+    /// # Errors
+    /// When what is read cannot be opened.
+    fn readers(&self) -> Result<Self::Readers<'_>, RunError>;
+
+    /// Batch number `number` of a side. The same number is always the same batch.
+    ///
+    /// # Errors
+    /// When a sample cannot be read or does not fit the network; names where it is.
+    fn batch<'a>(&'a self, side: Side, number: u64, readers: &mut Self::Readers<'a>) -> Result<Self::Batch, RunError>;
+}
+
 /// Gives batches in order. The threads end when it is dropped.
 #[derive(Debug)]
-pub struct Loader {
-    threads: Vec<Receiver<Result<VlaBatch, RunError>>>,
+pub struct Loader<B> {
+    threads: Vec<Receiver<Result<B, RunError>>>,
     next: usize,
 }
 
-impl Loader {
+impl<B: Send + 'static> Loader<B> {
     /// Makes the batches of `turns`, with `workers` threads that are at most `ahead` batches ahead each.
-    pub fn start(feed: &Arc<Feed>, turns: Turns, workers: usize, ahead: usize) -> Self {
+    pub fn start(feed: &Arc<impl Batches<Batch = B>>, turns: Turns, workers: usize, ahead: usize) -> Self {
         let workers = workers.max(1);
         let threads = (0..workers as u64)
             .map(|worker| {
@@ -36,7 +57,7 @@ impl Loader {
                     first: turns.first + worker * turns.every,
                     every: workers as u64 * turns.every,
                 };
-                std::thread::spawn(move || make(&feed, own, &sender));
+                std::thread::spawn(move || make(&*feed, own, &sender));
                 receiver
             })
             .collect();
@@ -47,7 +68,7 @@ impl Loader {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn take(&mut self) -> Result<VlaBatch, RunError> {
+    pub fn take(&mut self) -> Result<B, RunError> {
         let thread = self.threads.get(self.next % self.threads.len().max(1));
         self.next += 1;
         let ended = || RunError::data(Path::new("data"), "a thread that reads samples has ended unexpectedly");
@@ -55,7 +76,7 @@ impl Loader {
     }
 }
 
-fn make(feed: &Feed, turns: Turns, out: &SyncSender<Result<VlaBatch, RunError>>) {
+fn make<F: Batches>(feed: &F, turns: Turns, out: &SyncSender<Result<F::Batch, RunError>>) {
     let mut readers = match feed.readers() {
         Ok(readers) => readers,
         Err(error) => return drop(out.send(Err(error))),

@@ -8,8 +8,10 @@
 //! * [`sampler`]: which row each sample is, from the seed alone
 //! * [`feed`]: from rows to batches
 //! * [`loader`]: batches ahead of time
+//! * [`text`]: questions and answers, the same way
 
 pub mod feed;
 pub mod loader;
 pub mod mixture;
 pub mod sampler;
+pub mod text;

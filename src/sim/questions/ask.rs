@@ -1,0 +1,368 @@
+//! Questions about a scene, and their answers step by step.
+
+use std::fmt;
+
+use nalgebra::Vector3;
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::stage::Thing;
+
+/// What every question begins with: the frame that its answer is in.
+pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \
+                         lengths are in metres and places are those of the middles of things.";
+
+/// Differences below this are not asked about [m].
+const CLEAR_M: f64 = 0.03;
+
+/// A question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// What it is about.
+    pub category: Category,
+    /// The question, frame included.
+    pub question: String,
+    /// The answer, step by step.
+    pub answer: String,
+}
+
+/// What a question is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Category {
+    /// Where something is.
+    Location,
+    /// How far two things are apart.
+    Distance,
+    /// On which side of another a thing is.
+    LeftOrRight,
+    /// Whether a thing is in front of another or behind it.
+    FrontOrBehind,
+    /// Whether a thing is above another or below it.
+    AboveOrBelow,
+    /// Which of two things is nearer to a third.
+    Closer,
+    /// How a thing is turned about the vertical.
+    Turn,
+    /// How far the gripper is tilted from straight down.
+    Tilt,
+}
+
+impl Category {
+    /// Name in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Location => "location",
+            Self::Distance => "distance",
+            Self::LeftOrRight => "left_or_right",
+            Self::FrontOrBehind => "front_or_behind",
+            Self::AboveOrBelow => "above_or_below",
+            Self::Closer => "closer",
+            Self::Turn => "turn",
+            Self::Tilt => "tilt",
+        }
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Draws `count` different questions about things, or as many as there are: a category, then one of its questions.
+pub fn draw(things: &[Thing], count: usize, random: &mut ChaCha8Rng) -> Vec<Question> {
+    let mut left: Vec<Vec<Question>> = all(things).into_iter().filter(|of| !of.is_empty()).collect();
+    let mut drawn = Vec::with_capacity(count);
+    while drawn.len() < count && !left.is_empty() {
+        let category = random.random_range(0..left.len());
+        let Some(questions) = left.get_mut(category) else { break };
+        drawn.push(questions.swap_remove(random.random_range(0..questions.len())));
+        if questions.is_empty() {
+            left.swap_remove(category);
+        }
+    }
+    drawn
+}
+
+/// All questions there are, by category.
+pub fn all(things: &[Thing]) -> [Vec<Question>; 8] {
+    let pairs = || {
+        things
+            .iter()
+            .flat_map(|a| things.iter().filter(move |b| a.name != b.name).map(move |b| [a, b]))
+    };
+    let sides = |side: &'static Side| pairs().filter_map(move |[a, b]| side.question(a, b)).collect();
+    let triples = pairs().flat_map(|[a, b]| things.iter().map(move |to| [a, b, to]));
+    [
+        things.iter().map(location).collect(),
+        pairs()
+            .filter(|[a, b]| a.name < b.name)
+            .map(|[a, b]| distance(a, b))
+            .collect(),
+        sides(&LEFT),
+        sides(&FRONT),
+        sides(&ABOVE),
+        triples.filter_map(|[a, b, to]| closer(a, b, to)).collect(),
+        things
+            .iter()
+            .filter_map(|thing| Some(turn(thing, thing.turn?)))
+            .collect(),
+        things.iter().filter_map(|thing| Some(tilt(thing.points?))).collect(),
+    ]
+}
+
+fn question(category: Category, question: &str, answer: String) -> Question {
+    Question {
+        category,
+        question: format!("{FRAME} {question}"),
+        answer,
+    }
+}
+
+fn location(of: &Thing) -> Question {
+    let asked = format!("Where is {}? Answer with (x, y, z).", of.name);
+    question(Category::Location, &asked, located(of))
+}
+
+/// The step that every answer begins with.
+fn located(of: &Thing) -> String {
+    format!("The 3D location of {} is {}.", of.name, vector(&of.place))
+}
+
+/// The vector between two things, after where they are.
+fn between(from: &Thing, to: &Thing) -> String {
+    let along = to.place - from.place;
+    format!(
+        "{} {} The vector from {} to {} is {}.",
+        located(from),
+        located(to),
+        from.name,
+        to.name,
+        vector(&along)
+    )
+}
+
+fn distance(a: &Thing, b: &Thing) -> Question {
+    let answer = format!(
+        "{} Its length is the distance between them: {} m.",
+        between(a, b),
+        centimetres((b.place - a.place).norm())
+    );
+    let asked = format!("How far is {} from {}?", a.name, b.name);
+    question(Category::Distance, &asked, answer)
+}
+
+/// Two words for the ends of an axis.
+struct Side {
+    category: Category,
+    axis: usize,
+    axis_name: &'static str,
+    more: &'static str,
+    less: &'static str,
+    told: &'static str,
+}
+
+const LEFT: Side = Side {
+    category: Category::LeftOrRight,
+    axis: 1,
+    axis_name: "y",
+    more: "left of",
+    less: "right of",
+    told: "Left of a thing is where y is larger.",
+};
+
+const FRONT: Side = Side {
+    category: Category::FrontOrBehind,
+    axis: 0,
+    axis_name: "x",
+    more: "in front of",
+    less: "behind",
+    told: "Behind a thing is where x is smaller, nearer to the arm's base.",
+};
+
+const ABOVE: Side = Side {
+    category: Category::AboveOrBelow,
+    axis: 2,
+    axis_name: "z",
+    more: "above",
+    less: "below",
+    told: "Above a thing is where z is larger, whatever x and y are.",
+};
+
+impl Side {
+    fn question(&self, of: &Thing, to: &Thing) -> Option<Question> {
+        let along = (of.place - to.place).iter().nth(self.axis).copied()?;
+        if along.abs() < CLEAR_M {
+            return None;
+        }
+        let (sign, word) = if along > 0.0 {
+            ("positive", self.more)
+        } else {
+            ("negative", self.less)
+        };
+        let (name, other) = (&of.name, &to.name);
+        let answer = format!(
+            "{} Its {} is {}, which is {sign}, so {name} is {word} {other}.",
+            between(to, of),
+            self.axis_name,
+            millimetres(along)
+        );
+        let asked = format!("{} Is {name} {} or {} {other}?", self.told, self.more, self.less);
+        Some(question(self.category, &asked, answer))
+    }
+}
+
+fn closer(a: &Thing, b: &Thing, to: &Thing) -> Option<Question> {
+    if to.name == a.name || to.name == b.name {
+        return None;
+    }
+    let [first, second] = [a, b].map(|one| (one.place - to.place).norm());
+    if (first - second).abs() < CLEAR_M {
+        return None;
+    }
+    let nearer = if first < second { a } else { b };
+    let answer = format!(
+        "{} {} {} The distance from {to} to {a} is {} m and to {b} it is {} m, so {nearer} is closer to {to}.",
+        located(to),
+        located(a),
+        located(b),
+        centimetres(first),
+        centimetres(second),
+        to = to.name,
+        a = a.name,
+        b = b.name,
+        nearer = nearer.name,
+    );
+    let asked = format!("Which is closer to {}, {} or {}?", to.name, a.name, b.name);
+    Some(question(Category::Closer, &asked, answer))
+}
+
+fn turn(of: &Thing, turn: f64) -> Question {
+    let name = &of.name;
+    let asked = format!(
+        "By how many degrees are the edges of {name} turned from x and y, counter-clockwise as seen from above? Its form \
+         repeats every 90 degrees: answer from -45 to 45."
+    );
+    let answer = format!(
+        "An edge of {name} points along ({}, {}) in x and y. The angle from x is {} degrees, so {name} is turned by {} \
+         degrees.",
+        millimetres(turn.cos()),
+        millimetres(turn.sin()),
+        degrees(turn),
+        degrees(turn)
+    );
+    question(Category::Turn, &asked, answer)
+}
+
+fn tilt(points: Vector3<f64>) -> Question {
+    let angle = points.angle(&-Vector3::z());
+    let answer = format!(
+        "The gripper points along {}. Straight down is (0.000, 0.000, -1.000). The cosine similarity between them is {}, so \
+         the angle between them is {} degrees.",
+        vector(&points),
+        millimetres(angle.cos()),
+        degrees(angle)
+    );
+    let asked = "By how many degrees is the gripper tilted from pointing straight down?";
+    question(Category::Tilt, asked, answer)
+}
+
+fn vector(of: &Vector3<f64>) -> String {
+    format!("({}, {}, {})", millimetres(of.x), millimetres(of.y), millimetres(of.z))
+}
+
+fn millimetres(value: f64) -> String {
+    rounded(value, 3)
+}
+
+fn centimetres(value: f64) -> String {
+    rounded(value, 2)
+}
+
+fn degrees(value: f64) -> String {
+    rounded(value.to_degrees(), 0)
+}
+
+/// Never a negative nothing.
+fn rounded(value: f64, decimals: usize) -> String {
+    let text = format!("{value:.decimals$}");
+    match text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.')) {
+        true => text.trim_start_matches('-').to_owned(),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng as _;
+
+    use super::*;
+
+    fn thing(name: &str, place: [f64; 3]) -> Thing {
+        Thing {
+            name: name.into(),
+            place: Vector3::from(place),
+            turn: None,
+            points: None,
+        }
+    }
+
+    fn things() -> Vec<Thing> {
+        let mut block = thing("the red block", [0.3, 0.1, 0.02]);
+        block.turn = Some(-0.35);
+        let mut gripper = thing("the tip of the gripper", [0.4, -0.1, 0.3]);
+        gripper.points = Some(Vector3::new(0.5, 0.0, -(0.75f64.sqrt())));
+        vec![block, gripper, thing("the plate", [0.3, -0.2, 0.0])]
+    }
+
+    fn find(category: usize, asked: &str) -> String {
+        let [..] = all(&things());
+        let of = all(&things())[category].clone();
+        of.into_iter().find(|one| one.question.contains(asked)).unwrap().answer
+    }
+
+    #[test]
+    fn left_is_the_arm_s_left_and_behind_is_towards_its_base() {
+        let answer = find(2, "Is the red block left of or right of the plate?");
+        assert!(answer.ends_with("Its y is 0.300, which is positive, so the red block is left of the plate."));
+        let answer = find(3, "Is the plate in front of or behind the tip of the gripper?");
+        assert!(answer.ends_with("Its x is -0.100, which is negative, so the plate is behind the tip of the gripper."));
+        let answer = find(4, "Is the tip of the gripper above or below the plate?");
+        assert!(answer.ends_with("so the tip of the gripper is above the plate."));
+        // Equally far forward: not asked.
+        assert!(
+            !all(&things())[3]
+                .iter()
+                .any(|one| one.question.contains("the red block in front of or behind the plate"))
+        );
+    }
+
+    #[test]
+    fn answers_show_their_steps() {
+        assert_eq!(
+            find(1, "How far is the plate from the red block?"),
+            "The 3D location of the plate is (0.300, -0.200, 0.000). The 3D location of the red block is (0.300, 0.100, \
+             0.020). The vector from the plate to the red block is (0.000, 0.300, 0.020). Its length is the distance \
+             between them: 0.30 m."
+        );
+        assert!(find(5, "closer to the plate, the red block or").ends_with("so the red block is closer to the plate."));
+        assert!(
+            find(6, "the red block")
+                .ends_with("The angle from x is -20 degrees, so the red block is turned by -20 degrees.")
+        );
+        assert!(find(7, "tilted").ends_with("is 0.866, so the angle between them is 30 degrees."));
+    }
+
+    #[test]
+    fn questions_differ_and_follow_from_the_seed() {
+        let drawn = |seed, count| draw(&things(), count, &mut ChaCha8Rng::seed_from_u64(seed));
+        assert_eq!(drawn(1, 6), drawn(1, 6));
+        assert_ne!(drawn(1, 6), drawn(2, 6));
+        let every: usize = all(&things()).iter().map(Vec::len).sum();
+        let mut questions: Vec<String> = drawn(1, 1000).into_iter().map(|one| one.question).collect();
+        assert_eq!(questions.len(), every);
+        questions.sort_unstable();
+        questions.dedup();
+        assert_eq!(questions.len(), every);
+    }
+}

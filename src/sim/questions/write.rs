@@ -1,0 +1,177 @@
+//! Scenes, pictures and questions as files that Qwen-VL's finetuning, and ours, reads.
+//!
+//! ```text
+//! OUT/train.json  held_out.json       rows: image, conversations, category, scene
+//! OUT/images/000012_top.png           a scene's picture
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use serde_json::{Value, json};
+
+use super::ask::{self, Question};
+use super::stage::{Stage, stage};
+use crate::camera::rgb::RgbImage;
+use crate::dataset::frame::{ImageMode, Picture};
+use crate::sim::camera::{HEIGHT, Photographer, View, WIDTH};
+use crate::sim::config::SimConfig;
+use crate::sim::error::SimError;
+
+/// What is trained on.
+pub const TRAIN: &str = "train.json";
+/// What is measured on.
+pub const HELD_OUT: &str = "held_out.json";
+/// Folder of the pictures.
+const IMAGES: &str = "images";
+
+/// What to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// Questions in all.
+    pub count: usize,
+    /// Questions about each scene.
+    pub per_scene: usize,
+    /// Views each question shows.
+    pub views: Vec<View>,
+    /// Share of the scenes whose questions are held out, rounded up.
+    pub held_out: f64,
+    /// Decides everything.
+    pub seed: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Scenes.
+    pub scenes: usize,
+    /// Questions to train on.
+    pub trained: usize,
+    /// Questions held out.
+    pub held_out: usize,
+}
+
+/// Why writing ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The simulator.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// A picture could not be encoded.
+    #[error("picture of the {0} camera: {1}")]
+    Picture(&'static str, String),
+    /// The disk refused.
+    #[error("cannot write {path}: {message}")]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        message: String,
+    },
+}
+
+/// Writes questions into a folder; `told` hears how many there are after each scene.
+///
+/// # Errors
+/// When a scene cannot be made or shown, or the disk refuses.
+pub fn write(
+    config: &SimConfig,
+    order: &Order,
+    out: &Path,
+    mut told: impl FnMut(usize),
+) -> Result<Written, WriteError> {
+    let images = out.join(IMAGES);
+    std::fs::create_dir_all(&images).map_err(refused(&images))?;
+    let scenes = order.count.div_ceil(order.per_scene.max(1));
+    let held_out = held_out(order, scenes);
+    let mut photographer = None;
+    let mut sides = [Vec::new(), Vec::new()];
+    let mut asked = 0;
+    let mut number = 0;
+    while asked < order.count {
+        let stage = stage(config, order.seed, number as u64)?;
+        let photographer = match &mut photographer {
+            Some(photographer) => photographer,
+            none => none.insert(Photographer::new(&stage.snapshot)?),
+        };
+        let mut names = Vec::with_capacity(order.views.len());
+        for view in &order.views {
+            let name = format!("{IMAGES}/{number:06}_{}.png", view.name());
+            let bytes = shoot(photographer, &stage, *view)?;
+            let path = out.join(&name);
+            std::fs::write(&path, bytes).map_err(refused(&path))?;
+            names.push(name);
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(order.seed);
+        // The scenes themselves take the streams below.
+        random.set_stream(u64::MAX - number as u64);
+        let wanted = order.per_scene.min(order.count - asked);
+        let questions = ask::draw(&stage.things, wanted, &mut random);
+        asked += questions.len();
+        let [trained, held] = &mut sides;
+        let side = if held_out.contains(&number) { held } else { trained };
+        let rows = questions
+            .iter()
+            .zip(0..)
+            .map(|(question, nth)| row(&stage, &names, question, (number, nth)));
+        side.extend(rows);
+        told(asked);
+        number += 1;
+    }
+    let [trained, held] = &sides;
+    for (name, rows) in [(TRAIN, trained), (HELD_OUT, held)] {
+        let path = out.join(name);
+        let text = rows.iter().map(Value::to_string).collect::<Vec<_>>().join(",\n");
+        std::fs::write(&path, format!("[\n{text}\n]\n")).map_err(refused(&path))?;
+    }
+    Ok(Written {
+        scenes: number,
+        trained: trained.len(),
+        held_out: held.len(),
+    })
+}
+
+/// Numbers of the scenes that are held out.
+fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
+    let mut numbers: Vec<usize> = (0..scenes).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(order.seed);
+    random.set_stream(u64::MAX);
+    numbers.shuffle(&mut random);
+    numbers.truncate((order.held_out * scenes as f64).ceil() as usize);
+    numbers
+}
+
+fn shoot(photographer: &mut Photographer, stage: &Stage, view: View) -> Result<Vec<u8>, WriteError> {
+    let pixels = photographer.take(&stage.snapshot, view)?.to_vec();
+    let wrong = |problem: String| WriteError::Picture(view.name(), problem);
+    let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
+    Ok(Picture::encode(&image, ImageMode::Png).map_err(wrong)?.bytes)
+}
+
+fn row(stage: &Stage, images: &[String], question: &Question, (scene, nth): (usize, usize)) -> Value {
+    let shown = "<image>".repeat(images.len());
+    let image = match images {
+        [one] => json!(one),
+        several => json!(several),
+    };
+    json!({
+        "id": format!("{scene:06}-{nth}"),
+        "image": image,
+        "conversations": [
+            {"from": "human", "value": format!("{shown}\n{}", question.question)},
+            {"from": "gpt", "value": question.answer},
+        ],
+        "category": question.category.name(),
+        "scene": {"task": stage.id.task.name(), "variation": stage.id.variation, "seed": stage.id.seed},
+    })
+}
+
+fn refused(path: &Path) -> impl FnOnce(std::io::Error) -> WriteError + use<> {
+    let path = path.to_owned();
+    move |error| WriteError::Disk {
+        path,
+        message: error.to_string(),
+    }
+}

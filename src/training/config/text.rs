@@ -1,0 +1,120 @@
+//! Questions and answers in a training run's configuration.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Questions and answers that are learned beside the demonstrations, so that the network keeps its language.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSettings {
+    /// Files that are mixed; without any, no answers are learned.
+    pub sources: Vec<TextSource>,
+    /// Conversations of one forward pass, packed into one sequence; each pass of demonstrations brings one.
+    pub batch: usize,
+    /// Most tokens of a conversation; what is behind them is cut off.
+    pub longest: usize,
+    /// Least area of a picture as it is fed to the network [px²].
+    pub min_pixels: u64,
+    /// Largest area of a picture as it is fed to the network [px²].
+    pub max_pixels: u64,
+    /// Threads that decode and resize.
+    pub workers: usize,
+    /// Batches each of them may be ahead.
+    pub ahead: usize,
+    /// Share of the pictures of each source that is held out, with every row that begins with one of them.
+    pub held_out_share: f64,
+    /// Batches of a measurement on what is held out; always the same ones.
+    pub held_out_batches: u64,
+}
+
+impl Default for TextSettings {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            batch: 4,
+            longest: 2048,
+            min_pixels: 784,
+            max_pixels: 307_200,
+            workers: 1,
+            ahead: 2,
+            held_out_share: 0.0,
+            held_out_batches: 16,
+        }
+    }
+}
+
+/// A file of questions and answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextSource {
+    /// Qwen-VL's finetuning JSON or JSONL, or SpatialReasoner's table (parquet, JSON or JSONL).
+    pub path: PathBuf,
+    /// Folder that names of pictures are relative to; nothing is the folder of the file.
+    #[serde(default)]
+    pub images: Option<PathBuf>,
+    /// How often it is drawn from, relative to the others.
+    #[serde(default = "super::one")]
+    pub weight: f64,
+    /// Whether answers begin with the checkpoint's reasoning anchors; nothing: SpatialReasoner's questions about space
+    /// do, and other conversations do not.
+    #[serde(default)]
+    pub anchor: Option<bool>,
+    /// Whether it is only measured on.
+    #[serde(default)]
+    pub held_out: bool,
+}
+
+impl TextSettings {
+    /// What decides what is learned: how many threads read and how much is measured does not.
+    pub fn learned(&self) -> Self {
+        let Self {
+            workers,
+            ahead,
+            held_out_batches,
+            ..
+        } = Self::default();
+        Self {
+            workers,
+            ahead,
+            held_out_batches,
+            ..self.clone()
+        }
+    }
+
+    /// What cannot work, if anything: the field, what was expected, what was found.
+    pub(super) fn problem(&self) -> Option<(&'static str, &'static str, String)> {
+        let weights: Vec<f64> = self.sources.iter().map(|one| one.weight).collect();
+        let checks = [
+            (
+                weights.iter().all(|weight| weight.is_finite() && *weight > 0.0),
+                "text.sources.weight",
+                "positive numbers",
+                format!("{weights:?}"),
+            ),
+            (self.batch > 0, "text.batch", "at least 1", "0".into()),
+            (self.longest > 0, "text.longest", "at least 1", "0".into()),
+            (
+                self.min_pixels > 0 && self.min_pixels <= self.max_pixels,
+                "text.min_pixels",
+                "at least 1, and no more than text.max_pixels",
+                format!("{} and {}", self.min_pixels, self.max_pixels),
+            ),
+            (self.workers > 0, "text.workers", "at least 1", "0".into()),
+            (
+                (0.0..1.0).contains(&self.held_out_share),
+                "text.held_out_share",
+                "0 or more and less than 1",
+                self.held_out_share.to_string(),
+            ),
+            (
+                self.held_out_batches > 0,
+                "text.held_out_batches",
+                "at least 1",
+                "0".into(),
+            ),
+        ];
+        let wrong = checks.into_iter().find(|(works, ..)| !works);
+        wrong.map(|(_, field, expected, found)| (field, expected, found))
+    }
+}

@@ -1,0 +1,251 @@
+//! What a row of questions and answers means, whichever of the two forms it has.
+
+use std::path::{Path, PathBuf};
+
+use crate::model::text::written::{Shown, Turn};
+
+use super::rows::{OneOrMore, Row, Said};
+
+/// Where a picture is shown, in Qwen-VL's finetuning files.
+const IMAGE: &str = "<image>";
+
+/// A conversation and the pictures it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialogue {
+    /// Files of the pictures, in the order they are shown.
+    pub pictures: Vec<PathBuf>,
+    /// What is said.
+    pub turns: Vec<Turn>,
+    /// Whether it is one of SpatialReasoner's questions about space.
+    pub spatial: bool,
+}
+
+impl Row {
+    /// The conversation of the row. Names of pictures are relative to `folder`.
+    ///
+    /// # Errors
+    /// With what was expected and found.
+    pub fn dialogue(&self, folder: &Path) -> Result<Dialogue, String> {
+        let (pictures, turns, spatial) = match self.question.as_deref().filter(|question| !question.is_empty()) {
+            Some(question) => (
+                self.image_filename.clone().into_iter().collect(),
+                self.ask(question)?,
+                true,
+            ),
+            None => (self.shown()?, self.said()?, false),
+        };
+        Ok(Dialogue {
+            pictures: pictures.into_iter().map(|name| folder.join(name)).collect(),
+            turns,
+            spatial,
+        })
+    }
+
+    /// SpatialReasoner's question: the picture, the question, what to choose from, and the answer step by step.
+    fn ask(&self, question: &str) -> Result<Vec<Turn>, String> {
+        let answers = [("A", &self.a), ("B", &self.b), ("C", &self.c), ("D", &self.d)];
+        let given = answers.into_iter().filter_map(|(letter, text)| {
+            let text = text.as_deref().filter(|text| !text.is_empty())?;
+            Some(format!("{letter}. {text}\n"))
+        });
+        let options: String = given.collect();
+        let said = match options.is_empty() {
+            true => question.to_owned(),
+            false => format!(
+                "Question: {question}\nOptions:\n{options}Please select the correct answer from the options above."
+            ),
+        };
+        let answer = self.answer_cot.as_deref().filter(|answer| !answer.trim().is_empty());
+        let answer = answer.ok_or("answer_cot: expected the answer to the question, found nothing")?;
+        if self.image_filename.is_none() {
+            return Err("image_filename: expected the picture of the question, found nothing".into());
+        }
+        let user = vec![Shown::Image, Shown::Text(said)];
+        Ok(vec![Turn::User(user), Turn::Assistant(answer.to_owned())])
+    }
+
+    fn shown(&self) -> Result<Vec<String>, String> {
+        match (&self.image, &self.image_path) {
+            (None, None) => Ok(Vec::new()),
+            (None, Some(one)) if one.is_empty() => Ok(Vec::new()),
+            (Some(OneOrMore::One(one)), None) | (None, Some(one)) => Ok(vec![one.clone()]),
+            (Some(OneOrMore::More(names)), None) => Ok(names.clone()),
+            (Some(_), Some(_)) => Err("expected pictures in image or in image_path, found both".into()),
+        }
+    }
+
+    fn said(&self) -> Result<Vec<Turn>, String> {
+        let said = self.conversations.as_deref().unwrap_or_default();
+        let (mut turns, mut places) = (Vec::with_capacity(said.len()), 0);
+        for (number, one) in said.iter().enumerate() {
+            let human = number % 2 == 0;
+            let expected = if human { ["human", "user"] } else { ["gpt", "assistant"] };
+            if !expected.contains(&one.from.as_str()) {
+                return Err(format!(
+                    "turn {number}, from: expected {}, found {:?}",
+                    expected[0], one.from
+                ));
+            }
+            turns.push(match human {
+                true => {
+                    let parts = parts(one, self.image_path.is_some());
+                    places += parts.iter().filter(|part| **part == Shown::Image).count();
+                    if parts.is_empty() {
+                        return Err(format!(
+                            "turn {number}, value: expected words or {IMAGE}, found nothing"
+                        ));
+                    }
+                    Turn::User(parts)
+                }
+                false if one.value.trim().is_empty() => {
+                    return Err(format!("turn {number}, value: expected an answer, found nothing"));
+                }
+                false => Turn::Assistant(one.value.clone()),
+            });
+        }
+        if !turns.iter().any(|turn| matches!(turn, Turn::Assistant(_))) {
+            let found = turns.len();
+            return Err(format!(
+                "conversations: expected a question and an answer, found {found} turns"
+            ));
+        }
+        let pictures = self.shown()?.len();
+        if places != pictures {
+            return Err(format!(
+                "expected {IMAGE} once for each of {pictures} pictures, found {places}"
+            ));
+        }
+        Ok(turns)
+    }
+}
+
+/// What a user's turn shows and says; SpatialReasoner's table shows its picture first, wherever the mark stands.
+fn parts(said: &Said, image_first: bool) -> Vec<Shown> {
+    let mut parts = Vec::new();
+    for (number, text) in said.value.split(IMAGE).enumerate() {
+        if number > 0 {
+            parts.push(Shown::Image);
+        }
+        let text = text.trim();
+        if !text.is_empty() {
+            parts.push(Shown::Text(text.to_owned()));
+        }
+    }
+    if image_first {
+        // Stable, so texts stay in order.
+        parts.sort_by_key(|part| *part != Shown::Image);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dialogue(json: &str) -> Result<Dialogue, String> {
+        serde_json::from_str::<Row>(json)
+            .unwrap()
+            .dialogue(Path::new("pictures"))
+    }
+
+    fn text(text: &str) -> Shown {
+        Shown::Text(text.into())
+    }
+
+    #[test]
+    fn qwen_s_conversations_show_pictures_where_they_are_marked() {
+        let found = dialogue(
+            r#"{"id": 3, "image": ["a.png", "b.jpg"], "conversations": [
+                {"from": "human", "value": "<image>\nFirst, then <image>\n what changed?\n"},
+                {"from": "gpt", "value": "The cup moved."},
+                {"from": "human", "value": "Where to?"},
+                {"from": "gpt", "value": " Left."}]}"#,
+        )
+        .unwrap();
+        let expected = vec![
+            Turn::User(vec![
+                Shown::Image,
+                text("First, then"),
+                Shown::Image,
+                text("what changed?"),
+            ]),
+            Turn::Assistant("The cup moved.".into()),
+            Turn::User(vec![text("Where to?")]),
+            Turn::Assistant(" Left.".into()),
+        ];
+        assert_eq!(found.turns, expected);
+        assert_eq!(
+            found.pictures,
+            [PathBuf::from("pictures/a.png"), "pictures/b.jpg".into()]
+        );
+        assert!(!found.spatial);
+    }
+
+    #[test]
+    fn spatial_reasoner_s_questions_offer_what_there_is_to_choose_from() {
+        let found = dialogue(
+            r#"{"question": "Which is higher?", "A": "cup", "B": "can", "C": null, "answer": "B",
+                "answer_cot": "The 3D location of ... So B.", "image_filename": "x.jpg", "conversations": []}"#,
+        )
+        .unwrap();
+        let said = "Question: Which is higher?\nOptions:\nA. cup\nB. can\nPlease select the correct answer from the \
+                    options above.";
+        let answer = Turn::Assistant("The 3D location of ... So B.".into());
+        assert_eq!(found.turns, [Turn::User(vec![Shown::Image, text(said)]), answer]);
+        assert!(found.spatial);
+        let open = dialogue(r#"{"question": "How far?", "answer_cot": "1 m", "image_filename": "x.jpg"}"#).unwrap();
+        assert_eq!(open.turns[0], Turn::User(vec![Shown::Image, text("How far?")]));
+    }
+
+    #[test]
+    fn spatial_reasoner_s_general_rows_show_the_picture_first() {
+        let found = dialogue(
+            r#"{"question": "", "image_path": "coco/1.jpg", "conversations": [
+                {"from": "human", "value": "What is this?\n<image>"}, {"from": "gpt", "value": "A cat."}]}"#,
+        )
+        .unwrap();
+        assert_eq!(found.turns[0], Turn::User(vec![Shown::Image, text("What is this?")]));
+        assert!(!found.spatial);
+    }
+
+    #[test]
+    fn rows_that_cannot_be_learned_from_say_why() {
+        let said = |image: &str, turns: &str| format!(r#"{{{image} "conversations": [{turns}]}}"#);
+        let human = r#"{"from": "human", "value": "<image> What?"}"#;
+        let robot = r#"{"from": "gpt", "value": "This."}"#;
+        for (row, expected) in [
+            (said("", &format!("{human}, {robot}")), "each of 0 pictures, found 1"),
+            (
+                said(r#""images": ["a", "b"],"#, &format!("{human}, {robot}")),
+                "each of 2 pictures, found 1",
+            ),
+            (
+                said(r#""image": "a","#, robot),
+                "turn 0, from: expected human, found \"gpt\"",
+            ),
+            (
+                said(r#""image": "a","#, human),
+                "expected a question and an answer, found 1 turns",
+            ),
+            (
+                said(
+                    r#""image": "a","#,
+                    &format!(r#"{human}, {{"from": "gpt", "value": " "}}"#),
+                ),
+                "turn 1, value: expected an answer",
+            ),
+            (said("", ""), "found 0 turns"),
+            (
+                r#"{"question": "Q?", "image_filename": "x.jpg"}"#.into(),
+                "answer_cot: expected",
+            ),
+            (
+                r#"{"question": "Q?", "answer_cot": "x"}"#.into(),
+                "image_filename: expected",
+            ),
+        ] {
+            let error = dialogue(&row).unwrap_err();
+            assert!(error.contains(expected), "{row}: {error}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! From rows of questions and answers to batches: decoding, resizing, tokens, and which of them are learned.
+
+use std::sync::Arc;
+
+use crate::camera::file::load;
+use crate::camera::patches::PatchRule;
+use crate::camera::preprocess::Preprocessor;
+use crate::camera::rgb::RgbImage;
+use crate::model::checkpoint::Manifest;
+use crate::model::config::Config;
+use crate::model::text::conversation::Conversation;
+use crate::model::text::written::Writing;
+use crate::training::batch::{Answered, MASKED, Pictures, VlmBatch};
+use crate::training::config::TextSettings;
+use crate::training::data::feed::Side;
+use crate::training::data::loader::Batches;
+use crate::training::data::sampler::{Place, Sampler};
+
+use crate::training::run_error::RunError;
+
+use super::library::Library;
+
+/// Makes batches; threads share it.
+#[derive(Debug)]
+pub struct TextFeed {
+    library: Library,
+    samplers: [Sampler; 2],
+    conversation: Conversation,
+    rule: PatchRule,
+    /// The reasoning anchors in a row; nothing where the checkpoint has none.
+    anchors: String,
+    settings: TextSettings,
+}
+
+/// What a thread keeps open.
+#[derive(Debug)]
+pub struct TextReaders {
+    preprocessor: Preprocessor,
+    picture: RgbImage,
+}
+
+impl TextFeed {
+    /// For a checkpoint and its network's shape.
+    ///
+    /// # Errors
+    /// When a source cannot be read or trained on, or the checkpoint cannot be spoken to.
+    pub fn open(settings: &TextSettings, seed: u64, manifest: &Manifest, config: &Config) -> Result<Self, RunError> {
+        let library = Library::open(&settings.sources)?;
+        let tokenizer = Arc::new(manifest.tokenizer.clone());
+        Ok(Self {
+            samplers: library.samplers(settings, seed)?,
+            library,
+            conversation: Conversation::new(&manifest.home, tokenizer, config)?,
+            rule: PatchRule {
+                min_pixels: settings.min_pixels,
+                max_pixels: settings.max_pixels,
+                ..config.patch_rule()
+            },
+            anchors: config.thinkvla.anchors().iter().map(|one| one.token.as_str()).collect(),
+            settings: settings.clone(),
+        })
+    }
+
+    /// Rows of a side.
+    pub fn rows(&self, side: Side) -> u64 {
+        self.sampler(side).rows()
+    }
+
+    fn sampler(&self, side: Side) -> &Sampler {
+        let [trained, held_out] = &self.samplers;
+        match side {
+            Side::Trained => trained,
+            Side::HeldOut => held_out,
+        }
+    }
+
+    fn answered(&self, place: Place, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
+        let Some((path, kept)) = self.library.row(place.dataset, place.at.episode) else {
+            return Ok(None);
+        };
+        let named = |problem: String| RunError::data(path, format!("{}: {problem}", kept.place));
+        let before = readers.preprocessor.input().grids.len();
+        for file in &kept.dialogue.pictures {
+            load(file, &mut readers.picture).map_err(|e| named(e.to_string()))?;
+            let pushed = readers.preprocessor.push_rgb(&readers.picture);
+            pushed.map_err(|e| named(format!("{}: {e}", file.display())))?;
+        }
+        let grids = readers.preprocessor.input().grids.get(before..).unwrap_or_default();
+        let writing = Writing {
+            anchors: if kept.anchored {
+                self.anchors.clone()
+            } else {
+                String::new()
+            },
+            longest: self.settings.longest,
+        };
+        let written = self.conversation.write(&kept.dialogue.turns, grids, &writing);
+        let written = written.map_err(|e| named(e.to_string()))?;
+        let mut labels = vec![MASKED; written.prompt.ids.len()];
+        for answer in written.answers {
+            let tokens = written.prompt.ids.get(answer.clone()).unwrap_or_default();
+            for (label, token) in labels.iter_mut().skip(answer.start).zip(tokens) {
+                *label = *token;
+            }
+        }
+        Ok(Some(Answered {
+            prompt: written.prompt,
+            labels,
+        }))
+    }
+}
+
+impl Batches for TextFeed {
+    type Batch = VlmBatch;
+    type Readers<'a> = TextReaders;
+
+    fn readers(&self) -> Result<TextReaders, RunError> {
+        let preprocessor = Preprocessor::of_pictures(self.rule);
+        Ok(TextReaders {
+            preprocessor: preprocessor.map_err(|e| RunError::data(std::path::Path::new("text"), e.to_string()))?,
+            picture: RgbImage::default(),
+        })
+    }
+
+    fn batch(&self, side: Side, number: u64, readers: &mut TextReaders) -> Result<VlmBatch, RunError> {
+        let size = self.settings.batch as u64;
+        let mut conversations = Vec::with_capacity(self.settings.batch);
+        readers.preprocessor.clear();
+        for index in number * size..(number + 1) * size {
+            let Some(place) = self.sampler(side).place(index) else {
+                continue;
+            };
+            conversations.extend(self.answered(place, readers)?);
+        }
+        let input = readers.preprocessor.input();
+        let pictures = (!input.grids.is_empty()).then(|| Pictures::of(input));
+        Ok(VlmBatch {
+            pictures: pictures.transpose()?,
+            conversations,
+        })
+    }
+}

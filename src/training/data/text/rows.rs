@@ -1,0 +1,336 @@
+//! Rows of question–answer files: a JSON list, JSON lines, or a parquet table.
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use serde::Deserialize;
+
+use crate::dataset::columns;
+use crate::training::run_error::RunError;
+
+/// A row of Qwen-VL's finetuning files, of SpatialReasoner's table, or of both: what it does not have is nothing. Other
+/// fields are read over.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Row {
+    /// Question about space; nothing or empty in rows of general conversation.
+    #[serde(default)]
+    pub question: Option<String>,
+    /// The first of the answers to choose from.
+    #[serde(default, rename = "A")]
+    pub a: Option<String>,
+    /// The second.
+    #[serde(default, rename = "B")]
+    pub b: Option<String>,
+    /// The third.
+    #[serde(default, rename = "C")]
+    pub c: Option<String>,
+    /// The fourth.
+    #[serde(default, rename = "D")]
+    pub d: Option<String>,
+    /// The answer, step by step.
+    #[serde(default)]
+    pub answer_cot: Option<String>,
+    /// Picture of a question about space.
+    #[serde(default)]
+    pub image_filename: Option<String>,
+    /// Picture of a general conversation, in the table.
+    #[serde(default)]
+    pub image_path: Option<String>,
+    /// Picture or pictures of a conversation.
+    #[serde(default, alias = "images")]
+    pub image: Option<OneOrMore>,
+    /// What was said.
+    #[serde(default)]
+    pub conversations: Option<Vec<Said>>,
+}
+
+/// A file name, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several.
+    More(Vec<String>),
+}
+
+/// A turn.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Said {
+    /// `human` or `gpt`.
+    pub from: String,
+    /// What, with `<image>` where a picture is shown.
+    pub value: String,
+}
+
+/// A row and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// `row 7`, from 0, or `line 8`, from 1.
+    pub place: String,
+    /// The row.
+    pub row: Row,
+}
+
+/// Text columns of SpatialReasoner's table.
+const COLUMNS: [&str; 8] = [
+    "question",
+    "A",
+    "B",
+    "C",
+    "D",
+    "answer_cot",
+    "image_filename",
+    "image_path",
+];
+/// Its column of conversations.
+const CONVERSATIONS: &str = "conversations";
+
+/// Reads all rows of a file, by how its name ends: `.json`, `.jsonl` or `.parquet`.
+///
+/// # Errors
+/// When the file cannot be read, or a row is malformed; names file and row.
+pub fn read(path: &Path) -> Result<Vec<Placed>, RunError> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("json") => list(path),
+        Some("jsonl") => lines(path),
+        Some("parquet") => table(path),
+        _ => Err(RunError::data(
+            path,
+            "expected a file of questions and answers named .json, .jsonl or .parquet",
+        )),
+    }
+}
+
+fn list(path: &Path) -> Result<Vec<Placed>, RunError> {
+    let text = std::fs::read_to_string(path).map_err(RunError::file("read", path))?;
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&text)
+        .map_err(|e| RunError::data(path, format!("expected a JSON list of rows, found otherwise: {e}")))?;
+    let row = |(number, value)| parsed(path, format!("row {number}"), serde_json::from_value(value));
+    rows.into_iter().enumerate().map(row).collect()
+}
+
+fn lines(path: &Path) -> Result<Vec<Placed>, RunError> {
+    let text = std::fs::read_to_string(path).map_err(RunError::file("read", path))?;
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| parsed(path, format!("line {number}"), serde_json::from_str(line)))
+        .collect()
+}
+
+fn parsed(path: &Path, place: String, row: Result<Row, serde_json::Error>) -> Result<Placed, RunError> {
+    match row {
+        Ok(row) => Ok(Placed { place, row }),
+        Err(e) => Err(RunError::data(
+            path,
+            format!(
+                "{place}: expected an object with conversations [{{\"from\", \"value\"}}, …], or with question and \
+                 answer_cot, found otherwise: {e}"
+            ),
+        )),
+    }
+}
+
+fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
+    let builder = columns::open(path)?;
+    let known = COLUMNS.into_iter().chain([CONVERSATIONS]);
+    let there: Vec<&str> = known
+        .filter(|name| builder.schema().column_with_name(name).is_some())
+        .collect();
+    if !there.contains(&"question") && !there.contains(&CONVERSATIONS) {
+        let found: Vec<_> = builder.schema().fields().iter().map(|field| field.name()).collect();
+        let message = format!("expected a column question or conversations, found {found:?}");
+        return Err(RunError::data(path, message));
+    }
+    let mut rows = Vec::new();
+    for batch in columns::read(path, &there)? {
+        let named = |problem: String| RunError::data(path, problem);
+        let texts = COLUMNS.map(|name| batch.column_by_name(name).map(|column| texts(column, name)));
+        let mut columns = Vec::with_capacity(texts.len());
+        for column in texts {
+            columns.push(column.transpose().map_err(named)?.unwrap_or_default());
+        }
+        let mut said = said(&batch).map_err(named)?.into_iter();
+        for number in 0..batch.num_rows() {
+            let mut next = columns
+                .iter_mut()
+                .map(|column| column.get_mut(number).and_then(Option::take));
+            let mut next = || next.next().flatten();
+            rows.push(Placed {
+                place: format!("row {}", rows.len()),
+                // In the order of COLUMNS.
+                row: Row {
+                    question: next(),
+                    a: next(),
+                    b: next(),
+                    c: next(),
+                    d: next(),
+                    answer_cot: next(),
+                    image_filename: next(),
+                    image_path: next(),
+                    image: None,
+                    conversations: said.next().flatten(),
+                },
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// A column of texts, some of which may be missing.
+fn texts(column: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, String> {
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    match column.data_type() {
+        DataType::Utf8 => Ok(column.as_string::<i32>().iter().map(own).collect()),
+        DataType::LargeUtf8 => Ok(column.as_string::<i64>().iter().map(own).collect()),
+        DataType::Null => Ok(vec![None; column.len()]),
+        other => Err(format!("column {name}: expected texts, found {other}")),
+    }
+}
+
+/// The conversations of each row.
+fn said(batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, String> {
+    let Some(column) = batch.column_by_name(CONVERSATIONS) else {
+        return Ok(vec![None; batch.num_rows()]);
+    };
+    let rows: Vec<Option<ArrayRef>> = match column.data_type() {
+        DataType::List(_) => column.as_list::<i32>().iter().collect(),
+        DataType::LargeList(_) => column.as_list::<i64>().iter().collect(),
+        DataType::Null => vec![None; column.len()],
+        other => {
+            return Err(format!(
+                "column {CONVERSATIONS}: expected lists of turns, found {other}"
+            ));
+        }
+    };
+    rows.into_iter()
+        .map(|row| row.map(|turns| turns_of(&turns)).transpose())
+        .collect()
+}
+
+fn turns_of(turns: &ArrayRef) -> Result<Vec<Said>, String> {
+    let wrong = || {
+        format!(
+            "column {CONVERSATIONS}: expected turns of from and value, found {}",
+            turns.data_type()
+        )
+    };
+    let fields = turns.as_struct_opt().ok_or_else(wrong)?;
+    let field = |name: &str| texts(fields.column_by_name(name).ok_or_else(wrong)?, CONVERSATIONS);
+    let pairs = field("from")?.into_iter().zip(field("value")?);
+    Ok(pairs
+        .map(|(from, value)| Said {
+            from: from.unwrap_or_default(),
+            value: value.unwrap_or_default(),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use arrow_array::builder::{ListBuilder, StringBuilder, StructBuilder};
+    use arrow_array::{ArrayRef, StringArray};
+    use arrow_schema::Field;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    fn said(from: &str, value: &str) -> Said {
+        Said {
+            from: from.into(),
+            value: value.into(),
+        }
+    }
+
+    fn conversations(rows: &[&[Said]]) -> ArrayRef {
+        let field = |name| Field::new(name, DataType::Utf8, true);
+        let fields = vec![field("from"), field("value")];
+        let turn = StructBuilder::new(
+            fields,
+            vec![Box::new(StringBuilder::new()), Box::new(StringBuilder::new())],
+        );
+        let mut lists = ListBuilder::new(turn);
+        for row in rows {
+            for one in *row {
+                let turn = lists.values();
+                turn.field_builder::<StringBuilder>(0).unwrap().append_value(&one.from);
+                turn.field_builder::<StringBuilder>(1).unwrap().append_value(&one.value);
+                turn.append(true);
+            }
+            lists.append(true);
+        }
+        Arc::new(lists.finish())
+    }
+
+    fn write(columns: Vec<(&str, ArrayRef)>) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let file = File::create(folder.path().join("table.parquet")).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        folder
+    }
+
+    fn texts(values: &[Option<&str>]) -> ArrayRef {
+        Arc::new(StringArray::from(values.to_vec()))
+    }
+
+    #[test]
+    fn a_table_has_both_kinds_of_rows() {
+        let turns = [said("human", "<image>\nwhat?"), said("gpt", "a cat")];
+        let folder = write(vec![
+            ("question", texts(&[Some("which is higher?"), Some("")])),
+            ("A", texts(&[Some("cup"), None])),
+            ("B", texts(&[Some("can"), None])),
+            ("answer_cot", texts(&[Some("the can"), None])),
+            ("image_filename", texts(&[Some("1.jpg"), None])),
+            ("image_path", texts(&[None, Some("coco/2.jpg")])),
+            ("conversations", conversations(&[&[], &turns])),
+            ("question_index", Arc::new(arrow_array::Int64Array::from(vec![4, 5]))),
+        ]);
+        let rows = read(&folder.path().join("table.parquet")).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let expected = [
+            Row {
+                question: text("which is higher?"),
+                a: text("cup"),
+                b: text("can"),
+                answer_cot: text("the can"),
+                image_filename: text("1.jpg"),
+                conversations: Some(Vec::new()),
+                ..Row::default()
+            },
+            Row {
+                question: text(""),
+                image_path: text("coco/2.jpg"),
+                conversations: Some(turns.to_vec()),
+                ..Row::default()
+            },
+        ];
+        let found: Vec<Row> = rows.iter().map(|placed| placed.row.clone()).collect();
+        assert_eq!(found, expected);
+        assert_eq!(rows[1].place, "row 1");
+    }
+
+    #[test]
+    fn a_table_of_other_things_is_refused_with_what_it_has() {
+        let folder = write(vec![("caption", texts(&[Some("a cat")]))]);
+        let error = read(&folder.path().join("table.parquet")).unwrap_err().to_string();
+        assert!(
+            error.contains("expected a column question or conversations") && error.contains("caption"),
+            "{error}"
+        );
+        let folder = write(vec![("question", Arc::new(arrow_array::Int64Array::from(vec![1])))]);
+        let error = read(&folder.path().join("table.parquet")).unwrap_err().to_string();
+        assert!(
+            error.contains("column question: expected texts, found Int64"),
+            "{error}"
+        );
+    }
+}

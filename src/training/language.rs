@@ -1,0 +1,126 @@
+//! The second stream of a run: questions and answers, so that the network keeps its language.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::model::checkpoint::Manifest;
+use crate::model::checkpoint::weights::is_backbone;
+use crate::model::config::Config;
+
+use super::batch::{Counts, VlmBatch};
+use super::config::TrainingConfig;
+use super::data::feed::Side;
+use super::data::loader::{Batches, Loader, Turns};
+use super::data::text::feed::TextFeed;
+use super::error::StepError;
+use super::method::Method;
+use super::run_error::RunError;
+
+/// Answers on their way into a run.
+#[derive(Debug)]
+pub struct Language {
+    feed: Arc<TextFeed>,
+    /// Whether they are learned; otherwise they are measured alone.
+    learned: bool,
+    /// Batches of a measurement.
+    measured: u64,
+    workers: usize,
+    ahead: usize,
+}
+
+/// What a batch of answers adds to a step's losses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Learned {
+    /// Cross-entropy, a mean over the tokens that are learned.
+    pub cross_entropy: f64,
+    /// The same by its weight.
+    pub total: f64,
+}
+
+impl Language {
+    /// What a configuration asks for; nothing where it names no sources.
+    ///
+    /// # Errors
+    /// When a source cannot be used.
+    pub fn open(config: &TrainingConfig, manifest: &Manifest, network: &Config) -> Result<Option<Self>, RunError> {
+        let settings = &config.text;
+        if settings.sources.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            feed: Arc::new(TextFeed::open(settings, config.seed, manifest, network)?),
+            learned: config.method.text_weight != 0.0,
+            measured: settings.held_out_batches,
+            workers: settings.workers,
+            ahead: settings.ahead,
+        }))
+    }
+
+    /// Refuses a run that would learn answers with nothing that can; `file` is what errors call its configuration.
+    ///
+    /// # Errors
+    /// Names what to change.
+    pub fn check(&self, method: &Method, file: &Path) -> Result<(), RunError> {
+        let speaks = method.parameters().trained().any(|one| is_backbone(&one.key));
+        let message = match (self.learned, speaks, self.feed.rows(Side::Trained)) {
+            (true, false, _) => {
+                "method.text_weight: expected 0, since the selection trains nothing of Qwen3-VL that answers could \
+                 change, found another; train everything, differences of low rank or a part of the language model"
+            }
+            (true, true, 0) => {
+                "text.sources: expected one that is trained on, since method.text_weight is not 0, found only sources \
+                 that are held out"
+            }
+            _ => return Ok(()),
+        };
+        Err(RunError::Config {
+            path: file.to_owned(),
+            message: message.into(),
+        })
+    }
+
+    /// Batches to learn, one with each of the demonstrations'; nothing where answers are only measured. Their numbers
+    /// are all that has to be remembered to go on.
+    pub fn start(&self, turns: Turns) -> Option<Loader<VlmBatch>> {
+        self.learned
+            .then(|| Loader::start(&self.feed, turns, self.workers, self.ahead))
+    }
+
+    /// Mean cross-entropy of the tokens of held-out answers, always the same; nothing where none are held out.
+    ///
+    /// # Errors
+    /// When a row cannot be read, or the loss is not a number.
+    pub fn measure(&self, method: &Method, step: u64) -> Result<Option<f64>, RunError> {
+        if self.feed.rows(Side::HeldOut) == 0 {
+            return Ok(None);
+        }
+        let _no_grad = tch::no_grad_guard();
+        let mut readers = self.feed.readers()?;
+        let (mut sum, mut count) = (0.0, 0.0);
+        for number in 0..self.measured {
+            let batch = self.feed.batch(Side::HeldOut, number, &mut readers)?;
+            let counts = batch.counts();
+            let failed = |source| RunError::Step { step, source };
+            let loss = method.vlm(&batch, &counts).map_err(failed)?;
+            sum += loss.cross_entropy.f_double_value(&[])? * counts.tokens;
+            count += counts.tokens;
+        }
+        Ok(Some(sum / count))
+    }
+}
+
+/// Adds the gradients of answers to those that are there; means are over `totals`, those of the whole step.
+///
+/// # Errors
+/// When the batch does not fit the network, or the loss is not a number.
+pub fn learn(method: &Method, batch: &VlmBatch, totals: &Counts) -> Result<Learned, StepError> {
+    let loss = method.vlm(batch, totals)?;
+    // Texts alone change nothing where only the vision tower learns.
+    if loss.total.requires_grad() {
+        loss.total.f_backward()?;
+    }
+    Ok(Learned {
+        cross_entropy: loss.cross_entropy.f_double_value(&[])?,
+        total: loss.total.f_double_value(&[])?,
+    })
+}
