@@ -6,10 +6,11 @@ use crate::torch_ext::memory::ReturnedAtOnce;
 
 use super::config::Qwen3VlConfig;
 use super::error::ModelError;
-use super::language::{LanguageModel, Piece, VisualInput};
+use super::language::{LanguageModel, Pass, Piece, VisualInput};
 use super::layers::Linear;
 use super::parameters::{Layout, Parameter, Scope, Source};
 use super::prefix::Prefix;
+use super::recompute::Tape;
 use super::sequence::SequencePlan;
 use super::text::cache::KvCache;
 use super::vision::{VisionOutput, VisionTower};
@@ -82,24 +83,25 @@ impl Backbone {
         self.model.visual.forward(pixels, plan, tap)
     }
 
-    /// [`Self::think`] about text without images.
-    ///
-    /// # Shapes
-    /// plan of B sequences of L tokens → (B, L, D)
-    pub fn think_of_text(&self, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward(plan, None)?)
-    }
-
     /// Language model: the last layer's output, before the final norm.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward(plan, Some(visual(sight)))?)
+        self.think_leaving(Some(sight), plan, Pass::default())
+    }
+
+    /// [`Self::think`], also about text without images, which leaves behind what is asked for.
+    pub fn think_leaving(
+        &self,
+        sight: Option<&VisionOutput>,
+        plan: &SequencePlan,
+        pass: Pass,
+    ) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.forward(plan, sight.map(visual), pass)?)
     }
 
     /// The same for the tokens alone that are read, R of each sequence: its reasoning anchor, then its action queries.
-    /// `keep` is given what [`Self::think_on`] needs.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, R, D)
@@ -107,10 +109,19 @@ impl Backbone {
         &self,
         sight: &VisionOutput,
         plan: &SequencePlan,
-        keep: Option<&mut Prefix>,
+        pass: Pass,
     ) -> Result<Tensor, ModelError> {
         let model = &self.model.language_model;
-        Ok(model.forward_at_readers(plan, Some(visual(sight)), keep)?)
+        Ok(model.forward_at_readers(plan, Some(visual(sight)), pass)?)
+    }
+
+    /// Lets gradients flow back through the language model, where a pass by this plan was put on a tape; what follows
+    /// the pass has been differentiated.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn go_back(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), ModelError> {
+        Ok(self.model.language_model.go_back(tape, plan)?)
     }
 
     /// The same for what follows the beginnings of sequences that were kept.

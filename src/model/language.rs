@@ -10,6 +10,7 @@ use super::error::ModelError;
 use super::layers::{Joined, Linear, RmsNorm};
 use super::parameters::{Init, Scope};
 use super::prefix::{Memory, Prefix};
+use super::recompute::{Ran, Tape, pull};
 use super::rotary::{Heads, Rotation};
 use super::sequence::{Readers, SequencePlan};
 use super::text::cache::{KvCache, Remembered};
@@ -30,6 +31,23 @@ pub struct VisualInput<'a> {
     pub tokens: &'a Tensor,
     /// What is added at the same places after the first layers, (ΣN, D) each.
     pub deepstack: &'a [Tensor],
+}
+
+/// What a pass through the layers leaves behind.
+#[derive(Debug, Default)]
+pub struct Pass<'a> {
+    /// Is given what other ends of the sequences need.
+    pub keep: Option<&'a mut Prefix>,
+    /// Is given what it takes to go back; the layers record nothing then.
+    pub tape: Option<&'a mut Tape>,
+}
+
+/// What a layer is to look at.
+#[derive(Debug, Clone, Copy)]
+struct Reading<'a> {
+    plan: &'a SequencePlan,
+    /// Whether only the states of the readers are wanted.
+    at_readers: bool,
 }
 
 /// The next tokens of one sequence whose beginning is in a cache.
@@ -77,8 +95,13 @@ impl LanguageModel {
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
-    pub fn forward(&self, plan: &SequencePlan, visual: Option<VisualInput>) -> Result<Tensor, TchError> {
-        self.run(&self.layers, plan, visual, None)
+    pub fn forward(
+        &self,
+        plan: &SequencePlan,
+        visual: Option<VisualInput>,
+        mut pass: Pass,
+    ) -> Result<Tensor, TchError> {
+        self.run(self.layers.len(), plan, visual, &mut pass)
     }
 
     /// The last layer's output for the tokens that are read, before the final norm. The last layer leaves out what
@@ -90,16 +113,68 @@ impl LanguageModel {
         &self,
         plan: &SequencePlan,
         visual: Option<VisualInput>,
-        mut keep: Option<&mut Prefix>,
+        mut pass: Pass,
     ) -> Result<Tensor, TchError> {
         let injected = visual.map_or(0, |visual| visual.deepstack.len());
-        match self.layers.split_last() {
-            Some((last, layers)) if injected <= layers.len() => {
-                let x = self.run(layers, plan, visual, keep.as_deref_mut())?;
-                let memory = keep.map_or(Memory::None, Memory::Keep);
-                last.forward_at(&x, outlook(plan), &plan.readers, memory)
+        let count = self.layers.len();
+        match count.checked_sub(1) {
+            Some(last) if injected <= last => {
+                let x = self.run(last, plan, visual, &mut pass)?;
+                let at_readers = Reading { plan, at_readers: true };
+                self.through(last, &x, at_readers, &mut pass)
             }
-            _ => few(&self.run(&self.layers, plan, visual, keep)?, &plan.readers),
+            _ => few(&self.run(count, plan, visual, &mut pass)?, &plan.readers),
+        }
+    }
+
+    /// Lets gradients flow back through the layers of a pass by its plan, once what follows it has been differentiated:
+    /// into their weights, and into whatever they were given.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn go_back(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), TchError> {
+        for ran in tape.ran().iter().rev() {
+            let gradient = ran.output.grad();
+            if !gradient.defined() {
+                continue;
+            }
+            let input = ran.input.f_detach()?.set_requires_grad(ran.input.requires_grad());
+            let reading = Reading {
+                plan,
+                at_readers: ran.at_readers,
+            };
+            pull(&[(&self.apply(ran.layer, &input, reading, Memory::None)?, gradient)])?;
+            pull(&[(&ran.input, input.grad())])?;
+        }
+        Ok(())
+    }
+
+    /// A layer of a pass.
+    fn through(&self, place: usize, x: &Tensor, reading: Reading, pass: &mut Pass) -> Result<Tensor, TchError> {
+        let memory = pass.keep.as_deref_mut().map_or(Memory::None, Memory::Keep);
+        let Some(tape) = &mut pass.tape else {
+            return self.apply(place, x, reading, memory);
+        };
+        let output = {
+            let _no_grad = tch::no_grad_guard();
+            self.apply(place, x, reading, memory)?
+        };
+        let output = output.set_requires_grad(true);
+        tape.note(Ran {
+            layer: place,
+            at_readers: reading.at_readers,
+            input: x.shallow_clone(),
+            output: output.shallow_clone(),
+        });
+        Ok(output)
+    }
+
+    fn apply(&self, place: usize, x: &Tensor, reading: Reading, memory: Memory) -> Result<Tensor, TchError> {
+        let plan = reading.plan;
+        match self.layers.get(place) {
+            Some(layer) if reading.at_readers => layer.forward_at(x, outlook(plan), &plan.readers, memory),
+            Some(layer) => layer.forward(x, outlook(plan), memory),
+            None => Ok(x.shallow_clone()),
         }
     }
 
@@ -120,12 +195,13 @@ impl LanguageModel {
         Ok(x)
     }
 
+    /// The first `count` layers.
     fn run(
         &self,
-        layers: &[Layer],
+        count: usize,
         plan: &SequencePlan,
         visual: Option<VisualInput>,
-        mut keep: Option<&mut Prefix>,
+        pass: &mut Pass,
     ) -> Result<Tensor, TchError> {
         let (batch, length) = plan.ids.size2()?;
         let mut x = Tensor::f_embedding(&self.embed_tokens, &plan.ids, -1, false, false)?;
@@ -136,9 +212,12 @@ impl LanguageModel {
                 .f_reshape([batch, length, -1])?;
         }
         let mut deepstack = visual.map_or(&[][..], |visual| visual.deepstack).iter();
-        for layer in layers {
-            let memory = keep.as_deref_mut().map_or(Memory::None, Memory::Keep);
-            x = layer.forward(&x, outlook(plan), memory)?;
+        let reading = Reading {
+            plan,
+            at_readers: false,
+        };
+        for place in 0..count {
+            x = self.through(place, &x, reading, pass)?;
             if let Some(level) = deepstack.next() {
                 x = x
                     .f_reshape([batch * length, -1])?

@@ -29,6 +29,7 @@ pub mod policy;
 pub mod prefix;
 pub mod prompt;
 pub mod prune;
+pub mod recompute;
 mod rotary;
 pub mod sequence;
 mod shim;

@@ -8,6 +8,7 @@ use super::error::ModelError;
 use super::heads::{ActionHead, ActionHeadSize};
 use super::integration::pool::PatchRows;
 use super::integration::{Geometry, GeometrySize, Reasoning, Shown};
+use super::language::Pass;
 use super::layers::wide;
 use super::parameters::{Layout, Parameter, Scope, Source};
 use super::prefix::Prefix;
@@ -129,14 +130,12 @@ impl Network {
 
     /// Language model; gathers the states at the anchors and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        self.read(&self.backbone.think_at_readers(sight, plan, None)?, plan)
+        self.think_leaving(sight, plan, Pass::default())
     }
 
-    /// [`Self::think`], which keeps what [`Self::think_on`] needs.
-    pub fn think_and_keep(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<(Thought, Prefix), ModelError> {
-        let mut prefix = Prefix::default();
-        let states = self.backbone.think_at_readers(sight, plan, Some(&mut prefix))?;
-        Ok((self.read(&states, plan)?, prefix))
+    /// [`Self::think`], which leaves behind what [`Self::think_on`] needs, or what it takes to go back.
+    pub fn think_leaving(&self, sight: &VisionOutput, plan: &SequencePlan, pass: Pass) -> Result<Thought, ModelError> {
+        self.read(&self.backbone.think_at_readers(sight, plan, pass)?, plan)
     }
 
     /// Language model on what follows the beginnings of sequences it has been through: `plan` is one of

@@ -8,6 +8,7 @@ use super::config::VisionConfig;
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
 use super::parameters::{Init, Scope};
+use super::recompute::pull;
 use super::rotary::Heads;
 use super::vision_plan::VisionPlan;
 
@@ -37,6 +38,30 @@ pub struct VisionOutput {
 }
 
 impl VisionOutput {
+    /// The same values as leaves, where the gradients of what is made of them gather.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn leaves(&self) -> Result<Self, TchError> {
+        let leaf = |x: &Tensor| Ok(x.f_detach()?.set_requires_grad(x.requires_grad()));
+        Ok(Self {
+            tokens: leaf(&self.tokens)?,
+            deepstack: self.deepstack.iter().map(leaf).collect::<Result<_, TchError>>()?,
+            tap: self.tap.as_ref().map(leaf).transpose()?,
+        })
+    }
+
+    /// Lets the gradients that gathered in leaves of it flow back.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn go_back(&self, leaves: &Self) -> Result<(), TchError> {
+        let own = [&self.tokens].into_iter().chain(&self.deepstack).chain(&self.tap);
+        let leaves = [&leaves.tokens].into_iter().chain(&leaves.deepstack).chain(&leaves.tap);
+        let pairs: Vec<_> = own.zip(leaves).map(|(own, leaf)| (own, leaf.grad())).collect();
+        pull(&pairs)
+    }
+
     /// The same tensors, not copied.
     pub fn shared(&self) -> Self {
         Self {

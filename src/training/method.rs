@@ -6,9 +6,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::config::{Config, HiddenTap};
+use crate::model::language::Pass;
 use crate::model::network::{Network, Output, Thought};
 use crate::model::prefix::Prefix;
 use crate::model::prompt::Prompt;
+use crate::model::recompute::Tape;
 use crate::model::sequence::SequencePlan;
 use crate::model::vision::VisionOutput;
 use crate::model::vision_plan::VisionPlan;
@@ -45,6 +47,7 @@ pub struct Losses {
     pub total: Tensor,
     /// What tells whether the distillation is alive.
     pub diagnostics: Diagnostics,
+    replay: Option<Replay>,
 }
 
 /// What tells whether the distillation is alive.
@@ -64,6 +67,28 @@ pub struct TextLoss {
     pub cross_entropy: Tensor,
     /// L_vlm of 3DThinkVLA (9).
     pub total: Tensor,
+    replay: Option<Replay>,
+}
+
+/// What it takes to go back through a pass whose layers have recorded nothing.
+#[derive(Debug, Default)]
+struct Replay {
+    tape: Tape,
+    plan: Option<SequencePlan>,
+    /// What the vision tower gave.
+    seen: Option<VisionOutput>,
+    /// The same as the language model and the adapters were given it.
+    leaves: Option<VisionOutput>,
+}
+
+impl Replay {
+    fn of(self, plan: SequencePlan, leaves: Option<VisionOutput>) -> Self {
+        Self {
+            plan: Some(plan),
+            leaves,
+            ..self
+        }
+    }
 }
 
 /// What the language model made of demonstrations.
@@ -135,7 +160,8 @@ impl Method {
         if self.settings.detach_geometry_tap {
             sight.tap = sight.tap.map(|tap| tap.f_detach()).transpose()?;
         }
-        let student = self.think(batch, &sight, &plan)?;
+        let (sight, mut replay) = self.recorded(sight)?;
+        let student = self.think(batch, &sight, (&plan, replay.as_mut()))?;
         let taught = self.teach(batch, &sight, student.prefix)?;
         let output = self.network.act_shown(&sight, student.thought, &plan, &batch.shown)?;
         let action = mean(self.action(batch, &output)?, totals.actions)?;
@@ -164,6 +190,7 @@ impl Method {
             reasoning,
             total,
             diagnostics,
+            replay: replay.map(|replay| replay.of(plan, Some(sight))),
         };
         losses.check()?;
         Ok(losses)
@@ -193,10 +220,18 @@ impl Method {
         let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
         let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
         let backbone = self.network.backbone();
-        let states = match &batch.pictures {
-            Some(pictures) => backbone.think(&self.see(pictures)?, &plan)?,
-            None => backbone.think_of_text(&plan)?,
+        let (sight, mut replay) = match &batch.pictures {
+            Some(pictures) => {
+                let (sight, replay) = self.recorded(self.see(pictures)?)?;
+                (Some(sight), replay)
+            }
+            None => (None, self.settings.recompute.then(Replay::default)),
         };
+        let pass = Pass {
+            keep: None,
+            tape: replay.as_mut().map(|replay| &mut replay.tape),
+        };
+        let states = backbone.think_leaving(sight.as_ref(), &plan, pass)?;
         let Learned { rows, tokens } = Learned::of(&batch.conversations)?;
         let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
         let read = states.f_flatten(0, 1)?.f_index_select(0, &on_device(&rows)?)?;
@@ -206,7 +241,49 @@ impl Method {
         Ok(TextLoss {
             total: cross_entropy.f_mul_scalar(self.settings.text_weight)?,
             cross_entropy,
+            replay: replay.map(|replay| replay.of(plan, sight)),
         })
+    }
+
+    /// Lets the gradients of demonstrations' losses flow back into the weights.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn differentiate(&self, losses: &Losses) -> Result<(), StepError> {
+        self.go_back(&losses.total, losses.replay.as_ref())
+    }
+
+    /// The same of answers' losses.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn differentiate_text(&self, loss: &TextLoss) -> Result<(), StepError> {
+        self.go_back(&loss.total, loss.replay.as_ref())
+    }
+
+    fn go_back(&self, total: &Tensor, replay: Option<&Replay>) -> Result<(), StepError> {
+        total.f_backward()?;
+        let Some(replay) = replay else { return Ok(()) };
+        if let Some(plan) = &replay.plan {
+            self.network.backbone().go_back(&replay.tape, plan)?;
+        }
+        if let (Some(seen), Some(leaves)) = (&replay.seen, &replay.leaves) {
+            seen.go_back(leaves)?;
+        }
+        Ok(())
+    }
+
+    /// What the vision tower gave, for layers that record, or for layers that are to be run again.
+    fn recorded(&self, seen: VisionOutput) -> Result<(VisionOutput, Option<Replay>), StepError> {
+        if !self.settings.recompute {
+            return Ok((seen, None));
+        }
+        let leaves = seen.leaves()?;
+        let replay = Replay {
+            seen: Some(seen),
+            ..Replay::default()
+        };
+        Ok((leaves, Some(replay)))
     }
 
     /// Projection-space similarity of the two streams' gradients in the query projection of the last language layer.
@@ -217,8 +294,7 @@ impl Method {
     pub fn similarity(&self, vla: &VlaBatch, vlm: &VlmBatch) -> Result<Similarity, StepError> {
         let last = self.config.text_config.num_hidden_layers - 1;
         let key = format!("model.language_model.layers.{last}.self_attn.q_proj.weight");
-        let gradient = |loss: Tensor| -> Result<Tensor, StepError> {
-            loss.f_backward()?;
+        let gradient = || -> Result<Tensor, StepError> {
             let found = self.parameters.get(&key).map(Tensor::grad).filter(Tensor::defined);
             let copy = found.map(|gradient| gradient.f_detach_copy()).transpose()?;
             self.parameters.forget_gradients()?;
@@ -229,8 +305,10 @@ impl Method {
             })
         };
         self.parameters.forget_gradients()?;
-        let acting = gradient(self.vla(vla, &vla.counts()?)?.total)?;
-        let speaking = gradient(self.vlm(vlm, &vlm.counts())?.total)?;
+        self.differentiate(&self.vla(vla, &vla.counts()?)?)?;
+        let acting = gradient()?;
+        self.differentiate_text(&self.vlm(vlm, &vlm.counts())?)?;
+        let speaking = gradient()?;
         Ok(pss::compare(&speaking, &acting)?)
     }
 
@@ -251,7 +329,12 @@ impl Method {
         }
     }
 
-    fn think(&self, batch: &VlaBatch, sight: &VisionOutput, plan: &SequencePlan) -> Result<Student, StepError> {
+    fn think(
+        &self,
+        batch: &VlaBatch,
+        sight: &VisionOutput,
+        (plan, replay): (&SequencePlan, Option<&mut Replay>),
+    ) -> Result<Student, StepError> {
         if self.distils() && batch.teacher.len() != batch.student.len() {
             return Err(StepError::Batch {
                 part: "teacher",
@@ -259,16 +342,14 @@ impl Method {
                 found: batch.teacher.len().to_string(),
             });
         }
-        if !self.distils() || self.settings.plain_teacher {
-            return Ok(Student {
-                thought: self.network.think(sight, plan)?,
-                prefix: None,
-            });
-        }
-        let (thought, prefix) = self.network.think_and_keep(sight, plan)?;
+        let mut prefix = (self.distils() && !self.settings.plain_teacher).then(Prefix::default);
+        let pass = Pass {
+            keep: prefix.as_mut(),
+            tape: replay.map(|replay| &mut replay.tape),
+        };
         Ok(Student {
-            thought,
-            prefix: Some(prefix),
+            thought: self.network.think_leaving(sight, plan, pass)?,
+            prefix,
         })
     }
 

@@ -341,7 +341,7 @@ impl Run {
         let mut scalars = Scalars::default();
         for batch in &batches {
             let losses = self.method.vla(batch, &totals).map_err(failed)?;
-            losses.total.f_backward()?;
+            self.method.differentiate(&losses).map_err(failed)?;
             scalars.action += value(&losses.action)?;
             scalars.total += value(&losses.total)?;
             if let Some(loss) = &losses.geometry {

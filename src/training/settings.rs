@@ -30,6 +30,9 @@ pub struct MethodSettings {
     pub detach_geometry_tap: bool,
     /// Runs the teacher's whole prompt instead of what follows the task: slower, and equal up to rounding.
     pub plain_teacher: bool,
+    /// Runs each decoder layer again when gradients flow back, instead of keeping what happened inside: the same
+    /// gradients for less memory and more time.
+    pub recompute: bool,
 }
 
 impl Default for MethodSettings {
@@ -44,6 +47,7 @@ impl Default for MethodSettings {
             privileged_tokens: 128,
             detach_geometry_tap: false,
             plain_teacher: false,
+            recompute: false,
         }
     }
 }

@@ -105,6 +105,24 @@ fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
 }
 
 #[test]
+fn a_run_that_runs_layers_again_learns_the_same() {
+    let bench = Bench::new("");
+    let losses = |recompute| {
+        let mut config = bench.load();
+        config.method.recompute = recompute;
+        config.out = bench.path(if recompute { "again" } else { "once" });
+        bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+        metrics(&config.out)
+            .iter()
+            .map(|s| s["total"].as_f64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    for (once, again) in losses(false).iter().zip(losses(true)) {
+        assert!((once - again).abs() <= 1e-4 * once, "{once} {again}");
+    }
+}
+
+#[test]
 fn only_the_last_checkpoints_and_the_best_are_kept() {
     let bench = Bench::new("validation: {share: 0.4, every_steps: 1, batches: 1}\n");
     let mut config = bench.load();

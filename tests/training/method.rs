@@ -10,7 +10,7 @@ use thinkvla::training::batch::Counts;
 use thinkvla::training::method::Method;
 use thinkvla::training::settings::{Distill, MethodSettings, Selection};
 
-use crate::support::{Recipe, built, config, method, relative};
+use crate::support::{Recipe, built, config, method, relative, selected};
 
 fn gradients(method: &Method) -> Vec<(String, Option<Tensor>)> {
     let found = method.parameters().all().iter().map(|one| {
@@ -131,6 +131,48 @@ fn the_alignment_trains_the_tower_up_to_the_tap_and_nothing_else() {
             let expected = key.starts_with("geo_adapter.") || (before_tap && !detached);
             assert_eq!(learns, expected, "{key}, detached: {detached}");
         }
+    }
+}
+
+#[test]
+fn layers_that_are_run_again_give_the_same_losses_and_gradients() {
+    let recipe = Recipe::read();
+    let low_rank = Selection::Lora {
+        rank: 2,
+        alpha: 4.0,
+        modules: vec!["q_proj".into()],
+    };
+    let also = vec!["model.language_model.layers.1".into()];
+    for selection in [Selection::Everything, low_rank, Selection::Added { also }] {
+        let run = |recompute: bool| {
+            let settings = MethodSettings {
+                recompute,
+                ..MethodSettings::default()
+            };
+            let method = selected(&recipe, config(&[]), settings, &selection);
+            let (vla, vlm) = (recipe.vla(method.config()), recipe.vlm(method.config()));
+            let losses = method.vla(&vla, &vla.counts().unwrap()).unwrap();
+            method.differentiate(&losses).unwrap();
+            let text = method.vlm(&vlm, &vlm.counts()).unwrap();
+            method.differentiate_text(&text).unwrap();
+            let totals = [losses.total, text.total].map(|total| total.double_value(&[]));
+            (totals, gradients(&method))
+        };
+        let (plain, again) = (run(false), run(true));
+        assert_eq!(plain.0, again.0);
+        let mut compared = 0;
+        for ((key, plain), (_, again)) in plain.1.iter().zip(&again.1) {
+            match (plain, again) {
+                (Some(plain), Some(again)) => {
+                    let apart = (plain - again).abs().max().double_value(&[]);
+                    let scale = plain.abs().max().double_value(&[]);
+                    assert!(apart <= 1e-12 * scale, "{key}: {apart:e} of {scale:e}");
+                    compared += 1;
+                }
+                (plain, again) => assert_eq!(plain.is_some(), again.is_some(), "{key}"),
+            }
+        }
+        assert!(compared > 10, "{compared}");
     }
 }
 
