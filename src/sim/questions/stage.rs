@@ -64,7 +64,8 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimErr
     let id = EpisodeId {
         task: Task::ALL.get(nth).copied().unwrap_or(Task::Height),
         variation: random.random_range(0..LEVELS as u8),
-        seed: random.random(),
+        // Few enough digits for every reader of JSON.
+        seed: random.random::<u32>().into(),
     };
     let layout = tasks::layout(config, id)?;
     let mut world = World::new(config, &layout, SceneOptions { shadows: false })?;
@@ -137,7 +138,7 @@ fn called(geom: &str, yaw: f64) -> Option<(String, Option<f64>)> {
         ("pedestal", _) => Some(("the stand".into(), None)),
         ("plate", _) => Some(("the plate".into(), None)),
         ("box_floor", _) => Some(("the floor of the transparent box".into(), Some(yaw))),
-        (_, Some(name)) => Some((format!("the mark named {name}"), None)),
+        (_, Some(name)) => Some((format!("the mark \"{name}\""), None)),
         _ => None,
     }
 }
