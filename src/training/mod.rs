@@ -13,6 +13,7 @@
 //! * [`method`], [`losses`]: from batches to losses
 //! * [`parameters`]: what learns, and differences of low rank
 //! * [`optimiser`], [`schedule`]: from gradients to weights
+//! * [`memory`]: how much of it a run needs
 //! * [`validation`]: errors on held-out episodes
 //! * [`ranks`]: processes that train together
 //! * [`pss`]: whether the two streams pull in the same directions
@@ -25,6 +26,7 @@ pub mod data;
 pub mod error;
 pub mod events;
 pub mod losses;
+pub mod memory;
 pub mod method;
 pub mod metrics;
 pub mod optimiser;
