@@ -46,7 +46,7 @@ impl std::fmt::Display for Needed {
         let gb = |bytes: f64| bytes / 1e9;
         write!(
             f,
-            "about {:.1} GB (weights {:.1}, optimiser {:.1}, activations {:.1}, batches {:.1}, the rest {:.1})",
+            "about {:.2} GB (weights {:.2}, optimiser {:.2}, activations {:.2}, batches {:.2}, the rest {:.2})",
             gb(self.total()),
             gb(self.weights),
             gb(self.optimiser),

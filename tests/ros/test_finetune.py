@@ -188,7 +188,7 @@ def test_a_budget_in_minutes_is_kept(ros, trainer):
     ({}, {"datasets": []}, "datasets: expected at least one folder"),
     ({}, {"minutes": 1.0}, "expected one of them above 0"),
     ({}, {"checkpoint": "/nowhere"}, "/nowhere"),
-    ({"memory_limit": 100.0}, {}, "found 0.1 GB"),
+    ({"memory_limit": 100.0}, {}, "found 0.10 GB"),
 ])
 def test_what_cannot_work_is_refused_with_the_figures(ros, trainer, params, fields, expected):
     trainer.launch(**params)

@@ -20,7 +20,7 @@ def shelf(checkpoint, tmp_path):
     shutil.copytree(checkpoint, first)
     shutil.copytree(checkpoint, second)
     weights = bytearray((second / "model.safetensors").read_bytes())
-    weights[-4:] = bytes(4)
+    weights[-4:] = b"\x00\x00\x00\x3d"
     (second / "model.safetensors").write_bytes(weights)
     change(second, lambda contract: contract["model"].update(weights="second"))
     return first, second
@@ -30,6 +30,14 @@ def change(folder, how):
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
     how(contract)
     (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
+
+
+def calm(contract):
+    """For the simulated cameras, and with steps so small that weights at random lead nowhere out of reach."""
+    for camera in contract["robot"]["cameras"]:
+        camera.update(width=640, height=480)
+    for dimension in contract["data"]["statistics"][:6]:
+        dimension.update(min=-1e-5, max=1e-5)
 
 
 def load(ros, path):
@@ -50,8 +58,7 @@ def acting(diagnostics):
 @pytest.mark.stalls
 def test_a_switch_and_back_leave_no_gap_in_control(ros, nodes, policy, shelf, start_arm):
     for folder in shelf:
-        change(folder, lambda contract: [camera.update(width=640, height=480)
-                                         for camera in contract["robot"]["cameras"]])
+        change(folder, calm)
     nodes.start("sim_node", params={"camera_rate_hz": 5.0})
     policy(checkpoint=str(shelf[0]), replan_steps=2, rate_tolerance=1.0, camera_slop=0.2, frozen_after=60.0)
     chunks = ros.collect(ActionChunk, "/chunk")
@@ -77,7 +84,7 @@ def test_a_switch_and_back_leave_no_gap_in_control(ros, nodes, policy, shelf, st
     plans = [chunk.plan_id for chunk in chunks]
     assert plans == list(range(plans[0], plans[0] + len(plans))) and {chunk.lease for chunk in chunks} == {before.lease}
     seen = arm.statuses[begun:]
-    assert {status.mode for status in seen} == {ArmStatus.EXECUTING}, [status.reason for status in seen][-1]
+    assert not [status.reason for status in seen if status.mode != ArmStatus.EXECUTING]
     assert seen[-1].underruns == before.underruns
     commands = [status.commands for status in seen]
     assert all(later > earlier for earlier, later in zip(commands, commands[1:])), "commands stood still"

@@ -6,9 +6,10 @@ use std::time::Duration;
 use rclrs::{ActionServer, Node, RclrsError, RequestedGoal, TerminatedGoal};
 use ros_env::thinkvla::action::{FineTune, FineTune_Feedback, FineTune_Result};
 
-use super::bench::{Bench, Ended, Shown, State, contract_of};
+use super::bench::Bench;
 use super::ear::Ear;
 use super::order::Order;
+use super::shown::{Ended, Shown, State, contract_of};
 use crate::training::metrics::METRICS;
 
 /// Time between two feedback messages.

@@ -17,7 +17,7 @@ pub fn fits(config: &TrainingConfig, settings: &Settings) -> Result<String, Stri
     let allowed = [settings.memory_limit, free].into_iter().flatten().reduce(f64::min);
     match allowed {
         Some(allowed) if needed.total() > allowed => Err(format!(
-            "memory: expected {needed} to fit, found {:.1} GB (free, less the parameter memory_reserve, and at most \
+            "memory: expected {needed} to fit, found {:.2} GB (free, less the parameter memory_reserve, and at most \
              memory_limit); train less (mode ADDED, or LORA), lower data.batch and raise data.accumulate in the template, \
              or end other processes",
             allowed.max(0.0) / 1e9

@@ -20,5 +20,7 @@ mod order;
 mod progress;
 mod report;
 mod settings;
+mod shown;
+mod work;
 
 pub use node::FineTuneNode;

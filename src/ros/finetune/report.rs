@@ -3,7 +3,7 @@
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::FineTuneStatus;
 
-use super::bench::{Shown, State};
+use super::shown::{Shown, State};
 use crate::control::time::Time;
 use crate::ros::diagnostics::{Level, Status};
 use crate::ros::time::to_message;
