@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py', 'teleop.launch.py']
+FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py', 'teleop.launch.py', 'finetune.launch.py']
 CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
 NODE = '''#!/usr/bin/env python3
 import os, sys, yaml
@@ -31,7 +31,7 @@ def launch(tmp_path):
     """Runs a launch file with nodes that only write down how they were called."""
     package = tmp_path / 'prefix' / 'lib'
     for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node', 'thinkvla/record_node',
-                 'thinkvla/teleop_node', 'joy/joy_node', 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
+                 'thinkvla/teleop_node', 'thinkvla/finetune_node', 'joy/joy_node', 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',
                  'some_camera/driver'):
         node = package / path
         node.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def test_every_argument_is_described(file):
     shown = subprocess.run([sys.executable, str(ROOT / 'tools' / 'mini_launch.py'), '--show-args',
                             str(ROOT / 'launch' / file)], capture_output=True, text=True, check=True, timeout=60).stdout
     entries = shown.strip().split("\n'")
-    assert len(entries) >= 7
+    assert len(entries) >= 5
     for entry in entries:
         name, description, default = entry.splitlines()[:3]
         assert len(description.split()) >= 2 and default.strip().startswith('(default:'), name
@@ -82,6 +82,13 @@ def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
     assert done.returncode == 0, done.stderr
     assert started(calls) == ['arm_node', 'record_node', 'robot_state_publisher', 'sim_node']
     assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls and 'fps: 10.0' in calls
+
+
+def test_fine_tuning_starts_one_node_with_its_own_parameters(launch):
+    done, calls = launch('finetune.launch.py', 'runs:=/some/runs', 'namespace:=left')
+    assert done.returncode == 0, done.stderr
+    assert started(calls) == ['finetune_node']
+    assert 'runs: /some/runs' in calls and 'niceness: 10' in calls and '__ns:=/left' in calls
 
 
 def test_an_operator_comes_with_what_reads_their_hand(launch):

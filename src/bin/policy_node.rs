@@ -10,7 +10,7 @@ use thinkvla::ros::runtime::{REFUSED, Runtime};
 fn main() -> anyhow::Result<ExitCode> {
     thinkvla::model::device::load_cuda();
     let runtime = Runtime::start("policy_node")?;
-    let node = match PolicyNode::start(&runtime, Box::new(NetworkActor::load)) {
+    let node = match PolicyNode::start(&runtime, NetworkActor::checkpoints()) {
         Ok(node) => node,
         Err(error) => {
             tracing::error!("{error}");

@@ -132,6 +132,26 @@ impl Dataset {
         Ok(self.vector(name)?.get(row * dim..(row + 1) * dim).unwrap_or_default())
     }
 
+    /// Where values of these names stand in the rows of a column; nowhere for no names.
+    ///
+    /// # Errors
+    /// Names the first that is not there.
+    pub fn places<'n>(
+        &self,
+        column: &str,
+        wanted: impl IntoIterator<Item = &'n str>,
+    ) -> Result<Vec<usize>, DatasetError> {
+        let feature = self.info.features.get(column);
+        let names = feature.map(super::feature::Feature::value_names).unwrap_or_default();
+        let place = |name: &str| {
+            let found = names.iter().position(|one| *one == name);
+            found.ok_or_else(|| {
+                DatasetError::Request(format!("column {column}: expected a value {name}, found {names:?}"))
+            })
+        };
+        wanted.into_iter().map(place).collect()
+    }
+
     /// The values of `length` rows from one on. Behind the end of the episode the last ones are repeated, except those
     /// that `meta/modality.json` says are steps and not absolute, which are 0.
     ///

@@ -6,6 +6,7 @@
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
 //! * [`demo`]: whole systems as child processes, run and judged from outside
 //! * [`arm`], [`policy`], [`record`], [`teleop`]: the nodes
+//! * `finetune` (feature `torch`): training beside the policy
 //! * `sim` (feature `sim`): the simulated robot
 //!
 //! Keeping rclrs behind this module keeps r2r a possible fallback.
@@ -15,6 +16,8 @@ pub mod convert;
 pub mod convert_chunk;
 pub mod demo;
 pub mod diagnostics;
+#[cfg(feature = "torch")]
+pub mod finetune;
 pub mod graph;
 pub mod heartbeat;
 pub mod images;
@@ -23,6 +26,7 @@ pub mod lifecycle;
 pub mod markers;
 pub mod parameters;
 pub mod policy;
+mod process;
 pub mod qos;
 pub mod record;
 mod rosout;

@@ -37,6 +37,8 @@ pub const INSTRUCTION: Topic = topic("instruction", "std_msgs/msg/String", "");
 pub const ANSWER: Topic = topic("policy_node/answer", "thinkvla/msg/AnswerPiece", "policy_node");
 /// State of the simulated task.
 pub const EPISODE_STATUS: Topic = topic("episode_status", "thinkvla/msg/EpisodeStatus", "sim_node");
+/// What the fine-tuning node is doing; latched.
+pub const FINETUNE_STATUS: Topic = topic("finetune_node/status", "thinkvla/msg/FineTuneStatus", "finetune_node");
 /// Joint positions, from Realman's driver or its stand-in.
 pub const JOINT_STATES: Topic = topic("joint_states", "sensor_msgs/msg/JointState", "sim_node");
 /// The robot model.
@@ -51,7 +53,7 @@ pub const CAMERA_INFO: Topic = topic("camera_info", "sensor_msgs/msg/CameraInfo"
 pub const DIAGNOSTICS: Topic = topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", "policy_node");
 
 /// All of them.
-pub const ALL: [Topic; 17] = [
+pub const ALL: [Topic; 18] = [
     CHUNK,
     HEARTBEAT,
     ARM_STATUS,
@@ -63,6 +65,7 @@ pub const ALL: [Topic; 17] = [
     INSTRUCTION,
     ANSWER,
     EPISODE_STATUS,
+    FINETUNE_STATUS,
     JOINT_STATES,
     ROBOT_DESCRIPTION,
     IMAGE,

@@ -115,6 +115,14 @@ impl Shelf {
         })
     }
 
+    /// To look at only: another process may be writing there.
+    pub fn at(out: &Path) -> Self {
+        Self {
+            out: out.to_owned(),
+            keep: usize::MAX,
+        }
+    }
+
     /// The directory of a step.
     pub fn path(&self, step: u64) -> PathBuf {
         self.out.join(format!("{STEP}{step:08}"))

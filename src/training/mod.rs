@@ -16,6 +16,7 @@
 //! * [`privileged`]: the rival of the reasoning anchor
 //! * [`parameters`]: what learns, and differences of low rank
 //! * [`optimiser`], [`schedule`]: from gradients to weights
+//! * [`memory`]: how much of it a run needs
 //! * [`validation`]: errors on held-out episodes
 //! * [`ranks`]: processes that train together
 //! * [`pss`]: whether the two streams pull in the same directions
@@ -30,6 +31,7 @@ pub mod events;
 pub mod geometry;
 pub mod language;
 pub mod losses;
+pub mod memory;
 pub mod method;
 pub mod metrics;
 pub mod optimiser;

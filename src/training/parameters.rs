@@ -245,13 +245,13 @@ impl Source for Trainable<'_> {
 }
 
 /// Whether a key is a module's or lies under it.
-fn lies_under(key: &str, path: &str) -> bool {
+pub(super) fn lies_under(key: &str, path: &str) -> bool {
     key.strip_prefix(path)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Whether `name` is the last part of the path of the linear map of `key`, or more of it.
-fn names(name: &str, key: &str) -> bool {
+pub(super) fn names(name: &str, key: &str) -> bool {
     let module = key
         .trim_end_matches(UP)
         .trim_end_matches(DOWN)

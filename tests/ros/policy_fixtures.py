@@ -59,28 +59,51 @@ def policy(nodes, checkpoint, robot_file):
     return start
 
 
-class World:
+class Cameras:
+    """Both cameras, as the policy hears them."""
+
+    def __init__(self, ros):
+        self.ros, self.timers = ros, []
+        self.images = {camera: image(camera) for camera in CAMERAS}
+        self.silent, self.frozen = set(), set()
+        self.publishers = {camera: (
+            ros.node.create_publisher(Image, f"{camera}/image_raw", qos_profile_sensor_data),
+            ros.node.create_publisher(CompressedImage, f"{camera}/image_raw/compressed", qos_profile_sensor_data))
+            for camera in CAMERAS}
+
+    def start(self):
+        self.timers = [self.ros.node.create_timer(1.0 / RATE_HZ, self.shoot)]
+        return self
+
+    def shoot(self):
+        stamp = self.ros.node.get_clock().now().to_msg()
+        for camera in CAMERAS:
+            message = self.images[camera]
+            if camera in self.silent:
+                continue
+            message.header.stamp = stamp
+            if camera not in self.frozen and len(message.data):
+                message.data[0] = (message.data[0] + 1) % 256
+            raw, compressed = self.publishers[camera]
+            (raw if isinstance(message, Image) else compressed).publish(message)
+
+
+class World(Cameras):
     """Cameras and arm node, as the policy hears them."""
 
     def __init__(self, ros):
-        self.ros = ros
-        self.images = {camera: image(camera) for camera in CAMERAS}
-        self.silent, self.frozen, self.timers = set(), set(), []
+        super().__init__(ros)
         self.status = ArmStatus(mode=ArmStatus.HOLDING, driver_api="v2")
         self.grant, self.acquired, self.released = True, [], []
         node = ros.node
-        self.publishers = {camera: (
-            node.create_publisher(Image, f"{camera}/image_raw", qos_profile_sensor_data),
-            node.create_publisher(CompressedImage, f"{camera}/image_raw/compressed", qos_profile_sensor_data))
-            for camera in CAMERAS}
         self.status_publisher = node.create_publisher(ArmStatus, "arm_status", LATCHED)
         self.instruction = node.create_publisher(String, "instruction", LATCHED)
         self.services = [node.create_service(AcquireLease, "arm_node/acquire_lease", self.acquire),
                          node.create_service(ReleaseLease, "arm_node/release_lease", self.release)]
 
     def start(self):
-        self.timers = [self.ros.node.create_timer(1.0 / RATE_HZ, self.shoot),
-                       self.ros.node.create_timer(0.05, self.report)]
+        super().start()
+        self.timers.append(self.ros.node.create_timer(0.05, self.report))
         return self
 
     def acquire(self, request, response):
@@ -98,18 +121,6 @@ class World:
         self.status.lease, self.status.lease_source = 0, ""
         response.released = True
         return response
-
-    def shoot(self):
-        stamp = self.ros.node.get_clock().now().to_msg()
-        for camera in CAMERAS:
-            message = self.images[camera]
-            if camera in self.silent:
-                continue
-            message.header.stamp = stamp
-            if camera not in self.frozen and len(message.data):
-                message.data[0] = (message.data[0] + 1) % 256
-            raw, compressed = self.publishers[camera]
-            (raw if isinstance(message, Image) else compressed).publish(message)
 
     def report(self):
         self.status.header.stamp = self.ros.node.get_clock().now().to_msg()

@@ -47,7 +47,8 @@ def table(ros, node):
     return "\n".join(rows)
 
 
-@pytest.mark.parametrize("node", ["arm_node", "policy_node", "record_node", "sim_node", "teleop_node"])
+@pytest.mark.parametrize("node", ["arm_node", "policy_node", "record_node", "finetune_node", "sim_node",
+                                  "teleop_node"])
 def test_the_parameter_table_is_what_the_node_declares(ros, nodes, node, tmp_path):
     # The recorder does not start without a folder to write to, and a keyboard needs a terminal.
     needed = {"record_node": ("dataset", str(tmp_path / "set"), "empty"),

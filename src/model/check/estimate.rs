@@ -8,6 +8,7 @@ use crate::camera::patches::Grid;
 use crate::model::checkpoint::Manifest;
 use crate::model::checkpoint::weights::{EMBEDDING, Part, TEXT_HEAD, is_backbone};
 use crate::model::config::Precision;
+use crate::model::device::machine_memory;
 use crate::model::parameters::Parameter;
 
 use super::Report;
@@ -41,7 +42,7 @@ pub(super) fn check(manifest: &Manifest, work: &Work, report: &mut Report) {
         Precision::Bfloat16 => "bfloat16",
     };
     report.fact("memory", format!("about {:.1} GB in {type_name}", needed / 1e9));
-    if let Some(total) = total_memory().filter(|total| *total < needed) {
+    if let Some(total) = machine_memory("MemTotal").filter(|total| *total < needed) {
         report.fail(format!(
             "memory: expected {:.1} GB, found {:.1} GB in this machine",
             needed / 1e9,
@@ -117,12 +118,4 @@ fn rate(manifest: &Manifest) -> Result<f64, TchError> {
     let seconds = start.elapsed().as_secs_f64();
     drop(y);
     Ok(operations / seconds)
-}
-
-/// Memory of this machine [bytes], where the system says.
-fn total_memory() -> Option<f64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024.0)
 }

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::RunError;
+use crate::ros::process::{describe, tail, with_our_death};
 
-/// Lines of a log shown when its node fails.
-const TAIL_LINES: usize = 12;
 /// Time a node has to end after SIGINT.
 const GRACE: Duration = Duration::from_secs(5);
 /// Time between two looks at a node that is ending.
@@ -238,34 +237,6 @@ impl Drop for Running {
         self.signal(Signal::KILL);
         let _ = self.process.wait();
     }
-}
-
-/// Through setpriv (util-linux) the kernel ends a node even when this process is killed outright. Where it is missing,
-/// only an orderly end of this process ends its nodes.
-fn with_our_death(program: &Path) -> Command {
-    let setpriv = Path::new("/usr/bin/setpriv");
-    if !setpriv.exists() || !program.exists() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "INT"]).arg(program);
-    command
-}
-
-fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => status.to_string(),
-    }
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read(log).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    let from = lines.len().saturating_sub(TAIL_LINES);
-    lines.get(from..).unwrap_or_default().join("\n")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::arm::ArmWatch;
 use crate::camera::compressed;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Camera, ContractError, Robot};
@@ -40,6 +41,18 @@ impl ArmFacts {
             std::fs::read_to_string(path).map_err(|e| fault(&e))?
         };
         serde_saphyr::from_str(&text).map_err(|e| fault(&e))
+    }
+
+    /// With what the arm node says of itself, which counts for more than a file.
+    #[must_use]
+    pub fn heard(&self, arm: &ArmWatch) -> Self {
+        let mut facts = self.clone();
+        if let Some((status, _)) = arm.latest()
+            && !status.header.frame_id.is_empty()
+        {
+            facts.base_frame = status.header.frame_id;
+        }
+        facts
     }
 }
 

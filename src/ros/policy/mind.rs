@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use rclrs::{Node, Publisher};
 use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
-use super::actor::Actor;
 use super::arm::ArmWatch;
-use super::body::Body;
+use super::brain::Seat;
 use super::desk::Desk;
 use super::eyes::Eyes;
 use super::figures::Figures;
@@ -18,6 +17,7 @@ use super::live::{ArmFacts, compare};
 use super::planner::{Planner, Workplace};
 use super::pulse::Pulse;
 use super::settings::Settings;
+use super::succession::Succession;
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::images::Slot;
 use crate::ros::lease::LeaseClient;
@@ -27,9 +27,6 @@ use crate::ros::time::Clock;
 
 /// Images after which a camera's rate can be told.
 const IMAGES_FOR_RATE: u64 = 10;
-
-/// Loads the checkpoint the settings name.
-pub type Loader = Box<dyn Fn(&Settings) -> Result<Box<dyn Actor>, String> + Send>;
 
 /// What the node's timers see of the mind.
 #[derive(Default)]
@@ -64,8 +61,8 @@ pub struct Mind {
     pub pieces: Publisher<AnswerPiece>,
     /// Where pictures of geometry latents go.
     pub geometry: Arc<GeometryView>,
-    /// Loads the checkpoint.
-    pub loader: Loader,
+    /// Loads checkpoints, and lets one take the place of another.
+    pub succession: Arc<Succession>,
     /// Seen by timers.
     pub shared: Arc<Shared>,
     /// The task in words.
@@ -92,24 +89,13 @@ pub struct Loaded {
 impl Managed for Mind {
     fn configure(&mut self) -> Result<(), String> {
         let facts = ArmFacts::load(&self.settings.robot)?;
-        let mut actor = (self.loader)(&self.settings)?;
-        let contract = actor.contract().clone();
-        let steps = contract.model.as_ref().map_or(0, |model| model.chunk_len);
-        let replan = self.settings.replan_steps.get();
-        if usize::try_from(replan).is_ok_and(|replan| replan > steps) {
-            return Err(format!(
-                "parameter replan_steps: expected at most the checkpoint's {steps} steps a chunk, found {replan}"
-            ));
-        }
-        let body = Body::of(&contract)?;
-        actor.warm_up()?;
-        let eyes = Eyes::open(&self.node, &contract.robot.cameras, &self.settings)
+        let brain = self.succession.first()?;
+        let eyes = Eyes::open(&self.node, &brain.contract.robot.cameras, &self.settings)
             .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
-        let expected = contract.robot.cameras.iter().map(|camera| camera.rate_hz);
+        let expected = brain.contract.robot.cameras.iter().map(|camera| camera.rate_hz);
         *lock(&self.shared.cameras) = eyes.slots().into_iter().zip(expected).collect();
-        let workplace = Workplace {
-            checkpoint_hash: actor.checkpoint_hash().to_owned(),
-            actor: Arc::new(Mutex::new(actor)),
+        let workplace = Arc::new(Workplace {
+            seat: Seat::new(brain),
             slots: eyes.slots(),
             arrival: eyes.arrival(),
             instruction: Arc::clone(&self.instruction),
@@ -118,17 +104,16 @@ impl Managed for Mind {
             settings: Arc::clone(&self.settings),
             publisher: Arc::clone(&self.publisher),
             geometry: Arc::clone(&self.geometry),
-            body,
             arm: Arc::clone(&self.arm),
             clock: Clock::of(&self.node),
             desk: Arc::clone(&self.desk),
             pieces: Arc::clone(&self.pieces),
-            contract,
-        };
+        });
+        self.succession.begin(Arc::clone(&workplace), facts.clone());
         self.loaded = Some(Loaded {
             _eyes: eyes,
             facts,
-            workplace: Arc::new(workplace),
+            workplace,
         });
         Ok(())
     }
@@ -138,14 +123,8 @@ impl Managed for Mind {
         self.wait_for_the_robot(&loaded.workplace)?;
         let work = Arc::clone(&loaded.workplace);
         let tolerance = self.settings.rate_tolerance;
-        let mut facts = loaded.facts.clone();
-        // What the arm node says of itself counts for more than a file.
-        if let Some((status, _)) = self.arm.latest()
-            && !status.header.frame_id.is_empty()
-        {
-            facts.base_frame = status.header.frame_id;
-        }
-        compare(&work.contract.robot, &facts, &work.slots, tolerance)?;
+        let facts = loaded.facts.heard(&self.arm);
+        compare(&work.seat.brain().contract.robot, &facts, &work.slots, tolerance)?;
         let lease = self.tokio.block_on(self.lease.acquire()).map_err(|e| e.to_string())?;
         *lock(&self.shared.granted) = Some(Instant::now());
         self.shared.lease.store(lease, Ordering::Release);
@@ -175,6 +154,7 @@ impl Managed for Mind {
     fn clean_up(&mut self) {
         self.pulse.watch(Vec::new());
         lock(&self.shared.cameras).clear();
+        self.succession.end();
         self.loaded = None;
     }
 }

@@ -1,15 +1,20 @@
 //! The network as an actor.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::actor::{ActError, Acted, Actor, Question, Said, Situation};
 use super::live::decode;
 use super::settings::Settings;
+use super::succession::Checkpoints;
+use super::trial;
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
+use crate::model::check::Check;
+use crate::model::checkpoint::Options;
 use crate::model::geometry_picture;
 use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
@@ -38,20 +43,26 @@ struct MadeOf {
 }
 
 impl NetworkActor {
-    /// Loads the checkpoint the settings name.
+    /// How checkpoints become actors, and what is looked at before.
+    pub fn checkpoints() -> Checkpoints {
+        Checkpoints {
+            load: Box::new(Self::load),
+            check: Box::new(check),
+            replay: Box::new(trial::replay),
+        }
+    }
+
+    /// Loads a checkpoint.
     ///
     /// # Errors
     /// When there is none, it is damaged, or the device is not there.
-    pub fn load(settings: &Settings) -> Result<Box<dyn Actor>, String> {
-        if settings.checkpoint.as_os_str().is_empty() {
-            return Err("parameter checkpoint: expected a checkpoint directory, found nothing".to_owned());
-        }
+    fn load(settings: &Settings, checkpoint: &Path) -> Result<Box<dyn Actor>, String> {
         let options = PolicyOptions {
             device: settings.device.parse().map_err(|e| format!("parameter device: {e}"))?,
             threads: settings.threads,
             ..PolicyOptions::default()
         };
-        let policy = Policy::load(&settings.checkpoint, options).map_err(|e| e.to_string())?;
+        let policy = Policy::load(checkpoint, options).map_err(|e| e.to_string())?;
         let preprocessor = Preprocessor::new(policy.contract().data.resize, policy.config().patch_rule())
             .map_err(|e| e.to_string())?;
         Ok(Box::new(Self {
@@ -77,6 +88,20 @@ impl NetworkActor {
                 .map_err(|e| fault(e.to_string()))?;
         }
         Ok(())
+    }
+}
+
+/// What `thinkvla check` says.
+fn check(settings: &Settings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, String> {
+    let report = Check {
+        options: &Options::default(),
+        dataset,
+        constant: &settings.allow_constant,
+    }
+    .run(checkpoint);
+    match report.failures.is_empty() {
+        true => Ok(report.to_string()),
+        false => Err(report.failures.join("; ")),
     }
 }
 

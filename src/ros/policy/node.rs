@@ -1,5 +1,6 @@
 //! The node: everything that runs beside the lifecycle's transitions.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +13,11 @@ use super::SOURCE;
 use super::arm::ArmWatch;
 use super::desk::{self, Desk};
 use super::geometry::GeometryView;
-use super::mind::{Loader, Mind, Shared};
+use super::mind::{Mind, Shared};
 use super::pulse::Pulse;
-use super::report;
 use super::settings::Settings;
+use super::succession::{Checkpoints, Succession};
+use super::{report, services};
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
 use crate::ros::lifecycle::{Lifecycle, State, Transition};
@@ -43,21 +45,23 @@ pub struct PolicyNode {
     _lifecycle: Arc<Lifecycle>,
     _instruction: Subscription<StringMessage>,
     _ask: Service<Ask>,
+    _succession: Vec<Box<dyn Any + Send + Sync>>,
     _timers: [Timer; 2],
 }
 
 impl PolicyNode {
-    /// Starts the node; `loader` makes the actor when it is configured.
+    /// Starts the node; `checkpoints` makes actors.
     ///
     /// # Errors
     /// When a parameter cannot work, or ROS refuses.
-    pub fn start(runtime: &Runtime, loader: Loader) -> Result<Self, PolicyNodeError> {
+    pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
         let settings = Arc::new(Settings::declare(node)?);
         let arm = Arc::new(ArmWatch::subscribe(node)?);
         let pulse = Arc::new(Pulse::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
         let desk = Arc::new(Desk::default());
+        let succession = Arc::new(Succession::new(Arc::clone(&settings), checkpoints));
         let mind = Mind {
             node: Arc::clone(node),
             tokio: runtime.tokio().clone(),
@@ -68,7 +72,7 @@ impl PolicyNode {
             desk: Arc::clone(&desk),
             pieces: node.create_publisher(topics::ANSWER.name.qos(qos::events()))?,
             geometry: Arc::new(GeometryView::offer(node)?),
-            loader,
+            succession: Arc::clone(&succession),
             shared: Arc::default(),
             instruction: Arc::clone(&instruction),
             settings: Arc::clone(&settings),
@@ -88,14 +92,16 @@ impl PolicyNode {
         })?;
         let state = Arc::clone(&lifecycle);
         let (heard, seen) = (Arc::clone(&arm), Arc::clone(&shared));
+        let seats = Arc::clone(&succession);
         let reports = diagnostics::publish(node, "rm75", move || {
             let ailment = pulse.ailment();
-            let mut statuses = vec![report::policy(
+            let policy = report::policy(
                 state.state().label(),
                 &seen.figures,
                 ailment.as_ref(),
                 &lock(&instruction),
-            )];
+            );
+            let mut statuses = vec![report::seats(policy, &seats)];
             let cameras = lock(&seen.cameras);
             statuses.extend(
                 cameras
@@ -126,6 +132,7 @@ impl PolicyNode {
             _lifecycle: lifecycle,
             _instruction: listening,
             _ask: desk::serve(node, desk)?,
+            _succession: services::offer(node, runtime.tokio(), &succession)?,
             _timers: [reports, watching],
         })
     }

@@ -9,9 +9,9 @@ use rclrs::Publisher;
 use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::SOURCE;
-use super::actor::{ActError, Acted, Actor, Situation};
+use super::actor::{ActError, Acted, Situation};
 use super::arm::ArmWatch;
-use super::body::Body;
+use super::brain::{Brain, Seat};
 use super::desk::Desk;
 use super::figures::Figures;
 use super::geometry::GeometryView;
@@ -19,7 +19,6 @@ use super::pulse::Pulse;
 use super::settings::Settings;
 use super::speech::{Scene, Speech};
 use crate::camera::pairing::{NotReady, PairRule, Pairer, StreamRule};
-use crate::contract::Contract;
 use crate::control::chunk::ActionChunk;
 use crate::control::time::Time;
 use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
@@ -34,12 +33,8 @@ const HALF_FRAME_S: f64 = 0.015;
 
 /// What the planner works with; shared with the node.
 pub struct Workplace {
-    /// The loaded checkpoint.
-    pub actor: Arc<Mutex<Box<dyn Actor>>>,
-    /// Its contract.
-    pub contract: Contract,
-    /// SHA-256 of its weights.
-    pub checkpoint_hash: String,
+    /// The checkpoint in use.
+    pub seat: Seat,
     /// Cameras in the contract's order.
     pub slots: Vec<Arc<Slot>>,
     /// Wakes on images.
@@ -56,8 +51,6 @@ pub struct Workplace {
     pub publisher: Publisher<ChunkMessage>,
     /// Where pictures of geometry latents go.
     pub geometry: Arc<GeometryView>,
-    /// Which of the arm's values the checkpoint reads.
-    pub body: Body,
     /// The arm node.
     pub arm: Arc<ArmWatch>,
     /// Stamps chunks.
@@ -138,14 +131,10 @@ struct Moment {
 struct Planned {
     observed: Time,
     instruction: String,
+    by: Arc<Brain>,
 }
 
 impl Workplace {
-    /// The network; held for one forward pass at a time.
-    pub fn actor(&self) -> MutexGuard<'_, Box<dyn Actor>> {
-        lock(&self.actor)
-    }
-
     /// Counters.
     pub fn figures(&self) -> MutexGuard<'_, Figures> {
         lock(&self.figures)
@@ -197,9 +186,12 @@ impl Shift {
             return moment.map_or(Scene::Nothing, |moment| Scene::Frames(moment.frames, moment.observed));
         }
         let work = &self.workplace;
+        let brain = work.seat.brain();
         let steps = work.settings.replan_steps.get() as f64;
-        let oldest = steps / work.contract.data.fps + work.settings.inference_limit.get();
+        let oldest = steps / brain.contract.data.fps + work.settings.inference_limit.get();
         match &self.last {
+            // One that has just taken the seat has seen nothing yet.
+            Some(last) if !Arc::ptr_eq(&last.by, &brain) => Scene::Nothing,
             Some(last) if work.clock.now().seconds_since(last.observed) <= oldest => Scene::Seen(last.observed),
             _ => Scene::Nothing,
         }
@@ -238,7 +230,7 @@ impl Shift {
             return true;
         };
         let steps = self.workplace.settings.replan_steps.get() as f64;
-        let period = 1.0 / self.workplace.contract.data.fps;
+        let period = 1.0 / last.by.contract.data.fps;
         let elapsed = moment.observed.seconds_since(last.observed);
         // Half a frame early rather than a whole frame late; a clock that was set back starts anew.
         elapsed < 0.0 || elapsed >= steps * period - HALF_FRAME_S || last.instruction != instruction
@@ -246,9 +238,10 @@ impl Shift {
 
     fn plan(&mut self, moment: &Moment, instruction: String) {
         let work = Arc::clone(&self.workplace);
+        let brain = work.seat.brain();
         let start = Instant::now();
         let limit = Duration::from_secs_f64(work.settings.camera_age_limit.get());
-        let state = match work.body.feel(&work.arm, limit) {
+        let state = match brain.body.feel(&work.arm, limit) {
             Ok(state) => state,
             Err(why) => return self.fail(ActError::State(why)),
         };
@@ -258,17 +251,18 @@ impl Shift {
             instruction: &instruction,
         };
         work.pulse.begin_thinking();
-        let outcome = work.actor().act(&situation);
+        let outcome = brain.actor().act(&situation);
         let frame_fault = matches!(outcome, Err(ActError::Frame { .. }));
         work.pulse.end_thinking(!frame_fault);
         let acted = match outcome {
             Ok(acted) => acted,
             Err(error) => return self.fail(error),
         };
-        let message = self.chunk(moment, acted);
+        let message = self.chunk(&brain, moment, acted);
         self.last = Some(Planned {
             observed: moment.observed,
             instruction,
+            by: Arc::clone(&brain),
         });
         if self.stopped.load(Ordering::Acquire) || work.pulse.ailment().is_some() {
             return;
@@ -284,13 +278,13 @@ impl Shift {
             }
         }
         if work.settings.publish_geometry.get() {
-            work.geometry.show(&**work.actor(), moment.observed);
+            work.geometry.show(&**brain.actor(), moment.observed);
         }
     }
 
-    fn chunk(&mut self, moment: &Moment, acted: Acted) -> ChunkMessage {
+    fn chunk(&mut self, brain: &Brain, moment: &Moment, acted: Acted) -> ChunkMessage {
         let work = &self.workplace;
-        let contract = &work.contract;
+        let contract = &brain.contract;
         self.plan_id += 1;
         let chunk = ActionChunk {
             actions: acted.actions,
@@ -308,7 +302,7 @@ impl Shift {
         let details = ChunkDetails {
             stamp,
             camera_stamps: moment.frames.iter().map(|frame| frame.stamp).collect(),
-            checkpoint_hash: work.checkpoint_hash.clone(),
+            checkpoint_hash: brain.hash.clone(),
             preprocess_ms: acted.preprocess.as_secs_f32() * 1e3,
             inference_ms: acted.inference.as_secs_f32() * 1e3,
             observation_age_ms: (stamp.seconds_since(moment.observed) * 1e3) as f32,

@@ -1,12 +1,14 @@
 //! The policy's part of `/diagnostics`.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ros_env::thinkvla::msg::ArmStatus;
 
+use super::brain::Brain;
 use super::figures::Figures;
 use super::pulse::Ailment;
+use super::succession::Succession;
 use crate::ros::diagnostics::{Level, Status};
 use crate::ros::images::Slot;
 
@@ -85,6 +87,20 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
         .complain(Level::Warn, active && instruction.is_empty(), || {
             "waiting for an instruction".to_owned()
         })
+}
+
+/// Adds which checkpoint is in use, which waits, and which one could go back to.
+pub fn seats(status: Status, succession: &Succession) -> Status {
+    let name = |brain: Option<Arc<Brain>>| {
+        brain.map_or("none".to_owned(), |brain| {
+            let hash = brain.hash.get(..8).unwrap_or_default();
+            format!("{} {hash} {}", brain.name(), brain.path.display())
+        })
+    };
+    status
+        .value("checkpoint", name(succession.running()))
+        .value("waiting_checkpoint", name(succession.waiting()))
+        .value("previous_checkpoint", name(succession.previous()))
 }
 
 /// The arm node, as heard from here: underruns, clamps, driver errors.

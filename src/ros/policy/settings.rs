@@ -6,12 +6,16 @@ use std::time::Duration;
 use rclrs::Node;
 
 use crate::ros::images::Transport;
-use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text};
+use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
 
 /// The parameters, with those that may change while the node runs as [`Live`].
 pub struct Settings {
     /// Checkpoint directory.
     pub checkpoint: PathBuf,
+    /// Directory below which checkpoints are listed.
+    pub checkpoints: PathBuf,
+    /// Dimensions of the action that are meant to be constant.
+    pub allow_constant: Vec<String>,
     /// File that describes the live arm.
     pub robot: PathBuf,
     /// Configure and activate at start.
@@ -68,6 +72,18 @@ impl Settings {
                     about: "Checkpoint directory: config.json, tokenizer.json, model.safetensors and contract.yaml.",
                 })?
                 .into(),
+            checkpoints: declared
+                .fixed(Text {
+                    name: "checkpoints",
+                    default: "",
+                    choices: &[],
+                    about: "Directory below which list_checkpoints looks; empty takes the one that holds checkpoint.",
+                })?
+                .into(),
+            allow_constant: declared.fixed(Texts {
+                name: "allow_constant",
+                about: "Dimensions of the action, by name, that load_checkpoint lets be constant in the training data.",
+            })?,
             robot: declared
                 .fixed(Text {
                     name: "robot",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ros_env::thinkvla::msg::AnswerPiece;
 
 use super::actor::Said;
+use super::brain::Brain;
 use super::desk::{Answer, Asked};
 use super::planner::Workplace;
 use crate::control::time::Time;
@@ -15,15 +16,16 @@ use crate::ros::images::Arrived;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The answer in the making, if any.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Speech {
     current: Option<Current>,
 }
 
-#[derive(Debug)]
 struct Current {
     asked: Asked,
     answer: Answer,
+    /// Who answers: whoever sat there at the beginning, to the end.
+    brain: Arc<Brain>,
 }
 
 /// What a question can be about.
@@ -55,7 +57,7 @@ impl Speech {
 
     /// One step: the beginning, a piece of the prompt, or a token.
     pub fn step(&mut self, work: &Workplace, scene: Scene) {
-        let waiting = || work.desk.take().map(Current::of);
+        let waiting = || work.desk.take().map(|asked| Current::of(asked, work.seat.brain()));
         let Some(mut current) = self.current.take().or_else(waiting) else {
             return;
         };
@@ -89,9 +91,10 @@ impl Speech {
 }
 
 impl Current {
-    fn of(asked: Asked) -> Self {
+    fn of(asked: Asked, brain: Arc<Brain>) -> Self {
         Self {
             asked,
+            brain,
             answer: Answer::default(),
         }
     }
@@ -107,14 +110,16 @@ impl Current {
             Scene::Nothing if self.asked.since.elapsed() < PATIENCE => return Ok(true),
             Scene::Nothing => return Err(format!("waited {PATIENCE:?} in vain for frames that belong together")),
         };
-        work.actor().question(&self.asked.question, frames.as_deref())?;
+        // Until the scene is there, another may have taken the seat.
+        self.brain = work.seat.brain();
+        self.brain.actor().question(&self.asked.question, frames.as_deref())?;
         self.answer.observed = Some(observed);
         Ok(true)
     }
 
     /// Whether there is more to do.
     fn go_on(&mut self, work: &Workplace) -> Result<bool, String> {
-        let Said { text, tokens, more } = work.actor().speak()?;
+        let Said { text, tokens, more } = self.brain.actor().speak()?;
         self.answer.tokens += tokens;
         self.answer.text.push_str(&text);
         if !text.is_empty() || !more {
@@ -124,7 +129,7 @@ impl Current {
     }
 
     fn end(self, work: &Workplace) {
-        work.actor().hush();
+        self.brain.actor().hush();
         if self.answer.fault.is_some() {
             self.publish(work, String::new(), true);
         } else {

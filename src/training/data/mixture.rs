@@ -247,19 +247,8 @@ fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f
 
 /// Which values of the dataset's state the contract names.
 fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
-    }
-    let features = &dataset.info().features;
-    let names = features.get(STATE).map(crate::dataset::feature::Feature::value_names);
-    let names = names.unwrap_or_default();
-    let place = |of: &DimensionStatistics| {
-        names.iter().position(|name| *name == of.name).ok_or_else(|| {
-            let message = format!("column {STATE}: expected a value {}, found {names:?}", of.name);
-            RunError::data(dataset.root(), message)
-        })
-    };
-    wanted.iter().map(place).collect()
+    let places = dataset.places(STATE, wanted.iter().map(|of| of.name.as_str()));
+    places.map_err(|e| RunError::data(dataset.root(), e.to_string()))
 }
 
 /// Statistics of rows, exactly; how each dimension is normalised stays.

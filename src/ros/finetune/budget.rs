@@ -1,0 +1,27 @@
+//! Whether a run fits beside what runs already; refused before it begins otherwise.
+
+use super::settings::Settings;
+use crate::model::checkpoint::{Manifest, Options};
+use crate::model::device::machine_memory;
+use crate::training::config::TrainingConfig;
+use crate::training::memory::needed;
+
+/// Refuses a run that does not fit; tells what one that fits needs.
+///
+/// # Errors
+/// What it needs and what there is, with what to change.
+pub fn fits(config: &TrainingConfig, settings: &Settings) -> Result<String, String> {
+    let manifest = Manifest::read(&config.checkpoint, &Options::default()).map_err(|e| e.to_string())?;
+    let needed = needed(config, &manifest).map_err(|e| e.to_string())?;
+    let free = machine_memory("MemAvailable").map(|bytes| bytes - settings.memory_reserve);
+    let allowed = [settings.memory_limit, free].into_iter().flatten().reduce(f64::min);
+    match allowed {
+        Some(allowed) if needed.total() > allowed => Err(format!(
+            "memory: expected {needed} to fit, found {:.2} GB (free, less the parameter memory_reserve, and at most \
+             memory_limit); train less (mode ADDED, or LORA), lower data.batch and raise data.accumulate in the template, \
+             or end other processes",
+            allowed.max(0.0) / 1e9
+        )),
+        _ => Ok(needed.to_string()),
+    }
+}

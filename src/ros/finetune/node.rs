@@ -1,0 +1,64 @@
+//! The node: its action, what it tells, and the thread that trains.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rclrs::{IntoPrimitiveOptions as _, RclrsError};
+use ros_env::thinkvla::msg::FineTuneStatus;
+
+use super::bench::{self, Bench};
+use super::ear::Ear;
+use super::settings::{Settings, SettingsError};
+use super::{action, report};
+use crate::ros::runtime::Runtime;
+use crate::ros::time::Clock;
+use crate::ros::{diagnostics, qos, topics};
+
+/// Why the node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FineTuneNodeError {
+    /// A parameter cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// ROS refused.
+    #[error("ROS 2 refused: {0}")]
+    Ros(#[from] RclrsError),
+}
+
+/// The running node.
+pub struct FineTuneNode {
+    _kept: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl FineTuneNode {
+    /// Listens for goals, and goes on with one that a node before this one did not finish.
+    ///
+    /// # Errors
+    /// When a parameter cannot work, or ROS refuses.
+    pub fn start(runtime: &Runtime) -> Result<Self, FineTuneNodeError> {
+        let node = runtime.node();
+        let settings = Settings::declare(node)?;
+        let ear = Arc::new(Ear::open(node, &settings.policy)?);
+        let bench = Arc::new(Bench::new(settings, runtime.shutdown().clone()));
+        let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+        kept.push(Box::new(action::offer(node, runtime.tokio(), (&bench, &ear))?));
+        let (shown, heard) = (Arc::clone(&bench), Arc::clone(&ear));
+        kept.push(Box::new(diagnostics::publish(node, "training", move || {
+            vec![report::training(&shown.shown(), heard.p95_ms())]
+        })?));
+        let publisher = node.create_publisher::<FineTuneStatus>(topics::FINETUNE_STATUS.name.qos(qos::latched()))?;
+        let (shown, clock) = (Arc::clone(&bench), Clock::of(node));
+        kept.push(Box::new(node.create_timer_repeating(
+            Duration::from_secs(1),
+            move || {
+                let status = report::status(&shown.shown(), ear.p95_ms(), clock.now());
+                if let Err(error) = publisher.publish(status) {
+                    tracing::warn!("status not sent: {error}");
+                }
+            },
+        )?));
+        bench::start(&bench, runtime.shutdown());
+        Ok(Self { _kept: kept })
+    }
+}

@@ -1,0 +1,179 @@
+//! Parameters of the fine-tuning node.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rclrs::Node;
+
+use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::share;
+use crate::training::config::TrainingConfig;
+use crate::training::run_error::RunError;
+use crate::training::settings::Selection;
+
+/// Why the parameters cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// One of them.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The training configuration.
+    #[error("parameter template: {0}")]
+    Template(#[from] RunError),
+    /// The directory of runs.
+    #[error("parameter runs: cannot use {path}: {source}")]
+    Runs {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What the node was told at start.
+pub struct Settings {
+    /// Directory that a goal's relative `out` lies in; here the node remembers what it has not finished.
+    pub runs: PathBuf,
+    /// What a goal does not say.
+    pub template: TrainingConfig,
+    /// CPU threads of one operation.
+    pub threads: u16,
+    /// How far training stands back behind other processes.
+    pub niceness: i32,
+    /// Largest memory of training [bytes]; `None` for what is there.
+    pub memory_limit: Option<f64>,
+    /// Memory that training leaves to others [bytes].
+    pub memory_reserve: f64,
+    /// Time training has to end in good order.
+    pub grace: Duration,
+    /// Part of `/diagnostics` that tells the policy's latency.
+    pub policy: String,
+    _declared: Parameters,
+}
+
+impl Settings {
+    /// Declares the parameters.
+    ///
+    /// # Errors
+    /// When a value cannot work; the message names it.
+    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(node);
+        let mut text = |name, default, about| {
+            declared.fixed(Text {
+                name,
+                default,
+                choices: &[],
+                about,
+            })
+        };
+        let runs: PathBuf = text(
+            "runs",
+            "runs",
+            "Directory that a goal's relative out lies in; the node remembers there what it has not finished.",
+        )?
+        .into();
+        let template = text(
+            "template",
+            "",
+            "Training configuration that holds what a goal does not say; empty takes the shipped \
+             config/finetune_train.yaml.",
+        )?;
+        let policy = text(
+            "policy",
+            "policy_node: policy",
+            "Status of /diagnostics that tells the latency of the policy beside which this node trains.",
+        )?;
+        let mut number = |name, default, range, unit, about| {
+            declared.fixed(Number {
+                name,
+                default,
+                range,
+                unit,
+                about,
+            })
+        };
+        let threads: i64 = number(
+            "threads",
+            0,
+            0..=256,
+            "",
+            "CPU threads of one operation of training; 0 takes half of the machine's cores.",
+        )?;
+        let niceness: i64 = number(
+            "niceness",
+            10,
+            0..=19,
+            "",
+            "How far training stands back behind other processes; the policy runs at 0.",
+        )?;
+        let mut amount = |name, default, range, unit, about| {
+            declared.fixed(Number {
+                name,
+                default,
+                range,
+                unit,
+                about,
+            })
+        };
+        let limit: f64 = amount(
+            "memory_limit",
+            0.0,
+            0.0..=1e7,
+            "MB",
+            "Largest memory a run may be estimated to need; 0 takes what the machine has free.",
+        )?;
+        let reserve = amount(
+            "memory_reserve",
+            1000.0,
+            0.0..=1e7,
+            "MB",
+            "Free memory that a run leaves to the other processes.",
+        )?;
+        let grace = amount(
+            "grace",
+            120.0,
+            1.0..=3600.0,
+            "s",
+            "Time training has to end its step and save when it is cancelled; then it is killed.",
+        )?;
+        let template = match template.as_str() {
+            "" => share::file("config/finetune_train.yaml"),
+            path => path.into(),
+        };
+        Ok(Self {
+            runs: absolute(&runs)?,
+            template: TrainingConfig::load(&template)?,
+            threads: u16::try_from(threads).ok().filter(|t| *t > 0).unwrap_or_else(half),
+            niceness: i32::try_from(niceness).unwrap_or_default(),
+            memory_limit: (limit > 0.0).then_some(limit * 1e6),
+            memory_reserve: reserve * 1e6,
+            grace: Duration::from_secs_f64(grace),
+            policy,
+            _declared: declared,
+        })
+    }
+
+    /// Differences of low rank where the template has another selection: those of attention, at the rank that is usual.
+    pub fn lora(&self) -> Selection {
+        Selection::Lora {
+            rank: 16,
+            alpha: 32.0,
+            modules: ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Half of the cores.
+fn half() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from((cores / 2).max(1)).unwrap_or(u16::MAX)
+}
+
+/// Where a directory lies, whatever is the present one later; it is made if needed.
+fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
+    let made = std::fs::create_dir_all(path).and_then(|()| std::fs::canonicalize(path));
+    made.map_err(|source| SettingsError::Runs {
+        path: path.to_owned(),
+        source,
+    })
+}

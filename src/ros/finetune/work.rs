@@ -1,0 +1,226 @@
+//! The work on one goal: does it fit, how many steps, the training process, and what is written down of it.
+
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use super::bench::Bench;
+use super::budget;
+use super::child::{Start, Training, end_left_behind};
+use super::journal::{Journal, Standing};
+use super::order::{Length, Order};
+use super::progress::{Progress, Reader};
+use super::shown::{Ended, State, last_checkpoint};
+use crate::training::config::TrainingConfig;
+use crate::training::metrics::METRICS;
+
+/// Time between two looks at training.
+const LOOK: Duration = Duration::from_millis(100);
+/// Time between two notes of how long a goal has been worked on.
+const NOTED: Duration = Duration::from_secs(10);
+/// Configuration of a run, in its directory.
+const CONFIG: &str = "train.yaml";
+/// Where the pace is measured, in the directory of a run.
+const PACE: &str = ".pace";
+/// Steps of that; the first sets libtorch up and is not counted.
+const PACE_STEPS: u64 = 4;
+
+/// Who ended a run of the training process.
+enum End {
+    Itself(ExitStatus, String),
+    Cancelled,
+    Node,
+    Time,
+}
+
+impl Bench {
+    /// Works on a goal to its end.
+    ///
+    /// # Errors
+    /// Why it is refused, or failed.
+    pub(super) fn one(&self, order: &Order) -> Result<Ended, String> {
+        let mut journal = match Journal::read(&order.out)? {
+            Some(journal) if journal.order != *order => {
+                return Err(format!(
+                    "out: expected a new directory or the goal that began {}, found another goal there; name another \
+                     out, or send that goal again",
+                    order.out.display()
+                ));
+            }
+            Some(journal) => journal,
+            None => Journal::new(order.clone()),
+        };
+        if let Some(left) = journal.trainer.take() {
+            end_left_behind(&left, self.settings().grace);
+        }
+        let guess = journal.steps.unwrap_or(PACE_STEPS);
+        let fits = budget::fits(&order.configuration(self.settings(), guess), self.settings())?;
+        tracing::info!("{}: needs {fits}", order.out.display());
+        std::fs::create_dir_all(&order.out).map_err(|e| format!("out: cannot make {}: {e}", order.out.display()))?;
+        journal.standing = Standing::Open;
+        journal.write(&self.settings().runs)?;
+        let ended = self.steps(&mut journal).and_then(|steps| match steps {
+            Ok(steps) => self.train(&mut journal, steps),
+            Err(ended) => Ok(ended),
+        });
+        journal.trainer = None;
+        journal.standing = match ended.as_ref().map(|ended| ended.state) {
+            Ok(State::Succeeded) => Standing::Succeeded,
+            Ok(State::Cancelled) => Standing::Cancelled,
+            Ok(_) => Standing::Open,
+            Err(_) => Standing::Failed,
+        };
+        journal.write(&self.settings().runs)?;
+        ended
+    }
+
+    /// Steps of the whole run; for a goal in minutes by the pace of a few of them. Or how it ended meanwhile.
+    fn steps(&self, journal: &mut Journal) -> Result<Result<u64, Ended>, String> {
+        let minutes = match (journal.steps, journal.order.length) {
+            (Some(steps), _) | (None, Length::Steps(steps)) => {
+                journal.steps = Some(steps);
+                return Ok(Ok(steps));
+            }
+            (None, Length::Minutes(minutes)) => minutes,
+        };
+        self.show(|shown| shown.state = State::Measuring);
+        let mut config = journal.order.configuration(self.settings(), PACE_STEPS);
+        config.out = journal.order.out.join(PACE);
+        config.validation.share = 0.0;
+        let remove = |path: &Path| match std::fs::remove_dir_all(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove {}: {e}", path.display())),
+            _ => Ok(()),
+        };
+        remove(&config.out)?;
+        let begun = Instant::now();
+        match self.run(&config, journal, None)? {
+            End::Itself(status, _) if status.success() => {}
+            end => return self.interrupted(end, journal).map(Err),
+        }
+        let lines: Vec<f64> = self.shown().progress.recent_s().collect();
+        self.show(|shown| shown.progress = Progress::default());
+        remove(&config.out)?;
+        let counted = lines.get(1..).unwrap_or_default();
+        let step_s = counted.iter().sum::<f64>() / counted.len().max(1) as f64;
+        let took = begun.elapsed().as_secs_f64();
+        // The run loads the checkpoint and saves once more.
+        let beside = took - lines.iter().sum::<f64>();
+        let left = minutes * 60.0 - journal.spent_s - beside;
+        if !(step_s > 0.0 && left >= step_s) {
+            return Err(format!(
+                "minutes: expected time for at least one step, found {minutes}: loading takes {beside:.0} s and a step \
+                 {step_s:.1} s; give more"
+            ));
+        }
+        let steps = (left / step_s) as u64;
+        tracing::info!("{step_s:.2} s a step: {steps} steps in {minutes} minutes");
+        journal.steps = Some(steps);
+        journal.write(&self.settings().runs)?;
+        Ok(Ok(steps))
+    }
+
+    fn train(&self, journal: &mut Journal, steps: u64) -> Result<Ended, String> {
+        let config = journal.order.configuration(self.settings(), steps);
+        self.show(|shown| {
+            shown.state = State::Training;
+            shown.steps = steps;
+            shown.samples = (config.data.batch * config.data.accumulate) as u64;
+        });
+        let until = match journal.order.length {
+            Length::Steps(_) => None,
+            Length::Minutes(minutes) => {
+                let left = (minutes * 60.0 - journal.spent_s).max(0.0);
+                Some(Instant::now() + Duration::from_secs_f64(left))
+            }
+        };
+        let end = self.run(&config, journal, until)?;
+        let step = self.shown().progress.step();
+        let saved = last_checkpoint(&journal.order.out);
+        self.show(|shown| shown.checkpoint.clone_from(&saved));
+        match end {
+            End::Itself(status, _) if status.success() => Ok(Ended {
+                state: State::Succeeded,
+                message: format!("{step} steps"),
+            }),
+            End::Time if saved.is_some() => Ok(Ended {
+                state: State::Succeeded,
+                message: format!("the time was over after {step} of {steps} steps"),
+            }),
+            End::Time => Err("the time was over before the first checkpoint; give more".into()),
+            end => self.interrupted(end, journal),
+        }
+    }
+
+    /// What becomes of a goal whose training did not end well by itself.
+    fn interrupted(&self, end: End, journal: &Journal) -> Result<Ended, String> {
+        let saved = match last_checkpoint(&journal.order.out) {
+            Some(path) => format!("the same goal goes on from {}", path.display()),
+            None => "nothing was saved yet: the same goal begins anew".to_owned(),
+        };
+        match end {
+            End::Itself(_, words) => Err(format!("{words}\n{saved}")),
+            End::Cancelled => Ok(Ended {
+                state: State::Cancelled,
+                message: format!("cancelled; {saved}"),
+            }),
+            End::Time | End::Node => Ok(Ended {
+                state: State::Ending,
+                message: "the node ends; started again it goes on".to_owned(),
+            }),
+        }
+    }
+
+    /// Runs the training process to its end, or until somebody or the time ends it.
+    fn run(&self, config: &TrainingConfig, journal: &mut Journal, until: Option<Instant>) -> Result<End, String> {
+        let out = &config.out;
+        let file = out.join(CONFIG);
+        let text = serde_saphyr::to_string(config).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+        let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&file, text));
+        written.map_err(|e| format!("cannot write {}: {e}", file.display()))?;
+        let mut training = Training::start(&Start {
+            config: &file,
+            out,
+            niceness: self.settings().niceness,
+        })?;
+        journal.trainer.clone_from(&training.trainer);
+        journal.write(&self.settings().runs)?;
+        let mut reader = Reader::new(&out.join(METRICS));
+        let (begun, before) = (Instant::now(), journal.spent_s);
+        let mut noted = begun;
+        let end = loop {
+            journal.spent_s = before + begun.elapsed().as_secs_f64();
+            if noted.elapsed() > NOTED {
+                journal.write(&self.settings().runs)?;
+                noted = Instant::now();
+            }
+            self.show(|shown| {
+                reader.read(&mut shown.progress);
+                shown.memory_mb = training.memory_mb().unwrap_or(shown.memory_mb);
+                if shown.state == State::Training {
+                    shown.checkpoint = last_checkpoint(out);
+                }
+            });
+            if let Some(status) = training.ended()? {
+                let words = training.last_words(status);
+                break End::Itself(status, words);
+            }
+            let cancelled = self.is_cancelled();
+            let over = until.is_some_and(|until| Instant::now() >= until);
+            let end = match (self.is_ending(), cancelled, over) {
+                (true, ..) => End::Node,
+                (_, true, _) => End::Cancelled,
+                (.., true) => End::Time,
+                _ => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+            };
+            self.show(|shown| shown.state = State::Ending);
+            training.end(self.settings().grace);
+            break end;
+        };
+        self.show(|shown| reader.read(&mut shown.progress));
+        journal.trainer = None;
+        Ok(end)
+    }
+}

@@ -1,0 +1,143 @@
+//! Checkpoints on disk, by what they say of themselves.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Deserialize;
+
+use crate::contract::{Contract, FILE_NAME};
+
+/// File name of the weights.
+const WEIGHTS: &str = "model.safetensors";
+/// What training wrote beside them.
+const RECORDS: &str = "training.json";
+/// How far below a directory checkpoints are looked for: directory, run, step.
+const DEPTH: usize = 3;
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its directory.
+    pub path: PathBuf,
+    /// What people know the weights by.
+    pub name: String,
+    /// When its weights were written.
+    pub date: SystemTime,
+    /// What training wrote of it.
+    pub records: Records,
+}
+
+/// What of training's own records a list shows.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Records {
+    /// Steps.
+    #[serde(default)]
+    pub step: u64,
+    /// Held-out action error, normalised.
+    #[serde(default)]
+    pub held_out: Option<f64>,
+    #[serde(default)]
+    config: Configured,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+struct Configured {
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+struct Data {
+    #[serde(default)]
+    datasets: Vec<Share>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Share {
+    path: PathBuf,
+}
+
+impl Records {
+    /// Folders of the datasets it was trained on.
+    pub fn datasets(&self) -> impl Iterator<Item = &Path> {
+        self.config.data.datasets.iter().map(|share| share.path.as_path())
+    }
+}
+
+/// Checkpoints that can act below a directory, the newest first. What is hidden is in the making.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn below(directory: &Path) -> Result<Vec<Entry>, String> {
+    let readable = std::fs::read_dir(directory);
+    readable.map_err(|e| {
+        format!(
+            "cannot read {}: {e}; name a directory that holds checkpoints",
+            directory.display()
+        )
+    })?;
+    let mut found = Vec::new();
+    look(directory, DEPTH, &mut found);
+    found.sort_by(|a, b| b.date.cmp(&a.date).then_with(|| a.path.cmp(&b.path)));
+    Ok(found)
+}
+
+fn look(directory: &Path, depth: usize, found: &mut Vec<Entry>) {
+    if let Some(entry) = entry(directory) {
+        found.push(entry);
+        return;
+    }
+    // What cannot be read holds nothing that could be loaded.
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for inner in entries.filter(|_| depth > 0) {
+        let hidden = inner.file_name().to_string_lossy().starts_with('.');
+        if !hidden && inner.path().is_dir() {
+            look(&inner.path(), depth - 1, found);
+        }
+    }
+}
+
+fn entry(directory: &Path) -> Option<Entry> {
+    let date = directory.join(WEIGHTS).metadata().ok()?.modified().ok()?;
+    if !directory.join(FILE_NAME).is_file() {
+        return None;
+    }
+    let contract = Contract::load(directory).ok();
+    let records = std::fs::read_to_string(directory.join(RECORDS)).ok();
+    Some(Entry {
+        path: directory.to_owned(),
+        name: contract
+            .and_then(|of| of.model)
+            .map(|model| model.weights)
+            .unwrap_or_default(),
+        date,
+        records: records
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_are_found_with_their_records_and_those_in_the_making_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["run/step-1", "run/.open-2", "other"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join(WEIGHTS), "").unwrap();
+            std::fs::write(path.join(FILE_NAME), "").unwrap();
+        }
+        let records =
+            r#"{"step": 7, "held_out": 0.25, "config": {"steps": 9, "data": {"datasets": [{"path": "a/b"}]}}}"#;
+        std::fs::write(folder.path().join("run/step-1").join(RECORDS), records).unwrap();
+        let found = below(folder.path()).unwrap();
+        assert_eq!(found.len(), 2);
+        let trained = found.iter().find(|entry| entry.path.ends_with("run/step-1")).unwrap();
+        assert_eq!((trained.records.step, trained.records.held_out), (7, Some(0.25)));
+        assert_eq!(trained.records.datasets().collect::<Vec<_>>(), [Path::new("a/b")]);
+        assert!(below(&folder.path().join("nowhere")).unwrap_err().contains("nowhere"));
+    }
+}

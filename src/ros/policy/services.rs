@@ -1,0 +1,158 @@
+//! Services that take a checkpoint into use.
+
+use std::any::Any;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use rclrs::{Node, RclrsError};
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::thinkvla::msg::CheckpointInfo;
+use ros_env::thinkvla::srv::{
+    ListCheckpoints, ListCheckpoints_Request, ListCheckpoints_Response, LoadCheckpoint, LoadCheckpoint_Request,
+    LoadCheckpoint_Response,
+};
+use tokio::sync::oneshot;
+
+use super::brain::Brain;
+use super::catalogue::{self, Entry};
+use super::succession::{Candidate, Succession};
+
+type Done = fn(&Succession) -> Result<String, String>;
+
+const TRIGGERS: [(&str, Done); 2] = [
+    ("~/switch", Succession::switch),
+    ("~/switch_back", Succession::switch_back),
+];
+
+/// Offers the services as long as what is returned lives.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn offer(
+    node: &Node,
+    tokio: &tokio::runtime::Handle,
+    succession: &Arc<Succession>,
+) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
+    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+    for (name, does) in TRIGGERS {
+        let seats = Arc::clone(succession);
+        kept.push(Box::new(node.create_service::<Trigger, _>(
+            name,
+            move |_: Trigger_Request| {
+                let outcome = does(&seats);
+                let success = outcome.is_ok();
+                let message = outcome.unwrap_or_else(|problem| problem);
+                tracing::info!("{name}: {message}");
+                Trigger_Response { success, message }
+            },
+        )?));
+    }
+    let seats = Arc::clone(succession);
+    let load =
+        node.create_async_service::<LoadCheckpoint, _>("~/load_checkpoint", move |ask: LoadCheckpoint_Request| {
+            let seats = Arc::clone(&seats);
+            let (send, loaded) = oneshot::channel();
+            // A thread of its own, for it lowers its own precedence.
+            std::thread::spawn(move || {
+                // Whoever asked may have gone.
+                let _ = send.send(load(&seats, &ask));
+            });
+            async move {
+                let lost = || Err("the thread that loads ended; the log says why".to_owned());
+                loading(loaded.await.unwrap_or_else(|_| lost()))
+            }
+        })?;
+    kept.push(Box::new(load));
+    let (seats, tokio) = (Arc::clone(succession), tokio.clone());
+    let list =
+        node.create_async_service::<ListCheckpoints, _>("~/list_checkpoints", move |ask: ListCheckpoints_Request| {
+            let seats = Arc::clone(&seats);
+            let listed = tokio.spawn_blocking(move || list(&seats, &ask.directory));
+            async move {
+                let listed = listed.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
+                let (ok, message, checkpoints) = match listed {
+                    Ok(checkpoints) => (true, format!("{} checkpoints", checkpoints.len()), checkpoints),
+                    Err(problem) => (false, problem, Vec::new()),
+                };
+                ListCheckpoints_Response {
+                    ok,
+                    message,
+                    checkpoints,
+                }
+            }
+        })?;
+    kept.push(Box::new(list));
+    Ok(kept)
+}
+
+fn load(seats: &Succession, ask: &LoadCheckpoint_Request) -> Result<Candidate, String> {
+    let path = ask.path.trim();
+    if path.is_empty() {
+        return Err("path: expected a checkpoint directory, found nothing".into());
+    }
+    let dataset = Some(ask.dataset.trim()).filter(|dataset| !dataset.is_empty());
+    seats.load(Path::new(path), dataset.map(Path::new))
+}
+
+fn loading(loaded: Result<Candidate, String>) -> LoadCheckpoint_Response {
+    match loaded {
+        Ok(Candidate { hash, report, trial }) => {
+            tracing::info!("a checkpoint waits for ~/switch:\n{report}");
+            LoadCheckpoint_Response {
+                ok: true,
+                message: "loaded; ~/switch takes it into use".to_owned(),
+                report,
+                checkpoint_hash: hash,
+                self_test: trial.map_or(f64::NAN, |trial| trial.error),
+                self_test_constant: trial.map_or(f64::NAN, |trial| trial.constant),
+            }
+        }
+        Err(problem) => {
+            tracing::warn!("not loaded: {problem}");
+            LoadCheckpoint_Response {
+                message: problem,
+                self_test: f64::NAN,
+                self_test_constant: f64::NAN,
+                ..LoadCheckpoint_Response::default()
+            }
+        }
+    }
+}
+
+fn list(seats: &Succession, directory: &str) -> Result<Vec<CheckpointInfo>, String> {
+    let directory = match directory.trim() {
+        "" => seats.directory(),
+        named => named.into(),
+    };
+    let [running, waiting, previous] = [seats.running(), seats.waiting(), seats.previous()];
+    let is = |brain: &Option<Arc<Brain>>, entry: &Entry| {
+        let same =
+            |brain: &Arc<Brain>| std::fs::canonicalize(&brain.path).ok() == std::fs::canonicalize(&entry.path).ok();
+        brain.as_ref().is_some_and(same)
+    };
+    let info = |entry: Entry| CheckpointInfo {
+        running: is(&running, &entry),
+        waiting: is(&waiting, &entry),
+        previous: is(&previous, &entry),
+        date: date(&entry),
+        datasets: entry
+            .records
+            .datasets()
+            .map(|path| path.display().to_string())
+            .collect(),
+        step: entry.records.step,
+        held_out: entry.records.held_out.unwrap_or(f64::NAN),
+        path: entry.path.display().to_string(),
+        name: entry.name,
+    };
+    Ok(catalogue::below(&directory)?.into_iter().map(info).collect())
+}
+
+fn date(entry: &Entry) -> ros_env::builtin_interfaces::msg::Time {
+    let since = entry.date.duration_since(UNIX_EPOCH).unwrap_or_default();
+    ros_env::builtin_interfaces::msg::Time {
+        sec: i32::try_from(since.as_secs()).unwrap_or(i32::MAX),
+        nanosec: since.subsec_nanos(),
+    }
+}

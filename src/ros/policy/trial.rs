@@ -1,0 +1,146 @@
+//! A checkpoint acts on moments of a recorded episode, through everything that stands between cameras and actions.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ros_env::sensor_msgs::msg::rmw::Image;
+
+use super::actor::{Actor, Situation};
+use super::succession::Trial;
+use crate::camera::rgb::RgbImage;
+use crate::contract::{ActionSpace, Contract, DimensionStatistics};
+use crate::control::time::Time;
+use crate::dataset::images::ImageReader;
+use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::{At, Dataset};
+use crate::model::actions::normalised;
+use crate::ros::images::{Arrived, Payload};
+
+/// Moments of the episode that are tried.
+const MOMENTS: usize = 8;
+
+/// Acts on moments of the dataset's last episode.
+///
+/// # Errors
+/// When the dataset cannot be read, does not fit the checkpoint, or the network fails.
+pub fn replay(actor: &mut dyn Actor, dataset: &Path) -> Result<Trial, String> {
+    let contract = actor.contract().clone();
+    let named = |e: &dyn std::fmt::Display| format!("self-test on {}: {e}", dataset.display());
+    let data = Dataset::open(dataset).map_err(|e| named(&e))?;
+    let episode = data.episodes().iter().rev().find(|episode| episode.length > 0);
+    let episode = episode.ok_or_else(|| named(&"expected an episode, found none; record one"))?;
+    let told = data.places(STATE, contract.data.state.iter().map(|of| of.name.as_str()));
+    let told = told.map_err(|e| named(&e))?;
+    let views: Vec<_> = contract
+        .robot
+        .cameras
+        .iter()
+        .map(|camera| format!("{PICTURES}{}", camera.name))
+        .collect();
+    let views: Vec<&str> = views.iter().map(String::as_str).collect();
+    let mut images = ImageReader::new(&data, &views).map_err(|e| named(&e))?;
+    let (mut pictures, mut errors) = (Vec::new(), Mean::default());
+    let moments = MOMENTS.min(episode.length);
+    for moment in 0..moments {
+        let at = At {
+            episode: episode.index,
+            frame: moment * episode.length / moments,
+        };
+        images.read(at, &mut pictures).map_err(|e| named(&e))?;
+        let frames: Vec<_> = pictures.iter().map(arrived).collect();
+        let state = match told.is_empty() {
+            true => &[][..],
+            false => data.values(STATE, at).map_err(|e| named(&e))?,
+        };
+        let state: Vec<f64> = told
+            .iter()
+            .filter_map(|i| state.get(*i))
+            .map(|v| f64::from(*v))
+            .collect();
+        let acted = actor.act(&Situation {
+            frames: &frames,
+            state: &state,
+            instruction: data.task(at).map_err(|e| named(&e))?,
+        });
+        let acted = acted.map_err(|e| named(&e))?;
+        let done = done(&data, at, &contract).map_err(|e| named(&e))?;
+        for ((found, expected), of) in acted.actions.values().iter().zip(&done).zip(dimensions(&contract)) {
+            errors.add((normalised(*found, of) - normalised(*expected, of)).abs());
+        }
+    }
+    let constant = constant(&data, episode.index, episode.length, &contract).map_err(|e| named(&e))?;
+    Ok(Trial {
+        moments,
+        error: errors.value(),
+        constant,
+    })
+}
+
+/// What was done from a row on, to the end of the chunk or the episode.
+fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, String> {
+    let column = match contract.data.action_space {
+        ActionSpace::Ee7 => ACTION,
+        ActionSpace::Joint8 => JOINT_ACTION,
+    };
+    let steps = contract.model.as_ref().map_or(1, |model| model.chunk_len);
+    let chunk = data.chunk(column, at, steps).map_err(|e| e.to_string())?;
+    let values = chunk.values.iter().take(chunk.valid * contract.data.statistics.len());
+    Ok(values.map(|value| f64::from(*value)).collect())
+}
+
+/// The mean error of the medians of all chunks of the episode.
+fn constant(data: &Dataset, episode: usize, length: usize, contract: &Contract) -> Result<f64, String> {
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    for frame in 0..length {
+        let done = done(data, At { episode, frame }, contract)?;
+        columns.resize_with(columns.len().max(done.len()), Vec::new);
+        for ((column, value), of) in columns.iter_mut().zip(&done).zip(dimensions(contract)) {
+            column.push(normalised(*value, of));
+        }
+    }
+    let mut errors = Mean::default();
+    for column in &mut columns {
+        column.sort_unstable_by(f64::total_cmp);
+        let median = column.get(column.len() / 2).copied().unwrap_or_default();
+        column.iter().for_each(|value| errors.add((value - median).abs()));
+    }
+    Ok(errors.value())
+}
+
+fn dimensions(contract: &Contract) -> impl Iterator<Item = &DimensionStatistics> {
+    contract.data.statistics.iter().cycle()
+}
+
+/// A picture as a camera's driver would have sent it.
+fn arrived(picture: &RgbImage) -> Arc<Arrived> {
+    Arc::new(Arrived {
+        payload: Payload::Raw(Image {
+            height: picture.height(),
+            width: picture.width(),
+            encoding: "rgb8".into(),
+            step: 3 * picture.width(),
+            data: picture.data().into(),
+            ..Image::default()
+        }),
+        stamp: Time::default(),
+        received: Instant::now(),
+    })
+}
+
+#[derive(Default)]
+struct Mean {
+    sum: f64,
+    count: f64,
+}
+
+impl Mean {
+    fn add(&mut self, value: f64) {
+        self.sum += value;
+        self.count += 1.0;
+    }
+
+    fn value(&self) -> f64 {
+        self.sum / self.count
+    }
+}
