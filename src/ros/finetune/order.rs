@@ -107,7 +107,7 @@ impl Order {
         config.out.clone_from(&self.out);
         config.steps = steps;
         config.threads = Some(settings.threads);
-        config.data.datasets = self.datasets.iter().map(share).collect();
+        config.data.datasets = self.datasets.iter().map(|path| share(path)).collect();
         config.validation.share = self.validation_share;
         config.validation.every_steps = config.validation.every_steps.min(steps);
         let longest = (WARM_UP * steps as f64) as u64;
@@ -125,9 +125,9 @@ impl Order {
     }
 }
 
-fn share(path: &PathBuf) -> DatasetShare {
+fn share(path: &Path) -> DatasetShare {
     DatasetShare {
-        path: path.clone(),
+        path: path.to_owned(),
         weight: 1.0,
     }
 }
