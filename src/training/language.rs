@@ -117,7 +117,7 @@ pub fn learn(method: &Method, batch: &VlmBatch, totals: &Counts) -> Result<Learn
     let loss = method.vlm(batch, totals)?;
     // Texts alone change nothing where only the vision tower learns.
     if loss.total.requires_grad() {
-        loss.total.f_backward()?;
+        method.differentiate_text(&loss)?;
     }
     Ok(Learned {
         cross_entropy: loss.cross_entropy.f_double_value(&[])?,

@@ -7,6 +7,7 @@ use tch::Tensor;
 use thinkvla::training::config::TrainingConfig;
 
 use super::geometry::{ALIGNED, write_tiny_vggt};
+use super::trained::questions::SECTION;
 use super::trained::{Bench, bytes, metrics};
 
 /// What an ablation has besides backbone and action head, and what it learns from.
@@ -16,8 +17,8 @@ struct Expected {
     added: &'static [&'static str],
     /// Whether a teacher's anchors or words are followed.
     distilled: bool,
-    /// Whether the text head says something, which the final norm is read by.
-    speaks: bool,
+    /// Whether questions are learned; the text head alone reads the final norm.
+    cotrained: bool,
 }
 
 const GEOMETRY: [&str; 2] = ["geo_adapter.", "geo_proj."];
@@ -28,7 +29,7 @@ fn expected() -> Vec<Expected> {
         name,
         added,
         distilled,
-        speaks: false,
+        cotrained: name != "r1",
     };
     vec![
         of("r1", &[], false),
@@ -56,10 +57,7 @@ fn expected() -> Vec<Expected> {
             true,
         ),
         of("distill_anchor", WHOLE, true),
-        Expected {
-            speaks: true,
-            ..of("distill_privileged", &GEOMETRY, true)
-        },
+        of("distill_privileged", &GEOMETRY, true),
     ]
 }
 
@@ -81,7 +79,7 @@ fn config(bench: &Bench, name: &str) -> TrainingConfig {
 
 #[test]
 fn each_file_trains_what_it_is_about() {
-    let bench = Bench::new(ALIGNED);
+    let bench = Bench::new(&format!("{ALIGNED}{SECTION}"));
     write_tiny_vggt(&bench.path("vggt.safetensors"));
     for of in expected() {
         let outcome = bench
@@ -91,8 +89,9 @@ fn each_file_trains_what_it_is_about() {
             .unwrap();
         check_graph(&outcome.checkpoint, &of);
         for scalars in metrics(&bench.path(of.name)) {
-            let found = ["geometry", "reasoning"].map(|loss| scalars.get(loss).is_some());
-            assert_eq!(found, [of.added.contains(&GEOMETRY[0]), of.distilled], "{}", of.name);
+            let found = ["geometry", "reasoning", "text"].map(|loss| scalars.get(loss).is_some());
+            let expected = [of.added.contains(&GEOMETRY[0]), of.distilled, of.cotrained];
+            assert_eq!(found, expected, "{}", of.name);
         }
     }
 }
@@ -117,7 +116,7 @@ fn check_graph(checkpoint: &Path, of: &Expected) {
         }
         assert_eq!(
             learns,
-            of.speaks || key != "model.language_model.norm.weight",
+            of.cotrained || key != "model.language_model.norm.weight",
             "{}: {key}",
             of.name
         );
@@ -137,7 +136,7 @@ fn every_file_is_tried() {
 
 #[test]
 fn words_about_a_task_are_resumed_to_the_bit() {
-    let bench = Bench::new(ALIGNED);
+    let bench = Bench::new(&format!("{ALIGNED}{SECTION}"));
     write_tiny_vggt(&bench.path("vggt.safetensors"));
     let config = |out: &str| {
         let mut config = config(&bench, "distill_privileged");
