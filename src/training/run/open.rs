@@ -1,0 +1,185 @@
+//! How a run begins, or goes on from where another ended.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::contract::Model;
+use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::device::set_threads;
+use crate::model::prompt::Prompter;
+use crate::model::variant::chosen;
+use crate::training::checkpoint::{HeldOutText, Shelf};
+use crate::training::config::TrainingConfig;
+use crate::training::data::feed::{Feed, Teachers};
+use crate::training::data::mixture::Mixture;
+use crate::training::geometry;
+use crate::training::language::Language;
+use crate::training::method::Method;
+use crate::training::metrics::Metrics;
+use crate::training::optimiser::Optimiser;
+use crate::training::privileged::Words;
+use crate::training::ranks::Ranks;
+use crate::training::run_error::RunError;
+use crate::training::schedule::Schedule;
+use crate::training::settings::Distill;
+
+use super::Run;
+
+impl Run {
+    /// Opens everything that the configuration names; `file` is what errors call it.
+    ///
+    /// # Errors
+    /// When the configuration cannot work, the data does not fit the checkpoint, or `out` holds another run.
+    pub fn open(config: TrainingConfig, file: &Path, resume: bool) -> Result<Self, RunError> {
+        config.validate(file)?;
+        let refuse = |message: String| RunError::Config {
+            path: file.to_owned(),
+            message,
+        };
+        if let Some(threads) = config.threads {
+            set_threads(threads);
+        }
+        let ranks = Ranks::of_environment()?;
+        let placement = Placement {
+            device: ranks.place(config.device().map_err(refuse)?.resolve()?),
+            compute: config.compute,
+        };
+        let shelf = Shelf::open(&config.out, config.checkpoints.keep)?;
+        let last = shelf.steps()?.last().copied();
+        if last.is_some() && !resume {
+            let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
+            return Err(RunError::file("begin in", &config.out)(message));
+        }
+        let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
+        let network = chosen(manifest.config()?, &config.choices())?;
+        let mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
+        let samplers = mixture.samplers(config.seed, config.validation.share)?;
+        let mut contract = mixture.contract().clone();
+        contract.model = Some(Model {
+            chunk_len: network.thinkvla.chunk_len as usize,
+            weights: config.name.clone(),
+        });
+        let prompter = Prompter::new(manifest.tokenizer.clone(), &network)?;
+        let aligned = network.thinkvla.geometry.as_ref();
+        let aligned = aligned.filter(|_| config.method.geometry_weight != 0.0);
+        let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, placement, file));
+        let geometry = geometry.transpose()?;
+        let reasoning = match config.method.distill {
+            Distill::None | Distill::Privileged => false,
+            Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
+        };
+        let drawn = (config.data.clone(), config.seed);
+        let teachers = Teachers { reasoning, geometry };
+        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers);
+        let selected = (&config.selection, config.seed);
+        let words = match config.method.distill {
+            Distill::Privileged if ranks.size() > 1 => {
+                let message = format!(
+                    "method.distill: expected none or anchor with {} processes, since each would ask about other scenes, \
+                     found privileged",
+                    ranks.size()
+                );
+                return Err(refuse(message));
+            }
+            Distill::Privileged => Some(Words::new(
+                (&config.checkpoint, &manifest.tokenizer),
+                &network,
+                &config.method,
+            )?),
+            Distill::None | Distill::Anchor => None,
+        };
+        let built = manifest.trainable_as(&network, placement, selected)?;
+        let language = Language::open(&config, &manifest, &network)?;
+        let method = Method::new(built, network, config.method.clone())?;
+        if let Some(language) = &language {
+            language.check(&method, file)?;
+        }
+        let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
+        let rates = &config.optimiser.learning_rates;
+        let mut run = Self {
+            schedule: Schedule::new(&config.schedule, rates, config.steps),
+            feed: Arc::new(feed),
+            began_with: manifest.files.hash(),
+            tokenizer: manifest.tokenizer,
+            metrics: ranks
+                .leads()
+                .then(|| Metrics::open(&config.out, last.unwrap_or(0)))
+                .transpose()?,
+            ranks,
+            step: 0,
+            held_out: None,
+            words,
+            text: HeldOutText::default(),
+            language,
+            config,
+            method,
+            optimiser,
+            contract,
+            shelf,
+        };
+        if let Some(last) = last {
+            run.take_up(last)?;
+        }
+        Ok(run)
+    }
+
+    /// Goes on from a checkpoint of this run.
+    fn take_up(&mut self, step: u64) -> Result<(), RunError> {
+        let notes = self.shelf.notes(step)?;
+        let path = self.shelf.path(step);
+        if notes.began_with != self.began_with {
+            let message = format!(
+                "expected a run that began with the weights {}, found one of {}; name the same checkpoint",
+                self.began_with, notes.began_with
+            );
+            return Err(RunError::file("resume", &path)(message));
+        }
+        let (was, is) = (
+            notes.ranks * notes.config.data.accumulate,
+            self.ranks.size() * self.config.data.accumulate,
+        );
+        if was != is {
+            let message = format!(
+                "expected processes times data.accumulate to be {was}, as when the run began, found {} times {}",
+                self.ranks.size(),
+                self.config.data.accumulate
+            );
+            return Err(RunError::file("resume", &path)(message));
+        }
+        if let Some(field) = differs(&notes.config, &self.config) {
+            let message = format!("{field} is not what it was; resume with the configuration that began the run");
+            return Err(RunError::file("resume", &path)(message));
+        }
+        self.shelf.restore(step, &self.method, &mut self.optimiser)?;
+        (self.step, self.held_out, self.text) = (notes.step, notes.held_out, notes.text);
+        if let Some(words) = &mut self.words {
+            words.restore(notes.words);
+        }
+        Ok(())
+    }
+}
+
+/// The first part that decides what is learned and is not the same.
+fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
+    let parts = [
+        ("steps", was.steps == is.steps),
+        ("seed", was.seed == is.seed),
+        ("compute", was.compute == is.compute),
+        ("network", was.network == is.network),
+        ("selection", was.selection == is.selection),
+        ("method", was.method == is.method),
+        ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),
+        ("geometry.compute", was.geometry.compute == is.geometry.compute),
+        ("geometry.rule", was.geometry.rule == is.geometry.rule),
+        ("optimiser", was.optimiser == is.optimiser),
+        ("schedule", was.schedule == is.schedule),
+        ("data.datasets", was.data.datasets == is.data.datasets),
+        ("data.batch", was.data.batch == is.data.batch),
+        ("data.learn_padding", was.data.learn_padding == is.data.learn_padding),
+        ("data.drop_geometry", was.data.drop_geometry == is.data.drop_geometry),
+        ("data.drop_reasoning", was.data.drop_reasoning == is.data.drop_reasoning),
+        ("text", was.text.learned() == is.text.learned()),
+        ("validation.share", was.validation.share == is.validation.share),
+    ];
+    parts.into_iter().find(|(_, same)| !same).map(|(field, _)| field)
+}
