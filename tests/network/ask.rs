@@ -92,7 +92,7 @@ fn a_question_alone_and_half_precision_are_answered() {
 fn what_cannot_be_used_is_named_and_nothing_is_printed() {
     let directory = checkpoint(7);
     let ask = |inputs: &[&str], options: &[&str]| complaint(&ask(directory.path(), inputs, options));
-    assert!(ask(&["/no/such.png", "why?"], &[]).contains("cannot read the image /no/such.png"));
+    assert!(ask(&["/no/such.png", "why?"], &[]).contains("cannot read the picture /no/such.png"));
     let text = data("images.json");
     let error = ask(&[text.to_str().unwrap(), "why?"], &[]);
     assert!(error.contains("images.json") && error.contains("Jpeg"), "{error}");
