@@ -154,6 +154,8 @@ pub struct ValidationSettings {
     pub every_steps: u64,
     /// Batches of a measurement; always the same ones.
     pub batches: u64,
+    /// Steps from one comparison of the two streams' gradients to the next; 0 compares nothing.
+    pub similarity_every: u64,
 }
 
 impl Default for ValidationSettings {
@@ -162,6 +164,7 @@ impl Default for ValidationSettings {
             share: 0.0,
             every_steps: 500,
             batches: 4,
+            similarity_every: 0,
         }
     }
 }

@@ -20,7 +20,7 @@ type Curve<'a> = (&'a str, fn(&Scalars) -> Option<f64>);
 /// # Errors
 /// When the file cannot be written.
 pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
-    let panels: [(&str, &str, &[Curve]); 7] = [
+    let panels: [(&str, &str, &[Curve]); 8] = [
         (
             "Action error",
             "L1, normalised",
@@ -47,6 +47,14 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
             &[
                 ("cosine", |s| s.cosine),
                 ("variance of teacher", |s| s.teacher_variance),
+            ],
+        ),
+        (
+            "Similarity of the two streams",
+            "overlap of gradients",
+            &[
+                ("similarity", |s| s.similarity.map(|of| of.similarity)),
+                ("by chance", |s| s.similarity.map(|of| of.chance)),
             ],
         ),
         (

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::pss::Similarity;
 use super::run_error::RunError;
 
 /// File name of the metrics in the directory of a run.
@@ -54,6 +55,9 @@ pub struct Scalars {
     /// The same of the best constant chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_constant: Option<f64>,
+    /// Projection-space similarity of the two streams' gradients, where it was measured before this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<Similarity>,
     /// Mean cross-entropy of held-out answers, where it was measured after this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_text: Option<f64>,
@@ -87,6 +91,16 @@ impl Scalars {
             ("held_out/action_shuffled", self.held_out_shuffled),
             ("held_out/action_constant", self.held_out_constant),
             ("held_out/text", self.held_out_text),
+            ("similarity/of_streams", self.similarity.map(|of| of.similarity)),
+            ("similarity/by_chance", self.similarity.map(|of| of.chance)),
+            (
+                "similarity/rank_of_answers",
+                self.similarity.map(|of| of.ranks[0] as f64),
+            ),
+            (
+                "similarity/rank_of_actions",
+                self.similarity.map(|of| of.ranks[1] as f64),
+            ),
         ];
         let sometimes = sometimes.into_iter().filter_map(|(name, value)| Some((name, value?)));
         always.into_iter().chain(sometimes).collect()

@@ -1,13 +1,14 @@
 //! Projection-space similarity: whether two tasks pull the same weights in the same directions (3DThinkVLA (10) to (15)).
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 /// The similarity, with what is needed to read it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Similarity {
     /// tr(P Q) / min(rank P, rank Q), of the projections onto the two gradients' column spaces: 0 ..= 1.
     pub similarity: f64,
-    /// Ranks of the two gradients.
+    /// Ranks of the two gradients; in a run those of answers and of actions.
     pub ranks: [i64; 2],
     /// What two random subspaces of these ranks are expected to have.
     pub chance: f64,

@@ -12,7 +12,7 @@ use thinkvla::training::data::text::feed::TextFeed;
 use tokenizers::Tokenizer;
 
 use super::trained::questions::SECTION;
-use super::trained::{Bench, bytes};
+use super::trained::{Bench, bytes, metrics};
 
 fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<TextFeed, String> {
     let settings = TextSettings {
@@ -251,4 +251,30 @@ fn a_run_that_could_not_learn_its_answers_is_refused() {
         error.contains("text.sources: expected one that is trained on"),
         "{error}"
     );
+}
+
+#[test]
+fn the_streams_are_compared_on_the_way_and_learn_the_same_with_it() {
+    let bench = Bench::new(SECTION);
+    let run = |name: &str, every| {
+        let mut config = bench.load();
+        config.out = bench.path(name);
+        config.validation.similarity_every = every;
+        let outcome = bench.open(config, false).unwrap().train(Some(4)).unwrap();
+        (bytes(&outcome.checkpoint), metrics(&bench.path(name)))
+    };
+    let ((with, compared), (without, alone)) = (run("with", 2), run("without", 0));
+    assert!(with[0] == without[0], "weights");
+    let found: Vec<bool> = compared.iter().map(|step| !step["similarity"].is_null()).collect();
+    assert_eq!(found, [true, false, true, false]);
+    let first = &compared[0]["similarity"];
+    assert!(
+        (0.0..=1.0 + 1e-9).contains(&first["similarity"].as_f64().unwrap()),
+        "{first}"
+    );
+    assert!(
+        first["ranks"][0].as_u64().unwrap() > 0 && first["ranks"][1].as_u64().unwrap() > 0,
+        "{first}"
+    );
+    assert!(alone.iter().all(|step| step["similarity"].is_null()));
 }

@@ -9,6 +9,7 @@ use crate::training::data::loader::{Loader, Turns};
 use crate::training::error::StepError;
 use crate::training::language;
 use crate::training::metrics::Scalars;
+use crate::training::pss::Similarity;
 use crate::training::run_error::RunError;
 
 use super::Run;
@@ -47,7 +48,10 @@ impl Run {
         }
         totals = answers.iter().fold(totals, |totals, batch| totals + batch.counts());
         let totals = self.ranks.count(totals)?;
-        let mut scalars = Scalars::default();
+        let mut scalars = Scalars {
+            similarity: self.compare(&batches, &answers)?,
+            ..Scalars::default()
+        };
         for batch in &batches {
             let losses = self.method.vla(batch, &totals).map_err(failed)?;
             self.method.differentiate(&losses).map_err(failed)?;
@@ -81,6 +85,20 @@ impl Run {
             seconds: begun.elapsed().as_secs_f64(),
             data_wait_s: wait.as_secs_f64(),
             ..scalars
+        })
+    }
+
+    /// Compares the gradients of the two streams, where it is time to; the leading process's first batches do.
+    fn compare(&self, batches: &[VlaBatch], answers: &[VlmBatch]) -> Result<Option<Similarity>, RunError> {
+        let every = self.config.validation.similarity_every;
+        let due = self.ranks.leads() && every > 0 && self.step.is_multiple_of(every);
+        let (Some(acting), Some(speaking), true) = (batches.first(), answers.first(), due) else {
+            return Ok(None);
+        };
+        let similarity = self.method.similarity(acting, speaking);
+        similarity.map(Some).map_err(|source| RunError::Step {
+            step: self.step,
+            source,
         })
     }
 
