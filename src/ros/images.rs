@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
@@ -15,6 +15,7 @@ use crate::camera::compressed::Compression;
 use crate::camera::freeze::{FreezeRule, StreamHealth, content_hash};
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::control::time::Time;
+use crate::ros::lock::lock;
 
 /// Causes of unusable images that are remembered, so that a hostile sender cannot fill memory or log.
 const REMEMBERED_CAUSES: usize = 32;
@@ -234,10 +235,6 @@ pub fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
         sec: stamp.sec,
         nanosec: stamp.nanosec,
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The fields of a raw image; the error tells what is wrong with them.

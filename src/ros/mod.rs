@@ -23,6 +23,7 @@ pub mod heartbeat;
 pub mod images;
 pub mod lease;
 pub mod lifecycle;
+mod lock;
 pub mod markers;
 pub mod parameters;
 pub mod policy;

@@ -28,6 +28,17 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
+/// Resident memory of a process [bytes]; nothing of one that has ended and was not waited for.
+///
+/// # Errors
+/// When there is no such process.
+pub fn resident(pid: u32) -> std::io::Result<Option<f64>> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    Ok(kib.map(|kib| kib * 1024.0))
+}
+
 /// The end of a log.
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();

@@ -5,12 +5,13 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::RunError;
+use crate::ros::lock::lock;
 use crate::ros::process::{describe, tail, with_our_death};
 
 /// Time a node has to end after SIGINT.
@@ -194,10 +195,6 @@ impl Children {
     fn lock(&self) -> MutexGuard<'_, Vec<Running>> {
         lock(&self.running)
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {

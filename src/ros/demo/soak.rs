@@ -11,6 +11,7 @@ use super::recorder::{Recorder, Recording};
 use super::session::{self, Finished, Session, Simulated};
 use super::source::Source;
 use crate::eval::machine::Machine;
+use crate::ros::process::resident;
 
 /// Time between two small motions; each lasts a little longer.
 const MOTION: Duration = Duration::from_millis(150);
@@ -115,11 +116,8 @@ impl Soak {
 
 fn memory_mib(session: &Session) -> Result<f64, RunError> {
     let pid = session.children.pid("record_node").unwrap_or_default();
-    let path = PathBuf::from(format!("/proc/{pid}/status"));
-    let status = std::fs::read_to_string(&path).map_err(RunError::file(&path))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = resident.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    Ok(kib.unwrap_or_default() / 1024.0)
+    let resident = resident(pid).map_err(RunError::file(format!("/proc/{pid}/status")))?;
+    Ok(resident.unwrap_or_default() / (1024.0 * 1024.0))
 }
 
 fn read(path: &Path) -> Result<Value, RunError> {

@@ -1,12 +1,13 @@
 //! Where goals are worked on, one at a time, by one thread; whoever sends the same goal watches the same work.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::journal::Journal;
 use super::order::Order;
 use super::settings::Settings;
 use super::shown::{Ended, Shown, State};
+use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 
 /// Time between two looks at whether the node ends.
@@ -165,10 +166,6 @@ impl Bench {
     pub(super) fn show(&self, change: impl FnOnce(&mut Shown)) {
         change(&mut lock(&self.shown));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where the node hangs its thread.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, setpriority_process};
 
 use super::journal::Trainer;
-use crate::ros::process::{describe, tail, with_our_death};
+use crate::ros::process::{describe, resident, tail, with_our_death};
 
 /// What training says, in the directory of its run.
 const LOG: &str = "train.log";
@@ -84,10 +84,7 @@ impl Training {
 
     /// Resident memory [MB].
     pub fn memory_mb(&self) -> Option<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib * 1024.0 / 1e6)
+        resident(self.process.id()).ok().flatten().map(|bytes| bytes / 1e6)
     }
 
     /// Asks it to end its step and save, waits, and kills it when that takes longer than `grace`.

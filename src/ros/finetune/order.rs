@@ -116,12 +116,21 @@ impl Order {
             (Mode::Everything, _) => Selection::Everything,
             (Mode::Added, Selection::Added { .. }) | (Mode::Lora, Selection::Lora { .. }) => config.selection,
             (Mode::Added, _) => Selection::Added { also: Vec::new() },
-            (Mode::Lora, _) => settings.lora(),
+            (Mode::Lora, _) => attention(),
         };
         if let Some(name) = self.out.file_name() {
             config.name = name.to_string_lossy().into_owned();
         }
         config
+    }
+}
+
+/// Differences of low rank where the template has another selection: those of attention, at the rank that is usual.
+fn attention() -> Selection {
+    Selection::Lora {
+        rank: 16,
+        alpha: 32.0,
+        modules: ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec(),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
 use crate::ros::share;
 use crate::training::config::TrainingConfig;
 use crate::training::run_error::RunError;
-use crate::training::settings::Selection;
 
 /// Why the parameters cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -151,15 +150,6 @@ impl Settings {
             policy,
             _declared: declared,
         })
-    }
-
-    /// Differences of low rank where the template has another selection: those of attention, at the rank that is usual.
-    pub fn lora(&self) -> Selection {
-        Selection::Lora {
-            rank: 16,
-            alpha: 32.0,
-            modules: ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec(),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The lifecycle services, and the one thread that runs transitions.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
@@ -14,6 +14,7 @@ use ros_env::lifecycle_msgs::srv::{
 };
 
 use super::{Machine, Managed, State, Transition};
+use crate::ros::lock::lock;
 use crate::ros::qos;
 
 /// The services of one managed node; they answer as long as this lives.
@@ -156,10 +157,6 @@ impl Shared {
             tracing::warn!("transition event not sent: {error}");
         }
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn state_message(state: State) -> StateMessage {

@@ -1,12 +1,13 @@
 //! The arm node as the policy sees it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
 use crate::control::types::JOINTS;
+use crate::ros::lock::lock;
 use crate::ros::{qos, topics};
 
 /// Movement, summed over the joints, that counts as none [rad].
@@ -71,10 +72,6 @@ impl ArmWatch {
     pub fn travel(&self) -> f64 {
         lock(&self.seen).travel
     }
-}
-
-fn lock(mutex: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! A checkpoint that can act: what the planner thinks with, and what another can take the place of between two chunks.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::actor::Actor;
 use super::body::Body;
 use crate::contract::Contract;
+use crate::ros::lock::lock;
 
 /// A loaded checkpoint with what follows from its contract.
 pub struct Brain {
@@ -46,7 +47,7 @@ impl Brain {
 
     /// The network; held for one forward pass at a time.
     pub fn actor(&self) -> MutexGuard<'_, Box<dyn Actor>> {
-        self.actor.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.actor)
     }
 
     /// What people know the weights by.
@@ -66,15 +67,11 @@ impl Seat {
 
     /// Who sits there.
     pub fn brain(&self) -> Arc<Brain> {
-        Arc::clone(&self.lock())
+        Arc::clone(&lock(&self.0))
     }
 
     /// Another takes the seat from the next chunk on; returns who sat there.
     pub fn give(&self, brain: Arc<Brain>) -> Arc<Brain> {
-        std::mem::replace(&mut self.lock(), brain)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Arc<Brain>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        std::mem::replace(&mut lock(&self.0), brain)
     }
 }

@@ -1,7 +1,7 @@
 //! Where questions come in: one at a time, and only while the policy is active.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rclrs::{Node, RclrsError, Service};
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::actor::Question;
 use crate::control::time::Time;
+use crate::ros::lock::lock;
 use crate::ros::time::to_message;
 
 /// Characters of the longest question: it is read between two chunks, which must not wait long.
@@ -179,10 +180,6 @@ fn question(request: &Ask_Request) -> Result<Question, String> {
         temperature: request.temperature,
         seed: request.seed,
     })
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

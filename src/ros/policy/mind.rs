@@ -1,7 +1,7 @@
 //! What the lifecycle's transitions do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rclrs::{Node, Publisher};
@@ -22,6 +22,7 @@ use crate::ros::heartbeat::Heartbeat;
 use crate::ros::images::Slot;
 use crate::ros::lease::LeaseClient;
 use crate::ros::lifecycle::Managed;
+use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
 
@@ -188,8 +189,4 @@ impl Mind {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Subscription, Timer};
@@ -21,6 +21,7 @@ use super::{report, services};
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
 use crate::ros::lifecycle::{Lifecycle, State, Transition};
+use crate::ros::lock::lock;
 use crate::ros::parameters::ParameterError;
 use crate::ros::runtime::Runtime;
 use crate::ros::{diagnostics, qos, topics};
@@ -196,8 +197,4 @@ fn watch_lease(
             let change = Arc::clone(&change);
             tokio.spawn_blocking(move || change(Transition::Deactivate));
         })
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

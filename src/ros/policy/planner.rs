@@ -1,7 +1,7 @@
 //! The thread that turns moments into chunks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use crate::control::chunk::ActionChunk;
 use crate::control::time::Time;
 use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::images::{Arrival, Arrived, Slot};
+use crate::ros::lock::lock;
 use crate::ros::time::Clock;
 
 /// Longest time between two looks at the stop flag.
@@ -326,8 +327,4 @@ impl Shift {
         figures.failures += 1;
         figures.last_failure = text;
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::arm::ArmWatch;
 use super::freeze::FreezeWatch;
 use super::settings::Settings;
 use crate::ros::images::Slot;
+use crate::ros::lock::lock;
 
 /// Why the heart stands still.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,8 +142,4 @@ impl Pulse {
             _ => None,
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

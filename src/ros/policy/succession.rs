@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::actor::Actor;
 use super::brain::Brain;
 use super::live::{ArmFacts, compare};
 use super::planner::Workplace;
 use super::settings::Settings;
+use crate::ros::lock::lock;
 
 /// How far a checkpoint that is being loaded stands back behind the one that acts.
 const NICENESS: i32 = 10;
@@ -231,7 +232,7 @@ impl Succession {
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seats)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where streams become rows: one thread samples, encodes and writes, so that a slow disk holds up nobody else.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -15,6 +15,7 @@ use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::sampler::{ArmState, Counts, Rule, Sampler, Tick};
 use crate::recording::steps::{Sample, Steps};
 use crate::ros::images::Payload;
+use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
 
@@ -354,8 +355,4 @@ impl Desk {
             _ => Ok(()),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

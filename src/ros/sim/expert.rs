@@ -1,7 +1,7 @@
 //! The thread that lets the scripted expert drive, through the lease, heartbeat and chunks everybody uses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rclrs::{IntoPrimitiveOptions as _, Publisher, RclrsError, Subscription};
@@ -14,6 +14,7 @@ use crate::ros::convert::pose_from_message;
 use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
+use crate::ros::lock::lock;
 use crate::ros::runtime::{Runtime, Shutdown};
 use crate::ros::time::{Clock, from_message};
 use crate::ros::{qos, topics};
@@ -224,8 +225,4 @@ impl ExpertDriver {
             tracing::debug!("the lease was not given back: {error}");
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

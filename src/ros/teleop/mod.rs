@@ -18,10 +18,10 @@ mod terminal;
 
 pub use node::TeleopNode;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::control::time::Time;
+use crate::ros::lock::lock;
 
 /// A clock that never jumps; its times mean nothing outside this process.
 #[derive(Debug, Clone, Copy)]
@@ -35,8 +35,4 @@ impl Steady {
     fn now(&self) -> Time {
         Time::default() + self.0.elapsed()
     }
-}
-
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
