@@ -56,6 +56,16 @@ pub enum Side {
     HeldOut,
 }
 
+impl Side {
+    /// Who draws this side, of those who draw the trained and the held-out rows.
+    pub fn of(self, [trained, held_out]: &[Sampler; 2]) -> &Sampler {
+        match self {
+            Self::Trained => trained,
+            Self::HeldOut => held_out,
+        }
+    }
+}
+
 /// What a thread keeps open.
 pub struct Readers<'a> {
     images: Vec<ImageReader<'a>>,
@@ -255,13 +265,7 @@ impl Feed {
 
     /// Rows of a batch.
     fn places(&self, side: Side, number: u64) -> impl Iterator<Item = Place> + '_ {
-        let [trained, held_out] = &self.samplers;
-        let sampler = match side {
-            Side::Trained => trained,
-            Side::HeldOut => held_out,
-        };
-        let size = self.settings.batch as u64;
-        (number * size..(number + 1) * size).filter_map(|index| sampler.place(index))
+        side.of(&self.samplers).batch(number, self.settings.batch as u64)
     }
 }
 

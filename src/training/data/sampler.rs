@@ -71,6 +71,11 @@ impl Sampler {
         self.rows
     }
 
+    /// The rows of batch number `number`, of `size` samples each.
+    pub fn batch(&self, number: u64, size: u64) -> impl Iterator<Item = Place> + '_ {
+        (number * size..(number + 1) * size).filter_map(|index| self.place(index))
+    }
+
     /// The row of sample number `index`, counted over all epochs; nothing where there are no rows.
     pub fn place(&self, index: u64) -> Option<Place> {
         if self.rows == 0 {

@@ -15,7 +15,6 @@ use crate::training::config::TextSettings;
 use crate::training::data::feed::Side;
 use crate::training::data::loader::Batches;
 use crate::training::data::sampler::{Place, Sampler};
-
 use crate::training::run_error::RunError;
 
 use super::library::Library;
@@ -63,15 +62,7 @@ impl TextFeed {
 
     /// Rows of a side.
     pub fn rows(&self, side: Side) -> u64 {
-        self.sampler(side).rows()
-    }
-
-    fn sampler(&self, side: Side) -> &Sampler {
-        let [trained, held_out] = &self.samplers;
-        match side {
-            Side::Trained => trained,
-            Side::HeldOut => held_out,
-        }
+        side.of(&self.samplers).rows()
     }
 
     fn answered(&self, place: Place, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
@@ -123,13 +114,9 @@ impl Batches for TextFeed {
     }
 
     fn batch(&self, side: Side, number: u64, readers: &mut TextReaders) -> Result<VlmBatch, RunError> {
-        let size = self.settings.batch as u64;
         let mut conversations = Vec::with_capacity(self.settings.batch);
         readers.preprocessor.clear();
-        for index in number * size..(number + 1) * size {
-            let Some(place) = self.sampler(side).place(index) else {
-                continue;
-            };
+        for place in side.of(&self.samplers).batch(number, self.settings.batch as u64) {
             conversations.extend(self.answered(place, readers)?);
         }
         let input = readers.preprocessor.input();
