@@ -1,9 +1,10 @@
 //! Time of a training step on this machine: the whole method, plain Qwen3-VL-OFT, and the whole method with its decoder
 //! layers run again for their gradients, taken in turns.
 //!
-//! `cargo bench --features torch --bench training -- [STEPS]`; `tools/reference/compare_training.py` sets it against
-//! PyTorch. Without the stream of questions, in 32 bits. The geometry targets are on disk, and each step of the whole
-//! method reads its own, which in a run other threads do meanwhile.
+//! `cargo bench --features torch --bench training -- [STEPS] [CONFIG]`, with the `config.json` of a checkpoint in place of
+//! the one beside this file; `tools/reference/compare_training.py` sets it against PyTorch. Without the stream of
+//! questions, in 32 bits. The geometry targets are on disk, and each step of the whole method reads its own, which in a
+//! run other threads do meanwhile.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)] // a bench may panic and print
 
 use std::path::Path;
@@ -32,11 +33,6 @@ const VIEWS: usize = 2;
 const TASK: i64 = 12;
 const TOLD: i64 = 44;
 const ACTION: i64 = 14;
-/// Patches along each side of a view: 64 tokens.
-const SIDE: u32 = 16;
-const IMAGE: i64 = 4001;
-const QUERY: i64 = 4005;
-const ANCHOR: i64 = 4006;
 
 fn main() {
     // `cargo bench` passes arguments of its own.
@@ -44,6 +40,11 @@ fn main() {
         .filter_map(|argument| argument.parse().ok())
         .next()
         .unwrap_or(8);
+    let sizes = std::env::args().find(|argument| argument.ends_with(".json"));
+    let sizes = sizes.map_or(include_str!("training.json").into(), |file| {
+        std::fs::read_to_string(file).unwrap()
+    });
+    let config = |whole| config(&sizes, whole);
     let cache = tempfile::tempdir().unwrap();
     let settings = |distill, recompute| MethodSettings {
         distill,
@@ -84,10 +85,9 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// About fifty million parameters; `compare_training.py` reads it from here.
-fn config(whole: bool) -> Config {
-    let text = include_str!("training.json");
-    let mut config: Value = serde_json::from_str(text).unwrap();
+/// The whole method's, or plain Qwen3-VL-OFT's of the same sizes.
+fn config(sizes: &str, whole: bool) -> Config {
+    let mut config: Value = serde_json::from_str(sizes).unwrap();
     if !whole {
         let ours = config["thinkvla"].as_object_mut().unwrap();
         ours.remove("geometry");
@@ -101,6 +101,7 @@ struct Trainee {
     method: Method,
     optimiser: Optimiser,
     batch: VlaBatch,
+    side: u32,
     /// Targets of the geometry teacher, and the views of each sample.
     geometry: Option<(GeometryTargets, Vec<[RgbImage; VIEWS]>)>,
 }
@@ -131,7 +132,7 @@ impl Trainee {
         let (random, selection) = (Random { seed: 1 }, Selection::Everything);
         let source = Trainable::new(&random, &selection, 0);
         let network = Network::new(&config, &source).unwrap();
-        let batch = batch(&config);
+        let (batch, side) = (batch(&config), side(&config));
         let geometry = cache.zip(config.thinkvla.geometry.as_ref()).map(|(cache, of)| {
             let source = Box::new(Drawn { width: of.width });
             let view = |shade: usize| RgbImage::from_raw(1, 1, vec![shade as u8; 3]).unwrap();
@@ -144,13 +145,14 @@ impl Trainee {
             method,
             optimiser,
             batch,
+            side,
             geometry,
         }
     }
 
     fn step(&mut self) {
         if let Some((targets, samples)) = &self.geometry {
-            let grid = [i64::from(SIDE); 2];
+            let grid = [i64::from(self.side); 2];
             let read = samples.iter().map(|views| targets.get(&Scene { views, grid }).unwrap());
             self.batch.geometry_target = Some(Tensor::cat(&read.collect::<Vec<_>>(), 0));
         }
@@ -160,10 +162,17 @@ impl Trainee {
     }
 }
 
+/// Patches along each side of the smallest view.
+fn side(config: &Config) -> u32 {
+    let pixels = f64::from(config.thinkvla.min_pixels as u32).sqrt();
+    pixels as u32 / config.vision_config.patch_size as u32
+}
+
 fn batch(config: &Config) -> VlaBatch {
     let place = (Kind::Float, Device::Cpu);
-    let grid = Grid { t: 1, h: SIDE, w: SIDE };
-    let patches = (BATCH * VIEWS) as i64 * i64::from(SIDE * SIDE);
+    let side = side(config);
+    let grid = Grid { t: 1, h: side, w: side };
+    let patches = (BATCH * VIEWS) as i64 * i64::from(side * side);
     let values = config.vision_config.patch_values();
     let (chunk, width) = (config.thinkvla.chunk_len, config.thinkvla.action_dim);
     let samples = || 0..BATCH as i64;
@@ -182,46 +191,54 @@ fn batch(config: &Config) -> VlaBatch {
 }
 
 /// Views and task; tasks are of different lengths.
-fn beginning(sample: i64) -> Vec<i64> {
-    let tokens = i64::from(SIDE * SIDE / 4);
+fn beginning(sample: i64, config: &Config) -> Vec<i64> {
+    let merged = side(config) as usize / config.vision_config.spatial_merge_size as usize;
     let mut ids = vec![1, 2, 3];
     for _ in 0..VIEWS {
-        ids.push(4000);
-        ids.extend(std::iter::repeat_n(IMAGE, tokens as usize));
-        ids.push(4002);
+        ids.push(config.vision_start_token_id);
+        ids.extend(std::iter::repeat_n(config.image_token_id, merged * merged));
+        ids.push(config.vision_end_token_id);
     }
     ids.extend(10 + sample..10 + TASK);
     ids
 }
 
 fn student(sample: i64, config: &Config) -> Prompt {
-    let mut ids = beginning(sample);
-    ids.push(ANCHOR);
+    let ours = &config.thinkvla;
+    let mut ids = beginning(sample, config);
+    ids.extend(anchors(config));
     ids.extend(100..100 + ACTION);
-    ids.extend(std::iter::repeat_n(QUERY, config.thinkvla.chunk_len as usize));
+    ids.extend(std::iter::repeat_n(ours.action_token_id, ours.chunk_len as usize));
     ids.extend([5, 6, 7]);
-    prompt(ids)
+    prompt(ids, config)
 }
 
-fn teacher(sample: i64, _: &Config) -> TeacherPrompt {
-    let mut ids = beginning(sample);
+fn teacher(sample: i64, config: &Config) -> TeacherPrompt {
+    let mut ids = beginning(sample, config);
     let shared = ids.len();
     ids.extend(200..200 + TOLD);
-    ids.extend([ANCHOR, 5, 6, 7]);
+    ids.extend(anchors(config));
+    ids.extend([5, 6, 7]);
     TeacherPrompt {
-        prompt: prompt(ids),
+        prompt: prompt(ids, config),
         shared,
     }
 }
 
-fn prompt(ids: Vec<i64>) -> Prompt {
+fn anchors(config: &Config) -> Vec<i64> {
+    let reasoning = config.thinkvla.reasoning.iter();
+    reasoning.flat_map(|of| &of.anchors).map(|anchor| anchor.id).collect()
+}
+
+fn prompt(ids: Vec<i64>, config: &Config) -> Prompt {
     let places = |id: i64| -> Vec<i64> { (0..).zip(&ids).filter(|(_, i)| **i == id).map(|(at, _)| at).collect() };
-    let patches = VIEWS as i64 * i64::from(SIDE * SIDE);
+    let patches = VIEWS as i64 * i64::from(side(config).pow(2));
     let running: Vec<i64> = (0..ids.len() as i64).collect();
+    let anchors = anchors(config);
     Prompt {
-        image_tokens: places(IMAGE),
-        anchors: places(ANCHOR),
-        queries: places(QUERY),
+        image_tokens: places(config.image_token_id),
+        anchors: anchors.into_iter().flat_map(places).collect(),
+        queries: places(config.thinkvla.action_token_id),
         patches,
         raster: (0..patches).collect(),
         positions: [running.clone(), running.clone(), running],

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Times a training step in PyTorch and in thinkvla, in turns, on the same sizes, threads and type (see README.md).
 
-The network is the one of benches/training.json with random weights; the stream of questions is left out and geometry
+The network is the one of benches/training.json, or of a checkpoint's config.json, with random weights; the stream of questions is left out and geometry
 targets are given, as if cached. PyTorch runs the recipe as it is written down, the teacher as a second pass.
 """
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import time
@@ -16,9 +17,21 @@ import torch
 from make_training import Policy, cosine
 from torch import nn
 
-IMAGE, QUERY, ANCHOR = 4001, 4005, 4006
-BATCH, VIEWS, SIDE, TASK, TOLD, ACTION = 4, 2, 16, 12, 44, 14
+BATCH, VIEWS, TASK, TOLD, ACTION = 4, 2, 12, 44, 14
 """As in benches/training.rs."""
+
+
+class Sizes:
+    """What the prompts and pictures of a configuration are made of."""
+
+    def __init__(self, settings: dict) -> None:
+        ours, vision = settings["thinkvla"], settings["vision_config"]
+        self.image, self.query = settings["image_token_id"], ours["action_token_id"]
+        self.frame = settings["vision_start_token_id"], settings["vision_end_token_id"]
+        self.anchor = ours["reasoning"]["anchors"][0]["id"]
+        self.side = math.isqrt(ours["min_pixels"]) // vision["patch_size"]
+        self.tokens = (self.side // vision["spatial_merge_size"]) ** 2
+        self.values = vision["in_channels"] * vision["temporal_patch_size"] * vision["patch_size"] ** 2
 
 
 def padded(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -28,14 +41,16 @@ def padded(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, mask
 
 
-def batches(policy: Policy, settings: dict) -> dict[str, dict[str, torch.Tensor]]:
-    ours = settings["thinkvla"]
-    image = [4000, *[IMAGE] * (SIDE * SIDE // 4), 4002]
+def batches(policy: Policy, settings: dict, whole: bool) -> dict[str, dict[str, torch.Tensor]]:
+    ours, sizes = settings["thinkvla"], Sizes(settings)
+    begin, end = sizes.frame
+    image = [begin, *[sizes.image] * sizes.tokens, end]
     tasks = [[1, 2, 3, *image * VIEWS, *range(10 + i, 10 + TASK)] for i in range(BATCH)]
-    student = [t + [ANCHOR, *range(100, 100 + ACTION), *[QUERY] * ours["chunk_len"], 5, 6, 7] for t in tasks]
-    teacher = [t + [*range(200, 200 + TOLD), ANCHOR, 5, 6, 7] for t in tasks]
-    grids = torch.tensor([[1, SIDE, SIDE]]).repeat(BATCH * VIEWS, 1)
-    pixels = torch.rand((BATCH * VIEWS * SIDE * SIDE, 1536)) * 2 - 1
+    anchor = [sizes.anchor] * whole
+    student = [t + [*anchor, *range(100, 100 + ACTION), *[sizes.query] * ours["chunk_len"], 5, 6, 7] for t in tasks]
+    teacher = [t + [*range(200, 200 + TOLD), sizes.anchor, 5, 6, 7] for t in tasks]
+    grids = torch.tensor([[1, sizes.side, sizes.side]]).repeat(BATCH * VIEWS, 1)
+    pixels = torch.rand((BATCH * VIEWS * sizes.side**2, sizes.values)) * 2 - 1
 
     def of(rows: list[list[int]]) -> dict[str, torch.Tensor]:
         ids, mask = padded(rows)
@@ -47,16 +62,17 @@ def batches(policy: Policy, settings: dict) -> dict[str, dict[str, torch.Tensor]
     return {"student": of(student) | {"actions": actions, "geometry": geometry}, "teacher": of(teacher)}
 
 
-def loss(policy: Policy, data: dict[str, dict[str, torch.Tensor]], whole: bool) -> torch.Tensor:
-    student, teacher = data["student"], data["teacher"]
+def loss(trainee: "Trainee") -> torch.Tensor:
+    policy, sizes = trainee.policy, trainee.sizes
+    student, teacher = trainee.data["student"], trainee.data["teacher"]
     states = policy.think(student)
-    queries = states[student["ids"] == QUERY].reshape(BATCH, -1, states.shape[-1])
-    if not whole:
+    queries = states[student["ids"] == sizes.query].reshape(BATCH, -1, states.shape[-1])
+    if not trainee.whole:
         return (policy.action_model["model"](queries) - student["actions"]).abs().mean()
     latents = policy.geo_adapter(policy.tap)
     with torch.no_grad():
-        taught = policy.think(teacher)[teacher["ids"] == ANCHOR][:, None]
-    thought = policy.reason_adapter(states[student["ids"] == ANCHOR][:, None])
+        taught = policy.think(teacher)[teacher["ids"] == sizes.anchor][:, None]
+    thought = policy.reason_adapter(states[student["ids"] == sizes.anchor][:, None])
     pooled = latents.reshape(BATCH, -1, latents.shape[-1]).mean(1, keepdim=True)
     actions = policy.action_model["model"](queries + policy.geo_proj(pooled) + policy.reason_proj(thought))
     action = (actions - student["actions"]).abs().mean()
@@ -69,14 +85,14 @@ class Trainee:
     def __init__(self, settings: dict, whole: bool) -> None:
         torch.manual_seed(0)
         self.whole, self.policy = whole, Policy(settings)
-        self.data = batches(self.policy, settings)
+        self.sizes, self.data = Sizes(settings), batches(self.policy, settings, whole)
         self.optimiser = torch.optim.AdamW(
             self.policy.parameters(), lr=1e-5, betas=(0.9, 0.95), eps=1e-8, weight_decay=1e-8, fused=True
         )
 
     def step(self) -> float:
         start = time.perf_counter()
-        loss(self.policy, self.data, self.whole).backward()
+        loss(self).backward()
         nn.utils.clip_grad_norm_([p for p in self.policy.parameters() if p.grad is not None], 1.0)
         self.optimiser.step()
         self.optimiser.zero_grad()
@@ -99,7 +115,8 @@ def main() -> None:
         for _ in range(arguments.steps):
             times["full"].append(full.step())
             times["plain"].append(plain.step())
-        output = subprocess.run([arguments.ours, str(arguments.steps)], check=True, capture_output=True, text=True)
+        command = [arguments.ours, str(arguments.steps), arguments.config]
+        output = subprocess.run(command, check=True, capture_output=True, text=True)
         found = json.loads(output.stdout)
         if found["threads"] != torch.get_num_threads():
             raise RuntimeError(f"{found['threads']} threads there, {torch.get_num_threads()} here")
@@ -107,7 +124,7 @@ def main() -> None:
         times["our plain"].append(found["plain_s"])
     medians = {name: statistics.median(values) for name, values in times.items()}
     count = sum(value.numel() for value in full.policy.parameters())
-    print(f"{count} parameters, {torch.get_num_threads()} threads, float32, batch {BATCH}, {VIEWS} views of 64 tokens")
+    print(f"{count} parameters, {torch.get_num_threads()} threads, float32, batch {BATCH}, {VIEWS} views of {full.sizes.tokens} tokens")
     for name, median in medians.items():
         print(f"{name:10} {median:.3f} s (shortest {min(times[name]):.3f})")
     print(f"our full / our plain: {medians['our full'] / medians['our plain']:.3f}")
