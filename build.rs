@@ -44,12 +44,20 @@ fn torch_shim() {
     }
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     let directory = Path::new("src/torch_ext");
-    println!("cargo:rerun-if-changed={}", directory.join("shim.h").display());
-    let sources = ["adamw.cpp", "linear.cpp", "ranks.cpp", "rows.cpp"].map(|name| directory.join(name));
-    for source in &sources {
-        println!("cargo:rerun-if-changed={}", source.display());
+    let sources = ["adamw.cpp", "linear.cpp", "nccl.cpp", "ranks.cpp", "rows.cpp"].map(|name| directory.join(name));
+    let headers = ["ranks.h", "shim.h"].map(|name| directory.join(name));
+    for file in sources.iter().chain(&headers) {
+        println!("cargo:rerun-if-changed={}", file.display());
     }
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    if let Some(folders) = nccl_headers(Path::new(&libraries)) {
+        build.define("USE_C10D_NCCL", None);
+        for folder in folders {
+            build.flag(format!("-isystem{}", folder.display()));
+        }
+        println!("cargo:rustc-link-lib=torch_cuda");
+    }
+    build
         .cpp(true)
         .std("c++17")
         .opt_level(3) // also in debug builds: tests run the network
@@ -60,6 +68,40 @@ fn torch_shim() {
         .flag(format!("-isystem{}", include.join("torch/csrc/api/include").display()))
         .files(&sources)
         .compile("thinkvla_torch_ext");
+}
+
+/// Where the headers lie that NCCL's part of the shim needs: beside libtorch where wheels brought them, or in a CUDA
+/// installation. None unless libtorch has its CUDA part and all of them are found.
+#[cfg(feature = "torch")]
+fn nccl_headers(libraries: &Path) -> Option<Vec<PathBuf>> {
+    if !libraries.join("libtorch_cuda.so").exists() {
+        return None;
+    }
+    let wheels = libraries.join("../../nvidia");
+    let mut folders = Vec::new();
+    if let Ok(found) = wheels.read_dir() {
+        println!("cargo:rerun-if-changed={}", wheels.display());
+        folders.extend(found.flatten().map(|wheel| wheel.path().join("include")));
+    }
+    folders.sort();
+    for variable in ["NCCL_HOME", "CUDA_HOME"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+        folders.extend(env::var_os(variable).map(|home| Path::new(&home).join("include")));
+    }
+    folders.push("/usr/local/cuda/include".into());
+    folders.retain(|folder| folder.exists());
+    let needed = [
+        "nccl.h",
+        "cuda_runtime_api.h",
+        "crt/host_config.h",
+        "nv/target",
+        "cublasLt.h",
+        "cublas_v2.h",
+        "cusolverDn.h",
+        "cusparse.h",
+    ];
+    let found = |header: &&str| folders.iter().any(|folder| folder.join(header).exists());
+    needed.iter().all(found).then_some(folders)
 }
 
 /// Installed nodes stand in `<prefix>/lib/thinkvla`, this package's type support one folder up and the private copies

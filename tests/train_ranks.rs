@@ -38,6 +38,17 @@ fn weights(step: &Path) -> Vec<(String, Tensor)> {
     all
 }
 
+fn same_losses(runs: [&Path; 2], relative: f64) {
+    let [one, other] = runs.map(metrics);
+    assert!(!one.is_empty() && one.len() == other.len());
+    for (a, b) in one.iter().zip(&other) {
+        for loss in ["action", "reasoning", "text", "total", "gradient_norm"] {
+            let (a, b) = (a[loss].as_f64().unwrap(), b[loss].as_f64().unwrap());
+            assert!((a - b).abs() <= relative * a.abs(), "{loss}: {a} {b}");
+        }
+    }
+}
+
 #[test]
 fn two_processes_learn_what_one_learns_from_all_their_batches() {
     let bench = Bench::new(questions::SECTION);
@@ -54,12 +65,7 @@ fn two_processes_learn_what_one_learns_from_all_their_batches() {
         let apart = f64::try_from((a - b).abs().max()).unwrap();
         assert!(apart <= 1e-6, "{key}: {apart:e}");
     }
-    for (a, b) in metrics(&config.out).iter().zip(&metrics(&bench.path("out"))) {
-        for loss in ["action", "reasoning", "text", "total", "gradient_norm"] {
-            let (a, b) = (a[loss].as_f64().unwrap(), b[loss].as_f64().unwrap());
-            assert!((a - b).abs() <= 1e-5 * a.abs(), "{loss}: {a} {b}");
-        }
-    }
+    same_losses([&config.out, &bench.path("out")], 1e-5);
     // What a step is of may not change on the way.
     config.out = bench.path("out");
     config.data.accumulate = 1;
@@ -68,6 +74,22 @@ fn two_processes_learn_what_one_learns_from_all_their_batches() {
         refused.contains("expected processes times data.accumulate to be 2"),
         "{refused}"
     );
+}
+
+#[test]
+#[ignore = "needs two GPUs"]
+fn two_gpus_learn_what_one_learns_from_all_their_batches() {
+    let bench = Bench::new(questions::SECTION);
+    let config = std::fs::read_to_string(&bench.config).unwrap();
+    std::fs::write(&bench.config, config.replace("device: cpu", "device: cuda")).unwrap();
+    for output in ended(two(&bench, &["--max-steps", "6"])) {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let mut config = bench.load();
+    config.out = bench.path("one");
+    config.data.accumulate = 2;
+    bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    same_losses([&config.out, &bench.path("out")], 1e-3);
 }
 
 #[test]

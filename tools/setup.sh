@@ -103,6 +103,6 @@ fill_tokenizer() {
 provide "$python_dir" "Python tools" fill_python
 provide "$bindgen_dir" "the Rust message generator" fill_bindgen
 [[ -n $installed_ros ]] || provide "$ros_dir" "ROS 2 Jazzy (250 MB)" fill_ros
-[[ -n ${LIBTORCH:-} ]] || provide "$torch_dir" "libtorch (544 MB)" fill_torch
+[[ -n ${LIBTORCH:-} ]] || provide "$torch_dir" "libtorch ($torch_size)" fill_torch
 [[ -n ${MUJOCO_DYNAMIC_LINK_DIR:-} ]] || provide "$mujoco_dir" "MuJoCo" fill_mujoco
 provide "$tokenizer_dir" "the Qwen3 tokenizer" fill_tokenizer

@@ -4,6 +4,15 @@
 deps=${THINKVLA_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/thinkvla}
 
 torch_pins=(torch==2.11.0 nvidia-cuda-cupti==13.0.85 nvidia-cuda-runtime==13.0.96)
+torch_size='544 MB'
+# what libtorch's CUDA part loads, and the headers that NCCL's part of src/torch_ext is compiled with
+if [[ ${THINKVLA_CUDA:-} == 1 ]]; then
+  torch_pins+=(nvidia-cublas==13.1.0.3 nvidia-cuda-cccl==13.0.85 nvidia-cuda-crt==13.0.88 nvidia-cuda-nvrtc==13.0.88
+    nvidia-cudnn-cu13==9.19.0.56 nvidia-cufft==12.0.0.61 nvidia-cufile==1.15.1.6 nvidia-curand==10.4.0.35
+    nvidia-cusolver==12.0.4.66 nvidia-cusparse==12.6.3.3 nvidia-cusparselt-cu13==0.8.0 nvidia-nccl-cu13==2.28.9
+    nvidia-nvjitlink==13.0.88 nvidia-nvshmem-cu13==3.4.5)
+  torch_size='with CUDA, 2.5 GB'
+fi
 mujoco_pins=(mujoco==3.17.0)
 bindgen_pins=(colcon-cargo-ros2==0.5.3)
 # what rosidl, pytest, colcon and the checks need, in one virtual environment
@@ -29,6 +38,7 @@ installed_ros=
 python_dir=$deps/python-$(key <<<"$installed_ros ${python_pins[*]}")
 ros_dir=$deps/ros-jazzy-$(cat "$tools_dir"/ros_prefix.sh "$tools_dir"/ros_jazzy_constraints.txt | key)
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
+[[ ${THINKVLA_CUDA:-} != 1 ]] || torch_dir+=-cuda
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
 bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}
 tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}

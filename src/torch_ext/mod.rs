@@ -3,7 +3,7 @@
 //! * [`adamw`]: the optimiser, fused
 //! * [`linear`]: linear maps with weights packed for this CPU, and what follows them fused in
 //! * [`memory`]: memory of packed weights goes back at once
-//! * [`ranks`]: processes that add up tensors
+//! * [`ranks`]: processes that add up tensors, [`nccl`]: those on GPUs
 //! * [`rows`]: norms and rotary embedding in one pass over memory
 //!
 //! But for optimiser and processes all of it is for inference on the CPU; nothing here records gradients.
@@ -12,6 +12,7 @@
 pub mod adamw;
 pub mod linear;
 pub mod memory;
+pub mod nccl;
 pub mod ranks;
 pub mod rows;
 

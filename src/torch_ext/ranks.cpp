@@ -1,18 +1,13 @@
 // Processes that add up tensors, over libtorch's c10d and Gloo.
-#include "shim.h"
+#include "ranks.h"
 
 #include <cstdint>
 
-// libtorch has Gloo inside, but its wheels come without Gloo's headers.
-#if __has_include(<gloo/context.h>)
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#ifdef HAS_GLOO
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <chrono>
 #include <string>
 #include <vector>
-#define HAS_GLOO 1
 #endif
 
 extern "C" {
@@ -29,10 +24,6 @@ struct Meeting {
 
 #ifdef HAS_GLOO
 
-struct Ranks {
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
-};
-
 /// Waits for the others.
 Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
   return guarded([&] {
@@ -46,8 +37,9 @@ Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
     auto house = c10::make_intrusive<c10d::TCPStore>(std::string(meeting->host), place);
     auto room = c10::make_intrusive<c10d::PrefixStore>(meeting->room, house);
     auto options = c10d::ProcessGroupGloo::Options::create_default(timeout);
-    *ranks = new Ranks{
-        c10::make_intrusive<c10d::ProcessGroupGloo>(room, meeting->rank, meeting->size, options)};
+    auto group =
+        c10::make_intrusive<c10d::ProcessGroupGloo>(room, meeting->rank, meeting->size, options);
+    *ranks = new Ranks{room, timeout, group};
   });
 }
 
@@ -62,8 +54,6 @@ Message thinkvla_ranks_sum(const Ranks* ranks, const at::Tensor* tensor) {
 void thinkvla_ranks_leave(Ranks* ranks) { delete ranks; }
 
 #else
-
-struct Ranks {};
 
 Message thinkvla_ranks_join(const Meeting*, Ranks**) {
   return strdup("this program was built without Gloo's headers; install libgloo-dev and build it again");

@@ -1,17 +1,24 @@
-//! Processes that add up tensors, over libtorch's c10d and Gloo.
+//! Processes that add up tensors, over libtorch's c10d: with Gloo on the CPU, with NCCL on GPUs.
 
 use std::ffi::{CString, c_char};
 use std::ptr::{NonNull, null_mut};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use tch::{TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 use torch_sys::C_tensor;
 
+use super::nccl::{self, Gpu};
 use super::{Message, checked};
+
+/// How long a process looks at its own GPU before it asks how the others are: most sums are over by then.
+const GLANCE: Duration = Duration::from_millis(20);
+/// Between two looks.
+const BLINK: Duration = Duration::from_micros(50);
 
 /// The shim's own.
 #[repr(C)]
-struct Ranks {
+pub(super) struct Ranks {
     _private: [u8; 0],
 }
 
@@ -54,7 +61,12 @@ pub struct Meeting {
 
 /// Processes that have met.
 #[derive(Debug)]
-pub struct Group(NonNull<Ranks>);
+pub struct Group {
+    ranks: NonNull<Ranks>,
+    size: i32,
+    timeout: Duration,
+    gpu: Option<Gpu>,
+}
 
 // SAFETY: the shim's object belongs to no thread.
 unsafe impl Send for Group {}
@@ -79,24 +91,169 @@ impl Group {
         let mut ranks = null_mut();
         // SAFETY: the strings outlive the call, and `ranks` is a place for the result.
         checked(unsafe { thinkvla_ranks_join(&place, &mut ranks) })?;
-        NonNull::new(ranks)
-            .map(Self)
-            .ok_or_else(|| TchError::Torch("libtorch made no group of processes".into()))
+        let ranks = NonNull::new(ranks).ok_or_else(|| TchError::Torch("libtorch made no group of processes".into()))?;
+        Ok(Self {
+            ranks,
+            size: meeting.size,
+            timeout: meeting.timeout,
+            gpu: None,
+        })
     }
 
-    /// Adds up a contiguous tensor of the CPU over all processes, in place; each has to call it.
+    /// From now on tensors of this process's GPU are added up where they are. Each process has to call it with its own
+    /// device; unless all can do it none does, and false is given back.
+    ///
+    /// # Errors
+    /// When another has gone or does not come in time, or NCCL cannot use the GPU.
+    pub fn use_gpu(&mut self, device: Device) -> Result<bool, TchError> {
+        let index = match device {
+            Device::Cuda(index) if nccl::built() => Some(index),
+            _ => None,
+        };
+        if !self.all(index.is_some())? {
+            return Ok(false);
+        }
+        let Some(index) = index else { return Ok(false) };
+        let gpu = Gpu::open(self.ranks, index)?;
+        gpu.begin(None)?;
+        self.everywhere(|| gpu.over())?;
+        self.gpu = Some(gpu);
+        Ok(true)
+    }
+
+    /// Where tensors of this device are added up.
+    pub fn place_of_sums(&self, device: Device) -> Device {
+        match device {
+            Device::Cuda(_) if self.gpu.is_some() => device,
+            _ => Device::Cpu,
+        }
+    }
+
+    /// Adds up a contiguous tensor over all processes, in place; each has to call it. It lies where
+    /// [`place_of_sums`](Self::place_of_sums) says.
     ///
     /// # Errors
     /// When another has gone or does not come in time, or the tensor cannot be sent.
     pub fn sum(&self, tensor: &Tensor) -> Result<(), TchError> {
+        match (&self.gpu, tensor.device()) {
+            (Some(gpu), Device::Cuda(_)) => {
+                gpu.begin(Some(tensor))?;
+                self.everywhere(|| gpu.over())
+            }
+            _ => self.sum_on_cpu(tensor),
+        }
+    }
+
+    fn sum_on_cpu(&self, tensor: &Tensor) -> Result<(), TchError> {
         // SAFETY: both outlive the call, which waits until the tensor is whole.
-        checked(unsafe { thinkvla_ranks_sum(self.0.as_ptr(), tensor.as_ptr()) })
+        checked(unsafe { thinkvla_ranks_sum(self.ranks.as_ptr(), tensor.as_ptr()) })
+    }
+
+    /// Whether it is so in all processes.
+    fn all(&self, here: bool) -> Result<bool, TchError> {
+        let count = Tensor::f_from_slice(&[i32::from(here)])?;
+        self.sum_on_cpu(&count)?;
+        Ok(count.f_int64_value(&[0])? == i64::from(self.size))
+    }
+
+    /// Returns when it is over in all processes. NCCL would wait forever for one that has died; so they ask one another
+    /// by Gloo, which notices at once.
+    fn everywhere(&self, over: impl Fn() -> Result<bool, TchError>) -> Result<(), TchError> {
+        let begun = Instant::now();
+        let mut here = false;
+        loop {
+            let glance = Instant::now();
+            while !here {
+                here = over()?;
+                if here || glance.elapsed() >= GLANCE {
+                    break;
+                }
+                sleep(BLINK);
+            }
+            if self.all(here)? {
+                return Ok(());
+            }
+            if begun.elapsed() >= self.timeout {
+                return Err(TchError::Torch(format!(
+                    "expected the GPUs to be done within {} s, found some that are not",
+                    self.timeout.as_secs()
+                )));
+            }
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // SAFETY: the shim made it and nobody has it any more.
-        unsafe { thinkvla_ranks_leave(self.0.as_ptr()) }
+        unsafe { thinkvla_ranks_leave(self.ranks.as_ptr()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread::{scope, spawn};
+
+    /// Two that have met.
+    fn two() -> [Group; 2] {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let join = move |rank| {
+            Group::join(&Meeting {
+                host: "127.0.0.1".into(),
+                port,
+                serves: rank == 0,
+                room: "test".into(),
+                rank,
+                size: 2,
+                timeout: Duration::from_secs(60),
+            })
+        };
+        let other = spawn(move || join(1).unwrap());
+        [join(0).unwrap(), other.join().unwrap()]
+    }
+
+    #[test]
+    fn a_sum_on_gpus_is_over_when_it_is_over_everywhere() {
+        let [early, late] = two();
+        let over = &AtomicBool::new(false);
+        scope(|scope| {
+            scope.spawn(move || {
+                sleep(3 * GLANCE);
+                over.store(true, Ordering::SeqCst);
+                late.everywhere(|| Ok(true)).unwrap();
+            });
+            early.everywhere(|| Ok(true)).unwrap();
+            assert!(over.load(Ordering::SeqCst));
+        });
+    }
+
+    #[test]
+    fn a_process_that_dies_during_a_sum_on_gpus_is_missed() {
+        let [left, dead] = two();
+        spawn(move || drop(dead));
+        left.everywhere(|| Ok(false)).unwrap_err(); // NCCL's sum never comes to an end
+    }
+
+    #[test]
+    fn nobody_uses_gpus_that_another_lacks() {
+        let [mut first, mut second] = two();
+        let other = spawn(move || second.use_gpu(Device::Cpu).unwrap());
+        assert!(!first.use_gpu(Device::Cuda(0)).unwrap());
+        assert!(!other.join().unwrap());
+        assert_eq!(first.place_of_sums(Device::Cuda(0)), Device::Cpu);
+    }
+    #[test]
+    fn two_processes_never_share_a_gpu() {
+        let [mut first, mut second] = two();
+        let other = spawn(move || second.use_gpu(Device::Cuda(0)));
+        for used in [first.use_gpu(Device::Cuda(0)), other.join().unwrap()] {
+            match used {
+                Ok(used) => assert!(!used && !nccl::built()),
+                Err(error) => assert!(nccl::built(), "{error}"),
+            }
+        }
     }
 }

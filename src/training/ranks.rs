@@ -98,12 +98,39 @@ impl Ranks {
         self.size
     }
 
-    /// Each process of a machine has a GPU of its own.
-    pub fn place(&self, device: Device) -> Device {
-        match device {
-            Device::Cuda(_) if self.size > 1 => Device::Cuda(self.local),
+    /// Where this process trains: each of a machine has a GPU of its own. Gradients stay there when they are added up, if
+    /// this program can; all processes have to call it.
+    ///
+    /// # Errors
+    /// When there is no GPU for this process, or it cannot be used together with the others'.
+    pub fn settle(&mut self, device: Device) -> Result<Device, RunError> {
+        let Some(group) = &mut self.group else {
+            return Ok(device);
+        };
+        let device = match device {
+            Device::Cuda(_) => Device::Cuda(self.local),
             other => other,
+        };
+        let gpus = usize::try_from(tch::Cuda::device_count()).unwrap_or(0);
+        if device != Device::Cpu && self.local >= gpus {
+            return Err(RunError::Ranks(format!(
+                "rank {} of {}: expected a GPU for process {} (from 0) of this machine, found {gpus} GPUs; start fewer \
+                 with --nproc-per-node, or set device: cpu",
+                self.rank, self.size, self.local
+            )));
         }
+        let together = group.use_gpu(device).map_err(|error| {
+            RunError::Ranks(format!(
+                "rank {} of {} cannot use its GPU together with the others: {error}",
+                self.rank, self.size
+            ))
+        })?;
+        if device != Device::Cpu && !together && self.rank == 0 {
+            tracing::warn!(
+                "gradients go through the CPU's memory: NCCL would need every process on a GPU, and a program built with it"
+            );
+        }
+        Ok(device)
     }
 
     /// Adds up numbers.
@@ -213,7 +240,8 @@ impl Bucket {
             .iter()
             .map(|gradient| gradient.f_reshape([-1]))
             .collect::<Result<_, _>>()?;
-        let flat = Tensor::f_cat(&flat, 0)?.f_to_device(Device::Cpu)?.f_to_kind(kind)?;
+        let place = group.place_of_sums(first.device());
+        let flat = Tensor::f_cat(&flat, 0)?.f_to_device(place)?.f_to_kind(kind)?;
         group.sum(&flat)?;
         let mut start = 0;
         for mut gradient in gradients {

@@ -39,9 +39,9 @@ impl Run {
         if let Some(threads) = config.threads {
             set_threads(threads);
         }
-        let ranks = Ranks::of_environment()?;
+        let mut ranks = Ranks::of_environment()?;
         let placement = Placement {
-            device: ranks.place(config.device().map_err(refuse)?.resolve()?),
+            device: ranks.settle(config.device().map_err(refuse)?.resolve()?)?,
             compute: config.compute,
         };
         let shelf = Shelf::open(&config.out, config.checkpoints.keep)?;
