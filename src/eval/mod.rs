@@ -1,6 +1,14 @@
 //! Figures and pictures of runs.
 
+#[cfg(feature = "sim")]
+pub mod closed_loop;
 pub mod contact_sheet;
+pub mod journal;
 mod lettering;
 pub mod machine;
+#[cfg(feature = "torch")]
+pub mod open_loop;
+pub mod smoothness;
 pub mod statistics;
+pub mod trial_sheet;
+pub mod trials;

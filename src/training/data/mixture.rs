@@ -41,7 +41,7 @@ impl Mixture {
                 contract.data.composition = own.data.composition;
                 contract.data.reference = own.data.reference;
             }
-            agree(&share.path, &contract, &own)?;
+            agree(&share.path, ("the first dataset", &contract), &own)?;
             datasets.push(dataset);
         }
         let mut mixture = Self {
@@ -52,6 +52,15 @@ impl Mixture {
         };
         mixture.take_statistics()?;
         Ok(mixture)
+    }
+
+    /// Refuses datasets that were recorded otherwise than those this checkpoint was trained on.
+    ///
+    /// # Errors
+    /// Names the first field that differs.
+    pub fn require_recorded_for(&self, checkpoint: &Contract) -> Result<(), RunError> {
+        let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
+        agree(root, ("the checkpoint", checkpoint), &self.contract)
     }
 
     /// What the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
@@ -197,7 +206,7 @@ fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, Run
     Ok(contract)
 }
 
-fn agree(path: &Path, all: &Contract, own: &Contract) -> Result<(), RunError> {
+fn agree(path: &Path, (whose, all): (&str, &Contract), own: &Contract) -> Result<(), RunError> {
     all.robot
         .require_same(&own.robot)
         .map_err(|e| RunError::data(path, e.to_string()))?;
@@ -218,7 +227,7 @@ fn agree(path: &Path, all: &Contract, own: &Contract) -> Result<(), RunError> {
     match facts.into_iter().find(|(_, all, own)| all != own) {
         Some((field, expected, found)) => Err(RunError::data(
             path,
-            format!("data.{field}: expected {expected}, as the first dataset has it, found {found}"),
+            format!("data.{field}: expected {expected}, as {whose} has it, found {found}"),
         )),
         None => Ok(()),
     }
