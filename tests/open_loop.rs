@@ -18,6 +18,7 @@ use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::eval::open_loop::{Drawn, OpenLoop, RowResult, compare};
+use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 
@@ -84,9 +85,14 @@ fn compared(
         threads: Some(1),
         ..PolicyOptions::default()
     };
-    let mut policy = Policy::load(checkpoint, options).unwrap();
+    let viewer = Viewer::new(Policy::load(checkpoint, options).unwrap()).unwrap();
     let mut seen = Vec::new();
-    let report = compare(&mut policy, dataset, Drawn { rows, seed }, |row| seen.push(row.clone()));
+    let drawn = Drawn {
+        held_out: None,
+        rows,
+        seed,
+    };
+    let report = compare(viewer, dataset, drawn, |row| seen.push(row.clone()));
     (report.map_err(|e| e.to_string()), seen)
 }
 

@@ -1,7 +1,7 @@
 //! Trials on disk as they are made, so that an interrupted evaluation goes on where it stood.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -17,12 +17,18 @@ pub enum JournalError {
     /// The disk refuses.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// `read` or `write`.
+        /// `read`, `write` or `lock`.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// Another process makes the same trials.
+    #[error("{path} is being written by another evaluation; wait for it, or name another folder")]
+    Busy {
+        /// The file.
+        path: PathBuf,
     },
     /// A whole line is not what was written.
     #[error("{path}, line {line}: {message}; name another folder, or remove the file to begin anew")]
@@ -71,11 +77,14 @@ impl Journal {
             move |source| JournalError::File { action, path, source }
         };
         std::fs::create_dir_all(folder).map_err(file("write"))?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(file("read")(error)),
-        };
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut trials = opened.map_err(file("write"))?;
+        trials.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::Busy { path: path.clone() },
+            TryLockError::Error(source) => file("lock")(source),
+        })?;
+        let mut text = String::new();
+        trials.read_to_string(&mut text).map_err(file("read"))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text.get(..whole).unwrap_or_default().lines().enumerate();
         let damaged = |(line, message): (usize, String)| JournalError::Line {
@@ -93,9 +102,8 @@ impl Journal {
         }
         let done = lines.map(|(line, text)| serde_json::from_str(text).map_err(|e| damaged((line, e.to_string()))));
         let done = done.collect::<Result<Vec<TrialResult>, _>>()?;
-        let new = OpenOptions::new().append(true).create(true).open(&path);
         let mut journal = Self {
-            file: new.map_err(file("write"))?,
+            file: trials,
             done,
             path: path.clone(),
         };
@@ -220,9 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn trials_of_another_policy_are_not_mixed_in() {
+    fn trials_of_another_policy_or_process_are_not_mixed_in() {
         let folder = tempfile::tempdir().unwrap();
         Journal::open(folder.path(), &setting("a")).unwrap();
+        let both = [(); 2].map(|()| Journal::open(folder.path(), &setting("a")));
+        assert!(matches!(both, [Ok(_), Err(JournalError::Busy { .. })]));
+        drop(both);
         let error = Journal::open(folder.path(), &setting("b")).unwrap_err().to_string();
         assert!(error.contains("policy: expected \"b\", found \"a\""), "{error}");
     }

@@ -1,6 +1,6 @@
 //! Figures and pictures of runs.
 
-#[cfg(feature = "sim")]
+#[cfg(all(feature = "sim", feature = "torch"))]
 pub mod closed_loop;
 pub mod contact_sheet;
 pub mod journal;
@@ -12,3 +12,5 @@ pub mod smoothness;
 pub mod statistics;
 pub mod trial_sheet;
 pub mod trials;
+#[cfg(feature = "torch")]
+pub mod viewer;

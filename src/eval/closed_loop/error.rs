@@ -5,6 +5,8 @@ use crate::camera::resize::ResizeError;
 use crate::contract::ContractError;
 use crate::dataset::video::VideoError;
 use crate::eval::journal::JournalError;
+use crate::eval::viewer::ViewError;
+use crate::model::error::ModelError;
 use crate::sim::error::SimError;
 
 /// Why an evaluation ends early.
@@ -37,16 +39,10 @@ pub enum EvaluationError {
     /// The arm does not give the state the checkpoint reads.
     #[error("{0}")]
     State(String),
-    /// A picture does not become network input.
-    #[error("picture of camera {camera}: {message}")]
-    Picture {
-        /// Camera.
-        camera: &'static str,
-        /// What is wrong.
-        message: String,
-    },
-    /// The checkpoint cannot be loaded or fails.
-    #[cfg(feature = "torch")]
+    /// The policy gives no chunk.
     #[error(transparent)]
-    Model(#[from] crate::model::error::ModelError),
+    View(#[from] ViewError),
+    /// The checkpoint cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }

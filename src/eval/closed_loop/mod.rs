@@ -4,9 +4,7 @@
 mod cost;
 mod error;
 mod film;
-#[cfg(feature = "torch")]
 mod network;
-#[cfg(feature = "torch")]
 mod stranger;
 mod worker;
 
@@ -19,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 
 pub use cost::Cost;
 pub use error::EvaluationError;
-#[cfg(feature = "torch")]
 pub use network::{Network, NetworkOptions};
 
 use super::journal::Journal;
@@ -69,7 +66,6 @@ pub enum Candidate {
     /// The scripted expert, which knows where everything is: what the task, the arm and the latency leave possible.
     Expert,
     /// A checkpoint.
-    #[cfg(feature = "torch")]
     Network(Box<Network>),
 }
 
@@ -86,7 +82,6 @@ impl Candidate {
     fn name(&self) -> String {
         match self {
             Self::Expert => crate::sim::expert::SOURCE.to_owned(),
-            #[cfg(feature = "torch")]
             Self::Network(network) => network.hash().to_owned(),
         }
     }
@@ -161,7 +156,6 @@ impl Evaluation {
         let candidate = candidates.first().ok_or(EvaluationError::Nobody)?;
         let replan_steps = match candidate {
             Candidate::Expert => self.sim.expert.replan_steps as u32,
-            #[cfg(feature = "torch")]
             Candidate::Network(_) => self.replan_steps,
         };
         let parameters = Sha256::digest(format!("{:?}{:?}", self.sim, self.arm));

@@ -7,15 +7,15 @@ use super::cost::Cost;
 use super::error::EvaluationError;
 use super::stranger::Stranger;
 use super::{Evaluation, Latency};
-use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Robot;
 use crate::control::chunk::{ActionChunk, PhysicalActions};
 use crate::control::proprioception::{Felt, Proprioception};
 use crate::control::supervisor::Status;
 use crate::control::time::Time;
-use crate::model::policy::{Observation, Policy, PolicyOptions};
-use crate::sim::camera::{Eyes, View};
+use crate::eval::viewer::{Scene, Viewer};
+use crate::model::policy::{Policy, PolicyOptions};
+use crate::sim::camera::Eyes;
 use crate::sim::episode::{Moment, Stage};
 use crate::sim::pilot::{Decision, Pilot};
 
@@ -31,8 +31,7 @@ pub type NetworkOptions = PolicyOptions;
 
 /// A loaded checkpoint that fits the simulated robot.
 pub struct Network {
-    policy: Policy,
-    preprocessor: Preprocessor,
+    viewer: Viewer,
     proprioception: Proprioception,
 }
 
@@ -45,22 +44,20 @@ impl Network {
         let policy = Policy::load(checkpoint, options)?;
         let contract = policy.contract();
         contract.robot.require_same(&Robot::simulated())?;
-        let preprocessor = Preprocessor::new(contract.data.resize, policy.config().patch_rule());
         Ok(Self {
-            preprocessor: preprocessor.map_err(|e| EvaluationError::State(format!("contract.yaml: {e}")))?,
             proprioception: Proprioception::of(contract).map_err(EvaluationError::State)?,
-            policy,
+            viewer: Viewer::new(policy)?,
         })
     }
 
     /// What the checkpoint is known by.
     pub fn hash(&self) -> &str {
-        self.policy.checkpoint_hash()
+        self.viewer.checkpoint_hash()
     }
 
     pub(super) fn pilot<'a>(&'a mut self, of: &'a Evaluation, eyes: &'a mut Eyes) -> NetworkPilot<'a> {
         NetworkPilot {
-            replan_s: f64::from(of.replan_steps) / self.policy.contract().data.fps,
+            replan_s: f64::from(of.replan_steps) / self.viewer.contract().data.fps,
             network: self,
             evaluation: of,
             eyes,
@@ -77,23 +74,13 @@ impl Network {
         status: &Status,
         pictures: &[RgbImage],
     ) -> Result<PhysicalActions, EvaluationError> {
-        self.preprocessor.clear();
-        for (picture, view) in pictures.iter().zip(View::ALL) {
-            let pushed = self.preprocessor.push_rgb(picture);
-            pushed.map_err(|e| EvaluationError::Picture {
-                camera: view.name(),
-                message: e.to_string(),
-            })?;
-        }
         let state = self.proprioception.values(&Felt {
             joints: status.measured_joints,
             tool: status.measured_pose,
             gripper: status.gripper,
         });
-        let input = self.preprocessor.input();
-        let output = self.policy.act(&Observation {
-            pixel_values: &input.pixel_values,
-            grids: &input.grids,
+        let output = self.viewer.act(Scene {
+            pictures,
             state: &state,
             instruction: &moment.rig.layout.instruction,
         })?;
@@ -128,7 +115,7 @@ impl NetworkPilot<'_> {
 
     fn chunk(&mut self, now: Time, lease: u64, actions: PhysicalActions) -> ActionChunk {
         self.plan_id += 1;
-        let contract = self.network.policy.contract();
+        let contract = self.network.viewer.contract();
         ActionChunk {
             actions,
             composition: contract.data.composition,

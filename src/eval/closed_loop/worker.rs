@@ -61,7 +61,6 @@ impl<'a> Worker<'a> {
                 let mut pilot = ExpertPilot::new(&evaluation.sim, latency_s);
                 (watch.fly(&stage, &mut pilot)?, Cost::default())
             }
-            #[cfg(feature = "torch")]
             Candidate::Network(network) => {
                 let mut pilot = network.pilot(evaluation, &mut self.eyes);
                 let outcome = watch.fly(&stage, &mut pilot)?;

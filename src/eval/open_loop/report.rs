@@ -32,7 +32,9 @@ pub struct Setting {
     pub checkpoint: String,
     /// Folder of the dataset.
     pub dataset: PathBuf,
-    /// Rows the dataset has.
+    /// Whether only episodes count that the checkpoint's training held out.
+    pub held_out: bool,
+    /// Rows the dataset has, of those episodes.
     pub rows_of_dataset: usize,
     /// Seed of the rows' order.
     pub seed: u64,
@@ -51,7 +53,8 @@ pub struct OpenLoop {
     pub policy: ChunkErrors,
     /// Of the policy when it is shown the pictures of another episode: one that looks is much worse then.
     pub shuffled: ChunkErrors,
-    /// Of the median of each value over all rows of the dataset, the best chunk that looks at nothing.
+    /// Of the median of each value over all of the dataset's rows that could be drawn: the best chunk that looks at
+    /// nothing.
     pub constant: ChunkErrors,
 }
 
@@ -76,14 +79,16 @@ impl fmt::Display for OpenLoop {
         let Setting {
             checkpoint,
             dataset,
+            held_out,
             rows_of_dataset,
             seed,
             chunk_len,
         } = &self.setting;
         writeln!(
             f,
-            "Policy {checkpoint}; {} of {rows_of_dataset} rows of {}, seed {seed}; chunks of {chunk_len} steps.\n",
+            "Policy {checkpoint}; {} of {rows_of_dataset}{} rows of {}, seed {seed}; chunks of {chunk_len} steps.\n",
             self.rows,
+            if *held_out { " held-out" } else { "" },
             dataset.display()
         )?;
         writeln!(

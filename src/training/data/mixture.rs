@@ -106,29 +106,19 @@ impl Mixture {
             .collect())
     }
 
-    /// Draws from the episodes that are trained on, and from those held out: a share of each dataset, rounded up, that
-    /// leaves one to train on.
+    /// Draws from the episodes that are trained on, and from those held out.
     ///
     /// # Errors
     /// When nothing is left to train on, or nothing is held out of a share above 0.
     pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[Sampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
-        for ((number, dataset), weight) in (0_u64..).zip(&self.datasets).zip(&self.weights) {
-            let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
-            let mut order: Vec<(u64, (usize, usize))> = filled
-                .map(|episode| {
-                    let mut random = randomness(seed, "held out", [number, episode.index as u64]);
-                    (random.random(), (episode.index, episode.length))
-                })
-                .collect();
-            order.sort_unstable();
-            let wanted = (held_out * order.len() as f64).ceil() as usize;
-            let trained = order.split_off(wanted.min(order.len().saturating_sub(1)));
-            let sides = [trained, order].map(|side| {
-                let mut episodes: Vec<(usize, usize)> = side.into_iter().map(|(_, episode)| episode).collect();
-                episodes.sort_unstable();
-                episodes
-            });
+        for ((number, dataset), weight) in (0..).zip(&self.datasets).zip(&self.weights) {
+            let sides = HeldOut {
+                number,
+                seed,
+                share: held_out,
+            }
+            .split(dataset);
             for (drawn, episodes) in drawn.iter_mut().zip(sides) {
                 drawn.push(Drawn {
                     weight: *weight,
@@ -193,6 +183,38 @@ impl Mixture {
         fill(&mut data.state, &states);
         self.state = chosen;
         Ok(())
+    }
+}
+
+/// Which episodes of a dataset a training run holds out: a share, rounded up, that leaves one to train on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOut {
+    /// Number of the dataset in the run's mixture.
+    pub number: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The share, 0 to 1.
+    pub share: f64,
+}
+
+impl HeldOut {
+    /// Number and length of the episodes that are trained on, and of those held out.
+    pub fn split(self, dataset: &Dataset) -> [Vec<(usize, usize)>; 2] {
+        let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
+        let mut order: Vec<(u64, (usize, usize))> = filled
+            .map(|episode| {
+                let mut random = randomness(self.seed, "held out", [self.number, episode.index as u64]);
+                (random.random(), (episode.index, episode.length))
+            })
+            .collect();
+        order.sort_unstable();
+        let wanted = (self.share * order.len() as f64).ceil() as usize;
+        let trained = order.split_off(wanted.min(order.len().saturating_sub(1)));
+        [trained, order].map(|side| {
+            let mut episodes: Vec<(usize, usize)> = side.into_iter().map(|(_, episode)| episode).collect();
+            episodes.sort_unstable();
+            episodes
+        })
     }
 }
 

@@ -11,7 +11,10 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use thinkvla::eval::machine::Machine;
 use thinkvla::eval::open_loop::{self, Drawn, RowResult};
+use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::policy::Policy;
+use thinkvla::training::checkpoint::Notes;
+use thinkvla::training::data::mixture::HeldOut;
 
 /// Arguments of the comparison with a dataset.
 #[derive(Debug, Args)]
@@ -22,6 +25,9 @@ pub struct OpenLoop {
     /// Rows that are drawn from the dataset; all of them when not given
     #[arg(long, requires = "dataset", value_parser = clap::value_parser!(u64).range(1..))]
     rows: Option<u64>,
+    /// Only rows of episodes that the checkpoint's own training held out of this dataset
+    #[arg(long, requires = "dataset")]
+    held_out: bool,
 }
 
 impl OpenLoop {
@@ -45,7 +51,7 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     let [checkpoint] = common.checkpoint.as_slice() else {
         bail!("--checkpoint: expected one, found {}", common.checkpoint.join(", "));
     };
-    let mut policy = Policy::load(Path::new(checkpoint), common.options())?;
+    let viewer = Viewer::new(Policy::load(Path::new(checkpoint), common.options())?)?;
     let out = &common.out;
     std::fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
     let path = out.join("rows.jsonl");
@@ -54,11 +60,16 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     let mut written = Ok(());
     let bar = ProgressBar::new_spinner();
     let drawn = Drawn {
+        held_out: common
+            .open
+            .held_out
+            .then(|| held_out(Path::new(checkpoint), dataset))
+            .transpose()?,
         rows: common.open.rows,
         seed: common.seed,
     };
     let begun = Instant::now();
-    let report = open_loop::compare(&mut policy, dataset, drawn, |row| {
+    let report = open_loop::compare(viewer, dataset, drawn, |row| {
         bar.inc(1);
         if written.is_ok() {
             written = line(&mut file, row);
@@ -76,6 +87,15 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
         machine,
     };
     super::write(out, &whole, &text)
+}
+
+fn held_out(checkpoint: &Path, dataset: &Path) -> anyhow::Result<HeldOut> {
+    let of_run = Notes::read(checkpoint)?.held_out_of(dataset);
+    let of_run = of_run.filter(|of| of.share > 0.0);
+    of_run.with_context(|| {
+        let (checkpoint, dataset) = (checkpoint.display(), dataset.display());
+        format!("--held-out: the training of {checkpoint} held nothing out of {dataset}; see validation.share")
+    })
 }
 
 fn line(file: &mut impl std::io::Write, row: &RowResult) -> std::io::Result<()> {
