@@ -27,7 +27,7 @@ fn evaluation(out: &Path, task: Task, seeds: u64) -> Evaluation {
         arm: ArmConfig::shipped().unwrap(),
         trials: trials(task, None, 500..500 + seeds),
         latency: Latency::Fixed(0.1),
-        replan_steps: 8,
+        replan_steps: None,
         time_limit_s: 20.0,
         shuffle_cameras: false,
         out: out.to_owned(),

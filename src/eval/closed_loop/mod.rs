@@ -49,8 +49,9 @@ pub struct Evaluation {
     pub trials: Vec<EpisodeId>,
     /// How long thinking takes.
     pub latency: Latency,
-    /// Steps of a chunk that are executed before the next one is computed; the expert has its own.
-    pub replan_steps: u32,
+    /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk, rounded up,
+    /// where `None`. The expert has its own.
+    pub replan_steps: Option<u32>,
     /// Simulated time after which a trial has failed [s].
     pub time_limit_s: f64,
     /// Shows the policy what the cameras see while the expert does the scene of the next seed, in place of its own.
@@ -156,7 +157,7 @@ impl Evaluation {
         let candidate = candidates.first().ok_or(EvaluationError::Nobody)?;
         let replan_steps = match candidate {
             Candidate::Expert => self.sim.expert.replan_steps as u32,
-            Candidate::Network(_) => self.replan_steps,
+            Candidate::Network(network) => network.replan_steps(self),
         };
         let parameters = Sha256::digest(format!("{:?}{:?}", self.sim, self.arm));
         Ok(Setting {

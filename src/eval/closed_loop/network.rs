@@ -55,9 +55,15 @@ impl Network {
         self.viewer.checkpoint_hash()
     }
 
+    /// Steps from one chunk to the next.
+    pub(super) fn replan_steps(&self, of: &Evaluation) -> u32 {
+        let half = u32::try_from(self.viewer.chunk_len().div_ceil(2)).unwrap_or(u32::MAX);
+        of.replan_steps.unwrap_or(half).max(1)
+    }
+
     pub(super) fn pilot<'a>(&'a mut self, of: &'a Evaluation, eyes: &'a mut Eyes) -> NetworkPilot<'a> {
         NetworkPilot {
-            replan_s: f64::from(of.replan_steps) / self.viewer.contract().data.fps,
+            replan_s: f64::from(self.replan_steps(of)) / self.viewer.contract().data.fps,
             network: self,
             evaluation: of,
             eyes,

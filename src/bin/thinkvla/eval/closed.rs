@@ -36,9 +36,9 @@ pub struct ClosedLoop {
     /// Time from a picture to the arm having its chunk [ms], or `measured`: what each inference takes on this machine
     #[arg(long, default_value = "100")]
     latency: LatencyChoice,
-    /// Steps of a chunk that are executed before the next one is computed
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
-    replan_steps: u32,
+    /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk when not given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    replan_steps: Option<u32>,
     /// Simulated time after which a trial has failed [s]
     #[arg(long, default_value = "20", value_parser = seconds)]
     time_limit: f64,
