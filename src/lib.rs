@@ -14,7 +14,7 @@
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
 //! * `ros` (feature `ros`): everything that names rclrs
 //! * `training` (feature `torch`): how the network learns
-//! * [`eval`]: contact sheets and reports
+//! * [`eval`]: policies in closed loop and against recorded rows, contact sheets and reports
 
 pub mod camera;
 pub mod contract;

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+
 use super::compressed::{DecodeError, decode};
 use super::rgb::RgbImage;
 
@@ -40,4 +43,33 @@ pub fn load(path: &Path, out: &mut RgbImage) -> Result<(), LoadError> {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Why a picture cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the picture {path}: {message}")]
+pub struct SaveError {
+    /// The file.
+    path: PathBuf,
+    /// What the encoder or the system said.
+    message: String,
+}
+
+/// Writes a PNG file, as small as it gets, making its directory if needed.
+///
+/// # Errors
+/// When the image has no pixels or the file cannot be written.
+pub fn save(image: &RgbImage, path: &Path) -> Result<(), SaveError> {
+    let failed = |message: String| SaveError {
+        path: path.to_owned(),
+        message,
+    };
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
+    }
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
+        .write_image(image.data(), image.width(), image.height(), ExtendedColorType::Rgb8)
+        .map_err(|e| failed(e.to_string()))?;
+    std::fs::write(path, png).map_err(|e| failed(e.to_string()))
 }

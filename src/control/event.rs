@@ -25,6 +25,18 @@ pub enum EventKind {
     Fault,
 }
 
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clamped => "clamped",
+            Self::Refused => "refused",
+            Self::Held => "held",
+            Self::Stopped => "stopped",
+            Self::Fault => "fault",
+        })
+    }
+}
+
 /// Which check spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Check {
@@ -134,6 +146,7 @@ pub struct EventLog {
     source: String,
     plan_id: u64,
     recent: BTreeMap<(EventKind, Check), Recent>,
+    tally: BTreeMap<(EventKind, Check), u64>,
     waiting: std::collections::VecDeque<Event>,
 }
 
@@ -148,6 +161,7 @@ impl EventLog {
 
     /// Adds an event. `message` is only called when the event is not a repetition.
     pub fn push(&mut self, time: Time, kind: EventKind, check: Check, message: impl FnOnce() -> String) {
+        *self.tally.entry((kind, check)).or_default() += 1;
         let repeated = match self.recent.get_mut(&(kind, check)) {
             Some(recent) if (0.0..REPEAT_AFTER_S).contains(&time.seconds_since(recent.published)) => {
                 recent.suppressed = recent.suppressed.saturating_add(1);
@@ -182,6 +196,11 @@ impl EventLog {
         });
     }
 
+    /// How often each check spoke, repetitions included.
+    pub fn tally(&self) -> &BTreeMap<(EventKind, Check), u64> {
+        &self.tally
+    }
+
     /// Takes the events that wait, oldest first.
     pub fn drain(&mut self) -> Vec<Event> {
         self.waiting.drain(..).collect()
@@ -203,6 +222,8 @@ mod tests {
         let events = log.drain();
         assert_eq!(events.iter().map(|e| e.repeated).collect::<Vec<_>>(), [0, 99, 99]);
         assert_eq!(events[1].message, "tick 100");
+        // The 49 after the last published one are counted as well.
+        assert_eq!(log.tally()[&(EventKind::Clamped, Check::Velocity)], 250);
         assert_eq!((events[0].source.as_str(), events[0].plan_id), ("policy", 7));
         assert!(log.drain().is_empty());
     }

@@ -9,6 +9,7 @@
 
 pub mod arm;
 pub mod chunk;
+pub mod composition;
 pub mod config;
 pub mod event;
 pub mod executor;
@@ -17,6 +18,7 @@ pub mod kinematics;
 pub mod lease;
 pub mod liveness;
 pub mod named_move;
+pub mod proprioception;
 pub mod realman;
 pub mod supervisor;
 pub mod time;

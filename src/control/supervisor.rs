@@ -160,6 +160,11 @@ impl<D: Driver> Supervisor<D> {
         self.gate.events.drain()
     }
 
+    /// How often each check spoke since the start.
+    pub fn event_tally(&self) -> &BTreeMap<(EventKind, Check), u64> {
+        self.gate.events.tally()
+    }
+
     /// Does what is due; to be called at the command rate.
     pub fn tick(&mut self, now: Time) {
         if now < self.last_tick {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::columns;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
@@ -38,7 +40,7 @@ pub struct Chunk {
 }
 
 /// Where a chunk begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct At {
     /// Number of the episode.
     pub episode: usize,

@@ -1,11 +1,9 @@
 //! One picture of an episode: a row for each camera, a column for each chosen moment.
 
-use std::path::{Path, PathBuf};
-
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use std::path::Path;
 
 use super::lettering::{LETTER_HEIGHT, LETTER_WIDTH, Pen, fill, paste, write};
+use crate::camera::file::{self, SaveError};
 use crate::camera::resize::{ResizeError, Resizer};
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
@@ -66,13 +64,8 @@ pub enum SheetError {
     #[error("contact sheet: expected at least one frame, found none; check that a camera was running")]
     Empty,
     /// The file could not be written.
-    #[error("cannot write the contact sheet {path}: {message}")]
-    Write {
-        /// File that was opened.
-        path: PathBuf,
-        /// What the encoder or the system said.
-        message: String,
-    },
+    #[error("contact sheet: {0}")]
+    Write(#[from] SaveError),
 }
 
 const BACKGROUND: [u8; 3] = [24, 26, 30];
@@ -187,19 +180,7 @@ impl ContactSheet {
     /// # Errors
     /// When no frame was pushed or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), SheetError> {
-        let sheet = self.draw()?;
-        let failed = |message: String| SheetError::Write {
-            path: path.to_path_buf(),
-            message,
-        };
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|e| failed(e.to_string()))?;
-        }
-        let mut png = Vec::new();
-        PngEncoder::new_with_quality(&mut png, CompressionType::Best, FilterType::Adaptive)
-            .write_image(sheet.data(), sheet.width(), sheet.height(), ExtendedColorType::Rgb8)
-            .map_err(|e| failed(e.to_string()))?;
-        std::fs::write(path, png).map_err(|e| failed(e.to_string()))
+        Ok(file::save(&self.draw()?, path)?)
     }
 }
 

@@ -1,6 +1,16 @@
 //! Figures and pictures of runs.
 
+#[cfg(all(feature = "sim", feature = "torch"))]
+pub mod closed_loop;
 pub mod contact_sheet;
+pub mod journal;
 mod lettering;
 pub mod machine;
+#[cfg(feature = "torch")]
+pub mod open_loop;
+pub mod smoothness;
 pub mod statistics;
+pub mod trial_sheet;
+pub mod trials;
+#[cfg(feature = "torch")]
+pub mod viewer;

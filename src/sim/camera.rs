@@ -8,6 +8,7 @@ use mujoco_rs::renderer::MjRenderer;
 use super::error::SimError;
 use super::noise::SensorNoise;
 use super::world::{Snapshot, find};
+use crate::camera::rgb::RgbImage;
 
 /// Width of every picture [px].
 pub const WIDTH: u32 = 640;
@@ -94,6 +95,11 @@ impl Photographer {
         })
     }
 
+    /// From here on the noise is that of this seed, whatever was taken before.
+    pub fn restart_noise(&mut self, seed: u64) {
+        self.noise.restart(seed);
+    }
+
     /// A picture with the sensor's noise, rgb8, row major, top row first.
     ///
     /// # Shapes
@@ -102,6 +108,19 @@ impl Photographer {
     /// # Errors
     /// When the OpenGL context fails.
     pub fn take(&mut self, of: &Snapshot, view: View) -> Result<&[u8], SimError> {
+        self.render(of, view)?;
+        self.noise.add(&mut self.pixels);
+        Ok(&self.pixels)
+    }
+
+    /// The same without noise: for people to look at.
+    ///
+    /// # Shapes
+    /// [`HEIGHT`] x [`WIDTH`] x 3 bytes.
+    ///
+    /// # Errors
+    /// When the OpenGL context fails.
+    pub fn render(&mut self, of: &Snapshot, view: View) -> Result<&[u8], SimError> {
         if !Arc::ptr_eq(&self.data.model_clone(), &of.model) {
             self.data = data_of(&of.model)?;
         }
@@ -120,8 +139,44 @@ impl Photographer {
         let rendered = rendered.ok_or_else(|| SimError::Render("no picture came back".to_owned()))?;
         self.pixels.clear();
         self.pixels.extend_from_slice(rendered);
-        self.noise.add(&mut self.pixels);
         Ok(&self.pixels)
+    }
+}
+
+/// All cameras of the scene; their context is made with the first look.
+#[derive(Default)]
+pub struct Eyes {
+    photographer: Option<Photographer>,
+}
+
+impl Eyes {
+    /// Pictures of one moment, in the order of [`View::ALL`].
+    ///
+    /// # Errors
+    /// When no OpenGL context can be had, or it fails.
+    pub fn look(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
+        let photographer = self.open(at)?;
+        let mut picture = |view| {
+            let pixels = photographer.take(at, view)?.to_vec();
+            RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
+        };
+        Ok([picture(View::Top)?, picture(View::Wrist)?])
+    }
+
+    /// The pictures of an episode depend on nothing that was seen before it.
+    ///
+    /// # Errors
+    /// When no OpenGL context can be had.
+    pub fn begin_episode(&mut self, at: &Snapshot, seed: u64) -> Result<(), SimError> {
+        self.open(at)?.restart_noise(seed);
+        Ok(())
+    }
+
+    fn open(&mut self, at: &Snapshot) -> Result<&mut Photographer, SimError> {
+        match &mut self.photographer {
+            Some(photographer) => Ok(photographer),
+            none => Ok(none.insert(Photographer::new(at)?)),
+        }
     }
 }
 

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::camera::{HEIGHT, Photographer, View, WIDTH};
+use super::camera::{Eyes, View};
 use super::config::SimConfig;
 use super::episode::{self, Moment};
 use super::error::SimError;
 use super::tasks::{self, EpisodeId, Task};
-use crate::camera::rgb::RgbImage;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -92,7 +91,7 @@ pub enum CollectError {
 /// Collects episodes one after another.
 pub struct Collector {
     collection: Collection,
-    photographer: Option<Photographer>,
+    eyes: Eyes,
 }
 
 impl Collector {
@@ -100,7 +99,7 @@ impl Collector {
     pub fn new(collection: Collection) -> Self {
         Self {
             collection,
-            photographer: None,
+            eyes: Eyes::default(),
         }
     }
 
@@ -118,7 +117,7 @@ impl Collector {
             next: None,
             period,
             images,
-            photographer: &mut self.photographer,
+            eyes: &mut self.eyes,
         };
         let mut dwell = Dwell::default();
         let outcome = episode::run::<CollectError>(&sim, &arm, id, |moment| {
@@ -157,12 +156,12 @@ struct Shown<'a> {
     next: Option<f64>,
     period: f64,
     images: ImageMode,
-    photographer: &'a mut Option<Photographer>,
+    eyes: &'a mut Eyes,
 }
 
 impl Shown<'_> {
     /// From the moment the arm follows the expert until the expert is done: waiting for the judge is no part of it.
-    fn look(&mut self, mut moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
+    fn look(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
         let now = moment.rig.world.time();
         if !moment.following || self.next.is_some_and(|next| now < next) {
             return Ok(None);
@@ -187,17 +186,11 @@ impl Shown<'_> {
 
     /// Pictures of this moment, by the names of the cameras.
     fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
-        let snapshot = moment.rig.world.snapshot();
-        let photographer = match &mut *self.photographer {
-            Some(photographer) => photographer,
-            none => none.insert(Photographer::new(&snapshot)?),
-        };
-        let mut pictures = Vec::with_capacity(View::ALL.len());
-        for view in View::ALL {
-            let pixels = photographer.take(&snapshot, view)?.to_vec();
+        let seen = self.eyes.look(&moment.rig.world.snapshot())?;
+        let mut pictures = Vec::with_capacity(seen.len());
+        for (image, view) in seen.iter().zip(View::ALL) {
             let wrong = |problem: String| CollectError::Picture(view.name(), problem);
-            let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
-            pictures.push(Picture::encode(&image, self.images).map_err(wrong)?);
+            pictures.push(Picture::encode(image, self.images).map_err(wrong)?);
         }
         Ok(pictures)
     }

@@ -1,14 +1,19 @@
-//! Whole episodes in one process: expert, supervisor, driver stand-in and physics on a virtual clock.
+//! Whole episodes in one process: a pilot, the supervisor, driver stand-in and physics on a virtual clock.
+
+use std::collections::BTreeMap;
 
 use super::config::SimConfig;
 use super::driver::{Driver, State};
 use super::error::SimError;
-use super::expert::{Expert, Observation, SOURCE, STEP_PERIOD_S};
+use super::expert::{ExpertPilot, STEP_PERIOD_S};
+use super::pilot::{Decision, Pilot};
 use super::rig::Rig;
 use super::scene::SceneOptions;
 use super::tasks::EpisodeId;
 use super::world::STEP_S;
+use crate::control::chunk::ActionChunk;
 use crate::control::config::ArmConfig;
+use crate::control::event::{Check, EventKind};
 use crate::control::lease::Priority;
 use crate::control::realman::{DriverApi, Graph};
 use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
@@ -16,8 +21,17 @@ use crate::control::time::Time;
 
 /// Time between two heartbeats [s].
 const HEARTBEAT_S: f64 = 0.02;
-/// How long an episode may take beyond the expert's plan [s].
-const PATIENCE_S: f64 = 4.0;
+
+/// Where an episode takes place.
+#[derive(Debug, Clone, Copy)]
+pub struct Stage<'a> {
+    /// The table-top.
+    pub sim: &'a SimConfig,
+    /// The arm.
+    pub arm: &'a ArmConfig,
+    /// Which episode.
+    pub id: EpisodeId,
+}
 
 /// How an episode went.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +42,7 @@ pub struct Outcome {
     pub success: bool,
     /// Which conditions of success held at the end.
     pub detail: String,
-    /// Steps of 100 ms the expert needed.
+    /// Steps of 100 ms the pilot needed.
     pub steps: usize,
     /// Simulated time to success, or to giving up [s].
     pub seconds: f64,
@@ -40,23 +54,42 @@ pub struct Outcome {
     pub clamps: u64,
     /// Chunks, commands and requests refused.
     pub refusals: u64,
+    /// Chunks that ran out before the next one came.
+    pub underruns: u64,
+    /// How often each check spoke.
+    pub tally: BTreeMap<(EventKind, Check), u64>,
     /// What the supervisor had to say.
     pub events: Vec<String>,
 }
 
 /// A moment of an episode, after a physics step.
+#[derive(Clone, Copy)]
 pub struct Moment<'a> {
     /// The table-top.
     pub rig: &'a Rig,
-    /// Whether the expert still has something to do.
+    /// Whether the pilot still has something to do.
     pub following: bool,
-    supervisor: &'a mut Supervisor<Driver>,
+    /// A command was decided on in this step.
+    pub ticked: bool,
+    /// The arm took a chunk in this step; the next command is its first.
+    pub chunk_began: bool,
+    supervisor: &'a Supervisor<Driver>,
 }
 
 impl Moment<'_> {
     /// What the arm is told and what it reports.
-    pub fn status(&mut self) -> Status {
-        self.supervisor.status(time(self.rig))
+    pub fn status(&self) -> Status {
+        self.supervisor.status(self.time())
+    }
+
+    /// Virtual time.
+    pub fn time(&self) -> Time {
+        time(self.rig)
+    }
+
+    /// Time between two commands [s].
+    pub fn command_period_s(&self) -> f64 {
+        self.supervisor.config().period()
     }
 }
 
@@ -68,18 +101,32 @@ pub fn run<E: From<SimError>>(
     config: &SimConfig,
     arm: &ArmConfig,
     id: EpisodeId,
+    look: impl FnMut(Moment<'_>) -> Result<(), E>,
+) -> Result<Outcome, E> {
+    let mut expert = ExpertPilot::new(config, 0.0);
+    let stage = Stage { sim: config, arm, id };
+    let mut outcome = fly(&stage, &mut expert, look)?;
+    // It only notices at a chunk's time that it is done.
+    outcome.steps = outcome.steps.min((expert.duration_s() / STEP_PERIOD_S).ceil() as usize);
+    Ok(outcome)
+}
+
+/// Runs a pilot on an episode through the supervisor, until success or the pilot's limit; `look` sees every moment.
+///
+/// # Errors
+/// When the scene cannot be had, the supervisor does not let the pilot begin, or pilot or `look` fail.
+pub fn fly<E: From<SimError>>(
+    stage: &Stage<'_>,
+    pilot: &mut impl Pilot<E>,
     mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<Outcome, E> {
-    let mut rig = Rig::new(config, id, SceneOptions { shadows: false })?;
-    let mut episode = Episode::begin(config, arm, &mut rig)?;
-    let limit = episode.expert.duration() + PATIENCE_S;
+    let mut rig = Rig::new(stage.sim, stage.id, SceneOptions { shadows: false })?;
+    let mut episode = Episode::begin(stage, pilot.source(), &mut rig)?;
+    pilot.begin(&episode.moment(&rig))?;
+    let limit = pilot.limit_s();
     while !rig.judge.success() && rig.world.time() < limit {
-        episode.step(&mut rig)?;
-        look(Moment {
-            rig: &rig,
-            following: episode.done.is_none(),
-            supervisor: &mut episode.supervisor,
-        })?;
+        episode.step(&mut rig, pilot)?;
+        look(episode.moment(&rig))?;
     }
     Ok(episode.outcome(&rig))
 }
@@ -87,23 +134,32 @@ pub fn run<E: From<SimError>>(
 /// The control side of an episode.
 struct Episode {
     supervisor: Supervisor<Driver>,
-    expert: Expert,
     lease: u64,
     period: f64,
     next_tick: f64,
     next_beat: f64,
-    next_chunk: f64,
-    /// When the expert had nothing more to do [s].
+    ticked: bool,
+    chunk_began: bool,
+    /// What the pilot is thinking of.
+    thought: Option<Thought>,
+    /// When the pilot had nothing more to do [s].
     done: Option<f64>,
 }
 
+/// A chunk on its way to the arm.
+struct Thought {
+    chunk: ActionChunk,
+    /// When it arrives [s].
+    ready: f64,
+}
+
 impl Episode {
-    fn begin(config: &SimConfig, arm: &ArmConfig, rig: &mut Rig) -> Result<Self, SimError> {
+    fn begin(stage: &Stage<'_>, source: &str, rig: &mut Rig) -> Result<Self, SimError> {
         let arm = ArmConfig {
             dry_run: false,
-            ..arm.clone()
+            ..stage.arm.clone()
         };
-        let driver = Driver::new(&config.driver, rig.world.joints());
+        let driver = Driver::new(&stage.sim.driver, rig.world.joints());
         let period = arm.period();
         let mut supervisor = Supervisor::new(arm, driver, time(rig));
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), time(rig));
@@ -117,23 +173,33 @@ impl Episode {
         }
         let now = time(rig);
         supervisor.arm(now).map_err(|e| SimError::Begin(e.to_string()))?;
-        let lease = supervisor.acquire_lease(SOURCE, Priority::Policy, now);
+        let lease = supervisor.acquire_lease(source, Priority::Policy, now);
         let lease = lease.map_err(|e| SimError::Begin(e.to_string()))?;
-        let expert = Expert::new(config, &rig.layout, supervisor.status(now).commanded_pose);
         let start = rig.world.time();
         Ok(Self {
             supervisor,
-            expert,
             lease,
             period,
             next_tick: start,
             next_beat: start,
-            next_chunk: start + period,
+            ticked: false,
+            chunk_began: false,
+            thought: None,
             done: None,
         })
     }
 
-    fn step(&mut self, rig: &mut Rig) -> Result<(), SimError> {
+    fn moment<'a>(&'a self, rig: &'a Rig) -> Moment<'a> {
+        Moment {
+            rig,
+            following: self.done.is_none(),
+            ticked: self.ticked,
+            chunk_began: self.chunk_began,
+            supervisor: &self.supervisor,
+        }
+    }
+
+    fn step<E>(&mut self, rig: &mut Rig, pilot: &mut impl Pilot<E>) -> Result<(), E> {
         if let Some(state) = rig.step(self.supervisor.driver_mut()) {
             receive(&mut self.supervisor, &state, time(rig));
         }
@@ -141,27 +207,27 @@ impl Episode {
         if due(elapsed, &mut self.next_beat, HEARTBEAT_S) && self.done.is_none() {
             self.supervisor.on_heartbeat(self.lease, now);
         }
-        if due(elapsed, &mut self.next_tick, self.period) {
+        self.ticked = due(elapsed, &mut self.next_tick, self.period);
+        self.chunk_began = false;
+        if self.ticked {
             self.supervisor.tick(now);
         }
-        if self.done.is_none() && due(elapsed, &mut self.next_chunk, self.expert.replan_s()) {
-            let observation = Observation {
-                time: now,
-                commanded: self.supervisor.status(now).commanded_pose,
-                lease: self.lease,
-            };
-            let chunk = self
-                .expert
-                .chunk(&observation)
-                .map_err(|e| SimError::Begin(e.to_string()))?;
-            match chunk {
-                // A refusal is among the events; the expert sees where the arm is and tries again.
-                Some(chunk) => drop(self.supervisor.on_chunk(chunk, now)),
-                None => {
+        if self.done.is_none() && self.thought.is_none() {
+            match pilot.decide(&self.moment(rig))? {
+                Decision::Wait => {}
+                Decision::Send { chunk, latency_s } => {
+                    let ready = elapsed + latency_s;
+                    self.thought = Some(Thought { chunk, ready });
+                }
+                Decision::Finish => {
                     self.done = Some(elapsed);
                     drop(self.supervisor.release_lease(self.lease, now));
                 }
             }
+        }
+        if let Some(thought) = self.thought.take_if(|thought| elapsed >= thought.ready - STEP_S / 2.0) {
+            // A refusal is among the events; the pilot sees where the arm is and tries again.
+            self.chunk_began = self.supervisor.on_chunk(thought.chunk, now).is_ok();
         }
         Ok(())
     }
@@ -174,12 +240,14 @@ impl Episode {
             id: rig.id,
             success: rig.judge.success(),
             detail: rig.judge.detail(),
-            steps: (self.done.unwrap_or(seconds).min(self.expert.duration()) / STEP_PERIOD_S).ceil() as usize,
+            steps: (self.done.unwrap_or(seconds) / STEP_PERIOD_S).ceil() as usize,
             seconds,
             chunks: status.chunks,
             commands: status.commands,
             clamps: status.clamps,
             refusals: status.refusals,
+            underruns: status.underruns,
+            tally: self.supervisor.event_tally().clone(),
             events: events.iter().map(|e| format!("{}: {}", e.check, e.message)).collect(),
         }
     }
@@ -196,7 +264,7 @@ fn time(rig: &Rig) -> Time {
 }
 
 /// Whether something that comes every `period` is due, within half a physics step.
-fn due(elapsed: f64, next: &mut f64, period: f64) -> bool {
+pub(super) fn due(elapsed: f64, next: &mut f64, period: f64) -> bool {
     if elapsed < *next - STEP_S / 2.0 {
         return false;
     }

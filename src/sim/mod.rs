@@ -5,7 +5,7 @@
 //! * [`judge`]: success, by the physics alone
 //! * [`expert`]: solves every task, speaking in chunks
 //! * [`driver`]: the stand-in of Realman's driver
-//! * [`rig`], [`episode`]: all of it in step, and whole episodes in one process
+//! * [`rig`], [`episode`], [`pilot`]: all of it in step, whole episodes in one process, and who drives them
 //! * [`collect`]: such episodes recorded as a dataset
 //! * [`questions`]: questions about scenes, with answers that the physics knows
 
@@ -18,6 +18,7 @@ pub mod error;
 pub mod expert;
 pub mod judge;
 pub mod noise;
+pub mod pilot;
 pub mod questions;
 pub mod rig;
 pub mod scene;

@@ -18,6 +18,11 @@ impl SensorNoise {
         }
     }
 
+    /// Begins the sequence that belongs to a seed.
+    pub fn restart(&mut self, seed: u64) {
+        self.random = ChaCha8Rng::seed_from_u64(seed);
+    }
+
     /// Adds the noise of one picture.
     pub fn add(&mut self, pixels: &mut [u8]) {
         self.drawn.resize(pixels.len(), 0);

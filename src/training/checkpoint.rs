@@ -21,6 +21,7 @@ use crate::contract::Contract;
 use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
 
 use super::config::TrainingConfig;
+use super::data::mixture::HeldOut;
 use super::method::Method;
 use super::optimiser::Optimiser;
 use super::run_error::RunError;
@@ -59,6 +60,32 @@ pub struct Notes {
     pub version: String,
     /// The configuration.
     pub config: TrainingConfig,
+}
+
+impl Notes {
+    /// Of a checkpoint that a run has written.
+    ///
+    /// # Errors
+    /// When its directory has none, or another version wrote them.
+    pub fn read(directory: &Path) -> Result<Self, RunError> {
+        let path = directory.join(NOTES);
+        let text = fs::read_to_string(&path).map_err(RunError::file("read", &path))?;
+        serde_json::from_str(&text).map_err(RunError::file("read", &path))
+    }
+
+    /// Which episodes of a dataset the run held out; nothing where it did not train on it.
+    pub fn held_out_of(&self, dataset: &Path) -> Option<HeldOut> {
+        let same = |path: &Path| match (path.canonicalize(), dataset.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => path == dataset,
+        };
+        let number = self.config.data.datasets.iter().position(|share| same(&share.path))?;
+        Some(HeldOut {
+            number: number as u64,
+            seed: self.config.seed,
+            share: self.config.validation.share,
+        })
+    }
 }
 
 fn one() -> usize {
@@ -145,9 +172,7 @@ impl Shelf {
     /// # Errors
     /// When it cannot be read.
     pub fn notes(&self, step: u64) -> Result<Notes, RunError> {
-        let path = self.path(step).join(NOTES);
-        let text = fs::read_to_string(&path).map_err(RunError::file("read", &path))?;
-        serde_json::from_str(&text).map_err(RunError::file("read", &path))
+        Notes::read(&self.path(step))
     }
 
     /// Writes a checkpoint and removes those that need not be kept.

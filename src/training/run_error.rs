@@ -90,7 +90,7 @@ impl RunError {
     }
 
     /// Data that does not fit.
-    pub(super) fn data(path: &Path, message: impl Into<String>) -> Self {
+    pub(crate) fn data(path: &Path, message: impl Into<String>) -> Self {
         Self::Data {
             path: path.to_owned(),
             message: message.into(),

@@ -37,15 +37,7 @@ impl Validation {
     /// # Errors
     /// When a row cannot be read.
     pub fn new(feed: &Feed, batches: u64) -> Result<Self, RunError> {
-        let seen = (0..SEEN).map(|number| {
-            let targets = feed.targets(Side::Trained, number)?;
-            let uncounted = targets.valid.f_eq(0.0)?.f_unsqueeze(-1)?;
-            Ok(targets.actions.f_masked_fill(&uncounted, f64::NAN)?)
-        });
-        let seen: Vec<Tensor> = seen.collect::<Result<_, RunError>>()?;
-        let (medians, _) = Tensor::f_cat(&seen, 0)?.f_nanmedian_dim(0, false)?;
-        // A step that no row has counts nowhere.
-        let constant = medians.f_nan_to_num(0.0, None, None)?;
+        let constant = feed.constant(Side::Trained, SEEN)?;
         Ok(Self { batches, constant })
     }
 

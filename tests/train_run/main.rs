@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod ablations;
+mod compared;
 mod geometry;
 mod interrupted;
 #[path = "../recorded/mod.rs"]

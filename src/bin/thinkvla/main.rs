@@ -14,6 +14,8 @@ mod dataset;
 #[cfg(feature = "ros")]
 mod demo;
 #[cfg(feature = "torch")]
+mod eval;
+#[cfg(feature = "torch")]
 mod foreign;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
@@ -73,6 +75,9 @@ enum Verb {
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
+    /// Run a checkpoint in closed loop in the simulator, or compare its chunks with those of a dataset, and report
+    #[cfg(feature = "torch")]
+    Eval(eval::Arguments),
     /// Make a checkpoint of a named size with untrained weights
     #[cfg(feature = "torch")]
     InitCheckpoint(init_checkpoint::Arguments),
@@ -130,6 +135,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,
+        #[cfg(feature = "torch")]
+        Verb::Eval(arguments) => eval::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments)?,
         #[cfg(feature = "ros")]

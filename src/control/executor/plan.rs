@@ -5,6 +5,7 @@ use nalgebra::{Isometry3, Point3, SVector, Translation3, UnitQuaternion, Vector3
 use super::spline::Spline;
 use crate::contract::{ActionSpace, Composition};
 use crate::control::chunk::ActionChunk;
+use crate::control::composition::Offset;
 use crate::control::config::{Tool, Workspace};
 use crate::control::time::Time;
 use crate::control::types::{JOINTS, Joints, Pose};
@@ -91,9 +92,7 @@ pub struct Bounds<'a> {
 impl Plan {
     /// Anchors, composes and smooths a chunk.
     ///
-    /// Deltas are expressed in the base frame: translations add, rotation vectors multiply from the left. With
-    /// SEQUENTIAL composition step k applies to the result of step k-1, with FROM_ANCHOR to the anchor. Steps already
-    /// past take part like all others. Waypoints a little outside the workspace are moved inside; the ones after them
+    /// Steps compose as [`Offset::then`] says, and those already past take part like all others. Waypoints a little outside the workspace are moved inside; the ones after them
     /// compose from where they were asked to be.
     ///
     /// # Errors
@@ -178,18 +177,12 @@ fn split(values: &Vector6<f64>) -> (Vector3<f64>, Vector3<f64>) {
 
 fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Path, usize), PlanError> {
     let mut knots = vec![Vector6::zeros()];
-    let mut translation = Vector3::zeros();
-    let mut rotation = UnitQuaternion::identity();
+    let mut offset = Offset::none();
     let mut unwrapped = Vector3::zeros();
     let mut moved = 0;
     for (step, values) in chunk.actions.steps().enumerate() {
-        let value = |i: usize| values.get(i).copied().unwrap_or(0.0);
-        let delta = Vector3::new(value(0), value(1), value(2));
-        let turn = UnitQuaternion::from_scaled_axis(Vector3::new(value(3), value(4), value(5)));
-        (translation, rotation) = match chunk.composition {
-            Composition::Sequential => (translation + delta, turn * rotation),
-            Composition::FromAnchor => (delta, turn),
-        };
+        offset = offset.then(values, chunk.composition);
+        let Offset { translation, rotation } = offset;
         unwrapped = nearest_turn(rotation.scaled_axis(), &unwrapped);
         let pose = Isometry3::from_parts(
             Translation3::from(anchor.pose.translation.vector + translation),

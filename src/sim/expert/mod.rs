@@ -1,11 +1,13 @@
 //! A scripted expert: knows where everything is, and speaks like a policy, in chunks.
 
 mod path;
+mod pilot;
 mod plan;
 
 use nalgebra::Vector3;
 
 pub use path::{Pace, Path};
+pub use pilot::ExpertPilot;
 pub use plan::plan;
 
 use super::config::{ExpertConfig, SimConfig};

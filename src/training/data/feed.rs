@@ -16,6 +16,7 @@ use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
 use crate::model::state::StateText;
 
 use super::loader::Batches;
+use super::medians::Medians;
 use super::mixture::Mixture;
 use super::sampler::{Place, Sampler, randomness};
 use crate::training::batch::{Pictures, Shown, VlaBatch};
@@ -251,16 +252,24 @@ impl Feed {
         Ok(())
     }
 
-    /// Actions of batch number `number` of a side, without looking at anything.
+    /// The chunk, of normalised actions, that is nearest to those of the first `batches` batches of a side without
+    /// looking at anything: (K, action dimension), in 32 bits.
     ///
     /// # Errors
     /// As [`Self::batch`].
-    pub fn targets(&self, side: Side, number: u64) -> Result<Targets, RunError> {
+    pub fn constant(&self, side: Side, batches: u64) -> Result<Tensor, RunError> {
         let mut done = Done::default();
-        for place in self.places(side, number) {
+        for place in (0..batches).flat_map(|number| self.places(side, number)) {
             self.done(place, &mut done)?;
         }
-        done.tensors(self.chunk_len)
+        let width = self.mixture.contract().data.statistics.len();
+        let mut medians = Medians::new(self.chunk_len * width);
+        let rows = done.actions.chunks(self.chunk_len * width);
+        for (values, valid) in rows.zip(done.valid.chunks(self.chunk_len)) {
+            let counts = valid.iter().flat_map(|valid| std::iter::repeat_n(*valid > 0.0, width));
+            medians.see(values.iter().copied().zip(counts));
+        }
+        Ok(Tensor::f_from_slice(&medians.take())?.f_reshape([self.chunk_len as i64, width as i64])?)
     }
 
     /// Rows of a batch.
@@ -270,12 +279,11 @@ impl Feed {
 }
 
 /// What a batch is to do.
-#[derive(Debug)]
-pub struct Targets {
+struct Targets {
     /// Normalised actions, (B, K, action dimension), in 32 bits.
-    pub actions: Tensor,
+    actions: Tensor,
     /// 1 where an action counts and 0 where it does not, (B, K), in 32 bits.
-    pub valid: Tensor,
+    valid: Tensor,
 }
 
 /// Values of [`Targets`] so far.

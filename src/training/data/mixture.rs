@@ -41,7 +41,7 @@ impl Mixture {
                 contract.data.composition = own.data.composition;
                 contract.data.reference = own.data.reference;
             }
-            agree(&share.path, &contract, &own)?;
+            agree(&share.path, ("the first dataset", &contract), &own)?;
             datasets.push(dataset);
         }
         let mut mixture = Self {
@@ -52,6 +52,15 @@ impl Mixture {
         };
         mixture.take_statistics()?;
         Ok(mixture)
+    }
+
+    /// Refuses datasets that were recorded otherwise than those this checkpoint was trained on.
+    ///
+    /// # Errors
+    /// Names the first field that differs.
+    pub fn require_recorded_for(&self, checkpoint: &Contract) -> Result<(), RunError> {
+        let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
+        agree(root, ("the checkpoint", checkpoint), &self.contract)
     }
 
     /// What the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
@@ -97,29 +106,19 @@ impl Mixture {
             .collect())
     }
 
-    /// Draws from the episodes that are trained on, and from those held out: a share of each dataset, rounded up, that
-    /// leaves one to train on.
+    /// Draws from the episodes that are trained on, and from those held out.
     ///
     /// # Errors
     /// When nothing is left to train on, or nothing is held out of a share above 0.
     pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[Sampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
-        for ((number, dataset), weight) in (0_u64..).zip(&self.datasets).zip(&self.weights) {
-            let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
-            let mut order: Vec<(u64, (usize, usize))> = filled
-                .map(|episode| {
-                    let mut random = randomness(seed, "held out", [number, episode.index as u64]);
-                    (random.random(), (episode.index, episode.length))
-                })
-                .collect();
-            order.sort_unstable();
-            let wanted = (held_out * order.len() as f64).ceil() as usize;
-            let trained = order.split_off(wanted.min(order.len().saturating_sub(1)));
-            let sides = [trained, order].map(|side| {
-                let mut episodes: Vec<(usize, usize)> = side.into_iter().map(|(_, episode)| episode).collect();
-                episodes.sort_unstable();
-                episodes
-            });
+        for ((number, dataset), weight) in (0..).zip(&self.datasets).zip(&self.weights) {
+            let sides = HeldOut {
+                number,
+                seed,
+                share: held_out,
+            }
+            .split(dataset);
             for (drawn, episodes) in drawn.iter_mut().zip(sides) {
                 drawn.push(Drawn {
                     weight: *weight,
@@ -187,6 +186,38 @@ impl Mixture {
     }
 }
 
+/// Which episodes of a dataset a training run holds out: a share, rounded up, that leaves one to train on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOut {
+    /// Number of the dataset in the run's mixture.
+    pub number: u64,
+    /// The run's seed.
+    pub seed: u64,
+    /// The share, 0 to 1.
+    pub share: f64,
+}
+
+impl HeldOut {
+    /// Number and length of the episodes that are trained on, and of those held out.
+    pub fn split(self, dataset: &Dataset) -> [Vec<(usize, usize)>; 2] {
+        let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
+        let mut order: Vec<(u64, (usize, usize))> = filled
+            .map(|episode| {
+                let mut random = randomness(self.seed, "held out", [self.number, episode.index as u64]);
+                (random.random(), (episode.index, episode.length))
+            })
+            .collect();
+        order.sort_unstable();
+        let wanted = (self.share * order.len() as f64).ceil() as usize;
+        let trained = order.split_off(wanted.min(order.len().saturating_sub(1)));
+        [trained, order].map(|side| {
+            let mut episodes: Vec<(usize, usize)> = side.into_iter().map(|(_, episode)| episode).collect();
+            episodes.sort_unstable();
+            episodes
+        })
+    }
+}
+
 /// The dataset's own contract, or, of a dataset of others, the checkpoint's at the dataset's rate.
 fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, RunError> {
     if dataset.root().join(FILE_NAME).exists() {
@@ -197,7 +228,7 @@ fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, Run
     Ok(contract)
 }
 
-fn agree(path: &Path, all: &Contract, own: &Contract) -> Result<(), RunError> {
+fn agree(path: &Path, (whose, all): (&str, &Contract), own: &Contract) -> Result<(), RunError> {
     all.robot
         .require_same(&own.robot)
         .map_err(|e| RunError::data(path, e.to_string()))?;
@@ -218,7 +249,7 @@ fn agree(path: &Path, all: &Contract, own: &Contract) -> Result<(), RunError> {
     match facts.into_iter().find(|(_, all, own)| all != own) {
         Some((field, expected, found)) => Err(RunError::data(
             path,
-            format!("data.{field}: expected {expected}, as the first dataset has it, found {found}"),
+            format!("data.{field}: expected {expected}, as {whose} has it, found {found}"),
         )),
         None => Ok(()),
     }

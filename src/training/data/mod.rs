@@ -8,10 +8,12 @@
 //! * [`sampler`]: which row each sample is, from the seed alone
 //! * [`feed`]: from rows to batches
 //! * [`loader`]: batches ahead of time
+//! * [`medians`]: the best chunk that looks at nothing
 //! * [`text`]: questions and answers, the same way
 
 pub mod feed;
 pub mod loader;
+pub mod medians;
 pub mod mixture;
 pub mod sampler;
 pub mod text;

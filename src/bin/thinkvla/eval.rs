@@ -1,0 +1,78 @@
+//! `thinkvla eval`: a checkpoint in closed loop in the simulator, or against the rows of a dataset.
+
+#[cfg(feature = "sim")]
+mod closed;
+mod open;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::policy::PolicyOptions;
+
+/// Arguments of the verb.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Directory of the checkpoint; in closed loop also `expert`, the scripted expert as upper bound, and TASK=DIRECTORY
+    /// for the one of a task, as often as there are tasks
+    #[arg(long, required = true)]
+    checkpoint: Vec<String>,
+    /// Seed of the first scene, each trial taking the next, or of the rows that are drawn
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder of everything that is written; an interrupted closed loop is gone on with
+    #[arg(long, default_value = "out/eval")]
+    out: PathBuf,
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// Threads of one operation on the processor; libtorch's choice when not given
+    #[arg(long)]
+    threads: Option<u16>,
+    #[command(flatten)]
+    open: open::OpenLoop,
+    #[cfg(feature = "sim")]
+    #[command(flatten)]
+    closed: closed::ClosedLoop,
+}
+
+impl Arguments {
+    fn options(&self) -> PolicyOptions {
+        PolicyOptions {
+            device: self.device,
+            threads: self.threads,
+            ..PolicyOptions::default()
+        }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When arguments or configurations cannot work, the checkpoint does not fit the robot or the dataset, or the disk
+/// refuses.
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match arguments.open.dataset() {
+        Some(dataset) => open::run(arguments, dataset),
+        #[cfg(feature = "sim")]
+        None => closed::run(arguments),
+        #[cfg(not(feature = "sim"))]
+        None => anyhow::bail!("expected --dataset; the closed loop needs a build with the feature sim"),
+    }
+}
+
+/// Writes a report as `eval.json` and `eval.md`, and prints it.
+fn write(out: &Path, report: &impl Serialize, text: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("make {}", out.display()))?;
+    for (name, text) in [
+        ("eval.json", serde_json::to_string_pretty(report)? + "\n"),
+        ("eval.md", text.to_owned()),
+    ] {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    super::tell(&format!("{text}\nreport: {}", out.join("eval.md").display()));
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The robot's own state, as a checkpoint with proprioception reads it.
+
+use super::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
+use super::types::{Joints, Pose};
+use crate::contract::Contract;
+
+/// The values a checkpoint may ask for, by the names of its contract's state statistics.
+const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_down (turn of the tool from \
+                     straight down) [rad], rx, ry, rz (rotation vector) [rad] and gripper (0 closed .. 1 open)";
+
+/// What the arm feels at one moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Felt {
+    /// Measured joints [rad].
+    pub joints: Joints,
+    /// Measured `base_from_tool` [m].
+    pub tool: Pose,
+    /// Last gripper command, 0 closed to 1 open.
+    pub gripper: f64,
+}
+
+/// Which of those values make the state, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Proprioception(Vec<Part>);
+
+/// One value of the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Measured position of a joint, from 0.
+    Joint(usize),
+    /// Measured position of the tool, axis 0 to 2.
+    Position(usize),
+    /// Measured rotation vector of the tool, axis 0 to 2.
+    Rotation(usize),
+    /// Measured turn of the tool from straight down, axis 0 to 2.
+    FromDown(usize),
+    /// Last gripper command.
+    Gripper,
+}
+
+impl Proprioception {
+    /// The state this contract describes; of no values where it describes none.
+    ///
+    /// # Errors
+    /// Names the first value that the arm does not give.
+    pub fn of(contract: &Contract) -> Result<Self, String> {
+        Self::named(contract.data.state.iter().map(|dimension| dimension.name.as_str()))
+    }
+
+    /// Values by name.
+    ///
+    /// # Errors
+    /// Names the first that the arm does not give.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+        names.into_iter().map(part).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether no value is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The values, in physical units.
+    pub fn values(&self, felt: &Felt) -> Vec<f64> {
+        let rotation = felt.tool.rotation.scaled_axis();
+        let from_down = turn_from_down(&felt.tool.rotation);
+        let value = |part: &Part| match *part {
+            Part::Joint(i) => felt.joints.get(i).copied(),
+            Part::Position(axis) => felt.tool.translation.vector.get(axis).copied(),
+            Part::Rotation(axis) => rotation.get(axis).copied(),
+            Part::FromDown(axis) => from_down.get(axis).copied(),
+            Part::Gripper => Some(felt.gripper),
+        };
+        self.0.iter().filter_map(value).collect()
+    }
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    const AXES: [&str; 3] = ["x", "y", "z"];
+    let axis = |name: &str| AXES.iter().position(|axis| *axis == name);
+    let joint = |name: &str| match name.strip_prefix("joint")?.parse() {
+        Ok(number @ 1..=7usize) => Some(Part::Joint(number - 1)),
+        _ => None,
+    };
+    let from_down = TURN_FROM_DOWN.iter().position(|value| *value == name);
+    let known = match name {
+        "gripper" => Some(Part::Gripper),
+        _ => axis(name)
+            .map(Part::Position)
+            .or_else(|| name.strip_prefix('r').and_then(axis).map(Part::Rotation))
+            .or_else(|| from_down.map(Part::FromDown))
+            .or_else(|| joint(name)),
+    };
+    known.ok_or_else(|| {
+        format!(
+            "contract.yaml, data.state: expected {KNOWN}, found {name}; this arm cannot give the checkpoint the state it \
+             was trained on"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{UnitQuaternion, Vector3};
+
+    use super::*;
+
+    #[test]
+    fn values_come_by_name_in_the_contract_s_order() {
+        let quarter = std::f64::consts::FRAC_PI_2;
+        let felt = Felt {
+            joints: Joints::from([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+            tool: Pose::from_parts(
+                Vector3::new(1.0, 2.0, 3.0).into(),
+                UnitQuaternion::from_scaled_axis(Vector3::y() * quarter),
+            ),
+            gripper: 0.8,
+        };
+        let names = ["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down"];
+        let values = Proprioception::named(names).unwrap().values(&felt);
+        // Down is half a turn about y.
+        let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter];
+        assert_eq!(values.len(), expected.len());
+        assert!(
+            values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),
+            "{values:?}"
+        );
+    }
+
+    #[test]
+    fn a_value_the_arm_does_not_give_is_refused_by_name() {
+        for name in ["roll", "joint8", "joint0", "pad", "r", "joint"] {
+            let error = Proprioception::named(["x", name]).unwrap_err();
+            assert!(error.contains(&format!("found {name};")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Why an evaluation ends early.
+
+use crate::camera::file::{LoadError, SaveError};
+use crate::camera::resize::ResizeError;
+use crate::contract::ContractError;
+use crate::dataset::video::VideoError;
+use crate::eval::journal::JournalError;
+use crate::eval::viewer::ViewError;
+use crate::model::error::ModelError;
+use crate::sim::error::SimError;
+
+/// Why an evaluation ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// The simulator.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The trials on disk.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A video.
+    #[error(transparent)]
+    Video(#[from] VideoError),
+    /// The last picture of a trial cannot be made small.
+    #[error(transparent)]
+    Resize(#[from] ResizeError),
+    /// A picture cannot be kept.
+    #[error(transparent)]
+    Save(#[from] SaveError),
+    /// The last picture of a trial is missing or damaged.
+    #[error("last picture of a trial: {0}; remove trials.jsonl to make the trials again")]
+    Load(#[from] LoadError),
+    /// There is no policy.
+    #[error("expected at least one candidate, found none")]
+    Nobody,
+    /// The checkpoint was made for another robot.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// The arm does not give the state the checkpoint reads.
+    #[error("{0}")]
+    State(String),
+    /// The policy gives no chunk.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The checkpoint cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}

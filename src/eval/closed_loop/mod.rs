@@ -1,0 +1,196 @@
+//! A policy in closed loop on the simulated table-top: pictures in, chunks through executor and gate, judged by the
+//! physics; in one process, and each trial apart from all others.
+
+mod cost;
+mod error;
+mod film;
+mod network;
+mod stranger;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use sha2::{Digest as _, Sha256};
+
+pub use cost::Cost;
+pub use error::EvaluationError;
+pub use network::{Network, NetworkOptions};
+
+use super::journal::Journal;
+use super::trials::{Report, Setting, Trial, TrialResult};
+use crate::control::config::ArmConfig;
+use crate::sim::config::SimConfig;
+use crate::sim::tasks::{EpisodeId, Task};
+use worker::Worker;
+
+/// Levels of the factor a task is about.
+const VARIATIONS: u64 = 3;
+
+/// How long a picture takes to become a chunk that the arm has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Latency {
+    /// Always as long [s]: trials repeat to the bit.
+    Fixed(f64),
+    /// As long as each inference took on this machine.
+    Measured,
+}
+
+/// Trials of one policy.
+#[derive(Debug, Clone)]
+pub struct Evaluation {
+    /// The table-top.
+    pub sim: SimConfig,
+    /// The arm.
+    pub arm: ArmConfig,
+    /// Which trials, in the order they are told of and kept.
+    pub trials: Vec<EpisodeId>,
+    /// How long thinking takes.
+    pub latency: Latency,
+    /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk, rounded up,
+    /// where `None`. The expert has its own.
+    pub replan_steps: Option<u32>,
+    /// Simulated time after which a trial has failed [s].
+    pub time_limit_s: f64,
+    /// Shows the policy what the cameras see while the expert does the scene of the next seed, in place of its own.
+    pub shuffle_cameras: bool,
+    /// Folder of the trials and their pictures.
+    pub out: PathBuf,
+    /// Trials, from the first on, of which a video is made.
+    pub videos: usize,
+}
+
+/// Who is evaluated.
+pub enum Candidate {
+    /// The scripted expert, which knows where everything is: what the task, the arm and the latency leave possible.
+    Expert,
+    /// A checkpoint.
+    Network(Box<Network>),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// All trials that were asked for.
+    pub report: Report,
+    /// What those cost that were not there yet.
+    pub cost: Cost,
+}
+
+impl Candidate {
+    fn name(&self) -> String {
+        match self {
+            Self::Expert => crate::sim::expert::SOURCE.to_owned(),
+            Self::Network(network) => network.hash().to_owned(),
+        }
+    }
+}
+
+impl Evaluation {
+    /// Makes the trials that the folder does not hold yet, and tells of each; reports on all that were asked for.
+    /// Candidates are one policy, loaded once for each thread that is to make trials.
+    ///
+    /// # Errors
+    /// When the folder holds another evaluation, the disk refuses, or simulator or network fail.
+    pub fn run(&self, candidates: &mut [Candidate], tell: impl Fn(&TrialResult)) -> Result<Evaluated, EvaluationError> {
+        let setting = self.setting(candidates)?;
+        let mut journal = Journal::open(&self.out, &setting)?;
+        let numbered = self.trials.iter().copied().enumerate();
+        let missing: Vec<_> = numbered.filter(|(_, id)| !journal.holds(&Trial::of(*id))).collect();
+        let mut cost = Cost::default();
+        self.make(&missing, candidates, |made| {
+            cost += made.cost;
+            tell(&made.result);
+            Ok(journal.add(&made.result)?)
+        })?;
+        let asked: Vec<Trial> = self.trials.iter().copied().map(Trial::of).collect();
+        let done = journal.done().iter().filter(|of| asked.contains(&of.trial));
+        let trials: Vec<TrialResult> = done.cloned().collect();
+        film::sheet(&self.out, &trials)?;
+        Ok(Evaluated {
+            report: Report::of(setting, trials),
+            cost,
+        })
+    }
+
+    /// Makes trials, whichever thread is free, and keeps them in order.
+    fn make(
+        &self,
+        trials: &[(usize, EpisodeId)],
+        candidates: &mut [Candidate],
+        mut keep: impl FnMut(worker::Made) -> Result<(), EvaluationError>,
+    ) -> Result<(), EvaluationError> {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for candidate in candidates {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    let mut worker = Worker::new(self, candidate);
+                    loop {
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
+                        let Some((number, id)) = trials.get(turn) else { return };
+                        let made = worker.make(*id, *number < self.videos);
+                        let failed = made.is_err();
+                        if sender.send((turn, made)).is_err() || failed {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let (mut early, mut due) = (BTreeMap::new(), 0);
+            for (turn, made) in receiver {
+                early.insert(turn, made?);
+                while let Some(made) = early.remove(&due) {
+                    keep(made)?;
+                    due += 1;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn setting(&self, candidates: &[Candidate]) -> Result<Setting, EvaluationError> {
+        let candidate = candidates.first().ok_or(EvaluationError::Nobody)?;
+        let replan_steps = match candidate {
+            Candidate::Expert => self.sim.expert.replan_steps as u32,
+            Candidate::Network(network) => network.replan_steps(self),
+        };
+        let parameters = Sha256::digest(format!("{:?}{:?}", self.sim, self.arm));
+        Ok(Setting {
+            policy: candidate.name(),
+            latency_ms: match self.latency {
+                Latency::Fixed(seconds) => Some(1e3 * seconds),
+                Latency::Measured => None,
+            },
+            replan_steps,
+            time_limit_s: self.time_limit_s,
+            shuffled_cameras: self.shuffle_cameras,
+            parameters: parameters.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+}
+
+/// Trials of a task from a seed on; the variations take turns unless one is named.
+pub fn trials(task: Task, variation: Option<u8>, seeds: std::ops::Range<u64>) -> Vec<EpisodeId> {
+    let first = seeds.start;
+    let trial = |seed| EpisodeId {
+        task,
+        variation: variation.unwrap_or(((seed - first) % VARIATIONS) as u8),
+        seed,
+    };
+    seeds.map(trial).collect()
+}
+
+impl Trial {
+    fn of(id: EpisodeId) -> Self {
+        Self {
+            task: id.task.to_string(),
+            variation: id.variation,
+            seed: id.seed,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A checkpoint at the controls of an episode.
+
+use std::path::Path;
+use std::time::Instant;
+
+use super::cost::Cost;
+use super::error::EvaluationError;
+use super::stranger::Stranger;
+use super::{Evaluation, Latency};
+use crate::camera::rgb::RgbImage;
+use crate::contract::Robot;
+use crate::control::chunk::{ActionChunk, PhysicalActions};
+use crate::control::proprioception::{Felt, Proprioception};
+use crate::control::supervisor::Status;
+use crate::control::time::Time;
+use crate::eval::viewer::{Scene, Viewer};
+use crate::model::policy::{Policy, PolicyOptions};
+use crate::sim::camera::Eyes;
+use crate::sim::episode::{Moment, Stage};
+use crate::sim::pilot::{Decision, Pilot};
+
+/// Name in leases and chunks, as of the policy node.
+const SOURCE: &str = "policy";
+/// How long after its observation a chunk may start [s]; the policy node's default.
+const EXPIRY_S: f64 = 0.5;
+/// What a physics step may come too early [s].
+const EARLY_S: f64 = 1e-6;
+
+/// How a checkpoint is to run.
+pub type NetworkOptions = PolicyOptions;
+
+/// A loaded checkpoint that fits the simulated robot.
+pub struct Network {
+    viewer: Viewer,
+    proprioception: Proprioception,
+}
+
+impl Network {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// When it is damaged, or was made for another robot than the simulated one.
+    pub fn load(checkpoint: &Path, options: NetworkOptions) -> Result<Self, EvaluationError> {
+        let policy = Policy::load(checkpoint, options)?;
+        let contract = policy.contract();
+        contract.robot.require_same(&Robot::simulated())?;
+        Ok(Self {
+            proprioception: Proprioception::of(contract).map_err(EvaluationError::State)?,
+            viewer: Viewer::new(policy)?,
+        })
+    }
+
+    /// What the checkpoint is known by.
+    pub fn hash(&self) -> &str {
+        self.viewer.checkpoint_hash()
+    }
+
+    /// Steps from one chunk to the next.
+    pub(super) fn replan_steps(&self, of: &Evaluation) -> u32 {
+        let half = u32::try_from(self.viewer.chunk_len().div_ceil(2)).unwrap_or(u32::MAX);
+        of.replan_steps.unwrap_or(half).max(1)
+    }
+
+    pub(super) fn pilot<'a>(&'a mut self, of: &'a Evaluation, eyes: &'a mut Eyes) -> NetworkPilot<'a> {
+        NetworkPilot {
+            replan_s: f64::from(self.replan_steps(of)) / self.viewer.contract().data.fps,
+            network: self,
+            evaluation: of,
+            eyes,
+            stranger: None,
+            last: None,
+            plan_id: 0,
+            spent: Cost::default(),
+        }
+    }
+
+    fn act(
+        &mut self,
+        moment: &Moment<'_>,
+        status: &Status,
+        pictures: &[RgbImage],
+    ) -> Result<PhysicalActions, EvaluationError> {
+        let state = self.proprioception.values(&Felt {
+            joints: status.measured_joints,
+            tool: status.measured_pose,
+            gripper: status.gripper,
+        });
+        let output = self.viewer.act(Scene {
+            pictures,
+            state: &state,
+            instruction: &moment.rig.layout.instruction,
+        })?;
+        Ok(output.actions)
+    }
+}
+
+/// One episode.
+pub(super) struct NetworkPilot<'a> {
+    network: &'a mut Network,
+    evaluation: &'a Evaluation,
+    eyes: &'a mut Eyes,
+    /// Whose cameras it sees through, where not its own.
+    stranger: Option<Stranger>,
+    replan_s: f64,
+    /// Time of the last observation.
+    last: Option<Time>,
+    plan_id: u64,
+    /// What rendering and network took so far.
+    pub spent: Cost,
+}
+
+impl NetworkPilot<'_> {
+    fn look(&mut self, moment: &Moment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
+        let world = &moment.rig.world;
+        let seen = self.stranger.as_ref().and_then(|stranger| stranger.at(world.time()));
+        Ok(match seen {
+            Some(snapshot) => self.eyes.look(snapshot)?,
+            None => self.eyes.look(&world.snapshot())?,
+        })
+    }
+
+    fn chunk(&mut self, now: Time, lease: u64, actions: PhysicalActions) -> ActionChunk {
+        self.plan_id += 1;
+        let contract = self.network.viewer.contract();
+        ActionChunk {
+            actions,
+            composition: contract.data.composition,
+            reference: contract.data.reference,
+            frame: contract.robot.base_frame.clone(),
+            step_period: 1.0 / contract.data.fps,
+            observed: now,
+            expires: now.offset_secs(EXPIRY_S),
+            source: SOURCE.to_owned(),
+            lease,
+            plan_id: self.plan_id,
+        }
+    }
+}
+
+impl Pilot<EvaluationError> for NetworkPilot<'_> {
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn begin(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
+        let rig = moment.rig;
+        if self.evaluation.shuffle_cameras {
+            self.stranger = Some(Stranger::of(&Stage {
+                sim: &self.evaluation.sim,
+                arm: &self.evaluation.arm,
+                id: rig.id,
+            })?);
+        }
+        Ok(self.eyes.begin_episode(&rig.world.snapshot(), rig.id.seed)?)
+    }
+
+    fn limit_s(&self) -> f64 {
+        self.evaluation.time_limit_s
+    }
+
+    fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, EvaluationError> {
+        let now = moment.time();
+        // An anchor is a command's time.
+        let early = |last: Time| now.seconds_since(last) < self.replan_s - EARLY_S;
+        if !moment.ticked || self.last.is_some_and(early) {
+            return Ok(Decision::Wait);
+        }
+        let status = moment.status();
+        if !status.mode.is_armed() {
+            return Ok(Decision::Finish);
+        }
+        let begun = Instant::now();
+        let pictures = self.look(moment)?;
+        let looked = begun.elapsed();
+        let actions = self.network.act(moment, &status, &pictures)?;
+        // A camera takes no time of the policy's.
+        let thought = begun.elapsed() - looked;
+        self.spent += Cost::network(looked, thought);
+        self.last = Some(now);
+        Ok(Decision::Send {
+            chunk: self.chunk(now, status.lease, actions),
+            latency_s: match self.evaluation.latency {
+                Latency::Fixed(seconds) => seconds,
+                Latency::Measured => thought.as_secs_f64(),
+            },
+        })
+    }
+}

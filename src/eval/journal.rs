@@ -1,0 +1,254 @@
+//! Trials on disk as they are made, so that an interrupted evaluation goes on where it stood.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::trials::{Setting, Trial, TrialResult};
+
+/// File name of the trials: the setting, then a JSON object a line.
+pub const TRIALS: &str = "trials.jsonl";
+
+/// Why trials cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The disk refuses.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// `read`, `write` or `lock`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process makes the same trials.
+    #[error("{path} is being written by another evaluation; wait for it, or name another folder")]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A whole line is not what was written.
+    #[error("{path}, line {line}: {message}; name another folder, or remove the file to begin anew")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The folder holds another evaluation.
+    #[error(
+        "{path} holds trials of another evaluation: {field}: expected {expected}, found {found}; name another folder"
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        field: String,
+        /// This evaluation's.
+        expected: String,
+        /// The folder's.
+        found: String,
+    },
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    done: Vec<TrialResult>,
+}
+
+impl Journal {
+    /// Opens the trials in a folder, which is made where it does not exist. A last line that was half written is
+    /// taken away.
+    ///
+    /// # Errors
+    /// When the disk refuses, the file is damaged, or its trials were made in another setting.
+    pub fn open(folder: &Path, setting: &Setting) -> Result<Self, JournalError> {
+        let path = folder.join(TRIALS);
+        let file = |action| {
+            let path = path.clone();
+            move |source| JournalError::File { action, path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(file("write"))?;
+        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let mut trials = opened.map_err(file("write"))?;
+        trials.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => JournalError::Busy { path: path.clone() },
+            TryLockError::Error(source) => file("lock")(source),
+        })?;
+        let mut text = String::new();
+        trials.read_to_string(&mut text).map_err(file("read"))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = text.get(..whole).unwrap_or_default().lines().enumerate();
+        let damaged = |(line, message): (usize, String)| JournalError::Line {
+            path: path.clone(),
+            line: line + 1,
+            message,
+        };
+        let expected = line(setting).map_err(file("write"))?;
+        let found = lines.next();
+        if let Some((number, first)) = found
+            && first != expected
+        {
+            let value = |text| serde_json::from_str::<Value>(text).map_err(|e| damaged((number, e.to_string())));
+            return Err(other(&path, [&value(&expected)?, &value(first)?]));
+        }
+        let done = lines.map(|(line, text)| serde_json::from_str(text).map_err(|e| damaged((line, e.to_string()))));
+        let done = done.collect::<Result<Vec<TrialResult>, _>>()?;
+        let mut journal = Self {
+            file: trials,
+            done,
+            path: path.clone(),
+        };
+        journal.file.set_len(whole as u64).map_err(file("write"))?;
+        if found.is_none() {
+            journal.write(expected)?;
+        }
+        Ok(journal)
+    }
+
+    /// What was done so far, in the order it was done.
+    pub fn done(&self) -> &[TrialResult] {
+        &self.done
+    }
+
+    /// Whether a trial was done.
+    pub fn holds(&self, trial: &Trial) -> bool {
+        self.done.iter().any(|of| of.trial == *trial)
+    }
+
+    /// Adds a trial; when this returns it survives whatever comes.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn add(&mut self, result: &TrialResult) -> Result<(), JournalError> {
+        let written = line(result).and_then(|text| {
+            // As an interrupted evaluation reads it: a number may lose its last digit.
+            self.done.push(serde_json::from_str(&text)?);
+            Ok(text)
+        });
+        self.write(written.map_err(|source| self.refused(source))?)
+    }
+
+    fn write(&mut self, line: String) -> Result<(), JournalError> {
+        let written = self.file.write_all((line + "\n").as_bytes());
+        let synced = written.and_then(|()| self.file.sync_data());
+        synced.map_err(|source| self.refused(source))
+    }
+
+    fn refused(&self, source: std::io::Error) -> JournalError {
+        JournalError::File {
+            action: "write",
+            path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+fn line(value: &impl serde::Serialize) -> Result<String, std::io::Error> {
+    Ok(serde_json::to_string(value)?)
+}
+
+/// Names the first field that differs.
+fn other(path: &Path, [expected, found]: [&Value; 2]) -> JournalError {
+    let fields = expected.as_object().into_iter().flatten();
+    let absent = Value::Null;
+    let field = fields
+        .map(|(field, value)| (field.as_str(), value, found.get(field).unwrap_or(&absent)))
+        .find(|(_, expected, found)| expected != found);
+    let (field, expected, found) = field.unwrap_or(("setting", expected, found));
+    JournalError::Other {
+        path: path.to_owned(),
+        field: field.to_owned(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::eval::smoothness::Smoothness;
+
+    fn setting(policy: &str) -> Setting {
+        Setting {
+            policy: policy.into(),
+            latency_ms: None,
+            replan_steps: 8,
+            time_limit_s: 20.0,
+            shuffled_cameras: false,
+            parameters: "0".into(),
+        }
+    }
+
+    fn result(seed: u64) -> TrialResult {
+        TrialResult {
+            trial: Trial {
+                task: "height".into(),
+                variation: 0,
+                seed,
+            },
+            success: true,
+            detail: "inside: yes".into(),
+            seconds: 0.25,
+            chunks: 1,
+            commands: 2,
+            clamps: 3,
+            refusals: 4,
+            underruns: 5,
+            events: BTreeMap::new(),
+            smoothness: Smoothness::default(),
+        }
+    }
+
+    #[test]
+    fn trials_come_back_and_a_half_written_one_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path(), &setting("a")).unwrap();
+        journal.add(&result(1)).unwrap();
+        journal.add(&result(2)).unwrap();
+        drop(journal);
+        let path = folder.path().join(TRIALS);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() - 10]).unwrap();
+        let mut journal = Journal::open(folder.path(), &setting("a")).unwrap();
+        assert_eq!(journal.done(), [result(1)]);
+        assert!(!journal.holds(&result(2).trial));
+        journal.add(&result(2)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn trials_of_another_policy_or_process_are_not_mixed_in() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path(), &setting("a")).unwrap();
+        let both = [(); 2].map(|()| Journal::open(folder.path(), &setting("a")));
+        assert!(matches!(both, [Ok(_), Err(JournalError::Busy { .. })]));
+        drop(both);
+        let error = Journal::open(folder.path(), &setting("b")).unwrap_err().to_string();
+        assert!(error.contains("policy: expected \"b\", found \"a\""), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        Journal::open(folder.path(), &setting("a"))
+            .unwrap()
+            .add(&result(1))
+            .unwrap();
+        let path = folder.path().join(TRIALS);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("\"success\":true", "\"success\":7")).unwrap();
+        let error = Journal::open(folder.path(), &setting("a")).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

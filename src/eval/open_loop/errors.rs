@@ -1,0 +1,168 @@
+//! How far chunks are from those recorded, and what many rows say together.
+
+use serde::Serialize;
+
+use crate::contract::Composition;
+use crate::control::composition::Offset;
+use crate::eval::statistics::percentile;
+
+/// Values of an action of the tool: three metres, a rotation vector, the gripper.
+pub const WIDTH: usize = 7;
+/// At and above this a gripper is meant to be open.
+const OPEN: f64 = 0.5;
+
+/// How far one motion of the tool is from another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MotionError {
+    /// Length of the difference of the translations [m].
+    pub translation_m: f64,
+    /// Angle between the rotations [rad].
+    pub rotation_rad: f64,
+}
+
+/// How far a chunk is from the recorded one, over the steps that were recorded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChunkError {
+    /// Of the first action.
+    pub first: MotionError,
+    /// Of where all steps together take the tool.
+    pub whole: MotionError,
+    /// Whether the first action opens or closes the gripper as recorded.
+    pub first_gripper: bool,
+    /// Share of the steps that do, 0 to 1.
+    pub whole_gripper: f64,
+}
+
+impl ChunkError {
+    /// Compares as many steps as were recorded; nothing where none was.
+    ///
+    /// # Shapes
+    /// given, recorded: (steps, [`WIDTH`]), row major; of `given` there may be more.
+    pub fn of(given: &[f64], recorded: &[f64], composition: Composition) -> Option<Self> {
+        let steps = || given.chunks_exact(WIDTH).zip(recorded.chunks_exact(WIDTH));
+        let (first_given, first_recorded) = steps().next()?;
+        let start = [Offset::none(); 2];
+        let end = steps().fold(start, |[a, b], (given, recorded)| {
+            [a.then(given, composition), b.then(recorded, composition)]
+        });
+        let open = |step: &[f64]| step.last().is_some_and(|gripper| *gripper >= OPEN);
+        let agree = steps()
+            .filter(|(given, recorded)| open(given) == open(recorded))
+            .count();
+        Some(Self {
+            first: MotionError::between([Offset::of(first_given), Offset::of(first_recorded)]),
+            whole: MotionError::between(end),
+            first_gripper: open(first_given) == open(first_recorded),
+            whole_gripper: agree as f64 / steps().count() as f64,
+        })
+    }
+}
+
+impl MotionError {
+    fn between([a, b]: [Offset; 2]) -> Self {
+        Self {
+            translation_m: (a.translation - b.translation).norm(),
+            rotation_rad: a.rotation.angle_to(&b.rotation),
+        }
+    }
+}
+
+/// A median, and what all but one in twenty stay below.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// Median.
+    pub p50: f64,
+    /// 95th percentile.
+    pub p95: f64,
+}
+
+impl Spread {
+    fn of(values: &[f64]) -> Self {
+        let at = |p| percentile(values, p).unwrap_or_default();
+        Self {
+            p50: at(50.0),
+            p95: at(95.0),
+        }
+    }
+}
+
+/// Errors of one motion over all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MotionErrors {
+    /// Of the translation [mm].
+    pub translation_mm: Spread,
+    /// Of the rotation [degrees].
+    pub rotation_deg: Spread,
+    /// Share of steps whose gripper is open or closed as recorded, 0 to 1.
+    pub gripper_agreement: f64,
+}
+
+/// Errors of chunks over all rows.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ChunkErrors {
+    /// Of the first action.
+    pub first: MotionErrors,
+    /// Of where all steps together take the tool.
+    pub whole: MotionErrors,
+}
+
+impl ChunkErrors {
+    /// Of rows, each counting the same.
+    pub fn of(rows: &[ChunkError]) -> Self {
+        let errors = |motion: &dyn Fn(&ChunkError) -> MotionError, gripper: &dyn Fn(&ChunkError) -> f64| {
+            let of = |value: &dyn Fn(MotionError) -> f64| {
+                Spread::of(&rows.iter().map(|row| value(motion(row))).collect::<Vec<_>>())
+            };
+            MotionErrors {
+                translation_mm: of(&|error| 1e3 * error.translation_m),
+                rotation_deg: of(&|error| error.rotation_rad.to_degrees()),
+                gripper_agreement: rows.iter().map(gripper).sum::<f64>() / rows.len().max(1) as f64,
+            }
+        };
+        Self {
+            first: errors(&|row| row.first, &|row| f64::from(u8::from(row.first_gripper))),
+            whole: errors(&|row| row.whole, &|row| row.whole_gripper),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPOSITION: Composition = Composition::Sequential;
+
+    fn step(x: f64, rz: f64, gripper: f64) -> [f64; WIDTH] {
+        [x, 0.0, 0.0, 0.0, 0.0, rz, gripper]
+    }
+
+    #[test]
+    fn errors_that_cancel_over_the_chunk_count_in_its_first_action_only() {
+        let given = [step(0.010, 0.2, 1.0), step(0.020, 0.0, 1.0)].concat();
+        let recorded = [step(0.014, 0.1, 1.0), step(0.016, 0.1, 0.0)].concat();
+        let error = ChunkError::of(&given, &recorded, COMPOSITION).unwrap();
+        assert!((error.first.translation_m - 0.004).abs() < 1e-12 && (error.first.rotation_rad - 0.1).abs() < 1e-9);
+        assert!(error.whole.translation_m < 1e-12 && error.whole.rotation_rad < 1e-7);
+        assert!(error.first_gripper && error.whole_gripper == 0.5);
+    }
+
+    #[test]
+    fn steps_behind_the_end_of_an_episode_do_not_count() {
+        let given = [step(0.3, 0.0, 1.0), step(5.0, 1.0, 0.0)].concat();
+        let error = ChunkError::of(&given, &step(0.29, 0.0, 1.0), COMPOSITION).unwrap();
+        assert_eq!(error.first, error.whole);
+        assert!((error.whole.translation_m - 0.01).abs() < 1e-12 && error.whole_gripper == 1.0);
+        assert_eq!(ChunkError::of(&given, &[], COMPOSITION), None);
+    }
+
+    #[test]
+    fn figures_are_in_millimetres_and_degrees() {
+        let half = std::f64::consts::FRAC_PI_2;
+        let row = |x: f64| ChunkError::of(&step(x, half, 1.0), &step(0.0, 0.0, 0.0), COMPOSITION).unwrap();
+        let rows: Vec<_> = (1..=100).map(|mm| row(f64::from(mm) * 1e-3)).collect();
+        let first = ChunkErrors::of(&rows).first;
+        assert!((first.translation_mm.p50 - 50.0).abs() < 1e-9 && (first.translation_mm.p95 - 95.0).abs() < 1e-9);
+        assert!((first.rotation_deg.p50 - 90.0).abs() < 1e-9);
+        assert_eq!(first.gripper_agreement, 0.0);
+    }
+}

@@ -1,0 +1,175 @@
+//! A policy against recorded rows: what it would do, and what was done.
+
+mod errors;
+mod report;
+
+use std::path::Path;
+
+use rand::seq::SliceRandom as _;
+
+pub use errors::{ChunkError, ChunkErrors, MotionErrors, Spread};
+pub use report::{OpenLoop, RowResult, Setting};
+
+use crate::camera::rgb::RgbImage;
+use crate::contract::ActionSpace;
+use crate::dataset::images::ImageReader;
+use crate::dataset::{At, Dataset};
+use crate::eval::viewer::{Scene, Viewer};
+use crate::training::config::DatasetShare;
+use crate::training::data::medians::Medians;
+use crate::training::data::mixture::{HeldOut, Mixture};
+use crate::training::data::sampler::{Place, randomness};
+use crate::training::run_error::RunError;
+use errors::WIDTH;
+
+/// Which rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Drawn {
+    /// Only those of episodes that a training run held out.
+    pub held_out: Option<HeldOut>,
+    /// How many, each at most once; all where `None`.
+    pub rows: Option<u64>,
+    /// Draws them, and whose pictures each is shown besides.
+    pub seed: u64,
+}
+
+/// Compares a policy's chunks with those of a dataset; tells of every row.
+///
+/// # Errors
+/// When the dataset cannot be read, was recorded for another robot or otherwise than the checkpoint's, has fewer than two
+/// rows, or its actions are not of the tool; when the network fails.
+pub fn compare(
+    viewer: Viewer,
+    dataset: &Path,
+    drawn: Drawn,
+    mut tell: impl FnMut(&RowResult),
+) -> Result<OpenLoop, RunError> {
+    let share = DatasetShare {
+        path: dataset.to_owned(),
+        weight: 1.0,
+    };
+    let mixture = Mixture::open(&[share], viewer.contract())?;
+    mixture.require_recorded_for(viewer.contract())?;
+    let [recorded] = mixture.datasets() else {
+        return Err(RunError::data(dataset, "expected one dataset"));
+    };
+    let refuse = |message: String| RunError::data(dataset, message);
+    if viewer.contract().data.action_space != ActionSpace::Ee7 {
+        let found = viewer.contract().data.action_space;
+        return Err(refuse(format!(
+            "expected actions of the tool, ee7, found a checkpoint of {found:?}"
+        )));
+    }
+    let order = draw(recorded, drawn);
+    if order.len() < 2 {
+        return Err(refuse(format!("expected at least two rows, found {}", order.len())));
+    }
+    let chunk_len = viewer.chunk_len();
+    let mut constant = Medians::new(chunk_len * WIDTH);
+    for at in &order {
+        let chunk = recorded.chunk(mixture.action_column(), *at, chunk_len)?;
+        let counting = chunk.values.iter().take(chunk.valid * WIDTH);
+        constant.see(counting.map(|value| (*value, true)));
+    }
+    let constant: Vec<f64> = constant.take().into_iter().map(f64::from).collect();
+    let setting = Setting {
+        checkpoint: viewer.checkpoint_hash().to_owned(),
+        dataset: dataset.to_owned(),
+        held_out: drawn.held_out.is_some(),
+        rows_of_dataset: order.len(),
+        seed: drawn.seed,
+        chunk_len,
+    };
+    let mut show = Show::new(viewer, &mixture, recorded)?;
+    let wanted = drawn.rows.map_or(order.len(), |rows| order.len().min(rows as usize));
+    let mut rows = Vec::with_capacity(wanted);
+    for (number, at) in order.iter().take(wanted).enumerate() {
+        let chunk = recorded.chunk(mixture.action_column(), *at, chunk_len)?;
+        let done: Vec<f64> = chunk
+            .values
+            .iter()
+            .take(chunk.valid * WIDTH)
+            .map(|v| f64::from(*v))
+            .collect();
+        let of_other = other(&order, number);
+        let row = RowResult {
+            at: *at,
+            instruction: recorded.task(*at)?.to_owned(),
+            own: show.act(*at, *at)?,
+            shuffled: show.act(*at, of_other)?,
+            recorded: done,
+        };
+        tell(&row);
+        rows.push(row);
+    }
+    Ok(OpenLoop::of(
+        setting,
+        &rows,
+        &constant,
+        mixture.contract().data.composition,
+    ))
+}
+
+/// The rows in an order of their own.
+fn draw(dataset: &Dataset, drawn: Drawn) -> Vec<At> {
+    let episodes = match drawn.held_out {
+        Some(run) => {
+            let [_, held_out] = run.split(dataset);
+            held_out
+        }
+        None => dataset.episodes().iter().map(|of| (of.index, of.length)).collect(),
+    };
+    let rows = |(episode, length)| (0..length).map(move |frame| At { episode, frame });
+    let mut order: Vec<At> = episodes.into_iter().flat_map(rows).collect();
+    order.shuffle(&mut randomness(drawn.seed, "compared rows", [0, 0]));
+    order
+}
+
+/// The next row of another episode, or, of a single episode, the next row.
+fn other(order: &[At], number: usize) -> At {
+    let own = order.get(number).copied().unwrap_or(At { episode: 0, frame: 0 });
+    let after = || order.iter().cycle().skip(number + 1).take(order.len());
+    let found = after().find(|at| at.episode != own.episode).or_else(|| after().next());
+    found.copied().unwrap_or(own)
+}
+
+/// Shows rows to the policy.
+struct Show<'a> {
+    viewer: Viewer,
+    mixture: &'a Mixture,
+    dataset: &'a Dataset,
+    images: ImageReader<'a>,
+    pictures: Vec<RgbImage>,
+}
+
+impl<'a> Show<'a> {
+    fn new(viewer: Viewer, mixture: &'a Mixture, dataset: &'a Dataset) -> Result<Self, RunError> {
+        let views = mixture.views();
+        let views: Vec<&str> = views.iter().map(String::as_str).collect();
+        Ok(Self {
+            images: ImageReader::new(dataset, &views)?,
+            pictures: Vec::new(),
+            viewer,
+            mixture,
+            dataset,
+        })
+    }
+
+    /// What the policy does when it is told a row's task and state, and shown the pictures of that or of another row.
+    fn act(&mut self, at: At, pictures_of: At) -> Result<Vec<f64>, RunError> {
+        self.images.read(pictures_of, &mut self.pictures)?;
+        let state = self.mixture.state(Place { dataset: 0, at })?;
+        let acted = self.viewer.act(Scene {
+            pictures: &self.pictures,
+            state: &state,
+            instruction: self.dataset.task(at)?,
+        });
+        match acted {
+            Ok(output) => Ok(output.actions.values().to_vec()),
+            Err(error) => {
+                let message = format!("episode {}, frame {}: {error}", at.episode, at.frame);
+                Err(RunError::data(self.dataset.root(), message))
+            }
+        }
+    }
+}

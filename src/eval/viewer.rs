@@ -1,0 +1,97 @@
+//! A checkpoint that is shown whole pictures.
+
+use crate::camera::preprocess::Preprocessor;
+use crate::camera::rgb::RgbImage;
+use crate::contract::Contract;
+use crate::model::error::ModelError;
+use crate::model::policy::{Observation, Policy, PolicyOutput};
+
+/// A policy with the camera code of its contract.
+#[derive(Debug)]
+pub struct Viewer {
+    policy: Policy,
+    preprocessor: Preprocessor,
+}
+
+/// One moment to act on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// What the cameras see, in the contract's order.
+    pub pictures: &'a [RgbImage],
+    /// The robot's own state, as [`Observation::state`].
+    pub state: &'a [f64],
+    /// The task in words.
+    pub instruction: &'a str,
+}
+
+/// Why there is no chunk.
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    /// Pictures of this contract cannot be cut into patches.
+    #[error("contract.yaml: {0}")]
+    Contract(String),
+    /// A picture does not become network input.
+    #[error("picture of the camera {camera}: {message}")]
+    Picture {
+        /// Camera.
+        camera: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// The network fails.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
+impl Viewer {
+    /// Of a loaded checkpoint.
+    ///
+    /// # Errors
+    /// When its contract's pictures cannot be cut into its patches.
+    pub fn new(policy: Policy) -> Result<Self, ViewError> {
+        let preprocessor = Preprocessor::new(policy.contract().data.resize, policy.config().patch_rule());
+        Ok(Self {
+            preprocessor: preprocessor.map_err(|e| ViewError::Contract(e.to_string()))?,
+            policy,
+        })
+    }
+
+    /// What the checkpoint was trained on and for.
+    pub fn contract(&self) -> &Contract {
+        self.policy.contract()
+    }
+
+    /// What the checkpoint is known by.
+    pub fn checkpoint_hash(&self) -> &str {
+        self.policy.checkpoint_hash()
+    }
+
+    /// Steps of a chunk.
+    pub fn chunk_len(&self) -> usize {
+        self.policy.config().thinkvla.chunk_len as usize
+    }
+
+    /// One chunk for one moment.
+    ///
+    /// # Errors
+    /// When a picture cannot be used, or as [`Policy::act`].
+    pub fn act(&mut self, scene: Scene<'_>) -> Result<PolicyOutput, ViewError> {
+        self.preprocessor.clear();
+        for (number, picture) in scene.pictures.iter().enumerate() {
+            self.preprocessor.push_rgb(picture).map_err(|e| {
+                let camera = self.policy.contract().robot.cameras.get(number);
+                ViewError::Picture {
+                    camera: camera.map_or_else(|| number.to_string(), |camera| camera.name.clone()),
+                    message: e.to_string(),
+                }
+            })?;
+        }
+        let input = self.preprocessor.input();
+        Ok(self.policy.act(&Observation {
+            pixel_values: &input.pixel_values,
+            grids: &input.grids,
+            state: scene.state,
+            instruction: scene.instruction,
+        })?)
+    }
+}

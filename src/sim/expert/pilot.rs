@@ -1,0 +1,81 @@
+//! The expert at the controls of an episode.
+
+use super::{Expert, Observation, SOURCE};
+use crate::sim::config::SimConfig;
+use crate::sim::episode::{Moment, due};
+use crate::sim::error::SimError;
+use crate::sim::pilot::{Decision, Pilot};
+
+/// How long an episode may take beyond the expert's plan [s].
+const PATIENCE_S: f64 = 4.0;
+
+/// The expert, episode after episode.
+#[derive(Debug, Clone)]
+pub struct ExpertPilot<'a> {
+    config: &'a SimConfig,
+    latency_s: f64,
+    current: Option<Current>,
+}
+
+/// One episode.
+#[derive(Debug, Clone)]
+struct Current {
+    expert: Expert,
+    /// When the next chunk is due [s].
+    next: f64,
+}
+
+impl<'a> ExpertPilot<'a> {
+    /// An expert whose chunks reach the arm `latency_s` after what they are made of [s].
+    pub fn new(config: &'a SimConfig, latency_s: f64) -> Self {
+        Self {
+            config,
+            latency_s,
+            current: None,
+        }
+    }
+
+    /// How long its path through this episode takes [s]; 0 before the first.
+    pub fn duration_s(&self) -> f64 {
+        self.current.as_ref().map_or(0.0, |current| current.expert.duration())
+    }
+}
+
+impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
+    fn source(&self) -> &'static str {
+        SOURCE
+    }
+
+    fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E> {
+        let commanded = moment.status().commanded_pose;
+        self.current = Some(Current {
+            expert: Expert::new(self.config, &moment.rig.layout, commanded),
+            next: moment.rig.world.time() + moment.command_period_s(),
+        });
+        Ok(())
+    }
+
+    fn limit_s(&self) -> f64 {
+        self.duration_s() + PATIENCE_S
+    }
+
+    fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, E> {
+        let Some(Current { expert, next }) = &mut self.current else {
+            return Ok(Decision::Wait);
+        };
+        if !due(moment.rig.world.time(), next, expert.replan_s()) {
+            return Ok(Decision::Wait);
+        }
+        let status = moment.status();
+        let chunk = expert.chunk(&Observation {
+            time: moment.time(),
+            commanded: status.commanded_pose,
+            lease: status.lease,
+        });
+        let chunk = chunk.map_err(|e| SimError::Begin(e.to_string()))?;
+        Ok(chunk.map_or(Decision::Finish, |chunk| Decision::Send {
+            chunk,
+            latency_s: self.latency_s,
+        }))
+    }
+}

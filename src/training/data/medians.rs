@@ -1,0 +1,52 @@
+//! The best chunk that looks at nothing: what a policy has to be better than.
+
+/// Gathers values place by place.
+#[derive(Debug, Clone)]
+pub struct Medians {
+    seen: Vec<Vec<f32>>,
+}
+
+impl Medians {
+    /// Of rows of so many values.
+    pub fn new(values: usize) -> Self {
+        Self {
+            seen: vec![Vec::new(); values],
+        }
+    }
+
+    /// A row: values, and whether each counts.
+    pub fn see(&mut self, row: impl IntoIterator<Item = (f32, bool)>) {
+        for (seen, (value, counts)) in self.seen.iter_mut().zip(row) {
+            if counts {
+                seen.push(value);
+            }
+        }
+    }
+
+    /// The median of each place, which no other constant beats in mean absolute error; the lower of two middle values,
+    /// and 0 where nothing counted.
+    pub fn take(self) -> Vec<f32> {
+        let median = |mut values: Vec<f32>| {
+            let middle = values.len().saturating_sub(1) / 2;
+            if values.is_empty() {
+                return 0.0;
+            }
+            *values.select_nth_unstable_by(middle, f32::total_cmp).1
+        };
+        self.seen.into_iter().map(median).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_count_moves_no_median() {
+        let mut medians = Medians::new(3);
+        for value in [5.0, 1.0, 3.0, 2.0] {
+            medians.see([(value, true), (value, value > 2.0), (value, false)]);
+        }
+        assert_eq!(medians.take(), [2.0, 3.0, 0.0]);
+    }
+}

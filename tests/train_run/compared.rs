@@ -1,0 +1,49 @@
+//! A checkpoint against the rows that its own run did not learn from.
+
+use std::collections::BTreeSet;
+
+use thinkvla::contract::Contract;
+use thinkvla::eval::open_loop::{Drawn, compare};
+use thinkvla::eval::viewer::Viewer;
+use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::policy::{Policy, PolicyOptions};
+use thinkvla::training::checkpoint::Notes;
+use thinkvla::training::data::mixture::Mixture;
+
+use super::trained::Bench;
+
+#[test]
+fn rows_held_out_are_of_episodes_that_the_run_never_draws() {
+    let bench = Bench::new("validation: {share: 0.4, every_steps: 2, batches: 1}\n");
+    let checkpoint = bench
+        .open(bench.load(), false)
+        .unwrap()
+        .train(Some(2))
+        .unwrap()
+        .checkpoint;
+    let options = PolicyOptions {
+        device: DeviceChoice::Cpu,
+        threads: Some(1),
+        ..PolicyOptions::default()
+    };
+    let viewer = Viewer::new(Policy::load(&checkpoint, options).unwrap()).unwrap();
+    let drawn = Drawn {
+        held_out: Notes::read(&checkpoint).unwrap().held_out_of(&bench.path("data")),
+        rows: None,
+        seed: 0,
+    };
+    let mut compared = BTreeSet::new();
+    let report = compare(viewer, &bench.path("data"), drawn, |row| {
+        compared.insert(row.at.episode);
+    });
+    let config = bench.load();
+    let mixture = Mixture::open(&config.data.datasets, &Contract::load(&checkpoint).unwrap()).unwrap();
+    let [trained, held_out] = mixture.samplers(config.seed, config.validation.share).unwrap();
+    let learned: BTreeSet<usize> = (0..100)
+        .filter_map(|i| trained.place(i))
+        .map(|place| place.at.episode)
+        .collect();
+    assert_eq!((compared.len(), learned.len()), (2, 1));
+    assert!(compared.is_disjoint(&learned));
+    assert_eq!(report.unwrap().rows as u64, held_out.rows());
+}
