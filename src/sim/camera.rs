@@ -8,6 +8,8 @@ use mujoco_rs::renderer::MjRenderer;
 use super::error::SimError;
 use super::noise::SensorNoise;
 use super::world::{Snapshot, find};
+use crate::camera::rgb::RgbImage;
+use crate::dataset::frame::{ImageMode, Picture};
 
 /// Width of every picture [px].
 pub const WIDTH: u32 = 640;
@@ -89,7 +91,7 @@ impl Photographer {
         Ok(Self {
             renderer,
             data: data_of(&of.model)?,
-            noise: SensorNoise::new(),
+            noise: SensorNoise::new(0),
             pixels: Vec::new(),
         })
     }
@@ -122,6 +124,22 @@ impl Photographer {
         self.pixels.extend_from_slice(rendered);
         self.noise.add(&mut self.pixels);
         Ok(&self.pixels)
+    }
+
+    /// The same as a file's bytes.
+    ///
+    /// # Errors
+    /// When the OpenGL context fails or the picture cannot be encoded.
+    pub fn picture(&mut self, of: &Snapshot, view: View, mode: ImageMode) -> Result<Picture, SimError> {
+        let pixels = self.take(of, view)?.to_vec();
+        let wrong = |problem: String| SimError::Picture(view.name(), problem);
+        let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
+        Picture::encode(&image, mode).map_err(wrong)
+    }
+
+    /// Draws the sensor's noise anew from here on, so that it does not depend on how many pictures came before.
+    pub fn reseed(&mut self, seed: u64) {
+        self.noise = SensorNoise::new(seed);
     }
 }
 

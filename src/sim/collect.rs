@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::camera::{HEIGHT, Photographer, View, WIDTH};
+use super::camera::{Photographer, View};
 use super::config::SimConfig;
 use super::episode::{self, Moment};
 use super::error::SimError;
 use super::tasks::{self, EpisodeId, Task};
-use crate::camera::rgb::RgbImage;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -84,9 +83,6 @@ pub enum CollectError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A picture could not be encoded.
-    #[error("picture of the {0} camera: {1}")]
-    Picture(&'static str, String),
 }
 
 /// Collects episodes one after another.
@@ -192,14 +188,10 @@ impl Shown<'_> {
             Some(photographer) => photographer,
             none => none.insert(Photographer::new(&snapshot)?),
         };
-        let mut pictures = Vec::with_capacity(View::ALL.len());
-        for view in View::ALL {
-            let pixels = photographer.take(&snapshot, view)?.to_vec();
-            let wrong = |problem: String| CollectError::Picture(view.name(), problem);
-            let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
-            pictures.push(Picture::encode(&image, self.images).map_err(wrong)?);
-        }
-        Ok(pictures)
+        View::ALL
+            .into_iter()
+            .map(|view| Ok(photographer.picture(&snapshot, view, self.images)?))
+            .collect()
     }
 }
 

@@ -7,7 +7,9 @@
 //! * [`driver`]: the stand-in of Realman's driver
 //! * [`rig`], [`episode`]: all of it in step, and whole episodes in one process
 //! * [`collect`]: such episodes recorded as a dataset
-//! * [`questions`]: questions about scenes, with answers that the physics knows
+//! * [`stage`], [`posture`], [`look`]: scenes to be looked at, with the arm somewhere in them, and what is seen of them
+//! * [`questions`]: questions about such scenes, with answers that the physics knows
+//! * [`grounding`]: such scenes recorded as a dataset, each with the way to a thing that is named
 
 pub mod camera;
 pub mod collect;
@@ -16,10 +18,14 @@ pub mod driver;
 pub mod episode;
 pub mod error;
 pub mod expert;
+pub mod grounding;
 pub mod judge;
+pub mod look;
 pub mod noise;
+pub mod posture;
 pub mod questions;
 pub mod rig;
 pub mod scene;
+pub mod stage;
 pub mod tasks;
 pub mod world;

@@ -53,11 +53,21 @@ pub struct Arguments {
 
 /// How pictures are kept.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Images {
+pub enum Images {
     /// JPEG columns
     Jpeg,
     /// PNG columns: exact, and about six times as large
     Png,
+}
+
+impl Images {
+    /// With this quality of JPEG.
+    pub fn mode(self, quality: u8) -> ImageMode {
+        match self {
+            Self::Jpeg => ImageMode::Jpeg(quality),
+            Self::Png => ImageMode::Png,
+        }
+    }
 }
 
 /// Attempts made for each episode wanted before giving up.
@@ -78,10 +88,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => ArmConfig::load(path).context("the arm's parameters")?,
         None => ArmConfig::shipped()?,
     };
-    let images = match arguments.images {
-        Images::Jpeg => ImageMode::Jpeg(arguments.quality),
-        Images::Png => ImageMode::Png,
-    };
+    let images = arguments.images.mode(arguments.quality);
     let out = arguments
         .out
         .clone()

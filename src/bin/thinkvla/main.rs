@@ -15,6 +15,8 @@ mod dataset;
 mod demo;
 #[cfg(feature = "torch")]
 mod foreign;
+#[cfg(feature = "sim")]
+mod grounding;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -73,6 +75,9 @@ enum Verb {
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
     #[cfg(feature = "ros")]
     Demo(demo::Arguments),
+    /// Record simulated scenes, each with the way to a thing that is named, to learn from where things are
+    #[cfg(feature = "sim")]
+    Grounding(grounding::Arguments),
     /// Make a checkpoint of a named size with untrained weights
     #[cfg(feature = "torch")]
     InitCheckpoint(init_checkpoint::Arguments),
@@ -130,6 +135,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,
+        #[cfg(feature = "sim")]
+        Verb::Grounding(arguments) => grounding::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments)?,
         #[cfg(feature = "ros")]
