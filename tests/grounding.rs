@@ -16,8 +16,10 @@ use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
+use thinkvla::sim::geometry::points;
 use thinkvla::sim::grounding::{Asked, Order, ask, write};
 use thinkvla::sim::look::Look;
+use thinkvla::sim::stage::{Arm, stage};
 
 const SEED: u64 = 5;
 
@@ -28,6 +30,7 @@ fn written(root: &Path, count: usize, jobs: usize) -> Dataset {
         seed: SEED,
         images: ImageMode::Jpeg(92),
         jobs,
+        beside: None,
     };
     let contract = Contract {
         robot: Robot::simulated(),
@@ -86,7 +89,8 @@ fn the_action_of_a_row_is_the_whole_way_to_the_thing_it_names() {
             .collect();
         let reached = Vector3::from_column_slice(&state[7..10]) + Vector3::from_column_slice(&action[..3]);
         assert!((reached - asked.thing.place).norm() < 1e-6);
-        // Fingers and edges are parallel there, after a turn about the vertical of an eighth at most.
+        // Fingers and edges are parallel there, after a turn about the vertical of an eighth at most, and about nothing
+        // else, exactly: statistics would stretch what rounding leaves.
         assert_eq!(action[3..5], [0.0; 2]);
         assert!(action[5].abs() <= std::f64::consts::FRAC_PI_4 + 1e-6);
         if let Some(edges) = asked.thing.turn {
@@ -101,6 +105,39 @@ fn the_action_of_a_row_is_the_whole_way_to_the_thing_it_names() {
             assert_eq!((image.width(), image.height()), (640, 480));
         }
         assert_eq!(dataset.chunk(ACTION, at, 10).unwrap().valid, 1);
+    }
+}
+
+#[test]
+fn the_points_of_patches_lie_on_what_the_physics_has_there() {
+    let shipped = SimConfig::shipped().unwrap();
+    for number in 0..8 {
+        let stage = stage(&shipped, SEED, number, Arm::Above).unwrap();
+        let block = &stage.things[0];
+        let mut look = Look::new(&stage.snapshot).unwrap();
+        let cameras = View::ALL.map(|view| look.camera(view).unwrap().clone());
+        // The block's upper side, seen from the top camera.
+        let top = block.place + Vector3::z() * block.half.z;
+        let direction = cameras[0].direction(cameras[0].pixel(&top).unwrap());
+        let met = look.along(&cameras[0].position, &direction).unwrap();
+        if look.share_seen(View::Top, &[top]) > 0.0 {
+            assert!((met.point - top).norm() < 0.005, "{number}: {} and {top}", met.point);
+            assert!((met.normal - Vector3::z()).norm() < 0.02);
+        }
+        let mut both = 0;
+        for point in points(&mut look, View::Top, [24, 32]).into_iter().flatten() {
+            let place = point.place;
+            // Nothing is seen through the table, and its top is where z is 0.
+            let over_table = (place.x - 0.3).abs() < 0.5 && place.y.abs() < 0.6;
+            assert!(!over_table || place.z > -1e-6, "{place}");
+            // What the other camera sees there is the same point.
+            if look.share_seen(View::Wrist, &[place]) > 0.0 && cameras[1].pixel(&place).is_some() {
+                let direction = cameras[1].direction(cameras[1].pixel(&place).unwrap());
+                let met = look.along(&cameras[1].position, &direction).unwrap();
+                both += usize::from((met.point - place).norm() < 1e-4);
+            }
+        }
+        assert!(both > 0, "{number}");
     }
 }
 

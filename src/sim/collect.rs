@@ -1,6 +1,7 @@
 //! The scripted expert as an operator: episodes recorded in one process, on a virtual clock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, json};
@@ -10,6 +11,7 @@ use super::config::SimConfig;
 use super::episode::{self, Moment};
 use super::error::SimError;
 use super::tasks::{self, EpisodeId, Task};
+use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -22,7 +24,7 @@ const SLOW_M: f64 = 0.0005;
 const SLOW_RAD: f64 = 0.005;
 
 /// What to collect.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Collection {
     /// The table-top.
     pub sim: SimConfig,
@@ -32,7 +34,13 @@ pub struct Collection {
     pub task: Task,
     /// How pictures are kept.
     pub images: ImageMode,
+    /// Writes something beside the rows.
+    pub beside: Option<Arc<Beside>>,
 }
+
+/// Called with what was seen and its pictures, for each row, before the row is known to be saved; what it says ends the
+/// collection.
+pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + Sync;
 
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,6 +91,9 @@ pub enum CollectError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// What is written beside the rows.
+    #[error("{0}")]
+    Beside(String),
 }
 
 /// Collects episodes one after another.
@@ -105,7 +116,13 @@ impl Collector {
     /// # Errors
     /// When the simulator or the disk fails.
     pub fn attempt(&mut self, writer: &mut DatasetWriter, variation: u8, seed: u64) -> Result<Attempt, CollectError> {
-        let Collection { sim, arm, task, images } = self.collection.clone();
+        let Collection {
+            sim,
+            arm,
+            task,
+            images,
+            beside,
+        } = self.collection.clone();
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
         let period = 1.0 / writer.info().fps;
@@ -114,6 +131,7 @@ impl Collector {
             next: None,
             period,
             images,
+            beside,
             photographer: &mut self.photographer,
         };
         let mut dwell = Dwell::default();
@@ -153,6 +171,7 @@ struct Shown<'a> {
     next: Option<f64>,
     period: f64,
     images: ImageMode,
+    beside: Option<Arc<Beside>>,
     photographer: &'a mut Option<Photographer>,
 }
 
@@ -188,10 +207,12 @@ impl Shown<'_> {
             Some(photographer) => photographer,
             none => none.insert(Photographer::new(&snapshot)?),
         };
-        View::ALL
-            .into_iter()
-            .map(|view| Ok(photographer.picture(&snapshot, view, self.images)?))
-            .collect()
+        let pictures = View::ALL.map(|view| photographer.picture(&snapshot, view, self.images));
+        let pictures = pictures.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if let Some(beside) = &self.beside {
+            beside(&snapshot, &pictures).map_err(CollectError::Beside)?;
+        }
+        Ok(pictures)
     }
 }
 

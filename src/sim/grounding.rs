@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
@@ -16,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::camera::{Photographer, View};
-use super::collect::CollectError;
+use super::collect::{Beside, CollectError};
 use super::config::SimConfig;
 use super::error::SimError;
 use super::look::Look;
@@ -48,11 +49,13 @@ const BLOCK_SHARE: f64 = 0.5;
 const TRIES: u64 = 16;
 /// Episodes in a file: few enough to be held in memory, about 30 MB.
 const AT_ONCE: usize = 250;
+/// Smaller values are 0 [m, rad].
+const ROUNDING: f32 = 1e-9;
 /// Rows a worker may be ahead.
 const AHEAD: usize = 4;
 
 /// What to write.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Order {
     /// The table-top.
     pub sim: SimConfig,
@@ -64,6 +67,8 @@ pub struct Order {
     pub images: ImageMode,
     /// Threads that render; what they make does not depend on their number.
     pub jobs: usize,
+    /// Writes something beside the rows.
+    pub beside: Option<Arc<Beside>>,
 }
 
 /// What was written.
@@ -158,6 +163,10 @@ fn make(order: &Order, number: u64, photographer: &mut Option<Photographer>) -> 
     };
     photographer.reseed(number);
     let pictures = View::ALL.map(|view| photographer.picture(&asked.stage.snapshot, view, order.images));
+    let pictures = pictures.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if let Some(beside) = &order.beside {
+        beside(&asked.stage.snapshot, &pictures).map_err(CollectError::Beside)?;
+    }
     let Posture { joints, tool, gripper } = asked.stage.arm;
     let here = Commanded { joints, tool, gripper };
     let there = Commanded {
@@ -173,12 +182,18 @@ fn make(order: &Order, number: u64, photographer: &mut Option<Photographer>) -> 
     };
     let mut steps = Steps::default();
     steps.push(Sample {
-        pictures: pictures.into_iter().collect::<Result<_, _>>()?,
+        pictures,
         ..sample(here)
     });
+    let mut frames: Vec<_> = steps.push(sample(there)).into_iter().collect();
+    // What rounding leaves of no turn at all would be stretched to the full range of the learned actions.
+    let values = frames.iter_mut().flat_map(|frame| &mut frame.vectors).flatten();
+    values
+        .filter(|value| value.abs() < ROUNDING)
+        .for_each(|value| *value = 0.0);
     let whole = Whole {
         task: asked.instruction.clone(),
-        frames: steps.push(sample(there)).into_iter().collect(),
+        frames,
     };
     Ok((asked, whole))
 }

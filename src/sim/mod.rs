@@ -9,6 +9,7 @@
 //! * [`collect`]: such episodes recorded as a dataset
 //! * [`stage`], [`posture`], [`look`]: scenes to be looked at, with the arm somewhere in them, and what is seen of them
 //! * [`questions`]: questions about such scenes, with answers that the physics knows
+//! * [`geometry`]: what the patches of a view show, as targets to align latents with
 //! * [`grounding`]: such scenes recorded as a dataset, each with the way to a thing that is named
 
 pub mod camera;
@@ -18,6 +19,7 @@ pub mod driver;
 pub mod episode;
 pub mod error;
 pub mod expert;
+pub mod geometry;
 pub mod grounding;
 pub mod judge;
 pub mod look;
@@ -27,5 +29,7 @@ pub mod questions;
 pub mod rig;
 pub mod scene;
 pub mod stage;
+#[cfg(feature = "torch")]
+pub mod targets;
 pub mod tasks;
 pub mod world;

@@ -5,6 +5,8 @@
 mod ablations;
 mod geometry;
 mod interrupted;
+#[cfg(feature = "sim")]
+mod points;
 #[path = "../recorded/mod.rs"]
 mod recorded;
 mod text;

@@ -19,6 +19,8 @@ use thinkvla::sim::collect::{Collection, Collector, Report};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
+use super::targets::Targets;
+
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -49,6 +51,8 @@ pub struct Arguments {
     /// The arm's parameters; the shipped ones when not given
     #[arg(long)]
     arm: Option<PathBuf>,
+    #[command(flatten)]
+    targets: Targets,
 }
 
 /// How pictures are kept.
@@ -105,6 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arm,
         task: arguments.task,
         images,
+        beside: arguments.targets.open()?,
     });
     let begun = Instant::now();
     let bar = ProgressBar::new(arguments.episodes as u64).with_message(arguments.task.to_string());

@@ -19,6 +19,7 @@ use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::grounding::{Asked, Order, write};
 
 use super::collect::Images;
+use super::targets::Targets;
 
 /// Rows a second; the contract has one, though each episode is one row.
 const FPS: f64 = 10.0;
@@ -51,6 +52,8 @@ pub struct Arguments {
     /// The table-top; the shipped one when not given
     #[arg(long)]
     sim: Option<PathBuf>,
+    #[command(flatten)]
+    targets: Targets,
 }
 
 /// Runs the verb.
@@ -68,6 +71,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         seed: arguments.seed,
         images: arguments.images.mode(arguments.quality),
         jobs: usize::from(arguments.jobs),
+        beside: arguments.targets.open()?,
     };
     let contract = Contract {
         robot: Robot::simulated(),

@@ -31,6 +31,8 @@ mod rollout;
 mod simulate;
 #[cfg(feature = "ros")]
 mod soak;
+#[cfg(feature = "sim")]
+mod targets;
 #[cfg(feature = "torch")]
 mod train;
 
