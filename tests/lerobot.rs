@@ -34,6 +34,23 @@ fn lerobot_opens_a_recording_with_jpeg_columns() {
     lerobot_reads(folder.path(), "jpeg");
 }
 
+#[test]
+fn lerobot_opens_episodes_that_were_saved_together_and_so_do_we() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded::record_together(folder.path(), ImageMode::Png);
+    let files = std::fs::read_dir(folder.path().join("data/chunk-000")).unwrap();
+    assert_eq!(files.count(), 2);
+    let dataset = require_recorded(folder.path());
+    let mut reader = dataset.pictures(&CAMERAS).unwrap();
+    let mut found = RgbImage::default();
+    let at = At { episode: 1, frame: 3 };
+    for (picture, camera) in reader.read(at).unwrap().iter().zip(CAMERAS) {
+        picture.decode(&mut found).unwrap();
+        assert_eq!(found, recorded::picture(camera, 1, 3));
+    }
+    lerobot_reads(folder.path(), "png");
+}
+
 fn require_recorded(root: &Path) -> Dataset {
     let dataset = Dataset::open(root).unwrap();
     assert_eq!(dataset.info().fps, f64::from(recorded::FPS));
