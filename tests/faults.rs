@@ -132,6 +132,36 @@ fn a_disk_that_fills_or_is_read_only_is_named_and_what_was_saved_stays() {
 }
 
 #[test]
+fn episodes_that_are_saved_together_are_all_there_or_none_is() {
+    let together = |writer: &mut DatasetWriter| {
+        let of = |at| recorded::whole(writer, ImageMode::Png, (at, TASKS[at], LENGTHS[at]));
+        let both = [0, 1].map(of);
+        writer.save_whole(both.into())
+    };
+    let disk = FaultyDisk::new(Fault::Full, None);
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+    let created = disk.calls();
+    together(&mut writer).unwrap();
+    for at in created + 1..=disk.calls() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FaultyDisk::new(Fault::Full, Some(at));
+        let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
+        if let Err(error) = together(&mut writer) {
+            assert!(error.is_disk(), "call {at}: {error}");
+        }
+        drop(writer);
+        let (mut writer, _) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+        let saved = require_intact(folder.path(), Depth::Rows);
+        assert!([0, 2].contains(&saved), "call {at}: {saved}");
+        if saved == 0 {
+            together(&mut writer).unwrap();
+            assert_eq!(require_intact(folder.path(), Depth::Rows), 2, "call {at}");
+        }
+    }
+}
+
+#[test]
 fn an_episode_that_could_not_be_saved_is_saved_when_there_is_space_again() {
     let (created, all) = calls();
     for at in created + 1..=all {

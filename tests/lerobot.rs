@@ -34,6 +34,33 @@ fn lerobot_opens_a_recording_with_jpeg_columns() {
     lerobot_reads(folder.path(), "jpeg");
 }
 
+#[test]
+fn lerobot_opens_episodes_that_were_saved_together_and_so_do_we() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded::record_together(folder.path(), ImageMode::Png);
+    let files = std::fs::read_dir(folder.path().join("data/chunk-000")).unwrap();
+    assert_eq!(files.count(), 2);
+    let dataset = Dataset::open(folder.path()).unwrap();
+    let mut reader = dataset.pictures(&CAMERAS).unwrap();
+    let mut found = RgbImage::default();
+    for (episode, (task, length)) in EPISODES.into_iter().enumerate() {
+        for at in (0..length).map(|frame| At { episode, frame }) {
+            assert_eq!(dataset.task(at).unwrap(), task);
+            for (name, _) in VECTORS {
+                let recorded = recorded::vector(name, episode, at.frame);
+                assert_eq!(dataset.values(name, at).unwrap(), recorded, "{name} {at:?}");
+            }
+            for (picture, camera) in reader.read(at).unwrap().iter().zip(CAMERAS) {
+                picture.decode(&mut found).unwrap();
+                assert_eq!(found, recorded::picture(camera, episode, at.frame), "{camera} {at:?}");
+            }
+        }
+    }
+    let report = verify(folder.path(), Depth::Rows).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    lerobot_reads(folder.path(), "png");
+}
+
 fn require_recorded(root: &Path) -> Dataset {
     let dataset = Dataset::open(root).unwrap();
     assert_eq!(dataset.info().fps, f64::from(recorded::FPS));

@@ -16,6 +16,7 @@ pub mod freeze;
 pub mod image_view;
 pub mod pairing;
 pub mod patches;
+pub mod points;
 pub mod preprocess;
 mod resample;
 pub mod resize;

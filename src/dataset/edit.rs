@@ -233,14 +233,17 @@ impl Assembly<'_> {
         statistics.insert("index".into(), whole(&mut rows.clone()));
         statistics.insert("task_index".into(), whole(&mut task_of_row.into_iter()));
         let path = self.out.join(episode_path(EPISODES, data)?);
-        episodes::save(self.storage, &path, &taken, &statistics)?;
+        let frames = taken.length;
+        let described = [(taken, statistics)];
+        episodes::save(self.storage, &path, &described)?;
+        let [(_, statistics)] = described;
         let notes = notes_path(from.root(), episode.index);
         if notes.exists() {
             copy(self.storage, &notes, &notes_path(self.out, index))?;
         }
         kept::merge(&mut self.statistics, &statistics);
         self.info.total_episodes += 1;
-        self.info.total_frames += taken.length;
+        self.info.total_frames += frames;
         Ok(())
     }
 

@@ -59,10 +59,10 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         rows_info: &rows_info,
         settings: &settings,
     };
-    let statistics = kept::of_episodes(dataset.root(), source)?;
+    let mut statistics = kept::of_episodes(dataset.root(), source)?;
     for episode in dataset.episodes() {
-        let of_episode = statistics.get(&episode.index).cloned().unwrap_or_default();
-        encoder.episode(episode, &of_episode)?;
+        let of_episode = statistics.remove(&episode.index).unwrap_or_default();
+        encoder.episode(episode, of_episode)?;
     }
     tasks::save(storage, out, dataset.tasks())?;
     kept::save(storage, out, &kept::load(dataset.root())?)?;
@@ -109,7 +109,7 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn episode(&self, source: &Episode, statistics: &kept::Features) -> Result<(), DatasetError> {
+    fn episode(&self, source: &Episode, statistics: kept::Features) -> Result<(), DatasetError> {
         // Rows and videos count their files alike, as some readers expect.
         let place = Place {
             chunk: source.index / CHUNK,
@@ -129,12 +129,8 @@ impl Encoder<'_> {
         self.rows(&episode)?;
         let notes = notes_path(self.dataset.root(), episode.index);
         copy(self.storage, &notes, &notes_path(self.out, episode.index))?;
-        episodes::save(
-            self.storage,
-            &self.out.join(path(EPISODES, place)?),
-            &episode,
-            statistics,
-        )
+        let path = self.out.join(path(EPISODES, place)?);
+        episodes::save(self.storage, &path, &[(episode, statistics)])
     }
 
     /// The videos of an episode, which are kept in memory until they are whole.

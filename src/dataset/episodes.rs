@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::columns;
 use super::error::DatasetError;
 use super::info::Info;
+use super::kept::Features;
 use super::parquet_out;
 use super::statistics::Statistics;
 use super::storage::Storage;
@@ -220,77 +221,106 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
     Ok(episodes)
 }
 
-/// Writes the description of one episode into a file of its own, which has the number of its data file.
+/// An episode and the statistics of its features.
+pub type Described = (Episode, Features);
+
+/// Writes the descriptions of the episodes of one data file into a file that has the same number. All have the same
+/// features and videos.
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn save(
-    storage: &dyn Storage,
-    path: &Path,
-    episode: &Episode,
-    statistics: &BTreeMap<String, Statistics>,
-) -> Result<(), DatasetError> {
-    let number = |value: usize| -> ArrayRef { Arc::new(Int64Array::from_iter_values([value as i64])) };
-    let time = |value: f64| -> ArrayRef { Arc::new(Float64Array::from_iter_values([value])) };
+pub fn save(storage: &dyn Storage, path: &Path, episodes: &[Described]) -> Result<(), DatasetError> {
+    let number = |of: &dyn Fn(&Episode) -> usize| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(
+            episodes.iter().map(|(one, _)| of(one) as i64),
+        ))
+    };
     let mut tasks = ListBuilder::new(StringBuilder::new());
-    episode.tasks.iter().for_each(|task| tasks.values().append_value(task));
-    tasks.append(true);
+    for (episode, _) in episodes {
+        episode.tasks.iter().for_each(|task| tasks.values().append_value(task));
+        tasks.append(true);
+    }
     let mut columns: Vec<(String, ArrayRef)> = vec![
-        ("episode_index".into(), number(episode.index)),
+        ("episode_index".into(), number(&|one| one.index)),
         ("tasks".into(), Arc::new(tasks.finish())),
-        ("length".into(), number(episode.length)),
-        ("data/chunk_index".into(), number(episode.data.chunk)),
-        ("data/file_index".into(), number(episode.data.file)),
-        ("dataset_from_index".into(), number(episode.from)),
-        ("dataset_to_index".into(), number(episode.from + episode.length)),
+        ("length".into(), number(&|one| one.length)),
+        ("data/chunk_index".into(), number(&|one| one.data.chunk)),
+        ("data/file_index".into(), number(&|one| one.data.file)),
+        ("dataset_from_index".into(), number(&|one| one.from)),
+        ("dataset_to_index".into(), number(&|one| one.from + one.length)),
     ];
-    for (key, span) in &episode.videos {
+    let Some((first, features)) = episodes.first() else {
+        return Ok(());
+    };
+    for key in first.videos.keys() {
+        let spans = || episodes.iter().filter_map(|(one, _)| one.videos.get(key));
+        let number = |of: &dyn Fn(&VideoSpan) -> usize| -> ArrayRef {
+            Arc::new(Int64Array::from_iter_values(spans().map(|span| of(span) as i64)))
+        };
+        let time =
+            |of: &dyn Fn(&VideoSpan) -> f64| -> ArrayRef { Arc::new(Float64Array::from_iter_values(spans().map(of))) };
         columns.extend([
-            (format!("videos/{key}/chunk_index"), number(span.place.chunk)),
-            (format!("videos/{key}/file_index"), number(span.place.file)),
-            (format!("videos/{key}/from_timestamp"), time(span.from_s)),
-            (format!("videos/{key}/to_timestamp"), time(span.to_s)),
+            (format!("videos/{key}/chunk_index"), number(&|span| span.place.chunk)),
+            (format!("videos/{key}/file_index"), number(&|span| span.place.file)),
+            (format!("videos/{key}/from_timestamp"), time(&|span| span.from_s)),
+            (format!("videos/{key}/to_timestamp"), time(&|span| span.to_s)),
         ]);
     }
-    for (feature, of_feature) in statistics {
-        for (name, values) in of_feature.named() {
-            let column = if of_feature.of_pictures {
-                nested(values)
-            } else {
-                list(values)
-            };
-            columns.push((format!("stats/{feature}/{name}"), column));
-        }
-        let mut count = ListBuilder::new(Int64Builder::new());
-        count.values().append_value(of_feature.count as i64);
-        count.append(true);
-        columns.push((format!("stats/{feature}/count"), Arc::new(count.finish())));
+    for feature in features.keys() {
+        columns.extend(statistics(feature, episodes));
     }
     columns.extend([
-        ("meta/episodes/chunk_index".into(), number(episode.data.chunk)),
-        ("meta/episodes/file_index".into(), number(episode.data.file)),
+        ("meta/episodes/chunk_index".into(), number(&|one| one.data.chunk)),
+        ("meta/episodes/file_index".into(), number(&|one| one.data.file)),
     ]);
     let batch = RecordBatch::try_from_iter(columns).map_err(|e| DatasetError::content(path, e))?;
     parquet_out::commit(storage, path, &batch)
 }
 
-fn list(values: &[f64]) -> ArrayRef {
+/// The columns of one feature's statistics.
+fn statistics(feature: &str, episodes: &[Described]) -> Vec<(String, ArrayRef)> {
+    let all: Vec<&Statistics> = episodes.iter().filter_map(|(_, all)| all.get(feature)).collect();
+    let names = all
+        .first()
+        .map(|one| one.named().map(|(name, _)| name))
+        .into_iter()
+        .flatten();
+    let of_pictures = all.iter().any(|one| one.of_pictures);
+    let mut count = ListBuilder::new(Int64Builder::new());
+    for one in &all {
+        count.values().append_value(one.count as i64);
+        count.append(true);
+    }
+    let of_values = names.enumerate().map(|(nth, name)| {
+        let rows: Vec<&[f64]> = all.iter().filter_map(|one| Some(one.named().nth(nth)?.1)).collect();
+        let column = if of_pictures { nested(&rows) } else { list(&rows) };
+        (format!("stats/{feature}/{name}"), column)
+    });
+    let count: ArrayRef = Arc::new(count.finish());
+    of_values.chain([(format!("stats/{feature}/count"), count)]).collect()
+}
+
+fn list(rows: &[&[f64]]) -> ArrayRef {
     let mut list = ListBuilder::new(Float64Builder::new());
-    list.values().append_slice(values);
-    list.append(true);
+    for values in rows {
+        list.values().append_slice(values);
+        list.append(true);
+    }
     Arc::new(list.finish())
 }
 
 /// # Shapes
-/// one value a channel → (channels, 1, 1)
-fn nested(values: &[f64]) -> ArrayRef {
+/// one value a channel → (channels, 1, 1), for each row
+fn nested(rows: &[&[f64]]) -> ArrayRef {
     let mut channels = ListBuilder::new(ListBuilder::new(ListBuilder::new(Float64Builder::new())));
-    for value in values {
-        let rows = channels.values();
-        rows.values().values().append_value(*value);
-        rows.values().append(true);
-        rows.append(true);
+    for values in rows {
+        for value in *values {
+            let rows = channels.values();
+            rows.values().values().append_value(*value);
+            rows.values().append(true);
+            rows.append(true);
+        }
+        channels.append(true);
     }
-    channels.append(true);
     Arc::new(channels.finish())
 }

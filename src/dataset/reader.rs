@@ -300,12 +300,10 @@ impl Dataset {
         let row = self.row(at)?;
         let wrong = || DatasetError::Request(format!("there is no episode {}", at.episode));
         let episode = self.episodes.get(at.episode).ok_or_else(wrong)?;
-        let of_file = self
-            .episodes
-            .iter()
-            .find(|other| other.data == episode.data)
-            .ok_or_else(wrong)?;
-        Ok((data_path(&self.root, &self.info, episode)?, row - of_file.from))
+        let up_to = self.episodes.get(..=at.episode).unwrap_or_default().iter().rev();
+        let of_file = up_to.take_while(|other| other.data == episode.data).last();
+        let first = of_file.map_or(episode.from, |first| first.from);
+        Ok((data_path(&self.root, &self.info, episode)?, row - first))
     }
 }
 

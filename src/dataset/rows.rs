@@ -1,4 +1,4 @@
-//! The parquet file of an episode's rows.
+//! The parquet file of the rows of an episode, or of several.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const AT_ONCE: usize = 16;
 pub(super) const GROUP: usize = 64 << 20;
 
 /// Where an episode's rows stand in the dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
     /// Number of the episode.
     pub episode: usize,
@@ -39,7 +39,10 @@ pub struct RowWriter<'a> {
     info: &'a Info,
     standing: Standing,
     waiting: Vec<Frame>,
+    /// Rows of this episode.
     written: usize,
+    /// Rows of those before.
+    before: usize,
 }
 
 impl<'a> RowWriter<'a> {
@@ -58,7 +61,19 @@ impl<'a> RowWriter<'a> {
             standing: at,
             waiting: Vec::with_capacity(AT_ONCE),
             written: 0,
+            before: 0,
         })
+    }
+
+    /// Ends the episode; rows that follow are of another.
+    ///
+    /// # Errors
+    /// As for [`RowWriter::push`].
+    pub fn next(&mut self, at: Standing) -> Result<(), DatasetError> {
+        self.write_waiting()?;
+        self.before += std::mem::take(&mut self.written);
+        self.standing = at;
+        Ok(())
     }
 
     /// Appends a row.
@@ -80,7 +95,7 @@ impl<'a> RowWriter<'a> {
     pub fn finish(mut self) -> Result<usize, DatasetError> {
         self.write_waiting()?;
         self.writer.finish()?;
-        Ok(self.written)
+        Ok(self.before + self.written)
     }
 
     fn write_waiting(&mut self) -> Result<(), DatasetError> {

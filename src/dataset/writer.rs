@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::episodes::{self, Episode, Place};
+use super::episodes::{self, Described, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
-use super::kept;
+use super::kept::{self, Features};
 use super::layout::Layout;
 use super::repair;
 use super::rows::{RowWriter, Standing};
@@ -30,7 +30,7 @@ pub struct DatasetWriter {
     storage: Arc<dyn Storage>,
     info: Info,
     tasks: Vec<String>,
-    statistics: BTreeMap<String, Statistics>,
+    statistics: Features,
     contract: Contract,
     open: Option<Spool>,
 }
@@ -42,6 +42,15 @@ pub struct Resumed {
     pub repairs: Vec<String>,
     /// An episode that was open when the recorder ended. It is open again: save or discard it.
     pub open: Option<Found>,
+}
+
+/// An episode that was made as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// Its instruction.
+    pub task: String,
+    /// Its rows, at least one.
+    pub frames: Vec<Frame>,
 }
 
 /// An episode that was saved.
@@ -210,47 +219,92 @@ impl DatasetWriter {
             ));
         }
         let (task, frames) = (open.header().task.clone(), open.frames());
-        let mut tasks = self.tasks.clone();
-        let number = tasks.iter().position(|known| *known == task).unwrap_or_else(|| {
-            tasks.push(task.clone());
-            tasks.len() - 1
-        });
-        let index = self.info.total_episodes;
-        let episode = Episode {
-            index,
-            tasks: vec![task],
-            length: frames,
-            from: self.info.total_frames,
-            data: Place {
-                chunk: index / CHUNK,
-                file: index % CHUNK,
-            },
-            videos: BTreeMap::new(),
-        };
-        let of_episode = self.write_rows(&episode, number)?;
-        let meta = self.root.join(episode_path(EPISODES, episode.data)?);
-        episodes::save(&*self.storage, &meta, &episode, &of_episode)?;
+        let mut coming = Coming::after(self);
+        let (episode, standing) = coming.next(&task, frames, self.next_file());
+        let of_episode = self.write_rows(&episode, standing)?;
+        let index = episode.index;
         self.write_notes(index, notes)?;
+        self.count_in(coming, &[(episode, of_episode)])?;
+        self.discard()?;
+        Ok(Saved { episode: index, frames })
+    }
+
+    /// Saves episodes that were made as a whole: all of them in one durable step and one file, which makes many short
+    /// ones quick to write and to read. Nothing of them is on the disk before that.
+    ///
+    /// # Errors
+    /// When an episode is open, one of these has no instruction, no frames or some that do not fit, or the disk refuses:
+    /// then none of them is saved.
+    pub fn save_whole(&mut self, episodes: Vec<Whole>) -> Result<(), DatasetError> {
+        if let Some(open) = self.open_frames() {
+            let message = format!("an episode of {open} frames is open; save or discard it first");
+            return Err(DatasetError::Request(message));
+        }
+        for (nth, episode) in episodes.iter().enumerate() {
+            let wrong = |problem: String| DatasetError::Request(format!("episode {nth} of those to save: {problem}"));
+            if episode.task.trim().is_empty() || episode.frames.is_empty() {
+                return Err(wrong("expected an instruction and frames, found none".into()));
+            }
+            episode
+                .frames
+                .iter()
+                .try_for_each(|frame| self.fits(frame))
+                .map_err(wrong)?;
+        }
+        if episodes.is_empty() {
+            return Ok(());
+        }
+        let file = self.next_file();
+        let mut coming = Coming::after(self);
+        let path = self.root.join(episode_path(&self.info.data_path, file)?);
+        let mut described = Vec::with_capacity(episodes.len());
+        commit_with(&*self.storage, &path, |sink| {
+            let mut rows = RowWriter::new(sink, &path, &self.info, Standing::default())?;
+            for whole in episodes {
+                let (episode, standing) = coming.next(whole.task.trim(), whole.frames.len(), file);
+                rows.next(standing)?;
+                let mut looked = Looked::new(&self.info, episode.length);
+                for frame in whole.frames {
+                    looked.at(&frame).map_err(DatasetError::Request)?;
+                    rows.push(frame)?;
+                }
+                described.push((episode, looked.statistics(&self.info, standing)));
+            }
+            rows.finish().map(drop)
+        })?;
+        self.count_in(coming, &described)
+    }
+
+    /// The file that comes next: it has the number of the first episode in it.
+    fn next_file(&self) -> Place {
+        let index = self.info.total_episodes;
+        Place {
+            chunk: index / CHUNK,
+            file: index % CHUNK,
+        }
+    }
+
+    /// Episodes whose rows are written, all in one file, count from now on.
+    fn count_in(&mut self, coming: Coming, described: &[Described]) -> Result<(), DatasetError> {
+        let Coming { tasks, mut info } = coming;
+        let meta = self.root.join(episode_path(EPISODES, self.next_file())?);
+        episodes::save(&*self.storage, &meta, described)?;
         if tasks.len() != self.tasks.len() {
             tasks::save(&*self.storage, &self.root, &tasks)?;
         }
         let mut statistics = self.statistics.clone();
-        kept::merge(&mut statistics, &of_episode);
+        for (_, of_episode) in described {
+            kept::merge(&mut statistics, of_episode);
+        }
         kept::save(&*self.storage, &self.root, &statistics)?;
         let contract = kept::with_statistics(&self.contract, &statistics);
         kept::save_contract(&*self.storage, &self.root, &contract)?;
-        let info = Info {
-            total_episodes: index + 1,
-            total_frames: episode.from + frames,
-            total_tasks: tasks.len(),
-            splits: [("train".to_owned(), format!("0:{}", index + 1))].into(),
-            ..self.info.clone()
-        };
+        info.total_tasks = tasks.len();
+        info.splits = [("train".to_owned(), format!("0:{}", info.total_episodes))].into();
         info.save(&*self.storage, &self.root)?;
         (self.info, self.tasks) = (info, tasks);
         (self.statistics, self.contract) = (statistics, contract);
-        self.discard()?;
-        Ok(Saved { episode: index, frames })
+        Ok(())
     }
 
     /// Throws the open episode away.
@@ -263,13 +317,8 @@ impl DatasetWriter {
         self.storage.remove(&path).map_err(DatasetError::io("remove", &path))
     }
 
-    fn write_rows(&self, episode: &Episode, task: usize) -> Result<BTreeMap<String, Statistics>, DatasetError> {
+    fn write_rows(&self, episode: &Episode, standing: Standing) -> Result<Features, DatasetError> {
         let path = self.root.join(episode_path(&self.info.data_path, episode.data)?);
-        let standing = Standing {
-            episode: episode.index,
-            task,
-            from: episode.from,
-        };
         let spool = spool::path(&self.root);
         let frames = SpoolReader::open(&self.root)?
             .ok_or_else(|| DatasetError::content(&spool, "expected the open episode, found none"))?;
@@ -314,6 +363,45 @@ pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, Data
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
 }
 
+/// What a dataset will be with the episodes that are being written.
+struct Coming {
+    tasks: Vec<String>,
+    info: Info,
+}
+
+impl Coming {
+    fn after(writer: &DatasetWriter) -> Self {
+        Self {
+            tasks: writer.tasks.clone(),
+            info: writer.info.clone(),
+        }
+    }
+
+    /// One more episode.
+    fn next(&mut self, task: &str, length: usize, data: Place) -> (Episode, Standing) {
+        let number = self.tasks.iter().position(|known| known == task).unwrap_or_else(|| {
+            self.tasks.push(task.to_owned());
+            self.tasks.len() - 1
+        });
+        let standing = Standing {
+            episode: self.info.total_episodes,
+            task: number,
+            from: self.info.total_frames,
+        };
+        self.info.total_episodes += 1;
+        self.info.total_frames += length;
+        let episode = Episode {
+            index: standing.episode,
+            tasks: vec![task.to_owned()],
+            length,
+            from: standing.from,
+            data,
+            videos: BTreeMap::new(),
+        };
+        (episode, standing)
+    }
+}
+
 /// What the frames of an episode look like.
 struct Looked {
     vectors: Vec<Vec<f32>>,
@@ -348,7 +436,7 @@ impl Looked {
         Ok(())
     }
 
-    fn statistics(&self, info: &Info, at: Standing) -> BTreeMap<String, Statistics> {
+    fn statistics(&self, info: &Info, at: Standing) -> Features {
         let vectors = info.vectors().zip(&self.vectors);
         let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
         let pictures = info.pictures().zip(&self.colours);

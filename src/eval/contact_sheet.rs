@@ -45,7 +45,7 @@ struct CameraRow {
 
 #[derive(Debug, Clone)]
 struct Thumbnail {
-    time_s: f64,
+    caption: String,
     picture: RgbImage,
 }
 
@@ -92,6 +92,14 @@ impl ContactSheet {
     /// # Errors
     /// When the frame has no pixels.
     pub fn push(&mut self, camera: &str, time_s: f64, frame: &RgbImage) -> Result<(), SheetError> {
+        self.show(camera, &format!("{camera} t={time_s:.1} s"), frame)
+    }
+
+    /// Adds a frame of `camera` with words of one's own below it.
+    ///
+    /// # Errors
+    /// When the frame has no pixels.
+    pub fn show(&mut self, camera: &str, caption: &str, frame: &RgbImage) -> Result<(), SheetError> {
         let width = self.style.thumbnail_width.max(1);
         let height = f64::from(width) * f64::from(frame.height()) / f64::from(frame.width().max(1));
         let rule = Resize {
@@ -106,7 +114,8 @@ impl ContactSheet {
                 camera: camera.to_string(),
                 source,
             })?;
-        let thumbnail = Thumbnail { time_s, picture };
+        let caption = caption.to_owned();
+        let thumbnail = Thumbnail { caption, picture };
         match self.cameras.iter_mut().find(|row| row.name == camera) {
             Some(row) => row.frames.push(thumbnail),
             None => self.cameras.push(CameraRow {
@@ -162,10 +171,7 @@ impl ContactSheet {
         for (frame, left) in spread(&row.frames, columns).zip((GAP..).step_by(step as usize)) {
             paste(sheet, &frame.picture, [left, top]);
             let room = (self.style.thumbnail_width / LETTER_WIDTH) as usize;
-            let caption: String = format!("{} t={:.1} s", row.name, frame.time_s)
-                .chars()
-                .take(room)
-                .collect();
+            let caption: String = frame.caption.chars().take(room).collect();
             let pen = Pen {
                 left,
                 top: top + row.height() + GAP / 2,

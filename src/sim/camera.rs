@@ -9,6 +9,7 @@ use super::error::SimError;
 use super::noise::SensorNoise;
 use super::world::{Snapshot, find};
 use crate::camera::rgb::RgbImage;
+use crate::dataset::frame::{ImageMode, Picture};
 
 /// Width of every picture [px].
 pub const WIDTH: u32 = 640;
@@ -90,7 +91,7 @@ impl Photographer {
         Ok(Self {
             renderer,
             data: data_of(&of.model)?,
-            noise: SensorNoise::new(),
+            noise: SensorNoise::new(0),
             pixels: Vec::new(),
         })
     }
@@ -141,6 +142,17 @@ impl Photographer {
         self.pixels.extend_from_slice(rendered);
         Ok(&self.pixels)
     }
+
+    /// The same as a file's bytes.
+    ///
+    /// # Errors
+    /// When the OpenGL context fails or the picture cannot be encoded.
+    pub fn picture(&mut self, of: &Snapshot, view: View, mode: ImageMode) -> Result<Picture, SimError> {
+        let pixels = self.take(of, view)?.to_vec();
+        let wrong = |problem: String| SimError::Picture(view.name(), problem);
+        let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
+        Picture::encode(&image, mode).map_err(wrong)
+    }
 }
 
 /// All cameras of the scene; their context is made with the first look.
@@ -161,6 +173,18 @@ impl Eyes {
             RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| SimError::Render(e.to_string()))
         };
         Ok([picture(View::Top)?, picture(View::Wrist)?])
+    }
+
+    /// The same as files' bytes.
+    ///
+    /// # Errors
+    /// When no OpenGL context can be had, or it fails, or a picture cannot be encoded.
+    pub fn pictures(&mut self, at: &Snapshot, mode: ImageMode) -> Result<Vec<Picture>, SimError> {
+        let photographer = self.open(at)?;
+        View::ALL
+            .map(|view| photographer.picture(at, view, mode))
+            .into_iter()
+            .collect()
     }
 
     /// The pictures of an episode depend on nothing that was seen before it.

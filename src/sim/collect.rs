@@ -1,15 +1,17 @@
 //! The scripted expert as an operator: episodes recorded in one process, on a virtual clock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::camera::{Eyes, View};
+use super::camera::Eyes;
 use super::config::SimConfig;
 use super::episode::{self, Moment};
 use super::error::SimError;
 use super::tasks::{self, EpisodeId, Task};
+use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -22,7 +24,7 @@ const SLOW_M: f64 = 0.0005;
 const SLOW_RAD: f64 = 0.005;
 
 /// What to collect.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Collection {
     /// The table-top.
     pub sim: SimConfig,
@@ -32,7 +34,13 @@ pub struct Collection {
     pub task: Task,
     /// How pictures are kept.
     pub images: ImageMode,
+    /// Writes something beside the rows.
+    pub beside: Option<Arc<Beside>>,
 }
+
+/// Called with what was seen and its pictures, for each row, before the row is known to be saved; what it says ends the
+/// collection.
+pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + Sync;
 
 /// How an attempt went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,9 +91,9 @@ pub enum CollectError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A picture could not be encoded.
-    #[error("picture of the {0} camera: {1}")]
-    Picture(&'static str, String),
+    /// What is written beside the rows.
+    #[error("{0}")]
+    Beside(String),
 }
 
 /// Collects episodes one after another.
@@ -108,7 +116,13 @@ impl Collector {
     /// # Errors
     /// When the simulator or the disk fails.
     pub fn attempt(&mut self, writer: &mut DatasetWriter, variation: u8, seed: u64) -> Result<Attempt, CollectError> {
-        let Collection { sim, arm, task, images } = self.collection.clone();
+        let Collection {
+            sim,
+            arm,
+            task,
+            images,
+            beside,
+        } = self.collection.clone();
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
         let period = 1.0 / writer.info().fps;
@@ -117,6 +131,7 @@ impl Collector {
             next: None,
             period,
             images,
+            beside,
             eyes: &mut self.eyes,
         };
         let mut dwell = Dwell::default();
@@ -156,6 +171,7 @@ struct Shown<'a> {
     next: Option<f64>,
     period: f64,
     images: ImageMode,
+    beside: Option<Arc<Beside>>,
     eyes: &'a mut Eyes,
 }
 
@@ -186,11 +202,10 @@ impl Shown<'_> {
 
     /// Pictures of this moment, by the names of the cameras.
     fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
-        let seen = self.eyes.look(&moment.rig.world.snapshot())?;
-        let mut pictures = Vec::with_capacity(seen.len());
-        for (image, view) in seen.iter().zip(View::ALL) {
-            let wrong = |problem: String| CollectError::Picture(view.name(), problem);
-            pictures.push(Picture::encode(image, self.images).map_err(wrong)?);
+        let snapshot = moment.rig.world.snapshot();
+        let pictures = self.eyes.pictures(&snapshot, self.images)?;
+        if let Some(beside) = &self.beside {
+            beside(&snapshot, &pictures).map_err(CollectError::Beside)?;
         }
         Ok(pictures)
     }

@@ -31,4 +31,7 @@ pub enum SimError {
     /// No picture can be made.
     #[error("cannot render: {0}; off-screen rendering needs libegl1, libegl-mesa0 and libgl1-mesa-dri")]
     Render(String),
+    /// A picture could not be encoded.
+    #[error("picture of the {0} camera: {1}")]
+    Picture(&'static str, String),
 }

@@ -7,7 +7,10 @@
 //! * [`driver`]: the stand-in of Realman's driver
 //! * [`rig`], [`episode`], [`pilot`]: all of it in step, whole episodes in one process, and who drives them
 //! * [`collect`]: such episodes recorded as a dataset
-//! * [`questions`]: questions about scenes, with answers that the physics knows
+//! * [`stage`], [`posture`], [`look`]: scenes to be looked at, with the arm somewhere in them, and what is seen of them
+//! * [`questions`]: questions about such scenes, with answers that the physics knows
+//! * [`geometry`]: what the patches of a view show, as targets to align latents with
+//! * [`grounding`]: such scenes recorded as a dataset, each with the way to a thing that is named
 
 pub mod camera;
 pub mod collect;
@@ -16,11 +19,18 @@ pub mod driver;
 pub mod episode;
 pub mod error;
 pub mod expert;
+pub mod geometry;
+pub mod grounding;
 pub mod judge;
+pub mod look;
 pub mod noise;
 pub mod pilot;
+pub mod posture;
 pub mod questions;
 pub mod rig;
 pub mod scene;
+pub mod stage;
+#[cfg(feature = "torch")]
+pub mod targets;
 pub mod tasks;
 pub mod world;

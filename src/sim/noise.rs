@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// Adds -1, 0 or 1 to every value; the same sequence for the same pictures.
+/// Adds -1, 0 or 1 to every value; the same sequence for the same seed.
 pub struct SensorNoise {
     random: ChaCha8Rng,
     drawn: Vec<u8>,
@@ -11,9 +11,9 @@ pub struct SensorNoise {
 
 impl SensorNoise {
     /// A sensor's noise.
-    pub fn new() -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
-            random: ChaCha8Rng::seed_from_u64(0),
+            random: ChaCha8Rng::seed_from_u64(seed),
             drawn: Vec::new(),
         }
     }
@@ -33,19 +33,13 @@ impl SensorNoise {
     }
 }
 
-impl Default for SensorNoise {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn two_pictures_of_a_still_scene_differ_by_little() {
-        let mut noise = SensorNoise::new();
+        let mut noise = SensorNoise::new(0);
         let [mut first, mut second] = [[100_u8; 1000], [100_u8; 1000]];
         noise.add(&mut first);
         noise.add(&mut second);

@@ -235,6 +235,15 @@ impl World {
         touching
     }
 
+    /// Whether palm and fingers touch nothing, but for the block and each other.
+    pub fn gripper_is_free(&self) -> bool {
+        let ids = &self.ids;
+        let own = |geom: &i32| [ids.left_pad, ids.right_pad, ids.palm].contains(geom);
+        let other = |geom: &i32| !own(geom) && *geom != ids.object_geom;
+        let mut contacts = self.data.contact().iter().filter(|contact| contact.efc_address >= 0);
+        !contacts.any(|contact| contact.geom.iter().any(own) && contact.geom.iter().any(other))
+    }
+
     /// What a picture of the present needs.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

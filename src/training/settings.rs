@@ -84,8 +84,10 @@ pub enum Distill {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeometrySettings {
-    /// VGGT's weights, a safetensors file; needed where geometry is aligned.
+    /// VGGT's weights, a safetensors file; needed where geometry is aligned, unless with points.
     pub vggt: Option<PathBuf>,
+    /// Targets are the points of the simulator, which lie in `cache` already.
+    pub points: bool,
     /// Directory of the targets that were made; epochs, runs and processes share it.
     pub cache: PathBuf,
     /// Type VGGT computes in.
@@ -98,6 +100,7 @@ impl Default for GeometrySettings {
     fn default() -> Self {
         Self {
             vggt: None,
+            points: false,
             cache: "cache/geometry".into(),
             compute: Precision::Bfloat16,
             rule: TargetRule::default(),

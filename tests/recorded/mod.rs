@@ -14,7 +14,7 @@ use thinkvla::contract::{Contract, FILE_NAME};
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::layout::Layout;
 use thinkvla::dataset::storage::{Disk, Storage};
-use thinkvla::dataset::writer::DatasetWriter;
+use thinkvla::dataset::writer::{DatasetWriter, Whole};
 
 pub const FPS: u32 = 10;
 pub const EPISODES: [(&str, usize); 3] = [("lift the can", 12), ("push the box", 7), ("lift the can", 9)];
@@ -113,4 +113,24 @@ pub fn record(root: &Path, mode: ImageMode) {
         push(&mut writer, mode, episode, 0..length);
         writer.save(&Map::new()).unwrap();
     }
+}
+
+/// An episode as a whole.
+pub fn whole(writer: &DatasetWriter, mode: ImageMode, (episode, task, length): (usize, &str, usize)) -> Whole {
+    Whole {
+        task: task.into(),
+        frames: (0..length).map(|at| frame(writer, mode, episode, at)).collect(),
+    }
+}
+
+/// The same recording, its first two episodes saved together.
+pub fn record_together(root: &Path, mode: ImageMode) {
+    let mut writer = create(Arc::new(Disk), root, mode);
+    let episodes = EPISODES.into_iter().enumerate();
+    let mut all: Vec<_> = episodes
+        .map(|(at, (task, length))| whole(&writer, mode, (at, task, length)))
+        .collect();
+    let last = all.split_off(2);
+    writer.save_whole(all).unwrap();
+    writer.save_whole(last).unwrap();
 }

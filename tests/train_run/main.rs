@@ -6,6 +6,8 @@ mod ablations;
 mod compared;
 mod geometry;
 mod interrupted;
+#[cfg(feature = "sim")]
+mod points;
 #[path = "../recorded/mod.rs"]
 mod recorded;
 mod text;

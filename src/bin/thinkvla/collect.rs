@@ -19,6 +19,8 @@ use thinkvla::sim::collect::{Collection, Collector, Report};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
+use super::targets::Targets;
+
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -49,15 +51,27 @@ pub struct Arguments {
     /// The arm's parameters; the shipped ones when not given
     #[arg(long)]
     arm: Option<PathBuf>,
+    #[command(flatten)]
+    targets: Targets,
 }
 
 /// How pictures are kept.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Images {
+pub enum Images {
     /// JPEG columns
     Jpeg,
     /// PNG columns: exact, and about six times as large
     Png,
+}
+
+impl Images {
+    /// With this quality of JPEG.
+    pub fn mode(self, quality: u8) -> ImageMode {
+        match self {
+            Self::Jpeg => ImageMode::Jpeg(quality),
+            Self::Png => ImageMode::Png,
+        }
+    }
 }
 
 /// Attempts made for each episode wanted before giving up.
@@ -78,10 +92,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => ArmConfig::load(path).context("the arm's parameters")?,
         None => ArmConfig::shipped()?,
     };
-    let images = match arguments.images {
-        Images::Jpeg => ImageMode::Jpeg(arguments.quality),
-        Images::Png => ImageMode::Png,
-    };
+    let images = arguments.images.mode(arguments.quality);
     let out = arguments
         .out
         .clone()
@@ -98,6 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         arm,
         task: arguments.task,
         images,
+        beside: arguments.targets.open()?,
     });
     let begun = Instant::now();
     let bar = ProgressBar::new(arguments.episodes as u64).with_message(arguments.task.to_string());

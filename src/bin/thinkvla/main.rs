@@ -17,6 +17,8 @@ mod demo;
 mod eval;
 #[cfg(feature = "torch")]
 mod foreign;
+#[cfg(feature = "sim")]
+mod grounding;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -31,6 +33,8 @@ mod rollout;
 mod simulate;
 #[cfg(feature = "ros")]
 mod soak;
+#[cfg(feature = "sim")]
+mod targets;
 #[cfg(feature = "torch")]
 mod train;
 
@@ -78,6 +82,9 @@ enum Verb {
     /// Run a checkpoint in closed loop in the simulator, or compare its chunks with those of a dataset, and report
     #[cfg(feature = "torch")]
     Eval(eval::Arguments),
+    /// Record simulated scenes, each with the way to a thing that is named, to learn from where things are
+    #[cfg(feature = "sim")]
+    Grounding(grounding::Arguments),
     /// Make a checkpoint of a named size with untrained weights
     #[cfg(feature = "torch")]
     InitCheckpoint(init_checkpoint::Arguments),
@@ -135,6 +142,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,
+        #[cfg(feature = "sim")]
+        Verb::Grounding(arguments) => grounding::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Eval(arguments) => eval::run(&arguments)?,
         #[cfg(feature = "torch")]

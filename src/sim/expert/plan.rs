@@ -1,12 +1,11 @@
 //! The way through a task: over the block, down, grasp, up, over the goal, down, release, up.
 
-use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
-
 use nalgebra::Vector3;
 
 use super::path::{Pace, Path};
 use crate::control::types::Pose;
 use crate::sim::config::SimConfig;
+use crate::sim::stage::quarter;
 use crate::sim::tasks::Layout;
 
 /// Height of the fingers' tips above the block before they go down [m].
@@ -60,9 +59,4 @@ pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
         .grip(RELEASE, OPENING_S)
         .to(at(place, place.z + RETREAT), place_yaw, 0.0)
         .grip_later(1.0, 0.2)
-}
-
-/// The angle nearest zero that differs by whole quarter turns [rad].
-fn quarter(angle: f64) -> f64 {
-    (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
 }

@@ -6,7 +6,7 @@ use nalgebra::Vector3;
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::stage::Thing;
+use crate::sim::stage::Thing;
 
 /// What every question begins with: the frame that its answer is in.
 pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \

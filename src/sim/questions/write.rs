@@ -13,12 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::ask::{self, Question};
-use super::stage::{Stage, stage};
-use crate::camera::rgb::RgbImage;
-use crate::dataset::frame::{ImageMode, Picture};
-use crate::sim::camera::{HEIGHT, Photographer, View, WIDTH};
+use crate::dataset::frame::ImageMode;
+use crate::sim::camera::{Photographer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
+use crate::sim::stage::{Arm, Stage, stage};
 
 /// What is trained on.
 pub const TRAIN: &str = "train.json";
@@ -59,9 +58,6 @@ pub enum WriteError {
     /// The simulator.
     #[error(transparent)]
     Sim(#[from] SimError),
-    /// A picture could not be encoded.
-    #[error("picture of the {0} camera: {1}")]
-    Picture(&'static str, String),
     /// The disk refused.
     #[error("cannot write {path}: {message}")]
     Disk {
@@ -91,7 +87,7 @@ pub fn write(
     let mut asked = 0;
     let mut number = 0;
     while asked < order.count {
-        let stage = stage(config, order.seed, number as u64)?;
+        let stage = stage(config, order.seed, number as u64, Arm::Above)?;
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
             none => none.insert(Photographer::new(&stage.snapshot)?),
@@ -99,9 +95,9 @@ pub fn write(
         let mut names = Vec::with_capacity(order.views.len());
         for view in &order.views {
             let name = format!("{IMAGES}/{number:06}_{}.png", view.name());
-            let bytes = shoot(photographer, &stage, *view)?;
+            let picture = photographer.picture(&stage.snapshot, *view, ImageMode::Png)?;
             let path = out.join(&name);
-            std::fs::write(&path, bytes).map_err(refused(&path))?;
+            std::fs::write(&path, picture.bytes).map_err(refused(&path))?;
             names.push(name);
         }
         let mut random = ChaCha8Rng::seed_from_u64(order.seed);
@@ -141,13 +137,6 @@ fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
     numbers.shuffle(&mut random);
     numbers.truncate((order.held_out * scenes as f64).ceil() as usize);
     numbers
-}
-
-fn shoot(photographer: &mut Photographer, stage: &Stage, view: View) -> Result<Vec<u8>, WriteError> {
-    let pixels = photographer.take(&stage.snapshot, view)?.to_vec();
-    let wrong = |problem: String| WriteError::Picture(view.name(), problem);
-    let image = RgbImage::from_raw(WIDTH, HEIGHT, pixels).map_err(|e| wrong(e.to_string()))?;
-    Ok(Picture::encode(&image, ImageMode::Png).map_err(wrong)?.bytes)
 }
 
 fn row(stage: &Stage, images: &[String], question: &Question, (scene, nth): (usize, usize)) -> Value {

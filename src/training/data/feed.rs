@@ -231,7 +231,11 @@ impl Feed {
         }
         if let Some(targets) = asked.geometry {
             let scene = Scene::new(&readers.pictures, grids).map_err(|e| named(e.to_string()))?;
-            made.geometry.push(targets.get(&scene)?);
+            let target = targets.get(&scene).map_err(|e| match e {
+                RunError::Model(e) => named(e.to_string()),
+                other => other,
+            });
+            made.geometry.push(target?);
         }
         self.done(place, &mut made.done)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! views, grid ─► on disk? ─► read and checked ───────────────► target
 //!                   └─► source (VGGT) ─► 16 bits ─► written ─►
+//! simulator ─► points of the same views ─► 16 bits ─► written
 //! ```
 //!
 //! * [`source`]: who can make targets
@@ -13,18 +14,19 @@ pub mod store;
 
 use std::path::Path;
 
+use crate::camera::points::LEAST_CHANNELS;
 use crate::model::checkpoint::Placement;
 
 use super::run_error::RunError;
 use super::settings::GeometrySettings;
-use source::{TargetSource as _, Vggt};
+use source::{Points, TargetSource as _, Vggt};
 use store::GeometryTargets;
 
-/// VGGT as the settings name it, with the targets it has made, for latents of `width` channels; `file` is the
+/// The teacher that the settings name, with the targets it has made, for latents of `width` channels; `file` is the
 /// configuration, for messages.
 ///
 /// # Errors
-/// When the settings name no teacher, it cannot be read, or its features are of another width.
+/// When the settings name no teacher or two, it cannot be read, or its features are of another width.
 pub fn open(
     settings: &GeometrySettings,
     width: i64,
@@ -35,10 +37,24 @@ pub fn open(
         path: file.to_owned(),
         message,
     };
+    if settings.points {
+        return match (&settings.vggt, usize::try_from(width)) {
+            (Some(_), _) => Err(refuse(
+                "geometry: expected points or vggt, found both; leave one of them out".into(),
+            )),
+            (None, Ok(channels)) if channels >= LEAST_CHANNELS => {
+                GeometryTargets::open(&settings.cache, Box::new(Points::new(channels)))
+            }
+            _ => Err(refuse(format!(
+                "geometry.points: expected a checkpoint with a thinkvla.geometry.width of {LEAST_CHANNELS} or more, found \
+                 {width}"
+            ))),
+        };
+    }
     let Some(weights) = &settings.vggt else {
         return Err(refuse(
             "geometry.vggt: expected the file of VGGT's weights, since method.geometry_weight is not 0, found none; name \
-             it, or set the weight to 0"
+             it, set geometry.points for targets of the simulator, or set the weight to 0"
                 .into(),
         ));
     };

@@ -1,4 +1,4 @@
-//! Targets that were made, on disk: each made once, whoever asks for it.
+//! Targets that were made, on disk: each made once, whoever asks for it, or put there with the pictures.
 //!
 //! ```text
 //! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in bfloat16
@@ -79,6 +79,21 @@ impl GeometryTargets {
     /// # Errors
     /// When the source cannot see the scene, or the disk refuses.
     pub fn get(&self, scene: &Scene) -> Result<Tensor, RunError> {
+        self.kept(scene, || self.make(scene))
+    }
+
+    /// Keeps a target that was made with the scene; one that is there already stays.
+    ///
+    /// # Shapes
+    /// `target`: (V·h·w, width), patches row by row of each view in turn
+    ///
+    /// # Errors
+    /// When it is of another shape, holds what is not a number, or the disk refuses.
+    pub fn put(&self, scene: &Scene, target: &Tensor) -> Result<(), RunError> {
+        self.kept(scene, || self.checked(scene, target)).map(drop)
+    }
+
+    fn kept(&self, scene: &Scene, made: impl FnOnce() -> Result<Tensor, RunError>) -> Result<Tensor, RunError> {
         let name = self.name(scene);
         let folder = self.folder.join(name.get(..SCENE_LETTERS).unwrap_or_default());
         let path = folder.join(&name).with_extension("safetensors");
@@ -93,7 +108,7 @@ impl GeometryTargets {
         if let Some(target) = self.read(&path, scene)? {
             return Ok(target);
         }
-        let target = self.make(scene)?;
+        let target = made()?;
         self.write(&target, &folder.join(".open"), &path)?;
         Ok(target)
     }
@@ -126,6 +141,11 @@ impl GeometryTargets {
         let made = source.target(scene)?;
         drop(source);
         self.made.fetch_add(1, Ordering::Relaxed);
+        self.checked(scene, &made)
+    }
+
+    /// As it is kept.
+    fn checked(&self, scene: &Scene, made: &Tensor) -> Result<Tensor, RunError> {
         let made = made
             .f_to_device(Device::Cpu)?
             .f_to_kind(Kind::BFloat16)?

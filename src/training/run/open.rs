@@ -169,6 +169,7 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("selection", was.selection == is.selection),
         ("method", was.method == is.method),
         ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),
+        ("geometry.points", was.geometry.points == is.geometry.points),
         ("geometry.compute", was.geometry.compute == is.geometry.compute),
         ("geometry.rule", was.geometry.rule == is.geometry.rule),
         ("optimiser", was.optimiser == is.optimiser),

@@ -6,6 +6,8 @@ fn thing(name: &str, place: [f64; 3]) -> Thing {
     Thing {
         name: name.into(),
         place: Vector3::from(place),
+        half: Vector3::zeros(),
+        said: Vec::new(),
         turn: None,
         points: None,
     }

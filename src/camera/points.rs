@@ -1,0 +1,119 @@
+//! Places in space as features to align latents with, for targets that come from a simulator instead of a teacher.
+//!
+//! ```text
+//! channel 0..3             normal of the surface, √F long
+//! channel 3 + 6k..6 + 6k   sin(2π x/λ), sin(2π y/λ), sin(2π z/λ)     of wave k of F, from 2 m to 2 cm
+//! channel 6 + 6k..9 + 6k   cos(2π x/λ), cos(2π y/λ), cos(2π z/λ)
+//! channel 3 + 6F           √(4F) where nothing is near, and then all others are 0
+//! further channels         0
+//! ```
+//!
+//! So every target is equally long, the cosine of two of them falls with the distance between the places, from far to
+//! near by ever shorter waves, and a quarter of it is the normals'.
+
+use std::f64::consts::TAU;
+
+use nalgebra::Vector3;
+
+/// Longest and shortest wave [m]: the one tells places on and above a table apart, the other is finer than a patch.
+const WAVES_M: [f64; 2] = [2.0, 0.02];
+/// Farther than this along an axis of the base frame is far: the longest wave begins again [m].
+const NEAR_M: f64 = 1.0;
+/// Channels of a wave.
+const OF_WAVE: usize = 6;
+/// Channels that are no wave's: the normal and what says that nothing is near.
+const OTHERS: usize = 4;
+/// Fewest channels.
+pub const LEAST_CHANNELS: usize = OTHERS + OF_WAVE;
+
+/// What the features depend on besides the place.
+pub fn identity(channels: usize) -> String {
+    format!("simulator points 1, {channels} channels")
+}
+
+/// A place on a surface, in the base frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SurfacePoint {
+    /// Where [m].
+    pub place: Vector3<f64>,
+    /// Normal, of length 1.
+    pub normal: Vector3<f64>,
+}
+
+impl SurfacePoint {
+    fn is_near(&self) -> bool {
+        self.place.amax() <= NEAR_M
+    }
+}
+
+/// Features of a place, or of none, as far as `channels` reach.
+pub fn features(of: Option<&SurfacePoint>, channels: usize) -> Vec<f32> {
+    let waves = channels.saturating_sub(OTHERS) / OF_WAVE;
+    let mut out = Vec::with_capacity(channels);
+    if let Some(SurfacePoint { place, normal }) = of.filter(|point| point.is_near()) {
+        out.extend((normal * (waves as f64).sqrt()).iter().map(|v| *v as f32));
+        for wave in 0..waves {
+            let phases = place * (TAU / length(wave, waves));
+            out.extend(phases.iter().map(|phase| phase.sin() as f32));
+            out.extend(phases.iter().map(|phase| phase.cos() as f32));
+        }
+    } else {
+        out.resize(OF_WAVE * waves + OTHERS - 1, 0.0);
+        out.push(2.0 * (waves as f32).sqrt());
+    }
+    out.resize(channels, 0.0);
+    out
+}
+
+/// Length of a wave [m]; each is as much shorter than the one before.
+fn length(wave: usize, waves: usize) -> f64 {
+    let [longest, shortest] = WAVES_M;
+    let way = wave as f64 / waves.saturating_sub(1).max(1) as f64;
+    longest * (shortest / longest).powf(way)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use approx::assert_relative_eq;
+
+    fn at(place: [f64; 3]) -> Vec<f32> {
+        let point = SurfacePoint {
+            place: place.into(),
+            normal: Vector3::z(),
+        };
+        features(Some(&point), 256)
+    }
+
+    fn cosine(a: &[f32], b: &[f32]) -> f32 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
+
+    #[test]
+    fn the_farther_two_places_are_apart_the_less_alike_are_their_features() {
+        let here = at([0.3, -0.1, 0.02]);
+        let away = [0.0, 0.001, 0.005, 0.02, 0.08, 0.3];
+        let alike: Vec<f32> = away
+            .iter()
+            .map(|by| cosine(&here, &at([0.3 + by, -0.1, 0.02])))
+            .collect();
+        assert_relative_eq!(alike[0], 1.0, epsilon = 1e-5);
+        assert!(alike.windows(2).all(|pair| pair[1] < pair[0]), "{alike:?}");
+        assert!(alike[2] < 0.99 && alike[5] > 0.3, "{alike:?}");
+    }
+
+    #[test]
+    fn all_are_equally_long_and_what_is_far_is_like_no_place() {
+        let norm = |of: &[f32]| of.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let sky = features(None, 256);
+        for place in [[0.3, -0.1, 0.02], [-0.2, 0.9, -0.7]] {
+            assert_relative_eq!(norm(&at(place)), norm(&sky), epsilon = 1e-3);
+            assert_eq!(cosine(&at(place), &sky), 0.0);
+        }
+        assert_eq!(at([3.0, 0.0, 0.0]), sky);
+        for channels in [LEAST_CHANNELS, 24, 256, 2048] {
+            assert_eq!(features(None, channels).len(), channels);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Geometry targets without a teacher: the points that the patches of a view show, known exactly, without rendering.
+
+use super::camera::{HEIGHT, View, WIDTH};
+use super::look::Look;
+use crate::camera::points::{SurfacePoint, features};
+
+/// What a patch shows at its middle; nothing in the sky. What is see-through counts as what is seen.
+///
+/// # Shapes
+/// (rows · columns) of a view that is cut into `grid`, row by row
+pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<Option<SurfacePoint>> {
+    let Some(camera) = look.camera(view).cloned() else {
+        return vec![None; rows * columns];
+    };
+    // A picture is stretched to its patches, whatever its form; pixel centres are at whole numbers.
+    let middle = |at: usize, of: usize, size: u32| (at as f64 + 0.5) / of as f64 * f64::from(size) - 0.5;
+    let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
+    patches
+        .map(|[row, column]| {
+            let pixel = [middle(column, columns, WIDTH), middle(row, rows, HEIGHT)];
+            let met = look.along(&camera.position, &camera.direction(pixel))?;
+            let towards = -met.normal.dot(&(met.point - camera.position)).signum();
+            Some(SurfacePoint {
+                place: met.point,
+                normal: met.normal * towards,
+            })
+        })
+        .collect()
+}
+
+/// Targets of all views in turn; see [`crate::camera::points`] for what the channels hold.
+///
+/// # Shapes
+/// → (views · rows · columns, channels)
+pub fn targets(look: &mut Look, grid: [usize; 2], channels: usize) -> Vec<f32> {
+    let of_view = |view| points(look, view, grid);
+    let points = View::ALL.into_iter().flat_map(of_view);
+    points.flat_map(|point| features(point.as_ref(), channels)).collect()
+}

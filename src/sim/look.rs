@@ -1,0 +1,156 @@
+//! What is seen where: rays from the cameras into the scene, without rendering.
+
+use std::sync::Arc;
+
+use mujoco_rs::prelude::{MjData, MjModel, MjtObjBase};
+use nalgebra::{Matrix3, Vector3};
+
+use super::camera::{HEIGHT, Intrinsics, View, WIDTH, intrinsics};
+use super::error::SimError;
+use super::world::{Snapshot, find};
+
+/// How far apart along a ray two surfaces count as one [m].
+const SAME_M: f64 = 0.004;
+/// Where a ray goes on behind what it passes through [m].
+const BEHIND_M: f64 = 1e-5;
+/// See-through surfaces that a ray passes at most.
+const THROUGH: usize = 8;
+
+/// A camera in the base frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pinhole {
+    /// Where it is [m].
+    pub position: Vector3<f64>,
+    /// Its axes as columns: x to the right of the picture, y up, z backwards.
+    pub axes: Matrix3<f64>,
+    /// What it projects by.
+    pub intrinsics: Intrinsics,
+}
+
+/// What a ray meets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Met {
+    /// Where, in the base frame [m].
+    pub point: Vector3<f64>,
+    /// Normal of the surface there, of length 1.
+    pub normal: Vector3<f64>,
+    /// How far the ray went [m].
+    pub distance: f64,
+    /// 0 invisible to 1 opaque.
+    pub opacity: f32,
+}
+
+/// Follows rays through a scene.
+pub struct Look {
+    data: MjData<Arc<MjModel>>,
+    views: Vec<(View, Pinhole)>,
+}
+
+impl Pinhole {
+    /// Direction through a point of the picture [px], of length 1, in the base frame.
+    pub fn direction(&self, [column, row]: [f64; 2]) -> Vector3<f64> {
+        let Intrinsics { focal, cx, cy } = self.intrinsics;
+        (self.axes * Vector3::new((column - cx) / focal, (cy - row) / focal, -1.0)).normalize()
+    }
+
+    /// Where a point is in the picture [px]; nothing where it is outside of it or behind the camera.
+    pub fn pixel(&self, point: &Vector3<f64>) -> Option<[f64; 2]> {
+        let seen = self.axes.tr_mul(&(point - self.position));
+        let Intrinsics { focal, cx, cy } = self.intrinsics;
+        let [column, row] = [cx - focal * seen.x / seen.z, cy + focal * seen.y / seen.z];
+        let inside = |at: f64, size: u32| (-0.5..f64::from(size) - 0.5).contains(&at);
+        (seen.z < 0.0 && inside(column, WIDTH) && inside(row, HEIGHT)).then_some([column, row])
+    }
+}
+
+impl Look {
+    /// At the scene of a picture.
+    ///
+    /// # Errors
+    /// When MuJoCo refuses it, or it has not the two cameras.
+    pub fn new(of: &Snapshot) -> Result<Self, SimError> {
+        let data = MjData::try_new(Arc::clone(&of.model)).map_err(|e| SimError::Scene(e.to_string()))?;
+        let mut look = Self {
+            data,
+            views: Vec::new(),
+        };
+        for (to, from) in look.data.qpos_mut().iter_mut().zip(&of.positions) {
+            *to = *from;
+        }
+        look.data.forward();
+        for view in View::ALL {
+            let camera = find(&of.model, MjtObjBase::mjOBJ_CAMERA, "camera", view.name())?;
+            let position = look.data.cam_xpos().get(camera).copied().unwrap_or_default();
+            let axes = look.data.cam_xmat().get(camera).copied().unwrap_or_default();
+            let pinhole = Pinhole {
+                position: position.into(),
+                axes: Matrix3::from_row_slice(&axes),
+                intrinsics: intrinsics(of, view)?,
+            };
+            look.views.push((view, pinhole));
+        }
+        Ok(look)
+    }
+
+    /// A camera; all there are were found at the beginning.
+    pub fn camera(&self, view: View) -> Option<&Pinhole> {
+        self.views.iter().find(|(of, _)| *of == view).map(|(_, camera)| camera)
+    }
+
+    /// The first surface along a direction of length 1, see-through or not.
+    pub fn along(&mut self, from: &Vector3<f64>, direction: &Vector3<f64>) -> Option<Met> {
+        let mut normal = [0.0; 3];
+        let (geom, distance) = self.data.ray(
+            &(*from).into(),
+            &(*direction).into(),
+            None,
+            true,
+            None,
+            Some(&mut normal),
+        );
+        let geom = geom.filter(|_| distance >= 0.0)?;
+        Some(Met {
+            point: from + direction * distance,
+            normal: normal.into(),
+            distance,
+            opacity: self.opacity(geom),
+        })
+    }
+
+    /// Which share of some points a camera sees. What is see-through hides nothing, nor does what is a hair in front of a
+    /// point, as the surface is that it lies on.
+    pub fn share_seen(&mut self, view: View, points: &[Vector3<f64>]) -> f64 {
+        let Some(camera) = self.camera(view).cloned() else {
+            return 0.0;
+        };
+        let in_picture = points.iter().filter(|point| camera.pixel(point).is_some());
+        let seen = in_picture.filter(|point| self.reaches(&camera.position, point)).count();
+        seen as f64 / points.len().max(1) as f64
+    }
+
+    fn reaches(&mut self, from: &Vector3<f64>, point: &Vector3<f64>) -> bool {
+        let way = point - from;
+        let (length, direction) = (way.norm(), way.normalize());
+        let mut gone = 0.0;
+        for _ in 0..THROUGH {
+            match self.along(&(from + direction * gone), &direction) {
+                Some(met) if gone + met.distance < length - SAME_M => {
+                    if met.opacity >= 1.0 {
+                        return false;
+                    }
+                    gone += met.distance + BEHIND_M;
+                }
+                _ => return true,
+            }
+        }
+        false
+    }
+
+    /// Materials, which the links have, are opaque.
+    fn opacity(&self, geom: usize) -> f32 {
+        let model = self.data.model();
+        let plain = model.geom_matid().get(geom).is_none_or(|material| *material < 0);
+        let colour = model.geom_rgba().get(geom).filter(|_| plain);
+        colour.map_or(1.0, |[.., opacity]| *opacity)
+    }
+}

@@ -1,0 +1,192 @@
+//! Scenes to look at: a start of one of the tasks, with the arm somewhere in it.
+
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
+
+use nalgebra::{Rotation3, Translation3, UnitQuaternion, Vector3};
+use rand::Rng as _;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::config::{LEVELS, SimConfig};
+use super::error::SimError;
+use super::posture;
+use super::scene::SceneOptions;
+use super::tasks::{self, EpisodeId, Form, Task};
+use super::world::{Snapshot, World};
+use crate::control::types::{Joints, Pose};
+
+/// Where the arm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// Above everything, tilted.
+    Above,
+    /// As the tasks have it: high or low, pointing down, with the block in its fingers or without.
+    AtWork,
+}
+
+/// Something with a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thing {
+    /// What it is called, with its article.
+    pub name: String,
+    /// What instructions call it.
+    pub said: Vec<String>,
+    /// Its middle in the base frame [m].
+    pub place: Vector3<f64>,
+    /// Half its size along its own edges [m]; of round things, half the side of the square within.
+    pub half: Vector3<f64>,
+    /// Turn of its edges about the vertical, counter-clockwise seen from above [rad], from -π/4 to π/4; nothing of
+    /// things that are round, lie square, or have no edges.
+    pub turn: Option<f64>,
+    /// Which way it points, of length 1; the gripper alone.
+    pub points: Option<Vector3<f64>>,
+}
+
+/// A scene and what is in it.
+pub struct Stage {
+    /// Which start of which task.
+    pub id: EpisodeId,
+    /// All that can be asked about.
+    pub things: Vec<Thing>,
+    /// Where the arm is.
+    pub arm: Posture,
+    /// What its pictures are made from.
+    pub snapshot: Snapshot,
+}
+
+/// Where the arm is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Posture {
+    /// Its joints [rad].
+    pub joints: Joints,
+    /// `base_from_tool` [m].
+    pub tool: Pose,
+    /// What the gripper was told, 0 closed to 1 open.
+    pub gripper: f64,
+}
+
+impl Thing {
+    /// Middle, corners and middles of the edges of its upper side, in the base frame [m].
+    pub fn upper_side(&self) -> Vec<Vector3<f64>> {
+        let turned = Rotation3::from_axis_angle(&Vector3::z_axis(), self.turn.unwrap_or_default());
+        let steps = [-1.0, 0.0, 1.0];
+        let corners = steps.iter().flat_map(|x| steps.map(|y| Vector3::new(*x, y, 1.0)));
+        corners
+            .map(|corner| self.place + turned * corner.component_mul(&self.half))
+            .collect()
+    }
+}
+
+/// Scene number `number` of a seed.
+///
+/// # Errors
+/// When MuJoCo refuses the scene.
+pub fn stage(config: &SimConfig, seed: u64, number: u64, arm: Arm) -> Result<Stage, SimError> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(number);
+    let nth = random.random_range(0..Task::ALL.len());
+    let id = EpisodeId {
+        task: Task::ALL.get(nth).copied().unwrap_or(Task::Height),
+        variation: random.random_range(0..LEVELS as u8),
+        // Few enough digits for every reader of JSON.
+        seed: random.random::<u32>().into(),
+    };
+    let layout = tasks::layout(config, id)?;
+    let mut world = World::new(config, &layout, SceneOptions { shadows: false })?;
+    let tool = Translation3::from(config.driver.tool_offset_m);
+    let told = match arm {
+        Arm::Above => posture::above(&mut world, config.driver.tool_offset_m, &mut random),
+        Arm::AtWork => posture::at_work(&mut world, (config, &layout), &mut random),
+    };
+    let block = world.object();
+    let gripper = world.base_from_flange() * tool;
+    let mut things = vec![
+        Thing {
+            name: format!("the {} block", layout.object.colour.name),
+            said: vec![format!("the {} block", layout.object.colour.name), "the block".into()],
+            half: Vector3::repeat(config.block.side_m / 2.0),
+            place: block.translation.vector,
+            turn: Some(edges(&block.rotation)),
+            points: None,
+        },
+        Thing {
+            name: "the tip of the gripper".into(),
+            said: Vec::new(),
+            half: Vector3::zeros(),
+            place: gripper.translation.vector,
+            turn: None,
+            points: Some(gripper.rotation * Vector3::z()),
+        },
+    ];
+    for prop in &layout.props {
+        if let Some(called) = called(&prop.name) {
+            things.push(Thing {
+                name: called.name,
+                said: called.said,
+                place: world.middle_of(&prop.name)?,
+                half: half(&prop.form),
+                turn: called.is_turned.then_some(prop.yaw),
+                points: None,
+            });
+        }
+    }
+    Ok(Stage {
+        id,
+        things,
+        arm: Posture {
+            joints: world.joints(),
+            tool: gripper,
+            gripper: told,
+        },
+        snapshot: world.snapshot(),
+    })
+}
+
+/// How the first of a block's edges is turned about the vertical [rad].
+fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
+    let along = rotation * Vector3::x();
+    quarter(along.y.atan2(along.x))
+}
+
+/// The angle nearest zero that differs by whole quarter turns [rad].
+pub(super) fn quarter(angle: f64) -> f64 {
+    (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
+}
+
+/// What people call a prop.
+struct Called {
+    name: String,
+    said: Vec<String>,
+    /// Whether its edges are told.
+    is_turned: bool,
+}
+
+/// Parts of what has been named already have no name of their own.
+fn called(geom: &str) -> Option<Called> {
+    let called = |name: String, said: String| Called {
+        name,
+        said: vec![said],
+        is_turned: false,
+    };
+    let mark = geom.strip_prefix("mark_").and_then(|rest| rest.strip_suffix("_rim"));
+    match (geom, mark) {
+        ("pedestal", _) => Some(called("the stand".into(), "the stand".into())),
+        ("plate", _) => Some(called("the plate".into(), "the plate".into())),
+        ("box_floor", _) => Some(Called {
+            is_turned: true,
+            ..called("the floor of the transparent box".into(), "the transparent box".into())
+        }),
+        (_, Some(name)) => Some(called(format!("the mark \"{name}\""), format!("the {name} mark"))),
+        _ => None,
+    }
+}
+
+fn half(form: &Form) -> Vector3<f64> {
+    match *form {
+        Form::Box(half) => half.into(),
+        Form::Cylinder([radius, half]) => {
+            let within = radius * std::f64::consts::FRAC_1_SQRT_2;
+            Vector3::new(within, within, half)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Points that the simulator puts beside its rows are what the geometry adapter learns, and none may be missing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+use thinkvla::contract::{Contract, Data, Robot};
+use thinkvla::dataset::DatasetWriter;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::layout::Layout;
+use thinkvla::dataset::storage::Disk;
+use thinkvla::sim::config::SimConfig;
+use thinkvla::sim::grounding::{Order, write};
+use thinkvla::sim::targets;
+
+use super::trained::{Bench, metrics};
+
+const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
+
+/// Scenes of one row each, with their targets beside them where a cache is named.
+fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
+    let beside = cache.map(|cache| targets::writer(cache, &bench.path("start")).unwrap());
+    let order = Order {
+        sim: SimConfig::shipped().unwrap(),
+        count: 8,
+        seed: 3,
+        images: ImageMode::Jpeg(90),
+        jobs: 2,
+        beside,
+    };
+    let contract = Contract {
+        robot: Robot::simulated(),
+        data: Data::unrecorded(10.0),
+        model: None,
+    };
+    let layout = Layout::of_arm(&contract, order.images).unwrap();
+    let root = bench.path(name);
+    let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
+    write(&order, &mut writer, |_, _| ()).unwrap();
+}
+
+fn learned(bench: &Bench, name: &str, steps: u64) -> Result<Vec<Value>, String> {
+    let mut config = bench.load();
+    config.method.geometry_weight = 0.5;
+    config.data.learn_padding = false;
+    config.data.datasets[0].path = bench.path(name);
+    bench
+        .open(config.clone(), false)?
+        .train(Some(steps))
+        .map_err(|e| e.to_string())?;
+    Ok(metrics(&config.out))
+}
+
+#[test]
+fn scenes_of_one_row_teach_the_way_and_the_points() {
+    let bench = Bench::new(POINTS);
+    scenes(&bench, "scenes", Some(&bench.path("cache")));
+    let metrics = learned(&bench, "scenes", 60).unwrap();
+    let mean =
+        |name: &str, part: &[Value]| part.iter().map(|s| s[name].as_f64().unwrap()).sum::<f64>() / part.len() as f64;
+    for name in ["geometry", "action"] {
+        let [first, last] = [mean(name, &metrics[..10]), mean(name, &metrics[50..])];
+        assert!(first > 0.0 && last < 0.9 * first, "{name}: {first} to {last}");
+    }
+}
+
+#[test]
+fn a_row_without_its_points_is_named_with_what_writes_them() {
+    let bench = Bench::new(POINTS);
+    scenes(&bench, "bare", None);
+    let refused = learned(&bench, "bare", 1).unwrap_err();
+    for said in [
+        "bare: episode ",
+        "frame 0",
+        "simulator points 1, 24 channels",
+        "--geometry",
+    ] {
+        assert!(refused.contains(said), "{refused}");
+    }
+}
