@@ -237,17 +237,23 @@ class Ros:
         finally:
             self.node.destroy_client(client)
 
-    def wait_for_answers(self, kind, name, request):
-        """Repeats a harmless request until it is answered: for seconds, requests go to a server that was killed."""
-        client = self.node.create_client(kind, name)
+    def repeat(self, ask, what: str):
+        """Asks, again every half second, until one of the futures that `ask` returns has an answer: for seconds, requests
+        go to a server that was killed, and the one in its place does not know the client yet. Asking twice has to do no
+        harm."""
         asked = []
 
         def answered():
             if not asked or time.monotonic() > asked[-1][0] + 0.5:
-                asked.append((time.monotonic(), client.call_async(request)))
-            return any(future.done() for _, future in asked)
+                asked.append((time.monotonic(), ask()))
+            return next((future for _, future in asked if future.done()), None)
+        return self.wait_for(answered, what).result()
+
+    def wait_for_answers(self, kind, name, request):
+        """Repeats a harmless request until it is answered."""
+        client = self.node.create_client(kind, name)
         try:
-            self.wait_for(answered, f"an answer of {name}")
+            self.repeat(lambda: client.call_async(request), f"an answer of {name}")
         finally:
             self.node.destroy_client(client)
 

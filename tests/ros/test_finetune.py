@@ -13,6 +13,7 @@ import yaml
 from action_msgs.msg import GoalStatus
 from conftest import binaries
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.action import ActionClient
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from thinkvla.action import FineTune
 from thinkvla.msg import FineTuneStatus
@@ -71,6 +72,11 @@ class Trainer:
 
     def send(self, feedback=None, **fields):
         return self.ros.send_goal(FineTune, ACTION, self.goal(**fields), feedback)
+
+    def join(self, **fields):
+        """Sends the goal of a run that is there already, to a node that took the place of a killed one."""
+        client = ActionClient(self.ros.node, FineTune, ACTION)
+        return self.ros.repeat(lambda: client.send_goal_async(self.goal(**fields)), f"an answer of {ACTION}")
 
     def result(self, handle):
         return self.ros.result(handle.get_result_async(), "the end of training")

@@ -25,11 +25,11 @@ def learn(ros, trainer):
     node.kill9()
     trainer.launch()
     ros.wait_for(lambda: trainer.steps()[-1] >= 20, "the run to go on by itself")
-    joined = trainer.send(**goal)
+    joined = trainer.join(**goal)
     ros.result(joined.cancel_goal_async(), "the cancelling")
     cancelled = trainer.result(joined)
     assert cancelled.status == GoalStatus.STATUS_CANCELED and trainer.steps()[-1] < STEPS
-    result = trainer.result(trainer.send(**goal)).result
+    result = trainer.result(trainer.join(**goal)).result
     assert result.success and result.step == STEPS, result.message
     return result
 
