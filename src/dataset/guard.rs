@@ -274,14 +274,20 @@ struct Page {
 impl Pages {
     fn walk(file: &File, whole: u64, chunk: &Chunk) -> Result<Self, String> {
         let mut pages = Self::default();
-        let (mut at, end) = (chunk.start(), chunk.start() + chunk.length);
+        let (start, end) = (chunk.start(), chunk.start() + chunk.length);
+        let (mut at, mut dictionary) = (start, false);
         while at < end {
             let (page, header) = Page::read(file, at, end)?;
             page.check(whole, at)?;
             let length = header.saturating_add(page.compressed);
             inside(end, at, length)?;
-            if page.kind != Page::DICTIONARY {
+            if page.kind == Page::DICTIONARY {
+                dictionary = at == start;
+            } else {
                 pages.data.insert(at, length);
+            }
+            if page.needs_dictionary() && !dictionary {
+                return Err(format!("the page at {at} has no dictionary before it, or not only one"));
             }
             pages.values = pages.values.saturating_add(page.values.unsigned_abs());
             at += length;
@@ -316,6 +322,11 @@ impl Pages {
 
 impl Page {
     const DICTIONARY: i64 = 2;
+
+    /// Whether it is a dictionary or its values are places in one.
+    fn needs_dictionary(&self) -> bool {
+        self.kind == Self::DICTIONARY || [2, 8].contains(&self.encoding)
+    }
 
     /// Reads the header of the page that begins there; gives back its length too.
     fn read(file: &File, at: i64, end: i64) -> Result<(Self, i64), String> {
@@ -372,6 +383,11 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+
     use super::*;
 
     #[test]
@@ -398,5 +414,22 @@ mod tests {
         for (at, length) in [(40, 61), (-1, 10), (10, -1), (i64::MAX, i64::MAX)] {
             assert!(inside(100, at, length).is_err(), "{at} {length}");
         }
+    }
+    #[test]
+    fn places_in_a_dictionary_that_is_not_there_are_refused() {
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values(["push", "pull", "push", "push"]));
+        let batch = RecordBatch::try_from_iter([("task", words)]).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(check(&file, &["task"]), Ok(()));
+
+        let whole = file.metadata().unwrap().len();
+        let mut chunk = Footer::read(&file, whole).unwrap().chunks.remove(0);
+        let dictionary = chunk.dictionary.take().unwrap();
+        chunk.length -= chunk.data - dictionary;
+        let problem = Pages::walk(&file, whole, &chunk).unwrap_err();
+        assert!(problem.contains("no dictionary"), "{problem}");
     }
 }
