@@ -5,6 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::torch_ext::linear::Follow;
 use crate::torch_ext::rows::Norms;
 
+use super::attention::attend;
 use super::config::TextConfig;
 use super::error::ModelError;
 use super::layers::{Joined, Linear, RmsNorm};
@@ -415,12 +416,6 @@ impl Attention {
             values: heads(queries + keys, keys)?.f_transpose(1, 2)?,
         })
     }
-}
-
-/// # Shapes
-/// queries (B, heads, R, head), keys and values (B, KV heads, L, head) → (B, R, heads, head)
-fn attend([q, k, v]: [&Tensor; 3], mask: Option<&Tensor>, causal: bool) -> Result<Tensor, TchError> {
-    Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, causal, None, true)?.f_transpose(1, 2)
 }
 
 /// The tokens that are read.

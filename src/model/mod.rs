@@ -10,6 +10,7 @@
 //! Modules are named and nested as the keys of the safetensors file are. Sizes come from `config.json`.
 
 pub mod actions;
+mod attention;
 pub mod backbone;
 pub mod check;
 pub mod checkpoint;

@@ -4,6 +4,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::torch_ext::linear::Follow;
 
+use super::attention::attend;
 use super::config::VisionConfig;
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
@@ -196,17 +197,8 @@ impl Attention {
                     .f_reshape([run.images, run.patches, self.heads, head])?
                     .f_transpose(1, 2)
             };
-            let attended = Tensor::f_scaled_dot_product_attention(
-                &of_run(&q)?,
-                &of_run(&k)?,
-                &of_run(&v)?,
-                None::<&Tensor>,
-                0.0,
-                false,
-                None,
-                false,
-            )?;
-            outputs.push(attended.f_transpose(1, 2)?.f_reshape([-1, width])?);
+            let attended = attend([&of_run(&q)?, &of_run(&k)?, &of_run(&v)?], None, false)?;
+            outputs.push(attended.f_reshape([-1, width])?);
         }
         let attended = match outputs.as_slice() {
             [one] => one.shallow_clone(),

@@ -2,6 +2,7 @@
 
 use tch::{TchError, Tensor};
 
+use crate::model::attention::attend;
 use crate::model::error::ModelError;
 use crate::model::layers::{LayerNorm, Linear, LinearInit};
 use crate::model::parameters::{Init, Scope};
@@ -99,18 +100,11 @@ impl Attention {
             }
             x.f_transpose(1, 2)
         };
-        let attended = Tensor::f_scaled_dot_product_attention(
-            &prepare(0, &self.q_norm)?,
-            &prepare(1, &self.k_norm)?,
-            &qkv.f_select(2, 2)?.f_transpose(1, 2)?,
-            None::<&Tensor>,
-            0.0,
-            false,
-            None,
-            false,
-        )?;
+        let values = qkv.f_select(2, 2)?.f_transpose(1, 2)?;
+        let turned = [&prepare(0, &self.q_norm)?, &prepare(1, &self.k_norm)?, &values];
+        let attended = attend(turned, None, false)?;
         self.proj
-            .forward(&attended.f_transpose(1, 2)?.f_reshape([batch, tokens, width])?)
+            .forward(&attended.f_reshape([batch, tokens, width])?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Batches made ahead of time by threads, in an order that does not depend on which thread is quicker.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::feed::Side;
@@ -49,7 +49,11 @@ impl<B: Send + 'static> Loader<B> {
     /// Makes the batches of `turns`, with `workers` threads that are at most `ahead` batches ahead each.
     pub fn start(feed: &Arc<impl Batches<Batch = B>>, turns: Turns, workers: usize, ahead: usize) -> Self {
         let workers = workers.max(1);
-        let threads = (0..workers as u64)
+        // A second team of OpenMP's threads would be more than there are cores, and then the first no longer waits
+        // actively: a step took twice as long. The number is the process's for threads to come, and each thread's own.
+        let computing = tch::get_num_threads();
+        let settled = Arc::new(Barrier::new(workers + 1));
+        let threads: Vec<_> = (0..workers as u64)
             .map(|worker| {
                 let (sender, receiver) = sync_channel(ahead);
                 let feed = Arc::clone(feed);
@@ -57,10 +61,19 @@ impl<B: Send + 'static> Loader<B> {
                     first: turns.first + worker * turns.every,
                     every: workers as u64 * turns.every,
                 };
-                std::thread::spawn(move || make(&*feed, own, &sender));
+                let settled = Arc::clone(&settled);
+                std::thread::spawn(move || {
+                    // Asking first makes the thread's own number its own.
+                    let _ = tch::get_num_threads();
+                    tch::set_num_threads(1);
+                    settled.wait();
+                    make(&*feed, own, &sender);
+                });
                 receiver
             })
             .collect();
+        settled.wait();
+        tch::set_num_threads(computing);
         Self { threads, next: 0 }
     }
 

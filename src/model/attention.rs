@@ -1,0 +1,29 @@
+//! Attention of heads, as every part of the network computes it.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+/// softmax(Q Kᵀ / √head) V, where `mask` is true if there is one, or else everywhere but, if `causal`, behind a query.
+/// Groups of queries share a key where there are fewer of these.
+///
+/// Gradients in 16 bits on a CPU are taken in 32: oneDNN sets up each head's product anew there, which costs short
+/// sequences several times the product itself.
+///
+/// # Shapes
+/// queries (B, heads, L, head), keys and values (B, KV heads, S, head) → (B, L, heads, head)
+pub(super) fn attend(
+    [queries, keys, values]: [&Tensor; 3],
+    mask: Option<&Tensor>,
+    causal: bool,
+) -> Result<Tensor, TchError> {
+    let kind = queries.f_kind()?;
+    let widened = kind == Kind::BFloat16 && queries.device() == Device::Cpu && queries.requires_grad();
+    let of = |x: &Tensor| match widened {
+        true => x.f_to_kind(Kind::Float),
+        false => Ok(x.shallow_clone()),
+    };
+    let (q, k, v) = (of(queries)?, of(keys)?, of(values)?);
+    let shared = q.size().get(1) != k.size().get(1);
+    Tensor::f_scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, shared)?
+        .f_transpose(1, 2)?
+        .f_to_kind(kind)
+}
