@@ -31,11 +31,14 @@ pub fn open(path: &Path) -> Result<Builder, DatasetError> {
 /// Opens a file to read these columns.
 fn open_for(path: &Path, columns: &[&str]) -> Result<Builder, DatasetError> {
     let file = File::open(path).map_err(DatasetError::io("open", path))?;
-    guard::check(&file, columns).map_err(|problem| DatasetError::content(path, problem))?;
+    let content = |problem: String| DatasetError::content(path, problem);
+    let checked = guard::check(&file, columns).map_err(content)?;
     // What a writer noted about Arrow types is not needed, and may be wrong.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let opened = Builder::try_new_with_options(file, options);
-    opened.map_err(|e| DatasetError::content(path, format!("{e}; expected a whole parquet file")))
+    let opened = opened.map_err(|e| content(format!("{e}; expected a whole parquet file")))?;
+    checked.agrees(opened.metadata()).map_err(content)?;
+    Ok(opened)
 }
 
 /// Reads these columns of a whole file; a missing one is named.

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
 use super::thrift::{self, Broken, Value};
 
 /// What marks the end of a file, behind the length of its footer.
@@ -24,11 +26,41 @@ const HEADER: (usize, usize) = (512, 1 << 20);
 /// cannot be checked from outside.
 const ENCODINGS: [i64; 5] = [0, 2, 3, 4, 8];
 
+/// A footer whose lengths lie in the file.
+#[derive(Debug)]
+#[must_use = "the reader may understand the footer otherwise"]
+pub struct Checked(Footer);
+
+impl Checked {
+    /// Whether the reader has understood the footer as it was checked: bytes that break the format's rules, a field twice
+    /// or of another type, can be read in more than one way.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn agrees(&self, understood: &ParquetMetaData) -> Result<(), String> {
+        let of_group = |group: &RowGroupMetaData| {
+            let rows = group.num_rows();
+            let columns = group.columns().iter().map(move |column| Extent {
+                rows,
+                data: column.data_page_offset(),
+                dictionary: column.dictionary_page_offset(),
+                length: column.compressed_size(),
+            });
+            columns.collect::<Vec<_>>()
+        };
+        let understood = understood.row_groups().iter().flat_map(of_group);
+        match understood.eq(self.0.chunks.iter().map(|chunk| chunk.extent)) {
+            true => Ok(()),
+            false => Err("its footer is damaged: it can be read in more than one way".into()),
+        }
+    }
+}
+
 /// Checks the footer of a file, and the pages of these columns (with what is nested in them).
 ///
 /// # Errors
 /// With what was expected and found.
-pub fn check(file: &File, columns: &[&str]) -> Result<(), String> {
+pub fn check(file: &File, columns: &[&str]) -> Result<Checked, String> {
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     let footer = Footer::read(file, length)?;
     let mut values = 0_u64;
@@ -43,7 +75,7 @@ pub fn check(file: &File, columns: &[&str]) -> Result<(), String> {
         most if values > most => Err(format!(
             "expected at most {most} values in {length} bytes, found {values}"
         )),
-        _ => Ok(()),
+        _ => Ok(Checked(footer)),
     }
 }
 
@@ -58,13 +90,19 @@ struct Footer {
 struct Chunk {
     /// Name of the outermost column.
     root: Vec<u8>,
+    extent: Extent,
+    offset_index: Option<i64>,
+    offset_index_length: Option<i64>,
+}
+
+/// Where a column of a group of rows lies [bytes].
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Extent {
     /// Rows of the group.
     rows: i64,
     data: i64,
     dictionary: Option<i64>,
     length: i64,
-    offset_index: Option<i64>,
-    offset_index_length: Option<i64>,
 }
 
 impl Footer {
@@ -138,9 +176,9 @@ impl Described {
             ([4, 1, 5], Value::Integer(length), Some(chunk)) => chunk.offset_index_length = Some(length),
             ([4, 1, 6], Value::Integer(at), _) => self.begun = at,
             ([4, 1, 7], Value::Integer(length), _) => self.ranges.push((self.begun, length)),
-            ([4, 1, 3, 7], Value::Integer(length), Some(chunk)) => chunk.length = length,
-            ([4, 1, 3, 9], Value::Integer(at), Some(chunk)) => chunk.data = at,
-            ([4, 1, 3, 11], Value::Integer(at), Some(chunk)) => chunk.dictionary = Some(at),
+            ([4, 1, 3, 7], Value::Integer(length), Some(chunk)) => chunk.extent.length = length,
+            ([4, 1, 3, 9], Value::Integer(at), Some(chunk)) => chunk.extent.data = at,
+            ([4, 1, 3, 11], Value::Integer(at), Some(chunk)) => chunk.extent.dictionary = Some(at),
             ([4, 1, 3, 14], Value::Integer(at), _) => self.begun = at,
             ([4, 1, 3, 15], Value::Integer(length), _) => self.ranges.push((self.begun, length)),
             _ => (),
@@ -169,7 +207,7 @@ impl Described {
             return Err(format!("a column of values of {length} bytes cannot be"));
         }
         for chunk in &self.chunks {
-            self.ranges.push((chunk.start(), chunk.length));
+            self.ranges.push((chunk.extent.start(), chunk.extent.length));
             self.ranges
                 .push((chunk.offset_index.unwrap_or(0), chunk.offset_index_length.unwrap_or(0)));
         }
@@ -188,7 +226,7 @@ impl Described {
                 ));
             }
             for (chunk, root) in of_group.iter_mut().zip(&roots) {
-                chunk.rows = *rows;
+                chunk.extent.rows = *rows;
                 chunk.root.clone_from(root);
             }
         }
@@ -196,7 +234,7 @@ impl Described {
     }
 }
 
-impl Chunk {
+impl Extent {
     /// Where its first page begins.
     fn start(&self) -> i64 {
         self.dictionary.unwrap_or(self.data)
@@ -274,7 +312,7 @@ struct Page {
 impl Pages {
     fn walk(file: &File, whole: u64, chunk: &Chunk) -> Result<Self, String> {
         let mut pages = Self::default();
-        let (start, end) = (chunk.start(), chunk.start() + chunk.length);
+        let (start, end) = (chunk.extent.start(), chunk.extent.start() + chunk.extent.length);
         let (mut at, mut dictionary) = (start, false);
         while at < end {
             let (page, header) = Page::read(file, at, end)?;
@@ -312,7 +350,7 @@ impl Pages {
         let same = offsets.iter().eq(self.data.keys()) && sizes.iter().eq(self.data.values());
         let ordered = rows.first().is_none_or(|first| *first == 0)
             && rows.is_sorted_by(|a, b| a < b)
-            && rows.last().is_none_or(|last| *last < chunk.rows.max(1));
+            && rows.last().is_none_or(|last| *last < chunk.extent.rows.max(1));
         if !same || !ordered || rows.len() != offsets.len() {
             return Err("an index of its pages does not fit them".into());
         }
@@ -387,6 +425,7 @@ mod tests {
 
     use arrow_array::{ArrayRef, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
+    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
     use super::*;
 
@@ -415,20 +454,36 @@ mod tests {
             assert!(inside(100, at, length).is_err(), "{at} {length}");
         }
     }
-    #[test]
-    fn places_in_a_dictionary_that_is_not_there_are_refused() {
-        let words: ArrayRef = Arc::new(StringArray::from_iter_values(["push", "pull", "push", "push"]));
+    fn written(words: &[&str]) -> File {
+        let words: ArrayRef = Arc::new(StringArray::from_iter_values(words));
         let batch = RecordBatch::try_from_iter([("task", words)]).unwrap();
         let mut file = tempfile::tempfile().unwrap();
         let mut writer = ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        assert_eq!(check(&file, &["task"]), Ok(()));
+        file
+    }
+
+    #[test]
+    fn a_footer_that_the_reader_understands_otherwise_is_refused() {
+        let files = [written(&["push", "pull", "push"]), written(&["push", "push"])];
+        let checked = check(&files[0], &["task"]).unwrap();
+        let agrees = files.map(|file| {
+            let understood = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
+            checked.agrees(understood.metadata()).is_ok()
+        });
+        assert_eq!(agrees, [true, false]);
+    }
+
+    #[test]
+    fn places_in_a_dictionary_that_is_not_there_are_refused() {
+        let file = written(&["push", "pull", "push", "push"]);
+        assert!(check(&file, &["task"]).is_ok());
 
         let whole = file.metadata().unwrap().len();
         let mut chunk = Footer::read(&file, whole).unwrap().chunks.remove(0);
-        let dictionary = chunk.dictionary.take().unwrap();
-        chunk.length -= chunk.data - dictionary;
+        let dictionary = chunk.extent.dictionary.take().unwrap();
+        chunk.extent.length -= chunk.extent.data - dictionary;
         let problem = Pages::walk(&file, whole, &chunk).unwrap_err();
         assert!(problem.contains("no dictionary"), "{problem}");
     }

@@ -112,12 +112,14 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
         std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::hash_map::Entry::Vacant(entry) => {
             let file = File::open(path).map_err(DatasetError::io("open", path))?;
-            guard::check(&file, names).map_err(|problem| DatasetError::content(path, problem))?;
+            let content = |problem: String| DatasetError::content(path, problem);
+            let checked = guard::check(&file, names).map_err(content)?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
                 .with_offset_index_policy(PageIndexPolicy::Optional);
             let metadata = ArrowReaderMetadata::load(&file, options);
-            let metadata = metadata.map_err(|e| DatasetError::content(path, e))?;
+            let metadata = metadata.map_err(|e| content(e.to_string()))?;
+            checked.agrees(metadata.metadata()).map_err(content)?;
             Ok(entry.insert(Known { file, metadata }))
         }
     }

@@ -23,8 +23,8 @@ pub enum Broken {
     Malformed,
 }
 
-/// Walks one structure; calls `visit` with the numbers of the fields that lead to each value, lists not counted. Gives
-/// back how many bytes it took.
+/// Walks one structure; calls `visit` with the numbers of the fields that lead to each value. Lists are not counted, and
+/// of what they hold only structures are visited. Gives back how many bytes it took.
 ///
 /// # Errors
 /// When the bytes end before the structure does, or are none.
@@ -58,10 +58,15 @@ impl<'a> Walker<'a, '_> {
             if head == 0 {
                 break;
             }
-            field = match head >> 4 {
+            let next = match head >> 4 {
                 0 => self.integer()?,
                 step => field.saturating_add(i64::from(step)),
             };
+            // Writers number upwards; of a field twice another reader may believe the other one.
+            if next <= field {
+                return Err(Broken::Malformed);
+            }
+            field = next;
             self.path.push(field);
             // Of truth values the type is the value.
             if !matches!(head & 15, 1 | 2) {
@@ -110,7 +115,14 @@ impl<'a> Walker<'a, '_> {
         }
         // Each takes a byte at least, so that a length too large ends with the bytes.
         for _ in 0..length {
-            self.value(head & 15)?;
+            match head & 15 {
+                4..=6 => self.integer().map(drop)?,
+                8 => {
+                    let length = self.unsigned()?;
+                    self.take(length)?;
+                }
+                kind => self.value(kind)?,
+            }
         }
         self.depth -= 1;
         Ok(())
@@ -194,5 +206,13 @@ mod tests {
         assert_eq!(seen(&[&[0x18], &long[..]].concat()), Err(Broken::Short));
         assert_eq!(seen(&[&[0x19, 0xfc], &long[..]].concat()), Err(Broken::Short));
         assert_eq!(seen(&[0x1c; 1000]), Err(Broken::Malformed));
+    }
+
+    #[test]
+    fn a_field_is_there_once_and_a_list_of_numbers_is_no_number() {
+        // 1: -1 and then 1: 0, by its full number
+        assert_eq!(seen(&[0x15, 0x01, 0x05, 0x02, 0, 0]), Err(Broken::Malformed));
+        // 1: [0, -1]
+        assert_eq!(seen(&[0x19, 0x25, 0, 1, 0]), Ok(Vec::new()));
     }
 }
