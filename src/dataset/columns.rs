@@ -1,6 +1,8 @@
 //! Columns of parquet files as plain vectors, whichever of the usual types they were stored as.
 
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::error::DatasetError;
 use super::guard;
@@ -35,8 +37,7 @@ fn open_for(path: &Path, columns: &[&str]) -> Result<Builder, DatasetError> {
     let checked = guard::check(&file, columns).map_err(content)?;
     // What a writer noted about Arrow types is not needed, and may be wrong.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let opened = Builder::try_new_with_options(file, options);
-    let opened = opened.map_err(|e| content(format!("{e}; expected a whole parquet file")))?;
+    let opened = guarded(path, || Builder::try_new_with_options(file, options))?;
     checked.agrees(opened.metadata()).map_err(content)?;
     Ok(opened)
 }
@@ -81,9 +82,38 @@ pub fn part<'a>(
     }
     let mask = only(&builder, columns);
     let reader = builder.with_projection(mask).with_batch_size(AT_ONCE);
-    let reader = reader.with_offset(first).with_limit(count).build();
-    let reader = reader.map_err(|e| DatasetError::content(path, e))?;
-    Ok(reader.map(move |batch| batch.map_err(|e| DatasetError::content(path, e))))
+    let reader = reader.with_offset(first).with_limit(count);
+    Ok(batches(path, guarded(path, || reader.build())?))
+}
+
+/// The batches of a reader, up to the first that cannot be read.
+pub fn batches(
+    path: &Path,
+    mut reader: ParquetRecordBatchReader,
+) -> impl Iterator<Item = Result<RecordBatch, DatasetError>> {
+    let mut broken = false;
+    std::iter::from_fn(move || {
+        let batch = match broken {
+            true => return None,
+            false => guarded(path, || reader.next().transpose()),
+        };
+        broken = batch.is_err();
+        batch.transpose()
+    })
+}
+
+/// Lets the parquet reader work on a file. It panics where some damaged pages contradict themselves, which is the
+/// file's fault and no reason for the process to end.
+///
+/// # Errors
+/// When the file is not whole.
+pub fn guarded<T, E: Display>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> Result<T, DatasetError> {
+    let content =
+        |problem: &dyn Display| DatasetError::content(path, format!("{problem}; expected a whole parquet file"));
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|problem| content(&problem)),
+        Err(_) => Err(content(&"its pages contradict themselves")),
+    }
 }
 
 /// Selects columns by their names, whatever is nested in them.
@@ -211,5 +241,26 @@ fn without_nulls<'a>(array: &'a ArrayRef, name: &str) -> Result<&'a ArrayRef, St
         found => Err(format!(
             "column {name}: expected a value in every row, found {found} without"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_gives_up_makes_the_file_damaged() {
+        let read = |healthy: bool| {
+            guarded(Path::new("rows.parquet"), || match healthy {
+                true => Ok::<_, String>(3),
+                false => panic!("attempt to divide by zero"),
+            })
+        };
+        assert_eq!(read(true).unwrap(), 3);
+        let problem = read(false).unwrap_err().to_string();
+        assert!(
+            problem.contains("rows.parquet") && problem.contains("contradict"),
+            "{problem}"
+        );
     }
 }

@@ -86,8 +86,8 @@ impl<'a> PictureReader<'a> {
             .with_batch_size(count);
         let mut rows: Vec<Vec<Picture>> = vec![Vec::with_capacity(names.len()); count];
         let mut read = 0;
-        for batch in reader.build().map_err(|e| content(&e))? {
-            let batch = batch.map_err(|e| content(&e))?;
+        for batch in columns::batches(&path, columns::guarded(&path, || reader.build())?) {
+            let batch = batch?;
             for name in &names {
                 let column = columns::column(&batch, name).map_err(|e| content(&e))?;
                 let pictures = columns::pictures(&column, name).map_err(|e| content(&e))?;
@@ -117,8 +117,7 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
                 .with_offset_index_policy(PageIndexPolicy::Optional);
-            let metadata = ArrowReaderMetadata::load(&file, options);
-            let metadata = metadata.map_err(|e| content(e.to_string()))?;
+            let metadata = columns::guarded(path, || ArrowReaderMetadata::load(&file, options))?;
             checked.agrees(metadata.metadata()).map_err(content)?;
             Ok(entry.insert(Known { file, metadata }))
         }

@@ -66,6 +66,7 @@ impl Tiny {
     pub fn new(target: &str, seeds: &[&str]) -> Self {
         // Memory where there is some, as every trial writes a file.
         let memory = Path::new("/dev/shm");
+        leave_caught_panics_alone();
         let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = folder.join(format!("thinkvla-fuzz-{target}-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&root));
@@ -112,6 +113,16 @@ impl Tiny {
         let allowed = 2 * data.len() + MARGIN;
         assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
     }
+}
+
+/// libFuzzer's hook ends the process at every panic; without it only those do that nobody catches.
+fn leave_caught_panics_alone() {
+    std::panic::set_hook(Box::new(|panic| {
+        let of_reader = |file: &str| ["/parquet-", "/arrow-"].iter().any(|name| file.contains(name));
+        if !panic.location().is_some_and(|at| of_reader(at.file())) {
+            eprintln!("{panic}");
+        }
+    }));
 }
 
 /// The most memory that `read` held at once, besides what was held before.

@@ -101,7 +101,7 @@ enum Verb {
     /// Write questions about simulated scenes, with answers that the physics knows, for `train`'s text stream
     #[cfg(feature = "sim")]
     Questions(questions::Arguments),
-    /// Run the scripted expert over ROS 2 on many seeds of each task and count its successes
+    /// Run the scripted expert or a policy over ROS 2 on many seeds of each task and count successes
     #[cfg(feature = "ros")]
     Rollout(rollout::Arguments),
     /// Run the scripted expert on many seeds of each task in one process, faster than real time

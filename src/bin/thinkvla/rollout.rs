@@ -1,12 +1,13 @@
-//! `thinkvla rollout`: the scripted expert over ROS on many seeds.
+//! `thinkvla rollout`: the scripted expert or a policy over ROS, on many seeds.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use thinkvla::ros::demo::recorder::Recording;
-use thinkvla::ros::demo::rollout::{Rollout, TASKS};
+use thinkvla::ros::demo::rollout::{Driver, Policy, Rollout, TASKS};
 use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::surroundings;
+use thinkvla::ros::demo::tuner::Tuning;
 
 use super::demo::say;
 
@@ -34,6 +35,18 @@ pub struct Arguments {
     /// Record what succeeds as a dataset in this folder, through record_node, ten rows a second
     #[arg(long)]
     record: Option<PathBuf>,
+    /// The policy that drives; the scripted expert without
+    #[arg(long, conflicts_with = "record")]
+    checkpoint: Option<PathBuf>,
+    /// Longest episode of a policy [s]
+    #[arg(long, default_value_t = 20.0, requires = "checkpoint")]
+    policy_seconds: f64,
+    /// Images a second of each camera for a policy
+    #[arg(long, default_value_t = 5.0, requires = "checkpoint")]
+    camera_rate: f64,
+    /// Fine-tune the checkpoint on this dataset meanwhile, by a finetune_node beside it
+    #[arg(long, requires = "checkpoint")]
+    fine_tune: Option<PathBuf>,
     /// Fail when a task has fewer successes
     #[arg(long, default_value_t = 0)]
     at_least: u32,
@@ -43,6 +56,23 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _domain = surroundings::enter()?;
     let path = arguments.out.join("rollout.json");
+    let driver = match arguments.checkpoint {
+        Some(checkpoint) => Driver::Policy(Policy {
+            beside: arguments.fine_tune.map(|dataset| Tuning {
+                checkpoint: checkpoint.clone(),
+                dataset,
+                runs: arguments.out.join("runs"),
+            }),
+            checkpoint,
+            seconds: arguments.policy_seconds,
+            camera_rate_hz: arguments.camera_rate,
+        }),
+        None => Driver::Expert(arguments.record.map(|dataset| Recording {
+            dataset,
+            fps: FPS,
+            begin_with: "motion",
+        })),
+    };
     let rollout = Rollout {
         out: arguments.out,
         tasks: match arguments.task {
@@ -52,11 +82,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         first_seed: arguments.first_seed,
         seeds: arguments.seeds,
         command_rate_hz: arguments.command_rate,
-        recording: arguments.record.map(|dataset| Recording {
-            dataset,
-            fps: FPS,
-            begin_with: "motion",
-        }),
+        driver,
     };
     let Finished { value: report, ended } = rollout.run(say)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)

@@ -103,8 +103,7 @@ impl Attention {
         let values = qkv.f_select(2, 2)?.f_transpose(1, 2)?;
         let turned = [&prepare(0, &self.q_norm)?, &prepare(1, &self.k_norm)?, &values];
         let attended = attend(turned, None, false)?;
-        self.proj
-            .forward(&attended.f_reshape([batch, tokens, width])?)
+        self.proj.forward(&attended.f_reshape([batch, tokens, width])?)
     }
 }
 

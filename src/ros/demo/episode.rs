@@ -78,6 +78,16 @@ pub struct Episode {
     pub not_recorded: Option<String>,
 }
 
+impl Episode {
+    /// Time spent executing, and commands sent in it.
+    pub fn executing(&self) -> Executing {
+        Executing {
+            seconds: self.executing_s,
+            commands: (self.command_rate_hz * self.executing_s).round() as u64,
+        }
+    }
+}
+
 /// Lets the loaded policy drive for `seconds` of simulated time, or until success or a latched fault.
 ///
 /// # Errors

@@ -5,8 +5,8 @@
 //! * [`observer`], [`observed`]: what is seen and asked over ROS
 //! * [`session`]: the two together, and the nodes of the simulated robot
 //! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
-//! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert on many seeds
-//! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up
+//! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert or a policy on many seeds
+//! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up; [`tuner`]: finetune_node beside them
 //! * [`latency`]: how long things take
 //! * [`source`], [`frames`] shown by [`replay`]: steady inputs
 
@@ -26,3 +26,4 @@ pub mod soak;
 pub mod source;
 pub mod surroundings;
 pub mod tour;
+pub mod tuner;

@@ -1,4 +1,4 @@
-//! The scripted expert over ROS on many seeds of each task.
+//! The scripted expert or a policy over ROS, on many seeds of each task.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::eval::machine::Machine;
 use crate::eval::statistics::SuccessRate;
 
-use super::episode::{self, Episode, Start};
+use super::episode::{self, Episode, Executing, Start};
 use super::error::RunError;
 use super::recorder::{Recorder, Recording};
 use super::session::{self, Finished, Session, Simulated};
+use super::tuner::{Tuned, Tuner, Tuning};
 
 /// The tasks of the simulator.
 pub const TASKS: [&str; 3] = ["height", "container", "position"];
@@ -34,8 +35,30 @@ pub struct Rollout {
     pub seeds: u64,
     /// Commands per second.
     pub command_rate_hz: f64,
-    /// Record what succeeds; the cameras are on then.
-    pub recording: Option<Recording>,
+    /// Who drives.
+    pub driver: Driver,
+}
+
+/// Who drives.
+#[derive(Debug, Clone)]
+pub enum Driver {
+    /// The scripted expert. What succeeds is recorded if that is asked for; the cameras are on then.
+    Expert(Option<Recording>),
+    /// A checkpoint.
+    Policy(Policy),
+}
+
+/// A checkpoint that drives.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Its directory.
+    pub checkpoint: PathBuf,
+    /// Longest episode [s, simulated].
+    pub seconds: f64,
+    /// Images per second of each camera.
+    pub camera_rate_hz: f64,
+    /// What is learned meanwhile, by a finetune_node beside it.
+    pub beside: Option<Tuning>,
 }
 
 /// What came of it.
@@ -43,6 +66,8 @@ pub struct Rollout {
 pub struct RolloutReport {
     /// By task, in the order asked.
     pub tasks: Vec<TaskResult>,
+    /// What was learned meanwhile.
+    pub tuned: Option<Tuned>,
     /// What it ran on.
     pub machine: Machine,
 }
@@ -54,14 +79,14 @@ pub struct TaskResult {
     pub task: String,
     /// Successes and their interval.
     pub rate: SuccessRate,
+    /// Time in which the arm followed chunks [s].
+    pub executing_s: f64,
+    /// Commands in that time, over that time [Hz].
+    pub command_rate_hz: f64,
+    /// Chunks that ran out before the next one came.
+    pub underruns: u64,
     /// Every episode.
     pub episodes: Vec<SeedResult>,
-}
-
-/// Whom to tell of an episode, and who records it.
-struct Told<'a, T> {
-    tell: &'a T,
-    recorder: Option<&'a Recorder>,
 }
 
 /// One episode.
@@ -73,8 +98,14 @@ pub struct SeedResult {
     pub figures: Episode,
 }
 
+/// The driver, started.
+enum Driving<'a> {
+    Expert(Option<Recorder>),
+    Policy(&'a Policy),
+}
+
 impl Rollout {
-    /// Runs all episodes, cameras off unless they are recorded; all nodes have ended when this returns.
+    /// Runs all episodes; all nodes have ended when this returns.
     ///
     /// # Errors
     /// When a node cannot be started, dies, refuses or stays silent.
@@ -85,29 +116,38 @@ impl Rollout {
 
     fn script(&self, session: &Session, tell: &impl Fn(&str)) -> Result<RolloutReport, RunError> {
         session.start_robot(&Simulated {
-            camera_rate_hz: if self.recording.is_some() { CAMERA_RATE_HZ } else { 0.0 },
+            camera_rate_hz: self.driver.camera_rate_hz(),
             command_rate_hz: self.command_rate_hz,
         })?;
-        let recorder = match &self.recording {
-            Some(recording) => Some(Recorder::launch(session, recording)?),
-            None => None,
+        let mut tuner = None;
+        let driving = match &self.driver {
+            Driver::Expert(recording) => {
+                let recorder = recording.as_ref().map(|recording| Recorder::launch(session, recording));
+                Driving::Expert(recorder.transpose()?)
+            }
+            Driver::Policy(policy) => {
+                session.start_policy(&policy.checkpoint)?;
+                if let Some(tuning) = &policy.beside {
+                    tell("waiting for training to begin");
+                    tuner = Some(Tuner::begin(session, tuning)?);
+                }
+                Driving::Policy(policy)
+            }
         };
-        let told = Told {
-            tell,
-            recorder: recorder.as_ref(),
-        };
-        let tasks = self
-            .tasks
-            .iter()
-            .map(|task| self.task(session, task, &told))
-            .collect::<Result<_, _>>()?;
+        let tasks = self.tasks.iter().map(|task| self.task(session, task, (&driving, tell)));
         Ok(RolloutReport {
-            tasks,
+            tasks: tasks.collect::<Result<_, _>>()?,
+            tuned: tuner.map(|tuner| tuner.tuned()),
             machine: Machine::this(),
         })
     }
 
-    fn task<T: Fn(&str)>(&self, session: &Session, task: &str, told: &Told<'_, T>) -> Result<TaskResult, RunError> {
+    fn task(
+        &self,
+        session: &Session,
+        task: &str,
+        (driving, tell): (&Driving, &impl Fn(&str)),
+    ) -> Result<TaskResult, RunError> {
         let mut episodes = Vec::new();
         for seed in self.first_seed..self.first_seed + self.seeds {
             let start = Start {
@@ -115,48 +155,104 @@ impl Rollout {
                 variation: u8::try_from(seed % VARIATIONS).unwrap_or(0),
                 seed,
             };
-            let mut figures = episode::by_expert(session, &start, told.recorder)?;
+            let mut figures = driving.episode(session, &start)?;
             for _ in 1..TRIES {
                 let Some(why) = &figures.not_recorded else { break };
-                (told.tell)(&format!("{task} seed {seed}: once more, {why}"));
-                figures = episode::by_expert(session, &start, told.recorder)?;
+                tell(&format!("{task} seed {seed}: once more, {why}"));
+                figures = driving.episode(session, &start)?;
             }
-            (told.tell)(&format!(
-                "{task} seed {seed} variation {}: {} after {:.1} s, {} clamps{}",
-                start.variation,
-                if figures.success { "success" } else { "FAILED" },
-                figures.episode_s,
-                figures.clamps,
-                if figures.success {
-                    String::new()
-                } else {
-                    format!(" ({})", figures.detail)
-                },
-            ));
+            tell(&told(&start, &figures));
             episodes.push(SeedResult { start, figures });
         }
+        Ok(TaskResult::of(task, episodes))
+    }
+}
+
+impl Driver {
+    fn camera_rate_hz(&self) -> f64 {
+        match self {
+            Self::Expert(None) => 0.0,
+            Self::Expert(Some(_)) => CAMERA_RATE_HZ,
+            Self::Policy(policy) => policy.camera_rate_hz,
+        }
+    }
+}
+
+impl Driving<'_> {
+    fn episode(&self, session: &Session, start: &Start) -> Result<Episode, RunError> {
+        match self {
+            Self::Expert(recorder) => episode::by_expert(session, start, recorder.as_ref()),
+            Self::Policy(policy) => episode::by_policy(session, start, policy.seconds),
+        }
+    }
+}
+
+fn told(start: &Start, figures: &Episode) -> String {
+    let Start { task, variation, seed } = start;
+    let (seconds, clamps) = (figures.episode_s, figures.clamps);
+    let head = format!("{task} seed {seed} variation {variation}");
+    match figures.success {
+        true => format!("{head}: success after {seconds:.1} s, {clamps} clamps"),
+        false => format!(
+            "{head}: FAILED after {seconds:.1} s, {clamps} clamps ({})",
+            figures.detail
+        ),
+    }
+}
+
+impl TaskResult {
+    fn of(task: &str, episodes: Vec<SeedResult>) -> Self {
         let successes = episodes.iter().filter(|episode| episode.figures.success).count();
-        Ok(TaskResult {
+        let executing = episodes.iter().map(|episode| episode.figures.executing());
+        let executing = executing.fold(Executing::default(), Executing::and);
+        Self {
             task: task.to_owned(),
             rate: SuccessRate::of(
                 u32::try_from(successes).unwrap_or(u32::MAX),
                 u32::try_from(episodes.len()).unwrap_or(u32::MAX),
             ),
+            executing_s: executing.seconds,
+            command_rate_hz: executing.rate_hz(),
+            underruns: episodes.iter().map(|episode| episode.figures.underruns).sum(),
             episodes,
-        })
+        }
     }
 }
 
 impl std::fmt::Display for RolloutReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "| task | successes | 95 % interval (Wilson) |")?;
-        writeln!(f, "|---|---|---|")?;
-        for TaskResult { task, rate, .. } in &self.tasks {
-            let (low, high) = (rate.low * 100.0, rate.high * 100.0);
+        writeln!(
+            f,
+            "| task | successes | 95 % interval (Wilson) | following chunks [s] | commands [Hz] | underruns |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|")?;
+        for task in &self.tasks {
+            let SuccessRate {
+                successes,
+                trials,
+                low,
+                high,
+            } = task.rate;
             writeln!(
                 f,
-                "| {task} | {} / {} | {low:.0} – {high:.0} % |",
-                rate.successes, rate.trials
+                "| {} | {successes} / {trials} | {:.0} – {:.0} % | {:.1} | {:.2} | {} |",
+                task.task,
+                low * 100.0,
+                high * 100.0,
+                task.executing_s,
+                task.command_rate_hz,
+                task.underruns
+            )?;
+        }
+        if let Some(tuned) = &self.tuned {
+            writeln!(
+                f,
+                "\nMeanwhile training took {} steps, {:.1} samples a second, in {:.0} MB; 95 % of the policy's chunks took \
+                 at most {} ms.",
+                tuned.steps,
+                tuned.samples_per_second,
+                tuned.memory_mb,
+                tuned.policy_p95_ms.map_or("–".to_owned(), |p95| format!("{p95:.0}"))
             )?;
         }
         write!(f, "\nMeasured on {}.", self.machine)

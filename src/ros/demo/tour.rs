@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::contract::Contract;
 use crate::eval::machine::Machine;
 
-use super::episode::{self, Episode, Executing, Start};
+use super::episode::{self, Episode, Start};
 use super::error::RunError;
 use super::observed::Film;
 use super::observer::CAMERAS;
@@ -139,10 +139,6 @@ impl Tour {
     }
 
     fn report(&self, policy: Episode, expert: Episode, weights: String) -> Report {
-        let executing = |episode: &Episode| Executing {
-            seconds: episode.executing_s,
-            commands: (episode.command_rate_hz * episode.executing_s).round() as u64,
-        };
         Report {
             task: self.start.task.clone(),
             variation: self.start.variation,
@@ -152,7 +148,7 @@ impl Tour {
             episode_s: policy.episode_s,
             chunks: policy.chunks + expert.chunks,
             commands: policy.commands + expert.commands,
-            command_rate_hz: executing(&policy).and(executing(&expert)).rate_hz(),
+            command_rate_hz: policy.executing().and(expert.executing()).rate_hz(),
             command_rate_setting_hz: self.command_rate_hz,
             policy_ms_p50: policy.policy_ms_p50,
             policy_ms_p95: policy.policy_ms_p95,

@@ -1,8 +1,8 @@
 //! Batches made ahead of time by threads, in an order that does not depend on which thread is quicker.
 
 use std::path::Path;
-use std::sync::{Arc, Barrier};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Barrier};
 
 use super::feed::Side;
 use crate::training::run_error::RunError;
