@@ -201,3 +201,18 @@ def test_what_cannot_work_is_refused_with_the_figures(ros, trainer, params, fiel
     done = trainer.result(trainer.send(**fields))
     assert done.status == GoalStatus.STATUS_ABORTED and expected in done.result.message, done.result.message
     assert not trainer.steps()
+
+
+@pytest.mark.timeout(400)
+def test_a_policy_drives_over_ros_while_its_successor_is_trained(nodes, start, episodes):
+    out = nodes.folder / "rollout"
+    running = nodes.start("thinkvla", arguments=[
+        "rollout", "--checkpoint", start, "--task", "height", "--seeds", 2, "--policy-seconds", 3,
+        "--fine-tune", episodes, "--out", out])
+    assert running.wait(300) == 0, running.output()
+    report = json.loads((out / "rollout.json").read_text())
+    task = report["tasks"][0]
+    assert report["tuned"]["steps"] > 0 and report["tuned"]["memory_mb"] > 10
+    assert task["rate"]["trials"] == 2 and task["executing_s"] > 0 and task["command_rate_hz"] > 0
+    assert [episode["figures"]["driver"] for episode in task["episodes"]] == ["policy", "policy"]
+    assert all(episode["figures"]["chunks"] > 0 for episode in task["episodes"])

@@ -137,7 +137,7 @@ impl Rollout {
         let tasks = self.tasks.iter().map(|task| self.task(session, task, (&driving, tell)));
         Ok(RolloutReport {
             tasks: tasks.collect::<Result<_, _>>()?,
-            tuned: tuner.map(|tuner| tuner.tuned()),
+            tuned: tuner.map(|tuner| tuner.end(session)).transpose()?,
             machine: Machine::this(),
         })
     }

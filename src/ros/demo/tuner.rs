@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rclrs::{IntoPrimitiveOptions as _, Subscription};
+use rclrs::{CancellationClient, IntoPrimitiveOptions as _, Subscription};
 use ros_env::thinkvla::action::{FineTune, FineTune_Goal};
 use ros_env::thinkvla::msg::FineTuneStatus;
 use serde::Serialize;
@@ -16,6 +16,8 @@ use crate::ros::{qos, topics};
 
 /// Longest wait for the first step: the datasets are opened and the checkpoint is loaded before it.
 const BEGIN: Duration = Duration::from_secs(120);
+/// Longest wait for a cancelled run to end its step and to save.
+const END: Duration = Duration::from_secs(120);
 /// Time between two looks at what the node says.
 const LOOK: Duration = Duration::from_millis(200);
 /// The action.
@@ -48,6 +50,7 @@ pub struct Tuned {
 /// A running finetune_node with a goal.
 pub struct Tuner {
     status: Arc<Mutex<FineTuneStatus>>,
+    cancellation: CancellationClient<FineTune>,
     _subscription: Subscription<FineTuneStatus>,
 }
 
@@ -79,30 +82,53 @@ impl Tuner {
             steps: u64::from(u32::MAX),
             ..FineTune_Goal::default()
         };
-        send(session, goal)?;
         let tuner = Self {
             status,
+            cancellation: send(session, goal)?,
             _subscription: subscription,
         };
-        let deadline = std::time::Instant::now() + BEGIN;
-        while tuner.tuned().steps == 0 {
+        tuner.wait(session, ("the first step of training", BEGIN), |status| status.step > 0)?;
+        Ok(tuner)
+    }
+
+    /// Cancels the run and waits until it has saved; gives back what it had done before.
+    ///
+    /// # Errors
+    /// When the node is silent.
+    pub fn end(self, session: &Session) -> Result<Tuned, RunError> {
+        let tuned = self.tuned();
+        self.cancellation.try_cancel()?;
+        self.wait(session, ("the end of training", END), |status| {
+            status.state == "cancelled"
+        })?;
+        Ok(tuned)
+    }
+
+    fn wait(
+        &self,
+        session: &Session,
+        (what, limit): (&str, Duration),
+        enough: impl Fn(&FineTuneStatus) -> bool,
+    ) -> Result<(), RunError> {
+        let deadline = Instant::now() + limit;
+        loop {
             session.check()?;
-            let status = lock(&tuner.status).clone();
-            let ended = ["failed", "cancelled"].contains(&status.state.as_str());
-            if ended || std::time::Instant::now() > deadline {
+            let status = lock(&self.status).clone();
+            if enough(&status) {
+                return Ok(());
+            }
+            if status.state == "failed" || Instant::now() > deadline {
                 return Err(RunError::Silent {
-                    what: "the first step of training".into(),
-                    limit: BEGIN,
+                    what: what.into(),
+                    limit,
                     seen: format!("{}: {}", status.state, status.message),
                 });
             }
             std::thread::sleep(LOOK);
         }
-        Ok(tuner)
     }
 
-    /// What it has done so far.
-    pub fn tuned(&self) -> Tuned {
+    fn tuned(&self) -> Tuned {
         let status = lock(&self.status);
         Tuned {
             steps: status.step,
@@ -113,7 +139,7 @@ impl Tuner {
     }
 }
 
-fn send(session: &Session, goal: FineTune_Goal) -> Result<(), RunError> {
+fn send(session: &Session, goal: FineTune_Goal) -> Result<CancellationClient<FineTune>, RunError> {
     let client = session.node.create_action_client::<FineTune>(FINE_TUNE)?;
     let refused = |message: &str| RunError::Refused {
         service: FINE_TUNE.to_owned(),
@@ -131,5 +157,6 @@ fn send(session: &Session, goal: FineTune_Goal) -> Result<(), RunError> {
     let answer = session
         .tokio
         .block_on(async { tokio::time::timeout(BEGIN, sent).await });
-    answer.map_err(|_| refused("no answer"))?.map(drop)
+    let goal = answer.map_err(|_| refused("no answer"))??;
+    Ok(goal.cancellation.clone())
 }
