@@ -138,6 +138,19 @@ fn the_points_of_patches_lie_on_what_the_physics_has_there() {
             }
         }
         assert!(both > 0, "{number}");
+        // The wrist camera tells places from itself: on the ray through the patch, as far as the surface is.
+        for (patch, point) in points(&mut look, View::Wrist, [24, 32]).into_iter().enumerate() {
+            let Some(point) = point else { continue };
+            let pixel = [(patch % 32) as f64 * 20.0 + 9.5, (patch / 32) as f64 * 20.0 + 9.5];
+            let met = look.along(&cameras[1].position, &cameras[1].direction(pixel)).unwrap();
+            let place = cameras[1].axes * point.place + cameras[1].position;
+            assert!(
+                (place - met.point).norm() < 1e-9,
+                "{number}, patch {patch}: {place} and {}",
+                met.point
+            );
+            assert!(point.normal.dot(&point.place) < 0.0, "a surface is seen from before it");
+        }
     }
 }
 

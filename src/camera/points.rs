@@ -17,7 +17,7 @@ use nalgebra::Vector3;
 
 /// Longest and shortest wave [m]: the one tells places on and above a table apart, the other is finer than a patch.
 const WAVES_M: [f64; 2] = [2.0, 0.02];
-/// Farther than this along an axis of the base frame is far: the longest wave begins again [m].
+/// Farther than this along an axis of the frame it is told in is far: the longest wave begins again [m].
 const NEAR_M: f64 = 1.0;
 /// Channels of a wave.
 const OF_WAVE: usize = 6;
@@ -28,10 +28,10 @@ pub const LEAST_CHANNELS: usize = OTHERS + OF_WAVE;
 
 /// What the features depend on besides the place.
 pub fn identity(channels: usize) -> String {
-    format!("simulator points 1, {channels} channels")
+    format!("simulator points 2, {channels} channels")
 }
 
-/// A place on a surface, in the base frame.
+/// A place on a surface, in a frame that its camera is fixed to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SurfacePoint {
     /// Where [m].

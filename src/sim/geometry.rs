@@ -1,10 +1,15 @@
 //! Geometry targets without a teacher: the points that the patches of a view show, known exactly, without rendering.
 
+use nalgebra::Vector3;
+
 use super::camera::{HEIGHT, View, WIDTH};
 use super::look::Look;
 use crate::camera::points::{SurfacePoint, features};
 
 /// What a patch shows at its middle; nothing in the sky. What is see-through counts as what is seen.
+///
+/// Places are told from what the camera is fixed to: of the top camera in the base frame, of the wrist camera in its own
+/// (x to the right of the picture, y up, z backwards), because its picture alone cannot tell where the arm is.
 ///
 /// # Shapes
 /// (rows · columns) of a view that is cut into `grid`, row by row
@@ -13,6 +18,13 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
         return vec![None; rows * columns];
     };
     // A picture is stretched to its patches, whatever its form; pixel centres are at whole numbers.
+    let told = |place: Vector3<f64>, normal: Vector3<f64>| match view {
+        View::Top => SurfacePoint { place, normal },
+        View::Wrist => SurfacePoint {
+            place: camera.axes.tr_mul(&(place - camera.position)),
+            normal: camera.axes.tr_mul(&normal),
+        },
+    };
     let middle = |at: usize, of: usize, size: u32| (at as f64 + 0.5) / of as f64 * f64::from(size) - 0.5;
     let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
     patches
@@ -20,10 +32,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
             let pixel = [middle(column, columns, WIDTH), middle(row, rows, HEIGHT)];
             let met = look.along(&camera.position, &camera.direction(pixel))?;
             let towards = -met.normal.dot(&(met.point - camera.position)).signum();
-            Some(SurfacePoint {
-                place: met.point,
-                normal: met.normal * towards,
-            })
+            Some(told(met.point, met.normal * towards))
         })
         .collect()
 }
