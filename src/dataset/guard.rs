@@ -454,6 +454,7 @@ mod tests {
             assert!(inside(100, at, length).is_err(), "{at} {length}");
         }
     }
+
     fn written(words: &[&str]) -> File {
         let words: ArrayRef = Arc::new(StringArray::from_iter_values(words));
         let batch = RecordBatch::try_from_iter([("task", words)]).unwrap();

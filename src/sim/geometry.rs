@@ -4,9 +4,9 @@ use nalgebra::Vector3;
 
 use super::camera::{HEIGHT, View, WIDTH};
 use super::look::Look;
-use crate::camera::points::{SurfacePoint, features};
+use crate::camera::points::{SurfacePoint, features, rays};
 
-/// What a patch shows at its middle; nothing in the sky. What is see-through counts as what is seen.
+/// What the cells of a view show at their middles; nothing in the sky. What is see-through counts as what is seen.
 ///
 /// Places are told from what the camera is fixed to: of the top camera in the base frame, of the wrist camera in its own
 /// (x to the right of the picture, y up, z backwards), because its picture alone cannot tell where the arm is.
@@ -41,8 +41,20 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
 ///
 /// # Shapes
 /// → (views · rows · columns, channels)
-pub fn targets(look: &mut Look, grid: [usize; 2], channels: usize) -> Vec<f32> {
-    let of_view = |view| points(look, view, grid);
-    let points = View::ALL.into_iter().flat_map(of_view);
-    points.flat_map(|point| features(point.as_ref(), channels)).collect()
+pub fn targets(look: &mut Look, [rows, columns]: [usize; 2], channels: usize) -> Vec<f32> {
+    let side = rays(channels);
+    let mut values = Vec::with_capacity(View::ALL.len() * rows * columns * channels);
+    for view in View::ALL {
+        let met = points(look, view, [rows * side, columns * side]);
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let of_row = |down| {
+                met.iter()
+                    .skip((row * side + down) * columns * side + column * side)
+                    .take(side)
+            };
+            let of_patch: Vec<_> = (0..side).flat_map(of_row).copied().collect();
+            values.extend(features(&of_patch, channels));
+        }
+    }
+    values
 }

@@ -214,5 +214,5 @@ def test_a_policy_drives_over_ros_while_its_successor_is_trained(nodes, start, e
     task = report["tasks"][0]
     assert report["tuned"]["steps"] > 0 and report["tuned"]["memory_mb"] > 10
     assert task["rate"]["trials"] == 2 and task["executing_s"] > 0 and task["command_rate_hz"] > 0
-    assert [episode["figures"]["driver"] for episode in task["episodes"]] == ["policy", "policy"]
-    assert all(episode["figures"]["chunks"] > 0 for episode in task["episodes"])
+    assert [episode["driver"] for episode in task["episodes"]] == ["policy", "policy"]
+    assert all(episode["chunks"] > 0 for episode in task["episodes"])

@@ -5,6 +5,7 @@ import os
 import pty
 import termios
 import threading
+import time
 
 import pytest
 import yaml
@@ -29,6 +30,8 @@ DEADMAN, HAND_BACK, SAVE, START = 4, 1, 6, 7
 FORWARD_AXIS = 1
 # Half of 0.2 m/s, for half a second: far more than brake and machine need.
 BRAKED_M = 0.05
+# Before a person presses a button again that has done nothing.
+PATIENCE_S = 3.0
 DRIVER_QUEUE = QoSProfile(depth=1000)
 
 
@@ -61,6 +64,20 @@ class Stick:
     def press(self, button):
         self.joy.buttons[button] = 1
         self.settle()
+
+    def order(self, button, done, what):
+        """Presses a button until it has worked: what is pressed while the machine stands still for a moment is no order
+        to the node, and a person presses again."""
+        pressed = -math.inf
+
+        def worked():
+            nonlocal pressed
+            if not done() and time.monotonic() > pressed + PATIENCE_S:
+                self.let_go(button)
+                self.press(button)
+                pressed = time.monotonic()
+            return done()
+        self.ros.wait_for(worked, what)
 
     def let_go(self, button):
         self.joy.buttons[button] = 0
@@ -241,8 +258,7 @@ def test_a_person_takes_the_arm_from_a_policy_and_it_stays_theirs_until_handed_b
     assert robot.stays_silent()
     ros.node.destroy_timer(insisting)
     assert not Source(ros).granted
-    stick.press(HAND_BACK)
-    robot.wait_holder("")
+    stick.order(HAND_BACK, lambda: robot.now().lease_source == "", "the lease to be given back")
     policy = Source(ros)
     assert policy.granted
     policy.chunk()
@@ -342,12 +358,10 @@ def test_buttons_start_and_save_an_episode_of_the_instruction(ros, recorded, rec
     recorder(missing_share=1.0, longest_gap=10.0)
     process = teleop("gamepad", instructions=["lift the block"])
     stick = Stick(ros)
-    stick.press(START)
-    ros.wait_for(lambda: "record_node/start: recording" in process.output(), "the recording to begin")
+    stick.order(START, lambda: "record_node/start: recording" in process.output(), "the recording to begin")
     until = recorded.count + 30
     ros.wait_for(lambda: recorded.count >= until, "pictures")
-    stick.press(SAVE)
-    ros.wait_for(lambda: "record_node/save: saved episode 0" in process.output(), "the episode to be saved")
+    stick.order(SAVE, lambda: "record_node/save: saved episode 0" in process.output(), "the episode to be saved")
     assert info(recorder)["total_episodes"] == 1
 
 

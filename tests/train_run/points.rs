@@ -72,7 +72,7 @@ fn a_row_without_its_points_is_named_with_what_writes_them() {
     for said in [
         "bare: episode ",
         "frame 0",
-        "simulator points 1, 24 channels",
+        "simulator points 3, 24 channels",
         "--geometry",
     ] {
         assert!(refused.contains(said), "{refused}");

@@ -120,11 +120,11 @@ fn tell(report: &Report) {
             },
             phase.episode_s,
             phase.detail,
-            phase.chunks,
-            phase.commands,
-            phase.command_rate_hz,
-            phase.clamps,
-            phase.refusals,
+            phase.figures.chunks,
+            phase.figures.commands,
+            phase.figures.command_rate_hz,
+            phase.figures.clamps,
+            phase.figures.refusals,
         ));
     }
     if let (Some(p50), Some(p95)) = (report.policy_ms_p50, report.policy_ms_p95) {

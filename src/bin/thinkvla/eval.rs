@@ -1,8 +1,10 @@
-//! `thinkvla eval`: a checkpoint in closed loop in the simulator, or against the rows of a dataset.
+//! `thinkvla eval`: a checkpoint in closed loop in the simulator, on a running robot, or against the rows of a dataset.
 
 #[cfg(feature = "sim")]
 mod closed;
 mod open;
+#[cfg(feature = "ros")]
+mod robot;
 
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,9 @@ pub struct Arguments {
     #[cfg(feature = "sim")]
     #[command(flatten)]
     closed: closed::ClosedLoop,
+    #[cfg(feature = "ros")]
+    #[command(flatten)]
+    robot: robot::Robot,
 }
 
 impl Arguments {
@@ -54,6 +59,10 @@ impl Arguments {
 /// When arguments or configurations cannot work, the checkpoint does not fit the robot or the dataset, or the disk
 /// refuses.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    #[cfg(feature = "ros")]
+    if let Some(instruction) = arguments.robot.instruction() {
+        return robot::run(arguments, instruction);
+    }
     match arguments.open.dataset() {
         Some(dataset) => open::run(arguments, dataset),
         #[cfg(feature = "sim")]

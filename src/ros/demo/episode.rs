@@ -5,7 +5,7 @@ use std::time::Duration;
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
 use ros_env::thinkvla::srv::ResetEpisode_Request;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::eval::statistics::percentile;
 use crate::ros::time::from_message;
@@ -50,6 +50,16 @@ pub struct Episode {
     pub detail: String,
     /// Simulated time from reset to the end [s].
     pub episode_s: f64,
+    /// What the arm did.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Why a success was not recorded that should have been.
+    pub not_recorded: Option<String>,
+}
+
+/// What the arm did in an episode.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Figures {
     /// Chunks accepted.
     pub chunks: u64,
     /// Commands sent to the driver.
@@ -74,11 +84,47 @@ pub struct Episode {
     pub nonfinite: u64,
     /// Gate events by kind and check.
     pub events: Vec<EventCount>,
-    /// Why a success was not recorded that should have been.
-    pub not_recorded: Option<String>,
 }
 
-impl Episode {
+impl Figures {
+    /// Waits until the arm is at rest, and sums up since a status before.
+    ///
+    /// # Errors
+    /// When a node dies or stays silent.
+    pub(super) fn since(session: &Session, before: &ArmStatus) -> Result<Self, RunError> {
+        let after = session.wait("the arm to come to rest", REST, |seen| {
+            let status = seen.status.as_ref()?;
+            let moving = [ArmStatus::EXECUTING, ArmStatus::BRAKING, ArmStatus::MOVING].contains(&status.mode);
+            (!moving).then(|| status.clone())
+        })?;
+        Ok(session.observed().with(|seen| Self::of(seen, before, &after)))
+    }
+
+    fn of(seen: &Seen, before: &ArmStatus, after: &ArmStatus) -> Self {
+        let executing = executing(&seen.statuses);
+        let network: Vec<_> = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).collect();
+        let policy_ms: Vec<f64> = network
+            .iter()
+            .map(|chunk| chunk.preprocess_ms + chunk.inference_ms)
+            .collect();
+        let age_ms: Vec<f64> = network.iter().map(|chunk| chunk.observation_age_ms).collect();
+        let grown = |of: fn(&ArmStatus) -> u64| of(after).saturating_sub(of(before));
+        Self {
+            chunks: grown(|of| of.chunks),
+            commands: grown(|of| of.commands),
+            executing_s: executing.seconds,
+            command_rate_hz: executing.rate_hz(),
+            policy_ms_p50: percentile(&policy_ms, 50.0),
+            policy_ms_p95: percentile(&policy_ms, 95.0),
+            observation_age_ms_p50: percentile(&age_ms, 50.0),
+            clamps: grown(|of| of.clamps),
+            refusals: grown(|of| of.refusals),
+            underruns: grown(|of| of.underruns),
+            nonfinite: grown(|of| of.nonfinite),
+            events: events(seen),
+        }
+    }
+
     /// Time spent executing, and commands sent in it.
     pub fn executing(&self) -> Executing {
         Executing {
@@ -173,45 +219,21 @@ pub(super) fn begin(session: &Session, start: &Start, expert: bool) -> Result<Be
 /// Waits until the arm is at rest and sums up.
 fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode, RunError> {
     let episode: EpisodeStatus = session.wait("the state of the task", REST, |seen| seen.episode.clone())?;
-    let after = session.wait("the arm to come to rest", REST, |seen| {
-        let status = seen.status.as_ref()?;
-        let moving = [ArmStatus::EXECUTING, ArmStatus::BRAKING, ArmStatus::MOVING].contains(&status.mode);
-        (!moving).then(|| status.clone())
-    })?;
     let Begun { before, instruction } = begun;
-    Ok(session.observed().with(|seen| {
-        let detail = match fault(seen) {
-            Some(reason) => format!("{}; arm: {reason}", episode.detail),
-            None => episode.detail,
-        };
-        let executing = executing(&seen.statuses);
-        let network: Vec<_> = seen.chunks.iter().filter(|chunk| chunk.inference_ms > 0.0).collect();
-        let policy_ms: Vec<f64> = network
-            .iter()
-            .map(|chunk| chunk.preprocess_ms + chunk.inference_ms)
-            .collect();
-        let age_ms: Vec<f64> = network.iter().map(|chunk| chunk.observation_age_ms).collect();
-        Episode {
-            driver,
-            instruction,
-            success: episode.success,
-            detail,
-            episode_s: episode.episode_s,
-            chunks: after.chunks - before.chunks.min(after.chunks),
-            commands: after.commands - before.commands.min(after.commands),
-            executing_s: executing.seconds,
-            command_rate_hz: executing.rate_hz(),
-            policy_ms_p50: percentile(&policy_ms, 50.0),
-            policy_ms_p95: percentile(&policy_ms, 95.0),
-            observation_age_ms_p50: percentile(&age_ms, 50.0),
-            clamps: after.clamps - before.clamps.min(after.clamps),
-            refusals: after.refusals - before.refusals.min(after.refusals),
-            underruns: after.underruns - before.underruns.min(after.underruns),
-            nonfinite: after.nonfinite - before.nonfinite.min(after.nonfinite),
-            events: events(seen),
-            not_recorded: None,
-        }
-    }))
+    let figures = Figures::since(session, &before)?;
+    let detail = session.observed().with(|seen| match fault(seen) {
+        Some(reason) => format!("{}; arm: {reason}", episode.detail),
+        None => episode.detail.clone(),
+    });
+    Ok(Episode {
+        driver,
+        instruction,
+        success: episode.success,
+        detail,
+        episode_s: episode.episode_s,
+        figures,
+        not_recorded: None,
+    })
 }
 
 /// Why the arm has latched a fault, if it has: its episode is over.

@@ -7,6 +7,7 @@
 //! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
 //! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert or a policy on many seeds
 //! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up; [`tuner`]: finetune_node beside them
+//! * [`judged`]: a policy on a robot that runs already, judged by a person
 //! * [`latency`]: how long things take
 //! * [`source`], [`frames`] shown by [`replay`]: steady inputs
 
@@ -14,6 +15,7 @@ pub mod children;
 pub mod episode;
 pub mod error;
 pub mod frames;
+pub mod judged;
 pub mod latency;
 pub mod observed;
 pub mod observer;

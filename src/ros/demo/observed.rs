@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::control::time::Time;
 
@@ -95,10 +95,10 @@ pub struct ChunkSeen {
 }
 
 /// A gate event, and how often it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCount {
     /// clamped, refused, held, stopped or fault.
-    pub kind: &'static str,
+    pub kind: String,
     /// Which check.
     pub check: String,
     /// How often.

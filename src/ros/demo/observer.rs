@@ -22,7 +22,7 @@ pub const CAMERAS: [&str; 2] = ["top", "wrist"];
 /// Longest wait for a service that has nothing heavy to do.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
 /// Longest wait for loading and warming a checkpoint.
-const LOAD: Duration = Duration::from_secs(120);
+pub(super) const LOAD: Duration = Duration::from_secs(120);
 
 /// Subscriptions and clients of the onlooker.
 pub struct Observer {
@@ -200,7 +200,7 @@ fn events(node: &Node, observed: &Observed) -> Result<Subscription<GateEvent>, R
                     .events
                     .entry((kind, event.check.clone()))
                     .or_insert_with(|| EventCount {
-                        kind,
+                        kind: kind.to_owned(),
                         check: event.check,
                         times: 0,
                         first: event.message,

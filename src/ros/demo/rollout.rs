@@ -95,7 +95,8 @@ pub struct SeedResult {
     /// Where it began.
     pub start: Start,
     /// What came of it.
-    pub figures: Episode,
+    #[serde(flatten)]
+    pub episode: Episode,
 }
 
 /// The driver, started.
@@ -155,14 +156,14 @@ impl Rollout {
                 variation: u8::try_from(seed % VARIATIONS).unwrap_or(0),
                 seed,
             };
-            let mut figures = driving.episode(session, &start)?;
+            let mut episode = driving.episode(session, &start)?;
             for _ in 1..TRIES {
-                let Some(why) = &figures.not_recorded else { break };
+                let Some(why) = &episode.not_recorded else { break };
                 tell(&format!("{task} seed {seed}: once more, {why}"));
-                figures = driving.episode(session, &start)?;
+                episode = driving.episode(session, &start)?;
             }
-            tell(&told(&start, &figures));
-            episodes.push(SeedResult { start, figures });
+            tell(&told(&start, &episode));
+            episodes.push(SeedResult { start, episode });
         }
         Ok(TaskResult::of(task, episodes))
     }
@@ -187,23 +188,23 @@ impl Driving<'_> {
     }
 }
 
-fn told(start: &Start, figures: &Episode) -> String {
+fn told(start: &Start, episode: &Episode) -> String {
     let Start { task, variation, seed } = start;
-    let (seconds, clamps) = (figures.episode_s, figures.clamps);
+    let (seconds, clamps) = (episode.episode_s, episode.figures.clamps);
     let head = format!("{task} seed {seed} variation {variation}");
-    match figures.success {
+    match episode.success {
         true => format!("{head}: success after {seconds:.1} s, {clamps} clamps"),
         false => format!(
             "{head}: FAILED after {seconds:.1} s, {clamps} clamps ({})",
-            figures.detail
+            episode.detail
         ),
     }
 }
 
 impl TaskResult {
     fn of(task: &str, episodes: Vec<SeedResult>) -> Self {
-        let successes = episodes.iter().filter(|episode| episode.figures.success).count();
-        let executing = episodes.iter().map(|episode| episode.figures.executing());
+        let successes = episodes.iter().filter(|of| of.episode.success).count();
+        let executing = episodes.iter().map(|of| of.episode.figures.executing());
         let executing = executing.fold(Executing::default(), Executing::and);
         Self {
             task: task.to_owned(),
@@ -213,7 +214,7 @@ impl TaskResult {
             ),
             executing_s: executing.seconds,
             command_rate_hz: executing.rate_hz(),
-            underruns: episodes.iter().map(|episode| episode.figures.underruns).sum(),
+            underruns: episodes.iter().map(|of| of.episode.figures.underruns).sum(),
             episodes,
         }
     }

@@ -146,15 +146,15 @@ impl Tour {
             success: policy.success,
             expert_success: expert.success,
             episode_s: policy.episode_s,
-            chunks: policy.chunks + expert.chunks,
-            commands: policy.commands + expert.commands,
-            command_rate_hz: policy.executing().and(expert.executing()).rate_hz(),
+            chunks: policy.figures.chunks + expert.figures.chunks,
+            commands: policy.figures.commands + expert.figures.commands,
+            command_rate_hz: policy.figures.executing().and(expert.figures.executing()).rate_hz(),
             command_rate_setting_hz: self.command_rate_hz,
-            policy_ms_p50: policy.policy_ms_p50,
-            policy_ms_p95: policy.policy_ms_p95,
-            clamps: policy.clamps + expert.clamps,
-            refusals: policy.refusals + expert.refusals,
-            nonfinite: policy.nonfinite + expert.nonfinite,
+            policy_ms_p50: policy.figures.policy_ms_p50,
+            policy_ms_p95: policy.figures.policy_ms_p95,
+            clamps: policy.figures.clamps + expert.figures.clamps,
+            refusals: policy.figures.refusals + expert.figures.refusals,
+            nonfinite: policy.figures.nonfinite + expert.figures.nonfinite,
             weights,
             machine: Machine::this(),
             phases: vec![policy, expert],
@@ -186,7 +186,7 @@ impl Report {
                 self.nonfinite
             ));
         }
-        if self.phases.first().is_none_or(|policy| policy.chunks == 0) {
+        if self.phases.first().is_none_or(|policy| policy.figures.chunks == 0) {
             complaints.push("no chunk of the policy was accepted, expected many".to_owned());
         }
         complaints
@@ -223,6 +223,7 @@ fn take_films(session: &Session, driver: &'static str) -> Vec<EpisodeFilm> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::episode::Figures;
     use super::*;
 
     fn episode(success: bool, rate: f64) -> Episode {
@@ -232,18 +233,13 @@ mod tests {
             success,
             detail: "the object is on the table".to_owned(),
             episode_s: 10.0,
-            chunks: 5,
-            commands: 1000,
-            executing_s: 10.0,
-            command_rate_hz: rate,
-            policy_ms_p50: None,
-            policy_ms_p95: None,
-            observation_age_ms_p50: None,
-            clamps: 0,
-            refusals: 0,
-            underruns: 0,
-            nonfinite: 0,
-            events: Vec::new(),
+            figures: Figures {
+                chunks: 5,
+                commands: 1000,
+                executing_s: 10.0,
+                command_rate_hz: rate,
+                ..Figures::default()
+            },
             not_recorded: None,
         }
     }
@@ -261,7 +257,11 @@ mod tests {
             camera_rate_hz: 10.0,
             command_rate_hz: 100.0,
         };
-        tour.report(episode(false, expert.command_rate_hz), expert, UNTRAINED.to_owned())
+        tour.report(
+            episode(false, expert.figures.command_rate_hz),
+            expert,
+            UNTRAINED.to_owned(),
+        )
     }
 
     #[test]

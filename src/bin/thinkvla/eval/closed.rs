@@ -22,7 +22,7 @@ const PAPER_TRIALS: u64 = 150;
 #[derive(Debug, Args)]
 pub struct ClosedLoop {
     /// height, container or position; may be repeated
-    #[arg(long, required_unless_present_any = ["dataset", "protocol"])]
+    #[arg(long, required_unless_present_any = ["dataset", "protocol", "robot"])]
     task: Vec<Task>,
     /// The paper's trials in place of --task, --variation and --episodes
     #[arg(long, conflicts_with_all = ["task", "variation", "episodes"])]

@@ -1,0 +1,49 @@
+//! On a robot that is running, judged by a person.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::Args;
+use thinkvla::ros::demo::judged::Judged;
+use thinkvla::ros::demo::session::Finished;
+
+/// Arguments of the trials on a running robot.
+#[derive(Debug, Args)]
+pub struct Robot {
+    /// Let the policy of the policy_node that is running drive, real arm or not, and have a person judge each trial
+    #[arg(long, requires = "instruction", conflicts_with = "dataset")]
+    robot: bool,
+    /// What the robot is told
+    #[arg(long, requires = "robot")]
+    instruction: Option<String>,
+    /// Trials in all; those that are in the folder count
+    #[arg(long, default_value_t = 50, requires = "robot")]
+    trials: usize,
+    /// Time after which the arm is braked and the trial judged [s]
+    #[arg(long, default_value_t = 60.0, requires = "robot")]
+    trial_seconds: f64,
+}
+
+impl Robot {
+    /// What the robot is told, where one is asked for.
+    pub fn instruction(&self) -> Option<&str> {
+        self.instruction.as_deref().filter(|_| self.robot)
+    }
+}
+
+/// Makes the trials.
+pub fn run(common: &super::Arguments, instruction: &str) -> anyhow::Result<()> {
+    let [checkpoint] = common.checkpoint.as_slice() else {
+        bail!("--checkpoint: expected one, found {}", common.checkpoint.join(", "));
+    };
+    let judged = Judged {
+        out: common.out.clone(),
+        checkpoint: PathBuf::from(checkpoint),
+        instruction: instruction.to_owned(),
+        trials: common.robot.trials,
+        seconds: common.robot.trial_seconds,
+    };
+    let Finished { value: report, ended } = judged.run(super::super::tell)?;
+    super::write(&common.out, &report, &report.to_string())?;
+    Ok(ended?)
+}

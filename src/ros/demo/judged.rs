@@ -1,0 +1,324 @@
+//! A policy on a robot that is already running, real or simulated, judged by a person trial by trial.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rclrs::IntoPrimitiveOptions as _;
+use ros_env::lifecycle_msgs::msg::Transition;
+use ros_env::std_msgs::msg::String as StringMessage;
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::thinkvla::msg::ArmStatus;
+use ros_env::thinkvla::srv::{LoadCheckpoint, LoadCheckpoint_Request, LoadCheckpoint_Response};
+use serde::{Deserialize, Serialize};
+
+use super::episode::{Executing, Figures};
+use super::error::RunError;
+use super::observer::{LOAD, accepted};
+use super::session::{self, Finished, START, Session};
+use crate::eval::machine::Machine;
+use crate::eval::statistics::{SuccessRate, percentile};
+use crate::ros::{qos, topics};
+
+/// File name of the trials, a JSON object a line.
+pub const TRIALS: &str = "judged.jsonl";
+/// Time between two looks at the keys.
+const LOOK: Duration = Duration::from_millis(20);
+/// Longest wait for the first command after the policy has begun.
+const FIRST_COMMAND: Duration = Duration::from_secs(30);
+
+/// What to judge.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Folder of trials and logs; trials that are there already count.
+    pub out: PathBuf,
+    /// Checkpoint that policy_node is to load.
+    pub checkpoint: PathBuf,
+    /// What the robot is told.
+    pub instruction: String,
+    /// Trials in all.
+    pub trials: usize,
+    /// Longest trial [s].
+    pub seconds: f64,
+}
+
+/// A trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgedTrial {
+    /// What the robot was told.
+    pub instruction: String,
+    /// The person's verdict.
+    pub success: bool,
+    /// person, time or fault: what ended it.
+    pub ended_by: String,
+    /// From the policy's first command to its end [s].
+    pub seconds: f64,
+    /// What the arm did.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgedReport {
+    /// The checkpoint.
+    pub checkpoint: PathBuf,
+    /// Successes and their interval.
+    pub rate: SuccessRate,
+    /// Median time of the successes [s].
+    pub success_s_p50: Option<f64>,
+    /// Mean of the command rate while the arm followed chunks [Hz].
+    pub command_rate_hz: f64,
+    /// All trials.
+    pub trials: Vec<JudgedTrial>,
+    /// What policy and observer ran on, if that is the same machine.
+    pub machine: Machine,
+}
+
+/// What a person typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Success,
+    Failure,
+    Quit,
+    Other,
+}
+
+/// Lines of a person, as they come.
+struct Keys(Receiver<Key>);
+
+impl Judged {
+    /// Makes the trials that are missing. Nothing is started and nothing is reset: the nodes run, and the person sets the
+    /// scene.
+    ///
+    /// # Errors
+    /// When a node is silent or refuses, or the folder cannot be used.
+    pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<JudgedReport>, RunError> {
+        let logs = self.out.join("logs");
+        session::run("judge", &logs, move |session| self.script(session, &tell))
+    }
+
+    fn script(&self, session: &Session, tell: &impl Fn(&str)) -> Result<JudgedReport, RunError> {
+        let mut trials = read(&self.out.join(TRIALS))?;
+        session.wait("the arm node", START, |seen| seen.status.as_ref().map(drop))?;
+        self.load(session)?;
+        match session.change_policy(Transition::TRANSITION_DEACTIVATE) {
+            // It does not drive yet.
+            Err(RunError::Refused { .. }) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
+        let instruction = session
+            .node
+            .create_publisher::<StringMessage>(topics::INSTRUCTION.name.qos(qos::latched()))?;
+        instruction.publish(StringMessage {
+            data: self.instruction.clone(),
+        })?;
+        let keys = Keys::listen();
+        while trials.len() < self.trials {
+            tell(&format!(
+                "trial {} of {}, \"{}\": set the scene, then Enter lets the policy drive; q ends",
+                trials.len() + 1,
+                self.trials,
+                self.instruction
+            ));
+            if keys.next(session)? == Key::Quit {
+                break;
+            }
+            let trial = self.trial(session, &keys, tell)?;
+            append(&self.out.join(TRIALS), &trial)?;
+            trials.push(trial);
+        }
+        Ok(JudgedReport::of(&self.checkpoint, trials))
+    }
+
+    /// Loads the checkpoint beside the one in use, and takes it into use.
+    fn load(&self, session: &Session) -> Result<(), RunError> {
+        let path = std::path::absolute(&self.checkpoint).map_err(RunError::file(&self.checkpoint))?;
+        let loading = session
+            .node
+            .create_client::<LoadCheckpoint>("policy_node/load_checkpoint")?;
+        let request = LoadCheckpoint_Request {
+            path: path.display().to_string(),
+            dataset: String::new(),
+        };
+        let answer: LoadCheckpoint_Response = session.observer.ask(&loading, request, LOAD, || session.check())?;
+        accepted(loading.service_name(), answer.ok, answer.message)?;
+        let switch = session.node.create_client::<Trigger>("policy_node/switch")?;
+        let answer: Trigger_Response = session
+            .observer
+            .ask(&switch, Trigger_Request::default(), LOAD, || session.check())?;
+        accepted(switch.service_name(), answer.success, answer.message)
+    }
+
+    fn trial(&self, session: &Session, keys: &Keys, tell: &impl Fn(&str)) -> Result<JudgedTrial, RunError> {
+        session.clear_fault()?;
+        session.begin();
+        let before = session.wait("a fresh arm status", START, |seen| seen.statuses.first().cloned())?;
+        session.arm()?;
+        session.change_policy(Transition::TRANSITION_ACTIVATE)?;
+        session.wait("the first command of the policy", FIRST_COMMAND, |seen| {
+            (seen.status.as_ref()?.mode == ArmStatus::EXECUTING).then_some(())
+        })?;
+        tell("s: success, f: failure, Enter: brake first and judge then");
+        let begun = Instant::now();
+        let (mut verdict, ended_by) = loop {
+            if let Some(key) = keys.within(session, LOOK)? {
+                break (Some(key), "person");
+            }
+            if begun.elapsed().as_secs_f64() >= self.seconds {
+                break (None, "time");
+            }
+            let fault = |seen: &mut super::observed::Seen| {
+                let mode = seen.status.as_ref().map(|status| status.mode);
+                mode.is_some_and(|mode| [ArmStatus::FAULT, ArmStatus::STOPPED].contains(&mode))
+            };
+            if session.observed().with(fault) {
+                break (None, "fault");
+            }
+        };
+        let seconds = begun.elapsed().as_secs_f64();
+        session.change_policy(Transition::TRANSITION_DEACTIVATE)?;
+        let figures = Figures::since(session, &before)?;
+        let success = loop {
+            match verdict {
+                Some(Key::Success) => break true,
+                Some(Key::Failure) => break false,
+                _ => tell(&format!(
+                    "ended by {ended_by} after {seconds:.1} s; s: success, f: failure"
+                )),
+            }
+            verdict = Some(keys.next(session)?);
+        };
+        Ok(JudgedTrial {
+            instruction: self.instruction.clone(),
+            success,
+            ended_by: ended_by.to_owned(),
+            seconds,
+            figures,
+        })
+    }
+}
+
+impl Keys {
+    fn listen() -> Self {
+        let (sender, receiver) = channel();
+        // It ends with the process: nothing takes a thread away from reading.
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if sender.send(Key::of(&line)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(receiver)
+    }
+
+    /// What is typed next.
+    fn next(&self, session: &Session) -> Result<Key, RunError> {
+        loop {
+            if let Some(key) = self.within(session, LOOK)? {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// What is typed within some time.
+    fn within(&self, session: &Session, time: Duration) -> Result<Option<Key>, RunError> {
+        session.check()?;
+        match self.0.recv_timeout(time) {
+            Ok(key) => Ok(Some(key)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RunError::Interrupted),
+        }
+    }
+}
+
+impl Key {
+    fn of(line: &str) -> Self {
+        match line.trim() {
+            "s" => Self::Success,
+            "f" => Self::Failure,
+            "q" => Self::Quit,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl JudgedReport {
+    fn of(checkpoint: &Path, trials: Vec<JudgedTrial>) -> Self {
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let successes: Vec<f64> = trials.iter().filter(|of| of.success).map(|of| of.seconds).collect();
+        let executing = trials.iter().map(|trial| trial.figures.executing());
+        Self {
+            checkpoint: checkpoint.to_owned(),
+            rate: SuccessRate::of(count(successes.len()), count(trials.len())),
+            success_s_p50: percentile(&successes, 50.0),
+            command_rate_hz: executing.fold(Executing::default(), Executing::and).rate_hz(),
+            trials,
+            machine: Machine::this(),
+        }
+    }
+}
+
+impl std::fmt::Display for JudgedReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SuccessRate {
+            successes,
+            trials,
+            low,
+            high,
+        } = self.rate;
+        writeln!(
+            f,
+            "{}, judged by a person on a running robot.\n",
+            self.checkpoint.display()
+        )?;
+        writeln!(
+            f,
+            "| successes | 95 % interval (Wilson) | time p50 [s] | commands [Hz] | clamps | refusals | underruns |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|")?;
+        let sum = |of: fn(&Figures) -> u64| self.trials.iter().map(|trial| of(&trial.figures)).sum::<u64>();
+        writeln!(
+            f,
+            "| {successes} / {trials} | {:.0} – {:.0} % | {} | {:.2} | {} | {} | {} |",
+            low * 100.0,
+            high * 100.0,
+            self.success_s_p50.map_or("–".to_owned(), |time| format!("{time:.1}")),
+            self.command_rate_hz,
+            sum(|of| of.clamps),
+            sum(|of| of.refusals),
+            sum(|of| of.underruns)
+        )?;
+        write!(f, "\nMeasured beside {}.", self.machine)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<JudgedTrial>, RunError> {
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.map_err(RunError::file(path))?,
+    };
+    let lines = text.lines().map(|line| {
+        serde_json::from_str(line).map_err(|error| RunError::File {
+            path: path.to_path_buf(),
+            message: format!("{error}; name another folder, or remove the file to begin anew"),
+        })
+    });
+    lines.collect()
+}
+
+fn append(path: &Path, trial: &JudgedTrial) -> Result<(), RunError> {
+    let line = serde_json::to_string(trial).map_err(|error| RunError::File {
+        path: path.to_path_buf(),
+        message: error.to_string(),
+    })?;
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    let written = file.and_then(|mut file| {
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_data()
+    });
+    written.map_err(RunError::file(path))
+}
