@@ -8,7 +8,7 @@ mod spline;
 
 pub use history::History;
 pub use plan::{Anchor, Bounds, Plan, PlanError, Target};
-pub use seam::{Seam, State};
+pub use seam::{FadeLimits, Seam, State};
 pub use spline::{Sample, Spline};
 
 use pace::{PaceProfile, SampledPath};
@@ -29,6 +29,9 @@ const STATE_RATE_HZ: f64 = 250.0;
 
 /// Fastest pace along a plan while catching up with it.
 const CATCH_UP: f64 = 1.2;
+/// A seam that is stretched for the sake of acceleration limits grows by so many ages of the observation: what it fades is
+/// what happened meanwhile, and a source that is quick is to be followed closely.
+const OBSERVATION_AGES: f64 = 3.0;
 /// Spacing of the look-ahead along a plan [s], and its most samples.
 const LOOK_AHEAD_SPACING_S: f64 = 0.02;
 const LOOK_AHEAD_SAMPLES: usize = 200;
@@ -158,8 +161,15 @@ impl Executor {
         let commanded = self.commanded_state(started, joints, clamped);
         // A pose that cannot be taken up shows at the first tick; the seam then has nothing to fade.
         let planned = self.state_of(&plan, started, &joints).unwrap_or(commanded);
-        let lengths = (self.config.executor.blend_s, self.config.executor.blend_max_s);
-        let seam = Seam::new(&commanded, &planned, &self.config.limits.velocity(), lengths);
+        let age = started.seconds_since(chunk.observed).max(0.0);
+        let fade = FadeLimits {
+            velocity: self.config.limits.velocity(),
+            acceleration: self.config.limits.acceleration(),
+            shortest: self.config.executor.blend_s,
+            longest: self.config.executor.blend_max_s,
+            longest_for_acceleration: self.config.executor.blend_s + OBSERVATION_AGES * age,
+        };
+        let seam = Seam::new(&commanded, &planned, &fade);
         let paces = self.paces(&plan, &seam, started, &planned.position);
         let slowest = paces.slowest();
         self.active = Some(Active {

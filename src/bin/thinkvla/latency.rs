@@ -6,7 +6,7 @@ use thinkvla::ros::demo::latency::Latency;
 use thinkvla::ros::demo::session::Finished;
 use thinkvla::ros::demo::{replay as frames, surroundings};
 
-use super::demo::{checkpoint_or_new, say};
+use super::demo::{checkpoint_or_shipped, say};
 
 /// What to time.
 #[derive(Debug, clap::Args)]
@@ -14,7 +14,7 @@ pub struct Arguments {
     /// Directory of recorded frames and logs
     #[arg(long, default_value = "out/latency")]
     out: PathBuf,
-    /// Checkpoint of the policy; a small untrained one is made when none is given
+    /// Checkpoint of the policy; the one that ships with the package when none is given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
     /// Chunks and commands to time
@@ -31,7 +31,7 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _domain = surroundings::enter()?;
-    let checkpoint = checkpoint_or_new(arguments.checkpoint, &arguments.out)?;
+    let checkpoint = checkpoint_or_shipped(arguments.checkpoint)?;
     let Finished { value: table, ended } = Latency {
         out: arguments.out,
         checkpoint,

@@ -28,8 +28,27 @@ impl State {
 
 /// Peak speed of a quintic from rest to rest over its mean speed.
 const QUINTIC_PEAK: f64 = 1.875;
+/// Peak acceleration of an offset that fades over one second: for one unit of position, and for one of velocity.
+const QUINTIC_BEND: [f64; 2] = [5.7735, 3.94];
 /// Share of the velocity limits an offset may take while it fades.
 const FADE_SPEED_SHARE: f64 = 0.5;
+/// Share of the acceleration limits an offset may take while it fades; the rest is the plan's own.
+const FADE_ACCELERATION_SHARE: f64 = 0.5;
+
+/// What an offset may take of the joints while it fades.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FadeLimits {
+    /// Velocity limits [rad/s].
+    pub velocity: Joints,
+    /// Acceleration limits [rad/s^2].
+    pub acceleration: Joints,
+    /// Shortest seam [s].
+    pub shortest: f64,
+    /// Longest seam [s].
+    pub longest: f64,
+    /// Longest seam for the sake of the acceleration limits [s].
+    pub longest_for_acceleration: f64,
+}
 
 /// An offset that starts as the difference of two states and is zero, with both derivatives, at its end: a quintic. What
 /// is commanded therefore has continuous velocity and acceleration at both ends of the seam.
@@ -42,21 +61,32 @@ pub struct Seam {
 impl Seam {
     /// From the state that was commanded to the state of the new plan at the same time.
     ///
-    /// The seam is `shortest` [s] long, or as long as the offset needs at half the joint speeds `fastest` [rad/s], but
-    /// no longer than `longest` [s].
-    pub fn new(commanded: &State, planned: &State, fastest: &Joints, (shortest, longest): (f64, f64)) -> Self {
+    /// The seam is as short as half of the joints' velocity and acceleration limits permit, within what is allowed for each.
+    pub fn new(commanded: &State, planned: &State, limits: &FadeLimits) -> Self {
         let offset = State {
             position: commanded.position - planned.position,
             velocity: commanded.velocity - planned.velocity,
             acceleration: commanded.acceleration - planned.acceleration,
         };
-        let needed = offset
+        let for_speed = offset
             .position
-            .zip_map(fastest, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v))
+            .zip_map(&limits.velocity, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v))
             .max();
+        let [bend, turn] = QUINTIC_BEND;
+        // The length T at which bend · d / T² + turn · v / T is what acceleration is left.
+        let for_acceleration = offset
+            .position
+            .zip_zip_map(&offset.velocity, &limits.acceleration, |d, v, a| {
+                let (left, speed) = (FADE_ACCELERATION_SHARE * a, turn * v.abs());
+                (speed + (speed * speed + 4.0 * left * bend * d.abs()).sqrt()) / (2.0 * left)
+            })
+            .max();
+        let longest = limits.longest.max(limits.shortest);
         Self {
             offset,
-            length: needed.clamp(shortest, longest.max(shortest)),
+            length: for_speed
+                .max(for_acceleration.min(limits.longest_for_acceleration))
+                .clamp(limits.shortest, longest),
         }
     }
 
@@ -92,14 +122,19 @@ mod tests {
         }
     }
 
+    fn limits(acceleration: f64) -> FadeLimits {
+        FadeLimits {
+            velocity: Joints::repeat(1.5),
+            acceleration: Joints::repeat(acceleration),
+            shortest: 0.2,
+            longest: 1.0,
+            longest_for_acceleration: 1.0,
+        }
+    }
+
     #[test]
     fn the_offset_starts_as_the_difference_and_ends_at_zero_with_both_derivatives() {
-        let seam = Seam::new(
-            &state(0.02, 0.3, -1.0),
-            &state(0.01, 0.5, 2.0),
-            &Joints::repeat(1.88),
-            (0.2, 1.0),
-        );
+        let seam = Seam::new(&state(0.02, 0.3, -1.0), &state(0.01, 0.5, 2.0), &limits(1e3));
         let h = 1e-5;
         let around = |t: f64| State::from_samples([seam.at(t - h), seam.at(t), seam.at(t + h)], h, 1.0);
         let start = around(2.0 * h);
@@ -115,16 +150,27 @@ mod tests {
     #[test]
     fn a_large_offset_gets_more_time_up_to_the_longest() {
         let length = |offset: f64| {
-            Seam::new(
-                &state(offset, 0.0, 0.0),
-                &state(0.0, 0.0, 0.0),
-                &Joints::repeat(1.5),
-                (0.2, 1.0),
-            )
-            .length()
+            let rest = state(0.0, 0.0, 0.0);
+            Seam::new(&state(offset, 0.0, 0.0), &rest, &limits(1e3)).length()
         };
         assert_eq!(length(0.01), 0.2);
         assert!((length(0.2) - 0.5).abs() < 1e-12);
         assert_eq!(length(-3.0), 1.0);
+    }
+
+    #[test]
+    fn an_offset_fades_within_half_of_the_acceleration_limits() {
+        for (position, velocity) in [(0.05, 0.0), (0.0, 0.6), (0.03, 0.4), (0.03, -0.4)] {
+            let rest = state(0.0, 0.0, 0.0);
+            let seam = Seam::new(&state(position, velocity, 0.0), &rest, &limits(6.0));
+            assert!(seam.length() > 0.2 && seam.length() < 1.0, "{}", seam.length());
+            let h = 1e-3;
+            let steps = (seam.length() / h) as usize;
+            for step in 1..steps {
+                let at = |step: usize| seam.at(step as f64 * h);
+                let bend = State::from_samples([at(step - 1), at(step), at(step + 1)], h, 1.0).acceleration;
+                assert!(bend.amax() < 0.5 * 6.0 + 0.05, "{position} {velocity}: {}", bend.amax());
+            }
+        }
     }
 }
