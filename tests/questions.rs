@@ -10,7 +10,7 @@ use serde_json::Value;
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::questions::write::{Order, Written, write};
-use thinkvla::sim::stage::{Arm, Thing, stage};
+use thinkvla::sim::stage::{Thing, stage};
 use thinkvla::sim::tasks;
 
 const SEED: u64 = 5;
@@ -104,7 +104,7 @@ fn answers_are_what_the_physics_says() {
     let config = SimConfig::shipped().unwrap();
     let (folder, _) = written(&order());
     let stages: Vec<Vec<Thing>> = (0..6)
-        .map(|number| stage(&config, SEED, number, Arm::Above).unwrap().things)
+        .map(|number| stage(&config, SEED, number).unwrap().things)
         .collect();
     let mut places = 0;
     for row in ["train.json", "held_out.json"]
@@ -138,7 +138,7 @@ fn a_stage_is_a_start_of_a_task_with_the_gripper_above_what_stands_there() {
     let config = SimConfig::shipped().unwrap();
     let mut tasks_seen = BTreeSet::new();
     for number in 0..12 {
-        let stage = stage(&config, SEED, number, Arm::Above).unwrap();
+        let stage = stage(&config, SEED, number).unwrap();
         tasks_seen.insert(stage.id.task.name());
         let layout = tasks::layout(&config, stage.id).unwrap();
         let [block, gripper, others @ ..] = stage.things.as_slice() else {

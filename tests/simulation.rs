@@ -19,7 +19,10 @@ use thinkvla::sim::scene::SceneOptions;
 use thinkvla::sim::tasks::{self, EpisodeId, Layout, Task};
 use thinkvla::sim::world::{STEP_S, Setpoint, World, start_joints};
 
-const OPTIONS: SceneOptions = SceneOptions { shadows: false };
+const OPTIONS: SceneOptions = SceneOptions {
+    shadows: false,
+    smooth_edges: true,
+};
 
 fn config() -> SimConfig {
     SimConfig::shipped().unwrap()

@@ -1,39 +1,73 @@
 //! Places in space as features to align latents with, for targets that come from a simulator instead of a teacher.
 //!
-//! A patch is seen along 4 x 4 rays, row by row, or fewer where channels are few. Each ray has as many of them, C:
+//! A picture is seen along [`RAYS`] x [`RAYS`] rays, and a patch of it along 4 x 4 of them, row by row, or fewer where channels
+//! are few. Each ray of a patch has as many channels, C:
 //!
 //! ```text
 //! channel 0..3             normal of the surface it meets, √F long
-//! channel 3 + 6k..6 + 6k   sin(2π x/λ), sin(2π y/λ), sin(2π z/λ)     of wave k of F, from 2 m to 20 cm
-//! channel 6 + 6k..9 + 6k   cos(2π x/λ), cos(2π y/λ), cos(2π z/λ)
-//! channel 3 + 6F           √(4F) where nothing is near, and then all others are 0
+//! channel 3                √(4F) where nothing is near, and then all others are 0
+//! channel 4 + 6k..7 + 6k   sin(2π x/λ), sin(2π y/λ), sin(2π z/λ)     of wave k of F, from 2 m to 20 cm; 1 m if there is one
+//! channel 7 + 6k..10 + 6k  cos(2π x/λ), cos(2π y/λ), cos(2π z/λ)
 //! further channels         0
 //! ```
 //!
 //! So every target is equally long, the cosine of two of them falls with the distance between the places, and a quarter of
 //! it is the normals'. Several rays, because what is to be grasped is smaller than a patch: with one through the middle a
 //! target would hardly ever tell that it is there.
+//!
+//! With classes, which pre-train a backbone, the first four channels tell what the ray meets instead: 2 for what is to be
+//! moved, 1 for what stands about, 1 for the robot, 1/2 for the table, each in its own channel.
 
 use std::f64::consts::TAU;
 
 use nalgebra::Vector3;
 
+/// Rays along each side of a picture.
+pub const RAYS: usize = 32;
+/// Values that are kept of a ray: place, normal and class.
+pub const RAY_VALUES: usize = 7;
+/// Length of a wave that is the only one [m].
+const ONLY_WAVE_M: f64 = 1.0;
 /// Longest and shortest wave [m]: the one tells places on and above a table apart, the other a thing from what it is on.
 const WAVES_M: [f64; 2] = [2.0, 0.2];
 /// Farther than this along an axis of the frame it is told in is far: the longest wave begins again [m].
 const NEAR_M: f64 = 1.0;
+/// Places are kept up to here [m]; the rays that meet nothing are kept as meeting something there.
+const FAR_M: f32 = 8.0;
 /// Channels of a wave.
 const OF_WAVE: usize = 6;
-/// Channels that are no wave's: the normal and what says that nothing is near.
+/// Channels that are no wave's: the normal and what says that nothing is near, or the classes.
 const OTHERS: usize = 4;
 /// Rays along each side of a patch at most.
-const RAYS: usize = 4;
+const RAYS_OF_PATCH: usize = 4;
 /// Fewest channels: those of one ray and one wave.
 pub const LEAST_CHANNELS: usize = OTHERS + OF_WAVE;
 
-/// What the features depend on besides the place.
-pub fn identity(channels: usize) -> String {
-    format!("simulator points 3, {channels} channels")
+/// What a ray meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SurfaceClass {
+    /// Floor, legs of the table, nothing.
+    Background,
+    /// The table's top.
+    Table,
+    /// What is to be moved.
+    Object,
+    /// What stands or lies on the table.
+    Prop,
+    /// Arm and gripper.
+    Robot,
+}
+
+impl SurfaceClass {
+    /// All of them, by number.
+    pub const ALL: [Self; 5] = [Self::Background, Self::Table, Self::Object, Self::Prop, Self::Robot];
+    /// Those that have a channel, in the channels' order, with what it holds.
+    const CHANNELS: [(Self, f32); OTHERS] = [
+        (Self::Object, 2.0),
+        (Self::Prop, 1.0),
+        (Self::Robot, 1.0),
+        (Self::Table, 0.5),
+    ];
 }
 
 /// A place on a surface, in a frame that its camera is fixed to.
@@ -43,41 +77,101 @@ pub struct SurfacePoint {
     pub place: Vector3<f64>,
     /// Normal, of length 1.
     pub normal: Vector3<f64>,
+    /// What it belongs to.
+    pub class: SurfaceClass,
 }
 
 impl SurfacePoint {
     fn is_near(&self) -> bool {
         self.place.amax() <= NEAR_M
     }
+
+    /// The values that are kept of a ray; what meets nothing is as far away as can be.
+    pub fn values(of: Option<&Self>) -> [f32; RAY_VALUES] {
+        let Some(Self { place, normal, class }) = of else {
+            return [FAR_M, FAR_M, FAR_M, 0.0, 0.0, 0.0, 0.0];
+        };
+        let far = f64::from(FAR_M);
+        let [x, y, z] = [place.x, place.y, place.z].map(|value| value.clamp(-far, far) as f32);
+        let number = SurfaceClass::ALL
+            .iter()
+            .position(|one| one == class)
+            .unwrap_or_default();
+        let [nx, ny, nz] = [normal.x, normal.y, normal.z].map(|value| value as f32);
+        [x, y, z, nx, ny, nz, number as f32]
+    }
+
+    /// What [`Self::values`] kept.
+    pub fn of_values([x, y, z, nx, ny, nz, class]: [f32; RAY_VALUES]) -> Option<Self> {
+        let class = *SurfaceClass::ALL.get(class as usize)?;
+        let vector = |values: [f32; 3]| Vector3::from(values.map(f64::from));
+        Some(Self {
+            place: vector([x, y, z]),
+            normal: vector([nx, ny, nz]),
+            class,
+        })
+        .filter(|point| point.place.amax() < f64::from(FAR_M))
+    }
 }
 
-/// Rays along each side of a patch that has so many channels.
-pub fn rays(channels: usize) -> usize {
-    let enough = |side: &usize| channels / (side * side) >= LEAST_CHANNELS;
-    (1..=RAYS).rev().find(enough).unwrap_or(1)
+/// Which features are made of rays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RayFeatures {
+    /// Channels of a patch.
+    pub channels: usize,
+    /// Whether classes stand in for normals.
+    pub classes: bool,
 }
 
-/// Features of what a patch shows along its rays, row by row, as far as `channels` reach.
-pub fn features(rays: &[Option<SurfacePoint>], channels: usize) -> Vec<f32> {
-    let of_ray = channels / rays.len().max(1);
-    let mut out: Vec<f32> = rays.iter().flat_map(|met| of_point(met.as_ref(), of_ray)).collect();
-    out.resize(channels, 0.0);
-    out
+impl RayFeatures {
+    /// Rays along each side of a patch that has so many channels.
+    fn side(self) -> usize {
+        let enough = |side: &usize| self.channels / (side * side) >= LEAST_CHANNELS;
+        (1..=RAYS_OF_PATCH).rev().find(enough).unwrap_or(1)
+    }
+
+    /// The rays of a picture that fall into a patch, by number, row by row, of a picture that is cut into `grid`.
+    pub fn rays_of(self, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> impl Iterator<Item = usize> {
+        let side = self.side();
+        let at =
+            move |patch: usize, ray: usize, of: usize| ((patch * side + ray) * 2 + 1) * RAYS / (2 * side * of.max(1));
+        (0..side).flat_map(move |y| {
+            (0..side).map(move |x| at(row, y, rows).min(RAYS - 1) * RAYS + at(column, x, columns).min(RAYS - 1))
+        })
+    }
+
+    /// Features of what a patch shows along its rays, row by row, as far as the channels reach.
+    pub fn of(self, rays: &[Option<SurfacePoint>]) -> Vec<f32> {
+        let of_ray = self.channels / rays.len().max(1);
+        let mut out: Vec<f32> = rays
+            .iter()
+            .flat_map(|met| of_point(met.as_ref(), of_ray, self.classes))
+            .collect();
+        out.resize(self.channels, 0.0);
+        out
+    }
 }
 
-fn of_point(of: Option<&SurfacePoint>, channels: usize) -> Vec<f32> {
+fn of_point(of: Option<&SurfacePoint>, channels: usize, classes: bool) -> Vec<f32> {
     let waves = channels.saturating_sub(OTHERS) / OF_WAVE;
+    let near = of.filter(|point| point.is_near());
     let mut out = Vec::with_capacity(channels);
-    if let Some(SurfacePoint { place, normal }) = of.filter(|point| point.is_near()) {
+    if classes {
+        let class = of.map_or(SurfaceClass::Background, |point| point.class);
+        let holds = |(of, value): (SurfaceClass, f32)| if of == class { value } else { 0.0 };
+        out.extend(SurfaceClass::CHANNELS.map(holds));
+    } else if let Some(SurfacePoint { normal, .. }) = near {
         out.extend((normal * (waves as f64).sqrt()).iter().map(|v| *v as f32));
+        out.push(0.0);
+    } else {
+        out.extend([0.0, 0.0, 0.0, 2.0 * (waves as f32).sqrt()]);
+    }
+    if let Some(SurfacePoint { place, .. }) = near {
         for wave in 0..waves {
             let phases = place * (TAU / length(wave, waves));
             out.extend(phases.iter().map(|phase| phase.sin() as f32));
             out.extend(phases.iter().map(|phase| phase.cos() as f32));
         }
-    } else {
-        out.resize(OF_WAVE * waves + OTHERS - 1, 0.0);
-        out.push(2.0 * (waves as f32).sqrt());
     }
     out.resize(channels, 0.0);
     out
@@ -85,6 +179,9 @@ fn of_point(of: Option<&SurfacePoint>, channels: usize) -> Vec<f32> {
 
 /// Length of a wave [m]; each is as much shorter than the one before.
 fn length(wave: usize, waves: usize) -> f64 {
+    if waves == 1 {
+        return ONLY_WAVE_M;
+    }
     let [longest, shortest] = WAVES_M;
     let way = wave as f64 / waves.saturating_sub(1).max(1) as f64;
     longest * (shortest / longest).powf(way)
@@ -95,16 +192,27 @@ mod tests {
     use super::*;
     use approx::assert_relative_eq;
 
+    const OF_PATCH: usize = RAYS_OF_PATCH * RAYS_OF_PATCH;
+
+    fn features(rays: &[Option<SurfacePoint>], channels: usize) -> Vec<f32> {
+        RayFeatures {
+            channels,
+            classes: false,
+        }
+        .of(rays)
+    }
+
     fn at(place: [f64; 3]) -> Vec<f32> {
         let point = SurfacePoint {
             place: place.into(),
             normal: Vector3::z(),
+            class: SurfaceClass::Table,
         };
-        features(&[Some(point); RAYS * RAYS], 256)
+        features(&[Some(point); OF_PATCH], 256)
     }
 
     fn sky(channels: usize) -> Vec<f32> {
-        features(&[None; RAYS * RAYS], channels)
+        features(&[None; OF_PATCH], channels)
     }
 
     fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -135,17 +243,22 @@ mod tests {
         }
         assert_eq!(at([3.0, 0.0, 0.0]), sky);
         for (channels, side) in [(LEAST_CHANNELS, 1), (24, 1), (40, 2), (159, 3), (250, 4), (2048, 4)] {
-            assert_eq!(rays(channels), side);
+            let features_of = RayFeatures {
+                channels,
+                classes: false,
+            };
+            assert_eq!(features_of.side(), side);
             assert_eq!(features(&vec![None; side * side], channels).len(), channels);
         }
     }
 
     #[test]
     fn each_ray_of_a_patch_has_its_own_channels() {
-        let mut rays = [None; RAYS * RAYS];
+        let mut rays = [None; OF_PATCH];
         rays[5] = Some(SurfacePoint {
             place: Vector3::new(0.3, -0.1, 0.02),
             normal: Vector3::z(),
+            class: SurfaceClass::Object,
         });
         let differs: Vec<usize> = features(&rays, 256)
             .iter()
@@ -158,5 +271,66 @@ mod tests {
             !differs.is_empty() && differs.iter().all(|ray| *ray == 5),
             "{differs:?}"
         );
+    }
+
+    #[test]
+    fn classes_take_the_place_of_normals_and_tell_the_block_from_all_else() {
+        let point = |class| SurfacePoint {
+            place: Vector3::new(0.3, -0.1, 0.02),
+            normal: Vector3::z(),
+            class,
+        };
+        let of = |class| {
+            let rays = [Some(point(class)); OF_PATCH];
+            RayFeatures {
+                channels: 160,
+                classes: true,
+            }
+            .of(&rays)
+        };
+        let block = of(SurfaceClass::Object);
+        assert_eq!(block[..4], [2.0, 0.0, 0.0, 0.0]);
+        for (nth, class) in [
+            (1, SurfaceClass::Prop),
+            (2, SurfaceClass::Robot),
+            (3, SurfaceClass::Table),
+        ] {
+            let other = of(class);
+            assert!(other[nth] > 0.0 && other[0] == 0.0);
+            assert_eq!(other[4..10], block[4..10]);
+            assert!(cosine(&block, &other) < 0.7);
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_ray_is_what_it_met() {
+        let point = SurfacePoint {
+            place: Vector3::new(0.25, -0.5, 0.125),
+            normal: Vector3::y(),
+            class: SurfaceClass::Prop,
+        };
+        assert_eq!(SurfacePoint::of_values(SurfacePoint::values(Some(&point))), Some(point));
+        assert_eq!(SurfacePoint::of_values(SurfacePoint::values(None)), None);
+    }
+
+    #[test]
+    fn every_ray_of_a_picture_that_is_cut_finely_belongs_to_one_patch() {
+        let features = RayFeatures {
+            channels: 160,
+            classes: true,
+        };
+        let mut seen = vec![0; RAYS * RAYS];
+        for (row, column) in (0..8).flat_map(|row| (0..8).map(move |column| (row, column))) {
+            let rays: Vec<usize> = features.rays_of([8, 8], [row, column]).collect();
+            assert_eq!(rays[0], row * 4 * RAYS + column * 4);
+            rays.iter().for_each(|ray| seen[*ray] += 1);
+        }
+        assert!(seen.iter().all(|times| *times == 1));
+        // One ray through the middle of a patch, where there are few channels.
+        let few = RayFeatures {
+            channels: 24,
+            classes: false,
+        };
+        assert_eq!(few.rays_of([4, 4], [0, 1]).collect::<Vec<_>>(), [4 * RAYS + 12]);
     }
 }

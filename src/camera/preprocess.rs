@@ -126,4 +126,9 @@ impl Preprocessor {
     pub fn input(&self) -> &VisionInput {
         &self.input
     }
+
+    /// The same, to be changed.
+    pub fn input_mut(&mut self) -> &mut VisionInput {
+        &mut self.input
+    }
 }

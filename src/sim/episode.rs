@@ -31,6 +31,8 @@ pub struct Stage<'a> {
     pub arm: &'a ArmConfig,
     /// Which episode.
     pub id: EpisodeId,
+    /// How its pictures are made.
+    pub scene: SceneOptions,
 }
 
 /// How an episode went.
@@ -104,7 +106,12 @@ pub fn run<E: From<SimError>>(
     look: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<Outcome, E> {
     let mut expert = ExpertPilot::new(config, 0.0);
-    let stage = Stage { sim: config, arm, id };
+    let stage = Stage {
+        sim: config,
+        arm,
+        id,
+        scene: SceneOptions::default(),
+    };
     let mut outcome = fly(&stage, &mut expert, look)?;
     // It only notices at a chunk's time that it is done.
     outcome.steps = outcome.steps.min((expert.duration_s() / STEP_PERIOD_S).ceil() as usize);
@@ -120,7 +127,7 @@ pub fn fly<E: From<SimError>>(
     pilot: &mut impl Pilot<E>,
     mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<Outcome, E> {
-    let mut rig = Rig::new(stage.sim, stage.id, SceneOptions { shadows: false })?;
+    let mut rig = Rig::new(stage.sim, stage.id, stage.scene)?;
     let mut episode = Episode::begin(stage, pilot.source(), &mut rig)?;
     pilot.begin(&episode.moment(&rig))?;
     let limit = pilot.limit_s();

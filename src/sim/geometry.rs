@@ -4,7 +4,7 @@ use nalgebra::Vector3;
 
 use super::camera::{HEIGHT, View, WIDTH};
 use super::look::Look;
-use crate::camera::points::{SurfacePoint, features, rays};
+use crate::camera::points::{RAYS, SurfacePoint};
 
 /// What the cells of a view show at their middles; nothing in the sky. What is see-through counts as what is seen.
 ///
@@ -19,11 +19,11 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
     };
     // A picture is stretched to its patches, whatever its form; pixel centres are at whole numbers.
     let told = |place: Vector3<f64>, normal: Vector3<f64>| match view {
-        View::Top => SurfacePoint { place, normal },
-        View::Wrist => SurfacePoint {
-            place: camera.axes.tr_mul(&(place - camera.position)),
-            normal: camera.axes.tr_mul(&normal),
-        },
+        View::Top => (place, normal),
+        View::Wrist => (
+            camera.axes.tr_mul(&(place - camera.position)),
+            camera.axes.tr_mul(&normal),
+        ),
     };
     let middle = |at: usize, of: usize, size: u32| (at as f64 + 0.5) / of as f64 * f64::from(size) - 0.5;
     let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
@@ -32,29 +32,24 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
             let pixel = [middle(column, columns, WIDTH), middle(row, rows, HEIGHT)];
             let met = look.along(&camera.position, &camera.direction(pixel))?;
             let towards = -met.normal.dot(&(met.point - camera.position)).signum();
-            Some(told(met.point, met.normal * towards))
+            let (place, normal) = told(met.point, met.normal * towards);
+            Some(SurfacePoint {
+                place,
+                normal,
+                class: met.class,
+            })
         })
         .collect()
 }
 
-/// Targets of all views in turn; see [`crate::camera::points`] for what the channels hold.
+/// What is kept of the rays of all views in turn; see [`crate::camera::points`].
 ///
 /// # Shapes
-/// → (views · rows · columns, channels)
-pub fn targets(look: &mut Look, [rows, columns]: [usize; 2], channels: usize) -> Vec<f32> {
-    let side = rays(channels);
-    let mut values = Vec::with_capacity(View::ALL.len() * rows * columns * channels);
-    for view in View::ALL {
-        let met = points(look, view, [rows * side, columns * side]);
-        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
-            let of_row = |down| {
-                met.iter()
-                    .skip((row * side + down) * columns * side + column * side)
-                    .take(side)
-            };
-            let of_patch: Vec<_> = (0..side).flat_map(of_row).copied().collect();
-            values.extend(features(&of_patch, channels));
-        }
-    }
-    values
+/// → (views · [`RAYS`] · [`RAYS`], [`RAY_VALUES`](crate::camera::points::RAY_VALUES))
+pub fn rays(look: &mut Look) -> Vec<f32> {
+    let met = View::ALL.map(|view| points(look, view, [RAYS, RAYS]));
+    met.iter()
+        .flatten()
+        .flat_map(|met| SurfacePoint::values(met.as_ref()))
+        .collect()
 }

@@ -8,6 +8,7 @@ use nalgebra::{Matrix3, Vector3};
 use super::camera::{HEIGHT, Intrinsics, View, WIDTH, intrinsics};
 use super::error::SimError;
 use super::world::{Snapshot, find};
+use crate::camera::points::SurfaceClass;
 
 /// How far apart along a ray two surfaces count as one [m].
 const SAME_M: f64 = 0.004;
@@ -38,12 +39,16 @@ pub struct Met {
     pub distance: f64,
     /// 0 invisible to 1 opaque.
     pub opacity: f32,
+    /// What it belongs to.
+    pub class: SurfaceClass,
 }
 
 /// Follows rays through a scene.
 pub struct Look {
     data: MjData<Arc<MjModel>>,
     views: Vec<(View, Pinhole)>,
+    /// Of each geom.
+    classes: Vec<SurfaceClass>,
 }
 
 impl Pinhole {
@@ -73,6 +78,7 @@ impl Look {
         let mut look = Self {
             data,
             views: Vec::new(),
+            classes: classes(&of.model)?,
         };
         for (to, from) in look.data.qpos_mut().iter_mut().zip(&of.positions) {
             *to = *from;
@@ -114,6 +120,7 @@ impl Look {
             normal: normal.into(),
             distance,
             opacity: self.opacity(geom),
+            class: self.classes.get(geom).copied().unwrap_or(SurfaceClass::Background),
         })
     }
 
@@ -153,4 +160,24 @@ impl Look {
         let colour = model.geom_rgba().get(geom).filter(|_| plain);
         colour.map_or(1.0, |[.., opacity]| *opacity)
     }
+}
+
+/// What each geom belongs to: the robot's move with bodies, and what a layout puts on the table has names.
+fn classes(model: &MjModel) -> Result<Vec<SurfaceClass>, SimError> {
+    let geom = |name| find(model, MjtObjBase::mjOBJ_GEOM, "geom", name);
+    let [object, table, floor] = [geom("object")?, geom("table")?, geom("floor")?];
+    let of = |(geom, body): (usize, &i32)| match geom {
+        _ if geom == object => SurfaceClass::Object,
+        _ if geom == table => SurfaceClass::Table,
+        _ if geom == floor => SurfaceClass::Background,
+        _ if *body != 0 => SurfaceClass::Robot,
+        _ if model
+            .id_to_name(MjtObjBase::mjOBJ_GEOM, geom)
+            .is_some_and(|name| !name.is_empty()) =>
+        {
+            SurfaceClass::Prop
+        }
+        _ => SurfaceClass::Background,
+    };
+    Ok(model.geom_bodyid().iter().enumerate().map(of).collect())
 }

@@ -10,7 +10,7 @@
 //! * [`stage`], [`posture`], [`look`]: scenes to be looked at, with the arm somewhere in them, and what is seen of them
 //! * [`questions`]: questions about such scenes, with answers that the physics knows
 //! * [`geometry`]: what the patches of a view show, as targets to align latents with
-//! * [`grounding`]: such scenes recorded as a dataset, each with the way to a thing that is named
+//! * [`frames`]: independent moments of randomised episodes as a dataset, each with the expert's next chunk
 
 pub mod camera;
 pub mod collect;
@@ -19,8 +19,8 @@ pub mod driver;
 pub mod episode;
 pub mod error;
 pub mod expert;
+pub mod frames;
 pub mod geometry;
-pub mod grounding;
 pub mod judge;
 pub mod look;
 pub mod noise;

@@ -15,15 +15,6 @@ use super::tasks::{self, EpisodeId, Form, Task};
 use super::world::{Snapshot, World};
 use crate::control::types::{Joints, Pose};
 
-/// Where the arm is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arm {
-    /// Above everything, tilted.
-    Above,
-    /// As the tasks have it: high or low, pointing down, with the block in its fingers or without.
-    AtWork,
-}
-
 /// Something with a name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thing {
@@ -81,7 +72,7 @@ impl Thing {
 ///
 /// # Errors
 /// When MuJoCo refuses the scene.
-pub fn stage(config: &SimConfig, seed: u64, number: u64, arm: Arm) -> Result<Stage, SimError> {
+pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimError> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(number);
     let nth = random.random_range(0..Task::ALL.len());
@@ -92,12 +83,9 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64, arm: Arm) -> Result<Sta
         seed: random.random::<u32>().into(),
     };
     let layout = tasks::layout(config, id)?;
-    let mut world = World::new(config, &layout, SceneOptions { shadows: false })?;
+    let mut world = World::new(config, &layout, SceneOptions::default())?;
     let tool = Translation3::from(config.driver.tool_offset_m);
-    let told = match arm {
-        Arm::Above => posture::above(&mut world, config.driver.tool_offset_m, &mut random),
-        Arm::AtWork => posture::at_work(&mut world, (config, &layout), &mut random),
-    };
+    let told = posture::above(&mut world, config.driver.tool_offset_m, &mut random);
     let block = world.object();
     let gripper = world.base_from_flange() * tool;
     let mut things = vec![
@@ -151,6 +139,11 @@ fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
 /// The angle nearest zero that differs by whole quarter turns [rad].
 pub(super) fn quarter(angle: f64) -> f64 {
     (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
+}
+
+/// What instructions call a prop, if it has a name of its own.
+pub(super) fn said(geom: &str) -> Option<String> {
+    called(geom)?.said.into_iter().next()
 }
 
 /// What people call a prop.

@@ -1,6 +1,7 @@
 //! A policy in closed loop on the simulated table-top: pictures in, chunks through executor and gate, judged by the
 //! physics; in one process, and each trial apart from all others.
 
+mod corrections;
 mod cost;
 mod error;
 mod film;
@@ -15,6 +16,7 @@ use std::sync::mpsc;
 
 use sha2::{Digest as _, Sha256};
 
+pub use corrections::{CorrectionError, Corrections};
 pub use cost::Cost;
 pub use error::EvaluationError;
 pub use network::{Network, NetworkOptions};

@@ -18,6 +18,7 @@ use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::Eyes;
 use crate::sim::episode::{Moment, Stage};
 use crate::sim::pilot::{Decision, Pilot};
+use crate::sim::scene::SceneOptions;
 
 /// Name in leases and chunks, as of the policy node.
 const SOURCE: &str = "policy";
@@ -71,6 +72,7 @@ impl Network {
             last: None,
             plan_id: 0,
             spent: Cost::default(),
+            seen: None,
         }
     }
 
@@ -107,7 +109,12 @@ pub(super) struct NetworkPilot<'a> {
     plan_id: u64,
     /// What rendering and network took so far.
     pub spent: Cost,
+    /// Is shown each moment at which a chunk is asked for.
+    pub seen: Option<&'a mut Seen<'a>>,
 }
+
+/// Is shown a moment and its pictures.
+pub(super) type Seen<'a> = dyn FnMut(&Moment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
 
 impl NetworkPilot<'_> {
     fn look(&mut self, moment: &Moment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
@@ -149,6 +156,7 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
                 sim: &self.evaluation.sim,
                 arm: &self.evaluation.arm,
                 id: rig.id,
+                scene: SceneOptions::default(),
             })?);
         }
         Ok(self.eyes.begin_episode(&rig.world.snapshot(), rig.id.seed)?)
@@ -171,6 +179,9 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
         }
         let begun = Instant::now();
         let pictures = self.look(moment)?;
+        if let Some(seen) = &mut self.seen {
+            seen(moment, &pictures)?;
+        }
         let looked = begun.elapsed();
         let actions = self.network.act(moment, &status, &pictures)?;
         // A camera takes no time of the policy's.

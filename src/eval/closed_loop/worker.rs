@@ -12,6 +12,7 @@ use crate::sim::camera::Eyes;
 use crate::sim::episode::{self, Moment, Outcome, Stage};
 use crate::sim::expert::ExpertPilot;
 use crate::sim::pilot::Pilot;
+use crate::sim::scene::SceneOptions;
 use crate::sim::tasks::EpisodeId;
 
 /// A policy, its eyes, and a camera of our own: what is filmed changes nothing in what the policy sees.
@@ -46,6 +47,7 @@ impl<'a> Worker<'a> {
             sim: &evaluation.sim,
             arm: &evaluation.arm,
             id,
+            scene: SceneOptions::default(),
         };
         let mut watch = Watch {
             meter: SmoothnessMeter::new(evaluation.arm.period()),

@@ -3,12 +3,15 @@
 mod path;
 mod pilot;
 mod plan;
+mod resume;
 
 use nalgebra::Vector3;
 
 pub use path::{Pace, Path};
 pub use pilot::ExpertPilot;
+pub(super) use plan::GRASP;
 pub use plan::plan;
+pub use resume::{Interrupted, resume};
 
 use super::config::{ExpertConfig, SimConfig};
 use super::tasks::Layout;

@@ -3,6 +3,7 @@
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
 use crate::control::types::Pose;
+use crate::sim::config::ExpertConfig;
 
 /// Peak of the speed and of the acceleration of a unit minimum-jerk move over its mean values.
 const PEAK_SPEED: f64 = 1.875;
@@ -19,6 +20,18 @@ pub struct Pace {
     pub turn: f64,
     /// [rad/s^2]
     pub turn_acceleration: f64,
+}
+
+impl Pace {
+    /// The expert's.
+    pub fn of(expert: &ExpertConfig) -> Self {
+        Self {
+            speed: expert.speed_m_s,
+            acceleration: expert.acceleration_m_s2,
+            turn: expert.turn_rad_s,
+            turn_acceleration: expert.turn_acceleration_rad_s2,
+        }
+    }
 }
 
 /// A straight move with a minimum-jerk profile.
@@ -43,7 +56,12 @@ pub struct Path {
     pace: Pace,
     position: Vector3<f64>,
     yaw: f64,
+    /// Velocity the tool comes with; it fades within [`COAST_S`] [m/s].
+    coast: Vector3<f64>,
 }
+
+/// How long the velocity that the tool comes with takes to fade [s].
+const COAST_S: f64 = 0.4;
 
 impl Path {
     /// Starts at `origin`, `base_from_tool`, with the gripper at `opening`.
@@ -57,6 +75,17 @@ impl Path {
             pace,
             position: origin.translation.vector,
             yaw: 0.0,
+            coast: Vector3::zeros(),
+        }
+    }
+
+    /// The same for a tool that comes with a velocity [m/s], which fades while the first move gathers pace.
+    pub fn coasting(origin: Pose, opening: f64, velocity: Vector3<f64>, pace: Pace) -> Self {
+        Self {
+            coast: velocity,
+            // Where it would come to rest is where the first move begins.
+            position: origin.translation.vector + velocity * (0.5 * COAST_S),
+            ..Self::from(origin, opening, pace)
         }
     }
 
@@ -100,6 +129,31 @@ impl Path {
         self
     }
 
+    /// When the gripper is first told something else, and when it is told so again [s]: on the way through a task, when
+    /// it closes and when it lets go. The end where it never is.
+    pub fn gripper_times(&self) -> [f64; 2] {
+        let time = |nth| self.grips.get(nth).map_or(self.end, |(at, _): &(f64, f64)| *at);
+        [time(1), time(2)]
+    }
+
+    /// Opening that fingers of `rate` openings a second have reached after `elapsed` [s]; between the first two changes
+    /// something `stops` them at that opening.
+    pub fn opening_reached(&self, elapsed: f64, rate: f64, stops: f64) -> f64 {
+        let [closes, opens] = self.gripper_times();
+        let ends = self.grips.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
+        let mut reached = self.grips.first().map_or(1.0, |(_, opening)| *opening);
+        for ((begins, told), ends) in self.grips.iter().zip(ends) {
+            let time = (elapsed.min(ends) - begins).max(0.0);
+            let goal = if (closes..opens).contains(begins) {
+                told.max(stops)
+            } else {
+                *told
+            };
+            reached += (goal - reached).clamp(-rate * time, rate * time);
+        }
+        reached
+    }
+
     /// How long it takes [s].
     pub fn duration(&self) -> f64 {
         self.end
@@ -113,6 +167,7 @@ impl Path {
             position += part.translation * share;
             yaw += part.turn * share;
         }
+        position += self.coast * coasted(elapsed);
         let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw);
         Pose::from_parts(Translation3::from(position), turn * self.origin.rotation)
     }
@@ -122,6 +177,13 @@ impl Path {
         let set = self.grips.iter().rev().find(|(at, _)| *at <= elapsed + 1e-9);
         set.or(self.grips.first()).map_or(1.0, |(_, opening)| *opening)
     }
+}
+
+/// How far a velocity of 1 that fades within [`COAST_S`] has led after `elapsed` [s]; velocity and acceleration are
+/// continuous, and half of [`COAST_S`] is what it comes to.
+fn coasted(elapsed: f64) -> f64 {
+    let u = (elapsed / COAST_S).clamp(0.0, 1.0);
+    COAST_S * (u - u * u * u + 0.5 * u * u * u * u)
 }
 
 /// Minimum-jerk share of a move at a share of its time.

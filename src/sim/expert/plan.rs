@@ -9,40 +9,37 @@ use crate::sim::stage::quarter;
 use crate::sim::tasks::Layout;
 
 /// Height of the fingers' tips above the block before they go down [m].
-const HOVER: f64 = 0.035;
+pub(super) const HOVER: f64 = 0.035;
 /// Height of the carried block's underside above what it passes over [m].
-const OVER: f64 = 0.030;
+pub(super) const OVER: f64 = 0.030;
 /// Height of the block's underside at release [m]; less than a millimetre would press on the goal.
-const DROP: f64 = 0.004;
+pub(super) const DROP: f64 = 0.004;
 /// How far the tool goes up after the release [m].
-const RETREAT: f64 = 0.08;
+pub(super) const RETREAT: f64 = 0.08;
 /// How far the fingers' tips reach below the tool centre point [m].
-const TIP: f64 = 0.010;
+pub(super) const TIP: f64 = 0.010;
 /// How high above the block's middle the fingers take it [m].
-const GRASP: f64 = 0.004;
+pub(in crate::sim) const GRASP: f64 = 0.004;
 /// Opening to release at: wider than the block, narrow enough for a box.
-const RELEASE: f64 = 0.82;
+pub(super) const RELEASE: f64 = 0.82;
 /// What the fingers need to close on the block and to let go of it [s].
-const CLOSING_S: f64 = 0.4;
-const OPENING_S: f64 = 0.3;
+pub(super) const CLOSING_S: f64 = 0.4;
+pub(super) const OPENING_S: f64 = 0.3;
 /// How long before the end of a move the next one begins, on corners away from contact [s].
-const ROUNDED_S: f64 = 0.25;
+pub(super) const ROUNDED_S: f64 = 0.25;
 
 /// Plans the whole way from the tool at `base_from_tool`, pointing down.
 pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
     let side = config.block.side_m;
-    let pace = Pace {
-        speed: config.expert.speed_m_s,
-        acceleration: config.expert.acceleration_m_s2,
-        turn: config.expert.turn_rad_s,
-        turn_acceleration: config.expert.turn_acceleration_rad_s2,
-    };
+    let pace = Pace::of(&config.expert);
     let [x, y, z] = layout.object.position;
     let [gx, gy] = layout.goal.centre;
+    let along = base_from_tool.rotation * Vector3::x();
+    let turned = along.y.atan2(along.x);
     // The block looks the same after a quarter turn: the smallest turn will do.
-    let grasp_yaw = quarter(layout.object.yaw);
+    let grasp_yaw = quarter(layout.object.yaw - turned);
     // A box has walls that fingers and block must be parallel to.
-    let place_yaw = grasp_yaw + quarter(layout.goal.yaw - grasp_yaw);
+    let place_yaw = grasp_yaw + quarter(layout.goal.yaw - turned - grasp_yaw);
     let grasp = Vector3::new(x, y, z + GRASP);
     let top = z + side / 2.0;
     let place = Vector3::new(gx, gy, layout.goal.surface + DROP + side / 2.0 + GRASP);

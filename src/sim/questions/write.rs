@@ -17,7 +17,7 @@ use crate::dataset::frame::ImageMode;
 use crate::sim::camera::{Photographer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
-use crate::sim::stage::{Arm, Stage, stage};
+use crate::sim::stage::{Stage, stage};
 
 /// What is trained on.
 pub const TRAIN: &str = "train.json";
@@ -87,7 +87,7 @@ pub fn write(
     let mut asked = 0;
     let mut number = 0;
     while asked < order.count {
-        let stage = stage(config, order.seed, number as u64, Arm::Above)?;
+        let stage = stage(config, order.seed, number as u64)?;
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
             none => none.insert(Photographer::new(&stage.snapshot)?),

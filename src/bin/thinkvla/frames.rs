@@ -1,4 +1,4 @@
-//! `thinkvla grounding`: simulated scenes as a dataset, each with the way to a thing that is named.
+//! `thinkvla frames`: independent moments of simulated episodes as a dataset, each with the expert's next chunk.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,30 +16,39 @@ use thinkvla::dataset::writer::Whole;
 use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::grounding::{Asked, Order, write};
+use thinkvla::sim::expert::STEP_PERIOD_S;
+use thinkvla::sim::frames::{FrameOrder, Mix, PlacedFrame, write};
+use thinkvla::sim::tasks::Task;
 
 use super::collect::Images;
 use super::targets::Targets;
 
-/// Rows a second; the contract has one, though each episode is one row.
-const FPS: f64 = 10.0;
-
-/// Rows of scenes on the contact sheet, and scenes in each.
-const SHEET: (usize, usize) = (2, 6);
-/// Half the length and half the width of a cross [px].
-const CROSS: (f64, f64) = (14.0, 1.5);
+/// Rows of frames on the contact sheet, and frames in each.
+const SHEET: (usize, usize) = (3, 8);
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Folder of the dataset, new or empty
     out: PathBuf,
-    /// Episodes, each of one row
+    /// Rows
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
-    /// Seed of scenes, postures and words
+    /// Seed of layouts, moments and words
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Tasks that are shown being done; pointing has scenes of all tasks
+    #[arg(long, value_delimiter = ',', default_values_t = Task::ALL)]
+    tasks: Vec<Task>,
+    /// Share of frames in which something went wrong: closed on nothing, block pushed or dropped
+    #[arg(long, default_value_t = Mix::default().recovery)]
+    recovery: f64,
+    /// Share of frames that ask to point at a thing
+    #[arg(long, default_value_t = Mix::default().pointing)]
+    pointing: f64,
+    /// Steps of each chunk, at 10 Hz
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
+    steps: u16,
     /// How pictures are kept in the rows
     #[arg(long, default_value = "jpeg")]
     images: Images,
@@ -65,51 +74,57 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Some(path) => SimConfig::load(path)?,
         None => SimConfig::shipped()?,
     };
-    let order = Order {
+    let order = FrameOrder {
         sim,
         count: arguments.count as usize,
         seed: arguments.seed,
+        steps: usize::from(arguments.steps),
+        mix: Mix {
+            tasks: arguments.tasks.clone(),
+            recovery: arguments.recovery,
+            pointing: arguments.pointing,
+        },
         images: arguments.images.mode(arguments.quality),
         jobs: usize::from(arguments.jobs),
         beside: arguments.targets.open()?,
     };
+    order.mix.validate().map_err(anyhow::Error::msg)?;
     let contract = Contract {
         robot: Robot::simulated(),
-        data: Data::unrecorded(FPS),
+        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
         model: None,
     };
-    let layout = Layout::of_arm(&contract, order.images)?;
+    let layout = Layout::of_arm(&contract, order.images)?.with_chunk(order.steps);
     let mut writer = DatasetWriter::create(Arc::new(Disk), &arguments.out, &layout, &contract)?;
     let begun = Instant::now();
     let bar = ProgressBar::new(order.count as u64);
     bar.set_style(ProgressStyle::with_template(
-        "{bar:30} {pos}/{len} scenes, {elapsed} + {eta}",
+        "{bar:30} {pos}/{len} frames, {elapsed} + {eta}",
     )?);
     let mut sheet = Sheet::new(order.count);
-    let written = write(&order, &mut writer, |asked, made| {
+    let counts = write(&order, &mut writer, |frame, row| {
         bar.inc(1);
-        sheet.take(asked, made);
+        sheet.take(frame, row);
     })?;
     bar.finish_and_clear();
     let folder = arguments.out.join("meta/thinkvla");
     let pictures = folder.join("contact_sheet.png");
     sheet.sheet.save(&pictures)?;
-    let path = folder.join("grounding.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&written)?)
+    let path = folder.join("frames.json");
+    std::fs::write(&path, serde_json::to_string_pretty(&counts)?)
         .with_context(|| format!("write {}", path.display()))?;
     let seconds = begun.elapsed().as_secs_f64();
     super::tell(&format!(
-        "{} scenes in {seconds:.0} s, {:.1} a second; {} more showed nothing to ask for\n{}\n{}",
-        written.episodes,
-        written.episodes as f64 / seconds,
-        written.empty_scenes,
+        "{} frames in {seconds:.0} s, {:.1} a second\n{}\n{}",
+        counts.frames,
+        counts.frames as f64 / seconds,
         path.display(),
         pictures.display()
     ));
     Ok(())
 }
 
-/// The first scenes at a glance, both cameras, with a cross at the middle of what is asked for.
+/// The first frames at a glance, both cameras.
 struct Sheet {
     sheet: ContactSheet,
     taken: usize,
@@ -119,44 +134,27 @@ impl Sheet {
     fn new(count: usize) -> Self {
         let style = SheetStyle {
             columns: SHEET.1,
-            thumbnail_width: 320,
+            thumbnail_width: 240,
         };
-        let title = format!("{count} scenes, each with the way to a thing that is named");
         Self {
-            sheet: ContactSheet::new(title, style),
+            sheet: ContactSheet::new(format!("{count} frames, each with the expert's next chunk"), style),
             taken: 0,
         }
     }
 
-    /// A scene that cannot be shown here is none the worse as data.
-    fn take(&mut self, asked: &Asked, made: &Whole) {
-        let row = self.taken / SHEET.1;
+    /// A frame that cannot be shown here is none the worse as data.
+    fn take(&mut self, frame: &PlacedFrame, row: &Whole) {
+        let line = self.taken / SHEET.1;
         self.taken += 1;
-        if row >= SHEET.0 {
+        if line >= SHEET.0 {
             return;
         }
-        let pictures = made.frames.iter().flat_map(|frame| &frame.pictures);
-        for ((picture, pixel), view) in pictures.zip(asked.pixels).zip(View::ALL) {
+        let pictures = row.frames.iter().flat_map(|frame| &frame.pictures);
+        let said = format!("{}: {}", frame.situation.kind.name(), frame.situation.instruction);
+        for (picture, view) in pictures.zip(View::ALL) {
             let mut image = RgbImage::default();
             if picture.decode(&mut image).is_ok() {
-                if let Some(pixel) = pixel {
-                    cross(&mut image, pixel);
-                }
-                let _ = self
-                    .sheet
-                    .show(&format!("{} {row}", view.name()), &asked.instruction, &image);
-            }
-        }
-    }
-}
-
-fn cross(image: &mut RgbImage, [column, row]: [f64; 2]) {
-    let near = |at: usize, middle: f64| (at as f64 - middle).abs();
-    for (y, line) in image.rows_mut().enumerate() {
-        for (x, pixel) in line.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let [dx, dy] = [near(x, column), near(y, row)];
-            if dx.max(dy) < CROSS.0 && dx.min(dy) < CROSS.1 {
-                *pixel = [255, 255, 0];
+                let _ = self.sheet.show(&format!("{} {line}", view.name()), &said, &image);
             }
         }
     }

@@ -1,0 +1,171 @@
+//! The expert in the loop: a policy drives, and the expert says what it would do next wherever the policy gets to.
+//!
+//! ```text
+//! policy ─► arm ─► a state that no demonstration visits ─┬─► the policy's own chunk
+//!                                                        └─► the expert's, from there ─► row
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use nalgebra::{Translation3, Vector3};
+
+use super::Evaluation;
+use super::error::EvaluationError;
+use super::network::Network;
+use crate::camera::rgb::RgbImage;
+use crate::control::kinematics::Rm75;
+use crate::control::types::Pose;
+use crate::dataset::DatasetError;
+use crate::dataset::frame::{ImageMode, Picture};
+use crate::dataset::writer::{DatasetWriter, Whole};
+use crate::sim::camera::Eyes;
+use crate::sim::episode::{self, Moment, Outcome, Stage};
+use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
+use crate::sim::frames::{CorrectedState, corrected};
+use crate::sim::scene::SceneOptions;
+
+/// Rows in a file: few enough to be held in memory.
+const ROWS_PER_FILE: usize = 250;
+/// Over this time the tool's velocity is taken [s].
+const MOMENT_S: f64 = 0.001;
+
+/// What to collect.
+#[derive(Debug, Clone)]
+pub struct Corrections {
+    /// Who drives where.
+    pub evaluation: Evaluation,
+    /// Steps of a chunk, K.
+    pub steps: usize,
+    /// How pictures are kept.
+    pub images: ImageMode,
+}
+
+/// Why collecting ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum CorrectionError {
+    /// Simulator or network.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
+    /// The dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+}
+
+/// Rows of one trial, and how it went.
+type Trial = (Vec<Whole>, Outcome);
+
+impl Corrections {
+    /// Lets copies of one policy drive all trials, one thread each, and writes a row for each of their chunks. Rows do not
+    /// depend on the number of copies.
+    ///
+    /// # Errors
+    /// When the disk refuses, or simulator or network fail.
+    pub fn collect(
+        &self,
+        networks: &mut [Network],
+        writer: &mut DatasetWriter,
+        mut tell: impl FnMut(&Outcome, usize),
+    ) -> Result<(), CorrectionError> {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for network in networks {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    let mut eyes = Eyes::default();
+                    loop {
+                        let turn = next.fetch_add(1, Ordering::Relaxed);
+                        if turn >= self.evaluation.trials.len() {
+                            return;
+                        }
+                        let driven = self.drive(network, &mut eyes, turn);
+                        let failed = driven.is_err();
+                        if sender.send((turn, driven)).is_err() || failed {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            let (mut early, mut due, mut waiting) = (BTreeMap::new(), 0, Vec::new());
+            for (turn, driven) in receiver {
+                early.insert(turn, driven?);
+                while let Some((rows, outcome)) = early.remove(&due) {
+                    tell(&outcome, rows.len());
+                    waiting.extend(rows);
+                    due += 1;
+                }
+                while waiting.len() >= ROWS_PER_FILE {
+                    let rest = waiting.split_off(ROWS_PER_FILE);
+                    writer.save_whole(std::mem::replace(&mut waiting, rest))?;
+                }
+            }
+            Ok(writer.save_whole(waiting)?)
+        })
+    }
+
+    fn drive(&self, network: &mut Network, eyes: &mut Eyes, turn: usize) -> Result<Trial, EvaluationError> {
+        let of = &self.evaluation;
+        let Some(id) = of.trials.get(turn).copied() else {
+            return Err(EvaluationError::Nobody);
+        };
+        let stage = Stage {
+            sim: &of.sim,
+            arm: &of.arm,
+            id,
+            scene: SceneOptions {
+                smooth_edges: false,
+                ..SceneOptions::default()
+            },
+        };
+        let mut rows = Vec::new();
+        let mut pilot = network.pilot(of, eyes);
+        let mut seen = |moment: &Moment<'_>, pictures: &[RgbImage]| {
+            rows.extend(self.row(moment, pictures)?);
+            Ok(())
+        };
+        pilot.seen = Some(&mut seen);
+        let outcome = episode::fly(&stage, &mut pilot, |_| Ok(()))?;
+        drop(pilot);
+        Ok((rows, outcome))
+    }
+
+    /// What the expert would do now; nothing where the arm cannot.
+    fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
+        let (sim, status) = (&self.evaluation.sim, moment.status());
+        let world = &moment.rig.world;
+        let offset = Translation3::from(sim.driver.tool_offset_m);
+        let arm = Rm75::b();
+        let tool = |joints| -> Pose { arm.forward(&joints) * offset };
+        let (joints, speeds) = (world.joints(), world.joint_velocities());
+        let moved: Vector3<f64> = tool(joints + speeds * MOMENT_S).translation.vector - tool(joints).translation.vector;
+        let touching = world.touching();
+        let from = Interrupted {
+            tool: status.commanded_pose,
+            velocity: moved / MOMENT_S,
+            block: world.object(),
+            held: touching.left && touching.right,
+            told: status.gripper,
+            opening: world.opening(),
+        };
+        let path = resume(sim, &moment.rig.layout, &from);
+        let next = path.pose(STEP_PERIOD_S) * offset.inverse();
+        let Ok(next) = arm.inverse(&next, &status.commanded_joints) else {
+            return Ok(None);
+        };
+        let state = CorrectedState {
+            joints: status.measured_joints,
+            tool: status.measured_pose,
+            told: status.gripper,
+            commanded: [status.commanded_joints, next],
+        };
+        let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::State);
+        let pictures = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        Ok(corrected(&path, &state, self.steps).map(|row| Whole {
+            task: moment.rig.layout.instruction.clone(),
+            frames: vec![row.with_pictures(pictures)],
+        }))
+    }
+}

@@ -1,0 +1,186 @@
+//! The expert's way on from wherever somebody else has brought the arm.
+
+use nalgebra::{UnitQuaternion, Vector3};
+
+use super::path::{Pace, Path};
+use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
+use crate::control::types::Pose;
+use crate::sim::config::SimConfig;
+use crate::sim::stage::quarter;
+use crate::sim::tasks::Layout;
+
+/// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block [m].
+const AT_GRASP: (f64, f64) = (0.005, 0.006);
+/// Nearer than this over the block the tool goes straight down, turning on its way [m].
+const OVER_GRASP: f64 = 0.012;
+/// Nearer than this to the block, and below its top, the fingers would push it [m].
+const BESIDE: f64 = 0.09;
+/// Nearer than this over the goal the block goes straight down [m].
+const OVER_GOAL: f64 = 0.012;
+/// Within this of its resting height the block is there [m].
+const RESTING: f64 = 0.006;
+/// Fingers further together than the block's width by this have missed it.
+const MISSED: f64 = 0.06;
+
+/// What the expert is to go on from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interrupted {
+    /// `base_from_tool` that is commanded [m].
+    pub tool: Pose,
+    /// Its velocity [m/s].
+    pub velocity: Vector3<f64>,
+    /// Pose of the block's centre [m].
+    pub block: Pose,
+    /// The block is between the fingers.
+    pub held: bool,
+    /// What the gripper was told, 0 closed to 1 open.
+    pub told: f64,
+    /// How far the fingers are open.
+    pub opening: f64,
+}
+
+/// Plans the way on, beginning with the velocity the tool has.
+pub fn resume(config: &SimConfig, layout: &Layout, from: &Interrupted) -> Path {
+    let view = View::new(config, layout, from);
+    let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, Pace::of(&config.expert));
+    if from.held && from.told < 0.5 {
+        return view.carry(begin(0.0));
+    }
+    if view.is_placed() {
+        return view.leave(begin);
+    }
+    view.fetch(begin)
+}
+
+/// The scene as the expert sees it.
+struct View<'a> {
+    from: &'a Interrupted,
+    layout: &'a Layout,
+    side: f64,
+    /// Where the tool is.
+    tool: Vector3<f64>,
+    /// Where the block is.
+    block: Vector3<f64>,
+    /// Turn of the tool that the fingers need to take the block [rad].
+    grasp_yaw: f64,
+    /// Turn of the tool with the block that the goal needs [rad].
+    place_yaw: f64,
+}
+
+impl<'a> View<'a> {
+    fn new(config: &SimConfig, layout: &'a Layout, from: &'a Interrupted) -> Self {
+        let turned = heading(&from.tool.rotation);
+        let block = heading(&from.block.rotation);
+        Self {
+            from,
+            layout,
+            side: config.block.side_m,
+            tool: from.tool.translation.vector,
+            block: from.block.translation.vector,
+            grasp_yaw: quarter(block - turned),
+            place_yaw: quarter(layout.goal.yaw - block),
+        }
+    }
+
+    fn above(at: Vector3<f64>, height: f64) -> Vector3<f64> {
+        Vector3::new(at.x, at.y, height)
+    }
+
+    /// Over the goal and down, from wherever the block is held.
+    fn carry(&self, path: Path) -> Path {
+        let goal = &self.layout.goal;
+        let [gx, gy] = goal.centre;
+        // The block is where it was gripped, which need not be in the middle of the fingers.
+        let grip = self.block - self.tool;
+        let over = goal.rim.max(goal.surface);
+        let height = over + OVER + self.side / 2.0 - grip.z;
+        let place = Vector3::new(gx - grip.x, gy - grip.y, goal.surface + DROP + self.side / 2.0 - grip.z);
+        let off = (self.block.x - gx).hypot(self.block.y - gy);
+        let path = if off < OVER_GOAL {
+            path
+        } else if self.tool.z > height - 0.015 {
+            path.to(
+                Self::above(place, height.max(self.tool.z.min(height + 0.02))),
+                self.place_yaw,
+                0.0,
+            )
+        } else {
+            path.to(Self::above(self.tool, height), 0.0, 0.0)
+                .to(Self::above(place, height), self.place_yaw, ROUNDED_S)
+        };
+        let path = match self.tool.z - place.z < AT_GRASP.1 && off < OVER_GOAL {
+            true => path,
+            false => path.to(place, self.place_yaw, ROUNDED_S),
+        };
+        path.grip(RELEASE, OPENING_S)
+            .to(Self::above(place, place.z + RETREAT), self.place_yaw, 0.0)
+            .grip_later(1.0, 0.2)
+    }
+
+    /// The block lies where it is to be.
+    fn is_placed(&self) -> bool {
+        let goal = &self.layout.goal;
+        let resting = (self.block.z - goal.surface - self.side / 2.0).abs() < RESTING;
+        resting && goal.contains(self.block.x, self.block.y)
+    }
+
+    /// Lets go and up.
+    fn leave(&self, begin: impl Fn(f64) -> Path) -> Path {
+        let around = Vector3::new(self.tool.x - self.block.x, self.tool.y - self.block.y, 0.0).norm() < self.side;
+        let low = self.block.z + GRASP + RETREAT;
+        if !around || self.tool.z > low - 0.005 {
+            // What is told is told until nothing more is to be done.
+            return begin(1.0);
+        }
+        let path = match self.from.told < RELEASE - 0.05 {
+            true => begin(RELEASE).grip(RELEASE, OPENING_S),
+            false => begin(RELEASE),
+        };
+        path.to(Self::above(self.tool, low), 0.0, 0.0).grip_later(1.0, 0.2)
+    }
+
+    /// To the block, down, and on.
+    fn fetch(&self, begin: impl Fn(f64) -> Path) -> Path {
+        let grasp = Vector3::new(self.block.x, self.block.y, self.block.z + GRASP);
+        let top = self.block.z + self.side / 2.0;
+        let hover = top + HOVER + TIP;
+        let off = (self.tool.x - grasp.x).hypot(self.tool.y - grasp.y);
+        let is_there = off < AT_GRASP.0 && self.tool.z - grasp.z < AT_GRASP.1;
+        let stops = self.side / (2.0 * crate::sim::world::FINGER_TRAVEL);
+        let missed = self.from.told < 0.5 && self.from.opening < stops - MISSED;
+        let path = if is_there && !missed {
+            begin(0.0)
+        } else {
+            let path = begin(1.0);
+            let path = if off < OVER_GRASP && !missed {
+                path
+            } else if self.tool.z - TIP < top && off < BESIDE {
+                path.to(Self::above(self.tool, hover), 0.0, 0.0).to(
+                    Self::above(grasp, hover),
+                    self.grasp_yaw,
+                    ROUNDED_S,
+                )
+            } else {
+                path.to(Self::above(grasp, hover), self.grasp_yaw, 0.0)
+            };
+            path.to(grasp, self.grasp_yaw, ROUNDED_S)
+        };
+        let goal = &self.layout.goal;
+        let [gx, gy] = goal.centre;
+        let over = goal.rim.max(goal.surface);
+        let height = (over + OVER).max(self.block.z - self.side / 2.0 + OVER) + self.side / 2.0 + GRASP;
+        let place = Vector3::new(gx, gy, goal.surface + DROP + self.side / 2.0 + GRASP);
+        let yaw = self.grasp_yaw + quarter(self.place_yaw);
+        path.grip(0.0, CLOSING_S)
+            .to(Self::above(grasp, height), self.grasp_yaw, 0.0)
+            .to(Self::above(place, height), yaw, ROUNDED_S)
+            .to(place, yaw, ROUNDED_S)
+    }
+}
+
+/// Turn about the vertical of the axis that lies flattest [rad].
+fn heading(rotation: &UnitQuaternion<f64>) -> f64 {
+    let axes = [Vector3::x(), Vector3::y(), Vector3::z()].map(|axis| rotation * axis);
+    let flattest = axes.iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
+    flattest.map_or(0.0, |along| along.y.atan2(along.x))
+}

@@ -1,0 +1,219 @@
+//! Independent frames: random moments of randomised expert episodes, each one row of a dataset with the expert's next chunk.
+//!
+//! ```text
+//! seed, number ─► situation: layout, path, moment on it ─► placed in the physics ─► pictures ────────┐
+//!                                        └─► the chunk from there ──────────────────────────────────┴─► row
+//! ```
+//!
+//! Rows of an episode look alike, and a network that learns to see needs variety: 20 000 frames show 20 000 layouts.
+//! See docs/frames.md.
+
+mod label;
+mod placement;
+mod situation;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::Serialize;
+
+use super::camera::Eyes;
+use super::collect::{Beside, CollectError};
+use super::config::SimConfig;
+use super::tasks::Task;
+use super::world::Snapshot;
+use crate::dataset::DatasetWriter;
+use crate::dataset::frame::ImageMode;
+use crate::dataset::writer::Whole;
+
+pub use label::{CorrectedState, Row, corrected};
+pub use situation::{Block, Kind, Mix, Situation};
+
+/// Situations drawn for a row until one is possible.
+const TRIES: u64 = 64;
+/// Rows in a file: few enough to be held in memory, about 30 MB.
+const ROWS_PER_FILE: usize = 250;
+/// Rows a worker may be ahead.
+const AHEAD: usize = 4;
+
+/// What to write.
+#[derive(Clone)]
+pub struct FrameOrder {
+    /// The table-top.
+    pub sim: SimConfig,
+    /// Rows.
+    pub count: usize,
+    /// Decides everything.
+    pub seed: u64,
+    /// Steps of a chunk, K.
+    pub steps: usize,
+    /// What is drawn how often.
+    pub mix: Mix,
+    /// How pictures are kept.
+    pub images: ImageMode,
+    /// Threads that render; what they make does not depend on their number.
+    pub jobs: usize,
+    /// Writes something beside the rows.
+    pub beside: Option<Arc<Beside>>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct FrameCounts {
+    /// Seed.
+    pub seed: u64,
+    /// Rows.
+    pub frames: usize,
+    /// Rows by kind.
+    pub kinds: BTreeMap<&'static str, usize>,
+    /// Rows by task whose scene they show.
+    pub tasks: BTreeMap<&'static str, usize>,
+    /// Situations that were drawn and could not be: out of reach, or in the way of something.
+    pub redrawn: u64,
+}
+
+/// One frame, placed in the physics.
+pub struct PlacedFrame {
+    /// What is going on.
+    pub situation: Situation,
+    /// What its pictures are made from.
+    pub snapshot: Snapshot,
+    /// The row without its pictures.
+    row: label::Row,
+    /// Situations drawn before this one.
+    redrawn: u64,
+}
+
+/// Writes `order.count` rows behind those of a dataset; `told` hears of each. Each row is an episode of one row.
+///
+/// # Errors
+/// When a scene cannot be made or shown, or the disk refuses.
+pub fn write(
+    order: &FrameOrder,
+    writer: &mut DatasetWriter,
+    mut told: impl FnMut(&PlacedFrame, &Whole),
+) -> Result<FrameCounts, CollectError> {
+    let mut counts = FrameCounts {
+        seed: order.seed,
+        ..FrameCounts::default()
+    };
+    std::thread::scope(|scope| {
+        let jobs = order.jobs.max(1);
+        let workers: Vec<Receiver<_>> = (0..jobs)
+            .map(|worker| {
+                let (sender, receiver) = sync_channel(AHEAD);
+                scope.spawn(move || render_all(order, (worker..order.count).step_by(jobs), &sender));
+                receiver
+            })
+            .collect();
+        let mut waiting = Vec::new();
+        // In turn, so that the order does not depend on which is quicker.
+        for worker in workers.iter().cycle().take(order.count) {
+            let Ok(rendered) = worker.recv() else { break };
+            let (frame, whole) = rendered?;
+            counts.add(&frame);
+            told(&frame, &whole);
+            waiting.push(whole);
+            if waiting.len() == ROWS_PER_FILE {
+                writer.save_whole(std::mem::take(&mut waiting))?;
+            }
+        }
+        Ok(writer.save_whole(waiting)?)
+    })
+    .map(|()| counts)
+}
+
+type Rendered = Result<(PlacedFrame, Whole), CollectError>;
+
+fn render_all(order: &FrameOrder, numbers: impl Iterator<Item = usize>, out: &SyncSender<Rendered>) {
+    let mut eyes = Eyes::default();
+    for number in numbers {
+        let rendered = render(order, number as u64, &mut eyes);
+        let last = rendered.is_err();
+        // Nobody waits any more, or it makes no sense to go on.
+        if out.send(rendered).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn render(order: &FrameOrder, number: u64, eyes: &mut Eyes) -> Rendered {
+    let frame = place(order, number)?;
+    eyes.begin_episode(&frame.snapshot, number)?;
+    let pictures = eyes.pictures(&frame.snapshot, order.images)?;
+    if let Some(beside) = &order.beside {
+        beside(&frame.snapshot, &pictures).map_err(CollectError::Beside)?;
+    }
+    let whole = Whole {
+        task: frame.situation.instruction.clone(),
+        frames: vec![frame.row.with_pictures(pictures)],
+    };
+    Ok((frame, whole))
+}
+
+/// Row `number` of an order, placed and labelled; nothing is rendered.
+///
+/// # Errors
+/// When MuJoCo refuses the scene, or no situation that is drawn can be.
+pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::error::SimError> {
+    let mut random = situation::randomness(order.seed, number);
+    for redrawn in 0..TRIES {
+        let situation = situation::draw(&order.sim, &order.mix, &mut random)?;
+        let Some(placed) = placement::place(&order.sim, &situation)? else {
+            continue;
+        };
+        let Some(row) = label::row(&situation, &placed, order.steps) else {
+            continue;
+        };
+        return Ok(PlacedFrame {
+            situation,
+            snapshot: placed.snapshot,
+            row,
+            redrawn,
+        });
+    }
+    Err(super::error::SimError::Begin(format!(
+        "none of {TRIES} situations drawn for frame {number} is within the arm's reach and free of contacts; check the \
+         lengths in config/sim.yaml"
+    )))
+}
+
+impl FrameCounts {
+    fn add(&mut self, frame: &PlacedFrame) {
+        self.frames += 1;
+        self.redrawn += frame.redrawn;
+        *self.kinds.entry(frame.situation.kind.name()).or_default() += 1;
+        *self.tasks.entry(frame.situation.id.task.name()).or_default() += 1;
+    }
+}
+
+impl Mix {
+    /// Names what cannot work.
+    ///
+    /// # Errors
+    /// When there is no task, or shares are not between 0 and 1 together.
+    pub fn validate(&self) -> Result<(), String> {
+        let shares = [self.recovery, self.pointing];
+        if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 {
+            return Err(format!(
+                "shares of recovery and pointing: expected 0 to 1, together at most 1, found {} and {}",
+                self.recovery, self.pointing
+            ));
+        }
+        if self.tasks.is_empty() && self.pointing < 1.0 {
+            return Err("tasks: expected at least one, or a pointing share of 1, found none".into());
+        }
+        Ok(())
+    }
+}
+
+impl Default for Mix {
+    fn default() -> Self {
+        Self {
+            tasks: Task::ALL.to_vec(),
+            recovery: 0.3,
+            pointing: 0.1,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The row of a frame: the state as `record_node` would have seen it, and the expert's next chunk.
+
+use nalgebra::Vector3;
+
+use super::placement::Placed;
+use super::situation::Situation;
+use crate::control::types::{Joints, Pose};
+use crate::dataset::frame::{Frame, Picture};
+use crate::recording::steps::{Commanded, Sample, Steps};
+use crate::sim::expert::{Path, STEP_PERIOD_S};
+
+/// Smaller values are 0 [m, rad]: what rounding leaves of no turn would be stretched to the range of learned actions.
+const ROUNDING: f32 = 1e-9;
+
+/// A row without its pictures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    vectors: Vec<Vec<f32>>,
+}
+
+impl Row {
+    /// The whole row.
+    pub fn with_pictures(&self, pictures: Vec<Picture>) -> Frame {
+        Frame {
+            vectors: self.vectors.clone(),
+            pictures,
+        }
+    }
+}
+
+/// What is known of an arm that somebody else has driven.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CorrectedState {
+    /// Measured joints [rad].
+    pub joints: Joints,
+    /// Measured `base_from_tool` [m].
+    pub tool: Pose,
+    /// What the gripper was told, 0 closed to 1 open.
+    pub told: f64,
+    /// Joints that are commanded now, and those that the expert would at the end of the first step [rad].
+    pub commanded: [Joints; 2],
+}
+
+/// The row of a situation; its chunk has `steps` steps.
+pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> {
+    let opening = |step: usize| of.path.opening(of.time_s + step as f64 * STEP_PERIOD_S);
+    let state = CorrectedState {
+        joints: placed.joints,
+        tool: placed.tool,
+        told: opening(0),
+        commanded: placed.commanded,
+    };
+    labelled(&state, |step| (of.commanded(step), opening(step)), steps)
+}
+
+/// The row of an arm that somebody else has driven, with the expert's way on from there as its chunk of `steps` steps.
+pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<Row> {
+    let at = |step: usize| step as f64 * STEP_PERIOD_S;
+    labelled(state, |step| (path.pose(at(step)), path.opening(at(step))), steps)
+}
+
+/// The row of a state; `told` gives the tool's pose and the gripper's opening at the start of a step.
+fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Option<Row> {
+    let sample = |at: usize, joints, gripper| Sample {
+        pictures: Vec::new(),
+        joints: state.joints,
+        tool: state.tool,
+        commanded: Commanded {
+            joints,
+            tool: told(at).0,
+            gripper,
+        },
+    };
+    let [now, next] = state.commanded;
+    let mut rows = Steps::default();
+    rows.push(sample(0, now, state.told));
+    // The value that holds while a step is under way is that of its start.
+    let row = rows.push(sample(1, next, told(0).1))?;
+    let [action, joints, state]: [Vec<f32>; 3] = row.vectors.try_into().ok()?;
+    let mut vectors = vec![action, chunk(told, steps), joints, state];
+    let values = vectors.iter_mut().flatten();
+    values
+        .filter(|value| value.abs() < ROUNDING)
+        .for_each(|value| *value = 0.0);
+    Some(Row { vectors })
+}
+
+/// End-effector steps from the commanded pose on, and the gripper.
+///
+/// # Shapes
+/// (steps, 7), one step behind the other
+fn chunk(told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Vec<f32> {
+    let mut values = Vec::with_capacity(steps * 7);
+    let (mut before, mut opening) = told(0);
+    for step in 0..steps {
+        let (after, next) = told(step + 1);
+        let way: Vector3<f64> = after.translation.vector - before.translation.vector;
+        let turn = (after.rotation * before.rotation.inverse()).scaled_axis();
+        values.extend(way.iter().chain(turn.iter()).map(|value| *value as f32));
+        values.push(opening as f32);
+        (before, opening) = (after, next);
+    }
+    values
+}

@@ -1,0 +1,401 @@
+//! What is going on in a frame: the layout, the expert's path through it, and the moment on that path.
+
+use nalgebra::{Translation3, UnitQuaternion, Vector3};
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::control::kinematics::Rm75;
+use crate::control::tool_rotation::turned_from_down;
+use crate::control::types::Pose;
+use crate::random::normal;
+use crate::sim::config::{LEVELS, SimConfig};
+use crate::sim::error::SimError;
+use crate::sim::expert::{Pace, Path, STEP_PERIOD_S, plan};
+use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
+use crate::sim::world::start_joints;
+
+/// What a thing is asked for with.
+const WORDINGS: [&str; 8] = [
+    "point at {}",
+    "point to {}",
+    "go to {}",
+    "move to {}",
+    "reach for {}",
+    "find {}",
+    "touch {}",
+    "move the gripper to {}",
+];
+/// Share of expert frames whose episode starts where every episode of `collect` does.
+const USUAL_START_SHARE: f64 = 0.4;
+/// Where other episodes start: x, y and z of the tool [m].
+const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
+/// Where the tool may be when something went wrong [m].
+const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
+/// Half of the recoveries begin this near the block, along x and y, and up to twice as high above it [m].
+const BESIDE_M: f64 = 0.06;
+/// How far the tool is turned about the vertical where it starts [rad].
+const TURN_RAD: f64 = 0.6;
+/// How close above the block the tool may start while the fingers would hit it from the side [m].
+const ABOVE_BLOCK_M: f64 = 0.035;
+/// Half the width of the block with open fingers beside it [m].
+const FINGERS_M: f64 = 0.055;
+/// Half the width of the stand with the gripper beside it [m].
+const STAND_M: f64 = 0.10;
+/// Share of recoveries in which the block lies where no layout has it.
+const MOVED_SHARE: f64 = 0.6;
+/// Where a block that was dropped or pushed lies, x and y [m].
+const DROPPED_M: [[f64; 2]; 2] = [[0.22, 0.44], [-0.22, 0.22]];
+/// Share of the moved blocks that were only pushed, and how far along x and y [m].
+const PUSHED: (f64, f64) = (0.4, 0.05);
+/// A block nearer to a box than this would stand in its wall [m].
+const BESIDE_BOX_M: f64 = 0.14;
+/// Half the width of the stand's top that a block lies on whole, and of the stand with a block beside it [m].
+const STAND_TOP_M: [f64; 2] = [0.05, 0.085];
+/// Share of recoveries that begin with fingers that are not open, and of those the share that is half open.
+const NOT_OPEN: (f64, f64) = (0.6, 0.6);
+/// How far before its start and behind its end an episode is looked at [s].
+const BEYOND_S: [f64; 2] = [0.1, 0.25];
+/// Share of frames in which the tool is off its path, and how far, near contact and elsewhere [m, rad].
+const JITTER_SHARE: f64 = 0.5;
+const JITTER_NEAR: (f64, f64) = (0.004, 0.02);
+const JITTER_FREE: (f64, f64) = (0.012, 0.08);
+/// Nearer than this above the block's top the tool is near contact [m].
+const NEAR_M: f64 = 0.02;
+/// Around the moments at which the fingers close and open the tool stays on its path [s].
+const CLOSING_S: [f64; 2] = [0.05, 0.45];
+const OPENING_S: [f64; 2] = [0.05, 0.35];
+/// The fingers hold the block from this long after they are told to close, until this long after they are to open [s].
+const HELD_S: [f64; 2] = [0.22, 0.05];
+/// Where the tool waits above a thing that is pointed at, above all that is near it [m].
+const POINT_ABOVE_M: f64 = 0.045;
+/// How near the block counts as near what is pointed at [m].
+const POINT_NEAR_M: f64 = 0.12;
+
+/// Why the arm is where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// On the expert's way through a task.
+    Expert,
+    /// Something went wrong: the fingers closed on nothing, or the block was pushed or dropped.
+    Recovery,
+    /// On the way to a thing that is named.
+    Pointing,
+}
+
+impl Kind {
+    /// Name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Expert => "expert",
+            Self::Recovery => "recovery",
+            Self::Pointing => "pointing",
+        }
+    }
+}
+
+/// What is drawn how often.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mix {
+    /// Tasks of expert and recovery frames; scenes of all tasks are pointed into.
+    pub tasks: Vec<Task>,
+    /// Share of recoveries.
+    pub recovery: f64,
+    /// Share of pointing; the rest is the expert's.
+    pub pointing: f64,
+}
+
+/// A moment of an episode.
+#[derive(Debug, Clone)]
+pub struct Situation {
+    /// Why the arm is where it is.
+    pub kind: Kind,
+    /// Start of a task that the layout was drawn as; recoveries move the block.
+    pub id: EpisodeId,
+    /// What stands where; the block as it is in this frame, unless it is held or placed.
+    pub layout: Layout,
+    /// What the policy is told.
+    pub instruction: String,
+    /// The way from where the tool started.
+    pub path: Path,
+    /// How far along the path the moment is [s].
+    pub time_s: f64,
+    /// The tool is this far off the path [m], and turned by this about the vertical [rad].
+    pub offset: (Vector3<f64>, f64),
+    /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
+    pub opening: f64,
+    /// Where the block is.
+    pub block: Block,
+}
+
+/// Where the block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// Where the layout has it.
+    Lies,
+    /// Between the fingers.
+    Held,
+    /// At the goal.
+    Placed,
+}
+
+/// Randomness of frame `number`.
+pub(super) fn randomness(seed: u64, number: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(number);
+    random
+}
+
+/// Draws a situation; whether the arm can be there is not known yet.
+///
+/// # Errors
+/// When the configuration has no such task.
+pub(super) fn draw(config: &SimConfig, mix: &Mix, random: &mut ChaCha8Rng) -> Result<Situation, SimError> {
+    let chosen: f64 = random.random();
+    let kind = match chosen {
+        _ if chosen < mix.pointing => Kind::Pointing,
+        _ if chosen < mix.pointing + mix.recovery => Kind::Recovery,
+        _ => Kind::Expert,
+    };
+    let tasks = match kind {
+        Kind::Pointing => &Task::ALL[..],
+        Kind::Expert | Kind::Recovery => &mix.tasks,
+    };
+    let id = EpisodeId {
+        task: tasks.choose(random).copied().unwrap_or(Task::Height),
+        variation: random.random_range(0..LEVELS as u8),
+        // Few enough digits for every reader of JSON.
+        seed: random.random::<u32>().into(),
+    };
+    let layout = tasks::layout(config, id)?;
+    Ok(match kind {
+        Kind::Expert => expert(config, id, layout, random),
+        Kind::Recovery => recovery(config, id, layout, random),
+        Kind::Pointing => pointing(config, id, layout, random),
+    })
+}
+
+fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+    let start = if random.random_bool(USUAL_START_SHARE) {
+        usual_start(config)
+    } else {
+        let mut place = within(&START_M, random);
+        let [x, y, z] = layout.object.position;
+        if place.z < z + 0.09 && (place.x - x).hypot(place.y - y) < 0.12 {
+            place.z = z + 0.09 + random.random_range(0.0..0.1);
+        }
+        down_at(place, random.random_range(-TURN_RAD..TURN_RAD))
+    };
+    let path = plan(config, &layout, start);
+    let time_s = random
+        .random_range(-BEYOND_S[0]..path.duration() + BEYOND_S[1])
+        .max(0.0);
+    let [closes, opens] = path.gripper_times();
+    let block = match time_s {
+        t if t >= opens => Block::Placed,
+        t if t >= closes + HELD_S[0] => Block::Held,
+        _ => Block::Lies,
+    };
+    // Until the fingers have let go, what they carry is where they are.
+    let block = if (opens..opens + HELD_S[1]).contains(&time_s) {
+        Block::Held
+    } else {
+        block
+    };
+    let works = |[before, after]: [f64; 2], at: f64| (at - before..at + after).contains(&time_s);
+    let offset = if works(CLOSING_S, closes) || works(OPENING_S, opens) {
+        (Vector3::zeros(), 0.0)
+    } else {
+        let low = path.pose(time_s).translation.z < layout.object.position[2] + config.block.side_m / 2.0 + NEAR_M;
+        jitter((time_s < closes && low) || time_s > opens, random)
+    };
+    let stops = config.block.side_m / (2.0 * crate::sim::world::FINGER_TRAVEL);
+    Situation {
+        kind: Kind::Expert,
+        instruction: layout.instruction.clone(),
+        opening: path.opening_reached(time_s, finger_rate(config), stops),
+        id,
+        layout,
+        path,
+        time_s,
+        offset,
+        block,
+    }
+}
+
+fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+    if random.random_bool(MOVED_SHARE) {
+        move_block(config, id.task, &mut layout, random);
+    }
+    let opening = match random.random_bool(NOT_OPEN.0) {
+        true if random.random_bool(NOT_OPEN.1) => random.random(),
+        true => 0.0,
+        false => 1.0,
+    };
+    let mut place = within(&ANYWHERE_M, random);
+    let [x, y, z] = layout.object.position;
+    if random.random_bool(0.5) {
+        let mut near = |reach: f64| random.random_range(-reach..reach);
+        place = Vector3::new(x + near(BESIDE_M), y + near(BESIDE_M), z + near(BESIDE_M) + BESIDE_M);
+    }
+    place.z = place.z.max(ANYWHERE_M[2][0]);
+    let beside = |half: f64, px: f64, py: f64| (place.x - px).abs().max((place.y - py).abs()) < half;
+    let over_block = beside(FINGERS_M, x, y);
+    let stand = layout.props.iter().find(|prop| prop.name == "pedestal");
+    let stand_top = stand.filter(|prop| beside(STAND_M, prop.position[0], prop.position[1]));
+    let stand_top = stand_top.map(|prop| 2.0 * prop.position[2] + 0.025);
+    if place.z < z + ABOVE_BLOCK_M && over_block {
+        place.z = z + ABOVE_BLOCK_M + random.random_range(0.0..0.05);
+    }
+    place.z = place.z.max(stand_top.unwrap_or_default());
+    let start = down_at(place, random.random_range(-TURN_RAD..TURN_RAD));
+    let path = plan(config, &layout, start);
+    let [closes, _] = path.gripper_times();
+    // Much of it at the very start: that is where the arm is when the expert is asked again.
+    let time_s = random.random_range(-0.5..(closes - 0.1).max(0.0)).max(0.0);
+    let low = path.pose(time_s).translation.z < z + config.block.side_m / 2.0 + NEAR_M;
+    Situation {
+        kind: Kind::Recovery,
+        instruction: layout.instruction.clone(),
+        opening: (opening + finger_rate(config) * time_s).min(1.0),
+        id,
+        layout,
+        path,
+        time_s,
+        offset: jitter(low, random),
+        block: Block::Lies,
+    }
+}
+
+fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+    let colour = &layout.object.colour.name;
+    let [x, y, z] = layout.object.position;
+    let half = config.block.side_m / 2.0;
+    let block = match random.random_bool(0.7) {
+        true => format!("the {colour} block"),
+        false => "the block".to_owned(),
+    };
+    let mut things = vec![(block, Vector3::new(x, y, z + half))];
+    things.extend(layout.props.iter().filter_map(|prop| {
+        let [x, y, z] = prop.position;
+        let half = match prop.form {
+            Form::Box([_, _, half]) | Form::Cylinder([_, half]) => half,
+        };
+        let top = if prop.name == "box_floor" {
+            layout.goal.rim
+        } else {
+            z + half
+        };
+        Some((crate::sim::stage::said(&prop.name)?, Vector3::new(x, y, top)))
+    }));
+    // Half of them ask for the block: every task begins with it.
+    let nth = match random.random_bool(0.5) {
+        true => 0,
+        false => random.random_range(0..things.len()),
+    };
+    let (name, mut place) = things.swap_remove(nth);
+    if (place.x - x).hypot(place.y - y) < POINT_NEAR_M {
+        place.z = place.z.max(z + half);
+    }
+    place.z += POINT_ABOVE_M;
+    let start = match random.random_bool(USUAL_START_SHARE) {
+        true => usual_start(config),
+        false => down_at(within(&START_M, random), random.random_range(-TURN_RAD..TURN_RAD)),
+    };
+    let path = Path::from(start, 1.0, Pace::of(&config.expert)).to(place, 0.0, 0.0);
+    let time_s = random
+        .random_range(-BEYOND_S[0]..path.duration() + BEYOND_S[1])
+        .max(0.0);
+    let wording = WORDINGS.choose(random).copied().unwrap_or_default();
+    Situation {
+        kind: Kind::Pointing,
+        instruction: wording.replace("{}", &name),
+        opening: 1.0,
+        id,
+        layout,
+        path,
+        time_s,
+        offset: jitter(false, random),
+        block: Block::Lies,
+    }
+}
+
+/// Puts the block where a clumsy arm would leave it; it stays where it is when no place is free.
+fn move_block(config: &SimConfig, task: Task, layout: &mut Layout, random: &mut ChaCha8Rng) {
+    let [x, y, z] = layout.object.position;
+    let on_table = config.block.side_m / 2.0 + 0.0005;
+    for _ in 0..20 {
+        let [px, py] = match random.random_bool(PUSHED.0) {
+            true => [x, y].map(|middle| middle + random.random_range(-PUSHED.1..PUSHED.1)),
+            false => DROPPED_M.map(|[low, high]| random.random_range(low..high)),
+        };
+        let mut height = on_table;
+        let [gx, gy] = layout.goal.centre;
+        if task == Task::Container && (px - gx).hypot(py - gy) < BESIDE_BOX_M {
+            continue;
+        }
+        if let Some(stand) = layout.props.iter().find(|prop| prop.name == "pedestal") {
+            let off = (px - stand.position[0]).abs().max((py - stand.position[1]).abs());
+            if off < STAND_TOP_M[0] {
+                height = z;
+            } else if off < STAND_TOP_M[1] {
+                continue;
+            }
+        }
+        if task == Task::Height && (px - gx).hypot(py - gy) < 0.09 {
+            height += layout.goal.surface;
+        }
+        layout.object.position = [px, py, height];
+        layout.object.yaw = random.random_range(-std::f64::consts::FRAC_PI_4..std::f64::consts::FRAC_PI_4);
+        return;
+    }
+}
+
+fn jitter(near: bool, random: &mut ChaCha8Rng) -> (Vector3<f64>, f64) {
+    if !random.random_bool(JITTER_SHARE) {
+        return (Vector3::zeros(), 0.0);
+    }
+    let (place, turn) = if near { JITTER_NEAR } else { JITTER_FREE };
+    let mut off = Vector3::from_fn(|_, _| place * normal(random));
+    if near {
+        // Below the path is the table.
+        off.z = off.z.abs();
+    }
+    (off, turn * normal(random))
+}
+
+fn usual_start(config: &SimConfig) -> Pose {
+    Rm75::b().forward(&start_joints()) * Translation3::from(config.driver.tool_offset_m)
+}
+
+fn within(box_m: &[[f64; 2]; 3], random: &mut ChaCha8Rng) -> Vector3<f64> {
+    Vector3::from(box_m.map(|[low, high]| random.random_range(low..high)))
+}
+
+fn down_at(place: Vector3<f64>, turn: f64) -> Pose {
+    Pose::from_parts(Translation3::from(place), turned_from_down(Vector3::z() * turn))
+}
+
+/// Openings the gripper covers in a second.
+fn finger_rate(config: &SimConfig) -> f64 {
+    config.driver.gripper_speed_m_s / (2.0 * crate::sim::world::FINGER_TRAVEL)
+}
+
+impl Situation {
+    /// `base_from_tool` on the path after `time_s` [s], with this share of the offset.
+    pub(super) fn pose(&self, time_s: f64, share: f64) -> Pose {
+        let on_path = self.path.pose(time_s.max(0.0));
+        let (place, turn) = (self.offset.0 * share, self.offset.1 * share);
+        let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), turn);
+        Pose::from_parts(
+            Translation3::from(on_path.translation.vector + place),
+            turn * on_path.rotation,
+        )
+    }
+
+    /// Where the tool is told to go `steps` steps from now: the offset fades within four.
+    pub(super) fn commanded(&self, steps: usize) -> Pose {
+        let share = (1.0 - steps as f64 / 4.0).max(0.0);
+        self.pose(self.time_s + steps as f64 * STEP_PERIOD_S, share)
+    }
+}

@@ -1,0 +1,226 @@
+//! Independent frames: what a row says is what the physics has, what the cameras show, and what the expert does next.
+#![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use nalgebra::{UnitQuaternion, Vector3};
+use thinkvla::camera::points::SurfaceClass;
+use thinkvla::contract::{Contract, Data, Robot};
+use thinkvla::control::tool_rotation::turned_from_down;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::layout::{ACTION, CHUNK, Layout, STATE};
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::{At, Dataset, DatasetWriter};
+use thinkvla::sim::camera::View;
+use thinkvla::sim::config::SimConfig;
+use thinkvla::sim::frames::{FrameOrder, Kind, Mix, PlacedFrame, place, write};
+use thinkvla::sim::geometry::points;
+use thinkvla::sim::look::Look;
+use thinkvla::sim::stage::stage;
+use thinkvla::sim::tasks::Task;
+
+const SEED: u64 = 5;
+const STEPS: usize = 8;
+
+fn order(count: usize, jobs: usize) -> FrameOrder {
+    FrameOrder {
+        sim: SimConfig::shipped().unwrap(),
+        count,
+        seed: SEED,
+        steps: STEPS,
+        mix: Mix::default(),
+        images: ImageMode::Jpeg(92),
+        jobs,
+        beside: None,
+    }
+}
+
+fn written(root: &Path, order: &FrameOrder) -> Dataset {
+    let contract = Contract {
+        robot: Robot::simulated(),
+        data: Data::unrecorded(10.0),
+        model: None,
+    };
+    let layout = Layout::of_arm(&contract, order.images).unwrap().with_chunk(order.steps);
+    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &layout, &contract).unwrap();
+    assert_eq!(write(order, &mut writer, |_, _| ()).unwrap().frames, order.count);
+    Dataset::open(root).unwrap()
+}
+
+fn placed(number: u64) -> PlacedFrame {
+    place(&order(1, 1), number).unwrap()
+}
+
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.extend(files(&path)),
+            false => all.push((
+                path.file_name().unwrap().to_str().unwrap().to_owned(),
+                std::fs::read(&path).unwrap(),
+            )),
+        }
+    }
+    all.sort();
+    all
+}
+
+fn values(dataset: &Dataset, column: &str, episode: usize) -> Vec<f64> {
+    let at = At { episode, frame: 0 };
+    let values = dataset.values(column, at).unwrap();
+    values.iter().map(|value| f64::from(*value)).collect()
+}
+
+#[test]
+fn a_chunk_leads_along_the_expert_s_path_from_where_the_tool_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = written(&folder.path().join("set"), &order(8, 1));
+    assert_eq!((dataset.episodes().len(), dataset.frames()), (8, 8));
+    for episode in 0..8 {
+        let frame = placed(episode as u64);
+        let situation = &frame.situation;
+        let at = At { episode, frame: 0 };
+        assert_eq!(dataset.task(at).unwrap(), situation.instruction);
+        let (action, chunk) = (values(&dataset, ACTION, episode), values(&dataset, CHUNK, episode));
+        let state = values(&dataset, STATE, episode);
+        assert_eq!((chunk.len(), &chunk[..7]), (7 * STEPS, &action[..]));
+        // Where the chunk ends is where the path is then, whatever the tool was off it at first.
+        let measured = Vector3::from_column_slice(&state[7..10]);
+        let sum = |from: usize| {
+            chunk
+                .chunks(7)
+                .map(|step| Vector3::from_column_slice(&step[from..from + 3]))
+                .sum()
+        };
+        let way: Vector3<f64> = sum(0);
+        let end = situation.path.pose(situation.time_s + 0.1 * STEPS as f64);
+        // The tool is measured where it was told to be a moment ago.
+        let speed = 0.25 * 1.3;
+        assert!((measured + way - end.translation.vector).norm() < 0.06 * speed + 1e-4);
+        // It keeps pointing down, and turns about the vertical alone.
+        for step in chunk.chunks(7) {
+            assert_eq!(step[3..5], [0.0; 2]);
+            assert!((0.0..=1.0).contains(&step[6]));
+        }
+        let turned = turned_from_down(Vector3::from_column_slice(&state[10..13]));
+        let turn = UnitQuaternion::from_scaled_axis(sum(3));
+        assert!((turn * turned).angle_to(&end.rotation) < 0.06 * 1.1);
+    }
+}
+
+#[test]
+fn a_row_is_the_same_however_many_threads_render() {
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second] = ["one", "two"].map(|name| folder.path().join(name));
+    written(&first, &order(5, 1));
+    written(&second, &order(5, 2));
+    assert!(files(&first) == files(&second));
+}
+
+#[test]
+fn every_kind_and_task_comes_as_often_as_it_is_asked_for_and_the_gripper_holds_what_it_carries() {
+    let (mut kinds, mut tasks) = (BTreeMap::new(), BTreeMap::new());
+    let (mut held, mut number) = (0, 0);
+    while number < 300 {
+        let frame = placed(number);
+        let situation = &frame.situation;
+        *kinds.entry(situation.kind.name()).or_insert(0) += 1;
+        *tasks.entry(situation.id.task.name()).or_insert(0) += 1;
+        let mut look = Look::new(&frame.snapshot).unwrap();
+        let carries = situation.block == thinkvla::sim::frames::Block::Held;
+        held += usize::from(carries);
+        if carries {
+            // Between the fingers the wrist camera sees the block right below the middle of its picture.
+            let seen = points(&mut look, View::Wrist, [16, 16]);
+            let block = seen
+                .iter()
+                .flatten()
+                .filter(|point| point.class == SurfaceClass::Object);
+            assert!(block.count() > 4, "frame {number}: {}", situation.instruction);
+        }
+        number += 1;
+    }
+    let share = |of: &str| f64::from(kinds[of]) / 300.0;
+    assert!(
+        (0.5..0.7).contains(&share("expert")) && (0.2..0.4).contains(&share("recovery")),
+        "{kinds:?}"
+    );
+    assert!((0.05..0.16).contains(&share("pointing")), "{kinds:?}");
+    assert!(tasks.len() == 3 && tasks.values().all(|count| *count > 60), "{tasks:?}");
+    assert!((20..120).contains(&held), "{held}");
+}
+
+#[test]
+fn tasks_that_are_left_out_are_only_pointed_into() {
+    let mut order = order(1, 1);
+    order.mix = Mix {
+        tasks: vec![Task::Container],
+        recovery: 0.3,
+        pointing: 0.3,
+    };
+    order.mix.validate().unwrap();
+    let mut pointed_elsewhere = 0;
+    for number in 0..80 {
+        let situation = place(&order, number).unwrap().situation;
+        match situation.kind {
+            Kind::Expert | Kind::Recovery => assert_eq!(situation.id.task, Task::Container),
+            Kind::Pointing => pointed_elsewhere += usize::from(situation.id.task != Task::Container),
+        }
+    }
+    assert!(pointed_elsewhere > 0);
+    order.mix.pointing = 0.8;
+    assert!(order.mix.validate().unwrap_err().contains("together at most 1"));
+}
+
+#[test]
+fn the_points_of_patches_lie_on_what_the_physics_has_there() {
+    let shipped = SimConfig::shipped().unwrap();
+    for number in 0..8 {
+        let stage = stage(&shipped, SEED, number).unwrap();
+        let block = &stage.things[0];
+        let mut look = Look::new(&stage.snapshot).unwrap();
+        let cameras = View::ALL.map(|view| look.camera(view).unwrap().clone());
+        // The block's upper side, seen from the top camera.
+        let top = block.place + Vector3::z() * block.half.z;
+        let direction = cameras[0].direction(cameras[0].pixel(&top).unwrap());
+        let met = look.along(&cameras[0].position, &direction).unwrap();
+        if look.share_seen(View::Top, &[top]) > 0.0 {
+            assert!((met.point - top).norm() < 0.005, "{number}: {} and {top}", met.point);
+            assert!((met.normal - Vector3::z()).norm() < 0.02);
+            assert_eq!(met.class, SurfaceClass::Object);
+        }
+        let mut both = 0;
+        for point in points(&mut look, View::Top, [24, 32]).into_iter().flatten() {
+            let place = point.place;
+            // Nothing is seen through the table, and its top is where z is 0.
+            let over_table = (place.x - 0.3).abs() < 0.499 && place.y.abs() < 0.599;
+            assert!(!over_table || place.z > -1e-6, "{place}");
+            // What the other camera sees there is the same point.
+            if look.share_seen(View::Wrist, &[place]) > 0.0 && cameras[1].pixel(&place).is_some() {
+                let direction = cameras[1].direction(cameras[1].pixel(&place).unwrap());
+                let met = look.along(&cameras[1].position, &direction).unwrap();
+                both += usize::from((met.point - place).norm() < 1e-4);
+            }
+        }
+        assert!(both > 0, "{number}");
+        // The wrist camera tells places from itself: on the ray through the patch, as far as the surface is.
+        for (patch, point) in points(&mut look, View::Wrist, [24, 32]).into_iter().enumerate() {
+            let Some(point) = point else { continue };
+            let pixel = [(patch % 32) as f64 * 20.0 + 9.5, (patch / 32) as f64 * 20.0 + 9.5];
+            let met = look.along(&cameras[1].position, &cameras[1].direction(pixel)).unwrap();
+            assert_eq!(met.class, point.class);
+            let place = cameras[1].axes * point.place + cameras[1].position;
+            assert!(
+                (place - met.point).norm() < 1e-9,
+                "{number}, patch {patch}: {place} and {}",
+                met.point
+            );
+            assert!(point.normal.dot(&point.place) < 0.0, "a surface is seen from before it");
+        }
+    }
+}
