@@ -180,12 +180,14 @@ fn batch(config: &Config) -> VlaBatch {
         pictures: Pictures {
             pixels: Tensor::rand([patches, values], place) * 2.0 - 1.0,
             grids: vec![grid; BATCH * VIEWS],
+            kept: None,
         },
         student: samples().map(|i| student(i, config)).collect(),
         teacher: samples().map(|i| teacher(i, config)).collect(),
         actions: Tensor::rand([BATCH as i64, chunk, width], place),
         valid: Tensor::ones([BATCH as i64, chunk], place),
         geometry_target: None,
+        geometry_weights: None,
         shown: Shown::default(),
     }
 }

@@ -8,6 +8,7 @@
 //! * [`camera`]: frames in, network input out
 //! * [`control`]: chunks in, safe joint commands out
 //! * [`operator`]: a person's hand becomes action chunks
+//! * [`random`]: what is drawn from seeds
 //! * [`dataset`]: episodes on disk, and their videos
 //! * `model` (feature `torch`): the network and its checkpoint
 //! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
@@ -24,6 +25,7 @@ pub mod eval;
 #[cfg(feature = "torch")]
 pub mod model;
 pub mod operator;
+pub mod random;
 pub mod recording;
 #[cfg(feature = "ros")]
 pub mod ros;

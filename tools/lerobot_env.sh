@@ -4,6 +4,8 @@
 set -euo pipefail
 # shellcheck source=tools/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+# with ROS's packages in sight pip would leave out what they have too, and LeRobot would miss it when it runs alone
+unset PYTHONPATH
 
 if [[ -n ${THINKVLA_LEROBOT_PYTHON:-} ]]; then
   echo "$THINKVLA_LEROBOT_PYTHON"

@@ -81,7 +81,8 @@ pip_target() { # pip_target DIR PIN...
 }
 fill_python() {
   "$python" -m venv "$1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_pins[@]}"
+  # with a ROS installation in sight pip would leave out what that has too
+  env -u PYTHONPATH "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_pins[@]}"
   # scripts name the folder they were installed in
   grep -rlIZ "$1" "$1/bin" "$1/pyvenv.cfg" | xargs -0 -r sed -i "s#$1#$python_dir#g"
 }

@@ -18,6 +18,8 @@ pub const STATE: &str = "observation.state";
 pub const ACTION: &str = "action";
 /// What was commanded, as joint angles.
 pub const JOINT_ACTION: &str = "action.joint";
+/// What was commanded over several steps, one behind the other: rows that are not followed by the next row.
+pub const CHUNK: &str = "action.chunk";
 /// What columns of pictures begin with.
 pub const PICTURES: &str = "observation.images.";
 
@@ -131,6 +133,21 @@ impl Layout {
             cameras,
             images,
         })
+    }
+
+    /// The same with a chunk of `steps` tool steps in each row, for rows that are moments of their own.
+    #[must_use]
+    pub fn with_chunk(mut self, steps: usize) -> Self {
+        let action = self.vectors.iter().find(|vector| vector.name == ACTION);
+        let names = action.map(|action| action.values.clone()).unwrap_or_default();
+        let values = (1..=steps).flat_map(|step| names.iter().map(move |name| format!("{name}.{step}")));
+        self.vectors.push(Vector {
+            name: CHUNK.into(),
+            values: values.collect(),
+            groups: Vec::new(),
+        });
+        self.vectors.sort_by(|a, b| a.name.cmp(&b.name));
+        self
     }
 
     /// The empty dataset it begins with.

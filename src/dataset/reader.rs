@@ -40,7 +40,7 @@ pub struct Chunk {
 }
 
 /// Where a chunk begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct At {
     /// Number of the episode.
     pub episode: usize,

@@ -43,7 +43,7 @@ impl NormalisedActions {
 }
 
 /// Inverse of the training data's normalisation.
-fn physical(value: f64, of: &DimensionStatistics) -> f64 {
+pub(crate) fn physical(value: f64, of: &DimensionStatistics) -> f64 {
     let between = |low: f64, high: f64| 0.5 * (value + 1.0) * (high - low) + low;
     match of.normalisation {
         Normalisation::MinMax => between(of.min, of.max),

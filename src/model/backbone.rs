@@ -83,6 +83,26 @@ impl Backbone {
         self.model.visual.forward(pixels, plan, tap)
     }
 
+    /// The vision tower up to its mergers; see [`VisionTower::block_states`](super::vision::VisionTower::block_states).
+    pub fn block_states(
+        &self,
+        pixels: &Tensor,
+        plan: &VisionPlan,
+        tap: Option<i64>,
+    ) -> Result<Vec<Tensor>, ModelError> {
+        self.model.visual.block_states(pixels, plan, tap)
+    }
+
+    /// The tapped one of what [`Self::block_states`] gave.
+    pub fn tapped(&self, states: &[Tensor], tap: i64) -> Result<Tensor, ModelError> {
+        self.model.visual.tapped(states, tap)
+    }
+
+    /// The vision tower's mergers; see [`VisionTower::merge`](super::vision::VisionTower::merge).
+    pub fn merge(&self, states: &[Tensor], tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+        self.model.visual.merge(states, tap)
+    }
+
     /// Language model: the last layer's output, before the final norm.
     ///
     /// # Shapes

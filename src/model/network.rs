@@ -128,6 +128,32 @@ impl Network {
         self.backbone.see(pixels, plan, self.taps.geometry_block)
     }
 
+    /// Vision tower up to its mergers: what does not change while its blocks are frozen.
+    ///
+    /// # Shapes
+    /// as [`Self::see`] → (Σpatches, C) for each block that is read
+    pub fn block_states(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<Vec<Tensor>, ModelError> {
+        self.backbone.block_states(pixels, plan, self.taps.geometry_block)
+    }
+
+    /// [`Self::see`] from what [`Self::block_states`] gave.
+    pub fn see_from(&self, states: &[Tensor]) -> Result<VisionOutput, ModelError> {
+        self.backbone.merge(states, self.taps.geometry_block)
+    }
+
+    /// The geometry latents alone, in 32 bits; nothing without geometry.
+    ///
+    /// # Shapes
+    /// as [`Self::see`] → (Σpatches, geometry width), in merge-block order
+    pub fn geometry_latents(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<Option<Tensor>, ModelError> {
+        let (Some(geometry), Some(tap)) = (&self.geometry, self.taps.geometry_block) else {
+            return Ok(None);
+        };
+        let states = self.backbone.block_states(pixels, plan, Some(tap))?;
+        let tapped = self.backbone.tapped(&states, tap)?;
+        Ok(Some(geometry.latents(&wide(&tapped)?)?))
+    }
+
     /// Language model; gathers the states at the anchors and at the queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
         self.think_leaving(sight, plan, Pass::default())

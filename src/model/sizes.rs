@@ -17,18 +17,26 @@ use super::heads::AdapterNorm;
 use super::integration::fusion::Fusion;
 use super::integration::pool::GeoPool;
 use super::prune::{Keep, prune};
-use super::untrained::{Made, Untrained};
+use super::untrained::{InitScheme, Made, Untrained};
 use super::variant::Variant;
 
+/// What weights are called that have not learned anything.
+pub const UNTRAINED: &str = "untrained";
 /// The action query's token.
 const QUERY: &str = "🔍";
+/// StarVLA's words around an instruction, with the anchor in front of them.
+pub const PROMPT: &str = "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
+                                 <action>{queries}<action>.";
+/// What is left of it for a network that knows no language and pays for every token.
+const SMALL_PROMPT: &str = "{instruction}.{anchor}{queries}";
 /// Rows of the small size's embedding.
 const SMALL_VOCABULARY: usize = 4096;
 
 /// A size with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// For the demo and the tests: at most 12 million parameters and a pruned tokenizer.
+    /// For the demo, the tests and machines without a GPU: 3.2 million parameters and a pruned tokenizer. Its shape is
+    /// what learned the simulated tasks in minutes; see docs/learning.md.
     Small,
     /// Qwen3-VL-2B's.
     Qwen3Vl2b,
@@ -62,6 +70,10 @@ impl NewCheckpoint<'_> {
             config: &config,
             tokenizer: &tokenizer,
             seed: self.seed,
+            scheme: match self.size {
+                Size::Small => InitScheme::FanIn,
+                Size::Qwen3Vl2b => InitScheme::Reference,
+            },
         };
         untrained.write(directory)
     }
@@ -128,7 +140,7 @@ pub(super) fn usual_contract(robot: Robot, variant: &Variant, (side, chunk_len):
         },
         model: Some(Model {
             chunk_len: usize::try_from(chunk_len).unwrap_or(0),
-            weights: "untrained".into(),
+            weights: UNTRAINED.into(),
         }),
     }
 }
@@ -180,7 +192,9 @@ impl Size {
             vision_config,
         };
         let scale = Scale {
-            geometry_width: if small { 256 } else { 2048 },
+            geometry_width: if small { 160 } else { 2048 },
+            pool: if small { GeoPool::Attention } else { GeoPool::Mean },
+            prompt: if small { SMALL_PROMPT } else { PROMPT },
             min_pixels: if small { 128 * 128 } else { 256 * 256 },
             max_pixels: 4096 * 4096,
             compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
@@ -194,6 +208,10 @@ impl Size {
 pub(super) struct Scale {
     /// Width of the geometry teacher's features.
     pub geometry_width: i64,
+    /// How geometry latents become conditions.
+    pub pool: GeoPool,
+    /// What the policy is asked.
+    pub prompt: &'static str,
     /// Smallest image the vision tower is fed [px].
     pub min_pixels: i64,
     /// Largest image the vision tower is fed [px].
@@ -238,15 +256,13 @@ pub(super) fn untrained_action_part(
             proprio: Proprio::None,
             action_token: QUERY.into(),
             action_token_id: id(QUERY)?,
-            prompt: "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
-                     <action>{queries}<action>."
-                .into(),
+            prompt: scale.prompt.into(),
             hidden_tap: HiddenTap::PreNorm,
             geometry: Some(GeometryConfig {
                 tap_block: taps.last().copied().unwrap_or(0),
                 width: scale.geometry_width,
                 norm: AdapterNorm::Post,
-                pool: GeoPool::Mean,
+                pool: scale.pool,
             }),
             reasoning: Some(reasoning),
             chunk_len: 8,
@@ -277,11 +293,11 @@ pub(super) fn id(tokenizer: &Tokenizer, token: &str) -> Result<i64, ModelError> 
 fn small_text() -> TextConfig {
     TextConfig {
         vocab_size: SMALL_VOCABULARY as i64,
-        hidden_size: 256,
-        intermediate_size: 768,
-        num_hidden_layers: 6,
-        num_attention_heads: 8,
-        num_key_value_heads: 4,
+        hidden_size: 128,
+        intermediate_size: 384,
+        num_hidden_layers: 3,
+        num_attention_heads: 4,
+        num_key_value_heads: 2,
         head_dim: 32,
         rope_scaling: RopeScaling {
             rope_type: "default".into(),
@@ -319,13 +335,13 @@ fn text_2b() -> TextConfig {
 
 fn small_vision() -> VisionConfig {
     VisionConfig {
-        depth: 6,
+        depth: 4,
         hidden_size: 128,
         intermediate_size: 512,
         num_heads: 4,
-        out_hidden_size: 256,
+        out_hidden_size: 128,
         num_position_embeddings: 256,
-        deepstack_visual_indexes: vec![1, 2, 3],
+        deepstack_visual_indexes: vec![3],
         ..vision_2b()
     }
 }

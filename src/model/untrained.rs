@@ -9,11 +9,12 @@ use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
+use super::checkpoint::weights::is_backbone;
 use super::checkpoint::{TOKENIZER, WEIGHTS};
 use super::config::Config;
 use super::error::ModelError;
 use super::network::Network;
-use super::parameters::Parameter;
+use super::parameters::{Init, Parameter};
 
 /// A checkpoint to be written.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,48 @@ pub struct Untrained<'a> {
     pub tokenizer: &'a Tokenizer,
     /// Seed of the weights: the same seed gives the same file.
     pub seed: u64,
+    /// How the backbone's weights are drawn.
+    pub scheme: InitScheme,
+}
+
+/// How the weights of an untrained backbone are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitScheme {
+    /// As Qwen3-VL's are before they are replaced: deviation 0.02 everywhere.
+    Reference,
+    /// By fan-in, for networks that are trained from scratch: narrow ones hardly pass anything on with 0.02.
+    FanIn,
+}
+
+/// Deviation of token embeddings by [`InitScheme::FanIn`].
+const EMBEDDING_STD: f32 = 0.3;
+/// What the last map of each residual branch is drawn with, relative to the others, by [`InitScheme::FanIn`].
+const RESIDUAL_SHARE: f32 = 0.5;
+/// The last maps of residual branches.
+const RESIDUAL: [&str; 4] = [
+    "attn.proj.weight",
+    "o_proj.weight",
+    "down_proj.weight",
+    "mlp.linear_fc2.weight",
+];
+
+impl InitScheme {
+    /// The parameter with the initial values of this scheme.
+    fn apply(self, mut parameter: Parameter) -> Parameter {
+        let (Self::FanIn, Init::Normal { .. }, true) = (self, parameter.init, is_backbone(&parameter.key)) else {
+            return parameter;
+        };
+        let key = parameter.key.as_str();
+        let inputs = parameter.shape.iter().skip(1).product::<i64>();
+        let std = match key {
+            _ if key.ends_with("pos_embed.weight") => return parameter,
+            _ if key.ends_with("embed_tokens.weight") => EMBEDDING_STD,
+            _ if RESIDUAL.iter().any(|end| key.ends_with(end)) => RESIDUAL_SHARE / (inputs as f32).sqrt(),
+            _ => 1.0 / (inputs as f32).sqrt(),
+        };
+        parameter.init = Init::Normal { std };
+        parameter
+    }
 }
 
 /// What was made.
@@ -50,7 +93,8 @@ impl Untrained<'_> {
                 "it exists; choose another directory or remove it first",
             ));
         }
-        let parameters = Network::layout(self.config)?;
+        let parameters = Network::layout(self.config)?.into_iter();
+        let parameters: Vec<_> = parameters.map(|one| self.scheme.apply(one)).collect();
         std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
         let path = directory.join(TOKENIZER);
         self.tokenizer

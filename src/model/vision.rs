@@ -108,25 +108,79 @@ impl VisionTower {
     /// # Shapes
     /// pixels: (Σpatches, channels x frames x side x side), in merge-block order
     pub fn forward(&self, pixels: &Tensor, plan: &VisionPlan, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+        self.merge(&self.block_states(pixels, plan, tap)?, tap)
+    }
+
+    /// Runs patch embedding and blocks; gives the outputs of the blocks that are read, in their order.
+    ///
+    /// # Shapes
+    /// pixels: as in [`Self::forward`] → (Σpatches, C) each
+    pub fn block_states(
+        &self,
+        pixels: &Tensor,
+        plan: &VisionPlan,
+        tap: Option<i64>,
+    ) -> Result<Vec<Tensor>, ModelError> {
+        let read = self.blocks_read(tap);
         let mut x = self.patch_embed.forward(pixels)?;
         x = x.f_add(&plan.interpolate(&self.pos_embed)?)?;
-        let mut deepstack = Vec::with_capacity(self.deepstack_merger_list.len());
-        let mut tapped = None;
+        let mut states = Vec::with_capacity(read.len());
         for (block, index) in self.blocks.iter().zip(0..) {
             x = block.forward(&x, plan)?;
-            if Some(index) == tap {
-                tapped = Some(x.shallow_clone());
-            }
-            let level = self.deepstack_visual_indexes.iter().position(|i| *i == index);
-            if let Some(merger) = level.and_then(|level| self.deepstack_merger_list.get(level)) {
-                deepstack.push(merger.forward(&x)?);
+            if read.contains(&index) {
+                states.push(x.shallow_clone());
             }
         }
+        Ok(states)
+    }
+
+    /// Runs the mergers on what [`Self::block_states`] gave.
+    pub fn merge(&self, states: &[Tensor], tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+        let read = self.blocks_read(tap);
+        if states.len() != read.len() {
+            return Err(ModelError::Observation {
+                expected: format!("outputs of the vision blocks {read:?}"),
+                found: format!("{} outputs", states.len()),
+            });
+        }
+        let of = |index: i64| {
+            read.iter()
+                .position(|read| *read == index)
+                .and_then(|at| states.get(at))
+        };
+        let deepstack = self.deepstack_visual_indexes.iter().zip(&self.deepstack_merger_list);
+        let last = states.last().ok_or_else(|| ModelError::Observation {
+            expected: "a vision tower of at least one block".into(),
+            found: "none".into(),
+        })?;
         Ok(VisionOutput {
-            tokens: self.merger.forward(&x)?,
-            deepstack,
-            tap: tapped,
+            tokens: self.merger.forward(last)?,
+            deepstack: deepstack
+                .filter_map(|(index, merger)| Some(merger.forward(of(*index)?)))
+                .collect::<Result<_, _>>()?,
+            tap: tap.and_then(of).map(Tensor::shallow_clone),
         })
+    }
+
+    /// The tapped one of what [`Self::block_states`] gave.
+    pub fn tapped(&self, states: &[Tensor], tap: i64) -> Result<Tensor, ModelError> {
+        let at = self.blocks_read(Some(tap)).iter().position(|index| *index == tap);
+        let found = at.and_then(|at| states.get(at));
+        found.map(Tensor::shallow_clone).ok_or_else(|| ModelError::Observation {
+            expected: format!("the output of vision block {tap}"),
+            found: format!("{} outputs of a tower of {} blocks", states.len(), self.blocks.len()),
+        })
+    }
+
+    /// The blocks whose outputs are read, in order: those of deepstack, the tapped one, and the last.
+    fn blocks_read(&self, tap: Option<i64>) -> Vec<i64> {
+        let count = self.blocks.len() as i64;
+        let mut read: Vec<i64> = self.deepstack_visual_indexes.iter().copied().chain(tap).collect();
+        read.push(count - 1);
+        read.retain(|index| (0..count).contains(index));
+        read.sort_unstable();
+        read.dedup();
+        read
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Pictures {
     pub pixels: Tensor,
     /// Size of each image in patches.
     pub grids: Vec<Grid>,
+    /// Outputs of the vision blocks that are read, (blocks, Σpatches, C), where the tower is frozen and they were kept;
+    /// there are no pixels then.
+    pub kept: Option<Tensor>,
 }
 
 impl Pictures {
@@ -28,7 +31,17 @@ impl Pictures {
         Ok(Self {
             pixels: Tensor::f_from_slice(&input.pixel_values)?.f_reshape([rows as i64, values as i64])?,
             grids: input.grids.clone(),
+            kept: None,
         })
+    }
+
+    /// No pictures at all.
+    pub fn none() -> Self {
+        Self {
+            pixels: Tensor::new(),
+            grids: Vec::new(),
+            kept: None,
+        }
     }
 }
 
@@ -51,6 +64,8 @@ pub struct VlaBatch {
     /// Features of the geometry teacher, (Σpatches, width), row by row of each image in turn; (B·V, h·w, width) and
     /// (B, V, h, w, width) are the same values. Nothing where geometry is not aligned.
     pub geometry_target: Option<Tensor>,
+    /// What each of those patches counts, (Σpatches), in 32 bits, in the same order; nothing where all count the same.
+    pub geometry_weights: Option<Tensor>,
     /// Which samples are shown their conditions.
     pub shown: Shown,
 }
@@ -82,7 +97,7 @@ pub const MASKED: i64 = -100;
 pub struct Counts {
     /// Values of valid actions.
     pub actions: f64,
-    /// Patches with a geometry target.
+    /// Patches with a geometry target, by what they count.
     pub patches: f64,
     /// Anchors (or, with privileged information, action queries) with a teacher.
     pub distilled: f64,
@@ -128,7 +143,11 @@ impl VlaBatch {
         };
         Ok(Counts {
             actions: valid * width as f64,
-            patches: self.geometry_target.as_ref().map_or(0.0, |_| rows as f64),
+            patches: match (&self.geometry_target, &self.geometry_weights) {
+                (None, _) => 0.0,
+                (Some(_), None) => rows as f64,
+                (Some(_), Some(weights)) => weights.f_sum(tch::Kind::Double)?.f_double_value(&[])?,
+            },
             distilled: self.teacher.iter().map(distilled).sum::<usize>() as f64,
             tokens: 0.0,
         })

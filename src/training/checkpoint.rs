@@ -263,8 +263,11 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
         }
     }
     let path = folder.join(WEIGHTS);
-    let merged = saved.method.parameters().merged().map_err(|e| failed(&path, &e))?;
-    Tensor::write_safetensors(&merged, &path).map_err(|e| failed(&path, &e))?;
+    let weights = || -> Result<(), RunError> {
+        let merged = saved.method.parameters().merged()?;
+        Tensor::write_safetensors(&merged, &path).map_err(RunError::file("write", &path))
+    };
+    saved.optimiser.with_average(weights).map_err(|e| failed(&path, &e))?;
     let path = folder.join(STATE);
     let mut state = saved.optimiser.state();
     // Masters in the optimiser say the same in more bits.

@@ -10,13 +10,21 @@ use crate::model::config::Precision;
 use crate::model::device::DeviceChoice;
 use crate::model::variant::Choice;
 
+use super::data::augment::Augmentation;
+use super::parameters::lies_under;
 use super::run_error::RunError;
-use super::settings::{GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+use super::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 
 mod text;
 
 pub use text::{TextSettings, TextSource};
 
+/// What makes vision: the modules that data.keep_vision needs frozen.
+const TOWER: [&str; 3] = [
+    "model.visual.patch_embed",
+    "model.visual.pos_embed",
+    "model.visual.blocks",
+];
 /// Bases that may stand behind one another.
 const DEEPEST: usize = 16;
 
@@ -27,6 +35,10 @@ pub struct TrainingConfig {
     /// Another configuration that holds what this one does not say; relative to this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<PathBuf>,
+    /// Parts of the run, in order: each says what differs from the rest of this file, and trains what the one before it
+    /// left. Without any, the file itself is the run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
     /// Directory of the checkpoint that is trained.
     pub checkpoint: PathBuf,
     /// Directory of what training writes.
@@ -70,6 +82,7 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             base: None,
+            stages: Vec::new(),
             checkpoint: PathBuf::new(),
             out: PathBuf::new(),
             name: "trained".into(),
@@ -92,6 +105,16 @@ impl Default for TrainingConfig {
     }
 }
 
+/// A part of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name, and its directory under the run's.
+    pub stage: String,
+    /// Fields of [`TrainingConfig`] that it sets.
+    #[serde(flatten)]
+    pub settings: serde_json::Map<String, Value>,
+}
+
 /// Demonstrations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -112,6 +135,11 @@ pub struct DataSettings {
     pub drop_geometry: f64,
     /// Share of samples that are not shown the reasoning condition.
     pub drop_reasoning: f64,
+    /// Random changes of the pictures.
+    pub augment: Augmentation,
+    /// Sees every row once and keeps what the vision blocks make of it in memory; for a selection that leaves patch
+    /// embedding and blocks as they are.
+    pub keep_vision: bool,
 }
 
 impl Default for DataSettings {
@@ -125,6 +153,8 @@ impl Default for DataSettings {
             learn_padding: true,
             drop_geometry: 0.0,
             drop_reasoning: 0.0,
+            augment: Augmentation::default(),
+            keep_vision: false,
         }
     }
 }
@@ -304,12 +334,75 @@ impl TrainingConfig {
         ];
         let wrong = checks.into_iter().find(|(works, ..)| !works);
         let wrong = wrong.map(|(_, field, expected, found)| (field, expected, found));
-        if let Some((field, expected, found)) = wrong.or_else(|| self.text.problem()) {
+        let wrong = wrong
+            .or_else(|| self.text.problem())
+            .or_else(|| self.data.augment.problem());
+        if let Some((field, expected, found)) = wrong.or_else(|| self.vision_problem()) {
             return Err(refuse(path, format!("{field}: expected {expected}, found {found}")));
         }
         self.device()
             .map(drop)
             .map_err(|e| refuse(path, format!("device: {e}")))
+    }
+
+    /// Each stage as a run of its own; the file itself where there are none. What each begins with is not known yet.
+    ///
+    /// # Errors
+    /// When a stage sets a field that does not exist, or states what cannot work; names the stage.
+    pub fn stages(&self, path: &Path) -> Result<Vec<Self>, RunError> {
+        if self.stages.is_empty() {
+            return Ok(vec![self.clone()]);
+        }
+        let mut common = self.clone();
+        common.stages.clear();
+        let of = |stage: &Stage| -> Result<Self, RunError> {
+            let refuse = |message: String| refuse(path, format!("stage {}: {message}", stage.stage));
+            if stage.stage.is_empty() || stage.stage.contains(['/', '.']) {
+                return Err(refuse("expected a name of letters, digits, - and _".into()));
+            }
+            let mut whole = serde_json::to_value(&common).map_err(|e| refuse(e.to_string()))?;
+            overlay(&mut whole, Value::Object(stage.settings.clone()));
+            let mut config: Self = serde_json::from_value(whole).map_err(|e| refuse(e.to_string()))?;
+            config.out = self.out.join(&stage.stage);
+            config.validate(path).map_err(|e| refuse(e.to_string()))?;
+            Ok(config)
+        };
+        self.stages.iter().map(of).collect()
+    }
+
+    /// What does not fit vision that is kept, or not seen at all.
+    fn vision_problem(&self) -> Option<(&'static str, &'static str, String)> {
+        let frozen = |key: &str| match &self.selection {
+            Selection::Everything => false,
+            Selection::Added { also } => !also.iter().any(|path| touches(path, key)),
+            Selection::Only { modules } => !modules.iter().any(|path| touches(path, key)),
+            Selection::AllBut { modules } => modules.iter().any(|path| lies_under(key, path)),
+            Selection::Lora { .. } => false,
+        };
+        let moving = TOWER.iter().find(|key| !frozen(key));
+        match (self.data.keep_vision, moving) {
+            (true, Some(key)) => Some((
+                "data.keep_vision",
+                "a selection that leaves the vision tower's patch_embed, pos_embed and blocks as they are",
+                format!("one that trains {key}"),
+            )),
+            (true, None) if !self.data.augment.is_off() => Some((
+                "data.augment",
+                "nothing, since data.keep_vision sees every picture once",
+                format!("{:?}", self.data.augment),
+            )),
+            (true, None) if self.method.geometry_weight != 0.0 => Some((
+                "method.geometry_weight",
+                "0 with data.keep_vision, since the tower cannot be aligned any more",
+                self.method.geometry_weight.to_string(),
+            )),
+            (false, _) if self.method.action_weight == 0.0 && self.method.distill != Distill::None => Some((
+                "method.distill",
+                "none, since method.action_weight is 0 and nothing behind the vision tower is computed",
+                format!("{:?}", self.method.distill),
+            )),
+            _ => None,
+        }
     }
 
     /// The fields of [`Self::network`].
@@ -328,6 +421,11 @@ impl TrainingConfig {
     pub fn device(&self) -> Result<DeviceChoice, String> {
         self.device.parse()
     }
+}
+
+/// Whether a path holds a module or something in it.
+fn touches(path: &str, module: &str) -> bool {
+    lies_under(module, path) || lies_under(path, module)
 }
 
 fn refuse(path: &Path, message: String) -> RunError {

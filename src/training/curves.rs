@@ -25,7 +25,7 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
             "Action error",
             "L1, normalised",
             &[
-                ("trained", |s| Some(s.action)),
+                ("trained", |s| s.action),
                 ("held out", |s| s.held_out),
                 ("held out, other pictures", |s| s.held_out_shuffled),
                 ("best constant", |s| s.held_out_constant),
@@ -120,12 +120,12 @@ mod tests {
         let steps: Vec<Scalars> = (1..=1000)
             .map(|step| Scalars {
                 step,
-                action: step as f64,
+                action: Some(step as f64),
                 held_out: (step % 500 == 0).then_some(0.5),
                 ..Scalars::default()
             })
             .collect();
-        let points = thinned(&steps, |s| Some(s.action));
+        let points = thinned(&steps, |s| s.action);
         assert_eq!(points.len(), 334);
         assert_eq!(points[0], [2.0, 2.0]);
         assert_eq!(thinned(&steps, |s| s.held_out), [[500.0, 0.5], [1000.0, 0.5]]);

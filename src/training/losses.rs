@@ -30,6 +30,17 @@ pub fn cosine(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
     alike.f_neg()?.f_add_scalar(1.0)?.f_sum(None)
 }
 
+/// [`cosine`] with each row counting what it weighs.
+///
+/// # Shapes
+/// (N, C) twice, weights: (N) → one value
+pub fn weighted_cosine(a: &Tensor, b: &Tensor, weights: &Tensor) -> Result<Tensor, TchError> {
+    let unlike = Tensor::f_cosine_similarity(a, b, -1, 1e-8)?
+        .f_neg()?
+        .f_add_scalar(1.0)?;
+    unlike.f_mul(&weights.f_to_kind(unlike.f_kind()?)?)?.f_sum(None)
+}
+
 /// How far the student's latents are from the teacher's anchors, summed over samples and anchors.
 ///
 /// # Shapes
@@ -85,6 +96,17 @@ mod tests {
         let made = Tensor::randn([2, 5, 7], (Kind::Double, tch::Device::Cpu));
         assert!(value(cosine(&made, &(&made * 3.5))).abs() < 1e-12);
         assert!((value(cosine(&made, &(&made * -2.0))) - 20.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_patch_counts_what_it_weighs() {
+        let made = Tensor::randn([5, 7], (Kind::Double, tch::Device::Cpu));
+        let target = Tensor::cat(&[made.narrow(0, 0, 4), made.narrow(0, 4, 1) * -1.0], 0);
+        let weights = Tensor::from_slice(&[1f32, 1.0, 1.0, 1.0, 11.0]);
+        assert!((value(weighted_cosine(&made, &target, &weights)) - 22.0).abs() < 1e-9);
+        let even = Tensor::ones([5], (Kind::Float, tch::Device::Cpu));
+        let plain = value(cosine(&made, &target));
+        assert!((value(weighted_cosine(&made, &target, &even)) - plain).abs() < 1e-9);
     }
 
     #[test]

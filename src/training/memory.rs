@@ -106,6 +106,14 @@ fn learning(one: &Parameter, selection: &Selection) -> f64 {
             let chosen = also.iter().any(|path| lies_under(&one.key, path));
             if backbone && !chosen { 0.0 } else { whole }
         }
+        Selection::Only { modules } => match modules.iter().any(|path| lies_under(&one.key, path)) {
+            true => whole,
+            false => 0.0,
+        },
+        Selection::AllBut { modules } => match modules.iter().any(|path| lies_under(&one.key, path)) {
+            true => 0.0,
+            false => whole,
+        },
         Selection::Lora { .. } if !backbone => whole,
         Selection::Lora { rank, modules, .. } => match one.shape.first() {
             Some(outputs) if one.shape.len() > 1 && modules.iter().any(|name| names(name, &one.key)) => {

@@ -37,8 +37,8 @@ pub struct Method {
 /// Losses of demonstrations. Each is a mean; the total is weighted, and is what gradients are taken of.
 #[derive(Debug)]
 pub struct Losses {
-    /// L_action.
-    pub action: Tensor,
+    /// L_action; nothing where geometry alone is learned.
+    pub action: Option<Tensor>,
     /// L_geo; nothing where geometry is not aligned.
     pub geometry: Option<Tensor>,
     /// L_reasoning, or the divergence with privileged information; nothing where nothing is distilled.
@@ -155,6 +155,9 @@ impl Method {
     /// # Errors
     /// When the batch does not fit the network, or a loss is not finite.
     pub fn vla(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
+        if self.settings.action_weight == 0.0 {
+            return self.alignment(batch, totals);
+        }
         let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
         let mut sight = self.see(&batch.pictures)?;
         if self.settings.detach_geometry_tap {
@@ -165,7 +168,7 @@ impl Method {
         let taught = self.teach(batch, &sight, student.prefix)?;
         let output = self.network.act_shown(&sight, student.thought, &plan, &batch.shown)?;
         let action = mean(self.action(batch, &output)?, totals.actions)?;
-        let mut total = action.shallow_clone();
+        let mut total = action.f_mul_scalar(self.settings.action_weight)?;
         let mut add = |loss: &Option<Tensor>, weight: f64| -> Result<(), StepError> {
             if let Some(loss) = loss {
                 total = total.f_add(&loss.f_mul_scalar(weight)?)?;
@@ -185,7 +188,7 @@ impl Method {
             None => Diagnostics::default(),
         };
         let losses = Losses {
-            action,
+            action: Some(action),
             geometry,
             reasoning,
             total,
@@ -314,9 +317,53 @@ impl Method {
 
     /// Vision tower.
     pub(super) fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
+        if let Some(kept) = &pictures.kept {
+            let states = kept.f_to_device(self.device)?.f_to_kind(self.kind)?.f_unbind(0)?;
+            return Ok(self.network.see_from(&states)?);
+        }
         let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
         Ok(self.network.see(&pixels, &images)?)
+    }
+
+    /// Outputs of the vision blocks that are read, without gradients.
+    ///
+    /// # Shapes
+    /// → (Σpatches, C) each, in merge-block order
+    pub(super) fn block_states(&self, pictures: &Pictures) -> Result<Vec<Tensor>, StepError> {
+        let _no_grad = tch::no_grad_guard();
+        let images = VisionPlan::new(&pictures.grids, &self.config.vision_config, self.device)?;
+        let pixels = pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        Ok(self.network.block_states(&pixels, &images)?)
+    }
+
+    /// Losses of geometry alone; nothing behind the vision tower is computed.
+    fn alignment(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
+        let images = VisionPlan::new(&batch.pictures.grids, &self.config.vision_config, self.device)?;
+        let pixels = batch.pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
+        let made = self.network.geometry_latents(&pixels, &images)?;
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let sum = match (&batch.geometry_target, &made) {
+            (Some(_), Some(made)) => self.unlike_target(batch, made, &plan)?,
+            _ => {
+                return Err(StepError::Batch {
+                    part: "geometry target",
+                    expected: "one for each patch, since method.action_weight is 0".into(),
+                    found: "none".into(),
+                });
+            }
+        };
+        let geometry = mean(sum, totals.patches)?;
+        let losses = Losses {
+            action: None,
+            total: geometry.f_mul_scalar(self.settings.geometry_weight)?,
+            geometry: Some(geometry),
+            reasoning: None,
+            diagnostics: Diagnostics::default(),
+            replay: None,
+        };
+        losses.check()?;
+        Ok(losses)
     }
 
     /// Whether there is a teacher to follow.
@@ -395,8 +442,16 @@ impl Method {
     }
 
     fn geometry(&self, batch: &VlaBatch, output: &Output, plan: &SequencePlan) -> Result<Option<Tensor>, StepError> {
-        let (Some(target), Some(made)) = (&batch.geometry_target, &output.latents.geometry) else {
+        let (Some(_), Some(made)) = (&batch.geometry_target, &output.latents.geometry) else {
             return Ok(None);
+        };
+        self.unlike_target(batch, made, plan).map(Some)
+    }
+
+    /// How unlike their targets latents are, summed over patches by what they count.
+    fn unlike_target(&self, batch: &VlaBatch, made: &Tensor, plan: &SequencePlan) -> Result<Tensor, StepError> {
+        let Some(target) = &batch.geometry_target else {
+            return Ok(Tensor::f_zeros([], (Kind::Float, self.device))?);
         };
         let (rows, width) = made.size2()?;
         if target.numel() as i64 != rows * width {
@@ -411,7 +466,10 @@ impl Method {
             .f_to_kind(made.f_kind()?)?
             .f_reshape([rows, width])?;
         let made = made.f_index_select(0, plan.raster())?;
-        Ok(Some(losses::cosine(&target, &made)?))
+        Ok(match &batch.geometry_weights {
+            Some(weights) => losses::weighted_cosine(&target, &made, &weights.f_to_device(self.device)?)?,
+            None => losses::cosine(&target, &made)?,
+        })
     }
 
     fn reasoning(&self, teacher: &Thought, output: &Output) -> Result<Tensor, StepError> {
@@ -440,8 +498,11 @@ impl Method {
 
 impl Losses {
     fn check(&self) -> Result<(), StepError> {
-        finite("action loss", &self.action)?;
-        for (what, loss) in [("geometry loss", &self.geometry), ("reasoning loss", &self.reasoning)] {
+        for (what, loss) in [
+            ("action loss", &self.action),
+            ("geometry loss", &self.geometry),
+            ("reasoning loss", &self.reasoning),
+        ] {
             if let Some(loss) = loss {
                 finite(what, loss)?;
             }

@@ -17,8 +17,9 @@ pub const METRICS: &str = "metrics.jsonl";
 pub struct Scalars {
     /// Steps taken, this one included.
     pub step: u64,
-    /// L1 of normalised actions.
-    pub action: f64,
+    /// L1 of normalised actions, where they are learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<f64>,
     /// Geometry loss, where geometry is aligned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geometry: Option<f64>,
@@ -69,7 +70,6 @@ impl Scalars {
         let [base, backbone, head] = self.gradient_norms;
         let [base_rate, backbone_rate, head_rate] = self.learning_rates;
         let always = [
-            ("loss/action", self.action),
             ("loss/total", self.total),
             ("gradient_norm/all", self.gradient_norm),
             ("gradient_norm/base", base),
@@ -82,6 +82,7 @@ impl Scalars {
             ("time/data_wait_s", self.data_wait_s),
         ];
         let sometimes = [
+            ("loss/action", self.action),
             ("loss/geometry", self.geometry),
             ("loss/reasoning", self.reasoning),
             ("loss/text", self.text),
@@ -173,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let line = |step| Scalars {
             step,
-            action: 0.1 + 0.2,
+            action: Some(0.1 + 0.2),
             ..Scalars::default()
         };
         let mut metrics = Metrics::open(folder.path(), 0).unwrap();

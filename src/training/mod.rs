@@ -15,6 +15,7 @@
 //! * [`method`], [`losses`]: from batches to losses
 //! * [`privileged`]: the rival of the reasoning anchor
 //! * [`parameters`]: what learns, and differences of low rank
+//! * [`rescale`]: an action head that goes on in the statistics of other data
 //! * [`optimiser`], [`schedule`]: from gradients to weights
 //! * [`memory`]: how much of it a run needs
 //! * [`validation`]: errors on held-out episodes
@@ -39,6 +40,7 @@ pub mod parameters;
 pub mod privileged;
 pub mod pss;
 pub mod ranks;
+pub mod rescale;
 pub mod run;
 pub mod run_error;
 pub mod schedule;

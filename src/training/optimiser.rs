@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::torch_ext::adamw::{Rule, Stepped, forget_gradient, norm};
 
 use super::error::StepError;
 use super::parameters::{Group, Parameters};
-use super::settings::{LearningRates, OptimiserSettings};
+use super::settings::{Clip, LearningRates, OptimiserSettings};
 
 /// What keeps the clipping from dividing by zero, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;
@@ -33,6 +33,8 @@ struct Entry {
     square: Tensor,
     /// One value of 32 bits.
     steps: Tensor,
+    /// Exponential mean of the values, where one is kept.
+    average: Option<Tensor>,
 }
 
 /// Norms of the gradients before they were clipped.
@@ -42,6 +44,14 @@ pub struct Norms {
     pub total: f64,
     /// Of each of [`Group::ALL`]; 0 where nothing of a group learned.
     pub groups: [f64; 3],
+}
+
+impl Norms {
+    /// Of one group.
+    fn of(&self, group: Group) -> f64 {
+        let named = Group::ALL.into_iter().zip(self.groups);
+        named.filter(|(of, _)| *of == group).map(|(_, norm)| norm).sum()
+    }
 }
 
 impl Optimiser {
@@ -64,6 +74,7 @@ impl Optimiser {
                 weight: one.tensor.shallow_clone(),
                 mean: like.f_zeros_like()?,
                 square: like.f_zeros_like()?,
+                average: settings.ema.map(|_| like.f_detach_copy()).transpose()?,
                 steps: Tensor::f_zeros([], (Kind::Float, like.device()))?,
                 master,
             })
@@ -94,16 +105,71 @@ impl Optimiser {
             forget_gradient(&entry.weight)?;
         }
         let norms = norms?;
-        let clip = self.settings.max_norm / (norms.total + CLIP_EPS);
-        if clip < 1.0 {
-            for gradient in gradients.iter_mut().flatten() {
+        for (entry, gradient) in self.entries.iter().zip(&mut gradients) {
+            let norm = match self.settings.clip {
+                Clip::Together => norms.total,
+                Clip::PerGroup => norms.of(entry.group),
+            };
+            let clip = self.settings.max_norm / (norm + CLIP_EPS);
+            if let (Some(gradient), true) = (gradient, clip < 1.0) {
                 let _ = gradient.f_mul_scalar_(clip)?;
             }
         }
         for group in Group::ALL {
             self.step_group(group, &gradients, factor)?;
         }
+        self.average()?;
         Ok(norms)
+    }
+
+    /// Takes the weights into their mean.
+    fn average(&self) -> Result<(), StepError> {
+        let Some(decay) = self.settings.ema else { return Ok(()) };
+        for entry in &self.entries {
+            let (Some(average), steps) = (&entry.average, entry.steps.f_double_value(&[])?) else {
+                continue;
+            };
+            let decay = decay.min((1.0 + steps) / (10.0 + steps));
+            let value = entry.master.as_ref().unwrap_or(&entry.weight).f_detach()?;
+            let _ = average.shallow_clone().f_lerp_(&value, 1.0 - decay)?;
+        }
+        Ok(())
+    }
+
+    /// Does something while the network has the mean of its weights, where one is kept; they are as before afterwards.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or what is done fails.
+    pub fn with_average<T, E: From<StepError>>(&self, then: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        if self.settings.ema.is_none() {
+            return then();
+        }
+        let kept = self.exchange().map_err(StepError::from)?;
+        let done = then();
+        self.put_back(&kept).map_err(StepError::from)?;
+        done
+    }
+
+    /// Gives the network the means; returns what it had.
+    fn exchange(&self) -> Result<Vec<Tensor>, TchError> {
+        let _no_grad = tch::no_grad_guard();
+        let mut kept = Vec::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            let mut weight = entry.weight.f_detach()?;
+            kept.push(weight.f_detach_copy()?);
+            if let Some(average) = &entry.average {
+                weight.f_copy_(average)?;
+            }
+        }
+        Ok(kept)
+    }
+
+    fn put_back(&self, kept: &[Tensor]) -> Result<(), TchError> {
+        let _no_grad = tch::no_grad_guard();
+        for (entry, kept) in self.entries.iter().zip(kept) {
+            entry.weight.f_detach()?.f_copy_(kept)?;
+        }
+        Ok(())
     }
 
     fn norms(&self, gradients: &[Option<Tensor>]) -> Result<Norms, StepError> {
@@ -220,6 +286,7 @@ impl Entry {
             named("step", &self.steps),
         ];
         state.extend(self.master.as_ref().map(|master| named("master", master)));
+        state.extend(self.average.as_ref().map(|average| named("average", average)));
         state
     }
 }

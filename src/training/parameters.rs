@@ -153,8 +153,10 @@ impl<'a> Trainable<'a> {
         let all = self.noted.into_inner();
         let wanted: &[String] = match self.selection {
             Selection::Everything => &[],
-            Selection::Added { also } => also,
-            Selection::Lora { modules, .. } => modules,
+            Selection::Added { also: modules }
+            | Selection::Only { modules }
+            | Selection::AllBut { modules }
+            | Selection::Lora { modules, .. } => modules,
         };
         let there = |name: &String| match self.selection {
             Selection::Lora { .. } => all.iter().any(|one| one.key.ends_with(UP) && names(name, &one.key)),
@@ -199,6 +201,8 @@ impl Source for Trainable<'_> {
         let trained = match self.selection {
             Selection::Everything => true,
             Selection::Added { also } => added || also.iter().any(|path| lies_under(&key, path)),
+            Selection::Only { modules } => modules.iter().any(|path| lies_under(&key, path)),
+            Selection::AllBut { modules } => !modules.iter().any(|path| lies_under(&key, path)),
             Selection::Lora { .. } => added,
         };
         let tensor = self.source.tensor(parameter, role)?;

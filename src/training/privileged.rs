@@ -137,5 +137,6 @@ fn views_of(pictures: &Pictures, views: std::ops::Range<usize>) -> Result<Pictur
     Ok(Pictures {
         pixels: pictures.pixels.f_narrow(0, start, length)?,
         grids: pictures.grids.get(views).unwrap_or_default().to_vec(),
+        kept: None,
     })
 }

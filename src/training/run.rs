@@ -1,6 +1,7 @@
 //! A training run: batches in, steps, measurements and checkpoints, until it is done or killed.
 
 mod open;
+pub mod stages;
 mod step;
 
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ use step::Loaders;
 pub struct Outcome {
     /// Steps taken in all.
     pub step: u64,
+    /// The step it was to end at.
+    pub end: u64,
     /// The last checkpoint.
     pub checkpoint: PathBuf,
     /// Share of the time that was spent waiting for data.
@@ -124,7 +127,8 @@ impl Run {
             let validation = &self.config.validation;
             let due = self.step.is_multiple_of(validation.every_steps) || self.step == end;
             if let Some(against) = against.as_ref().filter(|_| due) {
-                let found = against.measure(&self.feed, &self.method, self.step)?;
+                let measure = || against.measure(&self.feed, &self.method, self.step);
+                let found = self.optimiser.with_average(measure)?;
                 self.held_out = Some(found.action);
                 scalars.held_out = Some(found.action);
                 scalars.held_out_shuffled = Some(found.shuffled);
@@ -158,6 +162,7 @@ impl Run {
         }
         Ok(Outcome {
             step: self.step,
+            end,
             checkpoint: self.shelf.path(last.unwrap_or(self.step)),
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
@@ -173,7 +178,10 @@ impl Run {
     /// When a row cannot be read, or the loss is not a number.
     pub fn measure_text(&self) -> Result<Option<f64>, RunError> {
         let language = self.language.as_ref();
-        let measured = language.map(|language| language.measure(&self.method, self.step));
+        let measured = language.map(|language| {
+            let measure = || language.measure(&self.method, self.step);
+            self.optimiser.with_average(measure)
+        });
         Ok(measured.transpose()?.flatten())
     }
 

@@ -12,6 +12,9 @@ use crate::model::vggt::target::TargetRule;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSettings {
+    /// Weight of the action loss, 1 in 3DThinkVLA (8); with 0 geometry alone is learned, and nothing behind the vision
+    /// tower is computed.
+    pub action_weight: f64,
     /// Weight of the geometry alignment, λ_a of 3DThinkVLA (8).
     pub geometry_weight: f64,
     /// Weight of the distillation, λ_d of 3DThinkVLA (8).
@@ -38,6 +41,7 @@ pub struct MethodSettings {
 impl Default for MethodSettings {
     fn default() -> Self {
         Self {
+            action_weight: 1.0,
             geometry_weight: 0.5,
             reasoning_weight: 0.5,
             text_weight: 0.1,
@@ -88,6 +92,11 @@ pub struct GeometrySettings {
     pub vggt: Option<PathBuf>,
     /// Targets are the points of the simulator, which lie in `cache` already.
     pub points: bool,
+    /// With points: whether targets tell what a ray meets instead of the surface's normal. That is pre-training of the
+    /// backbone, which the paper's has behind it, and no part of the paper's alignment.
+    pub classes: bool,
+    /// With points: what patches count.
+    pub class_weights: ClassWeights,
     /// Directory of the targets that were made; epochs, runs and processes share it.
     pub cache: PathBuf,
     /// Type VGGT computes in.
@@ -101,11 +110,23 @@ impl Default for GeometrySettings {
         Self {
             vggt: None,
             points: false,
+            classes: false,
+            class_weights: ClassWeights::default(),
             cache: "cache/geometry".into(),
             compute: Precision::Bfloat16,
             rule: TargetRule::default(),
         }
     }
+}
+
+/// What a patch counts more than 1 in the alignment, for what it shows.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClassWeights {
+    /// What is to be moved.
+    pub object: f64,
+    /// What stands or lies on the table.
+    pub prop: f64,
 }
 
 /// AdamW.
@@ -120,8 +141,25 @@ pub struct OptimiserSettings {
     pub eps: f64,
     /// Share of the weights that is taken away each step, times the learning rate.
     pub weight_decay: f64,
-    /// Largest norm of all gradients together.
+    /// Largest norm of gradients.
     pub max_norm: f64,
+    /// Which gradients that norm is of.
+    pub clip: Clip,
+    /// Decay of an exponential mean of the weights, which checkpoints then hold and measurements are made with; early on
+    /// it is less, (1 + step) / (10 + step). Nothing keeps no mean.
+    pub ema: Option<f64>,
+}
+
+/// Which gradients are clipped to a norm together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Clip {
+    /// All of them, as StarVLA does.
+    #[default]
+    Together,
+    /// Each of the three groups by itself: the action head, which has nearly all of the norm early in training from
+    /// scratch, does not slow down the others then.
+    PerGroup,
 }
 
 impl Default for OptimiserSettings {
@@ -132,6 +170,8 @@ impl Default for OptimiserSettings {
             eps: 1e-8,
             weight_decay: 1e-8,
             max_norm: 1.0,
+            clip: Clip::Together,
+            ema: None,
         }
     }
 }
@@ -193,6 +233,16 @@ pub enum Selection {
         /// Paths of further modules, e.g. `model.language_model.layers.27`.
         #[serde(default)]
         also: Vec<String>,
+    },
+    /// Modules by checkpoint path alone; a path stands for all that lies under it.
+    Only {
+        /// Their paths.
+        modules: Vec<String>,
+    },
+    /// Everything but modules by checkpoint path.
+    AllBut {
+        /// Their paths.
+        modules: Vec<String>,
     },
     /// Linear maps of Qwen3-VL learn a difference of low rank; what was added to Qwen3-VL is trained whole.
     Lora {

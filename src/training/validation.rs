@@ -76,6 +76,12 @@ impl Validation {
 
 /// Gives every sample the pictures of the one before it. All samples of a mixture have pictures of the same sizes.
 fn shift(pictures: &mut Pictures, samples: usize) -> Result<(), tch::TchError> {
+    if let Some(kept) = &pictures.kept {
+        let (blocks, _, channels) = kept.size3()?;
+        let by_sample = kept.f_reshape([blocks, samples as i64, -1, channels])?;
+        pictures.kept = Some(by_sample.f_roll([1i64], [1i64])?.f_reshape([blocks, -1, channels])?);
+        return Ok(());
+    }
     let values = pictures.pixels.size().last().copied().unwrap_or(1);
     let by_sample = pictures.pixels.f_reshape([samples as i64, -1, values])?;
     pictures.pixels = by_sample.f_roll([1i64], [0i64])?.f_reshape([-1, values])?;
@@ -94,6 +100,7 @@ mod tests {
         let mut pictures = Pictures {
             pixels: pixels.shallow_clone(),
             grids: Vec::new(),
+            kept: None,
         };
         shift(&mut pictures, 3).unwrap();
         let expected = Tensor::cat(&[pixels.narrow(0, 8, 4), pixels.narrow(0, 0, 8)], 0);

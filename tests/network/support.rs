@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 use thinkvla::camera::patches::Grid;
 use thinkvla::contract::Contract;
-use thinkvla::model::config::Config;
+use thinkvla::model::config::{Config, PromptStyle};
 use thinkvla::model::error::ModelError;
+use thinkvla::model::integration::pool::GeoPool;
 use thinkvla::model::network::{Network, Output};
 use thinkvla::model::parameters::{Init, Parameter, Role, Source};
 use thinkvla::model::prompt::{Prompt, Prompter};
 use thinkvla::model::sequence::SequencePlan;
-use thinkvla::model::sizes::{NewCheckpoint, Size};
-use thinkvla::model::untrained::{Made, Untrained};
+use thinkvla::model::sizes::{NewCheckpoint, PROMPT, Size};
+use thinkvla::model::untrained::{InitScheme, Made, Untrained};
 use thinkvla::model::variant::Variant;
 use thinkvla::model::vision_plan::VisionPlan;
 use tokenizers::Tokenizer;
@@ -114,8 +115,18 @@ pub fn tiny_variant(variant: &Variant) -> Config {
     vision.deepstack_visual_indexes = vec![0, 1];
     let ours = &mut config.thinkvla;
     (ours.head_hidden, ours.chunk_len) = (40, 4);
+    let chosen = |field: &str| variant.set.iter().any(|choice| choice.field == field);
+    if ours.prompt_style == PromptStyle::Thinkvla && !chosen("prompt") {
+        ours.prompt = match ours.reasoning {
+            Some(_) => PROMPT.into(),
+            None => PROMPT.replace("{anchor}", ""),
+        };
+    }
     if let Some(geometry) = &mut ours.geometry {
         (geometry.width, geometry.tap_block) = (24, 1);
+        if !chosen("geometry.pool") {
+            geometry.pool = GeoPool::Mean;
+        }
     }
     config
 }
@@ -162,6 +173,7 @@ pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<M
         contract: &contract_of(&config, variant),
         tokenizer: &tokenizer(),
         seed,
+        scheme: InitScheme::Reference,
     };
     untrained.write(directory)
 }

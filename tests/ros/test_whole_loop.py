@@ -16,8 +16,8 @@ STEPS = 50
 
 def learn(ros, trainer):
     """Fifty steps, through a node killed with -9 and a cancelled goal; returns the result."""
-    # Eight samples make a step long enough to be cancelled between two of them.
-    trainer.template.write_text(TEMPLATE.replace("every_steps: 2,", "every_steps: 10,").replace("batch: 1", "batch: 8"))
+    # So many samples make a step long enough to be cancelled between two of them.
+    trainer.template.write_text(TEMPLATE.replace("every_steps: 2,", "every_steps: 10,").replace("batch: 1", "batch: 32"))
     goal = {"steps": STEPS, "validation_share": 0.2}
     node = trainer.launch()
     trainer.send(**goal)

@@ -10,6 +10,7 @@ mod interrupted;
 mod points;
 #[path = "../recorded/mod.rs"]
 mod recorded;
+mod stages;
 mod text;
 #[path = "../trained/mod.rs"]
 mod trained;
@@ -28,6 +29,7 @@ use thinkvla::training::config::{DatasetShare, TrainingConfig};
 use thinkvla::training::data::feed::{Feed, Side, Teachers};
 use thinkvla::training::data::loader::{Loader, Turns};
 use thinkvla::training::data::mixture::Mixture;
+use thinkvla::training::geometry::GeometryTeacher;
 use thinkvla::training::settings::Selection;
 use trained::{Bench, bytes, metrics};
 
@@ -212,7 +214,8 @@ fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<Feed> {
     let drawn = (config.data, config.seed);
     let teachers = Teachers {
         reasoning: true,
-        geometry: (config.method.geometry_weight > 0.0).then(|| geometry::targets(&config.geometry)),
+        geometry: (config.method.geometry_weight > 0.0)
+            .then(|| GeometryTeacher::Vggt(geometry::targets(&config.geometry))),
     };
     Arc::new(Feed::new(
         (mixture, samplers),

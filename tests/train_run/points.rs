@@ -10,20 +10,22 @@ use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::layout::Layout;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::grounding::{Order, write};
+use thinkvla::sim::frames::{FrameOrder, Mix, write};
 use thinkvla::sim::targets;
 
 use super::trained::{Bench, metrics};
 
 const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 
-/// Scenes of one row each, with their targets beside them where a cache is named.
+/// Frames, each a row of its own, with their targets beside them where a cache is named.
 fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
-    let beside = cache.map(|cache| targets::writer(cache, &bench.path("start")).unwrap());
-    let order = Order {
+    let beside = cache.map(|cache| targets::writer(cache).unwrap());
+    let order = FrameOrder {
         sim: SimConfig::shipped().unwrap(),
         count: 8,
         seed: 3,
+        steps: 8,
+        mix: Mix::default(),
         images: ImageMode::Jpeg(90),
         jobs: 2,
         beside,
@@ -33,7 +35,7 @@ fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
         data: Data::unrecorded(10.0),
         model: None,
     };
-    let layout = Layout::of_arm(&contract, order.images).unwrap();
+    let layout = Layout::of_arm(&contract, order.images).unwrap().with_chunk(order.steps);
     let root = bench.path(name);
     let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
     write(&order, &mut writer, |_, _| ()).unwrap();
@@ -42,7 +44,6 @@ fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
 fn learned(bench: &Bench, name: &str, steps: u64) -> Result<Vec<Value>, String> {
     let mut config = bench.load();
     config.method.geometry_weight = 0.5;
-    config.data.learn_padding = false;
     config.data.datasets[0].path = bench.path(name);
     bench
         .open(config.clone(), false)?
@@ -52,7 +53,7 @@ fn learned(bench: &Bench, name: &str, steps: u64) -> Result<Vec<Value>, String> 
 }
 
 #[test]
-fn scenes_of_one_row_teach_the_way_and_the_points() {
+fn frames_teach_their_chunks_and_the_points() {
     let bench = Bench::new(POINTS);
     scenes(&bench, "scenes", Some(&bench.path("cache")));
     let metrics = learned(&bench, "scenes", 60).unwrap();
@@ -72,7 +73,7 @@ fn a_row_without_its_points_is_named_with_what_writes_them() {
     for said in [
         "bare: episode ",
         "frame 0",
-        "simulator points 3, 24 channels",
+        "what the rays of these 2 views meet",
         "--geometry",
     ] {
         assert!(refused.contains(said), "{refused}");

@@ -7,4 +7,5 @@ mod lora;
 mod method;
 mod optimiser;
 mod recipe;
+mod rescale;
 mod support;

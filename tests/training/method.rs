@@ -224,6 +224,7 @@ fn before_the_first_step_the_conditions_change_nothing() {
             .vla(&batch, &batch.counts().unwrap())
             .unwrap()
             .action
+            .unwrap()
             .double_value(&[])
     };
     let whole = loss(&[]);
@@ -239,7 +240,11 @@ fn a_sample_that_is_shown_nothing_acts_as_without_conditions() {
         batch.shown.geometry = Some(Tensor::from_slice(&geometry));
         batch.shown.reasoning = Some(Tensor::from_slice(&reasoning));
         let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
-        let values = [losses.action, losses.geometry.unwrap(), losses.reasoning.unwrap()];
+        let values = [
+            losses.action.unwrap(),
+            losses.geometry.unwrap(),
+            losses.reasoning.unwrap(),
+        ];
         values.map(|loss| loss.double_value(&[]))
     };
     let [all, first, none] = [

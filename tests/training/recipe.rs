@@ -40,7 +40,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
         // From the second step on, the rounding of AdamW's first steps is in the weights.
         let close = if step == 0 { CLOSE } else { 10.0 * CLOSE };
         for (name, found) in [
-            ("action", &losses.action),
+            ("action", losses.action.as_ref().unwrap()),
             ("geometry", losses.geometry.as_ref().unwrap()),
             ("reasoning", losses.reasoning.as_ref().unwrap()),
             ("text", &text.cross_entropy),

@@ -60,6 +60,7 @@ impl Recipe {
                     w: side(g[2]),
                 })
                 .collect(),
+            kept: None,
         }
     }
 
@@ -118,6 +119,7 @@ impl Recipe {
             actions: self.get("student.actions").shallow_clone(),
             valid: self.get("student.valid").shallow_clone(),
             geometry_target: Some(self.get("student.geometry").shallow_clone()),
+            geometry_weights: None,
             shown: Shown {
                 geometry: Some(self.get("student.shown_geometry").shallow_clone()),
                 reasoning: Some(self.get("student.shown_reasoning").shallow_clone()),

@@ -13,7 +13,7 @@ if [[ ! -e $dir/complete ]]; then
   echo "reference: installing PyTorch and transformers into $dir" >&2
   rm -rf "$dir"
   "$python" -m venv "$dir"
-  "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir -r "$here/requirements.txt" >&2
+  env -u PYTHONPATH "$dir/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir -r "$here/requirements.txt" >&2
   touch "$dir/complete"
 fi
 echo "$dir/bin/python"

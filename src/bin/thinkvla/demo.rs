@@ -1,15 +1,20 @@
 //! `thinkvla demo`: the whole run-time path on a simulated arm, with a picture and a report.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use thinkvla::ros::demo::episode::Start;
+use thinkvla::ros::demo::episode::{Episode, Start};
 use thinkvla::ros::demo::rollout::TASKS;
 use thinkvla::ros::demo::session::Finished;
-use thinkvla::ros::demo::tour::{Report, Tour};
+use thinkvla::ros::demo::tour::{Report, Tour, TourDriver};
 use thinkvla::ros::demo::{picture, surroundings};
+use thinkvla::ros::share;
+
+/// The policy that ships with the package.
+const SHIPPED: &str = "checkpoints/small/model.safetensors";
+/// File name of weights in a checkpoint.
+const WEIGHTS: &str = "model.safetensors";
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -18,19 +23,22 @@ pub struct Arguments {
     #[arg(long, default_value = "out/demo")]
     out: PathBuf,
     /// Task
-    #[arg(long, default_value = "height", value_parser = clap::builder::PossibleValuesParser::new(TASKS))]
+    #[arg(long, default_value = "position", value_parser = clap::builder::PossibleValuesParser::new(TASKS))]
     task: String,
     /// Level of the factor the task is about
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..3))]
     variation: u8,
     /// Seed of everything else
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     seed: u64,
-    /// Checkpoint of the policy; a small untrained one is made when none is given
+    /// Checkpoint of the policy; the one that ships with the package when none is given
     #[arg(long)]
     checkpoint: Option<PathBuf>,
-    /// How long the policy drives [s]
-    #[arg(long, default_value_t = 10.0)]
+    /// Let the scripted expert drive instead of a policy
+    #[arg(long, conflicts_with = "checkpoint")]
+    expert: bool,
+    /// Longest the policy drives [s]
+    #[arg(long, default_value_t = 25.0)]
     policy_seconds: f64,
     /// Images a second of each camera; rendering costs 10 to 30 ms an image on a processor
     #[arg(long, default_value_t = 5.0)]
@@ -54,16 +62,20 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     }
     say(&format!("ROS domain {} on this machine alone", domain.id));
-    let checkpoint = checkpoint_or_new(arguments.checkpoint, &arguments.out)?;
     let tour = Tour {
         out: arguments.out.clone(),
-        checkpoint,
+        driver: match arguments.expert {
+            true => TourDriver::Expert,
+            false => TourDriver::Policy {
+                checkpoint: checkpoint_or_shipped(arguments.checkpoint)?,
+                limit_s: arguments.policy_seconds,
+            },
+        },
         start: Start {
             task: arguments.task,
             variation: arguments.variation,
             seed: arguments.seed,
         },
-        policy_s: arguments.policy_seconds,
         camera_rate_hz: arguments.camera_rate,
         command_rate_hz: arguments.command_rate,
     };
@@ -81,26 +93,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(ended?)
 }
 
-/// The checkpoint given, or a new small untrained one in `out`.
-pub fn checkpoint_or_new(given: Option<PathBuf>, out: &Path) -> anyhow::Result<PathBuf> {
-    if let Some(given) = given {
-        return Ok(given);
+/// The checkpoint given, or the one that ships with the package.
+pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let weights = given.map_or_else(|| share::file(SHIPPED), |directory| directory.join(WEIGHTS));
+    match weights.parent() {
+        Some(directory) if weights.exists() => Ok(directory.to_owned()),
+        _ => bail!(
+            "expected {}, found none; name a checkpoint with --checkpoint",
+            weights.display()
+        ),
     }
-    let directory = out.join("checkpoint");
-    if directory.join("model.safetensors").exists() {
-        return Ok(directory);
-    }
-    say("making a small checkpoint with random weights");
-    let own = std::env::current_exe().context("cannot find this program")?;
-    let status = Command::new(own)
-        .args(["init-checkpoint", "--size", "small"])
-        .arg(&directory)
-        .status()
-        .context("cannot start this program a second time")?;
-    if !status.success() {
-        bail!("init-checkpoint failed ({status}); its message is above");
-    }
-    Ok(directory)
 }
 
 /// Prints a line; a closed terminal is no reason to stop an arm.
@@ -109,28 +111,30 @@ pub fn say(line: &str) {
 }
 
 fn tell(report: &Report) {
-    for phase in &report.phases {
+    let Episode {
+        driver,
+        success,
+        detail,
+        episode_s,
+        figures,
+        ..
+    } = &report.episode;
+    say(&format!(
+        "{driver}: {} after {episode_s:.1} s ({detail}); {} chunks, {} commands at {:.2} Hz, {} clamps, {} refusals",
+        if *success {
+            "did the task"
+        } else {
+            "did not do the task"
+        },
+        figures.chunks,
+        figures.commands,
+        figures.command_rate_hz,
+        figures.clamps,
+        figures.refusals,
+    ));
+    if let (Some(p50), Some(p95), Some(weights)) = (figures.policy_ms_p50, figures.policy_ms_p95, &report.weights) {
         say(&format!(
-            "{}: {} after {:.1} s ({}); {} chunks, {} commands at {:.2} Hz, {} clamps, {} refusals",
-            phase.driver,
-            if phase.success {
-                "did the task"
-            } else {
-                "did not do the task"
-            },
-            phase.episode_s,
-            phase.detail,
-            phase.figures.chunks,
-            phase.figures.commands,
-            phase.figures.command_rate_hz,
-            phase.figures.clamps,
-            phase.figures.refusals,
-        ));
-    }
-    if let (Some(p50), Some(p95)) = (report.policy_ms_p50, report.policy_ms_p95) {
-        say(&format!(
-            "policy:  {p50:.0} ms a chunk (p50), {p95:.0} ms (p95), weights: {}",
-            report.weights
+            "policy: {p50:.0} ms a chunk (p50), {p95:.0} ms (p95), weights: {weights}"
         ));
     }
 }

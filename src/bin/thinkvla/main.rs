@@ -10,6 +10,8 @@ mod check;
 mod collect;
 #[cfg(feature = "torch")]
 mod convert;
+#[cfg(all(feature = "sim", feature = "torch"))]
+mod correct;
 mod dataset;
 #[cfg(feature = "ros")]
 mod demo;
@@ -18,7 +20,7 @@ mod eval;
 #[cfg(feature = "torch")]
 mod foreign;
 #[cfg(feature = "sim")]
-mod grounding;
+mod frames;
 #[cfg(feature = "torch")]
 mod init_checkpoint;
 #[cfg(feature = "ros")]
@@ -82,9 +84,12 @@ enum Verb {
     /// Run a checkpoint in closed loop in the simulator, or compare its chunks with those of a dataset, and report
     #[cfg(feature = "torch")]
     Eval(eval::Arguments),
-    /// Record simulated scenes, each with the way to a thing that is named, to learn from where things are
+    /// Let a policy drive in the simulator, and record what the expert would do next wherever it gets to
+    #[cfg(all(feature = "sim", feature = "torch"))]
+    Correct(correct::Arguments),
+    /// Record independent moments of simulated episodes, each with the expert's next chunk, to pre-train on
     #[cfg(feature = "sim")]
-    Grounding(grounding::Arguments),
+    Frames(frames::Arguments),
     /// Make a checkpoint of a named size with untrained weights
     #[cfg(feature = "torch")]
     InitCheckpoint(init_checkpoint::Arguments),
@@ -142,8 +147,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,
+        #[cfg(all(feature = "sim", feature = "torch"))]
+        Verb::Correct(arguments) => correct::run(&arguments)?,
         #[cfg(feature = "sim")]
-        Verb::Grounding(arguments) => grounding::run(&arguments)?,
+        Verb::Frames(arguments) => frames::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Eval(arguments) => eval::run(&arguments)?,
         #[cfg(feature = "torch")]

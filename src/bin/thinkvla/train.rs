@@ -9,7 +9,7 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use thinkvla::training::config::TrainingConfig;
-use thinkvla::training::run::Run;
+use thinkvla::training::run::stages;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -38,10 +38,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(out) = &arguments.out {
         config.out.clone_from(out);
     }
-    let mut run = Run::open(config, &arguments.config, arguments.resume)?;
-    tracing::info!("training from step {}", run.step());
     let stop = || signalled.load(Ordering::SeqCst) != 0;
-    let outcome = run.train_until(arguments.max_steps, &stop)?;
+    let outcome = stages::train(config, &arguments.config, arguments.resume, arguments.max_steps, &stop)?;
     let held_out = outcome
         .held_out
         .map_or(String::new(), |e| format!(", held-out action error {e:.4}"));
@@ -70,7 +68,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     tracing::warn!(
         "interrupted after step {} of {}; go on with: thinkvla train {}{out} --resume",
         outcome.step,
-        run.end(arguments.max_steps),
+        outcome.end,
         arguments.config.display()
     );
     let signal = match signalled.load(Ordering::SeqCst) {

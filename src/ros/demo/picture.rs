@@ -1,4 +1,4 @@
-//! The picture of a tour: both cameras, first with the policy, then with the expert.
+//! The picture of a tour: what both cameras saw, at a glance.
 
 use std::path::Path;
 
@@ -6,12 +6,12 @@ use crate::camera::rgb::RgbImage;
 use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
 
 use super::error::RunError;
-use super::tour::{EpisodeFilm, Outcome, Report};
+use super::tour::{CameraFilm, Outcome, Report};
 
-/// Moments shown of each episode.
-const COLUMNS: usize = 4;
+/// Moments shown of the episode.
+const COLUMNS: usize = 6;
 /// Width of each picture [px].
-const THUMBNAIL: u32 = 336;
+const THUMBNAIL: u32 = 320;
 
 /// Draws the films of a tour and writes them as PNG.
 ///
@@ -27,14 +27,13 @@ pub fn save(outcome: &Outcome, path: &Path) -> Result<(), RunError> {
         thumbnail_width: THUMBNAIL,
     };
     let mut sheet = ContactSheet::new(title(&outcome.report), style);
-    for EpisodeFilm { driver, camera, film } in &outcome.films {
+    for CameraFilm { camera, film } in &outcome.films {
         let Some(first) = film.frames().first() else { continue };
         for frame in film.frames() {
             let image = RgbImage::from_raw(frame.width, frame.height, frame.rgb.clone())
                 .map_err(|error| failed(error.to_string()))?;
-            let row = format!("{driver} {camera}");
             sheet
-                .push(&row, frame.stamp.seconds_since(first.stamp), &image)
+                .push(camera, frame.stamp.seconds_since(first.stamp), &image)
                 .map_err(|error| failed(error.to_string()))?;
         }
     }
@@ -42,15 +41,22 @@ pub fn save(outcome: &Outcome, path: &Path) -> Result<(), RunError> {
 }
 
 fn title(report: &Report) -> String {
-    let instruction = report.phases.first().map_or("", |phase| phase.instruction.as_str());
-    let did = |success| if success { "did the task" } else { "did not do the task" };
+    let episode = &report.episode;
+    let driver = match &report.weights {
+        Some(weights) => format!("Policy, weights {weights}"),
+        None => "Scripted expert".to_owned(),
+    };
     format!(
-        "\"{instruction}\" ({} {}, seed {}). Policy, weights {}: {}. Scripted expert: {}.",
+        "\"{}\" ({} {}, seed {}). {driver}: {} after {:.1} s.",
+        episode.instruction,
         report.task,
         report.variation,
         report.seed,
-        report.weights,
-        did(report.success),
-        did(report.expert_success)
+        if episode.success {
+            "did the task"
+        } else {
+            "did not do the task"
+        },
+        episode.episode_s
     )
 }

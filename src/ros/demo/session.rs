@@ -25,8 +25,8 @@ const MODE: Duration = Duration::from_secs(15);
 
 /// Age at which a simulated camera counts as lost [s]: a machine that also draws the pictures is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
-/// Steps after which the policy plans anew: half of the small checkpoint's chunk, so that the next one is in time.
-const REPLAN_STEPS: u32 = 4;
+/// Steps after which the policy plans anew: what the small policy was trained to correct itself at.
+const REPLAN_STEPS: u32 = 3;
 
 /// What one run needs at hand.
 pub struct Session {

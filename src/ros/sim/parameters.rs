@@ -151,6 +151,7 @@ pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
                 "shadows",
                 "Lights cast shadows; pictures take more than twice as long.",
             ))?,
+            ..SceneOptions::default()
         },
     };
     Ok(Declared {

@@ -1,12 +1,14 @@
 //! From rows of a mixture to batches: decoding, the camera code of inference, its prompts, and normalised actions.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use crate::camera::patches::PatchRule;
-use crate::camera::preprocess::Preprocessor;
+use crate::camera::patches::{Grid, PatchRule};
+use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::camera::rgb::RgbImage;
 use crate::dataset::images::ImageReader;
 use crate::dataset::{At, Dataset};
@@ -15,14 +17,15 @@ use crate::model::config::{Config, Proprio};
 use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
 use crate::model::state::StateText;
 
+use super::augment::Augmentation;
+use super::kept_vision::KeptVision;
 use super::loader::Batches;
 use super::medians::Medians;
 use super::mixture::Mixture;
 use super::sampler::{Place, Sampler, randomness};
 use crate::training::batch::{Pictures, Shown, VlaBatch};
 use crate::training::config::DataSettings;
-use crate::training::geometry::source::Scene;
-use crate::training::geometry::store::GeometryTargets;
+use crate::training::geometry::GeometryTeacher;
 use crate::training::run_error::RunError;
 
 /// Makes batches; threads share it.
@@ -37,6 +40,8 @@ pub struct Feed {
     teachers: Teachers,
     settings: DataSettings,
     seed: u64,
+    /// What a frozen vision tower made of all rows, once that is known.
+    kept: OnceLock<KeptVision>,
 }
 
 /// Whom the student learns from besides the demonstrations.
@@ -45,7 +50,7 @@ pub struct Teachers {
     /// Whether the reasoning teacher is asked.
     pub reasoning: bool,
     /// Targets of the geometry teacher, where it is asked.
-    pub geometry: Option<GeometryTargets>,
+    pub geometry: Option<GeometryTeacher>,
 }
 
 /// Which episodes.
@@ -93,7 +98,47 @@ impl Feed {
             prompter,
             settings,
             seed,
+            kept: OnceLock::new(),
         }
+    }
+
+    /// Gives what was kept of all rows instead of their pictures, from here on.
+    pub fn keep(&self, kept: KeptVision) {
+        // The first stays: both are of the same frozen tower.
+        drop(self.kept.set(kept));
+    }
+
+    /// Pictures of some rows, one behind the other.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn pictures(&self, places: &[Place], readers: &mut Readers) -> Result<Pictures, RunError> {
+        readers.preprocessor.clear();
+        for place in places {
+            self.see(*place, readers)?;
+        }
+        Ok(Pictures::of(readers.preprocessor.input())?)
+    }
+
+    /// Reads the views of a row into the preprocessor, behind those it has.
+    fn see(&self, place: Place, readers: &mut Readers) -> Result<(), RunError> {
+        let (Some(dataset), Some(images)) = (
+            self.mixture.datasets().get(place.dataset),
+            readers.images.get_mut(place.dataset),
+        ) else {
+            return Ok(());
+        };
+        let named = |problem| named(dataset, place.at, problem);
+        images
+            .read(place.at, &mut readers.pictures)
+            .map_err(|e| named(e.to_string()))?;
+        for picture in &readers.pictures {
+            readers
+                .preprocessor
+                .push_rgb(picture)
+                .map_err(|e| named(e.to_string()))?;
+        }
+        Ok(())
     }
 
     /// What is mixed.
@@ -103,7 +148,7 @@ impl Feed {
 
     /// How many geometry targets had to be made.
     pub fn targets_made(&self) -> u64 {
-        self.teachers.geometry.as_ref().map_or(0, GeometryTargets::made)
+        self.teachers.geometry.as_ref().map_or(0, GeometryTeacher::made)
     }
 
     /// What one thread needs to make batches.
@@ -140,8 +185,9 @@ impl Feed {
         };
         let mut made = Made::default();
         readers.preprocessor.clear();
-        for place in self.places(side, number) {
-            self.sample(place, asked, readers, &mut made)?;
+        let places: Vec<Place> = self.places(side, number).collect();
+        for place in &places {
+            self.sample(*place, asked, readers, &mut made)?;
         }
         let mut shown = |share: f64| -> Result<Option<Tensor>, RunError> {
             let mask: Vec<f32> = (0..size)
@@ -156,18 +202,25 @@ impl Feed {
             geometry: shown(settings.drop_geometry)?,
             reasoning: shown(settings.drop_reasoning)?,
         };
-        let input = readers.preprocessor.input();
         let Targets { actions, valid } = made.done.tensors(self.chunk_len)?;
+        let pictures = match self.kept.get() {
+            Some(kept) => kept.pictures(&places)?,
+            None => {
+                let input = readers.preprocessor.input_mut();
+                if side == Side::Trained && !settings.augment.is_off() {
+                    augment(settings.augment, input, &mut random);
+                }
+                Pictures::of(input)?
+            }
+        };
         Ok(VlaBatch {
-            pictures: Pictures::of(input)?,
+            pictures,
             student: made.student,
             teacher: made.teacher,
             actions,
             valid,
-            geometry_target: match made.geometry.is_empty() {
-                true => None,
-                false => Some(Tensor::f_cat(&made.geometry, 0)?),
-            },
+            geometry_target: joined(&made.geometry)?,
+            geometry_weights: joined(&made.geometry_weights)?,
             shown,
         })
     }
@@ -202,25 +255,18 @@ impl Feed {
     }
 
     fn sample(&self, place: Place, asked: Asked, readers: &mut Readers, made: &mut Made) -> Result<(), RunError> {
-        let (Some(dataset), Some(images)) = (
-            self.mixture.datasets().get(place.dataset),
-            readers.images.get_mut(place.dataset),
-        ) else {
+        let Some(dataset) = self.mixture.datasets().get(place.dataset) else {
             return Ok(());
         };
-        let at = place.at;
-        let named = |problem| named(dataset, at, problem);
-        images
-            .read(at, &mut readers.pictures)
-            .map_err(|e| named(e.to_string()))?;
-        let before = readers.preprocessor.input().grids.len();
-        for picture in &readers.pictures {
-            readers
-                .preprocessor
-                .push_rgb(picture)
-                .map_err(|e| named(e.to_string()))?;
-        }
-        let grids = readers.preprocessor.input().grids.get(before..).unwrap_or_default();
+        let named = |problem| named(dataset, place.at, problem);
+        let grids = match self.kept.get() {
+            Some(kept) => kept.grids(),
+            None => {
+                let before = readers.preprocessor.input().grids.len();
+                self.see(place, readers)?;
+                readers.preprocessor.input().grids.get(before..).unwrap_or_default()
+            }
+        };
         let told = self.told(dataset, place)?;
         let task = told.task();
         made.student
@@ -230,12 +276,12 @@ impl Feed {
             made.teacher.push(teacher.map_err(|e| named(e.to_string()))?);
         }
         if let Some(targets) = asked.geometry {
-            let scene = Scene::new(&readers.pictures, grids).map_err(|e| named(e.to_string()))?;
-            let target = targets.get(&scene).map_err(|e| match e {
+            let target = targets.get(&readers.pictures, grids).map_err(|e| match e {
                 RunError::Model(e) => named(e.to_string()),
                 other => other,
-            });
-            made.geometry.push(target?);
+            })?;
+            made.geometry.push(target.features);
+            made.geometry_weights.extend(target.weights);
         }
         self.done(place, &mut made.done)
     }
@@ -245,7 +291,7 @@ impl Feed {
         let Some(dataset) = self.mixture.datasets().get(place.dataset) else {
             return Ok(());
         };
-        let chunk = dataset.chunk(self.mixture.action_column(), place.at, self.chunk_len)?;
+        let chunk = self.mixture.chunk(dataset, place.at, self.chunk_len)?;
         let statistics = self.mixture.contract().data.statistics.iter().cycle();
         let values = chunk.values.iter().zip(statistics);
         done.actions
@@ -327,6 +373,25 @@ impl Told {
     }
 }
 
+/// Changes each picture by itself.
+fn augment(by: Augmentation, input: &mut VisionInput, random: &mut ChaCha8Rng) {
+    let patches: usize = input.grids.iter().map(Grid::patches).sum();
+    let values = input.pixel_values.len() / patches.max(1);
+    let mut rest = input.pixel_values.as_mut_slice();
+    for grid in &input.grids {
+        let Some((picture, behind)) = rest.split_at_mut_checked(grid.patches() * values) else {
+            return;
+        };
+        by.apply(picture, values, random);
+        rest = behind;
+    }
+}
+
+/// Of all samples; nothing where none has one.
+fn joined(parts: &[Tensor]) -> Result<Option<Tensor>, tch::TchError> {
+    (!parts.is_empty()).then(|| Tensor::f_cat(parts, 0)).transpose()
+}
+
 fn named(dataset: &Dataset, at: At, problem: String) -> RunError {
     RunError::data(
         dataset.root(),
@@ -339,7 +404,7 @@ fn named(dataset: &Dataset, at: At, problem: String) -> RunError {
 struct Asked<'a> {
     /// Number of the reasoning teacher's text.
     text: usize,
-    geometry: Option<&'a GeometryTargets>,
+    geometry: Option<&'a GeometryTeacher>,
 }
 
 impl Batches for Feed {
@@ -363,4 +428,6 @@ struct Made {
     done: Done,
     /// (V·h·w, width) of each.
     geometry: Vec<Tensor>,
+    /// (V·h·w) of each.
+    geometry_weights: Vec<Tensor>,
 }

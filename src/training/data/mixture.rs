@@ -5,11 +5,12 @@ use std::path::Path;
 use rand::Rng as _;
 
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
-use crate::dataset::Dataset;
-use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::layout::{ACTION, CHUNK, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::reader::Chunk;
 use crate::dataset::statistics::Statistics;
+use crate::dataset::{At, Dataset};
 
-use super::sampler::{Drawn, Sampler, randomness};
+use super::sampler::{Drawn, Place, Sampler, randomness};
 use crate::training::config::DatasetShare;
 use crate::training::run_error::RunError;
 
@@ -54,6 +55,16 @@ impl Mixture {
         Ok(mixture)
     }
 
+    /// All rows of all datasets.
+    pub fn places(&self) -> Vec<Place> {
+        let of = |(dataset, of): (usize, &Dataset)| {
+            let rows = of.episodes().iter().map(|episode| (episode.index, episode.length));
+            let rows = rows.flat_map(|(episode, length)| (0..length).map(move |frame| At { episode, frame }));
+            rows.map(move |at| Place { dataset, at }).collect::<Vec<_>>()
+        };
+        self.datasets.iter().enumerate().flat_map(of).collect()
+    }
+
     /// Refuses datasets that were recorded otherwise than those this checkpoint was trained on.
     ///
     /// # Errors
@@ -81,6 +92,39 @@ impl Mixture {
         }
     }
 
+    /// What was done from a row on, `steps` steps of it.
+    ///
+    /// # Shapes
+    /// (steps, action dimension)
+    ///
+    /// # Errors
+    /// When there is no such row, or its chunk is shorter.
+    pub fn chunk(&self, dataset: &Dataset, at: At, steps: usize) -> Result<Chunk, RunError> {
+        if !self.has_chunks(dataset) {
+            return Ok(dataset.chunk(self.action_column(), at, steps)?);
+        }
+        let wanted = steps * self.contract.data.statistics.len();
+        let values = dataset.values(CHUNK, at)?;
+        match values.get(..wanted) {
+            Some(values) => Ok(Chunk {
+                values: values.to_vec(),
+                valid: steps,
+            }),
+            None => Err(RunError::data(
+                dataset.root(),
+                format!(
+                    "column {CHUNK}: expected {steps} steps, {wanted} values, found {}; write frames with --steps {steps}",
+                    values.len()
+                ),
+            )),
+        }
+    }
+
+    /// Whether rows are moments of their own, with what is done from each.
+    fn has_chunks(&self, dataset: &Dataset) -> bool {
+        self.contract.data.action_space == ActionSpace::Ee7 && dataset.info().features.contains_key(CHUNK)
+    }
+
     /// Columns of the views, in the order of the contract.
     pub fn views(&self) -> Vec<String> {
         let cameras = self.contract.robot.cameras.iter();
@@ -91,7 +135,7 @@ impl Mixture {
     ///
     /// # Errors
     /// When there is no such row.
-    pub fn state(&self, place: super::sampler::Place) -> Result<Vec<f64>, RunError> {
+    pub fn state(&self, place: Place) -> Result<Vec<f64>, RunError> {
         let (Some(dataset), Some(chosen)) = (self.datasets.get(place.dataset), self.state.get(place.dataset)) else {
             return Ok(Vec::new());
         };
@@ -161,6 +205,8 @@ impl Mixture {
                 );
                 return Err(RunError::data(dataset.root(), message));
             }
+            // Steps of chunks that no row follows are learned as well.
+            let column = if self.has_chunks(dataset) { CHUNK } else { column };
             actions.extend_from_slice(finite(dataset, column, width)?);
             let told = told(dataset, &data.state)?;
             if !told.is_empty() {
@@ -282,12 +328,17 @@ fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>,
     places.map_err(|e| RunError::data(dataset.root(), e.to_string()))
 }
 
-/// Statistics of rows, exactly; how each dimension is normalised stays.
+/// Statistics of rows, exactly; how each dimension is normalised stays. One that never moves keeps the range it had around
+/// that value: 0 teaches the same in any range, and a range of nothing could not be run.
 fn fill(dimensions: &mut [DimensionStatistics], rows: &[f32]) {
     let all = Statistics::of_rows(rows, dimensions.len());
     let [q01, .., q99] = &all.quantiles;
     for (at, of) in dimensions.iter_mut().enumerate() {
         let value = |list: &[f64]| list.get(at).copied().unwrap_or_default();
+        let (low, high) = (value(&all.min), value(&all.max));
+        if low == high && of.min < low && low < of.max && (of.min + of.max - 2.0 * low).abs() < 1e-9 {
+            continue;
+        }
         (of.min, of.max, of.mean, of.std) = (value(&all.min), value(&all.max), value(&all.mean), value(&all.std));
         (of.q01, of.q99) = (value(q01), value(q99));
     }

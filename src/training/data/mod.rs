@@ -7,11 +7,15 @@
 //! * [`mixture`]: what is mixed, and its statistics
 //! * [`sampler`]: which row each sample is, from the seed alone
 //! * [`feed`]: from rows to batches
+//! * [`augment`]: random changes of what is seen
+//! * [`kept_vision`]: what a frozen vision tower makes of every row
 //! * [`loader`]: batches ahead of time
 //! * [`medians`]: the best chunk that looks at nothing
 //! * [`text`]: questions and answers, the same way
 
+pub mod augment;
 pub mod feed;
+pub mod kept_vision;
 pub mod loader;
 pub mod medians;
 pub mod mixture;

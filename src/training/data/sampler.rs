@@ -27,7 +27,7 @@ pub struct Drawn {
 }
 
 /// A row of a mixture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Number of the dataset.
     pub dataset: usize,

@@ -1,26 +1,75 @@
-//! Geometry targets: what a frozen teacher sees in the views of a sample, seen once and kept on disk.
+//! Geometry targets: what a frozen teacher sees in the views of a sample, or what the simulator knows of them, on disk.
 //!
 //! ```text
-//! views, grid ─► on disk? ─► read and checked ───────────────► target
+//! views, grid ─► on disk? ─► read and checked ───────────────► features
 //!                   └─► source (VGGT) ─► 16 bits ─► written ─►
-//! simulator ─► points of the same views ─► 16 bits ─► written
+//! simulator ─► rays of the same views ─► 16 bits ─► written; read ─► features, weights
 //! ```
 //!
 //! * [`source`]: who can make targets
+//! * [`rays`]: what the simulator knows, and the features made of it
 //! * [`store`]: the targets that were made
 
+pub mod rays;
 pub mod source;
 pub mod store;
 
 use std::path::Path;
 
-use crate::camera::points::LEAST_CHANNELS;
+use tch::Tensor;
+
+use crate::camera::patches::Grid;
+use crate::camera::points::{LEAST_CHANNELS, RayFeatures};
+use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Placement;
 
 use super::run_error::RunError;
 use super::settings::GeometrySettings;
-use source::{Points, TargetSource as _, Vggt};
+use rays::{RaySource, RayTargets};
+use source::{Scene, TargetSource as _, Vggt};
 use store::GeometryTargets;
+
+/// What geometry latents are aligned with.
+#[derive(Debug)]
+pub enum GeometryTeacher {
+    /// Features of VGGT.
+    Vggt(GeometryTargets),
+    /// What the simulator knows.
+    Rays(RayTargets),
+}
+
+/// Targets of one sample.
+#[derive(Debug)]
+pub struct Target {
+    /// (V·h·w, width), patches row by row of each view in turn; any floating-point type, on the CPU.
+    pub features: Tensor,
+    /// What each patch counts, (V·h·w), in 32 bits; nothing where all count the same.
+    pub weights: Option<Tensor>,
+}
+
+impl GeometryTeacher {
+    /// The targets of a sample.
+    ///
+    /// # Errors
+    /// When the teacher cannot see the views, nothing is known of them, or the disk refuses.
+    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<Target, RunError> {
+        match self {
+            Self::Vggt(targets) => Ok(Target {
+                features: targets.get(&Scene::new(views, grids)?)?,
+                weights: None,
+            }),
+            Self::Rays(targets) => targets.get(views, grids),
+        }
+    }
+
+    /// How many targets had to be made.
+    pub fn made(&self) -> u64 {
+        match self {
+            Self::Vggt(targets) => targets.made(),
+            Self::Rays(_) => 0,
+        }
+    }
+}
 
 /// The teacher that the settings name, with the targets it has made, for latents of `width` channels; `file` is the
 /// configuration, for messages.
@@ -32,7 +81,7 @@ pub fn open(
     width: i64,
     placement: Placement,
     file: &Path,
-) -> Result<GeometryTargets, RunError> {
+) -> Result<GeometryTeacher, RunError> {
     let refuse = |message: String| RunError::Config {
         path: file.to_owned(),
         message,
@@ -43,7 +92,16 @@ pub fn open(
                 "geometry: expected points or vggt, found both; leave one of them out".into(),
             )),
             (None, Ok(channels)) if channels >= LEAST_CHANNELS => {
-                GeometryTargets::open(&settings.cache, Box::new(Points::new(channels)))
+                let store = GeometryTargets::open(&settings.cache, Box::new(RaySource))?;
+                let features = RayFeatures {
+                    channels,
+                    classes: settings.classes,
+                };
+                Ok(GeometryTeacher::Rays(RayTargets::new(
+                    store,
+                    features,
+                    settings.class_weights,
+                )))
             }
             _ => Err(refuse(format!(
                 "geometry.points: expected a checkpoint with a thinkvla.geometry.width of {LEAST_CHANNELS} or more, found \
@@ -71,5 +129,5 @@ pub fn open(
             weights.display()
         )));
     }
-    GeometryTargets::open(&settings.cache, Box::new(vggt))
+    GeometryTargets::open(&settings.cache, Box::new(vggt)).map(GeometryTeacher::Vggt)
 }

@@ -3,10 +3,9 @@
 use std::fmt::Debug;
 use std::path::Path;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::camera::patches::Grid;
-use crate::camera::points;
 use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Placement;
 use crate::model::config::Precision;
@@ -50,6 +49,11 @@ pub trait TargetSource: Debug + Send {
     /// Channels of a latent.
     fn width(&self) -> i64;
 
+    /// The type of 16 bits that targets are kept in.
+    fn kind(&self) -> Kind {
+        Kind::BFloat16
+    }
+
     /// The target of a scene.
     ///
     /// # Shapes
@@ -59,48 +63,6 @@ pub trait TargetSource: Debug + Send {
     /// # Errors
     /// When the scene cannot be seen.
     fn target(&self, scene: &Scene) -> Result<Tensor, ModelError>;
-}
-
-/// Points that the simulator knows, put into the store when the pictures were taken. They cannot be made from pictures.
-#[derive(Debug)]
-pub struct Points {
-    channels: usize,
-    identity: String,
-}
-
-impl Points {
-    /// As features of so many channels.
-    pub fn new(channels: usize) -> Self {
-        Self {
-            channels,
-            identity: points::identity(channels),
-        }
-    }
-}
-
-impl TargetSource for Points {
-    fn identity(&self) -> &str {
-        &self.identity
-    }
-
-    fn width(&self) -> i64 {
-        self.channels as i64
-    }
-
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError> {
-        let [h, w] = scene.grid;
-        Err(ModelError::Observation {
-            expected: format!(
-                "a geometry target ({}) of these {} views with {h} x {w} patches each in geometry.cache",
-                self.identity,
-                scene.views.len()
-            ),
-            found:
-                "none; write it with the pictures: `thinkvla grounding` and `thinkvla collect` do with --geometry and \
-                    --checkpoint"
-                    .into(),
-        })
-    }
 }
 
 /// VGGT, as in Spatial-Forcing.

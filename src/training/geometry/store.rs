@@ -1,13 +1,13 @@
 //! Targets that were made, on disk: each made once, whoever asks for it, or put there with the pictures.
 //!
 //! ```text
-//! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in bfloat16
+//! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in 16 bits
 //! CACHE/<source>/ab/.lock                  held by whoever makes a target whose name begins with ab
 //! CACHE/<source>/ab/.open                  what is being written; its last act is to be renamed
 //! ```
 //!
 //! A scene's name is the SHA-256 of its views, its grid and the source's identity, so nothing ever has to be declared
-//! out of date. bfloat16, since the teacher itself computes in it, and no feature is too large for it; the cosine that
+//! out of date. A teacher's are in bfloat16, since it computes in it, and no feature is too large for it; the cosine that
 //! is learned loses about 1e-6. A scene takes V · h · w · width · 2 bytes: 1 MiB a view of 16 x 16 patches and 2048
 //! channels.
 
@@ -42,6 +42,7 @@ pub struct GeometryTargets {
     folder: PathBuf,
     identity: String,
     width: i64,
+    kind: Kind,
     source: Mutex<Box<dyn TargetSource>>,
     made: AtomicU64,
 }
@@ -60,6 +61,7 @@ impl GeometryTargets {
             folder,
             identity,
             width: source.width(),
+            kind: source.kind(),
             source: Mutex::new(source),
             made: AtomicU64::new(0),
         })
@@ -74,7 +76,7 @@ impl GeometryTargets {
     /// is named in the log and made again.
     ///
     /// # Shapes
-    /// → (V·h·w, width), patches row by row of each view in turn, in bfloat16 on the CPU
+    /// → (V·h·w, width), patches row by row of each view in turn, in the source's 16 bits on the CPU
     ///
     /// # Errors
     /// When the source cannot see the scene, or the disk refuses.
@@ -127,6 +129,13 @@ impl GeometryTargets {
         hex(&hash.finalize())
     }
 
+    fn dtype(&self) -> Dtype {
+        match self.kind {
+            Kind::Half => Dtype::F16,
+            _ => Dtype::BF16,
+        }
+    }
+
     /// # Shapes
     /// → (V·h·w, width)
     fn shape(&self, scene: &Scene) -> [i64; 2] {
@@ -146,10 +155,7 @@ impl GeometryTargets {
 
     /// As it is kept.
     fn checked(&self, scene: &Scene, made: &Tensor) -> Result<Tensor, RunError> {
-        let made = made
-            .f_to_device(Device::Cpu)?
-            .f_to_kind(Kind::BFloat16)?
-            .f_contiguous()?;
+        let made = made.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?.f_contiguous()?;
         let (expected, found) = (self.shape(scene), made.size());
         if found != expected {
             let message = format!("{}: expected a target of {expected:?}, found {found:?}", self.identity);
@@ -174,7 +180,7 @@ impl GeometryTargets {
             (CHECKSUM.to_owned(), checksum(&bytes)),
         ]);
         let shape = target.size().into_iter().map(|n| n as usize).collect();
-        let view = TensorView::new(Dtype::BF16, shape, &bytes).map_err(RunError::file("write", path))?;
+        let view = TensorView::new(self.dtype(), shape, &bytes).map_err(RunError::file("write", path))?;
         let file = safetensors::serialize([(TARGET, view)], Some(notes)).map_err(RunError::file("write", path))?;
         let written = fs::write(open, file).and_then(|()| fs::rename(open, path));
         written.map_err(|error| {
@@ -206,9 +212,10 @@ impl GeometryTargets {
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
         let target = tensors.tensor(TARGET).map_err(|e| e.to_string())?;
         let found: Vec<i64> = target.shape().iter().map(|n| *n as i64).collect();
-        if target.dtype() != Dtype::BF16 || found != expected {
+        if target.dtype() != self.dtype() || found != expected {
             return Err(format!(
-                "expected BF16 of {expected:?}, found {:?} of {found:?}",
+                "expected {:?} of {expected:?}, found {:?} of {found:?}",
+                self.dtype(),
                 target.dtype()
             ));
         }
@@ -225,7 +232,7 @@ impl GeometryTargets {
                 note(SOURCE)
             ));
         }
-        Tensor::f_from_data_size(target.data(), &expected, Kind::BFloat16).map_err(|e| e.to_string())
+        Tensor::f_from_data_size(target.data(), &expected, self.kind).map_err(|e| e.to_string())
     }
 }
 

@@ -7,10 +7,12 @@ use crate::contract::Model;
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::device::set_threads;
 use crate::model::prompt::Prompter;
+use crate::model::sizes::UNTRAINED;
 use crate::model::variant::chosen;
 use crate::training::checkpoint::{HeldOutText, Shelf};
 use crate::training::config::TrainingConfig;
 use crate::training::data::feed::{Feed, Teachers};
+use crate::training::data::kept_vision::KeptVision;
 use crate::training::data::mixture::Mixture;
 use crate::training::geometry;
 use crate::training::language::Language;
@@ -19,6 +21,7 @@ use crate::training::metrics::Metrics;
 use crate::training::optimiser::Optimiser;
 use crate::training::privileged::Words;
 use crate::training::ranks::Ranks;
+use crate::training::rescale::rescale;
 use crate::training::run_error::RunError;
 use crate::training::schedule::Schedule;
 use crate::training::settings::Distill;
@@ -90,15 +93,29 @@ impl Run {
         };
         let built = manifest.trainable_as(&network, placement, selected)?;
         let language = Language::open(&config, &manifest, &network)?;
+        let (_, parameters) = &built;
+        let trained_with = &manifest.contract()?.data.statistics;
+        if knows_actions(&manifest) && rescale(parameters, trained_with, &contract.data.statistics)? {
+            tracing::info!("the action head was rescaled to the statistics of the data: it says the same actions");
+        }
         let method = Method::new(built, network, config.method.clone())?;
         if let Some(language) = &language {
             language.check(&method, file)?;
+        }
+        let feed = Arc::new(feed);
+        if config.data.keep_vision {
+            let kept = KeptVision::of(&feed, &method, config.data.workers)?;
+            tracing::info!(
+                "kept what the vision blocks make of every row: {:.0} MB",
+                kept.bytes() as f64 / 1e6
+            );
+            feed.keep(kept);
         }
         let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
         let rates = &config.optimiser.learning_rates;
         let mut run = Self {
             schedule: Schedule::new(&config.schedule, rates, config.steps),
-            feed: Arc::new(feed),
+            feed,
             began_with: manifest.files.hash(),
             tokenizer: manifest.tokenizer,
             metrics: ranks
@@ -159,6 +176,12 @@ impl Run {
     }
 }
 
+/// Whether a checkpoint's action head has learned anything that other statistics would spoil.
+fn knows_actions(manifest: &Manifest) -> bool {
+    let weights = manifest.contract().ok().and_then(|contract| contract.model.as_ref());
+    weights.is_some_and(|model| model.weights != UNTRAINED)
+}
+
 /// The first part that decides what is learned and is not the same.
 fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
     let parts = [
@@ -170,6 +193,11 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("method", was.method == is.method),
         ("geometry.vggt", was.geometry.vggt == is.geometry.vggt),
         ("geometry.points", was.geometry.points == is.geometry.points),
+        ("geometry.classes", was.geometry.classes == is.geometry.classes),
+        (
+            "geometry.class_weights",
+            was.geometry.class_weights == is.geometry.class_weights,
+        ),
         ("geometry.compute", was.geometry.compute == is.geometry.compute),
         ("geometry.rule", was.geometry.rule == is.geometry.rule),
         ("optimiser", was.optimiser == is.optimiser),
@@ -179,6 +207,8 @@ fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
         ("data.learn_padding", was.data.learn_padding == is.data.learn_padding),
         ("data.drop_geometry", was.data.drop_geometry == is.data.drop_geometry),
         ("data.drop_reasoning", was.data.drop_reasoning == is.data.drop_reasoning),
+        ("data.augment", was.data.augment == is.data.augment),
+        ("data.keep_vision", was.data.keep_vision == is.data.keep_vision),
         ("text", was.text.learned() == is.text.learned()),
         ("validation.share", was.validation.share == is.validation.share),
     ];

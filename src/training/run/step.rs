@@ -55,7 +55,9 @@ impl Run {
         for batch in &batches {
             let losses = self.method.vla(batch, &totals).map_err(failed)?;
             self.method.differentiate(&losses).map_err(failed)?;
-            scalars.action += value(&losses.action)?;
+            if let Some(loss) = &losses.action {
+                *scalars.action.get_or_insert(0.0) += value(loss)?;
+            }
             scalars.total += value(&losses.total)?;
             if let Some(loss) = &losses.geometry {
                 *scalars.geometry.get_or_insert(0.0) += value(loss)?;
@@ -115,7 +117,7 @@ impl Run {
     fn sum_losses(&self, scalars: &mut Scalars) -> Result<(), RunError> {
         let there = |loss: Option<f64>| f64::from(u8::from(loss.is_some()));
         let mut sums = [
-            scalars.action,
+            scalars.action.unwrap_or_default(),
             scalars.total,
             scalars.geometry.unwrap_or_default(),
             there(scalars.geometry),
@@ -125,7 +127,7 @@ impl Run {
         ];
         self.ranks.sum(&mut sums)?;
         let [action, total, geometry, aligned, reasoning, distilled, text] = sums;
-        (scalars.action, scalars.total) = (action, total);
+        (scalars.action, scalars.total) = (scalars.action.map(|_| action), total);
         scalars.geometry = (aligned > 0.0).then_some(geometry);
         scalars.reasoning = (distilled > 0.0).then_some(reasoning);
         scalars.text = scalars.text.map(|_| text);

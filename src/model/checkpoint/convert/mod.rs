@@ -16,9 +16,10 @@ use crate::contract::{Contract, Model, Robot};
 use crate::model::backbone::Backbone;
 use crate::model::config::{Config, Precision, PromptStyle};
 use crate::model::error::ModelError;
+use crate::model::integration::pool::GeoPool;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
-use crate::model::sizes::{Scale, id, untrained_action_part, usual_contract};
+use crate::model::sizes::{PROMPT, Scale, id, untrained_action_part, usual_contract};
 use crate::model::untrained::write_safetensors;
 use crate::model::variant::{STARVLA_PROMPT, Variant};
 use tensors::{NewRows, Origin, Tensor};
@@ -157,6 +158,8 @@ impl Conversion<'_> {
         tokenizer.add_special_tokens(&anchors);
         let scale = Scale {
             geometry_width: GEOMETRY_WIDTH,
+            pool: GeoPool::Mean,
+            prompt: PROMPT,
             min_pixels: from.bounds.min_pixels,
             max_pixels: from.bounds.max_pixels,
             compute: from.compute,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::camera::rgb::RgbImage;
 use crate::model::error::ModelError;
-use crate::training::geometry::source::Points;
+use crate::training::geometry::rays::RaySource;
 
 const WIDTH: i64 = 6;
 
@@ -179,23 +179,23 @@ fn a_disk_that_refuses_is_named() {
 #[test]
 fn what_was_put_is_read_and_what_was_not_is_missed() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || GeometryTargets::open(folder.path(), Box::new(Points::new(24))).unwrap();
+    let open = || GeometryTargets::open(folder.path(), Box::new(RaySource)).unwrap();
     let (put, other) = (views(3), views(4));
-    let target = Tensor::arange(12 * 24, (Kind::Float, Device::Cpu)).reshape([12, 24]);
+    let target = Tensor::arange(12 * 7, (Kind::Float, Device::Cpu)).reshape([12, 7]) / 8.0;
     open().put(&scene(&put), &target).unwrap();
     let read = open().get(&scene(&put)).unwrap();
-    assert!(read.equal(&target.to_kind(Kind::BFloat16)));
+    assert!(read.equal(&target.to_kind(Kind::Half)));
     let missed = open().get(&scene(&other)).unwrap_err().to_string();
     assert!(
         missed.contains("found none") && missed.contains("--geometry"),
         "{missed}"
     );
     let narrow = open()
-        .put(&scene(&other), &target.narrow(1, 0, 23))
+        .put(&scene(&other), &target.narrow(1, 0, 6))
         .unwrap_err()
         .to_string();
     assert!(
-        narrow.contains("expected a target of [12, 24], found [12, 23]"),
+        narrow.contains("expected a target of [12, 7], found [12, 6]"),
         "{narrow}"
     );
 }

@@ -1,0 +1,59 @@
+//! Stages of a run: each trains what the one before it left, with settings of its own.
+
+use std::path::{Path, PathBuf};
+
+use super::{Outcome, Run};
+use crate::training::checkpoint::Shelf;
+use crate::training::config::TrainingConfig;
+use crate::training::run_error::RunError;
+
+/// Trains the stages of a configuration, or the run that it is without any; `file` is what errors call it. `max_steps`
+/// ends each stage. With `resume`, stages that are done are left as they are.
+///
+/// # Errors
+/// As [`Run::open`] and [`Run::train`].
+pub fn train(
+    config: TrainingConfig,
+    file: &Path,
+    resume: bool,
+    max_steps: Option<u64>,
+    stop: &dyn Fn() -> bool,
+) -> Result<Outcome, RunError> {
+    let stages = config.stages(file)?;
+    let count = stages.len();
+    let mut begins_with = config.checkpoint.clone();
+    let mut outcome = None;
+    for (number, mut stage) in stages.into_iter().enumerate() {
+        stage.checkpoint.clone_from(&begins_with);
+        let end = max_steps.map_or(stage.steps, |max| max.min(stage.steps));
+        let is_last = number + 1 == count;
+        if let Some(done) = finished(&stage.out, end)?.filter(|_| resume && !is_last) {
+            tracing::info!("{} is done", stage.out.display());
+            begins_with = done;
+            continue;
+        }
+        tracing::info!("training {} for {end} steps", stage.out.display());
+        let mut run = Run::open(stage, file, resume)?;
+        let found = run.train_until(max_steps, stop)?;
+        begins_with.clone_from(&found.checkpoint);
+        let interrupted = found.interrupted;
+        outcome = Some(found);
+        if interrupted {
+            break;
+        }
+    }
+    outcome.ok_or_else(|| RunError::Config {
+        path: file.to_owned(),
+        message: "stages: expected at least one to train, found none".into(),
+    })
+}
+
+/// The checkpoint of a stage that has reached its last step.
+fn finished(out: &Path, end: u64) -> Result<Option<PathBuf>, RunError> {
+    if !out.exists() {
+        return Ok(None);
+    }
+    let shelf = Shelf::at(out);
+    let last = shelf.steps()?.last().copied();
+    Ok(last.filter(|last| *last >= end).map(|last| shelf.path(last)))
+}
