@@ -7,7 +7,7 @@ ENV := . tools/env.sh
 jobs := -j2
 
 help: ## list these commands
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
 
 setup: ## fetch what building needs: ROS 2, libtorch, MuJoCo, Python tools
 	@tools/setup.sh
@@ -22,6 +22,9 @@ build: interfaces ## build the nodes and the command line, optimised
 demo: build ## run one task in closed loop on the simulated arm; report and picture in out/demo
 	@$(ENV)
 	"$$CARGO_TARGET_DIR/release/thinkvla" demo
+
+reproduce-demo: build ## make the shipped policy again from nothing, resumable, about 75 minutes
+	@tools/reproduce_policy.sh
 
 test: interfaces ## run every test: Rust, documentation, Python over ROS 2
 	@tools/test.sh
@@ -49,4 +52,4 @@ clean: ## remove what was built (not what was fetched)
 	@rm -rf build install log out
 	cargo clean
 
-.PHONY: help setup interfaces build demo test fmt lint features clean
+.PHONY: help setup interfaces build demo reproduce-demo test fmt lint features clean

@@ -177,6 +177,7 @@ fn batch(config: &Config) -> VlaBatch {
     let (chunk, width) = (config.thinkvla.chunk_len, config.thinkvla.action_dim);
     let samples = || 0..BATCH as i64;
     VlaBatch {
+        state: None,
         pictures: Pictures {
             pixels: Tensor::rand([patches, values], place) * 2.0 - 1.0,
             grids: vec![grid; BATCH * VIEWS],

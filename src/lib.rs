@@ -25,6 +25,8 @@ pub mod eval;
 #[cfg(feature = "torch")]
 pub mod model;
 pub mod operator;
+#[cfg(feature = "sim")]
+pub mod parallel;
 pub mod random;
 pub mod recording;
 #[cfg(feature = "ros")]

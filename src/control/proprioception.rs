@@ -1,12 +1,24 @@
 //! The robot's own state, as a checkpoint with proprioception reads it.
 
+use nalgebra::Vector3;
+
 use super::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
 use super::types::{Joints, Pose};
 use crate::contract::Contract;
 
 /// The values a checkpoint may ask for, by the names of its contract's state statistics.
 const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_down (turn of the tool from \
-                     straight down) [rad], rx, ry, rz (rotation vector) [rad] and gripper (0 closed .. 1 open)";
+                     straight down) [rad], rx, ry, rz (rotation vector) [rad], gripper (0 closed .. 1 open) and \
+                     x_error, y_error, z_error (commanded less measured position of the tool) [m]";
+
+/// Names of the tool's tracking error: how far the measured position is behind the commanded one. Commands arrive some
+/// hundredths of a second before the arm does, so this tells how fast the tool is.
+pub const TRACKING_ERROR: [&str; 3] = ["x_error", "y_error", "z_error"];
+
+/// Commanded less measured position of the tool, from `base_from_tool` of both [m].
+pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
+    commanded.translation.vector - measured.translation.vector
+}
 
 /// What the arm feels at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +27,8 @@ pub struct Felt {
     pub joints: Joints,
     /// Measured `base_from_tool` [m].
     pub tool: Pose,
+    /// Commanded `base_from_tool` [m].
+    pub commanded: Pose,
     /// Last gripper command, 0 closed to 1 open.
     pub gripper: f64,
 }
@@ -36,6 +50,8 @@ enum Part {
     FromDown(usize),
     /// Last gripper command.
     Gripper,
+    /// Tracking error of the tool's position, axis 0 to 2.
+    TrackingError(usize),
 }
 
 impl Proprioception {
@@ -64,12 +80,14 @@ impl Proprioception {
     pub fn values(&self, felt: &Felt) -> Vec<f64> {
         let rotation = felt.tool.rotation.scaled_axis();
         let from_down = turn_from_down(&felt.tool.rotation);
+        let error = tracking_error(&felt.commanded, &felt.tool);
         let value = |part: &Part| match *part {
             Part::Joint(i) => felt.joints.get(i).copied(),
             Part::Position(axis) => felt.tool.translation.vector.get(axis).copied(),
             Part::Rotation(axis) => rotation.get(axis).copied(),
             Part::FromDown(axis) => from_down.get(axis).copied(),
             Part::Gripper => Some(felt.gripper),
+            Part::TrackingError(axis) => error.get(axis).copied(),
         };
         self.0.iter().filter_map(value).collect()
     }
@@ -83,12 +101,14 @@ fn part(name: &str) -> Result<Part, String> {
         _ => None,
     };
     let from_down = TURN_FROM_DOWN.iter().position(|value| *value == name);
+    let error = TRACKING_ERROR.iter().position(|value| *value == name);
     let known = match name {
         "gripper" => Some(Part::Gripper),
         _ => axis(name)
             .map(Part::Position)
             .or_else(|| name.strip_prefix('r').and_then(axis).map(Part::Rotation))
             .or_else(|| from_down.map(Part::FromDown))
+            .or_else(|| error.map(Part::TrackingError))
             .or_else(|| joint(name)),
     };
     known.ok_or_else(|| {
@@ -101,7 +121,7 @@ fn part(name: &str) -> Result<Part, String> {
 
 #[cfg(test)]
 mod tests {
-    use nalgebra::{UnitQuaternion, Vector3};
+    use nalgebra::UnitQuaternion;
 
     use super::*;
 
@@ -114,12 +134,13 @@ mod tests {
                 Vector3::new(1.0, 2.0, 3.0).into(),
                 UnitQuaternion::from_scaled_axis(Vector3::y() * quarter),
             ),
+            commanded: Pose::translation(1.01, 1.98, 3.0),
             gripper: 0.8,
         };
-        let names = ["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down"];
+        let names = ["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down", "y_error"];
         let values = Proprioception::named(names).unwrap().values(&felt);
         // Down is half a turn about y.
-        let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter];
+        let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter, -0.02];
         assert_eq!(values.len(), expected.len());
         assert!(
             values.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9),

@@ -10,6 +10,7 @@ use super::feature::Feature;
 use super::frame::ImageMode;
 use super::info::Info;
 use crate::contract::Contract;
+use crate::control::proprioception::TRACKING_ERROR;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
 
 /// The robot's own state.
@@ -97,12 +98,18 @@ impl Layout {
         let tool = named(&["x", "y", "z"]).into_iter().chain(named(&TURN_FROM_DOWN));
         let state = Vector {
             name: STATE.into(),
-            values: joints("").into_iter().chain(tool).chain(named(&["gripper"])).collect(),
+            values: joints("")
+                .into_iter()
+                .chain(tool)
+                .chain(named(&["gripper"]))
+                .chain(named(&TRACKING_ERROR))
+                .collect(),
             groups: vec![
                 group("joints", 0..7, true),
                 group("position", 7..10, true),
                 group("rotation_vector_from_down", 10..13, true),
                 group("gripper", 13..14, true),
+                group("tracking_error", 14..17, true),
             ],
         };
         let action = Vector {

@@ -3,6 +3,8 @@
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod closed_loop;
 pub mod contact_sheet;
+#[cfg(all(feature = "sim", feature = "torch"))]
+pub mod diagnosis;
 pub mod journal;
 mod lettering;
 pub mod machine;

@@ -1,5 +1,6 @@
 //! A checkpoint that is shown whole pictures.
 
+use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
@@ -69,6 +70,16 @@ impl Viewer {
     /// Steps of a chunk.
     pub fn chunk_len(&self) -> usize {
         self.policy.config().thinkvla.chunk_len as usize
+    }
+
+    /// How the pictures last shown were cut into patches.
+    pub fn grids(&self) -> &[Grid] {
+        &self.preprocessor.input().grids
+    }
+
+    /// Patches along each side of a token.
+    pub fn merge(&self) -> u32 {
+        self.policy.config().patch_rule().merge
     }
 
     /// One chunk for one moment.

@@ -3,9 +3,9 @@
 use tch::{TchError, Tensor};
 
 use super::backbone::Backbone;
-use super::config::{Config, HiddenTap};
+use super::config::{Config, HiddenTap, Proprio};
 use super::error::ModelError;
-use super::heads::{ActionHead, ActionHeadSize};
+use super::heads::{ActionHead, ActionHeadSize, Projector};
 use super::integration::pool::PatchRows;
 use super::integration::{Geometry, GeometrySize, Reasoning, Shown};
 use super::language::Pass;
@@ -23,6 +23,7 @@ pub struct Network {
     action_model: ActionModel,
     geometry: Option<Geometry>,
     reasoning: Option<Reasoning>,
+    proprio_projector: Option<Projector>,
     taps: Taps,
 }
 
@@ -97,6 +98,9 @@ impl Network {
             },
             geometry: geometry.map(|c| Geometry::new(&head, c, connects)).transpose()?,
             reasoning: reasoning.map(|c| Reasoning::new(&head, c, width)).transpose()?,
+            proprio_projector: (ours.proprio == Proprio::Projected)
+                .then(|| Projector::new(head.at("proprio_projector"), ours.state_dim, width))
+                .transpose()?,
             taps: Taps {
                 geometry_block: geometry.map(|c| c.tap_block),
                 queries: ours.hidden_tap,
@@ -192,7 +196,7 @@ impl Network {
         &self.backbone
     }
 
-    /// Adapters, integration (3DThinkVLA (7)) and action head.
+    /// Adapters, integration (3DThinkVLA (7)), the robot's own state where it is projected, and action head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
         self.act_shown(sight, thought, plan, &Shown::default())
     }
@@ -229,6 +233,14 @@ impl Network {
             let condition = reasoning.condition(&latents.thought.queries, &made)?;
             states = states.f_add(&masked(condition, shown.reasoning.as_ref())?)?;
             latents.reasoning = Some(made);
+        }
+        if let Some(projector) = &self.proprio_projector {
+            let state = plan.state.as_ref().ok_or_else(|| ModelError::Observation {
+                expected: "the robot's own state, as thinkvla.proprio says".into(),
+                found: "none".into(),
+            })?;
+            let condition = projector.forward(&state.f_to_kind(states.f_kind()?)?)?;
+            states = states.f_add(&condition.f_unsqueeze(1)?)?;
         }
         Ok(Output {
             actions: self.action_model.model.forward(&states)?,

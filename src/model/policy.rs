@@ -18,7 +18,7 @@ use super::error::ModelError;
 use super::network::{Latents, Network};
 use super::prompt::{Prompter, Task};
 use super::sequence::SequencePlan;
-use super::state::StateText;
+use super::state::{StateText, normalised_state, state_tensor};
 use super::text::conversation::Conversation;
 use super::text::generation::{AnswerOptions, Generation, Step};
 use super::vision::VisionOutput;
@@ -100,7 +100,7 @@ struct Sight {
     grids: Vec<Grid>,
 }
 
-/// What depends on the instruction, the state where it is told, and the images' sizes only. One is kept: they change
+/// What depends on the instruction, the state where it is told in words, and the images' sizes only. One is kept: they change
 /// rarely.
 #[derive(Debug)]
 struct Plan {
@@ -170,6 +170,7 @@ impl Policy {
             Some(plan) if plan.fits(observation, state.as_ref()) => plan,
             _ => self.plan(observation, state)?,
         };
+        let plan = self.with_felt(plan, observation)?;
         let prepared = Instant::now();
         let sight = self.network.see(&pixels, &plan.images)?;
         let seen = Instant::now();
@@ -259,9 +260,22 @@ impl Policy {
     /// The state in words, where the checkpoint reads it.
     fn state(&self, observation: &Observation) -> Result<Option<StateText>, ModelError> {
         match self.config.thinkvla.proprio {
-            Proprio::None => Ok(None),
+            Proprio::None | Proprio::Projected => Ok(None),
             Proprio::Text => StateText::new(observation.state, &self.contract.data.state).map(Some),
         }
+    }
+
+    /// The plan with the state as numbers, where a projector reads it.
+    fn with_felt(&self, plan: Plan, observation: &Observation) -> Result<Plan, ModelError> {
+        if self.config.thinkvla.proprio != Proprio::Projected {
+            return Ok(plan);
+        }
+        let state = normalised_state(observation.state, &self.contract.data.state)?;
+        let state = state_tensor(&[state], self.device)?;
+        Ok(Plan {
+            sequence: plan.sequence.with_state(Some(state)),
+            ..plan
+        })
     }
 
     fn plan(&self, observation: &Observation, state: Option<StateText>) -> Result<Plan, ModelError> {

@@ -54,7 +54,7 @@ pub struct TeacherPrompt {
 pub struct Task<'a> {
     /// The task in words.
     pub instruction: &'a str,
-    /// The robot's own state, for checkpoints that read it.
+    /// The robot's own state, for checkpoints that read it in words.
     pub state: Option<&'a StateText>,
 }
 
@@ -348,7 +348,7 @@ impl Prompter {
     fn task(&self, task: Task) -> Result<String, ModelError> {
         self.check(task.instruction)?;
         let state = match (self.proprio, task.state) {
-            (Proprio::None, None) => "",
+            (Proprio::None | Proprio::Projected, None) => "",
             (Proprio::Text, Some(state)) => state.as_str(),
             (Proprio::Text, None) => {
                 return Err(ModelError::Observation {
@@ -356,9 +356,9 @@ impl Prompter {
                     found: "none".into(),
                 });
             }
-            (Proprio::None, Some(_)) => {
+            (Proprio::None | Proprio::Projected, Some(_)) => {
                 return Err(ModelError::Observation {
-                    expected: "no state, as thinkvla.proprio says".into(),
+                    expected: "no state in words, as thinkvla.proprio says".into(),
                     found: "one".into(),
                 });
             }

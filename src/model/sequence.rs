@@ -24,6 +24,8 @@ pub struct SequencePlan {
     pub(super) patches: Vec<i64>,
     /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
     pub(super) raster: Tensor,
+    /// Normalised states of the robot where a projector reads them, (B, values), in 32 bits.
+    pub(super) state: Option<Tensor>,
 }
 
 /// The tokens whose last states are read: of each sequence its N reasoning anchors, then its K action queries. R = N + K,
@@ -42,6 +44,16 @@ pub struct Readers {
 const PADDING_POSITION: i64 = 1;
 
 impl SequencePlan {
+    /// The same with the robot's states, for networks with a projector of them.
+    ///
+    /// # Shapes
+    /// state: (B, values)
+    #[must_use]
+    pub fn with_state(mut self, state: Option<Tensor>) -> Self {
+        self.state = state;
+        self
+    }
+
     /// Pads prompts to one length; nothing attends to what fills.
     ///
     /// # Errors
@@ -93,6 +105,7 @@ impl SequencePlan {
             },
             patches: prompts.iter().map(|p| p.patches).collect(),
             raster: tensor(&raster, &[-1])?,
+            state: None,
         })
     }
 
@@ -173,6 +186,7 @@ impl SequencePlan {
             },
             patches: vec![0; teachers.len()],
             raster: tensor(&[], &[-1])?,
+            state: None,
         })
     }
 

@@ -254,6 +254,7 @@ pub(super) fn untrained_action_part(
         thinkvla: ThinkVlaConfig {
             prompt_style: PromptStyle::Thinkvla,
             proprio: Proprio::None,
+            state_dim: 0,
             action_token: QUERY.into(),
             action_token_id: id(QUERY)?,
             prompt: scale.prompt.into(),

@@ -1,6 +1,8 @@
-//! The robot's own state in words, as StarVLA writes it behind the instruction.
+//! The robot's own state as the network is told it: in words, as StarVLA writes it behind the instruction, or as numbers.
 
 use std::fmt::Write as _;
+
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::contract::DimensionStatistics;
 
@@ -21,28 +23,9 @@ impl StateText {
     /// # Errors
     /// When there is not one value for each dimension, or one is not finite.
     pub fn new(values: &[f64], statistics: &[DimensionStatistics]) -> Result<Self, ModelError> {
-        let names = || {
-            statistics
-                .iter()
-                .map(|of| of.name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        if values.len() != statistics.len() {
-            return Err(ModelError::Observation {
-                expected: format!("a state of {} values: {}", statistics.len(), names()),
-                found: format!("{} values", values.len()),
-            });
-        }
         let mut text = " [STATE]".to_owned();
-        for (value, of) in values.iter().zip(statistics) {
-            if !value.is_finite() {
-                return Err(ModelError::Observation {
-                    expected: format!("a finite value of {}", of.name),
-                    found: value.to_string(),
-                });
-            }
-            let bin = (0.5 * BINS * (normalised(*value, of) + 1.0)).floor();
+        for value in normalised_state(values, statistics)? {
+            let bin = (0.5 * BINS * (value + 1.0)).floor();
             // A `String` takes whatever is written.
             let _ = write!(text, " {}", bin.clamp(0.0, BINS - 1.0));
         }
@@ -53,6 +36,46 @@ impl StateText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Values normalised by the contract's statistics. What lies outside the range of the training data is told as its
+/// nearest end, -1 or 1.
+///
+/// # Errors
+/// When there is not one value for each dimension, or one is not finite.
+pub fn normalised_state(values: &[f64], statistics: &[DimensionStatistics]) -> Result<Vec<f64>, ModelError> {
+    if values.len() != statistics.len() {
+        let names: Vec<_> = statistics.iter().map(|of| of.name.as_str()).collect();
+        return Err(ModelError::Observation {
+            expected: format!("a state of {} values: {}", statistics.len(), names.join(", ")),
+            found: format!("{} values", values.len()),
+        });
+    }
+    let each = values
+        .iter()
+        .zip(statistics)
+        .map(|(value, of)| match value.is_finite() {
+            true => Ok(normalised(*value, of).clamp(-1.0, 1.0)),
+            false => Err(ModelError::Observation {
+                expected: format!("a finite value of {}", of.name),
+                found: value.to_string(),
+            }),
+        });
+    each.collect()
+}
+
+/// States for a projector, in 32 bits.
+///
+/// # Shapes
+/// (B, values)
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn state_tensor(states: &[Vec<f64>], device: Device) -> Result<Tensor, TchError> {
+    Tensor::f_from_slice(&states.concat())?
+        .f_reshape([states.len() as i64, -1])?
+        .f_to_kind(Kind::Float)?
+        .f_to_device(device)
 }
 
 #[cfg(test)]
@@ -95,6 +118,15 @@ mod tests {
     #[test]
     fn what_lies_outside_is_told_as_the_nearest_end() {
         assert_eq!(text(&[-9.0, 99.0, 1.0]).unwrap(), " [STATE] 0 255 255 [ACTION]");
+    }
+
+    #[test]
+    fn numbers_are_cut_off_at_the_ends_of_the_range() {
+        let statistics = [
+            dimension("x", Normalisation::MinMax),
+            dimension("y", Normalisation::MinMax),
+        ];
+        assert_eq!(normalised_state(&[1.0, -9.0], &statistics).unwrap(), [0.5, -1.0]);
     }
 
     #[test]

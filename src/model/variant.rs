@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::contract::{ActionSpace, DimensionStatistics, Normalisation};
+use crate::control::proprioception::TRACKING_ERROR;
 
 use super::config::{Config, PromptStyle, Proprio};
 use super::error::ModelError;
@@ -23,8 +24,8 @@ pub struct Variant {
     pub anchors: usize,
     /// What an action holds.
     pub action_space: ActionSpace,
-    /// Whether the prompt tells the robot's own state.
-    pub proprio: bool,
+    /// How the robot's own state is told.
+    pub proprio: Proprio,
     /// Fields of the `thinkvla` object to set, in order.
     pub set: Vec<Choice>,
 }
@@ -35,7 +36,7 @@ impl Default for Variant {
             baseline: false,
             anchors: 1,
             action_space: ActionSpace::Ee7,
-            proprio: false,
+            proprio: Proprio::None,
             set: Vec::new(),
         }
     }
@@ -84,8 +85,9 @@ impl Variant {
     pub fn apply(&self, mut config: Config) -> Result<Config, ModelError> {
         let ours = &mut config.thinkvla;
         ours.action_dim = self.action_space.dim() as i64;
-        if self.proprio {
-            ours.proprio = Proprio::Text;
+        ours.proprio = self.proprio;
+        if self.proprio == Proprio::Projected {
+            ours.state_dim = self.state_statistics().len() as i64;
         }
         if self.baseline {
             (ours.geometry, ours.reasoning) = (None, None);
@@ -109,8 +111,10 @@ impl Variant {
     /// Statistics of the state, where it is told: the tool's pose or the joints, whichever the actions move, and the
     /// gripper.
     pub(super) fn state_statistics(&self) -> Vec<DimensionStatistics> {
-        if !self.proprio {
-            return Vec::new();
+        match self.proprio {
+            Proprio::None => return Vec::new(),
+            Proprio::Projected if self.action_space == ActionSpace::Ee7 => return projected_state(),
+            Proprio::Text | Proprio::Projected => {}
         }
         let half_turn = [-std::f64::consts::PI, std::f64::consts::PI];
         let mut statistics: Vec<_> = match self.action_space {
@@ -148,6 +152,20 @@ pub fn chosen(mut config: Config, choices: &[Choice]) -> Result<Config, ModelErr
     }
     config.validate()?;
     Ok(config)
+}
+
+/// Statistics of what a table-top arm with a tool that points down feels: where the tool is, how it is turned, what the
+/// gripper was told, and the tracking error, which tells how fast the tool is.
+fn projected_state() -> Vec<DimensionStatistics> {
+    let reach = [-0.8, 0.8];
+    let half_turn = [-std::f64::consts::PI, std::f64::consts::PI];
+    let mut statistics: Vec<_> = ["x", "y", "z"]
+        .map(|name| dimension(name, Normalisation::MinMax, reach))
+        .into();
+    statistics.push(dimension("rz_down", Normalisation::MinMax, half_turn));
+    statistics.push(dimension("gripper", Normalisation::MinMax, [0.0, 1.0]));
+    statistics.extend(TRACKING_ERROR.map(|name| dimension(name, Normalisation::MinMax, [-0.03, 0.03])));
+    statistics
 }
 
 /// Of values spread evenly over a range.

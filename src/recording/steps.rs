@@ -1,5 +1,6 @@
 //! Samples in a row become rows with the action between them.
 
+use crate::control::proprioception::tracking_error;
 use crate::control::tool_rotation::turn_from_down;
 use crate::control::types::{Joints, Pose};
 use crate::dataset::frame::{Frame, Picture};
@@ -54,12 +55,14 @@ fn row(at: &Sample, next: &Commanded) -> Frame {
     let joints = next.joints.iter().chain(&gripper);
     let turned = turn_from_down(&at.tool.rotation);
     let felt = [from.gripper];
+    let error = tracking_error(&from.tool, &at.tool);
     let state = at
         .joints
         .iter()
         .chain(at.tool.translation.vector.iter())
         .chain(turned.iter())
-        .chain(&felt);
+        .chain(&felt)
+        .chain(error.iter());
     Frame {
         vectors: vec![narrow(action), narrow(joints), narrow(state)],
         pictures: at.pictures.clone(),

@@ -14,7 +14,6 @@ mod situation;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use serde::Serialize;
 
@@ -26,6 +25,7 @@ use super::world::Snapshot;
 use crate::dataset::DatasetWriter;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::writer::Whole;
+use crate::parallel::in_order;
 
 pub use label::{CorrectedState, Row, corrected};
 pub use situation::{Block, Kind, Mix, Situation};
@@ -34,8 +34,6 @@ pub use situation::{Block, Kind, Mix, Situation};
 const TRIES: u64 = 64;
 /// Rows in a file: few enough to be held in memory, about 30 MB.
 const ROWS_PER_FILE: usize = 250;
-/// Rows a worker may be ahead.
-const AHEAD: usize = 4;
 
 /// What to write.
 #[derive(Clone)]
@@ -98,19 +96,13 @@ pub fn write(
         seed: order.seed,
         ..FrameCounts::default()
     };
-    std::thread::scope(|scope| {
-        let jobs = order.jobs.max(1);
-        let workers: Vec<Receiver<_>> = (0..jobs)
-            .map(|worker| {
-                let (sender, receiver) = sync_channel(AHEAD);
-                scope.spawn(move || render_all(order, (worker..order.count).step_by(jobs), &sender));
-                receiver
-            })
-            .collect();
-        let mut waiting = Vec::new();
-        // In turn, so that the order does not depend on which is quicker.
-        for worker in workers.iter().cycle().take(order.count) {
-            let Ok(rendered) = worker.recv() else { break };
+    let mut waiting = Vec::new();
+    in_order(
+        order.count,
+        0..order.jobs.max(1),
+        |_| Eyes::default(),
+        |eyes, number| render(order, number as u64, eyes),
+        |rendered| -> Result<(), CollectError> {
             let (frame, whole) = rendered?;
             counts.add(&frame);
             told(&frame, &whole);
@@ -118,25 +110,14 @@ pub fn write(
             if waiting.len() == ROWS_PER_FILE {
                 writer.save_whole(std::mem::take(&mut waiting))?;
             }
-        }
-        Ok(writer.save_whole(waiting)?)
-    })
-    .map(|()| counts)
+            Ok(())
+        },
+    )?;
+    writer.save_whole(waiting)?;
+    Ok(counts)
 }
 
 type Rendered = Result<(PlacedFrame, Whole), CollectError>;
-
-fn render_all(order: &FrameOrder, numbers: impl Iterator<Item = usize>, out: &SyncSender<Rendered>) {
-    let mut eyes = Eyes::default();
-    for number in numbers {
-        let rendered = render(order, number as u64, &mut eyes);
-        let last = rendered.is_err();
-        // Nobody waits any more, or it makes no sense to go on.
-        if out.send(rendered).is_err() || last {
-            return;
-        }
-    }
-}
 
 fn render(order: &FrameOrder, number: u64, eyes: &mut Eyes) -> Rendered {
     let frame = place(order, number)?;

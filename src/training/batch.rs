@@ -47,7 +47,7 @@ impl Pictures {
 
 /// B demonstrations: what was seen and told, and the chunk that was done.
 ///
-/// The robot's own state is part of the prompts, where the checkpoint reads it.
+/// The robot's own state is part of the prompts, where the checkpoint reads it in words.
 #[derive(Debug)]
 pub struct VlaBatch {
     /// The views of all samples, first sample first.
@@ -57,6 +57,8 @@ pub struct VlaBatch {
     /// The teacher's prompts, B; none where nothing is distilled. With privileged information they hold the action
     /// queries as well.
     pub teacher: Vec<TeacherPrompt>,
+    /// Normalised states of the robot, (B, values), in 32 bits, where a projector reads them.
+    pub state: Option<Tensor>,
     /// Normalised actions, (B, K, action dimension), in 32 bits.
     pub actions: Tensor,
     /// 1 where an action counts and 0 where it does not, (B, K), in 32 bits.

@@ -158,7 +158,7 @@ impl Method {
         if self.settings.action_weight == 0.0 {
             return self.alignment(batch, totals);
         }
-        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let plan = self.plan(batch)?;
         let mut sight = self.see(&batch.pictures)?;
         if self.settings.detach_geometry_tap {
             sight.tap = sight.tap.map(|tap| tap.f_detach()).transpose()?;
@@ -205,7 +205,7 @@ impl Method {
     /// When the batch does not fit the network, or the error is not finite.
     pub fn action_error(&self, batch: &VlaBatch, totals: &Counts) -> Result<f64, StepError> {
         let _no_grad = tch::no_grad_guard();
-        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let plan = self.plan(batch)?;
         let sight = self.see(&batch.pictures)?;
         let output = self
             .network
@@ -337,12 +337,18 @@ impl Method {
         Ok(self.network.block_states(&pixels, &images)?)
     }
 
+    fn plan(&self, batch: &VlaBatch) -> Result<SequencePlan, StepError> {
+        let state = batch.state.as_ref().map(|state| state.f_to_device(self.device));
+        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        Ok(plan.with_state(state.transpose()?))
+    }
+
     /// Losses of geometry alone; nothing behind the vision tower is computed.
     fn alignment(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
         let images = VisionPlan::new(&batch.pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = batch.pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
         let made = self.network.geometry_latents(&pixels, &images)?;
-        let plan = SequencePlan::new(&batch.student, &self.config.text_config, (self.kind, self.device))?;
+        let plan = self.plan(batch)?;
         let sum = match (&batch.geometry_target, &made) {
             (Some(_), Some(made)) => self.unlike_target(batch, made, &plan)?,
             _ => {

@@ -6,7 +6,7 @@ FPS = 10
 EPISODES = [("lift the can", 12), ("push the box", 7), ("lift the can", 9)]
 WIDTH, HEIGHT = 64, 48
 CAMERAS = ["observation.images.top", "observation.images.wrist"]
-VECTORS = {"observation.state": 14, "action": 7, "action.joint": 8}
+VECTORS = {"observation.state": 17, "action": 7, "action.joint": 8}
 
 
 def vector(name: str, episode: int, frame: int) -> np.ndarray:

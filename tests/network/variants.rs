@@ -1,7 +1,7 @@
 //! Checkpoints in other variants than the usual one: each can be made, loads, and acts.
 
 use thinkvla::contract::{ActionSpace, Contract};
-use thinkvla::model::config::{Config, HiddenTap};
+use thinkvla::model::config::{Config, HiddenTap, Proprio};
 use thinkvla::model::network::Network;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 use thinkvla::model::state::StateText;
@@ -165,7 +165,7 @@ fn joint_actions_leave_as_joint_actions() {
 #[test]
 fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
     let variant = Variant {
-        proprio: true,
+        proprio: Proprio::Text,
         ..Variant::default()
     };
     let mut policy = load(&variant);
@@ -202,9 +202,27 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
 }
 
 #[test]
+fn a_projected_state_is_asked_for_by_name_and_changes_nothing_before_it_is_trained() {
+    let mut policy = load(&Variant {
+        proprio: Proprio::Projected,
+        ..Variant::default()
+    });
+    let names: Vec<_> = policy.contract().data.state.iter().map(|of| &of.name).collect();
+    assert_eq!(
+        names,
+        ["x", "y", "z", "rz_down", "gripper", "x_error", "y_error", "z_error"]
+    );
+    let here = [0.3, 0.0, 0.2, 0.1, 1.0, 0.0, 0.0, 0.01];
+    let first = act(&mut policy, &here).unwrap();
+    assert_eq!(first, act(&mut policy, &[0.0; 8]).unwrap());
+    let error = act(&mut policy, &here[..3]).unwrap_err();
+    assert!(error.contains("a state of 8 values: x, y, z, rz_down"), "{error}");
+}
+
+#[test]
 fn a_state_without_statistics_is_refused() {
     let variant = Variant {
-        proprio: true,
+        proprio: Proprio::Text,
         ..Variant::default()
     };
     let directory = tempfile::tempdir().unwrap();

@@ -21,7 +21,7 @@ pub const EPISODES: [(&str, usize); 3] = [("lift the can", 12), ("push the box",
 pub const WIDTH: u32 = 64;
 pub const HEIGHT: u32 = 48;
 pub const CAMERAS: [&str; 2] = ["observation.images.top", "observation.images.wrist"];
-pub const VECTORS: [(&str, usize); 3] = [("observation.state", 14), ("action", 7), ("action.joint", 8)];
+pub const VECTORS: [(&str, usize); 3] = [("observation.state", 17), ("action", 7), ("action.joint", 8)];
 
 const CONTRACT: &str = "
 robot:

@@ -1,12 +1,17 @@
 //! Ablations: which parameters a step trains in each, and that a few steps learn.
 
 use serde_json::{Value, json};
+use tch::Tensor;
+use tch::kind::FLOAT_CPU;
 use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::method::Method;
 use thinkvla::training::optimiser::Optimiser;
 use thinkvla::training::settings::{Distill, LearningRates, MethodSettings, OptimiserSettings, ReasoningLoss};
 
 use crate::support::{Recipe, config, method};
+
+/// Values of the robot's own state where it is projected.
+const STATE_DIM: i64 = 8;
 
 /// An ablation of 3DThinkVLA's Table 4 (or a fusion of Table 6): fields of the checkpoint, and what is trained.
 struct Ablation {
@@ -85,11 +90,22 @@ fn ablations() -> Vec<Ablation> {
             fusion("cross_attention"),
             &["geo_adapter.", "geo_proj.", "reason_adapter.", "reason_attn."],
         ),
+        ablation(
+            "projected_state",
+            [
+                plain(),
+                vec![("proprio", json!("projected")), ("state_dim", json!(STATE_DIM))],
+            ]
+            .concat(),
+            &["proprio_projector."],
+        ),
     ]
 }
 
 fn batch(recipe: &Recipe, method: &Method, of: &Ablation) -> VlaBatch {
     let mut batch = recipe.vla(method.config());
+    let states = (of.added == ["proprio_projector."]).then(|| Tensor::ones([batch.len() as i64, STATE_DIM], FLOAT_CPU));
+    batch.state = states;
     if of.task_end {
         for prompt in batch
             .student
@@ -176,6 +192,8 @@ fn an_anchor_without_adapter_or_teacher_is_trained_by_the_actions() {
     let changes = [("reasoning.adapter", json!(false))];
     let method = method(&recipe, config(&changes), MethodSettings::default());
     let mut batch = recipe.vla(method.config());
+    let states = (of.added == ["proprio_projector."]).then(|| Tensor::ones([batch.len() as i64, STATE_DIM], FLOAT_CPU));
+    batch.state = states;
     batch.teacher.clear();
     let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
     assert!(losses.reasoning.is_none());

@@ -108,6 +108,7 @@ impl Recipe {
         let student = self.prompts("student", config);
         let teacher = self.prompts("teacher", config).into_iter().zip(&student);
         VlaBatch {
+            state: None,
             pictures: self.pictures("student"),
             teacher: teacher
                 .map(|(prompt, student)| TeacherPrompt {

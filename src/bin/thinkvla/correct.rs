@@ -36,9 +36,9 @@ pub struct Arguments {
     /// Seed of the first scene of each task
     #[arg(long, default_value_t = 520_000)]
     seed: u64,
-    /// Time from a picture to the arm having its chunk [ms]
-    #[arg(long, default_value_t = 100.0)]
-    latency: f64,
+    /// Times from a picture to the arm having its chunk [ms]; the episodes take turns
+    #[arg(long, value_delimiter = ',', default_values_t = [50.0, 100.0, 200.0, 100.0])]
+    latency: Vec<f64>,
     /// Steps of a chunk that are executed before the next one is computed; each chunk is a row
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     replan_steps: u32,
@@ -74,13 +74,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             sim: SimConfig::shipped()?,
             arm: ArmConfig::shipped().context("the arm's parameters")?,
             trials: trials.collect(),
-            latency: Latency::Fixed(arguments.latency / 1e3),
+            latency: Latency::Fixed(0.0),
             replan_steps: Some(arguments.replan_steps),
             time_limit_s: arguments.time_limit,
             shuffle_cameras: false,
             out: arguments.out.clone(),
             videos: 0,
         },
+        latencies: arguments.latency.iter().map(|ms| ms / 1e3).collect(),
         steps: usize::from(arguments.steps),
         images: arguments.images.mode(arguments.quality),
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use thinkvla::contract::{ActionSpace, Contract};
+use thinkvla::model::config::Proprio;
 use thinkvla::model::sizes::{NewCheckpoint, Size};
 use thinkvla::model::variant::{Choice, Variant};
 
@@ -34,9 +35,9 @@ pub struct Arguments {
     /// What an action holds
     #[arg(long, default_value = "ee7")]
     action_space: SpaceName,
-    /// Tell the robot's own state in the prompt
-    #[arg(long)]
-    proprio: bool,
+    /// How the robot's own state is told; without a value: in the prompt
+    #[arg(long, value_enum, num_args = 0..=1, default_value = "none", default_missing_value = "text")]
+    proprio: ProprioName,
     /// Field of the `thinkvla` object and its value, e.g. geometry.pool=max or reasoning=null; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<Choice>,
@@ -49,6 +50,17 @@ enum SpaceName {
     Ee7,
     /// Seven joints and gripper
     Joint8,
+}
+
+/// Ways to tell the state by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProprioName {
+    /// Not at all
+    None,
+    /// In the prompt
+    Text,
+    /// As numbers, through a projector
+    Projected,
 }
 
 /// Sizes by name.
@@ -76,7 +88,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             SpaceName::Ee7 => ActionSpace::Ee7,
             SpaceName::Joint8 => ActionSpace::Joint8,
         },
-        proprio: arguments.proprio,
+        proprio: match arguments.proprio {
+            ProprioName::None => Proprio::None,
+            ProprioName::Text => Proprio::Text,
+            ProprioName::Projected => Proprio::Projected,
+        },
         set: arguments.set.clone(),
     };
     let new = NewCheckpoint {

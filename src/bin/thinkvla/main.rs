@@ -15,6 +15,8 @@ mod correct;
 mod dataset;
 #[cfg(feature = "ros")]
 mod demo;
+#[cfg(all(feature = "sim", feature = "torch"))]
+mod diagnose;
 #[cfg(feature = "torch")]
 mod eval;
 #[cfg(feature = "torch")]
@@ -76,6 +78,9 @@ enum Verb {
     /// Write a checkpoint in another layout: ours, Hugging Face's or StarVLA's
     #[cfg(feature = "torch")]
     Convert(convert::Arguments),
+    /// Say whether a policy falls short in seeing, in choosing or in acting, on simulated frames that no training has seen
+    #[cfg(all(feature = "sim", feature = "torch"))]
+    Diagnose(diagnose::Arguments),
     /// Look at datasets and change them: verify, repair, delete, relabel, merge, split
     Dataset(dataset::Arguments),
     /// Run the policy and the scripted expert on the simulated arm, over ROS 2, and show what happened
@@ -144,6 +149,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Collect(arguments) => collect::run(&arguments)?,
         #[cfg(feature = "torch")]
         Verb::Convert(arguments) => convert::run(&arguments)?,
+        #[cfg(all(feature = "sim", feature = "torch"))]
+        Verb::Diagnose(arguments) => diagnose::run(&arguments)?,
         Verb::Dataset(arguments) => return dataset::run(&arguments),
         #[cfg(feature = "ros")]
         Verb::Demo(arguments) => demo::run(arguments)?,

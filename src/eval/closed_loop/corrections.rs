@@ -5,21 +5,18 @@
 //!                                                        └─► the expert's, from there ─► row
 //! ```
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
-
 use nalgebra::{Translation3, Vector3};
 
-use super::Evaluation;
 use super::error::EvaluationError;
 use super::network::Network;
+use super::{Evaluation, Latency};
 use crate::camera::rgb::RgbImage;
 use crate::control::kinematics::Rm75;
 use crate::control::types::Pose;
 use crate::dataset::DatasetError;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
+use crate::parallel::in_order;
 use crate::sim::camera::Eyes;
 use crate::sim::episode::{self, Moment, Outcome, Stage};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
@@ -36,6 +33,8 @@ const MOMENT_S: f64 = 0.001;
 pub struct Corrections {
     /// Who drives where.
     pub evaluation: Evaluation,
+    /// Times from a picture to the arm having its chunk, by turns, in place of the evaluation's [s].
+    pub latencies: Vec<f64>,
     /// Steps of a chunk, K.
     pub steps: usize,
     /// How pictures are kept.
@@ -68,46 +67,31 @@ impl Corrections {
         writer: &mut DatasetWriter,
         mut tell: impl FnMut(&Outcome, usize),
     ) -> Result<(), CorrectionError> {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel();
-            for network in networks {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    let mut eyes = Eyes::default();
-                    loop {
-                        let turn = next.fetch_add(1, Ordering::Relaxed);
-                        if turn >= self.evaluation.trials.len() {
-                            return;
-                        }
-                        let driven = self.drive(network, &mut eyes, turn);
-                        let failed = driven.is_err();
-                        if sender.send((turn, driven)).is_err() || failed {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            let (mut early, mut due, mut waiting) = (BTreeMap::new(), 0, Vec::new());
-            for (turn, driven) in receiver {
-                early.insert(turn, driven?);
-                while let Some((rows, outcome)) = early.remove(&due) {
-                    tell(&outcome, rows.len());
-                    waiting.extend(rows);
-                    due += 1;
-                }
+        let mut waiting = Vec::new();
+        in_order(
+            self.evaluation.trials.len(),
+            networks,
+            |network| (network, Eyes::default()),
+            |(network, eyes), turn| self.drive(network, eyes, turn),
+            |driven| -> Result<(), CorrectionError> {
+                let (rows, outcome) = driven?;
+                tell(&outcome, rows.len());
+                waiting.extend(rows);
                 while waiting.len() >= ROWS_PER_FILE {
                     let rest = waiting.split_off(ROWS_PER_FILE);
                     writer.save_whole(std::mem::replace(&mut waiting, rest))?;
                 }
-            }
-            Ok(writer.save_whole(waiting)?)
-        })
+                Ok(())
+            },
+        )?;
+        Ok(writer.save_whole(waiting)?)
     }
 
     fn drive(&self, network: &mut Network, eyes: &mut Eyes, turn: usize) -> Result<Trial, EvaluationError> {
-        let of = &self.evaluation;
+        let mut of = self.evaluation.clone();
+        let by_turns = self.latencies.iter().cycle().nth(turn);
+        of.latency = by_turns.map_or(of.latency, |latency| Latency::Fixed(*latency));
+        let of = &of;
         let Some(id) = of.trials.get(turn).copied() else {
             return Err(EvaluationError::Nobody);
         };

@@ -9,10 +9,7 @@ mod network;
 mod stranger;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +21,7 @@ pub use network::{Network, NetworkOptions};
 use super::journal::Journal;
 use super::trials::{Report, Setting, Trial, TrialResult};
 use crate::control::config::ArmConfig;
+use crate::parallel::in_order;
 use crate::sim::config::SimConfig;
 use crate::sim::tasks::{EpisodeId, Task};
 use worker::Worker;
@@ -124,35 +122,17 @@ impl Evaluation {
         candidates: &mut [Candidate],
         mut keep: impl FnMut(worker::Made) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
-        let next = AtomicUsize::new(0);
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel();
-            for candidate in candidates {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    let mut worker = Worker::new(self, candidate);
-                    loop {
-                        let turn = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((number, id)) = trials.get(turn) else { return };
-                        let made = worker.make(*id, *number < self.videos);
-                        let failed = made.is_err();
-                        if sender.send((turn, made)).is_err() || failed {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            let (mut early, mut due) = (BTreeMap::new(), 0);
-            for (turn, made) in receiver {
-                early.insert(turn, made?);
-                while let Some(made) = early.remove(&due) {
-                    keep(made)?;
-                    due += 1;
-                }
-            }
-            Ok(())
-        })
+        let work = |worker: &mut Worker<'_>, turn: usize| {
+            let (number, id) = trials.get(turn).copied()?;
+            Some(worker.make(id, number < self.videos))
+        };
+        in_order(
+            trials.len(),
+            candidates,
+            |candidate| Worker::new(self, candidate),
+            work,
+            |made| made.map_or(Ok(()), |made| keep(made?)),
+        )
     }
 
     fn setting(&self, candidates: &[Candidate]) -> Result<Setting, EvaluationError> {

@@ -85,6 +85,7 @@ impl Network {
         let state = self.proprioception.values(&Felt {
             joints: status.measured_joints,
             tool: status.measured_pose,
+            commanded: status.commanded_pose,
             gripper: status.gripper,
         });
         let output = self.viewer.act(Scene {

@@ -67,7 +67,7 @@ pub fn compare(
     let chunk_len = viewer.chunk_len();
     let mut constant = Medians::new(chunk_len * WIDTH);
     for at in &order {
-        let chunk = recorded.chunk(mixture.action_column(), *at, chunk_len)?;
+        let chunk = mixture.chunk(recorded, *at, chunk_len)?;
         let counting = chunk.values.iter().take(chunk.valid * WIDTH);
         constant.see(counting.map(|value| (*value, true)));
     }
@@ -84,7 +84,7 @@ pub fn compare(
     let wanted = drawn.rows.map_or(order.len(), |rows| order.len().min(rows as usize));
     let mut rows = Vec::with_capacity(wanted);
     for (number, at) in order.iter().take(wanted).enumerate() {
-        let chunk = recorded.chunk(mixture.action_column(), *at, chunk_len)?;
+        let chunk = mixture.chunk(recorded, *at, chunk_len)?;
         let done: Vec<f64> = chunk
             .values
             .iter()

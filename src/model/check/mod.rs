@@ -275,7 +275,7 @@ fn grid(manifest: &Manifest, size: Size, report: &mut Report) -> Option<Grid> {
 fn prompt(manifest: &Manifest, (config, contract): (&Config, &Contract), grids: &[Grid]) -> Result<usize, ModelError> {
     let prompter = Prompter::new(manifest.tokenizer.clone(), config)?;
     let state = match config.thinkvla.proprio {
-        Proprio::None => None,
+        Proprio::None | Proprio::Projected => None,
         Proprio::Text => {
             let means: Vec<f64> = contract.data.state.iter().map(|of| of.mean).collect();
             Some(StateText::new(&means, &contract.data.state)?)

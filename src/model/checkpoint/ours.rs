@@ -54,6 +54,14 @@ pub(super) fn check_contract(config: &Config, contract: &Contract) -> Result<(),
             "text without statistics",
         ));
     }
+    let told = contract.data.state.len() as i64;
+    if ours.proprio == Proprio::Projected && ours.state_dim != told {
+        return Err(ModelError::config(
+            "thinkvla.state_dim",
+            format!("{told}, the number of statistics in data.state of contract.yaml"),
+            ours.state_dim,
+        ));
+    }
     match &contract.model {
         Some(model) if model.chunk_len as i64 == ours.chunk_len => Ok(()),
         Some(model) => Err(ModelError::config(

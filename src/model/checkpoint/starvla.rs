@@ -138,6 +138,7 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
             .clone()
             .unwrap_or_else(|| BARE_PROMPT.into()),
         proprio: if proprio { Proprio::Text } else { Proprio::None },
+        state_dim: 0,
         action_token: QUERY.into(),
         action_token_id: query_id(&base_files.tokenizer)?,
         hidden_tap: HiddenTap::PreNorm,

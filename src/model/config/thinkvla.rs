@@ -16,9 +16,12 @@ pub struct ThinkVlaConfig {
     pub prompt_style: PromptStyle,
     /// User text; what stands in it depends on the style.
     pub prompt: String,
-    /// Whether the prompt tells the robot's own state.
+    /// How the robot's own state is told.
     #[serde(default)]
     pub proprio: Proprio,
+    /// Values of the state with `proprio: projected`, 0 otherwise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub state_dim: i64,
     /// Text of the action query, one token; K of them in a row.
     pub action_token: String,
     /// Its id.
@@ -108,6 +111,10 @@ fn yes() -> bool {
     true
 }
 
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
 /// One reasoning anchor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,16 +138,19 @@ pub enum PromptStyle {
     StarvlaOft,
 }
 
-/// Whether the prompt tells the robot's own state.
+/// How the robot's own state is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proprio {
-    /// No.
+    /// Not at all.
     #[default]
     None,
-    /// Yes, as StarVLA writes it behind the instruction: ` [STATE] 12 200 … [ACTION]`, each value as one of 256 steps
+    /// In the prompt, as StarVLA writes it behind the instruction: ` [STATE] 12 200 … [ACTION]`, each value as one of 256 steps
     /// over -1 .. 1.
     Text,
+    /// As numbers: a projector of two layers makes a condition of them that is added to the action queries' states, as
+    /// OpenVLA-OFT's proprioception projector makes a token.
+    Projected,
 }
 
 /// Where the language model's states are read.

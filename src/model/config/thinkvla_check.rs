@@ -1,6 +1,6 @@
 //! Which choices of the `thinkvla` object cannot work, each named by its field.
 
-use super::thinkvla::{PromptStyle, ReadAt, ReasoningConfig, TeacherAnchor, ThinkVlaConfig};
+use super::thinkvla::{PromptStyle, Proprio, ReadAt, ReasoningConfig, TeacherAnchor, ThinkVlaConfig};
 use crate::model::config_check::{LARGEST, below, size};
 use crate::model::error::ModelError;
 
@@ -25,6 +25,17 @@ impl ThinkVlaConfig {
         }
         if self.action_token.is_empty() {
             return Err(ModelError::config("thinkvla.action_token", "a token", "nothing"));
+        }
+        match self.proprio {
+            Proprio::Projected => size("thinkvla.state_dim", self.state_dim)?,
+            Proprio::None | Proprio::Text if self.state_dim != 0 => {
+                return Err(ModelError::config(
+                    "thinkvla.state_dim",
+                    "0, since proprio is not projected",
+                    self.state_dim,
+                ));
+            }
+            Proprio::None | Proprio::Text => {}
         }
         if let Some(geometry) = &self.geometry {
             size("thinkvla.geometry.width", geometry.width)?;

@@ -14,6 +14,7 @@ use crate::model::network::Network;
 use crate::model::parameters::{Init, Parameter, Role, Source};
 use crate::model::prompt::Prompt;
 use crate::model::sequence::SequencePlan;
+use crate::model::state::state_tensor;
 use crate::model::vision_plan::VisionPlan;
 
 use super::roofline::finish;
@@ -97,10 +98,12 @@ impl Workload {
         let kind = options.compute.kind();
         let weights = Noise::new(kind, options.device)?;
         let _no_grad = tch::no_grad_guard();
+        let state = (config.thinkvla.state_dim > 0).then(|| vec![0.0; config.thinkvla.state_dim as usize]);
+        let state = state.map(|state| state_tensor(&[state], options.device)).transpose()?;
         Ok(Self {
             network: Network::new(&config, &weights)?,
             images: VisionPlan::new(&grids, &config.vision_config, options.device)?,
-            sequence: SequencePlan::new(&[prompt], &config.text_config, (kind, options.device))?,
+            sequence: SequencePlan::new(&[prompt], &config.text_config, (kind, options.device))?.with_state(state),
             config,
             options,
             preprocessor,

@@ -44,9 +44,11 @@ impl Body {
 }
 
 fn felt(status: &ArmStatus) -> Result<Felt, String> {
+    let pose = |message| pose_from_message(message).map_err(|e| format!("arm_status: {e}"));
     Ok(Felt {
         joints: Joints::from(status.measured_joints),
-        tool: pose_from_message(&status.measured_pose).map_err(|e| format!("arm_status: {e}"))?,
+        tool: pose(&status.measured_pose)?,
+        commanded: pose(&status.commanded_pose)?,
         gripper: status.gripper,
     })
 }

@@ -9,8 +9,8 @@ use nalgebra::Vector3;
 
 pub use path::{Pace, Path};
 pub use pilot::ExpertPilot;
-pub(super) use plan::GRASP;
 pub use plan::plan;
+pub(super) use plan::{CLOSING_S, GRASP, OPENING_S};
 pub use resume::{Interrupted, resume};
 
 use super::config::{ExpertConfig, SimConfig};

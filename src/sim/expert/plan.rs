@@ -23,8 +23,8 @@ pub(in crate::sim) const GRASP: f64 = 0.004;
 /// Opening to release at: wider than the block, narrow enough for a box.
 pub(super) const RELEASE: f64 = 0.82;
 /// What the fingers need to close on the block and to let go of it [s].
-pub(super) const CLOSING_S: f64 = 0.4;
-pub(super) const OPENING_S: f64 = 0.3;
+pub(in crate::sim) const CLOSING_S: f64 = 0.4;
+pub(in crate::sim) const OPENING_S: f64 = 0.3;
 /// How long before the end of a move the next one begins, on corners away from contact [s].
 pub(super) const ROUNDED_S: f64 = 0.25;
 

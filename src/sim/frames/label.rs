@@ -47,7 +47,7 @@ pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> 
     let state = CorrectedState {
         joints: placed.joints,
         tool: placed.tool,
-        told: opening(0),
+        told: of.told,
         commanded: placed.commanded,
     };
     labelled(&state, |step| (of.commanded(step), opening(step)), steps)

@@ -11,7 +11,7 @@ use crate::control::types::Pose;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
 use crate::sim::error::SimError;
-use crate::sim::expert::{Pace, Path, STEP_PERIOD_S, plan};
+use crate::sim::expert::{CLOSING_S, OPENING_S, Pace, Path, STEP_PERIOD_S, plan};
 use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
 use crate::sim::world::start_joints;
 
@@ -63,10 +63,14 @@ const JITTER_FREE: (f64, f64) = (0.012, 0.08);
 /// Nearer than this above the block's top the tool is near contact [m].
 const NEAR_M: f64 = 0.02;
 /// Around the moments at which the fingers close and open the tool stays on its path [s].
-const CLOSING_S: [f64; 2] = [0.05, 0.45];
-const OPENING_S: [f64; 2] = [0.05, 0.35];
+const STILL_CLOSING_S: [f64; 2] = [0.05, 0.45];
+const STILL_OPENING_S: [f64; 2] = [0.05, 0.35];
 /// The fingers hold the block from this long after they are told to close, until this long after they are to open [s].
 const HELD_S: [f64; 2] = [0.22, 0.05];
+/// This long after they are told to open, the fingers have let go [s].
+const RELEASED_S: f64 = 0.13;
+/// Share of recoveries with fingers that are not open in which they were told to close, and have missed the block.
+const MISSED_SHARE: f64 = 0.6;
 /// Where the tool waits above a thing that is pointed at, above all that is near it [m].
 const POINT_ABOVE_M: f64 = 0.045;
 /// How near the block counts as near what is pointed at [m].
@@ -124,6 +128,8 @@ pub struct Situation {
     pub offset: (Vector3<f64>, f64),
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
+    /// What the gripper was told last, 0 closed to 1 open.
+    pub told: f64,
     /// Where the block is.
     pub block: Block,
 }
@@ -191,6 +197,12 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         .random_range(-BEYOND_S[0]..path.duration() + BEYOND_S[1])
         .max(0.0);
     let [closes, opens] = path.gripper_times();
+    // A picture does not tell how long the tool has stood still: once the fingers hold, or have let go, it moves on.
+    let time_s = match time_s {
+        t if (closes + HELD_S[0]..closes + CLOSING_S).contains(&t) => closes + CLOSING_S,
+        t if (opens + RELEASED_S..opens + OPENING_S).contains(&t) => opens + OPENING_S,
+        t => t,
+    };
     let block = match time_s {
         t if t >= opens => Block::Placed,
         t if t >= closes + HELD_S[0] => Block::Held,
@@ -203,7 +215,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         block
     };
     let works = |[before, after]: [f64; 2], at: f64| (at - before..at + after).contains(&time_s);
-    let offset = if works(CLOSING_S, closes) || works(OPENING_S, opens) {
+    let offset = if works(STILL_CLOSING_S, closes) || works(STILL_OPENING_S, opens) {
         (Vector3::zeros(), 0.0)
     } else {
         let low = path.pose(time_s).translation.z < layout.object.position[2] + config.block.side_m / 2.0 + NEAR_M;
@@ -214,6 +226,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         kind: Kind::Expert,
         instruction: layout.instruction.clone(),
         opening: path.opening_reached(time_s, finger_rate(config), stops),
+        told: path.opening(time_s),
         id,
         layout,
         path,
@@ -254,10 +267,12 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut 
     // Much of it at the very start: that is where the arm is when the expert is asked again.
     let time_s = random.random_range(-0.5..(closes - 0.1).max(0.0)).max(0.0);
     let low = path.pose(time_s).translation.z < z + config.block.side_m / 2.0 + NEAR_M;
+    let missed = opening < 1.0 && time_s < STEP_PERIOD_S && random.random_bool(MISSED_SHARE);
     Situation {
         kind: Kind::Recovery,
         instruction: layout.instruction.clone(),
         opening: (opening + finger_rate(config) * time_s).min(1.0),
+        told: f64::from(u8::from(!missed)),
         id,
         layout,
         path,
@@ -311,6 +326,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         kind: Kind::Pointing,
         instruction: wording.replace("{}", &name),
         opening: 1.0,
+        told: 1.0,
         id,
         layout,
         path,

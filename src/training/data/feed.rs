@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::camera::patches::{Grid, PatchRule};
 use crate::camera::preprocess::{Preprocessor, VisionInput};
@@ -15,7 +15,7 @@ use crate::dataset::{At, Dataset};
 use crate::model::actions::normalised;
 use crate::model::config::{Config, Proprio};
 use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
-use crate::model::state::StateText;
+use crate::model::state::{StateText, normalised_state, state_tensor};
 
 use super::augment::Augmentation;
 use super::kept_vision::KeptVision;
@@ -217,6 +217,7 @@ impl Feed {
             pictures,
             student: made.student,
             teacher: made.teacher,
+            state: self.felt(&places)?,
             actions,
             valid,
             geometry_target: joined(&made.geometry)?,
@@ -240,9 +241,22 @@ impl Feed {
         &self.prompter
     }
 
+    /// The states of some rows for a projector.
+    fn felt(&self, places: &[Place]) -> Result<Option<Tensor>, RunError> {
+        if self.proprio != Proprio::Projected {
+            return Ok(None);
+        }
+        let statistics = &self.mixture.contract().data.state;
+        let each = places
+            .iter()
+            .map(|place| -> Result<_, RunError> { Ok(normalised_state(&self.mixture.state(*place)?, statistics)?) });
+        let states: Vec<Vec<f64>> = each.collect::<Result<_, _>>()?;
+        Ok(Some(state_tensor(&states, Device::Cpu)?))
+    }
+
     fn told(&self, dataset: &Dataset, place: Place) -> Result<Told, RunError> {
         let state = match self.proprio {
-            Proprio::None => None,
+            Proprio::None | Proprio::Projected => None,
             Proprio::Text => {
                 let state = StateText::new(&self.mixture.state(place)?, &self.mixture.contract().data.state);
                 Some(state.map_err(|e| named(dataset, place.at, e.to_string()))?)
@@ -359,7 +373,7 @@ impl Done {
 pub struct Told {
     /// The task in words.
     pub instruction: String,
-    /// The robot's own state, for checkpoints that read it.
+    /// The robot's own state, for checkpoints that read it in words.
     pub state: Option<StateText>,
 }
 

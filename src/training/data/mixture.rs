@@ -150,6 +150,11 @@ impl Mixture {
             .collect())
     }
 
+    /// Normalises the state by the statistics that a projector has been trained with, not by those of this data.
+    pub fn keep_state_statistics(&mut self, of: &[DimensionStatistics]) {
+        self.contract.data.state = of.to_vec();
+    }
+
     /// Draws from the episodes that are trained on, and from those held out.
     ///
     /// # Errors

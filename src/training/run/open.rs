@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::contract::Model;
 use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::config::Proprio;
 use crate::model::device::set_threads;
 use crate::model::prompt::Prompter;
 use crate::model::sizes::UNTRAINED;
@@ -55,7 +56,10 @@ impl Run {
         }
         let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
         let network = chosen(manifest.config()?, &config.choices())?;
-        let mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
+        let mut mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
+        if network.thinkvla.proprio == Proprio::Projected && knows_actions(&manifest) {
+            mixture.keep_state_statistics(&manifest.contract()?.data.state);
+        }
         let samplers = mixture.samplers(config.seed, config.validation.share)?;
         let mut contract = mixture.contract().clone();
         contract.model = Some(Model {

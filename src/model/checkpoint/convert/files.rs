@@ -128,7 +128,7 @@ fn describe_run(
         "datasets": {"vla_data": {
             "dataset_py": "lerobot_datasets",
             "CoT_prompt": ours.prompt,
-            "include_state": ours.proprio != crate::model::config::Proprio::None,
+            "include_state": ours.proprio == crate::model::config::Proprio::Text,
             "obs_image_size": resize.map(|resize| [resize.height, resize.width]),
         }},
     });

@@ -14,7 +14,7 @@ use super::weights::{Naming, Part, TEXT_HEAD};
 use super::{Options, WEIGHTS};
 use crate::contract::{Contract, Model, Robot};
 use crate::model::backbone::Backbone;
-use crate::model::config::{Config, Precision, PromptStyle};
+use crate::model::config::{Config, Precision, PromptStyle, Proprio};
 use crate::model::error::ModelError;
 use crate::model::integration::pool::GeoPool;
 use crate::model::network::Network;
@@ -294,6 +294,12 @@ fn plain(config: &mut Config) -> Result<Vec<String>, ModelError> {
     }
     if ours.geometry.take().is_some() {
         notes.push("the geometry adapter is left out: StarVLA has no place for it, and actions will differ".into());
+    }
+    if ours.proprio == Proprio::Projected {
+        (ours.proprio, ours.state_dim) = (Proprio::None, 0);
+        notes.push(
+            "the projector of the state is left out: StarVLA has no place for it, and actions will differ".into(),
+        );
     }
     if ours.reasoning.take().is_some() {
         notes.push("the reasoning anchor is left out: StarVLA has no place for it, and actions will differ".into());

@@ -1,0 +1,297 @@
+//! Where a policy falls short: in seeing, in choosing, or in acting.
+//!
+//! ```text
+//! pictures ─► tower ─► does it find the block?        seeing
+//!                 └─► "point at the red block" ─►     choosing
+//!                 └─► a task ─► the expert's chunk?   acting, and acting after a mishap
+//! ```
+//!
+//! Each is measured on frames that no training has seen ([`crate::sim::frames`]), and with the pictures of another frame
+//! beside: a policy that looks is much worse then. What is left is what only a closed loop shows, `thinkvla eval`.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use nalgebra::Vector3;
+use serde::Serialize;
+use tch::{Kind, TchError, Tensor};
+
+use crate::camera::patches::{Grid, merge_block_from_raster};
+use crate::camera::points::{RAY_VALUES, RAYS, RayFeatures, SurfaceClass, SurfacePoint};
+use crate::contract::{Contract, ContractError, Data, Robot};
+use crate::dataset::frame::ImageMode;
+use crate::dataset::layout::Layout;
+use crate::dataset::storage::Disk;
+use crate::dataset::{DatasetError, DatasetWriter};
+use crate::model::error::ModelError;
+use crate::model::policy::{Policy, PolicyOptions};
+use crate::sim::camera::{Eyes, View};
+use crate::sim::collect::CollectError;
+use crate::sim::config::{ConfigError, SimConfig};
+use crate::sim::error::SimError;
+use crate::sim::expert::STEP_PERIOD_S;
+use crate::sim::frames::{FrameOrder, Kind as FrameKind, Mix, place, write};
+use crate::sim::geometry::rays;
+use crate::sim::look::Look;
+use crate::training::run_error::RunError;
+
+use super::open_loop::{self, ChunkErrors, Drawn, OpenLoop};
+use super::viewer::{Scene, ViewError, Viewer};
+
+/// Quality of the pictures, as `thinkvla frames` keeps them.
+const JPEG: u8 = 92;
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Check<'a> {
+    /// The policy.
+    pub checkpoint: &'a Path,
+    /// How it runs.
+    pub options: PolicyOptions,
+    /// Frames for each question.
+    pub frames: usize,
+    /// Seed of the frames; trainings use others.
+    pub seed: u64,
+    /// Threads that render.
+    pub jobs: usize,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Diagnosis {
+    /// Of each camera, where the checkpoint has a geometry adapter.
+    pub seeing: Vec<Seeing>,
+    /// Chunks for "point at …".
+    pub choosing: OpenLoop,
+    /// Chunks along the expert's way.
+    pub acting: OpenLoop,
+    /// Chunks after a mishap.
+    pub recovering: OpenLoop,
+}
+
+/// Whether the geometry adapter finds the block in a camera's pictures. It says something of adapters that were trained
+/// on classes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Seeing {
+    /// The camera.
+    pub camera: &'static str,
+    /// Pictures in which a ray meets the block.
+    pub shown: u32,
+    /// Pictures of those in which the patch that is most like a block shows it.
+    pub found: u32,
+}
+
+/// Why nothing was found.
+#[derive(Debug, thiserror::Error)]
+pub enum DiagnosisError {
+    /// The checkpoint cannot be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The checkpoint was made for another robot.
+    #[error(transparent)]
+    Contract(#[from] ContractError),
+    /// The policy gives no chunk.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The frames cannot be made.
+    #[error(transparent)]
+    Frames(#[from] CollectError),
+    /// The table-top's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The simulator.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The frames cannot be written.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The frames cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] RunError),
+    /// libtorch refuses.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+    /// There is no room for the frames.
+    #[error("temporary folder: {0}; set TMPDIR to a folder with some 100 MB")]
+    Folder(#[from] std::io::Error),
+}
+
+/// Measures all of it; `tell` hears which part begins. Frames are written to a temporary folder.
+///
+/// # Errors
+/// When the checkpoint does not fit the simulated robot, nothing can be rendered, or the disk refuses.
+pub fn diagnose(check: &Check<'_>, mut tell: impl FnMut(&'static str)) -> Result<Diagnosis, DiagnosisError> {
+    let folder = tempfile::tempdir()?;
+    let mut compared = |kind: FrameKind| -> Result<OpenLoop, DiagnosisError> {
+        tell(kind.name());
+        let root = folder.path().join(kind.name());
+        write_frames(check, kind, &root)?;
+        let drawn = Drawn {
+            held_out: None,
+            rows: None,
+            seed: check.seed,
+        };
+        Ok(open_loop::compare(viewer(check)?, &root, drawn, |_| ())?)
+    };
+    let choosing = compared(FrameKind::Pointing)?;
+    let acting = compared(FrameKind::Expert)?;
+    let recovering = compared(FrameKind::Recovery)?;
+    tell("seeing");
+    Ok(Diagnosis {
+        seeing: see(check)?,
+        choosing,
+        acting,
+        recovering,
+    })
+}
+
+fn viewer(check: &Check<'_>) -> Result<Viewer, DiagnosisError> {
+    let policy = Policy::load(check.checkpoint, check.options)?;
+    policy.contract().robot.require_same(&Robot::simulated())?;
+    Ok(Viewer::new(policy)?)
+}
+
+fn order(check: &Check<'_>, kind: FrameKind) -> Result<FrameOrder, DiagnosisError> {
+    let share = |of| if kind == of { 1.0 } else { 0.0 };
+    Ok(FrameOrder {
+        sim: SimConfig::shipped()?,
+        count: check.frames,
+        seed: check.seed,
+        steps: viewer(check)?.chunk_len(),
+        mix: Mix {
+            recovery: share(FrameKind::Recovery),
+            pointing: share(FrameKind::Pointing),
+            ..Mix::default()
+        },
+        images: ImageMode::Jpeg(JPEG),
+        jobs: check.jobs,
+        beside: None,
+    })
+}
+
+fn write_frames(check: &Check<'_>, kind: FrameKind, root: &Path) -> Result<(), DiagnosisError> {
+    let order = order(check, kind)?;
+    let contract = Contract {
+        robot: Robot::simulated(),
+        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
+        model: None,
+    };
+    let layout = Layout::of_arm(&contract, order.images)?.with_chunk(order.steps);
+    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)?;
+    write(&order, &mut writer, |_, _| ())?;
+    Ok(())
+}
+
+fn see(check: &Check<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
+    let mut viewer = viewer(check)?;
+    let order = order(check, FrameKind::Expert)?;
+    let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();
+    let mut eyes = Eyes::default();
+    let mut seeing = View::ALL.map(|view| Seeing {
+        camera: view.name(),
+        shown: 0,
+        found: 0,
+    });
+    for number in 0..order.count as u64 {
+        let frame = place(&order, number)?;
+        eyes.begin_episode(&frame.snapshot, number)?;
+        let output = viewer.act(Scene {
+            pictures: &eyes.look(&frame.snapshot)?,
+            state: &means,
+            instruction: &frame.situation.instruction,
+        })?;
+        let Some(latents) = output.latents.geometry else {
+            return Ok(Vec::new());
+        };
+        let met = rays(&mut Look::new(&frame.snapshot)?);
+        let (met, _) = met.as_chunks::<RAY_VALUES>();
+        let grids = viewer.grids().to_vec();
+        let merge = viewer.merge();
+        let mut before = 0;
+        for ((seeing, of_view), grid) in seeing.iter_mut().zip(met.chunks(RAYS * RAYS)).zip(&grids) {
+            let patches = grid.patches() as i64;
+            let latents = latents.f_narrow(0, before, patches)?;
+            before += patches;
+            seeing.add(&latents, of_view, *grid, merge)?;
+        }
+    }
+    Ok(seeing.into())
+}
+
+impl Seeing {
+    /// # Shapes
+    /// latents: (patches, channels) of one view in merge-block order; met: its rays, row by row
+    fn add(&mut self, latents: &Tensor, met: &[[f32; RAY_VALUES]], grid: Grid, merge: u32) -> Result<(), TchError> {
+        let (patches, channels) = latents.size2()?;
+        let features = RayFeatures {
+            channels: channels as usize,
+            classes: true,
+        };
+        let size = [grid.h, grid.w].map(|side| side as usize);
+        let rays_of = |patch: usize| features.rays_of(size, [patch / size[1], patch % size[1]]);
+        let shows = |patch: usize| {
+            let mut classes = rays_of(patch).filter_map(|ray| SurfacePoint::of_values(*met.get(ray)?));
+            classes.any(|point| point.class == SurfaceClass::Object)
+        };
+        let showing: Vec<usize> = (0..patches as usize).filter(|patch| shows(*patch)).collect();
+        if showing.is_empty() {
+            return Ok(());
+        }
+        // So far away that nothing but its class is left of it.
+        let somewhere = SurfacePoint {
+            place: Vector3::repeat(f64::MAX),
+            normal: Vector3::z(),
+            class: SurfaceClass::Object,
+        };
+        let block = vec![Some(somewhere); rays_of(0).count()];
+        let block = Tensor::f_from_slice(&features.of(&block))?.f_to_kind(Kind::Float)?;
+        let latents = latents.f_to_kind(Kind::Float)?;
+        let alike = latents
+            .f_matmul(&block)?
+            .f_div(&latents.f_norm_scalaropt_dim(2.0, [1], false)?)?;
+        let best = alike.f_argmax(None, false)?.f_int64_value(&[])? as usize;
+        let best = (0..patches as usize).find(|patch| merge_block_from_raster(*patch, grid, merge) == best);
+        self.shown += 1;
+        self.found += u32::from(best.is_some_and(|patch| showing.contains(&patch)));
+        Ok(())
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Seeing { camera, shown, found } in &self.seeing {
+            let share = 100.0 * f64::from(*found) / f64::from((*shown).max(1));
+            writeln!(
+                f,
+                "seeing: the block is found in {found} of {shown} {camera} views, {share:.1} %"
+            )?;
+        }
+        writeln!(
+            f,
+            "\n| | frames | end of the chunk p50 [mm] | p95 [mm] | turn p50 [°] | p95 [°] | gripper agrees | another \
+             frame's pictures [mm] | best constant [mm] |\n|---|---|---|---|---|---|---|---|---|"
+        )?;
+        for (name, of) in [
+            ("choosing", &self.choosing),
+            ("acting", &self.acting),
+            ("recovering", &self.recovering),
+        ] {
+            let end = |errors: &ChunkErrors| errors.whole.translation_mm;
+            let ChunkErrors { whole, .. } = of.policy;
+            writeln!(
+                f,
+                "| {name} | {} | {:.1} | {:.1} | {:.2} | {:.2} | {:.1} % | {:.1} | {:.1} |",
+                of.rows,
+                whole.translation_mm.p50,
+                whole.translation_mm.p95,
+                whole.rotation_deg.p50,
+                whole.rotation_deg.p95,
+                100.0 * whole.gripper_agreement,
+                end(&of.shuffled).p50,
+                end(&of.constant).p50,
+            )?;
+        }
+        Ok(())
+    }
+}
