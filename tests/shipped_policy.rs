@@ -6,8 +6,18 @@ use std::path::Path;
 
 use thinkvla::control::config::ArmConfig;
 use thinkvla::eval::closed_loop::{Candidate, Evaluation, Latency, Network, NetworkOptions, trials};
+use thinkvla::eval::diagnosis::{Check, diagnose};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/checkpoints/small");
+
+fn options() -> NetworkOptions {
+    NetworkOptions {
+        threads: Some(1),
+        ..NetworkOptions::default()
+    }
+}
 
 /// Successes of six trials of the container task.
 fn successes(shuffle_cameras: bool) -> usize {
@@ -23,12 +33,7 @@ fn successes(shuffle_cameras: bool) -> usize {
         out: folder.path().join("eval"),
         videos: 0,
     };
-    let checkpoint = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/small");
-    let options = NetworkOptions {
-        threads: Some(1),
-        ..NetworkOptions::default()
-    };
-    let network = Network::load(&checkpoint, options).unwrap();
+    let network = Network::load(Path::new(SHIPPED), options()).unwrap();
     let mut candidates = [Candidate::Network(Box::new(network))];
     let evaluated = evaluation.run(&mut candidates, |_| ()).unwrap();
     let trials = evaluated.report.trials.iter();
@@ -40,4 +45,32 @@ fn successes(shuffle_cameras: bool) -> usize {
 fn the_policy_that_ships_does_its_task_and_is_lost_with_the_pictures_of_another_episode() {
     assert!(successes(false) >= 3);
     assert!(successes(true) <= 1);
+}
+
+#[test]
+fn a_diagnosis_finds_that_it_sees_and_goes_by_what_it_sees() {
+    let check = Check {
+        checkpoint: Path::new(SHIPPED),
+        options: options(),
+        frames: 24,
+        seed: 990_001,
+        jobs: 2,
+    };
+    let mut parts = Vec::new();
+    let found = diagnose(&check, |part| parts.push(part)).unwrap();
+    assert_eq!(parts, ["pointing", "expert", "recovery", "seeing"]);
+    for seeing in &found.seeing {
+        assert!(seeing.shown >= 6, "{seeing:?}");
+        assert!(4 * seeing.found >= 3 * seeing.shown, "{seeing:?}");
+    }
+    for of in [&found.choosing, &found.acting, &found.recovering] {
+        assert_eq!(of.rows, 24);
+        let [own, other] = [&of.policy, &of.shuffled].map(|errors| errors.whole.translation_mm.p50);
+        assert!(own < 0.6 * other, "{own} mm, with other pictures {other} mm");
+    }
+    let text = found.to_string();
+    assert!(
+        text.contains("top views") && text.contains("| recovering | 24 |"),
+        "{text}"
+    );
 }

@@ -51,6 +51,8 @@ def report(folder):
     assert report["command_rate_hz"] == pytest.approx(report["command_rate_setting_hz"], rel=0.02)
     picture = (folder / "demo" / "contact_sheet.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+    moving = (folder / "demo" / "demo.gif").read_bytes()
+    assert moving.startswith(b"GIF89a") and 50_000 < len(moving) < 3_000_000
     return report
 
 

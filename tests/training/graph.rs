@@ -192,8 +192,6 @@ fn an_anchor_without_adapter_or_teacher_is_trained_by_the_actions() {
     let changes = [("reasoning.adapter", json!(false))];
     let method = method(&recipe, config(&changes), MethodSettings::default());
     let mut batch = recipe.vla(method.config());
-    let states = (of.added == ["proprio_projector."]).then(|| Tensor::ones([batch.len() as i64, STATE_DIM], FLOAT_CPU));
-    batch.state = states;
     batch.teacher.clear();
     let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
     assert!(losses.reasoning.is_none());

@@ -52,11 +52,8 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let domain = surroundings::enter()?;
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
-    let (report, sheet) = (
-        arguments.out.join("report.json"),
-        arguments.out.join("contact_sheet.png"),
-    );
-    for old in [&report, &sheet] {
+    let [report, sheet, moving] = ["report.json", "contact_sheet.png", "demo.gif"].map(|name| arguments.out.join(name));
+    for old in [&report, &sheet, &moving] {
         if old.exists() {
             std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
@@ -83,6 +80,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     picture::save(&outcome, &sheet)?;
+    #[cfg(feature = "sim")]
+    {
+        thinkvla::ros::demo::moving::save(&outcome, &moving)?;
+        say(&format!("moving:  {}", moving.display()));
+    }
     tell(&outcome.report);
     say(&format!("picture: {}", sheet.display()));
     say(&format!("report:  {}", report.display()));

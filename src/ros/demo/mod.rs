@@ -5,7 +5,7 @@
 //! * [`observer`], [`observed`]: what is seen and asked over ROS
 //! * [`session`]: the two together, and the nodes of the simulated robot
 //! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
-//! * [`tour`], [`picture`]: the demo; [`rollout`]: the expert or a policy on many seeds
+//! * [`tour`], [`picture`], `moving`: the demo; [`rollout`]: the expert or a policy on many seeds
 //! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up; [`tuner`]: finetune_node beside them
 //! * [`judged`]: a policy on a robot that runs already, judged by a person
 //! * [`latency`]: how long things take
@@ -17,6 +17,8 @@ pub mod error;
 pub mod frames;
 pub mod judged;
 pub mod latency;
+#[cfg(feature = "sim")]
+pub mod moving;
 pub mod observed;
 pub mod observer;
 pub mod picture;

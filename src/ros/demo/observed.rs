@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nalgebra::Vector3;
 use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,17 @@ pub struct ChunkSeen {
     pub observation_age_ms: f64,
 }
 
+/// The path in execution at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// When.
+    pub stamp: Time,
+    /// Positions of the tool after each step, in the base frame [m].
+    pub points: Vec<Vector3<f64>>,
+    /// Steps that are done.
+    pub done: usize,
+}
+
 /// A gate event, and how often it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCount {
@@ -118,6 +130,8 @@ pub struct Seen {
     pub episode: Option<EpisodeStatus>,
     /// Chunks of every source.
     pub chunks: Vec<ChunkSeen>,
+    /// Paths in execution.
+    pub planned: Vec<Planned>,
     /// When recording began; films leave out pictures taken before.
     pub since: Time,
     /// Gate events by kind and check.

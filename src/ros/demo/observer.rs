@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use nalgebra::Vector3;
 use rclrs::rosidl_runtime_rs::Service;
 use rclrs::{Client, IntoPrimitiveOptions as _, Node, Subscription};
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::lifecycle_msgs::srv::{ChangeState, ChangeState_Request, ChangeState_Response};
 use ros_env::sensor_msgs::msg::rmw::Image;
 use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger, Trigger_Request, Trigger_Response};
-use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent};
+use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent, PlannedPath};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
 use crate::ros::time::{Clock, from_message};
 use crate::ros::{qos, topics};
 
 use super::error::RunError;
-use super::observed::{ChunkSeen, EventCount, Frame, Observed};
+use super::observed::{ChunkSeen, EventCount, Frame, Observed, Planned};
 
 /// Cameras looked at.
 pub const CAMERAS: [&str; 2] = ["top", "wrist"];
@@ -48,6 +49,7 @@ impl Observer {
             Box::new(episodes(node, &observed)?),
             Box::new(events(node, &observed)?),
             Box::new(chunks(node, &observed)?),
+            Box::new(planned(node, &observed)?),
         ];
         for camera in CAMERAS {
             subscriptions.push(Box::new(images(node, &observed, camera)?));
@@ -230,6 +232,23 @@ fn chunks(node: &Node, observed: &Observed) -> Result<Subscription<ActionChunk>,
                 observation_age_ms: f64::from(chunk.observation_age_ms),
             };
             observed.update(|seen| seen.chunks.push(chunk));
+        },
+    )?;
+    Ok(subscription)
+}
+
+fn planned(node: &Node, observed: &Observed) -> Result<Subscription<PlannedPath>, RunError> {
+    let observed = observed.clone();
+    let subscription = node.create_subscription::<PlannedPath, _>(
+        topics::PLANNED_PATH.name.qos(qos::display()),
+        move |path: PlannedPath| {
+            let points = path.poses.iter().map(|pose| &pose.position);
+            let planned = Planned {
+                stamp: from_message(&path.header.stamp),
+                points: points.map(|at| Vector3::new(at.x, at.y, at.z)).collect(),
+                done: path.done as usize,
+            };
+            observed.update(|seen| seen.planned.push(planned));
         },
     )?;
     Ok(subscription)

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ros_env::thinkvla::msg::ArmStatus;
 use serde::Serialize;
 
 use crate::contract::Contract;
@@ -9,7 +10,7 @@ use crate::eval::machine::Machine;
 
 use super::episode::{self, Episode, Start};
 use super::error::RunError;
-use super::observed::Film;
+use super::observed::{Film, Planned};
 use super::observer::CAMERAS;
 use super::session::{self, Finished, Session, Simulated};
 
@@ -72,6 +73,10 @@ pub struct Outcome {
     pub report: Report,
     /// Frames of each camera.
     pub films: Vec<CameraFilm>,
+    /// Paths in execution, as arm_node told them.
+    pub planned: Vec<Planned>,
+    /// Statuses of the arm.
+    pub statuses: Vec<ArmStatus>,
 }
 
 /// Frames of one camera.
@@ -122,6 +127,8 @@ impl Tour {
         };
         Ok(Outcome {
             films: take_films(session),
+            planned: session.observed().with(|seen| std::mem::take(&mut seen.planned)),
+            statuses: session.observed().with(|seen| std::mem::take(&mut seen.statuses)),
             report: self.report(episode, weights),
         })
     }
