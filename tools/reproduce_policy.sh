@@ -25,9 +25,9 @@ step() { # step NUMBER WHAT DONE COMMAND...: runs the command unless the file DO
 step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small --proprio projected out/small
 step 2/6 "frames" out/frames/meta/thinkvla/frames.json \
   "$thinkvla" frames out/frames --count 20000 --seed 11 --jobs 2 --geometry out/rays
-step 3/6 "tower and policy" out/pretrain/policy/step-00005000/model.safetensors \
+step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
   "$thinkvla" train config/pretrain.yaml --resume
-driver=out/pretrain/policy/step-00005000
+driver=out/pretrain/policy/step-00004000
 for round in 1 2; do
   step 4/6 "corrections, round $round" "out/corrections$round/meta/info.json" \
     "$thinkvla" correct "$driver" "out/corrections$round" --episodes 50 --seed "$((510000 + 10000 * round))" --jobs 2

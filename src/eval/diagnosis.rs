@@ -243,6 +243,7 @@ impl Seeing {
             place: Vector3::repeat(f64::MAX),
             normal: Vector3::z(),
             class: SurfaceClass::Object,
+            heading: 0.0,
         };
         let block = vec![Some(somewhere); rays_of(0).count()];
         let block = Tensor::f_from_slice(&features.of(&block))?.f_to_kind(Kind::Float)?;

@@ -192,7 +192,7 @@ impl Size {
             vision_config,
         };
         let scale = Scale {
-            geometry_width: if small { 160 } else { 2048 },
+            geometry_width: if small { 192 } else { 2048 },
             pool: if small { GeoPool::Attention } else { GeoPool::Mean },
             prompt: if small { SMALL_PROMPT } else { PROMPT },
             min_pixels: if small { 128 * 128 } else { 256 * 256 },

@@ -4,6 +4,7 @@ use nalgebra::Vector3;
 
 use super::camera::{HEIGHT, View, WIDTH};
 use super::look::Look;
+use super::stage::quarter;
 use crate::camera::points::{RAYS, SurfacePoint};
 
 /// What the cells of a view show at their middles; nothing in the sky. What is see-through counts as what is seen.
@@ -25,6 +26,11 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
             camera.axes.tr_mul(&normal),
         ),
     };
+    // The wrist camera turns with the hand.
+    let turned = match view {
+        View::Top => 0.0,
+        View::Wrist => camera.axes.m21.atan2(camera.axes.m11),
+    };
     let middle = |at: usize, of: usize, size: u32| (at as f64 + 0.5) / of as f64 * f64::from(size) - 0.5;
     let patches = (0..rows).flat_map(|row| (0..columns).map(move |column| [row, column]));
     patches
@@ -37,6 +43,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
                 place,
                 normal,
                 class: met.class,
+                heading: quarter(met.heading.map_or(0.0, |heading| heading - turned)),
             })
         })
         .collect()

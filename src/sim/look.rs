@@ -41,6 +41,8 @@ pub struct Met {
     pub opacity: f32,
     /// What it belongs to.
     pub class: SurfaceClass,
+    /// Turn about the vertical of what is to be moved, where it is that [rad].
+    pub heading: Option<f64>,
 }
 
 /// Follows rays through a scene.
@@ -115,12 +117,14 @@ impl Look {
             Some(&mut normal),
         );
         let geom = geom.filter(|_| distance >= 0.0)?;
+        let class = self.classes.get(geom).copied().unwrap_or(SurfaceClass::Background);
         Some(Met {
             point: from + direction * distance,
             normal: normal.into(),
             distance,
             opacity: self.opacity(geom),
-            class: self.classes.get(geom).copied().unwrap_or(SurfaceClass::Background),
+            class,
+            heading: (class == SurfaceClass::Object).then(|| self.heading(geom)),
         })
     }
 
@@ -151,6 +155,14 @@ impl Look {
             }
         }
         false
+    }
+
+    /// Turn about the vertical of the axis of a geom that lies flattest [rad].
+    fn heading(&self, geom: usize) -> f64 {
+        let axes = self.data.geom_xmat().get(geom).copied().unwrap_or_default();
+        let axes = Matrix3::from_row_slice(&axes);
+        let flattest = axes.column_iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
+        flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))
     }
 
     /// Materials, which the links have, are opaque.

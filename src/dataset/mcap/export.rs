@@ -12,6 +12,7 @@ use super::BagError;
 use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStamped, encode_text, schema};
 use crate::camera::compressed::Compression;
 use crate::contract::{Composition, Contract, Reference};
+use crate::control::proprioception::TRACKING_ERROR;
 use crate::control::tool_rotation::{TURN_FROM_DOWN, turned_from_down};
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
@@ -262,13 +263,18 @@ fn tellings(column: &str, names: &[String]) -> Vec<(String, Telling)> {
                 let first = names.windows(6).position(|window| window == pose)?;
                 Some((pose, first, rotation))
             });
-            match pose {
-                Some((pose, first, rotation)) => vec![
-                    Telling::Joints("/joint_states".into(), named(&|name| !pose.contains(&name))),
-                    Telling::Pose("/tool_pose".into(), first, rotation),
-                ],
-                None => vec![Telling::Joints("/joint_states".into(), named(&|_| true))],
+            let is_error = |name: &str| TRACKING_ERROR.contains(&name);
+            let in_pose = |name: &str| pose.as_ref().is_some_and(|(pose, ..)| pose.contains(&name));
+            let joints = named(&|name| !in_pose(name) && !is_error(name));
+            let mut all = vec![Telling::Joints("/joint_states".into(), joints)];
+            if let Some((_, first, rotation)) = pose {
+                all.push(Telling::Pose("/tool_pose".into(), first, rotation));
             }
+            let errors = named(&is_error);
+            if !errors.is_empty() {
+                all.push(Telling::Joints("/tracking_error".into(), errors));
+            }
+            all
         }
         _ => vec![Telling::Joints(topic, named(&|_| true))],
     };

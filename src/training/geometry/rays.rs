@@ -27,7 +27,7 @@ pub fn scene(views: &[RgbImage]) -> Scene<'_> {
 
 impl TargetSource for RaySource {
     fn identity(&self) -> &str {
-        "simulator rays 1"
+        "simulator rays 2"
     }
 
     fn width(&self) -> i64 {
