@@ -181,7 +181,7 @@ fn what_was_put_is_read_and_what_was_not_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let open = || GeometryTargets::open(folder.path(), Box::new(RaySource)).unwrap();
     let (put, other) = (views(3), views(4));
-    let target = Tensor::arange(12 * 7, (Kind::Float, Device::Cpu)).reshape([12, 7]) / 8.0;
+    let target = Tensor::arange(12 * 8, (Kind::Float, Device::Cpu)).reshape([12, 8]) / 8.0;
     open().put(&scene(&put), &target).unwrap();
     let read = open().get(&scene(&put)).unwrap();
     assert!(read.equal(&target.to_kind(Kind::Half)));
@@ -191,11 +191,11 @@ fn what_was_put_is_read_and_what_was_not_is_missed() {
         "{missed}"
     );
     let narrow = open()
-        .put(&scene(&other), &target.narrow(1, 0, 6))
+        .put(&scene(&other), &target.narrow(1, 0, 7))
         .unwrap_err()
         .to_string();
     assert!(
-        narrow.contains("expected a target of [12, 7], found [12, 6]"),
+        narrow.contains("expected a target of [12, 8], found [12, 7]"),
         "{narrow}"
     );
 }
