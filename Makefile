@@ -23,7 +23,7 @@ demo: build ## run one task in closed loop on the simulated arm; report and pict
 	@$(ENV)
 	"$$CARGO_TARGET_DIR/release/thinkvla" demo
 
-reproduce-demo: build ## make the shipped policy again from nothing, resumable, about 75 minutes
+reproduce-demo: build ## make a small policy from nothing as docs/learning.md says; goes on where it was interrupted
 	@tools/reproduce_policy.sh
 
 test: interfaces ## run every test: Rust, documentation, Python over ROS 2

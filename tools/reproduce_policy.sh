@@ -22,21 +22,17 @@ step() { # step NUMBER WHAT DONE COMMAND...: runs the command unless the file DO
   echo "[$number] $what: $((SECONDS - begun)) s"
 }
 
-step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small --proprio projected out/small
+step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small out/small
 step 2/6 "frames" out/frames/meta/thinkvla/frames.json \
-  "$thinkvla" frames out/frames --count 20000 --seed 11 --jobs 2 --geometry out/rays
+  "$thinkvla" frames out/frames --count 26000 --seed 11 --jobs 2 --geometry out/rays
 step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
   "$thinkvla" train config/pretrain.yaml --resume
-driver=out/pretrain/policy/step-00004000
-for round in 1 2; do
-  step 4/6 "corrections, round $round" "out/corrections$round/meta/info.json" \
-    "$thinkvla" correct "$driver" "out/corrections$round" --episodes 50 --seed "$((510000 + 10000 * round))" --jobs 2
-  step 5/6 "learning from them, round $round" "out/corrected$round/step-00002000/model.safetensors" \
-    "$thinkvla" train "config/correct$round.yaml" --resume
-  driver=out/corrected$round/step-00002000
-done
+step 4/6 "corrections" out/corrections1/meta/info.json \
+  "$thinkvla" correct out/pretrain/policy/step-00004000 out/corrections1 --episodes 50 --jobs 2
+step 5/6 "learning from them" out/corrected1/step-00002000/model.safetensors \
+  "$thinkvla" train config/correct.yaml --resume
 for task in height container position; do
   step 6/6 "evaluation of $task" "out/eval/$task/eval.md" \
-    "$thinkvla" eval --checkpoint "$driver" --task "$task" --episodes 50 --seed 900000 --replan-steps 3 --threads 1 --videos 0 --jobs 2 \
+    "$thinkvla" eval --checkpoint out/corrected1/step-00002000 --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 --jobs 2 \
     --out "out/eval/$task"
 done
