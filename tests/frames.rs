@@ -4,19 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use nalgebra::{UnitQuaternion, Vector3};
 use thinkvla::camera::points::SurfaceClass;
-use thinkvla::contract::{Contract, Data, Robot};
 use thinkvla::control::tool_rotation::turned_from_down;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::layout::{ACTION, CHUNK, Layout, STATE};
-use thinkvla::dataset::storage::Disk;
-use thinkvla::dataset::{At, Dataset, DatasetWriter};
+use thinkvla::dataset::layout::{ACTION, CHUNK, STATE};
+use thinkvla::dataset::{At, Dataset};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::frames::{FrameOrder, Kind, Mix, PlacedFrame, place, write};
+use thinkvla::sim::frames::{FrameOrder, Kind, Mix, PlacedFrame, create_dataset, place, write};
 use thinkvla::sim::geometry::points;
 use thinkvla::sim::look::Look;
 use thinkvla::sim::stage::stage;
@@ -39,13 +36,7 @@ fn order(count: usize, jobs: usize) -> FrameOrder {
 }
 
 fn written(root: &Path, order: &FrameOrder) -> Dataset {
-    let contract = Contract {
-        robot: Robot::simulated(),
-        data: Data::unrecorded(10.0),
-        model: None,
-    };
-    let layout = Layout::of_arm(&contract, order.images).unwrap().with_chunk(order.steps);
-    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &layout, &contract).unwrap();
+    let mut writer = create_dataset(root, order.images, order.steps).unwrap();
     assert_eq!(write(order, &mut writer, |_, _| ()).unwrap().frames, order.count);
     Dataset::open(root).unwrap()
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use thinkvla::control::config::ArmConfig;
 use thinkvla::eval::closed_loop::{Candidate, Evaluation, Latency, Network, NetworkOptions, trials};
-use thinkvla::eval::diagnosis::{Check, diagnose};
+use thinkvla::eval::diagnosis::{DiagnosisOptions, diagnose};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
@@ -49,15 +49,15 @@ fn the_policy_that_ships_does_its_task_and_is_lost_with_the_pictures_of_another_
 
 #[test]
 fn a_diagnosis_finds_that_it_sees_and_goes_by_what_it_sees() {
-    let check = Check {
+    let of = DiagnosisOptions {
         checkpoint: Path::new(SHIPPED),
-        options: options(),
+        policy: options(),
         frames: 24,
         seed: 990_001,
         jobs: 2,
     };
     let mut parts = Vec::new();
-    let found = diagnose(&check, |part| parts.push(part)).unwrap();
+    let found = diagnose(&of, |part| parts.push(part)).unwrap();
     assert_eq!(parts, ["pointing", "expert", "recovery", "seeing"]);
     for seeing in &found.seeing {
         assert!(seeing.shown >= 6, "{seeing:?}");

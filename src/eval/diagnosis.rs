@@ -11,7 +11,6 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use nalgebra::Vector3;
 use serde::Serialize;
@@ -19,19 +18,16 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::camera::patches::{Grid, merge_block_from_raster};
 use crate::camera::points::{RAY_VALUES, RAYS, RayFeatures, SurfaceClass, SurfacePoint};
-use crate::contract::{Contract, ContractError, Data, Robot};
+use crate::contract::{ContractError, Robot};
+use crate::dataset::DatasetError;
 use crate::dataset::frame::ImageMode;
-use crate::dataset::layout::Layout;
-use crate::dataset::storage::Disk;
-use crate::dataset::{DatasetError, DatasetWriter};
 use crate::model::error::ModelError;
 use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::{Eyes, View};
 use crate::sim::collect::CollectError;
 use crate::sim::config::{ConfigError, SimConfig};
 use crate::sim::error::SimError;
-use crate::sim::expert::STEP_PERIOD_S;
-use crate::sim::frames::{FrameOrder, Kind as FrameKind, Mix, place, write};
+use crate::sim::frames::{FrameOrder, Kind as FrameKind, Mix, create_dataset, place, write};
 use crate::sim::geometry::rays;
 use crate::sim::look::Look;
 use crate::training::run_error::RunError;
@@ -44,11 +40,11 @@ const JPEG: u8 = 92;
 
 /// What to measure.
 #[derive(Debug, Clone)]
-pub struct Check<'a> {
+pub struct DiagnosisOptions<'a> {
     /// The policy.
     pub checkpoint: &'a Path,
     /// How it runs.
-    pub options: PolicyOptions,
+    pub policy: PolicyOptions,
     /// Frames for each question.
     pub frames: usize,
     /// Seed of the frames; trainings use others.
@@ -121,71 +117,64 @@ pub enum DiagnosisError {
 ///
 /// # Errors
 /// When the checkpoint does not fit the simulated robot, nothing can be rendered, or the disk refuses.
-pub fn diagnose(check: &Check<'_>, mut tell: impl FnMut(&'static str)) -> Result<Diagnosis, DiagnosisError> {
+pub fn diagnose(
+    options: &DiagnosisOptions<'_>,
+    mut tell: impl FnMut(&'static str),
+) -> Result<Diagnosis, DiagnosisError> {
     let folder = tempfile::tempdir()?;
     let mut compared = |kind: FrameKind| -> Result<OpenLoop, DiagnosisError> {
         tell(kind.name());
         let root = folder.path().join(kind.name());
-        write_frames(check, kind, &root)?;
+        let viewer = load(options)?;
+        let order = order(options, kind, viewer.chunk_len())?;
+        let mut writer = create_dataset(&root, order.images, order.steps)?;
+        write(&order, &mut writer, |_, _| ())?;
         let drawn = Drawn {
             held_out: None,
             rows: None,
-            seed: check.seed,
+            seed: options.seed,
         };
-        Ok(open_loop::compare(viewer(check)?, &root, drawn, |_| ())?)
+        Ok(open_loop::compare(viewer, &root, drawn, |_| ())?)
     };
     let choosing = compared(FrameKind::Pointing)?;
     let acting = compared(FrameKind::Expert)?;
     let recovering = compared(FrameKind::Recovery)?;
     tell("seeing");
     Ok(Diagnosis {
-        seeing: see(check)?,
+        seeing: see(options)?,
         choosing,
         acting,
         recovering,
     })
 }
 
-fn viewer(check: &Check<'_>) -> Result<Viewer, DiagnosisError> {
-    let policy = Policy::load(check.checkpoint, check.options)?;
+fn load(options: &DiagnosisOptions<'_>) -> Result<Viewer, DiagnosisError> {
+    let policy = Policy::load(options.checkpoint, options.policy)?;
     policy.contract().robot.require_same(&Robot::simulated())?;
     Ok(Viewer::new(policy)?)
 }
 
-fn order(check: &Check<'_>, kind: FrameKind) -> Result<FrameOrder, DiagnosisError> {
+fn order(options: &DiagnosisOptions<'_>, kind: FrameKind, steps: usize) -> Result<FrameOrder, DiagnosisError> {
     let share = |of| if kind == of { 1.0 } else { 0.0 };
     Ok(FrameOrder {
         sim: SimConfig::shipped()?,
-        count: check.frames,
-        seed: check.seed,
-        steps: viewer(check)?.chunk_len(),
+        count: options.frames,
+        seed: options.seed,
+        steps,
         mix: Mix {
             recovery: share(FrameKind::Recovery),
             pointing: share(FrameKind::Pointing),
             ..Mix::default()
         },
         images: ImageMode::Jpeg(JPEG),
-        jobs: check.jobs,
+        jobs: options.jobs,
         beside: None,
     })
 }
 
-fn write_frames(check: &Check<'_>, kind: FrameKind, root: &Path) -> Result<(), DiagnosisError> {
-    let order = order(check, kind)?;
-    let contract = Contract {
-        robot: Robot::simulated(),
-        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
-        model: None,
-    };
-    let layout = Layout::of_arm(&contract, order.images)?.with_chunk(order.steps);
-    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)?;
-    write(&order, &mut writer, |_, _| ())?;
-    Ok(())
-}
-
-fn see(check: &Check<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
-    let mut viewer = viewer(check)?;
-    let order = order(check, FrameKind::Expert)?;
+fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
+    let mut viewer = load(options)?;
+    let order = order(options, FrameKind::Expert, viewer.chunk_len())?;
     let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();
     let mut eyes = Eyes::default();
     let mut seeing = View::ALL.map(|view| Seeing {

@@ -170,7 +170,7 @@ impl Policy {
             Some(plan) if plan.fits(observation, state.as_ref()) => plan,
             _ => self.plan(observation, state)?,
         };
-        let plan = self.with_felt(plan, observation)?;
+        let plan = self.with_state_values(plan, observation)?;
         let prepared = Instant::now();
         let sight = self.network.see(&pixels, &plan.images)?;
         let seen = Instant::now();
@@ -266,7 +266,7 @@ impl Policy {
     }
 
     /// The plan with the state as numbers, where a projector reads it.
-    fn with_felt(&self, plan: Plan, observation: &Observation) -> Result<Plan, ModelError> {
+    fn with_state_values(&self, plan: Plan, observation: &Observation) -> Result<Plan, ModelError> {
         if self.config.thinkvla.proprio != Proprio::Projected {
             return Ok(plan);
         }

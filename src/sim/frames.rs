@@ -13,6 +13,7 @@ mod placement;
 mod situation;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,11 +21,15 @@ use serde::Serialize;
 use super::camera::Eyes;
 use super::collect::{Beside, CollectError};
 use super::config::SimConfig;
+use super::expert::STEP_PERIOD_S;
 use super::tasks::Task;
 use super::world::Snapshot;
-use crate::dataset::DatasetWriter;
+use crate::contract::{Contract, Data, Robot};
 use crate::dataset::frame::ImageMode;
+use crate::dataset::layout::Layout;
+use crate::dataset::storage::Disk;
 use crate::dataset::writer::Whole;
+use crate::dataset::{DatasetError, DatasetWriter};
 use crate::parallel::in_order;
 
 pub use label::{CorrectedState, Row, corrected};
@@ -83,6 +88,56 @@ pub struct PlacedFrame {
     redrawn: u64,
 }
 
+/// A new dataset of the simulated robot, or one to go on with, whose rows hold chunks of `steps` steps.
+///
+/// # Errors
+/// When the folder holds something else, or the disk refuses.
+pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<DatasetWriter, DatasetError> {
+    let contract = Contract {
+        robot: Robot::simulated(),
+        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
+        model: None,
+    };
+    let layout = Layout::of_arm(&contract, images)?.with_chunk(steps);
+    DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)
+}
+
+/// Rows on their way into a dataset, [`ROWS_PER_FILE`] of them to a file.
+pub struct RowFiles<'a> {
+    writer: &'a mut DatasetWriter,
+    waiting: Vec<Whole>,
+}
+
+impl<'a> RowFiles<'a> {
+    /// Behind the rows that the dataset has.
+    pub fn new(writer: &'a mut DatasetWriter) -> Self {
+        Self {
+            writer,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Takes a row; a file that is full is written.
+    ///
+    /// # Errors
+    /// As [`DatasetWriter::save_whole`].
+    pub fn push(&mut self, row: Whole) -> Result<(), DatasetError> {
+        self.waiting.push(row);
+        if self.waiting.len() < ROWS_PER_FILE {
+            return Ok(());
+        }
+        self.writer.save_whole(std::mem::take(&mut self.waiting))
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// As [`DatasetWriter::save_whole`].
+    pub fn finish(self) -> Result<(), DatasetError> {
+        self.writer.save_whole(self.waiting)
+    }
+}
+
 /// Writes `order.count` rows behind those of a dataset; `told` hears of each. Each row is an episode of one row.
 ///
 /// # Errors
@@ -96,7 +151,7 @@ pub fn write(
         seed: order.seed,
         ..FrameCounts::default()
     };
-    let mut waiting = Vec::new();
+    let mut files = RowFiles::new(writer);
     in_order(
         order.count,
         0..order.jobs.max(1),
@@ -106,14 +161,10 @@ pub fn write(
             let (frame, whole) = rendered?;
             counts.add(&frame);
             told(&frame, &whole);
-            waiting.push(whole);
-            if waiting.len() == ROWS_PER_FILE {
-                writer.save_whole(std::mem::take(&mut waiting))?;
-            }
-            Ok(())
+            Ok(files.push(whole)?)
         },
     )?;
-    writer.save_whole(waiting)?;
+    files.finish()?;
     Ok(counts)
 }
 

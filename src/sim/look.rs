@@ -7,6 +7,7 @@ use nalgebra::{Matrix3, Vector3};
 
 use super::camera::{HEIGHT, Intrinsics, View, WIDTH, intrinsics};
 use super::error::SimError;
+use super::stage::heading;
 use super::world::{Snapshot, find};
 use crate::camera::points::SurfaceClass;
 
@@ -124,7 +125,7 @@ impl Look {
             distance,
             opacity: self.opacity(geom),
             class,
-            heading: (class == SurfaceClass::Object).then(|| self.heading(geom)),
+            heading: (class == SurfaceClass::Object).then(|| heading(&Matrix3::from_row_slice(&self.axes(geom)))),
         })
     }
 
@@ -157,12 +158,9 @@ impl Look {
         false
     }
 
-    /// Turn about the vertical of the axis of a geom that lies flattest [rad].
-    fn heading(&self, geom: usize) -> f64 {
-        let axes = self.data.geom_xmat().get(geom).copied().unwrap_or_default();
-        let axes = Matrix3::from_row_slice(&axes);
-        let flattest = axes.column_iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
-        flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))
+    /// Axes of a geom in the base frame, row by row.
+    fn axes(&self, geom: usize) -> [f64; 9] {
+        self.data.geom_xmat().get(geom).copied().unwrap_or_default()
     }
 
     /// Materials, which the links have, are opaque.

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
-use nalgebra::{Rotation3, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Matrix3, Rotation3, Translation3, UnitQuaternion, Vector3};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -139,6 +139,12 @@ fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
 /// The angle nearest zero that differs by whole quarter turns [rad].
 pub(super) fn quarter(angle: f64) -> f64 {
     (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
+}
+
+/// Turn about the vertical of the axis that lies flattest, of axes in columns [rad].
+pub(super) fn heading(axes: &Matrix3<f64>) -> f64 {
+    let flattest = axes.column_iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
+    flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))
 }
 
 /// What instructions call a prop, if it has a name of its own.

@@ -1,16 +1,11 @@
 //! Points that the simulator puts beside its rows are what the geometry adapter learns, and none may be missing.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::Value;
-use thinkvla::contract::{Contract, Data, Robot};
-use thinkvla::dataset::DatasetWriter;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::layout::Layout;
-use thinkvla::dataset::storage::Disk;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::frames::{FrameOrder, Mix, write};
+use thinkvla::sim::frames::{FrameOrder, Mix, create_dataset, write};
 use thinkvla::sim::targets;
 
 use super::trained::{Bench, metrics};
@@ -30,14 +25,7 @@ fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
         jobs: 2,
         beside,
     };
-    let contract = Contract {
-        robot: Robot::simulated(),
-        data: Data::unrecorded(10.0),
-        model: None,
-    };
-    let layout = Layout::of_arm(&contract, order.images).unwrap().with_chunk(order.steps);
-    let root = bench.path(name);
-    let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
+    let mut writer = create_dataset(&bench.path(name), order.images, order.steps).unwrap();
     write(&order, &mut writer, |_, _| ()).unwrap();
 }
 

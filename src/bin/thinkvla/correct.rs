@@ -1,21 +1,16 @@
 //! `thinkvla correct`: a policy drives in the simulator, and the expert's next chunk is recorded wherever it gets to.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use thinkvla::contract::{Contract, Data, Robot};
 use thinkvla::control::config::ArmConfig;
-use thinkvla::dataset::DatasetWriter;
-use thinkvla::dataset::layout::Layout;
-use thinkvla::dataset::storage::Disk;
 use thinkvla::eval::closed_loop::{Corrections, Evaluation, Latency, Network, NetworkOptions, trials};
 use thinkvla::eval::statistics::SuccessRate;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::expert::STEP_PERIOD_S;
+use thinkvla::sim::frames::create_dataset;
 use thinkvla::sim::tasks::Task;
 
 use super::collect::Images;
@@ -91,13 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let networks = (0..arguments.jobs).map(|_| Network::load(&arguments.checkpoint, options));
     let mut networks = networks.collect::<Result<Vec<_>, _>>()?;
-    let contract = Contract {
-        robot: Robot::simulated(),
-        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
-        model: None,
-    };
-    let layout = Layout::of_arm(&contract, corrections.images)?.with_chunk(corrections.steps);
-    let mut writer = DatasetWriter::create(Arc::new(Disk), &arguments.out, &layout, &contract)?;
+    let mut writer = create_dataset(&arguments.out, corrections.images, corrections.steps)?;
     let begun = Instant::now();
     let count = corrections.evaluation.trials.len();
     let bar = ProgressBar::new(count as u64);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use thinkvla::eval::diagnosis::{Check, Diagnosis, diagnose};
+use thinkvla::eval::diagnosis::{Diagnosis, DiagnosisOptions, diagnose};
 use thinkvla::eval::machine::Machine;
 use thinkvla::model::policy::PolicyOptions;
 
@@ -44,14 +44,14 @@ struct Written {
 /// When the checkpoint does not fit the simulated robot, or nothing can be rendered.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let check = Check {
+    let options = DiagnosisOptions {
         checkpoint: &arguments.checkpoint,
-        options: PolicyOptions::default(),
+        policy: PolicyOptions::default(),
         frames: arguments.frames as usize,
         seed: arguments.seed,
         jobs: usize::from(arguments.jobs),
     };
-    let diagnosis = diagnose(&check, |part| tracing::info!("{part}"))?;
+    let diagnosis = diagnose(&options, |part| tracing::info!("{part}"))?;
     let (seconds, machine) = (begun.elapsed().as_secs_f64(), Machine::this());
     super::tell(&format!("{diagnosis}\n{seconds:.0} s. Machine: {machine}."));
     if let Some(path) = &arguments.out {

@@ -1,23 +1,17 @@
 //! `thinkvla frames`: independent moments of simulated episodes as a dataset, each with the expert's next chunk.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::camera::rgb::RgbImage;
-use thinkvla::contract::{Contract, Data, Robot};
-use thinkvla::dataset::DatasetWriter;
-use thinkvla::dataset::layout::Layout;
-use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::writer::Whole;
 use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::expert::STEP_PERIOD_S;
-use thinkvla::sim::frames::{FrameOrder, Mix, PlacedFrame, write};
+use thinkvla::sim::frames::{FrameOrder, Mix, PlacedFrame, create_dataset, write};
 use thinkvla::sim::tasks::Task;
 
 use super::collect::Images;
@@ -89,13 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         beside: arguments.targets.open()?,
     };
     order.mix.validate().map_err(anyhow::Error::msg)?;
-    let contract = Contract {
-        robot: Robot::simulated(),
-        data: Data::unrecorded(1.0 / STEP_PERIOD_S),
-        model: None,
-    };
-    let layout = Layout::of_arm(&contract, order.images)?.with_chunk(order.steps);
-    let mut writer = DatasetWriter::create(Arc::new(Disk), &arguments.out, &layout, &contract)?;
+    let mut writer = create_dataset(&arguments.out, order.images, order.steps)?;
     let begun = Instant::now();
     let bar = ProgressBar::new(order.count as u64);
     bar.set_style(ProgressStyle::with_template(

@@ -20,11 +20,9 @@ use crate::parallel::in_order;
 use crate::sim::camera::Eyes;
 use crate::sim::episode::{self, Moment, Outcome, Stage};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
-use crate::sim::frames::{CorrectedState, corrected};
+use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
 
-/// Rows in a file: few enough to be held in memory.
-const ROWS_PER_FILE: usize = 250;
 /// Over this time the tool's velocity is taken [s].
 const MOMENT_S: f64 = 0.001;
 
@@ -67,7 +65,7 @@ impl Corrections {
         writer: &mut DatasetWriter,
         mut tell: impl FnMut(&Outcome, usize),
     ) -> Result<(), CorrectionError> {
-        let mut waiting = Vec::new();
+        let mut files = RowFiles::new(writer);
         in_order(
             self.evaluation.trials.len(),
             networks,
@@ -76,15 +74,10 @@ impl Corrections {
             |driven| -> Result<(), CorrectionError> {
                 let (rows, outcome) = driven?;
                 tell(&outcome, rows.len());
-                waiting.extend(rows);
-                while waiting.len() >= ROWS_PER_FILE {
-                    let rest = waiting.split_off(ROWS_PER_FILE);
-                    writer.save_whole(std::mem::replace(&mut waiting, rest))?;
-                }
-                Ok(())
+                Ok(rows.into_iter().try_for_each(|row| files.push(row))?)
             },
         )?;
-        Ok(writer.save_whole(waiting)?)
+        Ok(files.finish()?)
     }
 
     fn drive(&self, network: &mut Network, eyes: &mut Eyes, turn: usize) -> Result<Trial, EvaluationError> {

@@ -92,7 +92,7 @@ fn small(frame: &Frame) -> Option<RgbaImage> {
 /// The path in execution when a picture was taken, in the base frame [m]; what is done of it is left out.
 fn planned(outcome: &Outcome, frame: &Frame) -> Vec<Vector3<f64>> {
     let stamped = |path: &&Planned| path.stamp <= frame.stamp;
-    let last = outcome.planned.iter().rev().find(stamped);
+    let last = outcome.planned.iter().rfind(stamped);
     let ahead = last.map_or(&[][..], |path| path.points.get(path.done..).unwrap_or_default());
     ahead.to_vec()
 }

@@ -1,12 +1,12 @@
 //! The expert's way on from wherever somebody else has brought the arm.
 
-use nalgebra::{UnitQuaternion, Vector3};
+use nalgebra::Vector3;
 
 use super::path::{Pace, Path};
 use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
 use crate::control::types::Pose;
 use crate::sim::config::SimConfig;
-use crate::sim::stage::quarter;
+use crate::sim::stage::{heading, quarter};
 use crate::sim::tasks::Layout;
 
 /// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block [m].
@@ -69,8 +69,8 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn new(config: &SimConfig, layout: &'a Layout, from: &'a Interrupted) -> Self {
-        let turned = heading(&from.tool.rotation);
-        let block = heading(&from.block.rotation);
+        let turned = heading(from.tool.rotation.to_rotation_matrix().matrix());
+        let block = heading(from.block.rotation.to_rotation_matrix().matrix());
         Self {
             from,
             layout,
@@ -176,11 +176,4 @@ impl<'a> View<'a> {
             .to(Self::above(place, height), yaw, ROUNDED_S)
             .to(place, yaw, ROUNDED_S)
     }
-}
-
-/// Turn about the vertical of the axis that lies flattest [rad].
-fn heading(rotation: &UnitQuaternion<f64>) -> f64 {
-    let axes = [Vector3::x(), Vector3::y(), Vector3::z()].map(|axis| rotation * axis);
-    let flattest = axes.iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
-    flattest.map_or(0.0, |along| along.y.atan2(along.x))
 }

@@ -204,15 +204,10 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         t => t,
     };
     let block = match time_s {
-        t if t >= opens => Block::Placed,
+        // Until the fingers have let go, what they carry is where they are.
+        t if t >= opens + HELD_S[1] => Block::Placed,
         t if t >= closes + HELD_S[0] => Block::Held,
         _ => Block::Lies,
-    };
-    // Until the fingers have let go, what they carry is where they are.
-    let block = if (opens..opens + HELD_S[1]).contains(&time_s) {
-        Block::Held
-    } else {
-        block
     };
     let works = |[before, after]: [f64; 2], at: f64| (at - before..at + after).contains(&time_s);
     let offset = if works(STILL_CLOSING_S, closes) || works(STILL_OPENING_S, opens) {

@@ -217,7 +217,7 @@ impl Feed {
             pictures,
             student: made.student,
             teacher: made.teacher,
-            state: self.felt(&places)?,
+            state: self.states(&places)?,
             actions,
             valid,
             geometry_target: joined(&made.geometry)?,
@@ -242,7 +242,7 @@ impl Feed {
     }
 
     /// The states of some rows for a projector.
-    fn felt(&self, places: &[Place]) -> Result<Option<Tensor>, RunError> {
+    fn states(&self, places: &[Place]) -> Result<Option<Tensor>, RunError> {
         if self.proprio != Proprio::Projected {
             return Ok(None);
         }
