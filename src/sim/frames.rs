@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::camera::Eyes;
 use super::collect::{Beside, CollectError};
@@ -27,9 +27,10 @@ use super::world::Snapshot;
 use crate::contract::{Contract, Data, Robot};
 use crate::dataset::frame::ImageMode;
 use crate::dataset::layout::Layout;
-use crate::dataset::storage::Disk;
+use crate::dataset::storage::{Disk, commit};
 use crate::dataset::writer::Whole;
 use crate::dataset::{DatasetError, DatasetWriter};
+use crate::files;
 use crate::parallel::in_order;
 
 pub use label::{CorrectedState, Row, corrected};
@@ -37,10 +38,12 @@ pub use situation::{Block, Kind, Mix, Situation};
 
 /// Situations drawn for a row until one is possible.
 const TRIES: u64 = 64;
+/// File of the counts of written frames, in the dataset.
+pub const COUNTS: &str = "meta/thinkvla/frames.json";
 /// Rows in a file: few enough to be held in memory, about 30 MB.
 const ROWS_PER_FILE: usize = 250;
 
-/// What to write.
+/// Options of the frames to write.
 #[derive(Clone)]
 pub struct FrameOrder {
     /// The table-top.
@@ -51,9 +54,9 @@ pub struct FrameOrder {
     pub seed: u64,
     /// Steps of a chunk, K.
     pub steps: usize,
-    /// What is drawn how often.
+    /// Shares of the kinds of frames.
     pub mix: Mix,
-    /// How pictures are kept.
+    /// Format of the pictures in the rows.
     pub images: ImageMode,
     /// Threads that render; what they make does not depend on their number.
     pub jobs: usize,
@@ -61,26 +64,27 @@ pub struct FrameOrder {
     pub beside: Option<Arc<Beside>>,
 }
 
-/// What was written.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+/// Counts of the written frames.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FrameCounts {
     /// Seed.
     pub seed: u64,
     /// Rows.
     pub frames: usize,
     /// Rows by kind.
-    pub kinds: BTreeMap<&'static str, usize>,
+    pub kinds: BTreeMap<String, usize>,
     /// Rows by task whose scene they show.
-    pub tasks: BTreeMap<&'static str, usize>,
+    pub tasks: BTreeMap<String, usize>,
     /// Situations that were drawn and could not be: out of reach, or in the way of something.
     pub redrawn: u64,
 }
 
 /// One frame, placed in the physics.
 pub struct PlacedFrame {
-    /// What is going on.
+    /// Situation of the frame.
     pub situation: Situation,
-    /// What its pictures are made from.
+    /// State from which its pictures are rendered.
     pub snapshot: Snapshot,
     /// The row without its pictures.
     row: label::Row,
@@ -88,7 +92,7 @@ pub struct PlacedFrame {
     redrawn: u64,
 }
 
-/// A new dataset of the simulated robot, or one to go on with, whose rows hold chunks of `steps` steps.
+/// A new dataset of the simulated robot whose rows hold chunks of `steps` steps, or one of frames to go on with.
 ///
 /// # Errors
 /// When the folder holds something else, or the disk refuses.
@@ -99,6 +103,9 @@ pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<Da
         model: None,
     };
     let layout = Layout::of_arm(&contract, images)?.with_chunk(steps);
+    if root.join(COUNTS).exists() {
+        return DatasetWriter::resume(Arc::new(Disk), root).map(|(writer, _)| writer);
+    }
     DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)
 }
 
@@ -117,16 +124,17 @@ impl<'a> RowFiles<'a> {
         }
     }
 
-    /// Takes a row; a file that is full is written.
+    /// Takes a row; a file that is full is written. Says whether it was.
     ///
     /// # Errors
     /// As [`DatasetWriter::save_whole`].
-    pub fn push(&mut self, row: Whole) -> Result<(), DatasetError> {
+    pub fn push(&mut self, row: Whole) -> Result<bool, DatasetError> {
         self.waiting.push(row);
-        if self.waiting.len() < ROWS_PER_FILE {
-            return Ok(());
+        let full = self.waiting.len() >= ROWS_PER_FILE;
+        if full {
+            self.writer.save_whole(std::mem::take(&mut self.waiting))?;
         }
-        self.writer.save_whole(std::mem::take(&mut self.waiting))
+        Ok(full)
     }
 
     /// Writes what is left.
@@ -138,33 +146,38 @@ impl<'a> RowFiles<'a> {
     }
 }
 
-/// Writes `order.count` rows behind those of a dataset; `told` hears of each. Each row is an episode of one row.
+/// Writes the rows of an order that a dataset does not have yet; `told` hears of each. Each row is an episode of one row.
+/// What was written is counted in [`COUNTS`] with every file, so that an order that was cut off can be gone on with.
 ///
 /// # Errors
-/// When a scene cannot be made or shown, or the disk refuses.
+/// When the dataset has rows of something else, a scene cannot be made or shown, or the disk refuses.
 pub fn write(
     order: &FrameOrder,
     writer: &mut DatasetWriter,
     mut told: impl FnMut(&PlacedFrame, &Whole),
 ) -> Result<FrameCounts, CollectError> {
-    let mut counts = FrameCounts {
-        seed: order.seed,
-        ..FrameCounts::default()
-    };
-    let mut files = RowFiles::new(writer);
+    let path = writer.root().join(COUNTS);
+    let mut counts = FrameCounts::begun(&path, order, writer)?;
+    counts.save(&path)?;
+    let written = counts.frames;
+    let mut rows = RowFiles::new(writer);
     in_order(
-        order.count,
+        order.count.saturating_sub(written),
         0..order.jobs.max(1),
         |_| Eyes::default(),
-        |eyes, number| render(order, number as u64, eyes),
+        |eyes, number| render(order, (written + number) as u64, eyes),
         |rendered| -> Result<(), CollectError> {
             let (frame, whole) = rendered?;
             counts.add(&frame);
             told(&frame, &whole);
-            Ok(files.push(whole)?)
+            if rows.push(whole)? {
+                counts.save(&path)?;
+            }
+            Ok(())
         },
     )?;
-    files.finish()?;
+    rows.finish()?;
+    counts.save(&path)?;
     Ok(counts)
 }
 
@@ -212,11 +225,43 @@ pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::erro
 }
 
 impl FrameCounts {
+    /// Of the rows that a dataset has already.
+    fn begun(path: &Path, order: &FrameOrder, writer: &DatasetWriter) -> Result<Self, CollectError> {
+        let found = writer.info().total_frames;
+        if found == 0 {
+            return Ok(Self {
+                seed: order.seed,
+                ..Self::default()
+            });
+        }
+        let counts: Option<Self> = files::read(path, files::CONFIGURATION)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match counts {
+            Some(counts) if counts.seed == order.seed && counts.frames == found => Ok(counts),
+            counts => {
+                let told = counts.map_or("nothing that counts them".to_owned(), |counts| {
+                    format!("{} of seed {}", counts.frames, counts.seed)
+                });
+                Err(CollectError::Beside(format!(
+                    "{}: expected the {found} rows of the dataset to be frames of seed {}, found {told}; name another folder",
+                    path.display(),
+                    order.seed
+                )))
+            }
+        }
+    }
+
+    fn save(&self, path: &Path) -> Result<(), CollectError> {
+        let bytes = serde_json::to_vec_pretty(self).map_err(|error| CollectError::Beside(error.to_string()))?;
+        Ok(commit(&Disk, path, &bytes)?)
+    }
+
     fn add(&mut self, frame: &PlacedFrame) {
         self.frames += 1;
         self.redrawn += frame.redrawn;
-        *self.kinds.entry(frame.situation.kind.name()).or_default() += 1;
-        *self.tasks.entry(frame.situation.id.task.name()).or_default() += 1;
+        *self.kinds.entry(frame.situation.kind.name().to_owned()).or_default() += 1;
+        *self.tasks.entry(frame.situation.id.task.name().to_owned()).or_default() += 1;
     }
 }
 

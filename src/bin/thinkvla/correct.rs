@@ -46,7 +46,7 @@ pub struct Arguments {
     /// Episodes at the same time; the dataset is the same for any number
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// How pictures are kept in the rows
+    /// Format of the pictures in the rows
     #[arg(long, default_value = "jpeg")]
     images: Images,
     /// Quality of JPEG

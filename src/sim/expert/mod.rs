@@ -27,13 +27,13 @@ pub const SOURCE: &str = "expert";
 
 /// Further from its path than this the expert goes on from where the arm is instead of making it catch up [m].
 const LAG: f64 = 0.002;
-/// How long after its observation a chunk may start [s].
+/// Longest time from a chunk's observation to its start [s].
 const EXPIRY_S: f64 = 0.4;
 
-/// What the expert looks at for a chunk.
+/// Observation from which the expert plans a chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Observation {
-    /// When.
+    /// Time of the observation.
     pub time: Time,
     /// `base_from_tool` that was commanded then.
     pub commanded: Pose,
@@ -69,7 +69,7 @@ impl Expert {
         self.config.replan_steps as f64 * STEP_PERIOD_S
     }
 
-    /// How long the whole path takes [s].
+    /// Duration of the whole path [s].
     pub fn duration(&self) -> f64 {
         self.path.duration()
     }

@@ -9,7 +9,7 @@ use crate::sim::config::ExpertConfig;
 const PEAK_SPEED: f64 = 1.875;
 const PEAK_ACCELERATION: f64 = 5.7735;
 
-/// How fast the tool may move.
+/// Speed limits of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
     /// [m/s]
@@ -41,6 +41,8 @@ struct Move {
     duration: f64,
     translation: Vector3<f64>,
     turn: f64,
+    /// The turn begins with the move and may take longer.
+    turn_duration: f64,
 }
 
 /// Tool pose and gripper over time. Moves that overlap add up, which rounds the corner between them.
@@ -60,7 +62,7 @@ pub struct Path {
     coast: Vector3<f64>,
 }
 
-/// How long the velocity that the tool comes with takes to fade [s].
+/// Time in which the initial velocity of the tool fades [s].
 const COAST_S: f64 = 0.4;
 
 impl Path {
@@ -92,22 +94,40 @@ impl Path {
     /// Goes straight to `position` [m], turned by `yaw` [rad] about the vertical against the origin, beginning
     /// `overlap` [s] before the last move ends, but not while the gripper works.
     #[must_use]
-    pub fn to(mut self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
-        let translation = position - self.position;
-        let turn = yaw - self.yaw;
-        let distance = translation.norm();
+    pub fn to(self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
+        let [translating, turning] = self.times(position, yaw);
+        let duration = translating.max(turning);
+        self.go(position, yaw, overlap, [duration, duration])
+    }
+
+    /// The same without waiting for the turn: what follows begins as soon as the tool is there.
+    #[must_use]
+    pub fn to_while_turning(self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
+        let durations = self.times(position, yaw);
+        self.go(position, yaw, overlap, durations)
+    }
+
+    /// Duration of translation and rotation of a move at this pace [s].
+    fn times(&self, position: Vector3<f64>, yaw: f64) -> [f64; 2] {
         let pace = self.pace;
-        let duration = (PEAK_SPEED * distance / pace.speed)
-            .max((PEAK_ACCELERATION * distance / pace.acceleration).sqrt())
-            .max(PEAK_SPEED * turn.abs() / pace.turn)
-            .max((PEAK_ACCELERATION * turn.abs() / pace.turn_acceleration).sqrt());
+        let time = |way: f64, speed: f64, acceleration: f64| {
+            (PEAK_SPEED * way / speed).max((PEAK_ACCELERATION * way / acceleration).sqrt())
+        };
+        [
+            time((position - self.position).norm(), pace.speed, pace.acceleration),
+            time((yaw - self.yaw).abs(), pace.turn, pace.turn_acceleration),
+        ]
+    }
+
+    fn go(mut self, position: Vector3<f64>, yaw: f64, overlap: f64, [duration, turn_duration]: [f64; 2]) -> Self {
         let last = self.moves.last().map_or(0.0, |last| last.duration);
         let start = (self.end - overlap.min(last / 2.0).min(duration / 2.0)).max(self.still_until);
         self.moves.push(Move {
             start,
             duration,
-            translation,
-            turn,
+            translation: position - self.position,
+            turn: yaw - self.yaw,
+            turn_duration,
         });
         (self.position, self.yaw, self.end) = (position, yaw, start + duration);
         self
@@ -154,7 +174,7 @@ impl Path {
         reached
     }
 
-    /// How long it takes [s].
+    /// Duration [s].
     pub fn duration(&self) -> f64 {
         self.end
     }
@@ -163,9 +183,9 @@ impl Path {
     pub fn pose(&self, elapsed: f64) -> Pose {
         let (mut position, mut yaw) = (self.origin.translation.vector, 0.0);
         for part in &self.moves {
-            let share = ease((elapsed - part.start) / part.duration);
-            position += part.translation * share;
-            yaw += part.turn * share;
+            let share = |duration: f64| ease((elapsed - part.start) / duration);
+            position += part.translation * share(part.duration);
+            yaw += part.turn * share(part.turn_duration);
         }
         position += self.coast * coasted(elapsed);
         let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), yaw);
@@ -220,6 +240,16 @@ mod tests {
         let end = path.pose(path.duration());
         assert!((end.translation.vector - Vector3::new(0.1, 0.2, 0.1)).norm() < 1e-12);
         assert!(end.rotation.angle() < 1e-12);
+    }
+
+    #[test]
+    fn a_turn_that_takes_longer_holds_nothing_up_when_told_so() {
+        let down = Vector3::new(0.0, 0.0, -0.02);
+        let waiting = Path::from(Pose::identity(), 1.0, PACE).to(down, 1.0, 0.0);
+        let turning = Path::from(Pose::identity(), 1.0, PACE).to_while_turning(down, 1.0, 0.0);
+        assert!(turning.duration() < 0.3 && waiting.duration() > 1.5);
+        assert!((turning.pose(turning.duration()).translation.vector - down).norm() < 1e-12);
+        assert!((turning.pose(waiting.duration()).rotation.angle() - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -14,18 +14,18 @@ pub(super) const HOVER: f64 = 0.035;
 pub(super) const OVER: f64 = 0.030;
 /// Height of the block's underside at release [m]; less than a millimetre would press on the goal.
 pub(super) const DROP: f64 = 0.004;
-/// How far the tool goes up after the release [m].
+/// Height by which the tool rises after the release [m].
 pub(super) const RETREAT: f64 = 0.08;
-/// How far the fingers' tips reach below the tool centre point [m].
+/// Distance of the fingertips below the tool centre point [m].
 pub(super) const TIP: f64 = 0.010;
-/// How high above the block's middle the fingers take it [m].
+/// Height above the block's middle at which the fingers grasp it [m].
 pub(in crate::sim) const GRASP: f64 = 0.004;
 /// Opening to release at: wider than the block, narrow enough for a box.
 pub(super) const RELEASE: f64 = 0.82;
-/// What the fingers need to close on the block and to let go of it [s].
+/// Times in which the fingers close on the block and release it [s].
 pub(in crate::sim) const CLOSING_S: f64 = 0.4;
 pub(in crate::sim) const OPENING_S: f64 = 0.3;
-/// How long before the end of a move the next one begins, on corners away from contact [s].
+/// Time before the end of a move at which the next one begins, on corners away from contact [s].
 pub(super) const ROUNDED_S: f64 = 0.25;
 
 /// Plans the whole way from the tool at `base_from_tool`, pointing down.

@@ -1,4 +1,8 @@
 //! The expert's way on from wherever somebody else has brought the arm.
+//!
+//! Somebody who does not turn would be told to wait for the turn wherever the tool goes down, and would wait for ever: here
+//! the way down does not wait. Nor does the gripper: who sees the height to a centimetre and is at rest nearly there would be
+//! told at every look to go down a little and work the gripper at the end, and never gets to the end.
 
 use nalgebra::Vector3;
 
@@ -10,19 +14,25 @@ use crate::sim::stage::{heading, quarter};
 use crate::sim::tasks::Layout;
 
 /// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block [m].
-const AT_GRASP: (f64, f64) = (0.005, 0.006);
+const AT_GRASP: (f64, f64) = (0.010, 0.010);
+/// At rest less than this above where the block is let go, it is dropped [m].
+const AT_GOAL: f64 = 0.018;
+/// In motion less than this above it [m].
+const ARRIVING: f64 = 0.006;
+/// Slower than this the tool is at rest [m/s].
+const AT_REST: f64 = 0.02;
 /// Nearer than this over the block the tool goes straight down, turning on its way [m].
-const OVER_GRASP: f64 = 0.012;
+const OVER_GRASP: f64 = 0.016;
 /// Nearer than this to the block, and below its top, the fingers would push it [m].
 const BESIDE: f64 = 0.09;
-/// Nearer than this over the goal the block goes straight down [m].
-const OVER_GOAL: f64 = 0.012;
+/// Nearer than this over the goal the block goes straight down, turning on its way [m].
+const OVER_GOAL: f64 = 0.020;
 /// Within this of its resting height the block is there [m].
 const RESTING: f64 = 0.006;
 /// Fingers further together than the block's width by this have missed it.
 const MISSED: f64 = 0.06;
 
-/// What the expert is to go on from.
+/// State from which the expert continues.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interrupted {
     /// `base_from_tool` that is commanded [m].
@@ -33,9 +43,9 @@ pub struct Interrupted {
     pub block: Pose,
     /// The block is between the fingers.
     pub held: bool,
-    /// What the gripper was told, 0 closed to 1 open.
+    /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
-    /// How far the fingers are open.
+    /// Opening of the fingers.
     pub opening: f64,
 }
 
@@ -57,9 +67,9 @@ struct View<'a> {
     from: &'a Interrupted,
     layout: &'a Layout,
     side: f64,
-    /// Where the tool is.
+    /// Position of the tool.
     tool: Vector3<f64>,
-    /// Where the block is.
+    /// Position of the block.
     block: Vector3<f64>,
     /// Turn of the tool that the fingers need to take the block [rad].
     grasp_yaw: f64,
@@ -108,9 +118,14 @@ impl<'a> View<'a> {
             path.to(Self::above(self.tool, height), 0.0, 0.0)
                 .to(Self::above(place, height), self.place_yaw, ROUNDED_S)
         };
-        let path = match self.tool.z - place.z < AT_GRASP.1 && off < OVER_GOAL {
+        let low = if self.from.velocity.norm() < AT_REST {
+            AT_GOAL
+        } else {
+            ARRIVING
+        };
+        let path = match self.tool.z - place.z < low && off < OVER_GOAL {
             true => path,
-            false => path.to(place, self.place_yaw, ROUNDED_S),
+            false => path.to_while_turning(place, self.place_yaw, ROUNDED_S),
         };
         path.grip(RELEASE, OPENING_S)
             .to(Self::above(place, place.z + RETREAT), self.place_yaw, 0.0)
@@ -163,7 +178,7 @@ impl<'a> View<'a> {
             } else {
                 path.to(Self::above(grasp, hover), self.grasp_yaw, 0.0)
             };
-            path.to(grasp, self.grasp_yaw, ROUNDED_S)
+            path.to_while_turning(grasp, self.grasp_yaw, ROUNDED_S)
         };
         let goal = &self.layout.goal;
         let [gx, gy] = goal.centre;

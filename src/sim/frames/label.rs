@@ -28,14 +28,14 @@ impl Row {
     }
 }
 
-/// What is known of an arm that somebody else has driven.
+/// State of an arm that another source has driven.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CorrectedState {
     /// Measured joints [rad].
     pub joints: Joints,
     /// Measured `base_from_tool` [m].
     pub tool: Pose,
-    /// What the gripper was told, 0 closed to 1 open.
+    /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
     /// Joints that are commanded now, and those that the expert would at the end of the first step [rad].
     pub commanded: [Joints; 2],
@@ -43,14 +43,13 @@ pub struct CorrectedState {
 
 /// The row of a situation; its chunk has `steps` steps.
 pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> {
-    let opening = |step: usize| of.path.opening(of.time_s + step as f64 * STEP_PERIOD_S);
     let state = CorrectedState {
         joints: placed.joints,
         tool: placed.tool,
         told: of.told,
         commanded: placed.commanded,
     };
-    labelled(&state, |step| (of.commanded(step), opening(step)), steps)
+    labelled(&state, |step| (of.commanded(step), of.opening_told(step)), steps)
 }
 
 /// The row of an arm that somebody else has driven, with the expert's way on from there as its chunk of `steps` steps.

@@ -1,4 +1,4 @@
-//! What is going on in a frame: the layout, the expert's path through it, and the moment on that path.
+//! Situation of a frame: the layout, the expert's path through it, and the moment on that path.
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 use rand::seq::IndexedRandom as _;
@@ -11,11 +11,11 @@ use crate::control::types::Pose;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
 use crate::sim::error::SimError;
-use crate::sim::expert::{CLOSING_S, OPENING_S, Pace, Path, STEP_PERIOD_S, plan};
+use crate::sim::expert::{CLOSING_S, GRASP, Interrupted, OPENING_S, Pace, Path, STEP_PERIOD_S, plan, resume};
 use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
 use crate::sim::world::start_joints;
 
-/// What a thing is asked for with.
+/// Wordings that ask to point at an object.
 const WORDINGS: [&str; 8] = [
     "point at {}",
     "point to {}",
@@ -28,15 +28,18 @@ const WORDINGS: [&str; 8] = [
 ];
 /// Share of expert frames whose episode starts where every episode of `collect` does.
 const USUAL_START_SHARE: f64 = 0.4;
-/// Where other episodes start: x, y and z of the tool [m].
+/// Share of expert frames in which the arm has come to rest on its way. Without them an arm at rest is one that is about to
+/// begin or has finished, and a network that is told its speed learns to stay where it is.
+const REST_SHARE: f64 = 0.3;
+/// Range of other starts: x, y and z of the tool [m].
 const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
-/// Where the tool may be when something went wrong [m].
+/// Range of the tool in a recovery [m].
 const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
 /// Half of the recoveries begin this near the block, along x and y, and up to twice as high above it [m].
 const BESIDE_M: f64 = 0.06;
-/// How far the tool is turned about the vertical where it starts [rad].
+/// Largest rotation of the tool about the vertical at its start [rad].
 const TURN_RAD: f64 = 0.6;
-/// How close above the block the tool may start while the fingers would hit it from the side [m].
+/// Smallest height above the block for a start at which the fingers would hit it from the side [m].
 const ABOVE_BLOCK_M: f64 = 0.035;
 /// Half the width of the block with open fingers beside it [m].
 const FINGERS_M: f64 = 0.055;
@@ -44,7 +47,7 @@ const FINGERS_M: f64 = 0.055;
 const STAND_M: f64 = 0.10;
 /// Share of recoveries in which the block lies where no layout has it.
 const MOVED_SHARE: f64 = 0.6;
-/// Where a block that was dropped or pushed lies, x and y [m].
+/// Range of a block that was dropped or pushed, x and y [m].
 const DROPPED_M: [[f64; 2]; 2] = [[0.22, 0.44], [-0.22, 0.22]];
 /// Share of the moved blocks that were only pushed, and how far along x and y [m].
 const PUSHED: (f64, f64) = (0.4, 0.05);
@@ -54,7 +57,7 @@ const BESIDE_BOX_M: f64 = 0.14;
 const STAND_TOP_M: [f64; 2] = [0.05, 0.085];
 /// Share of recoveries that begin with fingers that are not open, and of those the share that is half open.
 const NOT_OPEN: (f64, f64) = (0.6, 0.6);
-/// How far before its start and behind its end an episode is looked at [s].
+/// Times before the start and after the end of an episode from which frames are taken [s].
 const BEYOND_S: [f64; 2] = [0.1, 0.25];
 /// Share of frames in which the tool is off its path, and how far, near contact and elsewhere [m, rad].
 const JITTER_SHARE: f64 = 0.5;
@@ -71,12 +74,12 @@ const HELD_S: [f64; 2] = [0.22, 0.05];
 const RELEASED_S: f64 = 0.13;
 /// Share of recoveries with fingers that are not open in which they were told to close, and have missed the block.
 const MISSED_SHARE: f64 = 0.6;
-/// Where the tool waits above a thing that is pointed at, above all that is near it [m].
+/// Height of the tool above an object that is pointed at, above everything near it [m].
 const POINT_ABOVE_M: f64 = 0.045;
-/// How near the block counts as near what is pointed at [m].
+/// Distance within which the block counts as near the object that is pointed at [m].
 const POINT_NEAR_M: f64 = 0.12;
 
-/// Why the arm is where it is.
+/// Kind of situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// On the expert's way through a task.
@@ -98,7 +101,7 @@ impl Kind {
     }
 }
 
-/// What is drawn how often.
+/// Shares of the kinds of situations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
     /// Tasks of expert and recovery frames; scenes of all tasks are pointed into.
@@ -112,32 +115,34 @@ pub struct Mix {
 /// A moment of an episode.
 #[derive(Debug, Clone)]
 pub struct Situation {
-    /// Why the arm is where it is.
+    /// Kind of situation.
     pub kind: Kind,
     /// Start of a task that the layout was drawn as; recoveries move the block.
     pub id: EpisodeId,
-    /// What stands where; the block as it is in this frame, unless it is held or placed.
+    /// Positions of all objects; the block as it is in this frame, unless it is held or placed.
     pub layout: Layout,
-    /// What the policy is told.
+    /// Instruction for the policy.
     pub instruction: String,
     /// The way from where the tool started.
     pub path: Path,
-    /// How far along the path the moment is [s].
+    /// Time of the moment along the path [s].
     pub time_s: f64,
     /// The tool is this far off the path [m], and turned by this about the vertical [rad].
     pub offset: (Vector3<f64>, f64),
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
-    /// What the gripper was told last, 0 closed to 1 open.
+    /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
-    /// Where the block is.
+    /// Position of the block.
     pub block: Block,
+    /// The arm has come to rest here, and this is its way on.
+    pub from_rest: Option<Path>,
 }
 
-/// Where the block is.
+/// Position of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// Where the layout has it.
+    /// On its place in the layout.
     Lies,
     /// Between the fingers.
     Held,
@@ -175,7 +180,13 @@ pub(super) fn draw(config: &SimConfig, mix: &Mix, random: &mut ChaCha8Rng) -> Re
     };
     let layout = tasks::layout(config, id)?;
     Ok(match kind {
-        Kind::Expert => expert(config, id, layout, random),
+        Kind::Expert => {
+            let situation = expert(config, id, layout, random);
+            match random.random_bool(REST_SHARE) {
+                true => at_rest(config, situation),
+                false => situation,
+            }
+        }
         Kind::Recovery => recovery(config, id, layout, random),
         Kind::Pointing => pointing(config, id, layout, random),
     })
@@ -228,7 +239,23 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         time_s,
         offset,
         block,
+        from_rest: None,
     }
+}
+
+/// The same moment with an arm that has come to rest there.
+fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
+    let tool = of.commanded(0);
+    let from = Interrupted {
+        tool,
+        velocity: Vector3::zeros(),
+        block: of.block_pose(config, &tool),
+        held: of.block == Block::Held,
+        told: of.told,
+        opening: of.opening,
+    };
+    of.from_rest = Some(resume(config, &of.layout, &from));
+    of
 }
 
 fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut ChaCha8Rng) -> Situation {
@@ -274,6 +301,7 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut 
         time_s,
         offset: jitter(low, random),
         block: Block::Lies,
+        from_rest: None,
     }
 }
 
@@ -328,6 +356,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         time_s,
         offset: jitter(false, random),
         block: Block::Lies,
+        from_rest: None,
     }
 }
 
@@ -404,9 +433,64 @@ impl Situation {
         )
     }
 
-    /// Where the tool is told to go `steps` steps from now: the offset fades within four.
+    /// Target of the tool `steps` steps from now: the offset fades within four.
     pub(super) fn commanded(&self, steps: usize) -> Pose {
+        let ahead = steps as f64 * STEP_PERIOD_S;
+        if let Some(path) = &self.from_rest {
+            return path.pose(ahead);
+        }
         let share = (1.0 - steps as f64 / 4.0).max(0.0);
-        self.pose(self.time_s + steps as f64 * STEP_PERIOD_S, share)
+        self.pose(self.time_s + ahead, share)
+    }
+
+    /// Command of the gripper `steps` steps from now, 0 closed to 1 open.
+    pub(super) fn opening_told(&self, steps: usize) -> f64 {
+        let ahead = steps as f64 * STEP_PERIOD_S;
+        match &self.from_rest {
+            Some(path) => path.opening(ahead),
+            None => self.path.opening(self.time_s + ahead),
+        }
+    }
+
+    /// `base_from_tool` as it is measured, `lag_s` behind what the tool is told.
+    pub(super) fn measured(&self, lag_s: f64) -> Pose {
+        match &self.from_rest {
+            Some(path) => path.pose(0.0),
+            None => self.pose(self.time_s - lag_s, 1.0),
+        }
+    }
+
+    /// Pose of the block's centre with the tool at `base_from_tool` [m].
+    pub(super) fn block_pose(&self, config: &SimConfig, base_from_tool: &Pose) -> Pose {
+        match self.block {
+            Block::Lies => {
+                let [x, y, z] = self.layout.object.position;
+                Pose::from_parts(Translation3::new(x, y, z), self.block_turn())
+            }
+            Block::Held => self.held(base_from_tool),
+            Block::Placed => self.placed(config),
+        }
+    }
+
+    /// The block's turn where the layout has it.
+    fn block_turn(&self) -> UnitQuaternion<f64> {
+        UnitQuaternion::from_axis_angle(&Vector3::z_axis(), self.layout.object.yaw)
+    }
+
+    /// The block in the fingers, turned with them since they took it.
+    fn held(&self, tool: &Pose) -> Pose {
+        let [closes, _] = self.path.gripper_times();
+        let turned = tool.rotation * self.path.pose(closes).rotation.inverse();
+        let middle = tool.translation.vector - Vector3::z() * GRASP;
+        Pose::from_parts(Translation3::from(middle), turned * self.block_turn())
+    }
+
+    /// The block at the goal, turned as it was let go.
+    fn placed(&self, config: &SimConfig) -> Pose {
+        let [_, opens] = self.path.gripper_times();
+        let let_go = self.path.pose(opens);
+        let [x, y] = [let_go.translation.x, let_go.translation.y];
+        let height = self.layout.goal.surface + config.block.side_m / 2.0;
+        Pose::from_parts(Translation3::new(x, y, height), self.held(&let_go).rotation)
     }
 }
