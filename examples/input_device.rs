@@ -1,0 +1,129 @@
+//! A custom teleoperation device: numbers on standard input in place of a joystick.
+//!
+//! Each line is `HELD X Y Z`: 1 while the deadman is held, and the velocity along x, y and z as shares of full speed.
+//! The session turns it into the chunks that `teleop_node` would publish. Lines count as 50 ms apart.
+//!
+//! ```sh
+//! printf '1 0 0 0\n1 0 0 0\n1 0.5 0 0\n0 0 0 0\n' | cargo run --release --example input_device
+//! ```
+
+use std::io::{BufRead as _, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use nalgebra::{Vector3, vector};
+use thinkvla::control::time::Time;
+use thinkvla::control::types::{Joints, Pose};
+use thinkvla::operator::hand::{Device, Freshness, Hand, Intent, Twist};
+use thinkvla::operator::mapping::{Command, Mapping};
+use thinkvla::operator::session::{Arm, Readiness, Session, Step};
+
+/// Time from line to line [s].
+const PERIOD_S: f64 = 0.05;
+/// A device that is silent for longer counts as released [s].
+const TIMEOUT_S: f64 = 0.3;
+/// Speeds, scales and the rest of the mapping.
+const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/teleop/spacemouse.yaml");
+
+/// The latest line.
+struct Lines {
+    held: bool,
+    linear: Vector3<f64>,
+    freshness: Freshness,
+}
+
+impl Lines {
+    fn new() -> Self {
+        Self {
+            held: false,
+            linear: Vector3::zeros(),
+            freshness: Freshness::new("standard input", TIMEOUT_S),
+        }
+    }
+
+    /// Takes a line. One that cannot be read ends motion until the deadman was released.
+    fn received(&mut self, line: &str, now: Time) {
+        let numbers: Result<Vec<f64>, _> = line.split_whitespace().map(str::parse).collect();
+        match numbers.as_deref() {
+            Ok(&[held, x, y, z]) if [x, y, z].iter().all(|share| share.abs() <= 1.0) => {
+                self.held = held != 0.0;
+                self.linear = vector![x, y, z];
+                self.freshness.good(now);
+                if !self.held {
+                    self.freshness.forgive();
+                }
+            }
+            _ => self
+                .freshness
+                .bad(now, format!("expected HELD X Y Z with -1 to 1, found {line:?}")),
+        }
+    }
+}
+
+impl Device for Lines {
+    fn hand(&mut self, now: Time) -> Hand {
+        Hand {
+            held: self.held,
+            intent: Some(Intent::Twist(Twist {
+                linear: self.linear,
+                angular: Vector3::zeros(),
+            })),
+            gripper: None,
+            fault: self.freshness.fault(now),
+        }
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        Vec::new()
+    }
+
+    fn last_seen(&self) -> Option<Time> {
+        self.freshness.last()
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let mapping = Mapping::load(Path::new(MAPPING))?;
+    let mut session = Session::new(mapping, "base_link");
+    let mut device = Lines::new();
+    // In place of arm_node: an arm at rest that can be driven, and the lease that it grants.
+    let mut lease = None;
+    let pose = Pose::new(vector![0.4, 0.0, 0.3], vector![0.0, std::f64::consts::PI, 0.0]);
+    let mut out = std::io::stdout().lock();
+    for (number, line) in std::io::stdin().lock().lines().enumerate() {
+        let now = Time::from_secs_f64(PERIOD_S * number as f64);
+        device.received(&line.context("cannot read standard input")?, now);
+        let arm = Arm {
+            stamp: now,
+            received: now,
+            readiness: Readiness::Ready,
+            lease: lease.unwrap_or(0),
+            pose,
+            joints: Joints::zeros(),
+            gripper: Some(1.0),
+        };
+        match session.look(&device.hand(now), Some(&arm), lease, now)? {
+            Step::Rest => writeln!(out, "nothing to do")?,
+            Step::Acquire => {
+                lease = Some(1);
+                writeln!(out, "asks for the lease")?;
+            }
+            Step::Send(chunk) => {
+                let last = chunk.actions.steps().last().unwrap_or_default();
+                let way = last.get(..3).unwrap_or_default();
+                writeln!(
+                    out,
+                    "chunk {} of {} steps, ends at {way:.4?} m",
+                    chunk.plan_id,
+                    chunk.actions.horizon()
+                )?;
+            }
+            Step::LetGo(why) => {
+                lease = None;
+                writeln!(out, "gives the lease back: {why}")?;
+            }
+            Step::Refuse(why) => writeln!(out, "refuses: {why}")?,
+        }
+    }
+    Ok(())
+}
