@@ -4,7 +4,6 @@ SHELL := /bin/bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 ENV := . tools/env.sh
-jobs := -j2
 
 help: ## list these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 26
@@ -17,7 +16,7 @@ interfaces: setup ## build the ROS interfaces that plain cargo needs (see `tools
 
 build: interfaces ## build the nodes and the command line, optimised
 	@$(ENV)
-	cargo build $(jobs) --release --bins --features "$$THINKVLA_FEATURES"
+	cargo build --release --bins --features "$$THINKVLA_FEATURES"
 
 demo: build ## run one task in closed loop on the simulated arm; report and picture in out/demo
 	@$(ENV)
@@ -32,21 +31,23 @@ test: interfaces ## run every test: Rust, documentation, Python over ROS 2
 fmt: ## format the Rust code
 	@cargo fmt
 
-lint: interfaces ## clippy with every feature, shell scripts, formatting
+lint: interfaces ## clippy with every feature, rustdoc, prose, shell scripts, formatting
 	@$(ENV)
 	shellcheck -x tools/*.sh .ci/run
-	cargo clippy $(jobs) --all-targets --features torch,ros,sim -- -D warnings
+	tools/check_prose.py
+	cargo clippy --all-targets --features torch,ros,sim -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features torch,ros,sim
 	cargo fmt --check
 
 features: interfaces ## check each cargo feature alone; the bare library with its tests
 	@$(ENV)
 	for feature in torch ros sim; do
 	  echo "features: $$feature alone"
-	  cargo clippy $(jobs) --all-targets --features "$$feature" -- -D warnings
+	  cargo clippy --all-targets --features "$$feature" -- -D warnings
 	done
 	echo "features: none, with tests"
-	cargo clippy $(jobs) --all-targets -- -D warnings
-	cargo nextest run $(jobs) --no-fail-fast
+	cargo clippy --all-targets -- -D warnings
+	cargo nextest run -j "$$CARGO_BUILD_JOBS" --no-fail-fast
 
 clean: ## remove what was built (not what was fetched)
 	@rm -rf build install log out

@@ -8,10 +8,10 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
-use thinkvla::control::lease::Priority;
+use thinkvla::control::lease::{Heartbeats, Priority};
 use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
 use thinkvla::control::supervisor::Supervisor;
-use thinkvla::control::time::Time;
+use thinkvla::control::time::{Now, Steady, Time};
 
 struct Sink;
 
@@ -24,8 +24,9 @@ impl Driver for Sink {
 
 struct Bench {
     supervisor: Supervisor<Sink>,
-    now: Time,
+    now: Now,
     lease: u64,
+    heartbeats: Heartbeats,
     plan_id: u64,
 }
 
@@ -35,10 +36,13 @@ impl Bench {
         // Commands are counted as sent; the arm that would follow them is not part of what is measured.
         config.dry_run = true;
         let ready = config.named("ready").expect("a shipped configuration");
-        let now = Time::from_secs_f64(1000.0);
+        let now = Now {
+            ros: Time::from_secs_f64(1000.0),
+            steady: Steady::default(),
+        };
         let mut supervisor = Supervisor::new(config, Sink, now);
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), now);
-        supervisor.on_state(ready, now);
+        supervisor.on_state(ready, now.ros, now);
         supervisor.arm(now).expect("an arm that can be armed");
         let lease = supervisor
             .acquire_lease("bench", Priority::Policy, now)
@@ -47,6 +51,7 @@ impl Bench {
             supervisor,
             now,
             lease,
+            heartbeats: Heartbeats::of(lease, "bench"),
             plan_id: 0,
         }
     }
@@ -71,8 +76,8 @@ impl Bench {
             reference: Reference::Commanded,
             frame: "base_link".into(),
             step_period: 0.1,
-            observed: self.now,
-            expires: self.now.offset_secs(0.5),
+            observed: self.now.ros,
+            expires: self.now.ros.offset_secs(0.5),
             source: "bench".into(),
             lease: self.lease,
             plan_id: self.plan_id,
@@ -87,11 +92,13 @@ impl Bench {
 
     /// Signs of life, and a new chunk every 40 periods.
     fn between(&mut self, stride: f64) {
-        self.now = self.now.offset_secs(0.01);
+        self.now.ros = self.now.ros.offset_secs(0.01);
+        self.now.steady = self.now.steady.offset_secs(0.01);
         let measured = self.supervisor.status(self.now).measured_joints;
-        self.supervisor.on_state(measured, self.now);
-        self.supervisor.on_heartbeat(self.lease, self.now);
-        if (self.now.0 / 10_000_000) % 40 == 0 || self.plan_id == 0 {
+        self.supervisor.on_state(measured, self.now.ros, self.now);
+        self.supervisor
+            .on_heartbeat(&self.heartbeats.next_heartbeat(), self.now);
+        if (self.now.ros.0 / 10_000_000) % 40 == 0 || self.plan_id == 0 {
             let chunk = self.chunk(stride);
             self.take(chunk);
         }

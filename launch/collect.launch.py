@@ -3,30 +3,36 @@
     ros2 launch thinkvla collect.launch.py sim:=true operator:=gamepad dataset:=out/data/mine \\
         instructions:='lift the block'
 Keys and buttons start, save and discard; so do the services:
-    ros2 service call /record_node/start std_srvs/srv/Trigger
+    ros2 service call /sim/record_node/start std_srvs/srv/Trigger
 """
 import os
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOOLEAN = ['true', 'false']
 OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
+# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
+ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 
 # Handed on to policy.launch.py.
 PASSED = [
-    DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
+                          description='Start the simulated arm, driver and cameras in place of real ones'),
+    # Where a simulated and a real driver hear the same topics, both would obey.
+    DeclareLaunchArgument('namespace',
+                          default_value=PythonExpression(["'sim' if '", LaunchConfiguration('sim'), "' == 'true' else ''"]),
+                          description='Namespace of every node and topic; sim with sim:=true, so that no real driver '
+                                      'hears the simulation'),
     DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='',
                           description='Checkpoint directory of a policy to be corrected; empty starts none'),
-    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
-                          description='Start the simulated arm, driver and cameras in place of real ones'),
     DeclareLaunchArgument('dry_run', default_value='auto', choices=['auto', *BOOLEAN],
                           description='Compute and show arm commands without sending them; auto: true on a real arm, '
                                       'false with sim:=true'),
@@ -82,7 +88,8 @@ def record(context):
             'fps': float(argument('fps'))}
     actions = [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
                     namespace=argument('namespace'), parameters=[told],
-                    arguments=['--ros-args', '--log-level', argument('log_level')])]
+                    arguments=['--ros-args', '--log-level', argument('log_level')],
+                    additional_env=ENDS_WITH_LAUNCH)]
     if argument('operator') != 'none':
         shared = [given for given in [*PASSED, *OWN]
                   if given.name in ('namespace', 'robot', 'log_level', 'operator')]

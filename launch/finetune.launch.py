@@ -12,6 +12,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
+ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
@@ -37,7 +39,8 @@ def fine_tune(context):
     told = {'runs': argument('runs'), 'template': argument('template')}
     return [Node(package='thinkvla', executable='finetune_node', name='finetune_node', output='screen',
                  namespace=argument('namespace'), parameters=[*files, told],
-                 arguments=['--ros-args', '--log-level', argument('log_level')])]
+                 arguments=['--ros-args', '--log-level', argument('log_level')],
+                 additional_env=ENDS_WITH_LAUNCH)]
 
 
 def generate_launch_description():

@@ -4,32 +4,39 @@ On a real arm start Realman's own driver first, then this, in dry run:
     ros2 launch thinkvla policy.launch.py checkpoint:=DIR calibration:=FILE
 and with dry_run:=false once what rviz shows is right.
 """
+import difflib
 import os
 import xml.etree.ElementTree as ElementTree
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
+from launch.substitutions import LaunchConfiguration, PythonExpression
 from launch_ros.actions import Node
 
 SHARE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BOOLEAN = ['true', 'false']
 # Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
 REFUSED = 2
+# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
+ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 
 ARGUMENTS = [
-    DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
+                          description='Start the simulated arm, driver and cameras in place of real ones'),
+    # Where a simulated and a real driver hear the same topics, both would obey.
+    DeclareLaunchArgument('namespace',
+                          default_value=PythonExpression(["'sim' if '", LaunchConfiguration('sim'), "' == 'true' else ''"]),
+                          description='Namespace of every node and topic; sim with sim:=true, so that no real driver '
+                                      'hears the simulation'),
     DeclareLaunchArgument('params_file', default_value='',
-                          description='ROS parameter file laid over config/policy.yaml, which holds for real cameras'),
+                          description='ROS parameter file laid over config/policy.yaml, the stricter limits of a real arm'),
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='', description='Checkpoint directory; empty starts no policy'),
     DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
                           description='Configure and activate the policy at once; false leaves it to ros2 lifecycle'),
-    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
-                          description='Start the simulated arm, driver and cameras in place of real ones'),
     DeclareLaunchArgument('dry_run', default_value='auto', choices=['auto', *BOOLEAN],
                           description='Compute and show arm commands without sending them; auto: true on a real arm, '
                                       'false with sim:=true'),
@@ -53,7 +60,17 @@ ARGUMENTS = [
     DeclareLaunchArgument('camera_info_topic', default_value='camera_info',
                           description='camera_info topic of the driver, remapped to <camera>/camera_info'),
     DeclareLaunchArgument('use_sim_time', default_value='false', choices=BOOLEAN,
-                          description='Take the time from /clock'),
+                          description='Take the time from /clock, which the simulator publishes with sim:=true'),
+    DeclareLaunchArgument('task', default_value='height', choices=['height', 'container', 'position'],
+                          description='With sim:=true: task of the first episode'),
+    DeclareLaunchArgument('variation', default_value='0', choices=['0', '1', '2'],
+                          description='With sim:=true: level of the factor that the task is about'),
+    DeclareLaunchArgument('seed', default_value='0', description='With sim:=true: draws the rest of the first episode'),
+    DeclareLaunchArgument('expert', default_value='false', choices=BOOLEAN,
+                          description='With sim:=true: the scripted expert drives the first episode'),
+    DeclareLaunchArgument('enclaves', default_value='',
+                          description='Where the SROS2 enclaves of the nodes lie in the keystore, e.g. /thinkvla; empty '
+                                      'gives the nodes none (see docs/reliability.md)'),
     DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
                           description='Least severe messages shown'),
 ]
@@ -72,6 +89,8 @@ def read_calibration(path):
     """Frames of a calibration file; says which entry is wrong."""
     if not path:
         return []
+    if not os.path.isfile(path):
+        raise RuntimeError(f'calibration:={path}: expected a calibration file, found none (see config/cameras)')
     with open(path, encoding='utf-8') as file:
         frames = (yaml.safe_load(file) or {}).get('frames')
     if not isinstance(frames, list):
@@ -111,8 +130,17 @@ def calibrated(urdf_path, frames):
 def stop_when_refused(event, _context):
     """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
     if event.returncode == REFUSED:
-        return [Shutdown(reason=f'{event.process_name} refused to start; its message is above')]
+        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
+        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
     return None
+
+
+def refuse_misspelt(context):
+    """`ros2 launch` passes over arguments that no file declares; one that is nearly ours is a slip of the fingers."""
+    known = {argument.name for argument in ARGUMENTS}
+    for name in set(getattr(context, 'launch_configurations', ())) - known:
+        for meant in difflib.get_close_matches(name, known, 1, 0.8):
+            raise RuntimeError(f'unknown launch argument {name}: expected {meant}; --show-args lists them')
 
 
 def bring_up(context):
@@ -120,6 +148,7 @@ def bring_up(context):
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
+    refuse_misspelt(context)
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
     # The simulator renders as fast as the machine allows: the strict limits of policy.yaml are for real cameras.
@@ -130,10 +159,11 @@ def bring_up(context):
     ros_arguments = ['--ros-args', '--log-level', argument('log_level')]
     clock = {'use_sim_time': argument('use_sim_time') == 'true'}
 
-    def ours(executable, *parameters, shipped=()):
+    def ours(executable, *parameters, shipped=(), time=clock):
+        enclave = ['--enclave', f"{argument('enclaves').rstrip('/')}/{executable}"] if argument('enclaves') else []
         return Node(package='thinkvla', executable=executable, name=executable,
-                    parameters=[*shipped, *files, clock, *parameters], arguments=ros_arguments,
-                    on_exit=stop_when_refused, **common)
+                    parameters=[*shipped, *files, time, *parameters], arguments=[*ros_arguments, *enclave],
+                    on_exit=stop_when_refused, additional_env=ENDS_WITH_LAUNCH, **common)
 
     def optional(package, executable, reason, **kwargs):
         if installed(package):
@@ -143,8 +173,14 @@ def bring_up(context):
 
     actions = [LogInfo(msg='dry run: arm commands are shown, not sent')] if dry_run else []
     if sim:
-        actions.append(ours('sim_node'))
-    actions.append(ours('arm_node', {'dry_run': dry_run, **robot}))
+        # Whoever publishes the time cannot take it from there.
+        actions.append(ours('sim_node', {
+            'task': argument('task'), 'variation': int(argument('variation')), 'seed': int(argument('seed')),
+            'expert': argument('expert') == 'true', 'publish_clock': clock['use_sim_time']},
+            time={'use_sim_time': False}))
+    # A simulation moves no arm but its own, whatever else listens.
+    driver = {'driver_node': 'sim_node'} if sim else {}
+    actions.append(ours('arm_node', {'dry_run': dry_run, **robot, **driver}))
     if argument('checkpoint'):
         actions.append(ours('policy_node', {'checkpoint': argument('checkpoint'),
                                             'autostart': argument('autostart') == 'true', **robot},

@@ -10,7 +10,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BOOLEAN = ['true', 'false']
 
 ARGUMENTS = [
-    DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
+    DeclareLaunchArgument('namespace', default_value='sim',
+                          description='Namespace of every node and topic; one without a real driver'),
     DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
     DeclareLaunchArgument('checkpoint', default_value='',
                           description='Checkpoint directory; empty starts no policy, as for the scripted expert'),
@@ -19,6 +20,15 @@ ARGUMENTS = [
     DeclareLaunchArgument('dry_run', default_value='false', choices=BOOLEAN,
                           description='Compute and show arm commands without sending them'),
     DeclareLaunchArgument('rviz', default_value='false', choices=BOOLEAN, description='Open rviz'),
+    DeclareLaunchArgument('use_sim_time', default_value='false', choices=BOOLEAN,
+                          description='Take the time from /clock, which the simulator publishes then'),
+    DeclareLaunchArgument('task', default_value='height', choices=['height', 'container', 'position'],
+                          description='Task of the first episode'),
+    DeclareLaunchArgument('variation', default_value='0', choices=['0', '1', '2'],
+                          description='Level of the factor that the task is about'),
+    DeclareLaunchArgument('seed', default_value='0', description='Draws the rest of the first episode'),
+    DeclareLaunchArgument('expert', default_value='false', choices=BOOLEAN,
+                          description='The scripted expert drives the first episode'),
     DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
                           description='Least severe messages shown'),
 ]

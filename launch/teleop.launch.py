@@ -7,7 +7,7 @@ import os
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -15,6 +15,8 @@ BOOLEAN = ['true', 'false']
 OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
 # Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
 REFUSED = 2
+# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
+ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
 DRIVERS = {'gamepad': JOY, 'spacemouse': SPACENAV, 'leader': JOY, 'vr': JOY}
@@ -44,7 +46,8 @@ ARGUMENTS = [
 def stop_when_refused(event, _context):
     """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
     if event.returncode == REFUSED:
-        return [Shutdown(reason=f'{event.process_name} refused to start; its message is above')]
+        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
+        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
     return None
 
 
@@ -64,7 +67,8 @@ def bring_up(context):
         # ROS has no empty lists: a parameter that is not given is one.
         told['instructions'] = instructions
     actions = [Node(package='thinkvla', executable='teleop_node', name='teleop_node', parameters=[told],
-                    prefix=argument('terminal') if operator == 'keyboard' else '', on_exit=stop_when_refused, **common)]
+                    prefix=argument('terminal') if operator == 'keyboard' else '', on_exit=stop_when_refused,
+                    additional_env=ENDS_WITH_LAUNCH, **common)]
     if argument('driver') == 'true' and operator in DRIVERS:
         package, executable = DRIVERS[operator]
         try:

@@ -14,6 +14,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// File name of a contract inside a checkpoint or dataset directory.
 pub const FILE_NAME: &str = "contract.yaml";
 
@@ -211,7 +213,7 @@ impl Contract {
     /// # Errors
     /// When the file is missing, is not a contract, or states something that cannot work.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ContractError::Read {
+        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ContractError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -8,23 +8,34 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nalgebra::{Quaternion, UnitQuaternion};
 use recorded::{CAMERAS, EPISODES, VECTORS};
+use serde_json::Map;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::control::tool_rotation::{turn_from_down, turned_from_down};
-use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::DatasetWriter;
+use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
+use thinkvla::dataset::layout::{CameraLayout, Layout, Vector};
 use thinkvla::dataset::mcap::cdr::CdrWriter;
 use thinkvla::dataset::mcap::messages::{Header, JointState, PoseStamped, schema};
-use thinkvla::dataset::mcap::{ExportOptions, ImportOptions, Source, export_episodes, import_bags};
+use thinkvla::dataset::mcap::{Clock, ExportOptions, ImportOptions, Source, SourceTopic, export_episodes, import_bags};
 use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::storage::Disk;
 
 const START: u64 = 1_700_000_000_000_000_000;
 
 fn source(name: &str, topics: &[&str]) -> Source {
     Source {
         name: name.into(),
-        topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        topics: topics
+            .iter()
+            .map(|topic| SourceTopic {
+                name: (*topic).into(),
+                values: vec![],
+            })
+            .collect(),
     }
 }
 
@@ -43,6 +54,7 @@ fn as_exported(bags: Vec<PathBuf>) -> ImportOptions {
         task: None,
         task_topic: Some("/instruction".into()),
         max_age_s: 0.15,
+        clock: Clock::Header,
         images: ImageMode::Png,
     }
 }
@@ -100,6 +112,147 @@ fn an_exported_episode_that_is_imported_again_is_the_same() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn an_exported_episode_says_itself_where_its_columns_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, again) = (folder.path().join("dataset"), folder.path().join("again"));
+    let bags = export(&root, &folder.path().join("bags"));
+    let options = ImportOptions {
+        vectors: VECTORS.map(|(name, _)| source(name, &[])).into(),
+        cameras: ["top", "wrist"].map(|name| source(name, &[])).into(),
+        ..as_exported(bags)
+    };
+    import_bags(&again, &recorded::contract(), &options).unwrap();
+    let (before, after) = (Dataset::open(&root).unwrap(), Dataset::open(&again).unwrap());
+    assert_eq!(before.info().features, after.info().features);
+    let state = |dataset: &Dataset, frame| {
+        dataset
+            .values("observation.state", At { episode: 0, frame })
+            .unwrap()
+            .to_vec()
+    };
+    // Joints, position, gripper and tracking error; a rotation of any numbers comes back as a shorter one.
+    for frame in 0..EPISODES[0].1 {
+        let (before, after) = (state(&before, frame), state(&after, frame));
+        assert_eq!(
+            (&before[..10], &before[13..]),
+            (&after[..10], &after[13..]),
+            "row {frame}"
+        );
+    }
+    let mut options = options;
+    options.cameras.push(source("left", &[]));
+    let error = import_bags(&folder.path().join("none"), &recorded::contract(), &options).unwrap_err();
+    assert!(error.to_string().contains("left=TOPIC"), "{error}");
+}
+
+/// As ROS 2 has it (`rmw_validate_full_topic_name`), and without repeated underscores.
+fn is_topic(name: &str) -> bool {
+    let is_token = |token: &str| {
+        token.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && token
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && !token.contains("__")
+    };
+    name.len() <= 247
+        && name
+            .strip_prefix('/')
+            .is_some_and(|tokens| tokens.split('/').all(is_token))
+}
+
+#[test]
+fn columns_of_any_name_get_topics_that_ros_accepts_and_are_found_again() {
+    let cameras = ["0", "cam-left", "cam_left", "cam left", "über.oben"];
+    let vectors = ["action", "observation.2nd-arm", "observation.state", "instruction"];
+    let folder = tempfile::tempdir().unwrap();
+    let (root, out, again) = (
+        folder.path().join("a"),
+        folder.path().join("bags"),
+        folder.path().join("b"),
+    );
+    let contract = recorded::contract();
+    let of_arm = Layout::of_arm(&contract, ImageMode::Png).unwrap();
+    let layout = Layout {
+        vectors: vectors
+            .map(|name| Vector {
+                name: name.into(),
+                values: vec![format!("{name} 0"), format!("{name} 1")],
+                groups: vec![],
+            })
+            .into(),
+        cameras: cameras
+            .map(|name| CameraLayout {
+                name: name.into(),
+                width: 8,
+                height: 4,
+            })
+            .into(),
+        ..of_arm
+    };
+    let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
+    writer.begin("wave").unwrap();
+    for row in 0..3 {
+        let numbers = writer
+            .info()
+            .vectors()
+            .enumerate()
+            .map(|(at, _)| vec![row as f32, at as f32]);
+        let pictures = writer.info().pictures().enumerate().map(|(at, _)| {
+            let colour = [row as u8, at as u8, 7];
+            let image = RgbImage::from_raw(8, 4, colour.repeat(32)).unwrap();
+            Picture::encode(&image, ImageMode::Png).unwrap()
+        });
+        let (vectors, pictures) = (numbers.collect(), pictures.collect());
+        writer.push(&Frame { vectors, pictures }).unwrap();
+    }
+    writer.save(&Map::new()).unwrap();
+    drop(writer);
+    let before = Dataset::open(&root).unwrap();
+    let all = ExportOptions {
+        episodes: 0..1,
+        start_ns: 0,
+    };
+    let bags = export_episodes(&before, &out, &all).unwrap();
+    let mut topics: Vec<_> = messages(&bags[0])
+        .into_iter()
+        .map(|(topic, kind, ..)| (topic, kind))
+        .collect();
+    topics.sort();
+    topics.dedup();
+    assert!(topics.iter().all(|(topic, _)| is_topic(topic)), "{topics:?}");
+    assert_eq!(topics.len(), 1 + vectors.len() + cameras.len(), "{topics:?}");
+    let named = |topic: &str| topics.iter().any(|(found, _)| found == topic);
+    assert!(
+        named("/camera/cam_left/image/compressed") && named("/instruction"),
+        "{topics:?}"
+    );
+
+    let options = ImportOptions {
+        vectors: vectors.map(|name| source(name, &[])).into(),
+        cameras: cameras.map(|name| source(name, &[])).into(),
+        ..as_exported(bags)
+    };
+    assert_eq!(import_bags(&again, &contract, &options).unwrap().frames, [3]);
+    let after = Dataset::open(&again).unwrap();
+    assert_eq!(before.info().features, after.info().features);
+    for name in vectors {
+        assert_eq!(before.vector(name).unwrap(), after.vector(name).unwrap(), "{name}");
+    }
+    let names: Vec<String> = before.info().pictures().map(|(name, _)| name.to_owned()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for frame in 0..3 {
+        let read = |dataset: &Dataset| {
+            dataset
+                .pictures(&names)
+                .unwrap()
+                .read(At { episode: 0, frame })
+                .unwrap()
+        };
+        assert_eq!(read(&before), read(&after), "row {frame}");
     }
 }
 
@@ -202,6 +355,7 @@ fn of_foreign(bag: PathBuf) -> ImportOptions {
         task: Some("wave".into()),
         task_topic: None,
         max_age_s: 0.15,
+        clock: Clock::Header,
         images: ImageMode::Png,
     }
 }

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod command_line;
 mod recorded;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use recorded::{CAMERAS, EPISODES};
 use thinkvla::camera::rgb::RgbImage;
@@ -15,18 +15,8 @@ use thinkvla::dataset::kept;
 use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::verify::{Depth, verify};
 
-fn thinkvla(arguments: &[&str]) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_thinkvla"))
-        .arg("dataset")
-        .args(arguments)
-        .output()
-        .unwrap();
-    eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
 fn succeeds(arguments: &[&str]) -> String {
-    let output = thinkvla(arguments);
+    let output = command_line::dataset(arguments);
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
@@ -89,7 +79,7 @@ fn a_deleted_episode_is_gone_and_the_others_move_up() {
         &folder.path().join("set.before"),
         &[0, 1, 2].map(|i| (i, EPISODES[i].0)),
     );
-    assert!(!thinkvla(&["delete", &text, "0"]).status.success());
+    assert!(!command_line::dataset(&["delete", &text, "0"]).status.success());
     require(&root, &[(0, "lift the can"), (2, "lift the can")]);
 }
 
@@ -135,7 +125,7 @@ fn datasets_with_different_columns_are_not_merged_and_the_difference_is_named() 
     let text = std::fs::read_to_string(&info).unwrap();
     std::fs::write(&info, text.replace("\"joint1\"", "\"shoulder\"")).unwrap();
     let out = folder.path().join("c");
-    let output = thinkvla(&["merge", &a, &b, "--out", out.to_str().unwrap()]);
+    let output = command_line::dataset(&["merge", &a, &b, "--out", out.to_str().unwrap()]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("action.joint") && said.contains("shoulder"), "{said}");
@@ -150,7 +140,7 @@ fn verify_and_repair_say_what_is_wrong_and_what_was_done() {
     let torn = root.join("data/chunk-000/file-002.parquet");
     let bytes = std::fs::read(&torn).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
-    let output = thinkvla(&["verify", &text]);
+    let output = command_line::dataset(&["verify", &text]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
@@ -159,6 +149,6 @@ fn verify_and_repair_say_what_is_wrong_and_what_was_done() {
     );
     let said = succeeds(&["repair", &text]);
     assert!(said.contains("cut back from 3 episodes to the first 2"), "{said}");
-    assert!(root.join(".cut/data/chunk-000/file-002.parquet").exists());
+    assert!(root.join(".cut/1/data/chunk-000/file-002.parquet").exists());
     require(&root, &[0, 1].map(|i| (i, EPISODES[i].0)));
 }

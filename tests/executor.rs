@@ -6,6 +6,7 @@ mod rig;
 
 use rig::{PERIOD, Rig, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::chunk::ActionChunk;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::executor::Executor;
 use thinkvla::control::supervisor::Mode;
@@ -84,7 +85,7 @@ fn a_late_chunk_skips_what_is_past_and_still_counts_it() {
     let mut rig = Rig::armed();
     let start = rig.joints;
     let chunk = rig.chunk(ActionSpace::Ee7, steps(10, [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
-    let observed = rig.now;
+    let observed = rig.now.steady;
     rig.run(0.3);
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(0.6);
@@ -95,7 +96,7 @@ fn a_late_chunk_skips_what_is_past_and_still_counts_it() {
     );
     rig.run(1.0);
     near(travelled(&rig, &start), [-0.06, 0.0, 0.0], 1e-5);
-    assert!(rig.now.seconds_since(observed) > 1.5);
+    assert!(rig.now.steady.seconds_since(observed) > 1.5);
 }
 
 #[test]
@@ -253,18 +254,46 @@ fn a_waypoint_a_little_below_the_table_is_lifted_and_said_so() {
     assert_eq!(rig.mode(), Mode::Holding);
 }
 
+/// A chunk that turns joint 6 by 0.02 rad a step of a twentieth of a second, told as poses from the anchor.
+fn wrist_turn(rig: &mut Rig, count: usize) -> ActionChunk {
+    let start = pose(&ready());
+    let values = (1..=count).flat_map(|k| {
+        let mut joints = ready();
+        joints[5] += 0.02 * k as f64;
+        let end = pose(&joints);
+        let way = end.translation.vector - start.translation.vector;
+        let turn = (end.rotation * start.rotation.inverse()).scaled_axis();
+        [way.x, way.y, way.z, turn.x, turn.y, turn.z, 1.0]
+    });
+    let mut chunk = rig.chunk(ActionSpace::Ee7, values.collect());
+    chunk.composition = Composition::FromAnchor;
+    chunk.step_period = 0.05;
+    chunk
+}
+
+#[test]
+fn a_way_that_leads_far_out_of_reach_is_refused_with_the_step_and_the_joint() {
+    let mut rig = Rig::armed();
+    // Joint 6 may turn by 0.61 rad; 0.2 rad more are a little, 0.6 rad are not.
+    let chunk = wrist_turn(&mut rig, 60);
+    let refusal = rig.supervisor.on_chunk(chunk, rig.now).unwrap_err();
+    assert_eq!(refusal.check, Check::Reach);
+    assert!(
+        refusal.message.starts_with("step 30: ") && refusal.message.contains("joint 6"),
+        "{refusal}"
+    );
+    rig.run(0.5);
+    assert!(rig.sent().is_empty() && rig.mode() == Mode::Holding);
+}
+
 #[test]
 fn a_pose_out_of_reach_brakes_and_holds() {
     let mut rig = Rig::armed();
-    // Turning the tool upside down at this height needs a wrist the arm does not have there.
-    rig.follow(10, [0.015, 0.0, 0.0, 0.0, -0.3, 0.0, 1.0]);
+    let chunk = wrist_turn(&mut rig, 36);
+    rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(3.0);
     assert_eq!(rig.mode(), Mode::Holding);
-    assert!(
-        rig.events.iter().any(|event| event.kind != EventKind::Held),
-        "{:?}",
-        rig.events
-    );
+    assert!(rig.has(EventKind::Refused, Check::Reach), "{:?}", rig.events);
     for pair in rig.velocities(0).windows(2) {
         assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3);
     }

@@ -261,6 +261,7 @@ fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_begi
         );
         let report = verify(folder.path(), Depth::Rows).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
+        drop(writer);
         let (_, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
         assert!(again.repairs.is_empty(), "{:?}", again.repairs);
         // LeRobot opens what is left.

@@ -89,7 +89,11 @@ fn a_chunk_leads_along_the_expert_s_path_from_where_the_tool_is() {
                 .sum()
         };
         let way: Vector3<f64> = sum(0);
-        let end = situation.path.pose(situation.time_s + 0.1 * STEPS as f64);
+        let ahead = 0.1 * STEPS as f64;
+        let end = match &situation.from_rest {
+            Some(way_on) => way_on.pose(ahead),
+            None => situation.path.pose(situation.time_s + ahead),
+        };
         // The tool is measured where it was told to be a moment ago.
         let speed = 0.25 * 1.3;
         assert!((measured + way - end.translation.vector).norm() < 0.06 * speed + 1e-4);
@@ -111,6 +115,45 @@ fn a_row_is_the_same_however_many_threads_render() {
     written(&first, &order(5, 1));
     written(&second, &order(5, 2));
     assert!(files(&first) == files(&second));
+}
+
+#[test]
+fn an_order_that_was_cut_off_is_gone_on_with_and_another_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, pieces] = ["whole", "pieces"].map(|name| folder.path().join(name));
+    let whole = written(&whole, &order(5, 1));
+    written(&pieces, &order(2, 1));
+    let pieces = written(&pieces, &order(5, 1));
+    assert_eq!(pieces.frames(), 5);
+    for episode in 0..5 {
+        for column in [ACTION, CHUNK, STATE] {
+            assert_eq!(values(&pieces, column, episode), values(&whole, column, episode));
+        }
+    }
+    let other = FrameOrder {
+        seed: SEED + 1,
+        ..order(9, 1)
+    };
+    let mut writer = create_dataset(pieces.root(), other.images, other.steps).unwrap();
+    let error = write(&other, &mut writer, |_, _| ()).unwrap_err().to_string();
+    assert!(error.contains("5 of seed 5"), "{error}");
+}
+
+#[test]
+fn in_some_of_the_expert_s_frames_the_arm_has_come_to_rest() {
+    let situations: Vec<_> = (0..200).map(|number| placed(number).situation).collect();
+    let expert = || situations.iter().filter(|of| of.kind == Kind::Expert);
+    let resting: Vec<_> = expert().filter_map(|of| Some((of, of.from_rest.as_ref()?))).collect();
+    let share = resting.len() as f64 / expert().count() as f64;
+    assert!((0.15..0.45).contains(&share), "{share}");
+    for (of, way_on) in resting {
+        // It begins where the arm is, slowly, and leads to where the task is done.
+        let at = |seconds: f64| way_on.pose(seconds).translation.vector;
+        assert!((at(0.01) - at(0.0)).norm() < 1e-3, "{of:?}");
+        let [x, y] = of.layout.goal.centre;
+        let end = at(way_on.duration());
+        assert!((end.x - x).hypot(end.y - y) < 0.05, "{of:?}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::gate::{Braking, Gate, Motion, condition_number};
 use thinkvla::control::kinematics::Rm75;
-use thinkvla::control::time::Time;
+use thinkvla::control::time::{Now, Steady};
 use thinkvla::control::types::Joints;
 
 /// Sequences of commands asked of the gate, at least ten commands each on average. `PROPTEST_CASES` in the environment
@@ -218,10 +218,11 @@ fn add(cell: &Cell<u64>) {
 /// Lets the gate answer a sequence, looks at everything that leaves, and ends by braking.
 fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tally) -> Result<(), TestCaseError> {
     // Far apart, so that no event is held back as a repetition; the gate's period is its parameter, not this.
-    let mut now = Time(0);
+    let mut now = Steady(0);
     for ask in asks {
         now = now.offset_secs(2.0);
         gate.fresh.state_received(now);
+        gate.fresh.heartbeat_received(now);
         let before = *gate.motion();
         let asked = target(ask, &before, config);
         let feasible = asked.iter().all(|q| q.is_finite()) && clearly_feasible(config, &before, &asked);
@@ -254,7 +255,7 @@ fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tall
                 add(&tally.unchanged);
             }
         }
-        for event in gate.events.drain() {
+        for event in gate.events.drain(Now::default()) {
             prop_assert_ne!(event.check, Check::Verify, "{}", event.message);
             *tally.bound.borrow_mut().entry(event.check).or_default() += 1;
         }
@@ -325,12 +326,13 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
 #[track_caller]
 fn passes_unchanged(gate: &mut Gate<Recorder>, path: impl IntoIterator<Item = Joints>) {
     for positions in path {
-        gate.fresh.state_received(Time(0));
+        gate.fresh.state_received(Steady(0));
+        gate.fresh.heartbeat_received(Steady(0));
         let basis = Basis::NamedMove;
-        gate.command(&JointCommand { positions, basis }, Time(0)).unwrap();
+        gate.command(&JointCommand { positions, basis }, Steady(0)).unwrap();
         assert_eq!(gate.motion().position, positions);
     }
-    let events = gate.events.drain();
+    let events = gate.events.drain(Now::default());
     assert!(events.is_empty() && gate.counters().clamps == 0, "{events:?}");
 }
 
@@ -373,10 +375,11 @@ fn a_tool_that_fills_its_box_at_its_full_speed_on_the_table_passes_unchanged() {
 
 /// Commands `target` once a period for `seconds`.
 fn hold_target(gate: &mut Gate<Recorder>, target: Joints, seconds: f64) {
-    let mut now = Time(0);
+    let mut now = Steady(0);
     for _ in 0..(seconds / 0.01) as usize {
         now = now.offset_secs(0.01);
         gate.fresh.state_received(now);
+        gate.fresh.heartbeat_received(now);
         gate.command(
             &JointCommand {
                 positions: target,
@@ -412,9 +415,10 @@ fn a_target_that_moves_on_is_caught_up_with_and_then_passes_unchanged() {
     };
     let send = |gate: &mut Gate<Recorder>, ticks: std::ops::Range<u32>| {
         for tick in ticks {
-            gate.fresh.state_received(Time(0));
+            gate.fresh.state_received(Steady(0));
+            gate.fresh.heartbeat_received(Steady(0));
             let (positions, basis) = (target(tick), Basis::NamedMove);
-            gate.command(&JointCommand { positions, basis }, Time(0)).unwrap();
+            gate.command(&JointCommand { positions, basis }, Steady(0)).unwrap();
         }
     };
     send(&mut gate, 0..200);
@@ -456,7 +460,7 @@ fn a_target_beyond_a_joint_limit_is_approached_up_to_the_margin() {
         "{}",
         gate.motion().position[6]
     );
-    let events = gate.events.drain();
+    let events = gate.events.drain(Now::default());
     let limit = events.iter().find(|event| event.check == Check::JointLimit).unwrap();
     assert_eq!(limit.kind, EventKind::Clamped);
     assert!(
@@ -476,7 +480,12 @@ fn the_tool_stops_short_of_the_table() {
     assert_eq!(outside(&shipped(), &gate.motion().position), None);
     let height = tool(&shipped(), &gate.motion().position).z;
     assert!(height < 0.03, "it goes as far as it may: {height}");
-    assert!(gate.events.drain().iter().any(|event| event.check == Check::Table));
+    assert!(
+        gate.events
+            .drain(Now::default())
+            .iter()
+            .any(|event| event.check == Check::Table)
+    );
 }
 
 #[test]
@@ -490,7 +499,7 @@ fn motion_into_a_singularity_slows_down_gradually_and_motion_out_does_not() {
     assert!((60.0..250.0).contains(&number), "{number}");
     assert!(
         gate.events
-            .drain()
+            .drain(Now::default())
             .iter()
             .any(|event| event.check == Check::Singularity)
     );
@@ -514,9 +523,9 @@ fn motion_into_a_singularity_slows_down_gradually_and_motion_out_does_not() {
 #[test]
 fn a_command_without_signs_of_life_is_refused_and_the_arm_braked() {
     let config = shipped();
-    let basis = Basis::Chunk { observed: Time(0) };
+    let basis = Basis::Chunk { observed: Steady(0) };
     let mut gate = gate(&config, ready()).unwrap();
-    let at = |seconds: f64| Time::from_secs_f64(seconds);
+    let at = |seconds: f64| Steady::from_secs_f64(seconds);
     let command = |gate: &mut Gate<Recorder>, seconds: f64| {
         let positions = gate.motion().position + Joints::repeat(0.0004);
         gate.command(&JointCommand { positions, basis }, at(seconds))
@@ -548,10 +557,10 @@ fn a_command_without_signs_of_life_is_refused_and_the_arm_braked() {
 #[test]
 fn the_gripper_takes_numbers_only_and_stays_in_its_range() {
     let mut gate = gate(&shipped(), ready()).unwrap();
-    gate.grip(1.7, Time(1)).unwrap();
-    gate.grip(-0.2, Time(2)).unwrap();
-    assert!(gate.grip(f64::NAN, Time(3)).is_err());
-    assert_eq!(gate.arm().grips, [(Time(1), 1.0), (Time(2), 0.0)]);
+    gate.grip(1.7, Steady(1)).unwrap();
+    gate.grip(-0.2, Steady(2)).unwrap();
+    assert!(gate.grip(f64::NAN, Steady(3)).is_err());
+    assert_eq!(gate.arm().grips, [(Steady(1), 1.0), (Steady(2), 0.0)]);
 }
 
 #[test]

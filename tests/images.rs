@@ -13,7 +13,21 @@ use thinkvla::camera::resize::{ResizeError, Resizer};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::{Filter, Resize};
 
-const ENCODINGS: [&str; 7] = ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "yuv422_yuy2", "yuyv"];
+/// Every name that is read.
+const ENCODINGS: [&str; 12] = [
+    "rgb8",
+    "bgr8",
+    "8UC3",
+    "rgba8",
+    "bgra8",
+    "8UC4",
+    "mono8",
+    "8UC1",
+    "yuyv",
+    "yuv422_yuy2",
+    "uyvy",
+    "yuv422",
+];
 
 /// Outputs of Pillow, OpenCV, torchvision and the Qwen3-VL processor, written by tools/golden_images.py.
 #[derive(Deserialize)]
@@ -184,11 +198,13 @@ fn views_are_appended_in_the_order_pushed_and_buffers_are_reused() {
 fn every_encoding_is_read_with_its_row_padding() {
     let expected = [[10, 20, 30], [40, 50, 60], [70, 80, 90], [100, 110, 120]];
     type Layout = fn([u8; 3]) -> Vec<u8>;
-    let layouts: [(&str, Layout); 4] = [
+    let layouts: [(&str, Layout); 6] = [
         ("rgb8", |[r, g, b]| vec![r, g, b]),
         ("bgr8", |[r, g, b]| vec![b, g, r]),
         ("rgba8", |[r, g, b]| vec![r, g, b, 255]),
         ("bgra8", |[r, g, b]| vec![b, g, r, 255]),
+        ("8UC3", |[r, g, b]| vec![b, g, r]),
+        ("8UC4", |[r, g, b]| vec![b, g, r, 255]),
     ];
     let mut out = RgbImage::default();
     for (encoding, layout) in layouts {
@@ -213,26 +229,57 @@ fn every_encoding_is_read_with_its_row_padding() {
             );
         }
     }
-    view("mono8", 2, 2, 3, &[1, 2, 0xee, 3, 4]).unwrap().to_rgb(&mut out);
-    assert_eq!(out.data(), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
+    for grey in ["mono8", "8UC1"] {
+        view(grey, 2, 2, 3, &[1, 2, 0xee, 3, 4]).unwrap().to_rgb(&mut out);
+        assert_eq!(out.data(), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
+    }
 }
 
 #[test]
-fn yuyv_agrees_with_opencv_in_every_byte() {
+fn yuv_agrees_with_opencv_in_every_byte() {
     let GoldenYuyv {
         width,
         height,
         head,
         sha256: hash,
     } = golden().yuyv;
-    let data = noise((width * height * 2) as usize);
+    let yuyv = noise((width * height * 2) as usize);
+    // The same picture with the bytes of each pair the other way round.
+    let uyvy: Vec<u8> = yuyv.as_chunks::<2>().0.iter().flat_map(|[y, c]| [*c, *y]).collect();
+    let padded = |data: &[u8]| -> Vec<u8> {
+        let rows = data.chunks(width as usize * 2);
+        rows.flat_map(|row| [row, &[0xee; 6]].concat()).collect()
+    };
     let mut out = RgbImage::default();
-    for encoding in ["yuv422_yuy2", "yuyv"] {
-        view(encoding, width, height, width * 2, &data)
-            .unwrap()
-            .to_rgb(&mut out);
-        assert_eq!(out.data()[..head.len()], head);
-        assert_eq!(sha256(out.data()), hash);
+    for (encoding, data) in [
+        ("yuv422_yuy2", &yuyv),
+        ("yuyv", &yuyv),
+        ("yuv422", &uyvy),
+        ("uyvy", &uyvy),
+    ] {
+        for (step, data) in [(width * 2, data.clone()), (width * 2 + 6, padded(data))] {
+            view(encoding, width, height, step, &data).unwrap().to_rgb(&mut out);
+            assert_eq!(out.data()[..head.len()], head, "{encoding}, {step} bytes a row");
+            assert_eq!(sha256(out.data()), hash, "{encoding}, {step} bytes a row");
+        }
+    }
+}
+
+#[test]
+fn encodings_that_are_not_read_are_refused_with_what_to_do() {
+    for (encoding, what_to_do) in [
+        ("bayer_rggb8", "image_proc"),
+        ("bayer_grbg16", "image_proc"),
+        ("16UC1", "depth"),
+        ("mono16", "depth"),
+        ("32FC1", "depth"),
+        ("rgb16", "depth"),
+        ("nv21", "camera driver"),
+        ("8UC2", "camera driver"),
+    ] {
+        let error = view(encoding, 4, 4, 64, &[0; 256]).unwrap_err().to_string();
+        assert!(error.contains(encoding) && error.contains(what_to_do), "{error}");
+        assert!(error.contains("rgb8") && error.contains("8UC3"), "{error}");
     }
 }
 
@@ -247,6 +294,7 @@ fn malformed_fields_are_named_with_what_was_expected() {
     says(view("rgb8", 4, 4, 11, &[0; 48]), &["at least 12", "found 11"]);
     says(view("rgb8", 4, 4, 12, &[0; 47]), &["at least 48", "found 47"]);
     says(view("yuyv", 3, 4, 6, &[0; 24]), &["even width", "found 3"]);
+    says(view("uyvy", 3, 4, 6, &[0; 24]), &["even width", "found 3"]);
     says(view("rgba8", u32::MAX, u32::MAX, u32::MAX, &[]), &["17179869180"]);
     says(
         view("mono8", u32::MAX, u32::MAX, u32::MAX, &[0; 9]),

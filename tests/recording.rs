@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod command_line;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,14 +132,20 @@ fn behind_the_end_of_an_episode_steps_are_zero_and_the_gripper_stays() {
     }
 }
 
+/// A dataset with a saved episode of 4 rows and an open one of 6.
+fn one_saved_and_one_open(root: &Path) -> DatasetWriter {
+    let mut writer = create(root);
+    record(&mut writer, 0, 4);
+    writer.save(&serde_json::Map::new()).unwrap();
+    record(&mut writer, 1, 6);
+    writer
+}
+
 #[test]
 fn an_open_episode_survives_the_end_of_the_recorder() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
-    let mut writer = create(&root);
-    record(&mut writer, 0, 4);
-    writer.save(&serde_json::Map::new()).unwrap();
-    record(&mut writer, 1, 6);
+    let writer = one_saved_and_one_open(&root);
     let expected = frame(&writer, 1, 5);
     drop(writer);
     // The frame that was being written when it ended.
@@ -185,4 +193,42 @@ fn a_torn_file_costs_the_episodes_from_it_on_and_no_other() {
     assert_eq!(writer.save(&serde_json::Map::new()).unwrap().episode, 2);
     assert!(verify(&root, Depth::Rows).unwrap().problems.is_empty());
     assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 3);
+}
+
+#[test]
+fn a_second_writer_is_refused_by_name_and_the_first_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = one_saved_and_one_open(&root);
+
+    let own = format!("found process {} (", std::process::id());
+    let refused = |said: String| assert!(said.contains("to be the only writer") && said.contains(&own), "{said}");
+    refused(DatasetWriter::resume(Arc::new(Disk), &root).err().unwrap().to_string());
+    let contract = contract();
+    let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
+    let again = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract);
+    refused(again.err().unwrap().to_string());
+    let text = root.to_str().unwrap();
+    for change in [
+        &["repair", text, "--open", "discard"][..],
+        &["delete", text, "0"],
+        &["relabel", text, "--task", "another"],
+        &["stats", text, "--write"],
+        &["merge", text, "--out", text],
+    ] {
+        let done = command_line::dataset(change);
+        assert!(!done.status.success(), "{change:?}");
+        refused(String::from_utf8(done.stderr).unwrap());
+    }
+
+    assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 1, "readers stay free");
+    let last = frame(&writer, 1, 6);
+    writer.push(&last).unwrap();
+    assert_eq!(writer.save(&serde_json::Map::new()).unwrap().frames, 7);
+    assert!(verify(&root, Depth::Rows).unwrap().problems.is_empty());
+    drop(writer);
+    let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    assert_eq!((resumed.repairs, resumed.open), (Vec::new(), None));
+    drop(writer);
+    assert!(!root.join(".lock").exists());
 }

@@ -5,12 +5,13 @@
 
 mod rig;
 
-use rig::{PERIOD, Rig, config, ready, steps};
-use thinkvla::contract::{ActionSpace, Reference};
+use rig::{PERIOD, Rig, StandIn, config, ready, steps};
+use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::control::lease::Priority;
+use thinkvla::control::lease::{Heartbeat, Priority};
+use thinkvla::control::realman::graph::{COMMAND_TOPICS, Publishers};
 use thinkvla::control::realman::{DriverApi, Graph};
-use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal};
+use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
 use thinkvla::control::types::Joints;
 
 /// Towards the base, where the arm has room: six centimetres a second.
@@ -53,10 +54,7 @@ fn a_dead_policy_is_braked_within_100_ms_then_the_arm_rests_in_silence_and_can_g
     assert_eq!(rig.mode(), Mode::Holding);
     assert!(rig.has(EventKind::Held, Check::Fresh));
     assert!(rig.stops().is_empty(), "a held arm needs no stop");
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("policy again", Priority::Policy, rig.now)
-        .unwrap();
+    rig.acquire("policy again", Priority::Policy);
     rig.heartbeat = true;
     rig.plan_id = 0;
     rig.follow(5, INWARD);
@@ -118,9 +116,9 @@ fn a_driver_that_never_heard_from_its_arm_cannot_be_armed() {
 fn a_stop_ends_all_commands_is_repeated_and_stays_latched() {
     let mut rig = moving();
     let before = rig.sent().len();
-    rig.supervisor.driver_mut().now = rig.now;
-    rig.supervisor.stop("button", rig.now);
-    let stopped = rig.now;
+    rig.supervisor.driver_mut().now = rig.now.steady;
+    rig.supervisor.stop("button", rig.now).unwrap();
+    let stopped = rig.now.steady;
     rig.run(1.0);
     assert_eq!(rig.sent().len(), before, "no command after the stop");
     let delays: Vec<f64> = rig
@@ -137,7 +135,10 @@ fn a_stop_ends_all_commands_is_repeated_and_stays_latched() {
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
     assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode);
     assert_eq!(
-        rig.supervisor.move_named("home", 0.5, rig.now).unwrap_err().check,
+        rig.supervisor
+            .move_named("home", 0.5, rig.lease, rig.now)
+            .unwrap_err()
+            .check,
         Check::Mode
     );
     rig.run(1.0);
@@ -153,7 +154,7 @@ fn the_stop_has_the_type_the_generation_listens_to() {
     for api in [DriverApi::V1, DriverApi::V2] {
         let mut rig = Rig::armed();
         rig.supervisor.on_graph(Graph::of_driver(api), rig.now);
-        rig.supervisor.stop("button", rig.now);
+        rig.supervisor.stop("button", rig.now).unwrap();
         assert_eq!(rig.stops().iter().map(|stop| stop.1).collect::<Vec<_>>(), [api]);
     }
 }
@@ -161,7 +162,7 @@ fn the_stop_has_the_type_the_generation_listens_to() {
 #[test]
 fn a_stop_cannot_be_reset_while_it_is_being_sent() {
     let mut rig = moving();
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     rig.tick();
     assert_eq!(rig.supervisor.reset_fault(rig.now).unwrap_err().check, Check::Stop);
     rig.run(0.1);
@@ -171,7 +172,7 @@ fn a_stop_cannot_be_reset_while_it_is_being_sent() {
 #[test]
 fn after_re_arming_the_first_command_is_where_the_arm_is_measured() {
     let mut rig = moving();
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.2);
     // The stopped arm ended somewhere else than commanded.
     rig.joints += Joints::repeat(0.07);
@@ -243,40 +244,50 @@ fn a_joint_error_is_a_fault_even_while_disarmed() {
     assert!(rig.supervisor.arm(rig.now).is_err());
 }
 
+/// A graph with one thing too many, and what is said of it.
+type Crowd = (fn(&mut Graph), &'static str);
+
+/// Everything that could be there twice, on topics of an arm of generation v2.
+const CROWDS: [Crowd; 6] = [
+    (
+        |graph| graph.commanding.push(by(COMMAND_TOPICS[0], &["/rm_control"])),
+        "/rm_control",
+    ),
+    (
+        |graph| graph.commanding.push(by(COMMAND_TOPICS[1], &["/move_group"])),
+        "/move_group",
+    ),
+    (
+        |graph| graph.commanding.push(by(COMMAND_TOPICS[2], &["/hand"])),
+        "/hand",
+    ),
+    (
+        |graph| graph.reporting.push(by("joint_states", &["/rm_driver", "/player"])),
+        "/player",
+    ),
+    (
+        |graph| {
+            graph
+                .reporting
+                .push(by("rm_driver/udp_rm_err", &["/rm_driver", "/other"]))
+        },
+        "/other",
+    ),
+    (|graph| graph.drivers.push("/sim_node".into()), "/sim_node"),
+];
+
+fn by(topic: &'static str, nodes: &[&str]) -> Publishers {
+    Publishers {
+        topic,
+        nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+    }
+}
+
 #[test]
 fn nothing_is_armed_without_driver_listener_stop_and_being_alone() {
-    let good = Graph::of_driver(DriverApi::V2);
-    for (graph, needle) in [
-        (Graph::default(), "expected rm_driver in the graph"),
-        (
-            Graph {
-                publishes_sys_err: true,
-                ..good
-            },
-            "both",
-        ),
-        (
-            Graph {
-                stop_subscribers: 0,
-                ..good
-            },
-            "could not be stopped",
-        ),
-        (
-            Graph {
-                command_subscribers: 0,
-                ..good
-            },
-            "movej_canfd_cmd",
-        ),
-        (
-            Graph {
-                command_publishers: 2,
-                ..good
-            },
-            "found 2 publishers",
-        ),
-    ] {
+    let refused = |change: fn(&mut Graph), needle: &str| {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        change(&mut graph);
         let mut rig = Rig::new(config());
         rig.supervisor.on_graph(graph, rig.now);
         rig.run(0.1);
@@ -284,23 +295,83 @@ fn nothing_is_armed_without_driver_listener_stop_and_being_alone() {
         assert_eq!(refusal.check, Check::Publishers);
         assert!(refusal.message.contains(needle), "{refusal}");
         assert_eq!(rig.mode(), Mode::Disarmed);
+    };
+    refused(|graph| *graph = Graph::default(), "expected rm_driver in the graph");
+    refused(|graph| graph.stop_is_bool = true, "both");
+    refused(|graph| graph.stop_subscribers = 0, "could not be stopped");
+    refused(|graph| graph.command_subscribers = 0, "movej_canfd_cmd");
+    for (change, needle) in CROWDS {
+        refused(change, needle);
     }
 }
 
 #[test]
-fn a_second_command_publisher_brakes_a_moving_arm_and_latches() {
-    let mut rig = moving();
-    rig.supervisor.on_graph(
+fn whoever_joins_a_moving_arm_brakes_and_latches_it() {
+    for (change, needle) in CROWDS {
+        let mut rig = moving();
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        change(&mut graph);
+        rig.supervisor.on_graph(graph, rig.now);
+        let delay = braking_delay(&mut rig);
+        assert!(delay <= 0.1, "{delay}");
+        assert_eq!(rig.mode(), Mode::Fault);
+        assert!(rig.status().reason.contains(needle), "{}", rig.status().reason);
+        assert!(rig.has(EventKind::Fault, Check::Publishers));
+    }
+}
+
+#[test]
+fn an_arm_of_the_simulation_obeys_no_other_driver() {
+    let mut config = config();
+    config.driver.node = "sim_node".into();
+    let mut rig = Rig::new(config);
+    rig.run(0.1);
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err();
+    assert!(refusal.message.contains("expected sim_node"), "{refusal}");
+    assert!(refusal.message.contains("/rm_driver"), "{refusal}");
+}
+
+#[test]
+fn a_stop_leaves_in_the_generation_last_known_whatever_the_graph_says_since() {
+    let contradiction = {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        graph.stop_is_bool = true;
+        graph
+    };
+    for graph in [
+        contradiction,
         Graph {
-            command_publishers: 2,
-            ..Graph::of_driver(DriverApi::V2)
+            stop_subscribers: 1,
+            ..Graph::default()
         },
-        rig.now,
-    );
-    let delay = braking_delay(&mut rig);
-    assert!(delay <= 0.1, "{delay}");
+    ] {
+        let mut rig = moving();
+        rig.supervisor.on_graph(graph, rig.now);
+        assert_eq!(rig.supervisor.stop("button", rig.now), Ok(1));
+        rig.run(0.1);
+        assert_eq!(
+            rig.stops().iter().map(|stop| stop.1).collect::<Vec<_>>(),
+            [DriverApi::V2; 3]
+        );
+    }
+}
+
+#[test]
+fn a_stop_that_reaches_nobody_is_not_called_sent() {
+    let mut rig = moving();
+    let gone = Graph {
+        stop_subscribers: 0,
+        ..Graph::of_driver(DriverApi::V2)
+    };
+    rig.supervisor.on_graph(gone, rig.now);
+    let answer = rig.supervisor.stop("button", rig.now).unwrap_err();
+    assert!(answer.contains("emergency stop"), "{answer}");
+    // That the driver is gone is a fault already, which a stop does not hide.
     assert_eq!(rig.mode(), Mode::Fault);
-    assert!(rig.has(EventKind::Fault, Check::Publishers));
+    // Where no driver was ever seen nobody knows of which type a stop would have to be.
+    let mut unseen = Supervisor::new(config(), StandIn::default(), rig.now);
+    let answer = unseen.stop("button", rig.now).unwrap_err();
+    assert!(answer.contains("a stop was not sent"), "{answer}");
 }
 
 #[test]
@@ -334,10 +405,7 @@ fn an_arm_that_does_not_follow_is_braked_and_latched() {
     let mut rig = Rig::new(config);
     rig.run(0.1);
     rig.supervisor.arm(rig.now).unwrap();
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("policy", Priority::Policy, rig.now)
-        .unwrap();
+    rig.acquire("policy", Priority::Policy);
     rig.follow(20, INWARD);
     for i in 0..200 {
         rig.tick();
@@ -359,7 +427,10 @@ fn an_arm_moved_by_hand_while_holding_does_not_start_from_elsewhere() {
         Check::Tracking
     );
     assert_eq!(
-        rig.supervisor.move_named("home", 0.5, rig.now).unwrap_err().check,
+        rig.supervisor
+            .move_named("home", 0.5, rig.lease, rig.now)
+            .unwrap_err()
+            .check,
         Check::Tracking
     );
     rig.supervisor.disarm(rig.now);
@@ -453,15 +524,15 @@ fn foreign_heartbeats_keep_nobody_alive() {
 #[test]
 fn disarmed_means_no_command_whatever_is_asked() {
     let mut rig = Rig::new(config());
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("policy", Priority::Policy, rig.now)
-        .unwrap();
+    rig.acquire("policy", Priority::Policy);
     rig.run(0.2);
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
     assert_eq!(
-        rig.supervisor.move_named("home", 0.5, rig.now).unwrap_err().check,
+        rig.supervisor
+            .move_named("home", 0.5, rig.lease, rig.now)
+            .unwrap_err()
+            .check,
         Check::Mode
     );
     rig.run(0.5);
@@ -487,10 +558,7 @@ fn an_operator_takes_over_smoothly_and_the_policy_is_out() {
             .acquire_lease("another policy", Priority::Policy, rig.now)
             .is_err()
     );
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("teleop", Priority::Operator, rig.now)
-        .unwrap();
+    rig.acquire("teleop", Priority::Operator);
     assert_eq!(rig.mode(), Mode::Braking);
     rig.tick();
     let operator = rig.lease;
@@ -498,6 +566,13 @@ fn an_operator_takes_over_smoothly_and_the_policy_is_out() {
     let late = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(late, rig.now).unwrap_err().check, Check::Lease);
     rig.lease = operator;
+    rig.source = "policy".into();
+    let borrowed = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
+    assert_eq!(
+        rig.supervisor.on_chunk(borrowed, rig.now).unwrap_err().check,
+        Check::Lease
+    );
+    rig.source = "teleop".into();
     let from = rig.sent().len() - 5;
     rig.follow(5, [0.0, 0.005, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert_eq!(
@@ -523,6 +598,74 @@ fn a_released_lease_ends_motion() {
 }
 
 #[test]
+fn what_somebody_else_repeats_is_no_sign_of_life() {
+    for (source, sequence, age) in [
+        ("rosbag", 1_000_000, 0.0),
+        ("policy", 1, 0.0),
+        ("policy", 1_000_000, 3600.0),
+    ] {
+        let mut rig = moving();
+        rig.heartbeat = false;
+        let lease = rig.lease;
+        for _ in 0..150 {
+            let beat = Heartbeat {
+                lease,
+                source,
+                sequence,
+                age,
+            };
+            rig.supervisor.on_heartbeat(&beat, rig.now);
+            rig.tick();
+        }
+        assert_eq!(rig.mode(), Mode::Holding);
+        assert_eq!(rig.status().lease_source, "", "the lease has lapsed");
+        assert!(rig.has(EventKind::Refused, Check::Lease));
+    }
+}
+
+#[test]
+fn a_named_move_is_the_lease_holder_s_and_ends_with_it() {
+    let under_way = || {
+        let mut rig = Rig::armed();
+        rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
+        rig.run(0.5);
+        assert_eq!(rig.mode(), Mode::Moving);
+        rig
+    };
+    let ended = |mut rig: Rig, reason: &str| {
+        let delay = braking_delay(&mut rig);
+        assert!(delay <= 0.1, "{delay}");
+        assert_eq!(rig.mode(), Mode::Holding);
+        let Some(MoveProgress::Failed(why)) = rig.supervisor.move_progress() else {
+            panic!("the move goes on")
+        };
+        assert!(why.contains(reason), "{why}");
+    };
+    let mut rig = Rig::armed();
+    let stranger = rig
+        .supervisor
+        .move_named("home", 0.8, rig.lease ^ 1, rig.now)
+        .unwrap_err();
+    assert_eq!(stranger.check, Check::Lease);
+    rig.heartbeat = false;
+    rig.run(0.2);
+    let silent = rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap_err();
+    assert_eq!(silent.check, Check::Fresh);
+
+    let mut rig = under_way();
+    rig.heartbeat = false;
+    ended(rig, "heartbeat");
+    let mut rig = under_way();
+    rig.supervisor.release_lease(rig.lease, rig.now).unwrap();
+    ended(rig, "released");
+    let mut rig = under_way();
+    rig.supervisor
+        .acquire_lease("teleop", Priority::Operator, rig.now)
+        .unwrap();
+    ended(rig, "teleop took the lease");
+}
+
+#[test]
 fn a_silent_lease_holder_loses_the_lease() {
     let mut rig = Rig::armed();
     rig.heartbeat = false;
@@ -540,10 +683,7 @@ fn in_a_dry_run_everything_is_computed_and_nothing_is_sent() {
     let mut rig = Rig::new(config);
     rig.run(0.1);
     rig.supervisor.arm(rig.now).unwrap();
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("policy", Priority::Policy, rig.now)
-        .unwrap();
+    rig.acquire("policy", Priority::Policy);
     rig.follow(20, INWARD);
     rig.run(1.5);
     let status = rig.status();
@@ -551,7 +691,7 @@ fn in_a_dry_run_everything_is_computed_and_nothing_is_sent() {
     assert!(status.dry_run && status.commands > 140);
     assert!((status.command_rate - 100.0).abs() < 1.0);
     assert!((status.commanded_pose.translation.x - status.measured_pose.translation.x) < -0.08);
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.1);
     assert!(rig.sent().is_empty() && rig.stops().is_empty() && rig.supervisor.driver().grips.is_empty());
 }
@@ -560,7 +700,7 @@ fn in_a_dry_run_everything_is_computed_and_nothing_is_sent() {
 fn a_clock_that_goes_back_makes_nothing_fresh() {
     let mut rig = moving();
     rig.heartbeat = false;
-    rig.now = rig.now.offset_secs(-3600.0);
+    rig.now.ros = rig.now.ros.offset_secs(-3600.0);
     let from = rig.sent().len() - 2;
     rig.run(2.0);
     assert!(rig.has(EventKind::Held, Check::Clock));
@@ -589,7 +729,7 @@ fn a_plan_is_not_followed_for_ever() {
 #[test]
 fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
     let mut rig = Rig::armed();
-    rig.supervisor.move_named("home", 0.8, rig.now).unwrap();
+    rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
     rig.run(0.3);
@@ -598,13 +738,16 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
     assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
     assert!((rig.joints - config().named("home").unwrap()).amax() < 1e-6);
     assert_eq!((rig.status().clamps, rig.mode()), (0, Mode::Holding));
-    rig.supervisor.move_named("ready", 0.8, rig.now).unwrap();
+    rig.supervisor.move_named("ready", 0.8, rig.lease, rig.now).unwrap();
     rig.run(0.6);
     rig.supervisor.cancel_move(rig.now);
     assert!(braking_delay(&mut rig) <= 0.02);
     assert!(matches!(rig.supervisor.move_progress(), Some(MoveProgress::Failed(_))));
     assert_eq!(
-        rig.supervisor.move_named("nowhere", 0.5, rig.now).unwrap_err().check,
+        rig.supervisor
+            .move_named("nowhere", 0.5, rig.lease, rig.now)
+            .unwrap_err()
+            .check,
         Check::Reach
     );
 }
@@ -612,7 +755,7 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
 #[test]
 fn named_moves_need_a_living_state_too() {
     let mut rig = Rig::armed();
-    rig.supervisor.move_named("home", 0.8, rig.now).unwrap();
+    rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
     rig.run(0.4);
     rig.deaf = true;
     assert!(braking_delay(&mut rig) <= 0.1);
@@ -625,7 +768,7 @@ fn the_gripper_follows_the_step_under_way_and_only_while_the_arm_does() {
     let mut values = steps(5, [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     values.extend(steps(5, [0.0; 7]));
     let chunk = rig.chunk(ActionSpace::Ee7, values);
-    let start = rig.now;
+    let start = rig.now.steady;
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(1.0);
     let grips: Vec<(f64, u16)> = rig
@@ -637,7 +780,7 @@ fn the_gripper_follows_the_step_under_way_and_only_while_the_arm_does() {
         .collect();
     assert_eq!(grips.iter().map(|grip| grip.1).collect::<Vec<_>>(), [1000, 1]);
     assert!((grips[1].0 - 0.5).abs() < 0.011, "{grips:?}");
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert!(rig.supervisor.on_chunk(chunk, rig.now).is_err());
     rig.run(0.5);
@@ -649,7 +792,7 @@ fn a_state_that_is_no_number_counts_as_none() {
     let mut rig = moving();
     rig.deaf = true;
     for _ in 0..100 {
-        rig.supervisor.on_state(Joints::repeat(f64::NAN), rig.now);
+        rig.supervisor.on_state(Joints::repeat(f64::NAN), rig.now.ros, rig.now);
         rig.tick();
     }
     assert_eq!(rig.mode(), Mode::Fault);
@@ -660,7 +803,7 @@ fn a_state_that_is_no_number_counts_as_none() {
 #[test]
 fn events_say_whether_the_arm_was_stopped_or_failed() {
     let mut rig = moving();
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.1);
     assert!(rig.has(EventKind::Stopped, Check::Stop) && !rig.has(EventKind::Fault, Check::Stop));
     let mut rig = moving();
@@ -672,7 +815,12 @@ fn events_say_whether_the_arm_was_stopped_or_failed() {
 #[test]
 fn refusals_name_the_check_the_mode_and_its_reason() {
     let mut rig = Rig::new(config());
-    let refusal = rig.supervisor.move_named("home", 0.5, rig.now).unwrap_err().to_string();
+    rig.acquire("policy", Priority::Policy);
+    let refusal = rig
+        .supervisor
+        .move_named("home", 0.5, rig.lease, rig.now)
+        .unwrap_err()
+        .to_string();
     assert!(
         refusal.starts_with("mode: ") && refusal.contains("disarmed (not armed yet)"),
         "{refusal}"
@@ -682,7 +830,7 @@ fn refusals_name_the_check_the_mode_and_its_reason() {
     let refusal = rig.supervisor.arm(rig.now).unwrap_err().to_string();
     assert!(refusal.starts_with("fresh: joint state of the driver"), "{refusal}");
     rig.run(0.1);
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     let refusal = rig.supervisor.arm(rig.now).unwrap_err().to_string();
     assert!(
         refusal.contains("stopped (button)") && refusal.contains("reset the fault first"),
@@ -711,7 +859,7 @@ fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
     assert_eq!((chunk.kind, chunk.check), (EventKind::Refused, Check::Chunk));
     assert_eq!((chunk.source.as_str(), chunk.plan_id), ("stranger", 40));
     // Later events are about the plan in execution again.
-    rig.supervisor.stop("button", rig.now);
+    rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.1);
     let last = rig.events.last().unwrap();
     assert_eq!((last.source.as_str(), last.plan_id), ("policy", 1));
@@ -745,26 +893,245 @@ fn the_status_says_what_the_arm_does_and_has_done() {
 #[test]
 fn a_plan_whose_end_cannot_be_reached_is_given_up_a_second_later() {
     let mut config = config();
-    config
-        .named_deg
-        .insert("near the end".into(), [0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 356.0]);
-    let mut rig = Rig::new(config);
-    rig.run(0.1);
-    rig.supervisor.arm(rig.now).unwrap();
-    rig.supervisor.move_named("near the end", 1.0, rig.now).unwrap();
-    rig.run(8.0);
-    assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
-    rig.lease = rig
-        .supervisor
-        .acquire_lease("policy", Priority::Policy, rig.now)
-        .unwrap();
+    config.workspace.tool_max_m[1] = 0.06;
+    let mut rig = Rig::armed_with(config);
     let mut values = [0.0; 8];
-    values[6] = 0.03;
+    values[0] = 0.05;
     let chunk = rig.chunk(ActionSpace::Joint8, values.repeat(5));
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(1.4);
-    assert_eq!(rig.mode(), Mode::Executing, "joint 7 stands at its limit and waits");
+    assert_eq!(
+        rig.mode(),
+        Mode::Executing,
+        "the tool stands at the wall of its box and waits"
+    );
     rig.run(0.2);
     assert_eq!((rig.mode(), rig.status().underruns), (Mode::Holding, 1));
-    assert!(rig.joints[6] <= 6.23 + 1e-9, "{}", rig.joints[6]);
+    assert!(rig.joints[0] < 0.24, "{}", rig.joints[0]);
+}
+
+#[test]
+fn joint_targets_far_from_what_the_joints_can_do_refuse_the_chunk_by_step_and_joint() {
+    let refuse = |values: Vec<f64>, check: Check, needle: &str| {
+        let mut rig = moving();
+        let chunk = rig.chunk(ActionSpace::Joint8, values);
+        let refusal = rig.supervisor.on_chunk(chunk, rig.now).unwrap_err();
+        assert_eq!(refusal.check, check, "{refusal}");
+        assert!(refusal.message.contains(needle), "{refusal}");
+        rig.tick();
+        assert_eq!(rig.mode(), Mode::Executing, "what was under way goes on");
+    };
+    let joint = |joint: usize, rad: f64| {
+        let mut values = [0.0; 8];
+        values[joint - 1] = rad;
+        values
+    };
+    refuse(joint(6, 3.0).repeat(5), Check::Velocity, "step 0: expected joint 6");
+    refuse(joint(2, -1e6).repeat(5), Check::Velocity, "step 0: expected joint 2");
+    refuse(
+        joint(1, 0.25).repeat(5),
+        Check::Velocity,
+        "at most 0.238 rad, found 0.250",
+    );
+    let late = [joint(3, 0.1), joint(3, 0.1), joint(3, -0.5)].concat();
+    refuse(late, Check::Velocity, "step 2: expected joint 3");
+    refuse(
+        joint(7, 0.2).repeat(40),
+        Check::JointLimit,
+        "step 31: expected joint 7 from -6.230 to 6.230 rad",
+    );
+    refuse(joint(2, 0.2).repeat(10), Check::Workspace, "step");
+}
+
+#[test]
+fn a_joint_target_a_little_beyond_its_limit_is_moved_to_it() {
+    let mut rig = Rig::armed();
+    let mut turn = |rad: f64, count: usize| {
+        let chunk = rig.chunk(
+            ActionSpace::Joint8,
+            [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, rad, 0.0].repeat(count),
+        );
+        rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+        rig.run(3.5);
+    };
+    turn(0.15, 20);
+    turn(0.15, 20);
+    // 6.0 and 0.25 are 0.02 beyond 6.23.
+    turn(0.05, 5);
+    assert!((rig.joints[6] - 6.23).abs() < 1e-3, "{}", rig.joints[6]);
+    assert!(rig.has(EventKind::Clamped, Check::Workspace));
+}
+
+#[test]
+fn turns_of_the_tool_that_no_arm_can_make_refuse_the_chunk_by_step() {
+    for composition in [Composition::Sequential, Composition::FromAnchor] {
+        for (turn, step) in [(1e6, 0), (3.0, 0), (-1.5, 0)] {
+            let mut rig = Rig::armed();
+            let mut chunk = rig.chunk(ActionSpace::Ee7, steps(5, [0.0, 0.0, 0.0, 0.0, turn, 0.0, 1.0]));
+            chunk.composition = composition;
+            let refusal = rig.supervisor.on_chunk(chunk, rig.now).unwrap_err();
+            assert_eq!(refusal.check, Check::Velocity, "{refusal}");
+            assert!(
+                refusal
+                    .message
+                    .contains(&format!("step {step}: expected a turn of the tool")),
+                "{refusal}"
+            );
+        }
+        // A turn that goes on past half a turn is none of these.
+        let mut rig = Rig::armed();
+        let mut angle = 0.0;
+        let values: Vec<f64> = (0..36)
+            .flat_map(|_| {
+                angle += 0.1;
+                let said = if composition == Composition::Sequential {
+                    0.1
+                } else {
+                    angle
+                };
+                [0.0, 0.0, 0.0, 0.0, 0.0, said, 1.0]
+            })
+            .collect();
+        let mut chunk = rig.chunk(ActionSpace::Ee7, values);
+        chunk.composition = composition;
+        rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+    }
+}
+
+#[test]
+fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() {
+    for reference in [Reference::Commanded, Reference::Measured] {
+        for push in [0.0005, 0.002, 0.049, -0.049] {
+            for pushed_later in [false, true] {
+                let mut rig = Rig::armed();
+                if !pushed_later {
+                    rig.joints += Joints::repeat(push);
+                }
+                rig.run(0.3);
+                let still = steps(20, [0.0; 7]);
+                let mut chunk = rig.chunk(ActionSpace::Ee7, still);
+                chunk.reference = reference;
+                rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+                if pushed_later {
+                    rig.joints += Joints::repeat(push);
+                }
+                let measured = rig.joints;
+                rig.tick();
+                assert_eq!(rig.sent().len(), 1);
+                let first = (rig.sent()[0].1 - measured).amax();
+                assert!(first <= 1e-3, "{push} {reference:?}: first command {first} rad away");
+                rig.run(1.0);
+                let gone = (rig.joints - measured).amax();
+                let stays = !pushed_later || push.abs() < 0.001;
+                assert!(
+                    !stays || gone < 1e-3,
+                    "{push} {reference:?}: went {gone} rad where nobody asked"
+                );
+            }
+        }
+    }
+    let mut rig = Rig::armed();
+    rig.joints += Joints::repeat(0.04);
+    rig.run(0.3);
+    rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
+    let measured = rig.joints;
+    rig.tick();
+    assert!((rig.sent()[0].1 - measured).amax() <= 1e-3);
+    rig.run(5.0);
+    assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+}
+
+#[test]
+fn a_plan_that_ends_in_motion_never_sends_two_frames_in_a_tick() {
+    let mut config = config();
+    config.limits.tool_speed_m_s = 0.1;
+    let mut rig = Rig::armed_with(config);
+    let mut chunk = rig.chunk(ActionSpace::Ee7, steps(5, [-0.04, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
+    chunk.step_period = 0.02;
+    rig.supervisor.on_chunk(chunk, rig.now).unwrap();
+    rig.run(3.0);
+    assert_eq!((rig.mode(), rig.status().underruns), (Mode::Holding, 1));
+    for pair in rig.sent().windows(2) {
+        assert!(pair[1].0.seconds_since(pair[0].0) > 0.5 * PERIOD);
+    }
+    for pair in rig.velocities(0).windows(2) {
+        assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3);
+    }
+}
+
+/// Braking towards a fault because a second publisher was seen in one look at the graph.
+fn failing() -> Rig {
+    let mut rig = moving();
+    let mut second = Graph::of_driver(DriverApi::V2);
+    second.drivers.push("/sim_node".into());
+    rig.supervisor.on_graph(second, rig.now);
+    rig.supervisor.on_graph(Graph::of_driver(DriverApi::V2), rig.now);
+    assert_eq!(rig.mode(), Mode::Braking);
+    rig
+}
+
+#[test]
+fn a_fault_on_its_way_cannot_be_talked_away() {
+    type Talk = fn(&mut Rig);
+    let talks: [(&str, Talk); 7] = [
+        ("disarm", |rig| rig.supervisor.disarm(rig.now)),
+        ("disarm and arm", |rig| {
+            rig.supervisor.disarm(rig.now);
+            assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode);
+        }),
+        ("release", |rig| {
+            rig.supervisor.release_lease(rig.lease, rig.now).unwrap();
+        }),
+        ("take over", |rig| {
+            rig.supervisor
+                .acquire_lease("teleop", Priority::Operator, rig.now)
+                .unwrap();
+        }),
+        ("the clock goes back", |rig| rig.jump(-10.0)),
+        ("the clock jumps ahead", |rig| rig.jump(10.0)),
+        ("stop", |rig| drop(rig.supervisor.stop("button", rig.now))),
+    ];
+    for (talk, act) in talks {
+        let mut rig = failing();
+        let reason = rig.status().reason;
+        act(&mut rig);
+        rig.run(1.0);
+        assert_eq!(rig.mode(), Mode::Fault, "{talk}");
+        assert_eq!(rig.status().reason, reason, "{talk}");
+        assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode, "{talk}");
+        rig.supervisor.rearm(rig.now).unwrap();
+    }
+}
+
+#[test]
+fn disarming_under_way_is_not_weakened_and_can_still_become_a_fault() {
+    let mut rig = moving();
+    rig.supervisor.disarm(rig.now);
+    assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode);
+    rig.supervisor.release_lease(rig.lease, rig.now).unwrap();
+    rig.jump(-10.0);
+    rig.run(1.0);
+    assert_eq!((rig.mode(), rig.status().reason.as_str()), (Mode::Disarmed, "disarmed"));
+
+    let mut rig = moving();
+    rig.supervisor.disarm(rig.now);
+    rig.deaf = true;
+    rig.tick();
+    let mut second = Graph::of_driver(DriverApi::V2);
+    second.drivers.push("/sim_node".into());
+    rig.supervisor.on_graph(second, rig.now);
+    rig.run(1.0);
+    assert_eq!(rig.mode(), Mode::Fault);
+}
+
+#[test]
+fn a_stop_does_not_hide_a_latched_fault() {
+    let mut rig = moving();
+    rig.supervisor.on_driver_errors(ErrorChannel::All, &[0x100D], rig.now);
+    rig.run(0.1);
+    rig.supervisor.stop("button", rig.now).unwrap();
+    rig.run(0.1);
+    assert_eq!(rig.stops().len(), 6, "the stop is sent all the same");
+    assert_eq!(rig.mode(), Mode::Fault);
+    assert!(rig.status().reason.contains("collision"));
 }

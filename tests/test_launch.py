@@ -75,6 +75,7 @@ def test_a_real_arm_starts_in_dry_run_and_without_a_simulator(launch):
     assert started(calls) == ['arm_node', 'policy_node', 'robot_state_publisher']
     assert 'dry_run: True' in calls and 'checkpoint: /some/checkpoint' in calls
     assert 'robot name="rm75"' in calls
+    assert '__ns' not in calls and 'driver_node' not in calls
 
 
 def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
@@ -82,6 +83,16 @@ def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
     assert done.returncode == 0, done.stderr
     assert started(calls) == ['arm_node', 'record_node', 'robot_state_publisher', 'sim_node']
     assert 'dataset: /some/set' in calls and 'instruction: lift it' in calls and 'fps: 10.0' in calls
+    assert calls.count('__ns:=/sim') == 4
+
+
+@pytest.mark.parametrize('file, arguments', [('sim.launch.py', []), ('policy.launch.py', ['sim:=true'])])
+def test_a_simulation_stays_where_no_real_driver_hears_it_and_obeys_no_other(launch, file, arguments):
+    done, calls = launch(file, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert calls.count('__ns:=/sim') == 3 and 'driver_node: sim_node' in calls
+    _, calls = launch(file, *arguments, 'namespace:=left')
+    assert '__ns:=/sim' not in calls and 'driver_node: sim_node' in calls
 
 
 def test_fine_tuning_starts_one_node_with_its_own_parameters(launch):
@@ -139,7 +150,8 @@ def test_what_is_not_installed_is_skipped_by_name(launch):
     (['dry_run:=perhaps'], "dry_run: expected one of auto, true, false, found 'perhaps'"),
     (['dry_runn:=true'], 'unknown launch argument dry_runn'),
     (['params_file:=/no/such.yaml'], 'parameter file /no/such.yaml does not exist'),
-    (['calibration:=/no/such.yaml'], '/no/such.yaml'),
+    (['calibration:=/no/such.yaml'], '/no/such.yaml: expected a calibration file, found none'),
+    (['calibration:=/dev/zero'], '/dev/zero: expected a calibration file, found none'),
 ])
 def test_arguments_that_cannot_work_are_refused(launch, arguments, complaint):
     done, _ = launch('policy.launch.py', *arguments)
@@ -148,7 +160,7 @@ def test_arguments_that_cannot_work_are_refused(launch, arguments, complaint):
 
 def test_a_node_that_refuses_its_parameters_ends_the_launch(launch):
     done, _ = launch('policy.launch.py', 'checkpoint:=/some/checkpoint', refuses='policy_node')
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert 'policy_node refused to start' in done.stdout
 
 

@@ -23,10 +23,13 @@ LATCHED = {'/robot_description', '/workspace_markers'}
 def published():
     """Topics and types of the table that the nodes themselves use."""
     source = (ROOT / 'src' / 'ros' / 'topics.rs').read_text()
-    table = re.findall(r'= topic\(\s*"([^"]+)",\s*"([^"]+)",\s*"([^"]*)",?\s*\)', source)
+    driver = (ROOT / 'src' / 'control' / 'realman' / 'graph.rs').read_text()
+    named = {f'graph::{name}': value for name, value in re.findall(r'pub const (\w+): &str = "([^"]+)";', driver)}
+    table = re.findall(r'= topic\(\s*("[^"]+"|graph::\w+),\s*"([^"]+)",\s*"([^"]*)",?\s*\)', source)
     assert len(table) == int(re.search(r'ALL: \[Topic; (\d+)\]', source).group(1)), 'the table was not read whole'
     topics = {}
-    for name, kind, publisher in table:
+    for written, kind, publisher in table:
+        name = written.strip('"') if written.startswith('"') else named[written]
         places = CAMERAS if publisher == '<camera>' else ['']
         for place in places if publisher else []:
             topics['/' + f'{place}/{name}'.strip('/')] = kind

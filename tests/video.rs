@@ -94,6 +94,7 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
         ("av1.mp4", "av1", 40),
         ("x264_lerobot.mp4", "h264", 40),
         ("x264_reordered.mp4", "h264", 200),
+        ("x264_fragments.mp4", "h264", 40),
     ];
     for (name, codec, count) in files {
         let mut reader = VideoReader::open(&fixture(name)).unwrap();
@@ -104,6 +105,17 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
         );
         assert_every_frame(&mut reader, count);
         assert_colours(reader.frame(20).unwrap(), 8);
+    }
+}
+
+#[test]
+fn frames_are_found_by_their_own_times() {
+    let mut reader = VideoReader::open(&fixture("x264_late.mp4")).unwrap();
+    for index in 0..10 {
+        let time = index as f64 / 10.0 + if index < 5 { 0.0 } else { 0.003 };
+        assert_eq!(reader.index_at(time).unwrap(), index);
+        assert!((reader.time_of(index).unwrap() - time).abs() < 1e-4);
+        assert_eq!(number_of(reader.frame_at(time).unwrap()), index);
     }
 }
 

@@ -14,8 +14,12 @@ export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python
 if [[ -z ${THINKVLA_LEROBOT_PYTHON:-} && -e $lerobot_dir ]]; then
   export THINKVLA_LEROBOT_PYTHON=$lerobot_dir/bin/python
 fi
+# where tools/transformers_env.sh has brought them
+if [[ -z ${THINKVLA_TRANSFORMERS:-} && -e ${transformers_dirs[0]} && -e ${transformers_dirs[1]} ]]; then
+  export THINKVLA_TRANSFORMERS=${transformers_dirs[0]}:${transformers_dirs[1]}
+fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
-export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-2}
+export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-$("$tools_dir/jobs.sh")}
 
 # The private ROS prefix goes with the Python it was made for, a ROS installation with the system's.
 if [[ -n $installed_ros ]]; then
@@ -35,7 +39,9 @@ if [[ :${AMENT_PREFIX_PATH:-}: != *:$stage:* ]]; then
   export PYTHONPATH=$stage_python/site-packages${PYTHONPATH:+:$PYTHONPATH}
 fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
-export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/fastdds_shm.xml}
+fastdds_profile=fastdds_shm.xml
+[[ $ROS_AUTOMATIC_DISCOVERY_RANGE != LOCALHOST ]] || fastdds_profile=fastdds_localhost.xml
+export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/$fastdds_profile}
 
 # cargo features: what is found
 if [[ -z ${THINKVLA_FEATURES:-} ]]; then

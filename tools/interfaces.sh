@@ -21,7 +21,7 @@ stamp=$CARGO_TARGET_DIR/ros/.current
 echo "interfaces: building into $CARGO_TARGET_DIR/ros"
 # the cache would keep naming the packages of an earlier prefix
 rm -f "$stamp" "$build/CMakeCache.txt"
-if ! { "${configure[@]}" && cmake --build "$build" -j2 && cmake --install "$build"; } >"$log" 2>&1; then
+if ! { "${configure[@]}" && cmake --build "$build" -j "$CARGO_BUILD_JOBS" && cmake --install "$build"; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2
   echo "interfaces: the build failed; everything it said is in $log" >&2
   exit 1

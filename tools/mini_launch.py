@@ -6,8 +6,9 @@
 
 Where launch_ros is installed it hands over to the real `ros2 launch`. Elsewhere it runs the part of the launch API that
 this package's files use. Nodes of packages that are not installed are skipped with a line that says so. --bin-dir names
-the folder with this package's executables when they are not installed. Its exit code is that of the first node that
-failed, 0 when all ended well.
+the folder with this package's executables when they are not installed. Like `ros2 launch` it ends with exit code 1 when
+the launch itself fails, a handler of a node's end included, and with 0 however nodes end; unlike it, it refuses arguments
+that the file does not declare.
 """
 import importlib.util
 import os
@@ -43,7 +44,7 @@ class Context:
     def __init__(self, arguments, bin_dir):
         self.arguments, self.bin_dir = dict(arguments), bin_dir
         self.processes, self.names, self.scratch = [], set(), tempfile.mkdtemp(prefix='mini_launch_')
-        self.ending, self.failed = threading.Event(), []
+        self.ending, self.failed = threading.Event(), threading.Event()
 
     def child(self, arguments):
         """The same launch seen from an included file."""
@@ -54,7 +55,7 @@ class Context:
 
 def text(value, context):
     """The text a value stands for."""
-    if isinstance(value, LaunchConfiguration):
+    if isinstance(value, (LaunchConfiguration, PythonExpression)):
         return value.perform(context)
     if isinstance(value, (list, tuple)):
         return ''.join(text(part, context) for part in value)
@@ -69,6 +70,17 @@ class LaunchConfiguration:
         if self.variable_name not in context.arguments:
             raise LaunchError(f'launch argument {self.variable_name} is used but not declared')
         return context.arguments[self.variable_name]
+
+
+class PythonExpression:
+    def __init__(self, expression):
+        self.expression = expression
+
+    def __repr__(self):
+        return repr(''.join(str(getattr(part, 'variable_name', part)) for part in self.expression))
+
+    def perform(self, context):
+        return str(eval(text(self.expression, context), {}))
 
 
 class LaunchDescription:
@@ -121,16 +133,6 @@ class IncludeLaunchDescription:
         run(load(self.source.location).entities, context.child(passed))
 
 
-class Shutdown:
-    def __init__(self, *, reason=''):
-        self.reason = reason
-
-    def execute(self, context):
-        if not context.ending.is_set():
-            say(f'ending: {self.reason}')
-        context.ending.set()
-
-
 class ProcessExited:
     """What an on_exit handler is told."""
 
@@ -140,10 +142,10 @@ class ProcessExited:
 
 class Node:
     def __init__(self, *, package, executable, name=None, namespace='', parameters=(), remappings=(), arguments=(),
-                 output='log', on_exit=None, prefix=''):
+                 output='log', on_exit=None, prefix='', additional_env=None):
         self.package, self.executable, self.name, self.namespace = package, executable, name, namespace
         self.parameters, self.remappings, self.arguments = parameters, remappings, list(arguments)
-        self.output, self.on_exit, self.prefix = output, on_exit, prefix
+        self.output, self.on_exit, self.prefix, self.additional_env = output, on_exit, prefix, additional_env or {}
 
     def path(self, context):
         if self.package == 'thinkvla' and context.bin_dir:
@@ -174,7 +176,7 @@ class Node:
             command += ['-r', f'{text(source, context)}:={text(target, context)}']
         for parameters in self.parameters:
             command += ['--params-file', self.parameter_file(parameters, context)]
-        process = subprocess.Popen(command, start_new_session=True)
+        process = subprocess.Popen(command, env={**os.environ, **self.additional_env}, start_new_session=True)
         say(f'{self.executable} started with pid {process.pid}')
         context.processes.append(process)
         threading.Thread(target=self.watch, args=(process, context), daemon=True).start()
@@ -194,10 +196,13 @@ class Node:
     def watch(self, process, context):
         code = process.wait()
         say(f'{self.executable} ended with exit code {code}')
-        if code != 0 and not context.ending.is_set():
-            context.failed.append(code)
         if self.on_exit:
-            run(self.on_exit(ProcessExited(self.executable, code), context) or [], context)
+            try:
+                run(self.on_exit(ProcessExited(self.executable, code), context) or [], context)
+            except RuntimeError as error:
+                say(f'ending: {error}')
+                context.failed.set()
+                context.ending.set()
 
 
 def pretend_to_be_launch():
@@ -208,10 +213,10 @@ def pretend_to_be_launch():
         sys.modules[name] = made
 
     module('launch', LaunchDescription=LaunchDescription)
-    module('launch.actions', DeclareLaunchArgument=DeclareLaunchArgument, LogInfo=LogInfo, Shutdown=Shutdown,
+    module('launch.actions', DeclareLaunchArgument=DeclareLaunchArgument, LogInfo=LogInfo,
            OpaqueFunction=OpaqueFunction, IncludeLaunchDescription=IncludeLaunchDescription)
     module('launch.launch_description_sources', PythonLaunchDescriptionSource=PythonLaunchDescriptionSource)
-    module('launch.substitutions', LaunchConfiguration=LaunchConfiguration)
+    module('launch.substitutions', LaunchConfiguration=LaunchConfiguration, PythonExpression=PythonExpression)
     module('launch_ros')
     module('launch_ros.actions', Node=Node)
 
@@ -308,7 +313,7 @@ def main(words):
                 break
     finally:
         end(context)
-    return abs(context.failed[0]) if context.failed else 0
+    return 1 if context.failed.is_set() else 0
 
 
 if __name__ == '__main__':

@@ -16,19 +16,28 @@ wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_library() { ldconfig -p | grep -qF "$1 "; }
-find_python() { # the ROS wheels exist for Python 3.11 alone
+find_python() { # the ROS wheels exist for Python 3.11 alone; a ROS installation goes with the system's
   local candidate
   if [[ -n $installed_ros ]]; then
     command -v python3
     return
   fi
-  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 /usr/bin/python3.11; do
+  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 /usr/bin/python3.11 \
+    ~/.local/share/uv/python/cpython-3.11*/bin/python3.11 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.11*/bin/python3.11; do
     if [[ -n $candidate ]] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
       "$candidate" -c 'import sys; print(sys.executable)'
       return
     fi
   done
   return 1
+}
+
+no_python='no Python 3.11, which the ROS 2 packages of PyPI need. Do one of these and run the command again:
+  . /opt/ros/jazzy/setup.bash               where ROS 2 Jazzy is installed: it is used with the Python of the system
+  pip install uv && uv python install 3.11  on any system, Ubuntu 24.04 included
+  export THINKVLA_PYTHON311=PATH            where you have one elsewhere'
+require_python_package() { # some systems, as Ubuntu 24.04, have no package of Python 3.11
+  [[ " ${missing[*]} " != *" python3.11 "* ]] || apt-cache show python3.11 >/dev/null 2>&1 || die "$no_python"
 }
 
 command -v cargo >/dev/null || die "cargo is missing; install Rust 1.95 or newer: apt-get install rustup && rustup default stable"
@@ -51,12 +60,13 @@ wants libgl1-mesa-dri compgen -G '/usr/lib/*/dri/swrast_dri.so'
 if ((${#missing[@]})); then
   install=(apt-get install -y --no-install-recommends "${missing[@]}")
   command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with this system's package manager"
-  ((EUID == 0)) || die "missing: ${missing[*]}; run: sudo ${install[*]}"
+  ((EUID == 0)) || { require_python_package && die "missing: ${missing[*]}; run: sudo ${install[*]}"; }
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -q && "${install[@]}"; } >/tmp/thinkvla-apt.log 2>&1 </dev/null \
-    || die "failed (see /tmp/thinkvla-apt.log): ${install[*]}"
-  python=$(find_python) || die "no Python 3.11; set THINKVLA_PYTHON311 to one"
+  apt-get update -q >/tmp/thinkvla-apt.log 2>&1 </dev/null || die "failed (see /tmp/thinkvla-apt.log): apt-get update"
+  require_python_package
+  "${install[@]}" >>/tmp/thinkvla-apt.log 2>&1 </dev/null || die "failed (see /tmp/thinkvla-apt.log): ${install[*]}"
+  python=$(find_python) || die "$no_python"
 fi
 
 # --- the cache ------------------------------------------------------------------------------------------------------

@@ -10,14 +10,17 @@ failed=() skipped=()
 # Datasets are opened with LeRobot, which needs a Python of its own. CI has one: there its absence fails the tests.
 export THINKVLA_LEROBOT_PYTHON
 THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) || skipped+=("datasets opened by LeRobot; tools/lerobot_env.sh says what it needs")
+# The same for checkpoints and transformers.
+export THINKVLA_TRANSFORMERS
+THINKVLA_TRANSFORMERS=$(tools/transformers_env.sh) || skipped+=("checkpoints read by transformers; tools/lerobot_env.sh says what it needs")
 
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run -j2 --no-fail-fast --features "$features" || failed+=("cargo nextest")
+  cargo nextest run -j "$CARGO_BUILD_JOBS" --no-fail-fast --features "$features" || failed+=("cargo nextest")
 else
-  cargo test -j2 --no-fail-fast --lib --bins --tests --features "$features" || failed+=("cargo test")
+  cargo test --no-fail-fast --lib --bins --tests --features "$features" || failed+=("cargo test")
 fi
-cargo test -j2 --doc --features "$features" || failed+=("doc tests")
-cargo build -j2 --bins --features "$features" || failed+=("node build")
+cargo test --doc --features "$features" || failed+=("doc tests")
+cargo build --bins --examples --features "$features" || failed+=("node build")
 
 shopt -s nullglob
 python_tests=(tests/ros tests/*.py)

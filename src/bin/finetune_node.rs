@@ -1,10 +1,10 @@
 //! The fine-tuning node: datasets and a checkpoint in, a better checkpoint out, beside the policy.
 
-use std::process::ExitCode;
+use std::convert::Infallible;
 
 use thinkvla::ros::finetune::FineTuneNode;
 use thinkvla::ros::runtime;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<Infallible> {
     Ok(runtime::run("finetune_node", FineTuneNode::start)?)
 }

@@ -2,8 +2,9 @@
 
 use std::io::Cursor;
 
-use image::ImageDecoder;
 use image::codecs::png::PngDecoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -145,7 +146,25 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     if decoder.output_buffer_size() != Some(out.data().len()) {
         return Err(damaged(&"its colours cannot be turned into RGB"));
     }
-    decoder.decode_into(out.data_mut()).map_err(|e| damaged(&e))
+    decoder.decode_into(out.data_mut()).map_err(|e| damaged(&e))?;
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    turn(out, orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(())
+}
+
+/// Turns and mirrors a picture as its EXIF data says, as Hugging Face's datasets and OpenCV do when they read it.
+fn turn(image: &mut RgbImage, orientation: Orientation) {
+    if orientation == Orientation::NoTransforms {
+        return;
+    }
+    let pixels = image.data().to_vec();
+    if let Some(whole) = image::RgbImage::from_raw(image.width(), image.height(), pixels) {
+        let mut turned = DynamicImage::ImageRgb8(whole);
+        turned.apply_orientation(orientation);
+        let turned = turned.into_rgb8();
+        image.reset(turned.width(), turned.height());
+        image.data_mut().copy_from_slice(turned.as_raw());
+    }
 }
 
 fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
@@ -174,7 +193,8 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         let [width, height] = size.map(u32::from_be_bytes);
         check_size(width, height)?;
     }
-    let decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
+    let mut decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     let channels = match decoder.color_type() {
@@ -190,7 +210,9 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     };
     out.reset(width, height);
     if channels == 3 {
-        return decoder.read_image(out.data_mut()).map_err(|e| damaged(&e));
+        decoder.read_image(out.data_mut()).map_err(|e| damaged(&e))?;
+        turn(out, orientation);
+        return Ok(());
     }
     let mut raw = vec![0; width as usize * height as usize * channels];
     decoder.read_image(&mut raw).map_err(|e| damaged(&e))?;
@@ -201,5 +223,6 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
             _ => *to,
         };
     }
+    turn(out, orientation);
     Ok(())
 }

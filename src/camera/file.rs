@@ -7,6 +7,7 @@ use image::{ExtendedColorType, ImageEncoder as _};
 
 use super::compressed::{DecodeError, decode};
 use super::rgb::RgbImage;
+use crate::files;
 
 /// Why the picture of a file cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub enum LoadError {
 /// # Errors
 /// When it cannot be read or decoded; names the file.
 pub fn load(path: &Path, out: &mut RgbImage) -> Result<(), LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+    let bytes = files::read(path, files::PICTURE).map_err(|source| LoadError::Read {
         path: path.to_owned(),
         source,
     })?;

@@ -32,33 +32,64 @@ pub enum Encoding {
     Mono8,
     /// Y0 U Y1 V for two pixels, ITU-R BT.601 in studio range as webcams send it.
     Yuyv,
+    /// U Y0 V Y1 for two pixels, otherwise as [`Encoding::Yuyv`].
+    Uyvy,
 }
 
-/// Names accepted by [`Encoding::parse`], for error messages.
-const KNOWN: &str = "rgb8, bgr8, rgba8, bgra8, mono8, yuv422_yuy2 or yuyv";
+/// Names of `sensor_msgs/image_encodings` that are read. Those of OpenCV's matrices say nothing of colour; they are taken
+/// as cv_bridge takes them, blue first.
+const NAMES: [(&str, Encoding); 12] = [
+    ("rgb8", Encoding::Rgb8),
+    ("bgr8", Encoding::Bgr8),
+    ("8UC3", Encoding::Bgr8),
+    ("rgba8", Encoding::Rgba8),
+    ("bgra8", Encoding::Bgra8),
+    ("8UC4", Encoding::Bgra8),
+    ("mono8", Encoding::Mono8),
+    ("8UC1", Encoding::Mono8),
+    ("yuyv", Encoding::Yuyv),
+    ("yuv422_yuy2", Encoding::Yuyv),
+    ("uyvy", Encoding::Uyvy),
+    ("yuv422", Encoding::Uyvy),
+];
 
 impl Encoding {
-    /// Reads a name of `sensor_msgs/image_encodings` (or `yuyv`, as camera drivers say it).
+    /// Reads a name of `sensor_msgs/image_encodings`.
     pub fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "rgb8" => Self::Rgb8,
-            "bgr8" => Self::Bgr8,
-            "rgba8" => Self::Rgba8,
-            "bgra8" => Self::Bgra8,
-            "mono8" => Self::Mono8,
-            "yuv422_yuy2" | "yuyv" => Self::Yuyv,
-            _ => return None,
-        })
+        let found = NAMES.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, encoding)| encoding)
+    }
+
+    /// The names that [`Encoding::parse`] reads.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().map(|(name, _)| name)
     }
 
     /// Bytes of one pixel.
     pub fn bytes_per_pixel(self) -> u32 {
         match self {
             Self::Mono8 => 1,
-            Self::Yuyv => 2,
+            Self::Yuyv | Self::Uyvy => 2,
             Self::Rgb8 | Self::Bgr8 => 3,
             Self::Rgba8 | Self::Bgra8 => 4,
         }
+    }
+
+    /// Whether two pixels share their colour.
+    fn is_subsampled(self) -> bool {
+        matches!(self, Self::Yuyv | Self::Uyvy)
+    }
+}
+
+/// What to do about an encoding that is not read.
+fn advice(name: &str) -> &'static str {
+    let is_wide = ["16", "32", "64"].iter().any(|bits| name.starts_with(bits)) || name.ends_with("16");
+    if name.starts_with("bayer_") {
+        "that is a Bayer mosaic: choose rgb8 in the camera driver, or run debayer_node of image_proc and name its image_color"
+    } else if is_wide {
+        "that has more than 8 bits a channel, as depth and infrared cameras send it: name the topic of a colour camera"
+    } else {
+        "choose one of those in the camera driver"
     }
 }
 
@@ -74,14 +105,16 @@ pub enum ImageError {
         height: u32,
     },
     /// The encoding is not one of ours.
-    #[error("image encoding: expected {KNOWN}, found {found:?}; choose one in the camera driver")]
+    #[error("image encoding: expected {}, found {found:?}; {}", Encoding::names().collect::<Vec<_>>().join(", "), advice(.found))]
     Encoding {
         /// Encoding found.
         found: String,
     },
-    /// Two pixels of `yuyv` share their colour.
-    #[error("image in yuyv: expected an even width, found {width}")]
+    /// Two pixels of these layouts share their colour.
+    #[error("image in {encoding:?}: expected an even width, found {width}")]
     OddWidth {
+        /// Layout found.
+        encoding: Encoding,
         /// Width found [px].
         width: u32,
     },
@@ -146,8 +179,8 @@ impl<'a> ImageView<'a> {
         let encoding = Encoding::parse(encoding).ok_or_else(|| ImageError::Encoding {
             found: encoding.chars().take(64).collect(),
         })?;
-        if encoding == Encoding::Yuyv && !width.is_multiple_of(2) {
-            return Err(ImageError::OddWidth { width });
+        if encoding.is_subsampled() && !width.is_multiple_of(2) {
+            return Err(ImageError::OddWidth { encoding, width });
         }
         let row_bytes = u64::from(width) * u64::from(encoding.bytes_per_pixel());
         if u64::from(step) < row_bytes {
@@ -212,7 +245,8 @@ impl<'a> ImageView<'a> {
                 Encoding::Rgba8 => convert(from, to, |[r, g, b, _]| [r, g, b]),
                 Encoding::Bgra8 => convert(from, to, |[b, g, r, _]| [r, g, b]),
                 Encoding::Mono8 => convert(from, to, |[v]| [v, v, v]),
-                Encoding::Yuyv => yuyv_row(from, to),
+                Encoding::Yuyv => yuv422_row(from, to, |four| four),
+                Encoding::Uyvy => yuv422_row(from, to, |[u, y0, v, y1]| [y0, u, y1, v]),
             }
         }
     }
@@ -224,13 +258,15 @@ fn convert<const N: usize>(from: &[u8], to: &mut [[u8; 3]], pixel: impl Fn([u8; 
     }
 }
 
-fn yuyv_row(from: &[u8], to: &mut [[u8; 3]]) {
-    for ([y0, u, y1, v], to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<2>().0) {
-        *to = [yuv_to_rgb(*y0, *u, *v), yuv_to_rgb(*y1, *u, *v)];
+/// `order` puts the bytes of two pixels into the order Y0 U Y1 V.
+fn yuv422_row(from: &[u8], to: &mut [[u8; 3]], order: impl Fn([u8; 4]) -> [u8; 4]) {
+    for (four, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<2>().0) {
+        let [y0, u, y1, v] = order(*four);
+        *to = [yuv_to_rgb(y0, u, v), yuv_to_rgb(y1, u, v)];
     }
 }
 
-/// BT.601 in studio range with 20 fractional bits, the arithmetic of OpenCV's `COLOR_YUV2RGB_YUY2`.
+/// BT.601 in studio range with 20 fractional bits, the arithmetic of OpenCV's `COLOR_YUV2RGB_YUY2` and `_UYVY`.
 fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 19;
     let y = (i32::from(y) - 16).max(0) * 1_220_542 + HALF;

@@ -1,7 +1,7 @@
 //! The one way to move an arm. The gate wraps an arm and is itself one, and so are dummies and recorders.
 
 use super::event::Check;
-use super::time::Time;
+use super::time::Steady;
 use super::types::Joints;
 
 /// What a command follows from; it decides which signs of life the command needs.
@@ -9,10 +9,10 @@ use super::types::Joints;
 pub enum Basis {
     /// A chunk of a lease holder: heartbeat, state and a recent observation.
     Chunk {
-        /// Time of the chunk's observation.
-        observed: Time,
+        /// When the chunk's observation was made, by its age when the chunk was taken.
+        observed: Steady,
     },
-    /// A named move of this node: state.
+    /// A named move for a lease holder: heartbeat and state.
     NamedMove,
 }
 
@@ -53,31 +53,31 @@ pub trait Arm {
     ///
     /// # Errors
     /// When the command did not leave.
-    fn command(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError>;
+    fn command(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError>;
 
     /// Opens the gripper to `opening`, 0 closed to 1 open.
     ///
     /// # Errors
     /// When the command did not leave.
-    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError>;
+    fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError>;
 }
 
 /// An arm that only remembers what it was told: for tests and benches.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     /// Joint commands with their times.
-    pub commands: Vec<(Time, Joints)>,
+    pub commands: Vec<(Steady, Joints)>,
     /// Gripper commands with their times.
-    pub grips: Vec<(Time, f64)>,
+    pub grips: Vec<(Steady, f64)>,
 }
 
 impl Arm for Recorder {
-    fn command(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+    fn command(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError> {
         self.commands.push((now, command.positions));
         Ok(())
     }
 
-    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError> {
+    fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError> {
         self.grips.push((now, opening));
         Ok(())
     }

@@ -9,6 +9,7 @@ use nalgebra::{Point3, Vector3};
 use serde::{Deserialize, Serialize};
 
 use super::types::{JOINTS, Joints};
+use crate::files;
 
 /// Everything the control side must know about an arm; see `config/rm75.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub struct ArmConfig {
 }
 
 /// How the driver is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DriverConfig {
     /// Driver generation, or `auto`.
@@ -56,6 +57,9 @@ pub struct DriverConfig {
     pub command: CommandMode,
     /// High follow when true.
     pub follow: bool,
+    /// Name of the node that drives the arm, without its namespace; empty takes any.
+    #[serde(default)]
+    pub node: String,
 }
 
 /// Which driver generation to expect.
@@ -268,7 +272,7 @@ impl ArmConfig {
     /// # Errors
     /// When the file cannot be read, is not the parameters of an arm, or holds a value that cannot work.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
             path: path.to_path_buf(),
             source,
         })?;

@@ -1,11 +1,11 @@
 //! What was clamped, refused or done, and why; rate-limited, so that a fault a tick does not become a message a tick.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::time::Time;
+use super::time::{Now, Steady, Time};
 
-/// Identical events are published once in this time [s]; the ones between are counted.
+/// Identical events are published once in this steady time [s]; the ones between are counted.
 const REPEAT_AFTER_S: f64 = 1.0;
 /// Events kept until somebody drains them; the oldest goes first.
 const CAPACITY: usize = 256;
@@ -78,8 +78,10 @@ pub enum Check {
     Publishers,
     /// What the driver reports, and which generation it is.
     Driver,
-    /// The clock goes forward.
+    /// ROS time goes forward without jumps.
     Clock,
+    /// The control loop keeps its period.
+    Period,
     /// The next chunk comes before the last one ends.
     Underrun,
     /// A stop was asked for.
@@ -109,6 +111,7 @@ impl fmt::Display for Check {
             Self::Publishers => "publishers",
             Self::Driver => "driver",
             Self::Clock => "clock",
+            Self::Period => "period",
             Self::Underrun => "underrun",
             Self::Stop => "stop",
         })
@@ -118,7 +121,7 @@ impl fmt::Display for Check {
 /// One event; mirrors `thinkvla/msg/GateEvent`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When.
+    /// When, in ROS time.
     pub time: Time,
     /// What happened.
     pub kind: EventKind,
@@ -136,8 +139,16 @@ pub struct Event {
 
 #[derive(Debug, Clone, Copy)]
 struct Recent {
-    published: Time,
+    published: Steady,
     suppressed: u32,
+}
+
+/// An event that nobody has taken yet.
+#[derive(Debug)]
+struct Waiting {
+    happened: Steady,
+    /// Its time is not known before somebody takes it.
+    event: Event,
 }
 
 /// Collects events for whoever publishes them.
@@ -147,7 +158,7 @@ pub struct EventLog {
     plan_id: u64,
     recent: BTreeMap<(EventKind, Check), Recent>,
     tally: BTreeMap<(EventKind, Check), u64>,
-    waiting: std::collections::VecDeque<Event>,
+    waiting: VecDeque<Waiting>,
 }
 
 impl EventLog {
@@ -160,22 +171,22 @@ impl EventLog {
     }
 
     /// Adds an event. `message` is only called when the event is not a repetition.
-    pub fn push(&mut self, time: Time, kind: EventKind, check: Check, message: impl FnOnce() -> String) {
+    pub fn push(&mut self, now: Steady, kind: EventKind, check: Check, message: impl FnOnce() -> String) {
         *self.tally.entry((kind, check)).or_default() += 1;
         let repeated = match self.recent.get_mut(&(kind, check)) {
-            Some(recent) if (0.0..REPEAT_AFTER_S).contains(&time.seconds_since(recent.published)) => {
+            Some(recent) if now.seconds_since(recent.published) < REPEAT_AFTER_S => {
                 recent.suppressed = recent.suppressed.saturating_add(1);
                 return;
             }
             Some(recent) => {
-                recent.published = time;
+                recent.published = now;
                 std::mem::take(&mut recent.suppressed)
             }
             None => {
                 self.recent.insert(
                     (kind, check),
                     Recent {
-                        published: time,
+                        published: now,
                         suppressed: 0,
                     },
                 );
@@ -185,14 +196,17 @@ impl EventLog {
         if self.waiting.len() == CAPACITY {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Event {
-            time,
-            kind,
-            check,
-            message: message(),
-            source: self.source.clone(),
-            plan_id: self.plan_id,
-            repeated,
+        self.waiting.push_back(Waiting {
+            happened: now,
+            event: Event {
+                time: Time::default(),
+                kind,
+                check,
+                message: message(),
+                source: self.source.clone(),
+                plan_id: self.plan_id,
+                repeated,
+            },
         });
     }
 
@@ -201,9 +215,13 @@ impl EventLog {
         &self.tally
     }
 
-    /// Takes the events that wait, oldest first.
-    pub fn drain(&mut self) -> Vec<Event> {
-        self.waiting.drain(..).collect()
+    /// Takes the events that wait, oldest first. Their ROS time is the present one less their age.
+    pub fn drain(&mut self, now: Now) -> Vec<Event> {
+        let stamped = |Waiting { happened, event }| Event {
+            time: now.ros.offset_secs(happened.seconds_since(now.steady)),
+            ..event
+        };
+        self.waiting.drain(..).map(stamped).collect()
     }
 }
 
@@ -216,25 +234,36 @@ mod tests {
         let mut log = EventLog::default();
         log.about("policy", 7);
         for tick in 0..250 {
-            let time = Time::from_secs_f64(100.0 + 0.01 * f64::from(tick));
+            let time = Steady::from_secs_f64(100.0 + 0.01 * f64::from(tick));
             log.push(time, EventKind::Clamped, Check::Velocity, || format!("tick {tick}"));
         }
-        let events = log.drain();
+        let events = log.drain(Now::default());
         assert_eq!(events.iter().map(|e| e.repeated).collect::<Vec<_>>(), [0, 99, 99]);
         assert_eq!(events[1].message, "tick 100");
         // The 49 after the last published one are counted as well.
         assert_eq!(log.tally()[&(EventKind::Clamped, Check::Velocity)], 250);
         assert_eq!((events[0].source.as_str(), events[0].plan_id), ("policy", 7));
-        assert!(log.drain().is_empty());
+        assert!(log.drain(Now::default()).is_empty());
     }
 
     #[test]
     fn different_checks_do_not_hide_each_other() {
         let mut log = EventLog::default();
-        log.push(Time(0), EventKind::Clamped, Check::Velocity, String::new);
-        log.push(Time(0), EventKind::Clamped, Check::Acceleration, String::new);
-        log.push(Time(0), EventKind::Refused, Check::Velocity, String::new);
-        assert_eq!(log.drain().len(), 3);
+        log.push(Steady(0), EventKind::Clamped, Check::Velocity, String::new);
+        log.push(Steady(0), EventKind::Clamped, Check::Acceleration, String::new);
+        log.push(Steady(0), EventKind::Refused, Check::Velocity, String::new);
+        assert_eq!(log.drain(Now::default()).len(), 3);
+    }
+
+    #[test]
+    fn events_are_stamped_in_ros_time_by_their_age() {
+        let mut log = EventLog::default();
+        log.push(Steady::from_secs_f64(7.0), EventKind::Held, Check::Fresh, String::new);
+        let now = Now {
+            ros: Time::from_secs_f64(1000.0),
+            steady: Steady::from_secs_f64(7.04),
+        };
+        assert_eq!(log.drain(now)[0].time, Time::from_secs_f64(999.96));
     }
 
     #[test]
@@ -242,13 +271,13 @@ mod tests {
         let mut log = EventLog::default();
         for second in 0..1000 {
             log.push(
-                Time::from_secs_f64(f64::from(second)),
+                Steady::from_secs_f64(f64::from(second)),
                 EventKind::Held,
                 Check::Fresh,
                 || second.to_string(),
             );
         }
-        let events = log.drain();
+        let events = log.drain(Now::default());
         assert_eq!(events.len(), CAPACITY);
         assert_eq!(events.last().map(|e| e.message.as_str()), Some("999"));
     }

@@ -1,4 +1,11 @@
 //! Follows chunks: anchors them at their observation, sews them together and turns them into joints, a tick at a time.
+//!
+//! A chunk says in ROS time when each of its steps is to be reached. When it is taken, that places it beside what is being
+//! commanded; from then on it is followed on the steady clock. A plan is a promise about the seconds to come, and the arm
+//! moves in real ones: on a ROS clock that stands still the arm would be sent the same target for ever, on one that runs
+//! at ten times the rate the plan would be over before the arm has begun, and after a jump it would be somewhere else on
+//! its path. The next chunk places itself anew, so the two clocks drift apart by no more than they do within one chunk.
+//! Where the arm was is remembered in ROS time, because that is what observations are stamped in.
 
 mod history;
 mod pace;
@@ -17,8 +24,9 @@ use nalgebra::{Translation3, Vector6};
 
 use super::chunk::ActionChunk;
 use super::config::ArmConfig;
+use super::event::Check;
 use super::kinematics::{InverseError, JointLimits, Rm75};
-use super::time::Time;
+use super::time::{Now, Steady, Time};
 use super::types::{Joints, Pose};
 use crate::contract::Reference;
 
@@ -63,13 +71,31 @@ pub enum StartError {
     /// The waypoints do not work.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// There is nothing to start again.
+    #[error("expected a chunk in execution, found none; send one")]
+    NoPlan,
+}
+
+impl StartError {
+    /// The check that speaks.
+    pub fn check(&self) -> Check {
+        match self {
+            Self::UnknownPast { .. } => Check::Fresh,
+            Self::Plan(error) => error.check(),
+            Self::NoPlan => Check::Chunk,
+        }
+    }
 }
 
 /// The plan in execution.
 #[derive(Debug, Clone)]
 struct Active {
+    chunk: ActionChunk,
     plan: Plan,
     seam: Seam,
+    /// When the plan was taken; it ties the time along the plan to the steady clock.
+    taken: Now,
+    /// Time along the plan at which its seam begins.
     started: Time,
     /// How far along the plan the commands are: the time of the last tick, or earlier where limits slow the arm down.
     reached: Time,
@@ -80,6 +106,21 @@ struct Active {
     near: Joints,
 }
 
+impl Active {
+    /// Time along the plan at a moment.
+    fn time_at(&self, now: Steady) -> Time {
+        self.taken.ros.offset_secs(now.seconds_since(self.taken.steady))
+    }
+}
+
+/// The last commands, for their derivatives.
+#[derive(Debug, Clone, Copy, Default)]
+struct LastCommands {
+    at: Steady,
+    /// One period apart, newest first [rad].
+    joints: [Joints; 3],
+}
+
 /// Turns chunks into joints.
 #[derive(Debug)]
 pub struct Executor {
@@ -88,6 +129,7 @@ pub struct Executor {
     flange_from_tool: Pose,
     commanded: History,
     measured: History,
+    last: LastCommands,
     active: Option<Active>,
 }
 
@@ -104,6 +146,7 @@ impl Executor {
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
             commanded: History::new((HISTORY_S * config.command_rate_hz) as usize),
             measured: History::new((HISTORY_S * STATE_RATE_HZ) as usize),
+            last: LastCommands::default(),
             active: None,
             config: config.clone(),
         }
@@ -114,15 +157,34 @@ impl Executor {
         self.kinematics.forward(joints) * self.flange_from_tool
     }
 
-    /// The arm was taken up at `joints` [rad]; everything before is forgotten.
+    /// Forgets everything that was told in ROS time: the plan, and where the arm was. Commands go on from `joints` [rad].
     pub fn restart(&mut self, now: Time, joints: Joints) {
         self.active = None;
+        self.measured.clear();
         self.commanded.restart(now, joints);
     }
 
+    /// The arm rests at `joints` [rad], and has for some ticks up to the one at `last_tick`.
+    pub fn rest(&mut self, joints: Joints, last_tick: Steady) {
+        self.last = LastCommands {
+            at: last_tick,
+            joints: [joints; 3],
+        };
+    }
+
+    /// The arm rests elsewhere than it was told to: where it was since it came to rest is what was measured.
+    pub fn rest_as_measured(&mut self) {
+        self.commanded.replace_rest(&self.measured);
+    }
+
     /// Remembers the command of this tick [rad], moving or not.
-    pub fn remember_command(&mut self, now: Time, joints: Joints) {
-        self.commanded.push(now, joints);
+    pub fn remember_command(&mut self, now: Now, joints: Joints) {
+        self.commanded.push(now.ros, joints);
+        let [newest, before, _] = self.last.joints;
+        self.last = LastCommands {
+            at: now.steady,
+            joints: [joints, newest, before],
+        };
     }
 
     /// Remembers a measurement [rad].
@@ -140,25 +202,46 @@ impl Executor {
         self.active = None;
     }
 
+    /// When the observation of the plan in execution was made, by its age when the plan was taken.
+    pub fn observed(&self) -> Option<Steady> {
+        let active = self.active.as_ref()?;
+        let age = active.taken.ros.seconds_since(active.plan.observed);
+        Some(active.taken.steady.offset_secs(-age))
+    }
+
+    /// Time along the plan in execution at a moment.
+    pub fn time_at(&self, now: Steady) -> Option<Time> {
+        self.active.as_ref().map(|active| active.time_at(now))
+    }
+
+    /// How long the end of the plan in execution has passed [s]; negative before it.
+    pub fn overdue(&self, now: Steady) -> Option<f64> {
+        let active = self.active.as_ref()?;
+        Some(active.time_at(now).seconds_since(active.plan.end()))
+    }
+
     /// Starts a chunk, sewn to what is being commanded.
     ///
     /// `clamped` says that the last command was not what the plan in execution asked for. Returns the slowest pace the
     /// limits leave anywhere on the plan; from 1 up nothing is slowed.
     ///
     /// # Errors
-    /// When it is not known where the arm was, or a waypoint does not work.
-    pub fn start(&mut self, chunk: &ActionChunk, now: Time, clamped: bool) -> Result<f64, StartError> {
-        let unknown = StartError::UnknownPast {
-            age: now.seconds_since(chunk.observed),
-        };
-        let (started, joints) = self.commanded.last().ok_or(unknown.clone())?;
-        let anchor = self.anchor(chunk).ok_or(unknown)?;
+    /// When it is not known where the arm was, a waypoint does not work, or the arm cannot take up what comes within the
+    /// look-ahead.
+    pub fn start(&mut self, chunk: &ActionChunk, now: Now, clamped: bool) -> Result<f64, StartError> {
+        let anchor = self.anchor(chunk).ok_or(StartError::UnknownPast {
+            age: now.ros.seconds_since(chunk.observed),
+        })?;
         let bounds = Bounds {
             workspace: &self.config.workspace,
             tool: &self.config.tool,
+            limits: &self.config.limits,
+            kinematics: &self.kinematics,
         };
         let plan = Plan::new(chunk, &anchor, bounds)?;
-        let commanded = self.commanded_state(started, joints, clamped);
+        let started = now.ros.offset_secs(self.last.at.seconds_since(now.steady));
+        let [joints, ..] = self.last.joints;
+        let commanded = self.commanded_state(clamped);
         // A pose that cannot be taken up shows at the first tick; the seam then has nothing to fade.
         let planned = self.state_of(&plan, started, &joints).unwrap_or(commanded);
         let age = started.seconds_since(chunk.observed).max(0.0);
@@ -170,11 +253,15 @@ impl Executor {
             longest_for_acceleration: self.config.executor.blend_s + OBSERVATION_AGES * age,
         };
         let seam = Seam::new(&commanded, &planned, &fade);
-        let paces = self.paces(&plan, &seam, started, &planned.position);
+        let path = self.look_ahead(&plan, &seam, started, &planned.position)?;
+        let limits = &self.config.limits;
+        let paces = PaceProfile::new(&path, &limits.velocity(), &limits.acceleration(), CATCH_UP);
         let slowest = paces.slowest();
         self.active = Some(Active {
+            chunk: chunk.clone(),
             plan,
             seam,
+            taken: now,
             started,
             reached: started,
             paces,
@@ -184,26 +271,34 @@ impl Executor {
         Ok(slowest)
     }
 
-    /// Times along the plan a command at `now` may go to, best first: `now`, or as near to it as catching up permits,
-    /// then paces between that and the present one, then slower ones. An arm at its limits thus stays on its path and
-    /// only comes later.
-    pub fn candidates(&self, now: Time) -> impl Iterator<Item = Time> + use<> {
+    /// Starts the chunk in execution again, from where the arm now rests. Returns as [`Executor::start`].
+    ///
+    /// # Errors
+    /// As [`Executor::start`], and when there is none.
+    pub fn start_again(&mut self, now: Now) -> Result<f64, StartError> {
+        let active = self.active.take().ok_or(StartError::NoPlan)?;
+        self.start(&active.chunk, now, true)
+    }
+
+    /// Times along the plan a command at `now` may go to, best first: the present one, or as near to it as catching up
+    /// permits, then paces between that and the present pace, then slower ones. An arm at its limits thus stays on its
+    /// path and only comes later. None when there is no plan.
+    pub fn candidates(&self, now: Steady) -> impl Iterator<Item = Time> + use<> {
         let period = self.config.period();
-        let (reached, pace, limit) = self.active.as_ref().map_or((now, 1.0, 1.0), |active| {
-            (
-                active.reached,
-                active.pace,
-                active.paces.limit_at(active.reached).min(CATCH_UP),
-            )
+        let present = self.active.as_ref().map(|active| {
+            let limit = active.paces.limit_at(active.reached).min(CATCH_UP);
+            let furthest = active.reached.offset_secs(limit * period).min(active.time_at(now));
+            (active.reached, active.pace, furthest.max(active.reached))
         });
-        let furthest = reached.offset_secs(limit * period).min(now);
-        let full = furthest.seconds_since(reached) / period;
-        let faster = FASTER
-            .into_iter()
-            .map(move |share| pace + (full - pace).max(0.0) * share);
-        let slower = SLOWER.into_iter().map(move |share| pace * share);
-        let at = move |pace: f64| reached.offset_secs(pace * period).min(furthest);
-        std::iter::once(furthest).chain(faster.chain(slower).map(at))
+        present.into_iter().flat_map(move |(reached, pace, furthest)| {
+            let full = furthest.seconds_since(reached) / period;
+            let faster = FASTER
+                .into_iter()
+                .map(move |share| pace + (full - pace).max(0.0) * share);
+            let slower = SLOWER.into_iter().map(move |share| pace * share);
+            let at = move |pace: f64| reached.offset_secs(pace * period).min(furthest);
+            std::iter::once(furthest).chain(faster.chain(slower).map(at))
+        })
     }
 
     /// Joints of the plan with its seam at a time along the plan [rad]; `None` when there is no plan.
@@ -244,23 +339,34 @@ impl Executor {
         })
     }
 
-    /// Looks ahead along a plan with its seam, as far as its poses can be taken up.
-    fn paces(&self, plan: &Plan, seam: &Seam, start: Time, near: &Joints) -> PaceProfile {
+    /// Looks ahead along a plan with its seam, up to a pose that cannot be taken up if the plan leads little beyond it.
+    fn look_ahead(&self, plan: &Plan, seam: &Seam, start: Time, near: &Joints) -> Result<SampledPath, PlanError> {
         let length = plan.end().seconds_since(start).max(seam.length()) + LOOK_AHEAD_SPACING_S;
         let samples = ((length / LOOK_AHEAD_SPACING_S).ceil() as usize).min(LOOK_AHEAD_SAMPLES);
         let mut near = *near;
-        let joints = (0..=samples).map_while(|j| {
+        let mut joints = Vec::with_capacity(samples + 1);
+        for j in 0..=samples {
             let elapsed = j as f64 * LOOK_AHEAD_SPACING_S;
-            near = self.solve(plan, start.offset_secs(elapsed), &near).ok()?;
-            Some(near + seam.at(elapsed))
-        });
-        let path = SampledPath {
+            let time = start.offset_secs(elapsed);
+            match self.solve(plan, time, &near) {
+                Ok(found) => near = found,
+                Err(error) => {
+                    plan.check_overshoot(
+                        time,
+                        &self.base_from_tool(&near),
+                        self.config.workspace.tolerance_m,
+                        error,
+                    )?;
+                    break;
+                }
+            }
+            joints.push(near + seam.at(elapsed));
+        }
+        Ok(SampledPath {
             start,
             spacing: LOOK_AHEAD_SPACING_S,
-            joints: joints.collect(),
-        };
-        let limits = &self.config.limits;
-        PaceProfile::new(&path, &limits.velocity(), &limits.acceleration(), CATCH_UP)
+            joints,
+        })
     }
 
     fn solve(&self, plan: &Plan, time: Time, near: &Joints) -> Result<Joints, InverseError> {
@@ -284,8 +390,9 @@ impl Executor {
 
     /// What is being commanded, with its derivatives: the plan's own where it was followed, differences of the last
     /// commands where the gate changed them.
-    fn commanded_state(&self, time: Time, joints: Joints, clamped: bool) -> State {
+    fn commanded_state(&self, clamped: bool) -> State {
         let step = self.config.period();
+        let [joints, one, two] = self.last.joints;
         if let (false, Some(active)) = (clamped, &self.active) {
             let fade = |offset: f64| active.seam.at(active.reached.seconds_since(active.started) + offset);
             if let Some(planned) = self.state_of(&active.plan, active.reached, &active.near) {
@@ -297,8 +404,6 @@ impl Executor {
                 };
             }
         }
-        let back = |steps: f64| self.commanded.at(time.offset_secs(-steps * step)).unwrap_or(joints);
-        let (one, two) = (back(1.0), back(2.0));
         State {
             position: joints,
             velocity: (joints * 3.0 - one * 4.0 + two) / (2.0 * step),

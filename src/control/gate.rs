@@ -26,7 +26,7 @@ use super::arm::{Arm, ArmError, JointCommand};
 use super::config::{ArmConfig, Limits, Singularity, Workspace};
 use super::event::{Check, EventKind, EventLog};
 use super::kinematics::Rm75;
-use super::time::Time;
+use super::time::Steady;
 use super::types::Joints;
 use brake::braked;
 use verify::Verifier;
@@ -166,7 +166,7 @@ impl<A: Arm> Gate<A> {
     ///
     /// # Errors
     /// When the command did not leave.
-    pub fn brake(&mut self, basis: super::arm::Basis, now: Time) -> Result<Braking, ArmError> {
+    pub fn brake(&mut self, basis: super::arm::Basis, now: Steady) -> Result<Braking, ArmError> {
         self.last_target = None;
         if self.motion.is_at_rest() {
             return Ok(Braking::AtRest);
@@ -185,7 +185,7 @@ impl<A: Arm> Gate<A> {
     ///
     /// # Errors
     /// As [`Arm::command`].
-    pub fn attempt(&mut self, command: &JointCommand, now: Time) -> Result<Attempt, ArmError> {
+    pub fn attempt(&mut self, command: &JointCommand, now: Steady) -> Result<Attempt, ArmError> {
         self.check_sense(command, now)?;
         let velocity = (command.positions - self.motion.position) / self.period;
         let beyond = self.asked_beyond(&command.positions).into_iter().next();
@@ -198,7 +198,7 @@ impl<A: Arm> Gate<A> {
     }
 
     /// Counts and reports a command that its sender changed to fit.
-    pub fn slowed(&mut self, violation: &Violation, now: Time) {
+    pub fn slowed(&mut self, violation: &Violation, now: Steady) {
         self.count_clamp();
         self.report_clamp(violation, now);
     }
@@ -209,7 +209,7 @@ impl<A: Arm> Gate<A> {
     }
 
     /// Refuses, and brakes for, what is no number or lacks a sign of life.
-    fn check_sense(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+    fn check_sense(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError> {
         if command.positions.iter().any(|q| !q.is_finite()) {
             let message = format!("expected finite joints, found {:?}", command.positions.as_slice());
             return Err(self.refuse(Check::Finite, message, command, now));
@@ -220,14 +220,14 @@ impl<A: Arm> Gate<A> {
         }
     }
 
-    fn report_clamp(&mut self, violation: &Violation, now: Time) {
+    fn report_clamp(&mut self, violation: &Violation, now: Steady) {
         let message = *violation;
         self.events.push(now, EventKind::Clamped, violation.check, || {
             format!("{message}; the command was changed to fit")
         });
     }
 
-    fn refuse(&mut self, check: Check, message: String, command: &JointCommand, now: Time) -> ArmError {
+    fn refuse(&mut self, check: Check, message: String, command: &JointCommand, now: Steady) -> ArmError {
         self.counters.refusals += 1;
         let told = message.clone();
         self.events
@@ -239,7 +239,7 @@ impl<A: Arm> Gate<A> {
     }
 
     /// Verifies and sends; when the verification fails, braking goes out instead.
-    fn send(&mut self, command: JointCommand, velocity: Joints, now: Time) -> Result<(), ArmError> {
+    fn send(&mut self, command: JointCommand, velocity: Joints, now: Steady) -> Result<(), ArmError> {
         let mut next = Motion {
             position: command.positions,
             velocity,
@@ -266,7 +266,7 @@ impl<A: Arm> Gate<A> {
 }
 
 impl<A: Arm> Arm for Gate<A> {
-    fn command(&mut self, command: &JointCommand, now: Time) -> Result<(), ArmError> {
+    fn command(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError> {
         self.check_sense(command, now)?;
         let target = command.positions;
         let velocity = (target - self.motion.position) / self.period;
@@ -286,7 +286,7 @@ impl<A: Arm> Arm for Gate<A> {
         sent
     }
 
-    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError> {
+    fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError> {
         if !opening.is_finite() {
             self.counters.refusals += 1;
             let message = format!("expected a finite gripper opening, found {opening}");

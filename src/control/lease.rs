@@ -1,6 +1,8 @@
 //! Who may command the arm: one holder at a time.
 
-use super::time::Time;
+use rand::Rng as _;
+
+use super::time::Steady;
 
 /// How much right a source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +23,97 @@ pub struct Lease {
     /// Holder's right.
     pub priority: Priority,
     /// Last sign of life.
-    pub seen: Time,
+    pub seen: Steady,
+    /// Number of the last heartbeat, 0 before the first.
+    pub sequence: u64,
+}
+
+/// A sign of life as it was received.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Heartbeat<'a> {
+    /// Lease it is for.
+    pub lease: u64,
+    /// Who sent it.
+    pub source: &'a str,
+    /// Its number; a holder counts up.
+    pub sequence: u64,
+    /// How long ago it was sent [s].
+    pub age: f64,
+}
+
+/// Heartbeats of a holder in this process.
+#[derive(Debug, Clone, Default)]
+pub struct Heartbeats {
+    lease: u64,
+    source: String,
+    sequence: u64,
+}
+
+impl Heartbeats {
+    /// Of a holder that has sent none yet.
+    pub fn of(lease: u64, source: &str) -> Self {
+        Self {
+            lease,
+            source: source.to_owned(),
+            sequence: 0,
+        }
+    }
+
+    /// The next one, sent just now.
+    pub fn next_heartbeat(&mut self) -> Heartbeat<'_> {
+        self.sequence += 1;
+        Heartbeat {
+            lease: self.lease,
+            source: &self.source,
+            sequence: self.sequence,
+            age: 0.0,
+        }
+    }
+}
+
+/// Why a heartbeat keeps nobody alive.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum HeartbeatError {
+    /// It is for a lease that nobody holds.
+    #[error("heartbeat of {sender}: expected the lease of {holder}, found another; acquire the lease first")]
+    Lease {
+        /// Who sent it.
+        sender: String,
+        /// Holder, or nobody.
+        holder: String,
+    },
+    /// Somebody repeats what the holder has sent.
+    #[error(
+        "heartbeat under the lease of {holder}: expected it from {holder}, found it from {sender}; end whatever repeats heartbeats"
+    )]
+    Source {
+        /// Holder.
+        holder: String,
+        /// Who sent it.
+        sender: String,
+    },
+    /// It was there before.
+    #[error("heartbeat of {holder}: expected a sequence above {last}, found {found}; end whatever repeats heartbeats")]
+    Sequence {
+        /// Holder.
+        holder: String,
+        /// The highest so far.
+        last: u64,
+        /// Its own.
+        found: u64,
+    },
+    /// It is old, or from a clock of its own.
+    #[error(
+        "heartbeat of {holder}: expected one sent within {limit} s, found one sent {age:.3} s ago; compare the clocks"
+    )]
+    Age {
+        /// Holder.
+        holder: String,
+        /// Largest age either way [s].
+        limit: f64,
+        /// Age found [s].
+        age: f64,
+    },
 }
 
 /// Why a lease was not granted.
@@ -42,11 +134,15 @@ pub enum LeaseError {
     Nameless,
 }
 
-/// The lease and its history.
+/// The lease.
 #[derive(Debug, Default)]
 pub struct Leases {
     holder: Option<Lease>,
-    last_id: u64,
+}
+
+/// An id that no other lease has, whichever process granted it: a holder may outlive the arm node.
+fn new_id() -> u64 {
+    rand::rng().random_range(1..=u64::MAX)
 }
 
 impl Leases {
@@ -55,7 +151,12 @@ impl Leases {
     ///
     /// # Errors
     /// When somebody with as much right holds it, or the source has no name.
-    pub fn acquire(&mut self, source: &str, priority: Priority, now: Time) -> Result<(u64, Option<Lease>), LeaseError> {
+    pub fn acquire(
+        &mut self,
+        source: &str,
+        priority: Priority,
+        now: Steady,
+    ) -> Result<(u64, Option<Lease>), LeaseError> {
         if source.trim().is_empty() {
             return Err(LeaseError::Nameless);
         }
@@ -65,14 +166,14 @@ impl Leases {
                 priority: holder.priority,
             });
         }
-        self.last_id += 1;
         let lease = Lease {
-            id: self.last_id,
+            id: new_id(),
             source: source.to_owned(),
             priority,
             seen: now,
+            sequence: 0,
         };
-        Ok((self.last_id, self.holder.replace(lease)))
+        Ok((lease.id, self.holder.replace(lease)))
     }
 
     /// Gives the lease back; false when `id` does not hold it.
@@ -84,19 +185,46 @@ impl Leases {
         held
     }
 
-    /// A sign of life of `id`; false when it does not hold the lease.
-    pub fn seen(&mut self, id: u64, now: Time) -> bool {
-        match self.holder.as_mut().filter(|holder| holder.id == id) {
-            Some(holder) => {
-                holder.seen = now;
-                true
-            }
-            None => false,
+    /// A sign of life was received; it counts when the holder itself has just sent it.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub fn heartbeat(&mut self, beat: &Heartbeat<'_>, limit: f64, now: Steady) -> Result<(), HeartbeatError> {
+        let Some(holder) = self.holder.as_mut().filter(|holder| holder.id == beat.lease) else {
+            let holder = self.holder.as_ref().map_or("nobody", |holder| &holder.source);
+            return Err(HeartbeatError::Lease {
+                sender: beat.source.to_owned(),
+                holder: holder.to_owned(),
+            });
+        };
+        let name = || holder.source.clone();
+        if beat.source != holder.source {
+            let (holder, sender) = (name(), beat.source.to_owned());
+            return Err(HeartbeatError::Source { holder, sender });
         }
+        if beat.sequence <= holder.sequence {
+            return Err(HeartbeatError::Sequence {
+                holder: name(),
+                last: holder.sequence,
+                found: beat.sequence,
+            });
+        }
+        // An age that is no number is no recent one.
+        let recent = beat.age.abs() <= limit;
+        if !recent {
+            return Err(HeartbeatError::Age {
+                holder: name(),
+                limit,
+                age: beat.age,
+            });
+        }
+        holder.seen = now;
+        holder.sequence = beat.sequence;
+        Ok(())
     }
 
     /// Takes the lease from a holder silent for more than `timeout` [s].
-    pub fn expire(&mut self, timeout: f64, now: Time) -> Option<Lease> {
+    pub fn expire(&mut self, timeout: f64, now: Steady) -> Option<Lease> {
         self.holder.take_if(|holder| now.seconds_since(holder.seen) > timeout)
     }
 
@@ -115,7 +243,7 @@ impl Leases {
 mod tests {
     use super::*;
 
-    const T: Time = Time(1_000_000_000);
+    const T: Steady = Steady(1_000_000_000);
 
     #[test]
     fn an_operator_pre_empts_a_policy_and_equals_do_not() {
@@ -131,22 +259,75 @@ mod tests {
         assert!(leases.acquire("second hand", Priority::Operator, T).is_err());
     }
 
+    /// The next heartbeat of `source`.
+    fn beat(lease: u64, source: &str, sequence: u64) -> Heartbeat<'_> {
+        Heartbeat {
+            lease,
+            source,
+            sequence,
+            age: 0.001,
+        }
+    }
+
     #[test]
-    fn an_id_is_never_given_twice_so_an_old_one_opens_nothing() {
+    fn an_id_is_never_given_twice_not_even_by_another_arm_node() {
+        let mut ids = std::collections::BTreeSet::new();
+        for _ in 0..1000 {
+            let mut leases = Leases::default();
+            let (first, _) = leases.acquire("a", Priority::Policy, T).unwrap();
+            assert!(first != 0 && leases.release(first));
+            let (second, _) = leases.acquire("a", Priority::Policy, T).unwrap();
+            assert!(!leases.release(first) && leases.heartbeat(&beat(first, "a", 1), 1.0, T).is_err());
+            assert!(leases.holds(second));
+            assert!(ids.insert(first) && ids.insert(second));
+        }
+    }
+
+    #[test]
+    fn only_what_the_holder_itself_has_just_sent_keeps_it_alive() {
         let mut leases = Leases::default();
-        let (first, _) = leases.acquire("a", Priority::Policy, T).unwrap();
-        assert!(leases.release(first));
-        let (second, _) = leases.acquire("a", Priority::Policy, T).unwrap();
-        assert_ne!(first, second);
-        assert!(!leases.release(first) && !leases.seen(first, T));
-        assert!(leases.holds(second));
+        let (id, _) = leases.acquire("policy", Priority::Policy, T).unwrap();
+        let mut heard = |beat: Heartbeat<'_>| leases.heartbeat(&beat, 1.0, T).map_err(|error| error.to_string());
+        heard(beat(id, "policy", 7)).unwrap();
+        heard(beat(id, "policy", 8)).unwrap();
+        for (wrong, needle) in [
+            (beat(id, "rosbag", 9), "from rosbag"),
+            (beat(id, "policy", 8), "above 8, found 8"),
+            (beat(id, "policy", 0), "above 8, found 0"),
+            (beat(id ^ 1, "policy", 9), "lease of policy"),
+            (
+                Heartbeat {
+                    age: 1.1,
+                    ..beat(id, "policy", 9)
+                },
+                "1.100 s ago",
+            ),
+            (
+                Heartbeat {
+                    age: -1.1,
+                    ..beat(id, "policy", 9)
+                },
+                "compare the clocks",
+            ),
+            (
+                Heartbeat {
+                    age: f64::NAN,
+                    ..beat(id, "policy", 9)
+                },
+                "compare the clocks",
+            ),
+        ] {
+            let error = heard(wrong).unwrap_err();
+            assert!(error.contains(needle), "{error}");
+        }
+        heard(beat(id, "policy", 9)).unwrap();
     }
 
     #[test]
     fn a_silent_holder_loses_the_lease_and_a_lively_one_keeps_it() {
         let mut leases = Leases::default();
         let (id, _) = leases.acquire("a", Priority::Policy, T).unwrap();
-        assert!(leases.seen(id, T.offset_secs(0.8)));
+        leases.heartbeat(&beat(id, "a", 1), 1.0, T.offset_secs(0.8)).unwrap();
         assert_eq!(leases.expire(1.0, T.offset_secs(1.7)), None);
         assert_eq!(
             leases.expire(1.0, T.offset_secs(1.9)).map(|lease| lease.source),

@@ -1,7 +1,7 @@
 //! Whether the driver's joint state is alive: judged by its content, because a driver whose connection is gone repeats
 //! the last values, freshly stamped, at full rate.
 
-use super::time::Time;
+use super::time::Steady;
 use super::types::Joints;
 
 /// Commanded travel that must show in the state [rad]; far more than the controller's resolution of 0.001 degrees.
@@ -13,7 +13,7 @@ pub struct StateLiveness {
     frozen_after: f64,
     last: Option<Joints>,
     /// Time of the last change, or of the last command that followed rest.
-    still_since: Time,
+    still_since: Steady,
     travel: f64,
     commanded: Option<Joints>,
     ever_nonzero: bool,
@@ -25,7 +25,7 @@ impl StateLiveness {
         Self {
             frozen_after,
             last: None,
-            still_since: Time::default(),
+            still_since: Steady::default(),
             travel: 0.0,
             commanded: None,
             ever_nonzero: false,
@@ -33,7 +33,7 @@ impl StateLiveness {
     }
 
     /// A state was received [rad].
-    pub fn state_received(&mut self, joints: Joints, now: Time) {
+    pub fn state_received(&mut self, joints: Joints, now: Steady) {
         if self.last != Some(joints) {
             self.last = Some(joints);
             self.still_since = now;
@@ -43,7 +43,7 @@ impl StateLiveness {
     }
 
     /// A command was sent [rad].
-    pub fn command_sent(&mut self, joints: Joints, now: Time) {
+    pub fn command_sent(&mut self, joints: Joints, now: Steady) {
         let step = self.commanded.map_or(0.0, |last| (joints - last).amax());
         if self.travel == 0.0 {
             self.still_since = now;
@@ -59,7 +59,7 @@ impl StateLiveness {
     }
 
     /// How long the state has not followed commanded motion [s], when that is too long.
-    pub fn frozen(&self, now: Time) -> Option<f64> {
+    pub fn frozen(&self, now: Steady) -> Option<f64> {
         let still = now.seconds_since(self.still_since);
         (self.travel > TRAVEL_RAD && still > self.frozen_after).then_some(still)
     }
@@ -74,8 +74,8 @@ impl StateLiveness {
 mod tests {
     use super::*;
 
-    fn at(seconds: f64) -> Time {
-        Time::from_secs_f64(100.0 + seconds)
+    fn at(seconds: f64) -> Steady {
+        Steady::from_secs_f64(100.0 + seconds)
     }
 
     /// Feeds a second of 100 Hz commands and states; returns when it was found frozen.

@@ -2,7 +2,7 @@
 
 use super::config::{ArmConfig, Limits, Workspace};
 use super::gate::{Body, Violation};
-use super::time::Time;
+use super::time::Steady;
 use super::types::Joints;
 
 /// Peak speed and acceleration of a quintic from rest to rest over distance, for a duration of 1 s.
@@ -21,7 +21,8 @@ pub struct NamedMove {
     start: Joints,
     goal: Joints,
     duration: f64,
-    started: Time,
+    speed: f64,
+    started: Steady,
 }
 
 /// Why a move does not start.
@@ -58,7 +59,7 @@ pub struct MoveRequest<'a> {
     /// Where the arm rests [rad].
     pub from: Joints,
     /// When the move starts.
-    pub now: Time,
+    pub now: Steady,
 }
 
 impl NamedMove {
@@ -86,19 +87,30 @@ impl NamedMove {
             start: from,
             goal,
             duration,
+            speed,
             started: now,
         })
     }
 
+    /// What was asked for.
+    pub fn request(&self) -> MoveRequest<'_> {
+        MoveRequest {
+            name: &self.name,
+            speed: self.speed,
+            from: self.start,
+            now: self.started,
+        }
+    }
+
     /// Joints at `now` [rad].
-    pub fn at(&self, now: Time) -> Joints {
+    pub fn at(&self, now: Steady) -> Joints {
         let u = (now.seconds_since(self.started) / self.duration).clamp(0.0, 1.0);
         let u3 = u * u * u;
         self.start.lerp(&self.goal, u3 * (10.0 - 15.0 * u + 6.0 * u * u))
     }
 
     /// Whether the planned time is over.
-    pub fn is_over(&self, now: Time) -> bool {
+    pub fn is_over(&self, now: Steady) -> bool {
         now.seconds_since(self.started) >= self.duration
     }
 
@@ -145,7 +157,7 @@ mod tests {
                 name,
                 speed,
                 from,
-                now: Time(0),
+                now: Steady(0),
             },
             &config,
             &body,
@@ -161,7 +173,7 @@ mod tests {
             let planned = plan("ready", speed, home).unwrap();
             let body = Body::new(Rm75::b(), &config.tool);
             let h = 1e-3;
-            let at = |t: f64| planned.at(Time::from_secs_f64(t));
+            let at = |t: f64| planned.at(Steady::from_secs_f64(t));
             let mut fastest: f64 = 0.0;
             for i in 0..=(planned.duration / h) as usize {
                 let t = i as f64 * h;
@@ -179,8 +191,8 @@ mod tests {
             assert!(fastest > 0.8 * speed, "no slower than it has to be: {fastest}");
             assert_eq!(at(0.0), home);
             assert!((at(planned.duration) - ready).amax() < 1e-9);
-            assert!(planned.is_over(Time::from_secs_f64(planned.duration + 0.001)));
-            assert!(!planned.is_over(Time::from_secs_f64(planned.duration - 0.01)));
+            assert!(planned.is_over(Steady::from_secs_f64(planned.duration + 0.001)));
+            assert!(!planned.is_over(Steady::from_secs_f64(planned.duration - 0.01)));
             assert!((planned.remaining(&home) - 30f64.to_radians()).abs() < 1e-9);
         }
     }
@@ -195,11 +207,11 @@ mod tests {
         slow_tool.limits.tool_speed_m_s = 0.05;
         for config in [slow_joints, soft_joints, slow_tool] {
             let body = Body::new(Rm75::b(), &config.tool);
-            let (name, speed, now) = ("ready", 0.5, Time(0));
+            let (name, speed, now) = ("ready", 0.5, Steady(0));
             let from = config.named("home").unwrap();
             let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &body).unwrap();
             let h = 1e-3;
-            let at = |k: usize| planned.at(Time::from_secs_f64(k as f64 * h));
+            let at = |k: usize| planned.at(Steady::from_secs_f64(k as f64 * h));
             let mut used: f64 = 0.0;
             for k in 1..(planned.duration / h) as usize {
                 let (before, here, after) = (at(k - 1), at(k), at(k + 1));
@@ -240,7 +252,7 @@ mod tests {
             name: "far",
             speed: 0.5,
             from,
-            now: Time(0),
+            now: Steady(0),
         };
         assert!(matches!(
             NamedMove::plan(request, &below, &body),
@@ -252,7 +264,7 @@ mod tests {
     fn a_move_to_where_the_arm_is_is_over_at_once() {
         let home = config().named("home").unwrap();
         let planned = plan("home", 1.0, home).unwrap();
-        assert!(planned.is_over(Time(1)));
-        assert!((planned.at(Time(1)) - home).amax() < 1e-12);
+        assert!(planned.is_over(Steady(1)));
+        assert!((planned.at(Steady(1)) - home).amax() < 1e-12);
     }
 }

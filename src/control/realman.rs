@@ -12,7 +12,7 @@ use nalgebra::{Quaternion, Translation3};
 use super::arm::{Arm, ArmError, JointCommand};
 use super::config::{ArmConfig, CommandMode};
 use super::kinematics::Rm75;
-use super::time::Time;
+use super::time::Steady;
 use super::types::{JOINTS, Pose};
 use gripper::Gripper;
 
@@ -73,7 +73,7 @@ pub trait Driver {
 #[derive(Debug, Clone, Copy)]
 struct StopSequence {
     left: u32,
-    next: Time,
+    next: Steady,
 }
 
 /// A Realman arm behind its ROS driver.
@@ -81,6 +81,8 @@ struct StopSequence {
 pub struct Realman<D> {
     driver: D,
     graph: Graph,
+    /// Generation that the graph told last: a stop must leave even when the graph has become contradictory since.
+    known: Option<DriverApi>,
     config: ArmConfig,
     kinematics: Rm75,
     flange_from_tool: Pose,
@@ -96,6 +98,7 @@ impl<D: Driver> Realman<D> {
         Self {
             driver,
             graph: Graph::default(),
+            known: None,
             kinematics: Rm75::b(),
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
             orientation: None,
@@ -114,6 +117,7 @@ impl<D: Driver> Realman<D> {
     /// Looked at the ROS graph.
     pub fn graph_seen(&mut self, graph: Graph) {
         self.graph = graph;
+        self.known = self.api().ok().or(self.known);
     }
 
     /// Driver generation.
@@ -148,7 +152,7 @@ impl<D: Driver> Realman<D> {
     ///
     /// # Errors
     /// When the first could not be sent; the others still are.
-    pub fn stop(&mut self, now: Time) -> Result<(), ArmError> {
+    pub fn stop(&mut self, now: Steady) -> Result<(), ArmError> {
         self.stop = Some(StopSequence { left: STOPS, next: now });
         self.orientation = None;
         self.tick(now)
@@ -158,7 +162,7 @@ impl<D: Driver> Realman<D> {
     ///
     /// # Errors
     /// When it could not be sent.
-    pub fn tick(&mut self, now: Time) -> Result<(), ArmError> {
+    pub fn tick(&mut self, now: Steady) -> Result<(), ArmError> {
         let Some(sequence) = self.stop.as_mut() else {
             return Ok(());
         };
@@ -170,10 +174,9 @@ impl<D: Driver> Realman<D> {
         if sequence.left == 0 {
             self.stop = None;
         }
-        // A driver of unknown generation has no topic a stop could go to, and was never commanded.
-        match self.api() {
+        match self.api().or_else(|unknown| self.known.ok_or(unknown)) {
             Ok(api) => self.driver.send(&DriverCommand::Stop(api)).map_err(ArmError::Transport),
-            Err(_) => Ok(()),
+            Err(unknown) => Err(ArmError::Transport(unknown.to_string())),
         }
     }
 
@@ -215,7 +218,7 @@ impl<D: Driver> Realman<D> {
 }
 
 impl<D: Driver> Arm for Realman<D> {
-    fn command(&mut self, command: &JointCommand, _now: Time) -> Result<(), ArmError> {
+    fn command(&mut self, command: &JointCommand, _now: Steady) -> Result<(), ArmError> {
         let nonfinite = command.positions.iter().filter(|q| !(**q as f32).is_finite()).count();
         if nonfinite > 0 {
             self.nonfinite += nonfinite as u64;
@@ -233,7 +236,7 @@ impl<D: Driver> Arm for Realman<D> {
         self.driver.send(&frame).map_err(ArmError::Transport)
     }
 
-    fn grip(&mut self, opening: f64, now: Time) -> Result<(), ArmError> {
+    fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError> {
         match self.gripper.position_for(opening, now) {
             Some(position) => self
                 .driver

@@ -1,12 +1,14 @@
 //! Decides, tick by tick, what the arm does: follow a chunk, move by name, brake, hold, or nothing at all.
 //!
 //! The supervisor owns everything between a chunk and the driver. It is told what was received, and when, and ticks at
-//! the command rate; it never waits and never reads a clock.
+//! the command rate; it never waits and never reads a clock. In a tick at most one joint frame leaves.
 
+mod clock;
 mod ending;
 mod following;
 mod inputs;
 mod requests;
+mod starting;
 mod status;
 
 pub use requests::MoveProgress;
@@ -22,8 +24,9 @@ use super::lease::Leases;
 use super::liveness::StateLiveness;
 use super::named_move::NamedMove;
 use super::realman::{Driver, DriverCommand, Realman};
-use super::time::Time;
+use super::time::{Now, Steady, Time};
 use super::types::Joints;
+use clock::ClockWatch;
 use status::RateMeter;
 
 /// Why something asked for is not done.
@@ -49,8 +52,8 @@ pub enum ErrorChannel {
     Joints,
 }
 
-/// What follows when a braking arm has come to rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What follows when a braking arm has come to rest, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AfterRest {
     Hold,
     Disarm,
@@ -73,6 +76,11 @@ impl<D: Driver> Driver for Output<D> {
     }
 }
 
+/// The right to send one joint frame. A tick makes one, and whatever sends takes it: two frames in a period would ask the
+/// arm for twice the speed.
+#[derive(Debug)]
+struct Frame(());
+
 /// What the supervisor counts beside the gate.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
@@ -93,6 +101,8 @@ pub struct Supervisor<D: Driver> {
     reason: String,
     after_rest: AfterRest,
     measured: Option<Joints>,
+    /// Stamp of the last joint state.
+    state_stamp: Time,
     named_move: Option<NamedMove>,
     move_result: Option<Result<(), String>>,
     /// Lease and id of the last chunk.
@@ -100,14 +110,17 @@ pub struct Supervisor<D: Driver> {
     errors: BTreeMap<ErrorChannel, Vec<u32>>,
     latched_errors: Vec<u32>,
     clamped: bool,
-    last_tick: Time,
+    /// No command has left since the arm rested.
+    starting: bool,
+    clock: ClockWatch,
+    last_tick: Steady,
     counters: Counters,
     rate: RateMeter,
 }
 
 impl<D: Driver> Supervisor<D> {
     /// A disarmed supervisor in front of `driver`.
-    pub fn new(config: ArmConfig, driver: D, now: Time) -> Self {
+    pub fn new(config: ArmConfig, driver: D, now: Now) -> Self {
         let output = if config.dry_run {
             Output::DryRun(driver)
         } else {
@@ -123,13 +136,16 @@ impl<D: Driver> Supervisor<D> {
             reason: "not armed yet".into(),
             after_rest: AfterRest::Hold,
             measured: None,
+            state_stamp: Time::default(),
             named_move: None,
             move_result: None,
             last_plan: None,
             errors: BTreeMap::new(),
             latched_errors: Vec::new(),
             clamped: false,
-            last_tick: now,
+            starting: false,
+            clock: ClockWatch::new(now),
+            last_tick: now.steady,
             counters: Counters::default(),
             rate: RateMeter::default(),
             config,
@@ -156,8 +172,8 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// What happened since the last call.
-    pub fn drain_events(&mut self) -> Vec<Event> {
-        self.gate.events.drain()
+    pub fn drain_events(&mut self, now: Now) -> Vec<Event> {
+        self.gate.events.drain(now)
     }
 
     /// How often each check spoke since the start.
@@ -166,27 +182,26 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Does what is due; to be called at the command rate.
-    pub fn tick(&mut self, now: Time) {
-        if now < self.last_tick {
-            self.clock_went_back(now);
+    pub fn tick(&mut self, now: Now) {
+        let gap = now.steady.seconds_since(self.last_tick);
+        self.last_tick = now.steady;
+        self.watch_clock(now);
+        self.watch_period(gap, now);
+        if let Err(error) = self.gate.arm_mut().tick(now.steady) {
+            self.stop_not_sent(&error, now);
         }
-        self.last_tick = now;
-        if let Err(error) = self.gate.arm_mut().tick(now) {
-            self.gate.events.push(now, EventKind::Fault, Check::Driver, || {
-                format!("a stop was not sent: {error}")
-            });
-        }
-        if let Some(lost) = self.leases.expire(self.config.timeouts.lease_s, now) {
+        if let Some(lost) = self.leases.expire(self.config.timeouts.lease_s, now.steady) {
             self.gate.fresh.forget_heartbeat();
-            self.gate.events.push(now, EventKind::Held, Check::Lease, || {
+            self.gate.events.push(now.steady, EventKind::Held, Check::Lease, || {
                 format!("{} was silent and lost the lease; acquire it again", lost.source)
             });
         }
         self.watch_state(now);
+        let frame = Frame(());
         match self.mode {
-            Mode::Executing => self.follow_plan(now),
-            Mode::Moving => self.follow_move(now),
-            Mode::Braking => self.keep_braking(now),
+            Mode::Executing => self.follow_plan(frame, now),
+            Mode::Moving => self.follow_move(frame, now),
+            Mode::Braking => self.keep_braking(frame, now),
             Mode::Disarmed | Mode::Holding | Mode::Stopped | Mode::Fault => {}
         }
         if self.mode.is_armed() {
@@ -194,10 +209,10 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    fn refuse(&mut self, check: Check, message: String, now: Time) -> Refusal {
+    fn refuse(&mut self, check: Check, message: String, now: Now) -> Refusal {
         self.counters.refusals += 1;
         let told = message.clone();
-        self.gate.events.push(now, EventKind::Refused, check, || told);
+        self.gate.events.push(now.steady, EventKind::Refused, check, || told);
         Refusal { check, message }
     }
 }

@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type, Int32Type, Int64Type};
+use arrow_array::types::{
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
@@ -15,6 +18,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader,
 
 use super::error::DatasetError;
 use super::guard;
+use crate::files;
 
 /// Rows read at once.
 const AT_ONCE: usize = 256;
@@ -27,18 +31,20 @@ pub type Builder = ParquetRecordBatchReaderBuilder<File>;
 /// # Errors
 /// When it is missing or is not parquet.
 pub fn open(path: &Path) -> Result<Builder, DatasetError> {
-    open_for(path, &[])
+    open_for(path, &[], 0)
 }
 
-/// Opens a file to read these columns.
-fn open_for(path: &Path, columns: &[&str]) -> Result<Builder, DatasetError> {
-    let file = File::open(path).map_err(DatasetError::io("open", path))?;
+/// Opens a file to read these columns, of which a row may have `values` values together, however well they compress.
+fn open_for(path: &Path, columns: &[&str], values: usize) -> Result<Builder, DatasetError> {
+    let file = files::open(path).map_err(DatasetError::io("open", path))?;
     let content = |problem: String| DatasetError::content(path, problem);
-    let checked = guard::check(&file, columns).map_err(content)?;
+    let checked = guard::check(&file, columns, values as u64).map_err(content)?;
     // What a writer noted about Arrow types is not needed, and may be wrong.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let again = file.try_clone().map_err(DatasetError::io("open", path))?;
     let opened = guarded(path, || Builder::try_new_with_options(file, options))?;
     checked.agrees(opened.metadata()).map_err(content)?;
+    guarded(path, || checked.look_inside(&again, opened.metadata()))?;
     Ok(opened)
 }
 
@@ -58,20 +64,39 @@ pub fn stream<'a>(
     path: &'a Path,
     columns: &[&str],
 ) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
-    part(path, columns, 0, usize::MAX)
+    part(path, columns, Part::ALL)
 }
 
-/// The same of `count` rows, or as many as there are, from row `first` on.
+/// Rows of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// The first row.
+    pub first: usize,
+    /// How many, or as many as there are.
+    pub count: usize,
+    /// Values that a row of the columns may have together, however well they compress; 0 where that is not known.
+    pub values: usize,
+}
+
+impl Part {
+    /// All rows.
+    pub const ALL: Self = Self {
+        first: 0,
+        count: usize::MAX,
+        values: 0,
+    };
+}
+
+/// The same of a part of the rows.
 ///
 /// # Errors
 /// When the file cannot be opened or a column is missing.
 pub fn part<'a>(
     path: &'a Path,
     columns: &[&str],
-    first: usize,
-    count: usize,
+    part: Part,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
-    let builder = open_for(path, columns)?;
+    let builder = open_for(path, columns, part.values)?;
     for column in columns {
         if builder.schema().column_with_name(column).is_none() {
             return Err(DatasetError::content(
@@ -82,7 +107,7 @@ pub fn part<'a>(
     }
     let mask = only(&builder, columns);
     let reader = builder.with_projection(mask).with_batch_size(AT_ONCE);
-    let reader = reader.with_offset(first).with_limit(count);
+    let reader = reader.with_offset(part.first).with_limit(part.count);
     Ok(batches(path, guarded(path, || reader.build())?))
 }
 
@@ -135,20 +160,45 @@ pub fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, String> {
     found.ok_or_else(|| format!("expected a column {name}, found none"))
 }
 
-/// Whole numbers.
+/// Whole numbers, whatever type they are stored as.
 pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, String> {
     let array = column(batch, name)?;
     let array = without_nulls(&array, name)?;
     match array.data_type() {
         DataType::Int64 => Ok(array.as_primitive::<Int64Type>().values().to_vec()),
-        DataType::Int32 => Ok(array
-            .as_primitive::<Int32Type>()
-            .values()
-            .iter()
-            .map(|v| i64::from(*v))
-            .collect()),
-        other => Err(format!("column {name}: expected whole numbers, found {other}")),
+        DataType::Int32 => Ok(widened::<Int32Type, _>(array)),
+        DataType::Int16 => Ok(widened::<Int16Type, _>(array)),
+        DataType::Int8 => Ok(widened::<Int8Type, _>(array)),
+        DataType::UInt32 => Ok(widened::<UInt32Type, _>(array)),
+        DataType::UInt16 => Ok(widened::<UInt16Type, _>(array)),
+        DataType::UInt8 => Ok(widened::<UInt8Type, _>(array)),
+        DataType::UInt64 => {
+            let values = array.as_primitive::<UInt64Type>().values().iter();
+            values
+                .map(|v| i64::try_from(*v).map_err(|_| not_whole(name, v)))
+                .collect()
+        }
+        DataType::Float32 | DataType::Float64 => doubles_of(array, name)?.into_iter().map(|v| whole(name, v)).collect(),
+        other => Err(not_whole(name, other)),
     }
+}
+
+fn widened<T: ArrowPrimitiveType, V: From<T::Native>>(array: &ArrayRef) -> Vec<V> {
+    array.as_primitive::<T>().values().iter().map(|v| V::from(*v)).collect()
+}
+
+/// A whole number that was stored as a floating-point one.
+fn whole(name: &str, value: f64) -> Result<i64, String> {
+    // Up to here every whole number has a floating-point one of its own.
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    match value.fract() == 0.0 && value.abs() <= EXACT {
+        true => Ok(value as i64),
+        false => Err(not_whole(name, value)),
+    }
+}
+
+fn not_whole(name: &str, found: impl Display) -> String {
+    format!("column {name}: expected whole numbers, found {found}")
 }
 
 /// Whole numbers that count something.
@@ -157,35 +207,97 @@ pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, String> {
     integers(batch, name)?.into_iter().map(count).collect()
 }
 
-/// Numbers, one or a list in each row, end to end.
-pub fn numbers(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
+/// Numbers end to end, `dim` in each row, alone or in a list; a row of another length is named by its number, counted
+/// from `first`.
+pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, String> {
     let array = without_nulls(array, name)?;
+    let uneven = |row: usize, found: usize| {
+        format!(
+            "column {name}, row {}: expected {dim} values, found {found}",
+            first.saturating_add(row)
+        )
+    };
+    let of_lists = |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| {
+        let (mut from, mut to) = (None, 0);
+        for (row, (begin, end)) in ends.enumerate() {
+            if end - begin != dim {
+                return Err(uneven(row, end - begin));
+            }
+            from.get_or_insert(begin);
+            to = end;
+        }
+        let from = from.unwrap_or(to);
+        let values = values.slice(from, to - from);
+        singles(without_nulls(&values, name)?, name)
+    };
     match array.data_type() {
-        DataType::Float32 => Ok(array.as_primitive::<Float32Type>().values().to_vec()),
-        DataType::Float64 => Ok(array
-            .as_primitive::<Float64Type>()
-            .values()
-            .iter()
-            .map(|v| *v as f32)
-            .collect()),
-        DataType::FixedSizeList(..) => numbers(array.as_fixed_size_list().values(), name),
+        DataType::FixedSizeList(_, length) if *length as usize != dim && !array.is_empty() => {
+            Err(uneven(0, *length as usize))
+        }
+        DataType::FixedSizeList(..) => singles(without_nulls(array.as_fixed_size_list().values(), name)?, name),
         DataType::List(_) => {
             let list = array.as_list::<i32>();
-            let (start, end) = (list.offsets().first(), list.offsets().last());
-            numbers(&list.values().slice(start as usize, (end - start) as usize), name)
+            let ends = list.offsets().windows(2);
+            of_lists(&mut ends.map(span), list.values())
         }
-        other => Err(format!(
-            "column {name}: expected numbers or lists of them, found {other}"
-        )),
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            let ends = list.offsets().windows(2);
+            of_lists(&mut ends.map(span), list.values())
+        }
+        _ if dim != 1 && !array.is_empty() => Err(uneven(0, 1)),
+        _ => singles(array, name),
     }
+}
+
+/// Where a list's values begin and end; the reader has checked that they do not run back.
+fn span<T: Copy + TryInto<usize>>(pair: &[T]) -> (usize, usize) {
+    let at = |place: Option<&T>| place.and_then(|at| (*at).try_into().ok()).unwrap_or(0);
+    let (begin, end) = (at(pair.first()), at(pair.last()));
+    (begin, end.max(begin))
+}
+
+/// Numbers that stand alone.
+fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
+    let found = match array.data_type() {
+        DataType::Float32 => array.as_primitive::<Float32Type>().values().to_vec(),
+        DataType::Float64 => narrowed::<Float64Type>(array, |v| v as f32),
+        DataType::Float16 => narrowed::<Float16Type>(array, f32::from),
+        DataType::Int64 => narrowed::<Int64Type>(array, |v| v as f32),
+        DataType::Int32 => narrowed::<Int32Type>(array, |v| v as f32),
+        DataType::Int16 => narrowed::<Int16Type>(array, f32::from),
+        DataType::Int8 => narrowed::<Int8Type>(array, f32::from),
+        DataType::UInt8 => narrowed::<UInt8Type>(array, f32::from),
+        DataType::UInt16 => narrowed::<UInt16Type>(array, f32::from),
+        DataType::UInt32 => narrowed::<UInt32Type>(array, |v| v as f32),
+        DataType::UInt64 => narrowed::<UInt64Type>(array, |v| v as f32),
+        DataType::Boolean => {
+            let values = array.as_boolean().values().iter();
+            values.map(|on| f32::from(u8::from(on))).collect()
+        }
+        other => {
+            return Err(format!(
+                "column {name}: expected numbers or lists of them, found {other}"
+            ));
+        }
+    };
+    Ok(found)
+}
+
+fn narrowed<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f32) -> Vec<f32> {
+    array.as_primitive::<T>().values().iter().map(|v| to(*v)).collect()
 }
 
 /// 64-bit numbers, one in each row.
 pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, String> {
     let array = column(batch, name)?;
-    match without_nulls(&array, name)?.data_type() {
+    doubles_of(without_nulls(&array, name)?, name)
+}
+
+fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, String> {
+    match array.data_type() {
         DataType::Float64 => Ok(array.as_primitive::<Float64Type>().values().to_vec()),
-        _ => Ok(numbers(&array, name)?.into_iter().map(f64::from).collect()),
+        _ => Ok(numbers(array, name, 1, 0)?.into_iter().map(f64::from).collect()),
     }
 }
 
@@ -206,6 +318,12 @@ pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, S
     match array.data_type() {
         DataType::List(_) => {
             let rows = array.as_list::<i32>();
+            rows.iter()
+                .map(|row| row.map_or(Ok(Vec::new()), |row| texts(&row, name)))
+                .collect()
+        }
+        DataType::LargeList(_) => {
+            let rows = array.as_list::<i64>();
             rows.iter()
                 .map(|row| row.map_or(Ok(Vec::new()), |row| texts(&row, name)))
                 .collect()

@@ -2,27 +2,28 @@
 //! datasets of v2.1 brought to v3.0, without what they were made of being touched.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::columns;
+use super::columns::{self, Part};
 use super::episodes::{self, Episode, Place, VideoSpan};
 use super::error::DatasetError;
-use super::feature::Dtype;
+use super::feature::{Dtype, Feature};
 use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
 use super::kept::{self, Features};
 use super::parquet_out::Writer;
 use super::reader::{At, Dataset, data_path, video_path};
 use super::rows::GROUP;
 use super::statistics::Statistics;
-use super::storage::{Storage, commit_with};
+use super::storage::{Storage, commit_with, new_folder};
 use super::tasks;
 use super::writer::{episode_path, notes_path};
 use crate::contract::FILE_NAME;
+use crate::files;
+use crate::writer_lock::WriterLock;
 
 /// An episode that is taken over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +56,7 @@ pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Re
     for other in sources.iter().skip(1) {
         fit(first.dataset, other.dataset)?;
     }
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        let message = format!("{}: expected a new or empty folder; name another", out.display());
-        return Err(DatasetError::Request(message));
-    }
-    storage.create_dir(out).map_err(DatasetError::io("make folder", out))?;
+    let _lock = new_folder(storage, out)?;
     for name in [MODALITY, FILE_NAME] {
         let from = first.dataset.root().join(name);
         if from.exists() {
@@ -80,11 +77,12 @@ pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Re
     assembly.finish()
 }
 
-/// Puts the dataset in `new` in the place of the one in `root`, which is kept beside it; gives back where.
+/// Puts the dataset in `new` in the place of the one in `root`, which is kept beside it; gives back where. `lock` is
+/// that of `root`, taken before anything was read of it: what is recorded meanwhile would be left behind.
 ///
 /// # Errors
 /// When there is one kept already, or the disk refuses.
-pub fn replace(storage: &dyn Storage, root: &Path, new: &Path) -> Result<PathBuf, DatasetError> {
+pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock) -> Result<PathBuf, DatasetError> {
     let before = beside(root, "before")?;
     if before.exists() {
         let message = format!(
@@ -102,6 +100,7 @@ pub fn replace(storage: &dyn Storage, root: &Path, new: &Path) -> Result<PathBuf
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     storage.sync_dir(folder).map_err(DatasetError::io("write", folder))?;
+    lock.moved_to(&before);
     Ok(before)
 }
 
@@ -191,6 +190,11 @@ impl Assembly<'_> {
                     choice.episode
                 ))
             })?;
+            if episode.length == 0 {
+                let root = source.dataset.root().display();
+                tracing::warn!("{root}: episode {} has no rows and is left out", choice.episode);
+                continue;
+            }
             let statistics = known.remove(&choice.episode).unwrap_or_default();
             self.take(source.dataset, episode, choice, statistics)?;
         }
@@ -224,6 +228,7 @@ impl Assembly<'_> {
             let place = self.copy_video(from, episode, key)?;
             taken.videos.insert(key.clone(), VideoSpan { place, ..*span });
         }
+        from.complete(episode, &mut statistics)?;
         let task_of_row = self.copy_rows(from, episode, &taken, choice.task.as_deref())?;
         let whole = |values: &mut dyn Iterator<Item = usize>| {
             Statistics::of_rows(&values.map(|value| value as f32).collect::<Vec<_>>(), 1)
@@ -274,13 +279,19 @@ impl Assembly<'_> {
             .filter(|(_, feature)| feature.dtype != Dtype::Video);
         let names: Vec<&str> = in_rows.map(|(name, _)| name.as_str()).collect();
         let pictures: Vec<_> = from.info().pictures().map(|(name, _)| name.to_owned()).collect();
+        let values = from.info().features.values().filter(|feature| !feature.is_picture());
+        let part = Part {
+            first,
+            count: episode.length,
+            values: values.map(Feature::len).sum(),
+        };
         let mut task_of_row = Vec::new();
-        for batch in columns::part(&source, &["task_index"], first, episode.length)? {
+        for batch in columns::part(&source, &["task_index"], part)? {
             let numbers = columns::counts(&batch?, "task_index").map_err(|e| DatasetError::content(&source, e))?;
             for number in numbers {
                 let text = match task {
                     Some(text) => text,
-                    None => from.tasks().get(number).map(String::as_str).ok_or_else(|| {
+                    None => from.numbered_task(number).ok_or_else(|| {
                         DatasetError::content(&source, format!("there is no instruction of number {number}"))
                     })?,
                 };
@@ -290,7 +301,7 @@ impl Assembly<'_> {
         let path = self.out.join(episode_path(DATA, taken.data)?);
         let mut written = 0;
         commit_with(self.storage, &path, |sink| {
-            let mut stream = columns::part(&source, &names, first, episode.length)?.peekable();
+            let mut stream = columns::part(&source, &names, part)?.peekable();
             let Some(Ok(head)) = stream.peek() else {
                 return Err(DatasetError::content(&source, "expected rows, found none"));
             };
@@ -392,7 +403,7 @@ fn renumbered(
 }
 
 fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
-    let mut file = File::open(from).map_err(DatasetError::io("open", from))?;
+    let mut file = files::open(from).map_err(DatasetError::io("open", from))?;
     commit_with(storage, to, |sink| {
         std::io::copy(&mut file, sink)
             .map(drop)

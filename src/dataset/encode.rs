@@ -11,15 +11,16 @@ use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Frame;
 use super::images::{ImageReader, video_path};
-use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
+use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
 use super::kept;
 use super::reader::{At, Dataset};
 use super::rows::{RowWriter, Standing};
-use super::storage::{Storage, commit, commit_with};
+use super::storage::{Storage, commit, commit_with, copy, new_folder};
 use super::tasks;
 use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
 use super::writer::notes_path;
 use crate::contract::FILE_NAME;
+use crate::files::CONFIGURATION;
 
 /// Writes `dataset` into `out`, which has to be new or empty, with a video of each episode and camera. `qp` is the
 /// quantisation of H.264, see [`VideoSettings::qp`].
@@ -33,14 +34,22 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         let problem = "expected LeRobot v3.0 with pictures in its rows; videos are not encoded a second time";
         return Err(DatasetError::content(dataset.root(), problem));
     }
-    if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) {
-        let problem = format!("{}: expected a new or empty folder; name another", out.display());
-        return Err(DatasetError::Request(problem));
-    }
+    let _lock = new_folder(storage, out)?;
     let mut info = source.clone();
+    info.features.retain(|name, feature| {
+        let kept = feature.is_vector() || feature.is_picture() || DEFAULTS.iter().any(|(known, _)| known == name);
+        if !kept {
+            tracing::warn!("column {name} is neither numbers nor pictures of colours, and is left out");
+        }
+        kept
+    });
+    let sizes = sizes(dataset)?;
     let mut settings = BTreeMap::new();
     for (name, feature) in &mut info.features {
         if feature.dtype == Dtype::Image {
+            if let Some((width, height)) = sizes.get(name) {
+                feature.shape = vec![*height as usize, *width as usize, 3];
+            }
             let of_camera = of_camera(name, feature, source.fps, qp)?;
             feature.dtype = Dtype::Video;
             feature.info = Some(feature_info(&of_camera));
@@ -67,9 +76,25 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     tasks::save(storage, out, dataset.tasks())?;
     kept::save(storage, out, &kept::load(dataset.root())?)?;
     for name in [MODALITY, FILE_NAME] {
-        copy(storage, &dataset.root().join(name), &out.join(name))?;
+        copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
     }
     info.save(storage, out)
+}
+
+/// Width and height of each camera's first picture: EXIF orientations turn what the description says.
+fn sizes(dataset: &Dataset) -> Result<BTreeMap<String, (u32, u32)>, DatasetError> {
+    let Some(episode) = dataset.episodes().iter().find(|episode| episode.length > 0) else {
+        return Ok(BTreeMap::new());
+    };
+    let names: Vec<&str> = dataset.info().pictures().map(|(name, _)| name).collect();
+    let at = At {
+        episode: episode.index,
+        frame: 0,
+    };
+    let mut images = Vec::new();
+    ImageReader::new(dataset, &names)?.read(at, &mut images)?;
+    let sizes = images.iter().map(|image| (image.width(), image.height()));
+    Ok(names.into_iter().map(str::to_owned).zip(sizes).collect())
 }
 
 fn of_camera(name: &str, feature: &Feature, fps: f64, qp: u8) -> Result<VideoSettings, DatasetError> {
@@ -88,15 +113,6 @@ fn of_camera(name: &str, feature: &Feature, fps: f64, qp: u8) -> Result<VideoSet
         qp,
         ..VideoSettings::new(width, height, fps as u32)
     })
-}
-
-/// Copies a small file, if it is there.
-fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
-    match std::fs::read(from) {
-        Ok(bytes) => commit(storage, to, &bytes),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(DatasetError::io("read", from)(e)),
-    }
 }
 
 struct Encoder<'a> {
@@ -128,7 +144,12 @@ impl Encoder<'_> {
         self.videos(&episode)?;
         self.rows(&episode)?;
         let notes = notes_path(self.dataset.root(), episode.index);
-        copy(self.storage, &notes, &notes_path(self.out, episode.index))?;
+        copy(
+            self.storage,
+            &notes,
+            &notes_path(self.out, episode.index),
+            CONFIGURATION,
+        )?;
         let path = self.out.join(path(EPISODES, place)?);
         episodes::save(self.storage, &path, &[(episode, statistics)])
     }

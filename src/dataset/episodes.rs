@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::columns;
 use super::error::DatasetError;
-use super::info::Info;
+use super::info::{Info, Version};
 use super::kept::Features;
 use super::parquet_out;
 use super::statistics::Statistics;
@@ -53,6 +53,20 @@ pub struct Episode {
     pub videos: BTreeMap<String, VideoSpan>,
 }
 
+/// Column of an episode's instructions; datasets need not have it, rows name them too.
+const TASKS: &str = "tasks";
+
+/// Reads the episodes of either layout in order.
+///
+/// # Errors
+/// When a file is missing or malformed, or numbers do not run from 0.
+pub fn load_any(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError> {
+    match info.codebase_version {
+        Version::V3 => load(root, info),
+        Version::V21 | Version::V20 => load_lines(root, info),
+    }
+}
+
 /// Reads the episodes of v3.0 in order.
 ///
 /// # Errors
@@ -93,29 +107,37 @@ pub(super) fn files(root: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError
     let mut files = Vec::new();
     let folder = root.join("meta/episodes");
     for chunk in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
+        if !chunk.is_dir() {
+            continue;
+        }
         let inner = sorted(&chunk)?.into_iter();
         files.extend(inner.filter(|path| path.extension().is_some_and(|e| e == "parquet")));
     }
     Ok(files)
 }
 
+/// What is in a folder, in order, without what is hidden.
 pub(super) fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError> {
     let entries = std::fs::read_dir(folder).map_err(DatasetError::io("list", folder))?;
     let paths: std::io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
     let mut paths = paths.map_err(DatasetError::io("list", folder))?;
+    paths.retain(|path| !is_hidden(path));
     paths.sort();
     Ok(paths)
 }
 
+/// Whether a name begins with a dot: what systems leave in folders (`._file`, `.DS_Store`), and what is put aside.
+fn is_hidden(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<(), DatasetError> {
-    let videos: Vec<_> = info
-        .pictures()
-        .filter(|(_, feature)| feature.dtype == super::feature::Dtype::Video)
-        .map(|(key, _)| key.to_owned())
-        .collect();
+    let videos: Vec<_> = info.videos().map(str::to_owned).collect();
+    let has_tasks = columns::open(path)?.schema().column_with_name(TASKS).is_some();
+    let tasks = has_tasks.then_some(TASKS);
     let mut names: Vec<String> = [
         "episode_index",
-        "tasks",
         "length",
         "data/chunk_index",
         "data/file_index",
@@ -127,7 +149,7 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
         let parts = ["chunk_index", "file_index", "from_timestamp", "to_timestamp"];
         names.extend(parts.map(|part| format!("videos/{key}/{part}")));
     }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).chain(tasks).collect();
     for batch in columns::read(path, &names)? {
         let read = read_batch(&batch, &videos).map_err(|problem| DatasetError::content(path, problem))?;
         episodes.extend(read);
@@ -154,7 +176,11 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, St
         spans.insert(key, of_key.collect());
     }
     let mut episodes = Vec::new();
-    for (row, tasks) in columns::text_lists(batch, "tasks")?.into_iter().enumerate() {
+    let tasks = match batch.column_by_name(TASKS) {
+        Some(_) => columns::text_lists(batch, TASKS)?,
+        None => vec![Vec::new(); batch.num_rows()],
+    };
+    for (row, tasks) in tasks.into_iter().enumerate() {
         let next = |values: &mut std::vec::IntoIter<usize>| values.next().unwrap_or_default();
         episodes.push(Episode {
             index: next(&mut index),
@@ -183,6 +209,7 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
     #[derive(Deserialize)]
     struct Line {
         episode_index: usize,
+        #[serde(default)]
         tasks: Vec<String>,
         length: usize,
     }
@@ -207,14 +234,13 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
             from_s: 0.0,
             to_s: line.length as f64 / info.fps,
         };
-        let videos = info.pictures().filter(|(_, f)| f.dtype == super::feature::Dtype::Video);
         episodes.push(Episode {
             index: expected,
             tasks: line.tasks,
             length: line.length,
             from,
             data: place,
-            videos: videos.map(|(key, _)| (key.to_owned(), span)).collect(),
+            videos: info.videos().map(|key| (key.to_owned(), span)).collect(),
         });
         from = from.saturating_add(line.length);
     }
@@ -282,17 +308,21 @@ fn statistics(feature: &str, episodes: &[Described]) -> Vec<(String, ArrayRef)> 
     let all: Vec<&Statistics> = episodes.iter().filter_map(|(_, all)| all.get(feature)).collect();
     let names = all
         .first()
-        .map(|one| one.named().map(|(name, _)| name))
         .into_iter()
-        .flatten();
+        .flat_map(|one| one.named())
+        .map(|(name, _)| name);
+    let names = names.filter(|name| all.iter().all(|one| one.named().any(|(known, _)| known == *name)));
     let of_pictures = all.iter().any(|one| one.of_pictures);
     let mut count = ListBuilder::new(Int64Builder::new());
     for one in &all {
         count.values().append_value(one.count as i64);
         count.append(true);
     }
-    let of_values = names.enumerate().map(|(nth, name)| {
-        let rows: Vec<&[f64]> = all.iter().filter_map(|one| Some(one.named().nth(nth)?.1)).collect();
+    let of_values = names.map(|name| {
+        let of_name = all
+            .iter()
+            .filter_map(|one| one.named().find(|(known, _)| *known == name));
+        let rows: Vec<&[f64]> = of_name.map(|(_, values)| values).collect();
         let column = if of_pictures { nested(&rows) } else { list(&rows) };
         (format!("stats/{feature}/{name}"), column)
     });

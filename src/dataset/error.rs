@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::writer_lock::LockError;
+
 /// Why a dataset could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -26,6 +28,9 @@ pub enum DatasetError {
     /// What is asked for does not fit the dataset.
     #[error("{0}")]
     Request(String),
+    /// Somebody else writes there.
+    #[error(transparent)]
+    Locked(#[from] LockError),
 }
 
 impl DatasetError {

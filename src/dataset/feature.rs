@@ -1,6 +1,9 @@
 //! What a dataset says of each of its columns.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 /// Type of a feature's values.
@@ -22,6 +25,71 @@ pub enum Dtype {
     Other(String),
 }
 
+/// Names of a column's values, as they are written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Names {
+    /// A list, however nested, or nothing.
+    List(Value),
+    /// Lists by group, in the order of the values.
+    Groups(Vec<(String, Value)>),
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::List(Value::Null)
+    }
+}
+
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::List(list) => list.serialize(serializer),
+            Self::Groups(groups) => serializer.collect_map(groups.iter().map(|(name, list)| (name, list))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NamesVisitor)
+    }
+}
+
+/// Reads [`Names`] with their groups in the order of the file, which a map of [`Value`] does not keep.
+struct NamesVisitor;
+
+impl<'de> Visitor<'de> for NamesVisitor {
+    type Value = Names;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of names, or lists by group")
+    }
+
+    fn visit_unit<E>(self) -> Result<Names, E> {
+        Ok(Names::default())
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Names, E> {
+        Ok(Names::List(name.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = list.next_element::<Value>()? {
+            names.push(name);
+        }
+        Ok(Names::List(names.into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+        let mut groups = Vec::new();
+        while let Some(group) = map.next_entry()? {
+            groups.push(group);
+        }
+        Ok(Names::Groups(groups))
+    }
+}
+
 /// A column, as `meta/info.json` describes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
@@ -29,9 +97,9 @@ pub struct Feature {
     pub dtype: Dtype,
     /// Shape of one row; height, width, channels for pictures.
     pub shape: Vec<usize>,
-    /// Names of the values: a list, or in older datasets a list within an object.
+    /// Names of the values: a list, or lists within a list or an object.
     #[serde(default)]
-    pub names: Value,
+    pub names: Names,
     /// What is known of a video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
@@ -43,7 +111,7 @@ impl Feature {
         Self {
             dtype: Dtype::Float32,
             shape: vec![names.len()],
-            names: names.into(),
+            names: Names::List(names.into()),
             info: None,
         }
     }
@@ -53,7 +121,7 @@ impl Feature {
         Self {
             dtype: Dtype::Image,
             shape: vec![height as usize, width as usize, 3],
-            names: ["height", "width", "channels"].map(Value::from).to_vec().into(),
+            names: Names::List(["height", "width", "channels"].map(Value::from).to_vec().into()),
             info: None,
         }
     }
@@ -63,7 +131,7 @@ impl Feature {
         Self {
             dtype,
             shape: vec![1],
-            names: Value::Null,
+            names: Names::default(),
             info: None,
         }
     }
@@ -83,41 +151,117 @@ impl Feature {
         matches!(self.dtype, Dtype::Float32 | Dtype::Float64) && self.shape.len() == 1
     }
 
-    /// Whether it holds pictures.
+    /// Whether it holds pictures of colours or greys.
     pub fn is_picture(&self) -> bool {
-        matches!(self.dtype, Dtype::Image | Dtype::Video)
+        matches!(self.dtype, Dtype::Image | Dtype::Video) && !self.is_depth()
+    }
+
+    /// Whether it holds pictures whose pixels are distances, which are passed over.
+    pub fn is_depth(&self) -> bool {
+        let marked = |key: &str| {
+            self.info
+                .as_ref()
+                .and_then(|info| info.get(key))
+                .and_then(Value::as_bool)
+        };
+        ["is_depth_map", "video.is_depth_map"].into_iter().find_map(marked) == Some(true)
     }
 
     /// Names of the values; `0`, `1`, … where none are given.
     pub fn value_names(&self) -> Vec<String> {
-        let list = match &self.names {
-            Value::Object(groups) => groups.values().next(),
-            other => Some(other),
-        };
-        let names: Vec<_> = list
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
-        if names.len() == self.len() {
-            return names;
+        self.own_value_names()
+            .unwrap_or_else(|| (0..self.len()).map(|i| i.to_string()).collect())
+    }
+
+    /// Names of the values, where there is one for each: in a list, in lists within lists, or in the groups of an object,
+    /// one behind the other.
+    pub fn own_value_names(&self) -> Option<Vec<String>> {
+        /// All names, however deep.
+        fn flat(names: &Value, out: &mut Vec<String>) {
+            match names {
+                Value::String(name) => out.push(name.clone()),
+                Value::Array(inner) => inner.iter().for_each(|names| flat(names, out)),
+                Value::Object(groups) => groups.values().for_each(|names| flat(names, out)),
+                _ => (),
+            }
         }
-        (0..self.len()).map(|i| i.to_string()).collect()
+        let mut names = Vec::new();
+        match &self.names {
+            Names::List(list) => flat(list, &mut names),
+            Names::Groups(groups) => match places(groups) {
+                Some(by_place) => names.extend(by_place.into_iter().map(|(_, name)| name.to_owned())),
+                None => groups.iter().for_each(|(_, list)| flat(list, &mut names)),
+            },
+        }
+        (names.len() == self.len()).then_some(names)
+    }
+
+    /// Colours of pictures: 1 for greys.
+    pub fn channels(&self) -> usize {
+        match self.shape.as_slice() {
+            [_, _, 1] | [1, _, _] | [_, _] => 1,
+            _ => 3,
+        }
     }
 
     /// Width and height of pictures [px].
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.shape.as_slice() {
-            [height, width, 3] if self.is_picture() => {
-                Some((u32::try_from(*width).ok()?, u32::try_from(*height).ok()?))
-            }
             // Some older datasets put channels first.
-            [3, height, width] if self.is_picture() => {
+            [height, width, 1 | 3] | [1 | 3, height, width] | [height, width] if self.is_picture() => {
                 Some((u32::try_from(*width).ok()?, u32::try_from(*height).ok()?))
             }
             _ => None,
+        }
+    }
+}
+
+/// Names with the places of their values, in order, where an object gives each name a place.
+fn places(groups: &[(String, Value)]) -> Option<Vec<(u64, &str)>> {
+    let numbered = groups
+        .iter()
+        .map(|(name, place)| Some((place.as_u64()?, name.as_str())));
+    let mut places = numbered.collect::<Option<Vec<_>>>()?;
+    places.sort_unstable();
+    Some(places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(json: &str) -> (Vec<String>, String) {
+        let text = format!("{{\"dtype\": \"float32\", \"shape\": [3], \"names\": {json}}}");
+        let feature: Feature = serde_json::from_str(&text).unwrap();
+        let written = serde_json::to_value(&feature).unwrap();
+        (feature.value_names(), written.get("names").unwrap().to_string())
+    }
+
+    #[test]
+    fn names_are_found_however_they_are_nested() {
+        for json in [
+            r#"["x","y","grip"]"#,
+            r#"[["x","y","grip"]]"#,
+            r#"{"motors":["x","y","grip"]}"#,
+            r#"{"tool":["x","y"],"gripper":["grip"]}"#,
+            r#"{"tool":{"p":["x"],"q":["y"]},"gripper":"grip"}"#,
+            r#"{"grip":2,"x":0,"y":1}"#,
+        ] {
+            let (found, written) = names(json);
+            assert_eq!(found, ["x", "y", "grip"], "{json}");
+            assert_eq!(written.len(), json.len(), "{written}");
+        }
+    }
+
+    #[test]
+    fn values_without_a_name_each_are_numbered() {
+        for json in [
+            "null",
+            r#"["x","y"]"#,
+            r#"{"tool":["x","y"],"gripper":[]}"#,
+            r#""grip""#,
+        ] {
+            assert_eq!(names(json).0, ["0", "1", "2"], "{json}");
         }
     }
 }

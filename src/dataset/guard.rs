@@ -8,28 +8,35 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
+use super::delta_lengths;
 use super::thrift::{self, Broken, Value};
 
 /// What marks the end of a file, behind the length of its footer.
 const MARK: &[u8; 4] = b"PAR1";
-/// Small files may grow by this much in memory [bytes].
-const MARGIN: u64 = 4 << 20;
+/// A page may be this large in memory however small the file is [bytes]; writers end pages at about 1 MiB.
+const MARGIN: u64 = 16 << 20;
 /// Values, of all columns together, that a small file may hold.
 const FEW_VALUES: u64 = 1 << 20;
 /// Deepest nesting of columns; LeRobot's pictures' statistics have 8.
 const DEEPEST: usize = 16;
 /// Bytes in which most page headers fit, and in which all have to.
 const HEADER: (usize, usize) = (512, 1 << 20);
-/// Plain, dictionaries, runs and packed bits: what LeRobot's tables are written with. Others can state lengths that
-/// cannot be checked from outside.
-const ENCODINGS: [i64; 5] = [0, 2, 3, 4, 8];
+/// Plain, dictionaries, runs, packed bits, differences, lengths as differences, and split streams. The other encoding of
+/// the format, texts as differences (7), lets few bytes stand for any number.
+const ENCODINGS: [i64; 8] = [0, 2, 3, 4, 5, DELTA_LENGTHS, 8, 9];
+const DELTA_LENGTHS: i64 = 6;
 
 /// A footer whose lengths lie in the file.
 #[derive(Debug)]
 #[must_use = "the reader may understand the footer otherwise"]
-pub struct Checked(Footer);
+pub struct Checked {
+    footer: Footer,
+    /// Chunks, by their number, whose texts have lengths that are packed as differences.
+    packed_lengths: Vec<usize>,
+}
 
 impl Checked {
     /// Whether the reader has understood the footer as it was checked: bytes that break the format's rules, a field twice
@@ -49,39 +56,64 @@ impl Checked {
             columns.collect::<Vec<_>>()
         };
         let understood = understood.row_groups().iter().flat_map(of_group);
-        match understood.eq(self.0.chunks.iter().map(|chunk| chunk.extent)) {
+        match understood.eq(self.footer.chunks.iter().map(|chunk| chunk.extent)) {
             true => Ok(()),
             false => Err("its footer is damaged: it can be read in more than one way".into()),
         }
     }
+
+    /// Looks into the pages that say more inside than their headers show; what was understood has to agree.
+    ///
+    /// # Errors
+    /// When one claims what cannot be.
+    pub fn look_inside(&self, file: &File, understood: &ParquetMetaData) -> Result<(), ParquetError> {
+        let groups = understood.row_groups().iter();
+        let chunks = groups.flat_map(|group| (0..group.num_columns()).map(move |column| (group, column)));
+        for (number, (group, column)) in chunks.enumerate() {
+            if self.packed_lengths.contains(&number) {
+                delta_lengths::check(file, group, column)?;
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Checks the footer of a file, and the pages of these columns (with what is nested in them).
+/// Checks the footer of a file, and the pages of these columns (with what is nested in them), of which a row is known to
+/// have `values_of_row` values together; 0 where that is not known.
 ///
 /// # Errors
 /// With what was expected and found.
-pub fn check(file: &File, columns: &[&str]) -> Result<Checked, String> {
+pub fn check(file: &File, columns: &[&str], values_of_row: u64) -> Result<Checked, String> {
     let length = file.metadata().map_err(|e| e.to_string())?.len();
     let footer = Footer::read(file, length)?;
-    let mut values = 0_u64;
-    for chunk in &footer.chunks {
+    let (mut values, mut packed_lengths) = (0_u64, Vec::new());
+    for (number, chunk) in footer.chunks.iter().enumerate() {
         if columns.iter().any(|column| column.as_bytes() == chunk.root) {
             let found = Pages::walk(file, length, chunk)?;
+            if found.packed_lengths {
+                packed_lengths.push(number);
+            }
             values = values.saturating_add(found.values);
             found.check_index(file, length, chunk)?;
         }
     }
-    match length.saturating_mul(4).saturating_add(FEW_VALUES) {
+    // Values that are all the same take hardly any bytes: where their number is known, that is the limit.
+    let known = footer.rows.unsigned_abs().saturating_mul(values_of_row);
+    match known
+        .saturating_add(length.saturating_mul(4))
+        .saturating_add(FEW_VALUES)
+    {
         most if values > most => Err(format!(
             "expected at most {most} values in {length} bytes, found {values}"
         )),
-        _ => Ok(Checked(footer)),
+        _ => Ok(Checked { footer, packed_lengths }),
     }
 }
 
 /// What a footer says, as far as lengths follow from it.
 #[derive(Debug, Default)]
 struct Footer {
+    rows: i64,
     chunks: Vec<Chunk>,
 }
 
@@ -107,6 +139,18 @@ struct Extent {
 
 impl Footer {
     fn read(file: &File, length: u64) -> Result<Self, String> {
+        let mut head = [0; 16];
+        let beginning = file.read_at(&mut head, 0).map_err(|e| e.to_string())?;
+        let beginning = head.get(..beginning).unwrap_or_default();
+        if beginning.is_empty() {
+            return Err("expected a parquet file, found an empty one; fetch or write it again".into());
+        }
+        if !beginning.starts_with(MARK) {
+            let found = beginning.escape_ascii();
+            return Err(format!(
+                "expected a parquet file, found one that begins with \"{found}\""
+            ));
+        }
         let short = || format!("expected a whole parquet file, found {length} bytes");
         let end = length.checked_sub(12).ok_or_else(short)?;
         let mut tail = [0; 8];
@@ -124,6 +168,7 @@ impl Footer {
         thrift::walk(&footer, &mut |path, value| described.see(path, value)).map_err(|_| "its footer is damaged")?;
         described.check(length)?;
         Ok(Self {
+            rows: described.rows,
             chunks: described.chunks,
         })
     }
@@ -143,6 +188,8 @@ struct Described {
     ranges: Vec<(i64, i64)>,
     lengths: Vec<i64>,
     begun: i64,
+    /// Whether the table, or a column of it, is encrypted beneath a footer that is not.
+    is_encrypted: bool,
 }
 
 impl Described {
@@ -171,6 +218,7 @@ impl Described {
                     *last = rows;
                 }
             }
+            ([8] | [4, 1, 8], Value::Struct, _) => self.is_encrypted = true,
             ([4, 1], Value::Struct, _) => self.chunks.push(Chunk::default()),
             ([4, 1, 4], Value::Integer(at), Some(chunk)) => chunk.offset_index = Some(at),
             ([4, 1, 5], Value::Integer(length), Some(chunk)) => chunk.offset_index_length = Some(length),
@@ -186,6 +234,9 @@ impl Described {
     }
 
     fn check(&mut self, length: u64) -> Result<(), String> {
+        if self.is_encrypted {
+            return Err("its columns are encrypted; decrypt the file first".into());
+        }
         let roots = roots(&self.columns)?;
         let whole = i64::try_from(length).unwrap_or(i64::MAX);
         let all = self
@@ -296,6 +347,8 @@ struct Pages {
     /// Bytes of each data page with its header, by where it begins.
     data: BTreeMap<i64, i64>,
     values: u64,
+    /// Whether lengths of texts are packed as differences.
+    packed_lengths: bool,
 }
 
 /// What a page's header says.
@@ -327,6 +380,7 @@ impl Pages {
             if page.needs_dictionary() && !dictionary {
                 return Err(format!("the page at {at} has no dictionary before it, or not only one"));
             }
+            pages.packed_lengths |= page.encoding == DELTA_LENGTHS;
             pages.values = pages.values.saturating_add(page.values.unsigned_abs());
             at += length;
         }
@@ -412,7 +466,7 @@ impl Page {
         if !ENCODINGS.contains(&self.encoding) {
             let encoding = self.encoding;
             return Err(format!(
-                "the page at {at} has encoding {encoding}, which is not read; write the file anew with plain values or dictionaries"
+                "the page at {at} has encoding {encoding}, which is not read; write the file anew with plain values, dictionaries or differences"
             ));
         }
         Ok(())
@@ -468,7 +522,7 @@ mod tests {
     #[test]
     fn a_footer_that_the_reader_understands_otherwise_is_refused() {
         let files = [written(&["push", "pull", "push"]), written(&["push", "push"])];
-        let checked = check(&files[0], &["task"]).unwrap();
+        let checked = check(&files[0], &["task"], 0).unwrap();
         let agrees = files.map(|file| {
             let understood = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
             checked.agrees(understood.metadata()).is_ok()
@@ -479,7 +533,7 @@ mod tests {
     #[test]
     fn places_in_a_dictionary_that_is_not_there_are_refused() {
         let file = written(&["push", "pull", "push", "push"]);
-        assert!(check(&file, &["task"]).is_ok());
+        assert!(check(&file, &["task"], 0).is_ok());
 
         let whole = file.metadata().unwrap().len();
         let mut chunk = Footer::read(&file, whole).unwrap().chunks.remove(0);

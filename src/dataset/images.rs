@@ -101,8 +101,12 @@ fn read_video(
     };
     let seconds = from_s + at.frame as f64 / info.fps;
     let index = reader.index_at(seconds).map_err(failed)?;
-    let distance = (index as f64 / reader.fps() - seconds).abs();
-    // Two rows of rounding beside the tolerance: the start of an episode is a sum of many frames.
+    let own = reader
+        .time_of(index)
+        .map_or(f64::INFINITY, |time| (time - seconds).abs());
+    // Clocks of few ticks a second round the frames' own times; evenly spread, they are where they belong.
+    let distance = own.min((index as f64 / reader.fps() - seconds).abs());
+    // The start of an episode is a sum of many frames, and rounded as such.
     if distance > TOLERANCE_S.max(1e-7 * seconds) {
         let problem = format!(
             "row {} of episode {} is at {seconds:.4} s, the nearest frame {distance:.4} s away; \

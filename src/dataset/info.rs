@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
+use super::json;
 use super::storage::{Storage, commit};
+use crate::files;
 
 /// Where the description of a dataset lies.
 pub const INFO: &str = "meta/info.json";
@@ -22,6 +25,8 @@ pub const MODALITY: &str = "meta/modality.json";
 pub const EPISODES: &str = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
 /// Where rows lie (v3.0).
 pub const DATA: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
+/// Where rows lie (v2).
+const DATA_V2: &str = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
 /// Where videos lie (v3.0).
 pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
 /// Files in a folder.
@@ -49,19 +54,24 @@ pub struct Info {
     /// What kind of robot.
     pub robot_type: Option<String>,
     /// Number of episodes.
+    #[serde(default, deserialize_with = "count")]
     pub total_episodes: usize,
     /// Number of rows.
+    #[serde(default, deserialize_with = "count")]
     pub total_frames: usize,
     /// Number of different instructions.
+    #[serde(default, deserialize_with = "count")]
     pub total_tasks: usize,
     /// Files in a folder.
+    #[serde(default = "chunk")]
     pub chunks_size: usize,
     /// Rows a second.
     pub fps: f64,
-    /// Which episodes are for what.
-    #[serde(default)]
+    /// Which episodes are for what, where that is said as LeRobot says it.
+    #[serde(default, deserialize_with = "ranges")]
     pub splits: BTreeMap<String, String>,
     /// Where rows lie.
+    #[serde(default)]
     pub data_path: String,
     /// Where videos lie.
     #[serde(default)]
@@ -71,6 +81,30 @@ pub struct Info {
     /// All else.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
+}
+
+/// Totals, which a description need not give.
+#[derive(Deserialize)]
+struct Totals {
+    total_episodes: Option<usize>,
+    total_frames: Option<usize>,
+}
+
+fn chunk() -> usize {
+    CHUNK
+}
+
+/// A number; 0 where there is none.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Ranges by name; what is written otherwise is not used and left out.
+fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let found = Value::deserialize(deserializer)?;
+    let ranges = found.as_object().into_iter().flatten();
+    let text = |(name, range): (&String, &Value)| Some((name.clone(), range.as_str()?.to_owned()));
+    Ok(ranges.filter_map(text).collect())
 }
 
 /// Columns every dataset has.
@@ -107,16 +141,27 @@ impl Info {
         }
     }
 
-    /// Reads the description of the dataset in `root`.
+    /// Reads the description of the dataset in `root`; totals that it does not give are counted.
     ///
     /// # Errors
     /// When it is missing, is not JSON of this kind, or says what cannot be.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
-        let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
-        let info: Self = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
+        let text = files::read_text(&path, files::CONFIGURATION).map_err(DatasetError::io("read", &path))?;
+        let mut info: Self = json::parse(&text).map_err(|e| DatasetError::content(&path, e))?;
+        if info.data_path.is_empty() {
+            info.data_path = match info.codebase_version {
+                Version::V3 => DATA.into(),
+                Version::V21 | Version::V20 => DATA_V2.into(),
+            };
+        }
         info.validate()
             .map_err(|problem| DatasetError::content(&path, problem))?;
+        if !json::parse::<Totals>(&text).is_ok_and(|totals| totals.total_episodes.and(totals.total_frames).is_some()) {
+            let episodes = episodes::load_any(root, &info)?;
+            info.total_episodes = episodes.len();
+            info.total_frames = episodes.iter().map(|episode| episode.length).sum();
+        }
         Ok(info)
     }
 
@@ -158,7 +203,16 @@ impl Info {
         all.filter(|(name, feature)| feature.is_vector() && !DEFAULTS.iter().any(|(default, _)| default == name))
     }
 
-    /// Columns with pictures.
+    /// Columns whose pictures lie in video files, depth among them.
+    pub fn videos(&self) -> impl Iterator<Item = &str> {
+        let videos = self
+            .features
+            .iter()
+            .filter(|(_, feature)| feature.dtype == Dtype::Video);
+        videos.map(|(name, _)| name.as_str())
+    }
+
+    /// Columns with pictures of colours or greys.
     pub fn pictures(&self) -> impl Iterator<Item = (&str, &Feature)> {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(_, feature)| feature.is_picture())

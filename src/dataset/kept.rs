@@ -14,11 +14,13 @@ use super::columns;
 use super::episodes;
 use super::error::DatasetError;
 use super::info::{Info, STATS, Version, pretty};
-use super::layout::{ACTION, JOINT_ACTION};
+use super::json;
+use super::layout::action_column;
 use super::lines;
 use super::statistics::Statistics;
 use super::storage::{Storage, commit};
-use crate::contract::{self, ActionSpace, Contract};
+use crate::contract::{self, Contract};
+use crate::files;
 
 /// Statistics by feature.
 pub type Features = BTreeMap<String, Statistics>;
@@ -69,8 +71,7 @@ pub fn merge(all: &mut Features, own: &Features) {
 /// When it is missing or malformed.
 pub fn load(root: &Path) -> Result<Features, DatasetError> {
     let path = root.join(STATS);
-    let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
-    let all: Map<String, Value> = serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))?;
+    let all: Map<String, Value> = json::read(&path, files::TABLE)?;
     Ok(from_json(&all))
 }
 
@@ -95,10 +96,7 @@ pub fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) ->
 
 /// The contract with what is known of the actions recorded so far.
 pub fn with_statistics(contract: &Contract, all: &Features) -> Contract {
-    let column = match contract.data.action_space {
-        ActionSpace::Ee7 => ACTION,
-        ActionSpace::Joint8 => JOINT_ACTION,
-    };
+    let column = action_column(contract.data.action_space);
     let mut contract = contract.clone();
     let Some(found) = all.get(column) else { return contract };
     for (at, dimension) in contract.data.statistics.iter_mut().enumerate() {

@@ -9,7 +9,7 @@ use super::error::DatasetError;
 use super::feature::Feature;
 use super::frame::ImageMode;
 use super::info::Info;
-use crate::contract::Contract;
+use crate::contract::{ActionSpace, Contract};
 use crate::control::proprioception::TRACKING_ERROR;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
 
@@ -23,6 +23,14 @@ pub const JOINT_ACTION: &str = "action.joint";
 pub const CHUNK: &str = "action.chunk";
 /// What columns of pictures begin with.
 pub const PICTURES: &str = "observation.images.";
+
+/// Returns the column that holds the actions of a space.
+pub fn action_column(space: ActionSpace) -> &'static str {
+    match space {
+        ActionSpace::Ee7 => ACTION,
+        ActionSpace::Joint8 => JOINT_ACTION,
+    }
+}
 
 /// Columns of a recording, and whom it is of.
 #[derive(Debug, Clone, PartialEq)]

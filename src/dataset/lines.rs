@@ -5,17 +5,17 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::error::DatasetError;
+use super::json;
+use crate::files;
 
 /// Reads all lines; blank ones are passed over.
 ///
 /// # Errors
 /// When the file is missing or a line is not JSON of this kind; the line is named.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(DatasetError::io("read", path))?;
+    let text = files::read_text(path, files::LINES).map_err(DatasetError::io("read", path))?;
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     lines
-        .map(|(line, number)| {
-            serde_json::from_str(line).map_err(|e| DatasetError::content(path, format!("line {number}: {e}")))
-        })
+        .map(|(line, number)| json::parse(line).map_err(|e| DatasetError::content(path, format!("line {number}: {e}"))))
         .collect()
 }

@@ -8,9 +8,12 @@
 //! meta/thinkvla/episode-000000.json            what the recorder noted about an episode
 //! data/chunk-000/file-000.parquet              rows: numbers, and pictures as PNG or JPEG
 //! .open/episode                                the episode being recorded
+//! .lock                                        who writes here, while somebody does
 //! ```
 
+pub mod column_mapping;
 pub mod columns;
+mod delta_lengths;
 pub mod edit;
 pub mod encode;
 pub mod episodes;
@@ -20,11 +23,14 @@ pub mod frame;
 mod guard;
 pub mod images;
 pub mod info;
+pub mod instruction;
+mod json;
 pub mod kept;
 pub mod layout;
 mod lines;
 pub mod mcap;
 pub mod modality;
+mod numbers;
 mod parquet_out;
 pub mod pictures;
 pub mod plot;
@@ -35,6 +41,7 @@ pub mod shuffled;
 pub mod spool;
 pub mod statistics;
 pub mod storage;
+
 pub mod tasks;
 mod thrift;
 pub mod verify;

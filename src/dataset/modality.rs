@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::error::DatasetError;
 use super::info::MODALITY;
+use super::json;
 use super::layout::ACTION;
+use crate::files;
 
 /// Which values of actions are steps.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -44,8 +46,7 @@ impl Modality {
         if !path.exists() {
             return Ok(Self::default());
         }
-        let text = std::fs::read_to_string(&path).map_err(DatasetError::io("read", &path))?;
-        serde_json::from_str(&text).map_err(|e| DatasetError::content(&path, e))
+        json::read(&path, files::CONFIGURATION)
     }
 
     /// Makes the last row of a column what holds after it: steps are 0.

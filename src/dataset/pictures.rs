@@ -15,6 +15,7 @@ use super::feature::Dtype;
 use super::frame::Picture;
 use super::guard;
 use super::reader::{At, Dataset};
+use crate::files;
 
 /// Files whose footers are remembered.
 const REMEMBERED: usize = 512;
@@ -111,14 +112,15 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
     match all.entry(path.clone()) {
         std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::hash_map::Entry::Vacant(entry) => {
-            let file = File::open(path).map_err(DatasetError::io("open", path))?;
+            let file = files::open(path).map_err(DatasetError::io("open", path))?;
             let content = |problem: String| DatasetError::content(path, problem);
-            let checked = guard::check(&file, names).map_err(content)?;
+            let checked = guard::check(&file, names, 0).map_err(content)?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
                 .with_offset_index_policy(PageIndexPolicy::Optional);
             let metadata = columns::guarded(path, || ArrowReaderMetadata::load(&file, options))?;
             checked.agrees(metadata.metadata()).map_err(content)?;
+            columns::guarded(path, || checked.look_inside(&file, metadata.metadata()))?;
             Ok(entry.insert(Known { file, metadata }))
         }
     }

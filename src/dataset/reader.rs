@@ -1,16 +1,17 @@
 //! Reads datasets of LeRobot v3.0 and v2.1, whoever wrote them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::columns;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
+use super::feature::Feature;
 use super::images::ImageReader;
 use super::info::{Info, Version, expand};
 use super::modality::Modality;
+use super::numbers::Numbers;
 use super::pictures::PictureReader;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
@@ -55,23 +56,24 @@ impl Dataset {
     /// When a file is missing or malformed, or they do not fit together.
     pub fn open(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
-        let (tasks, episodes) = match info.codebase_version {
-            Version::V3 => (tasks::load(root)?, episodes::load(root, &info)?),
-            Version::V21 | Version::V20 => (tasks::load_lines(root)?, episodes::load_lines(root, &info)?),
+        let tasks = match info.codebase_version {
+            Version::V3 => tasks::load(root)?,
+            Version::V21 | Version::V20 => tasks::load_lines(root)?,
         };
-        let mut episodes = episodes;
+        let mut episodes = episodes::load_any(root, &info)?;
         // More are there when a recorder was killed while it saved one.
         episodes.truncate(info.total_episodes);
+        let numbers = Numbers::read(root, &info, &episodes)?;
         let mut dataset = Self {
             modality: Modality::load(root)?,
             root: root.to_owned(),
-            vectors: BTreeMap::new(),
-            task_of_row: Vec::new(),
+            vectors: numbers.vectors,
+            task_of_row: numbers.tasks,
             info,
             tasks,
             episodes,
         };
-        dataset.read_numbers()?;
+        dataset.name_tasks();
         Ok(dataset)
     }
 
@@ -119,10 +121,16 @@ impl Dataset {
     pub fn task(&self, at: At) -> Result<&str, DatasetError> {
         let row = self.row(at)?;
         let number = self.task_of_row.get(row).copied().unwrap_or_default();
-        self.tasks
-            .get(number)
-            .map(String::as_str)
-            .ok_or_else(|| DatasetError::Request(format!("row {row} has instruction {number} of {}", self.tasks.len())))
+        self.numbered_task(number).ok_or_else(|| {
+            let message = format!("row {row}: expected the number of an instruction, found {number}, which none has");
+            DatasetError::content(&self.root, message)
+        })
+    }
+
+    /// The instruction of that number, if there is one.
+    pub(super) fn numbered_task(&self, number: usize) -> Option<&str> {
+        let text = self.tasks.get(number).map(String::as_str);
+        text.filter(|text| !text.is_empty())
     }
 
     /// The values of one row.
@@ -144,7 +152,7 @@ impl Dataset {
         wanted: impl IntoIterator<Item = &'n str>,
     ) -> Result<Vec<usize>, DatasetError> {
         let feature = self.info.features.get(column);
-        let names = feature.map(super::feature::Feature::value_names).unwrap_or_default();
+        let names = feature.map(Feature::value_names).unwrap_or_default();
         let place = |name: &str| {
             let found = names.iter().position(|one| *one == name);
             found.ok_or_else(|| {
@@ -198,10 +206,16 @@ impl Dataset {
             .map(|(name, values)| (name.clone(), Statistics::of_rows(values, self.dim(name))))
             .collect();
         let names: Vec<_> = self.info.pictures().map(|(name, _)| name).collect();
-        let mut reader = ImageReader::new(self, &names)?;
+        all.extend(self.colours(&names, &self.episodes)?);
+        Ok(all)
+    }
+
+    /// Statistics of the pictures of some episodes, as many as LeRobot looks at.
+    fn colours(&self, names: &[&str], episodes: &[Episode]) -> Result<BTreeMap<String, Statistics>, DatasetError> {
+        let mut reader = ImageReader::new(self, names)?;
         let mut colours = vec![Colours::default(); names.len()];
         let mut images = Vec::new();
-        for episode in &self.episodes {
+        for episode in episodes {
             let wanted = sampled(episode.length);
             for frame in (0..episode.length).filter(|frame| wanted(*frame)) {
                 let at = At {
@@ -214,13 +228,39 @@ impl Dataset {
                 }
             }
         }
-        all.extend(
-            names
-                .into_iter()
-                .zip(&colours)
-                .map(|(name, colours)| (name.to_owned(), colours.statistics())),
-        );
-        Ok(all)
+        let statistics = names.iter().zip(&colours).map(|(name, colours)| {
+            let channels = self.info.features.get(*name).map_or(3, Feature::channels);
+            ((*name).to_owned(), colours.statistics(channels))
+        });
+        Ok(statistics.collect())
+    }
+
+    /// Counts the statistics of an episode that are not all there: v2.0 has none, v2.1 no quantiles.
+    ///
+    /// # Errors
+    /// When the episode's rows cannot be read.
+    pub(super) fn complete(
+        &self,
+        episode: &Episode,
+        statistics: &mut BTreeMap<String, Statistics>,
+    ) -> Result<(), DatasetError> {
+        for (name, feature) in self.info.vectors() {
+            let dim = feature.len();
+            if statistics.get(name).is_some_and(|own| own.is_whole(dim)) {
+                continue;
+            }
+            let rows = episode.from * dim..(episode.from + episode.length) * dim;
+            let values = self.vector(name)?.get(rows).unwrap_or_default();
+            statistics.insert(name.to_owned(), Statistics::of_rows(values, dim));
+        }
+        let pictures = self.info.pictures().filter(|(name, feature)| {
+            !statistics
+                .get(*name)
+                .is_some_and(|own| own.is_whole(feature.channels()))
+        });
+        let names: Vec<_> = pictures.map(|(name, _)| name).collect();
+        statistics.extend(self.colours(&names, std::slice::from_ref(episode))?);
+        Ok(())
     }
 
     /// Row of the dataset.
@@ -240,59 +280,35 @@ impl Dataset {
     }
 
     fn dim(&self, name: &str) -> usize {
-        self.info.features.get(name).map_or(0, super::feature::Feature::len)
+        self.info.features.get(name).map_or(0, Feature::len)
     }
 
-    fn read_numbers(&mut self) -> Result<(), DatasetError> {
-        let names: Vec<String> = self.info.vectors().map(|(name, _)| name.to_owned()).collect();
-        let columns: Vec<&str> = names.iter().map(String::as_str).chain(["task_index"]).collect();
-        let mut read: BTreeMap<String, Vec<f32>> = names.iter().map(|name| (name.clone(), Vec::new())).collect();
-        let mut last = None;
-        let mut rows = 0;
-        for episode in &self.episodes {
-            if episode.from != rows {
-                let message = format!(
-                    "episode {}: expected its first row to be {rows}, found {}",
-                    episode.index, episode.from
-                );
-                return Err(DatasetError::content(&self.root, message));
-            }
-            rows += episode.length;
-            if last.replace(episode.data) == Some(episode.data) {
-                continue;
-            }
-            let path = data_path(&self.root, &self.info, episode)?;
-            let content = |problem: String| DatasetError::content(&path, problem);
-            for batch in columns::read(&path, &columns)? {
-                for (name, values) in &mut read {
-                    let column = columns::column(&batch, name).map_err(content)?;
-                    let numbers = columns::numbers(&column, name).map_err(content)?;
-                    if numbers.len() != batch.num_rows() * self.dim(name) {
-                        let message = format!(
-                            "column {name}: expected {} values a row, found another number",
-                            self.dim(name)
-                        );
-                        return Err(content(message));
-                    }
-                    values.extend(numbers);
-                }
-                self.task_of_row
-                    .extend(columns::counts(&batch, "task_index").map_err(content)?);
+    /// Every instruction of an episode once: those of its rows, which a policy is trained with, then those that it is
+    /// described with besides. Rows whose number no instruction has are said to have an empty one.
+    pub fn instructions<'a>(&'a self, episode: &'a Episode) -> Vec<&'a str> {
+        let rows = self.task_of_row.get(episode.from..).unwrap_or_default();
+        let numbers: BTreeSet<usize> = rows.iter().take(episode.length).copied().collect();
+        let mut texts: Vec<&str> = numbers
+            .into_iter()
+            .map(|number| self.numbered_task(number).unwrap_or_default())
+            .collect();
+        for text in &episode.tasks {
+            if !texts.contains(&text.as_str()) {
+                texts.push(text);
             }
         }
-        if self.task_of_row.len() < rows {
-            let message = format!("expected {rows} rows, found {}", self.task_of_row.len());
-            return Err(DatasetError::content(&self.root, message));
-        }
-        self.task_of_row.truncate(rows);
-        for name in &names {
-            let dim = self.dim(name);
-            if let Some(values) = read.get_mut(name) {
-                values.truncate(rows * dim);
+        texts
+    }
+
+    /// Gives episodes that are described without instructions those of their rows.
+    fn name_tasks(&mut self) {
+        for at in 0..self.episodes.len() {
+            let found = self.episodes.get(at).filter(|episode| episode.tasks.is_empty());
+            let texts = found.map(|episode| self.instructions(episode).into_iter().map(str::to_owned).collect());
+            if let (Some(texts), Some(episode)) = (texts, self.episodes.get_mut(at)) {
+                episode.tasks = texts;
             }
         }
-        self.vectors = read;
-        Ok(())
     }
 
     /// The file an episode's rows are in, and the first of them there.

@@ -1,88 +1,252 @@
 //! Makes a dataset sound after a killed recorder or a torn disk: cuts it back to its longest sound beginning.
+//!
+//! What is to be done is planned first and can be looked at. Whatever was saved once is moved to `.cut/1`, `.cut/2`, …
+//! under its own path, with the descriptions as they were, so that a repair can be undone. Only what a recorder of ours
+//! had not finished writing is removed.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::columns;
 use super::episodes::{self, Episode, sorted};
 use super::error::DatasetError;
-use super::info::{Info, Version};
+use super::info::{INFO, Info, STATS, Version};
 use super::kept;
 use super::reader::data_path;
-use super::storage::{Storage, TEMPORARY};
+use super::spool;
+use super::storage::{Storage, TEMPORARY, copy};
 use super::tasks;
 use super::verify::{Depth, verify};
 use super::writer::notes_path;
+use crate::contract;
+use crate::files;
+use crate::writer_lock::WriterLock;
 
 /// Folders in which files come and go.
 const FOLDERS: [&str; 3] = ["meta", "data", "meta/thinkvla"];
-/// Where damaged episodes, and those behind them, are put.
-const ASIDE: &str = ".cut";
 const NESTED: [&str; 2] = ["data", "meta/episodes"];
+/// Where damaged episodes, and those behind them, are put; a folder for each repair.
+const ASIDE: &str = ".cut";
+/// What a repair writes anew.
+const REWRITTEN: [&str; 3] = [INFO, STATS, contract::FILE_NAME];
 
-/// Repairs the dataset in `root` and says what was done; nothing where it was sound.
-///
-/// # Errors
-/// When it is not of v3.0, its description cannot be read, or the disk refuses.
-pub fn repair(storage: &dyn Storage, root: &Path) -> Result<Vec<String>, DatasetError> {
-    let info = Info::load(root)?;
-    if info.codebase_version != Version::V3 {
-        let message = format!(
-            "{}: only datasets of v3.0 are written to; convert it first",
-            root.display()
-        );
-        return Err(DatasetError::Request(message));
-    }
-    let mut done = Vec::new();
-    for path in unfinished(root)? {
-        remove(storage, &path)?;
-        done.push(format!("removed {}, which was being written", path.display()));
-    }
-    let report = verify(root, Depth::Files)?;
-    let (kept, frames) = (report.sound.len(), report.sound.iter().map(|e| e.length).sum::<usize>());
-    let whole = (kept, frames) == (info.total_episodes, info.total_frames);
-    for path in beyond(root, &info, &report.sound)? {
-        if whole {
-            // Of an episode that was never saved.
-            remove(storage, &path)?;
-            done.push(format!("removed {}, which no saved episode has", path.display()));
-        } else {
-            let aside = set_aside(storage, root, &path)?;
-            done.push(format!("moved {} to {}", path.display(), aside.display()));
-        }
-    }
-    if !whole {
-        done.extend(report.problems.iter().map(|problem| format!("found {problem}")));
-        let cut = Info {
-            total_episodes: kept,
-            total_frames: frames,
-            total_tasks: tasks::load(root)?.len(),
-            splits: [("train".to_owned(), format!("0:{kept}"))].into(),
-            ..info.clone()
-        };
-        cut.save(storage, root)?;
-        for episode in kept..info.total_episodes {
-            let notes = notes_path(root, episode);
-            if notes.exists() {
-                set_aside(storage, root, &notes)?;
-            }
-        }
-        let all = info.total_episodes;
-        done.push(format!("cut back from {all} episodes to the first {kept}"));
-    }
-    if kept::load(root).is_ok_and(|all| all.values().all(|of| of.of_pictures || of.count == frames)) {
-        return Ok(done);
-    }
-    // Written before the number of episodes, and so of one more; or of those that were cut off.
-    if let Some(all) = kept::merged(root, &info, kept)? {
-        kept::save_all(storage, root, &all)?;
-        done.push(format!("counted the statistics of {kept} episodes anew"));
-    }
-    Ok(done)
+/// A part of a repair.
+#[derive(Debug)]
+enum Step {
+    /// Removes a file that was being written.
+    Remove(PathBuf),
+    /// Moves a file out of the way.
+    SetAside(PathBuf),
+    /// Says what is wrong, which is why the dataset is cut.
+    Found(String),
+    /// Describes the dataset anew, with fewer episodes than before.
+    Cut(Box<Info>, usize),
+    /// Counts the statistics of so many episodes anew.
+    Recount(usize),
 }
 
-fn remove(storage: &dyn Storage, path: &Path) -> Result<(), DatasetError> {
-    storage.remove(path).map_err(DatasetError::io("remove", path))
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remove(path) => write!(f, "remove {}, which was being written", path.display()),
+            Self::SetAside(path) => write!(f, "move {} to {ASIDE}", path.display()),
+            Self::Found(problem) => write!(f, "found {problem}"),
+            Self::Cut(info, before) => write!(
+                f,
+                "cut back from {before} episodes to the first {}",
+                info.total_episodes
+            ),
+            Self::Recount(episodes) => write!(f, "count the statistics of {episodes} episodes anew"),
+        }
+    }
+}
+
+/// What would make a dataset sound.
+#[derive(Debug)]
+pub struct Repair {
+    root: PathBuf,
+    info: Info,
+    steps: Vec<Step>,
+}
+
+impl Repair {
+    /// Looks at the dataset in `root` and changes nothing.
+    ///
+    /// # Errors
+    /// When it is not of v3.0, or its description cannot be read.
+    pub fn plan(root: &Path) -> Result<Self, DatasetError> {
+        let info = Info::load(root)?;
+        if info.codebase_version != Version::V3 {
+            let message = format!(
+                "{}: only datasets of v3.0 are written to; convert it first",
+                root.display()
+            );
+            return Err(DatasetError::Request(message));
+        }
+        let mut steps = Vec::new();
+        let of_recorder = root.join(contract::FILE_NAME).exists();
+        for path in unfinished(root)? {
+            steps.push(match of_recorder {
+                true => Step::Remove(path),
+                false => Step::SetAside(path),
+            });
+        }
+        let report = verify(root, Depth::Files)?;
+        let (kept, frames) = (report.sound.len(), report.sound.iter().map(|e| e.length).sum::<usize>());
+        let whole = (kept, frames) == (info.total_episodes, info.total_frames);
+        // A recorder that was killed while it saved an episode has it open still.
+        let open = spool::find(root, &info).ok().flatten();
+        let open_again = whole && open.is_some_and(|open| open.header.episode == kept);
+        for path in beyond(root, &info, &report.sound)? {
+            steps.push(match open_again {
+                true => Step::Remove(path),
+                false => Step::SetAside(path),
+            });
+        }
+        if !whole {
+            steps.extend(report.problems.iter().map(|problem| Step::Found(problem.to_string())));
+            let notes = (kept..info.total_episodes).map(|episode| notes_path(root, episode));
+            steps.extend(notes.filter(|notes| notes.exists()).map(Step::SetAside));
+            let cut = Info {
+                total_episodes: kept,
+                total_frames: frames,
+                total_tasks: tasks::load(root)?.len(),
+                splits: [("train".to_owned(), format!("0:{kept}"))].into(),
+                ..info.clone()
+            };
+            steps.push(Step::Cut(Box::new(cut), info.total_episodes));
+        }
+        let counted = kept::load(root).is_ok_and(|all| all.values().all(|of| of.of_pictures || of.count == frames));
+        // Written before the number of episodes, and so of one more; or of those that are cut off.
+        if !counted && (of_recorder || !whole) {
+            steps.push(Step::Recount(kept));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            info,
+            steps,
+        })
+    }
+
+    /// What would be done, in words; nothing where the dataset is sound.
+    pub fn words(&self) -> Vec<String> {
+        self.steps.iter().map(ToString::to_string).collect()
+    }
+
+    /// Whether episodes that were saved would be cut off.
+    pub fn cuts(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Cut(..)))
+    }
+
+    /// Does it, and says what was done. Nobody else may write to the dataset meanwhile.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn apply(self, storage: &dyn Storage) -> Result<Vec<String>, DatasetError> {
+        let Self { root, info, steps } = self;
+        let aside = next_aside(&root);
+        let mut done = Vec::with_capacity(steps.len());
+        for step in steps {
+            let mut said = step.to_string();
+            match step {
+                Step::Remove(path) => storage.remove(&path).map_err(DatasetError::io("remove", &path))?,
+                Step::SetAside(path) => {
+                    let to = aside.join(path.strip_prefix(&root).unwrap_or(&path));
+                    shift(storage, &path, &to)?;
+                    said = format!("move {} to {}", path.display(), to.display());
+                }
+                Step::Found(_) => (),
+                Step::Cut(cut, _) => {
+                    for name in REWRITTEN {
+                        copy(storage, &root.join(name), &aside.join(name), files::TABLE)?;
+                    }
+                    cut.save(storage, &root)?;
+                }
+                Step::Recount(episodes) => match kept::merged(&root, &info, episodes)? {
+                    Some(all) => kept::save_all(storage, &root, &all)?,
+                    None => continue,
+                },
+            }
+            done.push(said);
+        }
+        Ok(done)
+    }
+}
+
+/// Puts back what the latest repair of the dataset in `root` has set aside; gives back how many files.
+///
+/// # Errors
+/// When there was none, episodes have been recorded since, somebody writes to the dataset, or the disk refuses.
+pub fn undo(storage: &dyn Storage, root: &Path) -> Result<usize, DatasetError> {
+    let _lock = WriterLock::acquire(root)?;
+    let aside = last_aside(root).ok_or_else(|| {
+        let message = format!("{}: expected a repair to undo in {ASIDE}, found none", root.display());
+        DatasetError::Request(message)
+    })?;
+    let mut moved = Vec::new();
+    inside(&aside, &mut moved)?;
+    let target = |path: &Path| root.join(path.strip_prefix(&aside).unwrap_or(path));
+    for path in &moved {
+        let to = target(path);
+        let rewritten = REWRITTEN.iter().any(|name| to == root.join(name));
+        if !rewritten && to.exists() {
+            let message = format!(
+                "{} is there again: episodes have been recorded since; move it, or merge what is in {}",
+                to.display(),
+                aside.display()
+            );
+            return Err(DatasetError::Request(message));
+        }
+    }
+    // The description comes last: until then the dataset is the one that was cut.
+    moved.sort_by_key(|path| target(path) == root.join(INFO));
+    for path in &moved {
+        shift(storage, path, &target(path))?;
+    }
+    std::fs::remove_dir_all(&aside).map_err(DatasetError::io("remove", &aside))?;
+    Ok(moved.len())
+}
+
+/// Folders of repairs, by number.
+fn asides(root: &Path) -> Vec<u64> {
+    let entries = std::fs::read_dir(root.join(ASIDE)).into_iter().flatten().flatten();
+    let mut numbers: Vec<u64> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn next_aside(root: &Path) -> PathBuf {
+    let next = asides(root).last().map_or(1, |last| last.saturating_add(1));
+    root.join(ASIDE).join(next.to_string())
+}
+
+fn last_aside(root: &Path) -> Option<PathBuf> {
+    asides(root).last().map(|last| root.join(ASIDE).join(last.to_string()))
+}
+
+/// All files in a folder, however deep.
+fn inside(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
+    let entries = std::fs::read_dir(folder).map_err(DatasetError::io("list", folder))?;
+    for entry in entries {
+        let path = entry.map_err(DatasetError::io("list", folder))?.path();
+        match path.is_dir() {
+            true => inside(&path, files)?,
+            false => files.push(path),
+        }
+    }
+    Ok(())
+}
+
+/// Moves a file, making the folder it goes to.
+fn shift(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
+    let folder = to.parent().unwrap_or(to);
+    storage
+        .create_dir(folder)
+        .map_err(DatasetError::io("make folder", folder))?;
+    storage.rename(from, to).map_err(DatasetError::io("move", from))
 }
 
 /// Files that were being written when the recorder ended.
@@ -90,12 +254,8 @@ fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     let mut look = |folder: &Path| -> Result<(), DatasetError> {
         if folder.is_dir() {
-            let files = sorted(folder)?;
-            found.extend(
-                files
-                    .into_iter()
-                    .filter(|path| path.extension().is_some_and(|e| e == TEMPORARY)),
-            );
+            let files = sorted(folder)?.into_iter();
+            found.extend(files.filter(|path| path.extension().is_some_and(|e| e == TEMPORARY)));
         }
         Ok(())
     };
@@ -119,8 +279,10 @@ fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, D
     let mut found = Vec::new();
     let folder = root.join("data");
     for inner in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-        let files = sorted(&inner)?.into_iter();
-        found.extend(files.filter(|path| path.extension().is_some_and(|e| e == "parquet") && !rows.contains(path)));
+        if inner.is_dir() {
+            let files = sorted(&inner)?.into_iter();
+            found.extend(files.filter(|path| path.extension().is_some_and(|e| e == "parquet") && !rows.contains(path)));
+        }
     }
     for path in episodes::files(root)? {
         let described = columns::read(&path, &["episode_index"]).ok().and_then(|batches| {
@@ -132,15 +294,4 @@ fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, D
         }
     }
     Ok(found)
-}
-
-/// Moves what was saved once out of the way, where a person may still look at it.
-fn set_aside(storage: &dyn Storage, root: &Path, path: &Path) -> Result<PathBuf, DatasetError> {
-    let aside = root.join(ASIDE).join(path.strip_prefix(root).unwrap_or(path));
-    let folder = aside.parent().unwrap_or(root);
-    storage
-        .create_dir(folder)
-        .map_err(DatasetError::io("make folder", folder))?;
-    storage.rename(path, &aside).map_err(DatasetError::io("move", path))?;
-    Ok(aside)
 }

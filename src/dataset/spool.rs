@@ -14,6 +14,7 @@ use super::error::DatasetError;
 use super::frame::{Frame, Picture};
 use super::info::Info;
 use super::storage::{Sink, Storage};
+use crate::files;
 
 /// Where the open episode lies.
 const SPOOL: &str = ".open/episode";
@@ -202,7 +203,7 @@ impl SpoolReader {
     /// When the file cannot be opened.
     pub fn open(root: &Path) -> Result<Option<Self>, DatasetError> {
         let path = path(root);
-        let file = File::open(&path).map_err(DatasetError::io("open", &path))?;
+        let file = files::open(&path).map_err(DatasetError::io("open", &path))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
         let mut line = Vec::new();
         // A header is short; a file without a line's end is not read whole.

@@ -57,7 +57,15 @@ impl Statistics {
         all
     }
 
-    /// All of them by name, without the count.
+    /// Whether each of `dim` values has all of them.
+    pub fn is_whole(&self, dim: usize) -> bool {
+        let lists = [&self.min, &self.max, &self.mean, &self.std]
+            .into_iter()
+            .chain(&self.quantiles);
+        lists.into_iter().all(|list| list.len() == dim)
+    }
+
+    /// All that are known by name, without the count.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &[f64])> {
         let moments = [
             ("min", &self.min),
@@ -73,6 +81,7 @@ impl Statistics {
             .into_iter()
             .chain(quantiles)
             .map(|(name, values)| (name, values.as_slice()))
+            .filter(|(_, values)| !values.is_empty())
     }
 
     /// Of both together. Quantiles are weighted means, as in LeRobot: exact ones need the values.
@@ -125,7 +134,7 @@ impl Statistics {
         fn flat(value: &Value, out: &mut Vec<f64>) {
             match value {
                 Value::Array(inner) => inner.iter().for_each(|v| flat(v, out)),
-                other => out.extend(other.as_f64()),
+                other => out.push(other.as_f64().unwrap_or(f64::NAN)),
             }
         }
         let list = |name: &str| {
@@ -195,14 +204,14 @@ impl Colours {
         self.pictures += 1;
     }
 
-    /// Their statistics, from 0 to 1.
-    pub fn statistics(&self) -> Statistics {
+    /// Their statistics, from 0 to 1, of so many colours: greys have one.
+    pub fn statistics(&self, channels: usize) -> Statistics {
         let mut all = Statistics {
             count: self.pictures,
             of_pictures: true,
             ..Statistics::default()
         };
-        for counts in &self.counts {
+        for counts in self.counts.iter().take(channels) {
             let total: u64 = counts.iter().sum();
             let valued = || {
                 counts
@@ -285,7 +294,7 @@ mod tests {
         let mut colours = Colours::default();
         let picture: Vec<u8> = (0..100).flat_map(|i| [0, 255, if i < 50 { 0 } else { 51 }]).collect();
         colours.add(&picture, 10);
-        let statistics = colours.statistics();
+        let statistics = colours.statistics(3);
         assert_eq!(statistics.mean, [0.0, 1.0, 0.1]);
         assert_eq!(statistics.max, [0.0, 1.0, 0.2]);
         assert_eq!(Statistics::from_json(&statistics.to_json()), Some(statistics));

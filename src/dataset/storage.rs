@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use super::error::DatasetError;
+use crate::files;
+use crate::writer_lock::{LOCK, WriterLock};
 
 /// A file being written.
 pub trait Sink: Write + Send {
@@ -132,6 +134,35 @@ pub fn commit_with(
         // What is left of it is removed when the dataset is opened next, if not now.
         drop(storage.remove(&temporary));
     })
+}
+
+/// Copies a file of at most `limit` bytes, if it is there.
+///
+/// # Errors
+/// When it is larger or cannot be read, or the system refuses.
+pub fn copy(storage: &dyn Storage, from: &Path, to: &Path, limit: u64) -> Result<(), DatasetError> {
+    match files::read(from, limit) {
+        Ok(bytes) => commit(storage, to, &bytes),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(DatasetError::io("read", from)(e)),
+    }
+}
+
+/// Makes the folder of a new dataset, or takes one that is empty, for this writer alone.
+///
+/// # Errors
+/// When there is something in it, somebody else writes there, or the disk refuses.
+pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, DatasetError> {
+    storage
+        .create_dir(root)
+        .map_err(DatasetError::io("make folder", root))?;
+    let lock = WriterLock::acquire(root)?;
+    let mut entries = fs::read_dir(root).map_err(DatasetError::io("list", root))?.flatten();
+    if entries.any(|entry| entry.file_name() != LOCK) {
+        let message = format!("{}: expected a new or empty folder; name another", root.display());
+        return Err(DatasetError::Request(message));
+    }
+    Ok(lock)
 }
 
 /// Ending of files that were being written.

@@ -22,15 +22,23 @@ const PANDAS: &str = r#"{"index_columns":["task"],"column_indexes":[],"columns":
 /// Names under which the text is found: ours, and that of LeRobot 0.4.0.
 const TEXT_COLUMNS: [&str; 2] = ["task", "__index_level_0__"];
 
-/// Reads the instructions, in the order of their numbers.
+/// Most instructions.
+const MOST: usize = 1 << 20;
+
+/// Reads the instructions by their numbers; a number that none has is given an empty text.
 ///
 /// # Errors
-/// When the file is missing or malformed, or numbers do not run from 0.
+/// When the file is missing or malformed, or two have the same number.
 pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
     let path = root.join(TASKS);
     let builder = columns::open(&path)?;
-    let known = |name: &&&str| builder.schema().column_with_name(name).is_some();
-    let Some(text) = TEXT_COLUMNS.iter().find(known) else {
+    let names = || builder.schema().fields().iter().map(|field| field.name().as_str());
+    let known = TEXT_COLUMNS
+        .into_iter()
+        .find(|known| names().any(|name| name == *known));
+    // Whatever the index of the table was called, it is the only other column.
+    let mut others = names().filter(|name| *name != "task_index");
+    let Some(text) = known.or(others.next()) else {
         return Err(DatasetError::content(&path, "expected a column task, found none"));
     };
     let mut numbered = Vec::new();
@@ -67,17 +75,16 @@ pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
 
 fn in_order(path: &Path, mut numbered: Vec<(usize, String)>) -> Result<Vec<String>, DatasetError> {
     numbered.sort_by_key(|(number, _)| *number);
-    match numbered
-        .iter()
-        .zip(0..)
-        .find(|((number, _), expected)| number != expected)
-    {
-        Some(((found, _), expected)) => Err(DatasetError::content(
-            path,
-            format!("expected task number {expected}, found {found}"),
-        )),
-        None => Ok(numbered.into_iter().map(|(_, text)| text).collect()),
+    let mut tasks: Vec<String> = Vec::with_capacity(numbered.len());
+    for (number, text) in numbered {
+        if number < tasks.len() || number >= MOST {
+            let problem = format!("expected numbers of tasks below {MOST}, each once, found {number}");
+            return Err(DatasetError::content(path, problem));
+        }
+        tasks.resize(number, String::new());
+        tasks.push(text);
     }
+    Ok(tasks)
 }
 
 /// Writes the instructions.

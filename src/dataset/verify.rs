@@ -3,15 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::columns;
+use super::columns::{self, Part};
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::images::ImageReader;
-use super::info::{Info, Version};
+use super::info::{Info, STATS, Version};
+use super::instruction::require_plain;
+use super::kept;
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
+
+/// How far LeRobot lets a row's time be from its place [s].
+const TOLERANCE_S: f64 = 1e-4;
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,16 +75,43 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
         );
         problems.push(DatasetError::content(&root.join(super::info::INFO), problem));
     }
-    if depth == Depth::Videos && problems.is_empty() {
+    if depth != Depth::Files && root.join(STATS).exists() {
+        problems.extend(kept::load(root).err());
+    }
+    if depth != Depth::Files && problems.is_empty() {
         let dataset = Dataset::open(root)?;
-        for (name, feature) in info.pictures().filter(|(_, f)| f.dtype == Dtype::Video) {
-            if let Some((episode, problem)) = first_bad_video(&dataset, name, feature)? {
-                sound.truncate(episode);
-                problems.push(problem);
-            }
+        let mut unsound = bad_instructions(&dataset);
+        if depth == Depth::Videos && unsound.is_empty() {
+            unsound = bad_videos(&dataset)?;
+        }
+        for (episode, problem) in unsound {
+            sound.truncate(episode);
+            problems.push(problem);
         }
     }
     Ok(Report { sound, problems })
+}
+
+/// Episodes with an instruction that is not plain text, and what is wrong with it.
+fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
+    let bad = dataset.episodes().iter().filter_map(|episode| {
+        let mut tasks = dataset.instructions(episode).into_iter();
+        let problem = tasks.find_map(|task| require_plain(task).err())?;
+        let problem = format!(
+            "episode {}: {problem}; `thinkvla dataset relabel` gives it another",
+            episode.index
+        );
+        Some((episode.index, DatasetError::content(dataset.root(), problem)))
+    });
+    bad.collect()
+}
+
+/// The first episode of each video column whose frames are not all as they should be.
+fn bad_videos(dataset: &Dataset) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
+    let videos = dataset.info().pictures().filter(|(_, f)| f.dtype == Dtype::Video);
+    videos
+        .filter_map(|(name, feature)| first_bad_video(dataset, name, feature).transpose())
+        .collect()
 }
 
 /// The first episode whose frames of the video column `name` are not all as they should be.
@@ -139,7 +171,12 @@ fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), Da
         .iter()
         .flat_map(|e| (0..e.length).map(|frame| (frame, e.index, e.from + frame)));
     let mut decoded = RgbImage::default();
-    for batch in columns::stream(path, &names)? {
+    let part = Part {
+        values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + names.len(),
+        ..Part::ALL
+    };
+    let mut first = 0;
+    for batch in columns::part(path, &names, part)? {
         let batch = batch?;
         let count = |name: &str| columns::counts(&batch, name).map_err(content);
         let times = columns::doubles(&batch, "timestamp").map_err(content)?;
@@ -152,15 +189,18 @@ fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), Da
                     "expected frame, episode and row {should:?}, found {found:?}"
                 )));
             }
-            if (time - frame as f64 / info.fps).abs() > 1e-4 {
+            let due = frame as f64 / info.fps;
+            // Times are 32-bit numbers, which late ones hold less finely than LeRobot's tolerance.
+            if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
                 return Err(content(format!(
-                    "frame {frame} at {} Hz: found time {time} s",
+                    "frame {frame} at {} Hz: expected time {due:.4} s, found {time:.4} s",
                     info.fps
                 )));
             }
         }
         for name in &vectors {
-            let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name));
+            let dim = info.features.get(*name).map_or(0, Feature::len);
+            let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
             if numbers.map_err(content)?.iter().any(|value| !value.is_finite()) {
                 return Err(content(format!(
                     "{name}: expected numbers, found one that is not finite"
@@ -181,6 +221,7 @@ fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), Da
                 }
             }
         }
+        first += batch.num_rows();
     }
     Ok(())
 }

@@ -13,18 +13,20 @@ use super::episodes::{self, Described, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
+use super::instruction::require_plain;
 use super::kept::{self, Features};
 use super::layout::Layout;
-use super::repair;
+use super::repair::Repair;
 use super::rows::{RowWriter, Standing};
 use super::spool::{self, Found, Header, Spool, SpoolReader};
 use super::statistics::{Colours, Statistics, sampled};
-use super::storage::{Storage, commit, commit_with};
+use super::storage::{Storage, commit, commit_with, new_folder};
 use super::tasks;
 use crate::camera::rgb::RgbImage;
-use crate::contract::Contract;
+use crate::contract::{Contract, FILE_NAME};
+use crate::writer_lock::WriterLock;
 
-/// A dataset that is being recorded.
+/// A dataset that is being recorded, by nobody else.
 pub struct DatasetWriter {
     root: PathBuf,
     storage: Arc<dyn Storage>,
@@ -33,6 +35,7 @@ pub struct DatasetWriter {
     statistics: Features,
     contract: Contract,
     open: Option<Spool>,
+    _lock: WriterLock,
 }
 
 /// What [`DatasetWriter::resume`] found.
@@ -66,24 +69,14 @@ impl DatasetWriter {
     /// Makes an empty dataset in `root`, which has to be new or empty, and writes the contract into it.
     ///
     /// # Errors
-    /// When there is something already, or the disk refuses.
+    /// When there is something already, somebody else writes there, or the disk refuses.
     pub fn create(
         storage: Arc<dyn Storage>,
         root: &Path,
         layout: &Layout,
         contract: &Contract,
     ) -> Result<Self, DatasetError> {
-        let occupied = std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
-        if occupied {
-            let message = format!(
-                "{}: expected a new or empty folder; resume the dataset or name another",
-                root.display()
-            );
-            return Err(DatasetError::Request(message));
-        }
-        storage
-            .create_dir(root)
-            .map_err(DatasetError::io("make folder", root))?;
+        let lock = new_folder(&*storage, root)?;
         let info = layout.info();
         commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
         commit(&*storage, &root.join(STATS), b"{}")?;
@@ -98,15 +91,20 @@ impl DatasetWriter {
             statistics: BTreeMap::new(),
             contract: contract.clone(),
             open: None,
+            _lock: lock,
         })
     }
 
     /// Goes on with a dataset: makes it sound first, and says how.
     ///
     /// # Errors
-    /// When it is not one of ours, or cannot be made sound.
+    /// When it is not one of ours, somebody else writes to it, or it cannot be made sound.
     pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        let mut repairs = repair::repair(&*storage, root)?;
+        // What is no dataset is said to be none, and gets no lock; one of others is not written to, nor repaired.
+        Info::load(root)?;
+        let contract = own_contract(root)?;
+        let lock = WriterLock::acquire(root)?;
+        let mut repairs = Repair::plan(root)?.apply(&*storage)?;
         let info = Info::load(root)?;
         let mut open = spool::find(root, &info)?;
         let saved = open
@@ -122,7 +120,7 @@ impl DatasetWriter {
         let writer = Self {
             tasks: tasks::load(root)?,
             statistics: kept::load(root)?,
-            contract: Contract::load(root).map_err(|e| DatasetError::Request(e.to_string()))?,
+            contract,
             open: open
                 .as_ref()
                 .map(|found| Spool::reopen(&*storage, root, found))
@@ -130,8 +128,14 @@ impl DatasetWriter {
             root: root.to_owned(),
             storage,
             info,
+            _lock: lock,
         };
         Ok((writer, Resumed { repairs, open }))
+    }
+
+    /// Folder of the dataset.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// What the dataset is.
@@ -156,11 +160,7 @@ impl DatasetWriter {
             );
             return Err(DatasetError::Request(message));
         }
-        if task.trim().is_empty() {
-            return Err(DatasetError::Request(
-                "an instruction: expected words, found none".into(),
-            ));
-        }
+        require_plain(task).map_err(DatasetError::Request)?;
         let header = Header {
             episode: self.info.total_episodes,
             task: task.trim().to_owned(),
@@ -242,8 +242,9 @@ impl DatasetWriter {
         }
         for (nth, episode) in episodes.iter().enumerate() {
             let wrong = |problem: String| DatasetError::Request(format!("episode {nth} of those to save: {problem}"));
-            if episode.task.trim().is_empty() || episode.frames.is_empty() {
-                return Err(wrong("expected an instruction and frames, found none".into()));
+            require_plain(&episode.task).map_err(wrong)?;
+            if episode.frames.is_empty() {
+                return Err(wrong("expected frames, found none".into()));
             }
             episode
                 .frames
@@ -348,6 +349,20 @@ impl DatasetWriter {
     }
 }
 
+/// The contract of a dataset of ours, by which episodes are added to it.
+fn own_contract(root: &Path) -> Result<Contract, DatasetError> {
+    let path = root.join(FILE_NAME);
+    if !path.exists() {
+        let message = format!(
+            "{}: expected a dataset that was recorded here, found one without {FILE_NAME}; it is left as it is: read from \
+             it, or record into a new folder",
+            root.display()
+        );
+        return Err(DatasetError::Request(message));
+    }
+    Contract::load(root).map_err(|e| DatasetError::content(&path, e))
+}
+
 /// Where what the recorder noted about an episode lies.
 pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
     root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
@@ -440,7 +455,7 @@ impl Looked {
         let vectors = info.vectors().zip(&self.vectors);
         let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
         let pictures = info.pictures().zip(&self.colours);
-        let pictures = pictures.map(|((name, _), colours)| (name.to_owned(), colours.statistics()));
+        let pictures = pictures.map(|((name, f), colours)| (name.to_owned(), colours.statistics(f.channels())));
         let frames = 0..self.length;
         let of = |value: &dyn Fn(usize) -> f64| {
             Statistics::of_rows(&frames.clone().map(|frame| value(frame) as f32).collect::<Vec<_>>(), 1)

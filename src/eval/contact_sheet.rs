@@ -8,7 +8,7 @@ use crate::camera::resize::{ResizeError, Resizer};
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 
-/// How a sheet is laid out.
+/// Layout of a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetStyle {
     /// Most moments shown; evenly spread, the first and the last among them.
@@ -49,7 +49,7 @@ struct Thumbnail {
     picture: RgbImage,
 }
 
-/// Why there is no sheet.
+/// Error of drawing a contact sheet.
 #[derive(Debug, thiserror::Error)]
 pub enum SheetError {
     /// Frames of one camera changed their size, or cannot be made small.
@@ -57,7 +57,7 @@ pub enum SheetError {
     Frame {
         /// Camera.
         camera: String,
-        /// What the resize said.
+        /// Error of the resize.
         source: ResizeError,
     },
     /// Nothing was pushed.

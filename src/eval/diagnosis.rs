@@ -1,4 +1,4 @@
-//! Where a policy falls short: in seeing, in choosing, or in acting.
+//! Diagnosis of a policy: errors in seeing, in choosing and in acting.
 //!
 //! ```text
 //! pictures ─► tower ─► does it find the block?        seeing
@@ -38,12 +38,12 @@ use super::viewer::{Scene, ViewError, Viewer};
 /// Quality of the pictures, as `thinkvla frames` keeps them.
 const JPEG: u8 = 92;
 
-/// What to measure.
+/// Options of a diagnosis.
 #[derive(Debug, Clone)]
 pub struct DiagnosisOptions<'a> {
     /// The policy.
     pub checkpoint: &'a Path,
-    /// How it runs.
+    /// Device, type and threads of the policy.
     pub policy: PolicyOptions,
     /// Frames for each question.
     pub frames: usize,
@@ -53,7 +53,7 @@ pub struct DiagnosisOptions<'a> {
     pub jobs: usize,
 }
 
-/// What was found.
+/// Results of a diagnosis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Diagnosis {
     /// Of each camera, where the checkpoint has a geometry adapter.
@@ -78,7 +78,7 @@ pub struct Seeing {
     pub found: u32,
 }
 
-/// Why nothing was found.
+/// Error that ends a diagnosis.
 #[derive(Debug, thiserror::Error)]
 pub enum DiagnosisError {
     /// The checkpoint cannot be loaded.

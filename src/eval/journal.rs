@@ -1,35 +1,34 @@
 //! Trials on disk as they are made, so that an interrupted evaluation goes on where it stood.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::trials::{Setting, Trial, TrialResult};
+use crate::files;
+use crate::writer_lock::{LockError, WriterLock};
 
 /// File name of the trials: the setting, then a JSON object a line.
 pub const TRIALS: &str = "trials.jsonl";
 
-/// Why trials cannot be kept.
+/// Error of reading or writing trials.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The disk refuses.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// `read`, `write` or `lock`.
+        /// `read` or `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Another process makes the same trials.
-    #[error("{path} is being written by another evaluation; wait for it, or name another folder")]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    Busy(#[from] LockError),
     /// A whole line is not what was written.
     #[error("{path}, line {line}: {message}; name another folder, or remove the file to begin anew")]
     Line {
@@ -37,7 +36,7 @@ pub enum JournalError {
         path: PathBuf,
         /// Line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// The folder holds another evaluation.
@@ -47,7 +46,7 @@ pub enum JournalError {
     Other {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The setting that differs.
         field: String,
         /// This evaluation's.
         expected: String,
@@ -62,6 +61,7 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     done: Vec<TrialResult>,
+    _lock: WriterLock,
 }
 
 impl Journal {
@@ -77,14 +77,13 @@ impl Journal {
             move |source| JournalError::File { action, path, source }
         };
         std::fs::create_dir_all(folder).map_err(file("write"))?;
-        let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
-        let mut trials = opened.map_err(file("write"))?;
-        trials.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => JournalError::Busy { path: path.clone() },
-            TryLockError::Error(source) => file("lock")(source),
-        })?;
-        let mut text = String::new();
-        trials.read_to_string(&mut text).map_err(file("read"))?;
+        let lock = WriterLock::acquire(folder)?;
+        let text = match files::read_text(&path, files::LINES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            text => text.map_err(file("read"))?,
+        };
+        let opened = OpenOptions::new().append(true).create(true).open(&path);
+        let trials = opened.map_err(file("write"))?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let mut lines = text.get(..whole).unwrap_or_default().lines().enumerate();
         let damaged = |(line, message): (usize, String)| JournalError::Line {
@@ -106,6 +105,7 @@ impl Journal {
             file: trials,
             done,
             path: path.clone(),
+            _lock: lock,
         };
         journal.file.set_len(whole as u64).map_err(file("write"))?;
         if found.is_none() {
@@ -114,7 +114,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// What was done so far, in the order it was done.
+    /// Trials made so far, in the order in which they were made.
     pub fn done(&self) -> &[TrialResult] {
         &self.done
     }

@@ -13,7 +13,7 @@ pub(super) const LETTER_WIDTH: u32 = 8 * SCALE;
 /// Height of a line of letters [px].
 pub(super) const LETTER_HEIGHT: u32 = 8 * SCALE;
 
-/// Where and how a caption is drawn.
+/// Position and style of a caption.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pen {
     /// Left edge [px].

@@ -1,4 +1,4 @@
-//! What a run was measured on; a figure without its machine says little.
+//! Description of the machine on which a run was measured.
 
 use serde::Serialize;
 

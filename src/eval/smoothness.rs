@@ -1,4 +1,4 @@
-//! How smoothly an arm is commanded, from joints that come at a steady rate.
+//! Smoothness of joint commands that come at a steady rate.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::smoothness::Smoothness;
 use super::statistics::{SuccessRate, percentile};
 
-/// What stays the same over all trials of an evaluation; another value of any of it is another evaluation.
+/// Settings that all trials of an evaluation share; a different value makes a different evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
@@ -20,13 +20,13 @@ pub struct Setting {
     pub replan_steps: u32,
     /// Simulated time after which a trial has failed [s].
     pub time_limit_s: f64,
-    /// Whether the policy is shown what another episode's cameras see.
+    /// Whether the policy gets the camera images of another episode.
     pub shuffled_cameras: bool,
     /// Hash of the table-top's and the arm's parameters.
     pub parameters: String,
 }
 
-/// Which trial.
+/// Identifies a trial.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Trial {
     /// Task.
@@ -38,21 +38,21 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// What its pictures are called, without ending.
+    /// File name of its pictures, without extension.
     pub fn file_name(&self) -> String {
         format!("{}-{}-{}", self.task, self.variation, self.seed)
     }
 }
 
-/// How a trial went.
+/// Result of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialResult {
-    /// Which.
+    /// The trial.
     #[serde(flatten)]
     pub trial: Trial,
     /// The judge's verdict.
     pub success: bool,
-    /// Which conditions of success held at the end.
+    /// Conditions of success that held at the end.
     pub detail: String,
     /// Simulated time to success, or to the limit [s].
     pub seconds: f64,
@@ -66,13 +66,13 @@ pub struct TrialResult {
     pub refusals: u64,
     /// Chunks that ran out before the next one came.
     pub underruns: u64,
-    /// How often each check spoke, by `kind check`, e.g. `clamped velocity`.
+    /// Number of events of each check, by `kind check`, e.g. `clamped velocity`.
     pub events: BTreeMap<String, u64>,
-    /// How smoothly the arm was commanded.
+    /// Smoothness of the commands.
     pub smoothness: Smoothness,
 }
 
-/// What trials say together.
+/// Figures over several trials.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// Task.
@@ -102,11 +102,11 @@ pub struct Group {
 /// An evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What stayed the same.
+    /// Settings that all trials share.
     pub setting: Setting,
     /// Each task, then each of its variations.
     pub groups: Vec<Group>,
-    /// How often each check spoke in all trials.
+    /// Number of events of each check over all trials.
     pub events: BTreeMap<String, u64>,
     /// Every trial.
     pub trials: Vec<TrialResult>,

@@ -17,7 +17,7 @@ pub struct Viewer {
 /// One moment to act on.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
-    /// What the cameras see, in the contract's order.
+    /// Camera images, in the contract's order.
     pub pictures: &'a [RgbImage],
     /// The robot's own state, as [`Observation::state`].
     pub state: &'a [f64],
@@ -25,7 +25,7 @@ pub struct Scene<'a> {
     pub instruction: &'a str,
 }
 
-/// Why there is no chunk.
+/// Error of computing a chunk.
 #[derive(Debug, thiserror::Error)]
 pub enum ViewError {
     /// Pictures of this contract cannot be cut into patches.
@@ -36,7 +36,7 @@ pub enum ViewError {
     Picture {
         /// Camera.
         camera: String,
-        /// What is wrong.
+        /// The fault.
         message: String,
     },
     /// The network fails.
@@ -57,12 +57,12 @@ impl Viewer {
         })
     }
 
-    /// What the checkpoint was trained on and for.
+    /// Contract of the checkpoint: robot, data and actions.
     pub fn contract(&self) -> &Contract {
         self.policy.contract()
     }
 
-    /// What the checkpoint is known by.
+    /// SHA-256 of the weights.
     pub fn checkpoint_hash(&self) -> &str {
         self.policy.checkpoint_hash()
     }
@@ -72,7 +72,7 @@ impl Viewer {
         self.policy.config().thinkvla.chunk_len as usize
     }
 
-    /// How the pictures last shown were cut into patches.
+    /// Patch grids of the latest pictures.
     pub fn grids(&self) -> &[Grid] {
         &self.preprocessor.input().grids
     }

@@ -60,12 +60,20 @@ pub(crate) fn physical(value: f64, of: &DimensionStatistics) -> f64 {
 
 /// As the reference's training data is normalised; a dimension that never moved is 0, or as it is between equal quantiles.
 pub(crate) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
+    match of.normalisation {
+        Normalisation::Q99 if of.q01 != of.q99 => scaled(value, of).clamp(-1.0, 1.0),
+        _ => scaled(value, of),
+    }
+}
+
+/// The same without an end to what lies outside the quantiles.
+pub(super) fn scaled(value: f64, of: &DimensionStatistics) -> f64 {
     let between = |low: f64, high: f64| 2.0 * (value - low) / (high - low) - 1.0;
     match of.normalisation {
         Normalisation::MinMax if of.min == of.max => 0.0,
         Normalisation::MinMax => between(of.min, of.max),
         Normalisation::Q99 if of.q01 == of.q99 => value,
-        Normalisation::Q99 => between(of.q01, of.q99).clamp(-1.0, 1.0),
+        Normalisation::Q99 => between(of.q01, of.q99),
         Normalisation::MeanStd if of.std == 0.0 => 0.0,
         Normalisation::MeanStd => (value - of.mean) / of.std,
         Normalisation::None => value,

@@ -5,12 +5,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::camera::patches::PatchRule;
+use crate::files;
 
 use super::error::ModelError;
+use super::json;
 
+mod rope;
 mod thinkvla;
 mod thinkvla_check;
 
+pub use rope::{Rope, RopeScaling};
 pub use thinkvla::{
     AnchorToken, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, ReadAt, ReasoningConfig, TeacherAnchor,
     TeacherTexts, ThinkVlaConfig,
@@ -68,7 +72,7 @@ pub struct Qwen3VlConfig {
     pub vision_config: VisionConfig,
 }
 
-/// The language model.
+/// The language model. Derefs to its rotary positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextConfig {
     /// Always `qwen3_vl_text`.
@@ -91,10 +95,9 @@ pub struct TextConfig {
     pub head_dim: i64,
     /// Epsilon of every RMSNorm.
     pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// How the rotary frequencies are shared among time, row and column.
-    pub rope_scaling: RopeScaling,
+    /// Rotary positions.
+    #[serde(flatten)]
+    pub rope: Rope,
     /// Longest sequence.
     pub max_position_embeddings: i64,
     /// Whether the text head is the embedding.
@@ -109,28 +112,29 @@ fn yes() -> bool {
     true
 }
 
-/// Interleaved multimodal rotary embedding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RopeScaling {
-    /// Only `default` exists.
-    #[serde(default = "default_rope")]
-    pub rope_type: String,
-    /// Only the interleaved form exists in Qwen3-VL.
-    #[serde(default)]
-    pub mrope_interleaved: bool,
-    /// Frequencies of time, row and column.
-    pub mrope_section: [i64; 3],
+impl std::ops::Deref for TextConfig {
+    type Target = Rope;
+
+    fn deref(&self) -> &Rope {
+        &self.rope
+    }
 }
 
-fn default_rope() -> String {
-    "default".into()
+impl std::ops::DerefMut for TextConfig {
+    fn deref_mut(&mut self) -> &mut Rope {
+        &mut self.rope
+    }
 }
 
 /// The vision tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VisionConfig {
-    /// Always `qwen3_vl`.
+    /// Always `qwen3_vl`; transformers 5 writes `qwen3_vl_vision`, and reads either.
+    #[serde(deserialize_with = "vision_type")]
     pub model_type: String,
+    /// Rotary positions of its rows and columns, which only transformers 5 writes; they are what the network is made of.
+    #[serde(default, rename = "rope_parameters", skip_serializing)]
+    pub rope: VisionRope,
     /// Activation of the blocks' MLP; only `gelu_pytorch_tanh` exists.
     pub hidden_act: String,
     /// Blocks.
@@ -155,6 +159,39 @@ pub struct VisionConfig {
     pub num_position_embeddings: i64,
     /// Blocks (from 0) whose output is also injected into the first language layers.
     pub deepstack_visual_indexes: Vec<i64>,
+}
+
+/// Rotary positions of the vision tower.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VisionRope {
+    /// Base of the frequencies; only 10000 exists.
+    pub rope_theta: f64,
+    /// Only `axial`, which older versions call `default`.
+    pub rope_type: String,
+}
+
+impl VisionRope {
+    /// The only base there is.
+    pub const THETA: f64 = 10_000.0;
+}
+
+impl Default for VisionRope {
+    fn default() -> Self {
+        Self {
+            rope_theta: Self::THETA,
+            rope_type: "axial".into(),
+        }
+    }
+}
+
+/// The type of the vision tower, by the name that every version reads.
+fn vision_type<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let found = String::deserialize(deserializer)?;
+    Ok(match found.as_str() {
+        "qwen3_vl_vision" => "qwen3_vl".into(),
+        _ => found,
+    })
 }
 
 impl Config {
@@ -206,7 +243,5 @@ impl Qwen3VlConfig {
 }
 
 fn read<T: serde::de::DeserializeOwned>(directory: &Path) -> Result<T, ModelError> {
-    let path = directory.join(FILE_NAME);
-    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
+    json::read(&directory.join(FILE_NAME), files::CONFIGURATION)
 }

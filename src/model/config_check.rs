@@ -1,6 +1,6 @@
 //! Which configurations cannot work, each named by its field.
 
-use super::config::{Config, Qwen3VlConfig, TextConfig, VisionConfig};
+use super::config::{Config, Qwen3VlConfig, TextConfig, VisionConfig, VisionRope};
 use super::error::ModelError;
 
 /// Largest size of anything; beyond it shapes could overflow.
@@ -147,6 +147,17 @@ impl VisionConfig {
             ("vision_config.num_position_embeddings", self.num_position_embeddings),
         ] {
             size(field, value)?;
+        }
+        if self.rope.rope_theta != VisionRope::THETA {
+            let theta = self.rope.rope_theta;
+            return Err(ModelError::config(
+                "vision_config.rope_parameters.rope_theta",
+                "10000",
+                theta,
+            ));
+        }
+        if self.rope.rope_type != "default" {
+            only("vision_config.rope_parameters.rope_type", "axial", &self.rope.rope_type)?;
         }
         if self.in_channels != 3 {
             return Err(ModelError::config("vision_config.in_channels", "3", self.in_channels));

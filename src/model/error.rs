@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::writer_lock::LockError;
+
 /// What went wrong in the model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -43,6 +45,9 @@ pub enum ModelError {
         /// What the system or the parser said.
         message: String,
     },
+    /// Another process writes a checkpoint there.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// The weights do not fit the configuration.
     #[error("{path} does not fit the configuration, {} problems:\n{}", problems.len(), problems.join("\n"))]
     Weights {

@@ -134,7 +134,7 @@ impl Linear {
 
 impl Weight {
     fn new(scope: &Scope, weight: Tensor) -> Result<Self, ModelError> {
-        if scope.forward_only() && linear::available(weight.device()) {
+        if scope.forward_only() && linear::available((weight.f_kind()?, weight.device())) {
             return Ok(Self::Packed(Packed::new(&weight.f_flatten(1, -1)?)?));
         }
         Self::plain(scope, weight)
@@ -179,7 +179,7 @@ impl Joined {
         let mut pack = true;
         for (scope, outputs) in parts {
             let weight = scope.tensor("weight", &[*outputs, inputs], init)?;
-            pack &= scope.forward_only() && linear::available(weight.device());
+            pack &= scope.forward_only() && linear::available((weight.f_kind()?, weight.device()));
             weights.push(weight);
         }
         let linear = |weight| Linear { weight, bias: None };

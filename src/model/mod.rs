@@ -21,6 +21,7 @@ pub mod error;
 pub mod geometry_picture;
 pub mod heads;
 pub mod integration;
+mod json;
 pub mod language;
 pub mod layers;
 pub mod network;

@@ -346,7 +346,7 @@ impl Prompter {
 
     /// The task as it stands in the user's text.
     fn task(&self, task: Task) -> Result<String, ModelError> {
-        self.check(task.instruction)?;
+        self.require_plain(task.instruction)?;
         let state = match (self.proprio, task.state) {
             (Proprio::None | Proprio::Projected, None) => "",
             (Proprio::Text, Some(state)) => state.as_str(),
@@ -406,7 +406,11 @@ impl Prompter {
         })
     }
 
-    fn check(&self, instruction: &str) -> Result<(), ModelError> {
+    /// Refuses an instruction that cannot stand in a prompt.
+    ///
+    /// # Errors
+    /// When it is empty or holds one of the tokenizer's control tokens.
+    pub fn require_plain(&self, instruction: &str) -> Result<(), ModelError> {
         if instruction.trim().is_empty() {
             return Err(ModelError::Instruction(
                 "expected a task in words, found nothing".into(),

@@ -4,7 +4,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch_ext::rows::{Norms, Turn};
 
-use super::config::TextConfig;
+use super::config::{TextConfig, VisionRope};
 use super::error::ModelError;
 use super::layers::wide;
 
@@ -58,7 +58,7 @@ impl Rotation {
     /// # Shapes
     /// `cells` (row, column) of N patches → (N, 1, head), in 32 bits
     pub fn of_patches(cells: &[(i64, i64)], head: i64, device: Device) -> Result<Self, ModelError> {
-        let inverse = inverse_frequencies(10_000.0, head / 2);
+        let inverse = inverse_frequencies(VisionRope::THETA, head / 2);
         let mut angles = Vec::with_capacity(cells.len() * inverse.len() * 2);
         for &(row, column) in cells {
             angles.extend(inverse.iter().map(|f| row as f32 * f));

@@ -6,16 +6,19 @@ use serde_json::Value;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::contract::{Composition, Contract, Data, Filter, Model, Reference, Resize, Robot};
+use crate::files;
 
 use super::checkpoint::load_tokenizer;
 use super::config::{
     AnchorToken, Config, GeometryConfig, HiddenTap, Precision, PromptStyle, Proprio, Qwen3VlConfig, ReadAt,
-    ReasoningConfig, RopeScaling, TeacherAnchor, TeacherTexts, TextConfig, ThinkVlaConfig, VisionConfig,
+    ReasoningConfig, Rope, RopeScaling, TeacherAnchor, TeacherTexts, TextConfig, ThinkVlaConfig, VisionConfig,
+    VisionRope,
 };
 use super::error::ModelError;
 use super::heads::AdapterNorm;
 use super::integration::fusion::Fusion;
 use super::integration::pool::GeoPool;
+use super::json;
 use super::prune::{Keep, prune};
 use super::untrained::{InitScheme, Made, Untrained};
 use super::variant::Variant;
@@ -89,8 +92,7 @@ impl NewCheckpoint<'_> {
             tokenizer.add_special_tokens(&anchors);
             return Ok(tokenizer);
         }
-        let text = std::fs::read_to_string(self.tokenizer).map_err(|e| ModelError::read(self.tokenizer, e))?;
-        let large: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(self.tokenizer, e))?;
+        let large: Value = json::read(self.tokenizer, files::TOKENIZER)?;
         let mut control = vec![
             "<|endoftext|>",
             "<|im_start|>",
@@ -300,13 +302,20 @@ fn small_text() -> TextConfig {
         num_attention_heads: 4,
         num_key_value_heads: 2,
         head_dim: 32,
+        rope: rope([6, 5, 5]),
+        max_position_embeddings: 4096,
+        ..text_2b()
+    }
+}
+
+fn rope(mrope_section: [i64; 3]) -> Rope {
+    Rope {
+        rope_theta: 5_000_000.0,
         rope_scaling: RopeScaling {
             rope_type: "default".into(),
             mrope_interleaved: true,
-            mrope_section: [6, 5, 5],
+            mrope_section,
         },
-        max_position_embeddings: 4096,
-        ..text_2b()
     }
 }
 
@@ -322,12 +331,7 @@ fn text_2b() -> TextConfig {
         num_key_value_heads: 8,
         head_dim: 128,
         rms_norm_eps: 1e-6,
-        rope_theta: 5_000_000.0,
-        rope_scaling: RopeScaling {
-            rope_type: "default".into(),
-            mrope_interleaved: true,
-            mrope_section: [24, 20, 20],
-        },
+        rope: rope([24, 20, 20]),
         max_position_embeddings: 262_144,
         tie_word_embeddings: true,
         attention_bias: false,
@@ -350,6 +354,7 @@ fn small_vision() -> VisionConfig {
 fn vision_2b() -> VisionConfig {
     VisionConfig {
         model_type: "qwen3_vl".into(),
+        rope: VisionRope::default(),
         hidden_act: "gelu_pytorch_tanh".into(),
         depth: 24,
         hidden_size: 1024,

@@ -6,7 +6,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::contract::DimensionStatistics;
 
-use super::actions::normalised;
+use super::actions::{normalised, scaled};
 use super::error::ModelError;
 
 /// Steps a value is told in, over -1 .. 1.
@@ -17,17 +17,17 @@ const BINS: f64 = 256.0;
 pub struct StateText(String);
 
 impl StateText {
-    /// Normalises values by the contract's statistics and tells each as one of 256 steps over -1 .. 1. What lies outside
-    /// the range of the training data is told as its nearest end.
+    /// Normalises values by the contract's statistics and tells each as one of 256 steps over -1 .. 1. As StarVLA counts
+    /// them (`state2str_transform`), what lies below is told as -1, and what lies above as the last step.
     ///
     /// # Errors
     /// When there is not one value for each dimension, or one is not finite.
     pub fn new(values: &[f64], statistics: &[DimensionStatistics]) -> Result<Self, ModelError> {
         let mut text = " [STATE]".to_owned();
-        for value in normalised_state(values, statistics)? {
+        for value in each(values, statistics, scaled)? {
             let bin = (0.5 * BINS * (value + 1.0)).floor();
             // A `String` takes whatever is written.
-            let _ = write!(text, " {}", bin.clamp(0.0, BINS - 1.0));
+            let _ = write!(text, " {}", bin.clamp(-1.0, BINS - 1.0));
         }
         Ok(Self(text + " [ACTION]"))
     }
@@ -44,6 +44,15 @@ impl StateText {
 /// # Errors
 /// When there is not one value for each dimension, or one is not finite.
 pub fn normalised_state(values: &[f64], statistics: &[DimensionStatistics]) -> Result<Vec<f64>, ModelError> {
+    each(values, statistics, |value, of| normalised(value, of).clamp(-1.0, 1.0))
+}
+
+/// Every value by its statistics.
+fn each(
+    values: &[f64],
+    statistics: &[DimensionStatistics],
+    by: impl Fn(f64, &DimensionStatistics) -> f64,
+) -> Result<Vec<f64>, ModelError> {
     if values.len() != statistics.len() {
         let names: Vec<_> = statistics.iter().map(|of| of.name.as_str()).collect();
         return Err(ModelError::Observation {
@@ -51,17 +60,15 @@ pub fn normalised_state(values: &[f64], statistics: &[DimensionStatistics]) -> R
             found: format!("{} values", values.len()),
         });
     }
-    let each = values
-        .iter()
-        .zip(statistics)
-        .map(|(value, of)| match value.is_finite() {
-            true => Ok(normalised(*value, of).clamp(-1.0, 1.0)),
-            false => Err(ModelError::Observation {
-                expected: format!("a finite value of {}", of.name),
-                found: value.to_string(),
-            }),
-        });
-    each.collect()
+    let all = values.iter().zip(statistics);
+    all.map(|(value, of)| match value.is_finite() {
+        true => Ok(by(*value, of)),
+        false => Err(ModelError::Observation {
+            expected: format!("a finite value of {}", of.name),
+            found: value.to_string(),
+        }),
+    })
+    .collect()
 }
 
 /// States for a projector, in 32 bits.
@@ -115,9 +122,12 @@ mod tests {
         assert_eq!(text(&[-1.0, 2.2, 0.8]).unwrap(), " [STATE] 64 140 230 [ACTION]");
     }
 
+    /// As `numpy.digitize` over `linspace(-1, 1, 257)[:-1]`, less one.
     #[test]
-    fn what_lies_outside_is_told_as_the_nearest_end() {
-        assert_eq!(text(&[-9.0, 99.0, 1.0]).unwrap(), " [STATE] 0 255 255 [ACTION]");
+    fn what_lies_below_is_told_as_minus_one_and_what_lies_above_as_the_last_step() {
+        assert_eq!(text(&[-9.0, 99.0, 1.0]).unwrap(), " [STATE] -1 255 255 [ACTION]");
+        assert_eq!(text(&[-2.001, -0.1, -1.5]).unwrap(), " [STATE] -1 -1 -1 [ACTION]");
+        assert_eq!(text(&[9.0, 0.0, -1.0]).unwrap(), " [STATE] 255 0 0 [ACTION]");
     }
 
     #[test]

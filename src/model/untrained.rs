@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 use crate::contract::Contract;
 
 use super::checkpoint::weights::is_backbone;
-use super::checkpoint::{TOKENIZER, WEIGHTS};
+use super::checkpoint::{TOKENIZER, WEIGHTS, claim};
 use super::config::Config;
 use super::error::ModelError;
 use super::network::Network;
@@ -86,16 +86,10 @@ impl Untrained<'_> {
     /// # Errors
     /// When the directory already holds weights, the configuration cannot work, or a file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
-        let weights = directory.join(WEIGHTS);
-        if weights.exists() {
-            return Err(ModelError::write(
-                &weights,
-                "it exists; choose another directory or remove it first",
-            ));
-        }
         let parameters = Network::layout(self.config)?.into_iter();
         let parameters: Vec<_> = parameters.map(|one| self.scheme.apply(one)).collect();
-        std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
+        let weights = directory.join(WEIGHTS);
+        let _lock = claim(directory, &weights)?;
         let path = directory.join(TOKENIZER);
         self.tokenizer
             .save(&path, false)

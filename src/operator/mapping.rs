@@ -14,6 +14,7 @@ pub use inputs::{
 };
 
 use crate::control::types::JOINTS;
+use crate::files;
 
 /// A mapping; see `config/teleop/*.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,7 +119,7 @@ impl Mapping {
     /// # Errors
     /// When the file cannot be read, is no mapping, or holds a value that cannot work.
     pub fn load(path: &Path) -> Result<Self, MappingError> {
-        let text = std::fs::read_to_string(path).map_err(|source| MappingError::Read {
+        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| MappingError::Read {
             path: path.to_path_buf(),
             source,
         })?;

@@ -1,6 +1,6 @@
 //! Who publishes and who listens, as the ROS graph shows it.
 
-use rclrs::{Node, RclrsError, TopicEndpointInfo};
+use rclrs::{Node, QoSReliabilityPolicy, RclrsError, TopicEndpointInfo};
 
 /// One end of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Endpoint {
     pub node: String,
     /// Message type, e.g. `std_msgs/msg/Bool`.
     pub kind: String,
+    /// Whether it sends without making sure that anything arrives.
+    pub is_best_effort: bool,
 }
 
 impl From<TopicEndpointInfo> for Endpoint {
@@ -16,6 +18,7 @@ impl From<TopicEndpointInfo> for Endpoint {
         Self {
             node: join(&info.node_namespace, &info.node_name),
             kind: info.topic_type,
+            is_best_effort: info.qos_profile.reliability == QoSReliabilityPolicy::BestEffort,
         }
     }
 }

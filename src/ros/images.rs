@@ -11,9 +11,10 @@ use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
 use super::time::from_message;
 use super::{qos, topics};
-use crate::camera::compressed::Compression;
+use crate::camera::compressed::{self, Compression};
 use crate::camera::freeze::{FreezeRule, StreamHealth, content_hash};
 use crate::camera::image_view::{ImageFields, ImageView};
+use crate::camera::rgb::RgbImage;
 use crate::control::time::Time;
 use crate::ros::lock::lock;
 
@@ -237,8 +238,21 @@ pub fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
     })
 }
 
+/// Decodes an image as it arrived: the one rule for what the policy sees and what the recorder keeps.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode(payload: &Payload, rgb: &mut RgbImage) -> Result<(), String> {
+    match payload {
+        Payload::Raw(image) => view(image).map(|view| view.to_rgb(rgb)),
+        Payload::Compressed(image) => {
+            compressed::decode(&image.format.to_string(), &image.data, rgb).map_err(|e| e.to_string())
+        }
+    }
+}
+
 /// The fields of a raw image; the error tells what is wrong with them.
-pub fn view(image: &Image) -> Result<ImageView<'_>, String> {
+fn view(image: &Image) -> Result<ImageView<'_>, String> {
     let encoding = image.encoding.to_cstr().to_str().unwrap_or("<not text>");
     let fields = ImageFields {
         width: image.width,

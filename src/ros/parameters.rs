@@ -1,6 +1,7 @@
 //! Parameters, each with its type, range, unit and a sentence; what cannot work is refused at start and at run time.
 
 mod kinds;
+mod overrides;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, ParameterBuilder, ParameterVariant};
 
 pub use kinds::{Flag, Number, Numbers, Text, Texts};
+pub use overrides::{Overrides, require_ros_only};
 
 /// Why a parameter could not be declared: the node must not start.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,9 @@ pub enum ParameterError {
         /// Type expected, with an example.
         kind: &'static str,
     },
+    /// A name that no parameter has.
+    #[error("{0}; correct it in the parameter file or launch argument")]
+    Unknown(String),
     /// A fault of the declaration itself.
     #[error("parameter {name}: {source}")]
     Declaration {
@@ -68,6 +73,7 @@ pub trait Declaration {
 /// The parameters of one node; they stay declared as long as this lives.
 pub struct Parameters {
     node: Node,
+    names: Vec<&'static str>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -96,8 +102,21 @@ impl Parameters {
     pub fn of(node: &Node) -> Self {
         Self {
             node: Arc::clone(node),
+            names: Vec::new(),
             kept: Vec::new(),
         }
+    }
+
+    /// All of them, none of which is left to declare: names that arguments give and no parameter has are misspelt.
+    ///
+    /// # Errors
+    /// Names the first, where it is given, and the nearest name there is. What stands in a file for all nodes and is
+    /// near to no name is warned of only: other nodes may have it.
+    pub fn complete(self) -> Result<Self, ParameterError> {
+        let overrides = Overrides::read(std::env::args(), &self.node.name(), &self.node.namespace());
+        let warnings = overrides.require_known(&self.names).map_err(ParameterError::Unknown)?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(self)
     }
 
     /// Declares a parameter that is read once, at start.
@@ -108,6 +127,7 @@ impl Parameters {
         &mut self,
         declaration: D,
     ) -> Result<D::Value, ParameterError> {
+        self.names.push(declaration.name());
         let parameter = declare(&self.node, &declaration, ParameterBuilder::read_only)?;
         let value = D::value(parameter.get());
         self.kept.push(Arc::new(parameter));
@@ -122,6 +142,7 @@ impl Parameters {
         &mut self,
         declaration: D,
     ) -> Result<Live<D>, ParameterError> {
+        self.names.push(declaration.name());
         let parameter = Arc::new(declare(&self.node, &declaration, ParameterBuilder::mandatory)?);
         self.kept.push(Arc::clone(&parameter) as Arc<dyn Any + Send + Sync>);
         Ok(Live { parameter })

@@ -1,23 +1,11 @@
-//! Child processes: how they are started, and what is said of their end.
+//! Child processes: what is said of them and of their end.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 /// Lines of a log shown when its process fails.
 const TAIL_LINES: usize = 12;
-
-/// Through setpriv (util-linux) the kernel interrupts the child even when this process is killed outright. Where it is
-/// missing, only an orderly end of this process ends its children.
-pub fn with_our_death(program: &Path) -> Command {
-    let setpriv = Path::new("/usr/bin/setpriv");
-    if !setpriv.exists() || !program.exists() {
-        return Command::new(program);
-    }
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "INT"]).arg(program);
-    command
-}
 
 /// How a process ended, in words.
 pub fn describe(status: ExitStatus) -> String {

@@ -7,6 +7,11 @@ pub fn images() -> QoSProfile {
     QoSProfile::sensor_data_default()
 }
 
+/// What any publisher sends, however little it promises: best effort, nothing kept.
+pub fn any() -> QoSProfile {
+    QoSProfile::topics_default().keep_last(10).best_effort()
+}
+
 /// Action chunks: reliable, and only the newest of a source matters; deep enough that a source without the lease, which
 /// sends on, does not push out the holder's.
 pub fn chunk() -> QoSProfile {
@@ -16,6 +21,11 @@ pub fn chunk() -> QoSProfile {
 /// Status and instruction: reliable, and a late joiner gets the last one.
 pub fn latched() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1).transient_local()
+}
+
+/// The time of a simulation, as nodes of every client library hear it.
+pub fn clock() -> QoSProfile {
+    QoSProfile::topics_default().keep_last(1).best_effort()
 }
 
 /// Events nobody may miss.

@@ -1,15 +1,21 @@
 //! One node's life: signal handlers, context, node, spin, and hooks that run the moment a signal arrives.
 
-use std::process::ExitCode;
+use std::convert::Infallible;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rclrs::{Context, CreateBasicExecutor as _, Executor, LogSeverity, Logger, Node, RclrsError, SpinOptions};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rclrs::{
+    Context, CreateBasicExecutor as _, Executor, InitOptions, IntoNodeOptions as _, LogSeverity, Logger, Node,
+    RclrsError, SpinOptions,
+};
 use tokio::sync::mpsc;
 
+use super::parameters::{Overrides, require_ros_only};
 use super::rosout;
+use super::signals::Signals;
+use crate::parent;
 
 /// Exit code of a node that refused to start: a parameter, a file or an argument that cannot work. Launch files end
 /// the whole launch on it; a node that dies later leaves the others running.
@@ -46,18 +52,43 @@ pub fn take_precedence() {
 pub fn run<N, E: std::fmt::Display>(
     name: &str,
     start: impl FnOnce(&Runtime) -> Result<N, E>,
-) -> Result<ExitCode, RuntimeError> {
+) -> Result<Infallible, RuntimeError> {
+    run_to_code(name, start, |_| 0)
+}
+
+/// As [`run`]; `code` tells the exit code of a node that has ended.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_to_code<N, E: std::fmt::Display>(
+    name: &str,
+    start: impl FnOnce(&Runtime) -> Result<N, E>,
+    code: impl FnOnce(&N) -> u8,
+) -> Result<Infallible, RuntimeError> {
+    if let Err(problem) = require_ros_only(&std::env::args().collect::<Vec<_>>()) {
+        eprintln!("{name}: {problem}");
+        exit(REFUSED);
+    }
     let runtime = Runtime::start(name)?;
     let node = match start(&runtime) {
         Ok(node) => node,
         Err(error) => {
             tracing::error!("{error}");
-            return Ok(ExitCode::from(REFUSED));
+            exit(REFUSED);
         }
     };
     runtime.spin()?;
+    let code = code(&node);
     drop(node);
-    Ok(ExitCode::SUCCESS)
+    exit(code)
+}
+
+/// Ends the process without the destructors of the C++ libraries' static objects: a thread that still loads a network, or
+/// answers a service, would crash under them.
+fn exit(code: u8) -> ! {
+    // Nobody is left to be told.
+    let _ = std::io::stdout().flush();
+    signal_hook::low_level::exit(code.into())
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
@@ -138,8 +169,16 @@ impl Runtime {
     /// Starts the node called `name`; ROS arguments come from the command line.
     ///
     /// # Errors
-    /// When threads, signal handlers or ROS cannot be had.
+    /// As [`Runtime::start_in`].
     pub fn start(name: &str) -> Result<Self, RuntimeError> {
+        Self::start_in(name, "/")
+    }
+
+    /// Starts the node called `name` in a namespace, unless ROS arguments say another.
+    ///
+    /// # Errors
+    /// When threads, signal handlers or ROS cannot be had.
+    pub fn start_in(name: &str, namespace: &str) -> Result<Self, RuntimeError> {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -154,14 +193,15 @@ impl Runtime {
         // rclrs handles no signals, and DDS threads must not be started before ours are in place.
         let signals = {
             let _inside = tokio.enter();
-            Signals {
-                interrupt: signal(SignalKind::interrupt())?,
-                terminate: signal(SignalKind::terminate())?,
-            }
+            Signals::listen()?
         };
-        let executor = Context::default_from_env()?.create_basic_executor();
-        let node = executor.create_node(name)?;
+        parent::end_with_parent()?;
+        let overrides = Overrides::read(std::env::args(), name, namespace);
+        let context = Context::new(overrides.arguments(), InitOptions::default())?;
+        let executor = context.create_basic_executor();
+        let node = executor.create_node(name.namespace(namespace))?;
         rosout::install(node.logger().clone());
+        overrides.notes.iter().for_each(|note| tracing::warn!("{note}"));
         // A node's end seen in the graph has no history policy, and rclrs calls that an error at every look.
         Logger::new("QoSProfile.conversion")?.set_level(LogSeverity::Fatal)?;
         end_on_panic(shutdown.clone());
@@ -214,31 +254,6 @@ impl Runtime {
 /// child of its parent's death once for each of the parent's threads. None of them may cut an arm's braking short.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    async fn next(&mut self) -> String {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT".to_owned(),
-            _ = self.terminate.recv() => "SIGTERM".to_owned(),
-        }
-    }
-
-    /// The first signal after `pause`; those within it are dropped.
-    async fn after(&mut self, pause: Duration) -> String {
-        let asked = Instant::now();
-        loop {
-            let signal = self.next().await;
-            if asked.elapsed() >= pause {
-                return signal;
-            }
-        }
-    }
-}
-
 /// Waits for the first reason to end, runs the hooks and stops the executor; a second wish to end kills the process.
 async fn watch(
     mut signals: Signals,
@@ -247,7 +262,7 @@ async fn watch(
     ended: tokio::sync::oneshot::Sender<()>,
 ) {
     let reason = tokio::select! {
-        reason = signals.next() => reason,
+        signal = signals.next() => signal.to_owned(),
         reason = requests.recv() => reason.unwrap_or_default(),
     };
     let hooks = shutdown.clone();

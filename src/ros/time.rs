@@ -2,7 +2,10 @@
 
 use ros_env::builtin_interfaces::msg::Time as TimeMessage;
 
-use crate::control::time::Time;
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use crate::control::time::{Now, Steady, Time};
 
 const NANOSECONDS: i64 = 1_000_000_000;
 
@@ -30,6 +33,9 @@ pub fn to_message(time: Time) -> TimeMessage {
     }
 }
 
+/// Zero of the steady clock, one for the whole process.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 /// The clock of a node: system time, or `/clock` when `use_sim_time` is set.
 #[derive(Clone, Debug)]
 pub struct Clock(rclrs::Clock);
@@ -43,6 +49,14 @@ impl Clock {
     /// The present.
     pub fn now(&self) -> Time {
         Time(self.0.now().nsec)
+    }
+
+    /// The present on this clock and on the monotonic one.
+    pub fn both(&self) -> Now {
+        Now {
+            ros: self.now(),
+            steady: Steady(i64::try_from(START.elapsed().as_nanos()).unwrap_or(i64::MAX)),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every topic a node of this package publishes or offers to remap; the one table behind nodes, rviz and their tests.
 
+use crate::control::realman::graph;
+
 /// A topic by its default name, relative to the node's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Topic {
@@ -40,7 +42,7 @@ pub const EPISODE_STATUS: Topic = topic("episode_status", "thinkvla/msg/EpisodeS
 /// What the fine-tuning node is doing; latched.
 pub const FINETUNE_STATUS: Topic = topic("finetune_node/status", "thinkvla/msg/FineTuneStatus", "finetune_node");
 /// Joint positions, from Realman's driver or its stand-in.
-pub const JOINT_STATES: Topic = topic("joint_states", "sensor_msgs/msg/JointState", "sim_node");
+pub const JOINT_STATES: Topic = topic(graph::JOINT_STATES, "sensor_msgs/msg/JointState", "sim_node");
 /// The robot model.
 pub const ROBOT_DESCRIPTION: Topic = topic("robot_description", "std_msgs/msg/String", "robot_state_publisher");
 /// Raw images, under the camera's name.

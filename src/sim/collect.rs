@@ -23,7 +23,7 @@ const SLOW_M: f64 = 0.0005;
 /// Below this the tool is hardly turning [rad a row].
 const SLOW_RAD: f64 = 0.005;
 
-/// What to collect.
+/// A collection of episodes of the expert.
 #[derive(Clone)]
 pub struct Collection {
     /// The table-top.
@@ -32,7 +32,7 @@ pub struct Collection {
     pub arm: ArmConfig,
     /// The task; its three variations take turns.
     pub task: Task,
-    /// How pictures are kept.
+    /// Format of the pictures in the rows.
     pub images: ImageMode,
     /// Writes something beside the rows.
     pub beside: Option<Arc<Beside>>,
@@ -42,7 +42,7 @@ pub struct Collection {
 /// collection.
 pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + Sync;
 
-/// How an attempt went.
+/// Result of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Attempt {
     /// Variation, 0 to 2.
@@ -51,7 +51,7 @@ pub struct Attempt {
     pub seed: u64,
     /// The judge's verdict; only successes are saved.
     pub success: bool,
-    /// Which conditions of success held at the end.
+    /// Conditions of success that held at the end.
     pub detail: String,
     /// Its number in the dataset, when it was saved.
     pub episode: Option<usize>,
@@ -63,7 +63,7 @@ pub struct Attempt {
     pub longest_dwell: usize,
 }
 
-/// What came of it.
+/// Result of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Task.
@@ -82,7 +82,7 @@ pub struct Report {
     pub longest_dwell: usize,
 }
 
-/// Why collecting ended early.
+/// Error that ends a collection.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The simulator.
@@ -91,7 +91,7 @@ pub enum CollectError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// What is written beside the rows.
+    /// Writing the data beside the rows.
     #[error("{0}")]
     Beside(String),
 }
@@ -167,7 +167,7 @@ impl Collector {
 /// Looks at an episode at the dataset's rate.
 struct Shown<'a> {
     steps: Steps,
-    /// When to look next [s].
+    /// Time of the next sample [s].
     next: Option<f64>,
     period: f64,
     images: ImageMode,

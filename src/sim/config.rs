@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// Levels of the factor each task is about.
 pub const LEVELS: usize = 3;
 
@@ -159,7 +161,7 @@ pub struct DriverConfig {
     pub tool_offset_m: [f64; 3],
 }
 
-/// Why a table-top cannot be had.
+/// Error of loading a simulation configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -167,7 +169,7 @@ pub enum ConfigError {
     Read {
         /// File asked for.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file does not say what it must.
@@ -186,7 +188,7 @@ impl SimConfig {
     /// # Errors
     /// When it is missing, has an unknown or missing field, or a value that cannot work; the message names the line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -14,35 +14,35 @@ use super::world::STEP_S;
 use crate::control::chunk::ActionChunk;
 use crate::control::config::ArmConfig;
 use crate::control::event::{Check, EventKind};
-use crate::control::lease::Priority;
+use crate::control::lease::{Heartbeats, Priority};
 use crate::control::realman::{DriverApi, Graph};
 use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
-use crate::control::time::Time;
+use crate::control::time::{Now, Steady, Time};
 
 /// Time between two heartbeats [s].
 const HEARTBEAT_S: f64 = 0.02;
 
-/// Where an episode takes place.
+/// Environment of an episode.
 #[derive(Debug, Clone, Copy)]
 pub struct Stage<'a> {
     /// The table-top.
     pub sim: &'a SimConfig,
     /// The arm.
     pub arm: &'a ArmConfig,
-    /// Which episode.
+    /// Identifies the episode.
     pub id: EpisodeId,
-    /// How its pictures are made.
+    /// Rendering of its pictures.
     pub scene: SceneOptions,
 }
 
-/// How an episode went.
+/// Result of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Which episode.
+    /// Identifies the episode.
     pub id: EpisodeId,
     /// The judge's verdict.
     pub success: bool,
-    /// Which conditions of success held at the end.
+    /// Conditions of success that held at the end.
     pub detail: String,
     /// Steps of 100 ms the pilot needed.
     pub steps: usize,
@@ -58,9 +58,9 @@ pub struct Outcome {
     pub refusals: u64,
     /// Chunks that ran out before the next one came.
     pub underruns: u64,
-    /// How often each check spoke.
+    /// Number of events of each check.
     pub tally: BTreeMap<(EventKind, Check), u64>,
-    /// What the supervisor had to say.
+    /// Messages of the supervisor.
     pub events: Vec<String>,
 }
 
@@ -79,9 +79,9 @@ pub struct Moment<'a> {
 }
 
 impl Moment<'_> {
-    /// What the arm is told and what it reports.
+    /// Commands to the arm and its reports.
     pub fn status(&self) -> Status {
-        self.supervisor.status(self.time())
+        self.supervisor.status(now(self.rig))
     }
 
     /// Virtual time.
@@ -142,21 +142,22 @@ pub fn fly<E: From<SimError>>(
 struct Episode {
     supervisor: Supervisor<Driver>,
     lease: u64,
+    heartbeats: Heartbeats,
     period: f64,
     next_tick: f64,
     next_beat: f64,
     ticked: bool,
     chunk_began: bool,
-    /// What the pilot is thinking of.
+    /// Chunk of the pilot that the arm does not have yet.
     thought: Option<Thought>,
-    /// When the pilot had nothing more to do [s].
+    /// Time at which the pilot had finished [s].
     done: Option<f64>,
 }
 
 /// A chunk on its way to the arm.
 struct Thought {
     chunk: ActionChunk,
-    /// When it arrives [s].
+    /// Time of arrival [s].
     ready: f64,
 }
 
@@ -168,17 +169,17 @@ impl Episode {
         };
         let driver = Driver::new(&stage.sim.driver, rig.world.joints());
         let period = arm.period();
-        let mut supervisor = Supervisor::new(arm, driver, time(rig));
-        supervisor.on_graph(Graph::of_driver(DriverApi::V2), time(rig));
+        let mut supervisor = Supervisor::new(arm, driver, now(rig));
+        supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(rig));
         // The first state message makes the arm known.
         loop {
             let state = rig.step(supervisor.driver_mut());
             if let Some(state) = state {
-                receive(&mut supervisor, &state, time(rig));
+                receive(&mut supervisor, &state, now(rig));
                 break;
             }
         }
-        let now = time(rig);
+        let now = now(rig);
         supervisor.arm(now).map_err(|e| SimError::Begin(e.to_string()))?;
         let lease = supervisor.acquire_lease(source, Priority::Policy, now);
         let lease = lease.map_err(|e| SimError::Begin(e.to_string()))?;
@@ -186,6 +187,7 @@ impl Episode {
         Ok(Self {
             supervisor,
             lease,
+            heartbeats: Heartbeats::of(lease, source),
             period,
             next_tick: start,
             next_beat: start,
@@ -208,11 +210,11 @@ impl Episode {
 
     fn step<E>(&mut self, rig: &mut Rig, pilot: &mut impl Pilot<E>) -> Result<(), E> {
         if let Some(state) = rig.step(self.supervisor.driver_mut()) {
-            receive(&mut self.supervisor, &state, time(rig));
+            receive(&mut self.supervisor, &state, now(rig));
         }
-        let (elapsed, now) = (rig.world.time(), time(rig));
+        let (elapsed, now) = (rig.world.time(), now(rig));
         if due(elapsed, &mut self.next_beat, HEARTBEAT_S) && self.done.is_none() {
-            self.supervisor.on_heartbeat(self.lease, now);
+            self.supervisor.on_heartbeat(&self.heartbeats.next_heartbeat(), now);
         }
         self.ticked = due(elapsed, &mut self.next_tick, self.period);
         self.chunk_began = false;
@@ -240,8 +242,8 @@ impl Episode {
     }
 
     fn outcome(mut self, rig: &Rig) -> Outcome {
-        let status = self.supervisor.status(time(rig));
-        let events = self.supervisor.drain_events();
+        let status = self.supervisor.status(now(rig));
+        let events = self.supervisor.drain_events(now(rig));
         let seconds = rig.world.time();
         Outcome {
             id: rig.id,
@@ -260,14 +262,22 @@ impl Episode {
     }
 }
 
-fn receive(supervisor: &mut Supervisor<Driver>, state: &State, now: Time) {
-    supervisor.on_state(state.joints, now);
+fn receive(supervisor: &mut Supervisor<Driver>, state: &State, now: Now) {
+    supervisor.on_state(state.joints, now.ros, now);
     supervisor.on_driver_errors(ErrorChannel::All, &[u32::from(state.error)], now);
 }
 
 /// Virtual time; the epoch itself stands for "never" in messages.
 fn time(rig: &Rig) -> Time {
     Time::from_secs_f64(1000.0 + rig.world.time())
+}
+
+/// Virtual time on both clocks.
+fn now(rig: &Rig) -> Now {
+    Now {
+        ros: time(rig),
+        steady: Steady::from_secs_f64(rig.world.time()),
+    }
 }
 
 /// Whether something that comes every `period` is due, within half a physics step.

@@ -1,8 +1,8 @@
-//! What can go wrong with the simulator.
+//! Errors of the simulator.
 
 use super::config::ConfigError;
 
-/// Why the simulator cannot do what was asked.
+/// Error of the simulator.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The configuration cannot work.

@@ -49,7 +49,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
         .collect()
 }
 
-/// What is kept of the rays of all views in turn; see [`crate::camera::points`].
+/// Stored values of the rays of all views in order; see [`crate::camera::points`].
 ///
 /// # Shapes
 /// → (views · [`RAYS`] · [`RAYS`], [`RAY_VALUES`](crate::camera::points::RAY_VALUES))

@@ -1,22 +1,22 @@
-//! Whether the task is done, by the physics alone.
+//! Judges by the physics alone whether a task is done.
 
 use std::fmt::Write as _;
 
 use super::tasks::Goal;
 use super::world::{STEP_S, World};
 
-/// How long every condition must hold without a break [s].
+/// Time for which every condition must hold without a break [s].
 pub const HOLD_S: f64 = 1.0;
 
 /// Slower than this the block is at rest [m/s] and [rad/s].
 const REST_LINEAR: f64 = 0.005;
 const REST_ANGULAR: f64 = 0.10;
-/// How far the block's underside may be from the goal's surface [m].
+/// Largest distance of the block's underside from the goal's surface [m].
 const SURFACE_TOLERANCE: f64 = 0.006;
-/// How much wider than the block the fingers must be apart [m].
+/// Distance by which the fingers must be wider apart than the block [m].
 const CLEARANCE: f64 = 0.004;
 
-/// Which conditions hold now.
+/// Conditions that hold now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Conditions {
     /// The block's centre is in the goal's region, its underside at the goal's surface.
@@ -79,7 +79,7 @@ impl Judge {
         self.success
     }
 
-    /// Which conditions hold now.
+    /// Conditions that hold now.
     pub fn conditions(&self) -> Conditions {
         self.conditions
     }

@@ -1,4 +1,4 @@
-//! What is seen where: rays from the cameras into the scene, without rendering.
+//! Ray casting from the cameras into the scene, without rendering.
 
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use super::stage::heading;
 use super::world::{Snapshot, find};
 use crate::camera::points::SurfaceClass;
 
-/// How far apart along a ray two surfaces count as one [m].
+/// Distance along a ray within which two surfaces count as one [m].
 const SAME_M: f64 = 0.004;
-/// Where a ray goes on behind what it passes through [m].
+/// Distance behind a transparent surface at which a ray continues [m].
 const BEHIND_M: f64 = 1e-5;
 /// See-through surfaces that a ray passes at most.
 const THROUGH: usize = 8;
@@ -21,26 +21,26 @@ const THROUGH: usize = 8;
 /// A camera in the base frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pinhole {
-    /// Where it is [m].
+    /// Position [m].
     pub position: Vector3<f64>,
     /// Its axes as columns: x to the right of the picture, y up, z backwards.
     pub axes: Matrix3<f64>,
-    /// What it projects by.
+    /// Projection.
     pub intrinsics: Intrinsics,
 }
 
-/// What a ray meets.
+/// Surface that a ray meets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Met {
-    /// Where, in the base frame [m].
+    /// Position in the base frame [m].
     pub point: Vector3<f64>,
     /// Normal of the surface there, of length 1.
     pub normal: Vector3<f64>,
-    /// How far the ray went [m].
+    /// Length of the ray [m].
     pub distance: f64,
     /// 0 invisible to 1 opaque.
     pub opacity: f32,
-    /// What it belongs to.
+    /// Class of the surface.
     pub class: SurfaceClass,
     /// Turn about the vertical of what is to be moved, where it is that [rad].
     pub heading: Option<f64>,
@@ -61,7 +61,7 @@ impl Pinhole {
         (self.axes * Vector3::new((column - cx) / focal, (cy - row) / focal, -1.0)).normalize()
     }
 
-    /// Where a point is in the picture [px]; nothing where it is outside of it or behind the camera.
+    /// Pixel of a point; `None` where it is outside of the picture or behind the camera.
     pub fn pixel(&self, point: &Vector3<f64>) -> Option<[f64; 2]> {
         let seen = self.axes.tr_mul(&(point - self.position));
         let Intrinsics { focal, cx, cy } = self.intrinsics;

@@ -1,9 +1,9 @@
-//! Who drives an episode.
+//! Trait of everything that can drive an episode.
 
 use super::episode::Moment;
 use crate::control::chunk::ActionChunk;
 
-/// Who drives an episode. It sees every moment except those in which it is still thinking.
+/// Drives an episode. It is called at every moment except while it is still computing a chunk.
 pub trait Pilot<E> {
     /// Name in leases and chunks.
     fn source(&self) -> &'static str;
@@ -17,14 +17,14 @@ pub trait Pilot<E> {
     /// Simulated time at which the episode ends without success [s]; asked after `begin`.
     fn limit_s(&self) -> f64;
 
-    /// What it does now.
+    /// Decides what to do at this moment.
     ///
     /// # Errors
     /// When it cannot tell.
     fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, E>;
 }
 
-/// What a pilot does.
+/// Decision of a pilot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Nothing is due.

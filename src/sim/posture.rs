@@ -1,4 +1,4 @@
-//! Where the arm is in a scene that is looked at.
+//! Random poses of the arm above a scene.
 
 use nalgebra::Translation3;
 use rand::Rng as _;
@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::world::{Setpoint, World};
 use crate::control::types::{JOINTS, Joints};
 
-/// Where each joint may be above the scene [°]; joint 6 turns the tool down, give or take its range.
+/// Range of each joint above the scene [°]; joint 6 turns the tool down, give or take its range.
 const ABOVE: [[f64; 2]; JOINTS] = [
     [-32.0, 32.0],
     [12.0, 45.0],
@@ -24,7 +24,7 @@ const TRIES: usize = 50;
 /// Physics steps until the block lies.
 const SETTLING: usize = 150;
 
-/// What the gripper was told: the driver reports no measured one.
+/// Last command of the gripper: the driver reports no measured opening.
 pub type Opening = f64;
 
 /// Puts the arm in a random posture above the scene and lets the block settle.

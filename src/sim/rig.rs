@@ -10,9 +10,9 @@ use super::world::World;
 
 /// One episode's table-top.
 pub struct Rig {
-    /// Which episode.
+    /// Identifies the episode.
     pub id: EpisodeId,
-    /// Where things stood at the start, and what counts as done.
+    /// Initial positions of all objects, and the goal.
     pub layout: Layout,
     /// The physics.
     pub world: World,

@@ -7,7 +7,7 @@ use super::tasks::{Form, Layout, Light, Prop};
 
 const TEMPLATE: &str = include_str!("scene.xml");
 
-/// How a scene is to be built.
+/// Options of building a scene.
 #[derive(Debug, Clone, Copy)]
 pub struct SceneOptions {
     /// The lamp casts shadows; a view takes more than twice as long.

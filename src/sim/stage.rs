@@ -18,9 +18,9 @@ use crate::control::types::{Joints, Pose};
 /// Something with a name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thing {
-    /// What it is called, with its article.
+    /// Name with its article.
     pub name: String,
-    /// What instructions call it.
+    /// Name in instructions.
     pub said: Vec<String>,
     /// Its middle in the base frame [m].
     pub place: Vector3<f64>,
@@ -29,30 +29,30 @@ pub struct Thing {
     /// Turn of its edges about the vertical, counter-clockwise seen from above [rad], from -π/4 to π/4; nothing of
     /// things that are round, lie square, or have no edges.
     pub turn: Option<f64>,
-    /// Which way it points, of length 1; the gripper alone.
+    /// Direction of the gripper, of length 1; `None` for other objects.
     pub points: Option<Vector3<f64>>,
 }
 
 /// A scene and what is in it.
 pub struct Stage {
-    /// Which start of which task.
+    /// Identifies the initial scene.
     pub id: EpisodeId,
     /// All that can be asked about.
     pub things: Vec<Thing>,
-    /// Where the arm is.
+    /// Pose of the arm.
     pub arm: Posture,
-    /// What its pictures are made from.
+    /// State from which its pictures are rendered.
     pub snapshot: Snapshot,
 }
 
-/// Where the arm is.
+/// Pose of the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Posture {
     /// Its joints [rad].
     pub joints: Joints,
     /// `base_from_tool` [m].
     pub tool: Pose,
-    /// What the gripper was told, 0 closed to 1 open.
+    /// Last command of the gripper, 0 closed to 1 open.
     pub gripper: f64,
 }
 
@@ -130,7 +130,7 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimErr
     })
 }
 
-/// How the first of a block's edges is turned about the vertical [rad].
+/// Rotation of a block's first edge about the vertical [rad].
 fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
     let along = rotation * Vector3::x();
     quarter(along.y.atan2(along.x))
@@ -147,12 +147,12 @@ pub(super) fn heading(axes: &Matrix3<f64>) -> f64 {
     flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))
 }
 
-/// What instructions call a prop, if it has a name of its own.
+/// Name of a prop in instructions, if it has one.
 pub(super) fn said(geom: &str) -> Option<String> {
     called(geom)?.said.into_iter().next()
 }
 
-/// What people call a prop.
+/// Common name of a prop.
 struct Called {
     name: String,
     said: Vec<String>,

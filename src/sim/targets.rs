@@ -1,4 +1,4 @@
-//! What the rays of rendered rows meet, put where training looks for it.
+//! Writes the geometry targets of rendered rows into the cache that training reads.
 
 use std::path::Path;
 use std::sync::Arc;

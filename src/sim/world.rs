@@ -14,7 +14,7 @@ use crate::control::types::{JOINTS, Joints, Pose};
 /// Physics step [s].
 pub const STEP_S: f64 = 0.002;
 
-/// How far each finger moves [m]; the opening is twice this.
+/// Travel of each finger [m]; the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
 
 /// Joints at the start of an episode [rad]: the tool points down in front of the arm.
@@ -22,7 +22,7 @@ pub fn start_joints() -> Joints {
     Joints::from([0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 0.0].map(f64::to_radians))
 }
 
-/// Where the servos are told to go.
+/// Targets of the servos.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setpoint {
     /// Joint positions [rad].
@@ -31,7 +31,7 @@ pub struct Setpoint {
     pub opening: f64,
 }
 
-/// What touches the block.
+/// Contacts of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Touching {
     /// The left finger.
@@ -53,7 +53,7 @@ impl Touching {
     }
 }
 
-/// What a picture needs, detached from the physics.
+/// State that rendering needs, detached from the physics.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(super) model: Arc<MjModel>,
@@ -68,7 +68,7 @@ pub struct World {
     supports: Vec<i32>,
 }
 
-/// Where things stand in MuJoCo's arrays.
+/// Indices into MuJoCo's arrays.
 struct Ids {
     /// Position and velocity index of joint1; the others follow.
     joints: Addresses,
@@ -166,7 +166,7 @@ impl World {
         joints_at(self.data.qvel(), self.ids.joints.velocity)
     }
 
-    /// How far the fingers are apart, 0 closed to 1 open.
+    /// Opening of the fingers, 0 closed to 1 open.
     pub fn opening(&self) -> f64 {
         let finger = |n| self.data.qpos().get(self.ids.finger + n).copied().unwrap_or_default();
         (finger(0) + finger(1)) / (2.0 * FINGER_TRAVEL)
@@ -211,7 +211,7 @@ impl World {
         (part(first), part(first + 3))
     }
 
-    /// What touches the block now.
+    /// Contacts of the block now.
     pub fn touching(&self) -> Touching {
         let ids = &self.ids;
         let mut touching = Touching::default();
@@ -244,7 +244,7 @@ impl World {
         !contacts.any(|contact| contact.geom.iter().any(own) && contact.geom.iter().any(other))
     }
 
-    /// What a picture of the present needs.
+    /// State that rendering the present needs.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             model: Arc::clone(&self.model),

@@ -54,11 +54,19 @@ pub enum Follow<'a> {
 #[derive(Debug)]
 pub struct Packed(Tensor);
 
-/// Whether weights for this device can be packed.
-pub fn available(device: Device) -> bool {
-    static AVAILABLE: OnceLock<bool> = OnceLock::new();
+/// Reports whether weights of this kind for this device can be packed. oneDNN packs bfloat16 only for processors with
+/// AVX-512 or AVX-NE-CONVERT, which one small weight tells.
+pub fn available((kind, device): (Kind, Device)) -> bool {
+    static ONEDNN: OnceLock<bool> = OnceLock::new();
+    static BFLOAT16: OnceLock<bool> = OnceLock::new();
     // SAFETY: takes nothing and only looks into libtorch's table of operators.
-    device == Device::Cpu && *AVAILABLE.get_or_init(|| unsafe { thinkvla_linear_available() })
+    let onednn = device == Device::Cpu && *ONEDNN.get_or_init(|| unsafe { thinkvla_linear_available() });
+    let packs = || Tensor::f_zeros([16, 16], (Kind::BFloat16, Device::Cpu)).and_then(|weight| Packed::new(&weight));
+    match kind {
+        Kind::Float => onednn,
+        Kind::BFloat16 => onednn && *BFLOAT16.get_or_init(|| packs().is_ok()),
+        _ => false,
+    }
 }
 
 impl Packed {

@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,9 @@ use tch::Tensor;
 use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
+use crate::files;
 use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGHTS};
+use crate::writer_lock::WriterLock;
 
 use super::config::TrainingConfig;
 use super::data::mixture::HeldOut;
@@ -69,7 +72,7 @@ impl Notes {
     /// When its directory has none, or another version wrote them.
     pub fn read(directory: &Path) -> Result<Self, RunError> {
         let path = directory.join(NOTES);
-        let text = fs::read_to_string(&path).map_err(RunError::file("read", &path))?;
+        let text = files::read_text(&path, files::TABLE).map_err(RunError::file("read", &path))?;
         serde_json::from_str(&text).map_err(RunError::file("read", &path))
     }
 
@@ -118,19 +121,21 @@ pub struct Saved<'a> {
 }
 
 /// The checkpoints of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Shelf {
     out: PathBuf,
     keep: usize,
+    _lock: Option<WriterLock>,
 }
 
 impl Shelf {
-    /// In a directory, which is made if needed. What a killed run was writing is removed.
+    /// In a directory, which is made if needed and is this run's alone. What a killed run was writing is removed.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When another run is in it, or the disk refuses.
     pub fn open(out: &Path, keep: usize) -> Result<Self, RunError> {
         fs::create_dir_all(out).map_err(RunError::file("make", out))?;
+        let lock = WriterLock::acquire(out)?;
         for entry in fs::read_dir(out).map_err(RunError::file("read", out))?.flatten() {
             if entry.file_name().to_string_lossy().starts_with(OPEN) {
                 fs::remove_dir_all(entry.path()).map_err(RunError::file("remove", &entry.path()))?;
@@ -139,6 +144,7 @@ impl Shelf {
         Ok(Self {
             out: out.to_owned(),
             keep,
+            _lock: Some(lock),
         })
     }
 
@@ -147,6 +153,7 @@ impl Shelf {
         Self {
             out: out.to_owned(),
             keep: usize::MAX,
+            _lock: None,
         }
     }
 
@@ -155,12 +162,15 @@ impl Shelf {
         self.out.join(format!("{STEP}{step:08}"))
     }
 
-    /// Steps that can be resumed from, in order.
+    /// Steps that can be resumed from, in order; none where there is no directory yet.
     ///
     /// # Errors
     /// When the directory cannot be read.
     pub fn steps(&self) -> Result<Vec<u64>, RunError> {
-        let entries = fs::read_dir(&self.out).map_err(RunError::file("read", &self.out))?;
+        let entries = match fs::read_dir(&self.out) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(RunError::file("read", &self.out))?,
+        };
         let step = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(STEP)?.parse().ok();
         let mut steps: Vec<u64> = entries.flatten().filter_map(step).collect();
         steps.sort_unstable();
@@ -173,6 +183,34 @@ impl Shelf {
     /// When it cannot be read.
     pub fn notes(&self, step: u64) -> Result<Notes, RunError> {
         Notes::read(&self.path(step))
+    }
+
+    /// Refuses a disk that has no room for the checkpoints that will lie there at once: those that are kept, the best, and
+    /// the one that is being written; `still` is how many will be written.
+    ///
+    /// # Errors
+    /// With the space that is needed and the space that there is.
+    pub fn require_room(&self, method: &Method, optimiser: &Optimiser, still: u64) -> Result<(), RunError> {
+        let parameters = method.parameters().all().iter().map(|one| bytes(&one.tensor));
+        let state = optimiser.state();
+        let one = parameters.sum::<u64>() + state.iter().map(|(_, tensor)| bytes(tensor)).sum::<u64>();
+        let there = self.steps()?.len() as u64;
+        let most = (self.keep as u64).saturating_add(2).saturating_sub(there).max(1);
+        let needed = one.saturating_mul(most.min(still));
+        let found = rustix::fs::statvfs(&self.out).map_err(RunError::file("look at", &self.out))?;
+        let free = found.f_bavail.saturating_mul(found.f_frsize);
+        if needed <= free {
+            return Ok(());
+        }
+        let gb = |bytes: u64| bytes as f64 / 1e9;
+        let message = format!(
+            "expected {:.2} GB of free space for checkpoints of {:.2} GB each, found {:.2} GB; free space, lower \
+             checkpoints.keep or name another directory with --out",
+            gb(needed),
+            gb(one),
+            gb(free)
+        );
+        Err(RunError::file("begin in", &self.out)(message))
     }
 
     /// Writes a checkpoint and removes those that need not be kept.
@@ -225,6 +263,7 @@ impl Shelf {
     /// When the files do not fit what is trained.
     pub fn restore(&self, step: u64, method: &Method, optimiser: &mut Optimiser) -> Result<(), RunError> {
         let path = self.path(step).join(STATE);
+        files::open(&path).map_err(RunError::file("read", &path))?;
         let tensors = Tensor::read_safetensors(&path).map_err(RunError::file("read", &path))?;
         let tensors: HashMap<String, Tensor> = tensors.into_iter().collect();
         let _no_grad = tch::no_grad_guard();
@@ -246,6 +285,10 @@ impl Shelf {
     }
 }
 
+fn bytes(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
+}
+
 /// The file that failed, and why.
 type Failure = (PathBuf, String);
 
@@ -259,7 +302,7 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
     for name in [TOKENIZER_CONFIG, CHAT_TEMPLATE] {
         let from = saved.notes.config.checkpoint.join(name);
         if from.exists() {
-            fs::copy(&from, folder.join(name)).map_err(|e| failed(&folder.join(name), &e))?;
+            files::copy(&from, &folder.join(name)).map_err(|e| failed(&folder.join(name), &e))?;
         }
     }
     let path = folder.join(WEIGHTS);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::files;
 use crate::model::config::Precision;
 use crate::model::device::DeviceChoice;
 use crate::model::variant::Choice;
@@ -236,7 +237,7 @@ impl TrainingConfig {
                     format!("base: expected at most {DEEPEST} files behind one another, found more"),
                 ));
             }
-            let text = std::fs::read_to_string(&file).map_err(RunError::file("read", &file))?;
+            let text = files::read_text(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;
             let parse = |e: serde_saphyr::Error| refuse(&file, e.to_string());
             // By itself first: its lines are known only now.
             let alone: Self = serde_saphyr::from_str(&text).map_err(parse)?;

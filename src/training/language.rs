@@ -11,6 +11,7 @@ use super::batch::{Counts, VlmBatch};
 use super::config::TrainingConfig;
 use super::data::feed::Side;
 use super::data::loader::{Batches, Loader, Turns};
+use super::data::preflight;
 use super::data::text::feed::TextFeed;
 use super::error::StepError;
 use super::method::Method;
@@ -77,6 +78,14 @@ impl Language {
             path: file.to_owned(),
             message: message.into(),
         })
+    }
+
+    /// Looks at every conversation.
+    ///
+    /// # Errors
+    /// Names those that cannot be learned from.
+    pub fn require_answers(&self) -> Result<(), RunError> {
+        preflight::require_answers(&self.feed)
     }
 
     /// Batches to learn, one with each of the demonstrations'; nothing where answers are only measured. Their numbers

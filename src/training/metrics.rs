@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pss::Similarity;
 use super::run_error::RunError;
+use crate::files;
 
 /// File name of the metrics in the directory of a run.
 pub const METRICS: &str = "metrics.jsonl";
@@ -122,7 +123,7 @@ impl Metrics {
     /// When the disk refuses.
     pub fn open(out: &Path, step: u64) -> Result<Self, RunError> {
         let path = out.join(METRICS);
-        let old = match std::fs::read_to_string(&path) {
+        let old = match files::read_text(&path, files::LINES) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(RunError::file("read", &path)(error)),
@@ -146,7 +147,7 @@ impl Metrics {
     /// # Errors
     /// When the file cannot be read.
     pub fn all(&self) -> Result<Vec<Scalars>, RunError> {
-        let text = std::fs::read_to_string(&self.path).map_err(RunError::file("read", &self.path))?;
+        let text = files::read_text(&self.path, files::LINES).map_err(RunError::file("read", &self.path))?;
         let lines = text.lines().map(serde_json::from_str);
         lines
             .collect::<Result<_, _>>()

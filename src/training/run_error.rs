@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::contract::ContractError;
 use crate::dataset::DatasetError;
 use crate::model::error::ModelError;
+use crate::writer_lock::LockError;
 
 use super::error::StepError;
 
@@ -50,6 +51,9 @@ pub enum RunError {
         /// What the system said.
         message: String,
     },
+    /// Another process trains into the same directory.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// A dataset cannot be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -67,6 +71,9 @@ pub enum RunError {
         /// Why.
         source: StepError,
     },
+    /// Questions and answers do not fit the checkpoint.
+    #[error("text.sources: {0}")]
+    Answers(String),
     /// Processes that train together cannot begin or go on.
     #[error("{0}")]
     Ranks(String),

@@ -1,7 +1,10 @@
 //! `check` names whatever is wrong with a checkpoint in one line.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
@@ -273,9 +276,14 @@ fn dataset(of: &Path) -> tempfile::TempDir {
     };
     let stats = json!({"action": {
         "min": column(|of| of.min), "q01": column(|of| of.q01), "q50": column(|of| of.mean),
-        "q99": column(|of| of.q99), "max": column(|of| of.max), "count": [1000],
+        "q99": column(|of| of.q99), "max": column(|of| of.max), "mean": column(|of| of.mean), "std": column(|of| of.std),
+        "count": [1000],
     }});
     std::fs::write(directory.path().join("meta/stats.json"), stats.to_string()).unwrap();
+    let names: Vec<_> = contract.data.statistics.iter().map(|of| &of.name).collect();
+    let action = json!({"dtype": "float32", "shape": [names.len()], "names": names});
+    let info = json!({"codebase_version": "v3.0", "fps": contract.data.fps, "features": {"action": action}});
+    std::fs::write(directory.path().join("meta/info.json"), info.to_string()).unwrap();
     directory
 }
 
@@ -295,6 +303,51 @@ fn a_data_set_it_was_trained_on() {
     assert_eq!(report.failures, Vec::<String>::new());
     assert!(report.to_string().contains("2.0 % outside q01 to q99"), "{report}");
     assert!(report.to_string().contains("no frame was read"));
+}
+
+#[test]
+fn a_data_set_whose_values_are_in_another_order_is_compared_by_their_names() {
+    let directory = checkpoint(7);
+    let data = dataset(directory.path());
+    change(&data.path().join("meta/info.json"), |json| {
+        json["features"]["action"]["names"]
+            .as_array_mut()
+            .unwrap()
+            .rotate_right(1)
+    });
+    change(&data.path().join("meta/stats.json"), |json| {
+        for (name, values) in json["action"].as_object_mut().unwrap() {
+            if name != "count" {
+                values.as_array_mut().unwrap().rotate_right(1);
+            }
+        }
+    });
+    let report = check_with(directory.path(), (Some(data.path()), &[]));
+    assert_eq!(report.failures, Vec::<String>::new());
+    assert!(report.to_string().contains("x = x [1]"), "{report}");
+    other_data(
+        |at| {
+            change(&at.join("meta/info.json"), |json| {
+                json["features"]["action"]["names"][0] = json!("joint_1")
+            })
+        },
+        &["column action", "found joint_1, y", "and no x"],
+    );
+}
+
+#[test]
+fn a_data_set_without_a_contract() {
+    let directory = checkpoint(7);
+    let data = dataset(directory.path());
+    std::fs::remove_file(data.path().join("contract.yaml")).unwrap();
+    let report = check_with(directory.path(), (Some(data.path()), &[]));
+    assert_eq!(report.failures, Vec::<String>::new());
+    assert!(report.to_string().contains("says nothing of robot"), "{report}");
+    change(&data.path().join("meta/info.json"), |json| json["fps"] = json!(30));
+    named(
+        &check_with(directory.path(), (Some(data.path()), &[])),
+        &["data.fps", "expected 10", "found 30"],
+    );
 }
 
 #[test]
@@ -372,4 +425,36 @@ fn a_backbone_alone_may_be_asked() {
         json["image_token_id"] = json!(9)
     });
     named(&check(directory.path()), &["tokenizer.json", "id 9", "found 0"]);
+}
+
+#[test]
+fn devices_fifos_and_endless_files_are_refused_before_they_are_read() {
+    type Maker = fn(&Path);
+    let special: [(&str, Maker); 3] = [
+        ("found a FIFO", |path| {
+            assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+        }),
+        ("found a character device", |path| symlink("/dev/zero", path).unwrap()),
+        ("found one of 4096 GiB", |path| {
+            File::create(path).unwrap().set_len(1 << 42).unwrap()
+        }),
+    ];
+    for name in ["config.json", "tokenizer.json", "contract.yaml"] {
+        for (found, make) in special {
+            let replace = |directory: &Path| {
+                std::fs::remove_file(directory.join(name)).unwrap();
+                make(&directory.join(name));
+            };
+            broken(replace, &[name, "expected a regular file of at most", found]);
+        }
+    }
+    let weights = |directory: &Path| {
+        let path = directory.join("model.safetensors");
+        std::fs::remove_file(&path).unwrap();
+        special[0].1(&path);
+    };
+    broken(
+        weights,
+        &["model.safetensors", "expected a regular file", "found a FIFO"],
+    );
 }

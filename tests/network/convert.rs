@@ -9,6 +9,7 @@ use thinkvla::model::checkpoint::weights::Part;
 use thinkvla::model::checkpoint::{Format, Manifest, Options};
 use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::model::variant::Variant;
+use thinkvla::writer_lock::WriterLock;
 
 use crate::case::{sets, tensors};
 use crate::support::{checkpoint, contract_of, tiny};
@@ -183,4 +184,15 @@ fn nothing_is_overwritten_and_nothing_is_made_of_a_damaged_checkpoint() {
     );
     assert!(error.unwrap_err().contains("--robot FILE"));
     assert!(!folder.path().join("x/model.safetensors").exists());
+}
+
+#[test]
+fn a_directory_that_somebody_else_writes_to_is_refused() {
+    let (from, to) = (checkpoint(7), tempfile::tempdir().unwrap());
+    let lock = WriterLock::acquire(to.path()).unwrap();
+    let said = convert(from.path(), to.path(), Format::HuggingFace).unwrap_err();
+    assert!(said.contains("to be the only writer"), "{said}");
+    assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 1);
+    drop(lock);
+    convert(from.path(), to.path(), Format::HuggingFace).unwrap();
 }

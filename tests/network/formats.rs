@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tch::Device;
 use thinkvla::contract::Normalisation;
+use thinkvla::model::check::Check;
 use thinkvla::model::checkpoint::weights::Part;
 use thinkvla::model::checkpoint::{BackboneCheckpoint, Format, Manifest, Options, Placement};
 use thinkvla::model::config::{HiddenTap, PromptStyle};
@@ -44,8 +45,78 @@ pub fn change(file: &Path, change: impl Fn(&mut Value)) {
     std::fs::write(file, json.to_string()).unwrap();
 }
 
+/// Writes a directory of version 4 as version 5 does.
+pub fn as_version_5(directory: &Path) {
+    let at = |name: &str| directory.join(name);
+    change(&at("config.json"), |json| {
+        let text = json["text_config"].as_object_mut().unwrap();
+        let mut rope = text.remove("rope_scaling").unwrap();
+        rope["rope_theta"] = text.remove("rope_theta").unwrap();
+        text.insert("rope_parameters".into(), rope);
+        json["vision_config"]["model_type"] = "qwen3_vl_vision".into();
+        json["vision_config"]["rope_parameters"] = json!({"rope_theta": 10_000.0, "rope_type": "axial"});
+        json["transformers_version"] = "5.24.0".into();
+    });
+    let part = |name: &str| -> Value { serde_json::from_str(&std::fs::read_to_string(at(name)).unwrap()).unwrap() };
+    let mut images = part("preprocessor_config.json");
+    images["image_processor_type"] = "Qwen2VLImageProcessor".into();
+    let absent = |(_, value): &(&String, &Value)| value.is_null();
+    let nulls: Vec<String> = images
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(absent)
+        .map(|(key, _)| key.clone())
+        .collect();
+    nulls
+        .iter()
+        .for_each(|key| drop(images.as_object_mut().unwrap().remove(key)));
+    let processor = json!({
+        "image_processor": images,
+        "processor_class": "Qwen3VLProcessor",
+        "video_processor": part("video_preprocessor_config.json"),
+    });
+    std::fs::write(at("processor_config.json"), processor.to_string()).unwrap();
+    change(&at("tokenizer_config.json"), |json| {
+        let fields = json.as_object_mut().unwrap();
+        for older in [
+            "added_tokens_decoder",
+            "additional_special_tokens",
+            "extra_special_tokens",
+        ] {
+            fields.remove(older);
+        }
+        fields.insert("backend".into(), "tokenizers".into());
+        fields.insert("add_prefix_space".into(), Value::Null);
+    });
+    for older in [
+        "preprocessor_config.json",
+        "video_preprocessor_config.json",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
+        "special_tokens_map.json",
+    ] {
+        std::fs::remove_file(at(older)).unwrap();
+    }
+}
+
 pub fn read(path: &Path) -> Result<Manifest, String> {
     Manifest::read(path, &Options::default()).map_err(|e| e.to_string())
+}
+
+/// Asserts that a checkpoint has the tensors of another, to the bit.
+#[track_caller]
+pub fn require_same_tensors(expected: &Manifest, found: &Manifest) {
+    for key in expected.files.keys() {
+        let (old, new) = (expected.files.get(key).unwrap(), found.files.get(key).unwrap());
+        assert_eq!(
+            (old.dtype, old.shape, old.data),
+            (new.dtype, new.shape, new.data),
+            "{key} of {}",
+            found.files.path().display()
+        );
+    }
 }
 
 #[track_caller]
@@ -281,7 +352,6 @@ fn a_run_of_another_framework_is_refused_by_its_field() {
             "name: QwenGR00T",
             "framework.name: expected QwenOFT, found QwenGR00T",
         ),
-        ("action_horizon: 8", "action_horizon: 16", "found 16 and 7"),
         (
             "action_model_type: MLP",
             "action_model_type: DiT-B",
@@ -294,5 +364,219 @@ fn a_run_of_another_framework_is_refused_by_its_field() {
         assert!(text.contains(from));
         std::fs::write(&file, text.replace(from, to)).unwrap();
         refused(&directory.path().join("run"), expected);
+    }
+}
+
+#[test]
+fn a_directory_of_version_5_is_the_same_checkpoint() {
+    for set in ["deep", "every_layer"] {
+        let older = sets().join(set).join("checkpoint");
+        let newer = copy(&older);
+        as_version_5(newer.path());
+        let (old, new) = (read(&older).unwrap(), read(newer.path()).unwrap());
+        assert_eq!(
+            (&old.qwen3_vl, old.bounds, old.compute),
+            (&new.qwen3_vl, new.bounds, new.compute)
+        );
+        let verdict = |path: &Path| {
+            let check = Check {
+                options: &Options::default(),
+                dataset: None,
+                constant: &[],
+            };
+            let mut report = check.run(path);
+            // Measured anew each time.
+            report.facts.retain(|(name, _)| name != "latency");
+            report
+        };
+        assert_eq!(verdict(newer.path()), verdict(&older));
+        assert_eq!(verdict(&older).failures, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn other_rotary_positions_of_the_vision_tower_are_refused() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    for (parameters, expected) in [
+        (json!({"rope_theta": 5000.0}), "rope_theta: expected 10000, found 5000"),
+        (json!({"rope_type": "yarn"}), "rope_type: expected axial, found yarn"),
+    ] {
+        change(&directory.path().join("config.json"), |json| {
+            json["vision_config"]["rope_parameters"] = parameters.clone()
+        });
+        refused(directory.path(), expected);
+    }
+}
+
+#[test]
+fn the_image_processor_is_known_by_each_of_its_names() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let file = directory.path().join("preprocessor_config.json");
+    for name in [
+        "Qwen2VLImageProcessor",
+        "Qwen2VLImageProcessorFast",
+        "Qwen2VLImageProcessorPil",
+    ] {
+        change(&file, |json| json["image_processor_type"] = name.into());
+        assert!(read(directory.path()).is_ok(), "{name}");
+    }
+    change(&file, |json| {
+        json["image_processor_type"] = "Qwen2VLImageProcessorOther".into()
+    });
+    refused(directory.path(), "found Qwen2VLImageProcessorOther");
+}
+
+#[test]
+fn two_files_of_the_image_processor_must_say_the_same() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let older = directory.path().join("preprocessor_config.json");
+    let kept = std::fs::read(&older).unwrap();
+    as_version_5(directory.path());
+    let newer = directory.path().join("processor_config.json");
+    let bounds = read(directory.path()).unwrap().bounds;
+    std::fs::write(&older, kept).unwrap();
+    assert_eq!(read(directory.path()).unwrap().bounds, bounds);
+    change(&newer, |json| {
+        json["image_processor"]["size"]["shortest_edge"] = json!(4096)
+    });
+    refused(directory.path(), "as preprocessor_config.json says, found 4096 to");
+    // A file of the processor alone says nothing of images.
+    change(&newer, |json| {
+        drop(json.as_object_mut().unwrap().remove("image_processor"))
+    });
+    assert_eq!(read(directory.path()).unwrap().bounds, bounds);
+    std::fs::remove_file(&older).unwrap();
+    refused(
+        directory.path(),
+        "no processor_config.json with an image_processor either",
+    );
+    change(&newer, |json| json["image_processor"] = json!({"patch_size": "8"}));
+    refused(directory.path(), "image_processor: invalid type");
+}
+
+/// A change of `text_config` or of its rotary positions.
+type Change = fn(&mut Value);
+
+/// Says the positions kind by kind of layer, and changes those of one.
+fn by_kind(text: &mut Value, change_one: Change) {
+    let rope = text["rope_parameters"].take();
+    text["rope_parameters"] = json!({"full_attention": rope, "sliding_attention": rope});
+    change_one(&mut text["rope_parameters"]["sliding_attention"]);
+}
+
+/// Says the positions in the older spelling too.
+fn beside(text: &mut Value) {
+    let mut rope = text["rope_parameters"].clone();
+    text["rope_theta"] = rope.as_object_mut().unwrap().remove("rope_theta").unwrap();
+    text["rope_scaling"] = rope;
+}
+
+#[test]
+fn rotary_positions_of_layers_must_agree_and_are_named_where_they_do_not() {
+    let of = sets().join("deep/checkpoint");
+    let with = |change_text: Change| {
+        let directory = copy(&of);
+        as_version_5(directory.path());
+        change(&directory.path().join("config.json"), |json| {
+            change_text(&mut json["text_config"])
+        });
+        read(directory.path())
+    };
+    let same = read(&of).unwrap().qwen3_vl;
+    assert_eq!(with(|text| by_kind(text, |_| ())).unwrap().qwen3_vl, same);
+    assert_eq!(with(beside).unwrap().qwen3_vl, same);
+    let cases: [(Change, &str); 8] = [
+        (
+            |text| by_kind(text, |one| one["rope_theta"] = json!(1e4)),
+            "text_config.rope_parameters.sliding_attention: expected what is said of full_attention",
+        ),
+        (
+            |text| by_kind(text, |one| one["mrope_section"] = json!([2, 4, 2])),
+            "sections [4, 2, 2], found rope_theta 5000000, default, interleaved true, sections [2, 4, 2]",
+        ),
+        (
+            |text| {
+                beside(text);
+                text["rope_parameters"]["mrope_section"] = json!([2, 4, 2]);
+            },
+            "text_config.rope_parameters: expected what rope_theta and rope_scaling say beside it",
+        ),
+        (
+            |text| {
+                beside(text);
+                text["rope_theta"] = json!(1e4);
+            },
+            "text_config.rope_parameters.rope_theta: expected text_config.rope_theta, 10000, found 5000000",
+        ),
+        (
+            |text| drop(text["rope_parameters"].as_object_mut().unwrap().remove("rope_theta")),
+            "text_config.rope_parameters.rope_theta: expected a number",
+        ),
+        (
+            |text| text["rope_parameters"]["partial_rotary_factor"] = json!(0.5),
+            "text_config.rope_parameters.partial_rotary_factor: expected 1, found 0.5",
+        ),
+        (
+            |text| text["rope_parameters"]["rope_type"] = json!("yarn"),
+            "rope_type: expected default, found yarn",
+        ),
+        (
+            |text| drop(text.as_object_mut().unwrap().remove("rope_parameters")),
+            "or text_config.rope_parameters, found neither",
+        ),
+    ];
+    for (change_text, expected) in cases {
+        let error = with(change_text).unwrap_err();
+        assert!(error.contains(expected), "expected {expected:?} in {error:?}");
+    }
+}
+
+#[test]
+fn a_template_may_be_one_of_several() {
+    let directory = copy(&sets().join("deep/checkpoint"));
+    let at = |name: &str| directory.path().join(name);
+    let template = std::fs::read_to_string(at("chat_template.jinja")).unwrap();
+    std::fs::remove_file(at("chat_template.jinja")).unwrap();
+    change(&at("tokenizer_config.json"), |json| {
+        json["chat_template"] = json!([{"name": "tools", "template": "x"}, {"name": "default", "template": template}]);
+    });
+    assert!(read(directory.path()).is_ok());
+}
+
+#[test]
+fn empty_and_truncated_files_are_called_so() {
+    for name in ["config.json", "tokenizer.json", "preprocessor_config.json"] {
+        let directory = copy(&sets().join("deep/checkpoint"));
+        let file = directory.path().join(name);
+        let text = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+        refused(directory.path(), "the file is truncated");
+        for empty in ["", " \n"] {
+            std::fs::write(&file, empty).unwrap();
+            refused(directory.path(), "found an empty file; fetch it again");
+        }
+    }
+    let directory = copy(&sets().join("deep/checkpoint"));
+    std::fs::write(directory.path().join("model.safetensors"), "").unwrap();
+    refused(directory.path(), "expected safetensors, found an empty file");
+}
+
+#[test]
+fn known_files_in_place_of_ours_are_called_by_their_names() {
+    for (bytes, expected) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"[..],
+            "git-lfs pointer",
+        ),
+        (b"PK\x03\x04\0\0\0\0", "zip archive"),
+        (b"<!DOCTYPE html><html></html>", "HTML page"),
+        (b"\x80\x02}q\0.", "pickle"),
+        (b"GGUF\x03\0\0\0", "gguf"),
+    ] {
+        for name in ["model.safetensors", "tokenizer.json", "config.json"] {
+            let directory = copy(&sets().join("deep/checkpoint"));
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+            refused(directory.path(), expected);
+        }
     }
 }

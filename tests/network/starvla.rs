@@ -34,12 +34,12 @@ fn config(folder: &Path) -> Config {
     serde_json::from_value(file).unwrap()
 }
 
-fn act(folder: &Path, case: &Case, config: &Config) -> Output {
+fn act(folder: &Path, case: &Case, (config, kind): (&Config, Kind)) -> Output {
     let _no_grad = tch::no_grad_guard();
     let file = folder.join("run/checkpoints/steps_1000_model.safetensors");
     let files = WeightFiles::of_files(&[file], Naming::StarVla).unwrap();
     let taking = Taking {
-        backbone: Kind::Float,
+        backbone: kind,
         device: Device::Cpu,
         tied: true,
     };
@@ -69,8 +69,8 @@ fn act(folder: &Path, case: &Case, config: &Config) -> Output {
     let pixels = Tensor::from_slice(&values).reshape([-1, config.vision_config.patch_values()]);
     assert!(pixels == *case.expected("pixel_values"));
     let images = VisionPlan::new(&grids, &config.vision_config, Device::Cpu).unwrap();
-    let plan = SequencePlan::new(&prompts, &config.text_config, (Kind::Float, Device::Cpu)).unwrap();
-    network.forward(&pixels, &images, &plan).unwrap()
+    let plan = SequencePlan::new(&prompts, &config.text_config, (kind, Device::Cpu)).unwrap();
+    network.forward(&pixels.to_kind(kind), &images, &plan).unwrap()
 }
 
 #[test]
@@ -78,9 +78,32 @@ fn actions_are_those_of_the_run_and_only_from_the_states_before_the_final_norm()
     let folder = sets().join("starvla");
     let case = Case::read(&folder.join("actions.safetensors"));
     let mut config = config(&folder);
-    let off = distance(&act(&folder, &case, &config).actions, case.expected("actions"));
+    let off = distance(
+        &act(&folder, &case, (&config, Kind::Float)).actions,
+        case.expected("actions"),
+    );
     assert!(off <= 1e-4, "{off:.1e}");
     config.thinkvla.hidden_tap = HiddenTap::PostNorm;
-    let other = distance(&act(&folder, &case, &config).actions, case.expected("actions"));
+    let other = distance(
+        &act(&folder, &case, (&config, Kind::Float)).actions,
+        case.expected("actions"),
+    );
     assert!(other > 1e-2, "{other:.1e}");
+}
+
+#[test]
+fn bfloat16_costs_precision_that_float32_keeps() {
+    let folder = sets().join("starvla");
+    let case = Case::read(&folder.join("actions.safetensors"));
+    let config = config(&folder);
+    let off = |kind| {
+        let acted = act(&folder, &case, (&config, kind)).actions;
+        distance(&acted.to_kind(Kind::Float), case.expected("actions"))
+    };
+    let (single, half) = (off(Kind::Float), off(Kind::BFloat16));
+    eprintln!("largest deviation of an action: {single:.1e} in float32, {half:.1e} in bfloat16");
+    assert!(
+        single < 1e-5 && half > 100.0 * single && half < 0.1,
+        "{single:.1e} {half:.1e}"
+    );
 }

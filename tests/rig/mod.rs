@@ -6,10 +6,10 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
-use thinkvla::control::lease::Priority;
+use thinkvla::control::lease::{Heartbeat, Priority};
 use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
 use thinkvla::control::supervisor::{Mode, Status, Supervisor};
-use thinkvla::control::time::Time;
+use thinkvla::control::time::{Now, Steady, Time};
 use thinkvla::control::types::Joints;
 
 pub const PERIOD: f64 = 0.01;
@@ -17,10 +17,10 @@ pub const PERIOD: f64 = 0.01;
 /// What the driver was sent, and when.
 #[derive(Debug, Default)]
 pub struct StandIn {
-    pub now: Time,
-    pub joints: Vec<(Time, Joints)>,
-    pub stops: Vec<(Time, DriverApi)>,
-    pub grips: Vec<(Time, u16)>,
+    pub now: Steady,
+    pub joints: Vec<(Steady, Joints)>,
+    pub stops: Vec<(Steady, DriverApi)>,
+    pub grips: Vec<(Steady, u16)>,
     pub broken: bool,
 }
 
@@ -58,7 +58,9 @@ impl Driver for StandIn {
 /// The supervisor, its stand-in arm and what feeds it.
 pub struct Rig {
     pub supervisor: Supervisor<StandIn>,
-    pub now: Time,
+    pub now: Now,
+    /// Seconds of ROS time in a second of steady time.
+    pub rate: f64,
     /// Where the arm is [rad].
     pub joints: Joints,
     /// The driver repeats its last state, freshly stamped.
@@ -68,10 +70,13 @@ pub struct Rig {
     /// The lease holder sends heartbeats at 50 Hz.
     pub heartbeat: bool,
     pub lease: u64,
+    /// Who holds the lease.
+    pub source: String,
     pub plan_id: u64,
     pub events: Vec<Event>,
     ticks: u64,
-    reported: Joints,
+    /// The last state the driver sent [rad].
+    pub reported: Joints,
 }
 
 pub fn config() -> ArmConfig {
@@ -91,18 +96,23 @@ pub fn steps(count: usize, delta: [f64; 7]) -> Vec<f64> {
 
 impl Rig {
     pub fn new(config: ArmConfig) -> Self {
-        let now = Time::from_secs_f64(1000.0);
+        let now = Now {
+            ros: Time::from_secs_f64(1000.0),
+            steady: Steady::from_secs_f64(5.0),
+        };
         let mut supervisor = Supervisor::new(config, StandIn::default(), now);
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), now);
         let joints = ready();
         Self {
             supervisor,
             now,
+            rate: 1.0,
             joints,
             frozen: false,
             deaf: false,
             heartbeat: true,
             lease: 0,
+            source: "policy".into(),
             plan_id: 0,
             events: vec![],
             ticks: 0,
@@ -112,39 +122,65 @@ impl Rig {
 
     /// An armed arm at rest in `ready`, with the lease.
     pub fn armed() -> Self {
-        let mut rig = Self::new(config());
+        Self::armed_with(config())
+    }
+
+    pub fn armed_with(config: ArmConfig) -> Self {
+        let mut rig = Self::new(config);
         rig.run(0.1);
         rig.supervisor.arm(rig.now).unwrap();
-        rig.lease = rig
-            .supervisor
-            .acquire_lease("policy", Priority::Policy, rig.now)
-            .unwrap();
+        rig.acquire("policy", Priority::Policy);
         rig.run(0.1);
         assert_eq!(rig.mode(), Mode::Holding);
         rig
     }
 
+    /// Takes the lease, and beats for it from now on.
+    pub fn acquire(&mut self, source: &str, priority: Priority) {
+        self.lease = self.supervisor.acquire_lease(source, priority, self.now).unwrap();
+        self.source = source.to_owned();
+    }
+
     /// One control period.
     pub fn tick(&mut self) {
-        self.now = self.now.offset_secs(PERIOD);
+        self.pass(PERIOD);
         self.ticks += 1;
-        if !self.frozen {
+        if !self.frozen && !self.deaf {
             self.reported = self.joints;
         }
         if !self.deaf {
-            self.supervisor.on_state(self.reported, self.now);
+            self.supervisor.on_state(self.reported, self.now.ros, self.now);
         }
         if self.heartbeat && self.ticks.is_multiple_of(2) {
-            self.supervisor.on_heartbeat(self.lease, self.now);
+            let beat = Heartbeat {
+                lease: self.lease,
+                source: &self.source,
+                sequence: self.ticks,
+                age: 0.0,
+            };
+            self.supervisor.on_heartbeat(&beat, self.now);
         }
         let now = self.now;
-        self.supervisor.driver_mut().now = now;
+        self.supervisor.driver_mut().now = now.steady;
         let before = self.sent().len();
         self.supervisor.tick(now);
-        if let Some((_, joints)) = self.sent().get(before) {
+        let sent = &self.sent()[before..];
+        assert!(sent.len() <= 1, "{} joint frames in one tick", sent.len());
+        if let Some((_, joints)) = sent.first() {
             self.joints = *joints;
         }
-        self.events.extend(self.supervisor.drain_events());
+        self.events.extend(self.supervisor.drain_events(now));
+    }
+
+    /// Moves the ROS clock.
+    pub fn jump(&mut self, seconds: f64) {
+        self.now.ros = self.now.ros.offset_secs(seconds);
+    }
+
+    /// Lets time pass, on the ROS clock at its rate.
+    pub fn pass(&mut self, seconds: f64) {
+        self.now.steady = self.now.steady.offset_secs(seconds);
+        self.now.ros = self.now.ros.offset_secs(seconds * self.rate);
     }
 
     pub fn run(&mut self, seconds: f64) {
@@ -153,11 +189,11 @@ impl Rig {
         }
     }
 
-    pub fn sent(&self) -> &[(Time, Joints)] {
+    pub fn sent(&self) -> &[(Steady, Joints)] {
         &self.supervisor.driver().joints
     }
 
-    pub fn stops(&self) -> &[(Time, DriverApi)] {
+    pub fn stops(&self) -> &[(Steady, DriverApi)] {
         &self.supervisor.driver().stops
     }
 
@@ -184,9 +220,9 @@ impl Rig {
             reference: Reference::Commanded,
             frame: "base_link".into(),
             step_period: 0.1,
-            observed: self.now,
-            expires: self.now.offset_secs(0.5),
-            source: "policy".into(),
+            observed: self.now.ros,
+            expires: self.now.ros.offset_secs(0.5),
+            source: self.source.clone(),
             lease: self.lease,
             plan_id: self.plan_id,
         }

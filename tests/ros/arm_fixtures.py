@@ -22,7 +22,7 @@ class FakeDriver:
 
     def __init__(self, ros, api="v2", joints=READY):
         self.node, self.api, self.joints = ros.node, api, list(joints)
-        self.frozen, self.commands, self.stops, self.grips = False, [], [], []
+        self.frozen, self.stamped, self.commands, self.stops, self.grips = False, True, [], [], []
         node = ros.node
         node.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", self.follow, DRIVER_QUEUE)
         node.create_subscription(Gripperset, "rm_driver/set_gripper_position_cmd", self.grips.append, DRIVER_QUEUE)
@@ -47,7 +47,8 @@ class FakeDriver:
 
     def publish(self):
         state = JointState(name=[f"joint{i}" for i in range(1, 8)], position=[float(q) for q in self.joints])
-        state.header.stamp = self.node.get_clock().now().to_msg()
+        if self.stamped:
+            state.header.stamp = self.node.get_clock().now().to_msg()
         self.states.publish(state)
 
     def report(self, code):
@@ -60,26 +61,31 @@ class FakeDriver:
 class Source:
     """Holds the lease, sends heartbeats at 50 Hz and chunks on request."""
 
-    def __init__(self, ros, name="policy", priority=AcquireLease.Request.POLICY):
-        self.ros, self.name, self.plan_id = ros, name, 0
+    def __init__(self, ros, name="policy", priority=AcquireLease.Request.POLICY, now=None):
+        self.ros, self.name, self.plan_id, self.sequence = ros, name, 0, 0
+        self.now = now or (lambda: ros.node.get_clock().now().to_msg())
         self.chunks = ros.publisher(ActionChunk, "chunk", 1)
         self.beats = ros.publisher(Heartbeat, "heartbeat", 1)
         answer = ros.call(AcquireLease, "/arm_node/acquire_lease", AcquireLease.Request(source=name, priority=priority))
         self.granted, self.lease, self.message = answer.granted, answer.lease, answer.message
         self.timer = ros.node.create_timer(0.02, self.beat)
 
-    def beat(self):
-        self.beats.publish(Heartbeat(source=self.name, lease=self.lease))
+    def beat(self, **fields):
+        self.sequence += 1
+        beat = Heartbeat(source=self.name, lease=self.lease, sequence=self.sequence)
+        beat.header.stamp = self.now()
+        for field, value in fields.items():
+            setattr(beat, field, value)
+        self.beats.publish(beat)
 
     def die(self):
         self.ros.node.destroy_timer(self.timer)
 
     def chunk(self, step=INWARD, steps=20, **fields):
         self.plan_id += 1
-        now = self.ros.node.get_clock().now()
         chunk = ActionChunk(space=ActionChunk.SPACE_EE7, step_period=0.1, horizon=steps, dim=7, source=self.name,
                             values=[float(value) for value in step] * steps, lease=self.lease, plan_id=self.plan_id)
-        chunk.header.stamp = chunk.observation_stamp = now.to_msg()
+        chunk.header.stamp = chunk.observation_stamp = self.now()
         chunk.header.frame_id = "base_link"
         chunk.expires.sec = chunk.observation_stamp.sec + 1
         for field, value in fields.items():
@@ -115,6 +121,8 @@ class Arm:
             return answers[-1].success
 
         self.ros.wait_for(armed, "the arm to be armed")
+        # The answer is quicker than the next status.
+        self.ros.wait_for(lambda: self.mode() != ArmStatus.DISARMED, "a status that says so")
 
     def refused_to_arm(self):
         answer = self.ros.call(SetBool, "/arm_node/set_armed", SetBool.Request(data=True))
@@ -127,7 +135,7 @@ class Arm:
 
 @pytest.fixture
 def start_arm(ros, nodes):
-    def start(**params):
-        return Arm(ros, nodes.start("arm_node", params={"dry_run": False, **params}))
+    def start(program="arm_node", process=None, **params):
+        return Arm(ros, nodes.start(program, params={"dry_run": False, **params}, **(process or {})))
 
     return start

@@ -1,6 +1,6 @@
 """Tests over real ROS 2: nodes of this package at one end, rclpy at the other.
 
-Run by `make test`, or after `make interfaces` and `cargo build --features torch,ros,sim`:
+Run by `make test`, or after `make interfaces` and `cargo build --bins --examples --features torch,ros,sim`:
 
     tools/with_env.sh bash -c '"$THINKVLA_PYTHON" -m pytest tests/ros -q'
 
@@ -17,8 +17,8 @@ it holds and fails with what was awaited and the output of every node. Deadlines
 
 * `ros` (`Ros`): a spinning rclpy node; `publisher`, `collect`, `call`, `send_goal`, `set_parameters`, `get_parameters`,
   `lifecycle`, `wait_for`, `wait_for_nodes`
-* `nodes` (`Nodes`): `start(name, params=..., remaps=..., arguments=..., env=..., stdin=...)` -> `Process`; all are stopped at the
-  end of the test, the output is in `process.output()`
+* `nodes` (`Nodes`): `start(name, params=..., remaps=..., arguments=..., env=..., stdin=..., ignores=...)` and
+  `launch(file, *arguments)` -> `Process`; all are stopped at the end of the test, the output is in `process.output()`
 * `domain`: the ROS_DOMAIN_ID of the test
 
 Binaries come from $THINKVLA_BIN, or else from `debug` in the Cargo target folder.
@@ -30,6 +30,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -92,14 +93,20 @@ def mapped() -> set:
 
 
 class Process:
-    """A running node."""
+    """A running node, or a launch. It is started as from a terminal, whatever signals the tests themselves ignore, but
+    for those that it `ignores`."""
 
-    def __init__(self, name, command, env, log: Path, stdin=subprocess.DEVNULL):
+    def __init__(self, name, command, env, log: Path, stdin=subprocess.DEVNULL, ignores=()):
         self.name, self.log = name, log
+
+        def as_from_a_terminal():
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN if number in ignores else signal.SIG_DFL)
+
         with open(log, "wb") as out:
             self.popen = subprocess.Popen(
                 command, env=env, stdin=stdin, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent,
-                start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                start_new_session=True, preexec_fn=as_from_a_terminal)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -138,10 +145,10 @@ class Nodes:
         self.domain, self.folder, self.processes = domain, folder, []
 
     def start(self, executable, *, name=None, params=None, remaps=None, arguments=(), env=None,
-              stdin=subprocess.DEVNULL) -> Process:
+              stdin=subprocess.DEVNULL, ignores=()) -> Process:
         """Starts a node binary. `params` become a parameter file; `arguments` go before `--ros-args`."""
         binary = binaries() / executable
-        assert binary.exists(), f"{binary} is missing: cargo build --features torch,ros,sim, or set THINKVLA_BIN"
+        assert binary.exists(), f"{binary} is missing: cargo build --bins --examples --features torch,ros,sim, or set THINKVLA_BIN"
         ros_arguments = []
         for old, new in (remaps or {}).items():
             ros_arguments += ["-r", f"{old}:={new}"]
@@ -149,13 +156,23 @@ class Nodes:
             ros_arguments += ["-r", f"__node:={name}"]
         count = len(self.processes)
         if params:
-            file = self.folder / f"{count}_{executable}.yaml"
+            file = self.folder / f"{count}_{binary.name}.yaml"
             file.write_text(yaml.safe_dump({"/**": {"ros__parameters": params}}))
             ros_arguments += ["--params-file", str(file)]
         command = [str(binary), *map(str, arguments)] + (["--ros-args", *ros_arguments] if ros_arguments else [])
+        return self._start(name or binary.name, command, env or {}, stdin, ignores)
+
+    def launch(self, file, *arguments) -> Process:
+        """Starts a launch file of this package, with the stand-in of `ros2 launch`."""
+        command = [sys.executable, str(ROOT / "tools" / "mini_launch.py"), "--bin-dir", str(binaries()),
+                   str(ROOT / "launch" / file), *arguments]
+        return self._start(file, command, {"PYTHONUNBUFFERED": "1"}, subprocess.DEVNULL, ())
+
+    def _start(self, name, command, env, stdin, ignores) -> Process:
         environment = {**os.environ, "ROS_DOMAIN_ID": str(self.domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-                       "ROS_LOG_DIR": str(self.folder / "log"), "NO_COLOR": "1", **(env or {})}
-        process = Process(name or executable, command, environment, self.folder / f"{count}_{executable}.txt", stdin)
+                       "ROS_LOG_DIR": str(self.folder / "log"), "NO_COLOR": "1", **env}
+        log = self.folder / f"{len(self.processes)}_{name}.txt"
+        process = Process(name, command, environment, log, stdin, ignores)
         self.processes.append(process)
         return process
 
@@ -171,7 +188,7 @@ class Ros:
     """The rclpy end of a test: one node, spun by a thread of its own."""
 
     def __init__(self, domain: int, nodes: Nodes):
-        self.nodes, self.context = nodes, Context()
+        self.nodes, self.context, self.clients = nodes, Context(), {}
         rclpy.init(context=self.context, domain_id=domain)
         self.node = rclpy.create_node("test", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
@@ -230,12 +247,16 @@ class Ros:
 
     def call(self, kind, name, request=None):
         """Calls a service and returns its response."""
-        client = self.node.create_client(kind, name)
-        try:
-            self.wait_for(client.service_is_ready, f"service {name}")
-            return self.result(client.call_async(request or kind.Request()), f"an answer of {name}")
-        finally:
-            self.node.destroy_client(client)
+        return self.result(self.client(kind, name).call_async(request or kind.Request()), f"an answer of {name}")
+
+    def client(self, kind, name):
+        """The client of a service that is there, the same one each time: the answer to a new one is lost when the server
+        has not discovered it yet."""
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(kind, name)
+        client = self.clients[name]
+        self.wait_for(client.service_is_ready, f"service {name}")
+        return client
 
     def repeat(self, ask, what: str):
         """Asks, again every half second, until one of the futures that `ask` returns has an answer: for seconds, requests
@@ -249,13 +270,10 @@ class Ros:
             return next((future for _, future in asked if future.done()), None)
         return self.wait_for(answered, what).result()
 
-    def wait_for_answers(self, kind, name, request):
-        """Repeats a harmless request until it is answered."""
-        client = self.node.create_client(kind, name)
-        try:
-            self.repeat(lambda: client.call_async(request), f"an answer of {name}")
-        finally:
-            self.node.destroy_client(client)
+    def ask(self, kind, name, request=None):
+        """Repeats a harmless request until it is answered, and returns the answer."""
+        client = self.client(kind, name)
+        return self.repeat(lambda: client.call_async(request or kind.Request()), f"an answer of {name}")
 
     def send_goal(self, kind, name, goal, feedback=None):
         """Sends an action goal and returns its handle; then `ros.result(handle.get_result_async(), "...")`. `feedback`
@@ -271,7 +289,7 @@ class Ros:
         return self.call(SetParameters, f"/{node}/set_parameters", request).results
 
     def get_parameters(self, node: str, *names: str) -> list:
-        response = self.call(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names))
+        response = self.ask(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names))
         return [parameter_value_to_python(value) for value in response.values]
 
     def lifecycle(self, node: str, transition: str) -> bool:
@@ -280,22 +298,24 @@ class Ros:
         return self.call(ChangeState, f"/{node}/change_state", request).success
 
     def state(self, node: str) -> str:
-        return self.call(GetState, f"/{node}/get_state").current_state.label
+        return self.ask(GetState, f"/{node}/get_state").current_state.label
 
 
-STALLED = "expected an age of at most"
+STALLED = ("expected an age of at most", "expected a tick every")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     """A test marked `stalls` is run again, twice at most, when it failed because the machine stood still: the arm node
-    then says that state or heartbeat were too old, as it must. Other failures are failures at once."""
+    then says that state or heartbeat were too old, or that its loop was held up, as it must. Other failures are failures
+    at once."""
     if not item.get_closest_marker("stalls"):
         return None
     for left in (2, 1, 0):
         item._initrequest()
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
-        if not left or not any(report.failed and STALLED in report.longreprtext for report in reports):
+        if not left or not any(
+                report.failed and sign in report.longreprtext for report in reports for sign in STALLED):
             break
         print(f"\n{item.nodeid}: the machine stood still, running it again")
     for report in reports:

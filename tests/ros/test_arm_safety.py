@@ -1,16 +1,25 @@
 """The arm node against a stand-in for Realman's driver, over real ROS 2: what bad input and bad luck get."""
 
+import contextlib
 import math
+import os
+import re
 import signal
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from arm_fixtures import READY, FakeDriver, Source, start_arm  # noqa: F401
-from rm_ros_interfaces.msg import Jointerrorcode, Jointpos
-from std_msgs.msg import UInt16
+import rclpy
+from arm_fixtures import READY, Arm, FakeDriver, Source, start_arm  # noqa: F401
+from builtin_interfaces.msg import Time as Stamp
+from rclpy.qos import qos_profile_sensor_data
+from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointerrorcode, Jointpos, Rmerr
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Header, UInt16
 from thinkvla.action import MoveNamed
-from thinkvla.msg import ArmStatus, GateEvent
-from thinkvla.srv import AcquireLease
+from thinkvla.msg import ActionChunk, ArmStatus, GateEvent, Heartbeat
+from thinkvla.srv import AcquireLease, ReleaseLease
 
 
 def armed(ros, start_arm, api="v2"):
@@ -20,7 +29,11 @@ def armed(ros, start_arm, api="v2"):
 
 
 def moving(ros, start_arm, api="v2"):
-    driver, arm = armed(ros, start_arm, api)
+    return in_motion(ros, FakeDriver(ros, api), start_arm())
+
+
+def in_motion(ros, driver, arm):
+    arm.arm()
     source = Source(ros)
     assert source.granted, source.message
     source.chunk()
@@ -47,6 +60,49 @@ def test_a_source_that_dies_leaves_a_held_arm(ros, start_arm):
     arm.wait_mode(ArmStatus.HOLDING, "the arm to hold")
     assert "heartbeat" in arm.wait_event("fresh", GateEvent.HELD).message
     assert driver.stops == []
+
+
+@pytest.mark.stalls
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP])
+def test_every_signal_that_ends_the_node_stops_the_arm(ros, start_arm, number):
+    driver, arm, _ = moving(ros, start_arm)
+    arm.process.signal(number)
+    assert arm.process.wait() == 0, arm.process.output()
+    ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
+
+
+@pytest.mark.stalls
+def test_a_node_under_nohup_outlives_its_terminal(ros, start_arm):
+    driver, arm = FakeDriver(ros), start_arm(process={"ignores": [signal.SIGHUP]})
+    driver, arm, _ = in_motion(ros, driver, arm)
+    arm.process.signal(signal.SIGHUP)
+    arm.wait_mode(ArmStatus.HOLDING, "the chunk to run out as it would have")
+    assert driver.stops == []
+    assert arm.process.interrupt() == 0
+    ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
+
+
+@pytest.mark.stalls
+def test_a_panic_in_any_thread_stops_the_arm(ros, start_arm):
+    driver, arm = FakeDriver(ros), start_arm("examples/arm_node_that_panics", {"stdin": subprocess.PIPE})
+    driver, arm, _ = in_motion(ros, driver, arm)
+    arm.process.popen.communicate(b"\n")
+    assert "as the test wants it" in arm.process.output()
+    ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
+
+
+@pytest.mark.stalls
+def test_a_launch_that_is_killed_leaves_a_stopped_arm(ros, nodes):
+    driver, launch = FakeDriver(ros), nodes.launch("policy.launch.py", "dry_run:=false")
+    driver, arm, _ = in_motion(ros, driver, Arm(ros, launch))
+    node = int(re.search(r"arm_node started with pid (\d+)", launch.output())[1])
+    try:
+        launch.kill9()
+        ros.wait_for(lambda: len(driver.stops) >= 3, "three stops")
+        ros.wait_for(lambda: not Path(f"/proc/{node}").exists(), "the end of the node")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(node, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("api", ["v1", "v2"])
@@ -112,11 +168,58 @@ def test_a_driver_that_never_heard_from_its_arm_is_not_armed(ros, start_arm):
     ros.wait_for(lambda: "exactly zero" in arm.refused_to_arm(), "the refusal")
 
 
-def test_two_command_publishers_are_refused(ros, start_arm):
-    FakeDriver(ros)
-    ros.node.create_publisher(Jointpos, "rm_driver/movej_canfd_cmd", 1)
+@pytest.mark.parametrize("kind, topic", [(ActionChunk, "chunk"), (Heartbeat, "heartbeat"), (JointState, "joint_states")])
+def test_a_publisher_that_cannot_be_heard_is_named(ros, start_arm, kind, topic):
     arm = start_arm()
-    ros.wait_for(lambda: "found 2 publishers" in arm.refused_to_arm(), "the refusal")
+    ros.node.create_publisher(kind, topic, qos_profile_sensor_data)
+    ros.wait_for(lambda: f"/{topic}: /test publishes best effort" in arm.process.output(), "the name of the publisher")
+
+
+@pytest.mark.parametrize("kind, topic", [
+    (Jointpos, "rm_driver/movej_canfd_cmd"),
+    (Cartepos, "rm_driver/movep_canfd_cmd"),
+    (Gripperset, "rm_driver/set_gripper_position_cmd"),
+    (JointState, "joint_states"),
+    (Rmerr, "rm_driver/udp_rm_err"),
+])
+def test_a_second_publisher_is_refused_by_name_and_ends_what_is_armed(ros, start_arm, kind, topic):
+    _, arm = armed(ros, start_arm)
+    second = ros.node.create_publisher(kind, topic, 1)
+    arm.wait_mode(ArmStatus.FAULT, "a fault")
+    assert topic in arm.statuses[-1].reason and "/test" in arm.statuses[-1].reason
+    arm.trigger("reset_fault")
+    refusal = arm.refused_to_arm()
+    assert topic in refusal and "/test" in refusal
+    ros.node.destroy_publisher(second)
+    arm.arm()
+
+
+@pytest.mark.parametrize("kind, topic", [(Jointpos, "rm_driver/movej_canfd_cmd"), (JointState, "joint_states")])
+def test_a_second_publisher_is_found_where_the_topic_is_remapped_to(ros, nodes, kind, topic):
+    FakeDriver(ros)
+    arm = Arm(ros, nodes.start("arm_node", params={"dry_run": False}, remaps={topic: "elsewhere"}))
+    ros.node.create_subscription(kind, "elsewhere", lambda _: None, 1)
+    ends = [ros.node.create_publisher(kind, "elsewhere", 1) for _ in range(2)]
+    ros.wait_for(lambda: "found" in (told := arm.refused_to_arm()) and topic in told and "/test" in told, "the refusal")
+    for end in ends:
+        ros.node.destroy_publisher(end)
+
+
+def test_a_second_driver_that_listens_is_refused_by_name(ros, start_arm):
+    FakeDriver(ros)
+    other = rclpy.create_node("second_driver", context=ros.context)
+    other.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", lambda _: None, 10)
+    recorder = rclpy.create_node("recorder", context=ros.context)
+    recorder.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", lambda _: None, 10)
+    arm = start_arm()
+    arm.arm()
+    # One that only listens is a recorder; one that reports as drivers do would move its arm.
+    other.create_publisher(UInt16, "rm_driver/udp_hand_status", 10)
+    arm.wait_mode(ArmStatus.FAULT, "a fault")
+    reason = arm.statuses[-1].reason
+    assert "/second_driver" in reason and "/recorder" not in reason
+    other.destroy_node()
+    recorder.destroy_node()
 
 
 def test_signs_of_two_driver_generations_are_refused(ros, start_arm):
@@ -131,6 +234,8 @@ def test_signs_of_two_driver_generations_are_refused(ros, start_arm):
     ("chunk", {"dim": 8}),
     ("chunk", {"step_period": -0.1}),
     ("lease", {"lease": 999}),
+    ("fresh", {"observation_stamp": Stamp(sec=1)}),
+    ("clock", {"observation_stamp": Stamp(sec=2**31 - 2), "expires": Stamp(sec=2**31 - 1)}),
     ("workspace", {"values": [0.5] + [0.0] * 139}),
 ])
 def test_a_chunk_that_cannot_work_is_refused_by_an_event_and_the_arm_holds(ros, start_arm, check, fields):
@@ -154,19 +259,59 @@ def test_an_operator_pre_empts_and_a_second_policy_does_not(ros, start_arm):
 
 def test_a_named_move_arrives_with_feedback_and_can_be_cancelled(ros, start_arm):
     driver, arm = armed(ros, start_arm)
-    feedback = []
-    goal = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="home", speed=0.5), feedback)
+    feedback, source = [], Source(ros)
+    goal = named_move(ros, source, "home", 0.5, feedback)
     result = ros.result(goal.get_result_async(), "the end of the move").result
     assert result.success, result.message
     assert feedback and feedback[0].remaining > feedback[-1].remaining
     assert math.degrees(driver.joints[3]) == pytest.approx(90, abs=0.01)
-    goal = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="ready", speed=0.05))
+    goal = named_move(ros, source, "ready", 0.05)
     arm.wait_mode(ArmStatus.MOVING, "the move")
     ros.result(goal.cancel_goal_async(), "the cancellation")
     arm.wait_mode(ArmStatus.HOLDING, "rest")
-    goal = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="nowhere", speed=0.5))
+    goal = named_move(ros, source, "nowhere", 0.5)
     if goal.accepted:
         assert "home, ready" in ros.result(goal.get_result_async(), "the refusal").result.message
+
+
+def named_move(ros, source, name, speed, feedback=None):
+    goal = MoveNamed.Goal(name=name, speed=speed, lease=source.lease)
+    return ros.send_goal(MoveNamed, "/arm_node/move_named", goal, feedback)
+
+
+def test_a_named_move_needs_the_lease_and_ends_with_its_holder(ros, start_arm):
+    driver, arm = armed(ros, start_arm)
+    source = Source(ros)
+    stranger = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="home", speed=0.05))
+    if stranger.accepted:
+        message = ros.result(stranger.get_result_async(), "the refusal").result.message
+        assert "lease" in message and "policy" in message
+    assert driver.commands == []
+    goal = named_move(ros, source, "home", 0.05)
+    arm.wait_mode(ArmStatus.MOVING, "the move")
+    source.die()
+    arm.wait_mode(ArmStatus.HOLDING, "rest")
+    assert not ros.result(goal.get_result_async(), "the end of the move").result.success
+    operator = Source(ros, "teleop", AcquireLease.Request.OPERATOR)
+    goal = named_move(ros, operator, "home", 0.05)
+    arm.wait_mode(ArmStatus.MOVING, "the move")
+    ros.call(ReleaseLease, "/arm_node/release_lease", ReleaseLease.Request(lease=operator.lease))
+    assert "lease" in ros.result(goal.get_result_async(), "the end of the move").result.message
+
+
+@pytest.mark.parametrize("wrong", [{"source": "rosbag"}, {"sequence": 1}, {"stamp": 0}])
+def test_a_heartbeat_that_somebody_else_repeats_keeps_nobody_alive(ros, start_arm, wrong):
+    driver, arm, source = moving(ros, start_arm)
+    source.die()
+    fields = dict(wrong)
+    if fields.pop("stamp", None) is not None:
+        fields["header"] = Header()
+    repeated = ros.node.create_timer(0.02, lambda: source.beat(**fields))
+    arm.wait_mode(ArmStatus.HOLDING, "rest")
+    ros.wait_for(lambda: arm.statuses[-1].lease == 0, "the lease to lapse")
+    ros.node.destroy_timer(repeated)
+    assert any("heartbeat" in event.message for event in arm.events)
+
 
 
 def test_a_dry_run_sends_nothing(ros, start_arm):
@@ -187,3 +332,12 @@ def test_parameters_that_cannot_work_keep_the_node_from_starting(nodes, params, 
     process = nodes.start("arm_node", params=params)
     assert process.wait() == 2
     assert needle in process.output()
+
+
+def test_a_robot_file_that_is_none_is_refused_at_once(nodes, tmp_path):
+    os.mkfifo(tmp_path / "robot.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name, found in [("robot.yaml", "found a FIFO"), ("zero.yaml", "found a character device")]:
+        process = nodes.start("arm_node", params={"robot": str(tmp_path / name)})
+        assert process.wait() == 2
+        assert found in process.output() and name in process.output()

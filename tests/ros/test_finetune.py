@@ -181,6 +181,15 @@ def test_one_goal_at_a_time_and_the_same_goal_joins(ros, trainer):
     assert not trainer.result(first).result.success
 
 
+def test_a_second_node_in_the_same_directory_is_refused(ros, trainer):
+    first = trainer.launch()
+    ros.wait_for((trainer.folder / "runs" / ".lock").exists, "the first node to be at work")
+    second = trainer.launch()
+    assert second.wait() == 2
+    assert f"found process {first.popen.pid} (finetune_node)" in second.output()
+    assert first.running()
+
+
 def test_a_budget_in_minutes_is_kept(ros, trainer):
     trainer.launch()
     begun = time.monotonic()

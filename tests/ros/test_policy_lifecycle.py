@@ -1,6 +1,9 @@
 """The policy node is a managed node: standard services, illegal transitions refused, and it lets go of the arm."""
 
+import time
+
 import pytest
+from conftest import ROOT
 from lifecycle_msgs.msg import TransitionEvent
 from lifecycle_msgs.srv import GetAvailableStates, GetAvailableTransitions
 from policy_fixtures import LEASE, checkpoint, policy, robot_file, world  # noqa: F401
@@ -120,3 +123,11 @@ def test_the_lease_is_given_back_on_ctrl_c(ros, policy, world):
     ros.wait_for(lambda: ros.state("policy_node") == "active", "the policy to start by itself")
     assert process.interrupt() == 0
     assert world.released == [LEASE]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.2, 0.5, 1.0, 1.5])
+def test_told_to_end_while_it_loads_it_ends_in_good_order(ros, policy, after_s):
+    process = policy(autostart=True, checkpoint=str(ROOT / "checkpoints" / "small"))
+    ros.wait_for_nodes("policy_node")
+    time.sleep(after_s)
+    assert process.interrupt() == 0, process.output()

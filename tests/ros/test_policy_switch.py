@@ -1,6 +1,7 @@
 """Another checkpoint is loaded beside the one that acts, and takes its place without a gap in control."""
 
 import math
+import os
 import shutil
 
 import pytest
@@ -33,11 +34,15 @@ def change(folder, how):
 
 
 def calm(contract):
-    """For the simulated cameras, and with steps so small that weights at random lead nowhere out of reach."""
-    for camera in contract["robot"]["cameras"]:
-        camera.update(width=640, height=480)
+    """With steps so small that weights at random lead nowhere out of reach."""
     for dimension in contract["data"]["statistics"][:6]:
         dimension.update(min=-1e-5, max=1e-5)
+
+
+def simulated(contract):
+    """For the simulated cameras."""
+    for camera in contract["robot"]["cameras"]:
+        camera.update(width=640, height=480)
 
 
 def load(ros, path):
@@ -59,6 +64,7 @@ def acting(diagnostics):
 def test_a_switch_and_back_leave_no_gap_in_control(ros, nodes, policy, shelf, start_arm):
     for folder in shelf:
         change(folder, calm)
+        change(folder, simulated)
     nodes.start("sim_node", params={"camera_rate_hz": 5.0})
     policy(checkpoint=str(shelf[0]), replan_steps=2, rate_tolerance=1.0, camera_slop=0.2, frozen_after=60.0)
     chunks = ros.collect(ActionChunk, "/chunk")
@@ -138,3 +144,15 @@ def test_checkpoints_are_listed_with_what_they_say_of_themselves(ros, policy, sh
     assert second.waiting and second.date.sec > 0 and second.path == str(shelf[1])
     missing = ros.call(ListCheckpoints, "/policy_node/list_checkpoints", ListCheckpoints.Request(directory="/nowhere"))
     assert not missing.ok and "/nowhere" in missing.message
+
+
+def test_a_directory_of_special_files_is_refused_and_the_next_one_is_loaded(ros, policy, shelf, tmp_path):
+    policy(checkpoint=str(shelf[0]))
+    assert ros.lifecycle("policy_node", "configure")
+    shutil.copytree(shelf[1], tmp_path / "fifo")
+    (tmp_path / "fifo" / "config.json").unlink()
+    os.mkfifo(tmp_path / "fifo" / "config.json")
+    answer = load(ros, tmp_path / "fifo")
+    assert not answer.ok and "found a FIFO" in answer.message, answer.message
+    answer = load(ros, shelf[1])
+    assert answer.ok, answer.message

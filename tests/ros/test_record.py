@@ -2,11 +2,13 @@
 
 import json
 import math
+import subprocess
 import threading
 import time
 
 import pytest
 from arm_fixtures import LATCHED
+from conftest import binaries
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from thinkvla.action import RecordEpisode
@@ -192,13 +194,30 @@ def test_a_killed_recorder_loses_no_episode_and_the_open_one_waits(ros, robot, r
     record(ros, robot, 60)
     process.kill9()
     recorder()
-    ros.wait_for_answers(SetInstruction, "/record_node/set_instruction",
-                         SetInstruction.Request(instruction="lift the block"))
+    ros.ask(SetInstruction, "/record_node/set_instruction", SetInstruction.Request(instruction="lift the block"))
     saved = trigger(ros, "save")
     assert saved.success, saved.message
     assert info(recorder)["total_episodes"] == 2
     notes = [json.loads((recorder.root / f"meta/thinkvla/episode-00000{n}.json").read_text()) for n in range(2)]
     assert [note["checked"] for note in notes] == [True, False]
+
+
+def test_a_dataset_has_one_writer_and_it_loses_nothing_to_a_second(ros, robot, recorder):
+    first = recorder()
+    instruct(ros, "lift the block")
+    record(ros, robot, 45)
+    holder = f"expected to be the only writer of {recorder.root}, found process {first.popen.pid} (record_node)"
+    second = recorder()
+    assert second.wait() == 2
+    assert holder in second.output()
+    repair = [binaries() / "thinkvla", "dataset", "repair", recorder.root, "--open", "discard"]
+    repaired = subprocess.run(repair, capture_output=True, text=True)
+    assert repaired.returncode != 0 and holder in repaired.stderr
+    saved = trigger(ros, "save")
+    assert saved.success, saved.message
+    assert first.interrupt() == 0
+    subprocess.run([binaries() / "thinkvla", "dataset", "verify", recorder.root], check=True)
+    assert info(recorder)["total_episodes"] == 1
 
 
 def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):

@@ -21,7 +21,7 @@ from test_record import info, recorder  # noqa: F401
 from test_record import robot as recorded  # noqa: F401
 from thinkvla.action import MoveNamed
 from thinkvla.msg import ArmStatus
-from thinkvla.srv import AcquireLease
+from thinkvla.srv import AcquireLease, ReleaseLease
 
 pytestmark = pytest.mark.stalls
 
@@ -209,7 +209,7 @@ def test_a_stick_that_falls_silent_counts_as_let_go_until_it_was(ros, robot, tel
 
 
 def test_a_clutch_goes_on_from_where_the_arm_is_however_far_arm_and_hand_were_moved(ros, robot, teleop):
-    teleop("vr")
+    teleop("vr", after_release="hand_back")
     hand = PoseStamped()
     hand.header.frame_id, hand.pose.orientation.w = "vr", 1.0
     clutch = Stick(ros, deadman=0, beside=hand, topic="/vr/hand")
@@ -226,8 +226,12 @@ def test_a_clutch_goes_on_from_where_the_arm_is_however_far_arm_and_hand_were_mo
     clutch.release()
     robot.wait_rest()
     # Meanwhile somebody else moves the arm, and the hand goes elsewhere.
-    goal = ros.send_goal(MoveNamed, "/arm_node/move_named", MoveNamed.Goal(name="home", speed=0.5))
-    assert ros.result(goal.get_result_async(), "the move").result.success
+    robot.wait_holder("")
+    mover = Source(ros, "mover")
+    goal = MoveNamed.Goal(name="home", speed=0.5, lease=mover.lease)
+    assert ros.result(ros.send_goal(MoveNamed, "/arm_node/move_named", goal).get_result_async(), "the move").result.success
+    ros.call(ReleaseLease, "/arm_node/release_lease", ReleaseLease.Request(lease=mover.lease))
+    mover.die()
     hand.pose.position.x = 3.0
     clutch.settle()
     rest, commands = robot.now().commanded_joints, ros.collect(Jointpos, "/rm_driver/movej_canfd_cmd", DRIVER_QUEUE)

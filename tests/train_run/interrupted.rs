@@ -54,15 +54,46 @@ fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
     assert!(bytes(&whole.join(&last)) == bytes(&bench.path("out").join(&last)));
 }
 
+/// A run that this signal ends saves the step it is at, and has the signal's exit code.
+fn saves_and_ends(signal: &str, expected: i32) {
+    let bench = Bench::new("");
+    let (code, said) = interrupt(&bench, signal);
+    assert_eq!(code, Some(expected), "{said}");
+    let taken = metrics(&bench.path("out")).len();
+    assert!(bench.path("out").join(format!("step-{taken:08}")).exists());
+}
+
 #[test]
 fn a_run_that_is_told_to_terminate_saves_as_well() {
+    saves_and_ends("-TERM", 143);
+}
+
+#[test]
+fn a_closed_terminal_saves_as_well() {
+    saves_and_ends("-HUP", 129);
+}
+
+#[test]
+fn a_second_run_into_the_same_directory_is_refused_and_the_first_loses_nothing() {
     let bench = Bench::new("");
-    let (code, said) = interrupt(&bench, "-TERM");
-    assert_eq!(code, Some(143), "{said}");
+    let mut first = bench.open(bench.load(), false).unwrap();
+    first.train(Some(2)).unwrap();
+    // What it would be writing at this moment.
+    let open = bench.path("out/.open-00000003");
+    std::fs::create_dir(&open).unwrap();
+    let second = bench.command(&["--resume", "--max-steps", "9"]).output().unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8(second.stderr).unwrap();
+    let holder = format!("found process {} (", std::process::id());
     assert!(
-        bench
-            .path("out")
-            .join(format!("step-{:08}", metrics(&bench.path("out")).len()))
-            .exists()
+        said.contains("to be the only writer") && said.contains(&holder),
+        "{said}"
     );
+    assert!(open.exists());
+    first.train(Some(4)).unwrap();
+    assert_eq!(metrics(&bench.path("out")).len(), 4);
+    assert!(bench.path("out/step-00000004").exists());
+    drop(first);
+    let third = bench.command(&["--resume", "--max-steps", "5"]).status().unwrap();
+    assert!(third.success());
 }

@@ -3,11 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod ablations;
+#[path = "../command_line/mod.rs"]
+mod command_line;
 mod compared;
+#[path = "../foreign/mod.rs"]
+mod foreign;
 mod geometry;
 mod interrupted;
+mod meaning;
 #[cfg(feature = "sim")]
 mod points;
+mod preflight;
 #[path = "../recorded/mod.rs"]
 mod recorded;
 mod stages;
@@ -217,12 +223,7 @@ fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<Feed> {
         geometry: (config.method.geometry_weight > 0.0)
             .then(|| GeometryTeacher::Vggt(geometry::targets(&config.geometry))),
     };
-    Arc::new(Feed::new(
-        (mixture, samplers),
-        (prompter, &checkpoint.config),
-        drawn,
-        teachers,
-    ))
+    Arc::new(Feed::new((mixture, samplers), (prompter, &checkpoint.config), drawn, teachers).unwrap())
 }
 
 fn all_from(first: u64) -> Turns {
@@ -313,10 +314,10 @@ fn data_that_does_not_cover_an_action_dimension_is_named() {
         path: bench.path("data"),
         weight: 1.0,
     };
-    // Seven statistics for a column of eight joints.
+    // Statistics of tool steps for a column of joints.
     let error = Mixture::open(&[share], &contract).unwrap_err().to_string();
     assert!(
-        error.contains("action.joint: expected 7 values a row") && error.contains("found 8"),
+        error.contains("action.joint: expected the values x, y") && error.contains("and no x"),
         "{error}"
     );
 }

@@ -64,11 +64,8 @@ pub struct Tiny {
 
 impl Tiny {
     pub fn new(target: &str, seeds: &[&str]) -> Self {
-        // Memory where there is some, as every trial writes a file.
-        let memory = Path::new("/dev/shm");
         leave_caught_panics_alone();
-        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let root = folder.join(format!("thinkvla-fuzz-{target}-{}", std::process::id()));
+        let root = memory_folder().join(format!("thinkvla-fuzz-{target}-{}", std::process::id()));
         drop(std::fs::remove_dir_all(&root));
         std::fs::create_dir_all(&root).unwrap();
         let contract = root.with_extension("yaml");
@@ -113,6 +110,12 @@ impl Tiny {
         let allowed = 2 * data.len() + MARGIN;
         assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
     }
+}
+
+/// Folder in memory where there is one, as every trial writes a file; else that of temporary files.
+pub fn memory_folder() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
 /// libFuzzer's hook ends the process at every panic; without it only those do that nobody catches.

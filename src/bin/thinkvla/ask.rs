@@ -16,7 +16,7 @@ use thinkvla::model::text::generation::{AnswerOptions, End, Step};
 use thinkvla::model::text::sampling::Sampling;
 use thinkvla::model::text::speaker::Speaker;
 
-/// What to ask, of whom, and how.
+/// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Images (PNG or JPEG) in the order they are shown, if any, and the question last
@@ -49,7 +49,7 @@ pub struct Arguments {
     /// Type the network computes in; the default is the checkpoint's
     #[arg(long)]
     compute: Option<Compute>,
-    /// Where: auto, cpu, cuda or cuda:N
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// CPU threads of one operation; the default is libtorch's choice

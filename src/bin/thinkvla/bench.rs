@@ -14,7 +14,7 @@ use thinkvla::model::speed::roofline::{Timed, bandwidth, floor_ms, measure};
 use thinkvla::model::speed::work::{Stage, of_one_pass};
 use thinkvla::model::speed::workload::{Options, Pass, Workload};
 
-/// What to time.
+/// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Size of the network

@@ -39,7 +39,7 @@ pub struct Arguments {
     /// Rows a second
     #[arg(long, default_value_t = 10)]
     fps: u32,
-    /// How pictures are kept in the rows
+    /// Format of the pictures in the rows
     #[arg(long, default_value = "jpeg")]
     images: Images,
     /// Quality of JPEG
@@ -55,7 +55,7 @@ pub struct Arguments {
     targets: Targets,
 }
 
-/// How pictures are kept.
+/// Format of the pictures in the rows.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Images {
     /// JPEG columns

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use thinkvla::contract::ActionSpace;
-use thinkvla::model::checkpoint::Format;
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
+use thinkvla::model::checkpoint::{Format, Options};
+use thinkvla::model::config::Precision;
 use thinkvla::model::variant::{Choice, Variant};
 
 use super::foreign::Foreign;
@@ -33,13 +34,19 @@ pub struct Arguments {
     /// Field of a new action part's `thinkvla` object and its value, e.g. chunk_len=16; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<Choice>,
+    /// Type the backbone is stored and computes in: float32 or bfloat16; the default is the one it is stored in
+    #[arg(long, value_name = "TYPE")]
+    dtype: Option<Precision>,
     #[command(flatten)]
     foreign: Foreign,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let options = arguments.foreign.options()?;
+    let options = Options {
+        dtype: arguments.dtype,
+        ..arguments.foreign.options()?
+    };
     let space = options.robot.as_ref().map(|contract| contract.data.action_space);
     let variant = Variant {
         baseline: arguments.baseline,
@@ -58,6 +65,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         copied,
         drawn,
         dropped,
+        rounded,
+        acts_in,
         notes,
     } = conversion.run(&arguments.from, &arguments.to)?;
     tell(&format!("wrote {}: {copied} tensors copied", arguments.to.display()));
@@ -76,6 +85,19 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             dropped.len(),
             modules(&dropped)
         ));
+    }
+    if !rounded.is_empty() {
+        tell(&format!(
+            "rounded to bfloat16, which costs precision: {} tensors of {}; leave out --dtype to keep them as they are",
+            rounded.len(),
+            modules(&rounded)
+        ));
+    }
+    if acts_in == Some(Precision::Bfloat16) {
+        tell(
+            "the backbone computes in bfloat16, which costs precision in the actions; use --dtype float32 for all of it, at \
+             twice the memory",
+        );
     }
     notes.iter().for_each(|note| tell(note));
     Ok(())

@@ -19,7 +19,7 @@ pub struct Arguments {
     verb: Verb,
 }
 
-/// What to do.
+/// Verbs of `thinkvla dataset`.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Say what a dataset is
@@ -39,10 +39,22 @@ enum Verb {
         deep: bool,
     },
     /// Cut a dataset back to its longest sound beginning and say what was done; what is cut off is kept in .cut
+    ///
+    /// A dataset without contract.yaml was written by another program: of such a one is only said what would be done,
+    /// unless --apply is given.
     Repair {
         /// Its folder
         root: PathBuf,
-        /// What becomes of an episode that was being recorded
+        /// Say what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// Change a dataset of another program too
+        #[arg(long, conflicts_with = "dry_run")]
+        apply: bool,
+        /// Put back what the latest repair has set aside
+        #[arg(long, conflicts_with_all = ["dry_run", "apply", "open"])]
+        undo: bool,
+        /// Treatment of an episode that was being recorded
         #[arg(long, value_enum, default_value_t = Open::Keep)]
         open: Open,
     },
@@ -106,7 +118,7 @@ enum Verb {
     Encode(bags::EncodeArguments),
 }
 
-/// What becomes of an open episode.
+/// Treatment of an open episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Open {
     /// Leave it as it is; the recorder asks
@@ -117,7 +129,25 @@ enum Open {
     Discard,
 }
 
-/// Where a changed dataset goes.
+/// Conditions under which a repair is carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Apply {
+    Never,
+    ToOurs,
+    ToAny,
+}
+
+impl Apply {
+    fn of(dry_run: bool, apply: bool) -> Self {
+        match (dry_run, apply) {
+            (true, _) => Self::Never,
+            (false, false) => Self::ToOurs,
+            (false, true) => Self::ToAny,
+        }
+    }
+}
+
+/// Destination of a changed dataset.
 #[derive(Debug, Args)]
 struct To {
     /// Write a new dataset and leave this one; when not given, the new one takes its place and it is kept as ROOT.before
@@ -160,7 +190,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             };
             return show::verify(root, depth);
         }
-        Verb::Repair { root, open } => change::repair(root, *open)?,
+        Verb::Repair { root, undo: true, .. } => change::undo_repair(root)?,
+        Verb::Repair {
+            root,
+            dry_run,
+            apply,
+            open,
+            ..
+        } => change::repair(root, Apply::of(*dry_run, *apply), *open)?,
         Verb::Stats { root, write } => show::stats(root, *write)?,
         Verb::Delete { root, episodes, to } => change::delete(root, episodes, to.out.as_deref())?,
         Verb::Relabel {

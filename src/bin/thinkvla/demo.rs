@@ -16,7 +16,7 @@ const SHIPPED: &str = "checkpoints/small/model.safetensors";
 /// File name of weights in a checkpoint.
 const WEIGHTS: &str = "model.safetensors";
 
-/// What to show.
+/// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of picture, report and logs

@@ -29,7 +29,7 @@ pub struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// What was found, and on what.
+/// Results of a diagnosis and its checkpoint.
 #[derive(Debug, Serialize)]
 struct Written {
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! What the user adds to a checkpoint that was not made here.
+//! Arguments that complete a checkpoint of another program.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub struct Foreign {
     /// Directory of the base model of a StarVLA run; the default is the run's own framework.qwenvl.base_vlm
     #[arg(long)]
     base: Option<PathBuf>,
-    /// Which robot of a StarVLA run's dataset_statistics.json
+    /// Robot of a StarVLA run's dataset_statistics.json
     #[arg(long)]
     tag: Option<String>,
     /// A contract.yaml, or a directory that has one: the robot of a checkpoint that does not say
@@ -32,6 +32,7 @@ impl Foreign {
             base: self.base.clone(),
             tag: self.tag.clone(),
             robot,
+            dtype: None,
         })
     }
 }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::camera::rgb::RgbImage;
@@ -11,7 +10,7 @@ use thinkvla::dataset::writer::Whole;
 use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
-use thinkvla::sim::frames::{FrameOrder, Mix, PlacedFrame, create_dataset, write};
+use thinkvla::sim::frames::{COUNTS, FrameOrder, Mix, PlacedFrame, create_dataset, write};
 use thinkvla::sim::tasks::Task;
 
 use super::collect::Images;
@@ -23,7 +22,7 @@ const SHEET: (usize, usize) = (3, 8);
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folder of the dataset, new or empty
+    /// Folder of the dataset: new, or one of the same seed that was cut off
     out: PathBuf,
     /// Rows
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -43,7 +42,7 @@ pub struct Arguments {
     /// Steps of each chunk, at 10 Hz
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=100))]
     steps: u16,
-    /// How pictures are kept in the rows
+    /// Format of the pictures in the rows
     #[arg(long, default_value = "jpeg")]
     images: Images,
     /// Quality of JPEG
@@ -89,24 +88,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     bar.set_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} frames, {elapsed} + {eta}",
     )?);
-    let mut sheet = Sheet::new(order.count);
+    bar.set_position(writer.info().total_frames as u64);
+    let (mut sheet, mut made) = (Sheet::new(order.count), 0_usize);
     let counts = write(&order, &mut writer, |frame, row| {
         bar.inc(1);
+        made += 1;
         sheet.take(frame, row);
     })?;
     bar.finish_and_clear();
-    let folder = arguments.out.join("meta/thinkvla");
-    let pictures = folder.join("contact_sheet.png");
+    let pictures = arguments.out.join("meta/thinkvla/contact_sheet.png");
     sheet.sheet.save(&pictures)?;
-    let path = folder.join("frames.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&counts)?)
-        .with_context(|| format!("write {}", path.display()))?;
     let seconds = begun.elapsed().as_secs_f64();
     super::tell(&format!(
-        "{} frames in {seconds:.0} s, {:.1} a second\n{}\n{}",
+        "{made} frames in {seconds:.0} s, {:.1} a second; {} in all\n{}\n{}",
+        made as f64 / seconds,
         counts.frames,
-        counts.frames as f64 / seconds,
-        path.display(),
+        arguments.out.join(COUNTS).display(),
         pictures.display()
     ));
     Ok(())

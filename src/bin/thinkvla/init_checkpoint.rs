@@ -32,10 +32,10 @@ pub struct Arguments {
     /// Reasoning anchors
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     anchors: u16,
-    /// What an action holds
+    /// Values of an action
     #[arg(long, default_value = "ee7")]
     action_space: SpaceName,
-    /// How the robot's own state is told; without a value: in the prompt
+    /// Form in which the network gets the robot's state; without a value: in the prompt
     #[arg(long, value_enum, num_args = 0..=1, default_value = "none", default_missing_value = "text")]
     proprio: ProprioName,
     /// Field of the `thinkvla` object and its value, e.g. geometry.pool=max or reasoning=null; may be repeated

@@ -8,7 +8,7 @@ use thinkvla::ros::demo::{replay as frames, surroundings};
 
 use super::demo::{checkpoint_or_shipped, say};
 
-/// What to time.
+/// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of recorded frames and logs
@@ -44,7 +44,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(ended?)
 }
 
-/// What to replay.
+/// Arguments of the verb `replay-frames`.
 #[derive(Debug, clap::Args)]
 pub struct ReplayArguments {
     /// Directory with top.png and wrist.png

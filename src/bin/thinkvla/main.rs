@@ -27,6 +27,8 @@ mod frames;
 mod init_checkpoint;
 #[cfg(feature = "ros")]
 mod latency;
+#[cfg(feature = "ros")]
+mod move_to;
 #[cfg(feature = "torch")]
 mod parity;
 #[cfg(feature = "sim")]
@@ -49,7 +51,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless RUST_LOG says otherwise: verbs tell by themselves when they end.
+/// Log filter unless RUST_LOG is set: verbs report their end themselves.
 const QUIET: &str = "info,thinkvla::ros::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
@@ -60,7 +62,7 @@ struct Cli {
     verb: Verb,
 }
 
-/// What to do.
+/// Verbs of the command line.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Ask a checkpoint about images; the answer is printed while it is made
@@ -101,6 +103,9 @@ enum Verb {
     /// Time images, chunks, commands and stops over ROS 2 and print a table
     #[cfg(feature = "ros")]
     Latency(latency::Arguments),
+    /// Move the armed arm to a configuration of its file, such as home; Ctrl-C brakes it
+    #[cfg(feature = "ros")]
+    Move(move_to::Arguments),
     /// Publish recorded frames as two cameras; used by `latency` and `soak`
     #[cfg(feature = "ros")]
     #[command(hide = true)]
@@ -164,6 +169,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::InitCheckpoint(arguments) => init_checkpoint::run(&arguments)?,
         #[cfg(feature = "ros")]
         Verb::Latency(arguments) => latency::run(arguments)?,
+        #[cfg(feature = "ros")]
+        Verb::Move(arguments) => move_to::run(arguments)?,
         #[cfg(feature = "ros")]
         Verb::ReplayFrames(arguments) => latency::replay(&arguments)?,
         #[cfg(feature = "torch")]

@@ -22,7 +22,7 @@ const OFF: u8 = 1;
 /// Exit code where a case or the checkpoint cannot be used.
 const UNUSABLE: u8 = 2;
 
-/// What to compare with what.
+/// Arguments of the verb.
 #[derive(Debug, Args)]
 #[group(skip)]
 pub struct Arguments {
@@ -44,7 +44,7 @@ pub struct Arguments {
     /// Type the network computes in
     #[arg(long, default_value = "float32")]
     compute: Compute,
-    /// Where: auto, cpu, cuda or cuda:N
+    /// Device: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
 }
@@ -58,7 +58,7 @@ enum Compute {
     Bfloat16,
 }
 
-/// What the cases are of.
+/// Network that the cases are of.
 enum Network {
     Vggt(Placement),
     Backbone(Box<Subject>),

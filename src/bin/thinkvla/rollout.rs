@@ -14,7 +14,7 @@ use super::demo::say;
 /// Rows a second of what is recorded, as `collect` records.
 const FPS: f64 = 10.0;
 
-/// What to run.
+/// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the report and the logs

@@ -9,7 +9,7 @@ use thinkvla::ros::demo::surroundings;
 
 use super::demo::say;
 
-/// What to record.
+/// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Directory of the dataset, the frames shown and the logs

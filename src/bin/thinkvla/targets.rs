@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use thinkvla::sim::collect::Beside;
 
-/// Where targets go.
+/// Option for geometry targets.
 #[derive(Debug, Args)]
 pub struct Targets {
     /// Also write what the pictures show into this geometry.cache of `train`, with geometry.points
@@ -15,7 +15,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// What writes them.
+    /// Writer of the targets.
     ///
     /// # Errors
     /// When the directory cannot be made.

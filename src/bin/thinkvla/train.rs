@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+use thinkvla::parent;
 use thinkvla::training::config::TrainingConfig;
 use thinkvla::training::run::stages;
 
@@ -27,11 +28,11 @@ pub struct Arguments {
     resume: bool,
 }
 
-/// What a shell adds a signal's number to, for the exit code of what the signal ended.
+/// Base of exit codes: a shell reports 128 plus the number of the signal that ended a program.
 const SIGNALLED: u8 = 128;
 
-/// Runs the verb. Interrupted once (SIGINT or SIGTERM) it ends its step, saves, and has the exit code of the signal, 130
-/// or 143; twice by the same signal, it ends at once.
+/// Runs the verb. Interrupted once (SIGINT, SIGTERM, or SIGHUP without nohup) it ends its step, saves, and has the exit
+/// code of the signal, 130, 143 or 129; twice by the same signal, it ends at once.
 pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let signalled = listen()?;
     let mut config = TrainingConfig::load(&arguments.config)?;
@@ -82,7 +83,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// The number of the signal that asks for an end, 0 until it comes.
 fn listen() -> std::io::Result<Arc<AtomicUsize>> {
     let signalled = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGINT, SIGTERM] {
+    let hangup = (!parent::outlives_terminal()).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
         // Each by itself: torchrun passes an interrupt on as SIGTERM to processes that have had it from the terminal.
         let again = Arc::new(AtomicBool::new(false));
         // In this order: the first signal finds `again` unset, and sets it.
@@ -94,5 +96,6 @@ fn listen() -> std::io::Result<Arc<AtomicUsize>> {
             usize::try_from(signal).unwrap_or_default(),
         )?;
     }
+    parent::end_with_parent()?;
     Ok(signalled)
 }

@@ -27,10 +27,37 @@ impl History {
         self.entries.push_back((time, joints));
     }
 
-    /// Adds where the arm is at `time`; entries that are not newer than the last one are ignored.
-    pub fn push(&mut self, time: Time, joints: Joints) {
-        if self.entries.back().is_some_and(|(last, _)| time <= *last) {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Replaces the rest at the end, the newest entries that are all the same, by what `other` says of that time.
+    pub fn replace_rest(&mut self, other: &Self) {
+        let Some((_, rest)) = self.last() else {
             return;
+        };
+        let moving = self.entries.iter().rposition(|(_, joints)| *joints != rest);
+        let kept = moving.map_or(0, |index| index + 1);
+        let since = self.entries.get(kept).map(|(time, _)| *time);
+        self.entries.truncate(kept);
+        for (time, joints) in &other.entries {
+            if Some(*time) >= since {
+                self.push(*time, *joints);
+            }
+        }
+    }
+
+    /// Adds where the arm is at `time`. The newest entry is replaced by one of the same time: a clock that stands still
+    /// must not hide where the arm has gone. Earlier times are ignored.
+    pub fn push(&mut self, time: Time, joints: Joints) {
+        match self.entries.back_mut() {
+            Some((last, _)) if time < *last => return,
+            Some((last, newest)) if time == *last => {
+                *newest = joints;
+                return;
+            }
+            _ => {}
         }
         if self.entries.len() == self.capacity {
             self.entries.pop_front();
@@ -89,6 +116,35 @@ mod tests {
         assert_eq!(history.at(Time::from_secs_f64(10.25)), None);
         assert!(history.at(Time::from_secs_f64(10.3)).is_some());
         assert_eq!(History::new(5).at(Time(0)), None);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_hides_nothing() {
+        let mut history = ramp();
+        history.push(Time::from_secs_f64(10.7), Joints::repeat(7.5));
+        assert_eq!(history.last().unwrap().1, Joints::repeat(7.5));
+        assert_eq!(history.at(Time::from_secs_f64(10.6)), Some(Joints::repeat(6.0)));
+    }
+
+    #[test]
+    fn the_rest_at_the_end_can_be_replaced_and_motion_before_it_cannot() {
+        let at = |seconds: f64| Time::from_secs_f64(seconds);
+        let mut commanded = History::new(20);
+        let mut measured = History::new(20);
+        for i in 0..10 {
+            let time = at(10.0 + 0.1 * f64::from(i));
+            commanded.push(time, Joints::repeat(f64::from(i.min(4))));
+            measured.push(time, Joints::repeat(f64::from(i.min(4)) + 0.5));
+        }
+        commanded.replace_rest(&measured);
+        assert_eq!(commanded.at(at(10.3)), Some(Joints::repeat(3.0)));
+        assert_eq!(commanded.at(at(10.4)), Some(Joints::repeat(4.5)));
+        assert_eq!(commanded.last(), measured.last());
+        let mut nothing = History::new(5);
+        nothing.replace_rest(&measured);
+        assert_eq!(nothing.last(), None);
+        measured.clear();
+        assert_eq!(measured.last(), None);
     }
 
     #[test]

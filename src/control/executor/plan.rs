@@ -1,14 +1,24 @@
 //! A chunk as a path in time: anchored, composed and smoothed.
 
+use std::f64::consts::{PI, TAU};
+
 use nalgebra::{Isometry3, Point3, SVector, Translation3, UnitQuaternion, Vector3, Vector6};
 
 use super::spline::Spline;
 use crate::contract::{ActionSpace, Composition};
 use crate::control::chunk::ActionChunk;
 use crate::control::composition::Offset;
-use crate::control::config::{Tool, Workspace};
+use crate::control::config::{Limits, Tool, Workspace};
+use crate::control::event::Check;
+use crate::control::kinematics::{InverseError, Rm75};
 use crate::control::time::Time;
 use crate::control::types::{JOINTS, Joints, Pose};
+
+/// How far a joint target may lie outside its limits, or beyond what its speed limit permits in a step [rad]: such targets
+/// are moved inside, or reached a little later. Further out they are a mistake, such as degrees for radians.
+const JOINT_TOLERANCE_RAD: f64 = 0.05;
+/// How far a plan may turn the tool beyond what the arm can take up; it is then followed as far as it goes [rad].
+const TURN_TOLERANCE_RAD: f64 = 0.2;
 
 /// Where a plan starts from: the arm at the time of the observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +60,71 @@ pub enum PlanError {
         /// How far is still moved inside [m].
         tolerance: f64,
     },
+    /// A joint target is far outside the joint's limits.
+    #[error(
+        "step {step}: expected joint {joint} from {lowest:.3} to {highest:.3} rad, found {found:.3} rad; the chunk is dropped \
+         whole, check that joints are in radians"
+    )]
+    OutOfJointLimits {
+        /// Step, from 0.
+        step: usize,
+        /// Joint, 1 to 7.
+        joint: usize,
+        /// Lowest value that may be commanded [rad].
+        lowest: f64,
+        /// Highest value that may be commanded [rad].
+        highest: f64,
+        /// Value asked for [rad].
+        found: f64,
+    },
+    /// A joint would have to move much faster than it may.
+    #[error(
+        "step {step}: expected joint {joint} to move at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
+         check that steps are in radians and how long one takes"
+    )]
+    JointTooFast {
+        /// Step, from 0.
+        step: usize,
+        /// Joint, 1 to 7.
+        joint: usize,
+        /// What its speed limit permits in a step, with the tolerance [rad].
+        limit: f64,
+        /// Change asked for [rad].
+        found: f64,
+    },
+    /// The tool would have to turn faster than all joints together can turn it.
+    #[error(
+        "step {step}: expected a turn of the tool of at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
+         check that rotation vectors are in radians and how long a step takes"
+    )]
+    TurnTooFast {
+        /// Step, from 0.
+        step: usize,
+        /// What the speed limits of the joints permit in a step, with the tolerance [rad].
+        limit: f64,
+        /// Turn asked for [rad].
+        found: f64,
+    },
+    /// The plan leads far beyond what the arm can take up.
+    #[error("step {step}: the arm cannot take up the pose, {error}; the chunk is dropped whole")]
+    OutOfReach {
+        /// Step under way, from 0.
+        step: usize,
+        /// Which joint, or what distance, stands against it.
+        error: InverseError,
+    },
+}
+
+impl PlanError {
+    /// The check that speaks.
+    pub fn check(&self) -> Check {
+        match self {
+            Self::OutOfWorkspace { .. } => Check::Workspace,
+            Self::OutOfJointLimits { .. } => Check::JointLimit,
+            Self::JointTooFast { .. } | Self::TurnTooFast { .. } => Check::Velocity,
+            Self::OutOfReach { .. } => Check::Reach,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +151,7 @@ pub struct Plan {
     pub source: String,
     /// Counts up per source.
     pub plan_id: u64,
-    /// Waypoints that were moved inside the workspace.
+    /// Waypoints that were moved inside the workspace or the joint limits.
     pub moved: usize,
 }
 
@@ -87,20 +162,87 @@ pub struct Bounds<'a> {
     pub workspace: &'a Workspace,
     /// Tool on the flange.
     pub tool: &'a Tool,
+    /// Limits of the joints.
+    pub limits: &'a Limits,
+    /// Where joints take the flange.
+    pub kinematics: &'a Rm75,
+}
+
+impl Bounds<'_> {
+    /// How a waypoint has to be moved to be inside the workspace [m].
+    fn correction(&self, step: usize, base_from_tool: &Pose) -> Result<Vector3<f64>, PlanError> {
+        let tool = Point3::from(base_from_tool.translation.vector);
+        let offset = self.tool.offset();
+        let lowest = self.tool.points_m.iter().fold(tool.z, |low, point| {
+            low.min((base_from_tool * Point3::from(Vector3::from(*point) - offset)).z)
+        });
+        let correction = self.workspace.correction(&tool, lowest);
+        let (distance, tolerance) = (correction.norm(), self.workspace.tolerance_m);
+        if distance > tolerance {
+            return Err(PlanError::OutOfWorkspace {
+                step,
+                tool,
+                distance,
+                tolerance,
+            });
+        }
+        Ok(correction)
+    }
+
+    /// A joint target that lies `change` from the one before, moved inside the joint limits [rad].
+    fn joints_inside(&self, step: usize, asked: &Joints, change: &Joints, period: f64) -> Result<Joints, PlanError> {
+        let farthest = (self.limits.velocity() * period).add_scalar(JOINT_TOLERANCE_RAD);
+        for (i, (change, limit)) in change.iter().zip(farthest.iter()).enumerate() {
+            if change.abs() > *limit {
+                return Err(PlanError::JointTooFast {
+                    step,
+                    joint: i + 1,
+                    limit: *limit,
+                    found: change.abs(),
+                });
+            }
+        }
+        let (lowest, highest) = (self.limits.lowest(), self.limits.highest());
+        let inside = asked.sup(&lowest).inf(&highest);
+        for (i, (asked, inside)) in asked.iter().zip(inside.iter()).enumerate() {
+            if (asked - inside).abs() > JOINT_TOLERANCE_RAD {
+                let at = |limits: &Joints| limits.get(i).copied().unwrap_or_default();
+                return Err(PlanError::OutOfJointLimits {
+                    step,
+                    joint: i + 1,
+                    lowest: at(&lowest),
+                    highest: at(&highest),
+                    found: *asked,
+                });
+            }
+        }
+        Ok(inside)
+    }
+
+    /// Refuses a turn of the tool that all joints together could not make in a step.
+    fn check_turn(&self, step: usize, found: f64, period: f64) -> Result<(), PlanError> {
+        // Beyond half a turn a rotation no longer says which way it goes.
+        let limit = (self.limits.velocity().sum() * period).min(PI) + JOINT_TOLERANCE_RAD;
+        if found > limit {
+            return Err(PlanError::TurnTooFast { step, limit, found });
+        }
+        Ok(())
+    }
 }
 
 impl Plan {
     /// Anchors, composes and smooths a chunk.
     ///
-    /// Steps compose as [`Offset::then`] says, and those already past take part like all others. Waypoints a little outside the workspace are moved inside; the ones after them
-    /// compose from where they were asked to be.
+    /// Steps compose as [`Offset::then`] says, and those already past take part like all others. Waypoints a little outside
+    /// the workspace or the joint limits are moved inside; the ones after them compose from where they were asked to be.
     ///
     /// # Errors
-    /// When a waypoint lies further outside the workspace than its tolerance.
+    /// When a waypoint lies further outside the workspace or the joint limits than the tolerance, or further from the one
+    /// before than speed limits permit in a step.
     pub fn new(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<Self, PlanError> {
         let (path, moved) = match chunk.actions.space() {
             ActionSpace::Ee7 => cartesian(chunk, anchor, bounds)?,
-            ActionSpace::Joint8 => (joint(chunk, anchor), 0),
+            ActionSpace::Joint8 => joint(chunk, anchor, bounds)?,
         };
         Ok(Self {
             path,
@@ -126,6 +268,32 @@ impl Plan {
     /// What the plan asks for at `time`.
     pub fn at(&self, time: Time) -> Target {
         self.after(time.seconds_since(self.observed))
+    }
+
+    /// Permits a plan that cannot be taken up at `time` for the reason in `error`, if from there on it leads no further from
+    /// `reached`, the last `base_from_tool` that can, than the tolerance [m].
+    ///
+    /// # Errors
+    /// When it leads further.
+    pub fn check_overshoot(
+        &self,
+        time: Time,
+        reached: &Pose,
+        tolerance: f64,
+        error: InverseError,
+    ) -> Result<(), PlanError> {
+        let step = self.steps_done(time).min(self.horizon().saturating_sub(1));
+        let beyond = self.waypoints().skip(step).any(|target| match target {
+            Target::Pose(pose) => {
+                (pose.translation.vector - reached.translation.vector).norm() > tolerance
+                    || pose.rotation.angle_to(&reached.rotation) > TURN_TOLERANCE_RAD
+            }
+            Target::Joints(_) => false,
+        });
+        if beyond {
+            return Err(PlanError::OutOfReach { step, error });
+        }
+        Ok(())
     }
 
     fn after(&self, elapsed: f64) -> Target {
@@ -179,27 +347,27 @@ fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result
     let mut knots = vec![Vector6::zeros()];
     let mut offset = Offset::none();
     let mut unwrapped = Vector3::zeros();
+    let mut longest = 0.0;
     let mut moved = 0;
     for (step, values) in chunk.actions.steps().enumerate() {
+        let before = offset;
         offset = offset.then(values, chunk.composition);
         let Offset { translation, rotation } = offset;
+        let vector = values.iter().skip(3).take(3).map(|v| v * v).sum::<f64>().sqrt();
+        let turn = match chunk.composition {
+            Composition::Sequential => vector,
+            // The vector grows by as much as the tool turns; a rotation alone forgets whole turns.
+            Composition::FromAnchor => before.rotation.angle_to(&rotation).max(vector - longest),
+        };
+        bounds.check_turn(step, turn, chunk.step_period)?;
+        longest = vector;
         unwrapped = nearest_turn(rotation.scaled_axis(), &unwrapped);
         let pose = Isometry3::from_parts(
             Translation3::from(anchor.pose.translation.vector + translation),
             rotation * anchor.pose.rotation,
         );
-        let correction = correction(&pose, bounds);
-        let distance = correction.norm();
-        if distance > bounds.workspace.tolerance_m {
-            let tolerance = bounds.workspace.tolerance_m;
-            return Err(PlanError::OutOfWorkspace {
-                step,
-                tool: pose.translation.vector.into(),
-                distance,
-                tolerance,
-            });
-        }
-        moved += usize::from(distance > 0.0);
+        let correction = bounds.correction(step, &pose)?;
+        moved += usize::from(correction.norm() > 0.0);
         let inside = translation + correction;
         knots.push(Vector6::new(
             inside.x,
@@ -220,30 +388,26 @@ fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result
     ))
 }
 
-fn correction(base_from_tool: &Pose, bounds: Bounds<'_>) -> Vector3<f64> {
-    let tool = Point3::from(base_from_tool.translation.vector);
-    let offset = bounds.tool.offset();
-    let lowest = bounds.tool.points_m.iter().fold(tool.z, |low, point| {
-        low.min((base_from_tool * Point3::from(Vector3::from(*point) - offset)).z)
-    });
-    bounds.workspace.correction(&tool, lowest)
-}
-
-fn joint(chunk: &ActionChunk, anchor: &Anchor) -> Path {
+fn joint(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Path, usize), PlanError> {
     let mut knots = vec![anchor.joints];
     let mut last = anchor.joints;
-    for values in chunk.actions.steps() {
+    let mut moved = 0;
+    let flange_from_tool = Translation3::from(bounds.tool.offset());
+    for (step, values) in chunk.actions.steps().enumerate() {
         let delta: Joints = SVector::from_iterator(values.iter().copied().chain(std::iter::repeat(0.0)).take(JOINTS));
-        last = delta
+        let asked = delta
             + match chunk.composition {
                 Composition::Sequential => last,
                 Composition::FromAnchor => anchor.joints,
             };
-        knots.push(last);
+        let inside = bounds.joints_inside(step, &asked, &(asked - last), chunk.step_period)?;
+        bounds.correction(step, &(bounds.kinematics.forward(&inside) * flange_from_tool))?;
+        moved += usize::from(inside != asked);
+        last = asked;
+        knots.push(inside);
     }
-    Path::Joint {
-        spline: Spline::through(knots, chunk.step_period, anchor.joint_velocity),
-    }
+    let spline = Spline::through(knots, chunk.step_period, anchor.joint_velocity);
+    Ok((Path::Joint { spline }, moved))
 }
 
 /// The rotation vector that means the same rotation as `rotation` and lies nearest to `near` [rad].
@@ -257,8 +421,8 @@ fn nearest_turn(rotation: Vector3<f64>, near: &Vector3<f64>) -> Vector3<f64> {
     } else {
         return rotation;
     };
-    let turns = ((near.dot(&axis) - angle) / std::f64::consts::TAU).round();
-    axis * (angle + turns * std::f64::consts::TAU)
+    let turns = ((near.dot(&axis) - angle) / TAU).round();
+    axis * (angle + turns * TAU)
 }
 
 #[cfg(test)]

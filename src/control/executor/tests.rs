@@ -14,6 +14,26 @@ fn at(seconds: f64) -> Time {
     Time::from_secs_f64(100.0 + seconds)
 }
 
+/// The same moment on the steady clock.
+fn steady(seconds: f64) -> Steady {
+    Steady::from_secs_f64(7.0 + seconds)
+}
+
+fn both(seconds: f64) -> Now {
+    Now {
+        ros: at(seconds),
+        steady: steady(seconds),
+    }
+}
+
+/// An executor of an arm that rests in `ready`.
+fn resting(seconds: f64) -> Executor {
+    let mut executor = Executor::new(&config());
+    executor.restart(at(seconds), ready());
+    executor.rest(ready(), steady(seconds));
+    executor
+}
+
 /// Steps of joint 1 [rad], a tenth of a second each.
 fn chunk(observed: Time, reference: Reference, steps: &[f64]) -> ActionChunk {
     let values = steps
@@ -47,13 +67,12 @@ fn state_after(executor: &Executor, time: Time) -> [f64; 3] {
 
 /// An executor that rested in `ready` and then commanded joint 1 with 1 rad/s^2 for a tenth of a second.
 fn speeding_up() -> Executor {
-    let mut executor = Executor::new(&config());
-    executor.restart(at(-0.1), ready());
+    let mut executor = resting(-0.1);
     for tick in -9..=10 {
         let time = 0.01 * f64::from(tick);
         let mut joints = ready();
         joints[0] += 0.5 * time.max(0.0).powi(2);
-        executor.remember_command(at(time), joints);
+        executor.remember_command(both(time), joints);
     }
     executor
 }
@@ -62,7 +81,7 @@ fn speeding_up() -> Executor {
 fn a_plan_goes_on_from_commands_that_the_gate_changed_with_their_velocity_and_acceleration() {
     let mut executor = speeding_up();
     let still = chunk(at(-0.05), Reference::Commanded, &[0.0; 10]);
-    executor.start(&still, at(0.1), true).unwrap();
+    executor.start(&still, both(0.1), true).unwrap();
     let [position, velocity, acceleration] = state_after(&executor, at(0.1));
     assert!((position - ready()[0] - 0.005).abs() < 1e-12, "{position}");
     assert!((velocity - 0.1).abs() < 1e-4, "{velocity}");
@@ -77,16 +96,16 @@ fn a_plan_goes_on_from_one_whose_seam_still_fades() {
         Reference::Commanded,
         &[0.0, 0.001, 0.004, 0.008, 0.01, 0.01, 0.01, 0.01],
     );
-    executor.start(&first, at(0.1), true).unwrap();
-    let mut now = at(0.1);
-    for _ in 0..6 {
-        now = now.offset_secs(0.01);
-        let best = executor.candidates(now).next().unwrap();
+    executor.start(&first, both(0.1), true).unwrap();
+    for tick in 11..=16 {
+        let now = both(0.01 * f64::from(tick));
+        let best = executor.candidates(now.steady).next().unwrap();
         let joints = executor.joints_at(best).unwrap().unwrap();
         executor.advance(&joints);
         executor.remember_command(now, joints.positions);
     }
-    let before = state_after(&executor, now);
+    let now = both(0.16);
+    let before = state_after(&executor, now.ros);
     assert!(
         before[1].abs() > 0.01 && before[2].abs() > 0.5,
         "{before:?} is at the fading seam"
@@ -97,7 +116,7 @@ fn a_plan_goes_on_from_one_whose_seam_still_fades() {
         &[0.0, -0.002, -0.004, -0.004, -0.004, -0.004],
     );
     executor.start(&second, now, false).unwrap();
-    let after = state_after(&executor, now);
+    let after = state_after(&executor, now.ros);
     assert!((after[0] - before[0]).abs() < 1e-9, "{before:?} {after:?}");
     assert!((after[1] - before[1]).abs() < 5e-3, "{before:?} {after:?}");
     assert!((after[2] - before[2]).abs() < 0.3, "{before:?} {after:?}");
@@ -106,8 +125,7 @@ fn a_plan_goes_on_from_one_whose_seam_still_fades() {
 #[test]
 fn a_plan_is_slowed_where_it_and_its_seam_together_are_too_fast() {
     let slowest = |measured: f64| {
-        let mut executor = Executor::new(&config());
-        executor.restart(at(0.0), ready());
+        let mut executor = resting(0.0);
         let mut joints = ready();
         joints[0] += measured;
         executor.remember_state(at(0.0), joints);
@@ -115,7 +133,7 @@ fn a_plan_is_slowed_where_it_and_its_seam_together_are_too_fast() {
             -0.01, -0.03, -0.06, -0.09, -0.11, -0.12, -0.11, -0.09, -0.06, -0.03, -0.01, 0.0,
         ];
         let moving = chunk(at(0.0), Reference::Measured, &steps);
-        executor.start(&moving, at(0.0), false).unwrap()
+        executor.start(&moving, both(0.0), false).unwrap()
     };
     assert!(slowest(0.0) >= 1.0, "the plan alone keeps the limits: {}", slowest(0.0));
     assert!(slowest(-0.5) < 0.95, "the seam goes the same way: {}", slowest(-0.5));
@@ -124,14 +142,13 @@ fn a_plan_is_slowed_where_it_and_its_seam_together_are_too_fast() {
 
 #[test]
 fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan() {
-    let mut executor = Executor::new(&config());
-    executor.restart(at(0.0), ready());
+    let mut executor = resting(0.0);
     executor
-        .start(&chunk(at(0.0), Reference::Commanded, &[0.001; 20]), at(0.0), false)
+        .start(&chunk(at(0.0), Reference::Commanded, &[0.001; 20]), both(0.0), false)
         .unwrap();
     // Nothing could be sent for a while.
     let candidates: Vec<f64> = executor
-        .candidates(at(0.2))
+        .candidates(steady(0.2))
         .map(|time| time.seconds_since(at(0.0)))
         .collect();
     assert!((candidates[0] - 0.012).abs() < 1e-8, "{candidates:?}");
@@ -145,7 +162,7 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
     let joints = executor.joints_at(at(0.01)).unwrap().unwrap();
     executor.advance(&joints);
     let candidates: Vec<f64> = executor
-        .candidates(at(0.2))
+        .candidates(steady(0.2))
         .map(|time| time.seconds_since(at(0.01)))
         .collect();
     assert!((candidates[0] - 0.012).abs() < 1e-8, "{candidates:?}");
@@ -156,5 +173,5 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
         "{candidates:?}"
     );
     // Never ahead of the plan.
-    assert_eq!(executor.candidates(at(0.015)).next(), Some(at(0.015)));
+    assert_eq!(executor.candidates(steady(0.015)).next(), Some(at(0.015)));
 }

@@ -2,14 +2,14 @@
 
 use crate::control::arm::Basis;
 use crate::control::config::Timeouts;
-use crate::control::time::Time;
+use crate::control::time::Steady;
 
 /// Times at which signs of life were received.
 #[derive(Debug, Clone)]
 pub struct Freshness {
     timeouts: Timeouts,
-    state: Option<Time>,
-    heartbeat: Option<Time>,
+    state: Option<Steady>,
+    heartbeat: Option<Steady>,
 }
 
 /// A sign of life that is missing.
@@ -44,12 +44,17 @@ impl Freshness {
     }
 
     /// A joint state was received.
-    pub fn state_received(&mut self, now: Time) {
+    pub fn state_received(&mut self, now: Steady) {
         self.state = Some(now);
     }
 
+    /// Whether a joint state was received after `time`.
+    pub fn has_state_since(&self, time: Steady) -> bool {
+        self.state.is_some_and(|state| state > time)
+    }
+
     /// A heartbeat of the lease holder was received.
-    pub fn heartbeat_received(&mut self, now: Time) {
+    pub fn heartbeat_received(&mut self, now: Steady) {
         self.heartbeat = Some(now);
     }
 
@@ -59,12 +64,12 @@ impl Freshness {
     }
 
     /// The state is missing.
-    pub fn stale_state(&self, now: Time) -> Option<Stale> {
+    pub fn stale_state(&self, now: Steady) -> Option<Stale> {
         stale("joint state of the driver", self.timeouts.state_s, self.state, now)
     }
 
     /// The heartbeat is missing.
-    pub fn stale_heartbeat(&self, now: Time) -> Option<Stale> {
+    pub fn stale_heartbeat(&self, now: Steady) -> Option<Stale> {
         stale(
             "heartbeat of the lease holder",
             self.timeouts.heartbeat_s,
@@ -74,9 +79,9 @@ impl Freshness {
     }
 
     /// What a command on this basis is missing.
-    pub fn missing(&self, basis: Basis, now: Time) -> Option<Stale> {
+    pub fn missing(&self, basis: Basis, now: Steady) -> Option<Stale> {
         self.stale_state(now).or_else(|| match basis {
-            Basis::NamedMove => None,
+            Basis::NamedMove => self.stale_heartbeat(now),
             Basis::Chunk { observed } => self
                 .stale_heartbeat(now)
                 .or_else(|| stale("observation of the plan", self.timeouts.plan_s, Some(observed), now)),
@@ -84,7 +89,7 @@ impl Freshness {
     }
 }
 
-fn stale(what: &'static str, limit: f64, last: Option<Time>, now: Time) -> Option<Stale> {
+fn stale(what: &'static str, limit: f64, last: Option<Steady>, now: Steady) -> Option<Stale> {
     let age = last.map_or(f64::INFINITY, |last| now.seconds_since(last));
     (age > limit).then_some(Stale { what, limit, age })
 }

@@ -4,7 +4,7 @@ use super::Gate;
 use super::brake::braked;
 use super::shape::{Lag, scaled_into, within_change};
 use crate::control::arm::Arm;
-use crate::control::time::Time;
+use crate::control::time::Steady;
 use crate::control::types::Joints;
 
 /// Halvings of the way from braking to asking.
@@ -14,7 +14,7 @@ const TOOL_SPEED_SHARE: f64 = 0.999;
 
 impl<A: Arm> Gate<A> {
     /// The velocity nearest to catching up with `target` that keeps every limit [rad/s].
-    pub(super) fn nearest_velocity(&mut self, target: &Joints, now: Time) -> Joints {
+    pub(super) fn nearest_velocity(&mut self, target: &Joints, now: Steady) -> Joints {
         let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
         let fastest = self
             .limits

@@ -1,5 +1,6 @@
 use super::*;
 use crate::control::arm::{Basis, Recorder};
+use crate::control::time::Now;
 
 fn config() -> ArmConfig {
     ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
@@ -21,16 +22,17 @@ fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
     let mut asked = ready;
     for tick in 1..=10 {
         asked += spin(0.1 * f64::from(tick));
-        gate.fresh.state_received(Time(0));
-        gate.command(&to(asked), Time(0)).unwrap();
+        gate.fresh.state_received(Steady(0));
+        gate.fresh.heartbeat_received(Steady(0));
+        gate.command(&to(asked), Steady(0)).unwrap();
     }
     // As if the checks before it had overlooked this.
     gate.verifier.limits.velocity_rad_s = [1.05; 7];
-    gate.command(&to(asked + spin(1.1)), Time(0)).unwrap();
+    gate.command(&to(asked + spin(1.1)), Steady(0)).unwrap();
     assert!((gate.motion().position - (asked + spin(0.9))).amax() < 1e-12);
     assert!((gate.motion().velocity - spin(0.9) / config.period()).amax() < 1e-12);
     assert_eq!(gate.arm().commands.last().unwrap().1, gate.motion().position);
-    let events = gate.events.drain();
+    let events = gate.events.drain(Now::default());
     let [event] = events.as_slice() else {
         panic!("{events:?}")
     };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::control::config::{ApiChoice, CommandMode};
+use crate::control::config::{ApiChoice, CommandMode, DriverConfig};
 
 /// Driver generation: they differ in the type of the stop topic and in the error topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,23 +22,57 @@ impl fmt::Display for DriverApi {
     }
 }
 
-/// Facts of the graph, without what this node itself contributes unless said otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Joint pass-through.
+pub const JOINT_COMMANDS: &str = "rm_driver/movej_canfd_cmd";
+/// Pose pass-through.
+pub const POSE_COMMANDS: &str = "rm_driver/movep_canfd_cmd";
+/// The stop; its type tells the driver's generation.
+pub const STOP_COMMANDS: &str = "rm_driver/move_stop_cmd";
+/// Gripper.
+pub const GRIPPER_COMMANDS: &str = "rm_driver/set_gripper_position_cmd";
+/// Joint positions.
+pub const JOINT_STATES: &str = "joint_states";
+/// All errors, generation v2.
+pub const ALL_ERRORS: &str = "rm_driver/udp_rm_err";
+/// System errors, generation v1.
+pub const SYSTEM_ERRORS: &str = "rm_driver/udp_sys_err";
+/// Arm errors, generation v1.
+pub const ARM_ERRORS: &str = "rm_driver/udp_arm_err";
+/// One error code a joint.
+pub const JOINT_ERRORS: &str = "rm_driver/udp_joint_error_code";
+
+/// Topics that move the arm or its gripper; this node alone may publish on them.
+pub const COMMAND_TOPICS: [&str; 3] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_COMMANDS];
+/// Topics the arm's driver alone may publish on: a second one would be believed.
+pub const REPORT_TOPICS: [&str; 5] = [JOINT_STATES, ALL_ERRORS, SYSTEM_ERRORS, ARM_ERRORS, JOINT_ERRORS];
+
+/// Who publishes on a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publishers {
+    /// Topic in the arm's namespace.
+    pub topic: &'static str,
+    /// Full name of each publisher's node; a node with two publishers is there twice.
+    pub nodes: Vec<String>,
+}
+
+/// Facts of the graph, without what this node itself contributes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
     /// Somebody subscribes to `move_stop_cmd` as std_msgs/Bool.
     pub stop_is_bool: bool,
     /// Somebody subscribes to `move_stop_cmd` as std_msgs/Empty.
     pub stop_is_empty: bool,
-    /// Somebody publishes `udp_sys_err`.
-    pub publishes_sys_err: bool,
-    /// Somebody publishes `udp_rm_err`.
-    pub publishes_rm_err: bool,
-    /// Subscribers of the command topic.
+    /// Subscribers of the command topic that this node's publisher is matched with.
     pub command_subscribers: usize,
-    /// Publishers on the command topic, this node among them.
-    pub command_publishers: usize,
-    /// Subscribers of `move_stop_cmd` whatever its type.
+    /// Subscribers of `move_stop_cmd` that this node's publisher is matched with.
     pub stop_subscribers: usize,
+    /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also
+    /// publishes joint states or anything below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
+    pub drivers: Vec<String>,
+    /// Who else publishes on [`COMMAND_TOPICS`].
+    pub commanding: Vec<Publishers>,
+    /// Who publishes on [`REPORT_TOPICS`].
+    pub reporting: Vec<Publishers>,
 }
 
 /// Why the generation is not known.
@@ -82,37 +116,80 @@ pub enum NotReady {
         topic: &'static str,
     },
     /// Somebody else commands the arm.
-    #[error(
-        "expected this node as the only publisher of {topic}, found {found} publishers; stop rm_control, MoveIt or \
-             the other node"
-    )]
-    Publishers {
+    #[error("expected this node alone to publish {topic}, found {others} too; stop rm_control, MoveIt or what it is", others = others.join(" and "))]
+    Commanded {
         /// Command topic.
         topic: &'static str,
-        /// Publishers, this node included.
-        found: usize,
+        /// Nodes of the other publishers.
+        others: Vec<String>,
+    },
+    /// More than one node tells what the arm does.
+    #[error(
+        "expected one publisher of {topic}, found {}: {nodes}; any of them would be believed. Stop all but the arm's driver, \
+             or give the others a namespace",
+        nodes.len(),
+        nodes = nodes.join(" and ")
+    )]
+    Reported {
+        /// Topic.
+        topic: &'static str,
+        /// Nodes of the publishers.
+        nodes: Vec<String>,
+    },
+    /// More than one driver would obey.
+    #[error(
+        "expected one driver to listen to {topic}, found {}: {drivers}; every one of them would move its arm. Run one, or \
+             give the others a namespace",
+        drivers.len(),
+        drivers = drivers.join(" and ")
+    )]
+    Drivers {
+        /// Command topic.
+        topic: &'static str,
+        /// Nodes of the drivers.
+        drivers: Vec<String>,
+    },
+    /// Another driver than was asked for.
+    #[error(
+        "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
+             namespace"
+    )]
+    Stranger {
+        /// Name of the node that was asked for.
+        expected: String,
+        /// Full name of the one that listens.
+        found: String,
     },
 }
 
 impl Graph {
     /// The graph of a driver of that generation with nothing else in it, for drivers in this process.
     pub fn of_driver(api: DriverApi) -> Self {
+        let errors = match api {
+            DriverApi::V1 => SYSTEM_ERRORS,
+            DriverApi::V2 => ALL_ERRORS,
+        };
+        let driver = "/rm_driver".to_owned();
+        let publishes = |topic| Publishers {
+            topic,
+            nodes: vec![driver.clone()],
+        };
         Self {
             stop_is_bool: api == DriverApi::V1,
             stop_is_empty: api == DriverApi::V2,
-            publishes_sys_err: api == DriverApi::V1,
-            publishes_rm_err: api == DriverApi::V2,
             command_subscribers: 1,
-            command_publishers: 1,
             stop_subscribers: 1,
+            reporting: vec![publishes(JOINT_STATES), publishes(errors)],
+            commanding: Vec::new(),
+            drivers: vec![driver],
         }
     }
 
     /// Topic commands go to.
     pub fn command_topic(&self, mode: CommandMode) -> &'static str {
         match mode {
-            CommandMode::Joint => "rm_driver/movej_canfd_cmd",
-            CommandMode::Cartesian => "rm_driver/movep_canfd_cmd",
+            CommandMode::Joint => JOINT_COMMANDS,
+            CommandMode::Cartesian => POSE_COMMANDS,
         }
     }
 
@@ -121,8 +198,8 @@ impl Graph {
     /// # Errors
     /// When the graph does not tell, or contradicts the parameter.
     pub fn api(&self, choice: ApiChoice) -> Result<DriverApi, Undetermined> {
-        let v1 = self.stop_is_bool || self.publishes_sys_err;
-        let v2 = self.stop_is_empty || self.publishes_rm_err;
+        let v1 = self.stop_is_bool || self.is_reported(SYSTEM_ERRORS);
+        let v2 = self.stop_is_empty || self.is_reported(ALL_ERRORS);
         let found = match (v1, v2) {
             (true, true) => return Err(Undetermined::Both),
             (true, false) => Some(DriverApi::V1),
@@ -140,27 +217,53 @@ impl Graph {
         }
     }
 
-    /// Whether the arm may be armed.
+    fn is_reported(&self, topic: &str) -> bool {
+        let mut of_topic = self.reporting.iter().filter(|of| of.topic == topic);
+        of_topic.any(|of| !of.nodes.is_empty())
+    }
+
+    /// Whether the arm may be armed by this driver.
     ///
     /// # Errors
     /// With the first thing that stands against it.
-    pub fn ready(&self, choice: ApiChoice, mode: CommandMode) -> Result<DriverApi, NotReady> {
-        let api = self.api(choice)?;
-        let topic = self.command_topic(mode);
+    pub fn ready(&self, expected: &DriverConfig) -> Result<DriverApi, NotReady> {
+        let api = self.api(expected.api)?;
+        let topic = self.command_topic(expected.command);
         if self.stop_subscribers == 0 {
             return Err(NotReady::NoStop);
         }
         if self.command_subscribers == 0 {
             return Err(NotReady::NoListener { topic });
         }
-        if self.command_publishers > 1 {
-            return Err(NotReady::Publishers {
-                topic,
-                found: self.command_publishers,
+        if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
+            return Err(NotReady::Commanded {
+                topic: by.topic,
+                others: by.nodes.clone(),
             });
         }
-        Ok(api)
+        if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
+            return Err(NotReady::Reported {
+                topic: by.topic,
+                nodes: by.nodes.clone(),
+            });
+        }
+        match self.drivers.as_slice() {
+            [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => Err(NotReady::Stranger {
+                expected: expected.node.clone(),
+                found: found.clone(),
+            }),
+            [] | [_] => Ok(api),
+            drivers => Err(NotReady::Drivers {
+                topic,
+                drivers: drivers.to_vec(),
+            }),
+        }
     }
+}
+
+/// Whether a node's full name ends in `name`.
+fn is_named(full: &str, name: &str) -> bool {
+    full.rsplit('/').next() == Some(name)
 }
 
 #[cfg(test)]
@@ -176,10 +279,7 @@ mod tests {
                 stop_is_bool: true,
                 ..Graph::default()
             },
-            Graph {
-                publishes_sys_err: true,
-                ..Graph::default()
-            },
+            reporting(SYSTEM_ERRORS, &["/rm_driver"]),
         ] {
             assert_eq!(graph.api(AUTO), Ok(DriverApi::V1));
         }
@@ -188,10 +288,7 @@ mod tests {
                 stop_is_empty: true,
                 ..Graph::default()
             },
-            Graph {
-                publishes_rm_err: true,
-                ..Graph::default()
-            },
+            reporting(ALL_ERRORS, &["/rm_driver"]),
         ] {
             assert_eq!(graph.api(AUTO), Ok(DriverApi::V2));
         }
@@ -202,8 +299,7 @@ mod tests {
         assert_eq!(Graph::default().api(AUTO), Err(Undetermined::NoDriver));
         let both = Graph {
             stop_is_bool: true,
-            publishes_rm_err: true,
-            ..Graph::default()
+            ..reporting(ALL_ERRORS, &["/rm_driver"])
         };
         assert_eq!(both.api(AUTO), Err(Undetermined::Both));
         assert_eq!(both.api(ApiChoice::V1), Err(Undetermined::Both));
@@ -218,44 +314,87 @@ mod tests {
         assert!(error.to_string().contains("says v2, the graph says v1"), "{error}");
     }
 
+    fn reporting(topic: &'static str, nodes: &[&str]) -> Graph {
+        Graph {
+            reporting: vec![publishers(topic, nodes)],
+            ..Graph::default()
+        }
+    }
+
+    fn publishers(topic: &'static str, nodes: &[&str]) -> Publishers {
+        Publishers {
+            topic,
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+        }
+    }
+
+    fn expected(command: CommandMode, node: &str) -> DriverConfig {
+        DriverConfig {
+            api: AUTO,
+            command,
+            follow: false,
+            node: node.to_owned(),
+        }
+    }
+
+    /// What a good graph with this changed is refused with.
+    fn refused(change: impl FnOnce(&mut Graph)) -> String {
+        let mut graph = Graph::of_driver(DriverApi::V2);
+        change(&mut graph);
+        graph.ready(&expected(CommandMode::Joint, "")).unwrap_err().to_string()
+    }
+
     #[test]
-    fn nothing_is_armed_without_a_stop_a_listener_and_being_alone() {
+    fn one_driver_that_listens_and_can_be_stopped_is_ready() {
         let good = Graph::of_driver(DriverApi::V2);
-        let ready = |graph: Graph| graph.ready(AUTO, CommandMode::Joint);
-        assert_eq!(ready(good), Ok(DriverApi::V2));
-        assert_eq!(
-            ready(Graph {
-                stop_subscribers: 0,
-                ..good
-            }),
-            Err(NotReady::NoStop)
-        );
-        let topic = "rm_driver/movej_canfd_cmd";
-        assert_eq!(
-            ready(Graph {
-                command_subscribers: 0,
-                ..good
-            }),
-            Err(NotReady::NoListener { topic })
-        );
-        assert_eq!(
-            ready(Graph {
-                command_publishers: 2,
-                ..good
-            }),
-            Err(NotReady::Publishers { topic, found: 2 })
-        );
-        assert!(matches!(ready(Graph::default()), Err(NotReady::Undetermined(_))));
-        let cartesian = Graph {
+        assert_eq!(good.ready(&expected(CommandMode::Joint, "")), Ok(DriverApi::V2));
+        let refusal = Graph::default().ready(&expected(CommandMode::Joint, ""));
+        assert!(matches!(refusal, Err(NotReady::Undetermined(_))));
+        assert!(refused(|graph| graph.stop_subscribers = 0).contains("subscriber of move_stop_cmd"));
+        assert!(refused(|graph| graph.command_subscribers = 0).contains("movej_canfd_cmd"));
+        let deaf = Graph {
             command_subscribers: 0,
             ..good
+        };
+        let refusal = deaf.ready(&expected(CommandMode::Cartesian, "")).unwrap_err();
+        assert!(refusal.to_string().contains("movep_canfd_cmd"), "{refusal}");
+    }
+
+    #[test]
+    fn nobody_else_commands_on_any_topic_that_moves_something() {
+        for topic in COMMAND_TOPICS {
+            let refusal = refused(|graph| graph.commanding = vec![publishers(topic, &["/rm_control"])]);
+            assert!(refusal.contains(topic) && refusal.contains("/rm_control"), "{refusal}");
         }
-        .ready(AUTO, CommandMode::Cartesian);
-        assert_eq!(
-            cartesian,
-            Err(NotReady::NoListener {
-                topic: "rm_driver/movep_canfd_cmd"
-            })
-        );
+    }
+
+    #[test]
+    fn whatever_the_arm_reports_comes_from_one_node() {
+        for topic in REPORT_TOPICS {
+            // The other generation's errors are a contradiction before they are a second publisher.
+            if topic == SYSTEM_ERRORS {
+                continue;
+            }
+            let refusal = refused(|graph| {
+                graph.reporting = vec![publishers(topic, &["/rm_driver", "/joint_state_publisher"])];
+            });
+            assert!(
+                refusal.contains(topic) && refusal.contains("/joint_state_publisher"),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_driver_obeys_and_it_is_the_one_that_was_asked_for() {
+        let refusal = refused(|graph| graph.drivers.push("/sim_node".into()));
+        assert!(refusal.contains("/rm_driver and /sim_node"), "{refusal}");
+        // Two drivers of one name are two.
+        let refusal = refused(|graph| graph.drivers.push("/rm_driver".into()));
+        assert!(refusal.contains("found 2"), "{refusal}");
+        let good = Graph::of_driver(DriverApi::V2);
+        assert!(good.ready(&expected(CommandMode::Joint, "rm_driver")).is_ok());
+        let refusal = good.ready(&expected(CommandMode::Joint, "sim_node")).unwrap_err();
+        assert!(refusal.to_string().contains("expected sim_node"), "{refusal}");
     }
 }

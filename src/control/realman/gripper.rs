@@ -1,7 +1,7 @@
 //! When a gripper opening is worth a command: the gripper's bus is slow, and a command too many stalls it.
 
 use crate::control::config::GripperConfig;
-use crate::control::time::Time;
+use crate::control::time::Steady;
 
 /// Range of the driver's gripper positions.
 const CLOSED: f64 = 1.0;
@@ -11,7 +11,7 @@ const OPEN: f64 = 1000.0;
 #[derive(Debug, Clone)]
 pub(super) struct Gripper {
     config: GripperConfig,
-    sent: Option<(Time, f64)>,
+    sent: Option<(Steady, f64)>,
 }
 
 impl Gripper {
@@ -25,7 +25,7 @@ impl Gripper {
     }
 
     /// Position to send for `opening`, when it differs enough from the last and that is long enough ago.
-    pub(super) fn position_for(&mut self, opening: f64, now: Time) -> Option<u16> {
+    pub(super) fn position_for(&mut self, opening: f64, now: Steady) -> Option<u16> {
         if let Some((time, sent)) = self.sent {
             // The ends are always reached, however small the last change is.
             let at_end = (opening <= 0.0 || opening >= 1.0) && opening != sent;
@@ -50,8 +50,8 @@ mod tests {
         })
     }
 
-    fn at(seconds: f64) -> Time {
-        Time::from_secs_f64(seconds)
+    fn at(seconds: f64) -> Steady {
+        Steady::from_secs_f64(seconds)
     }
 
     #[test]

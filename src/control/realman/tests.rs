@@ -29,8 +29,8 @@ fn to(positions: Joints) -> JointCommand {
     }
 }
 
-fn at(seconds: f64) -> Time {
-    Time::from_secs_f64(seconds)
+fn at(seconds: f64) -> Steady {
+    Steady::from_secs_f64(seconds)
 }
 
 #[test]

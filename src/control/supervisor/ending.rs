@@ -1,54 +1,70 @@
 //! Ending motion: what is watched for, braking, coming to rest, latching.
 
-use super::{AfterRest, Mode, Supervisor};
-use crate::control::arm::Basis;
+use super::{AfterRest, Frame, Mode, Supervisor};
+use crate::control::arm::{ArmError, Basis};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
 use crate::control::realman::Driver;
-use crate::control::time::Time;
+use crate::control::time::Now;
+
+/// A loop without a tick for more than so many periods has stalled.
+const MISSED_PERIODS: f64 = 3.0;
 
 impl<D: Driver> Supervisor<D> {
-    /// A clock that goes back would make everything look fresh: nothing received before counts any more.
-    pub(super) fn clock_went_back(&mut self, now: Time) {
-        let seconds = self.last_tick.seconds_since(now);
-        self.gate.events.push(now, EventKind::Held, Check::Clock, || {
-            format!("expected time to go forward, found it {seconds:.3} s back; everything has to be received anew")
-        });
-        self.gate.fresh.forget_heartbeat();
-        self.gate.fresh.state_received(now);
-        self.executor.restart(now, self.gate.motion().position);
-        self.liveness.rest();
-        if self.mode.is_moving() {
-            self.begin_braking(AfterRest::Hold, "the clock went back".into(), now);
+    /// A loop that has stalled finds an arm at rest: the controller stops when frames are missing. Going on from the speed
+    /// of the last command would be a step out of that rest.
+    pub(super) fn watch_period(&mut self, gap: f64, now: Now) {
+        if gap <= MISSED_PERIODS * self.config.period() || !self.mode.is_moving() {
+            return;
         }
+        // A state from before the stall is of an arm that still moved.
+        let fresh = self.gate.fresh.has_state_since(now.steady.offset_secs(-gap));
+        let measured = self.measured.filter(|_| fresh && !self.config.dry_run);
+        if measured.is_none_or(|measured| self.gate.take_up(measured).is_err()) {
+            self.gate.rest_at(self.gate.motion().position);
+        }
+        self.executor.restart(now.ros, self.gate.motion().position);
+        let reason = format!(
+            "expected a tick every {:.3} s, found {gap:.3} s without one",
+            self.config.period()
+        );
+        let told = reason.clone();
+        self.gate.events.push(now.steady, EventKind::Held, Check::Period, || {
+            format!("{told}; the plan is dropped and the arm taken to rest, look for what keeps the machine busy")
+        });
+        self.begin_braking(AfterRest::Hold, reason, now);
+    }
+
+    /// Braking towards a latched fault.
+    pub(super) fn is_failing(&self) -> bool {
+        self.mode == Mode::Braking && self.after_rest == AfterRest::Fault
     }
 
     /// Brakes and latches a fault when the joint state is lost, frozen, or far from the commands.
-    pub(super) fn watch_state(&mut self, now: Time) {
-        let failing = self.mode == Mode::Braking && self.after_rest == AfterRest::Fault;
-        if !self.mode.is_armed() || failing {
+    pub(super) fn watch_state(&mut self, now: Now) {
+        if !self.mode.is_armed() || self.is_failing() {
             return;
         }
         let stale = self
             .gate
             .fresh
-            .stale_state(now)
+            .stale_state(now.steady)
             .map(|stale| (Check::Fresh, stale.to_string()));
         let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else {
             return;
         };
         let told = reason.clone();
-        self.gate.events.push(now, EventKind::Fault, check, || {
+        self.gate.events.push(now.steady, EventKind::Fault, check, || {
             format!("{told}; braking, then a fault is latched")
         });
         self.begin_braking(AfterRest::Fault, reason, now);
     }
 
-    fn unfollowed(&self, now: Time) -> Option<(Check, String)> {
+    fn unfollowed(&self, now: Now) -> Option<(Check, String)> {
         if self.config.dry_run || !self.mode.is_moving() {
             return None;
         }
-        if let Some(still) = self.liveness.frozen(now) {
+        if let Some(still) = self.liveness.frozen(now.steady) {
             let message = format!(
                 "expected the joint state to follow commanded motion, found it identical to the last bit for {still:.2} s; \
                  the driver repeats old values, check its UDP address and cable"
@@ -68,39 +84,46 @@ impl<D: Driver> Supervisor<D> {
             .map(|measured| (measured - self.gate.motion().position).amax())
     }
 
-    pub(super) fn begin_braking(&mut self, after: AfterRest, reason: String, now: Time) {
-        self.executor.drop_plan();
-        if self.named_move.take().is_some() {
-            self.move_result = Some(Err(reason.clone()));
-        }
+    /// Ends the motion under way and brakes. An ending that braking already leads to is never replaced by a weaker one.
+    pub(super) fn begin_braking(&mut self, after: AfterRest, reason: String, now: Now) {
+        self.drop_motion(&reason);
         self.clamped = true;
-        self.after_rest = after;
-        self.reason = reason;
+        if self.mode != Mode::Braking || after > self.after_rest {
+            self.after_rest = after;
+            self.reason = reason;
+        }
         self.mode = Mode::Braking;
         if self.gate.motion().is_at_rest() {
             self.come_to_rest(now);
         }
     }
 
-    pub(super) fn keep_braking(&mut self, now: Time) {
+    fn drop_motion(&mut self, reason: &str) {
+        self.executor.drop_plan();
+        if self.named_move.take().is_some() {
+            self.move_result = Some(Err(reason.to_owned()));
+        }
+    }
+
+    pub(super) fn keep_braking(&mut self, _frame: Frame, now: Now) {
         if self.mode != Mode::Braking {
             return;
         }
         // What braking needs is an arm that listens; its basis is not looked at.
-        match self.gate.brake(Basis::NamedMove, now) {
+        match self.gate.brake(Basis::NamedMove, now.steady) {
             Ok(Braking::Moving) => self.sent(now),
             Ok(Braking::AtRest) => self.come_to_rest(now),
-            Err(error) => self.latch(Mode::Fault, Check::Driver, error.to_string(), now),
+            Err(error) => self.fault(Check::Driver, error.to_string(), now),
         }
     }
 
-    fn come_to_rest(&mut self, now: Time) {
+    fn come_to_rest(&mut self, now: Now) {
         let reason = std::mem::take(&mut self.reason);
         match self.after_rest {
             AfterRest::Hold => self.rest(Mode::Holding, reason),
             AfterRest::Disarm => self.rest(Mode::Disarmed, reason),
             AfterRest::Fault => {
-                self.gate.events.push(now, EventKind::Fault, Check::Mode, || {
+                self.gate.events.push(now.steady, EventKind::Fault, Check::Mode, || {
                     format!("{reason}; latched, reset the fault and arm again")
                 });
                 self.rest(Mode::Fault, reason);
@@ -114,12 +137,12 @@ impl<D: Driver> Supervisor<D> {
         self.liveness.rest();
     }
 
-    /// Ends all commands at once, sends the stop, and stays so until it is reset.
-    pub(super) fn latch(&mut self, mode: Mode, check: Check, reason: String, now: Time) {
-        self.executor.drop_plan();
-        if self.named_move.take().is_some() {
-            self.move_result = Some(Err(reason.clone()));
-        }
+    /// Ends all commands at once, sends the stop, and stays so until it is reset. A fault, latched or on its way, stays one.
+    ///
+    /// # Errors
+    /// When the first stop did not leave; an event tells as well.
+    pub(super) fn latch(&mut self, mode: Mode, check: Check, reason: String, now: Now) -> Result<(), String> {
+        self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
         let kind = if mode == Mode::Stopped {
@@ -128,14 +151,34 @@ impl<D: Driver> Supervisor<D> {
             EventKind::Fault
         };
         let told = reason.clone();
-        self.gate.events.push(now, kind, check, || {
+        self.gate.events.push(now.steady, kind, check, || {
             format!("{told}; latched, reset the fault and arm again")
         });
-        self.rest(mode, reason);
-        if let Err(error) = self.gate.arm_mut().stop(now) {
-            self.gate.events.push(now, EventKind::Fault, Check::Driver, || {
-                format!("a stop was not sent: {error}")
-            });
+        if mode == Mode::Stopped && (self.mode == Mode::Fault || self.is_failing()) {
+            let fault = std::mem::take(&mut self.reason);
+            self.rest(Mode::Fault, fault);
+        } else {
+            self.rest(mode, reason);
         }
+        self.gate
+            .arm_mut()
+            .stop(now.steady)
+            .map_err(|error| self.stop_not_sent(&error, now))
+    }
+
+    /// Tells that a stop did not leave; returns what is told.
+    pub(super) fn stop_not_sent(&mut self, error: &ArmError, now: Now) -> String {
+        let told = format!("a stop was not sent: {error}");
+        let message = told.clone();
+        self.gate
+            .events
+            .push(now.steady, EventKind::Fault, Check::Driver, || message);
+        told
+    }
+
+    /// Ends all commands because of a fault, as [`Supervisor::latch`].
+    pub(super) fn fault(&mut self, check: Check, reason: String, now: Now) {
+        // What did not leave is among the events.
+        let _ = self.latch(Mode::Fault, check, reason, now);
     }
 }

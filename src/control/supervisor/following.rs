@@ -1,13 +1,13 @@
 //! Following a chunk or a named move, one command a tick.
 
-use super::{AfterRest, Mode, Supervisor};
+use super::{AfterRest, Frame, Mode, Supervisor};
 use crate::control::arm::{Arm, ArmError, Basis, JointCommand};
 use crate::control::event::{Check, EventKind};
 use crate::control::executor::PlannedJoints;
 use crate::control::gate::Attempt;
 use crate::control::kinematics::InverseError;
 use crate::control::realman::Driver;
-use crate::control::time::Time;
+use crate::control::time::Now;
 use crate::control::types::Joints;
 
 /// A commanded arm that has not come to its target this long after the end of a plan is held where it is [s].
@@ -16,50 +16,58 @@ const SETTLE_S: f64 = 1.0;
 const UNCHANGED_RAD: f64 = 1e-9;
 
 impl<D: Driver> Supervisor<D> {
-    pub(super) fn follow_plan(&mut self, now: Time) {
-        let Some(observed) = self.executor.plan().map(|plan| plan.observed) else {
+    pub(super) fn follow_plan(&mut self, frame: Frame, now: Now) {
+        if !self.is_taken_up(now) {
+            return;
+        }
+        let Some(observed) = self.executor.observed() else {
             self.begin_braking(AfterRest::Hold, "no plan".into(), now);
             return;
         };
-        let Some(positions) = self.send_along_plan(Basis::Chunk { observed }, now) else {
+        let Some(positions) = self.send_along_plan(frame, Basis::Chunk { observed }, now) else {
             return;
         };
         if let Some(opening) = self.executor.gripper()
-            && let Err(ArmError::Transport(message)) = self.gate.grip(opening, now)
+            && let Err(ArmError::Transport(message)) = self.gate.grip(opening, now.steady)
         {
-            self.latch(Mode::Fault, Check::Driver, message, now);
+            self.fault(Check::Driver, message, now);
             return;
         }
         self.end_plan(&positions, now);
     }
 
     /// Sends the furthest point along the plan that fits every limit; where none does, the one nearest to the present
-    /// motion, for the gate to change. Returns the joints asked for, unless the arm now brakes or has faulted.
-    fn send_along_plan(&mut self, basis: Basis, now: Time) -> Option<Joints> {
+    /// motion, for the gate to change. Out of rest the first command stays close to the arm. Returns the joints asked for,
+    /// unless the arm now brakes or has faulted.
+    fn send_along_plan(&mut self, frame: Frame, basis: Basis, now: Now) -> Option<Joints> {
         let mut first = None;
         let mut nearest: Option<(f64, PlannedJoints)> = None;
         let motion = *self.gate.motion();
         let continued = motion.position + motion.velocity * self.config.period();
-        for time in self.executor.candidates(now) {
+        let asked = self.executor.time_at(now.steady)?;
+        for time in self.executor.candidates(now.steady) {
             let planned = match self.executor.joints_at(time)? {
                 Ok(planned) => planned,
                 Err(error) => {
-                    self.cannot_reach(&error, now);
+                    self.cannot_reach(frame, &error, now);
                     return None;
                 }
             };
+            if !self.is_close(&planned.positions) {
+                continue;
+            }
             let command = JointCommand {
                 positions: planned.positions,
                 basis,
             };
-            match self.gate.attempt(&command, now) {
+            match self.gate.attempt(&command, now.steady) {
                 Ok(Attempt::Sent) => {
                     match &first {
-                        Some(violation) => self.gate.slowed(violation, now),
-                        None if time < now => self.gate.count_clamp(),
+                        Some(violation) => self.gate.slowed(violation, now.steady),
+                        None if time < asked => self.gate.count_clamp(),
                         None => {}
                     }
-                    self.clamped = time != now;
+                    self.clamped = time != asked;
                     self.executor.advance(&planned);
                     self.sent(now);
                     return Some(planned.positions);
@@ -83,47 +91,48 @@ impl<D: Driver> Supervisor<D> {
             positions: planned.positions,
             basis,
         };
-        self.send(command, now).then_some(planned.positions)
+        self.send(frame, command, now).then_some(planned.positions)
     }
 
-    fn cannot_reach(&mut self, error: &InverseError, now: Time) {
+    fn cannot_reach(&mut self, frame: Frame, error: &InverseError, now: Now) {
         let message = format!("the next pose cannot be taken up, {error}");
         self.refuse(Check::Reach, message.clone(), now);
         self.begin_braking(AfterRest::Hold, message, now);
-        self.keep_braking(now);
+        self.keep_braking(frame, now);
     }
 
-    fn end_plan(&mut self, positions: &Joints, now: Time) {
+    fn end_plan(&mut self, positions: &Joints, now: Now) {
         let motion = self.gate.motion();
         let arrived = motion.is_at_rest() && (motion.position - positions).amax() < UNCHANGED_RAD;
-        let end = self.executor.plan().map_or(now, |plan| plan.end());
-        if !(self.executor.is_over() && arrived) && now.seconds_since(end) < SETTLE_S {
+        let over = self.executor.is_over() && arrived;
+        if !over
+            && self
+                .executor
+                .overdue(now.steady)
+                .is_none_or(|overdue| overdue < SETTLE_S)
+        {
             return;
         }
         self.executor.drop_plan();
         self.counters.underruns += 1;
-        self.gate.events.push(now, EventKind::Held, Check::Underrun, || {
+        self.gate.events.push(now.steady, EventKind::Held, Check::Underrun, || {
             "expected the next chunk before the last one ended, found none; holding".into()
         });
         self.begin_braking(AfterRest::Hold, "the chunk ran out".into(), now);
-        self.keep_braking(now);
     }
 
-    pub(super) fn follow_move(&mut self, now: Time) {
+    pub(super) fn follow_move(&mut self, frame: Frame, now: Now) {
+        if !self.is_taken_up(now) {
+            return;
+        }
         let Some(named_move) = &self.named_move else {
             self.begin_braking(AfterRest::Hold, "no move".into(), now);
             return;
         };
-        let positions = named_move.at(now);
-        let over = named_move.is_over(now);
-        if !self.send(
-            JointCommand {
-                positions,
-                basis: Basis::NamedMove,
-            },
-            now,
-        ) || !over
-        {
+        let positions = named_move.at(now.steady);
+        let over = named_move.is_over(now.steady);
+        let basis = Basis::NamedMove;
+        if !self.send(frame, JointCommand { positions, basis }, now) || !over {
             return;
         }
         let motion = self.gate.motion();
@@ -138,8 +147,8 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Sends through the gate; false when the arm now brakes or has faulted.
-    fn send(&mut self, command: JointCommand, now: Time) -> bool {
-        match self.gate.command(&command, now) {
+    fn send(&mut self, _frame: Frame, command: JointCommand, now: Now) -> bool {
+        match self.gate.command(&command, now.steady) {
             Ok(()) => {
                 self.clamped = (self.gate.motion().position - command.positions).amax() > UNCHANGED_RAD;
                 self.sent(now);
@@ -153,18 +162,19 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// A refused command was replaced by braking; anything else means that nothing can be sent at all.
-    fn not_sent(&mut self, error: ArmError, now: Time) {
+    fn not_sent(&mut self, error: ArmError, now: Now) {
         match error {
             ArmError::Refused { message, .. } => {
                 self.begin_braking(AfterRest::Hold, message, now);
                 self.sent(now);
             }
-            error => self.latch(Mode::Fault, Check::Driver, error.to_string(), now),
+            error => self.fault(Check::Driver, error.to_string(), now),
         }
     }
 
-    pub(super) fn sent(&mut self, now: Time) {
-        self.rate.count(now);
-        self.liveness.command_sent(self.gate.motion().position, now);
+    pub(super) fn sent(&mut self, now: Now) {
+        self.starting = false;
+        self.rate.count(now.steady);
+        self.liveness.command_sent(self.gate.motion().position, now.steady);
     }
 }

@@ -1,11 +1,13 @@
 //! What is received: states, errors, the graph, heartbeats and chunks.
 
+use super::clock::standing_still;
 use super::{AfterRest, ErrorChannel, Mode, Refusal, Supervisor};
 use crate::contract::ActionSpace;
 use crate::control::chunk::ActionChunk;
 use crate::control::event::{Check, EventKind};
+use crate::control::lease::Heartbeat;
 use crate::control::realman::{Driver, Graph, errors};
-use crate::control::time::Time;
+use crate::control::time::{Now, Time};
 use crate::control::types::Joints;
 
 /// Stamps may lie this far in the future [s]: clocks of two machines, or rounding.
@@ -16,30 +18,33 @@ const MAX_HORIZON: usize = 1000;
 const STEP_PERIOD_S: (f64, f64) = (0.002, 5.0);
 
 impl<D: Driver> Supervisor<D> {
-    /// A joint state was received [rad]. A state with a value that is no number counts as none.
-    pub fn on_state(&mut self, joints: Joints, now: Time) {
+    /// A joint state was received [rad], stamped by the driver. A state with a value that is no number counts as none.
+    pub fn on_state(&mut self, joints: Joints, stamp: Time, now: Now) {
         if joints.iter().any(|q| !q.is_finite()) {
             let found = joints;
-            self.gate.events.push(now, EventKind::Refused, Check::Finite, || {
-                format!("expected finite joint states, found {:?}; ignored", found.as_slice())
-            });
+            self.gate
+                .events
+                .push(now.steady, EventKind::Refused, Check::Finite, || {
+                    format!("expected finite joint states, found {:?}; ignored", found.as_slice())
+                });
             return;
         }
         self.measured = Some(joints);
-        self.gate.fresh.state_received(now);
-        self.liveness.state_received(joints, now);
-        self.executor.remember_state(now, joints);
+        self.state_stamp = stamp;
+        self.gate.fresh.state_received(now.steady);
+        self.liveness.state_received(joints, now.steady);
+        self.executor.remember_state(now.ros, joints);
     }
 
     /// A joint state was received that is none; its age goes on growing.
-    pub fn on_malformed_state(&mut self, complaint: &str, now: Time) {
+    pub fn on_malformed_state(&mut self, complaint: &str, now: Now) {
         self.gate
             .events
-            .push(now, EventKind::Refused, Check::State, || complaint.to_owned());
+            .push(now.steady, EventKind::Refused, Check::State, || complaint.to_owned());
     }
 
     /// A message was received that is no chunk; the arm goes on with what it does.
-    pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, why: Refusal, now: Time) {
+    pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, why: Refusal, now: Now) {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(source, plan_id);
         self.refuse(why.check, why.message, now);
@@ -50,7 +55,7 @@ impl<D: Driver> Supervisor<D> {
 
     /// The driver reported errors; zero means none. Errors are latched: the driver clears them by itself with the next
     /// motion, which must not come unasked.
-    pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Time) {
+    pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Now) {
         let codes: Vec<u32> = codes.iter().copied().filter(|code| *code != 0).collect();
         let new = codes.iter().any(|code| !self.latched_errors.contains(code));
         self.latched_errors.extend(
@@ -65,7 +70,7 @@ impl<D: Driver> Supervisor<D> {
             return;
         }
         let message = format!("the driver reports {}", self.describe(channel));
-        self.latch(Mode::Fault, Check::Driver, message, now);
+        self.fault(Check::Driver, message, now);
     }
 
     fn describe(&self, channel: ErrorChannel) -> String {
@@ -80,24 +85,30 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// The ROS graph was looked at. What would have kept the arm from being armed ends motion.
-    pub fn on_graph(&mut self, graph: Graph, now: Time) {
+    pub fn on_graph(&mut self, graph: Graph, now: Now) {
+        let ready = graph.ready(&self.config.driver);
         self.gate.arm_mut().graph_seen(graph);
-        let failing = self.mode == Mode::Braking && self.after_rest == AfterRest::Fault;
-        if !self.mode.is_armed() || failing {
+        if !self.mode.is_armed() || self.is_failing() {
             return;
         }
-        if let Err(not_ready) = graph.ready(self.config.driver.api, self.config.driver.command) {
+        if let Err(not_ready) = ready {
             let message = not_ready.to_string();
             let told = message.clone();
-            self.gate.events.push(now, EventKind::Fault, Check::Publishers, || told);
+            self.gate
+                .events
+                .push(now.steady, EventKind::Fault, Check::Publishers, || told);
             self.begin_braking(AfterRest::Fault, message, now);
         }
     }
 
-    /// A heartbeat was received; one that does not belong to the lease holder changes nothing.
-    pub fn on_heartbeat(&mut self, lease: u64, now: Time) {
-        if self.leases.seen(lease, now) {
-            self.gate.fresh.heartbeat_received(now);
+    /// A heartbeat was received; one that the lease holder has not just sent itself changes nothing.
+    pub fn on_heartbeat(&mut self, beat: &Heartbeat<'_>, now: Now) {
+        match self.leases.heartbeat(beat, self.config.timeouts.lease_s, now.steady) {
+            Ok(()) => self.gate.fresh.heartbeat_received(now.steady),
+            Err(error) => self
+                .gate
+                .events
+                .push(now.steady, EventKind::Refused, Check::Lease, || error.to_string()),
         }
     }
 
@@ -106,7 +117,7 @@ impl<D: Driver> Supervisor<D> {
     /// # Errors
     /// When the sender does not hold the lease, the mode does not permit it, or the chunk is late, stale, or leads
     /// somewhere the arm must not go. The arm goes on with what it does.
-    pub fn on_chunk(&mut self, chunk: ActionChunk, now: Time) -> Result<(), Refusal> {
+    pub fn on_chunk(&mut self, chunk: ActionChunk, now: Now) -> Result<(), Refusal> {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(&chunk.source, chunk.plan_id);
         if let Err((check, message)) = self
@@ -121,6 +132,7 @@ impl<D: Driver> Supervisor<D> {
         }
         if !self.mode.is_moving() {
             self.liveness.rest();
+            self.starting = true;
         }
         self.last_plan = Some((chunk.lease, chunk.plan_id));
         self.counters.chunks += 1;
@@ -129,38 +141,37 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    fn start_chunk(&mut self, chunk: &ActionChunk, now: Time) -> Result<(), (Check, String)> {
-        let check = |error: &crate::control::executor::StartError| match error {
-            crate::control::executor::StartError::UnknownPast { .. } => Check::Fresh,
-            crate::control::executor::StartError::Plan(_) => Check::Workspace,
-        };
+    fn start_chunk(&mut self, chunk: &ActionChunk, now: Now) -> Result<(), (Check, String)> {
+        if !self.mode.is_moving() {
+            self.take_up_rest(self.last_tick)?;
+        }
         let clamped = std::mem::take(&mut self.clamped);
         let slowest = match self.executor.start(chunk, now, clamped) {
             Ok(slowest) => slowest,
             Err(error) => {
                 self.clamped = clamped;
-                return Err((check(&error), error.to_string()));
+                return Err((error.check(), error.to_string()));
             }
         };
         if slowest < 1.0 {
-            self.gate.events.push(now, EventKind::Clamped, Check::Acceleration, || {
+            self.gate.events.push(now.steady, EventKind::Clamped, Check::Acceleration, || {
                 format!("expected a plan inside the joints' limits, found one that leaves {slowest:.2} of its pace; it is followed more slowly")
             });
         }
         let moved = self.executor.plan().map_or(0, |plan| plan.moved);
         if moved > 0 {
-            self.gate.events.push(now, EventKind::Clamped, Check::Workspace, || {
-                format!("{moved} waypoints were a little outside the workspace and were moved inside")
+            self.gate.events.push(now.steady, EventKind::Clamped, Check::Workspace, || {
+                format!("{moved} waypoints were a little outside the workspace or the joint limits and were moved inside")
             });
         }
         Ok(())
     }
 
-    fn check_chunk(&self, chunk: &ActionChunk, now: Time) -> Result<(), (Check, String)> {
+    fn check_chunk(&self, chunk: &ActionChunk, now: Now) -> Result<(), (Check, String)> {
         self.check_sender(chunk)?;
         self.check_permission(now)?;
         check_shape(chunk, &self.config.base_frame)?;
-        let age = now.seconds_since(chunk.observed);
+        let age = now.ros.seconds_since(chunk.observed);
         if age < -FUTURE_S {
             let message = format!(
                 "expected an observation in the past, found one {:.3} s ahead; compare the clocks",
@@ -175,7 +186,7 @@ impl<D: Driver> Supervisor<D> {
                 format!("expected an observation of at most {limit} s, found one {age:.3} s old"),
             ));
         }
-        let late = now.seconds_since(chunk.expires);
+        let late = now.ros.seconds_since(chunk.expires);
         if late > 0.0 {
             return Err((
                 Check::Fresh,
@@ -191,15 +202,24 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
+    /// Refuses whoever does not hold the lease.
+    pub(super) fn check_holder(&self, lease: u64) -> Result<(), (Check, String)> {
+        if self.leases.holds(lease) {
+            return Ok(());
+        }
+        let holder = self.leases.holder().map_or("nobody", |holder| &holder.source);
+        Err((
+            Check::Lease,
+            format!("expected the lease of {holder}, found {lease}; acquire the lease first"),
+        ))
+    }
+
     fn check_sender(&self, chunk: &ActionChunk) -> Result<(), (Check, String)> {
-        if !self.leases.holds(chunk.lease) {
-            let holder = self
-                .leases
-                .holder()
-                .map_or("nobody".into(), |holder| format!("{} ({})", holder.source, holder.id));
+        self.check_holder(chunk.lease)?;
+        if let Some(holder) = self.leases.holder().filter(|holder| holder.source != chunk.source) {
             let message = format!(
-                "expected the lease of {holder}, found {}; acquire the lease first",
-                chunk.lease
+                "expected chunks of {}, who holds the lease, found one of {}; acquire a lease of its own",
+                holder.source, chunk.source
             );
             return Err((Check::Lease, message));
         }
@@ -215,7 +235,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    fn check_permission(&self, now: Time) -> Result<(), (Check, String)> {
+    fn check_permission(&self, now: Now) -> Result<(), (Check, String)> {
         let permitted = match self.mode {
             Mode::Holding | Mode::Executing => true,
             Mode::Braking => self.after_rest == AfterRest::Hold,
@@ -231,26 +251,19 @@ impl<D: Driver> Supervisor<D> {
         let stale = self
             .gate
             .fresh
-            .stale_state(now)
-            .or_else(|| self.gate.fresh.stale_heartbeat(now));
+            .stale_state(now.steady)
+            .or_else(|| self.gate.fresh.stale_heartbeat(now.steady));
         if let Some(stale) = stale {
             return Err((Check::Fresh, stale.to_string()));
         }
-        self.check_unmoved()
-    }
-
-    /// Nothing starts from rest when somebody has moved the arm meanwhile: the first command would be a jump.
-    pub(super) fn check_unmoved(&self) -> Result<(), (Check, String)> {
-        let limit = self.config.tracking.start_rad;
-        match self.tracking_error() {
-            Some(found) if self.mode == Mode::Holding && !self.config.dry_run && found > limit => {
-                let message = format!(
-                    "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; disarm and arm again"
-                );
-                Err((Check::Tracking, message))
-            }
-            _ => Ok(()),
+        if let Some(still) = self.clock.still(now.steady) {
+            let message = standing_still(still);
+            return Err((Check::Clock, format!("{message}; no observation has an age")));
         }
+        if self.mode == Mode::Holding {
+            self.check_unmoved()?;
+        }
+        Ok(())
     }
 }
 

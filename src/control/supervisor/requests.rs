@@ -1,11 +1,13 @@
 //! What is asked for: the lease, arming, stopping, and moves by name.
 
+use super::clock::standing_still;
+use super::starting::outside;
 use super::{AfterRest, Mode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::Priority;
 use crate::control::named_move::{MoveRequest, NamedMove};
 use crate::control::realman::{Driver, errors};
-use crate::control::time::Time;
+use crate::control::time::{Now, Time};
 
 /// How far a named move is.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,15 +28,17 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When somebody with as much right holds it.
-    pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Time) -> Result<u64, Refusal> {
-        match self.leases.acquire(source, priority, now) {
+    pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Now) -> Result<u64, Refusal> {
+        match self.leases.acquire(source, priority, now.steady) {
             Ok((id, from)) => {
-                self.gate.fresh.heartbeat_received(now);
+                self.gate.fresh.heartbeat_received(now.steady);
                 if let Some(from) = from {
                     let reason = format!("{source} took the lease from {}", from.source);
                     let told = reason.clone();
-                    self.gate.events.push(now, EventKind::Held, Check::Lease, || told);
-                    self.end_plan_of_lease(reason, now);
+                    self.gate
+                        .events
+                        .push(now.steady, EventKind::Held, Check::Lease, || told);
+                    self.end_motion_of_lease(reason, now);
                 }
                 Ok(id)
             }
@@ -46,17 +50,17 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When `id` does not hold it.
-    pub fn release_lease(&mut self, id: u64, now: Time) -> Result<(), Refusal> {
+    pub fn release_lease(&mut self, id: u64, now: Now) -> Result<(), Refusal> {
         if !self.leases.release(id) {
             return Err(self.refuse(Check::Lease, format!("expected the id of the lease, found {id}"), now));
         }
         self.gate.fresh.forget_heartbeat();
-        self.end_plan_of_lease("the lease was released".into(), now);
+        self.end_motion_of_lease("the lease was released".into(), now);
         Ok(())
     }
 
-    fn end_plan_of_lease(&mut self, reason: String, now: Time) {
-        if self.mode == Mode::Executing {
+    fn end_motion_of_lease(&mut self, reason: String, now: Now) {
+        if matches!(self.mode, Mode::Executing | Mode::Moving) {
             self.begin_braking(AfterRest::Hold, reason, now);
         }
     }
@@ -66,8 +70,9 @@ impl<D: Driver> Supervisor<D> {
     /// # Errors
     /// With the first thing that stands against it: a latched stop or fault, an unknown driver, nobody who listens or
     /// could stop, somebody else who commands, no living state, or joints outside the limits.
-    pub fn arm(&mut self, now: Time) -> Result<(), Refusal> {
-        if self.mode.is_armed() {
+    pub fn arm(&mut self, now: Now) -> Result<(), Refusal> {
+        let ending = self.mode == Mode::Braking && self.after_rest != AfterRest::Hold;
+        if self.mode.is_armed() && !ending {
             return Ok(());
         }
         if let Err((check, message)) = self.try_arm(now) {
@@ -77,7 +82,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    fn try_arm(&mut self, now: Time) -> Result<(), (Check, String)> {
+    fn try_arm(&mut self, now: Now) -> Result<(), (Check, String)> {
         if self.mode != Mode::Disarmed {
             let message = format!(
                 "expected a disarmed arm, found it {} ({}); reset the fault first",
@@ -85,13 +90,13 @@ impl<D: Driver> Supervisor<D> {
             );
             return Err((Check::Mode, message));
         }
-        let driver = &self.config.driver;
+        self.check_clocks(now)?;
         self.gate
             .arm()
             .graph()
-            .ready(driver.api, driver.command)
+            .ready(&self.config.driver)
             .map_err(|not_ready| (Check::Publishers, not_ready.to_string()))?;
-        if let Some(stale) = self.gate.fresh.stale_state(now) {
+        if let Some(stale) = self.gate.fresh.stale_state(now.steady) {
             return Err((Check::Fresh, stale.to_string()));
         }
         if self.liveness.never_alive() {
@@ -102,34 +107,59 @@ impl<D: Driver> Supervisor<D> {
         let Some(measured) = self.measured else {
             return Err((Check::State, "expected a joint state, found none".into()));
         };
-        self.gate.take_up(measured).map_err(|violation| {
-            (
-                violation.check,
-                format!("the arm rests outside its limits, {violation}; move it inside by hand"),
-            )
-        })?;
-        self.executor.restart(now, measured);
+        self.gate.take_up(measured).map_err(outside)?;
+        self.executor.restart(now.ros, measured);
+        self.executor.remember_state(now.ros, measured);
+        self.executor.rest(measured, now.steady);
         self.clamped = false;
         Ok(())
     }
 
+    /// Without a ROS clock nothing tells how old an observation is.
+    fn check_clocks(&self, now: Now) -> Result<(), (Check, String)> {
+        let refused = |message: String| Err((Check::Clock, message));
+        if now.ros == Time::default() {
+            return refused(
+                "expected a ROS time, found zero; start what publishes /clock, or set use_sim_time to false".into(),
+            );
+        }
+        if let Some(still) = self.clock.still(now.steady) {
+            let message = standing_still(still);
+            return refused(format!("{message}; start what publishes /clock again"));
+        }
+        if self.measured.is_some() && self.state_stamp == Time::default() {
+            return refused(
+                "expected joint states with a stamp, found zero; the driver's clock does not run, check its use_sim_time".into(),
+            );
+        }
+        Ok(())
+    }
+
     /// Brakes, then lets no command leave until armed again. A latched stop or fault stays.
-    pub fn disarm(&mut self, now: Time) {
+    pub fn disarm(&mut self, now: Now) {
         if self.mode.is_armed() {
             self.begin_braking(AfterRest::Disarm, "disarmed".into(), now);
         }
     }
 
-    /// Ends all commands at once, sends the driver's stop three times, and stays stopped until it is reset.
-    pub fn stop(&mut self, reason: &str, now: Time) {
-        self.latch(Mode::Stopped, Check::Stop, reason.to_owned(), now);
+    /// Ends all commands at once, sends the driver's stop three times, and stays stopped until it is reset. Returns how
+    /// many listeners the stop went to.
+    ///
+    /// # Errors
+    /// When the first stop did not leave, or nobody listens to it; nothing more is commanded all the same.
+    pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, String> {
+        self.latch(Mode::Stopped, Check::Stop, reason.to_owned(), now)?;
+        match self.gate.arm().graph().stop_subscribers {
+            0 => Err("expected a subscriber of move_stop_cmd, found none; use the arm's own emergency stop".into()),
+            listeners => Ok(listeners),
+        }
     }
 
     /// Releases a latched stop or fault; the arm is then disarmed.
     ///
     /// # Errors
     /// When there is nothing to release, stops are still being sent, or the driver still reports errors.
-    pub fn reset_fault(&mut self, now: Time) -> Result<(), Refusal> {
+    pub fn reset_fault(&mut self, now: Now) -> Result<(), Refusal> {
         if !matches!(self.mode, Mode::Stopped | Mode::Fault) {
             let message = format!("expected a latched stop or fault, found the arm {}", self.mode);
             return Err(self.refuse(Check::Mode, message, now));
@@ -154,22 +184,24 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// As [`Supervisor::reset_fault`] and [`Supervisor::arm`].
-    pub fn rearm(&mut self, now: Time) -> Result<(), Refusal> {
+    pub fn rearm(&mut self, now: Now) -> Result<(), Refusal> {
         self.reset_fault(now)?;
         self.arm(now)
     }
 
-    /// Starts a move to a configuration of the parameter file at `speed`, a fraction of the velocity limits.
+    /// Starts a move to a configuration of the parameter file at `speed`, a fraction of the velocity limits, for the holder of
+    /// `lease`; it ends when the lease or its heartbeats do.
     ///
     /// # Errors
-    /// When the arm is not armed and at rest, the name is unknown, the speed cannot work, or the way leaves the
-    /// workspace.
-    pub fn move_named(&mut self, name: &str, speed: f64, now: Time) -> Result<(), Refusal> {
-        match self.try_move(name, speed, now) {
+    /// When somebody else holds the lease or its heartbeats are missing, the arm is not armed and at rest, the name is
+    /// unknown, the speed cannot work, or the way leaves the workspace.
+    pub fn move_named(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<(), Refusal> {
+        match self.try_move(name, speed, lease, now) {
             Ok(planned) => {
                 self.gate.events.about(name, 0);
                 self.named_move = Some(planned);
                 self.move_result = None;
+                self.starting = true;
                 self.rest(Mode::Moving, format!("moving to {name}"));
                 Ok(())
             }
@@ -177,7 +209,8 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    fn try_move(&self, name: &str, speed: f64, now: Time) -> Result<NamedMove, (Check, String)> {
+    fn try_move(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<NamedMove, (Check, String)> {
+        self.check_holder(lease)?;
         if self.mode != Mode::Holding {
             let message = format!(
                 "expected an armed arm at rest, found it {} ({})",
@@ -185,18 +218,20 @@ impl<D: Driver> Supervisor<D> {
             );
             return Err((Check::Mode, message));
         }
-        self.check_unmoved()?;
-        let request = MoveRequest {
+        if let Some(stale) = self.gate.fresh.stale_heartbeat(now.steady) {
+            return Err((Check::Fresh, stale.to_string()));
+        }
+        self.take_up_rest(self.last_tick)?;
+        self.plan_move(MoveRequest {
             name,
             speed,
             from: self.gate.motion().position,
-            now,
-        };
-        NamedMove::plan(request, &self.config, self.gate.body()).map_err(|error| (Check::Reach, error.to_string()))
+            now: now.steady,
+        })
     }
 
     /// Brakes a named move.
-    pub fn cancel_move(&mut self, now: Time) {
+    pub fn cancel_move(&mut self, now: Now) {
         if self.mode == Mode::Moving {
             self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
         }

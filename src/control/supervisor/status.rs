@@ -6,7 +6,7 @@ use std::fmt;
 use super::Supervisor;
 use crate::control::executor::Target;
 use crate::control::realman::Driver;
-use crate::control::time::Time;
+use crate::control::time::{Now, Steady};
 use crate::control::types::{Joints, Pose};
 
 /// What the arm is doing; values as in `thinkvla/msg/ArmStatus`.
@@ -114,7 +114,7 @@ pub struct PlannedPath {
 /// Mean rate over the last second.
 #[derive(Debug, Default)]
 pub(super) struct RateMeter {
-    times: VecDeque<Time>,
+    times: VecDeque<Steady>,
 }
 
 impl RateMeter {
@@ -123,11 +123,11 @@ impl RateMeter {
     /// A pause longer than this is silence [s].
     const SILENCE_S: f64 = 0.1;
 
-    pub(super) fn count(&mut self, now: Time) {
+    pub(super) fn count(&mut self, now: Steady) {
         if self
             .times
             .back()
-            .is_some_and(|last| !(0.0..Self::SILENCE_S).contains(&now.seconds_since(*last)))
+            .is_some_and(|last| now.seconds_since(*last) >= Self::SILENCE_S)
         {
             self.times.clear();
         }
@@ -141,7 +141,7 @@ impl RateMeter {
         }
     }
 
-    pub(super) fn rate(&self, now: Time) -> f64 {
+    pub(super) fn rate(&self, now: Steady) -> f64 {
         let (Some(first), Some(last)) = (self.times.front(), self.times.back()) else {
             return 0.0;
         };
@@ -155,7 +155,7 @@ impl RateMeter {
 
 impl<D: Driver> Supervisor<D> {
     /// What the arm is doing and has done.
-    pub fn status(&self, now: Time) -> Status {
+    pub fn status(&self, now: Now) -> Status {
         let gate = self.gate.counters();
         let commanded = self.gate.motion().position;
         let measured = self.measured.unwrap_or_else(Joints::zeros);
@@ -173,7 +173,7 @@ impl<D: Driver> Supervisor<D> {
             commanded_pose: self.executor.base_from_tool(&commanded),
             measured_pose: self.executor.base_from_tool(&measured),
             gripper: self.gate.arm().gripper_opening().unwrap_or(0.0),
-            command_rate: self.rate.rate(now),
+            command_rate: self.rate.rate(now.steady),
             commands: gate.commands,
             chunks: self.counters.chunks,
             clamps: gate.clamps,
@@ -184,7 +184,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// The chunk in execution as poses.
-    pub fn planned_path(&self, now: Time) -> Option<PlannedPath> {
+    pub fn planned_path(&self, now: Now) -> Option<PlannedPath> {
         let plan = self.executor.plan()?;
         let pose = |target| match target {
             Target::Pose(pose) => pose,
@@ -194,7 +194,7 @@ impl<D: Driver> Supervisor<D> {
             plan_id: plan.plan_id,
             poses: plan.waypoints().map(pose).collect(),
             gripper: plan.gripper().to_vec(),
-            done: plan.steps_done(now),
+            done: plan.steps_done(self.executor.time_at(now.steady)?),
         })
     }
 }
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn the_rate_is_the_mean_of_the_last_second_and_zero_in_silence() {
         let mut meter = RateMeter::default();
-        let at = |i: i32| Time::from_secs_f64(10.0 + f64::from(i) * 0.01);
+        let at = |i: i32| Steady::from_secs_f64(10.0 + f64::from(i) * 0.01);
         for i in 0..300 {
             meter.count(at(i));
         }

@@ -1,17 +1,16 @@
 //! Streams the messages of a recording, whatever its size.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::io::{ErrorKind, Read as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use mcap::records::Record;
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
-use super::BagError;
-
-/// Longest record that is read; a picture of 16 megapixels is not longer.
-const LONGEST: usize = 1 << 28;
+use super::compression::{self, LONGEST_MESSAGE};
+use super::{BagError, files};
 
 /// A message on a topic.
 pub(super) struct BagMessage<'a> {
@@ -21,31 +20,24 @@ pub(super) struct BagMessage<'a> {
     pub kind: &'a str,
     /// When it was recorded [ns].
     pub log_time: u64,
-    /// CDR.
-    pub data: &'a [u8],
+    encoding: &'a str,
+    data: &'a [u8],
 }
 
-/// The files of a recording: itself, or for a folder of `ros2 bag record` those in it, in order.
-pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, BagError> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+impl BagMessage<'_> {
+    /// The message in CDR, decompressed where rosbag2 compressed it.
+    ///
+    /// # Errors
+    /// When it is in another encoding, or what is compressed is damaged.
+    pub fn data(&self) -> Result<Cow<'_, [u8]>, String> {
+        match self.encoding {
+            "cdr" => compression::message(self.data),
+            "ros1" => Err("expected messages of ROS 2 (cdr), found those of ROS 1; \
+                           convert the bag with rosbags-convert, which translates them"
+                .into()),
+            other => Err(format!("expected messages of ROS 2 (cdr), found encoding {other:?}")),
+        }
     }
-    let entries = std::fs::read_dir(path).map_err(BagError::file("read folder", path))?;
-    let is_mcap = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "mcap");
-    let mut files: Vec<_> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(is_mcap)
-        .collect();
-    // rosbag2 numbers its files without leading zeros: shorter names come first
-    files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
-    if files.is_empty() {
-        let problem = format!(
-            "{}: expected a folder with .mcap files (ros2 bag record -s mcap), found none",
-            path.display()
-        );
-        return Err(BagError::Request(problem));
-    }
-    Ok(files)
 }
 
 /// Calls `each` for every message of `paths`. A recording that was cut off is read as far as it goes.
@@ -54,23 +46,49 @@ pub(super) fn messages(
     mut each: impl FnMut(BagMessage<'_>) -> Result<(), BagError>,
 ) -> Result<(), BagError> {
     for path in paths {
-        read_file(path, &mut each)?;
+        records(path, &mut |found| {
+            if let Found::Message(message) = found {
+                each(message)?;
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
     }
     Ok(())
 }
 
-/// Topic and type of a channel.
+/// What the writer noted under `name` ahead of the messages; nothing where it noted none.
+pub(super) fn notes(path: &Path, name: &str) -> Result<BTreeMap<String, String>, BagError> {
+    let mut notes = BTreeMap::new();
+    records(path, &mut |found| {
+        match found {
+            Found::Notes(found) if found.name == name => notes = found.metadata,
+            Found::Notes(_) => {}
+            Found::Message(_) => return Ok(ControlFlow::Break(())),
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(notes)
+}
+
+enum Found<'a> {
+    Message(BagMessage<'a>),
+    Notes(mcap::records::Metadata),
+}
+
+/// Topic, type and encoding of a channel.
 struct Channel {
     topic: String,
     kind: String,
-    is_cdr: bool,
+    encoding: String,
 }
 
-fn read_file(path: &Path, each: &mut dyn FnMut(BagMessage<'_>) -> Result<(), BagError>) -> Result<(), BagError> {
-    let mut file = File::open(path).map_err(BagError::file("open", path))?;
+type Each<'a> = dyn FnMut(Found<'_>) -> Result<ControlFlow<()>, BagError> + 'a;
+
+fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
+    let mut file = files::open(path)?;
     let options = LinearReaderOptions::default()
         .with_validate_chunk_crcs(true)
-        .with_record_length_limit(LONGEST);
+        .with_record_length_limit(LONGEST_MESSAGE);
     let mut reader = LinearReader::new_with_options(options);
     let mut kinds: HashMap<u16, String> = HashMap::new();
     let mut channels: HashMap<u16, Channel> = HashMap::new();
@@ -85,39 +103,50 @@ fn read_file(path: &Path, each: &mut dyn FnMut(BagMessage<'_>) -> Result<(), Bag
         };
         let (opcode, data) = match event {
             LinearReadEvent::ReadRequest(wanted) => {
-                let read = file.read(reader.insert(wanted)).map_err(BagError::file("read", path))?;
+                let read = match file.read(reader.insert(wanted)) {
+                    // the end of a compressed file that was cut off
+                    Err(e) if e.kind() == ErrorKind::UnexpectedEof => 0,
+                    read => read.map_err(BagError::file("read", path))?,
+                };
                 reader.notify_read(read);
                 continue;
             }
             LinearReadEvent::Record { data, opcode } => (opcode, data),
         };
-        match mcap::parse_record(opcode, data).map_err(|e| BagError::content(path, e))? {
+        let next = match mcap::parse_record(opcode, data).map_err(|e| BagError::content(path, e))? {
             Record::Schema { header, .. } => {
                 kinds.insert(header.id, header.name);
+                continue;
             }
             Record::Channel(channel) => {
                 let kind = kinds.get(&channel.schema_id).cloned().unwrap_or_default();
-                let is_cdr = channel.message_encoding == "cdr";
                 channels.insert(
                     channel.id,
                     Channel {
                         topic: channel.topic,
                         kind,
-                        is_cdr,
+                        encoding: channel.message_encoding,
                     },
                 );
+                continue;
             }
+            Record::Metadata(notes) => each(Found::Notes(notes))?,
             Record::Message { header, data } => {
-                if let Some(channel) = channels.get(&header.channel_id).filter(|channel| channel.is_cdr) {
-                    each(BagMessage {
-                        topic: &channel.topic,
-                        kind: &channel.kind,
-                        log_time: header.log_time,
-                        data: &data,
-                    })?;
-                }
+                let Some(channel) = channels.get(&header.channel_id) else {
+                    continue;
+                };
+                each(Found::Message(BagMessage {
+                    topic: &channel.topic,
+                    kind: &channel.kind,
+                    log_time: header.log_time,
+                    encoding: &channel.encoding,
+                    data: &data,
+                }))?
             }
-            _ => {}
+            _ => continue,
+        };
+        if next.is_break() {
+            return Ok(());
         }
     }
     Ok(())

@@ -6,18 +6,16 @@ use std::io::BufWriter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use nalgebra::{UnitQuaternion, Vector3, vector};
+use nalgebra::vector;
 
 use super::BagError;
 use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStamped, encode_text, schema};
+use super::plan::{CAMERA, COMPRESSED, INSTRUCTION, Plan, Telling};
 use crate::camera::compressed::Compression;
 use crate::contract::{Composition, Contract, Reference};
-use crate::control::proprioception::TRACKING_ERROR;
-use crate::control::tool_rotation::{TURN_FROM_DOWN, turned_from_down};
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::images::ImageReader;
-use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
 use crate::dataset::pictures::PictureReader;
 use crate::dataset::reader::At;
 use crate::dataset::{Dataset, DatasetError};
@@ -30,11 +28,6 @@ pub struct ExportOptions {
     /// Time of the first row of each recording [ns]; datasets only know times within an episode.
     pub start_ns: u64,
 }
-
-/// Names of the values of an end-effector step.
-pub(super) const EE7: [&str; 7] = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
-/// Values of a joint target: seven joints and the gripper.
-pub(super) const JOINT8: usize = 8;
 
 /// Writes `episode-000000.mcap`, … into `out`; returns their paths.
 ///
@@ -49,10 +42,11 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
         )));
     }
     std::fs::create_dir_all(out).map_err(BagError::file("make folder", out))?;
+    let plan = Plan::of(dataset);
     let mut paths = Vec::new();
     for episode in options.episodes.clone() {
         let path = out.join(format!("episode-{episode:06}.mcap"));
-        let mut exporter = Exporter::new(dataset, &path, options.start_ns)?;
+        let mut exporter = Exporter::new(dataset, &plan, &path, options.start_ns)?;
         exporter.episode(episode)?;
         exporter.writer.finish().map_err(|e| BagError::content(&path, e))?;
         paths.push(path);
@@ -60,24 +54,12 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
     Ok(paths)
 }
 
-/// The rotation that three values of a state say.
-type Turned = fn(Vector3<f64>) -> UnitQuaternion<f64>;
-
-/// How a column of numbers is told.
-enum Telling {
-    /// Named positions of these values on this topic.
-    Joints(String, Vec<(usize, String)>),
-    /// The tool's pose, from the value at this place on, and what its last three values say.
-    Pose(String, usize, Turned),
-    /// One step of a chunk.
-    Step { topic: String, space: u8 },
-}
-
 struct Exporter<'a> {
     dataset: &'a Dataset,
     writer: mcap::Writer<BufWriter<File>>,
     path: PathBuf,
     channels: BTreeMap<String, u16>,
+    plan: &'a Plan,
     start_ns: u64,
     base_frame: String,
     composition: u8,
@@ -85,7 +67,7 @@ struct Exporter<'a> {
 }
 
 impl<'a> Exporter<'a> {
-    fn new(dataset: &'a Dataset, path: &Path, start_ns: u64) -> Result<Self, BagError> {
+    fn new(dataset: &'a Dataset, plan: &'a Plan, path: &Path, start_ns: u64) -> Result<Self, BagError> {
         let file = File::create_new(path).map_err(BagError::file("create", path))?;
         let writer = mcap::WriteOptions::new()
             .profile("ros2")
@@ -100,6 +82,7 @@ impl<'a> Exporter<'a> {
             writer,
             path: path.to_owned(),
             channels: BTreeMap::new(),
+            plan,
             start_ns,
             base_frame: contract
                 .as_ref()
@@ -110,37 +93,34 @@ impl<'a> Exporter<'a> {
     }
 
     fn episode(&mut self, episode: usize) -> Result<(), BagError> {
-        let (dataset, fps) = (self.dataset, self.dataset.info().fps);
+        let (dataset, plan, fps) = (self.dataset, self.plan, self.dataset.info().fps);
         let length = dataset.episodes().get(episode).map_or(0, |episode| episode.length);
         let task = dataset.task(At { episode, frame: 0 })?;
         self.notes(episode, task)?;
-        self.write("/instruction", schema::STRING, self.start_ns, &encode_text(task))?;
-        let columns = dataset.info().vectors();
-        let tellings: Vec<_> = columns.flat_map(|(name, f)| tellings(name, &f.value_names())).collect();
+        self.write(INSTRUCTION, schema::STRING, self.start_ns, &encode_text(task))?;
         let mut cameras = Cameras::new(dataset)?;
         for frame in 0..length {
             let at = At { episode, frame };
             let stamp = self.start_ns + (frame as f64 / fps * 1e9).round() as u64;
-            for (column, telling) in &tellings {
+            for (column, telling) in &plan.tellings {
                 let values: Vec<f64> = dataset.values(column, at)?.iter().map(|v| f64::from(*v)).collect();
                 self.tell(telling, &values, stamp)?;
             }
             for (name, picture) in cameras.read(at)? {
-                let camera = name.strip_prefix(PICTURES).unwrap_or(&name).replace('.', "/");
-                let header = Header {
-                    stamp,
-                    frame_id: camera.clone(),
-                };
+                let camera = plan.cameras.get(&name).cloned().unwrap_or_default();
                 let format = match picture.compression {
                     Compression::Jpeg => "jpeg",
                     Compression::Png => "png",
                 };
+                let topic = format!("{CAMERA}{camera}{COMPRESSED}");
                 let image = CompressedImage {
-                    header,
+                    header: Header {
+                        stamp,
+                        frame_id: camera,
+                    },
                     format: format.into(),
                     data: picture.bytes,
                 };
-                let topic = format!("/camera/{camera}/image/compressed");
                 self.write(&topic, schema::COMPRESSED_IMAGE, stamp, &image.encode())?;
             }
         }
@@ -160,9 +140,16 @@ impl<'a> Exporter<'a> {
             name: "thinkvla".into(),
             metadata: pairs.map(|(key, value)| (key.to_owned(), value)).into(),
         };
-        self.writer
-            .write_metadata(&metadata)
-            .map_err(|e| BagError::content(&self.path, e))
+        let columns = self
+            .plan
+            .exported
+            .to_notes()
+            .map_err(|e| BagError::content(&self.path, e))?;
+        for notes in [metadata, columns] {
+            let written = self.writer.write_metadata(&notes);
+            written.map_err(|e| BagError::content(&self.path, e))?;
+        }
+        Ok(())
     }
 
     fn tell(&mut self, telling: &Telling, values: &[f64], stamp: u64) -> Result<(), BagError> {
@@ -235,50 +222,6 @@ impl<'a> Exporter<'a> {
         };
         self.writer.write_to_known_channel(&header, data).map_err(failed)
     }
-}
-
-/// How the values of a column, known by their names, are told.
-fn tellings(column: &str, names: &[String]) -> Vec<(String, Telling)> {
-    let is_ee7 = names.iter().map(String::as_str).eq(EE7);
-    let is_joint8 = names.len() == JOINT8 && names.iter().take(7).all(|name| name.starts_with("joint"));
-    let topic = format!("/{}", column.replace('.', "/"));
-    let named = |keep: &dyn Fn(&str) -> bool| -> Vec<(usize, String)> {
-        names
-            .iter()
-            .cloned()
-            .enumerate()
-            .filter(|(_, name)| keep(name))
-            .collect()
-    };
-    let all = match column {
-        ACTION if is_ee7 => vec![Telling::Step { topic, space: 0 }],
-        JOINT_ACTION if is_joint8 => vec![Telling::Step { topic, space: 1 }],
-        STATE => {
-            let rotations: [([&str; 3], Turned); 2] = [
-                (TURN_FROM_DOWN, turned_from_down),
-                (["rx", "ry", "rz"], UnitQuaternion::from_scaled_axis),
-            ];
-            let pose = rotations.into_iter().find_map(|(turn, rotation)| {
-                let pose = [["x", "y", "z"], turn].concat();
-                let first = names.windows(6).position(|window| window == pose)?;
-                Some((pose, first, rotation))
-            });
-            let is_error = |name: &str| TRACKING_ERROR.contains(&name);
-            let in_pose = |name: &str| pose.as_ref().is_some_and(|(pose, ..)| pose.contains(&name));
-            let joints = named(&|name| !in_pose(name) && !is_error(name));
-            let mut all = vec![Telling::Joints("/joint_states".into(), joints)];
-            if let Some((_, first, rotation)) = pose {
-                all.push(Telling::Pose("/tool_pose".into(), first, rotation));
-            }
-            let errors = named(&is_error);
-            if !errors.is_empty() {
-                all.push(Telling::Joints("/tracking_error".into(), errors));
-            }
-            all
-        }
-        _ => vec![Telling::Joints(topic, named(&|_| true))],
-    };
-    all.into_iter().map(|telling| (column.to_owned(), telling)).collect()
 }
 
 /// Pictures as files: those in rows as they are, those of videos as PNG.

@@ -2,14 +2,24 @@
 
 mod bag;
 pub mod cdr;
+pub mod clock;
+pub mod compression;
+mod episode;
 pub mod export;
+mod exported;
+mod files;
 pub mod import;
+mod index;
 pub mod messages;
+mod plan;
 mod sample;
+mod signals;
 mod streams;
+mod topic_names;
 
+pub use clock::Clock;
 pub use export::{ExportOptions, export_episodes};
-pub use import::{ImportOptions, ImportReport, Source, import_bags};
+pub use import::{ImportOptions, ImportReport, Source, SourceTopic, import_bags};
 
 use std::path::{Path, PathBuf};
 

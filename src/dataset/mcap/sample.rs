@@ -1,6 +1,6 @@
 //! Which message holds at which row: the latest one not after it, if that is not too old.
 
-use super::streams::Numbers;
+use super::streams::Chunk;
 
 /// Rows at a steady rate over the time that all streams cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,26 +52,22 @@ pub(super) fn held(stamps: &[u64], time: u64, max_age_s: f64) -> Result<usize, S
     }
 }
 
-/// The values of a stream of numbers that hold at `time`; of a chunk, its step for that time.
-pub(super) fn values<'a>(stream: &'a [Numbers], stamps: &[u64], time: u64, max_age_s: f64) -> Result<&'a [f64], Stale> {
+/// The step for `time` of the chunk that holds then; `stamps` are those of the chunks.
+pub(super) fn step<'a>(chunks: &'a [Chunk], stamps: &[u64], time: u64, max_age_s: f64) -> Result<&'a [f64], Stale> {
     let place = held(stamps, time, f64::INFINITY)?;
-    let Some(found) = stream.get(place) else {
+    let (Some(chunk), Some(stamp)) = (chunks.get(place), stamps.get(place)) else {
         return Err(Stale { age_s: None });
     };
-    let age_s = time.saturating_sub(found.stamp) as f64 * 1e-9;
-    let step = if found.step_period > 0.0 {
-        (age_s / found.step_period + 1e-6).floor() as usize
+    let since_s = time.saturating_sub(*stamp) as f64 * 1e-9;
+    let last = chunk.steps.len().saturating_sub(1);
+    let (step, age_s) = if chunk.step_period > 0.0 {
+        let step = (since_s / chunk.step_period + 1e-6).floor() as usize;
+        // behind its last step a chunk ages as any message does
+        (step, since_s - (last + 1) as f64 * chunk.step_period)
     } else {
-        0
+        (0, since_s)
     };
-    let last = found.steps.len().saturating_sub(1);
-    // behind its last step a chunk ages as any message does
-    let age_s = if found.step_period > 0.0 {
-        age_s - (last + 1) as f64 * found.step_period
-    } else {
-        age_s
-    };
-    match found.steps.get(step.min(last)) {
+    match chunk.steps.get(step.min(last)) {
         Some(values) if age_s <= max_age_s => Ok(values),
         _ => Err(Stale { age_s: Some(age_s) }),
     }
@@ -103,13 +99,11 @@ mod tests {
 
     #[test]
     fn a_chunk_gives_the_step_of_the_time() {
-        let chunk = Numbers {
-            stamp: S,
-            names: vec!["x".into()],
+        let chunk = Chunk {
             steps: vec![vec![0.0], vec![1.0], vec![2.0]],
             step_period: 0.1,
         };
-        let at = |time| values(std::slice::from_ref(&chunk), &[S], time, 0.05);
+        let at = |time| step(std::slice::from_ref(&chunk), &[S], time, 0.05);
         assert_eq!(at(S), Ok(&[0.0][..]));
         assert_eq!(at(S + S / 10), Ok(&[1.0][..]));
         assert_eq!(at(S + S / 4), Ok(&[2.0][..]));

@@ -3,23 +3,41 @@
 use nalgebra::{Quaternion, UnitQuaternion};
 
 use super::cdr::CdrError;
-use super::export::{EE7, JOINT8};
+use super::clock::Times;
 use super::messages::{ActionChunk, CompressedImage, Image, JointState, PoseStamped, decode_array};
+use super::plan::{EE7, JOINT8};
+use crate::camera::compressed::Compression;
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::camera::rgb::RgbImage;
 use crate::control::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
 use crate::dataset::frame::{ImageMode, Picture};
 
-/// Named numbers at a time.
+/// Named numbers of one message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Numbers {
-    /// Time in the header; where there is none, when it was recorded [ns].
-    pub stamp: u64,
+    /// When, in its header and as recorded.
+    pub times: Times,
     /// Names of the values.
     pub names: Vec<String>,
-    /// Steps of values; one unless it is a chunk.
+    /// Values, or steps of them.
+    pub values: Values,
+}
+
+/// What a message says of its values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Values {
+    /// What they are.
+    Now(Vec<f64>),
+    /// What they are to be.
+    Chunk(Chunk),
+}
+
+/// Steps of values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chunk {
+    /// Values of each step.
     pub steps: Vec<Vec<f64>>,
-    /// Time from one step to the next [s]; 0 unless it is a chunk.
+    /// Time from one step to the next [s].
     pub step_period: f64,
 }
 
@@ -27,26 +45,37 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Reads numbers out of a message of type `kind`.
-pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Numbers, String> {
+/// Whether messages of this type name some of the values, and others name the rest.
+pub(super) fn comes_by_turns(kind: &str) -> bool {
+    kind == "sensor_msgs/msg/JointState"
+}
+
+/// Reads numbers out of a message of type `kind`; nothing where it has none, as joint states of velocities alone.
+pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Option<Numbers>, String> {
     let failed = |e: CdrError| e.to_string();
-    let one = |stamp, names: Vec<String>, values: Vec<f64>| Numbers {
-        stamp,
-        names,
-        steps: vec![values],
-        step_period: 0.0,
+    let now = |header, names: Vec<String>, values: Vec<f64>| {
+        Some(Numbers {
+            times: Times { header, log: log_time },
+            names,
+            values: Values::Now(values),
+        })
     };
     match kind {
         "sensor_msgs/msg/JointState" => {
             let joints = JointState::decode(data).map_err(failed)?;
-            if joints.names.len() != joints.positions.len() {
-                return Err(format!(
-                    "{} names and {} positions",
-                    joints.names.len(),
-                    joints.positions.len()
-                ));
+            let (names, positions) = (joints.names, joints.positions);
+            if positions.is_empty() {
+                return Ok(None);
             }
-            Ok(one(joints.header.stamp, joints.names, joints.positions))
+            if names.len() != positions.len() {
+                return Err(format!("{} names and {} positions", names.len(), positions.len()));
+            }
+            let mut sorted: Vec<&String> = names.iter().collect();
+            sorted.sort_unstable();
+            if let Some(&[twice, _]) = sorted.windows(2).find(|pair| pair.first() == pair.last()) {
+                return Err(format!("expected each joint once in a message, found {twice} twice"));
+            }
+            Ok(now(Some(joints.header.stamp), names, positions))
         }
         "geometry_msgs/msg/PoseStamped" => {
             let pose = PoseStamped::decode(data).map_err(failed)?;
@@ -55,7 +84,7 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Numbers,
             let turn = turn_from_down(&turn);
             let names = [["x", "y", "z"], TURN_FROM_DOWN].concat();
             let values = pose.position.into_iter().chain(turn.iter().copied()).collect();
-            Ok(one(pose.header.stamp, owned(&names), values))
+            Ok(now(Some(pose.header.stamp), owned(&names), values))
         }
         "thinkvla/msg/ActionChunk" => {
             let chunk = ActionChunk::decode(data).map_err(failed)?;
@@ -68,20 +97,21 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Numbers,
                 (space, dim) => return Err(format!("a chunk of space {space} with {dim} values a step")),
             };
             let steps = chunk.values.chunks_exact(names.len()).map(<[f64]>::to_vec).collect();
-            Ok(Numbers {
-                stamp: chunk.observation_stamp,
+            Ok(Some(Numbers {
+                times: Times {
+                    header: Some(chunk.observation_stamp),
+                    log: log_time,
+                },
                 names,
-                steps,
-                step_period: chunk.step_period,
-            })
+                values: Values::Chunk(Chunk {
+                    steps,
+                    step_period: chunk.step_period,
+                }),
+            }))
         }
         "std_msgs/msg/Float64MultiArray" | "std_msgs/msg/Float32MultiArray" => {
             let values = decode_array(data, kind.contains("64")).map_err(failed)?;
-            Ok(one(
-                log_time,
-                (0..values.len()).map(|i| i.to_string()).collect(),
-                values,
-            ))
+            Ok(now(None, (0..values.len()).map(|i| i.to_string()).collect(), values))
         }
         other => Err(format!(
             "expected JointState, PoseStamped, thinkvla ActionChunk or Float32/64MultiArray, found {other}"
@@ -89,22 +119,33 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Numbers,
     }
 }
 
-/// Time of a picture message [ns], without decoding it.
-pub(super) fn picture_stamp(kind: &str, data: &[u8]) -> Result<u64, String> {
+/// Times of a picture message, without decoding it.
+pub(super) fn picture_times(kind: &str, log_time: u64, data: &[u8]) -> Result<Times, String> {
     match kind {
         "sensor_msgs/msg/CompressedImage" | "sensor_msgs/msg/Image" => {
             let mut fields = super::cdr::CdrReader::new(data).map_err(|e| e.to_string())?;
-            fields.time().map_err(|e| e.to_string())
+            let header = fields.time().map_err(|e| e.to_string())?;
+            Ok(Times {
+                header: Some(header),
+                log: log_time,
+            })
         }
         other => Err(format!("expected CompressedImage or Image, found {other}")),
     }
 }
 
-/// Reads a picture; one that is a JPEG or PNG file stays as it is, another becomes one as `mode` says.
-pub(super) fn picture(kind: &str, data: &[u8], mode: ImageMode) -> Result<Picture, String> {
+/// Reads a picture; one that is a JPEG or PNG file stays as it is, another becomes one as `mode` says. Whatever `pixels`
+/// held before, they are those of the picture afterwards: one that is damaged must not become a row.
+pub(super) fn picture(kind: &str, data: &[u8], mode: ImageMode, pixels: &mut RgbImage) -> Result<Picture, String> {
     if kind == "sensor_msgs/msg/CompressedImage" {
         let message = CompressedImage::decode(data).map_err(|e| e.to_string())?;
-        return Picture::of_bytes(message.data);
+        // Which of the two it is, the bytes say; what else a format names (depth, video) is refused by that name.
+        if !message.format.is_empty() {
+            Compression::parse(&message.format).map_err(|e| e.to_string())?;
+        }
+        let picture = Picture::of_bytes(message.data)?;
+        picture.decode(pixels)?;
+        return Ok(picture);
     }
     let message = Image::decode(data).map_err(|e| e.to_string())?;
     let fields = ImageFields {
@@ -114,7 +155,6 @@ pub(super) fn picture(kind: &str, data: &[u8], mode: ImageMode) -> Result<Pictur
         step: message.step,
         data: &message.data,
     };
-    let mut rgb = RgbImage::default();
-    ImageView::new(fields).map_err(|e| e.to_string())?.to_rgb(&mut rgb);
-    Picture::encode(&rgb, mode)
+    ImageView::new(fields).map_err(|e| e.to_string())?.to_rgb(pixels);
+    Picture::encode(pixels, mode)
 }

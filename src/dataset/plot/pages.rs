@@ -285,7 +285,7 @@ fn stamps(dataset: &Dataset) -> Result<Vec<f64>, DatasetError> {
         for batch in columns::read(&path, &["timestamp"])? {
             let column = columns::column(&batch, "timestamp").map_err(content)?;
             stamps.extend(
-                columns::numbers(&column, "timestamp")
+                columns::numbers(&column, "timestamp", 1, 0)
                     .map_err(content)?
                     .into_iter()
                     .map(f64::from),

@@ -1,5 +1,7 @@
 //! Boxes and fields of mp4, read without trust.
 
+use std::io::{Read, Seek, SeekFrom};
+
 use super::error::VideoError;
 
 /// Walks over the boxes within a box; ends where sizes stop making sense.
@@ -29,6 +31,79 @@ impl<'a> Iterator for Boxes<'a> {
         let content = self.rest.get(header..size)?;
         self.rest = self.rest.get(size..)?;
         Some((kind, content))
+    }
+}
+
+/// Walks over the outermost boxes of a file without reading what is in them.
+#[derive(Debug)]
+pub struct TopLevel {
+    position: u64,
+    length: u64,
+}
+
+/// An outermost box.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    /// Its name.
+    pub kind: [u8; 4],
+    /// Where it begins.
+    pub start: u64,
+    header: u64,
+    size: u64,
+}
+
+impl Found {
+    /// What is in it, which lies in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn content(&self, file: &mut (impl Read + Seek)) -> Result<Vec<u8>, VideoError> {
+        let mut content = vec![0; (self.size - self.header) as usize];
+        file.seek(SeekFrom::Start(self.start + self.header))?;
+        file.read_exact(&mut content)?;
+        Ok(content)
+    }
+}
+
+impl TopLevel {
+    /// Those of a file of `length` bytes.
+    pub fn new(length: u64) -> Self {
+        Self { position: 0, length }
+    }
+
+    /// The next one; none at the end.
+    ///
+    /// # Errors
+    /// When it claims more bytes than are left, or the file cannot be read.
+    pub fn next(&mut self, file: &mut (impl Read + Seek)) -> Result<Option<Found>, VideoError> {
+        let (start, left) = (self.position, self.length.saturating_sub(self.position));
+        if left < 8 {
+            return Ok(None);
+        }
+        let mut head = [0; 16];
+        let head_size = 16.min(left) as usize;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(head.get_mut(..head_size).unwrap_or_default())?;
+        let mut fields = Fields::new(&head);
+        let (short, kind) = (u64::from(fields.u32()?), fields.kind()?);
+        let (size, header) = match short {
+            0 => (left, 8),
+            1 if head_size == 16 => (fields.u64()?, 16),
+            other => (other, 8),
+        };
+        if size < header || size > left {
+            let kind = String::from_utf8_lossy(&kind).into_owned();
+            return Err(VideoError::malformed(format!(
+                "at byte {start}, {kind} claims {size} bytes of {left} that are left; was it copied whole?"
+            )));
+        }
+        self.position = start + size;
+        Ok(Some(Found {
+            kind,
+            start,
+            header,
+            size,
+        }))
     }
 }
 

@@ -3,10 +3,11 @@
 //! Whatever a file claims, at most twice its length is allocated: its index is as long as it is in the file, and a list of
 //! frames is only made when it is shorter than the file.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 
-use super::boxes::{Boxes, Fields};
+use super::boxes::{Boxes, Fields, TopLevel};
 use super::error::VideoError;
+use super::fragments;
 
 /// What the samples are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,10 @@ pub struct Movie {
     pub samples: Vec<Sample>,
     /// By place in the order of presentation: the sample.
     pub order: Vec<u32>,
+    /// By sample: when it is shown [ticks].
+    times: Vec<i64>,
+    /// Ticks a second.
+    scale: u32,
 }
 
 /// Most pixels that a frame may have; decoders allocate by it.
@@ -71,8 +76,17 @@ impl Movie {
         let stbl = child(child(mdia, b"minf")?, b"stbl")?;
         let scale = time_scale(child(mdia, b"mdhd")?)?;
         let description = Description::read(child(stbl, b"stsd")?)?;
-        let tables = Tables::new(stbl, length, length - moov.len() as u64)?;
-        let (samples, order, fps) = tables.samples(scale, first_shown(track)?)?;
+        // The tables of a file in fragments are empty: each fragment has its own.
+        let loose = match child(&moov, b"mvex") {
+            Ok(_) => fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?,
+            Err(_) => Tables::new(stbl, length, length - moov.len() as u64)?.read()?,
+        };
+        let Frames {
+            samples,
+            order,
+            times,
+            fps,
+        } = loose.arrange(scale, first_shown(track)?)?;
         Ok(Self {
             codec: description.codec,
             width: description.width,
@@ -80,49 +94,49 @@ impl Movie {
             fps,
             samples,
             order,
+            times,
+            scale,
         })
     }
+
+    /// When frame `index`, in the order of presentation, is shown, counted from the first [s].
+    pub fn time_of(&self, index: usize) -> Option<f64> {
+        self.order.get(index).map(|sample| self.time_of_sample(*sample))
+    }
+
+    /// When a sample is shown, counted from the first frame [s].
+    pub fn time_of_sample(&self, sample: u32) -> f64 {
+        let ticks = |sample: u32| self.times.get(sample as usize).copied().unwrap_or_default();
+        let first = self.order.first().map_or(0, |first| ticks(*first));
+        ticks(sample).saturating_sub(first) as f64 / f64::from(self.scale)
+    }
+}
+
+/// Where and when the frames of a track are.
+struct Frames {
+    samples: Vec<Sample>,
+    order: Vec<u32>,
+    times: Vec<i64>,
+    fps: f64,
 }
 
 fn read_moov(file: &mut (impl Read + Seek), length: u64) -> Result<Vec<u8>, VideoError> {
-    let mut position = 0_u64;
-    let mut fragmented = false;
-    while position + 8 <= length {
-        let mut head = [0; 16];
-        let head_size = 16.min(length - position) as usize;
-        file.seek(SeekFrom::Start(position))?;
-        file.read_exact(head.get_mut(..head_size).unwrap_or_default())?;
-        let mut fields = Fields::new(&head);
-        let (short, kind) = (u64::from(fields.u32()?), fields.kind()?);
-        let (size, header) = match short {
-            0 => (length - position, 8),
-            1 if head_size == 16 => (fields.u64()?, 16),
-            other => (other, 8),
-        };
-        if size < header || size > length - position {
-            let kind = String::from_utf8_lossy(&kind).into_owned();
-            return Err(VideoError::malformed(format!(
-                "at byte {position}, {kind} claims {size} bytes of {} that are left; was it copied whole?",
-                length - position
-            )));
+    let mut boxes = TopLevel::new(length);
+    while let Some(found) = boxes.next(file)? {
+        if &found.kind == b"moov" {
+            return found.content(file);
         }
-        if &kind == b"moov" {
-            let mut moov = vec![0; (size - header) as usize];
-            file.seek(SeekFrom::Start(position + header))?;
-            file.read_exact(&mut moov)?;
-            return Ok(moov);
-        }
-        fragmented |= &kind == b"moof";
-        position += size;
     }
-    Err(if fragmented {
-        VideoError::unsupported("fragmented mp4 without an index")
-    } else {
-        VideoError::malformed("it has no index (moov); writing it was cut off, record or convert it again")
-    })
+    Err(VideoError::malformed(
+        "it has no index (moov); writing it was cut off, record or convert it again",
+    ))
 }
 
-fn child<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], VideoError> {
+/// The content of the first box of a kind.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn child<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], VideoError> {
     let found = Boxes::of(parent)
         .find(|(found, _)| found == kind)
         .map(|(_, content)| content);
@@ -132,6 +146,14 @@ fn child<'a>(parent: &'a [u8], kind: &[u8; 4]) -> Result<&'a [u8], VideoError> {
 fn is_video(track: &[u8]) -> bool {
     let handler = child(track, b"mdia").and_then(|mdia| child(mdia, b"hdlr"));
     handler.is_ok_and(|handler| handler.get(8..12) == Some(b"vide"))
+}
+
+/// Number of a track, from its header.
+fn track_id(tkhd: &[u8]) -> Result<u32, VideoError> {
+    let mut fields = Fields::new(tkhd);
+    let long = fields.u32()? >> 24 == 1;
+    fields.skip(if long { 16 } else { 8 })?;
+    fields.u32()
 }
 
 /// Ticks a second of a media header.
@@ -244,12 +266,7 @@ impl<'a> Tables<'a> {
         if count == 0 {
             return Err(VideoError::malformed("it has no frames"));
         }
-        let bytes = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>();
-        if u64::from(count) * bytes as u64 > room {
-            return Err(VideoError::malformed(format!(
-                "it claims {count} frames in {room} bytes"
-            )));
-        }
+        Loose::default().require_room(count as usize, room)?;
         let long_chunks = child(stbl, b"stco").is_err();
         Ok(Self {
             file,
@@ -265,25 +282,15 @@ impl<'a> Tables<'a> {
         })
     }
 
-    fn samples(mut self, scale: u32, first_shown: Option<i64>) -> Result<(Vec<Sample>, Vec<u32>, f64), VideoError> {
-        let mut samples = self.places()?;
+    fn read(mut self) -> Result<Loose, VideoError> {
+        let samples = self.places()?;
         let (times, ticks) = self.times()?;
-        let mut order: Vec<u32> = (0..self.count as u32).collect();
-        let time = |sample: &u32| times.get(*sample as usize).copied().unwrap_or(0);
-        order.sort_unstable_by_key(|sample| (time(sample), *sample));
-        for (shown, sample) in order.iter().enumerate() {
-            if let Some(sample) = samples.get_mut(*sample as usize) {
-                sample.shown = shown as u32;
-            }
-        }
-        let shown_from = order.first().map_or(0, time);
-        let half = (ticks / self.count as u64 / 2) as i64;
-        if first_shown.is_some_and(|first| first > shown_from.saturating_add(half)) {
-            return Err(VideoError::unsupported("an mp4 whose edit list hides its first frames"));
-        }
-        self.mark_entries(&mut samples)?;
-        let fps = self.count as f64 * f64::from(scale) / ticks.max(1) as f64;
-        Ok((samples, order, fps))
+        Ok(Loose {
+            samples,
+            times,
+            keys: self.key_frames()?,
+            ticks,
+        })
     }
 
     /// Where samples lie, chunk after chunk.
@@ -373,32 +380,86 @@ impl<'a> Tables<'a> {
         Ok((times, now))
     }
 
-    /// Without a table of key frames every sample is one.
-    fn mark_entries(&mut self, samples: &mut [Sample]) -> Result<(), VideoError> {
-        let mut keys = 0;
-        if let Some(table) = &mut self.keys {
-            keys = table.u32()?;
-        }
-        let mut next_key = match &mut self.keys {
-            Some(table) if keys > 0 => table.u32()?,
-            _ => u32::MAX,
+    /// Whether decoding can begin at each sample; without a table of key frames at every one.
+    fn key_frames(&mut self) -> Result<Vec<bool>, VideoError> {
+        let Some(table) = &mut self.keys else {
+            return Ok(vec![true; self.count]);
         };
+        let mut keys = vec![false; self.count];
+        for _ in 0..table.u32()? {
+            let number = table.u32()?.checked_sub(1);
+            if let Some(key) = number.and_then(|number| keys.get_mut(number as usize)) {
+                *key = true;
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// Bytes of memory that a sample takes.
+const SAMPLE: usize = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>() + size_of::<bool>();
+
+/// Samples in the order of decoding.
+#[derive(Debug, Default)]
+pub(super) struct Loose {
+    /// Where they lie.
+    pub samples: Vec<Sample>,
+    /// When each is shown [ticks].
+    pub times: Vec<i64>,
+    /// Which are key frames.
+    pub keys: Vec<bool>,
+    /// Length of all [ticks].
+    pub ticks: u64,
+}
+
+impl Loose {
+    /// Refuses more frames than a file of `length` bytes can have.
+    ///
+    /// # Errors
+    /// With both numbers.
+    pub fn require_room(&self, more: usize, length: u64) -> Result<(), VideoError> {
+        let count = self.samples.len().saturating_add(more);
+        match (count as u64).saturating_mul(SAMPLE as u64) > length {
+            true => Err(VideoError::malformed(format!(
+                "it claims {count} frames in {length} bytes"
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn arrange(mut self, scale: u32, first_shown: Option<i64>) -> Result<Frames, VideoError> {
+        let count = self.samples.len();
+        let mut order: Vec<u32> = (0..count as u32).collect();
+        let time = |sample: &u32| self.times.get(*sample as usize).copied().unwrap_or(0);
+        order.sort_unstable_by_key(|sample| (time(sample), *sample));
+        for (shown, sample) in order.iter().enumerate() {
+            if let Some(sample) = self.samples.get_mut(*sample as usize) {
+                sample.shown = shown as u32;
+            }
+        }
+        let shown_from = order.first().map_or(0, time);
+        let half = (self.ticks / (count as u64).max(1) / 2) as i64;
+        if first_shown.is_some_and(|first| first > shown_from.saturating_add(half)) {
+            return Err(VideoError::unsupported("an mp4 whose edit list hides its first frames"));
+        }
+        self.mark_entries()?;
+        Ok(Frames {
+            order,
+            fps: count as f64 * f64::from(scale) / self.ticks.max(1) as f64,
+            samples: self.samples,
+            times: self.times,
+        })
+    }
+
+    /// Marks the key frames at which nothing before is shown after, nor the reverse.
+    fn mark_entries(&mut self) -> Result<(), VideoError> {
         // The latest place shown so far tells whether anything before a sample is shown after it.
         let mut latest = None;
-        for (number, sample) in (1_u32..).zip(samples.iter_mut()) {
-            let mut key = self.keys.is_none();
-            if number == next_key {
-                key = true;
-                keys -= 1;
-                next_key = match &mut self.keys {
-                    Some(table) if keys > 0 => table.u32()?.max(number.saturating_add(1)),
-                    _ => u32::MAX,
-                };
-            }
-            sample.entry = key && sample.shown == number - 1 && latest.is_none_or(|latest| latest < sample.shown);
+        for ((number, sample), key) in (0_u32..).zip(&mut self.samples).zip(&self.keys) {
+            sample.entry = *key && sample.shown == number && latest.is_none_or(|latest| latest < sample.shown);
             latest = latest.max(Some(sample.shown));
         }
-        match samples.first() {
+        match self.samples.first() {
             Some(first) if first.entry => Ok(()),
             _ => Err(VideoError::unsupported("a video that does not begin with a key frame")),
         }

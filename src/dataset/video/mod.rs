@@ -13,6 +13,7 @@ mod decoder;
 pub mod demux;
 pub mod encoder;
 pub mod error;
+mod fragments;
 pub mod info;
 mod mux;
 pub mod reader;

@@ -9,6 +9,7 @@ use super::decoder::Decoder;
 use super::demux::{Codec, Movie, Sample};
 use super::error::VideoError;
 use crate::camera::rgb::RgbImage;
+use crate::files;
 
 /// Reads frames. Going forward decodes each frame once; going elsewhere begins at the key frame before.
 pub struct VideoReader<R> {
@@ -31,7 +32,7 @@ impl VideoReader<File> {
     /// # Errors
     /// When it cannot be read, is damaged, or holds what is not supported.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
-        Self::new(File::open(path).map_err(VideoError::file("open", path))?)
+        Self::new(files::open(path).map_err(VideoError::file("open", path))?)
     }
 }
 
@@ -83,19 +84,32 @@ impl<R: Read + Seek> VideoReader<R> {
         }
     }
 
-    /// The number of the frame shown at `seconds`, as LeRobot counts: the nearest of frames evenly spread.
+    /// The number of the frame whose own time is nearest to `seconds`; frames need not be evenly spread.
     ///
     /// # Errors
     /// When there is none.
     pub fn index_at(&self, seconds: f64) -> Result<usize, VideoError> {
-        let index = (seconds * self.movie.fps).round_ties_even();
-        if index >= 0.0 && index < self.len() as f64 {
-            return Ok(index as usize);
+        let time = |index: usize| self.movie.time_of(index).unwrap_or(f64::INFINITY);
+        let half = 0.5 / self.movie.fps;
+        let last = time(self.len().saturating_sub(1));
+        if !(-half..=last + half).contains(&seconds) {
+            return Err(VideoError::Request(format!(
+                "second {seconds}: expected less than {:.3}, which is where the video ends",
+                last + 2.0 * half
+            )));
         }
-        Err(VideoError::Request(format!(
-            "second {seconds}: expected less than {:.3}, which is where the video ends",
-            self.len() as f64 / self.movie.fps
-        )))
+        let after = self
+            .movie
+            .order
+            .partition_point(|sample| self.movie.time_of_sample(*sample) < seconds);
+        let before = after.saturating_sub(1);
+        let nearer = (time(after) - seconds).abs() < (time(before) - seconds).abs();
+        Ok(if nearer { after } else { before })
+    }
+
+    /// When frame `index` is shown, counted from the first [s].
+    pub fn time_of(&self, index: usize) -> Option<f64> {
+        self.movie.time_of(index)
     }
 
     /// The frame shown at `seconds`.

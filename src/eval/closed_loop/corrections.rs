@@ -26,20 +26,20 @@ use crate::sim::scene::SceneOptions;
 /// Over this time the tool's velocity is taken [s].
 const MOMENT_S: f64 = 0.001;
 
-/// What to collect.
+/// A collection of corrections.
 #[derive(Debug, Clone)]
 pub struct Corrections {
-    /// Who drives where.
+    /// The policy and the trials it drives.
     pub evaluation: Evaluation,
-    /// Times from a picture to the arm having its chunk, by turns, in place of the evaluation's [s].
+    /// Times from a picture to the arm having its chunk, one after another, in place of the evaluation's [s].
     pub latencies: Vec<f64>,
     /// Steps of a chunk, K.
     pub steps: usize,
-    /// How pictures are kept.
+    /// Format of the pictures in the rows.
     pub images: ImageMode,
 }
 
-/// Why collecting ended early.
+/// Error that ends the collection of corrections.
 #[derive(Debug, thiserror::Error)]
 pub enum CorrectionError {
     /// Simulator or network.
@@ -74,7 +74,10 @@ impl Corrections {
             |driven| -> Result<(), CorrectionError> {
                 let (rows, outcome) = driven?;
                 tell(&outcome, rows.len());
-                Ok(rows.into_iter().try_for_each(|row| files.push(row))?)
+                for row in rows {
+                    files.push(row)?;
+                }
+                Ok(())
             },
         )?;
         Ok(files.finish()?)
@@ -109,7 +112,7 @@ impl Corrections {
         Ok((rows, outcome))
     }
 
-    /// What the expert would do now; nothing where the arm cannot.
+    /// Row with the expert's chunk from this moment; `None` where the arm cannot follow it.
     fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
         let (sim, status) = (&self.evaluation.sim, moment.status());
         let world = &moment.rig.world;

@@ -1,4 +1,4 @@
-//! What trials cost on this machine.
+//! Machine time of trials.
 
 use std::fmt;
 use std::ops::{Add, AddAssign};

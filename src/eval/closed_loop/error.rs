@@ -1,4 +1,4 @@
-//! Why an evaluation ends early.
+//! Errors that end an evaluation.
 
 use crate::camera::file::{LoadError, SaveError};
 use crate::camera::resize::ResizeError;
@@ -9,7 +9,7 @@ use crate::eval::viewer::ViewError;
 use crate::model::error::ModelError;
 use crate::sim::error::SimError;
 
-/// Why an evaluation ends early.
+/// Error that ends an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
     /// The simulator.

@@ -1,4 +1,4 @@
-//! What a trial looked like from above: a video, and its last picture on a sheet of all trials.
+//! Videos of trials from the top camera, and the sheet with the last picture of every trial.
 
 use std::fs;
 use std::io::BufWriter;
@@ -49,7 +49,7 @@ impl Camera {
 /// Films one trial.
 pub(super) struct Film<'a> {
     camera: &'a mut Camera,
-    /// Where the last picture goes.
+    /// Path of the last picture.
     last_path: PathBuf,
     last: Option<Snapshot>,
     video: Option<Video>,
@@ -59,7 +59,7 @@ pub(super) struct Film<'a> {
 /// A video that is being made.
 struct Video {
     writer: VideoWriter<BufWriter<fs::File>>,
-    /// Where it is made, and where it goes when it is whole.
+    /// Path of the unfinished video, and path of the finished one.
     paths: [PathBuf; 2],
     /// Frames so far.
     frames: u32,

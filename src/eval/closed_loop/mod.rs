@@ -29,7 +29,7 @@ use worker::Worker;
 /// Levels of the factor a task is about.
 const VARIATIONS: u64 = 3;
 
-/// How long a picture takes to become a chunk that the arm has.
+/// Latency from a picture to the arm having its chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Latency {
     /// Always as long [s]: trials repeat to the bit.
@@ -45,9 +45,9 @@ pub struct Evaluation {
     pub sim: SimConfig,
     /// The arm.
     pub arm: ArmConfig,
-    /// Which trials, in the order they are told of and kept.
+    /// Trials, in the order in which they are reported and saved.
     pub trials: Vec<EpisodeId>,
-    /// How long thinking takes.
+    /// Latency from a picture to the arm having its chunk.
     pub latency: Latency,
     /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk, rounded up,
     /// where `None`. The expert has its own.
@@ -62,7 +62,7 @@ pub struct Evaluation {
     pub videos: usize,
 }
 
-/// Who is evaluated.
+/// The evaluated policy.
 pub enum Candidate {
     /// The scripted expert, which knows where everything is: what the task, the arm and the latency leave possible.
     Expert,
@@ -70,12 +70,12 @@ pub enum Candidate {
     Network(Box<Network>),
 }
 
-/// What came of it.
+/// Result of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
     /// All trials that were asked for.
     pub report: Report,
-    /// What those cost that were not there yet.
+    /// Machine time of the trials that this run made.
     pub cost: Cost,
 }
 
@@ -89,7 +89,7 @@ impl Candidate {
 }
 
 impl Evaluation {
-    /// Makes the trials that the folder does not hold yet, and tells of each; reports on all that were asked for.
+    /// Makes the trials that the folder does not hold yet, and reports each; the result covers all that were asked for.
     /// Candidates are one policy, loaded once for each thread that is to make trials.
     ///
     /// # Errors

@@ -22,12 +22,12 @@ use crate::sim::scene::SceneOptions;
 
 /// Name in leases and chunks, as of the policy node.
 const SOURCE: &str = "policy";
-/// How long after its observation a chunk may start [s]; the policy node's default.
+/// Longest time from a chunk's observation to its start [s]; the policy node's default.
 const EXPIRY_S: f64 = 0.5;
-/// What a physics step may come too early [s].
+/// Tolerance by which a physics step may come too early [s].
 const EARLY_S: f64 = 1e-6;
 
-/// How a checkpoint is to run.
+/// Device, type and threads of a checkpoint.
 pub type NetworkOptions = PolicyOptions;
 
 /// A loaded checkpoint that fits the simulated robot.
@@ -51,7 +51,7 @@ impl Network {
         })
     }
 
-    /// What the checkpoint is known by.
+    /// SHA-256 of the weights.
     pub fn hash(&self) -> &str {
         self.viewer.checkpoint_hash()
     }
@@ -102,13 +102,13 @@ pub(super) struct NetworkPilot<'a> {
     network: &'a mut Network,
     evaluation: &'a Evaluation,
     eyes: &'a mut Eyes,
-    /// Whose cameras it sees through, where not its own.
+    /// Another episode whose camera images the policy gets, in place of its own.
     stranger: Option<Stranger>,
     replan_s: f64,
     /// Time of the last observation.
     last: Option<Time>,
     plan_id: u64,
-    /// What rendering and network took so far.
+    /// Time spent on rendering and network so far.
     pub spent: Cost,
     /// Is shown each moment at which a chunk is asked for.
     pub seen: Option<&'a mut Seen<'a>>,

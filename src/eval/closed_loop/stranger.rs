@@ -1,4 +1,4 @@
-//! What another episode's cameras would see: a policy that succeeds with those does not look.
+//! Camera images of another episode as a control: a policy that succeeds with them does not use its images.
 
 use super::error::EvaluationError;
 use crate::sim::episode::{self, Stage};
@@ -28,7 +28,7 @@ impl Stranger {
         Ok(Self { moments })
     }
 
-    /// How it stood at a time; at its end ever after.
+    /// State of the other episode at a time; its last state after its end.
     pub fn at(&self, seconds: f64) -> Option<&Snapshot> {
         let after = self.moments.partition_point(|(time, _)| *time <= seconds);
         let (_, snapshot) = self.moments.get(after.saturating_sub(1))?;

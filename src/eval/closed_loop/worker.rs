@@ -15,7 +15,7 @@ use crate::sim::pilot::Pilot;
 use crate::sim::scene::SceneOptions;
 use crate::sim::tasks::EpisodeId;
 
-/// A policy, its eyes, and a camera of our own: what is filmed changes nothing in what the policy sees.
+/// A policy with its cameras, and one camera for videos: filming does not change the policy's images.
 pub(super) struct Worker<'a> {
     evaluation: &'a Evaluation,
     candidate: &'a mut Candidate,

@@ -1,4 +1,4 @@
-//! How far chunks are from those recorded, and what many rows say together.
+//! Errors of chunks against recorded ones, and their statistics over rows.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub const WIDTH: usize = 7;
 /// At and above this a gripper is meant to be open.
 const OPEN: f64 = 0.5;
 
-/// How far one motion of the tool is from another.
+/// Difference between two motions of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MotionError {
     /// Length of the difference of the translations [m].
@@ -20,7 +20,7 @@ pub struct MotionError {
     pub rotation_rad: f64,
 }
 
-/// How far a chunk is from the recorded one, over the steps that were recorded.
+/// Error of a chunk against the recorded one, over the recorded steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChunkError {
     /// Of the first action.

@@ -22,12 +22,12 @@ use crate::training::data::sampler::{Place, randomness};
 use crate::training::run_error::RunError;
 use errors::WIDTH;
 
-/// Which rows.
+/// Selection of rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drawn {
     /// Only those of episodes that a training run held out.
     pub held_out: Option<HeldOut>,
-    /// How many, each at most once; all where `None`.
+    /// Number of rows, each drawn at most once; all where `None`.
     pub rows: Option<u64>,
     /// Draws them, and whose pictures each is shown besides.
     pub seed: u64,
@@ -67,7 +67,7 @@ pub fn compare(
     let chunk_len = viewer.chunk_len();
     let mut constant = Medians::new(chunk_len * WIDTH);
     for at in &order {
-        let chunk = mixture.chunk(recorded, *at, chunk_len)?;
+        let chunk = mixture.chunk(Place { dataset: 0, at: *at }, chunk_len)?;
         let counting = chunk.values.iter().take(chunk.valid * WIDTH);
         constant.see(counting.map(|value| (*value, true)));
     }
@@ -84,7 +84,7 @@ pub fn compare(
     let wanted = drawn.rows.map_or(order.len(), |rows| order.len().min(rows as usize));
     let mut rows = Vec::with_capacity(wanted);
     for (number, at) in order.iter().take(wanted).enumerate() {
-        let chunk = mixture.chunk(recorded, *at, chunk_len)?;
+        let chunk = mixture.chunk(Place { dataset: 0, at: *at }, chunk_len)?;
         let done: Vec<f64> = chunk
             .values
             .iter()
@@ -155,7 +155,7 @@ impl<'a> Show<'a> {
         })
     }
 
-    /// What the policy does when it is told a row's task and state, and shown the pictures of that or of another row.
+    /// Chunk of the policy for a row's task and state, with the pictures of that row or of another.
     fn act(&mut self, at: At, pictures_of: At) -> Result<Vec<f64>, RunError> {
         self.images.read(pictures_of, &mut self.pictures)?;
         let state = self.mixture.state(Place { dataset: 0, at })?;

@@ -1,4 +1,4 @@
-//! What a comparison with a dataset found.
+//! Results of a comparison with a dataset.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,20 +12,20 @@ use crate::dataset::At;
 /// One row: chunks in metres, radians and gripper opening, row major.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RowResult {
-    /// Where it is.
+    /// Position of the row: episode and frame.
     #[serde(flatten)]
     pub at: At,
     /// The task in words.
     pub instruction: String,
-    /// What was done, as far as it was recorded.
+    /// Recorded chunk, over the steps that the episode still has.
     pub recorded: Vec<f64>,
-    /// What the policy does.
+    /// The policy's chunk.
     pub own: Vec<f64>,
-    /// What it does when it is shown the pictures of a row of another episode.
+    /// The policy's chunk with the pictures of a row of another episode.
     pub shuffled: Vec<f64>,
 }
 
-/// What was compared.
+/// Setting of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Hash of the checkpoint.
@@ -45,7 +45,7 @@ pub struct Setting {
 /// Errors of a policy, and of what it has to be better than, on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpenLoop {
-    /// What was compared.
+    /// Setting of a comparison.
     pub setting: Setting,
     /// Rows compared.
     pub rows: usize,

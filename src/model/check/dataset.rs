@@ -1,30 +1,20 @@
 //! Whether a checkpoint was trained on such data: contract against contract, statistics against statistics.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
-
-use crate::contract::{Contract, DimensionStatistics};
-use crate::model::error::ModelError;
+use crate::contract::{Contract, DimensionStatistics, FILE_NAME};
+use crate::dataset::column_mapping::ColumnMapping;
+use crate::dataset::info::{Info, STATS};
+use crate::dataset::kept;
+use crate::dataset::layout::action_column;
+use crate::dataset::statistics::Statistics;
 
 use super::Report;
 
-/// A LeRobot data set's statistics.
-const STATS: &str = "meta/stats.json";
 /// Rates that differ by less are the same; both are measured.
 const SAME_RATE: f64 = 0.01;
 /// Largest share of a data set outside the checkpoint's quantiles, of which 2 % are to be expected.
 const OUTSIDE: f64 = 0.10;
-
-/// Statistics of the actions, one value for each dimension.
-#[derive(Debug, Deserialize)]
-struct Stats {
-    action: BTreeMap<String, Column>,
-}
-
-/// A list, or what is not needed: counts are lists of one.
-type Column = Vec<f64>;
 
 /// Quantiles that LeRobot writes, with their shares.
 const QUANTILES: [(&str, f64); 7] = [
@@ -38,47 +28,80 @@ const QUANTILES: [(&str, f64); 7] = [
 ];
 
 pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut Report) {
-    let read = "contract.yaml and meta/stats.json; no frame was read";
+    let read = "contract.yaml, meta/info.json and meta/stats.json; no frame was read";
     report.fact("data set", format!("{}: {read}", directory.display()));
-    if let Some(recorded) = report.take(Contract::load(directory)) {
-        compare(checkpoint, &recorded, report);
+    let Some(info) = report.take(Info::load(directory)) else {
+        return;
+    };
+    if directory.join(FILE_NAME).exists() {
+        if let Some(recorded) = report.take(Contract::load(directory)) {
+            compare(checkpoint, &recorded, report);
+        }
+    } else {
+        report.note("data set: without contract.yaml it says nothing of robot, frames and units");
+        same_rate(checkpoint.data.fps, info.fps, report);
     }
-    if let Some(stats) = report.take(read_stats(directory)) {
-        for (place, of) in checkpoint.data.statistics.iter().enumerate() {
-            match outside(of, &stats, place) {
-                Ok(Some(share)) => {
-                    let percent = 100.0 * share;
-                    report.fact(
-                        format!("  {}", of.name),
-                        format!("{percent:.1} % outside q01 to q99, by its quantiles"),
-                    );
-                    if share > OUTSIDE {
-                        report.fail(format!(
-                            "data set, {}: expected at most {:.0} % of it outside the checkpoint's q01 to q99 ({} to {}), \
-                             found {percent:.0} %; the checkpoint was trained on other data",
-                            of.name,
-                            100.0 * OUTSIDE,
-                            of.q01,
-                            of.q99
-                        ));
-                    }
-                }
-                Ok(None) => report.note(format!("{STATS} has no quantiles: {} was not compared", of.name)),
-                Err(found) => report.fail(format!("data set, {STATS} of action, {}: {found}", of.name)),
+    let column = action_column(checkpoint.data.action_space);
+    let Some(mapping) = report.take(column_mapping(checkpoint, &info, column)) else {
+        return;
+    };
+    report.fact(format!("  {column}"), mapping.to_string());
+    let Some(mut stats) = report.take(kept::load(directory)) else {
+        return;
+    };
+    let stats = stats.remove(column).unwrap_or_default();
+    for (place, of) in mapping.places.iter().zip(&checkpoint.data.statistics) {
+        inside(of, (&stats, *place), report);
+    }
+}
+
+fn column_mapping(checkpoint: &Contract, info: &Info, column: &str) -> Result<ColumnMapping, String> {
+    let wanted: Vec<&str> = checkpoint.data.statistics.iter().map(|of| of.name.as_str()).collect();
+    let feature = info.features.get(column);
+    let found = feature.map_or(Err("expected it, found none".to_owned()), |feature| {
+        ColumnMapping::find(feature, &wanted)
+    });
+    found.map_err(|problem| format!("data set, column {column}: {problem}"))
+}
+
+/// Compares the range of one value with the checkpoint's.
+fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut Report) {
+    match outside(of, stats, place) {
+        Ok(Some(share)) => {
+            let percent = 100.0 * share;
+            report.fact(
+                format!("  {}", of.name),
+                format!("{percent:.1} % outside q01 to q99, by its quantiles"),
+            );
+            if share > OUTSIDE {
+                report.fail(format!(
+                    "data set, {}: expected at most {:.0} % of it outside the checkpoint's q01 to q99 ({} to {}), found \
+                     {percent:.0} %; the checkpoint was trained on other data",
+                    of.name,
+                    100.0 * OUTSIDE,
+                    of.q01,
+                    of.q99
+                ));
             }
         }
+        Ok(None) => report.note(format!("{STATS} has no quantiles: {} was not compared", of.name)),
+        Err(found) => report.fail(format!("data set, {STATS} of action, {}: {found}", of.name)),
+    }
+}
+
+fn same_rate(trained: f64, found: f64, report: &mut Report) {
+    if (trained - found).abs() > SAME_RATE * trained {
+        report.fail(format!(
+            "data set, data.fps: expected {trained}, the checkpoint's, found {found}; steps of another length are other \
+             motions"
+        ));
     }
 }
 
 fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
     report.take(checkpoint.robot.require_same(&recorded.robot));
     let (trained, data) = (&checkpoint.data, &recorded.data);
-    if (trained.fps - data.fps).abs() > SAME_RATE * trained.fps {
-        report.fail(format!(
-            "data set, data.fps: expected {}, the checkpoint's, found {}; steps of another length are other motions",
-            trained.fps, data.fps
-        ));
-    }
+    same_rate(trained.fps, data.fps, report);
     let fields = [
         (
             "action_space",
@@ -112,17 +135,12 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
     }
 }
 
-fn read_stats(directory: &Path) -> Result<Stats, ModelError> {
-    let path = directory.join(STATS);
-    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-    serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
-}
-
 /// Share of the data outside the checkpoint's quantiles, between the data's own quantiles by straight lines.
-fn outside(of: &DimensionStatistics, stats: &Stats, place: usize) -> Result<Option<f64>, String> {
+fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result<Option<f64>, String> {
     let mut points = Vec::new();
     for (name, share) in QUANTILES {
-        let Some(column) = stats.action.get(name) else {
+        let named = stats.named().find(|(own, values)| *own == name && !values.is_empty());
+        let Some((_, column)) = named else {
             continue;
         };
         match column.get(place) {

@@ -37,11 +37,10 @@ pub(super) fn check(manifest: &Manifest, work: &Work, report: &mut Report) {
     let count: usize = layout.iter().map(Parameter::count).sum();
     report.fact("parameters", format!("{:.1} M", count as f64 / 1e6));
     let needed = bytes(&layout, manifest.compute) + BESIDES;
-    let type_name = match manifest.compute {
-        Precision::Float32 => "float32",
-        Precision::Bfloat16 => "bfloat16",
-    };
-    report.fact("memory", format!("about {:.1} GB in {type_name}", needed / 1e9));
+    report.fact(
+        "memory",
+        format!("about {:.1} GB in {}", needed / 1e9, manifest.compute),
+    );
     if let Some(total) = machine_memory("MemTotal").filter(|total| *total < needed) {
         report.fail(format!(
             "memory: expected {:.1} GB, found {:.1} GB in this machine",

@@ -109,6 +109,7 @@ impl Check<'_> {
         if let Some(name) = &manifest.name {
             report.fact("weights", name.clone());
         }
+        manifest.notes.iter().for_each(|note| report.note(note.as_str()));
         let coverage = report.take(manifest.coverage(Part::Everything));
         if let Some(coverage) = coverage {
             report.coverage = Some(coverage.to_string());

@@ -68,6 +68,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
         actions: Vec::new(),
         files,
         name: None,
+        notes: Vec::new(),
     })
 }
 

@@ -10,11 +10,13 @@ use tokenizers::Tokenizer;
 use super::coverage::Coverage;
 use super::processor::Bounds;
 use super::weights::{Part, Taking, WeightFiles, Weights};
-use super::{Options, Placement, huggingface, ours, pickle, starvla};
+use super::{Options, Placement, huggingface, ours, starvla};
 use crate::contract::{Contract, DimensionStatistics};
+use crate::files;
 use crate::model::backbone::Backbone;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
 use crate::model::error::ModelError;
+use crate::model::json;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
 use crate::training::parameters::{Parameters, Trainable};
@@ -43,15 +45,11 @@ impl Format {
     /// # Errors
     /// When it is none of them.
     pub fn of(path: &Path) -> Result<Self, ModelError> {
-        if path.is_file() && pickle::is_one(path) {
-            return Err(pickle::refuse(path));
-        }
         if path.is_file() || starvla::is_run(path) {
             return Ok(Self::Starvla);
         }
         let file = path.join(FILE_NAME);
-        let text = std::fs::read_to_string(&file).map_err(|e| ModelError::read(&file, e))?;
-        let config: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&file, e))?;
+        let config: Value = json::read(&file, files::CONFIGURATION)?;
         Ok(match config.get("thinkvla") {
             Some(_) => Self::Thinkvla,
             None => Self::HuggingFace,
@@ -102,6 +100,8 @@ pub struct Manifest {
     pub home: PathBuf,
     /// What the weights are called, where they say.
     pub name: Option<String>,
+    /// What the user should know of how the files were understood.
+    pub notes: Vec<String>,
 }
 
 impl Manifest {
@@ -110,11 +110,16 @@ impl Manifest {
     /// # Errors
     /// When a file is missing, damaged, or does not fit the others.
     pub fn read(path: &Path, options: &Options) -> Result<Self, ModelError> {
-        match Format::of(path)? {
+        let mut manifest = match Format::of(path)? {
             Format::Thinkvla => ours::read(path),
             Format::HuggingFace => huggingface::read(path),
             Format::Starvla => starvla::read(path, options),
+        }?;
+        if let Some(dtype) = options.dtype {
+            manifest.compute = dtype;
+            manifest.thinkvla.iter_mut().for_each(|ours| ours.compute = dtype);
         }
+        Ok(manifest)
     }
 
     /// The whole network's configuration.

@@ -1,7 +1,8 @@
 //! Checkpoints: ours, Hugging Face's Qwen3-VL and StarVLA's Qwen3-VL-OFT.
 //!
 //! Weights are read by memory map and checked strictly against the network: every tensor that is missing, extra, of
-//! another shape or of another type is named at once. Nothing in here reads pickle.
+//! another shape or of another type is named at once. Nothing that stands in a file is ever run: of pickles, only plain
+//! state dicts are read, by a reader that knows nothing else.
 
 pub mod convert;
 pub mod coverage;
@@ -13,6 +14,7 @@ mod processor;
 mod starvla;
 pub mod statistics;
 mod template;
+pub mod torch_archive;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +23,12 @@ use tch::Device;
 use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
+use crate::files;
+use crate::writer_lock::WriterLock;
 
 use super::config::{Config, Precision};
 use super::error::ModelError;
+use super::json;
 use super::network::Network;
 
 pub use huggingface::BackboneCheckpoint;
@@ -49,6 +54,8 @@ pub struct Options {
     pub tag: Option<String>,
     /// The robot and how its data was recorded, for checkpoints without a contract.
     pub robot: Option<Contract>,
+    /// Type the backbone is to compute in, in place of the one it is stored in.
+    pub dtype: Option<Precision>,
 }
 
 /// A checkpoint, loaded and checked.
@@ -94,13 +101,27 @@ impl Checkpoint {
     }
 }
 
+/// Makes the directory of a new checkpoint if needed, for this writer alone; `weights` is the file that it may not have
+/// yet.
+pub(super) fn claim(directory: &Path, weights: &Path) -> Result<WriterLock, ModelError> {
+    std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
+    let lock = WriterLock::acquire(directory)?;
+    match weights.exists() {
+        true => Err(ModelError::write(
+            weights,
+            "it exists; choose another directory or remove it first",
+        )),
+        false => Ok(lock),
+    }
+}
+
 /// Reads a tokenizer file.
 ///
 /// # Errors
 /// When it is missing or not a tokenizer.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
-    let bytes = std::fs::read(path).map_err(|e| ModelError::read(path, e))?;
+    let bytes = files::read(path, files::TOKENIZER).map_err(|e| ModelError::read(path, e))?;
     // The tokenizers crate panics on some truncated files, so what is not JSON at all never gets there.
-    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| ModelError::read(path, e))?;
+    json::parse::<serde::de::IgnoredAny>(path, &bytes)?;
     Tokenizer::from_bytes(bytes).map_err(|e| ModelError::read(path, e))
 }

@@ -33,6 +33,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
         tokenizer,
         files,
         home: directory.to_owned(),
+        notes: Vec::new(),
     })
 }
 

@@ -1,9 +1,15 @@
-//! Pickled weights, which are never read: what is told to who has them.
+//! Pickled weights by their names, and what is told to who has some that are not read.
 
 use std::path::{Path, PathBuf};
 
 use super::WEIGHTS;
 use crate::model::error::ModelError;
+
+/// A Hugging Face directory's file.
+pub const OF_HUGGING_FACE: &str = "pytorch_model.bin";
+
+/// How a pickle begins that is in no archive.
+pub const BEGINNING: u8 = 0x80;
 
 /// Whether the name is one that PyTorch's pickles have.
 pub fn is_one(path: &Path) -> bool {
@@ -21,7 +27,7 @@ pub fn of_directory(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Why it is not read, and what to do.
-pub fn refuse(path: &Path) -> ModelError {
+pub fn refuse(path: &Path, reason: &str) -> ModelError {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let name = match name.strip_suffix("_pytorch_model") {
         Some(steps) => format!("{steps}_model.safetensors"),
@@ -30,9 +36,10 @@ pub fn refuse(path: &Path) -> ModelError {
     };
     let target = path.with_file_name(name);
     let message = format!(
-        "pickle can run code and is never read; convert it once where you trust it: python3 -c 'import sys, torch; from \
-         safetensors.torch import save_file; save_file({{k: v.clone().contiguous() for k, v in torch.load(sys.argv[1], \
-         map_location=\"cpu\", weights_only=True).items()}}, sys.argv[2])' {} {}",
+        "{reason}; a pickle can run code and is never read but for plain tensors by name in a zip archive, as torch.save \
+         writes them; convert it once where you trust it: python3 -c 'import sys, torch; from safetensors.torch import \
+         save_file; save_file({{k: v.clone().contiguous() for k, v in torch.load(sys.argv[1], map_location=\"cpu\", \
+         weights_only=True).items()}}, sys.argv[2])' {} {}",
         path.display(),
         target.display()
     );

@@ -1,22 +1,50 @@
-//! `preprocessor_config.json`: how the reference sizes and normalises images.
+//! How the reference sizes and normalises images: `preprocessor_config.json`, or, since its version 5,
+//! `processor_config.json`, which holds the same fields one level deeper.
 
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::camera::patches::PatchRule;
+use crate::files;
 use crate::model::config::{Qwen3VlConfig, VisionConfig};
 use crate::model::error::ModelError;
+use crate::model::json;
 
 /// File name inside a Hugging Face directory.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
+/// File name of the newer form, which holds every part of the processor.
+pub const PROCESSOR: &str = "processor_config.json";
+/// The images' part of the newer form.
+const IMAGES: &str = "image_processor";
+/// The class by its names: the older ones of transformers, and with a backend's name.
+const CLASSES: [&str; 3] = [
+    "Qwen2VLImageProcessor",
+    "Qwen2VLImageProcessorFast",
+    "Qwen2VLImageProcessorPil",
+];
 
 /// Pillow's number of the bicubic filter.
 const BICUBIC: i64 = 3;
 
-/// The file: the fields that decide what the vision tower is fed.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// What a directory says of the images, and what its other file says where there are both.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
+    said: OfFile,
+    also: Option<OfFile>,
+}
+
+/// What one file says.
+#[derive(Debug, Clone, PartialEq)]
+struct OfFile {
+    name: &'static str,
+    fields: Fields,
+}
+
+/// The fields that decide what the vision tower is fed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Fields {
     image_processor_type: Option<String>,
     patch_size: i64,
     temporal_patch_size: i64,
@@ -67,7 +95,7 @@ impl Bounds {
     }
 
     /// The file of these bounds, as the reference writes it.
-    pub fn to_json(self, vision: &VisionConfig) -> serde_json::Value {
+    pub fn to_json(self, vision: &VisionConfig) -> Value {
         serde_json::json!({
             "image_processor_type": "Qwen2VLImageProcessorFast",
             "processor_class": "Qwen3VLProcessor",
@@ -88,14 +116,35 @@ impl Bounds {
 }
 
 impl Preprocessing {
-    /// Reads the file of a directory.
+    /// Reads the files of a directory.
     ///
     /// # Errors
-    /// When it is missing or not such a file.
+    /// When there is none, or one is not such a file.
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join(PREPROCESSOR);
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-        serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))
+        let older = match path.exists() {
+            true => Some(OfFile {
+                name: PREPROCESSOR,
+                fields: json::read(&path, files::CONFIGURATION)?,
+            }),
+            false => None,
+        };
+        let newer = match part(directory, IMAGES)? {
+            Some(fields) => Some(OfFile {
+                name: PROCESSOR,
+                fields: serde_json::from_value(fields)
+                    .map_err(|e| ModelError::read(&directory.join(PROCESSOR), format!("{IMAGES}: {e}")))?,
+            }),
+            None => None,
+        };
+        let mut found = older.into_iter().chain(newer);
+        match (found.next(), found.next()) {
+            (Some(said), also) => Ok(Self { said, also }),
+            (None, _) => Err(ModelError::read(
+                &path,
+                format!("it does not exist, and there is no {PROCESSOR} with an {IMAGES} either"),
+            )),
+        }
     }
 
     /// The rule, where it is Qwen3-VL's and fits the tower; what this package would do otherwise is refused.
@@ -106,15 +155,52 @@ impl Preprocessing {
         Ok(self.bounds(&config.vision_config)?.rule(&config.vision_config))
     }
 
-    /// What the file says itself, where the rest is Qwen3-VL's rule.
+    /// What the files say themselves, where the rest is Qwen3-VL's rule. Versions of the reference differ in which file
+    /// they read where there are both, so both must say the same.
     ///
     /// # Errors
     /// Names the field that does not fit.
     pub fn bounds(&self, vision: &VisionConfig) -> Result<Bounds, ModelError> {
-        let bounds = self.check(vision).and_then(|()| self.area());
-        bounds.map_err(|e| ModelError::read(Path::new(PREPROCESSOR), e))
+        let bounds = self.said.bounds(vision)?;
+        let Some(also) = &self.also else {
+            return Ok(bounds);
+        };
+        let other = also.bounds(vision)?;
+        match other == bounds {
+            true => Ok(bounds),
+            false => Err(also.refuse(format!(
+                "expected {} to {} px, as {} says, found {} to {}; remove the file that is wrong",
+                bounds.min_pixels, bounds.max_pixels, self.said.name, other.min_pixels, other.max_pixels
+            ))),
+        }
+    }
+}
+
+impl OfFile {
+    fn bounds(&self, vision: &VisionConfig) -> Result<Bounds, ModelError> {
+        let bounds = self.fields.check(vision).and_then(|()| self.fields.area());
+        bounds.map_err(|e| self.refuse(e))
     }
 
+    fn refuse(&self, message: String) -> ModelError {
+        ModelError::read(Path::new(self.name), message)
+    }
+}
+
+/// A part of the newer form, where a directory has it.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn part(directory: &Path, name: &str) -> Result<Option<Value>, ModelError> {
+    let path = directory.join(PROCESSOR);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let mut file: Map<String, Value> = json::read(&path, files::CONFIGURATION)?;
+    Ok(file.remove(name).filter(Value::is_object))
+}
+
+impl Fields {
     /// Where both spellings are present the older one counts, as in the reference.
     fn area(&self) -> Result<Bounds, String> {
         let edges = self.size.as_ref();
@@ -135,9 +221,9 @@ impl Preprocessing {
         let refuse =
             |field: &str, expected: &str, found: String| Err(format!("{field}: expected {expected}, found {found}"));
         if let Some(kind) = &self.image_processor_type
-            && !["Qwen2VLImageProcessor", "Qwen2VLImageProcessorFast"].contains(&kind.as_str())
+            && !CLASSES.contains(&kind.as_str())
         {
-            return refuse("image_processor_type", "Qwen2VLImageProcessorFast", kind.clone());
+            return refuse("image_processor_type", &CLASSES.join(" or "), kind.clone());
         }
         for (field, of_config, found, expected) in [
             ("patch_size", "patch_size", self.patch_size, vision.patch_size),

@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{ActionSpace, DimensionStatistics, Normalisation};
+use crate::contract::{DimensionStatistics, Normalisation};
+use crate::files;
 use crate::model::error::ModelError;
+use crate::model::json;
 
 /// File name inside a run directory.
 pub const STATISTICS: &str = "dataset_statistics.json";
@@ -24,12 +26,34 @@ pub struct OfTag {
     /// Of the robot's own state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Columns>,
+    /// How they were used. StarVLA does not write it; `convert` does, so that a run of its making needs no contract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Modes>,
     /// Frames.
     #[serde(default)]
     pub num_transitions: u64,
     /// Episodes.
     #[serde(default)]
     pub num_trajectories: u64,
+}
+
+/// How values were normalised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Modes {
+    /// The actions.
+    pub action: Vec<Named>,
+    /// The robot's own state.
+    #[serde(default)]
+    pub state: Vec<Named>,
+}
+
+/// How one value was normalised.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// Name, e.g. `x`.
+    pub name: String,
+    /// Normalisation.
+    pub mode: Normalisation,
 }
 
 /// One value for each dimension.
@@ -59,7 +83,7 @@ impl DatasetStatistics {
     /// When it is missing or damaged, or a number in it is not finite.
     pub fn read(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join(STATISTICS);
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        let text = files::read_text(&path, files::TABLE).map_err(|e| ModelError::read(&path, e))?;
         serde_json::from_str(&text).map_err(|e| {
             // Python writes NaN and Infinity, which JSON does not have.
             let bad = (1..)
@@ -70,7 +94,7 @@ impl DatasetStatistics {
                     let found = found.trim();
                     ModelError::read(&path, format!("expected finite numbers, found {found} in line {line}"))
                 }
-                None => ModelError::read(&path, e),
+                None => json::refuse(&path, text.as_bytes(), &e),
             }
         })
     }
@@ -95,6 +119,20 @@ impl DatasetStatistics {
             (None, Some((tag, of)), None) => Ok((tag, of)),
             (None, None, _) => Err(refuse("statistics of a robot", "none")),
             (None, Some(_), Some(_)) => Err(refuse("one tag", &tags())),
+        }
+    }
+}
+
+impl Modes {
+    /// From the dimensions of a contract.
+    pub fn of(action: &[DimensionStatistics], state: &[DimensionStatistics]) -> Self {
+        let named = |of: &DimensionStatistics| Named {
+            name: of.name.clone(),
+            mode: of.normalisation,
+        };
+        Self {
+            action: action.iter().map(named).collect(),
+            state: state.iter().map(named).collect(),
         }
     }
 }
@@ -166,25 +204,4 @@ impl Columns {
             ),
         }
     }
-}
-
-/// Names and normalisation of the actions of a tag, as StarVLA's data configurations have them; `None` for tags that
-/// several of them share, or that we do not know.
-pub fn manner_of(tag: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
-    use Normalisation::{Binary, MeanStd, MinMax, None as Untouched, Q99};
-    let (space, motion, gripper) = match (tag, dimensions) {
-        ("franka", 7) => (ActionSpace::Ee7, MinMax, Untouched),
-        ("oxe_bridge" | "oxe_rt1", 7) => (ActionSpace::Ee7, Q99, Binary),
-        // Its recipe for the RM75: seven joints and a gripper.
-        ("new_embodiment", 8) => (ActionSpace::Joint8, MeanStd, MinMax),
-        _ => return None,
-    };
-    let mut manner: Vec<_> = match space {
-        ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"]
-            .map(|name| (name.into(), motion))
-            .into(),
-        ActionSpace::Joint8 => (1..=7).map(|i| (format!("joint{i}"), motion)).collect(),
-    };
-    manner.push(("gripper".into(), gripper));
-    Some(manner)
 }

@@ -7,7 +7,9 @@ use minijinja::{Environment, context};
 use serde_json::Value;
 
 use super::{CHAT_TEMPLATE, TOKENIZER_CONFIG};
+use crate::files;
 use crate::model::error::ModelError;
+use crate::model::json;
 
 /// The older file of the template alone.
 const OLDER: &str = "chat_template.json";
@@ -49,7 +51,7 @@ pub const PLAIN: &str = "\
 pub fn check(directory: &Path) -> Result<(), ModelError> {
     let path = directory.join(CHAT_TEMPLATE);
     if path.exists() {
-        let template = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
+        let template = files::read_text(&path, files::CONFIGURATION).map_err(|e| ModelError::read(&path, e))?;
         return check_text(&template).map_err(|e| ModelError::read(&path, e));
     }
     for name in [OLDER, TOKENIZER_CONFIG] {
@@ -57,9 +59,8 @@ pub fn check(directory: &Path) -> Result<(), ModelError> {
         if !path.exists() {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-        let json: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
-        if let Some(template) = json.get("chat_template").and_then(Value::as_str) {
+        let file: Value = json::read(&path, files::CONFIGURATION)?;
+        if let Some(template) = file.get("chat_template").and_then(default_of) {
             return check_text(template).map_err(|e| ModelError::read(&path, e));
         }
     }
@@ -67,6 +68,14 @@ pub fn check(directory: &Path) -> Result<(), ModelError> {
         &path,
         format!("it does not exist, and neither {OLDER} nor {TOKENIZER_CONFIG} holds a chat template"),
     ))
+}
+
+/// The template that is used where nobody names one: the only one, or of several the one of that name.
+fn default_of(templates: &Value) -> Option<&str> {
+    let named = |of: &&Value| of.get("name").is_some_and(|name| name == "default");
+    let several = templates.as_array().into_iter().flatten();
+    let default = several.filter(named).find_map(|of| of.get("template")?.as_str());
+    templates.as_str().or(default)
 }
 
 fn check_text(template: &str) -> Result<(), String> {

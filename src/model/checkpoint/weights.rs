@@ -1,8 +1,8 @@
-//! Weights on disk: one safetensors file or several, read by memory map, checked strictly against what is asked for.
+//! Weights on disk: one file or several, safetensors or those of `torch.save`, read by memory map, checked strictly against
+//! what is asked for.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,14 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
+use crate::files;
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
+use crate::model::json;
 use crate::model::parameters::{Parameter, Role, Source};
 use crate::model::shim;
 
-use super::{WEIGHTS, pickle};
+use super::{WEIGHTS, pickle, torch_archive};
 
 /// File name of the list that says which file holds which tensor.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -108,20 +110,21 @@ impl WeightFiles {
     pub fn of_directory(directory: &Path, naming: Naming) -> Result<Self, ModelError> {
         let (single, index) = (directory.join(WEIGHTS), directory.join(INDEX));
         if single.exists() || !index.exists() {
-            if !single.exists()
-                && let Some(pickled) = pickle::of_directory(directory).pop()
-            {
-                return Err(pickle::refuse(&pickled));
-            }
-            return Self::of_files(&[single], naming);
+            let mut pickled = pickle::of_directory(directory);
+            return match (single.exists(), pickled.pop()) {
+                (false, Some(last)) if !directory.join(pickle::OF_HUGGING_FACE).exists() => {
+                    Err(pickle::refuse(&last, "its name is that of a pickle"))
+                }
+                (false, Some(_)) => Self::of_files(&[directory.join(pickle::OF_HUGGING_FACE)], naming),
+                _ => Self::of_files(&[single], naming),
+            };
         }
         /// What is read of the list.
         #[derive(Deserialize)]
         struct Index {
             weight_map: BTreeMap<String, String>,
         }
-        let text = std::fs::read_to_string(&index).map_err(|e| ModelError::read(&index, e))?;
-        let listed: Index = serde_json::from_str(&text).map_err(|e| ModelError::read(&index, e))?;
+        let listed: Index = json::read(&index, files::TABLE)?;
         let names: BTreeSet<_> = listed.weight_map.values().cloned().collect();
         if let Some(outside) = names.iter().find(|name| Path::new(name).components().count() != 1) {
             return Err(ModelError::read(
@@ -247,11 +250,17 @@ impl WeightFiles {
 impl Mapped {
     fn open(path: &Path) -> Result<Self, ModelError> {
         if pickle::is_one(path) {
-            return Err(pickle::refuse(path));
+            return Self::open_pickled(path);
         }
-        let map = File::open(path)
+        let map = files::open(path)
             .and_then(|file| shim::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
+        if map.is_empty() {
+            return Err(ModelError::read(
+                path,
+                "expected safetensors, found an empty file; fetch it again",
+            ));
+        }
         let refuse = |e: safetensors::SafeTensorError| {
             ModelError::read(
                 path,
@@ -268,6 +277,26 @@ impl Mapped {
             tensors,
             notes: metadata.metadata().clone().unwrap_or_default(),
             data: size_of::<u64>() + header,
+        })
+    }
+
+    fn open_pickled(path: &Path) -> Result<Self, ModelError> {
+        let map = files::open_any(path)
+            .and_then(|file| shim::map(&file))
+            .map_err(|e| ModelError::read(path, e))?;
+        if !torch_archive::is_one(&map) {
+            if map.first() != Some(&pickle::BEGINNING) {
+                // What is no pickle either may be known by its name.
+                files::open(path).map_err(|e| ModelError::read(path, e))?;
+            }
+            return Err(pickle::refuse(path, "expected a zip archive, found something else"));
+        }
+        Ok(Self {
+            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e))?,
+            path: path.to_owned(),
+            map,
+            notes: HashMap::new(),
+            data: 0,
         })
     }
 }

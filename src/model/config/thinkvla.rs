@@ -1,5 +1,8 @@
 //! The `thinkvla` object of `config.json`: what is added to Qwen3-VL, each part with its choices.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::heads::AdapterNorm;
@@ -217,12 +220,40 @@ pub enum Precision {
 }
 
 impl Precision {
+    const ALL: [(Self, &str); 2] = [(Self::Float32, "float32"), (Self::Bfloat16, "bfloat16")];
+
     /// libtorch's name.
     pub fn kind(self) -> tch::Kind {
         match self {
             Self::Float32 => tch::Kind::Float,
             Self::Bfloat16 => tch::Kind::BFloat16,
         }
+    }
+
+    /// Its name in weight files.
+    pub fn stored(self) -> safetensors::Dtype {
+        match self {
+            Self::Float32 => safetensors::Dtype::F32,
+            Self::Bfloat16 => safetensors::Dtype::BF16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.iter().find(|(precision, _)| precision == self);
+        f.write_str(name.map_or("", |(_, name)| name))
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(_, name)| *name == text);
+        found
+            .map(|(precision, _)| *precision)
+            .ok_or_else(|| format!("expected float32 or bfloat16, found {text}"))
     }
 }
 

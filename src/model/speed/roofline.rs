@@ -77,7 +77,7 @@ fn linear_ms(p: Product, place: (Kind, Device)) -> Result<f64, TchError> {
     for _ in 0..count {
         weights.push(Tensor::f_empty([p.columns, p.inner], place)?.f_fill_(0.02)?);
     }
-    if !linear::available(place.1) {
+    if !linear::available(place) {
         return median_ms(place.1, weights.iter().cycle(), |w| x.f_linear(w, None::<&Tensor>));
     }
     let packed = weights.iter().map(Packed::new).collect::<Result<Vec<_>, _>>()?;

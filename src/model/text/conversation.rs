@@ -7,8 +7,10 @@ use serde::Deserialize;
 use tokenizers::{NormalizedString, Normalizer as _, Tokenizer};
 
 use crate::camera::patches::Grid;
+use crate::files;
 use crate::model::config::Qwen3VlConfig;
 use crate::model::error::ModelError;
+use crate::model::json;
 use crate::model::prompt::{self, Prompt, encode, positions};
 
 /// File name of the reference's generation settings inside a checkpoint directory; only the stop tokens are read.
@@ -165,12 +167,12 @@ fn stops_of(directory: &Path) -> Result<Option<Vec<i64>>, ModelError> {
         More(Vec<i64>),
     }
     let path = directory.join(GENERATION_CONFIG);
-    let text = match std::fs::read_to_string(&path) {
+    let text = match files::read_text(&path, files::CONFIGURATION) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ModelError::read(&path, error)),
     };
-    let settings: Settings = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
+    let settings: Settings = json::parse(&path, text.as_bytes())?;
     Ok(settings.eos_token_id.map(|ids| match ids {
         OneOrMore::One(id) => vec![id],
         OneOrMore::More(ids) => ids,

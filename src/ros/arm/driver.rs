@@ -8,14 +8,9 @@ use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos};
 use ros_env::std_msgs::msg::{Bool, Empty};
 
 use crate::control::config::CommandMode;
+use crate::control::realman::graph::{GRIPPER_COMMANDS, JOINT_COMMANDS, POSE_COMMANDS, STOP_COMMANDS};
 use crate::control::realman::{Driver, DriverApi, DriverCommand};
 use crate::ros::qos;
-
-/// Topic of the stop; its type tells the driver's generation.
-pub const STOP: &str = "rm_driver/move_stop_cmd";
-const JOINTS: &str = "rm_driver/movej_canfd_cmd";
-const POSE: &str = "rm_driver/movep_canfd_cmd";
-const GRIPPER: &str = "rm_driver/set_gripper_position_cmd";
 
 /// Motion commands, of the one kind the arm's file asks for: nobody else should see a publisher that is never used.
 enum Motion {
@@ -44,13 +39,13 @@ impl RosDriver {
     /// When a publisher cannot be made.
     pub fn new(node: &Node, mode: CommandMode) -> Result<Self, RclrsError> {
         let motion = match mode {
-            CommandMode::Joint => Motion::Joints(node.create_publisher(JOINTS.qos(qos::driver_command()))?),
-            CommandMode::Cartesian => Motion::Poses(node.create_publisher(POSE.qos(qos::driver_command()))?),
+            CommandMode::Joint => Motion::Joints(node.create_publisher(JOINT_COMMANDS.qos(qos::driver_command()))?),
+            CommandMode::Cartesian => Motion::Poses(node.create_publisher(POSE_COMMANDS.qos(qos::driver_command()))?),
         };
         Ok(Self {
             node: Arc::clone(node),
             motion,
-            gripper: node.create_publisher(GRIPPER.qos(qos::driver_command()))?,
+            gripper: node.create_publisher(GRIPPER_COMMANDS.qos(qos::driver_command()))?,
             stop: None,
         })
     }
@@ -63,12 +58,24 @@ impl RosDriver {
         }
     }
 
+    /// Topics that it publishes on, as they are called before remapping and after.
+    pub fn own_topics(&self) -> [(&'static str, String); 2] {
+        let motion = match &self.motion {
+            Motion::Joints(_) => JOINT_COMMANDS,
+            Motion::Poses(_) => POSE_COMMANDS,
+        };
+        [
+            (motion, self.motion_topic()),
+            (GRIPPER_COMMANDS, self.gripper.topic_name()),
+        ]
+    }
+
     /// Topic of the stop, remapped once its publisher is there.
     pub fn stop_topic(&self) -> String {
         match &self.stop {
             Some(Stop::Bool(publisher)) => publisher.topic_name(),
             Some(Stop::Empty(publisher)) => publisher.topic_name(),
-            None => crate::ros::graph::resolve(&self.node, STOP),
+            None => crate::ros::graph::resolve(&self.node, STOP_COMMANDS),
         }
     }
 
@@ -85,7 +92,7 @@ impl RosDriver {
         }
         // Fast DDS refuses a second type on a topic within one process: the old publisher goes first.
         self.stop = None;
-        let topic = STOP.qos(qos::driver_command());
+        let topic = STOP_COMMANDS.qos(qos::driver_command());
         self.stop = Some(match api {
             DriverApi::V1 => Stop::Bool(self.node.create_publisher(topic)?),
             DriverApi::V2 => Stop::Empty(self.node.create_publisher(topic)?),
@@ -171,8 +178,8 @@ impl RosDriver {
                 })
                 .map_err(refused),
             (DriverCommand::Stop(api), ..) => Err(unprepared(&format!("a stop of driver generation {api}"))),
-            (DriverCommand::Joints { .. }, ..) => Err(unprepared(JOINTS)),
-            (DriverCommand::Pose { .. }, ..) => Err(unprepared(POSE)),
+            (DriverCommand::Joints { .. }, ..) => Err(unprepared(JOINT_COMMANDS)),
+            (DriverCommand::Pose { .. }, ..) => Err(unprepared(POSE_COMMANDS)),
         }
     }
 }

@@ -1,44 +1,50 @@
-//! Looks at the ROS graph: which driver is there, who listens, who else commands.
+//! Looks at the ROS graph: which driver is there, who listens, and who else commands or reports.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rclrs::{Node, RclrsError, Timer};
 
 use super::Shared;
 use crate::control::realman::Graph;
-use crate::ros::graph::{publishers, subscriptions};
+use crate::control::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
+use crate::ros::graph::{Endpoint, publishers, resolve, subscriptions};
 use crate::ros::time::Clock;
 
-const SYSTEM_ERRORS: &str = "rm_driver/udp_sys_err";
-const ALL_ERRORS: &str = "rm_driver/udp_rm_err";
+/// What a driver's own topics begin with.
+const DRIVER_TOPICS: &str = "rm_driver/";
 /// Time between two looks; a second publisher is noticed within it.
 const PERIOD: Duration = Duration::from_millis(100);
+
+/// Topics that this node has an end of: as they are called before remapping, and after.
+pub type OwnTopics = BTreeMap<&'static str, String>;
 
 /// Looks ten times a second as long as the timer lives.
 ///
 /// # Errors
 /// When the timer cannot be made.
-pub fn watch(node: &Node, shared: Shared) -> Result<Timer, RclrsError> {
+pub fn watch(node: &Node, shared: Shared, own: OwnTopics) -> Result<Timer, RclrsError> {
     let (clock, looking) = (Clock::of(node), std::sync::Arc::clone(node));
-    node.create_timer_repeating(PERIOD, move || match look(&looking, &shared) {
-        Ok(graph) => shared.lock().on_graph(graph, clock.now()),
+    node.create_timer_repeating(PERIOD, move || match look(&looking, &shared, &own) {
+        Ok(graph) => shared.lock().on_graph(graph, clock.both()),
         Err(error) => tracing::warn!("the ROS graph cannot be asked: {error}"),
     })
 }
 
-fn look(node: &Node, shared: &Shared) -> Result<Graph, RclrsError> {
+fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsError> {
     let (stop_topic, motion_topic) = {
         let supervisor = shared.lock();
         (supervisor.driver().stop_topic(), supervisor.driver().motion_topic())
     };
     let stops = subscriptions(node, &stop_topic)?;
     let listens = |kind: &str| stops.iter().any(|end| end.kind == kind);
+    let reporting = by_topic(node, own, &REPORT_TOPICS)?;
     let mut graph = Graph {
         stop_is_bool: listens("std_msgs/msg/Bool"),
         stop_is_empty: listens("std_msgs/msg/Empty"),
-        publishes_sys_err: !publishers(node, SYSTEM_ERRORS)?.is_empty(),
-        publishes_rm_err: !publishers(node, ALL_ERRORS)?.is_empty(),
-        command_publishers: publishers(node, &motion_topic)?.len(),
+        drivers: drivers(node, subscriptions(node, &motion_topic)?, &reporting)?,
+        commanding: by_topic(node, own, &COMMAND_TOPICS)?,
+        reporting,
         ..Graph::default()
     };
     let mut supervisor = shared.lock();
@@ -51,4 +57,41 @@ fn look(node: &Node, shared: &Shared) -> Result<Graph, RclrsError> {
     graph.stop_subscribers = driver.stop_subscribers();
     graph.command_subscribers = driver.motion_subscribers();
     Ok(graph)
+}
+
+/// Who else publishes on each topic: of this node's own publishers there is one at most.
+fn by_topic(node: &Node, own: &OwnTopics, topics: &[&'static str]) -> Result<Vec<Publishers>, RclrsError> {
+    let name = node.fully_qualified_name();
+    let others = |topic: &&'static str| -> Result<Publishers, RclrsError> {
+        let remapped = own.get(topic).map_or(*topic, String::as_str);
+        let mut nodes: Vec<String> = publishers(node, remapped)?.into_iter().map(|end| end.node).collect();
+        if let Some(ours) = nodes.iter().position(|found| *found == name) {
+            nodes.swap_remove(ours);
+        }
+        Ok(Publishers { topic, nodes })
+    };
+    topics.iter().map(others).collect()
+}
+
+/// The listeners that drive an arm: those that report as drivers do.
+fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> Result<Vec<String>, RclrsError> {
+    let mut known: BTreeSet<String> = reporting.iter().flat_map(|by| by.nodes.clone()).collect();
+    let below = resolve(node, DRIVER_TOPICS);
+    for listener in &listeners {
+        if known.contains(&listener.node) {
+            continue;
+        }
+        let (namespace, name) = listener.node.rsplit_once('/').unwrap_or(("", &listener.node));
+        let namespace = if namespace.is_empty() { "/" } else { namespace };
+        // A node may have gone between two questions; then it publishes nothing.
+        let topics = node
+            .get_publisher_names_and_types_by_node(name, namespace)
+            .unwrap_or_default();
+        if topics.keys().any(|topic| topic.starts_with(&below)) {
+            known.insert(listener.node.clone());
+        }
+    }
+    let mut drivers: Vec<String> = listeners.into_iter().map(|end| end.node).collect();
+    drivers.retain(|name| known.contains(name));
+    Ok(drivers)
 }

@@ -22,7 +22,7 @@ impl Loop {
         let thread = std::thread::spawn(move || {
             let mut next = Instant::now();
             while !end.load(Ordering::Acquire) {
-                shared.lock().tick(clock.now());
+                shared.lock().tick(clock.both());
                 // A late tick is not caught up with: two commands close together are a joint that moves twice as fast.
                 next = (next + period).max(Instant::now() + period / 2);
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));

@@ -36,7 +36,7 @@ pub fn offer(
 
 async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: Clock) -> TerminatedGoal {
     let goal = std::sync::Arc::clone(requested.goal());
-    let started = arm.lock().move_named(&goal.name, goal.speed, clock.now());
+    let started = arm.lock().move_named(&goal.name, goal.speed, goal.lease, clock.both());
     let executing = requested.accept().execute();
     if let Err(refusal) = started {
         return executing.aborted_with(result(false, refusal.to_string()));
@@ -46,7 +46,7 @@ async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: Clock) 
         Ok(Ok(())) => executing.succeeded_with(result(true, format!("at {}", goal.name))),
         Ok(Err(message)) => executing.aborted_with(result(false, message)),
         Err(()) => {
-            arm.lock().cancel_move(clock.now());
+            arm.lock().cancel_move(clock.both());
             executing
                 .begin_cancelling()
                 .cancelled_with(result(false, "cancelled, braking".into()))

@@ -7,20 +7,25 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
 use ros_env::rm_ros_interfaces::msg::{Jointerrorcode, Rmerr};
 use ros_env::sensor_msgs::msg::JointState;
 use ros_env::std_msgs::msg::UInt16;
-use ros_env::thinkvla::msg::{ActionChunk, Heartbeat};
+use ros_env::thinkvla::msg::{ActionChunk, Heartbeat as HeartbeatMessage};
 
 use super::driver::RosDriver;
+use super::looking::OwnTopics;
 use super::loop_thread::Loop;
 use super::services::Kept;
 use super::settings::{Settings, SettingsError};
 use super::{Shared, looking, moves, report, services, status};
 use crate::control::chunk::ActionsError;
+use crate::control::config::{ApiChoice, ArmConfig};
 use crate::control::event::Check;
+use crate::control::lease::Heartbeat;
+use crate::control::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, SYSTEM_ERRORS};
 use crate::control::supervisor::{ErrorChannel, Refusal, Supervisor};
 use crate::control::types::{JOINTS, Joints};
 use crate::ros::convert_chunk::{ChunkError, chunk_from_message};
 use crate::ros::runtime::Runtime;
-use crate::ros::time::Clock;
+use crate::ros::time::{Clock, from_message};
+use crate::ros::unheard::Unheard;
 use crate::ros::{diagnostics, qos, topics};
 
 /// Stops are sent this often after a signal, this far apart: the driver takes them from another queue than motion.
@@ -52,23 +57,29 @@ impl ArmNode {
     pub fn start(runtime: &Runtime) -> Result<Self, ArmNodeError> {
         let node = runtime.node();
         let settings = Settings::declare(node)?;
+        introduce(&settings.arm);
         let clock = Clock::of(node);
         let driver = RosDriver::new(node, settings.arm.driver.command)?;
         let rate_hz = settings.arm.command_rate_hz;
-        let supervisor = Supervisor::new(settings.arm.clone(), driver, clock.now());
+        let supervisor = Supervisor::new(settings.arm.clone(), driver, clock.both());
         let shared = Shared(Arc::new(Mutex::new(supervisor)));
 
-        let mut kept = listen(node, &shared)?;
+        let Listening {
+            mut kept,
+            mut own,
+            unheard,
+        } = listen(node, &shared)?;
+        own.extend(shared.lock().driver().own_topics());
         kept.extend(services::offer(node, &shared)?);
         kept.push(Box::new(moves::offer(node, runtime.tokio(), &shared)?));
-        kept.push(Box::new(looking::watch(node, shared.clone())?));
+        kept.push(Box::new(looking::watch(node, shared.clone(), own)?));
         for timer in status::publish(node, &shared)? {
             kept.push(Box::new(timer));
         }
         let (arm, now) = (shared.clone(), clock.clone());
         kept.push(Box::new(diagnostics::publish(node, "rm75", move || {
-            let status = arm.lock().status(now.now());
-            vec![report::arm(&status)]
+            let status = arm.lock().status(now.both());
+            vec![report::arm(&status), unheard.status()]
         })?));
         kept.push(Box::new(settings));
 
@@ -81,28 +92,74 @@ impl ArmNode {
     }
 }
 
+/// Says at start what will hold, a line each.
+fn introduce(arm: &ArmConfig) {
+    let driver = match arm.driver.api {
+        ApiChoice::Auto => "found in the graph",
+        ApiChoice::V1 => "v1, up to 1.2",
+        ApiChoice::V2 => "v2, from 1.3",
+    };
+    let fastest = arm.limits.velocity_rad_s.iter().copied().fold(0.0, f64::max);
+    tracing::info!(
+        "arm: {}, {} Hz, {:?} commands",
+        arm.arm,
+        arm.command_rate_hz,
+        arm.driver.command
+    );
+    tracing::info!("driver generation: {driver}");
+    tracing::info!(
+        "limits: tool {} m/s, joints up to {fastest:.2} rad/s and {:.3} rad a command",
+        arm.limits.tool_speed_m_s,
+        arm.limits.step_rad
+    );
+    match arm.dry_run {
+        true => tracing::info!("dry run: commands are computed and shown, none is sent"),
+        false => tracing::warn!("no dry run: once armed, commands move the arm"),
+    }
+}
+
 /// A node that ends leaves a stopped arm, whatever it was doing.
 fn say_farewell(arm: &Shared, clock: &Clock) {
-    arm.lock().stop("the arm node ends", clock.now());
+    if let Err(problem) = arm.lock().stop("the arm node ends", clock.both()) {
+        tracing::error!("no stop has arrived: {problem}");
+    }
     // The control loop sends the repetitions; this waits until the last one has left.
     std::thread::sleep(FAREWELL_SPACING * FAREWELL_STOPS);
 }
 
-fn listen(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
+/// Subscriptions, what their topics are called, and who is not heard on them.
+struct Listening {
+    kept: Kept,
+    own: OwnTopics,
+    unheard: Unheard,
+}
+
+fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let chunks = node.create_subscription(topics::CHUNK.name.qos(qos::chunk()), move |message: ActionChunk| {
         hear_chunk(&arm, &clock, &message);
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
-    let beats = node.create_subscription(topics::HEARTBEAT.name.qos(qos::heartbeat()), move |beat: Heartbeat| {
-        arm.lock().on_heartbeat(beat.lease, clock.now());
-    })?;
+    let beats = node.create_subscription(
+        topics::HEARTBEAT.name.qos(qos::heartbeat()),
+        move |beat: HeartbeatMessage| {
+            let now = clock.both();
+            let sent = from_message(&beat.header.stamp);
+            let beat = Heartbeat {
+                lease: beat.lease,
+                source: &beat.source,
+                sequence: beat.sequence,
+                age: now.ros.seconds_since(sent),
+            };
+            arm.lock().on_heartbeat(&beat, now);
+        },
+    )?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let states = node.create_subscription(topics::JOINT_STATES.name.qos(qos::driver_state()), move |state| {
         hear_state(&arm, &clock, &state);
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
-    let errors = "rm_driver/udp_rm_err".qos(qos::driver_state());
+    let errors = ALL_ERRORS.qos(qos::driver_state());
     let all_errors = node.create_subscription(errors, move |message: Rmerr| {
         let count = usize::from(message.err_len);
         // Negative numbers are no codes; shown as they would be on the wire.
@@ -112,14 +169,20 @@ fn listen(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
             .take(count)
             .map(|code| code.cast_unsigned())
             .collect();
-        arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.now());
+        arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.both());
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
-    let codes = "rm_driver/udp_joint_error_code".qos(qos::driver_state());
+    let codes = JOINT_ERRORS.qos(qos::driver_state());
     let joint_errors = node.create_subscription(codes, move |message: Jointerrorcode| {
         let codes: Vec<u32> = message.joint_error.iter().copied().map(u32::from).collect();
-        arm.lock().on_driver_errors(ErrorChannel::Joints, &codes, clock.now());
+        arm.lock().on_driver_errors(ErrorChannel::Joints, &codes, clock.both());
     })?;
+    let mut own = OwnTopics::from([
+        (JOINT_STATES, states.topic_name()),
+        (ALL_ERRORS, all_errors.topic_name()),
+        (JOINT_ERRORS, joint_errors.topic_name()),
+    ]);
+    let heard = vec![chunks.topic_name(), beats.topic_name(), states.topic_name()];
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![
         Box::new(chunks),
         Box::new(beats),
@@ -127,26 +190,28 @@ fn listen(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
         Box::new(all_errors),
         Box::new(joint_errors),
     ];
-    for (topic, channel) in [
-        ("rm_driver/udp_sys_err", ErrorChannel::System),
-        ("rm_driver/udp_arm_err", ErrorChannel::Arm),
-    ] {
+    for (topic, channel) in [(SYSTEM_ERRORS, ErrorChannel::System), (ARM_ERRORS, ErrorChannel::Arm)] {
         let (arm, clock) = (shared.clone(), Clock::of(node));
-        kept.push(Box::new(node.create_subscription(
-            topic.qos(qos::driver_state()),
-            move |code: UInt16| {
-                arm.lock()
-                    .on_driver_errors(channel, &[u32::from(code.data)], clock.now());
-            },
-        )?));
+        let errors = node.create_subscription(topic.qos(qos::driver_state()), move |code: UInt16| {
+            arm.lock()
+                .on_driver_errors(channel, &[u32::from(code.data)], clock.both());
+        })?;
+        own.insert(topic, errors.topic_name());
+        kept.push(Box::new(errors));
     }
-    Ok(kept)
+    Ok(Listening {
+        kept,
+        own,
+        unheard: Unheard::watch(node, heard)?,
+    })
 }
 
 fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
-    let now = clock.now();
+    // Whoever sent it, and however large it is, the control loop does not wait for it.
+    let chunk = chunk_from_message(message);
+    let now = clock.both();
     let mut supervisor = arm.lock();
-    match chunk_from_message(message) {
+    match chunk {
         // Refusals are published as events; the source reads them there.
         Ok(chunk) => drop(supervisor.on_chunk(chunk, now)),
         Err(error) => {
@@ -175,10 +240,11 @@ fn hear_state(arm: &Shared, clock: &Clock, state: &JointState) {
             .and_then(|at| state.position.get(at));
         let Some(position) = position else {
             let complaint = format!("expected joint1 to joint{JOINTS}, found {:?}; ignored", state.name);
-            arm.lock().on_malformed_state(&complaint, clock.now());
+            arm.lock().on_malformed_state(&complaint, clock.both());
             return;
         };
         *joint = *position;
     }
-    arm.lock().on_state(joints, clock.now());
+    arm.lock()
+        .on_state(joints, from_message(&state.header.stamp), clock.both());
 }

@@ -28,7 +28,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let release = node.create_service::<ReleaseLease, _>("~/release_lease", move |ask: ReleaseLease_Request| {
-        let outcome = arm.lock().release_lease(ask.lease, clock.now());
+        let outcome = arm.lock().release_lease(ask.lease, clock.both());
         ReleaseLease_Response {
             released: outcome.is_ok(),
             message: text(outcome, "released"),
@@ -38,13 +38,13 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     let armed = node.create_service::<SetBool, _>("~/set_armed", move |ask: SetBool_Request| {
         let mut supervisor = arm.lock();
         if ask.data {
-            let outcome = supervisor.arm(clock.now());
+            let outcome = supervisor.arm(clock.both());
             SetBool_Response {
                 success: outcome.is_ok(),
                 message: text(outcome, "armed"),
             }
         } else {
-            supervisor.disarm(clock.now());
+            supervisor.disarm(clock.both());
             SetBool_Response {
                 success: true,
                 message: "disarmed, or braking to be".into(),
@@ -53,15 +53,25 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let stop = node.create_service::<Trigger, _>("~/stop", move |_: Trigger_Request| {
-        arm.lock().stop("the stop service was called", clock.now());
+        let (sent, dry_run) = {
+            let mut supervisor = arm.lock();
+            let sent = supervisor.stop("the stop service was called", clock.both());
+            (sent, supervisor.config().dry_run)
+        };
         Trigger_Response {
-            success: true,
-            message: "stopped; call reset_fault and set_armed to go on".into(),
+            success: dry_run || sent.is_ok(),
+            message: match sent {
+                _ if dry_run => "stopped; in a dry run nothing is sent, a stop neither".into(),
+                Ok(listeners) => {
+                    format!("stopped, {listeners} listening; call reset_fault and set_armed to go on")
+                }
+                Err(problem) => format!("nothing more is commanded, but no stop has arrived: {problem}"),
+            },
         }
     })?;
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let reset = node.create_service::<Trigger, _>("~/reset_fault", move |_: Trigger_Request| {
-        let outcome = arm.lock().reset_fault(clock.now());
+        let outcome = arm.lock().reset_fault(clock.both());
         Trigger_Response {
             success: outcome.is_ok(),
             message: text(outcome, "reset; the arm is disarmed"),
@@ -87,7 +97,7 @@ fn acquire(arm: &Shared, clock: &Clock, ask: &AcquireLease_Request) -> AcquireLe
         AcquireLease_Request::OPERATOR => Priority::Operator,
         found => return refused(format!("priority: expected 0 (policy) or 1 (operator), found {found}")),
     };
-    match arm.lock().acquire_lease(&ask.source, priority, clock.now()) {
+    match arm.lock().acquire_lease(&ask.source, priority, clock.both()) {
         Ok(lease) => AcquireLease_Response {
             granted: true,
             lease,

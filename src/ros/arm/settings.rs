@@ -82,6 +82,16 @@ impl Settings {
             "v2" => ApiChoice::V2,
             _ => ApiChoice::Auto,
         };
+        let node = declared.fixed(Text {
+            name: "driver_node",
+            default: "",
+            choices: &[],
+            about: "Name of the node that drives the arm, without its namespace; the arm is armed with no other. Empty takes \
+                    what the arm's file says.",
+        })?;
+        if !node.is_empty() {
+            arm.driver.node = node;
+        }
         arm.driver.command = match declared
             .fixed(Text {
                 name: "command",
@@ -105,7 +115,7 @@ impl Settings {
         arm.recheck().map_err(SettingsError::Together)?;
         Ok(Self {
             arm,
-            _declared: declared,
+            _declared: declared.complete()?,
         })
     }
 }

@@ -11,7 +11,7 @@ use ros_env::visualization_msgs::msg::MarkerArray;
 use super::Shared;
 use crate::control::event::{Event, EventKind};
 use crate::control::supervisor::Status;
-use crate::control::time::Time;
+use crate::control::time::{Now, Time};
 use crate::ros::convert::pose_to_message;
 use crate::ros::markers::{self, Bounds, Plan};
 use crate::ros::time::{Clock, to_message};
@@ -37,21 +37,21 @@ pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
         events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
     };
     let (arm, clock) = (shared.clone(), Clock::of(node));
-    let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.now()))?;
+    let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.both()))?;
     Ok(vec![status, publish_path(node, shared)?])
 }
 
 impl Shown {
-    fn publish(&self, shared: &Shared, now: Time) {
+    fn publish(&self, shared: &Shared, now: Now) {
         let (status, events) = {
             let mut supervisor = shared.lock();
-            (supervisor.status(now), supervisor.drain_events())
+            (supervisor.status(now), supervisor.drain_events(now))
         };
         for event in events {
             tell(&event);
             warn_unsent(self.events.publish(event_message(event)));
         }
-        warn_unsent(self.status.publish(status_message(status, now)));
+        warn_unsent(self.status.publish(status_message(status, now.ros)));
     }
 }
 
@@ -76,11 +76,11 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
     node.create_timer_repeating(PATH, move || {
         // The latched box lives as long as its publisher.
         let _kept = &boxes;
-        let now = clock.now();
+        let now = clock.both();
         let Some(path) = arm.lock().planned_path(now) else {
             return;
         };
-        let header = header(now);
+        let header = header(now.ros);
         let poses: Vec<PoseMessage> = path.poses.iter().map(pose_to_message).collect();
         let plan = Plan {
             header: &header,

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::RunError;
+use crate::parent::ending_with_this_process;
 use crate::ros::lock::lock;
-use crate::ros::process::{describe, tail, with_our_death};
+use crate::ros::process::{describe, tail};
 
 /// Time a node has to end after SIGINT.
 const GRACE: Duration = Duration::from_secs(5);
@@ -76,7 +77,7 @@ impl Children {
             .open(&log)
             .map_err(RunError::file(&log))?;
         let errors = output.try_clone().map_err(RunError::file(&log))?;
-        let process = with_our_death(&path)
+        let process = ending_with_this_process(&path)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output)

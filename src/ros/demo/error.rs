@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ros::runtime::RuntimeError;
+use crate::writer_lock::LockError;
 
 /// Why a run over ROS could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,9 @@ pub enum RunError {
         /// What is wrong with it.
         message: String,
     },
+    /// Another run writes into the same folder.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// The user ended the run.
     #[error("interrupted")]
     Interrupted,

@@ -20,7 +20,9 @@ use super::observer::{LOAD, accepted};
 use super::session::{self, Finished, START, Session};
 use crate::eval::machine::Machine;
 use crate::eval::statistics::{SuccessRate, percentile};
+use crate::files;
 use crate::ros::{qos, topics};
+use crate::writer_lock::WriterLock;
 
 /// File name of the trials, a JSON object a line.
 pub const TRIALS: &str = "judged.jsonl";
@@ -101,6 +103,7 @@ impl Judged {
     }
 
     fn script(&self, session: &Session, tell: &impl Fn(&str)) -> Result<JudgedReport, RunError> {
+        let _lock = WriterLock::acquire(&self.out)?;
         let mut trials = read(&self.out.join(TRIALS))?;
         session.wait("the arm node", START, |seen| seen.status.as_ref().map(drop))?;
         self.load(session)?;
@@ -112,9 +115,6 @@ impl Judged {
         let instruction = session
             .node
             .create_publisher::<StringMessage>(topics::INSTRUCTION.name.qos(qos::latched()))?;
-        instruction.publish(StringMessage {
-            data: self.instruction.clone(),
-        })?;
         let keys = Keys::listen();
         while trials.len() < self.trials {
             tell(&format!(
@@ -126,6 +126,10 @@ impl Judged {
             if keys.next(session)? == Key::Quit {
                 break;
             }
+            // Anew for each trial: whoever else gives instructions may have spoken since.
+            instruction.publish(StringMessage {
+                data: self.instruction.clone(),
+            })?;
             let trial = self.trial(session, &keys, tell)?;
             append(&self.out.join(TRIALS), &trial)?;
             trials.push(trial);
@@ -297,7 +301,7 @@ impl std::fmt::Display for JudgedReport {
 }
 
 fn read(path: &Path) -> Result<Vec<JudgedTrial>, RunError> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match files::read_text(path, files::LINES) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text.map_err(RunError::file(path))?,
     };

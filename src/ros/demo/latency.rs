@@ -11,6 +11,7 @@ use ros_env::std_msgs::msg::Empty;
 use ros_env::thinkvla::msg::ArmStatus;
 use rustix::process::Signal;
 
+use crate::control::realman::graph::{JOINT_COMMANDS, STOP_COMMANDS};
 use crate::control::time::Time;
 use crate::eval::machine::Machine;
 use crate::eval::statistics::percentile;
@@ -259,14 +260,15 @@ impl Driver {
         let (commands, stops) = (Moments::default(), Moments::default());
         let clock = Clock::of(&session.node);
         let (seen, now) = (commands.clone(), clock.clone());
-        let joints = session.node.create_subscription::<Jointpos, _>(
-            "rm_driver/movej_canfd_cmd".qos(qos::driver_state()),
-            move |_: Jointpos| seen.add(now.now()),
-        )?;
+        let joints = session
+            .node
+            .create_subscription::<Jointpos, _>(JOINT_COMMANDS.qos(qos::driver_state()), move |_: Jointpos| {
+                seen.add(now.now())
+            })?;
         let seen = stops.clone();
         let stop = session
             .node
-            .create_subscription::<Empty, _>("rm_driver/move_stop_cmd".qos(qos::driver_state()), move |_: Empty| {
+            .create_subscription::<Empty, _>(STOP_COMMANDS.qos(qos::driver_state()), move |_: Empty| {
                 seen.add(clock.now())
             })?;
         Ok(Self {

@@ -59,7 +59,7 @@ fn restart(id: u32) -> Result<Domain, RunError> {
         .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         .env_remove("ROS_STATIC_PEERS");
     if std::env::var_os("FASTRTPS_DEFAULT_PROFILES_FILE").is_none() {
-        command.env("FASTRTPS_DEFAULT_PROFILES_FILE", shared("config/fastdds_shm.xml"));
+        command.env("FASTRTPS_DEFAULT_PROFILES_FILE", shared("config/fastdds_localhost.xml"));
     }
     // exec returns only when it fails.
     Err(RunError::Start {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, setpriority_process};
 
 use super::journal::Trainer;
-use crate::ros::process::{describe, resident, tail, with_our_death};
+use crate::parent::ending_with_this_process;
+use crate::ros::process::{describe, resident, tail};
 
 /// What training says, in the directory of its run.
 const LOG: &str = "train.log";
@@ -48,7 +49,7 @@ impl Training {
         let output = File::options().create(true).append(true).open(&log);
         let output = output.map_err(|e| failed(&log, e))?;
         let errors = output.try_clone().map_err(|e| failed(&log, e))?;
-        let mut command = with_our_death(&program);
+        let mut command = ending_with_this_process(&program);
         command
             .arg("train")
             .arg(start.config)

@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
+use crate::files;
 
 /// The journal, in the directory of a run.
 const JOURNAL: &str = "finetune.json";
@@ -67,7 +68,7 @@ impl Journal {
     /// When it cannot be read.
     pub fn read(out: &Path) -> Result<Option<Self>, String> {
         let path = out.join(JOURNAL);
-        match std::fs::read_to_string(&path) {
+        match files::read_text(&path, files::CONFIGURATION) {
             Ok(text) => serde_json::from_str(&text)
                 .map(Some)
                 .map_err(|e| format!("{}: {e}; remove it, or name another out", path.display())),
@@ -100,7 +101,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be read.
     pub fn unfinished(runs: &Path) -> Result<Option<Self>, String> {
-        let Ok(out) = std::fs::read_to_string(runs.join(UNFINISHED)) else {
+        let Ok(out) = files::read_text(&runs.join(UNFINISHED), files::CONFIGURATION) else {
             return Ok(None);
         };
         let found = Self::read(&PathBuf::from(out))?;

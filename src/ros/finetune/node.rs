@@ -14,6 +14,7 @@ use super::{action, report};
 use crate::ros::runtime::Runtime;
 use crate::ros::time::Clock;
 use crate::ros::{diagnostics, qos, topics};
+use crate::writer_lock::{LockError, WriterLock};
 
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum FineTuneNodeError {
     /// A parameter cannot work.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// Another node trains into the same directory.
+    #[error("parameter runs: {0}")]
+    Locked(#[from] LockError),
     /// ROS refused.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
@@ -35,13 +39,14 @@ impl FineTuneNode {
     /// Listens for goals, and goes on with one that a node before this one did not finish.
     ///
     /// # Errors
-    /// When a parameter cannot work, or ROS refuses.
+    /// When a parameter cannot work, another node has the directory of runs, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, FineTuneNodeError> {
         let node = runtime.node();
         let settings = Settings::declare(node)?;
+        let lock = WriterLock::acquire(&settings.runs)?;
         let ear = Arc::new(Ear::open(node, &settings.policy)?);
         let bench = Arc::new(Bench::new(settings, runtime.shutdown().clone()));
-        let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+        let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![Box::new(lock)];
         kept.push(Box::new(action::offer(node, runtime.tokio(), (&bench, &ear))?));
         let (shown, heard) = (Arc::clone(&bench), Arc::clone(&ear));
         kept.push(Box::new(diagnostics::publish(node, "training", move || {

@@ -1,11 +1,12 @@
 //! What is known of a run: the newest lines of its metrics, read as they are written.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::files;
 
 /// Steps over which pace is told.
 const WINDOW: usize = 20;
@@ -111,7 +112,7 @@ impl Reader {
 
     /// Takes what is new. A file that has become shorter is read anew: a resumed run takes lines away.
     pub fn read(&mut self, progress: &mut Progress) {
-        let Ok(mut file) = File::open(&self.path) else { return };
+        let Ok(mut file) = files::open(&self.path) else { return };
         let length = file.metadata().map_or(0, |data| data.len());
         if length < self.at {
             (self.at, self.rest) = (0, String::new());
@@ -145,7 +146,7 @@ mod tests {
         let (mut reader, mut progress) = (Reader::new(&path), Progress::default());
         reader.read(&mut progress);
         assert_eq!(progress.step(), 0);
-        let mut file = File::create(&path).unwrap();
+        let mut file = std::fs::File::create(&path).unwrap();
         let line =
             |step: u64| format!("{{\"step\":{step},\"total\":1,\"action\":1,\"seconds\":{step},\"held_out\":0.5}}\n");
         let two = line(1) + &line(2);

@@ -148,7 +148,7 @@ impl Settings {
             memory_reserve: reserve * 1e6,
             grace: Duration::from_secs_f64(grace),
             policy,
-            _declared: declared,
+            _declared: declared.complete()?,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use crate::contract::{Contract, FILE_NAME};
+use crate::files;
 
 /// File name of the weights.
 const WEIGHTS: &str = "model.safetensors";
@@ -103,7 +104,7 @@ fn entry(directory: &Path) -> Option<Entry> {
         return None;
     }
     let contract = Contract::load(directory).ok();
-    let records = std::fs::read_to_string(directory.join(RECORDS)).ok();
+    let records = files::read_text(&directory.join(RECORDS), files::TABLE).ok();
     Some(Entry {
         path: directory.to_owned(),
         name: contract

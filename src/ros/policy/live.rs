@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::arm::ArmWatch;
-use crate::camera::compressed;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Camera, ContractError, Robot};
-use crate::ros::images::{Arrived, Payload, Slot, view};
+use crate::files;
+use crate::ros::images::{Arrived, Payload, Slot, decode};
 
 /// What the arm's parameter file says about facts that the contract fixes as well.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,7 +38,7 @@ impl ArmFacts {
         let text = if path.as_os_str().is_empty() {
             RM75.to_owned()
         } else {
-            std::fs::read_to_string(path).map_err(|e| fault(&e))?
+            files::read_text(path, files::CONFIGURATION).map_err(|e| fault(&e))?
         };
         serde_saphyr::from_str(&text).map_err(|e| fault(&e))
     }
@@ -92,21 +92,8 @@ fn size(image: &Arrived) -> Result<(u32, u32), String> {
         Payload::Raw(image) => Ok((image.width, image.height)),
         Payload::Compressed(_) => {
             let mut rgb = RgbImage::default();
-            decode(image, &mut rgb)?;
+            decode(&image.payload, &mut rgb)?;
             Ok((rgb.width(), rgb.height()))
-        }
-    }
-}
-
-/// Decodes an image as it arrived.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn decode(image: &Arrived, rgb: &mut RgbImage) -> Result<(), String> {
-    match &image.payload {
-        Payload::Raw(image) => view(image).map(|view| view.to_rgb(rgb)),
-        Payload::Compressed(image) => {
-            compressed::decode(&image.format.to_string(), &image.data, rgb).map_err(|e| e.to_string())
         }
     }
 }

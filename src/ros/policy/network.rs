@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::actor::{ActError, Acted, Actor, Question, Said, Situation};
-use super::live::decode;
 use super::settings::Settings;
 use super::succession::Checkpoints;
 use super::trial;
@@ -20,7 +19,7 @@ use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
 use crate::model::text::generation::{AnswerOptions, Generation, Step};
 use crate::model::text::sampling::Sampling;
-use crate::ros::images::Arrived;
+use crate::ros::images::{Arrived, decode};
 
 /// Tokens of a question's prompt that are read at a time. On a processor, reading so many of the 2B size takes about
 /// as long as making one token: the weights are read from memory once either way.
@@ -82,7 +81,7 @@ impl NetworkActor {
                 camera: camera.name.clone(),
                 message,
             };
-            decode(frame, &mut self.rgb).map_err(fault)?;
+            decode(&frame.payload, &mut self.rgb).map_err(fault)?;
             self.preprocessor
                 .push_rgb(&self.rgb)
                 .map_err(|e| fault(e.to_string()))?;

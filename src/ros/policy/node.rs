@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Subscription, Timer};
-use ros_env::std_msgs::msg::String as StringMessage;
+use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Timer};
 use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
@@ -24,7 +23,7 @@ use crate::ros::lifecycle::{Lifecycle, State, Transition};
 use crate::ros::lock::lock;
 use crate::ros::parameters::ParameterError;
 use crate::ros::runtime::Runtime;
-use crate::ros::{diagnostics, qos, topics};
+use crate::ros::{diagnostics, instruction, qos, topics};
 
 /// Time the arm node has to show a lease it granted.
 const LEASE_SHOWN: Duration = Duration::from_secs(1);
@@ -44,7 +43,7 @@ pub enum PolicyNodeError {
 pub struct PolicyNode {
     refused: Arc<AtomicBool>,
     _lifecycle: Arc<Lifecycle>,
-    _instruction: Subscription<StringMessage>,
+    _instruction: instruction::Heard,
     _ask: Service<Ask>,
     _succession: Vec<Box<dyn Any + Send + Sync>>,
     _timers: [Timer; 2],
@@ -85,11 +84,12 @@ impl PolicyNode {
         let shared = Arc::clone(&mind.shared);
         let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), mind)?);
         let task = Arc::clone(&instruction);
-        let topic = topics::INSTRUCTION.name.qos(qos::latched());
-        let listening = node.create_subscription(topic, move |message: StringMessage| {
-            let text = message.data.trim();
-            tracing::info!("instruction: {text}");
-            text.clone_into(&mut lock(&task));
+        let listening = instruction::listen(node, move |text| {
+            let mut task = lock(&task);
+            if *task != text {
+                tracing::info!("instruction: {text}");
+                text.clone_into(&mut task);
+            }
         })?;
         let state = Arc::clone(&lifecycle);
         let (heard, seen) = (Arc::clone(&arm), Arc::clone(&shared));
@@ -138,9 +138,9 @@ impl PolicyNode {
         })
     }
 
-    /// Set when autostart could not configure the node: it ends as if it had not started.
-    pub fn refused(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.refused)
+    /// Whether autostart could not configure the node: it ends as if it had not started.
+    pub fn refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 }
 

@@ -179,7 +179,7 @@ impl Settings {
                 default: false,
                 about: "Publish a picture of the geometry latents after every chunk.",
             })?,
-            _declared: declared,
+            _declared: declared.complete()?,
         })
     }
 }

@@ -9,10 +9,10 @@ use ros_env::sensor_msgs::msg::rmw::Image;
 use super::actor::{Actor, Situation};
 use super::succession::Trial;
 use crate::camera::rgb::RgbImage;
-use crate::contract::{ActionSpace, Contract, DimensionStatistics};
+use crate::contract::{Contract, DimensionStatistics};
 use crate::control::time::Time;
 use crate::dataset::images::ImageReader;
-use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::layout::{PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
 use crate::model::actions::normalised;
 use crate::ros::images::{Arrived, Payload};
@@ -79,10 +79,7 @@ pub fn replay(actor: &mut dyn Actor, dataset: &Path) -> Result<Trial, String> {
 
 /// What was done from a row on, to the end of the chunk or the episode.
 fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, String> {
-    let column = match contract.data.action_space {
-        ActionSpace::Ee7 => ACTION,
-        ActionSpace::Joint8 => JOINT_ACTION,
-    };
+    let column = action_column(contract.data.action_space);
     let steps = contract.model.as_ref().map_or(1, |model| model.chunk_len);
     let chunk = data.chunk(column, at, steps).map_err(|e| e.to_string())?;
     let values = chunk.values.iter().take(chunk.valid * contract.data.statistics.len());

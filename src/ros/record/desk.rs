@@ -9,6 +9,7 @@ use super::streams;
 use crate::camera::rgb::RgbImage;
 use crate::control::time::Time;
 use crate::dataset::frame::ImageMode;
+use crate::dataset::instruction::require_plain;
 use crate::dataset::layout::PICTURES;
 use crate::dataset::writer::Saved;
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -149,11 +150,9 @@ impl Desk {
     /// Sets what the episodes from now on are of.
     ///
     /// # Errors
-    /// When there are no words in it.
+    /// When it cannot stand in a prompt.
     pub fn instruct(&self, instruction: &str) -> Result<(), String> {
-        if instruction.trim().is_empty() {
-            return Err("instruction: expected words, found none".into());
-        }
+        require_plain(instruction)?;
         lock(&self.live).instruction = instruction.trim().to_owned();
         Ok(())
     }

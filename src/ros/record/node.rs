@@ -47,8 +47,8 @@ impl RecordNode {
         let writer = open(&settings)?;
         let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, Clock::of(node)));
         if !settings.instruction.is_empty() {
-            // Words were given, or it would be empty.
-            drop(desk.instruct(&settings.instruction));
+            desk.instruct(&settings.instruction)
+                .map_err(SettingsError::Instruction)?;
         }
         let mut kept = streams::listen(node, &desk, settings.transport)?;
         kept.extend(services::offer(node, runtime.tokio(), &desk)?);

@@ -3,13 +3,12 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
-use ros_env::std_msgs::msg::String as StringMessage;
+use rclrs::{Node, RclrsError};
 use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
 
 use super::desk::Desk;
-use crate::ros::{qos, topics};
+use crate::ros::instruction;
 
 type Done = fn(&Desk) -> Result<String, String>;
 
@@ -66,14 +65,10 @@ pub fn offer(
     kept.push(Box::new(set));
     // Whoever tells the policy what to do tells the recorder too.
     let listener = Arc::clone(desk);
-    let told = topics::INSTRUCTION.name.qos(qos::latched());
-    kept.push(Box::new(node.create_subscription(
-        told,
-        move |told: StringMessage| {
-            if let Err(problem) = listener.instruct(&told.data) {
-                tracing::warn!("{problem}");
-            }
-        },
-    )?));
+    kept.push(Box::new(instruction::listen(node, move |told| {
+        if let Err(problem) = listener.instruct(told) {
+            tracing::warn!("{problem}");
+        }
+    })?));
     Ok(kept)
 }

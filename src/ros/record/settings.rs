@@ -6,6 +6,7 @@ use rclrs::Node;
 
 use crate::contract::{Contract, ContractError, Data, Robot};
 use crate::dataset::frame::ImageMode;
+use crate::dataset::instruction::require_plain;
 use crate::recording::sampler::Rule;
 use crate::ros::images::Transport;
 use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
@@ -22,6 +23,9 @@ pub enum SettingsError {
     /// No dataset was named.
     #[error("parameter dataset: expected a folder, new, empty or with a dataset of ours, found none")]
     NoDataset,
+    /// An instruction that no prompt can hold.
+    #[error("parameter {0}")]
+    Instruction(String),
 }
 
 /// What the node was told at start.
@@ -134,6 +138,9 @@ impl Settings {
         if dataset.is_empty() {
             return Err(SettingsError::NoDataset);
         }
+        if !instruction.is_empty() {
+            require_plain(&instruction).map_err(SettingsError::Instruction)?;
+        }
         let contract = match contract.as_str() {
             "" => Contract {
                 robot: Robot::simulated(),
@@ -160,7 +167,7 @@ impl Settings {
             },
             instruction,
             rule,
-            _declared: declared,
+            _declared: declared.complete()?,
         })
     }
 }

@@ -16,7 +16,7 @@ use crate::dataset::frame::{ImageMode, Picture};
 use crate::recording::sampler::{ArmState, Shot};
 use crate::recording::steps::Commanded;
 use crate::ros::convert::pose_from_message;
-use crate::ros::images::{Payload, Transport, fingerprint, stamp_of, view};
+use crate::ros::images::{Payload, Transport, decode, fingerprint, stamp_of};
 use crate::ros::time::from_message;
 use crate::ros::{qos, topics};
 
@@ -82,26 +82,19 @@ pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
 
 /// A picture as the dataset keeps it. What came as JPEG or PNG and is to be kept so is not touched.
 pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, String> {
-    match payload {
-        Payload::Raw(image) => {
-            view(image)?.to_rgb(scratch);
-            Picture::encode(scratch, mode)
-        }
-        Payload::Compressed(image) => {
-            let came = Picture::of_bytes(image.data.to_vec())?;
-            let wanted = match mode {
-                ImageMode::Jpeg(_) => Compression::Jpeg,
-                ImageMode::Png => Compression::Png,
-            };
-            // Decoded in any case: a damaged picture must not become a row.
-            came.decode(scratch)?;
-            if came.compression == wanted {
-                Ok(came)
-            } else {
-                Picture::encode(scratch, mode)
-            }
+    // Decoded in any case: a damaged picture must not become a row.
+    decode(payload, scratch)?;
+    let wanted = match mode {
+        ImageMode::Jpeg(_) => Compression::Jpeg,
+        ImageMode::Png => Compression::Png,
+    };
+    if let Payload::Compressed(image) = payload {
+        let came = Picture::of_bytes(image.data.to_vec())?;
+        if came.compression == wanted {
+            return Ok(came);
         }
     }
+    Picture::encode(scratch, mode)
 }
 
 /// Nothing before the driver has been heard of.

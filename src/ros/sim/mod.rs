@@ -84,7 +84,7 @@ impl SimNode {
         );
         ask_first(&sender, &settings);
         Ok(Self {
-            _parameters: parameters,
+            _parameters: parameters.complete()?,
             _ends: commands,
             _reset: reset,
             _expert: subscriptions,

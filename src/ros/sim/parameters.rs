@@ -26,6 +26,8 @@ pub struct Settings {
     pub camera_rate_hz: f64,
     /// Simulated over real time.
     pub real_time_factor: f64,
+    /// Nodes that take their time from `/clock` get it from here.
+    pub publish_clock: bool,
     /// How scenes are built.
     pub scene: SceneOptions,
 }
@@ -146,6 +148,10 @@ pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
             unit: "",
             about: "Simulated time over real time.",
         })?,
+        publish_clock: parameters.fixed(flag(
+            "publish_clock",
+            "The time goes out on /clock, for nodes with use_sim_time; this node has none itself.",
+        ))?,
         scene: SceneOptions {
             shadows: parameters.fixed(flag(
                 "shadows",

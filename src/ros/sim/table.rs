@@ -4,6 +4,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
+use ros_env::rosgraph_msgs::msg::Clock as ClockMessage;
 use ros_env::std_msgs::msg::{Header, String as Text};
 use ros_env::thinkvla::msg::EpisodeStatus;
 
@@ -26,6 +27,8 @@ use crate::sim::world::STEP_S;
 /// Simulated time between two looks at the fault parameters, and between two episode statuses [s].
 const FAULTS_S: f64 = 0.01;
 const STATUS_S: f64 = 0.1;
+/// Simulated time between two messages on `/clock` [s].
+const CLOCK_S: f64 = 0.004;
 /// A thread held up for longer than this lets the lost time go instead of rushing after it [s].
 const FORGIVEN_S: f64 = 0.1;
 
@@ -51,6 +54,7 @@ pub struct Table {
     states: States,
     status: Publisher<EpisodeStatus>,
     instruction: Publisher<Text>,
+    time: Option<Publisher<ClockMessage>>,
     clock: Clock,
 }
 
@@ -90,6 +94,10 @@ impl Table {
             states,
             status: node.create_publisher(topics::EPISODE_STATUS.name.qos(qos::latched()))?,
             instruction: node.create_publisher(topics::INSTRUCTION.name.qos(qos::latched()))?,
+            time: settings
+                .publish_clock
+                .then(|| node.create_publisher("/clock".qos(qos::clock())))
+                .transpose()?,
             clock: Clock::of(node),
             settings: *settings,
             config,
@@ -104,12 +112,18 @@ impl Table {
 
     fn run(&mut self, ends: &Ends, shutdown: &Shutdown) -> Result<(), RclrsError> {
         let (mut faults, mut status) = (Timer::every(FAULTS_S), Timer::every(STATUS_S));
+        let mut clock = Timer::every(CLOCK_S);
         let mut pictures = Timer::every(1.0 / self.settings.camera_rate_hz.max(0.01));
         let step = Duration::from_secs_f64(STEP_S / self.settings.real_time_factor);
         let mut next = Instant::now();
         while !shutdown.is_requested() {
             while let Ok(told) = ends.inbox.try_recv() {
                 self.take(told, ends)?;
+            }
+            // Before the state: whoever lives by this time would take a later stamp for one of the future.
+            if let Some(time) = self.time.as_ref().filter(|_| clock.due()) {
+                let clock = to_message(self.clock.now());
+                time.publish(ClockMessage { clock })?;
             }
             if faults.due() {
                 self.play_faults(&ends.faults);

@@ -10,11 +10,11 @@ use ros_env::sensor_msgs::msg::JointState;
 use ros_env::std_msgs::msg::{Bool, Empty, Header, UInt16};
 
 use super::told::Told;
-use crate::control::realman::DriverApi;
+use crate::control::realman::{DriverApi, graph};
 use crate::control::types::JOINTS;
 use crate::ros::convert::pose_to_message;
+use crate::ros::qos;
 use crate::ros::time::{Clock, to_message};
-use crate::ros::{qos, topics};
 use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
 
 /// The driver's subscriptions are reliable and a thousand deep, and so are its results.
@@ -38,7 +38,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         move |told: Told| drop(inbox.send(told))
     };
     let told = tell(inbox);
-    let joints = node.create_subscription("rm_driver/movej_canfd_cmd".qos(deep()), move |m: Jointpos| {
+    let joints = node.create_subscription(graph::JOINT_COMMANDS.qos(deep()), move |m: Jointpos| {
         told(Told::Motion(Motion::Joints(JointFrame {
             joint: m.joint,
             follow: m.follow,
@@ -46,7 +46,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         })));
     })?;
     let told = tell(inbox);
-    let pose = node.create_subscription("rm_driver/movep_canfd_cmd".qos(deep()), move |m: Cartepos| {
+    let pose = node.create_subscription(graph::POSE_COMMANDS.qos(deep()), move |m: Cartepos| {
         let (p, q) = (m.pose.position, m.pose.orientation);
         told(Told::Motion(Motion::Pose(PoseFrame {
             position: [p.x, p.y, p.z],
@@ -64,18 +64,15 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
         })));
     })?;
     let told = tell(inbox);
-    let grip = node.create_subscription(
-        "rm_driver/set_gripper_position_cmd".qos(deep()),
-        move |m: Gripperset| {
-            told(Told::Grip(Grip {
-                position: m.position,
-                block: m.block,
-                timeout: m.timeout,
-            }));
-        },
-    )?;
+    let grip = node.create_subscription(graph::GRIPPER_COMMANDS.qos(deep()), move |m: Gripperset| {
+        told(Told::Grip(Grip {
+            position: m.position,
+            block: m.block,
+            timeout: m.timeout,
+        }));
+    })?;
     let told = tell(inbox);
-    let stop_topic = "rm_driver/move_stop_cmd".qos(deep());
+    let stop_topic = graph::STOP_COMMANDS.qos(deep());
     let stop: Box<dyn Any + Send + Sync> = match api {
         DriverApi::V1 => Box::new(node.create_subscription(stop_topic, move |_: Bool| told(Told::Stop))?),
         DriverApi::V2 => Box::new(node.create_subscription(stop_topic, move |_: Empty| told(Told::Stop))?),
@@ -121,16 +118,16 @@ impl States {
         let state = qos::driver_state;
         Ok(Self {
             clock: Clock::of(node),
-            joints: node.create_publisher(topics::JOINT_STATES.name.qos(state()))?,
+            joints: node.create_publisher(graph::JOINT_STATES.qos(state()))?,
             pose: node.create_publisher("rm_driver/udp_arm_position".qos(state()))?,
             errors: match api {
                 DriverApi::V1 => Errors::V1 {
-                    system: node.create_publisher("rm_driver/udp_sys_err".qos(state()))?,
-                    arm: node.create_publisher("rm_driver/udp_arm_err".qos(state()))?,
+                    system: node.create_publisher(graph::SYSTEM_ERRORS.qos(state()))?,
+                    arm: node.create_publisher(graph::ARM_ERRORS.qos(state()))?,
                 },
-                DriverApi::V2 => Errors::V2(node.create_publisher("rm_driver/udp_rm_err".qos(state()))?),
+                DriverApi::V2 => Errors::V2(node.create_publisher(graph::ALL_ERRORS.qos(state()))?),
             },
-            joint_errors: node.create_publisher("rm_driver/udp_joint_error_code".qos(state()))?,
+            joint_errors: node.create_publisher(graph::JOINT_ERRORS.qos(state()))?,
             stopped: node.create_publisher("rm_driver/move_stop_result".qos(deep()))?,
             planned: node.create_publisher("rm_driver/movej_result".qos(deep()))?,
             gripped: node.create_publisher("rm_driver/set_gripper_position_result".qos(deep()))?,

@@ -49,6 +49,8 @@ pub struct Helm {
     pub pulse: Pulse,
     /// What the person is told.
     pub told: Told,
+    /// A move that was asked for and waits for the lease.
+    pub waiting_move: Option<String>,
 }
 
 /// When the helm last looked; asked by the heartbeat thread before every beat.
@@ -128,9 +130,13 @@ impl Helm {
         }
         if let Some(why) = self.link.refusal() {
             self.session.end();
+            self.waiting_move = None;
             self.told.warn(format!("{why}; let go and press again"));
         }
         let (engaged, lease) = (self.session.is_engaged(), self.link.lease());
+        if let Some((name, lease)) = self.waiting_move.take_if(|_| lease.is_some()).zip(lease) {
+            self.orders.move_to(&name, lease);
+        }
         let arm = seen.as_ref().map(|seen| &seen.arm);
         match self.session.look(&hand, arm, lease, now) {
             Ok(Step::Rest) => {}
@@ -158,7 +164,8 @@ impl Helm {
             self.told
                 .say(format!("engaged at speed scale {}", self.session.scale()));
         }
-        let idle = !self.session.is_engaged() && !self.session.is_waiting();
+        let moving = self.waiting_move.is_some() || self.orders.is_moving();
+        let idle = !self.session.is_engaged() && !self.session.is_waiting() && !moving;
         if idle && !self.keeps_lease && self.link.lease().is_some() {
             self.link.release(false);
         }
@@ -171,9 +178,12 @@ impl Helm {
         if let Some(lost) = self.link.compare(seen) {
             self.told.warn(lost);
         }
-        // Whoever takes the arm in hand, or cannot be heard any more, wants no move to go on.
-        if seen.moving && (hand.held || hand.fault.is_some()) {
-            self.orders.cancel_move();
+        // Whoever takes the arm in hand, or cannot be heard any more, wants no move to go on, nor to begin.
+        if hand.held || hand.fault.is_some() {
+            self.waiting_move = None;
+            if seen.moving {
+                self.orders.cancel_move();
+            }
         }
     }
 
@@ -188,6 +198,10 @@ impl Helm {
             return;
         }
         match command {
+            Command::MoveTo(name) => {
+                self.waiting_move = Some(name.clone());
+                self.link.acquire();
+            }
             Command::LetGo => {
                 self.orders.cancel_move();
                 self.drop_arm(self.keeps_lease);
@@ -209,6 +223,7 @@ impl Helm {
     fn drop_arm(&mut self, keep: bool) {
         let engaged = self.session.is_engaged();
         self.session.end();
+        self.waiting_move = None;
         if engaged || !keep {
             self.link.release(keep);
         }

@@ -89,7 +89,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
                 steady,
             )?;
             let theirs = Arc::clone(&leader);
-            let topic = mapping.topic.as_str().qos(qos::driver_state());
+            let topic = mapping.topic.as_str().qos(qos::any());
             let joints = node.create_subscription(topic, move |state: JointState| {
                 lock(&theirs).received(&state.name, &state.position, steady.now());
             })?;

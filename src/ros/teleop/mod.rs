@@ -9,7 +9,6 @@ mod arm;
 mod helm;
 mod inputs;
 mod link;
-mod moves;
 mod node;
 mod orders;
 mod report;

@@ -78,6 +78,7 @@ impl TeleopNode {
             figures,
             pulse,
             told,
+            waiting_move: None,
         };
         kept.push(Box::new(settings));
         let (shutdown, handle) = (runtime.shutdown().clone(), tokio.clone());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +14,8 @@ use ros_env::std_srvs::srv::{SetBool, SetBool_Request, Trigger, Trigger_Request}
 use tokio::sync::oneshot;
 
 use super::lock;
-use super::moves::Moves;
 use crate::operator::mapping::{Command, Mapping};
+use crate::ros::moves::Moves;
 use crate::ros::{qos, topics};
 
 const STOP: &str = "arm_node/stop";
@@ -56,6 +57,7 @@ pub struct Orders {
     tokio: tokio::runtime::Handle,
     told: Told,
     moves: Moves,
+    moving: Arc<AtomicBool>,
     move_speed: f64,
     triggers: BTreeMap<String, Client<Trigger>>,
     set_armed: Client<SetBool>,
@@ -91,6 +93,7 @@ impl Orders {
             tokio: tokio.clone(),
             told,
             moves: Moves::new(node)?,
+            moving: Arc::default(),
             move_speed: mapping.move_speed,
             triggers,
             set_armed: node.create_client::<SetBool>(SET_ARMED)?,
@@ -118,15 +121,28 @@ impl Orders {
                     outcome(done.success, done.message)
                 });
             }
-            Command::MoveTo(name) => {
-                let (moves, target, speed) = (self.moves.clone(), name.clone(), self.move_speed);
-                self.told.say(format!("moving to {name}"));
-                self.spawn("move", async move { moves.go(&target, speed).await });
-            }
             Command::NextInstruction => self.next_instruction(),
             _ => return false,
         }
         true
+    }
+
+    /// Moves to a configuration of the arm's file under the operator's lease.
+    pub fn move_to(&self, name: &str, lease: u64) {
+        let (moves, target, speed) = (self.moves.clone(), name.to_owned(), self.move_speed);
+        self.told.say(format!("moving to {name}"));
+        self.moving.store(true, Ordering::Release);
+        let moving = Arc::clone(&self.moving);
+        self.spawn("move", async move {
+            let outcome = moves.go(&target, speed, lease).await;
+            moving.store(false, Ordering::Release);
+            outcome
+        });
+    }
+
+    /// Whether a named move of ours is asked for or under way.
+    pub fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::Acquire)
     }
 
     /// Ends a named move of ours.

@@ -109,7 +109,7 @@ impl Settings {
             base_frame: arm.base_frame,
             keeps_lease: after_release == "hold",
             instructions,
-            _declared: declared,
+            _declared: declared.complete()?,
         })
     }
 }

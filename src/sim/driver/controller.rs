@@ -20,7 +20,7 @@ pub const ERROR_LIMIT: u16 = 0x1002;
 /// Error: a pose cannot be reached, or only through a singularity.
 pub const ERROR_UNREACHABLE: u16 = 0x1003;
 
-/// What the controller is doing.
+/// Activity of the controller.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mode {
     Idle,

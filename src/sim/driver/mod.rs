@@ -24,12 +24,12 @@ use crate::control::types::{Joints, Pose};
 
 /// Depth of the driver's queues.
 const QUEUE: usize = 1000;
-/// How long a gripper command that waits for an answer stalls the gripper's callbacks [s].
+/// Time for which a gripper command that waits for an answer blocks the gripper's callbacks [s].
 const GRIP_STALL_S: f64 = 0.5;
 /// Position that opens the gripper wholly.
 const OPEN: f64 = 1000.0;
 
-/// What may go wrong, switchable at any time.
+/// Faults that can be switched on at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
     /// State keeps its values under fresh stamps, though packets arrive.

@@ -1,4 +1,4 @@
-//! What goes over the wire to and from Realman's driver, with the rounding of the controller's protocol.
+//! Messages to and from Realman's driver, with the rounding of the controller's protocol.
 
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 
@@ -46,7 +46,7 @@ pub struct PlannedMove {
     pub dof: u8,
 }
 
-/// What the driver's motion callbacks take, in the order it came.
+/// Commands for the driver's motion callbacks, in the order of arrival.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Motion {
     /// Joint pass-through.
@@ -64,11 +64,11 @@ pub struct Grip {
     pub position: u16,
     /// Wait for the arrival.
     pub block: bool,
-    /// How long to wait [s].
+    /// Waiting time [s].
     pub timeout: u16,
 }
 
-/// What the driver publishes every cycle.
+/// Values that the driver publishes every cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
     /// Joint positions [rad].

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sim::stage::Thing;
 
-/// What every question begins with: the frame that its answer is in.
+/// Beginning of every question: the frame of its answer.
 pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \
                          lengths are in metres and places are those of the middles of things.";
 
@@ -18,7 +18,7 @@ const CLEAR_M: f64 = 0.03;
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// What it is about.
+    /// Category.
     pub category: Category,
     /// The question, frame included.
     pub question: String,
@@ -26,12 +26,12 @@ pub struct Question {
     pub answer: String,
 }
 
-/// What a question is about.
+/// Category of a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Category {
-    /// Where something is.
+    /// Position of an object.
     Location,
-    /// How far two things are apart.
+    /// Distance between two objects.
     Distance,
     /// On which side of another a thing is.
     LeftOrRight,
@@ -39,11 +39,11 @@ pub enum Category {
     FrontOrBehind,
     /// Whether a thing is above another or below it.
     AboveOrBelow,
-    /// Which of two things is nearer to a third.
+    /// Comparison: the one of two objects that is nearer to a third.
     Closer,
-    /// How a thing is turned about the vertical.
+    /// Rotation of an object about the vertical.
     Turn,
-    /// How far the gripper is tilted from straight down.
+    /// Tilt of the gripper from straight down.
     Tilt,
 }
 

@@ -18,15 +18,16 @@ use crate::sim::camera::{Photographer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::stage::{Stage, stage};
+use crate::writer_lock::{LockError, WriterLock};
 
-/// What is trained on.
+/// File of the questions to train on.
 pub const TRAIN: &str = "train.json";
-/// What is measured on.
+/// File of the held-out questions.
 pub const HELD_OUT: &str = "held_out.json";
 /// Folder of the pictures.
 const IMAGES: &str = "images";
 
-/// What to write.
+/// Options of the questions to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
     /// Questions in all.
@@ -41,7 +42,7 @@ pub struct Order {
     pub seed: u64,
 }
 
-/// What was written.
+/// Counts of the written questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Scenes.
@@ -52,18 +53,21 @@ pub struct Written {
     pub held_out: usize,
 }
 
-/// Why writing ended early.
+/// Error that ends the writing of questions.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The simulator.
     #[error(transparent)]
     Sim(#[from] SimError),
+    /// Somebody else writes there.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// The disk refused.
     #[error("cannot write {path}: {message}")]
     Disk {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         message: String,
     },
 }
@@ -80,6 +84,7 @@ pub fn write(
 ) -> Result<Written, WriteError> {
     let images = out.join(IMAGES);
     std::fs::create_dir_all(&images).map_err(refused(&images))?;
+    let _lock = WriterLock::acquire(out)?;
     let scenes = order.count.div_ceil(order.per_scene.max(1));
     let held_out = held_out(order, scenes);
     let mut photographer = None;

@@ -54,7 +54,7 @@ impl FromStr for Task {
     }
 }
 
-/// Which episode: everything about it follows from this and the configuration.
+/// Identifies an episode: this and the configuration determine everything about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpisodeId {
     /// The task.
@@ -65,16 +65,16 @@ pub struct EpisodeId {
     pub seed: u64,
 }
 
-/// Where things stand at the start, and what counts as done.
+/// Initial positions of all objects, and the goal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     /// The block.
     pub object: Object,
-    /// What stands or lies on the table.
+    /// Objects on the table.
     pub props: Vec<Prop>,
     /// The lamp.
     pub light: Light,
-    /// Where the block is to go.
+    /// Goal of the block.
     pub goal: Goal,
     /// The task in words.
     pub instruction: String,
@@ -120,18 +120,18 @@ pub enum Form {
 /// The lamp.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Light {
-    /// Where it hangs [m].
+    /// Position [m].
     pub position: [f64; 3],
     /// Brightness, 0 to 1.
     pub diffuse: f64,
 }
 
-/// Where the block is to go.
+/// Goal of the block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Goal {
     /// Middle of the region [m].
     pub centre: [f64; 2],
-    /// How the region extends about its middle.
+    /// Extent of the region about its middle.
     pub region: Region,
     /// Height the block's underside rests at [m].
     pub surface: f64,
@@ -188,7 +188,7 @@ pub fn layout(config: &SimConfig, id: EpisodeId) -> Result<Layout, SimError> {
     drawn.ok_or(SimError::Variation(id.variation))
 }
 
-/// What the seed draws, in one fixed order.
+/// Values drawn from the seed, in one fixed order.
 pub(crate) struct Draw<'a> {
     block: &'a Block,
     rng: ChaCha8Rng,

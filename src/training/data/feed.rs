@@ -22,6 +22,7 @@ use super::kept_vision::KeptVision;
 use super::loader::Batches;
 use super::medians::Medians;
 use super::mixture::Mixture;
+use super::preflight;
 use super::sampler::{Place, Sampler, randomness};
 use crate::training::batch::{Pictures, Shown, VlaBatch};
 use crate::training::config::DataSettings;
@@ -80,15 +81,21 @@ pub struct Readers<'a> {
 }
 
 impl Feed {
-    /// For a network of this shape.
+    /// For a network of this shape; every instruction of the datasets is one that its prompt can hold.
+    ///
+    /// # Errors
+    /// Names the episodes whose instructions are not.
     pub fn new(
         (mixture, samplers): (Mixture, [Sampler; 2]),
         (prompter, config): (Prompter, &Config),
         (settings, seed): (DataSettings, u64),
         mut teachers: Teachers,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         teachers.reasoning &= prompter.teacher_texts() > 0;
-        Self {
+        for dataset in mixture.datasets() {
+            preflight::require_instructions(dataset, &prompter)?;
+        }
+        Ok(Self {
             rule: config.patch_rule(),
             chunk_len: config.thinkvla.chunk_len as usize,
             proprio: config.thinkvla.proprio,
@@ -99,7 +106,7 @@ impl Feed {
             settings,
             seed,
             kept: OnceLock::new(),
-        }
+        })
     }
 
     /// Gives what was kept of all rows instead of their pictures, from here on.
@@ -302,10 +309,7 @@ impl Feed {
 
     /// What was done from a row on.
     fn done(&self, place: Place, done: &mut Done) -> Result<(), RunError> {
-        let Some(dataset) = self.mixture.datasets().get(place.dataset) else {
-            return Ok(());
-        };
-        let chunk = self.mixture.chunk(dataset, place.at, self.chunk_len)?;
+        let chunk = self.mixture.chunk(place, self.chunk_len)?;
         let statistics = self.mixture.contract().data.statistics.iter().cycle();
         let values = chunk.values.iter().zip(statistics);
         done.actions

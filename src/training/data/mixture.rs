@@ -5,11 +5,12 @@ use std::path::Path;
 use rand::Rng as _;
 
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
-use crate::dataset::layout::{ACTION, CHUNK, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::layout::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::reader::Chunk;
 use crate::dataset::statistics::Statistics;
 use crate::dataset::{At, Dataset};
 
+use super::meaning;
 use super::sampler::{Drawn, Place, Sampler, randomness};
 use crate::training::config::DatasetShare;
 use crate::training::run_error::RunError;
@@ -22,6 +23,8 @@ pub struct Mixture {
     contract: Contract,
     /// Which values of [`STATE`] are told, for each dataset.
     state: Vec<Vec<usize>>,
+    /// Which values of a row's actions are the contract's, for each dataset.
+    actions: Vec<Vec<usize>>,
 }
 
 impl Mixture {
@@ -48,6 +51,7 @@ impl Mixture {
         let mut mixture = Self {
             weights: shares.iter().map(|share| share.weight).collect(),
             state: Vec::new(),
+            actions: Vec::new(),
             datasets,
             contract,
         };
@@ -86,10 +90,7 @@ impl Mixture {
 
     /// Column of the actions.
     pub fn action_column(&self) -> &'static str {
-        match self.contract.data.action_space {
-            ActionSpace::Ee7 => ACTION,
-            ActionSpace::Joint8 => JOINT_ACTION,
-        }
+        action_column(self.contract.data.action_space)
     }
 
     /// What was done from a row on, `steps` steps of it.
@@ -99,12 +100,24 @@ impl Mixture {
     ///
     /// # Errors
     /// When there is no such row, or its chunk is shorter.
-    pub fn chunk(&self, dataset: &Dataset, at: At, steps: usize) -> Result<Chunk, RunError> {
+    pub fn chunk(&self, place: Place, steps: usize) -> Result<Chunk, RunError> {
+        let known = self.datasets.get(place.dataset).zip(self.actions.get(place.dataset));
+        let Some((dataset, taken)) = known else {
+            let (number, all) = (place.dataset, self.datasets.len());
+            let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
+            return Err(RunError::data(
+                root,
+                format!("expected one of {all} datasets, found {number}"),
+            ));
+        };
         if !self.has_chunks(dataset) {
-            return Ok(dataset.chunk(self.action_column(), at, steps)?);
+            let chunk = dataset.chunk(self.action_column(), place.at, steps)?;
+            let width = chunk.values.len() / steps.max(1);
+            let values = pick(&chunk.values, width, taken).collect();
+            return Ok(Chunk { values, ..chunk });
         }
         let wanted = steps * self.contract.data.statistics.len();
-        let values = dataset.values(CHUNK, at)?;
+        let values = dataset.values(CHUNK, place.at)?;
         match values.get(..wanted) {
             Some(values) => Ok(Chunk {
                 values: values.to_vec(),
@@ -199,26 +212,24 @@ impl Mixture {
         let (mut actions, mut states) = (Vec::new(), Vec::new());
         let data = &self.contract.data;
         let mut chosen = Vec::with_capacity(self.datasets.len());
+        let mut actions_of = Vec::with_capacity(self.datasets.len());
         for dataset in &self.datasets {
             let width = width(dataset, column)?;
-            if width != data.statistics.len() {
-                let names: Vec<_> = data.statistics.iter().map(|of| of.name.as_str()).collect();
-                let message = format!(
-                    "column {column}: expected {} values a row, {}, found {width}",
-                    names.len(),
-                    names.join(", ")
-                );
-                return Err(RunError::data(dataset.root(), message));
-            }
+            let taken = meaning::actions(dataset, column, data)?;
             // Steps of chunks that no row follows are learned as well.
-            let column = if self.has_chunks(dataset) { CHUNK } else { column };
-            actions.extend_from_slice(finite(dataset, column, width)?);
+            let rows = match self.has_chunks(dataset) {
+                true => finite(dataset, CHUNK, data.statistics.len())?.to_vec(),
+                false => pick(finite(dataset, column, width)?, width, &taken).collect(),
+            };
+            meaning::require_units(dataset, data, &rows)?;
+            actions.extend(rows);
+            actions_of.push(taken);
             let told = told(dataset, &data.state)?;
             if !told.is_empty() {
                 let width = self::width(dataset, STATE)?;
-                for row in finite(dataset, STATE, width)?.chunks_exact(width.max(1)) {
-                    states.extend(told.iter().filter_map(|i| row.get(*i)));
-                }
+                let rows: Vec<f32> = pick(finite(dataset, STATE, width)?, width, &told).collect();
+                meaning::require_state_units(dataset, data, &rows)?;
+                states.extend(rows);
             }
             chosen.push(told);
             for view in self.views() {
@@ -232,7 +243,7 @@ impl Mixture {
         let data = &mut self.contract.data;
         fill(&mut data.statistics, &actions);
         fill(&mut data.state, &states);
-        self.state = chosen;
+        (self.state, self.actions) = (chosen, actions_of);
         Ok(())
     }
 }
@@ -267,6 +278,12 @@ impl HeldOut {
             episodes
         })
     }
+}
+
+/// These values of each row of `width`, in this order.
+fn pick<'a>(rows: &'a [f32], width: usize, places: &'a [usize]) -> impl Iterator<Item = f32> + 'a {
+    let rows = rows.chunks_exact(width.max(1));
+    rows.flat_map(move |row| places.iter().filter_map(|place| row.get(*place)).copied())
 }
 
 /// The dataset's own contract, or, of a dataset of others, the checkpoint's at the dataset's rate.
@@ -327,10 +344,19 @@ fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f
     }
 }
 
-/// Which values of the dataset's state the contract names.
+/// Which values of the dataset's state the contract names; the log has the table.
 fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
-    let places = dataset.places(STATE, wanted.iter().map(|of| of.name.as_str()));
-    places.map_err(|e| RunError::data(dataset.root(), e.to_string()))
+    let names = || wanted.iter().map(|of| of.name.as_str());
+    let places = dataset.places(STATE, names());
+    let places = places.map_err(|e| RunError::data(dataset.root(), e.to_string()))?;
+    if !places.is_empty() {
+        let taken: Vec<_> = names()
+            .zip(&places)
+            .map(|(name, at)| format!("{name} [{at}]"))
+            .collect();
+        tracing::info!("{}: {STATE}: {}", dataset.root().display(), taken.join(", "));
+    }
+    Ok(places)
 }
 
 /// Statistics of rows, exactly; how each dimension is normalised stays. One that never moves keeps the range it had around

@@ -7,9 +7,11 @@
 //! * [`mixture`]: what is mixed, and its statistics
 //! * [`sampler`]: which row each sample is, from the seed alone
 //! * [`feed`]: from rows to batches
+//! * [`preflight`]: what would end a run in its middle
 //! * [`augment`]: random changes of what is seen
 //! * [`kept_vision`]: what a frozen vision tower makes of every row
 //! * [`loader`]: batches ahead of time
+//! * [`meaning`]: which values are the contract's actions
 //! * [`medians`]: the best chunk that looks at nothing
 //! * [`text`]: questions and answers, the same way
 
@@ -17,7 +19,9 @@ pub mod augment;
 pub mod feed;
 pub mod kept_vision;
 pub mod loader;
+pub mod meaning;
 pub mod medians;
 pub mod mixture;
+pub mod preflight;
 pub mod sampler;
 pub mod text;

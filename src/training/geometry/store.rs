@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use super::source::{Scene, TargetSource};
+use crate::files;
 use crate::training::run_error::RunError;
 
 /// Name of the tensor in a file.
@@ -193,7 +194,7 @@ impl GeometryTargets {
 
     /// Nothing where there is no file, or one that is damaged.
     fn read(&self, path: &Path, scene: &Scene) -> Result<Option<Tensor>, RunError> {
-        let bytes = match fs::read(path) {
+        let bytes = match files::read(path, files::PICTURE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(RunError::file("read", path)(error)),

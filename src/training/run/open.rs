@@ -15,6 +15,7 @@ use crate::training::config::TrainingConfig;
 use crate::training::data::feed::{Feed, Teachers};
 use crate::training::data::kept_vision::KeptVision;
 use crate::training::data::mixture::Mixture;
+use crate::training::data::preflight;
 use crate::training::geometry;
 use crate::training::language::Language;
 use crate::training::method::Method;
@@ -48,7 +49,12 @@ impl Run {
             device: ranks.settle(config.device().map_err(refuse)?.resolve()?)?,
             compute: config.compute,
         };
-        let shelf = Shelf::open(&config.out, config.checkpoints.keep)?;
+        // The others only look: the directory is the run's, and one of its processes writes.
+        let shelf = if ranks.leads() {
+            Shelf::open(&config.out, config.checkpoints.keep)?
+        } else {
+            Shelf::at(&config.out)
+        };
         let last = shelf.steps()?.last().copied();
         if last.is_some() && !resume {
             let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
@@ -77,7 +83,7 @@ impl Run {
         };
         let drawn = (config.data.clone(), config.seed);
         let teachers = Teachers { reasoning, geometry };
-        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers);
+        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers)?;
         let selected = (&config.selection, config.seed);
         let words = match config.method.distill {
             Distill::Privileged if ranks.size() > 1 => {
@@ -107,6 +113,12 @@ impl Run {
             language.check(&method, file)?;
         }
         let feed = Arc::new(feed);
+        if ranks.leads() {
+            preflight::require_pictures(&feed, config.seed)?;
+            if let Some(language) = &language {
+                language.require_answers()?;
+            }
+        }
         if config.data.keep_vision {
             let kept = KeptVision::of(&feed, &method, config.data.workers)?;
             tracing::info!(
@@ -140,6 +152,11 @@ impl Run {
         };
         if let Some(last) = last {
             run.take_up(last)?;
+        }
+        if run.ranks.leads() {
+            let steps = run.config.steps.saturating_sub(run.step);
+            let still = steps.div_ceil(run.config.checkpoints.every_steps.max(1));
+            run.shelf.require_room(&run.method, &run.optimiser, still)?;
         }
         Ok(run)
     }

@@ -50,9 +50,6 @@ pub fn train(
 
 /// The checkpoint of a stage that has reached its last step.
 fn finished(out: &Path, end: u64) -> Result<Option<PathBuf>, RunError> {
-    if !out.exists() {
-        return Ok(None);
-    }
     let shelf = Shelf::at(out);
     let last = shelf.steps()?.last().copied();
     Ok(last.filter(|last| *last >= end).map(|last| shelf.path(last)))

@@ -3,6 +3,8 @@
 Frame n shows n in eight black or white blocks, bit 0 first; below them are a red, a green, a blue and a grey block.
 """
 
+from fractions import Fraction
+
 import av
 import numpy as np
 
@@ -19,16 +21,20 @@ def frame(number):
     return image
 
 
-def write(name, codec, options, matrix=None, pix_fmt="yuv420p", frames=FRAMES):
-    with av.open(name, "w") as out:
+def write(name, codec, options, matrix=None, pix_fmt="yuv420p", frames=FRAMES, container=None, times_ms=None):
+    with av.open(name, "w", options=container or {}) as out:
         stream = out.add_stream(codec, rate=10, options=options)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
+        if times_ms:
+            stream.codec_context.time_base = Fraction(1, 1000)
         if matrix:
             stream.codec_context.colorspace = matrix
         for number in range(frames):
             picture = av.VideoFrame.from_ndarray(frame(number), "rgb24")
             if matrix:
                 picture = picture.reformat(format=pix_fmt, dst_colorspace=matrix)
+            if times_ms:
+                picture.pts, picture.time_base = times_ms[number], Fraction(1, 1000)
             out.mux(stream.encode(picture))
         out.mux(stream.encode())
 
@@ -41,5 +47,11 @@ if __name__ == "__main__":
     write("x264_bt709.mp4", "libx264", {"g": "2", "crf": "18"}, matrix=1, frames=4)
     # what LeRobot makes of vcodec h264
     write("x264_lerobot.mp4", "libx264", {"g": "2", "crf": "30"})
+    # in fragments, as it is written while it is recorded; reordered too
+    write("x264_fragments.mp4", "libx264", {"g": "8", "bf": "2", "crf": "30"},
+          container={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+    # two episodes in one file, the second 3 ms late
+    write("x264_late.mp4", "libx264", {"g": "2", "bf": "0", "crf": "30"}, frames=10,
+          times_ms=[0, 100, 200, 300, 400, 503, 603, 703, 803, 903])
     write("hevc.mp4", "libx265", {"g": "2", "x265-params": "log-level=none"}, frames=4)
     write("av1_10bit.mp4", "libsvtav1", {"g": "2", "preset": "12"}, pix_fmt="yuv420p10le", frames=4)

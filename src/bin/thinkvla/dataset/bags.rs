@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use thinkvla::contract::Contract;
 use thinkvla::dataset::Dataset;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::mcap::{self, ExportOptions, ImportOptions};
+use thinkvla::dataset::mcap::{self, Clock, ExportOptions, ImportOptions, SourceTopic};
 use thinkvla::dataset::storage::Disk;
 
 use super::Episodes;
@@ -32,7 +32,7 @@ pub struct ExportArguments {
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// Recordings: .mcap files, or folders made by `ros2 bag record -s mcap`; each becomes an episode
+    /// Recordings: .mcap or .mcap.zstd files, or folders made by `ros2 bag record -s mcap`; each becomes an episode
     #[arg(required = true)]
     bags: Vec<PathBuf>,
     /// The dataset; made if it is not there
@@ -42,10 +42,12 @@ pub struct ImportArguments {
     #[arg(long)]
     contract: PathBuf,
     /// A column of numbers and its topics, e.g. observation.state=/joint_states,/tool_pose (JointState, PoseStamped,
-    /// ActionChunk, Float32/64MultiArray); several times
-    #[arg(long = "vector", value_name = "COLUMN=TOPIC[,TOPIC]", required = true)]
+    /// ActionChunk, Float32/64MultiArray); several times. Of a topic some values alone: /joint_states:joint1,joint2. Of
+    /// an exported recording COLUMN is enough
+    #[arg(long = "vector", value_name = "COLUMN=TOPIC[:VALUE,VALUE][,TOPIC]", required = true)]
     vectors: Vec<Source>,
-    /// A camera and its topic, e.g. top=/camera/top/image/compressed (CompressedImage, Image); several times
+    /// A camera and its topic, e.g. top=/camera/top/image/compressed (CompressedImage, Image); several times. Of an
+    /// exported recording NAME is enough
     #[arg(long = "camera", value_name = "NAME=TOPIC")]
     cameras: Vec<Source>,
     /// Instruction of the episodes
@@ -57,6 +59,9 @@ pub struct ImportArguments {
     /// Age that the latest message may have at a row [s]
     #[arg(long, default_value_t = 0.2)]
     max_age: f64,
+    /// Clock by which messages are read
+    #[arg(long, value_enum, default_value_t = Times::Header)]
+    clock: Times,
 }
 
 /// Arguments of `encode`.
@@ -72,7 +77,16 @@ pub struct EncodeArguments {
     qp: u8,
 }
 
-/// NAME=TOPIC[,TOPIC].
+/// Clock by which messages are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Times {
+    /// Those in headers; of topics that have none there, those of recording
+    Header,
+    /// Those of recording, for all topics
+    Log,
+}
+
+/// NAME, or NAME=TOPIC[:VALUE,VALUE][,TOPIC].
 #[derive(Debug, Clone)]
 struct Source(mcap::Source);
 
@@ -80,9 +94,32 @@ impl FromStr for Source {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, topics) = text.split_once('=').unwrap_or_default();
-        let topics: Vec<_> = topics.split(',').map(|topic| topic.trim().to_owned()).collect();
-        if name.is_empty() || topics.iter().any(String::is_empty) {
+        let (name, listed) = text
+            .split_once('=')
+            .map_or((text, None), |(name, listed)| (name, Some(listed)));
+        let mut topics: Vec<SourceTopic> = Vec::new();
+        for part in listed.into_iter().flat_map(|listed| listed.split(',')).map(str::trim) {
+            // Behind a topic with a colon come its values; topics begin with a slash.
+            match topics
+                .last_mut()
+                .filter(|topic| !topic.values.is_empty() && !part.starts_with('/'))
+            {
+                Some(topic) => topic.values.push(part.to_owned()),
+                None => {
+                    let (topic, value) = part
+                        .split_once(':')
+                        .map_or((part, None), |(topic, value)| (topic, Some(value)));
+                    topics.push(SourceTopic {
+                        name: topic.trim().to_owned(),
+                        values: value.into_iter().map(|value| value.trim().to_owned()).collect(),
+                    });
+                }
+            }
+        }
+        let empty = topics
+            .iter()
+            .any(|topic| topic.name.is_empty() || topic.values.iter().any(String::is_empty));
+        if name.trim().is_empty() || empty {
             return Err(format!(
                 "expected NAME=TOPIC, e.g. top=/camera/top/image/compressed, found {text}"
             ));
@@ -125,6 +162,10 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         task: arguments.task.clone(),
         task_topic: arguments.task_topic.clone(),
         max_age_s: arguments.max_age,
+        clock: match arguments.clock {
+            Times::Header => Clock::Header,
+            Times::Log => Clock::Log,
+        },
         images: ImageMode::Jpeg(92),
     };
     let report = mcap::import_bags(&arguments.into, &contract, &options)?;
@@ -146,4 +187,39 @@ pub fn to_video(arguments: &EncodeArguments) -> anyhow::Result<()> {
         &arguments.out,
         arguments.qp,
     )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(text: &str) -> Vec<(String, Vec<String>)> {
+        let Source(source) = text.parse().unwrap();
+        source
+            .topics
+            .into_iter()
+            .map(|topic| (topic.name, topic.values))
+            .collect()
+    }
+
+    #[test]
+    fn topics_are_named_alone_or_with_some_of_their_values() {
+        let found = topics("observation.state=/joint_states:joint1,joint2,/tool_pose, /b");
+        let named = |topic: &str, values: &[&str]| {
+            (
+                topic.to_owned(),
+                values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>(),
+            )
+        };
+        let expected = [
+            named("/joint_states", &["joint1", "joint2"]),
+            named("/tool_pose", &[]),
+            named("/b", &[]),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(topics("action"), []);
+        for wrong in ["", "=/a", "a=", "a=/b:", "a=/b,,/c", "a=/b:x,", "a=:x"] {
+            assert!(wrong.parse::<Source>().is_err(), "{wrong}");
+        }
+    }
 }

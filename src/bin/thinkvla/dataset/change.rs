@@ -5,14 +5,38 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use serde_json::Map;
+use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::edit::{Choice, Source, assemble, beside, replace};
+use thinkvla::dataset::repair::{Repair, undo};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{Dataset, DatasetWriter, spool};
+use thinkvla::writer_lock::WriterLock;
 
-use super::{Episodes, Open};
+use super::{Apply, Episodes, Open};
 use crate::tell;
 
-pub fn repair(root: &Path, open: Open) -> anyhow::Result<()> {
+pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
+    let ours = root.join(FILE_NAME).exists();
+    if apply == Apply::ToAny && !ours {
+        let _lock = WriterLock::acquire(root)?;
+        let done = Repair::plan(root)?.apply(&Disk)?;
+        done.iter().for_each(|step| tell(step));
+        tell(&format!("{} steps; --undo puts back what was set aside", done.len()));
+        return Ok(());
+    }
+    if apply == Apply::Never || !ours {
+        let words = Repair::plan(root)?.words();
+        words.iter().for_each(|step| tell(&format!("would {step}")));
+        let end = match (words.is_empty(), ours) {
+            (true, _) => "nothing to repair",
+            (false, true) => "nothing was changed",
+            (false, false) => {
+                "nothing was changed: another program wrote this dataset; --apply does it, --undo takes it back"
+            }
+        };
+        tell(end);
+        return Ok(());
+    }
     let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
     for repair in &resumed.repairs {
         tell(repair);
@@ -44,8 +68,14 @@ pub fn repair(root: &Path, open: Open) -> anyhow::Result<()> {
     Ok(())
 }
 
+pub fn undo_repair(root: &Path) -> anyhow::Result<()> {
+    let files = undo(&Disk, root)?;
+    tell(&format!("{files} files are where they were"));
+    Ok(())
+}
+
 pub fn delete(root: &Path, episodes: &[Episodes], out: Option<&Path>) -> anyhow::Result<()> {
-    let dataset = Dataset::open(root)?;
+    let (dataset, place) = open(root, out)?;
     require(&dataset, episodes)?;
     let left: Vec<_> = whole(&dataset)
         .filter(|choice| !named(episodes, choice.episode))
@@ -55,19 +85,19 @@ pub fn delete(root: &Path, episodes: &[Episodes], out: Option<&Path>) -> anyhow:
         "{}: nothing would be left; remove the folder",
         root.display()
     );
-    change(&dataset, left, out)
+    change(&dataset, left, place)
 }
 
 pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path>) -> anyhow::Result<()> {
     let task = task.trim();
     ensure!(!task.is_empty(), "--task: expected words, found none");
-    let dataset = Dataset::open(root)?;
+    let (dataset, place) = open(root, out)?;
     require(&dataset, episodes)?;
     let relabelled = whole(&dataset).map(|choice| Choice {
         task: (episodes.is_empty() || named(episodes, choice.episode)).then(|| task.to_owned()),
         ..choice
     });
-    change(&dataset, relabelled.collect(), out)
+    change(&dataset, relabelled.collect(), place)
 }
 
 pub fn merge(roots: &[PathBuf], out: &Path) -> anyhow::Result<()> {
@@ -126,12 +156,30 @@ fn made(sources: &[Source<'_>], out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Destination of a changed dataset.
+enum Place<'a> {
+    /// Into a folder of its own.
+    Beside(&'a Path),
+    /// Into the place of the old one, which nobody else may write to meanwhile.
+    Instead(WriterLock),
+}
+
+/// A dataset that is to be changed.
+fn open<'a>(root: &Path, out: Option<&'a Path>) -> anyhow::Result<(Dataset, Place<'a>)> {
+    let place = match out {
+        Some(out) => Place::Beside(out),
+        None => Place::Instead(WriterLock::acquire(root)?),
+    };
+    Ok((Dataset::open(root)?, place))
+}
+
 /// Makes a new dataset, or one that takes the place of the old.
-fn change(dataset: &Dataset, episodes: Vec<Choice>, out: Option<&Path>) -> anyhow::Result<()> {
+fn change(dataset: &Dataset, episodes: Vec<Choice>, place: Place<'_>) -> anyhow::Result<()> {
     let sources = [Source { dataset, episodes }];
-    if let Some(out) = out {
-        return made(&sources, out);
-    }
+    let lock = match place {
+        Place::Beside(out) => return made(&sources, out),
+        Place::Instead(lock) => lock,
+    };
     let root = dataset.root();
     if let Some(open) = spool::find(root, dataset.info())? {
         bail!(
@@ -149,7 +197,7 @@ fn change(dataset: &Dataset, episodes: Vec<Choice>, out: Option<&Path>) -> anyho
         new.display()
     );
     made(&sources, &new)?;
-    let before = replace(&Disk, &root, &new)?;
+    let before = replace(&Disk, &root, &new, lock)?;
     tell(&format!(
         "it is now {}; what was there is {}",
         root.display(),

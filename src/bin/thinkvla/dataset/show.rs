@@ -1,13 +1,15 @@
-//! What a dataset is, whether it is sound, and what its values look like.
+//! Verbs that describe, verify and plot a dataset.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use thinkvla::contract::{Contract, FILE_NAME};
+use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify as look};
 use thinkvla::dataset::{Dataset, kept, spool};
+use thinkvla::writer_lock::WriterLock;
 
 use crate::tell;
 
@@ -43,7 +45,11 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
         } else {
             String::new()
         };
-        tell(&format!("  {name}: {:?} {:?} {values}", feature.dtype, feature.shape));
+        let passed_over = if feature.is_depth() { "depth, passed over" } else { "" };
+        tell(&format!(
+            "  {name}: {:?} {:?} {values}{passed_over}",
+            feature.dtype, feature.shape
+        ));
     }
     if root.join(FILE_NAME).exists() {
         let Contract { robot, data, .. } = Contract::load(root)?;
@@ -74,14 +80,22 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
         tell(&format!("{} episodes, {frames} frames: sound", report.sound.len()));
         return Ok(ExitCode::SUCCESS);
     }
-    let (count, root) = (report.sound.len(), root.display());
-    tell(&format!(
-        "the first {count} episodes, {frames} frames, are sound; `thinkvla dataset repair {root}` cuts it back to them"
-    ));
+    let (count, folder) = (report.sound.len(), root.display());
+    tell(&format!("the first {count} episodes, {frames} frames, are sound"));
+    // Repair looks at files alone, and is of no use where nothing would be left.
+    let helps = count > 0 && Repair::plan(root).is_ok_and(|repair| repair.cuts());
+    tell(&match helps {
+        true => format!("`thinkvla dataset repair {folder} --dry-run` says what cutting it back to them would do"),
+        false => {
+            "repair does not mend this: it cuts off files that are not whole; mend what is named, or fetch it again"
+                .into()
+        }
+    });
     Ok(ExitCode::FAILURE)
 }
 
 pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
+    let _lock = write.then(|| WriterLock::acquire(root)).transpose()?;
     let dataset = Dataset::open(root)?;
     let mut all = match kept::load(root) {
         Err(_) if write => kept::Features::new(),
@@ -94,6 +108,7 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     for (name, all) in &all {
         let names = match dataset.info().features.get(name) {
             Some(feature) if feature.is_vector() => feature.value_names(),
+            Some(feature) if feature.is_picture() && feature.channels() == 1 => vec!["grey".to_owned()],
             Some(feature) if feature.is_picture() => ["red", "green", "blue"].map(str::to_owned).to_vec(),
             _ => vec![String::new()],
         };

@@ -13,7 +13,7 @@ pub struct Robot {
     /// Let the policy of the policy_node that is running drive, real arm or not, and have a person judge each trial
     #[arg(long, requires = "instruction", conflicts_with = "dataset")]
     robot: bool,
-    /// What the robot is told
+    /// Instruction for the robot
     #[arg(long, requires = "robot")]
     instruction: Option<String>,
     /// Trials in all; those that are in the folder count
@@ -25,7 +25,7 @@ pub struct Robot {
 }
 
 impl Robot {
-    /// What the robot is told, where one is asked for.
+    /// Instruction for the robot, where the evaluation runs on one.
     pub fn instruction(&self) -> Option<&str> {
         self.instruction.as_deref().filter(|_| self.robot)
     }

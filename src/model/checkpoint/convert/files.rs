@@ -4,26 +4,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Conversion, Target};
-use crate::contract::Contract;
+use super::{Conversion, Target, huggingface};
+use crate::files;
+use crate::model::checkpoint::TOKENIZER;
 use crate::model::checkpoint::manifest::{Format, Manifest};
-use crate::model::checkpoint::processor::PREPROCESSOR;
-use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, OfTag, STATISTICS};
-use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, template};
-use crate::model::config::{Config, FILE_NAME, Precision};
+use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, Modes, OfTag, STATISTICS};
+use crate::model::config::Config;
 use crate::model::error::ModelError;
+use crate::model::json;
 use crate::model::text::conversation::GENERATION_CONFIG;
-
-/// Files of a Hugging Face directory that are copied as they are where there are any.
-const BESIDE: [&str; 7] = [
-    GENERATION_CONFIG,
-    TOKENIZER_CONFIG,
-    CHAT_TEMPLATE,
-    PREPROCESSOR,
-    "chat_template.json",
-    "video_preprocessor_config.json",
-    "special_tokens_map.json",
-];
 
 /// The robot whose statistics a run holds, unless told otherwise.
 const TAG: &str = "new_embodiment";
@@ -40,7 +29,7 @@ pub(super) fn write(
         (Format::Starvla, Some(config)) => {
             let base = to.join(BASE);
             std::fs::create_dir_all(&base).map_err(|e| ModelError::write(&base, e))?;
-            describe_backbone((from, target), &base)?;
+            huggingface::describe(conversion, (from, target), &base)?;
             describe_run(conversion, (from, target, config), to)
         }
         (Format::Thinkvla, Some(config)) => {
@@ -52,54 +41,8 @@ pub(super) fn write(
                 None => Ok(()),
             }
         }
-        _ => describe_backbone((from, target), to),
+        _ => huggingface::describe(conversion, (from, target), to),
     }
-}
-
-/// A Hugging Face directory without its weights.
-fn describe_backbone((from, target): (&Manifest, &Target), to: &Path) -> Result<(), ModelError> {
-    save_tokenizer(target, to)?;
-    write_json(&to.join(FILE_NAME), &backbone_config(from)?)?;
-    if from.format != Format::Thinkvla {
-        return copy(from, &BESIDE, to);
-    }
-    copy(from, &[GENERATION_CONFIG], to)?;
-    write_json(
-        &to.join(PREPROCESSOR),
-        &from.bounds.to_json(&from.qwen3_vl.vision_config),
-    )?;
-    write_text(&to.join(CHAT_TEMPLATE), template::PLAIN)?;
-    write_json(
-        &to.join(TOKENIZER_CONFIG),
-        &json!({
-            "tokenizer_class": "Qwen2Tokenizer",
-            "processor_class": "Qwen3VLProcessor",
-            "bos_token": null,
-            "eos_token": "<|im_end|>",
-            "pad_token": "<|endoftext|>",
-            "unk_token": null,
-            "add_prefix_space": false,
-            "clean_up_tokenization_spaces": false,
-        }),
-    )
-}
-
-/// The backbone's `config.json` with every field it had, and without what is ours.
-fn backbone_config(from: &Manifest) -> Result<Value, ModelError> {
-    let path = from.home.join(FILE_NAME);
-    let text = std::fs::read_to_string(&path).map_err(|e| ModelError::read(&path, e))?;
-    let mut config: Value = serde_json::from_str(&text).map_err(|e| ModelError::read(&path, e))?;
-    if let Some(fields) = config.as_object_mut() {
-        fields.remove("thinkvla");
-        if !fields.contains_key("dtype") && !fields.contains_key("torch_dtype") {
-            let name = match from.compute {
-                Precision::Float32 => "float32",
-                Precision::Bfloat16 => "bfloat16",
-            };
-            fields.insert("dtype".into(), name.into());
-        }
-    }
-    Ok(config)
 }
 
 /// `config.yaml` and its like.
@@ -129,7 +72,7 @@ fn describe_run(
             "dataset_py": "lerobot_datasets",
             "CoT_prompt": ours.prompt,
             "include_state": ours.proprio == crate::model::config::Proprio::Text,
-            "obs_image_size": resize.map(|resize| [resize.height, resize.width]),
+            "obs_image_size": resize.map(|resize| [resize.width, resize.height]),
         }},
     });
     let path = to.join("config.yaml");
@@ -138,10 +81,11 @@ fn describe_run(
     write_text(&to.join("config.full.yaml"), &text)?;
     write_text(&to.join("summary.jsonl"), "{\"steps\": 0}\n")?;
     let actions = contract.map_or(&from.actions, |contract| &contract.data.statistics);
-    let state = contract.map(|contract: &Contract| &contract.data.state);
+    let state = contract.map_or(&[][..], |contract| &contract.data.state);
     let of_tag = OfTag {
         action: Columns::of(actions),
-        state: state.filter(|state| !state.is_empty()).map(|state| Columns::of(state)),
+        state: (!state.is_empty()).then(|| Columns::of(state)),
+        normalisation: Some(Modes::of(actions, state)),
         num_transitions: 0,
         num_trajectories: 0,
     };
@@ -154,7 +98,7 @@ fn describe_run(
     )
 }
 
-fn save_tokenizer(target: &Target, to: &Path) -> Result<(), ModelError> {
+pub(super) fn save_tokenizer(target: &Target, to: &Path) -> Result<(), ModelError> {
     let path = to.join(TOKENIZER);
     target
         .tokenizer
@@ -162,21 +106,25 @@ fn save_tokenizer(target: &Target, to: &Path) -> Result<(), ModelError> {
         .map_err(|e| ModelError::write(&path, e))
 }
 
-fn copy(from: &Manifest, names: &[&str], to: &Path) -> Result<(), ModelError> {
+pub(super) fn copy(from: &Manifest, names: &[&str], to: &Path) -> Result<(), ModelError> {
     for name in names {
         let (source, copy) = (from.home.join(name), to.join(name));
         if source.exists() {
-            std::fs::copy(&source, &copy).map_err(|e| ModelError::write(&copy, e))?;
+            files::copy(&source, &copy).map_err(|e| ModelError::write(&copy, e))?;
         }
     }
     Ok(())
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
+pub(super) fn read_json(path: &Path) -> Result<Value, ModelError> {
+    json::read(path, files::CONFIGURATION)
+}
+
+pub(super) fn write_json(path: &Path, value: &Value) -> Result<(), ModelError> {
     let text = serde_json::to_string_pretty(value).map_err(|e| ModelError::write(path, e))?;
     write_text(path, &(text + "\n"))
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+pub(super) fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
     std::fs::write(path, text).map_err(|e| ModelError::write(path, e))
 }

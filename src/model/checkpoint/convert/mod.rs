@@ -1,6 +1,7 @@
 //! From one layout of a checkpoint to another, tensor by tensor.
 
 mod files;
+mod huggingface;
 pub(super) mod tensors;
 
 use std::collections::BTreeSet;
@@ -10,8 +11,8 @@ use safetensors::Dtype;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::manifest::{Format, Manifest};
-use super::weights::{Naming, Part, TEXT_HEAD};
-use super::{Options, WEIGHTS};
+use super::weights::{Naming, Part, TEXT_HEAD, is_backbone};
+use super::{Options, WEIGHTS, claim};
 use crate::contract::{Contract, Model, Robot};
 use crate::model::backbone::Backbone;
 use crate::model::config::{Config, Precision, PromptStyle, Proprio};
@@ -53,6 +54,10 @@ pub struct Converted {
     pub drawn: Vec<String>,
     /// Keys that have no place in the new layout.
     pub dropped: Vec<String>,
+    /// Keys whose values were rounded to a type of fewer digits.
+    pub rounded: Vec<String>,
+    /// Type that the backbone will compute in where the new checkpoint acts here; none in other layouts.
+    pub acts_in: Option<Precision>,
     /// What else is not as it was.
     pub notes: Vec<String>,
 }
@@ -74,11 +79,6 @@ impl Conversion<'_> {
     /// # Errors
     /// When the checkpoint is damaged, cannot be had in the new layout, or `to` holds weights already.
     pub fn run(&self, from: &Path, to: &Path) -> Result<Converted, ModelError> {
-        let weights = self.weights(to);
-        if weights.exists() {
-            let taken = "it exists; choose another directory or remove it first";
-            return Err(ModelError::write(&weights, taken));
-        }
         let manifest = Manifest::read(from, self.options)?;
         let problems = manifest.coverage(Part::Everything)?.problems;
         if !problems.is_empty() {
@@ -86,6 +86,8 @@ impl Conversion<'_> {
             return Err(ModelError::Weights { path, problems });
         }
         let target = self.target(&manifest)?;
+        let weights = self.weights(to);
+        let _lock = claim(to, &weights)?;
         let folder = weights.parent().unwrap_or(to);
         std::fs::create_dir_all(folder).map_err(|e| ModelError::write(folder, e))?;
         files::write(self, (&manifest, &target), to)?;
@@ -102,7 +104,7 @@ impl Conversion<'_> {
 
     fn target(&self, from: &Manifest) -> Result<Target, ModelError> {
         let mut tokenizer = from.tokenizer.clone();
-        let mut notes = Vec::new();
+        let mut notes = from.notes.clone();
         if self.to == Format::HuggingFace {
             return Ok(Target {
                 layout: Backbone::layout(&from.qwen3_vl)?,
@@ -199,22 +201,26 @@ impl Conversion<'_> {
             Format::Starvla => Naming::StarVla,
             Format::Thinkvla | Format::HuggingFace => Naming::HuggingFace,
         };
+        let acts_in = target.config.as_ref().map(|config| config.thinkvla.compute);
         let mut done = Converted {
             notes: target.notes,
+            acts_in: acts_in.filter(|_| self.to == Format::Thinkvla),
             ..Converted::default()
         };
         let mut tensors = Vec::with_capacity(target.layout.len());
         let mut asked = BTreeSet::new();
         for parameter in &target.layout {
             let origin = origin(from, parameter, &target.new_rows);
-            let dtype = match &origin {
-                Origin::Drawn => match from.compute {
-                    Precision::Float32 => Dtype::F32,
-                    Precision::Bfloat16 => Dtype::BF16,
-                },
+            let stored = match &origin {
+                Origin::Drawn => from.compute.stored(),
                 Origin::Same => stored_dtype(from, &parameter.key),
                 Origin::Copied { key, .. } => stored_dtype(from, key),
             };
+            let chosen = self.options.dtype.filter(|_| is_backbone(&parameter.key));
+            let dtype = chosen.map_or(stored, Precision::stored);
+            if dtype == Dtype::BF16 && stored != Dtype::BF16 {
+                done.rounded.push(parameter.key.clone());
+            }
             match origin {
                 Origin::Drawn => done.drawn.push(parameter.key.clone()),
                 _ => done.copied += 1,

@@ -87,8 +87,12 @@ impl View for Tensor<'_> {
 }
 
 impl Tensor<'_> {
+    /// The stored values, in the type of the new file.
     fn copy(&self, key: &str) -> Vec<u8> {
-        let bytes = self.files.get(key).map(|stored| stored.data.to_vec());
+        let bytes = self.files.get(key).map(|stored| match stored.dtype == self.dtype {
+            true => stored.data.to_vec(),
+            false => encode(self.dtype, decode(stored.dtype, stored.data).collect()),
+        });
         self.files.release(key);
         bytes.unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::camera::file::load;
-use crate::camera::patches::PatchRule;
+use crate::camera::patches::{Grid, PatchRule};
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Manifest;
@@ -17,7 +17,7 @@ use crate::training::data::loader::Batches;
 use crate::training::data::sampler::{Place, Sampler};
 use crate::training::run_error::RunError;
 
-use super::library::Library;
+use super::library::{Kept, Library};
 
 /// Makes batches; threads share it.
 #[derive(Debug)]
@@ -65,6 +65,55 @@ impl TextFeed {
         side.of(&self.samplers).rows()
     }
 
+    /// Every row of every source.
+    pub fn places(&self) -> Vec<Place> {
+        self.library.places()
+    }
+
+    /// Whether a row can be learned from. Its pictures are read where `pictures` says so, or where the row might be too
+    /// long with them.
+    ///
+    /// # Errors
+    /// Names the row.
+    pub fn look(&self, place: Place, pictures: bool, readers: &mut TextReaders) -> Result<(), RunError> {
+        let Some((_, kept)) = self.library.row(place.dataset, place.at.episode) else {
+            return Ok(());
+        };
+        let largest = vec![self.largest(); kept.dialogue.pictures.len()];
+        let fits = self
+            .conversation
+            .write(&kept.dialogue.turns, &largest, &self.writing(kept));
+        if pictures || fits.is_err() {
+            readers.preprocessor.clear();
+            self.answered(place, readers)?;
+        }
+        Ok(())
+    }
+
+    /// At least as many patches as any picture has.
+    fn largest(&self) -> Grid {
+        let side = u64::from(self.rule.patch * self.rule.merge).max(1);
+        let tokens = self.rule.max_pixels.div_ceil(side * side).max(1);
+        Grid {
+            t: 1,
+            h: self.rule.merge,
+            w: self
+                .rule
+                .merge
+                .saturating_mul(u32::try_from(tokens).unwrap_or(u32::MAX)),
+        }
+    }
+
+    fn writing(&self, kept: &Kept) -> Writing {
+        Writing {
+            anchors: match kept.anchored {
+                true => self.anchors.clone(),
+                false => String::new(),
+            },
+            longest: self.settings.longest,
+        }
+    }
+
     fn answered(&self, place: Place, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
         let Some((path, kept)) = self.library.row(place.dataset, place.at.episode) else {
             return Ok(None);
@@ -77,15 +126,9 @@ impl TextFeed {
             pushed.map_err(|e| named(format!("{}: {e}", file.display())))?;
         }
         let grids = readers.preprocessor.input().grids.get(before..).unwrap_or_default();
-        let writing = Writing {
-            anchors: if kept.anchored {
-                self.anchors.clone()
-            } else {
-                String::new()
-            },
-            longest: self.settings.longest,
-        };
-        let written = self.conversation.write(&kept.dialogue.turns, grids, &writing);
+        let written = self
+            .conversation
+            .write(&kept.dialogue.turns, grids, &self.writing(kept));
         let written = written.map_err(|e| named(e.to_string()))?;
         let mut labels = vec![MASKED; written.prompt.ids.len()];
         for answer in written.answers {

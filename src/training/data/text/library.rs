@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng as _;
 
+use crate::dataset::At;
 use crate::training::config::{TextSettings, TextSource};
-use crate::training::data::sampler::{Drawn, Sampler, randomness};
+use crate::training::data::sampler::{Drawn, Place, Sampler, randomness};
 use crate::training::run_error::RunError;
 
 use super::dialogue::Dialogue;
@@ -49,6 +50,15 @@ impl Library {
     pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &Kept)> {
         let source = self.sources.get(source)?;
         Some((&source.settings.path, source.rows.get(row)?))
+    }
+
+    /// Every row of every source.
+    pub fn places(&self) -> Vec<Place> {
+        let of = |(dataset, source): (usize, &Source)| {
+            let at = |episode| At { episode, frame: 0 };
+            (0..source.rows.len()).map(move |row| Place { dataset, at: at(row) })
+        };
+        self.sources.iter().enumerate().flat_map(of).collect()
     }
 
     /// Draws from the rows that are trained on, and from those held out: whole sources that are only measured on, and of

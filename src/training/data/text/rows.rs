@@ -8,6 +8,7 @@ use arrow_schema::DataType;
 use serde::Deserialize;
 
 use crate::dataset::columns;
+use crate::files;
 use crate::training::run_error::RunError;
 
 /// A row of Qwen-VL's finetuning files, of SpatialReasoner's table, or of both: what it does not have is nothing. Other
@@ -105,7 +106,7 @@ pub fn read(path: &Path) -> Result<Vec<Placed>, RunError> {
 }
 
 fn list(path: &Path) -> Result<Vec<Placed>, RunError> {
-    let text = std::fs::read_to_string(path).map_err(RunError::file("read", path))?;
+    let text = files::read_text(path, files::LINES).map_err(RunError::file("read", path))?;
     let rows: Vec<serde_json::Value> = serde_json::from_str(&text)
         .map_err(|e| RunError::data(path, format!("expected a JSON list of rows, found otherwise: {e}")))?;
     let row = |(number, value)| parsed(path, format!("row {number}"), serde_json::from_value(value));
@@ -113,7 +114,7 @@ fn list(path: &Path) -> Result<Vec<Placed>, RunError> {
 }
 
 fn lines(path: &Path) -> Result<Vec<Placed>, RunError> {
-    let text = std::fs::read_to_string(path).map_err(RunError::file("read", path))?;
+    let text = files::read_text(path, files::LINES).map_err(RunError::file("read", path))?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| parsed(path, format!("line {number}"), serde_json::from_str(line)))

@@ -1,4 +1,4 @@
-//! What the README says of the ROS interface is what the nodes have.
+//! The topic table of docs/ros_interface.md equals the topics that the nodes use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg(feature = "ros")]
 
@@ -7,9 +7,8 @@ use std::collections::BTreeSet;
 use thinkvla::ros::topics;
 
 /// Rows of the Markdown table under a heading, cells without backticks.
-fn table(readme: &str, heading: &str) -> Vec<Vec<String>> {
-    readme
-        .lines()
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    page.lines()
         .skip_while(|line| !line.starts_with(heading))
         .skip(1)
         .take_while(|line| !line.starts_with('#'))
@@ -23,9 +22,9 @@ fn table(readme: &str, heading: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_topic_table_of_the_readme_is_the_topics_the_nodes_have() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let written: BTreeSet<(String, String)> = table(&readme, "### Topics")
+fn the_topic_table_of_the_documentation_is_the_topics_the_nodes_have() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ros_interface.md")).unwrap();
+    let written: BTreeSet<(String, String)> = table(&page, "## Topics")
         .into_iter()
         .map(|row| (row[0].replace("<camera>/", ""), row[1].clone()))
         .collect();

@@ -1,4 +1,4 @@
-//! Named moves of the arm node, one at a time, that end when the operator takes the arm in hand.
+//! Client of the arm node's named moves, one at a time, that end when they are cancelled.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use rclrs::{ActionClient, CancellationClient, GoalStatusCode, Node, RclrsError};
 use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Goal};
 
-use super::lock;
+use super::lock::lock;
 
 /// How long the arm node may take to take a move up.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -37,15 +37,17 @@ impl Moves {
         })
     }
 
-    /// Moves to a configuration of the arm's file, at a fraction of the velocity limits; runs on tokio.
+    /// Moves to a configuration of the arm's file, at a fraction of the velocity limits, under a lease that somebody beats
+    /// for; runs on tokio.
     ///
     /// # Errors
     /// Why the arm is not there.
-    pub async fn go(&self, name: &str, speed: f64) -> Result<String, String> {
+    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, String> {
         *lock(&self.running) = Running::default();
         let goal = MoveNamed_Goal {
             name: name.to_owned(),
             speed,
+            lease,
         };
         let silent = || format!("arm_node did not answer within {TIMEOUT:?}; is it running in this namespace?");
         let started = async {

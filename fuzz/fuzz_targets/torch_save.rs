@@ -1,0 +1,61 @@
+//! Whatever weights of `torch.save` hold, they are refused, or every tensor lies in the file and nothing was run.
+#![no_main]
+
+mod common;
+#[path = "../../tests/network/torch_save/writer.rs"]
+mod writer;
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use thinkvla::model::checkpoint::torch_archive;
+use writer::{Saved, archive, index, save};
+
+/// Besides twice the file: messages of errors.
+const MARGIN: usize = 64 << 10;
+
+fn tensors() -> Vec<Saved> {
+    let tensor = |name: &str, storage, shape: &[usize], size: usize| Saved {
+        name: name.into(),
+        storage,
+        shape: shape.into(),
+        bytes: vec![7; shape.iter().product::<usize>() * size],
+    };
+    vec![
+        tensor("a.weight", "BFloat16Storage", &[3, 2], 2),
+        tensor("a.bias", "FloatStorage", &[3], 4),
+        tensor("step", "LongStorage", &[], 8),
+    ]
+}
+
+fn seed() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/torch_save");
+    std::fs::create_dir_all(&corpus).unwrap();
+    std::fs::write(corpus.join("archive"), [&[0], &save(&tensors())[..]].concat()).unwrap();
+    std::fs::write(corpus.join("pickle"), [&[1], &index(&tensors())[..]].concat()).unwrap();
+}
+
+fuzz_target!(
+    init: seed(),
+    |data: &[u8]| {
+        let Some((choice, data)) = data.split_first() else { return };
+        // Half of the inputs are pickles in a sound archive, or nearly all would end at the archive's lists.
+        let file = match choice % 2 {
+            0 => data.to_vec(),
+            _ => {
+                let values: Vec<_> = tensors().into_iter().map(|tensor| tensor.bytes).collect();
+                let values: Vec<&[u8]> = values.iter().map(Vec::as_slice).collect();
+                archive(data, &values)
+            }
+        };
+        let taken = common::taken(|| {
+            if let Ok(tensors) = torch_archive::tensors(&file) {
+                for info in tensors.values() {
+                    let (start, end) = info.data_offsets;
+                    assert!(start <= end && end <= file.len());
+                }
+            }
+        });
+        assert!(taken <= 2 * file.len() + MARGIN, "{taken} bytes of memory for a file of {} bytes", file.len());
+    }
+);

@@ -1,0 +1,80 @@
+//! `thinkvla move`: a named move of the arm node, for as long as whoever asked for it is there.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use thinkvla::ros::heartbeat::Heartbeat;
+use thinkvla::ros::lease::{LeaseClient, LeaseError, Priority};
+use thinkvla::ros::moves::Moves;
+use thinkvla::ros::runtime::Runtime;
+
+use super::tell;
+
+/// Name in leases and heartbeats.
+const SOURCE: &str = "thinkvla move";
+/// Longest wait, after Ctrl-C, for the arm node to say that the arm brakes.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Arguments of the verb.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Configuration in the arm's file, as home or ready
+    name: String,
+    /// Fraction of the velocity limits, above 0 to 1
+    #[arg(long, default_value_t = 0.1)]
+    speed: f64,
+    /// Namespace of the arm node; simulations are in sim
+    #[arg(long, default_value = "")]
+    namespace: String,
+}
+
+/// Asks again where no answer comes: one may be lost while two nodes are still finding each other. A lease that was granted
+/// meanwhile lapses before that, for nobody beats for it.
+async fn acquire(leases: &LeaseClient) -> Result<u64, LeaseError> {
+    let first = leases.acquire().await;
+    match first {
+        Err(LeaseError::Silent { .. }) => leases.acquire().await,
+        answered => answered,
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the arm did not reach the configuration; the message says why.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Arguments { name, speed, namespace } = arguments;
+    let runtime = Runtime::start_in("thinkvla_move", &format!("/{}", namespace.trim_matches('/')))?;
+    let node = runtime.node();
+    let leases = LeaseClient::new(node, SOURCE, Priority::Operator)?;
+    let heartbeat = Heartbeat::start(node, SOURCE, || true)?;
+    let moves = Moves::new(node)?;
+    let (sender, outcome) = mpsc::channel();
+    let (ended, end) = mpsc::channel::<()>();
+    let cancelled = moves.clone();
+    runtime.shutdown().before(move || {
+        cancelled.cancel();
+        // The arm node is told before the lease goes; where it is silent, it brakes because the heartbeats end.
+        let _ = end.recv_timeout(LAST_WORDS);
+    });
+    let shutdown = runtime.shutdown().clone();
+    runtime.tokio().spawn(async move {
+        let moved = async {
+            let lease = acquire(&leases).await.map_err(|error| error.to_string())?;
+            heartbeat.set_lease(Some(lease));
+            let moved = moves.go(&name, speed, lease).await;
+            heartbeat.set_lease(None);
+            let released = leases.release(lease).await.map_err(|error| error.to_string());
+            moved.and_then(|done| released.map(|()| done))
+        };
+        // The receivers live until the node has ended.
+        let _ = sender.send(moved.await);
+        let _ = ended.send(());
+        shutdown.request("the move has ended");
+    });
+    runtime.spin()?;
+    let outcome = outcome.try_recv().map_err(|_| anyhow!("interrupted; the arm brakes"))?;
+    tell(&outcome.map_err(|why| anyhow!(why))?);
+    Ok(())
+}

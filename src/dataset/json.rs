@@ -1,0 +1,89 @@
+//! JSON as other programs write it: with a byte order mark, or with NaN and infinities, which the standard does not have
+//! and Python writes.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use super::error::DatasetError;
+use crate::files;
+
+/// Numbers that are none, longest first.
+const NOT_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
+/// Reads a JSON file of at most `limit` bytes.
+///
+/// # Errors
+/// When it is missing, larger, or not JSON of this kind.
+pub fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, DatasetError> {
+    let text = files::read_text(path, limit).map_err(DatasetError::io("read", path))?;
+    parse(&text).map_err(|e| DatasetError::content(path, e))
+}
+
+/// Reads JSON; what is NaN or infinite in it is null.
+///
+/// # Errors
+/// When it is not JSON of this kind.
+pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    serde_json::from_str(text).or_else(|error| match with_nulls(text) {
+        Cow::Owned(text) => serde_json::from_str(&text),
+        Cow::Borrowed(_) => Err(error),
+    })
+}
+
+/// The same text with null for every NaN and infinity outside of strings.
+fn with_nulls(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let (mut taken, mut at) = (0, 0);
+    let mut in_string = false;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let found = NOT_NUMBERS
+            .into_iter()
+            .find(|name| !in_string && rest.starts_with(name));
+        if let Some(name) = found {
+            out.push_str(text.get(taken..at).unwrap_or_default());
+            out.push_str("null");
+            at += name.len();
+            taken = at;
+            continue;
+        }
+        let mut characters = rest.chars();
+        let next = characters.next().unwrap_or_default();
+        in_string ^= next == '"';
+        at += next.len_utf8();
+        if in_string && next == '\\' {
+            at += characters.next().map_or(0, char::len_utf8);
+        }
+    }
+    if taken == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(taken..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let text = "\u{feff}{\"std\": [NaN, 1.5, -Infinity], \"NaN\": \"a \\\"NaN\\\" \u{1f600} Infinity\", \"last\": Infinity}";
+        let found: Value = parse(text).unwrap();
+        assert_eq!(
+            found,
+            json!({"std": [null, 1.5, null], "NaN": "a \"NaN\" \u{1f600} Infinity", "last": null})
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_otherwise_is_said_of_the_text_as_it_is() {
+        let problem = parse::<Value>("{\"a\": 1,}").unwrap_err().to_string();
+        assert!(problem.contains("line 1 column 9"), "{problem}");
+        assert!(parse::<Value>("{\"a\": nan}").is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! The second pass over a recording: its rows, with the pictures that hold at each.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::import::ImportOptions;
+use super::index::{ColumnValue, Indexed};
+use super::sample::{Stale, Ticks, held};
+use super::signals::Signal;
+use super::streams::picture;
+use super::{BagError, bag};
+use crate::camera::rgb::RgbImage;
+use crate::dataset::DatasetWriter;
+use crate::dataset::frame::{Frame, Picture};
+
+/// An episode on its way from a recording into a dataset.
+pub(super) struct Episode<'a> {
+    /// What the recording has.
+    pub indexed: &'a Indexed,
+    /// What is imported.
+    pub options: &'a ImportOptions,
+    /// Its rows.
+    pub ticks: Ticks,
+    /// Where they go.
+    pub writer: &'a mut DatasetWriter,
+}
+
+impl Episode<'_> {
+    /// Reads the recording's pictures and pushes all rows.
+    ///
+    /// # Errors
+    /// When a row has no recent message of a topic, or a picture that is damaged or of another size than the first one.
+    pub fn write(mut self, files: &[PathBuf]) -> Result<(), BagError> {
+        let rows = self.rows_of_pictures()?;
+        let cameras = self.options.cameras.len();
+        // Pictures of rows that wait for those of other cameras.
+        let mut waiting: BTreeMap<usize, Vec<Option<Picture>>> = BTreeMap::new();
+        let mut next = 0;
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut pixels = RgbImage::default();
+        if cameras > 0 {
+            bag::messages(files, |message| {
+                let Some(camera) = self.camera_of(message.topic) else {
+                    return Ok(());
+                };
+                let count = counts.entry(message.topic.to_owned()).or_default();
+                let number = *count;
+                *count += 1;
+                let Some(rows) = rows.get(camera).and_then(|rows| rows.get(&number)) else {
+                    return Ok(());
+                };
+                let seconds = rows.first().copied().unwrap_or_default() as f64 / self.ticks.fps;
+                let failed = |problem: String| {
+                    let problem = format!("{}: at {seconds:.2} s: {problem}", message.topic);
+                    BagError::content(&self.indexed.path, problem)
+                };
+                let data = message.data().map_err(failed)?;
+                let read = picture(message.kind, &data, self.options.images, &mut pixels).map_err(failed)?;
+                self.require_size(message.topic, &pixels).map_err(failed)?;
+                for row in rows {
+                    let pictures = waiting.entry(*row).or_insert_with(|| vec![None; cameras]);
+                    if let Some(place) = pictures.get_mut(camera) {
+                        *place = Some(read.clone());
+                    }
+                }
+                while waiting
+                    .get(&next)
+                    .is_some_and(|pictures| pictures.iter().all(Option::is_some))
+                {
+                    let pictures = waiting.remove(&next).into_iter().flatten().flatten().collect();
+                    self.push(next, pictures)?;
+                    next += 1;
+                }
+                Ok(())
+            })?;
+        }
+        for row in next..self.ticks.count {
+            let pictures: Vec<_> = waiting.remove(&row).into_iter().flatten().flatten().collect();
+            self.push(row, pictures)?;
+        }
+        Ok(())
+    }
+
+    fn camera_of(&self, topic: &str) -> Option<usize> {
+        self.options
+            .cameras
+            .iter()
+            .position(|camera| camera.topics.iter().any(|known| known.name == topic))
+    }
+
+    /// Rows of a dataset hold pictures of one size.
+    fn require_size(&self, topic: &str, found: &RgbImage) -> Result<(), String> {
+        let found = (found.width(), found.height());
+        match self.indexed.sizes.get(topic) {
+            Some(first) if *first != found => Err(format!(
+                "expected pictures of {}x{} px as the first one, found {}x{}; cut the recording there",
+                first.0, first.1, found.0, found.1
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn stale(&self, of: &str, row: usize, stale: Stale) -> BagError {
+        let seconds = row as f64 / self.ticks.fps;
+        let age = stale.age_s.map_or("missing".into(), |age| format!("{age:.3} s old"));
+        let problem = format!(
+            "{of}: at {seconds:.2} s its latest message is {age}; expected at most {} s; \
+             cut the recording there, allow a greater age, or leave it out",
+            self.options.max_age_s
+        );
+        BagError::content(&self.indexed.path, problem)
+    }
+
+    /// For each camera: which rows a message, by its number, is the picture of.
+    fn rows_of_pictures(&self) -> Result<Vec<BTreeMap<usize, Vec<usize>>>, BagError> {
+        let mut all = Vec::new();
+        for camera in &self.options.cameras {
+            let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+            for topic in &camera.topics {
+                let Some(stream) = self.indexed.pictures.get(&topic.name) else {
+                    continue;
+                };
+                for row in 0..self.ticks.count {
+                    let place = held(&stream.stamps, self.ticks.time(row), self.options.max_age_s);
+                    let place = place.map_err(|stale| self.stale(&topic.name, row, stale))?;
+                    let number = stream.items.get(place).copied().unwrap_or_default();
+                    rows.entry(number).or_default().push(row);
+                }
+            }
+            all.push(rows);
+        }
+        Ok(all)
+    }
+
+    fn push(&mut self, row: usize, pictures: Vec<Picture>) -> Result<(), BagError> {
+        let time = self.ticks.time(row);
+        let mut vectors = Vec::with_capacity(self.indexed.columns.len());
+        for column in &self.indexed.columns {
+            let values = column.values.iter().map(|value| self.at(value, time, row));
+            vectors.push(values.collect::<Result<Vec<f32>, BagError>>()?);
+        }
+        Ok(self.writer.push(&Frame { vectors, pictures })?)
+    }
+
+    fn at(&self, value: &ColumnValue, time: u64, row: usize) -> Result<f32, BagError> {
+        let missing = Stale { age_s: None };
+        let signal = self.indexed.signals.get(&value.topic);
+        let found = signal.map_or(Err(missing), |signal| {
+            signal.at(value.place, time, self.options.max_age_s)
+        });
+        found.map(|found| found as f32).map_err(|stale| {
+            let by_turns = signal.is_some_and(Signal::comes_by_turns);
+            let of = if by_turns {
+                format!("{}, {}", value.topic, value.name)
+            } else {
+                value.topic.clone()
+            };
+            self.stale(&of, row, stale)
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! Where an exported recording has which column: noted ahead of its messages, so that its import finds them again whatever
+//! their topics are called.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mcap::records::Metadata;
+use serde::{Deserialize, Serialize};
+
+use super::import::{ImportOptions, Source, SourceTopic};
+use super::{BagError, bag};
+use crate::dataset::layout::PICTURES;
+
+/// Name of the note.
+const NAME: &str = "thinkvla.columns";
+
+/// Where a recording has which column, by the name of the column.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Exported {
+    columns: BTreeMap<String, ExportedColumn>,
+}
+
+/// Where a column is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct ExportedColumn {
+    /// Topics, one after another.
+    topics: Vec<String>,
+    /// Names of the values in the dataset's order; none of a camera.
+    values: Vec<String>,
+}
+
+impl Exported {
+    /// Notes that a column is on this topic, maybe besides others.
+    pub fn add(&mut self, column: &str, values: &[String], topic: &str) {
+        let known = self.columns.entry(column.to_owned()).or_default();
+        known.topics.push(topic.to_owned());
+        known.values = values.to_vec();
+    }
+
+    /// The note.
+    ///
+    /// # Errors
+    /// Cannot fail: it is text already.
+    pub fn to_notes(&self) -> Result<Metadata, serde_json::Error> {
+        let columns = self
+            .columns
+            .iter()
+            .map(|(name, column)| Ok((name.clone(), serde_json::to_string(column)?)));
+        Ok(Metadata {
+            name: NAME.into(),
+            metadata: columns.collect::<Result<_, serde_json::Error>>()?,
+        })
+    }
+
+    /// What the first file of a recording notes; nothing in those of others.
+    ///
+    /// # Errors
+    /// When it is no recording, or the note is damaged.
+    pub fn of(files: &[PathBuf]) -> Result<Self, BagError> {
+        let Some(first) = files.first() else {
+            return Ok(Self::default());
+        };
+        let columns = bag::notes(first, NAME)?.into_iter().map(|(name, column)| {
+            let column = serde_json::from_str(&column);
+            let column = column.map_err(|e| BagError::content(first, format!("its note about column {name}: {e}")))?;
+            Ok((name, column))
+        });
+        Ok(Self {
+            columns: columns.collect::<Result<_, BagError>>()?,
+        })
+    }
+
+    /// Names of a column's values in the order of the dataset that was exported.
+    pub fn values(&self, column: &str) -> Option<Vec<String>> {
+        self.columns.get(column).map(|column| column.values.clone())
+    }
+
+    /// The same options with the topics of columns that were named without.
+    ///
+    /// # Errors
+    /// When the recording does not say where such a column is.
+    pub fn locate(&self, options: &ImportOptions, recording: &Path) -> Result<ImportOptions, BagError> {
+        let mut options = options.clone();
+        for source in &mut options.vectors {
+            let column = source.name.clone();
+            self.fill_in(source, &column, recording)?;
+        }
+        for source in &mut options.cameras {
+            let column = format!("{PICTURES}{}", source.name);
+            self.fill_in(source, &column, recording)?;
+        }
+        Ok(options)
+    }
+
+    fn fill_in(&self, source: &mut Source, column: &str, recording: &Path) -> Result<(), BagError> {
+        if !source.topics.is_empty() {
+            return Ok(());
+        }
+        let Some(known) = self.columns.get(column) else {
+            let problem = format!(
+                "{0}: expected {0}=TOPIC, as {1} does not say where that is; columns it knows: {2:?}",
+                source.name,
+                recording.display(),
+                self.columns.keys().collect::<Vec<_>>()
+            );
+            return Err(BagError::Request(problem));
+        };
+        let whole = |topic: &String| SourceTopic {
+            name: topic.clone(),
+            values: Vec::new(),
+        };
+        source.topics = known.topics.iter().map(whole).collect();
+        Ok(())
+    }
+}

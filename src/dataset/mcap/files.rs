@@ -1,0 +1,168 @@
+//! Finds and opens the files of a recording, and refuses recordings of other kinds by name.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{BagError, compression};
+use crate::files::{self, signatures};
+
+/// What files of rosbag2 end with, and those it compressed as a whole.
+const MCAP: &str = ".mcap";
+const COMPRESSED: [&str; 2] = [".mcap.zstd", ".mcap.zst"];
+/// What files of other kinds end with.
+const SQLITE_NAMES: [&str; 3] = [".db3", ".db3.zstd", ".db3.zst"];
+const ROS1_NAMES: [&str; 2] = [".bag", ".bag.active"];
+
+/// What a file begins with.
+const ROS1: &[u8] = b"#ROSBAG V";
+const SQLITE: &[u8] = b"SQLite format 3\0";
+
+/// As far as rosbag2's description of a folder is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    rosbag2_bagfile_information: Information,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Information {
+    compression_format: String,
+    relative_file_paths: Vec<String>,
+}
+
+/// Recordings that are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Foreign {
+    /// Of ROS 1.
+    Ros1,
+    /// Of rosbag2, in SQLite.
+    Sqlite,
+    /// Of rosbag2, in MCAP, compressed by a plugin that is not its own.
+    Compressed,
+}
+
+/// The files of a recording: itself, or for a folder of `ros2 bag record` those in it, in order.
+pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let described = metadata(path);
+    if !matches!(described.compression_format.as_str(), "" | "zstd") {
+        return Err(refusal(path, Foreign::Compressed));
+    }
+    let entries = std::fs::read_dir(path).map_err(BagError::file("read folder", path))?;
+    let names: BTreeSet<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        // what macOS writes beside each file
+        .filter(|name| !name.starts_with("._"))
+        .collect();
+    let found = names.iter().filter(|name| is_read(name, &names, &described));
+    let mut found: Vec<PathBuf> = found.map(|name| path.join(name)).collect();
+    let foreign = |name: &&String| SQLITE_NAMES.iter().chain(&ROS1_NAMES).any(|end| name.ends_with(end));
+    match (names.iter().find(foreign), found.is_empty()) {
+        (Some(other), true) => {
+            let is_ros1 = ROS1_NAMES.iter().any(|end| other.ends_with(end));
+            let kind = if is_ros1 { Foreign::Ros1 } else { Foreign::Sqlite };
+            return Err(refusal(&path.join(other), kind));
+        }
+        (Some(other), false) => tracing::warn!("{}: {other} is not read, only MCAP is", path.display()),
+        (None, true) => {
+            let problem = format!(
+                "{}: expected a folder with .mcap files (ros2 bag record -s mcap), found none",
+                path.display()
+            );
+            return Err(BagError::Request(problem));
+        }
+        (None, false) => {}
+    }
+    // rosbag2 numbers its files without leading zeros: shorter names come first
+    let plain = |path: &PathBuf| match path.extension() {
+        Some(extension) if extension != "mcap" => path.with_extension(""),
+        _ => path.clone(),
+    };
+    found.sort_by_cached_key(|path| (plain(path).as_os_str().len(), plain(path)));
+    Ok(found)
+}
+
+/// Whether a file belongs to the recording. `ros2 bag play` leaves the plain file beside the compressed one: the one that
+/// is described counts, or else the plain one.
+fn is_read(name: &str, names: &BTreeSet<String>, described: &Information) -> bool {
+    let is_described = |name: &str| described.relative_file_paths.iter().any(|listed| listed == name);
+    if let Some(stem) = COMPRESSED.iter().find_map(|end| name.strip_suffix(end)) {
+        return is_described(name) || !names.contains(&format!("{stem}{MCAP}"));
+    }
+    let Some(stem) = name.strip_suffix(MCAP) else {
+        return false;
+    };
+    let mut compressed = COMPRESSED.iter().map(|end| format!("{stem}{end}"));
+    is_described(name) || !compressed.any(|twin| names.contains(&twin) && is_described(&twin))
+}
+
+/// What `metadata.yaml` says; nothing where a recording was cut off before it was written.
+fn metadata(folder: &Path) -> Information {
+    let text = files::read_text(&folder.join("metadata.yaml"), files::TABLE).ok();
+    let read = text.and_then(|text| serde_saphyr::from_str::<Metadata>(&text).ok());
+    read.unwrap_or_default().rosbag2_bagfile_information
+}
+
+/// Opens a file of a recording; what was compressed as a whole is unpacked while it is read.
+///
+/// # Errors
+/// When it cannot be opened, or is a recording of another kind.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, BagError> {
+    let file = files::open_any(path).map_err(BagError::file("open", path))?;
+    let length = file.metadata().map_err(BagError::file("open", path))?.len();
+    let mut plain = BufReader::new(file);
+    if !start(&mut plain, path)?.starts_with(&compression::ZSTD_MAGIC) {
+        return Ok(Box::new(plain));
+    }
+    let unpacked = compression::file(plain, length).map_err(BagError::file("unpack", path))?;
+    let mut unpacked = BufReader::new(unpacked);
+    start(&mut unpacked, path)?;
+    Ok(Box::new(unpacked))
+}
+
+/// The first bytes.
+fn start<'a>(input: &'a mut impl BufRead, path: &Path) -> Result<&'a [u8], BagError> {
+    let start = input.fill_buf().map_err(BagError::file("read", path))?;
+    if start.starts_with(ROS1) {
+        return Err(refusal(path, Foreign::Ros1));
+    }
+    if start.starts_with(SQLITE) {
+        return Err(refusal(path, Foreign::Sqlite));
+    }
+    if let Some(other) = signatures::foreign(start) {
+        return Err(BagError::content(path, format!("expected MCAP, this is {other}")));
+    }
+    Ok(start)
+}
+
+/// Says what was found and which command makes MCAP of it.
+fn refusal(path: &Path, found: Foreign) -> BagError {
+    // rosbag2 keeps a recording as a folder, ROS 1 as a file
+    let folder = path.parent().filter(|folder| folder.join("metadata.yaml").exists());
+    let source = if found == Foreign::Sqlite {
+        folder.unwrap_or(path)
+    } else {
+        path
+    };
+    let by_rosbags = format!(
+        "rosbags-convert --src {} --dst NEW --dst-storage mcap (pip install rosbags)",
+        source.display()
+    );
+    let by_ros = format!(
+        "echo 'output_bags: [{{uri: NEW, storage_id: mcap, all: true}}]' > convert.yaml && \
+         ros2 bag convert -i {} -o convert.yaml",
+        source.display()
+    );
+    let (found, command) = match found {
+        Foreign::Ros1 => ("a recording of ROS 1 (#ROSBAG)", by_rosbags),
+        Foreign::Sqlite => ("a recording in SQLite (.db3)", format!("{by_ros}, or {by_rosbags}")),
+        Foreign::Compressed => ("one compressed with something else than zstd", by_ros),
+    };
+    BagError::content(path, format!("expected MCAP, found {found}; convert it: {command}"))
+}

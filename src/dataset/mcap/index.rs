@@ -1,0 +1,228 @@
+//! The first pass over a recording: what it has on the topics that were asked for, and when.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use super::clock::{Timeline, nothing_in_common, remarks};
+use super::import::{ImportOptions, Source};
+use super::messages::decode_text;
+use super::sample::Ticks;
+use super::signals::{Signal, SignalReader, Track};
+use super::streams::{picture, picture_times};
+use super::{BagError, bag};
+use crate::camera::rgb::RgbImage;
+
+/// What a recording has on the topics that were asked for.
+pub(super) struct Indexed {
+    /// The recording.
+    pub path: PathBuf,
+    /// Its instruction.
+    pub task: String,
+    /// Topics of numbers.
+    pub signals: BTreeMap<String, Signal>,
+    /// Topics of pictures: the number of each message among those of its topic.
+    pub pictures: BTreeMap<String, Track<usize>>,
+    /// Width and height of each topic's first picture [px].
+    pub sizes: BTreeMap<String, (u32, u32)>,
+    /// Values of each column.
+    pub columns: Vec<Column>,
+    timelines: BTreeMap<String, Timeline>,
+}
+
+/// Values of a column, one after another.
+pub(super) struct Column {
+    /// Its name.
+    pub name: String,
+    /// Where they come from.
+    pub values: Vec<ColumnValue>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+pub(super) struct ColumnValue {
+    /// Its name.
+    pub name: String,
+    /// The topic.
+    pub topic: String,
+    /// Its place among the values of the topic.
+    pub place: usize,
+}
+
+impl Column {
+    fn of(source: &Source, signals: &BTreeMap<String, Signal>) -> Result<Self, String> {
+        let mut values = Vec::new();
+        for chosen in &source.topics {
+            let Some(signal) = signals.get(&chosen.name) else {
+                continue;
+            };
+            let places = signal
+                .places(&chosen.values)
+                .map_err(|e| format!("{}: {e}", chosen.name))?;
+            values.extend(places.into_iter().filter_map(|place| {
+                Some(ColumnValue {
+                    name: signal.names.get(place)?.clone(),
+                    topic: chosen.name.clone(),
+                    place,
+                })
+            }));
+        }
+        Ok(Self {
+            name: source.name.clone(),
+            values,
+        })
+    }
+
+    /// Names of the values.
+    pub fn names(&self) -> Vec<String> {
+        self.values.iter().map(|value| value.name.clone()).collect()
+    }
+
+    /// Puts the values into the order of `names`, if those are the same ones; returns whether they are.
+    pub fn arrange(&mut self, names: &[String]) -> bool {
+        let mut found = self.names();
+        let mut wanted = names.to_vec();
+        found.sort_unstable();
+        wanted.sort_unstable();
+        // with a name twice it would be a guess which is which
+        let once = found.windows(2).all(|pair| pair.first() != pair.last());
+        if found != wanted || !once {
+            return self.names() == names;
+        }
+        let places: HashMap<&str, usize> = names.iter().map(String::as_str).zip(0..).collect();
+        self.values
+            .sort_by_key(|value| places.get(value.name.as_str()).copied());
+        true
+    }
+}
+
+impl Indexed {
+    /// Reads the messages of the topics in `options`.
+    ///
+    /// # Errors
+    /// When one cannot be read, a topic has none or has no time, or nothing tells the instruction.
+    pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
+        let mut signals: BTreeMap<String, SignalReader> = wanted(&options.vectors);
+        let mut pictures: BTreeMap<String, Vec<_>> = wanted(&options.cameras);
+        let mut sizes = BTreeMap::new();
+        let mut task = None;
+        bag::messages(files, |message| {
+            let failed = |problem: String| BagError::content(path, format!("{}: {problem}", message.topic));
+            let tells_task = Some(message.topic) == options.task_topic.as_deref() && task.is_none();
+            let (signal, images) = (signals.get_mut(message.topic), pictures.get_mut(message.topic));
+            if !tells_task && signal.is_none() && images.is_none() {
+                return Ok(());
+            }
+            let data = message.data().map_err(failed)?;
+            if tells_task {
+                task = Some(decode_text(&data).map_err(|e| failed(e.to_string()))?);
+            }
+            if let Some(signal) = signal {
+                signal.push(message.kind, message.log_time, &data).map_err(failed)?;
+            }
+            if let Some(images) = images {
+                let times = picture_times(message.kind, message.log_time, &data).map_err(failed)?;
+                if images.is_empty() {
+                    let mut rgb = RgbImage::default();
+                    picture(message.kind, &data, options.images, &mut rgb).map_err(failed)?;
+                    sizes.insert(message.topic.to_owned(), (rgb.width(), rgb.height()));
+                }
+                images.push(times);
+            }
+            Ok(())
+        })?;
+        let content = |problem: String| BagError::content(path, problem);
+        if let Some((topic, signal)) = signals
+            .iter()
+            .find(|(_, signal)| signal.times.is_empty() && signal.empty > 0)
+        {
+            return Err(content(format!(
+                "{topic}: expected positions of joints, found {} messages without",
+                signal.empty
+            )));
+        }
+        let without = signals
+            .iter()
+            .filter(|(_, signal)| signal.times.is_empty())
+            .map(|(topic, _)| topic);
+        let empty: Vec<_> = without
+            .chain(
+                pictures
+                    .iter()
+                    .filter(|(_, all)| all.is_empty())
+                    .map(|(topic, _)| topic),
+            )
+            .collect();
+        if !empty.is_empty() {
+            return Err(content(format!(
+                "expected messages on {empty:?}, found none; see `ros2 bag info`"
+            )));
+        }
+        let task = task.or_else(|| options.task.clone());
+        let task = task.ok_or_else(|| content("no instruction: give one, or the topic that tells it".into()))?;
+
+        let times = signals
+            .iter()
+            .map(|(topic, signal)| (topic, &signal.times))
+            .chain(&pictures);
+        let timelines: BTreeMap<String, Timeline> = times
+            .map(|(topic, times)| {
+                let timeline = Timeline::new(times, options.clock).map_err(|e| content(format!("{topic}: {e}")))?;
+                Ok((topic.clone(), timeline))
+            })
+            .collect::<Result<_, BagError>>()?;
+        let times = |topic: &str| {
+            timelines
+                .get(topic)
+                .map(|timeline| timeline.times.as_slice())
+                .unwrap_or_default()
+        };
+        let signals = signals.into_iter().map(|(topic, signal)| {
+            let signal = signal.finish(times(&topic));
+            (topic, signal)
+        });
+        let signals: BTreeMap<String, Signal> = signals.collect();
+        let pictures = pictures.into_keys().map(|topic| {
+            let times = times(&topic);
+            let track = Track::sorted((0..times.len()).map(|n| (n, n)), |n| times.get(n).copied().flatten());
+            (topic, track)
+        });
+        let columns = options
+            .vectors
+            .iter()
+            .map(|source| Column::of(source, &signals).map_err(content));
+        Ok(Self {
+            path: path.to_owned(),
+            task,
+            columns: columns.collect::<Result<_, _>>()?,
+            pictures: pictures.collect(),
+            sizes,
+            signals,
+            timelines,
+        })
+    }
+
+    /// Rows at `fps` over the time that all columns have; says what is noteworthy about the topics' clocks.
+    ///
+    /// # Errors
+    /// When there is no such time.
+    pub fn ticks(&self, fps: f64) -> Result<Ticks, BagError> {
+        for remark in remarks(&self.timelines) {
+            tracing::warn!("{}: {remark}", self.path.display());
+        }
+        let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for value in self.columns.iter().flat_map(|column| &column.values) {
+            places.entry(value.topic.as_str()).or_default().push(value.place);
+        }
+        let numbers = places
+            .iter()
+            .filter_map(|(topic, places)| self.signals.get(*topic)?.span(places));
+        let spans: Vec<_> = numbers.chain(self.pictures.values().filter_map(Track::span)).collect();
+        Ticks::within(&spans, fps).ok_or_else(|| BagError::content(&self.path, nothing_in_common(&self.timelines)))
+    }
+}
+
+/// Something empty for each topic.
+fn wanted<T: Default>(sources: &[Source]) -> BTreeMap<String, T> {
+    let topics = sources.iter().flat_map(|source| &source.topics);
+    topics.map(|topic| (topic.name.clone(), T::default())).collect()
+}

@@ -1,0 +1,126 @@
+//! The numbers of all rows of a dataset, read into memory and checked to be the rows that its episodes are described as.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use arrow_array::RecordBatch;
+
+use super::columns::{self, Part};
+use super::episodes::Episode;
+use super::error::DatasetError;
+use super::info::Info;
+use super::reader::data_path;
+
+/// Columns that say which row a row is; datasets need not have them.
+const PLACES: [&str; 2] = ["episode_index", "frame_index"];
+/// The number of a row's instruction.
+const TASK: &str = "task_index";
+
+/// Numbers of rows, end to end.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    /// Values of every column of numbers.
+    ///
+    /// # Shapes
+    /// (rows, values in a row)
+    pub vectors: BTreeMap<String, Vec<f32>>,
+    /// Number of the instruction of each row.
+    pub tasks: Vec<usize>,
+}
+
+impl Numbers {
+    /// Reads those of the episodes.
+    ///
+    /// # Errors
+    /// When a file is missing or malformed, or has other rows than the episodes are described as; the row is named.
+    pub fn read(root: &Path, info: &Info, episodes: &[Episode]) -> Result<Self, DatasetError> {
+        let vectors = info.vectors().map(|(name, _)| (name.to_owned(), Vec::new()));
+        let mut all = Self {
+            vectors: vectors.collect(),
+            tasks: Vec::new(),
+        };
+        let mut rows = 0;
+        for of_file in episodes.chunk_by(|a, b| a.data == b.data) {
+            for episode in of_file {
+                if episode.from != rows {
+                    let (index, found) = (episode.index, episode.from);
+                    let problem = format!("episode {index}: expected its first row to be {rows}, found {found}");
+                    return Err(DatasetError::content(root, problem));
+                }
+                rows = rows.saturating_add(episode.length);
+            }
+            let filled = of_file.iter().find(|episode| episode.length > 0);
+            if let Some(first) = filled {
+                all.read_file(&data_path(root, info, first)?, info, of_file)?;
+            }
+            if all.tasks.len() != rows {
+                let problem = format!("expected {rows} rows, found {}", all.tasks.len());
+                return Err(DatasetError::content(root, problem));
+            }
+        }
+        Ok(all)
+    }
+
+    fn read_file(&mut self, path: &Path, info: &Info, episodes: &[Episode]) -> Result<(), DatasetError> {
+        let count = episodes.iter().map(|episode| episode.length).sum();
+        let schema = columns::open(path)?;
+        let places = PLACES
+            .into_iter()
+            .filter(|name| schema.schema().column_with_name(name).is_some());
+        let wanted: Vec<&str> = info
+            .vectors()
+            .map(|(name, _)| name)
+            .chain([TASK])
+            .chain(places)
+            .collect();
+        let part = Part {
+            first: 0,
+            count,
+            values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + PLACES.len() + 1,
+        };
+        let mut rows = episodes
+            .iter()
+            .flat_map(|episode| (0..episode.length).map(move |frame| (episode.index, frame)));
+        let mut first = 0;
+        for batch in columns::part(path, &wanted, part)? {
+            let batch = batch?;
+            self.take(&batch, info, first, &mut rows)
+                .map_err(|problem| DatasetError::content(path, problem))?;
+            first += batch.num_rows();
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of a file from `first` on; `rows` says which they should be.
+    fn take(
+        &mut self,
+        batch: &RecordBatch,
+        info: &Info,
+        first: usize,
+        rows: &mut impl Iterator<Item = (usize, usize)>,
+    ) -> Result<(), String> {
+        for (name, values) in &mut self.vectors {
+            let dim = info.features.get(name).map_or(0, super::feature::Feature::len);
+            let column = columns::column(batch, name)?;
+            values.extend(columns::numbers(&column, name, dim, first)?);
+        }
+        self.tasks.extend(columns::counts(batch, TASK)?);
+        let place = |name| {
+            let known = batch.column_by_name(name).is_some();
+            known.then(|| columns::counts(batch, name)).transpose()
+        };
+        let [episodes, frames] = [place(PLACES[0])?, place(PLACES[1])?];
+        for (row, (episode, frame)) in rows.by_ref().take(batch.num_rows()).enumerate() {
+            let found = |numbers: &Option<Vec<usize>>| numbers.as_ref().and_then(|numbers| numbers.get(row).copied());
+            let (of, at) = (found(&episodes).unwrap_or(episode), found(&frames).unwrap_or(frame));
+            if (of, at) != (episode, frame) {
+                let row = first + row;
+                return Err(format!(
+                    "row {row}: expected frame {frame} of episode {episode}, found frame {at} of episode {of}; rows have \
+                     to lie in the order that meta/ describes"
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+//! Frames of an mp4 file that was written in fragments, each with an index of its own: a camera's or a stream's, or one
+//! whose writing was cut off.
+
+use std::io::{Read, Seek};
+
+use super::boxes::{Boxes, Fields, TopLevel};
+use super::demux::{Loose, Sample, child};
+use super::error::VideoError;
+
+/// Flags of a sample that decoding cannot begin at.
+const NOT_KEY: u32 = 0x1_0000;
+
+/// What a sample is where its run does not say.
+#[derive(Debug, Clone, Copy, Default)]
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+}
+
+/// Reads all fragments of a track of a file of `length` bytes; `moov` is its common index.
+///
+/// # Errors
+/// When a fragment is damaged or claims more frames than the file has room for.
+pub fn read(file: &mut (impl Read + Seek), length: u64, moov: &[u8], track: u32) -> Result<Loose, VideoError> {
+    let defaults = defaults_of(child(moov, b"mvex")?, track)?;
+    let mut frames = Loose::default();
+    let mut clock = 0_u64;
+    let mut boxes = TopLevel::new(length);
+    while let Some(found) = boxes.next(file)? {
+        if &found.kind != b"moof" {
+            continue;
+        }
+        let moof = found.content(file)?;
+        let of_track = Boxes::of(&moof).filter(|(kind, _)| kind == b"traf");
+        for (_, traf) in of_track {
+            let header = Header::read(child(traf, b"tfhd")?, defaults)?;
+            if header.track != track {
+                continue;
+            }
+            if let Ok(time) = child(traf, b"tfdt") {
+                let mut fields = Fields::new(time);
+                let long = fields.u32()? >> 24 == 1;
+                clock = if long { fields.u64()? } else { fields.u32()?.into() };
+            }
+            let base = header.base.unwrap_or(found.start);
+            let mut next = base;
+            for (_, run) in Boxes::of(traf).filter(|(kind, _)| kind == b"trun") {
+                let of_run = Run {
+                    base,
+                    next,
+                    file: length,
+                    defaults: header.defaults,
+                };
+                (next, clock) = of_run.read(run, clock, &mut frames)?;
+            }
+        }
+    }
+    match frames.samples.is_empty() {
+        true => Err(VideoError::malformed("it has no frames")),
+        false => Ok(frames),
+    }
+}
+
+fn defaults_of(mvex: &[u8], track: u32) -> Result<Defaults, VideoError> {
+    for (_, trex) in Boxes::of(mvex).filter(|(kind, _)| kind == b"trex") {
+        let mut fields = Fields::new(trex).after(4)?;
+        if fields.u32()? == track {
+            fields.skip(4)?;
+            return Ok(Defaults {
+                duration: fields.u32()?,
+                size: fields.u32()?,
+                flags: fields.u32()?,
+            });
+        }
+    }
+    Ok(Defaults::default())
+}
+
+/// What a fragment says of a track.
+struct Header {
+    track: u32,
+    base: Option<u64>,
+    defaults: Defaults,
+}
+
+impl Header {
+    fn read(tfhd: &[u8], mut defaults: Defaults) -> Result<Self, VideoError> {
+        let mut fields = Fields::new(tfhd);
+        let (flags, track) = (fields.u32()?, fields.u32()?);
+        let base = (flags & 1 != 0).then(|| fields.u64()).transpose()?;
+        if flags & 2 != 0 {
+            fields.skip(4)?;
+        }
+        for (flag, value) in [
+            (0x8, &mut defaults.duration),
+            (0x10, &mut defaults.size),
+            (0x20, &mut defaults.flags),
+        ] {
+            if flags & flag != 0 {
+                *value = fields.u32()?;
+            }
+        }
+        Ok(Self { track, base, defaults })
+    }
+}
+
+/// A run of samples that lie one behind the other.
+struct Run {
+    /// Where offsets count from.
+    base: u64,
+    /// Where the run before ended.
+    next: u64,
+    /// Bytes of the file.
+    file: u64,
+    defaults: Defaults,
+}
+
+impl Run {
+    /// Reads its samples; gives back where they end, in the file and in time [ticks].
+    fn read(&self, trun: &[u8], mut clock: u64, frames: &mut Loose) -> Result<(u64, u64), VideoError> {
+        let mut fields = Fields::new(trun);
+        let (flags, count) = (fields.u32()?, fields.u32()?);
+        let mut offset = self.next;
+        if flags & 1 != 0 {
+            let shift = i64::from(fields.u32()? as i32);
+            offset = self.base.saturating_add_signed(shift);
+        }
+        let first_flags = (flags & 4 != 0).then(|| fields.u32()).transpose()?;
+        frames.require_room(count as usize, self.file)?;
+        for at in 0..count {
+            let mut given = |flag: u32, other: u32| match flags & flag {
+                0 => Ok(other),
+                _ => fields.u32(),
+            };
+            let duration = given(0x100, self.defaults.duration)?;
+            let size = given(0x200, self.defaults.size)?;
+            let other = first_flags.filter(|_| at == 0).unwrap_or(self.defaults.flags);
+            let kind = given(0x400, other)?;
+            let shift = given(0x800, 0)? as i32;
+            let end = offset
+                .checked_add(size.into())
+                .filter(|end| *end <= self.file && size > 0);
+            let end = end.ok_or_else(|| {
+                let (frame, file) = (frames.samples.len(), self.file);
+                VideoError::malformed(format!("sample {frame}: {size} bytes from byte {offset} of {file}"))
+            })?;
+            frames.samples.push(Sample {
+                offset,
+                size,
+                shown: 0,
+                entry: false,
+            });
+            frames.times.push(clock as i64 + i64::from(shift));
+            frames.keys.push(kind & NOT_KEY == 0);
+            frames.ticks += u64::from(duration);
+            clock = clock.saturating_add(duration.into());
+            offset = end;
+        }
+        Ok((offset, clock))
+    }
+}

@@ -1,0 +1,203 @@
+//! Files that a user names or that come with a checkpoint or dataset: only regular ones are opened, and no more of them
+//! is read than there can be. A device, a FIFO or an endless file is refused instead of waited for, and a file of a kind
+//! that is never read is called by its name.
+
+use std::fs::{File, FileType, Metadata, OpenOptions};
+use std::io::{Error, ErrorKind, Read as _, Result};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+pub mod signatures;
+
+/// Largest configuration, contract or description of a checkpoint or dataset [bytes].
+pub const CONFIGURATION: u64 = 1 << 20;
+/// Largest table of statistics, of tensors or of what was said about tasks [bytes].
+pub const TABLE: u64 = 64 << 20;
+/// Largest tokenizer [bytes].
+pub const TOKENIZER: u64 = 256 << 20;
+/// Largest picture, and largest kept target of a scene [bytes].
+pub const PICTURE: u64 = 64 << 20;
+/// Largest file with a line for each episode, step or trial [bytes].
+pub const LINES: u64 = 1 << 30;
+
+/// Opens a regular file, or a link to one, to read; never waits for another process.
+///
+/// # Errors
+/// When there is none, it is of another kind, it begins as something that is never read (see [`signatures`]), or the
+/// system refuses.
+pub fn open(path: &Path) -> Result<File> {
+    let (file, _) = open_regular(path, "")?;
+    require_readable(&file)?;
+    Ok(file)
+}
+
+/// As [`open`], for a reader of archives or databases: whatever it begins as.
+///
+/// # Errors
+/// When there is none, it is no regular file, or the system refuses.
+pub fn open_any(path: &Path) -> Result<File> {
+    open_regular(path, "").map(|(file, _)| file)
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// As [`open`], and when it is larger.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let at_most = format!(" of at most {}", size(limit));
+    let (file, length) = open_regular(path, &at_most)?;
+    let too_large = |found: String| refusal(&at_most, &format!("{found}; is it the file that was meant?"));
+    if length > limit {
+        return Err(too_large(format!("one of {}", size(length))));
+    }
+    require_readable(&file)?;
+    let mut bytes = Vec::new();
+    // What the system says of a file under /proc, or of one that grows, is not what comes out of it.
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > limit {
+        true => Err(too_large("a larger one".to_owned())),
+        false => Ok(bytes),
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes as UTF-8.
+///
+/// # Errors
+/// As [`read`], and when it is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String> {
+    String::from_utf8(read(path, limit)?).map_err(|e| Error::new(ErrorKind::InvalidData, e))
+}
+
+/// Copies a regular file and its permissions.
+///
+/// # Errors
+/// As [`open`], and when `to` cannot be written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    open_any(from)?;
+    std::fs::copy(from, to).map(drop)
+}
+
+/// Opens a regular file and says how long it is [bytes]; `at_most` goes into what is said of others.
+fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
+    // Opening alone can set a device to work, so the kind is looked at before; and after, in case it was exchanged.
+    require_regular(&std::fs::metadata(path)?, at_most)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)?;
+    let found = file.metadata()?;
+    require_regular(&found, at_most)?;
+    Ok((file, found.len()))
+}
+
+fn require_regular(found: &Metadata, at_most: &str) -> Result<()> {
+    match found.is_file() {
+        true => Ok(()),
+        false => Err(refusal(at_most, &format!("{}; name a file", kind(found.file_type())))),
+    }
+}
+
+fn require_readable(file: &File) -> Result<()> {
+    let mut beginning = [0; signatures::BEGINNING];
+    let length = file.read_at(&mut beginning, 0)?;
+    match signatures::foreign(beginning.get(..length).unwrap_or_default()) {
+        Some(what) => Err(Error::new(ErrorKind::InvalidData, format!("this is {what}"))),
+        None => Ok(()),
+    }
+}
+
+fn refusal(at_most: &str, found: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidInput,
+        format!("expected a regular file{at_most}, found {found}"),
+    )
+}
+
+fn kind(of: FileType) -> &'static str {
+    match of {
+        _ if of.is_dir() => "a directory",
+        _ if of.is_fifo() => "a FIFO",
+        _ if of.is_char_device() => "a character device",
+        _ if of.is_block_device() => "a block device",
+        _ if of.is_socket() => "a socket",
+        _ => "something else",
+    }
+}
+
+/// A size for people, in the largest unit that it fills.
+fn size(bytes: u64) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit);
+    unit.map_or(format!("{bytes} bytes"), |(unit, name)| {
+        format!("{} {name}", bytes.div_ceil(unit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path) -> String {
+        let opened = open(path).unwrap_err().to_string();
+        let read = read_text(path, CONFIGURATION).unwrap_err().to_string();
+        assert!(read.contains("at most 1 MiB"), "{read}");
+        assert_eq!(read.replace(" of at most 1 MiB", ""), opened);
+        read
+    }
+
+    #[test]
+    fn devices_fifos_sockets_and_folders_are_refused_by_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+        assert!(made.success());
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
+        for (name, kind) in [
+            ("fifo", "a FIFO"),
+            ("socket", "a socket"),
+            ("zero", "a character device"),
+            (".", "a directory"),
+        ] {
+            let said = refused(&at(name));
+            assert!(said.contains(kind), "{name}: {said}");
+        }
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        std::os::unix::fs::symlink(&a, &b).unwrap();
+        std::os::unix::fs::symlink(&b, &a).unwrap();
+        assert!(read(&a, 10).is_err());
+        std::fs::remove_file(&a).unwrap();
+        assert_eq!(read(&b, 10).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "0123456789");
+        let said = read_text(&path, 9).unwrap_err().to_string();
+        assert!(said.contains("at most 9 bytes, found one of 10 bytes"), "{said}");
+        // A hole: nothing on the disk, and more than any memory.
+        let holed = File::create(&path).unwrap();
+        holed.set_len(1 << 42).unwrap();
+        let said = read(&path, CONFIGURATION).unwrap_err().to_string();
+        assert!(said.contains("found one of 4096 GiB"), "{said}");
+    }
+
+    #[test]
+    fn files_without_a_length_are_bounded_as_well() {
+        // The kernel says that they have 0 bytes.
+        let path = Path::new("/proc/self/status");
+        assert!(read_text(path, CONFIGURATION).unwrap().contains("VmRSS"));
+        let said = read(path, 16).unwrap_err().to_string();
+        assert!(said.contains("found a larger one"), "{said}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Files that are not what their names promise, told by how they begin, with what to do about it.
+
+/// Bytes that tell what a file is [bytes]; a tar archive says so at 257.
+pub const BEGINNING: usize = 512;
+
+/// What is never read here, by its first bytes.
+const FOREIGN: [(&[u8], &str); 25] = [
+    (
+        b"version https://git-lfs.github.com/spec/v1",
+        "a git-lfs pointer, not the file; fetch it with `git lfs pull`",
+    ),
+    (
+        b"/annex/objects/",
+        "a git-annex pointer, not the file; fetch it with `git annex get`",
+    ),
+    (
+        b"PK\x03\x04",
+        "a zip archive (PyTorch's .pt and .bin files are such); unpack it, or convert weights to safetensors",
+    ),
+    (b"\x1f\x8b", "gzip-compressed data; unpack it with `gunzip`"),
+    (b"BZh", "bzip2-compressed data; unpack it with `bunzip2`"),
+    (b"\xfd7zXZ\0", "xz-compressed data; unpack it with `unxz`"),
+    (b"\x04\x22\x4d\x18", "lz4-compressed data; unpack it with `unlz4`"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive; unpack it"),
+    (b"Rar!\x1a\x07", "a RAR archive; unpack it"),
+    (
+        b"GGUF",
+        "a gguf file of llama.cpp; name the safetensors it was made from",
+    ),
+    (
+        b"#ROSBAG V",
+        "a ROS 1 bag; convert it with `rosbags-convert --src FILE --dst FOLDER --dst-storage mcap`",
+    ),
+    (
+        b"SQLite format 3\0",
+        "an sqlite database (a rosbag2 .db3 is one); convert a bag with `ros2 bag convert` and storage_id mcap",
+    ),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "an HDF5 file; convert the dataset to LeRobot's layout first",
+    ),
+    (b"PARE", "an encrypted parquet file; decrypt it first"),
+    (b"Salted__", "an encrypted file of openssl; decrypt it first"),
+    (b"age-encryption.org/", "an encrypted file of age; decrypt it first"),
+    (b"-----BEGIN PGP MESSAGE", "an encrypted file of PGP; decrypt it first"),
+    (b"ARROW1", "an Arrow IPC file; write it anew as parquet"),
+    (b"FEA1", "a feather file; write it anew as parquet"),
+    (b"\x93NUMPY", "a NumPy array; name the file it was made from"),
+    (
+        b"\0\x05\x16\x07",
+        "a companion file of macOS (its name begins with ._); name the file beside it",
+    ),
+    (b"\x7fELF", "a program"),
+    (b"%PDF-", "a PDF document"),
+    (b"\xff\xfe", "text in UTF-16; save it as UTF-8"),
+    (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
+];
+
+/// What a file that begins so is, and what to do, where it is nothing that is read here.
+pub fn foreign(beginning: &[u8]) -> Option<&'static str> {
+    let known = FOREIGN.iter().find(|(start, _)| beginning.starts_with(start));
+    if let Some((_, what)) = known {
+        return Some(what);
+    }
+    if beginning.get(257..262) == Some(b"ustar") {
+        return Some("a tar archive; unpack it");
+    }
+    if is_pickle(beginning) {
+        return Some("a Python pickle, which can run any code when it is read; convert it to safetensors or JSON");
+    }
+    page(beginning)
+}
+
+/// A protocol, and a first instruction as writers put it there. The length that begins a safetensors file can look like
+/// it; the brace behind that cannot.
+fn is_pickle(beginning: &[u8]) -> bool {
+    let safetensors = beginning.get(8) == Some(&b'{');
+    match beginning {
+        [0x80, 2..=5, first, ..] => !safetensors && b"\x95}]c(X\x8a\x8cK".contains(first),
+        _ => false,
+    }
+}
+
+/// What a server sends in place of a file.
+fn page(beginning: &[u8]) -> Option<&'static str> {
+    let text = beginning
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(beginning)
+        .trim_ascii_start();
+    let begins = |with: &[u8]| {
+        text.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    if begins(b"<!doctype html") || begins(b"<html") {
+        return Some("an HTML page, not the file; was the download refused, or does it need a login?");
+    }
+    begins(b"<?xml").then_some("an XML page, not the file; was the download refused?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_files_are_called_by_their_names() {
+        let tar = [vec![0; 257], b"ustar\0".to_vec()].concat();
+        for (beginning, name) in [
+            (
+                &b"version https://git-lfs.github.com/spec/v1\noid sha256:0"[..],
+                "git-lfs pointer",
+            ),
+            (b"PK\x03\x04\0\0", "zip archive"),
+            (b"\x80\x02}q\0.", "pickle"),
+            (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
+            (b"\n <!DOCTYPE html><html>", "HTML page"),
+            (b"\xef\xbb\xbf<html lang=en>", "HTML page"),
+            (b"#ROSBAG V2.0\n", "ROS 1 bag"),
+            (b"SQLite format 3\0\x10", "sqlite"),
+            (b"GGUF\x03\0\0\0", "gguf"),
+            (b"\x04\x22\x4d\x18\x64", "lz4"),
+            (
+                b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
+                "XML page",
+            ),
+            (&tar, "tar archive"),
+        ] {
+            let said = foreign(beginning).unwrap_or_default();
+            assert!(said.contains(name), "{name}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_is_nothing_of_these() {
+        // A safetensors file whose header is 0x950480 bytes long begins as a pickle does.
+        for beginning in [
+            &b"PAR1\x15\x04"[..],
+            b"\0\0\0\x20ftypisom",
+            b"\x89MCAP0\r\n",
+            // rosbag2 compresses whole files so
+            b"\x28\xb5\x2f\xfd",
+            b"\x80\x04\x95\0\0\0\0\0{\"a\":",
+            b"{\"model_type\": 1}",
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff\xe0",
+            b"base: train.yaml",
+            b"",
+        ] {
+            assert_eq!(foreign(beginning), None, "{beginning:?}");
+        }
+    }
+}

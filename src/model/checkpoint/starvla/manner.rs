@@ -1,0 +1,240 @@
+//! How a run's values were normalised. The robot's contract says it before all others, then the run itself, then what
+//! StarVLA's data configurations do for a tag.
+
+use super::super::statistics::{Columns, Named, OfTag};
+use crate::contract::{ActionSpace, Contract, DimensionStatistics, Normalisation};
+
+/// Data mixtures of StarVLA, each with a kind of robot that is in it.
+const MIXTURES: [(&str, &str); 13] = [
+    ("libero_all", "libero_franka"),
+    ("libero_goal", "libero_franka"),
+    ("multi_robot", "libero_franka"),
+    ("openpi_libero_all", "openpi_libero_franka"),
+    ("vla_arena_L0_S", "vla_arena_franka"),
+    ("vla_arena_L0_M", "vla_arena_franka"),
+    ("vla_arena_L0_L", "vla_arena_franka"),
+    ("bridge", "oxe_bridge"),
+    ("bridge_rt_1", "oxe_bridge"),
+    ("bridge_rt_1", "oxe_rt1"),
+    ("demo_sim_pick_place", "demo_sim_franka_delta_joints"),
+    ("realman_example", "realman_rm75_delta_joints"),
+    ("realman_example_dp", "realman_rm75_delta_joints"),
+];
+
+/// Kinds of robot whose statistics are under a tag of another name.
+const TAGS: [(&str, &str); 5] = [
+    ("libero_franka", "franka"),
+    ("openpi_libero_franka", "franka"),
+    ("vla_arena_franka", "franka"),
+    ("demo_sim_franka_delta_joints", "franka"),
+    ("realman_rm75_delta_joints", "new_embodiment"),
+];
+
+/// A run's statistics and what says how they were used.
+#[derive(Debug, Clone, Copy)]
+pub struct OfRun<'a> {
+    /// Whose statistics.
+    pub tag: &'a str,
+    /// The statistics.
+    pub statistics: &'a OfTag,
+    /// The data mixture it was trained on, where the run says.
+    pub mixture: Option<&'a str>,
+    /// The robot of the user.
+    pub robot: Option<&'a Contract>,
+}
+
+/// Names and normalisation of values, and who says so.
+#[derive(Debug)]
+struct Manner {
+    of: Vec<(String, Normalisation)>,
+    source: String,
+}
+
+impl OfRun<'_> {
+    /// How actions are normalised; what the user should know is added to `notes`.
+    ///
+    /// # Errors
+    /// When nobody says it, or the statistics are incomplete.
+    pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, String> {
+        let columns = &self.statistics.action;
+        let count = columns.len();
+        let told = self.robot.map(|robot| manner(&robot.data.statistics));
+        let manner = match (told.filter(|told| told.len() == count), self.own(notes)?) {
+            (Some(told), own) => {
+                notes.extend(own.iter().flat_map(|own| differences(&told, own)));
+                told
+            }
+            (None, Some(own)) => own.of,
+            (None, None) => {
+                return Err(format!(
+                    "it does not say how the {count} values of an action of {} were normalised; give --robot a contract \
+                     whose data.statistics name them and say so",
+                    self.tag
+                ));
+            }
+        };
+        columns.dimensions(&manner)
+    }
+
+    /// How the robot's state is normalised, empty where the network is not told it.
+    ///
+    /// # Errors
+    /// When nobody says it, or the statistics are incomplete.
+    pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, String> {
+        if !told {
+            return Ok(Vec::new());
+        }
+        let of_robot = self.robot.map(|robot| manner(&robot.data.state)).unwrap_or_default();
+        let of_run = self.statistics.normalisation.as_ref().map(|own| named(&own.state));
+        let count = self.statistics.state.as_ref().map_or(0, Columns::len);
+        let manner = [Some(of_robot.clone()), of_run].into_iter().flatten();
+        let mut fitting = manner.filter(|manner| manner.len() == count && count > 0);
+        match (&self.statistics.state, fitting.next()) {
+            (Some(state), Some(manner)) => state.dimensions(&manner),
+            _ => Err(format!(
+                "the run is told the robot's state, {count} values; give --robot a contract whose data.state names as many, \
+                 found {}",
+                of_robot.len()
+            )),
+        }
+    }
+
+    /// What the run says, and where it says nothing, what StarVLA does for the tag.
+    fn own(&self, notes: &mut Vec<String>) -> Result<Option<Manner>, String> {
+        let count = self.statistics.action.len();
+        let written = self.statistics.normalisation.as_ref().map(|own| named(&own.action));
+        let known = match (written, self.mixture) {
+            (Some(of), _) if of.len() == count => Some(Manner {
+                of,
+                source: "the statistics".into(),
+            }),
+            (Some(of), _) => {
+                return Err(format!(
+                    "normalisation of {}: expected {count} values of an action, found {}",
+                    self.tag,
+                    of.len()
+                ));
+            }
+            (None, Some(mixture)) => self.of_mixture(mixture).or_else(|| {
+                let of_tag = self.of_kind(self.tag)?;
+                notes.push(format!(
+                    "data_mix {mixture} is not known to hold {}: actions are taken to be normalised as StarVLA usually does \
+                     for it; --robot can say otherwise",
+                    self.tag
+                ));
+                Some(of_tag)
+            }),
+            (None, None) => self.of_kind(self.tag),
+        };
+        known.map(|known| self.masked(known, notes)).transpose()
+    }
+
+    /// By the kind of robot in a data mixture whose statistics these are.
+    fn of_mixture(&self, mixture: &str) -> Option<Manner> {
+        let is_of_tag = |kind: &str| kind == self.tag || TAGS.contains(&(kind, self.tag));
+        let mut kinds = MIXTURES
+            .iter()
+            .filter(|(name, kind)| *name == mixture && is_of_tag(kind));
+        let (_, kind) = kinds.next()?;
+        let Manner { of, .. } = self.of_kind(kind)?;
+        Some(Manner {
+            of,
+            source: format!("the data_mix {mixture}"),
+        })
+    }
+
+    fn of_kind(&self, kind: &str) -> Option<Manner> {
+        Some(Manner {
+            of: manner_of(kind, self.statistics.action.len())?,
+            source: format!("the tag {kind}"),
+        })
+    }
+
+    /// The mask is false where a value is 0 or 1, whatever else is known.
+    fn masked(&self, mut known: Manner, notes: &mut Vec<String>) -> Result<Manner, String> {
+        let Some(mask) = &self.statistics.action.mask else {
+            return Ok(known);
+        };
+        if mask.len() != known.of.len() {
+            return Err(format!(
+                "mask of {}: expected {} values, found {}",
+                self.tag,
+                known.of.len(),
+                mask.len()
+            ));
+        }
+        for ((name, normalisation), continuous) in known.of.iter_mut().zip(mask) {
+            match (*continuous, *normalisation) {
+                (true, _) | (false, Normalisation::Binary) => {}
+                (false, other) => {
+                    notes.push(format!(
+                        "{name} is 0 or 1 by the mask of {}, and {} by {}; the mask counts",
+                        self.tag,
+                        spelled(other),
+                        known.source
+                    ));
+                    *normalisation = Normalisation::Binary;
+                }
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// Where the robot's contract says otherwise than the run.
+fn differences(told: &[(String, Normalisation)], own: &Manner) -> Vec<String> {
+    let pairs = told.iter().zip(&own.of).filter(|(told, own)| told.1 != own.1);
+    pairs
+        .map(|((name, told), (_, of_run))| {
+            format!(
+                "{name} is {} by the contract of --robot and {} by {} of the run; the contract counts",
+                spelled(*told),
+                spelled(*of_run),
+                own.source
+            )
+        })
+        .collect()
+}
+
+/// As contracts spell it.
+fn spelled(normalisation: Normalisation) -> &'static str {
+    match normalisation {
+        Normalisation::MinMax => "min_max",
+        Normalisation::Q99 => "q99",
+        Normalisation::MeanStd => "mean_std",
+        Normalisation::None => "none",
+        Normalisation::Binary => "binary",
+    }
+}
+
+fn manner(dimensions: &[DimensionStatistics]) -> Vec<(String, Normalisation)> {
+    let pair = |of: &DimensionStatistics| (of.name.clone(), of.normalisation);
+    dimensions.iter().map(pair).collect()
+}
+
+fn named(values: &[Named]) -> Vec<(String, Normalisation)> {
+    values.iter().map(|value| (value.name.clone(), value.mode)).collect()
+}
+
+/// Names and normalisation of the actions of a kind of robot, or of the tag that most runs of a kind have, as StarVLA's
+/// data configurations have them; `None` for those that we do not know.
+fn manner_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
+    use Normalisation::{Binary, MeanStd, MinMax, None as Untouched, Q99};
+    let (space, motion, gripper) = match (kind, dimensions) {
+        ("franka" | "libero_franka" | "vla_arena_franka", 7) => (ActionSpace::Ee7, MinMax, Untouched),
+        ("openpi_libero_franka", 7) => (ActionSpace::Ee7, Q99, Q99),
+        ("oxe_bridge" | "oxe_rt1", 7) => (ActionSpace::Ee7, Q99, Binary),
+        ("demo_sim_franka_delta_joints", 8) => (ActionSpace::Joint8, MinMax, Binary),
+        // Its recipe for the RM75: seven joints and a gripper.
+        ("new_embodiment" | "realman_rm75_delta_joints", 8) => (ActionSpace::Joint8, MeanStd, MinMax),
+        _ => return None,
+    };
+    let mut manner: Vec<_> = match space {
+        ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"]
+            .map(|name| (name.into(), motion))
+            .into(),
+        ActionSpace::Joint8 => (1..=7).map(|i| (format!("joint{i}"), motion)).collect(),
+    };
+    manner.push(("gripper".into(), gripper));
+    Some(manner)
+}

@@ -1,0 +1,179 @@
+//! A zip archive whose files are stored as they are, so that they can be mapped.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// How such a file begins: with its first entry.
+pub const BEGINNING: &[u8] = b"PK\x03\x04";
+
+/// Signatures of an entry in the list at the end, of the list's end, and of its larger forms.
+const LISTED: &[u8] = b"PK\x01\x02";
+const END: &[u8] = b"PK\x05\x06";
+const LARGE_END: &[u8] = b"PK\x06\x06";
+const LARGE_END_PLACE: &[u8] = b"PK\x06\x07";
+
+/// Sizes without what varies [bytes].
+const ENTRY_SIZE: usize = 30;
+const LISTED_SIZE: usize = 46;
+const END_SIZE: usize = 22;
+const LARGE_END_PLACE_SIZE: usize = 20;
+/// The list's end stands within this many bytes of the file's: what follows is a comment [bytes].
+const LONGEST_COMMENT: usize = u16::MAX as usize;
+
+/// Marks numbers that stand in the larger form.
+const SEE_LARGE: u64 = u32::MAX as u64;
+/// Kind of the extra field that holds them.
+const LARGE_EXTRA: u64 = 1;
+
+/// Where each file of an archive lies.
+#[derive(Debug)]
+pub struct Archive<'a> {
+    entries: BTreeMap<&'a str, Range<usize>>,
+}
+
+impl<'a> Archive<'a> {
+    /// Reads the list at the end of an archive.
+    ///
+    /// # Errors
+    /// When it is cut off or damaged, or a file is compressed or encrypted.
+    pub fn read(file: &'a [u8]) -> Result<Self, String> {
+        let list = list_of(file)?;
+        let mut entries = BTreeMap::new();
+        let mut rest = file.get(list).ok_or_else(cut)?;
+        while !rest.is_empty() {
+            let (name, range, length) = listed(file, rest)?;
+            if entries.insert(name, range).is_some() {
+                return Err(format!("expected each file of the archive once, found {name:?} twice"));
+            }
+            rest = rest.get(length..).ok_or_else(cut)?;
+        }
+        Ok(Self { entries })
+    }
+
+    /// The bytes of a file.
+    pub fn get(&self, name: &str) -> Option<Range<usize>> {
+        self.entries.get(name).cloned()
+    }
+
+    /// All files.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
+        self.entries.iter().map(|(name, range)| (*name, range.clone()))
+    }
+}
+
+fn cut() -> String {
+    "expected a whole zip archive, found a damaged one; fetch it again".into()
+}
+
+/// Where the list of files lies.
+fn list_of(file: &[u8]) -> Result<Range<usize>, String> {
+    let last = file.len().checked_sub(END_SIZE).ok_or_else(cut)?;
+    let first = last.saturating_sub(LONGEST_COMMENT);
+    let ends_file = |at: &usize| {
+        let comment = number(file, at + 20, 2);
+        file.get(*at..).is_some_and(|rest| rest.starts_with(END)) && comment == Some((last - at) as u64)
+    };
+    let end = (first..=last).rev().find(ends_file).ok_or_else(cut)?;
+    let (size, start) = (number(file, end + 12, 4), number(file, end + 16, 4));
+    let (size, start) = match (size, start) {
+        (Some(SEE_LARGE), _) | (_, Some(SEE_LARGE)) => large_list(file, end)?,
+        (Some(size), Some(start)) => (size, start),
+        _ => return Err(cut()),
+    };
+    let start = usize::try_from(start).map_err(|_| cut())?;
+    let size = usize::try_from(size).map_err(|_| cut())?;
+    let stop = start.checked_add(size).filter(|stop| *stop <= end).ok_or_else(cut)?;
+    Ok(start..stop)
+}
+
+/// Size and start of the list by the larger form of its end.
+fn large_list(file: &[u8], end: usize) -> Result<(u64, u64), String> {
+    let place = end.checked_sub(LARGE_END_PLACE_SIZE).ok_or_else(cut)?;
+    if !starts(file, place, LARGE_END_PLACE) {
+        return Err(cut());
+    }
+    let large = number(file, place + 8, 8).and_then(|at| usize::try_from(at).ok());
+    let large = large
+        .filter(|at| *at < place && starts(file, *at, LARGE_END))
+        .ok_or_else(cut)?;
+    let both = number(file, large + 40, 8).zip(number(file, large + 48, 8));
+    both.ok_or_else(cut)
+}
+
+/// Name and place of the first file of the rest of a list, and the length of its entry there.
+fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, usize), String> {
+    let field = |at: usize, size: usize| number(list, at, size).ok_or_else(cut);
+    if !starts(list, 0, LISTED) {
+        return Err(cut());
+    }
+    let (name_len, extra_len) = (field(28, 2)? as usize, field(30, 2)? as usize);
+    let comment_len = field(32, 2)? as usize;
+    let name = list.get(LISTED_SIZE..LISTED_SIZE + name_len).ok_or_else(cut)?;
+    let name = std::str::from_utf8(name).map_err(|_| cut())?;
+    let extra_start = LISTED_SIZE + name_len;
+    let extra = list.get(extra_start..extra_start + extra_len).ok_or_else(cut)?;
+    if field(8, 2)? & 1 != 0 {
+        return Err(format!("{name:?}: expected a file that is not encrypted"));
+    }
+    if field(10, 2)? != 0 {
+        return Err(format!(
+            "{name:?}: expected a file stored as it is, found a compressed one"
+        ));
+    }
+    let mut large = large_numbers(extra).into_iter();
+    let mut own = |value: u64| match value {
+        SEE_LARGE => large.next().ok_or_else(cut),
+        _ => Ok(value),
+    };
+    // In the order of the larger form, which leaves out what stands in the smaller.
+    let (size, packed, entry) = (own(field(24, 4)?)?, own(field(20, 4)?)?, own(field(42, 4)?)?);
+    let entry = usize::try_from(entry).map_err(|_| cut())?;
+    if size != packed || !starts(file, entry, BEGINNING) {
+        return Err(cut());
+    }
+    // The entry has extra fields of its own, by which writers align the file.
+    let lengths = number(file, entry + 26, 2).zip(number(file, entry + 28, 2));
+    let start = lengths.map(|(name, extra)| entry + ENTRY_SIZE + name as usize + extra as usize);
+    let start = start.ok_or_else(cut)?;
+    let size = usize::try_from(size).map_err(|_| cut())?;
+    let end = start
+        .checked_add(size)
+        .filter(|end| *end <= file.len())
+        .ok_or_else(cut)?;
+    Ok((name, start..end, extra_start + extra_len + comment_len))
+}
+
+/// The numbers of the larger form in the extra fields of an entry.
+fn large_numbers(mut extra: &[u8]) -> Vec<u64> {
+    while let (Some(kind), Some(size)) = (number(extra, 0, 2), number(extra, 2, 2)) {
+        let Some(field) = extra.get(4..4 + size as usize) else {
+            break;
+        };
+        if kind == LARGE_EXTRA {
+            return field
+                .as_chunks::<8>()
+                .0
+                .iter()
+                .copied()
+                .map(u64::from_le_bytes)
+                .collect();
+        }
+        extra = extra.get(4 + size as usize..).unwrap_or_default();
+    }
+    Vec::new()
+}
+
+fn starts(bytes: &[u8], at: usize, with: &[u8]) -> bool {
+    bytes.get(at..).is_some_and(|rest| rest.starts_with(with))
+}
+
+/// A number of at most 8 bytes, the least first.
+fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
+    let field = bytes.get(at..at.checked_add(size)?)?;
+    Some(
+        field
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+    )
+}

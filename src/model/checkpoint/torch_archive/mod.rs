@@ -1,0 +1,101 @@
+//! Weights as `torch.save` writes them: a zip archive of stored files, a pickle that says which tensor lies in which of
+//! them, and the values.
+//!
+//! Nothing of it is run. The pickle is read by a reader that knows the few instructions of a plain state dict and refuses
+//! a file with any other; no function is ever called by a name that stands in it. The values are mapped, as those of
+//! safetensors are.
+
+mod archive;
+mod state_dict;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+
+use safetensors::tensor::TensorInfo;
+
+use archive::Archive;
+use state_dict::{StateDict, Stored};
+
+/// The file of the archive that says what the others are.
+const INDEX: &str = "data.pkl";
+/// The file that says how numbers lie in the others.
+const BYTE_ORDER: &str = "byteorder";
+/// Largest index; that of the largest checkpoints takes a few hundred kilobytes [bytes].
+const LARGEST_INDEX: usize = 4 << 20;
+
+/// Whether a file begins as such an archive.
+pub fn is_one(file: &[u8]) -> bool {
+    file.starts_with(archive::BEGINNING)
+}
+
+/// Where each tensor lies in the file.
+///
+/// # Errors
+/// When the file is damaged, or is anything else than a plain state dict.
+pub fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
+    let archive = Archive::read(file)?;
+    let (folder, index) = index_of(&archive)?;
+    if let Some(order) = archive.get(&format!("{folder}{BYTE_ORDER}"))
+        && file.get(order) != Some(b"little")
+    {
+        return Err(format!("{BYTE_ORDER}: expected little"));
+    }
+    if index.len() > LARGEST_INDEX {
+        let found = index.len();
+        return Err(format!(
+            "{INDEX}: expected at most {LARGEST_INDEX} bytes, found {found}"
+        ));
+    }
+    let listed = StateDict::read(file.get(index).unwrap_or_default()).map_err(|e| format!("{INDEX}: {e}"))?;
+    let place = |(name, stored): (&Rc<str>, &Rc<Stored>)| {
+        let values = archive.get(&format!("{folder}data/{}", stored.storage));
+        let values =
+            values.ok_or_else(|| format!("{name}: expected its values in data/{}, found none", stored.storage))?;
+        let info = info(stored, values).map_err(|e| format!("{name}: {e}"))?;
+        Ok((name.to_string(), info))
+    };
+    listed.tensors.iter().map(place).collect()
+}
+
+/// The index and the folder it lies in.
+fn index_of<'a>(archive: &Archive<'a>) -> Result<(&'a str, Range<usize>), String> {
+    let mut found = archive.entries().filter_map(|(name, range)| {
+        let folder = name.strip_suffix(INDEX)?;
+        (folder.is_empty() || folder.ends_with('/')).then_some((folder, range))
+    });
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(format!("expected {INDEX} in the archive, found none")),
+        (Some(_), Some(_)) => Err(format!("expected one {INDEX} in the archive, found several")),
+    }
+}
+
+fn info(stored: &Stored, storage: Range<usize>) -> Result<TensorInfo, String> {
+    let size = stored.dtype.bitsize() / 8;
+    let expected = stored.storage_len.checked_mul(size);
+    if expected != Some(storage.len()) {
+        return Err(format!(
+            "expected {} values of {size} bytes in data/{}, found {} bytes",
+            stored.storage_len,
+            stored.storage,
+            storage.len()
+        ));
+    }
+    let count = stored.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
+    let within = count
+        .and_then(|count| Some((stored.offset, stored.offset.checked_add(count)?)))
+        .filter(|(_, end)| *end <= stored.storage_len);
+    let (start, end) = within.ok_or_else(|| {
+        format!(
+            "expected {:?} from {} on in the {} values of data/{}",
+            stored.shape, stored.offset, stored.storage_len, stored.storage
+        )
+    })?;
+    Ok(TensorInfo {
+        dtype: stored.dtype,
+        shape: stored.shape.clone(),
+        // Products of numbers below the storage's length, which lies in the file.
+        data_offsets: (storage.start + start * size, storage.start + end * size),
+    })
+}

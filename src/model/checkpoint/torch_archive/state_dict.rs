@@ -1,0 +1,402 @@
+//! The pickle of a plain state dict: names and tensors, each tensor by the storage it lies in.
+//!
+//! A pickle is a program for a machine with a stack. This one knows the instructions that `torch.save` writes for a state
+//! dict, makes nothing but numbers, names, tensors' places and lists of these, and gives up at any other instruction and
+//! at any name of a function or class that is not one of the three kinds below.
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+use safetensors::Dtype;
+
+/// The version of the format that is written.
+const PROTOCOL: u8 = 2;
+
+/// Where a tensor lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Type of its values.
+    pub dtype: Dtype,
+    /// Name of the storage.
+    pub storage: Rc<str>,
+    /// Values in the storage.
+    pub storage_len: usize,
+    /// The first of its values there.
+    pub offset: usize,
+    /// Shape; values follow one another row by row.
+    pub shape: Vec<usize>,
+}
+
+/// Tensors by name.
+#[derive(Debug, Default)]
+pub struct StateDict {
+    pub tensors: BTreeMap<Rc<str>, Rc<Stored>>,
+}
+
+/// The functions and classes a state dict names; none is ever called.
+#[derive(Debug, Clone, Copy)]
+enum Global {
+    OrderedDict,
+    RebuildTensor,
+    Storage(Dtype),
+}
+
+/// What stands on the stack.
+#[derive(Debug, Clone)]
+enum Value {
+    /// Nothing, true or false.
+    Other,
+    Number(i64),
+    Text(Rc<str>),
+    Global(Global),
+    Storage {
+        dtype: Dtype,
+        name: Rc<str>,
+        len: usize,
+    },
+    Tensor(Rc<Stored>),
+    /// Its values; how deep tuples lie in it.
+    Tuple(Rc<[Value]>, usize),
+    /// An index into the dicts that were made.
+    Dict(usize),
+}
+
+/// A dict: the tensors in it, and the name of something else in it.
+#[derive(Debug, Default)]
+struct Dict {
+    tensors: BTreeMap<Rc<str>, Rc<Stored>>,
+    other: Option<Rc<str>>,
+}
+
+/// Tuples in tuples: shape and strides in what a tensor is rebuilt of.
+const DEEPEST: usize = 2;
+/// Dimensions of a tensor.
+const MOST_DIMENSIONS: usize = 8;
+
+#[derive(Debug)]
+struct Reader<'a> {
+    rest: &'a [u8],
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value>,
+    dicts: Vec<Dict>,
+}
+
+impl StateDict {
+    /// Reads a pickle.
+    ///
+    /// # Errors
+    /// When it is cut off, or is anything else than a plain state dict.
+    pub fn read(pickle: &[u8]) -> Result<Self, String> {
+        let mut reader = Reader {
+            rest: pickle,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            dicts: Vec::new(),
+        };
+        while reader.step()? {}
+        let Some(Value::Dict(root)) = reader.stack.pop() else {
+            return Err("expected a state dict, found something else".into());
+        };
+        let root = reader.dicts.into_iter().nth(root).unwrap_or_default();
+        match root.other {
+            Some(name) => Err(format!("expected tensors by name, found {name:?}, which is no tensor")),
+            None => Ok(Self { tensors: root.tensors }),
+        }
+    }
+}
+
+fn cut() -> String {
+    "expected a whole pickle, found one that is cut off or damaged".into()
+}
+
+impl<'a> Reader<'a> {
+    /// Does one instruction; false at the last.
+    fn step(&mut self) -> Result<bool, String> {
+        let code = self.byte()?;
+        match code {
+            0x80 => match self.byte()? {
+                PROTOCOL => {}
+                other => return Err(format!("expected version {PROTOCOL}, found {other}")),
+            },
+            b'.' => return Ok(false),
+            b'(' => self.marks.push(self.stack.len()),
+            b'N' | 0x88 | 0x89 => self.stack.push(Value::Other),
+            b'K' => self.number(1, false)?,
+            b'M' => self.number(2, false)?,
+            b'J' => self.number(4, true)?,
+            0x8a => {
+                let size = self.byte()?;
+                self.number(size.into(), true)?;
+            }
+            b'X' => {
+                let size = self.index(4)?;
+                let text = std::str::from_utf8(self.take(size)?).map_err(|_| cut())?;
+                self.stack.push(Value::Text(text.into()));
+            }
+            b'}' => self.new_dict(),
+            b')' => self.tuple(self.stack.len())?,
+            0x85..=0x87 => {
+                let from = self.stack.len().checked_sub(usize::from(code - 0x84));
+                self.tuple(from.ok_or_else(cut)?)?;
+            }
+            b't' => {
+                let from = self.marks.pop().ok_or_else(cut)?;
+                self.tuple(from)?;
+            }
+            b'q' => self.keep(1)?,
+            b'r' => self.keep(4)?,
+            b'h' => self.again(1)?,
+            b'j' => self.again(4)?,
+            b'c' => self.global()?,
+            b'Q' => self.storage()?,
+            b'R' => self.reduce()?,
+            b's' => {
+                let from = self.stack.len().checked_sub(2).ok_or_else(cut)?;
+                self.set(from)?;
+            }
+            b'u' => {
+                let from = self.marks.pop().ok_or_else(cut)?;
+                self.set(from)?;
+            }
+            // What a state dict carries besides: the versions of its modules.
+            b'b' => {
+                self.pop()?;
+                match self.stack.last() {
+                    Some(Value::Dict(_)) => {}
+                    _ => return Err("expected attributes of a dict, found those of something else".into()),
+                }
+            }
+            other => return Err(format!("expected an instruction of a state dict, found {other:#04x}")),
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(cut)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        self.take(1)?.first().copied().ok_or_else(cut)
+    }
+
+    fn index(&mut self, size: usize) -> Result<usize, String> {
+        let bytes = self.take(size)?;
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let length = self.rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
+        let line = String::from_utf8_lossy(self.take(length)?).into_owned();
+        self.take(1)?;
+        Ok(line)
+    }
+
+    fn pop(&mut self) -> Result<Value, String> {
+        // What lies below a mark belongs to another instruction.
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        match self.stack.len() > bottom {
+            true => self.stack.pop().ok_or_else(cut),
+            false => Err(cut()),
+        }
+    }
+
+    /// A whole number, the least byte first.
+    fn number(&mut self, size: usize, signed: bool) -> Result<(), String> {
+        let bytes = self.take(size)?;
+        if size > 8 {
+            return Err("expected numbers of at most 8 bytes".into());
+        }
+        let negative = signed && bytes.last().is_some_and(|last| last & 0x80 != 0);
+        let fill = if negative { -1 } else { 0 };
+        let number = bytes
+            .iter()
+            .rev()
+            .fold(fill, |number: i64, byte| number << 8 | i64::from(*byte));
+        self.stack.push(Value::Number(number));
+        Ok(())
+    }
+
+    fn new_dict(&mut self) {
+        self.stack.push(Value::Dict(self.dicts.len()));
+        self.dicts.push(Dict::default());
+    }
+
+    /// Makes a tuple of the values from a place on.
+    fn tuple(&mut self, from: usize) -> Result<(), String> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        if from > self.stack.len() || from < bottom {
+            return Err(cut());
+        }
+        let values: Rc<[Value]> = self.stack.split_off(from).into();
+        let depths = values.iter().map(|value| match value {
+            Value::Tuple(_, depth) => *depth,
+            _ => 0,
+        });
+        let depth = 1 + depths.max().unwrap_or(0);
+        if depth > DEEPEST {
+            return Err("expected tuples of numbers in tuples, found deeper ones".into());
+        }
+        self.stack.push(Value::Tuple(values, depth));
+        Ok(())
+    }
+
+    fn keep(&mut self, size: usize) -> Result<(), String> {
+        let place = self.index(size)? as u32;
+        let value = self.stack.last().cloned().ok_or_else(cut)?;
+        self.memo.insert(place, value);
+        Ok(())
+    }
+
+    fn again(&mut self, size: usize) -> Result<(), String> {
+        let place = self.index(size)? as u32;
+        let value = self.memo.get(&place).cloned().ok_or_else(cut)?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn global(&mut self) -> Result<(), String> {
+        let (module, name) = (self.line()?, self.line()?);
+        let global = match (module.as_str(), name.as_str()) {
+            ("collections", "OrderedDict") => Some(Global::OrderedDict),
+            ("torch._utils", "_rebuild_tensor_v2") => Some(Global::RebuildTensor),
+            ("torch", name) => name.strip_suffix("Storage").and_then(dtype_of).map(Global::Storage),
+            _ => None,
+        };
+        let global =
+            global.ok_or_else(|| format!("expected tensors and dicts alone, found {module:.60}.{name:.60}"))?;
+        self.stack.push(Value::Global(global));
+        Ok(())
+    }
+
+    /// A storage by `('storage', class, name, device, values)`.
+    fn storage(&mut self) -> Result<(), String> {
+        let Value::Tuple(parts, _) = self.pop()? else {
+            return Err("expected the name of a storage".into());
+        };
+        let [
+            Value::Text(kind),
+            Value::Global(Global::Storage(dtype)),
+            Value::Text(name),
+            Value::Text(_),
+            Value::Number(len),
+        ] = &*parts
+        else {
+            return Err("expected the name of a storage".into());
+        };
+        if &**kind != "storage" {
+            return Err(format!("expected a storage, found {kind:?}"));
+        }
+        let len = usize::try_from(*len).map_err(|_| format!("expected a size of storage {name}, found {len}"))?;
+        let (dtype, name) = (*dtype, Rc::clone(name));
+        self.stack.push(Value::Storage { dtype, name, len });
+        Ok(())
+    }
+
+    /// What a function would give: an empty dict, or a tensor.
+    fn reduce(&mut self) -> Result<(), String> {
+        let arguments = self.pop()?;
+        let function = self.pop()?;
+        match (function, arguments) {
+            (Value::Global(Global::OrderedDict), Value::Tuple(none, _)) if none.is_empty() => self.new_dict(),
+            (Value::Global(Global::RebuildTensor), Value::Tuple(parts, _)) => {
+                let tensor = tensor(&parts)?;
+                self.stack.push(Value::Tensor(Rc::new(tensor)));
+            }
+            _ => return Err("expected a tensor or an empty dict to be made, found something else".into()),
+        }
+        Ok(())
+    }
+
+    /// Puts names and values from a place on into the dict below.
+    fn set(&mut self, from: usize) -> Result<(), String> {
+        let bottom = self.marks.last().copied().unwrap_or(0);
+        if from > self.stack.len() || from <= bottom {
+            return Err(cut());
+        }
+        let items = self.stack.split_off(from);
+        let Some(Value::Dict(dict)) = self.stack.last() else {
+            return Err("expected a dict to put values into".into());
+        };
+        let dict = self.dicts.get_mut(*dict).ok_or_else(cut)?;
+        let (pairs, []) = items.as_chunks::<2>() else {
+            return Err(cut());
+        };
+        for [name, value] in pairs {
+            match (name, value) {
+                (Value::Text(name), Value::Tensor(tensor)) => {
+                    dict.tensors.insert(Rc::clone(name), Rc::clone(tensor));
+                }
+                (Value::Text(name), _) => dict.other = Some(Rc::clone(name)),
+                _ => dict.other = Some("a value without a name".into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tensor of `(storage, offset, shape, strides, …)`.
+fn tensor(parts: &[Value]) -> Result<Stored, String> {
+    let [
+        Value::Storage { dtype, name, len },
+        Value::Number(offset),
+        Value::Tuple(shape, _),
+        Value::Tuple(strides, _),
+        ..,
+    ] = parts
+    else {
+        return Err("expected a tensor's storage, offset, shape and strides".into());
+    };
+    if shape.len() > MOST_DIMENSIONS || shape.len() != strides.len() {
+        return Err(format!("expected a tensor of at most {MOST_DIMENSIONS} dimensions"));
+    }
+    let (shape, strides) = (sizes(shape)?, sizes(strides)?);
+    let mut below = 1usize;
+    for (size, stride) in shape.iter().zip(&strides).rev() {
+        if *size > 1 && *stride != below {
+            return Err(format!(
+                "expected values row by row, found shape {shape:?} with strides {strides:?}; save it contiguous"
+            ));
+        }
+        below = below.saturating_mul(*size);
+    }
+    Ok(Stored {
+        dtype: *dtype,
+        storage: Rc::clone(name),
+        storage_len: *len,
+        offset: usize::try_from(*offset).map_err(|_| format!("expected a place in storage {name}, found {offset}"))?,
+        shape,
+    })
+}
+
+fn sizes(values: &[Value]) -> Result<Vec<usize>, String> {
+    let size = |value: &Value| match value {
+        Value::Number(number) => usize::try_from(*number).ok(),
+        _ => None,
+    };
+    let all: Option<Vec<_>> = values.iter().map(size).collect();
+    all.ok_or_else(|| "expected sizes of a tensor, found something else".into())
+}
+
+/// The type of a storage's values by the name of its class.
+fn dtype_of(class: &str) -> Option<Dtype> {
+    Some(match class {
+        "Float" => Dtype::F32,
+        "BFloat16" => Dtype::BF16,
+        "Half" => Dtype::F16,
+        "Double" => Dtype::F64,
+        "Long" => Dtype::I64,
+        "Int" => Dtype::I32,
+        "Short" => Dtype::I16,
+        "Char" => Dtype::I8,
+        "Byte" => Dtype::U8,
+        "Bool" => Dtype::BOOL,
+        _ => return None,
+    })
+}

@@ -1,0 +1,156 @@
+//! Rotary positions of the language model, in either of Hugging Face's spellings: `rope_theta` beside `rope_scaling`, and
+//! `rope_parameters`, which transformers writes since version 5.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The newer spelling's field.
+const NEWER: &str = "text_config.rope_parameters";
+
+/// How positions turn queries and keys. Written in the older spelling, which every version of transformers reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "AsWritten")]
+pub struct Rope {
+    /// Base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// How the rotary frequencies are shared among time, row and column.
+    pub rope_scaling: RopeScaling,
+}
+
+/// Interleaved multimodal rotary embedding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RopeScaling {
+    /// Only `default` exists.
+    pub rope_type: String,
+    /// Only the interleaved form exists in Qwen3-VL.
+    pub mrope_interleaved: bool,
+    /// Frequencies of time, row and column.
+    pub mrope_section: [i64; 3],
+}
+
+/// Both spellings, one of which a file has.
+#[derive(Deserialize)]
+struct AsWritten {
+    rope_theta: Option<f64>,
+    rope_scaling: Option<Parameters>,
+    rope_parameters: Option<Map<String, Value>>,
+    partial_rotary_factor: Option<f64>,
+}
+
+/// What either spelling says.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Parameters {
+    rope_theta: Option<f64>,
+    rope_type: Option<String>,
+    #[serde(rename = "type")]
+    older_type: Option<String>,
+    #[serde(default)]
+    mrope_interleaved: bool,
+    mrope_section: [i64; 3],
+    partial_rotary_factor: Option<f64>,
+}
+
+impl TryFrom<AsWritten> for Rope {
+    type Error = String;
+
+    fn try_from(written: AsWritten) -> Result<Self, String> {
+        let AsWritten {
+            rope_theta,
+            rope_scaling,
+            rope_parameters,
+            partial_rotary_factor,
+        } = written;
+        whole("text_config.partial_rotary_factor", partial_rotary_factor)?;
+        let older = rope_scaling.map(|scaling| scaling.rope("text_config.rope_scaling", rope_theta));
+        let newer = rope_parameters.map(|parameters| in_every_layer(parameters, rope_theta));
+        match (older.transpose()?, newer.transpose()?) {
+            (Some(older), Some(newer)) if older != newer => Err(format!(
+                "{NEWER}: expected what rope_theta and rope_scaling say beside it, {}, found {}; remove what is wrong",
+                older.told(),
+                newer.told()
+            )),
+            (Some(rope), _) | (None, Some(rope)) => Ok(rope),
+            (None, None) => Err(format!(
+                "expected text_config.rope_theta and text_config.rope_scaling, or {NEWER}, found neither"
+            )),
+        }
+    }
+}
+
+impl Rope {
+    /// For messages.
+    fn told(&self) -> String {
+        let RopeScaling {
+            rope_type,
+            mrope_interleaved,
+            mrope_section,
+        } = &self.rope_scaling;
+        let theta = self.rope_theta;
+        format!("rope_theta {theta}, {rope_type}, interleaved {mrope_interleaved}, sections {mrope_section:?}")
+    }
+}
+
+impl Parameters {
+    /// With the base that stands beside it, unless it has its own.
+    fn rope(self, field: &str, theta_beside: Option<f64>) -> Result<Rope, String> {
+        whole(&format!("{field}.partial_rotary_factor"), self.partial_rotary_factor)?;
+        if let (Some(own), Some(beside)) = (self.rope_theta, theta_beside)
+            && own != beside
+        {
+            return Err(format!(
+                "{field}.rope_theta: expected text_config.rope_theta, {beside}, found {own}"
+            ));
+        }
+        let rope_theta = self.rope_theta.or(theta_beside).ok_or_else(|| {
+            format!("{field}.rope_theta: expected a number, there or as text_config.rope_theta, found none")
+        })?;
+        Ok(Rope {
+            rope_theta,
+            rope_scaling: RopeScaling {
+                rope_type: self.rope_type.or(self.older_type).unwrap_or_else(|| "default".into()),
+                mrope_interleaved: self.mrope_interleaved,
+                mrope_section: self.mrope_section,
+            },
+        })
+    }
+}
+
+/// Every layer of Qwen3-VL has the same positions: what is said kind by kind of layer must be the same for all.
+fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> Result<Rope, String> {
+    let by_kind = !parameters.is_empty() && parameters.values().all(Value::is_object);
+    if !by_kind {
+        return one(NEWER, Value::Object(parameters), theta_beside);
+    }
+    let mut first: Option<(String, Rope)> = None;
+    for (kind, own) in parameters {
+        let rope = one(&format!("{NEWER}.{kind}"), own, theta_beside)?;
+        match &first {
+            Some((other, same)) if *same != rope => {
+                return Err(format!(
+                    "{NEWER}.{kind}: expected what is said of {other}, since all layers of Qwen3-VL have the same positions, \
+                     {}, found {}",
+                    same.told(),
+                    rope.told()
+                ));
+            }
+            Some(_) => {}
+            None => first = Some((kind, rope)),
+        }
+    }
+    first
+        .map(|(_, rope)| rope)
+        .ok_or_else(|| format!("{NEWER}: expected positions, found none"))
+}
+
+fn one(field: &str, parameters: Value, theta_beside: Option<f64>) -> Result<Rope, String> {
+    let parameters: Parameters = serde_json::from_value(parameters).map_err(|e| format!("{field}: {e}"))?;
+    parameters.rope(field, theta_beside)
+}
+
+/// Qwen3-VL turns all of a head.
+fn whole(field: &str, share: Option<f64>) -> Result<(), String> {
+    match share.filter(|share| *share != 1.0) {
+        Some(share) => Err(format!("{field}: expected 1, found {share}")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,39 @@
+//! JSON files of a checkpoint.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::files;
+
+use super::error::ModelError;
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// When it is missing, empty, truncated, or not what is expected.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, ModelError> {
+    let text = files::read_text(path, limit).map_err(|e| ModelError::read(path, e))?;
+    parse(path, text.as_bytes())
+}
+
+/// Reads the text of a file.
+///
+/// # Errors
+/// When it is empty, truncated, or not what is expected.
+pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ModelError> {
+    serde_json::from_slice(text).map_err(|e| refuse(path, text, &e))
+}
+
+/// What is wrong with the text of a file.
+pub(super) fn refuse(path: &Path, text: &[u8], error: &serde_json::Error) -> ModelError {
+    let empty = text.iter().all(u8::is_ascii_whitespace);
+    ModelError::read(
+        path,
+        match (empty, error.is_eof()) {
+            (true, _) => "expected JSON, found an empty file; fetch it again".to_owned(),
+            (false, true) => format!("{error}: the file is truncated; fetch it again"),
+            (false, false) => error.to_string(),
+        },
+    )
+}

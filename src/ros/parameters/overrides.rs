@@ -1,0 +1,383 @@
+//! Parameters as arguments give them, matched to a node as rclcpp does it: rclrs itself honours whole names and `/**`, and
+//! neither wildcards among names nor misspelt parameters are told to anybody.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::files;
+
+/// Where the parameters of a node stand in a file.
+const PARAMETERS: &str = "ros__parameters";
+/// Parameters that every node has.
+const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
+/// Differences between two names of which one is taken for the other misspelt.
+const MISSPELT: usize = 2;
+
+/// A parameter that arguments give to a node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// Its name.
+    pub name: String,
+    /// The file or argument it stands in.
+    pub source: String,
+    /// Whether other nodes are given it too, which may be the ones that have it.
+    pub shared: bool,
+    value: Value,
+    /// Whether rclrs honours it where it stands.
+    honoured: bool,
+}
+
+/// Arguments of a process, as one node of it sees them.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    arguments: Vec<String>,
+    given: Vec<Given>,
+    /// What a person should know of them.
+    pub notes: Vec<String>,
+}
+
+impl Overrides {
+    /// Reads the arguments for the node of this name and namespace, unless they give it others. Files that cannot be read
+    /// are left to ROS, which refuses them.
+    pub fn read(arguments: impl IntoIterator<Item = String>, name: &str, namespace: &str) -> Self {
+        let arguments: Vec<String> = arguments.into_iter().collect();
+        let (ros, _) = partition(&arguments);
+        let ros: Vec<_> = ros.iter().copied().zip(ros.iter().copied().skip(1)).collect();
+        let node = full_name(&ros, name, namespace);
+        let mut all = Self::default();
+        for (flag, value) in ros {
+            match flag {
+                "--params-file" => all.read_file(value, &node),
+                "-p" | "--param" => all.read_assignment(value, &node),
+                _ => (),
+            }
+        }
+        all.arguments = arguments;
+        all
+    }
+
+    /// The arguments, with what only rclcpp would have honoured added in a form that rclrs does.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = self.arguments.clone();
+        let added: Vec<_> = self.given.iter().filter(|given| !given.honoured).collect();
+        if !added.is_empty() {
+            arguments.extend(["--".to_owned(), "--ros-args".to_owned()]);
+        }
+        for given in added {
+            arguments.extend(["-p".to_owned(), format!("{}:={}", given.name, given.value)]);
+        }
+        arguments
+    }
+
+    /// What is given that no parameter of the node has for its name: the error of what must be misspelt, or else what to
+    /// warn of.
+    ///
+    /// # Errors
+    /// Names what was given, where, and the nearest name there is.
+    pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<String>, String> {
+        let mut warnings = Vec::new();
+        for given in &self.given {
+            let name = given.name.as_str();
+            if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with("qos_overrides.") {
+                continue;
+            }
+            let nearest = known.iter().min_by_key(|known| distance(known, name));
+            let nearest = nearest.copied().unwrap_or_default();
+            let said = format!(
+                "parameter {name}, given by {}: expected one that this node has, the nearest is {nearest}",
+                given.source
+            );
+            if given.shared && distance(nearest, name) > MISSPELT {
+                warnings.push(said);
+            } else {
+                return Err(said);
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn read_file(&mut self, path: &str, node: &str) {
+        let text = files::read_text(Path::new(path), files::CONFIGURATION).ok();
+        let file: Option<Value> = text.and_then(|text| serde_saphyr::from_str(&text).ok());
+        let file = file.unwrap_or_default();
+        let mut sections = Vec::new();
+        sections_of("", &file, &mut sections);
+        let before = self.given.len();
+        for (pattern, parameters) in &sections {
+            if !matches(pattern, node) {
+                continue;
+            }
+            let honoured = pattern == "/**" || pattern == node;
+            let mut named = Vec::new();
+            flatten("", parameters, &mut named);
+            self.given.extend(named.into_iter().map(|(name, value)| Given {
+                name,
+                source: path.to_owned(),
+                shared: pattern.contains('*'),
+                value,
+                honoured,
+            }));
+        }
+        if !sections.is_empty() && self.given.len() == before {
+            let names: Vec<_> = sections.iter().map(|(pattern, _)| pattern.as_str()).collect();
+            self.notes.push(format!(
+                "{path}: expected parameters of {node}, found those of {}; nothing of the file is used",
+                names.join(", ")
+            ));
+        }
+    }
+
+    fn read_assignment(&mut self, assignment: &str, node: &str) {
+        let Some((name, value)) = assignment.split_once(":=") else {
+            return;
+        };
+        let name = match name.split_once(':') {
+            Some((of, name)) if of == node || node.rsplit('/').next() == Some(of) => name,
+            Some(_) => return,
+            None => name,
+        };
+        self.given.push(Given {
+            name: name.to_owned(),
+            source: format!("-p {assignment}"),
+            shared: false,
+            value: Value::String(value.to_owned()),
+            honoured: true,
+        });
+    }
+}
+
+/// Refuses what a node is given besides ROS arguments: it would be passed over without a word.
+///
+/// # Errors
+/// Names the first.
+pub fn require_ros_only(arguments: &[String]) -> Result<(), String> {
+    match partition(arguments).1.first() {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "argument {other}: expected ROS arguments, e.g. --ros-args -p NAME:=VALUE --params-file FILE -r __ns:=/left"
+        )),
+    }
+}
+
+/// Arguments behind the program's name: those from each `--ros-args` to its `--` or the end, and all others.
+fn partition(arguments: &[String]) -> (Vec<&str>, Vec<&str>) {
+    let mut in_ros = false;
+    let (mut ros, mut others) = (Vec::new(), Vec::new());
+    for argument in arguments.iter().skip(1).map(String::as_str) {
+        match argument {
+            "--ros-args" => in_ros = true,
+            "--" if in_ros => in_ros = false,
+            _ if in_ros => ros.push(argument),
+            _ => others.push(argument),
+        }
+    }
+    (ros, others)
+}
+
+/// Namespace and name of the node as remapping rules leave them.
+fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
+    let (mut name, mut namespace) = (name, namespace);
+    for (flag, rule) in ros {
+        let Some((from, to)) = rule.split_once(":=").filter(|_| ["-r", "--remap"].contains(flag)) else {
+            continue;
+        };
+        match from.rsplit(':').next() {
+            Some("__node" | "__name") => name = to,
+            Some("__ns") => namespace = to,
+            _ => (),
+        }
+    }
+    format!("/{}/{name}", namespace.trim_matches('/')).replace("//", "/")
+}
+
+/// Every mapping of parameters in a file, by the name or pattern of its node.
+fn sections_of<'a>(prefix: &str, value: &'a Value, sections: &mut Vec<(String, &'a Value)>) {
+    let Value::Object(map) = value else { return };
+    for (key, inner) in map {
+        if key == PARAMETERS {
+            sections.push((prefix.to_owned(), inner));
+        } else {
+            sections_of(&format!("{prefix}/{}", key.trim_matches('/')), inner, sections);
+        }
+    }
+}
+
+/// Names of parameters, those within others with a dot.
+fn flatten(prefix: &str, value: &Value, named: &mut Vec<(String, Value)>) {
+    let Value::Object(map) = value else { return };
+    for (key, inner) in map {
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
+        match inner {
+            Value::Object(_) => flatten(&name, inner, named),
+            other => named.push((name, other.clone())),
+        }
+    }
+}
+
+/// Whether a pattern is of this node: `*` stands for a part of a name between slashes, `**` for any number of them.
+fn matches(pattern: &str, node: &str) -> bool {
+    fn parts(of: &str) -> Vec<&str> {
+        of.split('/').filter(|part| !part.is_empty()).collect()
+    }
+    fn fit(pattern: &[&str], node: &[&str]) -> bool {
+        match (pattern.split_first(), node.split_first()) {
+            (None, None) => true,
+            (Some((&"**", rest)), _) => {
+                (0..=node.len()).any(|skipped| fit(rest, node.get(skipped..).unwrap_or_default()))
+            }
+            (Some((&"*", rest)), Some((_, of))) => fit(rest, of),
+            (Some((part, rest)), Some((own, of))) => part == own && fit(rest, of),
+            _ => false,
+        }
+    }
+    fit(&parts(pattern), &parts(node))
+}
+
+/// Letters to insert, remove or exchange to make one name of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, of_a) in a.chars().enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        for (j, of_b) in b.iter().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or_default();
+            let changed = before + usize::from(of_a != *of_b);
+            let here = changed.min(above + 1).min(left + 1);
+            if let Some(cell) = row.get_mut(j) {
+                *cell = left;
+            }
+            (before, left) = (above, here);
+        }
+        if let Some(last) = row.last_mut() {
+            *last = left;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 3] = ["command_rate_hz", "dry_run", "robot"];
+
+    fn given(yaml: &str, more: &[&str]) -> (Overrides, tempfile::NamedTempFile) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let path = file.path().display().to_string();
+        let arguments = ["arm_node", "--ros-args", "--params-file", &path];
+        let arguments = arguments.iter().chain(more).map(|argument| (*argument).to_owned());
+        (Overrides::read(arguments, "arm_node", "/"), file)
+    }
+
+    fn rates(yaml: &str, more: &[&str]) -> Vec<String> {
+        let (overrides, _file) = given(yaml, more);
+        let named = overrides.given.iter().filter(|given| given.name == "command_rate_hz");
+        named.map(|given| given.value.to_string()).collect()
+    }
+
+    #[test]
+    fn patterns_match_as_in_rclcpp() {
+        for (pattern, node, fits) in [
+            ("/**", "/left/arm_node", true),
+            ("/**", "/arm_node", true),
+            ("/**/arm_node", "/arm_node", true),
+            ("/**/arm_node", "/a/b/arm_node", true),
+            ("/left/**", "/left/arm_node", true),
+            ("/left/**", "/right/arm_node", false),
+            ("/*/arm_node", "/left/arm_node", true),
+            ("/*/arm_node", "/arm_node", false),
+            ("/*", "/arm_node", true),
+            ("left/arm_node", "/left/arm_node", true),
+            ("arm_node", "/left/arm_node", false),
+        ] {
+            assert_eq!(matches(pattern, node), fits, "{pattern} {node}");
+        }
+    }
+
+    #[test]
+    fn wildcards_among_names_are_handed_on_in_a_form_that_is_honoured() {
+        let yaml = "/**/arm_node:\n  ros__parameters: {command_rate_hz: 200.0}\n";
+        let (overrides, _file) = given(yaml, &["-r", "__ns:=/left"]);
+        let arguments = overrides.arguments();
+        assert!(
+            arguments.ends_with(&["--ros-args".into(), "-p".into(), "command_rate_hz:=200.0".into()]),
+            "{arguments:?}"
+        );
+        // What rclrs honours is not given twice.
+        let (overrides, _file) = given("/**:\n  ros__parameters: {dry_run: true}\n", &[]);
+        assert_eq!(overrides.arguments(), overrides.arguments);
+    }
+
+    #[test]
+    fn names_and_namespaces_are_those_after_remapping() {
+        let yaml = "left:\n  pilot:\n    ros__parameters: {command_rate_hz: 50.0}\n";
+        assert_eq!(rates(yaml, &["-r", "__ns:=/left", "-r", "__node:=pilot"]), ["50.0"]);
+        assert_eq!(rates(yaml, &[]), Vec::<String>::new());
+        let (overrides, _file) = given(yaml, &[]);
+        let [note] = overrides.notes.as_slice() else {
+            panic!("{:?}", overrides.notes)
+        };
+        assert!(
+            note.contains("parameters of /arm_node, found those of /left/pilot"),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn misspelt_names_are_errors_and_those_of_other_nodes_are_not() {
+        let refused = |yaml: &str, more: &[&str]| given(yaml, more).0.require_known(&KNOWN);
+        let said = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
+        assert!(
+            said.contains("parameter command_rate,") && said.contains("command_rate_hz"),
+            "{said}"
+        );
+        let said = refused("/**:\n  ros__parameters: {dryrun: false}\n", &[]).unwrap_err();
+        assert!(said.contains("the nearest is dry_run"), "{said}");
+        assert!(refused("{}", &["-p", "camera_slop:=1.0"]).is_err());
+        assert_eq!(
+            refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),
+            Ok(vec![])
+        );
+        // A file for all nodes may hold what only others have.
+        let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
+        assert_eq!(warned.len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_ros_argument_is_refused() {
+        let check = |arguments: &[&str]| {
+            let all = ["arm_node"]
+                .iter()
+                .chain(arguments)
+                .map(|argument| (*argument).to_owned());
+            require_ros_only(&all.collect::<Vec<_>>())
+        };
+        assert_eq!(check(&["--ros-args", "-p", "dry_run:=true", "--"]), Ok(()));
+        assert!(check(&["--dry-run"]).unwrap_err().contains("--dry-run"));
+        assert!(
+            check(&["--ros-args", "-p", "a:=1", "--", "more"])
+                .unwrap_err()
+                .contains("more")
+        );
+    }
+
+    #[test]
+    fn names_differ_by_as_many_letters_as_have_to_change() {
+        for (a, b, letters) in [
+            ("dry_run", "dryrun", 1),
+            ("robot", "robot", 0),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(a, b), letters);
+            assert_eq!(distance(b, a), letters);
+        }
+    }
+}

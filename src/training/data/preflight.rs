@@ -1,0 +1,175 @@
+//! What would end a run in its middle, looked at before its first step: instructions that no prompt can hold, videos that are
+//! missing, pictures that cannot be read, conversations that cannot be learned from.
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+
+use super::feed::Feed;
+use super::sampler::{Place, randomness};
+use super::text::feed::TextFeed;
+use crate::dataset::feature::Dtype;
+use crate::dataset::images::video_path;
+use crate::dataset::{At, Dataset};
+use crate::files;
+use crate::model::prompt::Prompter;
+use crate::parallel;
+use crate::training::data::loader::Batches as _;
+use crate::training::run_error::RunError;
+
+/// Rows of each dataset, and of the conversations, whose pictures are decoded.
+const SAMPLED: usize = 48;
+/// Problems that are named where there are many.
+const SHOWN: usize = 10;
+
+/// Looks at all instructions of a dataset.
+///
+/// # Errors
+/// Names the episodes whose instruction no prompt can hold.
+pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<(), RunError> {
+    let mut problems = Vec::new();
+    for episode in dataset.episodes() {
+        for task in dataset.instructions(episode) {
+            if let Err(problem) = prompter.require_plain(task) {
+                problems.push(format!("episode {}: {problem}", episode.index));
+            }
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{}; `thinkvla dataset relabel` gives them others", shown(&problems));
+    Err(RunError::data(dataset.root(), message))
+}
+
+/// Looks whether every video is there, and at the pictures of some rows of every dataset.
+///
+/// # Errors
+/// Names the files and rows.
+pub fn require_pictures(feed: &Feed, seed: u64) -> Result<(), RunError> {
+    let views = feed.mixture().views();
+    let mut readers = feed.readers()?;
+    for (number, dataset) in feed.mixture().datasets().iter().enumerate() {
+        require_videos(dataset, &views)?;
+        let episodes: Vec<_> = dataset.episodes().iter().filter(|episode| episode.length > 0).collect();
+        let count = episodes.len().min(SAMPLED);
+        let bar = progress(count, "pictures");
+        let mut problems = Vec::new();
+        for turn in bar.wrap_iter(0..count) {
+            // From the first episode to the last, evenly.
+            let Some(episode) = episodes.get(turn * (episodes.len() - 1) / (count - 1).max(1)) else {
+                continue;
+            };
+            let mut random = randomness(seed, "looked at", [number as u64, turn as u64]);
+            let frame = rand::Rng::random_range(&mut random, 0..episode.length);
+            let at = At {
+                episode: episode.index,
+                frame,
+            };
+            let found = feed.pictures(&[Place { dataset: number, at }], &mut readers);
+            problems.extend(found.err().map(|e| e.to_string()));
+        }
+        if !problems.is_empty() {
+            let message = format!(
+                "of {count} rows that were looked at, {} cannot be read; `thinkvla dataset verify` looks at all: {}",
+                problems.len(),
+                shown(&problems)
+            );
+            return Err(RunError::data(dataset.root(), message));
+        }
+    }
+    Ok(())
+}
+
+/// Opens every video of these cameras once, to see what it is.
+fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
+    let features = &dataset.info().features;
+    let videos: Vec<_> = views
+        .iter()
+        .filter(|view| features.get(*view).is_some_and(|of| of.dtype == Dtype::Video))
+        .collect();
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut problems = Vec::new();
+    let bar = progress(dataset.episodes().len() * videos.len(), "videos");
+    for episode in dataset.episodes().iter().filter(|episode| episode.length > 0) {
+        for view in &videos {
+            bar.inc(1);
+            let path = video_path(dataset.root(), dataset.info(), episode, view)?;
+            if !seen.contains(&path) {
+                let opened = files::open(&path);
+                problems.extend(opened.err().map(|e| format!("{}: {e}", path.display())));
+                seen.insert(path);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "{} of {} videos cannot be read: {}",
+                problems.len(),
+                seen.len(),
+                shown(&problems)
+            );
+            Err(RunError::data(dataset.root(), message))
+        }
+    }
+}
+
+/// Looks whether every conversation can be told to the network, and at the pictures of some.
+///
+/// # Errors
+/// Names files and rows.
+pub fn require_answers(feed: &TextFeed) -> Result<(), RunError> {
+    let places = feed.places();
+    let bar = progress(places.len(), "conversations");
+    let apart = (places.len() / SAMPLED).max(1);
+    let mut problems = Vec::new();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let look = |readers: &mut Result<_, RunError>, turn: usize| match (readers, places.get(turn)) {
+        (Ok(readers), Some(place)) => feed.look(*place, turn.is_multiple_of(apart), readers).err(),
+        _ => None,
+    };
+    let take = |problem: Option<RunError>| {
+        bar.inc(1);
+        problems.extend(problem.map(|e| e.to_string()));
+        Ok::<_, RunError>(())
+    };
+    parallel::in_order(places.len(), 0..cores, |_| feed.readers(), look, take)?;
+    bar.finish_and_clear();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(RunError::Answers(format!(
+            "{} of {} conversations cannot be learned from: {}",
+            problems.len(),
+            places.len(),
+            shown(&problems)
+        ))),
+    }
+}
+
+fn shown(problems: &[String]) -> String {
+    let mut shown = problems
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if let more @ 1.. = problems.len().saturating_sub(SHOWN) {
+        shown += &format!("; and {more} more");
+    }
+    shown
+}
+
+/// Drawn on terminals only, and gone when it is done.
+fn progress(count: usize, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(count as u64).with_message(what);
+    let bar = bar.with_finish(ProgressFinish::AndClear);
+    if let Ok(style) = ProgressStyle::with_template("looking at {msg} {bar:30} {pos}/{len}") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -1,0 +1,14 @@
+//! The command-line program, run as a person runs it.
+
+use std::process::{Command, Output};
+
+/// What `thinkvla dataset` answers to these arguments.
+pub fn dataset(arguments: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_thinkvla"))
+        .arg("dataset")
+        .args(arguments)
+        .output()
+        .unwrap();
+    eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}

@@ -1,0 +1,723 @@
+//! What people bring is read as its own program reads it, or refused by its name, and never harmed.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod command_line;
+mod foreign;
+mod recorded;
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::builder::{Float32Builder, ListBuilder};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int16Array, StringArray, StructArray, UInt64Array};
+use foreign::{DATA, EPISODES, Foreign, describe, exchange, read, tree, whole, write, write_as};
+use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, Type, ZstdLevel};
+use parquet::file::properties::{WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+use serde_json::{Value, json};
+use thinkvla::contract::FILE_NAME;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::verify::{Depth, verify};
+use thinkvla::dataset::{Dataset, DatasetWriter, kept};
+
+fn says(arguments: &[&str]) -> String {
+    String::from_utf8(command_line::dataset(arguments).stdout).unwrap()
+}
+
+fn made(foreign: &Foreign) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    foreign.write(&root);
+    (folder, root)
+}
+
+/// A recording as another program would have left it, with pictures.
+fn with_pictures() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    recorded::record(&root, ImageMode::Png);
+    std::fs::remove_file(root.join(FILE_NAME)).unwrap();
+    std::fs::remove_dir_all(root.join("meta/thinkvla")).unwrap();
+    std::fs::remove_file(root.join(".lock")).unwrap_or_default();
+    (folder, root)
+}
+
+fn problems(root: &Path) -> Vec<String> {
+    let report = verify(root, Depth::Rows).unwrap();
+    report.problems.iter().map(ToString::to_string).collect()
+}
+
+fn pointer(path: &Path) {
+    std::fs::write(
+        path,
+        "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+    )
+    .unwrap();
+}
+
+#[test]
+fn nothing_is_taken_from_a_dataset_of_another_program() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 4] = [
+        ("whole", |_| ()),
+        ("without tasks", |root| {
+            exchange(&root.join(EPISODES), &[("tasks", None)])
+        }),
+        ("a pointer in place of rows", |root| pointer(&root.join(DATA))),
+        ("a file that is cut", |root| {
+            let bytes = std::fs::read(root.join(DATA)).unwrap();
+            std::fs::write(root.join(DATA), &bytes[..bytes.len() / 2]).unwrap();
+        }),
+    ];
+    for (damage, change) in damages {
+        let (_folder, root) = made(&Foreign::default());
+        change(&root);
+        let before = tree(&root);
+        let text = root.to_str().unwrap();
+        command_line::dataset(&["verify", text]);
+        command_line::dataset(&["repair", text]);
+        command_line::dataset(&["repair", text, "--dry-run"]);
+        command_line::dataset(&[
+            "import",
+            text,
+            "--into",
+            text,
+            "--task",
+            "x",
+            "--vector",
+            "action=/command",
+        ]);
+        let refused = DatasetWriter::resume(Arc::new(Disk), &root)
+            .map(drop)
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("it is left as it is"), "{refused}");
+        assert_eq!(tree(&root), before, "{damage}");
+    }
+}
+
+#[test]
+fn an_episode_that_is_not_counted_is_moved_aside_and_can_be_put_back() {
+    let (_folder, root) = with_pictures();
+    describe(&root, |info| {
+        info["total_episodes"] = json!(1);
+        info["total_frames"] = json!(12);
+    });
+    let before = tree(&root);
+    let text = root.to_str().unwrap();
+    let said = says(&["repair", text]);
+    assert!(
+        said.contains("would move") && said.contains("nothing was changed"),
+        "{said}"
+    );
+    assert_eq!(tree(&root), before);
+
+    says(&["repair", text, "--apply"]);
+    for file in [1, 2] {
+        let rows = format!("data/chunk-000/file-00{file}.parquet");
+        assert!(!root.join(&rows).exists());
+        assert_eq!(tree(&root)[&root.join(".cut/1").join(&rows)], before[&root.join(&rows)]);
+    }
+    let said = says(&["repair", text, "--undo"]);
+    assert!(said.contains("4 files"), "{said}");
+    let mut after = tree(&root);
+    after.retain(|path, _| !path.ends_with(".lock"));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_cut_of_a_foreign_dataset_is_taken_back_whole_unless_it_has_grown() {
+    let (_folder, root) = with_pictures();
+    let torn = root.join("data/chunk-000/file-001.parquet");
+    let bytes = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    let before = tree(&root);
+    let text = root.to_str().unwrap();
+    let said = says(&["verify", text]);
+    assert!(
+        said.contains("the first 1 episodes") && said.contains("--dry-run"),
+        "{said}"
+    );
+    says(&["repair", text, "--apply"]);
+    assert_eq!(Dataset::open(&root).unwrap().frames(), recorded::EPISODES[0].1);
+    // Something of the same name has come since.
+    std::fs::write(&torn, "new").unwrap();
+    assert!(!command_line::dataset(&["repair", text, "--undo"]).status.success());
+    std::fs::remove_file(&torn).unwrap();
+    assert!(command_line::dataset(&["repair", text, "--undo"]).status.success());
+    let mut after = tree(&root);
+    after.retain(|path, _| !path.ends_with(".lock"));
+    assert_eq!(after, before);
+}
+
+#[test]
+fn repair_is_recommended_only_where_it_leaves_something() {
+    let (_folder, root) = made(&Foreign::default());
+    pointer(&root.join(DATA));
+    let said = says(&["verify", root.to_str().unwrap()]);
+    assert!(
+        said.contains("git-lfs pointer") && said.contains("repair does not mend this"),
+        "{said}"
+    );
+}
+
+#[test]
+fn instructions_are_those_of_the_rows_where_episodes_name_none() {
+    let (_folder, root) = made(&Foreign {
+        tasks: vec!["pick the cube", "push the can"],
+        ..Foreign::default()
+    });
+    exchange(&root.join(EPISODES), &[("tasks", None)]);
+    let dataset = Dataset::open(&root).unwrap();
+    let tasks: Vec<_> = dataset.episodes().iter().map(|episode| episode.tasks.clone()).collect();
+    assert_eq!(tasks, [["pick the cube"], ["push the can"]]);
+    assert!(says(&["info", root.to_str().unwrap()]).contains("2 episodes, 10 frames"));
+}
+
+#[test]
+fn what_systems_leave_in_folders_is_no_part_of_a_dataset() {
+    let (_folder, root) = made(&Foreign::default());
+    for file in [DATA, EPISODES] {
+        let path = root.join(file);
+        let twin = path.with_file_name(format!("._{}", path.file_name().unwrap().to_str().unwrap()));
+        std::fs::write(twin, "\0\x05\x16\x07\0\x02\0\0").unwrap();
+        std::fs::write(
+            path.parent().unwrap().parent().unwrap().join(".DS_Store"),
+            "\0\0\0\x01Bud1",
+        )
+        .unwrap();
+    }
+    std::fs::write(root.join("meta/episodes/README.md"), "notes").unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
+    assert_eq!(problems(&root), Vec::<String>::new());
+}
+
+#[test]
+fn files_that_are_something_else_are_called_by_their_names() {
+    for (bytes, name) in [
+        (&b"version https://git-lfs.github.com/spec/v1\n"[..], "git-lfs pointer"),
+        (b"<!DOCTYPE html><html>403</html>", "HTML page"),
+        (b"PK\x03\x04\x14\0\0\0", "zip archive"),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
+    ] {
+        for file in [DATA, EPISODES, "meta/tasks.parquet", "meta/info.json"] {
+            let (_folder, root) = made(&Foreign::default());
+            std::fs::write(root.join(file), bytes).unwrap();
+            let said = Dataset::open(&root).unwrap_err().to_string();
+            assert!(said.contains(name) && said.contains(file), "{file}: {said}");
+        }
+        let (_folder, root) = made(&Foreign::default());
+        std::fs::write(root.join("meta/stats.json"), bytes).unwrap();
+        let said = problems(&root).join("\n");
+        assert!(said.contains(name) && said.contains("meta/stats.json"), "{said}");
+    }
+    for (bytes, problem) in [
+        (&b""[..], "found an empty one"),
+        (b"{\"error\": \"Entry not found\"}", "begins with \"{\\\"error\\\""),
+        (&[0; 64], "begins with \"\\x00"),
+    ] {
+        let (_folder, root) = made(&Foreign::default());
+        std::fs::write(root.join(DATA), bytes).unwrap();
+        let said = Dataset::open(&root).unwrap_err().to_string();
+        assert!(
+            said.contains("expected a parquet file") && said.contains(problem),
+            "{said}"
+        );
+    }
+}
+
+/// The same pictures, as another kind of file.
+fn redrawn(column: &ArrayRef, draw: impl Fn(u32, u32) -> Vec<u8>) -> ArrayRef {
+    let old = column.as_struct();
+    let bytes: Vec<_> = (0..old.len())
+        .map(|_| draw(recorded::WIDTH, recorded::HEIGHT))
+        .collect();
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(&bytes));
+    let paths = Arc::clone(old.column(1));
+    Arc::new(StructArray::try_new(old.fields().clone(), vec![bytes, paths], None).unwrap())
+}
+
+fn png(pixels: &image::DynamicImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pixels
+        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
+        .unwrap();
+    bytes
+}
+
+#[test]
+fn grey_cameras_are_read_and_depth_is_passed_over() {
+    let (_folder, root) = with_pictures();
+    let [top, wrist] = recorded::CAMERAS;
+    for file in 0..3 {
+        let path = root.join(format!("data/chunk-000/file-00{file}.parquet"));
+        let rows = read(&path);
+        let grey = redrawn(rows.column_by_name(top).unwrap(), |w, h| {
+            png(&image::DynamicImage::ImageLuma8(image::ImageBuffer::from_fn(
+                w,
+                h,
+                |x, _| image::Luma([x as u8]),
+            )))
+        });
+        let depth = redrawn(rows.column_by_name(wrist).unwrap(), |w, h| {
+            png(&image::DynamicImage::ImageLuma16(image::ImageBuffer::from_fn(
+                w,
+                h,
+                |x, _| image::Luma([700 + x as u16]),
+            )))
+        });
+        exchange(&path, &[(top, Some(grey)), (wrist, Some(depth))]);
+    }
+    describe(&root, |info| info["features"][top]["shape"] = json!([48, 64, 1]));
+    // Not said to be depth, 16 bits are refused by their name.
+    let said = problems(&root).join("\n");
+    assert!(said.contains("expected 8-bit colour or grey, found L16"), "{said}");
+    describe(&root, |info| {
+        info["features"][wrist]["shape"] = json!([48, 64, 1]);
+        info["features"][wrist]["info"] = json!({"is_depth_map": true});
+    });
+    assert_eq!(problems(&root), Vec::<String>::new());
+    assert!(says(&["info", root.to_str().unwrap()]).contains("depth, passed over"));
+    let dataset = Dataset::open(&root).unwrap();
+    let statistics = dataset.statistics().unwrap();
+    assert_eq!(statistics[top].mean.len(), 1);
+    assert!(!statistics.contains_key(wrist));
+    // Episodes are taken over with all that they have.
+    let out = root.with_file_name("merged");
+    assert!(
+        command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()])
+            .status
+            .success()
+    );
+    let depth = read(&out.join("data/chunk-000/file-001.parquet"));
+    assert_eq!(
+        depth.column_by_name(wrist).unwrap().as_struct().column(0).null_count(),
+        0
+    );
+    assert_eq!(problems(&out), Vec::<String>::new());
+}
+
+#[test]
+fn quantiles_that_are_missing_are_counted_and_not_invented() {
+    let (_folder, root) = with_pictures();
+    recorded::contract();
+    for file in 0..3 {
+        let path = root.join(format!("meta/episodes/chunk-000/file-00{file}.parquet"));
+        let names: Vec<String> = read(&path)
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let quantiles: Vec<_> = names
+            .iter()
+            .filter(|name| name.rsplit('/').next().unwrap().starts_with('q'))
+            .map(|name| (name.as_str(), None))
+            .collect();
+        assert!(!quantiles.is_empty());
+        exchange(&path, &quantiles);
+    }
+    let exact = Dataset::open(&root).unwrap();
+    let out = root.with_file_name("merged");
+    assert!(
+        command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()])
+            .status
+            .success()
+    );
+    let of_episodes = kept::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    for (name, width) in recorded::VECTORS {
+        let values = exact.vector(name).unwrap();
+        for episode in exact.episodes() {
+            let rows = episode.from * width..(episode.from + episode.length) * width;
+            let expected = thinkvla::dataset::statistics::Statistics::of_rows(&values[rows], width);
+            assert_eq!(
+                of_episodes[&episode.index][name].quantiles, expected.quantiles,
+                "{name}"
+            );
+        }
+    }
+    let all: Value = serde_json::from_str(&std::fs::read_to_string(out.join("meta/stats.json")).unwrap()).unwrap();
+    for (name, of) in all.as_object().unwrap() {
+        for (statistic, values) in of.as_object().unwrap() {
+            assert!(!values.as_array().unwrap().is_empty(), "{name} {statistic}");
+        }
+    }
+}
+
+#[test]
+fn tables_are_read_however_they_are_compressed() {
+    let foreign = Foreign::default();
+    for compression in [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+    ] {
+        let (_folder, root) = made(&foreign);
+        for file in [DATA, EPISODES, "meta/tasks.parquet"] {
+            let rows = read(&root.join(file));
+            write(&root.join(file), compression, &rows);
+        }
+        let expected: Vec<f32> = (0..10).flat_map(|row| foreign.row(row)).collect();
+        assert_eq!(
+            Dataset::open(&root).unwrap().vector("action").unwrap(),
+            expected,
+            "{compression:?}"
+        );
+    }
+}
+
+/// The columns of values in a table, by type.
+fn leaves(batch: &arrow_array::RecordBatch) -> Vec<(ColumnPath, Type)> {
+    let mut file = tempfile::tempfile().unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    let written = writer.close().unwrap();
+    let columns = written.file_metadata().schema_descr().columns().to_vec();
+    columns
+        .iter()
+        .map(|of| (of.path().clone(), of.physical_type()))
+        .collect()
+}
+
+#[test]
+fn tables_are_read_however_their_pages_are_encoded() {
+    let foreign = Foreign {
+        lengths: vec![200, 100],
+        ..Foreign::default()
+    };
+    let expected: Vec<f32> = (0..300).flat_map(|row| foreign.row(row)).collect();
+    for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+        for compression in [Compression::UNCOMPRESSED, Compression::ZSTD(ZstdLevel::default())] {
+            let (_folder, root) = made(&foreign);
+            for file in [DATA, EPISODES, "meta/tasks.parquet"] {
+                let path = root.join(file);
+                let rows = read(&path);
+                let mut properties = WriterProperties::builder()
+                    .set_dictionary_enabled(false)
+                    .set_writer_version(version)
+                    .set_compression(compression);
+                for (column, of) in leaves(&rows) {
+                    let encoding = match of {
+                        Type::FLOAT | Type::DOUBLE => Encoding::BYTE_STREAM_SPLIT,
+                        Type::INT32 | Type::INT64 => Encoding::DELTA_BINARY_PACKED,
+                        _ => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                    };
+                    properties = properties.set_column_encoding(column, encoding);
+                }
+                write_as(&path, properties, &rows);
+            }
+            assert_eq!(problems(&root), Vec::<String>::new(), "{version:?} {compression:?}");
+            let dataset = Dataset::open(&root).unwrap();
+            assert_eq!(dataset.vector("action").unwrap(), expected);
+            assert_eq!(dataset.episodes()[1].tasks, ["pick the cube"]);
+        }
+    }
+    let (_folder, root) = made(&foreign);
+    let path = root.join("meta/tasks.parquet");
+    let texts = ColumnPath::from("task");
+    let properties = WriterProperties::builder().set_column_dictionary_enabled(texts.clone(), false);
+    write_as(
+        &path,
+        properties.set_column_encoding(texts, Encoding::DELTA_BYTE_ARRAY),
+        &read(&path),
+    );
+    let said = Dataset::open(&root).unwrap_err().to_string();
+    assert!(said.contains("encoding 7, which is not read"), "{said}");
+}
+
+#[test]
+fn late_times_are_as_right_as_32_bits_can_be() {
+    let (_folder, root) = made(&Foreign {
+        fps: 7,
+        lengths: vec![14_500],
+        tasks: vec!["wait"],
+        ..Foreign::default()
+    });
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let rows = read(&root.join(DATA));
+    let times = rows.column_by_name("timestamp").unwrap();
+    let late: Vec<f32> = times
+        .as_primitive::<arrow_array::types::Float32Type>()
+        .values()
+        .iter()
+        .map(|t| t + 0.002)
+        .collect();
+    exchange(
+        &root.join(DATA),
+        &[("timestamp", Some(Arc::new(arrow_array::Float32Array::from(late))))],
+    );
+    assert!(problems(&root)[0].contains("frame 0 at 7 Hz"), "{:?}", problems(&root));
+}
+
+#[test]
+fn episodes_without_rows_are_left_out_and_named() {
+    let (_folder, root) = made(&Foreign {
+        lengths: vec![5, 0, 5],
+        tasks: vec!["pick", "pick", "push"],
+        ..Foreign::default()
+    });
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let out = root.with_file_name("merged");
+    let output = command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("episode 1 has no rows"));
+    let merged = Dataset::open(&out).unwrap();
+    assert_eq!((merged.episodes().len(), merged.frames()), (2, 10));
+    assert_eq!(merged.episodes()[1].tasks, ["push"]);
+}
+
+#[test]
+fn values_that_are_all_the_same_take_few_bytes() {
+    let foreign = Foreign {
+        lengths: vec![1500],
+        tasks: vec!["touch"],
+        column: "observation.tactile",
+        names: Value::Null,
+        width: 1024,
+        ..Foreign::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    foreign.write_with(&root, |_| vec![0.0; 1024]);
+    assert!(std::fs::metadata(root.join(DATA)).unwrap().len() < 100_000);
+    let dataset = Dataset::open(&root).unwrap();
+    assert_eq!(dataset.vector("observation.tactile").unwrap().len(), 1500 * 1024);
+}
+
+#[test]
+fn rows_of_another_length_are_named_even_where_the_total_fits() {
+    let foreign = Foreign::default();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    foreign.write_with(&root, |row| match row {
+        2 => vec![0.0; 6],
+        3 => vec![0.0; 8],
+        _ => vec![0.0; 7],
+    });
+    let said = problems(&root).join("\n");
+    assert!(
+        said.contains("column action, row 2: expected 7 values, found 6"),
+        "{said}"
+    );
+    assert!(Dataset::open(&root).unwrap_err().to_string().contains("row 2"));
+}
+
+#[test]
+fn rows_in_another_order_than_described_are_named() {
+    let (_folder, root) = made(&Foreign::default());
+    let mut frames: Vec<usize> = (0..5).chain(0..5).collect();
+    frames.swap(7, 8);
+    exchange(&root.join(DATA), &[("frame_index", Some(whole(frames)))]);
+    let said = Dataset::open(&root).unwrap_err().to_string();
+    assert!(
+        said.contains("row 7: expected frame 2 of episode 1, found frame 3 of episode 1"),
+        "{said}"
+    );
+    // Datasets need not say it.
+    exchange(&root.join(DATA), &[("frame_index", None), ("episode_index", None)]);
+    assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
+}
+
+#[test]
+fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
+    for wrong in ["pick <|im_end|> up", "pick \u{1f50d} up", " ", ""] {
+        let (_folder, root) = made(&Foreign {
+            tasks: vec!["pick", wrong],
+            ..Foreign::default()
+        });
+        let said = problems(&root).join("\n");
+        assert!(said.contains("episode 1: instruction: expected"), "{said}");
+        assert!(said.contains("dataset relabel"), "{said}");
+        // What rows are trained with is what counts, however the episode is described.
+        let mut plain = ListBuilder::new(arrow_array::builder::StringBuilder::new());
+        for _ in 0..2 {
+            plain.values().append_value("pick");
+            plain.append(true);
+        }
+        exchange(&root.join(EPISODES), &[("tasks", Some(Arc::new(plain.finish())))]);
+        assert!(problems(&root)[0].contains("episode 1: instruction: expected"));
+    }
+    // A number that stands nowhere.
+    let (_folder, root) = made(&Foreign::default());
+    let numbers = (0..10).map(|row| usize::from(row >= 5) * 4);
+    exchange(&root.join(DATA), &[("task_index", Some(whole(numbers)))]);
+    assert!(problems(&root)[0].contains("episode 1: instruction: expected words, found none"));
+}
+
+/// A JPEG with an orientation: the marker segment goes behind the start-of-image marker.
+fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0";
+    let exif = [&b"Exif\0\0"[..], tiff, &[orientation, 0, 0, 0], &[0; 4]].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+#[test]
+fn pictures_are_turned_as_their_exif_data_says() {
+    use thinkvla::camera::compressed::decode;
+    use thinkvla::camera::rgb::RgbImage;
+
+    // Red at the top left, the rest grey.
+    let mut image = RgbImage::new(64, 48);
+    image.data_mut().fill(120);
+    for y in 0..16 {
+        for x in 0..16 {
+            let at = (y * 64 + x) * 3;
+            image.data_mut()[at..at + 3].copy_from_slice(&[250, 20, 20]);
+        }
+    }
+    let jpeg = thinkvla::dataset::frame::Picture::encode(&image, ImageMode::Jpeg(95))
+        .unwrap()
+        .bytes;
+    for (orientation, size, corner) in [
+        (1, (64, 48), (4, 4)),
+        (3, (64, 48), (60, 44)),
+        (6, (48, 64), (44, 4)),
+        (8, (48, 64), (4, 60)),
+        (2, (64, 48), (60, 4)),
+    ] {
+        let mut found = RgbImage::default();
+        decode("jpeg", &oriented(&jpeg, orientation), &mut found).unwrap();
+        assert_eq!((found.width(), found.height()), size, "{orientation}");
+        let [red, green, _] = found.pixel(corner.0, corner.1).unwrap();
+        assert!(
+            red > 200 && green < 80,
+            "{orientation}: {:?}",
+            found.pixel(corner.0, corner.1)
+        );
+    }
+}
+
+#[test]
+fn numbers_are_read_whatever_type_they_are_stored_as() {
+    let foreign = Foreign::default();
+    let (_folder, root) = made(&foreign);
+    let expected: Vec<f32> = (0..10).flat_map(|row| foreign.row(row)).collect();
+    let episodes = (0..10).map(|row| row / 5);
+    exchange(
+        &root.join(DATA),
+        &[
+            ("task_index", Some(Arc::new(UInt64Array::from(vec![0; 10])))),
+            ("episode_index", Some(Arc::new(Int16Array::from_iter_values(episodes)))),
+            (
+                "index",
+                Some(Arc::new(Float64Array::from_iter_values((0..10).map(f64::from)))),
+            ),
+        ],
+    );
+    assert_eq!(Dataset::open(&root).unwrap().vector("action").unwrap(), expected);
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let broken = Float64Array::from_iter_values((0..10).map(|row| f64::from(row) + 0.5));
+    exchange(&root.join(DATA), &[("index", Some(Arc::new(broken)))]);
+    assert!(problems(&root)[0].contains("column index: expected whole numbers, found 0.5"));
+}
+
+#[test]
+fn a_description_may_say_less_or_say_it_otherwise() {
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 7] = [
+        ("no total of tasks", |info| {
+            drop(info.as_object_mut().unwrap().remove("total_tasks"))
+        }),
+        ("no totals at all", |info| {
+            for total in [
+                "total_tasks",
+                "total_episodes",
+                "total_frames",
+                "robot_type",
+                "chunks_size",
+                "data_path",
+            ] {
+                info.as_object_mut().unwrap().remove(total);
+            }
+        }),
+        ("totals that are null", |info| {
+            info["total_episodes"] = Value::Null;
+            info["total_tasks"] = Value::Null;
+        }),
+        ("splits that are null", |info| info["splits"] = Value::Null),
+        ("splits that are lists", |info| {
+            info["splits"] = json!({"train": [0, 1]})
+        }),
+        ("more than is known", |info| {
+            info["license"] = json!({"spdx": "CC0-1.0"})
+        }),
+        ("names in groups", |info| {
+            info["features"]["action"]["names"] = json!({"tool": ["x", "y", "z", "rx", "ry", "rz"], "zz": ["gripper"]});
+        }),
+    ];
+    for (what, change) in changes {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, change);
+        let dataset = Dataset::open(&root).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!((dataset.episodes().len(), dataset.frames()), (2, 10), "{what}");
+        assert_eq!(
+            (dataset.info().total_episodes, dataset.info().total_frames),
+            (2, 10),
+            "{what}"
+        );
+        let names = dataset.info().features["action"].value_names();
+        assert_eq!(names.join(" "), "x y z rx ry rz gripper", "{what}");
+    }
+    // As Windows and Python write it.
+    let (_folder, root) = made(&Foreign::default());
+    let path = root.join("meta/info.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("\u{feff}{}", text.replacen('{', "{\"rest\": NaN, ", 1))).unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
+}
+
+#[test]
+fn numbers_of_instructions_may_have_gaps_and_their_table_any_index() {
+    let (_folder, root) = made(&Foreign::default());
+    let table = |numbers: [usize; 2], column: &str| {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["push", "pick"]));
+        let columns = foreign::batch(vec![("task_index", whole(numbers)), (column, texts)]);
+        write(&root.join("meta/tasks.parquet"), Compression::SNAPPY, &columns);
+    };
+    exchange(&root.join(DATA), &[("task_index", Some(whole([7; 10])))]);
+    exchange(&root.join(EPISODES), &[("tasks", None)]);
+    for column in ["task", "__index_level_0__", "instruction"] {
+        table([3, 7], column);
+        assert_eq!(Dataset::open(&root).unwrap().episodes()[0].tasks, ["pick"], "{column}");
+    }
+    table([3, 8], "task");
+    let dataset = Dataset::open(&root).unwrap();
+    let at = thinkvla::dataset::At { episode: 0, frame: 0 };
+    assert!(
+        dataset
+            .task(at)
+            .unwrap_err()
+            .to_string()
+            .contains("found 7, which none has")
+    );
+    table([3, 3], "task");
+    assert!(
+        Dataset::open(&root)
+            .unwrap_err()
+            .to_string()
+            .contains("each once, found 3")
+    );
+    table([3, 1 << 40], "task");
+    assert!(Dataset::open(&root).is_err());
+}
+
+#[test]
+fn a_column_of_lists_of_one_is_a_column_of_numbers() {
+    let (_folder, root) = made(&Foreign::default());
+    let mut times = ListBuilder::new(Float32Builder::new());
+    for row in 0..10 {
+        times.values().append_value((row % 5) as f32 / 10.0);
+        times.append(true);
+    }
+    exchange(&root.join(DATA), &[("timestamp", Some(Arc::new(times.finish())))]);
+    assert_eq!(problems(&root), Vec::<String>::new());
+}

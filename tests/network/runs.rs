@@ -1,0 +1,409 @@
+//! A StarVLA run is read as StarVLA reads it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use thinkvla::contract::{Contract, Normalisation, Resize};
+use thinkvla::model::check::Check;
+use thinkvla::model::checkpoint::convert::Conversion;
+use thinkvla::model::checkpoint::{Format, Manifest, Options};
+use thinkvla::model::config::{Precision, Proprio};
+use thinkvla::model::variant::Variant;
+
+use crate::case::sets;
+use crate::formats::{change, copy};
+use crate::support::{contract_of, tiny};
+
+use Normalisation::{Binary, MinMax, None as Untouched, Q99};
+
+/// A copy of the reference's run, to be changed.
+struct Run {
+    directory: tempfile::TempDir,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self {
+            directory: copy(&sets().join("starvla")),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("run")
+    }
+
+    /// Changes one of the configurations.
+    fn change(&self, name: &str, with: impl Fn(&mut Value)) -> &Self {
+        let file = self.path().join(name);
+        let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        with(&mut config);
+        // JSON is YAML too.
+        std::fs::write(file, config.to_string()).unwrap();
+        self
+    }
+
+    /// Changes both.
+    fn change_both(&self, with: impl Fn(&mut Value)) -> &Self {
+        self.change("config.yaml", &with).change("config.full.yaml", &with)
+    }
+
+    fn statistics(&self, with: impl Fn(&mut Value)) -> &Self {
+        change(&self.path().join("dataset_statistics.json"), with);
+        self
+    }
+
+    fn read(&self) -> Result<Manifest, String> {
+        self.read_with(&Options::default())
+    }
+
+    fn read_for_robot(&self) -> Result<Manifest, String> {
+        self.read_with(&Options {
+            robot: Some(robot()),
+            ..Options::default()
+        })
+    }
+
+    fn read_with(&self, options: &Options) -> Result<Manifest, String> {
+        Manifest::read(&self.path(), options).map_err(|e| e.to_string())
+    }
+}
+
+fn robot() -> Contract {
+    contract_of(&tiny(), &Variant::default())
+}
+
+fn data(config: &mut Value) -> &mut Value {
+    &mut config["datasets"]["vla_data"]
+}
+
+fn model(config: &mut Value) -> &mut Value {
+    &mut config["framework"]["action_model"]
+}
+
+fn modes(manifest: &Manifest) -> Vec<Normalisation> {
+    manifest.actions.iter().map(|of| of.normalisation).collect()
+}
+
+fn size(manifest: &Manifest) -> (u32, u32) {
+    let Resize { width, height, .. } = manifest.contract.as_ref().unwrap().data.resize;
+    (width, height)
+}
+
+#[track_caller]
+fn notes(manifest: &Manifest, expected: &[&[&str]]) {
+    assert_eq!(manifest.notes.len(), expected.len(), "{:#?}", manifest.notes);
+    for parts in expected {
+        let found = manifest
+            .notes
+            .iter()
+            .any(|note| parts.iter().all(|part| note.contains(part)));
+        assert!(found, "expected {parts:?} in {:#?}", manifest.notes);
+    }
+}
+
+#[test]
+fn images_are_as_wide_as_the_first_number_says() {
+    let run = Run::new();
+    run.change_both(|config| data(config)["obs_image_size"] = json!([320, 240]));
+    assert_eq!(size(&run.read_for_robot().unwrap()), (320, 240));
+    // Channels, height and width; the size of observations counts where there are both.
+    run.change_both(|config| data(config)["default_image_resolution"] = json!([3, 100, 200]));
+    assert_eq!(size(&run.read_for_robot().unwrap()), (320, 240));
+    run.change_both(|config| data(config)["obs_image_size"] = Value::Null);
+    assert_eq!(size(&run.read_for_robot().unwrap()), (200, 100));
+    run.change_both(|config| data(config)["default_image_resolution"] = Value::Null);
+    assert_eq!(size(&run.read_for_robot().unwrap()), (224, 224));
+    for wrong in [json!([3, 224, 224]), json!([224])] {
+        run.change_both(|config| data(config)["obs_image_size"] = wrong.clone());
+        let error = run.read_for_robot().unwrap_err();
+        assert!(error.contains("obs_image_size: expected width and height"), "{error}");
+    }
+    run.change_both(|config| data(config)["obs_image_size"] = json!([0, 224]));
+    assert!(run.read_for_robot().unwrap_err().contains("0 x 224 px"));
+}
+
+#[test]
+fn the_size_of_images_survives_the_way_to_us_and_back() {
+    let run = Run::new();
+    run.change_both(|config| data(config)["obs_image_size"] = json!([320, 240]));
+    let options = Options {
+        robot: Some(robot()),
+        ..Options::default()
+    };
+    let [ours, back] = ["ours", "back"].map(|name| run.directory.path().join(name));
+    for (from, to, layout) in [
+        (run.path(), &ours, Format::Thinkvla),
+        (ours.clone(), &back, Format::Starvla),
+    ] {
+        let conversion = Conversion {
+            to: layout,
+            options: &options,
+            variant: &Variant::default(),
+            seed: 0,
+        };
+        conversion.run(&from, to).unwrap();
+    }
+    let resize = Contract::load(&ours).unwrap().data.resize;
+    assert_eq!((resize.width, resize.height), (320, 240));
+    let written: Value = serde_saphyr::from_str(&std::fs::read_to_string(back.join("config.yaml")).unwrap()).unwrap();
+    assert_eq!(written["datasets"]["vla_data"]["obs_image_size"], json!([320, 240]));
+    assert_eq!(size(&Manifest::read(&back, &options).unwrap()), (320, 240));
+}
+
+#[test]
+fn what_only_the_whole_configuration_says_is_not_lost() {
+    let run = Run::new();
+    // What the process that wrote it had not read.
+    run.change("config.yaml", |config| {
+        let data = data(config).as_object_mut().unwrap();
+        data.retain(|key, _| key == "dataset_py" || key == "data_mix");
+        model(config).as_object_mut().unwrap().remove("action_dim");
+    });
+    run.change("config.full.yaml", |config| {
+        data(config)["include_state"] = json!("True")
+    });
+    let manifest = run.read().unwrap();
+    let ours = manifest.thinkvla.as_ref().unwrap();
+    assert_eq!((ours.proprio, ours.action_dim), (Proprio::Text, 7));
+    assert!(ours.prompt.starts_with("Your task is {instruction}. To identify"));
+    notes(&manifest, &[]);
+    // And what training filled in later is taken from the other one.
+    run.change("config.full.yaml", |config| {
+        let model = model(config).as_object_mut().unwrap();
+        model.remove("action_horizon");
+        model.remove("future_action_window_size");
+    });
+    assert_eq!(run.read().unwrap().thinkvla.unwrap().chunk_len, 8);
+}
+
+#[test]
+fn where_both_configurations_differ_the_whole_one_counts_and_both_are_named() {
+    let run = Run::new();
+    run.change("config.yaml", |config| {
+        data(config)["CoT_prompt"] = json!("Do {instruction}");
+        data(config)["include_state"] = json!(true);
+    });
+    run.change("config.full.yaml", |config| {
+        data(config)["include_state"] = json!(false)
+    });
+    let manifest = run.read().unwrap();
+    let ours = manifest.thinkvla.as_ref().unwrap();
+    assert!(ours.prompt.starts_with("Your task is") && ours.proprio == Proprio::None);
+    notes(
+        &manifest,
+        &[
+            &[
+                "datasets.vla_data.CoT_prompt is \"Your task",
+                "in config.full.yaml",
+                "\"Do {instruction}\" in config.yaml",
+            ],
+            &["include_state is false in config.full.yaml and true in config.yaml; that of config.full.yaml is taken"],
+        ],
+    );
+    let options = Options::default();
+    let check = Check {
+        options: &options,
+        dataset: None,
+        constant: &[],
+    };
+    assert!(
+        check
+            .run(&run.path())
+            .to_string()
+            .contains("note: datasets.vla_data.CoT_prompt is")
+    );
+    for name in ["config.yaml", "config.full.yaml"] {
+        let run = Run::new();
+        run.change(name, |config| config["framework"]["name"] = json!("QwenGR00T"));
+        let error = run.read().unwrap_err();
+        assert!(
+            error.contains(name) && error.contains("expected QwenOFT, found QwenGR00T"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn either_configuration_alone_is_enough() {
+    for other in ["config.yaml", "config.full.yaml"] {
+        let run = Run::new();
+        std::fs::remove_file(run.path().join(other)).unwrap();
+        assert_eq!(run.read().unwrap().thinkvla.unwrap().chunk_len, 8);
+    }
+    let run = Run::new();
+    run.change_both(|config| drop(config["framework"].as_object_mut().unwrap().remove("name")));
+    assert!(
+        run.read()
+            .unwrap_err()
+            .contains("framework.name: expected QwenOFT, found none")
+    );
+}
+
+#[test]
+fn the_horizon_counts_where_the_window_says_otherwise() {
+    let run = Run::new();
+    run.change_both(|config| model(config)["future_action_window_size"] = json!(15));
+    let manifest = run.read().unwrap();
+    assert_eq!(manifest.thinkvla.as_ref().unwrap().chunk_len, 8);
+    notes(
+        &manifest,
+        &[&[
+            "action_horizon is 8",
+            "future_action_window_size, 15",
+            "action_horizon counts",
+        ]],
+    );
+    run.change_both(|config| drop(model(config).as_object_mut().unwrap().remove("action_horizon")));
+    let manifest = run.read().unwrap();
+    assert_eq!(manifest.thinkvla.as_ref().unwrap().chunk_len, 16);
+    notes(&manifest, &[]);
+}
+
+#[test]
+fn actions_are_normalised_as_the_data_mixture_was() {
+    let run = Run::new();
+    assert_eq!(modes(&run.read().unwrap()), [vec![MinMax; 6], vec![Untouched]].concat());
+    run.change_both(|config| data(config)["data_mix"] = json!("openpi_libero_all"));
+    assert_eq!(modes(&run.read().unwrap()), vec![Q99; 7]);
+    // By the kind of robot in place of the tag.
+    run.change_both(|config| drop(data(config).as_object_mut().unwrap().remove("data_mix")));
+    for (tag, expected) in [
+        ("libero_franka", [vec![MinMax; 6], vec![Untouched]].concat()),
+        ("openpi_libero_franka", vec![Q99; 7]),
+        ("oxe_bridge", [vec![Q99; 6], vec![Binary]].concat()),
+    ] {
+        let run = Run::new();
+        run.change_both(|config| data(config)["data_mix"] = Value::Null);
+        run.statistics(|json| json[tag] = json.as_object_mut().unwrap().remove("franka").unwrap());
+        assert_eq!(modes(&run.read().unwrap()), expected, "{tag}");
+    }
+    run.change_both(|config| data(config)["data_mix"] = json!("my_own"));
+    let manifest = run.read().unwrap();
+    assert_eq!(modes(&manifest)[0], MinMax);
+    notes(
+        &manifest,
+        &[&["data_mix my_own is not known to hold franka", "--robot"]],
+    );
+}
+
+#[test]
+fn the_mask_says_which_values_are_0_or_1() {
+    let run = Run::new();
+    run.statistics(|json| json["franka"]["action"]["mask"][6] = json!(false));
+    let manifest = run.read().unwrap();
+    assert_eq!(modes(&manifest), [vec![MinMax; 6], vec![Binary]].concat());
+    notes(
+        &manifest,
+        &[&[
+            "gripper is 0 or 1 by the mask of franka",
+            "none by the data_mix libero_goal",
+        ]],
+    );
+    run.statistics(|json| json["franka"]["action"]["mask"] = json!([true]));
+    assert!(
+        run.read()
+            .unwrap_err()
+            .contains("mask of franka: expected 7 values, found 1")
+    );
+}
+
+#[test]
+fn the_robot_of_the_user_says_it_before_all_others() {
+    let run = Run::new();
+    let mut robot = robot();
+    for of in &mut robot.data.statistics {
+        of.normalisation = Q99;
+    }
+    let options = Options {
+        robot: Some(robot),
+        ..Options::default()
+    };
+    let manifest = run.read_with(&options).unwrap();
+    assert_eq!(modes(&manifest), vec![Q99; 7]);
+    assert_eq!(manifest.notes.len(), 7);
+    notes(
+        &Manifest {
+            notes: manifest.notes[6..].to_vec(),
+            ..manifest
+        },
+        &[&[
+            "gripper is q99 by the contract of --robot",
+            "none by the data_mix libero_goal of the run",
+        ]],
+    );
+}
+
+#[test]
+fn a_run_of_our_making_says_how_it_is_normalised() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut robot = robot();
+    robot.data.statistics[0].normalisation = Q99;
+    robot.data.statistics[6].normalisation = Binary;
+    let options = Options {
+        robot: Some(robot),
+        ..Options::default()
+    };
+    let conversion = Conversion {
+        to: Format::Starvla,
+        options: &options,
+        variant: &Variant::default(),
+        seed: 0,
+    };
+    conversion.run(&sets().join("deep/checkpoint"), folder.path()).unwrap();
+    let manifest = Manifest::read(folder.path(), &Options::default()).unwrap();
+    assert_eq!(manifest.actions, options.robot.unwrap().data.statistics);
+}
+
+fn dtypes(directory: &Path, options: &Options) -> Vec<(String, safetensors::Dtype)> {
+    let manifest = Manifest::read(directory, options).unwrap();
+    let keys: Vec<_> = manifest.files.keys().map(str::to_owned).collect();
+    let dtype = |key: &String| manifest.files.get(key).unwrap().dtype;
+    keys.iter().map(|key| (key.clone(), dtype(key))).collect()
+}
+
+#[test]
+fn the_type_of_the_backbone_is_the_users_choice_and_rounding_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let convert = |from: &Path, to: &Path, dtype| {
+        let options = Options {
+            robot: Some(robot()),
+            dtype,
+            ..Options::default()
+        };
+        let conversion = Conversion {
+            to: Format::Thinkvla,
+            options: &options,
+            variant: &Variant::default(),
+            seed: 0,
+        };
+        conversion.run(from, to).unwrap()
+    };
+    let run = sets().join("starvla/run");
+    let single = convert(&run, &at("single"), Some(Precision::Float32));
+    assert_eq!((single.acts_in, single.rounded.len()), (Some(Precision::Float32), 0));
+    let ours = Manifest::read(&at("single"), &Options::default()).unwrap();
+    assert_eq!(
+        (ours.compute, ours.config().unwrap().thinkvla.compute),
+        (Precision::Float32, Precision::Float32)
+    );
+    assert!(
+        dtypes(&at("single"), &Options::default())
+            .iter()
+            .all(|(_, dtype)| *dtype == safetensors::Dtype::F32)
+    );
+    let half = convert(&at("single"), &at("half"), Some(Precision::Bfloat16));
+    assert_eq!(half.acts_in, Some(Precision::Bfloat16));
+    assert!(!half.rounded.is_empty() && half.rounded.iter().all(|key| key.starts_with("model.")));
+    for (key, dtype) in dtypes(&at("half"), &Options::default()) {
+        let backbone = key.starts_with("model.");
+        assert_eq!(dtype == safetensors::Dtype::BF16, backbone, "{key}");
+    }
+    // As they came, where nobody chooses.
+    let same = convert(&run, &at("same"), None);
+    assert_eq!((same.acts_in, same.rounded.len()), (Some(Precision::Bfloat16), 0));
+    let kept = dtypes(&at("same"), &Options::default());
+    assert!(kept.iter().any(|(_, dtype)| *dtype == safetensors::Dtype::BF16));
+    let hash = |name: &str| Manifest::read(&at(name), &Options::default()).unwrap().files.hash();
+    assert_eq!(hash("half"), hash("same"));
+}

@@ -1,0 +1,214 @@
+//! transformers reads the directories that we write, we read those that it writes, and what we tell people to run with
+//! PyTorch does what we say.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use thinkvla::model::check::Check;
+use thinkvla::model::checkpoint::convert::Conversion;
+use thinkvla::model::checkpoint::{Format, Options};
+use thinkvla::model::config::Precision;
+use thinkvla::model::variant::Variant;
+
+use crate::case::{sets, tensors};
+use crate::formats::{as_version_5, change, copy, read, require_same_tensors};
+use crate::support::checkpoint;
+
+/// Folders of transformers 4.57 and 5, and the Python that finds them; nothing where there are none. A machine that runs
+/// the checks of every change (CI) has to have them.
+fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
+    let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (Some(python), Some(folders)) = (named("THINKVLA_LEROBOT_PYTHON"), named("THINKVLA_TRANSFORMERS")) else {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "transformers is missing: tools/transformers_env.sh provides it, or says what it needs"
+        );
+        eprintln!(
+            "SKIPPED: without transformers nothing is known of what it makes of our checkpoints; this runs it:\n  \
+             tools/transformers_env.sh && . tools/env.sh && cargo test"
+        );
+        return None;
+    };
+    let folders: Vec<PathBuf> = std::env::split_paths(&folders).collect();
+    Some((python.into(), folders.try_into().unwrap()))
+}
+
+/// What a script says with one of the versions.
+fn run(python: &Path, folder: &Path, arguments: &[&OsStr]) -> String {
+    let mut command = Command::new(python);
+    command.args(arguments).env("PYTHONPATH", folder);
+    command.env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{}: {said}", folder.display());
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/transformers")
+        .join(name)
+}
+
+/// What one of the versions makes of each directory; nothing of its weights may be missing or left over.
+fn loaded(python: &Path, folder: &Path, directories: &[&Path]) -> Vec<Value> {
+    let script = script("load.py");
+    let directories = directories.iter().map(|directory| directory.as_os_str());
+    let arguments: Vec<&OsStr> = std::iter::once(script.as_os_str()).chain(directories).collect();
+    let said = run(python, folder, &arguments);
+    let said: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(said.len() + 1, arguments.len());
+    for one in &said {
+        assert_eq!(one["wrong"], serde_json::json!([]), "{}: {one}", folder.display());
+        assert_eq!(one["model"], "Qwen3VLForConditionalGeneration");
+    }
+    said
+}
+
+fn to_hugging_face(from: &Path, to: &Path, dtype: Option<Precision>) {
+    let conversion = Conversion {
+        to: Format::HuggingFace,
+        options: &Options {
+            dtype,
+            ..Options::default()
+        },
+        variant: &Variant::default(),
+        seed: 0,
+    };
+    conversion.run(from, to).unwrap();
+}
+
+#[test]
+fn transformers_reads_what_we_write_of_either_spelling_as_it_reads_the_original() {
+    let Some((python, folders)) = versions() else {
+        return;
+    };
+    for set in ["deep", "every_layer"] {
+        let original = sets().join(set).join("checkpoint");
+        let newer = copy(&original);
+        as_version_5(newer.path());
+        // As version 5 writes them; version 4 takes a list for something else, or does not know the class.
+        change(&newer.path().join("tokenizer_config.json"), |json| {
+            json["extra_special_tokens"] = serde_json::json!(["<|im_start|>"]);
+            json["tokenizer_class"] = "TokenizersBackend".into();
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| folder.path().join(name));
+        to_hugging_face(&original, &old, None);
+        to_hugging_face(newer.path(), &new, None);
+        let said = folders
+            .each_ref()
+            .map(|version| loaded(&python, version, &[&original, &old, &new]));
+        for said in &said {
+            assert!(said[0] == said[1] && said[0] == said[2], "{said:#?}");
+        }
+        // What goes into the network is the same in both; its sums are rounded otherwise.
+        for part in ["ids", "patches"] {
+            assert_eq!(said[0][0][part], said[1][0][part], "{part}");
+        }
+    }
+}
+
+#[test]
+fn transformers_reads_the_backbone_of_our_own() {
+    let Some((python, folders)) = versions() else {
+        return;
+    };
+    let ours = checkpoint(3);
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, short] = ["plain", "short"].map(|name| folder.path().join(name));
+    to_hugging_face(ours.path(), &plain, Some(Precision::Float32));
+    to_hugging_face(ours.path(), &short, Some(Precision::Bfloat16));
+    for version in &folders {
+        let said = loaded(&python, version, &[&plain, &short]);
+        assert!(said[0]["ids"] == said[1]["ids"] && said[0]["patches"] == said[1]["patches"]);
+    }
+}
+
+#[test]
+fn we_read_what_either_version_of_transformers_writes() {
+    let Some((python, folders)) = versions() else {
+        return;
+    };
+    for set in ["deep", "every_layer"] {
+        let original = sets().join(set).join("checkpoint");
+        let expected = read(&original).unwrap();
+        for (version, shard) in folders
+            .iter()
+            .flat_map(|version| [(version, "5GB"), (version, "100KB")])
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let written = folder.path().join("written");
+            let script = script("save.py");
+            let arguments = [
+                script.as_os_str(),
+                original.as_os_str(),
+                written.as_os_str(),
+                OsStr::new(shard),
+            ];
+            run(&python, version, &arguments);
+            let (at, found) = (
+                format!("{set}, {}, {shard}", version.display()),
+                read(&written).unwrap(),
+            );
+            assert_eq!(found.format, Format::HuggingFace, "{at}");
+            assert_eq!(
+                (&found.qwen3_vl, found.bounds),
+                (&expected.qwen3_vl, expected.bounds),
+                "{at}"
+            );
+            require_same_tensors(&expected, &found);
+            let check = Check {
+                options: &Options::default(),
+                dataset: None,
+                constant: &[],
+            };
+            assert_eq!(check.run(&written).failures, Vec::<String>::new(), "{at}");
+        }
+    }
+}
+
+#[test]
+fn pickles_of_torch_are_read_and_older_ones_become_safetensors_by_the_command_that_is_told() {
+    let Some((python, [version, _])) = versions() else {
+        return;
+    };
+    let directory = copy(&sets().join("starvla"));
+    let run_directory = directory.path().join("run");
+    let safe = run_directory.join("checkpoints/steps_1000_model.safetensors");
+    let pickled = run_directory.join("checkpoints/steps_1000_pytorch_model.pt");
+    let before = std::fs::read(&safe).unwrap();
+    let save = |form: &str| {
+        let script = script("save_pickle.py");
+        let arguments = [
+            script.as_os_str(),
+            safe.as_os_str(),
+            pickled.as_os_str(),
+            OsStr::new(form),
+        ];
+        run(&python, &version, &arguments);
+    };
+    save("new");
+    let (old, new) = (read(&safe).unwrap(), read(&pickled).unwrap());
+    require_same_tensors(&old, &new);
+    drop((old, new));
+    save("old");
+    std::fs::remove_file(&safe).unwrap();
+    let said = read(&run_directory).unwrap_err();
+    let command = said.split_once("python3 -c '").unwrap().1;
+    let (script, _) = command.split_once("' ").unwrap();
+    let arguments = [
+        OsStr::new("-c"),
+        OsStr::new(script),
+        pickled.as_os_str(),
+        safe.as_os_str(),
+    ];
+    run(&python, &version, &arguments);
+    let after = std::fs::read(&safe).unwrap();
+    let all = |bytes: &[u8]| tensors(&safetensors::SafeTensors::deserialize(bytes).unwrap());
+    let (before, after) = (all(&before), all(&after));
+    assert_eq!(before.len(), after.len());
+    assert!(before.iter().all(|(key, old)| *old == after[key]));
+}

@@ -1,0 +1,151 @@
+//! What any of our writers leaves is read by LeRobot, PyArrow, PyAV and a strict reader of JSON.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod command_line;
+mod foreign;
+mod recorded;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use foreign::{EPISODES, Foreign, exchange};
+use recorded::EPISODES as RECORDED;
+use thinkvla::dataset::encode::encode;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::{Dataset, DatasetWriter};
+
+struct Written {
+    root: PathBuf,
+    episodes: usize,
+    rows: usize,
+    /// Frames of all its videos.
+    frames: usize,
+}
+
+fn succeed(arguments: &[&str]) {
+    assert!(command_line::dataset(arguments).status.success(), "{arguments:?}");
+}
+
+/// A dataset of each of our writers, and what is in it.
+fn written(folder: &Path) -> Vec<Written> {
+    let at = |name: &str| folder.join(name);
+    let text = |name: &str| at(name).to_str().unwrap().to_owned();
+    let rows: usize = RECORDED.iter().map(|(_, length)| length).sum();
+    let lengths = RECORDED.map(|(_, length)| length);
+    recorded::record(&at("png"), ImageMode::Png);
+    recorded::record(&at("jpeg"), ImageMode::Jpeg(90));
+    recorded::record_together(&at("together"), ImageMode::Png);
+    encode(&Disk, &Dataset::open(&at("png")).unwrap(), &at("video"), 22).unwrap();
+
+    recorded::record(&at("resumed"), ImageMode::Png);
+    let (mut writer, _) = DatasetWriter::resume(Arc::new(Disk), &at("resumed")).unwrap();
+    writer.begin("once more").unwrap();
+    recorded::push(&mut writer, ImageMode::Png, 3, 0..4);
+    writer.save(&Default::default()).unwrap();
+    drop(writer);
+
+    succeed(&["delete", &text("video"), "1", "--out", &text("deleted")]);
+    succeed(&[
+        "relabel",
+        &text("jpeg"),
+        "--task",
+        "raise",
+        "2",
+        "--out",
+        &text("relabelled"),
+    ]);
+    succeed(&[
+        "split",
+        &text("video"),
+        "--at",
+        "1",
+        "--out",
+        &text("first"),
+        &text("second"),
+    ]);
+    succeed(&["merge", &text("first"), &text("second"), "--out", &text("merged")]);
+
+    recorded::record(&at("repaired"), ImageMode::Png);
+    let torn = at("repaired").join("data/chunk-000/file-002.parquet");
+    let bytes = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    succeed(&["repair", &text("repaired")]);
+
+    // Another program's, without quantiles and with an episode that has no rows.
+    Foreign {
+        lengths: vec![5, 0, 5],
+        tasks: vec!["pick", "pick", "push"],
+        ..Foreign::default()
+    }
+    .write(&at("foreign"));
+    exchange(&at("foreign").join(EPISODES), &[("tasks", None)]);
+    succeed(&["merge", &text("foreign"), "--out", &text("taken over")]);
+
+    succeed(&["export", &text("png"), "--out", &text("bags")]);
+    let mut import = vec!["import".to_owned()];
+    import.extend((0..RECORDED.len()).map(|episode| text(&format!("bags/episode-00000{episode}.mcap"))));
+    let rest = [
+        "--vector",
+        "observation.state",
+        "--vector",
+        "action",
+        "--vector",
+        "action.joint",
+        "--camera",
+        "top",
+    ];
+    let [into, contract] = [text("imported"), text("png")];
+    let names = [
+        "--camera",
+        "wrist",
+        "--task",
+        "lift",
+        "--into",
+        &into,
+        "--contract",
+        &contract,
+    ];
+    import.extend(rest.iter().chain(&names).map(|argument| (*argument).to_owned()));
+    succeed(&import.iter().map(String::as_str).collect::<Vec<_>>());
+    let imported = Dataset::open(&at("imported")).unwrap().frames();
+
+    let of = |name: &str, episodes, rows, frames| Written {
+        root: at(name),
+        episodes,
+        rows,
+        frames,
+    };
+    vec![
+        of("png", 3, rows, 0),
+        of("jpeg", 3, rows, 0),
+        of("together", 3, rows, 0),
+        of("video", 3, rows, 2 * rows),
+        of("resumed", 4, rows + 4, 0),
+        // Videos are copied whole: one for each episode, and those of what is gone are not.
+        of("deleted", 2, rows - lengths[1], 2 * (rows - lengths[1])),
+        of("relabelled", 3, rows, 0),
+        of("first", 1, lengths[0], 2 * lengths[0]),
+        of("second", 2, rows - lengths[0], 2 * (rows - lengths[0])),
+        of("merged", 3, rows, 2 * rows),
+        of("repaired", 2, rows - lengths[2], 0),
+        of("taken over", 2, 10, 0),
+        of("imported", 3, imported, 0),
+    ]
+}
+
+#[test]
+fn every_reader_finds_what_each_of_our_writers_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = written(folder.path());
+    let roots: Vec<&OsStr> = written.iter().map(|one| one.root.as_os_str()).collect();
+    let Some(said) = recorded::lerobot::run("readers.py", &roots) else {
+        return;
+    };
+    let expected = written
+        .iter()
+        .map(|one| format!("{} {} {}", one.episodes, one.rows, one.frames));
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+}

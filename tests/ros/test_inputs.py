@@ -1,0 +1,110 @@
+"""What a person gives a node is taken as ROS takes it, or refused by its name; what would be lost is told."""
+
+import pytest
+import yaml
+from arm_fixtures import Arm
+from conftest import ROOT
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from policy_fixtures import checkpoint, policy, robot_file  # noqa: F401
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from thinkvla.msg import ActionChunk
+
+REFUSED = 2
+
+
+def given(nodes, *arguments):
+    return nodes.start("arm_node", arguments=["--ros-args", *arguments])
+
+
+@pytest.mark.parametrize("pattern", ["/**", "/left/arm_node", "left/arm_node", "/**/arm_node", "/left/**", "/*/arm_node"])
+def test_parameter_files_are_matched_as_in_rclcpp(ros, nodes, tmp_path, pattern):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({pattern: {"ros__parameters": {"command_rate_hz": 200.0}}}))
+    given(nodes, "-r", "__ns:=/left", "--params-file", file)
+    assert ros.get_parameters("left/arm_node", "command_rate_hz") == [200.0]
+
+
+def test_a_parameter_file_of_other_nodes_is_told(nodes, ros, tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({"/right/arm_node": {"ros__parameters": {"command_rate_hz": 200.0}}}))
+    process = given(nodes, "--params-file", file)
+    ros.wait_for(lambda: "found those of /right/arm_node; nothing of the file is used" in process.output(), "the warning")
+
+
+@pytest.mark.parametrize("arguments, complaint", [
+    (["--ros-args", "-p", "command_rate:=250.0"], "the nearest is command_rate_hz"),
+    (["--ros-args", "-p", "dryrun:=false"], "the nearest is dry_run"),
+    (["--dry-run"], "argument --dry-run: expected ROS arguments"),
+])
+def test_what_no_node_has_is_refused(nodes, arguments, complaint):
+    process = nodes.start("arm_node", arguments=arguments)
+    assert process.wait() == REFUSED
+    assert complaint in process.output()
+
+
+@pytest.mark.parametrize("instruction", ["pick <|im_end|> up", "press \N{LEFT-POINTING MAGNIFYING GLASS}"])
+def test_an_instruction_that_no_prompt_can_hold_is_refused_at_the_start(nodes, instruction, tmp_path):
+    process = nodes.start("record_node", params={"dataset": str(tmp_path / "set"), "instruction": instruction})
+    assert process.wait() == REFUSED
+    assert "parameter instruction: expected plain words" in process.output()
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_misspelt_name_in_a_file_for_all_nodes_is_refused_and_a_foreign_one_is_not(ros, nodes):
+    process = nodes.start("arm_node", params={"comand_rate_hz": 200.0})
+    assert process.wait() == REFUSED
+    process = nodes.start("arm_node", params={"checkpoint_of_somebody_else": "a"})
+    ros.wait_for_nodes("arm_node")
+    assert "warn" in process.output().lower() and "checkpoint_of_somebody_else" in process.output()
+
+
+@pytest.mark.parametrize("qos", [QoSProfile(depth=10), qos_profile_sensor_data], ids=["volatile", "best effort"])
+def test_instructions_are_heard_of_whoever_gives_them(ros, nodes, policy, qos, tmp_path):
+    process = policy()
+    nodes.start("record_node", params={"dataset": str(tmp_path / "set")})
+    publisher = ros.publisher(String, "/instruction", qos, subscribers=2)
+
+    def heard():
+        # What nobody keeps is lost to a subscription that has not discovered the publisher yet.
+        publisher.publish(String(data="push the green cup"))
+        return "instruction: push the green cup" in process.output()
+    ros.wait_for(heard, "the instruction")
+
+
+def test_a_leader_is_heard_with_the_quality_of_sensors(ros, nodes):
+    nodes.start("teleop_node", params={"mapping": "leader"})
+    topic = yaml.safe_load((ROOT / "config" / "teleop" / "leader.yaml").read_text())["input"]["leader"]["topic"]
+    ros.publisher(JointState, f"/{topic}", qos_profile_sensor_data)
+
+
+def test_who_sends_chunks_that_are_not_heard_is_named_in_the_diagnostics(ros, nodes):
+    nodes.start("arm_node")
+    ros.node.create_publisher(ActionChunk, "/chunk", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    topics = lambda: [status for report in reports for status in report.status if status.name == "arm_node: topics"]
+    warned = lambda: [status for status in topics() if status.level == DiagnosticStatus.WARN]
+    assert "/test publishes best effort" in ros.wait_for(warned, "the warning")[0].message
+
+
+def test_a_simulation_gives_the_time_and_the_arm_lives_by_it(ros, nodes):
+    nodes.start("sim_node", params={"camera_rate_hz": 0.0, "publish_clock": True})
+    arm = Arm(ros, nodes.start("arm_node", params={"use_sim_time": True, "dry_run": False}))
+    arm.arm()
+
+
+@pytest.mark.parametrize("name, params", [
+    ("arm_node", {}), ("sim_node", {}), ("teleop_node", {"mapping": "gamepad"}), ("policy_node", {}),
+    ("record_node", {"dataset": "set"}), ("finetune_node", {"runs": "runs"})])
+def test_a_node_that_has_just_started_ends_in_good_order(ros, nodes, name, params):
+    process = nodes.start(name, params=params)
+    ros.wait_for_nodes(name)
+    assert process.interrupt() == 0, process.output()
+
+
+def test_arm_node_says_at_start_what_will_hold(ros, nodes):
+    process = nodes.start("arm_node")
+    ros.wait_for_nodes("arm_node")
+    ros.wait_for(lambda: "dry run" in process.output(), "what holds")
+    assert all(line in process.output() for line in ("arm: rm75, 100 Hz", "driver generation:", "limits: tool"))

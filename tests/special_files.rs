@@ -1,0 +1,75 @@
+//! What is no file, or never ends, is refused at once wherever a user may name it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use thinkvla::camera::file;
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::contract::Contract;
+use thinkvla::control::config::ArmConfig;
+use thinkvla::dataset::Dataset;
+use thinkvla::operator::mapping::Mapping;
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+fn device(path: &Path) {
+    symlink("/dev/zero", path).unwrap();
+}
+
+/// A file of 4 TiB that takes no space.
+fn hole(path: &Path) {
+    File::create(path).unwrap().set_len(1 << 42).unwrap();
+}
+
+fn circle(path: &Path) {
+    symlink(path, path).unwrap();
+}
+
+/// Makes a special file.
+type Maker = fn(&Path);
+/// Reads a file of this kind; why it cannot.
+type Reader = fn(&Path) -> String;
+
+#[test]
+fn every_reader_of_a_named_file_refuses_what_is_none() {
+    let readers: [(&str, Reader); 4] = [
+        ("robot", |path| ArmConfig::load(path).unwrap_err().to_string()),
+        ("contract", |path| Contract::read(path).unwrap_err().to_string()),
+        ("mapping", |path| Mapping::load(path).unwrap_err().to_string()),
+        ("picture", |path| {
+            file::load(path, &mut RgbImage::default()).unwrap_err().to_string()
+        }),
+    ];
+    let kinds: [(Maker, &str); 4] = [
+        (fifo, "found a FIFO"),
+        (device, "found a character device"),
+        (hole, "found one of 4096 GiB"),
+        (circle, "symbolic links"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (reader, read) in readers {
+        for (number, (make, found)) in kinds.into_iter().enumerate() {
+            let path = folder.path().join(format!("{reader}{number}"));
+            make(&path);
+            let said = read(&path);
+            assert!(said.contains(found), "{reader}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_dataset_of_special_files_is_refused() {
+    for (make, found) in [(fifo as Maker, "found a FIFO"), (hole, "found one of 4096 GiB")] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("meta")).unwrap();
+        make(&folder.path().join("meta/info.json"));
+        let said = Dataset::open(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("info.json") && said.contains(found), "{said}");
+    }
+}

@@ -1,0 +1,385 @@
+//! Random sequences of everything that can reach the supervisor, against a model of what it may never do.
+//!
+//! `PROPTEST_CASES=1000000 cargo test --release --test supervisor_model` runs a million sequences.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
+
+mod rig;
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use rig::{PERIOD, Rig, config, steps};
+use thinkvla::contract::{ActionSpace, Composition, Reference};
+use thinkvla::control::event::{Check, EventKind};
+use thinkvla::control::lease::Priority;
+use thinkvla::control::realman::graph::{COMMAND_TOPICS, Publishers};
+use thinkvla::control::realman::{DriverApi, Graph};
+use thinkvla::control::supervisor::{ErrorChannel, Mode};
+use thinkvla::control::types::Joints;
+
+/// What can happen.
+#[derive(Debug, Clone, Copy)]
+enum Happening {
+    Ticks(u8),
+    Chunk(Asked),
+    Move(bool),
+    CancelMove,
+    Arm,
+    Disarm,
+    Stop,
+    Reset,
+    Acquire(Priority),
+    Release,
+    Heartbeat(bool),
+    Deaf(bool),
+    Frozen(bool),
+    Error(u32),
+    Publishers(usize),
+    Jump(f64),
+    Rate(f64),
+    Stall(f64),
+    Push(f64),
+    /// Everything works again, and the policy is given the arm.
+    Recover,
+}
+
+/// A chunk that somebody sends.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    space: ActionSpace,
+    composition: Composition,
+    reference: Reference,
+    step: [f64; 3],
+    count: u8,
+    period: f64,
+    late: f64,
+    foreign: bool,
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let scale = prop_oneof![10 => Just(0.01), 4 => Just(0.03), 2 => Just(0.2), 1 => Just(5.0), 1 => Just(0.0)];
+    (
+        prop_oneof![Just(ActionSpace::Ee7), Just(ActionSpace::Joint8)],
+        prop_oneof![3 => Just(Composition::Sequential), 1 => Just(Composition::FromAnchor)],
+        prop_oneof![Just(Reference::Commanded), Just(Reference::Measured)],
+        (scale, [-1.0..1.0, -1.0..1.0, -1.0..1.0f64]).prop_map(|(scale, way)| way.map(|w| w * scale)),
+        1..30u8,
+        prop_oneof![3 => Just(0.1), 1 => 0.005..0.5],
+        prop_oneof![3 => Just(0.0), 1 => -0.1..0.6],
+        prop::bool::weighted(0.05),
+    )
+        .prop_map(
+            |(space, composition, reference, step, count, period, late, foreign)| Asked {
+                space,
+                composition,
+                reference,
+                step,
+                count,
+                period,
+                late,
+                foreign,
+            },
+        )
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    use Happening::*;
+    prop_oneof![
+        12 => (1..25u8).prop_map(Ticks),
+        8 => asked().prop_map(Chunk),
+        2 => any::<bool>().prop_map(Move),
+        1 => Just(CancelMove),
+        5 => Just(Arm),
+        2 => Just(Disarm),
+        1 => Just(Stop),
+        3 => Just(Reset),
+        3 => Just(Acquire(Priority::Policy)),
+        1 => Just(Acquire(Priority::Operator)),
+        1 => Just(Release),
+        2 => prop::bool::weighted(0.7).prop_map(Heartbeat),
+        2 => prop::bool::weighted(0.3).prop_map(Deaf),
+        2 => prop::bool::weighted(0.3).prop_map(Frozen),
+        2 => prop_oneof![2 => Just(0), 1 => Just(0x100D)].prop_map(Error),
+        2 => prop_oneof![3 => Just(1usize), 1 => Just(2), 1 => Just(0)].prop_map(Publishers),
+        1 => prop_oneof![-10.0..10.0, -0.3..0.3].prop_map(Jump),
+        1 => prop_oneof![3 => Just(1.0), 1 => Just(0.0), 1 => 0.1..10.0].prop_map(Rate),
+        2 => prop_oneof![0.01..0.1, Just(2.0)].prop_map(Stall),
+        8 => Just(Recover),
+        1 => prop_oneof![-0.06..0.06, -0.002..0.002].prop_map(Push),
+    ]
+}
+
+/// What motion has to end in, the weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Ending {
+    None,
+    Disarmed,
+    Stopped,
+    Fault,
+}
+
+impl Ending {
+    fn permits(self, mode: Mode) -> bool {
+        match self {
+            Self::None => mode.is_armed(),
+            Self::Disarmed => matches!(mode, Mode::Braking | Mode::Disarmed),
+            Self::Stopped => mode == Mode::Stopped,
+            Self::Fault => matches!(mode, Mode::Braking | Mode::Fault),
+        }
+    }
+}
+
+/// How often the model saw what it is about.
+#[derive(Debug, Default)]
+struct Tally {
+    frames: Cell<u64>,
+    starts: Cell<u64>,
+    faults: Cell<u64>,
+    stalls: Cell<u64>,
+}
+
+fn add(cell: &Cell<u64>) {
+    cell.set(cell.get() + 1);
+}
+
+struct Model<'a> {
+    rig: Rig,
+    ending: Ending,
+    mode: Mode,
+    /// Frames that had left when it last looked.
+    frames: usize,
+    /// Events that told of a fault, repetitions included.
+    faults: u64,
+    /// No frame has left since the arm rested.
+    resting: bool,
+    /// Of the last frame [rad/s]; not known of the first one, which goes on from where the arm rests.
+    velocity: Option<Joints>,
+    tally: &'a Tally,
+}
+
+impl<'a> Model<'a> {
+    fn new(tally: &'a Tally) -> Self {
+        let mut rig = Rig::new(config());
+        rig.run(0.02);
+        Self {
+            rig,
+            ending: Ending::Disarmed,
+            mode: Mode::Disarmed,
+            frames: 0,
+            faults: 0,
+            resting: true,
+            velocity: None,
+            tally,
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), TestCaseError> {
+        let before = self.rig.mode();
+        let last = self.rig.status().commanded_joints;
+        // The rig itself asserts that at most one frame leaves.
+        self.rig.tick();
+        let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
+        self.frames = self.rig.sent().len();
+        let Some(frame) = frame else {
+            return self.look();
+        };
+        add(&self.tally.frames);
+        prop_assert!(before.is_moving(), "a command left while {before}");
+        let limits = config().limits;
+        if self.resting {
+            add(&self.tally.starts);
+            let away = (frame - self.rig.reported).amax();
+            prop_assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+            (self.resting, self.velocity) = (false, None);
+        } else {
+            let velocity = (frame - last) / PERIOD;
+            if let Some(before) = self.velocity.replace(velocity) {
+                let change = (velocity - before) / PERIOD;
+                let share = change.abs().component_div(&limits.acceleration()).max();
+                // Positions are rounded to 32 bits on the wire.
+                prop_assert!(share <= 1.02, "{share} of the acceleration limit");
+            }
+        }
+        self.look()
+    }
+
+    /// Looks at the events and compares mode and frames with what the model permits.
+    fn look(&mut self) -> Result<(), TestCaseError> {
+        let told = self.rig.supervisor.event_tally();
+        prop_assert!(!told.contains_key(&(EventKind::Fault, Check::Verify)));
+        let faults = told.iter().filter(|((kind, _), _)| *kind == EventKind::Fault);
+        let faults = faults.map(|(_, count)| *count).sum();
+        if faults > self.faults {
+            self.ending = self.ending.max(Ending::Fault);
+            add(&self.tally.faults);
+        }
+        self.faults = faults;
+        if self.rig.has(EventKind::Held, Check::Period) {
+            add(&self.tally.stalls);
+        }
+        self.rig.events.clear();
+        prop_assert_eq!(self.rig.sent().len(), self.frames, "a command left outside of a tick");
+        self.mode = self.rig.mode();
+        prop_assert!(
+            self.ending.permits(self.mode),
+            "{} where {:?} was called for",
+            self.mode,
+            self.ending
+        );
+        self.resting |= !self.mode.is_moving();
+        prop_assert_eq!(self.rig.status().nonfinite, 0);
+        Ok(())
+    }
+
+    fn chunk(&mut self, asked: Asked) {
+        let [x, y, turn] = asked.step;
+        let step = match asked.space {
+            ActionSpace::Ee7 => vec![x, y, 0.0, 0.0, 0.0, turn, 1.0],
+            ActionSpace::Joint8 => vec![x, y, 0.0, turn, 0.0, 0.0, x, 0.0],
+        };
+        let mut chunk = self.rig.chunk(asked.space, step.repeat(usize::from(asked.count)));
+        chunk.composition = asked.composition;
+        chunk.reference = asked.reference;
+        chunk.step_period = asked.period;
+        chunk.observed = chunk.observed.offset_secs(-asked.late);
+        chunk.lease += u64::from(asked.foreign);
+        drop(self.rig.supervisor.on_chunk(chunk, self.rig.now));
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), TestCaseError> {
+        let now = self.rig.now;
+        let supervisor = &mut self.rig.supervisor;
+        match happening {
+            Happening::Ticks(count) => {
+                for _ in 0..count {
+                    self.tick()?;
+                }
+            }
+            Happening::Chunk(asked) => self.chunk(asked),
+            Happening::Move(home) => {
+                drop(supervisor.move_named(if home { "home" } else { "ready" }, 0.7, self.rig.lease, now))
+            }
+            Happening::CancelMove => supervisor.cancel_move(now),
+            Happening::Arm => {
+                let armed = supervisor.arm(now).is_ok();
+                if armed && self.mode == Mode::Disarmed {
+                    prop_assert_eq!(self.ending, Ending::Disarmed);
+                    self.ending = Ending::None;
+                }
+            }
+            Happening::Disarm => {
+                supervisor.disarm(now);
+                self.ending = self.ending.max(Ending::Disarmed);
+            }
+            Happening::Stop => {
+                // Where the driver is gone no stop arrives; the arm is stopped all the same.
+                let _ = supervisor.stop("button", now);
+                self.ending = self.ending.max(Ending::Stopped);
+            }
+            Happening::Reset => {
+                if supervisor.reset_fault(now).is_ok() {
+                    prop_assert!(matches!(self.mode, Mode::Stopped | Mode::Fault));
+                    self.ending = Ending::Disarmed;
+                }
+            }
+            Happening::Acquire(priority) => {
+                let source = if priority == Priority::Policy {
+                    "policy"
+                } else {
+                    "teleop"
+                };
+                if let Ok(lease) = supervisor.acquire_lease(source, priority, now) {
+                    self.rig.lease = lease;
+                    self.rig.source = source.to_owned();
+                }
+            }
+            Happening::Release => drop(supervisor.release_lease(self.rig.lease, now)),
+            Happening::Heartbeat(on) => self.rig.heartbeat = on,
+            Happening::Deaf(on) => self.rig.deaf = on,
+            Happening::Frozen(on) => self.rig.frozen = on,
+            Happening::Error(code) => supervisor.on_driver_errors(ErrorChannel::All, &[code], now),
+            Happening::Publishers(command_publishers) => {
+                let mut graph = Graph {
+                    command_subscribers: command_publishers.min(1),
+                    ..Graph::of_driver(DriverApi::V2)
+                };
+                graph.commanding.push(Publishers {
+                    topic: COMMAND_TOPICS[0],
+                    nodes: vec!["/another".to_owned(); command_publishers.saturating_sub(1)],
+                });
+                supervisor.on_graph(graph, now);
+            }
+            Happening::Jump(seconds) => self.rig.jump(seconds),
+            Happening::Rate(rate) => self.rig.rate = rate,
+            Happening::Stall(seconds) => {
+                self.rig.pass(seconds - PERIOD);
+                // After more than three periods the arm has come to rest by itself.
+                self.resting |= seconds > 3.0 * PERIOD + 1e-9;
+                self.tick()?;
+            }
+            Happening::Push(rad) => self.rig.joints += Joints::repeat(rad),
+            Happening::Recover => {
+                for happening in [
+                    Happening::Heartbeat(true),
+                    Happening::Deaf(false),
+                    Happening::Frozen(false),
+                    Happening::Rate(1.0),
+                    Happening::Error(0),
+                    Happening::Publishers(1),
+                    Happening::Acquire(Priority::Policy),
+                    Happening::Ticks(8),
+                    Happening::Reset,
+                    Happening::Arm,
+                ] {
+                    self.happen(happening)?;
+                }
+            }
+        }
+        self.look()
+    }
+}
+
+#[test]
+fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
+    let tally = Tally::default();
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let sequences = prop::collection::vec(happening(), 1..60);
+    let outcome = runner.run(&sequences, |happenings| {
+        let mut model = Model::new(&tally);
+        // Half of the way to a moving arm, so that sequences need not find it.
+        model.happen(Happening::Recover)?;
+        for happening in happenings {
+            model.happen(happening)?;
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let sequences = u64::from(Config::default().cases);
+    for (what, seen) in [
+        ("frames", &tally.frames),
+        ("starts out of rest", &tally.starts),
+        ("faults", &tally.faults),
+        ("stalls", &tally.stalls),
+    ] {
+        assert!(
+            seen.get() * 20 > sequences,
+            "{sequences} sequences hardly show {what}: {tally:?}"
+        );
+    }
+}
+
+#[test]
+fn the_model_knows_a_still_chunk_that_is_followed() {
+    let tally = Tally::default();
+    let mut model = Model::new(&tally);
+    model.happen(Happening::Recover).unwrap();
+    let chunk = model.rig.chunk(ActionSpace::Ee7, steps(5, [0.0; 7]));
+    model.rig.supervisor.on_chunk(chunk, model.rig.now).unwrap();
+    model.happen(Happening::Ticks(20)).unwrap();
+    assert_eq!((tally.frames.get(), tally.starts.get()), (20, 1));
+}

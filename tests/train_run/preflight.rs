@@ -1,0 +1,106 @@
+//! What would end a run in its middle is named before its first step.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BinaryArray, StructArray};
+use serde_json::{Value, json};
+
+use super::command_line;
+use super::foreign::{exchange, read};
+use super::recorded::CAMERAS;
+use super::trained::Bench;
+use super::trained::questions::SECTION;
+
+/// Cuts the end off the first camera's pictures in a file of rows.
+fn cut_pictures(rows: &Path) {
+    let found = read(rows);
+    let column = found.column_by_name(CAMERAS[0]).unwrap().as_struct();
+    let whole = column.column(0).as_binary::<i32>();
+    let cut = BinaryArray::from_iter_values(whole.iter().map(|bytes| {
+        let bytes = bytes.unwrap();
+        &bytes[..bytes.len() / 2]
+    }));
+    let columns: Vec<ArrayRef> = vec![Arc::new(cut), Arc::clone(column.column(1))];
+    let pictures = StructArray::try_new(column.fields().clone(), columns, None).unwrap();
+    exchange(rows, &[(CAMERAS[0], Some(Arc::new(pictures)))]);
+}
+
+#[test]
+fn pictures_that_cannot_be_read_are_named() {
+    let bench = Bench::new("");
+    cut_pictures(&bench.path("data/data/chunk-000/file-001.parquet"));
+    let said = bench.open(bench.load(), false).err().unwrap();
+    assert!(
+        said.contains("of 3 rows that were looked at, 1 cannot be read") && said.contains("episode 1, frame"),
+        "{said}"
+    );
+}
+
+#[test]
+fn videos_that_are_missing_or_something_else_are_named() {
+    let bench = Bench::new("");
+    let encoded = bench.path("encoded");
+    let (data, out) = (bench.path("data"), encoded.to_str().unwrap());
+    let made = command_line::dataset(&["encode", data.to_str().unwrap(), "--out", out]);
+    assert!(made.status.success());
+    let mut config = bench.load();
+    config.data.datasets[0].path.clone_from(&encoded);
+    bench.open(config.clone(), false).map(drop).unwrap();
+    let videos = encoded.join("videos").join(CAMERAS[0]).join("chunk-000");
+    std::fs::write(
+        videos.join("file-001.mp4"),
+        "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+    )
+    .unwrap();
+    std::fs::remove_file(videos.join("file-002.mp4")).unwrap();
+    let said = bench.open(config, false).err().unwrap();
+    for part in [
+        "2 of 6 videos",
+        "file-001.mp4: this is a git-lfs pointer",
+        "file-002.mp4: No such file",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn questions_and_answers_that_cannot_be_learned_from_are_named() {
+    for (row, problem) in [
+        (
+            json!([{"from": "human", "value": "which ".repeat(3000)}, {"from": "gpt", "value": "this"}]),
+            "tokens in all",
+        ),
+        (
+            json!([{"from": "human", "value": "which?"}, {"from": "gpt", "value": "<|im_end|>"}]),
+            "control token",
+        ),
+    ] {
+        let bench = Bench::new(SECTION);
+        let file = bench.path("questions/qwen.json");
+        let mut rows: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        rows.push(json!({"conversations": row}));
+        std::fs::write(&file, Value::Array(rows).to_string()).unwrap();
+        let said = bench.open(bench.load(), false).err().unwrap();
+        assert!(
+            said.contains("1 of 14 conversations") && said.contains("row 7") && said.contains(problem),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_disk_without_room_for_the_checkpoints_is_told() {
+    let bench = Bench::new("");
+    let mut config = bench.load();
+    (config.steps, config.checkpoints.every_steps, config.checkpoints.keep) = (1 << 40, 1, 1 << 40);
+    let said = bench.open(config.clone(), false).err().unwrap();
+    assert!(
+        said.contains("of free space for checkpoints") && said.contains("lower checkpoints.keep"),
+        "{said}"
+    );
+    // As many as are written, and no more.
+    config.steps = 2;
+    bench.open(config, false).map(drop).unwrap();
+}

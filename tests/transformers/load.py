@@ -1,0 +1,38 @@
+"""load.py DIR …: transformers reads each directory as a user does; says in a line of JSON which of its weights it had no use
+for or missed, and what it makes of a picture and a text: digests of ids, patches and logits."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+
+@torch.no_grad()
+def answer(checkpoint: str) -> dict:
+    model, loading = AutoModelForImageTextToText.from_pretrained(
+        checkpoint, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True, output_loading_info=True
+    )
+    processor = AutoProcessor.from_pretrained(checkpoint, local_files_only=True)
+    picture = np.random.default_rng(5).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    content = [{"type": "image", "image": picture}, {"type": "text", "text": "Where is it?"}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    made = {
+        "ids": inputs["input_ids"],
+        "patches": inputs["pixel_values"],
+        "logits": model.eval()(**inputs).logits,
+    }
+    said = {name: hashlib.sha256(tensor.numpy().tobytes()).hexdigest() for name, tensor in made.items()}
+    return {"model": type(model).__name__, "wrong": sorted(kind for kind, keys in loading.items() if keys), **said}
+
+
+for directory in sys.argv[1:]:
+    print(json.dumps(answer(directory)))
