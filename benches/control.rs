@@ -56,7 +56,7 @@ impl Bench {
         }
     }
 
-    /// Six steps of `stride` [m] towards the other side of where the arm began, and as far up or down.
+    /// Six steps of `stride` (m) towards the other side of where the arm began, and as far up or down.
     fn chunk(&mut self, stride: f64) -> ActionChunk {
         self.plan_id += 1;
         let at = self.supervisor.status(self.now).commanded_pose.translation;

@@ -18,9 +18,9 @@ use thinkvla::operator::hand::{Device, Freshness, Hand, Intent, Twist};
 use thinkvla::operator::mapping::{Command, Mapping};
 use thinkvla::operator::session::{Arm, Readiness, Session, Step};
 
-/// Time from line to line [s].
+/// Time from line to line (s).
 const PERIOD_S: f64 = 0.05;
-/// A device that is silent for longer counts as released [s].
+/// A device that is silent for longer counts as released (s).
 const TIMEOUT_S: f64 = 0.3;
 /// Speeds, scales and the rest of the mapping.
 const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/teleop/spacemouse.yaml");

@@ -91,9 +91,9 @@ impl Data {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
     /// Filter of the training data.
     pub filter: Filter,
@@ -115,9 +115,9 @@ pub enum Filter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionSpace {
-    /// x, y, z [m], rotation vector [rad], gripper 0 closed .. 1 open.
+    /// x, y, z (m), rotation vector (rad), gripper 0 closed .. 1 open.
     Ee7,
-    /// Seven joints [rad], gripper 0 closed .. 1 open.
+    /// Seven joints (rad), gripper 0 closed .. 1 open.
     Joint8,
 }
 

@@ -9,17 +9,18 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub mod json;
 pub mod signatures;
 
-/// Largest configuration, contract or description of a checkpoint or dataset [bytes].
+/// Largest configuration, contract or description of a checkpoint or dataset (bytes).
 pub const CONFIGURATION: u64 = 1 << 20;
-/// Largest table of statistics, of tensors or of what was said about tasks [bytes].
+/// Largest table of statistics, of tensors or of what was said about tasks (bytes).
 pub const TABLE: u64 = 64 << 20;
-/// Largest tokenizer [bytes].
+/// Largest tokenizer (bytes).
 pub const TOKENIZER: u64 = 256 << 20;
-/// Largest picture, and largest kept target of a scene [bytes].
+/// Largest picture, and largest kept target of a scene (bytes).
 pub const PICTURE: u64 = 64 << 20;
-/// Largest file with a line for each episode, step or trial [bytes].
+/// Largest file with a line for each episode, step or trial (bytes).
 pub const LINES: u64 = 1 << 30;
 
 /// Opens a regular file, or a link to one, to read; never waits for another process.
@@ -62,12 +63,22 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// Reads a regular file of at most `limit` bytes as UTF-8.
+/// Reads a regular file of at most `limit` bytes as UTF-8, without the byte order mark that some editors put before it.
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|e| Error::new(ErrorKind::InvalidData, e))
+    let text = String::from_utf8(read(path, limit)?);
+    let text = text.map_err(|e| {
+        Error::new(
+            ErrorKind::InvalidData,
+            format!("expected UTF-8, found {}", e.utf8_error()),
+        )
+    })?;
+    if let Some(rest) = text.strip_prefix('\u{feff}') {
+        return Ok(rest.to_owned());
+    }
+    Ok(text)
 }
 
 /// Copies a regular file and its permissions.
@@ -79,7 +90,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::copy(from, to).map(drop)
 }
 
-/// Opens a regular file and says how long it is [bytes]; `at_most` goes into what is said of others.
+/// Opens a regular file and says how long it is (bytes); `at_most` goes into what is said of others.
 fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
     // Opening alone can set a device to work, so the kind is looked at before; and after, in case it was exchanged.
     require_regular(&std::fs::metadata(path)?, at_most)?;
@@ -183,6 +194,9 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, "0123456789").unwrap();
         assert_eq!(read_text(&path, 10).unwrap(), "0123456789");
+        std::fs::write(&path, "\u{feff}a\u{feff}").unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "a\u{feff}");
+        std::fs::write(&path, "0123456789").unwrap();
         let said = read_text(&path, 9).unwrap_err().to_string();
         assert!(said.contains("at most 9 bytes, found one of 10 bytes"), "{said}");
         // A hole: nothing on the disk, and more than any memory.

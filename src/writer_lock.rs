@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 /// File name of the lock in the folder that it is for.
 pub const LOCK: &str = ".lock";
 
-/// Longest name of a holder that is read [bytes].
+/// Longest name of a holder that is read (bytes).
 const LONGEST_NAME: u64 = 256;
 
 /// Why a folder cannot be written to.

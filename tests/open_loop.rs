@@ -52,7 +52,7 @@ fn lively(contract: &mut Contract) {
     }
 }
 
-/// A dataset of episodes of one row each, that go so far along x [m].
+/// A dataset of episodes of one row each, that go so far along x (m).
 fn single_rows(root: &Path, ways: &[f32]) {
     let mut writer = recorded::create(Arc::new(Disk), root, ImageMode::Png);
     for (number, way) in ways.iter().enumerate() {

@@ -18,7 +18,7 @@ use thinkvla::dataset::mcap::{BagError, Clock, ImportOptions, Source, SourceTopi
 use thinkvla::dataset::reader::{At, Dataset};
 
 const START: u64 = 1_700_000_000_000_000_000;
-/// Between messages of a topic [ns].
+/// Between messages of a topic (ns).
 const PERIOD: u64 = 100_000_000;
 const ROWS: usize = 11;
 const WIDTH: u32 = 8;

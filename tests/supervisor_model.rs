@@ -154,7 +154,7 @@ struct Model<'a> {
     faults: u64,
     /// No frame has left since the arm rested.
     resting: bool,
-    /// Of the last frame [rad/s]; not known of the first one, which goes on from where the arm rests.
+    /// Of the last frame (rad/s); not known of the first one, which goes on from where the arm rests.
     velocity: Option<Joints>,
     tally: &'a Tally,
 }

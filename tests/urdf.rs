@@ -12,7 +12,7 @@ use thinkvla::control::kinematics::Rm75;
 use thinkvla::control::types::{Joints, Pose};
 use urdf_rs::{Geometry, JointType, Robot};
 
-/// Realman's joint speed limit as its description rounds it [rad/s].
+/// Realman's joint speed limit as its description rounds it (rad/s).
 #[allow(clippy::approx_constant)]
 const SPEED_LIMIT: f64 = 3.14;
 

@@ -15,7 +15,7 @@ use super::rgb::RgbImage;
 /// Most pixels that are decoded, 4096 × 4096: what the network's processor accepts at most.
 pub const MAX_PIXELS: u64 = 1 << 24;
 
-/// Longest side that is decoded [px].
+/// Longest side that is decoded (px).
 pub const MAX_SIDE: u32 = 1 << 14;
 
 /// Compressions that are read.
@@ -51,9 +51,9 @@ pub enum DecodeError {
         "compressed image: expected sides of 1..={MAX_SIDE} and at most {MAX_PIXELS} pixels, found {width}x{height}"
     )]
     Size {
-        /// Announced width [px].
+        /// Announced width (px).
         width: u32,
-        /// Announced height [px].
+        /// Announced height (px).
         height: u32,
     },
     /// Channels have other than 8 bits (depth images).

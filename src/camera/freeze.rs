@@ -11,7 +11,7 @@ use crate::control::time::Time;
 pub struct FreezeRule {
     /// Identical frames in a row, the first one included; at least 2.
     pub frames: u32,
-    /// How long they must have been arriving [s]. A real sensor's noise never repeats; a rendered scene at rest does, so
+    /// How long they must have been arriving (s). A real sensor's noise never repeats; a rendered scene at rest does, so
     /// a simulated camera needs a longer time or [`FreezeRule::NEVER`].
     pub seconds: f64,
 }

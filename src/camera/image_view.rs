@@ -5,9 +5,9 @@ use super::rgb::RgbImage;
 /// Fields of a `sensor_msgs/Image` as they arrived. `is_bigendian` is left out: it means nothing for 8-bit channels.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageFields<'a> {
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
     /// Name of the pixel layout, as in `sensor_msgs/image_encodings`.
     pub encoding: &'a str,
@@ -99,9 +99,9 @@ pub enum ImageError {
     /// A side is zero.
     #[error("image of {width}x{height}: expected both sides to be at least 1 pixel; check the camera driver")]
     Empty {
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
     },
     /// The encoding is not one of ours.
@@ -115,7 +115,7 @@ pub enum ImageError {
     OddWidth {
         /// Layout found.
         encoding: Encoding,
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
     },
     /// Rows overlap.
@@ -123,13 +123,13 @@ pub enum ImageError {
         "image row step: expected at least {expected} bytes for {width} pixels of {encoding:?}, found {found}; the message is malformed"
     )]
     Step {
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
         /// Layout found.
         encoding: Encoding,
-        /// Least step that works [bytes].
+        /// Least step that works (bytes).
         expected: u64,
-        /// Step found [bytes].
+        /// Step found (bytes).
         found: u32,
     },
     /// Bytes are missing.
@@ -137,13 +137,13 @@ pub enum ImageError {
         "image data: expected at least {expected} bytes ({height} rows of {step}), found {found}; it was cut short"
     )]
     Length {
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
-        /// Step found [bytes].
+        /// Step found (bytes).
         step: u32,
-        /// Least length that works [bytes].
+        /// Least length that works (bytes).
         expected: u64,
-        /// Length found [bytes].
+        /// Length found (bytes).
         found: usize,
     },
 }
@@ -213,12 +213,12 @@ impl<'a> ImageView<'a> {
         })
     }
 
-    /// Width [px].
+    /// Width (px).
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Height [px].
+    /// Height (px).
     pub fn height(&self) -> u32 {
         self.height
     }

@@ -10,7 +10,7 @@ pub use rule::{NotReady, PairRule, StreamRule};
 use crate::control::time::Time;
 
 /// A stamp this far behind its stream's newest means that the clock was set back (a simulator restarted), not that a
-/// message came late [s].
+/// message came late (s).
 const CLOCK_RESET_S: f64 = 1.0;
 
 /// A value with the time it was true.

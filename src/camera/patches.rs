@@ -6,15 +6,15 @@ use super::smart_resize::SizeRule;
 /// How the processor of a checkpoint sizes, normalises and cuts images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PatchRule {
-    /// Side of a patch [px].
+    /// Side of a patch (px).
     pub patch: u32,
     /// Frames in a patch; a still image is repeated.
     pub temporal: u32,
     /// Side of the block of patches that becomes one token.
     pub merge: u32,
-    /// Least area fed to the network [px²].
+    /// Least area fed to the network (px²).
     pub min_pixels: u64,
-    /// Largest area fed to the network [px²].
+    /// Largest area fed to the network (px²).
     pub max_pixels: u64,
     /// Mean of each channel, on a scale of 0 to 1.
     pub mean: [f32; 3],
@@ -99,11 +99,11 @@ pub enum PatchError {
         "image for the network: expected sides that are multiples of {factor} (patch times merge), found {width}x{height}; apply smart_resize first"
     )]
     Size {
-        /// What sides must be a multiple of [px].
+        /// What sides must be a multiple of (px).
         factor: u32,
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
     },
     /// The rule itself cannot work.

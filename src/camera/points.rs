@@ -28,13 +28,13 @@ use nalgebra::Vector3;
 pub const RAYS: usize = 32;
 /// Values that are kept of a ray: place, normal, class and heading.
 pub const RAY_VALUES: usize = 8;
-/// Length of a wave that is the only one [m].
+/// Length of a wave that is the only one (m).
 const ONLY_WAVE_M: f64 = 1.0;
 /// Longest and shortest wave [m]: the one tells places on and above a table apart, the other a thing from what it is on.
 const WAVES_M: [f64; 2] = [2.0, 0.2];
-/// Farther than this along an axis of the frame it is told in is far: the longest wave begins again [m].
+/// Farther than this along an axis of the frame it is told in is far: the longest wave begins again (m).
 const NEAR_M: f64 = 1.0;
-/// Places are kept up to here [m]; the rays that meet nothing are kept as meeting something there.
+/// Places are kept up to here (m); the rays that meet nothing are kept as meeting something there.
 const FAR_M: f32 = 8.0;
 /// Channels of a wave.
 const OF_WAVE: usize = 6;
@@ -79,13 +79,13 @@ impl SurfaceClass {
 /// A place on a surface, in a frame that its camera is fixed to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SurfacePoint {
-    /// Where [m].
+    /// Where (m).
     pub place: Vector3<f64>,
     /// Normal, of length 1.
     pub normal: Vector3<f64>,
     /// What it belongs to.
     pub class: SurfaceClass,
-    /// Turn about the vertical of what is to be moved, in the frame its camera is fixed to [rad]; 0 of all else. A quarter
+    /// Turn about the vertical of what is to be moved, in the frame its camera is fixed to (rad); 0 of all else. A quarter
     /// turn more is the same.
     pub heading: f64,
 }
@@ -200,7 +200,7 @@ fn of_point(of: Option<&SurfacePoint>, channels: usize, classes: bool) -> Vec<f3
     out
 }
 
-/// Length of a wave [m]; each is as much shorter than the one before.
+/// Length of a wave (m); each is as much shorter than the one before.
 fn length(wave: usize, waves: usize) -> f64 {
     if waves == 1 {
         return ONLY_WAVE_M;

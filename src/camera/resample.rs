@@ -23,9 +23,9 @@ pub(super) struct Resampler {
 /// Size and filter of a resampling.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
     /// Filter shape.
     pub kernel: Kernel,

@@ -12,9 +12,9 @@ pub enum ResizeError {
     /// A side is zero or too long.
     #[error("resize: expected sides of 1..={MAX_SIDE} pixels, found {width}x{height}")]
     Size {
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
     },
     /// `INTER_AREA` was asked to enlarge, which OpenCV does by another rule.
@@ -22,18 +22,18 @@ pub enum ResizeError {
         "resize by area from {from_width}x{from_height}: expected a target no larger on either side, found {width}x{height}; use a larger camera image or the filter bicubic"
     )]
     Enlarges {
-        /// Width of the frame [px].
+        /// Width of the frame (px).
         from_width: u32,
-        /// Height of the frame [px].
+        /// Height of the frame (px).
         from_height: u32,
-        /// Width wanted [px].
+        /// Width wanted (px).
         width: u32,
-        /// Height wanted [px].
+        /// Height wanted (px).
         height: u32,
     },
 }
 
-/// Longest side of source or target [px].
+/// Longest side of source or target (px).
 pub const MAX_SIDE: u32 = 1 << 14;
 
 /// Resizes frames and keeps its weights and buffers between calls.

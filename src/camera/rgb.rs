@@ -12,9 +12,9 @@ pub struct RgbImage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an RGB image of {width}x{height}: expected {expected} bytes, found {found}")]
 pub struct RgbSizeError {
-    /// Announced width [px].
+    /// Announced width (px).
     pub width: u32,
-    /// Announced height [px].
+    /// Announced height (px).
     pub height: u32,
     /// Bytes such an image has.
     pub expected: u64,
@@ -54,12 +54,12 @@ impl RgbImage {
         self.data.resize(width as usize * height as usize * 3, 0);
     }
 
-    /// Width [px].
+    /// Width (px).
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Height [px].
+    /// Height (px).
     pub fn height(&self) -> u32 {
         self.height
     }

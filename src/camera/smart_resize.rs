@@ -5,18 +5,18 @@
 pub struct SizeRule {
     /// Both sides become multiples of this [px]: patch size times merge size.
     pub factor: u32,
-    /// Least area [px²].
+    /// Least area (px²).
     pub min_pixels: u64,
-    /// Largest area [px²].
+    /// Largest area (px²).
     pub max_pixels: u64,
 }
 
 /// An image size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
 }
 
@@ -29,17 +29,17 @@ pub enum SmartResizeError {
     /// A side is zero.
     #[error("image for the network: expected both sides to be at least 1 pixel, found {width}x{height}")]
     Empty {
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
     },
     /// The image is a ribbon.
     #[error("image for the network: expected an aspect ratio of at most {MAX_ASPECT}, found {width}x{height}")]
     Aspect {
-        /// Width found [px].
+        /// Width found (px).
         width: u32,
-        /// Height found [px].
+        /// Height found (px).
         height: u32,
     },
     /// The rule itself cannot work.

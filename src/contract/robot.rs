@@ -16,7 +16,7 @@ pub struct Robot {
     pub base_frame: String,
     /// Frame that moves with the tool centre point.
     pub tool_frame: String,
-    /// Opening between the fingers at gripper value 1 [m].
+    /// Opening between the fingers at gripper value 1 (m).
     pub gripper_stroke_m: f64,
 }
 
@@ -28,9 +28,9 @@ pub struct Camera {
     pub name: String,
     /// Optical frame (z forward, x right).
     pub frame: String,
-    /// Image width [px].
+    /// Image width (px).
     pub width: u32,
-    /// Image height [px].
+    /// Image height (px).
     pub height: u32,
     /// Frames per second.
     pub rate_hz: f64,

@@ -19,7 +19,7 @@ pub enum Basis {
 /// Joint positions to be at when the command takes effect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JointCommand {
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub positions: Joints,
     /// What the command follows from.
     pub basis: Basis,

@@ -97,7 +97,7 @@ pub struct ActionChunk {
     pub reference: Reference,
     /// Frame of end-effector deltas.
     pub frame: String,
-    /// Time from one step to the next [s]; step k is reached at `observed + (k + 1) * step_period`.
+    /// Time from one step to the next (s); step k is reached at `observed + (k + 1) * step_period`.
     pub step_period: f64,
     /// Time the chunk is anchored at.
     pub observed: Time,

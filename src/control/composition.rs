@@ -7,7 +7,7 @@ use crate::contract::Composition;
 /// How far the tool is from the anchor, in the base frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {
-    /// Translation [m].
+    /// Translation (m).
     pub translation: Vector3<f64>,
     /// Rotation, applied from the left.
     pub rotation: UnitQuaternion<f64>,
@@ -22,7 +22,7 @@ impl Offset {
         }
     }
 
-    /// What one step of end-effector deltas says: three metres and a rotation vector [rad]; what is missing is 0.
+    /// What one step of end-effector deltas says: three metres and a rotation vector (rad); what is missing is 0.
     pub fn of(step: &[f64]) -> Self {
         let value = |i: usize| step.get(i).copied().unwrap_or(0.0);
         Self {

@@ -23,7 +23,7 @@ pub struct ArmConfig {
     pub tool_frame: String,
     /// Commands are computed and shown, not sent.
     pub dry_run: bool,
-    /// Commands a second [Hz].
+    /// Commands a second (Hz).
     pub command_rate_hz: f64,
     /// How the driver is spoken to.
     pub driver: DriverConfig,
@@ -35,7 +35,7 @@ pub struct ArmConfig {
     pub workspace: Workspace,
     /// When to slow down near singular configurations.
     pub singularity: Singularity,
-    /// Ages after which something counts as lost [s].
+    /// Ages after which something counts as lost (s).
     pub timeouts: Timeouts,
     /// How far the measured arm may be from the commanded one.
     pub tracking: Tracking,
@@ -43,7 +43,7 @@ pub struct ArmConfig {
     pub executor: ExecutorConfig,
     /// Gripper commands.
     pub gripper: GripperConfig,
-    /// Configurations that can be moved to by name [deg].
+    /// Configurations that can be moved to by name (deg).
     pub named_deg: BTreeMap<String, [f64; JOINTS]>,
 }
 
@@ -88,39 +88,39 @@ pub enum CommandMode {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Lower end of each joint [rad].
+    /// Lower end of each joint (rad).
     pub lower_rad: [f64; JOINTS],
-    /// Upper end of each joint [rad].
+    /// Upper end of each joint (rad).
     pub upper_rad: [f64; JOINTS],
-    /// Distance kept from both ends [rad].
+    /// Distance kept from both ends (rad).
     pub margin_rad: f64,
-    /// Largest speed of each joint [rad/s].
+    /// Largest speed of each joint (rad/s).
     pub velocity_rad_s: [f64; JOINTS],
-    /// Largest acceleration of each joint [rad/s^2].
+    /// Largest acceleration of each joint (rad/s^2).
     pub acceleration_rad_s2: [f64; JOINTS],
-    /// Largest change of a joint in one command [rad].
+    /// Largest change of a joint in one command (rad).
     pub step_rad: f64,
-    /// Largest speed of the tool centre point [m/s].
+    /// Largest speed of the tool centre point (m/s).
     pub tool_speed_m_s: f64,
 }
 
 impl Limits {
-    /// Lowest joint values that may be commanded [rad].
+    /// Lowest joint values that may be commanded (rad).
     pub fn lowest(&self) -> Joints {
         Joints::from(self.lower_rad).add_scalar(self.margin_rad)
     }
 
-    /// Highest joint values that may be commanded [rad].
+    /// Highest joint values that may be commanded (rad).
     pub fn highest(&self) -> Joints {
         Joints::from(self.upper_rad).add_scalar(-self.margin_rad)
     }
 
-    /// Largest joint speeds [rad/s].
+    /// Largest joint speeds (rad/s).
     pub fn velocity(&self) -> Joints {
         Joints::from(self.velocity_rad_s)
     }
 
-    /// Largest joint accelerations [rad/s^2].
+    /// Largest joint accelerations (rad/s^2).
     pub fn acceleration(&self) -> Joints {
         Joints::from(self.acceleration_rad_s2)
     }
@@ -130,19 +130,19 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
-    /// Tool centre point seen from the flange [m].
+    /// Tool centre point seen from the flange (m).
     pub offset_m: [f64; 3],
-    /// Further points of the tool that must stay above the table, seen from the flange [m].
+    /// Further points of the tool that must stay above the table, seen from the flange (m).
     pub points_m: Vec<[f64; 3]>,
 }
 
 impl Tool {
-    /// Tool centre point seen from the flange [m].
+    /// Tool centre point seen from the flange (m).
     pub fn offset(&self) -> Vector3<f64> {
         Vector3::from(self.offset_m)
     }
 
-    /// Further points of the tool, seen from the flange [m].
+    /// Further points of the tool, seen from the flange (m).
     pub fn points(&self) -> Vec<Point3<f64>> {
         self.points_m.iter().map(|p| Point3::from(*p)).collect()
     }
@@ -152,17 +152,17 @@ impl Tool {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
-    /// Corner of the tool centre point's box with the smallest coordinates [m].
+    /// Corner of the tool centre point's box with the smallest coordinates (m).
     pub tool_min_m: [f64; 3],
-    /// Corner with the largest coordinates [m].
+    /// Corner with the largest coordinates (m).
     pub tool_max_m: [f64; 3],
-    /// Waypoints outside by less are moved inside, further out the chunk is refused [m].
+    /// Waypoints outside by less are moved inside, further out the chunk is refused (m).
     pub tolerance_m: f64,
-    /// Height of the table [m].
+    /// Height of the table (m).
     pub table_height_m: f64,
-    /// Height the points of the tool keep above the table [m].
+    /// Height the points of the tool keep above the table (m).
     pub tool_clearance_m: f64,
-    /// Height elbow, wrist and flange keep above the table [m].
+    /// Height elbow, wrist and flange keep above the table (m).
     pub link_clearance_m: f64,
 }
 
@@ -176,7 +176,7 @@ pub struct Singularity {
     pub halt: f64,
 }
 
-/// Ages after which something counts as lost [s].
+/// Ages after which something counts as lost (s).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -198,9 +198,9 @@ pub struct Timeouts {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracking {
-    /// Further apart than this: brake and fault [rad].
+    /// Further apart than this: brake and fault (rad).
     pub error_rad: f64,
-    /// Further apart than this nothing starts from rest [rad].
+    /// Further apart than this nothing starts from rest (rad).
     pub start_rad: f64,
 }
 
@@ -208,9 +208,9 @@ pub struct Tracking {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorConfig {
-    /// Length of a seam [s].
+    /// Length of a seam (s).
     pub blend_s: f64,
-    /// Longest a seam is stretched to [s].
+    /// Longest a seam is stretched to (s).
     pub blend_max_s: f64,
 }
 
@@ -220,7 +220,7 @@ pub struct ExecutorConfig {
 pub struct GripperConfig {
     /// Smallest change that is sent, as a fraction of the range.
     pub hysteresis: f64,
-    /// Most commands a second [Hz].
+    /// Most commands a second (Hz).
     pub rate_hz: f64,
 }
 
@@ -289,12 +289,12 @@ impl ArmConfig {
         Ok(config)
     }
 
-    /// Time from one command to the next [s].
+    /// Time from one command to the next (s).
     pub fn period(&self) -> f64 {
         self.command_rate_hz.recip()
     }
 
-    /// A configuration by name [rad].
+    /// A configuration by name (rad).
     pub fn named(&self, name: &str) -> Option<Joints> {
         self.named_deg
             .get(name)

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::time::{Now, Steady, Time};
 
-/// Identical events are published once in this steady time [s]; the ones between are counted.
+/// Identical events are published once in this steady time (s); the ones between are counted.
 const REPEAT_AFTER_S: f64 = 1.0;
 /// Events kept until somebody drains them; the oldest goes first.
 const CAPACITY: usize = 256;

@@ -32,7 +32,7 @@ use crate::contract::Reference;
 
 /// Seconds of commands and measurements that are remembered.
 const HISTORY_S: f64 = 6.0;
-/// Most joint states a second that are remembered [Hz].
+/// Most joint states a second that are remembered (Hz).
 const STATE_RATE_HZ: f64 = 250.0;
 
 /// Fastest pace along a plan while catching up with it.
@@ -40,7 +40,7 @@ const CATCH_UP: f64 = 1.2;
 /// A seam that is stretched for the sake of acceleration limits grows by so many ages of the observation: what it fades is
 /// what happened meanwhile, and a source that is quick is to be followed closely.
 const OBSERVATION_AGES: f64 = 3.0;
-/// Spacing of the look-ahead along a plan [s], and its most samples.
+/// Spacing of the look-ahead along a plan (s), and its most samples.
 const LOOK_AHEAD_SPACING_S: f64 = 0.02;
 const LOOK_AHEAD_SAMPLES: usize = 200;
 /// Shares of the way from the present pace to the full one that are tried when a limit stands against the full one.
@@ -53,9 +53,9 @@ const SLOWER: [f64; 8] = [1.0, 0.97, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0];
 pub struct PlannedJoints {
     /// Time along the plan.
     pub time: Time,
-    /// With the seam: what is to be commanded [rad].
+    /// With the seam: what is to be commanded (rad).
     pub positions: Joints,
-    /// Without the seam [rad].
+    /// Without the seam (rad).
     planned: Joints,
 }
 
@@ -65,7 +65,7 @@ pub enum StartError {
     /// It is not known where the arm was.
     #[error("expected an observation since the arm was armed, found one {age:.3} s old; observe again")]
     UnknownPast {
-        /// Age of the observation [s].
+        /// Age of the observation (s).
         age: f64,
     },
     /// The waypoints do not work.
@@ -117,7 +117,7 @@ impl Active {
 #[derive(Debug, Clone, Copy, Default)]
 struct LastCommands {
     at: Steady,
-    /// One period apart, newest first [rad].
+    /// One period apart, newest first (rad).
     joints: [Joints; 3],
 }
 
@@ -152,19 +152,19 @@ impl Executor {
         }
     }
 
-    /// `base_from_tool` [m] at joints [rad].
+    /// `base_from_tool` (m) at joints (rad).
     pub fn base_from_tool(&self, joints: &Joints) -> Pose {
         self.kinematics.forward(joints) * self.flange_from_tool
     }
 
-    /// Forgets everything that was told in ROS time: the plan, and where the arm was. Commands go on from `joints` [rad].
+    /// Forgets everything that was told in ROS time: the plan, and where the arm was. Commands go on from `joints` (rad).
     pub fn restart(&mut self, now: Time, joints: Joints) {
         self.active = None;
         self.measured.clear();
         self.commanded.restart(now, joints);
     }
 
-    /// The arm rests at `joints` [rad], and has for some ticks up to the one at `last_tick`.
+    /// The arm rests at `joints` (rad), and has for some ticks up to the one at `last_tick`.
     pub fn rest(&mut self, joints: Joints, last_tick: Steady) {
         self.last = LastCommands {
             at: last_tick,
@@ -177,7 +177,7 @@ impl Executor {
         self.commanded.replace_rest(&self.measured);
     }
 
-    /// Remembers the command of this tick [rad], moving or not.
+    /// Remembers the command of this tick (rad), moving or not.
     pub fn remember_command(&mut self, now: Now, joints: Joints) {
         self.commanded.push(now.ros, joints);
         let [newest, before, _] = self.last.joints;
@@ -187,7 +187,7 @@ impl Executor {
         };
     }
 
-    /// Remembers a measurement [rad].
+    /// Remembers a measurement (rad).
     pub fn remember_state(&mut self, now: Time, joints: Joints) {
         self.measured.push(now, joints);
     }
@@ -214,7 +214,7 @@ impl Executor {
         self.active.as_ref().map(|active| active.time_at(now))
     }
 
-    /// How long the end of the plan in execution has passed [s]; negative before it.
+    /// How long the end of the plan in execution has passed (s); negative before it.
     pub fn overdue(&self, now: Steady) -> Option<f64> {
         let active = self.active.as_ref()?;
         Some(active.time_at(now).seconds_since(active.plan.end()))
@@ -301,7 +301,7 @@ impl Executor {
         })
     }
 
-    /// Joints of the plan with its seam at a time along the plan [rad]; `None` when there is no plan.
+    /// Joints of the plan with its seam at a time along the plan (rad); `None` when there is no plan.
     ///
     /// # Errors
     /// When the arm cannot take up the pose.

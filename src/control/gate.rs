@@ -81,7 +81,7 @@ pub struct Gate<A> {
 }
 
 impl<A: Arm> Gate<A> {
-    /// A gate around `arm`, which is at rest at `position` [rad].
+    /// A gate around `arm`, which is at rest at `position` (rad).
     pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
         let body = Body::new(Rm75::b(), &config.tool);
         let verifier = Verifier {
@@ -155,7 +155,7 @@ impl<A: Arm> Gate<A> {
         Ok(())
     }
 
-    /// Forgets all motion: the arm was stopped by other means at `position` [rad].
+    /// Forgets all motion: the arm was stopped by other means at `position` (rad).
     pub fn rest_at(&mut self, position: Joints) {
         self.motion = Motion::at_rest(position);
         self.condition = condition_number(self.body.kinematics(), &position);

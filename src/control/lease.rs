@@ -37,7 +37,7 @@ pub struct Heartbeat<'a> {
     pub source: &'a str,
     /// Its number; a holder counts up.
     pub sequence: u64,
-    /// How long ago it was sent [s].
+    /// How long ago it was sent (s).
     pub age: f64,
 }
 
@@ -109,9 +109,9 @@ pub enum HeartbeatError {
     Age {
         /// Holder.
         holder: String,
-        /// Largest age either way [s].
+        /// Largest age either way (s).
         limit: f64,
-        /// Age found [s].
+        /// Age found (s).
         age: f64,
     },
 }
@@ -223,7 +223,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Takes the lease from a holder silent for more than `timeout` [s].
+    /// Takes the lease from a holder silent for more than `timeout` (s).
     pub fn expire(&mut self, timeout: f64, now: Steady) -> Option<Lease> {
         self.holder.take_if(|holder| now.seconds_since(holder.seen) > timeout)
     }

@@ -4,7 +4,7 @@
 use super::time::Steady;
 use super::types::Joints;
 
-/// Commanded travel that must show in the state [rad]; far more than the controller's resolution of 0.001 degrees.
+/// Commanded travel that must show in the state (rad); far more than the controller's resolution of 0.001 degrees.
 const TRAVEL_RAD: f64 = 0.01;
 
 /// Watches joint states.
@@ -20,7 +20,7 @@ pub struct StateLiveness {
 }
 
 impl StateLiveness {
-    /// States that stay the same for `frozen_after` [s] while motion is commanded are frozen.
+    /// States that stay the same for `frozen_after` (s) while motion is commanded are frozen.
     pub fn new(frozen_after: f64) -> Self {
         Self {
             frozen_after,
@@ -32,7 +32,7 @@ impl StateLiveness {
         }
     }
 
-    /// A state was received [rad].
+    /// A state was received (rad).
     pub fn state_received(&mut self, joints: Joints, now: Steady) {
         if self.last != Some(joints) {
             self.last = Some(joints);
@@ -42,7 +42,7 @@ impl StateLiveness {
         self.ever_nonzero |= joints.iter().any(|q| *q != 0.0);
     }
 
-    /// A command was sent [rad].
+    /// A command was sent (rad).
     pub fn command_sent(&mut self, joints: Joints, now: Steady) {
         let step = self.commanded.map_or(0.0, |last| (joints - last).amax());
         if self.travel == 0.0 {
@@ -58,7 +58,7 @@ impl StateLiveness {
         self.travel = 0.0;
     }
 
-    /// How long the state has not followed commanded motion [s], when that is too long.
+    /// How long the state has not followed commanded motion (s), when that is too long.
     pub fn frozen(&self, now: Steady) -> Option<f64> {
         let still = now.seconds_since(self.still_since);
         (self.travel > TRAVEL_RAD && still > self.frozen_after).then_some(still)

@@ -56,7 +56,7 @@ pub struct MoveRequest<'a> {
     pub name: &'a str,
     /// Fraction of the velocity limits, above 0 up to 1.
     pub speed: f64,
-    /// Where the arm rests [rad].
+    /// Where the arm rests (rad).
     pub from: Joints,
     /// When the move starts.
     pub now: Steady,
@@ -102,7 +102,7 @@ impl NamedMove {
         }
     }
 
-    /// Joints at `now` [rad].
+    /// Joints at `now` (rad).
     pub fn at(&self, now: Steady) -> Joints {
         let u = (now.seconds_since(self.started) / self.duration).clamp(0.0, 1.0);
         let u3 = u * u * u;
@@ -114,13 +114,13 @@ impl NamedMove {
         now.seconds_since(self.started) >= self.duration
     }
 
-    /// Largest joint distance from `joints` to the goal [rad].
+    /// Largest joint distance from `joints` to the goal (rad).
     pub fn remaining(&self, joints: &Joints) -> f64 {
         (self.goal - joints).amax()
     }
 }
 
-/// Checks the way; returns the largest travel of the tool per share of the way [m].
+/// Checks the way; returns the largest travel of the tool per share of the way (m).
 fn checked_travel(from: &Joints, way: &Joints, body: &Body, space: &Workspace) -> Result<f64, Violation> {
     let mut last = body.at(from).tool;
     let mut fastest: f64 = 0.0;

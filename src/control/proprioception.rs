@@ -15,7 +15,7 @@ const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_d
 /// hundredths of a second before the arm does, so this tells how fast the tool is.
 pub const TRACKING_ERROR: [&str; 3] = ["x_error", "y_error", "z_error"];
 
-/// Commanded less measured position of the tool, from `base_from_tool` of both [m].
+/// Commanded less measured position of the tool, from `base_from_tool` of both (m).
 pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
     commanded.translation.vector - measured.translation.vector
 }
@@ -23,11 +23,11 @@ pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
 /// What the arm feels at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Felt {
-    /// Measured joints [rad].
+    /// Measured joints (rad).
     pub joints: Joints,
-    /// Measured `base_from_tool` [m].
+    /// Measured `base_from_tool` (m).
     pub tool: Pose,
-    /// Commanded `base_from_tool` [m].
+    /// Commanded `base_from_tool` (m).
     pub commanded: Pose,
     /// Last gripper command, 0 closed to 1 open.
     pub gripper: f64,

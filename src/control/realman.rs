@@ -19,9 +19,9 @@ use gripper::Gripper;
 /// Stops sent for one stop: the driver takes them from another queue than motion, so frames sent before may arrive
 /// after the first.
 const STOPS: u32 = 3;
-/// Time between them [s].
+/// Time between them (s).
 const STOP_SPACING_S: f64 = 0.02;
-/// Tolerance on that spacing for a loop that ticks a little early [s].
+/// Tolerance on that spacing for a loop that ticks a little early (s).
 const TICK_SLACK_S: f64 = 0.001;
 
 /// What is published to rm_driver. Values are what goes on the wire.
@@ -29,18 +29,18 @@ const TICK_SLACK_S: f64 = 0.001;
 pub enum DriverCommand {
     /// `rm_driver/movej_canfd_cmd`
     Joints {
-        /// Positions [rad]; the driver reads all seven unchecked.
+        /// Positions (rad); the driver reads all seven unchecked.
         joint: [f32; JOINTS],
         /// High follow.
         follow: bool,
-        /// External axis [rad].
+        /// External axis (rad).
         expand: f32,
         /// Joints in use; anything but 7 leaves joint 7 undefined in the driver.
         dof: u8,
     },
     /// `rm_driver/movep_canfd_cmd`
     Pose {
-        /// Position [m].
+        /// Position (m).
         position: [f64; 3],
         /// Unit quaternion x, y, z, w.
         orientation: [f64; 4],
@@ -55,7 +55,7 @@ pub enum DriverCommand {
         position: u16,
         /// Never true: a blocking gripper stalls the driver.
         block: bool,
-        /// [s], 0 returns at once.
+        /// (s), 0 returns at once.
         timeout: u16,
     },
 }

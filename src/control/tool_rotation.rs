@@ -8,7 +8,7 @@
 
 use nalgebra::{Quaternion, Unit, UnitQuaternion, Vector3};
 
-/// Names of the values, in order [rad].
+/// Names of the values, in order (rad).
 pub const TURN_FROM_DOWN: [&str; 3] = ["rx_down", "ry_down", "rz_down"];
 
 /// `base_from_tool` of a tool that points straight down.
@@ -16,12 +16,12 @@ fn down() -> UnitQuaternion<f64> {
     Unit::new_unchecked(Quaternion::new(0.0, 0.0, 1.0, 0.0))
 }
 
-/// The rotation vector that turns a tool from down to `base_from_tool`, along the axes of the base [rad]; at most π long.
+/// The rotation vector that turns a tool from down to `base_from_tool`, along the axes of the base (rad); at most π long.
 pub fn turn_from_down(base_from_tool: &UnitQuaternion<f64>) -> Vector3<f64> {
     (base_from_tool * down().inverse()).scaled_axis()
 }
 
-/// The rotation `base_from_tool` with this turn from down [rad].
+/// The rotation `base_from_tool` with this turn from down (rad).
 pub fn turned_from_down(turn: Vector3<f64>) -> UnitQuaternion<f64> {
     UnitQuaternion::from_scaled_axis(turn) * down()
 }

@@ -30,9 +30,9 @@ pub struct Place {
 pub struct VideoSpan {
     /// The file.
     pub place: Place,
-    /// Time of its first picture in the file [s].
+    /// Time of its first picture in the file (s).
     pub from_s: f64,
-    /// Time behind its last picture [s].
+    /// Time behind its last picture (s).
     pub to_s: f64,
 }
 

@@ -204,7 +204,7 @@ impl Feature {
         }
     }
 
-    /// Width and height of pictures [px].
+    /// Width and height of pictures (px).
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.shape.as_slice() {
             // Some older datasets put channels first.

@@ -16,7 +16,7 @@ use super::thrift::{self, Broken, Value};
 
 /// What marks the end of a file, behind the length of its footer.
 const MARK: &[u8; 4] = b"PAR1";
-/// A page may be this large in memory however small the file is [bytes]; writers end pages at about 1 MiB.
+/// A page may be this large in memory however small the file is (bytes); writers end pages at about 1 MiB.
 const MARGIN: u64 = 16 << 20;
 /// Values, of all columns together, that a small file may hold.
 const FEW_VALUES: u64 = 1 << 20;
@@ -127,7 +127,7 @@ struct Chunk {
     offset_index_length: Option<i64>,
 }
 
-/// Where a column of a group of rows lies [bytes].
+/// Where a column of a group of rows lies (bytes).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     /// Rows of the group.
@@ -184,7 +184,7 @@ struct Described {
     /// Number of chunks before each group.
     before: Vec<usize>,
     chunks: Vec<Chunk>,
-    /// Ranges in the file [bytes].
+    /// Ranges in the file (bytes).
     ranges: Vec<(i64, i64)>,
     lengths: Vec<i64>,
     begun: i64,

@@ -1,21 +1,19 @@
 //! Decoded pictures of a dataset, whether its rows or its video files hold them.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::episodes::Episode;
 use super::error::DatasetError;
 use super::feature::Dtype;
-use super::info::{Info, expand};
 use super::pictures::PictureReader;
-use super::reader::{At, Dataset};
+use super::reader::{At, Dataset, video_path};
 use super::video::VideoReader;
 use crate::camera::rgb::RgbImage;
 
 /// Video files that are kept open.
 const REMEMBERED: usize = 64;
 
-/// How far LeRobot lets a picture be from its row [s].
+/// How far LeRobot lets a picture be from its row (s).
 const TOLERANCE_S: f64 = 1e-4;
 
 /// Reads decoded pictures; each thread has its own.
@@ -122,27 +120,4 @@ fn read_video(
     image.reset(frame.width(), frame.height());
     image.data_mut().copy_from_slice(frame.data());
     Ok(())
-}
-
-/// Where the video of an episode lies, in either layout.
-///
-/// # Errors
-/// When the dataset has no videos, or its template names what we do not know.
-pub fn video_path(root: &Path, info: &Info, episode: &Episode, name: &str) -> Result<PathBuf, DatasetError> {
-    let missing = || DatasetError::Request(format!("{name}: the dataset does not say where its videos are"));
-    let template = info.video_path.as_deref().ok_or_else(missing)?;
-    let place = episode.videos.get(name).ok_or_else(missing)?.place;
-    let (chunk, file, index) = (
-        place.chunk.to_string(),
-        place.file.to_string(),
-        episode.index.to_string(),
-    );
-    let values = [
-        ("video_key", name),
-        ("chunk_index", &chunk),
-        ("file_index", &file),
-        ("episode_chunk", &chunk),
-        ("episode_index", &index),
-    ];
-    Ok(root.join(expand(template, &values).map_err(DatasetError::Request)?))
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
-use super::json;
 use super::storage::{Storage, commit};
-use crate::files;
+use crate::files::{self, json};
 
 /// Where the description of a dataset lies.
 pub const INFO: &str = "meta/info.json";
@@ -148,7 +148,7 @@ impl Info {
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
         let text = files::read_text(&path, files::CONFIGURATION).map_err(DatasetError::io("read", &path))?;
-        let mut info: Self = json::parse(&text).map_err(|e| DatasetError::content(&path, e))?;
+        let mut info: Self = parse_json(&path, &text)?;
         if info.data_path.is_empty() {
             info.data_path = match info.codebase_version {
                 Version::V3 => DATA.into(),
@@ -217,6 +217,19 @@ impl Info {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(_, feature)| feature.is_picture())
     }
+}
+
+/// Reads a JSON file of at most `limit` bytes.
+///
+/// # Errors
+/// When it is missing, larger, empty, truncated, or not JSON of this kind.
+pub fn read_json<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, DatasetError> {
+    let text = files::read_text(path, limit).map_err(DatasetError::io("read", path))?;
+    parse_json(path, &text)
+}
+
+fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, DatasetError> {
+    json::parse(text).map_err(|e| DatasetError::content(path, json::explain(text.as_bytes(), &e)))
 }
 
 /// JSON as LeRobot writes it, four spaces deep.

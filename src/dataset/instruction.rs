@@ -15,7 +15,7 @@ const SIGNS: [&str; 10] = [
     "<video>",
     QUERY,
 ];
-/// Longest instruction [characters].
+/// Longest instruction (characters).
 const LONGEST: usize = 2000;
 
 /// Refuses an instruction that cannot stand in a prompt, before anything is recorded or trained with it.

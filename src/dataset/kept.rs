@@ -13,8 +13,7 @@ use serde_json::{Map, Value};
 use super::columns;
 use super::episodes;
 use super::error::DatasetError;
-use super::info::{Info, STATS, Version, pretty};
-use super::json;
+use super::info::{Info, STATS, Version, pretty, read_json};
 use super::layout::action_column;
 use super::lines;
 use super::statistics::Statistics;
@@ -71,7 +70,7 @@ pub fn merge(all: &mut Features, own: &Features) {
 /// When it is missing or malformed.
 pub fn load(root: &Path) -> Result<Features, DatasetError> {
     let path = root.join(STATS);
-    let all: Map<String, Value> = json::read(&path, files::TABLE)?;
+    let all: Map<String, Value> = read_json(&path, files::TABLE)?;
     Ok(from_json(&all))
 }
 

@@ -74,9 +74,9 @@ pub struct Group {
 pub struct CameraLayout {
     /// Name of the camera, e.g. `top`.
     pub name: String,
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
 }
 

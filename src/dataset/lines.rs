@@ -5,8 +5,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::error::DatasetError;
-use super::json;
-use crate::files;
+use crate::files::{self, json};
 
 /// Reads all lines; blank ones are passed over.
 ///

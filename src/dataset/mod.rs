@@ -24,7 +24,6 @@ mod guard;
 pub mod images;
 pub mod info;
 pub mod instruction;
-mod json;
 pub mod kept;
 pub mod layout;
 mod lines;

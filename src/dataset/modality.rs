@@ -6,8 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::error::DatasetError;
-use super::info::MODALITY;
-use super::json;
+use super::info::{MODALITY, read_json};
 use super::layout::ACTION;
 use crate::files;
 
@@ -46,7 +45,7 @@ impl Modality {
         if !path.exists() {
             return Ok(Self::default());
         }
-        json::read(&path, files::CONFIGURATION)
+        read_json(&path, files::CONFIGURATION)
     }
 
     /// Makes the last row of a column what holds after it: steps are 0.

@@ -20,7 +20,7 @@ const AHEAD: usize = 8;
 pub struct Rule {
     /// Columns of pictures.
     pub pictures: Vec<String>,
-    /// Width and height of the part that is cut from each picture, the same part of all of them [px].
+    /// Width and height of the part that is cut from each picture, the same part of all of them (px).
     pub crop: (u32, u32),
     /// Column of actions.
     pub action: String,

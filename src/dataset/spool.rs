@@ -22,7 +22,7 @@ const SPOOL: &str = ".open/episode";
 /// What a loss of power may cost; a killed process costs nothing.
 const SYNCED_EVERY: Duration = Duration::from_millis(900);
 
-/// Longest frame that is read [bytes].
+/// Longest frame that is read (bytes).
 const LONGEST: usize = 1 << 28;
 
 /// What an open episode is of.

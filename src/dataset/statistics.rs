@@ -7,7 +7,7 @@ const QUANTILES: [(&str, f64); 5] = [("q01", 0.01), ("q10", 0.1), ("q50", 0.5), 
 
 /// Fewest and most pictures looked at for an episode.
 const SAMPLES: (f64, f64) = (100.0, 10_000.0);
-/// Pictures are looked at as if they were about this wide [px].
+/// Pictures are looked at as if they were about this wide (px).
 const SAMPLED_SIDE: u32 = 150;
 
 /// Statistics of one feature, one number for each of its values (for each colour of pictures, 0 to 1).

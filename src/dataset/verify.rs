@@ -15,7 +15,7 @@ use super::kept;
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
-/// How far LeRobot lets a row's time be from its place [s].
+/// How far LeRobot lets a row's time be from its place (s).
 const TOLERANCE_S: f64 = 1e-4;
 
 /// How closely to look.

@@ -13,7 +13,7 @@ use crate::contract::{Filter, Resize};
 pub struct SheetStyle {
     /// Most moments shown; evenly spread, the first and the last among them.
     pub columns: usize,
-    /// Width of each picture on the sheet [px].
+    /// Width of each picture on the sheet (px).
     pub thumbnail_width: u32,
 }
 
@@ -71,9 +71,9 @@ pub enum SheetError {
 const BACKGROUND: [u8; 3] = [24, 26, 30];
 const TITLE: [u8; 3] = [240, 240, 240];
 const CAPTION: [u8; 3] = [170, 200, 230];
-/// Space around pictures and captions [px].
+/// Space around pictures and captions (px).
 const GAP: u32 = 8;
-/// Height of a line of text with its space [px].
+/// Height of a line of text with its space (px).
 const LINE: u32 = LETTER_HEIGHT + GAP;
 
 impl ContactSheet {

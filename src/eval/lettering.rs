@@ -4,21 +4,21 @@ use font8x8::legacy::BASIC_LEGACY;
 
 use crate::camera::rgb::RgbImage;
 
-/// Each dot of a letter is a square of this side [px].
+/// Each dot of a letter is a square of this side (px).
 const SCALE: u32 = 2;
 
-/// Width of a letter with its gap [px].
+/// Width of a letter with its gap (px).
 pub(super) const LETTER_WIDTH: u32 = 8 * SCALE;
 
-/// Height of a line of letters [px].
+/// Height of a line of letters (px).
 pub(super) const LETTER_HEIGHT: u32 = 8 * SCALE;
 
 /// Position and style of a caption.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pen {
-    /// Left edge [px].
+    /// Left edge (px).
     pub left: u32,
-    /// Top edge [px].
+    /// Top edge (px).
     pub top: u32,
     /// Colour of the letters.
     pub colour: [u8; 3],

@@ -9,7 +9,7 @@ pub struct Machine {
     pub cpu: String,
     /// Threads this process may use.
     pub cores: usize,
-    /// Memory [GiB].
+    /// Memory (GiB).
     pub memory_gib: f64,
     /// debug or release.
     pub build: &'static str,
@@ -47,7 +47,7 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The most memory this process has held so far [GB]; 0 where the system does not tell.
+/// The most memory this process has held so far (GB); 0 where the system does not tell.
 pub fn peak_memory_gb() -> f64 {
     std::fs::read_to_string("/proc/self/status")
         .unwrap_or_default()

@@ -9,11 +9,11 @@ use crate::control::types::{JOINTS, Joints};
 pub struct Smoothness {
     /// Chunks that the arm took.
     pub seams: u64,
-    /// Largest change of a joint's velocity from the last command of one chunk to the first of the next [rad/s].
+    /// Largest change of a joint's velocity from the last command of one chunk to the first of the next (rad/s).
     pub seam_velocity_step: f64,
-    /// Largest jerk of a joint in a difference that spans a seam [rad/s^3].
+    /// Largest jerk of a joint in a difference that spans a seam (rad/s^3).
     pub seam_jerk: f64,
-    /// Root of the mean square of the jerk over all joints and commands [rad/s^3].
+    /// Root of the mean square of the jerk over all joints and commands (rad/s^3).
     pub rms_jerk: f64,
 }
 
@@ -33,7 +33,7 @@ pub struct SmoothnessMeter {
 }
 
 impl SmoothnessMeter {
-    /// For commands that come every `period_s` [s].
+    /// For commands that come every `period_s` (s).
     pub fn new(period_s: f64) -> Self {
         Self {
             period_s,
@@ -47,7 +47,7 @@ impl SmoothnessMeter {
         }
     }
 
-    /// The next command [rad]; `seam` says that it is the first of a chunk.
+    /// The next command (rad); `seam` says that it is the first of a chunk.
     pub fn push(&mut self, joints: Joints, seam: bool) {
         if seam {
             self.seams += 1;

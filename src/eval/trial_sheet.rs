@@ -6,9 +6,9 @@ use crate::camera::rgb::RgbImage;
 
 /// Pictures beside one another.
 const COLUMNS: usize = 10;
-/// Width of the frame about a picture [px].
+/// Width of the frame about a picture (px).
 const FRAME: u32 = 4;
-/// Space around frames and captions [px].
+/// Space around frames and captions (px).
 const GAP: u32 = 6;
 const BACKGROUND: [u8; 3] = [24, 26, 30];
 const CAPTION: [u8; 3] = [200, 200, 200];
@@ -30,7 +30,7 @@ struct Shown {
 }
 
 impl TrialSheet {
-    /// An empty sheet of pictures of this width and height [px]; larger ones are cut off.
+    /// An empty sheet of pictures of this width and height (px); larger ones are cut off.
     pub fn new(size: [u32; 2]) -> Self {
         Self {
             size,

@@ -14,11 +14,11 @@ use super::statistics::{SuccessRate, percentile};
 pub struct Setting {
     /// `expert`, or the hash of the checkpoint.
     pub policy: String,
-    /// Time from a picture to the arm having its chunk [ms]; absent where each inference's own time counts.
+    /// Time from a picture to the arm having its chunk (ms); absent where each inference's own time counts.
     pub latency_ms: Option<f64>,
     /// Steps of a chunk that are executed before the next one is computed.
     pub replan_steps: u32,
-    /// Simulated time after which a trial has failed [s].
+    /// Simulated time after which a trial has failed (s).
     pub time_limit_s: f64,
     /// Whether the policy gets the camera images of another episode.
     pub shuffled_cameras: bool,
@@ -54,7 +54,7 @@ pub struct TrialResult {
     pub success: bool,
     /// Conditions of success that held at the end.
     pub detail: String,
-    /// Simulated time to success, or to the limit [s].
+    /// Simulated time to success, or to the limit (s).
     pub seconds: f64,
     /// Chunks the arm took.
     pub chunks: u64,
@@ -81,15 +81,15 @@ pub struct Group {
     pub variation: Option<u8>,
     /// Successes.
     pub success: SuccessRate,
-    /// Time of the successful trials, median [s]; absent where there is none.
+    /// Time of the successful trials, median (s); absent where there is none.
     pub seconds_p50: Option<f64>,
-    /// Largest velocity step at a seam, median over trials [rad/s].
+    /// Largest velocity step at a seam, median over trials (rad/s).
     pub seam_velocity_step_p50: Option<f64>,
-    /// The same, the worst trial [rad/s].
+    /// The same, the worst trial (rad/s).
     pub seam_velocity_step_max: Option<f64>,
-    /// Largest jerk at a seam, median over trials [rad/s^3].
+    /// Largest jerk at a seam, median over trials (rad/s^3).
     pub seam_jerk_p50: Option<f64>,
-    /// Root mean square jerk, median over trials [rad/s^3].
+    /// Root mean square jerk, median over trials (rad/s^3).
     pub rms_jerk_p50: Option<f64>,
     /// Share of commands that the gate changed, 0 to 1.
     pub clamped_share: f64,

@@ -1,6 +1,6 @@
 //! Files that are not what their names promise, told by how they begin, with what to do about it.
 
-/// Bytes that tell what a file is [bytes]; a tar archive says so at 257.
+/// Bytes that tell what a file is (bytes); a tar archive says so at 257.
 pub const BEGINNING: usize = 512;
 
 /// What is never read here, by its first bytes.

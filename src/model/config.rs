@@ -147,7 +147,7 @@ pub struct VisionConfig {
     pub num_heads: i64,
     /// Colour channels.
     pub in_channels: i64,
-    /// Patch side [px].
+    /// Patch side (px).
     pub patch_size: i64,
     /// Frames in a patch.
     pub temporal_patch_size: i64,

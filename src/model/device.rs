@@ -25,7 +25,7 @@ pub fn set_threads(threads: u16) {
     tch::set_num_threads(i32::from(threads.max(1)));
 }
 
-/// A line of the machine's memory, e.g. `MemTotal` or `MemAvailable` [bytes], where the system says.
+/// A line of the machine's memory, e.g. `MemTotal` or `MemAvailable` (bytes), where the system says.
 pub fn machine_memory(name: &str) -> Option<f64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text

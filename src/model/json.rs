@@ -27,13 +27,5 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, 
 
 /// What is wrong with the text of a file.
 pub(super) fn refuse(path: &Path, text: &[u8], error: &serde_json::Error) -> ModelError {
-    let empty = text.iter().all(u8::is_ascii_whitespace);
-    ModelError::read(
-        path,
-        match (empty, error.is_eof()) {
-            (true, _) => "expected JSON, found an empty file; fetch it again".to_owned(),
-            (false, true) => format!("{error}: the file is truncated; fetch it again"),
-            (false, false) => error.to_string(),
-        },
-    )
+    ModelError::read(path, files::json::explain(text, error))
 }

@@ -214,9 +214,9 @@ pub(super) struct Scale {
     pub pool: GeoPool,
     /// What the policy is asked.
     pub prompt: &'static str,
-    /// Smallest image the vision tower is fed [px].
+    /// Smallest image the vision tower is fed (px).
     pub min_pixels: i64,
-    /// Largest image the vision tower is fed [px].
+    /// Largest image the vision tower is fed (px).
     pub max_pixels: i64,
     /// Type the backbone computes in.
     pub compute: Precision,

@@ -24,9 +24,9 @@ pub struct Hand {
 pub enum Intent {
     /// A velocity, as shares of the speeds.
     Twist(Twist),
-    /// Where the hand is, in the base frame's axes [m].
+    /// Where the hand is, in the base frame's axes (m).
     Pose(Pose),
-    /// Where the leader is, as joints of this arm [rad].
+    /// Where the leader is, as joints of this arm (rad).
     Joints(Joints),
 }
 
@@ -59,7 +59,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// A stream called `what` that is late after `timeout_s` [s].
+    /// A stream called `what` that is late after `timeout_s` (s).
     pub fn new(what: &'static str, timeout_s: f64) -> Self {
         Self {
             what,

@@ -58,13 +58,13 @@ pub struct Scale {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolSpeed {
-    /// [m/s]
+    /// (m/s)
     pub linear_m_s: f64,
-    /// [m/s^2]
+    /// (m/s^2)
     pub linear_m_s2: f64,
-    /// [rad/s]
+    /// (rad/s)
     pub angular_rad_s: f64,
-    /// [rad/s^2]
+    /// (rad/s^2)
     pub angular_rad_s2: f64,
 }
 

@@ -2,7 +2,7 @@
 
 use nalgebra::SVector;
 
-/// Time from one step to the next [s]; the arm node reports as often, and a new plan follows every report.
+/// Time from one step to the next (s); the arm node reports as often, and a new plan follows every report.
 pub const STEP_S: f64 = 0.05;
 /// Steps of the last plan that a plan begins with: it comes to the arm while the first of them is under way, and joins
 /// there without a seam.
@@ -36,7 +36,7 @@ impl<const N: usize> Default for Course<N> {
 }
 
 impl<const N: usize> Course<N> {
-    /// Offsets from where the arm is now, one a step, `elapsed` [s] after the last plan. The first goes on with that
+    /// Offsets from where the arm is now, one a step, `elapsed` (s) after the last plan. The first goes on with that
     /// plan, or rests.
     ///
     /// `wanted` gives the velocity that is asked for at an offset. Speed and change of velocity stay within the pace,
@@ -74,7 +74,7 @@ impl<const N: usize> Course<N> {
     }
 }
 
-/// Velocity a plan has `elapsed` [s] after its start; none after its end.
+/// Velocity a plan has `elapsed` (s) after its start; none after its end.
 fn velocity_of<const N: usize>(planned: &[SVector<f64, N>], elapsed: f64) -> SVector<f64, N> {
     let step = (elapsed / STEP_S).round().max(0.0) as usize;
     planned.get(step).copied().unwrap_or_else(SVector::zeros)

@@ -27,9 +27,9 @@ use grip::Grip;
 /// Name in leases, chunks and heartbeats.
 pub const SOURCE: &str = "teleop";
 
-/// How long after its observation a chunk may start [s].
+/// How long after its observation a chunk may start (s).
 const EXPIRY_S: f64 = 0.3;
-/// How long lease and arm may take after the deadman was pressed [s].
+/// How long lease and arm may take after the deadman was pressed (s).
 const WAIT_S: f64 = 3.0;
 
 /// What is to be done now.

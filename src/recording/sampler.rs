@@ -16,7 +16,7 @@ use waiting::{forget, put};
 
 use crate::control::time::Time;
 
-/// A stream without a value for longer is silent [s].
+/// A stream without a value for longer is silent (s).
 const SILENT_S: f64 = 1.0;
 
 /// How streams are sampled, and what is no longer data.
@@ -24,15 +24,15 @@ const SILENT_S: f64 = 1.0;
 pub struct Rule {
     /// Samples a second.
     pub fps: f64,
-    /// A picture may be this far from the sample's time [s].
+    /// A picture may be this far from the sample's time (s).
     pub slop_s: f64,
-    /// How long a sample waits for a late stream [s].
+    /// How long a sample waits for a late stream (s).
     pub wait_s: f64,
-    /// A picture that repeats for longer while the arm moves is of a frozen camera [s].
+    /// A picture that repeats for longer while the arm moves is of a frozen camera (s).
     pub frozen_s: f64,
     /// Share of samples of which a stream may be missing.
     pub missing_share: f64,
-    /// Longest run of samples of which a stream may be missing [s].
+    /// Longest run of samples of which a stream may be missing (s).
     pub gap_s: f64,
     /// Whether the first sample is when the arm first follows somebody: what is before is no part of the task.
     pub begin_with_motion: bool,

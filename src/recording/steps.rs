@@ -10,9 +10,9 @@ use crate::dataset::frame::{Frame, Picture};
 pub struct Sample {
     /// Pictures, in the order of the dataset's columns (by name).
     pub pictures: Vec<Picture>,
-    /// Measured joints [rad].
+    /// Measured joints (rad).
     pub joints: Joints,
-    /// Measured `base_from_tool` [m].
+    /// Measured `base_from_tool` (m).
     pub tool: Pose,
     /// What was commanded at this moment, after the gate.
     pub commanded: Commanded,
@@ -21,9 +21,9 @@ pub struct Sample {
 /// A command that left for the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Commanded {
-    /// Joints [rad].
+    /// Joints (rad).
     pub joints: Joints,
-    /// `base_from_tool` [m].
+    /// `base_from_tool` (m).
     pub tool: Pose,
     /// Gripper, 0 closed to 1 open. Realman's driver reports no measured one.
     pub gripper: f64,

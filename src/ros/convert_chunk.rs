@@ -8,7 +8,7 @@ use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::control::time::Time;
 
-/// Longest step the arm node accepts [s]; anything slower is a unit mistake.
+/// Longest step the arm node accepts (s); anything slower is a unit mistake.
 const LONGEST_STEP_S: f64 = 10.0;
 
 /// Why a message is not a chunk. The chunk is dropped whole.
@@ -67,11 +67,11 @@ pub struct ChunkDetails {
     pub camera_stamps: Vec<Time>,
     /// SHA-256 of the weights; empty when no network made it.
     pub checkpoint_hash: String,
-    /// Image to network input [ms].
+    /// Image to network input (ms).
     pub preprocess_ms: f32,
-    /// Forward pass [ms].
+    /// Forward pass (ms).
     pub inference_ms: f32,
-    /// Age of the oldest image when published [ms].
+    /// Age of the oldest image when published (ms).
     pub observation_age_ms: f32,
 }
 

@@ -19,7 +19,7 @@ const TEXT_M: f64 = 0.03;
 pub struct Plan<'a> {
     /// Stamp and base frame.
     pub header: &'a Header,
-    /// base_from_tool of each step [m].
+    /// base_from_tool of each step (m).
     pub poses: &'a [Pose],
     /// Gripper of each step, 0 closed .. 1 open.
     pub gripper: &'a [f64],
@@ -27,7 +27,7 @@ pub struct Plan<'a> {
     pub done: usize,
 }
 
-/// A box along the axes of the base frame [m].
+/// A box along the axes of the base frame (m).
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
     /// Lowest corner.

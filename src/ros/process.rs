@@ -16,7 +16,7 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Resident memory of a process [bytes]; nothing of one that has ended and was not waited for.
+/// Resident memory of a process (bytes); nothing of one that has ended and was not waited for.
 ///
 /// # Errors
 /// When there is no such process.

@@ -11,9 +11,9 @@ use super::world::{Snapshot, find};
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::{ImageMode, Picture};
 
-/// Width of every picture [px].
+/// Width of every picture (px).
 pub const WIDTH: u32 = 640;
-/// Height of every picture [px].
+/// Height of every picture (px).
 pub const HEIGHT: u32 = 480;
 
 /// A camera of the scene.
@@ -46,7 +46,7 @@ impl View {
     }
 }
 
-/// Pinhole intrinsics without distortion [px]; pixel centres are at whole numbers.
+/// Pinhole intrinsics without distortion (px); pixel centres are at whole numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Intrinsics {
     /// Focal length, the same along both axes.

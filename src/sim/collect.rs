@@ -18,9 +18,9 @@ use crate::dataset::{DatasetError, DatasetWriter};
 use crate::eval::statistics::SuccessRate;
 use crate::recording::steps::{Commanded, Sample, Steps};
 
-/// Below this the tool is hardly moving [m a row].
+/// Below this the tool is hardly moving (m a row).
 const SLOW_M: f64 = 0.0005;
-/// Below this the tool is hardly turning [rad a row].
+/// Below this the tool is hardly turning (rad a row).
 const SLOW_RAD: f64 = 0.005;
 
 /// A collection of episodes of the expert.
@@ -167,7 +167,7 @@ impl Collector {
 /// Looks at an episode at the dataset's rate.
 struct Shown<'a> {
     steps: Steps,
-    /// Time of the next sample [s].
+    /// Time of the next sample (s).
     next: Option<f64>,
     period: f64,
     images: ImageMode,

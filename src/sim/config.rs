@@ -31,10 +31,10 @@ pub struct SimConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
-    /// Length of an edge [m]; it must fit between the fingers.
+    /// Length of an edge (m); it must fit between the fingers.
     #[serde(deserialize_with = "block_side")]
     pub side_m: f64,
-    /// Mass [kg]; the gripper holds up to 1.5 kg.
+    /// Mass (kg); the gripper holds up to 1.5 kg.
     #[serde(deserialize_with = "block_mass")]
     pub mass_kg: f64,
     /// Colours it may have.
@@ -69,7 +69,7 @@ pub struct Tasks {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeightLevels {
-    /// Height of the pedestal's top above the table [m].
+    /// Height of the pedestal's top above the table (m).
     #[serde(deserialize_with = "heights")]
     pub pedestal_heights_m: [f64; LEVELS],
 }
@@ -86,10 +86,10 @@ pub struct ContainerLevels {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransparentBox {
-    /// Half the inner width [m]; the block and the opening fingers must fit.
+    /// Half the inner width (m); the block and the opening fingers must fit.
     #[serde(deserialize_with = "box_half")]
     pub inner_half_m: f64,
-    /// Height of the walls [m]; the palm must stay above them.
+    /// Height of the walls (m); the palm must stay above them.
     #[serde(deserialize_with = "box_wall")]
     pub wall_m: f64,
     /// 0 invisible to 1 opaque.
@@ -111,10 +111,10 @@ pub struct PositionLevels {
 pub struct Mark {
     /// Name used in instructions.
     pub name: String,
-    /// Distance in front of the arm [m].
+    /// Distance in front of the arm (m).
     #[serde(deserialize_with = "mark_x")]
     pub x_m: f64,
-    /// Distance to the arm's left [m], which is the right of the top camera's picture.
+    /// Distance to the arm's left (m), which is the right of the top camera's picture.
     #[serde(deserialize_with = "mark_y")]
     pub y_m: f64,
 }
@@ -123,16 +123,16 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpertConfig {
-    /// Largest speed of the tool [m/s].
+    /// Largest speed of the tool (m/s).
     #[serde(deserialize_with = "speed")]
     pub speed_m_s: f64,
-    /// Largest acceleration of the tool [m/s^2].
+    /// Largest acceleration of the tool (m/s^2).
     #[serde(deserialize_with = "acceleration")]
     pub acceleration_m_s2: f64,
-    /// Largest turning speed of the tool [rad/s].
+    /// Largest turning speed of the tool (rad/s).
     #[serde(deserialize_with = "turn")]
     pub turn_rad_s: f64,
-    /// Largest turning acceleration of the tool [rad/s^2].
+    /// Largest turning acceleration of the tool (rad/s^2).
     #[serde(deserialize_with = "turn_acceleration")]
     pub turn_acceleration_rad_s2: f64,
     /// Steps in a chunk.
@@ -147,16 +147,16 @@ pub struct ExpertConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DriverConfig {
-    /// Time between two state messages [s].
+    /// Time between two state messages (s).
     #[serde(deserialize_with = "cycle")]
     pub udp_cycle_s: f64,
-    /// Acceleration the controller plans with under low follow [rad/s^2].
+    /// Acceleration the controller plans with under low follow (rad/s^2).
     #[serde(deserialize_with = "joint_acceleration")]
     pub low_follow_acceleration_rad_s2: f64,
-    /// Speed of the gripper's opening [m/s].
+    /// Speed of the gripper's opening (m/s).
     #[serde(deserialize_with = "gripper_speed")]
     pub gripper_speed_m_s: f64,
-    /// The controller's current tool, seen from the flange [m].
+    /// The controller's current tool, seen from the flange (m).
     #[serde(deserialize_with = "tool")]
     pub tool_offset_m: [f64; 3],
 }

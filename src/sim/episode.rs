@@ -19,7 +19,7 @@ use crate::control::realman::{DriverApi, Graph};
 use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
 use crate::control::time::{Now, Steady, Time};
 
-/// Time between two heartbeats [s].
+/// Time between two heartbeats (s).
 const HEARTBEAT_S: f64 = 0.02;
 
 /// Environment of an episode.
@@ -46,7 +46,7 @@ pub struct Outcome {
     pub detail: String,
     /// Steps of 100 ms the pilot needed.
     pub steps: usize,
-    /// Simulated time to success, or to giving up [s].
+    /// Simulated time to success, or to giving up (s).
     pub seconds: f64,
     /// Chunks the supervisor accepted.
     pub chunks: u64,
@@ -89,7 +89,7 @@ impl Moment<'_> {
         time(self.rig)
     }
 
-    /// Time between two commands [s].
+    /// Time between two commands (s).
     pub fn command_period_s(&self) -> f64 {
         self.supervisor.config().period()
     }
@@ -150,14 +150,14 @@ struct Episode {
     chunk_began: bool,
     /// Chunk of the pilot that the arm does not have yet.
     thought: Option<Thought>,
-    /// Time at which the pilot had finished [s].
+    /// Time at which the pilot had finished (s).
     done: Option<f64>,
 }
 
 /// A chunk on its way to the arm.
 struct Thought {
     chunk: ActionChunk,
-    /// Time of arrival [s].
+    /// Time of arrival (s).
     ready: f64,
 }
 

@@ -109,7 +109,7 @@ pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<Da
     DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)
 }
 
-/// Rows on their way into a dataset, [`ROWS_PER_FILE`] of them to a file.
+/// Rows on their way into a dataset, `ROWS_PER_FILE` of them to a file.
 pub struct RowFiles<'a> {
     writer: &'a mut DatasetWriter,
     waiting: Vec<Whole>,

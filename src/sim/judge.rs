@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use super::tasks::Goal;
 use super::world::{STEP_S, World};
 
-/// Time for which every condition must hold without a break [s].
+/// Time for which every condition must hold without a break (s).
 pub const HOLD_S: f64 = 1.0;
 
-/// Slower than this the block is at rest [m/s] and [rad/s].
+/// Slower than this the block is at rest (m/s) and (rad/s).
 const REST_LINEAR: f64 = 0.005;
 const REST_ANGULAR: f64 = 0.10;
-/// Largest distance of the block's underside from the goal's surface [m].
+/// Largest distance of the block's underside from the goal's surface (m).
 const SURFACE_TOLERANCE: f64 = 0.006;
-/// Distance by which the fingers must be wider apart than the block [m].
+/// Distance by which the fingers must be wider apart than the block (m).
 const CLEARANCE: f64 = 0.004;
 
 /// Conditions that hold now.
@@ -56,7 +56,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of this goal for a block with edges of `block_side` [m].
+    /// A judge of this goal for a block with edges of `block_side` (m).
     pub fn new(goal: Goal, block_side: f64) -> Self {
         Self {
             goal,

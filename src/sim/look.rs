@@ -11,9 +11,9 @@ use super::stage::heading;
 use super::world::{Snapshot, find};
 use crate::camera::points::SurfaceClass;
 
-/// Distance along a ray within which two surfaces count as one [m].
+/// Distance along a ray within which two surfaces count as one (m).
 const SAME_M: f64 = 0.004;
-/// Distance behind a transparent surface at which a ray continues [m].
+/// Distance behind a transparent surface at which a ray continues (m).
 const BEHIND_M: f64 = 1e-5;
 /// See-through surfaces that a ray passes at most.
 const THROUGH: usize = 8;
@@ -21,7 +21,7 @@ const THROUGH: usize = 8;
 /// A camera in the base frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pinhole {
-    /// Position [m].
+    /// Position (m).
     pub position: Vector3<f64>,
     /// Its axes as columns: x to the right of the picture, y up, z backwards.
     pub axes: Matrix3<f64>,
@@ -32,17 +32,17 @@ pub struct Pinhole {
 /// Surface that a ray meets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Met {
-    /// Position in the base frame [m].
+    /// Position in the base frame (m).
     pub point: Vector3<f64>,
     /// Normal of the surface there, of length 1.
     pub normal: Vector3<f64>,
-    /// Length of the ray [m].
+    /// Length of the ray (m).
     pub distance: f64,
     /// 0 invisible to 1 opaque.
     pub opacity: f32,
     /// Class of the surface.
     pub class: SurfaceClass,
-    /// Turn about the vertical of what is to be moved, where it is that [rad].
+    /// Turn about the vertical of what is to be moved, where it is that (rad).
     pub heading: Option<f64>,
 }
 
@@ -55,7 +55,7 @@ pub struct Look {
 }
 
 impl Pinhole {
-    /// Direction through a point of the picture [px], of length 1, in the base frame.
+    /// Direction through a point of the picture (px), of length 1, in the base frame.
     pub fn direction(&self, [column, row]: [f64; 2]) -> Vector3<f64> {
         let Intrinsics { focal, cx, cy } = self.intrinsics;
         (self.axes * Vector3::new((column - cx) / focal, (cy - row) / focal, -1.0)).normalize()

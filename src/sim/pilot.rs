@@ -14,7 +14,7 @@ pub trait Pilot<E> {
     /// When this episode cannot be driven.
     fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E>;
 
-    /// Simulated time at which the episode ends without success [s]; asked after `begin`.
+    /// Simulated time at which the episode ends without success (s); asked after `begin`.
     fn limit_s(&self) -> f64;
 
     /// Decides what to do at this moment.
@@ -33,7 +33,7 @@ pub enum Decision {
     Send {
         /// Anchored at this moment.
         chunk: ActionChunk,
-        /// Simulated time that passes before the arm has it [s].
+        /// Simulated time that passes before the arm has it (s).
         latency_s: f64,
     },
     /// Has nothing more to do, and gives the lease back.

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::world::{Setpoint, World};
 use crate::control::types::{JOINTS, Joints};
 
-/// Range of each joint above the scene [°]; joint 6 turns the tool down, give or take its range.
+/// Range of each joint above the scene (°); joint 6 turns the tool down, give or take its range.
 const ABOVE: [[f64; 2]; JOINTS] = [
     [-32.0, 32.0],
     [12.0, 45.0],
@@ -17,7 +17,7 @@ const ABOVE: [[f64; 2]; JOINTS] = [
     [-22.0, 22.0],
     [-60.0, 60.0],
 ];
-/// Lowest place of the tool above the scene: what stands on the table stays free of it [m].
+/// Lowest place of the tool above the scene: what stands on the table stays free of it (m).
 const LOWEST_ABOVE_M: f64 = 0.22;
 /// Postures tried before the arm stays as it was.
 const TRIES: usize = 50;

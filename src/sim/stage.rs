@@ -22,11 +22,11 @@ pub struct Thing {
     pub name: String,
     /// Name in instructions.
     pub said: Vec<String>,
-    /// Its middle in the base frame [m].
+    /// Its middle in the base frame (m).
     pub place: Vector3<f64>,
-    /// Half its size along its own edges [m]; of round things, half the side of the square within.
+    /// Half its size along its own edges (m); of round things, half the side of the square within.
     pub half: Vector3<f64>,
-    /// Turn of its edges about the vertical, counter-clockwise seen from above [rad], from -π/4 to π/4; nothing of
+    /// Turn of its edges about the vertical, counter-clockwise seen from above (rad), from -π/4 to π/4; nothing of
     /// things that are round, lie square, or have no edges.
     pub turn: Option<f64>,
     /// Direction of the gripper, of length 1; `None` for other objects.
@@ -48,16 +48,16 @@ pub struct Stage {
 /// Pose of the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Posture {
-    /// Its joints [rad].
+    /// Its joints (rad).
     pub joints: Joints,
-    /// `base_from_tool` [m].
+    /// `base_from_tool` (m).
     pub tool: Pose,
     /// Last command of the gripper, 0 closed to 1 open.
     pub gripper: f64,
 }
 
 impl Thing {
-    /// Middle, corners and middles of the edges of its upper side, in the base frame [m].
+    /// Middle, corners and middles of the edges of its upper side, in the base frame (m).
     pub fn upper_side(&self) -> Vec<Vector3<f64>> {
         let turned = Rotation3::from_axis_angle(&Vector3::z_axis(), self.turn.unwrap_or_default());
         let steps = [-1.0, 0.0, 1.0];
@@ -130,18 +130,18 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimErr
     })
 }
 
-/// Rotation of a block's first edge about the vertical [rad].
+/// Rotation of a block's first edge about the vertical (rad).
 fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
     let along = rotation * Vector3::x();
     quarter(along.y.atan2(along.x))
 }
 
-/// The angle nearest zero that differs by whole quarter turns [rad].
+/// The angle nearest zero that differs by whole quarter turns (rad).
 pub(super) fn quarter(angle: f64) -> f64 {
     (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
 }
 
-/// Turn about the vertical of the axis that lies flattest, of axes in columns [rad].
+/// Turn about the vertical of the axis that lies flattest, of axes in columns (rad).
 pub(super) fn heading(axes: &Matrix3<f64>) -> f64 {
     let flattest = axes.column_iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
     flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))

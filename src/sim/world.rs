@@ -11,10 +11,10 @@ use super::scene::{self, SceneOptions};
 use super::tasks::Layout;
 use crate::control::types::{JOINTS, Joints, Pose};
 
-/// Physics step [s].
+/// Physics step (s).
 pub const STEP_S: f64 = 0.002;
 
-/// Travel of each finger [m]; the opening is twice this.
+/// Travel of each finger (m); the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
 
 /// Joints at the start of an episode [rad]: the tool points down in front of the arm.
@@ -25,7 +25,7 @@ pub fn start_joints() -> Joints {
 /// Targets of the servos.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setpoint {
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub joints: Joints,
     /// Gripper, 0 closed to 1 open.
     pub opening: f64,
@@ -134,7 +134,7 @@ impl World {
         self.data.forward();
     }
 
-    /// Gives the block a velocity [m/s].
+    /// Gives the block a velocity (m/s).
     pub fn push_object(&mut self, velocity: Vector3<f64>) {
         copy(self.data.qvel_mut(), self.ids.object.velocity, velocity.as_slice());
     }
@@ -151,17 +151,17 @@ impl World {
         copy(controls, JOINTS, &[setpoint.opening.clamp(0.0, 1.0) * FINGER_TRAVEL]);
     }
 
-    /// Simulated time since the start [s].
+    /// Simulated time since the start (s).
     pub fn time(&self) -> f64 {
         self.data.time()
     }
 
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub fn joints(&self) -> Joints {
         joints_at(self.data.qpos(), self.ids.joints.position)
     }
 
-    /// Joint velocities [rad/s].
+    /// Joint velocities (rad/s).
     pub fn joint_velocities(&self) -> Joints {
         joints_at(self.data.qvel(), self.ids.joints.velocity)
     }
@@ -191,7 +191,7 @@ impl World {
         )
     }
 
-    /// Middle of a geom in the base frame [m].
+    /// Middle of a geom in the base frame (m).
     ///
     /// # Errors
     /// When the scene has none of this name.
@@ -201,7 +201,7 @@ impl World {
         middle.map(Vector3::from).ok_or_else(|| missing("geom", name))
     }
 
-    /// Velocity of the block: linear [m/s] and angular [rad/s] magnitude.
+    /// Velocity of the block: linear (m/s) and angular (rad/s) magnitude.
     pub fn object_speed(&self) -> (f64, f64) {
         let first = self.ids.object.velocity;
         let part = |from: usize| {

@@ -206,7 +206,7 @@ impl Default for ValidationSettings {
 pub struct CheckpointSettings {
     /// Steps from one checkpoint to the next.
     pub every_steps: u64,
-    /// Longest time from one to the next [min]; 0 for none.
+    /// Longest time from one to the next (min); 0 for none.
     pub every_minutes: f64,
     /// How many of the last are kept; the one of the smallest held-out error is kept besides.
     pub keep: usize,

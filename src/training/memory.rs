@@ -11,7 +11,7 @@ use super::config::TrainingConfig;
 use super::parameters::{lies_under, names};
 use super::settings::Selection;
 
-/// libtorch, tokenizer, a checkpoint in the making [bytes].
+/// libtorch, tokenizer, a checkpoint in the making (bytes).
 const BESIDES: f64 = 0.5e9;
 /// Tokens of an instruction and what stands around it.
 const WORDS: f64 = 64.0;
@@ -21,7 +21,7 @@ const WIDTHS: f64 = 9.0;
 /// The same in widths of its feed-forward part.
 const FEED_FORWARD: f64 = 3.0;
 
-/// What a run needs [bytes].
+/// What a run needs (bytes).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needed {
     /// The network.
@@ -35,7 +35,7 @@ pub struct Needed {
 }
 
 impl Needed {
-    /// Everything, with what any process of ours needs [bytes].
+    /// Everything, with what any process of ours needs (bytes).
     pub fn total(&self) -> f64 {
         self.weights + self.optimiser + self.activations + self.batches + BESIDES
     }
@@ -139,7 +139,7 @@ fn patches(manifest: &Manifest) -> Result<f64, ModelError> {
     Ok(f64::from(fed.height / side * (fed.width / side)) * contract.robot.cameras.len() as f64)
 }
 
-/// Of one sample [bytes].
+/// Of one sample (bytes).
 fn activations(network: &Config, patches: f64, compute: Precision) -> f64 {
     let (vision, text) = (&network.qwen3_vl.vision_config, &network.qwen3_vl.text_config);
     let merge = (vision.spatial_merge_size * vision.spatial_merge_size).max(1) as f64;

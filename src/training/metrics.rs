@@ -44,9 +44,9 @@ pub struct Scalars {
     pub gradient_norms: [f64; 3],
     /// Learning rates of the same.
     pub learning_rates: [f64; 3],
-    /// Time of the step, data wait included [s].
+    /// Time of the step, data wait included (s).
     pub seconds: f64,
-    /// Time it waited for data [s].
+    /// Time it waited for data (s).
     pub data_wait_s: f64,
     /// Mean action error of held-out episodes, where it was measured after this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]

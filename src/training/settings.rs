@@ -27,7 +27,7 @@ pub struct MethodSettings {
     pub distill: Distill,
     /// With privileged information: steps after which the network is asked again about each task.
     pub privileged_every: u64,
-    /// With privileged information: longest answer [tokens].
+    /// With privileged information: longest answer (tokens).
     pub privileged_tokens: usize,
     /// Whether the alignment trains the geometry adapter alone and leaves the vision tower as it is.
     pub detach_geometry_tap: bool,

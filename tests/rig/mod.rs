@@ -61,7 +61,7 @@ pub struct Rig {
     pub now: Now,
     /// Seconds of ROS time in a second of steady time.
     pub rate: f64,
-    /// Where the arm is [rad].
+    /// Where the arm is (rad).
     pub joints: Joints,
     /// The driver repeats its last state, freshly stamped.
     pub frozen: bool,
@@ -75,7 +75,7 @@ pub struct Rig {
     pub plan_id: u64,
     pub events: Vec<Event>,
     ticks: u64,
-    /// The last state the driver sent [rad].
+    /// The last state the driver sent (rad).
     pub reported: Joints,
 }
 
@@ -234,7 +234,7 @@ impl Rig {
         self.supervisor.on_chunk(chunk, self.now).unwrap();
     }
 
-    /// Joint velocities between commands from `from` on [rad/s].
+    /// Joint velocities between commands from `from` on (rad/s).
     pub fn velocities(&self, from: usize) -> Vec<Joints> {
         self.sent()[from..]
             .windows(2)

@@ -2,7 +2,7 @@
 
 use crate::control::time::Time;
 
-/// A stamp this far ahead of the clock is not believed: the clocks of two machines differ [s].
+/// A stamp this far ahead of the clock is not believed: the clocks of two machines differ (s).
 const MAX_AHEAD_S: f64 = 0.1;
 
 /// One stream of an observation.
@@ -10,7 +10,7 @@ const MAX_AHEAD_S: f64 = 0.1;
 pub struct StreamRule {
     /// Name in messages, e.g. the camera's.
     pub name: String,
-    /// Oldest value that is used, from its stamp to the time of pairing [s].
+    /// Oldest value that is used, from its stamp to the time of pairing (s).
     pub max_age_s: f64,
 }
 
@@ -19,7 +19,7 @@ pub struct StreamRule {
 pub struct PairRule {
     /// Streams in the order of the result.
     pub streams: Vec<StreamRule>,
-    /// Largest distance between the oldest and the newest stamp [s]; at least one period of free-running cameras.
+    /// Largest distance between the oldest and the newest stamp (s); at least one period of free-running cameras.
     pub slop_s: f64,
 }
 
@@ -39,9 +39,9 @@ pub enum NotReady {
     TooOld {
         /// Name of the stream.
         stream: String,
-        /// Age found [s].
+        /// Age found (s).
         age_s: f64,
-        /// Age permitted [s].
+        /// Age permitted (s).
         max_age_s: f64,
     },
     /// A stream's stamps run ahead of the clock.
@@ -51,7 +51,7 @@ pub enum NotReady {
     Ahead {
         /// Name of the stream.
         stream: String,
-        /// Distance found [s].
+        /// Distance found (s).
         ahead_s: f64,
     },
     /// The stamps lie too far apart.
@@ -59,9 +59,9 @@ pub enum NotReady {
     Apart {
         /// The stream with the oldest stamp.
         stream: String,
-        /// Distance found [s].
+        /// Distance found (s).
         spread_s: f64,
-        /// Distance permitted [s].
+        /// Distance permitted (s).
         slop_s: f64,
     },
     /// No such stream was declared.

@@ -9,7 +9,7 @@ use crate::control::types::JOINTS;
 const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
 /// Speed beyond which the controller ignores a pass-through frame: 180 degrees a second.
 const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
-/// Slowest stream the controller takes for one motion, and the fastest it can read [Hz].
+/// Slowest stream the controller takes for one motion, and the fastest it can read (Hz).
 pub(crate) const RATE_HZ: (f64, f64) = (50.0, 500.0);
 
 /// A value that cannot work.

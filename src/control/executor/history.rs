@@ -21,7 +21,7 @@ impl History {
         }
     }
 
-    /// Forgets everything and starts with the arm at `joints` [rad].
+    /// Forgets everything and starts with the arm at `joints` (rad).
     pub fn restart(&mut self, time: Time, joints: Joints) {
         self.entries.clear();
         self.entries.push_back((time, joints));
@@ -70,7 +70,7 @@ impl History {
         self.entries.back().copied()
     }
 
-    /// Joints [rad] at `time`, interpolated; the last ones afterwards, `None` before the first.
+    /// Joints (rad) at `time`, interpolated; the last ones afterwards, `None` before the first.
     pub fn at(&self, time: Time) -> Option<Joints> {
         let after = self.entries.partition_point(|(entry, _)| *entry <= time);
         let (before_time, before) = self.entries.get(after.checked_sub(1)?)?;

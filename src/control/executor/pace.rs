@@ -18,9 +18,9 @@ const TINY: f64 = 1e-12;
 pub struct SampledPath {
     /// Time along the path of the first sample.
     pub start: Time,
-    /// Between samples [s].
+    /// Between samples (s).
     pub spacing: f64,
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub joints: Vec<Joints>,
 }
 
@@ -33,7 +33,7 @@ pub struct PaceProfile {
 }
 
 impl PaceProfile {
-    /// For a path that ends at rest, joints limited to `velocity` [rad/s] and `acceleration` [rad/s^2], never faster
+    /// For a path that ends at rest, joints limited to `velocity` (rad/s) and `acceleration` (rad/s^2), never faster
     /// than `fastest`.
     pub fn new(path: &SampledPath, velocity: &Joints, acceleration: &Joints, fastest: f64) -> Self {
         let h = path.spacing;
@@ -97,7 +97,7 @@ impl PaceProfile {
 mod tests {
     use super::*;
 
-    /// One joint that cruises at `speed` [rad/s] for a second and stops dead.
+    /// One joint that cruises at `speed` (rad/s) for a second and stops dead.
     fn dead_stop(speed: f64) -> SampledPath {
         let joints = (0..=60)
             .map(|j| Joints::repeat(speed * (f64::from(j) * 0.02).min(1.0)))

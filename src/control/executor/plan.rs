@@ -17,28 +17,28 @@ use crate::control::types::{JOINTS, Joints, Pose};
 /// How far a joint target may lie outside its limits, or beyond what its speed limit permits in a step [rad]: such targets
 /// are moved inside, or reached a little later. Further out they are a mistake, such as degrees for radians.
 const JOINT_TOLERANCE_RAD: f64 = 0.05;
-/// How far a plan may turn the tool beyond what the arm can take up; it is then followed as far as it goes [rad].
+/// How far a plan may turn the tool beyond what the arm can take up; it is then followed as far as it goes (rad).
 const TURN_TOLERANCE_RAD: f64 = 0.2;
 
 /// Where a plan starts from: the arm at the time of the observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Anchor {
-    /// Joints [rad].
+    /// Joints (rad).
     pub joints: Joints,
-    /// Their velocity [rad/s].
+    /// Their velocity (rad/s).
     pub joint_velocity: Joints,
-    /// Tool centre point seen from the base, `base_from_tool` [m].
+    /// Tool centre point seen from the base, `base_from_tool` (m).
     pub pose: Pose,
-    /// Linear [m/s] and angular [rad/s] velocity of the tool in the base frame.
+    /// Linear (m/s) and angular (rad/s) velocity of the tool in the base frame.
     pub twist: Vector6<f64>,
 }
 
 /// What a plan asks for at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// `base_from_tool` [m].
+    /// `base_from_tool` (m).
     Pose(Pose),
-    /// Joints [rad].
+    /// Joints (rad).
     Joints(Joints),
 }
 
@@ -55,9 +55,9 @@ pub enum PlanError {
         step: usize,
         /// Where the tool would be.
         tool: Point3<f64>,
-        /// How far outside [m].
+        /// How far outside (m).
         distance: f64,
-        /// How far is still moved inside [m].
+        /// How far is still moved inside (m).
         tolerance: f64,
     },
     /// A joint target is far outside the joint's limits.
@@ -70,11 +70,11 @@ pub enum PlanError {
         step: usize,
         /// Joint, 1 to 7.
         joint: usize,
-        /// Lowest value that may be commanded [rad].
+        /// Lowest value that may be commanded (rad).
         lowest: f64,
-        /// Highest value that may be commanded [rad].
+        /// Highest value that may be commanded (rad).
         highest: f64,
-        /// Value asked for [rad].
+        /// Value asked for (rad).
         found: f64,
     },
     /// A joint would have to move much faster than it may.
@@ -87,9 +87,9 @@ pub enum PlanError {
         step: usize,
         /// Joint, 1 to 7.
         joint: usize,
-        /// What its speed limit permits in a step, with the tolerance [rad].
+        /// What its speed limit permits in a step, with the tolerance (rad).
         limit: f64,
-        /// Change asked for [rad].
+        /// Change asked for (rad).
         found: f64,
     },
     /// The tool would have to turn faster than all joints together can turn it.
@@ -100,9 +100,9 @@ pub enum PlanError {
     TurnTooFast {
         /// Step, from 0.
         step: usize,
-        /// What the speed limits of the joints permit in a step, with the tolerance [rad].
+        /// What the speed limits of the joints permit in a step, with the tolerance (rad).
         limit: f64,
-        /// Turn asked for [rad].
+        /// Turn asked for (rad).
         found: f64,
     },
     /// The plan leads far beyond what the arm can take up.
@@ -129,7 +129,7 @@ impl PlanError {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Path {
-    /// Translation [m] and rotation vector [rad] from the anchor, in the base frame.
+    /// Translation (m) and rotation vector (rad) from the anchor, in the base frame.
     Cartesian {
         anchor: Pose,
         spline: Spline<6>,
@@ -169,7 +169,7 @@ pub struct Bounds<'a> {
 }
 
 impl Bounds<'_> {
-    /// How a waypoint has to be moved to be inside the workspace [m].
+    /// How a waypoint has to be moved to be inside the workspace (m).
     fn correction(&self, step: usize, base_from_tool: &Pose) -> Result<Vector3<f64>, PlanError> {
         let tool = Point3::from(base_from_tool.translation.vector);
         let offset = self.tool.offset();
@@ -189,7 +189,7 @@ impl Bounds<'_> {
         Ok(correction)
     }
 
-    /// A joint target that lies `change` from the one before, moved inside the joint limits [rad].
+    /// A joint target that lies `change` from the one before, moved inside the joint limits (rad).
     fn joints_inside(&self, step: usize, asked: &Joints, change: &Joints, period: f64) -> Result<Joints, PlanError> {
         let farthest = (self.limits.velocity() * period).add_scalar(JOINT_TOLERANCE_RAD);
         for (i, (change, limit)) in change.iter().zip(farthest.iter()).enumerate() {
@@ -271,7 +271,7 @@ impl Plan {
     }
 
     /// Permits a plan that cannot be taken up at `time` for the reason in `error`, if from there on it leads no further from
-    /// `reached`, the last `base_from_tool` that can, than the tolerance [m].
+    /// `reached`, the last `base_from_tool` that can, than the tolerance (m).
     ///
     /// # Errors
     /// When it leads further.
@@ -327,7 +327,7 @@ impl Plan {
     }
 }
 
-/// The anchor moved by a translation [m] and a rotation vector [rad] in the base frame.
+/// The anchor moved by a translation (m) and a rotation vector (rad) in the base frame.
 fn offset(anchor: &Pose, offset: &Vector6<f64>) -> Pose {
     let (translation, rotation) = split(offset);
     Isometry3::from_parts(
@@ -410,7 +410,7 @@ fn joint(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Pa
     Ok((Path::Joint { spline }, moved))
 }
 
-/// The rotation vector that means the same rotation as `rotation` and lies nearest to `near` [rad].
+/// The rotation vector that means the same rotation as `rotation` and lies nearest to `near` (rad).
 fn nearest_turn(rotation: Vector3<f64>, near: &Vector3<f64>) -> Vector3<f64> {
     let angle = rotation.norm();
     // Without an axis of its own a full turn continues about the axis it came with.

@@ -5,16 +5,16 @@ use crate::control::types::Joints;
 /// Position and its first two derivatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
-    /// [rad]
+    /// (rad)
     pub position: Joints,
-    /// [rad/s]
+    /// (rad/s)
     pub velocity: Joints,
-    /// [rad/s^2]
+    /// (rad/s^2)
     pub acceleration: Joints,
 }
 
 impl State {
-    /// From three positions `step` [s] apart: of their parabola, `steps` steps after the first.
+    /// From three positions `step` (s) apart: of their parabola, `steps` steps after the first.
     pub fn from_samples(samples: [Joints; 3], step: f64, steps: f64) -> Self {
         let [first, second, third] = samples;
         let bend = third - second * 2.0 + first;
@@ -38,15 +38,15 @@ const FADE_ACCELERATION_SHARE: f64 = 0.5;
 /// What an offset may take of the joints while it fades.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FadeLimits {
-    /// Velocity limits [rad/s].
+    /// Velocity limits (rad/s).
     pub velocity: Joints,
-    /// Acceleration limits [rad/s^2].
+    /// Acceleration limits (rad/s^2).
     pub acceleration: Joints,
-    /// Shortest seam [s].
+    /// Shortest seam (s).
     pub shortest: f64,
-    /// Longest seam [s].
+    /// Longest seam (s).
     pub longest: f64,
-    /// Longest seam for the sake of the acceleration limits [s].
+    /// Longest seam for the sake of the acceleration limits (s).
     pub longest_for_acceleration: f64,
 }
 
@@ -90,12 +90,12 @@ impl Seam {
         }
     }
 
-    /// Length [s].
+    /// Length (s).
     pub fn length(&self) -> f64 {
         self.length
     }
 
-    /// The offset `time` [s] after the start of the seam [rad].
+    /// The offset `time` (s) after the start of the seam (rad).
     pub fn at(&self, time: f64) -> Joints {
         if time >= self.length {
             return Joints::zeros();

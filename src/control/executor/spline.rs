@@ -7,7 +7,7 @@ use nalgebra::SVector;
 pub struct Sample<const N: usize> {
     /// Value.
     pub value: SVector<f64, N>,
-    /// Velocity [1/s].
+    /// Velocity (1/s).
     pub velocity: SVector<f64, N>,
 }
 
@@ -20,10 +20,10 @@ pub struct Spline<const N: usize> {
 }
 
 impl<const N: usize> Spline<N> {
-    /// Through `knots`, `spacing` [s] apart, starting at `start_velocity` [1/s] and ending at rest.
+    /// Through `knots`, `spacing` (s) apart, starting at `start_velocity` (1/s) and ending at rest.
     ///
-    /// The velocities at the knots make the second derivative continuous: v[i-1] + 4 v[i] + v[i+1] =
-    /// 3 (p[i+1] - p[i-1]) / spacing, a tridiagonal system.
+    /// The velocities at the knots make the second derivative continuous: `v[i-1] + 4 v[i] + v[i+1] =
+    /// 3 (p[i+1] - p[i-1]) / spacing`, a tridiagonal system.
     pub fn through(knots: Vec<SVector<f64, N>>, spacing: f64, start_velocity: SVector<f64, N>) -> Self {
         let inner = knots.len().saturating_sub(2);
         // Forward elimination; each entry holds the factor of the next velocity and the right-hand side.
@@ -55,12 +55,12 @@ impl<const N: usize> Spline<N> {
         }
     }
 
-    /// Time of the last knot [s].
+    /// Time of the last knot (s).
     pub fn duration(&self) -> f64 {
         self.knots.len().saturating_sub(1) as f64 * self.spacing
     }
 
-    /// Value and velocity at `time` [s] after the first knot.
+    /// Value and velocity at `time` (s) after the first knot.
     pub fn at(&self, time: f64) -> Sample<N> {
         let clamped = time.clamp(0.0, self.duration());
         let index = ((clamped / self.spacing) as usize).min(self.knots.len().saturating_sub(2));

@@ -34,7 +34,7 @@ fn resting(seconds: f64) -> Executor {
     executor
 }
 
-/// Steps of joint 1 [rad], a tenth of a second each.
+/// Steps of joint 1 (rad), a tenth of a second each.
 fn chunk(observed: Time, reference: Reference, steps: &[f64]) -> ActionChunk {
     let values = steps
         .iter()

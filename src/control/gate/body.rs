@@ -17,11 +17,11 @@ pub struct Body {
 /// Where the parts of the arm are, in the base frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Placement {
-    /// Tool centre point [m].
+    /// Tool centre point (m).
     pub tool: Point3<f64>,
-    /// Height of the lowest point of the tool [m].
+    /// Height of the lowest point of the tool (m).
     pub lowest_tool_m: f64,
-    /// Height of the lowest of elbow, wrist and flange [m].
+    /// Height of the lowest of elbow, wrist and flange (m).
     pub lowest_link_m: f64,
 }
 
@@ -40,7 +40,7 @@ impl Body {
         &self.kinematics
     }
 
-    /// Where everything is at joints [rad].
+    /// Where everything is at joints (rad).
     pub fn at(&self, joints: &Joints) -> Placement {
         let geometry = &self.kinematics.geometry;
         let base_from_flange = self.kinematics.forward(joints);

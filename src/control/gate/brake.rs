@@ -5,9 +5,9 @@ use crate::control::types::Joints;
 /// Position and velocity of a commanded arm; the velocity is the last step over the period.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Motion {
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub position: Joints,
-    /// Joint velocities [rad/s].
+    /// Joint velocities (rad/s).
     pub velocity: Joints,
 }
 
@@ -27,7 +27,7 @@ impl Motion {
 }
 
 /// Share of `velocity` that one command may take away without exceeding `change`, the largest velocity change of each
-/// joint in one command [rad/s].
+/// joint in one command (rad/s).
 pub fn braking_share(velocity: &Joints, change: &Joints) -> f64 {
     velocity.iter().zip(change.iter()).fold(
         1.0,
@@ -37,7 +37,7 @@ pub fn braking_share(velocity: &Joints, change: &Joints) -> f64 {
     )
 }
 
-/// Velocity one command into braking [rad/s].
+/// Velocity one command into braking (rad/s).
 pub fn braked(velocity: &Joints, change: &Joints) -> Joints {
     velocity * (1.0 - braking_share(velocity, change))
 }

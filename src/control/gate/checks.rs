@@ -37,7 +37,7 @@ impl<A: Arm> Gate<A> {
             })
     }
 
-    /// First limit that a command at `velocity` [rad/s], or braking after it, would exceed in space.
+    /// First limit that a command at `velocity` (rad/s), or braking after it, would exceed in space.
     pub(super) fn path_violation(&self, velocity: Joints) -> Option<Violation> {
         let mut position = self.motion.position;
         let mut before = self.body.at(&position);
@@ -56,7 +56,7 @@ impl<A: Arm> Gate<A> {
         None
     }
 
-    /// Every limit of step, velocity and acceleration, each with the first joint, that `velocity` [rad/s] exceeds; `share` is what the singularity
+    /// Every limit of step, velocity and acceleration, each with the first joint, that `velocity` (rad/s) exceeds; `share` is what the singularity
     /// leaves of the velocity limits.
     fn rate_violations(&self, velocity: &Joints, share: f64) -> [Option<Violation>; 4] {
         let first = |check, quantity, unit, values: Joints, limits: Joints| {

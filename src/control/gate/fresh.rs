@@ -17,9 +17,9 @@ pub struct Freshness {
 pub struct Stale {
     /// What is missing.
     pub what: &'static str,
-    /// Largest age [s].
+    /// Largest age (s).
     pub limit: f64,
-    /// Age found [s]; infinite when there never was one.
+    /// Age found (s); infinite when there never was one.
     pub age: f64,
 }
 

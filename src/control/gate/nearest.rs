@@ -13,7 +13,7 @@ const HALVINGS: usize = 10;
 const TOOL_SPEED_SHARE: f64 = 0.999;
 
 impl<A: Arm> Gate<A> {
-    /// The velocity nearest to catching up with `target` that keeps every limit [rad/s].
+    /// The velocity nearest to catching up with `target` that keeps every limit (rad/s).
     pub(super) fn nearest_velocity(&mut self, target: &Joints, now: Steady) -> Joints {
         let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
         let fastest = self

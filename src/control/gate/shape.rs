@@ -8,18 +8,18 @@ const APPROACH_SHARE: f64 = 0.5;
 /// A target the commanded joints lag behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Lag {
-    /// From the commanded joints to the target [rad].
+    /// From the commanded joints to the target (rad).
     pub error: Joints,
-    /// Velocity of the target [rad/s].
+    /// Velocity of the target (rad/s).
     pub target_velocity: Joints,
-    /// Acceleration limits [rad/s^2].
+    /// Acceleration limits (rad/s^2).
     pub acceleration: Joints,
-    /// Time to the next command [s].
+    /// Time to the next command (s).
     pub period: f64,
 }
 
 impl Lag {
-    /// Velocity that catches up with the target along the curve on which it can still be braked [rad/s].
+    /// Velocity that catches up with the target along the curve on which it can still be braked (rad/s).
     pub fn catch_up(&self) -> Joints {
         let lag = self.error - self.target_velocity * self.period;
         let closing = lag.zip_map(&self.acceleration, |lag, acceleration| {
@@ -30,7 +30,7 @@ impl Lag {
     }
 }
 
-/// `velocity` with the same direction, inside `limit` [rad/s].
+/// `velocity` with the same direction, inside `limit` (rad/s).
 pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
     let excess = velocity.iter().zip(limit.iter()).fold(1.0, |worst: f64, (v, limit)| {
         if v.abs() > *limit {
@@ -46,7 +46,7 @@ pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
     }
 }
 
-/// `velocity` with every joint within `change` of `last` [rad/s].
+/// `velocity` with every joint within `change` of `last` (rad/s).
 pub fn within_change(velocity: &Joints, last: &Joints, change: &Joints) -> Joints {
     velocity.zip_zip_map(last, change, |v, last, change| v.clamp(last - change, last + change))
 }

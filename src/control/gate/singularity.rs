@@ -4,10 +4,10 @@ use crate::control::config::Singularity;
 use crate::control::kinematics::{Conditioning, Rm75};
 use crate::control::types::Joints;
 
-/// Length that makes metres and radians comparable [m]; 1 keeps SI, the definition MoveIt Servo's thresholds use.
+/// Length that makes metres and radians comparable (m); 1 keeps SI, the definition MoveIt Servo's thresholds use.
 const LENGTH_M: f64 = 1.0;
 
-/// Condition number of the Jacobian at joints [rad]; infinite in a singularity.
+/// Condition number of the Jacobian at joints (rad); infinite in a singularity.
 pub fn condition_number(kinematics: &Rm75, joints: &Joints) -> f64 {
     Conditioning::new(&kinematics.jacobian(joints), LENGTH_M).number()
 }

@@ -61,7 +61,7 @@ impl Workspace {
         })
     }
 
-    /// How a tool at `tool`, whose lowest point is at `lowest_tool_m`, has to be moved to be inside [m].
+    /// How a tool at `tool`, whose lowest point is at `lowest_tool_m`, has to be moved to be inside (m).
     pub fn correction(&self, tool: &Point3<f64>, lowest_tool_m: f64) -> Vector3<f64> {
         let low = Vector3::from(self.tool_min_m).add_scalar(INSET_M);
         let high = Vector3::from(self.tool_max_m).add_scalar(-INSET_M);

@@ -19,12 +19,12 @@ pub struct Verifier {
     pub workspace: Workspace,
     /// Where the parts of the arm are.
     pub body: Body,
-    /// Time between commands [s].
+    /// Time between commands (s).
     pub period: f64,
 }
 
 impl Verifier {
-    /// What is wrong with going to `next` [rad] from `last`, if anything.
+    /// What is wrong with going to `next` (rad) from `last`, if anything.
     pub fn fault(&self, last: &Motion, next: &Joints) -> Option<Violation> {
         let broken = |check, quantity, index, limit, found, unit| {
             Some(Violation {

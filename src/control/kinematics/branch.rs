@@ -45,7 +45,7 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// The branch joints [rad] are on.
+    /// The branch joints (rad) are on.
     pub fn of(joints: &Joints) -> Self {
         {
             let [_, q2, _, q4, _, q6, _]: [f64; 7] = (*joints).into();

@@ -2,7 +2,7 @@
 
 use crate::control::types::Joints;
 
-/// Limits of the RM75's joints as its manual states them [degrees]; they are symmetric.
+/// Limits of the RM75's joints as its manual states them (degrees); they are symmetric.
 const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];
 
 /// Last-link variants of the RM75; they differ in the distance from wrist to flange.
@@ -16,7 +16,7 @@ pub enum Variant {
     SixFb,
 }
 
-/// Offsets along the joint axes [m], Craig's modified Denavit-Hartenberg convention.
+/// Offsets along the joint axes (m), Craig's modified Denavit-Hartenberg convention.
 ///
 /// Row i is `Rx(alpha) Rz(q_i) Tz(d_i)` with all link lengths and joint offsets zero and twists of exactly
 /// 0, -90, 90, -90, 90, -90, 90 degrees, where the vendor's URDF rounds them to five digits. Hence
@@ -33,7 +33,7 @@ pub struct Geometry {
     pub wrist_to_flange: f64,
 }
 
-/// Range of every joint [rad].
+/// Range of every joint (rad).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JointLimits {
     /// Lower bounds.
@@ -51,7 +51,7 @@ impl JointLimits {
             .all(|(q, (lower, upper))| (lower..=upper).contains(&q))
     }
 
-    /// The limits drawn in by `margin` [rad] on both sides.
+    /// The limits drawn in by `margin` (rad) on both sides.
     pub fn shrunk(&self, margin: f64) -> Self {
         Self {
             lower: self.lower.add_scalar(margin),

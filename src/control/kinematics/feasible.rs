@@ -7,7 +7,7 @@ use super::turning::wrap;
 use super::{Branch, JointLimits};
 use crate::control::types::Joints;
 
-/// A joint this little beyond its limit [rad] stands on it.
+/// A joint this little beyond its limit (rad) stands on it.
 const ON_LIMIT: f64 = 1e-9;
 
 /// Place of joint 4, which the distance from shoulder to wrist fixes.
@@ -40,7 +40,7 @@ pub(super) struct Search<'a> {
 pub(super) struct Excess {
     /// Joint, 1 to 7.
     pub joint: usize,
-    /// Angle beyond the limit [rad]; negative is room left.
+    /// Angle beyond the limit (rad); negative is room left.
     pub beyond: f64,
 }
 
@@ -67,7 +67,7 @@ impl Span {
 }
 
 impl Search<'_> {
-    /// The joints [rad] at `swivel`, turns chosen, limits not yet looked at.
+    /// The joints (rad) at `swivel`, turns chosen, limits not yet looked at.
     pub fn joints_at(&self, swivel: f64) -> Joints {
         let mut joints = self.circle.joints_at(swivel, self.branch, self.near);
         let ranges = self.limits.lower.iter().zip(self.limits.upper.iter());

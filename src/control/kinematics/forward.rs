@@ -5,7 +5,7 @@ use nalgebra::{Matrix3, Point3, Rotation3, Translation3, UnitQuaternion, Vector3
 use super::Rm75;
 use crate::control::types::{Joints, Pose};
 
-/// Points along the arm in the base frame [m], for checks of the whole arm against a table or a workspace.
+/// Points along the arm in the base frame (m), for checks of the whole arm against a table or a workspace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmPoints {
     /// Where axes 1, 2 and 3 meet.
@@ -102,13 +102,13 @@ impl Rm75 {
         }
     }
 
-    /// `base_from_flange`: the flange seen from the base [m], its z axis pointing out of the arm, for joints [rad].
+    /// `base_from_flange`: the flange seen from the base (m), its z axis pointing out of the arm, for joints (rad).
     pub fn forward(&self, joints: &Joints) -> Pose {
         let chain = self.chain(joints);
         Pose::from_parts(Translation3::from(chain.tip), chain.flange.rotation())
     }
 
-    /// Points along the arm [m] for joints [rad] and a tool at `flange_from_tool`.
+    /// Points along the arm (m) for joints (rad) and a tool at `flange_from_tool`.
     pub fn points(&self, joints: &Joints, flange_from_tool: &Pose) -> ArmPoints {
         let chain = self.chain(joints);
         let offset = &flange_from_tool.translation.vector;

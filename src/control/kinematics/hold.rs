@@ -10,27 +10,27 @@ use super::turning::{SwivelFrame, Turning, wrap};
 use super::{InverseError, Rm75};
 use crate::control::types::Joints;
 
-/// Nearer to a limit than this [rad], a joint makes the swivel drift to where it has this much room.
+/// Nearer to a limit than this (rad), a joint makes the swivel drift to where it has this much room.
 pub const SWIVEL_COMFORT: f64 = 0.10;
 
-/// Most the swivel drifts for comfort in one call [rad].
+/// Most the swivel drifts for comfort in one call (rad).
 pub const MAX_SWIVEL_DRIFT: f64 = 0.005;
 
-/// About the most any joint drifts for comfort in one call [rad].
+/// About the most any joint drifts for comfort in one call (rad).
 const MAX_JOINT_DRIFT: f64 = 0.01;
 
-/// Share of the way to comfort taken in one call [1], so that the drift comes to rest softly.
+/// Share of the way to comfort taken in one call, so that the drift comes to rest softly.
 const DRIFT_GAIN: f64 = 0.05;
 
-/// Angles of joints 2 and 6 [rad] within which joint 1 or 7 is kept rather than the swivel, and beyond which the swivel
+/// Angles of joints 2 and 6 (rad) within which joint 1 or 7 is kept rather than the swivel, and beyond which the swivel
 /// is.
 const ALIGNMENT: (f64, f64) = (0.15, 0.40);
 
-/// Swings of upper arm or forearm across a plane [1] below which the swivel has no effect on it, and beyond which it has
+/// Swings of upper arm or forearm across a plane (a ratio) below which the swivel has no effect on it, and beyond which it has
 /// enough.
 const EFFECT: (f64, f64) = (0.01, 0.05);
 
-/// Slants of the shoulder-wrist line [1] within which the elbow is carried along rather than kept upright, and beyond
+/// Slants of the shoulder-wrist line (a ratio) within which the elbow is carried along rather than kept upright, and beyond
 /// which it is kept upright.
 const UPRIGHT: (f64, f64) = (0.10, 0.30);
 

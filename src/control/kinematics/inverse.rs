@@ -6,7 +6,7 @@ use super::turning::wrap;
 use super::{Branch, Rm75};
 use crate::control::types::{Joints, Pose};
 
-/// Farthest the swivel may move in one call to keep joints inside their limits [rad]; beyond it the elbow would flip.
+/// Farthest the swivel may move in one call to keep joints inside their limits (rad); beyond it the elbow would flip.
 pub const MAX_SWIVEL_JUMP: f64 = 0.35;
 
 /// Why a pose has no joints.
@@ -24,11 +24,11 @@ pub enum InverseError {
          move the pose inside the reach of the arm"
     )]
     OutOfReach {
-        /// Distance asked for [m].
+        /// Distance asked for (m).
         distance: f64,
-        /// Least distance, at the limit of joint 4 [m].
+        /// Least distance, at the limit of joint 4 (m).
         nearest: f64,
-        /// Greatest distance, arm straight [m].
+        /// Greatest distance, arm straight (m).
         farthest: f64,
     },
     /// No swivel that can be reached without a flip keeps every joint inside its limits.
@@ -39,7 +39,7 @@ pub enum InverseError {
     NoSwivel {
         /// The joint farthest out, 1 to 7.
         joint: usize,
-        /// How far it stands out [rad].
+        /// How far it stands out (rad).
         beyond: f64,
     },
 }
@@ -49,12 +49,12 @@ pub enum InverseError {
 pub struct BranchSolution {
     /// Its signs.
     pub branch: Branch,
-    /// Its joints [rad], inside the limits.
+    /// Its joints (rad), inside the limits.
     pub joints: Joints,
 }
 
 impl Rm75 {
-    /// The joints [rad] that reach `base_from_flange` as a smooth continuation of `near`, for following a path.
+    /// The joints (rad) that reach `base_from_flange` as a smooth continuation of `near`, for following a path.
     ///
     /// The bend of the elbow stays as in `near`, and so do the signs of joints 2 and 6 unless they pass through zero.
     /// The swivel stays as in `near`, with three exceptions. Where joint 2 or 6 is small, holding the swivel would spin
@@ -97,7 +97,7 @@ impl Rm75 {
         }
     }
 
-    /// The joints [rad] that reach `base_from_flange` on any branch at any swivel inside the limits, about as near to
+    /// The joints (rad) that reach `base_from_flange` on any branch at any swivel inside the limits, about as near to
     /// `near` as there are; for planning a move, as nothing promises a smooth way there.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl Rm75 {
         best
     }
 
-    /// The joints [rad] that reach `base_from_flange` at `swivel` [rad] on `branch`; where two joints are aligned the
+    /// The joints (rad) that reach `base_from_flange` at `swivel` (rad) on `branch`; where two joints are aligned the
     /// first is zero.
     ///
     /// # Errors
@@ -185,7 +185,7 @@ impl Rm75 {
         })
     }
 
-    /// The up to eight ways inside the limits to reach `base_from_flange` at `swivel` [rad].
+    /// The up to eight ways inside the limits to reach `base_from_flange` at `swivel` (rad).
     pub fn all_branches(&self, base_from_flange: &Pose, swivel: f64) -> impl Iterator<Item = BranchSolution> {
         Branch::all().filter_map(move |branch| {
             let joints = self.inverse_at_swivel(base_from_flange, swivel, branch).ok()?;

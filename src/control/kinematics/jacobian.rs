@@ -5,8 +5,8 @@ use nalgebra::{SMatrix, Vector3, Vector6};
 use super::Rm75;
 use crate::control::types::{Joints, Pose};
 
-/// Geometric Jacobian in the base frame: rows are linear velocity [m/s] then angular velocity [rad/s], columns are
-/// joint rates [rad/s].
+/// Geometric Jacobian in the base frame: rows are linear velocity (m/s) then angular velocity (rad/s), columns are
+/// joint rates (rad/s).
 pub type Jacobian = SMatrix<f64, 6, 7>;
 
 /// Singular values of a Jacobian in brief.
@@ -19,7 +19,7 @@ pub struct Conditioning {
 }
 
 impl Conditioning {
-    /// Of a Jacobian whose linear rows are divided by `length` [m] so that metres and radians compare.
+    /// Of a Jacobian whose linear rows are divided by `length` (m) so that metres and radians compare.
     ///
     /// With 1 m this is the plain SI matrix, the definition MoveIt Servo uses and its thresholds of 17 (slow down) and
     /// 30 (halt) mean: the RM75-B gives 19.1 at joints 0, 30, 0, 60, 0, 90, 0 degrees and 13.5 at
@@ -46,12 +46,12 @@ impl Conditioning {
 }
 
 impl Rm75 {
-    /// Geometric Jacobian at the origin of the flange for joints [rad].
+    /// Geometric Jacobian at the origin of the flange for joints (rad).
     pub fn jacobian(&self, joints: &Joints) -> Jacobian {
         self.jacobian_at(joints, &Pose::identity())
     }
 
-    /// Geometric Jacobian at the origin of a tool at `flange_from_tool` for joints [rad].
+    /// Geometric Jacobian at the origin of a tool at `flange_from_tool` for joints (rad).
     pub fn jacobian_at(&self, joints: &Joints, flange_from_tool: &Pose) -> Jacobian {
         let chain = self.chain(joints);
         let offset = &flange_from_tool.translation.vector;

@@ -17,10 +17,10 @@ use super::turning::{SwivelFrame, Turning, solve_trigonometric};
 use super::{InverseError, Rm75};
 use crate::control::types::{Joints, Pose};
 
-/// Below this sine of joint 2 or 6 its neighbours turn about one line and the share between them is free [1].
+/// Below this sine of joint 2 or 6 its neighbours turn about one line and the share between them is free.
 const ALIGNED: f64 = 1e-7;
 
-/// Poses up to this far beyond a stretched or folded arm are taken as on the boundary [m].
+/// Poses up to this far beyond a stretched or folded arm are taken as on the boundary (m).
 const REACH_TOLERANCE: f64 = 1e-9;
 
 /// A pose with joint 4 solved: the directions left to turn with the swivel.
@@ -148,7 +148,7 @@ impl Zyz {
 }
 
 impl Circle {
-    /// The joints [rad] at `swivel` with the given signs of joints 2 and 6, joints 1, 3, 5 and 7 within -pi .. pi
+    /// The joints (rad) at `swivel` with the given signs of joints 2 and 6, joints 1, 3, 5 and 7 within -pi .. pi
     /// save where the share between two aligned joints is taken from `near`.
     pub fn joints_at(&self, swivel: f64, branch: Branch, near: &Joints) -> Joints {
         let [near1, _, _, _, near5, ..]: [f64; 7] = (*near).into();

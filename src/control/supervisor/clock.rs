@@ -5,10 +5,10 @@ use crate::control::event::{Check, EventKind};
 use crate::control::realman::Driver;
 use crate::control::time::{Now, Steady};
 
-/// ROS time that gets ahead of steady time by more than this from one tick to the next has jumped [s]; a `/clock` of 10 Hz
+/// ROS time that gets ahead of steady time by more than this from one tick to the next has jumped (s); a `/clock` of 10 Hz
 /// stays below.
 const JUMP_S: f64 = 0.1;
-/// ROS time that has not moved for longer than this stands still [s].
+/// ROS time that has not moved for longer than this stands still (s).
 const STILL_S: f64 = 0.1;
 
 /// How ROS time went on since the last look.
@@ -16,11 +16,11 @@ const STILL_S: f64 = 0.1;
 pub(super) enum Course {
     /// Forward, or not for a short while.
     Forward,
-    /// Back by so much [s].
+    /// Back by so much (s).
     Back(f64),
-    /// Ahead of steady time by so much [s].
+    /// Ahead of steady time by so much (s).
     Ahead(f64),
-    /// Not for so long [s].
+    /// Not for so long (s).
     Still(f64),
 }
 
@@ -56,14 +56,14 @@ impl ClockWatch {
         }
     }
 
-    /// How long ROS time has stood still [s], when that is too long.
+    /// How long ROS time has stood still (s), when that is too long.
     pub(super) fn still(&self, now: Steady) -> Option<f64> {
         let still = now.seconds_since(self.moved);
         (still > STILL_S).then_some(still)
     }
 }
 
-/// What is said of a ROS clock that has stood still for so long [s].
+/// What is said of a ROS clock that has stood still for so long (s).
 pub(super) fn standing_still(still: f64) -> String {
     format!("expected ROS time to go forward, found it standing still for {still:.3} s")
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::control::time::Time;
 
-    /// Looks every 10 ms at a ROS clock that shows `ros` [s] in each tick; returns all that was not steady.
+    /// Looks every 10 ms at a ROS clock that shows `ros` (s) in each tick; returns all that was not steady.
     fn courses(ros: impl Fn(u32) -> f64, ticks: u32) -> Vec<(u32, Course)> {
         let at = |tick: u32| Now {
             ros: Time::from_secs_f64(1000.0 + ros(tick)),

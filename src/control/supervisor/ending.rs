@@ -78,7 +78,7 @@ impl<D: Driver> Supervisor<D> {
         })
     }
 
-    /// Largest distance between commanded and measured joints [rad].
+    /// Largest distance between commanded and measured joints (rad).
     pub(super) fn tracking_error(&self) -> Option<f64> {
         self.measured
             .map(|measured| (measured - self.gate.motion().position).amax())

@@ -10,9 +10,9 @@ use crate::control::realman::Driver;
 use crate::control::time::Now;
 use crate::control::types::Joints;
 
-/// A commanded arm that has not come to its target this long after the end of a plan is held where it is [s].
+/// A commanded arm that has not come to its target this long after the end of a plan is held where it is (s).
 const SETTLE_S: f64 = 1.0;
-/// Commands closer than this to the target count as unchanged [rad].
+/// Commands closer than this to the target count as unchanged (rad).
 const UNCHANGED_RAD: f64 = 1e-9;
 
 impl<D: Driver> Supervisor<D> {

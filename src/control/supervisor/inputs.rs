@@ -14,11 +14,11 @@ use crate::control::types::Joints;
 const FUTURE_S: f64 = 0.02;
 /// Longest chunk; anything longer is a mistake, not a plan.
 const MAX_HORIZON: usize = 1000;
-/// Shortest and longest step [s].
+/// Shortest and longest step (s).
 const STEP_PERIOD_S: (f64, f64) = (0.002, 5.0);
 
 impl<D: Driver> Supervisor<D> {
-    /// A joint state was received [rad], stamped by the driver. A state with a value that is no number counts as none.
+    /// A joint state was received (rad), stamped by the driver. A state with a value that is no number counts as none.
     pub fn on_state(&mut self, joints: Joints, stamp: Time, now: Now) {
         if joints.iter().any(|q| !q.is_finite()) {
             let found = joints;

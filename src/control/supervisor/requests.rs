@@ -14,7 +14,7 @@ use crate::control::time::{Now, Time};
 pub enum MoveProgress {
     /// Under way.
     Running {
-        /// Largest joint distance still to go [rad].
+        /// Largest joint distance still to go (rad).
         remaining: f64,
     },
     /// Arrived.

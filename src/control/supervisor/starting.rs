@@ -14,11 +14,11 @@ use crate::control::types::Joints;
 
 /// How far the first command may be from the measured joints [rad]: a milliradian, less rounding on the wire.
 const FIRST_COMMAND_RAD: f64 = 0.99e-3;
-/// Nearer than this to its last command an arm is where it was left [rad].
+/// Nearer than this to its last command an arm is where it was left (rad).
 const UNMOVED_RAD: f64 = 0.5e-3;
 
 impl<D: Driver> Supervisor<D> {
-    /// Where the arm is measured [rad], when that is too far from where commands would go on. In a dry run no arm follows.
+    /// Where the arm is measured (rad), when that is too far from where commands would go on. In a dry run no arm follows.
     fn displaced(&self) -> Option<Joints> {
         let away = self.tracking_error().filter(|_| !self.config.dry_run)?;
         self.measured.filter(|_| away > UNMOVED_RAD)

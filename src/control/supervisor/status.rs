@@ -72,17 +72,17 @@ pub struct Status {
     pub lease: u64,
     /// Plan in execution, 0 when none.
     pub plan_id: u64,
-    /// Last command after the gate [rad].
+    /// Last command after the gate (rad).
     pub commanded_joints: Joints,
-    /// Last state from the driver [rad]; zeros before the first.
+    /// Last state from the driver (rad); zeros before the first.
     pub measured_joints: Joints,
-    /// `base_from_tool` of the commanded joints [m].
+    /// `base_from_tool` of the commanded joints (m).
     pub commanded_pose: Pose,
-    /// `base_from_tool` of the measured joints [m].
+    /// `base_from_tool` of the measured joints (m).
     pub measured_pose: Pose,
     /// Last gripper command, 0 closed to 1 open; 0 before the first.
     pub gripper: f64,
-    /// Mean over the last second [Hz], 0 when silent.
+    /// Mean over the last second (Hz), 0 when silent.
     pub command_rate: f64,
     /// Commands that left, or would have in a dry run.
     pub commands: u64,
@@ -103,7 +103,7 @@ pub struct Status {
 pub struct PlannedPath {
     /// Plan.
     pub plan_id: u64,
-    /// `base_from_tool` at the end of each step [m].
+    /// `base_from_tool` at the end of each step (m).
     pub poses: Vec<Pose>,
     /// Gripper opening of each step, 0 closed to 1 open.
     pub gripper: Vec<f64>,
@@ -118,9 +118,9 @@ pub(super) struct RateMeter {
 }
 
 impl RateMeter {
-    /// Window [s].
+    /// Window (s).
     const WINDOW_S: f64 = 1.0;
-    /// A pause longer than this is silence [s].
+    /// A pause longer than this is silence (s).
     const SILENCE_S: f64 = 0.1;
 
     pub(super) fn count(&mut self, now: Steady) {

@@ -18,7 +18,7 @@ pub(super) struct BagMessage<'a> {
     pub topic: &'a str,
     /// Its type, e.g. `sensor_msgs/msg/JointState`.
     pub kind: &'a str,
-    /// When it was recorded [ns].
+    /// When it was recorded (ns).
     pub log_time: u64,
     encoding: &'a str,
     data: &'a [u8],

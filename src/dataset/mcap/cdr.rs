@@ -214,7 +214,7 @@ impl<'a> CdrReader<'a> {
         (0..count).map(|_| value(self)).collect()
     }
 
-    /// A time [ns]; before 1970 it is 0.
+    /// A time (ns); before 1970 it is 0.
     ///
     /// # Errors
     /// When the message ends before.

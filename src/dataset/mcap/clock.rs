@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 /// Times of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    /// In its header [ns]; none where its type has no header.
+    /// In its header (ns); none where its type has no header.
     pub header: Option<u64>,
-    /// When it was recorded [ns].
+    /// When it was recorded (ns).
     pub log: u64,
 }
 
@@ -21,16 +21,16 @@ pub enum Clock {
     Log,
 }
 
-/// Clocks that differ by more than this are not one clock [s].
+/// Clocks that differ by more than this are not one clock (s).
 const ONE_CLOCK_S: f64 = 1.0;
 
 /// The times of a topic that count.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Timeline {
-    /// For each message, in the order recorded [ns]; none for those that are passed over.
+    /// For each message, in the order recorded (ns); none for those that are passed over.
     pub times: Vec<Option<u64>>,
     clock: Found,
-    /// From recording to the time that counts, as the message in the middle has it [s].
+    /// From recording to the time that counts, as the message in the middle has it (s).
     ahead_s: f64,
 }
 
@@ -87,7 +87,7 @@ impl Timeline {
         })
     }
 
-    /// First and last time [ns].
+    /// First and last time (ns).
     fn span(&self) -> Option<(u64, u64)> {
         let times = || self.times.iter().flatten();
         Some((*times().min()?, *times().max()?))

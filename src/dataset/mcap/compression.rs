@@ -9,12 +9,12 @@ use zstd::stream::read::Decoder;
 /// What a frame of Zstandard begins with. A message that is not compressed begins with 0.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Longest message [bytes]; a picture of 16 megapixels is not longer.
+/// Longest message (bytes); a picture of 16 megapixels is not longer.
 pub const LONGEST_MESSAGE: usize = 1 << 28;
 
 /// How often as long as the compressed file what comes out of it may be, besides [`FILE_MARGIN`].
 const FILE_RATIO: u64 = 1000;
-/// What may come out of any compressed file [bytes].
+/// What may come out of any compressed file (bytes).
 const FILE_MARGIN: u64 = 1 << 30;
 
 /// A message as it was published: where rosbag2 compressed each message (`compression_mode: MESSAGE`), what comes out.

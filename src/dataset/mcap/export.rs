@@ -25,7 +25,7 @@ use crate::dataset::{Dataset, DatasetError};
 pub struct ExportOptions {
     /// Which episodes.
     pub episodes: Range<usize>,
-    /// Time of the first row of each recording [ns]; datasets only know times within an episode.
+    /// Time of the first row of each recording (ns); datasets only know times within an episode.
     pub start_ns: u64,
 }
 

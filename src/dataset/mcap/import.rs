@@ -51,7 +51,7 @@ pub struct ImportOptions {
     pub task: Option<String>,
     /// Topic of the instruction (`std_msgs/msg/String`); its first message counts.
     pub task_topic: Option<String>,
-    /// How old the message that a row holds may be [s].
+    /// How old the message that a row holds may be (s).
     pub max_age_s: f64,
     /// Which times of messages count.
     pub clock: Clock,

@@ -22,7 +22,7 @@ pub(super) struct Indexed {
     pub signals: BTreeMap<String, Signal>,
     /// Topics of pictures: the number of each message among those of its topic.
     pub pictures: BTreeMap<String, Track<usize>>,
-    /// Width and height of each topic's first picture [px].
+    /// Width and height of each topic's first picture (px).
     pub sizes: BTreeMap<String, (u32, u32)>,
     /// Values of each column.
     pub columns: Vec<Column>,

@@ -65,7 +65,7 @@ pub mod schema {
 /// When something was, and in which frame.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Header {
-    /// Time [ns].
+    /// Time (ns).
     pub stamp: u64,
     /// Frame.
     pub frame_id: String,
@@ -92,7 +92,7 @@ pub struct JointState {
     pub header: Header,
     /// Names.
     pub names: Vec<String>,
-    /// Positions, in the order of the names [rad or m].
+    /// Positions, in the order of the names (rad or m).
     pub positions: Vec<f64>,
 }
 
@@ -128,7 +128,7 @@ impl JointState {
 pub struct PoseStamped {
     /// When, and in which frame.
     pub header: Header,
-    /// Position [m].
+    /// Position (m).
     pub position: [f64; 3],
     /// Orientation: x, y, z, w.
     pub orientation: [f64; 4],
@@ -206,9 +206,9 @@ impl CompressedImage {
 pub struct Image {
     /// When, and which camera.
     pub header: Header,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
     /// Name of the layout of pixels, e.g. `rgb8`.
     pub encoding: String,
@@ -266,15 +266,15 @@ pub struct ActionChunk {
     pub composition: u8,
     /// 0 commanded, 1 measured.
     pub reference: u8,
-    /// Time from one step to the next [s].
+    /// Time from one step to the next (s).
     pub step_period: f64,
     /// Values a step.
     pub dim: u32,
     /// Steps, one after another.
     pub values: Vec<f64>,
-    /// Time it is anchored at [ns].
+    /// Time it is anchored at (ns).
     pub observation_stamp: u64,
-    /// Time behind which it is not begun [ns].
+    /// Time behind which it is not begun (ns).
     pub expires: u64,
     /// Who made it.
     pub source: String,

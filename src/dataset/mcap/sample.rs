@@ -5,7 +5,7 @@ use super::streams::Chunk;
 /// Rows at a steady rate over the time that all streams cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ticks {
-    /// Time of the first row [ns].
+    /// Time of the first row (ns).
     pub start: u64,
     /// Rows a second.
     pub fps: f64,
@@ -14,7 +14,7 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Over the time that is in all `spans` (first and last time of each stream [ns]); none where there is no such time.
+    /// Over the time that is in all `spans` (first and last time of each stream (ns)); none where there is no such time.
     pub fn within(spans: &[(u64, u64)], fps: f64) -> Option<Self> {
         let start = spans.iter().map(|(first, _)| *first).max()?;
         let end = spans.iter().map(|(_, last)| *last).min()?;
@@ -24,7 +24,7 @@ impl Ticks {
         Some(Self { start, fps, count })
     }
 
-    /// Time of row `tick` [ns].
+    /// Time of row `tick` (ns).
     pub fn time(&self, tick: usize) -> u64 {
         self.start + (tick as f64 / self.fps * 1e9).round() as u64
     }
@@ -33,7 +33,7 @@ impl Ticks {
 /// Why no message holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stale {
-    /// Age of the latest message [s]; none where there is no message yet.
+    /// Age of the latest message (s); none where there is no message yet.
     pub age_s: Option<f64>,
 }
 

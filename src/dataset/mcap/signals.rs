@@ -72,7 +72,7 @@ impl SignalReader {
         )
     }
 
-    /// The signal; `times` are those that count, one for each message [ns]. Messages without one are passed over.
+    /// The signal; `times` are those that count, one for each message (ns). Messages without one are passed over.
     pub fn finish(self, times: &[Option<u64>]) -> Signal {
         let timed = |message: usize| times.get(message).copied().flatten();
         Signal {
@@ -103,7 +103,7 @@ enum Tracks {
 /// What messages say, in the order of their times.
 #[derive(Debug)]
 pub(super) struct Track<T> {
-    /// Times, ascending [ns].
+    /// Times, ascending (ns).
     pub stamps: Vec<u64>,
     /// What holds from each of them on.
     pub items: Vec<T>,
@@ -121,7 +121,7 @@ impl<T> Track<T> {
         Self { stamps, items }
     }
 
-    /// First and last time [ns].
+    /// First and last time (ns).
     pub fn span(&self) -> Option<(u64, u64)> {
         Some((*self.stamps.first()?, *self.stamps.last()?))
     }
@@ -143,7 +143,7 @@ impl Signal {
         chosen.iter().map(place).collect()
     }
 
-    /// From when on all of these values are known, and until when any of them is told anew [ns].
+    /// From when on all of these values are known, and until when any of them is told anew (ns).
     pub fn span(&self, places: &[usize]) -> Option<(u64, u64)> {
         match &self.tracks {
             Tracks::Values(tracks) => {

@@ -37,7 +37,7 @@ pub(super) enum Values {
 pub(super) struct Chunk {
     /// Values of each step.
     pub steps: Vec<Vec<f64>>,
-    /// Time from one step to the next [s].
+    /// Time from one step to the next (s).
     pub step_period: f64,
 }
 

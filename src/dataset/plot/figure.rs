@@ -21,7 +21,7 @@ pub struct Figure {
     pub panels: Vec<Panel>,
     /// Panels side by side.
     pub columns: usize,
-    /// Width and height of each panel [px].
+    /// Width and height of each panel (px).
     pub panel_size: (u32, u32),
 }
 
@@ -37,7 +37,7 @@ pub enum FigureError {
         title: String,
         /// Number of panels.
         panels: usize,
-        /// Size of each [px].
+        /// Size of each (px).
         size: (u32, u32),
     },
     /// Drawing failed.
@@ -58,7 +58,7 @@ pub enum FigureError {
     },
 }
 
-/// Height of the title [px].
+/// Height of the title (px).
 const TITLE: u32 = 44;
 
 /// Letters of a size and weight.

@@ -272,7 +272,7 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
     Ok(Figure::new(title(dataset, "timing"), 3, panels))
 }
 
-/// Time of each row within its episode [s].
+/// Time of each row within its episode (s).
 fn stamps(dataset: &Dataset) -> Result<Vec<f64>, DatasetError> {
     let mut stamps = Vec::with_capacity(dataset.frames());
     let mut last = None;

@@ -80,9 +80,9 @@ pub struct Series {
 /// How points are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// Joined, with a pen of this width [px].
+    /// Joined, with a pen of this width (px).
     Line(u32),
-    /// Dots of this radius [px].
+    /// Dots of this radius (px).
     Dot(u32),
 }
 
@@ -109,7 +109,7 @@ type Area<'a, 'b> = DrawingArea<Canvas<'a>, Shift>;
 type Chart<'c, 'a> = ChartContext<'c, Canvas<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Failure = DrawingAreaErrorKind<Infallible>;
 
-/// Room for the labels of both axes [px].
+/// Room for the labels of both axes (px).
 const LEFT: u32 = 84;
 const BELOW: u32 = 48;
 const CAPTION: u32 = 30;

@@ -85,9 +85,9 @@ pub struct Yuv420 {
 /// Planes of a decoded picture, where the decoder keeps them.
 #[derive(Debug, Clone, Copy)]
 pub struct Planes<'a> {
-    /// Width [px].
+    /// Width (px).
     pub width: usize,
-    /// Height [px].
+    /// Height (px).
     pub height: usize,
     /// Luma, blue difference, red difference.
     pub data: [&'a [u8]; 3],

@@ -41,9 +41,9 @@ pub struct Sample {
 pub struct Movie {
     /// What the samples are.
     pub codec: Codec,
-    /// Width that the container announces [px].
+    /// Width that the container announces (px).
     pub width: u32,
-    /// Height that the container announces [px].
+    /// Height that the container announces (px).
     pub height: u32,
     /// Frames a second, on average.
     pub fps: f64,
@@ -51,7 +51,7 @@ pub struct Movie {
     pub samples: Vec<Sample>,
     /// By place in the order of presentation: the sample.
     pub order: Vec<u32>,
-    /// By sample: when it is shown [ticks].
+    /// By sample: when it is shown (ticks).
     times: Vec<i64>,
     /// Ticks a second.
     scale: u32,
@@ -99,12 +99,12 @@ impl Movie {
         })
     }
 
-    /// When frame `index`, in the order of presentation, is shown, counted from the first [s].
+    /// When frame `index`, in the order of presentation, is shown, counted from the first (s).
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
 
-    /// When a sample is shown, counted from the first frame [s].
+    /// When a sample is shown, counted from the first frame (s).
     pub fn time_of_sample(&self, sample: u32) -> f64 {
         let ticks = |sample: u32| self.times.get(sample as usize).copied().unwrap_or_default();
         let first = self.order.first().map_or(0, |first| ticks(*first));
@@ -167,7 +167,7 @@ fn time_scale(mdhd: &[u8]) -> Result<u32, VideoError> {
     }
 }
 
-/// Media time at which showing begins [ticks], by the edit list; none where it does not say.
+/// Media time at which showing begins (ticks), by the edit list; none where it does not say.
 fn first_shown(track: &[u8]) -> Result<Option<i64>, VideoError> {
     let Ok(list) = child(track, b"edts").and_then(|edts| child(edts, b"elst")) else {
         return Ok(None);
@@ -350,7 +350,7 @@ impl<'a> Tables<'a> {
         )))
     }
 
-    /// Time of presentation of each sample, and the length of all [ticks].
+    /// Time of presentation of each sample, and the length of all (ticks).
     fn times(&mut self) -> Result<(Vec<i64>, u64), VideoError> {
         let mut times = Vec::with_capacity(self.count);
         let mut now = 0_u64;
@@ -404,11 +404,11 @@ const SAMPLE: usize = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>() 
 pub(super) struct Loose {
     /// Where they lie.
     pub samples: Vec<Sample>,
-    /// When each is shown [ticks].
+    /// When each is shown (ticks).
     pub times: Vec<i64>,
     /// Which are key frames.
     pub keys: Vec<bool>,
-    /// Length of all [ticks].
+    /// Length of all (ticks).
     pub ticks: u64,
 }
 

@@ -18,9 +18,9 @@ use crate::camera::rgb::RgbImage;
 /// How frames are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoSettings {
-    /// Width of every frame [px], even, 16 to 3840.
+    /// Width of every frame (px), even, 16 to 3840.
     pub width: u32,
-    /// Height of every frame [px], even, 16 to 2160.
+    /// Height of every frame (px), even, 16 to 2160.
     pub height: u32,
     /// Frames a second.
     pub fps: u32,

@@ -117,7 +117,7 @@ struct Run {
 }
 
 impl Run {
-    /// Reads its samples; gives back where they end, in the file and in time [ticks].
+    /// Reads its samples; gives back where they end, in the file and in time (ticks).
     fn read(&self, trun: &[u8], mut clock: u64, frames: &mut Loose) -> Result<(u64, u64), VideoError> {
         let mut fields = Fields::new(trun);
         let (flags, count) = (fields.u32()?, fields.u32()?);

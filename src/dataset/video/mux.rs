@@ -10,9 +10,9 @@ const TICKS: u32 = 512;
 /// What the container says of its one track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Track {
-    /// Width [px].
+    /// Width (px).
     pub width: u16,
-    /// Height [px].
+    /// Height (px).
     pub height: u16,
     /// Frames a second.
     pub fps: u32,

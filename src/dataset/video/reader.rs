@@ -71,7 +71,7 @@ impl<R: Read + Seek> VideoReader<R> {
         self.movie.fps
     }
 
-    /// Width and height [px].
+    /// Width and height (px).
     pub fn size(&self) -> (u32, u32) {
         (self.movie.width, self.movie.height)
     }
@@ -107,7 +107,7 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(if nearer { after } else { before })
     }
 
-    /// When frame `index` is shown, counted from the first [s].
+    /// When frame `index` is shown, counted from the first (s).
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.movie.time_of(index)
     }

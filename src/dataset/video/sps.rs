@@ -6,9 +6,9 @@ use super::error::VideoError;
 /// What a decoder needs to know of a stream before it sees pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sps {
-    /// Width after cropping [px].
+    /// Width after cropping (px).
     pub width: u32,
-    /// Height after cropping [px].
+    /// Height after cropping (px).
     pub height: u32,
     /// Matrix and range.
     pub colour: Colour,

@@ -23,7 +23,7 @@ use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
 
-/// Over this time the tool's velocity is taken [s].
+/// Over this time the tool's velocity is taken (s).
 const MOMENT_S: f64 = 0.001;
 
 /// A collection of corrections.
@@ -31,7 +31,7 @@ const MOMENT_S: f64 = 0.001;
 pub struct Corrections {
     /// The policy and the trials it drives.
     pub evaluation: Evaluation,
-    /// Times from a picture to the arm having its chunk, one after another, in place of the evaluation's [s].
+    /// Times from a picture to the arm having its chunk, one after another, in place of the evaluation's (s).
     pub latencies: Vec<f64>,
     /// Steps of a chunk, K.
     pub steps: usize,

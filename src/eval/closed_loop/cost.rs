@@ -11,15 +11,15 @@ use serde::Serialize;
 pub struct Cost {
     /// Trials made.
     pub trials: u64,
-    /// From their beginning to their end [s].
+    /// From their beginning to their end (s).
     pub total_s: f64,
-    /// Rendering for the policy [s].
+    /// Rendering for the policy (s).
     pub pictures_s: f64,
-    /// Pictures to network input, and the network [s].
+    /// Pictures to network input, and the network (s).
     pub network_s: f64,
-    /// Rendering and encoding of videos and last pictures [s].
+    /// Rendering and encoding of videos and last pictures (s).
     pub film_s: f64,
-    /// Simulated time [s].
+    /// Simulated time (s).
     pub simulated_s: f64,
 }
 

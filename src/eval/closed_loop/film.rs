@@ -23,7 +23,7 @@ use crate::sim::world::Snapshot;
 const FPS: u32 = 10;
 /// Frames from one key frame to the next: a film is watched, not read row by row.
 const GOP: u32 = 50;
-/// Size of a last picture [px].
+/// Size of a last picture (px).
 const SMALL: [u32; 2] = [128, 96];
 /// Sheet of all trials.
 const SHEET: &str = "trials.png";

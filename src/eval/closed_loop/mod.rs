@@ -52,7 +52,7 @@ pub struct Evaluation {
     /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk, rounded up,
     /// where `None`. The expert has its own.
     pub replan_steps: Option<u32>,
-    /// Simulated time after which a trial has failed [s].
+    /// Simulated time after which a trial has failed (s).
     pub time_limit_s: f64,
     /// Shows the policy what the cameras see while the expert does the scene of the next seed, in place of its own.
     pub shuffle_cameras: bool,

@@ -22,9 +22,9 @@ use crate::sim::scene::SceneOptions;
 
 /// Name in leases and chunks, as of the policy node.
 const SOURCE: &str = "policy";
-/// Longest time from a chunk's observation to its start [s]; the policy node's default.
+/// Longest time from a chunk's observation to its start (s); the policy node's default.
 const EXPIRY_S: f64 = 0.5;
-/// Tolerance by which a physics step may come too early [s].
+/// Tolerance by which a physics step may come too early (s).
 const EARLY_S: f64 = 1e-6;
 
 /// Device, type and threads of a checkpoint.

@@ -7,7 +7,7 @@ use crate::sim::world::Snapshot;
 
 /// The expert's episode on the scene of the next seed, of the same task and variation.
 pub(super) struct Stranger {
-    /// Time since its start [s], and where everything stood then.
+    /// Time since its start (s), and where everything stood then.
     moments: Vec<(f64, Snapshot)>,
 }
 

@@ -14,9 +14,9 @@ const OPEN: f64 = 0.5;
 /// Difference between two motions of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MotionError {
-    /// Length of the difference of the translations [m].
+    /// Length of the difference of the translations (m).
     pub translation_m: f64,
-    /// Angle between the rotations [rad].
+    /// Angle between the rotations (rad).
     pub rotation_rad: f64,
 }
 
@@ -37,7 +37,7 @@ impl ChunkError {
     /// Compares as many steps as were recorded; nothing where none was.
     ///
     /// # Shapes
-    /// given, recorded: (steps, [`WIDTH`]), row major; of `given` there may be more.
+    /// given, recorded: (steps, `WIDTH`), row major; of `given` there may be more.
     pub fn of(given: &[f64], recorded: &[f64], composition: Composition) -> Option<Self> {
         let steps = || given.chunks_exact(WIDTH).zip(recorded.chunks_exact(WIDTH));
         let (first_given, first_recorded) = steps().next()?;
@@ -89,9 +89,9 @@ impl Spread {
 /// Errors of one motion over all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MotionErrors {
-    /// Of the translation [mm].
+    /// Of the translation (mm).
     pub translation_mm: Spread,
-    /// Of the rotation [degrees].
+    /// Of the rotation (degrees).
     pub rotation_deg: Spread,
     /// Share of steps whose gripper is open or closed as recorded, 0 to 1.
     pub gripper_agreement: f64,

@@ -17,7 +17,7 @@ use super::Report;
 const MEASURED: Duration = Duration::from_millis(300);
 /// Tokens in the product that is timed.
 const ROWS: i64 = 256;
-/// libtorch, tokenizer and buffers of a pass [bytes].
+/// libtorch, tokenizer and buffers of a pass (bytes).
 const BESIDES: f64 = 0.5e9;
 
 /// One pass.
@@ -26,7 +26,7 @@ pub(super) struct Work {
     pub grids: Vec<Grid>,
     /// Tokens of the prompt.
     pub tokens: u64,
-    /// Duration of a chunk [s].
+    /// Duration of a chunk (s).
     pub chunk: Option<f64>,
 }
 

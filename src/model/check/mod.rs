@@ -23,7 +23,7 @@ use super::text::conversation::Conversation;
 
 /// An instruction of ordinary length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";
-/// A picture of ordinary size, for checkpoints whose robot is not known [px].
+/// A picture of ordinary size, for checkpoints whose robot is not known (px).
 const PICTURE: Size = Size {
     height: 480,
     width: 640,

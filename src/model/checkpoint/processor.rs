@@ -63,14 +63,14 @@ struct Fields {
     do_pad: Option<bool>,
 }
 
-/// The newer spelling of the bounds; areas in spite of their names [px²].
+/// The newer spelling of the bounds; areas in spite of their names (px²).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 struct Edges {
     shortest_edge: Option<i64>,
     longest_edge: Option<i64>,
 }
 
-/// Bounds of the images the network is fed [px²].
+/// Bounds of the images the network is fed (px²).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Least area.

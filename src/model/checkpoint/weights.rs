@@ -224,7 +224,7 @@ impl WeightFiles {
         }
     }
 
-    /// Size of all files [bytes].
+    /// Size of all files (bytes).
     pub fn bytes(&self) -> usize {
         self.files.iter().map(|file| file.map.len()).sum()
     }

@@ -46,9 +46,9 @@ pub struct ThinkVlaConfig {
     pub head_hidden: i64,
     /// Residual blocks of the action head.
     pub head_blocks: i64,
-    /// Smallest image the vision tower is fed [px].
+    /// Smallest image the vision tower is fed (px).
     pub min_pixels: i64,
-    /// Largest image the vision tower is fed [px].
+    /// Largest image the vision tower is fed (px).
     pub max_pixels: i64,
     /// Type the backbone computes in where nobody says otherwise.
     pub compute: Precision,

@@ -24,7 +24,7 @@ const BANDWIDTH_BYTES: i64 = 512 << 20;
 pub struct Timed {
     /// What and how often.
     pub work: Work,
-    /// Median time of one [ms].
+    /// Median time of one (ms).
     pub ms: f64,
 }
 
@@ -34,13 +34,13 @@ impl Timed {
         self.work.product.flop() / self.ms / 1e6
     }
 
-    /// Time of all of them in one pass [ms].
+    /// Time of all of them in one pass (ms).
     pub fn total_ms(&self) -> f64 {
         self.ms * self.work.times as f64
     }
 }
 
-/// Sum of a stage's products [ms].
+/// Sum of a stage's products (ms).
 pub fn floor_ms(timed: &[Timed], stage: Stage) -> f64 {
     timed
         .iter()
@@ -111,7 +111,7 @@ fn median_ms<T>(
     Ok(percentile(times.get(2..).unwrap_or_default(), 50.0).unwrap_or(f64::NAN))
 }
 
-/// How fast memory is read [GB/s].
+/// How fast memory is read (GB/s).
 ///
 /// # Errors
 /// When libtorch refuses.

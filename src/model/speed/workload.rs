@@ -34,7 +34,7 @@ pub struct Options {
     pub device: Device,
     /// Number of images.
     pub images: usize,
-    /// Side of an image as the network sees it [px].
+    /// Side of an image as the network sees it (px).
     pub side: u32,
     /// Tokens of the prompt, images included.
     pub tokens: usize,

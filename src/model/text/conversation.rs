@@ -70,7 +70,7 @@ impl Conversation {
         &self.stops
     }
 
-    /// Longest conversation, answer included [tokens].
+    /// Longest conversation, answer included (tokens).
     pub fn longest(&self) -> i64 {
         self.longest
     }

@@ -21,7 +21,7 @@ use super::stream::TextStream;
 pub struct AnswerOptions {
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// Longest answer [tokens], control tokens included; at least 1.
+    /// Longest answer (tokens), control tokens included; at least 1.
     pub max_tokens: usize,
     /// Tokens of the prompt that one step reads; fewer make the steps before the first token shorter and the whole
     /// longer. At least 1.

@@ -7,9 +7,9 @@ use crate::model::error::ModelError;
 /// What decides the aggregator's shape. DINOv2 and the alternating blocks share width and heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VggtConfig {
-    /// Side of the square image that the learned positions are for [px].
+    /// Side of the square image that the learned positions are for (px).
     pub img_size: i64,
-    /// Side of a patch [px].
+    /// Side of a patch (px).
     pub patch_size: i64,
     /// Width of a token.
     pub embed_dim: i64,

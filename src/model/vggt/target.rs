@@ -29,7 +29,7 @@ pub enum Resolution {
 }
 
 impl Resolution {
-    /// Side of the square [px].
+    /// Side of the square (px).
     pub fn side(self) -> u32 {
         match self {
             Self::Full => 518,

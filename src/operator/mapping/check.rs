@@ -12,7 +12,7 @@ use crate::operator::motion::{Pace, longest_way};
 
 /// Most axes or buttons a joystick is believed to have.
 const MOST: usize = 64;
-/// Further than this a chunk must not lead from where the arm is: more could leave the workspace as a whole [m].
+/// Further than this a chunk must not lead from where the arm is: more could leave the workspace as a whole (m).
 const LONGEST_WAY_M: f64 = 0.05;
 
 /// A value that cannot work.

@@ -14,7 +14,7 @@ pub struct Keyboard {
     pub frame: Frame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
-    /// How long a key counts as held after it was last seen [s]; terminals repeat keys, but never say that one is up.
+    /// How long a key counts as held after it was last seen (s); terminals repeat keys, but never say that one is up.
     pub hold_s: f64,
     /// Keys that move the tool while they are held.
     pub motion: BTreeMap<String, Push>,
@@ -56,7 +56,7 @@ pub struct Axis {
 pub struct Pad {
     /// Topic.
     pub topic: String,
-    /// A pad silent for longer counts as let go [s].
+    /// A pad silent for longer counts as let go (s).
     pub timeout_s: f64,
     /// What must be held for the arm to move.
     pub deadman: Deadman,
@@ -118,7 +118,7 @@ pub struct Button {
 pub struct Leader {
     /// Topic of its `sensor_msgs/JointState`.
     pub topic: String,
-    /// A leader silent for longer counts as let go [s].
+    /// A leader silent for longer counts as let go (s).
     pub timeout_s: f64,
     /// Its joints, in the order of this arm's joint1 .. joint7.
     pub joints: Vec<LeaderJoint>,
@@ -127,13 +127,13 @@ pub struct Leader {
     pub gripper: Option<LeaderGripper>,
     /// What happens when it is engaged away from the arm.
     pub engage: Engage,
-    /// Largest difference of a joint at which it may be engaged at once [rad].
+    /// Largest difference of a joint at which it may be engaged at once (rad).
     pub tolerance_rad: f64,
-    /// Speed of each joint at scale 1 [rad/s].
+    /// Speed of each joint at scale 1 (rad/s).
     pub speed_rad_s: f64,
-    /// Acceleration of each joint [rad/s^2].
+    /// Acceleration of each joint (rad/s^2).
     pub acceleration_rad_s2: f64,
-    /// How far behind the leader the arm follows [s].
+    /// How far behind the leader the arm follows (s).
     pub smoothing_s: f64,
     /// Deadman and buttons.
     pub pad: Pad,
@@ -147,7 +147,7 @@ pub struct LeaderJoint {
     pub name: String,
     /// 1 or -1.
     pub sign: f64,
-    /// [rad]
+    /// (rad)
     pub offset_rad: f64,
 }
 
@@ -179,23 +179,23 @@ pub enum Engage {
 pub struct Pose {
     /// Topic of its `geometry_msgs/PoseStamped`.
     pub topic: String,
-    /// A hand not seen for longer counts as let go [s].
+    /// A hand not seen for longer counts as let go (s).
     pub timeout_s: f64,
     /// Frame its poses must be in; empty takes any.
     pub frame_id: String,
-    /// Axes of that frame seen from the base: roll, pitch, yaw [deg].
+    /// Axes of that frame seen from the base: roll, pitch, yaw (deg).
     pub base_from_input_deg: [f64; 3],
     /// Metres of the tool for a metre of the hand, at scale 1.
     pub translation_gain: f64,
     /// The tool turns with the hand.
     pub rotates: bool,
-    /// A hand that moves further between two messages was lost by the tracker [m].
+    /// A hand that moves further between two messages was lost by the tracker (m).
     pub jump_m: f64,
-    /// The same for its rotation [rad].
+    /// The same for its rotation (rad).
     pub jump_rad: f64,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
-    /// How far behind the hand the tool follows [s].
+    /// How far behind the hand the tool follows (s).
     pub smoothing_s: f64,
     /// Deadman (here the clutch) and buttons.
     pub pad: Pad,

@@ -29,7 +29,7 @@ pub(super) struct Anchor {
 pub(super) enum Goal {
     /// Shares of the speeds, base frame.
     Velocity(Twist),
-    /// An offset in the base frame [m, rad], to be come to with this time constant [s].
+    /// An offset in the base frame (m, rad), to be come to with this time constant (s).
     Offset(Vector6<f64>, f64),
 }
 

@@ -3,7 +3,7 @@
 use crate::control::time::Time;
 use crate::control::types::{Joints, Pose};
 
-/// An arm node silent for longer has no arm to move [s].
+/// An arm node silent for longer has no arm to move (s).
 const ARM_SILENT_S: f64 = 0.3;
 
 /// What the arm node says of itself.
@@ -17,9 +17,9 @@ pub struct Arm {
     pub readiness: Readiness,
     /// Lease that drives it, 0 for none.
     pub lease: u64,
-    /// `base_from_tool` commanded [m].
+    /// `base_from_tool` commanded (m).
     pub pose: Pose,
-    /// Joints commanded [rad].
+    /// Joints commanded (rad).
     pub joints: Joints,
     /// Gripper opening commanded; nothing when nobody ever did.
     pub gripper: Option<f64>,

@@ -27,7 +27,7 @@ pub(super) struct Present {
     /// Share of the speeds, and the smallest one.
     pub(super) scale: f64,
     pub(super) slowest: f64,
-    /// Since the last plan [s].
+    /// Since the last plan (s).
     pub(super) elapsed: f64,
     /// Gripper opening asked for.
     pub(super) opening: f64,
@@ -112,7 +112,7 @@ impl Engaged {
     }
 }
 
-/// Translation [m] and rotation vector [rad], base frame, from `from` to `to`.
+/// Translation (m) and rotation vector (rad), base frame, from `from` to `to`.
 pub(super) fn offset(from: &Pose, to: &Pose) -> Vector6<f64> {
     let moved = to.translation.vector - from.translation.vector;
     let turned = (to.rotation * from.rotation.inverse()).scaled_axis();

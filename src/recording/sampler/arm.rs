@@ -10,9 +10,9 @@ use crate::recording::steps::Commanded;
 /// What the arm does at a moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmState {
-    /// Measured joints [rad].
+    /// Measured joints (rad).
     pub joints: Joints,
-    /// Measured `base_from_tool` [m].
+    /// Measured `base_from_tool` (m).
     pub tool: Pose,
     /// What was commanded.
     pub commanded: Commanded,

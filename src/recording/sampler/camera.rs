@@ -7,7 +7,7 @@ use super::waiting::{Counts, distance};
 use crate::control::time::Time;
 use crate::control::types::Joints;
 
-/// Joint travel that no camera on or above the arm can miss [rad].
+/// Joint travel that no camera on or above the arm can miss (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
 /// A picture of a camera, still undecoded.

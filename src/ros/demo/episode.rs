@@ -21,7 +21,7 @@ const RESET: Duration = Duration::from_secs(20);
 const FIRST_COMMAND: Duration = Duration::from_secs(30);
 /// Longest an expert may take; its episodes last a fraction of it.
 const EXPERT: Duration = Duration::from_secs(180);
-/// Time the physics has to show success after the expert has finished [s]; it asks for one second at rest.
+/// Time the physics has to show success after the expert has finished (s); it asks for one second at rest.
 const SETTLE_S: f64 = 5.0;
 /// Longest wait for the arm to come to rest.
 const REST: Duration = Duration::from_secs(15);
@@ -48,7 +48,7 @@ pub struct Episode {
     pub success: bool,
     /// Which conditions of success hold.
     pub detail: String,
-    /// Simulated time from reset to the end [s].
+    /// Simulated time from reset to the end (s).
     pub episode_s: f64,
     /// What the arm did.
     #[serde(flatten)]
@@ -64,15 +64,15 @@ pub struct Figures {
     pub chunks: u64,
     /// Commands sent to the driver.
     pub commands: u64,
-    /// Time in which the arm followed chunks [s].
+    /// Time in which the arm followed chunks (s).
     pub executing_s: f64,
-    /// Commands in that time, over that time [Hz].
+    /// Commands in that time, over that time (Hz).
     pub command_rate_hz: f64,
-    /// Image to chunk inside the policy, median [ms]; absent when no network drove.
+    /// Image to chunk inside the policy, median (ms); absent when no network drove.
     pub policy_ms_p50: Option<f64>,
-    /// The same, 95th percentile [ms].
+    /// The same, 95th percentile (ms).
     pub policy_ms_p95: Option<f64>,
-    /// Age of the oldest image when its chunk was published, median [ms].
+    /// Age of the oldest image when its chunk was published, median (ms).
     pub observation_age_ms_p50: Option<f64>,
     /// Commands the gate changed.
     pub clamps: u64,
@@ -249,14 +249,14 @@ fn events(seen: &Seen) -> Vec<EventCount> {
 /// Time spent executing, and commands sent in it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Executing {
-    /// [s]
+    /// (s)
     pub seconds: f64,
     /// Commands.
     pub commands: u64,
 }
 
 impl Executing {
-    /// Mean rate [Hz]; 0 when nothing was executed.
+    /// Mean rate (Hz); 0 when nothing was executed.
     pub fn rate_hz(self) -> f64 {
         if self.seconds > 0.0 {
             self.commands as f64 / self.seconds

@@ -7,7 +7,7 @@ use super::observer::CAMERAS;
 use super::replay;
 use super::session::{START, Session, Simulated, float};
 
-/// Images per second while one is waited for [Hz].
+/// Images per second while one is waited for (Hz).
 const LOOK_HZ: f64 = 5.0;
 
 /// Starts the simulator, keeps one frame of each camera in `directory`, and ends it again.

@@ -42,7 +42,7 @@ pub struct Judged {
     pub instruction: String,
     /// Trials in all.
     pub trials: usize,
-    /// Longest trial [s].
+    /// Longest trial (s).
     pub seconds: f64,
 }
 
@@ -55,7 +55,7 @@ pub struct JudgedTrial {
     pub success: bool,
     /// person, time or fault: what ended it.
     pub ended_by: String,
-    /// From the policy's first command to its end [s].
+    /// From the policy's first command to its end (s).
     pub seconds: f64,
     /// What the arm did.
     #[serde(flatten)]
@@ -69,9 +69,9 @@ pub struct JudgedReport {
     pub checkpoint: PathBuf,
     /// Successes and their interval.
     pub rate: SuccessRate,
-    /// Median time of the successes [s].
+    /// Median time of the successes (s).
     pub success_s_p50: Option<f64>,
-    /// Mean of the command rate while the arm followed chunks [Hz].
+    /// Mean of the command rate while the arm followed chunks (Hz).
     pub command_rate_hz: f64,
     /// All trials.
     pub trials: Vec<JudgedTrial>,

@@ -44,12 +44,12 @@ pub struct Latency {
     pub command_rate_hz: f64,
 }
 
-/// One row: a quantity and its samples [ms].
+/// One row: a quantity and its samples (ms).
 #[derive(Debug, Clone)]
 pub struct Row {
     /// What was timed, from where to where.
     pub what: &'static str,
-    /// [ms]
+    /// (ms)
     pub samples_ms: Vec<f64>,
 }
 

@@ -22,13 +22,13 @@ use super::error::RunError;
 use super::observed::{Frame, Planned};
 use super::tour::Outcome;
 
-/// Size of each camera's picture [px].
+/// Size of each camera's picture (px).
 const SIZE: [u32; 2] = [320, 240];
 /// Colours searched for a palette, 1 the best and slowest to 30.
 const SPEED: i32 = 10;
 /// Where the tool is going: where the path begins, and where it ends.
 const COLOURS: [[f64; 3]; 2] = [[255.0, 236.0, 64.0], [255.0, 64.0, 32.0]];
-/// Half the width of the path [px].
+/// Half the width of the path (px).
 const RADIUS: i64 = 2;
 /// Points drawn between two steps.
 const BETWEEN: usize = 24;
@@ -89,7 +89,7 @@ fn small(frame: &Frame) -> Option<RgbaImage> {
     ))
 }
 
-/// The path in execution when a picture was taken, in the base frame [m]; what is done of it is left out.
+/// The path in execution when a picture was taken, in the base frame (m); what is done of it is left out.
 fn planned(outcome: &Outcome, frame: &Frame) -> Vec<Vector3<f64>> {
     let stamped = |path: &&Planned| path.stamp <= frame.stamp;
     let last = outcome.planned.iter().rfind(stamped);

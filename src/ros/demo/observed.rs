@@ -22,9 +22,9 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Frame {
     /// When it was taken.
     pub stamp: Time,
-    /// Width [px].
+    /// Width (px).
     pub width: u32,
-    /// Height [px].
+    /// Height (px).
     pub height: u32,
     /// height x width x 3.
     pub rgb: Vec<u8>,
@@ -34,7 +34,7 @@ pub struct Frame {
 #[derive(Debug, Clone)]
 pub struct Film {
     frames: Vec<Frame>,
-    /// Smallest time between two frames [s].
+    /// Smallest time between two frames (s).
     spacing: f64,
 }
 
@@ -87,11 +87,11 @@ pub struct ChunkSeen {
     pub published: Time,
     /// When it reached the onlooker.
     pub received: Time,
-    /// Image to network input [ms].
+    /// Image to network input (ms).
     pub preprocess_ms: f64,
-    /// Forward pass [ms].
+    /// Forward pass (ms).
     pub inference_ms: f64,
-    /// Age of the oldest image when the chunk was published [ms].
+    /// Age of the oldest image when the chunk was published (ms).
     pub observation_age_ms: f64,
 }
 
@@ -100,7 +100,7 @@ pub struct ChunkSeen {
 pub struct Planned {
     /// When.
     pub stamp: Time,
-    /// Positions of the tool after each step, in the base frame [m].
+    /// Positions of the tool after each step, in the base frame (m).
     pub points: Vec<Vector3<f64>>,
     /// Steps that are done.
     pub done: usize,
@@ -140,7 +140,7 @@ pub struct Seen {
     pub films: BTreeMap<String, Film>,
     /// Images seen by camera.
     pub images: BTreeMap<String, u64>,
-    /// Time from stamp to arrival of each image [ms].
+    /// Time from stamp to arrival of each image (ms).
     pub image_hops_ms: Vec<f64>,
     /// Stamps of the events by which the arm node says that it brakes and holds.
     pub holds: Vec<Time>,

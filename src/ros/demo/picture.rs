@@ -10,7 +10,7 @@ use super::tour::{CameraFilm, Outcome, Report};
 
 /// Moments shown of the episode.
 const COLUMNS: usize = 6;
-/// Width of each picture [px].
+/// Width of each picture (px).
 const THUMBNAIL: u32 = 320;
 
 /// Draws the films of a tour and writes them as PNG.

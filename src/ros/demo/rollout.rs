@@ -53,7 +53,7 @@ pub enum Driver {
 pub struct Policy {
     /// Its directory.
     pub checkpoint: PathBuf,
-    /// Longest episode [s, simulated].
+    /// Longest episode (s, simulated).
     pub seconds: f64,
     /// Images per second of each camera.
     pub camera_rate_hz: f64,
@@ -79,9 +79,9 @@ pub struct TaskResult {
     pub task: String,
     /// Successes and their interval.
     pub rate: SuccessRate,
-    /// Time in which the arm followed chunks [s].
+    /// Time in which the arm followed chunks (s).
     pub executing_s: f64,
-    /// Commands in that time, over that time [Hz].
+    /// Commands in that time, over that time (Hz).
     pub command_rate_hz: f64,
     /// Chunks that ran out before the next one came.
     pub underruns: u64,

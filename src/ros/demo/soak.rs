@@ -40,7 +40,7 @@ pub struct SoakReport {
     pub rows: u64,
     /// What the recorder counted of each stream.
     pub streams: Vec<(String, Value)>,
-    /// Resident memory of the recorder after each tenth of the time [MiB].
+    /// Resident memory of the recorder after each tenth of the time (MiB).
     pub memory_mib: Vec<f64>,
     /// What it ran on.
     pub machine: Machine,

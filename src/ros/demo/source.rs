@@ -18,9 +18,9 @@ use super::session::Session;
 const NAME: &str = "latency";
 /// Steps of a chunk.
 const STEPS: usize = 4;
-/// Time between steps [s].
+/// Time between steps (s).
 const STEP_PERIOD_S: f64 = 0.05;
-/// Sideways motion of a step [m].
+/// Sideways motion of a step (m).
 const STEP_M: f64 = 0.001;
 
 /// Holds a lease and sends chunks that move the tool sideways by a few millimetres.

@@ -28,7 +28,7 @@ pub struct Tour {
     pub start: Start,
     /// Images per second of each camera.
     pub camera_rate_hz: f64,
-    /// What arm_node is told to send [Hz].
+    /// What arm_node is told to send (Hz).
     pub command_rate_hz: f64,
 }
 
@@ -39,7 +39,7 @@ pub enum TourDriver {
     Policy {
         /// Its checkpoint directory.
         checkpoint: PathBuf,
-        /// Longest episode [s, simulated].
+        /// Longest episode (s, simulated).
         limit_s: f64,
     },
     /// The scripted expert.
@@ -57,7 +57,7 @@ pub struct Report {
     pub seed: u64,
     /// Name of the checkpoint's weights; nothing when the expert drove.
     pub weights: Option<String>,
-    /// What it should be [Hz].
+    /// What it should be (Hz).
     pub command_rate_setting_hz: f64,
     /// What it ran on.
     pub machine: Machine,

@@ -41,9 +41,9 @@ pub struct Tuned {
     pub steps: u64,
     /// Samples a second, of the last status.
     pub samples_per_second: f64,
-    /// Resident memory of training [MB].
+    /// Resident memory of training (MB).
     pub memory_mb: f64,
-    /// 95 % quantile of the policy's latency as the node tells it [ms]; nothing where no policy drove.
+    /// 95 % quantile of the policy's latency as the node tells it (ms); nothing where no policy drove.
     pub policy_p95_ms: Option<f64>,
 }
 

@@ -83,7 +83,7 @@ impl Training {
         self.process.try_wait().map_err(|e| e.to_string())
     }
 
-    /// Resident memory [MB].
+    /// Resident memory (MB).
     pub fn memory_mb(&self) -> Option<f64> {
         resident(self.process.id()).ok().flatten().map(|bytes| bytes / 1e6)
     }

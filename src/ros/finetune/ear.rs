@@ -38,7 +38,7 @@ impl Ear {
         })
     }
 
-    /// 95 % quantile of the policy's latency [ms]; NaN when no policy runs.
+    /// 95 % quantile of the policy's latency (ms); NaN when no policy runs.
     pub fn p95_ms(&self) -> f64 {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard

@@ -29,7 +29,7 @@ pub struct Line {
     /// Questions and answers.
     #[serde(default)]
     pub text: Option<f64>,
-    /// Duration [s].
+    /// Duration (s).
     pub seconds: f64,
     /// Held-out action error.
     #[serde(default)]
@@ -69,12 +69,12 @@ impl Progress {
         self.last.as_ref().map_or(0, |line| line.step)
     }
 
-    /// Times of the last steps, the oldest first [s].
+    /// Times of the last steps, the oldest first (s).
     pub fn recent_s(&self) -> impl Iterator<Item = f64> + '_ {
         self.recent_s.iter().copied()
     }
 
-    /// Mean time of the last steps [s].
+    /// Mean time of the last steps (s).
     pub fn step_s(&self) -> Option<f64> {
         let count = self.recent_s.len();
         (count > 0).then(|| self.recent_s.iter().sum::<f64>() / count as f64)

@@ -39,9 +39,9 @@ pub struct Settings {
     pub threads: u16,
     /// How far training stands back behind other processes.
     pub niceness: i32,
-    /// Largest memory of training [bytes]; `None` for what is there.
+    /// Largest memory of training (bytes); `None` for what is there.
     pub memory_limit: Option<f64>,
-    /// Memory that training leaves to others [bytes].
+    /// Memory that training leaves to others (bytes).
     pub memory_reserve: f64,
     /// Time training has to end in good order.
     pub grace: Duration,

@@ -58,7 +58,7 @@ pub struct Shown {
     pub samples: u64,
     /// What its metrics say.
     pub progress: Progress,
-    /// Memory of the training process [MB].
+    /// Memory of the training process (MB).
     pub memory_mb: f64,
     /// When it was taken up.
     pub begun: Option<Instant>,
@@ -81,7 +81,7 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// Time to the end [s]; NaN before the first step.
+    /// Time to the end (s); NaN before the first step.
     pub fn eta_s(&self) -> f64 {
         let left = self.steps.saturating_sub(self.progress.step()) as f64;
         self.progress.step_s().map_or(f64::NAN, |seconds| left * seconds)

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use strsim::levenshtein;
 
 use crate::files;
 
@@ -82,13 +83,13 @@ impl Overrides {
             if known.contains(&name) || OF_EVERY_NODE.contains(&name) || name.starts_with("qos_overrides.") {
                 continue;
             }
-            let nearest = known.iter().min_by_key(|known| distance(known, name));
+            let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
             let nearest = nearest.copied().unwrap_or_default();
             let said = format!(
                 "parameter {name}, given by {}: expected one that this node has, the nearest is {nearest}",
                 given.source
             );
-            if given.shared && distance(nearest, name) > MISSPELT {
+            if given.shared && levenshtein(nearest, name) > MISSPELT {
                 warnings.push(said);
             } else {
                 return Err(said);
@@ -238,29 +239,6 @@ fn matches(pattern: &str, node: &str) -> bool {
     fit(&parts(pattern), &parts(node))
 }
 
-/// Letters to insert, remove or exchange to make one name of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, of_a) in a.chars().enumerate() {
-        let mut before = i;
-        let mut left = i + 1;
-        for (j, of_b) in b.iter().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or_default();
-            let changed = before + usize::from(of_a != *of_b);
-            let here = changed.min(above + 1).min(left + 1);
-            if let Some(cell) = row.get_mut(j) {
-                *cell = left;
-            }
-            (before, left) = (above, here);
-        }
-        if let Some(last) = row.last_mut() {
-            *last = left;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,18 +344,5 @@ mod tests {
                 .unwrap_err()
                 .contains("more")
         );
-    }
-
-    #[test]
-    fn names_differ_by_as_many_letters_as_have_to_change() {
-        for (a, b, letters) in [
-            ("dry_run", "dryrun", 1),
-            ("robot", "robot", 0),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(a, b), letters);
-            assert_eq!(distance(b, a), letters);
-        }
     }
 }

@@ -58,7 +58,7 @@ pub trait Actor: Send {
 pub struct Question {
     /// In words.
     pub text: String,
-    /// Longest answer [tokens].
+    /// Longest answer (tokens).
     pub max_tokens: u32,
     /// 0 takes the likeliest token at every step.
     pub temperature: f32,

@@ -10,7 +10,7 @@ use crate::control::types::JOINTS;
 use crate::ros::lock::lock;
 use crate::ros::{qos, topics};
 
-/// Movement, summed over the joints, that counts as none [rad].
+/// Movement, summed over the joints, that counts as none (rad).
 const TREMBLE_RAD: f64 = 0.01;
 
 /// The newest status of the arm node, and how far the arm has moved.
@@ -68,7 +68,7 @@ impl ArmWatch {
         seen.latest.as_ref().map(|(status, at)| (status.clone(), at.elapsed()))
     }
 
-    /// How far the arm has moved since start, summed over its joints [rad].
+    /// How far the arm has moved since start, summed over its joints (rad).
     pub fn travel(&self) -> f64 {
         lock(&self.seen).travel
     }

@@ -40,7 +40,7 @@ impl Figures {
         self.longest_answer_step_ms = self.longest_answer_step_ms.max(duration.as_secs_f64() * 1e3);
     }
 
-    /// The quantile of recent durations [ms]; `None` before the first.
+    /// The quantile of recent durations (ms); `None` before the first.
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
         let mut sorted: Vec<f64> = self.recent_ms.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);

@@ -2,7 +2,7 @@
 
 use crate::camera::freeze::StreamHealth;
 
-/// Joint travel that no camera on or above the arm can miss [rad].
+/// Joint travel that no camera on or above the arm can miss (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
 /// Watches one camera. Drivers that lost their device go on publishing the last image with fresh stamps; a repeated
@@ -18,7 +18,7 @@ pub struct FreezeWatch {
 }
 
 impl FreezeWatch {
-    /// Whether the camera is frozen; `travel` is how far the arm has moved since start, summed over its joints [rad].
+    /// Whether the camera is frozen; `travel` is how far the arm has moved since start, summed over its joints (rad).
     pub fn is_frozen(&mut self, health: &StreamHealth, travel: f64) -> bool {
         if health.repeats() <= 1 || health.repeats() < self.repeats {
             self.travel_at_change = travel;

@@ -29,7 +29,7 @@ use crate::ros::time::Clock;
 /// Longest time between two looks at the stop flag.
 const NAP: Duration = Duration::from_millis(50);
 
-/// Half the time between two frames of an ordinary camera [s].
+/// Half the time between two frames of an ordinary camera (s).
 const HALF_FRAME_S: f64 = 0.015;
 
 /// What the planner works with; shared with the node.

@@ -18,9 +18,9 @@ pub enum Ailment {
     Silent {
         /// Camera.
         camera: String,
-        /// For how long [s]; `None` since ever.
+        /// For how long (s); `None` since ever.
         seconds: Option<f64>,
-        /// Longest allowed [s].
+        /// Longest allowed (s).
         limit: f64,
     },
     /// Identical pixels while the arm moves.
@@ -34,9 +34,9 @@ pub enum Ailment {
     Unreadable,
     /// The network takes too long.
     Hung {
-        /// For how long [s].
+        /// For how long (s).
         seconds: f64,
-        /// Longest allowed [s].
+        /// Longest allowed (s).
         limit: f64,
     },
 }

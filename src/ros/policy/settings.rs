@@ -34,15 +34,15 @@ pub struct Settings {
     pub rate_tolerance: f64,
     /// Steps between the starts of two chunks.
     pub replan_steps: Live<Number<i64>>,
-    /// Age at which a camera counts as lost [s].
+    /// Age at which a camera counts as lost (s).
     pub camera_age_limit: Live<Number<f64>>,
-    /// Largest difference between the stamps of one observation [s].
+    /// Largest difference between the stamps of one observation (s).
     pub camera_slop: Live<Number<f64>>,
-    /// Time of identical images, while the arm moves, at which a camera counts as frozen [s].
+    /// Time of identical images, while the arm moves, at which a camera counts as frozen (s).
     pub frozen_after: f64,
-    /// Time at which a forward pass counts as hung [s].
+    /// Time at which a forward pass counts as hung (s).
     pub inference_limit: Live<Number<f64>>,
-    /// Time after the observation within which a chunk may be started [s].
+    /// Time after the observation within which a chunk may be started (s).
     pub chunk_expiry: Live<Number<f64>>,
     /// Publish a picture of the geometry latents after every chunk.
     pub publish_geometry: Live<Flag>,

@@ -67,7 +67,7 @@ pub struct Figures {
     pub open: bool,
     /// Whether its streams were counted from its beginning on: not those of one that a recorder before this one left.
     pub checked: bool,
-    /// Since the episode began [s].
+    /// Since the episode began (s).
     pub seconds: f64,
     /// Rows of the open episode.
     pub frames: usize,

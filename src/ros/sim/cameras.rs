@@ -20,7 +20,7 @@ use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;
 
-/// How late a late camera is [s].
+/// How late a late camera is (s).
 const LATE_S: f64 = 0.5;
 /// How often the thread looks whether the node has ended.
 const WAKE: Duration = Duration::from_millis(100);

@@ -26,7 +26,7 @@ use crate::sim::tasks::Layout;
 const LOOK: Duration = Duration::from_millis(5);
 /// How long it waits before asking again for a lease it was refused.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// How early a chunk may come, so that a status just before its time is not waited past [s].
+/// How early a chunk may come, so that a status just before its time is not waited past (s).
 const EARLY_S: f64 = 0.03;
 
 /// What the expert is to do, and how far it is.

@@ -22,7 +22,7 @@ pub struct Settings {
     pub first: EpisodeId,
     /// The expert drives it.
     pub expert: bool,
-    /// Pictures a second of each camera [Hz]; 0 for none.
+    /// Pictures a second of each camera (Hz); 0 for none.
     pub camera_rate_hz: f64,
     /// Simulated over real time.
     pub real_time_factor: f64,

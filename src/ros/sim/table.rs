@@ -24,12 +24,12 @@ use crate::sim::rig::Rig;
 use crate::sim::tasks::EpisodeId;
 use crate::sim::world::STEP_S;
 
-/// Simulated time between two looks at the fault parameters, and between two episode statuses [s].
+/// Simulated time between two looks at the fault parameters, and between two episode statuses (s).
 const FAULTS_S: f64 = 0.01;
 const STATUS_S: f64 = 0.1;
-/// Simulated time between two messages on `/clock` [s].
+/// Simulated time between two messages on `/clock` (s).
 const CLOCK_S: f64 = 0.004;
-/// A thread held up for longer than this lets the lost time go instead of rushing after it [s].
+/// A thread held up for longer than this lets the lost time go instead of rushing after it (s).
 const FORGIVEN_S: f64 = 0.1;
 
 /// What the table is connected to.
@@ -58,7 +58,7 @@ pub struct Table {
     clock: Clock,
 }
 
-/// When something comes next in simulated time [s].
+/// When something comes next in simulated time (s).
 struct Timer {
     period: f64,
     left: f64,

@@ -20,7 +20,7 @@ use crate::ros::time::Clock;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(10);
-/// A helm that has not looked for longer gives no sign of life [s].
+/// A helm that has not looked for longer gives no sign of life (s).
 const HUNG_S: f64 = 0.1;
 
 /// Everything that drives the arm.
@@ -93,7 +93,7 @@ pub struct Figures {
     pub lease: Option<u64>,
     /// Why the input cannot be followed.
     pub fault: Option<String>,
-    /// Since the input was last heard of [s].
+    /// Since the input was last heard of (s).
     pub silence_s: Option<f64>,
     /// The arm node was heard of lately.
     pub has_arm: bool,

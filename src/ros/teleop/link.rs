@@ -12,7 +12,7 @@ use crate::operator::session::SOURCE;
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
 
-/// Time the arm node has to show a lease it granted [s].
+/// Time the arm node has to show a lease it granted (s).
 const SHOWN_S: f64 = 0.5;
 
 /// The lease, and what is under way about it.

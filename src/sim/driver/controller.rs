@@ -4,13 +4,13 @@ use crate::control::kinematics::{JointLimits, Rm75};
 use crate::control::types::{JOINTS, Joints, Pose};
 use crate::sim::world::STEP_S;
 
-/// A joint does not respond to a high-follow frame further away than this [rad].
+/// A joint does not respond to a high-follow frame further away than this (rad).
 pub const FRAME_STEP: f64 = 10.0 * std::f64::consts::PI / 180.0;
-/// Nor to one that asks for more speed than this [rad/s].
+/// Nor to one that asks for more speed than this (rad/s).
 pub const FRAME_SPEED: f64 = std::f64::consts::PI;
-/// Time constant with which low follow closes in on its target [s].
+/// Time constant with which low follow closes in on its target (s).
 const CLOSING_S: f64 = 0.02;
-/// Deceleration of a stop [rad/s^2].
+/// Deceleration of a stop (rad/s^2).
 const STOP_ACCELERATION: f64 = 12.0;
 /// Peak over mean speed of a planned move.
 const PEAK_SPEED: f64 = 1.875;
@@ -48,13 +48,13 @@ pub struct Controller {
     mode: Mode,
     position: Joints,
     velocity: Joints,
-    /// Time since the last high-follow frame [s].
+    /// Time since the last high-follow frame (s).
     since_frame: f64,
     error: u16,
 }
 
 impl Controller {
-    /// At rest at `position` [rad]; low follow plans with `acceleration` [rad/s^2].
+    /// At rest at `position` (rad); low follow plans with `acceleration` (rad/s^2).
     pub fn new(position: Joints, flange_from_tool: Pose, acceleration: f64) -> Self {
         Self {
             arm: Rm75::b(),
@@ -84,12 +84,12 @@ impl Controller {
         matches!(self.mode, Mode::Planned { .. })
     }
 
-    /// The current tool at joints [rad].
+    /// The current tool at joints (rad).
     pub fn base_from_tool_at(&self, joints: &Joints) -> Pose {
         self.arm.forward(joints) * self.flange_from_tool
     }
 
-    /// A pass-through frame in joints [rad]. It ends whatever was under way: a stop is no latch.
+    /// A pass-through frame in joints (rad). It ends whatever was under way: a stop is no latch.
     pub fn follow(&mut self, target: Joints, high: bool) {
         self.error = 0;
         if !high {
@@ -143,7 +143,7 @@ impl Controller {
         self.mode = Mode::Stopping;
     }
 
-    /// One step of [`STEP_S`]: the servos' set-point [rad].
+    /// One step of [`STEP_S`]: the servos' set-point (rad).
     pub fn step(&mut self) -> Joints {
         self.since_frame += STEP_S;
         let before = self.position;

@@ -24,7 +24,7 @@ use crate::control::types::{Joints, Pose};
 
 /// Depth of the driver's queues.
 const QUEUE: usize = 1000;
-/// Time for which a gripper command that waits for an answer blocks the gripper's callbacks [s].
+/// Time for which a gripper command that waits for an answer blocks the gripper's callbacks (s).
 const GRIP_STALL_S: f64 = 0.5;
 /// Position that opens the gripper wholly.
 const OPEN: f64 = 1000.0;
@@ -65,7 +65,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Connected to an arm at rest at `joints` [rad] with the gripper open.
+    /// Connected to an arm at rest at `joints` (rad) with the gripper open.
     pub fn new(config: &DriverConfig, joints: Joints) -> Self {
         let tool = Pose::from_parts(Translation3::from(config.tool_offset_m), Default::default());
         Self {
@@ -165,7 +165,7 @@ impl Driver {
         }
     }
 
-    /// State, when a cycle is over; `joints` [rad] are what the encoders measure. To be called every physics step.
+    /// State, when a cycle is over; `joints` (rad) are what the encoders measure. To be called every physics step.
     pub fn push(&mut self, joints: &Joints) -> Option<State> {
         let packet_comes = !self.faults.lost_udp && !self.faults.disconnected;
         let taken = packet_comes && !(self.faults.frozen_state && self.last_packet.is_some());

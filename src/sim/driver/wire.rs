@@ -14,7 +14,7 @@ const EULER_UNIT: f64 = 1e-3;
 /// `rm_driver/movej_canfd_cmd`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointFrame {
-    /// Positions [rad]; the driver reads the first six unchecked, the seventh when `dof` is 7.
+    /// Positions (rad); the driver reads the first six unchecked, the seventh when `dof` is 7.
     pub joint: Vec<f32>,
     /// High follow.
     pub follow: bool,
@@ -25,7 +25,7 @@ pub struct JointFrame {
 /// `rm_driver/movep_canfd_cmd`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoseFrame {
-    /// Position of the current tool in the current work frame [m].
+    /// Position of the current tool in the current work frame (m).
     pub position: [f64; 3],
     /// Quaternion x, y, z, w; the driver does not normalise it.
     pub orientation: [f64; 4],
@@ -36,7 +36,7 @@ pub struct PoseFrame {
 /// `rm_driver/movej_cmd`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedMove {
-    /// Positions [rad].
+    /// Positions (rad).
     pub joint: Vec<f32>,
     /// 1 to 100 percent.
     pub speed: u8,
@@ -64,16 +64,16 @@ pub struct Grip {
     pub position: u16,
     /// Wait for the arrival.
     pub block: bool,
-    /// Waiting time [s].
+    /// Waiting time (s).
     pub timeout: u16,
 }
 
 /// Values that the driver publishes every cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
-    /// Joint positions [rad].
+    /// Joint positions (rad).
     pub joints: Joints,
-    /// The current tool in the work frame [m].
+    /// The current tool in the work frame (m).
     pub pose: Pose,
     /// Error of the controller, 0 for none.
     pub error: u16,
@@ -98,12 +98,12 @@ fn truncated(value: f64, unit: f64) -> f64 {
     unit * if fits { count.trunc() } else { f64::from(i32::MIN) }
 }
 
-/// A joint position [rad] as the controller receives it.
+/// A joint position (rad) as the controller receives it.
 pub fn received_joint(position: f32) -> f64 {
     truncated(f64::from(position).to_degrees(), JOINT_UNIT_DEG).to_radians()
 }
 
-/// Joint positions [rad] as the controller reports them.
+/// Joint positions (rad) as the controller reports them.
 pub fn reported_joints(joints: &Joints) -> Joints {
     joints.map(|q| ((q.to_degrees() / JOINT_UNIT_DEG).round() * JOINT_UNIT_DEG).to_radians())
 }
@@ -134,7 +134,7 @@ pub fn xyzw(rotation: &UnitQuaternion<f64>) -> [f64; 4] {
     coords.into()
 }
 
-/// Joint positions [rad] as the driver reads them from a message: what is not there is whatever lay in memory, which
+/// Joint positions (rad) as the driver reads them from a message: what is not there is whatever lay in memory, which
 /// `undefined` makes up.
 pub fn read_joints(joint: &[f32], dof: u8, mut undefined: impl FnMut() -> f32) -> Joints {
     let read = (0..JOINTS).map(|i| match joint.get(i) {

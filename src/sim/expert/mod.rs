@@ -20,14 +20,14 @@ use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::control::time::Time;
 use crate::control::types::Pose;
 
-/// Time from one step to the next [s].
+/// Time from one step to the next (s).
 pub const STEP_PERIOD_S: f64 = 0.1;
 /// Name in leases, chunks and heartbeats.
 pub const SOURCE: &str = "expert";
 
-/// Further from its path than this the expert goes on from where the arm is instead of making it catch up [m].
+/// Further from its path than this the expert goes on from where the arm is instead of making it catch up (m).
 const LAG: f64 = 0.002;
-/// Longest time from a chunk's observation to its start [s].
+/// Longest time from a chunk's observation to its start (s).
 const EXPIRY_S: f64 = 0.4;
 
 /// Observation from which the expert plans a chunk.
@@ -47,7 +47,7 @@ pub struct Expert {
     path: Path,
     config: ExpertConfig,
     frame: String,
-    /// Time of the last observation, and how far along the path the arm was then [s].
+    /// Time of the last observation, and how far along the path the arm was then (s).
     last: Option<(Time, f64)>,
     plan_id: u64,
 }
@@ -64,12 +64,12 @@ impl Expert {
         }
     }
 
-    /// Time from one chunk to the next [s].
+    /// Time from one chunk to the next (s).
     pub fn replan_s(&self) -> f64 {
         self.config.replan_steps as f64 * STEP_PERIOD_S
     }
 
-    /// Duration of the whole path [s].
+    /// Duration of the whole path (s).
     pub fn duration(&self) -> f64 {
         self.path.duration()
     }

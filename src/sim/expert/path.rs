@@ -12,13 +12,13 @@ const PEAK_ACCELERATION: f64 = 5.7735;
 /// Speed limits of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// [m/s]
+    /// (m/s)
     pub speed: f64,
-    /// [m/s^2]
+    /// (m/s^2)
     pub acceleration: f64,
-    /// [rad/s]
+    /// (rad/s)
     pub turn: f64,
-    /// [rad/s^2]
+    /// (rad/s^2)
     pub turn_acceleration: f64,
 }
 
@@ -58,11 +58,11 @@ pub struct Path {
     pace: Pace,
     position: Vector3<f64>,
     yaw: f64,
-    /// Velocity the tool comes with; it fades within [`COAST_S`] [m/s].
+    /// Velocity the tool comes with; it fades within [`COAST_S`] (m/s).
     coast: Vector3<f64>,
 }
 
-/// Time in which the initial velocity of the tool fades [s].
+/// Time in which the initial velocity of the tool fades (s).
 const COAST_S: f64 = 0.4;
 
 impl Path {
@@ -81,7 +81,7 @@ impl Path {
         }
     }
 
-    /// The same for a tool that comes with a velocity [m/s], which fades while the first move gathers pace.
+    /// The same for a tool that comes with a velocity (m/s), which fades while the first move gathers pace.
     pub fn coasting(origin: Pose, opening: f64, velocity: Vector3<f64>, pace: Pace) -> Self {
         Self {
             coast: velocity,
@@ -91,8 +91,8 @@ impl Path {
         }
     }
 
-    /// Goes straight to `position` [m], turned by `yaw` [rad] about the vertical against the origin, beginning
-    /// `overlap` [s] before the last move ends, but not while the gripper works.
+    /// Goes straight to `position` (m), turned by `yaw` (rad) about the vertical against the origin, beginning
+    /// `overlap` (s) before the last move ends, but not while the gripper works.
     #[must_use]
     pub fn to(self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
         let [translating, turning] = self.times(position, yaw);
@@ -107,7 +107,7 @@ impl Path {
         self.go(position, yaw, overlap, durations)
     }
 
-    /// Duration of translation and rotation of a move at this pace [s].
+    /// Duration of translation and rotation of a move at this pace (s).
     fn times(&self, position: Vector3<f64>, yaw: f64) -> [f64; 2] {
         let pace = self.pace;
         let time = |way: f64, speed: f64, acceleration: f64| {
@@ -133,7 +133,7 @@ impl Path {
         self
     }
 
-    /// Sets the gripper and gives it `duration` [s].
+    /// Sets the gripper and gives it `duration` (s).
     #[must_use]
     pub fn grip(mut self, opening: f64, duration: f64) -> Self {
         self.grips.push((self.end, opening));
@@ -156,7 +156,7 @@ impl Path {
         [time(1), time(2)]
     }
 
-    /// Opening that fingers of `rate` openings a second have reached after `elapsed` [s]; between the first two changes
+    /// Opening that fingers of `rate` openings a second have reached after `elapsed` (s); between the first two changes
     /// something `stops` them at that opening.
     pub fn opening_reached(&self, elapsed: f64, rate: f64, stops: f64) -> f64 {
         let [closes, opens] = self.gripper_times();
@@ -174,12 +174,12 @@ impl Path {
         reached
     }
 
-    /// Duration [s].
+    /// Duration (s).
     pub fn duration(&self) -> f64 {
         self.end
     }
 
-    /// `base_from_tool` after `elapsed` [s].
+    /// `base_from_tool` after `elapsed` (s).
     pub fn pose(&self, elapsed: f64) -> Pose {
         let (mut position, mut yaw) = (self.origin.translation.vector, 0.0);
         for part in &self.moves {
@@ -192,14 +192,14 @@ impl Path {
         Pose::from_parts(Translation3::from(position), turn * self.origin.rotation)
     }
 
-    /// Gripper value after `elapsed` [s].
+    /// Gripper value after `elapsed` (s).
     pub fn opening(&self, elapsed: f64) -> f64 {
         let set = self.grips.iter().rev().find(|(at, _)| *at <= elapsed + 1e-9);
         set.or(self.grips.first()).map_or(1.0, |(_, opening)| *opening)
     }
 }
 
-/// How far a velocity of 1 that fades within [`COAST_S`] has led after `elapsed` [s]; velocity and acceleration are
+/// How far a velocity of 1 that fades within [`COAST_S`] has led after `elapsed` (s); velocity and acceleration are
 /// continuous, and half of [`COAST_S`] is what it comes to.
 fn coasted(elapsed: f64) -> f64 {
     let u = (elapsed / COAST_S).clamp(0.0, 1.0);

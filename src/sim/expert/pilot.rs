@@ -6,7 +6,7 @@ use crate::sim::episode::{Moment, due};
 use crate::sim::error::SimError;
 use crate::sim::pilot::{Decision, Pilot};
 
-/// Time that an episode may take beyond the expert's plan [s].
+/// Time that an episode may take beyond the expert's plan (s).
 const PATIENCE_S: f64 = 4.0;
 
 /// The expert, episode after episode.
@@ -21,12 +21,12 @@ pub struct ExpertPilot<'a> {
 #[derive(Debug, Clone)]
 struct Current {
     expert: Expert,
-    /// Time at which the next chunk is due [s].
+    /// Time at which the next chunk is due (s).
     next: f64,
 }
 
 impl<'a> ExpertPilot<'a> {
-    /// An expert whose chunks reach the arm `latency_s` after what they are made of [s].
+    /// An expert whose chunks reach the arm `latency_s` after what they are made of (s).
     pub fn new(config: &'a SimConfig, latency_s: f64) -> Self {
         Self {
             config,
@@ -35,7 +35,7 @@ impl<'a> ExpertPilot<'a> {
         }
     }
 
-    /// Duration of its path through this episode [s]; 0 before the first.
+    /// Duration of its path through this episode (s); 0 before the first.
     pub fn duration_s(&self) -> f64 {
         self.current.as_ref().map_or(0.0, |current| current.expert.duration())
     }

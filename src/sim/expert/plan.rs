@@ -8,24 +8,24 @@ use crate::sim::config::SimConfig;
 use crate::sim::stage::quarter;
 use crate::sim::tasks::Layout;
 
-/// Height of the fingers' tips above the block before they go down [m].
+/// Height of the fingers' tips above the block before they go down (m).
 pub(super) const HOVER: f64 = 0.035;
-/// Height of the carried block's underside above what it passes over [m].
+/// Height of the carried block's underside above what it passes over (m).
 pub(super) const OVER: f64 = 0.030;
-/// Height of the block's underside at release [m]; less than a millimetre would press on the goal.
+/// Height of the block's underside at release (m); less than a millimetre would press on the goal.
 pub(super) const DROP: f64 = 0.004;
-/// Height by which the tool rises after the release [m].
+/// Height by which the tool rises after the release (m).
 pub(super) const RETREAT: f64 = 0.08;
-/// Distance of the fingertips below the tool centre point [m].
+/// Distance of the fingertips below the tool centre point (m).
 pub(super) const TIP: f64 = 0.010;
-/// Height above the block's middle at which the fingers grasp it [m].
+/// Height above the block's middle at which the fingers grasp it (m).
 pub(in crate::sim) const GRASP: f64 = 0.004;
 /// Opening to release at: wider than the block, narrow enough for a box.
 pub(super) const RELEASE: f64 = 0.82;
-/// Times in which the fingers close on the block and release it [s].
+/// Times in which the fingers close on the block and release it (s).
 pub(in crate::sim) const CLOSING_S: f64 = 0.4;
 pub(in crate::sim) const OPENING_S: f64 = 0.3;
-/// Time before the end of a move at which the next one begins, on corners away from contact [s].
+/// Time before the end of a move at which the next one begins, on corners away from contact (s).
 pub(super) const ROUNDED_S: f64 = 0.25;
 
 /// Plans the whole way from the tool at `base_from_tool`, pointing down.
@@ -38,8 +38,12 @@ pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
     let turned = along.y.atan2(along.x);
     // The block looks the same after a quarter turn: the smallest turn will do.
     let grasp_yaw = quarter(layout.object.yaw - turned);
-    // A box has walls that fingers and block must be parallel to.
-    let place_yaw = grasp_yaw + quarter(layout.goal.yaw - turned - grasp_yaw);
+    // Fingers and block must be parallel to walls; where there are none the block may lie as it comes.
+    let place_yaw = grasp_yaw
+        + layout
+            .goal
+            .walls
+            .map_or(0.0, |walls| quarter(walls - turned - grasp_yaw));
     let grasp = Vector3::new(x, y, z + GRASP);
     let top = z + side / 2.0;
     let place = Vector3::new(gx, gy, layout.goal.surface + DROP + side / 2.0 + GRASP);

@@ -13,21 +13,21 @@ use crate::sim::config::SimConfig;
 use crate::sim::stage::{heading, quarter};
 use crate::sim::tasks::Layout;
 
-/// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block [m].
+/// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block (m).
 const AT_GRASP: (f64, f64) = (0.010, 0.010);
-/// At rest less than this above where the block is let go, it is dropped [m].
+/// At rest less than this above where the block is let go, it is dropped (m).
 const AT_GOAL: f64 = 0.018;
-/// In motion less than this above it [m].
+/// In motion less than this above it (m).
 const ARRIVING: f64 = 0.006;
-/// Slower than this the tool is at rest [m/s].
+/// Slower than this the tool is at rest (m/s).
 const AT_REST: f64 = 0.02;
-/// Nearer than this over the block the tool goes straight down, turning on its way [m].
+/// Nearer than this over the block the tool goes straight down, turning on its way (m).
 const OVER_GRASP: f64 = 0.016;
-/// Nearer than this to the block, and below its top, the fingers would push it [m].
+/// Nearer than this to the block, and below its top, the fingers would push it (m).
 const BESIDE: f64 = 0.09;
-/// Nearer than this over the goal the block goes straight down, turning on its way [m].
+/// Nearer than this over the goal the block goes straight down, turning on its way (m).
 const OVER_GOAL: f64 = 0.020;
-/// Within this of its resting height the block is there [m].
+/// Within this of its resting height the block is there (m).
 const RESTING: f64 = 0.006;
 /// Fingers further together than the block's width by this have missed it.
 const MISSED: f64 = 0.06;
@@ -35,11 +35,11 @@ const MISSED: f64 = 0.06;
 /// State from which the expert continues.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interrupted {
-    /// `base_from_tool` that is commanded [m].
+    /// `base_from_tool` that is commanded (m).
     pub tool: Pose,
-    /// Its velocity [m/s].
+    /// Its velocity (m/s).
     pub velocity: Vector3<f64>,
-    /// Pose of the block's centre [m].
+    /// Pose of the block's centre (m).
     pub block: Pose,
     /// The block is between the fingers.
     pub held: bool,
@@ -71,9 +71,9 @@ struct View<'a> {
     tool: Vector3<f64>,
     /// Position of the block.
     block: Vector3<f64>,
-    /// Turn of the tool that the fingers need to take the block [rad].
+    /// Turn of the tool that the fingers need to take the block (rad).
     grasp_yaw: f64,
-    /// Turn of the tool with the block that the goal needs [rad].
+    /// Turn of the tool with the block that the goal needs (rad).
     place_yaw: f64,
 }
 
@@ -88,7 +88,7 @@ impl<'a> View<'a> {
             tool: from.tool.translation.vector,
             block: from.block.translation.vector,
             grasp_yaw: quarter(block - turned),
-            place_yaw: quarter(layout.goal.yaw - block),
+            place_yaw: layout.goal.walls.map_or(0.0, |walls| quarter(walls - block)),
         }
     }
 
@@ -185,7 +185,7 @@ impl<'a> View<'a> {
         let over = goal.rim.max(goal.surface);
         let height = (over + OVER).max(self.block.z - self.side / 2.0 + OVER) + self.side / 2.0 + GRASP;
         let place = Vector3::new(gx, gy, goal.surface + DROP + self.side / 2.0 + GRASP);
-        let yaw = self.grasp_yaw + quarter(self.place_yaw);
+        let yaw = self.grasp_yaw + self.place_yaw;
         path.grip(0.0, CLOSING_S)
             .to(Self::above(grasp, height), self.grasp_yaw, 0.0)
             .to(Self::above(place, height), yaw, ROUNDED_S)

@@ -31,13 +31,13 @@ impl Row {
 /// State of an arm that another source has driven.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CorrectedState {
-    /// Measured joints [rad].
+    /// Measured joints (rad).
     pub joints: Joints,
-    /// Measured `base_from_tool` [m].
+    /// Measured `base_from_tool` (m).
     pub tool: Pose,
     /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
-    /// Joints that are commanded now, and those that the expert would at the end of the first step [rad].
+    /// Joints that are commanded now, and those that the expert would at the end of the first step (rad).
     pub commanded: [Joints; 2],
 }
 

@@ -10,18 +10,18 @@ use crate::sim::error::SimError;
 use crate::sim::scene::SceneOptions;
 use crate::sim::world::{FINGER_TRAVEL, Setpoint, Snapshot, World, start_joints};
 
-/// The tool follows its commands this much later; measured in collected episodes [s].
+/// The tool follows its commands this much later; measured in collected episodes (s).
 const LAG_S: f64 = 0.057;
-/// The fingers are let into the block by this, as a grip is in the physics [m].
+/// The fingers are let into the block by this, as a grip is in the physics (m).
 const GRIP_M: f64 = 0.0002;
 
 /// State of the arm in a row.
 pub(super) struct Placed {
-    /// Measured `base_from_tool` [m].
+    /// Measured `base_from_tool` (m).
     pub tool: Pose,
-    /// Measured joints [rad].
+    /// Measured joints (rad).
     pub joints: Joints,
-    /// Joints that were told, now and at the end of the first step [rad].
+    /// Joints that were told, now and at the end of the first step (rad).
     pub commanded: [Joints; 2],
     /// State from which its pictures are rendered.
     pub snapshot: Snapshot,

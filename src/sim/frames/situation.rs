@@ -31,52 +31,52 @@ const USUAL_START_SHARE: f64 = 0.4;
 /// Share of expert frames in which the arm has come to rest on its way. Without them an arm at rest is one that is about to
 /// begin or has finished, and a network that is told its speed learns to stay where it is.
 const REST_SHARE: f64 = 0.3;
-/// Range of other starts: x, y and z of the tool [m].
+/// Range of other starts: x, y and z of the tool (m).
 const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
-/// Range of the tool in a recovery [m].
+/// Range of the tool in a recovery (m).
 const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
-/// Half of the recoveries begin this near the block, along x and y, and up to twice as high above it [m].
+/// Half of the recoveries begin this near the block, along x and y, and up to twice as high above it (m).
 const BESIDE_M: f64 = 0.06;
-/// Largest rotation of the tool about the vertical at its start [rad].
+/// Largest rotation of the tool about the vertical at its start (rad).
 const TURN_RAD: f64 = 0.6;
-/// Smallest height above the block for a start at which the fingers would hit it from the side [m].
+/// Smallest height above the block for a start at which the fingers would hit it from the side (m).
 const ABOVE_BLOCK_M: f64 = 0.035;
-/// Half the width of the block with open fingers beside it [m].
+/// Half the width of the block with open fingers beside it (m).
 const FINGERS_M: f64 = 0.055;
-/// Half the width of the stand with the gripper beside it [m].
+/// Half the width of the stand with the gripper beside it (m).
 const STAND_M: f64 = 0.10;
 /// Share of recoveries in which the block lies where no layout has it.
 const MOVED_SHARE: f64 = 0.6;
-/// Range of a block that was dropped or pushed, x and y [m].
+/// Range of a block that was dropped or pushed, x and y (m).
 const DROPPED_M: [[f64; 2]; 2] = [[0.22, 0.44], [-0.22, 0.22]];
-/// Share of the moved blocks that were only pushed, and how far along x and y [m].
+/// Share of the moved blocks that were only pushed, and how far along x and y (m).
 const PUSHED: (f64, f64) = (0.4, 0.05);
-/// A block nearer to a box than this would stand in its wall [m].
+/// A block nearer to a box than this would stand in its wall (m).
 const BESIDE_BOX_M: f64 = 0.14;
-/// Half the width of the stand's top that a block lies on whole, and of the stand with a block beside it [m].
+/// Half the width of the stand's top that a block lies on whole, and of the stand with a block beside it (m).
 const STAND_TOP_M: [f64; 2] = [0.05, 0.085];
 /// Share of recoveries that begin with fingers that are not open, and of those the share that is half open.
 const NOT_OPEN: (f64, f64) = (0.6, 0.6);
-/// Times before the start and after the end of an episode from which frames are taken [s].
+/// Times before the start and after the end of an episode from which frames are taken (s).
 const BEYOND_S: [f64; 2] = [0.1, 0.25];
-/// Share of frames in which the tool is off its path, and how far, near contact and elsewhere [m, rad].
+/// Share of frames in which the tool is off its path, and how far, near contact and elsewhere (m, rad).
 const JITTER_SHARE: f64 = 0.5;
 const JITTER_NEAR: (f64, f64) = (0.004, 0.02);
 const JITTER_FREE: (f64, f64) = (0.012, 0.08);
-/// Nearer than this above the block's top the tool is near contact [m].
+/// Nearer than this above the block's top the tool is near contact (m).
 const NEAR_M: f64 = 0.02;
-/// Around the moments at which the fingers close and open the tool stays on its path [s].
+/// Around the moments at which the fingers close and open the tool stays on its path (s).
 const STILL_CLOSING_S: [f64; 2] = [0.05, 0.45];
 const STILL_OPENING_S: [f64; 2] = [0.05, 0.35];
-/// The fingers hold the block from this long after they are told to close, until this long after they are to open [s].
+/// The fingers hold the block from this long after they are told to close, until this long after they are to open (s).
 const HELD_S: [f64; 2] = [0.22, 0.05];
-/// This long after they are told to open, the fingers have let go [s].
+/// This long after they are told to open, the fingers have let go (s).
 const RELEASED_S: f64 = 0.13;
 /// Share of recoveries with fingers that are not open in which they were told to close, and have missed the block.
 const MISSED_SHARE: f64 = 0.6;
-/// Height of the tool above an object that is pointed at, above everything near it [m].
+/// Height of the tool above an object that is pointed at, above everything near it (m).
 const POINT_ABOVE_M: f64 = 0.045;
-/// Distance within which the block counts as near the object that is pointed at [m].
+/// Distance within which the block counts as near the object that is pointed at (m).
 const POINT_NEAR_M: f64 = 0.12;
 
 /// Kind of situation.
@@ -125,9 +125,9 @@ pub struct Situation {
     pub instruction: String,
     /// The way from where the tool started.
     pub path: Path,
-    /// Time of the moment along the path [s].
+    /// Time of the moment along the path (s).
     pub time_s: f64,
-    /// The tool is this far off the path [m], and turned by this about the vertical [rad].
+    /// The tool is this far off the path (m), and turned by this about the vertical (rad).
     pub offset: (Vector3<f64>, f64),
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
@@ -422,7 +422,7 @@ fn finger_rate(config: &SimConfig) -> f64 {
 }
 
 impl Situation {
-    /// `base_from_tool` on the path after `time_s` [s], with this share of the offset.
+    /// `base_from_tool` on the path after `time_s` (s), with this share of the offset.
     pub(super) fn pose(&self, time_s: f64, share: f64) -> Pose {
         let on_path = self.path.pose(time_s.max(0.0));
         let (place, turn) = (self.offset.0 * share, self.offset.1 * share);
@@ -460,7 +460,7 @@ impl Situation {
         }
     }
 
-    /// Pose of the block's centre with the tool at `base_from_tool` [m].
+    /// Pose of the block's centre with the tool at `base_from_tool` (m).
     pub(super) fn block_pose(&self, config: &SimConfig, base_from_tool: &Pose) -> Pose {
         match self.block {
             Block::Lies => {

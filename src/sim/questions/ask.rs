@@ -12,7 +12,7 @@ use crate::sim::stage::Thing;
 pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \
                          lengths are in metres and places are those of the middles of things.";
 
-/// Differences below this are not asked about [m].
+/// Differences below this are not asked about (m).
 const CLEAR_M: f64 = 0.03;
 
 /// A question and its answer.

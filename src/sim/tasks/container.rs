@@ -27,7 +27,7 @@ pub(super) fn layout(chosen: &TransparentBox, mut draw: Draw<'_>) -> Layout {
             region: Region::Square(chosen.inner_half_m - half_block + 0.002),
             surface: FLOOR,
             rim: chosen.wall_m,
-            yaw,
+            walls: Some(yaw),
             supports: PARTS.iter().map(|part| (*part).to_owned()).collect(),
         },
         instruction: format!("put the {colour} block into the transparent box"),

@@ -7,7 +7,7 @@ use super::{Draw, Form, Goal, Layout, Prop, Region};
 const PEDESTAL_HALF: f64 = 0.055;
 const PLATE_RADIUS: f64 = 0.060;
 const PLATE_HEIGHT: f64 = 0.008;
-/// The block counts as on the plate when its centre is this near the plate's middle [m].
+/// The block counts as on the plate when its centre is this near the plate's middle (m).
 const REACH: f64 = 0.045;
 
 pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> Layout {
@@ -47,7 +47,7 @@ pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> Layout {
             region: Region::Disc(REACH),
             surface: PLATE_HEIGHT,
             rim: PLATE_HEIGHT,
-            yaw: 0.0,
+            walls: None,
             supports: vec!["plate".into()],
         },
         instruction: format!("pick the {colour} block from the stand and place it on the plate"),

@@ -83,9 +83,9 @@ pub struct Layout {
 /// The block at the start.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
-    /// Centre [m].
+    /// Centre (m).
     pub position: [f64; 3],
-    /// Turn about the vertical [rad], within a quarter turn's symmetry.
+    /// Turn about the vertical (rad), within a quarter turn's symmetry.
     pub yaw: f64,
     /// Its colour.
     pub colour: Colour,
@@ -98,9 +98,9 @@ pub struct Prop {
     pub name: String,
     /// Its form.
     pub form: Form,
-    /// Centre [m].
+    /// Centre (m).
     pub position: [f64; 3],
-    /// Turn about the vertical [rad].
+    /// Turn about the vertical (rad).
     pub yaw: f64,
     /// Red, green, blue, opacity.
     pub rgba: [f64; 4],
@@ -111,16 +111,16 @@ pub struct Prop {
 /// Form of a prop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {
-    /// Half sizes [m].
+    /// Half sizes (m).
     Box([f64; 3]),
-    /// An upright cylinder: radius and half height [m].
+    /// An upright cylinder: radius and half height (m).
     Cylinder([f64; 2]),
 }
 
 /// The lamp.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Light {
-    /// Position [m].
+    /// Position (m).
     pub position: [f64; 3],
     /// Brightness, 0 to 1.
     pub diffuse: f64,
@@ -129,16 +129,16 @@ pub struct Light {
 /// Goal of the block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Goal {
-    /// Middle of the region [m].
+    /// Middle of the region (m).
     pub centre: [f64; 2],
     /// Extent of the region about its middle.
     pub region: Region,
-    /// Height the block's underside rests at [m].
+    /// Height the block's underside rests at (m).
     pub surface: f64,
-    /// Height of the highest thing about the region [m]; the block is carried in over it.
+    /// Height of the highest thing about the region (m); the block is carried in over it.
     pub rim: f64,
-    /// Turn of the region's walls about the vertical [rad]; 0 where it has none.
-    pub yaw: f64,
+    /// Turn about the vertical of the walls around the region (rad), if it has any.
+    pub walls: Option<f64>,
     /// Geoms the block may touch while it counts as supported.
     pub supports: Vec<String>,
 }
@@ -146,9 +146,9 @@ pub struct Goal {
 /// Extent of a goal in the plane.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Region {
-    /// The block's centre is within this distance [m].
+    /// The block's centre is within this distance (m).
     Disc(f64),
-    /// The block's centre is within this distance [m] along both of the goal's axes.
+    /// The block's centre is within this distance (m) along both of the goal's axes.
     Square(f64),
 }
 
@@ -160,7 +160,7 @@ impl Goal {
         match self.region {
             Region::Disc(radius) => dx.hypot(dy) <= radius,
             Region::Square(half) => {
-                let (sin, cos) = self.yaw.sin_cos();
+                let (sin, cos) = self.walls.unwrap_or_default().sin_cos();
                 (cos * dx + sin * dy).abs() <= half && (cos * dy - sin * dx).abs() <= half
             }
         }
@@ -221,12 +221,12 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// A point in a rectangle [m].
+    /// A point in a rectangle (m).
     fn point(&mut self, x: std::ops::Range<f64>, y: std::ops::Range<f64>) -> [f64; 2] {
         [self.rng.random_range(x), self.rng.random_range(y)]
     }
 
-    /// The block with its underside at `surface` [m].
+    /// The block with its underside at `surface` (m).
     fn object(&mut self, [x, y]: [f64; 2], surface: f64) -> Object {
         Object {
             // A hair above, so that nothing starts inside anything.

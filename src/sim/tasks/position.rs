@@ -4,7 +4,7 @@ use super::{Draw, Form, Goal, Layout, Prop, Region};
 use crate::sim::config::PositionLevels;
 
 const MARK_HALF: f64 = 0.055;
-/// The block counts as at the mark when its centre is this near the mark's middle along both axes [m].
+/// The block counts as at the mark when its centre is this near the mark's middle along both axes (m).
 const REACH: f64 = 0.040;
 /// Marks are told apart by where they are, not by colour.
 const RIM_RGBA: [f64; 4] = [0.98, 0.98, 0.96, 1.0];
@@ -40,7 +40,7 @@ pub(super) fn layout(levels: &PositionLevels, level: usize, mut draw: Draw<'_>) 
             region: Region::Square(REACH),
             surface: 0.0,
             rim: 0.0,
-            yaw: 0.0,
+            walls: None,
             supports: vec!["table".into()],
         },
         instruction: format!("place the {colour} block on the {name} mark"),

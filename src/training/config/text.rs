@@ -14,9 +14,9 @@ pub struct TextSettings {
     pub batch: usize,
     /// Most tokens of a conversation; what is behind them is cut off.
     pub longest: usize,
-    /// Least area of a picture as it is fed to the network [px²].
+    /// Least area of a picture as it is fed to the network (px²).
     pub min_pixels: u64,
-    /// Largest area of a picture as it is fed to the network [px²].
+    /// Largest area of a picture as it is fed to the network (px²).
     pub max_pixels: u64,
     /// Threads that decode and resize.
     pub workers: usize,

@@ -153,7 +153,7 @@ impl KeptVision {
         &self.grids
     }
 
-    /// Memory that it takes [bytes].
+    /// Memory that it takes (bytes).
     pub fn bytes(&self) -> usize {
         self.values.len()
     }

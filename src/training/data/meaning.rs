@@ -5,12 +5,12 @@ use crate::dataset::Dataset;
 use crate::dataset::column_mapping::ColumnMapping;
 use crate::training::run_error::RunError;
 
-/// Fastest motion of a tool [m/s], and turn [rad/s]; what looks faster are poses in place of steps, or other units.
+/// Fastest motion of a tool (m/s), and turn (rad/s); what looks faster are poses in place of steps, or other units.
 const FASTEST_M_S: f64 = 2.0;
 const FASTEST_RAD_S: f64 = 4.0 * std::f64::consts::PI;
-/// Farthest that a tool is from the base [m].
+/// Farthest that a tool is from the base (m).
 const FARTHEST: f32 = 2.0;
-/// Largest angle of a step, a joint or a pose [rad].
+/// Largest angle of a step, a joint or a pose (rad).
 const LARGEST_ANGLE: f32 = 2.0 * std::f32::consts::PI;
 /// How far from 0 and 1 a gripper's values may be.
 const GRIPPER_SLACK: f32 = 0.02;

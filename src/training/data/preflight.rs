@@ -11,7 +11,7 @@ use super::feed::Feed;
 use super::sampler::{Place, randomness};
 use super::text::feed::TextFeed;
 use crate::dataset::feature::Dtype;
-use crate::dataset::images::video_path;
+use crate::dataset::reader::video_path;
 use crate::dataset::{At, Dataset};
 use crate::files;
 use crate::model::prompt::Prompter;

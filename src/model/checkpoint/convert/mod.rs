@@ -27,7 +27,7 @@ use tensors::{NewRows, Origin, Tensor};
 
 /// Width of VGGT's features, which the geometry adapter learns to give.
 const GEOMETRY_WIDTH: i64 = 2048;
-/// Side of the images of an untrained checkpoint [px].
+/// Side of the images of an untrained checkpoint (px).
 const SIDE: u32 = 224;
 /// Residual blocks of StarVLA's head.
 const STARVLA_BLOCKS: i64 = 2;

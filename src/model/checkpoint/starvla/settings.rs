@@ -17,7 +17,7 @@ const FULL: &str = "config.full.yaml";
 const READ: &str = "config.yaml";
 /// The configuration of old runs.
 const OLD: &str = "config.json";
-/// Side of the images StarVLA feeds unless told otherwise [px].
+/// Side of the images StarVLA feeds unless told otherwise (px).
 const SIDE: u32 = 224;
 
 /// A run's configuration.

@@ -12,12 +12,12 @@ const END: &[u8] = b"PK\x05\x06";
 const LARGE_END: &[u8] = b"PK\x06\x06";
 const LARGE_END_PLACE: &[u8] = b"PK\x06\x07";
 
-/// Sizes without what varies [bytes].
+/// Sizes without what varies (bytes).
 const ENTRY_SIZE: usize = 30;
 const LISTED_SIZE: usize = 46;
 const END_SIZE: usize = 22;
 const LARGE_END_PLACE_SIZE: usize = 20;
-/// The list's end stands within this many bytes of the file's: what follows is a comment [bytes].
+/// The list's end stands within this many bytes of the file's: what follows is a comment (bytes).
 const LONGEST_COMMENT: usize = u16::MAX as usize;
 
 /// Marks numbers that stand in the larger form.

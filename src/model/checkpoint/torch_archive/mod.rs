@@ -21,7 +21,7 @@ use state_dict::{StateDict, Stored};
 const INDEX: &str = "data.pkl";
 /// The file that says how numbers lie in the others.
 const BYTE_ORDER: &str = "byteorder";
-/// Largest index; that of the largest checkpoints takes a few hundred kilobytes [bytes].
+/// Largest index; that of the largest checkpoints takes a few hundred kilobytes (bytes).
 const LARGEST_INDEX: usize = 4 << 20;
 
 /// Whether a file begins as such an archive.

@@ -1,36 +1,31 @@
-//! JSON as other programs write it: with a byte order mark, or with NaN and infinities, which the standard does not have
-//! and Python writes.
+//! JSON as other programs write it: with NaN and infinities, which the standard does not have and Python writes.
 
 use std::borrow::Cow;
-use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-use super::error::DatasetError;
-use crate::files;
-
 /// Numbers that are none, longest first.
 const NOT_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-
-/// Reads a JSON file of at most `limit` bytes.
-///
-/// # Errors
-/// When it is missing, larger, or not JSON of this kind.
-pub fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, DatasetError> {
-    let text = files::read_text(path, limit).map_err(DatasetError::io("read", path))?;
-    parse(&text).map_err(|e| DatasetError::content(path, e))
-}
 
 /// Reads JSON; what is NaN or infinite in it is null.
 ///
 /// # Errors
 /// When it is not JSON of this kind.
 pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_json::from_str(text).or_else(|error| match with_nulls(text) {
         Cow::Owned(text) => serde_json::from_str(&text),
         Cow::Borrowed(_) => Err(error),
     })
+}
+
+/// Says what is wrong with a text that is not JSON of the kind that was expected.
+pub fn explain(text: &[u8], error: &serde_json::Error) -> String {
+    let empty = text.iter().all(u8::is_ascii_whitespace);
+    match (empty, error.is_eof()) {
+        (true, _) => "expected JSON, found an empty file; fetch it again".to_owned(),
+        (false, true) => format!("{error}: the file is truncated; fetch it again"),
+        (false, false) => error.to_string(),
+    }
 }
 
 /// The same text with null for every NaN and infinity outside of strings.
@@ -72,12 +67,21 @@ mod tests {
 
     #[test]
     fn what_python_writes_is_read() {
-        let text = "\u{feff}{\"std\": [NaN, 1.5, -Infinity], \"NaN\": \"a \\\"NaN\\\" \u{1f600} Infinity\", \"last\": Infinity}";
+        let text =
+            "{\"std\": [NaN, 1.5, -Infinity], \"NaN\": \"a \\\"NaN\\\" \u{1f600} Infinity\", \"last\": Infinity}";
         let found: Value = parse(text).unwrap();
         assert_eq!(
             found,
             json!({"std": [null, 1.5, null], "NaN": "a \"NaN\" \u{1f600} Infinity", "last": null})
         );
+    }
+
+    #[test]
+    fn empty_and_truncated_texts_are_called_so() {
+        for (text, said) in [(" \n", "an empty file"), ("{\"a\": [1,", "the file is truncated")] {
+            let error = parse::<Value>(text).unwrap_err();
+            assert!(explain(text.as_bytes(), &error).contains(said), "{text:?}");
+        }
     }
 
     #[test]
