@@ -16,6 +16,8 @@ from launch_ros.actions import Node
 HERE = os.path.dirname(os.path.abspath(__file__))
 BOOLEAN = ['true', 'false']
 OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
+# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
+REFUSED = 2
 # A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
 ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 
@@ -79,6 +81,14 @@ def included(file, arguments):
                                     launch_arguments=passed.items())
 
 
+def stop_when_refused(event, _context):
+    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
+    if event.returncode == REFUSED:
+        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
+        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
+    return None
+
+
 def record(context):
     """The recorder, and what a person holds, with every argument known."""
     def argument(name):
@@ -89,7 +99,7 @@ def record(context):
     actions = [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
                     namespace=argument('namespace'), parameters=[told],
                     arguments=['--ros-args', '--log-level', argument('log_level')],
-                    additional_env=ENDS_WITH_LAUNCH)]
+                    on_exit=stop_when_refused, additional_env=ENDS_WITH_LAUNCH)]
     if argument('operator') != 'none':
         shared = [given for given in [*PASSED, *OWN]
                   if given.name in ('namespace', 'robot', 'log_level', 'operator')]

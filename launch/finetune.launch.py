@@ -12,6 +12,8 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 SHARE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
+REFUSED = 2
 # A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
 ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
 
@@ -28,6 +30,14 @@ ARGUMENTS = [
 ]
 
 
+def stop_when_refused(event, _context):
+    """A node that refuses to start ends the launch."""
+    if event.returncode == REFUSED:
+        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
+        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
+    return None
+
+
 def fine_tune(context):
     """The node, with every argument known."""
     def argument(name):
@@ -40,7 +50,7 @@ def fine_tune(context):
     return [Node(package='thinkvla', executable='finetune_node', name='finetune_node', output='screen',
                  namespace=argument('namespace'), parameters=[*files, told],
                  arguments=['--ros-args', '--log-level', argument('log_level')],
-                 additional_env=ENDS_WITH_LAUNCH)]
+                 on_exit=stop_when_refused, additional_env=ENDS_WITH_LAUNCH)]
 
 
 def generate_launch_description():

@@ -158,6 +158,13 @@ def test_arguments_that_cannot_work_are_refused(launch, arguments, complaint):
     assert done.returncode != 0 and complaint in done.stderr
 
 
+@pytest.mark.parametrize('file, node', [('collect.launch.py', 'record_node'), ('finetune.launch.py', 'finetune_node')])
+def test_nodes_beside_the_policy_end_their_launch_too(launch, file, node):
+    done, _ = launch(file, refuses=node)
+    assert done.returncode != 0, done.stdout
+    assert f'{node} refused to start' in done.stdout
+
+
 def test_a_node_that_refuses_its_parameters_ends_the_launch(launch):
     done, _ = launch('policy.launch.py', 'checkpoint:=/some/checkpoint', refuses='policy_node')
     assert done.returncode == 1

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -63,7 +63,7 @@ pub struct Info {
     #[serde(default, deserialize_with = "count")]
     pub total_tasks: usize,
     /// Files in a folder.
-    #[serde(default = "chunk")]
+    #[serde(default = "chunk", deserialize_with = "files_in_a_folder")]
     pub chunks_size: usize,
     /// Rows a second.
     pub fps: f64,
@@ -71,7 +71,7 @@ pub struct Info {
     #[serde(default, deserialize_with = "ranges")]
     pub splits: BTreeMap<String, String>,
     /// Where rows lie.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text")]
     pub data_path: String,
     /// Where videos lie.
     #[serde(default)]
@@ -86,7 +86,9 @@ pub struct Info {
 /// Totals, which a description need not give.
 #[derive(Deserialize)]
 struct Totals {
+    #[serde(default, deserialize_with = "whole")]
     total_episodes: Option<usize>,
+    #[serde(default, deserialize_with = "whole")]
     total_frames: Option<usize>,
 }
 
@@ -96,7 +98,27 @@ fn chunk() -> usize {
 
 /// A number; 0 where there is none.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+    whole(deserializer).map(Option::unwrap_or_default)
+}
+
+fn files_in_a_folder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    whole(deserializer).map(|found| found.unwrap_or(CHUNK))
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// A whole number, which may be written with a fraction of 0, or null.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let Some(found) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let value = found.as_f64().unwrap_or(f64::NAN);
+    match (0.0..9e15).contains(&value) && value.fract() == 0.0 {
+        true => Ok(Some(value as usize)),
+        false => Err(D::Error::custom(format!("expected a whole number, found {found}"))),
+    }
 }
 
 /// Ranges by name; what is written otherwise is not used and left out.

@@ -350,7 +350,7 @@ impl DatasetWriter {
 }
 
 /// The contract of a dataset of ours, by which episodes are added to it.
-fn own_contract(root: &Path) -> Result<Contract, DatasetError> {
+pub(in crate::dataset) fn own_contract(root: &Path) -> Result<Contract, DatasetError> {
     let path = root.join(FILE_NAME);
     if !path.exists() {
         let message = format!(

@@ -18,6 +18,7 @@ use crate::dataset::frame::ImageMode;
 use crate::dataset::info::{INFO, Info};
 use crate::dataset::layout::{CameraLayout, Group, Layout, Vector};
 use crate::dataset::storage::Disk;
+use crate::dataset::writer::own_contract;
 
 /// Where a column comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,9 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
     options.vectors.sort_by(|a, b| a.name.cmp(&b.name));
     options.cameras.sort_by(|a, b| a.name.cmp(&b.name));
     require_columns(&options)?;
+    if root.join(INFO).exists() {
+        own_contract(root)?;
+    }
     let mut writer: Option<DatasetWriter> = None;
     let mut report = ImportReport {
         first_episode: 0,

@@ -182,7 +182,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
         (ALL_ERRORS, all_errors.topic_name()),
         (JOINT_ERRORS, joint_errors.topic_name()),
     ]);
-    let heard = vec![chunks.topic_name(), beats.topic_name(), states.topic_name()];
+    let mut heard = vec![chunks.topic_name(), beats.topic_name()];
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![
         Box::new(chunks),
         Box::new(beats),
@@ -199,6 +199,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
         own.insert(topic, errors.topic_name());
         kept.push(Box::new(errors));
     }
+    heard.extend(own.values().cloned());
     Ok(Listening {
         kept,
         own,

@@ -1,6 +1,8 @@
-//! Parameters as arguments give them, matched to a node as rclcpp does it: rclrs itself honours whole names and `/**`, and
-//! neither wildcards among names nor misspelt parameters are told to anybody.
+//! Parameters as arguments give them, matched to a node as rclcpp does it, of which the last one counts. rclrs itself honours
+//! whole names and `/**` only, lets a whole name in a file win over whatever is given behind it, and tells nobody of misspelt
+//! parameters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
@@ -25,8 +27,18 @@ pub struct Given {
     /// Whether other nodes are given it too, which may be the ones that have it.
     pub shared: bool,
     value: Value,
-    /// Whether rclrs honours it where it stands.
-    honoured: bool,
+    place: Place,
+}
+
+/// What rclrs makes of a parameter where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// It is passed over.
+    Ignored,
+    /// It counts unless the node's whole name is given, wherever that stands.
+    Any,
+    /// It counts.
+    WholeName,
 }
 
 /// Arguments of a process, as one node of it sees them.
@@ -34,6 +46,8 @@ pub struct Given {
 pub struct Overrides {
     arguments: Vec<String>,
     given: Vec<Given>,
+    /// Values of `--params-file` and `-p` that were read for this node.
+    read: Vec<String>,
     /// What a person should know of them.
     pub notes: Vec<String>,
 }
@@ -58,15 +72,37 @@ impl Overrides {
         all
     }
 
-    /// The arguments, with what only rclcpp would have honoured added in a form that rclrs does.
+    /// Arguments by which rclrs takes of every parameter the one given last: these ones where it does, otherwise with that
+    /// one alone.
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = self.arguments.clone();
-        let added: Vec<_> = self.given.iter().filter(|given| !given.honoured).collect();
-        if !added.is_empty() {
-            arguments.extend(["--".to_owned(), "--ros-args".to_owned()]);
+        let (mut last, mut of_rclrs) = (BTreeMap::new(), BTreeMap::<&str, &Given>::new());
+        for given in &self.given {
+            last.insert(given.name.as_str(), given);
+            let so_far = of_rclrs.get(given.name.as_str()).map(|given| given.place);
+            let counts = match given.place {
+                Place::Ignored => false,
+                Place::Any => so_far != Some(Place::WholeName),
+                Place::WholeName => true,
+            };
+            if counts {
+                of_rclrs.insert(&given.name, given);
+            }
         }
-        for given in added {
-            arguments.extend(["-p".to_owned(), format!("{}:={}", given.name, given.value)]);
+        // Both are of one list, so the same one is at the same place.
+        let same =
+            |(name, given): (&&str, &&Given)| of_rclrs.get(*name).is_some_and(|other| std::ptr::eq(*other, *given));
+        if last.iter().all(same) {
+            return self.arguments.clone();
+        }
+        let mut arguments = without(&self.arguments, &self.read);
+        arguments.extend(["--".to_owned(), "--ros-args".to_owned()]);
+        for (name, given) in last {
+            let value = match &given.value {
+                // As it was written: YAML, and not a string in quotation marks.
+                Value::String(text) if given.is_assigned() => text.clone(),
+                value => value.to_string(),
+            };
+            arguments.extend(["-p".to_owned(), format!("{name}:={value}")]);
         }
         arguments
     }
@@ -100,8 +136,10 @@ impl Overrides {
 
     fn read_file(&mut self, path: &str, node: &str) {
         let text = files::read_text(Path::new(path), files::CONFIGURATION).ok();
-        let file: Option<Value> = text.and_then(|text| serde_saphyr::from_str(&text).ok());
-        let file = file.unwrap_or_default();
+        let Some(file) = text.and_then(|text| serde_saphyr::from_str::<Value>(&text).ok()) else {
+            return;
+        };
+        self.read.push(path.to_owned());
         let mut sections = Vec::new();
         sections_of("", &file, &mut sections);
         let before = self.given.len();
@@ -109,7 +147,11 @@ impl Overrides {
             if !matches(pattern, node) {
                 continue;
             }
-            let honoured = pattern == "/**" || pattern == node;
+            let place = match pattern.as_str() {
+                "/**" => Place::Any,
+                pattern if pattern == node => Place::WholeName,
+                _ => Place::Ignored,
+            };
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
             self.given.extend(named.into_iter().map(|(name, value)| Given {
@@ -117,7 +159,7 @@ impl Overrides {
                 source: path.to_owned(),
                 shared: pattern.contains('*'),
                 value,
-                honoured,
+                place,
             }));
         }
         if !sections.is_empty() && self.given.len() == before {
@@ -133,19 +175,41 @@ impl Overrides {
         let Some((name, value)) = assignment.split_once(":=") else {
             return;
         };
-        let name = match name.split_once(':') {
-            Some((of, name)) if of == node || node.rsplit('/').next() == Some(of) => name,
+        let (name, place) = match name.split_once(':') {
+            Some((of, name)) if node.strip_prefix('/') == Some(of) => (name, Place::WholeName),
+            Some((of, name)) if node.rsplit('/').next() == Some(of) => (name, Place::Ignored),
             Some(_) => return,
-            None => name,
+            None => (name, Place::Any),
         };
+        self.read.push(assignment.to_owned());
         self.given.push(Given {
             name: name.to_owned(),
             source: format!("-p {assignment}"),
             shared: false,
             value: Value::String(value.to_owned()),
-            honoured: true,
+            place,
         });
     }
+}
+
+impl Given {
+    fn is_assigned(&self) -> bool {
+        self.source.starts_with("-p ")
+    }
+}
+
+/// Arguments without the parameters that are given by these values.
+fn without(arguments: &[String], values: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for argument in arguments {
+        let gives = |flag: &String| ["--params-file", "-p", "--param"].contains(&flag.as_str());
+        if kept.last().is_some_and(gives) && values.contains(argument) {
+            kept.pop();
+        } else {
+            kept.push(argument.clone());
+        }
+    }
+    kept
 }
 
 /// Refuses what a node is given besides ROS arguments: it would be passed over without a word.
@@ -291,6 +355,49 @@ mod tests {
         // What rclrs honours is not given twice.
         let (overrides, _file) = given("/**:\n  ros__parameters: {dry_run: true}\n", &[]);
         assert_eq!(overrides.arguments(), overrides.arguments);
+    }
+
+    #[test]
+    fn of_what_is_given_twice_the_last_counts() {
+        for pattern in ["/arm_node", "/**/arm_node", "/**"] {
+            let yaml = format!("{pattern}:\n  ros__parameters: {{dry_run: false, robot: \"yes\"}}\n");
+            let (overrides, file) = given(&yaml, &["-p", "dry_run:=true", "-r", "a:=b"]);
+            let arguments = overrides.arguments();
+            if pattern == "/**" {
+                assert_eq!(arguments, overrides.arguments, "rclrs does so itself");
+                continue;
+            }
+            let path = file.path().display().to_string();
+            assert!(!arguments.contains(&path), "{arguments:?}");
+            let expected = [
+                "arm_node",
+                "--ros-args",
+                "-r",
+                "a:=b",
+                "--",
+                "--ros-args",
+                "-p",
+                "dry_run:=true",
+                "-p",
+                "robot:=\"yes\"",
+            ];
+            assert_eq!(arguments, expected, "{pattern}");
+        }
+        // A file behind it counts as well.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "/**:\n  ros__parameters: {dry_run: true}\n").unwrap();
+        let path = file.path().display().to_string();
+        let (overrides, _first) = given(
+            "/arm_node:\n  ros__parameters: {dry_run: false}\n",
+            &["--params-file", &path],
+        );
+        assert!(overrides.arguments().ends_with(&["dry_run:=true".into()]));
+        // What cannot be read is left to ROS, which refuses it.
+        let (overrides, _first) = given(
+            "/arm_node:\n  ros__parameters: {dry_run: false}\n",
+            &["-p", "dry_run:=true", "--params-file", "/none"],
+        );
+        assert!(overrides.arguments().contains(&"/none".to_owned()));
     }
 
     #[test]

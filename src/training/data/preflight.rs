@@ -30,7 +30,8 @@ const SHOWN: usize = 10;
 /// Names the episodes whose instruction no prompt can hold.
 pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<(), RunError> {
     let mut problems = Vec::new();
-    for episode in dataset.episodes() {
+    let episodes = dataset.episodes();
+    for episode in progress(episodes.len(), "instructions").wrap_iter(episodes.iter()) {
         for task in dataset.instructions(episode) {
             if let Err(problem) = prompter.require_plain(task) {
                 problems.push(format!("episode {}: {problem}", episode.index));

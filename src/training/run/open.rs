@@ -119,6 +119,13 @@ impl Run {
                 language.require_answers()?;
             }
         }
+        let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
+        if ranks.leads() {
+            let steps = config.steps.saturating_sub(last.unwrap_or(0));
+            let still = steps.div_ceil(config.checkpoints.every_steps.max(1));
+            shelf.require_room(&method, &optimiser, still)?;
+        }
+        // The one thing before the first step that takes long: whatever can be refused has been looked at.
         if config.data.keep_vision {
             let kept = KeptVision::of(&feed, &method, config.data.workers)?;
             tracing::info!(
@@ -127,7 +134,6 @@ impl Run {
             );
             feed.keep(kept);
         }
-        let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
         let rates = &config.optimiser.learning_rates;
         let mut run = Self {
             schedule: Schedule::new(&config.schedule, rates, config.steps),
@@ -152,11 +158,6 @@ impl Run {
         };
         if let Some(last) = last {
             run.take_up(last)?;
-        }
-        if run.ranks.leads() {
-            let steps = run.config.steps.saturating_sub(run.step);
-            let still = steps.div_ceil(run.config.checkpoints.every_steps.max(1));
-            run.shelf.require_room(&run.method, &run.optimiser, still)?;
         }
         Ok(run)
     }

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use serde_json::Map;
 use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::edit::{Choice, Source, assemble, beside, replace};
+use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{Dataset, DatasetWriter, spool};
@@ -90,7 +91,7 @@ pub fn delete(root: &Path, episodes: &[Episodes], out: Option<&Path>) -> anyhow:
 
 pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path>) -> anyhow::Result<()> {
     let task = task.trim();
-    ensure!(!task.is_empty(), "--task: expected words, found none");
+    require_plain(task).map_err(|problem| anyhow!("--task: {problem}"))?;
     let (dataset, place) = open(root, out)?;
     require(&dataset, episodes)?;
     let relabelled = whole(&dataset).map(|choice| Choice {

@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use thinkvla::contract::{Contract, FILE_NAME};
+use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify as look};
 use thinkvla::dataset::{Dataset, kept, spool};
+use thinkvla::files;
 use thinkvla::writer_lock::WriterLock;
 
 use crate::tell;
@@ -94,6 +96,20 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Copies the statistics of a dataset that was not recorded here, once, before others are written in their place.
+fn keep_of_others(root: &Path) -> anyhow::Result<()> {
+    let (path, copy) = (root.join(STATS), root.join(format!("{STATS}.before")));
+    if root.join(FILE_NAME).exists() || copy.exists() || !path.exists() {
+        return Ok(());
+    }
+    files::copy(&path, &copy).with_context(|| format!("keep {} as {}", path.display(), copy.display()))?;
+    tell(&format!(
+        "the statistics that were there are kept as {}",
+        copy.display()
+    ));
+    Ok(())
+}
+
 pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     let _lock = write.then(|| WriterLock::acquire(root)).transpose()?;
     let dataset = Dataset::open(root)?;
@@ -103,6 +119,7 @@ pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     };
     if write {
         all.extend(dataset.statistics()?);
+        keep_of_others(root)?;
         kept::save_all(&Disk, root, &all)?;
     }
     for (name, all) in &all {
