@@ -76,7 +76,7 @@ fuzz() { # fuzz TARGET...: N inputs to each, address sanitizer on
   done
 }
 command_line() { "$release/thinkvla" "$@"; }
-file_targets=(dataset_info dataset_episodes dataset_rows dataset_lines mp4 bag torch_save safetensors starvla)
+file_targets=(dataset_info dataset_episodes dataset_rows dataset_lines mp4 bag recording torch_save safetensors starvla)
 measure() {
   case $row in
     1) fuzz image_view decode ;;

@@ -17,15 +17,14 @@ use thinkvla::dataset::video::{VideoReader, VideoSettings, VideoWriter};
 const MARGIN: usize = 4096;
 
 fn seed() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/mp4");
-    std::fs::create_dir_all(&corpus).unwrap();
+    let corpus = common::corpus("mp4");
     let mut writer = VideoWriter::new(Cursor::new(Vec::new()), VideoSettings::new(16, 16, 10)).unwrap();
     for _ in 0..4 {
         writer.push(&RgbImage::new(16, 16)).unwrap();
     }
     std::fs::write(corpus.join("ours"), writer.finish().unwrap().into_inner()).unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/video");
-    for name in ["av1.mp4", "x264_reordered.mp4", "hevc.mp4"] {
+    for name in ["av1.mp4", "x264_reordered.mp4", "x264_fragments.mp4", "x264_late.mp4", "hevc.mp4"] {
         std::fs::copy(fixtures.join(name), corpus.join(name)).unwrap();
     }
 }

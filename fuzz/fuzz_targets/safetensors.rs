@@ -4,7 +4,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
@@ -30,8 +29,7 @@ fn sound() -> Vec<u8> {
 }
 
 fn seed() -> [tempfile::TempDir; 2] {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/safetensors");
-    std::fs::create_dir_all(&corpus).unwrap();
+    let corpus = common::corpus("safetensors");
     let list = br#"{"metadata": {}, "weight_map": {"model.norm.weight": "a.safetensors", "model.bias": "a.safetensors"}}"#;
     std::fs::write(corpus.join("single"), [&[0], &sound()[..]].concat()).unwrap();
     std::fs::write(corpus.join("list"), [&[1], &list[..]].concat()).unwrap();

@@ -20,8 +20,7 @@ fn run() -> PathBuf {
     let run = common::memory_folder().join(format!("thinkvla-fuzz-starvla-{}", std::process::id()));
     std::fs::create_dir_all(run.join("checkpoints")).unwrap();
     std::fs::write(run.join("checkpoints/steps_1_model.safetensors"), b"").unwrap();
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/starvla");
-    std::fs::create_dir_all(&corpus).unwrap();
+    let corpus = common::corpus("starvla");
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/reference/starvla/run");
     let read = std::fs::read(reference.join("config.yaml")).unwrap();
     let full = std::fs::read(reference.join("config.full.yaml")).unwrap_or_else(|_| read.clone());

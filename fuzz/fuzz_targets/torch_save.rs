@@ -5,8 +5,6 @@ mod common;
 #[path = "../../tests/network/torch_save/writer.rs"]
 mod writer;
 
-use std::path::Path;
-
 use libfuzzer_sys::fuzz_target;
 use thinkvla::model::checkpoint::torch_archive;
 use writer::{Saved, archive, index, save};
@@ -29,8 +27,7 @@ fn tensors() -> Vec<Saved> {
 }
 
 fn seed() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/torch_save");
-    std::fs::create_dir_all(&corpus).unwrap();
+    let corpus = common::corpus("torch_save");
     std::fs::write(corpus.join("archive"), [&[0], &save(&tensors())[..]].concat()).unwrap();
     std::fs::write(corpus.join("pickle"), [&[1], &index(&tensors())[..]].concat()).unwrap();
 }

@@ -168,7 +168,9 @@ def test_a_driver_that_never_heard_from_its_arm_is_not_armed(ros, start_arm):
     ros.wait_for(lambda: "exactly zero" in arm.refused_to_arm(), "the refusal")
 
 
-@pytest.mark.parametrize("kind, topic", [(ActionChunk, "chunk"), (Heartbeat, "heartbeat"), (JointState, "joint_states")])
+@pytest.mark.parametrize("kind, topic", [
+    (ActionChunk, "chunk"), (Heartbeat, "heartbeat"), (JointState, "joint_states"), (Rmerr, "rm_driver/udp_rm_err"),
+])
 def test_a_publisher_that_cannot_be_heard_is_named(ros, start_arm, kind, topic):
     arm = start_arm()
     ros.node.create_publisher(kind, topic, qos_profile_sensor_data)

@@ -26,6 +26,14 @@ def test_parameter_files_are_matched_as_in_rclcpp(ros, nodes, tmp_path, pattern)
     assert ros.get_parameters("left/arm_node", "command_rate_hz") == [200.0]
 
 
+@pytest.mark.parametrize("pattern", ["/left/arm_node", "/**/arm_node", "/**"])
+def test_the_last_of_a_parameters_values_counts(ros, nodes, tmp_path, pattern):
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump({pattern: {"ros__parameters": {"dry_run": False, "command_rate_hz": 200.0}}}))
+    given(nodes, "-r", "__ns:=/left", "--params-file", file, "-p", "dry_run:=true")
+    assert ros.get_parameters("left/arm_node", "dry_run", "command_rate_hz") == [True, 200.0]
+
+
 def test_a_parameter_file_of_other_nodes_is_told(nodes, ros, tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump({"/right/arm_node": {"ros__parameters": {"command_rate_hz": 200.0}}}))

@@ -85,8 +85,7 @@ impl Tiny {
             }
             writer.save(&Default::default()).unwrap();
         }
-        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-        std::fs::create_dir_all(&corpus).unwrap();
+        let corpus = corpus(target);
         for (number, seed) in seeds.iter().enumerate() {
             std::fs::copy(root.join(seed), corpus.join(format!("seed-{number}"))).unwrap();
         }
@@ -110,6 +109,13 @@ impl Tiny {
         let allowed = 2 * data.len() + MARGIN;
         assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
     }
+}
+
+/// Folder of the inputs that a target begins with; made if it is not there.
+pub fn corpus(target: &str) -> PathBuf {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    std::fs::create_dir_all(&corpus).unwrap();
+    corpus
 }
 
 /// Folder in memory where there is one, as every trial writes a file; else that of temporary files.
