@@ -29,7 +29,7 @@ pub mod files;
 #[cfg(feature = "torch")]
 pub mod model;
 pub mod operator;
-#[cfg(feature = "sim")]
+#[cfg(any(feature = "sim", feature = "torch"))]
 pub mod parallel;
 pub mod parent;
 pub mod random;
