@@ -11,9 +11,6 @@ use thinkvla::ros::demo::tuner::Tuning;
 
 use super::demo::say;
 
-/// Rows a second of what is recorded, as `collect` records.
-const FPS: f64 = 10.0;
-
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -32,9 +29,12 @@ pub struct Arguments {
     /// Commands a second
     #[arg(long, default_value_t = 100.0)]
     command_rate: f64,
-    /// Record what succeeds as a dataset in this folder, through record_node, ten rows a second
+    /// Record what succeeds as a dataset in this folder, through record_node
     #[arg(long)]
     record: Option<PathBuf>,
+    /// Rows a second of what is recorded; fewer where the machine renders slowly
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50), requires = "record")]
+    fps: u32,
     /// The policy that drives; the scripted expert without
     #[arg(long, conflicts_with = "record")]
     checkpoint: Option<PathBuf>,
@@ -69,7 +69,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }),
         None => Driver::Expert(arguments.record.map(|dataset| Recording {
             dataset,
-            fps: FPS,
+            fps: f64::from(arguments.fps),
             begin_with: "motion",
         })),
     };

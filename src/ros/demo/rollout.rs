@@ -19,8 +19,8 @@ pub const TASKS: [&str; 3] = ["height", "container", "position"];
 const VARIATIONS: u64 = 3;
 /// How often an episode is driven that the recorder will not keep, because the machine was too busy for its cameras.
 const TRIES: u32 = 5;
-/// Images per second while episodes are recorded: two for every row, so that each row has one near it.
-const CAMERA_RATE_HZ: f64 = 20.0;
+/// Images for every row that is recorded, so that each row has one near it.
+const IMAGES_PER_ROW: f64 = 2.0;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -173,7 +173,7 @@ impl Driver {
     fn camera_rate_hz(&self) -> f64 {
         match self {
             Self::Expert(None) => 0.0,
-            Self::Expert(Some(_)) => CAMERA_RATE_HZ,
+            Self::Expert(Some(recording)) => IMAGES_PER_ROW * recording.fps,
             Self::Policy(policy) => policy.camera_rate_hz,
         }
     }

@@ -108,15 +108,16 @@ impl Settings {
             "",
             "Quality of pictures that are made JPEG here.",
         )?;
+        let slop_s = number(
+            "slop",
+            0.0,
+            0.0..=1.0,
+            "s",
+            "A picture may be this far from its row's time; 0 takes half the time between rows, at least 0.05 s.",
+        )?;
         let rule = Rule {
             fps,
-            slop_s: number(
-                "slop",
-                0.05,
-                0.001..=1.0,
-                "s",
-                "A picture may be this far from its row's time.",
-            )?,
+            slop_s: if slop_s > 0.0 { slop_s } else { (0.5 / fps).max(0.05) },
             wait_s: number("wait", 0.3, 0.02..=1.5, "s", "How long a row waits for a late stream.")?,
             frozen_s: number(
                 "frozen_after",
