@@ -30,7 +30,7 @@ pub const RAYS: usize = 32;
 pub const RAY_VALUES: usize = 8;
 /// Length of a wave that is the only one (m).
 const ONLY_WAVE_M: f64 = 1.0;
-/// Longest and shortest wave [m]: the one tells places on and above a table apart, the other a thing from what it is on.
+/// Longest and shortest wave (m): the one tells places on and above a table apart, the other a thing from what it is on.
 const WAVES_M: [f64; 2] = [2.0, 0.2];
 /// Farther than this along an axis of the frame it is told in is far: the longest wave begins again (m).
 const NEAR_M: f64 = 1.0;

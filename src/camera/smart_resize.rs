@@ -3,7 +3,7 @@
 /// Bounds and grid of the processor's size rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeRule {
-    /// Both sides become multiples of this [px]: patch size times merge size.
+    /// Both sides become multiples of this (px): patch size times merge size.
     pub factor: u32,
     /// Least area (px²).
     pub min_pixels: u64,

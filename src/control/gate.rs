@@ -132,7 +132,7 @@ impl<A: Arm> Gate<A> {
         self.counters
     }
 
-    /// Takes up an arm that rests at `position` [rad]: the next command starts from there.
+    /// Takes up an arm that rests at `position` (rad): the next command starts from there.
     ///
     /// # Errors
     /// When the arm rests outside the limits; it has to be moved inside by hand.

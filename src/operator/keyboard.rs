@@ -6,7 +6,7 @@ use super::hand::{Device, Hand, Intent, Twist};
 use super::mapping::{Command, Keyboard as Mapping, Push};
 use crate::control::time::Time;
 
-/// A gripper key counts as held for at least this long [s]: long enough to take the lease and send the opening, and
+/// A gripper key counts as held for at least this long (s): long enough to take the lease and send the opening, and
 /// nothing else moves meanwhile.
 const GRIPPER_HOLD_S: f64 = 0.5;
 

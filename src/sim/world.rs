@@ -17,7 +17,7 @@ pub const STEP_S: f64 = 0.002;
 /// Travel of each finger (m); the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
 
-/// Joints at the start of an episode [rad]: the tool points down in front of the arm.
+/// Joints at the start of an episode (rad): the tool points down in front of the arm.
 pub fn start_joints() -> Joints {
     Joints::from([0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 0.0].map(f64::to_radians))
 }

@@ -14,7 +14,7 @@ use crate::control::kinematics::{InverseError, Rm75};
 use crate::control::time::Time;
 use crate::control::types::{JOINTS, Joints, Pose};
 
-/// How far a joint target may lie outside its limits, or beyond what its speed limit permits in a step [rad]: such targets
+/// How far a joint target may lie outside its limits, or beyond what its speed limit permits in a step (rad): such targets
 /// are moved inside, or reached a little later. Further out they are a mistake, such as degrees for radians.
 const JOINT_TOLERANCE_RAD: f64 = 0.05;
 /// How far a plan may turn the tool beyond what the arm can take up; it is then followed as far as it goes (rad).

@@ -7,7 +7,7 @@ use super::violation::{Violation, slack};
 use crate::control::config::Workspace;
 use crate::control::event::Check;
 
-/// Distance inside the box and above the table at which moved waypoints come to lie [m]: a path along a wall must not
+/// Distance inside the box and above the table at which moved waypoints come to lie (m): a path along a wall must not
 /// touch it at every rounding.
 const INSET_M: f64 = 0.002;
 

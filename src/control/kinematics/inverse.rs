@@ -193,7 +193,7 @@ impl Rm75 {
         })
     }
 
-    /// The swivel of joints [rad]: the angle of joint 4's axis about the line from shoulder to wrist, counted from the
+    /// The swivel of joints (rad): the angle of joint 4's axis about the line from shoulder to wrist, counted from the
     /// horizontal; 0 with the elbow straight above the line and joint 4 positive.
     pub fn swivel(&self, joints: &Joints) -> f64 {
         let NearFrame { frame, elbow_axis, .. } = self.near_frame(joints);

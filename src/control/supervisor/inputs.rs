@@ -10,7 +10,7 @@ use crate::control::realman::{Driver, Graph, errors};
 use crate::control::time::{Now, Time};
 use crate::control::types::Joints;
 
-/// Stamps may lie this far in the future [s]: clocks of two machines, or rounding.
+/// Stamps may lie this far in the future (s): clocks of two machines, or rounding.
 const FUTURE_S: f64 = 0.02;
 /// Longest chunk; anything longer is a mistake, not a plan.
 const MAX_HORIZON: usize = 1000;

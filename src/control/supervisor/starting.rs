@@ -12,7 +12,7 @@ use crate::control::realman::Driver;
 use crate::control::time::{Now, Steady};
 use crate::control::types::Joints;
 
-/// How far the first command may be from the measured joints [rad]: a milliradian, less rounding on the wire.
+/// How far the first command may be from the measured joints (rad): a milliradian, less rounding on the wire.
 const FIRST_COMMAND_RAD: f64 = 0.99e-3;
 /// Nearer than this to its last command an arm is where it was left (rad).
 const UNMOVED_RAD: f64 = 0.5e-3;

@@ -32,7 +32,7 @@ const VARIATIONS: u64 = 3;
 /// Latency from a picture to the arm having its chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Latency {
-    /// Always as long [s]: trials repeat to the bit.
+    /// Always as long (s): trials repeat to the bit.
     Fixed(f64),
     /// As long as each inference took on this machine.
     Measured,

@@ -23,7 +23,7 @@ const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Longest wait for the arm to change its mode.
 const MODE: Duration = Duration::from_secs(15);
 
-/// Age at which a simulated camera counts as lost [s]: a machine that also draws the pictures is late at times.
+/// Age at which a simulated camera counts as lost (s): a machine that also draws the pictures is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
 /// Steps after which the policy plans anew: what the small policy was trained to correct itself at.
 const REPLAN_STEPS: u32 = 3;

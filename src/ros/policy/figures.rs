@@ -21,7 +21,7 @@ pub struct Figures {
     pub last_failure: String,
     /// Questions answered.
     pub answers: u64,
-    /// Longest step of an answer since start [ms]: what a chunk had to wait at most.
+    /// Longest step of an answer since start (ms): what a chunk had to wait at most.
     pub longest_answer_step_ms: f64,
     recent_ms: VecDeque<f64>,
 }

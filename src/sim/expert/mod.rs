@@ -116,7 +116,7 @@ impl Expert {
         }))
     }
 
-    /// How far along the path the arm is [s]: where time says, unless the arm has been held up.
+    /// How far along the path the arm is (s): where time says, unless the arm has been held up.
     fn locate(&self, observation: &Observation) -> f64 {
         let Some((time, along)) = self.last else {
             return 0.0;

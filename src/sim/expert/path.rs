@@ -149,7 +149,7 @@ impl Path {
         self
     }
 
-    /// When the gripper is first told something else, and when it is told so again [s]: on the way through a task, when
+    /// When the gripper is first told something else, and when it is told so again (s): on the way through a task, when
     /// it closes and when it lets go. The end where it never is.
     pub fn gripper_times(&self) -> [f64; 2] {
         let time = |nth| self.grips.get(nth).map_or(self.end, |(at, _): &(f64, f64)| *at);

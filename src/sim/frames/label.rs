@@ -9,7 +9,7 @@ use crate::dataset::frame::{Frame, Picture};
 use crate::recording::steps::{Commanded, Sample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
 
-/// Smaller values are 0 [m, rad]: what rounding leaves of no turn would be stretched to the range of learned actions.
+/// Smaller values are 0 (m, rad): what rounding leaves of no turn would be stretched to the range of learned actions.
 const ROUNDING: f32 = 1e-9;
 
 /// A row without its pictures.
