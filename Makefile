@@ -39,15 +39,14 @@ lint: interfaces ## clippy with every feature, rustdoc, prose, shell scripts, fo
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features torch,ros,sim
 	cargo fmt --check
 
-features: interfaces ## check each cargo feature alone; the bare library with its tests
+features: interfaces ## check each cargo feature alone, and the bare library
 	@$(ENV)
 	for feature in torch ros sim; do
 	  echo "features: $$feature alone"
 	  cargo clippy --all-targets --features "$$feature" -- -D warnings
 	done
-	echo "features: none, with tests"
+	echo "features: none"
 	cargo clippy --all-targets -- -D warnings
-	cargo nextest run -j "$$CARGO_BUILD_JOBS" --no-fail-fast
 
 clean: ## remove what was built (not what was fetched)
 	@rm -rf build install log out
