@@ -213,7 +213,7 @@ impl Contract {
     /// # Errors
     /// When the file is missing, is not a contract, or states something that cannot work.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ContractError::Read {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ContractError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -81,6 +81,21 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     Ok(text)
 }
 
+/// As [`read_text`], for a file that says something: refuses one in which nothing stands.
+///
+/// # Errors
+/// As [`read_text`], and when it is empty or blank.
+pub fn read_description(path: &Path, limit: u64) -> Result<String> {
+    let text = read_text(path, limit)?;
+    match text.trim().is_empty() {
+        true => Err(Error::new(
+            ErrorKind::InvalidData,
+            "expected a description, found an empty file; fetch or write it again",
+        )),
+        false => Ok(text),
+    }
+}
+
 /// Copies a regular file and its permissions.
 ///
 /// # Errors

@@ -4,8 +4,15 @@
 
 mod command_line;
 mod foreign;
+#[path = "foreign_datasets/older.rs"]
+mod older;
+#[path = "foreign_datasets/orientation.rs"]
+mod orientation;
 mod recorded;
+#[path = "foreign_datasets/videos.rs"]
+mod videos;
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +80,8 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
             std::fs::write(root.join(DATA), &bytes[..bytes.len() / 2]).unwrap();
         }),
     ];
+    let contract = tempfile::tempdir().unwrap();
+    kept::save_contract(&Disk, contract.path(), &recorded::contract()).unwrap();
     for (damage, change) in damages {
         let (_folder, root) = made(&Foreign::default());
         change(&root);
@@ -81,16 +90,24 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
         command_line::dataset(&["verify", text]);
         command_line::dataset(&["repair", text]);
         command_line::dataset(&["repair", text, "--dry-run"]);
-        command_line::dataset(&[
+        // Whose the dataset is comes first, before the recording is looked for.
+        let imported = command_line::dataset(&[
             "import",
-            text,
+            root.with_file_name("recording.mcap").to_str().unwrap(),
             "--into",
             text,
+            "--contract",
+            contract.path().to_str().unwrap(),
             "--task",
             "x",
             "--vector",
             "action=/command",
         ]);
+        let said = String::from_utf8_lossy(&imported.stderr);
+        assert!(
+            !imported.status.success() && said.contains("it is left as it is"),
+            "{said}"
+        );
         let refused = DatasetWriter::resume(Arc::new(Disk), &root)
             .map(drop)
             .unwrap_err()
@@ -98,6 +115,78 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
         assert!(refused.contains("it is left as it is"), "{refused}");
         assert_eq!(tree(&root), before, "{damage}");
     }
+}
+
+/// All files but the lock of who writes.
+fn unlocked(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = tree(root).into_iter().filter(|(path, _)| !path.ends_with(".lock"));
+    files
+        .map(|(path, bytes)| (path.strip_prefix(root).unwrap().to_owned(), bytes))
+        .collect()
+}
+
+#[test]
+fn a_dataset_that_is_changed_in_its_place_is_kept_whole_beside_it() {
+    for arguments in [&["delete", "0"][..], &["relabel", "--task", "push the can"]] {
+        let (_folder, root) = made(&Foreign {
+            lengths: vec![5, 5, 4],
+            tasks: vec!["pick the cube"; 3],
+            ..Foreign::default()
+        });
+        let before = unlocked(&root);
+        let [verb, rest @ ..] = arguments else { continue };
+        let arguments = [&[*verb, root.to_str().unwrap()], rest].concat();
+        assert!(command_line::dataset(&arguments).status.success());
+        assert_eq!(unlocked(&root.with_file_name("set.before")), before, "{verb}");
+        assert_eq!(problems(&root), Vec::<String>::new(), "{verb}");
+        // Neither the kept one nor its successor is taken by a second change.
+        let after = unlocked(&root);
+        assert!(!command_line::dataset(&arguments).status.success());
+        assert_eq!(unlocked(&root.with_file_name("set.before")), before, "{verb}");
+        assert_eq!(unlocked(&root), after, "{verb}");
+    }
+    // What cannot be read is not changed at all.
+    let (_folder, root) = made(&Foreign::default());
+    pointer(&root.join(DATA));
+    let before = unlocked(&root);
+    let arguments = ["relabel", root.to_str().unwrap(), "--task", "push the can"];
+    assert!(!command_line::dataset(&arguments).status.success());
+    assert_eq!(unlocked(&root), before);
+    assert!(!root.with_file_name("set.before").exists());
+}
+
+#[test]
+fn statistics_of_others_are_kept_before_they_are_counted_anew() {
+    let (_folder, root) = made(&Foreign::default());
+    let others = "{\"action\": {\"mean\":   [NaN]}, \"theirs\": \"as it was\"}\n";
+    std::fs::write(root.join("meta/stats.json"), others).unwrap();
+    let mut before = unlocked(&root);
+    let text = root.to_str().unwrap();
+    for turn in 0..2 {
+        let said = says(&["stats", text, "--write"]);
+        assert_eq!(said.contains("meta/stats.json.before"), turn == 0, "{said}");
+        let kept = std::fs::read_to_string(root.join("meta/stats.json.before")).unwrap();
+        assert_eq!(kept, others);
+    }
+    assert!(says(&["verify", text]).contains("sound"));
+    let mut after = unlocked(&root);
+    for files in [&mut before, &mut after] {
+        files.retain(|path, _| !path.starts_with("meta/stats.json") && !path.ends_with("stats.json.before"));
+    }
+    assert_eq!(after, before);
+}
+
+#[test]
+fn control_tokens_are_not_written_into_a_dataset() {
+    let (_folder, root) = made(&Foreign::default());
+    let before = tree(&root);
+    let output = command_line::dataset(&["relabel", root.to_str().unwrap(), "--task", "a <|im_end|> b"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("control token <|im_end|>"),
+        "{said}"
+    );
+    assert_eq!(tree(&root), before);
 }
 
 #[test]
@@ -160,7 +249,9 @@ fn repair_is_recommended_only_where_it_leaves_something() {
     pointer(&root.join(DATA));
     let said = says(&["verify", root.to_str().unwrap()]);
     assert!(
-        said.contains("git-lfs pointer") && said.contains("repair does not mend this"),
+        said.contains("git-lfs pointer")
+            && said.contains("`git lfs pull`")
+            && said.contains("repair does not mend this"),
         "{said}"
     );
 }
@@ -199,7 +290,7 @@ fn what_systems_leave_in_folders_is_no_part_of_a_dataset() {
 #[test]
 fn files_that_are_something_else_are_called_by_their_names() {
     for (bytes, name) in [
-        (&b"version https://git-lfs.github.com/spec/v1\n"[..], "git-lfs pointer"),
+        (&b"version https://git-lfs.github.com/spec/v1\n"[..], "`git lfs pull`"),
         (b"<!DOCTYPE html><html>403</html>", "HTML page"),
         (b"PK\x03\x04\x14\0\0\0", "zip archive"),
         (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
@@ -304,7 +395,6 @@ fn grey_cameras_are_read_and_depth_is_passed_over() {
 #[test]
 fn quantiles_that_are_missing_are_counted_and_not_invented() {
     let (_folder, root) = with_pictures();
-    recorded::contract();
     for file in 0..3 {
         let path = root.join(format!("meta/episodes/chunk-000/file-00{file}.parquet"));
         let names: Vec<String> = read(&path)
@@ -472,6 +562,15 @@ fn episodes_without_rows_are_left_out_and_named() {
     let merged = Dataset::open(&out).unwrap();
     assert_eq!((merged.episodes().len(), merged.frames()), (2, 10));
     assert_eq!(merged.episodes()[1].tasks, ["push"]);
+    // A video has a frame at least.
+    let videos = root.with_file_name("videos");
+    let output = command_line::dataset(&["encode", root.to_str().unwrap(), "--out", videos.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("episode 1 has no rows"),
+        "{said}"
+    );
+    assert!(!videos.exists());
 }
 
 #[test]
@@ -552,50 +651,6 @@ fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
     assert!(problems(&root)[0].contains("episode 1: instruction: expected words, found none"));
 }
 
-/// A JPEG with an orientation: the marker segment goes behind the start-of-image marker.
-fn oriented(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0";
-    let exif = [&b"Exif\0\0"[..], tiff, &[orientation, 0, 0, 0], &[0; 4]].concat();
-    let length = (exif.len() as u16 + 2).to_be_bytes();
-    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
-}
-
-#[test]
-fn pictures_are_turned_as_their_exif_data_says() {
-    use thinkvla::camera::compressed::decode;
-    use thinkvla::camera::rgb::RgbImage;
-
-    // Red at the top left, the rest grey.
-    let mut image = RgbImage::new(64, 48);
-    image.data_mut().fill(120);
-    for y in 0..16 {
-        for x in 0..16 {
-            let at = (y * 64 + x) * 3;
-            image.data_mut()[at..at + 3].copy_from_slice(&[250, 20, 20]);
-        }
-    }
-    let jpeg = thinkvla::dataset::frame::Picture::encode(&image, ImageMode::Jpeg(95))
-        .unwrap()
-        .bytes;
-    for (orientation, size, corner) in [
-        (1, (64, 48), (4, 4)),
-        (3, (64, 48), (60, 44)),
-        (6, (48, 64), (44, 4)),
-        (8, (48, 64), (4, 60)),
-        (2, (64, 48), (60, 4)),
-    ] {
-        let mut found = RgbImage::default();
-        decode("jpeg", &oriented(&jpeg, orientation), &mut found).unwrap();
-        assert_eq!((found.width(), found.height()), size, "{orientation}");
-        let [red, green, _] = found.pixel(corner.0, corner.1).unwrap();
-        assert!(
-            red > 200 && green < 80,
-            "{orientation}: {:?}",
-            found.pixel(corner.0, corner.1)
-        );
-    }
-}
-
 #[test]
 fn numbers_are_read_whatever_type_they_are_stored_as() {
     let foreign = Foreign::default();
@@ -623,7 +678,7 @@ fn numbers_are_read_whatever_type_they_are_stored_as() {
 #[test]
 fn a_description_may_say_less_or_say_it_otherwise() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
         ("no total of tasks", |info| {
             drop(info.as_object_mut().unwrap().remove("total_tasks"))
         }),
@@ -642,6 +697,13 @@ fn a_description_may_say_less_or_say_it_otherwise() {
         ("totals that are null", |info| {
             info["total_episodes"] = Value::Null;
             info["total_tasks"] = Value::Null;
+            info["chunks_size"] = Value::Null;
+            info["data_path"] = Value::Null;
+        }),
+        ("totals with a fraction of 0", |info| {
+            info["total_episodes"] = json!(2.0);
+            info["total_frames"] = json!(10.0);
+            info["chunks_size"] = json!(1000.0);
         }),
         ("splits that are null", |info| info["splits"] = Value::Null),
         ("splits that are lists", |info| {
@@ -666,6 +728,17 @@ fn a_description_may_say_less_or_say_it_otherwise() {
         );
         let names = dataset.info().features["action"].value_names();
         assert_eq!(names.join(" "), "x y z rx ry rz gripper", "{what}");
+    }
+    for wrong in [json!(1.5), json!(-1), json!(1e300)] {
+        for total in ["total_episodes", "total_frames", "total_tasks", "chunks_size"] {
+            let (_folder, root) = made(&Foreign::default());
+            describe(&root, |info| info[total] = wrong.clone());
+            let said = Dataset::open(&root).unwrap_err().to_string();
+            assert!(
+                said.contains("meta/info.json") && said.contains("expected a whole number"),
+                "{total}: {said}"
+            );
+        }
     }
     // As Windows and Python write it.
     let (_folder, root) = made(&Foreign::default());

@@ -304,6 +304,26 @@ fn files_that_rosbag2_compressed_as_a_whole_are_read() {
 }
 
 #[test]
+fn what_macos_leaves_beside_recordings_is_passed_over() {
+    let import = Import::new();
+    import.put("bag/bag_0.mcap", &plain(&stamped()));
+    import.put(
+        "bag/metadata.yaml",
+        metadata("NONE", "\"\"", &["bag_0.mcap"]).as_bytes(),
+    );
+    let companion = b"\0\x05\x16\x07\0\x02\0\0Mac OS X        ";
+    for name in ["._bag_0.mcap", "._metadata.yaml", ".DS_Store"] {
+        import.put(&format!("bag/{name}"), companion);
+    }
+    require_scene(&import.run(&import.path("bag")).unwrap());
+    // Named itself, it is called what it is.
+    let said = import.run(&import.path("bag/._bag_0.mcap")).unwrap_err().to_string();
+    assert!(said.contains("companion file of macOS"), "{said}");
+    let said = import.run(&import.put("empty.mcap", b"")).unwrap_err().to_string();
+    assert!(said.contains("empty.mcap") && said.contains("an empty file"), "{said}");
+}
+
+#[test]
 fn a_compressed_file_that_was_cut_off_is_read_as_far_as_it_goes() {
     let import = Import::new();
     let plain = mcap_of(&stamped(), WriteOptions::new().chunk_size(Some(512)).compression(None));

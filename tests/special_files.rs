@@ -12,6 +12,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::control::config::ArmConfig;
 use thinkvla::dataset::Dataset;
+use thinkvla::dataset::video::VideoReader;
 use thinkvla::operator::mapping::Mapping;
 
 fn fifo(path: &Path) {
@@ -60,6 +61,42 @@ fn every_reader_of_a_named_file_refuses_what_is_none() {
             let said = read(&path);
             assert!(said.contains(found), "{reader}: {said}");
         }
+    }
+}
+
+#[test]
+fn every_reader_of_a_named_file_says_that_it_is_empty() {
+    let readers: [(&str, Reader); 5] = [
+        ("robot", |path| ArmConfig::load(path).unwrap_err().to_string()),
+        ("contract", |path| Contract::read(path).unwrap_err().to_string()),
+        ("mapping", |path| Mapping::load(path).unwrap_err().to_string()),
+        ("picture", |path| {
+            file::load(path, &mut RgbImage::default()).unwrap_err().to_string()
+        }),
+        ("video", |path| {
+            VideoReader::open(path).map(drop).unwrap_err().to_string()
+        }),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (reader, read) in readers {
+        let path = folder.path().join(reader);
+        std::fs::write(&path, "").unwrap();
+        let said = read(&path);
+        assert!(said.contains("an empty file"), "{reader}: {said}");
+    }
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn an_empty_configuration_of_a_training_is_called_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.yaml");
+    for empty in ["", " \n"] {
+        std::fs::write(&path, empty).unwrap();
+        let said = thinkvla::training::config::TrainingConfig::load(&path)
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("train.yaml") && said.contains("an empty file"), "{said}");
     }
 }
 

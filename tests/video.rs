@@ -109,6 +109,31 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
 }
 
 #[test]
+fn a_video_in_which_nothing_moves_is_read() {
+    // A frame of it takes few bytes, fewer than what is kept of it in memory.
+    let settings = VideoSettings::new(64, 48, 10);
+    let still = || {
+        let mut image = RgbImage::new(64, 48);
+        image.data_mut().fill(120);
+        image
+    };
+    let file = encode((0..600).map(|_| still()), settings);
+    assert!(file.len() < 600 * 37, "{}", file.len());
+    let mut reader = VideoReader::new(Cursor::new(file)).unwrap();
+    assert_eq!(reader.len(), 600);
+    for index in [0, 301, 599] {
+        assert!(
+            reader
+                .frame(index)
+                .unwrap()
+                .data()
+                .iter()
+                .all(|value| value.abs_diff(120) < 4)
+        );
+    }
+}
+
+#[test]
 fn frames_are_found_by_their_own_times() {
     let mut reader = VideoReader::open(&fixture("x264_late.mp4")).unwrap();
     for index in 0..10 {

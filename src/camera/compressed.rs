@@ -92,6 +92,9 @@ impl Compression {
     }
 }
 
+/// What is wrong with a picture of no bytes.
+const EMPTY: &str = "it is an empty file";
+
 /// Decodes `data` into `out`, whose allocation is reused where the decoder permits.
 ///
 /// # Errors
@@ -124,6 +127,9 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         compression,
         message: e.to_string(),
     };
+    if data.is_empty() {
+        return Err(not_whole(EMPTY));
+    }
     if !data.starts_with(&[0xff, 0xd8]) {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
@@ -174,7 +180,10 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         message: e.to_string(),
     };
     if !data.starts_with(b"\x89PNG\r\n\x1a\n") {
-        let problem = "it does not begin with the PNG signature";
+        let problem = match data.is_empty() {
+            true => EMPTY,
+            false => "it does not begin with the PNG signature",
+        };
         return Err(DecodeError::NotWhole {
             compression,
             length: data.len(),

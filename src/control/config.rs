@@ -272,7 +272,7 @@ impl ArmConfig {
     /// # Errors
     /// When the file cannot be read, is not the parameters of an arm, or holds a value that cannot work.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
             path: path.to_path_buf(),
             source,
         })?;

@@ -34,6 +34,13 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         let problem = "expected LeRobot v3.0 with pictures in its rows; videos are not encoded a second time";
         return Err(DatasetError::content(dataset.root(), problem));
     }
+    if let Some(empty) = dataset.episodes().iter().find(|episode| episode.length == 0) {
+        let problem = format!(
+            "episode {} has no rows; `thinkvla dataset merge` makes a dataset without it",
+            empty.index
+        );
+        return Err(DatasetError::content(dataset.root(), problem));
+    }
     let _lock = new_folder(storage, out)?;
     let mut info = source.clone();
     info.features.retain(|name, feature| {
@@ -83,7 +90,7 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
 
 /// Width and height of each camera's first picture: EXIF orientations turn what the description says.
 fn sizes(dataset: &Dataset) -> Result<BTreeMap<String, (u32, u32)>, DatasetError> {
-    let Some(episode) = dataset.episodes().iter().find(|episode| episode.length > 0) else {
+    let Some(episode) = dataset.episodes().first() else {
         return Ok(BTreeMap::new());
     };
     let names: Vec<&str> = dataset.info().pictures().map(|(name, _)| name).collect();

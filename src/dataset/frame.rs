@@ -74,6 +74,7 @@ impl Picture {
         let compression = match bytes.as_slice() {
             [0xff, 0xd8, ..] => Compression::Jpeg,
             [0x89, b'P', b'N', b'G', ..] => Compression::Png,
+            [] => return Err("a picture: expected JPEG or PNG, found an empty one".into()),
             _ => return Err("a picture: expected JPEG or PNG, found neither".into()),
         };
         Ok(Self { compression, bytes })

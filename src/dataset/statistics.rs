@@ -62,7 +62,9 @@ impl Statistics {
         let lists = [&self.min, &self.max, &self.mean, &self.std]
             .into_iter()
             .chain(&self.quantiles);
-        lists.into_iter().all(|list| list.len() == dim)
+        lists
+            .into_iter()
+            .all(|list| list.len() == dim && list.iter().all(|value| value.is_finite()))
     }
 
     /// All that are known by name, without the count.

@@ -104,11 +104,12 @@ mod tests {
     #[test]
     fn known_files_are_called_by_their_names() {
         let tar = [vec![0; 257], b"ustar\0".to_vec()].concat();
-        for (beginning, name) in [
+        let known = [
             (
                 &b"version https://git-lfs.github.com/spec/v1\noid sha256:0"[..],
-                "git-lfs pointer",
+                "`git lfs pull`",
             ),
+            (b"/annex/objects/MD5-s9--0\n", "`git annex get`"),
             (b"PK\x03\x04\0\0", "zip archive"),
             (b"\x80\x02}q\0.", "pickle"),
             (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
@@ -118,14 +119,37 @@ mod tests {
             (b"SQLite format 3\0\x10", "sqlite"),
             (b"GGUF\x03\0\0\0", "gguf"),
             (b"\x04\x22\x4d\x18\x64", "lz4"),
+            (b"\x1f\x8b\x08\0", "gzip"),
+            (b"BZh91AY", "bzip2"),
+            (b"\xfd7zXZ\0\0", "xz-compressed"),
+            (b"7z\xbc\xaf\x27\x1c\0", "7z archive"),
+            (b"Rar!\x1a\x07\x01\0", "RAR archive"),
+            (b"\x89HDF\r\n\x1a\n\0", "HDF5"),
+            (b"PARE\0", "encrypted parquet"),
+            (b"Salted__\x01\x02", "encrypted file of openssl"),
+            (b"age-encryption.org/v1\n", "encrypted file of age"),
+            (b"-----BEGIN PGP MESSAGE-----\n", "encrypted file of PGP"),
+            (b"ARROW1\0\0", "Arrow IPC"),
+            (b"FEA1\0\0", "feather"),
+            (b"\x93NUMPY\x01\0", "NumPy"),
+            (b"\0\x05\x16\x07\0\x02\0\0", "companion file of macOS"),
+            (b"\x7fELF\x02\x01", "program"),
+            (b"%PDF-1.7\n", "PDF"),
+            (b"\xff\xfe{\0", "UTF-16"),
+            (b"\xfe\xff\0{", "UTF-16"),
             (
                 b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
                 "XML page",
             ),
             (&tar, "tar archive"),
-        ] {
+        ];
+        for (beginning, name) in known {
             let said = foreign(beginning).unwrap_or_default();
             assert!(said.contains(name), "{name}: {said:?}");
+        }
+        for (start, what) in FOREIGN {
+            let is_tried = known.iter().any(|(beginning, _)| beginning.starts_with(start));
+            assert!(is_tried, "{what}");
         }
     }
 

@@ -119,7 +119,7 @@ impl Mapping {
     /// # Errors
     /// When the file cannot be read, is no mapping, or holds a value that cannot work.
     pub fn load(path: &Path) -> Result<Self, MappingError> {
-        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| MappingError::Read {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| MappingError::Read {
             path: path.to_path_buf(),
             source,
         })?;

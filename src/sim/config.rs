@@ -188,7 +188,7 @@ impl SimConfig {
     /// # Errors
     /// When it is missing, has an unknown or missing field, or a value that cannot work; the message names the line.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_text(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
         })?;

@@ -237,7 +237,7 @@ impl TrainingConfig {
                     format!("base: expected at most {DEEPEST} files behind one another, found more"),
                 ));
             }
-            let text = files::read_text(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;
+            let text = files::read_description(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;
             let parse = |e: serde_saphyr::Error| refuse(&file, e.to_string());
             // By itself first: its lines are known only now.
             let alone: Self = serde_saphyr::from_str(&text).map_err(parse)?;

@@ -1,9 +1,10 @@
-//! Datasets as other programs write them: LeRobot v3.0 without a contract, made table by table.
+//! Datasets as other programs write them: LeRobot v3.0, v2.1 and v2.0 without a contract, made table by table.
 
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use serde_json::{Value, json};
+use thinkvla::dataset::statistics::Statistics;
 
 pub const DATA: &str = "data/chunk-000/file-000.parquet";
 pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
@@ -56,47 +58,13 @@ impl Foreign {
 
     /// Writes it, with these values in its rows.
     pub fn write_with(&self, root: &Path, row: impl Fn(usize) -> Vec<f32>) {
-        let total: usize = self.lengths.iter().sum();
-        let mut numbered: Vec<&str> = Vec::new();
-        for task in &self.tasks {
-            if !numbered.contains(task) {
-                numbered.push(task);
-            }
-        }
-        let number = |task: &str| numbered.iter().position(|known| *known == task).unwrap() as i64;
-        let places: Vec<(usize, usize)> = (0..self.lengths.len())
-            .flat_map(|episode| (0..self.lengths[episode]).map(move |frame| (episode, frame)))
-            .collect();
-        let mut values = ListBuilder::new(Float32Builder::new());
-        for at in 0..total {
-            values.values().append_slice(&row(at));
-            values.append(true);
-        }
-        let times = places.iter().map(|(_, frame)| (*frame as f64 / self.fps as f64) as f32);
-        write(
-            &root.join(DATA),
-            Compression::SNAPPY,
-            &batch(vec![
-                (self.column, Arc::new(values.finish())),
-                ("timestamp", Arc::new(Float32Array::from_iter_values(times))),
-                ("frame_index", whole(places.iter().map(|(_, frame)| *frame))),
-                ("episode_index", whole(places.iter().map(|(episode, _)| *episode))),
-                ("index", whole(0..total)),
-                (
-                    "task_index",
-                    Arc::new(Int64Array::from_iter_values(
-                        places.iter().map(|(episode, _)| number(self.tasks[*episode])),
-                    )),
-                ),
-            ]),
-        );
         let count = self.lengths.len();
+        write(&root.join(DATA), Compression::SNAPPY, &self.rows(0..count, row));
         let mut tasks = ListBuilder::new(StringBuilder::new());
         for task in &self.tasks {
             tasks.values().append_value(task);
             tasks.append(true);
         }
-        let from = (0..count).map(|episode| self.lengths[..episode].iter().sum::<usize>());
         write(
             &root.join(EPISODES),
             Compression::SNAPPY,
@@ -106,9 +74,13 @@ impl Foreign {
                 ("length", whole(self.lengths.iter().copied())),
                 ("data/chunk_index", whole((0..count).map(|_| 0))),
                 ("data/file_index", whole((0..count).map(|_| 0))),
-                ("dataset_from_index", whole(from)),
+                (
+                    "dataset_from_index",
+                    whole((0..count).map(|episode| self.first(episode))),
+                ),
             ]),
         );
+        let numbered = self.numbered();
         write(
             &root.join("meta/tasks.parquet"),
             Compression::SNAPPY,
@@ -117,17 +89,107 @@ impl Foreign {
                 ("task", Arc::new(StringArray::from_iter_values(&numbered))),
             ]),
         );
+        let info = self.description("v3.0", "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet");
+        std::fs::write(root.join("meta/info.json"), info.to_string()).unwrap();
+        std::fs::write(root.join("meta/stats.json"), "{}").unwrap();
+    }
+
+    /// Writes it as it was before v3.0: a file an episode, lists in JSON lines. v2.1 has statistics of each episode,
+    /// which lack quantiles; v2.0 has none.
+    pub fn write_older(&self, root: &Path, version: &str) {
+        std::fs::create_dir_all(root.join("meta")).unwrap();
+        let mut episodes = Vec::new();
+        let mut statistics = Vec::new();
+        for (episode, length) in self.lengths.iter().enumerate() {
+            write(
+                &root.join(older_rows(episode)),
+                Compression::SNAPPY,
+                &self.rows(episode..episode + 1, |row| self.row(row)),
+            );
+            episodes.push(json!({"episode_index": episode, "tasks": [self.tasks[episode]], "length": length}));
+            let mut of_column = Statistics::of_rows(&self.values(episode), self.width).to_json();
+            of_column
+                .as_object_mut()
+                .unwrap()
+                .retain(|name, _| !name.starts_with('q'));
+            let of_episode = BTreeMap::from([(self.column, of_column)]);
+            statistics.push(json!({"episode_index": episode, "stats": of_episode}));
+        }
+        let numbered = self.numbered().into_iter().enumerate();
+        let tasks = numbered.map(|(number, task)| json!({"task_index": number, "task": task}));
+        lines(&root.join("meta/tasks.jsonl"), tasks);
+        lines(&root.join("meta/episodes.jsonl"), episodes);
+        if version == "v2.1" {
+            lines(&root.join("meta/episodes_stats.jsonl"), statistics);
+        }
+        let path = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
+        let info = self.description(version, path);
+        std::fs::write(root.join("meta/info.json"), info.to_string()).unwrap();
+    }
+
+    /// Values of an episode's rows, end to end.
+    pub fn values(&self, episode: usize) -> Vec<f32> {
+        let first = self.first(episode);
+        (first..first + self.lengths[episode])
+            .flat_map(|row| self.row(row))
+            .collect()
+    }
+
+    /// The row that an episode begins at.
+    fn first(&self, episode: usize) -> usize {
+        self.lengths[..episode].iter().sum()
+    }
+
+    /// Every instruction once, in the order of their numbers.
+    fn numbered(&self) -> Vec<&'static str> {
+        let mut numbered: Vec<&str> = Vec::new();
+        for task in &self.tasks {
+            if !numbered.contains(task) {
+                numbered.push(task);
+            }
+        }
+        numbered
+    }
+
+    /// The rows of some episodes.
+    fn rows(&self, episodes: Range<usize>, row: impl Fn(usize) -> Vec<f32>) -> RecordBatch {
+        let numbered = self.numbered();
+        let number = |task: &str| numbered.iter().position(|known| *known == task).unwrap() as i64;
+        let begin = self.first(episodes.start);
+        let places: Vec<(usize, usize)> = episodes
+            .flat_map(|episode| (0..self.lengths[episode]).map(move |frame| (episode, frame)))
+            .collect();
+        let mut values = ListBuilder::new(Float32Builder::new());
+        for at in 0..places.len() {
+            values.values().append_slice(&row(begin + at));
+            values.append(true);
+        }
+        let times = places.iter().map(|(_, frame)| (*frame as f64 / self.fps as f64) as f32);
+        let tasks = places.iter().map(|(episode, _)| number(self.tasks[*episode]));
+        batch(vec![
+            (self.column, Arc::new(values.finish())),
+            ("timestamp", Arc::new(Float32Array::from_iter_values(times))),
+            ("frame_index", whole(places.iter().map(|(_, frame)| *frame))),
+            ("episode_index", whole(places.iter().map(|(episode, _)| *episode))),
+            ("index", whole(begin..begin + places.len())),
+            ("task_index", Arc::new(Int64Array::from_iter_values(tasks))),
+        ])
+    }
+
+    /// What `meta/info.json` says.
+    fn description(&self, version: &str, data_path: &str) -> Value {
         let scalar = |dtype: &str| json!({"dtype": dtype, "shape": [1], "names": null});
-        let info = json!({
-            "codebase_version": "v3.0",
+        let count = self.lengths.len();
+        json!({
+            "codebase_version": version,
             "robot_type": "rm75",
             "total_episodes": count,
-            "total_frames": total,
-            "total_tasks": numbered.len(),
+            "total_frames": self.first(count),
+            "total_tasks": self.numbered().len(),
             "chunks_size": 1000,
             "fps": self.fps,
             "splits": {"train": format!("0:{count}")},
-            "data_path": "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet",
+            "data_path": data_path,
             "video_path": null,
             "features": {
                 self.column: {"dtype": "float32", "shape": [self.width], "names": self.names},
@@ -137,15 +199,24 @@ impl Foreign {
                 "index": scalar("int64"),
                 "task_index": scalar("int64"),
             },
-        });
-        std::fs::write(root.join("meta/info.json"), info.to_string()).unwrap();
-        std::fs::write(root.join("meta/stats.json"), "{}").unwrap();
+        })
     }
 
     /// Writes it with [`Foreign::row`].
     pub fn write(&self, root: &Path) {
         self.write_with(root, |row| self.row(row));
     }
+}
+
+/// Where the rows of an episode lie before v3.0.
+pub fn older_rows(episode: usize) -> String {
+    format!("data/chunk-000/episode_{episode:06}.parquet")
+}
+
+/// Writes a list of JSON objects, one a line.
+fn lines(path: &Path, list: impl IntoIterator<Item = Value>) {
+    let text: String = list.into_iter().map(|line| format!("{line}\n")).collect();
+    std::fs::write(path, text).unwrap();
 }
 
 /// A column of whole numbers.
@@ -196,6 +267,16 @@ pub fn exchange(path: &Path, columns: &[(&str, Option<ArrayRef>)]) {
         }
     });
     let new = batch(kept.collect());
+    write(path, Compression::SNAPPY, &new);
+}
+
+/// Writes a file anew with more columns.
+pub fn extend(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let found = read(path);
+    let schema = found.schema();
+    let names = schema.fields().iter().map(|field| field.name().as_str());
+    let kept = names.zip(found.columns().iter().map(Arc::clone));
+    let new = batch(kept.chain(columns).collect());
     write(path, Compression::SNAPPY, &new);
 }
 

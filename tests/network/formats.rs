@@ -566,7 +566,7 @@ fn known_files_in_place_of_ours_are_called_by_their_names() {
     for (bytes, expected) in [
         (
             &b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"[..],
-            "git-lfs pointer",
+            "`git lfs pull`",
         ),
         (b"PK\x03\x04\0\0\0\0", "zip archive"),
         (b"<!DOCTYPE html><html></html>", "HTML page"),

@@ -197,8 +197,14 @@ fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
         exchange(&file.unwrap().path(), &[("tasks", None)]);
     }
     let said = bench.open(config, false).err().unwrap();
-    assert!(
-        said.contains("episode 0") && said.contains("control token <|im_end|>"),
-        "{said}"
-    );
+    for episode in 0..3 {
+        assert!(said.contains(&format!("episode {episode}: ")), "{episode}: {said}");
+    }
+    assert!(said.contains("control token <|im_end|>"), "{said}");
+    // The program says the same, and what it took for what.
+    let output = bench.command(&[]).env("RUST_LOG", "info").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("episode 2: "), "{said}");
+    let table = "action: x = x [0], y = y [1], z = z [2], rx = rx [3], ry = ry [4], rz = rz [5], gripper = gripper [6]";
+    assert!(said.contains(table), "{said}");
 }

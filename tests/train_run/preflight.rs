@@ -54,11 +54,14 @@ fn videos_that_are_missing_or_something_else_are_named() {
         "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
     )
     .unwrap();
+    std::fs::write(videos.join("file-000.mp4"), "").unwrap();
     std::fs::remove_file(videos.join("file-002.mp4")).unwrap();
     let said = bench.open(config, false).err().unwrap();
     for part in [
-        "2 of 6 videos",
+        "3 of 6 videos",
+        "file-000.mp4: it is an empty file",
         "file-001.mp4: this is a git-lfs pointer",
+        "`git lfs pull`",
         "file-002.mp4: No such file",
     ] {
         assert!(said.contains(part), "{said}");

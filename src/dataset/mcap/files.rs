@@ -129,6 +129,9 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, BagError> {
 /// The first bytes.
 fn start<'a>(input: &'a mut impl BufRead, path: &Path) -> Result<&'a [u8], BagError> {
     let start = input.fill_buf().map_err(BagError::file("read", path))?;
+    if start.is_empty() {
+        return Err(BagError::content(path, "expected MCAP, found an empty file"));
+    }
     if start.starts_with(ROS1) {
         return Err(refusal(path, Foreign::Ros1));
     }

@@ -1,7 +1,8 @@
 //! Finds the frames of the first video track of an mp4 file, in time order and by key frames.
 //!
 //! Whatever a file claims, at most twice its length is allocated: its index is as long as it is in the file, and a list of
-//! frames is only made when it is shorter than the file.
+//! frames is only made when it is at most twice as long as the rest, as frames of what stands still have few bytes; 64 KiB
+//! are always allowed.
 
 use std::io::{Read, Seek};
 
@@ -79,7 +80,7 @@ impl Movie {
         // The tables of a file in fragments are empty: each fragment has its own.
         let loose = match child(&moov, b"mvex") {
             Ok(_) => fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?,
-            Err(_) => Tables::new(stbl, length, length - moov.len() as u64)?.read()?,
+            Err(_) => Tables::new(stbl, length, 2 * (length - moov.len() as u64))?.read()?,
         };
         let Frames {
             samples,
@@ -121,6 +122,9 @@ struct Frames {
 }
 
 fn read_moov(file: &mut (impl Read + Seek), length: u64) -> Result<Vec<u8>, VideoError> {
+    if length == 0 {
+        return Err(VideoError::malformed("it is an empty file; fetch or make it again"));
+    }
     let mut boxes = TopLevel::new(length);
     while let Some(found) = boxes.next(file)? {
         if &found.kind == b"moov" {
@@ -399,6 +403,9 @@ impl<'a> Tables<'a> {
 /// Bytes of memory that a sample takes.
 const SAMPLE: usize = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>() + size_of::<bool>();
 
+/// Memory that the list of frames may always take (bytes): short videos of small, still pictures have few bytes a frame.
+const LEAST_ROOM: u64 = 64 << 10;
+
 /// Samples in the order of decoding.
 #[derive(Debug, Default)]
 pub(super) struct Loose {
@@ -413,15 +420,15 @@ pub(super) struct Loose {
 }
 
 impl Loose {
-    /// Refuses more frames than a file of `length` bytes can have.
+    /// Refuses a list of frames that takes more memory than `room`, or what is always allowed (bytes).
     ///
     /// # Errors
     /// With both numbers.
-    pub fn require_room(&self, more: usize, length: u64) -> Result<(), VideoError> {
+    pub fn require_room(&self, more: usize, room: u64) -> Result<(), VideoError> {
         let count = self.samples.len().saturating_add(more);
-        match (count as u64).saturating_mul(SAMPLE as u64) > length {
+        match (count as u64).saturating_mul(SAMPLE as u64) > room.max(LEAST_ROOM) {
             true => Err(VideoError::malformed(format!(
-                "it claims {count} frames in {length} bytes"
+                "it claims {count} frames, more than a file of its length has"
             ))),
             false => Ok(()),
         }

@@ -38,7 +38,7 @@ impl ArmFacts {
         let text = if path.as_os_str().is_empty() {
             RM75.to_owned()
         } else {
-            files::read_text(path, files::CONFIGURATION).map_err(|e| fault(&e))?
+            files::read_description(path, files::CONFIGURATION).map_err(|e| fault(&e))?
         };
         serde_saphyr::from_str(&text).map_err(|e| fault(&e))
     }

@@ -99,8 +99,12 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
             bar.inc(1);
             let path = video_path(dataset.root(), dataset.info(), episode, view)?;
             if !seen.contains(&path) {
-                let opened = files::open(&path);
-                problems.extend(opened.err().map(|e| format!("{}: {e}", path.display())));
+                let opened = files::open(&path).and_then(|file| file.metadata());
+                let problem = match opened {
+                    Ok(found) if found.len() == 0 => Some("it is an empty file".to_owned()),
+                    opened => opened.err().map(|e| e.to_string()),
+                };
+                problems.extend(problem.map(|problem| format!("{}: {problem}", path.display())));
                 seen.insert(path);
             }
         }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use thinkvla::contract::{Contract, FILE_NAME};
 use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
-use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::storage::{Disk, TEMPORARY};
 use thinkvla::dataset::verify::{Depth, verify as look};
 use thinkvla::dataset::{Dataset, kept, spool};
 use thinkvla::files;
@@ -102,7 +102,12 @@ fn keep_of_others(root: &Path) -> anyhow::Result<()> {
     if root.join(FILE_NAME).exists() || copy.exists() || !path.exists() {
         return Ok(());
     }
-    files::copy(&path, &copy).with_context(|| format!("keep {} as {}", path.display(), copy.display()))?;
+    // Whole or not at all: what was kept half is never kept again.
+    let begun = copy.with_extension(TEMPORARY);
+    let kept = files::copy(&path, &begun)
+        .and_then(|()| files::open_any(&begun)?.sync_all())
+        .and_then(|()| std::fs::rename(&begun, &copy));
+    kept.with_context(|| format!("keep {} as {}", path.display(), copy.display()))?;
     tell(&format!(
         "the statistics that were there are kept as {}",
         copy.display()

@@ -1,0 +1,120 @@
+//! Layouts of LeRobot before v3.0, and statistics that are not all there.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use thinkvla::dataset::statistics::Statistics;
+use thinkvla::dataset::{Dataset, kept};
+
+use super::command_line;
+use super::foreign::{Foreign, older_rows};
+use super::problems;
+
+fn older(foreign: &Foreign, version: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    foreign.write_older(&root, version);
+    (folder, root)
+}
+
+/// The dataset that `merge` makes of one, and what it said.
+fn merged(root: &Path) -> (PathBuf, String) {
+    let out = root.with_file_name("merged");
+    let output = command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+    assert!(output.status.success());
+    (out, String::from_utf8(output.stderr).unwrap())
+}
+
+/// What is counted of an episode is what follows from its rows.
+fn require_exact(foreign: &Foreign, root: &Path) {
+    let found = kept::of_episodes(root, Dataset::open(root).unwrap().info()).unwrap();
+    assert_eq!(found.len(), foreign.lengths.len());
+    for (episode, own) in found {
+        let expected = Statistics::of_rows(&foreign.values(episode), foreign.width);
+        assert_eq!(own[foreign.column], expected, "episode {episode}");
+    }
+}
+
+/// A JSON file as every reader takes it, without NaN.
+fn strict(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn older_layouts_are_read_and_the_quantiles_they_lack_are_counted() {
+    let foreign = Foreign {
+        lengths: vec![5, 9, 3],
+        tasks: vec!["pick", "push", "pick"],
+        ..Foreign::default()
+    };
+    for version in ["v2.1", "v2.0"] {
+        let (_folder, root) = older(&foreign, version);
+        assert_eq!(problems(&root), Vec::<String>::new(), "{version}");
+        let dataset = Dataset::open(&root).unwrap();
+        let expected: Vec<f32> = (0..3).flat_map(|episode| foreign.values(episode)).collect();
+        assert_eq!(dataset.vector("action").unwrap(), expected, "{version}");
+        let tasks: Vec<_> = dataset
+            .episodes()
+            .iter()
+            .map(|episode| episode.tasks.concat())
+            .collect();
+        assert_eq!(tasks, foreign.tasks, "{version}");
+        let (out, _) = merged(&root);
+        require_exact(&foreign, &out);
+        assert_eq!(problems(&out), Vec::<String>::new(), "{version}");
+    }
+}
+
+#[test]
+fn statistics_that_are_no_numbers_are_counted_anew() {
+    let foreign = Foreign::default();
+    let (_folder, root) = older(&foreign, "v2.1");
+    let path = root.join("meta/episodes_stats.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // The first number of each list, as Python writes what is none.
+    let with = |text: &str, name: &str, value: &str| {
+        let (before, behind) = text.split_once(&format!("\"{name}\":[")).unwrap();
+        let (_, rest) = behind.split_once(',').unwrap();
+        format!("{before}\"{name}\":[{value},{rest}")
+    };
+    let wrong = with(&with(&text, "mean", "NaN"), "max", "-Infinity");
+    std::fs::write(&path, wrong).unwrap();
+    std::fs::write(
+        root.join("meta/stats.json"),
+        "{\"action\": {\"mean\": [NaN], \"min\": [-Infinity]}}",
+    )
+    .unwrap();
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let (out, _) = merged(&root);
+    require_exact(&foreign, &out);
+    let mean = &strict(&out.join("meta/stats.json"))["action"]["mean"];
+    assert!(mean.as_array().unwrap().iter().all(Value::is_f64), "{mean}");
+    strict(&out.join("meta/info.json"));
+}
+
+#[test]
+fn episodes_without_rows_are_left_out_of_older_layouts_and_named() {
+    let foreign = Foreign {
+        lengths: vec![5, 0, 4],
+        tasks: vec!["pick", "pick", "push"],
+        ..Foreign::default()
+    };
+    // Some programs write a file for it, others none.
+    for has_file in [true, false] {
+        let (_folder, root) = older(&foreign, "v2.1");
+        if !has_file {
+            std::fs::remove_file(root.join(older_rows(1))).unwrap();
+        }
+        assert_eq!(problems(&root), Vec::<String>::new(), "{has_file}");
+        assert_eq!(Dataset::open(&root).unwrap().frames(), 9);
+        let (out, said) = merged(&root);
+        assert!(said.contains("episode 1 has no rows and is left out"), "{said}");
+        let dataset = Dataset::open(&out).unwrap();
+        let found: Vec<_> = dataset
+            .episodes()
+            .iter()
+            .map(|of| (of.length, of.tasks.concat()))
+            .collect();
+        assert_eq!(found, [(5, "pick".to_owned()), (4, "push".to_owned())]);
+    }
+}

@@ -1,0 +1,103 @@
+//! Videos whose frames are not where a plain count would have them, and files in place of videos.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::Float64Array;
+use serde_json::json;
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::dataset::images::ImageReader;
+use thinkvla::dataset::{At, Dataset};
+
+use super::foreign::{EPISODES, Foreign, describe, extend, whole};
+use super::{command_line, made, pointer};
+
+const CAMERA: &str = "observation.images.top";
+const VIDEO: &str = "videos/observation.images.top/chunk-000/file-000.mp4";
+
+/// Two episodes in one video; the frames of the second come 3 ms late, and its description says so.
+fn with_late_video() -> (tempfile::TempDir, PathBuf) {
+    let (folder, root) = made(&Foreign::default());
+    let time = |times: [f64; 2]| Arc::new(Float64Array::from_iter_values(times));
+    let column = |part: &str| format!("videos/{CAMERA}/{part}");
+    extend(
+        &root.join(EPISODES),
+        vec![
+            (&column("chunk_index"), whole([0, 0])),
+            (&column("file_index"), whole([0, 0])),
+            (&column("from_timestamp"), time([0.0, 0.503])),
+            (&column("to_timestamp"), time([0.5, 1.003])),
+        ],
+    );
+    describe(&root, |info| {
+        info["video_path"] = json!("videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4");
+        info["features"][CAMERA] =
+            json!({"dtype": "video", "shape": [64, 96, 3], "names": ["height", "width", "channels"]});
+    });
+    let video = root.join(VIDEO);
+    std::fs::create_dir_all(video.parent().unwrap()).unwrap();
+    let late = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/video/x264_late.mp4");
+    std::fs::copy(late, video).unwrap();
+    (folder, root)
+}
+
+/// The number that `tests/data/video/make.py` drew into a frame.
+fn number_of(image: &RgbImage) -> usize {
+    let is_lit = |bit: u32| image.pixel(bit * 12 + 6, 16).unwrap()[1] > 128;
+    (0..8).map(|bit| usize::from(is_lit(bit)) << bit).sum()
+}
+
+/// What `verify --deep` says, and whether it is content.
+fn deep(root: &Path) -> (bool, String) {
+    let output = command_line::dataset(&["verify", root.to_str().unwrap(), "--deep"]);
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn rows_have_the_frames_of_their_own_times() {
+    let (_folder, root) = with_late_video();
+    let (is_sound, said) = deep(&root);
+    assert!(is_sound, "{said}");
+    let dataset = Dataset::open(&root).unwrap();
+    let mut reader = ImageReader::new(&dataset, &[CAMERA]).unwrap();
+    let mut images = Vec::new();
+    // Backwards, so that no frame is right because it is the next one.
+    for row in (0..10).rev() {
+        let at = At {
+            episode: row / 5,
+            frame: row % 5,
+        };
+        reader.read(at, &mut images).unwrap();
+        assert_eq!(number_of(&images[0]), row);
+    }
+}
+
+#[test]
+fn rows_between_two_frames_are_named() {
+    let (_folder, root) = with_late_video();
+    let column = format!("videos/{CAMERA}/from_timestamp");
+    let times = Arc::new(Float64Array::from_iter_values([0.0, 0.55]));
+    super::exchange(&root.join(EPISODES), &[(&column, Some(times))]);
+    let (is_sound, said) = deep(&root);
+    assert!(
+        !is_sound && said.contains("row 0 of episode 1 is at 0.5500 s"),
+        "{said}"
+    );
+}
+
+#[test]
+fn files_in_place_of_videos_are_called_by_their_names() {
+    let (_folder, root) = with_late_video();
+    pointer(&root.join(VIDEO));
+    let (is_sound, said) = deep(&root);
+    assert!(
+        !is_sound && said.contains(VIDEO) && said.contains("`git lfs pull`"),
+        "{said}"
+    );
+    std::fs::write(root.join(VIDEO), "").unwrap();
+    let (is_sound, said) = deep(&root);
+    assert!(
+        !is_sound && said.contains(VIDEO) && said.contains("an empty file"),
+        "{said}"
+    );
+}
