@@ -220,6 +220,26 @@ def test_a_dataset_has_one_writer_and_it_loses_nothing_to_a_second(ros, robot, r
     assert info(recorder)["total_episodes"] == 1
 
 
+def test_a_dataset_of_another_program_is_left_as_it_is(ros, robot, recorder):
+    first = recorder()
+    instruct(ros, "lift the block")
+    record(ros, robot, 45)
+    assert trigger(ros, "save").success
+    assert first.interrupt() == 0
+    # as it comes from elsewhere
+    for own in ("contract.yaml", "meta/thinkvla/episode-000000.json", ".lock"):
+        (recorder.root / own).unlink(missing_ok=True)
+
+    def files():
+        return {path: path.read_bytes() for path in recorder.root.rglob("*") if path.is_file()}
+
+    before = files()
+    second = recorder()
+    assert second.wait() == 2
+    assert "it is left as it is" in second.output()
+    assert files() == before
+
+
 def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):
     recorder()
     instruct(ros, "wait for all streams")
