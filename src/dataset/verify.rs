@@ -140,15 +140,9 @@ fn first_bad_video(
     Ok(None)
 }
 
-/// The shape that a column is described with and the size that its pictures have as they are seen.
+/// The shape that a column is described with and the size that its pictures have.
 fn another_size(feature: &Feature, (width, height): (u32, u32)) -> String {
-    let is_turned = feature.size() == Some((height, width));
-    let hint = if is_turned {
-        "; pictures are as large as they are seen, turned as their EXIF data says"
-    } else {
-        ""
-    };
-    format!("shape {:?}, found {width}x{height} px{hint}", feature.shape)
+    format!("shape {:?}, found {width}x{height} px", feature.shape)
 }
 
 fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) -> Result<(), DatasetError> {
@@ -228,7 +222,14 @@ fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), Da
                 read.map_err(|problem| content(format!("{name}: {problem}")))?;
                 let found = (decoded.width(), decoded.height());
                 if Some(found) != feature.size() {
-                    return Err(content(format!("{name}: expected {}", another_size(feature, found))));
+                    let hint = match feature.size() == Some((found.1, found.0)) {
+                        true => "; pictures are as large as they are seen, turned as their EXIF data says",
+                        false => "",
+                    };
+                    return Err(content(format!(
+                        "{name}: expected {}{hint}",
+                        another_size(feature, found)
+                    )));
                 }
             }
         }

@@ -19,6 +19,9 @@ use crate::control::time::Time;
 /// A stream without a value for longer is silent (s).
 const SILENT_S: f64 = 1.0;
 
+/// The nearest state of the arm may be no further from the sample's time, where there are none on both sides of it (s).
+const ARM_SLOP_S: f64 = 0.05;
+
 /// How streams are sampled, and what is no longer data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
@@ -190,7 +193,7 @@ impl<P: Clone> Sampler<P> {
     }
 
     fn sample(&mut self, tick: Time) -> Option<Tick<P>> {
-        let arm = arm::at(&mut self.arm, tick, self.rule.slop_s);
+        let arm = arm::at(&mut self.arm, tick, self.rule.slop_s.min(ARM_SLOP_S));
         self.arm_counts.note(arm.is_none());
         let joints = arm.map(|arm| arm.joints);
         let rule = self.rule;

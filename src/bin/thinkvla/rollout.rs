@@ -33,7 +33,7 @@ pub struct Arguments {
     #[arg(long)]
     record: Option<PathBuf>,
     /// Rows a second of what is recorded; fewer where the machine renders slowly
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=50), requires = "record")]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=30), requires = "record")]
     fps: u32,
     /// The policy that drives; the scripted expert without
     #[arg(long, conflicts_with = "record")]

@@ -1,8 +1,8 @@
 //! Finds the frames of the first video track of an mp4 file, in time order and by key frames.
 //!
 //! Whatever a file claims, at most twice its length is allocated: its index is as long as it is in the file, and a list of
-//! frames is only made when it is at most twice as long as the rest, as frames of what stands still have few bytes; 64 KiB
-//! are always allowed.
+//! frames is only made when it is at most twice as long as the rest, as frames of what stands still have few bytes, or of a
+//! file in fragments as long as the file; 64 KiB are always allowed.
 
 use std::io::{Read, Seek};
 
@@ -423,7 +423,7 @@ impl Loose {
     /// Refuses a list of frames that takes more memory than `room`, or what is always allowed (bytes).
     ///
     /// # Errors
-    /// With both numbers.
+    /// With the number of frames.
     pub fn require_room(&self, more: usize, room: u64) -> Result<(), VideoError> {
         let count = self.samples.len().saturating_add(more);
         match (count as u64).saturating_mul(SAMPLE as u64) > room.max(LEAST_ROOM) {

@@ -27,18 +27,8 @@ pub struct Given {
     /// Whether other nodes are given it too, which may be the ones that have it.
     pub shared: bool,
     value: Value,
-    place: Place,
-}
-
-/// What rclrs makes of a parameter where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// It is passed over.
-    Ignored,
-    /// It counts unless the node's whole name is given, wherever that stands.
-    Any,
-    /// It counts.
-    WholeName,
+    /// Whether rclrs honours it where it stands.
+    honoured: bool,
 }
 
 /// Arguments of a process, as one node of it sees them.
@@ -48,12 +38,14 @@ pub struct Overrides {
     given: Vec<Given>,
     /// Values of `--params-file` and `-p` that were read for this node.
     read: Vec<String>,
+    /// Files that are there and cannot be read as parameters.
+    unread: Vec<String>,
     /// What a person should know of them.
     pub notes: Vec<String>,
 }
 
 impl Overrides {
-    /// Reads the arguments for the node of this name and namespace, unless they give it others. Files that cannot be read
+    /// Reads the arguments for the node of this name and namespace, unless they give it others. Files that are not there
     /// are left to ROS, which refuses them.
     pub fn read(arguments: impl IntoIterator<Item = String>, name: &str, namespace: &str) -> Self {
         let arguments: Vec<String> = arguments.into_iter().collect();
@@ -72,31 +64,17 @@ impl Overrides {
         all
     }
 
-    /// Arguments by which rclrs takes of every parameter the one given last: these ones where it does, otherwise with that
-    /// one alone.
+    /// Arguments that make rclrs take the last value of each parameter: the given ones where each has one value that it
+    /// honours, otherwise each parameter once, as `-p`.
     pub fn arguments(&self) -> Vec<String> {
-        let (mut last, mut of_rclrs) = (BTreeMap::new(), BTreeMap::<&str, &Given>::new());
-        for given in &self.given {
-            last.insert(given.name.as_str(), given);
-            let so_far = of_rclrs.get(given.name.as_str()).map(|given| given.place);
-            let counts = match given.place {
-                Place::Ignored => false,
-                Place::Any => so_far != Some(Place::WholeName),
-                Place::WholeName => true,
-            };
-            if counts {
-                of_rclrs.insert(&given.name, given);
-            }
-        }
-        // Both are of one list, so the same one is at the same place.
-        let same =
-            |(name, given): (&&str, &&Given)| of_rclrs.get(*name).is_some_and(|other| std::ptr::eq(*other, *given));
-        if last.iter().all(same) {
+        let last: BTreeMap<_, _> = self.given.iter().map(|given| (given.name.as_str(), given)).collect();
+        // Values of unequal types for one name make rclrs panic, so even those that agree are not passed on together.
+        if last.len() == self.given.len() && self.given.iter().all(|given| given.honoured) {
             return self.arguments.clone();
         }
         let mut arguments = without(&self.arguments, &self.read);
         arguments.extend(["--".to_owned(), "--ros-args".to_owned()]);
-        for (name, given) in last {
+        for (name, given) in last.into_iter().filter(|(name, _)| can_be_assigned(name)) {
             let value = match &given.value {
                 // As it was written: YAML, and not a string in quotation marks.
                 Value::String(text) if given.is_assigned() => text.clone(),
@@ -111,8 +89,11 @@ impl Overrides {
     /// warn of.
     ///
     /// # Errors
-    /// Names what was given, where, and the nearest name there is.
+    /// Names what was given, where, and the nearest name there is; or a file that cannot be read as parameters.
     pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<String>, String> {
+        if let Some(unread) = self.unread.first() {
+            return Err(unread.clone());
+        }
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
@@ -135,9 +116,17 @@ impl Overrides {
     }
 
     fn read_file(&mut self, path: &str, node: &str) {
-        let text = files::read_text(Path::new(path), files::CONFIGURATION).ok();
-        let Some(file) = text.and_then(|text| serde_saphyr::from_str::<Value>(&text).ok()) else {
+        if !Path::new(path).exists() {
             return;
+        }
+        let text = files::read_text(Path::new(path), files::CONFIGURATION).map_err(|e| e.to_string());
+        let file = match text.and_then(|text| serde_saphyr::from_str::<Value>(&text).map_err(|e| e.to_string())) {
+            Ok(file) => file,
+            // ROS may read it all the same, and its values would win over later ones unseen.
+            Err(problem) => {
+                self.unread.push(format!("parameter file {path}: {problem}"));
+                return;
+            }
         };
         self.read.push(path.to_owned());
         let mut sections = Vec::new();
@@ -147,11 +136,7 @@ impl Overrides {
             if !matches(pattern, node) {
                 continue;
             }
-            let place = match pattern.as_str() {
-                "/**" => Place::Any,
-                pattern if pattern == node => Place::WholeName,
-                _ => Place::Ignored,
-            };
+            let honoured = pattern == "/**" || pattern == node;
             let mut named = Vec::new();
             flatten("", parameters, &mut named);
             self.given.extend(named.into_iter().map(|(name, value)| Given {
@@ -159,7 +144,7 @@ impl Overrides {
                 source: path.to_owned(),
                 shared: pattern.contains('*'),
                 value,
-                place,
+                honoured,
             }));
         }
         if !sections.is_empty() && self.given.len() == before {
@@ -175,11 +160,15 @@ impl Overrides {
         let Some((name, value)) = assignment.split_once(":=") else {
             return;
         };
-        let (name, place) = match name.split_once(':') {
-            Some((of, name)) if node.strip_prefix('/') == Some(of) => (name, Place::WholeName),
-            Some((of, name)) if node.rsplit('/').next() == Some(of) => (name, Place::Ignored),
-            Some(_) => return,
-            None => (name, Place::Any),
+        let name = match name.split_once(':') {
+            Some((of, name)) if node.strip_prefix('/') == Some(of) => name,
+            Some((of, _)) => {
+                let note =
+                    format!("-p {assignment}: expected a parameter of {node}, found one of {of}; it is not used");
+                self.notes.push(note);
+                return;
+            }
+            None => name,
         };
         self.read.push(assignment.to_owned());
         self.given.push(Given {
@@ -187,7 +176,7 @@ impl Overrides {
             source: format!("-p {assignment}"),
             shared: false,
             value: Value::String(value.to_owned()),
-            place,
+            honoured: true,
         });
     }
 }
@@ -196,6 +185,14 @@ impl Given {
     fn is_assigned(&self) -> bool {
         self.source.starts_with("-p ")
     }
+}
+
+/// Whether a name can stand before `:=`; those of other nodes, in a section for all, need not.
+fn can_be_assigned(name: &str) -> bool {
+    let is_word = |part: &str| {
+        part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_ascii_digit())
+    };
+    name.split(['.', '/']).all(|part| !part.is_empty() && is_word(part))
 }
 
 /// Arguments without the parameters that are given by these values.
@@ -359,45 +356,51 @@ mod tests {
 
     #[test]
     fn of_what_is_given_twice_the_last_counts() {
-        for pattern in ["/arm_node", "/**/arm_node", "/**"] {
-            let yaml = format!("{pattern}:\n  ros__parameters: {{dry_run: false, robot: \"yes\"}}\n");
-            let (overrides, file) = given(&yaml, &["-p", "dry_run:=true", "-r", "a:=b"]);
-            let arguments = overrides.arguments();
-            if pattern == "/**" {
-                assert_eq!(arguments, overrides.arguments, "rclrs does so itself");
-                continue;
-            }
-            let path = file.path().display().to_string();
-            assert!(!arguments.contains(&path), "{arguments:?}");
-            let expected = [
-                "arm_node",
-                "--ros-args",
-                "-r",
-                "a:=b",
-                "--",
-                "--ros-args",
-                "-p",
-                "dry_run:=true",
-                "-p",
-                "robot:=\"yes\"",
-            ];
-            assert_eq!(arguments, expected, "{pattern}");
+        for pattern in ["/arm_node", "arm_node", "/**/arm_node", "/**"] {
+            let yaml = format!(
+                "{pattern}:\n  ros__parameters: {{dry_run: false, robot: \"yes\", command_rate_hz: 200, io-method: 1}}\n"
+            );
+            let (overrides, _file) = given(
+                &yaml,
+                &["-p", "dry_run:=true", "-r", "a:=b", "-p", "command_rate_hz:=50.0"],
+            );
+            let expected =
+                "arm_node --ros-args -r a:=b -- --ros-args -p command_rate_hz:=50.0 -p dry_run:=true -p robot:=\"yes\"";
+            assert_eq!(overrides.arguments().join(" "), expected, "{pattern}");
         }
         // A file behind it counts as well.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "/**:\n  ros__parameters: {dry_run: true}\n").unwrap();
         let path = file.path().display().to_string();
-        let (overrides, _first) = given(
-            "/arm_node:\n  ros__parameters: {dry_run: false}\n",
-            &["--params-file", &path],
-        );
+        let earlier = "/arm_node:\n  ros__parameters: {dry_run: false}\n";
+        let (overrides, _file) = given(earlier, &["--params-file", &path]);
         assert!(overrides.arguments().ends_with(&["dry_run:=true".into()]));
-        // What cannot be read is left to ROS, which refuses it.
-        let (overrides, _first) = given(
-            "/arm_node:\n  ros__parameters: {dry_run: false}\n",
-            &["-p", "dry_run:=true", "--params-file", "/none"],
-        );
+        // What is not there is left to ROS, which refuses it.
+        let (overrides, _file) = given(earlier, &["-p", "dry_run:=true", "--params-file", "/none"]);
         assert!(overrides.arguments().contains(&"/none".to_owned()));
+    }
+
+    #[test]
+    fn files_that_are_there_and_cannot_be_read_are_refused() {
+        for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
+            let (overrides, file) = given(yaml, &[]);
+            let said = overrides.require_known(&KNOWN).unwrap_err();
+            assert!(said.contains(&file.path().display().to_string()), "{said}");
+        }
+    }
+
+    #[test]
+    fn assignments_to_other_nodes_are_told_and_not_used() {
+        let (overrides, _file) = given("{}", &["-p", "arm_node:dry_run:=false", "-r", "__ns:=/left"]);
+        assert!(overrides.given.is_empty());
+        assert!(
+            overrides
+                .notes
+                .concat()
+                .contains("expected a parameter of /left/arm_node"),
+            "{:?}",
+            overrides.notes
+        );
     }
 
     #[test]

@@ -117,7 +117,11 @@ impl Settings {
         )?;
         let rule = Rule {
             fps,
-            slop_s: if slop_s > 0.0 { slop_s } else { (0.5 / fps).max(0.05) },
+            slop_s: if slop_s > 0.0 {
+                slop_s.max(0.001)
+            } else {
+                (0.5 / fps).max(0.05)
+            },
             wait_s: number("wait", 0.3, 0.02..=1.5, "s", "How long a row waits for a late stream.")?,
             frozen_s: number(
                 "frozen_after",

@@ -61,3 +61,31 @@ pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
         .to(at(place, place.z + RETREAT), place_yaw, 0.0)
         .grip_later(1.0, 0.2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::tasks::{EpisodeId, Task, layout};
+    use nalgebra::{Translation3, UnitQuaternion};
+
+    #[test]
+    fn only_walls_turn_the_block_on_its_way() {
+        let config = SimConfig::shipped().unwrap();
+        let down = UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI);
+        let tool = Pose::from_parts(Translation3::new(0.3, 0.0, 0.3), down);
+        for (task, turns) in [(Task::Height, false), (Task::Position, false), (Task::Container, true)] {
+            let turned = (0..20).any(|seed| {
+                let id = EpisodeId {
+                    task,
+                    variation: 0,
+                    seed,
+                };
+                let path = plan(&config, &layout(&config, id).unwrap(), tool);
+                let [closes, _] = path.gripper_times();
+                let grasped = path.pose(closes).rotation;
+                path.pose(path.duration()).rotation.angle_to(&grasped) > 1e-3
+            });
+            assert_eq!(turned, turns, "{task:?}");
+        }
+    }
+}

@@ -125,15 +125,6 @@ impl Run {
             let still = steps.div_ceil(config.checkpoints.every_steps.max(1));
             shelf.require_room(&method, &optimiser, still)?;
         }
-        // The one thing before the first step that takes long: whatever can be refused has been looked at.
-        if config.data.keep_vision {
-            let kept = KeptVision::of(&feed, &method, config.data.workers)?;
-            tracing::info!(
-                "kept what the vision blocks make of every row: {:.0} MB",
-                kept.bytes() as f64 / 1e6
-            );
-            feed.keep(kept);
-        }
         let rates = &config.optimiser.learning_rates;
         let mut run = Self {
             schedule: Schedule::new(&config.schedule, rates, config.steps),
@@ -158,6 +149,15 @@ impl Run {
         };
         if let Some(last) = last {
             run.take_up(last)?;
+        }
+        // The one thing before the first step that takes long comes last: nothing behind it refuses.
+        if run.config.data.keep_vision {
+            let kept = KeptVision::of(&run.feed, &run.method, run.config.data.workers)?;
+            tracing::info!(
+                "kept what the vision blocks make of every row: {:.0} MB",
+                kept.bytes() as f64 / 1e6
+            );
+            run.feed.keep(kept);
         }
         Ok(run)
     }

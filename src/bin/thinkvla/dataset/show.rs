@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use thinkvla::contract::{Contract, FILE_NAME};
 use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
@@ -99,11 +99,24 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
 /// Copies the statistics of a dataset that was not recorded here, once, before others are written in their place.
 fn keep_of_others(root: &Path) -> anyhow::Result<()> {
     let (path, copy) = (root.join(STATS), root.join(format!("{STATS}.before")));
-    if root.join(FILE_NAME).exists() || copy.exists() || !path.exists() {
+    if root.join(FILE_NAME).exists() || copy.exists() {
         return Ok(());
+    }
+    // A link whose target was not fetched is there, and would be lost.
+    match (path.exists(), path.is_symlink()) {
+        (true, _) => {}
+        (false, false) => return Ok(()),
+        (false, true) => bail!(
+            "{}: expected a file, found a link that leads nowhere; fetch it, or remove it",
+            path.display()
+        ),
     }
     // Whole or not at all: what was kept half is never kept again.
     let begun = copy.with_extension(TEMPORARY);
+    std::fs::remove_file(&begun).or_else(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(e),
+    })?;
     let kept = files::copy(&path, &begun)
         .and_then(|()| files::open_any(&begun)?.sync_all())
         .and_then(|()| std::fs::rename(&begun, &copy));
