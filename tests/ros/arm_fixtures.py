@@ -87,7 +87,7 @@ class Source:
                             values=[float(value) for value in step] * steps, lease=self.lease, plan_id=self.plan_id)
         chunk.header.stamp = chunk.observation_stamp = self.now()
         chunk.header.frame_id = "base_link"
-        chunk.expires.sec = chunk.observation_stamp.sec + 1
+        chunk.expires.sec, chunk.expires.nanosec = chunk.observation_stamp.sec + 1, chunk.observation_stamp.nanosec
         for field, value in fields.items():
             setattr(chunk, field, value)
         self.chunks.publish(chunk)
