@@ -6,30 +6,21 @@ Keys and buttons start, save and discard; so do the services:
     ros2 service call /sim/record_node/start std_srvs/srv/Trigger
 """
 import os
+import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PythonExpression
-from launch_ros.actions import Node
+from launch.substitutions import LaunchConfiguration
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BOOLEAN = ['true', 'false']
-OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
-# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
-REFUSED = 2
-# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
-ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
+# ROS loads launch files by their paths and does not look for modules beside them.
+sys.path.append(HERE)
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, SIM_AND_NAMESPACE, own_node  # noqa: E402
 
 # Handed on to policy.launch.py.
 PASSED = [
-    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
-                          description='Start the simulated arm, driver and cameras in place of real ones'),
-    # Where a simulated and a real driver hear the same topics, both would obey.
-    DeclareLaunchArgument('namespace',
-                          default_value=PythonExpression(["'sim' if '", LaunchConfiguration('sim'), "' == 'true' else ''"]),
-                          description='Namespace of every node and topic; sim with sim:=true, so that no real driver '
-                                      'hears the simulation'),
+    *SIM_AND_NAMESPACE,
     DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
@@ -45,8 +36,7 @@ PASSED = [
     DeclareLaunchArgument('camera_executable', default_value='',
                           description='Executable of the camera driver, e.g. v4l2_camera_node'),
     DeclareLaunchArgument('camera_params_file', default_value='', description='Parameters of the camera drivers'),
-    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
-                          description='Least severe messages shown'),
+    LOG_LEVEL,
 ]
 OWN = [
     DeclareLaunchArgument('dataset', default_value='', description='Folder of the dataset: new, or one to go on with'),
@@ -81,14 +71,6 @@ def included(file, arguments):
                                     launch_arguments=passed.items())
 
 
-def stop_when_refused(event, _context):
-    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
-    if event.returncode == REFUSED:
-        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
-        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
-    return None
-
-
 def record(context):
     """The recorder, and what a person holds, with every argument known."""
     def argument(name):
@@ -96,10 +78,8 @@ def record(context):
 
     told = {'dataset': argument('dataset'), 'contract': argument('contract'), 'instruction': argument('instruction'),
             'fps': float(argument('fps'))}
-    actions = [Node(package='thinkvla', executable='record_node', name='record_node', output='screen',
-                    namespace=argument('namespace'), parameters=[told],
-                    arguments=['--ros-args', '--log-level', argument('log_level')],
-                    on_exit=stop_when_refused, additional_env=ENDS_WITH_LAUNCH)]
+    actions = [own_node('record_node', namespace=argument('namespace'), parameters=[told],
+                        arguments=['--ros-args', '--log-level', argument('log_level')])]
     if argument('operator') != 'none':
         shared = [given for given in [*PASSED, *OWN]
                   if given.name in ('namespace', 'robot', 'log_level', 'operator')]

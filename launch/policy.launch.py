@@ -6,30 +6,24 @@ and with dry_run:=false once what rviz shows is right.
 """
 import difflib
 import os
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import yaml
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
-from launch.substitutions import LaunchConfiguration, PythonExpression
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-SHARE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BOOLEAN = ['true', 'false']
-# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
-REFUSED = 2
-# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
-ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
+HERE = os.path.dirname(os.path.abspath(__file__))
+# ROS loads launch files by their paths and does not look for modules beside them.
+sys.path.append(HERE)
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, SIM_AND_NAMESPACE, installed, own_node  # noqa: E402
+
+SHARE = os.path.dirname(HERE)
 
 ARGUMENTS = [
-    DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
-                          description='Start the simulated arm, driver and cameras in place of real ones'),
-    # Where a simulated and a real driver hear the same topics, both would obey.
-    DeclareLaunchArgument('namespace',
-                          default_value=PythonExpression(["'sim' if '", LaunchConfiguration('sim'), "' == 'true' else ''"]),
-                          description='Namespace of every node and topic; sim with sim:=true, so that no real driver '
-                                      'hears the simulation'),
+    *SIM_AND_NAMESPACE,
     DeclareLaunchArgument('params_file', default_value='',
                           description='ROS parameter file laid over config/policy.yaml, the stricter limits of a real arm'),
     DeclareLaunchArgument('robot', default_value='',
@@ -71,18 +65,8 @@ ARGUMENTS = [
     DeclareLaunchArgument('enclaves', default_value='',
                           description='Where the SROS2 enclaves of the nodes lie in the keystore, e.g. /thinkvla; empty '
                                       'gives the nodes none (see docs/reliability.md)'),
-    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
-                          description='Least severe messages shown'),
+    LOG_LEVEL,
 ]
-
-
-def installed(package):
-    """Whether a package is there to be used."""
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def read_calibration(path):
@@ -127,14 +111,6 @@ def calibrated(urdf_path, frames):
     return ElementTree.tostring(robot, encoding='unicode'), missing
 
 
-def stop_when_refused(event, _context):
-    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
-    if event.returncode == REFUSED:
-        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
-        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
-    return None
-
-
 def refuse_misspelt(context):
     """`ros2 launch` passes over arguments that no file declares; one that is nearly ours is a slip of the fingers."""
     known = {argument.name for argument in ARGUMENTS}
@@ -161,9 +137,8 @@ def bring_up(context):
 
     def ours(executable, *parameters, shipped=(), time=clock):
         enclave = ['--enclave', f"{argument('enclaves').rstrip('/')}/{executable}"] if argument('enclaves') else []
-        return Node(package='thinkvla', executable=executable, name=executable,
-                    parameters=[*shipped, *files, time, *parameters], arguments=[*ros_arguments, *enclave],
-                    on_exit=stop_when_refused, additional_env=ENDS_WITH_LAUNCH, **common)
+        return own_node(executable, namespace=argument('namespace'), arguments=[*ros_arguments, *enclave],
+                        parameters=[*shipped, *files, time, *parameters])
 
     def optional(package, executable, reason, **kwargs):
         if installed(package):

@@ -1,5 +1,6 @@
 """The simulated RM75 with both cameras behind Realman's topics, and everything of policy.launch.py on top of it."""
 import os
+import sys
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -7,7 +8,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BOOLEAN = ['true', 'false']
+# ROS loads launch files by their paths and does not look for modules beside them.
+sys.path.append(HERE)
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL  # noqa: E402
 
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='sim',
@@ -29,8 +32,7 @@ ARGUMENTS = [
     DeclareLaunchArgument('seed', default_value='0', description='Draws the rest of the first episode'),
     DeclareLaunchArgument('expert', default_value='false', choices=BOOLEAN,
                           description='The scripted expert drives the first episode'),
-    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
-                          description='Least severe messages shown'),
+    LOG_LEVEL,
 ]
 
 

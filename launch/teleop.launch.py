@@ -4,19 +4,18 @@
 A keyboard needs a terminal: that of ros2 launch, or one of its own with terminal:='xterm -e'.
 """
 import os
+import sys
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-BOOLEAN = ['true', 'false']
-OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
-# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
-REFUSED = 2
-# A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
-ENDS_WITH_LAUNCH = {'THINKVLA_ENDS_WITH': str(os.getpid())}
+HERE = os.path.dirname(os.path.abspath(__file__))
+# ROS loads launch files by their paths and does not look for modules beside them.
+sys.path.append(HERE)
+from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, installed, own_node  # noqa: E402
+
 JOY, SPACENAV = ('joy', 'joy_node'), ('spacenav', 'spacenav_node')
 # Leader arms and trackers come with drivers of their own; the joystick is their deadman.
 DRIVERS = {'gamepad': JOY, 'spacemouse': SPACENAV, 'leader': JOY, 'vr': JOY}
@@ -38,17 +37,8 @@ ARGUMENTS = [
     DeclareLaunchArgument('terminal', default_value='',
                           description="Command that opens a terminal for the keyboard, e.g. 'xterm -e'; empty takes "
                                       'the present one'),
-    DeclareLaunchArgument('log_level', default_value='info', choices=['debug', 'info', 'warn', 'error'],
-                          description='Least severe messages shown'),
+    LOG_LEVEL,
 ]
-
-
-def stop_when_refused(event, _context):
-    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
-    if event.returncode == REFUSED:
-        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
-        raise RuntimeError(f'{event.process_name} refused to start; its message is above')
-    return None
 
 
 def bring_up(context):
@@ -57,8 +47,7 @@ def bring_up(context):
         return LaunchConfiguration(name).perform(context)
 
     operator = argument('operator')
-    common = {'namespace': argument('namespace'), 'output': 'screen',
-              'arguments': ['--ros-args', '--log-level', argument('log_level')]}
+    common = {'namespace': argument('namespace'), 'arguments': ['--ros-args', '--log-level', argument('log_level')]}
     told = {'mapping': argument('mapping') or operator, 'after_release': argument('after_release')}
     if argument('robot'):
         told['robot'] = argument('robot')
@@ -66,15 +55,13 @@ def bring_up(context):
     if instructions:
         # ROS has no empty lists: a parameter that is not given is one.
         told['instructions'] = instructions
-    actions = [Node(package='thinkvla', executable='teleop_node', name='teleop_node', parameters=[told],
-                    prefix=argument('terminal') if operator == 'keyboard' else '', on_exit=stop_when_refused,
-                    additional_env=ENDS_WITH_LAUNCH, **common)]
+    actions = [own_node('teleop_node', parameters=[told], prefix=argument('terminal') if operator == 'keyboard' else '',
+                        **common)]
     if argument('driver') == 'true' and operator in DRIVERS:
         package, executable = DRIVERS[operator]
-        try:
-            get_package_prefix(package)
-            actions.append(Node(package=package, executable=executable, name=executable, **common))
-        except PackageNotFoundError:
+        if installed(package):
+            actions.append(Node(package=package, executable=executable, name=executable, output='screen', **common))
+        else:
             actions.append(LogInfo(msg=f'{package} is not installed: nothing reads the {operator}'))
     return actions
 

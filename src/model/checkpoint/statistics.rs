@@ -152,13 +152,13 @@ impl Columns {
     ///
     /// # Errors
     /// When the lists differ in length.
-    pub fn dimensions(&self, manner: &[(String, Normalisation)]) -> Result<Vec<DimensionStatistics>, String> {
+    pub fn dimensions(&self, normalisations: &[(String, Normalisation)]) -> Result<Vec<DimensionStatistics>, String> {
         let lists = [&self.mean, &self.std, &self.max, &self.min, &self.q01, &self.q99];
         let lengths = lists.map(Vec::len);
-        if lengths != [manner.len(); 6] {
+        if lengths != [normalisations.len(); 6] {
             return Err(format!(
                 "expected {} values in each of mean, std, max, min, q01 and q99, found {lengths:?}",
-                manner.len()
+                normalisations.len()
             ));
         }
         let columns = self
@@ -170,7 +170,7 @@ impl Columns {
             .zip(&self.q01)
             .zip(&self.q99);
         Ok(columns
-            .zip(manner)
+            .zip(normalisations)
             .map(
                 |((((((mean, std), max), min), q01), q99), (name, normalisation))| DimensionStatistics {
                     name: name.clone(),

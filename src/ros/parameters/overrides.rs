@@ -26,7 +26,8 @@ pub struct Given {
     pub source: String,
     /// Whether other nodes are given it too, which may be the ones that have it.
     pub shared: bool,
-    value: Value,
+    /// Its value as YAML.
+    value: String,
     /// Whether rclrs honours it where it stands.
     honoured: bool,
 }
@@ -75,12 +76,7 @@ impl Overrides {
         let mut arguments = without(&self.arguments, &self.read);
         arguments.extend(["--".to_owned(), "--ros-args".to_owned()]);
         for (name, given) in last.into_iter().filter(|(name, _)| can_be_assigned(name)) {
-            let value = match &given.value {
-                // As it was written: YAML, and not a string in quotation marks.
-                Value::String(text) if given.is_assigned() => text.clone(),
-                value => value.to_string(),
-            };
-            arguments.extend(["-p".to_owned(), format!("{name}:={value}")]);
+            arguments.extend(["-p".to_owned(), format!("{name}:={}", given.value)]);
         }
         arguments
     }
@@ -143,7 +139,7 @@ impl Overrides {
                 name,
                 source: path.to_owned(),
                 shared: pattern.contains('*'),
-                value,
+                value: value.to_string(),
                 honoured,
             }));
         }
@@ -175,15 +171,9 @@ impl Overrides {
             name: name.to_owned(),
             source: format!("-p {assignment}"),
             shared: false,
-            value: Value::String(value.to_owned()),
+            value: value.to_owned(),
             honoured: true,
         });
-    }
-}
-
-impl Given {
-    fn is_assigned(&self) -> bool {
-        self.source.starts_with("-p ")
     }
 }
 
@@ -318,7 +308,7 @@ mod tests {
     fn rates(yaml: &str, more: &[&str]) -> Vec<String> {
         let (overrides, _file) = given(yaml, more);
         let named = overrides.given.iter().filter(|given| given.name == "command_rate_hz");
-        named.map(|given| given.value.to_string()).collect()
+        named.map(|given| given.value.clone()).collect()
     }
 
     #[test]

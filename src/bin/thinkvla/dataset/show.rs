@@ -1,5 +1,6 @@
 //! Verbs that describe, verify and plot a dataset.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -7,9 +8,9 @@ use anyhow::{Context as _, bail};
 use thinkvla::contract::{Contract, FILE_NAME};
 use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
-use thinkvla::dataset::storage::{Disk, TEMPORARY};
+use thinkvla::dataset::storage::{Disk, commit_with};
 use thinkvla::dataset::verify::{Depth, verify as look};
-use thinkvla::dataset::{Dataset, kept, spool};
+use thinkvla::dataset::{Dataset, DatasetError, kept, spool};
 use thinkvla::files;
 use thinkvla::writer_lock::WriterLock;
 
@@ -111,16 +112,12 @@ fn keep_of_others(root: &Path) -> anyhow::Result<()> {
             path.display()
         ),
     }
-    // Whole or not at all: what was kept half is never kept again.
-    let begun = copy.with_extension(TEMPORARY);
-    std::fs::remove_file(&begun).or_else(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(e),
+    let mut file = files::open_any(&path).map_err(DatasetError::io("read", &path))?;
+    commit_with(&Disk, &copy, |sink| {
+        io::copy(&mut file, sink)
+            .map(drop)
+            .map_err(DatasetError::io("write", &copy))
     })?;
-    let kept = files::copy(&path, &begun)
-        .and_then(|()| files::open_any(&begun)?.sync_all())
-        .and_then(|()| std::fs::rename(&begun, &copy));
-    kept.with_context(|| format!("keep {} as {}", path.display(), copy.display()))?;
     tell(&format!(
         "the statistics that were there are kept as {}",
         copy.display()

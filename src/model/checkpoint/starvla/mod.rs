@@ -3,7 +3,7 @@
 //!
 //! The backbone's description and tokenizer are not in it; they are taken from the base model it was trained from.
 
-mod manner;
+mod normalisation;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::contract::{Contract, Data, Model};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
 use crate::model::prompt::encode;
-use manner::OfRun;
+use normalisation::OfRun;
 use settings::Settings;
 
 /// The action query's token.

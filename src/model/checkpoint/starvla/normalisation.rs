@@ -58,8 +58,8 @@ impl OfRun<'_> {
     pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, String> {
         let columns = &self.statistics.action;
         let count = columns.len();
-        let told = self.robot.map(|robot| manner(&robot.data.statistics));
-        let manner = match (told.filter(|told| told.len() == count), self.own(notes)?) {
+        let told = self.robot.map(|robot| normalisations(&robot.data.statistics));
+        let normalisations = match (told.filter(|told| told.len() == count), self.own(notes)?) {
             (Some(told), own) => {
                 notes.extend(own.iter().flat_map(|own| differences(&told, own)));
                 told
@@ -73,7 +73,7 @@ impl OfRun<'_> {
                 ));
             }
         };
-        columns.dimensions(&manner)
+        columns.dimensions(&normalisations)
     }
 
     /// How the robot's state is normalised, empty where the network is not told it.
@@ -84,13 +84,16 @@ impl OfRun<'_> {
         if !told {
             return Ok(Vec::new());
         }
-        let of_robot = self.robot.map(|robot| manner(&robot.data.state)).unwrap_or_default();
+        let of_robot = self
+            .robot
+            .map(|robot| normalisations(&robot.data.state))
+            .unwrap_or_default();
         let of_run = self.statistics.normalisation.as_ref().map(|own| named(&own.state));
         let count = self.statistics.state.as_ref().map_or(0, Columns::len);
-        let manner = [Some(of_robot.clone()), of_run].into_iter().flatten();
-        let mut fitting = manner.filter(|manner| manner.len() == count && count > 0);
+        let normalisations = [Some(of_robot.clone()), of_run].into_iter().flatten();
+        let mut fitting = normalisations.filter(|normalisations| normalisations.len() == count && count > 0);
         match (&self.statistics.state, fitting.next()) {
-            (Some(state), Some(manner)) => state.dimensions(&manner),
+            (Some(state), Some(normalisations)) => state.dimensions(&normalisations),
             _ => Err(format!(
                 "the run is told the robot's state, {count} values; give --robot a contract whose data.state names as many, \
                  found {}",
@@ -145,7 +148,7 @@ impl OfRun<'_> {
 
     fn of_kind(&self, kind: &str) -> Option<Manner> {
         Some(Manner {
-            of: manner_of(kind, self.statistics.action.len())?,
+            of: normalisations_of(kind, self.statistics.action.len())?,
             source: format!("the tag {kind}"),
         })
     }
@@ -207,7 +210,7 @@ fn spelled(normalisation: Normalisation) -> &'static str {
     }
 }
 
-fn manner(dimensions: &[DimensionStatistics]) -> Vec<(String, Normalisation)> {
+fn normalisations(dimensions: &[DimensionStatistics]) -> Vec<(String, Normalisation)> {
     let pair = |of: &DimensionStatistics| (of.name.clone(), of.normalisation);
     dimensions.iter().map(pair).collect()
 }
@@ -218,7 +221,7 @@ fn named(values: &[Named]) -> Vec<(String, Normalisation)> {
 
 /// Names and normalisation of the actions of a kind of robot, or of the tag that most runs of a kind have, as StarVLA's
 /// data configurations have them; `None` for those that we do not know.
-fn manner_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
+fn normalisations_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
     use Normalisation::{Binary, MeanStd, MinMax, None as Untouched, Q99};
     let (space, motion, gripper) = match (kind, dimensions) {
         ("franka" | "libero_franka" | "vla_arena_franka", 7) => (ActionSpace::Ee7, MinMax, Untouched),
@@ -229,12 +232,12 @@ fn manner_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Normalisation
         ("new_embodiment" | "realman_rm75_delta_joints", 8) => (ActionSpace::Joint8, MeanStd, MinMax),
         _ => return None,
     };
-    let mut manner: Vec<_> = match space {
+    let mut normalisations: Vec<_> = match space {
         ActionSpace::Ee7 => ["x", "y", "z", "rx", "ry", "rz"]
             .map(|name| (name.into(), motion))
             .into(),
         ActionSpace::Joint8 => (1..=7).map(|i| (format!("joint{i}"), motion)).collect(),
     };
-    manner.push(("gripper".into(), gripper));
-    Some(manner)
+    normalisations.push(("gripper".into(), gripper));
+    Some(normalisations)
 }
