@@ -101,8 +101,11 @@ pub fn read_description(path: &Path, limit: u64) -> Result<String> {
 /// # Errors
 /// As [`open`], and when `to` cannot be written.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    open_any(from)?;
-    std::fs::copy(from, to).map(drop)
+    let mut from = open_any(from)?;
+    let permissions = from.metadata()?.permissions();
+    let mut written = File::create(to)?;
+    std::io::copy(&mut from, &mut written)?;
+    written.set_permissions(permissions)
 }
 
 /// Opens a regular file and says how long it is (bytes); `at_most` goes into what is said of others.

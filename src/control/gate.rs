@@ -137,12 +137,12 @@ impl<A: Arm> Gate<A> {
     /// # Errors
     /// When the arm rests outside the limits; it has to be moved inside by hand.
     pub fn take_up(&mut self, position: Joints) -> Result<(), Violation> {
-        if let Some(found) = position.iter().find(|q| !q.is_finite()) {
+        if let Some((found, index)) = position.iter().zip(1..).find(|(q, _)| !q.is_finite()) {
             let (check, quantity, unit) = (Check::Finite, "joint", "rad");
             return Err(Violation {
                 check,
                 quantity,
-                index: 1,
+                index,
                 limit: 0.0,
                 found: *found,
                 unit,

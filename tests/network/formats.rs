@@ -274,8 +274,10 @@ fn shards_must_be_what_the_index_says() {
         wrong.contains("holds model.no.such.weight, which it does not"),
         "{wrong}"
     );
-    let outside = break_index(&|json| json["weight_map"][key] = "../model.safetensors".into());
-    assert!(outside.contains("files beside it"), "{outside}");
+    for name in ["../model.safetensors", "/model.safetensors", "..", "/", ""] {
+        let outside = break_index(&|json| json["weight_map"][key] = name.into());
+        assert!(outside.contains("files beside it"), "{outside}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use thinkvla::contract::{Contract, Normalisation, Resize};
 use thinkvla::model::check::Check;
 use thinkvla::model::checkpoint::convert::Conversion;
+use thinkvla::model::checkpoint::convert::precision::{Measured, measure};
 use thinkvla::model::checkpoint::{Format, Manifest, Options};
 use thinkvla::model::config::{Precision, Proprio};
 use thinkvla::model::variant::Variant;
@@ -406,4 +407,20 @@ fn the_type_of_the_backbone_is_the_users_choice_and_rounding_is_told() {
     assert!(kept.iter().any(|(_, dtype)| *dtype == safetensors::Dtype::BF16));
     let hash = |name: &str| Manifest::read(&at(name), &Options::default()).unwrap().files.hash();
     assert_eq!(hash("half"), hash("same"));
+    // What it costs, against the run and against what holds all of its digits.
+    let options = Options {
+        robot: Some(robot()),
+        ..Options::default()
+    };
+    let cost = |from: &Path| match measure(from, &at("half"), &options).unwrap() {
+        Measured::Cost(cost) => cost,
+        other => panic!("{other:?}"),
+    };
+    let (of_run, of_single) = (cost(&run), cost(&at("single")));
+    assert_eq!(of_run, of_single);
+    assert!(1e-4 < of_run.largest && of_run.largest < 0.1, "{of_run:?}");
+    assert!(
+        0.0 < of_run.mean && of_run.mean < of_run.largest && of_run.observations > 1,
+        "{of_run:?}"
+    );
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use thinkvla::contract::ActionSpace;
+use thinkvla::model::checkpoint::convert::precision::{Measured, PrecisionCost, measure};
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
 use thinkvla::model::checkpoint::{Format, Options};
 use thinkvla::model::config::Precision;
@@ -94,13 +95,35 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ));
     }
     if acts_in == Some(Precision::Bfloat16) {
-        tell(
-            "the backbone computes in bfloat16, which costs precision in the actions; use --dtype float32 for all of it, at \
-             twice the memory",
-        );
+        tell(&format!(
+            "the backbone computes in bfloat16{}; use --dtype float32 for all of it, at twice the memory",
+            cost(arguments, &options)?
+        ));
     }
     notes.iter().for_each(|note| tell(note));
     Ok(())
+}
+
+/// What that changes of the actions, as the middle of a sentence.
+fn cost(arguments: &Arguments, options: &Options) -> anyhow::Result<String> {
+    let gb = |bytes: f64| bytes / 1e9;
+    Ok(match measure(&arguments.from, &arguments.to, options)? {
+        Measured::Cost(PrecisionCost {
+            observations,
+            largest,
+            mean,
+        }) => format!(
+            ", by which actions change by {mean:.1e} on average and {largest:.1e} at most (normalised to -1 .. 1, on \
+             {observations} synthetic observations)"
+        ),
+        Measured::Memory { needed, available } => format!(
+            ", which costs precision in the actions; how much was not measured, since float32 needs {:.1} GB of memory and \
+             {:.1} GB are available",
+            gb(needed),
+            gb(available)
+        ),
+        Measured::Untrained => ", which costs precision in the actions".into(),
+    })
 }
 
 /// The outermost modules of some keys.

@@ -73,7 +73,8 @@ impl<D: Driver> Supervisor<D> {
         self.fault(Check::Driver, message, now);
     }
 
-    fn describe(&self, channel: ErrorChannel) -> String {
+    /// The errors of a channel that are present; those of joints have codes of their own.
+    pub(super) fn describe(&self, channel: ErrorChannel) -> String {
         let codes = self.errors.get(&channel).into_iter().flatten();
         if channel == ErrorChannel::Joints {
             return codes

@@ -6,7 +6,7 @@ use super::{AfterRest, Mode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::Priority;
 use crate::control::named_move::{MoveRequest, NamedMove};
-use crate::control::realman::{Driver, errors};
+use crate::control::realman::Driver;
 use crate::control::time::{Now, Time};
 
 /// How far a named move is.
@@ -167,12 +167,10 @@ impl<D: Driver> Supervisor<D> {
         if self.gate.arm().is_stopping() {
             return Err(self.refuse(Check::Stop, "the stop is still being sent; try again".into(), now));
         }
-        let present: Vec<u32> = self.errors.values().flatten().copied().collect();
+        let reporting = self.errors.iter().filter(|(_, codes)| !codes.is_empty());
+        let present: Vec<_> = reporting.map(|(channel, _)| self.describe(*channel)).collect();
         if !present.is_empty() {
-            let message = format!(
-                "the driver still reports {}; clear it there first",
-                errors::describe_all(present)
-            );
+            let message = format!("the driver still reports {}; clear it there first", present.join(", "));
             return Err(self.refuse(Check::Driver, message, now));
         }
         self.latched_errors.clear();

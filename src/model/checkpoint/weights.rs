@@ -126,7 +126,7 @@ impl WeightFiles {
         }
         let listed: Index = json::read(&index, files::TABLE)?;
         let names: BTreeSet<_> = listed.weight_map.values().cloned().collect();
-        if let Some(outside) = names.iter().find(|name| Path::new(name).components().count() != 1) {
+        if let Some(outside) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
             return Err(ModelError::read(
                 &index,
                 format!("expected names of files beside it, found {outside:?}"),

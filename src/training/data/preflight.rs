@@ -30,11 +30,19 @@ const SHOWN: usize = 10;
 /// Names the episodes whose instruction no prompt can hold.
 pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<(), RunError> {
     let mut problems = Vec::new();
+    // Many episodes share few instructions.
+    let mut plain = BTreeSet::new();
     let episodes = dataset.episodes();
     for episode in progress(episodes.len(), "instructions").wrap_iter(episodes.iter()) {
         for task in dataset.instructions(episode) {
-            if let Err(problem) = prompter.require_plain(task) {
-                problems.push(format!("episode {}: {problem}", episode.index));
+            if plain.contains(task) {
+                continue;
+            }
+            match prompter.require_plain(task) {
+                Ok(()) => {
+                    plain.insert(task);
+                }
+                Err(problem) => problems.push(format!("episode {}: {problem}", episode.index)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod files;
 mod huggingface;
+pub mod precision;
 pub(super) mod tensors;
 
 use std::collections::BTreeSet;
