@@ -43,7 +43,7 @@ impl RecordNode {
     /// When a parameter or the dataset cannot work, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, RecordNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(node)?;
+        let settings = Settings::declare(runtime)?;
         let writer = open(&settings)?;
         let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, Clock::of(node)));
         if !settings.instruction.is_empty() {
