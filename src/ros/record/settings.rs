@@ -37,7 +37,7 @@ pub struct Settings {
     pub images: ImageMode,
     /// Topics to listen to.
     pub transport: Transport,
-    /// Instruction until another is set; may be empty.
+    /// Instruction until another is set: plain, or empty.
     pub instruction: String,
     /// How streams are sampled.
     pub rule: Rule,
