@@ -5,6 +5,10 @@
 mod command_line;
 mod foreign;
 mod recorded;
+#[cfg(all(feature = "sim", feature = "torch"))]
+#[path = "network/support.rs"]
+#[allow(dead_code)]
+mod support;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,8 +16,10 @@ use std::sync::Arc;
 
 use foreign::{EPISODES, Foreign, exchange};
 use recorded::EPISODES as RECORDED;
+use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{Dataset, DatasetWriter};
 
@@ -69,10 +75,19 @@ fn written(folder: &Path) -> Vec<Written> {
     succeed(&["merge", &text("first"), &text("second"), "--out", &text("merged")]);
 
     recorded::record(&at("repaired"), ImageMode::Png);
-    let torn = at("repaired").join("data/chunk-000/file-002.parquet");
-    let bytes = std::fs::read(&torn).unwrap();
-    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    tear(&at("repaired"));
     succeed(&["repair", &text("repaired")]);
+    recorded::record(&at("cut"), ImageMode::Png);
+    disown(&at("cut"));
+    tear(&at("cut"));
+    succeed(&["repair", &text("cut"), "--apply"]);
+
+    recorded::record(&at("counted"), ImageMode::Png);
+    std::fs::remove_file(at("counted").join(STATS)).unwrap();
+    succeed(&["stats", &text("counted"), "--write"]);
+    encode(&Disk, &Dataset::open(&at("png")).unwrap(), &at("counted of others"), 22).unwrap();
+    disown(&at("counted of others"));
+    succeed(&["stats", &text("counted of others"), "--write"]);
 
     // Another program's, without quantiles and with an episode that has no rows.
     Foreign {
@@ -131,15 +146,85 @@ fn written(folder: &Path) -> Vec<Written> {
         of("second", 2, rows - lengths[0], 2 * (rows - lengths[0])),
         of("merged", 3, rows, 2 * rows),
         of("repaired", 2, rows - lengths[2], 0),
+        of("cut", 2, rows - lengths[2], 0),
+        of("counted", 3, rows, 0),
+        of("counted of others", 3, rows, 2 * rows),
         of("taken over", 2, 10, 0),
         of("imported", 3, imported, 0),
     ]
 }
 
+/// Cuts the file of the last episode in two.
+fn tear(root: &Path) {
+    let torn = root.join("data/chunk-000/file-002.parquet");
+    let bytes = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+/// Takes from a dataset what other programs do not write.
+fn disown(root: &Path) {
+    std::fs::remove_file(root.join(FILE_NAME)).unwrap();
+    std::fs::remove_file(root.join(".lock")).unwrap_or_default();
+    std::fs::remove_dir_all(root.join("meta/thinkvla")).unwrap_or_default();
+}
+
+/// What the simulator's verbs record, as little as they can.
+#[cfg(feature = "sim")]
+fn simulated(folder: &Path) -> Vec<Written> {
+    let text = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let run = |arguments: &[&str]| assert!(command_line::run(arguments).status.success(), "{arguments:?}");
+    run(&["frames", &text("frames"), "--count", "6", "--seed", "5"]);
+    let slowly = ["collect", "--task", "height", "--episodes", "1", "--fps", "2"];
+    run(&[&slowly[..], &["--out", &text("collected")]].concat());
+    let names = ["frames", "collected"].into_iter().chain(corrected(folder));
+    let all: Vec<Written> = names.map(|name| found(folder.join(name))).collect();
+    assert_eq!((all[0].episodes, all[0].rows, all[1].episodes), (6, 6, 1));
+    // Each row of what is corrected is an episode.
+    assert!(all.iter().all(|one| one.rows > 1));
+    all
+}
+
+#[cfg(not(feature = "sim"))]
+fn simulated(_: &Path) -> Vec<Written> {
+    Vec::new()
+}
+
+/// The expert's corrections of a policy that knows nothing, in its first second.
+#[cfg(all(feature = "sim", feature = "torch"))]
+fn corrected(folder: &Path) -> Option<&'static str> {
+    let checkpoint = support::checkpoint(4);
+    let out = folder.join("corrected");
+    let [policy, out] = [checkpoint.path(), &out].map(|path| path.to_str().unwrap());
+    let briefly = ["--tasks", "height", "--episodes", "1", "--time-limit", "1"];
+    let arguments = [&["correct", policy, out][..], &briefly].concat();
+    assert!(command_line::run(&arguments).status.success());
+    Some("corrected")
+}
+
+#[cfg(all(feature = "sim", not(feature = "torch")))]
+fn corrected(_: &Path) -> Option<&'static str> {
+    None
+}
+
+/// What our own reader finds in a dataset without videos.
+#[cfg(feature = "sim")]
+fn found(root: PathBuf) -> Written {
+    let dataset = Dataset::open(&root).unwrap();
+    Written {
+        episodes: dataset.episodes().len(),
+        rows: dataset.frames(),
+        frames: 0,
+        root,
+    }
+}
+
 #[test]
 fn every_reader_finds_what_each_of_our_writers_left() {
     let folder = tempfile::tempdir().unwrap();
-    let written = written(folder.path());
+    let written: Vec<Written> = written(folder.path())
+        .into_iter()
+        .chain(simulated(folder.path()))
+        .collect();
     let roots: Vec<&OsStr> = written.iter().map(|one| one.root.as_os_str()).collect();
     let Some(said) = recorded::lerobot::run("readers.py", &roots) else {
         return;

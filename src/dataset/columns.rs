@@ -14,10 +14,12 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 
 use super::error::DatasetError;
-use super::guard;
+use super::guard::Checked;
 use crate::files;
 
 /// Rows read at once.
@@ -26,26 +28,74 @@ const AT_ONCE: usize = 256;
 /// A parquet file that is being read.
 pub type Builder = ParquetRecordBatchReaderBuilder<File>;
 
-/// Opens a file of which only the footer is looked at.
-///
-/// # Errors
-/// When it is missing or is not parquet.
-pub fn open(path: &Path) -> Result<Builder, DatasetError> {
-    open_for(path, &[], 0)
+/// Rows of some columns, or why they cannot be read.
+type Batch = Result<RecordBatch, DatasetError>;
+
+/// A file that is open: its columns are known, and none of them has been read.
+pub struct Table<'a> {
+    path: &'a Path,
+    file: File,
+    checked: Checked,
+    metadata: ArrowReaderMetadata,
 }
 
-/// Opens a file to read these columns, of which a row may have `values` values together, however well they compress.
-fn open_for(path: &Path, columns: &[&str], values: usize) -> Result<Builder, DatasetError> {
-    let file = files::open(path).map_err(DatasetError::io("open", path))?;
-    let content = |problem: String| DatasetError::content(path, problem);
-    let checked = guard::check(&file, columns, values as u64).map_err(content)?;
-    // What a writer noted about Arrow types is not needed, and may be wrong.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let again = file.try_clone().map_err(DatasetError::io("open", path))?;
-    let opened = guarded(path, || Builder::try_new_with_options(file, options))?;
-    checked.agrees(opened.metadata()).map_err(content)?;
-    guarded(path, || checked.look_inside(&again, opened.metadata()))?;
-    Ok(opened)
+impl<'a> Table<'a> {
+    /// Opens a file, of which only the footer is looked at.
+    ///
+    /// # Errors
+    /// When it is missing or is not parquet.
+    pub fn open(path: &'a Path) -> Result<Self, DatasetError> {
+        let file = files::open(path).map_err(DatasetError::io("open", path))?;
+        let content = |problem: String| DatasetError::content(path, problem);
+        let checked = Checked::footer_of(&file).map_err(content)?;
+        // What a writer noted about Arrow types is not needed, and may be wrong.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, options))?;
+        checked.agrees(metadata.metadata()).map_err(content)?;
+        Ok(Self {
+            path,
+            file,
+            checked,
+            metadata,
+        })
+    }
+
+    /// Names of the columns.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let fields = self.metadata.schema().fields().iter();
+        fields.map(|field| field.name().as_str())
+    }
+
+    /// Whether there is a column of that name.
+    pub fn has(&self, column: &str) -> bool {
+        self.names().any(|name| name == column)
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> i64 {
+        self.metadata.metadata().file_metadata().num_rows()
+    }
+
+    /// Reads a part of the rows of these columns, some rows at a time.
+    ///
+    /// # Errors
+    /// When a column is missing, or its pages cannot be read.
+    pub fn read(&self, columns: &[&str], part: Part) -> Result<impl Iterator<Item = Batch> + use<'a>, DatasetError> {
+        let (path, file) = (self.path, &self.file);
+        let content = |problem: String| DatasetError::content(path, problem);
+        let pages = self.checked.pages(file, columns, part.values as u64);
+        let pages = pages.map_err(content)?;
+        guarded(path, || pages.look_inside(file, self.metadata.metadata()))?;
+        if let Some(missing) = columns.iter().find(|column| !self.has(column)) {
+            return Err(content(format!("expected a column {missing}, found none")));
+        }
+        let file = file.try_clone().map_err(DatasetError::io("open", path))?;
+        let builder = Builder::new_with_metadata(file, self.metadata.clone());
+        let mask = only(&builder, columns);
+        let reader = builder.with_projection(mask).with_batch_size(AT_ONCE);
+        let reader = reader.with_offset(part.first).with_limit(part.count);
+        Ok(batches(path, guarded(path, || reader.build())?))
+    }
 }
 
 /// Reads these columns of a whole file; a missing one is named.
@@ -53,18 +103,7 @@ fn open_for(path: &Path, columns: &[&str], values: usize) -> Result<Builder, Dat
 /// # Errors
 /// When the file cannot be read or a column is missing.
 pub fn read(path: &Path, columns: &[&str]) -> Result<Vec<RecordBatch>, DatasetError> {
-    stream(path, columns)?.collect()
-}
-
-/// The same, some rows at a time.
-///
-/// # Errors
-/// When the file cannot be opened or a column is missing.
-pub fn stream<'a>(
-    path: &'a Path,
-    columns: &[&str],
-) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
-    part(path, columns, Part::ALL)
+    Table::open(path)?.read(columns, Part::ALL)?.collect()
 }
 
 /// Rows of a file.
@@ -87,35 +126,8 @@ impl Part {
     };
 }
 
-/// The same of a part of the rows.
-///
-/// # Errors
-/// When the file cannot be opened or a column is missing.
-pub fn part<'a>(
-    path: &'a Path,
-    columns: &[&str],
-    part: Part,
-) -> Result<impl Iterator<Item = Result<RecordBatch, DatasetError>> + 'a, DatasetError> {
-    let builder = open_for(path, columns, part.values)?;
-    for column in columns {
-        if builder.schema().column_with_name(column).is_none() {
-            return Err(DatasetError::content(
-                path,
-                format!("expected a column {column}, found none"),
-            ));
-        }
-    }
-    let mask = only(&builder, columns);
-    let reader = builder.with_projection(mask).with_batch_size(AT_ONCE);
-    let reader = reader.with_offset(part.first).with_limit(part.count);
-    Ok(batches(path, guarded(path, || reader.build())?))
-}
-
 /// The batches of a reader, up to the first that cannot be read.
-pub fn batches(
-    path: &Path,
-    mut reader: ParquetRecordBatchReader,
-) -> impl Iterator<Item = Result<RecordBatch, DatasetError>> {
+pub fn batches(path: &Path, mut reader: ParquetRecordBatchReader) -> impl Iterator<Item = Batch> {
     let mut broken = false;
     std::iter::from_fn(move || {
         let batch = match broken {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::columns::{self, Part};
+use super::columns::{self, Part, Table};
 use super::episodes::{self, Episode, Place, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
@@ -286,7 +286,8 @@ impl Assembly<'_> {
             values: values.map(Feature::len).sum(),
         };
         let mut task_of_row = Vec::new();
-        for batch in columns::part(&source, &["task_index"], part)? {
+        let table = Table::open(&source)?;
+        for batch in table.read(&["task_index"], part)? {
             let numbers = columns::counts(&batch?, "task_index").map_err(|e| DatasetError::content(&source, e))?;
             for number in numbers {
                 let text = match task {
@@ -301,7 +302,7 @@ impl Assembly<'_> {
         let path = self.out.join(episode_path(DATA, taken.data)?);
         let mut written = 0;
         commit_with(self.storage, &path, |sink| {
-            let mut stream = columns::part(&source, &names, part)?.peekable();
+            let mut stream = table.read(&names, part)?.peekable();
             let Some(Ok(head)) = stream.peek() else {
                 return Err(DatasetError::content(&source, "expected rows, found none"));
             };

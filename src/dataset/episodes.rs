@@ -8,7 +8,7 @@ use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuil
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use serde::Deserialize;
 
-use super::columns;
+use super::columns::{self, Part, Table};
 use super::error::DatasetError;
 use super::info::{Info, Version};
 use super::kept::Features;
@@ -134,8 +134,8 @@ fn is_hidden(path: &Path) -> bool {
 
 fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<(), DatasetError> {
     let videos: Vec<_> = info.videos().map(str::to_owned).collect();
-    let has_tasks = columns::open(path)?.schema().column_with_name(TASKS).is_some();
-    let tasks = has_tasks.then_some(TASKS);
+    let table = Table::open(path)?;
+    let tasks = table.has(TASKS).then_some(TASKS);
     let mut names: Vec<String> = [
         "episode_index",
         "length",
@@ -150,8 +150,8 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
         names.extend(parts.map(|part| format!("videos/{key}/{part}")));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).chain(tasks).collect();
-    for batch in columns::read(path, &names)? {
-        let read = read_batch(&batch, &videos).map_err(|problem| DatasetError::content(path, problem))?;
+    for batch in table.read(&names, Part::ALL)? {
+        let read = read_batch(&batch?, &videos).map_err(|problem| DatasetError::content(path, problem))?;
         episodes.extend(read);
     }
     Ok(())

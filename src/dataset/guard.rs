@@ -34,11 +34,29 @@ const DELTA_LENGTHS: i64 = 6;
 #[must_use = "the reader may understand the footer otherwise"]
 pub struct Checked {
     footer: Footer,
+    /// Length of the file (bytes).
+    length: u64,
+}
+
+/// Pages whose headers say what can be.
+#[derive(Debug)]
+#[must_use = "some pages say more inside than their headers show"]
+pub struct CheckedPages {
     /// Chunks, by their number, whose texts have lengths that are packed as differences.
     packed_lengths: Vec<usize>,
 }
 
 impl Checked {
+    /// Checks the footer of a file.
+    ///
+    /// # Errors
+    /// With what was expected and found.
+    pub fn footer_of(file: &File) -> Result<Self, String> {
+        let length = file.metadata().map_err(|e| e.to_string())?.len();
+        let footer = Footer::read(file, length)?;
+        Ok(Self { footer, length })
+    }
+
     /// Whether the reader has understood the footer as it was checked: bytes that break the format's rules, a field twice
     /// or of another type, can be read in more than one way.
     ///
@@ -62,6 +80,39 @@ impl Checked {
         }
     }
 
+    /// Checks the pages of these columns (with what is nested in them), of which a row is known to have `values_of_row`
+    /// values together; 0 where that is not known.
+    ///
+    /// # Errors
+    /// With what was expected and found.
+    pub fn pages(&self, file: &File, columns: &[&str], values_of_row: u64) -> Result<CheckedPages, String> {
+        let (footer, length) = (&self.footer, self.length);
+        let (mut values, mut packed_lengths) = (0_u64, Vec::new());
+        for (number, chunk) in footer.chunks.iter().enumerate() {
+            if columns.iter().any(|column| column.as_bytes() == chunk.root) {
+                let found = Pages::walk(file, length, chunk)?;
+                if found.packed_lengths {
+                    packed_lengths.push(number);
+                }
+                values = values.saturating_add(found.values);
+                found.check_index(file, length, chunk)?;
+            }
+        }
+        // Values that are all the same take hardly any bytes: where their number is known, that is the limit.
+        let known = footer.rows.unsigned_abs().saturating_mul(values_of_row);
+        match known
+            .saturating_add(length.saturating_mul(4))
+            .saturating_add(FEW_VALUES)
+        {
+            most if values > most => Err(format!(
+                "expected at most {most} values in {length} bytes, found {values}"
+            )),
+            _ => Ok(CheckedPages { packed_lengths }),
+        }
+    }
+}
+
+impl CheckedPages {
     /// Looks into the pages that say more inside than their headers show; what was understood has to agree.
     ///
     /// # Errors
@@ -75,38 +126,6 @@ impl Checked {
             }
         }
         Ok(())
-    }
-}
-
-/// Checks the footer of a file, and the pages of these columns (with what is nested in them), of which a row is known to
-/// have `values_of_row` values together; 0 where that is not known.
-///
-/// # Errors
-/// With what was expected and found.
-pub fn check(file: &File, columns: &[&str], values_of_row: u64) -> Result<Checked, String> {
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
-    let footer = Footer::read(file, length)?;
-    let (mut values, mut packed_lengths) = (0_u64, Vec::new());
-    for (number, chunk) in footer.chunks.iter().enumerate() {
-        if columns.iter().any(|column| column.as_bytes() == chunk.root) {
-            let found = Pages::walk(file, length, chunk)?;
-            if found.packed_lengths {
-                packed_lengths.push(number);
-            }
-            values = values.saturating_add(found.values);
-            found.check_index(file, length, chunk)?;
-        }
-    }
-    // Values that are all the same take hardly any bytes: where their number is known, that is the limit.
-    let known = footer.rows.unsigned_abs().saturating_mul(values_of_row);
-    match known
-        .saturating_add(length.saturating_mul(4))
-        .saturating_add(FEW_VALUES)
-    {
-        most if values > most => Err(format!(
-            "expected at most {most} values in {length} bytes, found {values}"
-        )),
-        _ => Ok(Checked { footer, packed_lengths }),
     }
 }
 
@@ -522,7 +541,7 @@ mod tests {
     #[test]
     fn a_footer_that_the_reader_understands_otherwise_is_refused() {
         let files = [written(&["push", "pull", "push"]), written(&["push", "push"])];
-        let checked = check(&files[0], &["task"], 0).unwrap();
+        let checked = Checked::footer_of(&files[0]).unwrap();
         let agrees = files.map(|file| {
             let understood = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).unwrap();
             checked.agrees(understood.metadata()).is_ok()
@@ -533,7 +552,8 @@ mod tests {
     #[test]
     fn places_in_a_dictionary_that_is_not_there_are_refused() {
         let file = written(&["push", "pull", "push", "push"]);
-        assert!(check(&file, &["task"], 0).is_ok());
+        let checked = Checked::footer_of(&file).unwrap();
+        assert!(checked.pages(&file, &["task"], 0).is_ok());
 
         let whole = file.metadata().unwrap().len();
         let mut chunk = Footer::read(&file, whole).unwrap().chunks.remove(0);

@@ -54,10 +54,10 @@ pub struct Info {
     /// What kind of robot.
     pub robot_type: Option<String>,
     /// Number of episodes.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default = "untold", deserialize_with = "total")]
     pub total_episodes: usize,
     /// Number of rows.
-    #[serde(default, deserialize_with = "count")]
+    #[serde(default = "untold", deserialize_with = "total")]
     pub total_frames: usize,
     /// Number of different instructions.
     #[serde(default, deserialize_with = "count")]
@@ -83,13 +83,15 @@ pub struct Info {
     pub rest: Map<String, Value>,
 }
 
-/// Totals, which a description need not give.
-#[derive(Deserialize)]
-struct Totals {
-    #[serde(default, deserialize_with = "whole")]
-    total_episodes: Option<usize>,
-    #[serde(default, deserialize_with = "whole")]
-    total_frames: Option<usize>,
+/// A total that a description does not give, until it is counted; none that is written is as large.
+const UNTOLD: usize = usize::MAX;
+
+fn untold() -> usize {
+    UNTOLD
+}
+
+fn total<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    whole(deserializer).map(|found| found.unwrap_or(UNTOLD))
 }
 
 fn chunk() -> usize {
@@ -169,8 +171,7 @@ impl Info {
     /// When it is missing, is not JSON of this kind, or says what cannot be.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
-        let text = files::read_text(&path, files::CONFIGURATION).map_err(DatasetError::io("read", &path))?;
-        let mut info: Self = parse_json(&path, &text)?;
+        let mut info: Self = read_json(&path, files::CONFIGURATION)?;
         if info.data_path.is_empty() {
             info.data_path = match info.codebase_version {
                 Version::V3 => DATA.into(),
@@ -179,7 +180,7 @@ impl Info {
         }
         info.validate()
             .map_err(|problem| DatasetError::content(&path, problem))?;
-        if !json::parse::<Totals>(&text).is_ok_and(|totals| totals.total_episodes.and(totals.total_frames).is_some()) {
+        if [info.total_episodes, info.total_frames].contains(&UNTOLD) {
             let episodes = episodes::load_any(root, &info)?;
             info.total_episodes = episodes.len();
             info.total_frames = episodes.iter().map(|episode| episode.length).sum();

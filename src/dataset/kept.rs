@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::columns;
+use super::columns::{self, Part, Table};
 use super::episodes;
 use super::error::DatasetError;
 use super::info::{Info, STATS, Version, pretty, read_json};
@@ -154,15 +154,10 @@ fn load_lines(root: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), Da
 }
 
 fn load_file(path: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), DatasetError> {
-    let names: Vec<String> = columns::open(path)?
-        .schema()
-        .fields()
-        .iter()
-        .map(|field| field.name().clone())
-        .collect();
-    let of_statistics = |name: &&String| name.starts_with("stats/") || *name == "episode_index";
-    let names: Vec<&str> = names.iter().filter(of_statistics).map(String::as_str).collect();
-    for batch in columns::stream(path, &names)? {
+    let table = Table::open(path)?;
+    let of_statistics = |name: &&str| name.starts_with("stats/") || *name == "episode_index";
+    let names: Vec<&str> = table.names().filter(of_statistics).collect();
+    for batch in table.read(&names, Part::ALL)? {
         let batch = batch?;
         let content = |problem: String| DatasetError::content(path, problem);
         for (row, index) in columns::counts(&batch, "episode_index")

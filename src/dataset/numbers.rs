@@ -5,7 +5,7 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 
-use super::columns::{self, Part};
+use super::columns::{self, Part, Table};
 use super::episodes::Episode;
 use super::error::DatasetError;
 use super::info::Info;
@@ -63,10 +63,8 @@ impl Numbers {
 
     fn read_file(&mut self, path: &Path, info: &Info, episodes: &[Episode]) -> Result<(), DatasetError> {
         let count = episodes.iter().map(|episode| episode.length).sum();
-        let schema = columns::open(path)?;
-        let places = PLACES
-            .into_iter()
-            .filter(|name| schema.schema().column_with_name(name).is_some());
+        let table = Table::open(path)?;
+        let places = PLACES.into_iter().filter(|name| table.has(name));
         let wanted: Vec<&str> = info
             .vectors()
             .map(|(name, _)| name)
@@ -82,7 +80,7 @@ impl Numbers {
             .iter()
             .flat_map(|episode| (0..episode.length).map(move |frame| (episode.index, frame)));
         let mut first = 0;
-        for batch in columns::part(path, &wanted, part)? {
+        for batch in table.read(&wanted, part)? {
             let batch = batch?;
             self.take(&batch, info, first, &mut rows)
                 .map_err(|problem| DatasetError::content(path, problem))?;

@@ -13,7 +13,7 @@ use super::columns;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::frame::Picture;
-use super::guard;
+use super::guard::Checked;
 use super::reader::{At, Dataset};
 use crate::files;
 
@@ -114,13 +114,14 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
         std::collections::hash_map::Entry::Vacant(entry) => {
             let file = files::open(path).map_err(DatasetError::io("open", path))?;
             let content = |problem: String| DatasetError::content(path, problem);
-            let checked = guard::check(&file, names, 0).map_err(content)?;
+            let checked = Checked::footer_of(&file).map_err(content)?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
                 .with_offset_index_policy(PageIndexPolicy::Optional);
             let metadata = columns::guarded(path, || ArrowReaderMetadata::load(&file, options))?;
             checked.agrees(metadata.metadata()).map_err(content)?;
-            columns::guarded(path, || checked.look_inside(&file, metadata.metadata()))?;
+            let pages = checked.pages(&file, names, 0).map_err(content)?;
+            columns::guarded(path, || pages.look_inside(&file, metadata.metadata()))?;
             Ok(entry.insert(Known { file, metadata }))
         }
     }

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 
-use super::columns;
+use super::columns::{self, Part, Table};
 use super::error::DatasetError;
 use super::info::TASKS;
 use super::parquet_out;
@@ -31,18 +31,16 @@ const MOST: usize = 1 << 20;
 /// When the file is missing or malformed, or two have the same number.
 pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
     let path = root.join(TASKS);
-    let builder = columns::open(&path)?;
-    let names = || builder.schema().fields().iter().map(|field| field.name().as_str());
-    let known = TEXT_COLUMNS
-        .into_iter()
-        .find(|known| names().any(|name| name == *known));
+    let table = Table::open(&path)?;
+    let known = TEXT_COLUMNS.into_iter().find(|known| table.has(known));
     // Whatever the index of the table was called, it is the only other column.
-    let mut others = names().filter(|name| *name != "task_index");
+    let mut others = table.names().filter(|name| *name != "task_index");
     let Some(text) = known.or(others.next()) else {
         return Err(DatasetError::content(&path, "expected a column task, found none"));
     };
     let mut numbered = Vec::new();
-    for batch in columns::read(&path, &["task_index", text])? {
+    for batch in table.read(&["task_index", text], Part::ALL)? {
+        let batch = batch?;
         let texts = columns::column(&batch, text).and_then(|column| columns::texts(&column, text));
         let numbers = columns::counts(&batch, "task_index");
         let (numbers, texts) = (

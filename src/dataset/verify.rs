@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::columns::{self, Part};
+use super::columns::{self, Part, Table};
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
@@ -152,7 +152,8 @@ fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) ->
     if expected == 0 && !path.exists() {
         return Ok(());
     }
-    let found = columns::open(&path)?.metadata().file_metadata().num_rows();
+    let table = Table::open(&path)?;
+    let found = table.rows();
     if found != expected as i64 {
         return Err(DatasetError::content(
             &path,
@@ -161,11 +162,11 @@ fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) ->
     }
     match depth {
         Depth::Files => Ok(()),
-        Depth::Rows | Depth::Videos => verify_rows(&path, info, episodes),
+        Depth::Rows | Depth::Videos => verify_rows(&table, &path, info, episodes),
     }
 }
 
-fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), DatasetError> {
+fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), DatasetError> {
     let content = |problem: String| DatasetError::content(path, problem);
     let vectors: Vec<_> = info.vectors().map(|(name, _)| name).collect();
     let pictures: Vec<_> = info.pictures().filter(|(_, f)| f.dtype == Dtype::Image).collect();
@@ -184,7 +185,7 @@ fn verify_rows(path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), Da
         ..Part::ALL
     };
     let mut first = 0;
-    for batch in columns::part(path, &names, part)? {
+    for batch in table.read(&names, part)? {
         let batch = batch?;
         let count = |name: &str| columns::counts(&batch, name).map_err(content);
         let times = columns::doubles(&batch, "timestamp").map_err(content)?;

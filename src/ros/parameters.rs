@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, ParameterBuilder, ParameterVariant};
 
+use super::runtime::Runtime;
+
 pub use kinds::{Flag, Number, Numbers, Text, Texts};
 pub use overrides::{Overrides, require_ros_only};
 
@@ -73,6 +75,7 @@ pub trait Declaration {
 /// The parameters of one node; they stay declared as long as this lives.
 pub struct Parameters {
     node: Node,
+    given: Overrides,
     names: Vec<&'static str>,
     kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
@@ -98,10 +101,11 @@ impl<D: Declaration> Live<D> {
 }
 
 impl Parameters {
-    /// Parameters of this node.
-    pub fn of(node: &Node) -> Self {
+    /// Parameters of the node that runs here.
+    pub fn of(runtime: &Runtime) -> Self {
         Self {
-            node: Arc::clone(node),
+            node: Arc::clone(runtime.node()),
+            given: runtime.overrides().clone(),
             names: Vec::new(),
             kept: Vec::new(),
         }
@@ -113,8 +117,7 @@ impl Parameters {
     /// Names the first, where it is given, and the nearest name there is. What stands in a file for all nodes and is
     /// near to no name is warned of only: other nodes may have it.
     pub fn complete(self) -> Result<Self, ParameterError> {
-        let overrides = Overrides::read(std::env::args(), &self.node.name(), &self.node.namespace());
-        let warnings = overrides.require_known(&self.names).map_err(ParameterError::Unknown)?;
+        let warnings = self.given.require_known(&self.names).map_err(ParameterError::Unknown)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(self)
     }

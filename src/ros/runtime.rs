@@ -160,6 +160,7 @@ impl Shutdown {
 pub struct Runtime {
     executor: Executor,
     node: Node,
+    overrides: Overrides,
     shutdown: Shutdown,
     stopped: tokio::sync::oneshot::Receiver<()>,
     tokio: tokio::runtime::Runtime,
@@ -210,6 +211,7 @@ impl Runtime {
         Ok(Self {
             executor,
             node,
+            overrides,
             shutdown,
             stopped,
             tokio,
@@ -219,6 +221,11 @@ impl Runtime {
     /// The node.
     pub fn node(&self) -> &Node {
         &self.node
+    }
+
+    /// Parameters that the arguments give.
+    pub fn overrides(&self) -> &Overrides {
+        &self.overrides
     }
 
     /// Where to hang what must happen before the end.

@@ -4,8 +4,12 @@ use std::process::{Command, Output};
 
 /// What `thinkvla dataset` answers to these arguments.
 pub fn dataset(arguments: &[&str]) -> Output {
+    run(&[&["dataset"][..], arguments].concat())
+}
+
+/// What `thinkvla` answers to these arguments.
+pub fn run(arguments: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_thinkvla"))
-        .arg("dataset")
         .args(arguments)
         .output()
         .unwrap();

@@ -1,11 +1,12 @@
 """readers.py ROOT …: each dataset as a strict JSON reader, PyArrow, PyAV and LeRobot find it; a line with its episodes, rows,
-and decoded frames of all videos."""
+and decoded frames of all videos. Statistics are of all rows."""
 
 import json
 import sys
 from pathlib import Path
 
 import av
+import numpy as np
 import pyarrow.parquet as pq
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
@@ -26,6 +27,16 @@ def frames(path: Path, fps: float) -> int:
     return len(times)
 
 
+def check_statistics(dataset: LeRobotDataset, root: Path) -> None:
+    columns = {name for name in dataset.features if name == "action" or name.startswith("observation.")}
+    assert columns and columns <= set(dataset.meta.stats), (root, columns)
+    for name, found in dataset.meta.stats.items():
+        what, count = (root, name, found), int(found["count"][0])
+        of_pictures = dataset.features[name]["dtype"] in ("image", "video")
+        assert 0 < count <= len(dataset) if of_pictures else count == len(dataset), what
+        assert np.all(found["min"] <= found["mean"] + 1e-4) and np.all(found["mean"] <= found["max"] + 1e-4), what
+
+
 for root in map(Path, sys.argv[1:]):
     for path in (root / "meta").rglob("*.json"):
         strict(path.read_text("utf-8"))
@@ -42,4 +53,5 @@ for root in map(Path, sys.argv[1:]):
     found = [dataset[index] for index in range(len(dataset))]
     assert all(row["index"].item() == index and row["task"] for index, row in enumerate(found)), root
     assert (dataset.num_episodes, len(found)) == (episodes, rows), root
+    check_statistics(dataset, root)
     print(episodes, rows, decoded)

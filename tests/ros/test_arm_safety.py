@@ -13,6 +13,7 @@ import pytest
 import rclpy
 from arm_fixtures import READY, Arm, FakeDriver, Source, start_arm  # noqa: F401
 from builtin_interfaces.msg import Time as Stamp
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointerrorcode, Jointpos, Rmerr
 from sensor_msgs.msg import JointState
@@ -168,13 +169,29 @@ def test_a_driver_that_never_heard_from_its_arm_is_not_armed(ros, start_arm):
     ros.wait_for(lambda: "exactly zero" in arm.refused_to_arm(), "the refusal")
 
 
-@pytest.mark.parametrize("kind, topic", [
-    (ActionChunk, "chunk"), (Heartbeat, "heartbeat"), (JointState, "joint_states"), (Rmerr, "rm_driver/udp_rm_err"),
-])
-def test_a_publisher_that_cannot_be_heard_is_named(ros, start_arm, kind, topic):
-    arm = start_arm()
-    ros.node.create_publisher(kind, topic, qos_profile_sensor_data)
-    ros.wait_for(lambda: f"/{topic}: /test publishes best effort" in arm.process.output(), "the name of the publisher")
+@pytest.mark.parametrize("message, topic, check", [
+    (ActionChunk(), "/chunk", "chunk"),
+    (Heartbeat(source="test"), "/heartbeat", "lease"),
+    (JointState(), "/joint_states", "state"),
+    (Rmerr(err_len=1, err=[0x100D]), "/rm_driver/udp_rm_err", "driver"),
+], ids=["chunk", "heartbeat", "joint_states", "udp_rm_err"])
+def test_what_is_sent_best_effort_is_not_heard_and_its_sender_is_named(ros, start_arm, message, topic, check):
+    arm, sent = start_arm(), []
+    unheard = ros.node.create_publisher(type(message), topic, qos_profile_sensor_data)
+    ros.node.create_timer(0.02, lambda: sent.append(unheard.publish(message)))
+    named = f"{topic}: /test publishes best effort, and nothing of it is heard"
+    reports = ros.collect(DiagnosticArray, "/diagnostics")
+    warnings = lambda: [status.message for report in reports for status in report.status
+                        if (status.name, status.level) == ("arm_node: topics", DiagnosticStatus.WARN)]
+    ros.wait_for(lambda: named in arm.process.output(), "the sender's name in the log")
+    ros.wait_for(lambda: any(named in warning for warning in warnings()), "the sender's name in the diagnostics")
+    until = len(sent) + 50
+    ros.wait_for(lambda: len(sent) >= until, "messages that nobody hears")
+    answers = lambda: [event for event in arm.events if event.check == check]
+    assert not answers()
+    # The same message is answered where it arrives.
+    heard = ros.publisher(type(message), topic)
+    ros.wait_for(lambda: heard.publish(message) or answers(), "the answer")
 
 
 @pytest.mark.parametrize("kind, topic", [

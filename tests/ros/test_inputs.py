@@ -2,16 +2,16 @@
 
 import pytest
 import yaml
-from arm_fixtures import Arm
+from arm_fixtures import LATCHED, READY, Arm
 from conftest import ROOT
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from policy_fixtures import checkpoint, policy, robot_file  # noqa: F401
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from sensor_msgs.msg import JointState
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import JointState, Joy
 from std_msgs.msg import String
-from thinkvla.msg import ActionChunk
 
 REFUSED = 2
+QUALITIES = {"best effort": qos_profile_sensor_data, "reliable": QoSProfile(depth=10), "kept": LATCHED}
 
 
 def given(nodes, *arguments):
@@ -81,19 +81,26 @@ def test_instructions_are_heard_of_whoever_gives_them(ros, nodes, policy, qos, t
     ros.wait_for(heard, "the instruction")
 
 
-def test_a_leader_is_heard_with_the_quality_of_sensors(ros, nodes):
-    nodes.start("teleop_node", params={"mapping": "leader"})
-    topic = yaml.safe_load((ROOT / "config" / "teleop" / "leader.yaml").read_text())["input"]["leader"]["topic"]
-    ros.publisher(JointState, f"/{topic}", qos_profile_sensor_data)
+@pytest.mark.parametrize("qos", list(QUALITIES.values()), ids=list(QUALITIES))
+def test_a_leader_is_heard_whatever_its_quality_of_service(ros, nodes, qos):
+    process = nodes.start("teleop_node", params={"mapping": "leader"})
+    mapping = yaml.safe_load((ROOT / "config" / "teleop" / "leader.yaml").read_text())["input"]["leader"]
+    leader = ros.publisher(JointState, f"/{mapping['topic']}", qos)
+    pedal = ros.publisher(Joy, f"/{mapping['pad']['topic']}", qos)
+    joints = JointState(name=[joint["name"] for joint in mapping["joints"]], position=READY)
 
-
-def test_who_sends_chunks_that_are_not_heard_is_named_in_the_diagnostics(ros, nodes):
-    nodes.start("arm_node")
-    ros.node.create_publisher(ActionChunk, "/chunk", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    def send():
+        leader.publish(joints)
+        pedal.publish(Joy(axes=[0.0] * 8, buttons=[0] * 12))
+    ros.node.create_timer(0.02, send)
     reports = ros.collect(DiagnosticArray, "/diagnostics")
-    topics = lambda: [status for report in reports for status in report.status if status.name == "arm_node: topics"]
-    warned = lambda: [status for status in topics() if status.level == DiagnosticStatus.WARN]
-    assert "/test publishes best effort" in ros.wait_for(warned, "the warning")[0].message
+
+    def silences():
+        operator = [status for report in reports for status in report.status if status.name == "teleop_node: operator"]
+        return [value.value for status in operator for value in status.values if value.key == "input_silent_s"]
+    # "never" until the leader's joints have come.
+    ros.wait_for(lambda: silences() and silences()[-1] != "never", "the leader to be heard")
+    assert "best effort" not in process.output()
 
 
 def test_a_simulation_gives_the_time_and_the_arm_lives_by_it(ros, nodes):

@@ -2,13 +2,14 @@
 
 import json
 import math
+import os
 import subprocess
 import threading
 import time
 
 import pytest
 from arm_fixtures import LATCHED
-from conftest import binaries
+from conftest import ROOT, binaries
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from thinkvla.action import RecordEpisode
@@ -238,6 +239,43 @@ def test_a_dataset_of_another_program_is_left_as_it_is(ros, robot, recorder):
     assert second.wait() == 2
     assert "it is left as it is" in second.output()
     assert files() == before
+
+
+@pytest.fixture
+def other_readers(tmp_path):
+    """Lets LeRobot, PyArrow, PyAV and a strict reader of JSON open a dataset; gives back what they say. As in
+    tests/recorded/lerobot.rs."""
+    python = os.environ.get("THINKVLA_LEROBOT_PYTHON")
+    if not python:
+        assert "CI" not in os.environ, "LeRobot is missing: tools/lerobot_env.sh provides it, or says what it needs"
+        pytest.skip("without LeRobot nothing is known of what it makes of our datasets; "
+                    "THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) runs this")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def read(root):
+        done = subprocess.run([python, ROOT / "tests/lerobot/readers.py", root], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+    return read
+
+
+def test_other_readers_find_every_row_that_was_recorded(ros, robot, recorder, other_readers):
+    killed = recorder(images="jpeg")
+    instruct(ros, "lift the block")
+    record(ros, robot, 45)
+    assert trigger(ros, "save").success
+    instruct(ros, "push the box")
+    record(ros, robot, 45)
+    killed.kill9()
+    process = recorder(images="jpeg")
+    ros.ask(SetInstruction, "/record_node/set_instruction", SetInstruction.Request(instruction="lift the block"))
+    saved = trigger(ros, "save")
+    assert saved.success, saved.message
+    assert process.interrupt() == 0
+    written = info(recorder)
+    assert (written["total_episodes"], written["total_tasks"]) == (2, 2)
+    assert other_readers(recorder.root) == f"2 {written['total_frames']} 0\n"
 
 
 def test_an_action_records_for_as_long_as_it_is_told(ros, robot, recorder):

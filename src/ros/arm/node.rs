@@ -56,7 +56,7 @@ impl ArmNode {
     /// When a parameter or the arm's file cannot work, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, ArmNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(node)?;
+        let settings = Settings::declare(runtime)?;
         introduce(&settings.arm);
         let clock = Clock::of(node);
         let driver = RosDriver::new(node, settings.arm.driver.command)?;

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use rclrs::Node;
-
 use crate::control::config::validate::RATE_HZ;
 use crate::control::config::{ApiChoice, ArmConfig, CommandMode, ConfigError};
 use crate::ros::parameters::{Flag, Number, ParameterError, Parameters, Text};
+use crate::ros::runtime::Runtime;
 use crate::ros::share;
 
 /// Why the settings cannot work.
@@ -40,8 +39,8 @@ impl Settings {
     ///
     /// # Errors
     /// When a value or the file cannot work; the message names it.
-    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(node);
+    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(runtime);
         let robot = declared.fixed(Text {
             name: "robot",
             default: "",

@@ -42,7 +42,7 @@ impl FineTuneNode {
     /// When a parameter cannot work, another node has the directory of runs, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, FineTuneNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(node)?;
+        let settings = Settings::declare(runtime)?;
         let lock = WriterLock::acquire(&settings.runs)?;
         let ear = Arc::new(Ear::open(node, &settings.policy)?);
         let bench = Arc::new(Bench::new(settings, runtime.shutdown().clone()));

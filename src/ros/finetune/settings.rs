@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rclrs::Node;
-
 use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::runtime::Runtime;
 use crate::ros::share;
 use crate::training::config::TrainingConfig;
 use crate::training::run_error::RunError;
@@ -55,8 +54,8 @@ impl Settings {
     ///
     /// # Errors
     /// When a value cannot work; the message names it.
-    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(node);
+    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(runtime);
         let mut text = |name, default, about| {
             declared.fixed(Text {
                 name,

@@ -56,7 +56,7 @@ impl PolicyNode {
     /// When a parameter cannot work, or ROS refuses.
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
-        let settings = Arc::new(Settings::declare(node)?);
+        let settings = Arc::new(Settings::declare(runtime)?);
         let arm = Arc::new(ArmWatch::subscribe(node)?);
         let pulse = Arc::new(Pulse::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));

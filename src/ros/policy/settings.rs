@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rclrs::Node;
-
 use crate::ros::images::Transport;
 use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
+use crate::ros::runtime::Runtime;
 
 /// The parameters, with those that may change while the node runs as [`Live`].
 pub struct Settings {
@@ -54,8 +53,8 @@ impl Settings {
     ///
     /// # Errors
     /// When a value cannot work; the message names it.
-    pub fn declare(node: &Node) -> Result<Self, ParameterError> {
-        let mut declared = Parameters::of(node);
+    pub fn declare(runtime: &Runtime) -> Result<Self, ParameterError> {
+        let mut declared = Parameters::of(runtime);
         let seconds = |name, default, range, about| Number {
             name,
             default,

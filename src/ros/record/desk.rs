@@ -95,8 +95,8 @@ impl Figures {
 }
 
 impl Desk {
-    /// A desk for this dataset; an open episode may already lie on it.
-    pub fn new(writer: DatasetWriter, images: ImageMode, rule: Rule, clock: Clock) -> Self {
+    /// A desk for this dataset; an open episode may already lie on it. `instruction` is plain, or empty until one is set.
+    pub fn new(writer: DatasetWriter, images: ImageMode, rule: Rule, clock: Clock, instruction: &str) -> Self {
         let keys = writer.info().pictures();
         let cameras: Vec<_> = keys
             .map(|(key, _)| key.strip_prefix(PICTURES).unwrap_or(key).to_owned())
@@ -104,7 +104,7 @@ impl Desk {
         Self {
             live: Mutex::new(Live {
                 sampler: Sampler::new(rule, cameras.iter().cloned()),
-                instruction: String::new(),
+                instruction: instruction.trim().to_owned(),
                 begun: None,
                 open: writer.open_frames(),
                 episodes: writer.info().total_episodes,

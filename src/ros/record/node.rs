@@ -43,13 +43,10 @@ impl RecordNode {
     /// When a parameter or the dataset cannot work, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, RecordNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(node)?;
+        let settings = Settings::declare(runtime)?;
         let writer = open(&settings)?;
-        let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, Clock::of(node)));
-        if !settings.instruction.is_empty() {
-            desk.instruct(&settings.instruction)
-                .map_err(SettingsError::Instruction)?;
-        }
+        let (clock, instruction) = (Clock::of(node), settings.instruction.as_str());
+        let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, clock, instruction));
         let mut kept = streams::listen(node, &desk, settings.transport)?;
         kept.extend(services::offer(node, runtime.tokio(), &desk)?);
         kept.push(Box::new(action::offer(node, runtime.tokio(), &desk)?));

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use rclrs::Node;
-
 use crate::contract::{Contract, ContractError, Data, Robot};
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::recording::sampler::Rule;
 use crate::ros::images::Transport;
 use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::runtime::Runtime;
 
 /// Why the parameters cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +37,7 @@ pub struct Settings {
     pub images: ImageMode,
     /// Topics to listen to.
     pub transport: Transport,
-    /// Instruction until another is set; may be empty.
+    /// Instruction until another is set: plain, or empty.
     pub instruction: String,
     /// How streams are sampled.
     pub rule: Rule,
@@ -50,8 +49,8 @@ impl Settings {
     ///
     /// # Errors
     /// When a value or the contract cannot work; the message names it.
-    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(node);
+    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(runtime);
         let mut text = |name, default, choices, about| {
             declared.fixed(Text {
                 name,

@@ -60,7 +60,7 @@ impl SimNode {
     /// When a parameter or the configuration cannot work, or ROS refuses an end.
     pub fn start(runtime: &Runtime) -> Result<Self, SimNodeError> {
         let node = runtime.node();
-        let mut parameters = Parameters::of(node);
+        let mut parameters = Parameters::of(runtime);
         let Declared {
             settings,
             config,

@@ -43,7 +43,7 @@ impl TeleopNode {
     /// When a parameter, the mapping or the input cannot work, or ROS refuses.
     pub fn start(runtime: &Runtime) -> Result<Self, TeleopNodeError> {
         let (node, tokio) = (runtime.node(), runtime.tokio());
-        let settings = Settings::declare(node)?;
+        let settings = Settings::declare(runtime)?;
         let steady = Steady::start();
         let (pulse, told) = (Pulse::new(steady), Told::default());
         let figures: Arc<Mutex<Figures>> = Arc::default();

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use rclrs::Node;
-
 use crate::control::config::{ArmConfig, ConfigError};
 use crate::operator::mapping::{Mapping, MappingError};
 use crate::ros::parameters::{ParameterError, Parameters, Text, Texts};
+use crate::ros::runtime::Runtime;
 use crate::ros::share;
 
 /// Mappings that are installed.
@@ -54,8 +53,8 @@ impl Settings {
     ///
     /// # Errors
     /// When a value or a file cannot work; the message names it.
-    pub fn declare(node: &Node) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(node);
+    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
+        let mut declared = Parameters::of(runtime);
         let mut text = |name, default, choices, about| {
             declared.fixed(Text {
                 name,

@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use serde::Deserialize;
 
-use crate::dataset::columns;
+use crate::dataset::columns::{Part, Table};
 use crate::files;
 use crate::training::run_error::RunError;
 
@@ -135,18 +135,17 @@ fn parsed(path: &Path, place: String, row: Result<Row, serde_json::Error>) -> Re
 }
 
 fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
-    let builder = columns::open(path)?;
+    let table = Table::open(path)?;
     let known = COLUMNS.into_iter().chain([CONVERSATIONS]);
-    let there: Vec<&str> = known
-        .filter(|name| builder.schema().column_with_name(name).is_some())
-        .collect();
+    let there: Vec<&str> = known.filter(|name| table.has(name)).collect();
     if !there.contains(&"question") && !there.contains(&CONVERSATIONS) {
-        let found: Vec<_> = builder.schema().fields().iter().map(|field| field.name()).collect();
+        let found: Vec<_> = table.names().collect();
         let message = format!("expected a column question or conversations, found {found:?}");
         return Err(RunError::data(path, message));
     }
     let mut rows = Vec::new();
-    for batch in columns::read(path, &there)? {
+    for batch in table.read(&there, Part::ALL)? {
+        let batch = batch?;
         let named = |problem: String| RunError::data(path, problem);
         let texts = COLUMNS.map(|name| batch.column_by_name(name).map(|column| texts(column, name)));
         let mut columns = Vec::with_capacity(texts.len());
