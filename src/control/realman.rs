@@ -18,9 +18,9 @@ use gripper::Gripper;
 
 /// Stops sent for one stop: the driver takes them from another queue than motion, so frames sent before may arrive
 /// after the first.
-const STOPS: u32 = 3;
+pub const STOPS: u32 = 3;
 /// Time between them (s).
-const STOP_SPACING_S: f64 = 0.02;
+pub const STOP_SPACING_S: f64 = 0.02;
 /// Tolerance on that spacing for a loop that ticks a little early (s).
 const TICK_SLACK_S: f64 = 0.001;
 

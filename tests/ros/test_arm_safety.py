@@ -53,6 +53,7 @@ def test_a_chunk_becomes_joint_commands_as_the_driver_needs_them(ros, start_arm,
     status = arm.statuses[-1]
     assert status.commanded_pose.position.x == pytest.approx(0.338 - 0.08, abs=1e-3)
     assert (status.nonfinite, status.chunks, status.underruns) == (0, 1, 1)
+    assert status.header.frame_id == "base_link"
 
 
 def test_a_source_that_dies_leaves_a_held_arm(ros, start_arm):

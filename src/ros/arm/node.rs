@@ -20,6 +20,7 @@ use crate::control::config::{ApiChoice, ArmConfig};
 use crate::control::event::Check;
 use crate::control::lease::Heartbeat;
 use crate::control::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, SYSTEM_ERRORS};
+use crate::control::realman::{STOP_SPACING_S, STOPS};
 use crate::control::supervisor::{ErrorChannel, Refusal, Supervisor};
 use crate::control::types::{JOINTS, Joints};
 use crate::ros::convert_chunk::{ChunkError, chunk_from_message};
@@ -27,10 +28,6 @@ use crate::ros::runtime::Runtime;
 use crate::ros::time::{Clock, from_message};
 use crate::ros::unheard::Unheard;
 use crate::ros::{diagnostics, qos, topics};
-
-/// Stops are sent this often after a signal, this far apart: the driver takes them from another queue than motion.
-const FAREWELL_STOPS: u32 = 3;
-const FAREWELL_SPACING: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +121,7 @@ fn say_farewell(arm: &Shared, clock: &Clock) {
         tracing::error!("no stop has arrived: {problem}");
     }
     // The control loop sends the repetitions; this waits until the last one has left.
-    std::thread::sleep(FAREWELL_SPACING * FAREWELL_STOPS);
+    std::thread::sleep(std::time::Duration::from_secs_f64(STOP_SPACING_S * f64::from(STOPS)));
 }
 
 /// Subscriptions, what their topics are called, and who is not heard on them.

@@ -11,7 +11,7 @@ use ros_env::visualization_msgs::msg::MarkerArray;
 use super::Shared;
 use crate::control::event::{Event, EventKind};
 use crate::control::supervisor::Status;
-use crate::control::time::{Now, Time};
+use crate::control::time::Now;
 use crate::ros::convert::pose_to_message;
 use crate::ros::markers::{self, Bounds, Plan};
 use crate::ros::time::{Clock, to_message};
@@ -25,6 +25,7 @@ const PATH: Duration = Duration::from_millis(100);
 struct Shown {
     status: Publisher<ArmStatus>,
     events: Publisher<GateEvent>,
+    base_frame: String,
 }
 
 /// Publishes as long as the timers live.
@@ -35,6 +36,7 @@ pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
     let shown = Shown {
         status: node.create_publisher(topics::ARM_STATUS.name.qos(qos::latched()))?,
         events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
+        base_frame: shared.lock().config().base_frame.clone(),
     };
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.both()))?;
@@ -51,7 +53,11 @@ impl Shown {
             tell(&event);
             warn_unsent(self.events.publish(event_message(event)));
         }
-        warn_unsent(self.status.publish(status_message(status, now.ros)));
+        let header = Header {
+            stamp: to_message(now.ros),
+            frame_id: self.base_frame.clone(),
+        };
+        warn_unsent(self.status.publish(status_message(status, header)));
     }
 }
 
@@ -135,12 +141,9 @@ fn event_message(event: Event) -> GateEvent {
     }
 }
 
-fn status_message(status: Status, now: Time) -> ArmStatus {
+fn status_message(status: Status, header: Header) -> ArmStatus {
     ArmStatus {
-        header: Header {
-            stamp: to_message(now),
-            frame_id: String::new(),
-        },
+        header,
         mode: status.mode as u8,
         reason: status.reason,
         dry_run: status.dry_run,

@@ -7,10 +7,10 @@ use rand::Rng as _;
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
 use crate::dataset::layout::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::reader::Chunk;
-use crate::dataset::statistics::Statistics;
 use crate::dataset::{At, Dataset};
 
 use super::meaning;
+use super::ranges::fill;
 use super::sampler::{Drawn, Place, Sampler, randomness};
 use crate::training::config::DatasetShare;
 use crate::training::run_error::RunError;
@@ -357,20 +357,4 @@ fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>,
         tracing::info!("{}: {STATE}: {}", dataset.root().display(), taken.join(", "));
     }
     Ok(places)
-}
-
-/// Statistics of rows, exactly; how each dimension is normalised stays. One that never moves keeps the range it had around
-/// that value: 0 teaches the same in any range, and a range of nothing could not be run.
-fn fill(dimensions: &mut [DimensionStatistics], rows: &[f32]) {
-    let all = Statistics::of_rows(rows, dimensions.len());
-    let [q01, .., q99] = &all.quantiles;
-    for (at, of) in dimensions.iter_mut().enumerate() {
-        let value = |list: &[f64]| list.get(at).copied().unwrap_or_default();
-        let (low, high) = (value(&all.min), value(&all.max));
-        if low == high && of.min < low && low < of.max && (of.min + of.max - 2.0 * low).abs() < 1e-9 {
-            continue;
-        }
-        (of.min, of.max, of.mean, of.std) = (value(&all.min), value(&all.max), value(&all.mean), value(&all.std));
-        (of.q01, of.q99) = (value(q01), value(q99));
-    }
 }

@@ -13,6 +13,7 @@
 //! * [`loader`]: batches ahead of time
 //! * [`meaning`]: which values are the contract's actions
 //! * [`medians`]: the best chunk that looks at nothing
+//! * `ranges`: ranges by which actions and states are normalised
 //! * [`text`]: questions and answers, the same way
 
 pub mod augment;
@@ -23,5 +24,6 @@ pub mod meaning;
 pub mod medians;
 pub mod mixture;
 pub mod preflight;
+mod ranges;
 pub mod sampler;
 pub mod text;
