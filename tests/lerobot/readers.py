@@ -1,5 +1,5 @@
-"""readers.py ROOT …: each dataset as a strict JSON reader, PyArrow, PyAV and LeRobot find it; a line with its episodes, rows,
-and decoded frames of all videos."""
+"""readers.py ROOT …: reads each dataset with a strict JSON reader, PyArrow, PyAV and LeRobot; prints a line with its
+numbers of episodes, rows, and decoded frames of all videos."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ def strict(text: str) -> object:
 
 
 def frames(path: Path, fps: float) -> int:
-    """Decoded frames, each at its time."""
+    """Number of decoded frames; asserts that each is at its time."""
     with av.open(str(path)) as file:
         times = [frame.time for frame in file.decode(video=0)]
     assert all(abs(time - at / fps) < 1e-4 for at, time in enumerate(times)), (path, times)

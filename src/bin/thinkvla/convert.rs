@@ -1,4 +1,4 @@
-//! `thinkvla convert`: a checkpoint in another layout.
+//! `thinkvla convert`: writes a checkpoint in another layout.
 
 use std::path::PathBuf;
 
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The outermost modules of some keys.
+/// Returns the distinct outermost module names of some tensor keys.
 fn modules(keys: &[String]) -> String {
     let mut names: Vec<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
     names.dedup();

@@ -1,4 +1,4 @@
-//! Parameters of the arm node: the arm's file, and what of it may be overridden at start.
+//! Parameters of the arm node: the arm's file, and those of its values that may be overridden at start.
 
 use std::path::PathBuf;
 
@@ -9,26 +9,26 @@ use crate::control::config::{ApiChoice, ArmConfig, CommandMode, ConfigError};
 use crate::ros::parameters::{Flag, Number, ParameterError, Parameters, Text};
 use crate::ros::share;
 
-/// Why the settings cannot work.
+/// Error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A parameter that cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// Overrides and file cannot work together.
+    /// Overrides that do not fit the arm's file.
     #[error("parameter {0}")]
     Together(String),
-    /// The arm's file cannot work.
+    /// Invalid arm file.
     #[error("parameter robot: {path}: {source}", path = path.display())]
     Robot {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error found in it.
         source: ConfigError,
     },
 }
 
-/// What the node was told at start.
+/// Settings of the node, read once at start.
 pub struct Settings {
     /// The arm, with overrides applied.
     pub arm: ArmConfig,
@@ -39,7 +39,7 @@ impl Settings {
     /// Declares the parameters and reads the arm's file.
     ///
     /// # Errors
-    /// When a value or the file cannot work; the message names it.
+    /// When a value or the file is invalid; the message names it.
     pub fn declare(node: &Node) -> Result<Self, SettingsError> {
         let mut declared = Parameters::of(node);
         let robot = declared.fixed(Text {
