@@ -1,4 +1,4 @@
-//! What a camera frame costs before the network sees it; the promise is at most 1 ms a pair on one core.
+//! Benchmark of the preprocessing of camera frames; the target is at most 1 ms for a pair of frames on one core.
 #![allow(missing_docs, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
@@ -20,7 +20,7 @@ const RECORDED: Resize = Resize {
     filter: Filter::Bicubic,
 };
 
-/// A 640×480 scene of soft shapes and some noise.
+/// A synthetic 640×480 image of smooth shapes and some noise.
 fn scene(shift: u32) -> Vec<u8> {
     let mut state = 1_u32;
     let mut byte = |i: u32| {

@@ -1,4 +1,5 @@
-//! One control period: executor, inverse kinematics and gate, with and without a limit in the way; and taking a chunk.
+//! Benchmark of one control period (executor, inverse kinematics and gate), with and without an active limit, and of the
+//! acceptance of a chunk.
 
 #![allow(clippy::expect_used, missing_docs)]
 
@@ -33,7 +34,7 @@ struct Bench {
 impl Bench {
     fn armed() -> Self {
         let mut config = ArmConfig::parse(include_str!("../config/rm75.yaml")).expect("the shipped parameters");
-        // Commands are counted as sent; the arm that would follow them is not part of what is measured.
+        // In a dry run commands are computed but not sent; an arm that follows them is not part of the measurement.
         config.dry_run = true;
         let ready = config.named("ready").expect("a shipped configuration");
         let now = Now {
@@ -56,7 +57,7 @@ impl Bench {
         }
     }
 
-    /// Six steps of `stride` (m) towards the other side of where the arm began, and as far up or down.
+    /// A chunk of six steps of `stride` (m) towards the middle of the range in y and z, so that the tool moves to and fro.
     fn chunk(&mut self, stride: f64) -> ActionChunk {
         self.plan_id += 1;
         let at = self.supervisor.status(self.now).commanded_pose.translation;
@@ -90,7 +91,7 @@ impl Bench {
             .expect("a chunk that can be followed");
     }
 
-    /// Signs of life, and a new chunk every 40 periods.
+    /// Sends state and heartbeat, and a new chunk every 40 periods.
     fn between(&mut self, stride: f64) {
         self.now.ros = self.now.ros.offset_secs(0.01);
         self.now.steady = self.now.steady.offset_secs(0.01);

@@ -1,5 +1,5 @@
-//! What reading a dataset costs: two 640×480 cameras in JPEG columns, in order on one core, and shuffled 224×224 parts on
-//! two. The promises are ten times real time and 300 samples a second.
+//! Benchmark of reading a dataset with two 640×480 cameras in JPEG columns: in order on one core, and shuffled with 224×224
+//! crops on two. The targets are ten times real time and 300 samples a second.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
@@ -38,7 +38,7 @@ data:
   statistics: [STATISTICS]
 ";
 
-/// A 640×480 scene of soft shapes and some noise.
+/// A synthetic 640×480 image of smooth shapes and some noise.
 fn scene(shift: u32) -> RgbImage {
     let mut state = shift + 1;
     let mut byte = |i: u32| {

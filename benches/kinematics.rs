@@ -1,4 +1,4 @@
-//! What one tick of kinematics costs.
+//! Benchmark of the kinematics in one control period.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ fn kinematics(c: &mut Criterion) {
     let near = joints.add_scalar(0.002);
     let pose = arm.forward(&joints);
     let jacobian = arm.jacobian(&joints);
-    // joint 3 inside its comfort zone, so that the swivel is searched
+    // Joint 3 is inside its comfort zone, so that the swivel is searched.
     let pressed = degrees([10.0, 35.0, 175.0, 65.0, 8.0, 75.0, 20.0]);
     let pressed_pose = arm.forward(&pressed);
 

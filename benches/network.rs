@@ -1,4 +1,5 @@
-//! One chunk of the small size: two views of 128 x 128 px, on one thread and on two. Needs THINKVLA_TOKENIZER.
+//! Benchmark of one chunk of the small model: two views of 128 x 128 px, on one thread and on two. Needs
+//! THINKVLA_TOKENIZER.
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,

@@ -1,10 +1,10 @@
-//! Time of a training step on this machine: the whole method, plain Qwen3-VL-OFT, and the whole method with its decoder
-//! layers run again for their gradients, taken in turns.
+//! Benchmark of a training step on this machine: the whole method, plain Qwen3-VL-OFT, and the whole method with activation
+//! checkpointing of its decoder layers, measured alternately.
 //!
 //! `cargo bench --features torch --bench training -- [STEPS] [CONFIG]`, with the `config.json` of a checkpoint in place of
-//! the one beside this file; `tools/reference/compare_training.py` sets it against PyTorch. Without the stream of
-//! questions, in 32 bits. The geometry targets are on disk, and each step of the whole method reads its own, which in a
-//! run other threads do meanwhile.
+//! the one beside this file; `tools/reference/compare_training.py` compares it with PyTorch. Runs in 32 bits and without
+//! the stream of questions. The geometry targets are on disk, and each step of the whole method reads its own; in a run,
+//! other threads read them meanwhile.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)] // a bench may panic and print
 
 use std::path::Path;
@@ -27,7 +27,7 @@ use thinkvla::training::optimiser::Optimiser;
 use thinkvla::training::parameters::Trainable;
 use thinkvla::training::settings::{Distill, MethodSettings, OptimiserSettings, Selection};
 
-/// Demonstrations in a step, views of each, tokens of the task, of the teacher's text and of the action text.
+/// Batch size, views of a sample, and numbers of tokens of the task, the teacher's text and the action text.
 const BATCH: usize = 4;
 const VIEWS: usize = 2;
 const TASK: i64 = 12;
@@ -35,7 +35,7 @@ const TOLD: i64 = 44;
 const ACTION: i64 = 14;
 
 fn main() {
-    // `cargo bench` passes arguments of its own.
+    // `cargo bench` passes arguments of its own, which are not numbers.
     let steps = std::env::args()
         .filter_map(|argument| argument.parse().ok())
         .next()
@@ -60,7 +60,7 @@ fn main() {
         for (trainee, times) in trainees.iter_mut().zip(&mut times) {
             let start = Instant::now();
             trainee.step();
-            // The first step makes the memory.
+            // The first step allocates the memory and is not counted.
             if step > 0 {
                 times.push(start.elapsed().as_secs_f64());
             }
@@ -85,7 +85,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// The whole method's, or plain Qwen3-VL-OFT's of the same sizes.
+/// Configuration of the whole method, or of plain Qwen3-VL-OFT of the same size.
 fn config(sizes: &str, whole: bool) -> Config {
     let mut config: Value = serde_json::from_str(sizes).unwrap();
     if !whole {
@@ -102,11 +102,11 @@ struct Trainee {
     optimiser: Optimiser,
     batch: VlaBatch,
     side: u32,
-    /// Targets of the geometry teacher, and the views of each sample.
+    /// Geometry targets, and the views of each sample.
     geometry: Option<(GeometryTargets, Vec<[RgbImage; VIEWS]>)>,
 }
 
-/// As wide as a teacher's features and as large on disk; what they say takes no time to make.
+/// Source of geometry targets as wide as a teacher's features and as large on disk, which take no time to compute.
 #[derive(Debug)]
 struct Drawn {
     width: i64,
@@ -162,7 +162,7 @@ impl Trainee {
     }
 }
 
-/// Patches along each side of the smallest view.
+/// Number of patches along each side of the smallest view.
 fn side(config: &Config) -> u32 {
     let pixels = f64::from(config.thinkvla.min_pixels as u32).sqrt();
     pixels as u32 / config.vision_config.patch_size as u32
@@ -193,7 +193,7 @@ fn batch(config: &Config) -> VlaBatch {
     }
 }
 
-/// Views and task; tasks are of different lengths.
+/// Tokens of views and task; tasks have different lengths.
 fn beginning(sample: i64, config: &Config) -> Vec<i64> {
     let merged = side(config) as usize / config.vision_config.spatial_merge_size as usize;
     let mut ids = vec![1, 2, 3];

@@ -18,14 +18,14 @@ use thinkvla::operator::hand::{Device, Freshness, Hand, Intent, Twist};
 use thinkvla::operator::mapping::{Command, Mapping};
 use thinkvla::operator::session::{Arm, Readiness, Session, Step};
 
-/// Time from line to line (s).
+/// Time between two lines (s).
 const PERIOD_S: f64 = 0.05;
-/// A device that is silent for longer counts as released (s).
+/// Silence after which the device counts as released (s).
 const TIMEOUT_S: f64 = 0.3;
-/// Speeds, scales and the rest of the mapping.
+/// Mapping with speeds, scales and other settings.
 const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/teleop/spacemouse.yaml");
 
-/// The latest line.
+/// The latest input.
 struct Lines {
     held: bool,
     linear: Vector3<f64>,
@@ -41,7 +41,7 @@ impl Lines {
         }
     }
 
-    /// Takes a line. One that cannot be read ends motion until the deadman was released.
+    /// Takes a line of input. After one that cannot be parsed, motion ends until the deadman has been released.
     fn received(&mut self, line: &str, now: Time) {
         let numbers: Result<Vec<f64>, _> = line.split_whitespace().map(str::parse).collect();
         match numbers.as_deref() {
@@ -86,7 +86,7 @@ fn main() -> anyhow::Result<()> {
     let mapping = Mapping::load(Path::new(MAPPING))?;
     let mut session = Session::new(mapping, "base_link");
     let mut device = Lines::new();
-    // In place of arm_node: an arm at rest that can be driven, and the lease that it grants.
+    // Stands in for arm_node: an arm at rest that is ready, and the lease that it grants.
     let mut lease = None;
     let pose = Pose::new(vector![0.4, 0.0, 0.3], vector![0.0, std::f64::consts::PI, 0.0]);
     let mut out = std::io::stdout().lock();

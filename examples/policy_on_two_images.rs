@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
     };
     let mut policy = Policy::load(Path::new(checkpoint), PolicyOptions::default())?;
 
-    // The contract says which cameras the policy was trained with and how their frames are resized.
+    // The contract contains the cameras that the policy was trained with, and the rule by which their frames are resized.
     let contract = policy.contract().clone();
     let mut preprocessor = Preprocessor::new(contract.data.resize, policy.config().patch_rule())?;
     for path in [top, wrist].map(PathBuf::from) {

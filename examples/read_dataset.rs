@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::bail;
 use thinkvla::dataset::reader::{At, Dataset};
 
-/// Steps of the chunk that is read.
+/// Number of steps of the chunk.
 const STEPS: usize = 8;
 
 fn main() -> anyhow::Result<()> {
@@ -19,7 +19,7 @@ fn main() -> anyhow::Result<()> {
     let [root] = arguments.as_slice() else {
         bail!("expected DATASET, found {arguments:?}");
     };
-    // Numbers are now in memory; pictures are read from disk when they are asked for.
+    // The numeric columns are now in memory; images are read from disk on demand.
     let dataset = Dataset::open(Path::new(root))?;
     let info = dataset.info();
     let mut out = std::io::stdout().lock();

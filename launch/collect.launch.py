@@ -1,4 +1,4 @@
-"""Records episodes: the recorder, a person's input, and everything of policy.launch.py without a policy.
+"""Records episodes: starts the recorder, the operator's input, and everything of policy.launch.py without a policy.
 
     ros2 launch thinkvla collect.launch.py sim:=true operator:=gamepad dataset:=out/data/mine \\
         instructions:='lift the block'
@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(HERE)
 from thinkvla_nodes import BOOLEAN, LOG_LEVEL, OPERATORS, SIM_AND_NAMESPACE, own_node  # noqa: E402
 
-# Handed on to policy.launch.py.
+# Passed on to policy.launch.py.
 PASSED = [
     *SIM_AND_NAMESPACE,
     DeclareLaunchArgument('params_file', default_value='', description='Parameter file laid over the shipped ones'),
@@ -48,7 +48,7 @@ OWN = [
     DeclareLaunchArgument('operator', default_value='none', choices=['none', *OPERATORS],
                           description='What a person drives the arm with; none starts no teleop_node'),
 ]
-# Handed on to teleop.launch.py, with the namespace, the robot and the log level.
+# Passed on to teleop.launch.py, with the namespace, the robot and the log level.
 OPERATOR = [
     DeclareLaunchArgument('mapping', default_value='',
                           description="Mapping file in place of the operator's shipped one (see config/teleop)"),
@@ -65,14 +65,14 @@ OPERATOR = [
 
 
 def included(file, arguments):
-    """Another launch file of this package, with these of our arguments."""
+    """Includes another launch file of this package, and passes these arguments on."""
     passed = {argument.name: LaunchConfiguration(argument.name) for argument in arguments}
     return IncludeLaunchDescription(PythonLaunchDescriptionSource(os.path.join(HERE, file)),
                                     launch_arguments=passed.items())
 
 
 def record(context):
-    """The recorder, and what a person holds, with every argument known."""
+    """Returns the recorder and the operator's launch file, with all arguments resolved."""
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
@@ -88,6 +88,6 @@ def record(context):
 
 
 def generate_launch_description():
-    """policy.launch.py, record_node, and teleop.launch.py where somebody drives."""
+    """Returns policy.launch.py, record_node, and teleop.launch.py if there is an operator."""
     return LaunchDescription([*PASSED, *OWN, *OPERATOR, included('policy.launch.py', PASSED),
                               OpaqueFunction(function=record)])

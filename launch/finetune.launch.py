@@ -31,7 +31,7 @@ ARGUMENTS = [
 
 
 def fine_tune(context):
-    """The node, with every argument known."""
+    """Returns the node, with all arguments resolved."""
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
@@ -44,5 +44,5 @@ def fine_tune(context):
 
 
 def generate_launch_description():
-    """finetune_node."""
+    """Returns finetune_node."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=fine_tune)])

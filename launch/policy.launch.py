@@ -70,7 +70,7 @@ ARGUMENTS = [
 
 
 def read_calibration(path):
-    """Frames of a calibration file; says which entry is wrong."""
+    """Reads the frames of a calibration file; an error names the invalid entry."""
     if not path:
         return []
     if not os.path.isfile(path):
@@ -89,8 +89,8 @@ def read_calibration(path):
 
 
 def calibrated(urdf_path, frames):
-    """The robot description with calibrated camera frames, and the frames it does not have: nothing is published
-    twice."""
+    """Returns the robot description with calibrated camera frames, and the frames that it does not contain, so that no
+    frame is published twice."""
     robot = ElementTree.parse(urdf_path).getroot()
     joints = {joint.find('child').get('link'): joint for joint in robot.findall('joint')}
     missing = []
@@ -112,7 +112,8 @@ def calibrated(urdf_path, frames):
 
 
 def refuse_misspelt(context):
-    """`ros2 launch` passes over arguments that no file declares; one that is nearly ours is a slip of the fingers."""
+    """Refuses unknown arguments that resemble a known one, because `ros2 launch` ignores arguments that no file
+    declares."""
     known = {argument.name for argument in ARGUMENTS}
     for name in set(getattr(context, 'launch_configurations', ())) - known:
         for meant in difflib.get_close_matches(name, known, 1, 0.8):
@@ -120,7 +121,7 @@ def refuse_misspelt(context):
 
 
 def bring_up(context):
-    """The nodes, with every argument known."""
+    """Returns the nodes, with all arguments resolved."""
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
@@ -148,12 +149,12 @@ def bring_up(context):
 
     actions = [LogInfo(msg='dry run: arm commands are shown, not sent')] if dry_run else []
     if sim:
-        # Whoever publishes the time cannot take it from there.
+        # The node that publishes /clock cannot take its time from it.
         actions.append(ours('sim_node', {
             'task': argument('task'), 'variation': int(argument('variation')), 'seed': int(argument('seed')),
             'expert': argument('expert') == 'true', 'publish_clock': clock['use_sim_time']},
             time={'use_sim_time': False}))
-    # A simulation moves no arm but its own, whatever else listens.
+    # In a simulation the arm node accepts no driver but sim_node, whatever else is in the graph.
     driver = {'driver_node': 'sim_node'} if sim else {}
     actions.append(ours('arm_node', {'dry_run': dry_run, **robot, **driver}))
     if argument('checkpoint'):
@@ -188,7 +189,7 @@ def bring_up(context):
                             (info, f'{camera}/camera_info')]))
 
     if argument('rviz') == 'true':
-        # The file names topics from the root; in a namespace they move along.
+        # The rviz file has absolute topic names; in a namespace they are remapped.
         shown = ('robot_description', 'planned_path_markers', 'workspace_markers',
                  *(f'{camera}/image_raw' for camera in argument('cameras').split(',') if camera))
         actions.append(optional('rviz2', 'rviz2', 'nothing to look at',
@@ -198,5 +199,5 @@ def bring_up(context):
 
 
 def generate_launch_description():
-    """The arguments, then the nodes."""
+    """Returns the arguments and the nodes."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])

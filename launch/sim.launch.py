@@ -37,7 +37,7 @@ ARGUMENTS = [
 
 
 def generate_launch_description():
-    """policy.launch.py with sim:=true."""
+    """Returns policy.launch.py with sim:=true."""
     passed = {argument.name: LaunchConfiguration(argument.name) for argument in ARGUMENTS}
     include = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(os.path.join(HERE, 'policy.launch.py')),

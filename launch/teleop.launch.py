@@ -1,4 +1,4 @@
-"""Starts the operator's node, and the driver of what the operator holds, beside a running arm node.
+"""Starts the operator's node and the driver of the input device, beside a running arm node.
 
     ros2 launch thinkvla teleop.launch.py operator:=gamepad
 A keyboard needs a terminal: that of ros2 launch, or one of its own with terminal:='xterm -e'.
@@ -42,7 +42,7 @@ ARGUMENTS = [
 
 
 def bring_up(context):
-    """The nodes, with every argument known."""
+    """Returns the nodes, with all arguments resolved."""
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
@@ -53,7 +53,7 @@ def bring_up(context):
         told['robot'] = argument('robot')
     instructions = [words.strip() for words in argument('instructions').split(';') if words.strip()]
     if instructions:
-        # ROS has no empty lists: a parameter that is not given is one.
+        # ROS has no empty list parameters; an empty list is expressed by leaving the parameter out.
         told['instructions'] = instructions
     actions = [own_node('teleop_node', parameters=[told], prefix=argument('terminal') if operator == 'keyboard' else '',
                         **common)]
@@ -67,5 +67,5 @@ def bring_up(context):
 
 
 def generate_launch_description():
-    """The arguments, then the nodes."""
+    """Returns the arguments and the nodes."""
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=bring_up)])

@@ -1,4 +1,4 @@
-"""What the launch files of this package share: nodes that end with their launch, and arguments that several have."""
+"""Shared parts of the launch files of this package: nodes that end with their launch, and common arguments."""
 import os
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -8,10 +8,10 @@ from launch_ros.actions import Node
 
 BOOLEAN = ['true', 'false']
 OPERATORS = ['keyboard', 'gamepad', 'spacemouse', 'leader', 'vr']
-# Exit code of a node that refused to start: a parameter, a file or an argument that cannot work.
+# Exit code of a node that refused to start because of an invalid parameter, file or argument.
 REFUSED = 2
 
-# Where a simulated and a real driver hear the same topics, both would obey.
+# If a simulated and a real driver received the same topics, both would obey.
 SIM_AND_NAMESPACE = [
     DeclareLaunchArgument('sim', default_value='false', choices=BOOLEAN,
                           description='Start the simulated arm, driver and cameras in place of real ones'),
@@ -25,7 +25,7 @@ LOG_LEVEL = DeclareLaunchArgument('log_level', default_value='info', choices=['d
 
 
 def installed(package):
-    """Whether a package is there to be used."""
+    """Returns whether a package is installed."""
     try:
         get_package_prefix(package)
     except PackageNotFoundError:
@@ -34,15 +34,15 @@ def installed(package):
 
 
 def stop_when_refused(event, _context):
-    """A node that refuses to start ends the launch; one that dies later leaves the arm node holding the arm."""
+    """Ends the launch when a node refuses to start; a node that fails later leaves the arm node holding the arm."""
     if event.returncode == REFUSED:
-        # An error, so that the launch ends with an exit code of its own: a shutdown would count as success.
+        # An exception, so that the launch ends with a non-zero exit code; a shutdown would count as success.
         raise RuntimeError(f'{event.process_name} refused to start; its message is above')
     return None
 
 
 def own_node(executable, **kwargs):
-    """A node of this package, called as its executable."""
-    # A launch that is killed cannot end its nodes: they are interrupted when this process is gone.
+    """Returns a node of this package, named like its executable."""
+    # A launch that is killed cannot end its nodes, so they are interrupted when this process ends.
     return Node(package='thinkvla', executable=executable, name=executable, output='screen', on_exit=stop_when_refused,
                 additional_env={'THINKVLA_ENDS_WITH': str(os.getpid())}, **kwargs)

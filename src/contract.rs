@@ -1,8 +1,8 @@
-//! What recording, training and inference must agree on.
+//! Contract: the facts that recording, training and inference must agree on.
 //!
-//! One struct in three parts. The recorder writes [`Robot`] and [`Data`] into a dataset, training adds [`Model`] and
-//! copies all three into the checkpoint, the policy compares them with the live robot. No other place in the code
-//! defines any of these facts.
+//! It has three parts. The recorder writes [`Robot`] and [`Data`] into a dataset, training adds [`Model`] and copies all
+//! three into the checkpoint, and the policy compares them with the live robot. These facts are defined nowhere else in
+//! the code.
 
 mod error;
 mod robot;
@@ -25,37 +25,37 @@ pub const FILE_NAME: &str = "contract.yaml";
 pub struct Contract {
     /// The robot the data was recorded on.
     pub robot: Robot,
-    /// How the data was recorded and is fed to the network.
+    /// Recording and preprocessing of the data.
     pub data: Data,
-    /// What training added.
+    /// Facts added by training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
 }
 
-/// How data was recorded and is fed to the network.
+/// Recording of the data, and its preprocessing for the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Steps per second of the action sequence.
+    /// Steps per second of the action sequence (Hz).
     pub fps: f64,
     /// Resize applied to every camera frame before the network's own preprocessing.
     pub resize: Resize,
-    /// What one action step holds.
+    /// Content of one action step.
     pub action_space: ActionSpace,
-    /// How steps compose.
+    /// Composition of the steps.
     pub composition: Composition,
-    /// What the first step is relative to.
+    /// Pose that the first step is relative to.
     pub reference: Reference,
-    /// How each action dimension was normalised; its length is the action dimension.
+    /// Statistics and normalisation of each action dimension; the length is the action dimension.
     pub statistics: Vec<DimensionStatistics>,
-    /// How each value of the robot's own state was normalised, by name and in the order the network reads them; empty
-    /// where the state was not recorded.
+    /// Statistics and normalisation of each value of the robot's state, in the order the network reads them; empty if the
+    /// state was not recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub state: Vec<DimensionStatistics>,
 }
 
 impl Data {
-    /// What a recording of this many rows a second holds before anything is known of its values.
+    /// Default description of a recording with `fps` rows per second; all statistics are 0.
     pub fn unrecorded(fps: f64) -> Self {
         let dimension = |name: &str| DimensionStatistics {
             name: name.into(),
@@ -86,8 +86,8 @@ impl Data {
     }
 }
 
-/// Resize rule of the recorded frame: that of the training code which made the data, since another filter or size
-/// shifts what the network sees.
+/// Resize rule of the recorded frames. It must be the rule of the code that made the training data, since another filter
+/// or size shifts what the network sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resize {
@@ -99,7 +99,7 @@ pub struct Resize {
     pub filter: Filter,
 }
 
-/// Resampling filters in use by training code.
+/// Resampling filters used by training code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
@@ -111,7 +111,7 @@ pub enum Filter {
     Area,
 }
 
-/// What one action step holds.
+/// Content of one action step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionSpace {
@@ -122,7 +122,7 @@ pub enum ActionSpace {
 }
 
 impl ActionSpace {
-    /// Values in one step.
+    /// Number of values in one step.
     pub fn dim(self) -> usize {
         match self {
             Self::Ee7 => 7,
@@ -131,7 +131,7 @@ impl ActionSpace {
     }
 }
 
-/// How the steps of a chunk compose.
+/// Composition of the steps of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Composition {
@@ -141,7 +141,7 @@ pub enum Composition {
     FromAnchor,
 }
 
-/// What a chunk's anchor is.
+/// Anchor of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reference {
@@ -151,13 +151,13 @@ pub enum Reference {
     Measured,
 }
 
-/// Statistics and normalisation of one action dimension, as LeRobot and StarVLA datasets state them.
+/// Statistics and normalisation of one dimension, as LeRobot and StarVLA datasets state them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DimensionStatistics {
     /// Name, e.g. `x`, `gripper`.
     pub name: String,
-    /// How values are mapped to the network's range.
+    /// Mapping of values to the network's range.
     pub normalisation: Normalisation,
     /// Smallest value seen.
     pub min: f64,
@@ -173,7 +173,7 @@ pub struct DimensionStatistics {
     pub q99: f64,
 }
 
-/// How one dimension is mapped to the network's range.
+/// Mapping of one dimension to the network's range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalisation {
@@ -183,35 +183,35 @@ pub enum Normalisation {
     Q99,
     /// (x - mean) / std.
     MeanStd,
-    /// Left as it is.
+    /// Unchanged.
     None,
     /// 0 or 1, split at 0.5.
     Binary,
 }
 
-/// What training adds.
+/// Facts added by training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Steps in a chunk, K.
+    /// Number of steps in a chunk, K.
     pub chunk_len: usize,
-    /// `untrained`, or the name people know the weights by.
+    /// Name of the weights, or `untrained`.
     pub weights: String,
 }
 
 impl Contract {
-    /// Reads the contract of a checkpoint or dataset directory.
+    /// Loads and validates the contract of a checkpoint or dataset directory.
     ///
     /// # Errors
-    /// When the file is missing, is not a contract, or states something that cannot work.
+    /// When the file is missing, is not a contract, or holds an invalid value.
     pub fn load(directory: &Path) -> Result<Self, ContractError> {
         Self::read(&directory.join(FILE_NAME))
     }
 
-    /// Reads a contract, whatever the file is called.
+    /// Loads and validates a contract from a file of any name.
     ///
     /// # Errors
-    /// When the file is missing, is not a contract, or states something that cannot work.
+    /// When the file is missing, is not a contract, or holds an invalid value.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
         let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ContractError::Read {
             path: path.to_owned(),
@@ -236,10 +236,10 @@ impl Contract {
         std::fs::write(&path, text).map_err(|source| ContractError::Write { path, source })
     }
 
-    /// The text of the file; `path` is named should it not be possible.
+    /// Serialises the contract as YAML; `path` only names the file in the error.
     ///
     /// # Errors
-    /// When it cannot be written as YAML.
+    /// When the contract cannot be expressed as YAML.
     pub fn to_yaml(&self, path: &Path) -> Result<String, ContractError> {
         serde_saphyr::to_string(self).map_err(|e| ContractError::Parse {
             path: path.to_owned(),
@@ -247,7 +247,8 @@ impl Contract {
         })
     }
 
-    /// Refuses what cannot work, whoever wrote it.
+    /// Refuses a contract without cameras, with a gripper stroke or rate that is not positive, with too few or many
+    /// statistics, with statistics that its normalisation cannot use, or with an empty chunk.
     fn validate(&self) -> Result<(), String> {
         let positive = |name: &str, value: f64| {
             (value.is_finite() && value > 0.0)

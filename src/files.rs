@@ -1,6 +1,6 @@
-//! Files that a user names or that come with a checkpoint or dataset: only regular ones are opened, and no more of them
-//! is read than there can be. A device, a FIFO or an endless file is refused instead of waited for, and a file of a kind
-//! that is never read is called by its name.
+//! Reads files that a user names or that come with a checkpoint or dataset. Only regular files are opened, up to a size
+//! limit: a device, a FIFO or an endless file is refused instead of waited for, and a file of a known unsupported format
+//! is refused by the name of its format.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read as _, Result};
@@ -12,32 +12,32 @@ use rustix::fs::OFlags;
 pub mod json;
 pub mod signatures;
 
-/// Largest configuration, contract or description of a checkpoint or dataset (bytes).
+/// Size limit of a configuration, contract or description of a checkpoint or dataset (bytes).
 pub const CONFIGURATION: u64 = 1 << 20;
-/// Largest table of statistics, of tensors or of what was said about tasks (bytes).
+/// Size limit of a table of statistics, of tensors or of task texts (bytes).
 pub const TABLE: u64 = 64 << 20;
-/// Largest tokenizer (bytes).
+/// Size limit of a tokenizer (bytes).
 pub const TOKENIZER: u64 = 256 << 20;
-/// Largest picture, and largest kept target of a scene (bytes).
+/// Size limit of an image, and of the stored target of a scene (bytes).
 pub const PICTURE: u64 = 64 << 20;
-/// Largest file with a line for each episode, step or trial (bytes).
+/// Size limit of a file with a line for each episode, step or trial (bytes).
 pub const LINES: u64 = 1 << 30;
 
-/// Opens a regular file, or a link to one, to read; never waits for another process.
+/// Opens a regular file, or a link to one, for reading; never blocks on another process.
 ///
 /// # Errors
-/// When there is none, it is of another kind, it begins as something that is never read (see [`signatures`]), or the
-/// system refuses.
+/// When the file does not exist, is not regular, begins with the signature of an unsupported format (see [`signatures`]),
+/// or cannot be opened.
 pub fn open(path: &Path) -> Result<File> {
     let (file, _) = open_regular(path, "")?;
     require_readable(&file)?;
     Ok(file)
 }
 
-/// As [`open`], for a reader of archives or databases: whatever it begins as.
+/// Opens like [`open`] without checking the format, for readers of archives or databases.
 ///
 /// # Errors
-/// When there is none, it is no regular file, or the system refuses.
+/// When the file does not exist, is not regular, or cannot be opened.
 pub fn open_any(path: &Path) -> Result<File> {
     open_regular(path, "").map(|(file, _)| file)
 }
@@ -45,7 +45,7 @@ pub fn open_any(path: &Path) -> Result<File> {
 /// Reads a regular file of at most `limit` bytes.
 ///
 /// # Errors
-/// As [`open`], and when it is larger.
+/// As [`open`], and when the file is larger.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let at_most = format!(" of at most {}", size(limit));
     let (file, length) = open_regular(path, &at_most)?;
@@ -55,7 +55,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     }
     require_readable(&file)?;
     let mut bytes = Vec::new();
-    // What the system says of a file under /proc, or of one that grows, is not what comes out of it.
+    // The length in the metadata is wrong for a file under /proc and for one that grows.
     file.take(limit + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > limit {
         true => Err(too_large("a larger one".to_owned())),
@@ -63,10 +63,10 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// Reads a regular file of at most `limit` bytes as UTF-8, without the byte order mark that some editors put before it.
+/// Reads a regular file of at most `limit` bytes as UTF-8 and removes a byte order mark.
 ///
 /// # Errors
-/// As [`read`], and when it is not UTF-8.
+/// As [`read`], and when the file is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     let text = String::from_utf8(read(path, limit)?);
     let text = text.map_err(|e| {
@@ -81,10 +81,10 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String> {
     Ok(text)
 }
 
-/// As [`read_text`], for a file that says something: refuses one in which nothing stands.
+/// Reads like [`read_text`] and refuses a blank file.
 ///
 /// # Errors
-/// As [`read_text`], and when it is empty or blank.
+/// As [`read_text`], and when the file is empty or blank.
 pub fn read_description(path: &Path, limit: u64) -> Result<String> {
     let text = read_text(path, limit)?;
     match text.trim().is_empty() {
@@ -99,7 +99,7 @@ pub fn read_description(path: &Path, limit: u64) -> Result<String> {
 /// Copies a regular file and its permissions.
 ///
 /// # Errors
-/// As [`open`], and when `to` cannot be written.
+/// As `open_any`, and when `to` cannot be written.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut from = open_any(from)?;
     let permissions = from.metadata()?.permissions();
@@ -108,9 +108,9 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     written.set_permissions(permissions)
 }
 
-/// Opens a regular file and says how long it is (bytes); `at_most` goes into what is said of others.
+/// Opens a regular file and returns it with its length (bytes); `at_most` is inserted into the error.
 fn open_regular(path: &Path, at_most: &str) -> Result<(File, u64)> {
-    // Opening alone can set a device to work, so the kind is looked at before; and after, in case it was exchanged.
+    // Opening can start a device, so the kind is checked before; and after, in case the file was replaced meanwhile.
     require_regular(&std::fs::metadata(path)?, at_most)?;
     let file = OpenOptions::new()
         .read(true)
@@ -155,7 +155,7 @@ fn kind(of: FileType) -> &'static str {
     }
 }
 
-/// A size for people, in the largest unit that it fills.
+/// Formats a size in the largest unit that it reaches, rounded up.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let unit = units.into_iter().find(|(unit, _)| bytes >= *unit);
@@ -217,7 +217,7 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         let said = read_text(&path, 9).unwrap_err().to_string();
         assert!(said.contains("at most 9 bytes, found one of 10 bytes"), "{said}");
-        // A hole: nothing on the disk, and more than any memory.
+        // A sparse file: no blocks on the disk, and larger than any memory.
         let holed = File::create(&path).unwrap();
         holed.set_len(1 << 42).unwrap();
         let said = read(&path, CONFIGURATION).unwrap_err().to_string();
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn files_without_a_length_are_bounded_as_well() {
-        // The kernel says that they have 0 bytes.
+        // The kernel reports a length of 0 bytes for them.
         let path = Path::new("/proc/self/status");
         assert!(read_text(path, CONFIGURATION).unwrap().contains("VmRSS"));
         let said = read(path, 16).unwrap_err().to_string();

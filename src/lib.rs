@@ -4,21 +4,21 @@
 //! cameras ─► camera ─► model ─► chunk ─► control (executor ─► gate ─► realman) ─► arm or sim
 //! ```
 //!
-//! * [`contract`]: what recording, training and inference must agree on
-//! * [`camera`]: frames in, network input out
-//! * [`control`]: chunks in, safe joint commands out
-//! * [`operator`]: a person's hand becomes action chunks
-//! * [`parent`]: programs that end with the one that started them
-//! * [`random`]: what is drawn from seeds
+//! * [`contract`]: facts that recording, training and inference must agree on
+//! * [`camera`]: from camera frames to network input
+//! * [`control`]: from action chunks to safe joint commands
+//! * [`operator`]: teleoperation, from input devices to action chunks
+//! * [`parent`]: child processes that end with their parent
+//! * [`random`]: distributions drawn from seeded randomness
 //! * [`dataset`]: episodes on disk, and their videos
 //! * `model` (feature `torch`): the network and its checkpoint
-//! * `torch_ext` (feature `torch`): what libtorch can do and tch does not offer
+//! * `torch_ext` (feature `torch`): libtorch functions that tch does not offer
 //! * `sim` (feature `sim`): the MuJoCo table-top that stands in for arm, cameras and driver
-//! * `ros` (feature `ros`): everything that names rclrs
-//! * `training` (feature `torch`): how the network learns
+//! * `ros` (feature `ros`): the ROS 2 nodes and everything else that uses rclrs
+//! * `training` (feature `torch`): training of the network
 //! * [`eval`]: policies in closed loop and against recorded rows, contact sheets and reports
-//! * [`files`]: regular files of a bounded size, and nothing else
-//! * [`writer_lock`]: one writer at a time
+//! * [`files`]: reading of regular files up to a size limit
+//! * [`writer_lock`]: a lock that admits one writer to a folder at a time
 
 pub mod camera;
 pub mod contract;

@@ -1,14 +1,14 @@
-//! Work that is shared between threads and handed over in order, so that what comes of it does not depend on their number.
+//! Work shared between threads whose results are taken in order, so that they do not depend on the number of threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// Turns that all threads together may be ahead of who takes them: more than a writer of files keeps them waiting for.
+/// Number of turns that all threads together may be ahead of the taker: enough for a taker that writes files.
 const AHEAD: usize = 256;
 
-/// Works `count` turns, whichever worker is free, one thread each, and hands over what each gave, the first first. `begin`
-/// makes in its thread what a worker keeps from turn to turn. The first error of `take` ends it.
+/// Runs `count` turns on the workers, one thread each, and passes the results to `take` in the order of the turns. `begin`
+/// creates in each thread the state that its worker keeps between turns. The first error of `take` ends the work.
 ///
 /// # Errors
 /// As `take`.
@@ -28,7 +28,7 @@ pub fn in_order<W: Send, S, T: Send, E>(
                 let mut state = begin(worker);
                 loop {
                     let turn = next.fetch_add(1, Ordering::Relaxed);
-                    // Nobody waits any more where sending fails.
+                    // Sending fails after the taker has ended.
                     if turn >= count || sender.send((turn, work(&mut state, turn))).is_err() {
                         return;
                     }

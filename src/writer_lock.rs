@@ -15,7 +15,7 @@ pub const LOCK: &str = ".lock";
 /// Longest name of a holder that is read (bytes).
 const LONGEST_NAME: u64 = 256;
 
-/// Why a folder cannot be written to.
+/// Error of locking a folder for writing.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process, or another part of this one, writes there.
@@ -31,12 +31,12 @@ pub enum LockError {
     File {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the system.
         source: std::io::Error,
     },
 }
 
-/// The right to write to a folder, until it is dropped or the process ends.
+/// Exclusive right to write to a folder, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct WriterLock {
     path: PathBuf,
@@ -44,10 +44,10 @@ pub struct WriterLock {
 }
 
 impl WriterLock {
-    /// Takes the right to write to a folder, which has to be there.
+    /// Locks an existing folder for writing.
     ///
     /// # Errors
-    /// When somebody has it, who is named, or the system refuses.
+    /// When another process holds the lock (it is named), or the system refuses.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let path = folder.join(LOCK);
         let failed = |source| LockError::File {
@@ -55,7 +55,7 @@ impl WriterLock {
             source,
         };
         loop {
-            // A dataset may come from anybody: what its lock leads to is not written to.
+            // A dataset may be untrusted: the target of a link in place of the lock is not written to.
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -78,7 +78,7 @@ impl WriterLock {
                 path: path.clone(),
                 file,
             };
-            // The holder before may have removed the file after it was opened here.
+            // The previous holder may have removed the file after it was opened here.
             if lock.is_in_place() {
                 lock.sign();
                 return Ok(lock);
@@ -86,7 +86,7 @@ impl WriterLock {
         }
     }
 
-    /// Lets go after its folder was renamed.
+    /// Releases the lock of a folder that was renamed.
     pub fn moved_to(mut self, folder: &Path) {
         self.path = folder.join(LOCK);
     }
@@ -98,7 +98,7 @@ impl WriterLock {
         matches!((found, self.file.metadata().map(identity)), (Ok(there), Ok(own)) if there == own)
     }
 
-    /// Writes down who holds it. The lock holds without: a full disk only leaves the holder unnamed.
+    /// Writes the holder's name into the lock file. The lock does not depend on it: on a full disk the holder has no name.
     fn sign(&mut self) {
         let program = std::env::current_exe().unwrap_or_default();
         let name = program.file_name().unwrap_or_default().to_string_lossy();
@@ -112,7 +112,7 @@ impl WriterLock {
 impl Drop for WriterLock {
     fn drop(&mut self) {
         if self.is_in_place() {
-            // Litter at worst: the lock itself goes with the file.
+            // A file that stays is harmless: the lock ends with the open file.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -145,7 +145,7 @@ mod tests {
         WriterLock::acquire(folder.path()).unwrap();
     }
 
-    /// No test by itself: what the next one starts in a process of its own, and kills.
+    /// Run by the next test in a process of its own, which it kills.
     #[test]
     #[ignore = "run by the tests of this file"]
     fn holds_until_killed() {

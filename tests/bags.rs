@@ -1,4 +1,4 @@
-//! Episodes as ROS 2 recordings and back.
+//! Export of episodes as ROS 2 recordings, and their import.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -39,7 +39,7 @@ fn source(name: &str, topics: &[&str]) -> Source {
     }
 }
 
-/// What `export` writes, taken back.
+/// Options that import what `export` has written.
 fn as_exported(bags: Vec<PathBuf>) -> ImportOptions {
     ImportOptions {
         bags,
@@ -68,7 +68,7 @@ fn export(root: &Path, out: &Path) -> Vec<PathBuf> {
     export_episodes(&Dataset::open(root).unwrap(), out, &options).unwrap()
 }
 
-/// Topic, type and content of each message.
+/// Topic, type, time and content of each message.
 fn messages(path: &Path) -> Vec<(String, String, u64, Vec<u8>)> {
     let bytes = std::fs::read(path).unwrap();
     let stream = mcap::MessageStream::new(&bytes).unwrap();
@@ -134,7 +134,7 @@ fn an_exported_episode_says_itself_where_its_columns_are() {
             .unwrap()
             .to_vec()
     };
-    // Joints, position, gripper and tracking error; a rotation of any numbers comes back as a shorter one.
+    // Joints, position, gripper and tracking error. Rotations are left out: an arbitrary vector returns as a shorter one.
     for frame in 0..EPISODES[0].1 {
         let (before, after) = (state(&before, frame), state(&after, frame));
         assert_eq!(
@@ -149,7 +149,7 @@ fn an_exported_episode_says_itself_where_its_columns_are() {
     assert!(error.to_string().contains("left=TOPIC"), "{error}");
 }
 
-/// As ROS 2 has it (`rmw_validate_full_topic_name`), and without repeated underscores.
+/// Checks a topic name by the rules of ROS 2 (`rmw_validate_full_topic_name`), and for repeated underscores.
 fn is_topic(name: &str) -> bool {
     let is_token = |token: &str| {
         token.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
@@ -286,14 +286,14 @@ fn the_state_is_told_as_joints_and_as_the_pose_of_the_tool() {
         let [i, j, k, w] = pose.orientation;
         let told = turn_from_down(&UnitQuaternion::from_quaternion(Quaternion::new(w, i, j, k)));
         let recorded = [10, 11, 12].map(|i| f64::from(state[i]));
-        // The state of these recordings is any numbers: a vector longer than half a turn comes back as a shorter one.
+        // The state of these recordings is arbitrary: a rotation vector longer than half a turn returns as a shorter one.
         let same = turned_from_down(told).angle_to(&turned_from_down(recorded.into()));
         assert!(same < 1e-6, "row {frame}: {told} for {recorded:?}");
         assert_eq!((*time, joint.header.stamp), (START + frame as u64 * 100_000_000, *time));
     }
 }
 
-/// A recording as `ros2 bag record` makes it: joints at 50 Hz, then joints in another order, a pose at 20 Hz.
+/// A recording like those of `ros2 bag record`: joints at 50 Hz, later in another order, and a pose at 10 Hz.
 fn foreign(path: &Path, gap: bool) {
     let mut writer = mcap::Writer::new(BufWriter::new(File::create(path).unwrap())).unwrap();
     let mut channel = |[name, definition]: [&str; 2], topic: &str| {
@@ -332,7 +332,7 @@ fn foreign(path: &Path, gap: bool) {
                 names,
                 positions,
             };
-            // recorded later than it was stamped
+            // Recorded later than stamped.
             write(joints, stamp + 300_000_000, &message.encode());
         }
         if i % 5 == 0 {
@@ -366,7 +366,7 @@ fn a_foreign_recording_is_sampled_on_the_stamps_of_its_headers() {
     let (bag, root) = (folder.path().join("foreign.mcap"), folder.path().join("dataset"));
     foreign(&bag, false);
     let report = import_bags(&root, &recorded::contract(), &of_foreign(bag)).unwrap();
-    // poses end after 1.9 s: 20 rows at 10 Hz
+    // Poses end after 1.9 s: 20 rows at 10 Hz.
     assert_eq!(report.frames, [20]);
     let dataset = Dataset::open(&root).unwrap();
     assert_eq!(dataset.tasks(), ["wave"]);
@@ -376,7 +376,7 @@ fn a_foreign_recording_is_sampled_on_the_stamps_of_its_headers() {
         let state = dataset.values("observation.state", At { episode: 0, frame }).unwrap();
         let i = (frame * 5) as f32;
         assert_eq!(&state[..5], [i, -i, i, 0.0, 1.0], "row {frame}");
-        // Half a turn about z away from the base is half a turn about x away from down.
+        // Half a turn about z relative to the base is half a turn about x relative to pointing down.
         assert!((state[5].abs() - std::f32::consts::PI).abs() < 1e-6, "row {frame}");
     }
 }
@@ -426,7 +426,7 @@ fn a_recording_that_was_cut_off_is_read_as_far_as_it_goes_and_nonsense_is_refuse
             folder.path().join(format!("dataset{length}")),
         );
         std::fs::write(&cut, &whole[..length]).unwrap();
-        // Whatever becomes of it, it is told and not a crash.
+        // Any outcome but a panic is accepted.
         drop(import_bags(&root, &recorded::contract(), &of_foreign(cut)));
     }
     std::fs::write(&bag, b"nonsense").unwrap();

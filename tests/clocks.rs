@@ -1,5 +1,5 @@
-//! Whatever the ROS clock does, everything that waits or paces keeps steady time; and nothing that was told in ROS time is
-//! taken for something else after a jump.
+//! Tests of clock jumps: waiting and pacing use monotonic time whatever the ROS clock does, and no time stamp in ROS time
+//! is misinterpreted after a jump.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -13,12 +13,12 @@ use thinkvla::control::supervisor::{Mode, MoveProgress};
 use thinkvla::control::time::{Steady, Time};
 use thinkvla::control::types::Joints;
 
-/// What a ROS clock does from some moment on.
+/// Behaviour of a ROS clock from some moment on.
 #[derive(Debug, Clone, Copy)]
 struct RosClock {
-    /// Seconds it jumps at that moment.
+    /// Jump at that moment (s).
     jump: f64,
-    /// Its seconds in a second.
+    /// Rate relative to real time.
     rate: f64,
 }
 
@@ -45,7 +45,7 @@ impl RosClock {
         rig.rate = self.rate;
     }
 
-    /// Whether chunks are followed on it.
+    /// Returns whether the executor follows chunks on this clock.
     fn is_followed(self) -> bool {
         self.jump == 0.0 && self.rate > 0.0
     }
@@ -53,7 +53,7 @@ impl RosClock {
 
 const INWARD: [f64; 7] = [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
-/// On its way home by name, which asks nothing of the ROS clock.
+/// An arm on its way to `home` by a named move, which does not depend on the ROS clock.
 fn moving_home() -> Rig {
     let mut rig = Rig::armed();
     rig.supervisor.move_named("home", 0.5, rig.lease, rig.now).unwrap();
@@ -61,7 +61,7 @@ fn moving_home() -> Rig {
     rig
 }
 
-/// Seconds until the arm is in `mode`, to a tick.
+/// Time until the arm is in `mode` (s), with the resolution of a tick.
 fn until(rig: &mut Rig, mode: Mode, limit: f64) -> f64 {
     let from = rig.now.steady;
     while rig.mode() != mode {
@@ -369,7 +369,7 @@ fn joint_states_without_a_stamp_arm_nothing() {
     rig.supervisor.arm(rig.now).unwrap();
 }
 
-/// Stalls the loop for `seconds` and ticks once, after the callbacks that waited.
+/// Stalls the loop for `seconds` and ticks once, after the delayed callbacks.
 fn stall(rig: &mut Rig, seconds: f64) {
     rig.pass(seconds - PERIOD);
     rig.tick();
@@ -384,7 +384,7 @@ fn a_loop_that_stalled_in_motion_holds_where_the_arm_is_and_says_so() {
             rig.run(0.5);
             let before = rig.sent().len();
             assert!(rig.velocities(before - 2)[0].amax() > 0.1);
-            // A little behind its last command when frames were missing.
+            // The arm is a little behind its last command when commands were missing.
             rig.joints += Joints::repeat(0.004);
             rig.rate = clock.rate;
             stall(&mut rig, gap);

@@ -1,4 +1,4 @@
-//! A contract is refused where it cannot work, and a mismatch names the field.
+//! Tests of the contract: an invalid one is refused, and a mismatch names the field.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! Episodes are deleted, re-labelled, merged and split, and every row that is left is as it was recorded.
+//! Tests of deleting, re-labelling, merging and splitting episodes: every remaining row is as it was recorded.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -28,7 +28,7 @@ fn recording(folder: &Path, name: &str) -> (PathBuf, String) {
     (root, text)
 }
 
-/// The episodes of a dataset are these of the recording, with these instructions.
+/// Asserts that the dataset consists of these episodes of the recording, with these instructions.
 fn require(root: &Path, expected: &[(usize, &str)]) {
     let report = verify(root, Depth::Rows).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
@@ -73,7 +73,7 @@ fn a_deleted_episode_is_gone_and_the_others_move_up() {
     let (root, text) = recording(folder.path(), "set");
     let said = succeeds(&["delete", &text, "1"]);
     require(&root, &[(0, "lift the can"), (2, "lift the can")]);
-    // What was there is kept until a person removes it.
+    // The original is kept until the user removes it.
     assert!(said.contains("set.before"), "{said}");
     require(
         &folder.path().join("set.before"),

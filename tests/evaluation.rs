@@ -1,5 +1,5 @@
-//! What a user of `thinkvla eval` relies on in closed loop: the expert's upper bound, trials that repeat, an evaluation
-//! that goes on where it was killed, and a sound report of a policy that knows nothing.
+//! Tests of `thinkvla eval` in closed loop: the expert's upper bound, repeatable trials, continuation of an evaluation that
+//! was killed, and a valid report of an untrained policy.
 #![cfg(all(feature = "sim", feature = "torch"))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -35,7 +35,7 @@ fn evaluation(out: &Path, task: Task, seeds: u64) -> Evaluation {
     }
 }
 
-/// Evaluates a policy that knows nothing, on two threads.
+/// Evaluates an untrained policy on two threads.
 fn lost(evaluation: &Evaluation) -> Report {
     let checkpoint = support::checkpoint(4);
     let options = NetworkOptions {
@@ -48,7 +48,7 @@ fn lost(evaluation: &Evaluation) -> Report {
     evaluation.run(&mut candidates, |_| {}).unwrap().report
 }
 
-/// For two simulated seconds a trial.
+/// An evaluation with a time limit of two simulated seconds a trial.
 fn briefly(out: &Path) -> Evaluation {
     Evaluation {
         time_limit_s: 2.0,

@@ -1,4 +1,4 @@
-//! Chunks become smooth motion: anchored where the arm was, sewn without jumps, held when they run out.
+//! Tests of the executor: chunks are anchored at the arm's pose, blended without jumps, and held when they run out.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -112,7 +112,7 @@ fn a_chunk_observed_in_motion_is_anchored_where_the_arm_then_was() {
     near(travelled(&rig, &anchor), [-0.048, 0.0, 0.0], 1e-5);
 }
 
-/// Largest change of velocity and of acceleration between commands, as shares of the limits.
+/// Largest change of velocity and of acceleration between two commands, as shares of the limits.
 fn roughness(rig: &Rig, from: usize) -> (f64, f64) {
     let limits = config().limits;
     let velocities = rig.velocities(from);
@@ -129,7 +129,7 @@ fn roughness(rig: &Rig, from: usize) -> (f64, f64) {
 #[test]
 fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleration() {
     let mut rig = Rig::armed();
-    // Starting is not what is looked at here: from rest to the speed of its first step a chunk asks for a jolt itself.
+    // The start is not tested here: the first step from rest is a jump of the chunk itself.
     rig.follow(10, [-0.003, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     rig.run(0.5);
     let (from, clamps) = (rig.sent().len(), rig.status().clamps);
@@ -140,7 +140,7 @@ fn the_seam_between_chunks_that_disagree_has_continuous_velocity_and_acceleratio
         rig.run(0.2);
     }
     let (velocity_step, acceleration_step) = roughness(&rig, from);
-    // A seam without blending jumps by several percent of the velocity limit in one command.
+    // Without blending, the velocity jumps by several percent of its limit in one command.
     assert!(
         velocity_step < 0.03,
         "velocity changes by {velocity_step} of its limit in one command"
@@ -254,7 +254,7 @@ fn a_waypoint_a_little_below_the_table_is_lifted_and_said_so() {
     assert_eq!(rig.mode(), Mode::Holding);
 }
 
-/// A chunk that turns joint 6 by 0.02 rad a step of a twentieth of a second, told as poses from the anchor.
+/// A chunk that turns joint 6 by 0.02 rad a step, as poses relative to the anchor.
 fn wrist_turn(rig: &mut Rig, count: usize) -> ActionChunk {
     let start = pose(&ready());
     let values = (1..=count).flat_map(|k| {
@@ -274,7 +274,7 @@ fn wrist_turn(rig: &mut Rig, count: usize) -> ActionChunk {
 #[test]
 fn a_way_that_leads_far_out_of_reach_is_refused_with_the_step_and_the_joint() {
     let mut rig = Rig::armed();
-    // Joint 6 may turn by 0.61 rad; 0.2 rad more are a little, 0.6 rad are not.
+    // Joint 6 may turn by 0.61 rad; an excess of 0.2 rad is tolerated, one of 0.6 rad is not.
     let chunk = wrist_turn(&mut rig, 60);
     let refusal = rig.supervisor.on_chunk(chunk, rig.now).unwrap_err();
     assert_eq!(refusal.check, Check::Reach);

@@ -1,5 +1,5 @@
-//! Whatever moment a disk fails at while an episode is recorded and saved, the error says so, every episode that was
-//! saved before stays, and the dataset opens.
+//! Tests of disk faults at every call while an episode is recorded and saved: the error is reported, every episode saved
+//! before remains, and the dataset opens.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
 
@@ -22,7 +22,7 @@ use thinkvla::dataset::writer::DatasetWriter;
 const LENGTHS: [usize; 2] = [3, 4];
 const TASKS: [&str; 2] = ["lift the can", "push the box"];
 
-/// Records until the first error; gives back how many episodes were saved before it.
+/// Records until the first error; returns the number of saved episodes and the error.
 fn record(writer: &mut DatasetWriter) -> (usize, Option<DatasetError>) {
     let mut saved = 0;
     for (episode, length) in LENGTHS.into_iter().enumerate() {
@@ -42,7 +42,7 @@ fn record(writer: &mut DatasetWriter) -> (usize, Option<DatasetError>) {
     (saved, None)
 }
 
-/// Calls to the disk that the creation of a dataset takes, and that recording takes besides.
+/// Number of disk calls for the creation of a dataset, and in total after recording.
 fn calls() -> (usize, usize) {
     let folder = tempfile::tempdir().unwrap();
     let disk = FaultyDisk::new(Fault::Full, None);
@@ -56,7 +56,7 @@ fn calls() -> (usize, usize) {
     (created, disk.calls())
 }
 
-/// The dataset opens and its episodes are those that were recorded.
+/// Asserts that the dataset opens and contains the recorded episodes; returns their number.
 fn require_intact(root: &Path, depth: Depth) -> usize {
     let dataset = Dataset::open(root).unwrap();
     for episode in dataset.episodes() {
@@ -116,7 +116,7 @@ fn a_disk_that_fills_or_is_read_only_is_named_and_what_was_saved_stays() {
                     "{what}: {text} names no file"
                 );
             }
-            // As it is left, and after the recorder was started again on a good disk.
+            // Before and after a restart of the recorder on a healthy disk.
             assert!(
                 (saved..=saved + 1).contains(&require_intact(folder.path(), Depth::Files)),
                 "{what}"
@@ -170,7 +170,7 @@ fn an_episode_that_could_not_be_saved_is_saved_when_there_is_space_again() {
         let mut writer = recorded::create(Arc::new(disk.clone()), folder.path(), ImageMode::Png);
         let (saved, error) = record(&mut writer);
         disk.mend();
-        // Failed while it was being saved, not before, when frames were missing.
+        // Only if it failed during the save, not before, with frames missing.
         if error.is_some() && writer.open_frames() == Some(LENGTHS[saved.min(1)]) {
             writer.save(&Map::new()).unwrap();
             assert_eq!(require_intact(folder.path(), Depth::Rows), saved + 1, "call {at}");
@@ -189,7 +189,7 @@ fn frames_that_were_taken_before_the_disk_was_full_can_be_saved_when_there_is_sp
     let next = recorded::frame(&writer, ImageMode::Png, 0, LENGTHS[0]);
     assert!(writer.push(&next).unwrap_err().is_disk());
     disk.mend();
-    // Behind a torn frame nothing would be found again.
+    // Nothing after a truncated frame could be found again.
     let error = writer.push(&next).unwrap_err().to_string();
     assert!(error.contains("save the frames"), "{error}");
     writer.save(&Map::new()).unwrap();
@@ -223,7 +223,7 @@ fn a_loss_of_power_at_any_moment_leaves_a_dataset_that_opens_with_every_saved_ep
                 );
                 writer.discard().unwrap();
             }
-            // And recording goes on.
+            // Recording can continue.
             if found < LENGTHS.len() {
                 writer.begin(TASKS[found]).unwrap();
                 recorded::push(&mut writer, ImageMode::Png, found, 0..LENGTHS[found]);
@@ -264,7 +264,7 @@ fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_begi
         drop(writer);
         let (_, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
         assert!(again.repairs.is_empty(), "{:?}", again.repairs);
-        // LeRobot opens what is left.
+        // LeRobot opens what remains.
         if torn.starts_with("data") {
             let found = recorded::lerobot::run("load.py", &[folder.path().as_os_str()]);
             assert!(found.is_none_or(|found| found.trim() == "1 12"));

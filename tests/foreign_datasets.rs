@@ -1,4 +1,5 @@
-//! What people bring is read as its own program reads it, or refused by its name, and never harmed.
+//! Tests of datasets from other programs: they are read as their own program reads them, or refused with a reason, and
+//! never damaged.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -42,7 +43,7 @@ fn made(foreign: &Foreign) -> (tempfile::TempDir, PathBuf) {
     (folder, root)
 }
 
-/// A recording as another program would have left it, with pictures.
+/// A recording with images as another program would have left it.
 fn with_pictures() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
@@ -90,7 +91,7 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
         command_line::dataset(&["verify", text]);
         command_line::dataset(&["repair", text]);
         command_line::dataset(&["repair", text, "--dry-run"]);
-        // Whose the dataset is comes first, before the recording is looked for.
+        // The owner of the dataset is checked before the recording is looked for.
         let imported = command_line::dataset(&[
             "import",
             root.with_file_name("recording.mcap").to_str().unwrap(),
@@ -117,7 +118,7 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
     }
 }
 
-/// All files but the lock of who writes.
+/// All files except the lock file.
 fn unlocked(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = tree(root).into_iter().filter(|(path, _)| !path.ends_with(".lock"));
     files
@@ -139,13 +140,13 @@ fn a_dataset_that_is_changed_in_its_place_is_kept_whole_beside_it() {
         assert!(command_line::dataset(&arguments).status.success());
         assert_eq!(unlocked(&root.with_file_name("set.before")), before, "{verb}");
         assert_eq!(problems(&root), Vec::<String>::new(), "{verb}");
-        // Neither the kept one nor its successor is taken by a second change.
+        // A second change overwrites neither the original that was kept nor its successor.
         let after = unlocked(&root);
         assert!(!command_line::dataset(&arguments).status.success());
         assert_eq!(unlocked(&root.with_file_name("set.before")), before, "{verb}");
         assert_eq!(unlocked(&root), after, "{verb}");
     }
-    // What cannot be read is not changed at all.
+    // A dataset that cannot be read is not changed at all.
     let (_folder, root) = made(&Foreign::default());
     pointer(&root.join(DATA));
     let before = unlocked(&root);
@@ -233,7 +234,7 @@ fn a_cut_of_a_foreign_dataset_is_taken_back_whole_unless_it_has_grown() {
     );
     says(&["repair", text, "--apply"]);
     assert_eq!(Dataset::open(&root).unwrap().frames(), recorded::EPISODES[0].1);
-    // Something of the same name has come since.
+    // A file of the same name has been created since.
     std::fs::write(&torn, "new").unwrap();
     assert!(!command_line::dataset(&["repair", text, "--undo"]).status.success());
     std::fs::remove_file(&torn).unwrap();
@@ -321,7 +322,7 @@ fn files_that_are_something_else_are_called_by_their_names() {
     }
 }
 
-/// The same pictures, as another kind of file.
+/// The same images in another file format.
 fn redrawn(column: &ArrayRef, draw: impl Fn(u32, u32) -> Vec<u8>) -> ArrayRef {
     let old = column.as_struct();
     let bytes: Vec<_> = (0..old.len())
@@ -364,7 +365,7 @@ fn grey_cameras_are_read_and_depth_is_passed_over() {
         exchange(&path, &[(top, Some(grey)), (wrist, Some(depth))]);
     }
     describe(&root, |info| info["features"][top]["shape"] = json!([48, 64, 1]));
-    // Not said to be depth, 16 bits are refused by their name.
+    // Without the mark of depth, 16-bit images are refused.
     let said = problems(&root).join("\n");
     assert!(said.contains("expected 8-bit colour or grey, found L16"), "{said}");
     describe(&root, |info| {
@@ -377,7 +378,7 @@ fn grey_cameras_are_read_and_depth_is_passed_over() {
     let statistics = dataset.statistics().unwrap();
     assert_eq!(statistics[top].mean.len(), 1);
     assert!(!statistics.contains_key(wrist));
-    // Episodes are taken over with all that they have.
+    // Episodes are copied with all of their columns.
     let out = root.with_file_name("merged");
     assert!(
         command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()])
@@ -464,7 +465,7 @@ fn tables_are_read_however_they_are_compressed() {
     }
 }
 
-/// The columns of values in a table, by type.
+/// The leaf columns of a table, with their types.
 fn leaves(batch: &arrow_array::RecordBatch) -> Vec<(ColumnPath, Type)> {
     let mut file = tempfile::tempfile().unwrap();
     let mut writer = parquet::arrow::ArrowWriter::try_new(&mut file, batch.schema(), None).unwrap();
@@ -562,7 +563,7 @@ fn episodes_without_rows_are_left_out_and_named() {
     let merged = Dataset::open(&out).unwrap();
     assert_eq!((merged.episodes().len(), merged.frames()), (2, 10));
     assert_eq!(merged.episodes()[1].tasks, ["push"]);
-    // A video has a frame at least.
+    // A video has at least one frame.
     let videos = root.with_file_name("videos");
     let output = command_line::dataset(&["encode", root.to_str().unwrap(), "--out", videos.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -620,7 +621,7 @@ fn rows_in_another_order_than_described_are_named() {
         said.contains("row 7: expected frame 2 of episode 1, found frame 3 of episode 1"),
         "{said}"
     );
-    // Datasets need not say it.
+    // These columns are optional.
     exchange(&root.join(DATA), &[("frame_index", None), ("episode_index", None)]);
     assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
 }
@@ -635,7 +636,7 @@ fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
         let said = problems(&root).join("\n");
         assert!(said.contains("episode 1: instruction: expected"), "{said}");
         assert!(said.contains("dataset relabel"), "{said}");
-        // What rows are trained with is what counts, however the episode is described.
+        // The instructions of the rows count, whatever the table of episodes contains.
         let mut plain = ListBuilder::new(arrow_array::builder::StringBuilder::new());
         for _ in 0..2 {
             plain.values().append_value("pick");
@@ -644,7 +645,7 @@ fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
         exchange(&root.join(EPISODES), &[("tasks", Some(Arc::new(plain.finish())))]);
         assert!(problems(&root)[0].contains("episode 1: instruction: expected"));
     }
-    // A number that stands nowhere.
+    // A task index that the table does not contain.
     let (_folder, root) = made(&Foreign::default());
     let numbers = (0..10).map(|row| usize::from(row >= 5) * 4);
     exchange(&root.join(DATA), &[("task_index", Some(whole(numbers)))]);
@@ -740,7 +741,7 @@ fn a_description_may_say_less_or_say_it_otherwise() {
             );
         }
     }
-    // As Windows and Python write it.
+    // As written by Windows and Python.
     let (_folder, root) = made(&Foreign::default());
     let path = root.join("meta/info.json");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Independent frames: what a row says is what the physics has, what the cameras show, and what the expert does next.
+//! Tests of generated frames: rows agree with the physics, the camera images and the expert's next motion.
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -80,7 +80,7 @@ fn a_chunk_leads_along_the_expert_s_path_from_where_the_tool_is() {
         let (action, chunk) = (values(&dataset, ACTION, episode), values(&dataset, CHUNK, episode));
         let state = values(&dataset, STATE, episode);
         assert_eq!((chunk.len(), &chunk[..7]), (7 * STEPS, &action[..]));
-        // Where the chunk ends is where the path is then, whatever the tool was off it at first.
+        // The chunk ends where the path is at that time, whatever the tool's initial deviation.
         let measured = Vector3::from_column_slice(&state[7..10]);
         let sum = |from: usize| {
             chunk
@@ -94,10 +94,10 @@ fn a_chunk_leads_along_the_expert_s_path_from_where_the_tool_is() {
             Some(way_on) => way_on.pose(ahead),
             None => situation.path.pose(situation.time_s + ahead),
         };
-        // The tool is measured where it was told to be a moment ago.
+        // The measured tool lags a moment behind its command.
         let speed = 0.25 * 1.3;
         assert!((measured + way - end.translation.vector).norm() < 0.06 * speed + 1e-4);
-        // It keeps pointing down, and turns about the vertical alone.
+        // The tool keeps pointing down, and turns only about the vertical.
         for step in chunk.chunks(7) {
             assert_eq!(step[3..5], [0.0; 2]);
             assert!((0.0..=1.0).contains(&step[6]));
@@ -147,7 +147,7 @@ fn in_some_of_the_expert_s_frames_the_arm_has_come_to_rest() {
     let share = resting.len() as f64 / expert().count() as f64;
     assert!((0.15..0.45).contains(&share), "{share}");
     for (of, way_on) in resting {
-        // It begins where the arm is, slowly, and leads to where the task is done.
+        // The path begins slowly at the arm's pose and ends where the task is done.
         let at = |seconds: f64| way_on.pose(seconds).translation.vector;
         assert!((at(0.01) - at(0.0)).norm() < 1e-3, "{of:?}");
         let [x, y] = of.layout.goal.centre;
@@ -169,7 +169,7 @@ fn every_kind_and_task_comes_as_often_as_it_is_asked_for_and_the_gripper_holds_w
         let carries = situation.block == thinkvla::sim::frames::Block::Held;
         held += usize::from(carries);
         if carries {
-            // Between the fingers the wrist camera sees the block right below the middle of its picture.
+            // A block between the fingers appears right below the centre of the wrist image.
             let seen = points(&mut look, View::Wrist, [16, 16]);
             let block = seen
                 .iter()
@@ -219,7 +219,7 @@ fn the_points_of_patches_lie_on_what_the_physics_has_there() {
         let block = &stage.things[0];
         let mut look = Look::new(&stage.snapshot).unwrap();
         let cameras = View::ALL.map(|view| look.camera(view).unwrap().clone());
-        // The block's upper side, seen from the top camera.
+        // Upper side of the block, seen by the top camera.
         let top = block.place + Vector3::z() * block.half.z;
         let direction = cameras[0].direction(cameras[0].pixel(&top).unwrap());
         let met = look.along(&cameras[0].position, &direction).unwrap();
@@ -231,10 +231,10 @@ fn the_points_of_patches_lie_on_what_the_physics_has_there() {
         let mut both = 0;
         for point in points(&mut look, View::Top, [24, 32]).into_iter().flatten() {
             let place = point.place;
-            // Nothing is seen through the table, and its top is where z is 0.
+            // Nothing is visible below the table, whose top is at z = 0.
             let over_table = (place.x - 0.3).abs() < 0.499 && place.y.abs() < 0.599;
             assert!(!over_table || place.z > -1e-6, "{place}");
-            // What the other camera sees there is the same point.
+            // The other camera sees the same point there.
             if look.share_seen(View::Wrist, &[place]) > 0.0 && cameras[1].pixel(&place).is_some() {
                 let direction = cameras[1].direction(cameras[1].pixel(&place).unwrap());
                 let met = look.along(&cameras[1].position, &direction).unwrap();
@@ -242,7 +242,8 @@ fn the_points_of_patches_lie_on_what_the_physics_has_there() {
             }
         }
         assert!(both > 0, "{number}");
-        // The wrist camera tells places from itself: on the ray through the patch, as far as the surface is.
+        // Points of the wrist camera are relative to the camera: on the ray through the patch, at the distance of the
+        // surface.
         for (patch, point) in points(&mut look, View::Wrist, [24, 32]).into_iter().enumerate() {
             let Some(point) = point else { continue };
             let pixel = [(patch % 32) as f64 * 20.0 + 9.5, (patch / 32) as f64 * 20.0 + 9.5];

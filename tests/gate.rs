@@ -1,4 +1,5 @@
-//! Whatever is asked of the gate, what leaves it keeps every limit; and what already keeps them leaves unchanged.
+//! Property tests of the gate: every command that leaves it keeps every limit, and commands within the limits are not
+//! changed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -16,11 +17,11 @@ use thinkvla::control::kinematics::Rm75;
 use thinkvla::control::time::{Now, Steady};
 use thinkvla::control::types::Joints;
 
-/// Sequences of commands asked of the gate, at least ten commands each on average. `PROPTEST_CASES` in the environment
-/// asks for fewer, where the tests are repeated for every mutant.
+/// Number of command sequences, of at least ten commands each on average. `PROPTEST_CASES` in the environment reduces it
+/// for runs with mutants.
 const SEQUENCES: u32 = 10_000;
 
-/// Room for rounding in the comparisons made here.
+/// Tolerance for rounding in comparisons.
 const ROUNDING: f64 = 1e-6;
 
 fn shipped() -> ArmConfig {
@@ -31,7 +32,7 @@ fn ready() -> Joints {
     shipped().named("ready").unwrap()
 }
 
-/// Parameter sets under which each limit is the one that matters somewhere.
+/// Parameter sets, in each of which another limit is the active one somewhere.
 fn configurations() -> Vec<ArmConfig> {
     let mut small_steps = shipped();
     small_steps.limits.step_rad = 0.006;
@@ -44,7 +45,7 @@ fn configurations() -> Vec<ArmConfig> {
     high_table.workspace.table_height_m = 0.12;
     let mut configurations = vec![shipped(), small_steps, slow_tool, shy, high_table];
     for config in &mut configurations {
-        // Short braking keeps a hundred thousand cases quick.
+        // Short braking keeps a hundred thousand cases fast.
         config.limits.acceleration_rad_s2 = [24.0, 22.0, 26.0, 24.0, 30.0, 28.0, 32.0];
         config.limits.velocity_rad_s = [1.7, 1.9, 1.8, 1.75, 2.1, 2.0, 2.2];
         config.recheck().unwrap();
@@ -58,7 +59,7 @@ fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<Recorder>> {
     Some(gate)
 }
 
-/// The limits once more, from the parameters and the plain kinematics.
+/// Checks the limits independently of the gate, from parameters and kinematics; returns the first that is broken.
 fn broken_limit(config: &ArmConfig, last: &Motion, next: &Joints) -> Option<String> {
     let limits = &config.limits;
     let period = config.period();
@@ -121,7 +122,7 @@ fn outside(config: &ArmConfig, joints: &Joints) -> Option<String> {
         .then(|| format!("the tool {lowest_tool} above the base"))
 }
 
-/// Whether going to `next` and braking from there keeps every limit with a little room.
+/// Returns whether moving to `next` and braking from there keeps every limit with some margin.
 fn clearly_feasible(config: &ArmConfig, last: &Motion, next: &Joints) -> bool {
     let period = config.period();
     if broken_limit(config, last, next).is_some() {
@@ -160,16 +161,16 @@ fn clearly_feasible(config: &ArmConfig, last: &Motion, next: &Joints) -> bool {
     true
 }
 
-/// What is asked of the gate in one period, from where it is.
+/// A command to the gate, relative to its motion.
 #[derive(Debug, Clone)]
 enum Ask {
     /// A change of velocity, as shares of the acceleration limits.
     Steer([f64; 7]),
-    /// A place somewhere in the joint ranges and beyond, as shares of them.
+    /// A position inside or outside the joint ranges, as shares of them.
     Jump([f64; 7]),
     /// A velocity, as shares of the limits.
     Cruise([f64; 7]),
-    /// No number.
+    /// A non-finite number.
     Nonsense(usize, f64),
 }
 
@@ -215,9 +216,9 @@ fn add(cell: &Cell<u64>) {
     cell.set(cell.get() + 1);
 }
 
-/// Lets the gate answer a sequence, looks at everything that leaves, and ends by braking.
+/// Sends a sequence of commands to the gate, checks everything that leaves it, and ends by braking.
 fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tally) -> Result<(), TestCaseError> {
-    // Far apart, so that no event is held back as a repetition; the gate's period is its parameter, not this.
+    // Far apart, so that no event is suppressed as a repetition; the gate uses its own period, not this.
     let mut now = Steady(0);
     for ask in asks {
         now = now.offset_secs(2.0);
@@ -322,7 +323,7 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
     }
 }
 
-/// Sends each of `path` and asserts that it leaves as it is.
+/// Sends each position of `path` and asserts that it is not changed.
 #[track_caller]
 fn passes_unchanged(gate: &mut Gate<Recorder>, path: impl IntoIterator<Item = Joints>) {
     for positions in path {
@@ -340,7 +341,7 @@ fn passes_unchanged(gate: &mut Gate<Recorder>, path: impl IntoIterator<Item = Jo
 fn what_stands_exactly_on_a_limit_passes_unchanged() {
     let mut config = shipped();
     config.limits.step_rad = 0.0188;
-    // As hard as joint 7 may, up to its fastest and largest step, down again, to the end of its range.
+    // Joint 7 at its largest acceleration up to its largest velocity and step, and down again, to the end of its range.
     let mut velocities: Vec<f64> = (1..=18).map(|k| 0.1 * f64::from(k)).collect();
     velocities.extend([1.88; 20]);
     velocities.extend((0..=18).rev().map(|k| 0.1 * f64::from(k)));
@@ -537,7 +538,7 @@ fn a_command_without_signs_of_life_is_refused_and_the_arm_braked() {
         command(&mut gate, now).unwrap();
     }
     assert!(!gate.motion().is_at_rest());
-    // 80 ms are fresh, more are not.
+    // 80 ms count as fresh, more do not.
     gate.fresh.state_received(at(0.18));
     assert!(command(&mut gate, 0.18).is_ok());
     gate.fresh.state_received(at(0.19));

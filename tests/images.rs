@@ -1,5 +1,5 @@
-//! Images become exactly what the reference code would feed the network; malformed ones become an error that names
-//! what was expected and what was found.
+//! Tests of the image pipeline: images become exactly the input of the reference code, and malformed ones an error that
+//! names what was expected and found.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests may panic
 
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ use thinkvla::camera::resize::{ResizeError, Resizer};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::{Filter, Resize};
 
-/// Every name that is read.
+/// Names of all supported encodings.
 const ENCODINGS: [&str; 12] = [
     "rgb8",
     "bgr8",
@@ -68,7 +68,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("data/images.json")).unwrap()
 }
 
-/// The generator of tools/golden_images.py.
+/// The random generator of tools/golden_images.py.
 fn noise(count: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
@@ -244,7 +244,7 @@ fn yuv_agrees_with_opencv_in_every_byte() {
         sha256: hash,
     } = golden().yuyv;
     let yuyv = noise((width * height * 2) as usize);
-    // The same picture with the bytes of each pair the other way round.
+    // The same image with the two bytes of each pair swapped.
     let uyvy: Vec<u8> = yuyv.as_chunks::<2>().0.iter().flat_map(|[y, c]| [*c, *y]).collect();
     let padded = |data: &[u8]| -> Vec<u8> {
         let rows = data.chunks(width as usize * 2);
@@ -334,7 +334,7 @@ fn decoded(format: &str, data: &[u8]) -> Result<RgbImage, DecodeError> {
     compressed::decode(format, data, &mut out).map(|()| out)
 }
 
-/// The 32×24 picture in the fixtures.
+/// Pixels of the 32×24 image in the fixtures.
 fn ramp(x: u32, y: u32) -> [u8; 3] {
     [(x * 8) as u8, (y * 10) as u8, 90]
 }
@@ -410,7 +410,7 @@ fn every_truncation_is_an_error() {
     for data in [RAMP_JPEG, RAMP_PROGRESSIVE, RAMP_GREY_JPEG] {
         (0..data.len()).for_each(|len| assert!(decoded("jpeg", &data[..len]).is_err(), "jpeg cut to {len}"));
     }
-    // The last 12 bytes of a PNG are the IEND chunk, which carries nothing.
+    // The last 12 bytes of a PNG are the IEND chunk, which contains no data.
     for data in [RAMP_PNG, RAMP_RGBA_PNG, RAMP_GREY_PNG] {
         (0..data.len() - 12).for_each(|len| assert!(decoded("png", &data[..len]).is_err(), "png cut to {len}"));
     }

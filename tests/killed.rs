@@ -1,6 +1,7 @@
-//! A recorder that is killed loses no saved episode and at most a second of the open one, and LeRobot reads the rest.
+//! Tests of recorders that are killed: no saved episode and at most a second of the open one is lost, and LeRobot reads the
+//! rest.
 //!
-//! THINKVLA_KILLS says how many recorders are killed; 200 take some minutes.
+//! THINKVLA_KILLS is the number of recorders to kill; 200 take some minutes.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)]
 
@@ -26,7 +27,7 @@ const ROOT: &str = "THINKVLA_RECORDED_UNTIL_KILLED";
 const TASKS: [&str; 2] = ["lift the can", "push the box"];
 const LENGTH: usize = 20;
 
-/// What the killed recorder had said last.
+/// Last output of the killed recorder.
 #[derive(Debug, Default)]
 struct Said {
     saved: usize,
@@ -46,7 +47,7 @@ impl Said {
     }
 }
 
-/// Not a promise: the recorder that is killed.
+/// Not a test: the process that is killed.
 #[test]
 #[ignore = "run by the tests of this file"]
 fn records_until_killed() {
@@ -68,8 +69,8 @@ fn records_until_killed() {
     }
 }
 
-/// Kills a recorder so long after its start, or after it has said that it took a frame: on a busy machine it may take longer
-/// to start than it is given.
+/// Kills a recorder `after` its start, or after its first frame with `from_first_frame`, because on a busy machine the
+/// start alone may take longer.
 fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said {
     let mut recorder = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "records_until_killed", "--ignored", "--nocapture"])
@@ -92,7 +93,7 @@ fn record_and_kill(root: &Path, after: Duration, from_first_frame: bool) -> Said
     said
 }
 
-/// Every episode is as it was recorded.
+/// Asserts that every episode is as it was recorded; returns their number.
 fn require_intact(root: &Path) -> usize {
     let dataset = Dataset::open(root).unwrap();
     for episode in dataset.episodes() {
@@ -132,12 +133,12 @@ fn a_killed_recorder_loses_no_saved_episode_and_at_most_a_second_of_the_open_one
         let after = Duration::from_micros(random.random_range(2_000..700_000));
         let said = record_and_kill(&root, after, kill % 2 == 1);
         if !root.join("meta/info.json").exists() {
-            // Nothing had been taken yet, and nothing stands in the way of beginning anew.
+            // No frame had been taken, so a new recording can begin.
             assert_eq!((said.saved, said.frames), (0, 0), "kill {kill}");
             continue;
         }
         begun += 1;
-        // As it was left, without any repair.
+        // Without any repair.
         assert!(
             require_intact(&root) >= said.saved,
             "kill {kill} after {after:?}: {said:?}"
@@ -158,7 +159,7 @@ fn a_killed_recorder_loses_no_saved_episode_and_at_most_a_second_of_the_open_one
             );
             lost += said.frames.saturating_sub(open);
         } else {
-            // Saved, and killed before it could say so: it must not be found open as well.
+            // Saved, and killed before it reported that: the episode must not also be found open.
             assert_eq!(open, 0, "kill {kill}: {said:?}, found {saved} episodes and an open one");
         }
         let mut expected = saved;

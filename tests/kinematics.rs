@@ -1,4 +1,4 @@
-//! The arm goes where it is told: forward, inverse and differential kinematics of the RM75.
+//! Tests of forward, inverse and differential kinematics of the RM75.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -12,8 +12,8 @@ use thinkvla::control::kinematics::{
 };
 use thinkvla::control::types::{Joints, Pose};
 
-/// Random poses a promise is tried on: a hundred thousand. `PROPTEST_CASES` in the environment asks for fewer, twice what
-/// it says, where the tests are repeated for every mutant.
+/// Number of random poses of a test: a hundred thousand. `PROPTEST_CASES` in the environment sets it to twice its value,
+/// for runs with mutants.
 fn poses() -> usize {
     std::env::var("PROPTEST_CASES").map_or(100_000, |cases| 2 * cases.parse::<usize>().unwrap())
 }
@@ -22,7 +22,7 @@ fn degrees(values: [f64; 7]) -> Joints {
     Joints::from(values.map(f64::to_radians))
 }
 
-/// Joints at least `margin` inside the limits and 0.05 rad from where joint 2, 4 or 6 is zero.
+/// Joints at least `margin` inside the limits, with joints 2, 4 and 6 at least 0.05 rad from zero.
 fn random_joints(arm: &Rm75, rng: &mut ChaCha8Rng, margin: f64) -> Joints {
     let limits = arm.limits.shrunk(margin);
     loop {
@@ -52,7 +52,7 @@ fn down_at(x: f64, y: f64, z: f64) -> Pose {
     Pose::from_parts(Translation3::new(x, y, z), rotation)
 }
 
-/// Follows poses, checking each, and returns the joints and the largest step of any joint.
+/// Follows poses and checks each; returns the final joints and the largest step of any joint.
 #[track_caller]
 fn follow(arm: &Rm75, start: Joints, poses: impl Iterator<Item = Pose>) -> (Joints, f64) {
     let mut joints = start;
@@ -76,7 +76,7 @@ fn check_poses_of_the_arm_are_reached_exactly() {
         ([0.0, 0.0, 0.0, 90.0, 0.0, 90.0, 0.0], [0.210, 0.0, 0.3525]),
     ] {
         let pose = arm.forward(&degrees(joints));
-        // the heights are stated to a tenth of a millimetre
+        // The heights are stated to a tenth of a millimetre.
         assert!((pose.translation.vector - Vector3::from(at)).amax() < 5e-5, "{pose}");
         assert!((pose.rotation * Vector3::z() + Vector3::z()).amax() < 1e-12);
     }
@@ -179,7 +179,7 @@ fn inverse_nearest_reaches_every_pose_from_anywhere() {
             .inverse_nearest(&pose, &near)
             .unwrap_or_else(|e| panic!("{joints:?}: {e}"));
         assert_reaches(&arm, &found, &pose);
-        // following may refuse a far target, but what it accepts is right
+        // Following may refuse a far target, but an accepted one must be correct.
         if let Ok(found) = arm.inverse(&pose, &near) {
             assert_reaches(&arm, &found, &pose);
             continued += 1;
@@ -215,7 +215,7 @@ fn straight_lines_have_no_flips() {
     let arm = Rm75::b();
     let start = degrees([0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 0.0]);
     let from = arm.forward(&start);
-    // 1 mm steps; the joints nearest the base may turn at most this much a millimetre
+    // Steps of 1 mm; the limits are the largest turns of the joints nearest the base in one step.
     for (x, y, z) in [
         (0.338, 0.2, 0.3182),
         (0.338, -0.2, 0.3182),
@@ -236,7 +236,7 @@ fn straight_lines_have_no_flips() {
 fn lines_from_the_aligned_shoulder_have_no_flips_in_any_direction() {
     let arm = Rm75::b();
     for turned in [0.0, 30.0, -45.0] {
-        // joints 1 and 3 turn about one line here, and share the turn in any way
+        // Joints 1 and 3 turn about the same axis here, and can share the turn in any proportion.
         let start = degrees([turned, 0.0, -turned, 90.0, 0.0, 90.0, 0.0]);
         let from = arm.forward(&start);
         for direction in 0..24 {
@@ -264,7 +264,7 @@ fn random_lines_move_no_joint_faster_than_the_arm_needs() {
         for _ in 0..200 {
             let jacobian = arm.jacobian(&joints);
             let conditioning = Conditioning::new(&jacobian, 0.61);
-            // close to a true singularity no bound holds, and the gate slows down
+            // Close to a true singularity no bound holds; there the gate slows down.
             if conditioning.smallest < 0.1 {
                 break;
             }
@@ -275,7 +275,7 @@ fn random_lines_move_no_joint_faster_than_the_arm_needs() {
             };
             assert_reaches(&arm, &next, &pose);
             let moved = (next - joints).amax();
-            // a motion of this size may need this much of the joints, whatever the swivel does; close to limits more
+            // A motion of this size may need this much of the joints, whatever the swivel; more close to limits.
             let needed = step / 0.61 / conditioning.smallest;
             let comfortable = arm.limits.shrunk(SWIVEL_COMFORT + 0.02).contain(&next);
             let bound = if comfortable { 4.0 * needed } else { 20.0 * needed };
@@ -322,7 +322,7 @@ fn passing_over_the_shoulder_carries_the_elbow_along() {
     assert!(line(&start).wrist.x * line(&end).wrist.x < 0.0 || line(&end).wrist.x.abs() < 0.1);
 }
 
-/// Joints from which no drift sets in, some of them with joint 2 or 6 close to zero, with the tool far from axis 1.
+/// Joints without swivel drift, some with joint 2 or 6 close to zero, with the tool far from axis 1.
 fn comfortable(arm: &Rm75, rng: &mut ChaCha8Rng) -> Joints {
     loop {
         let mut joints = random_joints(arm, rng, SWIVEL_COMFORT + 0.1);
@@ -435,7 +435,7 @@ fn a_joint_near_its_limit_is_relieved_gently() {
         }
         relieved += usize::from(arm.limits.upper[2] - joints[2].abs() > SWIVEL_COMFORT - 1e-3);
     }
-    // the rest have no swivel within reach that is comfortable for all joints
+    // For the others no swivel within reach is comfortable for all joints.
     assert!(10 * relieved > 9 * starts, "{relieved} of {starts}");
 }
 
@@ -447,7 +447,7 @@ fn joint_seven_keeps_to_the_turn_it_is_in() {
         let found = arm.inverse(&arm.forward(&joints), &joints).unwrap();
         assert!((found - joints).amax() < 1e-9);
     }
-    // a turn more than the joint has is refused, and a plan from rest unwinds
+    // A turn beyond the range of the joint is refused; a plan from rest unwinds.
     let joints = degrees([10.0, 40.0, 5.0, 70.0, -10.0, 60.0, 358.0]);
     let turned = arm.forward(&degrees([10.0, 40.0, 5.0, 70.0, -10.0, 60.0, 5.0 + 40.0]));
     assert!(matches!(
@@ -532,7 +532,7 @@ fn singular_poses_give_joints_that_stay_where_they_are() {
             assert_reaches(&arm, &solution.joints, &pose);
         }
     }
-    // the wrist exactly over the shoulder, from joints that are not there
+    // The wrist exactly above the shoulder, starting from other joints.
     let over = Pose::translation(0.0, 0.0, 0.2405 + 0.3 + 0.144);
     let near = degrees([15.0, -35.0, 0.0, 80.0, 0.0, -45.0, 0.0]);
     assert_reaches(&arm, &arm.inverse(&over, &near).unwrap(), &over);

@@ -1,4 +1,4 @@
-//! LeRobot opens what we record, and we open what LeRobot records.
+//! Tests of compatibility with LeRobot: it opens our recordings, and we open its recordings.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -1,5 +1,5 @@
-//! What a user of `thinkvla eval --dataset` relies on: errors in millimetres that are right, also where episodes have one
-//! row, rows that follow from the seed, and a refusal of data that is not the checkpoint's.
+//! Tests of `thinkvla eval --dataset`: errors in millimetres are correct, also for episodes of one row, rows follow from
+//! the seed, and data that does not fit the checkpoint is refused.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -32,7 +32,8 @@ fn checkpoint(change: impl FnOnce(&mut Contract)) -> tempfile::TempDir {
     checkpoint
 }
 
-/// Whatever the network says, the policy moves 0.1 m along x and closes the gripper: data that never moved has one value.
+/// Makes the policy move 0.1 m along x and close the gripper whatever the network outputs: equal minimum and maximum leave
+/// one value.
 fn stubborn(contract: &mut Contract) {
     for (of, value) in contract
         .data
@@ -45,14 +46,14 @@ fn stubborn(contract: &mut Contract) {
     }
 }
 
-/// Its actions depend on what it sees.
+/// Makes the actions depend on the network's output.
 fn lively(contract: &mut Contract) {
     for of in &mut contract.data.statistics {
         (of.min, of.max) = (-1.0, 1.0);
     }
 }
 
-/// A dataset of episodes of one row each, that go so far along x (m).
+/// A dataset of episodes of one row each, with these distances along x (m).
 fn single_rows(root: &Path, ways: &[f32]) {
     let mut writer = recorded::create(Arc::new(Disk), root, ImageMode::Png);
     for (number, way) in ways.iter().enumerate() {
@@ -61,7 +62,7 @@ fn single_rows(root: &Path, ways: &[f32]) {
         let columns: Vec<String> = writer.info().vectors().map(|(name, _)| name.to_owned()).collect();
         let action = columns.iter().position(|name| name == "action").unwrap();
         frame.vectors[action] = vec![*way, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
-        // Every row has pictures of its own.
+        // Every row has different images.
         let shift = |picture: &Picture| {
             let mut image = Default::default();
             picture.decode(&mut image).unwrap();
@@ -103,7 +104,7 @@ fn the_error_of_one_row_is_how_far_the_tool_would_end_from_the_thing() {
     single_rows(&data, &[0.100, 0.110, 0.080, 0.130, 0.160]);
     let (report, seen) = compared(checkpoint(stubborn).path(), &data, None, 0);
     let report = report.unwrap();
-    // Off by 0, 10, 20, 30 and 60 mm; the constant says 110 mm, which is off by 0, 10, 20, 30 and 50.
+    // Errors are 0, 10, 20, 30 and 60 mm; those of the constant of 110 mm are 0, 10, 20, 30 and 50.
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-3, "{report}");
     near(report.policy.first.translation_mm.p50, 20.0);
     near(report.policy.first.translation_mm.p95, 60.0);

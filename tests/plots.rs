@@ -1,4 +1,4 @@
-//! Plots of datasets and curves: what is drawn is what was measured.
+//! Tests of plots of datasets and curves: they show the measured values.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -32,7 +32,7 @@ fn line(points: Vec<[f64; 2]>) -> Panel {
     })
 }
 
-/// Columns and rows of the pixels of a colour.
+/// Columns and rows of the pixels of this colour.
 fn pixels(image: &RgbImage, wanted: [u8; 3]) -> Vec<(u32, u32)> {
     let all = (0..image.height()).flat_map(|y| (0..image.width()).map(move |x| (x, y)));
     all.filter(|(x, y)| image.pixel(*x, *y) == Some(wanted)).collect()

@@ -1,4 +1,4 @@
-//! Questions about simulated scenes follow from the seed, and their answers from the physics.
+//! Tests of questions about simulated scenes: they follow from the seed, and their answers from the physics.
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -83,7 +83,7 @@ fn questions_pictures_and_sides_follow_from_the_seed() {
             .collect()
     };
     let (trained, held_out) = (pictures("train.json"), pictures("held_out.json"));
-    // Two of six scenes, and no picture on both sides.
+    // Two of six scenes are held out, and no image is on both sides.
     assert_eq!((trained.len(), held_out.len()), (4, 2));
     assert!(trained.is_disjoint(&held_out));
     for row in rows(first.path(), "train.json") {
@@ -144,7 +144,7 @@ fn a_stage_is_a_start_of_a_task_with_the_gripper_above_what_stands_there() {
         let [block, gripper, others @ ..] = stage.things.as_slice() else {
             panic!("nothing to ask about")
         };
-        // It has settled by a hair and lies where it was put.
+        // The block has hardly moved while it settled.
         let start = Vector3::from(layout.object.position);
         assert!((block.place - start).norm() < 0.003, "{} and {start}", block.place);
         assert!((block.turn.unwrap() - layout.object.yaw).abs() < 0.02);

@@ -1,4 +1,4 @@
-//! What any of our writers leaves is read by LeRobot, PyArrow, PyAV and a strict reader of JSON.
+//! Tests that LeRobot, PyArrow, PyAV and a strict JSON reader read the output of all our writers.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -27,7 +27,7 @@ struct Written {
     root: PathBuf,
     episodes: usize,
     rows: usize,
-    /// Frames of all its videos.
+    /// Number of frames of all its videos.
     frames: usize,
 }
 
@@ -35,7 +35,7 @@ fn succeed(arguments: &[&str]) {
     assert!(command_line::dataset(arguments).status.success(), "{arguments:?}");
 }
 
-/// A dataset of each of our writers, and what is in it.
+/// A dataset of each of our writers, with the expected content.
 fn written(folder: &Path) -> Vec<Written> {
     let at = |name: &str| folder.join(name);
     let text = |name: &str| at(name).to_str().unwrap().to_owned();
@@ -89,7 +89,7 @@ fn written(folder: &Path) -> Vec<Written> {
     disown(&at("counted of others"));
     succeed(&["stats", &text("counted of others"), "--write"]);
 
-    // Another program's, without quantiles and with an episode that has no rows.
+    // A dataset of another program, without quantiles and with an episode that has no rows.
     Foreign {
         lengths: vec![5, 0, 5],
         tasks: vec!["pick", "pick", "push"],
@@ -139,7 +139,7 @@ fn written(folder: &Path) -> Vec<Written> {
         of("together", 3, rows, 0),
         of("video", 3, rows, 2 * rows),
         of("resumed", 4, rows + 4, 0),
-        // Videos are copied whole: one for each episode, and those of what is gone are not.
+        // Videos are copied completely, one for each episode; those of deleted episodes are not.
         of("deleted", 2, rows - lengths[1], 2 * (rows - lengths[1])),
         of("relabelled", 3, rows, 0),
         of("first", 1, lengths[0], 2 * lengths[0]),

@@ -1,4 +1,4 @@
-//! A recorded episode comes back as it was, and none that was saved is ever lost.
+//! Tests of recording: a recorded episode is read back unchanged, and no saved episode is lost.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -48,7 +48,7 @@ fn picture(episode: usize, frame: usize, camera: usize) -> RgbImage {
     RgbImage::from_raw(64, 48, (0..64 * 48).flat_map(pixel).collect()).unwrap()
 }
 
-/// Frame `frame` of episode `episode`, every value different from its neighbours'.
+/// Frame `frame` of episode `episode`; every value differs from its neighbours.
 fn frame(writer: &DatasetWriter, episode: usize, frame: usize) -> Frame {
     let value = |at: usize| (episode * 1000 + frame) as f32 / 100.0 + at as f32 / 7.0;
     let vectors = writer.info().vectors().zip(0..);
@@ -148,7 +148,7 @@ fn an_open_episode_survives_the_end_of_the_recorder() {
     let writer = one_saved_and_one_open(&root);
     let expected = frame(&writer, 1, 5);
     drop(writer);
-    // The frame that was being written when it ended.
+    // Truncates the frame that was being written at the end.
     let spool = root.join(".open/episode");
     let mut torn = std::fs::read(&spool).unwrap();
     torn.truncate(torn.len() - 11);

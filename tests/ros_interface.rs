@@ -1,4 +1,4 @@
-//! The topic table of docs/ros_interface.md equals the topics that the nodes use.
+//! Test that the topic table of docs/ros_interface.md equals the topics of the nodes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg(feature = "ros")]
 

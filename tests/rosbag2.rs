@@ -1,5 +1,5 @@
-//! Recordings as people make them with rosbag2: compressed or not, with joints that come by turns, without stamps, from
-//! any colour camera.
+//! Tests of recordings from rosbag2: compressed or not, with joints in alternating messages, without stamps, and with any
+//! colour encoding.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ use thinkvla::dataset::mcap::{BagError, Clock, ImportOptions, Source, SourceTopi
 use thinkvla::dataset::reader::{At, Dataset};
 
 const START: u64 = 1_700_000_000_000_000_000;
-/// Between messages of a topic (ns).
+/// Period of the messages of a topic (ns).
 const PERIOD: u64 = 100_000_000;
 const ROWS: usize = 11;
 const WIDTH: u32 = 8;
@@ -94,12 +94,12 @@ fn joint(row: usize, joint: usize) -> f64 {
     row as f64 + joint as f64 / 16.0
 }
 
-/// Both times of a row's messages: stamped and recorded at the same time.
+/// Stamp and recording time of a row's messages, which are equal.
 fn at(row: usize) -> [u64; 2] {
     [START + row as u64 * PERIOD; 2]
 }
 
-/// A second of joints, commands and pictures; `times` gives stamp and time of recording of a topic's message.
+/// A second of joints, commands and images; `times` gives stamp and recording time of a topic's message.
 fn scene(times: impl Fn(&str, usize) -> [u64; 2]) -> Vec<Message> {
     let mut all = Vec::new();
     for row in 0..ROWS {
@@ -203,7 +203,7 @@ impl Import {
         self.add(bag)
     }
 
-    /// The same into a dataset that may be there.
+    /// Imports into a dataset that may exist already.
     fn add(&self, bag: &Path) -> Result<Dataset, BagError> {
         let mut options = self.options.clone();
         options.bags = vec![bag.to_owned()];
@@ -240,7 +240,7 @@ fn state(dataset: &Dataset, frame: usize) -> Vec<f32> {
         .to_vec()
 }
 
-/// All rows of [`scene`], as they were sent.
+/// Asserts that the dataset contains all rows of [`scene`].
 fn require_scene(dataset: &Dataset) {
     assert_eq!(length(dataset), ROWS);
     assert_eq!(dataset.info().features["observation.state"].value_names(), JOINTS);
@@ -293,10 +293,10 @@ fn files_that_rosbag2_compressed_as_a_whole_are_read() {
     import.put("bag/metadata.yaml", listed.as_bytes());
     require_scene(&import.run(&import.path("bag")).unwrap());
     require_scene(&import.run(&import.put("one.mcap.zstd", &zstd(&plain(&all)))).unwrap());
-    // `ros2 bag play` unpacks beside the compressed file; what it left half done does not count.
+    // `ros2 bag play` unpacks beside the compressed file; an incomplete result must be ignored.
     import.put("bag/bag_1.mcap", &plain(second)[..100]);
     require_scene(&import.run(&import.path("bag")).unwrap());
-    // A recorder that was killed while it compressed has described nothing.
+    // A recorder that was killed while it compressed has written no metadata.
     std::fs::remove_file(import.path("bag/metadata.yaml")).unwrap();
     import.put("bag/bag_1.mcap", &plain(second));
     import.put("bag/bag_1.mcap.zstd", &zstd(&plain(second))[..20]);
@@ -316,7 +316,7 @@ fn what_macos_leaves_beside_recordings_is_passed_over() {
         import.put(&format!("bag/{name}"), companion);
     }
     require_scene(&import.run(&import.path("bag")).unwrap());
-    // Named itself, it is called what it is.
+    // Given directly, it is named for what it is.
     let said = import.run(&import.path("bag/._bag_0.mcap")).unwrap_err().to_string();
     assert!(said.contains("companion file of macOS"), "{said}");
     let said = import.run(&import.put("empty.mcap", b"")).unwrap_err().to_string();
@@ -327,7 +327,7 @@ fn what_macos_leaves_beside_recordings_is_passed_over() {
 fn a_compressed_file_that_was_cut_off_is_read_as_far_as_it_goes() {
     let import = Import::new();
     let plain = mcap_of(&stamped(), WriteOptions::new().chunk_size(Some(512)).compression(None));
-    // In blocks of their own, as those of a recording longer than this one.
+    // In blocks of their own, like those of a longer recording.
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     for piece in plain.chunks(512) {
         encoder.write_all(piece).unwrap();
@@ -337,7 +337,7 @@ fn a_compressed_file_that_was_cut_off_is_read_as_far_as_it_goes() {
     require_scene(&import.run(&import.put("bag.mcap.zstd", &packed)).unwrap());
     let mut rows = Vec::new();
     for cut in (0..packed.len()).step_by(packed.len() / 20) {
-        // Whatever becomes of it, it is told and not a crash.
+        // Any outcome but a panic is accepted.
         if let Ok(dataset) = import.run(&import.put("bag.mcap.zstd", &packed[..cut])) {
             rows.push(length(&dataset));
         }
@@ -374,7 +374,7 @@ fn recordings_of_other_kinds_are_refused_with_the_command_that_converts_them() {
     import.put("sqlite/run_0.db3", sqlite);
     import.put("sqlite/metadata.yaml", metadata("", "", &["run_0.db3"]).as_bytes());
     says(&import, &import.path("sqlite"), &[&by_ros[..], &["run_0.db3"]].concat());
-    // Converted into the same folder: what can be read is read.
+    // Converted into the same folder: the readable file is read.
     import.put("sqlite/run.mcap", &plain(&stamped()));
     require_scene(&import.run(&import.path("sqlite")).unwrap());
     import.put("other/run_0.mcap", &plain(&stamped()));
@@ -385,7 +385,7 @@ fn recordings_of_other_kinds_are_refused_with_the_command_that_converts_them() {
     says(&import, &import.path("other"), &["zstd", "ros2 bag convert"]);
 }
 
-/// Arm and gripper publish by turns, each its own joints.
+/// Arm and gripper publish alternately, each its own joints.
 fn by_turns(gripper: impl Fn(usize) -> bool) -> Vec<Message> {
     let mut all = stamped();
     all.retain(|message| message.topic != "/joint_states");
@@ -409,7 +409,7 @@ fn joints_that_come_by_turns_have_their_latest_values() {
     let import = Import::new();
     let dataset = import.of(&by_turns(|_| true)).unwrap();
     assert_eq!(dataset.info().features["observation.state"].value_names(), JOINTS);
-    // From when the gripper was first heard of, half a period after the first joints.
+    // Rows begin when the gripper is first received, half a period after the first joints.
     assert_eq!(length(&dataset), ROWS - 1);
     for row in 0..ROWS - 1 {
         let expected: Vec<f32> = (0..8).map(|at| joint(row, at) as f32).collect();
@@ -501,7 +501,7 @@ fn topics_whose_stamps_are_0_are_taken_by_the_times_of_recording() {
 #[test]
 fn topics_of_different_clocks_are_named_and_can_be_taken_by_the_times_of_recording() {
     let mut import = Import::new();
-    // Joints in the time of a simulator, a camera whose driver stamps nothing.
+    // Joints in simulation time, and a camera whose driver sets no stamps.
     let mixed = scene(|topic, row| match topic {
         "/camera/top/image" => [0, at(row)[1]],
         _ => [(row as u64 + 1) * PERIOD, at(row)[1]],
@@ -516,7 +516,7 @@ fn topics_of_different_clocks_are_named_and_can_be_taken_by_the_times_of_recordi
     assert!(words.iter().all(|word| error.contains(word)), "{error}");
     import.options.clock = Clock::Log;
     require_scene(&import.of(&mixed).unwrap());
-    // All of them in the time of the simulator, from its beginning.
+    // All in simulation time, from its beginning.
     import.options.clock = Clock::Header;
     require_scene(&import.of(&scene(|_, row| [row as u64 * PERIOD, at(row)[1]])).unwrap());
 }
@@ -531,7 +531,7 @@ fn with_camera(raw: impl Fn(usize) -> Raw<'static>) -> Vec<Message> {
 #[test]
 fn cameras_are_read_in_their_encodings_with_padded_rows() {
     let red = [255, 0, 0];
-    // The red of BT.601 in studio range.
+    // Red in BT.601, limited range.
     let (y, u, v) = (81, 90, 240);
     for (encoding, pixels, expected) in [
         ("8UC3", vec![0, 0, 255], red),

@@ -1,5 +1,5 @@
-//! What keeps people and the arm safe: each promise of the control side and each known hazard of the driver, on a
-//! virtual clock against a stand-in for the driver.
+//! Safety tests: each guarantee of the control side and each known hazard of the driver, on a virtual clock with a stand-in
+//! for the driver.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -14,7 +14,7 @@ use thinkvla::control::realman::{DriverApi, Graph};
 use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
 use thinkvla::control::types::Joints;
 
-/// Towards the base, where the arm has room: six centimetres a second.
+/// Steps towards the base, where the arm has room: 6 cm/s.
 const INWARD: [f64; 7] = [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
 
 fn moving() -> Rig {
@@ -26,7 +26,7 @@ fn moving() -> Rig {
     rig
 }
 
-/// Runs on and returns how long the speed kept from falling, and asserts rest and silence afterwards.
+/// Runs on; returns the time until the speed began to fall, and asserts that the arm rests and no commands follow.
 fn braking_delay(rig: &mut Rig) -> f64 {
     let from = rig.sent().len() - 2;
     rig.run(2.0);
@@ -174,7 +174,7 @@ fn after_re_arming_the_first_command_is_where_the_arm_is_measured() {
     let mut rig = moving();
     rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.2);
-    // The stopped arm ended somewhere else than commanded.
+    // The stopped arm ended at another position than commanded.
     rig.joints += Joints::repeat(0.07);
     rig.run(0.2);
     rig.supervisor.rearm(rig.now).unwrap();
@@ -226,7 +226,7 @@ fn a_repeated_error_is_one_fault_and_a_new_one_another() {
     rig.supervisor.on_driver_errors(ErrorChannel::Arm, &[0x1013], rig.now);
     rig.run(0.2);
     assert_eq!(rig.stops().len(), 6);
-    // Each channel clears only itself.
+    // Each channel clears only its own errors.
     rig.supervisor.on_driver_errors(ErrorChannel::Arm, &[], rig.now);
     assert!(rig.supervisor.reset_fault(rig.now).is_err());
     rig.supervisor.on_driver_errors(ErrorChannel::System, &[], rig.now);
@@ -249,10 +249,10 @@ fn a_joint_error_is_a_fault_even_while_disarmed() {
     assert!(rig.supervisor.arm(rig.now).is_err());
 }
 
-/// A graph with one thing too many, and what is said of it.
+/// A change that adds one conflicting node to the graph, and the expected words of the refusal.
 type Crowd = (fn(&mut Graph), &'static str);
 
-/// Everything that could be there twice, on topics of an arm of generation v2.
+/// Every conflict in the graph, on topics of driver generation v2.
 const CROWDS: [Crowd; 6] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[0], &["/rm_control"])),
@@ -371,9 +371,9 @@ fn a_stop_that_reaches_nobody_is_not_called_sent() {
     rig.supervisor.on_graph(gone, rig.now);
     let answer = rig.supervisor.stop("button", rig.now).unwrap_err();
     assert!(answer.contains("emergency stop"), "{answer}");
-    // That the driver is gone is a fault already, which a stop does not hide.
+    // The missing driver is a fault already, which a stop does not hide.
     assert_eq!(rig.mode(), Mode::Fault);
-    // Where no driver was ever seen nobody knows of which type a stop would have to be.
+    // If no driver was ever seen, the message type of a stop is unknown.
     let mut unseen = Supervisor::new(config(), StandIn::default(), rig.now);
     let answer = unseen.stop("button", rig.now).unwrap_err();
     assert!(answer.contains("a stop was not sent"), "{answer}");
@@ -414,7 +414,7 @@ fn an_arm_that_does_not_follow_is_braked_and_latched() {
     rig.follow(20, INWARD);
     for i in 0..200 {
         rig.tick();
-        // Something holds the arm back, and it trembles.
+        // The arm is blocked and jitters.
         rig.joints = ready() + Joints::repeat(1e-4 * f64::from(i % 2));
     }
     assert_eq!(rig.mode(), Mode::Fault);
@@ -863,7 +863,7 @@ fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
     assert_eq!(state.message, "expected 7 joints, found 6");
     assert_eq!((chunk.kind, chunk.check), (EventKind::Refused, Check::Chunk));
     assert_eq!((chunk.source.as_str(), chunk.plan_id), ("stranger", 40));
-    // Later events are about the plan in execution again.
+    // Later events refer to the plan in execution again.
     rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.1);
     let last = rig.events.last().unwrap();
@@ -961,7 +961,7 @@ fn a_joint_target_a_little_beyond_its_limit_is_moved_to_it() {
     };
     turn(0.15, 20);
     turn(0.15, 20);
-    // 6.0 and 0.25 are 0.02 beyond 6.23.
+    // 6.0 + 0.25 exceeds the limit of 6.23 by 0.02.
     turn(0.05, 5);
     assert!((rig.joints[6] - 6.23).abs() < 1e-3, "{}", rig.joints[6]);
     assert!(rig.has(EventKind::Clamped, Check::Workspace));
@@ -983,7 +983,7 @@ fn turns_of_the_tool_that_no_arm_can_make_refuse_the_chunk_by_step() {
                 "{refusal}"
             );
         }
-        // A turn that goes on past half a turn is none of these.
+        // A turn that accumulates beyond half a turn is accepted.
         let mut rig = Rig::armed();
         let mut angle = 0.0;
         let values: Vec<f64> = (0..36)
@@ -1064,7 +1064,7 @@ fn a_plan_that_ends_in_motion_never_sends_two_frames_in_a_tick() {
     }
 }
 
-/// Braking towards a fault because a second publisher was seen in one look at the graph.
+/// An arm that brakes towards a fault, because a second driver was in the graph once.
 fn failing() -> Rig {
     let mut rig = moving();
     let mut second = Graph::of_driver(DriverApi::V2);

@@ -1,4 +1,4 @@
-//! The policy that ships does a task in closed loop, and only when it sees it.
+//! Tests of the shipped policy: it does a task in closed loop, and only with the right images.
 #![cfg(all(feature = "sim", feature = "torch"))]
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may panic
 
@@ -19,7 +19,7 @@ fn options() -> NetworkOptions {
     }
 }
 
-/// Successes of six trials of the container task.
+/// Number of successes in six trials of the container task.
 fn successes(shuffle_cameras: bool) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let evaluation = Evaluation {
@@ -40,7 +40,7 @@ fn successes(shuffle_cameras: bool) -> usize {
     trials.filter(|trial| trial.success).count()
 }
 
-/// Its rate is in docs/learning.md; this tells a policy that works from one that was broken on its way here.
+/// The success rate is in docs/learning.md; this test only detects a broken policy.
 #[test]
 fn the_policy_that_ships_does_its_task_and_is_lost_with_the_pictures_of_another_episode() {
     assert!(successes(false) >= 3);
@@ -62,7 +62,7 @@ fn a_diagnosis_finds_that_it_sees_and_goes_by_what_it_sees() {
     for seeing in &found.seeing {
         assert!(seeing.shown >= 6, "{seeing:?}");
     }
-    // Its adapter was left to the actions after the tower had learned, and tells of the wrist's view alone.
+    // The adapter was trained by the actions after the tower had been trained, and is reliable for the wrist view alone.
     let wrist = found.seeing.iter().find(|seeing| seeing.camera == "wrist").unwrap();
     assert!(2 * wrist.found >= wrist.shown, "{wrist:?}");
     for of in [&found.choosing, &found.acting, &found.recovering] {

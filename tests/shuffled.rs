@@ -1,4 +1,5 @@
-//! Training gets every row once, shuffled the same way for the same seed, with the part of the pictures it asked for.
+//! Tests of shuffled reading: every row comes once, in an order that follows from the seed, with the requested crop of the
+//! images.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -62,7 +63,7 @@ fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
     corners.sort_unstable();
     corners.dedup();
     assert!(corners.len() > 10, "parts are from all over the picture: {corners:?}");
-    // Neither the number of threads nor another run changes anything; another seed does.
+    // The number of threads and a second run change nothing; another seed does.
     assert_eq!(
         samples(
             &dataset,

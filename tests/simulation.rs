@@ -1,5 +1,5 @@
-//! What a user of the simulator relies on: the physics of arm and gripper, a judge that is not fooled, episodes that
-//! repeat, and an expert that does every task through the supervisor.
+//! Tests of the simulator: physics of arm and gripper, a judge that detects false successes, repeatable episodes, and an
+//! expert that does every task through the supervisor.
 
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -142,7 +142,7 @@ fn fingers_hold_the_block_by_friction_while_the_arm_lifts_it() {
     assert!(world.object().translation.z < side, "an open gripper drops it");
 }
 
-/// Watches for `seconds` with the setpoint held.
+/// Runs `seconds` with the setpoint held, and returns the judge.
 fn judged(layout: &Layout, world: &mut World, setpoint: &Setpoint, seconds: f64) -> Judge {
     let mut judge = Judge::new(layout.goal.clone(), config().block.side_m);
     for _ in 0..(seconds / STEP_S) as usize {
@@ -272,7 +272,7 @@ fn the_block_is_seen_by_the_top_camera_where_it_lies() {
     let mut photographer = Photographer::new(&snapshot).unwrap();
     let pixels = photographer.take(&snapshot, View::Top).unwrap().to_vec();
     assert_eq!(pixels.len(), (WIDTH * HEIGHT * 3) as usize);
-    // Into the camera's frame: it stands at (0.86, 0, 0.72), x to the right is base y, and looks down at the table.
+    // In the camera's frame: it stands at (0.86, 0, 0.72), with base y to the right, and looks down at the table.
     let from_camera = world.object().translation.vector - Vector3::new(0.86, 0.0, 0.72);
     let up = Vector3::new(-0.74, 0.0, 0.67).normalize();
     let right = Vector3::y();
@@ -284,7 +284,7 @@ fn the_block_is_seen_by_the_top_camera_where_it_lies() {
     let at = (row.round() as usize * WIDTH as usize + column.round() as usize) * 3;
     let seen = Vector3::from_iterator(pixels[at..at + 3].iter().map(|c| f64::from(*c)));
     let colour = Vector3::from(layout.object.colour.rgb);
-    // Light changes brightness, not hue.
+    // Lighting changes brightness, not hue.
     let cosine = seen.normalize().dot(&colour.normalize());
     assert!(
         cosine > 0.97,

@@ -1,4 +1,4 @@
-//! What is no file, or never ends, is refused at once wherever a user may name it.
+//! Tests that special and endless files are refused at once wherever a user may name a file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +23,7 @@ fn device(path: &Path) {
     symlink("/dev/zero", path).unwrap();
 }
 
-/// A file of 4 TiB that takes no space.
+/// A sparse file of 4 TiB.
 fn hole(path: &Path) {
     File::create(path).unwrap().set_len(1 << 42).unwrap();
 }
@@ -32,9 +32,9 @@ fn circle(path: &Path) {
     symlink(path, path).unwrap();
 }
 
-/// Makes a special file.
+/// Function that creates a special file.
 type Maker = fn(&Path);
-/// Reads a file of this kind; why it cannot.
+/// Function that reads a file of some kind; returns the error.
 type Reader = fn(&Path) -> String;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Random sequences of everything that can reach the supervisor, against a model of what it may never do.
+//! Model-based test of the supervisor: random sequences of all inputs, against a model of what it must never do.
 //!
 //! `PROPTEST_CASES=1000000 cargo test --release --test supervisor_model` runs a million sequences.
 
@@ -19,7 +19,7 @@ use thinkvla::control::realman::{DriverApi, Graph};
 use thinkvla::control::supervisor::{ErrorChannel, Mode};
 use thinkvla::control::types::Joints;
 
-/// What can happen.
+/// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
 enum Happening {
     Ticks(u8),
@@ -41,11 +41,11 @@ enum Happening {
     Rate(f64),
     Stall(f64),
     Push(f64),
-    /// Everything works again, and the policy is given the arm.
+    /// All faults end, and the policy gets the lease.
     Recover,
 }
 
-/// A chunk that somebody sends.
+/// A chunk to be sent.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     space: ActionSpace,
@@ -111,7 +111,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-/// What motion has to end in, the weakest first.
+/// Mode that motion must end in, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Ending {
     None,
@@ -131,7 +131,7 @@ impl Ending {
     }
 }
 
-/// How often the model saw what it is about.
+/// Number of times that the model saw each case.
 #[derive(Debug, Default)]
 struct Tally {
     frames: Cell<u64>,
@@ -148,13 +148,13 @@ struct Model<'a> {
     rig: Rig,
     ending: Ending,
     mode: Mode,
-    /// Frames that had left when it last looked.
+    /// Number of frames at the last check.
     frames: usize,
-    /// Events that told of a fault, repetitions included.
+    /// Number of fault events, including repetitions.
     faults: u64,
-    /// No frame has left since the arm rested.
+    /// Whether no frame has left since the arm came to rest.
     resting: bool,
-    /// Of the last frame (rad/s); not known of the first one, which goes on from where the arm rests.
+    /// Velocity of the last frame (rad/s); unknown for the first one, which starts from the resting position.
     velocity: Option<Joints>,
     tally: &'a Tally,
 }
@@ -178,7 +178,7 @@ impl<'a> Model<'a> {
     fn tick(&mut self) -> Result<(), TestCaseError> {
         let before = self.rig.mode();
         let last = self.rig.status().commanded_joints;
-        // The rig itself asserts that at most one frame leaves.
+        // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
         let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
         self.frames = self.rig.sent().len();
@@ -198,14 +198,14 @@ impl<'a> Model<'a> {
             if let Some(before) = self.velocity.replace(velocity) {
                 let change = (velocity - before) / PERIOD;
                 let share = change.abs().component_div(&limits.acceleration()).max();
-                // Positions are rounded to 32 bits on the wire.
+                // Positions are rounded to 32 bits in the messages.
                 prop_assert!(share <= 1.02, "{share} of the acceleration limit");
             }
         }
         self.look()
     }
 
-    /// Looks at the events and compares mode and frames with what the model permits.
+    /// Checks the events, and compares mode and frames with what the model permits.
     fn look(&mut self) -> Result<(), TestCaseError> {
         let told = self.rig.supervisor.event_tally();
         prop_assert!(!told.contains_key(&(EventKind::Fault, Check::Verify)));
@@ -274,7 +274,7 @@ impl<'a> Model<'a> {
                 self.ending = self.ending.max(Ending::Disarmed);
             }
             Happening::Stop => {
-                // Where the driver is gone no stop arrives; the arm is stopped all the same.
+                // Without a driver the stop is not delivered, but the mode changes all the same.
                 let _ = supervisor.stop("button", now);
                 self.ending = self.ending.max(Ending::Stopped);
             }
@@ -351,7 +351,7 @@ fn no_sequence_of_happenings_moves_an_arm_that_must_not_move() {
     let sequences = prop::collection::vec(happening(), 1..60);
     let outcome = runner.run(&sequences, |happenings| {
         let mut model = Model::new(&tally);
-        // Half of the way to a moving arm, so that sequences need not find it.
+        // Recovers first, so that sequences are more likely to reach a moving arm.
         model.happen(Happening::Recover)?;
         for happening in happenings {
             model.happen(happening)?;

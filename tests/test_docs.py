@@ -1,4 +1,4 @@
-"""The documentation is whole: links lead somewhere, figures are those of the files, and the README stays a first page."""
+"""Tests of the documentation: links resolve, figures equal those in the files, and the README stays short."""
 import json
 import pathlib
 import re
@@ -20,7 +20,7 @@ def prose(page):
 
 
 def anchors(page):
-    """Names that headings of a page can be linked by, as GitHub makes them."""
+    """Anchors of a page's headings, as GitHub makes them."""
     seen = {}
     for heading in re.findall(r'^#{1,6} +(.+?) *$', re.sub(r'^```.*?^```', '', page.read_text(), flags=re.S | re.M), re.M):
         name = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', heading.lower())

@@ -1,4 +1,4 @@
-"""The programs of examples/ run as their first lines say, on small inputs."""
+"""Tests that the programs of examples/ run as their first lines say, on small inputs."""
 import os
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""The launch files describe their arguments, refuse what cannot work, and start the nodes they promise."""
+"""Tests of the launch files: arguments are described, invalid ones are refused, and the right nodes start."""
 import os
 import pathlib
 import stat
@@ -28,7 +28,7 @@ sys.exit(int(os.environ.get("REFUSES") == os.path.basename(sys.argv[0])) * 2)
 
 @pytest.fixture
 def launch(tmp_path):
-    """Runs a launch file with nodes that only write down how they were called."""
+    """Returns a function that runs a launch file with nodes that only log how they were called."""
     package = tmp_path / 'prefix' / 'lib'
     for path in ('thinkvla/arm_node', 'thinkvla/policy_node', 'thinkvla/sim_node', 'thinkvla/record_node',
                  'thinkvla/teleop_node', 'thinkvla/finetune_node', 'joy/joy_node', 'robot_state_publisher/robot_state_publisher', 'tf2_ros/static_transform_publisher', 'rviz2/rviz2',

@@ -1,4 +1,4 @@
-"""The table of docs/reliability.md and tools/reliability.sh speak of the same claims, and name what exists."""
+"""Tests that docs/reliability.md and tools/reliability.sh have the same claims, and name only what exists."""
 
 import re
 import subprocess

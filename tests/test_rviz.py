@@ -1,4 +1,4 @@
-"""Every display of the rviz configuration shows something that is published."""
+"""Tests that every display of the rviz configuration shows a published topic."""
 import pathlib
 import re
 import xml.etree.ElementTree as ElementTree
@@ -9,7 +9,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = yaml.safe_load((ROOT / 'rviz' / 'policy.rviz').read_text())['Visualization Manager']
 CAMERAS = ['top', 'wrist']
-# Message type each kind of display reads; None: reads tf alone.
+# Message type that each kind of display reads; None for those that read only tf.
 SHOWS = {
     'rviz_default_plugins/Grid': None,
     'rviz_default_plugins/TF': None,

@@ -1,4 +1,5 @@
-//! Processes that train together do what one would do with all their batches, and none goes on without the others.
+//! Tests of distributed training: processes together learn what one would learn from all their batches, and none continues
+//! alone.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tch::Tensor;
 use trained::{Bench, metrics, questions};
 
-/// Two processes as torchrun starts them.
+/// Two processes, started as torchrun does.
 fn two(bench: &Bench, arguments: &[&str]) -> [Child; 2] {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     [0, 1].map(|rank: u32| {
@@ -66,7 +67,7 @@ fn two_processes_learn_what_one_learns_from_all_their_batches() {
         assert!(apart <= 1e-6, "{key}: {apart:e}");
     }
     same_losses([&config.out, &bench.path("out")], 1e-5);
-    // What a step is of may not change on the way.
+    // The size of a step must not change during a run.
     config.out = bench.path("out");
     config.data.accumulate = 1;
     let refused = bench.open(config, true).err().unwrap();

@@ -1,4 +1,4 @@
-//! The robot description says the same as the kinematics, and is physically possible.
+//! Tests of the robot description: it agrees with the kinematics and is physically possible.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -12,7 +12,7 @@ use thinkvla::control::kinematics::Rm75;
 use thinkvla::control::types::{Joints, Pose};
 use urdf_rs::{Geometry, JointType, Robot};
 
-/// Realman's joint speed limit as its description rounds it (rad/s).
+/// Realman's joint speed limit, rounded as in its description (rad/s).
 #[allow(clippy::approx_constant)]
 const SPEED_LIMIT: f64 = 3.14;
 
@@ -28,7 +28,7 @@ fn pose_of(origin: &urdf_rs::Pose) -> Pose {
     )
 }
 
-/// `base_from_link` by walking from the link up to the root.
+/// `base_from_link`, computed from the link up to the root.
 fn base_from(robot: &Robot, link: &str, positions: &BTreeMap<String, f64>) -> Pose {
     let mut base_from_link = Pose::identity();
     let mut at = link.to_owned();
@@ -136,7 +136,7 @@ fn cameras_look_where_they_are_mounted_to_look() {
     assert!((wrist.translation.vector - Vector3::new(0.085, 0.0, -0.004)).norm() < 1e-12);
     assert!((wrist.rotation * Vector3::x() - Vector3::y()).norm() < 1e-12);
     assert!((wrist.rotation * Vector3::z() - Vector3::new(-0.34, 0.0, 0.94).normalize()).norm() < 1e-12);
-    // the wrist camera sees the tool centre point
+    // The wrist camera sees the tool centre point.
     let tcp = wrist.inverse_transform_point(&nalgebra::Point3::new(0.0, 0.0, 0.125));
     assert!(
         tcp.z > 0.0 && (tcp.x / tcp.z).abs() < 0.5 && (tcp.y / tcp.z).abs() < 0.5,

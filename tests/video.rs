@@ -1,4 +1,4 @@
-//! Video of datasets: the frame that is asked for is the frame that is given, whoever wrote the file.
+//! Tests of videos of datasets: the requested frame is returned, whichever program wrote the file.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ fn fixture(name: &str) -> PathBuf {
 
 const COLOURS: [[u8; 3]; 4] = [[200, 30, 40], [20, 180, 60], [40, 60, 210], [128, 128, 128]];
 
-/// As `tests/data/video/make.py` draws it: the number in black and white above, colours below.
+/// A frame as `tests/data/video/make.py` draws it: the number in black and white above, colours below.
 fn numbered(number: usize) -> RgbImage {
     let mut image = RgbImage::new(96, 64);
     for (i, pixel) in image.data_mut().as_chunks_mut::<3>().0.iter_mut().enumerate() {
@@ -110,7 +110,7 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
 
 #[test]
 fn a_video_in_which_nothing_moves_is_read() {
-    // A frame of it takes few bytes, fewer than what is kept of it in memory.
+    // A frame of such a video takes fewer bytes than its index entry in memory.
     let settings = VideoSettings::new(64, 48, 10);
     let still = || {
         let mut image = RgbImage::new(64, 48);
@@ -173,7 +173,7 @@ fn photographs_lose_little() {
     for (to, from) in even.data_mut().chunks_exact_mut(width as usize * 3).zip(image.rows()) {
         to.copy_from_slice(&from[..width as usize * 3]);
     }
-    // a little noise makes the frames differ
+    // A little noise makes the frames differ.
     let frames: Vec<RgbImage> = (0..4)
         .map(|_| {
             let mut frame = even.clone();
@@ -242,7 +242,7 @@ fn flipped_bits_are_survived() {
             let place = random.random_range(moov..file.len());
             file[place] ^= 1 << random.random_range(0..8);
         }
-        // Whatever is claimed, there are not more frames than bytes.
+        // Whatever the file claims, there are not more frames than bytes.
         if let Ok(reader) = VideoReader::new(Cursor::new(&file)) {
             assert!(reader.len() * 16 < file.len());
         }

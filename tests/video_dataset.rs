@@ -1,4 +1,4 @@
-//! Datasets with videos: ours and LeRobot's, each read by both.
+//! Tests of datasets with videos, ours and LeRobot's, each read by both.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -16,7 +16,7 @@ use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
 
-/// Every picture, forwards and backwards, is that of its row.
+/// Asserts that every image, read forwards and backwards, is that of its row.
 fn assert_pictures(root: &Path) {
     let dataset = Dataset::open(root).unwrap();
     let mut reader = ImageReader::new(&dataset, &CAMERAS).unwrap();
@@ -28,7 +28,7 @@ fn assert_pictures(root: &Path) {
     for at in rows.iter().chain(rows.iter().rev()) {
         reader.read(*at, &mut images).unwrap();
         for (image, camera) in images.iter().zip(CAMERAS) {
-            // The next picture differs by 2 of 255 in its blue: by less than one on average.
+            // The next image differs by 2 of 255 in blue, less than one on average.
             let own = difference(image, &recorded::picture(camera, at.episode, at.frame));
             assert!(own < 4.0, "{camera} of {at:?}: {own}");
             let (below, above) = (at.frame.saturating_sub(3), at.frame + 3);

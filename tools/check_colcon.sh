@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds this checkout as a ROS user would (colcon, default discovery) in a scratch workspace and checks that everything
-# is where ROS users expect it, and that nothing private got out. Arguments go to CMake; its default builds for release.
+# Builds this checkout as a ROS user would (colcon, default discovery) in a scratch workspace, and checks that everything is
+# where ROS users expect it and that nothing private is exported. Arguments go to CMake; its default builds for release.
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"

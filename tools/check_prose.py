@@ -13,18 +13,18 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Folders whose doc comments are checked; .rs files below them.
-SOURCES = ["examples", "src/bin", "src/eval", "src/sim"]
-# Pages with words of their own: the record of decisions, and pages that quote other programs or the code.
+SOURCES = ["benches", "examples", "fuzz/fuzz_targets", "src", "tests"]
+# Pages with exceptions for some words: the record of decisions, and pages that quote other programs or the code.
 OWN_WORDS = {"compatibility.md", "decisions.md", "learning.md", "reliability.md", "safety.md"}
 
-# What a sentence must not be, anywhere: a pattern, and what to write instead.
+# Patterns refused in any sentence, each with what to write instead.
 SENTENCES = [
     (r"(?:^|[.!?] )No\.(?: |$)", "say what does not happen, and why"),
     (r"\bsees? and thinks?\b", "runs inference"),
     (r"\bteach(?:es)? where things are\b", "name the data that is generated"),
     (r"\b(?:brains?|heart|helm|eyes|ears?)\b(?! of (?:the )?user)", "name the component by its function"),
 ]
-# What the documentation pages do not say either, those with words of their own aside.
+# Patterns refused in documentation pages in addition, except in those with exceptions.
 WORDS = [
     (r"\b(?:is|are|was|were) told\b", "gets, receives, or is reported"),
     (r"\bgo(?:es|ne)? on with\b", "continue"),
@@ -35,7 +35,7 @@ WORDS = [
     (r"\b[Tt]he way of a\b", "the pipeline, the path or the course of"),
     (r"\bstrangers?\b", "say which node, file or person"),
 ]
-# How a doc comment must not begin.
+# Patterns refused at the beginning of a doc comment.
 BEGINNINGS = [
     (r"(?:Who|Whose|Why)\b", "a noun or a third-person verb"),
     (r"(?:What|Which|When|Where|How)(?: to| from| it is| of)?\.$", "a noun with what a reader needs to know"),

@@ -1,4 +1,4 @@
-# Source this in bash before cargo, cmake or a node: says where everything lies that tools/setup.sh brought.
+# Source this in bash before cargo, cmake or a node: sets the paths of everything that tools/setup.sh has installed.
 # A sourced ROS 2, LIBTORCH and MUJOCO_DYNAMIC_LINK_DIR that are already set are kept.
 # shellcheck shell=bash
 # shellcheck source=tools/versions.sh
@@ -10,18 +10,18 @@ export MUJOCO_DYNAMIC_LINK_DIR=${MUJOCO_DYNAMIC_LINK_DIR:-$mujoco_dir/mujoco}
 export MUJOCO_GL=${MUJOCO_GL:-egl}
 export THINKVLA_TOKENIZER=${THINKVLA_TOKENIZER:-$tokenizer_dir/tokenizer.json}
 export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python_dir/bin/python -m colcon_cargo_ros2.cli"}
-# where tools/lerobot_env.sh has brought it
+# installed by tools/lerobot_env.sh
 if [[ -z ${THINKVLA_LEROBOT_PYTHON:-} && -e $lerobot_dir ]]; then
   export THINKVLA_LEROBOT_PYTHON=$lerobot_dir/bin/python
 fi
-# where tools/transformers_env.sh has brought them
+# installed by tools/transformers_env.sh
 if [[ -z ${THINKVLA_TRANSFORMERS:-} && -e ${transformers_dirs[0]} && -e ${transformers_dirs[1]} ]]; then
   export THINKVLA_TRANSFORMERS=${transformers_dirs[0]}:${transformers_dirs[1]}
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
 export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-$("$tools_dir/jobs.sh")}
 
-# The private ROS prefix goes with the Python it was made for, a ROS installation with the system's.
+# The private ROS prefix is used with the Python it was built for, a ROS installation with the system's.
 if [[ -n $installed_ros ]]; then
   export THINKVLA_PYTHON=${THINKVLA_PYTHON:-$(command -v python3)}
 else
@@ -43,7 +43,7 @@ fastdds_profile=fastdds_shm.xml
 [[ $ROS_AUTOMATIC_DISCOVERY_RANGE != LOCALHOST ]] || fastdds_profile=fastdds_localhost.xml
 export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/$fastdds_profile}
 
-# cargo features: what is found
+# cargo features, by the libraries that are found
 if [[ -z ${THINKVLA_FEATURES:-} ]]; then
   THINKVLA_FEATURES=ros
   [[ -e $LIBTORCH/lib/libtorch_cpu.so ]] && THINKVLA_FEATURES+=,torch

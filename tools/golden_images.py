@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/data/images.json: what the reference libraries make of images that the Rust tests make again.
+"""Writes tests/data/images.json: outputs of the reference libraries for images that the Rust tests compute, too.
 
 Needs pillow 11.3.0, opencv-python-headless 5.0.0, torch 2.11.0, torchvision 0.26.0 and transformers 4.57.6.
 Pillow 13.0.0 filters along y first for some pairs of sizes, though not for 640x480 to 224x224.
@@ -32,7 +32,7 @@ def noise(count):
 
 
 def image(kind, width, height):
-    """`noise`, or `steps`: the same noise as only 0 and 255, which makes bicubic overshoot."""
+    """`noise`, or `steps`: the same noise reduced to 0 and 255, with which bicubic filters overshoot."""
     data = noise(width * height * 3)
     if kind == "steps":
         data = np.where(data >= 128, 255, 0).astype(np.uint8)

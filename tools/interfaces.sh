@@ -19,7 +19,7 @@ stamp=$CARGO_TARGET_DIR/ros/.current
 [[ -e $stamp && $(<"$stamp") == "$current" ]] && exit 0
 
 echo "interfaces: building into $CARGO_TARGET_DIR/ros"
-# the cache would keep naming the packages of an earlier prefix
+# The CMake cache would keep the package paths of an earlier prefix.
 rm -f "$stamp" "$build/CMakeCache.txt"
 if ! { "${configure[@]}" && cmake --build "$build" -j "$CARGO_BUILD_JOBS" && cmake --install "$build"; } >"$log" 2>&1; then
   tail -n 40 "$log" >&2

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Says where a Python with LeRobot lies (on standard output), after making one when there is none: a virtual environment
-# in the cache beside the other tools, 5 GB. LeRobot needs Python 3.12. THINKVLA_LEROBOT_PYTHON names one of your own.
+# Prints the path of a Python with LeRobot, after creating a virtual environment for it if there is none, in the cache
+# beside the other tools (5 GB). LeRobot needs Python 3.12. THINKVLA_LEROBOT_PYTHON names one of your own.
 set -euo pipefail
 # shellcheck source=tools/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
-# with ROS's packages in sight pip would leave out what they have too, and LeRobot would miss it when it runs alone
+# With ROS's packages on PYTHONPATH, pip would not install those that are there, and LeRobot would lack them without it.
 unset PYTHONPATH
 
 if [[ -n ${THINKVLA_LEROBOT_PYTHON:-} ]]; then
@@ -20,7 +20,7 @@ shopt -s nullglob
 for candidate in "${THINKVLA_PYTHON312:-}" python3.12 python3 /usr/bin/python3.12 \
   ~/.local/share/uv/python/cpython-3.12*/bin/python3.12 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.12*/bin/python3.12; do
   if [[ -n $candidate ]] && "$candidate" -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null; then
-    # shims and links: the file itself
+    # resolves shims and links to the interpreter itself
     python=$("$candidate" -c 'import sys; print(sys.executable)')
     break
   fi
@@ -41,7 +41,7 @@ temporary=$(mktemp -d "$deps/.partial-XXXXXX")
 trap 'rm -rf "$temporary"' EXIT
 "$python" -m venv "$temporary"
 "$temporary/bin/python" -m pip install --quiet --disable-pip-version-check "${lerobot_pins[@]}" >&2
-# a virtual environment is found by its python, which finds its packages from where it lies: it may be moved
+# A virtual environment can be moved: its python finds the packages relative to its own location.
 chmod 755 "$temporary"
 mv -T "$temporary" "$lerobot_dir" 2>/dev/null || [[ -e $lerobot_dir ]] || exit 1
 echo "$lerobot_dir/bin/python"

@@ -29,7 +29,7 @@ GRACE_S = 5.0
 
 
 class LaunchError(RuntimeError):
-    """A launch file or argument that cannot work."""
+    """An invalid launch file or argument."""
 
 
 def say(text):
@@ -47,14 +47,14 @@ class Context:
         self.ending, self.failed = threading.Event(), threading.Event()
 
     def child(self, arguments):
-        """The same launch seen from an included file."""
+        """Returns the same launch with the arguments of an included file."""
         other = object.__new__(Context)
         other.__dict__.update(self.__dict__, arguments=dict(arguments))
         return other
 
 
 def text(value, context):
-    """The text a value stands for."""
+    """Returns the text of a value: evaluates substitutions and joins lists."""
     if isinstance(value, (LaunchConfiguration, PythonExpression)):
         return value.perform(context)
     if isinstance(value, (list, tuple)):
@@ -134,7 +134,7 @@ class IncludeLaunchDescription:
 
 
 class ProcessExited:
-    """What an on_exit handler is told."""
+    """Event that an on_exit handler receives."""
 
     def __init__(self, process_name, returncode):
         self.process_name, self.returncode = process_name, returncode
@@ -237,7 +237,7 @@ def run(entities, context):
 
 
 def find(words):
-    """Path of the launch file meant, and the arguments after it."""
+    """Returns the path of the launch file, and the arguments after it."""
     if words and words[0].endswith('.py'):
         return words[0], words[1:]
     if len(words) < 2:
@@ -251,7 +251,7 @@ def find(words):
 
 
 def arguments_of(words):
-    """name:=value pairs."""
+    """Parses name:=value pairs."""
     wrong = [word for word in words if ':=' not in word]
     if wrong:
         raise LaunchError(f'expected name:=value, found {wrong[0]!r}')
@@ -259,7 +259,7 @@ def arguments_of(words):
 
 
 def end(context):
-    """Ends every process: first asked, then made to."""
+    """Ends every process with SIGINT, and kills those that do not end in time."""
     for process in context.processes:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the shipped policy again, from nothing, on two cores: frames, tower, policy, corrections. What is there already is
-# kept, so an interrupted call goes on where it was. docs/learning.md says what each step is for and what it reached.
+# Trains the shipped policy again from nothing, on two cores: frames, tower, policy, corrections. Existing results are kept,
+# so an interrupted call continues. docs/learning.md describes the steps and their results.
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -23,7 +23,7 @@ step() { # step NUMBER WHAT DONE COMMAND...: runs the command unless the file DO
 }
 
 step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small out/small
-# Mesa's software renderer has crashed once in 44 000 frames; what is written is gone on with.
+# Mesa's software renderer has crashed once in 44 000 frames; another call continues after the frames written so far.
 frames() {
   for _ in 1 2 3; do
     "$thinkvla" frames out/frames --count 26000 --seed 11 --jobs 2 --geometry out/rays && return
@@ -33,12 +33,12 @@ frames() {
 step 2/6 "frames" out/frames/meta/thinkvla/contact_sheet.png frames
 step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
   "$thinkvla" train config/pretrain.yaml --resume
-corrections() { # corrections POLICY OUT SEED: under another name until it is whole
+corrections() {  # corrections POLICY OUT SEED: writes under a temporary name until it is complete
   rm -rf "$2.part"
   "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs 2
   mv "$2.part" "$2"
 }
-# Each round learns from the states of all rounds so far, frames half of the time.
+# Each round trains on the states of all rounds so far; half of the samples are frames.
 policy=out/pretrain/policy/step-00004000
 for round in 1 2 3; do
   step 4/6 "corrections $round" "out/corrections$round" \

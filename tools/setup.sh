@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings everything that building and testing need: Debian packages, libtorch, MuJoCo, ROS 2 (unless one is sourced),
-# Python tools and the Qwen3 tokenizer. What is already there is skipped; a folder in the cache is complete or absent.
+# Installs everything that building and testing need: Debian packages, libtorch, MuJoCo, ROS 2 (unless one is sourced),
+# Python tools and the Qwen3 tokenizer. What is installed already is skipped; a folder in the cache is complete or absent.
 set -euo pipefail
 # shellcheck source=tools/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
@@ -16,7 +16,7 @@ wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_library() { ldconfig -p | grep -qF "$1 "; }
-find_python() { # the ROS wheels exist for Python 3.11 alone; a ROS installation goes with the system's
+find_python() {  # the ROS wheels exist only for Python 3.11; a ROS installation is used with the system's Python
   local candidate
   if [[ -n $installed_ros ]]; then
     command -v python3
@@ -81,7 +81,7 @@ provide() {
   trap "rm -rf '$temporary'" EXIT
   "$fill" "$temporary"
   chmod 755 "$temporary"
-  # lost a race against another clone: theirs is as good
+  # another clone has finished first; its folder is equivalent
   mv -T "$temporary" "$dir" 2>/dev/null || [[ -e $dir ]] || die "cannot move $temporary to $dir"
   rm -rf "$temporary"
   trap - EXIT
@@ -91,9 +91,9 @@ pip_target() { # pip_target DIR PIN...
 }
 fill_python() {
   "$python" -m venv "$1"
-  # with a ROS installation in sight pip would leave out what that has too
+  # with a ROS installation on PYTHONPATH, pip would not install packages that it has
   env -u PYTHONPATH "$1/bin/python" -m pip install --quiet --disable-pip-version-check "${python_pins[@]}"
-  # scripts name the folder they were installed in
+  # scripts contain the path of the folder they were installed in
   grep -rlIZ "$1" "$1/bin" "$1/pyvenv.cfg" | xargs -0 -r sed -i "s#$1#$python_dir#g"
 }
 fill_torch() { pip_target "$1" "${torch_pins[@]}"; }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Every test: Rust (unit, integration, documentation), then Python over real ROS 2. Runs all of them even when one part
-# fails, and says at the end which.
+# Runs every test: Rust (unit, integration, documentation), then Python over real ROS 2. Continues when a part fails, and
+# lists the failed parts at the end.
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 cd "$THINKVLA_ROOT"
 features=torch,ros,sim
 failed=() skipped=()
-# Datasets are opened with LeRobot, which needs a Python of its own. CI has one: there its absence fails the tests.
+# Datasets are opened with LeRobot, which needs a Python of its own. On CI its absence fails the tests.
 export THINKVLA_LEROBOT_PYTHON
 THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) || skipped+=("datasets opened by LeRobot; tools/lerobot_env.sh says what it needs")
 # The same for checkpoints and transformers.

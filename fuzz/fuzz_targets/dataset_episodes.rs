@@ -1,4 +1,4 @@
-//! Whatever the tables of episodes and instructions hold, they are refused or read.
+//! Fuzzes the tables of episodes and instructions: any content is refused or read.
 #![no_main]
 
 mod common;

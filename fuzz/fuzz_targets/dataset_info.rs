@@ -1,4 +1,4 @@
-//! Whatever a dataset says of itself in JSON, it is refused or can be asked.
+//! Fuzzes the JSON descriptions of a dataset: any content is refused or can be queried.
 #![no_main]
 
 mod common;

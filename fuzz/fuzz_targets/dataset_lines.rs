@@ -1,4 +1,4 @@
-//! Whatever the lists of a dataset of v2.1 hold, they are refused or read; so is the file of an open episode.
+//! Fuzzes the JSON lines of a v2.1 dataset and the file of an open episode: any content is refused or read.
 #![no_main]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Whatever a table of rows holds, it is refused or every row and the bytes of every picture can be read.
+//! Fuzzes the table of rows: any content is refused, or every row and the bytes of every image can be read.
 #![no_main]
 
 mod common;
@@ -21,7 +21,7 @@ use thinkvla::dataset::{At, Dataset};
 const ROWS: &str = "data/chunk-000/file-000.parquet";
 static TINY: OnceLock<Tiny> = OnceLock::new();
 
-/// With lists in JSON lines, which are quicker to read than tables.
+/// A dataset with lists in JSON lines, which are faster to read than tables.
 fn tiny() -> Tiny {
     let tiny = Tiny::new("dataset_rows", &[ROWS]);
     as_others_write(&tiny.root().join(ROWS));
@@ -33,7 +33,7 @@ fn tiny() -> Tiny {
     tiny
 }
 
-/// The same rows in the codecs and encodings that other writers choose, for the corpus.
+/// The same rows in the codecs and encodings of other writers, for the corpus.
 fn as_others_write(rows: &Path) {
     let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(rows).unwrap()).unwrap();
     let batches: Vec<_> = reader.build().unwrap().collect::<Result<_, _>>().unwrap();

@@ -1,4 +1,4 @@
-//! Whatever compressed bytes say, they are refused or become an image within the bounds.
+//! Fuzzes the decoder of compressed images: any bytes are refused or become an image within the size limits.
 #![no_main]
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use thinkvla::camera::compressed::{MAX_PIXELS, decode};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::frame::{ImageMode, Picture};
 
-/// A small picture of each kind, and a JPEG that its EXIF data turns.
+/// Writes seeds: a small image of each format, and a JPEG rotated by its EXIF data.
 fn seed() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/decode");
     std::fs::create_dir_all(&corpus).unwrap();
@@ -24,7 +24,7 @@ fn seed() {
 
 fuzz_target!(init: seed(), |data: &[u8]| {
     let Some((choice, data)) = data.split_first() else { return };
-    // The end marker is required; adding it lets damaged data through to the decoder.
+    // The end marker is required; appending it lets damaged data reach the decoder.
     let mut ended = data.to_vec();
     let format = match choice % 4 {
         0 => "png",

@@ -1,4 +1,4 @@
-//! Whatever the fields of an image say, it is refused or becomes RGB of the announced size, which can be resized.
+//! Fuzzes the fields of raw images: any values are refused, or become RGB of the announced size, which can be resized.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -23,7 +23,7 @@ struct Input<'a> {
 
 fuzz_target!(|input: Input<'_>| {
     let Input { width, height, step, data, to, .. } = input;
-    // Half of the inputs have small sides, or nearly all would be refused for their length.
+    // Half of the inputs have small sides; otherwise nearly all would be refused for their length.
     let small = |side: u32| if input.encoding & 0x80 == 0 { side % 48 } else { side };
     let encoding = Encoding::names().nth(usize::from(input.encoding & 15)).unwrap_or(input.name);
     let (width, height, step) = (small(width), small(height), if input.encoding & 0x80 == 0 { step % 200 } else { step });

@@ -1,6 +1,6 @@
-//! Whatever an mp4 file claims, its index is refused or is sound, and takes at most twice the file's memory.
+//! Fuzzes the index of mp4 files: any content is refused or gives a valid index, within twice the file's size of memory.
 //!
-//! Pictures are not decoded: what is fuzzed is the reader of files, not the codecs.
+//! Images are not decoded: the target is the reader of the container, not the codecs.
 #![no_main]
 
 mod common;
@@ -13,7 +13,8 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::video::demux::Movie;
 use thinkvla::dataset::video::{VideoReader, VideoSettings, VideoWriter};
 
-/// Besides twice the file: messages of errors, and the frames that are always allowed, in lists that grow by doubling.
+/// Memory allowed in addition to twice the size of the file: error messages, and the frames that are always permitted, in
+/// lists that grow by doubling (bytes).
 const MARGIN: usize = 4096 + (256 << 10);
 
 fn seed() {

@@ -1,4 +1,4 @@
-//! Whatever a recording holds, it is refused or becomes rows; so does one that is compressed as a whole.
+//! Fuzzes the import of recordings, also of compressed ones: any content is refused or becomes rows.
 #![no_main]
 
 mod common;
@@ -12,7 +12,7 @@ use thinkvla::dataset::Dataset;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::mcap::{Clock, ExportOptions, ImportOptions, Source, export_episodes, import_bags};
 
-/// Besides the chunks that a recording may be packed in: the dataset that is made of it.
+/// Memory allowed in addition to the chunks of the recording, for the dataset that is written (bytes).
 const MARGIN: usize = 64 << 20;
 const VECTORS: [&str; 2] = ["action", "observation.state"];
 static TINY: OnceLock<Tiny> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! Whatever a safetensors file claims, it is refused, or every tensor lies in it; and so does an index of several files.
+//! Fuzzes safetensors files and indices of several files: any content is refused, or every tensor lies inside its file.
 #![no_main]
 
 mod common;
@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::model::checkpoint::weights::{Naming, WeightFiles};
 
-/// Besides twice the file: names of tensors take more room in maps than in the file, and messages of errors.
+/// Memory allowed in addition to twice the size of the file: tensor names in maps take more room than in the file, and
+/// error messages (bytes).
 const MARGIN: usize = 256 << 10;
 const SINGLE: &str = "model.safetensors";
 const LIST: &str = "model.safetensors.index.json";

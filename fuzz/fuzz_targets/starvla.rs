@@ -1,4 +1,4 @@
-//! Whatever the configurations of a StarVLA run say, they are refused or read, and take no more memory than their bytes allow.
+//! Fuzzes the configurations of a StarVLA run: any content is refused or read, within memory bounded by its size.
 #![no_main]
 
 mod common;
@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::model::checkpoint::{Manifest, Options};
 
-/// What reading YAML may take: it has a budget of its own, however many aliases stand in it.
+/// Memory that reading YAML may take (bytes); the parser has a limit of its own, whatever the number of aliases.
 const MARGIN: usize = 16 << 20;
-/// What stands between the two configurations of an input.
+/// Separator of the two configurations in an input.
 const BETWEEN: &[u8] = b"\n---8<---\n";
 static RUN: OnceLock<PathBuf> = OnceLock::new();
 
-/// A run that names a base model which is not there: its configurations are read, and nothing behind them.
+/// A run that names a base model which does not exist: its configurations are read, and nothing after them.
 fn run() -> PathBuf {
     let run = common::memory_folder().join(format!("thinkvla-fuzz-starvla-{}", std::process::id()));
     std::fs::create_dir_all(run.join("checkpoints")).unwrap();

@@ -1,4 +1,4 @@
-//! Whatever weights of `torch.save` hold, they are refused, or every tensor lies in the file and nothing was run.
+//! Fuzzes weights of `torch.save`: any content is refused, or every tensor lies inside the file and no code is run.
 #![no_main]
 
 mod common;
@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use thinkvla::model::checkpoint::torch_archive;
 use writer::{Saved, archive, index, save};
 
-/// Besides twice the file: messages of errors.
+/// Memory allowed in addition to twice the size of the file, for error messages (bytes).
 const MARGIN: usize = 64 << 10;
 
 fn tensors() -> Vec<Saved> {
@@ -36,7 +36,7 @@ fuzz_target!(
     init: seed(),
     |data: &[u8]| {
         let Some((choice, data)) = data.split_first() else { return };
-        // Half of the inputs are pickles in a sound archive, or nearly all would end at the archive's lists.
+        // Half of the inputs are pickles in a valid archive; otherwise nearly all would fail at the archive's directory.
         let file = match choice % 2 {
             0 => data.to_vec(),
             _ => {

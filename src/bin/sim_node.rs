@@ -1,4 +1,4 @@
-//! The simulated robot: Realman's driver on the wire, two cameras, physics behind them.
+//! The simulated robot: the topics of Realman's driver and two cameras, backed by a physics simulation.
 
 use std::convert::Infallible;
 

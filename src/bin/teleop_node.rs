@@ -6,7 +6,7 @@ use thinkvla::ros::runtime::{self, take_precedence};
 use thinkvla::ros::teleop::TeleopNode;
 
 fn main() -> anyhow::Result<Infallible> {
-    // A deadman is heard however busy the machine is.
+    // A released deadman switch has to take effect even on a busy machine.
     take_precedence();
     Ok(runtime::run("teleop_node", TeleopNode::start)?)
 }

@@ -1,10 +1,10 @@
-//! Shrinking by averaging areas, to the bit as OpenCV's `INTER_AREA`.
+//! Shrinks images by averaging areas, bit-exact with OpenCV's `INTER_AREA`.
 //!
-//! OpenCV has two ways: where both ratios are whole numbers it sums integers, else it weighs in single precision.
+//! Like OpenCV it sums integers where both ratios are whole numbers, and otherwise weights in single precision.
 
 use super::rgb::RgbImage;
 
-/// Writes `source` at a size that is no larger on either axis into `out`.
+/// Shrinks `source` to `width` × `height` (px), neither larger than the source, and writes the result into `out`.
 pub(super) fn shrink(source: &RgbImage, width: u32, height: u32, out: &mut RgbImage) {
     let whole = |from: u32, to: u32| from.is_multiple_of(to).then(|| (from / to) as usize);
     out.reset(width, height);
@@ -30,7 +30,7 @@ fn shrink_whole(source: &RgbImage, ratio_x: usize, ratio_y: usize, out: &mut Rgb
                 }
             }
             *to = match (ratio_x, ratio_y) {
-                // Halving has a path of its own in OpenCV, which rounds half up.
+                // OpenCV has a separate path for halving, which rounds half up.
                 (2, 2) => sums.map(|sum| ((sum + 2) >> 2) as u8),
                 _ => sums.map(|sum| (sum as f32 * scale).round_ties_even() as u8),
             };
@@ -38,16 +38,16 @@ fn shrink_whole(source: &RgbImage, ratio_x: usize, ratio_y: usize, out: &mut Rgb
     }
 }
 
-/// One input coordinate's share in an output coordinate.
+/// Weight of one input coordinate in an output coordinate.
 #[derive(Debug, Clone, Copy)]
 struct Share {
     from: usize,
     weight: f32,
 }
 
-/// The shares of every output coordinate.
+/// Computes the input coordinates and weights of every output coordinate.
 fn shares(from: u32, to: u32) -> Vec<Vec<Share>> {
-    /// Slivers below this are rounding errors of the ratio.
+    /// Overlaps below this (input coordinates) are rounding errors of the ratio.
     const SLIVER: f64 = 1e-3;
     let scale = 1.0 / (f64::from(to) / f64::from(from));
     let cell_of = |i: u32| {

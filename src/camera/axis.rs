@@ -31,7 +31,7 @@ impl Kernel {
     }
 }
 
-/// How weights become integers.
+/// Fixed-point precision of the integer weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precision {
     /// 22 fractional bits (Pillow).
@@ -40,16 +40,16 @@ pub(super) enum Precision {
     Fit16,
 }
 
-/// What identifies the weights of one axis.
+/// Parameters that determine the weights of one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AxisKey {
-    /// Input coordinates.
+    /// Number of input coordinates.
     pub from: u32,
-    /// Output coordinates.
+    /// Number of output coordinates.
     pub to: u32,
     /// Filter shape.
     pub kernel: Kernel,
-    /// Arithmetic.
+    /// Precision of the weights.
     pub precision: Precision,
 }
 
@@ -64,17 +64,17 @@ pub(super) struct Axis {
     fraction_bits: u32,
 }
 
-/// Neighbouring input coordinates, two by two from an even one on: the odd one out weighs 0.
+/// Neighbouring input coordinates in pairs that start at an even one; a coordinate outside the filter has weight 0.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
     /// First pair.
     pub first: usize,
-    /// Pairs, of coordinates and of weights.
+    /// Number of pairs, of coordinates and of weights.
     pub len: usize,
 }
 
 impl Axis {
-    /// Weights as both references compute them.
+    /// Computes the weights as Pillow and torchvision do.
     pub(super) fn new(key: AxisKey) -> Self {
         let scale = f64::from(key.from) / f64::from(key.to);
         let stretch = scale.max(1.0);
@@ -125,12 +125,12 @@ impl Axis {
         }
     }
 
-    /// What it was made for.
+    /// Parameters the weights were computed for.
     pub(super) fn key(&self) -> AxisKey {
         self.key
     }
 
-    /// Whether every output coordinate is an input coordinate.
+    /// Whether input and output have the same size, so that resampling only copies.
     pub(super) fn copies(&self) -> bool {
         self.key.from == self.key.to
     }

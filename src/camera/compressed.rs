@@ -12,13 +12,13 @@ use zune_jpeg::JpegDecoder;
 
 use super::rgb::RgbImage;
 
-/// Most pixels that are decoded, 4096 × 4096: what the network's processor accepts at most.
+/// Largest image that is decoded (px²): 4096 × 4096, the most that the network's processor accepts.
 pub const MAX_PIXELS: u64 = 1 << 24;
 
 /// Longest side that is decoded (px).
 pub const MAX_SIDE: u32 = 1 << 14;
 
-/// Compressions that are read.
+/// Supported compressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// JPEG, baseline or progressive.
@@ -27,26 +27,26 @@ pub enum Compression {
     Png,
 }
 
-/// Why compressed data could not be decoded.
+/// Errors of decoding a compressed image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The format string names nothing we read.
+    /// The format string names no supported compression.
     #[error("compressed image format: expected jpeg or png (such as \"rgb8; jpeg compressed bgr8\"), found {found:?}")]
     Format {
         /// Format found.
         found: String,
     },
-    /// The data does not begin or end as such a file does.
+    /// The data lacks the start or end marker of its compression.
     #[error("compressed image: expected a whole {compression:?} file of {length} bytes, but {problem}")]
     NotWhole {
-        /// Compression the format announced.
+        /// Compression named by the format string.
         compression: Compression,
         /// Bytes found.
         length: usize,
-        /// What is wrong, in words.
+        /// Description of the problem.
         problem: &'static str,
     },
-    /// The announced size is refused before anything is allocated for it.
+    /// The image header announces a size out of bounds; nothing has been allocated for it.
     #[error(
         "compressed image: expected sides of 1..={MAX_SIDE} and at most {MAX_PIXELS} pixels, found {width}x{height}"
     )]
@@ -56,24 +56,24 @@ pub enum DecodeError {
         /// Announced height (px).
         height: u32,
     },
-    /// Channels have other than 8 bits (depth images).
+    /// The channels do not have 8 bits, as in depth images.
     #[error("compressed image: expected 8-bit colour or grey, found {found}")]
     Depth {
         /// Colour type found.
         found: String,
     },
-    /// The decoder gave up.
+    /// The decoder reported an error.
     #[error("compressed image: the {compression:?} data is damaged: {message}")]
     Damaged {
-        /// Compression the format announced.
+        /// Compression named by the format string.
         compression: Compression,
-        /// What the decoder said.
+        /// Error message of the decoder.
         message: String,
     },
 }
 
 impl Compression {
-    /// Reads the format string as ROS writes it: `jpeg`, `png` or `rgb8; jpeg compressed bgr8`.
+    /// Parses the format string as ROS writes it: `jpeg`, `png` or `rgb8; jpeg compressed bgr8`.
     ///
     /// # Errors
     /// When it names neither; `compressedDepth` is refused because its data has a header of its own.
@@ -92,7 +92,7 @@ impl Compression {
     }
 }
 
-/// What is wrong with a picture of no bytes.
+/// Problem reported for an image of 0 bytes.
 const EMPTY: &str = "it is an empty file";
 
 /// Decodes `data` into `out`, whose allocation is reused where the decoder permits.
@@ -133,7 +133,7 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     if !data.starts_with(&[0xff, 0xd8]) {
         return Err(not_whole("it does not begin with the start-of-image marker"));
     }
-    // A decoder paints what is missing grey; the marker at the end tells a whole file (padding zeros are harmless).
+    // A decoder fills missing parts with grey, so the end marker decides whether the file is whole; trailing zeros may pad it.
     let used = data.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     if !data.get(..used).is_some_and(|data| data.ends_with(&[0xff, 0xd9])) {
         return Err(not_whole("it does not end with the end-of-image marker"));
@@ -158,7 +158,7 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// Turns and mirrors a picture as its EXIF data says, as Hugging Face's datasets and OpenCV do when they read it.
+/// Rotates and mirrors an image by its EXIF orientation, as Hugging Face's datasets and OpenCV do on reading.
 fn turn(image: &mut RgbImage, orientation: Orientation) {
     if orientation == Orientation::NoTransforms {
         return;
@@ -194,7 +194,7 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_PIXELS * 8);
-    // IHDR comes first in every PNG: the size is judged before the decoder sees the file.
+    // IHDR comes first in every PNG, so the size is checked before the decoder reads the file.
     if let Some(size) = data
         .get(16..24)
         .and_then(|size| size.as_chunks::<4>().0.as_array::<2>())

@@ -1,4 +1,4 @@
-//! Pictures that lie in files.
+//! Loads and saves image files.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use super::compressed::{DecodeError, decode};
 use super::rgb::RgbImage;
 use crate::files;
 
-/// Why the picture of a file cannot be had.
+/// Errors of loading an image file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -17,23 +17,23 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// It holds no PNG or JPEG that can be decoded.
+    /// The file holds no PNG or JPEG that can be decoded.
     #[error("{path}: {source}")]
     Decode {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the decoder.
         source: DecodeError,
     },
 }
 
-/// Reads a PNG or JPEG file, whatever its name ends in, into `out`.
+/// Loads a PNG or JPEG file into `out`; the content decides the format, not the extension.
 ///
 /// # Errors
-/// When it cannot be read or decoded; names the file.
+/// When the file cannot be read or decoded; the error names it.
 pub fn load(path: &Path, out: &mut RgbImage) -> Result<(), LoadError> {
     let bytes = files::read(path, files::PICTURE).map_err(|source| LoadError::Read {
         path: path.to_owned(),
@@ -46,17 +46,17 @@ pub fn load(path: &Path, out: &mut RgbImage) -> Result<(), LoadError> {
     })
 }
 
-/// Why a picture cannot be kept.
+/// Error of saving an image, with the file it was for.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the picture {path}: {message}")]
 pub struct SaveError {
     /// The file.
     path: PathBuf,
-    /// What the encoder or the system said.
+    /// Error message of the encoder or the operating system.
     message: String,
 }
 
-/// Writes a PNG file, as small as it gets, making its directory if needed.
+/// Saves a PNG file with the strongest compression, creating its directory if needed.
 ///
 /// # Errors
 /// When the image has no pixels or the file cannot be written.

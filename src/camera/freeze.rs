@@ -1,4 +1,4 @@
-//! Notices a camera that stopped, or that repeats one picture under fresh stamps.
+//! Health of a camera stream: rate, age, and whether it repeats one image under fresh stamps.
 
 use std::collections::VecDeque;
 
@@ -6,18 +6,18 @@ use super::image_view::ImageView;
 use super::rgb::RgbImage;
 use crate::control::time::Time;
 
-/// When a stream is called frozen.
+/// Conditions, all of which must hold, under which a stream counts as frozen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FreezeRule {
     /// Identical frames in a row, the first one included; at least 2.
     pub frames: u32,
-    /// How long they must have been arriving (s). A real sensor's noise never repeats; a rendered scene at rest does, so
-    /// a simulated camera needs a longer time or [`FreezeRule::NEVER`].
+    /// Duration over which the identical frames arrived (s). Sensor noise never repeats, but a rendered scene at rest does,
+    /// so a simulated camera needs a longer duration or [`FreezeRule::NEVER`].
     pub seconds: f64,
 }
 
 impl FreezeRule {
-    /// For cameras whose picture may rightly repeat.
+    /// Rule for cameras whose image may legitimately repeat: never frozen.
     pub const NEVER: Self = Self {
         frames: u32::MAX,
         seconds: f64::INFINITY,
@@ -33,7 +33,7 @@ impl Default for FreezeRule {
     }
 }
 
-/// Rate, age and content of one stream, as diagnostics show them.
+/// Rate, age and content of one stream, for diagnostics.
 #[derive(Debug, Clone)]
 pub struct StreamHealth {
     rule: FreezeRule,
@@ -46,11 +46,11 @@ pub struct StreamHealth {
     received: u64,
 }
 
-/// Frames the rate is averaged over.
+/// Number of frames the rate is averaged over.
 const WINDOW: usize = 31;
 
 impl StreamHealth {
-    /// Of a stream that has delivered nothing yet.
+    /// Creates the health record of a stream that has delivered nothing yet.
     pub fn new(rule: FreezeRule) -> Self {
         Self {
             rule,
@@ -63,7 +63,7 @@ impl StreamHealth {
         }
     }
 
-    /// Takes note of a frame stamped `stamp` that arrived at `now` with this [`content_hash`].
+    /// Records a frame stamped `stamp` that arrived at `now` with this [`content_hash`].
     pub fn observe(&mut self, now: Time, stamp: Time, content: u64) {
         let went_back = |last: Option<&Time>, new: Time| last.is_some_and(|last| new < *last);
         if went_back(self.arrived.as_ref(), now) {
@@ -88,19 +88,19 @@ impl StreamHealth {
         }
     }
 
-    /// Frames per second over the last second or so; `None` before the second frame. By their stamps: frames that
+    /// Mean rate of the last 31 frames (Hz); `None` before the second frame. It is computed from stamps, because frames that
     /// waited for a busy receiver arrive all at once.
     pub fn rate_hz(&self) -> Option<f64> {
         let span = self.stamps.back()?.seconds_since(*self.stamps.front()?);
         (span > 0.0).then(|| (self.stamps.len() - 1) as f64 / span)
     }
 
-    /// Seconds from the newest frame's stamp to `now`; `None` before the first frame.
+    /// Age of the newest frame, from its stamp to `now` (s); `None` before the first frame.
     pub fn age_s(&self, now: Time) -> Option<f64> {
         self.stamps.back().map(|stamp| now.seconds_since(*stamp))
     }
 
-    /// Whether the last frames were one picture, often enough and for long enough.
+    /// Whether the newest frames were identical for as many frames and as long as the rule says.
     pub fn is_frozen(&self) -> bool {
         let span = self
             .arrived
@@ -108,27 +108,27 @@ impl StreamHealth {
         self.repeats >= self.rule.frames.max(2) && span >= self.rule.seconds
     }
 
-    /// Identical frames in a row, the first one included.
+    /// Number of identical frames in a row up to the newest, the first one included.
     pub fn repeats(&self) -> u32 {
         self.repeats
     }
 
-    /// Frames received since the start.
+    /// Number of frames received since the start.
     pub fn received(&self) -> u64 {
         self.received
     }
 }
 
-/// Rows that are looked at.
+/// Approximate number of rows that are hashed.
 const SAMPLED_ROWS: usize = 24;
 
-/// A cheap fingerprint of the picture from evenly spread rows: equal pictures give equal values, and a sensor's noise
-/// gives another one each frame. It says nothing about rows between.
+/// Hash of evenly spread rows of an image: equal images give equal values, and sensor noise gives another value for each
+/// frame. Changes between the sampled rows are not detected.
 pub fn content_hash(view: &ImageView<'_>) -> u64 {
     hash_rows(view.rows(), view.height())
 }
 
-/// [`content_hash`] of a decoded image; equal to that of the `rgb8` view of the same picture.
+/// [`content_hash`] of a decoded image; equal to that of an `rgb8` view of the same image.
 pub fn content_hash_of_rgb(image: &RgbImage) -> u64 {
     hash_rows(image.rows(), image.height())
 }

@@ -1,8 +1,8 @@
-//! A checked look at the fields of a `sensor_msgs/Image`, without copying its data.
+//! Validated view of a `sensor_msgs/Image`, without copying its data.
 
 use super::rgb::RgbImage;
 
-/// Fields of a `sensor_msgs/Image` as they arrived. `is_bigendian` is left out: it means nothing for 8-bit channels.
+/// Fields of a `sensor_msgs/Image` as received. `is_bigendian` is left out: it has no meaning for 8-bit channels.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageFields<'a> {
     /// Width (px).
@@ -13,11 +13,11 @@ pub struct ImageFields<'a> {
     pub encoding: &'a str,
     /// Bytes from the start of a row to the start of the next, padding included.
     pub step: u32,
-    /// Rows from the top.
+    /// Rows from the top, `step` bytes each.
     pub data: &'a [u8],
 }
 
-/// Pixel layouts that are read.
+/// Supported pixel layouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Red, green, blue.
@@ -28,7 +28,7 @@ pub enum Encoding {
     Rgba8,
     /// Blue, green, red, alpha; alpha is dropped.
     Bgra8,
-    /// One brightness.
+    /// One grey channel.
     Mono8,
     /// Y0 U Y1 V for two pixels, ITU-R BT.601 in studio range as webcams send it.
     Yuyv,
@@ -36,8 +36,8 @@ pub enum Encoding {
     Uyvy,
 }
 
-/// Names of `sensor_msgs/image_encodings` that are read. Those of OpenCV's matrices say nothing of colour; they are taken
-/// as cv_bridge takes them, blue first.
+/// Supported names of `sensor_msgs/image_encodings`. Names of OpenCV matrix types do not state the order of colours;
+/// they are read as blue first, like cv_bridge does.
 const NAMES: [(&str, Encoding); 12] = [
     ("rgb8", Encoding::Rgb8),
     ("bgr8", Encoding::Bgr8),
@@ -54,13 +54,13 @@ const NAMES: [(&str, Encoding); 12] = [
 ];
 
 impl Encoding {
-    /// Reads a name of `sensor_msgs/image_encodings`.
+    /// Parses a name of `sensor_msgs/image_encodings`; `None` when it is not supported.
     pub fn parse(name: &str) -> Option<Self> {
         let found = NAMES.into_iter().find(|(known, _)| *known == name);
         found.map(|(_, encoding)| encoding)
     }
 
-    /// The names that [`Encoding::parse`] reads.
+    /// Names that [`Encoding::parse`] accepts.
     pub fn names() -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().map(|(name, _)| name)
     }
@@ -75,13 +75,13 @@ impl Encoding {
         }
     }
 
-    /// Whether two pixels share their colour.
+    /// Whether two neighbouring pixels share their chroma.
     fn is_subsampled(self) -> bool {
         matches!(self, Self::Yuyv | Self::Uyvy)
     }
 }
 
-/// What to do about an encoding that is not read.
+/// Advice for the user about an unsupported encoding.
 fn advice(name: &str) -> &'static str {
     let is_wide = ["16", "32", "64"].iter().any(|bits| name.starts_with(bits)) || name.ends_with("16");
     if name.starts_with("bayer_") {
@@ -93,7 +93,7 @@ fn advice(name: &str) -> &'static str {
     }
 }
 
-/// Why the fields do not make an image.
+/// Errors of fields that do not describe an image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// A side is zero.
@@ -104,13 +104,13 @@ pub enum ImageError {
         /// Height found (px).
         height: u32,
     },
-    /// The encoding is not one of ours.
+    /// The encoding is not supported.
     #[error("image encoding: expected {}, found {found:?}; {}", Encoding::names().collect::<Vec<_>>().join(", "), advice(.found))]
     Encoding {
         /// Encoding found.
         found: String,
     },
-    /// Two pixels of these layouts share their colour.
+    /// The width is odd, but two neighbouring pixels of this layout share their chroma.
     #[error("image in {encoding:?}: expected an even width, found {width}")]
     OddWidth {
         /// Layout found.
@@ -118,7 +118,7 @@ pub enum ImageError {
         /// Width found (px).
         width: u32,
     },
-    /// Rows overlap.
+    /// The row step is shorter than a row.
     #[error(
         "image row step: expected at least {expected} bytes for {width} pixels of {encoding:?}, found {found}; the message is malformed"
     )]
@@ -127,12 +127,12 @@ pub enum ImageError {
         width: u32,
         /// Layout found.
         encoding: Encoding,
-        /// Least step that works (bytes).
+        /// Smallest valid step (bytes).
         expected: u64,
         /// Step found (bytes).
         found: u32,
     },
-    /// Bytes are missing.
+    /// The data is shorter than the image.
     #[error(
         "image data: expected at least {expected} bytes ({height} rows of {step}), found {found}; it was cut short"
     )]
@@ -141,14 +141,14 @@ pub enum ImageError {
         height: u32,
         /// Step found (bytes).
         step: u32,
-        /// Least length that works (bytes).
+        /// Smallest valid length (bytes).
         expected: u64,
         /// Length found (bytes).
         found: usize,
     },
 }
 
-/// A validated image that still lies in the message.
+/// Validated image that borrows the data of its message.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
     width: u32,
@@ -160,11 +160,11 @@ pub struct ImageView<'a> {
 }
 
 impl<'a> ImageView<'a> {
-    /// Checks the fields against each other. The last row may lack its padding.
+    /// Checks the fields against each other. The last row may lack its padding. Nothing is allocated for the pixels,
+    /// whatever size is announced.
     ///
     /// # Errors
-    /// Names the first field that does not fit, with what was expected and what was found. Nothing is allocated for
-    /// the pixels, whatever size is announced.
+    /// Names the first field that does not fit, with the expected and the found value.
     pub fn new(fields: ImageFields<'a>) -> Result<Self, ImageError> {
         let ImageFields {
             width,
@@ -234,7 +234,7 @@ impl<'a> ImageView<'a> {
         self.data.chunks(self.step).filter_map(move |row| row.get(..row_bytes))
     }
 
-    /// Writes the image as RGB into `out`, whose allocation is reused.
+    /// Converts the image to RGB and writes it into `out`, whose allocation is reused.
     pub fn to_rgb(&self, out: &mut RgbImage) {
         out.reset(self.width, self.height);
         for (from, to) in self.rows().zip(out.rows_mut()) {
@@ -258,7 +258,7 @@ fn convert<const N: usize>(from: &[u8], to: &mut [[u8; 3]], pixel: impl Fn([u8; 
     }
 }
 
-/// `order` puts the bytes of two pixels into the order Y0 U Y1 V.
+/// Converts a row of packed YUV 4:2:2; `order` puts the bytes of two pixels into the order Y0 U Y1 V.
 fn yuv422_row(from: &[u8], to: &mut [[u8; 3]], order: impl Fn([u8; 4]) -> [u8; 4]) {
     for (four, to) in from.as_chunks::<4>().0.iter().zip(to.as_chunks_mut::<2>().0) {
         let [y0, u, y1, v] = order(*four);
@@ -266,7 +266,7 @@ fn yuv422_row(from: &[u8], to: &mut [[u8; 3]], order: impl Fn([u8; 4]) -> [u8; 4
     }
 }
 
-/// BT.601 in studio range with 20 fractional bits, the arithmetic of OpenCV's `COLOR_YUV2RGB_YUY2` and `_UYVY`.
+/// Converts BT.601 in studio range with 20 fractional bits, like OpenCV's `COLOR_YUV2RGB_YUY2` and `_UYVY`.
 fn yuv_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     const HALF: i32 = 1 << 19;
     let y = (i32::from(y) - 16).max(0) * 1_220_542 + HALF;

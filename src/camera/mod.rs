@@ -1,12 +1,12 @@
-//! Frames in, network input out.
+//! Camera pipeline: from received frames to the input of the vision tower.
 //!
 //! ```text
 //! sensor_msgs fields ─► image_view ─┐
 //! compressed bytes ──► compressed ──┴─► rgb ─► resize ─► smart_resize ─► patches
-//!                                   pairing                freeze watches every stream
+//! pairing groups the frames of several cameras by stamp; freeze monitors every stream
 //! ```
 //!
-//! Nothing in here names a ROS type or reads a clock: the caller passes fields and times.
+//! No module uses a ROS type or reads a clock: the caller passes fields and times.
 
 mod area;
 mod axis;

@@ -1,7 +1,7 @@
-//! Puts the newest values of several streams together when their stamps agree.
+//! Pairs the newest values of several streams when their stamps agree.
 //!
-//! Streams are cameras and, if wanted, the arm's state. Each keeps only its newest value: an observation is made of what
-//! is true now, and a stream that lags makes the pair wait, not the others queue.
+//! Streams are cameras and, optionally, the arm's state. Each stream keeps only its newest value: an observation describes
+//! the present, so when one stream lags the pair waits and the other streams do not queue.
 
 mod rule;
 
@@ -9,38 +9,38 @@ pub use rule::{NotReady, PairRule, StreamRule};
 
 use crate::control::time::Time;
 
-/// A stamp this far behind its stream's newest means that the clock was set back (a simulator restarted), not that a
-/// message came late (s).
+/// Step back of a stream's stamps (s) from which it means that the clock was set back, for example by a restarted
+/// simulator; a smaller one means that a message came late.
 const CLOCK_RESET_S: f64 = 1.0;
 
-/// A value with the time it was true.
+/// Value with the time it was measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stamped<T> {
-    /// From the message header.
+    /// Stamp of the message header.
     pub stamp: Time,
     /// The value.
     pub value: T,
 }
 
-/// What became of an offered value.
+/// Outcome of offering a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offered {
-    /// It is its stream's newest.
+    /// The value is now the newest of its stream.
     Kept,
-    /// A newer one, or the same again, was there already; it was dropped.
+    /// The value was dropped: its stream already has one with the same or a newer stamp.
     Older,
-    /// The clock was set back: everything known before was dropped, and it was kept.
+    /// The clock was set back: the values and stamps of all streams were dropped, and this value was kept.
     ClockReset,
 }
 
-/// Values that go together, in the order of [`PairRule::streams`].
+/// Values with matching stamps, in the order of [`PairRule::streams`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pair<T> {
     /// One for each stream.
     pub values: Vec<Stamped<T>>,
-    /// Oldest stamp among them: the time the observation is about.
+    /// Oldest stamp of the values: the time of the observation.
     pub oldest: Time,
-    /// Newest stamp among them.
+    /// Newest stamp of the values.
     pub newest: Time,
 }
 
@@ -54,12 +54,12 @@ pub struct Pairer<T> {
 #[derive(Debug, Clone)]
 struct Slot<T> {
     newest: Option<Stamped<T>>,
-    /// Stamp of the newest value ever offered, kept when the value is taken.
+    /// Stamp of the newest value offered; kept when the value is taken.
     last_stamp: Option<Time>,
 }
 
 impl<T> Pairer<T> {
-    /// With nothing in any stream.
+    /// Creates a pairer whose streams are empty.
     pub fn new(rule: PairRule) -> Self {
         let slots = rule
             .streams
@@ -72,10 +72,10 @@ impl<T> Pairer<T> {
         Self { rule, slots }
     }
 
-    /// Offers a value of stream `index`.
+    /// Offers a value to the stream at `index` of [`PairRule::streams`].
     ///
     /// # Errors
-    /// When no such stream was declared.
+    /// When there is no such stream.
     pub fn offer(&mut self, index: usize, stamp: Time, value: T) -> Result<Offered, NotReady> {
         let streams = self.slots.len();
         let last = self
@@ -98,7 +98,7 @@ impl<T> Pairer<T> {
         Ok(offered)
     }
 
-    /// Drops every value and every memory of stamps.
+    /// Drops the values and stamps of all streams.
     pub fn forget(&mut self) {
         self.slots.iter_mut().for_each(|slot| {
             *slot = Slot {
@@ -108,10 +108,12 @@ impl<T> Pairer<T> {
         });
     }
 
-    /// Takes the newest value of every stream if all are fresh at `now` and belong together; else leaves them.
+    /// Takes the newest value of every stream if all are fresh at `now` and their stamps lie within the slop; otherwise
+    /// leaves them in place.
     ///
     /// # Errors
-    /// Names the stream that is in the way.
+    /// Names the first stream that is missing, too old or ahead of the clock, or the one with the oldest stamp when the
+    /// stamps lie too far apart.
     pub fn take(&mut self, now: Time) -> Result<Pair<T>, NotReady> {
         let mut span: Option<Span<'_>> = None;
         for (rule, slot) in self.rule.streams.iter().zip(&self.slots) {
@@ -144,10 +146,10 @@ impl<T> Pairer<T> {
         Ok(Pair { values, oldest, newest })
     }
 
-    /// The first stream whose newest stamp, taken or not, is older than permitted at `now`: what a watchdog asks.
+    /// Checks that the newest stamp of every stream, taken or not, is fresh at `now`; for a watchdog.
     ///
     /// # Errors
-    /// Names the stream that is silent, late or ahead of the clock.
+    /// Names the first stream that is silent, late or ahead of the clock.
     pub fn require_fresh(&self, now: Time) -> Result<(), NotReady> {
         self.rule
             .streams
@@ -162,7 +164,7 @@ impl<T> Pairer<T> {
     }
 }
 
-/// Oldest and newest stamp so far, and who has the oldest.
+/// Oldest and newest stamp so far, and the name of the stream with the oldest.
 struct Span<'a> {
     oldest: Time,
     newest: Time,

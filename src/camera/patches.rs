@@ -1,16 +1,16 @@
-//! Cuts an image into the rows the vision tower reads.
+//! Cuts an image into patches, the input rows of the vision tower.
 
 use super::rgb::RgbImage;
 use super::smart_resize::SizeRule;
 
-/// How the processor of a checkpoint sizes, normalises and cuts images.
+/// Preprocessing of a checkpoint's image processor: size, normalisation and patches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PatchRule {
     /// Side of a patch (px).
     pub patch: u32,
     /// Frames in a patch; a still image is repeated.
     pub temporal: u32,
-    /// Side of the block of patches that becomes one token.
+    /// Side of the block of patches that is merged into one token (patches).
     pub merge: u32,
     /// Least area fed to the network (px²).
     pub min_pixels: u64,
@@ -34,7 +34,7 @@ impl PatchRule {
         std: [0.5; 3],
     };
 
-    /// Sizes this rule resizes to.
+    /// Rule for the size that images are resized to.
     pub fn size_rule(&self) -> SizeRule {
         SizeRule {
             factor: self.patch.saturating_mul(self.merge),
@@ -60,7 +60,7 @@ impl PatchRule {
     }
 }
 
-/// Patches of one image, in time, rows and columns (`image_grid_thw`).
+/// Number of patches of one image in time, rows and columns (`image_grid_thw`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     /// Patches in time; 1 for a still image.
@@ -87,26 +87,26 @@ impl Grid {
 pub struct Patches {
     /// Normalised values, row after row.
     pub pixel_values: Vec<f32>,
-    /// How the rows lie in the image.
+    /// Grid of patches in the image.
     pub grid: Grid,
 }
 
-/// Why an image cannot be cut.
+/// Errors of cutting an image into patches.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum PatchError {
-    /// Sides do not divide into merge blocks.
+    /// A side is zero or no multiple of the merge block.
     #[error(
         "image for the network: expected sides that are multiples of {factor} (patch times merge), found {width}x{height}; apply smart_resize first"
     )]
     Size {
-        /// What sides must be a multiple of (px).
+        /// Required divisor of both sides (px).
         factor: u32,
         /// Width found (px).
         width: u32,
         /// Height found (px).
         height: u32,
     },
-    /// The rule itself cannot work.
+    /// The rule itself is invalid.
     #[error(
         "preprocessor: expected a patch of 1..=256, temporal and merge of 1..=16, finite mean and positive std, found {0:?}"
     )]
@@ -117,26 +117,26 @@ pub enum PatchError {
 /// precision, the fused arithmetic of the Qwen3-VL reference.
 ///
 /// # Errors
-/// When the sides do not fit or the rule cannot work.
+/// When a side is no positive multiple of `patch · merge` or the rule is invalid.
 pub fn patchify(image: &RgbImage, rule: &PatchRule) -> Result<Patches, PatchError> {
     let mut pixel_values = Vec::new();
     let grid = Cutter::new(*rule)?.append(image, &mut pixel_values)?;
     Ok(Patches { pixel_values, grid })
 }
 
-/// A rule with its table of normalised values.
+/// Patch cutter: a rule with its table of normalised values.
 #[derive(Debug, Clone)]
 pub struct Cutter {
     rule: PatchRule,
-    /// For each channel, the value of every byte.
+    /// Normalised value of every byte, for each channel.
     values: [[f32; 256]; 3],
 }
 
 impl Cutter {
-    /// Makes the table.
+    /// Computes the table of normalised values.
     ///
     /// # Errors
-    /// When the rule cannot work.
+    /// When the rule is invalid.
     pub fn new(rule: PatchRule) -> Result<Self, PatchError> {
         rule.check()?;
         let mut values = [[0.0; 256]; 3];
@@ -153,7 +153,7 @@ impl Cutter {
         &self.rule
     }
 
-    /// Appends the rows of `image` to `out`.
+    /// Appends the patches of `image` to `out`.
     ///
     /// # Shapes
     /// Appends (`grid.patches()`, [`PatchRule::row_len`]); see [`Patches`].
@@ -183,7 +183,7 @@ impl Cutter {
         Ok(grid)
     }
 
-    /// Fills red, green and blue from the patch at `raster`.
+    /// Fills the red, green and blue planes with the patch at raster index `raster`.
     fn cut(&self, image: &RgbImage, raster: usize, planes: &mut [f32]) {
         let patch = self.rule.patch as usize;
         let width = image.width() as usize;
@@ -215,7 +215,7 @@ fn value_of(table: &[f32; 256], byte: u8) -> f32 {
     table.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
-/// Raster index (row by row) of the patch at place `index` of the merge-block order of one frame.
+/// Raster index (row by row) of the patch at position `index` of the merge-block order of one frame.
 pub fn raster_from_merge_block(index: usize, grid: Grid, merge: u32) -> usize {
     let (merge, columns) = (merge as usize, grid.w as usize);
     let (block, inside) = (index / (merge * merge), index % (merge * merge));
@@ -225,7 +225,7 @@ pub fn raster_from_merge_block(index: usize, grid: Grid, merge: u32) -> usize {
     row * columns + column
 }
 
-/// Place in the merge-block order of the patch with raster index `index`: the inverse of [`raster_from_merge_block`].
+/// Position in merge-block order of the patch with raster index `index`: the inverse of [`raster_from_merge_block`].
 pub fn merge_block_from_raster(index: usize, grid: Grid, merge: u32) -> usize {
     let (merge, columns) = (merge as usize, grid.w as usize);
     let (row, column) = (index / columns, index % columns);
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn rows_are_channel_first_and_frames_repeat() {
-        // Every pixel tells where it is: red its column, green its row.
+        // Every pixel encodes its position: red its column, green its row.
         let mut image = RgbImage::new(64, 32);
         for (i, pixel) in image.data_mut().as_chunks_mut::<3>().0.iter_mut().enumerate() {
             *pixel = [(i % 64) as u8, (i / 64) as u8, 200];

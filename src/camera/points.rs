@@ -1,73 +1,74 @@
-//! Places in space as features to align latents with, for targets that come from a simulator instead of a teacher.
+//! Features of 3-D points to align latents with, for targets that come from a simulator instead of a teacher network.
 //!
-//! A picture is seen along [`RAYS`] x [`RAYS`] rays, and a patch of it along 4 x 4 of them, row by row, or fewer where channels
-//! are few. Each ray of a patch has as many channels, C:
+//! An image is sampled along [`RAYS`] x [`RAYS`] rays, and each patch along 4 x 4 of them, row by row, or along fewer where
+//! there are few channels. The channels of a patch are divided equally among its rays. Channels of one ray:
 //!
 //! ```text
-//! channel 0..3             normal of the surface it meets, √F long
+//! channel 0..3             normal of the surface it meets, scaled to length √F
 //! channel 3                √(4F) where nothing is near, and then all others are 0
-//! channel 4 + 6k..7 + 6k   sin(2π x/λ), sin(2π y/λ), sin(2π z/λ)     of wave k of F, from 2 m to 20 cm; 1 m if there is one
+//! channel 4 + 6k..7 + 6k   sin(2π x/λ), sin(2π y/λ), sin(2π z/λ)     of wave k of F, from 2 m to 20 cm; 1 m if F is 1
 //! channel 7 + 6k..10 + 6k  cos(2π x/λ), cos(2π y/λ), cos(2π z/λ)
 //! further channels         0
 //! ```
 //!
-//! So every target is equally long, the cosine of two of them falls with the distance between the places, and a quarter of
-//! it is the normals'. Several rays, because what is to be grasped is smaller than a patch: with one through the middle a
-//! target would hardly ever tell that it is there.
+//! All targets thus have the same length, the cosine of two targets falls with the distance between their points, and the
+//! normals contribute a quarter of it. A patch has several rays because objects to grasp are smaller than a patch: with a
+//! single ray through the centre a target would hardly ever show the object.
 //!
-//! With classes, which pre-train a backbone, the first four channels tell what the ray meets instead: 2 for what is to be
-//! moved, 1 for what stands about, 1 for the robot, 1/2 for the table, each in its own channel. Where there are two channels
-//! more than a wave needs, they come next and tell how what is to be moved is turned: 2 cos 4θ and 2 sin 4θ, because a block
-//! looks the same after a quarter turn.
+//! With classes, used to pre-train a backbone, the first four channels instead encode the class that the ray meets, each in
+//! its own channel: 2 for the object to be moved, 1 for props, 1 for the robot, 1/2 for the table. Where a ray has at least
+//! two channels more than one wave needs, the next two encode the heading θ of the object to be moved: 2 cos 4θ and 2 sin 4θ,
+//! because a block looks the same after a quarter turn.
 
 use std::f64::consts::TAU;
 
 use nalgebra::Vector3;
 
-/// Rays along each side of a picture.
+/// Number of rays along each side of an image.
 pub const RAYS: usize = 32;
-/// Values that are kept of a ray: place, normal, class and heading.
+/// Number of values stored for a ray: point (3), normal (3), class and heading.
 pub const RAY_VALUES: usize = 8;
-/// Length of a wave that is the only one (m).
+/// Wavelength where there is a single wave (m).
 const ONLY_WAVE_M: f64 = 1.0;
-/// Longest and shortest wave (m): the one tells places on and above a table apart, the other a thing from what it is on.
+/// Longest and shortest wavelength (m): the longest separates points on and above a table, the shortest an object from
+/// its support.
 const WAVES_M: [f64; 2] = [2.0, 0.2];
-/// Farther than this along an axis of the frame it is told in is far: the longest wave begins again (m).
+/// Largest absolute coordinate of a near point (m); beyond it the longest wave repeats.
 const NEAR_M: f64 = 1.0;
-/// Places are kept up to here (m); the rays that meet nothing are kept as meeting something there.
+/// Bound that stored coordinates are clamped to (m); a ray that meets nothing is stored as a point at this bound.
 const FAR_M: f32 = 8.0;
-/// Channels of a wave.
+/// Number of channels of a wave.
 const OF_WAVE: usize = 6;
-/// Channels that are no wave's: the normal and what says that nothing is near, or the classes.
+/// Number of channels before the waves: the normal and the flag that nothing is near, or the classes.
 const OTHERS: usize = 4;
-/// Channels of the heading.
+/// Number of channels of the heading.
 const OF_HEADING: usize = 2;
-/// How long the heading is.
+/// Length of the heading vector.
 const HEADING: f64 = 2.0;
-/// Rays along each side of a patch at most.
+/// Largest number of rays along each side of a patch.
 const RAYS_OF_PATCH: usize = 4;
-/// Fewest channels: those of one ray and one wave.
+/// Smallest number of channels: those of one ray with one wave.
 pub const LEAST_CHANNELS: usize = OTHERS + OF_WAVE;
 
-/// What a ray meets.
+/// Class of the surface that a ray meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SurfaceClass {
-    /// Floor, legs of the table, nothing.
+    /// Floor, table legs, or nothing.
     Background,
-    /// The table's top.
+    /// Table top.
     Table,
-    /// What is to be moved.
+    /// Object to be moved.
     Object,
-    /// What stands or lies on the table.
+    /// Other object on the table.
     Prop,
     /// Arm and gripper.
     Robot,
 }
 
 impl SurfaceClass {
-    /// All of them, by number.
+    /// All classes; the position is the stored class number.
     pub const ALL: [Self; 5] = [Self::Background, Self::Table, Self::Object, Self::Prop, Self::Robot];
-    /// Those that have a channel, in the channels' order, with what it holds.
+    /// Classes that have a channel, in the order of the channels, with the value for a hit.
     const CHANNELS: [(Self, f32); OTHERS] = [
         (Self::Object, 2.0),
         (Self::Prop, 1.0),
@@ -76,17 +77,17 @@ impl SurfaceClass {
     ];
 }
 
-/// A place on a surface, in a frame that its camera is fixed to.
+/// Point on a surface, in a frame that the camera is fixed to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SurfacePoint {
-    /// Where (m).
+    /// Position (m).
     pub place: Vector3<f64>,
-    /// Normal, of length 1.
+    /// Unit normal.
     pub normal: Vector3<f64>,
-    /// What it belongs to.
+    /// Class of the surface.
     pub class: SurfaceClass,
-    /// Turn about the vertical of what is to be moved, in the frame its camera is fixed to (rad); 0 of all else. A quarter
-    /// turn more is the same.
+    /// Rotation of the object to be moved about the vertical, in the same frame (rad); 0 for all other classes. Headings a
+    /// quarter turn apart are equivalent.
     pub heading: f64,
 }
 
@@ -95,7 +96,7 @@ impl SurfacePoint {
         self.place.amax() <= NEAR_M
     }
 
-    /// The values that are kept of a ray; what meets nothing is as far away as can be.
+    /// Values stored for a ray: x, y, z (m), normal, class number, heading (rad); `None` is a ray that meets nothing.
     pub fn values(of: Option<&Self>) -> [f32; RAY_VALUES] {
         let Some(Self {
             place,
@@ -116,7 +117,7 @@ impl SurfacePoint {
         [x, y, z, nx, ny, nz, number as f32, *heading as f32]
     }
 
-    /// What [`Self::values`] kept.
+    /// Restores a point from [`Self::values`]; `None` for a ray that met nothing and for an unknown class number.
     pub fn of_values([x, y, z, nx, ny, nz, class, heading]: [f32; RAY_VALUES]) -> Option<Self> {
         let class = *SurfaceClass::ALL.get(class as usize)?;
         let vector = |values: [f32; 3]| Vector3::from(values.map(f64::from));
@@ -130,23 +131,23 @@ impl SurfacePoint {
     }
 }
 
-/// Which features are made of rays.
+/// Settings of the features computed from rays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RayFeatures {
-    /// Channels of a patch.
+    /// Number of channels of a patch.
     pub channels: usize,
-    /// Whether classes stand in for normals.
+    /// Whether to encode classes instead of normals.
     pub classes: bool,
 }
 
 impl RayFeatures {
-    /// Rays along each side of a patch that has so many channels.
+    /// Number of rays along each side of a patch, as many as the channels suffice for.
     fn side(self) -> usize {
         let enough = |side: &usize| self.channels / (side * side) >= LEAST_CHANNELS;
         (1..=RAYS_OF_PATCH).rev().find(enough).unwrap_or(1)
     }
 
-    /// The rays of a picture that fall into a patch, by number, row by row, of a picture that is cut into `grid`.
+    /// Indices, row by row, of the image's rays that fall into a patch (row, column) of a grid of `[rows, columns]` patches.
     pub fn rays_of(self, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> impl Iterator<Item = usize> {
         let side = self.side();
         let at =
@@ -156,7 +157,7 @@ impl RayFeatures {
         })
     }
 
-    /// Features of what a patch shows along its rays, row by row, as far as the channels reach.
+    /// Features of a patch from the points its rays meet, row by row; padded with zeros to `channels` values.
     pub fn of(self, rays: &[Option<SurfacePoint>]) -> Vec<f32> {
         let of_ray = self.channels / rays.len().max(1);
         let mut out: Vec<f32> = rays
@@ -200,7 +201,7 @@ fn of_point(of: Option<&SurfacePoint>, channels: usize, classes: bool) -> Vec<f3
     out
 }
 
-/// Length of a wave (m); each is as much shorter than the one before.
+/// Wavelength of wave `wave` of `waves` (m), in a geometric sequence from the longest to the shortest.
 fn length(wave: usize, waves: usize) -> f64 {
     if waves == 1 {
         return ONLY_WAVE_M;
@@ -349,7 +350,7 @@ mod tests {
         let turned = of(SurfaceClass::Object, 0.3 - std::f64::consts::FRAC_PI_2);
         assert!(block.iter().zip(&turned).all(|(a, b)| (a - b).abs() < 1e-5));
         assert_eq!(of(SurfaceClass::Prop, 0.3)[4..6], [0.0; 2]);
-        // Behind it comes the wave, as where there is no heading.
+        // The waves follow the heading.
         assert_relative_eq!(block[6], (TAU * 0.3).sin() as f32, epsilon = 1e-6);
     }
 
@@ -378,7 +379,7 @@ mod tests {
             rays.iter().for_each(|ray| seen[*ray] += 1);
         }
         assert!(seen.iter().all(|times| *times == 1));
-        // One ray through the middle of a patch, where there are few channels.
+        // With few channels, a single ray through the centre of the patch.
         let few = RayFeatures {
             channels: 24,
             classes: false,

@@ -1,4 +1,4 @@
-//! From frames to the vision tower's input, with every buffer reused.
+//! Preprocesses frames into the vision tower's input, reusing every buffer.
 
 use super::image_view::ImageView;
 use super::patches::{Cutter, Grid, PatchError, PatchRule};
@@ -15,25 +15,25 @@ use crate::contract::Resize;
 pub struct VisionInput {
     /// Normalised values, row after row.
     pub pixel_values: Vec<f32>,
-    /// One for each view.
+    /// Grid of each view.
     pub grids: Vec<Grid>,
 }
 
-/// Why a frame could not be prepared.
+/// Errors of preprocessing a frame.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum PreprocessError {
-    /// The contract's resize.
+    /// Error of the contract's resize.
     #[error(transparent)]
     Resize(#[from] ResizeError),
-    /// The network's size rule.
+    /// Error of the network's size rule.
     #[error(transparent)]
     SmartResize(#[from] SmartResizeError),
-    /// The cut into patches.
+    /// Error of cutting into patches.
     #[error(transparent)]
     Patches(#[from] PatchError),
 }
 
-/// Resizes by the contract's rule, then by the network's, and cuts into patches.
+/// Preprocessor that resizes by the contract's rule, then by the network's, and cuts into patches.
 #[derive(Debug, Clone)]
 pub struct Preprocessor {
     recorded: Option<Resize>,
@@ -47,20 +47,20 @@ pub struct Preprocessor {
 }
 
 impl Preprocessor {
-    /// For frames that were resized by `recorded` in training, and a network with `rule`.
+    /// Creates a preprocessor for frames that were resized by `recorded` in training, and a network with `rule`.
     ///
     /// # Errors
-    /// When the two rules cannot work together, before any frame has come.
+    /// When the two rules are incompatible or `rule` is invalid; checked here, before any frame arrives.
     pub fn new(recorded: Resize, rule: PatchRule) -> Result<Self, PreprocessError> {
         let Resize { width, height, .. } = recorded;
         smart_resize(Size { height, width }, rule.size_rule())?;
         Self::with(Some(recorded), rule)
     }
 
-    /// For pictures that go to a network with `rule` as they are, as the reference's processor takes them.
+    /// Creates a preprocessor without the contract's resize, as the reference processor treats images.
     ///
     /// # Errors
-    /// When the rule cannot work.
+    /// When the rule is invalid.
     pub fn of_pictures(rule: PatchRule) -> Result<Self, PreprocessError> {
         Self::with(None, rule)
     }
@@ -78,13 +78,13 @@ impl Preprocessor {
         })
     }
 
-    /// Forgets the views pushed so far, keeps the buffers.
+    /// Removes the views pushed so far and keeps the buffers.
     pub fn clear(&mut self) {
         self.input.pixel_values.clear();
         self.input.grids.clear();
     }
 
-    /// Appends a view that still lies in its message.
+    /// Appends a view that borrows from its message.
     ///
     /// # Errors
     /// When the frame cannot be resized; nothing is appended then.
@@ -122,12 +122,12 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// The views pushed since the last [`Preprocessor::clear`].
+    /// Views pushed since the last [`Preprocessor::clear`].
     pub fn input(&self) -> &VisionInput {
         &self.input
     }
 
-    /// The same, to be changed.
+    /// Mutable access to the views pushed since the last [`Preprocessor::clear`].
     pub fn input_mut(&mut self) -> &mut VisionInput {
         &mut self.input
     }

@@ -1,7 +1,7 @@
-//! Antialiased separable resampling of 8-bit images in fixed point, to the bit as Pillow and torchvision do it.
+//! Antialiased separable resampling of 8-bit images in fixed point, bit-exact with Pillow and torchvision.
 //!
 //! Both compute the same floating-point weights, round them to integers, filter along x, round to bytes, then along y.
-//! They differ in how many fractional bits a weight keeps ([`Precision`]), which shows in 0.4 % of the bytes.
+//! They differ in the number of fractional bits of a weight ([`Precision`]), which changes 0.4 % of the bytes.
 
 use super::axis::{Axis, AxisKey, Kernel, Precision};
 use super::rgb::RgbImage;
@@ -9,7 +9,7 @@ use super::rgb::RgbImage;
 use super::vnni::Vnni;
 use super::weigh::{BLOCK, ColumnPair, Plain, ROWS, Weigh};
 
-/// Resamples and keeps its weights and buffers between calls.
+/// Resampler that keeps its weights and buffers between calls.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resampler {
     horizontal: Option<Axis>,
@@ -29,12 +29,12 @@ pub(super) struct Target {
     pub height: u32,
     /// Filter shape.
     pub kernel: Kernel,
-    /// Arithmetic.
+    /// Precision of the weights.
     pub precision: Precision,
 }
 
 impl Resampler {
-    /// Writes `source`, which has at least one pixel, at another size of at least one pixel into `out`.
+    /// Resamples `source` to the size of `target` and writes the result into `out`; all sides must be at least 1 pixel.
     pub(super) fn run(&mut self, source: &RgbImage, target: Target, out: &mut RgbImage) {
         let Target {
             width,
@@ -87,7 +87,8 @@ fn axis(kept: &mut Option<Axis>, key: AxisKey) -> &Axis {
     kept.get_or_insert_with(|| Axis::new(key))
 }
 
-/// Both passes. All of it has to be inlined where vectors are switched on, hence the attributes from here on.
+/// Both passes. All code must be inlined into the function that enables the vector instructions, hence the attributes
+/// from here on.
 struct Passes<'a> {
     source: &'a RgbImage,
     horizontal: &'a Axis,
@@ -105,7 +106,7 @@ impl Passes<'_> {
     }
 }
 
-/// Both passes, to be run where the instructions of `how` are switched on.
+/// Both passes, to be run where the instructions of `how` are enabled.
 #[cfg(target_arch = "x86_64")]
 struct Vectorized<'a, W> {
     how: W,
@@ -122,7 +123,7 @@ impl<W: Weigh> pulp::NullaryFnOnce for Vectorized<'_, W> {
     }
 }
 
-/// Bytes in rows of `stride`.
+/// Byte rows of length `stride`.
 struct Strided<'a> {
     bytes: &'a mut Vec<u8>,
     stride: usize,
@@ -154,7 +155,7 @@ fn along_x(source: &RgbImage, axis: &Axis, columns: &mut [ColumnPair], out: &mut
     }
 }
 
-/// Turns up to `ROWS` rows into columns, four pixels of each row at a time.
+/// Transposes up to `ROWS` rows into columns, four pixels of each row at a time.
 #[inline(always)]
 fn pair_columns(rows: &[u8], row_bytes: usize, columns: &mut [ColumnPair], how: impl Weigh) {
     for (index, two) in columns.chunks_mut(2).enumerate() {

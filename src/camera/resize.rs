@@ -1,4 +1,4 @@
-//! Resizes frames exactly as the code that made the training data did.
+//! Resizes frames with the same arithmetic as the code that made the training data.
 
 use super::area;
 use super::axis::{Kernel, Precision};
@@ -6,7 +6,7 @@ use super::resample::{Resampler, Target};
 use super::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 
-/// Why a frame could not be resized.
+/// Errors of resizing a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ResizeError {
     /// A side is zero or too long.
@@ -17,7 +17,7 @@ pub enum ResizeError {
         /// Height found (px).
         height: u32,
     },
-    /// `INTER_AREA` was asked to enlarge, which OpenCV does by another rule.
+    /// The `area` filter would enlarge, which OpenCV does by another rule.
     #[error(
         "resize by area from {from_width}x{from_height}: expected a target no larger on either side, found {width}x{height}; use a larger camera image or the filter bicubic"
     )]
@@ -26,9 +26,9 @@ pub enum ResizeError {
         from_width: u32,
         /// Height of the frame (px).
         from_height: u32,
-        /// Width wanted (px).
+        /// Target width (px).
         width: u32,
-        /// Height wanted (px).
+        /// Target height (px).
         height: u32,
     },
 }
@@ -36,14 +36,14 @@ pub enum ResizeError {
 /// Longest side of source or target (px).
 pub const MAX_SIDE: u32 = 1 << 14;
 
-/// Resizes frames and keeps its weights and buffers between calls.
+/// Resizer that keeps its weights and buffers between calls.
 #[derive(Debug, Clone, Default)]
 pub struct Resizer {
     resampler: Resampler,
 }
 
 impl Resizer {
-    /// Writes `source` resized by the contract's rule into `out`. A frame that already has the size is copied.
+    /// Resizes `source` by the contract's rule and writes the result into `out`. A frame of the right size is copied.
     ///
     /// `bicubic` and `bilinear` are Pillow's (antialiased, two passes with bytes between them), `area` is OpenCV's
     /// `INTER_AREA`; all three agree with their reference (Pillow 11.3, OpenCV 5.0) in every byte. Pillow 13 filters
@@ -86,7 +86,7 @@ impl Resizer {
         Ok(())
     }
 
-    /// Writes `source` resized as the Qwen3-VL processor does it (torchvision v2, bicubic, antialias, on `uint8`) into
+    /// Resizes `source` as the Qwen3-VL processor does it (torchvision v2, bicubic, antialias, on `uint8`) and writes it to
     /// `out`; agrees with torchvision 0.26 in every byte.
     ///
     /// # Errors

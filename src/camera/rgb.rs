@@ -1,6 +1,6 @@
-//! An owned 8-bit RGB image.
+//! Owned 8-bit RGB image.
 
-/// Rows of interleaved red, green, blue bytes without padding; `data` always holds `width · height · 3` of them.
+/// RGB image: rows of interleaved red, green, blue bytes without padding; `data` always holds `width · height · 3` of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RgbImage {
     width: u32,
@@ -8,7 +8,7 @@ pub struct RgbImage {
     data: Vec<u8>,
 }
 
-/// Bytes that do not make an image of the announced size.
+/// Error of data whose length does not fit the announced size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an RGB image of {width}x{height}: expected {expected} bytes, found {found}")]
 pub struct RgbSizeError {
@@ -16,21 +16,21 @@ pub struct RgbSizeError {
     pub width: u32,
     /// Announced height (px).
     pub height: u32,
-    /// Bytes such an image has.
+    /// Number of bytes of an image of that size.
     pub expected: u64,
-    /// Bytes given.
+    /// Number of bytes given.
     pub found: usize,
 }
 
 impl RgbImage {
-    /// A black image.
+    /// Creates a black image.
     pub fn new(width: u32, height: u32) -> Self {
         let mut image = Self::default();
         image.reset(width, height);
         image
     }
 
-    /// Takes over `data`, rows of interleaved RGB bytes.
+    /// Creates an image from `data`, rows of interleaved RGB bytes.
     ///
     /// # Errors
     /// When `data` is not `width · height · 3` bytes long.
@@ -47,7 +47,7 @@ impl RgbImage {
         })
     }
 
-    /// Gives the image another size and keeps its allocation; the content is unspecified afterwards.
+    /// Changes the size of the image and keeps its allocation; the content is unspecified afterwards.
     pub fn reset(&mut self, width: u32, height: u32) {
         self.width = width;
         self.height = height;
@@ -69,7 +69,7 @@ impl RgbImage {
         &self.data
     }
 
-    /// All bytes, to be written.
+    /// Mutable access to all bytes, row after row.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.data
     }
@@ -79,12 +79,12 @@ impl RgbImage {
         self.data.chunks_exact((self.width as usize * 3).max(1))
     }
 
-    /// Rows from the top, to be written.
+    /// Mutable access to the rows from the top, `width · 3` bytes each.
     pub fn rows_mut(&mut self) -> std::slice::ChunksExactMut<'_, u8> {
         self.data.chunks_exact_mut((self.width as usize * 3).max(1))
     }
 
-    /// The pixel in column `x` of row `y`, if inside.
+    /// Pixel in column `x` of row `y`; `None` outside the image.
     pub fn pixel(&self, x: u32, y: u32) -> Option<[u8; 3]> {
         let row = self.rows().nth(y as usize)?;
         row.as_chunks::<3>().0.get(x as usize).copied()

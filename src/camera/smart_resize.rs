@@ -1,4 +1,4 @@
-//! The size at which the Qwen3-VL processor feeds an image to the network.
+//! Size to which the Qwen3-VL processor resizes an image for the network.
 
 /// Bounds and grid of the processor's size rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Size {
 /// Largest ratio of the longer to the shorter side.
 pub const MAX_ASPECT: u32 = 200;
 
-/// Why there is no size to resize to.
+/// Errors of computing the size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SmartResizeError {
     /// A side is zero.
@@ -34,7 +34,7 @@ pub enum SmartResizeError {
         /// Height found (px).
         height: u32,
     },
-    /// The image is a ribbon.
+    /// The aspect ratio exceeds [`MAX_ASPECT`].
     #[error("image for the network: expected an aspect ratio of at most {MAX_ASPECT}, found {width}x{height}")]
     Aspect {
         /// Width found (px).
@@ -42,7 +42,7 @@ pub enum SmartResizeError {
         /// Height found (px).
         height: u32,
     },
-    /// The rule itself cannot work.
+    /// The rule itself is invalid.
     #[error(
         "size rule of the network: expected a factor of at least 1 and 1 <= min_pixels <= max_pixels, found factor {}, min_pixels {}, max_pixels {}",
         .0.factor, .0.min_pixels, .0.max_pixels
@@ -50,11 +50,11 @@ pub enum SmartResizeError {
     Rule(SizeRule),
 }
 
-/// The nearest size whose sides are multiples of the factor and whose area is within bounds, by the arithmetic of the
-/// Qwen3-VL reference (rounding half to even, double precision).
+/// Computes the nearest size whose sides are multiples of the factor and whose area is within bounds, with the arithmetic
+/// of the Qwen3-VL reference (rounding half to even, double precision).
 ///
 /// # Errors
-/// When a side is zero, the aspect ratio exceeds [`MAX_ASPECT`], or the rule cannot work.
+/// When a side is zero, the aspect ratio exceeds [`MAX_ASPECT`], or the rule is invalid.
 pub fn smart_resize(size: Size, rule: SizeRule) -> Result<Size, SmartResizeError> {
     let Size { height, width } = size;
     let SizeRule {
@@ -62,7 +62,7 @@ pub fn smart_resize(size: Size, rule: SizeRule) -> Result<Size, SmartResizeError
         min_pixels,
         max_pixels,
     } = rule;
-    // A least area of at least one pixel also catches sides that round to zero cells.
+    // A minimum area of at least one pixel also covers sides that round to zero multiples of the factor.
     if factor == 0 || min_pixels == 0 || max_pixels < min_pixels {
         return Err(SmartResizeError::Rule(rule));
     }

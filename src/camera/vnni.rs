@@ -1,11 +1,11 @@
-//! The inner loops of resampling on processors with AVX-512 and its instruction that multiplies pairs and adds (VNNI).
+//! Inner loops of resampling for processors with AVX-512 VNNI, which multiplies and adds pairs in one instruction.
 
 use super::weigh::{Block, ColumnPair, LOW_BITS, PixelPair, ROWS, Weigh, Weights};
 use pulp::NullaryFnOnce;
 use pulp::x86::V3;
 
 pulp::simd_type! {
-    /// Named to be switched on together: only then a product and its sum become one instruction.
+    /// Instruction sets that must be enabled together, so that a product and its sum become one instruction.
     struct Features {
         avx512f: "avx512f",
         avx512bw: "avx512bw",
@@ -14,7 +14,7 @@ pulp::simd_type! {
     }
 }
 
-/// Proof that the processor can do it.
+/// Token that proves that the processor supports the instructions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Vnni {
     features: Features,
@@ -22,7 +22,7 @@ pub(super) struct Vnni {
 }
 
 impl Vnni {
-    /// On processors that can.
+    /// Returns the token if the processor supports the instructions.
     pub(super) fn try_new() -> Option<Self> {
         Some(Self {
             features: Features::try_new()?,
@@ -30,7 +30,7 @@ impl Vnni {
         })
     }
 
-    /// Runs `work`, which has to be inlined, with the instructions switched on.
+    /// Runs `work`, which must be inlined, with the instructions enabled.
     pub(super) fn vectorize<F: NullaryFnOnce>(self, work: F) -> F::Output {
         self.features.vectorize(work)
     }
@@ -44,7 +44,7 @@ impl Weigh for Vnni {
 
     #[inline(always)]
     fn weigh_columns(self, columns: &[ColumnPair], weights: Weights<'_>) -> [[u8; 4]; ROWS] {
-        // Packing leaves two rows, and those again, in each quarter.
+        // Packing leaves rows k and k + 4, twice, in the 128-bit lane k.
         const ROWS_IN_ORDER: [u32; 16] = [0, 4, 8, 12, 1, 5, 9, 13, 0, 4, 8, 12, 1, 5, 9, 13];
         let Features { avx512f, avx512bw, .. } = self.features;
         let half = avx512f._mm512_set1_epi32(1 << (weights.fraction_bits - 1));

@@ -1,18 +1,18 @@
 //! Weighted sums of pixels in 32-bit integers: the inner loops of resampling.
 //!
-//! Three ways give the same integers: a plain one that every machine runs, one for AVX2 and one for AVX-512. The latter
-//! two multiply pairs of 16-bit numbers and therefore take weights two by two, each split in two.
+//! Three implementations give the same integers: a portable one, one for AVX2 and one for AVX-512. The latter two multiply
+//! pairs of 16-bit numbers, so they take weights in pairs, each weight split into two halves.
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m256i;
 
-/// Bytes filtered at once along y.
+/// Number of bytes filtered at once along y.
 pub(super) const BLOCK: usize = 32;
 
-/// A block of bytes of one row.
+/// Block of neighbouring bytes of one row.
 pub(super) type Block = [u8; BLOCK];
 
-/// Rows filtered at once along x.
+/// Number of rows filtered at once along x.
 pub(super) const ROWS: usize = 8;
 
 /// Two neighbouring pixels as 16-bit numbers: both reds, both greens, both blues, and two unused.
@@ -23,30 +23,30 @@ pub(super) type PixelPair = [i16; 8];
 #[repr(align(64))]
 pub(super) struct ColumnPair(pub [PixelPair; ROWS]);
 
-/// Bits of the lower part of a split weight.
+/// Number of bits of the lower half of a split weight.
 pub(super) const LOW_BITS: u32 = 11;
 
-/// Weights of one window, and how many of their bits are a fraction.
+/// Weights of one window in fixed point.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights<'a> {
-    /// Two neighbouring coordinates each.
+    /// Pairs of weights for neighbouring coordinates.
     pub pairs: &'a [WeightPair],
-    /// Fractional bits.
+    /// Number of fractional bits.
     pub fraction_bits: u32,
 }
 
-/// Two neighbouring weights, whole and split into `high · 2^11 + low`, the halves as two 16-bit numbers in one of 32.
+/// Two neighbouring weights, whole and split into `high · 2^11 + low`; each half packs two 16-bit numbers into 32 bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WeightPair {
     whole: [i32; 2],
-    /// The high halves.
+    /// High halves of both weights.
     pub high: i32,
-    /// The low halves.
+    /// Low halves of both weights.
     pub low: i32,
 }
 
 impl WeightPair {
-    /// Of weights below 2^26, which those of 22 fractional bits are.
+    /// Splits two weights of magnitude below 2^26, which holds for weights with 22 fractional bits.
     pub(super) fn new(first: i32, second: i32) -> Self {
         let join = |first: i32, second: i32| first & 0xffff | second << 16;
         let low = (1 << LOW_BITS) - 1;
@@ -58,19 +58,19 @@ impl WeightPair {
     }
 }
 
-/// A way to weigh. Sums are rounded half up to whole numbers and clipped to bytes.
+/// Implementation of the weighted sums. Sums are rounded half up to whole numbers and clipped to bytes.
 pub(super) trait Weigh: Copy {
     /// Pairs the first and the second, the third and the fourth of the RGB pixels that `pixels` begins with.
     fn pair(self, pixels: &[u8; 16]) -> [PixelPair; 2];
 
-    /// Sum of columns times weights for each row: red, green, blue, and an unused byte.
+    /// Computes the weighted sum of columns for each row: red, green, blue, and an unused byte.
     fn weigh_columns(self, columns: &[ColumnPair], weights: Weights<'_>) -> [[u8; 4]; ROWS];
 
-    /// Sum of blocks, one from each row, times weights. A missing last block is one that weighs nothing.
+    /// Computes the weighted sum of blocks, one from each row. A missing last block has weight 0.
     fn weigh_rows<'a>(self, blocks: impl Iterator<Item = &'a Block>, weights: Weights<'_>) -> Block;
 }
 
-/// For every machine.
+/// Portable implementation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plain;
 
@@ -164,12 +164,12 @@ impl Weigh for pulp::x86::V3 {
                 *low = avx2._mm256_add_epi32(*low, avx2._mm256_madd_epi16(bytes, by_low));
             }
         }
-        // Packing puts the quarters back in the order that unpacking took them apart.
+        // Packing restores the order from before unpacking.
         pulp::cast(rounded(self, high, low, weights.fraction_bits))
     }
 }
 
-/// Whole sums of split weights, saturated to bytes.
+/// Combines the sums of both halves of the weights, shifts them to whole numbers and saturates them to bytes.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn rounded(v3: pulp::x86::V3, high: [__m256i; 4], low: [__m256i; 4], fraction_bits: u32) -> __m256i {
@@ -197,7 +197,7 @@ mod tests {
             .collect()
     }
 
-    /// Bytes of one red, green or blue by definition.
+    /// Weighted sum of the bytes of one channel, by definition.
     fn weighed(bytes: impl Iterator<Item = u8>, weights: &[i32], fraction_bits: u32) -> u8 {
         let sum: i64 = bytes
             .zip(weights)
@@ -223,7 +223,7 @@ mod tests {
                 std::array::from_fn(|i| weighed(blocks.iter().map(|block| block[i]), &weights, fraction_bits));
             prop_assert_eq!(Plain.weigh_rows(blocks.iter(), by), expected);
 
-            // Along x the blocks are columns of eight rows of four bytes each, of which three are kept.
+            // Along x the blocks are columns of eight rows of four bytes each, of which the first three are kept.
             let next = |i: usize| blocks.get(i + 1).copied().unwrap_or([0; BLOCK]);
             let columns_by = |how: &dyn Fn(&[u8; 16]) -> [PixelPair; 2]| -> Vec<ColumnPair> {
                 (0..blocks.len()).step_by(2).map(|i| {

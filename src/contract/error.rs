@@ -1,10 +1,10 @@
-//! Why a contract is refused.
+//! Errors of contracts.
 
 use std::path::PathBuf;
 
 use super::FILE_NAME;
 
-/// Why a contract could not be read or does not fit.
+/// Errors of reading, writing or comparing a contract.
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// The file could not be read.
@@ -12,7 +12,7 @@ pub enum ContractError {
     Read {
         /// File that was opened.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file could not be written.
@@ -20,7 +20,7 @@ pub enum ContractError {
     Write {
         /// File that was opened.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The file is not a contract.
@@ -28,10 +28,10 @@ pub enum ContractError {
     Parse {
         /// File that was read.
         path: PathBuf,
-        /// Parser's message with line and column.
+        /// Parser's message with line and column, or the first invalid value.
         message: String,
     },
-    /// Two sides disagree.
+    /// The contract and the robot disagree.
     #[error("contract mismatch in {field}: expected {expected}, found {found}; {remedy}")]
     Mismatch {
         /// Field, e.g. `robot.cameras[1].width`.
@@ -40,7 +40,7 @@ pub enum ContractError {
         expected: String,
         /// Value on the other side.
         found: String,
-        /// What the user can do.
+        /// Advice for the user.
         remedy: &'static str,
     },
 }

@@ -1,10 +1,10 @@
-//! The robot a contract is about, and its comparison with the live one.
+//! Robot of a contract, and its comparison with the live robot.
 
 use serde::{Deserialize, Serialize};
 
 use super::ContractError;
 
-/// The physical robot.
+/// Physical robot that data was recorded on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Robot {
@@ -20,7 +20,7 @@ pub struct Robot {
     pub gripper_stroke_m: f64,
 }
 
-/// One camera.
+/// Camera of the robot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Camera {
@@ -32,12 +32,12 @@ pub struct Camera {
     pub width: u32,
     /// Image height (px).
     pub height: u32,
-    /// Frames per second.
+    /// Frame rate (Hz).
     pub rate_hz: f64,
 }
 
 impl Robot {
-    /// The RM75 of the simulator with its two cameras.
+    /// Returns the RM75 of the simulator with its two cameras.
     pub fn simulated() -> Self {
         let camera = |name: &str| Camera {
             name: name.into(),
@@ -55,7 +55,7 @@ impl Robot {
         }
     }
 
-    /// Compares the robot the data was recorded on with the live one.
+    /// Compares the recorded robot with the live one, camera rates aside.
     ///
     /// # Errors
     /// Names the first field that differs, with both values.
@@ -94,10 +94,10 @@ impl Robot {
         Ok(())
     }
 
-    /// Compares camera rates, which are measured and never quite equal.
+    /// Compares camera rates, which are measured and therefore only approximately equal.
     ///
     /// # Errors
-    /// Names the first camera whose rate differs from the recorded one by more than `tolerance` of it.
+    /// Names the first camera whose rate differs from the recorded one by more than the fraction `tolerance`.
     pub fn require_rates(&self, live: &Self, tolerance: f64) -> Result<(), ContractError> {
         for (i, (expected, found)) in self.cameras.iter().zip(&live.cameras).enumerate() {
             if (found.rate_hz - expected.rate_hz).abs() > tolerance * expected.rate_hz {

@@ -1,68 +1,68 @@
-//! The one way to move an arm. The gate wraps an arm and is itself one, and so are dummies and recorders.
+//! Interface of an arm. The safety gate wraps an arm and is itself one; so are test doubles.
 
 use super::event::Check;
 use super::time::Steady;
 use super::types::Joints;
 
-/// What a command follows from; it decides which signs of life the command needs.
+/// Source of a command; decides which inputs must be fresh for the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Basis {
-    /// A chunk of a lease holder: heartbeat, state and a recent observation.
+    /// Chunk of the lease holder: needs a heartbeat, a joint state and a recent observation.
     Chunk {
-        /// When the chunk's observation was made, by its age when the chunk was taken.
+        /// Time of the chunk's observation on the steady clock, from its age when the chunk was accepted.
         observed: Steady,
     },
-    /// A named move for a lease holder: heartbeat and state.
+    /// Named move of the lease holder: needs a heartbeat and a joint state.
     NamedMove,
 }
 
-/// Joint positions to be at when the command takes effect.
+/// Joint command: positions to reach when the command takes effect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct JointCommand {
     /// Joint positions (rad).
     pub positions: Joints,
-    /// What the command follows from.
+    /// Source of the command.
     pub basis: Basis,
 }
 
-/// Why an arm did not take a command.
+/// Errors of a command that was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArmError {
-    /// A check refused it; the gate has braked instead.
+    /// A check refused the command; the gate has braked instead.
     #[error("{check}: {message}")]
     Refused {
-        /// Check that spoke.
+        /// Check that refused it.
         check: Check,
-        /// Expected and found.
+        /// Expected and found value.
         message: String,
     },
-    /// Nobody would receive it.
+    /// The command topic has no subscriber.
     #[error("expected a subscriber on {topic}, found none; start rm_driver or check the namespace")]
     Unmatched {
         /// Topic without a subscriber.
         topic: &'static str,
     },
-    /// The transport failed.
+    /// The command could not be published.
     #[error("the command could not be sent: {0}")]
     Transport(String),
 }
 
-/// Something that takes joint commands one period apart.
+/// Receiver of joint commands one period apart.
 pub trait Arm {
     /// Sends one joint command.
     ///
     /// # Errors
-    /// When the command did not leave.
+    /// When the command was not sent.
     fn command(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError>;
 
-    /// Opens the gripper to `opening`, 0 closed to 1 open.
+    /// Moves the gripper to `opening`, 0 closed to 1 open.
     ///
     /// # Errors
-    /// When the command did not leave.
+    /// When the command was not sent.
     fn grip(&mut self, opening: f64, now: Steady) -> Result<(), ArmError>;
 }
 
-/// An arm that only remembers what it was told: for tests and benches.
+/// Arm that only records its commands, for tests and benchmarks.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder {
     /// Joint commands with their times.

@@ -1,4 +1,4 @@
-//! Action chunks: the one thing every source of motion sends.
+//! Action chunks, the only motion input of the controller.
 
 use crate::contract::{ActionSpace, Composition, Reference};
 
@@ -6,35 +6,35 @@ use super::time::Time;
 
 /// Actions in physical units (metres, radians, gripper 0 closed .. 1 open).
 ///
-/// Distinct from the network's normalised output so that nothing normalised can reach an arm: the only ways to make
-/// one are un-normalisation by a contract, and a source that works in physical units to begin with.
+/// A type of its own, so that the network's normalised output cannot reach an arm: values come either from
+/// un-normalisation by a contract, or from a source that works in physical units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PhysicalActions {
     space: ActionSpace,
     values: Vec<f64>,
 }
 
-/// Why values are not a sequence of actions.
+/// Errors of values that do not form a sequence of actions.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ActionsError {
-    /// The values do not divide into steps.
+    /// The number of values is zero or no multiple of the action dimension.
     #[error(
         "expected a positive multiple of {dim} values for {space:?}, found {found}; send horizon x dim values, row major"
     )]
     Length {
-        /// Space announced.
+        /// Announced action space.
         space: ActionSpace,
-        /// Values a step.
+        /// Number of values in a step.
         dim: usize,
-        /// Values found.
+        /// Number of values found.
         found: usize,
     },
     /// A value is NaN or infinite.
     #[error("expected finite values, found {value} in step {step}, dimension {dimension}; the chunk is dropped whole")]
     NonFinite {
-        /// Step, from 0.
+        /// Index of the step, from 0.
         step: usize,
-        /// Dimension, from 0.
+        /// Index of the dimension, from 0.
         dimension: usize,
         /// The value.
         value: f64,
@@ -42,10 +42,10 @@ pub enum ActionsError {
 }
 
 impl PhysicalActions {
-    /// Takes K x dim values, row major, in physical units.
+    /// Creates actions from K x dim values, row major, in physical units.
     ///
     /// # Errors
-    /// When the values do not divide into steps or one is not finite.
+    /// When the number of values is zero or no multiple of dim, or a value is not finite.
     pub fn new(space: ActionSpace, values: Vec<f64>) -> Result<Self, ActionsError> {
         let dim = space.dim();
         if values.is_empty() || !values.len().is_multiple_of(dim) {
@@ -65,17 +65,17 @@ impl PhysicalActions {
         Ok(Self { space, values })
     }
 
-    /// What one step holds.
+    /// Content of one step.
     pub fn space(&self) -> ActionSpace {
         self.space
     }
 
-    /// Steps, K.
+    /// Number of steps, K.
     pub fn horizon(&self) -> usize {
         self.values.len() / self.space.dim()
     }
 
-    /// The steps in order, each of `space().dim()` values.
+    /// Steps in order, `space().dim()` values each.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &[f64]> + '_ {
         self.values.chunks_exact(self.space.dim())
     }
@@ -86,28 +86,28 @@ impl PhysicalActions {
     }
 }
 
-/// A chunk of actions and everything needed to execute it; mirrors `thinkvla/msg/ActionChunk`.
+/// Chunk of actions with everything needed to execute it; mirrors `thinkvla/msg/ActionChunk`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionChunk {
     /// The actions.
     pub actions: PhysicalActions,
-    /// How steps compose.
+    /// Composition of the steps.
     pub composition: Composition,
-    /// What the anchor is.
+    /// Pose the chunk is anchored at.
     pub reference: Reference,
     /// Frame of end-effector deltas.
     pub frame: String,
     /// Time from one step to the next (s); step k is reached at `observed + (k + 1) * step_period`.
     pub step_period: f64,
-    /// Time the chunk is anchored at.
+    /// Time of the observation, at which the chunk is anchored.
     pub observed: Time,
-    /// After this time the chunk must not be started.
+    /// Time after which the chunk must not be started.
     pub expires: Time,
-    /// Who made it.
+    /// Name of the source that made the chunk.
     pub source: String,
-    /// Lease the source holds.
+    /// Id of the source's lease.
     pub lease: u64,
-    /// Counts up per source.
+    /// Number of the chunk; must increase with every chunk under a lease.
     pub plan_id: u64,
 }
 

@@ -1,10 +1,10 @@
-//! Where the steps of a chunk take the tool.
+//! Composition of end-effector steps into offsets from the chunk's anchor.
 
 use nalgebra::{UnitQuaternion, Vector3};
 
 use crate::contract::Composition;
 
-/// How far the tool is from the anchor, in the base frame.
+/// Offset of the tool from the anchor, in the base frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {
     /// Translation (m).
@@ -14,7 +14,7 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// At the anchor.
+    /// Returns the zero offset.
     pub fn none() -> Self {
         Self {
             translation: Vector3::zeros(),
@@ -22,7 +22,7 @@ impl Offset {
         }
     }
 
-    /// What one step of end-effector deltas says: three metres and a rotation vector (rad); what is missing is 0.
+    /// Reads one step of end-effector deltas: translation (m), then rotation vector (rad); missing values are 0.
     pub fn of(step: &[f64]) -> Self {
         let value = |i: usize| step.get(i).copied().unwrap_or(0.0);
         Self {
@@ -31,9 +31,9 @@ impl Offset {
         }
     }
 
-    /// The offset after a further step. Deltas are expressed in the base frame: translations add, rotation vectors
-    /// multiply from the left. With SEQUENTIAL composition a step applies to the result of the one before, with
-    /// FROM_ANCHOR to the anchor.
+    /// Returns the offset after a further step. Deltas are expressed in the base frame: translations add, rotations multiply
+    /// from the left. With `Sequential` composition a step applies to the result of the previous one, with `FromAnchor` to
+    /// the anchor.
     #[must_use]
     pub fn then(self, step: &[f64], composition: Composition) -> Self {
         let delta = Self::of(step);

@@ -1,4 +1,4 @@
-//! Parameters of one arm, read from YAML; a file that cannot work is refused with the line it stands on.
+//! Parameters of one arm, read from YAML; an invalid value is refused with its line.
 
 pub(crate) mod validate;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::types::{JOINTS, Joints};
 use crate::files;
 
-/// Everything the control side must know about an arm; see `config/rm75.yaml` for the meaning of each value.
+/// Parameters of an arm and its controller; see `config/rm75.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmConfig {
@@ -21,33 +21,33 @@ pub struct ArmConfig {
     pub base_frame: String,
     /// Frame at the tool centre point.
     pub tool_frame: String,
-    /// Commands are computed and shown, not sent.
+    /// Whether commands are computed and published for display but not sent to the driver.
     pub dry_run: bool,
-    /// Commands a second (Hz).
+    /// Command rate (Hz).
     pub command_rate_hz: f64,
-    /// How the driver is spoken to.
+    /// Interface to the driver.
     pub driver: DriverConfig,
     /// Limits of the joints and of the tool's speed.
     pub limits: Limits,
-    /// What is mounted on the flange.
+    /// Tool mounted on the flange.
     pub tool: Tool,
-    /// Where the tool and the links may be.
+    /// Permitted space of the tool and the links.
     pub workspace: Workspace,
-    /// When to slow down near singular configurations.
+    /// Slow-down near singular configurations.
     pub singularity: Singularity,
-    /// Ages after which something counts as lost (s).
+    /// Ages after which an input counts as lost (s).
     pub timeouts: Timeouts,
-    /// How far the measured arm may be from the commanded one.
+    /// Limits of the distance between measured and commanded joints.
     pub tracking: Tracking,
-    /// Seams between chunks.
+    /// Blending between chunks.
     pub executor: ExecutorConfig,
     /// Gripper commands.
     pub gripper: GripperConfig,
-    /// Configurations that can be moved to by name (deg).
+    /// Named joint configurations to move to (deg).
     pub named_deg: BTreeMap<String, [f64; JOINTS]>,
 }
 
-/// How the driver is spoken to.
+/// Interface to the driver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DriverConfig {
@@ -55,18 +55,18 @@ pub struct DriverConfig {
     pub api: ApiChoice,
     /// Joint or Cartesian pass-through.
     pub command: CommandMode,
-    /// High follow when true.
+    /// Whether to use the driver's high-follow mode.
     pub follow: bool,
-    /// Name of the node that drives the arm, without its namespace; empty takes any.
+    /// Name of the driver's node without its namespace; empty accepts any.
     #[serde(default)]
     pub node: String,
 }
 
-/// Which driver generation to expect.
+/// Expected driver generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiChoice {
-    /// Found from the graph.
+    /// Detected from the ROS graph.
     Auto,
     /// Drivers up to 1.2.
     V1,
@@ -74,7 +74,7 @@ pub enum ApiChoice {
     V2,
 }
 
-/// What is passed through to the controller.
+/// Quantity that is passed through to the controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandMode {
@@ -88,11 +88,11 @@ pub enum CommandMode {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// Lower end of each joint (rad).
+    /// Lower limit of each joint (rad).
     pub lower_rad: [f64; JOINTS],
-    /// Upper end of each joint (rad).
+    /// Upper limit of each joint (rad).
     pub upper_rad: [f64; JOINTS],
-    /// Distance kept from both ends (rad).
+    /// Distance kept from both limits (rad).
     pub margin_rad: f64,
     /// Largest speed of each joint (rad/s).
     pub velocity_rad_s: [f64; JOINTS],
@@ -126,29 +126,29 @@ impl Limits {
     }
 }
 
-/// What is mounted on the flange.
+/// Tool mounted on the flange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
-    /// Tool centre point seen from the flange (m).
+    /// Tool centre point in the flange frame (m).
     pub offset_m: [f64; 3],
-    /// Further points of the tool that must stay above the table, seen from the flange (m).
+    /// Further points of the tool that must stay above the table, in the flange frame (m).
     pub points_m: Vec<[f64; 3]>,
 }
 
 impl Tool {
-    /// Tool centre point seen from the flange (m).
+    /// Tool centre point in the flange frame (m).
     pub fn offset(&self) -> Vector3<f64> {
         Vector3::from(self.offset_m)
     }
 
-    /// Further points of the tool, seen from the flange (m).
+    /// Further points of the tool, in the flange frame (m).
     pub fn points(&self) -> Vec<Point3<f64>> {
         self.points_m.iter().map(|p| Point3::from(*p)).collect()
     }
 }
 
-/// Where the tool and the links may be, in the base frame.
+/// Permitted space of the tool and the links, in the base frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workspace {
@@ -156,27 +156,27 @@ pub struct Workspace {
     pub tool_min_m: [f64; 3],
     /// Corner with the largest coordinates (m).
     pub tool_max_m: [f64; 3],
-    /// Waypoints outside by less are moved inside, further out the chunk is refused (m).
+    /// Largest distance (m) at which a waypoint outside is moved inside; beyond it the chunk is refused.
     pub tolerance_m: f64,
     /// Height of the table (m).
     pub table_height_m: f64,
-    /// Height the points of the tool keep above the table (m).
+    /// Minimum height of the tool's points above the table (m).
     pub tool_clearance_m: f64,
-    /// Height elbow, wrist and flange keep above the table (m).
+    /// Minimum height of elbow, wrist and flange above the table (m).
     pub link_clearance_m: f64,
 }
 
-/// When to slow down near singular configurations: condition numbers of the Jacobian in metres and radians.
+/// Slow-down near singular configurations, by the condition number of the Jacobian in metres and radians.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Singularity {
-    /// Velocity limits start to shrink here.
+    /// Condition number above which velocity limits shrink.
     pub slow: f64,
-    /// Motion that leads further in ends here.
+    /// Condition number at which motion further into the singularity stops.
     pub halt: f64,
 }
 
-/// Ages after which something counts as lost (s).
+/// Ages after which an input counts as lost (s).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -184,7 +184,7 @@ pub struct Timeouts {
     pub heartbeat_s: f64,
     /// Joint state from the driver.
     pub state_s: f64,
-    /// Silence after which a lease ends.
+    /// Time without a heartbeat after which a lease ends.
     pub lease_s: f64,
     /// Observation of a chunk that is to start.
     pub observation_s: f64,
@@ -194,23 +194,23 @@ pub struct Timeouts {
     pub frozen_s: f64,
 }
 
-/// How far the measured arm may be from the commanded one.
+/// Limits of the distance between measured and commanded joints.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tracking {
-    /// Further apart than this: brake and fault (rad).
+    /// Distance beyond which the arm brakes and latches a fault (rad).
     pub error_rad: f64,
-    /// Further apart than this nothing starts from rest (rad).
+    /// Distance beyond which no motion starts from rest (rad).
     pub start_rad: f64,
 }
 
-/// Seams between chunks.
+/// Blending between chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutorConfig {
-    /// Length of a seam (s).
+    /// Shortest blend (s).
     pub blend_s: f64,
-    /// Longest a seam is stretched to (s).
+    /// Longest blend (s).
     pub blend_max_s: f64,
 }
 
@@ -218,13 +218,13 @@ pub struct ExecutorConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GripperConfig {
-    /// Smallest change that is sent, as a fraction of the range.
+    /// Smallest change of the opening that is sent, as a fraction of the range.
     pub hysteresis: f64,
-    /// Most commands a second (Hz).
+    /// Highest command rate (Hz).
     pub rate_hz: f64,
 }
 
-/// Why an arm's parameters were refused.
+/// Errors of an arm's parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
@@ -232,7 +232,7 @@ pub enum ConfigError {
     Read {
         /// File that was opened.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The text is not the parameters of an arm.
@@ -241,28 +241,28 @@ pub enum ConfigError {
         /// Parser's message, with line and column.
         message: String,
     },
-    /// A value cannot work.
+    /// A value is invalid.
     #[error("arm parameters, line {line}: {field}: expected {expected}, found {found}")]
     Impossible {
-        /// Line the field stands on, from 1.
+        /// Line of the field, from 1.
         line: usize,
         /// Field, e.g. `limits.margin_rad`.
         field: String,
-        /// What would work.
+        /// Expected value, in words.
         expected: String,
-        /// What stands there.
+        /// Value found.
         found: String,
     },
 }
 
-/// The parameters that come with the package.
+/// Parameters that come with the package.
 const SHIPPED: &str = include_str!("../../config/rm75.yaml");
 
 impl ArmConfig {
-    /// The parameters that come with the package.
+    /// Parameters that come with the package.
     ///
     /// # Errors
-    /// None, as its test shows.
+    /// Never for the parameters as shipped; a test loads them.
     pub fn shipped() -> Result<Self, ConfigError> {
         Self::parse(SHIPPED)
     }
@@ -270,7 +270,7 @@ impl ArmConfig {
     /// Reads and checks a parameter file.
     ///
     /// # Errors
-    /// When the file cannot be read, is not the parameters of an arm, or holds a value that cannot work.
+    /// When the file cannot be read, does not hold the parameters of an arm, or holds an invalid value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
             path: path.to_path_buf(),
@@ -282,19 +282,19 @@ impl ArmConfig {
     /// Reads and checks parameters.
     ///
     /// # Errors
-    /// When the text is not the parameters of an arm, or holds a value that cannot work.
+    /// When the text does not hold the parameters of an arm, or holds an invalid value.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_saphyr::from_str(text).map_err(|e| ConfigError::Parse { message: e.to_string() })?;
         config.check().map_err(|fault| fault.at(text))?;
         Ok(config)
     }
 
-    /// Time from one command to the next (s).
+    /// Period of the commands (s).
     pub fn period(&self) -> f64 {
         self.command_rate_hz.recip()
     }
 
-    /// A configuration by name (rad).
+    /// Joint positions of a named configuration (rad); `None` if there is no such name.
     pub fn named(&self, name: &str) -> Option<Joints> {
         self.named_deg
             .get(name)

@@ -1,23 +1,23 @@
-//! What was clamped, refused or done, and why; rate-limited, so that a fault a tick does not become a message a tick.
+//! Log of clamped, refused and stopped commands and of faults; repetitions are counted instead of logged at every tick.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use super::time::{Now, Steady, Time};
 
-/// Identical events are published once in this steady time (s); the ones between are counted.
+/// Shortest steady time between two published events of the same kind and check (s); the others are counted.
 const REPEAT_AFTER_S: f64 = 1.0;
-/// Events kept until somebody drains them; the oldest goes first.
+/// Largest number of events kept until they are drained; the oldest is dropped first.
 const CAPACITY: usize = 256;
 
-/// What happened to the command, chunk or arm.
+/// Effect of an event on the command, chunk or arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventKind {
-    /// Changed so that it fits a limit.
+    /// The command or plan was changed to fit a limit.
     Clamped,
-    /// Not carried out.
+    /// The request was not carried out.
     Refused,
-    /// The arm was braked, or stays at rest.
+    /// The arm was braked or stays at rest.
     Held,
     /// A stop was sent and latched.
     Stopped,
@@ -37,10 +37,10 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// Which check spoke.
+/// Check that raised an event; a variant names the condition or quantity that is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Check {
-    /// Values are numbers.
+    /// Values are finite.
     Finite,
     /// Heartbeat, state, observation and plan are recent.
     Fresh,
@@ -48,7 +48,7 @@ pub enum Check {
     Workspace,
     /// Links and tool are above the table.
     Table,
-    /// Joints keep their margin.
+    /// Joints are inside their limits, including the margin.
     JointLimit,
     /// Change of a joint in one command.
     Step,
@@ -60,23 +60,23 @@ pub enum Check {
     ToolSpeed,
     /// Velocity limits near singular configurations.
     Singularity,
-    /// The final look at a command found what the checks before should have.
+    /// Final verification of a command, after all other checks.
     Verify,
-    /// The arm can take up the pose.
+    /// The target can be reached.
     Reach,
-    /// The chunk makes sense.
+    /// The chunk is well-formed and in order.
     Chunk,
     /// The sender holds the lease.
     Lease,
-    /// The mode permits it.
+    /// The mode permits the request.
     Mode,
     /// The joint state is alive and plausible.
     State,
     /// The arm follows its commands.
     Tracking,
-    /// Nobody else commands the arm, and somebody listens.
+    /// One driver subscribes to the commands, and no other node publishes them.
     Publishers,
-    /// What the driver reports, and which generation it is.
+    /// The driver reports no errors and receives what is sent.
     Driver,
     /// ROS time goes forward without jumps.
     Clock,
@@ -84,7 +84,7 @@ pub enum Check {
     Period,
     /// The next chunk comes before the last one ends.
     Underrun,
-    /// A stop was asked for.
+    /// A stop was requested.
     Stop,
 }
 
@@ -118,22 +118,22 @@ impl fmt::Display for Check {
     }
 }
 
-/// One event; mirrors `thinkvla/msg/GateEvent`.
+/// Event; mirrors `thinkvla/msg/GateEvent`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// When, in ROS time.
+    /// ROS time of the event.
     pub time: Time,
-    /// What happened.
+    /// Effect.
     pub kind: EventKind,
-    /// Which check spoke.
+    /// Check that raised an event; a variant names the condition or quantity that is checked.
     pub check: Check,
-    /// Expected, found, what to do.
+    /// Expected and found value, with advice.
     pub message: String,
-    /// Source of the plan concerned, empty when there is none.
+    /// Source of the plan concerned; empty if none.
     pub source: String,
-    /// Plan concerned, 0 when there is none.
+    /// Id of the plan concerned; 0 if none.
     pub plan_id: u64,
-    /// Identical events (kind and check) since the last one that was published.
+    /// Number of events with the same kind and check suppressed since the last published one.
     pub repeated: u32,
 }
 
@@ -143,15 +143,15 @@ struct Recent {
     suppressed: u32,
 }
 
-/// An event that nobody has taken yet.
+/// Event that has not been drained yet.
 #[derive(Debug)]
 struct Waiting {
     happened: Steady,
-    /// Its time is not known before somebody takes it.
+    /// The event; its ROS time is set when it is drained.
     event: Event,
 }
 
-/// Collects events for whoever publishes them.
+/// Collector of events until they are published.
 #[derive(Debug, Default)]
 pub struct EventLog {
     source: String,
@@ -162,7 +162,7 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Names the plan that the following events are about.
+    /// Sets the plan that the following events concern.
     pub fn about(&mut self, source: &str, plan_id: u64) {
         if self.source != source {
             self.source = source.to_owned();
@@ -170,7 +170,7 @@ impl EventLog {
         self.plan_id = plan_id;
     }
 
-    /// Adds an event. `message` is only called when the event is not a repetition.
+    /// Adds an event; `message` is called only if the event is not suppressed as a repetition.
     pub fn push(&mut self, now: Steady, kind: EventKind, check: Check, message: impl FnOnce() -> String) {
         *self.tally.entry((kind, check)).or_default() += 1;
         let repeated = match self.recent.get_mut(&(kind, check)) {
@@ -210,12 +210,12 @@ impl EventLog {
         });
     }
 
-    /// How often each check spoke, repetitions included.
+    /// Number of events of each kind and check, suppressed ones included.
     pub fn tally(&self) -> &BTreeMap<(EventKind, Check), u64> {
         &self.tally
     }
 
-    /// Takes the events that wait, oldest first. Their ROS time is the present one less their age.
+    /// Removes and returns the collected events, oldest first. Their ROS time is computed from their age at `now`.
     pub fn drain(&mut self, now: Now) -> Vec<Event> {
         let stamped = |Waiting { happened, event }| Event {
             time: now.ros.offset_secs(happened.seconds_since(now.steady)),

@@ -1,11 +1,11 @@
-//! Follows chunks: anchors them at their observation, sews them together and turns them into joints, a tick at a time.
+//! Executor: anchors chunks at their observation, blends each into the present motion and computes joints at every tick.
 //!
-//! A chunk says in ROS time when each of its steps is to be reached. When it is taken, that places it beside what is being
-//! commanded; from then on it is followed on the steady clock. A plan is a promise about the seconds to come, and the arm
-//! moves in real ones: on a ROS clock that stands still the arm would be sent the same target for ever, on one that runs
-//! at ten times the rate the plan would be over before the arm has begun, and after a jump it would be somewhere else on
-//! its path. The next chunk places itself anew, so the two clocks drift apart by no more than they do within one chunk.
-//! Where the arm was is remembered in ROS time, because that is what observations are stamped in.
+//! The times of a chunk are ROS times. When a chunk is accepted they are mapped onto the steady clock, and from then on the
+//! chunk is followed on the steady clock, because the arm moves in real time: on a ROS clock that stands still the arm
+//! would get the same target for ever, on one that runs ten times as fast the plan would end before the arm has begun,
+//! and after a jump the target would be elsewhere on the path. The next chunk is mapped anew, so the two clocks drift
+//! apart by no more than they do within one chunk. Past joint positions are stored in ROS time, because observations are
+//! stamped in it.
 
 mod history;
 mod pace;
@@ -30,54 +30,54 @@ use super::time::{Now, Steady, Time};
 use super::types::{Joints, Pose};
 use crate::contract::Reference;
 
-/// Seconds of commands and measurements that are remembered.
+/// Duration of the history of commands and measurements (s).
 const HISTORY_S: f64 = 6.0;
-/// Most joint states a second that are remembered (Hz).
+/// Highest rate of joint states that the history is sized for (Hz).
 const STATE_RATE_HZ: f64 = 250.0;
 
-/// Fastest pace along a plan while catching up with it.
+/// Highest pace along a plan while catching up with it (plan seconds per second).
 const CATCH_UP: f64 = 1.2;
-/// A seam that is stretched for the sake of acceleration limits grows by so many ages of the observation: what it fades is
-/// what happened meanwhile, and a source that is quick is to be followed closely.
+/// Number of observation ages by which acceleration limits may lengthen a seam. The seam fades out what happened since
+/// the observation, so a source with low latency is followed closely.
 const OBSERVATION_AGES: f64 = 3.0;
-/// Spacing of the look-ahead along a plan (s), and its most samples.
+/// Sample spacing of the look-ahead along a plan (s), and the largest number of samples.
 const LOOK_AHEAD_SPACING_S: f64 = 0.02;
 const LOOK_AHEAD_SAMPLES: usize = 200;
-/// Shares of the way from the present pace to the full one that are tried when a limit stands against the full one.
+/// Fractions of the difference from the present pace to the full one, tried when the full pace would exceed a limit.
 const FASTER: [f64; 7] = [0.7, 0.45, 0.3, 0.2, 0.1, 0.05, 0.02];
-/// Shares of the present pace that are tried after those.
+/// Fractions of the present pace, tried after those.
 const SLOWER: [f64; 8] = [1.0, 0.97, 0.9, 0.8, 0.65, 0.45, 0.2, 0.0];
 
-/// Joints at a time along a plan.
+/// Joint positions at a time along a plan.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannedJoints {
     /// Time along the plan.
     pub time: Time,
-    /// With the seam: what is to be commanded (rad).
+    /// Positions with the seam, to be commanded (rad).
     pub positions: Joints,
-    /// Without the seam (rad).
+    /// Positions without the seam (rad).
     planned: Joints,
 }
 
-/// Why a chunk cannot start.
+/// Errors of starting a chunk.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum StartError {
-    /// It is not known where the arm was.
+    /// The joint positions at the time of the observation are unknown.
     #[error("expected an observation since the arm was armed, found one {age:.3} s old; observe again")]
     UnknownPast {
         /// Age of the observation (s).
         age: f64,
     },
-    /// The waypoints do not work.
+    /// The plan is refused.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// There is nothing to start again.
+    /// There is no plan to start again.
     #[error("expected a chunk in execution, found none; send one")]
     NoPlan,
 }
 
 impl StartError {
-    /// The check that speaks.
+    /// Check under which the error is reported.
     pub fn check(&self) -> Check {
         match self {
             Self::UnknownPast { .. } => Check::Fresh,
@@ -87,41 +87,41 @@ impl StartError {
     }
 }
 
-/// The plan in execution.
+/// Plan in execution.
 #[derive(Debug, Clone)]
 struct Active {
     chunk: ActionChunk,
     plan: Plan,
     seam: Seam,
-    /// When the plan was taken; it ties the time along the plan to the steady clock.
+    /// Time at which the plan was accepted; maps the time along the plan to the steady clock.
     taken: Now,
     /// Time along the plan at which its seam begins.
     started: Time,
-    /// How far along the plan the commands are: the time of the last tick, or earlier where limits slow the arm down.
+    /// Time along the plan that the commands have reached: that of the last tick, or earlier where limits slow the arm down.
     reached: Time,
     paces: PaceProfile,
-    /// Seconds along the plan a second of the last command.
+    /// Pace of the last command (plan seconds per second).
     pace: f64,
-    /// Last joints of the plan itself, without the seam: what the inverse kinematics continues from.
+    /// Last joint positions of the plan without the seam; the inverse kinematics continues from them.
     near: Joints,
 }
 
 impl Active {
-    /// Time along the plan at a moment.
+    /// Time along the plan at `now`.
     fn time_at(&self, now: Steady) -> Time {
         self.taken.ros.offset_secs(now.seconds_since(self.taken.steady))
     }
 }
 
-/// The last commands, for their derivatives.
+/// Last commands, from which derivatives are computed.
 #[derive(Debug, Clone, Copy, Default)]
 struct LastCommands {
     at: Steady,
-    /// One period apart, newest first (rad).
+    /// Joint positions one period apart, newest first (rad).
     joints: [Joints; 3],
 }
 
-/// Turns chunks into joints.
+/// Executor of chunks.
 #[derive(Debug)]
 pub struct Executor {
     config: ArmConfig,
@@ -134,7 +134,7 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// An executor that has nothing to do.
+    /// Creates an executor without a plan.
     pub fn new(config: &ArmConfig) -> Self {
         let mut kinematics = Rm75::b();
         kinematics.limits = JointLimits {
@@ -152,19 +152,19 @@ impl Executor {
         }
     }
 
-    /// `base_from_tool` (m) at joints (rad).
+    /// Returns `base_from_tool` (m) at joint positions (rad).
     pub fn base_from_tool(&self, joints: &Joints) -> Pose {
         self.kinematics.forward(joints) * self.flange_from_tool
     }
 
-    /// Forgets everything that was told in ROS time: the plan, and where the arm was. Commands go on from `joints` (rad).
+    /// Drops everything stamped in ROS time: the plan and the history. Commands continue from `joints` (rad).
     pub fn restart(&mut self, now: Time, joints: Joints) {
         self.active = None;
         self.measured.clear();
         self.commanded.restart(now, joints);
     }
 
-    /// The arm rests at `joints` (rad), and has for some ticks up to the one at `last_tick`.
+    /// Sets the arm at rest at `joints` (rad), where it has been for some ticks up to the one at `last_tick`.
     pub fn rest(&mut self, joints: Joints, last_tick: Steady) {
         self.last = LastCommands {
             at: last_tick,
@@ -172,12 +172,13 @@ impl Executor {
         };
     }
 
-    /// The arm rests elsewhere than it was told to: where it was since it came to rest is what was measured.
+    /// Replaces the commanded positions since the arm came to rest by the measured ones, for an arm that rests elsewhere than
+    /// commanded.
     pub fn rest_as_measured(&mut self) {
         self.commanded.replace_rest(&self.measured);
     }
 
-    /// Remembers the command of this tick (rad), moving or not.
+    /// Records the command of this tick (rad), moving or not.
     pub fn remember_command(&mut self, now: Now, joints: Joints) {
         self.commanded.push(now.ros, joints);
         let [newest, before, _] = self.last.joints;
@@ -187,12 +188,12 @@ impl Executor {
         };
     }
 
-    /// Remembers a measurement (rad).
+    /// Records measured joint positions (rad).
     pub fn remember_state(&mut self, now: Time, joints: Joints) {
         self.measured.push(now, joints);
     }
 
-    /// The plan in execution.
+    /// Plan in execution.
     pub fn plan(&self) -> Option<&Plan> {
         self.active.as_ref().map(|active| &active.plan)
     }
@@ -202,32 +203,32 @@ impl Executor {
         self.active = None;
     }
 
-    /// When the observation of the plan in execution was made, by its age when the plan was taken.
+    /// Steady time of the observation of the plan in execution, from its age when the plan was accepted.
     pub fn observed(&self) -> Option<Steady> {
         let active = self.active.as_ref()?;
         let age = active.taken.ros.seconds_since(active.plan.observed);
         Some(active.taken.steady.offset_secs(-age))
     }
 
-    /// Time along the plan in execution at a moment.
+    /// Time along the plan in execution at `now`; `None` without a plan.
     pub fn time_at(&self, now: Steady) -> Option<Time> {
         self.active.as_ref().map(|active| active.time_at(now))
     }
 
-    /// How long the end of the plan in execution has passed (s); negative before it.
+    /// Time since the end of the plan in execution (s), negative before it; `None` without a plan.
     pub fn overdue(&self, now: Steady) -> Option<f64> {
         let active = self.active.as_ref()?;
         Some(active.time_at(now).seconds_since(active.plan.end()))
     }
 
-    /// Starts a chunk, sewn to what is being commanded.
+    /// Starts a chunk, blended into the motion being commanded.
     ///
-    /// `clamped` says that the last command was not what the plan in execution asked for. Returns the slowest pace the
-    /// limits leave anywhere on the plan; from 1 up nothing is slowed.
+    /// `clamped` says that the last command was not what the plan in execution asked for. Returns the slowest pace that the
+    /// limits permit within the look-ahead (4 s); from 1 on nothing is slowed down.
     ///
     /// # Errors
-    /// When it is not known where the arm was, a waypoint does not work, or the arm cannot take up what comes within the
-    /// look-ahead.
+    /// When the joint positions at the observation are unknown, the plan is refused, or within the look-ahead the plan leads
+    /// far beyond what the arm can reach.
     pub fn start(&mut self, chunk: &ActionChunk, now: Now, clamped: bool) -> Result<f64, StartError> {
         let anchor = self.anchor(chunk).ok_or(StartError::UnknownPast {
             age: now.ros.seconds_since(chunk.observed),
@@ -242,7 +243,7 @@ impl Executor {
         let started = now.ros.offset_secs(self.last.at.seconds_since(now.steady));
         let [joints, ..] = self.last.joints;
         let commanded = self.commanded_state(clamped);
-        // A pose that cannot be taken up shows at the first tick; the seam then has nothing to fade.
+        // A pose without a joint solution is reported at the first tick; the seam then has nothing to fade.
         let planned = self.state_of(&plan, started, &joints).unwrap_or(commanded);
         let age = started.seconds_since(chunk.observed).max(0.0);
         let fade = FadeLimits {
@@ -271,18 +272,18 @@ impl Executor {
         Ok(slowest)
     }
 
-    /// Starts the chunk in execution again, from where the arm now rests. Returns as [`Executor::start`].
+    /// Starts the chunk in execution again from where the arm now rests. Returns as [`Executor::start`].
     ///
     /// # Errors
-    /// As [`Executor::start`], and when there is none.
+    /// As [`Executor::start`], and when there is no plan.
     pub fn start_again(&mut self, now: Now) -> Result<f64, StartError> {
         let active = self.active.take().ok_or(StartError::NoPlan)?;
         self.start(&active.chunk, now, true)
     }
 
-    /// Times along the plan a command at `now` may go to, best first: the present one, or as near to it as catching up
-    /// permits, then paces between that and the present pace, then slower ones. An arm at its limits thus stays on its
-    /// path and only comes later. None when there is no plan.
+    /// Candidate times along the plan for a command at `now`, best first: the time of the steady clock, or as near to it as
+    /// catching up permits, then paces between that and the present pace, then slower ones. An arm at its limits thus stays
+    /// on its path and only arrives later. Empty without a plan.
     pub fn candidates(&self, now: Steady) -> impl Iterator<Item = Time> + use<> {
         let period = self.config.period();
         let present = self.active.as_ref().map(|active| {
@@ -301,10 +302,10 @@ impl Executor {
         })
     }
 
-    /// Joints of the plan with its seam at a time along the plan (rad); `None` when there is no plan.
+    /// Joint positions of the plan with its seam at `time` along the plan (rad); `None` without a plan.
     ///
     /// # Errors
-    /// When the arm cannot take up the pose.
+    /// When the pose has no joint solution.
     pub fn joints_at(&self, time: Time) -> Option<Result<PlannedJoints, InverseError>> {
         let active = self.active.as_ref()?;
         Some(
@@ -317,7 +318,7 @@ impl Executor {
         )
     }
 
-    /// The joints were commanded: the plan goes on from there.
+    /// Records that `to` was commanded: the plan continues from there.
     pub fn advance(&mut self, to: &PlannedJoints) {
         if let Some(active) = self.active.as_mut() {
             active.pace = to.time.seconds_since(active.reached) / self.config.period();
@@ -326,20 +327,21 @@ impl Executor {
         }
     }
 
-    /// Gripper opening where the commands are along the plan.
+    /// Gripper opening at the point of the plan that the commands have reached.
     pub fn gripper(&self) -> Option<f64> {
         let active = self.active.as_ref()?;
         active.plan.gripper_at(active.reached)
     }
 
-    /// Whether plan and seam are behind the commands.
+    /// Whether the commands have passed the end of plan and seam.
     pub fn is_over(&self) -> bool {
         self.active.as_ref().is_some_and(|active| {
             active.reached >= active.plan.end().max(active.started.offset_secs(active.seam.length()))
         })
     }
 
-    /// Looks ahead along a plan with its seam, up to a pose that cannot be taken up if the plan leads little beyond it.
+    /// Samples a plan with its seam ahead of time. Ends early at a pose without a joint solution, which is an error if the plan
+    /// leads far beyond it.
     fn look_ahead(&self, plan: &Plan, seam: &Seam, start: Time, near: &Joints) -> Result<SampledPath, PlanError> {
         let length = plan.end().seconds_since(start).max(seam.length()) + LOOK_AHEAD_SPACING_S;
         let samples = ((length / LOOK_AHEAD_SPACING_S).ceil() as usize).min(LOOK_AHEAD_SAMPLES);
@@ -376,7 +378,8 @@ impl Executor {
         }
     }
 
-    /// From three joint positions around `time`, or after it where the plan only begins: before that it rests.
+    /// State of the plan at `time` from three joint positions around it, or from positions after it at the start of the plan,
+    /// because the plan is at rest before its start. `None` when a pose has no joint solution.
     fn state_of(&self, plan: &Plan, time: Time, near: &Joints) -> Option<State> {
         let step = self.config.period();
         let first = time.offset_secs(-step).max(plan.observed);
@@ -388,7 +391,7 @@ impl Executor {
         })
     }
 
-    /// What is being commanded, with its derivatives: the plan's own where it was followed, differences of the last
+    /// State being commanded: with the derivatives of the plan where it was followed, and with differences of the last
     /// commands where the gate changed them.
     fn commanded_state(&self, clamped: bool) -> State {
         let step = self.config.period();
@@ -420,7 +423,7 @@ impl Executor {
         let joints = history.at(chunk.observed)?;
         let before = history.at(chunk.observed.offset_secs(-step)).unwrap_or(joints);
         let next = chunk.observed.offset_secs(step);
-        // Right at the newest entry only the past tells the velocity.
+        // At the newest entry the velocity can only be computed from the past.
         let known = history.last().is_some_and(|(last, _)| last >= next);
         let (after, span) = if known {
             (history.at(next)?, 2.0 * step)

@@ -1,9 +1,9 @@
-//! The safety gate: an arm that wraps an arm and lets only commands inside every limit through.
+//! Safety gate: an arm that wraps an arm and passes only commands inside every limit.
 //!
-//! The gate keeps one invariant: from the last command that left, braking on a straight line in joint space inside the
-//! acceleration limits stays inside every limit until rest. A command that keeps it passes unchanged. Otherwise the
-//! gate takes the velocity nearest to the one asked for, on the line from braking to asking, that does; braking itself
-//! is always possible. What is about to leave is verified once more, by other code.
+//! The gate keeps one invariant: from the last command that was sent, braking on a straight line in joint space inside the
+//! acceleration limits stays inside every limit until rest. A command that keeps the invariant passes unchanged.
+//! Otherwise the gate sends the velocity nearest to the requested one, on the line from braking to the request, that keeps
+//! it; braking itself is always possible. Separate code verifies every command once more before it is sent.
 
 mod body;
 mod brake;
@@ -31,42 +31,42 @@ use super::types::Joints;
 use brake::braked;
 use verify::Verifier;
 
-/// What the gate has done since it was made.
+/// Counters of the gate since its creation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GateCounters {
-    /// Commands that left.
+    /// Number of commands sent.
     pub commands: u64,
-    /// Commands changed on the way.
+    /// Number of commands changed to fit a limit.
     pub clamps: u64,
-    /// Commands refused.
+    /// Number of commands refused.
     pub refusals: u64,
 }
 
-/// Whether a gate that brakes has come to rest.
+/// Result of a braking command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Braking {
-    /// A command was sent.
+    /// The arm still moves; a command was sent.
     Moving,
-    /// Nothing moves; nothing was sent.
+    /// The arm is at rest; nothing was sent.
     AtRest,
 }
 
-/// What became of an attempt.
+/// Result of an attempt to send a command unchanged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Attempt {
-    /// The command left unchanged.
+    /// The command was sent unchanged.
     Sent,
-    /// It is beyond a limit; nothing left.
+    /// The command exceeds a limit; nothing was sent.
     Beyond(Violation),
 }
 
-/// The safety gate around an arm.
+/// Safety gate around an arm.
 #[derive(Debug)]
 pub struct Gate<A> {
     arm: A,
-    /// Signs of life; whoever receives them tells the gate.
+    /// Ages of the inputs; the receiver of an input records it here.
     pub fresh: Freshness,
-    /// What happened, for whoever publishes it.
+    /// Log of events, to be drained and published.
     pub events: EventLog,
     limits: Limits,
     workspace: Workspace,
@@ -81,7 +81,7 @@ pub struct Gate<A> {
 }
 
 impl<A: Arm> Gate<A> {
-    /// A gate around `arm`, which is at rest at `position` (rad).
+    /// Creates a gate around `arm`, which is at rest at `position` (rad).
     pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
         let body = Body::new(Rm75::b(), &config.tool);
         let verifier = Verifier {
@@ -107,35 +107,35 @@ impl<A: Arm> Gate<A> {
         }
     }
 
-    /// The arm behind the gate.
+    /// Arm behind the gate.
     pub fn arm(&self) -> &A {
         &self.arm
     }
 
-    /// The arm behind the gate, to be told facts and to be stopped; commands go through the gate.
+    /// Mutable access to the arm behind the gate, for reports and stops; motion commands go through the gate.
     pub fn arm_mut(&mut self) -> &mut A {
         &mut self.arm
     }
 
-    /// Last command that left.
+    /// Position and velocity of the last command sent.
     pub fn motion(&self) -> &Motion {
         &self.motion
     }
 
-    /// Where the parts of the arm are.
+    /// Geometry of the arm with its tool.
     pub fn body(&self) -> &Body {
         &self.body
     }
 
-    /// What the gate has done.
+    /// Counters of the gate.
     pub fn counters(&self) -> GateCounters {
         self.counters
     }
 
-    /// Takes up an arm that rests at `position` (rad): the next command starts from there.
+    /// Sets the arm at rest at `position` (rad), as measured: the next command starts from there.
     ///
     /// # Errors
-    /// When the arm rests outside the limits; it has to be moved inside by hand.
+    /// When a position is not finite, or the arm rests outside the limits; it then has to be moved inside by hand.
     pub fn take_up(&mut self, position: Joints) -> Result<(), Violation> {
         if let Some((found, index)) = position.iter().zip(1..).find(|(q, _)| !q.is_finite()) {
             let (check, quantity, unit) = (Check::Finite, "joint", "rad");
@@ -155,17 +155,17 @@ impl<A: Arm> Gate<A> {
         Ok(())
     }
 
-    /// Forgets all motion: the arm was stopped by other means at `position` (rad).
+    /// Resets the motion: the arm was stopped by other means at `position` (rad). Limits are not checked.
     pub fn rest_at(&mut self, position: Joints) {
         self.motion = Motion::at_rest(position);
         self.condition = condition_number(self.body.kinematics(), &position);
         self.last_target = None;
     }
 
-    /// Sends one command of braking, unless the arm is at rest.
+    /// Sends one braking command, unless the arm is at rest.
     ///
     /// # Errors
-    /// When the command did not leave.
+    /// When the command was not sent.
     pub fn brake(&mut self, basis: super::arm::Basis, now: Steady) -> Result<Braking, ArmError> {
         self.last_target = None;
         if self.motion.is_at_rest() {
@@ -181,7 +181,7 @@ impl<A: Arm> Gate<A> {
         self.limits.acceleration() * self.period
     }
 
-    /// Sends a command if it fits every limit as it is, and otherwise does nothing.
+    /// Sends a command if it fits every limit unchanged, and otherwise does nothing.
     ///
     /// # Errors
     /// As [`Arm::command`].
@@ -208,7 +208,7 @@ impl<A: Arm> Gate<A> {
         self.counters.clamps += 1;
     }
 
-    /// Refuses, and brakes for, what is no number or lacks a sign of life.
+    /// Refuses a command that is not finite or whose inputs are stale, and brakes.
     fn check_sense(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError> {
         if command.positions.iter().any(|q| !q.is_finite()) {
             let message = format!("expected finite joints, found {:?}", command.positions.as_slice());
@@ -238,7 +238,7 @@ impl<A: Arm> Gate<A> {
         }
     }
 
-    /// Verifies and sends; when the verification fails, braking goes out instead.
+    /// Verifies and sends a command; if the verification fails, sends a braking command instead.
     fn send(&mut self, command: JointCommand, velocity: Joints, now: Steady) -> Result<(), ArmError> {
         let mut next = Motion {
             position: command.positions,

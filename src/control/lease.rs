@@ -1,47 +1,47 @@
-//! Who may command the arm: one holder at a time.
+//! Lease: the right to command the arm, held by one source at a time.
 
 use rand::Rng as _;
 
 use super::time::Steady;
 
-/// How much right a source has.
+/// Priority of a source; a higher one pre-empts a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// A policy or script.
     Policy,
-    /// A human with a hand on the arm's controls; pre-empts a policy.
+    /// A human operator; pre-empts a policy.
     Operator,
 }
 
-/// The right to command the arm.
+/// Lease: the right to command the arm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
     /// Id to put into chunks and heartbeats, never 0.
     pub id: u64,
-    /// Holder.
+    /// Name of the holder.
     pub source: String,
-    /// Holder's right.
+    /// Priority of the holder.
     pub priority: Priority,
-    /// Last sign of life.
+    /// Time of the last heartbeat, or of the grant before the first.
     pub seen: Steady,
     /// Number of the last heartbeat, 0 before the first.
     pub sequence: u64,
 }
 
-/// A sign of life as it was received.
+/// Heartbeat as received.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heartbeat<'a> {
-    /// Lease it is for.
+    /// Id of the lease it is for.
     pub lease: u64,
-    /// Who sent it.
+    /// Name of the sender.
     pub source: &'a str,
-    /// Its number; a holder counts up.
+    /// Sequence number; a holder counts up.
     pub sequence: u64,
-    /// How long ago it was sent (s).
+    /// Time since it was sent (s).
     pub age: f64,
 }
 
-/// Heartbeats of a holder in this process.
+/// Generator of heartbeats for a holder in this process.
 #[derive(Debug, Clone, Default)]
 pub struct Heartbeats {
     lease: u64,
@@ -50,7 +50,7 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// Of a holder that has sent none yet.
+    /// Creates the generator of a holder that has sent none yet.
     pub fn of(lease: u64, source: &str) -> Self {
         Self {
             lease,
@@ -59,7 +59,7 @@ impl Heartbeats {
         }
     }
 
-    /// The next one, sent just now.
+    /// Returns the next heartbeat, with age 0.
     pub fn next_heartbeat(&mut self) -> Heartbeat<'_> {
         self.sequence += 1;
         Heartbeat {
@@ -71,62 +71,62 @@ impl Heartbeats {
     }
 }
 
-/// Why a heartbeat keeps nobody alive.
+/// Reasons why a heartbeat does not keep a lease alive.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum HeartbeatError {
-    /// It is for a lease that nobody holds.
+    /// Its lease id is not that of the present holder.
     #[error("heartbeat of {sender}: expected the lease of {holder}, found another; acquire the lease first")]
     Lease {
-        /// Who sent it.
+        /// Name of the sender.
         sender: String,
-        /// Holder, or nobody.
+        /// Name of the holder, or `nobody`.
         holder: String,
     },
-    /// Somebody repeats what the holder has sent.
+    /// It carries the holder's lease id but comes from another source.
     #[error(
         "heartbeat under the lease of {holder}: expected it from {holder}, found it from {sender}; end whatever repeats heartbeats"
     )]
     Source {
-        /// Holder.
+        /// Name of the holder.
         holder: String,
-        /// Who sent it.
+        /// Name of the sender.
         sender: String,
     },
-    /// It was there before.
+    /// Its sequence number is not above the last one.
     #[error("heartbeat of {holder}: expected a sequence above {last}, found {found}; end whatever repeats heartbeats")]
     Sequence {
-        /// Holder.
+        /// Name of the holder.
         holder: String,
-        /// The highest so far.
+        /// Highest sequence number so far.
         last: u64,
-        /// Its own.
+        /// Sequence number of the heartbeat.
         found: u64,
     },
-    /// It is old, or from a clock of its own.
+    /// It is too old, or the sender's clock differs.
     #[error(
         "heartbeat of {holder}: expected one sent within {limit} s, found one sent {age:.3} s ago; compare the clocks"
     )]
     Age {
-        /// Holder.
+        /// Name of the holder.
         holder: String,
-        /// Largest age either way (s).
+        /// Largest age, positive or negative (s).
         limit: f64,
         /// Age found (s).
         age: f64,
     },
 }
 
-/// Why a lease was not granted.
+/// Reasons why a lease is not granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else has it.
+    /// Another source of the same or higher priority holds it.
     #[error(
         "the lease is held by {holder} ({priority:?}); equals do not pre-empt each other, wait until it is released"
     )]
     Held {
-        /// Holder.
+        /// Name of the holder.
         holder: String,
-        /// Holder's right.
+        /// Priority of the holder.
         priority: Priority,
     },
     /// The source has no name.
@@ -134,23 +134,23 @@ pub enum LeaseError {
     Nameless,
 }
 
-/// The lease.
+/// Manager of the lease.
 #[derive(Debug, Default)]
 pub struct Leases {
     holder: Option<Lease>,
 }
 
-/// An id that no other lease has, whichever process granted it: a holder may outlive the arm node.
+/// Returns a random id that no other lease has, not even of another process: a holder may outlive the arm node.
 fn new_id() -> u64 {
     rand::rng().random_range(1..=u64::MAX)
 }
 
 impl Leases {
-    /// Grants the lease when it is free, or held by somebody with less right. Returns the new id and whom it was taken
-    /// from.
+    /// Grants the lease if it is free or held with a lower priority. Returns the new id and the lease that was pre-empted, if
+    /// any.
     ///
     /// # Errors
-    /// When somebody with as much right holds it, or the source has no name.
+    /// When a source of the same or higher priority holds it, or the source has no name.
     pub fn acquire(
         &mut self,
         source: &str,
@@ -176,7 +176,7 @@ impl Leases {
         Ok((lease.id, self.holder.replace(lease)))
     }
 
-    /// Gives the lease back; false when `id` does not hold it.
+    /// Releases the lease; returns false if `id` does not hold it.
     pub fn release(&mut self, id: u64) -> bool {
         let held = self.holds(id);
         if held {
@@ -185,10 +185,10 @@ impl Leases {
         held
     }
 
-    /// A sign of life was received; it counts when the holder itself has just sent it.
+    /// Processes a heartbeat; it counts if the holder itself sent it within the last `limit` (s).
     ///
     /// # Errors
-    /// Why it does not count.
+    /// When the heartbeat does not count, with the reason.
     pub fn heartbeat(&mut self, beat: &Heartbeat<'_>, limit: f64, now: Steady) -> Result<(), HeartbeatError> {
         let Some(holder) = self.holder.as_mut().filter(|holder| holder.id == beat.lease) else {
             let holder = self.holder.as_ref().map_or("nobody", |holder| &holder.source);
@@ -209,7 +209,7 @@ impl Leases {
                 found: beat.sequence,
             });
         }
-        // An age that is no number is no recent one.
+        // A NaN age counts as too old.
         let recent = beat.age.abs() <= limit;
         if !recent {
             return Err(HeartbeatError::Age {
@@ -223,7 +223,7 @@ impl Leases {
         Ok(())
     }
 
-    /// Takes the lease from a holder silent for more than `timeout` (s).
+    /// Removes and returns the lease if its holder has been silent for more than `timeout` (s).
     pub fn expire(&mut self, timeout: f64, now: Steady) -> Option<Lease> {
         self.holder.take_if(|holder| now.seconds_since(holder.seen) > timeout)
     }
@@ -233,7 +233,7 @@ impl Leases {
         self.holder.as_ref().is_some_and(|holder| holder.id == id)
     }
 
-    /// Holder.
+    /// Lease of the present holder; `None` if the lease is free.
     pub fn holder(&self) -> Option<&Lease> {
         self.holder.as_ref()
     }
@@ -259,7 +259,7 @@ mod tests {
         assert!(leases.acquire("second hand", Priority::Operator, T).is_err());
     }
 
-    /// The next heartbeat of `source`.
+    /// Heartbeat of `source` with age 1 ms.
     fn beat(lease: u64, source: &str, sequence: u64) -> Heartbeat<'_> {
         Heartbeat {
             lease,

@@ -1,18 +1,18 @@
-//! Whether the driver's joint state is alive: judged by its content, because a driver whose connection is gone repeats
-//! the last values, freshly stamped, at full rate.
+//! Detects a frozen joint state of the driver. It is judged by content, because a driver that has lost its connection
+//! repeats the last values at full rate with new stamps.
 
 use super::time::Steady;
 use super::types::Joints;
 
-/// Commanded travel that must show in the state (rad); far more than the controller's resolution of 0.001 degrees.
+/// Commanded travel that must be visible in the state (rad); far more than the controller's resolution of 0.001 degrees.
 const TRAVEL_RAD: f64 = 0.01;
 
-/// Watches joint states.
+/// Monitor of joint states.
 #[derive(Debug, Clone)]
 pub struct StateLiveness {
     frozen_after: f64,
     last: Option<Joints>,
-    /// Time of the last change, or of the last command that followed rest.
+    /// Time of the last change of the state, or of the last command before any travel.
     still_since: Steady,
     travel: f64,
     commanded: Option<Joints>,
@@ -20,7 +20,7 @@ pub struct StateLiveness {
 }
 
 impl StateLiveness {
-    /// States that stay the same for `frozen_after` (s) while motion is commanded are frozen.
+    /// Creates a monitor; states that do not change for `frozen_after` (s) while motion is commanded count as frozen.
     pub fn new(frozen_after: f64) -> Self {
         Self {
             frozen_after,
@@ -32,7 +32,7 @@ impl StateLiveness {
         }
     }
 
-    /// A state was received (rad).
+    /// Records a received state (rad).
     pub fn state_received(&mut self, joints: Joints, now: Steady) {
         if self.last != Some(joints) {
             self.last = Some(joints);
@@ -42,7 +42,7 @@ impl StateLiveness {
         self.ever_nonzero |= joints.iter().any(|q| *q != 0.0);
     }
 
-    /// A command was sent (rad).
+    /// Records a sent command (rad).
     pub fn command_sent(&mut self, joints: Joints, now: Steady) {
         let step = self.commanded.map_or(0.0, |last| (joints - last).amax());
         if self.travel == 0.0 {
@@ -52,19 +52,19 @@ impl StateLiveness {
         self.commanded = Some(joints);
     }
 
-    /// Motion ended or began anew: what was commanded before counts no more.
+    /// Resets the commanded travel, when motion ends or begins anew.
     pub fn rest(&mut self) {
         self.commanded = None;
         self.travel = 0.0;
     }
 
-    /// How long the state has not followed commanded motion (s), when that is too long.
+    /// Time for which the state has not followed commanded motion (s), if that is too long.
     pub fn frozen(&self, now: Steady) -> Option<f64> {
         let still = now.seconds_since(self.still_since);
         (self.travel > TRAVEL_RAD && still > self.frozen_after).then_some(still)
     }
 
-    /// All joints have been exactly zero in every state so far: what a driver publishes that never heard from its arm.
+    /// Whether all joints were exactly zero in every state so far, as published by a driver that has never heard from its arm.
     pub fn never_alive(&self) -> bool {
         !self.ever_nonzero
     }
@@ -78,7 +78,7 @@ mod tests {
         Steady::from_secs_f64(100.0 + seconds)
     }
 
-    /// Feeds a second of 100 Hz commands and states; returns when it was found frozen.
+    /// Feeds a second of commands and states at 100 Hz; returns the time at which the state was found frozen (s).
     fn frozen_at(command: impl Fn(f64) -> f64, state: impl Fn(f64) -> f64) -> Option<f64> {
         let mut liveness = StateLiveness::new(0.3);
         (0..100).map(|i| f64::from(i) * 0.01).find(|t| {

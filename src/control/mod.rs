@@ -1,11 +1,11 @@
-//! Chunks in, safe joint commands out.
+//! Controller: from action chunks to safe joint commands.
 //!
 //! ```text
 //! ActionChunk ─► supervisor (lease, heartbeat, modes) ─► executor (anchor, blend, interpolate) ─► kinematics
 //!             ─► gate (an arm that wraps an arm) ─► realman (driver commands)
 //! ```
 //!
-//! Nothing in here reads a clock: every function takes the time, so tests run on a virtual one.
+//! No function reads a clock: the time is always an argument, so tests run on a virtual one.
 
 pub mod arm;
 pub mod chunk;

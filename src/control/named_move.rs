@@ -1,19 +1,19 @@
-//! Moves to configurations known by name: straight in joint space, from rest to rest.
+//! Moves to named configurations: straight in joint space, from rest to rest.
 
 use super::config::{ArmConfig, Limits, Workspace};
 use super::gate::{Body, Violation};
 use super::time::Steady;
 use super::types::Joints;
 
-/// Peak speed and acceleration of a quintic from rest to rest over distance, for a duration of 1 s.
+/// Peak speed and peak acceleration of a quintic from rest to rest over a unit distance in 1 s.
 const PEAK_SPEED: f64 = 1.875;
 const PEAK_ACCELERATION: f64 = 5.773_502_691_896_258;
-/// Share of the limits a move plans with; the rest is left to the gate.
+/// Fraction of the limits that a move plans with; the rest is left to the gate.
 const PLANNED_SHARE: f64 = 0.9;
-/// Points of the way that are checked before it starts.
+/// Number of points of the path that are checked before the move starts.
 const CHECKED_POINTS: usize = 100;
 
-/// A move from rest to rest.
+/// Move from rest to rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedMove {
     /// Name of the configuration.
@@ -25,48 +25,48 @@ pub struct NamedMove {
     started: Steady,
 }
 
-/// Why a move does not start.
+/// Errors of planning a move.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MoveError {
     /// There is no such configuration.
     #[error("expected one of {known}, found {name:?}; add it to named_deg in the arm parameters")]
     Unknown {
-        /// Name asked for.
+        /// Requested name.
         name: String,
-        /// Names there are.
+        /// Known names.
         known: String,
     },
-    /// The speed cannot work.
+    /// The speed is out of range.
     #[error("expected a speed above 0 and up to 1, found {0}")]
     Speed(f64),
-    /// The straight way leaves the workspace.
+    /// The straight path in joint space leaves the workspace.
     #[error("the way to {name} leaves the workspace, {violation}; move to another configuration first")]
     Way {
-        /// Name asked for.
+        /// Requested name.
         name: String,
-        /// What would be exceeded.
+        /// First violation on the path.
         violation: Violation,
     },
 }
 
-/// A move that is asked for.
+/// Request for a move.
 #[derive(Debug, Clone, Copy)]
 pub struct MoveRequest<'a> {
     /// Name of the configuration.
     pub name: &'a str,
-    /// Fraction of the velocity limits, above 0 up to 1.
+    /// Fraction of the speed limits, above 0 and up to 1.
     pub speed: f64,
-    /// Where the arm rests (rad).
+    /// Joint positions at which the arm rests (rad).
     pub from: Joints,
-    /// When the move starts.
+    /// Time at which the move starts.
     pub now: Steady,
 }
 
 impl NamedMove {
-    /// Plans a move with synchronised joints, as fast as the limits of joints and tool permit at that speed.
+    /// Plans a move with synchronised joints, as fast as the limits of joints and tool permit at the requested speed.
     ///
     /// # Errors
-    /// When the name is unknown, the speed cannot work, or the straight way in joint space leaves the workspace.
+    /// When the name is unknown, the speed is out of range, or the straight path in joint space leaves the workspace.
     pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, body: &Body) -> Result<Self, MoveError> {
         let MoveRequest { name, speed, from, now } = request;
         if !(speed > 0.0 && speed <= 1.0) {
@@ -92,7 +92,7 @@ impl NamedMove {
         })
     }
 
-    /// What was asked for.
+    /// Request that this move was planned for.
     pub fn request(&self) -> MoveRequest<'_> {
         MoveRequest {
             name: &self.name,
@@ -102,25 +102,25 @@ impl NamedMove {
         }
     }
 
-    /// Joints at `now` (rad).
+    /// Joint positions at `now` (rad).
     pub fn at(&self, now: Steady) -> Joints {
         let u = (now.seconds_since(self.started) / self.duration).clamp(0.0, 1.0);
         let u3 = u * u * u;
         self.start.lerp(&self.goal, u3 * (10.0 - 15.0 * u + 6.0 * u * u))
     }
 
-    /// Whether the planned time is over.
+    /// Whether the planned duration has passed at `now`.
     pub fn is_over(&self, now: Steady) -> bool {
         now.seconds_since(self.started) >= self.duration
     }
 
-    /// Largest joint distance from `joints` to the goal (rad).
+    /// Largest distance of a joint from `joints` to the goal (rad).
     pub fn remaining(&self, joints: &Joints) -> f64 {
         (self.goal - joints).amax()
     }
 }
 
-/// Checks the way; returns the largest travel of the tool per share of the way (m).
+/// Checks the path; returns the largest tool travel per fraction of the path (m).
 fn checked_travel(from: &Joints, way: &Joints, body: &Body, space: &Workspace) -> Result<f64, Violation> {
     let mut last = body.at(from).tool;
     let mut fastest: f64 = 0.0;

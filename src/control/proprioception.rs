@@ -1,4 +1,4 @@
-//! The robot's own state, as a checkpoint with proprioception reads it.
+//! Robot state (proprioception) as input of a checkpoint.
 
 use nalgebra::Vector3;
 
@@ -6,13 +6,13 @@ use super::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
 use super::types::{Joints, Pose};
 use crate::contract::Contract;
 
-/// The values a checkpoint may ask for, by the names of its contract's state statistics.
+/// Values that a checkpoint may use, by the names in its contract's state statistics; for error messages.
 const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_down (turn of the tool from \
                      straight down) [rad], rx, ry, rz (rotation vector) [rad], gripper (0 closed .. 1 open) and \
                      x_error, y_error, z_error (commanded less measured position of the tool) [m]";
 
-/// Names of the tool's tracking error: how far the measured position is behind the commanded one. Commands arrive some
-/// hundredths of a second before the arm does, so this tells how fast the tool is.
+/// Names of the tool's tracking error: the distance of the measured position behind the commanded one. Commands lead the
+/// arm by some hundredths of a second, so the error indicates the tool's speed.
 pub const TRACKING_ERROR: [&str; 3] = ["x_error", "y_error", "z_error"];
 
 /// Commanded less measured position of the tool, from `base_from_tool` of both (m).
@@ -20,10 +20,10 @@ pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
     commanded.translation.vector - measured.translation.vector
 }
 
-/// What the arm feels at one moment.
+/// State of the arm at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Felt {
-    /// Measured joints (rad).
+    /// Measured joint positions (rad).
     pub joints: Joints,
     /// Measured `base_from_tool` (m).
     pub tool: Pose,
@@ -33,14 +33,14 @@ pub struct Felt {
     pub gripper: f64,
 }
 
-/// Which of those values make the state, in order.
+/// Selection of the values that form the state, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proprioception(Vec<Part>);
 
-/// One value of the state.
+/// Value of the state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Measured position of a joint, from 0.
+    /// Measured position of a joint, by index from 0.
     Joint(usize),
     /// Measured position of the tool, axis 0 to 2.
     Position(usize),
@@ -55,28 +55,28 @@ enum Part {
 }
 
 impl Proprioception {
-    /// The state this contract describes; of no values where it describes none.
+    /// Returns the state that the contract describes; empty if it describes none.
     ///
     /// # Errors
-    /// Names the first value that the arm does not give.
+    /// Names the first value that the arm does not provide.
     pub fn of(contract: &Contract) -> Result<Self, String> {
         Self::named(contract.data.state.iter().map(|dimension| dimension.name.as_str()))
     }
 
-    /// Values by name.
+    /// Returns a state of values by name.
     ///
     /// # Errors
-    /// Names the first that the arm does not give.
+    /// Names the first value that the arm does not provide.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         names.into_iter().map(part).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether no value is asked for.
+    /// Whether the state has no values.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The values, in physical units.
+    /// Returns the values for the state `felt` of the arm, in physical units.
     pub fn values(&self, felt: &Felt) -> Vec<f64> {
         let rotation = felt.tool.rotation.scaled_axis();
         let from_down = turn_from_down(&felt.tool.rotation);
@@ -139,7 +139,7 @@ mod tests {
         };
         let names = ["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down", "y_error"];
         let values = Proprioception::named(names).unwrap().values(&felt);
-        // Down is half a turn about y.
+        // A tool that points down is rotated half a turn about y.
         let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter, -0.02];
         assert_eq!(values.len(), expected.len());
         assert!(

@@ -1,5 +1,5 @@
-//! Realman's driver: joint commands to pass-through frames, gripper frames, the repeated stop, and what must be true
-//! before any of them may leave.
+//! Realman driver adapter: converts joint commands to pass-through frames and gripper frames, repeats stops, and checks
+//! the conditions under which anything may be sent.
 
 pub mod errors;
 pub mod graph;
@@ -24,64 +24,64 @@ pub const STOP_SPACING_S: f64 = 0.02;
 /// Tolerance on that spacing for a loop that ticks a little early (s).
 const TICK_SLACK_S: f64 = 0.001;
 
-/// What is published to rm_driver. Values are what goes on the wire.
+/// Message to publish to rm_driver, with the values as sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum DriverCommand {
-    /// `rm_driver/movej_canfd_cmd`
+    /// Joint positions, on `rm_driver/movej_canfd_cmd`.
     Joints {
-        /// Positions (rad); the driver reads all seven unchecked.
+        /// Joint positions (rad); the driver reads all seven without checks.
         joint: [f32; JOINTS],
-        /// High follow.
+        /// Whether to use high-follow mode.
         follow: bool,
-        /// External axis (rad).
+        /// Position of the external axis (rad).
         expand: f32,
-        /// Joints in use; anything but 7 leaves joint 7 undefined in the driver.
+        /// Number of joints in use; any value but 7 leaves joint 7 undefined in the driver.
         dof: u8,
     },
-    /// `rm_driver/movep_canfd_cmd`
+    /// Tool pose, on `rm_driver/movep_canfd_cmd`.
     Pose {
         /// Position (m).
         position: [f64; 3],
         /// Unit quaternion x, y, z, w.
         orientation: [f64; 4],
-        /// High follow.
+        /// Whether to use high-follow mode.
         follow: bool,
     },
-    /// `rm_driver/move_stop_cmd`, of the type this generation listens to.
+    /// Stop, on `rm_driver/move_stop_cmd`, with the message type of this driver generation.
     Stop(DriverApi),
-    /// `rm_driver/set_gripper_position_cmd`
+    /// Gripper position, on `rm_driver/set_gripper_position_cmd`.
     Gripper {
-        /// 1 closed to 1000 open.
+        /// Opening, 1 closed to 1000 open.
         position: u16,
-        /// Never true: a blocking gripper stalls the driver.
+        /// Whether the driver waits for the gripper; always false, because waiting stalls the driver.
         block: bool,
-        /// (s), 0 returns at once.
+        /// Timeout (s); 0 returns at once.
         timeout: u16,
     },
 }
 
-/// Publishes to rm_driver, or stands in for it.
+/// Publisher to rm_driver, or a substitute for tests and simulation.
 pub trait Driver {
     /// Publishes one command.
     ///
     /// # Errors
-    /// With what went wrong in the transport.
+    /// When publishing fails, with the reason.
     fn send(&mut self, command: &DriverCommand) -> Result<(), String>;
 }
 
-/// Stops that are still to be sent.
+/// Stop messages that are still to be sent.
 #[derive(Debug, Clone, Copy)]
 struct StopSequence {
     left: u32,
     next: Steady,
 }
 
-/// A Realman arm behind its ROS driver.
+/// Realman arm behind its ROS driver.
 #[derive(Debug)]
 pub struct Realman<D> {
     driver: D,
     graph: Graph,
-    /// Generation that the graph told last: a stop must leave even when the graph has become contradictory since.
+    /// Driver generation last found in the graph, kept so that a stop can be sent even if the graph has become contradictory.
     known: Option<DriverApi>,
     config: ArmConfig,
     kinematics: Rm75,
@@ -93,7 +93,7 @@ pub struct Realman<D> {
 }
 
 impl<D: Driver> Realman<D> {
-    /// An arm whose driver has not been looked for yet.
+    /// Creates an arm whose driver has not been looked for yet.
     pub fn new(driver: D, config: &ArmConfig) -> Self {
         Self {
             driver,
@@ -109,12 +109,12 @@ impl<D: Driver> Realman<D> {
         }
     }
 
-    /// What was last seen in the ROS graph.
+    /// Last recorded facts of the ROS graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Looked at the ROS graph.
+    /// Records new facts of the ROS graph.
     pub fn graph_seen(&mut self, graph: Graph) {
         self.graph = graph;
         self.known = self.api().ok().or(self.known);
@@ -123,45 +123,45 @@ impl<D: Driver> Realman<D> {
     /// Driver generation.
     ///
     /// # Errors
-    /// When the graph does not tell.
+    /// When the graph does not determine it, or contradicts the parameter.
     pub fn api(&self) -> Result<DriverApi, Undetermined> {
         self.graph.api(self.config.driver.api)
     }
 
-    /// The driver.
+    /// Driver behind the adapter.
     pub fn driver(&self) -> &D {
         &self.driver
     }
 
-    /// The driver, to be told things that are no commands.
+    /// Mutable access to the driver, for anything but commands.
     pub fn driver_mut(&mut self) -> &mut D {
         &mut self.driver
     }
 
-    /// Last gripper opening that was sent, 0 closed to 1 open.
+    /// Last gripper opening sent, 0 closed to 1 open; `None` before the first.
     pub fn gripper_opening(&self) -> Option<f64> {
         self.gripper.sent()
     }
 
-    /// Non-finite values among what was about to be published; they were not.
+    /// Number of non-finite joint positions that were refused instead of published.
     pub fn nonfinite(&self) -> u64 {
         self.nonfinite
     }
 
-    /// Begins a stop: the first is sent now, the others by [`Realman::tick`].
+    /// Begins a stop: the first message is sent now, the others by [`Realman::tick`].
     ///
     /// # Errors
-    /// When the first could not be sent; the others still are.
+    /// When the first message could not be sent; the others still are.
     pub fn stop(&mut self, now: Steady) -> Result<(), ArmError> {
         self.stop = Some(StopSequence { left: STOPS, next: now });
         self.orientation = None;
         self.tick(now)
     }
 
-    /// Sends what is due of a stop.
+    /// Sends the next message of a stop if it is due.
     ///
     /// # Errors
-    /// When it could not be sent.
+    /// When the message could not be sent.
     pub fn tick(&mut self, now: Steady) -> Result<(), ArmError> {
         let Some(sequence) = self.stop.as_mut() else {
             return Ok(());
@@ -180,7 +180,7 @@ impl<D: Driver> Realman<D> {
         }
     }
 
-    /// Whether stops are still being sent.
+    /// Whether messages of a stop are still to be sent.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_some()
     }
@@ -203,7 +203,7 @@ impl<D: Driver> Realman<D> {
             CommandMode::Cartesian => {
                 let base_from_tool = self.kinematics.forward(&command.positions) * self.flange_from_tool;
                 let unit = base_from_tool.rotation.quaternion().normalize();
-                // q and -q are one rotation; the sign follows the last frame so that the stream has no jump.
+                // q and -q are the same rotation; the sign follows the last frame so that the stream has no jump.
                 let opposite = self.orientation.is_some_and(|last| last.dot(&unit) < 0.0);
                 let unit = if opposite { -unit } else { unit };
                 self.orientation = Some(unit);

@@ -1,7 +1,7 @@
-//! Decides, tick by tick, what the arm does: follow a chunk, move by name, brake, hold, or nothing at all.
+//! Supervisor: decides at every tick whether the arm follows a chunk, makes a named move, brakes, holds, or is disarmed.
 //!
-//! The supervisor owns everything between a chunk and the driver. It is told what was received, and when, and ticks at
-//! the command rate; it never waits and never reads a clock. In a tick at most one joint frame leaves.
+//! The supervisor owns everything between chunks and the driver. It receives inputs with their times and ticks at the
+//! command rate; it never waits and never reads a clock. At most one joint frame is sent per tick.
 
 mod clock;
 mod ending;
@@ -29,17 +29,17 @@ use super::types::Joints;
 use clock::ClockWatch;
 use status::RateMeter;
 
-/// Why something asked for is not done.
+/// Refusal of a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{check}: {message}")]
 pub struct Refusal {
-    /// Check that spoke.
+    /// Check that refused it.
     pub check: Check,
-    /// Expected, found, what to do.
+    /// Expected and found value, with advice.
     pub message: String,
 }
 
-/// Where error codes come from; each channel reports all its codes every time.
+/// Source of error codes; each message of a channel reports all its present codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ErrorChannel {
     /// `udp_rm_err`, generation v2.
@@ -48,11 +48,11 @@ pub enum ErrorChannel {
     System,
     /// `udp_arm_err`, generation v1.
     Arm,
-    /// `udp_joint_error_code`, one code a joint.
+    /// `udp_joint_error_code`, one code per joint.
     Joints,
 }
 
-/// What follows when a braking arm has come to rest, the weakest first.
+/// Mode after braking to rest, in increasing order of severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AfterRest {
     Hold,
@@ -60,7 +60,7 @@ enum AfterRest {
     Fault,
 }
 
-/// The driver, or nothing in its place while commands are only shown.
+/// Output to the driver; in a dry run nothing is sent.
 #[derive(Debug)]
 enum Output<D> {
     Live(D),
@@ -76,12 +76,12 @@ impl<D: Driver> Driver for Output<D> {
     }
 }
 
-/// The right to send one joint frame. A tick makes one, and whatever sends takes it: two frames in a period would ask the
-/// arm for twice the speed.
+/// Token for sending one joint frame. Each tick creates one and sending consumes it: two frames in a period would command
+/// twice the speed.
 #[derive(Debug)]
 struct Frame(());
 
-/// What the supervisor counts beside the gate.
+/// Counters of the supervisor beside those of the gate.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     chunks: u64,
@@ -89,7 +89,7 @@ struct Counters {
     underruns: u64,
 }
 
-/// Everything between chunks and the driver.
+/// Supervisor of an arm.
 #[derive(Debug)]
 pub struct Supervisor<D: Driver> {
     config: ArmConfig,
@@ -110,7 +110,7 @@ pub struct Supervisor<D: Driver> {
     errors: BTreeMap<ErrorChannel, Vec<u32>>,
     latched_errors: Vec<u32>,
     clamped: bool,
-    /// No command has left since the arm rested.
+    /// Whether a motion starts and no command of it has been sent yet.
     starting: bool,
     clock: ClockWatch,
     last_tick: Steady,
@@ -119,7 +119,7 @@ pub struct Supervisor<D: Driver> {
 }
 
 impl<D: Driver> Supervisor<D> {
-    /// A disarmed supervisor in front of `driver`.
+    /// Creates a disarmed supervisor in front of `driver`.
     pub fn new(config: ArmConfig, driver: D, now: Now) -> Self {
         let output = if config.dry_run {
             Output::DryRun(driver)
@@ -152,36 +152,36 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// The arm's parameters.
+    /// Parameters of the arm.
     pub fn config(&self) -> &ArmConfig {
         &self.config
     }
 
-    /// The driver.
+    /// Driver behind the supervisor.
     pub fn driver(&self) -> &D {
         match self.gate.arm().driver() {
             Output::Live(driver) | Output::DryRun(driver) => driver,
         }
     }
 
-    /// The driver, to be told things that are no commands.
+    /// Mutable access to the driver, for anything but commands.
     pub fn driver_mut(&mut self) -> &mut D {
         match self.gate.arm_mut().driver_mut() {
             Output::Live(driver) | Output::DryRun(driver) => driver,
         }
     }
 
-    /// What happened since the last call.
+    /// Removes and returns the events since the last call.
     pub fn drain_events(&mut self, now: Now) -> Vec<Event> {
         self.gate.events.drain(now)
     }
 
-    /// How often each check spoke since the start.
+    /// Number of events of each kind and check since the start.
     pub fn event_tally(&self) -> &BTreeMap<(EventKind, Check), u64> {
         self.gate.events.tally()
     }
 
-    /// Does what is due; to be called at the command rate.
+    /// Runs one control step; to be called at the command rate.
     pub fn tick(&mut self, now: Now) {
         let gap = now.steady.seconds_since(self.last_tick);
         self.last_tick = now.steady;

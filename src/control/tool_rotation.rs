@@ -1,27 +1,28 @@
-//! The tool's rotation as three numbers that do not jump where the tool works.
+//! Rotation of the tool as three numbers without jumps in the range that the tool works in.
 //!
-//! The rotation vector of `base_from_tool` leaps from +π to -π where the angle passes half a turn, and a tool that points
-//! straight down is half a turn away from the base. So a recorded state tells the turn from *down* instead: the tool's z
-//! axis along -z of the base and its x axis along -x, half a turn about the base's y axis, as a Realman arm stands over a
-//! table in front of it. A turn of the hand about the vertical is then `rz_down` alone. The value follows from the pose of
-//! one moment, so a policy that has just been started reads what was recorded. It leaps only half a turn away from down.
+//! The rotation vector of `base_from_tool` jumps from +π to -π where the angle passes half a turn, and a tool that points
+//! straight down is half a turn away from the base. A recorded state therefore holds the rotation from *down*: the tool's z
+//! axis along -z of the base and its x axis along -x, half a turn about the base's y axis, as a Realman arm points at a
+//! table in front of it. A rotation of the tool about the vertical then changes `rz_down` alone. The values depend on the
+//! pose of one instant only, so a policy that has just started reads the same values as were recorded. They jump only half
+//! a turn away from down.
 
 use nalgebra::{Quaternion, Unit, UnitQuaternion, Vector3};
 
 /// Names of the values, in order (rad).
 pub const TURN_FROM_DOWN: [&str; 3] = ["rx_down", "ry_down", "rz_down"];
 
-/// `base_from_tool` of a tool that points straight down.
+/// Rotation `base_from_tool` of a tool that points straight down.
 fn down() -> UnitQuaternion<f64> {
     Unit::new_unchecked(Quaternion::new(0.0, 0.0, 1.0, 0.0))
 }
 
-/// The rotation vector that turns a tool from down to `base_from_tool`, along the axes of the base (rad); at most π long.
+/// Returns the rotation vector from down to `base_from_tool` along the axes of the base (rad), at most π long.
 pub fn turn_from_down(base_from_tool: &UnitQuaternion<f64>) -> Vector3<f64> {
     (base_from_tool * down().inverse()).scaled_axis()
 }
 
-/// The rotation `base_from_tool` with this turn from down (rad).
+/// Returns the rotation `base_from_tool` with this rotation vector from down (rad).
 pub fn turned_from_down(turn: Vector3<f64>) -> UnitQuaternion<f64> {
     UnitQuaternion::from_scaled_axis(turn) * down()
 }
@@ -59,7 +60,7 @@ mod tests {
             let before = turned_from_down(at);
             let after = UnitQuaternion::from_scaled_axis(by) * before;
             let change = (turn_from_down(&after) - turn_from_down(&before)).norm();
-            // What a rotation vector changes by lies between the turn itself and π/2 of it, which is reached at half a turn.
+            // The change of a rotation vector lies between the rotation itself and π/2 of it, which is reached at half a turn.
             prop_assert!(change <= by.norm() * PI / 2.0 + 1e-9, "{change} for a turn by {}", by.norm());
         }
 

@@ -1,23 +1,23 @@
-//! Mapping of a contract's values to the values of a column: by their names, whatever their order.
+//! Maps the values of a contract to the values of a dataset column, by name and in any order.
 
 use std::fmt;
 
 use super::feature::Feature;
 
-/// Places of a contract's values in the rows of a column.
+/// Positions of a contract's values in the rows of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnMapping {
-    /// Its place, in the contract's order.
+    /// Position of each value in a row, in the contract's order.
     pub places: Vec<usize>,
-    /// Its name in the contract, and in the column where that has names.
+    /// Name of each value in the contract, and in the column if the column names its values.
     named: Vec<(String, Option<String>)>,
 }
 
 impl ColumnMapping {
-    /// Finds the values of these names, in any case; a column without names has them in this order.
+    /// Finds the values with these names, ignoring case. A column without names must have the values in this order.
     ///
     /// # Errors
-    /// When a name is missing or there twice, or values without names are more or fewer.
+    /// When a name is missing or occurs twice, or a column without names has another number of values.
     pub fn find(feature: &Feature, wanted: &[&str]) -> Result<Self, String> {
         let expected = || format!("expected the values {}", wanted.join(", "));
         let Some(names) = feature.own_value_names() else {
@@ -47,13 +47,13 @@ impl ColumnMapping {
         Ok(Self { places, named })
     }
 
-    /// Whether the column says itself which value is which.
+    /// Returns whether the column names its values.
     pub fn is_named(&self) -> bool {
         self.named.iter().all(|(_, own)| own.is_some())
     }
 }
 
-/// Table of the values, each with its name and place in the column.
+/// Lists the values, each with its name and position in the column.
 impl fmt::Display for ColumnMapping {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (place, (name, own))) in self.places.iter().zip(&self.named).enumerate() {

@@ -1,4 +1,4 @@
-//! Columns of parquet files as plain vectors, whichever of the usual types they were stored as.
+//! Reads columns of parquet files into plain vectors, for all common storage types.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -22,10 +22,10 @@ use super::error::DatasetError;
 use super::guard::Checked;
 use crate::files;
 
-/// Rows read at once.
+/// Rows in a batch.
 const AT_ONCE: usize = 256;
 
-/// A parquet file that is being read.
+/// Reader of a parquet file, before columns and rows are selected.
 pub type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 /// Rows of some columns, or why they cannot be read.
@@ -98,22 +98,22 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Reads these columns of a whole file; a missing one is named.
+/// Reads these columns of the whole file.
 ///
 /// # Errors
-/// When the file cannot be read or a column is missing.
+/// When the file cannot be read or a column is missing; the error names the column.
 pub fn read(path: &Path, columns: &[&str]) -> Result<Vec<RecordBatch>, DatasetError> {
     Table::open(path)?.read(columns, Part::ALL)?.collect()
 }
 
-/// Rows of a file.
+/// Range of rows of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
     /// The first row.
     pub first: usize,
-    /// How many, or as many as there are.
+    /// Maximum number of rows.
     pub count: usize,
-    /// Values that a row of the columns may have together, however well they compress; 0 where that is not known.
+    /// Number of values that the columns may have together in a row, however well they compress; 0 if unknown.
     pub values: usize,
 }
 
@@ -139,11 +139,11 @@ pub fn batches(path: &Path, mut reader: ParquetRecordBatchReader) -> impl Iterat
     })
 }
 
-/// Lets the parquet reader work on a file. It panics where some damaged pages contradict themselves, which is the
-/// file's fault and no reason for the process to end.
+/// Runs the parquet reader on a file. The reader panics on some damaged pages; here this becomes an error, so that a
+/// damaged file does not end the process.
 ///
 /// # Errors
-/// When the file is not whole.
+/// When the file is damaged.
 pub fn guarded<T, E: Display>(path: &Path, read: impl FnOnce() -> Result<T, E>) -> Result<T, DatasetError> {
     let content =
         |problem: &dyn Display| DatasetError::content(path, format!("{problem}; expected a whole parquet file"));
@@ -153,7 +153,7 @@ pub fn guarded<T, E: Display>(path: &Path, read: impl FnOnce() -> Result<T, E>) 
     }
 }
 
-/// Selects columns by their names, whatever is nested in them.
+/// Selects columns by name, with everything nested in them.
 pub fn only(builder: &Builder, columns: &[&str]) -> ProjectionMask {
     let roots: Vec<usize> = builder
         .schema()
@@ -166,13 +166,13 @@ pub fn only(builder: &Builder, columns: &[&str]) -> ProjectionMask {
     ProjectionMask::roots(builder.parquet_schema(), roots)
 }
 
-/// The column of that name.
+/// Returns the column of that name.
 pub fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, String> {
     let found = batch.column_by_name(name).map(Arc::clone);
     found.ok_or_else(|| format!("expected a column {name}, found none"))
 }
 
-/// Whole numbers, whatever type they are stored as.
+/// Reads a column of whole numbers, stored as any integer or floating-point type.
 pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, String> {
     let array = column(batch, name)?;
     let array = without_nulls(&array, name)?;
@@ -199,9 +199,9 @@ fn widened<T: ArrowPrimitiveType, V: From<T::Native>>(array: &ArrayRef) -> Vec<V
     array.as_primitive::<T>().values().iter().map(|v| V::from(*v)).collect()
 }
 
-/// A whole number that was stored as a floating-point one.
+/// Converts a floating-point number to the whole number that it stands for.
 fn whole(name: &str, value: f64) -> Result<i64, String> {
-    // Up to here every whole number has a floating-point one of its own.
+    // Up to 2^53 every whole number has an exact `f64`.
     const EXACT: f64 = (1_u64 << 53) as f64;
     match value.fract() == 0.0 && value.abs() <= EXACT {
         true => Ok(value as i64),
@@ -213,14 +213,14 @@ fn not_whole(name: &str, found: impl Display) -> String {
     format!("column {name}: expected whole numbers, found {found}")
 }
 
-/// Whole numbers that count something.
+/// Reads a column of whole numbers that are not negative.
 pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, String> {
     let count = |v: i64| usize::try_from(v).map_err(|_| format!("column {name}: expected 0 or more, found {v}"));
     integers(batch, name)?.into_iter().map(count).collect()
 }
 
-/// Numbers end to end, `dim` in each row, alone or in a list; a row of another length is named by its number, counted
-/// from `first`.
+/// Reads an array of numbers, or of lists of `dim` numbers, into one flat vector. An error names the row with a wrong
+/// number of values, counted from `first`.
 pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, String> {
     let array = without_nulls(array, name)?;
     let uneven = |row: usize, found: usize| {
@@ -262,14 +262,14 @@ pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result
     }
 }
 
-/// Where a list's values begin and end; the reader has checked that they do not run back.
+/// Begin and end of a list's values. The reader has checked that offsets do not decrease.
 fn span<T: Copy + TryInto<usize>>(pair: &[T]) -> (usize, usize) {
     let at = |place: Option<&T>| place.and_then(|at| (*at).try_into().ok()).unwrap_or(0);
     let (begin, end) = (at(pair.first()), at(pair.last()));
     (begin, end.max(begin))
 }
 
-/// Numbers that stand alone.
+/// Reads an array of one number per row.
 fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
     let found = match array.data_type() {
         DataType::Float32 => array.as_primitive::<Float32Type>().values().to_vec(),
@@ -300,7 +300,7 @@ fn narrowed<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f
     array.as_primitive::<T>().values().iter().map(|v| to(*v)).collect()
 }
 
-/// 64-bit numbers, one in each row.
+/// Reads a column of one 64-bit floating-point number per row.
 pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, String> {
     let array = column(batch, name)?;
     doubles_of(without_nulls(&array, name)?, name)
@@ -313,7 +313,7 @@ fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, String> {
     }
 }
 
-/// Text, one in each row.
+/// Reads an array of one text per row; a null becomes an empty text.
 pub fn texts(array: &ArrayRef, name: &str) -> Result<Vec<String>, String> {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     match array.data_type() {
@@ -324,7 +324,7 @@ pub fn texts(array: &ArrayRef, name: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// Lists of text, one list in each row.
+/// Reads a column of one list of texts per row; a single text becomes a list of one.
 pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, String> {
     let array = column(batch, name)?;
     match array.data_type() {
@@ -344,7 +344,7 @@ pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, S
     }
 }
 
-/// Bytes of an encoded picture in each row: a column of bytes, or of bytes and a path.
+/// Reads an encoded image from each row, of an array of bytes or of structs with a field `bytes`.
 pub fn pictures(array: &ArrayRef, name: &str) -> Result<Vec<Vec<u8>>, String> {
     let bytes = match array.data_type() {
         DataType::Struct(_) => {

@@ -1,5 +1,5 @@
-//! Pages of texts whose lengths are packed as differences (`DELTA_LENGTH_BYTE_ARRAY`): the reader makes room for as many
-//! lengths as such a page claims inside, where a look at its header cannot see it.
+//! Checks pages of texts in the encoding `DELTA_LENGTH_BYTE_ARRAY`. The parquet reader allocates as many lengths as
+//! such a page claims in its body, which a check of page headers does not see.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-/// Refuses pages of a column of a group of rows that claim more lengths than values.
+/// Refuses pages of a column chunk that claim more lengths than they have values.
 ///
 /// # Errors
-/// When there is one, or a page cannot be read.
+/// When there is such a page, or a page cannot be read.
 pub fn check(file: &File, group: &RowGroupMetaData, column: usize) -> Result<(), ParquetError> {
     let Some(chunk) = group.columns().get(column) else {
         return Ok(());
@@ -37,7 +37,7 @@ pub fn check(file: &File, group: &RowGroupMetaData, column: usize) -> Result<(),
     Ok(())
 }
 
-/// How many lengths a page claims to have, where it has any; nothing inside where its beginning is damaged.
+/// Number of lengths that a page claims; `None` if it has none, `Some(None)` if its beginning is damaged.
 fn claimed(page: &Page, [rep, def]: [i16; 2]) -> Option<Option<u64>> {
     if page.encoding() != Encoding::DELTA_LENGTH_BYTE_ARRAY {
         return None;
@@ -63,7 +63,7 @@ fn claimed(page: &Page, [rep, def]: [i16; 2]) -> Option<Option<u64>> {
         }
         Page::DictionaryPage { .. } => return None,
     };
-    // Size of a block, and its parts, come first.
+    // The block size and the number of miniblocks come first.
     let mut left = values.unwrap_or_default();
     Some(
         varint(&mut left)
@@ -72,7 +72,8 @@ fn claimed(page: &Page, [rep, def]: [i16; 2]) -> Option<Option<u64>> {
     )
 }
 
-/// What follows levels that begin with their length in bytes, as all but those of an encoding long given up do.
+/// Returns what follows the levels, which begin with their length in bytes; `None` for the obsolete encoding without
+/// it.
 fn behind_levels(page: &[u8], encoding: Encoding) -> Option<&[u8]> {
     let (length, rest) = page.split_first_chunk::<4>()?;
     match encoding {

@@ -1,5 +1,5 @@
-//! Makes a dataset of episodes of others. So episodes are deleted, given another instruction, merged and split, and
-//! datasets of v2.1 brought to v3.0, without what they were made of being touched.
+//! Builds a dataset from episodes of other datasets: to delete, relabel, merge and split episodes, and to convert v2.1
+//! to v3.0. The sources are not changed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,29 +25,29 @@ use crate::contract::FILE_NAME;
 use crate::files;
 use crate::writer_lock::WriterLock;
 
-/// An episode that is taken over.
+/// Episode to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// Its number where it comes from.
+    /// Index in the source dataset.
     pub episode: usize,
-    /// Another instruction than its own.
+    /// Instruction that replaces the episode's own.
     pub task: Option<String>,
 }
 
-/// Episodes of a dataset.
+/// Dataset, with the episodes to copy from it.
 #[derive(Debug)]
 pub struct Source<'a> {
     /// The dataset.
     pub dataset: &'a Dataset,
-    /// Those that are taken over, in this order.
+    /// Episodes to copy, in this order.
     pub episodes: Vec<Choice>,
 }
 
-/// Makes a dataset in `out`, which has to be new or empty, of these episodes, one source behind the other. Contract and
-/// `modality.json` are the first source's.
+/// Builds a dataset from these episodes, source after source, in `out`, which must be new or empty. The contract and
+/// `modality.json` are those of the first source.
 ///
 /// # Errors
-/// When the sources differ in rate or columns, an episode is missing or damaged, or the disk refuses: then `out` has no
+/// When the sources differ in rate or columns, an episode is missing or damaged, or writing fails. Then `out` has no
 /// `meta/info.json` and is not a dataset.
 pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Result<Info, DatasetError> {
     let first = sources
@@ -77,11 +77,12 @@ pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Re
     assembly.finish()
 }
 
-/// Puts the dataset in `new` in the place of the one in `root`, which is kept beside it; gives back where. `lock` is
-/// that of `root`, taken before anything was read of it: what is recorded meanwhile would be left behind.
+/// Replaces the dataset in `root` by the one in `new`, and keeps the old one beside it; returns its path. `lock` is the
+/// lock of `root`. It must be taken before anything is read from `root`: episodes recorded meanwhile would be missing
+/// in `new`.
 ///
 /// # Errors
-/// When there is one kept already, or the disk refuses.
+/// When an old dataset is still kept there, or renaming fails.
 pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock) -> Result<PathBuf, DatasetError> {
     let before = beside(root, "before")?;
     if before.exists() {
@@ -104,10 +105,10 @@ pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock)
     Ok(before)
 }
 
-/// A folder beside a dataset, named after it.
+/// Returns the path of a folder beside a dataset, with the dataset's name and `ending`.
 ///
 /// # Errors
-/// When the path has no name.
+/// When the path has no file name.
 pub fn beside(root: &Path, ending: &str) -> Result<PathBuf, DatasetError> {
     let name = root.file_name().ok_or_else(|| {
         DatasetError::Request(format!(
@@ -121,7 +122,7 @@ pub fn beside(root: &Path, ending: &str) -> Result<PathBuf, DatasetError> {
     Ok(root.with_file_name(name))
 }
 
-/// Whether episodes of both can be in one dataset.
+/// Checks that episodes of both fit into one dataset: same rate, columns, types, shapes and value names.
 fn fit(a: &Dataset, b: &Dataset) -> Result<(), DatasetError> {
     let differ = |what: &str, a_has: &dyn std::fmt::Debug, b_has: &dyn std::fmt::Debug| {
         let (a, b) = (a.root().display(), b.root().display());
@@ -150,7 +151,7 @@ fn fit(a: &Dataset, b: &Dataset) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// The same dataset without episodes.
+/// Returns the description of the same dataset without episodes.
 fn described(info: &Info) -> Info {
     let empty = Info::empty("", 1, BTreeMap::new());
     let has_video = info.features.values().any(|feature| feature.dtype == Dtype::Video);
@@ -168,14 +169,14 @@ fn described(info: &Info) -> Info {
     }
 }
 
-/// A dataset in the making.
+/// Dataset that is being built.
 struct Assembly<'a> {
     storage: &'a dyn Storage,
     out: &'a Path,
     info: Info,
     tasks: Vec<String>,
     statistics: Features,
-    /// Where each video went, by column and where it comes from.
+    /// Source paths of the videos copied so far, by column; the position in the list gives the place of the copy.
     videos: BTreeMap<String, Vec<PathBuf>>,
 }
 
@@ -259,7 +260,7 @@ impl Assembly<'_> {
         })
     }
 
-    /// Copies the rows of an episode with all their columns; gives back the number of each one's instruction.
+    /// Copies the rows of an episode with all their columns; returns the task index of each.
     fn copy_rows(
         &mut self,
         from: &Dataset,
@@ -329,7 +330,7 @@ impl Assembly<'_> {
         Ok(task_of_row)
     }
 
-    /// Copies the whole file, once: where in it an episode's pictures lie stays as it was.
+    /// Copies the whole file, once for all episodes in it, so that their time spans stay valid.
     fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<Place, DatasetError> {
         let source = video_path(from.root(), from.info(), episode, key)?;
         let of_key = self.videos.entry(key.to_owned()).or_default();
@@ -378,7 +379,7 @@ fn schema(batch: &RecordBatch) -> Arc<Schema> {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// The same rows with their numbers in the new dataset.
+/// Returns the same rows with their indices in the new dataset.
 fn renumbered(
     batch: &RecordBatch,
     taken: &Episode,

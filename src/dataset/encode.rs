@@ -1,6 +1,6 @@
-//! Makes a dataset with H.264 videos of one with pictures in its rows: a tenth of the size, and exact pixels are lost.
+//! Converts a dataset with images in its rows to one with H.264 videos: lossy, and a tenth of the size.
 //!
-//! Recordings keep pictures in rows, because a row that is on disk is safe; videos are made afterwards, from a whole dataset.
+//! Recordings keep images in rows, because a row on disk is safe. Videos are made afterwards, from a whole dataset.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -22,12 +22,12 @@ use super::writer::notes_path;
 use crate::contract::FILE_NAME;
 use crate::files::CONFIGURATION;
 
-/// Writes `dataset` into `out`, which has to be new or empty, with a video of each episode and camera. `qp` is the
+/// Writes `dataset` into `out`, which must be new or empty, with one video per episode and camera. `qp` is the
 /// quantisation of H.264, see [`VideoSettings::qp`].
 ///
 /// # Errors
-/// When the dataset has videos already or cannot be read, or the disk refuses. Without its `meta/info.json`, which is
-/// written last, what is in `out` is no dataset.
+/// When the dataset already has videos, has an episode without rows or cannot be read, or writing fails.
+/// `meta/info.json` is written last; without it `out` is not a dataset.
 pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> Result<(), DatasetError> {
     let source = dataset.info();
     if source.codebase_version != Version::V3 || source.pictures().any(|(_, f)| f.dtype != Dtype::Image) {
@@ -88,7 +88,7 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
     info.save(storage, out)
 }
 
-/// Width and height of each camera's first picture: EXIF orientations turn what the description says.
+/// Width and height of each camera's first image (px). An EXIF orientation can swap those of the description.
 fn sizes(dataset: &Dataset) -> Result<BTreeMap<String, (u32, u32)>, DatasetError> {
     let Some(episode) = dataset.episodes().first() else {
         return Ok(BTreeMap::new());
@@ -133,7 +133,7 @@ struct Encoder<'a> {
 
 impl Encoder<'_> {
     fn episode(&self, source: &Episode, statistics: kept::Features) -> Result<(), DatasetError> {
-        // Rows and videos count their files alike, as some readers expect.
+        // Data and video files have the same numbers, as some readers expect.
         let place = Place {
             chunk: source.index / CHUNK,
             file: source.index % CHUNK,
@@ -161,7 +161,7 @@ impl Encoder<'_> {
         episodes::save(self.storage, &path, &[(episode, statistics)])
     }
 
-    /// The videos of an episode, which are kept in memory until they are whole.
+    /// Writes the videos of an episode; each stays in memory until it is complete.
     fn videos(&self, episode: &Episode) -> Result<(), DatasetError> {
         let names: Vec<&str> = self.settings.keys().map(String::as_str).collect();
         let failed = |name: &str| {

@@ -1,4 +1,4 @@
-//! What a dataset knows of each episode.
+//! Episode metadata of a dataset: `meta/episodes/` of v3.0 and `meta/episodes.jsonl` of v2.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::parquet_out;
 use super::statistics::Statistics;
 use super::storage::Storage;
 
-/// Which file: its folder and its number there.
+/// File of a dataset, by the numbers of its folder and of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place {
     /// Number of the folder.
@@ -25,38 +25,38 @@ pub struct Place {
     pub file: usize,
 }
 
-/// Where an episode's pictures lie in a video.
+/// Time span of an episode in a video file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VideoSpan {
     /// The file.
     pub place: Place,
-    /// Time of its first picture in the file (s).
+    /// Time of the first frame in the file (s).
     pub from_s: f64,
-    /// Time behind its last picture (s).
+    /// Time at which the last frame ends (s).
     pub to_s: f64,
 }
 
-/// An episode.
+/// Metadata of an episode.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Episode {
-    /// Its number.
+    /// Index of the episode.
     pub index: usize,
-    /// Its instructions.
+    /// Instructions of the episode.
     pub tasks: Vec<String>,
-    /// Rows.
+    /// Number of rows.
     pub length: usize,
-    /// The row of the dataset it begins at.
+    /// Index of the first row in the dataset.
     pub from: usize,
-    /// The file of its rows.
+    /// File of the rows.
     pub data: Place,
-    /// Where its pictures lie, by column, where they lie in videos.
+    /// Time spans in video files, by column.
     pub videos: BTreeMap<String, VideoSpan>,
 }
 
-/// Column of an episode's instructions; datasets need not have it, rows name them too.
+/// Column of an episode's instructions. Datasets need not have it: rows name their task too.
 const TASKS: &str = "tasks";
 
-/// Reads the episodes of either layout in order.
+/// Reads the episodes of v2 or v3.0 in order.
 ///
 /// # Errors
 /// When a file is missing or malformed, or numbers do not run from 0.
@@ -78,7 +78,7 @@ pub fn load(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError> {
     }
 }
 
-/// Reads the episodes of v3.0 up to the first that is not sound, and what is wrong with that.
+/// Reads the episodes of v3.0 up to the first file that is damaged, and returns what is wrong with that file.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -102,7 +102,7 @@ pub fn load_sound(root: &Path, info: &Info) -> Result<(Vec<Episode>, Option<Data
     Ok((episodes, None))
 }
 
-/// Files of v3.0 that describe episodes.
+/// Lists the files of v3.0 that describe episodes, in order.
 pub(super) fn files(root: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError> {
     let mut files = Vec::new();
     let folder = root.join("meta/episodes");
@@ -116,7 +116,7 @@ pub(super) fn files(root: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError
     Ok(files)
 }
 
-/// What is in a folder, in order, without what is hidden.
+/// Lists the entries of a folder in order, without hidden ones.
 pub(super) fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, DatasetError> {
     let entries = std::fs::read_dir(folder).map_err(DatasetError::io("list", folder))?;
     let paths: std::io::Result<Vec<_>> = entries.map(|entry| Ok(entry?.path())).collect();
@@ -126,7 +126,7 @@ pub(super) fn sorted(folder: &Path) -> Result<Vec<std::path::PathBuf>, DatasetEr
     Ok(paths)
 }
 
-/// Whether a name begins with a dot: what systems leave in folders (`._file`, `.DS_Store`), and what is put aside.
+/// Returns whether a name begins with a dot: files of the system (`._file`, `.DS_Store`), and what is put aside.
 fn is_hidden(path: &Path) -> bool {
     path.file_name()
         .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
@@ -205,7 +205,7 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, St
 /// # Errors
 /// When the file is missing or malformed.
 pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError> {
-    /// A line.
+    /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
         episode_index: usize,
@@ -250,11 +250,11 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
 /// An episode and the statistics of its features.
 pub type Described = (Episode, Features);
 
-/// Writes the descriptions of the episodes of one data file into a file that has the same number. All have the same
-/// features and videos.
+/// Writes the metadata of the episodes of one data file into the metadata file of the same number. All episodes have
+/// the same features and videos.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When writing fails.
 pub fn save(storage: &dyn Storage, path: &Path, episodes: &[Described]) -> Result<(), DatasetError> {
     let number = |of: &dyn Fn(&Episode) -> usize| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(
@@ -303,7 +303,7 @@ pub fn save(storage: &dyn Storage, path: &Path, episodes: &[Described]) -> Resul
     parquet_out::commit(storage, path, &batch)
 }
 
-/// The columns of one feature's statistics.
+/// Columns of one feature's statistics, one row per episode.
 fn statistics(feature: &str, episodes: &[Described]) -> Vec<(String, ArrayRef)> {
     let all: Vec<&Statistics> = episodes.iter().filter_map(|(_, all)| all.get(feature)).collect();
     let names = all
@@ -339,6 +339,8 @@ fn list(rows: &[&[f64]]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
+/// Nests image statistics as LeRobot does.
+///
 /// # Shapes
 /// one value a channel → (channels, 1, 1), for each row
 fn nested(rows: &[&[f64]]) -> ArrayRef {

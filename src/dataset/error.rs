@@ -1,20 +1,20 @@
-//! What can be wrong with a dataset or with writing one.
+//! Errors of reading and writing datasets.
 
 use std::path::{Path, PathBuf};
 
 use crate::writer_lock::LockError;
 
-/// Why a dataset could not be read or written.
+/// Error of reading or writing a dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("{action} {path}: {source}")]
     Io {
-        /// What was tried, e.g. `write`.
+        /// Operation, e.g. `write`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// A file is not what it should be.
@@ -22,19 +22,19 @@ pub enum DatasetError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What was expected and found, and what to do.
+        /// Problem: what was expected, what was found, and what to do.
         problem: String,
     },
-    /// What is asked for does not fit the dataset.
+    /// The request does not fit the dataset.
     #[error("{0}")]
     Request(String),
-    /// Somebody else writes there.
+    /// The lock of the dataset's only writer cannot be taken.
     #[error(transparent)]
     Locked(#[from] LockError),
 }
 
 impl DatasetError {
-    /// For `map_err` after a call to the file system.
+    /// Returns a function for `map_err` that adds operation and path to an error of the file system.
     pub fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |source| Self::Io {
             action,
@@ -43,7 +43,7 @@ impl DatasetError {
         }
     }
 
-    /// A file whose content is wrong.
+    /// Returns the error for a file with wrong content.
     pub fn content(path: &Path, problem: impl ToString) -> Self {
         Self::Content {
             path: path.to_owned(),
@@ -51,7 +51,7 @@ impl DatasetError {
         }
     }
 
-    /// Whether the disk is full or may not be written to: trying again will not help.
+    /// Returns whether the disk is full or not writable, so that a retry will not help.
     pub fn is_disk(&self) -> bool {
         use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
         matches!(self, Self::Io { source, .. }

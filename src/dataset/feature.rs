@@ -1,4 +1,4 @@
-//! What a dataset says of each of its columns.
+//! Descriptions of the columns of a dataset.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
-    /// 32-bit numbers.
+    /// 32-bit floating-point numbers.
     Float32,
-    /// 64-bit numbers.
+    /// 64-bit floating-point numbers.
     Float64,
     /// 64-bit integers.
     Int64,
-    /// Pictures, one file's bytes in each row.
+    /// Encoded images, one in each row.
     Image,
-    /// Pictures in a video file.
+    /// Images in a video file.
     Video,
-    /// Anything else, which is passed over.
+    /// Any other type, which is not read.
     #[serde(untagged)]
     Other(String),
 }
 
-/// Names of a column's values, as they are written.
+/// Names of a column's values, as written in `meta/info.json`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Names {
-    /// A list, however nested, or nothing.
+    /// A list, flat or nested, or null.
     List(Value),
     /// Lists by group, in the order of the values.
     Groups(Vec<(String, Value)>),
@@ -90,23 +90,23 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 }
 
-/// A column, as `meta/info.json` describes it.
+/// Description of a column in `meta/info.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
-    /// Type.
+    /// Type of the values.
     pub dtype: Dtype,
-    /// Shape of one row; height, width, channels for pictures.
+    /// Shape of one row; height, width, channels for images.
     pub shape: Vec<usize>,
     /// Names of the values: a list, or lists within a list or an object.
     #[serde(default)]
     pub names: Names,
-    /// What is known of a video.
+    /// Properties of a video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Value>,
 }
 
 impl Feature {
-    /// Numbers, named one by one.
+    /// Returns the description of a vector of named 32-bit numbers.
     pub fn vector(names: &[String]) -> Self {
         Self {
             dtype: Dtype::Float32,
@@ -116,7 +116,7 @@ impl Feature {
         }
     }
 
-    /// Pictures in the rows themselves.
+    /// Returns the description of images of this size (px) in the rows.
     pub fn image(width: u32, height: u32) -> Self {
         Self {
             dtype: Dtype::Image,
@@ -126,7 +126,7 @@ impl Feature {
         }
     }
 
-    /// One number a row.
+    /// Returns the description of one number per row.
     pub fn scalar(dtype: Dtype) -> Self {
         Self {
             dtype,
@@ -136,27 +136,27 @@ impl Feature {
         }
     }
 
-    /// Values in a row.
+    /// Returns the number of values in a row.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether rows hold nothing.
+    /// Returns whether rows hold no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it holds numbers that we keep in memory.
+    /// Returns whether rows are vectors of floating-point numbers, which readers keep in memory.
     pub fn is_vector(&self) -> bool {
         matches!(self.dtype, Dtype::Float32 | Dtype::Float64) && self.shape.len() == 1
     }
 
-    /// Whether it holds pictures of colours or greys.
+    /// Returns whether the column holds colour or grey images.
     pub fn is_picture(&self) -> bool {
         matches!(self.dtype, Dtype::Image | Dtype::Video) && !self.is_depth()
     }
 
-    /// Whether it holds pictures whose pixels are distances, which are passed over.
+    /// Returns whether the column holds depth images, which are not read.
     pub fn is_depth(&self) -> bool {
         let marked = |key: &str| {
             self.info
@@ -173,10 +173,9 @@ impl Feature {
             .unwrap_or_else(|| (0..self.len()).map(|i| i.to_string()).collect())
     }
 
-    /// Names of the values, where there is one for each: in a list, in lists within lists, or in the groups of an object,
-    /// one behind the other.
+    /// Names of the values if there is one for each: from a list, nested lists, or the groups of an object in order.
     pub fn own_value_names(&self) -> Option<Vec<String>> {
-        /// All names, however deep.
+        /// Collects all names at any depth.
         fn flat(names: &Value, out: &mut Vec<String>) {
             match names {
                 Value::String(name) => out.push(name.clone()),
@@ -196,7 +195,7 @@ impl Feature {
         (names.len() == self.len()).then_some(names)
     }
 
-    /// Colours of pictures: 1 for greys.
+    /// Number of colour channels of images: 1 for grey, else 3.
     pub fn channels(&self) -> usize {
         match self.shape.as_slice() {
             [_, _, 1] | [1, _, _] | [_, _] => 1,
@@ -204,7 +203,7 @@ impl Feature {
         }
     }
 
-    /// Width and height of pictures (px).
+    /// Width and height of images (px).
     pub fn size(&self) -> Option<(u32, u32)> {
         match self.shape.as_slice() {
             // Some older datasets put channels first.
@@ -216,7 +215,7 @@ impl Feature {
     }
 }
 
-/// Names with the places of their values, in order, where an object gives each name a place.
+/// Names sorted by position, if an object gives each name a position.
 fn places(groups: &[(String, Value)]) -> Option<Vec<(u64, &str)>> {
     let numbered = groups
         .iter()

@@ -1,39 +1,39 @@
-//! One row of a dataset while it is recorded, and its pictures.
+//! Row of a dataset while it is recorded, and its images.
 
 use std::io::Cursor;
 
 use crate::camera::compressed::{Compression, decode};
 use crate::camera::rgb::RgbImage;
 
-/// How pictures lie in the rows.
+/// Encoding of images in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageMode {
     /// JPEG of this quality, 1 to 100.
     Jpeg(u8),
-    /// PNG: every pixel as it was, four to eight times the size.
+    /// PNG: lossless, four to eight times the size.
     Png,
 }
 
-/// A row.
+/// Row of a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// Numbers, in the order of the layout's vectors.
+    /// Vectors, in the order of the layout's vectors.
     pub vectors: Vec<Vec<f32>>,
-    /// Pictures, in the order of the layout's cameras.
+    /// Images, in the order of the layout's cameras.
     pub pictures: Vec<Picture>,
 }
 
-/// An encoded picture.
+/// Encoded image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// How.
+    /// Format of the bytes.
     pub compression: Compression,
-    /// The file's bytes.
+    /// Content of the image file.
     pub bytes: Vec<u8>,
 }
 
 impl Picture {
-    /// Encodes a picture.
+    /// Encodes an image.
     ///
     /// # Errors
     /// When it is empty or larger than the format allows.
@@ -66,10 +66,10 @@ impl Picture {
         }
     }
 
-    /// Of a file's bytes, which say themselves what they are.
+    /// Wraps the bytes of an image file and detects their format.
     ///
     /// # Errors
-    /// When they begin as neither JPEG nor PNG does.
+    /// When they begin like neither JPEG nor PNG.
     pub fn of_bytes(bytes: Vec<u8>) -> Result<Self, String> {
         let compression = match bytes.as_slice() {
             [0xff, 0xd8, ..] => Compression::Jpeg,
@@ -80,7 +80,7 @@ impl Picture {
         Ok(Self { compression, bytes })
     }
 
-    /// Decodes it.
+    /// Decodes the image into `out`.
     ///
     /// # Errors
     /// When the bytes are damaged.

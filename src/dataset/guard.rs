@@ -1,8 +1,8 @@
-//! Looks at what a parquet file says of itself before it is read, so that a damaged or hostile one is refused instead of
-//! being given the memory it asks for.
+//! Checks the footer and page headers of a parquet file before it is read, so that a damaged or hostile file is refused
+//! instead of being given the memory it asks for.
 //!
-//! Every length has to lie in the file. What is made of the file may be larger than it where values repeat; how much
-//! larger is bounded by the file's length too.
+//! Every length must lie within the file. Decoded values may take more space than the file where they repeat; how much
+//! more is bounded by the file's length too.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,22 +14,22 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use super::delta_lengths;
 use super::thrift::{self, Broken, Value};
 
-/// What marks the end of a file, behind the length of its footer.
+/// Magic bytes at the beginning and the end of a file.
 const MARK: &[u8; 4] = b"PAR1";
-/// A page may be this large in memory however small the file is (bytes); writers end pages at about 1 MiB.
+/// Size that any page may have in memory, however small the file is (bytes); writers end pages at about 1 MiB.
 const MARGIN: u64 = 16 << 20;
-/// Values, of all columns together, that a small file may hold.
+/// Number of values, of all columns together, that any file may hold however small it is.
 const FEW_VALUES: u64 = 1 << 20;
-/// Deepest nesting of columns; LeRobot's pictures' statistics have 8.
+/// Maximum nesting depth of columns; LeRobot's statistics of images have 8.
 const DEEPEST: usize = 16;
-/// Bytes in which most page headers fit, and in which all have to.
+/// Size in which most page headers fit, and maximum size of one (bytes).
 const HEADER: (usize, usize) = (512, 1 << 20);
-/// Plain, dictionaries, runs, packed bits, differences, lengths as differences, and split streams. The other encoding of
-/// the format, texts as differences (7), lets few bytes stand for any number.
+/// Encodings that are read: plain, dictionaries, run lengths, packed bits, deltas, delta lengths and split streams. In
+/// the other encoding of the format, `DELTA_BYTE_ARRAY` (7), few bytes can stand for any amount of text.
 const ENCODINGS: [i64; 8] = [0, 2, 3, 4, 5, DELTA_LENGTHS, 8, 9];
 const DELTA_LENGTHS: i64 = 6;
 
-/// A footer whose lengths lie in the file.
+/// Footer whose lengths lie within the file.
 #[derive(Debug)]
 #[must_use = "the reader may understand the footer otherwise"]
 pub struct Checked {
@@ -61,7 +61,7 @@ impl Checked {
     /// or of another type, can be read in more than one way.
     ///
     /// # Errors
-    /// When it has not.
+    /// When the reader has understood it differently.
     pub fn agrees(&self, understood: &ParquetMetaData) -> Result<(), String> {
         let of_group = |group: &RowGroupMetaData| {
             let rows = group.num_rows();
@@ -116,7 +116,7 @@ impl CheckedPages {
     /// Looks into the pages that say more inside than their headers show; what was understood has to agree.
     ///
     /// # Errors
-    /// When one claims what cannot be.
+    /// When a page claims more than it can hold, or cannot be read.
     pub fn look_inside(&self, file: &File, understood: &ParquetMetaData) -> Result<(), ParquetError> {
         let groups = understood.row_groups().iter();
         let chunks = groups.flat_map(|group| (0..group.num_columns()).map(move |column| (group, column)));
@@ -136,7 +136,7 @@ struct Footer {
     chunks: Vec<Chunk>,
 }
 
-/// A column of a group of rows.
+/// Column chunk: a column of a row group.
 #[derive(Debug, Default)]
 struct Chunk {
     /// Name of the outermost column.
@@ -146,7 +146,7 @@ struct Chunk {
     offset_index_length: Option<i64>,
 }
 
-/// Where a column of a group of rows lies (bytes).
+/// Location of a column chunk in the file (bytes).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     /// Rows of the group.
@@ -193,21 +193,21 @@ impl Footer {
     }
 }
 
-/// A footer while it is walked.
+/// Footer while it is parsed.
 #[derive(Debug, Default)]
 struct Described {
-    /// Columns in the order of the schema: the number of those in each, and its name.
+    /// Columns in the order of the schema: number of children, and name.
     columns: Vec<(i64, Vec<u8>)>,
     rows: i64,
     rows_of_groups: Vec<i64>,
-    /// Number of chunks before each group.
+    /// Number of column chunks before each row group.
     before: Vec<usize>,
     chunks: Vec<Chunk>,
-    /// Ranges in the file (bytes).
+    /// Offset and length of ranges in the file (bytes).
     ranges: Vec<(i64, i64)>,
     lengths: Vec<i64>,
     begun: i64,
-    /// Whether the table, or a column of it, is encrypted beneath a footer that is not.
+    /// Whether the table or one of its columns is encrypted although the footer is not.
     is_encrypted: bool,
 }
 
@@ -305,14 +305,13 @@ impl Described {
 }
 
 impl Extent {
-    /// Where its first page begins.
+    /// Offset of the first page.
     fn start(&self) -> i64 {
         self.dictionary.unwrap_or(self.data)
     }
 }
 
-/// The outermost column that each column of values is in; columns that say how many they contain have to make one tree
-/// that is not too deep.
+/// Outermost column of each column of values. The numbers of children must make one tree that is not too deep.
 fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
     // The first is the table itself.
     let mut open: Vec<i64> = vec![1];
@@ -352,7 +351,7 @@ fn inside(whole: i64, at: i64, length: i64) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a range that has to lie in the file.
+/// Reads a range of the file, which must lie within it.
 fn bytes(file: &File, whole: u64, at: i64, length: i64) -> Result<Vec<u8>, String> {
     inside(i64::try_from(whole).unwrap_or(i64::MAX), at, length)?;
     let mut bytes = vec![0; length as usize];
@@ -360,17 +359,17 @@ fn bytes(file: &File, whole: u64, at: i64, length: i64) -> Result<Vec<u8>, Strin
     Ok(bytes)
 }
 
-/// Pages of a column of a group of rows.
+/// Pages of a column chunk.
 #[derive(Debug, Default)]
 struct Pages {
-    /// Bytes of each data page with its header, by where it begins.
+    /// Size of each data page with its header (bytes), by offset.
     data: BTreeMap<i64, i64>,
     values: u64,
-    /// Whether lengths of texts are packed as differences.
+    /// Whether texts have delta-encoded lengths.
     packed_lengths: bool,
 }
 
-/// What a page's header says.
+/// Content of a page header.
 #[derive(Debug, Default)]
 struct Page {
     kind: i64,
@@ -406,7 +405,7 @@ impl Pages {
         Ok(pages)
     }
 
-    /// An index, by which single rows are found, has to name the pages that there are.
+    /// Checks that the offset index, by which single rows are found, lists exactly the pages that exist.
     fn check_index(&self, file: &File, whole: u64, chunk: &Chunk) -> Result<(), String> {
         let (Some(at), Some(length)) = (chunk.offset_index, chunk.offset_index_length) else {
             return Ok(());
@@ -434,12 +433,12 @@ impl Pages {
 impl Page {
     const DICTIONARY: i64 = 2;
 
-    /// Whether it is a dictionary or its values are places in one.
+    /// Returns whether the page is a dictionary or its values are indices into one.
     fn needs_dictionary(&self) -> bool {
         self.kind == Self::DICTIONARY || [2, 8].contains(&self.encoding)
     }
 
-    /// Reads the header of the page that begins there; gives back its length too.
+    /// Reads the header of the page at `at`; also returns the header's length (bytes).
     fn read(file: &File, at: i64, end: i64) -> Result<(Self, i64), String> {
         let left = usize::try_from(end - at).unwrap_or_default();
         let mut size = HEADER.0;

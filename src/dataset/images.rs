@@ -1,4 +1,4 @@
-//! Decoded pictures of a dataset, whether its rows or its video files hold them.
+//! Decodes images of a dataset, from its rows or its video files.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use super::reader::{At, Dataset, video_path};
 use super::video::VideoReader;
 use crate::camera::rgb::RgbImage;
 
-/// Video files that are kept open.
+/// Maximum number of video files that are kept open.
 const REMEMBERED: usize = 64;
 
-/// How far LeRobot lets a picture be from its row (s).
+/// Largest distance between a row and its video frame that LeRobot allows (s).
 const TOLERANCE_S: f64 = 1e-4;
 
-/// Reads decoded pictures; each thread has its own.
+/// Reader of decoded images; each thread needs its own.
 pub struct ImageReader<'a> {
     dataset: &'a Dataset,
     columns: Vec<Column>,
@@ -24,14 +24,14 @@ pub struct ImageReader<'a> {
     videos: HashMap<PathBuf, VideoReader<std::fs::File>>,
 }
 
-/// A column of pictures.
+/// Column of images.
 struct Column {
     name: String,
     is_video: bool,
 }
 
 impl<'a> ImageReader<'a> {
-    /// Reads the columns `names`.
+    /// Creates a reader of the columns `names`.
     ///
     /// # Errors
     /// When there are none of those names.
@@ -58,7 +58,7 @@ impl<'a> ImageReader<'a> {
         })
     }
 
-    /// The pictures of one row, in the order of the names; `out` keeps its allocations.
+    /// Reads the images of one row into `out`, in the order of the names; `out` keeps its allocations.
     ///
     /// # Errors
     /// When there is no such row, or it cannot be read.
@@ -102,9 +102,9 @@ fn read_video(
     let own = reader
         .time_of(index)
         .map_or(f64::INFINITY, |time| (time - seconds).abs());
-    // Clocks of few ticks a second round the frames' own times; evenly spread, they are where they belong.
+    // Coarse time scales round the frames' own times; frames at a constant rate are still where they belong.
     let distance = own.min((index as f64 / reader.fps() - seconds).abs());
-    // The start of an episode is a sum of many frames, and rounded as such.
+    // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
     if distance > TOLERANCE_S.max(1e-7 * seconds) {
         let problem = format!(
             "row {} of episode {} is at {seconds:.4} s, the nearest frame {distance:.4} s away; \

@@ -1,4 +1,4 @@
-//! `meta/info.json`, and where it says that files lie.
+//! Description of a dataset, `meta/info.json`, and the paths of its files.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -13,45 +13,45 @@ use super::feature::{Dtype, Feature};
 use super::storage::{Storage, commit};
 use crate::files::{self, json};
 
-/// Where the description of a dataset lies.
+/// Path of the description of a dataset.
 pub const INFO: &str = "meta/info.json";
-/// Where its statistics lie.
+/// Path of the statistics.
 pub const STATS: &str = "meta/stats.json";
-/// Where the list of tasks lies (v3.0).
+/// Path of the list of tasks (v3.0).
 pub const TASKS: &str = "meta/tasks.parquet";
-/// What GR00T and StarVLA read besides.
+/// Path of the groups of values, which GR00T and StarVLA read.
 pub const MODALITY: &str = "meta/modality.json";
-/// Where the descriptions of episodes lie (v3.0).
+/// Template of the paths of episode metadata (v3.0).
 pub const EPISODES: &str = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
-/// Where rows lie (v3.0).
+/// Template of the paths of rows (v3.0).
 pub const DATA: &str = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet";
-/// Where rows lie (v2).
+/// Template of the paths of rows (v2).
 const DATA_V2: &str = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet";
-/// Where videos lie (v3.0).
+/// Template of the paths of videos (v3.0).
 pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4";
-/// Files in a folder.
+/// Number of files in a folder.
 pub const CHUNK: usize = 1000;
 
-/// Layouts of LeRobot that are read.
+/// Versions of LeRobot's layout that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
-    /// Several episodes a file, everything in parquet. This is what we write.
+    /// Several episodes per file, everything in parquet. The version that is written.
     #[serde(rename = "v3.0")]
     V3,
-    /// One file an episode, lists in JSON lines.
+    /// One file per episode, lists in JSON lines.
     #[serde(rename = "v2.1")]
     V21,
-    /// The same without statistics of single episodes.
+    /// Like v2.1, without statistics of single episodes.
     #[serde(rename = "v2.0")]
     V20,
 }
 
-/// The description of a dataset. What it says besides is kept.
+/// Description of a dataset. Unknown fields are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Info {
-    /// Layout.
+    /// Version of the layout.
     pub codebase_version: Version,
-    /// What kind of robot.
+    /// Type of the robot.
     pub robot_type: Option<String>,
     /// Number of episodes.
     #[serde(default = "untold", deserialize_with = "total")]
@@ -62,23 +62,23 @@ pub struct Info {
     /// Number of different instructions.
     #[serde(default, deserialize_with = "count")]
     pub total_tasks: usize,
-    /// Files in a folder.
+    /// Number of files in a folder.
     #[serde(default = "chunk", deserialize_with = "files_in_a_folder")]
     pub chunks_size: usize,
-    /// Rows a second.
+    /// Rows per second (Hz).
     pub fps: f64,
-    /// Which episodes are for what, where that is said as LeRobot says it.
+    /// Ranges of episodes by the name of their split, e.g. `0:50` for `train`.
     #[serde(default, deserialize_with = "ranges")]
     pub splits: BTreeMap<String, String>,
-    /// Where rows lie.
+    /// Template of the paths of rows.
     #[serde(default, deserialize_with = "text")]
     pub data_path: String,
-    /// Where videos lie.
+    /// Template of the paths of videos.
     #[serde(default)]
     pub video_path: Option<String>,
-    /// Columns.
+    /// Columns, by name.
     pub features: BTreeMap<String, Feature>,
-    /// All else.
+    /// All other fields.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -98,7 +98,7 @@ fn chunk() -> usize {
     CHUNK
 }
 
-/// A number; 0 where there is none.
+/// Reads a whole number; null becomes 0.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     whole(deserializer).map(Option::unwrap_or_default)
 }
@@ -111,7 +111,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// A whole number, which may be written with a fraction of 0, or null.
+/// Reads a whole number, which may have a fraction of 0, or null.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let Some(found) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
@@ -123,7 +123,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D:
     }
 }
 
-/// Ranges by name; what is written otherwise is not used and left out.
+/// Reads ranges by name; entries that are not text are dropped.
 fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let found = Value::deserialize(deserializer)?;
     let ranges = found.as_object().into_iter().flatten();
@@ -131,7 +131,7 @@ fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String,
     Ok(ranges.filter_map(text).collect())
 }
 
-/// Columns every dataset has.
+/// Columns that every dataset has.
 pub const DEFAULTS: [(&str, Dtype); 5] = [
     ("timestamp", Dtype::Float32),
     ("frame_index", Dtype::Int64),
@@ -141,7 +141,7 @@ pub const DEFAULTS: [(&str, Dtype); 5] = [
 ];
 
 impl Info {
-    /// Of a dataset in which nothing has been recorded; `fps` is written as a whole number, as LeRobot has it.
+    /// Describes a dataset without episodes. `fps` is written as a whole number, as LeRobot does.
     pub fn empty(robot_type: &str, fps: u32, features: BTreeMap<String, Feature>) -> Self {
         let defaults = DEFAULTS.map(|(name, dtype)| (name.to_owned(), Feature::scalar(dtype)));
         let rest = [("data_files_size_in_mb", 100), ("video_files_size_in_mb", 200)];
@@ -165,10 +165,10 @@ impl Info {
         }
     }
 
-    /// Reads the description of the dataset in `root`; totals that it does not give are counted.
+    /// Reads the description of the dataset in `root`; totals that it lacks are counted.
     ///
     /// # Errors
-    /// When it is missing, is not JSON of this kind, or says what cannot be.
+    /// When the file is missing, is not JSON of this kind, or has impossible values.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(INFO);
         let mut info: Self = read_json(&path, files::CONFIGURATION)?;
@@ -188,10 +188,10 @@ impl Info {
         Ok(info)
     }
 
-    /// Writes it, at once or not at all.
+    /// Writes the description atomically.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn save(&self, storage: &dyn Storage, root: &Path) -> Result<(), DatasetError> {
         let path = root.join(INFO);
         let mut value = serde_json::to_value(self).map_err(|e| DatasetError::content(&path, e))?;
@@ -220,13 +220,13 @@ impl Info {
         Ok(())
     }
 
-    /// Columns with numbers.
+    /// Columns of vectors, without the default columns.
     pub fn vectors(&self) -> impl Iterator<Item = (&str, &Feature)> {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(name, feature)| feature.is_vector() && !DEFAULTS.iter().any(|(default, _)| default == name))
     }
 
-    /// Columns whose pictures lie in video files, depth among them.
+    /// Columns whose images are in video files, depth included.
     pub fn videos(&self) -> impl Iterator<Item = &str> {
         let videos = self
             .features
@@ -235,7 +235,7 @@ impl Info {
         videos.map(|(name, _)| name.as_str())
     }
 
-    /// Columns with pictures of colours or greys.
+    /// Columns of colour or grey images.
     pub fn pictures(&self) -> impl Iterator<Item = (&str, &Feature)> {
         let all = self.features.iter().map(|(name, feature)| (name.as_str(), feature));
         all.filter(|(_, feature)| feature.is_picture())
@@ -255,12 +255,12 @@ fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Dataset
     json::parse(text).map_err(|e| DatasetError::content(path, json::explain(text.as_bytes(), &e)))
 }
 
-/// JSON as LeRobot writes it, four spaces deep.
+/// Formats JSON as LeRobot does, indented by four spaces.
 pub fn pretty(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
-    // Into memory, of a value that is JSON already: cannot fail.
+    // Serialising a JSON value into memory cannot fail.
     drop(value.serialize(&mut serializer));
     bytes
 }
@@ -268,7 +268,7 @@ pub fn pretty(value: &Value) -> Vec<u8> {
 /// Fills in a template such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`.
 ///
 /// # Errors
-/// When it names what is not given, or leads out of the dataset.
+/// When it has a field that `values` lacks, or leads out of the dataset.
 pub fn expand(template: &str, values: &[(&str, &str)]) -> Result<PathBuf, String> {
     let mut path = String::new();
     let mut rest = template;

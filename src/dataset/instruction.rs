@@ -1,8 +1,8 @@
-//! Instructions as a prompt can hold them: words, and nothing that a tokenizer or the policy reads as a sign of its own.
+//! Checks that an instruction can be used in a prompt: plain words without control tokens of a tokenizer or the policy.
 
-/// The action query of the policy's prompt.
+/// Action query of the policy's prompt.
 const QUERY: &str = "\u{1f50d}";
-/// Signs of Qwen's tokenizers that are not written `<|…|>`.
+/// Control tokens of Qwen's tokenizers and of the policy that are not written `<|…|>`.
 const SIGNS: [&str; 10] = [
     "<tool_call>",
     "</tool_call>",
@@ -15,13 +15,13 @@ const SIGNS: [&str; 10] = [
     "<video>",
     QUERY,
 ];
-/// Longest instruction (characters).
+/// Maximum length of an instruction (characters).
 const LONGEST: usize = 2000;
 
-/// Refuses an instruction that cannot stand in a prompt, before anything is recorded or trained with it.
+/// Refuses an instruction that cannot be used in a prompt, before anything is recorded or trained with it.
 ///
 /// # Errors
-/// When it has no words, is longer than any task is, or holds a control token.
+/// When it has no words, is too long, or holds a control token.
 pub fn require_plain(instruction: &str) -> Result<(), String> {
     if instruction.trim().is_empty() {
         return Err("instruction: expected words, found none".into());
@@ -41,7 +41,7 @@ pub fn require_plain(instruction: &str) -> Result<(), String> {
     }
 }
 
-/// The first `<|…|>`.
+/// Returns the first `<|…|>`.
 fn bracketed(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("<|")?;
     let (name, _) = rest.split_once("|>")?;

@@ -1,4 +1,4 @@
-//! Statistics of single episodes, as they are kept with the descriptions of episodes; those of all follow from them.
+//! Statistics of single episodes, stored with the episode metadata, and of whole datasets, merged from them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::files;
 /// Statistics by feature.
 pub type Features = BTreeMap<String, Statistics>;
 
-/// Statistics of each episode, by its number; of some or all there may be none.
+/// Reads the statistics of each episode, by index. Some or all episodes may have none.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -40,7 +40,7 @@ pub fn of_episodes(root: &Path, info: &Info) -> Result<BTreeMap<usize, Features>
     Ok(all)
 }
 
-/// Statistics of the first `count` episodes together; nothing where those of one are not known.
+/// Merges the statistics of the first `count` episodes; `None` if one of them has none.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -56,7 +56,7 @@ pub fn merged(root: &Path, info: &Info, count: usize) -> Result<Option<Features>
     Ok(Some(all))
 }
 
-/// Adds the statistics of one more episode.
+/// Merges the statistics of one more episode into `all`.
 pub fn merge(all: &mut Features, own: &Features) {
     for (name, own) in own {
         let so_far = all.entry(name.clone()).or_default();
@@ -77,23 +77,23 @@ pub fn load(root: &Path) -> Result<Features, DatasetError> {
 /// Writes `meta/stats.json`.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When writing fails.
 pub fn save(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), DatasetError> {
     let json: Map<_, _> = all.iter().map(|(name, all)| (name.clone(), all.to_json())).collect();
     commit(storage, &root.join(STATS), &pretty(&json.into()))
 }
 
-/// Writes the contract.
+/// Writes the contract into `root`.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When writing fails.
 pub fn save_contract(storage: &dyn Storage, root: &Path, contract: &Contract) -> Result<(), DatasetError> {
     let path = root.join(contract::FILE_NAME);
     let text = contract.to_yaml(&path).map_err(|e| DatasetError::content(&path, e))?;
     commit(storage, &path, text.as_bytes())
 }
 
-/// The contract with what is known of the actions recorded so far.
+/// Returns the contract with the statistics of the actions recorded so far.
 pub fn with_statistics(contract: &Contract, all: &Features) -> Contract {
     let column = action_column(contract.data.action_space);
     let mut contract = contract.clone();
@@ -115,10 +115,10 @@ pub fn with_statistics(contract: &Contract, all: &Features) -> Contract {
     contract
 }
 
-/// Writes statistics of all episodes, and into the contract where there is one.
+/// Writes the statistics of all episodes, also into the contract if there is one.
 ///
 /// # Errors
-/// When the disk refuses or the contract is malformed.
+/// When writing fails or the contract is malformed.
 pub fn save_all(storage: &dyn Storage, root: &Path, all: &Features) -> Result<(), DatasetError> {
     save(storage, root, all)?;
     let path = root.join(contract::FILE_NAME);
@@ -135,7 +135,7 @@ fn from_json(all: &Map<String, Value>) -> Features {
 }
 
 fn load_lines(root: &Path, all: &mut BTreeMap<usize, Features>) -> Result<(), DatasetError> {
-    /// A line.
+    /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
         episode_index: usize,
@@ -194,7 +194,7 @@ fn depth(kind: &DataType) -> usize {
     }
 }
 
-/// The single numbers of lists, however deep.
+/// Collects the numbers of lists nested at any depth.
 fn flat(array: &ArrayRef, out: &mut Vec<f64>) {
     match array.data_type() {
         DataType::List(_) => array

@@ -1,4 +1,4 @@
-//! What a recording consists of.
+//! Columns and cameras of a recording.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,15 +13,15 @@ use crate::contract::{ActionSpace, Contract};
 use crate::control::proprioception::TRACKING_ERROR;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
 
-/// The robot's own state.
+/// Column of the robot's state.
 pub const STATE: &str = "observation.state";
-/// What was commanded: end-effector steps and gripper.
+/// Column of commanded end-effector steps and gripper.
 pub const ACTION: &str = "action";
-/// What was commanded, as joint angles.
+/// Column of commanded joint angles and gripper.
 pub const JOINT_ACTION: &str = "action.joint";
-/// What was commanded over several steps, one behind the other: rows that are not followed by the next row.
+/// Column of several commanded steps, one after another, for datasets whose rows are not consecutive in time.
 pub const CHUNK: &str = "action.chunk";
-/// What columns of pictures begin with.
+/// Prefix of the columns of images.
 pub const PICTURES: &str = "observation.images.";
 
 /// Returns the column that holds the actions of a space.
@@ -32,44 +32,45 @@ pub fn action_column(space: ActionSpace) -> &'static str {
     }
 }
 
-/// Columns of a recording, and whom it is of.
+/// Columns and robot of a recording.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
-    /// Kind of robot.
+    /// Type of the robot.
     pub robot_type: String,
-    /// Rows a second.
+    /// Rows per second (Hz).
     pub fps: u32,
-    /// Columns of numbers, by name: the order of a frame's.
+    /// Columns of numbers, sorted by name; vectors of a frame have this order.
     pub vectors: Vec<Vector>,
-    /// Cameras, by name: the order of a frame's pictures.
+    /// Cameras, sorted by name; images of a frame have this order.
     pub cameras: Vec<CameraLayout>,
-    /// How pictures are written.
+    /// Encoding of the images.
     pub images: ImageMode,
 }
 
-/// A column of numbers.
+/// Column of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Vector {
     /// Name of the column.
     pub name: String,
     /// Name of each value.
     pub values: Vec<String>,
-    /// Values that belong together.
+    /// Groups of values.
     pub groups: Vec<Group>,
 }
 
-/// Values that belong together, as GR00T and StarVLA select them.
+/// Group of values, as GR00T and StarVLA select them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// Name.
+    /// Name of the group.
     pub name: &'static str,
-    /// Which values.
+    /// Range of the values in the column.
     pub values: Range<usize>,
-    /// Whether a value holds until another is given; steps, which do not, are 0 behind the end of an episode.
+    /// Whether values are absolute, so that each holds until the next. Steps are not, and are 0 after the end of an
+    /// episode.
     pub absolute: bool,
 }
 
-/// A column of pictures.
+/// Column of images.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraLayout {
     /// Name of the camera, e.g. `top`.
@@ -80,7 +81,7 @@ pub struct CameraLayout {
     pub height: u32,
 }
 
-/// Names of the seven joints' values.
+/// Names of the values of the seven joints.
 fn joints(suffix: &str) -> Vec<String> {
     (1..=7).map(|joint| format!("joint{joint}{suffix}")).collect()
 }
@@ -90,8 +91,8 @@ fn named(names: &[&str]) -> Vec<String> {
 }
 
 impl Layout {
-    /// What is recorded of a Realman arm: joints, tool pose and gripper; commanded tool steps and joint targets; and the
-    /// contract's cameras.
+    /// Returns the layout for a Realman arm: joints, tool pose and gripper; commanded tool steps and joint targets; and
+    /// the contract's cameras.
     ///
     /// # Errors
     /// When the contract's rate is not a whole number, which LeRobot needs.
@@ -150,7 +151,7 @@ impl Layout {
         })
     }
 
-    /// The same with a chunk of `steps` tool steps in each row, for rows that are moments of their own.
+    /// Adds a column with a chunk of `steps` tool steps per row, for datasets whose rows are not consecutive in time.
     #[must_use]
     pub fn with_chunk(mut self, steps: usize) -> Self {
         let action = self.vectors.iter().find(|vector| vector.name == ACTION);
@@ -165,7 +166,7 @@ impl Layout {
         self
     }
 
-    /// The empty dataset it begins with.
+    /// Returns the description of an empty dataset with this layout.
     pub fn info(&self) -> Info {
         let vectors = self
             .vectors
@@ -178,7 +179,7 @@ impl Layout {
         Info::empty(&self.robot_type, self.fps, vectors.chain(cameras).collect())
     }
 
-    /// `meta/modality.json`.
+    /// Returns the content of `meta/modality.json`.
     pub fn modality(&self) -> Value {
         let mut kinds: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
         for vector in &self.vectors {
@@ -188,7 +189,7 @@ impl Layout {
                 "state"
             };
             for group in &vector.groups {
-                // A second column of the same kind keeps its own names.
+                // Groups of a second column of actions get a prefix, so that names stay unique.
                 let name = match vector.name.strip_prefix("action.") {
                     Some(part) => format!("{part}_{}", group.name),
                     None => group.name.to_owned(),
@@ -216,7 +217,7 @@ impl Layout {
 }
 
 impl CameraLayout {
-    /// Name of its column.
+    /// Returns the name of the column.
     pub fn key(&self) -> String {
         format!("{PICTURES}{}", self.name)
     }

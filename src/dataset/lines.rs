@@ -1,4 +1,4 @@
-//! Lists of LeRobot v2: one JSON object a line.
+//! Reads lists of LeRobot v2: one JSON object per line.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use super::error::DatasetError;
 use crate::files::{self, json};
 
-/// Reads all lines; blank ones are passed over.
+/// Reads all lines; blank ones are skipped.
 ///
 /// # Errors
-/// When the file is missing or a line is not JSON of this kind; the line is named.
+/// When the file is missing or a line is not JSON of this kind; the error names the line.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, DatasetError> {
     let text = files::read_text(path, files::LINES).map_err(DatasetError::io("read", path))?;
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());

@@ -1,4 +1,4 @@
-//! Datasets as LeRobot keeps them: recorded so that a saved episode is never lost, and read whoever wrote them.
+//! LeRobot datasets: recording them, so that a saved episode is never lost, and reading them, whoever wrote them.
 //!
 //! ```text
 //! meta/info.json                               what the dataset is; written last, so it counts what is whole

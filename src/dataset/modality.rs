@@ -1,4 +1,4 @@
-//! `meta/modality.json`, as far as it says what holds behind the end of an episode.
+//! The part of `meta/modality.json` that says which values are steps, and so 0 after the end of an episode.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,24 +10,24 @@ use super::info::{MODALITY, read_json};
 use super::layout::ACTION;
 use crate::files;
 
-/// Which values of actions are steps.
+/// Groups of the values of actions.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Modality {
     #[serde(default)]
     action: BTreeMap<String, Part>,
 }
 
-/// Values that belong together.
+/// Group of values.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Part {
     #[serde(default)]
     start: usize,
     #[serde(default)]
     end: usize,
-    /// Whether it holds until another is given; so it does unless something else is said.
+    /// Whether values are absolute, so that each holds until the next; the default.
     #[serde(default = "yes")]
     absolute: bool,
-    /// The column, `action` unless something else is said.
+    /// Column of the values; `action` by default.
     original_key: Option<String>,
 }
 
@@ -36,10 +36,10 @@ fn yes() -> bool {
 }
 
 impl Modality {
-    /// Reads it; a dataset need not have one.
+    /// Reads the file; empty if the dataset has none.
     ///
     /// # Errors
-    /// When there is one that is malformed.
+    /// When it is malformed.
     pub fn load(root: &Path) -> Result<Self, DatasetError> {
         let path = root.join(MODALITY);
         if !path.exists() {
@@ -48,7 +48,7 @@ impl Modality {
         read_json(&path, files::CONFIGURATION)
     }
 
-    /// Makes the last row of a column what holds after it: steps are 0.
+    /// Turns the last row of a column into the values after the end of the episode: steps become 0.
     pub fn end(&self, column: &str, values: &mut [f32]) {
         let of_column = |part: &&Part| part.original_key.as_deref().unwrap_or(ACTION) == column && !part.absolute;
         for part in self.action.values().filter(of_column) {

@@ -1,4 +1,4 @@
-//! The numbers of all rows of a dataset, read into memory and checked to be the rows that its episodes are described as.
+//! Reads the numbers of all rows into memory, and checks that the rows are those that the episode metadata describes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,28 +11,28 @@ use super::error::DatasetError;
 use super::info::Info;
 use super::reader::data_path;
 
-/// Columns that say which row a row is; datasets need not have them.
+/// Columns that identify a row; datasets may lack them.
 const PLACES: [&str; 2] = ["episode_index", "frame_index"];
-/// The number of a row's instruction.
+/// Column of the task index, which stands for a row's instruction.
 const TASK: &str = "task_index";
 
-/// Numbers of rows, end to end.
+/// Numbers of all rows, concatenated.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    /// Values of every column of numbers.
+    /// Values of each column of vectors.
     ///
     /// # Shapes
     /// (rows, values in a row)
     pub vectors: BTreeMap<String, Vec<f32>>,
-    /// Number of the instruction of each row.
+    /// Task index of each row.
     pub tasks: Vec<usize>,
 }
 
 impl Numbers {
-    /// Reads those of the episodes.
+    /// Reads the numbers of the episodes.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or has other rows than the episodes are described as; the row is named.
+    /// When a file is missing or malformed, or has other rows than the metadata describes; the error names the row.
     pub fn read(root: &Path, info: &Info, episodes: &[Episode]) -> Result<Self, DatasetError> {
         let vectors = info.vectors().map(|(name, _)| (name.to_owned(), Vec::new()));
         let mut all = Self {
@@ -89,7 +89,7 @@ impl Numbers {
         Ok(())
     }
 
-    /// Takes the rows of a file from `first` on; `rows` says which they should be.
+    /// Appends a batch that begins at row `first` of a file; `rows` yields the expected episode and frame of each row.
     fn take(
         &mut self,
         batch: &RecordBatch,

@@ -1,4 +1,4 @@
-//! How parquet files are written: as LeRobot writes them, pictures apart.
+//! Writes parquet files as LeRobot does, except for images, which get a page each.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,20 +13,20 @@ use parquet::schema::types::ColumnPath;
 use super::error::DatasetError;
 use super::storage::{self, Sink, Storage};
 
-/// Bytes after which a picture's page is ended: a page for each picture, so that one is read without its neighbours.
+/// Size after which a page of images ends (bytes): each image gets a page, so that it is read without its neighbours.
 const PICTURE_PAGE: usize = 1;
 
-/// A parquet file in the making.
+/// Parquet file that is being written.
 pub struct Writer<'a> {
     path: &'a Path,
     writer: ArrowWriter<SinkWriter<'a>>,
 }
 
 impl<'a> Writer<'a> {
-    /// Writes rows of `schema` to `sink`; `pictures` are columns of encoded pictures, which are not compressed again.
+    /// Writes rows of `schema` to `sink`. `pictures` are columns of encoded images, which are not compressed again.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn new(
         sink: &'a mut dyn Sink,
         path: &'a Path,
@@ -60,20 +60,20 @@ impl<'a> Writer<'a> {
     /// Appends rows.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), DatasetError> {
         self.writer.write(batch).map_err(|e| failed(self.path, e))
     }
 
-    /// Bytes kept in memory until the group of rows is ended.
+    /// Returns the number of bytes kept in memory until the row group ends.
     pub fn held(&self) -> usize {
         self.writer.in_progress_size()
     }
 
-    /// Ends the group of rows.
+    /// Ends the row group.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn end_group(&mut self) -> Result<(), DatasetError> {
         self.writer.flush().map_err(|e| failed(self.path, e))
     }
@@ -81,16 +81,16 @@ impl<'a> Writer<'a> {
     /// Writes the footer.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn finish(self) -> Result<(), DatasetError> {
         self.writer.close().map(drop).map_err(|e| failed(self.path, e))
     }
 }
 
-/// Writes a small table, at once or not at all.
+/// Writes a small table atomically.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When writing fails.
 pub fn commit(storage: &dyn Storage, path: &Path, batch: &RecordBatch) -> Result<(), DatasetError> {
     storage::commit_with(storage, path, |sink| {
         let mut writer = Writer::new(sink, path, batch.schema(), &[])?;
@@ -99,7 +99,7 @@ pub fn commit(storage: &dyn Storage, path: &Path, batch: &RecordBatch) -> Result
     })
 }
 
-/// Keeps the system's own error, by which callers tell a full disk.
+/// Keeps the system's own error, by which callers recognise a full disk.
 fn failed(path: &Path, error: parquet::errors::ParquetError) -> DatasetError {
     if let parquet::errors::ParquetError::External(inner) = error {
         return match inner.downcast::<io::Error>() {

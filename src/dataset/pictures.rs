@@ -1,4 +1,4 @@
-//! Reads single pictures out of the rows of a dataset.
+//! Reads single encoded images from the rows of a dataset.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,17 +17,17 @@ use super::guard::Checked;
 use super::reader::{At, Dataset};
 use crate::files;
 
-/// Files whose footers are remembered.
+/// Maximum number of files that are kept open with their footers.
 const REMEMBERED: usize = 512;
 
-/// Reads pictures; each thread has its own.
+/// Reader of encoded images; each thread needs its own.
 pub struct PictureReader<'a> {
     dataset: &'a Dataset,
     names: Vec<String>,
     known: HashMap<PathBuf, Known>,
 }
 
-/// An open file and its footer.
+/// Open file with its footer.
 struct Known {
     file: File,
     metadata: ArrowReaderMetadata,
@@ -56,7 +56,7 @@ impl<'a> PictureReader<'a> {
         })
     }
 
-    /// The pictures of one row, in the order of the names.
+    /// Returns the images of one row, in the order of the names.
     ///
     /// # Errors
     /// When there is no such row, or it cannot be read.
@@ -65,7 +65,8 @@ impl<'a> PictureReader<'a> {
         Ok(rows.pop().unwrap_or_default())
     }
 
-    /// The pictures of `count` rows from one on, in the order of the names. Rows are of the same episode.
+    /// Returns the images of `count` rows from `at` on, in the order of the names. All rows must be of the same
+    /// episode.
     ///
     /// # Errors
     /// When there are no such rows, or they cannot be read.

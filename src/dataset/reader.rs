@@ -1,4 +1,4 @@
-//! Reads datasets of LeRobot v3.0 and v2.1, whoever wrote them.
+//! Reads datasets of LeRobot v3.0, v2.1 and v2.0, whoever wrote them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,36 +16,38 @@ use super::pictures::PictureReader;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
 
-/// A dataset; its numbers are in memory, its pictures on disk.
+/// Dataset with its numbers in memory and its images on disk.
 #[derive(Debug)]
 pub struct Dataset {
     root: PathBuf,
     info: Info,
     tasks: Vec<String>,
     episodes: Vec<Episode>,
-    /// Rows of every column of numbers, end to end.
+    /// Rows of each column of vectors, concatenated.
     vectors: BTreeMap<String, Vec<f32>>,
-    /// Number of the instruction of each row.
+    /// Task index of each row.
     task_of_row: Vec<usize>,
     modality: Modality,
 }
 
-/// A run of values of a column, for the rows from one on.
+/// Values of a column over consecutive rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {
+    /// Values, row by row.
+    ///
     /// # Shapes
     /// (length, values in a row)
     pub values: Vec<f32>,
-    /// How many rows are of the episode; behind its end values are repeated or 0, as their kind demands.
+    /// Number of rows in the episode; after its end values are repeated, or 0 if they are steps.
     pub valid: usize,
 }
 
-/// Where a chunk begins.
+/// Row of an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct At {
-    /// Number of the episode.
+    /// Index of the episode.
     pub episode: usize,
-    /// Row in it.
+    /// Row in the episode.
     pub frame: usize,
 }
 
@@ -53,7 +55,7 @@ impl Dataset {
     /// Opens the dataset in `root` and reads its numbers.
     ///
     /// # Errors
-    /// When a file is missing or malformed, or they do not fit together.
+    /// When a file is missing or malformed, or files contradict each other.
     pub fn open(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
         let tasks = match info.codebase_version {
@@ -61,7 +63,7 @@ impl Dataset {
             Version::V21 | Version::V20 => tasks::load_lines(root)?,
         };
         let mut episodes = episodes::load_any(root, &info)?;
-        // More are there when a recorder was killed while it saved one.
+        // A recorder that was killed while it saved an episode may have left one more.
         episodes.truncate(info.total_episodes);
         let numbers = Numbers::read(root, &info, &episodes)?;
         let mut dataset = Self {
@@ -77,32 +79,32 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Its folder.
+    /// Returns the folder of the dataset.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Its description.
+    /// Returns the description of the dataset.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Its episodes.
+    /// Returns the episodes.
     pub fn episodes(&self) -> &[Episode] {
         &self.episodes
     }
 
-    /// Its instructions.
+    /// Returns the instructions, by task index.
     pub fn tasks(&self) -> &[String] {
         &self.tasks
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn frames(&self) -> usize {
         self.task_of_row.len()
     }
 
-    /// All rows of a column of numbers, end to end.
+    /// Returns all rows of a column of vectors, concatenated.
     ///
     /// # Errors
     /// When there is no such column.
@@ -114,10 +116,10 @@ impl Dataset {
         })
     }
 
-    /// The instruction of a row.
+    /// Returns the instruction of a row.
     ///
     /// # Errors
-    /// When there is no such row.
+    /// When there is no such row, or its task index has no instruction.
     pub fn task(&self, at: At) -> Result<&str, DatasetError> {
         let row = self.row(at)?;
         let number = self.task_of_row.get(row).copied().unwrap_or_default();
@@ -127,13 +129,13 @@ impl Dataset {
         })
     }
 
-    /// The instruction of that number, if there is one.
+    /// Returns the instruction of that task index, if there is one.
     pub(super) fn numbered_task(&self, number: usize) -> Option<&str> {
         let text = self.tasks.get(number).map(String::as_str);
         text.filter(|text| !text.is_empty())
     }
 
-    /// The values of one row.
+    /// Returns the values of one row.
     ///
     /// # Errors
     /// When there is no such row or column.
@@ -142,10 +144,10 @@ impl Dataset {
         Ok(self.vector(name)?.get(row * dim..(row + 1) * dim).unwrap_or_default())
     }
 
-    /// Where values of these names stand in the rows of a column; nowhere for no names.
+    /// Indices of the values with these names in the rows of a column; empty for no names.
     ///
     /// # Errors
-    /// Names the first that is not there.
+    /// When a name is missing; the error has the first one.
     pub fn places<'n>(
         &self,
         column: &str,
@@ -162,8 +164,8 @@ impl Dataset {
         wanted.into_iter().map(place).collect()
     }
 
-    /// The values of `length` rows from one on. Behind the end of the episode the last ones are repeated, except those
-    /// that `meta/modality.json` says are steps and not absolute, which are 0.
+    /// Returns the values of `length` rows from `at` on. After the end of the episode the last row is repeated, with 0
+    /// for values that `meta/modality.json` marks as steps.
     ///
     /// # Shapes
     /// (length, values in a row)
@@ -187,18 +189,18 @@ impl Dataset {
         Ok(Chunk { values, valid })
     }
 
-    /// A reader of the pictures, for one thread.
+    /// Creates a reader of the encoded images in the rows, for one thread.
     ///
     /// # Errors
-    /// When there are none of those names, or they are not kept in the rows.
+    /// When a column does not exist, or its images are not in the rows.
     pub fn pictures(&self, names: &[&str]) -> Result<PictureReader<'_>, DatasetError> {
         PictureReader::new(self, names)
     }
 
-    /// Statistics of all rows, exactly; pictures as many as LeRobot looks at.
+    /// Computes statistics: of numbers over all rows, of images over the sample that LeRobot takes.
     ///
     /// # Errors
-    /// When pictures cannot be read.
+    /// When images cannot be read.
     pub fn statistics(&self) -> Result<BTreeMap<String, Statistics>, DatasetError> {
         let mut all: BTreeMap<_, _> = self
             .vectors
@@ -210,7 +212,7 @@ impl Dataset {
         Ok(all)
     }
 
-    /// Statistics of the pictures of some episodes, as many as LeRobot looks at.
+    /// Computes statistics of the images of some episodes, over the sample that LeRobot takes.
     fn colours(&self, names: &[&str], episodes: &[Episode]) -> Result<BTreeMap<String, Statistics>, DatasetError> {
         let mut reader = ImageReader::new(self, names)?;
         let mut colours = vec![Colours::default(); names.len()];
@@ -235,7 +237,7 @@ impl Dataset {
         Ok(statistics.collect())
     }
 
-    /// Counts the statistics of an episode that are not all there: v2.0 has none, v2.1 no quantiles.
+    /// Computes the statistics that an episode lacks: v2.0 has none, v2.1 no quantiles.
     ///
     /// # Errors
     /// When the episode's rows cannot be read.
@@ -263,7 +265,7 @@ impl Dataset {
         Ok(())
     }
 
-    /// Row of the dataset.
+    /// Returns the index of a row in the dataset.
     fn row(&self, at: At) -> Result<usize, DatasetError> {
         let episode = self
             .episodes
@@ -283,8 +285,8 @@ impl Dataset {
         self.info.features.get(name).map_or(0, Feature::len)
     }
 
-    /// Every instruction of an episode once: those of its rows, which a policy is trained with, then those that it is
-    /// described with besides. Rows whose number no instruction has are said to have an empty one.
+    /// Returns every instruction of an episode once: those of its rows, which a policy is trained with, then others of
+    /// its metadata. Rows whose task index is unknown yield an empty instruction.
     pub fn instructions<'a>(&'a self, episode: &'a Episode) -> Vec<&'a str> {
         let rows = self.task_of_row.get(episode.from..).unwrap_or_default();
         let numbers: BTreeSet<usize> = rows.iter().take(episode.length).copied().collect();
@@ -300,7 +302,7 @@ impl Dataset {
         texts
     }
 
-    /// Gives episodes that are described without instructions those of their rows.
+    /// Gives episodes without instructions in their metadata those of their rows.
     fn name_tasks(&mut self) {
         for at in 0..self.episodes.len() {
             let found = self.episodes.get(at).filter(|episode| episode.tasks.is_empty());
@@ -311,7 +313,7 @@ impl Dataset {
         }
     }
 
-    /// The file an episode's rows are in, and the first of them there.
+    /// Returns the file of a row, and the row's index in that file.
     pub(super) fn place(&self, at: At) -> Result<(PathBuf, usize), DatasetError> {
         let row = self.row(at)?;
         let wrong = || DatasetError::Request(format!("there is no episode {}", at.episode));
@@ -323,7 +325,7 @@ impl Dataset {
     }
 }
 
-/// The last values of a chunk.
+/// Access to the last row of concatenated values.
 trait LastChunk {
     fn last_chunk_of(&self, dim: usize) -> Vec<f32>;
 }
@@ -334,18 +336,18 @@ impl LastChunk for Vec<f32> {
     }
 }
 
-/// Where the rows of an episode lie, in either layout.
+/// Returns the path of an episode's rows, in any layout.
 ///
 /// # Errors
-/// When the dataset's template names what we do not know.
+/// When the dataset's template has an unknown field or leads out of the dataset.
 pub fn data_path(root: &Path, info: &Info, episode: &Episode) -> Result<PathBuf, DatasetError> {
     episode_file(root, &info.data_path, (episode.index, episode.data), "")
 }
 
-/// Where a column of an episode's pictures lies, in either layout, if it is in videos.
+/// Returns the path of the video of a column and an episode, in any layout.
 ///
 /// # Errors
-/// When it is not, or the dataset's template names what we do not know.
+/// When the column is not in videos, or the template has an unknown field or leads out of the dataset.
 pub fn video_path(root: &Path, info: &Info, episode: &Episode, key: &str) -> Result<PathBuf, DatasetError> {
     match (&info.video_path, episode.videos.get(key)) {
         (Some(template), Some(span)) => episode_file(root, template, (episode.index, span.place), key),

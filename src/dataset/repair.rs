@@ -1,8 +1,8 @@
-//! Makes a dataset sound after a killed recorder or a torn disk: cuts it back to its longest sound beginning.
+//! Repairs a dataset after a killed recorder or a damaged disk: cuts it back to its longest undamaged beginning.
 //!
-//! What is to be done is planned first and can be looked at. Whatever was saved once is moved to `.cut/1`, `.cut/2`, …
-//! under its own path, with the descriptions as they were, so that a repair can be undone. Only what a recorder of ours
-//! had not finished writing is removed.
+//! The repair is planned first and can be inspected. Saved data is moved to `.cut/1`, `.cut/2`, … under its own path,
+//! with the descriptions as they were, so that a repair can be undone. Only files that a recorder of this package had
+//! not finished are removed.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,26 +23,26 @@ use crate::contract;
 use crate::files;
 use crate::writer_lock::WriterLock;
 
-/// Folders in which files come and go.
+/// Folders in which temporary files can be.
 const FOLDERS: [&str; 3] = ["meta", "data", "meta/thinkvla"];
 const NESTED: [&str; 2] = ["data", "meta/episodes"];
-/// Where damaged episodes, and those behind them, are put; a folder for each repair.
+/// Folder of damaged episodes and those after them; a subfolder for each repair.
 const ASIDE: &str = ".cut";
-/// What a repair writes anew.
+/// Files that a repair rewrites.
 const REWRITTEN: [&str; 3] = [INFO, STATS, contract::FILE_NAME];
 
-/// A part of a repair.
+/// Step of a repair.
 #[derive(Debug)]
 enum Step {
     /// Removes a file that was being written.
     Remove(PathBuf),
-    /// Moves a file out of the way.
+    /// Moves a file to `.cut`.
     SetAside(PathBuf),
-    /// Says what is wrong, which is why the dataset is cut.
+    /// Reports a problem because of which the dataset is cut.
     Found(String),
-    /// Describes the dataset anew, with fewer episodes than before.
+    /// Rewrites the description with fewer episodes; the number is the one before.
     Cut(Box<Info>, usize),
-    /// Counts the statistics of so many episodes anew.
+    /// Recomputes the statistics of this many episodes.
     Recount(usize),
 }
 
@@ -62,7 +62,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// What would make a dataset sound.
+/// Plan of the repair of a dataset.
 #[derive(Debug)]
 pub struct Repair {
     root: PathBuf,
@@ -71,10 +71,10 @@ pub struct Repair {
 }
 
 impl Repair {
-    /// Looks at the dataset in `root` and changes nothing.
+    /// Plans the repair of the dataset in `root` and changes nothing.
     ///
     /// # Errors
-    /// When it is not of v3.0, or its description cannot be read.
+    /// When it is not of v3.0, or cannot be read.
     pub fn plan(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
         if info.codebase_version != Version::V3 {
@@ -95,7 +95,7 @@ impl Repair {
         let report = verify(root, Depth::Files)?;
         let (kept, frames) = (report.sound.len(), report.sound.iter().map(|e| e.length).sum::<usize>());
         let whole = (kept, frames) == (info.total_episodes, info.total_frames);
-        // A recorder that was killed while it saved an episode has it open still.
+        // After a recorder was killed while it saved an episode, that episode is still open.
         let open = spool::find(root, &info).ok().flatten();
         let open_again = whole && open.is_some_and(|open| open.header.episode == kept);
         for path in beyond(root, &info, &report.sound)? {
@@ -118,7 +118,7 @@ impl Repair {
             steps.push(Step::Cut(Box::new(cut), info.total_episodes));
         }
         let counted = kept::load(root).is_ok_and(|all| all.values().all(|of| of.of_pictures || of.count == frames));
-        // Written before the number of episodes, and so of one more; or of those that are cut off.
+        // Statistics are written before the number of episodes, so they may count one more, or count what is cut off.
         if !counted && (of_recorder || !whole) {
             steps.push(Step::Recount(kept));
         }
@@ -129,20 +129,20 @@ impl Repair {
         })
     }
 
-    /// What would be done, in words; nothing where the dataset is sound.
+    /// Describes the steps; empty if the dataset is undamaged.
     pub fn words(&self) -> Vec<String> {
         self.steps.iter().map(ToString::to_string).collect()
     }
 
-    /// Whether episodes that were saved would be cut off.
+    /// Returns whether saved episodes would be cut off.
     pub fn cuts(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Cut(..)))
     }
 
-    /// Does it, and says what was done. Nobody else may write to the dataset meanwhile.
+    /// Carries out the repair and describes what was done. No other process may write to the dataset meanwhile.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn apply(self, storage: &dyn Storage) -> Result<Vec<String>, DatasetError> {
         let Self { root, info, steps } = self;
         let aside = next_aside(&root);
@@ -174,10 +174,10 @@ impl Repair {
     }
 }
 
-/// Puts back what the latest repair of the dataset in `root` has set aside; gives back how many files.
+/// Moves back what the latest repair of the dataset in `root` has set aside; returns the number of files.
 ///
 /// # Errors
-/// When there was none, episodes have been recorded since, somebody writes to the dataset, or the disk refuses.
+/// When there was no repair, episodes have been recorded since, another process writes to the dataset, or moving fails.
 pub fn undo(storage: &dyn Storage, root: &Path) -> Result<usize, DatasetError> {
     let _lock = WriterLock::acquire(root)?;
     let aside = last_aside(root).ok_or_else(|| {
@@ -199,7 +199,7 @@ pub fn undo(storage: &dyn Storage, root: &Path) -> Result<usize, DatasetError> {
             return Err(DatasetError::Request(message));
         }
     }
-    // The description comes last: until then the dataset is the one that was cut.
+    // The description comes last: until then the dataset is the cut one.
     moved.sort_by_key(|path| target(path) == root.join(INFO));
     for path in &moved {
         shift(storage, path, &target(path))?;
@@ -208,7 +208,7 @@ pub fn undo(storage: &dyn Storage, root: &Path) -> Result<usize, DatasetError> {
     Ok(moved.len())
 }
 
-/// Folders of repairs, by number.
+/// Numbers of the folders of repairs, ascending.
 fn asides(root: &Path) -> Vec<u64> {
     let entries = std::fs::read_dir(root.join(ASIDE)).into_iter().flatten().flatten();
     let mut numbers: Vec<u64> = entries
@@ -227,7 +227,7 @@ fn last_aside(root: &Path) -> Option<PathBuf> {
     asides(root).last().map(|last| root.join(ASIDE).join(last.to_string()))
 }
 
-/// All files in a folder, however deep.
+/// Collects all files in a folder at any depth.
 fn inside(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
     let entries = std::fs::read_dir(folder).map_err(DatasetError::io("list", folder))?;
     for entry in entries {
@@ -240,7 +240,7 @@ fn inside(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), DatasetError> {
     Ok(())
 }
 
-/// Moves a file, making the folder it goes to.
+/// Moves a file and creates the folder that it goes to.
 fn shift(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
     let folder = to.parent().unwrap_or(to);
     storage
@@ -249,7 +249,7 @@ fn shift(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetErr
     storage.rename(from, to).map_err(DatasetError::io("move", from))
 }
 
-/// Files that were being written when the recorder ended.
+/// Lists files that were being written when the recorder ended.
 fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let mut found = Vec::new();
     let mut look = |folder: &Path| -> Result<(), DatasetError> {
@@ -272,7 +272,7 @@ fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(found)
 }
 
-/// Files of rows and of descriptions that no sound episode has.
+/// Lists files of rows and of episode metadata that no undamaged episode uses.
 fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, DatasetError> {
     let rows: Result<BTreeSet<_>, _> = sound.iter().map(|episode| data_path(root, info, episode)).collect();
     let rows = rows?;

@@ -1,4 +1,4 @@
-//! The parquet file of the rows of an episode, or of several.
+//! Writes the rows of one or several episodes into a parquet file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use super::info::{DEFAULTS, Info};
 use super::parquet_out::Writer;
 use super::storage::Sink;
 
-/// Frames put into the file at once.
+/// Frames in a batch.
 const AT_ONCE: usize = 16;
-/// Bytes after which a group of rows is ended, so that memory does not grow with the episode.
+/// Size after which a row group ends (bytes), so that memory does not grow with the episode.
 pub(super) const GROUP: usize = 64 << 20;
 
-/// Where an episode's rows stand in the dataset.
+/// Position of an episode's rows in the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Standing {
-    /// Number of the episode.
+    /// Index of the episode.
     pub episode: usize,
-    /// Number of its instruction.
+    /// Task index of its instruction.
     pub task: usize,
-    /// Its first row.
+    /// Index of its first row.
     pub from: usize,
 }
 
-/// Writes rows one after another; what is in memory does not grow with their number.
+/// Writes rows one after another; memory does not grow with their number.
 pub struct RowWriter<'a> {
     writer: Writer<'a>,
     path: &'a Path,
@@ -39,9 +39,9 @@ pub struct RowWriter<'a> {
     info: &'a Info,
     standing: Standing,
     waiting: Vec<Frame>,
-    /// Rows of this episode.
+    /// Rows written of this episode.
     written: usize,
-    /// Rows of those before.
+    /// Rows written of earlier episodes.
     before: usize,
 }
 
@@ -49,7 +49,7 @@ impl<'a> RowWriter<'a> {
     /// Begins the file.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn new(sink: &'a mut dyn Sink, path: &'a Path, info: &'a Info, at: Standing) -> Result<Self, DatasetError> {
         let schema = schema(info);
         let pictures: Vec<_> = info.pictures().map(|(name, _)| name.to_owned()).collect();
@@ -65,7 +65,7 @@ impl<'a> RowWriter<'a> {
         })
     }
 
-    /// Ends the episode; rows that follow are of another.
+    /// Ends the episode; further rows belong to the next.
     ///
     /// # Errors
     /// As for [`RowWriter::push`].
@@ -79,7 +79,7 @@ impl<'a> RowWriter<'a> {
     /// Appends a row.
     ///
     /// # Errors
-    /// When the disk refuses, or the frame does not fit the dataset.
+    /// When writing fails, or the frame does not fit the dataset.
     pub fn push(&mut self, frame: Frame) -> Result<(), DatasetError> {
         self.waiting.push(frame);
         if self.waiting.len() >= AT_ONCE {
@@ -88,7 +88,7 @@ impl<'a> RowWriter<'a> {
         Ok(())
     }
 
-    /// Writes the footer; gives back how many rows there are.
+    /// Writes the footer; returns the number of rows.
     ///
     /// # Errors
     /// As for [`RowWriter::push`].

@@ -1,4 +1,4 @@
-//! Samples in a shuffled order for training: pictures cut to size, the actions that follow, the instruction.
+//! Samples in a shuffled order for training: image crops, the actions that follow, the instruction.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,43 +12,43 @@ use super::images::ImageReader;
 use super::reader::{At, Chunk, Dataset};
 use crate::camera::rgb::RgbImage;
 
-/// Samples that each thread may be ahead.
+/// Samples that each thread reads ahead.
 const AHEAD: usize = 8;
 
-/// What a sample consists of.
+/// Composition of the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Columns of pictures.
+    /// Columns of images.
     pub pictures: Vec<String>,
-    /// Width and height of the part that is cut from each picture, the same part of all of them (px).
+    /// Width and height of the crop (px), at the same relative place in all images of a sample.
     pub crop: (u32, u32),
     /// Column of actions.
     pub action: String,
     /// Number of actions.
     pub horizon: usize,
-    /// What the order and the parts follow from.
+    /// Seed of the order and the crops.
     pub seed: u64,
-    /// Threads that read.
+    /// Number of reader threads.
     pub threads: usize,
 }
 
-/// A sample.
+/// Training sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The row it begins at.
+    /// Row that it begins at.
     pub at: At,
-    /// Parts of the pictures, in the order of the rule.
+    /// Crops of the images, in the order of the columns.
     pub pictures: Vec<RgbImage>,
-    /// The actions from this row on.
+    /// Actions from this row on.
     pub actions: Chunk,
-    /// The instruction.
+    /// Instruction.
     pub task: String,
 }
 
-/// Gives every row once, in an order that follows from the seed alone, until `consume` breaks off.
+/// Passes every row to `consume` once, in an order that depends on the seed alone, until `consume` breaks.
 ///
 /// # Errors
-/// When a row cannot be read, or a picture is smaller than the part that is to be cut from it.
+/// When a row cannot be read, or an image is smaller than the crop.
 pub fn shuffled(
     dataset: &Dataset,
     rule: &Rule,
@@ -116,14 +116,14 @@ fn read_all(
             })
         })();
         let last = sample.is_err();
-        // Nobody waits any more, or it makes no sense to go on.
+        // The receiver is gone, or an error ends the samples.
         if out.send(sample).is_err() || last {
             return;
         }
     }
 }
 
-/// Cuts a part from a picture; `place` says where, 0 to 1 of the way that is left.
+/// Crops an image; `place` is the position, from 0 to 1 of the remaining width and height.
 fn crop(image: &RgbImage, (width, height): (u32, u32), place: (f64, f64)) -> Result<RgbImage, String> {
     let (Some(right), Some(down)) = (image.width().checked_sub(width), image.height().checked_sub(height)) else {
         let (w, h) = (image.width(), image.height());

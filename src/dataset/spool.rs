@@ -1,7 +1,7 @@
-//! The episode being recorded, frame by frame on disk, so that a killed recorder loses none that it has taken.
+//! Writes the open episode to disk frame by frame, so that a killed recorder loses no frame that it has taken.
 //!
-//! A line of JSON says what it is of; each frame follows as its length, a checksum, and its bytes. A frame that was
-//! being written when the recorder died fails its checksum and is left out.
+//! A line of JSON is the header; each frame follows as its length, a checksum, and its bytes. A frame that was being
+//! written when the recorder was killed fails its checksum and is left out.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,40 +16,40 @@ use super::info::Info;
 use super::storage::{Sink, Storage};
 use crate::files;
 
-/// Where the open episode lies.
+/// Path of the open episode.
 const SPOOL: &str = ".open/episode";
 
-/// What a loss of power may cost; a killed process costs nothing.
+/// Time between syncs to disk: a loss of power may cost as much; a killed process costs nothing.
 const SYNCED_EVERY: Duration = Duration::from_millis(900);
 
-/// Longest frame that is read (bytes).
+/// Maximum size of a frame that is read (bytes).
 const LONGEST: usize = 1 << 28;
 
-/// What an open episode is of.
+/// Header of an open episode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Header {
-    /// The number it will have. Once there is a saved episode of that number, this is the same one.
+    /// Index that the episode will have. A saved episode of that index is the same one.
     pub episode: usize,
-    /// Its instruction.
+    /// Instruction.
     pub task: String,
     /// Length of each of a frame's vectors.
     pub vectors: Vec<usize>,
-    /// Number of pictures.
+    /// Number of images of a frame.
     pub pictures: usize,
 }
 
-/// The open episode, being written.
+/// Open episode that is being written.
 pub struct Spool {
     path: PathBuf,
     sink: Box<dyn Sink>,
     header: Header,
     frames: usize,
     synced: Instant,
-    /// Whether a frame was written in part, behind which nothing would be found.
+    /// Whether a frame was written in part; nothing could be read after it.
     torn: bool,
 }
 
-/// Path of the open episode of the dataset in `root`.
+/// Returns the path of the open episode of the dataset in `root`.
 pub fn path(root: &Path) -> PathBuf {
     root.join(SPOOL)
 }
@@ -58,7 +58,7 @@ impl Spool {
     /// Begins an episode.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn create(storage: &dyn Storage, root: &Path, header: Header) -> Result<Self, DatasetError> {
         let path = path(root);
         let folder = path.parent().unwrap_or(root);
@@ -82,10 +82,10 @@ impl Spool {
         })
     }
 
-    /// Goes on with an episode that was found, behind its last whole frame.
+    /// Continues an episode that was found, after its last whole frame.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be opened or cut.
     pub fn reopen(storage: &dyn Storage, root: &Path, found: &Found) -> Result<Self, DatasetError> {
         let path = path(root);
         let file = std::fs::OpenOptions::new()
@@ -103,10 +103,11 @@ impl Spool {
         })
     }
 
-    /// Takes a frame; it is with the system when this returns, and on the disk within a second.
+    /// Appends a frame. It is with the operating system when this returns; while frames arrive, they are synced to disk
+    /// every second.
     ///
     /// # Errors
-    /// When the disk refuses, or has refused a frame before; the frames before that are kept.
+    /// When writing fails now or has failed before; the frames before that are kept.
     pub fn push(&mut self, frame: &Frame) -> Result<(), DatasetError> {
         if self.torn {
             let problem = "a frame could not be written before; save the frames that were, or discard them";
@@ -131,12 +132,12 @@ impl Spool {
         Ok(())
     }
 
-    /// Frames taken.
+    /// Returns the number of frames.
     pub fn frames(&self) -> usize {
         self.frames
     }
 
-    /// What it is of.
+    /// Returns the header.
     pub fn header(&self) -> &Header {
         &self.header
     }
@@ -152,21 +153,21 @@ fn encode(frame: &Frame) -> Vec<u8> {
     bytes
 }
 
-/// An open episode that was found on disk.
+/// Open episode that was found on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
-    /// What it is of.
+    /// Header of the episode.
     pub header: Header,
-    /// Whole frames.
+    /// Number of whole frames.
     pub frames: usize,
-    /// Bytes up to the end of the last whole frame.
+    /// Length of the file up to the end of the last whole frame (bytes).
     bytes: u64,
 }
 
 /// Looks for an open episode that fits the dataset.
 ///
 /// # Errors
-/// When there is a file that cannot be read at all.
+/// When there is a file that cannot be opened or read, or that has other columns than the dataset.
 pub fn find(root: &Path, info: &Info) -> Result<Option<Found>, DatasetError> {
     let path = path(root);
     if !path.exists() {
@@ -192,12 +193,12 @@ pub fn find(root: &Path, info: &Info) -> Result<Option<Found>, DatasetError> {
 pub struct SpoolReader {
     header: Header,
     reader: BufReader<File>,
-    /// Bytes up to the end of the last frame given.
+    /// Length of the file up to the end of the last frame returned (bytes).
     sound: u64,
 }
 
 impl SpoolReader {
-    /// Opens it; nothing where the recorder died before it had said what it is of.
+    /// Opens the episode; `None` if the recorder was killed before it had written the header.
     ///
     /// # Errors
     /// When the file cannot be opened.

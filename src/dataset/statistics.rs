@@ -1,36 +1,36 @@
-//! What the values of a dataset look like, as LeRobot keeps it for every episode and for all.
+//! Statistics of a dataset's values, per episode and over all episodes, as LeRobot stores them.
 
 use serde_json::{Map, Value, json};
 
-/// Quantiles that are kept, and their names.
+/// Names and fractions of the quantiles that are kept.
 const QUANTILES: [(&str, f64); 5] = [("q01", 0.01), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q99", 0.99)];
 
-/// Fewest and most pictures looked at for an episode.
+/// Minimum and maximum number of images that are sampled from an episode.
 const SAMPLES: (f64, f64) = (100.0, 10_000.0);
-/// Pictures are looked at as if they were about this wide (px).
+/// Approximate width to which images are subsampled (px).
 const SAMPLED_SIDE: u32 = 150;
 
-/// Statistics of one feature, one number for each of its values (for each colour of pictures, 0 to 1).
+/// Statistics of one feature, with a number for each of its values (for each colour channel of images, 0 to 1).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Statistics {
-    /// Smallest.
+    /// Minimum.
     pub min: Vec<f64>,
-    /// Largest.
+    /// Maximum.
     pub max: Vec<f64>,
     /// Mean.
     pub mean: Vec<f64>,
-    /// Standard deviation, of the values themselves.
+    /// Standard deviation of the population.
     pub std: Vec<f64>,
     /// Quantiles of 1, 10, 50, 90 and 99 %.
     pub quantiles: [Vec<f64>; 5],
-    /// Rows, or pictures, looked at.
+    /// Number of rows, or of sampled images.
     pub count: usize,
-    /// Whether they are of pictures.
+    /// Whether they are of images.
     pub of_pictures: bool,
 }
 
 impl Statistics {
-    /// Of rows of `dim` values, exactly; of no rows nothing.
+    /// Computes exact statistics of rows of `dim` values; without rows they are 0.
     ///
     /// # Shapes
     /// values: (rows, dim)
@@ -57,7 +57,7 @@ impl Statistics {
         all
     }
 
-    /// Whether each of `dim` values has all of them.
+    /// Returns whether all statistics exist and are finite for each of `dim` values.
     pub fn is_whole(&self, dim: usize) -> bool {
         let lists = [&self.min, &self.max, &self.mean, &self.std]
             .into_iter()
@@ -67,7 +67,7 @@ impl Statistics {
             .all(|list| list.len() == dim && list.iter().all(|value| value.is_finite()))
     }
 
-    /// All that are known by name, without the count.
+    /// Returns the statistics that are known with their names, without the count.
     pub fn named(&self) -> impl Iterator<Item = (&'static str, &[f64])> {
         let moments = [
             ("min", &self.min),
@@ -86,7 +86,7 @@ impl Statistics {
             .filter(|(_, values)| !values.is_empty())
     }
 
-    /// Of both together. Quantiles are weighted means, as in LeRobot: exact ones need the values.
+    /// Merges two statistics. Quantiles are weighted means, as in LeRobot: exact ones would need the values.
     pub fn merged(&self, other: &Self) -> Self {
         if self.count == 0 {
             return other.clone();
@@ -114,7 +114,7 @@ impl Statistics {
         }
     }
 
-    /// As `meta/stats.json` has it.
+    /// Returns the statistics as in `meta/stats.json`.
     pub fn to_json(&self) -> Value {
         let shaped = |values: &[f64]| -> Value {
             match self.of_pictures {
@@ -130,9 +130,9 @@ impl Statistics {
         Value::Object(all)
     }
 
-    /// Reads what [`Statistics::to_json`] wrote, or another program.
+    /// Reads the statistics of [`Statistics::to_json`] or of another program; `None` if they are incomplete.
     pub fn from_json(value: &Value) -> Option<Self> {
-        /// The single numbers of a list, however deep.
+        /// Collects the numbers of lists nested at any depth.
         fn flat(value: &Value, out: &mut Vec<f64>) {
             match value {
                 Value::Array(inner) => inner.iter().for_each(|v| flat(v, out)),
@@ -147,7 +147,8 @@ impl Statistics {
         Self::of_lists(list, value.get("min")?.get(0)?.is_array())
     }
 
-    /// Of lists of numbers by name, the count among them; quantiles may be missing, as in older datasets.
+    /// Creates statistics from lists by name, with the count among them. Quantiles may be missing, as in older
+    /// datasets.
     pub fn of_lists(list: impl Fn(&str) -> Option<Vec<f64>>, of_pictures: bool) -> Option<Self> {
         Some(Self {
             min: list("min")?,
@@ -161,7 +162,7 @@ impl Statistics {
     }
 }
 
-/// The value below which a share `q` of the sorted values lies, between neighbours in proportion.
+/// Quantile `q` (0 to 1) of sorted values, interpolated linearly.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * sorted.len().saturating_sub(1) as f64;
     let at = |i: f64| sorted.get(i as usize).copied().unwrap_or_default();
@@ -169,13 +170,13 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     low + (high - low) * place.fract()
 }
 
-/// Which of `frames` pictures are looked at: as many as LeRobot takes, evenly.
+/// Returns which of `frames` images are sampled: as many as in LeRobot, evenly spread.
 pub fn sampled(frames: usize) -> impl Fn(usize) -> bool {
     let wanted = (frames as f64).powf(0.75).clamp(SAMPLES.0, SAMPLES.1) as usize;
     move |frame| frames <= wanted || (frame * wanted / frames) != ((frame + 1) * wanted / frames)
 }
 
-/// Colours of pictures, counted; 8 bits have few enough values to be exact.
+/// Histogram of the colours of images; 8 bits have few enough values for exact statistics.
 #[derive(Debug, Clone)]
 pub struct Colours {
     counts: [[u64; 256]; 3],
@@ -192,7 +193,7 @@ impl Default for Colours {
 }
 
 impl Colours {
-    /// Counts a picture of rows of RGB bytes, every so many pixels.
+    /// Counts the pixels of an image of rows of RGB bytes, subsampled.
     pub fn add(&mut self, rgb: &[u8], width: u32) {
         let step = (width / SAMPLED_SIDE).max(1) as usize;
         let rows = rgb.chunks_exact(width.max(1) as usize * 3).step_by(step);
@@ -206,7 +207,7 @@ impl Colours {
         self.pictures += 1;
     }
 
-    /// Their statistics, from 0 to 1, of so many colours: greys have one.
+    /// Returns the statistics of the first `channels` colours, from 0 to 1; grey images have one.
     pub fn statistics(&self, channels: usize) -> Statistics {
         let mut all = Statistics {
             count: self.pictures,

@@ -1,4 +1,4 @@
-//! The few calls to the file system that a recording depends on, so that tests can make them fail.
+//! File system operations that a recording depends on, behind a trait so that tests can make them fail.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -8,35 +8,35 @@ use super::error::DatasetError;
 use crate::files;
 use crate::writer_lock::{LOCK, WriterLock};
 
-/// A file being written.
+/// File that is being written.
 pub trait Sink: Write + Send {
-    /// Returns when everything written so far would survive a loss of power.
+    /// Syncs everything written so far to disk, so that it survives a loss of power.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Where a dataset lies.
+/// File system of a dataset.
 pub trait Storage: Send + Sync + std::fmt::Debug {
-    /// Makes a folder and those above it.
+    /// Creates a folder and its parents.
     ///
     /// # Errors
-    /// When the system refuses; so for all of these.
+    /// When the operation fails; so for all of these methods.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
-    /// Opens an empty file.
+    /// Creates a file, or empties it.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>>;
-    /// Opens a file to write behind its end.
+    /// Opens a file for appending.
     fn append(&self, path: &Path) -> io::Result<Box<dyn Sink>>;
-    /// Puts a file in place of another, at once or not at all.
+    /// Renames a file atomically, replacing another.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Returns when the names in a folder would survive a loss of power.
+    /// Syncs the names in a folder to disk, so that they survive a loss of power.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
-/// The file system.
+/// The file system of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Disk;
 
@@ -44,7 +44,7 @@ impl Storage for Disk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         let new: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
         fs::create_dir_all(path)?;
-        // A folder is safe when the one that it is in is.
+        // A new folder survives a loss of power once its parent is synced.
         new.into_iter()
             .filter_map(Path::parent)
             .try_for_each(|folder| match folder.as_os_str().is_empty() {
@@ -94,20 +94,20 @@ impl Sink for BufferedFile {
     }
 }
 
-/// Writes a whole file so that after a loss of power there is the new one or the one before, never a part.
+/// Writes a whole file atomically: after a loss of power there is the new file or the old one, never a part.
 ///
 /// # Errors
-/// When the system refuses; the file before is then untouched.
+/// When writing fails; the old file is then untouched, unless only the last sync of the folder failed.
 pub fn commit(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> Result<(), DatasetError> {
     commit_with(storage, path, |sink| {
         sink.write_all(bytes).map_err(DatasetError::io("write", path))
     })
 }
 
-/// The same for a file that is written in parts.
+/// Writes a file atomically, in parts by `fill`.
 ///
 /// # Errors
-/// When the system refuses or `fill` does.
+/// When writing or `fill` fails.
 pub fn commit_with(
     storage: &dyn Storage,
     path: &Path,
@@ -131,15 +131,15 @@ pub fn commit_with(
         storage.sync_dir(folder).map_err(DatasetError::io("write", folder))
     };
     written().inspect_err(|_| {
-        // What is left of it is removed when the dataset is opened next, if not now.
+        // If this fails too, a repair of the dataset removes the file.
         drop(storage.remove(&temporary));
     })
 }
 
-/// Copies a file of at most `limit` bytes, if it is there.
+/// Copies a file of at most `limit` bytes if it exists.
 ///
 /// # Errors
-/// When it is larger or cannot be read, or the system refuses.
+/// When it is larger, or reading or writing fails.
 pub fn copy(storage: &dyn Storage, from: &Path, to: &Path, limit: u64) -> Result<(), DatasetError> {
     match files::read(from, limit) {
         Ok(bytes) => commit(storage, to, &bytes),
@@ -148,10 +148,10 @@ pub fn copy(storage: &dyn Storage, from: &Path, to: &Path, limit: u64) -> Result
     }
 }
 
-/// Makes the folder of a new dataset, or takes one that is empty, for this writer alone.
+/// Creates the folder of a new dataset, or takes an empty one, and locks it for this writer.
 ///
 /// # Errors
-/// When there is something in it, somebody else writes there, or the disk refuses.
+/// When it is not empty, another process writes there, or the file system refuses.
 pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, DatasetError> {
     storage
         .create_dir(root)
@@ -165,7 +165,7 @@ pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, Data
     Ok(lock)
 }
 
-/// Ending of files that were being written.
+/// Extension of files that are being written.
 pub const TEMPORARY: &str = "tmp";
 
 fn temporary(path: &Path) -> std::path::PathBuf {

@@ -1,4 +1,4 @@
-//! The instructions of a dataset; rows name them by number.
+//! Instructions of a dataset, which rows refer to by task index.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,21 +14,21 @@ use super::info::TASKS;
 use super::parquet_out;
 use super::storage::Storage;
 
-/// What pandas, and therefore LeRobot, needs to know to see the text as the index of the table.
+/// Metadata by which pandas, and therefore LeRobot, takes the text as the index of the table.
 const PANDAS: &str = r#"{"index_columns":["task"],"column_indexes":[],"columns":[
 {"name":"task_index","field_name":"task_index","pandas_type":"int64","numpy_type":"int64","metadata":null},
 {"name":"task","field_name":"task","pandas_type":"unicode","numpy_type":"object","metadata":null}]}"#;
 
-/// Names under which the text is found: ours, and that of LeRobot 0.4.0.
+/// Names of the text column: the one that is written, and that of LeRobot 0.4.0.
 const TEXT_COLUMNS: [&str; 2] = ["task", "__index_level_0__"];
 
-/// Most instructions.
+/// Maximum number of instructions.
 const MOST: usize = 1 << 20;
 
-/// Reads the instructions by their numbers; a number that none has is given an empty text.
+/// Reads the instructions by task index; an index that is not used gets an empty text.
 ///
 /// # Errors
-/// When the file is missing or malformed, or two have the same number.
+/// When the file is missing or malformed, or an index repeats or is too large.
 pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
     let path = root.join(TASKS);
     let table = Table::open(&path)?;
@@ -57,7 +57,7 @@ pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
 /// # Errors
 /// As for [`load`].
 pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
-    /// A line.
+    /// Line of the file.
     #[derive(Deserialize)]
     struct Line {
         task_index: usize,
@@ -85,10 +85,10 @@ fn in_order(path: &Path, mut numbered: Vec<(usize, String)>) -> Result<Vec<Strin
     Ok(tasks)
 }
 
-/// Writes the instructions.
+/// Writes `meta/tasks.parquet`.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When writing fails.
 pub fn save(storage: &dyn Storage, root: &Path, tasks: &[String]) -> Result<(), DatasetError> {
     let fields = vec![
         Field::new("task_index", DataType::Int64, false),

@@ -1,33 +1,33 @@
-//! Walks Thrift's compact protocol, in which parquet files say what they hold, without believing any length it states.
+//! Walks Thrift's compact protocol, in which parquet files store their metadata, without trusting any length in it.
 
-/// Deepest nesting of structures and lists that is followed; parquet has 7.
+/// Maximum nesting depth of structures and lists; parquet has 7.
 const DEEPEST: usize = 16;
 
-/// A number or some bytes, where they were found.
+/// Value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// A whole number of any width.
     Integer(i64),
     /// Bytes or text.
     Bytes(&'a [u8]),
-    /// A structure begins.
+    /// Beginning of a structure.
     Struct,
 }
 
-/// Why bytes are not a structure of this protocol.
+/// Error of walking a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Broken {
     /// More bytes are needed.
     Short,
-    /// They can be none.
+    /// The bytes are invalid.
     Malformed,
 }
 
-/// Walks one structure; calls `visit` with the numbers of the fields that lead to each value. Lists are not counted, and
-/// of what they hold only structures are visited. Gives back how many bytes it took.
+/// Walks one structure and calls `visit` with each value and the numbers of the fields that lead to it. Positions in
+/// lists are not counted, and of the elements of lists only structures are visited. Returns the number of bytes read.
 ///
 /// # Errors
-/// When the bytes end before the structure does, or are none.
+/// When the bytes end before the structure does, or are invalid.
 pub fn walk<'a>(bytes: &'a [u8], visit: &mut dyn FnMut(&[i64], Value<'a>)) -> Result<usize, Broken> {
     let mut walker = Walker {
         bytes,
@@ -62,13 +62,13 @@ impl<'a> Walker<'a, '_> {
                 0 => self.integer()?,
                 step => field.saturating_add(i64::from(step)),
             };
-            // Writers number upwards; of a field twice another reader may believe the other one.
+            // Writers number fields upwards; of a repeated field another reader may take the other one.
             if next <= field {
                 return Err(Broken::Malformed);
             }
             field = next;
             self.path.push(field);
-            // Of truth values the type is the value.
+            // The type of a boolean is its value.
             if !matches!(head & 15, 1 | 2) {
                 self.value(head & 15)?;
             }
@@ -113,7 +113,7 @@ impl<'a> Walker<'a, '_> {
         if self.depth > DEEPEST {
             return Err(Broken::Malformed);
         }
-        // Each takes a byte at least, so that a length too large ends with the bytes.
+        // Each element takes at least a byte, so a length that is too large ends with the bytes.
         for _ in 0..length {
             match head & 15 {
                 4..=6 => self.integer().map(drop)?,
@@ -169,7 +169,7 @@ impl<'a> Walker<'a, '_> {
         Err(Broken::Malformed)
     }
 
-    /// Zigzag: the lowest bit is the sign.
+    /// Reads a zigzag number, whose lowest bit is the sign.
     fn integer(&mut self) -> Result<i64, Broken> {
         let value = self.unsigned()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))

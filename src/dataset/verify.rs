@@ -1,4 +1,4 @@
-//! Says whether a dataset is what it claims to be.
+//! Checks that a dataset is what its metadata describes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,33 +15,33 @@ use super::kept;
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
-/// How far LeRobot lets a row's time be from its place (s).
+/// Largest difference between a row's time and its place that LeRobot allows (s).
 const TOLERANCE_S: f64 = 1e-4;
 
-/// How closely to look.
+/// Depth of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Files are whole and have the rows they should.
+    /// Files are complete and have the described number of rows.
     Files,
-    /// Rows are numbered and timed rightly, numbers are finite, and every picture in them can be decoded.
+    /// Indices and times of rows are right, numbers are finite, and every image in the rows can be decoded.
     Rows,
-    /// Also every row's frame of every video is there, at its time, and can be decoded.
+    /// In addition, every row's frame of every video exists at its time and can be decoded.
     Videos,
 }
 
-/// What was found.
+/// Result of a check.
 #[derive(Debug)]
 pub struct Report {
-    /// Episodes up to the first file that is not sound.
+    /// Episodes up to the first damaged file.
     pub sound: Vec<Episode>,
-    /// What is wrong, the first thing of each file.
+    /// Problems, the first of each file.
     pub problems: Vec<DatasetError>,
 }
 
-/// Looks at a dataset.
+/// Checks a dataset.
 ///
 /// # Errors
-/// When its description cannot be read.
+/// When its description cannot be read, or it cannot be opened although its files are undamaged.
 pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
     let info = Info::load(root)?;
     let (mut sound, problem) = match info.codebase_version {
@@ -92,7 +92,7 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
     Ok(Report { sound, problems })
 }
 
-/// Episodes with an instruction that is not plain text, and what is wrong with it.
+/// Finds episodes with an instruction that is not plain text, and the problem.
 fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
     let bad = dataset.episodes().iter().filter_map(|episode| {
         let mut tasks = dataset.instructions(episode).into_iter();
@@ -106,7 +106,7 @@ fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
     bad.collect()
 }
 
-/// The first episode of each video column whose frames are not all as they should be.
+/// Finds the first episode of each video column with a missing or wrong frame.
 fn bad_videos(dataset: &Dataset) -> Result<Vec<(usize, DatasetError)>, DatasetError> {
     let videos = dataset.info().pictures().filter(|(_, f)| f.dtype == Dtype::Video);
     videos
@@ -114,7 +114,7 @@ fn bad_videos(dataset: &Dataset) -> Result<Vec<(usize, DatasetError)>, DatasetEr
         .collect()
 }
 
-/// The first episode whose frames of the video column `name` are not all as they should be.
+/// Finds the first episode with a missing or wrong frame in the video column `name`.
 fn first_bad_video(
     dataset: &Dataset,
     name: &str,
@@ -140,7 +140,7 @@ fn first_bad_video(
     Ok(None)
 }
 
-/// The shape that a column is described with and the size that its pictures have.
+/// Describes the shape of a column in the metadata and the size of its images.
 fn another_size(feature: &Feature, (width, height): (u32, u32)) -> String {
     format!("shape {:?}, found {width}x{height} px", feature.shape)
 }
@@ -199,7 +199,7 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
                 )));
             }
             let due = frame as f64 / info.fps;
-            // Times are 32-bit numbers, which late ones hold less finely than LeRobot's tolerance.
+            // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
             if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
                 return Err(content(format!(
                     "frame {frame} at {} Hz: expected time {due:.4} s, found {time:.4} s",

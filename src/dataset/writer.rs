@@ -1,7 +1,7 @@
-//! Records episodes: frame by frame into the open episode, and each saved one in a single durable step.
+//! Records episodes: frame by frame into the open episode, and saves each in a single durable step.
 //!
-//! An episode counts once `meta/info.json` says so, which is written last. Whatever a killed recorder had written
-//! before that is removed when the dataset is opened again, and the episode is still open.
+//! An episode counts once `meta/info.json` includes it, which is written last. Files that a killed recorder had written
+//! before that are removed when the dataset is opened again, and the episode is still open.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::{Contract, FILE_NAME};
 use crate::writer_lock::WriterLock;
 
-/// A dataset that is being recorded, by nobody else.
+/// Dataset that is being recorded, locked for this writer.
 pub struct DatasetWriter {
     root: PathBuf,
     storage: Arc<dyn Storage>,
@@ -38,38 +38,38 @@ pub struct DatasetWriter {
     _lock: WriterLock,
 }
 
-/// What [`DatasetWriter::resume`] found.
+/// Result of [`DatasetWriter::resume`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resumed {
-    /// What was done to make the dataset sound, in words; empty where nothing was wrong.
+    /// Descriptions of the repairs; empty if nothing was wrong.
     pub repairs: Vec<String>,
-    /// An episode that was open when the recorder ended. It is open again: save or discard it.
+    /// Episode that was open when the recorder ended. It is open again: save or discard it.
     pub open: Option<Found>,
 }
 
-/// An episode that was made as a whole.
+/// Episode that is saved as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Whole {
-    /// Its instruction.
+    /// Instruction.
     pub task: String,
-    /// Its rows, at least one.
+    /// Rows, at least one.
     pub frames: Vec<Frame>,
 }
 
-/// An episode that was saved.
+/// Episode that was saved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Saved {
-    /// Its number.
+    /// Index of the episode.
     pub episode: usize,
-    /// Its rows.
+    /// Number of rows.
     pub frames: usize,
 }
 
 impl DatasetWriter {
-    /// Makes an empty dataset in `root`, which has to be new or empty, and writes the contract into it.
+    /// Creates an empty dataset in `root`, which must be new or empty, and writes the contract into it.
     ///
     /// # Errors
-    /// When there is something already, somebody else writes there, or the disk refuses.
+    /// When the folder is not empty, another process writes there, or writing fails.
     pub fn create(
         storage: Arc<dyn Storage>,
         root: &Path,
@@ -95,12 +95,13 @@ impl DatasetWriter {
         })
     }
 
-    /// Goes on with a dataset: makes it sound first, and says how.
+    /// Opens a dataset to continue recording, and repairs it first.
     ///
     /// # Errors
-    /// When it is not one of ours, somebody else writes to it, or it cannot be made sound.
+    /// When it was not recorded by this package, another process writes to it, or it cannot be repaired.
     pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        // What is no dataset is said to be none, and gets no lock; one of others is not written to, nor repaired.
+        // Checked before locking: other folders get no lock file, and datasets of other origin are not written to or
+        // repaired.
         Info::load(root)?;
         let contract = own_contract(root)?;
         let lock = WriterLock::acquire(root)?;
@@ -133,17 +134,17 @@ impl DatasetWriter {
         Ok((writer, Resumed { repairs, open }))
     }
 
-    /// Folder of the dataset.
+    /// Returns the folder of the dataset.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What the dataset is.
+    /// Returns the description of the dataset.
     pub fn info(&self) -> &Info {
         &self.info
     }
 
-    /// Frames of the open episode, if one is open.
+    /// Returns the number of frames of the open episode, if there is one.
     pub fn open_frames(&self) -> Option<usize> {
         self.open.as_ref().map(Spool::frames)
     }
@@ -151,7 +152,7 @@ impl DatasetWriter {
     /// Begins an episode.
     ///
     /// # Errors
-    /// When one is open already, or the disk refuses.
+    /// When one is open already, the instruction is not plain text, or writing fails.
     pub fn begin(&mut self, task: &str) -> Result<(), DatasetError> {
         if let Some(open) = &self.open {
             let message = format!(
@@ -171,10 +172,10 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Takes a frame, vectors and pictures in the order of the dataset's columns (by name).
+    /// Appends a frame with vectors and images in the order of the dataset's columns, which is by name.
     ///
     /// # Errors
-    /// When none is open, the frame does not fit, holds something that is not a number, or the disk refuses.
+    /// When no episode is open, the frame does not fit or holds a value that is not finite, or writing fails.
     pub fn push(&mut self, frame: &Frame) -> Result<(), DatasetError> {
         self.fits(frame).map_err(DatasetError::Request)?;
         let open = self.open.as_mut().ok_or_else(none_open)?;
@@ -207,10 +208,11 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Saves the open episode; `notes` are kept beside it in `meta/thinkvla/`.
+    /// Saves the open episode; `notes` are stored in `meta/thinkvla/`.
     ///
     /// # Errors
-    /// When none is open, it has no frames, or the disk refuses: it is still open then.
+    /// When none is open, it has no frames, or writing fails; it is still open then, unless only removing its file
+    /// failed.
     pub fn save(&mut self, notes: &Map<String, Value>) -> Result<Saved, DatasetError> {
         let open = self.open.as_ref().ok_or_else(none_open)?;
         if open.frames() == 0 {
@@ -229,12 +231,12 @@ impl DatasetWriter {
         Ok(Saved { episode: index, frames })
     }
 
-    /// Saves episodes that were made as a whole: all of them in one durable step and one file, which makes many short
-    /// ones quick to write and to read. Nothing of them is on the disk before that.
+    /// Saves whole episodes, all in one durable step and one file, so that many short ones are quick to write and to
+    /// read. Nothing of them is on disk before that.
     ///
     /// # Errors
-    /// When an episode is open, one of these has no instruction, no frames or some that do not fit, or the disk refuses:
-    /// then none of them is saved.
+    /// When an episode is open, one of these has no valid instruction, no frames or some that do not fit, or writing
+    /// fails. Then none of them is saved.
     pub fn save_whole(&mut self, episodes: Vec<Whole>) -> Result<(), DatasetError> {
         if let Some(open) = self.open_frames() {
             let message = format!("an episode of {open} frames is open; save or discard it first");
@@ -276,7 +278,7 @@ impl DatasetWriter {
         self.count_in(coming, &described)
     }
 
-    /// The file that comes next: it has the number of the first episode in it.
+    /// Returns the next file, which has the number of its first episode.
     fn next_file(&self) -> Place {
         let index = self.info.total_episodes;
         Place {
@@ -285,7 +287,7 @@ impl DatasetWriter {
         }
     }
 
-    /// Episodes whose rows are written, all in one file, count from now on.
+    /// Adds episodes to the metadata, so that they count; their rows must be written, all into one file.
     fn count_in(&mut self, coming: Coming, described: &[Described]) -> Result<(), DatasetError> {
         let Coming { tasks, mut info } = coming;
         let meta = self.root.join(episode_path(EPISODES, self.next_file())?);
@@ -308,10 +310,10 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Throws the open episode away.
+    /// Discards the open episode.
     ///
     /// # Errors
-    /// When none is open or the disk refuses.
+    /// When none is open or its file cannot be removed.
     pub fn discard(&mut self) -> Result<(), DatasetError> {
         self.open.take().ok_or_else(none_open)?;
         let path = spool::path(&self.root);
@@ -349,7 +351,7 @@ impl DatasetWriter {
     }
 }
 
-/// The contract of a dataset of ours, by which episodes are added to it.
+/// Loads the contract of a dataset that this package recorded; others are refused.
 pub(in crate::dataset) fn own_contract(root: &Path) -> Result<Contract, DatasetError> {
     let path = root.join(FILE_NAME);
     if !path.exists() {
@@ -363,7 +365,7 @@ pub(in crate::dataset) fn own_contract(root: &Path) -> Result<Contract, DatasetE
     Contract::load(root).map_err(|e| DatasetError::content(&path, e))
 }
 
-/// Where what the recorder noted about an episode lies.
+/// Returns the path of the recorder's notes about an episode.
 pub fn notes_path(root: &Path, episode: usize) -> PathBuf {
     root.join(format!("meta/thinkvla/episode-{episode:06}.json"))
 }
@@ -372,13 +374,13 @@ fn none_open() -> DatasetError {
     DatasetError::Request("no episode is open; start one first".into())
 }
 
-/// Fills in where a file of v3.0 lies.
+/// Returns the path of a file of v3.0.
 pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
 }
 
-/// What a dataset will be with the episodes that are being written.
+/// Metadata of a dataset with the episodes that are being written.
 struct Coming {
     tasks: Vec<String>,
     info: Info,
@@ -392,7 +394,7 @@ impl Coming {
         }
     }
 
-    /// One more episode.
+    /// Adds an episode.
     fn next(&mut self, task: &str, length: usize, data: Place) -> (Episode, Standing) {
         let number = self.tasks.iter().position(|known| known == task).unwrap_or_else(|| {
             self.tasks.push(task.to_owned());
@@ -417,7 +419,7 @@ impl Coming {
     }
 }
 
-/// What the frames of an episode look like.
+/// Values and colours of an episode's frames, for its statistics.
 struct Looked {
     vectors: Vec<Vec<f32>>,
     colours: Vec<Colours>,

@@ -1,4 +1,4 @@
-//! One picture of an episode: a row for each camera, a column for each chosen moment.
+//! Contact sheet of an episode: a row for each camera, a column for each chosen moment.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::contract::{Filter, Resize};
 /// Layout of a sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SheetStyle {
-    /// Most moments shown; evenly spread, the first and the last among them.
+    /// Largest number of moments shown; evenly spread, including the first and the last.
     pub columns: usize,
     /// Width of each picture on the sheet (px).
     pub thumbnail_width: u32,
@@ -26,9 +26,9 @@ impl Default for SheetStyle {
     }
 }
 
-/// Gathers the frames of an episode and draws the sheet.
+/// Collects the frames of an episode and draws the sheet.
 ///
-/// Only thumbnails are kept: a minute of two cameras at 10 Hz is some 180 MB, at the rate of the policy far less.
+/// Keeps thumbnails only, of the default width about 180 MB for a minute of two cameras at 10 Hz.
 #[derive(Debug, Clone)]
 pub struct ContactSheet {
     title: String,
@@ -52,7 +52,7 @@ struct Thumbnail {
 /// Error of drawing a contact sheet.
 #[derive(Debug, thiserror::Error)]
 pub enum SheetError {
-    /// Frames of one camera changed their size, or cannot be made small.
+    /// Frames of one camera changed their size, or cannot be resized.
     #[error("contact sheet, camera {camera}: {source}")]
     Frame {
         /// Camera.
@@ -60,7 +60,7 @@ pub enum SheetError {
         /// Error of the resize.
         source: ResizeError,
     },
-    /// Nothing was pushed.
+    /// No frame was pushed.
     #[error("contact sheet: expected at least one frame, found none; check that a camera was running")]
     Empty,
     /// The file could not be written.
@@ -77,7 +77,7 @@ const GAP: u32 = 8;
 const LINE: u32 = LETTER_HEIGHT + GAP;
 
 impl ContactSheet {
-    /// An empty sheet; `title` is broken into as many lines as it needs.
+    /// Creates an empty sheet; `title` is broken into as many lines as it needs.
     pub fn new(title: impl Into<String>, style: SheetStyle) -> Self {
         Self {
             title: title.into(),
@@ -95,7 +95,7 @@ impl ContactSheet {
         self.show(camera, &format!("{camera} t={time_s:.1} s"), frame)
     }
 
-    /// Adds a frame of `camera` with words of one's own below it.
+    /// Adds a frame of `camera` with a caption of the caller's.
     ///
     /// # Errors
     /// When the frame has no pixels.
@@ -200,14 +200,14 @@ impl CameraRow {
     }
 }
 
-/// At most `count` items, evenly spread, the first and the last among them.
+/// Returns at most `count` items, evenly spread, including the first and the last.
 fn spread<T>(items: &[T], count: usize) -> impl Iterator<Item = &T> {
     let count = count.min(items.len());
     let last = items.len().saturating_sub(1);
     (0..count).filter_map(move |i| items.get((i * last + (count - 1) / 2) / (count - 1).max(1)))
 }
 
-/// Breaks at spaces where lines would be longer than `letters`.
+/// Breaks a text at spaces where lines would be longer than `letters`.
 fn wrap(text: &str, letters: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! Diagnosis of a policy: errors in seeing, in choosing and in acting.
+//! Diagnosis of a policy: separates errors of perception, of the choice of an object, and of action.
 //!
 //! ```text
 //! pictures ─► tower ─► does it find the block?        seeing
@@ -6,8 +6,9 @@
 //!                 └─► a task ─► the expert's chunk?   acting, and acting after a mishap
 //! ```
 //!
-//! Each is measured on frames that no training has seen ([`crate::sim::frames`]), and with the pictures of another frame
-//! beside: a policy that looks is much worse then. What is left is what only a closed loop shows, `thinkvla eval`.
+//! Each is measured on frames that no training has seen ([`crate::sim::frames`]), and again with the pictures of
+//! another frame: a policy that uses its images is much worse then. What remains shows only in closed loop, with
+//! `thinkvla eval`.
 
 use std::fmt;
 use std::path::Path;
@@ -35,46 +36,46 @@ use crate::training::run_error::RunError;
 use super::open_loop::{self, ChunkErrors, Drawn, OpenLoop};
 use super::viewer::{Scene, ViewError, Viewer};
 
-/// Quality of the pictures, as `thinkvla frames` keeps them.
+/// JPEG quality of the pictures, the same as the default of `thinkvla frames`.
 const JPEG: u8 = 92;
 
 /// Options of a diagnosis.
 #[derive(Debug, Clone)]
 pub struct DiagnosisOptions<'a> {
-    /// The policy.
+    /// Folder of the checkpoint.
     pub checkpoint: &'a Path,
     /// Device, type and threads of the policy.
     pub policy: PolicyOptions,
-    /// Frames for each question.
+    /// Number of frames for each part.
     pub frames: usize,
-    /// Seed of the frames; trainings use others.
+    /// Seed of the frames; trainings have to use others.
     pub seed: u64,
-    /// Threads that render.
+    /// Number of threads that render.
     pub jobs: usize,
 }
 
 /// Results of a diagnosis.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Diagnosis {
-    /// Of each camera, where the checkpoint has a geometry adapter.
+    /// Perception by camera; empty where the checkpoint has no geometry adapter.
     pub seeing: Vec<Seeing>,
-    /// Chunks for "point at …".
+    /// Errors of chunks for "point at …".
     pub choosing: OpenLoop,
-    /// Chunks along the expert's way.
+    /// Errors of chunks along the expert's path.
     pub acting: OpenLoop,
-    /// Chunks after a mishap.
+    /// Errors of chunks after a mishap.
     pub recovering: OpenLoop,
 }
 
-/// Whether the geometry adapter finds the block in a camera's pictures. It says something of adapters that were trained
-/// on classes.
+/// Result of searching the block in a camera's pictures with the geometry adapter. Meaningful only for adapters that
+/// were trained on surface classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Seeing {
-    /// The camera.
+    /// Name of the camera.
     pub camera: &'static str,
-    /// Pictures in which a ray meets the block.
+    /// Number of pictures in which a ray meets the block.
     pub shown: u32,
-    /// Pictures of those in which the patch that is most like a block shows it.
+    /// Number of those pictures in which the patch that is most like a block shows it.
     pub found: u32,
 }
 
@@ -87,16 +88,16 @@ pub enum DiagnosisError {
     /// The checkpoint was made for another robot.
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// The policy gives no chunk.
+    /// The policy returns no chunk.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// The frames cannot be made.
+    /// The frames cannot be generated.
     #[error(transparent)]
     Frames(#[from] CollectError),
-    /// The table-top's configuration.
+    /// The table-top's configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The simulator.
+    /// The simulator fails.
     #[error(transparent)]
     Sim(#[from] SimError),
     /// The frames cannot be written.
@@ -105,15 +106,15 @@ pub enum DiagnosisError {
     /// The frames cannot be compared.
     #[error(transparent)]
     Compare(#[from] RunError),
-    /// libtorch refuses.
+    /// libtorch fails.
     #[error(transparent)]
     Torch(#[from] TchError),
-    /// There is no room for the frames.
+    /// No temporary folder can be made for the frames.
     #[error("temporary folder: {0}; set TMPDIR to a folder with some 100 MB")]
     Folder(#[from] std::io::Error),
 }
 
-/// Measures all of it; `tell` hears which part begins. Frames are written to a temporary folder.
+/// Runs all parts; calls `tell` with the name of each part as it begins. Frames are written to a temporary folder.
 ///
 /// # Errors
 /// When the checkpoint does not fit the simulated robot, nothing can be rendered, or the disk refuses.
@@ -227,7 +228,7 @@ impl Seeing {
         if showing.is_empty() {
             return Ok(());
         }
-        // So far away that nothing but its class is left of it.
+        // So far away that only its class remains in its features.
         let somewhere = SurfacePoint {
             place: Vector3::repeat(f64::MAX),
             normal: Vector3::z(),

@@ -1,4 +1,4 @@
-//! Trials on disk as they are made, so that an interrupted evaluation goes on where it stood.
+//! Trials on disk, written as they are made, so that an interrupted evaluation can continue.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -10,13 +10,13 @@ use super::trials::{Setting, Trial, TrialResult};
 use crate::files;
 use crate::writer_lock::{LockError, WriterLock};
 
-/// File name of the trials: the setting, then a JSON object a line.
+/// File name of the trials: the setting in the first line, then one JSON object per line.
 pub const TRIALS: &str = "trials.jsonl";
 
 /// Error of reading or writing trials.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The disk refuses.
+    /// The file cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
         /// `read` or `write`.
@@ -26,17 +26,17 @@ pub enum JournalError {
         /// Error of the operating system.
         source: std::io::Error,
     },
-    /// Another process makes the same trials.
+    /// Another process runs the same trials.
     #[error(transparent)]
     Busy(#[from] LockError),
-    /// A whole line is not what was written.
+    /// A complete line cannot be parsed.
     #[error("{path}, line {line}: {message}; name another folder, or remove the file to begin anew")]
     Line {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// The fault.
+        /// Error of the line.
         message: String,
     },
     /// The folder holds another evaluation.
@@ -46,16 +46,16 @@ pub enum JournalError {
     Other {
         /// The file.
         path: PathBuf,
-        /// The setting that differs.
+        /// Name of the setting that differs.
         field: String,
-        /// This evaluation's.
+        /// Value of this evaluation.
         expected: String,
-        /// The folder's.
+        /// Value in the folder.
         found: String,
     },
 }
 
-/// The file.
+/// File of trials, locked against other processes.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -65,8 +65,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the trials in a folder, which is made where it does not exist. A last line that was half written is
-    /// taken away.
+    /// Opens the trials in a folder, which is created where it does not exist. Removes an incomplete last line.
     ///
     /// # Errors
     /// When the disk refuses, the file is damaged, or its trials were made in another setting.
@@ -114,23 +113,23 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Trials made so far, in the order in which they were made.
+    /// Returns the trials made so far, in the order in which they were made.
     pub fn done(&self) -> &[TrialResult] {
         &self.done
     }
 
-    /// Whether a trial was done.
+    /// Reports whether a trial is done.
     pub fn holds(&self, trial: &Trial) -> bool {
         self.done.iter().any(|of| of.trial == *trial)
     }
 
-    /// Adds a trial; when this returns it survives whatever comes.
+    /// Adds a trial and writes it to disk; it is not lost after this returns.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn add(&mut self, result: &TrialResult) -> Result<(), JournalError> {
         let written = line(result).and_then(|text| {
-            // As an interrupted evaluation reads it: a number may lose its last digit.
+            // Keep what a resumed evaluation would read: a number may lose its last digit in JSON.
             self.done.push(serde_json::from_str(&text)?);
             Ok(text)
         });
@@ -156,7 +155,7 @@ fn line(value: &impl serde::Serialize) -> Result<String, std::io::Error> {
     Ok(serde_json::to_string(value)?)
 }
 
-/// Names the first field that differs.
+/// Builds the error that names the first field that differs.
 fn other(path: &Path, [expected, found]: [&Value; 2]) -> JournalError {
     let fields = expected.as_object().into_iter().flatten();
     let absent = Value::Null;

@@ -4,7 +4,7 @@ use font8x8::legacy::BASIC_LEGACY;
 
 use crate::camera::rgb::RgbImage;
 
-/// Each dot of a letter is a square of this side (px).
+/// Side of the square that each dot of a letter becomes (px).
 const SCALE: u32 = 2;
 
 /// Width of a letter with its gap (px).
@@ -43,7 +43,7 @@ pub(super) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32;
     }
 }
 
-/// Draws one line; letters outside ASCII become `?`, those outside the image are clipped.
+/// Draws one line of text; characters outside ASCII become `?`, those outside the image are clipped.
 pub(super) fn write(image: &mut RgbImage, pen: Pen, text: &str) {
     let mut left = pen.left;
     for letter in text.chars() {

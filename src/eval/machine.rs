@@ -2,21 +2,21 @@
 
 use serde::Serialize;
 
-/// The machine and the build.
+/// Description of a machine and of this build.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
     /// Name of the processor.
     pub cpu: String,
-    /// Threads this process may use.
+    /// Number of threads this process may use.
     pub cores: usize,
     /// Memory (GiB).
     pub memory_gib: f64,
-    /// debug or release.
+    /// `debug` or `release`.
     pub build: &'static str,
 }
 
 impl Machine {
-    /// This machine; what it does not tell is `unknown` or 0.
+    /// Describes this machine; what it does not report is `unknown` or 0.
     pub fn this() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
@@ -47,7 +47,7 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The most memory this process has held so far (GB); 0 where the system does not tell.
+/// Returns the peak resident memory of this process (GB); 0 where the system does not report it.
 pub fn peak_memory_gb() -> f64 {
     std::fs::read_to_string("/proc/self/status")
         .unwrap_or_default()

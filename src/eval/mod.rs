@@ -1,4 +1,4 @@
-//! Figures and pictures of runs.
+//! Evaluations, statistics and pictures of runs.
 
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod closed_loop;

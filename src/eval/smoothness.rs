@@ -1,29 +1,29 @@
-//! Smoothness of joint commands that come at a steady rate.
+//! Smoothness of joint commands at a constant rate.
 
 use serde::{Deserialize, Serialize};
 
 use crate::control::types::{JOINTS, Joints};
 
-/// Figures of one run; all of commanded joints, by finite differences between commands.
+/// Smoothness of one run, from finite differences of the commanded joints.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Smoothness {
-    /// Chunks that the arm took.
+    /// Number of chunks that the arm took.
     pub seams: u64,
     /// Largest change of a joint's velocity from the last command of one chunk to the first of the next (rad/s).
     pub seam_velocity_step: f64,
     /// Largest jerk of a joint in a difference that spans a seam (rad/s^3).
     pub seam_jerk: f64,
-    /// Root of the mean square of the jerk over all joints and commands (rad/s^3).
+    /// Root mean square of the jerk over all joints and commands (rad/s^3).
     pub rms_jerk: f64,
 }
 
-/// Watches a run.
+/// Measures the smoothness of a run.
 #[derive(Debug, Clone)]
 pub struct SmoothnessMeter {
     period_s: f64,
-    /// Commands before this one, the newest first.
+    /// Previous commands, the newest first.
     before: [Option<Joints>; 3],
-    /// Commands that the differences across the last seam still reach.
+    /// Number of commands whose differences still span the last seam.
     across: u8,
     seams: u64,
     seam_velocity_step: f64,
@@ -33,7 +33,7 @@ pub struct SmoothnessMeter {
 }
 
 impl SmoothnessMeter {
-    /// For commands that come every `period_s` (s).
+    /// Creates a meter for commands that come every `period_s` (s).
     pub fn new(period_s: f64) -> Self {
         Self {
             period_s,
@@ -47,11 +47,11 @@ impl SmoothnessMeter {
         }
     }
 
-    /// The next command (rad); `seam` says that it is the first of a chunk.
+    /// Adds the next command (rad); `seam` says that it is the first of a chunk.
     pub fn push(&mut self, joints: Joints, seam: bool) {
         if seam {
             self.seams += 1;
-            // A third difference reaches over four commands, so three of them span the seam.
+            // A third difference spans four commands, so three of them cross the seam.
             self.across = 3;
         }
         let [one, two, three] = self.before;
@@ -71,7 +71,7 @@ impl SmoothnessMeter {
         self.before = [Some(joints), one, two];
     }
 
-    /// So far.
+    /// Returns the figures of the commands so far.
     pub fn figures(&self) -> Smoothness {
         let values = self.differences.max(1) as f64 * JOINTS as f64;
         Smoothness {

@@ -1,8 +1,8 @@
-//! Small statistics of runs: percentiles of times, intervals of success rates.
+//! Percentiles, and confidence intervals of success rates.
 
 use serde::Serialize;
 
-/// The p-th percentile of values that need not be sorted, by nearest rank; `None` without values.
+/// Returns the p-th percentile of values that need not be sorted, by nearest rank; `None` without values.
 ///
 /// `p` is in per cent, 0 to 100.
 pub fn percentile(values: &[f64], p: f64) -> Option<f64> {
@@ -12,12 +12,12 @@ pub fn percentile(values: &[f64], p: f64) -> Option<f64> {
     sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied()
 }
 
-/// Successes out of trials, with the interval their true rate lies in with 95 % confidence.
+/// Success rate with its 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SuccessRate {
-    /// Trials that succeeded.
+    /// Number of successful trials.
     pub successes: u32,
-    /// Trials made.
+    /// Number of trials.
     pub trials: u32,
     /// Lower end of Wilson's 95 % score interval, 0 to 1.
     pub low: f64,
@@ -26,7 +26,7 @@ pub struct SuccessRate {
 }
 
 impl SuccessRate {
-    /// Wilson's score interval (Wilson 1927): sound for few trials and for rates at 0 and 1.
+    /// Computes Wilson's score interval (Wilson 1927), which is valid for few trials and for rates at 0 and 1.
     pub fn of(successes: u32, trials: u32) -> Self {
         let z = 1.959_963_984_540_054;
         let n = f64::from(trials.max(1));

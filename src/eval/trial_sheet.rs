@@ -1,10 +1,10 @@
-//! All trials of an evaluation on one picture: how each ended, framed by what the judge said.
+//! All trials of an evaluation in one picture: the last picture of each, framed in the colour of the verdict.
 
 use super::lettering::{LETTER_HEIGHT, Pen, fill, paste, write};
 use super::trials::TrialResult;
 use crate::camera::rgb::RgbImage;
 
-/// Pictures beside one another.
+/// Pictures in a row.
 const COLUMNS: usize = 10;
 /// Width of the frame about a picture (px).
 const FRAME: u32 = 4;
@@ -15,7 +15,7 @@ const CAPTION: [u8; 3] = [200, 200, 200];
 const SUCCESS: [u8; 3] = [40, 180, 70];
 const FAILURE: [u8; 3] = [215, 50, 40];
 
-/// Gathers last pictures and draws the sheet.
+/// Collects last pictures and draws the sheet.
 #[derive(Debug, Clone)]
 pub struct TrialSheet {
     size: [u32; 2],
@@ -30,7 +30,7 @@ struct Shown {
 }
 
 impl TrialSheet {
-    /// An empty sheet of pictures of this width and height (px); larger ones are cut off.
+    /// Creates an empty sheet of pictures of this width and height (px); larger ones are cut off.
     pub fn new(size: [u32; 2]) -> Self {
         Self {
             size,

@@ -1,4 +1,4 @@
-//! Trials of a policy, and what they say together.
+//! Results of trials, and the report on them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::smoothness::Smoothness;
 use super::statistics::{SuccessRate, percentile};
 
-/// Settings that all trials of an evaluation share; a different value makes a different evaluation.
+/// Settings that all trials of an evaluation share; another value makes it another evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// `expert`, or the hash of the checkpoint.
     pub policy: String,
-    /// Time from a picture to the arm having its chunk (ms); absent where each inference's own time counts.
+    /// Time from a picture to the arm having its chunk (ms); absent where the time of each inference counts.
     pub latency_ms: Option<f64>,
     /// Steps of a chunk that are executed before the next one is computed.
     pub replan_steps: u32,
@@ -22,7 +22,7 @@ pub struct Setting {
     pub time_limit_s: f64,
     /// Whether the policy gets the camera images of another episode.
     pub shuffled_cameras: bool,
-    /// Hash of the table-top's and the arm's parameters.
+    /// Hash of the parameters of table-top and arm.
     pub parameters: String,
 }
 
@@ -33,12 +33,12 @@ pub struct Trial {
     pub task: String,
     /// Level of the factor the task is about.
     pub variation: u8,
-    /// Seed of everything else.
+    /// Seed of the scene and of the sensor noise.
     pub seed: u64,
 }
 
 impl Trial {
-    /// File name of its pictures, without extension.
+    /// Returns the file name of the trial's pictures, without extension.
     pub fn file_name(&self) -> String {
         format!("{}-{}-{}", self.task, self.variation, self.seed)
     }
@@ -56,15 +56,15 @@ pub struct TrialResult {
     pub detail: String,
     /// Simulated time to success, or to the limit (s).
     pub seconds: f64,
-    /// Chunks the arm took.
+    /// Number of chunks the arm took.
     pub chunks: u64,
-    /// Commands that left for the arm.
+    /// Number of commands sent to the arm.
     pub commands: u64,
-    /// Commands the gate changed.
+    /// Number of commands the gate changed.
     pub clamps: u64,
-    /// Chunks, commands and requests refused.
+    /// Number of chunks, commands and requests refused.
     pub refusals: u64,
-    /// Chunks that ran out before the next one came.
+    /// Number of chunks that ran out before the next one came.
     pub underruns: u64,
     /// Number of events of each check, by `kind check`, e.g. `clamped velocity`.
     pub events: BTreeMap<String, u64>,
@@ -77,15 +77,15 @@ pub struct TrialResult {
 pub struct Group {
     /// Task.
     pub task: String,
-    /// Variation; absent for all of the task.
+    /// Variation; absent for the whole task.
     pub variation: Option<u8>,
-    /// Successes.
+    /// Success rate.
     pub success: SuccessRate,
-    /// Time of the successful trials, median (s); absent where there is none.
+    /// Median time of the successful trials (s); absent where there is none.
     pub seconds_p50: Option<f64>,
     /// Largest velocity step at a seam, median over trials (rad/s).
     pub seam_velocity_step_p50: Option<f64>,
-    /// The same, the worst trial (rad/s).
+    /// Largest velocity step at a seam, worst trial (rad/s).
     pub seam_velocity_step_max: Option<f64>,
     /// Largest jerk at a seam, median over trials (rad/s^3).
     pub seam_jerk_p50: Option<f64>,
@@ -99,12 +99,12 @@ pub struct Group {
     pub underruns: u64,
 }
 
-/// An evaluation.
+/// Report on an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Settings that all trials share.
     pub setting: Setting,
-    /// Each task, then each of its variations.
+    /// Figures of each task, each followed by those of its variations.
     pub groups: Vec<Group>,
     /// Number of events of each check over all trials.
     pub events: BTreeMap<String, u64>,
@@ -113,7 +113,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of these trials, whatever order they were made in.
+    /// Summarises trials, in whatever order they were made.
     pub fn of(setting: Setting, mut trials: Vec<TrialResult>) -> Self {
         trials.sort_by(|a, b| a.trial.cmp(&b.trial));
         let mut groups = Vec::new();

@@ -1,4 +1,4 @@
-//! A checkpoint that is shown whole pictures.
+//! A policy that takes whole camera images.
 
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
@@ -7,21 +7,21 @@ use crate::contract::Contract;
 use crate::model::error::ModelError;
 use crate::model::policy::{Observation, Policy, PolicyOutput};
 
-/// A policy with the camera code of its contract.
+/// A policy with the image preprocessing of its contract.
 #[derive(Debug)]
 pub struct Viewer {
     policy: Policy,
     preprocessor: Preprocessor,
 }
 
-/// One moment to act on.
+/// Inputs of one inference.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
     /// Camera images, in the contract's order.
     pub pictures: &'a [RgbImage],
-    /// The robot's own state, as [`Observation::state`].
+    /// State of the robot, as in [`Observation::state`].
     pub state: &'a [f64],
-    /// The task in words.
+    /// Instruction.
     pub instruction: &'a str,
 }
 
@@ -31,12 +31,12 @@ pub enum ViewError {
     /// Pictures of this contract cannot be cut into patches.
     #[error("contract.yaml: {0}")]
     Contract(String),
-    /// A picture does not become network input.
+    /// A picture cannot be preprocessed.
     #[error("picture of the camera {camera}: {message}")]
     Picture {
         /// Camera.
         camera: String,
-        /// The fault.
+        /// Error of the preprocessing.
         message: String,
     },
     /// The network fails.
@@ -45,7 +45,7 @@ pub enum ViewError {
 }
 
 impl Viewer {
-    /// Of a loaded checkpoint.
+    /// Wraps a loaded checkpoint.
     ///
     /// # Errors
     /// When its contract's pictures cannot be cut into its patches.
@@ -57,32 +57,32 @@ impl Viewer {
         })
     }
 
-    /// Contract of the checkpoint: robot, data and actions.
+    /// Returns the contract of the checkpoint: robot, data and actions.
     pub fn contract(&self) -> &Contract {
         self.policy.contract()
     }
 
-    /// SHA-256 of the weights.
+    /// Returns the SHA-256 of the weights.
     pub fn checkpoint_hash(&self) -> &str {
         self.policy.checkpoint_hash()
     }
 
-    /// Steps of a chunk.
+    /// Returns the number of steps in a chunk.
     pub fn chunk_len(&self) -> usize {
         self.policy.config().thinkvla.chunk_len as usize
     }
 
-    /// Patch grids of the latest pictures.
+    /// Returns the patch grids of the latest pictures.
     pub fn grids(&self) -> &[Grid] {
         &self.preprocessor.input().grids
     }
 
-    /// Patches along each side of a token.
+    /// Returns the number of patches along each side of a token.
     pub fn merge(&self) -> u32 {
         self.policy.config().patch_rule().merge
     }
 
-    /// One chunk for one moment.
+    /// Computes one chunk.
     ///
     /// # Errors
     /// When a picture cannot be used, or as [`Policy::act`].

@@ -1,16 +1,16 @@
-//! JSON as other programs write it: with NaN and infinities, which the standard does not have and Python writes.
+//! Reads JSON with NaN and infinities, which the standard lacks and Python writes.
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-/// Numbers that are none, longest first.
+/// Spellings of non-finite numbers, longest first.
 const NOT_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// Reads JSON; what is NaN or infinite in it is null.
+/// Parses JSON; NaN and infinities are read as null.
 ///
 /// # Errors
-/// When it is not JSON of this kind.
+/// When the text is neither JSON nor JSON with NaN or infinities, or does not match `T`.
 pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     serde_json::from_str(text).or_else(|error| match with_nulls(text) {
         Cow::Owned(text) => serde_json::from_str(&text),
@@ -18,7 +18,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     })
 }
 
-/// Says what is wrong with a text that is not JSON of the kind that was expected.
+/// Describes the error of a text that could not be parsed, with advice for an empty or truncated file.
 pub fn explain(text: &[u8], error: &serde_json::Error) -> String {
     let empty = text.iter().all(u8::is_ascii_whitespace);
     match (empty, error.is_eof()) {
@@ -28,7 +28,7 @@ pub fn explain(text: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// The same text with null for every NaN and infinity outside of strings.
+/// Replaces every NaN and infinity outside of strings by null.
 fn with_nulls(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     let (mut taken, mut at) = (0, 0);

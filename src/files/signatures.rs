@@ -1,9 +1,9 @@
-//! Files that are not what their names promise, told by how they begin, with what to do about it.
+//! Recognises unsupported file formats by their first bytes, and says what to do about them.
 
-/// Bytes that tell what a file is (bytes); a tar archive says so at 257.
+/// Number of bytes needed to recognise a format (bytes); the mark of a tar archive is at 257.
 pub const BEGINNING: usize = 512;
 
-/// What is never read here, by its first bytes.
+/// Unsupported formats: first bytes, and a description with advice.
 const FOREIGN: [(&[u8], &str); 25] = [
     (
         b"version https://git-lfs.github.com/spec/v1",
@@ -56,7 +56,7 @@ const FOREIGN: [(&[u8], &str); 25] = [
     (b"\xfe\xff", "text in UTF-16; save it as UTF-8"),
 ];
 
-/// What a file that begins so is, and what to do, where it is nothing that is read here.
+/// Describes the unsupported format of a file with these first bytes, with advice; `None` for any other file.
 pub fn foreign(beginning: &[u8]) -> Option<&'static str> {
     let known = FOREIGN.iter().find(|(start, _)| beginning.starts_with(start));
     if let Some((_, what)) = known {
@@ -71,8 +71,8 @@ pub fn foreign(beginning: &[u8]) -> Option<&'static str> {
     page(beginning)
 }
 
-/// A protocol, and a first instruction as writers put it there. The length that begins a safetensors file can look like
-/// it; the brace behind that cannot.
+/// Whether the bytes are a protocol marker and a usual first instruction of a pickle. The length at the start of a
+/// safetensors file can look the same; the brace behind it cannot.
 fn is_pickle(beginning: &[u8]) -> bool {
     let safetensors = beginning.get(8) == Some(&b'{');
     match beginning {
@@ -81,7 +81,7 @@ fn is_pickle(beginning: &[u8]) -> bool {
     }
 }
 
-/// What a server sends in place of a file.
+/// Recognises an HTML or XML page that a server sends instead of a file.
 fn page(beginning: &[u8]) -> Option<&'static str> {
     let text = beginning
         .strip_prefix(b"\xef\xbb\xbf")
@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn what_is_read_is_nothing_of_these() {
-        // A safetensors file whose header is 0x950480 bytes long begins as a pickle does.
+        // A safetensors file whose header is 0x950480 bytes long begins like a pickle.
         for beginning in [
             &b"PAR1\x15\x04"[..],
             b"\0\0\0\x20ftypisom",
             b"\x89MCAP0\r\n",
-            // rosbag2 compresses whole files so
+            // zstd: rosbag2 compresses whole files with it.
             b"\x28\xb5\x2f\xfd",
             b"\x80\x04\x95\0\0\0\0\0{\"a\":",
             b"{\"model_type\": 1}",

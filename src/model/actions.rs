@@ -1,4 +1,4 @@
-//! The network's output before it means anything: actions in the range the training data was normalised to.
+//! Normalised actions, the network's output, and their conversion to physical units.
 
 use tch::{Device, Kind, Tensor};
 
@@ -7,14 +7,14 @@ use crate::control::chunk::PhysicalActions;
 
 use super::error::ModelError;
 
-/// A chunk of normalised actions. The only way on is [`Self::unnormalise`].
+/// A chunk of normalised actions. [`Self::unnormalise`] is the only conversion.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NormalisedActions {
     values: Vec<f32>,
 }
 
 impl NormalisedActions {
-    /// Takes the chunk of one sequence.
+    /// Copies the chunk of one sequence to the CPU.
     ///
     /// # Shapes
     /// (K, action dimension)
@@ -26,7 +26,7 @@ impl NormalisedActions {
         Ok(Self { values })
     }
 
-    /// Metres, radians and gripper opening, by the statistics of the data the network was trained on.
+    /// Converts to metres, radians and gripper opening, by the statistics of the training data.
     ///
     /// # Errors
     /// When the values do not divide into the contract's steps, or one is not finite.
@@ -42,23 +42,24 @@ impl NormalisedActions {
     }
 }
 
-/// Inverse of the training data's normalisation.
+/// Inverse of the training data's normalisation for one value.
 pub(crate) fn physical(value: f64, of: &DimensionStatistics) -> f64 {
     let between = |low: f64, high: f64| 0.5 * (value + 1.0) * (high - low) + low;
     match of.normalisation {
         Normalisation::MinMax => between(of.min, of.max),
-        // The reference leaves a dimension as it is where both quantiles are equal.
+        // As in the reference, a dimension with two equal quantiles is not scaled.
         Normalisation::Q99 if of.q01 == of.q99 => value,
         Normalisation::Q99 => between(of.q01, of.q99),
         Normalisation::MeanStd => value * of.std + of.mean,
         Normalisation::None => value,
-        // A NaN is kept, so that the chunk is refused rather than read as a closed gripper.
+        // NaN is kept, so that the chunk is refused rather than read as a closed gripper.
         Normalisation::Binary if value.is_nan() => value,
         Normalisation::Binary => f64::from(u8::from(value > 0.5)),
     }
 }
 
-/// As the reference's training data is normalised; a dimension that never moved is 0, or as it is between equal quantiles.
+/// Normalises a value as the reference's training data. A constant dimension becomes 0, or stays as it is with equal
+/// quantiles.
 pub(crate) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
     match of.normalisation {
         Normalisation::Q99 if of.q01 != of.q99 => scaled(value, of).clamp(-1.0, 1.0),
@@ -66,7 +67,7 @@ pub(crate) fn normalised(value: f64, of: &DimensionStatistics) -> f64 {
     }
 }
 
-/// The same without an end to what lies outside the quantiles.
+/// Normalises without clamping values outside the quantiles.
 pub(super) fn scaled(value: f64, of: &DimensionStatistics) -> f64 {
     let between = |low: f64, high: f64| 2.0 * (value - low) / (high - low) - 1.0;
     match of.normalisation {

@@ -1,12 +1,12 @@
-//! Attention of heads, as every part of the network computes it.
+//! Scaled dot-product attention, as every part of the network computes it.
 
 use tch::{Device, Kind, TchError, Tensor};
 
-/// softmax(Q Kᵀ / √head) V, where `mask` is true if there is one, or else everywhere but, if `causal`, behind a query.
-/// Groups of queries share a key where there are fewer of these.
+/// softmax(Q Kᵀ / √head) V. A query attends to the keys where `mask` is true; without a mask to all keys or, if
+/// `causal`, to those up to its own position. With fewer key heads than query heads, groups of queries share a key.
 ///
-/// Gradients in 16 bits on a CPU are taken in 32: oneDNN sets up each head's product anew there, which costs short
-/// sequences several times the product itself.
+/// On a CPU, gradients of 16-bit tensors are computed in 32 bits: oneDNN would otherwise set up each head's product
+/// anew, which for short sequences costs several times the product itself.
 ///
 /// # Shapes
 /// queries (B, heads, L, head), keys and values (B, KV heads, S, head) → (B, L, heads, head)

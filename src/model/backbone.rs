@@ -16,7 +16,7 @@ use super::text::cache::KvCache;
 use super::vision::{VisionOutput, VisionTower};
 use super::vision_plan::VisionPlan;
 
-/// The backbone. Fields are named as the checkpoint's keys are.
+/// The backbone. Fields have the names of the checkpoint's keys.
 #[derive(Debug)]
 pub struct Backbone {
     model: Model,
@@ -39,7 +39,7 @@ impl Backbone {
     /// Builds the backbone that `config` describes from a source of tensors.
     ///
     /// # Errors
-    /// When a tensor cannot be had.
+    /// When a tensor is not available.
     pub fn new(root: &Scope, config: &Qwen3VlConfig) -> Result<Self, ModelError> {
         let _while_packing = root.forward_only().then(ReturnedAtOnce::begin);
         let (model, text) = (root.at("model"), &config.text_config);
@@ -55,10 +55,10 @@ impl Backbone {
         })
     }
 
-    /// The tensors of a backbone of this configuration, in the order it is built.
+    /// Returns the tensors of a backbone of this configuration, in the order in which it is built.
     ///
     /// # Errors
-    /// When the configuration cannot work.
+    /// When the configuration is invalid.
     pub fn layout(config: &Qwen3VlConfig) -> Result<Vec<Parameter>, ModelError> {
         config.validate()?;
         let layout = Layout::default();
@@ -66,16 +66,16 @@ impl Backbone {
         Ok(layout.into_parameters())
     }
 
-    /// A backbone of its own.
+    /// Builds a backbone without an action part.
     ///
     /// # Errors
-    /// When the configuration cannot work or a tensor cannot be had.
+    /// When the configuration is invalid or a tensor is not available.
     pub fn from_source(config: &Qwen3VlConfig, source: &dyn Source) -> Result<Self, ModelError> {
         config.validate()?;
         Self::new(&Scope::new(source), config)
     }
 
-    /// Vision tower; `tap` is the block (from 0) whose output is given back as it is.
+    /// Runs the vision tower; `tap` is the block (from 0) whose output is returned as it is.
     ///
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
@@ -83,7 +83,8 @@ impl Backbone {
         self.model.visual.forward(pixels, plan, tap)
     }
 
-    /// The vision tower up to its mergers; see [`VisionTower::block_states`](super::vision::VisionTower::block_states).
+    /// Runs the vision tower up to its mergers; see
+    /// [`VisionTower::block_states`](super::vision::VisionTower::block_states).
     pub fn block_states(
         &self,
         pixels: &Tensor,
@@ -93,17 +94,17 @@ impl Backbone {
         self.model.visual.block_states(pixels, plan, tap)
     }
 
-    /// The tapped one of what [`Self::block_states`] gave.
+    /// Returns the tapped one of the outputs of [`Self::block_states`].
     pub fn tapped(&self, states: &[Tensor], tap: i64) -> Result<Tensor, ModelError> {
         self.model.visual.tapped(states, tap)
     }
 
-    /// The vision tower's mergers; see [`VisionTower::merge`](super::vision::VisionTower::merge).
+    /// Runs the vision tower's mergers; see [`VisionTower::merge`](super::vision::VisionTower::merge).
     pub fn merge(&self, states: &[Tensor], tap: Option<i64>) -> Result<VisionOutput, ModelError> {
         self.model.visual.merge(states, tap)
     }
 
-    /// Language model: the last layer's output, before the final norm.
+    /// Runs the language model; returns the last layer's output, before the final norm.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
@@ -111,7 +112,7 @@ impl Backbone {
         self.think_leaving(Some(sight), plan, Pass::default())
     }
 
-    /// [`Self::think`], also about text without images, which leaves behind what is asked for.
+    /// Like [`Self::think`], also for text without images; stores what `pass` asks for.
     pub fn think_leaving(
         &self,
         sight: Option<&VisionOutput>,
@@ -121,7 +122,8 @@ impl Backbone {
         Ok(self.model.language_model.forward(plan, sight.map(visual), pass)?)
     }
 
-    /// The same for the tokens alone that are read, R of each sequence: its reasoning anchor, then its action queries.
+    /// Like `think`, but returns only the R tokens that are read of each sequence: reasoning anchors, then action
+    /// queries.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, R, D)
@@ -135,16 +137,16 @@ impl Backbone {
         Ok(model.forward_at_readers(plan, Some(visual(sight)), pass)?)
     }
 
-    /// Lets gradients flow back through the language model, where a pass by this plan was put on a tape; what follows
-    /// the pass has been differentiated.
+    /// Propagates gradients back through the language model, for a pass of this plan recorded on a tape, once
+    /// everything after the pass has been differentiated.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn go_back(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), ModelError> {
         Ok(self.model.language_model.go_back(tape, plan)?)
     }
 
-    /// The same for what follows the beginnings of sequences that were kept.
+    /// Runs the language model on tokens that follow a stored prefix of each sequence.
     ///
     /// # Shapes
     /// plan of B sequences of S further tokens → (B, R, D)
@@ -152,21 +154,21 @@ impl Backbone {
         Ok(self.model.language_model.forward_behind(plan, prefix)?)
     }
 
-    /// The language model's state at the last of the next tokens of a sequence, before the final norm.
+    /// Extends a sequence; returns the language model's state at the last of the new tokens, before the final norm.
     ///
     /// # Shapes
     /// T tokens → (1, 1, D)
     ///
     /// # Errors
-    /// When libtorch refuses; the cache is of no use then.
+    /// When libtorch fails; the cache must not be used then.
     pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
         let states = self.model.language_model.extend(piece, cache)?;
         let last = states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?;
-        // By way of one dimension, which forgets the strides of the many: libtorch would copy the text head for them.
+        // Flattening drops the strides of the full tensor, for which libtorch would otherwise copy the text head.
         Ok(last.f_reshape([-1])?.f_reshape([1, 1, -1])?)
     }
 
-    /// The final norm.
+    /// Applies the final norm.
     ///
     /// # Shapes
     /// (…, D) → the same
@@ -174,7 +176,7 @@ impl Backbone {
         Ok(self.model.language_model.norm(states)?)
     }
 
-    /// The text head: which token comes next.
+    /// Applies final norm and text head; returns the logits of the next token.
     ///
     /// # Shapes
     /// states before the final norm, (…, D) → logits (…, vocabulary)
@@ -182,7 +184,7 @@ impl Backbone {
         self.logits_of_normed(&self.norm(states)?)
     }
 
-    /// The same behind the final norm.
+    /// Applies the text head to states after the final norm.
     ///
     /// # Shapes
     /// states after the final norm, (…, D) → logits (…, vocabulary)

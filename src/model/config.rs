@@ -23,13 +23,13 @@ pub use thinkvla::{
 /// File name inside a checkpoint directory.
 pub const FILE_NAME: &str = "config.json";
 
-/// Everything that decides the network's shape: Qwen3-VL's fields, which it derefs to, and what 3DThinkVLA adds.
+/// Configuration of the network: Qwen3-VL's fields, to which it dereferences, and those that 3DThinkVLA adds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The backbone.
     #[serde(flatten)]
     pub qwen3_vl: Qwen3VlConfig,
-    /// What 3DThinkVLA adds.
+    /// Fields that 3DThinkVLA adds.
     pub thinkvla: ThinkVlaConfig,
 }
 
@@ -47,7 +47,7 @@ impl std::ops::DerefMut for Config {
     }
 }
 
-/// `config.json` of Hugging Face's Qwen3-VL. Fields that do not decide the shape are read over.
+/// `config.json` of Hugging Face's Qwen3-VL. Fields that do not affect the shape are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Qwen3VlConfig {
     /// Hugging Face name of the backbone's family.
@@ -55,29 +55,29 @@ pub struct Qwen3VlConfig {
     /// Hugging Face names of the classes that can read the backbone.
     #[serde(default)]
     pub architectures: Vec<String>,
-    /// Token that is replaced by image embeddings.
+    /// Id of the token that is replaced by image embeddings.
     pub image_token_id: i64,
-    /// Token that would be replaced by video embeddings; never in a prompt here.
+    /// Id of the token that would be replaced by video embeddings; never in a prompt here.
     pub video_token_id: i64,
-    /// Token before an image.
+    /// Id of the token before an image.
     pub vision_start_token_id: i64,
-    /// Token after an image.
+    /// Id of the token after an image.
     pub vision_end_token_id: i64,
-    /// Whether the text head is the embedding.
+    /// Whether the text head is tied to the embedding.
     #[serde(default)]
     pub tie_word_embeddings: bool,
-    /// The language model.
+    /// Configuration of the language model.
     pub text_config: TextConfig,
-    /// The vision tower.
+    /// Configuration of the vision tower.
     pub vision_config: VisionConfig,
 }
 
-/// The language model. Derefs to its rotary positions.
+/// Configuration of the language model. Dereferences to its rotary positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextConfig {
     /// Always `qwen3_vl_text`.
     pub model_type: String,
-    /// Activation of the gated MLP; only `silu` exists.
+    /// Activation of the gated MLP; only `silu` is supported.
     pub hidden_act: String,
     /// Rows of the embedding.
     pub vocab_size: i64,
@@ -85,11 +85,11 @@ pub struct TextConfig {
     pub hidden_size: i64,
     /// Inner width of the gated MLP.
     pub intermediate_size: i64,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: i64,
-    /// Query heads.
+    /// Number of query heads.
     pub num_attention_heads: i64,
-    /// Key and value heads.
+    /// Number of key and value heads.
     pub num_key_value_heads: i64,
     /// Width of one head.
     pub head_dim: i64,
@@ -100,10 +100,10 @@ pub struct TextConfig {
     pub rope: Rope,
     /// Longest sequence.
     pub max_position_embeddings: i64,
-    /// Whether the text head is the embedding.
+    /// Whether the text head is tied to the embedding.
     #[serde(default = "yes")]
     pub tie_word_embeddings: bool,
-    /// Biases in the attention's projections; never in Qwen3.
+    /// Whether the attention's projections have biases; never in Qwen3.
     #[serde(default)]
     pub attention_bias: bool,
 }
@@ -126,38 +126,38 @@ impl std::ops::DerefMut for TextConfig {
     }
 }
 
-/// The vision tower.
+/// Configuration of the vision tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VisionConfig {
-    /// Always `qwen3_vl`; transformers 5 writes `qwen3_vl_vision`, and reads either.
+    /// Always `qwen3_vl`; transformers 5 writes `qwen3_vl_vision` and reads both.
     #[serde(deserialize_with = "vision_type")]
     pub model_type: String,
-    /// Rotary positions of its rows and columns, which only transformers 5 writes; they are what the network is made of.
+    /// Rotary positions by row and column. Only transformers 5 writes them; the network has these values in any case.
     #[serde(default, rename = "rope_parameters", skip_serializing)]
     pub rope: VisionRope,
-    /// Activation of the blocks' MLP; only `gelu_pytorch_tanh` exists.
+    /// Activation of the blocks' MLP; only `gelu_pytorch_tanh` is supported.
     pub hidden_act: String,
-    /// Blocks.
+    /// Number of blocks.
     pub depth: i64,
     /// Width C.
     pub hidden_size: i64,
     /// Inner width of the MLP.
     pub intermediate_size: i64,
-    /// Attention heads.
+    /// Number of attention heads.
     pub num_heads: i64,
-    /// Colour channels.
+    /// Number of colour channels.
     pub in_channels: i64,
     /// Patch side (px).
     pub patch_size: i64,
-    /// Frames in a patch.
+    /// Number of frames in a patch.
     pub temporal_patch_size: i64,
-    /// Patches along each side of what becomes one language token.
+    /// Number of patches along each side of a merge block, which becomes one language token.
     pub spatial_merge_size: i64,
-    /// Width of the merged tokens: the language model's.
+    /// Width of the merged tokens, equal to the language model's.
     pub out_hidden_size: i64,
-    /// Learned positions; a square.
+    /// Number of learned positions, a square number.
     pub num_position_embeddings: i64,
-    /// Blocks (from 0) whose output is also injected into the first language layers.
+    /// Indices of blocks (from 0) whose outputs are also injected into the first language layers.
     pub deepstack_visual_indexes: Vec<i64>,
 }
 
@@ -165,14 +165,14 @@ pub struct VisionConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VisionRope {
-    /// Base of the frequencies; only 10000 exists.
+    /// Base of the frequencies; only 10000 is supported.
     pub rope_theta: f64,
-    /// Only `axial`, which older versions call `default`.
+    /// Type; only `axial` is supported, which older versions call `default`.
     pub rope_type: String,
 }
 
 impl VisionRope {
-    /// The only base there is.
+    /// The only supported base.
     pub const THETA: f64 = 10_000.0;
 }
 
@@ -185,7 +185,7 @@ impl Default for VisionRope {
     }
 }
 
-/// The type of the vision tower, by the name that every version reads.
+/// Reads the type of the vision tower, in the spelling that every version reads.
 fn vision_type<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let found = String::deserialize(deserializer)?;
     Ok(match found.as_str() {
@@ -195,17 +195,17 @@ fn vision_type<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Stri
 }
 
 impl Config {
-    /// Reads `config.json` of a checkpoint directory and refuses what cannot work.
+    /// Reads and validates `config.json` of a checkpoint directory.
     ///
     /// # Errors
-    /// When the file is missing, is not such a configuration, or a field cannot work.
+    /// When the file is missing or not such a configuration, or a field is invalid.
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let config: Self = read(directory)?;
         config.validate()?;
         Ok(config)
     }
 
-    /// How images are sized, normalised and cut for this network.
+    /// Returns the rule by which images are resized, normalised and cut into patches.
     pub fn patch_rule(&self) -> PatchRule {
         let size = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         let vision = &self.vision_config;
@@ -231,10 +231,10 @@ impl Config {
 }
 
 impl Qwen3VlConfig {
-    /// Reads `config.json` of a Hugging Face directory and refuses what cannot work.
+    /// Reads and validates `config.json` of a Hugging Face directory.
     ///
     /// # Errors
-    /// When the file is missing, is not such a configuration, or a field cannot work.
+    /// When the file is missing or not such a configuration, or a field is invalid.
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let config: Self = read(directory)?;
         config.validate()?;

@@ -1,16 +1,16 @@
-//! Which configurations cannot work, each named by its field.
+//! Validation of configurations; errors name the field.
 
 use super::config::{Config, Qwen3VlConfig, TextConfig, VisionConfig, VisionRope};
 use super::error::ModelError;
 
-/// Largest size of anything; beyond it shapes could overflow.
+/// Largest accepted size; beyond it shapes could overflow.
 pub(super) const LARGEST: i64 = 1 << 30;
 
 impl Config {
-    /// Refuses what cannot work.
+    /// Validates all fields.
     ///
     /// # Errors
-    /// Names the first field that cannot work.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
         self.qwen3_vl.validate()?;
         self.thinkvla.validate()?;
@@ -28,10 +28,10 @@ impl Config {
 }
 
 impl Qwen3VlConfig {
-    /// Refuses what cannot work.
+    /// Validates all fields.
     ///
     /// # Errors
-    /// Names the first field that cannot work.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
         only("model_type", "qwen3_vl", &self.model_type)?;
         self.text_config.validate()?;
@@ -116,7 +116,7 @@ impl TextConfig {
         }
         let half = self.head_dim / 2;
         let [time, row, column] = self.rope_scaling.mrope_section;
-        // Row takes frequencies 1, 4, 7 … and column 2, 5, 8 …: beyond the last frequency nothing can be taken.
+        // Row takes frequencies 1, 4, 7 … and column 2, 5, 8 …: these have to exist.
         let fits = [time, row, column].iter().all(|s| (0..=half).contains(s))
             && time + row + column == half
             && (row == 0 || 3 * row - 2 < half)
@@ -201,12 +201,12 @@ impl VisionConfig {
         Ok(())
     }
 
-    /// Side of the square of learned positions.
+    /// Returns the side of the square of learned positions.
     pub fn positions_side(&self) -> i64 {
         (self.num_position_embeddings as f64).sqrt().round() as i64
     }
 
-    /// Values in one patch: channels x frames x side x side.
+    /// Returns the number of values in one patch: channels x frames x side x side.
     pub fn patch_values(&self) -> i64 {
         self.in_channels * self.temporal_patch_size * self.patch_size * self.patch_size
     }

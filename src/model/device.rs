@@ -1,8 +1,8 @@
-//! Where the network runs.
+//! Device on which the network runs.
 
 use tch::Device;
 
-/// Where the user wants the network to run.
+/// Device that the user chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first GPU where there is one, otherwise the CPU.
@@ -10,22 +10,23 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// This GPU.
+    /// The GPU of this index.
     Cuda(usize),
 }
 
-/// Makes GPUs usable where libtorch's CUDA part is installed. Must be the first thing `main` does: libtorch looks for
-/// its CUDA part once. Without it everything runs on the CPU. Whether it was found is given back.
+/// Loads libtorch's CUDA part where it is installed, without which everything runs on the CPU; returns whether it was
+/// found. Must be called first in `main`, because libtorch looks for its CUDA part only once.
 pub fn load_cuda() -> bool {
     super::shim::load_library(c"libtorch_cuda.so")
 }
 
-/// CPU threads of one operation, for the whole process.
+/// Sets the CPU threads of one operation, for the whole process.
 pub fn set_threads(threads: u16) {
     tch::set_num_threads(i32::from(threads.max(1)));
 }
 
-/// A line of the machine's memory, e.g. `MemTotal` or `MemAvailable` (bytes), where the system says.
+/// Returns a field of the machine's memory information, e.g. `MemTotal` or `MemAvailable` (bytes), if the system
+/// reports it.
 pub fn machine_memory(name: &str) -> Option<f64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
@@ -50,10 +51,10 @@ impl std::str::FromStr for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device, if this machine has it.
+    /// Returns the device, if this machine has it.
     ///
     /// # Errors
-    /// When the GPU asked for cannot be used.
+    /// When the chosen GPU cannot be used.
     pub fn resolve(self) -> Result<Device, super::error::ModelError> {
         let gpus = if tch::Cuda::is_available() {
             usize::try_from(tch::Cuda::device_count()).unwrap_or(0)

@@ -1,38 +1,38 @@
-//! Why a network cannot be built, loaded or run.
+//! Errors of building, loading and running a network.
 
 use std::path::PathBuf;
 
 use crate::writer_lock::LockError;
 
-/// What went wrong in the model.
+/// Error of the model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// A field of `config.json` cannot work.
+    /// A field of `config.json` is invalid.
     #[error("config.json, {field}: expected {expected}, found {found}")]
     Config {
         /// Field, e.g. `text_config.num_attention_heads`.
         field: &'static str,
-        /// What would work.
+        /// Valid values.
         expected: String,
-        /// What stands there.
+        /// Value found.
         found: String,
     },
-    /// A note in the header of a safetensors file cannot work.
+    /// Metadata in the header of a safetensors file are invalid.
     #[error("metadata of the safetensors file, {key}: expected {expected}, found {found}")]
     Metadata {
         /// Key, e.g. `embed_dim`.
         key: String,
-        /// What would work.
+        /// Valid values.
         expected: String,
-        /// What stands there.
+        /// Value found.
         found: String,
     },
-    /// A file cannot be compared with.
+    /// A file cannot be used as a case of the comparison.
     #[error("{path}: {message}; docs/parity.md says what a case holds")]
     Case {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Error of the file.
         message: String,
     },
     /// A file of the checkpoint could not be read or written.
@@ -42,10 +42,10 @@ pub enum ModelError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system or the parser said.
+        /// Error of the system or the parser.
         message: String,
     },
-    /// Another process writes a checkpoint there.
+    /// Another process writes a checkpoint to the directory.
     #[error(transparent)]
     Locked(#[from] LockError),
     /// The weights do not fit the configuration.
@@ -59,9 +59,9 @@ pub enum ModelError {
     /// The checkpoint lacks a part that is needed.
     #[error("expected a checkpoint that can act, found {found}; {remedy}")]
     Incomplete {
-        /// What it is.
+        /// Description of the checkpoint.
         found: String,
-        /// What the user can do.
+        /// Advice for the user.
         remedy: &'static str,
     },
     /// The tokenizer does not fit the configuration.
@@ -70,18 +70,18 @@ pub enum ModelError {
     /// An instruction cannot be put into the prompt.
     #[error("instruction: {0}")]
     Instruction(String),
-    /// A question cannot be asked, or its answer cannot be made.
+    /// A question cannot be asked, or its answer cannot be computed.
     #[error("text: {0}")]
     Text(String),
-    /// What was observed does not fit the checkpoint.
+    /// An observation does not fit the checkpoint.
     #[error("observation: expected {expected}, found {found}")]
     Observation {
         /// What the checkpoint needs.
         expected: String,
-        /// What was given.
+        /// Observation found.
         found: String,
     },
-    /// The contract is missing, impossible, or of another model than `config.json`.
+    /// The contract is missing, invalid, or does not match `config.json`.
     #[error(transparent)]
     Contract(#[from] crate::contract::ContractError),
     /// The network's output is not a sequence of actions.
@@ -93,7 +93,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// An impossible configuration field.
+    /// Creates the error of an invalid configuration field.
     pub(crate) fn config(field: &'static str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Config {
             field,
@@ -102,7 +102,7 @@ impl ModelError {
         }
     }
 
-    /// An impossible note in the header of a safetensors file.
+    /// Creates the error of invalid metadata in a safetensors header.
     pub(crate) fn metadata(key: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self::Metadata {
             key: key.into(),
@@ -111,7 +111,7 @@ impl ModelError {
         }
     }
 
-    /// A file that could not be read.
+    /// Creates the error of a file that cannot be read.
     pub(crate) fn read(path: &std::path::Path, message: impl ToString) -> Self {
         Self::File {
             action: "read",
@@ -120,7 +120,7 @@ impl ModelError {
         }
     }
 
-    /// A file that could not be written.
+    /// Creates the error of a file that cannot be written.
     pub(crate) fn write(path: &std::path::Path, message: impl ToString) -> Self {
         Self::File {
             action: "write",

@@ -1,7 +1,7 @@
-//! The geometry latents as a picture: what the geometry adapter tells apart, seen at a glance.
+//! Picture of the geometry latents: shows which patches the geometry adapter distinguishes.
 //!
-//! The first three principal components over the patches of all views become red, green and blue, one pixel a patch,
-//! the views side by side. Equal colours in two views mean latents that are alike.
+//! The first three principal components over the patches of all views become red, green and blue, one pixel per patch,
+//! with the views side by side. Equal colours in two views mean similar latents.
 
 use tch::{Device, Kind, Tensor};
 
@@ -10,26 +10,26 @@ use crate::camera::rgb::RgbImage;
 
 use super::error::ModelError;
 
-/// Channels of a picture.
+/// Number of colour channels.
 const COLOURS: usize = 3;
 /// Value of a component that does not vary.
 const MIDDLE: u8 = 128;
-/// Share of the largest component's variance below which another is rounding.
+/// Share of the largest component's variance below which another component is rounding noise.
 const ROUNDING: f64 = 1e-6;
-/// Share of the latents' squares below which the largest component itself is.
+/// Share of the latents' sum of squares below which the largest component itself is rounding noise.
 const CONSTANT: f64 = 1e-12;
 
-/// Draws the latents of one moment. A lower view is filled up with black below.
+/// Draws the latents of one moment. Views of lower height are padded with black at the bottom.
 ///
 /// The components are those of the centred latents, scaled from their smallest to their largest value over all views.
-/// Each one's sign is chosen such that the largest entry of its direction is positive, so that the same latents give
-/// the same colours.
+/// Signs are chosen such that the largest entry of each direction is positive, so that equal latents give equal
+/// colours.
 ///
 /// # Shapes
 /// latents: (Σpatches, width), the views in order, each in merge-block order
 ///
 /// # Errors
-/// When the grids do not describe the latents, or libtorch refuses.
+/// When the grids do not match the latents, or libtorch fails.
 pub fn draw(latents: &Tensor, grids: &[Grid], merge: u32) -> Result<RgbImage, ModelError> {
     let patches: usize = grids.iter().map(Grid::patches).sum();
     if latents.size2()?.0 != patches as i64 || patches == 0 {
@@ -58,7 +58,7 @@ pub fn draw(latents: &Tensor, grids: &[Grid], merge: u32) -> Result<RgbImage, Mo
     Ok(picture)
 }
 
-/// The colour of each patch.
+/// Returns the colour of each patch.
 fn components(latents: &Tensor) -> Result<Vec<[u8; COLOURS]>, ModelError> {
     let latents = latents.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
     let centred = latents.f_sub(&latents.f_mean_dim(&[0i64][..], true, Kind::Float)?)?;
@@ -81,7 +81,7 @@ fn components(latents: &Tensor) -> Result<Vec<[u8; COLOURS]>, ModelError> {
     Ok(colours)
 }
 
-/// What each patch has of the first three components, at most as many as vary by more than `constant`.
+/// Returns the scores of the first three components for each patch; fewer if only those vary by more than `constant`.
 ///
 /// The covariance has width² entries; where there are fewer patches than channels, the same components come from the
 /// patches² products of the latents with each other.
@@ -124,8 +124,8 @@ mod tests {
 
     const VIEW: Grid = Grid { t: 1, h: 2, w: 4 };
 
-    /// Latents of two views whose three channels are what a patch's place in the picture says, spread in this order,
-    /// in the merge-block order of a 2 x 4 grid.
+    /// Latents of two views whose three channels encode a patch's position in the picture, with decreasing spread, in
+    /// the merge-block order of a 2 x 4 grid.
     fn latents(width: i64) -> Tensor {
         let mut rows = Vec::new();
         for view in 0..2 {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn turning_the_latents_into_other_channels_changes_no_contrast() {
-        // A rotation of the channels keeps the components; signs may turn, so distances from the middle are compared.
+        // A rotation of the channels keeps the components up to sign, so distances from the middle are compared.
         let turn = Tensor::from_slice(&[0.6f32, -0.8, 0.0, 0.8, 0.6, 0.0, 0.0, 0.0, 1.0]).reshape([3, 3]);
         let picture = draw(&latents(3).matmul(&turn), &[VIEW, VIEW], 2).unwrap();
         for row in 0..2 {

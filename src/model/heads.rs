@@ -1,4 +1,4 @@
-//! What 3DThinkVLA adds to the backbone: two adapters, two projectors and the action head, all in 32 bits.
+//! Modules that 3DThinkVLA adds to the backbone: adapters, projectors and the action head, all in 32 bits.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -12,18 +12,18 @@ use super::parameters::Scope;
 /// Epsilon of the added LayerNorms: PyTorch's default.
 const EPS: f64 = 1e-5;
 
-/// Where an adapter normalises.
+/// Position of an adapter's normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdapterNorm {
     /// Its output: MLP, then LayerNorm, the order in which 3DThinkVLA names them.
     #[default]
     Post,
-    /// Its input, with Xavier's initial weights: Spatial-Forcing's projector.
+    /// Its input, with Xavier initialisation: Spatial-Forcing's projector.
     Pre,
 }
 
-/// Linear, GELU, linear with a LayerNorm behind or before: geometry adapter G and reasoning adapter R (3DThinkVLA (2)
+/// Linear, GELU, linear, with a LayerNorm after or before: geometry adapter G and reasoning adapter R (3DThinkVLA (2)
 /// and (6)).
 #[derive(Debug)]
 pub struct Adapter {
@@ -36,14 +36,14 @@ pub struct Adapter {
 /// Sizes of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdapterSize {
-    /// Width of what it reads.
+    /// Width of the input.
     pub inputs: i64,
     /// Width of the latent.
     pub width: i64,
 }
 
 impl Adapter {
-    /// From `inputs` channels to a latent of `width`.
+    /// Builds an adapter from `inputs` channels to a latent of `width`.
     pub fn new(scope: Scope, size: AdapterSize, place: AdapterNorm) -> Result<Self, ModelError> {
         let AdapterSize { inputs, width } = size;
         let (init, normalised) = match place {
@@ -69,8 +69,8 @@ impl Adapter {
     }
 }
 
-/// Linear, GELU, linear: makes a latent addable to the action states (3DThinkVLA (7)). Its last layer starts at zero,
-/// so that an untrained condition changes nothing.
+/// Linear, GELU, linear: projects a latent to the width of the action states (3DThinkVLA (7)). Its last layer is
+/// initialised with zeros, so that an untrained condition has no effect.
 #[derive(Debug)]
 pub struct Projector {
     fc1: Linear,
@@ -78,7 +78,7 @@ pub struct Projector {
 }
 
 impl Projector {
-    /// From a latent of `inputs` channels to the action states' `width`.
+    /// Builds a projector from a latent of `inputs` channels to the action states' `width`.
     pub fn new(scope: Scope, inputs: i64, width: i64) -> Result<Self, ModelError> {
         Ok(Self {
             fc1: Linear::new(scope.at("fc1"), inputs, width, LinearInit::Uniform)?,
@@ -93,7 +93,7 @@ impl Projector {
     }
 }
 
-/// OpenVLA-OFT's regression head as StarVLA uses it: the same MLP for each query, no squashing of the output.
+/// OpenVLA-OFT's regression head as StarVLA uses it: the same MLP for each query, without squashing of the output.
 #[derive(Debug)]
 pub struct ActionHead {
     layer_norm1: LayerNorm,
@@ -110,9 +110,9 @@ pub struct ActionHeadSize {
     pub inputs: i64,
     /// Inner width.
     pub hidden: i64,
-    /// Residual blocks.
+    /// Number of residual blocks.
     pub blocks: i64,
-    /// Values in an action.
+    /// Number of values in an action.
     pub outputs: i64,
 }
 
@@ -142,7 +142,7 @@ impl ActionHead {
     }
 }
 
-/// `x + ReLU(linear(LayerNorm(x)))`; the checkpoint numbers the two as 0 and 1.
+/// `x + ReLU(linear(LayerNorm(x)))`; in the checkpoint's keys, norm and linear are numbered 0 and 1.
 #[derive(Debug)]
 struct ResidualBlock {
     norm: LayerNorm,
@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn the_norm_stands_behind_or_before() {
-        // Two different channels normalise to 1 and -1.
+        // Two different channels are normalised to 1 and -1.
         let post = latent(AdapterNorm::Post);
         assert!((post[0] - 1.0).abs() < 1e-4 && (post[1] + 1.0).abs() < 1e-4, "{post:?}");
-        // 1 and -1 stay, are scaled to 1 and -1, and go through the MLP as 2 and -1.
+        // 1 and -1 are normalised to themselves, and the MLP applies GELU to 2 and -1.
         let pre = latent(AdapterNorm::Pre);
         for (found, expected) in pre.iter().zip(GELU) {
             assert!((f64::from(*found) - expected).abs() < 1e-3, "{pre:?}");

@@ -1,4 +1,4 @@
-//! Latents and what they add to the action queries (3DThinkVLA (2), (6) and (7)), all in 32 bits.
+//! Latents and the conditions they add to the action queries (3DThinkVLA (2), (6) and (7)), all in 32 bits.
 
 pub mod fusion;
 pub mod pool;
@@ -12,7 +12,7 @@ use super::parameters::Scope;
 use fusion::ReasoningFusion;
 use pool::{PatchRows, Pool, PoolSize};
 
-/// Latent geometry perception. Fields are named as the checkpoint's keys are.
+/// Latent geometry perception. Fields have the names of the checkpoint's keys.
 #[derive(Debug)]
 pub struct Geometry {
     geo_adapter: Adapter,
@@ -20,19 +20,19 @@ pub struct Geometry {
     geo_proj: Projector,
 }
 
-/// Sizes the geometry branch connects.
+/// Sizes that the geometry branch connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GeometrySize {
     /// Width of the vision tower.
     pub patch: i64,
     /// Width of the action queries' states.
     pub query: i64,
-    /// Action queries, K.
+    /// Number of action queries, K.
     pub chunk_len: i64,
 }
 
-/// Conditions that are added to the queries of each sample, 1, or left out, 0 (3DThinkVLA, random drop of the geometry
-/// and reasoning conditions). Nothing: all are added.
+/// Masks of the conditions for each sample: 1 adds the condition to the queries, 0 omits it (3DThinkVLA, random drop of
+/// the geometry and reasoning conditions). `None` adds all.
 #[derive(Debug, Default)]
 pub struct Shown {
     /// m_g, (B), in 32 bits.
@@ -59,7 +59,7 @@ impl Geometry {
         })
     }
 
-    /// Geometry latents F^Geo.
+    /// Computes the geometry latents F^Geo.
     ///
     /// # Shapes
     /// (Σpatches, vision width) → (Σpatches, geometry width)
@@ -67,7 +67,7 @@ impl Geometry {
         self.geo_adapter.forward(tap)
     }
 
-    /// What is added to the queries.
+    /// Computes the condition that is added to the queries.
     ///
     /// # Shapes
     /// (Σpatches, geometry width) → (B, 1, D), or (B, K, D) with a pool that gives one token for each query
@@ -76,17 +76,17 @@ impl Geometry {
     }
 }
 
-/// The reasoning latent and its fusion. Fields are named as the checkpoint's keys are.
+/// The reasoning latent and its fusion. Fields have the names of the checkpoint's keys.
 #[derive(Debug)]
 pub struct Reasoning {
-    /// Nothing where the anchor's state itself is the latent.
+    /// Adapter; `None` where the anchor's state itself is the latent.
     reason_adapter: Option<Adapter>,
     fusion: ReasoningFusion,
 }
 
 impl Reasoning {
-    /// Builds the branch from `reason_adapter.*` (where there is one) and what the fusion needs, for states of `width` channels; `root` is the
-    /// root of the checkpoint.
+    /// Builds the branch from `reason_adapter.*` (if it has one) and the fusion's tensors, for states of `width`
+    /// channels; `root` is the root of the checkpoint.
     pub fn new(root: &Scope, config: &ReasoningConfig, width: i64) -> Result<Self, ModelError> {
         let size = AdapterSize { inputs: width, width };
         Ok(Self {
@@ -98,7 +98,7 @@ impl Reasoning {
         })
     }
 
-    /// Reasoning latents Z.
+    /// Computes the reasoning latents Z.
     ///
     /// # Shapes
     /// (B, N, D) → the same
@@ -109,7 +109,7 @@ impl Reasoning {
         }
     }
 
-    /// What is added to the queries.
+    /// Computes the condition that is added to the queries.
     ///
     /// # Shapes
     /// queries: (B, K, D), latents: (B, N, D) → (B, 1, D), with a gate (B, K, D)

@@ -11,21 +11,21 @@ use super::error::ModelError;
 /// Reads a file of at most `limit` bytes.
 ///
 /// # Errors
-/// When it is missing, empty, truncated, or not what is expected.
+/// When it is missing, empty, truncated, or not of the expected form.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, ModelError> {
     let text = files::read_text(path, limit).map_err(|e| ModelError::read(path, e))?;
     parse(path, text.as_bytes())
 }
 
-/// Reads the text of a file.
+/// Parses the text of a file.
 ///
 /// # Errors
-/// When it is empty, truncated, or not what is expected.
+/// When it is empty, truncated, or not of the expected form.
 pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ModelError> {
     serde_json::from_slice(text).map_err(|e| refuse(path, text, &e))
 }
 
-/// What is wrong with the text of a file.
+/// Returns the error of a file's text.
 pub(super) fn refuse(path: &Path, text: &[u8], error: &serde_json::Error) -> ModelError {
     ModelError::read(path, files::json::explain(text, error))
 }

@@ -1,4 +1,4 @@
-//! Qwen3-VL's language model: embeddings in, hidden states out.
+//! Qwen3-VL's language model: from embeddings to hidden states.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -25,52 +25,52 @@ pub struct LanguageModel {
     rope: TextConfig,
 }
 
-/// What images add to the text.
+/// Image embeddings for the language model.
 #[derive(Debug, Clone, Copy)]
 pub struct VisualInput<'a> {
     /// Embeddings that replace the image tokens, (ΣN, D).
     pub tokens: &'a Tensor,
-    /// What is added at the same places after the first layers, (ΣN, D) each.
+    /// Embeddings added at the same positions after the first layers, (ΣN, D) each.
     pub deepstack: &'a [Tensor],
 }
 
-/// What a pass through the layers leaves behind.
+/// Optional outputs of a pass through the layers.
 #[derive(Debug, Default)]
 pub struct Pass<'a> {
-    /// Is given what other ends of the sequences need.
+    /// Stores the keys and values that other continuations of the sequences need.
     pub keep: Option<&'a mut Prefix>,
-    /// Is given what it takes to go back; the layers record nothing then.
+    /// Records what the backward pass needs; the layers record no gradients then.
     pub tape: Option<&'a mut Tape>,
 }
 
-/// What a layer is to look at.
+/// Inputs of a layer.
 #[derive(Debug, Clone, Copy)]
 struct Reading<'a> {
     plan: &'a SequencePlan,
-    /// Whether only the states of the readers are wanted.
+    /// Whether only the states of the read-out tokens are needed.
     at_readers: bool,
 }
 
-/// The next tokens of one sequence whose beginning is in a cache.
+/// Next tokens of one sequence whose beginning is in a cache.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
     /// Token ids, T.
     pub ids: &'a [i64],
     /// Time, row and column of each token, 3 x T.
     pub positions: &'a [Vec<i64>; 3],
-    /// Which of the tokens are image tokens, in order, N.
+    /// Positions of the image tokens among them, in order, N.
     pub image_rows: &'a [i64],
-    /// What replaces them and is added to them, N rows each.
+    /// Embeddings that replace and are added to the image tokens, N rows each.
     pub visual: Option<VisualInput<'a>>,
 }
 
-/// Where tokens stand and what they may attend to.
+/// Positions of tokens and the mask of their attention.
 #[derive(Debug, Clone, Copy)]
 struct Outlook<'a> {
     rotation: &'a Rotation,
-    /// Everything that may be attended to, (…, tokens, tokens and cached ones).
+    /// Mask of attention, (…, tokens, tokens and cached ones).
     mask: Option<&'a Tensor>,
-    /// Without a mask: whether a token is blind to those behind it. A single token behind cached ones has none.
+    /// Whether attention is causal where there is no mask. A single token after cached ones attends to all.
     causal: bool,
 }
 
@@ -92,7 +92,7 @@ impl LanguageModel {
         })
     }
 
-    /// The last layer's output for all tokens, before the final norm.
+    /// Returns the last layer's output for all tokens, before the final norm.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
@@ -105,8 +105,8 @@ impl LanguageModel {
         self.run(self.layers.len(), plan, visual, &mut pass)
     }
 
-    /// The last layer's output for the tokens that are read, before the final norm. The last layer leaves out what
-    /// nobody reads.
+    /// Returns the last layer's output for the tokens that are read, before the final norm. The last layer is computed
+    /// for these only.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens, R of which are read → (B, R, D)
@@ -128,11 +128,11 @@ impl LanguageModel {
         }
     }
 
-    /// Lets gradients flow back through the layers of a pass by its plan, once what follows it has been differentiated:
-    /// into their weights, and into whatever they were given.
+    /// Propagates gradients back through the layers of a recorded pass, once everything after it has been
+    /// differentiated: to their weights and to the inputs of the pass.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn go_back(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), TchError> {
         for ran in tape.ran().iter().rev() {
             let gradient = ran.output.grad();
@@ -150,7 +150,7 @@ impl LanguageModel {
         Ok(())
     }
 
-    /// A layer of a pass.
+    /// Applies a layer of a pass; records it if there is a tape.
     fn through(&self, place: usize, x: &Tensor, reading: Reading, pass: &mut Pass) -> Result<Tensor, TchError> {
         let memory = pass.keep.as_deref_mut().map_or(Memory::None, Memory::Keep);
         let Some(tape) = &mut pass.tape else {
@@ -179,7 +179,7 @@ impl LanguageModel {
         }
     }
 
-    /// The same for what follows the kept beginnings of sequences: text without images.
+    /// Like `forward_at_readers`, for text without images that follows stored prefixes of sequences.
     ///
     /// # Shapes
     /// plan of B sequences of S further tokens, R of which are read → (B, R, D)
@@ -196,7 +196,7 @@ impl LanguageModel {
         Ok(x)
     }
 
-    /// The first `count` layers.
+    /// Applies the first `count` layers.
     fn run(
         &self,
         count: usize,
@@ -229,8 +229,8 @@ impl LanguageModel {
         Ok(x)
     }
 
-    /// The last layer's output for the next tokens of a sequence, before the final norm. The cache holds what came
-    /// before and takes them up; it is of no use after an error.
+    /// Returns the last layer's output for the next tokens of a sequence, before the final norm, and adds these tokens
+    /// to the cache. The cache must not be used after an error.
     ///
     /// # Shapes
     /// T tokens → (1, T, D)
@@ -267,7 +267,7 @@ impl LanguageModel {
         Ok(x.f_unsqueeze(0)?)
     }
 
-    /// The embedding as text head.
+    /// Applies the embedding as text head.
     ///
     /// # Shapes
     /// states after the final norm, (…, D) → logits (…, vocabulary)
@@ -275,7 +275,7 @@ impl LanguageModel {
         states.f_linear(&self.embed_tokens, None::<&Tensor>)
     }
 
-    /// The final norm.
+    /// Applies the final norm.
     ///
     /// # Shapes
     /// (…, D) → the same
@@ -309,7 +309,7 @@ impl Layer {
         self.mlp.forward(&self.post_attention_layernorm.forward(&x)?, &x)
     }
 
-    /// The same for a few tokens of each sequence, which still attend to all.
+    /// Returns the states of a few tokens of each sequence, which still attend to all.
     ///
     /// # Shapes
     /// (B, L, D) → (B, R, D)
@@ -333,7 +333,7 @@ struct Attention {
     one_pass: bool,
 }
 
-/// Turned queries and keys, and values: (B, heads, L, head) each.
+/// Rotated queries and keys, and values: (B, heads, L, head) each.
 struct Projected {
     queries: Tensor,
     keys: Tensor,
@@ -364,7 +364,7 @@ impl Attention {
         })
     }
 
-    /// Adds to `residual` what the tokens attend to.
+    /// Adds the attention's output to `residual`.
     fn forward(&self, x: &Tensor, residual: &Tensor, outlook: Outlook, memory: Memory) -> Result<Tensor, TchError> {
         let Projected { queries, keys, values } = self.project(x, outlook.rotation)?;
         let Remembered { keys, values } = memory.meet(keys, values)?;
@@ -373,7 +373,7 @@ impl Attention {
             .forward_then(&attended.f_reshape(leading(residual))?, Follow::Add(residual))
     }
 
-    /// [`Self::forward`] for a few tokens of each sequence.
+    /// Like [`Self::forward`], for a few tokens of each sequence.
     fn forward_at(
         &self,
         [x, residual]: [&Tensor; 2],
@@ -418,7 +418,7 @@ impl Attention {
     }
 }
 
-/// The tokens that are read.
+/// Gathers the rows of the tokens that are read.
 ///
 /// # Shapes
 /// (B, L, …) → (B, R, …)
@@ -438,7 +438,7 @@ fn outlook(plan: &SequencePlan) -> Outlook<'_> {
     }
 }
 
-/// The shape of `x` with the last axis left open.
+/// Returns the shape of `x` with an inferred last axis.
 fn leading(x: &Tensor) -> Vec<i64> {
     let mut shape = x.size();
     if let Some(last) = shape.last_mut() {
@@ -464,7 +464,7 @@ impl Mlp {
         })
     }
 
-    /// Adds to `residual` what it makes of `x`.
+    /// Adds the MLP's output to `residual`.
     fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor, TchError> {
         let gate = self.gate_proj.forward_then(x, Follow::Silu)?;
         let inner = self.up_proj.forward_then(x, Follow::Mul(&gate))?;
@@ -472,7 +472,7 @@ impl Mlp {
     }
 }
 
-/// Who may attend to whom when tokens follow cached ones: everyone to all before and to himself.
+/// Returns the mask for tokens after cached ones: each attends to all before it and to itself.
 ///
 /// # Shapes
 /// → (length, before + length)

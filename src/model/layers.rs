@@ -1,4 +1,4 @@
-//! The layers every part of the network is made of.
+//! Layers that all parts of the network use.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -8,16 +8,16 @@ use crate::torch_ext::rows;
 use super::error::ModelError;
 use super::parameters::{Init, Scope};
 
-/// How the weights of a new linear map are drawn.
+/// Initialisation of a new linear map.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LinearInit {
-    /// Normal with deviation 0.02 and zero bias: Qwen3-VL's.
+    /// Normal with standard deviation 0.02, zero bias: Qwen3-VL's.
     Backbone,
-    /// Uniform within 1 / sqrt(inputs): PyTorch's own, which the action head is trained from.
+    /// Uniform within 1 / sqrt(inputs): PyTorch's default, with which the action head is trained.
     Uniform,
-    /// Uniform within sqrt(6 / (inputs + outputs)) and zero bias: Xavier's, of Spatial-Forcing's projector.
+    /// Uniform within sqrt(6 / (inputs + outputs)), zero bias: Xavier's, as in Spatial-Forcing's projector.
     Xavier,
-    /// All zero, so that the branch adds nothing before it has learned something.
+    /// All zero, so that an untrained branch adds nothing.
     Zero,
 }
 
@@ -28,34 +28,34 @@ pub struct Linear {
     bias: Option<Tensor>,
 }
 
-/// A weight as the checkpoint has it, or in the order in which this CPU reads it fastest.
+/// A weight as in the checkpoint, or packed for this CPU.
 #[derive(Debug)]
 enum Weight {
     Plain(Plain),
     Packed(Packed),
 }
 
-/// A weight as the checkpoint has it.
+/// A weight as in the checkpoint.
 #[derive(Debug)]
 struct Plain {
-    /// (outputs, …), of which all but the first axis are the inputs.
+    /// Weight, (outputs, …); all axes but the first are inputs.
     weight: Tensor,
-    /// What is learned instead of the weight.
+    /// Low-rank difference that is trained instead of the weight.
     difference: Option<LowRank>,
 }
 
-/// A difference `scale · up · down` to a weight: LoRA.
+/// Low-rank difference `scale · up · down` to a weight: LoRA.
 #[derive(Debug)]
 pub struct LowRank {
     /// (rank, inputs).
     pub down: Tensor,
     /// (outputs, rank).
     pub up: Tensor,
-    /// What their product is multiplied by.
+    /// Factor of the product.
     pub scale: f64,
 }
 
-/// In 32 bits, or in the 64 it is in.
+/// Converts to 32 bits; 64-bit tensors stay as they are.
 pub(super) fn wide(x: &Tensor) -> Result<Tensor, TchError> {
     match x.f_kind()? {
         Kind::Double => Ok(x.shallow_clone()),
@@ -64,7 +64,7 @@ pub(super) fn wide(x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Linear {
-    /// With bias.
+    /// Builds a map with bias.
     pub fn new(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
         let (weight, bias) = init.draws([outputs, inputs]);
         Ok(Self {
@@ -73,12 +73,12 @@ impl Linear {
         })
     }
 
-    /// Without bias, as in the backbone.
+    /// Builds a map without bias, initialised as in the backbone.
     pub fn unbiased(scope: Scope, inputs: i64, outputs: i64) -> Result<Self, ModelError> {
         Self::without_bias(scope, inputs, outputs, LinearInit::Backbone)
     }
 
-    /// Without bias.
+    /// Builds a map without bias.
     pub fn without_bias(scope: Scope, inputs: i64, outputs: i64, init: LinearInit) -> Result<Self, ModelError> {
         let (weight, _) = init.draws([outputs, inputs]);
         Ok(Self {
@@ -87,7 +87,7 @@ impl Linear {
         })
     }
 
-    /// A convolution whose stride is its kernel: a linear map of the flattened kernel.
+    /// Builds a convolution whose stride equals its kernel: a linear map of the flattened patch.
     ///
     /// `shape` is (outputs, channels, frames, side, side), or without frames.
     pub fn of_patches<const AXES: usize>(scope: Scope, shape: [i64; AXES]) -> Result<Self, ModelError> {
@@ -100,7 +100,7 @@ impl Linear {
         })
     }
 
-    /// Whether its weight was packed: it runs on the CPU and without gradients.
+    /// Reports whether the weight is packed: the map then runs on the CPU and without gradients.
     pub fn is_packed(&self) -> bool {
         matches!(self.weight, Weight::Packed(_))
     }
@@ -111,7 +111,7 @@ impl Linear {
         self.forward_then(x, Follow::Nothing)
     }
 
-    /// The map and what is done to its result, in one step where the weight is packed.
+    /// Applies the map and a following operation, fused where the weight is packed.
     ///
     /// # Shapes
     /// (…, inputs) → (…, outputs)
@@ -166,13 +166,13 @@ impl Plain {
     }
 }
 
-/// Linear maps without bias of the same input, their results side by side. One map where weights are packed; otherwise
-/// each keeps its own weight, as the checkpoint and the optimiser know it.
+/// Linear maps without bias of the same input, with concatenated results. They are one map where weights are packed;
+/// otherwise each keeps its own weight, as in the checkpoint and the optimiser.
 #[derive(Debug)]
 pub struct Joined(Vec<Linear>);
 
 impl Joined {
-    /// One map for each (scope, outputs).
+    /// Builds one map for each (scope, outputs).
     pub fn new(inputs: i64, parts: &[(Scope, i64)]) -> Result<Self, ModelError> {
         let (init, _) = LinearInit::Backbone.draws([1, inputs]);
         let mut weights = Vec::with_capacity(parts.len());
@@ -241,7 +241,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Over `width` channels.
+    /// Builds a norm over `width` channels.
     pub fn new(scope: Scope, width: i64, eps: f64) -> Result<Self, ModelError> {
         Ok(Self {
             weight: scope.tensor("weight", &[width], Init::Ones)?,
@@ -258,7 +258,7 @@ impl LayerNorm {
     }
 }
 
-/// Root-mean-square normalisation over the last axis, its statistics in at least 32 bits whatever the input's type.
+/// Root-mean-square normalisation over the last axis; its statistics have at least 32 bits whatever the input's type.
 #[derive(Debug)]
 pub struct RmsNorm {
     pub(super) weight: Tensor,
@@ -269,7 +269,7 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Over `width` channels.
+    /// Builds a norm over `width` channels.
     pub fn new(scope: Scope, width: i64, eps: f64) -> Result<Self, ModelError> {
         let weight = scope.tensor("weight", &[width], Init::Ones)?;
         Ok(Self {

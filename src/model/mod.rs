@@ -7,7 +7,7 @@
 //!                    └─ tap ─► geometry adapter ─► pool ─► projector ───────────────────────┘
 //! ```
 //!
-//! Modules are named and nested as the keys of the safetensors file are. Sizes come from `config.json`.
+//! Modules are named and nested like the keys of the safetensors file. Sizes come from `config.json`.
 
 pub mod actions;
 mod attention;

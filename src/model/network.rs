@@ -16,7 +16,7 @@ use super::sequence::SequencePlan;
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
-/// 3DThinkVLA as it runs on the robot. Without geometry and reasoning it is Qwen3-VL-OFT.
+/// 3DThinkVLA. Without geometry and reasoning it is Qwen3-VL-OFT.
 #[derive(Debug)]
 pub struct Network {
     backbone: Backbone,
@@ -32,7 +32,7 @@ struct ActionModel {
     model: ActionHead,
 }
 
-/// Where states are read.
+/// Points at which states are read.
 #[derive(Debug, Clone, Copy)]
 struct Taps {
     geometry_block: Option<i64>,
@@ -49,24 +49,24 @@ pub struct Thought {
     pub anchors: Tensor,
 }
 
-/// What the network gives.
+/// Output of the network.
 #[derive(Debug)]
 pub struct Output {
     /// Normalised actions, (B, K, action dimension).
     pub actions: Tensor,
-    /// What it was made of.
+    /// Latents from which the actions were computed.
     pub latents: Latents,
 }
 
 /// The latents behind a chunk, in 32 bits.
 #[derive(Debug)]
 pub struct Latents {
-    /// Geometry latents F^Geo of all patches, (Σpatches, geometry width), in merge-block order; nothing without
+    /// Geometry latents F^Geo of all patches, (Σpatches, geometry width), in merge-block order; `None` without
     /// geometry.
     pub geometry: Option<Tensor>,
-    /// Reasoning latents Z, (B, N, D); nothing without reasoning.
+    /// Reasoning latents Z, (B, N, D); `None` without reasoning.
     pub reasoning: Option<Tensor>,
-    /// Language states the action part read.
+    /// Language states that the action part read.
     pub thought: Thought,
 }
 
@@ -74,7 +74,7 @@ impl Network {
     /// Builds the network that `config` describes from a source of tensors.
     ///
     /// # Errors
-    /// When the configuration cannot work or a tensor cannot be had.
+    /// When the configuration is invalid or a tensor is not available.
     pub fn new(config: &Config, source: &dyn Source) -> Result<Self, ModelError> {
         config.validate()?;
         let (root, ours, width) = (Scope::new(source), &config.thinkvla, config.text_config.hidden_size);
@@ -109,22 +109,22 @@ impl Network {
         })
     }
 
-    /// The backbone alone; what 3DThinkVLA adds is dropped.
+    /// Returns the backbone alone; the added parts are dropped.
     pub fn into_backbone(self) -> Backbone {
         self.backbone
     }
 
-    /// The tensors a checkpoint of this configuration holds, in the order the network is built.
+    /// Returns the tensors of a checkpoint of this configuration, in the order in which the network is built.
     ///
     /// # Errors
-    /// When the configuration cannot work.
+    /// When the configuration is invalid.
     pub fn layout(config: &Config) -> Result<Vec<Parameter>, ModelError> {
         let layout = Layout::default();
         Self::new(config, &layout)?;
         Ok(layout.into_parameters())
     }
 
-    /// Vision tower with the geometry tap.
+    /// Runs the vision tower with the geometry tap.
     ///
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
@@ -132,7 +132,7 @@ impl Network {
         self.backbone.see(pixels, plan, self.taps.geometry_block)
     }
 
-    /// Vision tower up to its mergers: what does not change while its blocks are frozen.
+    /// Runs the vision tower up to its mergers, the part that does not change while its blocks are frozen.
     ///
     /// # Shapes
     /// as [`Self::see`] → (Σpatches, C) for each block that is read
@@ -140,12 +140,12 @@ impl Network {
         self.backbone.block_states(pixels, plan, self.taps.geometry_block)
     }
 
-    /// [`Self::see`] from what [`Self::block_states`] gave.
+    /// Completes [`Self::see`] from the outputs of [`Self::block_states`].
     pub fn see_from(&self, states: &[Tensor]) -> Result<VisionOutput, ModelError> {
         self.backbone.merge(states, self.taps.geometry_block)
     }
 
-    /// The geometry latents alone, in 32 bits; nothing without geometry.
+    /// Computes the geometry latents only, in 32 bits; `None` without geometry.
     ///
     /// # Shapes
     /// as [`Self::see`] → (Σpatches, geometry width), in merge-block order
@@ -158,18 +158,18 @@ impl Network {
         Ok(Some(geometry.latents(&wide(&tapped)?)?))
     }
 
-    /// Language model; gathers the states at the anchors and at the queries.
+    /// Runs the language model; gathers the states of anchors and queries.
     pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
         self.think_leaving(sight, plan, Pass::default())
     }
 
-    /// [`Self::think`], which leaves behind what [`Self::think_on`] needs, or what it takes to go back.
+    /// Like [`Self::think`]; stores what [`Self::think_on`] or the backward pass needs.
     pub fn think_leaving(&self, sight: &VisionOutput, plan: &SequencePlan, pass: Pass) -> Result<Thought, ModelError> {
         self.read(&self.backbone.think_at_readers(sight, plan, pass)?, plan)
     }
 
-    /// Language model on what follows the beginnings of sequences it has been through: `plan` is one of
-    /// [`SequencePlan::behind`]. Nothing flows back into the beginnings.
+    /// Runs the language model on tokens that follow stored prefixes; `plan` is made by [`SequencePlan::behind`]. No
+    /// gradients flow back into the prefixes.
     pub fn think_on(&self, prefix: &Prefix, plan: &SequencePlan) -> Result<Thought, ModelError> {
         self.read(&self.backbone.think_on(prefix, plan)?, plan)
     }
@@ -191,17 +191,18 @@ impl Network {
         })
     }
 
-    /// The backbone: to be asked questions.
+    /// Returns the backbone, which can answer questions.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
     }
 
-    /// Adapters, integration (3DThinkVLA (7)), the robot's own state where it is projected, and action head.
+    /// Runs adapters, integration (3DThinkVLA (7)), the projector of the robot's state where there is one, and action
+    /// head.
     pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
         self.act_shown(sight, thought, plan, &Shown::default())
     }
 
-    /// [`Self::act`] with conditions left out of some samples. Their latents are made all the same.
+    /// Like [`Self::act`], with conditions omitted for some samples. Their latents are computed all the same.
     pub fn act_shown(
         &self,
         sight: &VisionOutput,
@@ -248,7 +249,7 @@ impl Network {
         })
     }
 
-    /// All three steps.
+    /// Runs vision, language and action part.
     pub fn forward(&self, pixels: &Tensor, images: &VisionPlan, plan: &SequencePlan) -> Result<Output, ModelError> {
         let sight = self.see(pixels, images)?;
         let thought = self.think(&sight, plan)?;

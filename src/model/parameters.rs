@@ -1,7 +1,7 @@
-//! Where parameters come from: a checkpoint, a seed, or nowhere yet.
+//! Sources of parameters: a checkpoint, a seed, or a mere listing.
 //!
-//! A module asks for each of its tensors by key, shape and initial value while it is built; the modules are therefore
-//! the only list of a checkpoint's tensors.
+//! A module requests each of its tensors by key, shape and initial values while it is built; so the modules are the
+//! only list of a checkpoint's tensors.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::error::ModelError;
 use super::layers::LowRank;
 
-/// Initial values, as the reference training code draws them.
+/// Distribution of initial values, as in the reference's training code.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// All 0.
@@ -40,17 +40,17 @@ pub struct Parameter {
     pub key: String,
     /// Shape.
     pub shape: Vec<i64>,
-    /// Initial values.
+    /// Distribution of initial values.
     pub init: Init,
 }
 
 impl Parameter {
-    /// Number of values.
+    /// Returns the number of values.
     pub fn count(&self) -> usize {
         self.shape.iter().product::<i64>() as usize
     }
 
-    /// Initial values: the same for the same key and seed on every machine, whatever else is drawn.
+    /// Draws initial values. They depend on key and seed only, on every machine.
     pub fn draw(&self, seed: u64) -> Vec<f32> {
         match self.init {
             Init::Zeros => vec![0.0; self.count()],
@@ -65,7 +65,7 @@ impl Parameter {
                 let mut rng = self.rng(seed);
                 let mut values = Vec::with_capacity(self.count() + 1);
                 while values.len() < self.count() {
-                    // Box and Muller: two uniforms make two normals.
+                    // Box-Muller transform: two uniform values make two normal ones.
                     let radius = (-2.0 * (1.0 - unit(&mut rng)).ln()).sqrt() * std;
                     let (sin, cos) = (std::f32::consts::TAU * unit(&mut rng)).sin_cos();
                     values.extend([radius * cos, radius * sin]);
@@ -84,45 +84,44 @@ impl Parameter {
     }
 }
 
-/// Uniform in 0 .. 1, 1 excluded.
+/// Draws a uniform value in 0 .. 1, excluding 1.
 fn unit(rng: &mut ChaCha8Rng) -> f32 {
     (rng.next_u32() >> 8) as f32 / (1u32 << 24) as f32
 }
 
-/// Gives a network its tensors while it is built.
+/// Source of a network's tensors while it is built.
 pub trait Source {
-    /// The tensor of that key, on the device and of the type the source decides for `precision`.
+    /// Returns the tensor of a key, with the device and type that the source chooses for its role.
     ///
     /// # Errors
-    /// When libtorch refuses; what is wrong with a checkpoint is collected and reported once.
+    /// When libtorch fails; faults of a checkpoint are collected and reported together.
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError>;
 
-    /// Whether the network will never be trained nor written back: on the CPU, weights are then packed for it and steps
-    /// are taken together, which leaves no way back to the checkpoint's tensors and records no gradients.
+    /// Reports whether the network is neither trained nor saved. On the CPU, weights are then packed and operations
+    /// fused, which loses the checkpoint's tensors and records no gradients.
     fn forward_only(&self) -> bool {
         false
     }
 
-    /// What is to be learned of the linear map whose weight has that key instead of the weight itself; by default the
-    /// weight is all there is.
+    /// Returns a low-rank difference to be trained instead of the weight of that key; none by default.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     fn low_rank(&self, _key: &str, _weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
         Ok(None)
     }
 }
 
-/// Which numeric type a tensor is computed in.
+/// Role of a tensor, which determines its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Backbone: the type the user chose.
+    /// Backbone: the type that the user chose.
     Backbone,
-    /// Adapters, projectors and action head: always 32 bits, as the reference runs them.
+    /// Adapters, projectors and action head: always 32 bits, as in the reference.
     Head,
 }
 
-/// A place in the tree of modules.
+/// A position in the tree of modules.
 #[derive(Clone)]
 pub struct Scope<'a> {
     source: &'a dyn Source,
@@ -131,7 +130,7 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The root, for backbone tensors.
+    /// Returns the root, for backbone tensors.
     pub fn new(source: &'a dyn Source) -> Self {
         Self {
             source,
@@ -140,13 +139,13 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The same place, for tensors computed in 32 bits.
+    /// Returns the same position, for tensors computed in 32 bits.
     pub fn head(mut self) -> Self {
         self.role = Role::Head;
         self
     }
 
-    /// The module `name` of this one.
+    /// Returns the submodule `name`.
     pub fn at(&self, name: impl Display) -> Self {
         Self {
             prefix: if self.prefix.is_empty() {
@@ -166,12 +165,12 @@ impl<'a> Scope<'a> {
     /// See [`Source::low_rank`].
     ///
     /// # Errors
-    /// See there.
+    /// See [`Source::low_rank`].
     pub fn low_rank(&self, name: &str, weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
         self.source.low_rank(&self.at(name).prefix, weight)
     }
 
-    /// The tensor `name` of this module.
+    /// Returns the tensor `name` of this module.
     ///
     /// # Errors
     /// See [`Source::tensor`].
@@ -198,14 +197,14 @@ impl Source for Random {
     }
 }
 
-/// Notes what a network asks for; the tensors hold nothing.
+/// Records the tensors that a network requests; returns tensors without values.
 #[derive(Debug, Default)]
 pub struct Layout {
     parameters: RefCell<Vec<Parameter>>,
 }
 
 impl Layout {
-    /// What was asked for, in order.
+    /// Returns the recorded parameters, in order.
     pub fn into_parameters(self) -> Vec<Parameter> {
         self.parameters.into_inner()
     }
@@ -221,18 +220,18 @@ impl Source for Layout {
 
 #[cfg(test)]
 pub(crate) mod testing {
-    //! A source of tensors written down in a test.
+    //! A source of tensors that a test defines.
 
     use std::collections::BTreeMap;
 
     use super::*;
 
-    /// Tensors by key; one that is asked for and not there fails the test.
+    /// Tensors by key; a missing one fails the test.
     #[derive(Debug, Default)]
     pub struct Given(BTreeMap<String, Vec<f32>>);
 
     impl Given {
-        /// Values row by row.
+        /// Creates a source from values in row-major order.
         pub fn of(tensors: &[(&str, &[f32])]) -> Self {
             let owned = |(key, values): &(&str, &[f32])| ((*key).to_owned(), values.to_vec());
             Self(tensors.iter().map(owned).collect())

@@ -1,4 +1,4 @@
-//! A checkpoint at work: what the cameras see and an instruction in, a chunk of actions out.
+//! A loaded checkpoint that computes chunks of actions from camera images and an instruction.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,49 +24,49 @@ use super::text::generation::{AnswerOptions, Generation, Step};
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
-/// Tokens fill whole blocks of this many rows.
+/// Prompts are padded to a multiple of this number of tokens, for which matrix kernels run full blocks.
 const FULL_ROWS: usize = 16;
 
-/// How a policy is to run.
+/// Settings of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PolicyOptions {
-    /// Where.
+    /// Device.
     pub device: DeviceChoice,
-    /// Type of the backbone; `None` takes the checkpoint's.
+    /// Type of the backbone; `None` for the checkpoint's.
     pub compute: Option<Precision>,
-    /// CPU threads of one operation; `None` leaves libtorch's choice. Holds for the whole process.
+    /// CPU threads of one operation, for the whole process; `None` for libtorch's choice.
     pub threads: Option<u16>,
 }
 
-/// One moment to act on.
+/// Inputs of one inference.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
     /// Patches of all views in the contract's order, in merge-block order: (Σpatches, patch values).
     pub pixel_values: &'a [f32],
-    /// How many patches each view has.
+    /// Patch grid of each view.
     pub grids: &'a [Grid],
-    /// The robot's own state, a value for each dimension of the contract's `data.state`, in physical units. Read only by
-    /// checkpoints whose `proprio` says so.
+    /// State of the robot, a value for each dimension of the contract's `data.state`, in physical units. Used only by
+    /// checkpoints whose `proprio` requires it.
     pub state: &'a [f64],
-    /// The task in words.
+    /// Instruction.
     pub instruction: &'a str,
 }
 
-/// A chunk and how it came about.
+/// A chunk, with timings and latents.
 #[derive(Debug)]
 pub struct PolicyOutput {
     /// The chunk in physical units.
     pub actions: PhysicalActions,
-    /// Where the time went.
+    /// Durations of the steps.
     pub timings: Timings,
-    /// The latents behind it, on the policy's device.
+    /// Latents from which the chunk was computed, on the policy's device.
     pub latents: Latents,
 }
 
-/// Where the time of one chunk went. On a GPU, which runs behind, only the total is meaningful.
+/// Durations of the steps of one inference. On a GPU, which runs asynchronously, only the total is meaningful.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Timings {
-    /// Prompt (first time for an instruction only) and pixels to the device.
+    /// Prompt (only for a new instruction) and transfer of the pixels to the device.
     pub prepare: Duration,
     /// Vision tower.
     pub vision: Duration,
@@ -74,7 +74,7 @@ pub struct Timings {
     pub language: Duration,
     /// Adapters, action head and un-normalisation.
     pub action: Duration,
-    /// All of it.
+    /// Total.
     pub total: Duration,
 }
 
@@ -93,15 +93,15 @@ pub struct Policy {
     sight: Option<Sight>,
 }
 
-/// What the vision tower made of the last moment.
+/// Outputs of the vision tower for the last moment.
 #[derive(Debug)]
 struct Sight {
     vision: VisionOutput,
     grids: Vec<Grid>,
 }
 
-/// What depends on the instruction, the state where it is told in words, and the images' sizes only. One is kept: they change
-/// rarely.
+/// Everything that depends only on the instruction, the state where it is text, and the images' sizes. One is cached,
+/// because these rarely change.
 #[derive(Debug)]
 struct Plan {
     instruction: String,
@@ -141,22 +141,22 @@ impl Policy {
         })
     }
 
-    /// What the checkpoint was trained on and for.
+    /// Returns the contract: robot and training data.
     pub fn contract(&self) -> &Contract {
         &self.contract
     }
 
-    /// The network's shape and the bounds of the images it takes.
+    /// Returns the configuration: the network's shape and the bounds of its images.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// SHA-256 of the weights, in hexadecimal.
+    /// Returns the SHA-256 of the weights, in hexadecimal.
     pub fn checkpoint_hash(&self) -> &str {
         &self.hash
     }
 
-    /// One chunk for one moment. The first takes longer: libtorch sets itself up.
+    /// Computes one chunk. The first takes longer, because libtorch initialises itself.
     ///
     /// # Errors
     /// When the views do not fit the contract or the network, the instruction cannot be used, or an action is not
@@ -197,7 +197,8 @@ impl Policy {
         })
     }
 
-    /// Looks at a moment without acting on it, to be asked about it. The views are those of an [`Observation`].
+    /// Encodes the images of a moment without computing actions, so that questions can be asked about it. The views are
+    /// those of an [`Observation`].
     ///
     /// # Errors
     /// When the views do not fit the contract or the network.
@@ -212,11 +213,11 @@ impl Policy {
         Ok(())
     }
 
-    /// Begins an answer to a question about the moment last acted on or looked at. [`Self::go_on`] makes it; the policy
-    /// may act in between.
+    /// Begins an answer to a question about the last moment passed to `act` or `look`. [`Self::go_on`] generates it;
+    /// the policy may act in between.
     ///
     /// # Errors
-    /// When nothing was looked at yet, or the question or the options cannot work.
+    /// When there is no such moment yet, or the question or the options are invalid.
     pub fn ask(&self, question: &str, options: AnswerOptions) -> Result<Generation, ModelError> {
         let sight = self.sight.as_ref().ok_or_else(|| ModelError::Observation {
             expected: "a moment to ask about".into(),
@@ -226,10 +227,10 @@ impl Policy {
         Generation::new(&self.conversation, prompt, Some(sight.vision.shared()), options)
     }
 
-    /// One step of an answer; see [`Generation::advance`].
+    /// Generates one step of an answer; see [`Generation::advance`].
     ///
     /// # Errors
-    /// When libtorch refuses, or the logits are not numbers.
+    /// When libtorch fails, or the logits are NaN.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
         answer.advance(self.network.backbone())
     }
@@ -257,7 +258,7 @@ impl Policy {
             .f_to_kind(self.compute.kind())?)
     }
 
-    /// The state in words, where the checkpoint reads it.
+    /// Returns the state as text, if the checkpoint reads it.
     fn state(&self, observation: &Observation) -> Result<Option<StateText>, ModelError> {
         match self.config.thinkvla.proprio {
             Proprio::None | Proprio::Projected => Ok(None),
@@ -265,7 +266,7 @@ impl Policy {
         }
     }
 
-    /// The plan with the state as numbers, where a projector reads it.
+    /// Adds the state as numbers to the plan, if a projector reads it.
     fn with_state_values(&self, plan: Plan, observation: &Observation) -> Result<Plan, ModelError> {
         if self.config.thinkvla.proprio != Proprio::Projected {
             return Ok(plan);

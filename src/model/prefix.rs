@@ -1,39 +1,39 @@
-//! Beginnings of sequences that the language model has been through, kept so that other ends can follow them.
+//! Stored prefixes of sequences, so that other continuations can follow them.
 //!
-//! The teacher reads the images and the task that the student reads, and then something else.
+//! The teacher's prompt shares images and task with the student's and continues differently.
 
 use tch::{TchError, Tensor};
 
 use super::text::cache::{LayerCache, Remembered};
 
-/// Keys and values of B sequences of L tokens in every layer. They record no gradients.
+/// Keys and values of B sequences of L tokens in every layer, detached from gradients.
 #[derive(Debug, Default)]
 pub struct Prefix {
     layers: Vec<Remembered>,
 }
 
 impl Prefix {
-    /// What was kept, first layer first.
+    /// Returns the stored keys and values, first layer first.
     pub(super) fn layers(&self) -> &[Remembered] {
         &self.layers
     }
 }
 
-/// What a layer's tokens attend to besides each other, and who remembers them.
+/// Additional keys and values of a layer, and where the new ones are stored.
 #[derive(Debug)]
 pub(super) enum Memory<'a> {
-    /// Nothing, and nobody.
+    /// No additional keys and values; nothing is stored.
     None,
-    /// A cache of one sequence that grows with each piece.
+    /// A cache of one sequence, which new tokens are added to.
     Cache(&'a mut LayerCache),
-    /// Nothing; what others will follow is noted.
+    /// No additional keys and values; the new ones are stored as a prefix.
     Keep(&'a mut Prefix),
-    /// Kept beginnings, which stay as they are.
+    /// A stored prefix, which is not changed.
     Behind(&'a Remembered),
 }
 
 impl Memory<'_> {
-    /// All keys and values that may be attended to, those of the new tokens last.
+    /// Returns all keys and values that may be attended to, those of the new tokens last.
     ///
     /// # Shapes
     /// (B, KV heads, new tokens, head) → (B, KV heads, all tokens, head)

@@ -1,4 +1,4 @@
-//! Prompts: images, task, reasoning anchors, action text, action queries; in training also the teacher's.
+//! Prompts: images, task, reasoning anchors, action text and action queries; for training also the teacher's.
 
 mod positions;
 
@@ -13,48 +13,48 @@ use super::error::ModelError;
 use super::state::StateText;
 pub(super) use positions::positions;
 
-/// Qwen3-VL's image placeholder and its brackets.
+/// Qwen3-VL's image placeholder and its delimiters.
 const IMAGE: &str = "<|image_pad|>";
 const VISION_START: &str = "<|vision_start|>";
 const VISION_END: &str = "<|vision_end|>";
 
-/// What StarVLA's Qwen3-VL-OFT puts behind every instruction.
+/// Text that StarVLA's Qwen3-VL-OFT appends to every instruction.
 const STARVLA_ACTION: &str = " Please predict the next {chunk_len} robot actions: <action>{queries}<action>.";
 
-/// One prompt as tokens. Places count from its first token.
+/// One prompt as tokens. Positions count from its first token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     /// Token ids, L.
     pub ids: Vec<i64>,
     /// Time, row and column of each token, 3 x L.
     pub positions: [Vec<i64>; 3],
-    /// Places of the image tokens, in order.
+    /// Positions of the image tokens, in order.
     pub image_tokens: Vec<i64>,
-    /// Places of the reasoning anchors, in order; none in checkpoints without reasoning.
+    /// Positions of the reasoning anchors, in order; none in checkpoints without reasoning.
     pub anchors: Vec<i64>,
-    /// Places of the K action queries, in order; the teacher's prompt has none.
+    /// Positions of the K action queries, in order; none in the teacher's prompt.
     pub queries: Vec<i64>,
-    /// Patches of all its images.
+    /// Number of patches of all its images.
     pub patches: i64,
-    /// Which of these patches, in merge-block order, lies where: row by row of each image in turn.
+    /// Index of each patch in merge-block order, in raster order of each image in turn.
     pub raster: Vec<i64>,
 }
 
-/// The teacher's prompt and how it relates to the student's.
+/// The teacher's prompt and its relation to the student's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TeacherPrompt {
     /// The prompt.
     pub prompt: Prompt,
-    /// Its first tokens that are the student's as well: images and task. Their states are the same in both.
+    /// Number of its first tokens that are also the student's: images and task. Their states are the same in both.
     pub shared: usize,
 }
 
-/// What the robot is to do.
+/// A task for the robot.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Task<'a> {
-    /// The task in words.
+    /// Instruction.
     pub instruction: &'a str,
-    /// The robot's own state, for checkpoints that read it in words.
+    /// State of the robot, for checkpoints that read it as text.
     pub state: Option<&'a StateText>,
 }
 
@@ -67,12 +67,12 @@ impl<'a> From<&'a str> for Task<'a> {
     }
 }
 
-/// Position of what fills a prompt up; nothing attends to it.
+/// Position of padding, which nothing attends to.
 const FILLER_POSITION: i64 = 1;
 
 impl Prompt {
-    /// Fills up behind the last token, to a number of tokens that is a multiple of `rows`: matrix kernels run full
-    /// blocks faster. What stands before is blind to it.
+    /// Pads at the end to a number of tokens that is a multiple of `rows`, because matrix kernels run full blocks
+    /// faster. The tokens before do not attend to the padding.
     pub fn filled_up(mut self, rows: usize) -> Self {
         let length = self.ids.len().next_multiple_of(rows.max(1));
         self.ids.resize(length, 0);
@@ -83,7 +83,7 @@ impl Prompt {
     }
 }
 
-/// Writes prompts for one checkpoint.
+/// Builds prompts for one checkpoint.
 #[derive(Debug)]
 pub struct Prompter {
     tokenizer: Arc<Tokenizer>,
@@ -99,20 +99,20 @@ pub struct Prompter {
     longest: i64,
 }
 
-/// What stands where in the user's text.
+/// Parts of the user's text.
 #[derive(Debug)]
 struct Layout {
-    /// The task, with `{instruction}`.
+    /// The task, with the placeholder `{instruction}`.
     task: String,
-    /// The anchors in a row.
+    /// The anchors, concatenated.
     anchors: String,
-    /// What follows them.
+    /// Text after the anchors.
     action: String,
     /// Whether an instruction's trailing full stop is dropped.
     drops_full_stop: bool,
-    /// What the teacher may be told.
+    /// Texts of the teacher.
     teacher: Vec<String>,
-    /// Where the teacher's anchors stand.
+    /// Position of the teacher's anchors.
     teacher_anchor: TeacherAnchor,
 }
 
@@ -147,7 +147,7 @@ impl Layout {
     }
 }
 
-/// Parts a prompt without an anchor where one would stand: behind the sentence that holds the instruction.
+/// Splits a prompt without an anchor at its place: after the sentence with the instruction.
 fn end_of_task(prompt: &str) -> (&str, &str) {
     let told = "{instruction}";
     let behind = prompt.find(told).map_or(prompt.len(), |at| at + told.len());
@@ -158,7 +158,7 @@ fn end_of_task(prompt: &str) -> (&str, &str) {
 }
 
 impl Prompter {
-    /// Checks that the tokenizer and the configuration mean the same ids.
+    /// Creates a prompter; checks that tokenizer and configuration have the same ids.
     ///
     /// # Errors
     /// Names the token whose id differs or that is not one token.
@@ -211,12 +211,12 @@ impl Prompter {
         })
     }
 
-    /// The prompt of the student and of inference (3DThinkVLA (3)). In the style of 3DThinkVLA one trailing full stop of
-    /// the instruction is dropped, since the template has its own.
+    /// Returns the prompt of the student and of inference (3DThinkVLA (3)). In 3DThinkVLA's style one trailing full
+    /// stop of the instruction is dropped, since the template has its own.
     ///
     /// # Errors
-    /// When the instruction is empty, holds one of the tokenizer's control tokens, or makes the prompt too long, or when
-    /// the state is missing or not asked for.
+    /// When the instruction is empty, holds one of the tokenizer's control tokens, or makes the prompt too long, or
+    /// when the state is missing or not expected.
     pub fn student<'a>(&self, task: impl Into<Task<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
         let Layout { anchors, action, .. } = &self.layout;
         let told = self.task(task.into())?;
@@ -233,13 +233,13 @@ impl Prompter {
         Ok(prompt)
     }
 
-    /// The teacher's prompt (3DThinkVLA (4)): images and task as the student sees them, then text number `choice` of the
-    /// configuration's, then the anchors, at the place the configuration says. In front of the text they would have the
-    /// student's very states.
+    /// Returns the teacher's prompt (3DThinkVLA (4)): the student's images and task, then text number `choice` of the
+    /// configuration, then the anchors, at the configured position. Before the text they would have the same states as
+    /// the student's.
     ///
     /// # Errors
-    /// As for [`Self::student`]; also when there is no reasoning or no such text, or when the task is not the same
-    /// tokens in both prompts.
+    /// As for [`Self::student`]; also when there is no reasoning or no such text, or when the task has different tokens
+    /// in the two prompts.
     pub fn teacher<'a>(
         &self,
         task: impl Into<Task<'a>>,
@@ -279,12 +279,12 @@ impl Prompter {
         Ok(TeacherPrompt { prompt, shared })
     }
 
-    /// The prompt of a teacher that knows more (Table 7 of 3DThinkVLA): the student's prompt with `known`, text that was
-    /// written about the scene, in front of what asks for actions.
+    /// Returns the prompt of a teacher with privileged information (Table 7 of 3DThinkVLA): the student's prompt with
+    /// `known`, a text about the scene, inserted before the anchors and the action text.
     ///
     /// # Errors
-    /// As for [`Self::student`]; also when `known` does not begin with a letter or holds a control token, or when the task
-    /// is not the same tokens in both prompts.
+    /// As for [`Self::student`]; also when `known` does not begin with a letter or holds a control token, or when the
+    /// task has different tokens in the two prompts.
     pub fn privileged<'a>(
         &self,
         task: impl Into<Task<'a>>,
@@ -308,11 +308,11 @@ impl Prompter {
         Ok(TeacherPrompt { prompt, shared })
     }
 
-    /// What of a text can stand in a prompt as [`Self::privileged`] takes it: without control tokens, from its first
-    /// letter on; nothing where it has none.
+    /// Returns the part of a text that [`Self::privileged`] accepts: without control tokens, from its first letter on;
+    /// `None` if there is no letter.
     pub fn plain_words(&self, text: &str) -> Option<String> {
         let mut words = text.to_owned();
-        // Again, since taking one away may put the halves of another together.
+        // Repeat, since removing a token may join the halves of another.
         while let Some(token) = self.control.iter().find(|token| words.contains(*token)) {
             words = words.replace(token.as_str(), " ");
         }
@@ -320,7 +320,7 @@ impl Prompter {
         words.get(start..).map(|words| words.trim_end().to_owned())
     }
 
-    /// Where no anchors mark what was told, its last token does.
+    /// Marks the last token of the task, where the state is read in place of anchors.
     fn mark_end(&self, prompt: &mut Prompt, told: &str, grids: &[Grid]) -> Result<(), ModelError> {
         if !self.reads_task_end {
             return Ok(());
@@ -339,12 +339,12 @@ impl Prompter {
         Ok(())
     }
 
-    /// How many texts there are for the teacher; a training step draws one.
+    /// Returns the number of texts for the teacher; a training step draws one.
     pub fn teacher_texts(&self) -> usize {
         self.layout.teacher.len()
     }
 
-    /// The task as it stands in the user's text.
+    /// Returns the task as it is written in the user's text.
     fn task(&self, task: Task) -> Result<String, ModelError> {
         self.require_plain(task.instruction)?;
         let state = match (self.proprio, task.state) {
@@ -371,7 +371,7 @@ impl Prompter {
         Ok(self.layout.task.replace("{instruction}", &told))
     }
 
-    /// A turn of the user, and what the assistant begins with, as tokens.
+    /// Encodes a turn of the user and the beginning of the assistant's answer.
     fn read(&self, user: &str, answer: &str, grids: &[Grid]) -> Result<Prompt, ModelError> {
         let merged: Vec<_> = grids.iter().map(|grid| merged(*grid, self.merge.into())).collect();
         let images = image_text(&merged);
@@ -406,7 +406,7 @@ impl Prompter {
         })
     }
 
-    /// Refuses an instruction that cannot stand in a prompt.
+    /// Refuses an instruction that is not allowed in a prompt.
     ///
     /// # Errors
     /// When it is empty or holds one of the tokenizer's control tokens.
@@ -424,7 +424,7 @@ impl Prompter {
         }
     }
 
-    /// Place in merge-block order of each patch, row by row of each image in turn.
+    /// Returns the index in merge-block order of each patch, in raster order of each image in turn.
     fn raster(&self, grids: &[Grid]) -> Vec<i64> {
         let mut raster = Vec::new();
         for grid in grids {
@@ -436,12 +436,12 @@ impl Prompter {
     }
 }
 
-/// Rows and columns of an image's tokens, `merge` x `merge` patches each.
+/// Returns the rows and columns of an image's tokens, `merge` x `merge` patches each.
 pub(super) fn merged(grid: Grid, merge: i64) -> (i64, i64) {
     (i64::from(grid.h) / merge, i64::from(grid.w) / merge)
 }
 
-/// Placeholders of images of so many rows and columns of tokens.
+/// Returns the placeholders of images with these rows and columns of tokens.
 pub(super) fn image_text(images: &[(i64, i64)]) -> String {
     images
         .iter()
@@ -452,7 +452,7 @@ pub(super) fn image_text(images: &[(i64, i64)]) -> String {
         .collect()
 }
 
-/// Ids of a text; control tokens in it count as such.
+/// Encodes a text; control tokens in it are recognised.
 pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, ModelError> {
     let encoding = tokenizer
         .encode_fast(text, false)

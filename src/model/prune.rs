@@ -1,6 +1,6 @@
-//! A small tokenizer out of a large byte-level BPE one.
+//! Reduces a byte-level BPE tokenizer to fewer tokens.
 //!
-//! Any text still round-trips, since every byte keeps its token; words only take more tokens.
+//! Any text still round-trips, since every byte keeps its token; words are only split into more tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,21 +8,21 @@ use serde_json::{Map, Value, json};
 
 use super::error::ModelError;
 
-/// What the small tokenizer must hold.
+/// Requirements of the reduced tokenizer.
 #[derive(Debug, Clone, Copy)]
 pub struct Keep<'a> {
-    /// Rows at most, control tokens included.
+    /// Largest number of tokens, including control tokens.
     pub rows: usize,
-    /// Words that must stay one token each.
+    /// Words that must remain one token each.
     pub words: &'a [&'a str],
-    /// Control tokens; one the large tokenizer lacks is added.
+    /// Control tokens; those that the original tokenizer lacks are added.
     pub control: &'a [&'a str],
 }
 
-/// Keeps the bytes, the merges of highest rank and what [`Keep`] asks for; ids are dealt anew, without gaps.
+/// Keeps the bytes, the merges of highest rank and the tokens required by [`Keep`]; ids are reassigned without gaps.
 ///
 /// # Errors
-/// When the tokenizer is not byte-level BPE, or a word to keep is not one token in it or does not fit.
+/// When the tokenizer is not byte-level BPE, or a required word is not one token of it or does not fit.
 pub fn prune(tokenizer: &Value, keep: Keep) -> Result<Value, ModelError> {
     let refuse = |message: &str| ModelError::Tokenizer(message.to_owned());
     let vocabulary = tokenizer
@@ -73,7 +73,7 @@ pub fn prune(tokenizer: &Value, keep: Keep) -> Result<Value, ModelError> {
     build(tokenizer, vocabulary, &tokens, kept, keep.control)
 }
 
-/// One merge; its rank is its place in the list.
+/// One merge; its rank is its position in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Merge {
     left: String,
@@ -81,7 +81,7 @@ struct Merge {
 }
 
 impl Merge {
-    /// From either notation in use: `"a b"` or `["a", "b"]`.
+    /// Parses both notations in use: `"a b"` and `["a", "b"]`.
     fn parse(value: &Value) -> Option<Self> {
         let (left, right) = match value {
             Value::String(both) => both.split_once(' ')?,
@@ -102,7 +102,7 @@ impl Merge {
     }
 }
 
-/// Keeps the merges that make a word, down to its bytes.
+/// Keeps the merges that build a word from its bytes.
 fn keep_word(word: &str, merges: &[Merge], kept: &mut BTreeSet<usize>, tokens: &mut BTreeSet<String>) {
     let mut wanted = vec![word.to_owned()];
     while let Some(token) = wanted.pop() {
@@ -124,7 +124,7 @@ fn build<'a>(
     kept: impl Iterator<Item = &'a Merge>,
     control: &[&str],
 ) -> Result<Value, ModelError> {
-    // The large tokenizer's order is kept, so that frequent tokens come first.
+    // Keeps the original order, so that frequent tokens come first.
     let mut order: BTreeMap<u64, &String> = BTreeMap::new();
     for token in tokens {
         let id = vocabulary.get(token).and_then(Value::as_u64);
@@ -159,12 +159,13 @@ fn build<'a>(
     Ok(small)
 }
 
-/// A word in byte-level BPE's alphabet.
+/// Returns a word in byte-level BPE's alphabet.
 fn byte_level(word: &str) -> String {
     word.bytes().map(byte_letter).collect()
 }
 
-/// A byte in byte-level BPE's alphabet: printable bytes stand for themselves, the others for characters from 256 on.
+/// Returns a byte in byte-level BPE's alphabet: printable bytes are their own characters, the others are characters
+/// from 256 on.
 pub(super) fn byte_letter(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if printable(byte) {

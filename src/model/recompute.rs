@@ -1,13 +1,13 @@
-//! Activation checkpointing: of each decoder layer only the input is kept, and what happens inside is computed again when
-//! gradients flow back.
+//! Activation checkpointing: only the input of each decoder layer is stored, and the rest is recomputed in the backward
+//! pass.
 //!
-//! A layer runs without recording, and its output is a leaf. The loss is differentiated as usual, down to the leaf of
-//! the last layer. From there `Backbone::go_back` takes the layers one by one, last first: it runs each again, now
-//! recording, and differentiates it and whatever leads from the leaf before to its input.
+//! In the forward pass a layer runs without recording, and its output is a leaf. The loss is differentiated as usual,
+//! down to the leaf of the last layer. Then `Backbone::go_back` processes the layers from last to first: it runs each
+//! again with recording, differentiates it, and propagates the gradient of its input to the leaf of the previous layer.
 
 use tch::{TchError, Tensor};
 
-/// The layers that ran, first to last.
+/// The layers of a forward pass, in order.
 #[derive(Debug, Default)]
 pub struct Tape {
     ran: Vec<Ran>,
@@ -16,13 +16,13 @@ pub struct Tape {
 /// A layer that ran without recording.
 #[derive(Debug)]
 pub(super) struct Ran {
-    /// Its number.
+    /// Index of the layer.
     pub layer: usize,
-    /// Whether it gave the states of the readers alone.
+    /// Whether it returned the states of the read-out tokens only.
     pub at_readers: bool,
-    /// What it was given, with all that was recorded before.
+    /// Input, with the graph recorded before it.
     pub input: Tensor,
-    /// What it gave: a leaf, where its gradient gathers.
+    /// Output: a leaf, which accumulates its gradient.
     pub output: Tensor,
 }
 
@@ -36,15 +36,15 @@ impl Tape {
     }
 }
 
-/// Lets known gradients flow back from tensors, all at once: what they share is gone through once. Tensors that record
-/// nothing, or whose gradient is not defined, are left out.
+/// Propagates known gradients back from tensors in one backward pass, so that shared parts of the graph are traversed
+/// once. Tensors that require no gradient, or whose gradient is undefined, are skipped.
 pub(super) fn pull(from: &[(&Tensor, Tensor)]) -> Result<(), TchError> {
     let mut whole: Option<Tensor> = None;
     for (tensor, gradient) in from {
         if !tensor.requires_grad() || !gradient.defined() {
             continue;
         }
-        // The gradient of this sum is the known one to the bit, whatever the sum itself is.
+        // The gradient of this sum is exactly the known one, whatever the value of the sum.
         let part = tensor.f_mul(gradient)?.f_sum(None)?;
         whole = Some(match whole {
             Some(sum) => sum.f_add(&part)?,

@@ -1,4 +1,4 @@
-//! Rotary position embedding: the angle tables of the vision tower and the language model, and their use.
+//! Rotary position embedding: tables of angles for vision tower and language model, and their application.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -8,7 +8,7 @@ use super::config::{TextConfig, VisionRope};
 use super::error::ModelError;
 use super::layers::wide;
 
-/// Cosines and sines to turn queries and keys by.
+/// Cosines and sines for the rotation of queries and keys.
 #[derive(Debug)]
 pub struct Rotation {
     cos: Tensor,
@@ -24,7 +24,7 @@ struct Tables {
     sin: Tensor,
 }
 
-/// Query and key heads, which stand side by side at the beginning of each row.
+/// Query and key heads, which follow each other at the beginning of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Heads {
     /// Number of query heads.
@@ -34,7 +34,7 @@ pub struct Heads {
 }
 
 impl Rotation {
-    /// From angles of half a head; both halves turn by the same angles.
+    /// Creates tables from angles of half a head; both halves rotate by the same angles.
     ///
     /// # Shapes
     /// angles: (…, head / 2) → cosines and sines (…, head)
@@ -53,7 +53,7 @@ impl Rotation {
         })
     }
 
-    /// Angles of the vision tower: the first half of the frequencies turn by row, the second by column.
+    /// Creates the tables of the vision tower: the first half of the frequencies rotates by row, the second by column.
     ///
     /// # Shapes
     /// `cells` (row, column) of N patches → (N, 1, head), in 32 bits
@@ -70,14 +70,14 @@ impl Rotation {
         Ok(Self::new(&angles, Kind::Float)?)
     }
 
-    /// Angles of the language model: interleaved multimodal rotary embedding.
+    /// Creates the tables of the language model: interleaved multimodal rotary embedding.
     ///
     /// # Shapes
     /// positions: (3, B, L) of time, row, column → (B, 1, L, head), in `kind`
     pub fn of_tokens(positions: &Tensor, config: &TextConfig, kind: Kind) -> Result<Self, ModelError> {
         let half = config.head_dim / 2;
         let [_, rows, columns] = config.rope_scaling.mrope_section;
-        // Frequency i turns by axis[i]: 1, 4, 7 … by row, 2, 5, 8 … by column, the others by time.
+        // Frequency i rotates by axis[i]: 1, 4, 7 … by row, 2, 5, 8 … by column, the others by time.
         let axis: Vec<i64> = (0..half)
             .map(|i| match i % 3 {
                 1 if i < 3 * rows => 1,
@@ -98,7 +98,7 @@ impl Rotation {
         Ok(Self::new(&angles, kind)?)
     }
 
-    /// Angles of VGGT: half a head turns by row, the other half by column, each as if it were a head.
+    /// Creates the tables of VGGT: half a head rotates by row, the other half by column, each like a head of its own.
     ///
     /// # Shapes
     /// `cells` (row, column) of N tokens → (N, 1, 2, head / 2), in 32 bits
@@ -115,7 +115,7 @@ impl Rotation {
         Ok(Self::new(&angles, Kind::Float)?)
     }
 
-    /// Turns queries or keys; dimension i pairs with i + head / 2.
+    /// Rotates queries or keys; dimension i pairs with i + head / 2.
     ///
     /// # Shapes
     /// x: broadcastable to the tables, (…, head) → the same
@@ -127,7 +127,7 @@ impl Rotation {
         x.f_mul(&self.cos)?.f_add(&turned.f_mul(&self.sin)?)
     }
 
-    /// Norms (where there are norms) and turns queries and keys in place, on the CPU.
+    /// Normalises (if there are norms) and rotates queries and keys in place, on the CPU.
     ///
     /// # Shapes
     /// rows: as many as the tables have, each of at least the heads' width
@@ -142,13 +142,13 @@ impl Rotation {
         turn.apply(rows)
     }
 
-    /// [`Self::apply`] in at least 32 bits, given back in the input's type.
+    /// Like [`Self::apply`], computed in at least 32 bits and returned in the input's type.
     pub fn apply_in_float(&self, x: &Tensor) -> Result<Tensor, TchError> {
         self.apply(&wide(x)?)?.f_to_kind(x.f_kind()?)
     }
 }
 
-/// `theta^(-2i / width)` for i below width / 2.
+/// Returns `theta^(-2i / width)` for i below width / 2.
 fn inverse_frequencies(theta: f64, width: i64) -> Vec<f32> {
     (0..width / 2)
         .map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / width as f32))

@@ -1,4 +1,4 @@
-//! Prompts as tensors: left padding, mask, rotary angles and the rows to read and replace.
+//! Prompts as tensors: left padding, mask, rotary angles, and the positions to read and to replace.
 
 use tch::{Device, Kind, Tensor};
 
@@ -7,36 +7,36 @@ use super::error::ModelError;
 use super::prompt::{Prompt, TeacherPrompt};
 use super::rotary::Rotation;
 
-/// B prompts padded on the left to L tokens. Made once for a set of prompts and kept.
+/// B prompts, padded on the left to L tokens. Created once for a set of prompts and reused.
 #[derive(Debug)]
 pub struct SequencePlan {
     /// Token ids, (B, L).
     pub(super) ids: Tensor,
-    /// Who may attend to whom, (B, 1, L, L); absent where plain causal attention does.
+    /// Attention mask, (B, 1, L, L); `None` for plain causal attention.
     pub(super) mask: Option<Tensor>,
-    /// Angles to turn queries and keys by, (B, 1, L, head).
+    /// Rotary angles of queries and keys, (B, 1, L, head).
     pub(super) rotation: Rotation,
     /// Rows of the image tokens in (B x L), in order, (ΣN).
     pub(super) image_rows: Tensor,
-    /// The rows that the action part reads.
+    /// Positions of the tokens that the action part reads.
     pub(super) readers: Readers,
-    /// Patches of each sequence's images.
+    /// Number of patches of each sequence's images.
     pub(super) patches: Vec<i64>,
-    /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
+    /// Indices of all patches, in raster order of each image in turn, (Σpatches).
     pub(super) raster: Tensor,
-    /// Normalised states of the robot where a projector reads them, (B, values), in 32 bits.
+    /// Normalised states of the robot if a projector reads them, (B, values), in 32 bits.
     pub(super) state: Option<Tensor>,
 }
 
-/// The tokens whose last states are read: of each sequence its N reasoning anchors, then its K action queries. R = N + K,
+/// Tokens whose last states are read: for each sequence its N reasoning anchors, then its K action queries. R = N + K,
 /// 0 for questions.
 #[derive(Debug)]
 pub struct Readers {
-    /// Their rows in (B x L), (B x R).
+    /// Row indices in (B x L), (B x R).
     pub(super) rows: Tensor,
-    /// Anchors of one sequence, N; the rest are queries.
+    /// Number of anchors of one sequence, N; the rest are queries.
     pub(super) anchors: i64,
-    /// Who may be attended to by them, (B, 1, R, L).
+    /// Attention mask of these tokens, (B, 1, R, L).
     pub(super) mask: Tensor,
 }
 
@@ -44,7 +44,7 @@ pub struct Readers {
 const PADDING_POSITION: i64 = 1;
 
 impl SequencePlan {
-    /// The same with the robot's states, for networks with a projector of them.
+    /// Adds the robot's states, for networks with a projector of them.
     ///
     /// # Shapes
     /// state: (B, values)
@@ -54,10 +54,10 @@ impl SequencePlan {
         self
     }
 
-    /// Pads prompts to one length; nothing attends to what fills.
+    /// Pads prompts to one length; nothing attends to padding.
     ///
     /// # Errors
-    /// When there is no prompt, or libtorch refuses.
+    /// When there is no prompt, or libtorch fails.
     pub fn new(prompts: &[Prompt], config: &TextConfig, (kind, device): (Kind, Device)) -> Result<Self, ModelError> {
         let batch = prompts.len() as i64;
         let Some(length) = prompts.iter().map(|p| p.ids.len()).max() else {
@@ -109,12 +109,12 @@ impl SequencePlan {
         })
     }
 
-    /// What follows the beginnings that teacher and student share, up to the last token that is read: the student's
-    /// sequences were planned from `students`, padded on the left. Shorter ends are padded on the
-    /// right.
+    /// Plans the continuations of teachers after the prefixes that they share with students, up to the last token that
+    /// is read. The students' sequences were planned from `students`, padded on the left; shorter continuations are
+    /// padded on the right.
     ///
     /// # Errors
-    /// When there is not one teacher for each student, or one has nothing to read behind what it shares.
+    /// When there is not one teacher for each student, or one has no token to read after its shared prefix.
     pub fn behind(
         students: &[Prompt],
         teachers: &[TeacherPrompt],
@@ -151,7 +151,7 @@ impl SequencePlan {
             for (all, own) in positions.iter_mut().zip(&prompt.positions) {
                 all.extend(filled(own, PADDING_POSITION));
             }
-            // Padding attends as if it were text: nobody reads it.
+            // Padding attends like text, which has no effect, because its states are not read.
             let sees = |row: usize| {
                 (0..before + length).map(move |column| match column < before {
                     true => (padding..padding + shared).contains(&column),
@@ -190,10 +190,10 @@ impl SequencePlan {
         })
     }
 
-    /// Conversations one behind the other in one sequence, each blind to the others: nothing is spent on padding.
+    /// Plans conversations concatenated to one sequence without attention between them, which needs no padding.
     ///
     /// # Errors
-    /// When there is no prompt, or libtorch refuses.
+    /// When there is no prompt, or libtorch fails.
     pub fn packed(prompts: &[Prompt], config: &TextConfig, (kind, device): (Kind, Device)) -> Result<Self, ModelError> {
         let mut all = Prompt {
             ids: Vec::new(),
@@ -236,21 +236,21 @@ impl SequencePlan {
         Ok(plan)
     }
 
-    /// Rows of all patches, sorted row by row of each image in turn, (Σpatches).
+    /// Returns the indices of all patches, in raster order of each image in turn, (Σpatches).
     pub fn raster(&self) -> &Tensor {
         &self.raster
     }
 
-    /// Number of sequences.
+    /// Returns the number of sequences.
     pub fn batch(&self) -> i64 {
         self.patches.len() as i64
     }
 }
 
-/// What a teacher reads behind what it shares with the student.
+/// Continuation of a teacher after the prefix it shares with the student.
 struct Suffix<'a> {
     teacher: &'a TeacherPrompt,
-    /// Tokens up to the last that is read.
+    /// Number of tokens up to the last that is read.
     length: usize,
 }
 
@@ -264,7 +264,8 @@ impl<'a> Suffix<'a> {
     }
 }
 
-/// Causal, and never to padding; padding attends to itself so that no row of the softmax is empty.
+/// Returns a causal mask without attention to padding, except of padding to itself so that no row of the softmax is
+/// empty.
 fn mask(prompts: &[Prompt], length: i64, device: Device) -> Result<Option<Tensor>, ModelError> {
     if prompts.iter().all(|p| p.ids.len() as i64 == length) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The few calls that the compiler cannot check.
+//! Calls that need `unsafe`.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -13,7 +13,7 @@ unsafe extern "C" {
 const RTLD_NOW: c_int = 0x002;
 const RTLD_GLOBAL: c_int = 0x100;
 
-/// Loads a shared library for the life of the process; false where there is none.
+/// Loads a shared library for the lifetime of the process; returns false if it cannot be loaded.
 pub(super) fn load_library(name: &CStr) -> bool {
     // SAFETY: the name is a terminated string, the flags are Linux's, and the library's initialisers are libtorch's
     // own, which expect to be run this way.
@@ -23,15 +23,15 @@ pub(super) fn load_library(name: &CStr) -> bool {
 
 /// Maps a file for reading.
 pub(super) fn map(file: &File) -> std::io::Result<Mmap> {
-    // SAFETY: the map is read only. Whoever truncates a checkpoint while it is being loaded stops the process; a
+    // SAFETY: the map is read only. Truncating a checkpoint while it is being loaded would stop the process; a
     // checkpoint in use is not written to.
     unsafe { Mmap::map(file) }
 }
 
-/// Gives the memory behind a part of a map back to the system.
+/// Returns the memory of a part of a map to the system.
 pub(super) fn release(map: &Mmap, start: usize, length: usize) {
-    // SAFETY: the map is of a file, read only and never written to, so the pages come back as they were when they are
-    // read again.
+    // SAFETY: the map is of a file, read only and never written to, so the pages are read again unchanged when they are
+    // needed.
     // A refusal only costs memory.
     let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, length) };
 }

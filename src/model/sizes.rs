@@ -1,4 +1,4 @@
-//! Checkpoints of named sizes, with weights drawn from a seed.
+//! Checkpoints of predefined sizes, with weights drawn from a seed.
 
 use std::path::Path;
 
@@ -23,29 +23,29 @@ use super::prune::{Keep, prune};
 use super::untrained::{InitScheme, Made, Untrained};
 use super::variant::Variant;
 
-/// What weights are called that have not learned anything.
+/// Name of untrained weights in contracts.
 pub const UNTRAINED: &str = "untrained";
-/// The action query's token.
+/// Token of the action queries.
 const QUERY: &str = "🔍";
-/// StarVLA's words around an instruction, with the anchor in front of them.
+/// StarVLA's prompt, with the anchor inserted after the task.
 pub const PROMPT: &str = "Your task is {instruction}.{anchor} Please predict the next {chunk_len} robot actions: \
                                  <action>{queries}<action>.";
-/// What is left of it for a network that knows no language and pays for every token.
+/// Short prompt for the small network, which knows no language and for which every token costs time.
 const SMALL_PROMPT: &str = "{instruction}.{anchor}{queries}";
-/// Rows of the small size's embedding.
+/// Vocabulary of the small size.
 const SMALL_VOCABULARY: usize = 4096;
 
-/// A size with a name.
+/// A predefined size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Size {
-    /// For the demo, the tests and machines without a GPU: 3.2 million parameters and a pruned tokenizer. Its shape is
-    /// what learned the simulated tasks in minutes; see docs/learning.md.
+    /// For the demo, the tests and machines without a GPU: 3.2 million parameters and a reduced tokenizer. A network of
+    /// this shape learned the simulated tasks in minutes; see docs/learning.md.
     Small,
-    /// Qwen3-VL-2B's.
+    /// Size of Qwen3-VL-2B.
     Qwen3Vl2b,
 }
 
-/// What to make.
+/// Settings of a new checkpoint.
 #[derive(Debug, Clone, Copy)]
 pub struct NewCheckpoint<'a> {
     /// Size of the network.
@@ -54,14 +54,14 @@ pub struct NewCheckpoint<'a> {
     pub seed: u64,
     /// Qwen3's `tokenizer.json`.
     pub tokenizer: &'a Path,
-    /// The robot it is for; `None` takes the simulated one.
+    /// The robot; `None` for the simulated one.
     pub robot: Option<&'a Robot>,
-    /// Choices in which it differs from the usual one.
+    /// Options in which it differs from the default.
     pub variant: &'a Variant,
 }
 
 impl NewCheckpoint<'_> {
-    /// Writes the four files of a checkpoint with untrained weights into a directory, which is made if needed.
+    /// Writes the four files of a checkpoint with untrained weights into a directory, which is created if needed.
     ///
     /// # Errors
     /// When the directory already holds weights, the tokenizer does not fit, or a file cannot be written.
@@ -112,7 +112,7 @@ impl NewCheckpoint<'_> {
         Tokenizer::from_bytes(small.to_string()).map_err(|e| ModelError::Tokenizer(e.to_string()))
     }
 
-    /// The contract of a checkpoint of this size.
+    /// Returns the contract of a checkpoint of this size.
     pub fn contract(&self, config: &Config) -> Contract {
         let side = match self.size {
             Size::Small => 128,
@@ -123,7 +123,7 @@ impl NewCheckpoint<'_> {
     }
 }
 
-/// The contract of an untrained checkpoint that is shown square images of `side` pixels.
+/// Returns the contract of an untrained checkpoint for square images of `side` pixels.
 pub(super) fn usual_contract(robot: Robot, variant: &Variant, (side, chunk_len): (u32, i64)) -> Contract {
     Contract {
         robot,
@@ -148,7 +148,7 @@ pub(super) fn usual_contract(robot: Robot, variant: &Variant, (side, chunk_len):
 }
 
 impl Size {
-    /// The usual configuration of this size, with the tokenizer's ids.
+    /// Returns the default configuration of this size, with the tokenizer's ids.
     ///
     /// # Errors
     /// When the tokenizer lacks a control token.
@@ -156,18 +156,18 @@ impl Size {
         self.variant(tokenizer, &Variant::default())
     }
 
-    /// The configuration of this size in a variant, with the tokenizer's ids.
+    /// Returns the configuration of a variant of this size, with the tokenizer's ids.
     ///
     /// # Errors
-    /// When the tokenizer lacks a control token, or the variant cannot work.
+    /// When the tokenizer lacks a control token, or the variant is invalid.
     pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
         self.config_with(variant, &mut |token| id(tokenizer, token))
     }
 
-    /// The configuration of this size for timing, where ids only have to differ.
+    /// Returns the configuration of this size for timing, with arbitrary but distinct ids.
     ///
     /// # Errors
-    /// Never for a size of this list.
+    /// Never for these sizes.
     pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
         let mut next = 0;
         self.config_with(&Variant::default(), &mut |_| {
@@ -205,30 +205,30 @@ impl Size {
     }
 }
 
-/// What the usual action part depends on besides the backbone.
+/// Settings of the default action part that depend on the size.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     /// Width of the geometry teacher's features.
     pub geometry_width: i64,
-    /// How geometry latents become conditions.
+    /// Pooling of the geometry latents.
     pub pool: GeoPool,
-    /// What the policy is asked.
+    /// Template of the prompt.
     pub prompt: &'static str,
-    /// Smallest image the vision tower is fed (px).
+    /// Smallest image area of the vision tower (px²).
     pub min_pixels: i64,
-    /// Largest image the vision tower is fed (px).
+    /// Largest image area of the vision tower (px²).
     pub max_pixels: i64,
-    /// Type the backbone computes in.
+    /// Type in which the backbone computes.
     pub compute: Precision,
 }
 
-/// Gives the id of a token that must be one.
+/// Returns the id of a text that must be a single token.
 pub(super) type Ids<'a> = &'a mut dyn FnMut(&str) -> Result<i64, ModelError>;
 
-/// A backbone with the usual action part, in a variant.
+/// Returns the configuration of a backbone with an untrained action part, in a variant.
 ///
 /// # Errors
-/// When the tokenizer lacks a control token, or the variant cannot work.
+/// When the tokenizer lacks a control token, or the variant is invalid.
 pub(super) fn untrained_action_part(
     qwen3_vl: Qwen3VlConfig,
     (variant, scale): (&Variant, Scale),
@@ -280,7 +280,7 @@ pub(super) fn untrained_action_part(
     })
 }
 
-/// The id of a token that must be one in a tokenizer.
+/// Returns the id of a text that must be a single token of a tokenizer.
 pub(super) fn id(tokenizer: &Tokenizer, token: &str) -> Result<i64, ModelError> {
     let encoding = tokenizer
         .encode_fast(token, false)

@@ -1,4 +1,4 @@
-//! The robot's own state as the network is told it: in words, as StarVLA writes it behind the instruction, or as numbers.
+//! The robot's state for the network: as text, as StarVLA writes it after the instruction, or as numbers.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::contract::DimensionStatistics;
 use super::actions::{normalised, scaled};
 use super::error::ModelError;
 
-/// Steps a value is told in, over -1 .. 1.
+/// Number of steps into which -1 .. 1 is divided for text.
 const BINS: f64 = 256.0;
 
 /// A state as text: ` [STATE] 12 200 … [ACTION]`.
@@ -17,8 +17,8 @@ const BINS: f64 = 256.0;
 pub struct StateText(String);
 
 impl StateText {
-    /// Normalises values by the contract's statistics and tells each as one of 256 steps over -1 .. 1. As StarVLA counts
-    /// them (`state2str_transform`), what lies below is told as -1, and what lies above as the last step.
+    /// Normalises values by the contract's statistics and writes each as one of 256 steps over -1 .. 1. As in StarVLA
+    /// (`state2str_transform`), values below are written as -1, and values above as the last step.
     ///
     /// # Errors
     /// When there is not one value for each dimension, or one is not finite.
@@ -26,20 +26,20 @@ impl StateText {
         let mut text = " [STATE]".to_owned();
         for value in each(values, statistics, scaled)? {
             let bin = (0.5 * BINS * (value + 1.0)).floor();
-            // A `String` takes whatever is written.
+            // Writing to a `String` cannot fail.
             let _ = write!(text, " {}", bin.clamp(-1.0, BINS - 1.0));
         }
         Ok(Self(text + " [ACTION]"))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Values normalised by the contract's statistics. What lies outside the range of the training data is told as its
-/// nearest end, -1 or 1.
+/// Normalises values by the contract's statistics. Values outside the range of the training data are clamped to -1 or
+/// 1.
 ///
 /// # Errors
 /// When there is not one value for each dimension, or one is not finite.
@@ -47,7 +47,7 @@ pub fn normalised_state(values: &[f64], statistics: &[DimensionStatistics]) -> R
     each(values, statistics, |value, of| normalised(value, of).clamp(-1.0, 1.0))
 }
 
-/// Every value by its statistics.
+/// Normalises each value by its statistics.
 fn each(
     values: &[f64],
     statistics: &[DimensionStatistics],
@@ -71,13 +71,13 @@ fn each(
     .collect()
 }
 
-/// States for a projector, in 32 bits.
+/// Converts states to a tensor for a projector, in 32 bits.
 ///
 /// # Shapes
 /// (B, values)
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When libtorch fails.
 pub fn state_tensor(states: &[Vec<f64>], device: Device) -> Result<Tensor, TchError> {
     Tensor::f_from_slice(&states.concat())?
         .f_reshape([states.len() as i64, -1])?
@@ -117,12 +117,12 @@ mod tests {
 
     #[test]
     fn values_are_told_in_256_steps_of_the_training_range() {
-        // -1 and 1, the middle of the range, and 0.8 as 1.8 / 2 of it.
+        // -1 and 1, the middle of the range, and 0.8, which is 1.8 / 2 of it.
         assert_eq!(text(&[-2.0, 4.0, 0.0]).unwrap(), " [STATE] 0 255 128 [ACTION]");
         assert_eq!(text(&[-1.0, 2.2, 0.8]).unwrap(), " [STATE] 64 140 230 [ACTION]");
     }
 
-    /// As `numpy.digitize` over `linspace(-1, 1, 257)[:-1]`, less one.
+    /// The same as `numpy.digitize` over `linspace(-1, 1, 257)[:-1]`, minus one.
     #[test]
     fn what_lies_below_is_told_as_minus_one_and_what_lies_above_as_the_last_step() {
         assert_eq!(text(&[-9.0, 99.0, 1.0]).unwrap(), " [STATE] -1 255 255 [ACTION]");

@@ -16,35 +16,35 @@ use super::error::ModelError;
 use super::network::Network;
 use super::parameters::{Init, Parameter};
 
-/// A checkpoint to be written.
+/// Description of a checkpoint to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Untrained<'a> {
-    /// Shape of the network.
+    /// Configuration of the network.
     pub config: &'a Config,
-    /// What it is for.
+    /// Contract of the checkpoint.
     pub contract: &'a Contract,
-    /// Text to ids.
+    /// Tokenizer.
     pub tokenizer: &'a Tokenizer,
     /// Seed of the weights: the same seed gives the same file.
     pub seed: u64,
-    /// How the backbone's weights are drawn.
+    /// Initialisation of the backbone's weights.
     pub scheme: InitScheme,
 }
 
-/// How the weights of an untrained backbone are drawn.
+/// Initialisation of an untrained backbone's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InitScheme {
-    /// As Qwen3-VL's are before they are replaced: deviation 0.02 everywhere.
+    /// As for Qwen3-VL's: standard deviation 0.02 for all.
     Reference,
-    /// By fan-in, for networks that are trained from scratch: narrow ones hardly pass anything on with 0.02.
+    /// By fan-in, for networks that are trained from scratch: with 0.02 narrow ones hardly propagate any signal.
     FanIn,
 }
 
-/// Deviation of token embeddings by [`InitScheme::FanIn`].
+/// Standard deviation of token embeddings with [`InitScheme::FanIn`].
 const EMBEDDING_STD: f32 = 0.3;
-/// What the last map of each residual branch is drawn with, relative to the others, by [`InitScheme::FanIn`].
+/// Factor of the standard deviation of the last map of each residual branch, with [`InitScheme::FanIn`].
 const RESIDUAL_SHARE: f32 = 0.5;
-/// The last maps of residual branches.
+/// Key endings of the last maps of residual branches.
 const RESIDUAL: [&str; 4] = [
     "attn.proj.weight",
     "o_proj.weight",
@@ -53,7 +53,7 @@ const RESIDUAL: [&str; 4] = [
 ];
 
 impl InitScheme {
-    /// The parameter with the initial values of this scheme.
+    /// Returns the parameter with the initial values of this scheme.
     fn apply(self, mut parameter: Parameter) -> Parameter {
         let (Self::FanIn, Init::Normal { .. }, true) = (self, parameter.init, is_backbone(&parameter.key)) else {
             return parameter;
@@ -71,20 +71,20 @@ impl InitScheme {
     }
 }
 
-/// What was made.
+/// Sizes of a written checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Made {
     /// Number of parameters.
     pub parameters: usize,
-    /// Tokens of the tokenizer.
+    /// Number of the tokenizer's tokens.
     pub vocabulary: usize,
 }
 
 impl Untrained<'_> {
-    /// Writes the four files into a directory, which is made if needed. Weights are stored in bfloat16.
+    /// Writes the four files into a directory, which is created if needed. Weights are stored in bfloat16.
     ///
     /// # Errors
-    /// When the directory already holds weights, the configuration cannot work, or a file cannot be written.
+    /// When the directory already holds weights, the configuration is invalid, or a file cannot be written.
     pub fn write(&self, directory: &Path) -> Result<Made, ModelError> {
         let parameters = Network::layout(self.config)?.into_iter();
         let parameters: Vec<_> = parameters.map(|one| self.scheme.apply(one)).collect();
@@ -104,7 +104,7 @@ impl Untrained<'_> {
     }
 }
 
-/// Draws and writes one tensor after the other, so that a large checkpoint needs no large memory.
+/// Draws and writes one tensor after another, so that a large checkpoint needs little memory.
 fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
     let drawn = parameters.iter().map(|parameter| {
         let shape = parameter.shape.iter().map(|n| *n as usize).collect();
@@ -113,13 +113,13 @@ fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(),
     write_safetensors(path, drawn)
 }
 
-/// Writes tensors one after the other, each made when it is its turn.
+/// Writes tensors one after another; each is made when it is written.
 pub(super) fn write_safetensors<'a, V: safetensors::View>(
     path: &Path,
     tensors: impl Iterator<Item = (&'a str, V)>,
 ) -> Result<(), ModelError> {
     let refuse = |e: String| ModelError::write(path, e);
-    // The writer puts a private file in this one's place; it is to be read by whoever may read files made here.
+    // The writer replaces this file with a private one; the permissions of an ordinary new file are restored.
     let permissions = std::fs::File::create(path)
         .and_then(|file| file.metadata())
         .map_err(|e| refuse(e.to_string()))?

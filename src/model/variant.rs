@@ -1,4 +1,4 @@
-//! Choices in which a new checkpoint differs from the usual one of its size.
+//! Options in which a new checkpoint differs from the default of its size.
 
 use serde_json::Value;
 
@@ -8,23 +8,23 @@ use crate::control::proprioception::TRACKING_ERROR;
 use super::config::{Config, PromptStyle, Proprio};
 use super::error::ModelError;
 
-/// The reasoning anchor's token.
+/// Token of the reasoning anchor, without delimiters.
 const ANCHOR: &str = "reasoning_anchor";
 
 /// StarVLA's prompt of Qwen3-VL-OFT on LIBERO.
 pub(super) const STARVLA_PROMPT: &str = "Your task is {instruction}. To identify the key objects for your task. Locate their \
                               bounding boxes in [x1,y1,x2,y2] format.";
 
-/// Choices of a new checkpoint.
+/// Options of a new checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variant {
     /// Plain Qwen3-VL-OFT: StarVLA's prompt, no geometry, no reasoning.
     pub baseline: bool,
-    /// Reasoning anchors.
+    /// Number of reasoning anchors.
     pub anchors: usize,
-    /// What an action holds.
+    /// Space of the actions.
     pub action_space: ActionSpace,
-    /// How the robot's own state is told.
+    /// Form in which the network gets the robot's state.
     pub proprio: Proprio,
     /// Fields of the `thinkvla` object to set, in order.
     pub set: Vec<Choice>,
@@ -45,16 +45,16 @@ impl Default for Variant {
 /// A field of the `thinkvla` object and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// Names from the outside in, with dots: `geometry.pool`.
+    /// Path of the field, with dots: `geometry.pool`.
     pub field: String,
-    /// Value; null takes the field away.
+    /// Value; null removes the field.
     pub value: Value,
 }
 
 impl std::str::FromStr for Choice {
     type Err = String;
 
-    /// `FIELD=VALUE`; a value that is not JSON is text.
+    /// Parses `FIELD=VALUE`; a value that is not JSON is text.
     fn from_str(text: &str) -> Result<Self, String> {
         let (field, value) = text
             .split_once('=')
@@ -68,7 +68,7 @@ impl std::str::FromStr for Choice {
 }
 
 impl Variant {
-    /// Texts of the anchors' tokens; none in the baseline.
+    /// Returns the texts of the anchors' tokens; none in the baseline.
     pub fn anchor_tokens(&self) -> Vec<String> {
         let anchors = if self.baseline { 0 } else { self.anchors };
         let name = |i| match i {
@@ -78,10 +78,10 @@ impl Variant {
         (0..anchors).map(name).collect()
     }
 
-    /// The configuration with these choices.
+    /// Returns the configuration with these options.
     ///
     /// # Errors
-    /// When a field is none of the `thinkvla` object's, or its value cannot be read.
+    /// When a field does not exist in the `thinkvla` object, or its value is invalid.
     pub fn apply(&self, mut config: Config) -> Result<Config, ModelError> {
         let ours = &mut config.thinkvla;
         ours.action_dim = self.action_space.dim() as i64;
@@ -96,7 +96,7 @@ impl Variant {
         chosen(config, &self.set)
     }
 
-    /// Statistics of the actions of an ordinary table-top task at 10 steps a second: 2 cm and 0.1 rad a step.
+    /// Returns statistics of the actions of a typical table-top task at 10 Hz: up to 2 cm and 0.1 rad per step.
     pub(super) fn action_statistics(&self) -> Vec<DimensionStatistics> {
         let [x, y, z] = ["x", "y", "z"].map(|name| dimension(name, Normalisation::MinMax, [-0.02, 0.02]));
         let turn = |name: &str| dimension(name, Normalisation::MinMax, [-0.1, 0.1]);
@@ -108,8 +108,8 @@ impl Variant {
         statistics
     }
 
-    /// Statistics of the state, where it is told: the tool's pose or the joints, whichever the actions move, and the
-    /// gripper.
+    /// Returns statistics of the state, if the network gets it: the tool's pose or the joints, as in the actions, and
+    /// the gripper.
     pub(super) fn state_statistics(&self) -> Vec<DimensionStatistics> {
         match self.proprio {
             Proprio::None => return Vec::new(),
@@ -132,10 +132,11 @@ impl Variant {
     }
 }
 
-/// A configuration with fields of its `thinkvla` object set, in order. A prompt without reasoning loses its anchor.
+/// Sets fields of the `thinkvla` object of a configuration, in order. Without reasoning the anchor is removed from the
+/// prompt.
 ///
 /// # Errors
-/// When a field is none of the object's, its value cannot be read, or the whole cannot work.
+/// When a field does not exist, a value is invalid, or the resulting configuration is invalid.
 pub fn chosen(mut config: Config, choices: &[Choice]) -> Result<Config, ModelError> {
     let ours = &mut config.thinkvla;
     let refused =
@@ -154,8 +155,8 @@ pub fn chosen(mut config: Config, choices: &[Choice]) -> Result<Config, ModelErr
     Ok(config)
 }
 
-/// Statistics of what a table-top arm with a tool that points down feels: where the tool is, how it is turned, what the
-/// gripper was told, and the tracking error, which tells how fast the tool is.
+/// Returns statistics of the state of a table-top arm with a tool that points down: position of the tool, rotation
+/// about the vertical, last command of the gripper, and the tracking error, which indicates the tool's speed.
 fn projected_state() -> Vec<DimensionStatistics> {
     let reach = [-0.8, 0.8];
     let half_turn = [-std::f64::consts::PI, std::f64::consts::PI];
@@ -168,7 +169,7 @@ fn projected_state() -> Vec<DimensionStatistics> {
     statistics
 }
 
-/// Of values spread evenly over a range.
+/// Returns statistics of a uniform distribution over a range.
 fn dimension(name: &str, normalisation: Normalisation, [min, max]: [f64; 2]) -> DimensionStatistics {
     DimensionStatistics {
         name: name.into(),
@@ -182,7 +183,7 @@ fn dimension(name: &str, normalisation: Normalisation, [min, max]: [f64; 2]) -> 
     }
 }
 
-/// Sets one field of a tree of objects. What it is called is checked when the tree is read back.
+/// Sets one field of a JSON tree. Unknown names are refused when the tree is deserialised.
 fn set(object: &mut Value, choice: &Choice) -> Result<(), String> {
     let (path, last) = match choice.field.rsplit_once('.') {
         Some((path, last)) => (path.split('.').collect(), last),

@@ -1,4 +1,4 @@
-//! Qwen3-VL's vision tower: patches in, language-width tokens out.
+//! Qwen3-VL's vision tower: from patches to tokens of the language model's width.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -16,7 +16,7 @@ use super::vision_plan::VisionPlan;
 /// Epsilon of every LayerNorm in the tower; the reference fixes it in code.
 const EPS: f64 = 1e-6;
 
-/// The tower.
+/// The vision tower.
 #[derive(Debug)]
 pub struct VisionTower {
     patch_embed: Linear,
@@ -27,22 +27,22 @@ pub struct VisionTower {
     deepstack_visual_indexes: Vec<i64>,
 }
 
-/// What the tower gives.
+/// Output of the vision tower.
 #[derive(Debug)]
 pub struct VisionOutput {
     /// Image embeddings of all images in order, (ΣN, D).
     pub tokens: Tensor,
-    /// One more set of embeddings for each of the first language layers, (ΣN, D) each.
+    /// Additional embeddings for each of the first language layers, (ΣN, D) each.
     pub deepstack: Vec<Tensor>,
-    /// Output of the tapped block, (Σpatches, C), in merge-block order; nothing where none is tapped.
+    /// Output of the tapped block, (Σpatches, C), in merge-block order; `None` where none is tapped.
     pub tap: Option<Tensor>,
 }
 
 impl VisionOutput {
-    /// The same values as leaves, where the gradients of what is made of them gather.
+    /// Returns the same values as leaves, which accumulate the gradients of later computations.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn leaves(&self) -> Result<Self, TchError> {
         let leaf = |x: &Tensor| Ok(x.f_detach()?.set_requires_grad(x.requires_grad()));
         Ok(Self {
@@ -52,10 +52,10 @@ impl VisionOutput {
         })
     }
 
-    /// Lets the gradients that gathered in leaves of it flow back.
+    /// Propagates the gradients accumulated in leaves of this output back.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn go_back(&self, leaves: &Self) -> Result<(), TchError> {
         let own = [&self.tokens].into_iter().chain(&self.deepstack).chain(&self.tap);
         let leaves = [&leaves.tokens].into_iter().chain(&leaves.deepstack).chain(&leaves.tap);
@@ -63,7 +63,7 @@ impl VisionOutput {
         pull(&pairs)
     }
 
-    /// The same tensors, not copied.
+    /// Returns the same tensors without copying.
     pub fn shared(&self) -> Self {
         Self {
             tokens: self.tokens.shallow_clone(),
@@ -103,7 +103,7 @@ impl VisionTower {
         })
     }
 
-    /// Runs the tower; `tap` is the block (from 0) whose output is given back as it is.
+    /// Runs the tower; `tap` is the block (from 0) whose output is returned as it is.
     ///
     /// # Shapes
     /// pixels: (Σpatches, channels x frames x side x side), in merge-block order
@@ -111,7 +111,7 @@ impl VisionTower {
         self.merge(&self.block_states(pixels, plan, tap)?, tap)
     }
 
-    /// Runs patch embedding and blocks; gives the outputs of the blocks that are read, in their order.
+    /// Runs patch embedding and blocks; returns the outputs of the blocks that are read, in their order.
     ///
     /// # Shapes
     /// pixels: as in [`Self::forward`] → (Σpatches, C) each
@@ -134,7 +134,7 @@ impl VisionTower {
         Ok(states)
     }
 
-    /// Runs the mergers on what [`Self::block_states`] gave.
+    /// Runs the mergers on the outputs of [`Self::block_states`].
     pub fn merge(&self, states: &[Tensor], tap: Option<i64>) -> Result<VisionOutput, ModelError> {
         let read = self.blocks_read(tap);
         if states.len() != read.len() {
@@ -162,7 +162,7 @@ impl VisionTower {
         })
     }
 
-    /// The tapped one of what [`Self::block_states`] gave.
+    /// Returns the tapped one of the outputs of [`Self::block_states`].
     pub fn tapped(&self, states: &[Tensor], tap: i64) -> Result<Tensor, ModelError> {
         let at = self.blocks_read(Some(tap)).iter().position(|index| *index == tap);
         let found = at.and_then(|at| states.get(at));
@@ -172,7 +172,7 @@ impl VisionTower {
         })
     }
 
-    /// The blocks whose outputs are read, in order: those of deepstack, the tapped one, and the last.
+    /// Returns the blocks whose outputs are read, in order: those of deepstack, the tapped one, and the last.
     fn blocks_read(&self, tap: Option<i64>) -> Vec<i64> {
         let count = self.blocks.len() as i64;
         let mut read: Vec<i64> = self.deepstack_visual_indexes.iter().copied().chain(tap).collect();
@@ -224,7 +224,7 @@ impl Attention {
         })
     }
 
-    /// Adds to `residual` what the patches attend to: all patches of their own image and none of another.
+    /// Adds the attention's output to `residual`; patches attend to all patches of their own image only.
     fn forward(&self, x: &Tensor, residual: &Tensor, plan: &VisionPlan) -> Result<Tensor, TchError> {
         let (rows, width) = x.size2()?;
         let head = width / self.heads;
@@ -277,21 +277,21 @@ impl Mlp {
         })
     }
 
-    /// Adds to `residual` what it makes of `x`.
+    /// Adds the MLP's output to `residual`.
     fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor, TchError> {
         let inner = self.linear_fc1.forward_then(x, Follow::GeluTanh)?;
         self.linear_fc2.forward_then(&inner, Follow::Add(residual))
     }
 }
 
-/// Where a merger normalises.
+/// Position of a merger's normalisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum NormPlace {
     BeforeMerging,
     AfterMerging,
 }
 
-/// Makes one language token of a block of neighbouring patches.
+/// Merges a block of neighbouring patches to one language token.
 #[derive(Debug)]
 struct Merger {
     norm: LayerNorm,
@@ -331,7 +331,7 @@ impl Merger {
 }
 
 impl VisionPlan {
-    /// Learned positions between the grid points of the table.
+    /// Interpolates the learned positions between the grid points of the table.
     ///
     /// # Shapes
     /// table: (positions, C) → (Σpatches, C)

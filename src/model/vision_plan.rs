@@ -1,4 +1,4 @@
-//! What the vision tower needs to know of the images' sizes: made once for a set of sizes and kept.
+//! Tensors of the vision tower that depend on the images' sizes only, created once for a set of sizes and reused.
 
 use tch::{Device, Tensor};
 
@@ -11,29 +11,29 @@ use super::rotary::Rotation;
 /// Positions of all patches of all images, in merge-block order.
 #[derive(Debug)]
 pub struct VisionPlan {
-    /// The four learned positions around each patch, (4, Σpatches).
+    /// Indices of the four learned positions around each patch, (4, Σpatches).
     pub(super) corners: Tensor,
-    /// Their shares, (4, Σpatches, 1).
+    /// Weights of these positions, (4, Σpatches, 1).
     pub(super) shares: Tensor,
-    /// Angles to turn queries and keys by.
+    /// Rotary angles of queries and keys.
     pub(super) rotation: Rotation,
-    /// Neighbouring images of equal size, which attend as one batch.
+    /// Runs of consecutive images with equally many patches, which attend as one batch.
     pub(super) runs: Vec<Run>,
 }
 
-/// Neighbouring images of equal size.
+/// A run of consecutive images with equally many patches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Run {
-    /// First row.
+    /// Index of the first row.
     pub start: i64,
     /// Number of images.
     pub images: i64,
-    /// Patches of one image.
+    /// Number of patches of one image.
     pub patches: i64,
 }
 
 impl VisionPlan {
-    /// Plans for images of these sizes, in order.
+    /// Creates the plan for images of these sizes, in order.
     ///
     /// # Errors
     /// When a grid is empty, has more than one frame, or does not divide into merge blocks.
@@ -99,7 +99,7 @@ fn check(grid: Grid, merge: i64) -> Result<(), ModelError> {
     })
 }
 
-/// Rows and columns of one image's patches: all patches of a block are neighbours.
+/// Returns rows and columns of one image's patches, block by block.
 fn merge_block_order(height: i64, width: i64, merge: i64) -> impl Iterator<Item = (i64, i64)> {
     (0..height / merge).flat_map(move |block_row| {
         (0..width / merge).flat_map(move |block_column| {
@@ -110,7 +110,7 @@ fn merge_block_order(height: i64, width: i64, merge: i64) -> impl Iterator<Item 
     })
 }
 
-/// Between which table rows a patch row lies.
+/// Table rows between which a patch row lies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Between {
     floor: i64,
@@ -118,7 +118,7 @@ struct Between {
     share: f32,
 }
 
-/// `count` points spread evenly over a table of `side` rows, as `torch.linspace` rounds them.
+/// Returns `count` evenly spaced points over a table of `side` rows, rounded like `torch.linspace`.
 fn spread(count: i64, side: i64) -> Vec<Between> {
     let end = (side - 1) as f32;
     let step = if count > 1 { end / (count - 1) as f32 } else { 0.0 };

@@ -1,4 +1,4 @@
-//! What a person's hand says at one time, whatever it holds.
+//! Readings of input devices, in one form for all devices.
 
 use nalgebra::Vector3;
 
@@ -6,31 +6,31 @@ use super::mapping::Command;
 use crate::control::time::Time;
 use crate::control::types::{Joints, Pose};
 
-/// A reading of an input.
+/// Reading of an input device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hand {
-    /// The deadman is held.
+    /// Whether the deadman is held.
     pub held: bool,
-    /// What is asked for; nothing before the first sample.
+    /// Requested motion; `None` before the first sample.
     pub intent: Option<Intent>,
-    /// Gripper opening asked for, 0 closed .. 1 open, where an axis gives it.
+    /// Requested gripper opening, from 0 (closed) to 1 (open), if an axis gives it.
     pub gripper: Option<f64>,
-    /// Why the reading must not be followed: late, or no number.
+    /// Reason not to follow the reading: it is late, or not a number.
     pub fault: Option<String>,
 }
 
-/// What is asked for.
+/// Requested motion.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Intent {
-    /// A velocity, as shares of the speeds.
+    /// Velocity, as fractions of the speeds.
     Twist(Twist),
-    /// Where the hand is, in the base frame's axes (m).
+    /// Pose of the hand, in the base frame's axes (m).
     Pose(Pose),
-    /// Where the leader is, as joints of this arm (rad).
+    /// Position of the leader, as joints of this arm (rad).
     Joints(Joints),
 }
 
-/// Shares of the linear and angular speed, -1 .. 1 along each axis.
+/// Fractions of the linear and angular speed, from -1 to 1 along each axis.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Twist {
     /// Along x, y, z.
@@ -39,17 +39,17 @@ pub struct Twist {
     pub angular: Vector3<f64>,
 }
 
-/// An input that can be read at any time.
+/// Input device that can be read at any time.
 pub trait Device: Send {
-    /// What the hand says now.
+    /// Returns the reading at `now`.
     fn hand(&mut self, now: Time) -> Hand;
-    /// What was asked for by keys and buttons since the last call.
+    /// Returns the commands of keys and buttons since the last call.
     fn commands(&mut self) -> Vec<Command>;
-    /// When something was last received.
+    /// Returns the time at which something was last received.
     fn last_seen(&self) -> Option<Time>;
 }
 
-/// Whether a stream of samples can be followed: fresh, and made of numbers.
+/// Watchdog of a stream of samples, which must be recent and consist of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Freshness {
     what: &'static str,
@@ -59,7 +59,7 @@ pub struct Freshness {
 }
 
 impl Freshness {
-    /// A stream called `what` that is late after `timeout_s` (s).
+    /// Creates the watchdog of a stream called `what`, which is late after `timeout_s` (s).
     pub fn new(what: &'static str, timeout_s: f64) -> Self {
         Self {
             what,
@@ -69,28 +69,28 @@ impl Freshness {
         }
     }
 
-    /// A sample came that can be followed.
+    /// Records a valid sample.
     pub fn good(&mut self, now: Time) {
         self.last = Some(now);
     }
 
-    /// A sample came that cannot; that stays so until [`Self::forgive`], so that nobody misses it.
+    /// Records an invalid sample. The fault stays until [`Self::forgive`], so that it is not missed.
     pub fn bad(&mut self, now: Time, why: String) {
         self.last = Some(now);
         self.fault.get_or_insert(why);
     }
 
-    /// The deadman was let go: what was wrong before counts no more.
+    /// Clears the fault; called when the deadman is released.
     pub fn forgive(&mut self) {
         self.fault = None;
     }
 
-    /// When the last sample came.
+    /// Returns the time of the last sample.
     pub fn last(&self) -> Option<Time> {
         self.last
     }
 
-    /// Why it cannot be followed now.
+    /// Returns the reason why the stream cannot be followed now, if there is one.
     pub fn fault(&self, now: Time) -> Option<String> {
         let what = self.what;
         if let Some(fault) = &self.fault {

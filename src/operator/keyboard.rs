@@ -1,4 +1,4 @@
-//! Keys of a terminal: what bytes mean, and which keys count as held.
+//! Keyboard of a terminal: decodes bytes to keys, and decides which keys count as held.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,26 @@ use super::hand::{Device, Hand, Intent, Twist};
 use super::mapping::{Command, Keyboard as Mapping, Push};
 use crate::control::time::Time;
 
-/// A gripper key counts as held for at least this long (s): long enough to take the lease and send the opening, and
-/// nothing else moves meanwhile.
+/// Minimum time for which a gripper key counts as held (s): long enough to take the lease and send the opening, while
+/// nothing else moves.
 const GRIPPER_HOLD_S: f64 = 0.5;
 
-/// A key.
+/// Key of a keyboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// A character, as typed.
     Char(char),
-    /// One of [`Key::NAMES`], by its place there.
+    /// One of [`Key::NAMES`], by its index.
     Named(usize),
 }
 
 impl Key {
-    /// Keys that are no characters.
+    /// Names of keys that are no characters.
     pub const NAMES: [&'static str; 10] = [
         "up", "down", "right", "left", "pageup", "pagedown", "space", "enter", "tab", "escape",
     ];
 
-    /// The key a mapping calls so.
+    /// Returns the key of this name in a mapping.
     pub fn named(name: &str) -> Option<Self> {
         if let Some(place) = Self::NAMES.iter().position(|known| *known == name) {
             return Some(Self::Named(place));
@@ -37,7 +37,7 @@ impl Key {
         }
     }
 
-    /// Keys in what a terminal sent. What is neither a character nor a known sequence is left out.
+    /// Decodes bytes from a terminal. Whatever is neither a character nor a known sequence is left out.
     pub fn read(bytes: &[u8]) -> Vec<Self> {
         let text = String::from_utf8_lossy(bytes);
         let mut rest = text.as_ref();
@@ -65,7 +65,7 @@ fn single(c: char) -> Option<Key> {
     }
 }
 
-/// A key that is sent as an escape sequence, and its length.
+/// Decodes a key that is sent as an escape sequence; also returns the sequence's length (bytes).
 fn escaped(text: &str) -> (Option<Key>, usize) {
     let Some(body) = text.strip_prefix("\u{1b}[").or_else(|| text.strip_prefix("\u{1b}O")) else {
         return (Key::named("escape"), 1);
@@ -85,13 +85,13 @@ fn escaped(text: &str) -> (Option<Key>, usize) {
     (Key::named(name), 2 + end)
 }
 
-/// The keyboard as an input. A key is its own deadman.
+/// Keyboard as an input device. A key is its own deadman.
 #[derive(Debug, Clone)]
 pub struct Keyboard {
     hold_s: f64,
     motion: BTreeMap<Key, Push>,
     commands: BTreeMap<Key, Command>,
-    /// Pushes under way, and until when they count as held.
+    /// Directions of pressed keys, and the time until which each counts as held.
     pushed: Vec<(Push, Time)>,
     held_until: Option<Time>,
     asked: Vec<Command>,
@@ -99,7 +99,7 @@ pub struct Keyboard {
 }
 
 impl Keyboard {
-    /// A keyboard nobody touches.
+    /// Creates a keyboard without pressed keys.
     pub fn new(mapping: &Mapping) -> Self {
         let keys = |name: &String| Key::named(name);
         Self {
@@ -121,7 +121,7 @@ impl Keyboard {
         }
     }
 
-    /// Bytes came from the terminal.
+    /// Handles bytes from the terminal.
     pub fn typed(&mut self, bytes: &[u8], now: Time) {
         for key in Key::read(bytes) {
             self.last = Some(now);
@@ -137,7 +137,7 @@ impl Keyboard {
             match command {
                 Command::LetGo => self.drop_all(),
                 Command::ToggleGripper | Command::OpenGripper | Command::CloseGripper => {
-                    // A terminal repeats a toggle, too; only the first one of a press is meant.
+                    // A terminal repeats a held key; a command that is still waiting is not added again.
                     if self.asked.contains(&command) {
                         continue;
                     }
@@ -156,7 +156,7 @@ impl Keyboard {
         self.held_until = self.held_until.max(Some(until));
     }
 
-    /// All keys are up.
+    /// Releases all keys.
     pub fn drop_all(&mut self) {
         self.pushed.clear();
         self.held_until = None;

@@ -1,4 +1,4 @@
-//! A leader arm: its joints, by name, as joints of this arm.
+//! Leader arm: converts its joints, found by name, to joints of this arm.
 
 use super::hand::{Device, Freshness, Hand, Intent};
 use super::mapping::{Command, Leader as Mapping, LeaderGripper, LeaderJoint};
@@ -6,7 +6,7 @@ use super::pad::Pad;
 use crate::control::time::Time;
 use crate::control::types::{JOINTS, Joints};
 
-/// A leader arm with the pad that holds its deadman.
+/// Leader arm, with the pad that has its deadman.
 #[derive(Debug, Clone)]
 pub struct Leader {
     /// Deadman and buttons.
@@ -19,7 +19,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// A leader not heard of yet.
+    /// Creates a leader without any reading.
     pub fn new(mapping: &Mapping) -> Self {
         Self {
             pad: Pad::new(&mapping.pad),
@@ -31,7 +31,7 @@ impl Leader {
         }
     }
 
-    /// A joint state came.
+    /// Handles a joint state.
     pub fn received(&mut self, names: &[String], positions: &[f64], now: Time) {
         match self.read(names, positions) {
             Ok((joints, opening)) => {

@@ -1,4 +1,4 @@
-//! Mapping files: what keys, buttons, axes and tracked motion mean. One that cannot work is refused with its line.
+//! Mapping files: the meaning of keys, buttons, axes and tracked motion. One that cannot work is refused with its line.
 
 mod check;
 mod command;
@@ -16,41 +16,41 @@ pub use inputs::{
 use crate::control::types::JOINTS;
 use crate::files;
 
-/// A mapping; see `config/teleop/*.yaml` for the meaning of each value.
+/// Mapping; see `config/teleop/*.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mapping {
-    /// The input and what it means.
+    /// Input device and its meaning.
     pub input: Input,
     /// Speed scales.
     pub scale: Scale,
     /// Speed of named moves, a fraction of the arm's velocity limits.
     pub move_speed: f64,
-    /// Gripper opening the first engagement starts with when nobody has commanded the gripper yet.
+    /// Gripper opening at the first engagement, if the gripper has not been commanded yet.
     pub gripper_start: f64,
 }
 
-/// The input.
+/// Input device.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Keys of the terminal the node runs in.
     Keyboard(Keyboard),
-    /// A gamepad, joystick or SpaceMouse.
+    /// Gamepad, joystick or SpaceMouse.
     Joy(Joy),
-    /// A leader arm.
+    /// Leader arm.
     Leader(Leader),
-    /// A tracked hand.
+    /// Tracked hand.
     Pose(Pose),
 }
 
-/// Shares of full speed a person steps through.
+/// Speed scales that the operator steps through.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// Shares, slowest first.
+    /// Scales as fractions of full speed, in ascending order.
     pub steps: Vec<f64>,
-    /// Share at the start; one of `steps`.
+    /// Scale at the start; one of `steps`.
     pub start: f64,
 }
 
@@ -58,17 +58,17 @@ pub struct Scale {
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolSpeed {
-    /// (m/s)
+    /// Linear speed (m/s).
     pub linear_m_s: f64,
-    /// (m/s^2)
+    /// Linear acceleration (m/s^2).
     pub linear_m_s2: f64,
-    /// (rad/s)
+    /// Angular speed (rad/s).
     pub angular_rad_s: f64,
-    /// (rad/s^2)
+    /// Angular acceleration (rad/s^2).
     pub angular_rad_s2: f64,
 }
 
-/// Frame a velocity is meant in.
+/// Frame of a velocity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Frame {
@@ -78,7 +78,7 @@ pub enum Frame {
     Tool,
 }
 
-/// Why a mapping was refused.
+/// Error of loading a mapping.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// The file could not be read.
@@ -86,10 +86,10 @@ pub enum MappingError {
     Read {
         /// File that was opened.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The text is no mapping.
+    /// The text is not a mapping.
     #[error("mapping {path}: {message}")]
     Parse {
         /// File.
@@ -102,13 +102,13 @@ pub enum MappingError {
     Impossible {
         /// File.
         path: PathBuf,
-        /// Line the field stands on, from 1.
+        /// Line of the field, from 1.
         line: usize,
         /// Field, e.g. `input.keyboard.hold_s`.
         field: String,
-        /// What would work.
+        /// Values that would work.
         expected: String,
-        /// What stands there.
+        /// Value that was found.
         found: String,
     },
 }
@@ -117,7 +117,7 @@ impl Mapping {
     /// Reads and checks a mapping file.
     ///
     /// # Errors
-    /// When the file cannot be read, is no mapping, or holds a value that cannot work.
+    /// When the file cannot be read, is not a mapping, or holds a value that cannot work.
     pub fn load(path: &Path) -> Result<Self, MappingError> {
         let text = files::read_description(path, files::CONFIGURATION).map_err(|source| MappingError::Read {
             path: path.to_path_buf(),
@@ -126,10 +126,10 @@ impl Mapping {
         Self::parse(&text, path)
     }
 
-    /// Reads and checks a mapping; `path` is named in errors.
+    /// Parses and checks a mapping; `path` is named in errors.
     ///
     /// # Errors
-    /// When the text is no mapping, or holds a value that cannot work.
+    /// When the text is not a mapping, or holds a value that cannot work.
     pub fn parse(text: &str, path: &Path) -> Result<Self, MappingError> {
         let mapping: Self = serde_saphyr::from_str(text).map_err(|error| MappingError::Parse {
             path: path.to_path_buf(),
@@ -139,7 +139,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Deadman and buttons, where they come from a joystick topic.
+    /// Returns deadman and buttons, if they come from a joystick topic.
     pub fn pad(&self) -> Option<&Pad> {
         match &self.input {
             Input::Keyboard(_) => None,
@@ -149,7 +149,7 @@ impl Mapping {
         }
     }
 
-    /// Everything keys and buttons do.
+    /// Returns all commands of keys and buttons.
     pub fn commands(&self) -> Vec<&Command> {
         match &self.input {
             Input::Keyboard(keyboard) => keyboard.commands.values().collect(),
@@ -163,7 +163,7 @@ impl Mapping {
 }
 
 impl Input {
-    /// Speed of the tool at scale 1; a leader drives joints.
+    /// Returns the speed of the tool at scale 1; `None` for a leader, which moves joints.
     pub fn tool_speed(&self) -> Option<ToolSpeed> {
         match self {
             Self::Keyboard(keyboard) => Some(keyboard.speed),
@@ -173,7 +173,7 @@ impl Input {
         }
     }
 
-    /// Frame a velocity is meant in.
+    /// Returns the frame of velocities.
     pub fn frame(&self) -> Frame {
         match self {
             Self::Keyboard(keyboard) => keyboard.frame,
@@ -183,7 +183,7 @@ impl Input {
     }
 }
 
-/// Joints a leader must name.
+/// Number of joints that a leader must name.
 pub(super) const LEADER_JOINTS: usize = JOINTS;
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! A person's hand becomes action chunks.
+//! Teleoperation: converts an operator's input to action chunks.
 //!
 //! ```text
 //! keys, joystick, leader arm, tracked hand ─► Hand (held? what? how fresh?) ─► Session (deadman, anchor) ─► ActionChunk
 //! ```
 //!
-//! * [`mapping`]: what a key, button or axis means; a file, refused with its line when it cannot work
-//! * [`keyboard`], [`pad`], [`leader`], [`tracker`]: inputs, each giving a [`hand::Hand`]
-//! * [`motion`]: speed and acceleration of what is asked for, and how it ends by itself
-//! * [`session`]: engaging, following, letting go
+//! * [`mapping`]: meaning of keys, buttons and axes, from a file that is refused with its line when it cannot work
+//! * [`keyboard`], [`pad`], [`leader`], [`tracker`]: input devices, each giving a [`hand::Hand`]
+//! * [`motion`]: limits speed and acceleration of requested motion, and ends each plan at rest
+//! * [`session`]: engaging, following, releasing
 //!
-//! Nothing in here reads a clock, a terminal or a topic: every function takes the time and what was received.
+//! No module in here reads a clock, a terminal or a topic: every function receives the time and the input.
 
 pub mod hand;
 pub mod keyboard;

@@ -1,31 +1,31 @@
-//! How motion asked for becomes steps: never faster than its pace, and each plan ends at rest by itself.
+//! Plans requested motion as steps within limits of speed and acceleration; each plan ends at rest.
 
 use nalgebra::SVector;
 
-/// Time from one step to the next (s); the arm node reports as often, and a new plan follows every report.
+/// Time between steps (s); the arm node reports at this period, and a new plan follows every report.
 pub const STEP_S: f64 = 0.05;
-/// Steps of the last plan that a plan begins with: it comes to the arm while the first of them is under way, and joins
-/// there without a seam.
+/// Number of steps that a plan takes from the last one: it reaches the arm while the first of them is executed, and
+/// joins there without a discontinuity.
 const KEPT: usize = 1;
-/// Steps with what is asked for, then it brakes: a report may come late by one.
+/// Number of steps that follow the request before the plan brakes: a report may be late by one.
 const LEAD: usize = 2;
-/// Steps of the shortest and of the longest plan.
+/// Minimum and maximum number of steps of a plan.
 const SHORTEST: usize = 4;
 const LONGEST: usize = 60;
 
-/// Speed and acceleration of one kind of motion, in its unit a second (squared).
+/// Limits of speed and acceleration of one kind of motion, in its unit per second (squared).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// Largest speed.
+    /// Maximum speed.
     pub fastest: f64,
-    /// Largest acceleration.
+    /// Maximum acceleration.
     pub acceleration: f64,
 }
 
-/// One kind of motion under way: translation, rotation, or joints.
+/// One kind of motion in progress: translation, rotation, or joints.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Course<const N: usize> {
-    /// Velocity at the start of the last plan, then after each of its steps.
+    /// Velocity at the start of the last plan, and after each of its steps.
     planned: Vec<SVector<f64, N>>,
 }
 
@@ -36,11 +36,11 @@ impl<const N: usize> Default for Course<N> {
 }
 
 impl<const N: usize> Course<N> {
-    /// Offsets from where the arm is now, one a step, `elapsed` (s) after the last plan. The first goes on with that
-    /// plan, or rests.
+    /// Plans offsets from the current position, one per step, `elapsed` (s) after the last plan. The first step
+    /// continues that plan, or rests if there is none.
     ///
-    /// `wanted` gives the velocity that is asked for at an offset. Speed and change of velocity stay within the pace,
-    /// except that what moves faster already is brought down to it.
+    /// `wanted` gives the requested velocity at an offset. Speed and change of velocity stay within the pace; motion
+    /// that is already faster is slowed down to it.
     pub fn plan(
         &mut self,
         elapsed: f64,
@@ -62,7 +62,7 @@ impl<const N: usize> Course<N> {
             } else {
                 before + shortened(-before, change)
             };
-            // As far as constant acceleration goes: a spline through the steps then needs no more of it.
+            // Distance under constant acceleration: a spline through the steps then needs no higher one.
             offset += (before + velocity) * (0.5 * STEP_S);
             offsets.push(offset);
             self.planned.push(velocity);
@@ -74,13 +74,13 @@ impl<const N: usize> Course<N> {
     }
 }
 
-/// Velocity a plan has `elapsed` (s) after its start; none after its end.
+/// Velocity of a plan `elapsed` (s) after its start; zero after its end.
 fn velocity_of<const N: usize>(planned: &[SVector<f64, N>], elapsed: f64) -> SVector<f64, N> {
     let step = (elapsed / STEP_S).round().max(0.0) as usize;
     planned.get(step).copied().unwrap_or_else(SVector::zeros)
 }
 
-/// How far the longest plan of a pace leads.
+/// Returns the length of the longest plan of a pace.
 pub fn longest_way(pace: Pace) -> f64 {
     let full = SVector::<f64, 1>::new(pace.fastest);
     let mut course = Course {
@@ -89,7 +89,7 @@ pub fn longest_way(pace: Pace) -> f64 {
     course.plan(0.0, pace, |_| full).last().map_or(0.0, |way| way.norm())
 }
 
-/// The vector, or one of its direction and the length `longest`; none where it is no number.
+/// Shortens a vector to the length `longest` if it is longer; zero if it is not finite.
 pub fn shortened<const N: usize>(vector: SVector<f64, N>, longest: f64) -> SVector<f64, N> {
     let norm = vector.norm();
     if !norm.is_finite() {

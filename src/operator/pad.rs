@@ -1,4 +1,4 @@
-//! A `sensor_msgs/Joy` device: axes that drive, a deadman, buttons. The pad beside a leader or a tracker is one too.
+//! `sensor_msgs/Joy` devices: axes that drive, a deadman, and buttons. Also the pad beside a leader or a tracker.
 
 use super::hand::{Device, Freshness, Hand, Intent, Twist};
 use super::mapping::{Axis, Button, Command, Deadman, GripperAxis, Joy, Pad as Mapping};
@@ -17,7 +17,7 @@ pub struct Pad {
 }
 
 impl Pad {
-    /// A pad not heard of yet.
+    /// Creates a pad without any message.
     pub fn new(mapping: &Mapping) -> Self {
         Self {
             deadman: mapping.deadman,
@@ -30,13 +30,13 @@ impl Pad {
         }
     }
 
-    /// A message came.
+    /// Handles a message.
     pub fn received(&mut self, axes: &[f32], buttons: &[i32], now: Time) {
         if let Some((index, value)) = axes.iter().enumerate().find(|(_, value)| !value.is_finite()) {
             let why = format!("expected numbers, found {value} on axis {index}");
             return self.freshness.bad(now, why);
         }
-        // A message after a silence says nothing about what was pressed meanwhile.
+        // The first message after a silence does not tell what was pressed meanwhile.
         let continued = self.freshness.last().is_some() && self.freshness.fault(now).is_none();
         let pressed: Vec<bool> = buttons.iter().map(|button| *button != 0).collect();
         if continued {
@@ -55,7 +55,7 @@ impl Pad {
         }
     }
 
-    /// Whether the deadman was held in the last message.
+    /// Returns whether the deadman was held in the last message.
     pub fn held(&self) -> bool {
         match self.deadman {
             Deadman::Button(index) => self.pressed.get(index).copied().unwrap_or(false),
@@ -65,34 +65,34 @@ impl Pad {
         }
     }
 
-    /// Opening asked for by the gripper axis.
+    /// Returns the opening requested by the gripper axis, from 0 (closed) to 1 (open).
     pub fn gripper(&self) -> Option<f64> {
         let GripperAxis { axis, closed, open } = self.gripper?;
         Some(((self.axis(axis)? - closed) / (open - closed)).clamp(0.0, 1.0))
     }
 
-    /// Value of an axis in the last message.
+    /// Returns the value of an axis in the last message.
     pub fn axis(&self, index: usize) -> Option<f64> {
         self.axes.get(index).copied()
     }
 
-    /// Why it cannot be followed now.
+    /// Returns the reason why it cannot be followed now, if there is one.
     pub fn fault(&self, now: Time) -> Option<String> {
         self.freshness.fault(now)
     }
 
-    /// What buttons asked for since the last call.
+    /// Returns the commands of buttons since the last call.
     pub fn commands(&mut self) -> Vec<Command> {
         std::mem::take(&mut self.asked)
     }
 
-    /// When the last message came.
+    /// Returns the time of the last message.
     pub fn last_seen(&self) -> Option<Time> {
         self.freshness.last()
     }
 }
 
-/// A gamepad, joystick or SpaceMouse that gives a velocity.
+/// Gamepad, joystick or SpaceMouse that gives a velocity.
 #[derive(Debug, Clone)]
 pub struct Stick {
     /// Deadman and buttons.
@@ -102,7 +102,7 @@ pub struct Stick {
 }
 
 impl Stick {
-    /// A stick not heard of yet.
+    /// Creates a stick without any message.
     pub fn new(mapping: &Joy) -> Self {
         Self {
             pad: Pad::new(&mapping.pad),

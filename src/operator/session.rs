@@ -1,11 +1,11 @@
-//! Engaging, following and letting go: what a hand and an arm together make of a deadman.
+//! Teleoperation session: engages, follows and releases, depending on hand and arm.
 //!
 //! ```text
 //! Idle ─ pressed ─► Waiting (lease, arm at rest) ─ anchored ─► Engaged ─ released, lost, broken ─► Idle
 //! ```
 //!
-//! Motion is always an offset from where the arm is commanded to be, so engaging anew begins with none. After anything
-//! but the hand itself ended it, the deadman must be let go and pressed again.
+//! Motion is always an offset from the arm's commanded position, so a new engagement begins without motion. If anything
+//! but the deadman ended an engagement, the deadman must be released and pressed again.
 
 mod anchor;
 mod arm;
@@ -24,32 +24,32 @@ pub use arm::{Arm, Readiness};
 use engaged::{Engaged, Present};
 use grip::Grip;
 
-/// Name in leases, chunks and heartbeats.
+/// Name of this source in leases, chunks and heartbeats.
 pub const SOURCE: &str = "teleop";
 
-/// How long after its observation a chunk may start (s).
+/// Time after its observation within which a chunk may start (s).
 const EXPIRY_S: f64 = 0.3;
-/// How long lease and arm may take after the deadman was pressed (s).
+/// Maximum time to wait for lease and arm after the deadman was pressed (s).
 const WAIT_S: f64 = 3.0;
 
-/// What is to be done now.
+/// Action to take now.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
-    /// Nothing.
+    /// Do nothing.
     Rest,
     /// Ask the arm node for the lease.
     Acquire,
-    /// Send this.
+    /// Send this chunk.
     Send(Box<ActionChunk>),
-    /// End motion at once.
+    /// Stop the motion at once, for this reason.
     LetGo(String),
-    /// The deadman was pressed in vain; says why.
+    /// Refuse to engage although the deadman is pressed, for this reason.
     Refuse(String),
 }
 
 #[derive(Debug, Clone)]
 enum State {
-    /// Not engaged. `spent`: the deadman has to be let go first.
+    /// Not engaged. If `spent`, the deadman must be released first.
     Idle {
         spent: bool,
     },
@@ -59,7 +59,7 @@ enum State {
     Engaged(Box<Engaged>),
 }
 
-/// One person's work.
+/// Session of one operator.
 #[derive(Debug, Clone)]
 pub struct Session {
     mapping: Mapping,
@@ -71,7 +71,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Nobody holds anything yet. `base_frame` is the frame the arm node expects deltas in.
+    /// Creates an idle session. `base_frame` is the frame in which the arm node expects deltas.
     pub fn new(mapping: Mapping, base_frame: &str) -> Self {
         let steps = &mapping.scale.steps;
         Self {
@@ -84,27 +84,27 @@ impl Session {
         }
     }
 
-    /// Share of the speeds.
+    /// Returns the speed scale, a fraction of full speed.
     pub fn scale(&self) -> f64 {
         self.mapping.scale.steps.get(self.scale).copied().unwrap_or(0.0)
     }
 
-    /// Whether the arm follows the hand.
+    /// Returns whether the arm follows the hand.
     pub fn is_engaged(&self) -> bool {
         matches!(self.state, State::Engaged(_))
     }
 
-    /// Whether the deadman was pressed and the arm is not ready yet.
+    /// Returns whether the deadman was pressed and the arm is not ready yet.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, State::Waiting { .. })
     }
 
-    /// Gripper opening asked for while engaged.
+    /// Returns the gripper opening requested while engaged.
     pub fn opening(&self) -> f64 {
         self.grip.opening()
     }
 
-    /// Scale and gripper; false when the command is none of these.
+    /// Handles commands of scale and gripper; returns false for any other command.
     pub fn command(&mut self, command: &Command) -> bool {
         let last = self.mapping.scale.steps.len().saturating_sub(1);
         match command {
@@ -123,16 +123,17 @@ impl Session {
         }
     }
 
-    /// Ends whatever is under way, for a reason that is not the deadman.
+    /// Ends the engagement for a reason other than the deadman, which must be released before the next one.
     pub fn end(&mut self) {
         self.state = State::Idle { spent: true };
         self.grip.forget();
     }
 
-    /// Looks at hand and arm. `lease` is the lease held, if any; `now` is on the clock of [`Arm::received`].
+    /// Decides what to do from hand and arm. `lease` is the lease held, if any; `now` is on the clock of
+    /// [`Arm::received`].
     ///
     /// # Errors
-    /// When what the arm reports is no number.
+    /// When the arm reports values that are not finite.
     pub fn look(
         &mut self,
         hand: &Hand,
@@ -182,7 +183,7 @@ impl Session {
         }
         let (arm, lease) = match arm::ready(arm, lease, now) {
             Ok(ready) => ready,
-            // A braking arm takes the next chunk.
+            // A braking arm accepts the next chunk.
             Err(Wait::For(_)) if arm.is_some_and(|arm| arm.is_fresh(now) && Some(arm.lease) == lease) => {
                 return Ok(Step::Rest);
             }
@@ -192,7 +193,7 @@ impl Session {
         self.follow(hand, arm, lease)
     }
 
-    /// The deadman has to be let go before anything moves again.
+    /// Ends the engagement; the deadman must be released before anything moves again.
     fn give_up(&mut self, why: String) -> Step {
         let engaged = self.is_engaged();
         self.end();

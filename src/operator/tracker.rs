@@ -1,4 +1,4 @@
-//! A tracked hand: poses in the axes of the arm's base, and what a tracker that lost it looks like.
+//! Tracked hand: converts poses to the axes of the arm's base, and detects when the tracker has lost the hand.
 
 use nalgebra::{Translation3, UnitQuaternion};
 
@@ -8,7 +8,7 @@ use super::pad::Pad;
 use crate::control::time::Time;
 use crate::control::types::Pose;
 
-/// A tracked hand with the pad that holds its clutch.
+/// Tracked hand, with the pad that has its clutch.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     /// Clutch and buttons.
@@ -22,7 +22,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// A hand not seen yet.
+    /// Creates a hand without any pose.
     pub fn new(mapping: &Mapping) -> Self {
         let [roll, pitch, yaw] = mapping.base_from_input_deg.map(f64::to_radians);
         Self {
@@ -36,7 +36,7 @@ impl Tracker {
         }
     }
 
-    /// A pose came, `Err` when it is none.
+    /// Handles a pose message; `Err` if it holds no valid pose.
     pub fn received(&mut self, frame_id: &str, pose: Result<Pose, String>, now: Time) {
         if !self.pad.held() {
             self.freshness.forgive();
@@ -49,7 +49,7 @@ impl Tracker {
             Ok(pose) => pose,
             Err(why) => return self.freshness.bad(now, why),
         };
-        // Only the axes are turned: where the input's origin lies cancels out of relative motion.
+        // Only the axes are rotated: the origin of the input cancels out in relative motion.
         let turn = self.base_from_input;
         let seen = Pose::from_parts(
             Translation3::from(turn * pose.translation.vector),

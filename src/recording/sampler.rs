@@ -1,4 +1,4 @@
-//! Streams with stamps in, samples at a steady rate out; what is late, missing or frozen is counted.
+//! Samples streams with timestamps at a constant rate, and counts what is late, missing or frozen.
 
 mod arm;
 mod camera;
@@ -16,39 +16,39 @@ use waiting::{forget, put};
 
 use crate::control::time::Time;
 
-/// A stream without a value for longer is silent (s).
+/// Time without a value after which a stream is silent (s).
 const SILENT_S: f64 = 1.0;
 
-/// The nearest state of the arm may be no further from the sample's time, where there are none on both sides of it (s).
+/// Maximum distance of the nearest arm state from the sample's time, if there are no states on both sides of it (s).
 const ARM_SLOP_S: f64 = 0.05;
 
-/// How streams are sampled, and what is no longer data.
+/// Sampling rate, and limits of valid data.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rule {
-    /// Samples a second.
+    /// Samples per second (Hz).
     pub fps: f64,
-    /// A picture may be this far from the sample's time (s).
+    /// Maximum distance of an image from the sample's time (s).
     pub slop_s: f64,
-    /// How long a sample waits for a late stream (s).
+    /// Maximum time that a sample waits for a late stream (s).
     pub wait_s: f64,
-    /// A picture that repeats for longer while the arm moves is of a frozen camera (s).
+    /// A camera that repeats one image for longer than this while the arm moves is frozen (s).
     pub frozen_s: f64,
-    /// Share of samples of which a stream may be missing.
+    /// Maximum fraction of samples in which a stream may be missing.
     pub missing_share: f64,
-    /// Longest run of samples of which a stream may be missing (s).
+    /// Longest run of samples in which a stream may be missing (s).
     pub gap_s: f64,
-    /// Whether the first sample is when the arm first follows somebody: what is before is no part of the task.
+    /// Whether sampling begins when the arm first follows a source: what is before is no part of the task.
     pub begin_with_motion: bool,
 }
 
-/// One moment: a picture of each camera, and the arm.
+/// Sample: an image of each camera, and the arm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick<P> {
-    /// Its time.
+    /// Time of the sample.
     pub time: Time,
-    /// One picture of each camera.
+    /// One image of each camera.
     pub pictures: Vec<P>,
-    /// The arm.
+    /// State of the arm.
     pub arm: ArmState,
 }
 
@@ -60,18 +60,18 @@ pub struct Sampler<P> {
     arm: VecDeque<(Time, ArmState)>,
     arm_counts: Counts,
     next: Option<Time>,
-    /// Whether the arm's first following begins the sampling.
+    /// Whether it waits for the arm's first following to begin.
     awaiting: bool,
     begun: Time,
-    /// The last moment to be sampled, once it is known.
+    /// Time after which there are no samples, once it is known.
     until: Option<Time>,
     samples: u64,
-    /// Samples without arm or without any picture of a camera.
+    /// Number of samples without arm or without any image of a camera.
     lost: u64,
 }
 
 impl<P: Clone> Sampler<P> {
-    /// Of these cameras.
+    /// Creates a sampler of these cameras.
     pub fn new(rule: Rule, cameras: impl IntoIterator<Item = String>) -> Self {
         let camera = |name| Camera {
             name,
@@ -93,7 +93,7 @@ impl<P: Clone> Sampler<P> {
         }
     }
 
-    /// Samples from `now` on, or from the arm's first following after it, as the rule says.
+    /// Samples from `now` on, or from when the arm first follows a source after it, as the rule says.
     pub fn begin(&mut self, now: Time) {
         self.begin_at(now);
         if self.rule.begin_with_motion {
@@ -107,7 +107,7 @@ impl<P: Clone> Sampler<P> {
         self.until = None;
         (self.samples, self.lost) = (0, 0);
         self.arm_counts = Counts::default();
-        // What came before is old news but for the last of it.
+        // Of the data before, only the last is kept.
         forget(&mut self.arm);
         for camera in &mut self.cameras {
             forget(&mut camera.waiting);
@@ -115,7 +115,7 @@ impl<P: Clone> Sampler<P> {
         }
     }
 
-    /// Streams of which nothing has come for a while, or ever: their episode would begin without them.
+    /// Returns the streams that are silent or never had data; an episode would begin without them.
     pub fn silent(&self, now: Time) -> Vec<&str> {
         let silent = |last: Option<Time>| last.is_none_or(|stamp| now.seconds_since(stamp) > SILENT_S);
         let cameras = self.cameras.iter();
@@ -125,28 +125,28 @@ impl<P: Clone> Sampler<P> {
         streams.map(|(name, _)| name).collect()
     }
 
-    /// Samples up to `now`, and then no more: what has come is still to be taken.
+    /// Ends the sampling at `now`; earlier samples are still returned.
     pub fn end(&mut self, now: Time) {
         self.until = Some(now);
         self.awaiting = false;
     }
 
-    /// Samples no more, from now on.
+    /// Stops the sampling at once.
     pub fn stop(&mut self) {
         (self.next, self.awaiting) = (None, false);
     }
 
-    /// Whether it samples, or waits for the arm to begin.
+    /// Returns whether it samples, or waits for the arm to begin.
     pub fn is_sampling(&self) -> bool {
         self.next.is_some() || self.awaiting
     }
 
-    /// Whether it waits for the arm to begin.
+    /// Returns whether it waits for the arm to begin.
     pub fn is_awaiting(&self) -> bool {
         self.awaiting
     }
 
-    /// Takes a picture of a camera, in the order given at first. Stamps that do not grow are of no use and dropped.
+    /// Takes an image of a camera, by its index in the initial order. Images whose stamps do not increase are dropped.
     pub fn picture(&mut self, camera: usize, stamp: Time, shot: Shot<P>) {
         let Some(camera) = self.cameras.get_mut(camera) else {
             return;
@@ -155,7 +155,7 @@ impl<P: Clone> Sampler<P> {
         camera.counts.overflowed += u64::from(put(&mut camera.waiting, stamp, shot) && self.next.is_some());
     }
 
-    /// Takes what the arm does.
+    /// Takes a state of the arm.
     pub fn arm(&mut self, stamp: Time, state: ArmState) {
         self.arm_counts.received += 1;
         self.arm_counts.overflowed += u64::from(put(&mut self.arm, stamp, state) && self.next.is_some());
@@ -164,8 +164,8 @@ impl<P: Clone> Sampler<P> {
         }
     }
 
-    /// The next sample, once every stream has come past it or has kept it waiting too long. A sample without any
-    /// picture of a camera, or without the arm, is lost and counted.
+    /// Returns the next sample, once every stream has passed it or has kept it waiting too long. A sample without any
+    /// image of a camera, or without the arm, is lost and counted.
     pub fn next(&mut self, now: Time) -> Option<Tick<P>> {
         loop {
             let tick = self.next?;
@@ -209,18 +209,18 @@ impl<P: Clone> Sampler<P> {
         })
     }
 
-    /// Samples since the beginning, lost ones included.
+    /// Returns the number of samples since the beginning, including lost ones.
     pub fn samples(&self) -> u64 {
         self.samples
     }
 
-    /// What was counted of each stream: the cameras by their names, then `arm`.
+    /// Returns the counts of each stream: the cameras by their names, then `arm`.
     pub fn counts(&self) -> impl Iterator<Item = (&str, Counts)> {
         let cameras = self.cameras.iter().map(|camera| (camera.name.as_str(), camera.counts));
         cameras.chain([("arm", self.arm_counts)])
     }
 
-    /// Why what was sampled is no data, if it is none.
+    /// Returns the reason why the samples are not valid data, if there is one.
     pub fn refusal(&self) -> Option<String> {
         let Rule {
             fps,
@@ -248,7 +248,7 @@ impl<P: Clone> Sampler<P> {
             let gap = counts.longest_gap as f64 / fps;
             (gap > gap_s).then(|| format!("{stream}: expected gaps of at most {gap_s} s, found one of {gap:.2} s"))
         });
-        // A row that was lost would leave its neighbour with the motion of two.
+        // A lost row would give its neighbour the motion of two.
         let of_rows = || {
             (self.lost > 0).then(|| {
                 format!(

@@ -1,31 +1,31 @@
-//! Samples in a row become rows with the action between them.
+//! Makes rows of consecutive samples, with the action between them.
 
 use crate::control::proprioception::tracking_error;
 use crate::control::tool_rotation::turn_from_down;
 use crate::control::types::{Joints, Pose};
 use crate::dataset::frame::{Frame, Picture};
 
-/// One look at everything, at one moment.
+/// Observation of everything at one time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// Pictures, in the order of the dataset's columns (by name).
+    /// Images, in the order of the dataset's columns (by name).
     pub pictures: Vec<Picture>,
     /// Measured joints (rad).
     pub joints: Joints,
     /// Measured `base_from_tool` (m).
     pub tool: Pose,
-    /// What was commanded at this moment, after the gate.
+    /// Command at this time, after the gate.
     pub commanded: Commanded,
 }
 
-/// A command that left for the arm.
+/// Command that was sent to the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Commanded {
     /// Joints (rad).
     pub joints: Joints,
     /// `base_from_tool` (m).
     pub tool: Pose,
-    /// Gripper, 0 closed to 1 open. Realman's driver reports no measured one.
+    /// Gripper opening, from 0 (closed) to 1 (open). Realman's driver reports no measured one.
     pub gripper: f64,
 }
 
@@ -36,8 +36,8 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Takes the next sample; gives the row of the one before. The last sample of an episode makes no row: nothing is
-    /// known of what was commanded after it.
+    /// Takes the next sample and returns the row of the one before. The last sample of an episode makes no row, because
+    /// what was commanded after it is unknown.
     pub fn push(&mut self, sample: Sample) -> Option<Frame> {
         let row = self.last.as_ref().map(|last| row(last, &sample.commanded));
         self.last = Some(sample);
@@ -45,7 +45,7 @@ impl Steps {
     }
 }
 
-/// What LeRobot's columns `action`, `action.joint` and `observation.state` hold, in this order.
+/// Returns the values of LeRobot's columns `action`, `action.joint` and `observation.state`, in this order.
 fn row(at: &Sample, next: &Commanded) -> Frame {
     let from = &at.commanded;
     let step = next.tool.translation.vector - from.tool.translation.vector;

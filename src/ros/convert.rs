@@ -1,25 +1,25 @@
-//! Poses in and out of messages.
+//! Conversion between poses and pose messages.
 
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 use ros_env::geometry_msgs::msg::{Point, Pose as PoseMessage, Quaternion as QuaternionMessage};
 
 use crate::control::types::Pose;
 
-/// Why a pose message is not a pose.
+/// Error in a pose message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PoseError {
     /// A value is NaN or infinite.
     #[error("expected finite position and orientation, found {0:?}; the pose is ignored")]
     NonFinite([f64; 7]),
-    /// The quaternion is no rotation.
+    /// The quaternion's length is not 1.
     #[error("expected a quaternion of length 1, found length {0}; the pose is ignored")]
     Quaternion(f64),
 }
 
-/// How far from 1 a quaternion's length may be; drivers round.
+/// Largest difference of a quaternion's length from 1; drivers round.
 const LENGTH_TOLERANCE: f64 = 1e-2;
 
-/// The message's pose; its quaternion is normalised.
+/// Converts a message to a pose and normalises its quaternion.
 ///
 /// # Errors
 /// When a value is not finite, or the quaternion's length is not 1 within a hundredth.
@@ -40,7 +40,7 @@ pub fn pose_from_message(message: &PoseMessage) -> Result<Pose, PoseError> {
     ))
 }
 
-/// The pose as a message.
+/// Converts a pose to a message.
 pub fn pose_to_message(pose: &Pose) -> PoseMessage {
     let (p, q) = (&pose.translation, &pose.rotation);
     PoseMessage {

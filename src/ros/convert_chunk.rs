@@ -1,4 +1,4 @@
-//! Action chunks in and out of messages; every malformed field is refused by name.
+//! Conversion between action chunks and their messages; every malformed field is refused by name.
 
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::ActionChunk as Message;
@@ -8,18 +8,18 @@ use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::control::time::Time;
 
-/// Longest step the arm node accepts (s); anything slower is a unit mistake.
+/// Longest step period accepted (s); a longer one is taken for a unit mistake.
 const LONGEST_STEP_S: f64 = 10.0;
 
-/// Why a message is not a chunk. The chunk is dropped whole.
+/// Error in a chunk message; the whole chunk is dropped.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChunkError {
-    /// An enumeration holds a number it does not know.
+    /// An enumeration field holds an unknown number.
     #[error("{field}: expected {expected}, found {found}; is the sender built from the same version of thinkvla?")]
     Unknown {
-        /// Field.
+        /// Name of the field.
         field: &'static str,
-        /// Numbers that are known.
+        /// Known numbers.
         expected: &'static str,
         /// Number found.
         found: u8,
@@ -27,58 +27,58 @@ pub enum ChunkError {
     /// `dim` does not fit `space`.
     #[error("dim: expected {expected} for {space:?}, found {found}; send 7 values a step for EE7, 8 for JOINT8")]
     Dim {
-        /// Space announced.
+        /// Action space of the message.
         space: ActionSpace,
-        /// Its dimension.
+        /// Dimension of that space.
         expected: usize,
-        /// Dimension found.
+        /// Dimension in the message.
         found: u32,
     },
     /// `horizon` does not fit the number of values.
     #[error("values: expected horizon x dim = {horizon} x {dim}, found {found} values")]
     Length {
-        /// Steps announced.
+        /// Number of steps in the message.
         horizon: u32,
-        /// Values a step announced.
+        /// Values a step in the message.
         dim: u32,
-        /// Values found.
+        /// Number of values found.
         found: usize,
     },
-    /// The step period cannot work.
+    /// The step period is not above 0 s or is too long.
     #[error("step_period: expected more than 0 s and at most {LONGEST_STEP_S} s, found {0}")]
     StepPeriod(f64),
     /// The chunk expires before its observation.
     #[error("expires: expected a time after observation_stamp, found {0} s before it")]
     Expires(f64),
-    /// Nobody signed.
+    /// The name of the source is empty.
     #[error("source: expected the name of who made the chunk, found nothing")]
     Source,
-    /// The values are no actions.
+    /// The values are no valid actions.
     #[error(transparent)]
     Values(#[from] ActionsError),
 }
 
-/// What a message says beyond what the executor needs.
+/// Fields of a chunk message that the executor does not need.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChunkDetails {
-    /// When it is published.
+    /// Time of publication.
     pub stamp: Time,
     /// Stamp of each camera image used, in the contract's camera order.
     pub camera_stamps: Vec<Time>,
-    /// SHA-256 of the weights; empty when no network made it.
+    /// SHA-256 of the weights; empty when no network computed the chunk.
     pub checkpoint_hash: String,
-    /// Image to network input (ms).
+    /// Duration from image to network input (ms).
     pub preprocess_ms: f32,
-    /// Forward pass (ms).
+    /// Duration of the forward pass (ms).
     pub inference_ms: f32,
     /// Age of the oldest image when published (ms).
     pub observation_age_ms: f32,
 }
 
-/// The message's chunk.
+/// Converts a message to a chunk.
 ///
 /// # Errors
-/// Names the first field that cannot work, with what was expected and found.
+/// Names the first invalid field, with what was expected and found.
 pub fn chunk_from_message(message: &Message) -> Result<ActionChunk, ChunkError> {
     let space = space_from(message.space)?;
     if message.dim as usize != space.dim() {
@@ -119,7 +119,7 @@ pub fn chunk_from_message(message: &Message) -> Result<ActionChunk, ChunkError> 
     })
 }
 
-/// The chunk as a message.
+/// Converts a chunk to a message.
 pub fn chunk_to_message(chunk: &ActionChunk, details: &ChunkDetails) -> Message {
     let space = chunk.actions.space();
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

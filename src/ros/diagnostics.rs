@@ -1,4 +1,4 @@
-//! `/diagnostics` at 1 Hz.
+//! Publishes `/diagnostics` at 1 Hz.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use ros_env::std_msgs::msg::Header;
 use super::time::{Clock, to_message};
 use super::{qos, topics};
 
-/// How a part of a node is doing.
+/// Severity of a status, as in `DiagnosticStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// Works normally.
     Ok,
-    /// Works, but a person should look.
+    /// Works, but needs attention.
     Warn,
     /// Does not work.
     Error,
-    /// Nothing has been heard of it.
+    /// Nothing has been received from it.
     Stale,
 }
 
-/// The state of one part.
+/// Diagnostic status of one part of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// Part, e.g. `camera top`.
+    /// Name of the part, e.g. `camera top`.
     pub part: String,
-    /// How it is doing.
+    /// Severity.
     pub level: Level,
-    /// One line for a person.
+    /// Summary in one line.
     pub message: String,
-    /// Figures, by name with unit.
+    /// Measurements as name and value; the name contains the unit.
     pub values: Vec<(&'static str, String)>,
 }
 
 impl Status {
-    /// A part with nothing to complain about.
+    /// Creates a status of level `Ok`.
     pub fn ok(part: impl Into<String>) -> Self {
         Self {
             part: part.into(),
@@ -47,14 +47,14 @@ impl Status {
         }
     }
 
-    /// Adds a figure.
+    /// Adds a measurement.
     #[must_use]
     pub fn value(mut self, name: &'static str, value: impl ToString) -> Self {
         self.values.push((name, value.to_string()));
         self
     }
 
-    /// Raises the level when `wrong`; the worst complaint is the message.
+    /// Raises the level to `level` when `wrong`; the message of the first complaint of the highest level is shown.
     #[must_use]
     pub fn complain(mut self, level: Level, wrong: bool, message: impl FnOnce() -> String) -> Self {
         if wrong && level > self.level {
@@ -87,10 +87,10 @@ impl Status {
     }
 }
 
-/// Publishes what `statuses` returns, once a second, as long as the timer returned lives.
+/// Publishes the result of `statuses` once a second, as long as the returned timer lives.
 ///
 /// # Errors
-/// When publisher or timer cannot be made.
+/// When publisher or timer cannot be created.
 pub fn publish(
     node: &Node,
     hardware_id: &str,

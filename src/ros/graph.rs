@@ -1,15 +1,15 @@
-//! Who publishes and who listens, as the ROS graph shows it.
+//! Publishers and subscriptions of topics, as the ROS graph shows them.
 
 use rclrs::{Node, QoSReliabilityPolicy, RclrsError, TopicEndpointInfo};
 
-/// One end of a topic.
+/// A publisher or subscription of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Fully qualified name of the node it belongs to.
     pub node: String,
     /// Message type, e.g. `std_msgs/msg/Bool`.
     pub kind: String,
-    /// Whether it sends without making sure that anything arrives.
+    /// Whether its reliability is best effort.
     pub is_best_effort: bool,
 }
 
@@ -26,7 +26,7 @@ impl From<TopicEndpointInfo> for Endpoint {
 /// Publishers of a topic.
 ///
 /// # Errors
-/// When the graph cannot be asked.
+/// When the graph cannot be queried.
 pub fn publishers(node: &Node, topic: &str) -> Result<Vec<Endpoint>, RclrsError> {
     let found = node.get_publishers_info_by_topic(&resolve(node, topic))?;
     Ok(found.into_iter().map(Endpoint::from).collect())
@@ -35,14 +35,14 @@ pub fn publishers(node: &Node, topic: &str) -> Result<Vec<Endpoint>, RclrsError>
 /// Subscriptions of a topic.
 ///
 /// # Errors
-/// When the graph cannot be asked.
+/// When the graph cannot be queried.
 pub fn subscriptions(node: &Node, topic: &str) -> Result<Vec<Endpoint>, RclrsError> {
     let found = node.get_subscriptions_info_by_topic(&resolve(node, topic))?;
     Ok(found.into_iter().map(Endpoint::from).collect())
 }
 
-/// The topic in the node's namespace. Remappings are not applied: for a topic the node itself has an end of, pass
-/// that end's `topic_name()`.
+/// Resolves a topic in the node's namespace. Remappings are not applied: for a topic that the node itself publishes or
+/// subscribes to, pass `topic_name()` of that publisher or subscription.
 pub fn resolve(node: &Node, topic: &str) -> String {
     if topic.starts_with('/') {
         return topic.to_owned();

@@ -1,4 +1,4 @@
-//! Signs of life, from a thread that does nothing else.
+//! Heartbeat of the lease holder, published by a thread of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use ros_env::thinkvla::msg::Heartbeat as HeartbeatMessage;
 use super::time::{Clock, to_message};
 use super::{qos, topics};
 
-/// Time between two beats.
+/// Period of the heartbeat.
 pub const PERIOD: Duration = Duration::from_millis(20);
 
-/// The beating thread; it ends when this is dropped.
+/// The heartbeat thread; dropping this ends and joins it.
 ///
-/// It is silent without a lease, and while `alive` says no: the arm node then brakes. `alive` runs on the thread and
-/// must not block.
+/// It publishes nothing without a lease or while `alive` returns false: the arm node then brakes. `alive` runs on the
+/// thread and must not block.
 pub struct Heartbeat {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -29,10 +29,10 @@ struct Shared {
 }
 
 impl Heartbeat {
-    /// Starts the thread, silent until a lease is set.
+    /// Starts the thread; it publishes nothing until a lease is set.
     ///
     /// # Errors
-    /// When the publisher cannot be made.
+    /// When the publisher cannot be created.
     pub fn start(node: &Node, source: &str, alive: impl Fn() -> bool + Send + 'static) -> Result<Self, RclrsError> {
         let publisher = node.create_publisher::<HeartbeatMessage>(topics::HEARTBEAT.name.qos(qos::heartbeat()))?;
         let clock = Clock::of(node);
@@ -72,7 +72,7 @@ impl Heartbeat {
         })
     }
 
-    /// Beats for this lease; `None` is silence.
+    /// Sets the lease of the heartbeat; with `None` nothing is published.
     pub fn set_lease(&self, lease: Option<u64>) {
         self.shared.lease.store(lease.unwrap_or(0), Ordering::Release);
     }

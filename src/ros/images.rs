@@ -1,4 +1,4 @@
-//! Camera images into a latest-value slot, as the middleware delivered them.
+//! Subscriptions to camera images that keep the newest one, as the middleware delivered it.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -18,24 +18,24 @@ use crate::camera::rgb::RgbImage;
 use crate::control::time::Time;
 use crate::ros::lock::lock;
 
-/// Causes of unusable images that are remembered, so that a hostile sender cannot fill memory or log.
+/// Number of different causes of unusable images that are remembered, so that a sender cannot fill memory or log.
 const REMEMBERED_CAUSES: usize = 32;
 
-/// Which topics of a camera to listen to.
+/// Image topics of a camera to subscribe to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// `<camera>/image_raw`.
     Raw,
     /// `<camera>/image_raw/compressed`.
     Compressed,
-    /// Both; whichever comes is used.
+    /// Both; every image that arrives is used.
     Auto,
 }
 
 /// An image as delivered, undecoded.
 #[derive(Debug)]
 pub enum Payload {
-    /// Pixels.
+    /// Uncompressed pixels.
     Raw(Image),
     /// JPEG or PNG.
     Compressed(CompressedImage),
@@ -48,12 +48,12 @@ pub struct Arrived {
     pub payload: Payload,
     /// Stamp of its header.
     pub stamp: Time,
-    /// When it came in.
+    /// Time of arrival.
     pub received: Instant,
 }
 
 impl Payload {
-    /// Frame its header names.
+    /// Frame id of its header.
     pub fn frame(&self) -> String {
         match self {
             Self::Raw(image) => image.header.frame_id.to_string(),
@@ -62,7 +62,7 @@ impl Payload {
     }
 }
 
-/// Wakes whoever waits for an image of any camera.
+/// Notification of images from any camera.
 #[derive(Debug, Default)]
 pub struct Arrival {
     count: Mutex<u64>,
@@ -75,7 +75,7 @@ impl Arrival {
         self.changed.notify_all();
     }
 
-    /// Waits until an image has come after the `seen` ones, or `timeout` is over; returns how many have come.
+    /// Waits until more than `seen` images have arrived in total, or until `timeout`; returns the total.
     pub fn wait(&self, seen: u64, timeout: Duration) -> u64 {
         let waiting = self
             .changed
@@ -84,7 +84,7 @@ impl Arrival {
     }
 }
 
-/// Looks at an image on its way in: a fingerprint of its content, or what was expected and found instead.
+/// Check of an arriving image: returns a hash of its content, or the error with what was expected and found.
 pub type Check = fn(&Payload) -> Result<u64, String>;
 
 /// The newest usable image of one camera; older ones are dropped unread.
@@ -104,19 +104,19 @@ struct State {
     rejected: Rejected,
 }
 
-/// Images that could not be used.
+/// Statistics of images that could not be used.
 #[derive(Debug, Clone, Default)]
 pub struct Rejected {
-    /// How many since start.
+    /// Number of them since start.
     pub count: u64,
-    /// Why the last one.
+    /// Cause of the last one.
     pub reason: String,
-    /// Causes that were logged.
+    /// Causes that have been logged.
     known: HashSet<String>,
 }
 
 impl Slot {
-    /// An empty slot.
+    /// Creates an empty slot.
     pub fn new(camera: &str, rule: FreezeRule, check: Check, arrival: Arc<Arrival>) -> Self {
         let state = State {
             latest: None,
@@ -142,7 +142,7 @@ impl Slot {
         lock(&self.state).latest.clone()
     }
 
-    /// Time since a usable image came in; `None` before the first.
+    /// Time since the last usable image arrived; `None` before the first.
     pub fn silence(&self) -> Option<Duration> {
         lock(&self.state).latest.as_ref().map(|image| image.received.elapsed())
     }
@@ -152,12 +152,12 @@ impl Slot {
         lock(&self.state).health.clone()
     }
 
-    /// Images that could not be used.
+    /// Statistics of images that could not be used.
     pub fn rejected(&self) -> Rejected {
         lock(&self.state).rejected.clone()
     }
 
-    /// Counts an image as unusable; each cause is logged once.
+    /// Counts an image as unusable; logs each cause once.
     pub fn reject(&self, reason: String) {
         let mut state = lock(&self.state);
         state.rejected.count += 1;
@@ -187,19 +187,19 @@ impl Slot {
     }
 }
 
-/// The subscriptions of one camera; images come in as long as this lives.
+/// The subscriptions of one camera; images are received as long as this lives.
 pub struct CameraFeed {
-    /// Where the newest image lies.
+    /// Slot with the newest image.
     pub slot: Arc<Slot>,
     _raw: Option<Subscription<Image>>,
     _compressed: Option<Subscription<CompressedImage>>,
 }
 
 impl CameraFeed {
-    /// Listens to a camera; images that fail `check` are counted and ignored.
+    /// Subscribes to a camera; images that fail the slot's check are counted and dropped.
     ///
     /// # Errors
-    /// When a subscription cannot be made.
+    /// When a subscription cannot be created.
     pub fn subscribe(node: &Node, slot: Slot, transport: Transport) -> Result<Self, RclrsError> {
         let slot = Arc::new(slot);
         let camera = slot.camera().to_owned();
@@ -230,7 +230,7 @@ impl CameraFeed {
     }
 }
 
-/// Time of an image's header.
+/// Converts the stamp of an image's header.
 pub fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
     from_message(&ros_env::builtin_interfaces::msg::Time {
         sec: stamp.sec,
@@ -238,10 +238,10 @@ pub fn stamp_of(stamp: &ros_env::builtin_interfaces::msg::rmw::Time) -> Time {
     })
 }
 
-/// Decodes an image as it arrived: the one rule for what the policy sees and what the recorder keeps.
+/// Decodes an image as it arrived to RGB; policy and recorder both use this function, so that they see the same pixels.
 ///
 /// # Errors
-/// What is wrong with it.
+/// When the image is malformed or its encoding is not supported.
 pub fn decode(payload: &Payload, rgb: &mut RgbImage) -> Result<(), String> {
     match payload {
         Payload::Raw(image) => view(image).map(|view| view.to_rgb(rgb)),
@@ -251,7 +251,7 @@ pub fn decode(payload: &Payload, rgb: &mut RgbImage) -> Result<(), String> {
     }
 }
 
-/// The fields of a raw image; the error tells what is wrong with them.
+/// Views a raw image, after checks of its fields; the error names what is wrong.
 fn view(image: &Image) -> Result<ImageView<'_>, String> {
     let encoding = image.encoding.to_cstr().to_str().unwrap_or("<not text>");
     let fields = ImageFields {
@@ -264,7 +264,8 @@ fn view(image: &Image) -> Result<ImageView<'_>, String> {
     ImageView::new(fields).map_err(|e| e.to_string())
 }
 
-/// What tells this image's content from another's, if its fields say that it can be decoded.
+/// Hash of an image's content, for the detection of repeated images. The error names what makes it undecodable: fields of a
+/// raw image, format of a compressed one.
 pub fn fingerprint(payload: &Payload) -> Result<u64, String> {
     match payload {
         Payload::Raw(image) => view(image).map(|view| content_hash(&view)),

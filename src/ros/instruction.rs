@@ -1,4 +1,4 @@
-//! Hears what a policy is asked to do, of whoever says it.
+//! Subscriptions to the instruction topic, for publishers of any QoS.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use ros_env::std_msgs::msg::String as StringMessage;
 
 use super::{qos, topics};
 
-/// Ends of the topic that are heard as long as this lives.
+/// The subscriptions; instructions are received as long as they live.
 pub type Heard = [Subscription<StringMessage>; 2];
 
-/// Gives `take` every instruction: the last one of publishers that keep it for late joiners, and those of publishers that
-/// keep none or make sure of nothing, which a subscription that asks for a kept one does not match. Of the former each
-/// comes twice.
+/// Calls `take` with every instruction. It needs two subscriptions: a transient-local one, which also receives the last
+/// message of latched publishers, and a volatile best-effort one, which matches all other publishers. Both receive each
+/// message of a latched publisher, so `take` gets it twice.
 ///
 /// # Errors
-/// When a subscription cannot be made.
+/// When a subscription cannot be created.
 pub fn listen(node: &Node, take: impl Fn(&str) + Send + Sync + 'static) -> Result<Heard, RclrsError> {
     let take = Arc::new(take);
     let hear = |qos| {

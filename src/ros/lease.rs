@@ -1,4 +1,4 @@
-//! The right to command the arm, asked of the arm node.
+//! Client of the lease, the right to command the arm, which the arm node grants.
 
 use std::time::Duration;
 
@@ -7,31 +7,31 @@ use ros_env::thinkvla::srv::{AcquireLease, AcquireLease_Request, ReleaseLease, R
 
 use super::topics;
 
-/// How long the arm node may take to answer.
+/// Longest wait for a response of the arm node.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Who asks.
+/// Priority of a source of motion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// A policy; waits its turn.
+    /// A policy; does not pre-empt anyone.
     Policy,
     /// A person; pre-empts a policy.
     Operator,
 }
 
-/// Why the lease was not granted or given back.
+/// Error of a lease request.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// No answer.
+    /// The arm node did not respond in time.
     #[error("{service} did not answer within {TIMEOUT:?}; is arm_node running in this namespace?")]
     Silent {
-        /// Service asked.
+        /// Name of the service.
         service: &'static str,
     },
-    /// The arm node said no.
+    /// The arm node refused.
     #[error("arm_node refused the lease: {0}")]
     Refused(String),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("cannot ask for the lease: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -46,10 +46,10 @@ pub struct LeaseClient {
 }
 
 impl LeaseClient {
-    /// A client for one source of motion.
+    /// Creates the client of one source of motion.
     ///
     /// # Errors
-    /// When the clients cannot be made.
+    /// When the clients cannot be created.
     pub fn new(node: &Node, source: &str, priority: Priority) -> Result<Self, RclrsError> {
         Ok(Self {
             acquire: node.create_client::<AcquireLease>(topics::ACQUIRE_LEASE)?,
@@ -59,10 +59,10 @@ impl LeaseClient {
         })
     }
 
-    /// Asks for the lease; runs on tokio. Returns its id, never 0.
+    /// Acquires the lease; to be awaited on tokio. Returns its id, never 0.
     ///
     /// # Errors
-    /// When the arm node is silent or refuses.
+    /// When the arm node does not answer or refuses.
     pub async fn acquire(&self) -> Result<u64, LeaseError> {
         let request = AcquireLease_Request {
             source: self.source.clone(),
@@ -79,10 +79,10 @@ impl LeaseClient {
         }
     }
 
-    /// Gives the lease back; runs on tokio.
+    /// Releases the lease; to be awaited on tokio.
     ///
     /// # Errors
-    /// When the arm node is silent or does not know the lease.
+    /// When the arm node does not answer or does not know the lease.
     pub async fn release(&self, lease: u64) -> Result<(), LeaseError> {
         let request = ReleaseLease_Request { lease };
         let answer = ask(&self.release, topics::RELEASE_LEASE, request).await?;
@@ -94,14 +94,14 @@ impl LeaseClient {
     }
 }
 
-/// One question, answered within [`TIMEOUT`] or not at all.
+/// Calls a service; fails when there is no response within [`TIMEOUT`].
 async fn ask<S: ServiceIDL>(
     client: &Client<S>,
     service: &'static str,
     request: S::Request,
 ) -> Result<S::Response, LeaseError> {
     let answer = async {
-        // A request sent before the other side is discovered is lost.
+        // A request sent before the service is discovered is lost.
         let _ = client.notify_on_service_ready().await;
         Ok::<_, RclrsError>(client.call::<_, S::Response>(request)?.await.ok())
     };

@@ -1,4 +1,4 @@
-//! The standard lifecycle of a managed node, by the services `ros2 lifecycle` talks to; rclrs has none of its own.
+//! Lifecycle of a managed node with the standard services that `ros2 lifecycle` calls; rclrs has none of its own.
 
 mod machine;
 mod services;
@@ -6,19 +6,19 @@ mod services;
 pub use machine::{Machine, Refusal, State, Transition};
 pub use services::Lifecycle;
 
-/// What a managed node does in each transition. A failure puts the node back where it was, except in `deactivate` and
-/// `shut_down`, which must always succeed: letting go of an arm cannot be refused.
+/// Callbacks of a managed node's transitions. A failure returns the node to its previous state. `deactivate` and `clean_up`
+/// cannot fail: it must always be possible to release the arm.
 pub trait Managed: Send + 'static {
-    /// unconfigured to inactive: loads and warms what is needed.
+    /// unconfigured to inactive: loads and warms up what is needed.
     ///
     /// # Errors
-    /// Why the node cannot work, for the log.
+    /// The reason why the node cannot work; it is logged.
     fn configure(&mut self) -> Result<(), String>;
 
     /// inactive to active: permits motion.
     ///
     /// # Errors
-    /// Why motion cannot be permitted, for the log.
+    /// The reason why motion cannot be permitted; it is logged.
     fn activate(&mut self) -> Result<(), String>;
 
     /// active to inactive: ends motion.

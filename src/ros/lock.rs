@@ -1,9 +1,8 @@
-//! Locks that outlive a panic.
+//! Locking of mutexes that a panic has poisoned.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Takes a lock, also after a thread that held it panicked: the panic ends the node by its hooks, which need what is
-/// locked.
+/// Locks a mutex, even a poisoned one: a panic ends the node through its shutdown hooks, and they need the locked data.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,20 +1,20 @@
-//! What rviz shows: the planned chunk and the workspace box.
+//! Markers for rviz: the planned chunk and the workspace box.
 
 use ros_env::geometry_msgs::msg::{Point, Pose, Vector3};
 use ros_env::std_msgs::msg::{ColorRGBA, Header};
 use ros_env::visualization_msgs::msg::{Marker, MarkerArray};
 
-/// Steps already passed.
+/// Colour of steps that are done.
 const DONE: ColorRGBA = rgba(0.45, 0.45, 0.45, 0.9);
-/// Steps to come.
+/// Colour of pending steps.
 const PENDING: ColorRGBA = rgba(0.10, 0.65, 0.95, 1.0);
-/// Edges of the workspace.
+/// Colour of the workspace's edges.
 const BOX: ColorRGBA = rgba(0.95, 0.70, 0.10, 0.8);
 const LINE_M: f64 = 0.004;
 const STEP_M: f64 = 0.012;
 const TEXT_M: f64 = 0.03;
 
-/// A chunk as poses.
+/// A chunk as tool poses.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
     /// Stamp and base frame.
@@ -23,24 +23,24 @@ pub struct Plan<'a> {
     pub poses: &'a [Pose],
     /// Gripper of each step, 0 closed .. 1 open.
     pub gripper: &'a [f64],
-    /// Steps already passed.
+    /// Number of steps that are done.
     pub done: usize,
 }
 
-/// A box along the axes of the base frame (m).
+/// An axis-aligned box in the base frame (m).
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Lowest corner.
+    /// Corner with the lowest coordinates.
     pub min: [f64; 3],
-    /// Highest corner.
+    /// Corner with the highest coordinates.
     pub max: [f64; 3],
 }
 
-/// The chunk: a line and a sphere a step, done and pending in different colours, and the next gripper value in words.
-/// Replaces what the last call showed.
+/// Markers of a chunk: a line and a sphere for each step, done and pending in different colours, and the next gripper value
+/// as text. They replace those of the last call.
 pub fn planned_path(plan: Plan<'_>) -> MarkerArray {
     let (done, pending) = plan.poses.split_at(plan.done.min(plan.poses.len()));
-    // The pending line starts at the last step passed, or it would leave a gap.
+    // The pending line starts at the last step that is done, or there would be a gap.
     let joined = plan.poses.get(done.len().saturating_sub(1)..).unwrap_or_default();
     let parts = [("done", done, done, DONE), ("pending", joined, pending, PENDING)];
     let mut markers = vec![Marker {
@@ -106,7 +106,7 @@ pub fn workspace(header: &Header, bounds: Bounds) -> MarkerArray {
     }
 }
 
-/// A shape of one colour at the plan's time and frame.
+/// A marker with this header, namespace and colour at the frame's origin.
 fn shape(header: &Header, namespace: String, color: ColorRGBA) -> Marker {
     Marker {
         header: header.clone(),

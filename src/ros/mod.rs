@@ -1,15 +1,15 @@
-//! Everything that names rclrs: node plumbing, and the nodes built on it.
+//! Everything that uses rclrs: node infrastructure, and the nodes built on it.
 //!
-//! * [`runtime`]: one node's life from signal handlers to the last hook
-//! * [`parameters`], [`qos`], [`topics`], [`graph`]: what a node declares and sees
-//! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: messages in and out
-//! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: what a managed source of motion shows of itself
-//! * [`demo`]: whole systems as child processes, run and judged from outside
+//! * [`runtime`]: start, spinning and shutdown of a node
+//! * [`parameters`], [`qos`], [`topics`], [`graph`]: parameters, topics and the ROS graph
+//! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: message conversion
+//! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: interfaces of a managed source of motion
+//! * [`demo`]: harness that runs whole systems as child processes and judges them
 //! * [`arm`], [`policy`], [`record`], [`teleop`]: the nodes
 //! * `finetune` (feature `torch`): training beside the policy
 //! * `sim` (feature `sim`): the simulated robot
 //!
-//! Keeping rclrs behind this module keeps r2r a possible fallback.
+//! No other module uses rclrs, so that r2r remains a possible replacement.
 
 pub mod arm;
 pub mod convert;

@@ -1,4 +1,4 @@
-//! Client of the arm node's named moves, one at a time, that end when they are cancelled.
+//! Client of the arm node's action `move_named`, for one move at a time.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Goal};
 
 use super::lock::lock;
 
-/// How long the arm node may take to take a move up.
+/// Longest wait for the arm node to accept a move.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Client of the arm node's named moves.
+/// Client of the action `move_named`.
 #[derive(Clone)]
 pub struct Moves {
     client: ActionClient<MoveNamed>,
@@ -21,15 +21,15 @@ pub struct Moves {
 #[derive(Default)]
 struct Running {
     cancellation: Option<CancellationClient<MoveNamed>>,
-    /// It was cancelled before the arm node took it up.
+    /// Cancelled before the arm node accepted it.
     cancelled: bool,
 }
 
 impl Moves {
-    /// A client that has asked for nothing.
+    /// Creates a client; no move runs.
     ///
     /// # Errors
-    /// When the client cannot be made.
+    /// When the client cannot be created.
     pub fn new(node: &Node) -> Result<Self, RclrsError> {
         Ok(Self {
             client: node.create_action_client::<MoveNamed>("arm_node/move_named")?,
@@ -37,11 +37,11 @@ impl Moves {
         })
     }
 
-    /// Moves to a configuration of the arm's file, at a fraction of the velocity limits, under a lease that somebody beats
-    /// for; runs on tokio.
+    /// Moves to a named configuration of the arm's file, at `speed`, a fraction of the velocity limits. The caller must
+    /// hold `lease` and publish its heartbeat. To be awaited on tokio.
     ///
     /// # Errors
-    /// Why the arm is not there.
+    /// The reason why the arm has not reached the configuration.
     pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, String> {
         *lock(&self.running) = Running::default();
         let goal = MoveNamed_Goal {
@@ -51,7 +51,7 @@ impl Moves {
         };
         let silent = || format!("arm_node did not answer within {TIMEOUT:?}; is it running in this namespace?");
         let started = async {
-            // A goal sent before the other side is discovered is lost.
+            // A goal sent before the server is discovered is lost.
             let _ = self.client.notify_on_server_ready().await;
             let requested = self.client.try_request_goal(goal).map_err(|error| error.to_string())?;
             requested.await.ok_or_else(|| "arm_node refused the move".to_owned())
@@ -72,7 +72,7 @@ impl Moves {
         }
     }
 
-    /// Ends the move under way, if there is one of ours.
+    /// Cancels the move that this client has requested, if one is in progress.
     pub fn cancel(&self) {
         let mut running = lock(&self.running);
         if !std::mem::replace(&mut running.cancelled, true) {

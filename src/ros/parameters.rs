@@ -1,4 +1,4 @@
-//! Parameters, each with its type, range, unit and a sentence; what cannot work is refused at start and at run time.
+//! Typed parameters with range, unit and description; invalid values are refused at start and at run time.
 
 mod kinds;
 mod overrides;
@@ -13,62 +13,62 @@ use super::runtime::Runtime;
 pub use kinds::{Flag, Number, Numbers, Text, Texts};
 pub use overrides::{Overrides, require_ros_only};
 
-/// Why a parameter could not be declared: the node must not start.
+/// Error in a parameter, which keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ParameterError {
-    /// A value that cannot work.
+    /// Invalid value.
     #[error("parameter {name}: expected {allowed}, found {found}; correct it in the parameter file or launch argument")]
     Impossible {
-        /// The parameter.
+        /// Name of the parameter.
         name: &'static str,
-        /// What is allowed, with its unit.
+        /// Allowed values, with their unit.
         allowed: String,
-        /// What was given.
+        /// Value that was given.
         found: String,
     },
-    /// A value of another type.
+    /// Value of another type.
     #[error(
         "parameter {name}: expected {kind}, found another type; correct it in the parameter file or launch argument"
     )]
     Type {
-        /// The parameter.
+        /// Name of the parameter.
         name: &'static str,
-        /// Type expected, with an example.
+        /// Expected type, with an example.
         kind: &'static str,
     },
-    /// A name that no parameter has.
+    /// Name that no parameter of the node has.
     #[error("{0}; correct it in the parameter file or launch argument")]
     Unknown(String),
-    /// A fault of the declaration itself.
+    /// Error of the declaration itself.
     #[error("parameter {name}: {source}")]
     Declaration {
-        /// The parameter.
+        /// Name of the parameter.
         name: &'static str,
-        /// What rclrs said.
+        /// Error of rclrs.
         source: DeclarationError,
     },
 }
 
-/// What every declaration has in common.
+/// A kind of parameter.
 pub trait Declaration {
-    /// Type on the ROS side.
+    /// Type in ROS.
     type Ros: ParameterVariant + Send + Sync;
-    /// Type handed to the node.
+    /// Type returned to the node.
     type Value;
-    /// Type in words, with an example of how it is written.
+    /// Name of the type, with an example of a value.
     const KIND: &'static str;
 
     /// The parameter's name.
     fn name(&self) -> &'static str;
-    /// The sentence, with the unit.
+    /// Description, with the unit.
     fn description(&self) -> String;
-    /// What is allowed, in words.
+    /// Allowed values, in words.
     fn allowed(&self) -> String;
-    /// Checks a value; on failure, how to show it.
+    /// Checks a value; the error is the value formatted for messages.
     fn check(&self, value: &Self::Ros) -> Result<(), String>;
-    /// Adds default and range.
+    /// Adds default and range to the builder.
     fn complete<'a>(&self, builder: ParameterBuilder<'a, Self::Ros>) -> ParameterBuilder<'a, Self::Ros>;
-    /// From the ROS side.
+    /// Converts a value from the ROS type.
     fn value(ros: Self::Ros) -> Self::Value;
 }
 
@@ -80,7 +80,7 @@ pub struct Parameters {
     kept: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
-/// A parameter that may change while the node runs, within its range.
+/// A parameter that may be set while the node runs, within its range.
 pub struct Live<D: Declaration> {
     parameter: Arc<MandatoryParameter<D::Ros>>,
 }
@@ -94,7 +94,7 @@ impl<D: Declaration> Clone for Live<D> {
 }
 
 impl<D: Declaration> Live<D> {
-    /// The present value.
+    /// Current value.
     pub fn get(&self) -> D::Value {
         D::value(self.parameter.get())
     }
@@ -111,11 +111,11 @@ impl Parameters {
         }
     }
 
-    /// All of them, none of which is left to declare: names that arguments give and no parameter has are misspelt.
+    /// Checks that arguments and parameter files name only declared parameters; to be called after the last declaration.
     ///
     /// # Errors
-    /// Names the first, where it is given, and the nearest name there is. What stands in a file for all nodes and is
-    /// near to no name is warned of only: other nodes may have it.
+    /// Names the first unknown parameter, where it is given, and the nearest known name. An unknown name in a section for
+    /// all nodes that is not similar to a known one only causes a warning, because another node may have it.
     pub fn complete(self) -> Result<Self, ParameterError> {
         let warnings = self.given.require_known(&self.names).map_err(ParameterError::Unknown)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -125,7 +125,7 @@ impl Parameters {
     /// Declares a parameter that is read once, at start.
     ///
     /// # Errors
-    /// When the value given cannot work; the message names the parameter, what is allowed and what was found.
+    /// When the given value is invalid; the message names the parameter, what is allowed and what was found.
     pub fn fixed<D: Declaration + Clone + Send + Sync + 'static>(
         &mut self,
         declaration: D,
@@ -168,7 +168,7 @@ fn declare<'a, D: Declaration + Clone + Send + Sync + 'static, P>(
             .complete(node.declare_parameter::<D::Ros>(name))
             .description(declaration.description())
             .constraints(declaration.allowed())
-            // rclrs reports a value out of range without the value: look at it on its way in.
+            // rclrs reports a value out of range without the value; this stores it for the message.
             .discriminate(move |values: AvailableValues<'_, D::Ros>| {
                 let value = values.override_value.or(values.default_value);
                 if let (Some(value), Ok(mut slot)) = (&value, seen.lock()) {

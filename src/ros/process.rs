@@ -1,13 +1,13 @@
-//! Child processes: what is said of them and of their end.
+//! Exit status, memory and logs of child processes.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 
-/// Lines of a log shown when its process fails.
+/// Number of log lines shown when a process fails.
 const TAIL_LINES: usize = 12;
 
-/// How a process ended, in words.
+/// Formats the exit code or signal of a process.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
@@ -16,7 +16,7 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// Resident memory of a process (bytes); nothing of one that has ended and was not waited for.
+/// Resident memory of a process (bytes); `None` for a zombie.
 ///
 /// # Errors
 /// When there is no such process.
@@ -27,7 +27,7 @@ pub fn resident(pid: u32) -> std::io::Result<Option<f64>> {
     Ok(kib.map(|kib| kib * 1024.0))
 }
 
-/// The end of a log.
+/// Last lines of a log file.
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

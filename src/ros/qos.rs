@@ -1,34 +1,34 @@
-//! Quality of service by purpose, so that both ends of a topic agree.
+//! Quality of service by purpose, so that both ends of a topic match.
 
 use rclrs::QoSProfile;
 
-/// Camera images: best effort, the newest few; matches reliable and best-effort publishers alike.
+/// Camera images: best effort, small depth; matches reliable and best-effort publishers alike.
 pub fn images() -> QoSProfile {
     QoSProfile::sensor_data_default()
 }
 
-/// What any publisher sends, however little it promises: best effort, nothing kept.
+/// Subscription that matches every publisher: best effort, volatile.
 pub fn any() -> QoSProfile {
     QoSProfile::topics_default().keep_last(10).best_effort()
 }
 
-/// Action chunks: reliable, and only the newest of a source matters; deep enough that a source without the lease, which
-/// sends on, does not push out the holder's.
+/// Action chunks: reliable. Only the newest chunk of a source matters; the depth keeps a source without the lease, which
+/// may keep sending, from pushing out the holder's chunks.
 pub fn chunk() -> QoSProfile {
     QoSProfile::topics_default().keep_last(10)
 }
 
-/// Status and instruction: reliable, and a late joiner gets the last one.
+/// Status and instruction: reliable and transient local, so that a late joiner gets the last message.
 pub fn latched() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1).transient_local()
 }
 
-/// The time of a simulation, as nodes of every client library hear it.
+/// Simulation time on `/clock`: best effort, as nodes of all client libraries subscribe to it.
 pub fn clock() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1).best_effort()
 }
 
-/// Events nobody may miss.
+/// Events that must not be lost: reliable with a large depth.
 pub fn events() -> QoSProfile {
     QoSProfile::topics_default().keep_last(100)
 }
@@ -38,18 +38,18 @@ pub fn heartbeat() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1)
 }
 
-/// Commands to Realman's driver: its subscriptions are reliable and 1000 deep, so ours must be reliable, and a depth
-/// of one keeps us from adding to the backlog.
+/// Commands to Realman's driver. Its subscriptions are reliable, so the publisher must be, too; they are 1000 deep, so a
+/// depth of one here avoids adding to the backlog.
 pub fn driver_command() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1)
 }
 
-/// State from Realman's driver.
+/// State published by Realman's driver.
 pub fn driver_state() -> QoSProfile {
     QoSProfile::topics_default()
 }
 
-/// Diagnostics, markers and other things for people.
+/// Diagnostics, markers and other topics for display.
 pub fn display() -> QoSProfile {
     QoSProfile::topics_default()
 }

@@ -1,4 +1,4 @@
-//! Logs go one way: `tracing` events to the ROS logger, which prints them and publishes `/rosout`.
+//! Logging: `tracing` events go to the ROS logger, which prints them and publishes `/rosout`.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Sends events to the logger of a node. `--ros-args --log-level` decides what is shown, as for any ROS node.
+/// Layer that sends events to a node's logger. `--ros-args --log-level` sets the level, as for any ROS node.
 struct Rosout {
     logger: Logger,
 }
@@ -43,10 +43,10 @@ impl Visit for Line {
     }
 }
 
-/// Routes this process's events to the logger; events above debug detail never reach it.
+/// Routes this process's events to the logger, except those of level trace.
 pub(super) fn install(logger: Logger) {
     let filter = tracing_subscriber::filter::LevelFilter::DEBUG;
-    // A second node in one process (only tests do that) keeps the first one's logger.
+    // A second node in one process, which only tests have, keeps the logger of the first.
     let _ = tracing_subscriber::registry()
         .with(Rosout { logger }.with_filter(filter))
         .try_init();

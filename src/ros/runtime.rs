@@ -1,4 +1,4 @@
-//! One node's life: signal handlers, context, node, spin, and hooks that run the moment a signal arrives.
+//! Life cycle of a node's process: signal handlers, context, node, spinning, and shutdown hooks.
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -17,38 +17,38 @@ use super::rosout;
 use super::signals::Signals;
 use crate::parent;
 
-/// Exit code of a node that refused to start: a parameter, a file or an argument that cannot work. Launch files end
-/// the whole launch on it; a node that dies later leaves the others running.
+/// Exit code of a node that refused to start because of an invalid parameter, file or argument. Launch files end the whole
+/// launch on it; a node that fails later leaves the others running.
 pub const REFUSED: u8 = 2;
 
-/// Why a node could not start or had to end.
+/// Error that keeps a node from starting or ends it.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The operating system refused threads or signal handlers.
     #[error("cannot start the node's threads and signal handlers: {0}")]
     Threads(#[from] std::io::Error),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}; is a ROS 2 environment sourced, and are the arguments after --ros-args valid?")]
     Ros(#[from] RclrsError),
 }
 
-/// Niceness of a node that must keep its period while a network on the same machine takes every core it can get.
+/// Niceness of a node that must keep its period while a network on the same machine uses all cores.
 const PRECEDENCE: i32 = -10;
 
-/// Puts this process, and every thread it starts from now on, before ordinary ones; to be called first in main.
+/// Raises the priority of this process and of every thread that it starts afterwards; to be called first in `main`.
 ///
-/// Needs root or a `nice` limit (`/etc/security/limits.conf`); without them the node runs as any other.
+/// Needs root or a `nice` limit (`/etc/security/limits.conf`); otherwise the priority is unchanged.
 pub fn take_precedence() {
-    // Refusal is the ordinary case for an ordinary user, and no logger is up yet.
+    // Refusal is normal for an ordinary user, and there is no logger yet.
     let _ = rustix::process::setpriority_process(None, PRECEDENCE);
 }
 
-/// A node's whole life: `start` it, spin until a signal, end in good order.
+/// Runs a node: calls `start`, spins until a signal, and shuts down.
 ///
-/// Exits with [`REFUSED`] when `start` finds something that cannot work.
+/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS.
 ///
 /// # Errors
-/// When ROS, threads or signal handlers cannot be had.
+/// When ROS, threads or signal handlers cannot be initialised.
 pub fn run<N, E: std::fmt::Display>(
     name: &str,
     start: impl FnOnce(&Runtime) -> Result<N, E>,
@@ -56,7 +56,7 @@ pub fn run<N, E: std::fmt::Display>(
     run_to_code(name, start, |_| 0)
 }
 
-/// As [`run`]; `code` tells the exit code of a node that has ended.
+/// As [`run`], with the exit code of a node that has ended from `code`.
 ///
 /// # Errors
 /// As [`run`].
@@ -83,17 +83,17 @@ pub fn run_to_code<N, E: std::fmt::Display>(
     exit(code)
 }
 
-/// Ends the process without the destructors of the C++ libraries' static objects: a thread that still loads a network, or
-/// answers a service, would crash under them.
+/// Exits without running the destructors of static objects of the C++ libraries: a thread that still loads a network or
+/// answers a service would crash.
 fn exit(code: u8) -> ! {
-    // Nobody is left to be told.
+    // There is nobody left to report an error to.
     let _ = std::io::stdout().flush();
     signal_hook::low_level::exit(code.into())
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
 
-/// Ends the node, and lets others have their say first.
+/// Shutdown of a node, with hooks that run before it.
 #[derive(Clone)]
 pub struct Shutdown {
     hooks: Arc<Mutex<Vec<Hook>>>,
@@ -103,8 +103,8 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Runs `work` on a thread of its own. It must end soon after [`Self::is_requested`]: the node waits for it, so that
-    /// nothing is torn down under it. An error ends the node.
+    /// Runs `work` on a thread of its own. It must end soon after [`Self::is_requested`] returns true, because the node
+    /// waits for it. An error shuts the node down.
     pub fn run_beside<E: std::fmt::Display>(&self, work: impl FnOnce() -> Result<(), E> + Send + 'static) {
         let shutdown = self.clone();
         let thread = std::thread::spawn(move || {
@@ -118,24 +118,24 @@ impl Shutdown {
     fn join_threads(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A panic has been reported by the hook already.
+            // The panic hook has reported a panic already.
             let _ = thread.join();
         }
     }
 
-    /// Runs `hook` when a signal arrives, when a thread panics, or when the node ends by itself. Hooks run at once,
-    /// newest first, before anything is torn down.
+    /// Adds a hook that runs when a signal arrives, when a thread panics, or when the node ends by itself. Hooks run
+    /// immediately, newest first, before anything is torn down.
     pub fn before(&self, hook: impl FnOnce() + Send + 'static) {
         self.lock().push(Box::new(hook));
     }
 
-    /// Ends the node in good order.
+    /// Requests an orderly shutdown.
     pub fn request(&self, reason: impl Into<String>) {
         // The receiver is gone only when the node has already ended.
         let _ = self.requests.send(reason.into());
     }
 
-    /// Whether the end has begun.
+    /// Returns whether shutdown has begun.
     pub fn is_requested(&self) -> bool {
         self.requested.load(Ordering::Acquire)
     }
@@ -156,7 +156,7 @@ impl Shutdown {
     }
 }
 
-/// Owns a node and what it runs on.
+/// A node with its executor, tokio runtime and shutdown.
 pub struct Runtime {
     executor: Executor,
     node: Node,
@@ -178,7 +178,7 @@ impl Runtime {
     /// Starts the node called `name` in a namespace, unless ROS arguments say another.
     ///
     /// # Errors
-    /// When threads, signal handlers or ROS cannot be had.
+    /// When threads, signal handlers or ROS cannot be initialised.
     pub fn start_in(name: &str, namespace: &str) -> Result<Self, RuntimeError> {
         let tokio = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -191,7 +191,7 @@ impl Runtime {
             requests,
             threads: Arc::default(),
         };
-        // rclrs handles no signals, and DDS threads must not be started before ours are in place.
+        // rclrs handles no signals, and DDS threads must start after our handlers are in place.
         let signals = {
             let _inside = tokio.enter();
             Signals::listen()?
@@ -203,7 +203,8 @@ impl Runtime {
         let node = executor.create_node(name.namespace(namespace))?;
         rosout::install(node.logger().clone());
         overrides.notes.iter().for_each(|note| tracing::warn!("{note}"));
-        // A node's end seen in the graph has no history policy, and rclrs calls that an error at every look.
+        // The endpoint of a node that has ended has no history policy in the graph, and rclrs logs that as an error at
+        // every query.
         Logger::new("QoSProfile.conversion")?.set_level(LogSeverity::Fatal)?;
         end_on_panic(shutdown.clone());
         let (ended, stopped) = tokio::sync::oneshot::channel();
@@ -233,18 +234,18 @@ impl Runtime {
         &self.shutdown
     }
 
-    /// Where asynchronous work runs; ROS callbacks themselves run on the executor's thread.
+    /// Runtime of asynchronous work; ROS callbacks run on the executor's thread.
     pub fn tokio(&self) -> &tokio::runtime::Handle {
         self.tokio.handle()
     }
 
-    /// Runs callbacks until a signal or [`Shutdown::request`]; to be called once.
+    /// Runs callbacks until a signal or [`Shutdown::request`].
     ///
     /// # Errors
     /// When the executor fails.
     pub fn spin(mut self) -> Result<(), RuntimeError> {
         let stopped = self.stopped;
-        // A condition given to spin() cannot be lost, however early the signal came; halt_spinning() can.
+        // A condition given to spin() is not lost, however early the signal came; a call of halt_spinning() may be.
         let stopped = self.executor.commands().run(async move {
             let _ = stopped.await;
         });
@@ -257,11 +258,11 @@ impl Runtime {
     }
 }
 
-/// One wish to end often comes as several signals: a terminal and a launch both pass Ctrl-C on, and the kernel tells a
-/// child of its parent's death once for each of the parent's threads. None of them may cut an arm's braking short.
+/// Time within which further signals count as the same request: a terminal and a launch both pass Ctrl-C on, and the kernel
+/// signals a parent's death once for each of its threads. None of them may interrupt the braking of the arm.
 const SAME_WISH: Duration = Duration::from_secs(1);
 
-/// Waits for the first reason to end, runs the hooks and stops the executor; a second wish to end kills the process.
+/// Waits for the first reason to end, runs the hooks and stops the executor; a second request kills the process.
 async fn watch(
     mut signals: Signals,
     mut requests: mpsc::UnboundedReceiver<String>,
@@ -279,7 +280,7 @@ async fn watch(
         _ = hooks => {}
         signal = signals.after(SAME_WISH) => {
             tracing::error!("{signal} again before the node had ended: ending now");
-            // exit() would run the destructors of a DDS that is still at work, and they can wait for ever.
+            // exit() would run the destructors of a DDS that is still running, and they may block.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         }
     }
@@ -287,7 +288,7 @@ async fn watch(
     let _ = ended.send(());
 }
 
-/// A panic in any thread ends the node through its hooks: an arm must not be left moving by half a process.
+/// Makes a panic in any thread shut the node down through its hooks, so that it does not leave the arm moving.
 fn end_on_panic(shutdown: Shutdown) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,8 +1,8 @@
-//! Files of this package where ROS installs them.
+//! Paths of files that this package installs.
 
 use std::path::{Path, PathBuf};
 
-/// The installed file `share/thinkvla/<relative>`: of the first prefix that has it; of a bare checkout otherwise.
+/// Path of the installed file `share/thinkvla/<relative>`: in the first prefix that has it, otherwise in the source tree.
 pub fn file(relative: &str) -> PathBuf {
     let prefixes = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
     std::env::split_paths(&prefixes)

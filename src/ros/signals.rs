@@ -1,4 +1,4 @@
-//! The signals that end a node.
+//! Signals that shut a node down.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -8,18 +8,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::parent::outlives_terminal;
 
-/// Signals as they arrive, in place of what the system would do.
+/// Receivers of the signals, in place of their default actions.
 pub struct Signals(Vec<(&'static str, Signal)>);
 
 impl Signals {
-    /// Takes them over; to be called inside a tokio runtime. SIGHUP stays ignored where the node is to outlive its
-    /// terminal. The others end it even where a shell without job control has them ignored:
-    /// an arm that stops without need is the smaller harm.
+    /// Installs the handlers; to be called inside a tokio runtime. SIGHUP stays ignored if the node is to outlive its
+    /// terminal. The others end the node even if a shell without job control ignores them, because an unnecessary stop of
+    /// the arm is the smaller harm.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses a handler.
     pub fn listen() -> std::io::Result<Self> {
-        // Ctrl-C, a request, Ctrl-\ and a closed terminal.
+        // Sent by Ctrl-C, a request to end, Ctrl-\ and a closed terminal.
         let hangup = (!outlives_terminal()).then_some(("SIGHUP", SignalKind::hangup()));
         let wanted = [
             ("SIGINT", SignalKind::interrupt()),
@@ -33,7 +33,7 @@ impl Signals {
         Ok(Self(listening.collect::<std::io::Result<_>>()?))
     }
 
-    /// Name of the next one.
+    /// Waits for the next signal; returns its name.
     pub async fn next(&mut self) -> &'static str {
         poll_fn(|context| {
             let mut all = self.0.iter_mut();
@@ -43,7 +43,7 @@ impl Signals {
         .await
     }
 
-    /// The first one after `pause`; those within it are dropped.
+    /// Waits for the first signal after `pause`; earlier ones are dropped.
     pub async fn after(&mut self, pause: Duration) -> &'static str {
         let asked = Instant::now();
         loop {

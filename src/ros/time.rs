@@ -1,4 +1,4 @@
-//! ROS time in and out of [`Time`].
+//! Conversion between ROS time and [`Time`], and the clocks of a node.
 
 use ros_env::builtin_interfaces::msg::Time as TimeMessage;
 
@@ -9,12 +9,12 @@ use crate::control::time::{Now, Steady, Time};
 
 const NANOSECONDS: i64 = 1_000_000_000;
 
-/// The message's time.
+/// Converts a message to a time.
 pub fn from_message(message: &TimeMessage) -> Time {
     Time(i64::from(message.sec) * NANOSECONDS + i64::from(message.nanosec))
 }
 
-/// As a message; times outside what the message can hold (years 1901 to 2038) become its nearest end.
+/// Converts a time to a message; times outside its range (years 1901 to 2038) become the nearest end.
 pub fn to_message(time: Time) -> TimeMessage {
     let seconds = time.0.div_euclid(NANOSECONDS);
     match i32::try_from(seconds) {
@@ -33,7 +33,7 @@ pub fn to_message(time: Time) -> TimeMessage {
     }
 }
 
-/// Zero of the steady clock, one for the whole process.
+/// Zero of the monotonic clock, common to the whole process.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The clock of a node: system time, or `/clock` when `use_sim_time` is set.
@@ -46,12 +46,12 @@ impl Clock {
         Self(node.get_clock())
     }
 
-    /// The present.
+    /// Current time.
     pub fn now(&self) -> Time {
         Time(self.0.now().nsec)
     }
 
-    /// The present on this clock and on the monotonic one.
+    /// Current time on this clock and on the monotonic one.
     pub fn both(&self) -> Now {
         Now {
             ros: self.now(),

@@ -1,5 +1,5 @@
-//! Names publishers that a reliable subscription does not hear: best effort is no match, and the middleware says so to
-//! nobody (rclrs has no QoS events).
+//! Warnings about best-effort publishers, which a reliable subscription does not match. The middleware does not report
+//! them, because rclrs has no QoS events.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,10 @@ use super::diagnostics::{Level, Status};
 use super::graph::publishers;
 use super::lock::lock;
 
-/// Time between two looks at the graph.
+/// Period of the graph queries.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Publishers that are not heard, as they are found.
+/// Best-effort publishers that were found.
 #[derive(Clone)]
 pub struct Unheard {
     found: Arc<Mutex<Vec<String>>>,
@@ -22,11 +22,11 @@ pub struct Unheard {
 }
 
 impl Unheard {
-    /// Looks for best-effort publishers of these topics as long as this or a clone lives, and warns once of each. The
-    /// names are those that subscriptions have after remapping.
+    /// Looks for best-effort publishers of these topics as long as this or a clone lives, and warns once of each. The names
+    /// must be those after remapping.
     ///
     /// # Errors
-    /// When the timer cannot be made.
+    /// When the timer cannot be created.
     pub fn watch(node: &Node, topics: Vec<String>) -> Result<Self, RclrsError> {
         let looking = Arc::clone(node);
         let found = Arc::new(Mutex::new(Vec::new()));
@@ -35,7 +35,7 @@ impl Unheard {
         let timer = node.create_timer_repeating(PERIOD, move || {
             let mut now = Vec::new();
             for topic in &topics {
-                // The graph is asked again in a moment, and others log that it cannot be.
+                // An error is ignored: the query is repeated soon, and others log it.
                 let found = publishers(&looking, topic).unwrap_or_default();
                 for publisher in found.into_iter().filter(|publisher| publisher.is_best_effort) {
                     let said = format!(
@@ -54,7 +54,7 @@ impl Unheard {
         Ok(Self { found, _timer: timer })
     }
 
-    /// What is to be said of it in `/diagnostics`.
+    /// Diagnostic status with the publishers found.
     pub fn status(&self) -> Status {
         let found = lock(&self.found);
         Status::ok("topics")

@@ -1,4 +1,4 @@
-//! Pictures of the table-top, rendered off screen.
+//! Off-screen rendered camera images of the table-top.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ pub enum View {
 }
 
 impl View {
-    /// All of them, in the contract's order.
+    /// All views, in the contract's order.
     pub const ALL: [Self; 2] = [Self::Top, Self::Wrist];
 
-    /// Name of the camera, of its topics and in contracts.
+    /// Returns the name of the camera, used in topics and contracts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Top => "top",
@@ -37,7 +37,7 @@ impl View {
         }
     }
 
-    /// Optical frame: z forward, x right.
+    /// Returns the name of the optical frame: z forward, x right.
     pub const fn frame(self) -> &'static str {
         match self {
             Self::Top => "top_camera_optical_frame",
@@ -58,7 +58,7 @@ pub struct Intrinsics {
 }
 
 impl Intrinsics {
-    /// Of a picture with this vertical field of view.
+    /// Computes the intrinsics of a picture with this vertical field of view (degrees).
     pub fn of(field_of_view_y_deg: f64) -> Self {
         let half = f64::from(HEIGHT) / 2.0;
         Self {
@@ -69,7 +69,7 @@ impl Intrinsics {
     }
 }
 
-/// Takes pictures. It belongs to the thread that made it: an OpenGL context cannot move.
+/// Renders pictures. It must stay on the thread that created it: an OpenGL context cannot move.
 pub struct Photographer {
     renderer: MjRenderer,
     data: MjData<Arc<MjModel>>,
@@ -78,10 +78,10 @@ pub struct Photographer {
 }
 
 impl Photographer {
-    /// Makes an off-screen context; takes 120 to 300 ms.
+    /// Creates an off-screen context; takes 120 to 300 ms.
     ///
     /// # Errors
-    /// When no OpenGL context can be had.
+    /// When no OpenGL context can be created.
     pub fn new(of: &Snapshot) -> Result<Self, SimError> {
         let renderer = MjRenderer::builder()
             .width(WIDTH)
@@ -96,12 +96,12 @@ impl Photographer {
         })
     }
 
-    /// From here on the noise is that of this seed, whatever was taken before.
+    /// Restarts the noise with this seed, so that later pictures do not depend on earlier ones.
     pub fn restart_noise(&mut self, seed: u64) {
         self.noise.restart(seed);
     }
 
-    /// A picture with the sensor's noise, rgb8, row major, top row first.
+    /// Renders a picture with sensor noise: rgb8, row major, top row first.
     ///
     /// # Shapes
     /// [`HEIGHT`] x [`WIDTH`] x 3 bytes.
@@ -114,7 +114,7 @@ impl Photographer {
         Ok(&self.pixels)
     }
 
-    /// The same without noise: for people to look at.
+    /// Renders a picture without noise, for people to look at.
     ///
     /// # Shapes
     /// [`HEIGHT`] x [`WIDTH`] x 3 bytes.
@@ -143,7 +143,7 @@ impl Photographer {
         Ok(&self.pixels)
     }
 
-    /// The same as a file's bytes.
+    /// Renders a picture with sensor noise and encodes it.
     ///
     /// # Errors
     /// When the OpenGL context fails or the picture cannot be encoded.
@@ -155,17 +155,17 @@ impl Photographer {
     }
 }
 
-/// All cameras of the scene; their context is made with the first look.
+/// All cameras of the scene; their OpenGL context is created with the first picture.
 #[derive(Default)]
 pub struct Eyes {
     photographer: Option<Photographer>,
 }
 
 impl Eyes {
-    /// Pictures of one moment, in the order of [`View::ALL`].
+    /// Renders one moment with every camera, in the order of [`View::ALL`].
     ///
     /// # Errors
-    /// When no OpenGL context can be had, or it fails.
+    /// When no OpenGL context can be created, or it fails.
     pub fn look(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
         let photographer = self.open(at)?;
         let mut picture = |view| {
@@ -175,10 +175,10 @@ impl Eyes {
         Ok([picture(View::Top)?, picture(View::Wrist)?])
     }
 
-    /// The same as files' bytes.
+    /// Renders and encodes one moment with every camera, in the order of [`View::ALL`].
     ///
     /// # Errors
-    /// When no OpenGL context can be had, or it fails, or a picture cannot be encoded.
+    /// When no OpenGL context can be created, or it fails, or a picture cannot be encoded.
     pub fn pictures(&mut self, at: &Snapshot, mode: ImageMode) -> Result<Vec<Picture>, SimError> {
         let photographer = self.open(at)?;
         View::ALL
@@ -187,10 +187,10 @@ impl Eyes {
             .collect()
     }
 
-    /// The pictures of an episode depend on nothing that was seen before it.
+    /// Restarts the noise, so that the pictures of an episode do not depend on earlier ones.
     ///
     /// # Errors
-    /// When no OpenGL context can be had.
+    /// When no OpenGL context can be created.
     pub fn begin_episode(&mut self, at: &Snapshot, seed: u64) -> Result<(), SimError> {
         self.open(at)?.restart_noise(seed);
         Ok(())
@@ -204,7 +204,7 @@ impl Eyes {
     }
 }
 
-/// Intrinsics of a camera in this scene.
+/// Returns the intrinsics of a camera in this scene.
 ///
 /// # Errors
 /// When the scene has no such camera.

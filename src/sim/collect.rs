@@ -1,4 +1,4 @@
-//! The scripted expert as an operator: episodes recorded in one process, on a virtual clock.
+//! Records episodes of the scripted expert in one process, on a virtual clock.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::dataset::{DatasetError, DatasetWriter};
 use crate::eval::statistics::SuccessRate;
 use crate::recording::steps::{Commanded, Sample, Steps};
 
-/// Below this the tool is hardly moving (m a row).
+/// Translation below which the tool counts as hardly moving (m per row).
 const SLOW_M: f64 = 0.0005;
-/// Below this the tool is hardly turning (rad a row).
+/// Rotation below which the tool counts as hardly turning (rad per row).
 const SLOW_RAD: f64 = 0.005;
 
 /// A collection of episodes of the expert.
@@ -30,16 +30,16 @@ pub struct Collection {
     pub sim: SimConfig,
     /// The arm.
     pub arm: ArmConfig,
-    /// The task; its three variations take turns.
+    /// The task; its three variations alternate.
     pub task: Task,
     /// Format of the pictures in the rows.
     pub images: ImageMode,
-    /// Writes something beside the rows.
+    /// Writer of additional data beside the rows.
     pub beside: Option<Arc<Beside>>,
 }
 
-/// Called with what was seen and its pictures, for each row, before the row is known to be saved; what it says ends the
-/// collection.
+/// Callback for each row, with the rendered state and its pictures, before the row is known to be saved. An error ends
+/// the collection.
 pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + Sync;
 
 /// Result of an attempt.
@@ -53,11 +53,11 @@ pub struct Attempt {
     pub success: bool,
     /// Conditions of success that held at the end.
     pub detail: String,
-    /// Its number in the dataset, when it was saved.
+    /// Number of the episode in the dataset, if it was saved.
     pub episode: Option<usize>,
-    /// Rows.
+    /// Number of rows.
     pub frames: usize,
-    /// Rows in which the tool hardly moves or turns and the gripper keeps its value.
+    /// Number of rows in which the tool hardly moves or turns and the gripper keeps its value.
     pub slow_frames: usize,
     /// Longest run of such rows.
     pub longest_dwell: usize,
@@ -74,7 +74,7 @@ pub struct Report {
     pub success: SuccessRate,
     /// Successes by variation.
     pub success_of_variation: BTreeMap<u8, SuccessRate>,
-    /// Rows saved.
+    /// Number of saved rows.
     pub frames: usize,
     /// Share of saved rows in which the tool hardly moves and the gripper keeps its value.
     pub slow_share: f64,
@@ -85,13 +85,13 @@ pub struct Report {
 /// Error that ends a collection.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// The simulator.
+    /// The simulator fails.
     #[error(transparent)]
     Sim(#[from] SimError),
-    /// The dataset.
+    /// The dataset cannot be written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// Writing the data beside the rows.
+    /// The additional data beside the rows cannot be written.
     #[error("{0}")]
     Beside(String),
 }
@@ -103,7 +103,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Nothing is made before the first episode.
+    /// Creates a collector; resources are allocated with the first episode.
     pub fn new(collection: Collection) -> Self {
         Self {
             collection,
@@ -111,7 +111,7 @@ impl Collector {
         }
     }
 
-    /// Tries one episode and saves it if it succeeds.
+    /// Attempts one episode and saves it if it succeeds.
     ///
     /// # Errors
     /// When the simulator or the disk fails.
@@ -164,7 +164,7 @@ impl Collector {
     }
 }
 
-/// Looks at an episode at the dataset's rate.
+/// Samples an episode at the dataset's rate.
 struct Shown<'a> {
     steps: Steps,
     /// Time of the next sample (s).
@@ -176,7 +176,8 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// From the moment the arm follows the expert until the expert is done: waiting for the judge is no part of it.
+    /// Returns the row of this moment if one is due. Rows begin once the arm follows the expert and end when the expert
+    /// is done; waiting for the judge is not recorded.
     fn look(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
         let now = moment.rig.world.time();
         if !moment.following || self.next.is_some_and(|next| now < next) {
@@ -200,7 +201,7 @@ impl Shown<'_> {
         Ok(self.steps.push(sample))
     }
 
-    /// Pictures of this moment, by the names of the cameras.
+    /// Renders this moment, by the names of the cameras.
     fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
         let snapshot = moment.rig.world.snapshot();
         let pictures = self.eyes.pictures(&snapshot, self.images)?;
@@ -211,7 +212,7 @@ impl Shown<'_> {
     }
 }
 
-/// Counts rows in which nothing is asked of the arm.
+/// Counts rows in which the arm is hardly commanded to move.
 #[derive(Debug, Default)]
 struct Dwell {
     frames: usize,
@@ -239,7 +240,7 @@ impl Dwell {
 }
 
 impl Report {
-    /// Of these attempts.
+    /// Summarises attempts.
     pub fn of(task: Task, attempts: Vec<Attempt>) -> Self {
         let rate = |of: &dyn Fn(&Attempt) -> bool| {
             let (tried, done) = attempts

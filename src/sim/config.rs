@@ -1,4 +1,4 @@
-//! Parameters of the simulated table-top, read from YAML; a file that cannot work is refused with the line it stands on.
+//! Parameters of the simulated table-top, read from YAML. Invalid files are refused with the line of the fault.
 
 use std::path::{Path, PathBuf};
 
@@ -10,24 +10,24 @@ use crate::files;
 /// Levels of the factor each task is about.
 pub const LEVELS: usize = 3;
 
-/// The file the project ships.
+/// Configuration that ships with the project.
 const SHIPPED: &str = include_str!("../../config/sim.yaml");
 
-/// Everything about the table-top that is not drawn by seed; see `config/sim.yaml` for the meaning of each value.
+/// All parameters of the table-top that are not drawn by seed; `config/sim.yaml` explains each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimConfig {
-    /// The block that is moved about.
+    /// The block to be moved.
     pub block: Block,
     /// The three tasks.
     pub tasks: Tasks,
     /// The scripted expert.
     pub expert: ExpertConfig,
-    /// The stand-in of Realman's driver.
+    /// The simulated driver of Realman.
     pub driver: DriverConfig,
 }
 
-/// The block that is moved about.
+/// The block to be moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
@@ -37,7 +37,7 @@ pub struct Block {
     /// Mass (kg); the gripper holds up to 1.5 kg.
     #[serde(deserialize_with = "block_mass")]
     pub mass_kg: f64,
-    /// Colours it may have.
+    /// Colours to draw from.
     #[serde(deserialize_with = "not_empty")]
     pub colours: Vec<Colour>,
 }
@@ -92,7 +92,7 @@ pub struct TransparentBox {
     /// Height of the walls (m); the palm must stay above them.
     #[serde(deserialize_with = "box_wall")]
     pub wall_m: f64,
-    /// 0 invisible to 1 opaque.
+    /// Opacity, 0 invisible to 1 opaque.
     #[serde(deserialize_with = "opacity")]
     pub opacity: f64,
 }
@@ -114,7 +114,7 @@ pub struct Mark {
     /// Distance in front of the arm (m).
     #[serde(deserialize_with = "mark_x")]
     pub x_m: f64,
-    /// Distance to the arm's left (m), which is the right of the top camera's picture.
+    /// Distance to the arm's left (m), which is the right side of the top camera's picture.
     #[serde(deserialize_with = "mark_y")]
     pub y_m: f64,
 }
@@ -135,28 +135,28 @@ pub struct ExpertConfig {
     /// Largest turning acceleration of the tool (rad/s^2).
     #[serde(deserialize_with = "turn_acceleration")]
     pub turn_acceleration_rad_s2: f64,
-    /// Steps in a chunk.
+    /// Steps of a chunk.
     #[serde(deserialize_with = "steps")]
     pub horizon: usize,
-    /// Steps after which it plans anew.
+    /// Steps after which the expert plans anew.
     #[serde(deserialize_with = "steps")]
     pub replan_steps: usize,
 }
 
-/// The stand-in of Realman's driver.
+/// The simulated driver of Realman.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DriverConfig {
     /// Time between two state messages (s).
     #[serde(deserialize_with = "cycle")]
     pub udp_cycle_s: f64,
-    /// Acceleration the controller plans with under low follow (rad/s^2).
+    /// Acceleration the controller plans with in low-follow mode (rad/s^2).
     #[serde(deserialize_with = "joint_acceleration")]
     pub low_follow_acceleration_rad_s2: f64,
-    /// Speed of the gripper's opening (m/s).
+    /// Speed at which the gripper's opening changes (m/s).
     #[serde(deserialize_with = "gripper_speed")]
     pub gripper_speed_m_s: f64,
-    /// The controller's current tool, seen from the flange (m).
+    /// Translation of the controller's current tool in the flange frame (m).
     #[serde(deserialize_with = "tool")]
     pub tool_offset_m: [f64; 3],
 }
@@ -167,17 +167,17 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {path}: {source}; pass the path of a sim.yaml")]
     Read {
-        /// File asked for.
+        /// Path of the file.
         path: PathBuf,
         /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The file does not say what it must.
+    /// The file is invalid.
     #[error("{path}: {message}")]
     Parse {
-        /// File read.
+        /// Path of the file.
         path: PathBuf,
-        /// Line, expected and found.
+        /// Line, expected and found value.
         message: String,
     },
 }
@@ -195,10 +195,10 @@ impl SimConfig {
         Self::parse(&text, path)
     }
 
-    /// The configuration the project ships, `config/sim.yaml`.
+    /// Returns the configuration that ships with the project, `config/sim.yaml`.
     ///
     /// # Errors
-    /// When the file built in cannot work, which its test rules out.
+    /// When the built-in file is invalid, which its test rules out.
     pub fn shipped() -> Result<Self, ConfigError> {
         Self::parse(SHIPPED, Path::new("config/sim.yaml"))
     }

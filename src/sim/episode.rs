@@ -1,4 +1,4 @@
-//! Whole episodes in one process: a pilot, the supervisor, driver stand-in and physics on a virtual clock.
+//! Runs whole episodes in one process: pilot, supervisor, simulated driver and physics on a virtual clock.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::control::realman::{DriverApi, Graph};
 use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
 use crate::control::time::{Now, Steady, Time};
 
-/// Time between two heartbeats (s).
+/// Interval of heartbeats (s).
 const HEARTBEAT_S: f64 = 0.02;
 
 /// Environment of an episode.
@@ -31,7 +31,7 @@ pub struct Stage<'a> {
     pub arm: &'a ArmConfig,
     /// Identifies the episode.
     pub id: EpisodeId,
-    /// Rendering of its pictures.
+    /// Rendering options.
     pub scene: SceneOptions,
 }
 
@@ -44,19 +44,19 @@ pub struct Outcome {
     pub success: bool,
     /// Conditions of success that held at the end.
     pub detail: String,
-    /// Steps of 100 ms the pilot needed.
+    /// Number of steps of 100 ms the pilot needed.
     pub steps: usize,
-    /// Simulated time to success, or to giving up (s).
+    /// Simulated time to success or to the limit (s).
     pub seconds: f64,
-    /// Chunks the supervisor accepted.
+    /// Number of chunks the supervisor accepted.
     pub chunks: u64,
-    /// Commands that left for the driver.
+    /// Number of commands sent to the driver.
     pub commands: u64,
-    /// Commands the gate changed.
+    /// Number of commands the gate changed.
     pub clamps: u64,
-    /// Chunks, commands and requests refused.
+    /// Number of chunks, commands and requests refused.
     pub refusals: u64,
-    /// Chunks that ran out before the next one came.
+    /// Number of chunks that ran out before the next one came.
     pub underruns: u64,
     /// Number of events of each check.
     pub tally: BTreeMap<(EventKind, Check), u64>,
@@ -67,38 +67,38 @@ pub struct Outcome {
 /// A moment of an episode, after a physics step.
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {
-    /// The table-top.
+    /// Scene of the episode.
     pub rig: &'a Rig,
     /// Whether the pilot still has something to do.
     pub following: bool,
-    /// A command was decided on in this step.
+    /// Whether a command was computed in this step.
     pub ticked: bool,
-    /// The arm took a chunk in this step; the next command is its first.
+    /// Whether the arm accepted a chunk in this step; the next command is its first.
     pub chunk_began: bool,
     supervisor: &'a Supervisor<Driver>,
 }
 
 impl Moment<'_> {
-    /// Commands to the arm and its reports.
+    /// Returns the supervisor's status: commands to the arm and its reports.
     pub fn status(&self) -> Status {
         self.supervisor.status(now(self.rig))
     }
 
-    /// Virtual time.
+    /// Returns the virtual time.
     pub fn time(&self) -> Time {
         time(self.rig)
     }
 
-    /// Time between two commands (s).
+    /// Returns the time between two commands (s).
     pub fn command_period_s(&self) -> f64 {
         self.supervisor.config().period()
     }
 }
 
-/// Runs the expert on an episode through the supervisor; `look` sees every moment.
+/// Runs an episode of the expert through the supervisor; calls `look` after every physics step.
 ///
 /// # Errors
-/// When the scene cannot be had, the supervisor does not let the expert begin, or `look` fails.
+/// When the scene cannot be built, the supervisor refuses the expert, or `look` fails.
 pub fn run<E: From<SimError>>(
     config: &SimConfig,
     arm: &ArmConfig,
@@ -113,15 +113,16 @@ pub fn run<E: From<SimError>>(
         scene: SceneOptions::default(),
     };
     let mut outcome = fly(&stage, &mut expert, look)?;
-    // It only notices at a chunk's time that it is done.
+    // The expert notices only when a chunk is due that it is done.
     outcome.steps = outcome.steps.min((expert.duration_s() / STEP_PERIOD_S).ceil() as usize);
     Ok(outcome)
 }
 
-/// Runs a pilot on an episode through the supervisor, until success or the pilot's limit; `look` sees every moment.
+/// Runs an episode of a pilot through the supervisor, until success or the pilot's limit; calls `look` after every
+/// physics step.
 ///
 /// # Errors
-/// When the scene cannot be had, the supervisor does not let the pilot begin, or pilot or `look` fail.
+/// When the scene cannot be built, the supervisor refuses the pilot, or pilot or `look` fail.
 pub fn fly<E: From<SimError>>(
     stage: &Stage<'_>,
     pilot: &mut impl Pilot<E>,
@@ -148,9 +149,9 @@ struct Episode {
     next_beat: f64,
     ticked: bool,
     chunk_began: bool,
-    /// Chunk of the pilot that the arm does not have yet.
+    /// The pilot's chunk that has not reached the arm yet.
     thought: Option<Thought>,
-    /// Time at which the pilot had finished (s).
+    /// Time at which the pilot finished (s).
     done: Option<f64>,
 }
 
@@ -171,7 +172,7 @@ impl Episode {
         let period = arm.period();
         let mut supervisor = Supervisor::new(arm, driver, now(rig));
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(rig));
-        // The first state message makes the arm known.
+        // The supervisor knows the arm's state from the first state message on.
         loop {
             let state = rig.step(supervisor.driver_mut());
             if let Some(state) = state {
@@ -235,7 +236,7 @@ impl Episode {
             }
         }
         if let Some(thought) = self.thought.take_if(|thought| elapsed >= thought.ready - STEP_S / 2.0) {
-            // A refusal is among the events; the pilot sees where the arm is and tries again.
+            // A refusal appears among the events; the pilot plans again from the arm's actual state.
             self.chunk_began = self.supervisor.on_chunk(thought.chunk, now).is_ok();
         }
         Ok(())
@@ -267,12 +268,12 @@ fn receive(supervisor: &mut Supervisor<Driver>, state: &State, now: Now) {
     supervisor.on_driver_errors(ErrorChannel::All, &[u32::from(state.error)], now);
 }
 
-/// Virtual time; the epoch itself stands for "never" in messages.
+/// Returns the virtual time with an offset, because the epoch itself means "never" in messages.
 fn time(rig: &Rig) -> Time {
     Time::from_secs_f64(1000.0 + rig.world.time())
 }
 
-/// Virtual time on both clocks.
+/// Returns the virtual time on both clocks.
 fn now(rig: &Rig) -> Now {
     Now {
         ros: time(rig),
@@ -280,7 +281,7 @@ fn now(rig: &Rig) -> Now {
     }
 }
 
-/// Whether something that comes every `period` is due, within half a physics step.
+/// Reports whether an event with this period is due, within half a physics step, and schedules the next one.
 pub(super) fn due(elapsed: f64, next: &mut f64, period: f64) -> bool {
     if elapsed < *next - STEP_S / 2.0 {
         return false;

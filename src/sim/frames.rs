@@ -5,8 +5,8 @@
 //!                                        └─► the chunk from there ──────────────────────────────────┴─► row
 //! ```
 //!
-//! Rows of an episode look alike, and a network that learns to see needs variety: 20 000 frames show 20 000 layouts.
-//! See docs/frames.md.
+//! Rows of one episode look alike, and a network that learns perception needs variety: 20 000 frames show 20 000
+//! layouts. See docs/frames.md.
 
 mod label;
 mod placement;
@@ -36,9 +36,9 @@ use crate::parallel::in_order;
 pub use label::{CorrectedState, Row, corrected};
 pub use situation::{Block, Kind, Mix, Situation};
 
-/// Situations drawn for a row until one is possible.
+/// Number of situations drawn for a row until one is feasible.
 const TRIES: u64 = 64;
-/// File of the counts of written frames, in the dataset.
+/// File of the counts of written frames, within the dataset.
 pub const COUNTS: &str = "meta/thinkvla/frames.json";
 /// Rows in a file: few enough to be held in memory, about 30 MB.
 const ROWS_PER_FILE: usize = 250;
@@ -48,9 +48,9 @@ const ROWS_PER_FILE: usize = 250;
 pub struct FrameOrder {
     /// The table-top.
     pub sim: SimConfig,
-    /// Rows.
+    /// Number of rows.
     pub count: usize,
-    /// Decides everything.
+    /// Seed of all random choices.
     pub seed: u64,
     /// Steps of a chunk, K.
     pub steps: usize,
@@ -58,9 +58,9 @@ pub struct FrameOrder {
     pub mix: Mix,
     /// Format of the pictures in the rows.
     pub images: ImageMode,
-    /// Threads that render; what they make does not depend on their number.
+    /// Number of threads that render; the result does not depend on it.
     pub jobs: usize,
-    /// Writes something beside the rows.
+    /// Writer of additional data beside the rows.
     pub beside: Option<Arc<Beside>>,
 }
 
@@ -70,13 +70,13 @@ pub struct FrameOrder {
 pub struct FrameCounts {
     /// Seed.
     pub seed: u64,
-    /// Rows.
+    /// Number of rows.
     pub frames: usize,
-    /// Rows by kind.
+    /// Number of rows by kind.
     pub kinds: BTreeMap<String, usize>,
-    /// Rows by task whose scene they show.
+    /// Number of rows by the task of their scene.
     pub tasks: BTreeMap<String, usize>,
-    /// Situations that were drawn and could not be: out of reach, or in the way of something.
+    /// Number of situations that were drawn and not feasible: out of reach or in collision.
     pub redrawn: u64,
 }
 
@@ -88,14 +88,15 @@ pub struct PlacedFrame {
     pub snapshot: Snapshot,
     /// The row without its pictures.
     row: label::Row,
-    /// Situations drawn before this one.
+    /// Number of infeasible situations drawn before this one.
     redrawn: u64,
 }
 
-/// A new dataset of the simulated robot whose rows hold chunks of `steps` steps, or one of frames to go on with.
+/// Creates a dataset of the simulated robot whose rows hold chunks of `steps` steps, or opens one of frames to continue
+/// it.
 ///
 /// # Errors
-/// When the folder holds something else, or the disk refuses.
+/// When the folder holds something else, or cannot be written.
 pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<DatasetWriter, DatasetError> {
     let contract = Contract {
         robot: Robot::simulated(),
@@ -109,14 +110,14 @@ pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<Da
     DatasetWriter::create(Arc::new(Disk), root, &layout, &contract)
 }
 
-/// Rows on their way into a dataset, `ROWS_PER_FILE` of them to a file.
+/// Buffers rows for a dataset, `ROWS_PER_FILE` of them per file.
 pub struct RowFiles<'a> {
     writer: &'a mut DatasetWriter,
     waiting: Vec<Whole>,
 }
 
 impl<'a> RowFiles<'a> {
-    /// Behind the rows that the dataset has.
+    /// Appends to the rows that the dataset has.
     pub fn new(writer: &'a mut DatasetWriter) -> Self {
         Self {
             writer,
@@ -124,7 +125,7 @@ impl<'a> RowFiles<'a> {
         }
     }
 
-    /// Takes a row; a file that is full is written. Says whether it was.
+    /// Adds a row; writes a file when it is full. Returns whether it was written.
     ///
     /// # Errors
     /// As [`DatasetWriter::save_whole`].
@@ -137,7 +138,7 @@ impl<'a> RowFiles<'a> {
         Ok(full)
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     ///
     /// # Errors
     /// As [`DatasetWriter::save_whole`].
@@ -146,11 +147,11 @@ impl<'a> RowFiles<'a> {
     }
 }
 
-/// Writes the rows of an order that a dataset does not have yet; `told` hears of each. Each row is an episode of one row.
-/// What was written is counted in [`COUNTS`] with every file, so that an order that was cut off can be gone on with.
+/// Writes the rows of an order that a dataset does not have yet; calls `told` with each. Each row is an episode of its
+/// own. [`COUNTS`] is updated with every file, so that an interrupted order can be continued.
 ///
 /// # Errors
-/// When the dataset has rows of something else, a scene cannot be made or shown, or the disk refuses.
+/// When the dataset has rows of another order, a scene cannot be built or rendered, or the disk refuses.
 pub fn write(
     order: &FrameOrder,
     writer: &mut DatasetWriter,
@@ -197,10 +198,10 @@ fn render(order: &FrameOrder, number: u64, eyes: &mut Eyes) -> Rendered {
     Ok((frame, whole))
 }
 
-/// Row `number` of an order, placed and labelled; nothing is rendered.
+/// Returns row `number` of an order, placed and labelled but not rendered.
 ///
 /// # Errors
-/// When MuJoCo refuses the scene, or no situation that is drawn can be.
+/// When MuJoCo refuses the scene, or no drawn situation is feasible.
 pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::error::SimError> {
     let mut random = situation::randomness(order.seed, number);
     for redrawn in 0..TRIES {
@@ -225,7 +226,7 @@ pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::erro
 }
 
 impl FrameCounts {
-    /// Of the rows that a dataset has already.
+    /// Returns the counts of the rows that a dataset already has.
     fn begun(path: &Path, order: &FrameOrder, writer: &DatasetWriter) -> Result<Self, CollectError> {
         let found = writer.info().total_frames;
         if found == 0 {
@@ -266,10 +267,10 @@ impl FrameCounts {
 }
 
 impl Mix {
-    /// Names what cannot work.
+    /// Checks the shares.
     ///
     /// # Errors
-    /// When there is no task, or shares are not between 0 and 1 together.
+    /// When there is no task, or a share or their sum is not between 0 and 1.
     pub fn validate(&self) -> Result<(), String> {
         let shares = [self.recovery, self.pointing];
         if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 {

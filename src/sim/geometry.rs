@@ -1,4 +1,5 @@
-//! Geometry targets without a teacher: the points that the patches of a view show, known exactly, without rendering.
+//! Geometry targets without a teacher network: the exact surface points that the patches of a view show, by ray
+//! casting.
 
 use nalgebra::Vector3;
 
@@ -7,18 +8,18 @@ use super::look::Look;
 use super::stage::quarter;
 use crate::camera::points::{RAYS, SurfacePoint};
 
-/// What the cells of a view show at their middles; nothing in the sky. What is see-through counts as what is seen.
+/// Returns the surface points at the centres of a view's cells; `None` for the sky. Transparent surfaces count.
 ///
-/// Places are told from what the camera is fixed to: of the top camera in the base frame, of the wrist camera in its own
-/// (x to the right of the picture, y up, z backwards), because its picture alone cannot tell where the arm is.
+/// Positions are in the frame to which the camera is fixed: of the top camera the base frame, of the wrist camera its
+/// own (x to the right of the picture, y up, z backwards), because its picture alone does not show where the arm is.
 ///
 /// # Shapes
-/// (rows · columns) of a view that is cut into `grid`, row by row
+/// (rows · columns) of a view that is cut into `grid`, row major
 pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<Option<SurfacePoint>> {
     let Some(camera) = look.camera(view).cloned() else {
         return vec![None; rows * columns];
     };
-    // A picture is stretched to its patches, whatever its form; pixel centres are at whole numbers.
+    // A picture is stretched to its patches whatever its aspect ratio; pixel centres are at whole numbers.
     let told = |place: Vector3<f64>, normal: Vector3<f64>| match view {
         View::Top => (place, normal),
         View::Wrist => (
@@ -26,7 +27,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
             camera.axes.tr_mul(&normal),
         ),
     };
-    // The wrist camera turns with the hand.
+    // The wrist camera turns with the gripper.
     let turned = match view {
         View::Top => 0.0,
         View::Wrist => camera.axes.m21.atan2(camera.axes.m11),
@@ -49,7 +50,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
         .collect()
 }
 
-/// Stored values of the rays of all views in order; see [`crate::camera::points`].
+/// Returns the stored values of the rays of all views in order; see [`crate::camera::points`].
 ///
 /// # Shapes
 /// → (views · [`RAYS`] · [`RAYS`], [`RAY_VALUES`](crate::camera::points::RAY_VALUES))

@@ -1,36 +1,36 @@
-//! Judges by the physics alone whether a task is done.
+//! Judges from the physics alone whether a task is done.
 
 use std::fmt::Write as _;
 
 use super::tasks::Goal;
 use super::world::{STEP_S, World};
 
-/// Time for which every condition must hold without a break (s).
+/// Time for which all conditions must hold without interruption (s).
 pub const HOLD_S: f64 = 1.0;
 
-/// Slower than this the block is at rest (m/s) and (rad/s).
+/// Speeds below which the block is at rest: linear (m/s) and angular (rad/s).
 const REST_LINEAR: f64 = 0.005;
 const REST_ANGULAR: f64 = 0.10;
 /// Largest distance of the block's underside from the goal's surface (m).
 const SURFACE_TOLERANCE: f64 = 0.006;
-/// Distance by which the fingers must be wider apart than the block (m).
+/// Width by which the fingers must be wider apart than the block (m).
 const CLEARANCE: f64 = 0.004;
 
-/// Conditions that hold now.
+/// Conditions of success at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Conditions {
-    /// The block's centre is in the goal's region, its underside at the goal's surface.
+    /// The block's centre is in the goal's region and its underside at the goal's surface.
     pub inside: bool,
-    /// It rests on the goal's surface and on nothing else.
+    /// The block rests on the goal's surface and on nothing else.
     pub supported: bool,
-    /// No part of the gripper touches it, and the gripper is open.
+    /// No part of the gripper touches the block, and the gripper is open.
     pub released: bool,
-    /// It does not move.
+    /// The block does not move.
     pub at_rest: bool,
 }
 
 impl Conditions {
-    /// Whether every one holds.
+    /// Reports whether all conditions hold.
     pub fn all(self) -> bool {
         self.inside && self.supported && self.released && self.at_rest
     }
@@ -45,7 +45,7 @@ impl Conditions {
     }
 }
 
-/// Watches one episode.
+/// Judges one episode.
 #[derive(Debug, Clone)]
 pub struct Judge {
     goal: Goal,
@@ -56,7 +56,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// A judge of this goal for a block with edges of `block_side` (m).
+    /// Creates a judge of this goal for a block with edges of `block_side` (m).
     pub fn new(goal: Goal, block_side: f64) -> Self {
         Self {
             goal,
@@ -67,24 +67,24 @@ impl Judge {
         }
     }
 
-    /// To be called after every physics step.
+    /// Updates the conditions. Call it after every physics step.
     pub fn watch(&mut self, world: &World) {
         self.conditions = self.conditions_of(world);
         self.held = if self.conditions.all() { self.held + STEP_S } else { 0.0 };
         self.success |= self.held >= HOLD_S;
     }
 
-    /// Every condition has held for [`HOLD_S`] at a stretch at some time of the episode.
+    /// Reports whether all conditions have held for [`HOLD_S`] without interruption at any time of the episode.
     pub fn success(&self) -> bool {
         self.success
     }
 
-    /// Conditions that hold now.
+    /// Returns the conditions that hold now.
     pub fn conditions(&self) -> Conditions {
         self.conditions
     }
 
-    /// For a person: which conditions hold and for how long.
+    /// Describes which conditions hold and for how long.
     pub fn detail(&self) -> String {
         let mut text = String::new();
         for (name, holds) in self.conditions.named() {
@@ -101,7 +101,7 @@ impl Judge {
         let touching = world.touching();
         let (linear, angular) = world.object_speed();
         let opening = world.opening() * 2.0 * super::world::FINGER_TRAVEL;
-        // Half the block's height whichever face is down.
+        // Half the edge, whichever face is down.
         let underside = centre.z - self.block_side / 2.0;
         Conditions {
             inside: self.goal.contains(centre.x, centre.y)

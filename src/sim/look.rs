@@ -15,7 +15,7 @@ use crate::camera::points::SurfaceClass;
 const SAME_M: f64 = 0.004;
 /// Distance behind a transparent surface at which a ray continues (m).
 const BEHIND_M: f64 = 1e-5;
-/// See-through surfaces that a ray passes at most.
+/// Largest number of transparent surfaces that a ray passes.
 const THROUGH: usize = 8;
 
 /// A camera in the base frame.
@@ -23,7 +23,7 @@ const THROUGH: usize = 8;
 pub struct Pinhole {
     /// Position (m).
     pub position: Vector3<f64>,
-    /// Its axes as columns: x to the right of the picture, y up, z backwards.
+    /// Axes as columns: x to the right of the picture, y up, z backwards.
     pub axes: Matrix3<f64>,
     /// Projection.
     pub intrinsics: Intrinsics,
@@ -34,34 +34,34 @@ pub struct Pinhole {
 pub struct Met {
     /// Position in the base frame (m).
     pub point: Vector3<f64>,
-    /// Normal of the surface there, of length 1.
+    /// Unit normal of the surface at that point.
     pub normal: Vector3<f64>,
     /// Length of the ray (m).
     pub distance: f64,
-    /// 0 invisible to 1 opaque.
+    /// Opacity, 0 invisible to 1 opaque.
     pub opacity: f32,
     /// Class of the surface.
     pub class: SurfaceClass,
-    /// Turn about the vertical of what is to be moved, where it is that (rad).
+    /// Rotation about the vertical of the block (rad), if the ray meets it.
     pub heading: Option<f64>,
 }
 
-/// Follows rays through a scene.
+/// Casts rays into a scene.
 pub struct Look {
     data: MjData<Arc<MjModel>>,
     views: Vec<(View, Pinhole)>,
-    /// Of each geom.
+    /// Class of each geom.
     classes: Vec<SurfaceClass>,
 }
 
 impl Pinhole {
-    /// Direction through a point of the picture (px), of length 1, in the base frame.
+    /// Returns the unit direction through a point of the picture (px), in the base frame.
     pub fn direction(&self, [column, row]: [f64; 2]) -> Vector3<f64> {
         let Intrinsics { focal, cx, cy } = self.intrinsics;
         (self.axes * Vector3::new((column - cx) / focal, (cy - row) / focal, -1.0)).normalize()
     }
 
-    /// Pixel of a point; `None` where it is outside of the picture or behind the camera.
+    /// Projects a point to a pixel; `None` where it is outside of the picture or behind the camera.
     pub fn pixel(&self, point: &Vector3<f64>) -> Option<[f64; 2]> {
         let seen = self.axes.tr_mul(&(point - self.position));
         let Intrinsics { focal, cx, cy } = self.intrinsics;
@@ -72,10 +72,10 @@ impl Pinhole {
 }
 
 impl Look {
-    /// At the scene of a picture.
+    /// Loads the scene of a snapshot.
     ///
     /// # Errors
-    /// When MuJoCo refuses it, or it has not the two cameras.
+    /// When MuJoCo refuses the scene, or it lacks a camera.
     pub fn new(of: &Snapshot) -> Result<Self, SimError> {
         let data = MjData::try_new(Arc::clone(&of.model)).map_err(|e| SimError::Scene(e.to_string()))?;
         let mut look = Self {
@@ -101,12 +101,12 @@ impl Look {
         Ok(look)
     }
 
-    /// A camera; all there are were found at the beginning.
+    /// Returns a camera; those of the scene were found at the beginning.
     pub fn camera(&self, view: View) -> Option<&Pinhole> {
         self.views.iter().find(|(of, _)| *of == view).map(|(_, camera)| camera)
     }
 
-    /// The first surface along a direction of length 1, see-through or not.
+    /// Returns the first surface along a unit direction, transparent or not.
     pub fn along(&mut self, from: &Vector3<f64>, direction: &Vector3<f64>) -> Option<Met> {
         let mut normal = [0.0; 3];
         let (geom, distance) = self.data.ray(
@@ -129,8 +129,8 @@ impl Look {
         })
     }
 
-    /// Which share of some points a camera sees. What is see-through hides nothing, nor does what is a hair in front of a
-    /// point, as the surface is that it lies on.
+    /// Returns the share of some points that a camera sees. Transparent surfaces hide nothing, nor do surfaces within
+    /// `SAME_M` of a point, as the one it lies on.
     pub fn share_seen(&mut self, view: View, points: &[Vector3<f64>]) -> f64 {
         let Some(camera) = self.camera(view).cloned() else {
             return 0.0;
@@ -158,12 +158,12 @@ impl Look {
         false
     }
 
-    /// Axes of a geom in the base frame, row by row.
+    /// Returns the axes of a geom in the base frame, row by row.
     fn axes(&self, geom: usize) -> [f64; 9] {
         self.data.geom_xmat().get(geom).copied().unwrap_or_default()
     }
 
-    /// Materials, which the links have, are opaque.
+    /// Returns a geom's opacity; geoms with materials, which the links have, are opaque.
     fn opacity(&self, geom: usize) -> f32 {
         let model = self.data.model();
         let plain = model.geom_matid().get(geom).is_none_or(|material| *material < 0);
@@ -172,7 +172,7 @@ impl Look {
     }
 }
 
-/// What each geom belongs to: the robot's move with bodies, and what a layout puts on the table has names.
+/// Returns the class of each geom: the robot's geoms belong to bodies, and the props of a layout have names.
 fn classes(model: &MjModel) -> Result<Vec<SurfaceClass>, SimError> {
     let geom = |name| find(model, MjtObjBase::mjOBJ_GEOM, "geom", name);
     let [object, table, floor] = [geom("object")?, geom("table")?, geom("floor")?];

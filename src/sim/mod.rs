@@ -1,15 +1,15 @@
 //! A table-top in MuJoCo that stands in for the arm, its cameras and its driver.
 //!
-//! * [`config`], [`tasks`], [`scene`]: what stands where, by task, level and seed
+//! * [`config`], [`tasks`], [`scene`]: the scene by task, level and seed
 //! * [`world`], [`camera`], [`noise`]: physics and pictures
-//! * [`judge`]: success, by the physics alone
-//! * [`expert`]: solves every task, speaking in chunks
-//! * [`driver`]: the stand-in of Realman's driver
-//! * [`rig`], [`episode`], [`pilot`]: all of it in step, whole episodes in one process, and who drives them
-//! * [`collect`]: such episodes recorded as a dataset
-//! * [`stage`], [`posture`], [`look`]: scenes to be looked at, with the arm somewhere in them, and what is seen of them
-//! * [`questions`]: questions about such scenes, with answers that the physics knows
-//! * [`geometry`]: what the patches of a view show, as targets to align latents with
+//! * [`judge`]: success, from the physics alone
+//! * [`expert`]: solves every task with chunks
+//! * [`driver`]: the simulation of Realman's driver
+//! * [`rig`], [`episode`], [`pilot`]: whole episodes in one process, and what drives them
+//! * [`collect`]: records such episodes as a dataset
+//! * [`stage`], [`posture`], [`look`]: static scenes with a random pose of the arm, and ray casting into them
+//! * [`questions`]: questions about such scenes, with answers from the physics
+//! * [`geometry`]: surface points shown by the patches of a view, as targets to align latents with
 //! * [`frames`]: independent moments of randomised episodes as a dataset, each with the expert's next chunk
 
 pub mod camera;

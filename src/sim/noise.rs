@@ -1,16 +1,16 @@
-//! Sensor noise: no real camera sends two identical pictures, and what watches for frozen ones counts on it.
+//! Sensor noise: a real camera never sends two identical pictures, and the detection of frozen cameras relies on it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// Adds -1, 0 or 1 to every value; the same sequence for the same seed.
+/// Adds -1, 0 or 1 to every value; the sequence follows from the seed.
 pub struct SensorNoise {
     random: ChaCha8Rng,
     drawn: Vec<u8>,
 }
 
 impl SensorNoise {
-    /// A sensor's noise.
+    /// Creates the noise of a sensor.
     pub fn new(seed: u64) -> Self {
         Self {
             random: ChaCha8Rng::seed_from_u64(seed),
@@ -18,12 +18,12 @@ impl SensorNoise {
         }
     }
 
-    /// Begins the sequence that belongs to a seed.
+    /// Restarts the sequence with a seed.
     pub fn restart(&mut self, seed: u64) {
         self.random = ChaCha8Rng::seed_from_u64(seed);
     }
 
-    /// Adds the noise of one picture.
+    /// Adds noise to one picture.
     pub fn add(&mut self, pixels: &mut [u8]) {
         self.drawn.resize(pixels.len(), 0);
         self.random.fill_bytes(&mut self.drawn);

@@ -5,37 +5,37 @@ use crate::control::chunk::ActionChunk;
 
 /// Drives an episode. It is called at every moment except while it is still computing a chunk.
 pub trait Pilot<E> {
-    /// Name in leases and chunks.
+    /// Returns the source name in leases and chunks.
     fn source(&self) -> &'static str;
 
-    /// The arm is armed and stands at its start.
+    /// Begins an episode; the arm is armed and at its start.
     ///
     /// # Errors
     /// When this episode cannot be driven.
     fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E>;
 
-    /// Simulated time at which the episode ends without success (s); asked after `begin`.
+    /// Returns the simulated time at which the episode ends without success (s); called after `begin`.
     fn limit_s(&self) -> f64;
 
     /// Decides what to do at this moment.
     ///
     /// # Errors
-    /// When it cannot tell.
+    /// When it cannot decide.
     fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, E>;
 }
 
 /// Decision of a pilot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Nothing is due.
+    /// Does nothing at this moment.
     Wait,
     /// Sends a chunk.
     Send {
-        /// Anchored at this moment.
+        /// Chunk anchored at this moment.
         chunk: ActionChunk,
-        /// Simulated time that passes before the arm has it (s).
+        /// Simulated time that passes before the arm has the chunk (s).
         latency_s: f64,
     },
-    /// Has nothing more to do, and gives the lease back.
+    /// Ends driving and releases the lease.
     Finish,
 }

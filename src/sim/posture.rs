@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use super::world::{Setpoint, World};
 use crate::control::types::{JOINTS, Joints};
 
-/// Range of each joint above the scene (°); joint 6 turns the tool down, give or take its range.
+/// Range of each joint above the scene (°); joint 6 turns the tool down, plus or minus its range.
 const ABOVE: [[f64; 2]; JOINTS] = [
     [-32.0, 32.0],
     [12.0, 45.0],
@@ -17,17 +17,17 @@ const ABOVE: [[f64; 2]; JOINTS] = [
     [-22.0, 22.0],
     [-60.0, 60.0],
 ];
-/// Lowest place of the tool above the scene: what stands on the table stays free of it (m).
+/// Lowest height of the tool above the scene, clear of what stands on the table (m).
 const LOWEST_ABOVE_M: f64 = 0.22;
-/// Postures tried before the arm stays as it was.
+/// Number of poses tried before the arm stays as it was.
 const TRIES: usize = 50;
-/// Physics steps until the block lies.
+/// Physics steps until the block has settled.
 const SETTLING: usize = 150;
 
-/// Last command of the gripper: the driver reports no measured opening.
+/// Last command of the gripper, 0 closed to 1 open; the driver reports no measured opening.
 pub type Opening = f64;
 
-/// Puts the arm in a random posture above the scene and lets the block settle.
+/// Puts the arm in a random pose above the scene and lets the block settle.
 pub fn above(world: &mut World, tool_offset_m: [f64; 3], random: &mut ChaCha8Rng) -> Opening {
     let tool = Translation3::from(tool_offset_m);
     for _ in 0..TRIES {

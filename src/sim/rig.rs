@@ -1,4 +1,4 @@
-//! Physics, driver stand-in and judge of one episode, in step.
+//! Physics and judge of one episode, stepped together with the simulated driver.
 
 use super::config::SimConfig;
 use super::driver::{Driver, State};
@@ -8,23 +8,23 @@ use super::scene::SceneOptions;
 use super::tasks::{self, EpisodeId, Layout};
 use super::world::World;
 
-/// One episode's table-top.
+/// Scene, physics and judge of one episode.
 pub struct Rig {
     /// Identifies the episode.
     pub id: EpisodeId,
     /// Initial positions of all objects, and the goal.
     pub layout: Layout,
-    /// The physics.
+    /// The physics simulation.
     pub world: World,
-    /// Watches for success.
+    /// Judge of success.
     pub judge: Judge,
 }
 
 impl Rig {
-    /// The start of an episode.
+    /// Creates the start of an episode.
     ///
     /// # Errors
-    /// When there is no such level, or MuJoCo refuses the scene.
+    /// When there is no such variation, or MuJoCo refuses the scene.
     pub fn new(config: &SimConfig, id: EpisodeId, options: SceneOptions) -> Result<Self, SimError> {
         let layout = tasks::layout(config, id)?;
         Ok(Self {
@@ -35,7 +35,7 @@ impl Rig {
         })
     }
 
-    /// One physics step; what the driver publishes, when its cycle is over.
+    /// Advances by one physics step; returns the state that the driver publishes when its cycle is over.
     pub fn step(&mut self, driver: &mut Driver) -> Option<State> {
         let setpoint = driver.step();
         self.world.step(&setpoint);

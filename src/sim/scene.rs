@@ -1,4 +1,4 @@
-//! The scene as MuJoCo reads it: the fixed part is `scene.xml`, the rest follows from the layout.
+//! The scene as MuJoCo's XML: the fixed part is `scene.xml`, the rest follows from the layout.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,10 @@ const TEMPLATE: &str = include_str!("scene.xml");
 /// Options of building a scene.
 #[derive(Debug, Clone, Copy)]
 pub struct SceneOptions {
-    /// The lamp casts shadows; a view takes more than twice as long.
+    /// Whether the lamp casts shadows; rendering then takes more than twice as long.
     pub shadows: bool,
-    /// Edges are smoothed; a view takes about twice as long. Pictures that are shrunk at once need it less.
+    /// Whether edges are smoothed; rendering then takes about twice as long. Pictures that are scaled down need it
+    /// less.
     pub smooth_edges: bool,
 }
 
@@ -25,7 +26,7 @@ impl Default for SceneOptions {
     }
 }
 
-/// MJCF of an episode.
+/// Returns the MJCF of an episode.
 pub fn mjcf(layout: &Layout, block: &Block, options: SceneOptions) -> String {
     let object = &layout.object;
     TEMPLATE

@@ -1,4 +1,4 @@
-//! Scenes to look at: a start of one of the tasks, with the arm somewhere in it.
+//! Static scenes: the start of a task with the arm in a random pose.
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
@@ -15,29 +15,29 @@ use super::tasks::{self, EpisodeId, Form, Task};
 use super::world::{Snapshot, World};
 use crate::control::types::{Joints, Pose};
 
-/// Something with a name.
+/// A named object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thing {
-    /// Name with its article.
+    /// Name with article.
     pub name: String,
     /// Name in instructions.
     pub said: Vec<String>,
-    /// Its middle in the base frame (m).
+    /// Centre in the base frame (m).
     pub place: Vector3<f64>,
-    /// Half its size along its own edges (m); of round things, half the side of the square within.
+    /// Half sizes along its own edges (m); of round things, half the side of the inscribed square.
     pub half: Vector3<f64>,
-    /// Turn of its edges about the vertical, counter-clockwise seen from above (rad), from -π/4 to π/4; nothing of
-    /// things that are round, lie square, or have no edges.
+    /// Rotation of the edges about the vertical, counter-clockwise seen from above (rad), from -π/4 to π/4; `None` for
+    /// things that are round, axis-aligned or have no edges.
     pub turn: Option<f64>,
-    /// Direction of the gripper, of length 1; `None` for other objects.
+    /// Unit direction of the gripper; `None` for other objects.
     pub points: Option<Vector3<f64>>,
 }
 
-/// A scene and what is in it.
+/// A scene and its objects.
 pub struct Stage {
     /// Identifies the initial scene.
     pub id: EpisodeId,
-    /// All that can be asked about.
+    /// Objects that questions can be about.
     pub things: Vec<Thing>,
     /// Pose of the arm.
     pub arm: Posture,
@@ -48,7 +48,7 @@ pub struct Stage {
 /// Pose of the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Posture {
-    /// Its joints (rad).
+    /// Joints (rad).
     pub joints: Joints,
     /// `base_from_tool` (m).
     pub tool: Pose,
@@ -57,7 +57,7 @@ pub struct Posture {
 }
 
 impl Thing {
-    /// Middle, corners and middles of the edges of its upper side, in the base frame (m).
+    /// Returns centre, corners and edge centres of the upper side, in the base frame (m).
     pub fn upper_side(&self) -> Vec<Vector3<f64>> {
         let turned = Rotation3::from_axis_angle(&Vector3::z_axis(), self.turn.unwrap_or_default());
         let steps = [-1.0, 0.0, 1.0];
@@ -68,7 +68,7 @@ impl Thing {
     }
 }
 
-/// Scene number `number` of a seed.
+/// Returns scene number `number` of a seed.
 ///
 /// # Errors
 /// When MuJoCo refuses the scene.
@@ -79,7 +79,7 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimErr
     let id = EpisodeId {
         task: Task::ALL.get(nth).copied().unwrap_or(Task::Height),
         variation: random.random_range(0..LEVELS as u8),
-        // Few enough digits for every reader of JSON.
+        // 32 bits, so that every JSON reader holds the number exactly.
         seed: random.random::<u32>().into(),
     };
     let layout = tasks::layout(config, id)?;
@@ -130,37 +130,37 @@ pub fn stage(config: &SimConfig, seed: u64, number: u64) -> Result<Stage, SimErr
     })
 }
 
-/// Rotation of a block's first edge about the vertical (rad).
+/// Returns the rotation of a block's first edge about the vertical (rad).
 fn edges(rotation: &UnitQuaternion<f64>) -> f64 {
     let along = rotation * Vector3::x();
     quarter(along.y.atan2(along.x))
 }
 
-/// The angle nearest zero that differs by whole quarter turns (rad).
+/// Returns the angle nearest to zero that differs by whole quarter turns (rad).
 pub(super) fn quarter(angle: f64) -> f64 {
     (angle + FRAC_PI_4).rem_euclid(FRAC_PI_2) - FRAC_PI_4
 }
 
-/// Turn about the vertical of the axis that lies flattest, of axes in columns (rad).
+/// Returns the rotation about the vertical of the most horizontal of the axes, which are the columns (rad).
 pub(super) fn heading(axes: &Matrix3<f64>) -> f64 {
     let flattest = axes.column_iter().min_by(|a, b| a.z.abs().total_cmp(&b.z.abs()));
     flattest.map_or(0.0, |axis| axis.y.atan2(axis.x))
 }
 
-/// Name of a prop in instructions, if it has one.
+/// Returns the name of a prop in instructions, if it has one.
 pub(super) fn said(geom: &str) -> Option<String> {
     called(geom)?.said.into_iter().next()
 }
 
-/// Common name of a prop.
+/// Names of a prop.
 struct Called {
     name: String,
     said: Vec<String>,
-    /// Whether its edges are told.
+    /// Whether the rotation of its edges is part of the scene's description.
     is_turned: bool,
 }
 
-/// Parts of what has been named already have no name of their own.
+/// Returns the names of a geom; further parts of an object that is named already have none.
 fn called(geom: &str) -> Option<Called> {
     let called = |name: String, said: String| Called {
         name,

@@ -16,8 +16,8 @@ use crate::training::geometry::rays::{RaySource, scene};
 use crate::training::geometry::store::GeometryTargets;
 use crate::training::run_error::RunError;
 
-/// Writes what the rays of each row meet into the directory `cache`. Its name follows from the pictures as they are read
-/// from the row, so they may be JPEG.
+/// Creates a callback that writes the surface points of each row's rays into the directory `cache`. The file name
+/// follows from the pictures as decoded from the row, so they may be JPEG.
 ///
 /// # Errors
 /// When the directory cannot be made.

@@ -1,4 +1,4 @@
-//! The physics: MuJoCo with names instead of numbers.
+//! The physics: MuJoCo, accessed by names instead of indices.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub const STEP_S: f64 = 0.002;
 /// Travel of each finger (m); the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
 
-/// Joints at the start of an episode (rad): the tool points down in front of the arm.
+/// Returns the joints at the start of an episode (rad): the tool points down in front of the arm.
 pub fn start_joints() -> Joints {
     Joints::from([0.0, 30.0, 0.0, 60.0, 0.0, 90.0, 0.0].map(f64::to_radians))
 }
@@ -34,26 +34,26 @@ pub struct Setpoint {
 /// Contacts of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Touching {
-    /// The left finger.
+    /// Whether the left finger touches it.
     pub left: bool,
-    /// The right finger.
+    /// Whether the right finger touches it.
     pub right: bool,
-    /// The palm.
+    /// Whether the palm touches it.
     pub palm: bool,
-    /// Something that may support it at the goal.
+    /// Whether something touches it that may support it at the goal.
     pub support: bool,
-    /// Something else.
+    /// Whether anything else touches it.
     pub other: bool,
 }
 
 impl Touching {
-    /// Any part of the gripper.
+    /// Reports whether any part of the gripper touches the block.
     pub fn gripper(self) -> bool {
         self.left || self.right || self.palm
     }
 }
 
-/// State that rendering needs, detached from the physics.
+/// State that rendering needs, independent of the physics.
 #[derive(Clone)]
 pub struct Snapshot {
     pub(super) model: Arc<MjModel>,
@@ -90,7 +90,7 @@ struct Addresses {
 }
 
 impl World {
-    /// The start of an episode, with the arm at [`start_joints`] and the gripper open.
+    /// Creates the start of an episode, with the arm at [`start_joints`] and the gripper open.
     ///
     /// # Errors
     /// When MuJoCo refuses the scene.
@@ -114,7 +114,7 @@ impl World {
         Ok(world)
     }
 
-    /// Puts arm and gripper somewhere at rest, without going there.
+    /// Places arm and gripper at rest, without simulating a motion.
     pub fn place_arm(&mut self, at: &Setpoint) {
         let first = self.ids.joints;
         copy(self.data.qpos_mut(), first.position, at.joints.as_slice());
@@ -125,7 +125,7 @@ impl World {
         self.data.forward();
     }
 
-    /// Puts the block somewhere at rest, without carrying it there.
+    /// Places the block at rest, without simulating a motion.
     pub fn place_object(&mut self, at: &Pose) {
         let (p, q) = (at.translation, at.rotation);
         let values = [p.x, p.y, p.z, q.w, q.i, q.j, q.k];
@@ -134,12 +134,12 @@ impl World {
         self.data.forward();
     }
 
-    /// Gives the block a velocity (m/s).
+    /// Sets the velocity of the block (m/s).
     pub fn push_object(&mut self, velocity: Vector3<f64>) {
         copy(self.data.qvel_mut(), self.ids.object.velocity, velocity.as_slice());
     }
 
-    /// One step of [`STEP_S`] with the servos going to `setpoint`.
+    /// Advances by [`STEP_S`] with the servos moving to `setpoint`.
     pub fn step(&mut self, setpoint: &Setpoint) {
         self.set(setpoint);
         self.data.step();
@@ -151,28 +151,28 @@ impl World {
         copy(controls, JOINTS, &[setpoint.opening.clamp(0.0, 1.0) * FINGER_TRAVEL]);
     }
 
-    /// Simulated time since the start (s).
+    /// Returns the simulated time since the start (s).
     pub fn time(&self) -> f64 {
         self.data.time()
     }
 
-    /// Joint positions (rad).
+    /// Returns the joint positions (rad).
     pub fn joints(&self) -> Joints {
         joints_at(self.data.qpos(), self.ids.joints.position)
     }
 
-    /// Joint velocities (rad/s).
+    /// Returns the joint velocities (rad/s).
     pub fn joint_velocities(&self) -> Joints {
         joints_at(self.data.qvel(), self.ids.joints.velocity)
     }
 
-    /// Opening of the fingers, 0 closed to 1 open.
+    /// Returns the opening of the fingers, 0 closed to 1 open.
     pub fn opening(&self) -> f64 {
         let finger = |n| self.data.qpos().get(self.ids.finger + n).copied().unwrap_or_default();
         (finger(0) + finger(1)) / (2.0 * FINGER_TRAVEL)
     }
 
-    /// Pose of the flange in the base frame as the physics has it.
+    /// Returns the simulated pose of the flange in the base frame.
     pub fn base_from_flange(&self) -> Pose {
         let position = self.data.site_xpos().get(self.ids.flange).copied().unwrap_or_default();
         let matrix = self.data.site_xmat().get(self.ids.flange).copied().unwrap_or_default();
@@ -180,7 +180,7 @@ impl World {
         Pose::from_parts(Translation3::from(position), UnitQuaternion::from(rotation))
     }
 
-    /// Pose of the block's centre in the base frame.
+    /// Returns the pose of the block's centre in the base frame.
     pub fn object(&self) -> Pose {
         let body = self.ids.object_body;
         let position = self.data.xpos().get(body).copied().unwrap_or_default();
@@ -191,17 +191,17 @@ impl World {
         )
     }
 
-    /// Middle of a geom in the base frame (m).
+    /// Returns the centre of a geom in the base frame (m).
     ///
     /// # Errors
-    /// When the scene has none of this name.
+    /// When the scene has no geom of this name.
     pub fn middle_of(&self, name: &str) -> Result<Vector3<f64>, SimError> {
         let id = find(&self.model, MjtObjBase::mjOBJ_GEOM, "geom", name)?;
         let middle = self.data.geom_xpos().get(id).copied();
         middle.map(Vector3::from).ok_or_else(|| missing("geom", name))
     }
 
-    /// Velocity of the block: linear (m/s) and angular (rad/s) magnitude.
+    /// Returns the speed of the block: linear (m/s) and angular (rad/s).
     pub fn object_speed(&self) -> (f64, f64) {
         let first = self.ids.object.velocity;
         let part = |from: usize| {
@@ -211,12 +211,12 @@ impl World {
         (part(first), part(first + 3))
     }
 
-    /// Contacts of the block now.
+    /// Returns the current contacts of the block.
     pub fn touching(&self) -> Touching {
         let ids = &self.ids;
         let mut touching = Touching::default();
         for contact in self.data.contact() {
-            // Contacts outside the margin press on nothing.
+            // Contacts without a constraint exert no force.
             if contact.efc_address < 0 {
                 continue;
             }
@@ -235,7 +235,7 @@ impl World {
         touching
     }
 
-    /// Whether palm and fingers touch nothing, but for the block and each other.
+    /// Reports whether palm and fingers touch nothing, except the block and each other.
     pub fn gripper_is_free(&self) -> bool {
         let ids = &self.ids;
         let own = |geom: &i32| [ids.left_pad, ids.right_pad, ids.palm].contains(geom);
@@ -244,7 +244,7 @@ impl World {
         !contacts.any(|contact| contact.geom.iter().any(own) && contact.geom.iter().any(other))
     }
 
-    /// State that rendering the present needs.
+    /// Returns the state that rendering needs.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             model: Arc::clone(&self.model),

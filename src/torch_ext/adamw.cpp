@@ -20,7 +20,7 @@ std::vector<at::Tensor> listed(const at::Tensor* const* tensors, size_t count) {
 
 extern "C" {
 
-/// How a step is taken; `adamw.rs` has the same.
+/// Hyperparameters of a step; the same layout as in `adamw.rs`.
 struct AdamWRule {
   double learning_rate, beta1, beta2, weight_decay, eps;
 };
@@ -36,12 +36,12 @@ Message thinkvla_adamw(const at::Tensor* const* weights, const at::Tensor* const
   });
 }
 
-/// Leaves a tensor without a gradient, as before the first backward pass.
+/// Removes a tensor's gradient, as before the first backward pass.
 Message thinkvla_forget_gradient(const at::Tensor* tensor) {
   return guarded([&] { tensor->mutable_grad() = at::Tensor(); });
 }
 
-/// Gives a tensor this gradient.
+/// Sets a tensor's gradient.
 Message thinkvla_give_gradient(const at::Tensor* tensor, const at::Tensor* gradient) {
   return guarded([&] { tensor->mutable_grad() = *gradient; });
 }

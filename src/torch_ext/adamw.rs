@@ -22,39 +22,39 @@ unsafe extern "C" {
     fn thinkvla_norm(tensors: *const *const C_tensor, count: usize, norm: *mut *mut C_tensor) -> Message;
 }
 
-/// How a step is taken.
+/// Hyperparameters of one AdamW step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub struct Rule {
     /// Learning rate of this step.
     pub learning_rate: f64,
-    /// Decay of the mean of gradients.
+    /// Decay rate of the running mean of gradients.
     pub beta1: f64,
-    /// Decay of the mean of their squares.
+    /// Decay rate of the running mean of squared gradients.
     pub beta2: f64,
-    /// Share of the weights that is taken away, times the learning rate.
+    /// Decoupled weight decay: each step takes `learning_rate * weight_decay` of every weight away.
     pub weight_decay: f64,
-    /// What is added to the root of the mean of squares.
+    /// Added to the root of the mean of squares, against division by zero.
     pub eps: f64,
 }
 
-/// Tensors of one type on one device that are stepped together, each list in the same order.
+/// Tensors of one type on one device that are updated together; all lists are in the same order.
 #[derive(Debug, Default)]
 pub struct Stepped {
-    /// What is learned.
+    /// Weights to be updated.
     pub weights: Vec<Tensor>,
     /// Gradients, of the weights' shapes.
     pub gradients: Vec<Tensor>,
-    /// Means of gradients.
+    /// Running means of gradients.
     pub means: Vec<Tensor>,
-    /// Means of their squares.
+    /// Running means of squared gradients.
     pub squares: Vec<Tensor>,
-    /// Steps taken, one value of 32 bits each.
+    /// Numbers of steps taken, one float32 value each.
     pub steps: Vec<Tensor>,
 }
 
 impl Stepped {
-    /// Takes one step, in place, and counts it.
+    /// Takes one optimiser step in place and increments the step counts.
     ///
     /// # Errors
     /// When the lists differ in length, or shapes, types or devices do not fit.
@@ -93,19 +93,19 @@ impl Stepped {
     }
 }
 
-/// Leaves a tensor without a gradient: the next backward pass gives it one of its own and adds to nothing.
+/// Removes a tensor's gradient. The next backward pass then allocates a new one instead of adding to the old.
 ///
 /// # Errors
-/// When it cannot have one.
+/// When the tensor cannot have a gradient.
 pub fn forget_gradient(tensor: &Tensor) -> Result<(), TchError> {
     // SAFETY: the tensor outlives the call.
     checked(unsafe { thinkvla_forget_gradient(tensor.as_ptr()) })
 }
 
-/// Gives a tensor a gradient of its shape, type and device.
+/// Sets a tensor's gradient, which needs the tensor's shape, type and device.
 ///
 /// # Errors
-/// When it cannot have that one.
+/// When the gradient does not fit the tensor.
 pub fn give_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<(), TchError> {
     // SAFETY: both outlive the call, and the tensor keeps a share of the gradient.
     checked(unsafe { thinkvla_give_gradient(tensor.as_ptr(), gradient.as_ptr()) })
@@ -114,7 +114,7 @@ pub fn give_gradient(tensor: &Tensor, gradient: &Tensor) -> Result<(), TchError>
 /// Euclidean norm of all values of some tensors together: one value on their device.
 ///
 /// # Errors
-/// When there is none, or they are on several devices.
+/// When the list is empty, or the tensors are on several devices.
 pub fn norm(tensors: &[Tensor]) -> Result<Tensor, TchError> {
     let pointers: Vec<_> = tensors.iter().map(|tensor| tensor.as_ptr()).collect();
     let mut norm = null_mut();

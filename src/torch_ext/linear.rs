@@ -1,4 +1,4 @@
-//! Linear maps with weights in the order oneDNN's kernels read them, and with what follows them done on the way out.
+//! Linear layers with weights packed in the order of oneDNN's kernels, fused with the operation that follows them.
 
 use std::ffi::{CStr, c_char};
 use std::ptr::null_mut;
@@ -30,10 +30,10 @@ unsafe extern "C" {
     ) -> Message;
 }
 
-/// How many rows the packing expects; other numbers work.
+/// Number of rows the packing is optimised for; other numbers work.
 const ROWS: i64 = 256;
 
-/// What is done to the product, values of it wherever it says `other`.
+/// Operation fused into the output of a linear layer; `other` is its second operand.
 #[derive(Debug, Clone, Copy)]
 pub enum Follow<'a> {
     /// Nothing.
@@ -50,16 +50,16 @@ pub enum Follow<'a> {
     Mul(&'a Tensor),
 }
 
-/// A weight in the order of oneDNN's kernels.
+/// A weight packed in the order of oneDNN's kernels.
 #[derive(Debug)]
 pub struct Packed(Tensor);
 
 /// Reports whether weights of this kind for this device can be packed. oneDNN packs bfloat16 only for processors with
-/// AVX-512 or AVX-NE-CONVERT, which one small weight tells.
+/// AVX-512 or AVX-NE-CONVERT; packing one small weight shows whether it can.
 pub fn available((kind, device): (Kind, Device)) -> bool {
     static ONEDNN: OnceLock<bool> = OnceLock::new();
     static BFLOAT16: OnceLock<bool> = OnceLock::new();
-    // SAFETY: takes nothing and only looks into libtorch's table of operators.
+    // SAFETY: takes nothing and only reads libtorch's table of operators.
     let onednn = device == Device::Cpu && *ONEDNN.get_or_init(|| unsafe { thinkvla_linear_available() });
     let packs = || Tensor::f_zeros([16, 16], (Kind::BFloat16, Device::Cpu)).and_then(|weight| Packed::new(&weight));
     match kind {
@@ -70,13 +70,13 @@ pub fn available((kind, device): (Kind, Device)) -> bool {
 }
 
 impl Packed {
-    /// Packs a weight, whose own memory is no longer needed then.
+    /// Packs a weight. The original tensor is no longer needed afterwards.
     ///
     /// # Shapes
     /// weight: (outputs, inputs), float32 or bfloat16, on the CPU
     ///
     /// # Errors
-    /// When it is of another kind or place, or libtorch has no oneDNN; see [`available`].
+    /// When the weight is of another kind or device, or libtorch has no oneDNN; see [`available`].
     pub fn new(weight: &Tensor) -> Result<Self, TchError> {
         if weight.device() != Device::Cpu || !matches!(weight.f_kind()?, Kind::Float | Kind::BFloat16) {
             return Err(TchError::Torch(format!(
@@ -89,7 +89,7 @@ impl Packed {
         Ok(Self(made(message, packed)?))
     }
 
-    /// `y = follow(x Wᵀ + bias)`.
+    /// Computes `y = follow(x Wᵀ + bias)`.
     ///
     /// # Shapes
     /// (…, inputs) → (…, outputs)

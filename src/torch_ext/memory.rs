@@ -1,4 +1,4 @@
-//! How the C library's allocator, from which libtorch takes its memory, treats large blocks.
+//! Tuning of glibc's allocator, from which libtorch takes its memory, for large blocks.
 
 use std::ffi::c_int;
 
@@ -7,23 +7,24 @@ unsafe extern "C" {
     fn malloc_trim(pad: usize) -> c_int;
 }
 
-/// glibc's numbers.
+/// Parameter numbers of glibc's `mallopt`.
 const M_TRIM_THRESHOLD: c_int = -1;
 const M_MMAP_THRESHOLD: c_int = -3;
 
-/// Weights are far larger than this, so that each has pages of its own.
+/// Threshold (bytes) above which blocks have pages of their own while weights are loaded; weights are far larger.
 const WHILE_LOADING: c_int = 1 << 20;
-/// glibc's largest: activations are smaller and stay in the heap, whose pages are touched once and kept.
+/// Threshold (bytes) afterwards, the largest that glibc allows: activations are smaller and stay in the heap, whose
+/// pages are touched once and kept.
 const WHILE_RUNNING: c_int = 32 << 20;
 const KEPT: c_int = 256 << 20;
 
-/// While this lives, memory of weights goes back to the system as soon as it is freed. Without it, weights that were
-/// packed leave holes in the heap, and a network of 2 thousand million parameters takes a third more memory.
+/// Guard that returns the memory of freed weights to the system at once while it exists. Without it, weights that were
+/// packed leave holes in the heap, and a network of 2 billion parameters takes a third more memory.
 #[derive(Debug)]
 pub struct ReturnedAtOnce(());
 
 impl ReturnedAtOnce {
-    /// From now on.
+    /// Sets the thresholds for loading; dropping the guard sets those for running.
     pub fn begin() -> Self {
         set(M_MMAP_THRESHOLD, WHILE_LOADING);
         Self(())
@@ -39,7 +40,7 @@ impl Drop for ReturnedAtOnce {
     }
 }
 
-/// A refusal is no error: memory is then treated as before.
+/// Sets a parameter of the allocator. A refusal is no error: memory is then treated as before.
 fn set(parameter: c_int, value: c_int) {
     // SAFETY: takes two plain numbers and may be called at any time.
     unsafe { mallopt(parameter, value) };

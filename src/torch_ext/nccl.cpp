@@ -1,4 +1,4 @@
-// Sums of tensors that stay on their GPUs, over libtorch's c10d and NCCL.
+// Sums of tensors over processes on their GPUs, through libtorch's c10d and NCCL.
 #include "ranks.h"
 
 #include <cstdint>
@@ -23,8 +23,9 @@ extern "C" {
 
 #ifdef HAS_NCCL
 
-/// What NCCL has been told to do. Telling it can take as long as doing it: it meets the others, and waits for room in the
-/// GPU's queue. So a thread of its own does it, and whoever has lost the others need not wait for that thread.
+/// An operation handed to NCCL. The call itself can block as long as the operation: it connects to the other processes
+/// and waits for room in the GPU's queue. So a thread of its own makes it, and a process that has lost the others need
+/// not wait for that thread.
 struct Errand {
   std::atomic<bool> told{false};
   std::exception_ptr failure;
@@ -37,7 +38,7 @@ struct Gpu {
   std::shared_ptr<Errand> errand;
 };
 
-/// What libtorch was built with, as it says itself.
+/// Version of NCCL that libtorch reports.
 static std::string version_of_libtorch() {
   auto version = torch::cuda::nccl::version();
   auto part = [&](int shift) { return std::to_string((version >> shift) & 0xffff); };
@@ -51,7 +52,7 @@ static std::string version_of_header() {
 
 uint8_t thinkvla_nccl_built() { return 1; }
 
-/// Takes the GPU of this number; does not wait for the others.
+/// Opens the GPU of this index; does not wait for other processes.
 Message thinkvla_nccl_open(const Ranks* ranks, int32_t index, Gpu** gpu) {
   return guarded([&] {
     TORCH_CHECK(
@@ -61,11 +62,11 @@ Message thinkvla_nccl_open(const Ranks* ranks, int32_t index, Gpu** gpu) {
         ", found it built with that of ",
         version_of_header(),
         "; set NCCL_HOME to the folder above the former's include, and build again");
-    // Otherwise a thread of libtorch's watches NCCL and, after the timeout, aborts the process without a word of ours.
-    // With it libtorch leaves errors to whoever asks after the work, which `thinkvla_nccl_over` does.
+    // Otherwise a watchdog thread of libtorch aborts the process after the timeout without a message of ours. With it
+    // libtorch reports errors when the work is queried, which `thinkvla_nccl_over` does.
     c10::utils::set_env("TORCH_NCCL_BLOCKING_WAIT", "1", false);
     auto device = c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
-    // What has no device of its own, such as pinned memory, would settle on the first GPU.
+    // Allocations without a device of their own, such as pinned memory, would otherwise use the first GPU.
     c10::impl::VirtualGuardImpl(c10::kCUDA).setDevice(device);
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = ranks->timeout;
@@ -79,11 +80,11 @@ Message thinkvla_nccl_open(const Ranks* ranks, int32_t index, Gpu** gpu) {
   });
 }
 
-/// Begins to meet the others or, with a tensor, to add it up over all processes, in place.
+/// Begins to connect to the other processes or, with a tensor, to sum it over all processes, in place.
 Message thinkvla_nccl_begin(Gpu* gpu, const at::Tensor* tensor) {
   return guarded([&] {
     auto errand = std::make_shared<Errand>();
-    // NCCL waits for what this stream has still to do to the tensor.
+    // NCCL waits for the work on the tensor that is still queued on this stream.
     auto stream = c10::impl::VirtualGuardImpl(c10::kCUDA).getStream(gpu->device);
     auto tell = [errand,
                  stream,
@@ -102,7 +103,7 @@ Message thinkvla_nccl_begin(Gpu* gpu, const at::Tensor* tensor) {
         errand->failure = std::current_exception();
       }
       tensor.reset();
-      group.reset(); // before `told`: the last to let go of the group has to be `thinkvla_nccl_leave`
+      group.reset(); // before `told`: the last reference to the group has to be that of `thinkvla_nccl_leave`
       errand->told = true;
     };
     std::thread(std::move(tell)).detach();
@@ -110,7 +111,7 @@ Message thinkvla_nccl_begin(Gpu* gpu, const at::Tensor* tensor) {
   });
 }
 
-/// Whether what was begun is over, without waiting; then whatever this thread's stream does next comes after it.
+/// Reports, without waiting, whether the operation is complete; later work of this thread's stream runs after it.
 Message thinkvla_nccl_over(const Gpu* gpu, uint8_t* over) {
   return guarded([&] {
     auto& errand = *gpu->errand;
@@ -122,14 +123,14 @@ Message thinkvla_nccl_over(const Gpu* gpu, uint8_t* over) {
       std::rethrow_exception(errand.failure);
     }
     if (errand.work && (*over = errand.work->isCompleted())) {
-      errand.work->wait(); // throws what NCCL said; otherwise the current stream waits for NCCL's
+      errand.work->wait(); // throws NCCL's error, if any; otherwise the current stream waits for NCCL's
       errand.work.reset();
     }
   });
 }
 
-/// Lets go of the GPU. NCCL's orderly way waits for the others, who may be gone, and all sums are over; so it is told to
-/// abort. Should it not come back from that, it is left where it is: the process is about to end.
+/// Releases the GPU. NCCL's orderly shutdown waits for the other processes, which may have ended; as all sums are
+/// complete, it is aborted instead. If the abort does not return, its thread is abandoned: the process is about to end.
 void thinkvla_nccl_leave(Gpu* gpu) {
   try {
     auto gone = std::make_shared<std::promise<void>>();

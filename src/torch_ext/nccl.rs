@@ -1,4 +1,4 @@
-//! Sums of tensors that stay on their GPUs, over libtorch's c10d and NCCL.
+//! Sums of tensors over processes on their GPUs, through libtorch's c10d and NCCL.
 
 use std::ptr::{NonNull, null_mut};
 
@@ -8,7 +8,7 @@ use torch_sys::C_tensor;
 use super::ranks::Ranks;
 use super::{Message, checked, pointer};
 
-/// The shim's own.
+/// Opaque object of the shim.
 #[repr(C)]
 struct Handle {
     _private: [u8; 0],
@@ -22,13 +22,13 @@ unsafe extern "C" {
     fn thinkvla_nccl_leave(gpu: *mut Handle);
 }
 
-/// Whether this program was built where libtorch's CUDA part and NCCL's header are.
+/// Reports whether this program was built with libtorch's CUDA part and NCCL's header.
 pub fn built() -> bool {
     // SAFETY: a constant of the shim.
     unsafe { thinkvla_nccl_built() != 0 }
 }
 
-/// This process's GPU among those of all processes. Nothing here waits for another process.
+/// This process's GPU in the group of all processes. No method waits for another process.
 #[derive(Debug)]
 pub(super) struct Gpu(NonNull<Handle>);
 
@@ -36,14 +36,14 @@ pub(super) struct Gpu(NonNull<Handle>);
 unsafe impl Send for Gpu {}
 
 impl Gpu {
-    /// The GPU of this number, which becomes this thread's.
+    /// Opens the GPU of this index and makes it the current one of this thread.
     ///
     /// # Errors
-    /// When it is not there, or the program was built without NCCL or with another than libtorch.
+    /// When there is no such GPU, or the program was built without NCCL or with another version than libtorch's.
     pub(super) fn open(ranks: NonNull<Ranks>, index: usize) -> Result<Self, TchError> {
         let index = i32::try_from(index).unwrap_or(i32::MAX);
         let mut gpu = null_mut();
-        // SAFETY: `ranks` is alive in whoever calls, the shim keeps what it needs of it, and `gpu` is a place for the
+        // SAFETY: `ranks` is alive in the caller, the shim keeps what it needs of it, and `gpu` is a place for the
         // result.
         checked(unsafe { thinkvla_nccl_open(ranks.as_ptr(), index, &mut gpu) })?;
         NonNull::new(gpu)
@@ -51,17 +51,18 @@ impl Gpu {
             .ok_or_else(|| TchError::Torch("libtorch made no group of GPUs".into()))
     }
 
-    /// Begins to meet the others or, with a contiguous tensor of this GPU, to add it up over all processes, in place;
-    /// each has to begin it, and nothing else before it is [`over`](Self::over).
+    /// Begins to connect to the other processes or, with a contiguous tensor of this GPU, to sum it over all processes,
+    /// in place. Every process has to call it, and call nothing else until [`over`](Self::over) returns true.
     ///
     /// # Errors
-    /// When there is no thread to do it.
+    /// When no thread can be started for it.
     pub(super) fn begin(&self, tensor: Option<&Tensor>) -> Result<(), TchError> {
         // SAFETY: the handle is alive, and the shim holds the tensor's memory until the sum is made.
         checked(unsafe { thinkvla_nccl_begin(self.0.as_ptr(), pointer(tensor)) })
     }
 
-    /// Whether what was begun is over. What this thread has the GPU do from then on comes after it.
+    /// Returns true once the operation that was begun is complete. GPU work that this thread queues afterwards runs
+    /// after it.
     ///
     /// # Errors
     /// When NCCL or the GPU failed.

@@ -1,4 +1,4 @@
-// Processes that add up tensors, over libtorch's c10d and Gloo.
+// Sums of tensors over processes, through libtorch's c10d and Gloo.
 #include "ranks.h"
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 extern "C" {
 
-/// Where the processes meet; `ranks.rs` has the same.
+/// Rendezvous of the processes; the same layout as in `ranks.rs`.
 struct Meeting {
   const char* host;
   const char* room;
@@ -24,7 +24,7 @@ struct Meeting {
 
 #ifdef HAS_GLOO
 
-/// Waits for the others.
+/// Joins the group; waits for the other processes.
 Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
   return guarded([&] {
     auto timeout = std::chrono::milliseconds(meeting->timeout_ms);
@@ -43,7 +43,7 @@ Message thinkvla_ranks_join(const Meeting* meeting, Ranks** ranks) {
   });
 }
 
-/// Adds up a tensor of the CPU over all processes, in place.
+/// Sums a tensor on the CPU over all processes, in place.
 Message thinkvla_ranks_sum(const Ranks* ranks, const at::Tensor* tensor) {
   return guarded([&] {
     std::vector<at::Tensor> one{*tensor};

@@ -1,4 +1,4 @@
-// Processes that have met, as the sums on the CPU and those on GPUs see them.
+// A group of connected processes, shared by the sums on the CPU and those on GPUs.
 #pragma once
 
 #include "shim.h"
@@ -12,7 +12,7 @@
 #include <chrono>
 
 struct Ranks {
-  /// What they tell one another outside the sums.
+  /// Store in which the processes exchange keys outside the sums.
   c10::intrusive_ptr<c10d::PrefixStore> room;
   std::chrono::milliseconds timeout;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group;

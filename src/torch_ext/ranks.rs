@@ -1,4 +1,4 @@
-//! Processes that add up tensors, over libtorch's c10d: with Gloo on the CPU, with NCCL on GPUs.
+//! Sums of tensors over processes, through libtorch's c10d: with Gloo on the CPU, with NCCL on GPUs.
 
 use std::ffi::{CString, c_char};
 use std::ptr::{NonNull, null_mut};
@@ -11,18 +11,18 @@ use torch_sys::C_tensor;
 use super::nccl::{self, Gpu};
 use super::{Message, checked};
 
-/// How long a process looks at its own GPU before it asks how the others are: most sums are over by then.
+/// Time a process polls its own GPU before it asks the others; most sums are complete by then.
 const GLANCE: Duration = Duration::from_millis(20);
-/// Between two looks.
+/// Interval between two polls.
 const BLINK: Duration = Duration::from_micros(50);
 
-/// The shim's own.
+/// Opaque object of the shim.
 #[repr(C)]
 pub(super) struct Ranks {
     _private: [u8; 0],
 }
 
-/// What the shim reads of a [`Meeting`].
+/// C representation of a [`Meeting`] for the shim.
 #[repr(C)]
 struct Place {
     host: *const c_char,
@@ -40,26 +40,26 @@ unsafe extern "C" {
     fn thinkvla_ranks_leave(ranks: *mut Ranks);
 }
 
-/// Where processes meet.
+/// Rendezvous of processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meeting {
-    /// Host of the store.
+    /// Host of the key-value store.
     pub host: String,
-    /// Its port.
+    /// Port of the store.
     pub port: u16,
-    /// Whether this process keeps the store; otherwise it is there, or will be.
+    /// Whether this process serves the store; otherwise another one does or will.
     pub serves: bool,
-    /// What keeps several meetings in one store apart.
+    /// Prefix of the keys, which separates several rendezvous in one store.
     pub room: String,
-    /// Which of them this process is, from 0.
+    /// Rank of this process, from 0.
     pub rank: i32,
-    /// How many there are.
+    /// Number of processes.
     pub size: i32,
-    /// Longest wait for another.
+    /// Longest wait for another process.
     pub timeout: Duration,
 }
 
-/// Processes that have met.
+/// A group of connected processes.
 #[derive(Debug)]
 pub struct Group {
     ranks: NonNull<Ranks>,
@@ -72,10 +72,10 @@ pub struct Group {
 unsafe impl Send for Group {}
 
 impl Group {
-    /// Waits for the others.
+    /// Joins the group; waits for the other processes.
     ///
     /// # Errors
-    /// When they do not come, or the store cannot be reached.
+    /// When the others do not come in time, or the store cannot be reached.
     pub fn join(meeting: &Meeting) -> Result<Self, TchError> {
         let text = |value: &str| CString::new(value).map_err(|e| TchError::Torch(e.to_string()));
         let (host, room) = (text(&meeting.host)?, text(&meeting.room)?);
@@ -100,11 +100,11 @@ impl Group {
         })
     }
 
-    /// From now on tensors of this process's GPU are added up where they are. Each process has to call it with its own
-    /// device; unless all can do it none does, and false is given back.
+    /// Switches to sums on GPUs: from now on tensors of this process's GPU are summed where they are. Every process has
+    /// to call it with its own device. Returns false, and changes nothing, unless all of them can do it.
     ///
     /// # Errors
-    /// When another has gone or does not come in time, or NCCL cannot use the GPU.
+    /// When another process has ended or does not come in time, or NCCL cannot use the GPU.
     pub fn use_gpu(&mut self, device: Device) -> Result<bool, TchError> {
         let index = match device {
             Device::Cuda(index) if nccl::built() => Some(index),
@@ -121,7 +121,7 @@ impl Group {
         Ok(true)
     }
 
-    /// Where tensors of this device are added up.
+    /// Returns the device on which tensors of `device` are summed.
     pub fn place_of_sums(&self, device: Device) -> Device {
         match device {
             Device::Cuda(_) if self.gpu.is_some() => device,
@@ -129,11 +129,11 @@ impl Group {
         }
     }
 
-    /// Adds up a contiguous tensor over all processes, in place; each has to call it. It lies where
-    /// [`place_of_sums`](Self::place_of_sums) says.
+    /// Sums a contiguous tensor over all processes, in place; every process has to call it. The tensor has to be on
+    /// [`place_of_sums`](Self::place_of_sums).
     ///
     /// # Errors
-    /// When another has gone or does not come in time, or the tensor cannot be sent.
+    /// When another process has ended or does not come in time, or the tensor cannot be sent.
     pub fn sum(&self, tensor: &Tensor) -> Result<(), TchError> {
         match (&self.gpu, tensor.device()) {
             (Some(gpu), Device::Cuda(_)) => {
@@ -149,15 +149,15 @@ impl Group {
         checked(unsafe { thinkvla_ranks_sum(self.ranks.as_ptr(), tensor.as_ptr()) })
     }
 
-    /// Whether it is so in all processes.
+    /// Returns whether `here` is true in all processes.
     fn all(&self, here: bool) -> Result<bool, TchError> {
         let count = Tensor::f_from_slice(&[i32::from(here)])?;
         self.sum_on_cpu(&count)?;
         Ok(count.f_int64_value(&[0])? == i64::from(self.size))
     }
 
-    /// Returns when it is over in all processes. NCCL would wait forever for one that has died; so they ask one another
-    /// by Gloo, which notices at once.
+    /// Returns once `over` is true in all processes. NCCL would wait forever for a process that has died; so the
+    /// processes ask one another through Gloo, which notices at once.
     fn everywhere(&self, over: impl Fn() -> Result<bool, TchError>) -> Result<(), TchError> {
         let begun = Instant::now();
         let mut here = false;
@@ -197,7 +197,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread::{scope, spawn};
 
-    /// Two that have met.
+    /// Two connected processes.
     fn two() -> [Group; 2] {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let join = move |rank| {

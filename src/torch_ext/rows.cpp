@@ -8,7 +8,7 @@
 #include <cmath>
 #include <cstdint>
 
-// The widest vectors of the machine that runs it, not of the one that built it.
+// Uses the widest vectors of the machine that runs the program, not of the one that built it.
 #if defined(__x86_64__) && defined(__gnu_linux__)
 #define WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
@@ -34,7 +34,7 @@ inline float widened(Bf16 x) {
 }
 
 inline void store(float* at, float x) { *at = x; }
-/// To the nearest, ties to even; what is not a number stays so because its top bits do.
+/// Rounds to nearest, ties to even; NaN stays NaN.
 inline void store(Bf16* at, float x) {
   uint32_t bits;
   std::memcpy(&bits, &x, sizeof bits);
@@ -42,7 +42,7 @@ inline void store(Bf16* at, float x) {
   at->bits = static_cast<uint16_t>(x != x ? 0x7fc0u : rounded);
 }
 
-/// The reference rounds the normalised value to the tensor's type before it scales it.
+/// Rounds to the tensor's type, as the reference does before it scales the normalised value.
 inline float rounded(float x, float) { return x; }
 inline float rounded(float x, Bf16) {
   Bf16 narrow;
@@ -95,7 +95,7 @@ inline __attribute__((always_inline)) void turn_row(T* row, const T* queries, co
     turn_head(row + h * heads.head, h < heads.queries ? queries : keys, cos, sin, heads.head, heads.eps);
 }
 
-// Clones are made of plain functions only, hence one for each type.
+// `target_clones` works on plain functions only, hence one for each type.
 WIDEST void rms_norm(const float* x, const float* weight, float* y, int64_t width, float eps) {
   rms_norm_row(x, weight, y, width, eps);
 }
@@ -159,7 +159,7 @@ Message thinkvla_rms_norm(const Tensor* x, const Tensor* weight, double eps, Ten
   });
 }
 
-/// Norms (where weights are given) and turns the query and key heads that stand at the beginning of each row, in place.
+/// Normalises (where weights are given) and rotates the query and key heads at the beginning of each row, in place.
 Message thinkvla_turn_heads(Tensor* rows, const Tensor* query_norm, const Tensor* key_norm, const Tensor* cos,
                             const Tensor* sin, int64_t queries, int64_t keys, double eps) {
   return guarded([&] {

@@ -1,4 +1,4 @@
-//! Norms and rotary embedding on the CPU in one pass over memory.
+//! Norms and rotary embedding on the CPU, each in one pass over memory.
 
 use std::ptr::null_mut;
 
@@ -21,7 +21,7 @@ unsafe extern "C" {
     ) -> Message;
 }
 
-/// Root-mean-square normalisation over the last axis, statistics in 32 bits.
+/// Root-mean-square normalisation over the last axis, with statistics in float32.
 ///
 /// # Shapes
 /// x: (…, width), weight: (width), of one type → (…, width)
@@ -35,18 +35,18 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, TchErro
     made(message, y)
 }
 
-/// How the query and key heads at the beginning of each row are turned.
+/// Rotary embedding of the query and key heads at the beginning of each row.
 #[derive(Debug, Clone, Copy)]
 pub struct Turn<'a> {
     /// Number of query heads.
     pub queries: i64,
-    /// Number of key heads, which follow.
+    /// Number of key heads, which follow the query heads.
     pub keys: i64,
     /// Cosines for each row, (rows, head) in float32.
     pub cos: &'a Tensor,
     /// Sines for each row, (rows, head) in float32.
     pub sin: &'a Tensor,
-    /// Norms of query and key heads before they are turned.
+    /// Weights of the norms applied to query and key heads first, if any.
     pub norms: Option<Norms<'a>>,
 }
 
@@ -62,7 +62,7 @@ pub struct Norms<'a> {
 }
 
 impl Turn<'_> {
-    /// Norms and turns in place; dimension i pairs with i + head / 2.
+    /// Normalises and rotates in place; dimension i pairs with i + head / 2.
     ///
     /// # Shapes
     /// rows: (…, at least heads x head)

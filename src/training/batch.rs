@@ -1,4 +1,4 @@
-//! What a training step is made of.
+//! Batches of a training step.
 
 use tch::Tensor;
 
@@ -7,7 +7,7 @@ use crate::camera::preprocess::VisionInput;
 pub use crate::model::integration::Shown;
 use crate::model::prompt::{Prompt, TeacherPrompt};
 
-/// What pictures a batch shows: all images of all sequences in order.
+/// Images of a batch: all images of all sequences, in order.
 #[derive(Debug)]
 pub struct Pictures {
     /// Patches in merge-block order, (Σpatches, patch values), as [`crate::camera::preprocess`] makes them; any
@@ -15,16 +15,16 @@ pub struct Pictures {
     pub pixels: Tensor,
     /// Size of each image in patches.
     pub grids: Vec<Grid>,
-    /// Outputs of the vision blocks that are read, (blocks, Σpatches, C), where the tower is frozen and they were kept;
-    /// there are no pixels then.
+    /// Outputs of the vision blocks that are read, (blocks, Σpatches, C), if the tower is frozen and they were computed
+    /// before; there are no pixels then.
     pub kept: Option<Tensor>,
 }
 
 impl Pictures {
-    /// What was prepared for the vision tower.
+    /// Returns the images prepared for the vision tower.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn of(input: &VisionInput) -> Result<Self, tch::TchError> {
         let rows: usize = input.grids.iter().map(Grid::patches).sum();
         let values = input.pixel_values.len() / rows.max(1);
@@ -35,7 +35,7 @@ impl Pictures {
         })
     }
 
-    /// No pictures at all.
+    /// Returns no images.
     pub fn none() -> Self {
         Self {
             pixels: Tensor::new(),
@@ -45,65 +45,65 @@ impl Pictures {
     }
 }
 
-/// B demonstrations: what was seen and told, and the chunk that was done.
+/// B demonstrations: observations, instructions, and the action chunks that followed.
 ///
-/// The robot's own state is part of the prompts, where the checkpoint reads it in words.
+/// The robot's state is part of the prompts if the checkpoint reads it as text.
 #[derive(Debug)]
 pub struct VlaBatch {
-    /// The views of all samples, first sample first.
+    /// Views of all samples, sample after sample.
     pub pictures: Pictures,
-    /// The student's prompts, B.
+    /// Prompts of the student, B.
     pub student: Vec<Prompt>,
-    /// The teacher's prompts, B; none where nothing is distilled. With privileged information they hold the action
-    /// queries as well.
+    /// Prompts of the teacher, B; empty without distillation. With privileged information they hold the action queries
+    /// as well.
     pub teacher: Vec<TeacherPrompt>,
-    /// Normalised states of the robot, (B, values), in 32 bits, where a projector reads them.
+    /// Normalised states of the robot, (B, values), in 32 bits, if a projector reads them.
     pub state: Option<Tensor>,
     /// Normalised actions, (B, K, action dimension), in 32 bits.
     pub actions: Tensor,
     /// 1 where an action counts and 0 where it does not, (B, K), in 32 bits.
     pub valid: Tensor,
-    /// Features of the geometry teacher, (Σpatches, width), row by row of each image in turn; (B·V, h·w, width) and
-    /// (B, V, h, w, width) are the same values. Nothing where geometry is not aligned.
+    /// Features of the geometry teacher, (Σpatches, width), image after image and row by row; (B·V, h·w, width) and (B,
+    /// V, h, w, width) are the same values. `None` without geometry alignment.
     pub geometry_target: Option<Tensor>,
-    /// What each of those patches counts, (Σpatches), in 32 bits, in the same order; nothing where all count the same.
+    /// Weights of those patches, (Σpatches), in 32 bits, in the same order; `None` if all are equal.
     pub geometry_weights: Option<Tensor>,
-    /// Which samples are shown their conditions.
+    /// Masks of the samples that are shown their conditions.
     pub shown: Shown,
 }
 
-/// Questions with answers to be learned.
+/// Conversations whose answers are learned.
 #[derive(Debug)]
 pub struct VlmBatch {
-    /// The pictures of all conversations in order; nothing where no conversation has one.
+    /// Images of all conversations, in order; `None` if no conversation has one.
     pub pictures: Option<Pictures>,
     /// The conversations.
     pub conversations: Vec<Answered>,
 }
 
-/// A conversation with its answers.
+/// Conversation with its answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
-    /// All of it, answers included.
+    /// Whole conversation, answers included.
     pub prompt: Prompt,
-    /// For each token itself where it is to be learned, [`MASKED`] elsewhere: L.
+    /// Label of each token, L: the token itself if it is learned, [`MASKED`] elsewhere.
     pub labels: Vec<i64>,
 }
 
-/// Label of a token that is given and not to be learned, as Hugging Face writes it.
+/// Label of a token that is not learned, as in Hugging Face.
 pub const MASKED: i64 = -100;
 
-/// What means are taken over. A step that is spread over several batches or several ranks divides each by the numbers
-/// of the whole, so that it equals one large batch.
+/// Denominators of the means in the losses. A step over several batches or ranks divides each by the numbers of the
+/// whole, so that it equals one large batch.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Counts {
-    /// Values of valid actions.
+    /// Number of values of valid actions.
     pub actions: f64,
-    /// Patches with a geometry target, by what they count.
+    /// Number of patches with a geometry target, by their weights.
     pub patches: f64,
-    /// Anchors (or, with privileged information, action queries) with a teacher.
+    /// Number of anchors (or, with privileged information, action queries) with a teacher.
     pub distilled: f64,
-    /// Tokens to be learned.
+    /// Number of tokens that are learned.
     pub tokens: f64,
 }
 
@@ -121,20 +121,20 @@ impl std::ops::Add for Counts {
 }
 
 impl VlaBatch {
-    /// Number of samples, B.
+    /// Returns the number of samples, B.
     pub fn len(&self) -> usize {
         self.student.len()
     }
 
-    /// Whether there is no sample.
+    /// Returns whether there is no sample.
     pub fn is_empty(&self) -> bool {
         self.student.is_empty()
     }
 
-    /// What its means are taken over.
+    /// Returns the denominators of the batch's means.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn counts(&self) -> Result<Counts, tch::TchError> {
         let valid = self.valid.f_sum(tch::Kind::Double)?.f_double_value(&[])?;
         let width = self.actions.size().last().copied().unwrap_or(0);
@@ -157,7 +157,8 @@ impl VlaBatch {
 }
 
 impl VlmBatch {
-    /// What its mean is taken over. The first token of a conversation has nothing before it that could say it.
+    /// Returns the denominator of the batch's mean. The first token of a conversation is not predicted, since nothing
+    /// precedes it.
     pub fn counts(&self) -> Counts {
         let learned = |one: &Answered| one.labels.iter().skip(1).filter(|label| **label != MASKED).count();
         Counts {

@@ -1,4 +1,4 @@
-//! What a run can be resumed from: directories that appear whole or not at all.
+//! Checkpoints that a run can be resumed from: directories that are written atomically.
 //!
 //! ```text
 //! OUT/step-00001000/
@@ -7,7 +7,7 @@
 //!     training.json                                                    step, configuration, version, held-out error
 //! ```
 //!
-//! Samples and dropped conditions follow from seed and step, so the step is their whole state.
+//! Samples and dropped conditions depend on seed and step alone, so the step is their whole state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -29,44 +29,44 @@ use super::method::Method;
 use super::optimiser::Optimiser;
 use super::run_error::RunError;
 
-/// What training has to remember of weights and optimiser.
+/// File of trained weights and optimiser state.
 const STATE: &str = "training.safetensors";
-/// What it has to remember besides.
+/// File of everything else that a run needs to resume.
 const NOTES: &str = "training.json";
-/// What the name of a directory begins with.
+/// Prefix of the directories of checkpoints.
 const STEP: &str = "step-";
-/// What the name of one that is being written begins with.
+/// Prefix of directories that are being written or removed.
 const OPEN: &str = ".open-";
-/// What the name of a weight in [`STATE`] ends with.
+/// Suffix of the names of weights in [`STATE`].
 const VALUE: &str = ".value";
 
-/// Where a run is.
+/// State of a run, besides its tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Notes {
-    /// Steps taken.
+    /// Number of steps taken.
     pub step: u64,
-    /// Mean held-out action error, normalised, where it was measured.
+    /// Mean held-out action error, normalised, if it was measured.
     pub held_out: Option<f64>,
-    /// Loss of held-out answers, where there are any.
+    /// Loss of held-out answers, if there are any.
     #[serde(default)]
     pub text: HeldOutText,
-    /// SHA-256 of the weights that training began with.
+    /// SHA-256 of the initial weights.
     pub began_with: String,
-    /// Processes that trained together.
+    /// Number of processes that trained together.
     #[serde(default = "one")]
     pub ranks: usize,
-    /// What the network has said about each task, with privileged information.
+    /// Text that the network generated about each task, with privileged information.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub words: BTreeMap<String, String>,
     /// Version of this program.
     pub version: String,
-    /// The configuration.
+    /// Configuration of the run.
     pub config: TrainingConfig,
 }
 
 impl Notes {
-    /// Of a checkpoint that a run has written.
+    /// Reads the notes of a checkpoint that a run has written.
     ///
     /// # Errors
     /// When its directory has none, or another version wrote them.
@@ -76,7 +76,7 @@ impl Notes {
         serde_json::from_str(&text).map_err(RunError::file("read", &path))
     }
 
-    /// Which episodes of a dataset the run held out; nothing where it did not train on it.
+    /// Returns the held-out episodes of a dataset; `None` if the run did not train on it.
     pub fn held_out_of(&self, dataset: &Path) -> Option<HeldOut> {
         let same = |path: &Path| match (path.canonicalize(), dataset.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
@@ -95,32 +95,32 @@ fn one() -> usize {
     1
 }
 
-/// Loss of held-out answers, a mean over tokens: what shows whether a network keeps its language.
+/// Loss of held-out answers, a mean over tokens: it shows whether a network keeps its language.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeldOutText {
     /// Before the first step.
     pub before: Option<f64>,
-    /// When it was measured last.
+    /// At the last measurement.
     pub now: Option<f64>,
 }
 
-/// What is saved.
+/// Content of a checkpoint that is saved.
 #[derive(Debug, Clone, Copy)]
 pub struct Saved<'a> {
-    /// Where the run is.
+    /// State of the run.
     pub notes: &'a Notes,
     /// The network.
     pub method: &'a Method,
     /// The optimiser.
     pub optimiser: &'a Optimiser,
-    /// What it learns for and from.
+    /// Contract of the network.
     pub contract: &'a Contract,
-    /// Text to ids.
+    /// Tokenizer of the network.
     pub tokenizer: &'a Tokenizer,
 }
 
-/// The checkpoints of a run.
+/// Directory of a run's checkpoints.
 #[derive(Debug)]
 pub struct Shelf {
     out: PathBuf,
@@ -129,10 +129,10 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// In a directory, which is made if needed and is this run's alone. What a killed run was writing is removed.
+    /// Opens the directory, created if needed, for this run alone. What a killed run was writing is removed.
     ///
     /// # Errors
-    /// When another run is in it, or the disk refuses.
+    /// When another run uses it, or the file system refuses.
     pub fn open(out: &Path, keep: usize) -> Result<Self, RunError> {
         fs::create_dir_all(out).map_err(RunError::file("make", out))?;
         let lock = WriterLock::acquire(out)?;
@@ -148,7 +148,7 @@ impl Shelf {
         })
     }
 
-    /// To look at only: another process may be writing there.
+    /// Opens the directory for reading only: another process may be writing there.
     pub fn at(out: &Path) -> Self {
         Self {
             out: out.to_owned(),
@@ -157,12 +157,12 @@ impl Shelf {
         }
     }
 
-    /// The directory of a step.
+    /// Returns the directory of a step.
     pub fn path(&self, step: u64) -> PathBuf {
         self.out.join(format!("{STEP}{step:08}"))
     }
 
-    /// Steps that can be resumed from, in order; none where there is no directory yet.
+    /// Returns the steps that can be resumed from, in order; empty if there is no directory yet.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -177,19 +177,19 @@ impl Shelf {
         Ok(steps)
     }
 
-    /// What a step noted.
+    /// Reads the notes of a step.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When they cannot be read.
     pub fn notes(&self, step: u64) -> Result<Notes, RunError> {
         Notes::read(&self.path(step))
     }
 
-    /// Refuses a disk that has no room for the checkpoints that will lie there at once: those that are kept, the best, and
-    /// the one that is being written; `still` is how many will be written.
+    /// Refuses a disk without room for the checkpoints that exist at once: those that are kept, the best, and the one
+    /// that is being written. `still` is the number of checkpoints that will be written.
     ///
     /// # Errors
-    /// With the space that is needed and the space that there is.
+    /// When there is too little; the error has the required and the available space.
     pub fn require_room(&self, method: &Method, optimiser: &Optimiser, still: u64) -> Result<(), RunError> {
         let parameters = method.parameters().all().iter().map(|one| bytes(&one.tensor));
         let state = optimiser.state();
@@ -213,10 +213,10 @@ impl Shelf {
         Err(RunError::file("begin in", &self.out)(message))
     }
 
-    /// Writes a checkpoint and removes those that need not be kept.
+    /// Writes a checkpoint and removes those that are not kept.
     ///
     /// # Errors
-    /// When the disk refuses: earlier checkpoints are as they were.
+    /// When writing fails; earlier checkpoints are then unchanged.
     pub fn save(&self, saved: &Saved) -> Result<PathBuf, RunError> {
         let step = saved.notes.step;
         let (open, path) = (self.out.join(format!("{OPEN}{step:08}")), self.path(step));
@@ -233,7 +233,7 @@ impl Shelf {
             sync(&self.out)
         });
         if let Err((at, message)) = written {
-            // What is half written takes the space that is missing.
+            // A partial checkpoint takes space, which may be what is missing.
             let _ = fs::remove_dir_all(&open);
             return Err(refused(&at, message));
         }
@@ -249,7 +249,7 @@ impl Shelf {
         let best = errors.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(step, _)| step);
         for step in steps.iter().rev().skip(self.keep).filter(|step| Some(**step) != best) {
             let path = self.path(*step);
-            // Renamed first: what is half removed is no checkpoint.
+            // Renamed first: a directory that is removed in part is not a checkpoint.
             let aside = self.out.join(format!("{OPEN}{step:08}"));
             fs::rename(&path, &aside).map_err(RunError::file("remove", &path))?;
             fs::remove_dir_all(&aside).map_err(RunError::file("remove", &aside))?;
@@ -257,10 +257,10 @@ impl Shelf {
         Ok(())
     }
 
-    /// Takes up weights and optimiser of a step; the network is the one that training began with.
+    /// Loads weights and optimiser state of a step; `method` must hold the network that training began with.
     ///
     /// # Errors
-    /// When the files do not fit what is trained.
+    /// When the files do not fit the weights that are trained.
     pub fn restore(&self, step: u64, method: &Method, optimiser: &mut Optimiser) -> Result<(), RunError> {
         let path = self.path(step).join(STATE);
         files::open(&path).map_err(RunError::file("read", &path))?;
@@ -289,7 +289,7 @@ fn bytes(tensor: &Tensor) -> u64 {
     (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
 }
 
-/// The file that failed, and why.
+/// File that failed, and the reason.
 type Failure = (PathBuf, String);
 
 fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
@@ -313,7 +313,7 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
     saved.optimiser.with_average(weights).map_err(|e| failed(&path, &e))?;
     let path = folder.join(STATE);
     let mut state = saved.optimiser.state();
-    // Masters in the optimiser say the same in more bits.
+    // Master weights in the optimiser hold the same values in more bits.
     let mastered: std::collections::HashSet<String> = state
         .iter()
         .filter_map(|(key, _)| key.strip_suffix(".master").map(str::to_owned))
@@ -331,7 +331,7 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
     sync(folder)
 }
 
-/// Returns when a file, or the names in a folder, would survive a loss of power.
+/// Syncs a file, or the names in a folder, to disk.
 fn sync(path: &Path) -> Result<(), Failure> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|e| (path.to_owned(), e.to_string()))

@@ -1,4 +1,4 @@
-//! The configuration file of a training run. A file may name another as its `base` and say only what differs.
+//! Configuration file of a training run. A file may name another as its `base` and contain only the differences.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,50 +20,50 @@ mod text;
 
 pub use text::{TextSettings, TextSource};
 
-/// What makes vision: the modules that data.keep_vision needs frozen.
+/// Modules of the vision tower that `data.keep_vision` needs frozen.
 const TOWER: [&str; 3] = [
     "model.visual.patch_embed",
     "model.visual.pos_embed",
     "model.visual.blocks",
 ];
-/// Bases that may stand behind one another.
+/// Maximum number of files in a chain of bases.
 const DEEPEST: usize = 16;
 
-/// A training run. Relative paths, but for `base`, are of the directory the program is started in.
+/// Configuration of a training run. Relative paths, except `base`, are relative to the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingConfig {
-    /// Another configuration that holds what this one does not say; relative to this file.
+    /// Configuration with the values that this one does not set; relative to this file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<PathBuf>,
-    /// Parts of the run, in order: each says what differs from the rest of this file, and trains what the one before it
-    /// left. Without any, the file itself is the run.
+    /// Stages of the run, in order: each sets what differs from the rest of this file, and trains the result of the one
+    /// before. Without any, the file itself is the run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
     /// Directory of the checkpoint that is trained.
     pub checkpoint: PathBuf,
-    /// Directory of what training writes.
+    /// Directory that training writes to.
     pub out: PathBuf,
-    /// What people will know the weights by.
+    /// Name of the weights, for people.
     pub name: String,
-    /// Steps of the whole schedule.
+    /// Number of steps of the whole schedule.
     pub steps: u64,
-    /// Seed of sampling, of dropped conditions, and of differences of low rank.
+    /// Seed of sampling, of dropped conditions, and of low-rank differences.
     pub seed: u64,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
-    /// Type the backbone computes in; nothing takes the checkpoint's.
+    /// Type in which the backbone computes; `None` takes the checkpoint's.
     pub compute: Option<Precision>,
-    /// CPU threads of one operation; nothing leaves libtorch's choice.
+    /// CPU threads of one operation; `None` leaves libtorch's choice.
     pub threads: Option<u16>,
-    /// Fields of the checkpoint's `thinkvla` object that are set before training, by path (`reasoning.fusion`), as
-    /// `thinkvla init-checkpoint --set` takes them; null takes a field away.
+    /// Fields of the checkpoint's `thinkvla` object that are set before training, by path (`reasoning.fusion`), as in
+    /// `thinkvla init-checkpoint --set`; null removes a field.
     pub network: BTreeMap<String, Value>,
-    /// What is trained.
+    /// Weights that are trained.
     pub selection: Selection,
-    /// The losses.
+    /// Losses.
     pub method: MethodSettings,
-    /// The geometry teacher.
+    /// Geometry teacher.
     pub geometry: GeometrySettings,
     /// AdamW.
     pub optimiser: OptimiserSettings,
@@ -71,11 +71,11 @@ pub struct TrainingConfig {
     pub schedule: ScheduleSettings,
     /// Demonstrations.
     pub data: DataSettings,
-    /// Questions and answers beside them.
+    /// Questions and answers beside the demonstrations.
     pub text: TextSettings,
-    /// Measuring on episodes that are not trained on.
+    /// Measurements on held-out episodes.
     pub validation: ValidationSettings,
-    /// When to save and what to keep.
+    /// Intervals and retention of checkpoints.
     pub checkpoints: CheckpointSettings,
 }
 
@@ -106,21 +106,21 @@ impl Default for TrainingConfig {
     }
 }
 
-/// A part of a run.
+/// Stage of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Its name, and its directory under the run's.
+    /// Name of the stage, and of its directory under the run's.
     pub stage: String,
     /// Fields of [`TrainingConfig`] that it sets.
     #[serde(flatten)]
     pub settings: serde_json::Map<String, Value>,
 }
 
-/// Demonstrations.
+/// Settings of the demonstrations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataSettings {
-    /// The datasets that are mixed.
+    /// Datasets of the mixture.
     pub datasets: Vec<DatasetShare>,
     /// Samples of one forward pass.
     pub batch: usize,
@@ -128,18 +128,18 @@ pub struct DataSettings {
     pub accumulate: usize,
     /// Threads that decode and resize.
     pub workers: usize,
-    /// Batches each of them may be ahead.
+    /// Batches that each thread may be ahead.
     pub ahead: usize,
-    /// Whether what is behind the end of an episode is learned, as StarVLA does, or masked.
+    /// Whether actions after the end of an episode are learned, as in StarVLA, or masked.
     pub learn_padding: bool,
-    /// Share of samples that are not shown the geometry condition.
+    /// Fraction of samples that are not shown the geometry condition.
     pub drop_geometry: f64,
-    /// Share of samples that are not shown the reasoning condition.
+    /// Fraction of samples that are not shown the reasoning condition.
     pub drop_reasoning: f64,
-    /// Random changes of the pictures.
+    /// Random augmentation of the images.
     pub augment: Augmentation,
-    /// Sees every row once and keeps what the vision blocks make of it in memory; for a selection that leaves patch
-    /// embedding and blocks as they are.
+    /// Whether the outputs of the vision blocks are computed once for every row and kept in memory; for a selection
+    /// that leaves patch embedding and blocks frozen.
     pub keep_vision: bool,
 }
 
@@ -160,13 +160,13 @@ impl Default for DataSettings {
     }
 }
 
-/// A dataset of a mixture.
+/// Dataset of a mixture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetShare {
-    /// Its folder.
+    /// Folder of the dataset.
     pub path: PathBuf,
-    /// How often it is drawn from, relative to the others.
+    /// Sampling weight, relative to the other datasets.
     #[serde(default = "one")]
     pub weight: f64,
 }
@@ -175,17 +175,17 @@ fn one() -> f64 {
     1.0
 }
 
-/// Measuring on episodes that are not trained on.
+/// Measurements on held-out episodes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ValidationSettings {
-    /// Share of each dataset's episodes that is held out; 0 holds none out and measures nothing.
+    /// Fraction of each dataset's episodes that is held out; 0 holds none out and measures nothing.
     pub share: f64,
-    /// Steps from one measurement to the next.
+    /// Steps between measurements.
     pub every_steps: u64,
     /// Batches of a measurement; always the same ones.
     pub batches: u64,
-    /// Steps from one comparison of the two streams' gradients to the next; 0 compares nothing.
+    /// Steps between comparisons of the two streams' gradients; 0 disables them.
     pub similarity_every: u64,
 }
 
@@ -200,15 +200,15 @@ impl Default for ValidationSettings {
     }
 }
 
-/// When to save and what to keep.
+/// Intervals and retention of checkpoints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointSettings {
-    /// Steps from one checkpoint to the next.
+    /// Steps between checkpoints.
     pub every_steps: u64,
-    /// Longest time from one to the next (min); 0 for none.
+    /// Maximum time between checkpoints (min); 0 for no limit.
     pub every_minutes: f64,
-    /// How many of the last are kept; the one of the smallest held-out error is kept besides.
+    /// Number of latest checkpoints that are kept; the one of the smallest held-out error is kept as well.
     pub keep: usize,
 }
 
@@ -226,7 +226,7 @@ impl TrainingConfig {
     /// Reads a file and its bases.
     ///
     /// # Errors
-    /// When one is missing, has a field that does not exist (with the line), or states what cannot work.
+    /// When one is missing, has an unknown field (the error has the line), or has a value of a wrong type.
     pub fn load(path: &Path) -> Result<Self, RunError> {
         let mut values = Vec::new();
         let mut next = Some(path.to_owned());
@@ -239,7 +239,7 @@ impl TrainingConfig {
             }
             let text = files::read_description(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;
             let parse = |e: serde_saphyr::Error| refuse(&file, e.to_string());
-            // By itself first: its lines are known only now.
+            // Each file is parsed alone first: its lines are known only now.
             let alone: Self = serde_saphyr::from_str(&text).map_err(parse)?;
             values.push(serde_saphyr::from_str::<Value>(&text).map_err(parse)?);
             next = alone.base.map(|base| file.parent().unwrap_or(Path::new("")).join(base));
@@ -254,10 +254,10 @@ impl TrainingConfig {
         serde_json::from_value(whole).map_err(|e| refuse(path, e.to_string()))
     }
 
-    /// Refuses what cannot work; `path` is the file that is named.
+    /// Refuses settings that cannot work; `path` is named in the error.
     ///
     /// # Errors
-    /// Names the field, what was expected and what was found.
+    /// When a setting cannot work; names the field, what was expected and what was found.
     pub fn validate(&self, path: &Path) -> Result<(), RunError> {
         let share = |v: f64| (0.0..1.0).contains(&v);
         let rates = &self.optimiser.learning_rates;
@@ -346,10 +346,11 @@ impl TrainingConfig {
             .map_err(|e| refuse(path, format!("device: {e}")))
     }
 
-    /// Each stage as a run of its own; the file itself where there are none. What each begins with is not known yet.
+    /// Returns each stage as a run of its own, or the file itself without stages. The checkpoint of a later stage is
+    /// not known yet.
     ///
     /// # Errors
-    /// When a stage sets a field that does not exist, or states what cannot work; names the stage.
+    /// When a stage sets an unknown field or one that cannot work; names the stage.
     pub fn stages(&self, path: &Path) -> Result<Vec<Self>, RunError> {
         if self.stages.is_empty() {
             return Ok(vec![self.clone()]);
@@ -371,7 +372,7 @@ impl TrainingConfig {
         self.stages.iter().map(of).collect()
     }
 
-    /// What does not fit vision that is kept, or not seen at all.
+    /// Returns the setting that does not fit kept vision, or a run without the action loss.
     fn vision_problem(&self) -> Option<(&'static str, &'static str, String)> {
         let frozen = |key: &str| match &self.selection {
             Selection::Everything => false,
@@ -406,7 +407,7 @@ impl TrainingConfig {
         }
     }
 
-    /// The fields of [`Self::network`].
+    /// Returns the fields of [`Self::network`].
     pub fn choices(&self) -> Vec<Choice> {
         let choice = |(field, value): (&String, &Value)| Choice {
             field: field.clone(),
@@ -415,7 +416,7 @@ impl TrainingConfig {
         self.network.iter().map(choice).collect()
     }
 
-    /// Where to train.
+    /// Returns the device to train on.
     ///
     /// # Errors
     /// When `device` is not the name of one.
@@ -424,7 +425,7 @@ impl TrainingConfig {
     }
 }
 
-/// Whether a path holds a module or something in it.
+/// Returns whether one of two module paths lies under the other, or they are the same.
 fn touches(path: &str, module: &str) -> bool {
     lies_under(module, path) || lies_under(path, module)
 }
@@ -436,7 +437,7 @@ fn refuse(path: &Path, message: String) -> RunError {
     }
 }
 
-/// Puts what is said over what was. A selection is said whole, since its fields depend on its kind.
+/// Merges `over` into `under`. A selection is replaced as a whole, since its fields depend on its kind.
 fn overlay(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {

@@ -1,4 +1,4 @@
-//! Curves of a run as a picture.
+//! Draws the training curves of a run.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use crate::dataset::plot::{Figure, FigureError, Lines, Mark, Panel, Series, colo
 
 use super::metrics::Scalars;
 
-/// File name of the picture in the directory of a run.
+/// File name of the image in the directory of a run.
 pub const CURVES: &str = "training.png";
 
-/// Most points of a curve.
+/// Maximum number of points of a curve.
 const POINTS: usize = 400;
 
-/// Name of a curve and what it shows of a step.
+/// Name of a curve, and its value at a step.
 type Curve<'a> = (&'a str, fn(&Scalars) -> Option<f64>);
 
-/// Draws all steps of a run.
+/// Draws the curves of all steps of a run to the PNG file `path`.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -100,7 +100,7 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
     Figure::new("training", 3, panels.into()).save(path)
 }
 
-/// Means of as many steps as make the points few enough.
+/// Averages over consecutive steps, so that there are at most `POINTS` points.
 fn thinned(steps: &[Scalars], value: fn(&Scalars) -> Option<f64>) -> Vec<[f64; 2]> {
     let all: Vec<[f64; 2]> = steps.iter().filter_map(|s| Some([s.step as f64, value(s)?])).collect();
     let together = all.len().div_ceil(POINTS).max(1);

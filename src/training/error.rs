@@ -1,8 +1,8 @@
-//! Why training cannot go on.
+//! Errors of a training step.
 
 use crate::model::error::ModelError;
 
-/// What went wrong in a training step.
+/// Error of a training step.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// A loss or a gradient is not a number.
@@ -11,9 +11,9 @@ pub enum StepError {
          with a smaller learning rate"
     )]
     NotFinite {
-        /// Which loss, or which group's gradients.
+        /// Name of the loss, or of the group of gradients.
         what: String,
-        /// What it is.
+        /// Value that was found.
         found: f64,
     },
     /// A batch does not fit the network.
@@ -21,25 +21,25 @@ pub enum StepError {
     Batch {
         /// Part of the batch.
         part: &'static str,
-        /// What would fit.
+        /// What was expected.
         expected: String,
-        /// What was there.
+        /// What was found.
         found: String,
     },
-    /// Saved optimiser states do not fit what is trained.
+    /// A saved optimiser state does not fit the trained weights.
     #[error("optimiser state {key}: expected {expected}, found {found}; resume with the configuration that wrote it")]
     State {
         /// Name of the tensor.
         key: String,
-        /// What would fit.
+        /// What was expected.
         expected: String,
-        /// What was there.
+        /// What was found.
         found: String,
     },
-    /// The network refused.
+    /// The network failed.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// libtorch refused an operation.
+    /// A libtorch operation failed.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
 }

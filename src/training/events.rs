@@ -1,4 +1,4 @@
-//! Scalars as TensorBoard reads them: `Event` messages of protocol buffers in the records of TensorFlow.
+//! Scalars for TensorBoard: `Event` messages of protocol buffers in TensorFlow's record format.
 //!
 //! A record is its length (8 bytes), a checksum of the length (4), the message, and a checksum of the message (4).
 
@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::run_error::RunError;
 
-/// An event file. Each start of a run has its own; TensorBoard reads them as one.
+/// Event file. Each start of a run has its own; TensorBoard reads them as one.
 #[derive(Debug)]
 pub struct Events {
     path: PathBuf,
@@ -17,10 +17,10 @@ pub struct Events {
 }
 
 impl Events {
-    /// A new file in a directory.
+    /// Creates a new file in a directory.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn create(out: &Path) -> Result<Self, RunError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name = format!("events.out.tfevents.{:010}.{}", since.as_secs(), std::process::id());
@@ -34,7 +34,7 @@ impl Events {
     /// Writes named values of a step.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn add(&mut self, step: u64, scalars: &[(&str, f64)]) -> Result<(), RunError> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.write(&event(since.as_secs_f64(), step, scalars))
@@ -46,7 +46,7 @@ impl Events {
     }
 }
 
-/// Fields of the messages: number, and 0 for an integer, 1 for 8 bytes, 2 for what has a length, 5 for 4 bytes.
+/// Tags of message fields: field number, and wire type (0 integer, 1 eight bytes, 2 length-delimited, 5 four bytes).
 mod field {
     pub const WALL_TIME: u8 = (1 << 3) | 1;
     pub const STEP: u8 = 2 << 3;
@@ -104,12 +104,12 @@ fn record(message: &[u8]) -> Vec<u8> {
     record
 }
 
-/// As TensorFlow keeps checksums, so that those of data which holds checksums differ.
+/// Masks a checksum as TensorFlow does, so that checksums of data that holds checksums differ.
 fn masked(crc: u32) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C of Castagnoli; `crc32fast` has the other polynomial.
+/// CRC-32C (Castagnoli); `crc32fast` has the other polynomial.
 fn crc32c(bytes: &[u8]) -> u32 {
     const REVERSED: u32 = 0x82f6_3b78;
     let crc = bytes.iter().fold(u32::MAX, |crc, byte| {

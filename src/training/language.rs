@@ -1,4 +1,4 @@
-//! The second stream of a run: questions and answers, so that the network keeps its language.
+//! Second stream of a run: questions and answers, so that the network keeps its language.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use super::error::StepError;
 use super::method::Method;
 use super::run_error::RunError;
 
-/// Answers on their way into a run.
+/// Stream of questions and answers.
 #[derive(Debug)]
 pub struct Language {
     feed: Arc<TextFeed>,
-    /// Whether they are learned; otherwise they are measured alone.
+    /// Whether answers are learned; otherwise they are only measured.
     learned: bool,
-    /// Batches of a measurement.
+    /// Number of batches of a measurement.
     measured: u64,
     workers: usize,
     ahead: usize,
 }
 
-/// What a batch of answers adds to a step's losses.
+/// Losses of a batch of answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learned {
     /// Cross-entropy, a mean over the tokens that are learned.
     pub cross_entropy: f64,
-    /// The same by its weight.
+    /// Weighted cross-entropy.
     pub total: f64,
 }
 
 impl Language {
-    /// What a configuration asks for; nothing where it names no sources.
+    /// Opens the sources of a configuration; `None` if it has none.
     ///
     /// # Errors
     /// When a source cannot be used.
@@ -57,10 +57,11 @@ impl Language {
         }))
     }
 
-    /// Refuses a run that would learn answers with nothing that can; `file` is what errors call its configuration.
+    /// Refuses a run that would learn answers without trained weights or sources for it; `file` is the configuration,
+    /// for messages.
     ///
     /// # Errors
-    /// Names what to change.
+    /// When it would; says what to change.
     pub fn check(&self, method: &Method, file: &Path) -> Result<(), RunError> {
         let speaks = method.parameters().trained().any(|one| is_backbone(&one.key));
         let message = match (self.learned, speaks, self.feed.rows(Side::Trained)) {
@@ -80,25 +81,25 @@ impl Language {
         })
     }
 
-    /// Looks at every conversation.
+    /// Checks every conversation.
     ///
     /// # Errors
-    /// Names those that cannot be learned from.
+    /// When some cannot be learned from; names them.
     pub fn require_answers(&self) -> Result<(), RunError> {
         preflight::require_answers(&self.feed)
     }
 
-    /// Batches to learn, one with each of the demonstrations'; nothing where answers are only measured. Their numbers
-    /// are all that has to be remembered to go on.
+    /// Starts a loader with one batch for each batch of demonstrations; `None` if answers are only measured. Batch
+    /// numbers are all that is needed to resume.
     pub fn start(&self, turns: Turns) -> Option<Loader<VlmBatch>> {
         self.learned
             .then(|| Loader::start(&self.feed, turns, self.workers, self.ahead))
     }
 
-    /// Mean cross-entropy of the tokens of held-out answers, always the same; nothing where none are held out.
+    /// Mean cross-entropy of the tokens of held-out answers, always on the same rows; `None` if none are held out.
     ///
     /// # Errors
-    /// When a row cannot be read, or the loss is not a number.
+    /// When a row cannot be read, or the loss is not finite.
     pub fn measure(&self, method: &Method, step: u64) -> Result<Option<f64>, RunError> {
         if self.feed.rows(Side::HeldOut) == 0 {
             return Ok(None);
@@ -118,13 +119,13 @@ impl Language {
     }
 }
 
-/// Adds the gradients of answers to those that are there; means are over `totals`, those of the whole step.
+/// Adds the gradients of answers to the existing ones; means are over `totals`, the counts of the whole step.
 ///
 /// # Errors
-/// When the batch does not fit the network, or the loss is not a number.
+/// When the batch does not fit the network, or the loss is not finite.
 pub fn learn(method: &Method, batch: &VlmBatch, totals: &Counts) -> Result<Learned, StepError> {
     let loss = method.vlm(batch, totals)?;
-    // Texts alone change nothing where only the vision tower learns.
+    // Text without images changes nothing if only the vision tower is trained.
     if loss.total.requires_grad() {
         method.differentiate_text(&loss)?;
     }

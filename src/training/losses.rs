@@ -1,4 +1,4 @@
-//! The losses of 3DThinkVLA, each a sum over what it is a mean of, so that means can be taken over several batches.
+//! Losses of 3DThinkVLA. Each is the sum that a mean is made of, so that means can be taken over several batches.
 
 use tch::{Kind, Reduction, TchError, Tensor};
 
@@ -8,7 +8,7 @@ use super::settings::ReasoningLoss;
 /// Epsilon of the LayerNorm in [`ReasoningLoss::LayerNormMse`].
 const EPS: f64 = 1e-5;
 
-/// Absolute differences of valid actions, summed (3DThinkVLA, L1 action loss).
+/// Sum of the absolute differences of valid actions (3DThinkVLA, L1 action loss).
 ///
 /// # Shapes
 /// predicted, target: (B, K, A), valid: (B, K) → one value
@@ -30,7 +30,7 @@ pub fn cosine(a: &Tensor, b: &Tensor) -> Result<Tensor, TchError> {
     alike.f_neg()?.f_add_scalar(1.0)?.f_sum(None)
 }
 
-/// [`cosine`] with each row counting what it weighs.
+/// [`cosine`] with a weight for each row.
 ///
 /// # Shapes
 /// (N, C) twice, weights: (N) → one value
@@ -41,7 +41,7 @@ pub fn weighted_cosine(a: &Tensor, b: &Tensor, weights: &Tensor) -> Result<Tenso
     unlike.f_mul(&weights.f_to_kind(unlike.f_kind()?)?)?.f_sum(None)
 }
 
-/// How far the student's latents are from the teacher's anchors, summed over samples and anchors.
+/// Distance of the student's latents from the teacher's anchors, summed over samples and anchors.
 ///
 /// # Shapes
 /// teacher, student: (B, N, D) → one value
@@ -57,7 +57,7 @@ pub fn reasoning(teacher: &Tensor, student: &Tensor, loss: ReasoningLoss) -> Res
     }
 }
 
-/// Divergence of what the student would say from what the teacher would, KL(teacher ‖ student), summed over positions
+/// Divergence of the student's token distribution from the teacher's, KL(teacher ‖ student), summed over positions
 /// (3DThinkVLA, Table 7).
 ///
 /// # Shapes
@@ -71,7 +71,7 @@ pub fn divergence(teacher: &Tensor, student: &Tensor) -> Result<Tensor, TchError
     student.f_kl_div(&teacher, Reduction::Sum, true)
 }
 
-/// Cross-entropy of tokens, summed over those to be learned.
+/// Cross-entropy of tokens, summed over those that are learned.
 ///
 /// # Shapes
 /// logits: (T, vocabulary), labels: (T) → one value

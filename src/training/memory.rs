@@ -1,4 +1,4 @@
-//! How much memory a run needs, told before it begins.
+//! Estimates the memory that a run needs, before it begins.
 
 use crate::camera::smart_resize::{Size, smart_resize};
 use crate::model::checkpoint::Manifest;
@@ -11,31 +11,31 @@ use super::config::TrainingConfig;
 use super::parameters::{lies_under, names};
 use super::settings::Selection;
 
-/// libtorch, tokenizer, a checkpoint in the making (bytes).
+/// libtorch, tokenizer, and a checkpoint that is being written (bytes).
 const BESIDES: f64 = 0.5e9;
-/// Tokens of an instruction and what stands around it.
+/// Tokens of an instruction and of the rest of the prompt.
 const WORDS: f64 = 64.0;
-/// Values that a block of a transformer keeps for the backward pass, in widths of its rows: both norms, query, key, value
-/// and output of attention, and the residual sums.
+/// Values per row that a transformer block keeps for the backward pass, in multiples of its width: both norms, query,
+/// key, value and output of attention, and the residual sums.
 const WIDTHS: f64 = 9.0;
-/// The same in widths of its feed-forward part.
+/// The same in multiples of the width of its feed-forward part.
 const FEED_FORWARD: f64 = 3.0;
 
-/// What a run needs (bytes).
+/// Memory that a run needs (bytes).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Needed {
-    /// The network.
+    /// Weights of the network.
     pub weights: f64,
     /// Gradients, both moments of AdamW, and 32-bit masters of 16-bit weights.
     pub optimiser: f64,
-    /// What the forward pass keeps for the backward pass.
+    /// Activations that the forward pass keeps for the backward pass.
     pub activations: f64,
-    /// Pictures of the batches that are made ahead.
+    /// Images of the batches that are made ahead.
     pub batches: f64,
 }
 
 impl Needed {
-    /// Everything, with what any process of ours needs (bytes).
+    /// Returns the sum, with what any process of this program needs (bytes).
     pub fn total(&self) -> f64 {
         self.weights + self.optimiser + self.activations + self.batches + BESIDES
     }
@@ -57,11 +57,11 @@ impl std::fmt::Display for Needed {
     }
 }
 
-/// What a run of this configuration needs. Activations are counted as if gradients went through every block, which is so
-/// but for the blocks below the first that learns.
+/// Estimates the memory of a run of this configuration. Activations are counted as if gradients went through every
+/// block, although blocks below the first that is trained need none.
 ///
 /// # Errors
-/// When the checkpoint cannot be read, or its pictures not be cut into patches.
+/// When the checkpoint cannot be read, or its images cannot be cut into patches.
 pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, ModelError> {
     let network = manifest.config()?;
     let compute = config.compute.unwrap_or(manifest.compute);
@@ -74,7 +74,8 @@ pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, Mo
     let optimiser = layout
         .iter()
         .map(|one| {
-            // Gradient, two moments, and a master where the weight itself is short; differences of low rank are long.
+            // Gradient, two moments, and a master if the weight has fewer than 32 bits; low-rank differences have 32
+            // bits.
             let each = if bytes(one) < 4.0 && !matches!(config.selection, Selection::Lora { .. }) {
                 2.0 + 12.0
             } else {
@@ -96,7 +97,7 @@ pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, Mo
     })
 }
 
-/// Numbers that learn in a tensor, or beside it.
+/// Number of values that are trained in a tensor, or in its low-rank difference.
 fn learning(one: &Parameter, selection: &Selection) -> f64 {
     let backbone = is_backbone(&one.key);
     let whole = one.count() as f64;
@@ -124,7 +125,7 @@ fn learning(one: &Parameter, selection: &Selection) -> f64 {
     }
 }
 
-/// Patches of all pictures of a sample.
+/// Number of patches of all images of a sample.
 fn patches(manifest: &Manifest) -> Result<f64, ModelError> {
     let contract = manifest.contract()?;
     let rule = manifest.bounds.rule(&manifest.qwen3_vl.vision_config);
@@ -139,7 +140,7 @@ fn patches(manifest: &Manifest) -> Result<f64, ModelError> {
     Ok(f64::from(fed.height / side * (fed.width / side)) * contract.robot.cameras.len() as f64)
 }
 
-/// Of one sample (bytes).
+/// Memory of the activations of one sample (bytes).
 fn activations(network: &Config, patches: f64, compute: Precision) -> f64 {
     let (vision, text) = (&network.qwen3_vl.vision_config, &network.qwen3_vl.text_config);
     let merge = (vision.spatial_merge_size * vision.spatial_merge_size).max(1) as f64;

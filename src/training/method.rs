@@ -1,4 +1,4 @@
-//! The method of 3DThinkVLA: from batches to losses.
+//! Method of 3DThinkVLA: from batches to losses.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use super::parameters::Parameters;
 use super::pss::{self, Similarity};
 use super::settings::{Distill, MethodSettings, Selection};
 
-/// A network that learns, and how.
+/// Network that is trained, with its losses.
 #[derive(Debug)]
 pub struct Method {
     network: Network,
@@ -34,29 +34,29 @@ pub struct Method {
     device: Device,
 }
 
-/// Losses of demonstrations. Each is a mean; the total is weighted, and is what gradients are taken of.
+/// Losses of demonstrations. Each is a mean; the total is their weighted sum, of which gradients are taken.
 #[derive(Debug)]
 pub struct Losses {
-    /// L_action; nothing where geometry alone is learned.
+    /// L_action; `None` if geometry alone is learned.
     pub action: Option<Tensor>,
-    /// L_geo; nothing where geometry is not aligned.
+    /// L_geo; `None` without geometry alignment.
     pub geometry: Option<Tensor>,
-    /// L_reasoning, or the divergence with privileged information; nothing where nothing is distilled.
+    /// L_reasoning, or the divergence with privileged information; `None` without distillation.
     pub reasoning: Option<Tensor>,
     /// L_vla of 3DThinkVLA (8).
     pub total: Tensor,
-    /// What tells whether the distillation is alive.
+    /// Diagnostics of the distillation.
     pub diagnostics: Diagnostics,
     replay: Option<Replay>,
 }
 
-/// What tells whether the distillation is alive.
+/// Diagnostics of the distillation.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Diagnostics {
     /// Mean cosine of the teacher's and the student's anchors before the adapter.
     pub cosine: Option<f64>,
-    /// Variance of the teacher's anchors over the batch, mean over channels: 0 when the teacher thinks the same of
-    /// everything.
+    /// Variance of the teacher's anchors over the batch, averaged over channels: 0 when they do not depend on the
+    /// input.
     pub teacher_variance: Option<f64>,
 }
 
@@ -70,14 +70,14 @@ pub struct TextLoss {
     replay: Option<Replay>,
 }
 
-/// What it takes to go back through a pass whose layers have recorded nothing.
+/// State for the backward pass through layers that have recorded nothing.
 #[derive(Debug, Default)]
 struct Replay {
     tape: Tape,
     plan: Option<SequencePlan>,
-    /// What the vision tower gave.
+    /// Output of the vision tower.
     seen: Option<VisionOutput>,
-    /// The same as the language model and the adapters were given it.
+    /// The same output as leaves, which the language model and the adapters received.
     leaves: Option<VisionOutput>,
 }
 
@@ -91,14 +91,14 @@ impl Replay {
     }
 }
 
-/// What the language model made of demonstrations.
+/// Output of the language model for demonstrations.
 struct Student {
     thought: Thought,
     prefix: Option<Prefix>,
 }
 
 impl Method {
-    /// Trains a network by these settings.
+    /// Creates the method for a network with these settings.
     pub fn new(
         (network, parameters): (Network, Parameters),
         config: Config,
@@ -119,10 +119,10 @@ impl Method {
         })
     }
 
-    /// Trains what a checkpoint directory holds.
+    /// Loads the network of a checkpoint directory for training.
     ///
     /// # Errors
-    /// When the checkpoint cannot be read, or the selection names what it has not.
+    /// When the checkpoint cannot be read, or the selection names a module that it lacks.
     pub fn load(
         directory: &Path,
         placement: Placement,
@@ -134,23 +134,23 @@ impl Method {
         Self::new(built, manifest.config()?, settings)
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// Its tensors.
+    /// Returns the tensors of the network.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// Its shape.
+    /// Returns the configuration of the network.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Losses of demonstrations; means are over `totals`, the batch's own [`VlaBatch::counts`] or those of a larger
-    /// whole.
+    /// Computes the losses of demonstrations; means are over `totals`, the batch's own [`VlaBatch::counts`] or those of
+    /// a larger whole.
     ///
     /// # Errors
     /// When the batch does not fit the network, or a loss is not finite.
@@ -199,7 +199,7 @@ impl Method {
         Ok(losses)
     }
 
-    /// Mean error of normalised actions, without asking any teacher and without gradients.
+    /// Computes the mean error of normalised actions, without any teacher and without gradients.
     ///
     /// # Errors
     /// When the batch does not fit the network, or the error is not finite.
@@ -215,10 +215,10 @@ impl Method {
         Ok(error.f_double_value(&[])?)
     }
 
-    /// Loss of answers to questions; see [`Self::vla`].
+    /// Computes the loss of answers to questions; see [`Self::vla`].
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Self::vla`].
     pub fn vlm(&self, batch: &VlmBatch, totals: &Counts) -> Result<TextLoss, StepError> {
         let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
         let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
@@ -248,18 +248,18 @@ impl Method {
         })
     }
 
-    /// Lets the gradients of demonstrations' losses flow back into the weights.
+    /// Backpropagates the losses of demonstrations to the weights.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn differentiate(&self, losses: &Losses) -> Result<(), StepError> {
         self.go_back(&losses.total, losses.replay.as_ref())
     }
 
-    /// The same of answers' losses.
+    /// Backpropagates the loss of answers to the weights.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn differentiate_text(&self, loss: &TextLoss) -> Result<(), StepError> {
         self.go_back(&loss.total, loss.replay.as_ref())
     }
@@ -276,7 +276,7 @@ impl Method {
         Ok(())
     }
 
-    /// What the vision tower gave, for layers that record, or for layers that are to be run again.
+    /// Returns the output of the vision tower for layers that record, or with the state for layers that are recomputed.
     fn recorded(&self, seen: VisionOutput) -> Result<(VisionOutput, Option<Replay>), StepError> {
         if !self.settings.recompute {
             return Ok((seen, None));
@@ -289,11 +289,11 @@ impl Method {
         Ok((leaves, Some(replay)))
     }
 
-    /// Projection-space similarity of the two streams' gradients in the query projection of the last language layer.
-    /// Forgets all gradients, before and after.
+    /// Computes the projection-space similarity of the two streams' gradients in the query projection of the last
+    /// language layer. Clears all gradients, before and after.
     ///
     /// # Errors
-    /// As [`Self::vla`] and [`Self::vlm`]; also when that projection does not learn.
+    /// As for [`Self::vla`] and [`Self::vlm`]; also when that projection is not trained.
     pub fn similarity(&self, vla: &VlaBatch, vlm: &VlmBatch) -> Result<Similarity, StepError> {
         let last = self.config.text_config.num_hidden_layers - 1;
         let key = format!("model.language_model.layers.{last}.self_attn.q_proj.weight");
@@ -315,7 +315,7 @@ impl Method {
         Ok(pss::compare(&speaking, &acting)?)
     }
 
-    /// Vision tower.
+    /// Runs the vision tower.
     pub(super) fn see(&self, pictures: &Pictures) -> Result<VisionOutput, StepError> {
         if let Some(kept) = &pictures.kept {
             let states = kept.f_to_device(self.device)?.f_to_kind(self.kind)?.f_unbind(0)?;
@@ -326,7 +326,7 @@ impl Method {
         Ok(self.network.see(&pixels, &images)?)
     }
 
-    /// Outputs of the vision blocks that are read, without gradients.
+    /// Computes the outputs of the vision blocks that are read, without gradients.
     ///
     /// # Shapes
     /// → (Σpatches, C) each, in merge-block order
@@ -343,7 +343,7 @@ impl Method {
         Ok(plan.with_state(state.transpose()?))
     }
 
-    /// Losses of geometry alone; nothing behind the vision tower is computed.
+    /// Computes the geometry loss alone; nothing after the vision tower is computed.
     fn alignment(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
         let images = VisionPlan::new(&batch.pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = batch.pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
@@ -372,7 +372,7 @@ impl Method {
         Ok(losses)
     }
 
-    /// Whether there is a teacher to follow.
+    /// Returns whether there is a teacher to distil from.
     fn distils(&self) -> bool {
         let adapted = self.config.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter);
         match self.settings.distill {
@@ -406,7 +406,7 @@ impl Method {
         })
     }
 
-    /// What the teacher thinks; nothing flows back through it.
+    /// Runs the teacher, without gradients; `None` without distillation.
     fn teach(
         &self,
         batch: &VlaBatch,
@@ -454,7 +454,7 @@ impl Method {
         self.unlike_target(batch, made, plan).map(Some)
     }
 
-    /// How unlike their targets latents are, summed over patches by what they count.
+    /// Cosine distance of latents from their targets, summed over patches by their weights.
     fn unlike_target(&self, batch: &VlaBatch, made: &Tensor, plan: &SequencePlan) -> Result<Tensor, StepError> {
         let Some(target) = &batch.geometry_target else {
             return Ok(Tensor::f_zeros([], (Kind::Float, self.device))?);
@@ -517,7 +517,7 @@ impl Losses {
     }
 }
 
-/// Which states say which tokens, of conversations one behind the other.
+/// Rows of states, and the tokens that they predict, of concatenated conversations.
 struct Learned {
     rows: Vec<i64>,
     tokens: Vec<i64>,
@@ -534,7 +534,7 @@ impl Learned {
                     found: one.labels.len().to_string(),
                 });
             }
-            // A token is said by the state of the one before it.
+            // A token is predicted by the state of the one before it.
             for (label, before) in one.labels.iter().skip(1).zip(start..) {
                 if *label != MASKED {
                     rows.push(before);

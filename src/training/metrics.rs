@@ -1,4 +1,4 @@
-//! What a run writes down of every step: one JSON object a line.
+//! Metrics of every step of a run: one JSON object per line.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -13,21 +13,21 @@ use crate::files;
 /// File name of the metrics in the directory of a run.
 pub const METRICS: &str = "metrics.jsonl";
 
-/// One step.
+/// Metrics of one step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Scalars {
-    /// Steps taken, this one included.
+    /// Number of steps taken, this one included.
     pub step: u64,
-    /// L1 of normalised actions, where they are learned.
+    /// L1 error of normalised actions, if they are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<f64>,
-    /// Geometry loss, where geometry is aligned.
+    /// Geometry loss, if geometry is aligned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub geometry: Option<f64>,
-    /// Reasoning loss, where something is distilled.
+    /// Reasoning loss, if there is distillation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<f64>,
-    /// Cross-entropy of answers, where they are learned.
+    /// Cross-entropy of answers, if they are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<f64>,
     /// Weighted sum of the losses.
@@ -35,38 +35,38 @@ pub struct Scalars {
     /// Cosine of teacher and student before the adapter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cosine: Option<f64>,
-    /// Variance of the teacher's anchor over the batch.
+    /// Variance of the teacher's anchors over the batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher_variance: Option<f64>,
     /// Norm of all gradients before clipping.
     pub gradient_norm: f64,
-    /// Norms of base, qwen_vl_interface and action_model.
+    /// Norms of the groups base, qwen_vl_interface and action_model.
     pub gradient_norms: [f64; 3],
-    /// Learning rates of the same.
+    /// Learning rates of the same groups.
     pub learning_rates: [f64; 3],
-    /// Time of the step, data wait included (s).
+    /// Duration of the step, including the wait for data (s).
     pub seconds: f64,
-    /// Time it waited for data (s).
+    /// Time spent waiting for data (s).
     pub data_wait_s: f64,
-    /// Mean action error of held-out episodes, where it was measured after this step.
+    /// Mean action error of held-out episodes, if it was measured after this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
-    /// The same with every sample shown the pictures of another.
+    /// The same error when every sample is shown the images of another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_shuffled: Option<f64>,
-    /// The same of the best constant chunk.
+    /// The same error of the best constant chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_constant: Option<f64>,
-    /// Projection-space similarity of the two streams' gradients, where it was measured before this step.
+    /// Projection-space similarity of the two streams' gradients, if it was measured before this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub similarity: Option<Similarity>,
-    /// Mean cross-entropy of held-out answers, where it was measured after this step.
+    /// Mean cross-entropy of held-out answers, if it was measured after this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_text: Option<f64>,
 }
 
 impl Scalars {
-    /// By the names under which TensorBoard shows them.
+    /// Returns the values with their names in TensorBoard.
     pub fn named(&self) -> Vec<(&'static str, f64)> {
         let [base, backbone, head] = self.gradient_norms;
         let [base_rate, backbone_rate, head_rate] = self.learning_rates;
@@ -109,7 +109,7 @@ impl Scalars {
     }
 }
 
-/// The file.
+/// Metrics file of a run.
 #[derive(Debug)]
 pub struct Metrics {
     path: PathBuf,
@@ -117,10 +117,11 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Goes on behind step `step`: what a killed run wrote of later steps, or half wrote, is taken away.
+    /// Opens the file to continue after step `step`; lines of later steps and partial lines of a killed run are
+    /// removed.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When reading or writing fails.
     pub fn open(out: &Path, step: u64) -> Result<Self, RunError> {
         let path = out.join(METRICS);
         let old = match files::read_text(&path, files::LINES) {
@@ -142,7 +143,7 @@ impl Metrics {
         })
     }
 
-    /// All steps of the run so far.
+    /// Reads all steps of the run so far.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -154,10 +155,10 @@ impl Metrics {
             .map_err(RunError::file("read", &self.path))
     }
 
-    /// Adds a line.
+    /// Appends a line.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When writing fails.
     pub fn add(&mut self, scalars: &Scalars) -> Result<(), RunError> {
         let line = serde_json::to_string(scalars).map_err(RunError::file("write", &self.path))? + "\n";
         self.file

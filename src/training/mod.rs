@@ -5,22 +5,22 @@
 //! VLM batch ─► method ─► 0.1 cross-entropy ─────────────────┴─► gradients ─► clip ─► AdamW on fp32 masters
 //! ```
 //!
-//! * [`batch`]: what a step is made of
+//! * [`batch`]: batches of a step
 //! * [`config`], [`run`]: the configuration file, and the run it describes
-//! * [`data`]: demonstrations and answers on their way into batches
-//! * [`geometry`]: what the geometry teacher sees in them
-//! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: what a run leaves on disk
-//! * [`settings`]: the constants of the method, the optimiser and the schedule, as a configuration file names them
-//! * [`language`]: the stream of answers beside the demonstrations
+//! * [`data`]: demonstrations and answers, from files to batches
+//! * [`geometry`]: targets of the geometry teacher
+//! * [`checkpoint`], [`metrics`], [`events`], [`curves`]: files that a run writes
+//! * [`settings`]: constants of the method, the optimiser and the schedule, as a configuration file names them
+//! * [`language`]: stream of answers beside the demonstrations
 //! * [`method`], [`losses`]: from batches to losses
-//! * [`privileged`]: the rival of the reasoning anchor
-//! * [`parameters`]: what learns, and differences of low rank
-//! * [`rescale`]: an action head that goes on in the statistics of other data
+//! * [`privileged`]: privileged information, the alternative to the reasoning anchor
+//! * [`parameters`]: tensors that are trained, and low-rank differences
+//! * [`rescale`]: adapts an action head to the statistics of other data
 //! * [`optimiser`], [`schedule`]: from gradients to weights
-//! * [`memory`]: how much of it a run needs
+//! * [`memory`]: memory that a run needs
 //! * [`validation`]: errors on held-out episodes
 //! * [`ranks`]: processes that train together
-//! * [`pss`]: whether the two streams pull in the same directions
+//! * [`pss`]: whether the gradients of the two streams have similar directions
 
 pub mod batch;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! AdamW over three groups with learning rates of their own, on 32-bit masters of what is computed in fewer bits.
+//! AdamW over three groups with their own learning rates, on 32-bit masters of weights with fewer bits.
 
 use std::collections::HashMap;
 
@@ -10,44 +10,44 @@ use super::error::StepError;
 use super::parameters::{Group, Parameters};
 use super::settings::{Clip, LearningRates, OptimiserSettings};
 
-/// What keeps the clipping from dividing by zero, as in PyTorch.
+/// Keeps the clipping from dividing by zero, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;
 
-/// The optimiser and its state.
+/// Optimiser and its state.
 #[derive(Debug)]
 pub struct Optimiser {
     entries: Vec<Entry>,
     settings: OptimiserSettings,
 }
 
-/// A tensor that learns.
+/// Tensor that is trained.
 #[derive(Debug)]
 struct Entry {
     key: String,
     group: Group,
-    /// The network's own.
+    /// Tensor of the network.
     weight: Tensor,
-    /// Its values in 32 bits, where the network computes in fewer.
+    /// Its values in 32 bits, if the network computes in fewer.
     master: Option<Tensor>,
     mean: Tensor,
     square: Tensor,
-    /// One value of 32 bits.
+    /// Number of steps, as one 32-bit value.
     steps: Tensor,
-    /// Exponential mean of the values, where one is kept.
+    /// Exponential moving average of the values, if enabled.
     average: Option<Tensor>,
 }
 
-/// Norms of the gradients before they were clipped.
+/// Norms of the gradients before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Norms {
-    /// Of all gradients together.
+    /// Norm of all gradients together.
     pub total: f64,
-    /// Of each of [`Group::ALL`]; 0 where nothing of a group learned.
+    /// Norm of each of [`Group::ALL`]; 0 for a group without gradients.
     pub groups: [f64; 3],
 }
 
 impl Norms {
-    /// Of one group.
+    /// Returns the norm of one group.
     fn of(&self, group: Group) -> f64 {
         let named = Group::ALL.into_iter().zip(self.groups);
         named.filter(|(of, _)| *of == group).map(|(_, norm)| norm).sum()
@@ -55,10 +55,10 @@ impl Norms {
 }
 
 impl Optimiser {
-    /// For all tensors that learn.
+    /// Creates the optimiser for all tensors that are trained.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn new(parameters: &Parameters, settings: OptimiserSettings) -> Result<Self, StepError> {
         let _no_grad = tch::no_grad_guard();
         let entry = |one: &super::parameters::Named| -> Result<Entry, StepError> {
@@ -85,11 +85,11 @@ impl Optimiser {
         })
     }
 
-    /// Takes one step along the gradients there are, clipped to the norm of the settings, at `factor` of each group's
-    /// peak rate, and forgets the gradients. A tensor without a gradient stays as it is.
+    /// Takes one step along the current gradients, clipped to the norm of the settings, at `factor` of each group's
+    /// peak rate, and clears the gradients. A tensor without a gradient is not changed.
     ///
     /// # Errors
-    /// When a gradient is not finite: nothing has been changed then, and the gradients are forgotten.
+    /// When a gradient is not finite: nothing is changed then, and the gradients are cleared.
     pub fn step(&mut self, factor: f64) -> Result<Norms, StepError> {
         let _no_grad = tch::no_grad_guard();
         let mut gradients = Vec::with_capacity(self.entries.len());
@@ -122,7 +122,7 @@ impl Optimiser {
         Ok(norms)
     }
 
-    /// Takes the weights into their mean.
+    /// Updates the moving average of the weights.
     fn average(&self) -> Result<(), StepError> {
         let Some(decay) = self.settings.ema else { return Ok(()) };
         for entry in &self.entries {
@@ -136,10 +136,10 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Does something while the network has the mean of its weights, where one is kept; they are as before afterwards.
+    /// Runs `then` while the network has the average of its weights, if enabled; afterwards they are as before.
     ///
     /// # Errors
-    /// When libtorch refuses, or what is done fails.
+    /// When libtorch or `then` fails.
     pub fn with_average<T, E: From<StepError>>(&self, then: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         if self.settings.ema.is_none() {
             return then();
@@ -150,7 +150,7 @@ impl Optimiser {
         done
     }
 
-    /// Gives the network the means; returns what it had.
+    /// Gives the network the averages; returns its previous weights.
     fn exchange(&self) -> Result<Vec<Tensor>, TchError> {
         let _no_grad = tch::no_grad_guard();
         let mut kept = Vec::with_capacity(self.entries.len());
@@ -185,7 +185,8 @@ impl Optimiser {
             if own.is_empty() {
                 continue;
             }
-            // Of both types where differences of low rank are trained beside 64 bits; norms add up as squares.
+            // Gradients have both types if low-rank differences are trained beside 64-bit weights; norms add up as
+            // squares.
             *place = norm(&own)?.f_double_value(&[])?;
             if !place.is_finite() {
                 return Err(StepError::NotFinite {
@@ -234,20 +235,20 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Learning rate of each of [`Group::ALL`] at `factor` of its peak.
+    /// Returns the learning rate of each of [`Group::ALL`] at `factor` of its peak.
     pub fn rates(&self, factor: f64) -> [f64; 3] {
         Group::ALL.map(|group| factor * peak(group, &self.settings.learning_rates))
     }
 
-    /// All that has to be saved besides the weights, by name: means, mean squares, steps and masters.
+    /// Returns all that is saved besides the weights, by name: means, mean squares, steps, masters and averages.
     pub fn state(&self) -> Vec<(String, Tensor)> {
         self.entries.iter().flat_map(Entry::state).collect()
     }
 
-    /// Takes up a saved state.
+    /// Restores a saved state.
     ///
     /// # Errors
-    /// When a tensor is missing or of another shape or type; nothing has been changed then.
+    /// When a tensor is missing or has another shape or type; nothing is changed then.
     pub fn restore(&mut self, state: &HashMap<String, Tensor>) -> Result<(), StepError> {
         let _no_grad = tch::no_grad_guard();
         let mut pairs = Vec::new();

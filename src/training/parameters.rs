@@ -1,4 +1,4 @@
-//! What is trained: the tensors of a network by checkpoint path, and which of them learn.
+//! Tensors of a network by checkpoint path, and the selection of those that are trained.
 
 use std::cell::RefCell;
 
@@ -12,22 +12,22 @@ use crate::torch_ext::adamw::forget_gradient;
 
 use super::settings::Selection;
 
-/// Where the optimiser files a tensor.
+/// Parameter group of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Group {
-    /// Adapters, projectors, and whatever the others do not name.
+    /// Adapters, projectors, and everything that is not in the other groups.
     Base,
     /// Qwen3-VL, `qwen_vl_interface` in StarVLA's names.
     Backbone,
-    /// The action head, `action_model`.
+    /// Action head, `action_model`.
     ActionModel,
 }
 
 impl Group {
-    /// All of them.
+    /// All groups.
     pub const ALL: [Self; 3] = [Self::Base, Self::Backbone, Self::ActionModel];
 
-    /// The group of a tensor by its checkpoint path.
+    /// Returns the group of a tensor by its checkpoint path.
     pub fn of(key: &str) -> Self {
         match key {
             _ if is_backbone(key) => Self::Backbone,
@@ -36,7 +36,7 @@ impl Group {
         }
     }
 
-    /// StarVLA's name of it.
+    /// Returns the name of the group in StarVLA.
     pub fn name(self) -> &'static str {
         match self {
             Self::Base => "base",
@@ -46,22 +46,22 @@ impl Group {
     }
 }
 
-/// A tensor of the network.
+/// Tensor of the network.
 #[derive(Debug)]
 pub struct Named {
-    /// Checkpoint path; of a difference of low rank the path of its weight and `.lora_down` or `.lora_up`.
+    /// Checkpoint path; of a low-rank difference, the path of its weight and `.lora_down` or `.lora_up`.
     pub key: String,
     /// The network's own tensor.
     pub tensor: Tensor,
-    /// Whether it learns.
+    /// Whether it is trained.
     pub trained: bool,
 }
 
-/// All tensors of a network, in the order it is built.
+/// All tensors of a network, in the order in which it is built.
 #[derive(Debug)]
 pub struct Parameters {
     all: Vec<Named>,
-    /// What a difference of low rank is multiplied by; 0 where there is none.
+    /// Factor of low-rank differences; 0 if there are none.
     scale: f64,
 }
 
@@ -69,34 +69,34 @@ const DOWN: &str = ".lora_down";
 const UP: &str = ".lora_up";
 
 impl Parameters {
-    /// All of them.
+    /// Returns all tensors.
     pub fn all(&self) -> &[Named] {
         &self.all
     }
 
-    /// Those that learn.
+    /// Returns the tensors that are trained.
     pub fn trained(&self) -> impl Iterator<Item = &Named> {
         self.all.iter().filter(|one| one.trained)
     }
 
-    /// The tensor of a checkpoint path.
+    /// Returns the tensor of a checkpoint path.
     pub fn get(&self, key: &str) -> Option<&Tensor> {
         self.all.iter().find(|one| one.key == key).map(|one| &one.tensor)
     }
 
-    /// Forgets all gradients.
+    /// Clears all gradients.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn forget_gradients(&self) -> Result<(), TchError> {
         self.trained().try_for_each(|one| forget_gradient(&one.tensor))
     }
 
-    /// The tensors as a checkpoint holds them: differences of low rank merged into their weights. Detached, and not
-    /// copied where nothing is merged.
+    /// Returns the tensors as a checkpoint holds them, with low-rank differences merged into their weights. They are
+    /// detached, and only copied where something is merged.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn merged(&self) -> Result<Vec<(String, Tensor)>, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let mut merged = Vec::with_capacity(self.all.len());
@@ -125,7 +125,7 @@ impl Parameters {
     }
 }
 
-/// Takes tensors from another source and marks those that are to learn. The network that is built from it records
+/// Takes tensors from another source and marks those that are trained. A network that is built from it records
 /// gradients.
 pub struct Trainable<'a> {
     source: &'a dyn Source,
@@ -135,7 +135,7 @@ pub struct Trainable<'a> {
 }
 
 impl<'a> Trainable<'a> {
-    /// What a selection trains of the tensors of `source`; differences of low rank are drawn from `seed`.
+    /// Selects which tensors of `source` are trained; low-rank differences are drawn from `seed`.
     pub fn new(source: &'a dyn Source, selection: &'a Selection, seed: u64) -> Self {
         Self {
             source,
@@ -145,10 +145,10 @@ impl<'a> Trainable<'a> {
         }
     }
 
-    /// What the network was built of.
+    /// Returns the tensors that the network was built of.
     ///
     /// # Errors
-    /// When the selection names what is not there, or nothing learns.
+    /// When the selection names a module that does not exist, or nothing is trained.
     pub fn finish(self) -> Result<Parameters, ModelError> {
         let all = self.noted.into_inner();
         let wanted: &[String] = match self.selection {
@@ -226,7 +226,7 @@ impl Source for Trainable<'_> {
             Kind::Double => Kind::Double,
             _ => Kind::Float,
         };
-        // As in PEFT: the product starts at zero, and only one of the two halves does.
+        // As in PEFT: the product starts at zero, and only one of its two factors does.
         let half = |suffix: &str, shape: [i64; 2], init: Init| -> Result<Tensor, ModelError> {
             let parameter = Parameter {
                 key: format!("{key}{suffix}"),
@@ -248,13 +248,13 @@ impl Source for Trainable<'_> {
     }
 }
 
-/// Whether a key is a module's or lies under it.
+/// Returns whether a key is the path of a module or lies under it.
 pub(super) fn lies_under(key: &str, path: &str) -> bool {
     key.strip_prefix(path)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// Whether `name` is the last part of the path of the linear map of `key`, or more of it.
+/// Returns whether `name` is the last part, or more parts at the end, of the path of the linear map of `key`.
 pub(super) fn names(name: &str, key: &str) -> bool {
     let module = key
         .trim_end_matches(UP)

@@ -1,9 +1,10 @@
-//! Privileged information, the rival of the reasoning anchor (3DThinkVLA, Table 7): every so many steps the network is
-//! asked to reason about the scene in words, and a teacher that has read them is followed at the action queries.
+//! Privileged information, the alternative to the reasoning anchor (3DThinkVLA, Table 7): at an interval of steps the
+//! network is asked to reason about the scene in words, and a teacher that has read them is distilled at the action
+//! queries.
 //!
 //! The paper does not say which scene is asked about when, nor what the teacher reads in between. Here the network is
 //! asked once about each task, about the first scene of it that comes up, and every sample of the task has these words
-//! until they are too old.
+//! until they expire.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,14 +23,14 @@ use super::method::Method;
 use super::run_error::RunError;
 use super::settings::MethodSettings;
 
-/// What is known where the network has said nothing that can stand in a prompt.
+/// Text for a task about which the network has generated nothing that a prompt can hold.
 const NOTHING: &str = "Nothing is known about the scene.";
 
-/// What the network has said about each task.
+/// Text that the network has generated about each task.
 #[derive(Debug)]
 pub struct Words {
     conversation: Conversation,
-    /// What it is asked, behind the task.
+    /// Question that follows the task.
     question: String,
     every: u64,
     longest: usize,
@@ -37,7 +38,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// For a checkpoint's directory and tokenizer.
+    /// Creates an empty record for a checkpoint's directory and tokenizer.
     ///
     /// # Errors
     /// When the tokenizer has no token that ends an answer.
@@ -59,24 +60,24 @@ impl Words {
         })
     }
 
-    /// What was said, by task.
+    /// Returns the generated text by task.
     pub fn said(&self) -> BTreeMap<String, String> {
         self.said.clone()
     }
 
-    /// Goes on with what a checkpoint notes.
+    /// Restores the text from the notes of a checkpoint.
     pub fn restore(&mut self, said: BTreeMap<String, String>) {
         self.said = said;
     }
 
-    /// At the beginning of step number `step`: whether all tasks are to be asked about again.
+    /// Clears the text at the beginning of step `step` if it has expired, so that all tasks are asked about again.
     pub fn forget_old(&mut self, step: u64) {
         if step.is_multiple_of(self.every) {
             self.said.clear();
         }
     }
 
-    /// Gives each sample of batch number `number` a teacher that has read about its task.
+    /// Gives each sample of batch `number` a teacher that has read the text about its task.
     ///
     /// # Errors
     /// When a row cannot be read, or a prompt becomes too long.
@@ -125,7 +126,7 @@ impl Words {
     }
 }
 
-/// Some of the pictures of a batch.
+/// Returns some of the images of a batch.
 fn views_of(pictures: &Pictures, views: std::ops::Range<usize>) -> Result<Pictures, StepError> {
     let rows = |grids: Option<&[crate::camera::patches::Grid]>| -> i64 {
         grids.unwrap_or_default().iter().map(|grid| grid.patches() as i64).sum()

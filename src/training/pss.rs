@@ -1,20 +1,21 @@
-//! Projection-space similarity: whether two tasks pull the same weights in the same directions (3DThinkVLA (10) to (15)).
+//! Projection-space similarity: whether gradients of two tasks have similar directions in one weight (3DThinkVLA (10)
+//! to (15)).
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
-/// The similarity, with what is needed to read it.
+/// Similarity, with the values that are needed to interpret it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Similarity {
     /// tr(P Q) / min(rank P, rank Q), of the projections onto the two gradients' column spaces: 0 ..= 1.
     pub similarity: f64,
     /// Ranks of the two gradients; in a run those of answers and of actions.
     pub ranks: [i64; 2],
-    /// What two random subspaces of these ranks are expected to have.
+    /// Expected similarity of two random subspaces of these ranks.
     pub chance: f64,
 }
 
-/// Compares the gradients of one weight.
+/// Compares two gradients of one weight.
 ///
 /// Singular values below the machine's precision times the larger size times the largest of them count as zero.
 ///
@@ -49,7 +50,7 @@ pub fn compare(a: &Tensor, b: &Tensor) -> Result<Similarity, TchError> {
     })
 }
 
-/// An orthonormal basis of the column space.
+/// Returns an orthonormal basis of the column space.
 ///
 /// # Shapes
 /// (m, n) → (m, rank)

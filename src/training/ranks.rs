@@ -1,4 +1,4 @@
-//! Processes that train together: who this one is, and what they add up.
+//! Processes that train together: the rank of this one, and sums over all.
 
 use std::env;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use super::batch::Counts;
 use super::parameters::Parameters;
 use super::run_error::RunError;
 
-/// Longest wait for another process: it may be writing a large checkpoint, or measuring.
+/// Maximum wait for another process: it may be writing a large checkpoint, or measuring.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
-/// Values that are added up in one go.
+/// Maximum number of values that are summed at once.
 const BUCKET: usize = 16 << 20;
 
 /// This process among those that train together.
@@ -22,13 +22,13 @@ const BUCKET: usize = 16 << 20;
 pub struct Ranks {
     rank: usize,
     size: usize,
-    /// Its number on this machine.
+    /// Index of the process on this machine.
     local: usize,
     group: Option<Group>,
 }
 
 impl Ranks {
-    /// One process by itself.
+    /// Returns a single process.
     pub fn alone() -> Self {
         Self {
             rank: 0,
@@ -38,11 +38,11 @@ impl Ranks {
         }
     }
 
-    /// As torchrun says in `RANK`, `LOCAL_RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`; waits for the others.
-    /// Without `WORLD_SIZE` this process is alone.
+    /// Joins the group that torchrun describes in `RANK`, `LOCAL_RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT`;
+    /// waits for the other processes. Without `WORLD_SIZE` this process is alone.
     ///
     /// # Errors
-    /// When a variable is missing or cannot be, or the others do not come.
+    /// When a variable is missing or invalid, or the others do not join.
     pub fn of_environment() -> Result<Self, RunError> {
         let size: usize = match env::var("WORLD_SIZE") {
             Ok(_) => number("WORLD_SIZE")?,
@@ -57,7 +57,7 @@ impl Ranks {
                 "RANK: expected less than WORLD_SIZE, {size}, found {rank}"
             )));
         }
-        // torchrun's agent keeps a store of its own, and starts the group anew after a failure.
+        // torchrun's agent has a store of its own, and restarts the group after a failure.
         let agent = env::var("TORCHELASTIC_USE_AGENT_STORE").is_ok_and(|said| said == "True");
         let attempt = env::var("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
         let meeting = Meeting {
@@ -83,23 +83,23 @@ impl Ranks {
         })
     }
 
-    /// Whether this is the one that writes files.
+    /// Returns whether this process is the one that writes files.
     pub fn leads(&self) -> bool {
         self.rank == 0
     }
 
-    /// Which one this is, from 0.
+    /// Returns the index of this process, from 0.
     pub fn rank(&self) -> usize {
         self.rank
     }
 
-    /// How many there are.
+    /// Returns the number of processes.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Where this process trains: each of a machine has a GPU of its own. Gradients stay there when they are added up, if
-    /// this program can; all processes have to call it.
+    /// Returns the device of this process: each process of a machine has a GPU of its own. Gradients stay there when
+    /// they are summed, if this program can; all processes must call it.
     ///
     /// # Errors
     /// When there is no GPU for this process, or it cannot be used together with the others'.
@@ -133,10 +133,10 @@ impl Ranks {
         Ok(device)
     }
 
-    /// Adds up numbers.
+    /// Sums numbers over all processes.
     ///
     /// # Errors
-    /// When another process has gone.
+    /// When another process is lost.
     pub fn sum(&self, numbers: &mut [f64]) -> Result<(), RunError> {
         let Some(group) = &self.group else { return Ok(()) };
         let tensor = Tensor::f_from_slice(numbers)?;
@@ -144,20 +144,20 @@ impl Ranks {
         Ok(tensor.f_copy_data(numbers, numbers.len())?)
     }
 
-    /// Whether it is so in any process.
+    /// Returns whether `here` is true in any process.
     ///
     /// # Errors
-    /// When another process has gone.
+    /// When another process is lost.
     pub fn any(&self, here: bool) -> Result<bool, RunError> {
         let mut count = [f64::from(u8::from(here))];
         self.sum(&mut count)?;
         Ok(count != [0.0])
     }
 
-    /// What the means of a step are taken over, on all processes together.
+    /// Returns the denominators of a step's means, summed over all processes.
     ///
     /// # Errors
-    /// When another process has gone.
+    /// When another process is lost.
     pub fn count(&self, own: Counts) -> Result<Counts, RunError> {
         let mut all = [own.actions, own.patches, own.distilled, own.tokens];
         self.sum(&mut all)?;
@@ -170,10 +170,10 @@ impl Ranks {
         })
     }
 
-    /// Adds up the gradients of what learns. A tensor that has none in any process is left without.
+    /// Sums the gradients of trained tensors over all processes. A tensor that has none in any process is left without.
     ///
     /// # Errors
-    /// When another process has gone.
+    /// When another process is lost.
     pub fn gradients(&self, parameters: &Parameters) -> Result<(), RunError> {
         let Some(group) = &self.group else { return Ok(()) };
         let _no_grad = tch::no_grad_guard();
@@ -206,7 +206,7 @@ impl Ranks {
     }
 }
 
-/// Gradients that travel together.
+/// Gradients that are summed together.
 #[derive(Default)]
 struct Bucket {
     gradients: Vec<Tensor>,
@@ -226,7 +226,7 @@ impl Bucket {
         self.gradients.push(gradient);
     }
 
-    /// Adds up over the processes, in 32 bits where gradients have fewer, and is empty again.
+    /// Sums over the processes, in 32 bits if gradients have fewer, and empties the bucket.
     fn sum(&mut self, group: &Group) -> Result<(), TchError> {
         let gradients = std::mem::take(self).gradients;
         let Some(first) = gradients.first() else {

@@ -1,8 +1,8 @@
-//! An action head that says the same in the statistics of other data.
+//! Adapts an action head to the statistics of other data without changing its physical actions.
 //!
-//! The head's output y means `a + b y` by the statistics a checkpoint was trained with, and `a' + b' y'` by those of the
-//! data it is trained on from here. Its last layer is linear, so `y' = (a - a')/b' + (b/b') y` is the same layer with
-//! other weights: the first step begins with the actions that the checkpoint knows, not with units to learn anew.
+//! The head's output y stands for `a + b y` by the statistics a checkpoint was trained with, and `a' + b' y'` by those
+//! of the data that it is trained on next. Its last layer is linear, so `y' = (a - a')/b' + (b/b') y` is the same layer
+//! with other weights: training begins with the actions that the checkpoint has learned, instead of learning new units.
 
 use tch::Tensor;
 
@@ -12,13 +12,13 @@ use crate::model::actions::{normalised, physical};
 use super::error::StepError;
 use super::parameters::Parameters;
 
-/// The head's last layer.
+/// Last layer of the head.
 const LAST: &str = "action_model.model.fc2";
 
-/// Rescales the last layer of the action head from statistics to others; tells whether anything had to be.
+/// Rescales the last layer of the action head from one set of statistics to another; returns whether it was changed.
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When libtorch fails.
 pub fn rescale(
     parameters: &Parameters,
     from: &[DimensionStatistics],
@@ -50,13 +50,14 @@ pub fn rescale(
     Ok(true)
 }
 
-/// Offset and factor from one normalisation to another. A value that never moves stays where it is in both.
+/// Returns offset and factor from one normalisation to another. A value that never moves stays the same in both.
 fn between(from: &DimensionStatistics, to: &DimensionStatistics) -> [f64; 2] {
     use crate::contract::Normalisation::{Binary, None};
     if from == to || matches!(to.normalisation, Binary | None) && from.normalisation == to.normalisation {
         return [0.0, 1.0];
     }
-    // Both are linear, but for what is cut off beyond quantiles, so two points tell all; those the data reaches.
+    // Both are linear, except for the clipping beyond quantiles, so two points within the range of the data determine
+    // the map.
     let [low, high] = [-0.5, 0.5].map(|value| normalised(physical(value, from), to));
     [0.5 * (low + high), high - low]
 }

@@ -1,4 +1,4 @@
-//! A training run: batches in, steps, measurements and checkpoints, until it is done or killed.
+//! Training run: steps, measurements and checkpoints, until it is complete or stopped.
 
 mod open;
 pub mod stages;
@@ -30,20 +30,20 @@ use super::schedule::Schedule;
 use super::validation::Validation;
 use step::Loaders;
 
-/// What came of it.
+/// Result of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Steps taken in all.
+    /// Number of steps taken in all.
     pub step: u64,
-    /// The step it was to end at.
+    /// Step at which it was to end.
     pub end: u64,
-    /// The last checkpoint.
+    /// Last checkpoint.
     pub checkpoint: PathBuf,
-    /// Share of the time that was spent waiting for data.
+    /// Fraction of the time that was spent waiting for data.
     pub data_wait: f64,
     /// Last held-out action error, normalised.
     pub held_out: Option<f64>,
-    /// Geometry targets that had to be made; all others were on disk.
+    /// Number of geometry targets that had to be computed; all others were on disk.
     pub targets_made: u64,
     /// Whether it was stopped before its last step.
     pub interrupted: bool,
@@ -51,7 +51,7 @@ pub struct Outcome {
     pub text: HeldOutText,
 }
 
-/// A run at some step.
+/// Run at some step.
 pub struct Run {
     config: TrainingConfig,
     method: Method,
@@ -63,39 +63,39 @@ pub struct Run {
     tokenizer: Tokenizer,
     began_with: String,
     shelf: Shelf,
-    /// Kept by the leading process alone.
+    /// Only in the leading process.
     metrics: Option<Metrics>,
     ranks: Ranks,
     step: u64,
     held_out: Option<f64>,
-    /// What is known about each task, with privileged information.
+    /// Text about each task, with privileged information.
     words: Option<Words>,
     text: HeldOutText,
 }
 
 impl Run {
-    /// Steps taken.
+    /// Returns the number of steps taken.
     pub fn step(&self) -> u64 {
         self.step
     }
 
-    /// Trains, and saves at the end.
+    /// Trains to the last step, and saves at the end.
     ///
     /// # Errors
-    /// When a sample cannot be read, a loss is not a number, or the disk refuses. What was saved stays.
+    /// When a sample cannot be read, a loss is not finite, or writing fails. Saved checkpoints stay.
     pub fn train(&mut self, max_steps: Option<u64>) -> Result<Outcome, RunError> {
         self.train_until(max_steps, &|| false)
     }
 
-    /// The step that a run ends at.
+    /// Returns the step at which a run ends.
     pub fn end(&self, max_steps: Option<u64>) -> u64 {
         max_steps.map_or(self.config.steps, |max| max.min(self.config.steps))
     }
 
-    /// [`Self::train`], until `stop` says so: the step it is at is ended and saved.
+    /// Trains like [`Self::train`], until `stop` returns true: the current step is then completed and saved.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`Self::train`].
     pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<Outcome, RunError> {
         let end = self.end(max_steps);
         let data = &self.config.data;
@@ -172,10 +172,10 @@ impl Run {
         })
     }
 
-    /// Mean cross-entropy of held-out answers' tokens, always the same rows; nothing where none are held out.
+    /// Mean cross-entropy of the tokens of held-out answers, always on the same rows; `None` if none are held out.
     ///
     /// # Errors
-    /// When a row cannot be read, or the loss is not a number.
+    /// When a row cannot be read, or the loss is not finite.
     pub fn measure_text(&self) -> Result<Option<f64>, RunError> {
         let language = self.language.as_ref();
         let measured = language.map(|language| {
@@ -206,7 +206,7 @@ impl Run {
     }
 }
 
-/// Drawn on terminals only.
+/// Progress bar, which is drawn on terminals only.
 fn progress(end: u64, at: u64) -> ProgressBar {
     let bar = ProgressBar::new(end).with_position(at);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {eta} left") {

@@ -1,4 +1,4 @@
-//! Why a training run cannot start or go on.
+//! Errors of a training run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::writer_lock::LockError;
 
 use super::error::StepError;
 
-/// What went wrong around the steps.
+/// Error of a training run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The configuration cannot work.
@@ -17,10 +17,10 @@ pub enum RunError {
     Config {
         /// The file.
         path: PathBuf,
-        /// What was expected and found, with the line where the file itself is wrong.
+        /// What was expected and found, with the line if the file itself is wrong.
         message: String,
     },
-    /// The data does not fit the checkpoint, or itself.
+    /// The data does not fit the checkpoint, or is inconsistent.
     #[error("{path}: {message}")]
     Data {
         /// Folder of the dataset.
@@ -31,24 +31,24 @@ pub enum RunError {
     /// A file of the run cannot be read or written.
     #[error("cannot {action} {path}: {message}")]
     File {
-        /// What was tried, e.g. `write`.
+        /// Operation, e.g. `write`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said, and what to do.
+        /// Error of the operating system, and what to do.
         message: String,
     },
-    /// A training checkpoint could not be written; earlier ones are as they were.
+    /// A training checkpoint could not be written; earlier ones are unchanged.
     #[error(
         "cannot write the checkpoint of step {step} to {path}: {message}; earlier checkpoints are whole: free space \
          there and go on with --resume"
     )]
     Save {
-        /// Steps taken.
+        /// Number of steps taken.
         step: u64,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         message: String,
     },
     /// Another process trains into the same directory.
@@ -57,7 +57,7 @@ pub enum RunError {
     /// A dataset cannot be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A contract cannot be read, or another does not fit it.
+    /// A contract cannot be read, or does not fit another.
     #[error(transparent)]
     Contract(#[from] ContractError),
     /// The checkpoint cannot be used.
@@ -66,27 +66,27 @@ pub enum RunError {
     /// A step failed.
     #[error("step {step}: {source}")]
     Step {
-        /// Steps taken before it.
+        /// Number of steps taken before it.
         step: u64,
-        /// Why.
+        /// Error of the step.
         source: StepError,
     },
     /// Questions and answers do not fit the checkpoint.
     #[error("text.sources: {0}")]
     Answers(String),
-    /// Processes that train together cannot begin or go on.
+    /// Processes that train together cannot begin or continue.
     #[error("{0}")]
     Ranks(String),
-    /// What trains could not be made.
+    /// The network could not be prepared for training.
     #[error(transparent)]
     Method(#[from] StepError),
-    /// libtorch refused an operation.
+    /// A libtorch operation failed.
     #[error(transparent)]
     Torch(#[from] tch::TchError),
 }
 
 impl RunError {
-    /// For `map_err` after a call to the file system.
+    /// Returns a function for `map_err` that adds operation and path to an error.
     pub(super) fn file<E: ToString>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self + use<E> {
         let path = path.to_owned();
         move |error| Self::File {
@@ -96,7 +96,7 @@ impl RunError {
         }
     }
 
-    /// Data that does not fit.
+    /// Returns the error for data that does not fit.
     pub(crate) fn data(path: &Path, message: impl Into<String>) -> Self {
         Self::Data {
             path: path.to_owned(),

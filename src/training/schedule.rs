@@ -2,19 +2,19 @@
 
 use super::settings::{LearningRates, ScheduleSettings};
 
-/// What every group's peak is multiplied by at a step.
+/// Factor of every group's peak learning rate at a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     warmup: f64,
     total: f64,
-    /// Share of the peak at the end.
+    /// Fraction of the peak at the end.
     floor: f64,
     constant: bool,
 }
 
 impl Schedule {
-    /// Over `total_steps` steps. The floor is the share of the base group's peak that the smallest rate is, for all
-    /// groups alike.
+    /// Creates a schedule over `total_steps` steps. The smallest rate, as a fraction of the base group's peak, is the
+    /// floor of all groups.
     pub fn new(settings: &ScheduleSettings, rates: &LearningRates, total_steps: u64) -> Self {
         Self {
             warmup: settings.warmup_steps as f64,
@@ -24,7 +24,7 @@ impl Schedule {
         }
     }
 
-    /// The factor of step `step`, counted from 0.
+    /// Returns the factor of step `step`, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         let step = step as f64;
         if self.constant {

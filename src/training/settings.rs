@@ -1,5 +1,5 @@
-//! The constants of training, as a configuration file names them. What is not named has the paper's value, or where the
-//! paper is silent StarVLA's.
+//! Constants of training, as a configuration file names them. The defaults are the paper's values, or StarVLA's where
+//! the paper has none.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::model::config::Precision;
 use crate::model::vggt::target::TargetRule;
 
-/// How the two streams become one loss.
+/// Weights and forms of the losses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MethodSettings {
-    /// Weight of the action loss, 1 in 3DThinkVLA (8); with 0 geometry alone is learned, and nothing behind the vision
+    /// Weight of the action loss, 1 in 3DThinkVLA (8); with 0, geometry alone is learned and nothing after the vision
     /// tower is computed.
     pub action_weight: f64,
     /// Weight of the geometry alignment, λ_a of 3DThinkVLA (8).
@@ -21,20 +21,20 @@ pub struct MethodSettings {
     pub reasoning_weight: f64,
     /// Weight of the cross-entropy, λ_3D of 3DThinkVLA (9).
     pub text_weight: f64,
-    /// How the student's latent is compared with the teacher's anchor.
+    /// Comparison of the student's latent with the teacher's anchor.
     pub reasoning_loss: ReasoningLoss,
-    /// What the teacher teaches.
+    /// Target of the distillation.
     pub distill: Distill,
-    /// With privileged information: steps after which the network is asked again about each task.
+    /// With privileged information: number of steps after which the network is asked again about each task.
     pub privileged_every: u64,
-    /// With privileged information: longest answer (tokens).
+    /// With privileged information: maximum length of an answer (tokens).
     pub privileged_tokens: usize,
     /// Whether the alignment trains the geometry adapter alone and leaves the vision tower as it is.
     pub detach_geometry_tap: bool,
-    /// Runs the teacher's whole prompt instead of what follows the task: slower, and equal up to rounding.
+    /// Whether the teacher's whole prompt is run instead of what follows the task: slower, and equal up to rounding.
     pub plain_teacher: bool,
-    /// Runs each decoder layer again when gradients flow back, instead of keeping what happened inside: the same
-    /// gradients for less memory and more time.
+    /// Whether each decoder layer is run again in the backward pass, instead of keeping its activations: the same
+    /// gradients with less memory and more time.
     pub recompute: bool,
 }
 
@@ -56,7 +56,7 @@ impl Default for MethodSettings {
     }
 }
 
-/// How the student's latent is compared with the teacher's anchor. All but the cosine are means over channels.
+/// Comparison of the student's latent with the teacher's anchor. All but the cosine are means over channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningLoss {
@@ -67,41 +67,42 @@ pub enum ReasoningLoss {
     Mse,
     /// Squared difference below 1, absolute above.
     SmoothL1,
-    /// Squared difference of what is left after a LayerNorm without weights.
+    /// Squared difference after a LayerNorm without weights.
     LayerNormMse,
 }
 
-/// What the teacher teaches.
+/// Target of the distillation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Distill {
-    /// Nothing.
+    /// No distillation.
     None,
-    /// The state of its reasoning anchor, 3DThinkVLA (6).
+    /// State of the teacher's reasoning anchor, 3DThinkVLA (6).
     #[default]
     Anchor,
-    /// What it would say at the action queries after having read its own reasoning: the rival of 3DThinkVLA's Table 7.
+    /// Token distribution at the action queries after the teacher has read its own reasoning: the alternative of Table
+    /// 7.
     Privileged,
 }
 
-/// The geometry teacher and its targets.
+/// Settings of the geometry teacher and its targets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeometrySettings {
-    /// VGGT's weights, a safetensors file; needed where geometry is aligned, unless with points.
+    /// Safetensors file of VGGT's weights; required for geometry alignment, unless with points.
     pub vggt: Option<PathBuf>,
-    /// Targets are the points of the simulator, which lie in `cache` already.
+    /// Whether targets are the points of the simulator, which must already be in `cache`.
     pub points: bool,
-    /// With points: whether targets tell what a ray meets instead of the surface's normal. That is pre-training of the
-    /// backbone, which the paper's has behind it, and no part of the paper's alignment.
+    /// With points: whether targets have the class of what a ray hits instead of the surface's normal. This is
+    /// pre-training of the backbone, which that of the paper already has, and no part of the paper's alignment.
     pub classes: bool,
-    /// With points: what patches count.
+    /// With points: additional weights of patches.
     pub class_weights: ClassWeights,
-    /// Directory of the targets that were made; epochs, runs and processes share it.
+    /// Directory of the targets that were computed; epochs, runs and processes share it.
     pub cache: PathBuf,
-    /// Type VGGT computes in.
+    /// Type in which VGGT computes.
     pub compute: Precision,
-    /// How its features become targets.
+    /// Conversion of its features to targets.
     pub rule: TargetRule,
 }
 
@@ -119,46 +120,46 @@ impl Default for GeometrySettings {
     }
 }
 
-/// What a patch counts more than 1 in the alignment, for what it shows.
+/// Additional weights of patches in the alignment, on top of 1, by what they show.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassWeights {
-    /// What is to be moved.
+    /// Object that is to be moved.
     pub object: f64,
-    /// What stands or lies on the table.
+    /// Anything that stands or lies on the table.
     pub prop: f64,
 }
 
-/// AdamW.
+/// Settings of AdamW.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimiserSettings {
     /// Peak learning rates.
     pub learning_rates: LearningRates,
-    /// Decay of the means of gradients and of their squares.
+    /// Decay rates of the means of gradients and of their squares.
     pub betas: [f64; 2],
-    /// What is added to the root of the mean of squares.
+    /// Term added to the root of the mean of squares.
     pub eps: f64,
-    /// Share of the weights that is taken away each step, times the learning rate.
+    /// Fraction of the weights that is subtracted in each step, times the learning rate.
     pub weight_decay: f64,
-    /// Largest norm of gradients.
+    /// Maximum norm of gradients.
     pub max_norm: f64,
-    /// Which gradients that norm is of.
+    /// Gradients that this norm is of.
     pub clip: Clip,
-    /// Decay of an exponential mean of the weights, which checkpoints then hold and measurements are made with; early on
-    /// it is less, (1 + step) / (10 + step). Nothing keeps no mean.
+    /// Decay of an exponential moving average of the weights, which checkpoints then hold and measurements are made
+    /// with; early on it is lower, (1 + step) / (10 + step). `None` disables it.
     pub ema: Option<f64>,
 }
 
-/// Which gradients are clipped to a norm together.
+/// Gradients that are clipped to a norm together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clip {
-    /// All of them, as StarVLA does.
+    /// All gradients, as in StarVLA.
     #[default]
     Together,
     /// Each of the three groups by itself: the action head, which has nearly all of the norm early in training from
-    /// scratch, does not slow down the others then.
+    /// scratch, then does not slow down the others.
     PerGroup,
 }
 
@@ -180,11 +181,11 @@ impl Default for OptimiserSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearningRates {
-    /// Adapters, projectors, and whatever the others do not name.
+    /// Adapters, projectors, and everything that is not in the other groups.
     pub base: f64,
     /// Qwen3-VL: vision tower, mergers, language model, embeddings.
     pub qwen_vl_interface: f64,
-    /// The action head.
+    /// Action head.
     pub action_model: f64,
 }
 
@@ -198,15 +199,15 @@ impl Default for LearningRates {
     }
 }
 
-/// Cosine with a floor behind a linear warm-up from 0. It multiplies each group's own peak.
+/// Cosine with a floor after a linear warm-up from 0. It multiplies each group's own peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// What the base group's rate ends at; the others end at the same share of their peak.
+    /// Final rate of the base group; the others end at the same fraction of their peak.
     pub min_lr: f64,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup_steps: u64,
-    /// Peak from the first step to the last, as gradient checks want it.
+    /// Whether the rate stays at its peak from the first step to the last, as gradient checks need it.
     pub constant: bool,
 }
 
@@ -220,35 +221,35 @@ impl Default for ScheduleSettings {
     }
 }
 
-/// What is trained.
+/// Selection of the weights that are trained.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "train", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Selection {
-    /// Everything.
+    /// All weights.
     #[default]
     Everything,
-    /// What was added to Qwen3-VL: adapters, projectors, fusion and action head. Modules of Qwen3-VL can be added by
-    /// checkpoint path; a path stands for all that lies under it.
+    /// Modules that were added to Qwen3-VL: adapters, projectors, fusion and action head. Modules of Qwen3-VL can be
+    /// added by checkpoint path; a path stands for everything under it.
     Added {
         /// Paths of further modules, e.g. `model.language_model.layers.27`.
         #[serde(default)]
         also: Vec<String>,
     },
-    /// Modules by checkpoint path alone; a path stands for all that lies under it.
+    /// Only the modules of these checkpoint paths; a path stands for everything under it.
     Only {
-        /// Their paths.
+        /// Paths of the modules.
         modules: Vec<String>,
     },
-    /// Everything but modules by checkpoint path.
+    /// Everything but the modules of these checkpoint paths.
     AllBut {
-        /// Their paths.
+        /// Paths of the modules.
         modules: Vec<String>,
     },
-    /// Linear maps of Qwen3-VL learn a difference of low rank; what was added to Qwen3-VL is trained whole.
+    /// Low-rank differences of linear maps of Qwen3-VL; modules that were added to Qwen3-VL are trained whole.
     Lora {
         /// Rank of the difference.
         rank: i64,
-        /// The difference is multiplied by alpha / rank.
+        /// Alpha: the difference is multiplied by alpha / rank.
         alpha: f64,
         /// Names of the linear maps, each the last part of its path (`q_proj`) or more of it.
         modules: Vec<String>,

@@ -1,4 +1,4 @@
-//! Errors on held-out episodes, and what they have to be better than.
+//! Errors on held-out episodes, and their baselines.
 
 use tch::Tensor;
 
@@ -9,30 +9,31 @@ use super::losses;
 use super::method::Method;
 use super::run_error::RunError;
 
-/// Batches of trained episodes from which the best constant chunk is taken.
+/// Number of batches of trained episodes from which the best constant chunk is taken.
 const SEEN: u64 = 64;
 
 /// Mean errors of normalised actions, |Â − A|, on the same held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOut {
-    /// Of the network.
+    /// Error of the network.
     pub action: f64,
-    /// Of the network when every sample is shown the pictures of another: a policy that looks is much worse then.
+    /// Error of the network when every sample is shown the images of another: much larger for a policy that uses
+    /// images.
     pub shuffled: f64,
-    /// Of the best chunk that does not depend on anything.
+    /// Error of the best constant chunk.
     pub constant: f64,
 }
 
-/// What is measured against.
+/// Measurement on held-out episodes, with a baseline.
 #[derive(Debug)]
 pub struct Validation {
     batches: u64,
-    /// The medians of trained actions, which no other constant beats in mean error: (K, action dimension).
+    /// Medians of trained actions, the constant with the smallest mean error: (K, action dimension).
     constant: Tensor,
 }
 
 impl Validation {
-    /// On so many batches.
+    /// Creates a measurement on this many batches.
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -44,7 +45,7 @@ impl Validation {
     /// Measures a network.
     ///
     /// # Errors
-    /// When a sample cannot be read, or an error is not a number.
+    /// When a sample cannot be read, or an error is not finite.
     pub fn measure(&self, feed: &Feed, method: &Method, step: u64) -> Result<HeldOut, RunError> {
         let _no_grad = tch::no_grad_guard();
         let failed = |source: StepError| RunError::Step { step, source };
@@ -74,7 +75,7 @@ impl Validation {
     }
 }
 
-/// Gives every sample the pictures of the one before it. All samples of a mixture have pictures of the same sizes.
+/// Gives every sample the images of the one before it. All samples of a mixture have images of the same sizes.
 fn shift(pictures: &mut Pictures, samples: usize) -> Result<(), tch::TchError> {
     if let Some(kept) = &pictures.kept {
         let (blocks, _, channels) = kept.size3()?;

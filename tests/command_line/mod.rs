@@ -1,8 +1,8 @@
-//! The command-line program, run as a person runs it.
+//! Runs the command-line program.
 
 use std::process::{Command, Output};
 
-/// What `thinkvla dataset` answers to these arguments.
+/// Runs `thinkvla dataset` with these arguments.
 pub fn dataset(arguments: &[&str]) -> Output {
     run(&[&["dataset"][..], arguments].concat())
 }

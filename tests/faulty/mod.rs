@@ -1,4 +1,4 @@
-//! A disk that fails at a chosen moment: full, read-only, or without power, when what was not yet on it is lost.
+//! A disk that fails at a chosen call: full, read-only, or without power, which loses data that was not synchronised.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use thinkvla::dataset::storage::{Sink, Storage};
 
-/// How the disk fails.
+/// Kind of failure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fault {
-    /// No space is left from then on; half of a write still fits.
+    /// No space is left from then on; half of a write still succeeds.
     Full,
-    /// Nothing may be written from then on.
+    /// Writes fail from then on.
     ReadOnly,
-    /// Power is lost: later calls do nothing, and of what was not synchronised the given share of bytes is left; with 0,
-    /// renames and removals that were not synchronised are undone too.
+    /// Power is lost: later calls fail, and of data that was not synchronised the given share of bytes remains; with 0,
+    /// renames and removals that were not synchronised are undone, too.
     PowerCut(f64),
 }
 
@@ -27,17 +27,17 @@ pub struct FaultyDisk(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     fault: Fault,
-    /// Calls until it fails; none: it does not.
+    /// Number of calls until it fails; `None` for a disk that does not.
     left: Option<usize>,
     calls: usize,
-    /// Bytes of each file that are safe.
+    /// Number of synchronised bytes of each file.
     synced: BTreeMap<PathBuf, u64>,
-    /// What was at each path before it changed, until the folder is synchronised.
+    /// Content at each path before it changed, until the folder is synchronised.
     before: Vec<(PathBuf, Option<Vec<u8>>)>,
 }
 
 impl FaultyDisk {
-    /// Fails from call `at` on.
+    /// Creates a disk that fails from call `at` on.
     pub fn new(fault: Fault, at: Option<usize>) -> Self {
         Self(Arc::new(Mutex::new(State {
             fault,
@@ -52,22 +52,22 @@ impl FaultyDisk {
         self.0.lock().unwrap()
     }
 
-    /// Calls so far.
+    /// Number of calls so far.
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// Fails at the next call.
+    /// Makes the next call fail.
     pub fn fail_next(&self) {
         self.state().left = Some(1);
     }
 
-    /// There is space, or the right to write, again.
+    /// Ends the failure.
     pub fn mend(&self) {
         self.state().left = None;
     }
 
-    /// What is found after power is back.
+    /// Changes the files to the state after a power loss.
     pub fn lose_power(&self) {
         let mut state = self.state();
         let Fault::PowerCut(share) = state.fault else { return };
@@ -88,7 +88,7 @@ impl FaultyDisk {
         }
     }
 
-    /// Counts a call; an error where the disk has failed.
+    /// Counts a call; returns an error once the disk has failed.
     fn call(&self) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
         state.calls += 1;
@@ -185,7 +185,7 @@ impl Write for FaultyFile {
         match self.disk.call() {
             Ok(_state) => self.file.write_all(bytes)?,
             Err(error) => {
-                // Torn: the first half is written, once.
+                // A truncated write: the first half is written, once.
                 let state = self.disk.state();
                 if state.fault != Fault::ReadOnly && !bytes.is_empty() {
                     self.file.write_all(&bytes[..bytes.len() / 2])?;

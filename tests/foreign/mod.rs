@@ -1,4 +1,4 @@
-//! Datasets as other programs write them: LeRobot v3.0, v2.1 and v2.0 without a contract, made table by table.
+//! Datasets as other programs write them: LeRobot v3.0, v2.1 and v2.0 without a contract, written table by table.
 
 #![allow(dead_code)]
 
@@ -20,16 +20,16 @@ use thinkvla::dataset::statistics::Statistics;
 pub const DATA: &str = "data/chunk-000/file-000.parquet";
 pub const EPISODES: &str = "meta/episodes/chunk-000/file-000.parquet";
 
-/// A dataset of one column of numbers.
+/// A dataset with one numeric column.
 pub struct Foreign {
     pub fps: usize,
-    /// Rows of each episode.
+    /// Number of rows of each episode.
     pub lengths: Vec<usize>,
     /// Name of the column.
     pub column: &'static str,
-    /// As `meta/info.json` gives them.
+    /// Value names as in `meta/info.json`.
     pub names: Value,
-    /// Values in a row.
+    /// Number of values in a row.
     pub width: usize,
     /// Instruction of each episode.
     pub tasks: Vec<&'static str>,
@@ -49,14 +49,14 @@ impl Default for Foreign {
 }
 
 impl Foreign {
-    /// Values of a row: what its number and place say.
+    /// Values of a row, computed from its number and their places.
     pub fn row(&self, row: usize) -> Vec<f32> {
         (0..self.width)
             .map(|at| (row % 8) as f32 / 64.0 + at as f32 / 1024.0)
             .collect()
     }
 
-    /// Writes it, with these values in its rows.
+    /// Writes the dataset, with rows from `row`.
     pub fn write_with(&self, root: &Path, row: impl Fn(usize) -> Vec<f32>) {
         let count = self.lengths.len();
         write(&root.join(DATA), Compression::SNAPPY, &self.rows(0..count, row));
@@ -94,8 +94,8 @@ impl Foreign {
         std::fs::write(root.join("meta/stats.json"), "{}").unwrap();
     }
 
-    /// Writes it as it was before v3.0: a file an episode, lists in JSON lines. v2.1 has statistics of each episode,
-    /// which lack quantiles; v2.0 has none.
+    /// Writes the dataset in a layout before v3.0: one file for each episode, and lists in JSON lines. v2.1 has statistics
+    /// of each episode, without quantiles; v2.0 has none.
     pub fn write_older(&self, root: &Path, version: &str) {
         std::fs::create_dir_all(root.join("meta")).unwrap();
         let mut episodes = Vec::new();
@@ -127,7 +127,7 @@ impl Foreign {
         std::fs::write(root.join("meta/info.json"), info.to_string()).unwrap();
     }
 
-    /// Values of an episode's rows, end to end.
+    /// Values of an episode's rows, concatenated.
     pub fn values(&self, episode: usize) -> Vec<f32> {
         let first = self.first(episode);
         (first..first + self.lengths[episode])
@@ -135,12 +135,12 @@ impl Foreign {
             .collect()
     }
 
-    /// The row that an episode begins at.
+    /// First row of an episode.
     fn first(&self, episode: usize) -> usize {
         self.lengths[..episode].iter().sum()
     }
 
-    /// Every instruction once, in the order of their numbers.
+    /// Every instruction once, in the order of their indices.
     fn numbered(&self) -> Vec<&'static str> {
         let mut numbered: Vec<&str> = Vec::new();
         for task in &self.tasks {
@@ -151,7 +151,7 @@ impl Foreign {
         numbered
     }
 
-    /// The rows of some episodes.
+    /// Rows of some episodes.
     fn rows(&self, episodes: Range<usize>, row: impl Fn(usize) -> Vec<f32>) -> RecordBatch {
         let numbered = self.numbered();
         let number = |task: &str| numbered.iter().position(|known| *known == task).unwrap() as i64;
@@ -176,7 +176,7 @@ impl Foreign {
         ])
     }
 
-    /// What `meta/info.json` says.
+    /// Content of `meta/info.json`.
     fn description(&self, version: &str, data_path: &str) -> Value {
         let scalar = |dtype: &str| json!({"dtype": dtype, "shape": [1], "names": null});
         let count = self.lengths.len();
@@ -202,13 +202,13 @@ impl Foreign {
         })
     }
 
-    /// Writes it with [`Foreign::row`].
+    /// Writes the dataset with the rows of [`Foreign::row`].
     pub fn write(&self, root: &Path) {
         self.write_with(root, |row| self.row(row));
     }
 }
 
-/// Where the rows of an episode lie before v3.0.
+/// Path of an episode's rows before v3.0.
 pub fn older_rows(episode: usize) -> String {
     format!("data/chunk-000/episode_{episode:06}.parquet")
 }
@@ -219,7 +219,7 @@ fn lines(path: &Path, list: impl IntoIterator<Item = Value>) {
     std::fs::write(path, text).unwrap();
 }
 
-/// A column of whole numbers.
+/// A column of integers.
 pub fn whole(values: impl IntoIterator<Item = usize>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(
         values.into_iter().map(|value| value as i64),
@@ -245,7 +245,7 @@ pub fn write_as(path: &Path, properties: WriterPropertiesBuilder, batch: &Record
     writer.close().unwrap();
 }
 
-/// Reads a parquet file of few rows.
+/// Reads a small parquet file.
 pub fn read(path: &Path) -> RecordBatch {
     let mut reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap())
         .unwrap()
@@ -255,7 +255,7 @@ pub fn read(path: &Path) -> RecordBatch {
     reader.next().unwrap().unwrap()
 }
 
-/// Writes a file anew with these columns in place of those of the same name; none leaves one out.
+/// Rewrites a file with these columns in place of those of the same name; `None` removes one.
 pub fn exchange(path: &Path, columns: &[(&str, Option<ArrayRef>)]) {
     let found = read(path);
     let schema = found.schema();
@@ -270,7 +270,7 @@ pub fn exchange(path: &Path, columns: &[(&str, Option<ArrayRef>)]) {
     write(path, Compression::SNAPPY, &new);
 }
 
-/// Writes a file anew with more columns.
+/// Rewrites a file with additional columns.
 pub fn extend(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     let found = read(path);
     let schema = found.schema();
@@ -288,7 +288,7 @@ pub fn describe(root: &Path, change: impl FnOnce(&mut Value)) {
     std::fs::write(&path, info.to_string()).unwrap();
 }
 
-/// All files below a folder and what is in them.
+/// All files below a folder, with their contents.
 pub fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(root).unwrap() {

@@ -1,4 +1,4 @@
-//! Layouts of LeRobot before v3.0, and statistics that are not all there.
+//! Tests of LeRobot layouts before v3.0, and of incomplete statistics.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn older(foreign: &Foreign, version: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, root)
 }
 
-/// The dataset that `merge` makes of one, and what it said.
+/// Merges one dataset into a new one; returns its path and the output.
 fn merged(root: &Path) -> (PathBuf, String) {
     let out = root.with_file_name("merged");
     let output = command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()]);
@@ -25,7 +25,7 @@ fn merged(root: &Path) -> (PathBuf, String) {
     (out, String::from_utf8(output.stderr).unwrap())
 }
 
-/// What is counted of an episode is what follows from its rows.
+/// Asserts that the statistics of each episode follow from its rows.
 fn require_exact(foreign: &Foreign, root: &Path) {
     let found = kept::of_episodes(root, Dataset::open(root).unwrap().info()).unwrap();
     assert_eq!(found.len(), foreign.lengths.len());
@@ -35,7 +35,7 @@ fn require_exact(foreign: &Foreign, root: &Path) {
     }
 }
 
-/// A JSON file as every reader takes it, without NaN.
+/// Reads a JSON file strictly, without NaN.
 fn strict(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -71,7 +71,7 @@ fn statistics_that_are_no_numbers_are_counted_anew() {
     let (_folder, root) = older(&foreign, "v2.1");
     let path = root.join("meta/episodes_stats.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
-    // The first number of each list, as Python writes what is none.
+    // Replaces the first number of each list by what Python writes for a non-finite value.
     let with = |text: &str, name: &str, value: &str| {
         let (before, behind) = text.split_once(&format!("\"{name}\":[")).unwrap();
         let (_, rest) = behind.split_once(',').unwrap();
@@ -99,7 +99,7 @@ fn episodes_without_rows_are_left_out_of_older_layouts_and_named() {
         tasks: vec!["pick", "pick", "push"],
         ..Foreign::default()
     };
-    // Some programs write a file for it, others none.
+    // Some programs write a file for an empty episode, others do not.
     for has_file in [true, false] {
         let (_folder, root) = older(&foreign, "v2.1");
         if !has_file {

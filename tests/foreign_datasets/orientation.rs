@@ -1,4 +1,4 @@
-//! Pictures that EXIF data turns: a picture is as large as it is seen.
+//! Tests of images rotated by EXIF data: the size of an image is that after the rotation.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use thinkvla::dataset::{At, Dataset};
 use super::foreign::{describe, exchange, read};
 use super::{command_line, problems, recorded, redrawn, with_pictures};
 
-/// Width and height, or a place across and down (px).
+/// Width and height, or column and row (px).
 type Pixels = (u32, u32);
 
-/// Every orientation, the size as it is seen, and where the top left corner goes.
+/// Every orientation, with the displayed size and the place of the top left corner.
 const ORIENTATIONS: [(u8, Pixels, Pixels); 8] = [
     (1, (64, 48), (4, 4)),
     (2, (64, 48), (60, 4)),
@@ -90,7 +90,7 @@ fn pictures_are_turned_as_their_exif_data_says() {
     }
 }
 
-/// Says how large the pictures of the first camera are: height and width (px).
+/// Sets the described size of the first camera's images: height and width (px).
 fn described(root: &Path, height: u32, width: u32) {
     describe(root, |info| {
         info["features"][recorded::CAMERAS[0]]["shape"] = json!([height, width, 3])
@@ -108,7 +108,7 @@ fn videos_are_made_of_pictures_as_they_are_seen() {
         let turned = redrawn(rows.column_by_name(camera).unwrap(), |_, _| turned_jpeg(&jpeg, 6));
         exchange(&path, &[(camera, Some(turned))]);
     }
-    // As they are stored, which nobody sees.
+    // The size as stored, before the rotation.
     described(&root, 48, 64);
     let said = problems(&root).join("\n");
     assert!(said.contains("expected shape [48, 64, 3], found 48x64 px"), "{said}");

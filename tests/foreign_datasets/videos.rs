@@ -1,4 +1,4 @@
-//! Videos whose frames are not where a plain count would have them, and files in place of videos.
+//! Tests of videos whose frames are not at the times of a plain count, and of other files in place of videos.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{command_line, made, pointer};
 const CAMERA: &str = "observation.images.top";
 const VIDEO: &str = "videos/observation.images.top/chunk-000/file-000.mp4";
 
-/// Two episodes in one video; the frames of the second come 3 ms late, and its description says so.
+/// Two episodes in one video; the frames of the second are 3 ms late, as its description says.
 fn with_late_video() -> (tempfile::TempDir, PathBuf) {
     let (folder, root) = made(&Foreign::default());
     let time = |times: [f64; 2]| Arc::new(Float64Array::from_iter_values(times));
@@ -41,13 +41,13 @@ fn with_late_video() -> (tempfile::TempDir, PathBuf) {
     (folder, root)
 }
 
-/// The number that `tests/data/video/make.py` drew into a frame.
+/// The frame number that `tests/data/video/make.py` drew into a frame.
 fn number_of(image: &RgbImage) -> usize {
     let is_lit = |bit: u32| image.pixel(bit * 12 + 6, 16).unwrap()[1] > 128;
     (0..8).map(|bit| usize::from(is_lit(bit)) << bit).sum()
 }
 
-/// What `verify --deep` says, and whether it is content.
+/// Runs `verify --deep`; returns whether it succeeded, and its output.
 fn deep(root: &Path) -> (bool, String) {
     let output = command_line::dataset(&["verify", root.to_str().unwrap(), "--deep"]);
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
@@ -61,7 +61,7 @@ fn rows_have_the_frames_of_their_own_times() {
     let dataset = Dataset::open(&root).unwrap();
     let mut reader = ImageReader::new(&dataset, &[CAMERA]).unwrap();
     let mut images = Vec::new();
-    // Backwards, so that no frame is right because it is the next one.
+    // Backwards, so that no frame is correct just because it is the next one.
     for row in (0..10).rev() {
         let at = At {
             episode: row / 5,

@@ -1,4 +1,4 @@
-"""load.py ROOT: LeRobot opens a dataset and reads every row of it; says how many episodes and rows it found."""
+"""load.py ROOT: opens a dataset with LeRobot and reads every row; prints the numbers of episodes and rows."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""read.py ROOT png|jpeg|video: LeRobot opens what we recorded, and everything is as it was recorded."""
+"""read.py ROOT png|jpeg|video: opens our recording with LeRobot, and asserts that everything is as it was recorded."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 from recorded import CAMERAS, EPISODES, FPS, HEIGHT, VECTORS, WIDTH, picture, vector
 
-# mean difference of a pixel that an encoding may make
+# largest mean difference of a pixel that the encoding may cause
 LOSS = {"png": 0.0, "jpeg": 2.0, "video": 4.0}
 DEFAULTS = {"timestamp": "float32", "frame_index": "int64", "episode_index": "int64", "index": "int64", "task_index": "int64"}
 
@@ -29,7 +29,7 @@ def check_description(dataset: LeRobotDataset, mode: str) -> None:
     expect("features", expected, features)
     for name, length in VECTORS.items():
         names = dataset.features[name]["names"]
-        names = names["motors"] if isinstance(names, dict) else names  # as LIBERO has them
+        names = names["motors"] if isinstance(names, dict) else names  # as in LIBERO
         expect(f"number of names of {name}", length, len(names))
     expect("tasks", list(dict.fromkeys(task for task, _ in EPISODES)), list(dataset.meta.tasks.index))
     begin = 0
@@ -103,7 +103,7 @@ def check_statistics(dataset: LeRobotDataset) -> None:
         expect(f"count of {name}", len(rows), int(stats[name]["count"][0]))
         quantiles = [stats[name][q] for q in ("q01", "q10", "q50", "q90", "q99")]
         if len(quantiles[0]) == 0:
-            continue  # brought from v2.1, which has none
+            continue  # converted from v2.1, which has no quantiles
         assert np.all(np.diff([stats[name]["min"], *quantiles, stats[name]["max"]], axis=0) >= 0), f"quantiles of {name}"
     for camera in CAMERAS:
         expect(f"shape of the mean of {camera}", (3, 1, 1), stats[camera]["mean"].shape)

@@ -20,7 +20,7 @@ def strict(text: str) -> object:
 
 
 def frames(path: Path, fps: float) -> int:
-    """Decoded frames, each at its time."""
+    """Number of decoded frames; asserts that each is at its time."""
     with av.open(str(path)) as file:
         times = [frame.time for frame in file.decode(video=0)]
     assert all(abs(time - at / fps) < 1e-4 for at, time in enumerate(times)), (path, times)

@@ -1,4 +1,4 @@
-"""The recording that tests/recorded/mod.rs makes too: what is in it follows from the numbers of episode and frame alone."""
+"""The recording that tests/recorded/mod.rs makes, too: its content follows from the numbers of episode and frame."""
 
 import numpy as np
 
@@ -10,13 +10,13 @@ VECTORS = {"observation.state": 17, "action": 7, "action.joint": 8}
 
 
 def vector(name: str, episode: int, frame: int) -> np.ndarray:
-    """Numbers that 32 bits hold exactly."""
+    """Values that 32-bit floats hold exactly."""
     scale = 1 + list(VECTORS).index(name)
     return np.float32(scale) * (episode * 4 + frame / 16 + np.arange(VECTORS[name], dtype=np.float32) / 64)
 
 
 def picture(camera: str, episode: int, frame: int) -> np.ndarray:
-    """Smooth, so that lossy encodings come close; (height, width, 3) bytes."""
+    """A smooth image, so that lossy encodings stay close; (height, width, 3) bytes."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
     blue = 10 + 2 * frame + 40 * CAMERAS.index(camera) + 60 * episode
     return np.stack([20 + 3 * x, 20 + 4 * y, np.full_like(x, blue)], axis=-1).astype(np.uint8)

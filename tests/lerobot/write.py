@@ -1,4 +1,4 @@
-"""write.py ROOT png|h264|av1: LeRobot records what `recorded` says."""
+"""write.py ROOT png|h264|av1: records the content of `recorded` with LeRobot."""
 
 import sys
 from pathlib import Path

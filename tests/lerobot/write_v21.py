@@ -1,5 +1,5 @@
-"""write_v21.py ROOT: what `recorded` says in the layout in which LIBERO is published: v2.1, one file an episode, lists in
-JSON lines, names of values within an object, videos."""
+"""write_v21.py ROOT: writes the content of `recorded` in the layout in which LIBERO is published: v2.1, one file for
+each episode, lists in JSON lines, value names inside an object, videos."""
 
 import json
 import sys

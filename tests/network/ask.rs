@@ -1,4 +1,4 @@
-//! `thinkvla ask` prints what the network answers, and names what it cannot use.
+//! Tests of `thinkvla ask`: it prints the network's answer, and names invalid input.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! `check` names whatever is wrong with a checkpoint in one line.
+//! Tests of `check`: it names every defect of a checkpoint in one line.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,7 +30,7 @@ fn check_with(path: &Path, (dataset, constant): (Option<&Path>, &[String])) -> R
     check.run(path)
 }
 
-/// Breaks a checkpoint and expects one line that names it.
+/// Damages a checkpoint and expects one line that names the defect.
 #[track_caller]
 fn broken(damage: impl FnOnce(&Path), expected: &[&str]) {
     let directory = checkpoint(7);
@@ -264,7 +264,7 @@ fn a_pickle() {
     );
 }
 
-/// A data set that fits the tiny checkpoint.
+/// A dataset that fits the tiny checkpoint.
 fn dataset(of: &Path) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let mut contract = Contract::load(of).unwrap();

@@ -1,4 +1,4 @@
-//! Case files of the reference and the checkpoints they belong to; tools/reference/README.md says what they hold.
+//! Reader of the reference's case files and their checkpoints; tools/reference/README.md describes them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use tch::{Kind, Tensor};
 use thinkvla::camera::rgb::RgbImage;
 
-/// Where the sets lie.
+/// Folder of the sets.
 pub fn sets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/reference")
 }
 
-/// A file of images, texts and what the reference makes of them.
+/// A file with images, texts and the results of the reference.
 pub struct Case {
     pub name: String,
     pub metadata: HashMap<String, String>,
@@ -44,7 +44,7 @@ impl Case {
             .unwrap_or_else(|| panic!("{} holds no {key}", self.name))
     }
 
-    /// Its messages in order, each with its images.
+    /// Messages in order, each with its images.
     pub fn messages(&self) -> Vec<Message> {
         let mut images = (0..).map_while(|i| self.tensors.get(&format!("input.image.{i}")).map(to_image));
         if let Some(text) = self.metadata.get("text") {

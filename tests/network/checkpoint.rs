@@ -1,4 +1,4 @@
-//! A checkpoint directory loads whole or says everything that is wrong with it.
+//! Tests of checkpoint directories: they load completely, or the error names every defect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -89,7 +89,7 @@ fn the_hash_names_the_weights() {
     assert_eq!(hash(1).len(), 64);
 }
 
-/// Writes the weights anew after a change to the table of tensors.
+/// Rewrites the weights after a change to the table of tensors.
 fn tamper(directory: &Path, change: impl Fn(&mut BTreeMap<String, TensorView>)) {
     let path = directory.join("model.safetensors");
     let bytes = std::fs::read(&path).unwrap();

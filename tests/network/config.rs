@@ -1,10 +1,10 @@
-//! A configuration that cannot work is refused by the field at fault.
+//! Tests of configurations: an invalid one is refused by the name of the field.
 
 use thinkvla::model::config::{Config, PromptStyle, TeacherTexts};
 
 use crate::support::tiny;
 
-/// One thing made impossible.
+/// A change that makes a configuration invalid.
 type Change = fn(&mut Config);
 
 fn refused(change: impl Fn(&mut Config)) -> String {

@@ -1,4 +1,4 @@
-//! A checkpoint in another layout is the same checkpoint.
+//! Tests of conversion between checkpoint layouts, which preserves the checkpoint.
 
 use std::path::Path;
 
@@ -94,7 +94,7 @@ fn hugging_face_becomes_ours_and_comes_back_bit_for_bit() {
         for (key, old) in before {
             let new = after[&key].shallow_clone();
             if key.ends_with("embed_tokens.weight") || key == "lm_head.weight" {
-                // The anchor's row is new: something between the others, and no longer what it was.
+                // The row of the anchor's token is new: it lies among the other rows and differs from the old one.
                 let row = |table: &tch::Tensor| table.get(anchor).to_kind(tch::Kind::Float);
                 assert!(row(&old) != row(&new), "{key} of {set}");
                 assert!(row(&new).abs().max().double_value(&[]) < 0.5);

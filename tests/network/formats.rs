@@ -1,4 +1,4 @@
-//! Checkpoints of the ecosystem load as they are, and what is wrong with one is said.
+//! Tests of checkpoints in the layouts of other projects: they load unchanged, and defects are named.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const HERE: Placement = Placement {
     compute: None,
 };
 
-/// A copy of a directory of the reference's, to be changed.
+/// A copy of one of the reference's directories, to be changed.
 pub fn copy(of: &Path) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     copy_into(of, directory.path());
@@ -45,7 +45,7 @@ pub fn change(file: &Path, change: impl Fn(&mut Value)) {
     std::fs::write(file, json.to_string()).unwrap();
 }
 
-/// Writes a directory of version 4 as version 5 does.
+/// Rewrites a directory of transformers 4 as version 5 writes it.
 pub fn as_version_5(directory: &Path) {
     let at = |name: &str| directory.join(name);
     change(&at("config.json"), |json| {
@@ -105,7 +105,7 @@ pub fn read(path: &Path) -> Result<Manifest, String> {
     Manifest::read(path, &Options::default()).map_err(|e| e.to_string())
 }
 
-/// Asserts that a checkpoint has the tensors of another, to the bit.
+/// Asserts that two checkpoints have bit-identical tensors.
 #[track_caller]
 pub fn require_same_tensors(expected: &Manifest, found: &Manifest) {
     for key in expected.files.keys() {
@@ -170,7 +170,7 @@ fn a_run_says_how_it_was_trained() {
     );
     assert!(ours.prompt.starts_with("Your task is {instruction}. To identify"));
     assert!(ours.geometry.is_none() && ours.reasoning.is_none());
-    // LIBERO's gripper has a mask of true and is not normalised all the same.
+    // LIBERO's gripper has a mask of true, and is still not normalised.
     let modes: Vec<_> = manifest.actions.iter().map(|of| of.normalisation).collect();
     assert_eq!(modes[..6], [Normalisation::MinMax; 6]);
     assert_eq!((modes[6], manifest.actions[2].max), (Normalisation::None, 0.6));
@@ -387,7 +387,7 @@ fn a_directory_of_version_5_is_the_same_checkpoint() {
                 constant: &[],
             };
             let mut report = check.run(path);
-            // Measured anew each time.
+            // Measured again each time.
             report.facts.retain(|(name, _)| name != "latency");
             report
         };
@@ -442,7 +442,7 @@ fn two_files_of_the_image_processor_must_say_the_same() {
         json["image_processor"]["size"]["shortest_edge"] = json!(4096)
     });
     refused(directory.path(), "as preprocessor_config.json says, found 4096 to");
-    // A file of the processor alone says nothing of images.
+    // The processor's file alone contains nothing about images.
     change(&newer, |json| {
         drop(json.as_object_mut().unwrap().remove("image_processor"))
     });
@@ -456,17 +456,17 @@ fn two_files_of_the_image_processor_must_say_the_same() {
     refused(directory.path(), "image_processor: invalid type");
 }
 
-/// A change of `text_config` or of its rotary positions.
+/// A change to `text_config` or to its rotary positions.
 type Change = fn(&mut Value);
 
-/// Says the positions kind by kind of layer, and changes those of one.
+/// Writes the rotary positions by kind of layer, and changes those of one kind.
 fn by_kind(text: &mut Value, change_one: Change) {
     let rope = text["rope_parameters"].take();
     text["rope_parameters"] = json!({"full_attention": rope, "sliding_attention": rope});
     change_one(&mut text["rope_parameters"]["sliding_attention"]);
 }
 
-/// Says the positions in the older spelling too.
+/// Writes the rotary positions in the older spelling, too.
 fn beside(text: &mut Value) {
     let mut rope = text["rope_parameters"].clone();
     text["rope_theta"] = rope.as_object_mut().unwrap().remove("rope_theta").unwrap();

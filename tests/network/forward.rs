@@ -1,13 +1,13 @@
-//! The backbone: causality, padding, sizes.
+//! Tests of the backbone: causality, padding and sizes.
 
 use tch::Tensor;
 use thinkvla::model::config::{Config, HiddenTap};
 
 use crate::support::{Bench, distance, grid, pixels, tiny};
 
-/// Above rounding of 32-bit sums, far below any state.
+/// Tolerance above the rounding of 32-bit sums and far below the size of any state.
 const SAME: f64 = 2e-5;
-/// What a real change makes at least.
+/// Smallest effect of a real change.
 const DIFFERENT: f64 = 1e-3;
 
 #[test]

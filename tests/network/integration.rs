@@ -1,4 +1,4 @@
-//! Integration: what the conditions do to the actions, and what they do not before they were trained.
+//! Tests of the conditions' effect on the actions, which is none before training.
 
 use tch::{Kind, Tensor};
 use thinkvla::camera::patches::{Grid, merge_block_from_raster};
@@ -31,7 +31,7 @@ fn bench(pool: &str, fusion: &str, norm: &str, initial: &'static [&'static str])
     Bench::with(tiny_variant(&variant), Lively { seed: 2, initial })
 }
 
-/// How far the actions are from the plain head's for the same states.
+/// Distance of the actions from those of the plain head for the same states.
 fn from_plain(bench: &Bench) -> f64 {
     let grids = [grid(4, 4), grid(2, 4)];
     let prompt = bench.prompt("lift it", &grids);
@@ -62,7 +62,7 @@ fn new_projectors_leave_the_plain_action_head_in_every_variant() {
     }
 }
 
-/// Row `index` of one view's latents, row by row of the image.
+/// Row `index`, in raster order of the image, of one view's latents.
 fn raster_row(latents: &Tensor, start: i64, grid: Grid, index: usize) -> Tensor {
     latents.select(0, start + merge_block_from_raster(index, grid, 2) as i64)
 }
@@ -79,7 +79,7 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
             "mean" => latents.mean_dim(0, true, Kind::Float),
             "max" => latents.amax(0, true),
             _ => {
-                // 24 patches for 4 queries: six each, across the seam of the views.
+                // 24 patches for 4 queries: six for each, across the boundary between the views.
                 let first = (0..16).map(|i| raster_row(latents, 0, grids[0], i));
                 let second = (0..8).map(|i| raster_row(latents, 16, grids[1], i));
                 let rows: Vec<_> = first.chain(second).collect();

@@ -1,4 +1,4 @@
-//! The network does what the reference does, at whatever size its configuration says, and refuses what cannot work.
+//! Tests of the network: it agrees with the reference at every configured size, and refuses invalid input.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 

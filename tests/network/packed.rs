@@ -1,14 +1,14 @@
-//! Weights packed for the CPU and fused steps give what the plain operations give.
+//! Tests of packed weights and fused operations on the CPU: their results equal those of the plain operations.
 
 use tch::Tensor;
 use thinkvla::model::config::Config;
 
 use crate::support::{Bench, distance, grid, pixels, tiny};
 
-/// What all but 1e-4 of the states may differ by in 32 bits.
+/// Largest difference of all but 1e-4 of the states in 32 bits.
 const SAME: f64 = 1e-4;
 
-/// States and latents of two prompts of different lengths and three images of two sizes.
+/// States and latents of two prompts of different lengths, with three images of two sizes.
 fn states(bench: &Bench) -> Vec<Tensor> {
     let grids = [grid(4, 4), grid(4, 4), grid(4, 6)];
     let prompts = [
@@ -34,7 +34,7 @@ fn cosine(a: &Tensor, b: &Tensor) -> f64 {
     a.dot(&b).double_value(&[]) / (a.norm().double_value(&[]) * b.norm().double_value(&[]))
 }
 
-/// Sizes that fill no block of the kernels, and sizes that fill some.
+/// Configurations whose sizes fill no block of the kernels, and whose sizes fill some.
 fn configurations() -> Vec<Config> {
     let mut wide = tiny();
     let text = &mut wide.text_config;

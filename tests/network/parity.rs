@@ -1,5 +1,5 @@
-//! `thinkvla parity` tells a checkpoint that computes what the reference computes from one that does not, and both from
-//! a file that it cannot judge.
+//! Tests of `thinkvla parity`: it distinguishes a checkpoint that agrees with the reference from one that does not, and
+//! both from a file that cannot be judged.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn vggt(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/vggt").join(name)
 }
 
-/// Runs the verb; its exit code, what it printed and what it complained of.
+/// Runs the command; returns exit code, standard output and standard error.
 fn parity(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_thinkvla"))
         .arg("parity")
@@ -26,7 +26,7 @@ fn parity(arguments: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A tensor of a file being changed.
+/// A tensor of a file that is being changed.
 #[derive(Clone)]
 struct Stored {
     dtype: Dtype,
@@ -97,7 +97,7 @@ fn a_deviation_above_the_tolerance_fails_and_one_below_does_not() {
     assert!(table.contains("FAILS"), "{table}");
     assert_eq!(parity(&["--vggt", case, "--tol", "0.02"]).0, 0);
     assert_eq!(parity(&["--vggt", case, "--tol", "1e-9"]).0, 1);
-    // As one number among many it does not turn the whole.
+    // As one number among many it hardly changes the direction of the whole.
     assert_eq!(parity(&["--vggt", case, "--cosine", "0.999"]).0, 0);
 }
 
@@ -188,7 +188,7 @@ fn a_file_that_cannot_be_judged_is_told_from_one_that_fails() {
     );
 }
 
-/// The checkpoint and the case of a set.
+/// Paths of a set's checkpoint and of one of its cases.
 fn set(set: &str, case: &str) -> [PathBuf; 2] {
     [sets().join(set).join("checkpoint"), sets().join(set).join(case)]
 }

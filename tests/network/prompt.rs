@@ -1,4 +1,4 @@
-//! The prompt is laid out as the reference lays it out.
+//! Tests of the prompt: its layout is that of the reference.
 
 use thinkvla::model::prompt::Prompter;
 use thinkvla::model::sizes::Size;
@@ -44,7 +44,7 @@ fn one_full_stop_of_the_instruction_is_dropped() {
     assert_ne!(ids("lift the cube.."), ids("lift the cube"));
 }
 
-/// Two views of 256 x 256 px by hand: brackets at 3, 12, 13 and 22, images at 4 and 14, text from 23.
+/// Expected positions of two views of 256 x 256 px: brackets at 3, 12, 13 and 22, images at 4 and 14, text from 23.
 #[test]
 fn position_ids_equal_the_worked_example() {
     let bench = Bench::new(tiny());

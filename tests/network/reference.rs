@@ -1,4 +1,4 @@
-//! Checkpoints that transformers wrote give in Rust what they give there.
+//! Tests of checkpoints written by transformers: the results in Rust equal those of transformers.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ use crate::case::{Case, Message, sets};
 use crate::stored::Stored;
 use crate::support::distance;
 
-/// Largest deviation in 32 bits, absolute.
+/// Largest absolute deviation in 32 bits.
 const CLOSE: f64 = 1e-4;
 /// Smallest cosine in bfloat16.
 const ALIKE: f64 = 0.999;
 
-/// All cases of all checkpoints, each with its checkpoint.
+/// All cases, each with its checkpoint.
 fn cases() -> Vec<(Case, PathBuf)> {
     let folders = std::fs::read_dir(sets()).unwrap().map(|set| set.unwrap().path());
     let mut files: Vec<PathBuf> = folders
@@ -32,7 +32,7 @@ fn cases() -> Vec<(Case, PathBuf)> {
     files.iter().map(|file| (Case::read(file), checkpoint(file))).collect()
 }
 
-/// Every case against its checkpoint, all it expects.
+/// Reports of every case against its checkpoint.
 fn reports(compute: Precision, demand: Demand) -> Vec<Report> {
     let mut reports = Vec::new();
     for (case, checkpoint) in cases() {
@@ -52,7 +52,7 @@ fn reports(compute: Precision, demand: Demand) -> Vec<Report> {
     reports
 }
 
-/// Deviation and cosine of every floating point tensor.
+/// Name, deviation and cosine of every floating-point tensor.
 fn figures(reports: &[Report]) -> impl Iterator<Item = (&str, f64, f64)> {
     let rows = reports.iter().flat_map(|report| &report.rows);
     rows.filter_map(|row| match row.finding {
@@ -135,9 +135,9 @@ fn answer(model: &Stored, message: &Message, steps: usize) -> Vec<Token> {
     tokens
 }
 
-/// Token by token, and of every step's logits the largest by their ids and all by their sum.
+/// Compares answers token by token; of every step's logits, the largest ones by their ids and all by their sum.
 fn check_answers(set: &str) {
-    // Steps of so small a network take longer to share among threads than to do.
+    // For such a small network, sharing a step among threads takes longer than computing it.
     tch::set_num_threads(1);
     let folder = sets().join(set);
     let case = Case::read(&folder.join("generation.safetensors"));

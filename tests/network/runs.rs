@@ -1,4 +1,4 @@
-//! A StarVLA run is read as StarVLA reads it.
+//! Tests of StarVLA runs: they are read as StarVLA reads them.
 
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,12 @@ impl Run {
         let file = self.path().join(name);
         let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         with(&mut config);
-        // JSON is YAML too.
+        // JSON is valid YAML.
         std::fs::write(file, config.to_string()).unwrap();
         self
     }
 
-    /// Changes both.
+    /// Changes both configurations.
     fn change_both(&self, with: impl Fn(&mut Value)) -> &Self {
         self.change("config.yaml", &with).change("config.full.yaml", &with)
     }
@@ -107,7 +107,7 @@ fn images_are_as_wide_as_the_first_number_says() {
     let run = Run::new();
     run.change_both(|config| data(config)["obs_image_size"] = json!([320, 240]));
     assert_eq!(size(&run.read_for_robot().unwrap()), (320, 240));
-    // Channels, height and width; the size of observations counts where there are both.
+    // Channels, height and width; the size of observations takes precedence.
     run.change_both(|config| data(config)["default_image_resolution"] = json!([3, 100, 200]));
     assert_eq!(size(&run.read_for_robot().unwrap()), (320, 240));
     run.change_both(|config| data(config)["obs_image_size"] = Value::Null);
@@ -154,7 +154,7 @@ fn the_size_of_images_survives_the_way_to_us_and_back() {
 #[test]
 fn what_only_the_whole_configuration_says_is_not_lost() {
     let run = Run::new();
-    // What the process that wrote it had not read.
+    // Settings that the process which wrote the file had not read.
     run.change("config.yaml", |config| {
         let data = data(config).as_object_mut().unwrap();
         data.retain(|key, _| key == "dataset_py" || key == "data_mix");
@@ -168,7 +168,7 @@ fn what_only_the_whole_configuration_says_is_not_lost() {
     assert_eq!((ours.proprio, ours.action_dim), (Proprio::Text, 7));
     assert!(ours.prompt.starts_with("Your task is {instruction}. To identify"));
     notes(&manifest, &[]);
-    // And what training filled in later is taken from the other one.
+    // Values that training filled in later are taken from the other file.
     run.change("config.full.yaml", |config| {
         let model = model(config).as_object_mut().unwrap();
         model.remove("action_horizon");
@@ -266,7 +266,7 @@ fn actions_are_normalised_as_the_data_mixture_was() {
     assert_eq!(modes(&run.read().unwrap()), [vec![MinMax; 6], vec![Untouched]].concat());
     run.change_both(|config| data(config)["data_mix"] = json!("openpi_libero_all"));
     assert_eq!(modes(&run.read().unwrap()), vec![Q99; 7]);
-    // By the kind of robot in place of the tag.
+    // By the kind of robot instead of the tag.
     run.change_both(|config| drop(data(config).as_object_mut().unwrap().remove("data_mix")));
     for (tag, expected) in [
         ("libero_franka", [vec![MinMax; 6], vec![Untouched]].concat()),
@@ -400,7 +400,7 @@ fn the_type_of_the_backbone_is_the_users_choice_and_rounding_is_told() {
         let backbone = key.starts_with("model.");
         assert_eq!(dtype == safetensors::Dtype::BF16, backbone, "{key}");
     }
-    // As they came, where nobody chooses.
+    // Unchanged when no type is chosen.
     let same = convert(&run, &at("same"), None);
     assert_eq!((same.acts_in, same.rounded.len()), (Some(Precision::Bfloat16), 0));
     let kept = dtypes(&at("same"), &Options::default());

@@ -1,4 +1,4 @@
-//! A StarVLA Qwen3-VL-OFT run acts as it does in PyTorch.
+//! Tests of a StarVLA Qwen3-VL-OFT run: its actions equal those in PyTorch.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::case::{Case, sets};
 use crate::stored::{Stored, json_file};
 use crate::support::{distance, tiny_variant};
 
-/// The configuration of the run in `folder`.
+/// Configuration of the run in `folder`.
 fn config(folder: &Path) -> Config {
     let baseline = Variant {
         baseline: true,

@@ -1,4 +1,4 @@
-//! A backbone out of a Hugging Face directory, asked as the reference was asked.
+//! A backbone from a Hugging Face directory, evaluated like the reference.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use thinkvla::model::vision_plan::VisionPlan;
 
 use crate::case::Message;
 
-/// A backbone with what it takes to ask it.
+/// A backbone with what is needed to evaluate it.
 pub struct Stored {
     pub config: Qwen3VlConfig,
     pub backbone: Backbone,
@@ -48,12 +48,12 @@ impl Stored {
         }
     }
 
-    /// Patches of images, as the processor makes them.
+    /// Patches of images, like those of the image processor.
     pub fn pixels(&self, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
         Self::cut(self.rule, images)
     }
 
-    /// Patches of images by a rule.
+    /// Patches of images by this rule.
     pub fn cut(rule: PatchRule, images: &[RgbImage]) -> (Vec<f32>, Vec<Grid>) {
         let cutter = Cutter::new(rule).unwrap();
         let (mut values, mut fed) = (Vec::new(), RgbImage::default());
@@ -69,7 +69,7 @@ impl Stored {
         (values, grids)
     }
 
-    /// What the tower makes of images; of none, nothing.
+    /// Output of the vision tower; empty for no images.
     pub fn see(&self, values: &[f32], grids: &[Grid]) -> VisionOutput {
         if grids.is_empty() {
             let nothing = || Tensor::zeros([0, self.config.text_config.hidden_size], (self.kind, Device::Cpu));
@@ -86,7 +86,7 @@ impl Stored {
         self.backbone.see(&pixels.to_kind(self.kind), &plan, None).unwrap()
     }
 
-    /// The last layer's output for each message of one batch, padded on the left, (L, D).
+    /// Output of the last layer for each message of one batch, padded on the left, (L, D).
     pub fn states(&self, messages: &[Message]) -> Vec<Tensor> {
         let _no_grad = tch::no_grad_guard();
         let (mut values, mut grids) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A tiny tokenizer, tiny configurations and weights that make every part matter.
+//! A tiny tokenizer, tiny configurations, and random weights with which every part has an effect.
 
 use std::path::{Path, PathBuf};
 
@@ -33,13 +33,13 @@ pub const CONTROL: [&str; 10] = [
     "<|reasoning_anchor_2|>",
 ];
 
-/// Qwen3's own tokenizer file, where the set-up brought it.
+/// Qwen3's own tokenizer file, if the set-up has downloaded it.
 pub fn real_tokenizer() -> Option<PathBuf> {
     let path = PathBuf::from(std::env::var_os("THINKVLA_TOKENIZER")?);
     path.exists().then_some(path)
 }
 
-/// A byte-level BPE tokenizer of Qwen3's build with a handful of merges; the search emoji and "user" are one token.
+/// A byte-level BPE tokenizer built like Qwen3's, with a handful of merges; the search emoji and "user" are one token.
 pub fn tokenizer_file() -> Value {
     let mut tokens: Vec<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
     tokens.sort();
@@ -93,7 +93,7 @@ pub fn tiny() -> Config {
     tiny_variant(&Variant::default())
 }
 
-/// The same in a variant.
+/// The tiny configuration in a variant.
 pub fn tiny_variant(variant: &Variant) -> Config {
     let mut config = Size::Small.variant(&tokenizer(), variant).unwrap();
     let text = &mut config.text_config;
@@ -139,7 +139,7 @@ pub fn choices<const N: usize>(set: [&str; N]) -> Variant {
     }
 }
 
-/// The contract of the simulated robot for a configuration of a variant.
+/// Contract of the simulated robot for a configuration of a variant.
 pub fn contract_of(config: &Config, variant: &Variant) -> Contract {
     let empty = tempfile::tempdir().unwrap();
     let file = empty.path().join("tokenizer.json");
@@ -178,14 +178,14 @@ pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<M
     untrained.write(directory)
 }
 
-/// Weights of a size that makes every tensor matter, projectors' last layers and biases included; tensors whose key
-/// starts with one of `initial` keep what initialisation gives them.
+/// Random weights large enough for every tensor to have an effect, including last layers and biases of the projectors;
+/// tensors whose key starts with one of `initial` keep their initial values.
 pub struct Lively {
     pub seed: u64,
     pub initial: &'static [&'static str],
 }
 
-/// The same in another type, or as a checkpoint is loaded: never to be trained.
+/// The same weights in another type, or loaded for inference only.
 struct Loaded {
     weights: Lively,
     kind: Kind,
@@ -223,7 +223,7 @@ impl Source for Lively {
     }
 }
 
-/// A network with what it takes to ask it.
+/// A network with what is needed to run it.
 pub struct Bench {
     pub config: Config,
     pub network: Network,
@@ -241,7 +241,7 @@ impl Bench {
         self.loaded(Kind::BFloat16, false)
     }
 
-    /// The network of [`Self::new`] as a checkpoint is loaded: never to be trained.
+    /// The network of [`Self::new`] as loaded from a checkpoint, for inference only.
     pub fn packed(&self) -> Self {
         self.loaded(Kind::Float, true)
     }
@@ -298,7 +298,7 @@ pub fn grid(h: u32, w: u32) -> Grid {
     Grid { t: 1, h, w }
 }
 
-/// Patches of the same random images for the same seed.
+/// Patches of random images, the same for the same seed.
 pub fn pixels(config: &Config, grids: &[Grid], seed: u64) -> Tensor {
     let rows: i64 = grids.iter().map(|g| i64::from(g.h) * i64::from(g.w)).sum();
     let shape = vec![rows, config.vision_config.patch_values()];
@@ -310,7 +310,7 @@ pub fn pixels(config: &Config, grids: &[Grid], seed: u64) -> Tensor {
     Tensor::from_slice(&noise.draw(seed)).reshape(&shape)
 }
 
-/// Largest difference between two tensors of one shape.
+/// Largest difference between two tensors of the same shape.
 pub fn distance(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.size(), b.size());
     (a - b).abs().max().double_value(&[])

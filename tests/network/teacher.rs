@@ -1,4 +1,4 @@
-//! The teacher sees what the student sees, is told more, and comes to another state of mind.
+//! Tests of the teacher: it gets the student's images and additional text, and its anchor states differ.
 
 use tch::Tensor;
 use thinkvla::model::config::TeacherTexts;
@@ -15,7 +15,7 @@ fn text(prompt: &Prompt) -> String {
     text.split_once("<|vision_end|>").unwrap().1.to_owned()
 }
 
-/// The anchor's states in a prompt.
+/// States of the anchor in a prompt.
 fn anchor(bench: &Bench, prompt: Prompt) -> Tensor {
     let grids = [grid(4, 4)];
     let sight = bench
@@ -101,7 +101,7 @@ fn the_teacher_thinks_otherwise_than_the_student() {
     }
 }
 
-/// The control: in front of the teacher's words the anchor would know nothing of them.
+/// The control: an anchor before the teacher's words does not depend on them.
 #[test]
 fn an_anchor_before_the_teacher_s_words_has_the_student_s_state() {
     let told = TeacherTexts::default();

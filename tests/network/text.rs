@@ -1,4 +1,4 @@
-//! Text mode says what the network would say without a cache, and says it as it was asked to.
+//! Tests of text generation: it equals generation without a cache, and follows the sampling options.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn ids(tokens: &[Token]) -> Vec<i64> {
     tokens.iter().map(|token| token.id).collect()
 }
 
-/// The logits behind the last token of a text, without any cache.
+/// Logits after the last token of a text, without a cache.
 fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) -> Vec<f32> {
     let ids = [&question.ids[..], chosen].concat();
     let next = question.positions.iter().flatten().max().unwrap() + 1;
@@ -67,7 +67,7 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) 
         raster: Vec::new(),
         ids,
     };
-    // An image beside a text without one: the vision tower wants something to see.
+    // The vision tower needs at least one image, so one is encoded also for a text without images.
     let seen = if grids.is_empty() { &GRIDS[..1] } else { grids };
     let mut sight = bench
         .network
@@ -158,7 +158,7 @@ fn an_answer_ends_at_a_stop_token_or_at_its_longest() {
     assert!(made[..6].iter().all(|token| token.end.is_none()));
     assert_eq!(made[6].end, Some(End::Length));
 
-    // The same answer, told to end at the token it says third.
+    // The same answer, with its third token as a stop token.
     let third = made[2].id;
     let directory = tempfile::tempdir().unwrap();
     for stops in [format!("{third}"), format!("[299, {third}]")] {
@@ -286,7 +286,7 @@ fn an_answer_that_cannot_be_made_is_refused_before_it_begins() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
-    /// Draws keep to what top-k and top-p leave of the logits they were made from.
+    /// Sampled tokens are among those that top-k and top-p leave.
     #[test]
     fn draws_keep_to_top_k_and_top_p(seed: u64, k in 1..20usize, top_p in 0.1..1.0) {
         let bench = Bench::new(tiny());

@@ -1,4 +1,4 @@
-//! A pruned tokenizer is small, loses no text and keeps the tokens the prompt needs.
+//! Tests of the pruned tokenizer: it is small, preserves every text and keeps the tokens that the prompt needs.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -53,7 +53,7 @@ proptest! {
     #[test]
     fn any_text_survives_the_small_tokenizer(text in "[a-z \\n0-9éüß中文字🔍🤖.,!-]{0,60}") {
         let small = pruned(&tokenizer_file(), 272);
-        // NFC is part of the tokenizer: these texts are composed already.
+        // The tokenizer normalises to NFC; these texts are in NFC already.
         prop_assert_eq!(small.decode(&ids(&small, &text), false).unwrap(), text);
     }
 }

@@ -1,4 +1,4 @@
-//! Weights of `torch.save` are read as they are, and nothing else of such a file is.
+//! Tests of weights of `torch.save`: they are read correctly, and nothing else of such a file is accepted.
 
 use std::path::Path;
 
@@ -93,7 +93,7 @@ fn names_of_anything_else_than_tensors_are_refused_and_nothing_runs() {
         pickle.global(module, name).text(&command).code(&[0x85, b'R', b'.']);
         refused(&archive(&pickle.0, &[]), &format!("found {module}.{name}"));
     }
-    // By the name on the stack, by the oldest instructions, by a class, by an extension, lists and floats.
+    // By a name on the stack, by the oldest instructions, by a class, by an extension, lists and floats.
     for code in [
         &b"\x93"[..],
         b"i",
@@ -165,7 +165,7 @@ fn whatever_does_not_fit_is_said() {
     refused(&archive(&deep.0, &[]), "found deeper ones");
 }
 
-/// The tensors of a safetensors file.
+/// Tensors of a safetensors file.
 fn of_file(path: &Path) -> Vec<Saved> {
     let bytes = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -190,7 +190,7 @@ fn a_run_with_pickled_weights_is_the_same_run() {
     let safe = run.join("checkpoints/steps_1000_model.safetensors");
     let pickled = run.join("checkpoints/steps_1000_pytorch_model.pt");
     std::fs::write(&pickled, save(&of_file(&safe))).unwrap();
-    // Of both files of a step the other one is taken, and of later steps the last.
+    // Of two files of one step the other one is taken, and of several steps the last.
     assert!(
         read(&run)
             .unwrap()
@@ -248,7 +248,7 @@ fn a_pickle_that_is_not_plain_is_refused_with_the_way_to_convert_it() {
     }
 }
 
-/// Whatever is read lies in the file.
+/// Asserts that every tensor that is read lies inside the file.
 fn sound(file: &[u8]) {
     if let Ok(tensors) = torch_archive::tensors(file) {
         for info in tensors.values() {

@@ -1,5 +1,5 @@
-//! transformers reads the directories that we write, we read those that it writes, and what we tell people to run with
-//! PyTorch does what we say.
+//! Tests with transformers: it reads the directories that we write, we read those that it writes, and the PyTorch command
+//! that we recommend works.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,7 @@ use crate::case::{sets, tensors};
 use crate::formats::{as_version_5, change, copy, read, require_same_tensors};
 use crate::support::checkpoint;
 
-/// Folders of transformers 4.57 and 5, and the Python that finds them; nothing where there are none. A machine that runs
-/// the checks of every change (CI) has to have them.
+/// Python interpreter and folders of transformers 4.57 and 5; `None` where there are none. On CI they must exist.
 fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
     let named = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let (Some(python), Some(folders)) = (named("THINKVLA_LEROBOT_PYTHON"), named("THINKVLA_TRANSFORMERS")) else {
@@ -35,7 +34,7 @@ fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
     Some((python.into(), folders.try_into().unwrap()))
 }
 
-/// What a script says with one of the versions.
+/// Output of a script with one of the versions.
 fn run(python: &Path, folder: &Path, arguments: &[&OsStr]) -> String {
     let mut command = Command::new(python);
     command.args(arguments).env("PYTHONPATH", folder);
@@ -52,7 +51,7 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What one of the versions makes of each directory; nothing of its weights may be missing or left over.
+/// Result of loading each directory with one of the versions; asserts that no weights are missing or left over.
 fn loaded(python: &Path, folder: &Path, directories: &[&Path]) -> Vec<Value> {
     let script = script("load.py");
     let directories = directories.iter().map(|directory| directory.as_os_str());
@@ -89,7 +88,7 @@ fn transformers_reads_what_we_write_of_either_spelling_as_it_reads_the_original(
         let original = sets().join(set).join("checkpoint");
         let newer = copy(&original);
         as_version_5(newer.path());
-        // As version 5 writes them; version 4 takes a list for something else, or does not know the class.
+        // As version 5 writes them; version 4 misinterprets a list, or does not know the class.
         change(&newer.path().join("tokenizer_config.json"), |json| {
             json["extra_special_tokens"] = serde_json::json!(["<|im_start|>"]);
             json["tokenizer_class"] = "TokenizersBackend".into();
@@ -104,7 +103,7 @@ fn transformers_reads_what_we_write_of_either_spelling_as_it_reads_the_original(
         for said in &said {
             assert!(said[0] == said[1] && said[0] == said[2], "{said:#?}");
         }
-        // What goes into the network is the same in both; its sums are rounded otherwise.
+        // The inputs of the network are the same in both; its sums are rounded differently.
         for part in ["ids", "patches"] {
             assert_eq!(said[0][0][part], said[1][0][part], "{part}");
         }

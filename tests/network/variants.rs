@@ -1,4 +1,4 @@
-//! Checkpoints in other variants than the usual one: each can be made, loads, and acts.
+//! Tests of checkpoint variants: each can be created and loaded, and computes actions.
 
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::{Config, HiddenTap, Proprio};

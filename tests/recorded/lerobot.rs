@@ -1,13 +1,13 @@
-//! Runs a script of tests/lerobot with LeRobot, where there is one.
+//! Runs a script of tests/lerobot with LeRobot, if it is installed.
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-/// What the script printed. Where there is no LeRobot it says so, with the command that provides one, and gives back
-/// nothing; a machine that runs the checks of every change (CI) has to have one.
+/// Output of the script. Without LeRobot it returns `None` and prints the command that provides it; on CI it must be
+/// installed.
 ///
-/// THINKVLA_LEROBOT_PYTHON names the Python that has it; `tools/test.sh` sets it.
+/// THINKVLA_LEROBOT_PYTHON names the Python interpreter with LeRobot; `tools/test.sh` sets it.
 pub fn run(script: &str, arguments: &[&OsStr]) -> Option<String> {
     let Some(python) = std::env::var_os("THINKVLA_LEROBOT_PYTHON").filter(|python| !python.is_empty()) else {
         assert!(
@@ -25,7 +25,7 @@ pub fn run(script: &str, arguments: &[&OsStr]) -> Option<String> {
     let output = Command::new(python)
         .arg(folder.join(script))
         .args(arguments)
-        // LeRobot keeps what it reads a second time, and asks its hub where it is not told to be content.
+        // LeRobot caches what it reads, and contacts its hub unless it is told to be offline.
         .env("HF_HOME", cache.path())
         .env("HF_HUB_OFFLINE", "1")
         .env("PYTHONDONTWRITEBYTECODE", "1")

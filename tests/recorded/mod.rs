@@ -1,5 +1,5 @@
-//! The recording that `tests/lerobot/recorded.py` describes too: what is in it follows from the numbers of episode and
-//! frame alone.
+//! The recording that `tests/lerobot/recorded.py` describes, too: its content follows from the numbers of episode and frame
+//! alone.
 
 #![allow(dead_code)]
 
@@ -51,7 +51,7 @@ pub fn contract() -> Contract {
     Contract::read(&path).unwrap()
 }
 
-/// Numbers that 32 bits hold exactly.
+/// Values that 32-bit floats hold exactly.
 pub fn vector(name: &str, episode: usize, frame: usize) -> Vec<f32> {
     let at = VECTORS.iter().position(|(known, _)| *known == name).unwrap();
     let scale = 1.0 + at as f32;
@@ -59,7 +59,7 @@ pub fn vector(name: &str, episode: usize, frame: usize) -> Vec<f32> {
     (0..VECTORS[at].1).map(value).collect()
 }
 
-/// Smooth, so that lossy encodings come close.
+/// A smooth image, so that lossy encodings stay close.
 pub fn picture(camera: &str, episode: usize, frame: usize) -> RgbImage {
     let camera = CAMERAS.iter().position(|known| *known == camera).unwrap();
     let blue = (10 + 2 * frame + 40 * camera + 60 * episode) as u8;
@@ -68,7 +68,7 @@ pub fn picture(camera: &str, episode: usize, frame: usize) -> RgbImage {
     RgbImage::from_raw(WIDTH, HEIGHT, bytes.collect()).unwrap()
 }
 
-/// The mean difference of two pictures' bytes.
+/// Mean difference of two images' bytes.
 pub fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     assert_eq!((a.width(), a.height()), (b.width(), b.height()));
     let sum: u64 = a
@@ -97,7 +97,7 @@ pub fn create(storage: Arc<dyn Storage>, root: &Path, mode: ImageMode) -> Datase
     DatasetWriter::create(storage, root, &layout, &contract).unwrap()
 }
 
-/// Records frames of the open episode, which is to have this number.
+/// Records frames of the open episode, which must have this number.
 pub fn push(writer: &mut DatasetWriter, mode: ImageMode, episode: usize, frames: std::ops::Range<usize>) {
     for at in frames {
         let frame = frame(writer, mode, episode, at);
@@ -105,7 +105,7 @@ pub fn push(writer: &mut DatasetWriter, mode: ImageMode, episode: usize, frames:
     }
 }
 
-/// The whole recording.
+/// Records the whole recording.
 pub fn record(root: &Path, mode: ImageMode) {
     let mut writer = create(Arc::new(Disk), root, mode);
     for (episode, (task, length)) in EPISODES.into_iter().enumerate() {
@@ -115,7 +115,7 @@ pub fn record(root: &Path, mode: ImageMode) {
     }
 }
 
-/// An episode as a whole.
+/// A complete episode.
 pub fn whole(writer: &DatasetWriter, mode: ImageMode, (episode, task, length): (usize, &str, usize)) -> Whole {
     Whole {
         task: task.into(),
@@ -123,7 +123,7 @@ pub fn whole(writer: &DatasetWriter, mode: ImageMode, (episode, task, length): (
     }
 }
 
-/// The same recording, its first two episodes saved together.
+/// Records the same, with the first two episodes saved together.
 pub fn record_together(root: &Path, mode: ImageMode) {
     let mut writer = create(Arc::new(Disk), root, mode);
     let episodes = EPISODES.into_iter().enumerate();

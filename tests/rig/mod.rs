@@ -1,4 +1,4 @@
-//! An arm behind the supervisor on a virtual clock: a stand-in for Realman's driver that follows at once.
+//! An arm behind the supervisor on a virtual clock; a stand-in for Realman's driver follows commands at once.
 
 #![allow(dead_code)]
 
@@ -14,7 +14,7 @@ use thinkvla::control::types::Joints;
 
 pub const PERIOD: f64 = 0.01;
 
-/// What the driver was sent, and when.
+/// Commands that the driver received, with their times.
 #[derive(Debug, Default)]
 pub struct StandIn {
     pub now: Steady,
@@ -55,27 +55,27 @@ impl Driver for StandIn {
     }
 }
 
-/// The supervisor, its stand-in arm and what feeds it.
+/// The supervisor with its stand-in arm and its inputs.
 pub struct Rig {
     pub supervisor: Supervisor<StandIn>,
     pub now: Now,
-    /// Seconds of ROS time in a second of steady time.
+    /// Rate of ROS time relative to monotonic time.
     pub rate: f64,
-    /// Where the arm is (rad).
+    /// Position of the arm (rad).
     pub joints: Joints,
-    /// The driver repeats its last state, freshly stamped.
+    /// Whether the driver repeats its last state with fresh stamps.
     pub frozen: bool,
-    /// No state arrives.
+    /// Whether no state arrives.
     pub deaf: bool,
-    /// The lease holder sends heartbeats at 50 Hz.
+    /// Whether the lease holder sends heartbeats at 50 Hz.
     pub heartbeat: bool,
     pub lease: u64,
-    /// Who holds the lease.
+    /// Name of the lease holder.
     pub source: String,
     pub plan_id: u64,
     pub events: Vec<Event>,
     ticks: u64,
-    /// The last state the driver sent (rad).
+    /// Last state sent by the driver (rad).
     pub reported: Joints,
 }
 
@@ -89,7 +89,7 @@ pub fn ready() -> Joints {
     config().named("ready").unwrap()
 }
 
-/// Steps of `delta` each.
+/// `count` steps of `delta` each.
 pub fn steps(count: usize, delta: [f64; 7]) -> Vec<f64> {
     delta.repeat(count)
 }
@@ -135,13 +135,13 @@ impl Rig {
         rig
     }
 
-    /// Takes the lease, and beats for it from now on.
+    /// Acquires the lease, and sends its heartbeats from now on.
     pub fn acquire(&mut self, source: &str, priority: Priority) {
         self.lease = self.supervisor.acquire_lease(source, priority, self.now).unwrap();
         self.source = source.to_owned();
     }
 
-    /// One control period.
+    /// Runs one control period.
     pub fn tick(&mut self) {
         self.pass(PERIOD);
         self.ticks += 1;
@@ -172,12 +172,12 @@ impl Rig {
         self.events.extend(self.supervisor.drain_events(now));
     }
 
-    /// Moves the ROS clock.
+    /// Makes the ROS clock jump.
     pub fn jump(&mut self, seconds: f64) {
         self.now.ros = self.now.ros.offset_secs(seconds);
     }
 
-    /// Lets time pass, on the ROS clock at its rate.
+    /// Advances both clocks, the ROS clock at its rate.
     pub fn pass(&mut self, seconds: f64) {
         self.now.steady = self.now.steady.offset_secs(seconds);
         self.now.ros = self.now.ros.offset_secs(seconds * self.rate);
@@ -228,7 +228,7 @@ impl Rig {
         }
     }
 
-    /// Follows a chunk that moves the tool by `delta` each tenth of a second.
+    /// Sends a chunk that moves the tool by `delta` each tenth of a second.
     pub fn follow(&mut self, count: usize, delta: [f64; 7]) {
         let chunk = self.chunk(ActionSpace::Ee7, steps(count, delta));
         self.supervisor.on_chunk(chunk, self.now).unwrap();

@@ -1,4 +1,4 @@
-"""An arm node with a stand-in for Realman's driver, played by rclpy."""
+"""An arm node with a stand-in for Realman's driver, implemented with rclpy."""
 
 import math
 
@@ -18,7 +18,7 @@ INWARD = [-0.004, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
 
 
 class FakeDriver:
-    """Follows at once, publishes states at 100 Hz; generation `v1` or `v2`."""
+    """Stand-in for the driver: follows commands at once, publishes states at 100 Hz; generation `v1` or `v2`."""
 
     def __init__(self, ros, api="v2", joints=READY):
         self.node, self.api, self.joints = ros.node, api, list(joints)
@@ -59,7 +59,7 @@ class FakeDriver:
 
 
 class Source:
-    """Holds the lease, sends heartbeats at 50 Hz and chunks on request."""
+    """A source of motion: holds the lease, sends heartbeats at 50 Hz, and chunks on request."""
 
     def __init__(self, ros, name="policy", priority=AcquireLease.Request.POLICY, now=None):
         self.ros, self.name, self.plan_id, self.sequence = ros, name, 0, 0
@@ -95,7 +95,7 @@ class Source:
 
 
 class Arm:
-    """The arm node's face."""
+    """Client of the arm node: its status, events and services."""
 
     def __init__(self, ros, process):
         self.ros, self.process = ros, process
@@ -121,7 +121,7 @@ class Arm:
             return answers[-1].success
 
         self.ros.wait_for(armed, "the arm to be armed")
-        # The answer is quicker than the next status.
+        # The response arrives before the next status.
         self.ros.wait_for(lambda: self.mode() != ArmStatus.DISARMED, "a status that says so")
 
     def refused_to_arm(self):

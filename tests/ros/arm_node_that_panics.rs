@@ -1,4 +1,4 @@
-//! The arm node, with one thread more: it panics when a line comes on the standard input.
+//! The arm node with an additional thread that panics when it reads a line from standard input.
 #![allow(clippy::panic)]
 
 use std::convert::Infallible;

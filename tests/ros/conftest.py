@@ -4,7 +4,7 @@ Run by `make test`, or after `make interfaces` and `cargo build --bins --example
 
     tools/with_env.sh bash -c '"$THINKVLA_PYTHON" -m pytest tests/ros -q'
 
-Each test has a ROS domain of its own, so nothing left over from another test can speak to it. It asks for fixtures:
+Each test has a ROS domain of its own, so that processes left over from another test cannot interfere. It uses fixtures:
 
     def test_heartbeat(ros, nodes):
         arm = nodes.start("arm_node", params={"dry_run": True}, remaps={"/a": "/b"})
@@ -12,8 +12,8 @@ Each test has a ROS domain of its own, so nothing left over from another test ca
         ros.wait_for(lambda: len(beats) >= 3, "three heartbeats")
         arm.kill9()
 
-Waiting is always on something seen (a publisher matched, a message come), never on a clock: `ros.wait_for` polls until
-it holds and fails with what was awaited and the output of every node. Deadlines only bound a hang.
+Tests wait for an observed condition (a matched publisher, a received message), never for a fixed time: `ros.wait_for`
+polls until it holds, and fails with the condition and the output of every node. Deadlines only bound a hang.
 
 * `ros` (`Ros`): a spinning rclpy node; `publisher`, `collect`, `call`, `send_goal`, `set_parameters`, `get_parameters`,
   `lifecycle`, `wait_for`, `wait_for_nodes`
@@ -48,13 +48,13 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 
 ROOT = Path(__file__).resolve().parents[2]
-# The tests play partners that must keep their period, such as a driver at 100 Hz; what else the machine does comes
-# after. Without the right to it they run as any other process.
+# The tests simulate nodes that must keep their period, such as a driver at 100 Hz, so they run at a higher priority.
+# Without permission the priority is unchanged.
 with contextlib.suppress(PermissionError):
     os.setpriority(os.PRIO_PROCESS, 0, -10)
 
 DEADLINE_S = float(os.environ.get("THINKVLA_TEST_DEADLINE_S", "60"))
-FIRST_DOMAIN, DOMAINS = 1, 100  # above 101 the ports meet Linux's ephemeral ones
+FIRST_DOMAIN, DOMAINS = 1, 100  # above 101 the ports overlap Linux's ephemeral ones
 
 
 def binaries() -> Path:
@@ -63,7 +63,8 @@ def binaries() -> Path:
 
 
 def claim_domain():
-    """A domain no other test on this machine uses, as a bound socket that keeps the claim while it is open."""
+    """Claims a domain that no other test on this machine uses; returns it with a socket that keeps the claim while
+    open."""
     start = os.getpid() % DOMAINS
     for offset in range(DOMAINS):
         domain = FIRST_DOMAIN + (start + offset) % DOMAINS
@@ -87,14 +88,14 @@ def mapped() -> set:
     for maps in glob.glob("/proc/[0-9]*/maps"):
         try:
             used |= {line.split()[-1] for line in Path(maps).read_text().splitlines() if "/dev/shm/" in line}
-        except OSError:  # the process ended, or belongs to somebody else
+        except OSError:  # the process ended, or belongs to another user
             continue
     return used
 
 
 class Process:
-    """A running node, or a launch. It is started as from a terminal, whatever signals the tests themselves ignore, but
-    for those that it `ignores`."""
+    """A running node or launch. Its signal handling is that of a process started from a terminal, whatever the tests
+    themselves ignore, except for the signals in `ignores`."""
 
     def __init__(self, name, command, env, log: Path, stdin=subprocess.DEVNULL, ignores=()):
         self.name, self.log = name, log
@@ -119,16 +120,16 @@ class Process:
             self.popen.send_signal(number)
 
     def wait(self, deadline_s=DEADLINE_S) -> int:
-        """The exit status; negative: the signal it died of."""
+        """Waits for the end; returns the exit status, or the negative number of the signal that ended it."""
         return self.popen.wait(deadline_s)
 
     def interrupt(self) -> int:
-        """Ctrl-C, then the exit status."""
+        """Sends SIGINT; returns the exit status."""
         self.signal(signal.SIGINT)
         return self.wait()
 
     def kill9(self) -> None:
-        """Sudden death: no destructor runs, nothing is said to anyone."""
+        """Kills the process with SIGKILL, so that no destructor runs."""
         self.signal(signal.SIGKILL)
         self.wait()
 
@@ -146,7 +147,7 @@ class Nodes:
 
     def start(self, executable, *, name=None, params=None, remaps=None, arguments=(), env=None,
               stdin=subprocess.DEVNULL, ignores=()) -> Process:
-        """Starts a node binary. `params` become a parameter file; `arguments` go before `--ros-args`."""
+        """Starts a node. `params` become a parameter file; `arguments` go before `--ros-args`."""
         binary = binaries() / executable
         assert binary.exists(), f"{binary} is missing: cargo build --bins --examples --features torch,ros,sim, or set THINKVLA_BIN"
         ros_arguments = []
@@ -163,7 +164,7 @@ class Nodes:
         return self._start(name or binary.name, command, env or {}, stdin, ignores)
 
     def launch(self, file, *arguments) -> Process:
-        """Starts a launch file of this package, with the stand-in of `ros2 launch`."""
+        """Starts a launch file of this package with tools/mini_launch.py."""
         command = [sys.executable, str(ROOT / "tools" / "mini_launch.py"), "--bin-dir", str(binaries()),
                    str(ROOT / "launch" / file), *arguments]
         return self._start(file, command, {"PYTHONUNBUFFERED": "1"}, subprocess.DEVNULL, ())
@@ -185,7 +186,7 @@ class Nodes:
 
 
 class Ros:
-    """The rclpy end of a test: one node, spun by a thread of its own."""
+    """The rclpy side of a test: one node, spun by a thread of its own."""
 
     def __init__(self, domain: int, nodes: Nodes):
         self.nodes, self.context, self.clients = nodes, Context(), {}
@@ -221,14 +222,14 @@ class Ros:
         self.wait_for(lambda: set(names) <= set(self.node.get_node_names()), f"nodes {', '.join(names)}")
 
     def publisher(self, kind, topic, qos=10, *, subscribers=1):
-        """A publisher, once as many subscribers as asked have matched."""
+        """Creates a publisher; returns once `subscribers` subscriptions have matched."""
         publisher = self.node.create_publisher(kind, topic, qos)
         self.wait_for(lambda: publisher.get_subscription_count() >= subscribers, f"a subscriber of {topic}")
         return publisher
 
     def collect(self, kind, topic, qos=10, *, publishers=1, stamps=None) -> list:
-        """A list that fills with the messages of a topic, once a publisher has matched; `stamps` gets the monotonic
-        arrival times."""
+        """Returns a list that receives the messages of a topic, once a publisher has matched; `stamps` receives the
+        monotonic arrival times."""
         messages = []
 
         def take(message):
@@ -250,8 +251,8 @@ class Ros:
         return self.result(self.client(kind, name).call_async(request or kind.Request()), f"an answer of {name}")
 
     def client(self, kind, name):
-        """The client of a service that is there, the same one each time: the answer to a new one is lost when the server
-        has not discovered it yet."""
+        """Returns the client of an available service, the same one each time: the response to a new client is lost when
+        the server has not discovered it yet."""
         if name not in self.clients:
             self.clients[name] = self.node.create_client(kind, name)
         client = self.clients[name]
@@ -259,9 +260,9 @@ class Ros:
         return client
 
     def repeat(self, ask, what: str):
-        """Asks, again every half second, until one of the futures that `ask` returns has an answer: for seconds, requests
-        go to a server that was killed, and the one in its place does not know the client yet. Asking twice has to do no
-        harm."""
+        """Calls `ask` again every half second until one of the futures that it returned has a result: for some seconds,
+        requests go to a server that was killed, and the one in its place does not know the client yet. The request must
+        be idempotent."""
         asked = []
 
         def answered():
@@ -271,13 +272,13 @@ class Ros:
         return self.wait_for(answered, what).result()
 
     def ask(self, kind, name, request=None):
-        """Repeats a harmless request until it is answered, and returns the answer."""
+        """Repeats an idempotent request until it is answered, and returns the response."""
         client = self.client(kind, name)
         return self.repeat(lambda: client.call_async(request or kind.Request()), f"an answer of {name}")
 
     def send_goal(self, kind, name, goal, feedback=None):
-        """Sends an action goal and returns its handle; then `ros.result(handle.get_result_async(), "...")`. `feedback`
-        is a list that fills."""
+        """Sends an action goal and returns its handle; then call `ros.result(handle.get_result_async(), "...")`.
+        `feedback` is a list that receives the feedback."""
         client = ActionClient(self.node, kind, name)
         self.wait_for(client.server_is_ready, f"action {name}")
         take = None if feedback is None else lambda message: feedback.append(message.feedback)
@@ -293,7 +294,7 @@ class Ros:
         return [parameter_value_to_python(value) for value in response.values]
 
     def lifecycle(self, node: str, transition: str) -> bool:
-        """`configure`, `activate`, `deactivate`, `cleanup`; whether the node agreed."""
+        """Requests `configure`, `activate`, `deactivate` or `cleanup`; returns whether it succeeded."""
         request = ChangeState.Request(transition=Transition(id=getattr(Transition, f"TRANSITION_{transition.upper()}")))
         return self.call(ChangeState, f"/{node}/change_state", request).success
 
@@ -306,9 +307,8 @@ STALLED = ("expected an age of at most", "expected a tick every")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    """A test marked `stalls` is run again, twice at most, when it failed because the machine stood still: the arm node
-    then says that state or heartbeat were too old, or that its loop was held up, as it must. Other failures are failures
-    at once."""
+    """Repeats a test marked `stalls`, twice at most, when it failed because the machine stalled: the arm node then
+    correctly reports that state or heartbeat were too old, or that its loop was late. Other failures count at once."""
     if not item.get_closest_marker("stalls"):
         return None
     for left in (2, 1, 0):
@@ -325,11 +325,11 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.fixture(scope="session", autouse=True)
 def no_shared_memory_left():
-    """Killed nodes leave Fast DDS segments behind; those that appeared during the tests are removed."""
+    """Removes Fast DDS segments that appeared during the tests, which killed nodes leave behind."""
     before = segments()
     yield
     for path in segments() - before - mapped():
-        # A lock is never mapped: it goes with its segment, or a robot that works beside the tests would go deaf.
+        # Lock files are never mapped; each is removed only with its own segment, or other running nodes would lose theirs.
         for file in (path, f"{path}_el", f"{path}_sl"):
             Path(file).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""A policy node with a small untrained checkpoint, and everything around it played by rclpy."""
+"""A policy node with a small untrained checkpoint; everything around it is simulated with rclpy."""
 
 import array
 import subprocess
@@ -47,12 +47,12 @@ def world(ros):
 
 @pytest.fixture
 def policy(nodes, checkpoint, robot_file):
-    """Starts the policy node; further parameters as keywords."""
+    """Returns a function that starts the policy node; its keywords are further parameters."""
 
     def start(**params):
         return nodes.start("policy_node", params={
             "checkpoint": str(checkpoint), "robot": str(robot_file), "threads": 1, "instruction": "pick up the cube",
-            # The machine that runs the tests may be slow; promises about time are tested where they are made.
+            # The machine that runs the tests may be slow; time limits have tests of their own.
             "inference_limit": 30.0, "camera_age_limit": 2.0, "rate_tolerance": 0.9, "activation_timeout": 20.0,
             **params})
 
@@ -60,7 +60,7 @@ def policy(nodes, checkpoint, robot_file):
 
 
 class Cameras:
-    """Both cameras, as the policy hears them."""
+    """Both cameras, as the policy receives them."""
 
     def __init__(self, ros):
         self.ros, self.timers = ros, []
@@ -89,7 +89,7 @@ class Cameras:
 
 
 class World(Cameras):
-    """Cameras and arm node, as the policy hears them."""
+    """Cameras and arm node, as the policy receives them."""
 
     def __init__(self, ros):
         super().__init__(ros)

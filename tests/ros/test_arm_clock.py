@@ -1,4 +1,4 @@
-"""The arm node on simulated time: it needs a clock to be armed, and holds when the clock stands still."""
+"""Tests of the arm node on simulated time: it needs a clock to be armed, and holds when the clock stands still."""
 
 from arm_fixtures import FakeDriver, Source, start_arm  # noqa: F401
 from builtin_interfaces.msg import Time
@@ -7,7 +7,7 @@ from thinkvla.msg import ArmStatus, GateEvent
 
 
 class SimulatedClock:
-    """Publishes /clock at 100 Hz, a hundredth of a second further each time."""
+    """Publishes /clock at 100 Hz, advanced by 10 ms each time."""
 
     def __init__(self, ros):
         self.ros, self.ticks = ros, 100_000
@@ -41,7 +41,7 @@ def test_simulated_time_without_a_clock_arms_nothing_and_a_paused_clock_ends_mot
     arm.wait_mode(ArmStatus.HOLDING, "the arm to hold")
     assert "standing still" in arm.statuses[-1].reason
     assert arm.statuses[-1].underruns == 0
-    # Repetitions of an event are told once a second.
+    # Repeated events are reported once a second.
     insisting = ros.node.create_timer(0.05, source.chunk)
     ros.wait_for(lambda: any(event.kind == GateEvent.REFUSED and "standing still" in event.message
                              for event in arm.events), "the refusal")

@@ -1,4 +1,4 @@
-"""The arm node against a stand-in for Realman's driver, over real ROS 2: what bad input and bad luck get."""
+"""Tests of the arm node with a stand-in for Realman's driver, over real ROS 2: invalid input and failures."""
 
 import contextlib
 import math
@@ -233,7 +233,7 @@ def test_a_second_driver_that_listens_is_refused_by_name(ros, start_arm):
     recorder.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", lambda _: None, 10)
     arm = start_arm()
     arm.arm()
-    # One that only listens is a recorder; one that reports as drivers do would move its arm.
+    # A node that only subscribes is a recorder; one that also publishes a driver's reports would move its arm.
     other.create_publisher(UInt16, "rm_driver/udp_hand_status", 10)
     arm.wait_mode(ArmStatus.FAULT, "a fault")
     reason = arm.statuses[-1].reason

@@ -1,4 +1,4 @@
-"""The demo keeps what it promises: report and picture, a clear error when a node dies, and no process left behind."""
+"""Tests of the demo: report and picture, a clear error when a node dies, and no process left behind."""
 
 import json
 import os
@@ -13,7 +13,7 @@ NODES = ("sim_node", "arm_node", "policy_node")
 
 
 def children(pid):
-    """Processes started by a process, by name."""
+    """Child processes of a process, by name."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

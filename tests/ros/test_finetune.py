@@ -1,4 +1,5 @@
-"""finetune_node: a goal becomes a trained checkpoint, survives cancelling, kill -9 of training and of the node."""
+"""Tests of finetune_node: a goal becomes a trained checkpoint, and survives cancelling and SIGKILL of training and
+node."""
 
 import json
 import math
@@ -32,7 +33,7 @@ checkpoints: {every_steps: 2, every_minutes: 0, keep: 2}
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory):
-    """The smallest checkpoint."""
+    """Creates the smallest checkpoint."""
     folder = tmp_path_factory.mktemp("finetune") / "start"
     made = subprocess.run([binaries() / "thinkvla", "init-checkpoint", "--size", "small", folder],
                           capture_output=True, text=True)
@@ -42,7 +43,7 @@ def start(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def episodes(tmp_path_factory):
-    """Six episodes of the scripted expert, one short recording for all tests."""
+    """Records six episodes of the scripted expert, once for all tests."""
     folder = tmp_path_factory.mktemp("finetune") / "episodes"
     made = subprocess.run([binaries() / "thinkvla", "collect", "--task", "height", "--episodes", "6",
                            "--fps", "2", "--out", folder],
@@ -74,7 +75,7 @@ class Trainer:
         return self.ros.send_goal(FineTune, ACTION, self.goal(**fields), feedback)
 
     def join(self, **fields):
-        """Sends the goal of a run that is there already, to a node that took the place of a killed one."""
+        """Sends the goal of a run in progress, to a node that replaces one that was killed."""
         client = ActionClient(self.ros.node, FineTune, ACTION)
         return self.ros.repeat(lambda: client.send_goal_async(self.goal(**fields)), f"an answer of {ACTION}")
 

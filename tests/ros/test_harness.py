@@ -1,4 +1,4 @@
-"""The ground the other tests stand on: our interfaces cross the wire, and tests do not hear each other."""
+"""Tests of the test harness: our interfaces are transported unchanged, and tests do not interfere with each other."""
 
 from conftest import Ros, claim_domain
 from rm_ros_interfaces.msg import Jointpos

@@ -1,4 +1,5 @@
-"""What a person gives a node is taken as ROS takes it, or refused by its name; what would be lost is told."""
+"""Tests of arguments, parameters and topics given by users: they are interpreted as in ROS or refused by name, and what
+is ignored is reported."""
 
 import pytest
 import yaml
@@ -75,7 +76,7 @@ def test_instructions_are_heard_of_whoever_gives_them(ros, nodes, policy, qos, t
     publisher = ros.publisher(String, "/instruction", qos, subscribers=2)
 
     def heard():
-        # What nobody keeps is lost to a subscription that has not discovered the publisher yet.
+        # A volatile message is lost to a subscription that has not discovered the publisher yet.
         publisher.publish(String(data="push the green cup"))
         return "instruction: push the green cup" in process.output()
     ros.wait_for(heard, "the instruction")

@@ -1,4 +1,4 @@
-"""`thinkvla eval --robot`: a policy on nodes that are running, judged by a person."""
+"""Tests of `thinkvla eval --robot`: a policy on running nodes, judged by a person."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ TOLD = "pick up the red block"
 
 @pytest.fixture
 def robot(ros, nodes, start, start_arm):
-    """A simulated robot that a person has brought up."""
+    """A simulated robot that is running already."""
     nodes.start("sim_node", params={"camera_rate_hz": 5.0})
     nodes.start("policy_node", params={
         "checkpoint": str(start), "threads": 1, "replan_steps": 2, "inference_limit": 30.0, "camera_age_limit": 5.0,

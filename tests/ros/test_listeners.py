@@ -1,4 +1,4 @@
-"""What a node listens to on the network: with the shipped profile for one machine, nothing beyond that machine."""
+"""Tests of the network sockets of nodes: with the shipped profile for one machine, none is reachable from outside."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 LISTEN, LOOPBACK = "0A", "127.0.0.1"
-EPHEMERAL_PORTS = 32768  # from here on Linux numbers the sockets that only send
+EPHEMERAL_PORTS = 32768  # from here on Linux numbers sockets that only send
 
 
 def sockets(process, protocol) -> list:
@@ -19,7 +19,7 @@ def sockets(process, protocol) -> list:
     for fd in Path(f"/proc/{process.popen.pid}/fd").iterdir():
         try:
             inodes |= set(re.findall(r"socket:\[(\d+)\]", os.readlink(fd)))
-        except OSError:  # closed meanwhile
+        except OSError:  # closed in the meantime
             continue
     found = []
     for family in ("", "6"):

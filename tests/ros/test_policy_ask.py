@@ -1,4 +1,4 @@
-"""The policy answers questions about what its cameras see, and goes on acting while it does.
+"""Tests of the policy's service ask: it answers questions about its camera images, and keeps acting meanwhile.
 
 The checkpoint's weights are random: the answers are nonsense, but they are the network's.
 """
@@ -13,14 +13,14 @@ from thinkvla.msg import ActionChunk, AnswerPiece
 from thinkvla.srv import Ask
 
 PIECES = QoSProfile(depth=2000)
-# Random weights say the same again and again, and never that they have done.
+# Random weights repeat themselves and never produce an end token.
 LONG = {"max_tokens": 1024}
 SERVICE, TOPIC = "/policy_node/ask", "/policy_node/answer"
 
 
 @pytest.fixture
 def active(ros, policy, world):
-    """A policy at work; further parameters as keywords."""
+    """Returns a function that starts an active policy; its keywords are further parameters."""
 
     def start(**params):
         world.start()
@@ -33,7 +33,7 @@ def active(ros, policy, world):
 
 @pytest.fixture
 def ask(ros):
-    """Asks and returns the future of the answer; questions need no process of their own."""
+    """Returns a function that asks a question and returns the future of the answer."""
     client = ros.node.create_client(Ask, SERVICE)
 
     def call(question="what is on the table?", **fields):
@@ -150,6 +150,6 @@ def test_deactivation_ends_an_answer_with_what_was_said(ros, active, ask):
 def test_without_frames_a_question_is_refused(ros, active, ask, world):
     active(camera_age_limit=0.3, instruction="")
     world.silent = {"top"}
-    time.sleep(0.4)  # longer than the age limit: the policy has seen that the camera is silent
+    time.sleep(0.4)  # longer than the age limit: the policy has noticed that the camera is silent
     refusal = ros.result(ask(), "a refusal")
     assert not refusal.ok and "camera top" in refusal.message, refusal.message

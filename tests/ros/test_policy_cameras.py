@@ -1,4 +1,4 @@
-"""What cameras can do to the policy: wrong images, another robot's images, silence, a frozen picture."""
+"""Tests of camera faults: invalid images, images of another robot, silence, and a frozen image."""
 
 import array
 import struct

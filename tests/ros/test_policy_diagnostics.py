@@ -1,4 +1,4 @@
-"""/diagnostics once a second, with what an operator asks first."""
+"""Tests of /diagnostics, published once a second, and of its fields."""
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from policy_fixtures import checkpoint, policy, robot_file, world  # noqa: F401

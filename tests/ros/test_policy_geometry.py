@@ -1,4 +1,4 @@
-"""The geometry latents as a picture, where somebody wants to see them; other variants of the checkpoint over ROS."""
+"""Tests of the geometry latents published as an image, and of other variants of the checkpoint over ROS."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ from thinkvla.msg import ActionChunk
 
 @pytest.fixture
 def make(tmp_path):
-    """Makes a small checkpoint of a variant, for small cameras."""
+    """Returns a function that creates a small checkpoint of a variant, for small cameras."""
 
     def make(*options):
         folder = tmp_path / "variant"

@@ -1,4 +1,4 @@
-"""A launch whose parameters cannot work ends, with the message of the node that refused them."""
+"""Tests that a launch with invalid parameters ends, with the message of the node that refused them."""
 
 import os
 import subprocess
@@ -14,7 +14,8 @@ WAITS = "#!/bin/sh\ntrap 'exit 0' INT TERM\nwhile :; do sleep 0.05; done\n"
 
 @pytest.fixture
 def launch(tmp_path, domain):
-    """policy.launch.py with the real policy node and an arm node that only waits to be ended."""
+    """Returns a function that runs policy.launch.py with the real policy node, and an arm node that only waits for its
+    end."""
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "policy_node").symlink_to(binaries() / "policy_node")

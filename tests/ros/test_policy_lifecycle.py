@@ -1,4 +1,4 @@
-"""The policy node is a managed node: standard services, illegal transitions refused, and it lets go of the arm."""
+"""Tests of the policy node's lifecycle: standard services, refusal of illegal transitions, and release of the arm."""
 
 import time
 
@@ -91,7 +91,7 @@ def test_a_checkpoint_that_lacks_a_file_is_refused_by_name(ros, policy, checkpoi
 
 
 def damaged(checkpoint, folder, change):
-    """A checkpoint whose weights went through `change`."""
+    """Returns a checkpoint whose weights file was changed by `change`."""
     folder.mkdir()
     for file in checkpoint.iterdir():
         if file.name != "model.safetensors":
@@ -101,7 +101,7 @@ def damaged(checkpoint, folder, change):
 
 
 def another_name(weights):
-    """One tensor under a name that no network has: it is missing, and there is one too many."""
+    """Renames one tensor, so that it is missing and there is an unknown one."""
     assert weights.count(b"geo_adapter.fc1.weight") == 1
     return weights.replace(b"geo_adapter.fc1.weight", b"geo_adapter.fc9.weight")
 

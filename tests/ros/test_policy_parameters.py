@@ -1,4 +1,4 @@
-"""Parameters say what they are, and what cannot work is refused: at start, at run time, and by the exit code."""
+"""Tests of parameters: descriptions, and refusal of invalid values at start, at run time, and by the exit code."""
 
 import pytest
 import yaml

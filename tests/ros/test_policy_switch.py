@@ -1,4 +1,5 @@
-"""Another checkpoint is loaded beside the one that acts, and takes its place without a gap in control."""
+"""Tests of checkpoint replacement: another checkpoint is loaded beside the active one, and takes over without a gap in
+control."""
 
 import math
 import os
@@ -16,7 +17,7 @@ from thinkvla.srv import ListCheckpoints, LoadCheckpoint
 
 @pytest.fixture
 def shelf(checkpoint, tmp_path):
-    """The first checkpoint and another, with other weights and another name, side by side."""
+    """Two checkpoints side by side; the second has other weights and another name."""
     first, second = tmp_path / "shelf" / "first", tmp_path / "shelf" / "second"
     shutil.copytree(checkpoint, first)
     shutil.copytree(checkpoint, second)
@@ -34,13 +35,13 @@ def change(folder, how):
 
 
 def calm(contract):
-    """With steps so small that weights at random lead nowhere out of reach."""
+    """Makes the action ranges so small that random weights lead nowhere out of reach."""
     for dimension in contract["data"]["statistics"][:6]:
         dimension.update(min=-1e-5, max=1e-5)
 
 
 def simulated(contract):
-    """For the simulated cameras."""
+    """Sets the image size of the simulated cameras."""
     for camera in contract["robot"]["cameras"]:
         camera.update(width=640, height=480)
 
@@ -54,7 +55,7 @@ def trigger(ros, name):
 
 
 def acting(diagnostics):
-    """Which checkpoint acts, as diagnostics told last."""
+    """Name of the active checkpoint in the newest diagnostics."""
     values = [{value.key: value.value for value in status.values}
               for array in diagnostics for status in array.status if status.name == "policy_node: policy"]
     return values[-1]["checkpoint"].split()[0] if values else None

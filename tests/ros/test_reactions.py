@@ -1,7 +1,7 @@
-"""How the arm is brought to rest when a camera falls silent or arm_node is told to end, and how long it took.
+"""Measures how the arm is brought to rest when a camera falls silent or arm_node gets a signal, and how long it takes.
 
-Whether it happens is asserted, how long it takes is printed (`pytest -s`), for the machine has a share in that.
-THINKVLA_REPEATS says how often each is tried.
+The tests assert that it happens and print the time (`pytest -s`), which also depends on the machine. THINKVLA_REPEATS
+is the number of repetitions.
 """
 
 import os
@@ -20,7 +20,7 @@ REPEATS = int(os.environ.get("THINKVLA_REPEATS", "1"))
 
 
 def stalled(arm):
-    """The machine stood still for so long that the arm node found state or heartbeat too old, as it must."""
+    """Returns whether the machine stalled for so long that the arm node found state or heartbeat too old."""
     return arm.mode() == ArmStatus.FAULT and STALLED in arm.statuses[-1].reason
 
 
@@ -51,7 +51,7 @@ def test_a_camera_that_falls_silent_brings_the_arm_to_rest(ros, policy, checkpoi
         return not stalled(arm)
 
     def lose_a_camera():
-        """Times from the last image to the hold and to the last command; none when the machine stood still."""
+        """Returns the times from the last image to the hold and to the last command; None when the machine stalled."""
         if ros.state("policy_node") != "active":
             assert ros.lifecycle("policy_node", "activate")
         there = len(chunks)
@@ -87,7 +87,7 @@ def test_a_camera_that_falls_silent_brings_the_arm_to_rest(ros, policy, checkpoi
 
 @pytest.fixture(scope="module")
 def stops():
-    """Times from each signal to the first stop, told when all are there."""
+    """Collects the times from each signal to the first stop, and prints them at the end."""
     times = {}
     yield times
     for name, seconds in times.items():

@@ -1,4 +1,4 @@
-"""record_node: cameras and arm in, episodes of a dataset out, and nothing that is not data."""
+"""Tests of record_node: it records cameras and arm as episodes of a dataset, and refuses invalid data."""
 
 import json
 import math
@@ -41,7 +41,7 @@ data:
 
 
 class Robot:
-    """Two cameras and a moving arm, until told otherwise."""
+    """Two cameras and a moving arm; its attributes freeze or silence them."""
 
     def __init__(self, ros):
         self.node = ros.node
@@ -83,7 +83,7 @@ def robot(ros):
 
 @pytest.fixture
 def recorder(nodes, tmp_path):
-    """Starts record_node on a dataset of its own; again, it goes on with it."""
+    """Returns a function that starts record_node on a dataset of its own; another start continues it."""
     contract = tmp_path / "contract.yaml"
     contract.write_text(CONTRACT)
 
@@ -104,7 +104,7 @@ def info(recorder):
 
 
 def start(ros):
-    """Starts an episode, as soon as a recorder that has just started hears every stream."""
+    """Starts an episode, as soon as a recorder that has just started receives every stream."""
     def started():
         answer = trigger(ros, "start")
         assert answer.success or "found nothing of" in answer.message, answer.message
@@ -113,7 +113,7 @@ def start(ros):
 
 
 def record(ros, robot, frames):
-    """Starts an episode and waits until the robot has shown so many pictures."""
+    """Starts an episode and waits until the robot has published this many images."""
     start(ros)
     until = robot.count + frames
     ros.wait_for(lambda: robot.count >= until, "pictures")
@@ -137,7 +137,7 @@ def test_an_episode_is_recorded_saved_and_counted(ros, robot, recorder):
     notes = json.loads((recorder.root / "meta/thinkvla/episode-000000.json").read_text())
     assert set(notes["streams"]) == {"top", "wrist", "arm"}
     stats = json.loads((recorder.root / "meta/stats.json").read_text())
-    # 2 cm a second at ten rows a second
+    # 2 cm/s at ten rows a second
     assert stats["action"]["mean"][0] == pytest.approx(0.002, rel=0.05)
     assert not trigger(ros, "save").success
 
@@ -227,7 +227,7 @@ def test_a_dataset_of_another_program_is_left_as_it_is(ros, robot, recorder):
     record(ros, robot, 45)
     assert trigger(ros, "save").success
     assert first.interrupt() == 0
-    # as it comes from elsewhere
+    # without the files that only our own datasets have
     for own in ("contract.yaml", "meta/thinkvla/episode-000000.json", ".lock"):
         (recorder.root / own).unlink(missing_ok=True)
 

@@ -1,23 +1,23 @@
-"""The scripted expert recorded over ROS is the data it is when recorded in one process, up to timing."""
+"""Test that the scripted expert recorded over ROS gives the same data as in one process, except for timing."""
 
 import json
 
 import pytest
 
 SEED, EPISODES = 3000, 2
-# Rows a second: software renders both cameras ten times a second on two slow cores, and hardly more often.
+# Rows a second: software rendering of both cameras reaches about ten images a second on two slow cores.
 FPS = 5
 
 
 def recorded(folder):
-    """Episodes, rows and statistics of a dataset."""
+    """Description and statistics of a dataset."""
     info = json.loads((folder / "meta/info.json").read_text())
     stats = json.loads((folder / "meta/stats.json").read_text())
     return info, stats
 
 
 def travel(stats):
-    """What the actions of all rows add up to: x, y, z [m]."""
+    """Sum of the actions of all rows: x, y, z (m)."""
     action = stats["action"]
     return [mean * action["count"][0] for mean in action["mean"][:3]]
 
@@ -36,7 +36,7 @@ def test_the_expert_over_ros_is_recorded_as_in_one_process(ros, nodes):
     assert info["features"] == expected_info["features"] and info["fps"] == expected_info["fps"]
     assert info["total_episodes"] == EPISODES and info["total_tasks"] == expected_info["total_tasks"]
     assert info["total_frames"] == pytest.approx(expected_info["total_frames"], rel=0.1)
-    # the same way there: its end, its corners in joints and space, both values of the gripper
+    # the same motion: its end, the extremes of joints and positions, both values of the gripper
     assert travel(stats) == pytest.approx(travel(expected), abs=0.01)
     for corner in ("min", "max"):
         assert stats["observation.state"][corner] == pytest.approx(expected["observation.state"][corner], abs=0.05)

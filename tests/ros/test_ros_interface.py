@@ -1,7 +1,7 @@
-"""The parameter tables of docs/ros_interface.md equal what the running nodes declare, and the commands in the README and
-the documentation pages exist with the options and arguments given there.
+"""Tests that the parameter tables of docs/ros_interface.md equal the declarations of the running nodes, and that the
+commands in the README and the documentation pages exist with the options and arguments given there.
 
-After changing a parameter, write the tables anew:
+After changing a parameter, regenerate the tables:
     . tools/env.sh && THINKVLA_UPDATE_DOCS=1 "$THINKVLA_PYTHON" -m pytest tests/ros/test_ros_interface.py -k parameter_table
 """
 
@@ -25,7 +25,7 @@ from std_srvs.srv import SetBool
 from thinkvla.msg import ArmStatus
 
 INTERFACE = ROOT / "docs" / "ros_interface.md"
-# Decisions also name what was there before.
+# decisions.md also names things that no longer exist.
 PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "decisions.md")]
 TYPES = {
     ParameterType.PARAMETER_BOOL: "bool",
@@ -35,7 +35,7 @@ TYPES = {
     ParameterType.PARAMETER_DOUBLE_ARRAY: "floats",
     ParameterType.PARAMETER_STRING_ARRAY: "strings",
 }
-# Every ROS node has this one.
+# Every ROS node has this parameter.
 COMMON = {"use_sim_time"}
 
 
@@ -95,7 +95,7 @@ def test_the_parameter_table_is_what_the_node_declares(ros, nodes, node, tmp_pat
 
 
 def blocks(page):
-    """Lines of the code blocks of a page, those that go on joined; fenced ones and indented ones."""
+    """Lines of the code blocks of a page, fenced and indented; continuation lines are joined."""
     fenced, lines = False, []
     for line in page.read_text().splitlines():
         if line.startswith("```"):
@@ -109,7 +109,7 @@ def commands(page):
     """Commands of a page as lists of words: those of its blocks, and those in its sentences and tables."""
     spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.S))
     for line in itertools.chain(blocks(page), spans):
-        # What stands behind a wider gap explains the command.
+        # Text after a wider gap explains the command.
         for part in re.split(r" && ", re.sub(r"\s{2,}(?!-).*$|\s#.*$", "", line)):
             if part.split(" ")[0] in CHECKS:
                 yield shlex.split(part)
@@ -125,7 +125,7 @@ def launch_arguments(file):
 
 @functools.cache
 def help_of(*verbs):
-    """What a verb says of itself; nothing where there is no such verb."""
+    """Help text of a subcommand; None if it does not exist."""
     shown = subprocess.run([binaries() / "thinkvla", *verbs, "--help"], capture_output=True, text=True)
     return shown.stdout if shown.returncode == 0 else None
 
@@ -142,7 +142,7 @@ def interface(name):
 
 
 def filled(message, text):
-    """A message with the fields that a command line gives, as ros2 fills it."""
+    """Fills a message with the fields of a command line, as ros2 does."""
     fields = yaml.safe_load(text)
     for name, value in fields.items():
         field = getattr(message, name)
@@ -232,7 +232,7 @@ def test_the_first_moves_of_a_real_arm_are_slow(ros, nodes, tmp_path):
     request = filled(SetBool.Request(), arm[-1])
     ros.wait_for(lambda: ros.call(SetBool, arm[3], request).success, "the arm to be armed")
     assert move[:3] == ["ros2", "run", "thinkvla"]
-    # As fast as it may, which is faster than the page asks for.
+    # At the highest speed permitted, which is faster than the page asks for.
     mover = nodes.start(move[3], arguments=[*move[4:-1], 1.0])
     assert mover.wait() == 0, nodes.output()
     joints = [joints for _, joints, _, _ in driver.commands]

@@ -1,4 +1,4 @@
-"""sim_node's cameras: what a camera driver publishes, and the ways in which one fails."""
+"""Tests of sim_node's cameras: messages like those of a camera driver, and the simulated faults."""
 
 import math
 

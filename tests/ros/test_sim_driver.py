@@ -1,4 +1,4 @@
-"""sim_node is Realman's driver on the wire: topics, types, quality of service, rates, units, and its hazards."""
+"""Tests of sim_node in place of Realman's driver: topics, types, quality of service, rates, units, and hazards."""
 
 import math
 import time

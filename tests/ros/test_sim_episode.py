@@ -1,4 +1,4 @@
-"""sim_node's episodes: reset, instruction, status, and the expert as an ordinary source of chunks."""
+"""Tests of sim_node's episodes: reset, instruction, status, and the expert as an ordinary source of chunks."""
 
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -59,7 +59,7 @@ def test_status_comes_ten_times_a_second_of_simulated_time(ros, nodes):
 
 
 class ArmNode:
-    """As much of arm_node as the expert sees: a lease, and a status."""
+    """The parts of arm_node that the expert uses: the lease and the status."""
 
     def __init__(self, ros):
         self.ros, self.released = ros, []
@@ -107,7 +107,7 @@ def test_the_expert_waits_for_an_armed_arm_then_beats_and_sends_chunks(ros, node
     assert [c.plan_id for c in chunks] == list(range(1, len(chunks) + 1))
     assert all(0.0 <= c.values[6] <= 1.0 for c in chunks)
     assert (beats[0].source, beats[0].lease) == ("expert", 7)
-    # A reset without the expert gives the lease back and silences it.
+    # A reset without the expert makes it release the lease and send no more chunks.
     assert reset(ros, task="height", seed=1).ok
     ros.wait_for(lambda: arm.released == [7], "the lease to be given back")
     count = len(chunks)

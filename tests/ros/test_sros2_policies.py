@@ -1,5 +1,5 @@
-"""The SROS2 profile of each node names what the node opens in the graph, and nothing else: with less it could not work
-under enforcement, with more it could do what nobody asked for."""
+"""Tests that the SROS2 profile of each node names exactly what the node opens in the graph: with less it could not work
+under enforcement, with more it would have unnecessary permissions."""
 
 from xml.etree import ElementTree
 
@@ -20,14 +20,15 @@ def absolute(name, node, namespace):
 
 
 def allowed(node, namespace="/") -> set:
-    """What the profile allows a node in this namespace, as (right, name)."""
+    """Permissions of a node in this namespace by its profile, as (right, name)."""
     [profile] = POLICIES.findall(f".//profile[@node='{node}']")
     return {(right, absolute(entry.text, node, namespace))
             for rule in profile for right in RIGHTS & set(rule.attrib) for entry in rule}
 
 
 def opened(ros, node, namespace="/") -> set:
-    """What the node has in the graph. The topics and services of an action belong to the action."""
+    """Endpoints of the node in the graph, as (right, name). The topics and services of an action belong to the
+    action."""
     def names(found):
         return [name for name, _ in found if "/_action/" not in name]
 
@@ -47,12 +48,12 @@ def opened(ros, node, namespace="/") -> set:
 
 
 def plain(edges, namespace):
-    """The same edges as if the node ran in the root namespace."""
+    """The same endpoints as if the node ran in the root namespace."""
     return {(right, name.removeprefix(namespace)) for right, name in edges}
 
 
 def require_exact(ros, node, namespaces):
-    """Together, the variants of a node in these namespaces open what its profile allows."""
+    """Asserts that the variants of a node in these namespaces together open exactly what its profile allows."""
     expected = allowed(node)
 
     def seen():

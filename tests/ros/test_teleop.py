@@ -1,4 +1,4 @@
-"""teleop_node: what a person holds moves the arm, what they let go of rests, and nothing jumps."""
+"""Tests of teleop_node: the input device moves the arm, its release brings the arm to rest, and nothing jumps."""
 
 import math
 import os
@@ -25,18 +25,18 @@ from thinkvla.srv import AcquireLease, ReleaseLease
 
 pytestmark = pytest.mark.stalls
 
-# Of config/teleop/gamepad.yaml; the deadman of the other mappings is button 0.
+# Buttons of config/teleop/gamepad.yaml; the deadman of the other mappings is button 0.
 DEADMAN, HAND_BACK, SAVE, START = 4, 1, 6, 7
 FORWARD_AXIS = 1
-# Half of 0.2 m/s, for half a second: far more than brake and machine need.
+# Half of 0.2 m/s for half a second, which is far more than braking takes on a slow machine.
 BRAKED_M = 0.05
-# Before a person presses a button again that has done nothing.
+# Time before a button without effect is pressed again.
 PATIENCE_S = 3.0
 DRIVER_QUEUE = QoSProfile(depth=1000)
 
 
 class Stick:
-    """A joystick that repeats itself 50 times a second, until it dies, and what goes with it."""
+    """A joystick that publishes its state 50 times a second, until `die`, and the message `beside` on another topic."""
 
     def __init__(self, ros, deadman=DEADMAN, beside=None, topic=None):
         self.ros, self.deadman = ros, deadman
@@ -57,7 +57,7 @@ class Stick:
         self.sent += 1
 
     def settle(self):
-        """Until what is set was sent a few times."""
+        """Waits until the present state has been sent a few times."""
         until = self.sent + 5
         self.ros.wait_for(lambda: self.sent >= until, "the joystick to repeat itself")
 
@@ -66,8 +66,8 @@ class Stick:
         self.settle()
 
     def order(self, button, done, what):
-        """Presses a button until it has worked: what is pressed while the machine stands still for a moment is no order
-        to the node, and a person presses again."""
+        """Presses a button until it has taken effect: the node ignores input from while the machine stalls, and a
+        person would press again, too."""
         pressed = -math.inf
 
         def worked():
@@ -96,15 +96,15 @@ class Stick:
 
 
 class Robot(Arm):
-    """The simulated arm behind arm_node; armed when all nodes are up, since starting one takes the machine's time."""
+    """The simulated arm behind arm_node; it is armed when all nodes are up, because starting one takes the CPU."""
 
     def __init__(self, ros, process):
         super().__init__(ros, process)
         ros.wait_for(lambda: self.statuses, "a report of the arm")
 
     def arm(self):
-        """Arms until the arm goes on holding: when the machine stands still for a moment right then, the arm node latches
-        a fault, as it must."""
+        """Arms until the arm keeps holding: when the machine stalls at that moment, the arm node correctly latches a
+        fault."""
         def holds():
             super(Robot, self).arm()
             until = len(self.statuses) + 10
@@ -138,7 +138,7 @@ class Robot(Arm):
         self.wait_mode(ArmStatus.HOLDING, "the arm to hold")
 
     def stays_silent(self):
-        """No command leaves while ten reports come."""
+        """Returns whether no command leaves during ten statuses."""
         until, commands = len(self.statuses) + 10, self.now().commands
         self.ros.wait_for(lambda: len(self.statuses) >= until, "reports")
         if self.mode() != ArmStatus.HOLDING:
@@ -149,7 +149,7 @@ class Robot(Arm):
 @pytest.fixture
 def robot(ros, nodes, tmp_path):
     arm = yaml.safe_load((ROOT / "config/rm75.yaml").read_text())
-    # The longest that is allowed: the machine that runs the tests may be slow.
+    # The longest timeouts permitted, because the machine that runs the tests may be slow.
     arm["timeouts"].update(heartbeat_s=0.09, state_s=0.09)
     file = tmp_path / "arm.yaml"
     file.write_text(yaml.safe_dump(arm))
@@ -217,7 +217,7 @@ def test_a_clutch_goes_on_from_where_the_arm_is_however_far_arm_and_hand_were_mo
     start = robot.tool()
     clutch.hold()
     robot.wait_following()
-    # In two steps: a hand that leaps was lost by its tracker.
+    # In two steps, because a leap counts as a pose lost by the tracker.
     for _ in range(2):
         hand.pose.position.y += 0.02
         clutch.settle()
@@ -225,7 +225,7 @@ def test_a_clutch_goes_on_from_where_the_arm_is_however_far_arm_and_hand_were_mo
     assert robot.tool()[1] < start[1] + 0.045
     clutch.release()
     robot.wait_rest()
-    # Meanwhile somebody else moves the arm, and the hand goes elsewhere.
+    # Meanwhile another source moves the arm, and the tracked pose changes.
     robot.wait_holder("")
     mover = Source(ros, "mover")
     goal = MoveNamed.Goal(name="home", speed=0.5, lease=mover.lease)
@@ -251,7 +251,7 @@ def test_a_person_takes_the_arm_from_a_policy_and_it_stays_theirs_until_handed_b
     stick.hold()
     robot.wait_holder("teleop")
     robot.wait_following()
-    # It does not give up: a chunk after every report, as the person's.
+    # The policy keeps sending chunks.
     insisting = ros.node.create_timer(0.05, policy.chunk)
     robot.wait_event("lease")
     robot.wait_following()
@@ -301,7 +301,7 @@ def test_a_leader_away_from_the_arm_is_refused_and_one_brought_there_is_followed
 
 
 class Terminal:
-    """A terminal with a person at its keyboard."""
+    """A terminal with a simulated user."""
 
     def __init__(self):
         self.person, self.node = pty.openpty()
@@ -311,7 +311,7 @@ class Terminal:
         os.write(self.person, keys)
 
     def hold(self, ros, key, until, what):
-        """Holds a key, as a terminal repeats it."""
+        """Holds a key; repeats it, as a terminal does."""
         up = threading.Event()
 
         def repeat():

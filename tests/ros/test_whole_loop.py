@@ -1,5 +1,5 @@
-"""A lab's first day, small: episodes are recorded, a checkpoint learns from them through crash and cancelling, and takes
-the place of the one that acts."""
+"""Test of the whole loop on a small scale: episodes are recorded, a checkpoint is trained on them despite a crash and a
+cancellation, and replaces the active one."""
 
 import math
 
@@ -15,8 +15,8 @@ STEPS = 50
 
 
 def learn(ros, trainer):
-    """Fifty steps, through a node killed with -9 and a cancelled goal; returns the result."""
-    # So many samples make a step long enough to be cancelled between two of them.
+    """Trains fifty steps, interrupted by SIGKILL of the node and by a cancelled goal; returns the result."""
+    # A batch of this size makes a step long enough for a cancellation to come between two of them.
     trainer.template.write_text(TEMPLATE.replace("every_steps: 2,", "every_steps: 10,").replace("batch: 1", "batch: 32"))
     goal = {"steps": STEPS, "validation_share": 0.2}
     node = trainer.launch()

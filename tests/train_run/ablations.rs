@@ -1,4 +1,4 @@
-//! The files in `config/ablations`: each trains what it is about and nothing else.
+//! Tests of the files in `config/ablations`: each trains exactly the parts that it is about.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use super::geometry::{ALIGNED, write_tiny_vggt};
 use super::trained::questions::SECTION;
 use super::trained::{Bench, bytes, metrics};
 
-/// What an ablation has besides backbone and action head, and what it learns from.
+/// Expected parts of an ablation besides backbone and action head, and its losses.
 struct Expected {
     name: &'static str,
-    /// Prefixes of what was added to Qwen3-VL.
+    /// Prefixes of the parameters added to Qwen3-VL.
     added: &'static [&'static str],
-    /// Whether a teacher's anchors or words are followed.
+    /// Whether there is distillation from a teacher.
     distilled: bool,
-    /// Whether questions are learned; the text head alone reads the final norm.
+    /// Whether questions are trained; only the text head reads the final norm.
     cotrained: bool,
 }
 
@@ -65,7 +65,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ablations")
 }
 
-/// The ablation as it stands in its file, of the tiny checkpoint and recording.
+/// The configuration in the ablation's file, with the tiny checkpoint and recording.
 fn config(bench: &Bench, name: &str) -> TrainingConfig {
     let shipped = TrainingConfig::load(&folder().join(name).with_extension("yaml")).unwrap();
     let tiny = bench.load();
@@ -96,7 +96,7 @@ fn each_file_trains_what_it_is_about() {
     }
 }
 
-/// The mean square of a gradient is 0 where there never was one.
+/// Checks which parameters are trained: the mean square of a gradient is 0 if there never was one.
 fn check_graph(checkpoint: &Path, of: &Expected) {
     let state = Tensor::read_safetensors(checkpoint.join("training.safetensors")).unwrap();
     let mut lacking: BTreeSet<&str> = of.added.iter().copied().collect();

@@ -1,4 +1,4 @@
-//! A checkpoint against the rows that its own run did not learn from.
+//! Test of a checkpoint on the rows that its run has held out.
 
 use std::collections::BTreeSet;
 

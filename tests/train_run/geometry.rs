@@ -1,4 +1,4 @@
-//! Targets of the geometry teacher in a run: each is made once, and what is learned does not depend on when.
+//! Tests of geometry targets in a run: each is computed once, and training does not depend on when.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use thinkvla::training::settings::GeometrySettings;
 use super::trained::{Bench, bytes, metrics};
 use super::{feed, recorded};
 
-/// Its features are as wide as the tiny checkpoint's geometry latents: 24 channels.
+/// Configuration of a tiny VGGT, whose features are as wide as the tiny checkpoint's geometry latents: 24 channels.
 const TINY: VggtConfig = VggtConfig {
     img_size: 56,
     patch_size: 14,
@@ -38,7 +38,7 @@ const PLACE: Placement = Placement {
     compute: Some(Precision::Float32),
 };
 
-/// Random weights in a file as VGGT's are published.
+/// Writes random weights in the format of VGGT's published file.
 fn write_vggt(path: &Path, config: &VggtConfig) {
     let layout = Layout::default();
     Aggregator::from_source(config, &layout).unwrap();
@@ -64,12 +64,12 @@ fn write_vggt(path: &Path, config: &VggtConfig) {
     safetensors::serialize_to_file(views, Some(notes), path).unwrap();
 }
 
-/// A tiny VGGT that fits the tiny checkpoint.
+/// Writes a tiny VGGT that fits the tiny checkpoint.
 pub fn write_tiny_vggt(path: &Path) {
     write_vggt(path, &TINY);
 }
 
-/// Lines of a configuration that align geometry with a tiny VGGT.
+/// Lines of a configuration with alignment to a tiny VGGT.
 pub const ALIGNED: &str = "geometry: {vggt: HERE/vggt.safetensors, cache: HERE/cache, compute: float32, rule: {resolution: \
                            small}}\n";
 
@@ -91,7 +91,7 @@ pub fn targets(settings: &GeometrySettings) -> GeometryTargets {
     GeometryTargets::open(&settings.cache, Box::new(vggt)).unwrap()
 }
 
-/// Rows of the recording.
+/// Number of rows of the recording.
 const ROWS: u64 = 28;
 
 #[test]
@@ -100,7 +100,7 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
     let feed_of = || feed(&bench, |config| config.method.geometry_weight = 0.5);
     let first = feed_of();
     let mut readers = first.readers().unwrap();
-    // So many samples that no row is left out.
+    // Enough batches to include every row.
     let batches: Vec<_> = (0..100)
         .map(|number| first.batch(Side::Trained, number, &mut readers).unwrap())
         .collect();
@@ -113,7 +113,7 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
         assert!(made.equal(read), "batch {number}");
     }
     assert_eq!(second.targets_made(), 0);
-    // Fresh from the teacher, of each sample by itself: the same to the bit.
+    // Computed again by the teacher, for each sample alone: the same to the bit.
     let settings = bench.load().geometry;
     let vggt = vggt::load(settings.vggt.as_ref().unwrap(), PLACE).unwrap();
     let teacher = Teacher::new(vggt, settings.rule).unwrap();

@@ -1,11 +1,11 @@
-//! A run that is interrupted saves first and says how to go on.
+//! Tests of interrupted runs: they save first, and print how to continue.
 
 use std::process::Command;
 use std::time::Duration;
 
 use super::trained::{Bench, bytes, metrics};
 
-/// Interrupts a run after some steps: its exit code, and what it said.
+/// Interrupts a run after some steps; returns its exit code and output.
 fn interrupt(bench: &Bench, signal: &str) -> (Option<i32>, String) {
     let child = bench.command(&["--max-steps", "150"]).spawn().unwrap();
     let lines = || {
@@ -54,7 +54,7 @@ fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
     assert!(bytes(&whole.join(&last)) == bytes(&bench.path("out").join(&last)));
 }
 
-/// A run that this signal ends saves the step it is at, and has the signal's exit code.
+/// Asserts that a run saves its current step on this signal, and ends with this exit code.
 fn saves_and_ends(signal: &str, expected: i32) {
     let bench = Bench::new("");
     let (code, said) = interrupt(&bench, signal);
@@ -78,7 +78,7 @@ fn a_second_run_into_the_same_directory_is_refused_and_the_first_loses_nothing()
     let bench = Bench::new("");
     let mut first = bench.open(bench.load(), false).unwrap();
     first.train(Some(2)).unwrap();
-    // What it would be writing at this moment.
+    // The directory that the first run would be writing.
     let open = bench.path("out/.open-00000003");
     std::fs::create_dir(&open).unwrap();
     let second = bench.command(&["--resume", "--max-steps", "9"]).output().unwrap();

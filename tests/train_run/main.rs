@@ -1,4 +1,4 @@
-//! A training run is the same whether it is killed or not, loses nothing to a full disk, and names what stops it.
+//! Tests of training runs: the result is the same after a kill, a full disk loses nothing, and errors are named.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
@@ -96,7 +96,7 @@ fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
     let last = metrics(&bench.path("out")).pop().unwrap();
     let of = |name: &str| last[name].as_f64().unwrap();
     assert_eq!(Some(of("held_out")), outcome.held_out);
-    // Other pictures give other errors.
+    // Other images give other errors.
     assert!(of("held_out_constant") > 0.0, "{last}");
     assert!(
         of("held_out_shuffled") > 0.0 && of("held_out_shuffled") != of("held_out"),
@@ -156,7 +156,7 @@ fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
     let bench = Bench::new("");
     bench.open(bench.load(), false).unwrap().train(Some(3)).unwrap();
     let before = bytes(&bench.path("out/step-00000003"));
-    // No file may grow beyond 100 kB: to the program it is as if the disk were full.
+    // No file may grow beyond 100 kB: to the program it looks like a full disk.
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" train \"$1\" --resume --max-steps 5";
     let output = Command::new("bash")
         .args(["-c", limited, env!("CARGO_BIN_EXE_thinkvla")])
@@ -314,7 +314,7 @@ fn data_that_does_not_cover_an_action_dimension_is_named() {
         path: bench.path("data"),
         weight: 1.0,
     };
-    // Statistics of tool steps for a column of joints.
+    // Statistics of tool actions for a column of joints.
     let error = Mixture::open(&[share], &contract).unwrap_err().to_string();
     assert!(
         error.contains("action.joint: expected the values x, y") && error.contains("and no x"),

@@ -1,4 +1,4 @@
-//! Which values are the contract's actions is said by names and units, not by their places.
+//! Tests that values are matched to the contract's actions by names and units, not by their places.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use thinkvla::training::run_error::RunError;
 use super::foreign::{describe, exchange, read};
 use super::recorded;
 
-/// A dataset with the recording's pictures, without a contract, and with actions of these names.
+/// A dataset with the recording's images, without a contract, with actions of these names.
 fn with_actions(names: &Value, row: impl Fn(usize) -> Vec<f32>) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
@@ -46,7 +46,7 @@ fn mixed(root: &Path) -> Result<Mixture, RunError> {
     Mixture::open(&[share], &recorded::contract())
 }
 
-/// x 0.01, y 0.02, … and the gripper closing, as rows of this order.
+/// Row `at` in this order of values: x 0.01, y 0.02, …, and the gripper closing.
 fn row(order: [&str; 7], at: usize) -> Vec<f32> {
     let of = |name: &&str| match *name {
         "gripper" => 1.0 - at as f32 / 16.0,
@@ -201,7 +201,7 @@ fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
         assert!(said.contains(&format!("episode {episode}: ")), "{episode}: {said}");
     }
     assert!(said.contains("control token <|im_end|>"), "{said}");
-    // The program says the same, and what it took for what.
+    // The program reports the same, and how it matched the values.
     let output = bench.command(&[]).env("RUST_LOG", "info").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("episode 2: "), "{said}");

@@ -1,4 +1,4 @@
-//! Points that the simulator puts beside its rows are what the geometry adapter learns, and none may be missing.
+//! Tests of geometry targets from the simulator: the adapter learns them, and a missing one is an error.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::trained::{Bench, metrics};
 
 const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 
-/// Frames, each a row of its own, with their targets beside them where a cache is named.
+/// Generates frames, each an episode of one row, with their targets in `cache` if one is given.
 fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
     let beside = cache.map(|cache| targets::writer(cache).unwrap());
     let order = FrameOrder {

@@ -1,4 +1,4 @@
-//! What would end a run in its middle is named before its first step.
+//! Tests that errors which would end a run later are reported before its first step.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::recorded::CAMERAS;
 use super::trained::Bench;
 use super::trained::questions::SECTION;
 
-/// Cuts the end off the first camera's pictures in a file of rows.
+/// Truncates the first camera's images in a file of rows.
 fn cut_pictures(rows: &Path) {
     let found = read(rows);
     let column = found.column_by_name(CAMERAS[0]).unwrap().as_struct();
@@ -103,7 +103,7 @@ fn a_disk_without_room_for_the_checkpoints_is_told() {
         said.contains("of free space for checkpoints") && said.contains("lower checkpoints.keep"),
         "{said}"
     );
-    // As many as are written, and no more.
+    // Space is required only for as many checkpoints as the run writes.
     config.steps = 2;
     bench.open(config, false).map(drop).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Stages of a run: each trains what the one before it left, and the whole is the same whether it is interrupted or not.
+//! Tests of stages of a run: each continues from the one before it, and an interruption does not change the result.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ stages:
     data: {augment: {contrast: 0.1, colour: 0.1}}
 ";
 
-/// What the stages have in common.
+/// Settings common to the stages.
 fn common(bench: &Bench) -> TrainingConfig {
     let mut config = bench.load();
     (config.optimiser.ema, config.optimiser.clip) = (Some(0.9), Clip::PerGroup);
@@ -74,7 +74,7 @@ fn a_checkpoint_holds_the_mean_of_the_weights_and_resumes_from_the_weights_thems
     (config.out, config.optimiser.ema) = (bench.path("raw"), None);
     let raw = bench.open(config, false).unwrap().train(Some(4)).unwrap();
     assert!(differ(&averaged.checkpoint, &raw.checkpoint, "action_model."));
-    // Steps are taken from the weights, so both runs have the same.
+    // Optimiser steps act on the weights, not on their mean, so both runs have the same.
     let value = |folder: &Path| {
         let all = Tensor::read_safetensors(folder.join("training.safetensors")).unwrap();
         let found = all
@@ -83,7 +83,7 @@ fn a_checkpoint_holds_the_mean_of_the_weights_and_resumes_from_the_weights_thems
         found.unwrap().1
     };
     assert!(value(&averaged.checkpoint).equal(&value(&raw.checkpoint)));
-    // The mean of few steps lies between the start and the end.
+    // The mean over few steps lies between the start and the end.
     let weight = |folder: &Path| {
         let all = tensors(folder).into_iter();
         let found = all
@@ -122,7 +122,7 @@ fn vision_that_is_kept_teaches_what_vision_that_is_seen_each_time_does() {
         for name in ["action", "held_out", "held_out_shuffled"] {
             let Some(seen) = seen[name].as_f64() else { continue };
             let kept = kept[name].as_f64().unwrap();
-            // 16 bits of what the blocks give.
+            // The block outputs are stored in 16 bits.
             assert!((kept - seen).abs() < 0.02 * seen, "{name}: {kept} and {seen}");
         }
     }

@@ -1,4 +1,4 @@
-//! Questions and answers beside the demonstrations.
+//! Tests of training on questions and answers beside the demonstrations.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn first(feed: &TextFeed, side: Side) -> Result<VlmBatch, String> {
     feed.batch(side, 0, &mut readers).map_err(|e| e.to_string())
 }
 
-/// The text of the tokens that are learned.
+/// Text of the tokens with labels.
 fn learned(bench: &Bench, one: &Answered) -> String {
     let tokenizer = Tokenizer::from_file(bench.path("start/tokenizer.json")).unwrap();
     let ids = one
@@ -141,7 +141,7 @@ fn rows_of_a_held_out_picture_are_never_trained_on() {
         ..TextSettings::default()
     };
     let feed = open(&bench, &settings).unwrap();
-    // Two of six pictures.
+    // Two of six images are held out.
     assert_eq!((feed.rows(Side::Trained), feed.rows(Side::HeldOut)), (4, 2));
     let texts = |side| {
         let conversations = first(&feed, side).unwrap().conversations;

@@ -1,4 +1,4 @@
-//! A training run on a tiny checkpoint and a small recording.
+//! A training run with a tiny checkpoint and a small recording.
 
 #[path = "../network/support.rs"]
 #[allow(dead_code)]
@@ -34,7 +34,7 @@ data:
 checkpoints: {every_steps: 50, every_minutes: 0, keep: 3}
 ";
 
-/// A tiny checkpoint, the recording, and a configuration of both with lines added.
+/// A tiny checkpoint, the recording, and a configuration for both with additional lines.
 pub struct Bench {
     folder: tempfile::TempDir,
     pub config: PathBuf,
@@ -72,12 +72,12 @@ impl Bench {
     }
 }
 
-/// Weights and training state of a step.
+/// Bytes of the weights and of the training state of a step.
 pub fn bytes(step: &Path) -> [Vec<u8>; 2] {
     ["model.safetensors", "training.safetensors"].map(|name| std::fs::read(step.join(name)).unwrap())
 }
 
-/// All scalars but those of the clock.
+/// All metrics except times.
 pub fn metrics(out: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let line = |line: &str| {

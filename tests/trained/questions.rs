@@ -1,4 +1,4 @@
-//! Questions and answers to train on.
+//! Questions and answers for training.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::frame::{ImageMode, Picture};
 
-/// The files below in a configuration.
+/// Section of a configuration with the files below.
 pub const SECTION: &str = "
 text:
   sources: [{path: HERE/questions/qwen.json, weight: 2}, {path: HERE/questions/spatial.jsonl, images: HERE/questions}]
@@ -15,10 +15,10 @@ text:
   held_out_batches: 3
 ";
 
-/// Pictures there are.
+/// Number of images.
 const PICTURES: usize = 6;
 
-/// A file in each of the two forms, and their pictures.
+/// Writes a file in each of the two formats, and their images.
 pub fn write(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     for number in 0..PICTURES {

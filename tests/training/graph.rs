@@ -1,4 +1,4 @@
-//! Ablations: which parameters a step trains in each, and that a few steps learn.
+//! Tests of ablations: the parameters that a step trains in each, and that a few steps reduce the loss.
 
 use serde_json::{Value, json};
 use tch::Tensor;
@@ -10,16 +10,16 @@ use thinkvla::training::settings::{Distill, LearningRates, MethodSettings, Optim
 
 use crate::support::{Recipe, config, method};
 
-/// Values of the robot's own state where it is projected.
+/// Number of state values where the state is projected.
 const STATE_DIM: i64 = 8;
 
-/// An ablation of 3DThinkVLA's Table 4 (or a fusion of Table 6): fields of the checkpoint, and what is trained.
+/// An ablation of 3DThinkVLA's Table 4 (or a fusion of Table 6): changes to the checkpoint, and expectations.
 struct Ablation {
     name: &'static str,
     changes: Vec<(&'static str, Value)>,
     cotrained: bool,
     distill: Distill,
-    /// Prefixes of what it has besides backbone and action head.
+    /// Prefixes of its parameters besides backbone and action head.
     added: &'static [&'static str],
     /// Whether its prompts have no anchor.
     task_end: bool,

@@ -1,4 +1,4 @@
-//! What a selection trains, and that differences of low rank are merged into what they differ from.
+//! Tests of parameter selection, and of merging LoRA weights.
 
 use std::collections::HashMap;
 use tch::Tensor;
@@ -19,7 +19,7 @@ fn lora(modules: &[&str]) -> Selection {
     }
 }
 
-/// A step of the action loss; gives the loss before it.
+/// Takes a step of the action loss; returns the loss before it.
 fn step(method: &thinkvla::training::method::Method, recipe: &Recipe, optimiser: &mut Optimiser) -> f64 {
     let batch = recipe.vla(method.config());
     let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
@@ -28,7 +28,7 @@ fn step(method: &thinkvla::training::method::Method, recipe: &Recipe, optimiser:
     losses.total.double_value(&[])
 }
 
-/// Tensors as they were merged.
+/// Merged tensors.
 struct Merged(HashMap<String, Tensor>);
 
 impl Source for Merged {
@@ -62,7 +62,7 @@ fn only_what_is_selected_changes() {
             .iter()
             .map(|one| one.tensor.detach().copy())
             .collect();
-        // In the first step of a difference of low rank only the half that is zero has a gradient.
+        // In the first step of a LoRA only the half that is zero has a gradient.
         for _ in 0..2 {
             step(&method, &recipe, &mut optimiser);
         }

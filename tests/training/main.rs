@@ -1,4 +1,4 @@
-//! Training does what the recipe says: against the same recipe in PyTorch, and part by part.
+//! Tests of training: against the same recipe in PyTorch, and of each part.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 

@@ -1,4 +1,4 @@
-//! What the losses are, where gradients go, and that savings save nothing but time.
+//! Tests of losses and gradients, and that optimisations change only the speed.
 
 use serde_json::json;
 use tch::{Kind, Tensor};
@@ -43,7 +43,7 @@ fn the_teacher_behind_the_shared_beginning_is_the_teacher_that_reads_all() {
             let method = method(&recipe, config(&changes), settings);
             let mut batch = recipe.vla(method.config());
             if place == "task_end" {
-                // The last token of the task and the last that the teacher is told; 46 is the anchor's number.
+                // The anchor is the last token of the task, and the last of the teacher's text; 46 is the anchor's token.
                 for prompt in batch
                     .student
                     .iter_mut()
@@ -93,7 +93,7 @@ fn nothing_flows_back_through_the_teacher() {
     let recipe = Recipe::read();
     let method = method(&recipe, config(&[]), MethodSettings::default());
     let mut batch = recipe.vla(method.config());
-    // Token 12 is told to the teacher alone.
+    // Token 12 is only in the teacher's text.
     let row = |method: &Method| {
         let embedding = method
             .parameters()
@@ -103,7 +103,7 @@ fn nothing_flows_back_through_the_teacher() {
     };
     method.vla(&batch, &batch.counts().unwrap()).unwrap().total.backward();
     assert_eq!(row(&method), 0.0);
-    // The control: said by the student, it learns.
+    // The control: in the student's text, too, the token gets a gradient.
     batch.student[0].ids[3 + 12] = 12;
     batch.teacher[0].prompt.ids[3 + 12] = 12;
     method.parameters().forget_gradients().unwrap();
@@ -194,7 +194,7 @@ fn latents_along_the_target_are_no_loss() {
     assert!(losses.geometry.unwrap().double_value(&[]).abs() < 1e-12);
 }
 
-/// Initial weights of the projectors, everything else the recipe's.
+/// Initial weights for the projectors, those of the recipe for everything else.
 struct NewProjectors(Recipe);
 
 impl Source for NewProjectors {

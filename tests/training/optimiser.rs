@@ -1,4 +1,4 @@
-//! Masters, clipping, what is not a number, and a state that can be put away and taken up again.
+//! Tests of the optimiser: master weights, clipping, non-finite gradients, and saving and restoring its state.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use thinkvla::training::settings::{LearningRates, MethodSettings, OptimiserSetti
 
 use crate::support::{Recipe, built, config};
 
-/// The recipe's network in other types.
+/// The recipe's network in another type.
 struct In<'a>(&'a Recipe, Kind);
 
 impl Source for In<'_> {
@@ -56,7 +56,7 @@ fn step(method: &Method, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, No
 fn steps_too_small_for_bfloat16_add_up_in_its_masters() {
     let recipe = Recipe::read();
     let method = method(&recipe, Kind::BFloat16);
-    // A hundredth of what the last of bfloat16's 8 bits is worth at 1.
+    // A hundredth of the value of bfloat16's last bit at 1.
     let mut optimiser = Optimiser::new(method.parameters(), settings(4e-5)).unwrap();
     let norm = |method: &Method| {
         method
@@ -158,6 +158,6 @@ fn a_gradient_that_is_no_number_changes_nothing_and_is_named() {
     for (one, before) in method.parameters().all().iter().zip(&before) {
         assert_eq!(one.tensor.detach(), *before, "{}", one.key);
     }
-    // The gradients are forgotten, so the next step is sound.
+    // The gradients have been dropped, so the next step is valid.
     step(&method, &recipe, &mut optimiser);
 }

@@ -1,4 +1,4 @@
-//! The same recipe in PyTorch: losses, gradients, and five steps of the optimiser, in 64 bits.
+//! Test against the same recipe in PyTorch: losses, gradients, and five steps of the optimiser, in 64 bits.
 
 use tch::Tensor;
 use thinkvla::training::optimiser::Optimiser;
@@ -8,7 +8,7 @@ use crate::support::{Recipe, config, method, relative};
 
 /// Largest relative deviation of a loss or gradient.
 const CLOSE: f64 = 1e-6;
-/// Largest relative deviation of how far a tensor moved in five steps.
+/// Largest relative deviation of a tensor's change over five steps.
 const MOVED: f64 = 1e-4;
 
 #[test]
@@ -37,7 +37,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
         let text = method.vlm(&vlm, &vlm.counts()).unwrap();
         losses.total.backward();
         text.total.backward();
-        // From the second step on, the rounding of AdamW's first steps is in the weights.
+        // From the second step on, the weights contain the rounding of AdamW's first steps.
         let close = if step == 0 { CLOSE } else { 10.0 * CLOSE };
         for (name, found) in [
             ("action", losses.action.as_ref().unwrap()),
@@ -74,7 +74,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
     assert!(worst.0 < MOVED, "{worst:?}");
 }
 
-/// No gradient of the recipe is analytically zero, so all are compared.
+/// Compares all gradients; none of the recipe is analytically zero.
 fn compare_gradients(recipe: &Recipe, method: &thinkvla::training::method::Method) {
     let mut worst = (0.0, "");
     let all = method.parameters().all();

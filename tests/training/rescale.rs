@@ -1,4 +1,4 @@
-//! A head that goes on in the statistics of other data says the same actions.
+//! Tests that an action head rescaled to other statistics gives the same actions.
 
 use thinkvla::contract::{DimensionStatistics, Normalisation};
 use thinkvla::training::rescale::rescale;
@@ -28,7 +28,7 @@ fn the_first_step_on_other_data_begins_with_the_actions_that_are_known() {
     let counts = batch.counts().unwrap();
     let before = method.action_error(&batch, &counts).unwrap();
     let width = batch.actions.size()[2] as usize;
-    // The same actions lie at t/2 + 1/4 of a range that is twice as wide and half a unit lower.
+    // The same actions lie at t/2 + 1/4 of a range that is twice as wide, with its centre half a unit lower.
     let (from, to) = (ranges(width, [-1.0, 1.0]), ranges(width, [-2.5, 1.5]));
     assert!(rescale(method.parameters(), &from, &to).unwrap());
     batch.actions = batch.actions * 0.5 + 0.25;

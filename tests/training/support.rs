@@ -1,4 +1,4 @@
-//! The tiny network and the batches that PyTorch was given (tools/reference/make_training.py), and variants of them.
+//! The tiny network and the batches of the PyTorch reference (tools/reference/make_training.py), and variants of them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/training")
 }
 
-/// What PyTorch was given and what it made of it.
+/// Inputs and results of PyTorch.
 pub struct Recipe {
     pub tensors: HashMap<String, Tensor>,
 }
@@ -64,7 +64,7 @@ impl Recipe {
         }
     }
 
-    /// The prompts of a part without their padding.
+    /// Prompts of a part, without padding.
     fn prompts(&self, part: &str, config: &Config) -> Vec<Prompt> {
         let positions = self.get(&format!("{part}.positions"));
         let images = self.rows(&format!("{part}.grids")).len();
@@ -146,7 +146,7 @@ impl Recipe {
     }
 }
 
-/// Rows of merge-block order sorted row by row, of views of 4 x 4 patches.
+/// Row indices that sort merge-block order into raster order, for views of 4 x 4 patches.
 fn raster(views: usize) -> Vec<i64> {
     let mut rows = Vec::new();
     for view in 0..views as i64 {
@@ -161,7 +161,7 @@ impl Source for Recipe {
     fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let weight = match self.tensors.get(&format!("weight.{}", parameter.key)) {
             Some(weight) if weight.size() == parameter.shape => weight.copy(),
-            // What a variant has and the recipe has not.
+            // Parameters that a variant has and the recipe has not.
             _ => {
                 let lively = match parameter.init {
                     Init::Zeros => Init::Normal { std: 0.1 },
@@ -178,7 +178,7 @@ impl Source for Recipe {
     }
 }
 
-/// The recipe's configuration with fields of its `thinkvla` object replaced; null takes one away.
+/// The recipe's configuration with fields of its `thinkvla` object replaced; null removes one.
 pub fn config(changes: &[(&str, Value)]) -> Config {
     let text = std::fs::read_to_string(folder().join("config.json")).unwrap();
     let mut value: Value = serde_json::from_str(&text).unwrap();
@@ -205,7 +205,7 @@ pub fn selected(recipe: &Recipe, config: Config, settings: MethodSettings, selec
     built(recipe, config, settings, selection)
 }
 
-/// From any source.
+/// The method with weights from any source.
 pub fn built(source: &dyn Source, config: Config, settings: MethodSettings, selection: &Selection) -> Method {
     let trainable = Trainable::new(source, selection, 5);
     let network = Network::new(&config, &trainable).unwrap();

@@ -1,5 +1,5 @@
-"""load.py DIR …: transformers reads each directory as a user does; says in a line of JSON which of its weights it had no use
-for or missed, and what it makes of a picture and a text: digests of ids, patches and logits."""
+"""load.py DIR …: loads each directory with transformers, as a user does; prints a line of JSON with the unused and the
+missing weights, and digests of ids, patches and logits for a picture and a text."""
 
 import hashlib
 import json

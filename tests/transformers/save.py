@@ -1,4 +1,4 @@
-"""save.py FROM TO SHARD: transformers reads a directory and writes it anew, with files of at most SHARD (e.g. 50KB)."""
+"""save.py FROM TO SHARD: loads a directory with transformers and saves it, in files of at most SHARD (e.g. 50KB)."""
 
 import sys
 

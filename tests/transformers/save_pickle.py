@@ -1,5 +1,5 @@
-"""save_pickle.py SAFETENSORS PICKLE FORM: torch.save of the tensors of a file, in the form that it writes today (`new`, a
-zip archive) or in the one from before (`old`)."""
+"""save_pickle.py SAFETENSORS PICKLE FORM: saves the tensors of a file with torch.save, in its present format (`new`, a
+zip archive) or in the earlier one (`old`)."""
 
 import sys
 

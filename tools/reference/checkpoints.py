@@ -1,4 +1,4 @@
-"""Random Qwen3-VL checkpoints in the Hugging Face layout, written by the reference itself."""
+"""Random Qwen3-VL checkpoints in the Hugging Face layout, written by the reference implementation itself."""
 
 import math
 import tempfile
@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.modeling_utils import no_init_weights
 
-# What the released template makes of user and assistant turns without tools: no default system message.
+# Equals the released template for user and assistant turns without tools: no default system message.
 CHAT_TEMPLATE = """\
 {%- for message in messages -%}
 {{ '<|im_start|>' + message.role + '\\n' }}
@@ -58,7 +58,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Vision:
-    """Sizes of the vision tower and of what it is fed."""
+    """Sizes of the vision tower and of its input."""
 
     width: int = 32
     inner: int = 64
@@ -127,7 +127,7 @@ def config_of(spec: Spec, tokenizer: Qwen2TokenizerFast) -> Qwen3VLConfig:
 
 
 def processor_of(spec: Spec, large_tokenizer: Path) -> Qwen3VLProcessor:
-    """Processor with the released settings but for the sizes; the tokenizer is pruned unless the rows are Qwen3's."""
+    """Processor with the released settings except sizes; the tokenizer is pruned unless the vocabulary is Qwen3's."""
     vision = spec.vision
     with tempfile.TemporaryDirectory() as folder:
         file = large_tokenizer
@@ -151,13 +151,14 @@ def processor_of(spec: Spec, large_tokenizer: Path) -> Qwen3VLProcessor:
 
 @torch.no_grad()
 def draw(model: Qwen3VLForConditionalGeneration, spec: Spec, control: list[int]) -> None:
-    """Weights of a size that makes every tensor matter: states vary, attention is neither flat nor one-hot."""
+    """Draws weights large enough for every tensor to have an effect: states vary, attention is neither flat nor
+    one-hot."""
     generator = torch.Generator().manual_seed(spec.seed)
     for name, weight in model.named_parameters():
         values = torch.randn(weight.shape, generator=generator)
         if "embed_tokens" in name or "lm_head" in name:
             values *= spec.embedding_std
-            # control tokens and spare rows are never written, whatever the state
+            # control tokens and spare rows must never be generated
             values[min(control) :] *= 0.05
         elif "pos_embed" in name:
             values *= 0.5
@@ -186,10 +187,10 @@ def write_checkpoint(spec: Spec, large_tokenizer: Path, out: Path) -> None:
 
 
 def load_reference(checkpoint: Path) -> tuple[Qwen3VLForConditionalGeneration, Qwen3VLProcessor]:
-    """Reads a directory back as a user of the reference does, for computing in float32."""
+    """Loads a directory as a user of the reference does, to compute in float32."""
     model = Qwen3VLForConditionalGeneration.from_pretrained(
         checkpoint, dtype=torch.float32, attn_implementation="sdpa", local_files_only=True
     )
     processor = Qwen3VLProcessor.from_pretrained(checkpoint, local_files_only=True)
-    processor.tokenizer.padding_side = "left"  # as StarVLA sets it; the file does not keep it
+    processor.tokenizer.padding_side = "left"  # as StarVLA sets it; the file does not store it
     return model.eval(), processor

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times the reference and thinkvla by turns on the same work and prints the ratio.
+"""Times the reference and thinkvla alternately on the same work, and prints the ratio.
 
     $(tools/reference/setup.sh) tools/reference/compare_speed.py --thinkvla target/release/thinkvla --compute bf16
 
@@ -52,7 +52,7 @@ def config_2b():
 
 
 class Reference:
-    """transformers' own model as it is installed, its default attention (sdpa)."""
+    """The model of the installed transformers, with its default attention (sdpa)."""
 
     def __init__(self, compute):
         torch.manual_seed(0)
@@ -84,14 +84,14 @@ class Reference:
 
     @torch.inference_mode()
     def run(self):
-        """One pass [ms]."""
+        """Runs one pass; returns its duration (ms)."""
         start = time.perf_counter()
         self.model(**self.inputs)
         return (time.perf_counter() - start) * 1e3
 
 
 class Ours:
-    """`thinkvla bench`, one pass at a time."""
+    """`thinkvla bench`, controlled pass by pass."""
 
     def __init__(self, program, compute, threads):
         arguments = [program, "bench", "--size", "2b", "--compute", compute, "--threads", str(threads), "--by-turns"]
@@ -100,13 +100,13 @@ class Ours:
             raise SystemExit(f"compare_speed: {' '.join(arguments)} did not start")
 
     def run(self):
-        """One pass: vision and language [ms]."""
+        """Runs one pass of vision and language; returns its duration (ms)."""
         print("pass", file=self.process.stdin, flush=True)
         times = json.loads(self.process.stdout.readline())
         return times["vision_ms"] + times["language_ms"]
 
     def close(self):
-        """Ends the program; gives back its own figures, the floor among them."""
+        """Ends the program; returns its own measurements, including the floor."""
         print("end", file=self.process.stdin, flush=True)
         figures = json.loads(self.process.stdout.readline())
         self.process.wait()
@@ -114,7 +114,7 @@ class Ours:
 
 
 def by_turns(options):
-    """Both in memory, one pass each."""
+    """Times single passes of both alternately, with both in memory."""
     with contextlib.ExitStack() as stack:
         ours = Ours(options.thinkvla, options.compute, options.threads)
         stack.callback(ours.process.kill)
@@ -127,7 +127,7 @@ def by_turns(options):
 
 
 def reloaded(options):
-    """One in memory at a time, some passes each."""
+    """Times several passes of each alternately, with one in memory at a time."""
     all_ours, all_theirs = [], []
     for _ in range(2):
         ours = Ours(options.thinkvla, options.compute, options.threads)
@@ -142,7 +142,7 @@ def reloaded(options):
 
 
 def percentile(values, p):
-    """By nearest rank."""
+    """Percentile by nearest rank."""
     return sorted(values)[max(0, -(-len(values) * p // 100) - 1)]
 
 

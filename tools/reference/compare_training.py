@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times a training step in PyTorch and in thinkvla, in turns, on the same sizes, threads and type (see README.md).
+"""Times a training step in PyTorch and in thinkvla alternately, on the same sizes, threads and type (see README.md).
 
-The network is the one of benches/training.json, or of a checkpoint's config.json, with random weights; the stream of questions is left out and geometry
-targets are given, as if cached. PyTorch runs the recipe as it is written down, the teacher as a second pass.
+The network is that of benches/training.json or of a checkpoint's config.json, with random weights. The stream of
+questions is left out, and geometry targets are given, as if cached. PyTorch runs the recipe literally, with the teacher
+as a second pass.
 """
 
 import argparse
@@ -22,7 +23,7 @@ BATCH, VIEWS, TASK, TOLD, ACTION = 4, 2, 12, 44, 14
 
 
 class Sizes:
-    """What the prompts and pictures of a configuration are made of."""
+    """Tokens and image sizes of a configuration's prompts."""
 
     def __init__(self, settings: dict) -> None:
         ours, vision = settings["thinkvla"], settings["vision_config"]

@@ -1,4 +1,4 @@
-"""Safetensors files that come out the same each time."""
+"""Writer of reproducible safetensors files."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 
 def save(tensors: dict[str, torch.Tensor], file: Path, metadata: dict[str, str]) -> None:
-    """Writes tensors and metadata; the library alone leaves the metadata's order to chance."""
+    """Writes tensors and metadata; sorts the metadata, because the library writes them in random order."""
     save_file(tensors, file, metadata)
     content = file.read_bytes()
     length = int.from_bytes(content[:8], "little")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes random Qwen3-VL checkpoints and what the reference makes of images and text with them (see README.md)."""
+"""Writes random Qwen3-VL checkpoints, and the reference's results for images and text with them (see README.md)."""
 
 import argparse
 import os
@@ -28,7 +28,7 @@ def tap_block(model: Qwen3VLForConditionalGeneration) -> int:
 
 @torch.no_grad()
 def states(model: Qwen3VLForConditionalGeneration, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Runs the reference once and keeps what passes the taps."""
+    """Runs the reference once; returns states of the tower and the language model, and the logits."""
     seen: dict[str, torch.Tensor] = {}
     inner = model.model
     hooks = [
@@ -50,7 +50,7 @@ def states(model: Qwen3VLForConditionalGeneration, inputs: dict[str, torch.Tenso
 def case_of(
     model: Qwen3VLForConditionalGeneration, processor: Any, prompts: list[Prompt], seed: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of one case file."""
+    """Returns tensors and metadata of one case file."""
     images = pictures(prompts, seed)
     inputs = process(processor, prompts, images)
     mask = inputs["attention_mask"]
@@ -67,7 +67,7 @@ def case_of(
 
 
 def describe(name: str, tensors: dict[str, torch.Tensor]) -> None:
-    """Prints what tells whether the states are worth comparing."""
+    """Prints statistics that show whether the states are worth comparing."""
     real = tensors["expected.attention_mask"].bool()
     hidden, logits = tensors["expected.hidden_pre_norm"][real], tensors["expected.logits"][real]
     best = logits.argmax(-1)
@@ -78,7 +78,7 @@ def describe(name: str, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def make_set(name: str, large_tokenizer: Path, out: Path) -> None:
-    """One checkpoint with its cases; what was there of it is replaced."""
+    """Writes one checkpoint with its cases, in place of an earlier one."""
     folder = out / name
     shutil.rmtree(folder, ignore_errors=True)
     write_checkpoint(SPECS[name], large_tokenizer, folder / "checkpoint")

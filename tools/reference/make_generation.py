@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes what the reference generates greedily, with the logits at every step (see README.md)."""
+"""Writes greedy answers of the reference, with the logits of every step (see README.md)."""
 
 import argparse
 import os
@@ -56,13 +56,13 @@ VIEWS: tuple[tuple[Size, ...], ...] = ((), ((30, 40),), ((32, 40), (24, 24)), ((
 
 
 def pool() -> list[Prompt]:
-    """More questions than wanted: some answers do not tell two implementations apart."""
+    """Returns more questions than needed, because some answers do not distinguish two implementations."""
     return [Prompt(text, VIEWS[i % len(VIEWS)]) for i, text in enumerate(QUESTIONS)]
 
 
 @torch.no_grad()
 def answer(model: Qwen3VLForConditionalGeneration, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Greedy tokens and what the rows of logits behind them say."""
+    """Returns greedy tokens, and for each the largest logits and the log-sum-exp of all."""
     output = model.generate(
         **inputs, do_sample=False, max_new_tokens=STEPS, return_dict_in_generate=True, output_logits=True
     )
@@ -77,19 +77,19 @@ def answer(model: Qwen3VLForConditionalGeneration, inputs: dict[str, torch.Tenso
 
 
 def tells(answered: dict[str, torch.Tensor]) -> bool:
-    """Whether an answer is neither monotonous nor a matter of rounding."""
+    """Returns whether an answer is neither monotonous nor decided by rounding."""
     return bool(len(answered["tokens"].unique()) >= 10 and lead(answered["top_values"]) >= 2e-4)
 
 
 def lead(top: torch.Tensor) -> torch.Tensor:
-    """By how much the best token is ahead where it is least."""
+    """Smallest difference between the best and the second best logit."""
     return (top[..., 0] - top[..., 1]).min()
 
 
 def generation_of(
     model: Qwen3VLForConditionalGeneration, processor: Any, seed: int
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Tensors and metadata of one generation file."""
+    """Returns tensors and metadata of one generation file."""
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
     asked, images, answers = [], [], []

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes a StarVLA Qwen3-VL-OFT run directory with random weights and the normalised actions expected of it.
+"""Writes a StarVLA Qwen3-VL-OFT run directory with random weights, and the normalised actions expected from it.
 
-The head is OpenVLA-OFT's regression head as StarVLA uses it, written anew; keys and files are StarVLA's.
+The head is OpenVLA-OFT's regression head as StarVLA uses it, reimplemented; keys and files are StarVLA's.
 """
 
 import argparse
@@ -78,13 +78,13 @@ def random_head() -> Regression:
 
 
 def user_text(task: str) -> str:
-    """The task with the queries behind it, inside the training template."""
+    """The task followed by the queries, in the training template."""
     suffix = f" Please predict the next {CHUNK} robot actions: <action>{QUERY * CHUNK}<action>."
     return TEMPLATE.replace("{instruction}", task + suffix)
 
 
 def run_config() -> dict[str, Any]:
-    """What a run writes into config.yaml, as far as inference reads it."""
+    """The parts of a run's config.yaml that inference reads."""
     return {
         "run_id": NAME,
         "seed": 42,
@@ -114,7 +114,7 @@ def run_config() -> dict[str, Any]:
 
 
 def statistics() -> dict[str, Any]:
-    """Ranges of a tabletop task; LIBERO's tag, its gripper open at 1 and not normalised."""
+    """Statistics of a tabletop task with LIBERO's tag; its gripper is open at 1 and not normalised."""
     low = [-0.9, -0.8, -0.7, -0.3, -0.4, -0.2, 0.0]
     high = [0.8, 0.9, 0.6, 0.3, 0.35, 0.25, 1.0]
     action = {
@@ -131,7 +131,7 @@ def statistics() -> dict[str, Any]:
 
 
 def write_run(folder: Path, weights: dict[str, torch.Tensor]) -> None:
-    """The run directory."""
+    """Writes the run directory."""
     (folder / "checkpoints").mkdir(parents=True)
     text = yaml.safe_dump(run_config(), sort_keys=False)
     (folder / "config.yaml").write_text(text, encoding="utf-8")
@@ -142,7 +142,7 @@ def write_run(folder: Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def flat_weights(backbone: Path, head: Regression) -> dict[str, torch.Tensor]:
-    """One flat state dict under StarVLA's prefixes; the text head is tied and stored all the same."""
+    """One flat state dict with StarVLA's prefixes; the text head is stored although it is tied."""
     model, _ = load_reference(backbone)
     state = {f"qwen_vl_interface.model.{key}": value.to(SPEC.dtype).clone() for key, value in model.state_dict().items()}
     return state | {f"action_model.model.{key}": value.clone() for key, value in head.state_dict().items()}
@@ -150,7 +150,7 @@ def flat_weights(backbone: Path, head: Regression) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def write_case(file: Path, backbone: Path, head: Regression) -> None:
-    """Two observations as a batch, and what each comes to."""
+    """Writes two observations as a batch, with the actions expected for each."""
     model, processor = load_reference(backbone)
     prompts = [Prompt(user_text(task), ((SIDE, SIDE), (SIDE, SIDE))) for task in TASKS]
     tensors, metadata = case_of(model, processor, prompts, SPEC.seed)
@@ -161,7 +161,7 @@ def write_case(file: Path, backbone: Path, head: Regression) -> None:
     queries = tensors["expected.hidden_pre_norm"][rows].reshape(len(prompts), CHUNK, -1)
     tensors["expected.actions"] = head(queries)
     for name in ("logits", "layer18", "hidden_post_norm"):
-        del tensors[f"expected.{name}"]  # the other sets compare these; long prompts make them large
+        del tensors[f"expected.{name}"]  # the other sets compare these; with long prompts they are large
     actions = tensors["expected.actions"]
     print(f"{NAME}: actions std {actions.std():.3f}, between steps {actions.std(1).mean():.3f}")
     save(tensors, file, metadata | {f"instruction.{i}": task for i, task in enumerate(TASKS)})
@@ -179,7 +179,7 @@ def main() -> None:
     head = random_head()
     write_run(folder / "run", flat_weights(base, head))
     write_case(folder / "actions.safetensors", base, head)
-    # the run holds the weights; of the base model only its descriptions are needed
+    # the run contains the weights; only the descriptions of the base model are needed
     (base / "model.safetensors").unlink()
 
 

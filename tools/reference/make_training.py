@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes a tiny network, two batches, and what five training steps of the recipe make of them in PyTorch (see README.md).
+"""Writes a tiny network, two batches, and the results of five training steps of the recipe in PyTorch (see README.md).
 
-All of it is computed in 64 bits: where the reference rounds to 32 bits on the way, it is kept from doing so.
+Everything is computed in 64 bits; parts in which the reference rounds to 32 bits are replaced.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SIDE = 4
 
 
 def config() -> dict:
-    """Sizes; the tokens are numbers without a text."""
+    """Configuration of the network; its tokens are numbers without a text."""
     text = {
         "model_type": "qwen3_vl_text", "hidden_act": "silu", "vocab_size": 48, "hidden_size": 16, "intermediate_size": 20,
         "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "rms_norm_eps": 1e-6,
@@ -55,7 +55,7 @@ def config() -> dict:
 
 
 def keep_64_bits() -> None:
-    """The reference's norms and rotary embedding without their detour through 32 bits."""
+    """Replaces the reference's norms and rotary embedding by versions that stay in 64 bits."""
 
     def norm(self: nn.Module, states: torch.Tensor) -> torch.Tensor:
         scale = torch.rsqrt(states.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """OFT's regression head as StarVLA has it."""
+    """OFT's regression head as in StarVLA."""
 
     def __init__(self, inputs: int, hidden: int, blocks: int, outputs: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Head(nn.Module):
 
 
 class Policy(nn.Module):
-    """The reference's Qwen3-VL and what 3DThinkVLA adds; parameters are named as in thinkvla's checkpoints."""
+    """The reference's Qwen3-VL with the additions of 3DThinkVLA; parameters are named as in thinkvla's checkpoints."""
 
     def __init__(self, settings: dict) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def raster(views: int) -> torch.Tensor:
-    """Rows of merge-block order sorted row by row of each view."""
+    """Row indices that sort merge-block order into raster order in each view."""
     blocks = torch.arange(views * SIDE * SIDE).reshape(views, SIDE // 2, SIDE // 2, 2, 2)
     return blocks.permute(0, 1, 3, 2, 4).reshape(-1)
 
@@ -201,14 +201,14 @@ def padded(rows: list[list[int]], left: bool) -> tuple[torch.Tensor, torch.Tenso
 
 
 def batches(policy: Policy) -> dict[str, dict[str, torch.Tensor]]:
-    """Two demonstrations of two views with tasks of different lengths, and two questions."""
+    """Two demonstrations with two views and tasks of different lengths, and two questions."""
     draw = torch.Generator().manual_seed(SEED)
     image = [START, *[IMAGE] * (SIDE * SIDE // 4), END]
     tasks = [[1, 2, 3, *image, *image, 5, 6, 7, 8], [1, 2, 3, *image, *image, 9, 4]]
     told = [10, 11, 12, 13, 14]
     student = [task + [ANCHOR, 15, 16, *[QUERY] * CHUNK, 17] for task in tasks]
     teacher = [task + told + [ANCHOR, 18, 19] for task in tasks]
-    # A question with a picture and one without; answers begin with the anchor.
+    # A question with an image and one without; the first answer begins with the anchor.
     asked = [[1, 2, *image, 20, 21, 22], [1, 2, 23, 24]]
     answer = [[ANCHOR, 25, 26, 27, 28, 29], [30, 31, 29]]
     grid = torch.tensor([[1, SIDE, SIDE]])
@@ -239,7 +239,8 @@ def batches(policy: Policy) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def tiny() -> Policy:
-    """Weights that make every part matter; values that 32 bits hold, so that the file is small."""
+    """Network with random weights with which every part has an effect; values fit 32 bits, so that the file is
+    small."""
     torch.manual_seed(SEED)
     policy = Policy(config()).double()
     rotary = policy.qwen.model.visual.rotary_pos_emb
@@ -263,7 +264,7 @@ def main() -> None:
     for part, batch in data.items():
         for name, value in batch.items():
             tensors[f"{part}.{name}"] = value.float() if value.dtype == torch.float64 else value
-    # What 32 bits cannot hold must not be what is computed with.
+    # Computes with the values as stored, rounded to 32 bits.
     for part, batch in data.items():
         for name, value in batch.items():
             batch[name] = tensors[f"{part}.{name}"].double() if value.dtype == torch.float64 else value

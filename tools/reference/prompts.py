@@ -1,4 +1,4 @@
-"""Prompts of user text and images, and their passage through the reference's processor."""
+"""Prompts of user text and images, and their processing by the reference's processor."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Prompt:
 
 
 def picture(size: Size, seed: int) -> np.ndarray:
-    """Soft colours with noise on them, (H, W, 3) uint8."""
+    """A smooth random image with noise, (H, W, 3) uint8."""
     rng = np.random.default_rng(seed)
     height, width = size
     coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 3), dtype=np.uint8))
@@ -34,7 +34,7 @@ def pictures(prompts: list[Prompt], seed: int) -> list[np.ndarray]:
 
 
 def process(processor: Qwen3VLProcessor, prompts: list[Prompt], images: list[np.ndarray]) -> BatchFeature:
-    """The model's input, padded on the left."""
+    """Returns the model's input, padded on the left."""
     texts = []
     for prompt in prompts:
         content = [{"type": "image"} for _ in prompt.images] + [{"type": "text", "text": prompt.text}]
@@ -45,7 +45,7 @@ def process(processor: Qwen3VLProcessor, prompts: list[Prompt], images: list[np.
 
 
 def metadata_of(prompts: list[Prompt]) -> dict[str, str]:
-    """Texts and numbers of images as the file's header holds them."""
+    """Texts and numbers of images, in the form of the file's header."""
     if len(prompts) == 1:
         return {"text": prompts[0].text}
     texts = {f"text.{i}": prompt.text for i, prompt in enumerate(prompts)}

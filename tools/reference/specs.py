@@ -1,4 +1,4 @@
-"""The checkpoints and prompts that the tests compare; each differs from the others where a port may go wrong."""
+"""Checkpoints and prompts of the tests; each differs from the others in properties where a port may be wrong."""
 
 import torch
 from checkpoints import Spec, Text, Vision
@@ -13,13 +13,13 @@ SPECS: dict[str, Spec] = {
         sharpness=2.6,
         embedding_std=0.15,
     ),
-    # one head of keys for all queries, one tap
+    # one key head for all queries, one tap
     "multi_query": Spec(
         seed=2,
         text=Text(width=48, inner=96, layers=3, heads=6, kv_heads=1),
         vision=Vision(depth=3, taps=(1,), patch=8, min_pixels=40 * 40),
     ),
-    # as many heads of keys as of queries, no tap at all, a text head of its own, stored in float32
+    # as many key heads as query heads, no tap, an untied text head, stored in float32
     "ungrouped": Spec(
         seed=3,
         text=Text(width=40, inner=72, layers=2, heads=3, kv_heads=3, head=24, sections=(4, 4, 4), tied=False),
@@ -37,7 +37,7 @@ SPECS: dict[str, Spec] = {
         sharpness=2.6,
         embedding_std=0.2,
     ),
-    # as shallow as it can be, the tap not the last block
+    # as shallow as possible, the tap is not the last block
     "one_layer": Spec(
         seed=5,
         text=Text(layers=1, heads=2, kv_heads=1),
@@ -61,7 +61,7 @@ SPECS: dict[str, Spec] = {
         text=Text(width=32, inner=48, layers=3, heads=4, kv_heads=4, head=8, sections=(2, 1, 1)),
         vision=Vision(width=16, inner=32, depth=4, heads=2, taps=(1, 3), patch=8, merge=3, positions=100, min_pixels=48 * 48),
     ),
-    # the shape of the released 2B; not kept, 4.3 GB
+    # the shape of the released 2B model; not stored, 4.3 GB
     "full_2b": Spec(
         seed=9,
         text=Text(2048, 6144, 28, 16, 8, 128, (24, 20, 20), 151_936, True, 262_144),
@@ -71,7 +71,7 @@ SPECS: dict[str, Spec] = {
     ),
 }
 
-# not made unless asked for by name
+# written only when requested by name
 LARGE = {"full_2b"}
 
 CASES: dict[str, dict[str, list[Prompt]]] = {

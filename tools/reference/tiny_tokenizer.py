@@ -1,4 +1,4 @@
-"""A small byte-level BPE tokenizer out of Qwen3's: every byte, the merges of highest rank, the control tokens."""
+"""A small byte-level BPE tokenizer made from Qwen3's: every byte, the merges of highest rank, the control tokens."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ QUERY = "ðŁĶį"  # the magnifying glass, U+1F50D, in byte-level BPE's alphabe
 
 
 def prune(large: dict[str, Any], rows: int) -> dict[str, Any]:
-    """The tokenizer file of at most `rows` tokens, ids dealt anew without gaps in the large one's order."""
+    """Returns the tokenizer file with at most `rows` tokens; ids are renumbered without gaps, in the original order."""
     vocabulary: dict[str, int] = large["model"]["vocab"]
     merges = [pair.split(" ") if isinstance(pair, str) else pair for pair in large["model"]["merges"]]
     tokens, kept = choose(vocabulary, merges, rows - len(CONTROL))
@@ -31,7 +31,7 @@ def prune(large: dict[str, Any], rows: int) -> dict[str, Any]:
 
 
 def choose(vocabulary: dict[str, int], merges: list[list[str]], room: int) -> tuple[set[str], set[int]]:
-    """Tokens and ranks of merges to keep: what makes the query first, then by rank."""
+    """Chooses tokens and ranks of merges to keep: first those that form the query token, then by rank."""
     rank_of = {left + right: rank for rank, (left, right) in reversed(list(enumerate(merges)))}
     tokens = {token for token in vocabulary if len(token) == 1}
     kept: set[int] = set()
@@ -52,7 +52,7 @@ def choose(vocabulary: dict[str, int], merges: list[list[str]], room: int) -> tu
 
 
 def added(content: str, token_id: int) -> dict[str, Any]:
-    """One control token as tokenizer.json lists it."""
+    """Entry of a control token in tokenizer.json."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": token_id, "content": content, **flags, "special": True}
 

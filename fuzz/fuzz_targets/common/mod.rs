@@ -1,4 +1,4 @@
-//! A tiny dataset of which one file is replaced by whatever is tried, and the memory that reading it takes.
+//! A tiny dataset in which a target replaces one file, and the measurement of the memory that reading takes.
 
 #![allow(dead_code)]
 
@@ -14,7 +14,7 @@ use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::layout::Layout;
 use thinkvla::dataset::storage::Disk;
 
-/// What reading may take besides twice the file [bytes].
+/// Memory that reading may take in addition to twice the size of the file (bytes).
 const MARGIN: usize = 16 << 20;
 
 const CONTRACT: &str = "
@@ -42,7 +42,7 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: every call is passed on to the system's allocator; only sizes are counted besides.
+// SAFETY: every call is passed on to the system allocator; only sizes are counted in addition.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, block: Block) -> *mut u8 {
         PEAK.fetch_max(LIVE.fetch_add(block.size(), Relaxed) + block.size(), Relaxed);
@@ -57,7 +57,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// A dataset of two episodes of two frames, made once; its files are the corpus to begin with.
+/// A dataset of two episodes of two frames, created once; its files are the initial corpus.
 pub struct Tiny {
     root: PathBuf,
 }
@@ -96,14 +96,14 @@ impl Tiny {
         &self.root
     }
 
-    /// Puts a file in place.
+    /// Writes a file into the dataset.
     pub fn put(&self, name: &str, data: &[u8]) {
         let path = self.root.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, data).unwrap();
     }
 
-    /// Reads, and requires that it took no more memory than the file allows.
+    /// Runs `read`, and asserts that its memory stays within the limit for a file of this size.
     pub fn measure(&self, data: &[u8], read: impl FnOnce(&Path)) {
         let taken = taken(|| read(&self.root));
         let allowed = 2 * data.len() + MARGIN;
@@ -111,20 +111,20 @@ impl Tiny {
     }
 }
 
-/// Folder of the inputs that a target begins with; made if it is not there.
+/// Folder of a target's initial inputs; created if needed.
 pub fn corpus(target: &str) -> PathBuf {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     std::fs::create_dir_all(&corpus).unwrap();
     corpus
 }
 
-/// Folder in memory where there is one, as every trial writes a file; else that of temporary files.
+/// Folder in memory if there is one, because every trial writes a file; otherwise the folder for temporary files.
 pub fn memory_folder() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-/// libFuzzer's hook ends the process at every panic; without it only those do that nobody catches.
+/// Replaces libFuzzer's panic hook, which ends the process at every panic, so that only uncaught panics do.
 fn leave_caught_panics_alone() {
     std::panic::set_hook(Box::new(|panic| {
         let of_reader = |file: &str| ["/parquet-", "/arrow-"].iter().any(|name| file.contains(name));
@@ -134,7 +134,7 @@ fn leave_caught_panics_alone() {
     }));
 }
 
-/// The most memory that `read` held at once, besides what was held before.
+/// Peak of the memory that `read` allocated, beyond what was allocated before.
 pub fn taken(read: impl FnOnce()) -> usize {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);

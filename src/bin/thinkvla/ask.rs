@@ -1,4 +1,4 @@
-//! `thinkvla ask`: a question about images, answered in words.
+//! `thinkvla ask`: answers a question about images.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     while let Some(step) = speaker.go_on(&mut answer)? {
         if let Step::Token(token) = step {
             first.get_or_insert_with(|| start.elapsed());
-            // A reader that has gone wants no more.
+            // Nobody reads the output any more: stop.
             if write!(out, "{}", token.text).and_then(|()| out.flush()).is_err() {
                 return Ok(());
             }

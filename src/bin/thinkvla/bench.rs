@@ -98,7 +98,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut workload = Workload::new(config, options)?;
     tracing::info!("network made, peak memory {:.2} GB", peak_memory_gb());
     for _ in 0..2 {
-        workload.pass()?; // libtorch sets itself up
+        workload.pass()?; // warm-up: libtorch initialises itself
     }
     let passes = match arguments.by_turns {
         true => by_turns(&mut workload)?,

@@ -1,4 +1,4 @@
-//! `thinkvla check`: what a checkpoint is, and whether it may be run.
+//! `thinkvla check`: describes a checkpoint and reports whether it may be run.
 
 use std::path::PathBuf;
 

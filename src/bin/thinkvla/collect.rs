@@ -65,7 +65,7 @@ pub enum Images {
 }
 
 impl Images {
-    /// With this quality of JPEG.
+    /// Image mode with this JPEG quality.
     pub fn mode(self, quality: u8) -> ImageMode {
         match self {
             Self::Jpeg => ImageMode::Jpeg(quality),
@@ -76,7 +76,7 @@ impl Images {
 
 /// Attempts made for each episode wanted before giving up.
 const PATIENCE: usize = 2;
-/// Episodes and moments of each on the contact sheet.
+/// Rows (episodes) and columns (moments of each) of the contact sheet.
 const SHEET: (usize, usize) = (6, 6);
 
 /// Runs the verb.
@@ -163,7 +163,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Some episodes at a glance, both cameras.
+/// Draws a contact sheet of some episodes, both cameras.
 fn draw(root: &Path, path: &Path, task: Task) -> anyhow::Result<()> {
     let set = Dataset::open(root)?;
     let style = SheetStyle {

@@ -1,4 +1,4 @@
-//! `thinkvla convert`: a checkpoint in another layout.
+//! `thinkvla convert`: writes a checkpoint in another layout.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
-//! `thinkvla correct`: a policy drives in the simulator, and the expert's next chunk is recorded wherever it gets to.
+//! `thinkvla correct`: a policy drives in the simulator, and the expert's next chunk is recorded in each state it
+//! reaches.
 
 use std::path::PathBuf;
 use std::time::Instant;

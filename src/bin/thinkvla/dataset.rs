@@ -1,4 +1,4 @@
-//! `thinkvla dataset`: looks at datasets and changes them.
+//! `thinkvla dataset`: inspects and edits datasets.
 
 mod bags;
 mod change;

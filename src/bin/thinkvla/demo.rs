@@ -1,4 +1,4 @@
-//! `thinkvla demo`: the whole run-time path on a simulated arm, with a picture and a report.
+//! `thinkvla demo`: runs the whole pipeline on a simulated arm, and writes a picture and a report.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -95,7 +95,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     Ok(ended?)
 }
 
-/// The checkpoint given, or the one that ships with the package.
+/// Returns the given checkpoint, or the one that ships with the package.
 pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let weights = given.map_or_else(|| share::file(SHIPPED), |directory| directory.join(WEIGHTS));
     match weights.parent() {
@@ -107,7 +107,7 @@ pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> 
     }
 }
 
-/// Prints a line; a closed terminal is no reason to stop an arm.
+/// Prints a line. Ignores a closed terminal, which is no reason to stop an arm.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

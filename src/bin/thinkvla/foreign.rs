@@ -21,7 +21,7 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Reads what they name.
+    /// Reads the files that the arguments name.
     pub fn options(&self) -> anyhow::Result<Options> {
         let robot = match &self.robot {
             Some(file) if file.is_dir() => Some(Contract::load(file)?),

@@ -1,4 +1,4 @@
-//! `thinkvla frames`: independent moments of simulated episodes as a dataset, each with the expert's next chunk.
+//! `thinkvla frames`: writes independent moments of simulated episodes as a dataset, each with the expert's next chunk.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use thinkvla::sim::tasks::Task;
 use super::collect::Images;
 use super::targets::Targets;
 
-/// Rows of frames on the contact sheet, and frames in each.
+/// Rows of the contact sheet, and frames in each row.
 const SHEET: (usize, usize) = (3, 8);
 
 /// Arguments of the verb.
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first frames at a glance, both cameras.
+/// Contact sheet of the first frames, both cameras.
 struct Sheet {
     sheet: ContactSheet,
     taken: usize,
@@ -127,7 +127,7 @@ impl Sheet {
         }
     }
 
-    /// A frame that cannot be shown here is none the worse as data.
+    /// Adds a frame to the sheet. A frame that cannot be drawn is skipped: it is still valid data.
     fn take(&mut self, frame: &PlacedFrame, row: &Whole) {
         let line = self.taken / SHEET.1;
         self.taken += 1;

@@ -1,4 +1,4 @@
-//! `thinkvla init-checkpoint`: a checkpoint of a named size with untrained weights.
+//! `thinkvla init-checkpoint`: writes a checkpoint of a named size with untrained weights.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `thinkvla latency`: how long things take over ROS, as a Markdown table.
+//! `thinkvla latency`: measures latencies over ROS and prints them as a Markdown table.
 
 use std::path::PathBuf;
 

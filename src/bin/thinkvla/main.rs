@@ -1,4 +1,4 @@
-//! The `thinkvla` command line: one file a verb.
+//! The `thinkvla` command line: one file per subcommand.
 
 #[cfg(feature = "torch")]
 mod ask;
@@ -51,7 +51,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// Log filter unless RUST_LOG is set: verbs report their end themselves.
+/// Log filter unless RUST_LOG is set: subcommands report their end themselves.
 const QUIET: &str = "info,thinkvla::ros::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
@@ -189,7 +189,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line; a closed terminal is no reason to stop.
+/// Prints a line. Ignores a closed terminal, which is no reason to stop.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! `thinkvla move`: a named move of the arm node, for as long as whoever asked for it is there.
+//! `thinkvla move`: a named move of the arm node that lasts no longer than this process.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::tell;
 
 /// Name in leases and heartbeats.
 const SOURCE: &str = "thinkvla move";
-/// Longest wait, after Ctrl-C, for the arm node to say that the arm brakes.
+/// Longest wait, after Ctrl-C, for the arm node to report that the arm brakes.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Arguments of the verb.
@@ -29,8 +29,8 @@ pub struct Arguments {
     namespace: String,
 }
 
-/// Asks again where no answer comes: one may be lost while two nodes are still finding each other. A lease that was granted
-/// meanwhile lapses before that, for nobody beats for it.
+/// Acquires the lease; tries again where no answer comes, as one may be lost while two nodes are still discovering each
+/// other. A lease that was granted meanwhile lapses before that, as no heartbeats carry it.
 async fn acquire(leases: &LeaseClient) -> Result<u64, LeaseError> {
     let first = leases.acquire().await;
     match first {
@@ -55,7 +55,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let cancelled = moves.clone();
     runtime.shutdown().before(move || {
         cancelled.cancel();
-        // The arm node is told before the lease goes; where it is silent, it brakes because the heartbeats end.
+        // The arm node gets the cancellation before the lease ends; if it does not answer, the missing heartbeats brake
+        // it.
         let _ = end.recv_timeout(LAST_WORDS);
     });
     let shutdown = runtime.shutdown().clone();

@@ -1,4 +1,4 @@
-//! `thinkvla parity`: is what the network makes of a case what the reference made of it?
+//! `thinkvla parity`: compares the network's outputs with those of a reference.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use thinkvla::model::error::ModelError;
 use thinkvla::model::parity::{Case, Demand, Report, Subject, compare_vggt};
 use thinkvla::model::policy::PolicyOptions;
 
-/// Largest deviation of a value computed in 32 bits, unless told otherwise.
+/// Default of the largest deviation of a value computed in float32.
 const DEVIATION: f64 = 1e-4;
-/// Smallest cosine of tensors computed in 16 bits, unless told otherwise.
+/// Default of the smallest cosine of tensors computed in bfloat16.
 const COSINE: f64 = 0.999;
 
-/// Exit code where a tensor is off.
+/// Exit code when a tensor deviates too much.
 const OFF: u8 = 1;
-/// Exit code where a case or the checkpoint cannot be used.
+/// Exit code when a case or the checkpoint cannot be used.
 const UNUSABLE: u8 = 2;
 
 /// Arguments of the verb.
@@ -110,7 +110,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     for path in &arguments.cases {
         match network.compare(path, demand) {
             Ok(report) => {
-                // Whoever has stopped reading still gets the exit code.
+                // A closed terminal does not change the exit code.
                 let _ = writeln!(std::io::stdout().lock(), "{}\n{report}", path.display());
                 worst = worst.max(if report.passed() { 0 } else { OFF });
             }

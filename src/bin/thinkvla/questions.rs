@@ -1,4 +1,4 @@
-//! `thinkvla questions`: questions about simulated scenes, with answers that the physics knows.
+//! `thinkvla questions`: writes questions about simulated scenes, with answers from the physics.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `thinkvla rollout`: the scripted expert or a policy over ROS, on many seeds.
+//! `thinkvla rollout`: runs the scripted expert or a policy over ROS on many seeds.
 
 use std::path::PathBuf;
 

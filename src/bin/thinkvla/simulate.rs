@@ -1,4 +1,4 @@
-//! `thinkvla simulate`: the scripted expert on many episodes, in one process and faster than real time.
+//! `thinkvla simulate`: runs the scripted expert on many episodes, in one process and faster than real time.
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `thinkvla soak`: whether the recorder keeps up with two cameras.
+//! `thinkvla soak`: tests whether the recorder keeps up with two cameras.
 
 use std::path::PathBuf;
 use std::time::Duration;

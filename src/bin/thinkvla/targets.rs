@@ -1,4 +1,4 @@
-//! Geometry targets that verbs which render write beside their rows.
+//! Geometry targets that subcommands which render write beside their rows.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Writer of the targets.
+    /// Opens the writer of the targets, where a cache is given.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// When the directory cannot be made, or the program was built without the feature `torch`.
     pub fn open(&self) -> anyhow::Result<Option<Arc<Beside>>> {
         let Some(cache) = &self.geometry else {
             return Ok(None);

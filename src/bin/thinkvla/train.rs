@@ -1,4 +1,4 @@
-//! `thinkvla train`: a checkpoint learns from recorded datasets.
+//! `thinkvla train`: trains a checkpoint on recorded datasets.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -73,14 +73,14 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         arguments.config.display()
     );
     let signal = match signalled.load(Ordering::SeqCst) {
-        // Another process was told, and all end together.
+        // Another process received the signal, and all end together.
         0 => u8::try_from(SIGINT),
         signal => u8::try_from(signal),
     };
     Ok(ExitCode::from(SIGNALLED + signal?))
 }
 
-/// The number of the signal that asks for an end, 0 until it comes.
+/// Registers the signal handlers. The value is the number of the signal that asks for an end, 0 until it comes.
 fn listen() -> std::io::Result<Arc<AtomicUsize>> {
     let signalled = Arc::new(AtomicUsize::new(0));
     let hangup = (!parent::outlives_terminal()).then_some(SIGHUP);

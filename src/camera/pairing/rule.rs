@@ -1,32 +1,32 @@
-//! Which values go together, and why some do not.
+//! Rules for pairing values by stamp, and the errors when they do not match.
 
 use crate::control::time::Time;
 
-/// A stamp this far ahead of the clock is not believed: the clocks of two machines differ (s).
+/// Largest lead of a stamp over the local clock (s); beyond it the clocks of two machines differ.
 const MAX_AHEAD_S: f64 = 0.1;
 
 /// One stream of an observation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRule {
-    /// Name in messages, e.g. the camera's.
+    /// Name used in error messages, e.g. the camera's.
     pub name: String,
-    /// Oldest value that is used, from its stamp to the time of pairing (s).
+    /// Largest age of a value, from its stamp to the time of pairing (s).
     pub max_age_s: f64,
 }
 
-/// Which values go together.
+/// Rule for pairing values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairRule {
-    /// Streams in the order of the result.
+    /// Streams, in the order of the paired values.
     pub streams: Vec<StreamRule>,
     /// Largest distance between the oldest and the newest stamp (s); at least one period of free-running cameras.
     pub slop_s: f64,
 }
 
-/// Why there is no pair now.
+/// Reasons why no pair can be formed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotReady {
-    /// Nothing has come from a stream since the last pair, or ever.
+    /// A stream has delivered no value since the last pair, or ever.
     #[error("{stream}: expected a new value, found none since the last observation")]
     Missing {
         /// Name of the stream.
@@ -44,7 +44,7 @@ pub enum NotReady {
         /// Age permitted (s).
         max_age_s: f64,
     },
-    /// A stream's stamps run ahead of the clock.
+    /// The newest stamp of a stream is ahead of the clock.
     #[error(
         "{stream}: expected a stamp that is not in the future, found one {ahead_s:.3} s ahead; synchronise the clocks"
     )]
@@ -64,12 +64,12 @@ pub enum NotReady {
         /// Distance permitted (s).
         slop_s: f64,
     },
-    /// No such stream was declared.
+    /// The stream index is out of range.
     #[error("expected a stream index below {streams}, found {index}")]
     NoSuchStream {
         /// Index given.
         index: usize,
-        /// Streams declared.
+        /// Number of streams.
         streams: usize,
     },
 }

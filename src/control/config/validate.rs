@@ -1,18 +1,18 @@
-//! Which parameters can work together, and where in the file the one that cannot stands.
+//! Validates the parameters of an arm, and finds the line of the first invalid one.
 
 use std::fmt::Display;
 
 use super::{ArmConfig, ConfigError};
 use crate::control::types::JOINTS;
 
-/// Step beyond which the controller ignores a pass-through frame: 10 degrees.
+/// Joint step beyond which the controller ignores a pass-through frame: 10 degrees (rad).
 const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
-/// Speed beyond which the controller ignores a pass-through frame: 180 degrees a second.
+/// Joint speed beyond which the controller ignores a pass-through frame: 180 degrees a second (rad/s).
 const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
-/// Slowest stream the controller takes for one motion, and the fastest it can read (Hz).
+/// Lowest command rate that the controller follows as one motion, and the highest it can read (Hz).
 pub(crate) const RATE_HZ: (f64, f64) = (50.0, 500.0);
 
-/// A value that cannot work.
+/// Invalid value.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fault {
     field: String,
@@ -29,7 +29,7 @@ impl Fault {
         }
     }
 
-    /// The error, with the line of `text` the field stands on.
+    /// Converts to the error that names the line of the field in `text`.
     pub(super) fn at(self, text: &str) -> ConfigError {
         ConfigError::Impossible {
             line: line_of(text, &self.field),
@@ -40,7 +40,7 @@ impl Fault {
     }
 }
 
-/// Line, from 1, of a dotted field in block-style YAML; the nearest parent's when the field is not on a line of its own.
+/// Line, from 1, of a dotted field in block-style YAML; the nearest parent's if the field has no line of its own.
 fn line_of(text: &str, field: &str) -> usize {
     let mut found = 1;
     let mut lines = text.lines().enumerate();
@@ -72,16 +72,16 @@ fn positive(field: &str, value: f64, high: f64) -> Result<(), Fault> {
 }
 
 impl ArmConfig {
-    /// Looks again at parameters that were changed after they were read.
+    /// Validates parameters that were changed after they were read.
     ///
     /// # Errors
-    /// Names the first value that cannot work.
+    /// Names the first invalid value.
     pub fn recheck(&self) -> Result<(), String> {
         let text = |fault: Fault| format!("{}: expected {}, found {}", fault.field, fault.expected, fault.found);
         self.check().map_err(text)
     }
 
-    /// Finds the first value that cannot work.
+    /// Returns the first invalid value as an error.
     pub(super) fn check(&self) -> Result<(), Fault> {
         between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;
         if self.driver.follow && self.command_rate_hz < 100.0 {
@@ -165,7 +165,7 @@ impl ArmConfig {
 
     fn check_times(&self) -> Result<(), Fault> {
         let times = &self.timeouts;
-        // Braking must begin within 100 ms of the last sign of life, and the loop may look one period late.
+        // Braking must begin within 100 ms of the last input, and the loop may notice its age one period late.
         let longest = 0.1 - self.period();
         between("timeouts.heartbeat_s", times.heartbeat_s, 0.02, longest)?;
         between("timeouts.state_s", times.state_s, 0.01, longest)?;

@@ -1,11 +1,11 @@
-//! Where the arm was, so that a chunk can be anchored at the time of its observation.
+//! History of joint positions, so that a chunk can be anchored at the time of its observation.
 
 use std::collections::VecDeque;
 
 use crate::control::time::Time;
 use crate::control::types::Joints;
 
-/// Joints over time, the newest `capacity` entries.
+/// Joint positions over ROS time; the newest `capacity` entries are kept.
 #[derive(Debug, Clone)]
 pub struct History {
     entries: VecDeque<(Time, Joints)>,
@@ -13,7 +13,7 @@ pub struct History {
 }
 
 impl History {
-    /// An empty history.
+    /// Creates an empty history.
     pub fn new(capacity: usize) -> Self {
         Self {
             entries: VecDeque::with_capacity(capacity),
@@ -21,18 +21,18 @@ impl History {
         }
     }
 
-    /// Forgets everything and starts with the arm at `joints` (rad).
+    /// Drops all entries and starts with the arm at `joints` (rad).
     pub fn restart(&mut self, time: Time, joints: Joints) {
         self.entries.clear();
         self.entries.push_back((time, joints));
     }
 
-    /// Forgets everything.
+    /// Drops all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
 
-    /// Replaces the rest at the end, the newest entries that are all the same, by what `other` says of that time.
+    /// Replaces the newest entries that are all equal (the arm at rest) by the entries of `other` from that time on.
     pub fn replace_rest(&mut self, other: &Self) {
         let Some((_, rest)) = self.last() else {
             return;
@@ -48,8 +48,8 @@ impl History {
         }
     }
 
-    /// Adds where the arm is at `time`. The newest entry is replaced by one of the same time: a clock that stands still
-    /// must not hide where the arm has gone. Earlier times are ignored.
+    /// Adds joint positions (rad) at `time`. An entry of the same time replaces the newest one, so that positions are not lost
+    /// while the clock stands still. Earlier times are ignored.
     pub fn push(&mut self, time: Time, joints: Joints) {
         match self.entries.back_mut() {
             Some((last, _)) if time < *last => return,
@@ -70,7 +70,7 @@ impl History {
         self.entries.back().copied()
     }
 
-    /// Joints (rad) at `time`, interpolated; the last ones afterwards, `None` before the first.
+    /// Joint positions (rad) at `time`, interpolated; the last ones after the newest entry, `None` before the oldest.
     pub fn at(&self, time: Time) -> Option<Joints> {
         let after = self.entries.partition_point(|(entry, _)| *entry <= time);
         let (before_time, before) = self.entries.get(after.checked_sub(1)?)?;

@@ -1,30 +1,30 @@
-//! How fast a path may be followed so that the joints can still slow down where it asks them to.
+//! Time scaling: the largest pace along a path at which joint velocities and accelerations stay inside their limits.
 //!
-//! A path q(s) followed at pace p = ds/dt has velocity q' p and acceleration q' p dp/ds + q'' p^2. With u = p^2 both are
-//! linear in u, so one pass from the end of the path to its start finds the largest u from which every later one can
-//! still be slowed down to (the backward pass of time-optimal path following). Speeding up needs no look-ahead.
+//! A path q(s) followed at pace p = ds/dt has velocity q' p and acceleration q' p dp/ds + q'' p^2. With u = p^2 both
+//! limits are linear in u, so one pass from the end of the path to its start finds the largest u from which the arm can
+//! still slow down to every later one (the backward pass of time-optimal path following). Speeding up needs no look-ahead.
 
 use crate::control::time::Time;
 use crate::control::types::Joints;
 
-/// Share of the acceleration limits the profile plans with; the rest is left for sampling errors.
+/// Fraction of the acceleration limits that the profile uses; the rest is left for sampling errors.
 const SHARE: f64 = 0.85;
 
-/// Keeps divisions finite.
+/// Smallest divisor, which keeps quotients finite.
 const TINY: f64 = 1e-12;
 
-/// Joint positions along a path at even spacing.
+/// Joint positions along a path at equal spacing.
 #[derive(Debug, Clone)]
 pub struct SampledPath {
     /// Time along the path of the first sample.
     pub start: Time,
-    /// Between samples (s).
+    /// Time between samples (s).
     pub spacing: f64,
     /// Joint positions (rad).
     pub joints: Vec<Joints>,
 }
 
-/// Largest pace along a path; 1 is the path's own.
+/// Largest pace along a path; 1 is the pace of the path itself.
 #[derive(Debug, Clone)]
 pub struct PaceProfile {
     start: Time,
@@ -33,8 +33,8 @@ pub struct PaceProfile {
 }
 
 impl PaceProfile {
-    /// For a path that ends at rest, joints limited to `velocity` (rad/s) and `acceleration` (rad/s^2), never faster
-    /// than `fastest`.
+    /// Computes the profile of a path that ends at rest, with joints limited to `velocity` (rad/s) and `acceleration`
+    /// (rad/s^2), and a pace of at most `fastest`.
     pub fn new(path: &SampledPath, velocity: &Joints, acceleration: &Joints, fastest: f64) -> Self {
         let h = path.spacing;
         let at = |j: usize| path.joints.get(j).copied();
@@ -60,7 +60,7 @@ impl PaceProfile {
                     largest = largest
                         .min((fastest / speed.max(TINY)).powi(2))
                         .min(limit / bend.abs().max(TINY));
-                    // While slowing down to `after`: the joint's acceleration against its motion within the limit.
+                    // While slowing down to `after`: the joint's deceleration within the limit.
                     let factor = bend * slope.signum() - speed / (2.0 * h);
                     if factor < -TINY {
                         largest = largest.min((limit + speed * after / (2.0 * h)) / -factor);
@@ -78,7 +78,7 @@ impl PaceProfile {
         }
     }
 
-    /// Largest pace at a time along the path.
+    /// Largest pace at `time` along the path, interpolated between samples.
     pub fn limit_at(&self, time: Time) -> f64 {
         let position = (time.seconds_since(self.start) / self.spacing).max(0.0);
         let index = position as usize;
@@ -87,7 +87,7 @@ impl PaceProfile {
         pace(index) * (1.0 - share) + pace(index + 1) * share
     }
 
-    /// The smallest limit anywhere.
+    /// Smallest of the largest paces along the path.
     pub fn slowest(&self) -> f64 {
         self.paces.iter().copied().fold(f64::INFINITY, f64::min)
     }
@@ -97,7 +97,7 @@ impl PaceProfile {
 mod tests {
     use super::*;
 
-    /// One joint that cruises at `speed` (rad/s) for a second and stops dead.
+    /// Joints that move at `speed` (rad/s) for a second and stop abruptly.
     fn dead_stop(speed: f64) -> SampledPath {
         let joints = (0..=60)
             .map(|j| Joints::repeat(speed * (f64::from(j) * 0.02).min(1.0)))
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_bend_is_taken_at_the_pace_its_acceleration_leaves() {
-        // 12 rad/s^2 at its peak, where it hardly moves.
+        // The acceleration peaks at 12 rad/s^2, where the velocity is almost 0.
         let joints = (0..=100)
             .map(|j| Joints::repeat(0.03 * (20.0 * f64::from(j) * 0.005).sin()))
             .collect();

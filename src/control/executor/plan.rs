@@ -1,4 +1,4 @@
-//! A chunk as a path in time: anchored, composed and smoothed.
+//! Plan: a chunk as a path in time, anchored, composed and smoothed.
 
 use std::f64::consts::{PI, TAU};
 
@@ -14,35 +14,35 @@ use crate::control::kinematics::{InverseError, Rm75};
 use crate::control::time::Time;
 use crate::control::types::{JOINTS, Joints, Pose};
 
-/// How far a joint target may lie outside its limits, or beyond what its speed limit permits in a step (rad): such targets
-/// are moved inside, or reached a little later. Further out they are a mistake, such as degrees for radians.
+/// Tolerance of a joint target outside its limits or beyond what its speed limit permits in a step (rad): such a target is
+/// moved inside, or reached a little later. Beyond the tolerance it counts as a mistake, such as degrees for radians.
 const JOINT_TOLERANCE_RAD: f64 = 0.05;
-/// How far a plan may turn the tool beyond what the arm can take up; it is then followed as far as it goes (rad).
+/// Rotation by which a plan may go beyond the last reachable pose (rad); the plan is then followed up to that pose.
 const TURN_TOLERANCE_RAD: f64 = 0.2;
 
-/// Where a plan starts from: the arm at the time of the observation.
+/// Start of a plan: the arm at the time of the observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Anchor {
-    /// Joints (rad).
+    /// Joint positions (rad).
     pub joints: Joints,
-    /// Their velocity (rad/s).
+    /// Joint velocities (rad/s).
     pub joint_velocity: Joints,
-    /// Tool centre point seen from the base, `base_from_tool` (m).
+    /// Pose of the tool centre point, `base_from_tool` (m).
     pub pose: Pose,
     /// Linear (m/s) and angular (rad/s) velocity of the tool in the base frame.
     pub twist: Vector6<f64>,
 }
 
-/// What a plan asks for at one time.
+/// Target of a plan at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
-    /// `base_from_tool` (m).
+    /// Tool pose `base_from_tool` (m).
     Pose(Pose),
-    /// Joints (rad).
+    /// Joint positions (rad).
     Joints(Joints),
 }
 
-/// Why a chunk cannot be followed.
+/// Errors of a chunk that cannot be followed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PlanError {
     /// A waypoint is far outside the workspace.
@@ -51,13 +51,13 @@ pub enum PlanError {
          outside; the chunk is dropped whole", tool.x, tool.y, tool.z
     )]
     OutOfWorkspace {
-        /// Step, from 0.
+        /// Index of the step, from 0.
         step: usize,
-        /// Where the tool would be.
+        /// Position the tool would have (m).
         tool: Point3<f64>,
-        /// How far outside (m).
+        /// Distance outside (m).
         distance: f64,
-        /// How far is still moved inside (m).
+        /// Largest distance that is moved inside (m).
         tolerance: f64,
     },
     /// A joint target is far outside the joint's limits.
@@ -66,7 +66,7 @@ pub enum PlanError {
          whole, check that joints are in radians"
     )]
     OutOfJointLimits {
-        /// Step, from 0.
+        /// Index of the step, from 0.
         step: usize,
         /// Joint, 1 to 7.
         joint: usize,
@@ -74,49 +74,49 @@ pub enum PlanError {
         lowest: f64,
         /// Highest value that may be commanded (rad).
         highest: f64,
-        /// Value asked for (rad).
+        /// Requested value (rad).
         found: f64,
     },
-    /// A joint would have to move much faster than it may.
+    /// A joint would have to move much faster than its speed limit.
     #[error(
         "step {step}: expected joint {joint} to move at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
          check that steps are in radians and how long one takes"
     )]
     JointTooFast {
-        /// Step, from 0.
+        /// Index of the step, from 0.
         step: usize,
         /// Joint, 1 to 7.
         joint: usize,
-        /// What its speed limit permits in a step, with the tolerance (rad).
+        /// Largest change that the speed limit permits in a step, including the tolerance (rad).
         limit: f64,
-        /// Change asked for (rad).
+        /// Requested change (rad).
         found: f64,
     },
-    /// The tool would have to turn faster than all joints together can turn it.
+    /// The tool would have to rotate faster than all joints together permit.
     #[error(
         "step {step}: expected a turn of the tool of at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
          check that rotation vectors are in radians and how long a step takes"
     )]
     TurnTooFast {
-        /// Step, from 0.
+        /// Index of the step, from 0.
         step: usize,
-        /// What the speed limits of the joints permit in a step, with the tolerance (rad).
+        /// Largest rotation that the speed limits of the joints permit in a step, including the tolerance (rad).
         limit: f64,
-        /// Turn asked for (rad).
+        /// Requested rotation (rad).
         found: f64,
     },
-    /// The plan leads far beyond what the arm can take up.
+    /// The plan leads far beyond the reachable poses.
     #[error("step {step}: the arm cannot take up the pose, {error}; the chunk is dropped whole")]
     OutOfReach {
-        /// Step under way, from 0.
+        /// Index of the step in progress, from 0.
         step: usize,
-        /// Which joint, or what distance, stands against it.
+        /// Error of the inverse kinematics.
         error: InverseError,
     },
 }
 
 impl PlanError {
-    /// The check that speaks.
+    /// Check under which the error is reported.
     pub fn check(&self) -> Check {
         match self {
             Self::OutOfWorkspace { .. } => Check::Workspace,
@@ -139,37 +139,37 @@ enum Path {
     },
 }
 
-/// A chunk as a path in time.
+/// Chunk as a path in time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     path: Path,
     gripper: Vec<f64>,
     period: f64,
-    /// Time of the anchor.
+    /// Time of the observation, at which the plan is anchored.
     pub observed: Time,
-    /// Who made the chunk.
+    /// Name of the chunk's source.
     pub source: String,
-    /// Counts up per source.
+    /// Number of the chunk; increases with every chunk under a lease.
     pub plan_id: u64,
-    /// Waypoints that were moved inside the workspace or the joint limits.
+    /// Number of waypoints that were moved inside the workspace or the joint limits.
     pub moved: usize,
 }
 
-/// What a plan must stay inside of.
+/// Bounds and kinematics that a plan is checked with.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds<'a> {
-    /// Box and table.
+    /// Box of the tool and height of the table.
     pub workspace: &'a Workspace,
     /// Tool on the flange.
     pub tool: &'a Tool,
     /// Limits of the joints.
     pub limits: &'a Limits,
-    /// Where joints take the flange.
+    /// Kinematics of the arm.
     pub kinematics: &'a Rm75,
 }
 
 impl Bounds<'_> {
-    /// How a waypoint has to be moved to be inside the workspace (m).
+    /// Translation that moves a waypoint inside the workspace (m); an error if it is longer than the tolerance.
     fn correction(&self, step: usize, base_from_tool: &Pose) -> Result<Vector3<f64>, PlanError> {
         let tool = Point3::from(base_from_tool.translation.vector);
         let offset = self.tool.offset();
@@ -189,7 +189,7 @@ impl Bounds<'_> {
         Ok(correction)
     }
 
-    /// A joint target that lies `change` from the one before, moved inside the joint limits (rad).
+    /// Moves a joint target that lies `change` from the previous one inside the joint limits (rad).
     fn joints_inside(&self, step: usize, asked: &Joints, change: &Joints, period: f64) -> Result<Joints, PlanError> {
         let farthest = (self.limits.velocity() * period).add_scalar(JOINT_TOLERANCE_RAD);
         for (i, (change, limit)) in change.iter().zip(farthest.iter()).enumerate() {
@@ -219,9 +219,9 @@ impl Bounds<'_> {
         Ok(inside)
     }
 
-    /// Refuses a turn of the tool that all joints together could not make in a step.
+    /// Refuses a rotation of the tool that all joints together could not make in a step.
     fn check_turn(&self, step: usize, found: f64, period: f64) -> Result<(), PlanError> {
-        // Beyond half a turn a rotation no longer says which way it goes.
+        // A rotation beyond half a turn does not tell its direction.
         let limit = (self.limits.velocity().sum() * period).min(PI) + JOINT_TOLERANCE_RAD;
         if found > limit {
             return Err(PlanError::TurnTooFast { step, limit, found });
@@ -233,12 +233,12 @@ impl Bounds<'_> {
 impl Plan {
     /// Anchors, composes and smooths a chunk.
     ///
-    /// Steps compose as [`Offset::then`] says, and those already past take part like all others. Waypoints a little outside
-    /// the workspace or the joint limits are moved inside; the ones after them compose from where they were asked to be.
+    /// Steps compose as in [`Offset::then`], including those whose time has passed. Poses slightly outside the workspace and
+    /// joint targets slightly outside the joint limits are moved inside; later waypoints compose from the unmoved ones.
     ///
     /// # Errors
-    /// When a waypoint lies further outside the workspace or the joint limits than the tolerance, or further from the one
-    /// before than speed limits permit in a step.
+    /// When a waypoint lies outside the workspace or the joint limits by more than the tolerance, or is further from the
+    /// previous one than the speed limits permit in a step.
     pub fn new(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<Self, PlanError> {
         let (path, moved) = match chunk.actions.space() {
             ActionSpace::Ee7 => cartesian(chunk, anchor, bounds)?,
@@ -260,21 +260,21 @@ impl Plan {
         self.observed.offset_secs(self.horizon() as f64 * self.period)
     }
 
-    /// Steps, K.
+    /// Number of steps, K.
     pub fn horizon(&self) -> usize {
         self.gripper.len()
     }
 
-    /// What the plan asks for at `time`.
+    /// Target at `time`.
     pub fn at(&self, time: Time) -> Target {
         self.after(time.seconds_since(self.observed))
     }
 
-    /// Permits a plan that cannot be taken up at `time` for the reason in `error`, if from there on it leads no further from
-    /// `reached`, the last `base_from_tool` that can, than the tolerance (m).
+    /// Accepts a plan whose target at `time` has no joint solution (`error`) if all waypoints from there on lie near `reached`,
+    /// the last `base_from_tool` with a solution: within `tolerance` (m) and 0.2 rad.
     ///
     /// # Errors
-    /// When it leads further.
+    /// When a waypoint lies further away.
     pub fn check_overshoot(
         &self,
         time: Time,
@@ -303,7 +303,7 @@ impl Plan {
         }
     }
 
-    /// Gripper opening at `time`: the value of the step under way, held from its start to its end.
+    /// Gripper opening at `time`: the value of the step in progress, constant over the step.
     pub fn gripper_at(&self, time: Time) -> Option<f64> {
         let step = self.steps_done(time).min(self.horizon().saturating_sub(1));
         self.gripper.get(step).copied()
@@ -314,20 +314,20 @@ impl Plan {
         &self.gripper
     }
 
-    /// Steps whose waypoint lies in the past.
+    /// Number of steps whose waypoint lies in the past at `time`.
     pub fn steps_done(&self, time: Time) -> usize {
         let steps = time.seconds_since(self.observed) / self.period;
-        // A nanosecond of rounding must not hold a step back.
+        // Times are rounded to nanoseconds, which must not delay a step.
         ((steps + 1e-6).max(0.0) as usize).min(self.horizon())
     }
 
-    /// What the plan asks for at the end of every step.
+    /// Target at the end of every step.
     pub fn waypoints(&self) -> impl ExactSizeIterator<Item = Target> + '_ {
         (0..self.horizon()).map(|k| self.after((k + 1) as f64 * self.period))
     }
 }
 
-/// The anchor moved by a translation (m) and a rotation vector (rad) in the base frame.
+/// Moves the anchor by a translation (m) and a rotation vector (rad) in the base frame.
 fn offset(anchor: &Pose, offset: &Vector6<f64>) -> Pose {
     let (translation, rotation) = split(offset);
     Isometry3::from_parts(
@@ -356,7 +356,7 @@ fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result
         let vector = values.iter().skip(3).take(3).map(|v| v * v).sum::<f64>().sqrt();
         let turn = match chunk.composition {
             Composition::Sequential => vector,
-            // The vector grows by as much as the tool turns; a rotation alone forgets whole turns.
+            // A rotation alone loses whole turns; the length of the rotation vector keeps them.
             Composition::FromAnchor => before.rotation.angle_to(&rotation).max(vector - longest),
         };
         bounds.check_turn(step, turn, chunk.step_period)?;
@@ -410,10 +410,10 @@ fn joint(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Pa
     Ok((Path::Joint { spline }, moved))
 }
 
-/// The rotation vector that means the same rotation as `rotation` and lies nearest to `near` (rad).
+/// Returns the rotation vector of the same rotation as `rotation` that lies nearest to `near` (rad).
 fn nearest_turn(rotation: Vector3<f64>, near: &Vector3<f64>) -> Vector3<f64> {
     let angle = rotation.norm();
-    // Without an axis of its own a full turn continues about the axis it came with.
+    // A zero rotation has no axis: a full turn continues about the previous axis.
     let (axis, angle) = if angle > 1e-9 {
         (rotation / angle, angle)
     } else if near.norm() > 1e-9 {

@@ -106,7 +106,7 @@ fn waypoints_a_little_outside_are_moved_in_and_those_after_them_are_not_shifted(
 #[test]
 fn waypoints_far_outside_refuse_the_whole_chunk_and_name_the_step() {
     let error = plan([0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0].repeat(20)).unwrap_err();
-    // 0.3 + 14 * 0.03 is 0.07 beyond 0.65.
+    // The 14th step reaches 0.3 + 14 * 0.03 = 0.72 m, 0.07 m beyond the box at 0.65 m.
     assert!(matches!(error, PlanError::OutOfWorkspace { step: 13, .. }), "{error}");
     assert!(error.to_string().contains("0.720"), "{error}");
 }

@@ -1,20 +1,20 @@
-//! The seam between what was commanded and a new plan: an offset in joint space that fades out.
+//! Seam (blend) from the commanded motion to a new plan: an offset in joint space that fades out.
 
 use crate::control::types::Joints;
 
-/// Position and its first two derivatives.
+/// Joint positions with their first two derivatives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
-    /// (rad)
+    /// Positions (rad).
     pub position: Joints,
-    /// (rad/s)
+    /// Velocities (rad/s).
     pub velocity: Joints,
-    /// (rad/s^2)
+    /// Accelerations (rad/s^2).
     pub acceleration: Joints,
 }
 
 impl State {
-    /// From three positions `step` (s) apart: of their parabola, `steps` steps after the first.
+    /// Computes the state `steps` steps after the first of three positions `step` (s) apart, on the parabola through them.
     pub fn from_samples(samples: [Joints; 3], step: f64, steps: f64) -> Self {
         let [first, second, third] = samples;
         let bend = third - second * 2.0 + first;
@@ -26,16 +26,16 @@ impl State {
     }
 }
 
-/// Peak speed of a quintic from rest to rest over its mean speed.
+/// Ratio of peak speed to mean speed of a quintic from rest to rest.
 const QUINTIC_PEAK: f64 = 1.875;
-/// Peak acceleration of an offset that fades over one second: for one unit of position, and for one of velocity.
+/// Peak acceleration of an offset that fades within one second, per unit of position and per unit of velocity.
 const QUINTIC_BEND: [f64; 2] = [5.7735, 3.94];
-/// Share of the velocity limits an offset may take while it fades.
+/// Fraction of the velocity limits that an offset may use while it fades.
 const FADE_SPEED_SHARE: f64 = 0.5;
-/// Share of the acceleration limits an offset may take while it fades; the rest is the plan's own.
+/// Fraction of the acceleration limits that an offset may use while it fades; the rest is left to the plan.
 const FADE_ACCELERATION_SHARE: f64 = 0.5;
 
-/// What an offset may take of the joints while it fades.
+/// Limits of an offset while it fades.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FadeLimits {
     /// Velocity limits (rad/s).
@@ -46,12 +46,12 @@ pub struct FadeLimits {
     pub shortest: f64,
     /// Longest seam (s).
     pub longest: f64,
-    /// Longest seam for the sake of the acceleration limits (s).
+    /// Longest seam that the acceleration limits may lead to (s).
     pub longest_for_acceleration: f64,
 }
 
-/// An offset that starts as the difference of two states and is zero, with both derivatives, at its end: a quintic. What
-/// is commanded therefore has continuous velocity and acceleration at both ends of the seam.
+/// Offset that starts as the difference of two states and ends at zero with both derivatives: a quintic. Commands
+/// therefore have continuous velocity and acceleration at both ends of the seam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Seam {
     offset: State,
@@ -59,9 +59,9 @@ pub struct Seam {
 }
 
 impl Seam {
-    /// From the state that was commanded to the state of the new plan at the same time.
+    /// Creates the seam from the commanded state to the state of the new plan at the same time.
     ///
-    /// The seam is as short as half of the joints' velocity and acceleration limits permit, within what is allowed for each.
+    /// It is as short as half of the joints' velocity and acceleration limits permit, within the bounds for each.
     pub fn new(commanded: &State, planned: &State, limits: &FadeLimits) -> Self {
         let offset = State {
             position: commanded.position - planned.position,
@@ -73,7 +73,7 @@ impl Seam {
             .zip_map(&limits.velocity, |d, v| QUINTIC_PEAK * d.abs() / (FADE_SPEED_SHARE * v))
             .max();
         let [bend, turn] = QUINTIC_BEND;
-        // The length T at which bend · d / T² + turn · v / T is what acceleration is left.
+        // The length T at which bend · d / T² + turn · v / T equals the acceleration that is left.
         let for_acceleration = offset
             .position
             .zip_zip_map(&offset.velocity, &limits.acceleration, |d, v, a| {
@@ -95,7 +95,7 @@ impl Seam {
         self.length
     }
 
-    /// The offset `time` (s) after the start of the seam (rad).
+    /// Offset `time` (s) after the start of the seam (rad).
     pub fn at(&self, time: f64) -> Joints {
         if time >= self.length {
             return Joints::zeros();

@@ -1,8 +1,8 @@
-//! A C2 cubic spline through evenly spaced knots, with given velocities at both ends; at rest outside.
+//! C2 cubic spline through evenly spaced knots, with given velocities at both ends; at rest outside.
 
 use nalgebra::SVector;
 
-/// Value and derivatives at one time.
+/// Value and velocity at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample<const N: usize> {
     /// Value.
@@ -20,7 +20,7 @@ pub struct Spline<const N: usize> {
 }
 
 impl<const N: usize> Spline<N> {
-    /// Through `knots`, `spacing` (s) apart, starting at `start_velocity` (1/s) and ending at rest.
+    /// Creates the spline through `knots`, `spacing` (s) apart, starting at `start_velocity` (1/s) and ending at rest.
     ///
     /// The velocities at the knots make the second derivative continuous: `v[i-1] + 4 v[i] + v[i+1] =
     /// 3 (p[i+1] - p[i-1]) / spacing`, a tridiagonal system.

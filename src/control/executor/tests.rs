@@ -14,7 +14,7 @@ fn at(seconds: f64) -> Time {
     Time::from_secs_f64(100.0 + seconds)
 }
 
-/// The same moment on the steady clock.
+/// Steady time of the same instant as `at(seconds)`.
 fn steady(seconds: f64) -> Steady {
     Steady::from_secs_f64(7.0 + seconds)
 }
@@ -26,7 +26,7 @@ fn both(seconds: f64) -> Now {
     }
 }
 
-/// An executor of an arm that rests in `ready`.
+/// Executor of an arm at rest in `ready`.
 fn resting(seconds: f64) -> Executor {
     let mut executor = Executor::new(&config());
     executor.restart(at(seconds), ready());
@@ -34,7 +34,7 @@ fn resting(seconds: f64) -> Executor {
     executor
 }
 
-/// Steps of joint 1 (rad), a tenth of a second each.
+/// Chunk of steps of joint 1 (rad), 0.1 s each.
 fn chunk(observed: Time, reference: Reference, steps: &[f64]) -> ActionChunk {
     let values = steps
         .iter()
@@ -54,7 +54,7 @@ fn chunk(observed: Time, reference: Reference, steps: &[f64]) -> ActionChunk {
     }
 }
 
-/// Position, velocity and acceleration of joint 1 right after `time`, from what the executor would command.
+/// Position, velocity and acceleration of joint 1 right after `time`, as the executor would command them.
 fn state_after(executor: &Executor, time: Time) -> [f64; 3] {
     let h = 1e-4;
     let position = |steps: f64| {
@@ -65,7 +65,7 @@ fn state_after(executor: &Executor, time: Time) -> [f64; 3] {
     [a, (4.0 * b - 3.0 * a - c) / (2.0 * h), (a - 2.0 * b + c) / (h * h)]
 }
 
-/// An executor that rested in `ready` and then commanded joint 1 with 1 rad/s^2 for a tenth of a second.
+/// Executor that rested in `ready` and then accelerated joint 1 with 1 rad/s^2 for 0.1 s.
 fn speeding_up() -> Executor {
     let mut executor = resting(-0.1);
     for tick in -9..=10 {
@@ -146,7 +146,7 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
     executor
         .start(&chunk(at(0.0), Reference::Commanded, &[0.001; 20]), both(0.0), false)
         .unwrap();
-    // Nothing could be sent for a while.
+    // No command could be sent for 0.2 s.
     let candidates: Vec<f64> = executor
         .candidates(steady(0.2))
         .map(|time| time.seconds_since(at(0.0)))
@@ -156,7 +156,7 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
         candidates.iter().all(|time| (0.0..=0.012 + 1e-8).contains(time)),
         "{candidates:?}"
     );
-    // From rest: shares of the way to the full pace, then standing still.
+    // From rest: fractions of the full pace, then standstill.
     assert!((candidates[1] - 0.7 * 0.012).abs() < 1e-8, "{candidates:?}");
     assert_eq!(candidates.last(), Some(&0.0));
     let joints = executor.joints_at(at(0.01)).unwrap().unwrap();
@@ -166,12 +166,12 @@ fn an_arm_held_up_catches_up_no_faster_than_a_fifth_above_the_pace_of_its_plan()
         .map(|time| time.seconds_since(at(0.01)))
         .collect();
     assert!((candidates[0] - 0.012).abs() < 1e-8, "{candidates:?}");
-    // At the pace of the plan: shares of the way from it to the full one, then shares of it.
+    // At the pace of the plan: fractions of the difference to the full pace, then fractions of the plan's pace.
     assert!((candidates[1] - (0.01 + 0.7 * 0.002)).abs() < 1e-8, "{candidates:?}");
     assert!(
         (candidates[8] - 0.01).abs() < 1e-8 && (candidates[10] - 0.009).abs() < 1e-8,
         "{candidates:?}"
     );
-    // Never ahead of the plan.
+    // Candidates are never ahead of the plan.
     assert_eq!(executor.candidates(steady(0.015)).next(), Some(at(0.015)));
 }

@@ -1,4 +1,4 @@
-//! Where the parts of the arm are that must not touch anything.
+//! Positions of the parts of the arm that are checked against the workspace and the table.
 
 use nalgebra::{Point3, Vector3};
 
@@ -6,7 +6,7 @@ use crate::control::config::Tool;
 use crate::control::kinematics::Rm75;
 use crate::control::types::Joints;
 
-/// The arm with its tool.
+/// Geometry of the arm with its tool.
 #[derive(Debug, Clone)]
 pub struct Body {
     kinematics: Rm75,
@@ -14,7 +14,7 @@ pub struct Body {
     tool_points: Vec<Point3<f64>>,
 }
 
-/// Where the parts of the arm are, in the base frame.
+/// Positions of the checked parts of the arm, in the base frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Placement {
     /// Tool centre point (m).
@@ -26,7 +26,7 @@ pub struct Placement {
 }
 
 impl Body {
-    /// The arm with a tool.
+    /// Creates the geometry of an arm with a tool.
     pub fn new(kinematics: Rm75, tool: &Tool) -> Self {
         Self {
             kinematics,
@@ -35,12 +35,12 @@ impl Body {
         }
     }
 
-    /// The arm's kinematics.
+    /// Kinematics of the arm.
     pub fn kinematics(&self) -> &Rm75 {
         &self.kinematics
     }
 
-    /// Where everything is at joints (rad).
+    /// Computes the positions of the parts at joint positions (rad).
     pub fn at(&self, joints: &Joints) -> Placement {
         let geometry = &self.kinematics.geometry;
         let base_from_flange = self.kinematics.forward(joints);

@@ -1,4 +1,4 @@
-//! Coming to rest: all joints together on a straight line in joint space, as hard as the acceleration limits permit.
+//! Braking: all joints together on a straight line in joint space, as hard as the acceleration limits permit.
 
 use crate::control::types::Joints;
 
@@ -12,7 +12,7 @@ pub struct Motion {
 }
 
 impl Motion {
-    /// An arm at rest.
+    /// Creates the motion of an arm at rest at `position` (rad).
     pub fn at_rest(position: Joints) -> Self {
         Self {
             position,
@@ -20,13 +20,13 @@ impl Motion {
         }
     }
 
-    /// Whether nothing moves.
+    /// Whether all velocities are 0.
     pub fn is_at_rest(&self) -> bool {
         self.velocity.iter().all(|v| *v == 0.0)
     }
 }
 
-/// Share of `velocity` that one command may take away without exceeding `change`, the largest velocity change of each
+/// Fraction of `velocity` that one command may remove without exceeding `change`, the largest velocity change of each
 /// joint in one command (rad/s).
 pub fn braking_share(velocity: &Joints, change: &Joints) -> f64 {
     velocity.iter().zip(change.iter()).fold(
@@ -37,12 +37,12 @@ pub fn braking_share(velocity: &Joints, change: &Joints) -> f64 {
     )
 }
 
-/// Velocity one command into braking (rad/s).
+/// Velocity after one braking command (rad/s).
 pub fn braked(velocity: &Joints, change: &Joints) -> Joints {
     velocity * (1.0 - braking_share(velocity, change))
 }
 
-/// Velocities of the commands that follow one at `velocity` until rest; the first is `velocity` itself, the last zero.
+/// Velocities while braking from `velocity` to rest, one per command (rad/s); the first is `velocity`, the last zero.
 pub fn braking_velocities(velocity: Joints, change: &Joints) -> impl Iterator<Item = Joints> {
     let share = braking_share(&velocity, change);
     let commands = (1.0 / share).ceil();

@@ -1,4 +1,4 @@
-//! What a command, and braking after it, would exceed.
+//! Limits that a command, or braking after it, would exceed.
 
 use super::body::Placement;
 use super::brake::braking_velocities;
@@ -37,7 +37,7 @@ impl<A: Arm> Gate<A> {
             })
     }
 
-    /// First limit that a command at `velocity` (rad/s), or braking after it, would exceed in space.
+    /// First limit of joints, workspace or tool speed that a command at `velocity` (rad/s), or braking after it, would exceed.
     pub(super) fn path_violation(&self, velocity: Joints) -> Option<Violation> {
         let mut position = self.motion.position;
         let mut before = self.body.at(&position);
@@ -56,8 +56,8 @@ impl<A: Arm> Gate<A> {
         None
     }
 
-    /// Every limit of step, velocity and acceleration, each with the first joint, that `velocity` (rad/s) exceeds; `share` is what the singularity
-    /// leaves of the velocity limits.
+    /// Limits of step, velocity and acceleration that `velocity` (rad/s) exceeds, each with the first joint; `share` is the
+    /// fraction of the velocity limits left by the singularity.
     fn rate_violations(&self, velocity: &Joints, share: f64) -> [Option<Violation>; 4] {
         let first = |check, quantity, unit, values: Joints, limits: Joints| {
             let mut pairs = values.iter().zip(limits.iter()).enumerate();
@@ -95,13 +95,13 @@ impl<A: Arm> Gate<A> {
         ]
     }
 
-    /// What the singularity leaves of the velocity limits on the way to `position`.
+    /// Fraction of the velocity limits that the singularity leaves for the motion to `position` (rad).
     pub(super) fn singularity_share(&self, position: &Joints) -> f64 {
         let there = condition_number(self.body.kinematics(), position);
         self.singularity.share(self.condition, there)
     }
 
-    /// Everything in a command that is beyond a limit by itself, whatever braking after it would do.
+    /// All limits that a command by itself exceeds, without braking after it.
     pub(super) fn asked_beyond(&self, target: &Joints) -> Vec<Violation> {
         let velocity = (target - self.motion.position) / self.period;
         let placement = self.body.at(target);

@@ -1,10 +1,10 @@
-//! Signs of life a command needs.
+//! Watchdog of the inputs that a command needs.
 
 use crate::control::arm::Basis;
 use crate::control::config::Timeouts;
 use crate::control::time::Steady;
 
-/// Times at which signs of life were received.
+/// Times at which inputs were last received.
 #[derive(Debug, Clone)]
 pub struct Freshness {
     timeouts: Timeouts,
@@ -12,14 +12,14 @@ pub struct Freshness {
     heartbeat: Option<Steady>,
 }
 
-/// A sign of life that is missing.
+/// Input that is missing or too old.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stale {
-    /// What is missing.
+    /// Name of the input.
     pub what: &'static str,
     /// Largest age (s).
     pub limit: f64,
-    /// Age found (s); infinite when there never was one.
+    /// Age found (s); infinite if it was never received.
     pub age: f64,
 }
 
@@ -34,7 +34,7 @@ impl std::fmt::Display for Stale {
 }
 
 impl Freshness {
-    /// Nothing received yet.
+    /// Creates a watchdog that has received nothing yet.
     pub fn new(timeouts: Timeouts) -> Self {
         Self {
             timeouts,
@@ -43,7 +43,7 @@ impl Freshness {
         }
     }
 
-    /// A joint state was received.
+    /// Records that a joint state was received.
     pub fn state_received(&mut self, now: Steady) {
         self.state = Some(now);
     }
@@ -53,22 +53,22 @@ impl Freshness {
         self.state.is_some_and(|state| state > time)
     }
 
-    /// A heartbeat of the lease holder was received.
+    /// Records that a heartbeat of the lease holder was received.
     pub fn heartbeat_received(&mut self, now: Steady) {
         self.heartbeat = Some(now);
     }
 
-    /// There is no lease holder any more.
+    /// Drops the last heartbeat, when there is no lease holder any more.
     pub fn forget_heartbeat(&mut self) {
         self.heartbeat = None;
     }
 
-    /// The state is missing.
+    /// Returns the joint state if it is stale.
     pub fn stale_state(&self, now: Steady) -> Option<Stale> {
         stale("joint state of the driver", self.timeouts.state_s, self.state, now)
     }
 
-    /// The heartbeat is missing.
+    /// Returns the heartbeat if it is stale.
     pub fn stale_heartbeat(&self, now: Steady) -> Option<Stale> {
         stale(
             "heartbeat of the lease holder",
@@ -78,7 +78,7 @@ impl Freshness {
         )
     }
 
-    /// What a command on this basis is missing.
+    /// First stale input of those that a command with this basis needs.
     pub fn missing(&self, basis: Basis, now: Steady) -> Option<Stale> {
         self.stale_state(now).or_else(|| match basis {
             Basis::NamedMove => self.stale_heartbeat(now),

@@ -1,4 +1,4 @@
-//! The velocity to take when the one asked for is beyond a limit.
+//! Velocity that replaces a requested one beyond a limit.
 
 use super::Gate;
 use super::brake::braked;
@@ -7,13 +7,13 @@ use crate::control::arm::Arm;
 use crate::control::time::Steady;
 use crate::control::types::Joints;
 
-/// Halvings of the way from braking to asking.
+/// Number of bisection steps between the braking velocity and the requested one.
 const HALVINGS: usize = 10;
-/// Kept between a speed scaled to the tool's limit and that limit.
+/// Fraction of the tool's speed limit that a faster motion is scaled down to.
 const TOOL_SPEED_SHARE: f64 = 0.999;
 
 impl<A: Arm> Gate<A> {
-    /// The velocity nearest to catching up with `target` that keeps every limit (rad/s).
+    /// Velocity nearest to catching up with `target` that keeps every limit (rad/s).
     pub(super) fn nearest_velocity(&mut self, target: &Joints, now: Steady) -> Joints {
         let inside = target.sup(&self.limits.lowest()).inf(&self.limits.highest());
         let fastest = self

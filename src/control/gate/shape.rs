@@ -1,14 +1,14 @@
-//! What velocity to take when the one asked for is beyond a limit: catch up with the target without running past it.
+//! Velocity for a target beyond a limit: catches up with the target without overshoot.
 
 use crate::control::types::Joints;
 
-/// Share of the acceleration limit used on the way to a target, so that the target's own motion finds room.
+/// Fraction of the acceleration limit used to approach a target; the rest is left for the target's own motion.
 const APPROACH_SHARE: f64 = 0.5;
 
-/// A target the commanded joints lag behind.
+/// Target that the commanded joints lag behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Lag {
-    /// From the commanded joints to the target (rad).
+    /// Difference from the commanded joints to the target (rad).
     pub error: Joints,
     /// Velocity of the target (rad/s).
     pub target_velocity: Joints,
@@ -19,7 +19,7 @@ pub struct Lag {
 }
 
 impl Lag {
-    /// Velocity that catches up with the target along the curve on which it can still be braked (rad/s).
+    /// Velocity that catches up with the target and can still be braked to the target's velocity on arrival (rad/s).
     pub fn catch_up(&self) -> Joints {
         let lag = self.error - self.target_velocity * self.period;
         let closing = lag.zip_map(&self.acceleration, |lag, acceleration| {
@@ -30,7 +30,7 @@ impl Lag {
     }
 }
 
-/// `velocity` with the same direction, inside `limit` (rad/s).
+/// Scales `velocity` down, keeping its direction, until every joint is inside `limit` (rad/s).
 pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
     let excess = velocity.iter().zip(limit.iter()).fold(1.0, |worst: f64, (v, limit)| {
         if v.abs() > *limit {
@@ -46,7 +46,7 @@ pub fn scaled_into(velocity: &Joints, limit: &Joints) -> Joints {
     }
 }
 
-/// `velocity` with every joint within `change` of `last` (rad/s).
+/// Clamps every joint of `velocity` to within `change` of `last` (rad/s).
 pub fn within_change(velocity: &Joints, last: &Joints, change: &Joints) -> Joints {
     velocity.zip_zip_map(last, change, |v, last, change| v.clamp(last - change, last + change))
 }

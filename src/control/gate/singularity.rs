@@ -1,20 +1,20 @@
-//! Velocity limits near singular configurations.
+//! Reduction of velocity limits near singular configurations.
 
 use crate::control::config::Singularity;
 use crate::control::kinematics::{Conditioning, Rm75};
 use crate::control::types::Joints;
 
-/// Length that makes metres and radians comparable (m); 1 keeps SI, the definition MoveIt Servo's thresholds use.
+/// Characteristic length that makes metres and radians comparable (m); 1 keeps SI units, as in MoveIt Servo's thresholds.
 const LENGTH_M: f64 = 1.0;
 
-/// Condition number of the Jacobian at joints (rad); infinite in a singularity.
+/// Condition number of the Jacobian at joint positions (rad); infinite at a singularity.
 pub fn condition_number(kinematics: &Rm75, joints: &Joints) -> f64 {
     Conditioning::new(&kinematics.jacobian(joints), LENGTH_M).number()
 }
 
 impl Singularity {
-    /// Share of the velocity limits left to motion from condition number `here` to `there`: 1 up to the first threshold
-    /// and on the way out, falling linearly to 0 at the second.
+    /// Fraction of the velocity limits left to a motion from condition number `here` to `there`: 1 up to the first threshold
+    /// and for motion out of the singularity, falling linearly to 0 at the second.
     pub fn share(&self, here: f64, there: f64) -> f64 {
         if there <= self.slow || there <= here {
             return 1.0;

@@ -1,4 +1,4 @@
-//! The tool's box and the table plane.
+//! Workspace check: the box of the tool centre point and the table plane.
 
 use nalgebra::{Point3, Vector3};
 
@@ -7,12 +7,12 @@ use super::violation::{Violation, slack};
 use crate::control::config::Workspace;
 use crate::control::event::Check;
 
-/// Distance inside the box and above the table at which moved waypoints come to lie (m): a path along a wall must not
-/// touch it at every rounding.
+/// Distance inside the box and above the table to which waypoints outside are moved (m), so that a path along a wall does
+/// not violate it by rounding.
 const INSET_M: f64 = 0.002;
 
 impl Workspace {
-    /// The first part that is outside, if any.
+    /// First part of the arm that is outside, if any.
     pub fn violation(&self, placement: &Placement) -> Option<Violation> {
         self.box_violation(&placement.tool)
             .or_else(|| self.table_violation(placement))
@@ -61,14 +61,14 @@ impl Workspace {
         })
     }
 
-    /// How a tool at `tool`, whose lowest point is at `lowest_tool_m`, has to be moved to be inside (m).
+    /// Translation that moves a tool at `tool` with its lowest point at height `lowest_tool_m` inside (m); 0 if it is inside.
     pub fn correction(&self, tool: &Point3<f64>, lowest_tool_m: f64) -> Vector3<f64> {
         let low = Vector3::from(self.tool_min_m).add_scalar(INSET_M);
         let high = Vector3::from(self.tool_max_m).add_scalar(-INSET_M);
         let mut correction = tool.coords.sup(&low).inf(&high) - tool.coords;
         let lift = self.table_height_m + self.tool_clearance_m + INSET_M - lowest_tool_m;
         correction.z = correction.z.max(lift);
-        // Waypoints inside, if closer than the inset, stay where they are.
+        // Waypoints that are inside but closer to a wall than the inset stay where they are.
         correction.map(|c| if c.abs() <= INSET_M { 0.0 } else { c })
     }
 }

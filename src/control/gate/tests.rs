@@ -26,7 +26,7 @@ fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
         gate.fresh.heartbeat_received(Steady(0));
         gate.command(&to(asked), Steady(0)).unwrap();
     }
-    // As if the checks before it had overlooked this.
+    // Only the verifier gets this limit, as if the earlier checks had missed the violation.
     gate.verifier.limits.velocity_rad_s = [1.05; 7];
     gate.command(&to(asked + spin(1.1)), Steady(0)).unwrap();
     assert!((gate.motion().position - (asked + spin(0.9))).amax() < 1e-12);

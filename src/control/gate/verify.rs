@@ -1,4 +1,4 @@
-//! The final look at a command, written apart from the checks that shaped it.
+//! Final verification of a command, written independently of the checks that shaped it.
 
 use super::body::Body;
 use super::brake::Motion;
@@ -7,24 +7,24 @@ use crate::control::config::{Limits, Workspace};
 use crate::control::event::Check;
 use crate::control::types::Joints;
 
-/// Room for rounding of the differences taken here.
+/// Tolerance for rounding of the differences computed here.
 const ROUNDING: f64 = 1e-7;
 
-/// Limits every command that leaves must keep.
+/// Verifier with the limits that every command must keep.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     /// Joint and tool limits.
     pub limits: Limits,
-    /// Box and table.
+    /// Box of the tool and height of the table.
     pub workspace: Workspace,
-    /// Where the parts of the arm are.
+    /// Geometry of the arm with its tool.
     pub body: Body,
     /// Time between commands (s).
     pub period: f64,
 }
 
 impl Verifier {
-    /// What is wrong with going to `next` (rad) from `last`, if anything.
+    /// First limit that a step from `last` to `next` (rad) breaks, if any.
     pub fn fault(&self, last: &Motion, next: &Joints) -> Option<Violation> {
         let broken = |check, quantity, index, limit, found, unit| {
             Some(Violation {

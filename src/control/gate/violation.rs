@@ -1,23 +1,23 @@
-//! What a check expected and found.
+//! Violation of a limit: expected and found value.
 
 use std::fmt;
 
 use crate::control::event::Check;
 
-/// A quantity beyond its limit.
+/// Quantity beyond its limit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Violation {
-    /// Check that spoke.
+    /// Check that found it.
     pub check: Check,
-    /// Quantity, e.g. `joint velocity`.
+    /// Name of the quantity, e.g. `joint velocity`.
     pub quantity: &'static str,
-    /// Joint, axis or point, from 1.
+    /// Index of the joint, axis or point, from 1.
     pub index: usize,
     /// Limit that is exceeded.
     pub limit: f64,
     /// Value found.
     pub found: f64,
-    /// Unit of both.
+    /// Unit of limit and value.
     pub unit: &'static str,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Room for rounding in a comparison with `limit`.
+/// Tolerance for rounding in a comparison with `limit`.
 pub(super) fn slack(limit: f64) -> f64 {
     1e-9 * (1.0 + limit.abs())
 }

@@ -1,4 +1,4 @@
-//! The eight ways to reach a pose at one swivel: signs of joints 2, 4 and 6.
+//! The eight solutions (branches) for a pose at one swivel, distinguished by the signs of joints 2, 4 and 6.
 
 use crate::control::types::Joints;
 
@@ -17,7 +17,7 @@ impl Sign {
         if angle < 0.0 { Self::Negative } else { Self::Positive }
     }
 
-    /// The other sign.
+    /// Returns the opposite sign.
     pub fn flipped(self) -> Self {
         match self {
             Self::Positive => Self::Negative,
@@ -33,7 +33,7 @@ impl Sign {
     }
 }
 
-/// One of the eight ways to reach a pose at a given swivel.
+/// One of the eight solutions for a pose at a given swivel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Branch {
     /// Sign of joint 2.
@@ -45,7 +45,7 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// The branch joints (rad) are on.
+    /// Branch of joint positions (rad).
     pub fn of(joints: &Joints) -> Self {
         {
             let [_, q2, _, q4, _, q6, _]: [f64; 7] = (*joints).into();
@@ -57,7 +57,7 @@ impl Branch {
         }
     }
 
-    /// All eight.
+    /// All eight branches.
     pub fn all() -> impl Iterator<Item = Self> {
         let signs = [Sign::Positive, Sign::Negative];
         signs.into_iter().flat_map(move |shoulder| {

@@ -1,8 +1,8 @@
-//! Lengths and joint limits of the RM75.
+//! Link lengths and joint limits of the RM75.
 
 use crate::control::types::Joints;
 
-/// Limits of the RM75's joints as its manual states them (degrees); they are symmetric.
+/// Joint limits of the RM75 from its manual (degrees); they are symmetric.
 const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];
 
 /// Last-link variants of the RM75; they differ in the distance from wrist to flange.
@@ -19,7 +19,7 @@ pub enum Variant {
 /// Offsets along the joint axes (m), Craig's modified Denavit-Hartenberg convention.
 ///
 /// Row i is `Rx(alpha) Rz(q_i) Tz(d_i)` with all link lengths and joint offsets zero and twists of exactly
-/// 0, -90, 90, -90, 90, -90, 90 degrees, where the vendor's URDF rounds them to five digits. Hence
+/// 0, -90, 90, -90, 90, -90, 90 degrees (the vendor's URDF rounds them to five digits). Hence
 /// `base_from_flange = Tz(shoulder) Rz(q1) Ry(q2) Rz(q3) Tz(upper_arm) Ry(q4) Rz(q5) Tz(forearm) Ry(q6) Rz(q7) Tz(wrist_to_flange)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Geometry {
@@ -43,7 +43,7 @@ pub struct JointLimits {
 }
 
 impl JointLimits {
-    /// Whether every joint lies inside, bounds included; false for NaN.
+    /// Whether every joint (rad) lies inside, bounds included; false for NaN.
     pub fn contain(&self, joints: &Joints) -> bool {
         joints
             .iter()
@@ -51,7 +51,7 @@ impl JointLimits {
             .all(|(q, (lower, upper))| (lower..=upper).contains(&q))
     }
 
-    /// The limits drawn in by `margin` (rad) on both sides.
+    /// Returns the limits narrowed by `margin` (rad) on both sides.
     pub fn shrunk(&self, margin: f64) -> Self {
         Self {
             lower: self.lower.add_scalar(margin),
@@ -60,17 +60,17 @@ impl JointLimits {
     }
 }
 
-/// A Realman RM75: what its kinematics depend on.
+/// Kinematic parameters of a Realman RM75.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rm75 {
-    /// Lengths.
+    /// Link lengths.
     pub geometry: Geometry,
     /// Joint limits; the manual's unless narrowed by the caller.
     pub limits: JointLimits,
 }
 
 impl Rm75 {
-    /// The arm with the flange of `variant` and the joint limits of the manual.
+    /// Returns the arm with the flange of `variant` and the joint limits of the manual.
     pub fn new(variant: Variant) -> Self {
         let upper = Joints::from(LIMITS_DEG.map(f64::to_radians));
         Self {
@@ -88,7 +88,7 @@ impl Rm75 {
         }
     }
 
-    /// The RM75-B.
+    /// Returns the RM75-B.
     pub fn b() -> Self {
         Self::new(Variant::B)
     }

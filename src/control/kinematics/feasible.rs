@@ -1,4 +1,4 @@
-//! Which swivels keep every joint inside its limits.
+//! Swivels that keep every joint inside its limits.
 
 use std::f64::consts::{PI, TAU};
 
@@ -7,25 +7,25 @@ use super::turning::wrap;
 use super::{Branch, JointLimits};
 use crate::control::types::Joints;
 
-/// A joint this little beyond its limit (rad) stands on it.
+/// Tolerance within which a joint beyond its limit counts as on it (rad).
 const ON_LIMIT: f64 = 1e-9;
 
-/// Place of joint 4, which the distance from shoulder to wrist fixes.
+/// Index of joint 4, which depends only on the distance from shoulder to wrist.
 const ELBOW: usize = 3;
 
-/// Most swivels at which any joint meets a limit: six a joint for 1, 3, 5 and 7, four for 2 and 6.
+/// Largest number of swivels at which a joint meets a limit: six per joint for 1, 3, 5 and 7, four for 2 and 6.
 const MEETINGS: usize = 4 * 6 + 2 * 4;
 
-/// How joints that may go round are brought to one representative.
+/// Choice among the equivalent angles, full turns apart, of joints 1, 3, 5 and 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turns {
-    /// The one nearest `near`, inside the limits or not: what a moving arm can follow.
+    /// The angle nearest to `near`, inside the limits or not; for following a path.
     Continuous,
-    /// The one inside the limits nearest `near`: what an arm at rest may plan to.
+    /// The angle inside the limits nearest to `near`; for planning a move of an arm at rest.
     Any,
 }
 
-/// What decides whether a swivel is feasible.
+/// Parameters that decide whether a swivel is feasible.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Search<'a> {
     pub circle: &'a Circle,
@@ -35,16 +35,16 @@ pub(super) struct Search<'a> {
     pub turns: Turns,
 }
 
-/// How far outside its limits the worst joint stands.
+/// Joint that is farthest outside its limits, or closest to one if none is outside.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Excess {
     /// Joint, 1 to 7.
     pub joint: usize,
-    /// Angle beyond the limit (rad); negative is room left.
+    /// Angle beyond the limit (rad); negative if inside.
     pub beyond: f64,
 }
 
-/// A range of feasible swivels, `start` within -pi .. pi.
+/// Range of feasible swivels (rad), `start` within -pi .. pi.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Span {
     pub start: f64,
@@ -52,11 +52,11 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// The swivel in this span nearest to `swivel`.
+    /// Swivel in this span nearest to `swivel` (rad).
     pub fn nearest(&self, swivel: f64) -> f64 {
         let half = 0.5 * self.length;
         let from_middle = wrap(swivel - self.middle());
-        // a hair inside, so that the joint that bounds the span keeps to its limit after rounding
+        // Slightly inside, so that the joint that bounds the span keeps its limit after rounding.
         let hair = (0.25 * self.length).min(1e-9);
         wrap(self.middle() + from_middle.clamp(hair - half, half - hair))
     }
@@ -67,12 +67,12 @@ impl Span {
 }
 
 impl Search<'_> {
-    /// The joints (rad) at `swivel`, turns chosen, limits not yet looked at.
+    /// Joint positions (rad) at `swivel` with full turns chosen; limits are not checked.
     pub fn joints_at(&self, swivel: f64) -> Joints {
         let mut joints = self.circle.joints_at(swivel, self.branch, self.near);
         let ranges = self.limits.lower.iter().zip(self.limits.upper.iter());
         for (joint, ((q, near), (lower, upper))) in joints.iter_mut().zip(self.near.iter()).zip(ranges).enumerate() {
-            // joints 2, 4 and 6 bend and cannot go round
+            // Joints 2, 4 and 6 cannot turn all the way round.
             if joint % 2 == 1 {
                 continue;
             }
@@ -89,7 +89,7 @@ impl Search<'_> {
         joints
     }
 
-    /// The joint that stands farthest out of, or closest to, its limits.
+    /// Finds the joint that is farthest outside its limits, or closest to one.
     pub fn worst(&self, joints: &Joints) -> Excess {
         let (below, above) = (self.limits.lower - joints, joints - self.limits.upper);
         let mut worst = Excess {
@@ -120,12 +120,12 @@ impl Search<'_> {
             .all(|(_, (q, (lower, upper)))| (lower - ON_LIMIT..=upper + ON_LIMIT).contains(q))
     }
 
-    /// The joints moved onto the limits they exceed by rounding.
+    /// Moves joints onto the limits that they exceed by rounding (rad).
     pub fn settled(&self, joints: &Joints) -> Joints {
         joints.sup(&self.limits.lower).inf(&self.limits.upper)
     }
 
-    /// Calls `visit` with every span of feasible swivels between two meetings of a joint with a limit; neighbouring
+    /// Calls `visit` with every span of feasible swivels between two swivels at which a joint meets a limit; neighbouring
     /// spans may touch.
     pub fn for_each_span(&self, mut visit: impl FnMut(Span)) {
         let mut store = [0.0; MEETINGS];
@@ -136,14 +136,14 @@ impl Search<'_> {
         }
     }
 
-    /// The feasible swivel nearest to `swivel`.
+    /// Feasible swivel nearest to `swivel` (rad).
     pub fn nearest(&self, swivel: f64) -> Option<f64> {
         let mut store = [0.0; MEETINGS];
         let distance = |s: f64| wrap(s - swivel).abs();
         let mut best: Option<f64> = None;
         for span in spans_between(self.meetings(&mut store)) {
             let candidate = span.nearest(swivel);
-            // the cheap question first: most spans are farther than one already found
+            // The distance is compared first because it is cheap and rules out most spans.
             if best.is_none_or(|b| distance(candidate) < distance(b)) && self.is_feasible(span.middle()) {
                 best = Some(candidate);
             }
@@ -151,7 +151,7 @@ impl Search<'_> {
         best
     }
 
-    /// Every swivel where a joint meets a limit, or the turn at which its representative changes.
+    /// Swivels at which a joint meets a limit, or at which the choice between its equivalent angles changes (rad).
     fn meetings<'s>(&self, store: &'s mut [f64; MEETINGS]) -> &'s mut [f64] {
         type Solver = fn(&Circle, f64) -> [f64; 2];
         let circle = self.circle;
@@ -188,7 +188,7 @@ impl Search<'_> {
     }
 }
 
-/// The spans between neighbouring swivels, all the way round.
+/// Spans between neighbouring swivels around the whole circle.
 fn spans_between(meetings: &mut [f64]) -> impl Iterator<Item = Span> {
     meetings.sort_unstable_by(f64::total_cmp);
     let meetings = &*meetings;

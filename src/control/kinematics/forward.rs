@@ -1,18 +1,18 @@
-//! Pose of the flange and points along the arm from joint positions.
+//! Forward kinematics: pose of the flange and points along the arm from joint positions.
 
 use nalgebra::{Matrix3, Point3, Rotation3, Translation3, UnitQuaternion, Vector3};
 
 use super::Rm75;
 use crate::control::types::{Joints, Pose};
 
-/// Points along the arm in the base frame (m), for checks of the whole arm against a table or a workspace.
+/// Points along the arm in the base frame (m), to check the whole arm against a table or a workspace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmPoints {
-    /// Where axes 1, 2 and 3 meet.
+    /// Intersection of axes 1, 2 and 3.
     pub shoulder: Point3<f64>,
-    /// Where axes 3, 4 and 5 meet.
+    /// Intersection of axes 3, 4 and 5.
     pub elbow: Point3<f64>,
-    /// Where axes 5, 6 and 7 meet.
+    /// Intersection of axes 5, 6 and 7.
     pub wrist: Point3<f64>,
     /// Origin of the flange.
     pub flange: Point3<f64>,
@@ -20,7 +20,7 @@ pub struct ArmPoints {
     pub tool: Point3<f64>,
 }
 
-/// A rotation built up joint by joint; its columns are the axes of the frame reached so far.
+/// Rotation of a frame along the chain; the columns are its axes in the base frame.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axes {
     pub x: Vector3<f64>,
@@ -61,16 +61,16 @@ impl Axes {
     }
 }
 
-/// Everything along the chain: joint axes are `z` of odd and `y` of even stages.
+/// Frames and points along the chain; joint axes are `z` of odd and `y` of even joints' frames.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chain {
-    /// Base frame turned by joint 1: its `y` is the axis of joint 2.
+    /// Base frame rotated by joint 1: `y` is the axis of joint 2.
     pub after_1: Axes,
-    /// Turned by joints 1 to 3: `z` runs along the upper arm, `y` is the axis of joint 4.
+    /// Frame rotated by joints 1 to 3: `z` runs along the upper arm, `y` is the axis of joint 4.
     pub upper_arm: Axes,
-    /// Turned by joints 1 to 5: `z` runs along the forearm, `y` is the axis of joint 6.
+    /// Frame rotated by joints 1 to 5: `z` runs along the forearm, `y` is the axis of joint 6.
     pub forearm: Axes,
-    /// Turned by all joints: the axes of the flange.
+    /// Frame rotated by all joints: the axes of the flange.
     pub flange: Axes,
     pub shoulder: Vector3<f64>,
     pub elbow: Vector3<f64>,
@@ -102,13 +102,13 @@ impl Rm75 {
         }
     }
 
-    /// `base_from_flange`: the flange seen from the base (m), its z axis pointing out of the arm, for joints (rad).
+    /// Computes `base_from_flange` (m) for joint positions (rad); the flange's z axis points out of the arm.
     pub fn forward(&self, joints: &Joints) -> Pose {
         let chain = self.chain(joints);
         Pose::from_parts(Translation3::from(chain.tip), chain.flange.rotation())
     }
 
-    /// Points along the arm (m) for joints (rad) and a tool at `flange_from_tool`.
+    /// Computes points along the arm (m) for joint positions (rad) and a tool at `flange_from_tool`.
     pub fn points(&self, joints: &Joints, flange_from_tool: &Pose) -> ArmPoints {
         let chain = self.chain(joints);
         let offset = &flange_from_tool.translation.vector;

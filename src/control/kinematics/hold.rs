@@ -1,4 +1,4 @@
-//! The swivel and the signs that continue the joints an arm stands in.
+//! Choice of the swivel and of the signs that continue the present joint positions.
 
 use nalgebra::Vector3;
 
@@ -10,28 +10,28 @@ use super::turning::{SwivelFrame, Turning, wrap};
 use super::{InverseError, Rm75};
 use crate::control::types::Joints;
 
-/// Nearer to a limit than this (rad), a joint makes the swivel drift to where it has this much room.
+/// Distance to a joint limit (rad) below which the swivel drifts until the joint has this much room.
 pub const SWIVEL_COMFORT: f64 = 0.10;
 
-/// Most the swivel drifts for comfort in one call (rad).
+/// Largest drift of the swivel away from joint limits in one call (rad).
 pub const MAX_SWIVEL_DRIFT: f64 = 0.005;
 
-/// About the most any joint drifts for comfort in one call (rad).
+/// Approximate largest motion of a joint by this drift in one call (rad).
 const MAX_JOINT_DRIFT: f64 = 0.01;
 
-/// Share of the way to comfort taken in one call, so that the drift comes to rest softly.
+/// Fraction of the remaining drift taken in one call, so that the drift ends smoothly.
 const DRIFT_GAIN: f64 = 0.05;
 
-/// Angles of joints 2 and 6 (rad) within which joint 1 or 7 is kept rather than the swivel, and beyond which the swivel
-/// is.
+/// Thresholds for the angles of joints 2 and 6 (rad): below the first, joint 1 or 7 is held rather than the swivel; beyond
+/// the second, the swivel is held.
 const ALIGNMENT: (f64, f64) = (0.15, 0.40);
 
-/// Swings of upper arm or forearm across a plane (a ratio) below which the swivel has no effect on it, and beyond which it has
-/// enough.
+/// Thresholds for the swing of the upper arm or forearm across a plane (ratio): below the first, the swivel has no effect
+/// on it; beyond the second, it has enough.
 const EFFECT: (f64, f64) = (0.01, 0.05);
 
-/// Slants of the shoulder-wrist line (a ratio) within which the elbow is carried along rather than kept upright, and beyond
-/// which it is kept upright.
+/// Thresholds for the slant of the shoulder-wrist line (sine of its angle to axis 1): below the first, the elbow is carried
+/// along with the line; beyond the second, the swivel is held.
 const UPRIGHT: (f64, f64) = (0.10, 0.30);
 
 impl Rm75 {
@@ -53,7 +53,7 @@ impl Rm75 {
         }
     }
 
-    /// The swivel that continues `near` before any limit is looked at.
+    /// Swivel that continues `near`, before joint limits are considered (rad).
     pub(super) fn held_swivel(&self, circle: &Circle, near_frame: &NearFrame, near: &Joints) -> f64 {
         let upright = near_frame.frame.swivel_of(&near_frame.elbow_axis);
         let slant = near_frame.frame.slant.min(circle.frame.slant);
@@ -84,16 +84,16 @@ impl Rm75 {
     }
 }
 
-/// How far to turn the swivel from `held` to bring `link` into the plane with `normal`; nothing where no swivel can,
-/// the arm being straight or the link passing the plane sideways.
+/// Change of the swivel from `held` that brings `link` into the plane with `normal` (rad). Fades to 0 where no swivel does,
+/// because the arm is straight or the link passes the plane sideways.
 fn still(link: &Turning, held: f64, normal: &Vector3<f64>) -> f64 {
     let [a, b] = link.swivels(normal, 0.0).map(|swivel| wrap(swivel - held));
     let nearer = if a.abs() <= b.abs() { a } else { b };
     (1.0 - fading(link.swing(normal), EFFECT)) * nearer
 }
 
-/// How far a line's bearing about the z axis of a frame changes from one pose to another; fades to nothing where the
-/// line runs along that axis and has no bearing.
+/// Change of a line's bearing about the z axis of a frame from one pose to another (rad). Fades to 0 where the line runs
+/// along that axis and has no bearing.
 fn bearing_change(line: &Vector3<f64>, axes: &Axes, next_line: &Vector3<f64>, next_axes: &Axes) -> f64 {
     let (x, y) = (line.dot(&axes.x), line.dot(&axes.y));
     let (next_x, next_y) = (next_line.dot(&next_axes.x), next_line.dot(&next_axes.y));
@@ -101,7 +101,7 @@ fn bearing_change(line: &Vector3<f64>, axes: &Axes, next_line: &Vector3<f64>, ne
     (1.0 - fading(slant, UPRIGHT)) * wrap(next_y.atan2(next_x) - y.atan2(x))
 }
 
-/// How `near` holds its elbow.
+/// Swivel frame, elbow axis and flange axes at the joints `near`.
 pub(super) struct NearFrame {
     pub frame: SwivelFrame,
     pub elbow_axis: Vector3<f64>,
@@ -109,7 +109,7 @@ pub(super) struct NearFrame {
 }
 
 impl NearFrame {
-    /// The elbow axis carried along by the smallest turn that takes the line onto `target`'s; none for opposite lines.
+    /// Elbow axis rotated by the smallest rotation that takes the line onto `target`'s; `None` for opposite lines.
     fn carried_to(&self, target: &SwivelFrame) -> Option<Vector3<f64>> {
         let (from, to) = (&self.frame.line, &target.line);
         let halved = 1.0 + from.dot(to);
@@ -117,13 +117,13 @@ impl NearFrame {
     }
 }
 
-/// 1 up to the first bound, 0 from the second on, smooth between.
+/// Smooth step: 1 up to the first bound, 0 from the second on.
 fn fading(value: f64, (full, none): (f64, f64)) -> f64 {
     let t = ((none - value) / (none - full)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
 }
 
-/// `branch` with the signs of joints 2 and 6 that continue `near` where they may be passing through zero.
+/// Returns `branch` with the signs of joints 2 and 6 that continue `near` where these joints may pass through zero.
 pub(super) fn nearest_signs(circle: &Circle, swivel: f64, branch: Branch, near: &Joints) -> Branch {
     let other = Branch {
         shoulder: branch.shoulder.flipped(),
@@ -151,7 +151,7 @@ pub(super) fn nearest_signs(circle: &Circle, swivel: f64, branch: Branch, near: 
     }
 }
 
-/// `held`, moved a little towards where no joint is close to a limit.
+/// Moves the swivel `held` a little towards the nearest one at which no joint is close to a limit (rad).
 pub(super) fn drifted(search: &Search, held: f64) -> f64 {
     let comfort = Search {
         limits: search.limits.shrunk(SWIVEL_COMFORT),
@@ -164,7 +164,7 @@ pub(super) fn drifted(search: &Search, held: f64) -> f64 {
         return held;
     };
     let step = (DRIFT_GAIN * wrap(target - held)).clamp(-MAX_SWIVEL_DRIFT, MAX_SWIVEL_DRIFT);
-    // close to an alignment a little swivel is a lot of joint
+    // Where joint axes are nearly aligned, a small change of the swivel moves a joint far.
     let moved = (search.joints_at(held + step) - search.joints_at(held)).amax();
     let share = if moved > MAX_JOINT_DRIFT {
         MAX_JOINT_DRIFT / moved

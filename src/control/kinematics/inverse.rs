@@ -1,4 +1,4 @@
-//! Joints from a pose: which branch, which swivel.
+//! Inverse kinematics: joint positions from a pose, with the choice of branch and swivel.
 
 use super::feasible::{Search, Turns};
 use super::hold::{NearFrame, drifted, nearest_signs};
@@ -6,10 +6,10 @@ use super::turning::wrap;
 use super::{Branch, Rm75};
 use crate::control::types::{Joints, Pose};
 
-/// Farthest the swivel may move in one call to keep joints inside their limits (rad); beyond it the elbow would flip.
+/// Largest change of the swivel in one call to keep joints inside their limits (rad); beyond it the elbow would flip.
 pub const MAX_SWIVEL_JUMP: f64 = 0.35;
 
-/// Why a pose has no joints.
+/// Errors of a pose without a joint solution.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum InverseError {
     /// The pose holds NaN or infinity.
@@ -24,11 +24,11 @@ pub enum InverseError {
          move the pose inside the reach of the arm"
     )]
     OutOfReach {
-        /// Distance asked for (m).
+        /// Requested distance (m).
         distance: f64,
-        /// Least distance, at the limit of joint 4 (m).
+        /// Smallest distance, at the limit of joint 4 (m).
         nearest: f64,
-        /// Greatest distance, arm straight (m).
+        /// Largest distance, with the arm straight (m).
         farthest: f64,
     },
     /// No swivel that can be reached without a flip keeps every joint inside its limits.
@@ -37,35 +37,37 @@ pub enum InverseError {
          at the swivel held; turn the pose away from that limit or plan from other joints"
     )]
     NoSwivel {
-        /// The joint farthest out, 1 to 7.
+        /// Joint farthest outside its limits, 1 to 7.
         joint: usize,
-        /// How far it stands out (rad).
+        /// Angle beyond its limit (rad).
         beyond: f64,
     },
 }
 
-/// One way to reach a pose.
+/// Solution for a pose on one branch.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BranchSolution {
-    /// Its signs.
+    /// Branch of the solution.
     pub branch: Branch,
-    /// Its joints (rad), inside the limits.
+    /// Joint positions (rad), inside the limits.
     pub joints: Joints,
 }
 
 impl Rm75 {
-    /// The joints (rad) that reach `base_from_flange` as a smooth continuation of `near`, for following a path.
+    /// Computes the joint positions (rad) that reach `base_from_flange` as a smooth continuation of `near`, for following a
+    /// path.
     ///
-    /// The bend of the elbow stays as in `near`, and so do the signs of joints 2 and 6 unless they pass through zero.
-    /// The swivel stays as in `near`, with three exceptions. Where joint 2 or 6 is small, holding the swivel would spin
-    /// its neighbours, so joint 1 or 7 keeps its angle to the line from shoulder to wrist instead; where the wrist passes over the shoulder, "upright" turns
-    /// about, so the elbow is carried along; and where a joint comes within [`super::SWIVEL_COMFORT`] of a limit the swivel
-    /// drifts away by at most [`super::MAX_SWIVEL_DRIFT`] a call. Away from all three the joints are a function of the pose, so
-    /// a closed path closes in the joints. Joints that go round continue the turn they are in.
+    /// The sign of joint 4 stays as in `near`, and so do the signs of joints 2 and 6 unless they pass through zero. The swivel
+    /// stays as in `near`, with three exceptions. Where joint 2 or 6 is small, holding the swivel would spin the neighbouring
+    /// joints, so joint 1 or 7 keeps its angle to the line from shoulder to wrist instead. Where the wrist passes over the
+    /// shoulder, the reference direction of the swivel turns round, so the elbow is carried along. Where a joint comes within
+    /// [`super::SWIVEL_COMFORT`] of a limit, the swivel drifts away by at most [`super::MAX_SWIVEL_DRIFT`] a call. Away from
+    /// all three the joints are a function of the pose, so a closed path closes in the joints. Joints 1, 3, 5 and 7 continue
+    /// the full turn they are in.
     ///
     /// # Errors
     /// When the pose is out of reach, when only a swivel more than [`MAX_SWIVEL_JUMP`] away is inside the limits, or
-    /// when something is not finite. For a target far from `near`, use [`Rm75::inverse_nearest`].
+    /// when the pose or `near` is not finite. For a target far from `near`, use [`Rm75::inverse_nearest`].
     pub fn inverse(&self, base_from_flange: &Pose, near: &Joints) -> Result<Joints, InverseError> {
         let near_frame = self.finite_frame(near)?;
         let mut branch = Branch::of(near);
@@ -97,11 +99,11 @@ impl Rm75 {
         }
     }
 
-    /// The joints (rad) that reach `base_from_flange` on any branch at any swivel inside the limits, about as near to
-    /// `near` as there are; for planning a move, as nothing promises a smooth way there.
+    /// Computes joint positions (rad) that reach `base_from_flange` on any branch at any swivel inside the limits, approximately
+    /// the nearest to `near`; for planning a move, since no smooth path to them is guaranteed.
     ///
     /// # Errors
-    /// When the pose is out of reach, no swivel at all is inside the limits, or something is not finite.
+    /// When the pose is out of reach, no swivel is inside the limits, or the pose or `near` is not finite.
     pub fn inverse_nearest(&self, base_from_flange: &Pose, near: &Joints) -> Result<Joints, InverseError> {
         let near_frame = self.finite_frame(near)?;
         let mut best: Result<Joints, InverseError> = Err(InverseError::NoSwivel {
@@ -151,11 +153,11 @@ impl Rm75 {
         best
     }
 
-    /// The joints (rad) that reach `base_from_flange` at `swivel` (rad) on `branch`; where two joints are aligned the
-    /// first is zero.
+    /// Computes the joint positions (rad) that reach `base_from_flange` at `swivel` (rad) on `branch`; where two joints are
+    /// aligned the first is zero.
     ///
     /// # Errors
-    /// When the pose is out of reach, a joint is outside its limits at that swivel, or something is not finite.
+    /// When the pose is out of reach, a joint is outside its limits at that swivel, or the pose or swivel is not finite.
     pub fn inverse_at_swivel(
         &self,
         base_from_flange: &Pose,
@@ -185,7 +187,7 @@ impl Rm75 {
         })
     }
 
-    /// The up to eight ways inside the limits to reach `base_from_flange` at `swivel` (rad).
+    /// Returns the up to eight solutions inside the limits that reach `base_from_flange` at `swivel` (rad).
     pub fn all_branches(&self, base_from_flange: &Pose, swivel: f64) -> impl Iterator<Item = BranchSolution> {
         Branch::all().filter_map(move |branch| {
             let joints = self.inverse_at_swivel(base_from_flange, swivel, branch).ok()?;
@@ -193,8 +195,8 @@ impl Rm75 {
         })
     }
 
-    /// The swivel of joints (rad): the angle of joint 4's axis about the line from shoulder to wrist, counted from the
-    /// horizontal; 0 with the elbow straight above the line and joint 4 positive.
+    /// Computes the swivel of joint positions (rad): the angle of joint 4's axis about the line from shoulder to wrist, counted
+    /// from the horizontal; 0 with the elbow straight above the line and joint 4 positive.
     pub fn swivel(&self, joints: &Joints) -> f64 {
         let NearFrame { frame, elbow_axis, .. } = self.near_frame(joints);
         frame.swivel_of(&elbow_axis)

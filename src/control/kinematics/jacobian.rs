@@ -1,4 +1,4 @@
-//! Velocities from joint rates, and how far the arm stands from a singularity.
+//! Jacobian (velocities from joint rates) and its condition number near singularities.
 
 use nalgebra::{SMatrix, Vector3, Vector6};
 
@@ -9,17 +9,18 @@ use crate::control::types::{Joints, Pose};
 /// joint rates (rad/s).
 pub type Jacobian = SMatrix<f64, 6, 7>;
 
-/// Singular values of a Jacobian in brief.
+/// Extreme singular values of a Jacobian.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conditioning {
     /// Largest singular value.
     pub largest: f64,
-    /// Smallest singular value; 0 where the arm has lost a direction.
+    /// Smallest singular value; 0 at a singularity.
     pub smallest: f64,
 }
 
 impl Conditioning {
-    /// Of a Jacobian whose linear rows are divided by `length` (m) so that metres and radians compare.
+    /// Computes the extreme singular values of a Jacobian whose linear rows are divided by `length` (m), so that metres and
+    /// radians compare.
     ///
     /// With 1 m this is the plain SI matrix, the definition MoveIt Servo uses and its thresholds of 17 (slow down) and
     /// 30 (halt) mean: the RM75-B gives 19.1 at joints 0, 30, 0, 60, 0, 90, 0 degrees and 13.5 at
@@ -35,7 +36,7 @@ impl Conditioning {
         }
     }
 
-    /// Largest over smallest singular value; infinite at a singularity, never NaN for finite input.
+    /// Condition number: largest over smallest singular value; infinite at a singularity, never NaN for finite input.
     pub fn number(&self) -> f64 {
         if self.smallest > 0.0 {
             self.largest / self.smallest
@@ -46,12 +47,12 @@ impl Conditioning {
 }
 
 impl Rm75 {
-    /// Geometric Jacobian at the origin of the flange for joints (rad).
+    /// Computes the geometric Jacobian at the origin of the flange for joint positions (rad).
     pub fn jacobian(&self, joints: &Joints) -> Jacobian {
         self.jacobian_at(joints, &Pose::identity())
     }
 
-    /// Geometric Jacobian at the origin of a tool at `flange_from_tool` for joints (rad).
+    /// Computes the geometric Jacobian at the origin of a tool at `flange_from_tool` for joint positions (rad).
     pub fn jacobian_at(&self, joints: &Joints, flange_from_tool: &Pose) -> Jacobian {
         let chain = self.chain(joints);
         let offset = &flange_from_tool.translation.vector;

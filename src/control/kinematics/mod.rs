@@ -1,4 +1,4 @@
-//! Kinematics of the Realman RM75: pose from joints, joints from pose, and how far from singular the arm stands.
+//! Kinematics of the Realman RM75: forward and inverse kinematics, Jacobian and distance from singularities.
 //!
 //! The arm is a spherical shoulder, an elbow and a spherical wrist, so a pose fixes everything but the roll of the
 //! elbow about the line from shoulder to wrist: the *swivel*. [`Rm75::inverse`] solves the rest in closed form and
@@ -7,12 +7,12 @@
 //! ```text
 //! dh        lengths, joint limits          forward    frames, poses, points along the arm
 //! jacobian  velocities and conditioning    branch     the signs that tell solutions apart
-//! turning   directions as the swivel goes  swivel     one solution at a given swivel and branch
-//! feasible  swivels inside joint limits    hold       the swivel and signs that continue some joints
-//! inverse   the calls and their errors
+//! turning   directions by the swivel       swivel     one solution at a given swivel and branch
+//! feasible  swivels inside joint limits    hold       the swivel and signs that continue given joints
+//! inverse   public functions and errors
 //! ```
 //!
-//! Nothing here allocates.
+//! No function allocates memory.
 
 mod branch;
 mod dh;

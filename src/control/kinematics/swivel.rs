@@ -1,11 +1,11 @@
-//! The circle of solutions: everything about a pose that does not depend on the swivel, and one solution on it.
+//! Circle of solutions: the parts of a pose's solution that do not depend on the swivel, and one solution at a swivel.
 //!
 //! The swivel is the angle of the axis of joint 4 about the line from shoulder to wrist, counted from the horizontal
 //! direction `z x line`. At swivel 0 the elbow lies in the vertical plane through shoulder and wrist, on the upper side
 //! when joint 4 is positive. The axis of joint 4 is used rather than the elbow so that a straight arm has a swivel too.
 //!
-//! Every direction needed is `cos(swivel) A + sin(swivel) B + C`, which makes each question "where does this joint
-//! reach that angle" one linear trigonometric equation.
+//! Every direction needed has the form `cos(swivel) A + sin(swivel) B + C`, so the swivels at which a joint has a given
+//! angle are the solutions of one linear trigonometric equation.
 
 use std::f64::consts::PI;
 
@@ -17,31 +17,31 @@ use super::turning::{SwivelFrame, Turning, solve_trigonometric};
 use super::{InverseError, Rm75};
 use crate::control::types::{Joints, Pose};
 
-/// Below this sine of joint 2 or 6 its neighbours turn about one line and the share between them is free.
+/// Sine of joint 2 or 6 below which its neighbouring joints turn about the same line and only their sum is determined.
 const ALIGNED: f64 = 1e-7;
 
-/// Poses up to this far beyond a stretched or folded arm are taken as on the boundary (m).
+/// Distance beyond a stretched or folded arm up to which a pose counts as on the boundary (m).
 const REACH_TOLERANCE: f64 = 1e-9;
 
-/// A pose with joint 4 solved: the directions left to turn with the swivel.
+/// Pose with joint 4 solved: directions as functions of the swivel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Circle {
     pub frame: SwivelFrame,
     pub joint4: f64,
-    /// Axis of joint 4, y of upper arm and forearm alike.
+    /// Axis of joint 4, the y axis of both upper arm and forearm.
     pub elbow_axis: Turning,
-    /// Along the upper arm from the shoulder, and square to it and the elbow axis.
+    /// Direction of the upper arm from the shoulder, then the direction perpendicular to it and to the elbow axis.
     pub upper_arm: Turning,
     pub upper_arm_x: Turning,
-    /// Along the forearm from the elbow, and square to it and the elbow axis.
+    /// Direction of the forearm from the elbow, then the direction perpendicular to it and to the elbow axis.
     pub forearm: Turning,
     pub forearm_x: Turning,
-    /// Axes of the flange, which stay.
+    /// Axes of the flange, which do not depend on the swivel.
     pub flange: Axes,
 }
 
 impl Rm75 {
-    /// Joint 4 and the circle the elbow runs on, for an elbow bent to `elbow`.
+    /// Solves joint 4 with the sign `elbow` and computes the circle that the elbow moves on.
     pub(super) fn circle(&self, base_from_flange: &Pose, elbow: Sign) -> Result<Circle, InverseError> {
         let position = base_from_flange.translation.vector;
         let rotation: Matrix3<f64> = base_from_flange.rotation.to_rotation_matrix().into_inner();
@@ -72,12 +72,12 @@ impl Rm75 {
                 farthest,
             });
         }
-        // the half angle keeps its digits where the arm is nearly straight
+        // The half angle is precise where the arm is nearly straight.
         let squared = distance * distance;
         let stretch = (farthest * farthest - squared).max(0.0);
         let fold = (squared - (upper - fore) * (upper - fore)).max(0.0);
         let joint4 = elbow.factor() * (2.0 * stretch.sqrt().atan2(fold.sqrt())).min(bend);
-        // signed angles at the shoulder and the wrist of the triangle
+        // Signed angles of the triangle at the shoulder and the wrist.
         let (sin4, cos4) = joint4.sin_cos();
         let at_shoulder = (fore * sin4).atan2(upper + fore * cos4);
         let (sin_s, cos_s) = at_shoulder.sin_cos();
@@ -129,8 +129,8 @@ struct Zyz {
 }
 
 impl Zyz {
-    /// Of the rotation with the given columns, the middle angle of `sign`; `near` is the first angle to keep where
-    /// first and last turn about one line.
+    /// Computes the angles of the rotation with the given columns, the middle angle with sign `sign`; `near` is the first angle
+    /// to use where first and last turn about the same line.
     fn new(columns: &Axes, sign: Sign, near: f64) -> Self {
         let Axes { x, y, z } = columns;
         let first = if z.x.hypot(z.y) < ALIGNED {
@@ -148,8 +148,8 @@ impl Zyz {
 }
 
 impl Circle {
-    /// The joints (rad) at `swivel` with the given signs of joints 2 and 6, joints 1, 3, 5 and 7 within -pi .. pi
-    /// save where the share between two aligned joints is taken from `near`.
+    /// Computes joint positions (rad) at `swivel` with the signs of joints 2 and 6 of `branch`; joints 1, 3, 5 and 7 lie within
+    /// -pi .. pi, except where the first of two aligned joints is taken from `near`.
     pub fn joints_at(&self, swivel: f64, branch: Branch, near: &Joints) -> Joints {
         let [near1, _, _, _, near5, ..]: [f64; 7] = (*near).into();
         let (sin, cos) = swivel.sin_cos();
@@ -179,32 +179,32 @@ impl Circle {
         ])
     }
 
-    /// The normal of the plane the upper arm lies in when joint 1 is `angle`.
+    /// Normal of the plane that the upper arm lies in when joint 1 is `angle` (rad).
     pub fn normal_of_joint1(&self, angle: f64) -> Vector3<f64> {
         let (sin, cos) = angle.sin_cos();
         Vector3::new(-sin, cos, 0.0)
     }
 
-    /// The normal of the plane the forearm lies in when joint 7 is `angle`: the axis of joint 6, which is the flange's
-    /// y axis turned back by joint 7.
+    /// Normal of the plane that the forearm lies in when joint 7 is `angle` (rad): the axis of joint 6, which is the flange's
+    /// y axis rotated back by joint 7.
     pub fn normal_of_joint7(&self, angle: f64) -> Vector3<f64> {
         let (sin, cos) = angle.sin_cos();
         self.flange.x * sin + self.flange.y * cos
     }
 
-    /// Swivels where joint 1 is `angle` or half a turn from it.
+    /// Swivels at which joint 1 is `angle` or half a turn from it (rad).
     pub fn swivels_of_joint1(&self, angle: f64) -> [f64; 2] {
         self.upper_arm.swivels(&self.normal_of_joint1(angle), 0.0)
     }
 
-    /// Swivels where joint 2 is `angle` or its negative.
+    /// Swivels at which joint 2 is `angle` or its negative (rad).
     pub fn swivels_of_joint2(&self, angle: f64) -> [f64; 2] {
         self.upper_arm.swivels(&Vector3::z(), angle.cos())
     }
 
-    /// Swivels where joint 3 is `angle` or half a turn from it.
+    /// Swivels at which joint 3 is `angle` or half a turn from it (rad).
     pub fn swivels_of_joint3(&self, angle: f64) -> [f64; 2] {
-        // the base's z axis seen from the upper arm is (-sin2 cos3, sin2 sin3, cos2)
+        // The base's z axis in the upper arm's frame is (-sin2 cos3, sin2 sin3, cos2).
         let (sin, cos) = angle.sin_cos();
         let (x, y) = (&self.upper_arm_x, &self.elbow_axis);
         solve_trigonometric(
@@ -214,9 +214,9 @@ impl Circle {
         )
     }
 
-    /// Swivels where joint 5 is `angle` or half a turn from it.
+    /// Swivels at which joint 5 is `angle` or half a turn from it (rad).
     pub fn swivels_of_joint5(&self, angle: f64) -> [f64; 2] {
-        // the flange's z axis seen from the forearm is (sin6 cos5, sin6 sin5, cos6)
+        // The flange's z axis in the forearm's frame is (sin6 cos5, sin6 sin5, cos6).
         let (sin, cos) = angle.sin_cos();
         let (x, y, z) = (&self.forearm_x, &self.elbow_axis, &self.flange.z);
         solve_trigonometric(
@@ -226,12 +226,12 @@ impl Circle {
         )
     }
 
-    /// Swivels where joint 6 is `angle` or its negative.
+    /// Swivels at which joint 6 is `angle` or its negative (rad).
     pub fn swivels_of_joint6(&self, angle: f64) -> [f64; 2] {
         self.forearm.swivels(&self.flange.z, angle.cos())
     }
 
-    /// Swivels where joint 7 is `angle` or half a turn from it.
+    /// Swivels at which joint 7 is `angle` or half a turn from it (rad).
     pub fn swivels_of_joint7(&self, angle: f64) -> [f64; 2] {
         self.forearm.swivels(&self.normal_of_joint7(angle), 0.0)
     }

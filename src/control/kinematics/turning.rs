@@ -1,15 +1,15 @@
-//! Directions that turn with the swivel, and the swivels at which they point somewhere.
+//! Directions as functions of the swivel, and the swivels at which a component has a given value.
 
 use std::f64::consts::TAU;
 
 use nalgebra::Vector3;
 
-/// `angle` brought into -pi .. pi.
+/// Wraps `angle` into -pi .. pi (rad).
 pub(super) fn wrap(angle: f64) -> f64 {
     angle - TAU * (angle / TAU).round()
 }
 
-/// A direction as the swivel turns: `cos(swivel) cos + sin(swivel) sin + still`.
+/// Direction as a function of the swivel: `cos(swivel) cos + sin(swivel) sin + still`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turning {
     pub cos: Vector3<f64>,
@@ -22,19 +22,19 @@ impl Turning {
         self.cos * cos + self.sin * sin + self.still
     }
 
-    /// How far the component along `direction` swings as the swivel turns.
+    /// Amplitude of the component along `direction` as the swivel changes.
     pub fn swing(&self, direction: &Vector3<f64>) -> f64 {
         self.cos.dot(direction).hypot(self.sin.dot(direction))
     }
 
-    /// The swivels where the component along `direction` is `value`; the closest approach twice where it never is.
+    /// Swivels at which the component along `direction` is `value` (rad); the closest approach twice if it never is.
     pub fn swivels(&self, direction: &Vector3<f64>, value: f64) -> [f64; 2] {
         let (p, q) = (self.cos.dot(direction), self.sin.dot(direction));
         solve_trigonometric(p, q, value - self.still.dot(direction))
     }
 }
 
-/// The angles where `p cos + q sin = r`, or the closest approach twice.
+/// Solves `p cos + q sin = r` for the angle (rad); returns the closest approach twice if there is no solution.
 pub(super) fn solve_trigonometric(p: f64, q: f64, r: f64) -> [f64; 2] {
     let amplitude = p.hypot(q);
     let centre = q.atan2(p);
@@ -46,7 +46,8 @@ pub(super) fn solve_trigonometric(p: f64, q: f64, r: f64) -> [f64; 2] {
     [wrap(centre - half), wrap(centre + half)]
 }
 
-/// Horizontal direction swivels are counted from, and the one a quarter turn on, for a line from shoulder to wrist.
+/// Frame that swivels are measured in, about a line from shoulder to wrist: the horizontal zero direction, and the direction
+/// a quarter turn on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SwivelFrame {
     pub line: Vector3<f64>,
@@ -59,7 +60,7 @@ pub(super) struct SwivelFrame {
 impl SwivelFrame {
     pub fn new(line: Vector3<f64>) -> Self {
         let slant = line.x.hypot(line.y);
-        // on axis 1 itself any horizontal direction will do
+        // On axis 1 itself the horizontal direction is arbitrary.
         let zero = if slant > 1e-12 {
             Vector3::new(-line.y / slant, line.x / slant, 0.0)
         } else {

@@ -1,6 +1,6 @@
-//! Names of what the controller reports.
+//! Meanings of the controller's error codes.
 
-/// Name and meaning of a controller error, as in Realman's manual; `None` for a code it does not list.
+/// Meaning of a controller error from Realman's manual; `None` for a code that it does not list.
 pub fn meaning(code: u32) -> Option<&'static str> {
     Some(match code {
         0x1001 => "communication with a joint lost",
@@ -38,12 +38,12 @@ pub fn meaning(code: u32) -> Option<&'static str> {
     })
 }
 
-/// A code with its meaning, for people.
+/// Formats a code with its meaning.
 pub fn describe(code: u32) -> String {
     format!("0x{code:04X} ({})", meaning(code).unwrap_or("not in the manual"))
 }
 
-/// Descriptions of several codes.
+/// Formats several codes with their meanings, separated by commas.
 pub fn describe_all(codes: impl IntoIterator<Item = u32>) -> String {
     codes.into_iter().map(describe).collect::<Vec<_>>().join(", ")
 }

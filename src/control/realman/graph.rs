@@ -1,10 +1,10 @@
-//! What the ROS graph tells about the driver: its generation, who listens, and who else commands.
+//! Facts about the driver from the ROS graph: its generation, its subscriptions, and other publishers of commands.
 
 use std::fmt;
 
 use crate::control::config::{ApiChoice, CommandMode, DriverConfig};
 
-/// Driver generation: they differ in the type of the stop topic and in the error topics.
+/// Driver generation; generations differ in the type of the stop topic and in the error topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverApi {
     /// Up to 1.2: `move_stop_cmd` is std_msgs/Bool, errors on `udp_sys_err` and `udp_arm_err`.
@@ -22,100 +22,100 @@ impl fmt::Display for DriverApi {
     }
 }
 
-/// Joint pass-through.
+/// Topic of joint pass-through commands.
 pub const JOINT_COMMANDS: &str = "rm_driver/movej_canfd_cmd";
-/// Pose pass-through.
+/// Topic of pose pass-through commands.
 pub const POSE_COMMANDS: &str = "rm_driver/movep_canfd_cmd";
-/// The stop; its type tells the driver's generation.
+/// Topic of stops; its type shows the driver's generation.
 pub const STOP_COMMANDS: &str = "rm_driver/move_stop_cmd";
-/// Gripper.
+/// Topic of gripper commands.
 pub const GRIPPER_COMMANDS: &str = "rm_driver/set_gripper_position_cmd";
-/// Joint positions.
+/// Topic of joint states.
 pub const JOINT_STATES: &str = "joint_states";
-/// All errors, generation v2.
+/// Topic of all errors, generation v2.
 pub const ALL_ERRORS: &str = "rm_driver/udp_rm_err";
-/// System errors, generation v1.
+/// Topic of system errors, generation v1.
 pub const SYSTEM_ERRORS: &str = "rm_driver/udp_sys_err";
-/// Arm errors, generation v1.
+/// Topic of arm errors, generation v1.
 pub const ARM_ERRORS: &str = "rm_driver/udp_arm_err";
-/// One error code a joint.
+/// Topic of joint errors, one code per joint.
 pub const JOINT_ERRORS: &str = "rm_driver/udp_joint_error_code";
 
-/// Topics that move the arm or its gripper; this node alone may publish on them.
+/// Topics that move the arm or its gripper; only this node may publish on them.
 pub const COMMAND_TOPICS: [&str; 3] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_COMMANDS];
-/// Topics the arm's driver alone may publish on: a second one would be believed.
+/// Topics that only the arm's driver may publish on: reports of a second publisher would be taken for the driver's.
 pub const REPORT_TOPICS: [&str; 5] = [JOINT_STATES, ALL_ERRORS, SYSTEM_ERRORS, ARM_ERRORS, JOINT_ERRORS];
 
-/// Who publishes on a topic.
+/// Publishers of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publishers {
     /// Topic in the arm's namespace.
     pub topic: &'static str,
-    /// Full name of each publisher's node; a node with two publishers is there twice.
+    /// Full name of each publisher's node; a node with two publishers is listed twice.
     pub nodes: Vec<String>,
 }
 
-/// Facts of the graph, without what this node itself contributes.
+/// Facts of the ROS graph, without the entities of this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Graph {
-    /// Somebody subscribes to `move_stop_cmd` as std_msgs/Bool.
+    /// Whether another node subscribes to `move_stop_cmd` as std_msgs/Bool.
     pub stop_is_bool: bool,
-    /// Somebody subscribes to `move_stop_cmd` as std_msgs/Empty.
+    /// Whether another node subscribes to `move_stop_cmd` as std_msgs/Empty.
     pub stop_is_empty: bool,
-    /// Subscribers of the command topic that this node's publisher is matched with.
+    /// Number of subscribers of the command topic that this node's publisher is matched with.
     pub command_subscribers: usize,
-    /// Subscribers of `move_stop_cmd` that this node's publisher is matched with.
+    /// Number of subscribers of `move_stop_cmd` that this node's publisher is matched with.
     pub stop_subscribers: usize,
-    /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also
-    /// publishes joint states or anything below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
+    /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also publishes
+    /// joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
     pub drivers: Vec<String>,
-    /// Who else publishes on [`COMMAND_TOPICS`].
+    /// Other publishers on [`COMMAND_TOPICS`].
     pub commanding: Vec<Publishers>,
-    /// Who publishes on [`REPORT_TOPICS`].
+    /// Publishers on [`REPORT_TOPICS`].
     pub reporting: Vec<Publishers>,
 }
 
-/// Why the generation is not known.
+/// Reasons why the driver's generation is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undetermined {
-    /// Nothing in the graph looks like a driver.
+    /// The graph shows no driver.
     #[error(
         "expected rm_driver in the graph, found neither a subscriber of move_stop_cmd nor udp_rm_err or udp_sys_err; \
              start the driver, or set driver.api"
     )]
     NoDriver,
-    /// Signs of both generations.
+    /// The graph shows both generations.
     #[error("expected one driver generation, found signs of both; run one driver only")]
     Both,
-    /// The parameter says otherwise than the graph.
+    /// The parameter contradicts the graph.
     #[error(
         "driver.api says {parameter}, the graph says {graph}; a stop of the wrong type would never arrive, \
              correct the parameter"
     )]
     Contradiction {
-        /// What the parameter says.
+        /// Generation of the parameter.
         parameter: DriverApi,
-        /// What the graph says.
+        /// Generation found in the graph.
         graph: DriverApi,
     },
 }
 
-/// Why the driver must not be commanded.
+/// Reasons why the driver must not be commanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReady {
     /// The generation is not known.
     #[error(transparent)]
     Undetermined(#[from] Undetermined),
-    /// A stop would not arrive.
+    /// The stop topic has no subscriber.
     #[error("expected a subscriber of move_stop_cmd, found none; without it the arm could not be stopped")]
     NoStop,
-    /// Commands would not arrive.
+    /// The command topic has no subscriber.
     #[error("expected a subscriber of {topic}, found none; start rm_driver or check the namespace")]
     NoListener {
         /// Command topic.
         topic: &'static str,
     },
-    /// Somebody else commands the arm.
+    /// Another node publishes commands for the arm.
     #[error("expected this node alone to publish {topic}, found {others} too; stop rm_control, MoveIt or what it is", others = others.join(" and "))]
     Commanded {
         /// Command topic.
@@ -123,7 +123,7 @@ pub enum NotReady {
         /// Nodes of the other publishers.
         others: Vec<String>,
     },
-    /// More than one node tells what the arm does.
+    /// More than one node reports the state of the arm.
     #[error(
         "expected one publisher of {topic}, found {}: {nodes}; any of them would be believed. Stop all but the arm's driver, \
              or give the others a namespace",
@@ -131,12 +131,12 @@ pub enum NotReady {
         nodes = nodes.join(" and ")
     )]
     Reported {
-        /// Topic.
+        /// Topic of the reports.
         topic: &'static str,
         /// Nodes of the publishers.
         nodes: Vec<String>,
     },
-    /// More than one driver would obey.
+    /// More than one driver subscribes to the commands.
     #[error(
         "expected one driver to listen to {topic}, found {}: {drivers}; every one of them would move its arm. Run one, or \
              give the others a namespace",
@@ -149,21 +149,21 @@ pub enum NotReady {
         /// Nodes of the drivers.
         drivers: Vec<String>,
     },
-    /// Another driver than was asked for.
+    /// The driver is not the configured one.
     #[error(
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
              namespace"
     )]
     Stranger {
-        /// Name of the node that was asked for.
+        /// Configured name of the node.
         expected: String,
-        /// Full name of the one that listens.
+        /// Full name of the node found.
         found: String,
     },
 }
 
 impl Graph {
-    /// The graph of a driver of that generation with nothing else in it, for drivers in this process.
+    /// Returns the graph of a single driver of this generation, for drivers in this process.
     pub fn of_driver(api: DriverApi) -> Self {
         let errors = match api {
             DriverApi::V1 => SYSTEM_ERRORS,
@@ -185,7 +185,7 @@ impl Graph {
         }
     }
 
-    /// Topic commands go to.
+    /// Topic of the commands in `mode`.
     pub fn command_topic(&self, mode: CommandMode) -> &'static str {
         match mode {
             CommandMode::Joint => JOINT_COMMANDS,
@@ -196,7 +196,7 @@ impl Graph {
     /// Generation of the driver.
     ///
     /// # Errors
-    /// When the graph does not tell, or contradicts the parameter.
+    /// When the graph does not determine it, or contradicts the parameter.
     pub fn api(&self, choice: ApiChoice) -> Result<DriverApi, Undetermined> {
         let v1 = self.stop_is_bool || self.is_reported(SYSTEM_ERRORS);
         let v2 = self.stop_is_empty || self.is_reported(ALL_ERRORS);
@@ -222,10 +222,10 @@ impl Graph {
         of_topic.any(|of| !of.nodes.is_empty())
     }
 
-    /// Whether the arm may be armed by this driver.
+    /// Checks that the arm may be armed with this driver; returns its generation.
     ///
     /// # Errors
-    /// With the first thing that stands against it.
+    /// With the first reason against it.
     pub fn ready(&self, expected: &DriverConfig) -> Result<DriverApi, NotReady> {
         let api = self.api(expected.api)?;
         let topic = self.command_topic(expected.command);
@@ -261,7 +261,7 @@ impl Graph {
     }
 }
 
-/// Whether a node's full name ends in `name`.
+/// Whether the last part of a node's full name is `name`.
 fn is_named(full: &str, name: &str) -> bool {
     full.rsplit('/').next() == Some(name)
 }
@@ -337,7 +337,7 @@ mod tests {
         }
     }
 
-    /// What a good graph with this changed is refused with.
+    /// Error of a ready graph after `change`.
     fn refused(change: impl FnOnce(&mut Graph)) -> String {
         let mut graph = Graph::of_driver(DriverApi::V2);
         change(&mut graph);
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn whatever_the_arm_reports_comes_from_one_node() {
         for topic in REPORT_TOPICS {
-            // The other generation's errors are a contradiction before they are a second publisher.
+            // Errors of the other generation are reported as a contradiction first.
             if topic == SYSTEM_ERRORS {
                 continue;
             }
@@ -389,7 +389,7 @@ mod tests {
     fn one_driver_obeys_and_it_is_the_one_that_was_asked_for() {
         let refusal = refused(|graph| graph.drivers.push("/sim_node".into()));
         assert!(refusal.contains("/rm_driver and /sim_node"), "{refusal}");
-        // Two drivers of one name are two.
+        // Two drivers of the same name count as two.
         let refusal = refused(|graph| graph.drivers.push("/rm_driver".into()));
         assert!(refusal.contains("found 2"), "{refusal}");
         let good = Graph::of_driver(DriverApi::V2);

@@ -1,13 +1,13 @@
-//! When a gripper opening is worth a command: the gripper's bus is slow, and a command too many stalls it.
+//! Filters gripper commands: the gripper's bus is slow, and too many commands stall it.
 
 use crate::control::config::GripperConfig;
 use crate::control::time::Steady;
 
-/// Range of the driver's gripper positions.
+/// Range of gripper positions in the driver.
 const CLOSED: f64 = 1.0;
 const OPEN: f64 = 1000.0;
 
-/// Remembers what was sent.
+/// Filter that remembers the last command sent.
 #[derive(Debug, Clone)]
 pub(super) struct Gripper {
     config: GripperConfig,
@@ -19,15 +19,15 @@ impl Gripper {
         Self { config, sent: None }
     }
 
-    /// Last opening that was sent, 0 closed to 1 open.
+    /// Last opening sent, 0 closed to 1 open; `None` before the first.
     pub(super) fn sent(&self) -> Option<f64> {
         self.sent.map(|(_, opening)| opening)
     }
 
-    /// Position to send for `opening`, when it differs enough from the last and that is long enough ago.
+    /// Position to send for `opening`; `None` if it differs too little from the last one or that one is too recent.
     pub(super) fn position_for(&mut self, opening: f64, now: Steady) -> Option<u16> {
         if let Some((time, sent)) = self.sent {
-            // The ends are always reached, however small the last change is.
+            // The end positions are always sent, however small the change.
             let at_end = (opening <= 0.0 || opening >= 1.0) && opening != sent;
             let soon = now.seconds_since(time) < 1.0 / self.config.rate_hz - 1e-6;
             if soon || ((opening - sent).abs() < self.config.hysteresis && !at_end) {

@@ -1,34 +1,34 @@
-//! Watches ROS time against steady time: plans and histories make sense only while it goes forward without jumps.
+//! Monitors ROS time against steady time: plans and histories are valid only while ROS time advances without jumps.
 
 use super::{AfterRest, Mode, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::realman::Driver;
 use crate::control::time::{Now, Steady};
 
-/// ROS time that gets ahead of steady time by more than this from one tick to the next has jumped (s); a `/clock` of 10 Hz
+/// Largest lead that ROS time may gain over steady time from one tick to the next (s); more is a jump. A `/clock` of 10 Hz
 /// stays below.
 const JUMP_S: f64 = 0.1;
-/// ROS time that has not moved for longer than this stands still (s).
+/// Longest time without a change of ROS time (s); beyond it the clock counts as standing still.
 const STILL_S: f64 = 0.1;
 
-/// How ROS time went on since the last look.
+/// Progress of ROS time since the last tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Course {
-    /// Forward, or not for a short while.
+    /// It advanced, or paused only briefly.
     Forward,
-    /// Back by so much (s).
+    /// It jumped back by this much (s).
     Back(f64),
-    /// Ahead of steady time by so much (s).
+    /// It jumped ahead of steady time by this much (s).
     Ahead(f64),
-    /// Not for so long (s).
+    /// It has stood still for this long (s).
     Still(f64),
 }
 
-/// Compares the two clocks.
+/// Monitor of both clocks.
 #[derive(Debug)]
 pub(super) struct ClockWatch {
     last: Now,
-    /// When ROS time last changed.
+    /// Steady time at which ROS time last changed.
     moved: Steady,
 }
 
@@ -40,7 +40,7 @@ impl ClockWatch {
         }
     }
 
-    /// Looks at both clocks; to be called once a tick.
+    /// Compares both clocks; to be called once a tick.
     pub(super) fn look(&mut self, now: Now) -> Course {
         let gone = now.ros.seconds_since(self.last.ros);
         let ahead = gone - now.steady.seconds_since(self.last.steady);
@@ -56,20 +56,20 @@ impl ClockWatch {
         }
     }
 
-    /// How long ROS time has stood still (s), when that is too long.
+    /// Time for which ROS time has stood still (s), if that is too long.
     pub(super) fn still(&self, now: Steady) -> Option<f64> {
         let still = now.seconds_since(self.moved);
         (still > STILL_S).then_some(still)
     }
 }
 
-/// What is said of a ROS clock that has stood still for so long (s).
+/// Error message for a ROS clock that has stood still for `still` (s).
 pub(super) fn standing_still(still: f64) -> String {
     format!("expected ROS time to go forward, found it standing still for {still:.3} s")
 }
 
 impl<D: Driver> Supervisor<D> {
-    /// Ends a plan whose times have lost their meaning. After a jump nothing that was told in ROS time counts any more.
+    /// Ends a plan whose times are no longer valid. After a jump everything stamped in ROS time is dropped.
     pub(super) fn watch_clock(&mut self, now: Now) {
         let course = self.clock.look(now);
         let reason = match course {
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::control::time::Time;
 
-    /// Looks every 10 ms at a ROS clock that shows `ros` (s) in each tick; returns all that was not steady.
+    /// Compares a ROS clock that shows `ros` (s) every 10 ms; returns the ticks at which it was not steady.
     fn courses(ros: impl Fn(u32) -> f64, ticks: u32) -> Vec<(u32, Course)> {
         let at = |tick: u32| Now {
             ros: Time::from_secs_f64(1000.0 + ros(tick)),

@@ -1,4 +1,4 @@
-//! Ending motion: what is watched for, braking, coming to rest, latching.
+//! Ends motion: monitors of state and period, braking, coming to rest, latching of stops and faults.
 
 use super::{AfterRest, Frame, Mode, Supervisor};
 use crate::control::arm::{ArmError, Basis};
@@ -7,17 +7,17 @@ use crate::control::gate::Braking;
 use crate::control::realman::Driver;
 use crate::control::time::Now;
 
-/// A loop without a tick for more than so many periods has stalled.
+/// Largest gap between ticks, in periods; a longer one is a stall.
 const MISSED_PERIODS: f64 = 3.0;
 
 impl<D: Driver> Supervisor<D> {
-    /// A loop that has stalled finds an arm at rest: the controller stops when frames are missing. Going on from the speed
-    /// of the last command would be a step out of that rest.
+    /// Handles a stall of the loop. The arm is then at rest, because the controller stops when frames are missing, so continuing
+    /// at the speed of the last command would be a jump.
     pub(super) fn watch_period(&mut self, gap: f64, now: Now) {
         if gap <= MISSED_PERIODS * self.config.period() || !self.mode.is_moving() {
             return;
         }
-        // A state from before the stall is of an arm that still moved.
+        // A state from before the stall shows an arm that was still moving.
         let fresh = self.gate.fresh.has_state_since(now.steady.offset_secs(-gap));
         let measured = self.measured.filter(|_| fresh && !self.config.dry_run);
         if measured.is_none_or(|measured| self.gate.take_up(measured).is_err()) {
@@ -35,12 +35,12 @@ impl<D: Driver> Supervisor<D> {
         self.begin_braking(AfterRest::Hold, reason, now);
     }
 
-    /// Braking towards a latched fault.
+    /// Whether the arm brakes before a fault is latched.
     pub(super) fn is_failing(&self) -> bool {
         self.mode == Mode::Braking && self.after_rest == AfterRest::Fault
     }
 
-    /// Brakes and latches a fault when the joint state is lost, frozen, or far from the commands.
+    /// Brakes and latches a fault if the joint state is stale, frozen, or far from the commands.
     pub(super) fn watch_state(&mut self, now: Now) {
         if !self.mode.is_armed() || self.is_failing() {
             return;
@@ -78,13 +78,13 @@ impl<D: Driver> Supervisor<D> {
         })
     }
 
-    /// Largest distance between commanded and measured joints (rad).
+    /// Largest distance between a commanded and a measured joint (rad); `None` before the first joint state.
     pub(super) fn tracking_error(&self) -> Option<f64> {
         self.measured
             .map(|measured| (measured - self.gate.motion().position).amax())
     }
 
-    /// Ends the motion under way and brakes. An ending that braking already leads to is never replaced by a weaker one.
+    /// Ends the present motion and brakes. A mode that braking already leads to is never replaced by a less severe one.
     pub(super) fn begin_braking(&mut self, after: AfterRest, reason: String, now: Now) {
         self.drop_motion(&reason);
         self.clamped = true;
@@ -109,7 +109,7 @@ impl<D: Driver> Supervisor<D> {
         if self.mode != Mode::Braking {
             return;
         }
-        // What braking needs is an arm that listens; its basis is not looked at.
+        // Braking does not check its basis; any value will do.
         match self.gate.brake(Basis::NamedMove, now.steady) {
             Ok(Braking::Moving) => self.sent(now),
             Ok(Braking::AtRest) => self.come_to_rest(now),
@@ -137,10 +137,11 @@ impl<D: Driver> Supervisor<D> {
         self.liveness.rest();
     }
 
-    /// Ends all commands at once, sends the stop, and stays so until it is reset. A fault, latched or on its way, stays one.
+    /// Ends all commands at once, sends the stop, and latches `mode` until a reset. A fault, latched or braked for, stays a
+    /// fault.
     ///
     /// # Errors
-    /// When the first stop did not leave; an event tells as well.
+    /// When the first stop message was not sent; an event is raised as well.
     pub(super) fn latch(&mut self, mode: Mode, check: Check, reason: String, now: Now) -> Result<(), String> {
         self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
@@ -166,7 +167,7 @@ impl<D: Driver> Supervisor<D> {
             .map_err(|error| self.stop_not_sent(&error, now))
     }
 
-    /// Tells that a stop did not leave; returns what is told.
+    /// Raises an event that a stop was not sent; returns its message.
     pub(super) fn stop_not_sent(&mut self, error: &ArmError, now: Now) -> String {
         let told = format!("a stop was not sent: {error}");
         let message = told.clone();
@@ -176,9 +177,9 @@ impl<D: Driver> Supervisor<D> {
         told
     }
 
-    /// Ends all commands because of a fault, as [`Supervisor::latch`].
+    /// Ends all commands and latches a fault, as [`Supervisor::latch`].
     pub(super) fn fault(&mut self, check: Check, reason: String, now: Now) {
-        // What did not leave is among the events.
+        // A failed stop has already raised an event.
         let _ = self.latch(Mode::Fault, check, reason, now);
     }
 }

@@ -1,4 +1,4 @@
-//! Following a chunk or a named move, one command a tick.
+//! Follows a chunk or a named move, one command per tick.
 
 use super::{AfterRest, Frame, Mode, Supervisor};
 use crate::control::arm::{Arm, ArmError, Basis, JointCommand};
@@ -10,9 +10,9 @@ use crate::control::realman::Driver;
 use crate::control::time::Now;
 use crate::control::types::Joints;
 
-/// A commanded arm that has not come to its target this long after the end of a plan is held where it is (s).
+/// Longest time after the end of a plan for the commands to reach their target (s); then the arm is held where it is.
 const SETTLE_S: f64 = 1.0;
-/// Commands closer than this to the target count as unchanged (rad).
+/// Distance to the target below which a command counts as unchanged (rad).
 const UNCHANGED_RAD: f64 = 1e-9;
 
 impl<D: Driver> Supervisor<D> {
@@ -36,9 +36,9 @@ impl<D: Driver> Supervisor<D> {
         self.end_plan(&positions, now);
     }
 
-    /// Sends the furthest point along the plan that fits every limit; where none does, the one nearest to the present
-    /// motion, for the gate to change. Out of rest the first command stays close to the arm. Returns the joints asked for,
-    /// unless the arm now brakes or has faulted.
+    /// Sends the furthest point along the plan that fits every limit; if none does, sends the one nearest to the present motion
+    /// through the gate, which changes it. The first command out of rest stays close to the measured arm. Returns the requested
+    /// joint positions (rad), or `None` if the arm now brakes or has faulted.
     fn send_along_plan(&mut self, frame: Frame, basis: Basis, now: Now) -> Option<Joints> {
         let mut first = None;
         let mut nearest: Option<(f64, PlannedJoints)> = None;
@@ -146,7 +146,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// Sends through the gate; false when the arm now brakes or has faulted.
+    /// Sends a command through the gate; returns false if the arm now brakes or has faulted.
     fn send(&mut self, _frame: Frame, command: JointCommand, now: Now) -> bool {
         match self.gate.command(&command, now.steady) {
             Ok(()) => {
@@ -161,7 +161,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// A refused command was replaced by braking; anything else means that nothing can be sent at all.
+    /// Handles a command that was not sent: brakes after a refusal, and latches a fault when nothing can be sent.
     fn not_sent(&mut self, error: ArmError, now: Now) {
         match error {
             ArmError::Refused { message, .. } => {

@@ -1,4 +1,4 @@
-//! What is received: states, errors, the graph, heartbeats and chunks.
+//! Inputs: joint states, driver errors, the ROS graph, heartbeats and chunks.
 
 use super::clock::standing_still;
 use super::{AfterRest, ErrorChannel, Mode, Refusal, Supervisor};
@@ -10,15 +10,15 @@ use crate::control::realman::{Driver, Graph, errors};
 use crate::control::time::{Now, Time};
 use crate::control::types::Joints;
 
-/// Stamps may lie this far in the future (s): clocks of two machines, or rounding.
+/// Largest lead of a stamp over ROS time (s), for clock differences between machines and rounding.
 const FUTURE_S: f64 = 0.02;
-/// Longest chunk; anything longer is a mistake, not a plan.
+/// Largest number of steps in a chunk; a longer one counts as a mistake.
 const MAX_HORIZON: usize = 1000;
-/// Shortest and longest step (s).
+/// Shortest and longest step period (s).
 const STEP_PERIOD_S: (f64, f64) = (0.002, 5.0);
 
 impl<D: Driver> Supervisor<D> {
-    /// A joint state was received (rad), stamped by the driver. A state with a value that is no number counts as none.
+    /// Handles a joint state (rad) stamped by the driver. A state with a non-finite value is ignored.
     pub fn on_state(&mut self, joints: Joints, stamp: Time, now: Now) {
         if joints.iter().any(|q| !q.is_finite()) {
             let found = joints;
@@ -36,14 +36,14 @@ impl<D: Driver> Supervisor<D> {
         self.executor.remember_state(now.ros, joints);
     }
 
-    /// A joint state was received that is none; its age goes on growing.
+    /// Reports a malformed joint state; the age of the last valid one keeps growing.
     pub fn on_malformed_state(&mut self, complaint: &str, now: Now) {
         self.gate
             .events
             .push(now.steady, EventKind::Refused, Check::State, || complaint.to_owned());
     }
 
-    /// A message was received that is no chunk; the arm goes on with what it does.
+    /// Refuses a malformed chunk message; the arm continues its motion.
     pub fn on_malformed_chunk(&mut self, source: &str, plan_id: u64, why: Refusal, now: Now) {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(source, plan_id);
@@ -53,8 +53,8 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// The driver reported errors; zero means none. Errors are latched: the driver clears them by itself with the next
-    /// motion, which must not come unasked.
+    /// Handles error codes of the driver; zero means none. Errors latch a fault, because the driver clears them by itself with
+    /// the next motion, which must not start unrequested.
     pub fn on_driver_errors(&mut self, channel: ErrorChannel, codes: &[u32], now: Now) {
         let codes: Vec<u32> = codes.iter().copied().filter(|code| *code != 0).collect();
         let new = codes.iter().any(|code| !self.latched_errors.contains(code));
@@ -85,7 +85,7 @@ impl<D: Driver> Supervisor<D> {
         errors::describe_all(codes.copied())
     }
 
-    /// The ROS graph was looked at. What would have kept the arm from being armed ends motion.
+    /// Handles new facts of the ROS graph. A graph with which the arm may not be armed ends motion.
     pub fn on_graph(&mut self, graph: Graph, now: Now) {
         let ready = graph.ready(&self.config.driver);
         self.gate.arm_mut().graph_seen(graph);
@@ -102,7 +102,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// A heartbeat was received; one that the lease holder has not just sent itself changes nothing.
+    /// Handles a heartbeat; one that the lease holder has not just sent itself is refused.
     pub fn on_heartbeat(&mut self, beat: &Heartbeat<'_>, now: Now) {
         match self.leases.heartbeat(beat, self.config.timeouts.lease_s, now.steady) {
             Ok(()) => self.gate.fresh.heartbeat_received(now.steady),
@@ -113,11 +113,11 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// A chunk was received; it starts with the next tick.
+    /// Handles a chunk; it is followed from the next tick on.
     ///
     /// # Errors
-    /// When the sender does not hold the lease, the mode does not permit it, or the chunk is late, stale, or leads
-    /// somewhere the arm must not go. The arm goes on with what it does.
+    /// When the sender does not hold the lease, the mode does not permit motion, an input is stale, or the chunk is malformed,
+    /// late, or cannot be followed. The arm then continues its motion.
     pub fn on_chunk(&mut self, chunk: ActionChunk, now: Now) -> Result<(), Refusal> {
         let about = self.executor.plan().map(|plan| (plan.source.clone(), plan.plan_id));
         self.gate.events.about(&chunk.source, chunk.plan_id);
@@ -203,7 +203,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Refuses whoever does not hold the lease.
+    /// Checks that `lease` is the id of the present lease.
     pub(super) fn check_holder(&self, lease: u64) -> Result<(), (Check, String)> {
         if self.leases.holds(lease) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What is asked for: the lease, arming, stopping, and moves by name.
+//! Requests: the lease, arming, stopping, resetting, and named moves.
 
 use super::clock::standing_still;
 use super::starting::outside;
@@ -9,25 +9,25 @@ use crate::control::named_move::{MoveRequest, NamedMove};
 use crate::control::realman::Driver;
 use crate::control::time::{Now, Time};
 
-/// How far a named move is.
+/// Progress of a named move.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MoveProgress {
-    /// Under way.
+    /// In progress.
     Running {
-        /// Largest joint distance still to go (rad).
+        /// Largest remaining distance of a joint (rad).
         remaining: f64,
     },
     /// Arrived.
     Done,
-    /// Ended early.
+    /// Ended early, with the reason.
     Failed(String),
 }
 
 impl<D: Driver> Supervisor<D> {
-    /// Asks for the lease; an operator takes it from a policy, whose motion is braked.
+    /// Acquires the lease and returns its id. An operator pre-empts a policy, whose motion is braked.
     ///
     /// # Errors
-    /// When somebody with as much right holds it.
+    /// When a source of the same or higher priority holds it, or the source has no name.
     pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Now) -> Result<u64, Refusal> {
         match self.leases.acquire(source, priority, now.steady) {
             Ok((id, from)) => {
@@ -46,7 +46,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// Gives the lease back; motion is braked.
+    /// Releases the lease; motion is braked.
     ///
     /// # Errors
     /// When `id` does not hold it.
@@ -65,11 +65,11 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// Takes up the arm where it is measured, at rest.
+    /// Arms the arm at its measured position, at rest.
     ///
     /// # Errors
-    /// With the first thing that stands against it: a latched stop or fault, an unknown driver, nobody who listens or
-    /// could stop, somebody else who commands, no living state, or joints outside the limits.
+    /// With the first reason against it: a latched stop or fault, a clock that stands still, an unknown driver, no subscriber of
+    /// commands or stops, another commanding node, no live joint state, or joints outside the limits.
     pub fn arm(&mut self, now: Now) -> Result<(), Refusal> {
         let ending = self.mode == Mode::Braking && self.after_rest != AfterRest::Hold;
         if self.mode.is_armed() && !ending {
@@ -115,7 +115,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Without a ROS clock nothing tells how old an observation is.
+    /// Checks that ROS time and the driver's stamps advance: without them the age of an observation is unknown.
     fn check_clocks(&self, now: Now) -> Result<(), (Check, String)> {
         let refused = |message: String| Err((Check::Clock, message));
         if now.ros == Time::default() {
@@ -135,18 +135,18 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Brakes, then lets no command leave until armed again. A latched stop or fault stays.
+    /// Brakes, then sends no command until armed again. A latched stop or fault stays.
     pub fn disarm(&mut self, now: Now) {
         if self.mode.is_armed() {
             self.begin_braking(AfterRest::Disarm, "disarmed".into(), now);
         }
     }
 
-    /// Ends all commands at once, sends the driver's stop three times, and stays stopped until it is reset. Returns how
-    /// many listeners the stop went to.
+    /// Ends all commands at once, sends the driver's stop three times, and stays stopped until reset. Returns the number of
+    /// subscribers of the stop topic.
     ///
     /// # Errors
-    /// When the first stop did not leave, or nobody listens to it; nothing more is commanded all the same.
+    /// When the first stop message was not sent, or nobody subscribes to it; commands end all the same.
     pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, String> {
         self.latch(Mode::Stopped, Check::Stop, reason.to_owned(), now)?;
         match self.gate.arm().graph().stop_subscribers {
@@ -158,7 +158,7 @@ impl<D: Driver> Supervisor<D> {
     /// Releases a latched stop or fault; the arm is then disarmed.
     ///
     /// # Errors
-    /// When there is nothing to release, stops are still being sent, or the driver still reports errors.
+    /// When nothing is latched, stop messages are still being sent, or the driver still reports errors.
     pub fn reset_fault(&mut self, now: Now) -> Result<(), Refusal> {
         if !matches!(self.mode, Mode::Stopped | Mode::Fault) {
             let message = format!("expected a latched stop or fault, found the arm {}", self.mode);
@@ -178,7 +178,7 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Releases a latched stop or fault and takes up the arm where it is measured.
+    /// Releases a latched stop or fault and arms the arm at its measured position.
     ///
     /// # Errors
     /// As [`Supervisor::reset_fault`] and [`Supervisor::arm`].
@@ -187,12 +187,12 @@ impl<D: Driver> Supervisor<D> {
         self.arm(now)
     }
 
-    /// Starts a move to a configuration of the parameter file at `speed`, a fraction of the velocity limits, for the holder of
-    /// `lease`; it ends when the lease or its heartbeats do.
+    /// Starts a move to a named configuration of the parameter file at `speed`, a fraction of the speed limits, for the holder
+    /// of `lease`; it ends when the lease or its heartbeats end.
     ///
     /// # Errors
-    /// When somebody else holds the lease or its heartbeats are missing, the arm is not armed and at rest, the name is
-    /// unknown, the speed cannot work, or the way leaves the workspace.
+    /// When `lease` is not the present lease or its heartbeats are stale, the arm is not armed and at rest, the name is
+    /// unknown, the speed is out of range, or the path leaves the workspace.
     pub fn move_named(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<(), Refusal> {
         match self.try_move(name, speed, lease, now) {
             Ok(planned) => {
@@ -228,14 +228,14 @@ impl<D: Driver> Supervisor<D> {
         })
     }
 
-    /// Brakes a named move.
+    /// Cancels a named move by braking.
     pub fn cancel_move(&mut self, now: Now) {
         if self.mode == Mode::Moving {
             self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
         }
     }
 
-    /// How far the last named move is; `None` when there was none.
+    /// Progress of the last named move; `None` if there was none.
     pub fn move_progress(&self) -> Option<MoveProgress> {
         if let Some(named_move) = &self.named_move {
             let remaining = named_move.remaining(&self.gate.motion().position);

@@ -1,8 +1,9 @@
-//! Starting out of rest: the first command is where the arm is measured.
+//! Starts motion from rest: the first command is at the measured position.
 //!
-//! An arm that holds is silent, so it may be pushed or lean. A motion that went on from the last command would begin with
-//! a jump of that distance. A small one is taken up: commands go on from where the arm is, and where it was since it came
-//! to rest is what was measured. After a large one somebody should look first, so it is refused.
+//! An arm that holds gets no commands, so it may be pushed or sag. A motion that continued from the last command would begin
+//! with a jump of that distance. After a small displacement, commands continue from the measured position, and the history
+//! since the arm came to rest is replaced by the measured one. After a large displacement the start is refused, so that
+//! an operator checks the arm first.
 
 use super::{AfterRest, Mode, Supervisor};
 use crate::control::event::Check;
@@ -12,25 +13,25 @@ use crate::control::realman::Driver;
 use crate::control::time::{Now, Steady};
 use crate::control::types::Joints;
 
-/// How far the first command may be from the measured joints (rad): a milliradian, less rounding on the wire.
+/// Largest distance of the first command from the measured joints (rad): a milliradian, less rounding in transmission.
 const FIRST_COMMAND_RAD: f64 = 0.99e-3;
-/// Nearer than this to its last command an arm is where it was left (rad).
+/// Distance to the last command below which the arm counts as not displaced (rad).
 const UNMOVED_RAD: f64 = 0.5e-3;
 
 impl<D: Driver> Supervisor<D> {
-    /// Where the arm is measured (rad), when that is too far from where commands would go on. In a dry run no arm follows.
+    /// Measured joint positions (rad), if the arm is displaced from its last command. A dry run ignores displacement.
     fn displaced(&self) -> Option<Joints> {
         let away = self.tracking_error().filter(|_| !self.config.dry_run)?;
         self.measured.filter(|_| away > UNMOVED_RAD)
     }
 
-    /// Whether a command may leave as far as the distance to the arm is concerned: out of rest it must be close.
+    /// Whether a command is close enough to the measured arm to be sent; required only of the first command out of rest.
     pub(super) fn is_close(&self, positions: &Joints) -> bool {
         let away = self.measured.map_or(0.0, |measured| (positions - measured).amax());
         !self.starting || self.config.dry_run || away <= FIRST_COMMAND_RAD
     }
 
-    /// Whether the arm is near enough to where it was left for a motion to start.
+    /// Checks that the arm is near enough to its last command for a motion to start.
     pub(super) fn check_unmoved(&self) -> Result<(), (Check, String)> {
         let limit = self.config.tracking.start_rad;
         match self.tracking_error() {
@@ -44,12 +45,12 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// Takes up a resting arm where it is; a motion goes on from there after the tick at `last_tick`.
+    /// Sets a resting arm to its measured position; a motion continues from there after the tick at `last_tick`.
     pub(super) fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
         self.check_unmoved()?;
         if let Some(measured) = self.displaced() {
             let back = self.gate.motion().position - measured;
-            // An arm that leans a little out of a limit is taken up just inside.
+            // An arm that is slightly outside a limit is set just inside.
             let inside = measured + back * (UNMOVED_RAD / back.amax());
             self.gate
                 .take_up(measured)
@@ -61,8 +62,8 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Looks once more before the first command of a motion: an arm that has moved since is taken up anew. False when it
-    /// cannot be and the motion has ended.
+    /// Checks again before the first command of a motion: a motion whose arm has been displaced since starts anew from the
+    /// measured position. Returns false if it cannot and the motion has ended.
     pub(super) fn is_taken_up(&mut self, now: Now) -> bool {
         if !self.starting || self.displaced().is_none() {
             return true;
@@ -97,7 +98,7 @@ impl<D: Driver> Supervisor<D> {
     }
 }
 
-/// Why an arm is not taken up.
+/// Check and message for an arm that rests outside its limits.
 pub(super) fn outside(violation: Violation) -> (Check, String) {
     let message = format!("the arm rests outside its limits, {violation}; move it inside by hand");
     (violation.check, message)

@@ -1,4 +1,4 @@
-//! What the supervisor shows of itself.
+//! Status of the supervisor.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,33 +9,33 @@ use crate::control::realman::Driver;
 use crate::control::time::{Now, Steady};
 use crate::control::types::{Joints, Pose};
 
-/// What the arm is doing; values as in `thinkvla/msg/ArmStatus`.
+/// Mode of the arm; values as in `thinkvla/msg/ArmStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Mode {
-    /// No command leaves.
+    /// Disarmed: no commands are sent.
     Disarmed = 0,
-    /// Armed, at rest, silent.
+    /// Armed and at rest: no commands are sent.
     Holding = 1,
     /// Following a chunk.
     Executing = 2,
     /// Following a named move.
     Moving = 3,
-    /// Coming to rest inside the limits.
+    /// Braking to rest inside the limits.
     Braking = 4,
-    /// Stop latched.
+    /// Stopped, latched.
     Stopped = 5,
-    /// Driver error or lost state latched.
+    /// Fault, latched: for example a driver error or a lost joint state.
     Fault = 6,
 }
 
 impl Mode {
-    /// Commands may leave.
+    /// Whether commands may be sent.
     pub fn is_armed(self) -> bool {
         matches!(self, Self::Holding | Self::Executing | Self::Moving | Self::Braking)
     }
 
-    /// Commands leave.
+    /// Whether commands are being sent.
     pub fn is_moving(self) -> bool {
         matches!(self, Self::Executing | Self::Moving | Self::Braking)
     }
@@ -55,26 +55,26 @@ impl fmt::Display for Mode {
     }
 }
 
-/// What the arm is doing and has done; mirrors `thinkvla/msg/ArmStatus`.
+/// State and counters of the arm; mirrors `thinkvla/msg/ArmStatus`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// Mode.
+    /// Present mode.
     pub mode: Mode,
-    /// Why the arm is in this mode.
+    /// Reason for the mode.
     pub reason: String,
-    /// Commands are computed and shown, not sent.
+    /// Whether commands are computed and published for display but not sent to the driver.
     pub dry_run: bool,
-    /// v1, v2 or unknown.
+    /// Driver generation: v1, v2 or unknown.
     pub driver_api: String,
-    /// Lease holder, empty when none.
+    /// Name of the lease holder; empty if none.
     pub lease_source: String,
-    /// Lease, 0 when none.
+    /// Id of the lease; 0 if none.
     pub lease: u64,
-    /// Plan in execution, 0 when none.
+    /// Id of the plan in execution; 0 if none.
     pub plan_id: u64,
-    /// Last command after the gate (rad).
+    /// Joint positions of the last command after the gate (rad).
     pub commanded_joints: Joints,
-    /// Last state from the driver (rad); zeros before the first.
+    /// Joint positions of the last state from the driver (rad); zeros before the first.
     pub measured_joints: Joints,
     /// `base_from_tool` of the commanded joints (m).
     pub commanded_pose: Pose,
@@ -82,45 +82,45 @@ pub struct Status {
     pub measured_pose: Pose,
     /// Last gripper command, 0 closed to 1 open; 0 before the first.
     pub gripper: f64,
-    /// Mean over the last second (Hz), 0 when silent.
+    /// Mean command rate over the last second (Hz); 0 while none are sent.
     pub command_rate: f64,
-    /// Commands that left, or would have in a dry run.
+    /// Number of commands sent, or that a dry run would have sent.
     pub commands: u64,
-    /// Chunks accepted.
+    /// Number of chunks accepted.
     pub chunks: u64,
-    /// Commands the gate changed.
+    /// Number of commands changed to fit a limit.
     pub clamps: u64,
-    /// Chunks, commands and requests refused.
+    /// Number of chunks, commands and requests refused.
     pub refusals: u64,
-    /// Chunks that ran out before the next one came.
+    /// Number of chunks that ended before the next one came.
     pub underruns: u64,
-    /// Non-finite values that left the gate: always 0.
+    /// Number of non-finite joint positions that passed the gate; always 0 unless the gate is faulty. They are not published.
     pub nonfinite: u64,
 }
 
-/// The chunk in execution as poses; mirrors `thinkvla/msg/PlannedPath`.
+/// Plan in execution as poses; mirrors `thinkvla/msg/PlannedPath`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedPath {
-    /// Plan.
+    /// Id of the plan.
     pub plan_id: u64,
     /// `base_from_tool` at the end of each step (m).
     pub poses: Vec<Pose>,
     /// Gripper opening of each step, 0 closed to 1 open.
     pub gripper: Vec<f64>,
-    /// Steps already passed.
+    /// Number of steps already passed.
     pub done: usize,
 }
 
-/// Mean rate over the last second.
+/// Meter of the mean rate over the last second.
 #[derive(Debug, Default)]
 pub(super) struct RateMeter {
     times: VecDeque<Steady>,
 }
 
 impl RateMeter {
-    /// Window (s).
+    /// Window of the mean (s).
     const WINDOW_S: f64 = 1.0;
-    /// A pause longer than this is silence (s).
+    /// Pause after which the rate is 0 (s).
     const SILENCE_S: f64 = 0.1;
 
     pub(super) fn count(&mut self, now: Steady) {
@@ -154,7 +154,7 @@ impl RateMeter {
 }
 
 impl<D: Driver> Supervisor<D> {
-    /// What the arm is doing and has done.
+    /// State and counters of the arm; mirrors `thinkvla/msg/ArmStatus`.
     pub fn status(&self, now: Now) -> Status {
         let gate = self.gate.counters();
         let commanded = self.gate.motion().position;
@@ -183,7 +183,7 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
-    /// The chunk in execution as poses.
+    /// Returns the plan in execution as poses; `None` without a plan.
     pub fn planned_path(&self, now: Now) -> Option<PlannedPath> {
         let plan = self.executor.plan()?;
         let pose = |target| match target {

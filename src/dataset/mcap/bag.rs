@@ -1,4 +1,4 @@
-//! Streams the messages of a recording, whatever its size.
+//! Streams the messages of a recording of any size.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -12,23 +12,23 @@ use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOp
 use super::compression::{self, LONGEST_MESSAGE};
 use super::{BagError, files};
 
-/// A message on a topic.
+/// Message on a topic.
 pub(super) struct BagMessage<'a> {
-    /// Its topic.
+    /// Name of the topic.
     pub topic: &'a str,
-    /// Its type, e.g. `sensor_msgs/msg/JointState`.
+    /// Type of the message, e.g. `sensor_msgs/msg/JointState`.
     pub kind: &'a str,
-    /// When it was recorded (ns).
+    /// Time of recording (ns).
     pub log_time: u64,
     encoding: &'a str,
     data: &'a [u8],
 }
 
 impl BagMessage<'_> {
-    /// The message in CDR, decompressed where rosbag2 compressed it.
+    /// Returns the message in CDR, decompressed if rosbag2 compressed it.
     ///
     /// # Errors
-    /// When it is in another encoding, or what is compressed is damaged.
+    /// When it is in another encoding, or compressed data is damaged.
     pub fn data(&self) -> Result<Cow<'_, [u8]>, String> {
         match self.encoding {
             "cdr" => compression::message(self.data),
@@ -56,7 +56,7 @@ pub(super) fn messages(
     Ok(())
 }
 
-/// What the writer noted under `name` ahead of the messages; nothing where it noted none.
+/// Returns the metadata that the writer stored under `name` ahead of the messages; empty if there is none.
 pub(super) fn notes(path: &Path, name: &str) -> Result<BTreeMap<String, String>, BagError> {
     let mut notes = BTreeMap::new();
     records(path, &mut |found| {

@@ -1,15 +1,15 @@
-//! The plain encoding of ROS 2 messages: little-endian CDR (XCDR1), each number aligned to its own size.
+//! Encodes and decodes ROS 2 messages in plain CDR (XCDR1), where each number is aligned to its own size.
 
-/// The header of every message: little-endian, no options.
+/// Header of every message that is written: little-endian, no options.
 const HEADER: [u8; 4] = [0, 1, 0, 0];
 
-/// A message that is not what its type says.
+/// Error of decoding a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CdrError {
-    /// It ends too early.
+    /// The message ends too early.
     #[error("the message ends after {0} bytes, in the middle of a value")]
     Short(usize),
-    /// Its header names another encoding.
+    /// The header names another encoding.
     #[error("expected CDR (0 or 1), found encoding {0:?}")]
     Encoding([u8; 4]),
     /// A text is not UTF-8.
@@ -17,7 +17,7 @@ pub enum CdrError {
     Text,
 }
 
-/// Writes fields, one after another.
+/// Writes the fields of a message, one after another.
 #[derive(Debug, Clone)]
 pub struct CdrWriter {
     bytes: Vec<u8>,
@@ -30,7 +30,7 @@ impl Default for CdrWriter {
 }
 
 impl CdrWriter {
-    /// The message.
+    /// Returns the message.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
     }
@@ -41,56 +41,56 @@ impl CdrWriter {
         self.bytes.extend(value);
     }
 
-    /// A byte.
+    /// Writes a byte.
     pub fn u8(&mut self, value: u8) {
         self.aligned([value]);
     }
 
-    /// A count or number of 32 bits.
+    /// Writes an unsigned 32-bit number.
     pub fn u32(&mut self, value: u32) {
         self.aligned(value.to_le_bytes());
     }
 
-    /// A signed number of 32 bits.
+    /// Writes a signed 32-bit number.
     pub fn i32(&mut self, value: i32) {
         self.aligned(value.to_le_bytes());
     }
 
-    /// A number of 64 bits.
+    /// Writes an unsigned 64-bit number.
     pub fn u64(&mut self, value: u64) {
         self.aligned(value.to_le_bytes());
     }
 
-    /// A number of single precision.
+    /// Writes a 32-bit floating-point number.
     pub fn f32(&mut self, value: f32) {
         self.aligned(value.to_le_bytes());
     }
 
-    /// A number of double precision.
+    /// Writes a 64-bit floating-point number.
     pub fn f64(&mut self, value: f64) {
         self.aligned(value.to_le_bytes());
     }
 
-    /// A text.
+    /// Writes a text.
     pub fn text(&mut self, value: &str) {
         self.u32(value.len() as u32 + 1);
         self.bytes.extend(value.as_bytes());
         self.bytes.push(0);
     }
 
-    /// A sequence of bytes.
+    /// Writes a sequence of bytes.
     pub fn bytes(&mut self, value: &[u8]) {
         self.u32(value.len() as u32);
         self.bytes.extend(value);
     }
 
-    /// A sequence of numbers of double precision.
+    /// Writes a sequence of 64-bit floating-point numbers.
     pub fn doubles(&mut self, values: &[f64]) {
         self.u32(values.len() as u32);
         values.iter().for_each(|value| self.f64(*value));
     }
 
-    /// A time: whole seconds and nanoseconds.
+    /// Writes a time (ns) as whole seconds and nanoseconds.
     pub fn time(&mut self, nanoseconds: u64) {
         self.i32(i32::try_from(nanoseconds / NANOSECONDS).unwrap_or(i32::MAX));
         self.u32((nanoseconds % NANOSECONDS) as u32);
@@ -99,7 +99,7 @@ impl CdrWriter {
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Reads fields, one after another, in the byte order that the message announces.
+/// Reads the fields of a message, one after another, in the byte order of its header.
 #[derive(Debug, Clone)]
 pub struct CdrReader<'a> {
     body: &'a [u8],
@@ -108,7 +108,7 @@ pub struct CdrReader<'a> {
 }
 
 impl<'a> CdrReader<'a> {
-    /// Of a whole message.
+    /// Creates a reader of a whole message.
     ///
     /// # Errors
     /// When its header names another encoding.
@@ -124,7 +124,7 @@ impl<'a> CdrReader<'a> {
         }
     }
 
-    /// The next `count` bytes, as they are.
+    /// Returns the next `count` bytes.
     ///
     /// # Errors
     /// When fewer are left.
@@ -146,78 +146,78 @@ impl<'a> CdrReader<'a> {
         Ok(value)
     }
 
-    /// A byte.
+    /// Reads a byte.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn u8(&mut self) -> Result<u8, CdrError> {
         self.aligned().map(u8::from_le_bytes)
     }
 
-    /// A count or number of 32 bits.
+    /// Reads an unsigned 32-bit number.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn u32(&mut self) -> Result<u32, CdrError> {
         self.aligned().map(u32::from_le_bytes)
     }
 
-    /// A number of 64 bits.
+    /// Reads an unsigned 64-bit number.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn u64(&mut self) -> Result<u64, CdrError> {
         self.aligned().map(u64::from_le_bytes)
     }
 
-    /// A number of single precision.
+    /// Reads a 32-bit floating-point number.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn f32(&mut self) -> Result<f32, CdrError> {
         self.aligned().map(f32::from_le_bytes)
     }
 
-    /// A number of double precision.
+    /// Reads a 64-bit floating-point number.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn f64(&mut self) -> Result<f64, CdrError> {
         self.aligned().map(f64::from_le_bytes)
     }
 
-    /// A text.
+    /// Reads a text.
     ///
     /// # Errors
-    /// When the message ends before, or it is not UTF-8.
+    /// When the message ends too early, or the text is not UTF-8.
     pub fn text(&mut self) -> Result<&'a str, CdrError> {
         let bytes = self.bytes()?;
         let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
         std::str::from_utf8(text).map_err(|_| CdrError::Text)
     }
 
-    /// A sequence of bytes.
+    /// Reads a sequence of bytes.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn bytes(&mut self) -> Result<&'a [u8], CdrError> {
         let count = self.u32()? as usize;
         self.take(count)
     }
 
-    /// A sequence of values; memory grows as they are read, whatever count is announced.
+    /// Reads a sequence of values. Memory grows with the values that are read, whatever count is announced.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn sequence<T>(&mut self, mut value: impl FnMut(&mut Self) -> Result<T, CdrError>) -> Result<Vec<T>, CdrError> {
         let count = self.u32()?;
         (0..count).map(|_| value(self)).collect()
     }
 
-    /// A time (ns); before 1970 it is 0.
+    /// Reads a time (ns); negative seconds become 0.
     ///
     /// # Errors
-    /// When the message ends before.
+    /// When the message ends too early.
     pub fn time(&mut self) -> Result<u64, CdrError> {
         let seconds = self.u32()? as i32;
         let nanoseconds = u64::from(self.u32()?);

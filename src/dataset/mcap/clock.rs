@@ -1,36 +1,36 @@
-//! Which time of a message counts: that in its header, or that of recording.
+//! Chooses between the time in a message's header and its time of recording.
 
 use std::collections::BTreeMap;
 
 /// Times of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
-    /// In its header (ns); none where its type has no header.
+    /// Stamp of the header (ns); `None` if the type has no header.
     pub header: Option<u64>,
-    /// When it was recorded (ns).
+    /// Time of recording (ns).
     pub log: u64,
 }
 
-/// Which times count.
+/// Choice of the times of messages that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Clock {
-    /// Those in headers; of topics that have none there, those of recording.
+    /// Stamps of headers; times of recording for topics without stamps.
     #[default]
     Header,
-    /// Those of recording, for all topics.
+    /// Times of recording, for all topics.
     Log,
 }
 
-/// Clocks that differ by more than this are not one clock (s).
+/// Difference above which two clocks count as different (s).
 const ONE_CLOCK_S: f64 = 1.0;
 
-/// The times of a topic that count.
+/// Times of a topic's messages that count.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Timeline {
-    /// For each message, in the order recorded (ns); none for those that are passed over.
+    /// Time of each message, in the order of recording (ns); `None` for messages that are skipped.
     pub times: Vec<Option<u64>>,
     clock: Found,
-    /// From recording to the time that counts, as the message in the middle has it (s).
+    /// Median difference between the time that counts and the time of recording (s).
     ahead_s: f64,
 }
 
@@ -42,17 +42,17 @@ enum Found {
     NoHeader,
     /// All headers have the time 0.
     Zero,
-    /// All headers have one and the same time.
+    /// All headers have the same time.
     Standing,
-    /// Those of recording were asked for.
+    /// Times of recording are requested.
     Log,
 }
 
 impl Timeline {
-    /// Chooses among the times of a topic's messages.
+    /// Chooses the times of a topic's messages.
     ///
     /// # Errors
-    /// When its time stands still in headers and in the recording.
+    /// When several messages all have the same time, in their headers and in the recording.
     pub fn new(messages: &[Times], clock: Clock) -> Result<Self, String> {
         let stamps: Option<Vec<u64>> = messages.iter().map(|message| message.header).collect();
         let logs: Vec<u64> = messages.iter().map(|message| message.log).collect();
@@ -77,7 +77,7 @@ impl Timeline {
         let mut known: Vec<f64> = known.collect();
         known.sort_by(f64::total_cmp);
         let middle = known.get(known.len() / 2).copied().unwrap_or_default();
-        // 0 is a time where a clock begins, and no time amid others.
+        // A stamp of 0 is a time if the clock begins there, and a missing stamp among others.
         let is_time = |of: (&u64, &Times)| *of.0 != 0 || (ahead_s(of) - middle).abs() <= ONE_CLOCK_S;
         let of_messages = times.iter().zip(messages).map(|of| is_time(of).then_some(*of.0));
         Ok(Self {
@@ -93,7 +93,7 @@ impl Timeline {
         Some((*times().min()?, *times().max()?))
     }
 
-    /// What is to be said of its clock.
+    /// Remark about the topic's clock, unless it is that of the recording.
     fn remark(&self) -> Option<String> {
         match self.clock {
             Found::NoHeader => Some("has no stamps, its times of recording count".into()),
@@ -112,7 +112,7 @@ fn list(all: impl Iterator<Item = String>) -> String {
     all.collect::<Vec<_>>().join("; ")
 }
 
-/// What is noteworthy about the clocks of topics, a sentence each.
+/// Remarks about the clocks of topics, a sentence each.
 pub(super) fn remarks(topics: &BTreeMap<String, Timeline>) -> Vec<String> {
     let of = |clocks: &[Found]| -> Vec<&str> {
         let all = topics.iter().filter(|(_, topic)| clocks.contains(&topic.clock));
@@ -148,7 +148,7 @@ pub(super) fn remarks(topics: &BTreeMap<String, Timeline>) -> Vec<String> {
     remarks
 }
 
-/// Why there is no time at which all topics have messages.
+/// Explains why there is no time at which all topics have messages.
 pub(super) fn nothing_in_common(topics: &BTreeMap<String, Timeline>) -> String {
     let said = topics
         .iter()

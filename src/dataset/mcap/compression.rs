@@ -1,26 +1,27 @@
-//! Undoes the compressions of rosbag2: of whole files (`.mcap.zstd`), and of each message. Those of MCAP's own chunks are
-//! undone by its reader.
+//! Decompresses what rosbag2 compressed: whole files (`.mcap.zstd`) and single messages. Chunks of MCAP are
+//! decompressed by its reader.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
 use zstd::stream::read::Decoder;
 
-/// What a frame of Zstandard begins with. A message that is not compressed begins with 0.
+/// Magic bytes of a Zstandard frame. A message that is not compressed begins with 0.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Longest message (bytes); a picture of 16 megapixels is not longer.
+/// Maximum length of a message (bytes); an image of 16 megapixels is shorter.
 pub const LONGEST_MESSAGE: usize = 1 << 28;
 
-/// How often as long as the compressed file what comes out of it may be, besides [`FILE_MARGIN`].
+/// Maximum ratio of decompressed to compressed size of a file, on top of [`FILE_MARGIN`].
 const FILE_RATIO: u64 = 1000;
-/// What may come out of any compressed file (bytes).
+/// Decompressed size that any file may have (bytes).
 const FILE_MARGIN: u64 = 1 << 30;
 
-/// A message as it was published: where rosbag2 compressed each message (`compression_mode: MESSAGE`), what comes out.
+/// Returns a message as it was published, decompressed if rosbag2 compressed each message
+/// (`compression_mode: MESSAGE`).
 ///
 /// # Errors
-/// When what comes out is too long, or the data is damaged.
+/// When the decompressed message is too long, or the data is damaged.
 pub fn message(data: &[u8]) -> std::result::Result<Cow<'_, [u8]>, String> {
     if !data.starts_with(&ZSTD_MAGIC) {
         return Ok(data.into());
@@ -39,10 +40,10 @@ pub fn message(data: &[u8]) -> std::result::Result<Cow<'_, [u8]>, String> {
     Ok(out.into())
 }
 
-/// What comes out of a compressed file of `length` bytes.
+/// Decompresses a file of `length` bytes while it is read.
 ///
 /// # Errors
-/// When the decoder cannot be made; reading fails when the data is damaged or too much comes out.
+/// When the decoder cannot be created. Reading fails when the data is damaged or too long.
 pub(super) fn file<R: BufRead>(compressed: R, length: u64) -> Result<impl Read + use<R>> {
     let most = length.saturating_mul(FILE_RATIO).saturating_add(FILE_MARGIN);
     Ok(Bounded {
@@ -52,7 +53,7 @@ pub(super) fn file<R: BufRead>(compressed: R, length: u64) -> Result<impl Read +
     })
 }
 
-/// Reads no more than there may be.
+/// Reader that fails after more than `most` bytes.
 struct Bounded<R> {
     inner: R,
     left: u64,

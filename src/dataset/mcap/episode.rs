@@ -1,4 +1,4 @@
-//! The second pass over a recording: its rows, with the pictures that hold at each.
+//! Second pass over a recording: its rows, each with the images that hold at its time.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,27 +13,27 @@ use crate::camera::rgb::RgbImage;
 use crate::dataset::DatasetWriter;
 use crate::dataset::frame::{Frame, Picture};
 
-/// An episode on its way from a recording into a dataset.
+/// Episode that is imported from a recording into a dataset.
 pub(super) struct Episode<'a> {
-    /// What the recording has.
+    /// Index of the recording.
     pub indexed: &'a Indexed,
-    /// What is imported.
+    /// Options of the import.
     pub options: &'a ImportOptions,
-    /// Its rows.
+    /// Times of the rows.
     pub ticks: Ticks,
-    /// Where they go.
+    /// Writer of the dataset.
     pub writer: &'a mut DatasetWriter,
 }
 
 impl Episode<'_> {
-    /// Reads the recording's pictures and pushes all rows.
+    /// Reads the recording's images and writes all rows.
     ///
     /// # Errors
-    /// When a row has no recent message of a topic, or a picture that is damaged or of another size than the first one.
+    /// When a row has no recent message of a topic, or an image is damaged or differs in size from the first one.
     pub fn write(mut self, files: &[PathBuf]) -> Result<(), BagError> {
         let rows = self.rows_of_pictures()?;
         let cameras = self.options.cameras.len();
-        // Pictures of rows that wait for those of other cameras.
+        // Images of rows that still lack those of other cameras.
         let mut waiting: BTreeMap<usize, Vec<Option<Picture>>> = BTreeMap::new();
         let mut next = 0;
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Episode<'_> {
             .position(|camera| camera.topics.iter().any(|known| known.name == topic))
     }
 
-    /// Rows of a dataset hold pictures of one size.
+    /// Checks that an image has the size of the topic's first one: rows of a dataset hold images of one size.
     fn require_size(&self, topic: &str, found: &RgbImage) -> Result<(), String> {
         let found = (found.width(), found.height());
         match self.indexed.sizes.get(topic) {
@@ -111,7 +111,7 @@ impl Episode<'_> {
         BagError::content(&self.indexed.path, problem)
     }
 
-    /// For each camera: which rows a message, by its number, is the picture of.
+    /// For each camera: the rows that show a message, by the number of the message on its topic.
     fn rows_of_pictures(&self) -> Result<Vec<BTreeMap<usize, Vec<usize>>>, BagError> {
         let mut all = Vec::new();
         for camera in &self.options.cameras {

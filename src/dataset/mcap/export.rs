@@ -1,4 +1,4 @@
-//! Writes episodes as ROS 2 recordings, one file each.
+//! Writes episodes as ROS 2 recordings in MCAP, one file each.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,10 +20,10 @@ use crate::dataset::pictures::PictureReader;
 use crate::dataset::reader::At;
 use crate::dataset::{Dataset, DatasetError};
 
-/// What is exported.
+/// Options of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Which episodes.
+    /// Range of episodes.
     pub episodes: Range<usize>,
     /// Time of the first row of each recording (ns); datasets only know times within an episode.
     pub start_ns: u64,
@@ -74,7 +74,7 @@ impl<'a> Exporter<'a> {
             .library(concat!("thinkvla ", env!("CARGO_PKG_VERSION")))
             .create(BufWriter::new(file))
             .map_err(|e| BagError::content(path, e))?;
-        // Datasets of others have no contract; theirs are steps from the commanded pose as often as not.
+        // Datasets of other projects have no contract; step-by-step composition from the commanded pose is assumed.
         let contract = Contract::load(dataset.root()).ok();
         let data = contract.as_ref().map(|contract| &contract.data);
         Ok(Self {
@@ -127,7 +127,7 @@ impl<'a> Exporter<'a> {
         Ok(())
     }
 
-    /// What the messages do not say.
+    /// Writes metadata that no message holds.
     fn notes(&mut self, episode: usize, task: &str) -> Result<(), BagError> {
         let info = self.dataset.info();
         let pairs = [
@@ -224,7 +224,7 @@ impl<'a> Exporter<'a> {
     }
 }
 
-/// Pictures as files: those in rows as they are, those of videos as PNG.
+/// Encoded images: those in rows as they are, those of videos as PNG.
 struct Cameras<'a> {
     in_rows: Vec<String>,
     rows: PictureReader<'a>,

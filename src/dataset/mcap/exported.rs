@@ -1,5 +1,5 @@
-//! Where an exported recording has which column: noted ahead of its messages, so that its import finds them again whatever
-//! their topics are called.
+//! Metadata of an exported recording: the topics of each column, stored ahead of the messages. The import finds the
+//! columns by it, whatever their topics are called.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,37 +11,37 @@ use super::import::{ImportOptions, Source, SourceTopic};
 use super::{BagError, bag};
 use crate::dataset::layout::PICTURES;
 
-/// Name of the note.
+/// Name of the metadata record.
 const NAME: &str = "thinkvla.columns";
 
-/// Where a recording has which column, by the name of the column.
+/// Topics of the columns of a recording, by the name of the column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Exported {
     columns: BTreeMap<String, ExportedColumn>,
 }
 
-/// Where a column is.
+/// Topics and values of a column.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct ExportedColumn {
-    /// Topics, one after another.
+    /// Topics, in the order of the values.
     topics: Vec<String>,
-    /// Names of the values in the dataset's order; none of a camera.
+    /// Names of the values in the dataset's order; empty for a camera.
     values: Vec<String>,
 }
 
 impl Exported {
-    /// Notes that a column is on this topic, maybe besides others.
+    /// Records that a column is on this topic, possibly among others.
     pub fn add(&mut self, column: &str, values: &[String], topic: &str) {
         let known = self.columns.entry(column.to_owned()).or_default();
         known.topics.push(topic.to_owned());
         known.values = values.to_vec();
     }
 
-    /// The note.
+    /// Returns the metadata record.
     ///
     /// # Errors
-    /// Cannot fail: it is text already.
+    /// Never in practice: texts can always be written as JSON.
     pub fn to_notes(&self) -> Result<Metadata, serde_json::Error> {
         let columns = self
             .columns
@@ -53,10 +53,10 @@ impl Exported {
         })
     }
 
-    /// What the first file of a recording notes; nothing in those of others.
+    /// Reads the metadata of the first file of a recording; empty in recordings of other programs.
     ///
     /// # Errors
-    /// When it is no recording, or the note is damaged.
+    /// When the file is not a recording, or the metadata is damaged.
     pub fn of(files: &[PathBuf]) -> Result<Self, BagError> {
         let Some(first) = files.first() else {
             return Ok(Self::default());
@@ -71,12 +71,12 @@ impl Exported {
         })
     }
 
-    /// Names of a column's values in the order of the dataset that was exported.
+    /// Names of a column's values in the order of the exported dataset.
     pub fn values(&self, column: &str) -> Option<Vec<String>> {
         self.columns.get(column).map(|column| column.values.clone())
     }
 
-    /// The same options with the topics of columns that were named without.
+    /// Returns the options with the topics of columns that were named without any.
     ///
     /// # Errors
     /// When the recording does not say where such a column is.

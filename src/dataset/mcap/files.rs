@@ -1,4 +1,4 @@
-//! Finds and opens the files of a recording, and refuses recordings of other kinds by name.
+//! Finds and opens the files of a recording, and refuses other formats by name.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -9,18 +9,18 @@ use serde::Deserialize;
 use super::{BagError, compression};
 use crate::files::{self, signatures};
 
-/// What files of rosbag2 end with, and those it compressed as a whole.
+/// Endings of rosbag2's MCAP files, and of those compressed as a whole.
 const MCAP: &str = ".mcap";
 const COMPRESSED: [&str; 2] = [".mcap.zstd", ".mcap.zst"];
-/// What files of other kinds end with.
+/// Endings of files of other formats.
 const SQLITE_NAMES: [&str; 3] = [".db3", ".db3.zstd", ".db3.zst"];
 const ROS1_NAMES: [&str; 2] = [".bag", ".bag.active"];
 
-/// What a file begins with.
+/// Magic bytes of other formats.
 const ROS1: &[u8] = b"#ROSBAG V";
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// As far as rosbag2's description of a folder is looked at.
+/// Part of rosbag2's `metadata.yaml` that is used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
@@ -34,18 +34,18 @@ struct Information {
     relative_file_paths: Vec<String>,
 }
 
-/// Recordings that are not read.
+/// Formats that are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Foreign {
-    /// Of ROS 1.
+    /// ROS 1 bag.
     Ros1,
-    /// Of rosbag2, in SQLite.
+    /// rosbag2 in SQLite.
     Sqlite,
-    /// Of rosbag2, in MCAP, compressed by a plugin that is not its own.
+    /// rosbag2 in MCAP, compressed by a plugin other than zstd.
     Compressed,
 }
 
-/// The files of a recording: itself, or for a folder of `ros2 bag record` those in it, in order.
+/// Lists the files of a recording in order: the file itself, or those in a folder of `ros2 bag record`.
 pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -57,7 +57,7 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
     let entries = std::fs::read_dir(path).map_err(BagError::file("read folder", path))?;
     let names: BTreeSet<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        // what macOS writes beside each file
+        // macOS writes such a file beside each file.
         .filter(|name| !name.starts_with("._"))
         .collect();
     let found = names.iter().filter(|name| is_read(name, &names, &described));
@@ -88,8 +88,8 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
     Ok(found)
 }
 
-/// Whether a file belongs to the recording. `ros2 bag play` leaves the plain file beside the compressed one: the one that
-/// is described counts, or else the plain one.
+/// Returns whether a file belongs to the recording. `ros2 bag play` leaves the decompressed file beside the compressed
+/// one; then the one listed in `metadata.yaml` counts, or else the decompressed one.
 fn is_read(name: &str, names: &BTreeSet<String>, described: &Information) -> bool {
     let is_described = |name: &str| described.relative_file_paths.iter().any(|listed| listed == name);
     if let Some(stem) = COMPRESSED.iter().find_map(|end| name.strip_suffix(end)) {
@@ -102,17 +102,17 @@ fn is_read(name: &str, names: &BTreeSet<String>, described: &Information) -> boo
     is_described(name) || !compressed.any(|twin| names.contains(&twin) && is_described(&twin))
 }
 
-/// What `metadata.yaml` says; nothing where a recording was cut off before it was written.
+/// Reads `metadata.yaml`; empty if it is missing, as when a recording was cut off, or cannot be read.
 fn metadata(folder: &Path) -> Information {
     let text = files::read_text(&folder.join("metadata.yaml"), files::TABLE).ok();
     let read = text.and_then(|text| serde_saphyr::from_str::<Metadata>(&text).ok());
     read.unwrap_or_default().rosbag2_bagfile_information
 }
 
-/// Opens a file of a recording; what was compressed as a whole is unpacked while it is read.
+/// Opens a file of a recording; a file that is compressed as a whole is decompressed while it is read.
 ///
 /// # Errors
-/// When it cannot be opened, or is a recording of another kind.
+/// When it cannot be opened, is empty, or has another format.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, BagError> {
     let file = files::open_any(path).map_err(BagError::file("open", path))?;
     let length = file.metadata().map_err(BagError::file("open", path))?.len();
@@ -126,7 +126,7 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, BagError> {
     Ok(Box::new(unpacked))
 }
 
-/// The first bytes.
+/// Returns the first bytes without consuming them; refuses other formats.
 fn start<'a>(input: &'a mut impl BufRead, path: &Path) -> Result<&'a [u8], BagError> {
     let start = input.fill_buf().map_err(BagError::file("read", path))?;
     if start.is_empty() {
@@ -144,7 +144,7 @@ fn start<'a>(input: &'a mut impl BufRead, path: &Path) -> Result<&'a [u8], BagEr
     Ok(start)
 }
 
-/// Says what was found and which command makes MCAP of it.
+/// Returns an error that says what was found and which command converts it to MCAP.
 fn refusal(path: &Path, found: Foreign) -> BagError {
     // rosbag2 keeps a recording as a folder, ROS 1 as a file
     let folder = path.parent().filter(|folder| folder.join("metadata.yaml").exists());

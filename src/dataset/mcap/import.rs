@@ -1,4 +1,4 @@
-//! Makes episodes out of recordings: each recording becomes one, sampled on the times in the headers.
+//! Imports recordings as episodes, one each, sampled by the times of their messages.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use crate::dataset::layout::{CameraLayout, Group, Layout, Vector};
 use crate::dataset::storage::Disk;
 use crate::dataset::writer::own_contract;
 
-/// Where a column comes from.
+/// Source of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// A column of numbers, or the name of a camera.
+    /// Name of a column of numbers, or of a camera.
     pub name: String,
-    /// Topics whose values make it, one after another; one topic for a camera. When there is none, the recording has to
-    /// be an exported one, which says itself where its columns are.
+    /// Topics whose values make the column, in order; one topic for a camera. If empty, the recording must be an
+    /// exported one, which says where its columns are.
     pub topics: Vec<SourceTopic>,
 }
 
-/// A topic, and what of it is taken.
+/// Topic, and the values that are taken from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceTopic {
     /// Name of the topic.
     pub name: String,
-    /// Names of the values that are taken, in this order; all of them when none is named.
+    /// Names of the values that are taken, in this order; all values if empty.
     pub values: Vec<String>,
 }
 
-/// What becomes of recordings.
+/// Options of an import.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportOptions {
     /// Files, or folders of `ros2 bag record -s mcap`; each one an episode.
@@ -48,33 +48,33 @@ pub struct ImportOptions {
     pub vectors: Vec<Source>,
     /// Cameras.
     pub cameras: Vec<Source>,
-    /// Instruction, where no topic tells it.
+    /// Instruction if no topic has it.
     pub task: Option<String>,
     /// Topic of the instruction (`std_msgs/msg/String`); its first message counts.
     pub task_topic: Option<String>,
-    /// How old the message that a row holds may be (s).
+    /// Maximum age of the message that a row holds (s).
     pub max_age_s: f64,
-    /// Which times of messages count.
+    /// Choice of the times of messages that count.
     pub clock: Clock,
-    /// How raw pictures are written; those that are JPEG or PNG stay as they are.
+    /// Encoding of raw images; those that are JPEG or PNG stay as they are.
     pub images: ImageMode,
 }
 
-/// What became of recordings.
+/// Result of an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportReport {
-    /// Number of the first episode that was added.
+    /// Index of the first episode that was added.
     pub first_episode: usize,
-    /// Rows of each.
+    /// Number of rows of each episode.
     pub frames: Vec<usize>,
 }
 
-/// Adds an episode for each recording to the dataset in `root`, which is made if it is not there. Rows come at the
+/// Adds one episode per recording to the dataset in `root`, which is created if it is missing. Rows are sampled at the
 /// contract's rate.
 ///
 /// # Errors
-/// When a recording lacks a topic, a stream in it is interrupted, or it does not fit the dataset: what was imported before
-/// is kept, and the error names the recording.
+/// When a recording lacks a topic, one of its streams is interrupted, or it does not fit the dataset. Episodes imported
+/// before it are kept, and the error names the recording.
 pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) -> Result<ImportReport, BagError> {
     let mut options = options.clone();
     options.vectors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -102,7 +102,8 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             None => None,
         };
         for column in &mut indexed.columns {
-            // Publishers name joints in any order: the dataset's is kept, or else the one that is known for the column.
+            // Publishers list joints in any order: the dataset's order is kept, or else that of the export or of the
+            // arm.
             let of_dataset = dataset.as_ref().and_then(|info| info.features.get(&column.name));
             let of_arm = known.vectors.iter().find(|vector| vector.name == column.name);
             let orders = [
@@ -144,7 +145,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
     Ok(report)
 }
 
-/// Columns are there, each once.
+/// Checks that there is a column of numbers, and that each column is named once.
 fn require_columns(options: &ImportOptions) -> Result<(), BagError> {
     let all = options.vectors.iter().chain(&options.cameras);
     let mut names: Vec<_> = all.map(|source| source.name.as_str()).collect();
@@ -192,7 +193,7 @@ fn open(root: &Path, contract: &Contract, layout: &Layout) -> Result<DatasetWrit
     Ok(writer)
 }
 
-/// What is imported fits the dataset; the error names the first column that does not.
+/// Checks that imported columns fit the dataset; the error names the first that does not.
 fn require_same_columns(root: &Path, expected: &Info, found: &Info) -> Result<(), BagError> {
     let root = root.display();
     if expected.fps != found.fps {
@@ -220,7 +221,7 @@ fn require_same_columns(root: &Path, expected: &Info, found: &Info) -> Result<()
     Err(BagError::Request(problem))
 }
 
-/// The dataset that a recording makes; columns with the values that are `known` of the arm are described as there.
+/// Layout of the dataset for a recording; columns with the same values as the arm's in `known` are described as there.
 fn layout(indexed: &Indexed, known: Layout, options: &ImportOptions) -> Layout {
     let vectors = indexed.columns.iter().map(|column| {
         let values = column.names();

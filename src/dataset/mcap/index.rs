@@ -1,4 +1,4 @@
-//! The first pass over a recording: what it has on the topics that were asked for, and when.
+//! First pass over a recording: the messages of the requested topics, and their times.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,39 +12,39 @@ use super::streams::{picture, picture_times};
 use super::{BagError, bag};
 use crate::camera::rgb::RgbImage;
 
-/// What a recording has on the topics that were asked for.
+/// Content of a recording on the requested topics.
 pub(super) struct Indexed {
-    /// The recording.
+    /// Path of the recording.
     pub path: PathBuf,
-    /// Its instruction.
+    /// Instruction.
     pub task: String,
     /// Topics of numbers.
     pub signals: BTreeMap<String, Signal>,
-    /// Topics of pictures: the number of each message among those of its topic.
+    /// Topics of images: the number of each message among those of its topic.
     pub pictures: BTreeMap<String, Track<usize>>,
-    /// Width and height of each topic's first picture (px).
+    /// Width and height of each topic's first image (px).
     pub sizes: BTreeMap<String, (u32, u32)>,
     /// Values of each column.
     pub columns: Vec<Column>,
     timelines: BTreeMap<String, Timeline>,
 }
 
-/// Values of a column, one after another.
+/// Column, with its values in order.
 pub(super) struct Column {
-    /// Its name.
+    /// Name of the column.
     pub name: String,
-    /// Where they come from.
+    /// Sources of the values.
     pub values: Vec<ColumnValue>,
 }
 
-/// Where a value comes from.
+/// Source of a value.
 #[derive(Debug, Clone)]
 pub(super) struct ColumnValue {
-    /// Its name.
+    /// Name of the value.
     pub name: String,
-    /// The topic.
+    /// Name of the topic.
     pub topic: String,
-    /// Its place among the values of the topic.
+    /// Index among the values of the topic.
     pub place: usize,
 }
 
@@ -77,13 +77,14 @@ impl Column {
         self.values.iter().map(|value| value.name.clone()).collect()
     }
 
-    /// Puts the values into the order of `names`, if those are the same ones; returns whether they are.
+    /// Sorts the values into the order of `names` if those are the same names; returns whether the order is that of
+    /// `names`.
     pub fn arrange(&mut self, names: &[String]) -> bool {
         let mut found = self.names();
         let mut wanted = names.to_vec();
         found.sort_unstable();
         wanted.sort_unstable();
-        // with a name twice it would be a guess which is which
+        // A name that occurs twice does not say which value is which.
         let once = found.windows(2).all(|pair| pair.first() != pair.last());
         if found != wanted || !once {
             return self.names() == names;
@@ -99,7 +100,7 @@ impl Indexed {
     /// Reads the messages of the topics in `options`.
     ///
     /// # Errors
-    /// When one cannot be read, a topic has none or has no time, or nothing tells the instruction.
+    /// When a message cannot be read, a topic has no messages or no usable times, or there is no instruction.
     pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
         let mut signals: BTreeMap<String, SignalReader> = wanted(&options.vectors);
         let mut pictures: BTreeMap<String, Vec<_>> = wanted(&options.cameras);
@@ -201,7 +202,7 @@ impl Indexed {
         })
     }
 
-    /// Rows at `fps` over the time that all columns have; says what is noteworthy about the topics' clocks.
+    /// Rows at `fps` over the time that all columns cover; logs remarks about the topics' clocks.
     ///
     /// # Errors
     /// When there is no such time.
@@ -221,7 +222,7 @@ impl Indexed {
     }
 }
 
-/// Something empty for each topic.
+/// Returns a default value for each topic.
 fn wanted<T: Default>(sources: &[Source]) -> BTreeMap<String, T> {
     let topics = sources.iter().flat_map(|source| &source.topics);
     topics.map(|topic| (topic.name.clone(), T::default())).collect()

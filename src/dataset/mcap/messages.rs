@@ -1,4 +1,4 @@
-//! The messages that datasets are exported as and imported from.
+//! Messages that datasets are exported to and imported from.
 
 use super::cdr::{CdrError, CdrReader, CdrWriter};
 
@@ -62,12 +62,12 @@ pub mod schema {
     ];
 }
 
-/// When something was, and in which frame.
+/// Stamp and frame of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Header {
-    /// Time (ns).
+    /// Stamp (ns).
     pub stamp: u64,
-    /// Frame.
+    /// Name of the frame.
     pub frame_id: String,
 }
 
@@ -85,19 +85,19 @@ impl Header {
     }
 }
 
-/// Named positions, as `sensor_msgs/msg/JointState`.
+/// Named joint positions, as `sensor_msgs/msg/JointState`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JointState {
-    /// When.
+    /// Stamp.
     pub header: Header,
-    /// Names.
+    /// Names of the joints.
     pub names: Vec<String>,
     /// Positions, in the order of the names (rad or m).
     pub positions: Vec<f64>,
 }
 
 impl JointState {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
@@ -109,7 +109,7 @@ impl JointState {
         out.finish()
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is malformed.
@@ -126,7 +126,7 @@ impl JointState {
 /// A pose, as `geometry_msgs/msg/PoseStamped`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PoseStamped {
-    /// When, and in which frame.
+    /// Stamp and frame of reference.
     pub header: Header,
     /// Position (m).
     pub position: [f64; 3],
@@ -135,7 +135,7 @@ pub struct PoseStamped {
 }
 
 impl PoseStamped {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
@@ -146,7 +146,7 @@ impl PoseStamped {
         out.finish()
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is malformed.
@@ -166,19 +166,19 @@ impl PoseStamped {
     }
 }
 
-/// A picture as a file, as `sensor_msgs/msg/CompressedImage`.
+/// Encoded image, as `sensor_msgs/msg/CompressedImage`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompressedImage {
-    /// When, and which camera.
+    /// Stamp and camera.
     pub header: Header,
     /// `jpeg` or `png`.
     pub format: String,
-    /// The file.
+    /// Content of the image file.
     pub data: Vec<u8>,
 }
 
 impl CompressedImage {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
@@ -187,7 +187,7 @@ impl CompressedImage {
         out.finish()
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is malformed.
@@ -201,25 +201,25 @@ impl CompressedImage {
     }
 }
 
-/// Pixels, as `sensor_msgs/msg/Image`.
+/// Raw image, as `sensor_msgs/msg/Image`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
-    /// When, and which camera.
+    /// Stamp and camera.
     pub header: Header,
     /// Height (px).
     pub height: u32,
     /// Width (px).
     pub width: u32,
-    /// Name of the layout of pixels, e.g. `rgb8`.
+    /// Pixel format, e.g. `rgb8`.
     pub encoding: String,
-    /// Bytes from row to row.
+    /// Length of a row (bytes).
     pub step: u32,
-    /// Rows.
+    /// Pixels, row by row.
     pub data: Vec<u8>,
 }
 
 impl Image {
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is malformed.
@@ -240,14 +240,14 @@ impl Image {
     }
 }
 
-/// A text, as `std_msgs/msg/String`.
+/// Encodes a text as `std_msgs/msg/String`.
 pub fn encode_text(text: &str) -> Vec<u8> {
     let mut out = CdrWriter::default();
     out.text(text);
     out.finish()
 }
 
-/// Reads a text.
+/// Decodes the text of a `std_msgs/msg/String`.
 ///
 /// # Errors
 /// When it is malformed.
@@ -255,35 +255,35 @@ pub fn decode_text(message: &[u8]) -> Result<String, CdrError> {
     CdrReader::new(message)?.text().map(str::to_owned)
 }
 
-/// Steps, as far as datasets need `thinkvla/msg/ActionChunk`.
+/// Action chunk: the part of `thinkvla/msg/ActionChunk` that datasets need.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ActionChunk {
-    /// When it was published.
+    /// Stamp of publication.
     pub header: Header,
-    /// 0 end-effector steps, 1 joints.
+    /// Action space: 0 end-effector steps, 1 joints.
     pub space: u8,
-    /// 0 step by step, 1 from the anchor.
+    /// Composition of the steps: 0 step by step, 1 from the anchor.
     pub composition: u8,
-    /// 0 commanded, 1 measured.
+    /// Pose that steps refer to: 0 commanded, 1 measured.
     pub reference: u8,
-    /// Time from one step to the next (s).
+    /// Time between steps (s).
     pub step_period: f64,
-    /// Values a step.
+    /// Values per step.
     pub dim: u32,
     /// Steps, one after another.
     pub values: Vec<f64>,
-    /// Time it is anchored at (ns).
+    /// Time that the chunk is anchored at (ns).
     pub observation_stamp: u64,
-    /// Time behind which it is not begun (ns).
+    /// Time after which the chunk must not be started (ns).
     pub expires: u64,
-    /// Who made it.
+    /// Name of the source.
     pub source: String,
-    /// Which of theirs it is.
+    /// Number of the plan, which counts up per source.
     pub plan_id: u64,
 }
 
 impl ActionChunk {
-    /// The message.
+    /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
         self.header.write(&mut out);
@@ -307,7 +307,7 @@ impl ActionChunk {
         out.finish()
     }
 
-    /// Reads a message.
+    /// Decodes a message.
     ///
     /// # Errors
     /// When it is malformed.
@@ -340,7 +340,7 @@ impl ActionChunk {
     }
 }
 
-/// Numbers, as `std_msgs/msg/Float64MultiArray` (`wide`) or `Float32MultiArray`.
+/// Decodes the numbers of a `std_msgs/msg/Float64MultiArray` (`wide`) or `Float32MultiArray`.
 ///
 /// # Errors
 /// When the message is malformed.

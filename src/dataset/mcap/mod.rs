@@ -1,4 +1,5 @@
-//! Datasets as ROS 2 recordings (MCAP) and back: for Foxglove, `ros2 bag play`, and recordings made by `ros2 bag record`.
+//! Exports datasets as ROS 2 recordings (MCAP), for Foxglove and `ros2 bag play`, and imports recordings of
+//! `ros2 bag record`.
 
 mod bag;
 pub mod cdr;
@@ -23,17 +24,17 @@ pub use import::{ImportOptions, ImportReport, Source, SourceTopic, import_bags};
 
 use std::path::{Path, PathBuf};
 
-/// Why a recording could not be written or read.
+/// Error of writing or reading a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum BagError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("{action} {path}: {source}")]
     File {
-        /// What was tried.
+        /// Operation.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// The recording is damaged.
@@ -41,13 +42,13 @@ pub enum BagError {
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// The dataset failed.
+    /// Reading or writing the dataset failed.
     #[error(transparent)]
     Dataset(#[from] super::DatasetError),
-    /// What is asked for does not fit.
+    /// The request does not fit the recording or the dataset.
     #[error("{0}")]
     Request(String),
 }

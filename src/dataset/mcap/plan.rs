@@ -1,4 +1,4 @@
-//! Which topics tell which columns of an exported dataset.
+//! Assigns topics to the columns of an exported dataset.
 
 use std::collections::BTreeMap;
 
@@ -13,52 +13,52 @@ use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
 
 /// Names of the values of an end-effector step.
 pub(super) const EE7: [&str; 7] = ["x", "y", "z", "rx", "ry", "rz", "gripper"];
-/// Values of a joint target: seven joints and the gripper.
+/// Number of values of a joint target: seven joints and the gripper.
 pub(super) const JOINT8: usize = 8;
 
-/// Between these stands the name of a camera.
+/// Prefix and suffix of a camera's topic, around the camera's name.
 pub(super) const CAMERA: &str = "/camera/";
 pub(super) const COMPRESSED: &str = "/image/compressed";
 
 /// Topic of the instruction.
 pub(super) const INSTRUCTION: &str = "/instruction";
-/// Topics of what is made of `observation.state`.
+/// Topics of the parts of `observation.state`.
 const JOINT_STATES: &str = "/joint_states";
 const TOOL_POSE: &str = "/tool_pose";
 const TRACKING: &str = "/tracking_error";
 
-/// The rotation that three values of a state say.
+/// Conversion of three values of a state to a rotation.
 pub(super) type Turned = fn(Vector3<f64>) -> UnitQuaternion<f64>;
 
-/// How a column of numbers is told.
+/// Messages of a column of numbers, or of a part of it.
 #[derive(Debug)]
 pub(super) enum Telling {
-    /// Named positions of these values on this topic.
+    /// Named positions: topic, with index and name of each value.
     Joints(String, Vec<(usize, String)>),
-    /// The tool's pose, from the value at this place on, and what its last three values say.
+    /// Pose of the tool: topic, index of its first value, and conversion of its last three values to a rotation.
     Pose(String, usize, Turned),
-    /// One step of a chunk.
+    /// One step of an action chunk.
     Step {
-        /// The topic.
+        /// Name of the topic.
         topic: String,
-        /// 0 end-effector steps, 1 joints.
+        /// Action space: 0 end-effector steps, 1 joints.
         space: u8,
     },
 }
 
-/// Which topics tell which columns.
+/// Topics of the columns.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Columns of numbers.
+    /// Columns of numbers, with their messages.
     pub tellings: Vec<(String, Telling)>,
-    /// Columns of pictures, and what their topics call them.
+    /// Columns of images, with the names of their cameras in topics.
     pub cameras: BTreeMap<String, String>,
-    /// The same, for those who read it.
+    /// The same assignment as metadata for the import.
     pub exported: Exported,
 }
 
 impl Plan {
-    /// For the columns of a dataset.
+    /// Assigns topics to the columns of a dataset.
     pub fn of(dataset: &Dataset) -> Self {
         let info = dataset.info();
         let (numbers, pictures): (Vec<_>, Vec<_>) = (info.vectors().collect(), info.pictures().collect());
@@ -98,7 +98,7 @@ impl Telling {
     }
 }
 
-/// How the values of a column, known by their names, are told; `topic` is its own.
+/// Messages for the values of a column, by the names of column and values; `topic` is the column's own topic.
 fn tellings(column: &str, names: &[String], topic: String) -> Vec<Telling> {
     let is_ee7 = names.iter().map(String::as_str).eq(EE7);
     let is_joint8 = names.len() == JOINT8 && names.iter().take(7).all(|name| name.starts_with("joint"));

@@ -1,25 +1,26 @@
-//! Which message holds at which row: the latest one not after it, if that is not too old.
+//! Picks the message that holds at a row: the latest one not after it, if that is not too old.
 
 use super::streams::Chunk;
 
-/// Rows at a steady rate over the time that all streams cover.
+/// Rows at a constant rate over the time that all streams cover.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ticks {
     /// Time of the first row (ns).
     pub start: u64,
-    /// Rows a second.
+    /// Rows per second (Hz).
     pub fps: f64,
     /// Number of rows.
     pub count: usize,
 }
 
 impl Ticks {
-    /// Over the time that is in all `spans` (first and last time of each stream (ns)); none where there is no such time.
+    /// Rows over the time that is in all `spans`, first and last time of each stream (ns); `None` if there is no such
+    /// time.
     pub fn within(spans: &[(u64, u64)], fps: f64) -> Option<Self> {
         let start = spans.iter().map(|(first, _)| *first).max()?;
         let end = spans.iter().map(|(_, last)| *last).min()?;
         let length = end.checked_sub(start)? as f64 * 1e-9;
-        // a nanosecond of rounding must not cost a row
+        // Rounding by a nanosecond must not cost a row.
         let count = (length * fps + 1e-6).floor() as usize + 1;
         Some(Self { start, fps, count })
     }
@@ -30,14 +31,14 @@ impl Ticks {
     }
 }
 
-/// Why no message holds.
+/// Error when no message is recent enough.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Stale {
-    /// Age of the latest message (s); none where there is no message yet.
+    /// Age of the latest message (s); `None` if there is no message yet.
     pub age_s: Option<f64>,
 }
 
-/// The place in `stamps`, which ascend, of the one that holds at `time`.
+/// Returns the index of the stamp that holds at `time` (ns); `stamps` must ascend.
 pub(super) fn held(stamps: &[u64], time: u64, max_age_s: f64) -> Result<usize, Stale> {
     let after = stamps.partition_point(|stamp| *stamp <= time.saturating_add(1));
     let found = after
@@ -52,7 +53,7 @@ pub(super) fn held(stamps: &[u64], time: u64, max_age_s: f64) -> Result<usize, S
     }
 }
 
-/// The step for `time` of the chunk that holds then; `stamps` are those of the chunks.
+/// Returns the step for `time` (ns) of the chunk that holds then; `stamps` are those of the chunks.
 pub(super) fn step<'a>(chunks: &'a [Chunk], stamps: &[u64], time: u64, max_age_s: f64) -> Result<&'a [f64], Stale> {
     let place = held(stamps, time, f64::INFINITY)?;
     let (Some(chunk), Some(stamp)) = (chunks.get(place), stamps.get(place)) else {
@@ -62,7 +63,7 @@ pub(super) fn step<'a>(chunks: &'a [Chunk], stamps: &[u64], time: u64, max_age_s
     let last = chunk.steps.len().saturating_sub(1);
     let (step, age_s) = if chunk.step_period > 0.0 {
         let step = (since_s / chunk.step_period + 1e-6).floor() as usize;
-        // behind its last step a chunk ages as any message does
+        // After its last step a chunk ages like any message.
         (step, since_s - (last + 1) as f64 * chunk.step_period)
     } else {
         (0, since_s)

@@ -1,5 +1,5 @@
-//! The numbers of a topic over a recording. Joint states may come by turns, from an arm and from its gripper: each joint
-//! has the latest value that any message gave it, as robot_state_publisher takes them.
+//! Numbers of a topic over a recording. Joint states of an arm and of its gripper may alternate: each joint has the
+//! latest value of any message, as in robot_state_publisher.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use super::clock::Times;
 use super::sample::{Stale, held, step};
 use super::streams::{Chunk, Values, comes_by_turns, numbers};
 
-/// Numbers of a topic as its messages come.
+/// Collects the numbers of a topic, message by message.
 #[derive(Debug, Default)]
 pub(super) struct SignalReader {
     names: Vec<String>,
-    /// The place of each name.
+    /// Index of each name.
     places: HashMap<String, usize>,
     /// Times of the messages that hold numbers.
     pub times: Vec<Times>,
-    /// For each value: the number of the message, and what it says.
+    /// For each value: the number of each message that has it, and the value there.
     values: Vec<Vec<(usize, f64)>>,
     chunks: Vec<(usize, Chunk)>,
-    /// Messages without numbers.
+    /// Number of messages without numbers.
     pub empty: usize,
 }
 
 impl SignalReader {
-    /// Takes a message.
+    /// Adds a message.
     ///
     /// # Errors
-    /// When it is malformed, of a type that holds no numbers, or does not have the values of the first one.
+    /// When it is malformed, has a type without numbers, or has other values than the first message.
     pub fn push(&mut self, kind: &str, log_time: u64, data: &[u8]) -> Result<(), String> {
         let Some(read) = numbers(kind, log_time, data)? else {
             self.empty += 1;
@@ -72,7 +72,7 @@ impl SignalReader {
         )
     }
 
-    /// The signal; `times` are those that count, one for each message (ns). Messages without one are passed over.
+    /// Returns the signal. `times` are those of the messages that count (ns); messages without one are skipped.
     pub fn finish(self, times: &[Option<u64>]) -> Signal {
         let timed = |message: usize| times.get(message).copied().flatten();
         Signal {
@@ -89,7 +89,7 @@ impl SignalReader {
 /// Numbers of a topic over a recording.
 #[derive(Debug)]
 pub(super) struct Signal {
-    /// Names of its values.
+    /// Names of the values.
     pub names: Vec<String>,
     tracks: Tracks,
 }
@@ -100,17 +100,17 @@ enum Tracks {
     Chunks(Track<Chunk>),
 }
 
-/// What messages say, in the order of their times.
+/// Items of messages, in the order of their times.
 #[derive(Debug)]
 pub(super) struct Track<T> {
-    /// Times, ascending (ns).
+    /// Times in ascending order (ns).
     pub stamps: Vec<u64>,
-    /// What holds from each of them on.
+    /// Item that holds from each of these times on.
     pub items: Vec<T>,
 }
 
 impl<T> Track<T> {
-    /// Of items with the number of their message; `timed` knows its time.
+    /// Sorts items, given with the numbers of their messages; `timed` returns the time of a message (ns).
     pub fn sorted(items: impl IntoIterator<Item = (usize, T)>, timed: impl Fn(usize) -> Option<u64>) -> Self {
         let timed = items
             .into_iter()
@@ -128,10 +128,10 @@ impl<T> Track<T> {
 }
 
 impl Signal {
-    /// Places of the values called `chosen`; of all when none is.
+    /// Indices of the values called `chosen`; of all values if it is empty.
     ///
     /// # Errors
-    /// When there is no such value.
+    /// When there is no value of such a name.
     pub fn places(&self, chosen: &[String]) -> Result<Vec<usize>, String> {
         if chosen.is_empty() {
             return Ok((0..self.names.len()).collect());
@@ -143,14 +143,14 @@ impl Signal {
         chosen.iter().map(place).collect()
     }
 
-    /// From when on all of these values are known, and until when any of them is told anew (ns).
+    /// Time from which all of these values are known, and time of the last one of any of them (ns).
     pub fn span(&self, places: &[usize]) -> Option<(u64, u64)> {
         match &self.tracks {
             Tracks::Values(tracks) => {
                 let spans = places.iter().map(|place| tracks.get(*place)?.span());
                 let spans: Vec<(u64, u64)> = spans.collect::<Option<_>>()?;
                 let first = spans.iter().map(|(first, _)| *first).max()?;
-                // one that falls silent before the others is too old then, and told by name
+                // A value that ends before the others becomes too old there, and the error names it.
                 let last = spans.iter().map(|(_, last)| *last).max()?;
                 Some((first, last))
             }
@@ -163,10 +163,10 @@ impl Signal {
         }
     }
 
-    /// What value `place` is at `time`.
+    /// Returns the value of index `place` at `time` (ns).
     ///
     /// # Errors
-    /// When the latest message that gives it is too old.
+    /// When the latest message that has it is too old.
     pub fn at(&self, place: usize, time: u64, max_age_s: f64) -> Result<f64, Stale> {
         let missing = Stale { age_s: None };
         match &self.tracks {
@@ -182,7 +182,7 @@ impl Signal {
         }
     }
 
-    /// Whether messages name some of its values only.
+    /// Returns whether messages hold only some of the values each.
     pub fn comes_by_turns(&self) -> bool {
         match &self.tracks {
             Tracks::Values(tracks) => tracks.windows(2).any(|pair| match pair {

@@ -1,4 +1,4 @@
-//! What messages of a topic say, as numbers or as a picture.
+//! Decodes messages to numbers or images.
 
 use nalgebra::{Quaternion, UnitQuaternion};
 
@@ -15,7 +15,7 @@ use crate::dataset::frame::{ImageMode, Picture};
 /// Named numbers of one message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Numbers {
-    /// When, in its header and as recorded.
+    /// Times in the header and of recording.
     pub times: Times,
     /// Names of the values.
     pub names: Vec<String>,
@@ -23,21 +23,21 @@ pub(super) struct Numbers {
     pub values: Values,
 }
 
-/// What a message says of its values.
+/// Values of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Values {
-    /// What they are.
+    /// Current values.
     Now(Vec<f64>),
-    /// What they are to be.
+    /// Values commanded for several steps.
     Chunk(Chunk),
 }
 
-/// Steps of values.
+/// Steps of an action chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Chunk {
     /// Values of each step.
     pub steps: Vec<Vec<f64>>,
-    /// Time from one step to the next (s).
+    /// Time between steps (s).
     pub step_period: f64,
 }
 
@@ -45,12 +45,12 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Whether messages of this type name some of the values, and others name the rest.
+/// Returns whether messages of this type may each hold only some of the values.
 pub(super) fn comes_by_turns(kind: &str) -> bool {
     kind == "sensor_msgs/msg/JointState"
 }
 
-/// Reads numbers out of a message of type `kind`; nothing where it has none, as joint states of velocities alone.
+/// Decodes the numbers of a message of type `kind`; `None` if it has none, like joint states with velocities only.
 pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Option<Numbers>, String> {
     let failed = |e: CdrError| e.to_string();
     let now = |header, names: Vec<String>, values: Vec<f64>| {
@@ -119,7 +119,7 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Option<N
     }
 }
 
-/// Times of a picture message, without decoding it.
+/// Returns the times of an image message without decoding the image.
 pub(super) fn picture_times(kind: &str, log_time: u64, data: &[u8]) -> Result<Times, String> {
     match kind {
         "sensor_msgs/msg/CompressedImage" | "sensor_msgs/msg/Image" => {
@@ -134,12 +134,12 @@ pub(super) fn picture_times(kind: &str, log_time: u64, data: &[u8]) -> Result<Ti
     }
 }
 
-/// Reads a picture; one that is a JPEG or PNG file stays as it is, another becomes one as `mode` says. Whatever `pixels`
-/// held before, they are those of the picture afterwards: one that is damaged must not become a row.
+/// Decodes an image message. JPEG and PNG files stay as they are; raw images are encoded as `mode` says. `pixels`
+/// becomes the decoded image in both cases, so that a damaged file is refused before it becomes a row.
 pub(super) fn picture(kind: &str, data: &[u8], mode: ImageMode, pixels: &mut RgbImage) -> Result<Picture, String> {
     if kind == "sensor_msgs/msg/CompressedImage" {
         let message = CompressedImage::decode(data).map_err(|e| e.to_string())?;
-        // Which of the two it is, the bytes say; what else a format names (depth, video) is refused by that name.
+        // The bytes tell JPEG from PNG; any other format (depth, video) is refused by its name.
         if !message.format.is_empty() {
             Compression::parse(&message.format).map_err(|e| e.to_string())?;
         }

@@ -1,24 +1,24 @@
-//! Names of topics that ROS 2 accepts, for columns whose names it does not: a dataset may call a column nearly anything.
+//! Makes topic names that ROS 2 accepts from names of columns, which may be nearly anything.
 
 use std::collections::BTreeSet;
 
-/// Longest part of a topic that is made of a column's name; ROS 2 takes topics of up to 247 characters.
+/// Maximum length of the part of a topic made of a column's name; ROS 2 accepts topics of up to 247 characters.
 const LONGEST: usize = 180;
 
-/// Topics of a recording, each given away once.
+/// Topics of a recording, each assigned once.
 #[derive(Debug, Default)]
 pub(super) struct TopicNames {
     taken: BTreeSet<String>,
 }
 
-/// A topic that is wanted: the name of a column between what all of its kind have.
+/// Wanted topic: the name of a column between a prefix and a suffix.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// What it begins with, e.g. `/camera/`.
+    /// Prefix, e.g. `/camera/`.
     pub before: &'static str,
     /// Name of the column.
     pub column: &'a str,
-    /// What it ends with, e.g. `/image/compressed`.
+    /// Suffix, e.g. `/image/compressed`.
     pub after: &'static str,
 }
 
@@ -29,15 +29,15 @@ impl Wanted<'_> {
 }
 
 impl TopicNames {
-    /// Without these, which have a meaning of their own.
+    /// Reserves these topics, which have a fixed meaning.
     pub fn except(reserved: &[&str]) -> Self {
         Self {
             taken: reserved.iter().map(|topic| (*topic).to_owned()).collect(),
         }
     }
 
-    /// For each of `wanted` the part of its topic that stands for the column. Columns with a name that ROS 2 accepts keep
-    /// it; of others that become the same name, the second gets a `_2`.
+    /// Returns for each of `wanted` the part of its topic that stands for the column. Names that ROS 2 accepts are
+    /// kept; of others that become the same name, the second gets the suffix `_2`.
     pub fn assign(&mut self, wanted: &[Wanted<'_>]) -> Vec<String> {
         let mut parts = vec![String::new(); wanted.len()];
         for accepted in [true, false] {
@@ -59,7 +59,7 @@ impl TopicNames {
     }
 }
 
-/// A column's name as part of a topic: dots part it into tokens.
+/// Converts a column's name to a part of a topic; dots separate tokens.
 fn part(column: &str) -> String {
     let tokens: Vec<String> = column.split(['.', '/']).map(token).collect();
     let mut part = tokens.join("/");
@@ -67,8 +67,8 @@ fn part(column: &str) -> String {
     part.trim_end_matches(['/', '_']).to_owned()
 }
 
-/// A token of letters, digits and single underscores that begins with none of the latter two: a digit is refused, and an
-/// underscore at the beginning would hide the topic.
+/// Converts a name to a token of letters, digits and single underscores. It begins with a letter: ROS 2 refuses a
+/// leading digit, and a leading underscore would hide the topic.
 fn token(name: &str) -> String {
     let mut token = String::new();
     for letter in name.chars() {
@@ -102,7 +102,7 @@ mod tests {
         TopicNames::default().assign(&wanted)
     }
 
-    /// As `rmw_validate_full_topic_name` has it, and without what it hides or only tolerates.
+    /// Checks a topic like `rmw_validate_full_topic_name`, and refuses what ROS 2 hides or only tolerates.
     fn is_accepted(topic: &str) -> bool {
         let tokens: Vec<_> = topic.split('/').skip(1).collect();
         topic.starts_with('/')

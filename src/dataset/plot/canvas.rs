@@ -1,4 +1,4 @@
-//! An image that plotters can draw on, with letters that were rastered beforehand: no fonts of the system are needed.
+//! Image that plotters can draw on, with a bitmap font: no fonts of the system are needed.
 
 use std::convert::Infallible;
 
@@ -9,10 +9,10 @@ use plotters_backend::{FontStyle, FontTransform};
 
 use crate::camera::rgb::RgbImage;
 
-/// What drawing on a canvas may return; there is nothing that can fail.
+/// Result of drawing on a canvas, which cannot fail.
 pub(super) type Drawn = Result<(), DrawingErrorKind<Infallible>>;
 
-/// A white image of fixed size.
+/// Image of fixed size, filled with white.
 pub(super) struct Canvas<'a> {
     image: &'a mut RgbImage,
 }
@@ -24,7 +24,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Height and weight of letters for a style.
+/// Weight and height of the font for a style.
 fn letters<S: BackendTextStyle>(style: &S) -> (FontWeight, RasterHeight) {
     let weight = match style.style() {
         FontStyle::Bold => FontWeight::Bold,

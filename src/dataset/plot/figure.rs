@@ -1,4 +1,4 @@
-//! Figures: a title and a grid of panels with lines or histograms. Datasets and training curves are drawn with them.
+//! Figures: a title and a grid of panels with lines or histograms, for datasets and training curves.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use super::canvas::Canvas;
 use super::panel::{INK, Panel};
 use crate::camera::rgb::RgbImage;
 
-/// A title above a grid of panels.
+/// Title above a grid of panels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// What all panels show.
+    /// Title of the figure.
     pub title: String,
     /// Panels, row after row.
     pub panels: Vec<Panel>,
-    /// Panels side by side.
+    /// Number of panels side by side.
     pub columns: usize,
     /// Width and height of each panel (px).
     pub panel_size: (u32, u32),
 }
 
-/// Why there is no figure.
+/// Error of drawing or writing a figure.
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
     /// The panels do not fit into an image.
@@ -37,7 +37,7 @@ pub enum FigureError {
         title: String,
         /// Number of panels.
         panels: usize,
-        /// Size of each (px).
+        /// Size of each panel (px).
         size: (u32, u32),
     },
     /// Drawing failed.
@@ -45,15 +45,15 @@ pub enum FigureError {
     Draw {
         /// Title.
         title: String,
-        /// What plotters said.
+        /// Error of plotters.
         problem: String,
     },
     /// The file could not be written.
     #[error("cannot write the figure {path}: {problem}")]
     Write {
-        /// File.
+        /// Path of the file.
         path: PathBuf,
-        /// What the encoder or the system said.
+        /// Error of the encoder or the system.
         problem: String,
     },
 }
@@ -61,7 +61,7 @@ pub enum FigureError {
 /// Height of the title (px).
 const TITLE: u32 = 44;
 
-/// Letters of a size and weight.
+/// Text style of this size and weight.
 pub(super) fn text(size: f64, bold: bool) -> TextStyle<'static> {
     let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
     let font = (FontFamily::Monospace, size, style).into_font();
@@ -69,7 +69,7 @@ pub(super) fn text(size: f64, bold: bool) -> TextStyle<'static> {
 }
 
 impl Figure {
-    /// A figure of panels of the usual size.
+    /// Creates a figure with panels of the default size.
     pub fn new(title: impl Into<String>, columns: usize, panels: Vec<Panel>) -> Self {
         Self {
             title: title.into(),
@@ -79,10 +79,10 @@ impl Figure {
         }
     }
 
-    /// Draws it.
+    /// Draws the figure.
     ///
     /// # Errors
-    /// When it has no panels or too many.
+    /// When it has no panels, too many, or too large ones.
     pub fn draw(&self) -> Result<RgbImage, FigureError> {
         let columns = self.columns.clamp(1, self.panels.len().max(1));
         let rows = self.panels.len().div_ceil(columns);
@@ -118,7 +118,7 @@ impl Figure {
         Ok(image)
     }
 
-    /// Draws it and writes it as PNG, making the folder if needed.
+    /// Draws the figure and writes it as PNG, creating the folder if needed.
     ///
     /// # Errors
     /// When it cannot be drawn or the file cannot be written.

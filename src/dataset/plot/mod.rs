@@ -1,6 +1,6 @@
-//! Pictures of a dataset for a person: do the trajectories, the actions and the timing look right?
+//! Figures of a dataset for visual inspection of its trajectories, actions and timing.
 //!
-//! [`Figure`], [`Panel`] and [`Series`] know nothing of datasets.
+//! [`Figure`], [`Panel`] and [`Series`] do not depend on datasets.
 
 mod canvas;
 mod figure;

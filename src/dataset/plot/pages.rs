@@ -1,4 +1,4 @@
-//! Which figures show a dataset.
+//! Figures that show a dataset.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use crate::dataset::reader::data_path;
 use crate::dataset::{Dataset, DatasetError};
 use crate::eval::contact_sheet::SheetError;
 
-/// Why a dataset could not be plotted.
+/// Error of plotting a dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum PlotError {
-    /// It could not be read.
+    /// The dataset could not be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A figure failed.
+    /// A figure could not be drawn or written.
     #[error(transparent)]
     Figure(#[from] FigureError),
-    /// A contact sheet failed.
+    /// A contact sheet could not be made.
     #[error(transparent)]
     Sheet(#[from] SheetError),
-    /// There is nothing to show.
+    /// The dataset has no episodes.
     #[error("{0}: expected at least one episode, found none; record one first")]
     Empty(PathBuf),
 }
 
-/// Values of a row that get a panel each; more say little.
+/// Maximum number of values of a row that get a panel each.
 const MOST_VALUES: usize = 32;
 
 /// Writes `trajectories.png`, a figure of each column of actions, `timing.png`, and a contact sheet of each camera into
@@ -72,12 +72,12 @@ fn title(dataset: &Dataset, what: &str) -> String {
     )
 }
 
-/// Lines are fainter where many lie over each other.
+/// Opacity of lines, lower where many overlap.
 fn opacity(lines: usize) -> f64 {
     (6.0 / lines.max(1) as f64).sqrt().clamp(0.15, 0.9)
 }
 
-/// Values `indices` of each row of a column, an episode a list.
+/// Values `indices` of each row of a column, one list per episode.
 fn by_episode(dataset: &Dataset, name: &str, indices: [usize; 2]) -> Result<Vec<Vec<[f64; 2]>>, DatasetError> {
     let dim = dataset
         .info()
@@ -98,7 +98,7 @@ fn by_episode(dataset: &Dataset, name: &str, indices: [usize; 2]) -> Result<Vec<
     Ok(dataset.episodes().iter().map(rows).collect())
 }
 
-/// The unit of a value by its name, as recordings of arms name them; none where that does not tell.
+/// Unit of a value by its name in recordings of arms; empty if unknown.
 fn unit(name: &str) -> &'static str {
     match name {
         "x" | "y" | "z" | "dx" | "dy" | "dz" => " [m]",
@@ -108,7 +108,8 @@ fn unit(name: &str) -> &'static str {
     }
 }
 
-/// Values over time. A rotation vector leaps to the opposite one where the angle passes half a turn: lines end there.
+/// Points of a value over time (s). A rotation vector jumps to its opposite where the angle passes half a turn: lines
+/// break there.
 fn over_time(values: &[[f64; 2]], fps: f64, turns: bool) -> Vec<[f64; 2]> {
     let mut points = Vec::with_capacity(values.len());
     let mut last = f64::NAN;
@@ -122,7 +123,7 @@ fn over_time(values: &[[f64; 2]], fps: f64, turns: bool) -> Vec<[f64; 2]> {
     points
 }
 
-/// Paths of the tool from above and from the side, then every value of the state over time.
+/// Draws the paths of the tool from above and from the side, and every value of the state over time.
 fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
     let Some(state) = dataset.info().features.get(STATE).filter(|state| state.is_vector()) else {
         return Ok(None);
@@ -187,7 +188,7 @@ fn path(dataset: &Dataset, title: &str, axes: [(&str, usize); 2]) -> Result<Pane
     }))
 }
 
-/// A histogram of each value of a column.
+/// Draws a histogram of each value of a column.
 fn actions(dataset: &Dataset, column: &str) -> Result<Option<Figure>, PlotError> {
     let Some(feature) = dataset.info().features.get(column) else {
         return Ok(None);
@@ -214,7 +215,7 @@ fn actions(dataset: &Dataset, column: &str) -> Result<Option<Figure>, PlotError>
     Ok(Some(Figure::new(title(dataset, column), 4, panels.collect())))
 }
 
-/// Time from frame to frame, and how long episodes are.
+/// Draws the intervals between frames and the lengths of episodes.
 fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
     let (fps, episodes) = (dataset.info().fps, dataset.episodes());
     let stamps = stamps(dataset)?;
@@ -272,7 +273,7 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
     Ok(Figure::new(title(dataset, "timing"), 3, panels))
 }
 
-/// Time of each row within its episode (s).
+/// Reads the time of each row within its episode (s).
 fn stamps(dataset: &Dataset) -> Result<Vec<f64>, DatasetError> {
     let mut stamps = Vec::with_capacity(dataset.frames());
     let mut last = None;

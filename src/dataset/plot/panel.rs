@@ -15,11 +15,11 @@ use plotters::style::{Color as _, RGBColor, ShapeStyle};
 use super::canvas::Canvas;
 use super::figure::text;
 
-/// Colour of letters and axes.
+/// Colour of text and axes.
 pub(super) const INK: RGBColor = RGBColor(45, 48, 54);
 const GRID: RGBColor = RGBColor(228, 230, 234);
 
-/// Colours that are told apart, also by most who see few.
+/// Colours that can be told apart, also with most forms of colour blindness.
 pub const PALETTE: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -31,77 +31,77 @@ pub const PALETTE: [RGBColor; 8] = [
     RGBColor(90, 90, 90),
 ];
 
-/// Colour number `index`, over and over.
+/// Returns colour `index` of the palette, cyclically.
 pub fn colour(index: usize) -> RGBColor {
     PALETTE.get(index % PALETTE.len()).copied().unwrap_or(INK)
 }
 
-/// A part of a figure.
+/// Part of a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Panel {
     /// Lines or dots.
     Lines(Lines),
-    /// How often values occur.
+    /// Histogram.
     Histogram(Histogram),
 }
 
 /// Lines or dots over two axes.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Lines {
-    /// What is shown.
+    /// Title of the panel.
     pub title: String,
-    /// What the horizontal axis is, with its unit.
+    /// Label of the horizontal axis, with its unit.
     pub x: String,
-    /// What the vertical axis is, with its unit.
+    /// Label of the vertical axis, with its unit.
     pub y: String,
-    /// What is drawn, later ones above.
+    /// Lines and dots; later ones are drawn above.
     pub series: Vec<Series>,
-    /// Whether a unit is as long on both axes, as paths need it.
+    /// Whether both axes have the same scale, as paths need.
     pub equal_axes: bool,
-    /// Values the vertical axis shows at least.
+    /// Values that the vertical axis includes.
     pub include_y: Option<[f64; 2]>,
 }
 
-/// One line or set of dots; points that are not finite break it.
+/// Line or set of dots; points that are not finite interrupt a line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Name in the legend; none to leave it out.
+    /// Name in the legend; `None` leaves it out.
     pub name: Option<String>,
     /// Points in the units of the axes.
     pub points: Vec<[f64; 2]>,
     /// Colour.
     pub colour: RGBColor,
-    /// 0 is invisible, 1 opaque.
+    /// Opacity, from 0 (invisible) to 1.
     pub opacity: f64,
-    /// How points are drawn.
+    /// Mark of the points.
     pub mark: Mark,
 }
 
-/// How points are drawn.
+/// Mark of points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// Joined, with a pen of this width (px).
+    /// Line through the points, of this width (px).
     Line(u32),
     /// Dots of this radius (px).
     Dot(u32),
 }
 
-/// How often values occur.
+/// Histogram of values.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Histogram {
-    /// What is shown.
+    /// Title of the panel.
     pub title: String,
-    /// What the values are, with their unit.
+    /// Label of the values, with their unit.
     pub x: String,
-    /// What is counted, e.g. `frames`.
+    /// Label of the counts, e.g. `frames`.
     pub y: String,
-    /// Values; those that are not finite are left out and counted in the panel.
+    /// Values; those that are not finite are left out, and their number is shown.
     pub values: Vec<f64>,
-    /// Number of bars.
+    /// Number of bins.
     pub bins: usize,
     /// Colour.
     pub colour: Option<RGBColor>,
-    /// Whether counts are drawn by their magnitude, so that rare values show beside frequent ones.
+    /// Whether counts have a logarithmic scale, so that rare values show beside frequent ones.
     pub log_counts: bool,
 }
 
@@ -125,7 +125,7 @@ impl Panel {
     }
 }
 
-/// What the axes of a panel are.
+/// Title, labels and ranges of a panel's axes.
 struct Frame<'a> {
     title: &'a str,
     labels: [&'a str; 2],
@@ -166,7 +166,7 @@ fn framed<'a, 'c>(area: &'c Area<'a, '_>, frame: &Frame<'_>) -> Result<Chart<'c,
     Ok(chart)
 }
 
-/// A number as short as it can be without being another on an axis.
+/// Formats a number of an axis as short as possible.
 fn number(value: f64) -> String {
     if value == 0.0 || value.abs() < 1e-9 {
         return "0".into();
@@ -178,7 +178,7 @@ fn number(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A range with all `values` inside and some room; never empty.
+/// Range of all finite `values` with some margin; never empty.
 fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
@@ -247,7 +247,7 @@ impl Lines {
         self.legend(area)
     }
 
-    /// Names beside samples of their colours, in the upper right corner.
+    /// Draws names beside samples of their colours, in the upper right corner.
     fn legend(&self, area: &Area<'_, '_>) -> Result<(), Failure> {
         let named: Vec<_> = self
             .series
@@ -293,7 +293,7 @@ impl Histogram {
         }
         let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
         let height = |count: f64| if self.log_counts { count.log10() } else { count };
-        // By magnitude a bar of one must be seen, and nothing has none.
+        // On a logarithmic scale a count of 1 has height 0, so bars begin below it.
         let floor = if self.log_counts { -0.2 } else { 0.0 };
         let frame = Frame {
             title: &self.title,

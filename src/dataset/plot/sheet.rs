@@ -1,4 +1,4 @@
-//! Contact sheets: for each camera, a row an episode.
+//! Contact sheets: one per camera, with a row per episode.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,13 @@ use crate::dataset::images::ImageReader;
 use crate::dataset::reader::At;
 use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
 
-/// Episodes on a sheet, evenly spread: so many that of a hundred, collected in three variations by turns, all three show.
+/// Maximum number of episodes on a sheet, evenly spread. With 11 of a hundred, three variations that alternate all
+/// show.
 const EPISODES: usize = 11;
-/// Moments of each.
+/// Number of frames shown of each episode.
 const MOMENTS: usize = 6;
 
-/// Writes `contact_sheet_CAMERA.png` into `out` for each camera.
+/// Writes `contact_sheet_CAMERA.png` into `out` for each camera; returns the paths.
 pub(super) fn save(dataset: &Dataset, out: &Path) -> Result<Vec<PathBuf>, PlotError> {
     let mut paths = Vec::new();
     for (name, _) in dataset.info().pictures() {

@@ -1,17 +1,17 @@
-//! Boxes and fields of mp4, read without trust.
+//! Reads boxes and fields of mp4 from untrusted files.
 
 use std::io::{Read, Seek, SeekFrom};
 
 use super::error::VideoError;
 
-/// Walks over the boxes within a box; ends where sizes stop making sense.
+/// Iterates over the boxes within a box; ends at an invalid size.
 #[derive(Debug, Clone, Copy)]
 pub struct Boxes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Boxes<'a> {
-    /// Those in `content`.
+    /// Iterates over the boxes in `content`.
     pub fn of(content: &'a [u8]) -> Self {
         Self { rest: content }
     }
@@ -34,26 +34,26 @@ impl<'a> Iterator for Boxes<'a> {
     }
 }
 
-/// Walks over the outermost boxes of a file without reading what is in them.
+/// Iterates over the outermost boxes of a file without reading their content.
 #[derive(Debug)]
 pub struct TopLevel {
     position: u64,
     length: u64,
 }
 
-/// An outermost box.
+/// Outermost box.
 #[derive(Debug, Clone, Copy)]
 pub struct Found {
-    /// Its name.
+    /// Type of the box.
     pub kind: [u8; 4],
-    /// Where it begins.
+    /// Offset in the file (bytes).
     pub start: u64,
     header: u64,
     size: u64,
 }
 
 impl Found {
-    /// What is in it, which lies in the file.
+    /// Reads the content, which lies within the file.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -66,12 +66,12 @@ impl Found {
 }
 
 impl TopLevel {
-    /// Those of a file of `length` bytes.
+    /// Iterates over the boxes of a file of `length` bytes.
     pub fn new(length: u64) -> Self {
         Self { position: 0, length }
     }
 
-    /// The next one; none at the end.
+    /// Returns the next box; `None` at the end.
     ///
     /// # Errors
     /// When it claims more bytes than are left, or the file cannot be read.
@@ -107,19 +107,19 @@ impl TopLevel {
     }
 }
 
-/// Big-endian fields, one after another.
+/// Reads big-endian fields, one after another.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    /// Those in `content`.
+    /// Reads the fields in `content`.
     pub fn new(content: &'a [u8]) -> Self {
         Self { rest: content }
     }
 
-    /// The same, `count` bytes later.
+    /// Returns the reader, `count` bytes later.
     ///
     /// # Errors
     /// When fewer are left.
@@ -128,7 +128,7 @@ impl<'a> Fields<'a> {
         Ok(self)
     }
 
-    /// The next `count` bytes.
+    /// Returns the next `count` bytes.
     ///
     /// # Errors
     /// When fewer are left.
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
         Ok(found)
     }
 
-    /// Passes over `count` bytes.
+    /// Skips `count` bytes.
     ///
     /// # Errors
     /// When fewer are left.
@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
         Ok(*found)
     }
 
-    /// One byte.
+    /// Reads an 8-bit number.
     ///
     /// # Errors
     /// When none is left.
@@ -160,7 +160,7 @@ impl<'a> Fields<'a> {
         self.array().map(|[byte]| byte)
     }
 
-    /// Two bytes.
+    /// Reads a 16-bit number.
     ///
     /// # Errors
     /// When fewer are left.
@@ -168,7 +168,7 @@ impl<'a> Fields<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    /// Four bytes.
+    /// Reads a 32-bit number.
     ///
     /// # Errors
     /// When fewer are left.
@@ -176,7 +176,7 @@ impl<'a> Fields<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// Eight bytes.
+    /// Reads a 64-bit number.
     ///
     /// # Errors
     /// When fewer are left.
@@ -184,7 +184,7 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// The name of a box.
+    /// Reads the type of a box.
     ///
     /// # Errors
     /// When fewer than four bytes are left.

@@ -1,37 +1,37 @@
-//! RGB to YCbCr 4:2:0 and back, by the matrix and the range that a stream announces.
+//! Converts RGB to YCbCr 4:2:0 and back, by the matrix and the range that a stream announces.
 
 use crate::camera::rgb::RgbImage;
 
 use super::error::VideoError;
 
-/// How red, green and blue make luma.
+/// Matrix that converts red, green and blue to luma and chroma.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Matrix {
-    /// ITU-R BT.601; also what decoders take where nothing is said.
+    /// ITU-R BT.601, which decoders also take if nothing is announced.
     Bt601,
     /// ITU-R BT.709.
     Bt709,
-    /// ITU-R BT.2020, not constant luminance.
+    /// ITU-R BT.2020 with non-constant luminance.
     Bt2020,
 }
 
-/// What the numbers of a stream mean.
+/// Colour encoding of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colour {
-    /// Weights of red, green and blue.
+    /// Weights of red, green and blue in luma.
     pub matrix: Matrix,
-    /// Whether black is 0 and white 255; else they are 16 and 235.
+    /// Whether black is 0 and white 255; otherwise they are 16 and 235.
     pub full_range: bool,
 }
 
 impl Colour {
-    /// What we write: what ffmpeg takes where nothing is announced, so that every reader agrees.
+    /// Encoding of written videos: what ffmpeg takes if nothing is announced, so that every reader agrees.
     pub const WRITTEN: Self = Self {
         matrix: Matrix::Bt601,
         full_range: false,
     };
 
-    /// From the code points of ITU-T H.273, which H.264, AV1 and mp4 share.
+    /// Returns the encoding for code points of ITU-T H.273, which H.264, AV1 and mp4 share.
     ///
     /// # Errors
     /// When the matrix is one that cameras do not use.
@@ -54,7 +54,7 @@ impl Colour {
         [red, 1.0 - red - blue, blue]
     }
 
-    /// Spans of luma and chroma, and the luma of black.
+    /// Ranges of luma and chroma, and the luma of black.
     fn spans(self) -> (f64, f64, i32) {
         if self.full_range {
             (255.0, 255.0, 0)
@@ -64,7 +64,7 @@ impl Colour {
     }
 }
 
-/// Binary places of the integer arithmetic.
+/// Fractional bits of the fixed-point arithmetic.
 const PLACES: u32 = 16;
 const HALF: i32 = 1 << (PLACES - 1);
 
@@ -72,7 +72,7 @@ fn fixed(value: f64) -> i32 {
     (value * f64::from(1_u32 << PLACES)).round() as i32
 }
 
-/// A picture in YCbCr 4:2:0: full-size luma, chroma of half the width and height.
+/// Image in YCbCr 4:2:0: luma in full size, chroma in half the width and height.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Yuv420 {
     width: usize,
@@ -82,16 +82,16 @@ pub struct Yuv420 {
     v: Vec<u8>,
 }
 
-/// Planes of a decoded picture, where the decoder keeps them.
+/// Planes of a decoded image in the decoder's memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Planes<'a> {
     /// Width (px).
     pub width: usize,
     /// Height (px).
     pub height: usize,
-    /// Luma, blue difference, red difference.
+    /// Luma, blue-difference chroma, red-difference chroma.
     pub data: [&'a [u8]; 3],
-    /// Bytes from row to row of each plane.
+    /// Distance between rows of each plane (bytes).
     pub strides: [usize; 3],
 }
 
@@ -129,7 +129,7 @@ impl Yuv420 {
         }
     }
 
-    /// The planes, without padding.
+    /// Returns the planes, without padding.
     pub fn planes(&self) -> Planes<'_> {
         Planes {
             width: self.width,
@@ -162,7 +162,7 @@ impl openh264::formats::YUVSource for Yuv420 {
     }
 }
 
-/// Integer weights of one conversion.
+/// Fixed-point weights of a conversion.
 struct ToYuv {
     luma: [i32; 3],
     blue: [i32; 3],
@@ -190,7 +190,7 @@ impl ToYuv {
         ((sum >> PLACES) + self.black).clamp(0, 255) as u8
     }
 
-    /// Of the sums over four pixels.
+    /// Returns the chroma of four pixels from the sums of their colours.
     fn chroma(&self, [r, g, b]: [i32; 3]) -> (u8, u8) {
         let value = |[wr, wg, wb]: [i32; 3]| {
             let sum = wr * r + wg * g + wb * b + 4 * HALF;
@@ -200,10 +200,10 @@ impl ToYuv {
     }
 }
 
-/// Writes `planes` as RGB; each 2x2 block takes its chroma as it is, as ffmpeg's plain conversion does.
+/// Converts `planes` to RGB. Each 2x2 block takes its chroma without interpolation, as in ffmpeg's plain conversion.
 ///
 /// # Errors
-/// When a plane is shorter than it should be.
+/// When a plane is too short for the size of the image.
 pub fn to_rgb(planes: &Planes<'_>, colour: Colour, out: &mut RgbImage) -> Result<(), VideoError> {
     let [r, g, b] = colour.weights();
     let (luma, chroma, black) = colour.spans();

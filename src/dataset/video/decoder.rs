@@ -1,4 +1,4 @@
-//! Samples in, pictures out: H.264 by openh264, AV1 by rav1d.
+//! Decodes samples to images: H.264 by openh264, AV1 by rav1d.
 
 use openh264::OpenH264API;
 use openh264::decoder::{DecodedYUV, DecoderConfig, Flush};
@@ -11,18 +11,18 @@ use super::demux::{Codec, Movie};
 use super::error::VideoError;
 use super::sps::Sps;
 
-/// Takes each picture, in the order of presentation.
+/// Receives each image, in the order of presentation.
 pub type Sink<'a> = &'a mut dyn FnMut(&Planes<'_>, Colour) -> Result<(), VideoError>;
 
-/// A decoder of one track.
+/// Decoder of one track.
 pub enum Decoder {
-    /// Cisco's.
+    /// openh264, by Cisco.
     H264(Box<H264>),
-    /// A translation of dav1d.
+    /// rav1d, a translation of dav1d.
     Av1(Box<Av1>),
 }
 
-/// What is kept for H.264.
+/// State of the H.264 decoder.
 pub struct H264 {
     decoder: openh264::decoder::Decoder,
     sets: Vec<Vec<u8>>,
@@ -31,18 +31,18 @@ pub struct H264 {
     colour: Option<Colour>,
     packet: Vec<u8>,
     begins: bool,
-    /// Pictures that it was given and has not given back.
+    /// Number of images that the decoder holds back.
     held: usize,
 }
 
-/// What is kept for AV1.
+/// State of the AV1 decoder.
 pub struct Av1 {
     decoder: re_rav1d::dav1d::Decoder,
     size: (u32, u32),
 }
 
 impl Decoder {
-    /// One for `movie`.
+    /// Creates a decoder for `movie`.
     ///
     /// # Errors
     /// When the codec cannot be set up.
@@ -61,7 +61,7 @@ impl Decoder {
             }))),
             Codec::Av1 => {
                 let mut settings = Settings::new();
-                // One frame at a time: threads of ours read different files.
+                // One frame at a time: callers read different files on different threads.
                 settings.set_n_threads(1);
                 settings.set_max_frame_delay(1);
                 settings.set_frame_size_limit(size.0.saturating_mul(size.1));
@@ -71,7 +71,7 @@ impl Decoder {
         }
     }
 
-    /// Forgets what it was given: the next sample is one where decoding may begin.
+    /// Resets the decoder: the next sample is one where decoding can begin.
     ///
     /// # Errors
     /// When the codec fails.
@@ -79,7 +79,7 @@ impl Decoder {
         match self {
             Self::H264(h264) => {
                 h264.begins = true;
-                // Pictures that are flushed stay taken in openh264, until it has none left.
+                // Flushed images stay allocated in openh264 until it has none left.
                 if std::mem::take(&mut h264.held) > 0 {
                     h264.decoder = openh264()?;
                 }
@@ -92,10 +92,10 @@ impl Decoder {
         }
     }
 
-    /// Decodes a sample and hands over the pictures that are complete.
+    /// Decodes a sample and passes complete images to `sink`.
     ///
     /// # Errors
-    /// When the sample is damaged, its pictures are not of the announced kind, or `sink` fails.
+    /// When the sample is damaged, its images are not of the announced kind, or `sink` fails.
     pub fn feed(&mut self, sample: &[u8], sink: Sink<'_>) -> Result<(), VideoError> {
         match self {
             Self::H264(h264) => h264.feed(sample, sink),
@@ -103,7 +103,7 @@ impl Decoder {
         }
     }
 
-    /// Hands over the pictures that were held back, after the last sample.
+    /// Passes the images that were held back to `sink`, after the last sample.
     ///
     /// # Errors
     /// When the codec or `sink` fails.
@@ -167,7 +167,7 @@ impl H264 {
         }
     }
 
-    /// Adds a unit to what is decoded next; parameter sets are looked into, as the decoder allocates by them.
+    /// Appends a unit to the next packet. Parameter sets are checked, because the decoder allocates by them.
     fn append(&mut self, unit: &[u8]) -> Result<(), VideoError> {
         if unit.first().is_some_and(|header| header & 31 == 7) {
             let sps = Sps::parse(unit)?;

@@ -1,8 +1,8 @@
 //! Finds the frames of the first video track of an mp4 file, in time order and by key frames.
 //!
-//! Whatever a file claims, at most twice its length is allocated: its index is as long as it is in the file, and a list of
-//! frames is only made when it is at most twice as long as the rest, as frames of what stands still have few bytes, or of a
-//! file in fragments as long as the file; 64 KiB are always allowed.
+//! Whatever a file claims, at most twice its length is allocated. Its index takes as much memory as in the file. The
+//! list of frames may take twice as much as the rest of the file, because frames of a still scene have few bytes, or in
+//! a fragmented file as much as the file; 64 KiB are always allowed.
 
 use std::io::{Read, Seek};
 
@@ -10,62 +10,62 @@ use super::boxes::{Boxes, Fields, TopLevel};
 use super::error::VideoError;
 use super::fragments;
 
-/// What the samples are.
+/// Codec of the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Codec {
-    /// H.264, with the units of its configuration and the bytes of each length.
+    /// H.264, with its configuration.
     H264 {
         /// Sequence and picture parameter sets.
         sets: Vec<Vec<u8>>,
-        /// Bytes of the length before each unit.
+        /// Size of the length before each unit (bytes).
         length_size: usize,
     },
     /// AV1.
     Av1,
 }
 
-/// A frame in the file.
+/// Frame in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample {
-    /// Where it begins.
+    /// Offset in the file (bytes).
     pub offset: u64,
-    /// Bytes.
+    /// Size (bytes).
     pub size: u32,
-    /// Its place in the order of presentation.
+    /// Index in the order of presentation.
     pub shown: u32,
-    /// Whether decoding may begin here: nothing before it is shown after it, nor the reverse.
+    /// Whether decoding can begin here: nothing before it is shown after it, nor the reverse.
     pub entry: bool,
 }
 
-/// The video track of a file.
+/// Video track of a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Movie {
-    /// What the samples are.
+    /// Codec of the samples.
     pub codec: Codec,
     /// Width that the container announces (px).
     pub width: u32,
     /// Height that the container announces (px).
     pub height: u32,
-    /// Frames a second, on average.
+    /// Average frame rate (Hz).
     pub fps: f64,
     /// Frames in the order of decoding.
     pub samples: Vec<Sample>,
-    /// By place in the order of presentation: the sample.
+    /// Indices of the samples in the order of presentation.
     pub order: Vec<u32>,
-    /// By sample: when it is shown (ticks).
+    /// Time of presentation of each sample (ticks).
     times: Vec<i64>,
-    /// Ticks a second.
+    /// Ticks per second.
     scale: u32,
 }
 
-/// Most pixels that a frame may have; decoders allocate by it.
+/// Maximum number of pixels of a frame; decoders allocate by it.
 const MOST_PIXELS: u64 = 1 << 25;
 
 impl Movie {
     /// Reads the index of a file of `length` bytes.
     ///
     /// # Errors
-    /// When the file is damaged or holds what is not supported.
+    /// When the file is damaged or has an unsupported format.
     pub fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Self, VideoError> {
         let moov = read_moov(file, length)?;
         let trak = Boxes::of(&moov).filter(|(kind, _)| kind == b"trak");
@@ -77,7 +77,7 @@ impl Movie {
         let stbl = child(child(mdia, b"minf")?, b"stbl")?;
         let scale = time_scale(child(mdia, b"mdhd")?)?;
         let description = Description::read(child(stbl, b"stsd")?)?;
-        // The tables of a file in fragments are empty: each fragment has its own.
+        // The tables of a fragmented file are empty: each fragment has its own.
         let loose = match child(&moov, b"mvex") {
             Ok(_) => fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?,
             Err(_) => Tables::new(stbl, length, 2 * (length - moov.len() as u64))?.read()?,
@@ -100,12 +100,12 @@ impl Movie {
         })
     }
 
-    /// When frame `index`, in the order of presentation, is shown, counted from the first (s).
+    /// Returns the time of frame `index`, in the order of presentation, since the first (s).
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
 
-    /// When a sample is shown, counted from the first frame (s).
+    /// Returns the time of presentation of a sample, since the first frame (s).
     pub fn time_of_sample(&self, sample: u32) -> f64 {
         let ticks = |sample: u32| self.times.get(sample as usize).copied().unwrap_or_default();
         let first = self.order.first().map_or(0, |first| ticks(*first));
@@ -113,7 +113,7 @@ impl Movie {
     }
 }
 
-/// Where and when the frames of a track are.
+/// Positions and times of the frames of a track.
 struct Frames {
     samples: Vec<Sample>,
     order: Vec<u32>,
@@ -136,7 +136,7 @@ fn read_moov(file: &mut (impl Read + Seek), length: u64) -> Result<Vec<u8>, Vide
     ))
 }
 
-/// The content of the first box of a kind.
+/// Returns the content of the first box of a type.
 ///
 /// # Errors
 /// When there is none.
@@ -152,7 +152,7 @@ fn is_video(track: &[u8]) -> bool {
     handler.is_ok_and(|handler| handler.get(8..12) == Some(b"vide"))
 }
 
-/// Number of a track, from its header.
+/// Reads the number of a track from its header.
 fn track_id(tkhd: &[u8]) -> Result<u32, VideoError> {
     let mut fields = Fields::new(tkhd);
     let long = fields.u32()? >> 24 == 1;
@@ -160,7 +160,7 @@ fn track_id(tkhd: &[u8]) -> Result<u32, VideoError> {
     fields.u32()
 }
 
-/// Ticks a second of a media header.
+/// Reads the ticks per second from a media header.
 fn time_scale(mdhd: &[u8]) -> Result<u32, VideoError> {
     let mut fields = Fields::new(mdhd);
     let long = fields.u32()? >> 24 == 1;
@@ -171,7 +171,7 @@ fn time_scale(mdhd: &[u8]) -> Result<u32, VideoError> {
     }
 }
 
-/// Media time at which showing begins (ticks), by the edit list; none where it does not say.
+/// Media time at which presentation begins by the edit list (ticks); `None` if the list has none.
 fn first_shown(track: &[u8]) -> Result<Option<i64>, VideoError> {
     let Ok(list) = child(track, b"edts").and_then(|edts| child(edts, b"elst")) else {
         return Ok(None);
@@ -233,7 +233,7 @@ impl Description {
     }
 }
 
-/// `AVCDecoderConfigurationRecord`.
+/// Parses an `AVCDecoderConfigurationRecord`.
 fn h264(record: &[u8]) -> Result<Codec, VideoError> {
     let mut fields = Fields::new(record);
     fields.skip(4)?;
@@ -248,7 +248,7 @@ fn h264(record: &[u8]) -> Result<Codec, VideoError> {
     Ok(Codec::H264 { sets, length_size })
 }
 
-/// The tables from which the place and time of each sample follow.
+/// Tables that give the position and time of each sample.
 struct Tables<'a> {
     file: u64,
     sizes: Fields<'a>,
@@ -297,7 +297,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// Where samples lie, chunk after chunk.
+    /// Reads the positions of the samples, chunk by chunk.
     fn places(&mut self) -> Result<Vec<Sample>, VideoError> {
         let mut samples = Vec::with_capacity(self.count);
         let chunks = self.chunks.u32()?;
@@ -354,7 +354,7 @@ impl<'a> Tables<'a> {
         )))
     }
 
-    /// Time of presentation of each sample, and the length of all (ticks).
+    /// Reads the time of presentation of each sample, and the total duration (ticks).
     fn times(&mut self) -> Result<(Vec<i64>, u64), VideoError> {
         let mut times = Vec::with_capacity(self.count);
         let mut now = 0_u64;
@@ -384,7 +384,7 @@ impl<'a> Tables<'a> {
         Ok((times, now))
     }
 
-    /// Whether decoding can begin at each sample; without a table of key frames at every one.
+    /// Reads which samples are key frames; all are if there is no table of them.
     fn key_frames(&mut self) -> Result<Vec<bool>, VideoError> {
         let Some(table) = &mut self.keys else {
             return Ok(vec![true; self.count]);
@@ -400,30 +400,31 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// Bytes of memory that a sample takes.
+/// Memory that a sample takes (bytes).
 const SAMPLE: usize = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>() + size_of::<bool>();
 
-/// Memory that the list of frames may always take (bytes): short videos of small, still pictures have few bytes a frame.
+/// Memory that the list of frames may always take (bytes): short videos of small, still scenes have few bytes per
+/// frame.
 const LEAST_ROOM: u64 = 64 << 10;
 
 /// Samples in the order of decoding.
 #[derive(Debug, Default)]
 pub(super) struct Loose {
-    /// Where they lie.
+    /// Positions of the samples.
     pub samples: Vec<Sample>,
-    /// When each is shown (ticks).
+    /// Time of presentation of each sample (ticks).
     pub times: Vec<i64>,
-    /// Which are key frames.
+    /// Whether each sample is a key frame.
     pub keys: Vec<bool>,
-    /// Length of all (ticks).
+    /// Total duration (ticks).
     pub ticks: u64,
 }
 
 impl Loose {
-    /// Refuses a list of frames that takes more memory than `room`, or what is always allowed (bytes).
+    /// Refuses a list with `more` frames if it takes more memory than `room` and than what is always allowed (bytes).
     ///
     /// # Errors
-    /// With the number of frames.
+    /// When it does; the error has the number of frames.
     pub fn require_room(&self, more: usize, room: u64) -> Result<(), VideoError> {
         let count = self.samples.len().saturating_add(more);
         match (count as u64).saturating_mul(SAMPLE as u64) > room.max(LEAST_ROOM) {
@@ -458,9 +459,9 @@ impl Loose {
         })
     }
 
-    /// Marks the key frames at which nothing before is shown after, nor the reverse.
+    /// Marks the key frames where nothing before is shown after, nor the reverse.
     fn mark_entries(&mut self) -> Result<(), VideoError> {
-        // The latest place shown so far tells whether anything before a sample is shown after it.
+        // The latest frame shown so far tells whether anything before a sample is shown after it.
         let mut latest = None;
         for ((number, sample), key) in (0_u32..).zip(&mut self.samples).zip(&self.keys) {
             sample.entry = *key && sample.shown == number && latest.is_none_or(|latest| latest < sample.shown);

@@ -1,4 +1,4 @@
-//! Frames in, an H.264 mp4 out.
+//! Encodes frames to H.264 in mp4.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, Write};
@@ -15,23 +15,23 @@ use super::error::VideoError;
 use super::mux::{Mp4Writer, Track};
 use crate::camera::rgb::RgbImage;
 
-/// How frames are encoded.
+/// Settings of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoSettings {
     /// Width of every frame (px), even, 16 to 3840.
     pub width: u32,
     /// Height of every frame (px), even, 16 to 2160.
     pub height: u32,
-    /// Frames a second.
+    /// Frame rate (Hz).
     pub fps: u32,
-    /// Frames from one key frame to the next. 2, as LeRobot has it, lets a training read any frame by decoding two.
+    /// Frames from one key frame to the next. With 2, as in LeRobot, training reads any frame by decoding two.
     pub gop: u32,
-    /// Quantisation: 12 keeps most, 51 least; 6 more is half the precision.
+    /// Quantisation parameter, from 12 (best) to 51; 6 more halve the precision.
     pub qp: u8,
 }
 
 impl VideoSettings {
-    /// What recordings use.
+    /// Returns the default settings.
     pub fn new(width: u32, height: u32, fps: u32) -> Self {
         Self {
             width,
@@ -65,7 +65,7 @@ impl VideoSettings {
     }
 }
 
-/// Encodes frames into a file, one sample each, none dropped and none reordered.
+/// Encodes frames into a file, one sample each; none is dropped or reordered.
 pub struct VideoWriter<W> {
     settings: VideoSettings,
     encoder: Encoder,
@@ -80,7 +80,7 @@ impl VideoWriter<BufWriter<File>> {
     /// Begins the file `path`, which must not exist yet.
     ///
     /// # Errors
-    /// When the settings cannot be met or the file cannot be made.
+    /// When the settings are not supported or the file cannot be created.
     pub fn create(path: &Path, settings: VideoSettings) -> Result<Self, VideoError> {
         let file = File::create_new(path).map_err(VideoError::file("create", path))?;
         Self::new(BufWriter::with_capacity(1 << 18, file), settings)
@@ -91,10 +91,10 @@ impl<W: Write + Seek> VideoWriter<W> {
     /// Begins a file at the start of `out`.
     ///
     /// # Errors
-    /// When the settings cannot be met or `out` refuses.
+    /// When the settings are not supported or writing fails.
     pub fn new(out: W, settings: VideoSettings) -> Result<Self, VideoError> {
         let file = Mp4Writer::new(out, settings.track()?)?;
-        // The matrix is what ffmpeg takes by default, said aloud; of the rest a camera knows nothing.
+        // The matrix is ffmpeg's default, stated explicitly; the other properties of a camera are unknown.
         let vui = VuiConfig::bt601()
             .color_primaries(ColorPrimaries::Unspecified)
             .transfer_characteristics(TransferCharacteristics::Unspecified)
@@ -104,7 +104,7 @@ impl<W: Write + Seek> VideoWriter<W> {
             .skip_frames(false)
             .max_frame_rate(FrameRate::from_hz(settings.fps as f32))
             .usage_type(UsageType::CameraVideoRealTime)
-            // the one mode that neither skips frames nor complains that it may not
+            // The only mode that neither skips frames nor warns that it may not.
             .rate_control_mode(RateControlMode::Bufferbased)
             .qp(QpRange::new(settings.qp, settings.qp))
             .sps_pps_strategy(SpsPpsStrategy::ConstantId)
@@ -166,17 +166,17 @@ impl<W: Write + Seek> VideoWriter<W> {
         self.file.push(&self.sample, key)
     }
 
-    /// Number of frames.
+    /// Returns the number of frames.
     pub fn len(&self) -> usize {
         self.file.len()
     }
 
-    /// Whether there is no frame yet.
+    /// Returns whether there is no frame yet.
     pub fn is_empty(&self) -> bool {
         self.file.is_empty()
     }
 
-    /// Completes the file and returns it; nothing can be read from it before. It is for the caller to sync it.
+    /// Completes the file and returns it; it cannot be read before. The caller has to sync it to disk.
     ///
     /// # Errors
     /// When there is no frame or the file cannot be written.
@@ -200,7 +200,7 @@ fn without_start_code(nal: &[u8]) -> &[u8] {
     long.or_else(|| nal.strip_prefix(&[0, 0, 1])).unwrap_or(nal)
 }
 
-/// The container holds each parameter set once, so it must not change.
+/// Keeps a parameter set and refuses a different one: the container holds each set once.
 fn keep(kept: &mut Vec<u8>, unit: &[u8], frame: usize) -> Result<(), VideoError> {
     if kept.is_empty() {
         kept.extend(unit);

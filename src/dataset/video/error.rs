@@ -1,50 +1,50 @@
-//! What can be wrong with a video or with making one.
+//! Errors of reading and writing videos.
 
 use std::path::{Path, PathBuf};
 
-/// Why a video could not be read or written.
+/// Error of reading or writing a video.
 #[derive(Debug, thiserror::Error)]
 pub enum VideoError {
-    /// The file system refused.
+    /// A file system operation failed.
     #[error("{action} {path}: {source}")]
     File {
-        /// What was tried, e.g. `open`.
+        /// Operation, e.g. `open`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
     /// Reading or writing stopped half-way.
     #[error("video: {0}")]
     Stream(#[from] std::io::Error),
-    /// The file is not the mp4 that it should be.
+    /// The file is not a valid mp4.
     #[error("damaged mp4: {0}")]
     Malformed(String),
-    /// The file is sound and holds what we do not decode.
+    /// The file is undamaged, but its format is not supported.
     #[error("{found}; expected 8-bit H.264 or AV1 in 4:2:0. Convert it: {CONVERT}")]
     Unsupported {
-        /// What it holds.
+        /// Format that was found.
         found: String,
     },
     /// The codec failed.
     #[error("frame {frame}: {problem}")]
     Codec {
-        /// Frame, in the order of presentation.
+        /// Index of the frame, in the order of presentation.
         frame: usize,
-        /// What the codec said.
+        /// Error of the codec.
         problem: String,
     },
-    /// What is asked for cannot be had.
+    /// The request cannot be met.
     #[error("{0}")]
     Request(String),
 }
 
-/// How a file of another codec becomes one that we read.
+/// Command that converts a file to a supported codec.
 pub const CONVERT: &str = "ffmpeg -i IN.mp4 -c:v libx264 -g 2 -bf 0 -pix_fmt yuv420p -fps_mode passthrough OUT.mp4";
 
 impl VideoError {
-    /// For `map_err` after a call to the file system.
+    /// Returns a function for `map_err` that adds operation and path to an error of the file system.
     pub fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |source| Self::File {
             action,
@@ -53,12 +53,12 @@ impl VideoError {
         }
     }
 
-    /// A file that contradicts itself.
+    /// Returns the error for a damaged file.
     pub fn malformed(problem: impl Into<String>) -> Self {
         Self::Malformed(problem.into())
     }
 
-    /// A sound file of another kind.
+    /// Returns the error for an undamaged file of an unsupported format.
     pub fn unsupported(found: impl Into<String>) -> Self {
         Self::Unsupported { found: found.into() }
     }

@@ -1,5 +1,5 @@
-//! Frames of an mp4 file that was written in fragments, each with an index of its own: a camera's or a stream's, or one
-//! whose writing was cut off.
+//! Reads the frames of a fragmented mp4 file, whose fragments have an index each: from a camera or a stream, or from a
+//! recording that was cut off.
 
 use std::io::{Read, Seek};
 
@@ -7,10 +7,10 @@ use super::boxes::{Boxes, Fields, TopLevel};
 use super::demux::{Loose, Sample, child};
 use super::error::VideoError;
 
-/// Flags of a sample that decoding cannot begin at.
+/// Flag of a sample that decoding cannot begin at.
 const NOT_KEY: u32 = 0x1_0000;
 
-/// What a sample is where its run does not say.
+/// Properties of samples that their run does not give.
 #[derive(Debug, Clone, Copy, Default)]
 struct Defaults {
     duration: u32,
@@ -18,7 +18,7 @@ struct Defaults {
     flags: u32,
 }
 
-/// Reads all fragments of a track of a file of `length` bytes; `moov` is its common index.
+/// Reads all fragments of a track of a file of `length` bytes; `moov` is the common index.
 ///
 /// # Errors
 /// When a fragment is damaged or claims more frames than the file has room for.
@@ -77,7 +77,7 @@ fn defaults_of(mvex: &[u8], track: u32) -> Result<Defaults, VideoError> {
     Ok(Defaults::default())
 }
 
-/// What a fragment says of a track.
+/// Header of a track in a fragment.
 struct Header {
     track: u32,
     base: Option<u64>,
@@ -105,19 +105,19 @@ impl Header {
     }
 }
 
-/// A run of samples that lie one behind the other.
+/// Run of consecutive samples.
 struct Run {
-    /// Where offsets count from.
+    /// Position that offsets count from (bytes).
     base: u64,
-    /// Where the run before ended.
+    /// End of the run before (bytes).
     next: u64,
-    /// Bytes of the file.
+    /// Length of the file (bytes).
     file: u64,
     defaults: Defaults,
 }
 
 impl Run {
-    /// Reads its samples; gives back where they end, in the file and in time (ticks).
+    /// Reads the samples; returns where they end in the file (bytes) and in time (ticks).
     fn read(&self, trun: &[u8], mut clock: u64, frames: &mut Loose) -> Result<(u64, u64), VideoError> {
         let mut fields = Fields::new(trun);
         let (flags, count) = (fields.u32()?, fields.u32()?);

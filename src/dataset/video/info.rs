@@ -1,10 +1,10 @@
-//! What `meta/info.json` says of a video column.
+//! Description of a video column in `meta/info.json`.
 
 use serde_json::{Value, json};
 
 use super::encoder::VideoSettings;
 
-/// The `info` of a feature whose frames [`super::VideoWriter`] encodes, with LeRobot's keys.
+/// Returns the `info` of a feature whose frames [`super::VideoWriter`] encodes, with LeRobot's keys.
 pub fn feature_info(settings: &VideoSettings) -> Value {
     json!({
         "video.height": settings.height,

@@ -1,11 +1,11 @@
-//! Video of datasets: frames into mp4 and any frame out of it.
+//! Videos of datasets: encodes frames to mp4 and decodes any frame of it.
 //!
 //! ```text
 //! RgbImage ─► colour ─► openh264 ─► mux ─► mp4 ─► demux ─► openh264 or rav1d ─► colour ─► RgbImage
 //! ```
 //!
-//! We write H.264 with a constant frame rate, one sample a frame, a key frame at every other one and none reordered.
-//! We read that and what LeRobot writes by default (AV1), or x264 with reordered frames.
+//! Videos are written as H.264 with a constant frame rate, one sample per frame, a key frame at every other frame and
+//! no reordering. These are read, and so are what LeRobot writes by default (AV1) and x264 with reordered frames.
 
 mod boxes;
 pub mod colour;

@@ -4,21 +4,21 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::error::VideoError;
 
-/// Ticks of the media clock in a frame; more than one so that tools may cut between frames.
+/// Ticks of the media clock per frame; more than one, so that tools may cut between frames.
 const TICKS: u32 = 512;
 
-/// What the container says of its one track.
+/// Properties of the only track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Track {
     /// Width (px).
     pub width: u16,
     /// Height (px).
     pub height: u16,
-    /// Frames a second.
+    /// Frame rate (Hz).
     pub fps: u32,
 }
 
-/// Writes samples as they come; the index follows at the end.
+/// Writes samples as they come, and the index at the end.
 #[derive(Debug)]
 pub struct Mp4Writer<W> {
     out: W,
@@ -33,7 +33,7 @@ impl<W: Write + Seek> Mp4Writer<W> {
     /// Begins a file at the start of `out`.
     ///
     /// # Errors
-    /// When `out` refuses.
+    /// When writing fails.
     pub fn new(mut out: W, track: Track) -> Result<Self, VideoError> {
         let mut head = Vec::new();
         boxed(&mut head, b"ftyp", |b| {
@@ -42,7 +42,7 @@ impl<W: Write + Seek> Mp4Writer<W> {
             b.extend(b"isomiso2avc1mp41");
         });
         let mdat = head.len() as u64;
-        // A size of 64 bits, which is filled in at the end.
+        // A 64-bit size, which is filled in at the end.
         head.extend(1_u32.to_be_bytes());
         head.extend(b"mdat");
         head.extend(0_u64.to_be_bytes());
@@ -57,10 +57,10 @@ impl<W: Write + Seek> Mp4Writer<W> {
         })
     }
 
-    /// Appends a frame: its units with 4-byte lengths before them; `key` when decoding can begin here.
+    /// Appends a frame: its units, each after its length in 4 bytes. `key` says whether decoding can begin here.
     ///
     /// # Errors
-    /// When `out` refuses.
+    /// When writing fails.
     pub fn push(&mut self, sample: &[u8], key: bool) -> Result<(), VideoError> {
         let size = u32::try_from(sample.len()).map_err(|_| VideoError::malformed("a frame of 4 GiB"))?;
         self.out.write_all(sample)?;
@@ -72,12 +72,12 @@ impl<W: Write + Seek> Mp4Writer<W> {
         Ok(())
     }
 
-    /// Number of frames.
+    /// Returns the number of frames.
     pub fn len(&self) -> usize {
         self.sizes.len()
     }
 
-    /// Whether there is no frame yet.
+    /// Returns whether there is no frame yet.
     pub fn is_empty(&self) -> bool {
         self.sizes.is_empty()
     }
@@ -85,7 +85,7 @@ impl<W: Write + Seek> Mp4Writer<W> {
     /// Writes the index with the parameter sets, and returns the file.
     ///
     /// # Errors
-    /// When `out` refuses.
+    /// When writing fails.
     pub fn finish(mut self, sps: &[u8], pps: &[u8]) -> Result<W, VideoError> {
         let mut index = Vec::new();
         self.index(&mut index, sps, pps);
@@ -189,7 +189,7 @@ impl<W: Write + Seek> Mp4Writer<W> {
     }
 }
 
-/// `AVCDecoderConfigurationRecord` of a stream without high profiles.
+/// Writes the `AVCDecoderConfigurationRecord` of a stream without high profiles.
 fn configuration(out: &mut Vec<u8>, [sps, pps]: [&[u8]; 2]) {
     out.push(1);
     out.extend(sps.get(1..4).unwrap_or(&[66, 0xC0, 51]));
@@ -224,7 +224,7 @@ fn words(out: &mut Vec<u8>, values: &[u32]) {
     out.extend(values.iter().flat_map(|value| value.to_be_bytes()));
 }
 
-/// No rotation.
+/// Writes the identity matrix: no rotation.
 fn matrix(out: &mut Vec<u8>) {
     words(out, &[0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000]);
 }

@@ -1,4 +1,4 @@
-//! Any frame of an mp4 file, by number or by time.
+//! Reads any frame of an mp4 file, by index or by time.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,14 +11,14 @@ use super::error::VideoError;
 use crate::camera::rgb::RgbImage;
 use crate::files;
 
-/// Reads frames. Going forward decodes each frame once; going elsewhere begins at the key frame before.
+/// Reader of frames. Reading forward decodes each frame once; a jump begins at the key frame before.
 pub struct VideoReader<R> {
     file: R,
     movie: Movie,
     decoder: Option<Decoder>,
-    /// Sample that is decoded next, in the order of decoding.
+    /// Next sample to decode, in the order of decoding.
     next_sample: usize,
-    /// Frame that the decoder gives next.
+    /// Next frame that the decoder returns.
     next_frame: usize,
     /// Frame that `picture` shows.
     shown: Option<usize>,
@@ -30,7 +30,7 @@ impl VideoReader<File> {
     /// Opens the file `path`.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or holds what is not supported.
+    /// When it cannot be read, is damaged, or has an unsupported format.
     pub fn open(path: &Path) -> Result<Self, VideoError> {
         Self::new(files::open(path).map_err(VideoError::file("open", path))?)
     }
@@ -40,7 +40,7 @@ impl<R: Read + Seek> VideoReader<R> {
     /// Reads the index of `file`.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or holds what is not supported.
+    /// When it cannot be read, is damaged, or has an unsupported format.
     pub fn new(mut file: R) -> Result<Self, VideoError> {
         let length = file.seek(SeekFrom::End(0))?;
         let movie = Movie::read(&mut file, length)?;
@@ -56,27 +56,27 @@ impl<R: Read + Seek> VideoReader<R> {
         })
     }
 
-    /// Number of frames.
+    /// Returns the number of frames.
     pub fn len(&self) -> usize {
         self.movie.order.len()
     }
 
-    /// Never: a file without frames is refused.
+    /// Never true: a file without frames is refused.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Frames a second, on average.
+    /// Returns the average frame rate (Hz).
     pub fn fps(&self) -> f64 {
         self.movie.fps
     }
 
-    /// Width and height (px).
+    /// Returns width and height (px).
     pub fn size(&self) -> (u32, u32) {
         (self.movie.width, self.movie.height)
     }
 
-    /// Name of the codec, as LeRobot writes it.
+    /// Returns the name of the codec, as LeRobot writes it.
     pub fn codec(&self) -> &'static str {
         match self.movie.codec {
             Codec::H264 { .. } => "h264",
@@ -84,10 +84,10 @@ impl<R: Read + Seek> VideoReader<R> {
         }
     }
 
-    /// The number of the frame whose own time is nearest to `seconds`; frames need not be evenly spread.
+    /// Returns the index of the frame whose time is nearest to `seconds`; frames need not be evenly spaced.
     ///
     /// # Errors
-    /// When there is none.
+    /// When `seconds` is outside the video.
     pub fn index_at(&self, seconds: f64) -> Result<usize, VideoError> {
         let time = |index: usize| self.movie.time_of(index).unwrap_or(f64::INFINITY);
         let half = 0.5 / self.movie.fps;
@@ -107,24 +107,24 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(if nearer { after } else { before })
     }
 
-    /// When frame `index` is shown, counted from the first (s).
+    /// Returns the time of frame `index` since the first (s).
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.movie.time_of(index)
     }
 
-    /// The frame shown at `seconds`.
+    /// Returns the frame nearest to `seconds`.
     ///
     /// # Errors
-    /// When there is none or it cannot be decoded.
+    /// When `seconds` is outside the video or the frame cannot be decoded.
     pub fn frame_at(&mut self, seconds: f64) -> Result<&RgbImage, VideoError> {
         let index = self.index_at(seconds)?;
         self.frame(index)
     }
 
-    /// Frame `index`.
+    /// Returns frame `index`.
     ///
     /// # Errors
-    /// When there is none or it cannot be decoded; another frame may still be asked for.
+    /// When there is no such frame or it cannot be decoded; other frames can still be read.
     pub fn frame(&mut self, index: usize) -> Result<&RgbImage, VideoError> {
         if index >= self.len() {
             let problem = format!("frame {index}: expected less than {}, the number of frames", self.len());
@@ -187,14 +187,14 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(())
     }
 
-    /// The last sample at which decoding of frame `index` can begin.
+    /// Returns the last sample at which decoding of frame `index` can begin.
     fn entry_before(&self, index: usize) -> usize {
         let before = self.movie.samples.get(..=index).unwrap_or(&self.movie.samples);
         before.iter().rposition(|sample| sample.entry).unwrap_or(0)
     }
 }
 
-/// Counts pictures and keeps the one that is wanted.
+/// Counts decoded images and keeps the one that is wanted.
 struct Target<'a> {
     index: usize,
     next: usize,

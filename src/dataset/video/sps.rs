@@ -1,24 +1,24 @@
-//! What H.264 says of its pictures in the sequence parameter set (ITU-T H.264, 7.3.2.1 and annex E).
+//! Parses the sequence parameter set of H.264 (ITU-T H.264, 7.3.2.1 and annex E).
 
 use super::colour::Colour;
 use super::error::VideoError;
 
-/// What a decoder needs to know of a stream before it sees pictures.
+/// Properties of a stream that are needed before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sps {
     /// Width after cropping (px).
     pub width: u32,
     /// Height after cropping (px).
     pub height: u32,
-    /// Matrix and range.
+    /// Colour matrix and range.
     pub colour: Colour,
 }
 
-/// Profiles whose sets say more of chroma and depth.
+/// Profiles whose parameter sets also have chroma format and bit depth.
 const HIGH: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 
 impl Sps {
-    /// Reads the unit `nal`, its header byte first.
+    /// Parses the unit `nal`, which begins with its header byte.
     ///
     /// # Errors
     /// When it ends too early, or announces pictures that are not progressive 8-bit 4:2:0.
@@ -81,7 +81,7 @@ impl Sps {
     }
 }
 
-/// Reads bit by bit, past the bytes that only prevent start codes.
+/// Reads bits, without the bytes that only prevent start codes.
 struct Bits {
     bytes: Vec<u8>,
     position: usize,
@@ -114,7 +114,7 @@ impl Bits {
         (0..count).try_fold(0_u32, |value, _| Ok(value << 1 | u32::from(self.flag()?)))
     }
 
-    /// Exponential Golomb code.
+    /// Reads an unsigned exponential Golomb code.
     fn unsigned(&mut self) -> Result<u32, VideoError> {
         let mut zeros = 0;
         while !self.flag()? {
@@ -147,7 +147,7 @@ impl Bits {
         Ok(())
     }
 
-    /// The first part of the usability information, as far as colour.
+    /// Reads the colour encoding from the first part of the usability information (VUI).
     fn colour(&mut self) -> Result<Colour, VideoError> {
         let unspecified = Colour::from_code_points(2, false);
         if !self.flag()? {

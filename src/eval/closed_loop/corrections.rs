@@ -1,4 +1,5 @@
-//! The expert in the loop: a policy drives, and the expert says what it would do next wherever the policy gets to.
+//! Correction data in the manner of DAgger: a policy drives, and the expert's chunk is recorded in each state it
+//! reaches.
 //!
 //! ```text
 //! policy ─► arm ─► a state that no demonstration visits ─┬─► the policy's own chunk
@@ -23,7 +24,7 @@ use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
 
-/// Over this time the tool's velocity is taken (s).
+/// Time over which the tool's velocity is taken as a finite difference (s).
 const MOMENT_S: f64 = 0.001;
 
 /// A collection of corrections.
@@ -31,9 +32,10 @@ const MOMENT_S: f64 = 0.001;
 pub struct Corrections {
     /// The policy and the trials it drives.
     pub evaluation: Evaluation,
-    /// Times from a picture to the arm having its chunk, one after another, in place of the evaluation's (s).
+    /// Latencies from a picture to the arm having its chunk (s), used by one trial after another in a cycle, in place
+    /// of the evaluation's.
     pub latencies: Vec<f64>,
-    /// Steps of a chunk, K.
+    /// Steps of a recorded chunk, K.
     pub steps: usize,
     /// Format of the pictures in the rows.
     pub images: ImageMode,
@@ -42,10 +44,10 @@ pub struct Corrections {
 /// Error that ends the collection of corrections.
 #[derive(Debug, thiserror::Error)]
 pub enum CorrectionError {
-    /// Simulator or network.
+    /// The simulator or the network fails.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
-    /// The dataset.
+    /// The dataset cannot be written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
 }
@@ -54,8 +56,8 @@ pub enum CorrectionError {
 type Trial = (Vec<Whole>, Outcome);
 
 impl Corrections {
-    /// Lets copies of one policy drive all trials, one thread each, and writes a row for each of their chunks. Rows do not
-    /// depend on the number of copies.
+    /// Runs all trials with copies of one policy, one thread each, and writes a row for each of their chunks. Rows do
+    /// not depend on the number of copies. Calls `tell` with the outcome and the number of rows of each trial.
     ///
     /// # Errors
     /// When the disk refuses, or simulator or network fail.
@@ -112,7 +114,7 @@ impl Corrections {
         Ok((rows, outcome))
     }
 
-    /// Row with the expert's chunk from this moment; `None` where the arm cannot follow it.
+    /// Returns the row with the expert's chunk from this moment; `None` where the arm cannot follow it.
     fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
         let (sim, status) = (&self.evaluation.sim, moment.status());
         let world = &moment.rig.world;

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Wall time of the threads that made trials, all of them together.
+/// Wall time of the threads that ran trials, summed over all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Cost {
-    /// Trials made.
+    /// Number of trials.
     pub trials: u64,
-    /// From their beginning to their end (s).
+    /// Time from the beginning to the end of the trials (s).
     pub total_s: f64,
     /// Rendering for the policy (s).
     pub pictures_s: f64,
-    /// Pictures to network input, and the network (s).
+    /// Preprocessing of pictures and inference (s).
     pub network_s: f64,
     /// Rendering and encoding of videos and last pictures (s).
     pub film_s: f64,

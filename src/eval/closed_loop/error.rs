@@ -12,34 +12,34 @@ use crate::sim::error::SimError;
 /// Error that ends an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluationError {
-    /// The simulator.
+    /// The simulator fails.
     #[error(transparent)]
     Sim(#[from] SimError),
-    /// The trials on disk.
+    /// The trials on disk cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A video.
+    /// A video cannot be written.
     #[error(transparent)]
     Video(#[from] VideoError),
-    /// The last picture of a trial cannot be made small.
+    /// The last picture of a trial cannot be reduced in size.
     #[error(transparent)]
     Resize(#[from] ResizeError),
-    /// A picture cannot be kept.
+    /// A picture cannot be written.
     #[error(transparent)]
     Save(#[from] SaveError),
     /// The last picture of a trial is missing or damaged.
     #[error("last picture of a trial: {0}; remove trials.jsonl to make the trials again")]
     Load(#[from] LoadError),
-    /// There is no policy.
+    /// There is no candidate.
     #[error("expected at least one candidate, found none")]
     Nobody,
     /// The checkpoint was made for another robot.
     #[error(transparent)]
     Contract(#[from] ContractError),
-    /// The arm does not give the state the checkpoint reads.
+    /// The arm does not provide the state that the checkpoint reads.
     #[error("{0}")]
     State(String),
-    /// The policy gives no chunk.
+    /// The policy returns no chunk.
     #[error(transparent)]
     View(#[from] ViewError),
     /// The checkpoint cannot be loaded.

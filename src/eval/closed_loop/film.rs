@@ -19,16 +19,16 @@ use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
 use crate::sim::world::Snapshot;
 
-/// Frames a second of a video.
+/// Frame rate of a video (Hz).
 const FPS: u32 = 10;
-/// Frames from one key frame to the next: a film is watched, not read row by row.
+/// Distance of key frames: long, because these videos are played from the start and not read frame by frame.
 const GOP: u32 = 50;
-/// Size of a last picture (px).
+/// Width and height of a last picture (px).
 const SMALL: [u32; 2] = [128, 96];
-/// Sheet of all trials.
+/// File name of the sheet of all trials.
 const SHEET: &str = "trials.png";
 
-/// Films trials one after another.
+/// Renders the videos of trials one after another.
 #[derive(Default)]
 pub(super) struct Camera {
     photographer: Option<Photographer>,
@@ -46,7 +46,7 @@ impl Camera {
     }
 }
 
-/// Films one trial.
+/// Video and last picture of one trial.
 pub(super) struct Film<'a> {
     camera: &'a mut Camera,
     /// Path of the last picture.
@@ -56,7 +56,7 @@ pub(super) struct Film<'a> {
     took: Duration,
 }
 
-/// A video that is being made.
+/// A video that is being written.
 struct Video {
     writer: VideoWriter<BufWriter<fs::File>>,
     /// Path of the unfinished video, and path of the finished one.
@@ -91,7 +91,7 @@ impl<'a> Film<'a> {
         Ok(())
     }
 
-    /// Puts everything on disk; how long filming took.
+    /// Writes everything to disk; returns the time spent on rendering and encoding.
     pub fn end(mut self) -> Result<Duration, EvaluationError> {
         let begun = Instant::now();
         if let Some(snapshot) = &self.last {
@@ -117,7 +117,7 @@ impl Video {
     fn begin(folder: &Path, name: &str) -> Result<Self, VideoError> {
         fs::create_dir_all(folder).map_err(VideoError::file("make", folder))?;
         let paths = [".open.mp4", ".mp4"].map(|ending| folder.join(format!("{name}{ending}")));
-        // Left by a trial that was interrupted.
+        // Files left by a trial that was interrupted.
         for path in &paths {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -150,7 +150,7 @@ impl Video {
     }
 }
 
-/// All trials at a glance, the last picture of each.
+/// Draws the last picture of every trial on one sheet.
 pub(super) fn sheet(out: &Path, trials: &[TrialResult]) -> Result<(), EvaluationError> {
     let mut sheet = TrialSheet::new(SMALL);
     for of in trials {

@@ -1,5 +1,5 @@
-//! A policy in closed loop on the simulated table-top: pictures in, chunks through executor and gate, judged by the
-//! physics; in one process, and each trial apart from all others.
+//! Closed-loop evaluation of a policy on the simulated table-top: camera images in, chunks through executor and gate,
+//! judged by the physics. It runs in one process, and trials are independent of one another.
 
 mod corrections;
 mod cost;
@@ -32,50 +32,51 @@ const VARIATIONS: u64 = 3;
 /// Latency from a picture to the arm having its chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Latency {
-    /// Always as long (s): trials repeat to the bit.
+    /// A fixed time (s): trials are then reproducible to the bit.
     Fixed(f64),
-    /// As long as each inference took on this machine.
+    /// The time each inference took on this machine.
     Measured,
 }
 
 /// Trials of one policy.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// The table-top.
+    /// The simulated table-top.
     pub sim: SimConfig,
-    /// The arm.
+    /// The arm's parameters.
     pub arm: ArmConfig,
     /// Trials, in the order in which they are reported and saved.
     pub trials: Vec<EpisodeId>,
     /// Latency from a picture to the arm having its chunk.
     pub latency: Latency,
-    /// Steps of a chunk that are executed before the next one is computed; half of the checkpoint's chunk, rounded up,
-    /// where `None`. The expert has its own.
+    /// Steps of a chunk that are executed before the next one is computed; `None` stands for half of the checkpoint's
+    /// chunk, rounded up. The expert has its own.
     pub replan_steps: Option<u32>,
     /// Simulated time after which a trial has failed (s).
     pub time_limit_s: f64,
-    /// Shows the policy what the cameras see while the expert does the scene of the next seed, in place of its own.
+    /// Whether the policy gets the camera images of the expert's episode on the scene of the next seed, in place of its
+    /// own.
     pub shuffle_cameras: bool,
     /// Folder of the trials and their pictures.
     pub out: PathBuf,
-    /// Trials, from the first on, of which a video is made.
+    /// Number of trials, from the first on, of which a video is made.
     pub videos: usize,
 }
 
 /// The evaluated policy.
 pub enum Candidate {
-    /// The scripted expert, which knows where everything is: what the task, the arm and the latency leave possible.
+    /// The scripted expert, which knows all poses: an upper bound under this task, arm and latency.
     Expert,
     /// A checkpoint.
     Network(Box<Network>),
 }
 
-/// Result of an evaluation.
+/// Report and cost of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
-    /// All trials that were asked for.
+    /// Report on all trials that were asked for.
     pub report: Report,
-    /// Machine time of the trials that this run made.
+    /// Machine time of the trials that were run now.
     pub cost: Cost,
 }
 
@@ -89,8 +90,8 @@ impl Candidate {
 }
 
 impl Evaluation {
-    /// Makes the trials that the folder does not hold yet, and reports each; the result covers all that were asked for.
-    /// Candidates are one policy, loaded once for each thread that is to make trials.
+    /// Runs the trials that the folder does not hold yet, and calls `tell` with each; the result covers all that were
+    /// asked for. `candidates` are copies of one policy, one for each thread.
     ///
     /// # Errors
     /// When the folder holds another evaluation, the disk refuses, or simulator or network fail.
@@ -115,7 +116,7 @@ impl Evaluation {
         })
     }
 
-    /// Makes trials, whichever thread is free, and keeps them in order.
+    /// Runs trials on whichever thread is free; calls `keep` in their order.
     fn make(
         &self,
         trials: &[(usize, EpisodeId)],
@@ -156,7 +157,7 @@ impl Evaluation {
     }
 }
 
-/// Trials of a task from a seed on; the variations take turns unless one is named.
+/// Returns the trials of a task for these seeds; the variations alternate unless one is named.
 pub fn trials(task: Task, variation: Option<u8>, seeds: std::ops::Range<u64>) -> Vec<EpisodeId> {
     let first = seeds.start;
     let trial = |seed| EpisodeId {

@@ -1,4 +1,4 @@
-//! A checkpoint at the controls of an episode.
+//! Drives episodes of the simulator with a checkpoint.
 
 use std::path::Path;
 use std::time::Instant;
@@ -20,11 +20,11 @@ use crate::sim::episode::{Moment, Stage};
 use crate::sim::pilot::{Decision, Pilot};
 use crate::sim::scene::SceneOptions;
 
-/// Name in leases and chunks, as of the policy node.
+/// Source name in leases and chunks, the same as the policy node's.
 const SOURCE: &str = "policy";
-/// Longest time from a chunk's observation to its start (s); the policy node's default.
+/// Longest time from a chunk's observation to its start (s), the same as the policy node's default.
 const EXPIRY_S: f64 = 0.5;
-/// Tolerance by which a physics step may come too early (s).
+/// Tolerance for physics steps that come too early (s).
 const EARLY_S: f64 = 1e-6;
 
 /// Device, type and threads of a checkpoint.
@@ -51,12 +51,12 @@ impl Network {
         })
     }
 
-    /// SHA-256 of the weights.
+    /// Returns the SHA-256 of the weights.
     pub fn hash(&self) -> &str {
         self.viewer.checkpoint_hash()
     }
 
-    /// Steps from one chunk to the next.
+    /// Returns the number of steps from one chunk to the next.
     pub(super) fn replan_steps(&self, of: &Evaluation) -> u32 {
         let half = u32::try_from(self.viewer.chunk_len().div_ceil(2)).unwrap_or(u32::MAX);
         of.replan_steps.unwrap_or(half).max(1)
@@ -97,12 +97,12 @@ impl Network {
     }
 }
 
-/// One episode.
+/// Pilot of one episode.
 pub(super) struct NetworkPilot<'a> {
     network: &'a mut Network,
     evaluation: &'a Evaluation,
     eyes: &'a mut Eyes,
-    /// Another episode whose camera images the policy gets, in place of its own.
+    /// Another episode whose camera images the policy gets in place of its own.
     stranger: Option<Stranger>,
     replan_s: f64,
     /// Time of the last observation.
@@ -110,11 +110,11 @@ pub(super) struct NetworkPilot<'a> {
     plan_id: u64,
     /// Time spent on rendering and network so far.
     pub spent: Cost,
-    /// Is shown each moment at which a chunk is asked for.
+    /// Called at each moment at which a chunk is requested.
     pub seen: Option<&'a mut Seen<'a>>,
 }
 
-/// Is shown a moment and its pictures.
+/// Callback that gets a moment and its pictures.
 pub(super) type Seen<'a> = dyn FnMut(&Moment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
 
 impl NetworkPilot<'_> {
@@ -169,7 +169,7 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
 
     fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, EvaluationError> {
         let now = moment.time();
-        // An anchor is a command's time.
+        // Chunks are requested at command ticks only, because a chunk is anchored at the time of a command.
         let early = |last: Time| now.seconds_since(last) < self.replan_s - EARLY_S;
         if !moment.ticked || self.last.is_some_and(early) {
             return Ok(Decision::Wait);
@@ -185,7 +185,7 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
         }
         let looked = begun.elapsed();
         let actions = self.network.act(moment, &status, &pictures)?;
-        // A camera takes no time of the policy's.
+        // Rendering does not count as latency: a real camera takes no time of the policy.
         let thought = begun.elapsed() - looked;
         self.spent += Cost::network(looked, thought);
         self.last = Some(now);

@@ -5,14 +5,14 @@ use crate::sim::episode::{self, Stage};
 use crate::sim::tasks::EpisodeId;
 use crate::sim::world::Snapshot;
 
-/// The expert's episode on the scene of the next seed, of the same task and variation.
+/// The expert's episode of the same task and variation on the scene of the next seed.
 pub(super) struct Stranger {
-    /// Time since its start (s), and where everything stood then.
+    /// Time since the start (s) and state of the scene, for each command.
     moments: Vec<(f64, Snapshot)>,
 }
 
 impl Stranger {
-    /// Runs the episode, at the expert's own pace.
+    /// Runs the episode with the expert.
     pub fn of(stage: &Stage<'_>) -> Result<Self, EvaluationError> {
         let id = EpisodeId {
             seed: stage.id.seed.wrapping_add(1),
@@ -28,7 +28,7 @@ impl Stranger {
         Ok(Self { moments })
     }
 
-    /// State of the other episode at a time; its last state after its end.
+    /// Returns the state of the other episode at a time (s); its last state after its end.
     pub fn at(&self, seconds: f64) -> Option<&Snapshot> {
         let after = self.moments.partition_point(|(time, _)| *time <= seconds);
         let (_, snapshot) = self.moments.get(after.saturating_sub(1))?;

@@ -1,4 +1,4 @@
-//! A thread that makes trials.
+//! A thread that runs trials.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::sim::pilot::Pilot;
 use crate::sim::scene::SceneOptions;
 use crate::sim::tasks::EpisodeId;
 
-/// A policy with its cameras, and one camera for videos: filming does not change the policy's images.
+/// A policy with its cameras, and a separate camera for videos, so that videos do not change the policy's images.
 pub(super) struct Worker<'a> {
     evaluation: &'a Evaluation,
     candidate: &'a mut Candidate,
@@ -23,7 +23,7 @@ pub(super) struct Worker<'a> {
     camera: Camera,
 }
 
-/// A trial.
+/// Result and cost of a trial.
 pub(super) struct Made {
     pub result: TrialResult,
     pub cost: Cost,
@@ -39,7 +39,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Makes a trial and its pictures.
+    /// Runs a trial and writes its pictures.
     pub fn make(&mut self, id: EpisodeId, video: bool) -> Result<Made, EvaluationError> {
         let begun = Instant::now();
         let evaluation = self.evaluation;
@@ -84,10 +84,10 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Watches one trial.
+/// Measures and films one trial.
 struct Watch<'a> {
     meter: SmoothnessMeter,
-    /// The next command is the first of a chunk.
+    /// Whether the next command is the first of a chunk.
     seam: bool,
     film: Film<'a>,
 }

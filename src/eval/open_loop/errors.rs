@@ -6,9 +6,9 @@ use crate::contract::Composition;
 use crate::control::composition::Offset;
 use crate::eval::statistics::percentile;
 
-/// Values of an action of the tool: three metres, a rotation vector, the gripper.
+/// Values of an action of the tool: translation (m), rotation vector (rad), gripper.
 pub const WIDTH: usize = 7;
-/// At and above this a gripper is meant to be open.
+/// Gripper values from this one on count as open.
 const OPEN: f64 = 0.5;
 
 /// Difference between two motions of the tool.
@@ -23,18 +23,18 @@ pub struct MotionError {
 /// Error of a chunk against the recorded one, over the recorded steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChunkError {
-    /// Of the first action.
+    /// Error of the first action.
     pub first: MotionError,
-    /// Of where all steps together take the tool.
+    /// Error of the displacement of the tool over all steps together.
     pub whole: MotionError,
     /// Whether the first action opens or closes the gripper as recorded.
     pub first_gripper: bool,
-    /// Share of the steps that do, 0 to 1.
+    /// Share of the steps whose gripper does, 0 to 1.
     pub whole_gripper: f64,
 }
 
 impl ChunkError {
-    /// Compares as many steps as were recorded; nothing where none was.
+    /// Compares as many steps as were recorded; returns `None` where none was.
     ///
     /// # Shapes
     /// given, recorded: (steps, `WIDTH`), row major; of `given` there may be more.
@@ -67,7 +67,7 @@ impl MotionError {
     }
 }
 
-/// A median, and what all but one in twenty stay below.
+/// Median and 95th percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Median.
@@ -89,9 +89,9 @@ impl Spread {
 /// Errors of one motion over all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct MotionErrors {
-    /// Of the translation (mm).
+    /// Translation error (mm).
     pub translation_mm: Spread,
-    /// Of the rotation (degrees).
+    /// Rotation error (degrees).
     pub rotation_deg: Spread,
     /// Share of steps whose gripper is open or closed as recorded, 0 to 1.
     pub gripper_agreement: f64,
@@ -100,14 +100,14 @@ pub struct MotionErrors {
 /// Errors of chunks over all rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ChunkErrors {
-    /// Of the first action.
+    /// Errors of the first action.
     pub first: MotionErrors,
-    /// Of where all steps together take the tool.
+    /// Errors of the displacement of the tool over all steps together.
     pub whole: MotionErrors,
 }
 
 impl ChunkErrors {
-    /// Of rows, each counting the same.
+    /// Summarises rows, each with the same weight.
     pub fn of(rows: &[ChunkError]) -> Self {
         let errors = |motion: &dyn Fn(&ChunkError) -> MotionError, gripper: &dyn Fn(&ChunkError) -> f64| {
             let of = |value: &dyn Fn(MotionError) -> f64| {

@@ -1,4 +1,4 @@
-//! A policy against recorded rows: what it would do, and what was done.
+//! Open-loop evaluation: compares a policy's chunks with the recorded ones.
 
 mod errors;
 mod report;
@@ -22,22 +22,22 @@ use crate::training::data::sampler::{Place, randomness};
 use crate::training::run_error::RunError;
 use errors::WIDTH;
 
-/// Selection of rows.
+/// Selection of the rows to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Drawn {
-    /// Only those of episodes that a training run held out.
+    /// Selects only episodes that this training run held out.
     pub held_out: Option<HeldOut>,
     /// Number of rows, each drawn at most once; all where `None`.
     pub rows: Option<u64>,
-    /// Draws them, and whose pictures each is shown besides.
+    /// Seed of the rows' order, which also determines the other row whose pictures each is compared with.
     pub seed: u64,
 }
 
-/// Compares a policy's chunks with those of a dataset; tells of every row.
+/// Compares a policy's chunks with those of a dataset; calls `tell` with every row.
 ///
 /// # Errors
-/// When the dataset cannot be read, was recorded for another robot or otherwise than the checkpoint's, has fewer than two
-/// rows, or its actions are not of the tool; when the network fails.
+/// When the dataset cannot be read, was recorded for another robot or otherwise than the checkpoint's, or has fewer
+/// than two rows; when its actions are not of the tool; when the network fails.
 pub fn compare(
     viewer: Viewer,
     dataset: &Path,
@@ -110,7 +110,7 @@ pub fn compare(
     ))
 }
 
-/// The rows in an order of their own.
+/// Returns the selectable rows in an order drawn by seed.
 fn draw(dataset: &Dataset, drawn: Drawn) -> Vec<At> {
     let episodes = match drawn.held_out {
         Some(run) => {
@@ -125,7 +125,7 @@ fn draw(dataset: &Dataset, drawn: Drawn) -> Vec<At> {
     order
 }
 
-/// The next row of another episode, or, of a single episode, the next row.
+/// Returns the next row of another episode or, if there is only one, the next row.
 fn other(order: &[At], number: usize) -> At {
     let own = order.get(number).copied().unwrap_or(At { episode: 0, frame: 0 });
     let after = || order.iter().cycle().skip(number + 1).take(order.len());
@@ -133,7 +133,7 @@ fn other(order: &[At], number: usize) -> At {
     found.copied().unwrap_or(own)
 }
 
-/// Shows rows to the policy.
+/// Runs the policy on rows.
 struct Show<'a> {
     viewer: Viewer,
     mixture: &'a Mixture,
@@ -155,7 +155,7 @@ impl<'a> Show<'a> {
         })
     }
 
-    /// Chunk of the policy for a row's task and state, with the pictures of that row or of another.
+    /// Returns the policy's chunk for a row's task and state, with the pictures of that row or of another.
     fn act(&mut self, at: At, pictures_of: At) -> Result<Vec<f64>, RunError> {
         self.images.read(pictures_of, &mut self.pictures)?;
         let state = self.mixture.state(Place { dataset: 0, at })?;

@@ -9,15 +9,15 @@ use super::errors::{ChunkError, ChunkErrors, MotionErrors};
 use crate::contract::Composition;
 use crate::dataset::At;
 
-/// One row: chunks in metres, radians and gripper opening, row major.
+/// One row; chunks in metres, radians and gripper opening, row major.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RowResult {
     /// Position of the row: episode and frame.
     #[serde(flatten)]
     pub at: At,
-    /// The task in words.
+    /// Instruction.
     pub instruction: String,
-    /// Recorded chunk, over the steps that the episode still has.
+    /// Recorded chunk, as far as the episode goes.
     pub recorded: Vec<f64>,
     /// The policy's chunk.
     pub own: Vec<f64>,
@@ -25,7 +25,7 @@ pub struct RowResult {
     pub shuffled: Vec<f64>,
 }
 
-/// Setting of a comparison.
+/// Settings of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Hash of the checkpoint.
@@ -34,7 +34,7 @@ pub struct Setting {
     pub dataset: PathBuf,
     /// Whether only episodes count that the checkpoint's training held out.
     pub held_out: bool,
-    /// Rows the dataset has, of those episodes.
+    /// Number of the dataset's rows in these episodes.
     pub rows_of_dataset: usize,
     /// Seed of the rows' order.
     pub seed: u64,
@@ -42,19 +42,19 @@ pub struct Setting {
     pub chunk_len: usize,
 }
 
-/// Errors of a policy, and of what it has to be better than, on the same rows.
+/// Errors of a policy and of two baselines on the same rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpenLoop {
-    /// Setting of a comparison.
+    /// Settings of the comparison.
     pub setting: Setting,
-    /// Rows compared.
+    /// Number of rows compared.
     pub rows: usize,
-    /// Of the policy.
+    /// Errors of the policy.
     pub policy: ChunkErrors,
-    /// Of the policy when it is shown the pictures of another episode: one that looks is much worse then.
+    /// Errors of the policy with the pictures of another episode; a policy that uses its images is much worse then.
     pub shuffled: ChunkErrors,
-    /// Of the median of each value over all of the dataset's rows that could be drawn: the best chunk that looks at
-    /// nothing.
+    /// Errors of the median of each value over all selectable rows of the dataset: the best chunk that ignores all
+    /// inputs.
     pub constant: ChunkErrors,
 }
 

@@ -1,4 +1,4 @@
-//! Whether a checkpoint was trained on such data: contract against contract, statistics against statistics.
+//! Compares a data set with a checkpoint's training data: contracts and statistics.
 
 use std::path::Path;
 
@@ -11,12 +11,12 @@ use crate::dataset::statistics::Statistics;
 
 use super::Report;
 
-/// Rates that differ by less are the same; both are measured.
+/// Relative difference below which two rates count as equal; both are measured.
 const SAME_RATE: f64 = 0.01;
-/// Largest share of a data set outside the checkpoint's quantiles, of which 2 % are to be expected.
+/// Largest accepted share of a data set outside the checkpoint's quantiles q01 and q99, of which 2 % are expected.
 const OUTSIDE: f64 = 0.10;
 
-/// Quantiles that LeRobot writes, with their shares.
+/// Quantiles that LeRobot writes, with their cumulative shares.
 const QUANTILES: [(&str, f64); 7] = [
     ("min", 0.0),
     ("q01", 0.01),
@@ -64,7 +64,7 @@ fn column_mapping(checkpoint: &Contract, info: &Info, column: &str) -> Result<Co
     found.map_err(|problem| format!("data set, column {column}: {problem}"))
 }
 
-/// Compares the range of one value with the checkpoint's.
+/// Compares the distribution of one value with the checkpoint's.
 fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut Report) {
     match outside(of, stats, place) {
         Ok(Some(share)) => {
@@ -126,7 +126,7 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
             ));
         }
     }
-    // Datasets keep pictures as they came, and training resizes them by the checkpoint's rule.
+    // Datasets store pictures as recorded, and training resizes them by the checkpoint's rule.
     if trained.resize != data.resize {
         report.note(format!(
             "data set, data.resize: {:?}, in place of which the checkpoint's is used, {:?}",
@@ -135,7 +135,8 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
     }
 }
 
-/// Share of the data outside the checkpoint's quantiles, between the data's own quantiles by straight lines.
+/// Returns the share of the data outside the checkpoint's quantiles, by linear interpolation of the data's own
+/// quantiles.
 fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result<Option<f64>, String> {
     let mut points = Vec::new();
     for (name, share) in QUANTILES {
@@ -157,14 +158,14 @@ fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result
     ))
 }
 
-/// Whether what lies exactly there counts.
+/// Whether values exactly at the bound count as below it.
 #[derive(Clone, Copy, PartialEq)]
 enum Side {
     Under,
     UpTo,
 }
 
-/// Share of the data below `value`.
+/// Returns the share of the data below `value`.
 fn below(points: &[(f64, f64)], value: f64, side: Side) -> f64 {
     let reached = |at: f64| at < value || (side == Side::UpTo && at == value);
     let mut share = 0.0;
@@ -185,7 +186,7 @@ fn below(points: &[(f64, f64)], value: f64, side: Side) -> f64 {
 mod tests {
     use super::*;
 
-    /// Even between 0 and 1.
+    /// A uniform distribution between 0 and 1.
     const EVEN: [(f64, f64); 3] = [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)];
 
     #[test]

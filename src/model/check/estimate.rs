@@ -1,4 +1,4 @@
-//! How much memory the network takes and how long a pass takes at least on this machine.
+//! Estimates the network's memory and the shortest time of a pass on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -13,18 +13,18 @@ use crate::model::parameters::Parameter;
 
 use super::Report;
 
-/// How long the machine is measured.
+/// Duration of the measurement of the machine.
 const MEASURED: Duration = Duration::from_millis(300);
-/// Tokens in the product that is timed.
+/// Number of tokens in the product that is timed.
 const ROWS: i64 = 256;
-/// libtorch, tokenizer and buffers of a pass (bytes).
+/// Memory of libtorch, tokenizer and buffers (bytes).
 const BESIDES: f64 = 0.5e9;
 
-/// One pass.
+/// Inputs of one pass.
 pub(super) struct Work {
-    /// Images.
+    /// Patch grids of the images.
     pub grids: Vec<Grid>,
-    /// Tokens of the prompt.
+    /// Number of tokens of the prompt.
     pub tokens: u64,
     /// Duration of a chunk (s).
     pub chunk: Option<f64>,
@@ -80,7 +80,7 @@ fn bytes(layout: &[Parameter], compute: Precision) -> f64 {
         .sum()
 }
 
-/// Multiplications and additions of the linear maps; attention adds a few per cent.
+/// Returns the number of operations of the linear maps; attention adds a few per cent.
 fn operations(layout: &[Parameter], manifest: &Manifest, work: &Work) -> f64 {
     let patches: usize = work.grids.iter().map(Grid::patches).sum();
     let merge = manifest.qwen3_vl.vision_config.spatial_merge_size.max(1) as f64;
@@ -99,14 +99,14 @@ fn operations(layout: &[Parameter], manifest: &Manifest, work: &Work) -> f64 {
         .sum()
 }
 
-/// Operations a second of a product of the language model's size.
+/// Measures the operations per second of a product of the language model's size.
 fn rate(manifest: &Manifest) -> Result<f64, TchError> {
     let text = &manifest.qwen3_vl.text_config;
     let (inputs, outputs) = (text.hidden_size, text.intermediate_size);
     let place = (manifest.compute.kind(), Device::Cpu);
     let x = Tensor::f_ones([ROWS, inputs], place)?;
     let weight = Tensor::f_ones([outputs, inputs], place)?;
-    // The first is slower: libtorch sets itself up.
+    // The first product is slower, because libtorch initialises itself.
     let mut y = x.f_linear(&weight, None::<&Tensor>)?;
     let (start, mut passes) = (Instant::now(), 0u32);
     while start.elapsed() < MEASURED {

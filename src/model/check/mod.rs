@@ -1,4 +1,4 @@
-//! What a user wants to know of a checkpoint before anything moves, and why it must not be run.
+//! Describes a checkpoint before it is run, and finds the reasons for which it must not be run.
 
 mod dataset;
 mod estimate;
@@ -21,18 +21,18 @@ use super::prompt::{Prompter, Task};
 use super::state::StateText;
 use super::text::conversation::Conversation;
 
-/// An instruction of ordinary length.
+/// An instruction of typical length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";
-/// A picture of ordinary size, for checkpoints whose robot is not known (px).
+/// Picture size for checkpoints whose robot is not known (px).
 const PICTURE: Size = Size {
     height: 480,
     width: 640,
 };
 
-/// What to look at.
+/// Settings of a check.
 #[derive(Debug, Clone, Copy)]
 pub struct Check<'a> {
-    /// What the checkpoint lacks and the user adds.
+    /// What the user adds to the checkpoint's files.
     pub options: &'a Options,
     /// Directory of a data set whose contract and statistics are compared.
     pub dataset: Option<&'a Path>,
@@ -40,16 +40,16 @@ pub struct Check<'a> {
     pub constant: &'a [String],
 }
 
-/// What was found.
+/// Result of a check.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
-    /// Names and values.
+    /// Properties of the checkpoint, by name.
     pub facts: Vec<(String, String)>,
-    /// What to keep in mind.
+    /// Notes for the user.
     pub notes: Vec<String>,
-    /// Why it must not be run, one line each.
+    /// Reasons for which the checkpoint must not be run, one line each.
     pub failures: Vec<String>,
-    /// Lines of the coverage report.
+    /// Lines of the coverage report, if the files could be compared with the network.
     pub coverage: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Report {
         self.failures.push(lines.join("; "));
     }
 
-    /// The value, or a failure.
+    /// Returns the value, or records the error as a failure.
     fn take<T, E: ToString>(&mut self, result: Result<T, E>) -> Option<T> {
         result.map_err(|e| self.fail(e)).ok()
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Report {
 }
 
 impl Check<'_> {
-    /// Looks at the checkpoint in `path`. Its network is not built; its values are all looked at once.
+    /// Checks the checkpoint in `path`. Its network is not built; its values are all read once.
     pub fn run(&self, path: &Path) -> Report {
         let mut report = Report::default();
         let Some(manifest) = report.take(Manifest::read(path, self.options)) else {
@@ -162,7 +162,7 @@ impl Check<'_> {
     }
 }
 
-/// A backbone alone can be asked.
+/// Checks a backbone without an action part, which can answer questions.
 fn asks(manifest: &Manifest, report: &mut Report) {
     report.fact("action part", "none: it can be asked and converted, and cannot act");
     let tokenizer = Arc::new(manifest.tokenizer.clone());
@@ -243,7 +243,7 @@ fn describe_contract(contract: &Contract, config: &Config, report: &mut Report) 
     }
 }
 
-/// What the vision tower is fed for an image of this size.
+/// Returns the patch grid of an image of this size.
 fn grid(manifest: &Manifest, size: Size, report: &mut Report) -> Option<Grid> {
     let vision = &manifest.qwen3_vl.vision_config;
     let rule = manifest.bounds.rule(vision);
@@ -272,7 +272,7 @@ fn grid(manifest: &Manifest, size: Size, report: &mut Report) -> Option<Grid> {
     Some(grid)
 }
 
-/// Tokens of a prompt; says where tokenizer and configuration mean different ids.
+/// Returns the number of tokens of a prompt, or an error where tokenizer and configuration disagree about ids.
 fn prompt(manifest: &Manifest, (config, contract): (&Config, &Contract), grids: &[Grid]) -> Result<usize, ModelError> {
     let prompter = Prompter::new(manifest.tokenizer.clone(), config)?;
     let state = match config.thinkvla.proprio {

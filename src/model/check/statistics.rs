@@ -1,4 +1,4 @@
-//! Whether the numbers by which actions are un-normalised mean anything.
+//! Checks the statistics by which actions are un-normalised.
 
 use crate::contract::{DimensionStatistics, Normalisation};
 
@@ -48,7 +48,7 @@ fn failure(of: &DimensionStatistics, may_be_constant: bool) -> Option<String> {
         Normalisation::MeanStd => format!("{high}"),
         _ => format!("{low} and {high}"),
     };
-    // Between equal quantiles the reference gives the network's own number out as metres or radians.
+    // With equal quantiles the reference returns the network's own number as metres or radians.
     if low == high && may_be_constant && of.normalisation != Normalisation::Q99 {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Whether every weight is a number.
+//! Rejects checkpoints with NaN or infinite weights.
 
 use safetensors::Dtype;
 
@@ -6,10 +6,10 @@ use crate::model::checkpoint::Manifest;
 
 use super::Report;
 
-/// Failures that are told one by one; the rest is counted.
+/// Number of failures that are listed; the rest are counted.
 const TOLD: usize = 20;
 
-/// Looks at every value of every tensor, one tensor after another.
+/// Checks every value of every tensor, one tensor after another.
 pub(super) fn check(manifest: &Manifest, report: &mut Report) {
     let keys: Vec<String> = manifest.files.keys().map(str::to_owned).collect();
     let mut bad = 0;
@@ -36,7 +36,7 @@ pub(super) fn check(manifest: &Manifest, report: &mut Report) {
     }
 }
 
-/// A number whose exponent is all ones is none.
+/// Counts NaN and infinities, whose exponent bits are all ones.
 fn not_numbers(dtype: Dtype, bytes: &[u8]) -> usize {
     let halves = |mask: u16| {
         let pairs = bytes.as_chunks::<2>().0.iter();

@@ -1,4 +1,4 @@
-//! Which tensor of the files goes where, what is missing and what is left over.
+//! Compares the tensors of weight files with those of a network.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use super::weights::{Part, TEXT_HEAD, WeightFiles, is_backbone};
 use crate::model::parameters::Parameter;
 
-/// How files cover a network. Only their headers are read for it.
+/// Assignment of a file's tensors to a network. Only headers are read for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     /// Tensors that fit, in the network's order.
@@ -24,9 +24,9 @@ pub struct Coverage {
 pub struct Used {
     /// Our key.
     pub key: String,
-    /// Its name in the file.
+    /// Name in the file.
     pub stored: String,
-    /// The file's name.
+    /// Name of the file.
     pub file: String,
     /// Shape.
     pub shape: Vec<i64>,
@@ -35,7 +35,7 @@ pub struct Used {
 }
 
 impl Coverage {
-    /// Compares what a network asks for with what there is.
+    /// Compares the tensors that a network needs with those of the files.
     pub fn new(layout: &[Parameter], files: &WeightFiles, part: Part) -> Self {
         let mut coverage = Self {
             used: Vec::new(),
@@ -50,7 +50,7 @@ impl Coverage {
         }
         let asked: BTreeSet<_> = layout.iter().map(|parameter| parameter.key.as_str()).collect();
         for key in files.keys().filter(|key| !asked.contains(key)) {
-            // A text head that is not asked for is tied: the embedding under another name, which is not held twice.
+            // A text head that is not needed is tied: a second copy of the embedding.
             if key == TEXT_HEAD || (part == Part::Backbone && !is_backbone(key)) {
                 coverage.unused.push(key.to_owned());
             } else {
@@ -89,7 +89,7 @@ fn fit(parameter: &Parameter, files: &WeightFiles) -> Result<Used, String> {
 }
 
 impl fmt::Display for Coverage {
-    /// A line for each tensor.
+    /// Writes one line for each tensor.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for used in &self.used {
             write!(

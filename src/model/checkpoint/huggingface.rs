@@ -1,4 +1,4 @@
-//! A Hugging Face directory of Qwen3-VL: the backbone with its text head and its processor, and nothing to act with.
+//! A Hugging Face directory of Qwen3-VL: backbone, text head and processor, without an action part.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ use crate::model::error::ModelError;
 /// A backbone without its action part, loaded and checked.
 #[derive(Debug)]
 pub struct BackboneCheckpoint {
-    /// Shape of the backbone.
+    /// Configuration of the backbone.
     pub config: Qwen3VlConfig,
-    /// Text to ids.
+    /// Tokenizer.
     pub tokenizer: Tokenizer,
     /// The backbone, with its text head.
     pub backbone: Backbone,
-    /// How images are sized, normalised and cut.
+    /// Rule by which images are resized, normalised and cut into patches.
     pub rule: PatchRule,
     /// Type the backbone computes in.
     pub compute: Precision,
@@ -34,7 +34,7 @@ impl BackboneCheckpoint {
     /// Reads the backbone of a checkpoint, whichever layout it has.
     ///
     /// # Errors
-    /// When a file is missing, damaged, or does not fit the others; weights are reported all at once.
+    /// When a file is missing, damaged, or does not fit the others; problems with weights are reported together.
     pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
         let manifest = Manifest::read(directory, &Options::default())?;
         Ok(Self {
@@ -48,7 +48,7 @@ impl BackboneCheckpoint {
     }
 }
 
-/// What the directory says of itself.
+/// Reads a Hugging Face directory.
 pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     let Description {
         config,
@@ -72,7 +72,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     })
 }
 
-/// All but the weights.
+/// Description of the backbone without the weights.
 pub(super) struct Description {
     pub config: Qwen3VlConfig,
     pub bounds: Bounds,

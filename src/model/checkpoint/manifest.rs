@@ -1,4 +1,4 @@
-//! What a checkpoint directory says of itself, whichever of the three layouts it has.
+//! Description of a checkpoint directory in any of the three layouts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -40,10 +40,10 @@ impl Format {
         (Self::Starvla, "starvla"),
     ];
 
-    /// The layout of a directory, or of the run a weights file belongs to.
+    /// Detects the layout of a directory, or of the run a weights file belongs to.
     ///
     /// # Errors
-    /// When it is none of them.
+    /// When it is none of these layouts.
     pub fn of(path: &Path) -> Result<Self, ModelError> {
         if path.is_file() || starvla::is_run(path) {
             return Ok(Self::Starvla);
@@ -75,37 +75,37 @@ impl FromStr for Format {
     }
 }
 
-/// What a checkpoint says of itself; of its weights, only the headers have been read.
+/// Description of a checkpoint; only the headers of its weights have been read.
 #[derive(Debug)]
 pub struct Manifest {
-    /// Whose layout it is.
+    /// Layout of the files.
     pub format: Format,
-    /// The backbone.
+    /// Configuration of the backbone.
     pub qwen3_vl: Qwen3VlConfig,
-    /// What was added to it; none in a Hugging Face directory.
+    /// Configuration of the added parts; `None` in a Hugging Face directory.
     pub thinkvla: Option<ThinkVlaConfig>,
-    /// What it was trained on and for. A StarVLA run has one where the user names the robot.
+    /// Robot and training data. A StarVLA run has a contract only where the user names the robot.
     pub contract: Option<Contract>,
-    /// How its actions are normalised.
+    /// Statistics and normalisation of its actions.
     pub actions: Vec<DimensionStatistics>,
-    /// Bounds of the images it is fed.
+    /// Bounds of the network's images.
     pub bounds: Bounds,
-    /// Text to ids.
+    /// Tokenizer.
     pub tokenizer: Tokenizer,
-    /// Type the backbone computes in where nobody says otherwise.
+    /// Default type in which the backbone computes.
     pub compute: Precision,
     /// The weights.
     pub files: WeightFiles,
-    /// Directory of the tokenizer and its like.
+    /// Directory of the tokenizer and related files.
     pub home: PathBuf,
-    /// What the weights are called, where they say.
+    /// Name of the weights, if the files state one.
     pub name: Option<String>,
-    /// What the user should know of how the files were understood.
+    /// Notes for the user on how the files were understood.
     pub notes: Vec<String>,
 }
 
 impl Manifest {
-    /// Reads what a directory says of itself. For a StarVLA run, `path` may be one weights file of it.
+    /// Reads the description of a checkpoint. For a StarVLA run, `path` may be one of its weights files.
     ///
     /// # Errors
     /// When a file is missing, damaged, or does not fit the others.
@@ -122,10 +122,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The whole network's configuration.
+    /// Returns the configuration of the whole network.
     ///
     /// # Errors
-    /// When there is only a backbone, or a field cannot work.
+    /// When there is only a backbone, or a field is invalid.
     pub fn config(&self) -> Result<Config, ModelError> {
         let thinkvla = self.thinkvla.clone().ok_or_else(|| ModelError::Incomplete {
             found: "a backbone that has nothing to act with".into(),
@@ -140,10 +140,10 @@ impl Manifest {
         Ok(config)
     }
 
-    /// The contract.
+    /// Returns the contract.
     ///
     /// # Errors
-    /// When nobody says for which robot the checkpoint is, or it contradicts the configuration.
+    /// When the checkpoint's robot is not known, or the contract contradicts the configuration.
     pub fn contract(&self) -> Result<&Contract, ModelError> {
         let config = self.config()?;
         let contract = self.contract.as_ref().ok_or_else(|| ModelError::Incomplete {
@@ -154,10 +154,10 @@ impl Manifest {
         Ok(contract)
     }
 
-    /// The tensors its network has, or the backbone alone.
+    /// Returns the tensors of the network, or of the backbone alone.
     ///
     /// # Errors
-    /// When the configuration cannot work.
+    /// When the configuration is invalid.
     pub fn layout(&self, part: Part) -> Result<Vec<Parameter>, ModelError> {
         match (part, &self.thinkvla) {
             (Part::Everything, Some(_)) => Network::layout(&self.config()?),
@@ -165,10 +165,10 @@ impl Manifest {
         }
     }
 
-    /// How the weights cover the network, or its backbone.
+    /// Compares the weights with the network or its backbone.
     ///
     /// # Errors
-    /// When the configuration cannot work.
+    /// When the configuration is invalid.
     pub fn coverage(&self, part: Part) -> Result<Coverage, ModelError> {
         Ok(Coverage::new(&self.layout(part)?, &self.files, part))
     }
@@ -176,7 +176,7 @@ impl Manifest {
     /// Builds the network from the weights.
     ///
     /// # Errors
-    /// When they do not fit, or there is only a backbone.
+    /// When the weights do not fit, or there is only a backbone.
     pub fn network(&self, placement: Placement) -> Result<Network, ModelError> {
         let weights = self.weights(placement, Part::Everything);
         let network = Network::new(&self.config()?, &weights)?;
@@ -184,10 +184,10 @@ impl Manifest {
         Ok(network)
     }
 
-    /// Builds a network that records gradients of what is selected; see [`Trainable`] for the seed.
+    /// Builds a network that records gradients of the selected parameters; see [`Trainable`] for the seed.
     ///
     /// # Errors
-    /// When the weights do not fit, or the selection names what is not there.
+    /// When the weights do not fit, or the selection names a missing part.
     pub fn trainable(
         &self,
         placement: Placement,
@@ -197,8 +197,8 @@ impl Manifest {
         self.trainable_as(&self.config()?, placement, (selection, seed))
     }
 
-    /// The same for a network of another configuration: what it has besides is drawn from the seed, and what it has not
-    /// is left in the files.
+    /// Builds a trainable network of another configuration: tensors that the files lack are drawn from the seed, and
+    /// tensors it does not use stay in the files.
     ///
     /// # Errors
     /// As [`Self::trainable`].
@@ -219,10 +219,10 @@ impl Manifest {
         Ok((network, parameters))
     }
 
-    /// Builds the backbone from the weights; what was added to it stays in the files.
+    /// Builds the backbone from the weights; the added parts stay in the files.
     ///
     /// # Errors
-    /// When they do not fit.
+    /// When the weights do not fit.
     pub fn backbone(&self, placement: Placement) -> Result<Backbone, ModelError> {
         let weights = self.weights(placement, Part::Backbone);
         let backbone = Backbone::from_source(&self.qwen3_vl, &weights)?;

@@ -1,8 +1,8 @@
 //! Checkpoints: ours, Hugging Face's Qwen3-VL and StarVLA's Qwen3-VL-OFT.
 //!
-//! Weights are read by memory map and checked strictly against the network: every tensor that is missing, extra, of
-//! another shape or of another type is named at once. Nothing that stands in a file is ever run: of pickles, only plain
-//! state dicts are read, by a reader that knows nothing else.
+//! Weights are memory-mapped and checked strictly against the network: all tensors that are missing, extra, of another
+//! shape or of another type are reported together. Nothing in a file is ever executed: of pickles, only plain state
+//! dicts are read, by a reader that supports nothing else.
 
 pub mod convert;
 pub mod coverage;
@@ -45,49 +45,49 @@ pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// File name of Hugging Face's chat template.
 pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
-/// What a directory lacks and the user may add.
+/// What the user may add to a checkpoint's files.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Directory of the base model of a StarVLA run, which has the backbone's description and the tokenizer.
+    /// Directory of the base model of a StarVLA run, with the backbone's description and the tokenizer.
     pub base: Option<PathBuf>,
-    /// Which of the robots in a run's statistics.
+    /// Tag of one of the robots in a run's statistics.
     pub tag: Option<String>,
     /// The robot and how its data was recorded, for checkpoints without a contract.
     pub robot: Option<Contract>,
-    /// Type the backbone is to compute in, in place of the one it is stored in.
+    /// Type in which the backbone is to compute, in place of the stored one.
     pub dtype: Option<Precision>,
 }
 
-/// A checkpoint, loaded and checked.
+/// A loaded and checked checkpoint with an action part.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// Shape of the network.
+    /// Configuration of the network.
     pub config: Config,
-    /// What it was trained on and for.
+    /// Robot and training data.
     pub contract: Contract,
-    /// Text to ids.
+    /// Tokenizer.
     pub tokenizer: Tokenizer,
     /// The network.
     pub network: Network,
-    /// SHA-256 of the weights file, in hexadecimal: names the checkpoint by its content.
+    /// SHA-256 of the weights file, in hexadecimal, which identifies the checkpoint.
     pub hash: String,
 }
 
-/// Where and how the network is to compute.
+/// Device and type of the network's computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// Device of all tensors.
     pub device: Device,
-    /// Type of the backbone; `None` takes the configuration's.
+    /// Type of the backbone; `None` for the configuration's.
     pub compute: Option<Precision>,
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint that can act.
+    /// Loads a checkpoint that has an action part.
     ///
     /// # Errors
-    /// When a file is missing, damaged, or does not fit the others; weights are reported all at once. When it has
-    /// nothing to act with, or does not say for which robot it is.
+    /// When a file is missing, damaged, or does not fit the others (problems with weights are reported together); when
+    /// there is no action part, or the checkpoint's robot is not known.
     pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
         let manifest = Manifest::read(directory, &Options::default())?;
         let contract = manifest.contract()?.clone();
@@ -101,8 +101,7 @@ impl Checkpoint {
     }
 }
 
-/// Makes the directory of a new checkpoint if needed, for this writer alone; `weights` is the file that it may not have
-/// yet.
+/// Creates the directory of a new checkpoint if needed and locks it; refuses when `weights` already exists.
 pub(super) fn claim(directory: &Path, weights: &Path) -> Result<WriterLock, ModelError> {
     std::fs::create_dir_all(directory).map_err(|e| ModelError::write(directory, e))?;
     let lock = WriterLock::acquire(directory)?;
@@ -121,7 +120,7 @@ pub(super) fn claim(directory: &Path, weights: &Path) -> Result<WriterLock, Mode
 /// When it is missing or not a tokenizer.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
     let bytes = files::read(path, files::TOKENIZER).map_err(|e| ModelError::read(path, e))?;
-    // The tokenizers crate panics on some truncated files, so what is not JSON at all never gets there.
+    // The tokenizers crate panics on some truncated files, so invalid JSON is refused first.
     json::parse::<serde::de::IgnoredAny>(path, &bytes)?;
     Tokenizer::from_bytes(bytes).map_err(|e| ModelError::read(path, e))
 }

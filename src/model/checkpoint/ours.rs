@@ -1,4 +1,5 @@
-//! Our own directory: Hugging Face's files with a `thinkvla` object in `config.json`, and `contract.yaml`.
+//! A checkpoint directory of this package: Hugging Face's files with a `thinkvla` object in `config.json`, and
+//! `contract.yaml`.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::contract::Contract;
 use crate::model::config::{Config, Proprio};
 use crate::model::error::ModelError;
 
-/// What the directory says of itself.
+/// Reads the description of a directory.
 pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     let config = Config::load(directory)?;
     let contract = Contract::load(directory)?;
@@ -37,7 +38,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     })
 }
 
-/// The two descriptions of the actions must agree.
+/// Checks that configuration and contract agree about actions and state.
 pub(super) fn check_contract(config: &Config, contract: &Contract) -> Result<(), ModelError> {
     let ours = &config.thinkvla;
     let statistics = contract.data.statistics.len() as i64;

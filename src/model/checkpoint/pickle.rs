@@ -1,24 +1,24 @@
-//! Pickled weights by their names, and what is told to who has some that are not read.
+//! Names of pickled weights, and the error for those that are not read.
 
 use std::path::{Path, PathBuf};
 
 use super::WEIGHTS;
 use crate::model::error::ModelError;
 
-/// A Hugging Face directory's file.
+/// File name of a Hugging Face directory.
 pub const OF_HUGGING_FACE: &str = "pytorch_model.bin";
 
-/// How a pickle begins that is in no archive.
+/// First byte of a pickle outside of an archive.
 pub const BEGINNING: u8 = 0x80;
 
-/// Whether the name is one that PyTorch's pickles have.
+/// Reports whether the file name is one of PyTorch's pickles.
 pub fn is_one(path: &Path) -> bool {
     let endings = ["pt", "pth", "bin", "ckpt", "pkl"];
     path.extension()
         .is_some_and(|extension| endings.iter().any(|ending| extension == *ending))
 }
 
-/// Pickled weights in a directory, by name.
+/// Returns the pickled weights in a directory, sorted by name.
 pub fn of_directory(directory: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut found: Vec<_> = entries.map(|entry| entry.path()).filter(|path| is_one(path)).collect();
@@ -26,7 +26,7 @@ pub fn of_directory(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Why it is not read, and what to do.
+/// Returns the error for a pickle that is not read, with the command that converts it.
 pub fn refuse(path: &Path, reason: &str) -> ModelError {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     let name = match name.strip_suffix("_pytorch_model") {

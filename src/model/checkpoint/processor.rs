@@ -1,5 +1,5 @@
-//! How the reference sizes and normalises images: `preprocessor_config.json`, or, since its version 5,
-//! `processor_config.json`, which holds the same fields one level deeper.
+//! Reads how the reference resizes and normalises images: from `preprocessor_config.json` or, since transformers 5,
+//! from `processor_config.json`, which holds the same fields one level deeper.
 
 use std::path::Path;
 
@@ -14,35 +14,35 @@ use crate::model::json;
 
 /// File name inside a Hugging Face directory.
 pub const PREPROCESSOR: &str = "preprocessor_config.json";
-/// File name of the newer form, which holds every part of the processor.
+/// File name of the newer form, which describes all parts of the processor.
 pub const PROCESSOR: &str = "processor_config.json";
-/// The images' part of the newer form.
+/// Key of the image part in the newer form.
 const IMAGES: &str = "image_processor";
-/// The class by its names: the older ones of transformers, and with a backend's name.
+/// Names of the class: those of older versions of transformers, and one with a backend's name.
 const CLASSES: [&str; 3] = [
     "Qwen2VLImageProcessor",
     "Qwen2VLImageProcessorFast",
     "Qwen2VLImageProcessorPil",
 ];
 
-/// Pillow's number of the bicubic filter.
+/// Pillow's code of the bicubic filter.
 const BICUBIC: i64 = 3;
 
-/// What a directory says of the images, and what its other file says where there are both.
+/// Image preprocessing of a directory, from one or both files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Preprocessing {
     said: OfFile,
     also: Option<OfFile>,
 }
 
-/// What one file says.
+/// Fields of one file.
 #[derive(Debug, Clone, PartialEq)]
 struct OfFile {
     name: &'static str,
     fields: Fields,
 }
 
-/// The fields that decide what the vision tower is fed.
+/// Fields that determine the vision tower's input.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Fields {
     image_processor_type: Option<String>,
@@ -73,14 +73,14 @@ struct Edges {
 /// Bounds of the images the network is fed (px²).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Least area.
+    /// Smallest area.
     pub min_pixels: i64,
     /// Largest area.
     pub max_pixels: i64,
 }
 
 impl Bounds {
-    /// With the rest of Qwen3-VL's rule.
+    /// Returns Qwen3-VL's patch rule with these bounds.
     pub fn rule(self, vision: &VisionConfig) -> PatchRule {
         let size = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
         let area = |value: i64| u64::try_from(value).unwrap_or(0);
@@ -94,7 +94,7 @@ impl Bounds {
         }
     }
 
-    /// The file of these bounds, as the reference writes it.
+    /// Returns the file with these bounds, as the reference writes it.
     pub fn to_json(self, vision: &VisionConfig) -> Value {
         serde_json::json!({
             "image_processor_type": "Qwen2VLImageProcessorFast",
@@ -119,7 +119,7 @@ impl Preprocessing {
     /// Reads the files of a directory.
     ///
     /// # Errors
-    /// When there is none, or one is not such a file.
+    /// When there is no such file, or one is invalid.
     pub fn load(directory: &Path) -> Result<Self, ModelError> {
         let path = directory.join(PREPROCESSOR);
         let older = match path.exists() {
@@ -147,7 +147,8 @@ impl Preprocessing {
         }
     }
 
-    /// The rule, where it is Qwen3-VL's and fits the tower; what this package would do otherwise is refused.
+    /// Returns the patch rule, if it is Qwen3-VL's and fits the vision tower. Settings that this package does not
+    /// implement are refused.
     ///
     /// # Errors
     /// Names the field that does not fit.
@@ -155,8 +156,8 @@ impl Preprocessing {
         Ok(self.bounds(&config.vision_config)?.rule(&config.vision_config))
     }
 
-    /// What the files say themselves, where the rest is Qwen3-VL's rule. Versions of the reference differ in which file
-    /// they read where there are both, so both must say the same.
+    /// Returns the bounds, if all other settings are Qwen3-VL's. With both files, versions of the reference differ in
+    /// which one they read, so both must agree.
     ///
     /// # Errors
     /// Names the field that does not fit.
@@ -187,7 +188,7 @@ impl OfFile {
     }
 }
 
-/// A part of the newer form, where a directory has it.
+/// Returns a part of the newer form, if a directory has it.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -201,7 +202,7 @@ pub fn part(directory: &Path, name: &str) -> Result<Option<Value>, ModelError> {
 }
 
 impl Fields {
-    /// Where both spellings are present the older one counts, as in the reference.
+    /// With both spellings the older one takes precedence, as in the reference.
     fn area(&self) -> Result<Bounds, String> {
         let edges = self.size.as_ref();
         let min = self.min_pixels.or(edges.and_then(|size| size.shortest_edge));

@@ -1,4 +1,4 @@
-//! `dataset_statistics.json` of StarVLA and OpenVLA-OFT: how the actions of a data set were spread, by tag.
+//! `dataset_statistics.json` of StarVLA and OpenVLA-OFT: statistics of a data set's actions, by tag.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::model::json;
 /// File name inside a run directory.
 pub const STATISTICS: &str = "dataset_statistics.json";
 
-/// Statistics of the robots, by tag.
+/// Statistics of robots, by tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DatasetStatistics(pub BTreeMap<String, OfTag>);
@@ -21,33 +21,34 @@ pub struct DatasetStatistics(pub BTreeMap<String, OfTag>);
 /// Statistics of one robot's data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OfTag {
-    /// Of the actions.
+    /// Statistics of the actions.
     pub action: Columns,
-    /// Of the robot's own state.
+    /// Statistics of the robot's state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Columns>,
-    /// How they were used. StarVLA does not write it; `convert` does, so that a run of its making needs no contract.
+    /// Normalisation of the values. StarVLA does not write it; `convert` does, so that a run it writes needs no
+    /// contract.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalisation: Option<Modes>,
-    /// Frames.
+    /// Number of frames.
     #[serde(default)]
     pub num_transitions: u64,
-    /// Episodes.
+    /// Number of episodes.
     #[serde(default)]
     pub num_trajectories: u64,
 }
 
-/// How values were normalised.
+/// Normalisation of all values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Modes {
-    /// The actions.
+    /// Normalisation of the actions.
     pub action: Vec<Named>,
-    /// The robot's own state.
+    /// Normalisation of the robot's state.
     #[serde(default)]
     pub state: Vec<Named>,
 }
 
-/// How one value was normalised.
+/// Normalisation of one value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Named {
     /// Name, e.g. `x`.
@@ -56,22 +57,22 @@ pub struct Named {
     pub mode: Normalisation,
 }
 
-/// One value for each dimension.
+/// Statistics with one value for each dimension.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Columns {
     /// Mean.
     pub mean: Vec<f64>,
     /// Standard deviation.
     pub std: Vec<f64>,
-    /// Largest.
+    /// Maximum.
     pub max: Vec<f64>,
-    /// Smallest.
+    /// Minimum.
     pub min: Vec<f64>,
     /// 1 % quantile.
     pub q01: Vec<f64>,
     /// 99 % quantile.
     pub q99: Vec<f64>,
-    /// False where a dimension is 0 or 1. Says nothing of how the others were normalised.
+    /// False where a dimension is 0 or 1; does not determine how the others were normalised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<Vec<bool>>,
 }
@@ -85,7 +86,7 @@ impl DatasetStatistics {
         let path = directory.join(STATISTICS);
         let text = files::read_text(&path, files::TABLE).map_err(|e| ModelError::read(&path, e))?;
         serde_json::from_str(&text).map_err(|e| {
-            // Python writes NaN and Infinity, which JSON does not have.
+            // Python writes NaN and Infinity, which are not JSON.
             let bad = (1..)
                 .zip(text.lines())
                 .find(|(_, line)| line.contains("NaN") || line.contains("Infinity"));
@@ -99,10 +100,10 @@ impl DatasetStatistics {
         })
     }
 
-    /// The tag asked for, or the only one.
+    /// Returns the statistics of the given tag, or the only ones.
     ///
     /// # Errors
-    /// Names the tags there are.
+    /// When there is no such tag, or several and none is given; names the tags.
     pub fn choose<'a>(&'a self, directory: &Path, tag: Option<&str>) -> Result<(&'a str, &'a OfTag), ModelError> {
         let tags = || self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let refuse = |expected: &str, found: &str| {
@@ -124,7 +125,7 @@ impl DatasetStatistics {
 }
 
 impl Modes {
-    /// From the dimensions of a contract.
+    /// Creates the normalisation from the dimensions of a contract.
     pub fn of(action: &[DimensionStatistics], state: &[DimensionStatistics]) -> Self {
         let named = |of: &DimensionStatistics| Named {
             name: of.name.clone(),
@@ -138,17 +139,17 @@ impl Modes {
 }
 
 impl Columns {
-    /// Dimensions.
+    /// Returns the number of dimensions.
     pub fn len(&self) -> usize {
         self.min.len()
     }
 
-    /// Whether there are none.
+    /// Reports whether there are no dimensions.
     pub fn is_empty(&self) -> bool {
         self.min.is_empty()
     }
 
-    /// As dimensions of a contract.
+    /// Converts to the dimensions of a contract.
     ///
     /// # Errors
     /// When the lists differ in length.
@@ -186,7 +187,7 @@ impl Columns {
             .collect())
     }
 
-    /// From the dimensions of a contract.
+    /// Creates the statistics from the dimensions of a contract.
     pub fn of(dimensions: &[DimensionStatistics]) -> Self {
         let column = |value: fn(&DimensionStatistics) -> f64| dimensions.iter().map(value).collect();
         Self {

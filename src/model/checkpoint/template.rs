@@ -1,4 +1,4 @@
-//! The chat template of a Hugging Face directory: it must write what this package writes.
+//! Checks that the chat template of a Hugging Face directory produces the prompts that this package writes.
 
 use std::path::Path;
 
@@ -11,18 +11,18 @@ use crate::files;
 use crate::model::error::ModelError;
 use crate::model::json;
 
-/// The older file of the template alone.
+/// Older file that holds only the template.
 const OLDER: &str = "chat_template.json";
 
-/// Steps a template may take; the released one takes about a thousand.
+/// Limit of the steps of a template; the released one takes about a thousand.
 const FUEL: u64 = 100_000;
 
-/// What is asked of the template: two images and a text, then the assistant's turn.
+/// Test case of the template: two images and a text, then the assistant's turn.
 const QUESTION: &str = "What is it?";
 const EXPECTED: &str = "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|><|vision_start|><|image_pad|>\
                         <|vision_end|>What is it?<|im_end|>\n<|im_start|>assistant\n";
 
-/// A template for directories that had none: user and assistant turns without tools.
+/// Template for directories without one: user and assistant turns without tools.
 pub const PLAIN: &str = "\
 {%- for message in messages -%}
 {{ '<|im_start|>' + message.role + '\\n' }}
@@ -44,10 +44,10 @@ pub const PLAIN: &str = "\
 {%- endif -%}
 ";
 
-/// Renders the directory's template once and compares; prompts are then written without it.
+/// Renders the directory's template once and compares the result. Prompts are written without it.
 ///
 /// # Errors
-/// When there is none, it is not a template, or it writes something else.
+/// When there is no template, it is invalid, or its result differs.
 pub fn check(directory: &Path) -> Result<(), ModelError> {
     let path = directory.join(CHAT_TEMPLATE);
     if path.exists() {
@@ -70,7 +70,7 @@ pub fn check(directory: &Path) -> Result<(), ModelError> {
     ))
 }
 
-/// The template that is used where nobody names one: the only one, or of several the one of that name.
+/// Returns the default template: the only one, or the one of that name.
 fn default_of(templates: &Value) -> Option<&str> {
     let named = |of: &&Value| of.get("name").is_some_and(|name| name == "default");
     let several = templates.as_array().into_iter().flatten();
@@ -80,7 +80,7 @@ fn default_of(templates: &Value) -> Option<&str> {
 
 fn check_text(template: &str) -> Result<(), String> {
     let mut environment = Environment::new();
-    // As the reference sets its own.
+    // The reference sets the same options.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|e| e.to_string())?);
     environment.set_fuel(Some(FUEL));
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(check_text(PLAIN), Ok(()));
     }
 
-    /// In the manner of the released one: counters in a namespace, several spellings of an image, tools, text methods.
+    /// Written like the released one: counters in a namespace, several spellings of an image, tools, text methods.
     #[test]
     fn a_template_that_writes_the_same_otherwise_is_the_known_one() {
         let template = r#"

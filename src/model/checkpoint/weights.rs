@@ -1,5 +1,4 @@
-//! Weights on disk: one file or several, safetensors or those of `torch.save`, read by memory map, checked strictly against
-//! what is asked for.
+//! Memory-mapped weight files, one or several, of safetensors or `torch.save`, checked strictly against a network.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,32 +21,32 @@ use crate::model::shim;
 
 use super::{WEIGHTS, pickle, torch_archive};
 
-/// File name of the list that says which file holds which tensor.
+/// File name of the index that assigns tensors to files.
 pub const INDEX: &str = "model.safetensors.index.json";
 
-/// The embedding.
+/// Key of the embedding.
 pub const EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 
-/// The text head: where it is tied to the embedding it may be in the file all the same.
+/// Key of the text head; it may be stored even where it is tied to the embedding.
 pub const TEXT_HEAD: &str = "lm_head.weight";
 
-/// What a StarVLA run puts in front of the backbone's keys.
+/// Prefix of the backbone's keys in a StarVLA run.
 const STARVLA_PREFIX: &str = "qwen_vl_interface.model.";
 
-/// Bytes hashed or copied between two releases of mapped pages.
+/// Number of bytes hashed or copied between two releases of mapped pages.
 const AT_ONCE: usize = 64 << 20;
 
-/// Whose names the tensors have in the files.
+/// Naming convention of the stored tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Naming {
-    /// Hugging Face's Qwen3-VL, which is ours too.
+    /// Hugging Face's Qwen3-VL, which we use too.
     HuggingFace,
-    /// StarVLA's: the backbone lies under a prefix.
+    /// StarVLA's, with a prefix before the backbone's keys.
     StarVla,
 }
 
 impl Naming {
-    /// Name in the files of our `key`.
+    /// Returns the stored name of our `key`.
     pub fn stored(self, key: &str) -> String {
         match self {
             Self::StarVla if is_backbone(key) => format!("{STARVLA_PREFIX}{key}"),
@@ -55,7 +54,7 @@ impl Naming {
         }
     }
 
-    /// Our key of a name in the files.
+    /// Returns our key of a stored name.
     pub fn ours(self, stored: &str) -> &str {
         match self {
             Self::StarVla => stored.strip_prefix(STARVLA_PREFIX).unwrap_or(stored),
@@ -64,17 +63,17 @@ impl Naming {
     }
 }
 
-/// Whether our key is one of Qwen3-VL.
+/// Reports whether our key belongs to Qwen3-VL.
 pub fn is_backbone(key: &str) -> bool {
     key.starts_with("model.") || key.starts_with("lm_head.")
 }
 
-/// The files, mapped.
+/// Memory-mapped weight files.
 #[derive(Debug)]
 pub struct WeightFiles {
     naming: Naming,
     files: Vec<Mapped>,
-    /// Which file holds a tensor, by its stored name.
+    /// Index of the file that holds a tensor, by stored name.
     places: BTreeMap<String, usize>,
 }
 
@@ -83,13 +82,13 @@ struct Mapped {
     path: PathBuf,
     map: Mmap,
     tensors: BTreeMap<String, TensorInfo>,
-    /// What the header says besides.
+    /// Metadata of the header.
     notes: HashMap<String, String>,
-    /// Where tensor data begins.
+    /// Offset of the tensor data.
     data: usize,
 }
 
-/// One tensor as it lies in its file.
+/// One tensor of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredTensor<'a> {
     /// Type.
@@ -106,7 +105,7 @@ impl WeightFiles {
     /// Maps `model.safetensors` of a directory, or the files its index names.
     ///
     /// # Errors
-    /// When a file is missing, truncated or not safetensors, or the index is wrong about it.
+    /// When a file is missing, truncated or not safetensors, or the index does not match the files.
     pub fn of_directory(directory: &Path, naming: Naming) -> Result<Self, ModelError> {
         let (single, index) = (directory.join(WEIGHTS), directory.join(INDEX));
         if single.exists() || !index.exists() {
@@ -119,7 +118,7 @@ impl WeightFiles {
                 _ => Self::of_files(&[single], naming),
             };
         }
-        /// What is read of the list.
+        /// Field of the index that is read.
         #[derive(Deserialize)]
         struct Index {
             weight_map: BTreeMap<String, String>,
@@ -163,28 +162,28 @@ impl WeightFiles {
         Ok(Self { naming, files, places })
     }
 
-    /// Whose names the tensors have.
+    /// Returns the naming convention of the stored tensors.
     pub fn naming(&self) -> Naming {
         self.naming
     }
 
-    /// Only the tensors whose stored names begin with `prefix`; the others are as if they were not there.
+    /// Keeps only the tensors whose stored names begin with `prefix`.
     pub fn within(mut self, prefix: &str) -> Self {
         self.places.retain(|stored, _| stored.starts_with(prefix));
         self
     }
 
-    /// The notes in the header of the first file.
+    /// Returns the metadata in the header of the first file.
     pub fn metadata(&self) -> HashMap<String, String> {
         self.files.first().map(|file| file.notes.clone()).unwrap_or_default()
     }
 
-    /// Our keys of all tensors in the files.
+    /// Returns our keys of all tensors in the files.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.places.keys().map(|stored| self.naming.ours(stored))
     }
 
-    /// The tensor of our `key`.
+    /// Returns the tensor of our `key`.
     pub fn get(&self, key: &str) -> Option<StoredTensor<'_>> {
         let stored = self.naming.stored(key);
         let file = self.files.get(*self.places.get(&stored)?)?;
@@ -198,12 +197,12 @@ impl WeightFiles {
         })
     }
 
-    /// Gives the memory of a tensor that has been copied back to the system; it is read from the file again if need be.
+    /// Returns the mapped memory of a copied tensor to the system; it is read from the file again if needed.
     pub fn release(&self, key: &str) {
         self.release_part(key, 0..usize::MAX);
     }
 
-    /// The same for some of its bytes.
+    /// Returns the mapped memory of some bytes of a tensor to the system.
     fn release_part(&self, key: &str, bytes: Range<usize>) {
         let stored = self.naming.stored(key);
         let Some(file) = self.places.get(&stored).and_then(|at| self.files.get(*at)) else {
@@ -216,7 +215,7 @@ impl WeightFiles {
         }
     }
 
-    /// The type that most of the backbone's values are stored in: that of the embedding.
+    /// Returns the type of most of the backbone's stored values: that of the embedding.
     pub fn precision(&self) -> Precision {
         match self.get(EMBEDDING).map(|stored| stored.dtype) {
             Some(Dtype::F32) => Precision::Float32,
@@ -224,17 +223,17 @@ impl WeightFiles {
         }
     }
 
-    /// Size of all files (bytes).
+    /// Returns the size of all files (bytes).
     pub fn bytes(&self) -> usize {
         self.files.iter().map(|file| file.map.len()).sum()
     }
 
-    /// The first file, for messages.
+    /// Returns the path of the first file, for messages.
     pub fn path(&self) -> &Path {
         self.files.first().map_or(Path::new(WEIGHTS), |file| &file.path)
     }
 
-    /// SHA-256 of all files in order of their names, in hexadecimal.
+    /// Returns the SHA-256 of all files in order of their names, in hexadecimal.
     pub fn hash(&self) -> String {
         let mut hash = Sha256::new();
         for file in &self.files {
@@ -286,7 +285,7 @@ impl Mapped {
             .map_err(|e| ModelError::read(path, e))?;
         if !torch_archive::is_one(&map) {
             if map.first() != Some(&pickle::BEGINNING) {
-                // What is no pickle either may be known by its name.
+                // Refuses known other formats by their signature, with a better message.
                 files::open(path).map_err(|e| ModelError::read(path, e))?;
             }
             return Err(pickle::refuse(path, "expected a zip archive, found something else"));
@@ -301,33 +300,33 @@ impl Mapped {
     }
 }
 
-/// How tensors are taken from files.
+/// Settings for reading tensors from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taking {
     /// Type of the backbone's tensors.
     pub backbone: Kind,
     /// Device of all tensors.
     pub device: Device,
-    /// Whether the text head is the embedding, so that a second copy in the files is left there.
+    /// Whether the text head is tied to the embedding, so that a second copy in the files is ignored.
     pub tied: bool,
 }
 
-/// How much of a checkpoint is wanted.
+/// Part of a checkpoint to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// All: what has no place is a problem.
+    /// All tensors; any without a place is a problem.
     Everything,
-    /// What Qwen3-VL has: what was added to it may stay in the files.
+    /// Tensors of Qwen3-VL; others may stay in the files.
     Backbone,
 }
 
-/// Weight files as a source of tensors, which remembers what was asked for.
+/// Weight files as a source of tensors; records which ones were requested.
 #[derive(Debug)]
 pub struct Weights<'a> {
     files: &'a WeightFiles,
     taking: Taking,
     part: Part,
-    /// Seed of what the files lack, where that may be drawn.
+    /// Seed for tensors that the files lack, where they may be drawn.
     filled_up: Option<u64>,
     asked: RefCell<BTreeSet<String>>,
     problems: RefCell<Vec<String>>,
@@ -346,27 +345,27 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Only a part of them; the rest is left in the files.
+    /// Restricts to a part; other tensors stay in the files.
     pub fn only(mut self, part: Part) -> Self {
         self.part = part;
         self
     }
 
-    /// For a network that differs in what is added to Qwen3-VL: of that, what the files lack is drawn from a seed, and
-    /// what has no place is left there.
+    /// For a network with other added parts than the files: tensors of added parts that are missing are drawn from a
+    /// seed, and those without a place are ignored.
     pub fn filled_up(mut self, seed: u64) -> Self {
         self.filled_up = Some(seed);
         self
     }
 
-    /// Whether what is not asked for may stay in the files.
+    /// Reports whether an unused tensor may stay in the files.
     fn leaves(&self, key: &str) -> bool {
         let backbone_alone = self.part == Part::Backbone || self.filled_up.is_some();
         (self.taking.tied && key == TEXT_HEAD) || (backbone_alone && !is_backbone(key))
     }
 
-    /// Refuses what does not fit, once a network has asked for all it needs: every tensor that is missing, extra, of
-    /// another shape or of another type is named at once.
+    /// Checks that the weights fit, after a network has requested all its tensors. All that are missing, extra, of
+    /// another shape or of another type are reported together.
     ///
     /// # Errors
     /// When anything does not fit.
@@ -390,8 +389,8 @@ impl<'a> Weights<'a> {
         })
     }
 
-    /// A copy of the stored values as `kind`, or what is wrong with them. Copied in parts, so that a large tensor is never
-    /// twice in memory.
+    /// Returns a copy of the stored values as `kind`, or a description of what is wrong with them. Copies in parts, so
+    /// that a large tensor is never in memory twice.
     fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, String>, ModelError> {
         let Parameter { key, shape, .. } = parameter;
         let Some(stored) = self.files.get(key) else {
@@ -443,7 +442,7 @@ impl Source for Weights<'_> {
             Ok(tensor) => Ok(tensor),
             Err(problem) => {
                 self.problems.borrow_mut().push(problem);
-                // Stands in until the problems are reported.
+                // Placeholder until the problems are reported.
                 Ok(Tensor::f_empty(&parameter.shape, (kind, Device::Cpu))?)
             }
         }

@@ -1,34 +1,34 @@
-//! Rotary positions of the language model, in either of Hugging Face's spellings: `rope_theta` beside `rope_scaling`, and
+//! Rotary positions of the language model, in both of Hugging Face's spellings: `rope_theta` with `rope_scaling`, and
 //! `rope_parameters`, which transformers writes since version 5.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The newer spelling's field.
+/// Field of the newer spelling.
 const NEWER: &str = "text_config.rope_parameters";
 
-/// How positions turn queries and keys. Written in the older spelling, which every version of transformers reads.
+/// Rotary positions. Written in the older spelling, which every version of transformers reads.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "AsWritten")]
 pub struct Rope {
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// How the rotary frequencies are shared among time, row and column.
+    /// Assignment of the frequencies to time, row and column.
     pub rope_scaling: RopeScaling,
 }
 
 /// Interleaved multimodal rotary embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RopeScaling {
-    /// Only `default` exists.
+    /// Type; only `default` is supported.
     pub rope_type: String,
-    /// Only the interleaved form exists in Qwen3-VL.
+    /// Whether the sections are interleaved; always true in Qwen3-VL.
     pub mrope_interleaved: bool,
-    /// Frequencies of time, row and column.
+    /// Numbers of frequencies of time, row and column.
     pub mrope_section: [i64; 3],
 }
 
-/// Both spellings, one of which a file has.
+/// Fields of both spellings; a file has those of one.
 #[derive(Deserialize)]
 struct AsWritten {
     rope_theta: Option<f64>,
@@ -37,7 +37,7 @@ struct AsWritten {
     partial_rotary_factor: Option<f64>,
 }
 
-/// What either spelling says.
+/// Parameters in either spelling.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Parameters {
     rope_theta: Option<f64>,
@@ -78,7 +78,7 @@ impl TryFrom<AsWritten> for Rope {
 }
 
 impl Rope {
-    /// For messages.
+    /// Describes the parameters for messages.
     fn told(&self) -> String {
         let RopeScaling {
             rope_type,
@@ -91,7 +91,7 @@ impl Rope {
 }
 
 impl Parameters {
-    /// With the base that stands beside it, unless it has its own.
+    /// Converts to rotary positions, with the separate base unless the parameters contain one.
     fn rope(self, field: &str, theta_beside: Option<f64>) -> Result<Rope, String> {
         whole(&format!("{field}.partial_rotary_factor"), self.partial_rotary_factor)?;
         if let (Some(own), Some(beside)) = (self.rope_theta, theta_beside)
@@ -115,7 +115,7 @@ impl Parameters {
     }
 }
 
-/// Every layer of Qwen3-VL has the same positions: what is said kind by kind of layer must be the same for all.
+/// All layers of Qwen3-VL have the same positions: parameters by type of layer must be equal.
 fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> Result<Rope, String> {
     let by_kind = !parameters.is_empty() && parameters.values().all(Value::is_object);
     if !by_kind {
@@ -147,7 +147,7 @@ fn one(field: &str, parameters: Value, theta_beside: Option<f64>) -> Result<Rope
     parameters.rope(field, theta_beside)
 }
 
-/// Qwen3-VL turns all of a head.
+/// Checks that the whole head is rotated, as in Qwen3-VL.
 fn whole(field: &str, share: Option<f64>) -> Result<(), String> {
     match share.filter(|share| *share != 1.0) {
         Some(share) => Err(format!("{field}: expected 1, found {share}")),

@@ -1,4 +1,4 @@
-//! The `thinkvla` object of `config.json`: what is added to Qwen3-VL, each part with its choices.
+//! The `thinkvla` object of `config.json`: the parts that are added to Qwen3-VL, with their options.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,27 +9,27 @@ use crate::model::heads::AdapterNorm;
 use crate::model::integration::fusion::Fusion;
 use crate::model::integration::pool::GeoPool;
 
-/// What 3DThinkVLA adds to Qwen3-VL. Without `geometry` and `reasoning` it is the plain regression baseline,
+/// Fields that 3DThinkVLA adds to Qwen3-VL. Without `geometry` and `reasoning` it is the plain regression baseline,
 /// Qwen3-VL-OFT.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThinkVlaConfig {
-    /// Who wrote the prompt's rules.
+    /// Style of the prompt.
     #[serde(default)]
     pub prompt_style: PromptStyle,
-    /// User text; what stands in it depends on the style.
+    /// Template of the user's text; its placeholders depend on the style.
     pub prompt: String,
-    /// How the robot's own state is told.
+    /// Form in which the network gets the robot's state.
     #[serde(default)]
     pub proprio: Proprio,
-    /// Values of the state with `proprio: projected`, 0 otherwise.
+    /// Number of state values with `proprio: projected`, 0 otherwise.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub state_dim: i64,
-    /// Text of the action query, one token; K of them in a row.
+    /// Text of the action query, a single token that is repeated K times.
     pub action_token: String,
-    /// Its id.
+    /// Id of the action query.
     pub action_token_id: i64,
-    /// Where the language model's states are read.
+    /// Point at which the language model's states are read.
     #[serde(default)]
     pub hidden_tap: HiddenTap,
     /// Latent geometry perception; absent in checkpoints without it.
@@ -38,75 +38,75 @@ pub struct ThinkVlaConfig {
     /// Reasoning anchor and its latent; absent in checkpoints without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<ReasoningConfig>,
-    /// Actions in a chunk, K.
+    /// Number of actions in a chunk, K.
     pub chunk_len: i64,
-    /// Values in an action.
+    /// Number of values in an action.
     pub action_dim: i64,
     /// Inner width of the action head.
     pub head_hidden: i64,
-    /// Residual blocks of the action head.
+    /// Number of residual blocks of the action head.
     pub head_blocks: i64,
-    /// Smallest image the vision tower is fed (px).
+    /// Smallest image area of the vision tower (px²).
     pub min_pixels: i64,
-    /// Largest image the vision tower is fed (px).
+    /// Largest image area of the vision tower (px²).
     pub max_pixels: i64,
-    /// Type the backbone computes in where nobody says otherwise.
+    /// Default type in which the backbone computes.
     pub compute: Precision,
 }
 
-/// The geometry adapter and its way to the action queries.
+/// The geometry adapter and its connection to the action queries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeometryConfig {
     /// Vision block (from 0) whose output the adapter reads.
     pub tap_block: i64,
-    /// Width of the latent: the geometry teacher's.
+    /// Width of the latent, equal to the geometry teacher's features.
     pub width: i64,
-    /// Where the adapter normalises.
+    /// Position of the adapter's normalisation.
     #[serde(default)]
     pub norm: AdapterNorm,
-    /// How the latents of all patches become one condition, or one for each query.
+    /// Pooling of the patches' latents to one condition, or one for each query.
     #[serde(default)]
     pub pool: GeoPool,
 }
 
-/// The reasoning anchor, its adapter and its way to the action queries.
+/// The reasoning anchors, their adapter and its connection to the action queries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReasoningConfig {
-    /// The anchors, in the order in which they stand in a row in the prompt; none where the state is read at the last
+    /// Anchors in the order in which they follow each other in the prompt; empty where the state is read at the last
     /// token of the task.
     pub anchors: Vec<AnchorToken>,
-    /// Which state is the reasoning's.
+    /// Token whose state is the reasoning state.
     #[serde(default)]
     pub read_at: ReadAt,
-    /// Whether an adapter makes the latent of the state; without, the state itself is the latent and no teacher is
-    /// followed.
+    /// Whether an adapter computes the latent from the state; otherwise the state itself is the latent, and there is no
+    /// teacher.
     #[serde(default = "yes")]
     pub adapter: bool,
-    /// Where the anchors' states are read; absent: where all others are.
+    /// Point at which the anchors' states are read, if it differs from the other states'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor_tap: Option<HiddenTap>,
-    /// How the latent is fused into the queries' states.
+    /// Fusion of the latent into the queries' states.
     #[serde(default)]
     pub fusion: Fusion,
-    /// What the teacher is told to think about in training, one text or several of which each step draws one.
+    /// Prompt of the teacher in training, one text or several from which each step draws one.
     #[serde(default)]
     pub teacher_prompt: TeacherTexts,
-    /// Where the teacher's anchors stand.
+    /// Position of the teacher's anchors.
     #[serde(default)]
     pub teacher_anchor: TeacherAnchor,
 }
 
-/// Which state is the reasoning's.
+/// Token whose state is the reasoning state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReadAt {
-    /// The anchors'.
+    /// The anchors.
     #[default]
     Anchor,
-    /// That of the last token of the task, where the prompt says `{anchor}`; the teacher's is that of the last token it
-    /// is told.
+    /// The last token of the task, at the position of `{anchor}` in the prompt; for the teacher, the last token of its
+    /// text.
     TaskEnd,
 }
 
@@ -122,13 +122,13 @@ fn is_zero(value: &i64) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnchorToken {
-    /// Its text, one token.
+    /// Text, a single token.
     pub token: String,
-    /// Its id.
+    /// Id.
     pub id: i64,
 }
 
-/// Who wrote the prompt's rules.
+/// Style of the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptStyle {
@@ -141,22 +141,22 @@ pub enum PromptStyle {
     StarvlaOft,
 }
 
-/// How the robot's own state is told.
+/// Form in which the network gets the robot's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Proprio {
-    /// Not at all.
+    /// The network does not get the state.
     #[default]
     None,
-    /// In the prompt, as StarVLA writes it behind the instruction: ` [STATE] 12 200 … [ACTION]`, each value as one of 256 steps
-    /// over -1 .. 1.
+    /// As text in the prompt, as StarVLA writes it after the instruction: ` [STATE] 12 200 … [ACTION]`, each value as
+    /// one of 256 steps over -1 .. 1.
     Text,
-    /// As numbers: a projector of two layers makes a condition of them that is added to the action queries' states, as
-    /// OpenVLA-OFT's proprioception projector makes a token.
+    /// As numbers: a two-layer projector computes a condition that is added to the action queries' states, similar to
+    /// the token of OpenVLA-OFT's proprioception projector.
     Projected,
 }
 
-/// Where the language model's states are read.
+/// Point at which the language model's states are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HiddenTap {
@@ -167,29 +167,29 @@ pub enum HiddenTap {
     PostNorm,
 }
 
-/// Where the teacher's anchors stand.
+/// Position of the teacher's anchors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TeacherAnchor {
-    /// At the end of the user's text, behind what the teacher is told.
+    /// At the end of the user's text, after the teacher's text.
     #[default]
     UserEnd,
-    /// First in the assistant's answer, where co-training on questions puts them.
+    /// At the beginning of the assistant's answer, where co-training on questions puts them.
     AssistantStart,
 }
 
-/// What the teacher is told.
+/// Text of the teacher's prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TeacherTexts {
-    /// Always this.
+    /// Always this text.
     One(String),
-    /// One of these.
+    /// One of these texts.
     Several(Vec<String>),
 }
 
 impl TeacherTexts {
-    /// The texts there are.
+    /// Returns the texts.
     pub fn texts(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
@@ -199,7 +199,8 @@ impl TeacherTexts {
 }
 
 impl Default for TeacherTexts {
-    /// The paper does not give its wording; this one asks for what its co-training questions are about.
+    /// Text of our own, since the paper does not give its wording; it asks for the subjects of the co-training
+    /// questions.
     fn default() -> Self {
         Self::One(
             "Before acting, reason about the scene in 3D: estimate the 3D locations and orientations of the objects, the \
@@ -215,14 +216,14 @@ impl Default for TeacherTexts {
 pub enum Precision {
     /// 32 bits.
     Float32,
-    /// 16 bits, 8 of them exponent.
+    /// 16 bits, 8 of them for the exponent.
     Bfloat16,
 }
 
 impl Precision {
     const ALL: [(Self, &str); 2] = [(Self::Float32, "float32"), (Self::Bfloat16, "bfloat16")];
 
-    /// libtorch's name.
+    /// Returns libtorch's type.
     pub fn kind(self) -> tch::Kind {
         match self {
             Self::Float32 => tch::Kind::Float,
@@ -230,7 +231,7 @@ impl Precision {
         }
     }
 
-    /// Its name in weight files.
+    /// Returns the type in weight files.
     pub fn stored(self) -> safetensors::Dtype {
         match self {
             Self::Float32 => safetensors::Dtype::F32,
@@ -258,12 +259,12 @@ impl FromStr for Precision {
 }
 
 impl ThinkVlaConfig {
-    /// The anchors, none without reasoning.
+    /// Returns the anchors; none without reasoning.
     pub fn anchors(&self) -> &[AnchorToken] {
         self.reasoning.as_ref().map_or(&[], |reasoning| &reasoning.anchors)
     }
 
-    /// Where the anchors' states are read.
+    /// Returns the point at which the anchors' states are read.
     pub fn anchor_tap(&self) -> HiddenTap {
         let own = self.reasoning.as_ref().and_then(|reasoning| reasoning.anchor_tap);
         own.unwrap_or(self.hidden_tap)

@@ -1,4 +1,4 @@
-//! Which choices of the `thinkvla` object cannot work, each named by its field.
+//! Validation of the `thinkvla` object; errors name the field.
 
 use super::thinkvla::{PromptStyle, Proprio, ReadAt, ReasoningConfig, TeacherAnchor, ThinkVlaConfig};
 use crate::model::config_check::{LARGEST, below, size};
@@ -49,7 +49,8 @@ impl ThinkVlaConfig {
         }
     }
 
-    /// The anchors must see the task and nothing of the action text; the queries must see the anchors.
+    /// Checks the order of the prompt: anchors must attend to the task but not to the action text, and queries to the
+    /// anchors.
     fn validate_prompt(&self) -> Result<(), ModelError> {
         let (parts, expected): (&[_], _) = match self.reasoning {
             Some(_) => (
@@ -124,7 +125,7 @@ impl ReasoningConfig {
             ));
         }
         let texts = self.teacher_prompt.texts();
-        // Behind the task, what begins with a letter begins a token of its own: the task stays the same tokens.
+        // A text that begins with a letter begins a new token, so that the task before it keeps its tokens.
         let spoken = |text: &String| text.starts_with(char::is_alphabetic);
         if texts.is_empty() || !texts.iter().all(spoken) {
             return Err(ModelError::config(
@@ -137,7 +138,7 @@ impl ReasoningConfig {
     }
 }
 
-/// Where `part` stands in `text`, if it does once.
+/// Returns the position of `part` in `text`, if it occurs exactly once.
 fn only_place(text: &str, part: &str) -> Option<usize> {
     let mut places = text.match_indices(part);
     match (places.next(), places.next()) {

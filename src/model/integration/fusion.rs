@@ -1,4 +1,4 @@
-//! How the reasoning latent reaches the action queries (3DThinkVLA, table of fusion variants).
+//! Fusion of the reasoning latent into the action queries (3DThinkVLA, table of fusion variants).
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -8,7 +8,7 @@ use crate::model::heads::Projector;
 use crate::model::layers::{Linear, LinearInit};
 use crate::model::parameters::Scope;
 
-/// How the reasoning latents Z of N anchors are fused into the states H of the action queries.
+/// Fusion of the reasoning latents Z of N anchors into the states H of the action queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
@@ -17,12 +17,12 @@ pub enum Fusion {
     Add,
     /// `H + g ⊙ P(Z)` with `g = σ(W [H; P(Z)])`, P(Z) averaged over the anchors.
     Gate,
-    /// `H + Wₒ softmax(Wq Z (Wₖ H)ᵀ / √D) Wᵥ H`, averaged over the anchors: each anchor looks at the queries, and what it
-    /// finds is added to all of them. `Wₒ` stands for the projector and starts at zero as that does.
+    /// `H + Wₒ softmax(Wq Z (Wₖ H)ᵀ / √D) Wᵥ H`, averaged over the anchors: each anchor attends to the queries, and the
+    /// result is added to all of them. `Wₒ` replaces the projector and is also initialised with zeros.
     CrossAttention,
 }
 
-/// Fuses the reasoning latent.
+/// Fusion module.
 #[derive(Debug)]
 pub enum ReasoningFusion {
     /// See [`Fusion::Add`].
@@ -39,7 +39,7 @@ pub enum ReasoningFusion {
     },
     /// See [`Fusion::CrossAttention`].
     CrossAttention {
-        /// The four maps, `reason_attn.*`.
+        /// The four linear maps, `reason_attn.*`.
         reason_attn: AnchorAttention,
     },
 }
@@ -62,7 +62,7 @@ impl ReasoningFusion {
         })
     }
 
-    /// What is added to the queries.
+    /// Computes the condition that is added to the queries.
     ///
     /// # Shapes
     /// queries: (B, K, D), reasoning: (B, N, D) → (B, 1, D), with a gate (B, K, D)
@@ -127,7 +127,7 @@ mod tests {
 
     const QUERIES: [f32; 4] = [1.0, 2.0, -1.0, 0.5];
 
-    /// What is added to two queries of two channels, by hand: (rows added, channels) row by row.
+    /// Returns what is added to two queries of two channels, computed by hand: (rows added, channels), row major.
     fn added(kind: Fusion, given: &Given, anchors: &[f32]) -> Vec<f32> {
         let fusion = ReasoningFusion::new(&Scope::new(given), kind, 2).unwrap();
         let queries = Tensor::from_slice(&QUERIES).reshape([1, 2, 2]);
@@ -142,7 +142,8 @@ mod tests {
         }
     }
 
-    /// A projector that gives a tenth of each channel of GELU(2 z), its channels swapped, and 1 more in the second.
+    /// A projector that returns a tenth of each channel of GELU(2 z), with the channels swapped, and adds 1 to the
+    /// second.
     fn projector() -> Vec<(&'static str, &'static [f32])> {
         vec![
             ("reason_proj.fc1.weight", &[2.0, 0.0, 0.0, 2.0]),
@@ -170,7 +171,8 @@ mod tests {
     #[test]
     fn a_gate_weighs_the_condition_for_each_query_and_channel() {
         let mut tensors = projector();
-        // The gate of the first channel is the query's first channel, that of the second the condition's second.
+        // The gate of the first channel depends on the query's first channel, that of the second on the condition's
+        // second.
         tensors.push(("reason_gate.weight", &[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
         tensors.push(("reason_gate.bias", &[0.0, -1.0]));
         let found = added(Fusion::Gate, &Given::of(&tensors), &[1.0, -1.0]);

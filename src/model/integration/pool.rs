@@ -1,6 +1,6 @@
-//! From the geometry latents of all patches to what can be added to K action queries.
+//! Pooling of the geometry latents of all patches, so that they can be added to K action queries.
 //!
-//! 3DThinkVLA does not say how; the four readings are choices of the checkpoint.
+//! 3DThinkVLA does not specify it; the four variants are options of the checkpoint.
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -9,7 +9,7 @@ use crate::model::error::ModelError;
 use crate::model::layers::{Linear, LinearInit};
 use crate::model::parameters::{Init, Scope};
 
-/// How the geometry latents of all patches and views become one condition, or one for each query.
+/// Pooling of the geometry latents of all patches and views to one condition, or one for each query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GeoPool {
@@ -18,13 +18,13 @@ pub enum GeoPool {
     Mean,
     /// Their maximum, channel by channel, the same for every query.
     Max,
-    /// The patches row by row, view after view, averaged in K runs of (nearly) equal length: one for each query.
+    /// The patches in raster order, view after view, averaged in K runs of (nearly) equal length: one for each query.
     Adaptive,
     /// K learned queries attend to the patches: one for each action query.
     Attention,
 }
 
-/// Pools geometry latents.
+/// Pooling module.
 #[derive(Debug)]
 pub enum Pool {
     /// See [`GeoPool::Mean`].
@@ -45,16 +45,16 @@ pub enum Pool {
 pub struct PoolSize {
     /// Width of the geometry latent.
     pub width: i64,
-    /// Action queries, K.
+    /// Number of action queries, K.
     pub tokens: i64,
 }
 
-/// Whose patches are whose, and where they lie.
+/// Assignment of patches to sequences, and their raster order.
 #[derive(Debug, Clone, Copy)]
 pub struct PatchRows<'a> {
-    /// Patches of all views of each sequence, B numbers.
+    /// Number of patches of all views for each sequence, B values.
     pub counts: &'a [i64],
-    /// Row of each patch in merge-block order, sorted row by row of each view in turn, (Σpatches).
+    /// Index in merge-block order of each patch, in raster order view by view, (Σpatches).
     pub raster: &'a Tensor,
 }
 
@@ -101,8 +101,8 @@ impl Pool {
     }
 }
 
-/// K learned queries that look at the patches: `softmax(Q (F Wₖᵀ)ᵀ / √width) F Wᵥᵀ`, one head, no biases, no output map
-/// (the projector that follows is one).
+/// K learned queries that attend to the patches: `softmax(Q (F Wₖᵀ)ᵀ / √width) F Wᵥᵀ`, one head, without biases and
+/// output projection (the projector follows).
 #[derive(Debug)]
 pub struct AttentionPool {
     queries: Tensor,
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn attention_weighs_the_patches_by_likeness_to_each_query() {
-        // The first query looks along the first channel only, the second at nothing in particular.
+        // The first query attends by the first channel only, the second uniformly.
         let given = Given::of(&[
             ("geo_pool.queries", &[2.0, 0.0, 0.0, 0.0]),
             ("geo_pool.k_proj.weight", &[1.0, 0.0, 0.0, 1.0]),

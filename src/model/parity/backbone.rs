@@ -1,4 +1,4 @@
-//! A checkpoint's backbone against cases of images and texts.
+//! Compares a checkpoint's backbone with cases of images and texts.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::model::text::speaker::{Parts, Speaker};
 use crate::model::vision::VisionOutput;
 use crate::model::vision_plan::VisionPlan;
 
-/// Metadata key of the block that `expected.layer18` is of.
+/// Metadata key of the block that `expected.layer18` belongs to.
 const TAP_BLOCK: &str = "layer18_block";
 
-/// What can be expected of a backbone, in the order in which it comes about.
+/// Tensors that can be compared, in the order of their computation.
 const COMPARABLE: [&str; 9] = [
     "pixel_values",
     "image_grid_thw",
@@ -38,7 +38,7 @@ pub struct Subject {
     parts: Parts,
 }
 
-/// What comes of a case. Batches are padded on the left.
+/// Outputs of a case. Batches are padded on the left.
 struct Outcome {
     pictures: VisionInput,
     prompts: Vec<Prompt>,
@@ -59,10 +59,10 @@ impl Subject {
         Ok(Self { parts })
     }
 
-    /// Runs a case and compares whatever it expects.
+    /// Runs a case and compares everything it expects.
     ///
     /// # Errors
-    /// When the case cannot be used: a tensor or a text is missing, of another type, or not understood.
+    /// When the case cannot be used: a tensor or a text is missing, of another type, or invalid.
     pub fn compare(&self, case: &Case, demand: Demand) -> Result<Report, ModelError> {
         let names = case.expected(|name| COMPARABLE.contains(&name))?;
         case.check_inputs(is_image)?;
@@ -75,7 +75,7 @@ impl Subject {
         Ok(Report { rows, demand })
     }
 
-    /// The block, from 0, that `expected.layer18` is of.
+    /// Returns the block, from 0, that `expected.layer18` belongs to.
     fn tap_block(&self, case: &Case) -> Result<i64, ModelError> {
         let vision = &self.parts.config.vision_config;
         let Some(told) = case.metadata().get(TAP_BLOCK) else {
@@ -178,7 +178,7 @@ impl Subject {
                 of_numbers(batched(case.numbers(&key)?, 2, 1)?, &ours)?
             }
             _ => {
-                // What stands on padding does not matter.
+                // Values at padding do not matter.
                 let ours = padded(&outcome.prompts, |prompt| prompt.ids.clone(), 0)?;
                 let expected = batched(case.numbers(&key)?, 1, 0)?;
                 let shape = expected.size();
@@ -211,7 +211,7 @@ fn of_numbers(expected: Tensor, ours: &Tensor) -> Result<(Vec<i64>, Finding), Mo
     Ok((expected.size(), Finding::of_numbers(ours, &expected)?))
 }
 
-/// Compares (B, L, …) where there is text.
+/// Compares (B, L, …) at the positions of text.
 fn of_states(expected: Tensor, ours: &Tensor, outcome: &Outcome) -> Result<(Vec<i64>, Finding), ModelError> {
     let expected = batched(expected, 2, 0)?;
     let shape = expected.size();
@@ -223,7 +223,7 @@ fn of_states(expected: Tensor, ours: &Tensor, outcome: &Outcome) -> Result<(Vec<
     Ok((shape, Finding::of_values(&text(ours)?, &text(&expected)?)?))
 }
 
-/// A tensor of a single prompt as a batch of one: given `axes` axes, it lacks that of the batch, which belongs at `at`.
+/// Returns a tensor of a single prompt as a batch of one: if it has only `axes` axes, the batch axis is added at `at`.
 fn batched(tensor: Tensor, axes: usize, at: i64) -> Result<Tensor, ModelError> {
     match tensor.dim() == axes {
         true => Ok(tensor.f_unsqueeze(at)?),
@@ -231,7 +231,7 @@ fn batched(tensor: Tensor, axes: usize, at: i64) -> Result<Tensor, ModelError> {
     }
 }
 
-/// Values of each prompt, padded on the left, (B, L).
+/// Returns the values of each prompt, padded on the left, (B, L).
 fn padded(prompts: &[Prompt], of: impl Fn(&Prompt) -> Vec<i64>, padding: i64) -> Result<Tensor, ModelError> {
     let length = prompts.iter().map(|prompt| prompt.ids.len()).max().unwrap_or(0);
     let rows = prompts.iter().flat_map(|prompt| {
@@ -242,7 +242,7 @@ fn padded(prompts: &[Prompt], of: impl Fn(&Prompt) -> Vec<i64>, padding: i64) ->
     Ok(Tensor::f_from_slice(&values)?.f_reshape([prompts.len() as i64, length as i64])?)
 }
 
-/// Which rows are text, (B, L).
+/// Returns which positions are text, (B, L).
 fn real(prompts: &[Prompt]) -> Result<Tensor, ModelError> {
     let marks = padded(prompts, |prompt| vec![1; prompt.ids.len()], 0)?;
     Ok(marks.f_to_kind(Kind::Bool)?)

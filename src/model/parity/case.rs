@@ -1,4 +1,4 @@
-//! Case files: inputs, what the reference makes of them, and notes.
+//! Case files: inputs, expected results of the reference, and metadata.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::weights::{Naming, StoredTensor, WeightFiles};
 use crate::model::error::ModelError;
 
-/// What the keys of results begin with.
+/// Prefix of the keys of results.
 pub const EXPECTED: &str = "expected.";
-/// What the keys of images begin with.
+/// Prefix of the keys of images.
 const IMAGE: &str = "input.image.";
-/// What the keys of inputs begin with.
+/// Prefix of the keys of inputs.
 const INPUT: &str = "input.";
 
-/// A case file, mapped.
+/// A memory-mapped case file.
 #[derive(Debug)]
 pub struct Case {
     path: PathBuf,
@@ -30,7 +30,7 @@ pub struct Case {
 pub struct Message {
     /// The user's text.
     pub text: String,
-    /// Images before it.
+    /// Images before the text.
     pub images: Vec<RgbImage>,
 }
 
@@ -48,17 +48,17 @@ impl Case {
         })
     }
 
-    /// Where it lies.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The notes in its header.
+    /// Returns the metadata in the header.
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.metadata
     }
 
-    /// This file cannot be used.
+    /// Returns an error that refuses this file.
     pub fn refuse(&self, message: impl Into<String>) -> ModelError {
         ModelError::Case {
             path: self.path.clone(),
@@ -66,10 +66,10 @@ impl Case {
         }
     }
 
-    /// Names behind `expected.`, of which `known` says whether they can be compared.
+    /// Returns the names after `expected.`; `known` tells which ones can be compared.
     ///
     /// # Errors
-    /// When there is none, or one that cannot.
+    /// When there is none, or one that cannot be compared.
     pub fn expected(&self, known: impl Fn(&str) -> bool) -> Result<BTreeSet<String>, ModelError> {
         let names: BTreeSet<String> = self
             .files
@@ -85,7 +85,7 @@ impl Case {
         }
     }
 
-    /// Refuses inputs that `known` does not know: the reference used them, and we would not.
+    /// Refuses inputs that `known` does not accept: the reference used them, and this comparison would not.
     ///
     /// # Errors
     /// Names the input.
@@ -97,7 +97,7 @@ impl Case {
         }
     }
 
-    /// A tensor of floating point values, in 32 bits.
+    /// Returns a tensor of floating-point values, in 32 bits.
     ///
     /// # Errors
     /// When it is missing or of another type.
@@ -113,7 +113,7 @@ impl Case {
         Ok(tensor.f_to_kind(Kind::Float)?)
     }
 
-    /// A tensor of whole numbers.
+    /// Returns a tensor of integers.
     ///
     /// # Errors
     /// When it is missing or of another type.
@@ -127,10 +127,10 @@ impl Case {
         Ok(tensor.f_to_kind(Kind::Int64)?)
     }
 
-    /// The user messages, each with its images.
+    /// Returns the user messages, each with its images.
     ///
     /// # Errors
-    /// When texts are missing or told twice, or the images do not add up.
+    /// When texts are missing or given twice, or the numbers of images do not match.
     pub fn messages(&self) -> Result<Vec<Message>, ModelError> {
         let images = self.images()?;
         let of = |key: &str, i: usize| self.metadata.get(&format!("{key}.{i}"));
@@ -169,13 +169,13 @@ impl Case {
         }
     }
 
-    /// What the counts of the first texts add up to.
+    /// Returns the sum of the image counts of the first texts.
     fn counted(&self, texts: usize) -> usize {
         let count = |i: usize| self.metadata.get(&format!("images.{i}"))?.parse::<usize>().ok();
         (0..texts).filter_map(count).sum()
     }
 
-    /// All images in order.
+    /// Returns all images in order.
     fn images(&self) -> Result<Vec<RgbImage>, ModelError> {
         let count = self.files.keys().filter(|key| key.starts_with(IMAGE)).count();
         (0..count).map(|i| self.image(&format!("{IMAGE}{i}"))).collect()
@@ -212,7 +212,7 @@ impl Case {
     }
 }
 
-/// Whether a key is that of an image.
+/// Reports whether a key is that of an image.
 pub fn is_image(key: &str) -> bool {
     key.strip_prefix(IMAGE).is_some_and(|i| i.parse::<usize>().is_ok())
 }

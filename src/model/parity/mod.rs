@@ -1,6 +1,6 @@
-//! Is what the network makes of a case what the reference made of it?
+//! Compares the network's results with those of a reference.
 //!
-//! A case is a safetensors file of inputs and of what the reference makes of them; docs/parity.md says what it holds.
+//! A case is a safetensors file of inputs and expected results; docs/parity.md describes it.
 
 mod backbone;
 mod case;

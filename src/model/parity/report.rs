@@ -1,53 +1,53 @@
-//! How far two tensors are apart, and a table of it.
+//! Differences between tensors, and a table of them.
 
 use std::fmt;
 
 use tch::{Kind, TchError, Tensor};
 
-/// What is asked of floating point tensors; whole numbers must be equal in any case.
+/// Tolerances of floating-point tensors; integers must always be equal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Demand {
     /// Largest absolute deviation of a value.
     pub deviation: Option<f64>,
-    /// Smallest cosine between the two tensors as wholes.
+    /// Smallest cosine between the two flattened tensors.
     pub cosine: Option<f64>,
 }
 
 /// One expected tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its key.
+    /// Key.
     pub name: String,
-    /// Its shape in the case.
+    /// Shape in the case.
     pub shape: Vec<i64>,
-    /// What came of the comparison.
+    /// Result of the comparison.
     pub finding: Finding,
 }
 
-/// What came of a comparison.
+/// Result of a comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Finding {
-    /// Floating point values.
+    /// Floating-point values.
     Values {
-        /// Largest absolute deviation; not a number where any value is none.
+        /// Largest absolute deviation; NaN where any value is NaN.
         deviation: f64,
-        /// Cosine between the two tensors as wholes; 1 where both are zero or empty.
+        /// Cosine between the two flattened tensors; 1 where both are zero or empty.
         cosine: f64,
     },
-    /// Whole numbers.
+    /// Integers.
     Numbers {
-        /// How many differ.
+        /// Number of values that differ.
         differing: i64,
     },
-    /// Ours has another shape.
+    /// Our tensor has another shape.
     Shape {
-        /// Ours.
+        /// Shape of our tensor.
         found: Vec<i64>,
     },
 }
 
 impl Finding {
-    /// Compares floating point tensors in 64 bits.
+    /// Compares floating-point tensors in 64 bits.
     ///
     /// # Shapes
     /// any, the same for both
@@ -80,7 +80,7 @@ impl Finding {
         })
     }
 
-    /// Compares whole numbers.
+    /// Compares integers.
     ///
     /// # Shapes
     /// any, the same for both
@@ -94,10 +94,10 @@ impl Finding {
         })
     }
 
-    /// Whether it is good enough.
+    /// Reports whether the result is within the tolerances.
     pub fn meets(&self, demand: Demand) -> bool {
         match self {
-            // Written so that what is not a number is never good enough.
+            // Written such that NaN never passes.
             Self::Values { deviation, cosine } => {
                 deviation.is_finite()
                     && demand.deviation.is_none_or(|largest| *deviation <= largest)
@@ -109,24 +109,24 @@ impl Finding {
     }
 }
 
-/// All expected tensors of a case.
+/// Results for all expected tensors of a case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// One row a tensor, in the order compared.
+    /// One row per tensor, in the order of comparison.
     pub rows: Vec<Row>,
-    /// What was asked.
+    /// Tolerances.
     pub demand: Demand,
 }
 
 impl Report {
-    /// Whether every tensor is good enough; a report of nothing is not.
+    /// Reports whether every tensor passes; an empty report does not.
     pub fn passed(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.finding.meets(self.demand))
     }
 }
 
 impl fmt::Display for Report {
-    /// A table with a line for each tensor and one for what was asked.
+    /// Writes a table with a line for each tensor and one for the tolerances.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<[String; 5]> = self.rows.iter().map(|row| cells(row, self.demand)).collect();
         let header = ["tensor", "shape", "deviation", "cosine", ""].map(str::to_owned);

@@ -1,4 +1,4 @@
-//! VGGT's aggregator against a case that holds its weights.
+//! Compares VGGT's aggregator with a case that holds its weights.
 
 use tch::Tensor;
 
@@ -8,10 +8,10 @@ use crate::model::checkpoint::Placement;
 use crate::model::error::ModelError;
 use crate::model::vggt::{self, Features, Layers, target};
 
-/// The views.
+/// Key of the views.
 const IMAGES: &str = "input.images";
 
-/// What can be expected of the aggregator.
+/// Outputs of the aggregator that can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     DinoPatchTokens,
@@ -49,10 +49,10 @@ impl Wanted {
     }
 }
 
-/// Runs the aggregator whose weights the case holds.
+/// Runs the aggregator whose weights the case holds and compares its outputs.
 ///
 /// # Errors
-/// When the case cannot be used: a tensor is missing, extra or of another type, or its sizes are not understood.
+/// When the case cannot be used: a tensor is missing, extra or of another type, or its sizes are invalid.
 pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result<Report, ModelError> {
     let names = case.expected(|name| Wanted::of(name).is_some())?;
     case.check_inputs(|key| key == IMAGES)?;

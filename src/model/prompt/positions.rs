@@ -1,7 +1,8 @@
 //! Multimodal positions of a prompt's tokens.
 
-/// Time, row and column of each token (Qwen3-VL reference): text runs on equally in all three; an image's tokens share
-/// the time of its first and spread by row and column from there; the text after it goes on behind its longer side.
+/// Returns time, row and column of each token, as in the Qwen3-VL reference. Text counts up equally in all three. The
+/// tokens of an image share the time of its first token and count rows and columns from there; text after it continues
+/// from its longer side.
 pub(in crate::model) fn positions(ids: &[i64], image_id: i64, images: &[(i64, i64)]) -> [Vec<i64>; 3] {
     let mut positions: [Vec<i64>; 3] = Default::default();
     let mut images = images.iter();
@@ -32,7 +33,7 @@ pub(in crate::model) fn positions(ids: &[i64], image_id: i64, images: &[(i64, i6
 mod tests {
     use super::*;
 
-    /// The layout of two 256 x 256 views by hand: text 0-2, image brackets at 3, 12, 13 and 22.
+    /// The layout of two 256 x 256 views, by hand: text 0-2, image delimiters at 3, 12, 13 and 22.
     #[test]
     fn images_spread_and_text_goes_on_behind_them() {
         let image = 9;

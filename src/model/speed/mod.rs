@@ -1,8 +1,8 @@
-//! How fast the network runs on this machine, and how fast the machine could run it.
+//! Benchmarks: the speed of the network on this machine, and the lower bound of its time.
 //!
-//! * [`workload`]: what is timed
-//! * [`work`]: the matrix products in it
-//! * [`roofline`]: what this machine needs for them alone
+//! * [`workload`]: the network that is timed
+//! * [`work`]: its matrix products
+//! * [`roofline`]: the time this machine needs for these products alone
 
 pub mod roofline;
 pub mod work;

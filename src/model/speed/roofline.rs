@@ -1,4 +1,4 @@
-//! What this machine needs for the matrix products alone: the time no program that computes them can go below.
+//! Measures the time of the matrix products alone: a lower bound for any program that computes them.
 
 use std::time::{Duration, Instant};
 
@@ -9,38 +9,39 @@ use crate::torch_ext::linear::{self, Follow, Packed};
 
 use super::work::{Product, Stage, Work};
 
-/// Weights are taken in turn from at least this much memory, as the network's come from memory and not from a cache.
+/// Total size of the weights between which the measurement alternates (bytes), so that they come from memory and not
+/// from a cache.
 const POOL_BYTES: i64 = 256 << 20;
-/// Weights of one shape held at most.
+/// Largest number of weights of one shape.
 const LARGEST_POOL: i64 = 24;
-/// Each product is timed at least so often and so long.
+/// Smallest number of repetitions and smallest duration of the measurement of a product.
 const REPEATS: usize = 12;
 const LONG_ENOUGH: Duration = Duration::from_millis(60);
-/// What is read to measure bandwidth, far beyond any cache's own speed.
+/// Memory read to measure the bandwidth (bytes), far larger than any cache.
 const BANDWIDTH_BYTES: i64 = 512 << 20;
 
-/// The median time of a product.
+/// A product with its measured time.
 #[derive(Debug, Clone, Copy)]
 pub struct Timed {
-    /// What and how often.
+    /// The product and how often it occurs.
     pub work: Work,
-    /// Median time of one (ms).
+    /// Median time of one product (ms).
     pub ms: f64,
 }
 
 impl Timed {
-    /// Thousand million operations a second.
+    /// Returns the rate (GFLOP/s).
     pub fn gflops(&self) -> f64 {
         self.work.product.flop() / self.ms / 1e6
     }
 
-    /// Time of all of them in one pass (ms).
+    /// Returns the time of all occurrences in one pass (ms).
     pub fn total_ms(&self) -> f64 {
         self.ms * self.work.times as f64
     }
 }
 
-/// Sum of a stage's products (ms).
+/// Returns the sum of the times of a stage's products (ms).
 pub fn floor_ms(timed: &[Timed], stage: Stage) -> f64 {
     timed
         .iter()
@@ -49,10 +50,10 @@ pub fn floor_ms(timed: &[Timed], stage: Stage) -> f64 {
         .sum()
 }
 
-/// Times every product alone, in the way that is fastest here.
+/// Times every product alone, in the fastest way on this machine.
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When libtorch fails.
 pub fn measure(all: &[Work], backbone: Kind, device: Device) -> Result<Vec<Timed>, TchError> {
     all.iter()
         .map(|work| {
@@ -107,21 +108,21 @@ fn median_ms<T>(
         finish(device);
         times.push(begin.elapsed().as_secs_f64() * 1e3);
     }
-    // The first calls make the kernels.
+    // The first calls create the kernels.
     Ok(percentile(times.get(2..).unwrap_or_default(), 50.0).unwrap_or(f64::NAN))
 }
 
-/// How fast memory is read (GB/s).
+/// Measures the bandwidth of reading memory (GB/s).
 ///
 /// # Errors
-/// When libtorch refuses.
+/// When libtorch fails.
 pub fn bandwidth(device: Device) -> Result<f64, TchError> {
     let values = Tensor::f_ones([BANDWIDTH_BYTES / 4], (Kind::Float, device))?;
     let ms = median_ms(device, std::iter::repeat(()), |()| values.f_sum(Kind::Float))?;
     Ok(BANDWIDTH_BYTES as f64 / ms / 1e6)
 }
 
-/// Waits until a GPU has done what it was told.
+/// Waits until a GPU has completed all queued work.
 pub fn finish(device: Device) {
     if let Device::Cuda(index) = device {
         tch::Cuda::synchronize(index as i64);

@@ -3,7 +3,7 @@
 use crate::camera::patches::Grid;
 use crate::model::config::Config;
 
-/// Part of a pass.
+/// Stage of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// Vision tower.
@@ -17,38 +17,38 @@ pub enum Stage {
 /// `number` independent products of (rows, inner) by (inner, columns).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Product {
-    /// Products done in one step: 1 for a linear map, images x heads in attention.
+    /// Number of products computed in one step: 1 for a linear map, images x heads in attention.
     pub number: i64,
-    /// Rows of the left factor.
+    /// Number of rows of the left factor.
     pub rows: i64,
-    /// Columns of the result.
+    /// Number of columns of the result.
     pub columns: i64,
-    /// What is summed over.
+    /// Length of the dimension that is summed over.
     pub inner: i64,
 }
 
-/// A product, where it occurs and how often.
+/// A product, its stage and its number of occurrences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
-    /// Where.
+    /// Stage.
     pub stage: Stage,
-    /// What.
+    /// Product.
     pub product: Product,
-    /// How often in one pass.
+    /// Number of occurrences in one pass.
     pub times: i64,
 }
 
-/// Sizes of what is fed in.
+/// Sizes of the inputs.
 #[derive(Debug, Clone, Copy)]
 pub struct Load<'a> {
-    /// Patches of each image.
+    /// Patch grid of each image.
     pub grids: &'a [Grid],
-    /// Tokens of the prompt.
+    /// Number of tokens of the prompt.
     pub tokens: i64,
 }
 
 impl Product {
-    /// A linear map of some rows.
+    /// Creates the product of a linear map.
     pub fn linear(rows: i64, columns: i64, inner: i64) -> Self {
         Self {
             number: 1,
@@ -58,14 +58,14 @@ impl Product {
         }
     }
 
-    /// Multiplications and additions.
+    /// Returns the number of floating-point operations.
     pub fn flop(&self) -> f64 {
         2.0 * self.number as f64 * self.rows as f64 * self.columns as f64 * self.inner as f64
     }
 }
 
-/// All matrix products of one pass. The last language layer is counted as it runs, for the rows that are read; causal
-/// attention is counted whole, as it runs.
+/// Returns all matrix products of one pass. The last language layer counts only the tokens that are read; causal
+/// attention counts in full, as it is computed.
 pub fn of_one_pass(config: &Config, load: Load) -> Vec<Work> {
     let mut all = vision(config, load);
     all.extend(language(config, load));
@@ -149,7 +149,7 @@ fn head(config: &Config, load: Load) -> Vec<Work> {
     all
 }
 
-/// Queries by keys, then weights by values.
+/// Queries times keys, then weights times values.
 fn attention(heads: i64, [queries, keys]: [i64; 2], width: i64) -> [Product; 2] {
     let product = |columns, inner| Product {
         number: heads,
@@ -178,9 +178,9 @@ mod tests {
             let of_stage = all.iter().filter(|w| w.stage == stage);
             of_stage.map(|w| w.times as f64 * w.product.flop() / 1e9).sum()
         };
-        // 302 million parameters of blocks for 512 rows, 100.7 million of mergers for 128, and attention.
+        // 302 million parameters of blocks for 512 rows, 100.7 million of mergers for 128 rows, and attention.
         assert!((gflop(Stage::Vision) - 349.0).abs() < 5.0, "{}", gflop(Stage::Vision));
-        // 27 layers of 50.3 million parameters for 256 rows, 8.4 million of the last one's, and attention.
+        // 27 layers of 50.3 million parameters for 256 rows, 8.4 million of the last layer, and attention.
         assert!(
             (gflop(Stage::Language) - 714.0).abs() < 5.0,
             "{}",

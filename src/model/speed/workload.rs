@@ -1,4 +1,4 @@
-//! One network of a named size with cheap weights, and one moment to act on again and again.
+//! A network of a predefined size with random weights, and one input for repeated passes.
 
 use std::time::{Duration, Instant};
 
@@ -20,27 +20,27 @@ use crate::model::vision_plan::VisionPlan;
 use super::roofline::finish;
 use super::work::Load;
 
-/// Camera frames that are fed in.
+/// Width and height of the camera frames (px).
 const FRAME: (u32, u32) = (640, 480);
-/// Values that are drawn; a prime, so that no two rows of a weight are the same.
+/// Number of values that are drawn; a prime, so that no two rows of a weight are the same.
 const BLOCK: i64 = 1_000_003;
 
-/// What to time.
+/// Settings of a benchmark.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Type of the backbone.
     pub compute: Precision,
-    /// Where.
+    /// Device.
     pub device: Device,
     /// Number of images.
     pub images: usize,
-    /// Side of an image as the network sees it (px).
+    /// Side of the network's square images (px).
     pub side: u32,
-    /// Tokens of the prompt, images included.
+    /// Number of tokens of the prompt, including images.
     pub tokens: usize,
 }
 
-/// A network and what it is fed.
+/// A network and its inputs.
 #[derive(Debug)]
 pub struct Workload {
     config: Config,
@@ -53,10 +53,10 @@ pub struct Workload {
     sequence: SequencePlan,
 }
 
-/// Where the time of one pass went.
+/// Durations of the stages of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pass {
-    /// Frames to patches on the device.
+    /// From camera frames to patches on the device.
     pub preprocessing: Duration,
     /// Vision tower.
     pub vision: Duration,
@@ -67,7 +67,7 @@ pub struct Pass {
 }
 
 impl Workload {
-    /// Makes the network; its weights are noise.
+    /// Builds the network with random weights.
     ///
     /// # Errors
     /// When the images do not fit the size or leave no room for the prompt.
@@ -112,12 +112,12 @@ impl Workload {
         })
     }
 
-    /// The network's shape.
+    /// Returns the configuration of the network.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Sizes of what is fed in.
+    /// Returns the sizes of the inputs.
     pub fn load(&self) -> Load<'_> {
         Load {
             grids: &self.grids,
@@ -125,10 +125,10 @@ impl Workload {
         }
     }
 
-    /// One pass, waiting for a GPU between its stages.
+    /// Runs one pass; waits for a GPU after each stage.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn pass(&mut self) -> Result<Pass, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let Options { compute, device, .. } = self.options;
@@ -169,7 +169,7 @@ fn fill(preprocessor: &mut Preprocessor, frame: &RgbImage, images: usize) -> Res
     Ok(())
 }
 
-/// Images, text, anchor, text, queries at the end; `None` when they do not fit into so many tokens.
+/// Returns a prompt of images, text, anchor, text, and queries at the end; `None` when they do not fit into `tokens`.
 fn prompt(config: &Config, grids: &[Grid], tokens: usize) -> Option<Prompt> {
     let merge = (config.vision_config.spatial_merge_size * config.vision_config.spatial_merge_size) as usize;
     let images: usize = grids.iter().map(|grid| grid.patches() / merge).sum();
@@ -187,7 +187,7 @@ fn prompt(config: &Config, grids: &[Grid], tokens: usize) -> Option<Prompt> {
     })
 }
 
-/// Weights from one block of normal values, again and again: two thousand million draws would take minutes.
+/// Source of weights that repeats one block of normal values: 2 billion draws would take minutes.
 struct Noise {
     block: Tensor,
     backbone: Kind,

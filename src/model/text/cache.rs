@@ -1,11 +1,11 @@
-//! Keys and values of the tokens read so far, so that a new token costs one pass of one token.
+//! Cache of keys and values of all tokens so far, so that a new token needs a pass of one token only.
 
 use tch::{TchError, Tensor};
 
-/// Tokens by which a full cache grows.
+/// Number of tokens by which a full cache grows.
 const BLOCK: i64 = 256;
 
-/// The cache of all layers, for one sequence; room is made at the first pass, and by blocks when it is full.
+/// The cache of all layers, for one sequence. It is allocated at the first pass and grows in blocks.
 #[derive(Debug, Default)]
 pub struct KvCache {
     layers: Vec<LayerCache>,
@@ -27,27 +27,28 @@ struct Stored {
     values: Tensor,
 }
 
-/// What a new token attends to, itself included.
+/// Keys and values that a new token attends to, including its own.
 #[derive(Debug)]
 pub struct Remembered {
-    /// Turned keys, (1, KV heads, tokens so far, head).
+    /// Rotated keys, (1, KV heads, tokens so far, head).
     pub keys: Tensor,
     /// Values, of the same shape.
     pub values: Tensor,
 }
 
 impl KvCache {
-    /// Tokens whose keys and values are held.
+    /// Returns the number of cached tokens.
     pub fn len(&self) -> i64 {
         self.length
     }
 
-    /// Whether no token has been read.
+    /// Reports whether no token is cached.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// The caches of so many layers, first layer first, for a pass in which each stores `tokens` new tokens.
+    /// Returns the caches of the given number of layers, first layer first, for a pass in which each stores `tokens`
+    /// new tokens.
     pub(in crate::model) fn next_pass(&mut self, layers: usize, tokens: i64) -> impl Iterator<Item = &mut LayerCache> {
         self.length += tokens;
         self.layers.resize_with(layers, LayerCache::default);
@@ -56,7 +57,7 @@ impl KvCache {
 }
 
 impl LayerCache {
-    /// Stores the keys and values of new tokens and gives back those of all.
+    /// Stores the keys and values of new tokens and returns those of all tokens.
     ///
     /// # Shapes
     /// keys, values: (1, KV heads, new tokens, head)
@@ -66,7 +67,7 @@ impl LayerCache {
         let stored = match self.stored.take() {
             Some(stored) if length <= self.capacity => stored,
             earlier => {
-                // A block of room beyond what is needed now: the answer comes token by token.
+                // Allocates a block beyond the present need, because the answer comes token by token.
                 self.capacity = (length / BLOCK + 2) * BLOCK;
                 Stored {
                     keys: roomier(keys, self.capacity, earlier.as_ref().map(|s| &s.keys), self.length)?,
@@ -86,7 +87,7 @@ impl LayerCache {
     }
 }
 
-/// A tensor like `one`, with room for `capacity` tokens and the first `length` of `earlier`.
+/// Returns a tensor like `one`, with capacity for `capacity` tokens and the first `length` tokens of `earlier`.
 fn roomier(one: &Tensor, capacity: i64, earlier: Option<&Tensor>, length: i64) -> Result<Tensor, TchError> {
     let (batch, heads, _, head) = one.size4()?;
     let larger = Tensor::f_empty([batch, heads, capacity, head], (one.f_kind()?, one.device()))?;

@@ -1,4 +1,4 @@
-//! A conversation's prompt: images and a question of the user, then the assistant's turn to speak.
+//! Prompts of conversations: images and a question of the user, then the beginning of the assistant's turn.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::model::error::ModelError;
 use crate::model::json;
 use crate::model::prompt::{self, Prompt, encode, positions};
 
-/// File name of the reference's generation settings inside a checkpoint directory; only the stop tokens are read.
+/// File name of the reference's generation settings in a checkpoint directory; only the stop tokens are read.
 pub const GENERATION_CONFIG: &str = "generation_config.json";
 
-/// Tokens that end an answer where [`GENERATION_CONFIG`] names none: end of turn and end of text.
+/// Default tokens that end an answer, without [`GENERATION_CONFIG`]: end of turn and end of text.
 const STOPS: [&str; 2] = ["<|im_end|>", "<|endoftext|>"];
 
-/// Writes questions for one checkpoint.
+/// Builds question prompts for one checkpoint.
 #[derive(Debug)]
 pub struct Conversation {
     tokenizer: Arc<Tokenizer>,
@@ -31,7 +31,8 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Speaks to the checkpoint in `directory`, whose tokenizer and configuration have been read already.
+    /// Prepares conversations with the checkpoint in `directory`, whose tokenizer and configuration have been read
+    /// already.
     ///
     /// # Errors
     /// When the tokenizer has no token that ends an answer, or `generation_config.json` is damaged.
@@ -60,37 +61,38 @@ impl Conversation {
         })
     }
 
-    /// Text to ids and back.
+    /// Returns the tokenizer.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
     }
 
-    /// Tokens that end an answer.
+    /// Returns the ids of tokens that end an answer.
     pub fn stops(&self) -> &[i64] {
         &self.stops
     }
 
-    /// Longest conversation, answer included (tokens).
+    /// Returns the longest conversation, including the answer (tokens).
     pub fn longest(&self) -> i64 {
         self.longest
     }
 
-    /// Id of the tokens that image embeddings replace.
+    /// Returns the id of the tokens that image embeddings replace.
     pub(super) fn image_id(&self) -> i64 {
         self.image_id
     }
 
-    /// Rows, and columns, of patches that become one token.
+    /// Returns the number of rows, and of columns, of patches that become one token.
     pub(super) fn merge(&self) -> i64 {
         self.merge
     }
 
-    /// The prompt of a question about images of these sizes, as the reference's chat template writes it: images first,
-    /// no system message. A reasoning anchor is not part of it; where training taught one, the network says it first.
+    /// Returns the prompt of a question about images of these sizes, as the reference's chat template writes it: images
+    /// first, no system message. It contains no reasoning anchor; a network trained on answers with anchors begins with
+    /// them itself.
     ///
     /// # Errors
-    /// When the question is empty, holds a control token, holds characters the tokenizer has no token for, or leaves
-    /// no room for an answer.
+    /// When the question is empty, holds a control token or characters the tokenizer has no token for, or leaves no
+    /// room for an answer.
     pub fn ask(&self, question: &str, grids: &[Grid]) -> Result<Prompt, ModelError> {
         self.check(question)?;
         let images: Vec<_> = grids.iter().map(|grid| prompt::merged(*grid, self.merge)).collect();
@@ -119,7 +121,7 @@ impl Conversation {
         })
     }
 
-    /// Whether a question or an answer can be told to the network.
+    /// Checks that a question or an answer can be encoded.
     pub(super) fn check(&self, text: &str) -> Result<(), ModelError> {
         if text.trim().is_empty() {
             return Err(ModelError::Text("expected words, found nothing".into()));
@@ -129,7 +131,7 @@ impl Conversation {
                 "expected plain words, found the control token {token} in {text:?}"
             )));
         }
-        // A tokenizer without a token for a character drops it, and the network would be told something else.
+        // A tokenizer without a token for a character drops it, and the network would get another text.
         let mut normal = NormalizedString::from(text);
         if let Some(normalizer) = self.tokenizer.get_normalizer() {
             normalizer
@@ -153,7 +155,7 @@ impl Conversation {
     }
 }
 
-/// What the reference ends an answer at; `None` where the directory does not say.
+/// Returns the tokens at which the reference ends an answer; `None` where the directory does not state them.
 fn stops_of(directory: &Path) -> Result<Option<Vec<i64>>, ModelError> {
     /// The part of the file that is read.
     #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! An answer in the making: the prompt is read in pieces, then one token comes a step.
+//! Step-by-step generation of an answer: first the prompt is read in pieces, then each step returns one token.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use super::conversation::Conversation;
 use super::sampling::{Sampler, Sampling};
 use super::stream::TextStream;
 
-/// How an answer is to be made.
+/// Settings of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AnswerOptions {
-    /// How tokens are chosen.
+    /// Selection of the tokens.
     pub sampling: Sampling,
-    /// Longest answer (tokens), control tokens included; at least 1.
+    /// Longest answer (tokens), including control tokens; at least 1.
     pub max_tokens: usize,
-    /// Tokens of the prompt that one step reads; fewer make the steps before the first token shorter and the whole
-    /// longer. At least 1.
+    /// Number of tokens of the prompt that one step reads, at least 1; smaller pieces make these steps shorter but the
+    /// total time longer.
     pub prompt_piece: usize,
 }
 
 impl Default for AnswerOptions {
-    /// Greedy, at most 128 tokens, the prompt in one step.
+    /// Returns greedy sampling, at most 128 tokens, and the prompt in one step.
     fn default() -> Self {
         Self {
             sampling: Sampling::GREEDY,
@@ -39,7 +39,7 @@ impl Default for AnswerOptions {
     }
 }
 
-/// An answer in the making. It owns all its state: between two steps the network is free for other work.
+/// An answer that is being generated. It owns all its state: between two steps the network can be used otherwise.
 #[derive(Debug)]
 pub struct Generation {
     tokenizer: Arc<Tokenizer>,
@@ -47,7 +47,7 @@ pub struct Generation {
     options: AnswerOptions,
     sampler: Sampler,
     stream: TextStream,
-    /// The prompt, then what was chosen.
+    /// Ids of the prompt, then of the chosen tokens.
     ids: Vec<i64>,
     prompt: Prompt,
     sight: Option<VisionOutput>,
@@ -55,21 +55,21 @@ pub struct Generation {
     end: Option<End>,
 }
 
-/// Why an answer ended.
+/// Reason for the end of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The network said so.
+    /// The network chose a stop token.
     Stop,
-    /// It has as many tokens as were asked for.
+    /// The answer has the largest number of tokens.
     Length,
 }
 
-/// What one step brought.
+/// Result of one step.
 #[derive(Debug)]
 pub enum Step {
-    /// A piece of the prompt was read; so many tokens of it are left.
+    /// A piece of the prompt was read.
     Read {
-        /// Tokens of the prompt that are left.
+        /// Number of remaining tokens of the prompt.
         left: usize,
     },
     /// A token was chosen.
@@ -79,21 +79,21 @@ pub enum Step {
 /// A chosen token.
 #[derive(Debug)]
 pub struct Token {
-    /// Its id; a control token's when the network ends the answer.
+    /// Id; a control token's when the network ends the answer.
     pub id: i64,
-    /// The text that is whole with it, without control tokens; may be empty.
+    /// Text that is complete with this token, without control tokens; may be empty.
     pub text: String,
-    /// What it was chosen from: the network's logits in 32 bits, vocabulary.
+    /// Logits from which it was chosen, one for each token of the vocabulary, in 32 bits.
     pub logits: Vec<f32>,
-    /// Set with the last token.
+    /// Reason for the end, with the last token.
     pub end: Option<End>,
 }
 
 impl Generation {
-    /// Begins an answer; `sight` is what the vision tower made of the question's images, without a batch of others.
+    /// Begins an answer; `sight` is the vision tower's output for the question's images only.
     ///
     /// # Errors
-    /// When the options cannot work or prompt and longest answer do not fit into the longest sequence.
+    /// When the options are invalid, or prompt and longest answer exceed the longest sequence.
     pub fn new(
         conversation: &Conversation,
         prompt: Prompt,
@@ -131,11 +131,11 @@ impl Generation {
         })
     }
 
-    /// Reads the next piece of the prompt or makes the next token; the last piece of the prompt makes the first token.
-    /// Nothing after the end. After an error the generation is of no use.
+    /// Reads the next piece of the prompt or generates the next token; the last piece of the prompt gives the first
+    /// token. Returns `None` after the end. The generation must not be used after an error.
     ///
     /// # Errors
-    /// When libtorch refuses, or the logits are not numbers.
+    /// When libtorch fails, or the logits are NaN.
     pub fn advance(&mut self, backbone: &Backbone) -> Result<Option<Step>, ModelError> {
         if self.end.is_some() {
             return Ok(None);
@@ -154,23 +154,23 @@ impl Generation {
             let left = self.prompt.ids.len() - until;
             return Ok(Some(Step::Read { left }));
         }
-        // The images are in the cache now.
+        // The images are in the cache from now on.
         self.sight = None;
         let logits = to_values(&backbone.logits(&state)?)?;
         self.choose(logits).map(|token| Some(Step::Token(token)))
     }
 
-    /// The tokens chosen so far.
+    /// Returns the tokens chosen so far.
     pub fn chosen(&self) -> &[i64] {
         self.ids.get(self.prompt.ids.len()..).unwrap_or_default()
     }
 
-    /// Why the answer ended, once it has.
+    /// Returns the reason for the end, once the answer has ended.
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// The state of the last token of `read..until`, (1, 1, D).
+    /// Reads the tokens `read..until` of the prompt; returns the state of the last, (1, 1, D).
     fn read_prompt(&mut self, backbone: &Backbone, read: usize, until: usize) -> Result<Tensor, ModelError> {
         let prompt = &self.prompt;
         let piece = |values: &[i64]| values.get(read..until).unwrap_or_default().to_vec();
@@ -203,7 +203,7 @@ impl Generation {
         backbone.read(&piece, &mut self.cache)
     }
 
-    /// The state of the token chosen last, (1, 1, D). Its position follows the largest of all before it.
+    /// Reads the token chosen last; returns its state, (1, 1, D). Its position follows the largest of all before it.
     fn read_token(&mut self, backbone: &Backbone) -> Result<Tensor, ModelError> {
         let after = self.prompt.positions.iter().flatten().max().map_or(0, |last| last + 1);
         let position = after + self.cache.len() - self.prompt.ids.len() as i64;

@@ -1,4 +1,4 @@
-//! The network's language: a question about images in, text out, one token at a time.
+//! Text generation: a question about images in, an answer out, one token at a time.
 //!
 //! ```text
 //! question, grids ─► conversation ─► prompt ─┐
@@ -7,9 +7,10 @@
 //!                                               └─ one piece of the prompt, or one token, at a call
 //! ```
 //!
-//! [`written`] holds whole conversations, for training on them.
+//! [`written`] encodes whole conversations for training.
 //!
-//! A generation owns its state and borrows the network only while it advances, so other work may go between two steps.
+//! A generation owns its state and borrows the network only while it advances, so that other work can run between two
+//! steps.
 
 pub mod cache;
 pub mod conversation;

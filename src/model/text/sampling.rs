@@ -1,28 +1,28 @@
-//! Which token comes next.
+//! Token sampling: greedy, temperature, top-k, top-p and repetition penalty.
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::model::error::ModelError;
 
-/// How the next token is chosen. Applied in the order of the fields, as the reference (Hugging Face `generate`) does.
+/// Settings of sampling. Applied in the order of the fields, as in the reference (Hugging Face `generate`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// Logits of tokens that have occurred are divided by it where positive and multiplied where negative; 1 changes
-    /// nothing, more than 1 keeps a text from repeating itself.
+    /// Factor by which positive logits of tokens that have occurred are divided and negative ones multiplied; 1 has no
+    /// effect, larger values reduce repetition.
     pub repetition_penalty: f64,
-    /// Divides the logits; 0 takes the likeliest token at every step.
+    /// Divisor of the logits; 0 takes the likeliest token at every step.
     pub temperature: f64,
-    /// Only the likeliest so many, and what is as likely as the last of them; `None` takes all.
+    /// Restricts to this number of likeliest tokens, and those as likely as the last of them; `None` takes all.
     pub top_k: Option<usize>,
-    /// Only the likeliest whose probabilities together reach this; 1 takes all.
+    /// Restricts to the likeliest tokens whose probabilities together reach this value; 1 takes all.
     pub top_p: f64,
-    /// The same seed draws the same tokens from the same logits.
+    /// Seed; the same seed draws the same tokens from the same logits.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// The likeliest token at every step.
+    /// Takes the likeliest token at every step.
     pub const GREEDY: Self = Self {
         repetition_penalty: 1.0,
         temperature: 0.0,
@@ -31,10 +31,10 @@ impl Sampling {
         seed: 0,
     };
 
-    /// Refuses what cannot work.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// Names the first field that cannot work.
+    /// Names the first invalid field.
     pub fn validate(&self) -> Result<(), ModelError> {
         let refuse = |field: &str, expected: &str, found: f64| {
             Err(ModelError::Text(format!("{field}: expected {expected}, found {found}")))
@@ -55,14 +55,14 @@ impl Sampling {
     }
 }
 
-/// Draws tokens.
+/// Samples tokens.
 #[derive(Debug)]
 pub struct Sampler {
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
 
-/// A token that may come next.
+/// A candidate for the next token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Candidate {
     id: usize,
@@ -70,7 +70,7 @@ struct Candidate {
 }
 
 impl Sampler {
-    /// A sampler at the start of its seed's draws.
+    /// Creates a sampler at the start of its seed's sequence.
     ///
     /// # Errors
     /// See [`Sampling::validate`].
@@ -82,10 +82,10 @@ impl Sampler {
         })
     }
 
-    /// The id of the next token; `seen` are the ids of the text so far.
+    /// Returns the id of the next token; `seen` are the ids of the text so far.
     ///
     /// # Errors
-    /// When a logit is not a number or none is finite.
+    /// When a logit is NaN or none is finite.
     pub fn pick(&mut self, logits: &[f32], seen: &[i64]) -> Result<i64, ModelError> {
         let mut candidates: Vec<Candidate> = logits
             .iter()
@@ -104,7 +104,7 @@ impl Sampler {
             self.keep_top_k(&mut candidates);
             self.draw(candidates)
         };
-        // There is a finite logit, so there is a candidate.
+        // At least one logit is finite, so there is a candidate.
         Ok(chosen.map_or(0, |id| id as i64))
     }
 
@@ -156,12 +156,12 @@ impl Sampler {
             reached += weight;
             at < reached
         });
-        // Rounding may leave the last one's end just below the draw.
+        // Rounding may leave the end of the last interval just below the drawn value.
         candidates.get(chosen.unwrap_or(kept - 1)).map(|c| c.id)
     }
 }
 
-/// Likeliest first; among equals the lower id.
+/// Orders by decreasing likelihood; among equals by id.
 fn by_rank(a: &Candidate, b: &Candidate) -> std::cmp::Ordering {
     b.logit.total_cmp(&a.logit).then(a.id.cmp(&b.id))
 }

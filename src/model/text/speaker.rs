@@ -1,4 +1,4 @@
-//! A checkpoint to talk to: pictures and a question in, an answer out.
+//! Questions and answers with a checkpoint's backbone: pictures and a question in, an answer out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,26 +17,26 @@ use crate::model::vision_plan::VisionPlan;
 use super::conversation::Conversation;
 use super::generation::{AnswerOptions, Generation, Step};
 
-/// A backbone with what it takes to talk to it.
+/// A backbone with everything needed to ask it questions.
 #[derive(Debug)]
 pub struct Speaker {
     parts: Parts,
 }
 
-/// What a speaker is made of.
+/// Parts of a speaker.
 #[derive(Debug)]
 pub struct Parts {
-    /// Shape of the backbone.
+    /// Configuration of the backbone.
     pub config: Qwen3VlConfig,
-    /// How pictures are sized, normalised and cut for it.
+    /// Rule by which pictures are resized, normalised and cut into patches.
     pub rule: PatchRule,
     /// The backbone.
     pub backbone: Backbone,
-    /// Questions for it.
+    /// Builds prompts of questions.
     pub conversation: Conversation,
-    /// Where it computes.
+    /// Device of the computation.
     pub device: Device,
-    /// What it computes in.
+    /// Type of the computation.
     pub compute: Precision,
 }
 
@@ -67,20 +67,20 @@ impl Speaker {
         })
     }
 
-    /// What it is made of.
+    /// Returns its parts.
     pub fn into_parts(self) -> Parts {
         self.parts
     }
 
-    /// How pictures are sized, normalised and cut for this network.
+    /// Returns the rule by which pictures are resized, normalised and cut into patches.
     pub fn patch_rule(&self) -> PatchRule {
         self.parts.rule
     }
 
-    /// Begins an answer to a question about pictures, in their order; none are fine. [`Self::go_on`] makes it.
+    /// Begins an answer to a question about pictures, in their order; there may be none. [`Self::go_on`] generates it.
     ///
     /// # Errors
-    /// When pictures, question or options cannot work.
+    /// When pictures, question or options are invalid.
     pub fn ask(
         &self,
         question: &str,
@@ -102,10 +102,10 @@ impl Speaker {
         Generation::new(&self.parts.conversation, prompt, sight, options)
     }
 
-    /// One step of an answer; see [`Generation::advance`].
+    /// Generates one step of an answer; see [`Generation::advance`].
     ///
     /// # Errors
-    /// When libtorch refuses, or the logits are not numbers.
+    /// When libtorch fails, or the logits are NaN.
     pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
         answer.advance(&self.parts.backbone)
     }

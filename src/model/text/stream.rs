@@ -1,4 +1,4 @@
-//! Tokens into text while they come, never half a character.
+//! Incremental decoding of tokens to text, with complete characters only.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use tokenizers::decoders::DecoderWrapper;
 use crate::model::error::ModelError;
 use crate::model::prune::byte_letter;
 
-/// Turns tokens into text piece by piece; the pieces joined are the tokenizer's decoding of all of them, control
-/// tokens left out.
+/// Decodes tokens piece by piece; the concatenated pieces equal the tokenizer's decoding of all tokens, without control
+/// tokens.
 ///
-/// A byte-level token may end within a character: its bytes wait for the rest. Bytes that no rest can complete become
-/// U+FFFD, as the tokenizer's own decoding has them.
+/// A byte-level token may end within a character; its bytes are held back until the rest arrives. Bytes that cannot be
+/// completed become U+FFFD, as in the tokenizer's own decoding.
 #[derive(Debug)]
 pub struct TextStream {
     alphabet: BTreeMap<char, u8>,
@@ -20,10 +20,10 @@ pub struct TextStream {
 }
 
 impl TextStream {
-    /// A stream at its start.
+    /// Creates a stream at its start.
     ///
     /// # Errors
-    /// When the tokenizer's tokens are not bytes: Qwen3's are.
+    /// When the tokenizer is not byte-level, as Qwen3's is.
     pub fn new(tokenizer: &Tokenizer) -> Result<Self, ModelError> {
         let bytes = match tokenizer.get_decoder() {
             Some(DecoderWrapper::ByteLevel(_)) => true,
@@ -43,7 +43,7 @@ impl TextStream {
         })
     }
 
-    /// The text that is whole with this token; empty when none is.
+    /// Returns the text that is complete with this token; may be empty.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: i64) -> String {
         let token = u32::try_from(id).ok().and_then(|id| tokenizer.id_to_token(id));
         let Some(token) = token.filter(|token| !tokenizer.get_added_vocabulary().is_special_token(token)) else {
@@ -54,7 +54,7 @@ impl TextStream {
         self.take_whole()
     }
 
-    /// What is left at the end: a character that was not finished.
+    /// Returns the rest at the end: an incomplete character.
     pub fn finish(&mut self) -> String {
         let rest = String::from_utf8_lossy(&self.waiting).into_owned();
         self.waiting.clear();
@@ -83,7 +83,7 @@ impl TextStream {
     }
 }
 
-/// Whether further bytes could make a character of these.
+/// Reports whether further bytes could complete these to a character.
 fn is_unfinished(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|e| e.valid_up_to() == 0 && e.error_len().is_none())
 }
@@ -94,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    /// One token a byte, in the order of the bytes, then two control tokens and an added word.
+    /// One token per byte, in the order of the bytes, then two control tokens and an added word.
     fn tokenizer() -> Tokenizer {
         let vocabulary: serde_json::Map<String, Value> = (0..=u8::MAX)
             .map(|byte| (byte_letter(byte).to_string(), json!(byte)))
@@ -159,7 +159,7 @@ mod tests {
     }
 
     proptest! {
-        /// Random weights say anything: the pieces joined are what the tokenizer makes of all tokens at once.
+        /// Random weights generate arbitrary tokens: the pieces must still equal the decoding of all tokens at once.
         #[test]
         fn the_pieces_are_the_whole(ids in prop::collection::vec(0..262u32, 0..60)) {
             let tokenizer = tokenizer();

@@ -1,4 +1,4 @@
-//! A whole conversation as tokens, answers included, for training on it.
+//! Encoding of a whole conversation, including answers, for training.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use super::conversation::Conversation;
 /// A turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// What the user shows and says, in this order.
+    /// Images and texts of the user, in this order.
     User(Vec<Shown>),
-    /// What the assistant says.
+    /// Text of the assistant.
     Assistant(String),
 }
 
-/// Part of what a user shows and says.
+/// Part of a user's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
     /// The next image.
@@ -26,31 +26,33 @@ pub enum Shown {
     Text(String),
 }
 
-/// How conversations are written.
+/// Settings of the encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writing {
-    /// What every answer begins with: the texts of the reasoning anchors in a row, or nothing.
+    /// Beginning of every answer: the texts of the reasoning anchors, concatenated, or empty.
     pub anchors: String,
-    /// Most tokens; what is behind them is cut off, as the reference's training does.
+    /// Largest number of tokens; those after it are cut off, as in the reference's training.
     pub longest: usize,
 }
 
-/// A conversation as tokens.
+/// An encoded conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// All of it.
+    /// All tokens.
     pub prompt: Prompt,
-    /// Where the assistant speaks: from the first token of an answer through the end of its turn and the newline behind.
+    /// Ranges of the assistant's tokens: from the first token of an answer through the end of its turn and the newline
+    /// after it.
     pub answers: Vec<Range<usize>>,
 }
 
 impl Conversation {
-    /// Writes a conversation about images of these sizes as the reference's chat template does: images where the user
-    /// shows them, no system message. Up to an answer the tokens are those of [`Self::ask`].
+    /// Encodes a conversation about images of these sizes like the reference's chat template: images at their places,
+    /// no system message. Up to an answer the tokens are those of [`Self::ask`].
     ///
     /// # Errors
-    /// When a text is empty, holds a control token or characters the tokenizer has no token for; when as many images are
-    /// shown as are not there; when nothing of an answer, or not the whole of an image, is within [`Writing::longest`].
+    /// When a text is empty, holds a control token or characters the tokenizer has no token for; when the number of
+    /// images in the turns differs from that of `grids`; when no token of an answer, or only a part of an image, is
+    /// within [`Writing::longest`].
     pub fn write(&self, turns: &[Turn], grids: &[Grid], writing: &Writing) -> Result<Written, ModelError> {
         let images: Vec<_> = grids.iter().map(|grid| prompt::merged(*grid, self.merge())).collect();
         let mut unseen = images.iter();
@@ -88,7 +90,8 @@ impl Conversation {
                 }
                 Turn::Assistant(text) => {
                     self.check(text)?;
-                    // In two pieces, so that an answer that begins with space is read as it will be said.
+                    // Encoded separately, so that an answer that begins with a space has the same tokens as in
+                    // generation.
                     ids.extend(encode(self.tokenizer(), "<|im_start|>assistant\n")?);
                     let start = ids.len();
                     ids.extend(encode(

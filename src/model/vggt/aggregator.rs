@@ -9,12 +9,12 @@ use crate::model::error::ModelError;
 use crate::model::parameters::{Scope, Source};
 use crate::model::rotary::Rotation;
 
-/// Mean and deviation of ImageNet's channels, red, green, blue, which images are normalised by.
+/// Mean and standard deviation of ImageNet's channels (red, green, blue), by which images are normalised.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 /// Epsilon of every LayerNorm outside DINOv2.
 const EPS: f64 = 1e-5;
 
-/// The aggregator. Fields are named as the keys are.
+/// The aggregator. Fields have the names of the keys.
 #[derive(Debug)]
 pub struct Aggregator {
     patch_embed: DinoV2,
@@ -25,25 +25,26 @@ pub struct Aggregator {
     config: VggtConfig,
 }
 
-/// Which layers' features are kept.
+/// Selection of the layers whose features are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layers {
-    /// All, as VGGT's own heads want them.
+    /// All layers, as VGGT's own heads need them.
     All,
-    /// The last alone.
+    /// The last layer only.
     Last,
 }
 
-/// What the aggregator makes of B scenes of S views.
+/// Output of the aggregator for B scenes of S views.
 #[derive(Debug)]
 pub struct Features {
-    /// DINOv2's patches, (B·S, h·w, C).
+    /// DINOv2's patch tokens, (B·S, h·w, C).
     pub dino_patch_tokens: Tensor,
-    /// Of each kept layer, first to last: frame and global stream side by side, (B, S, patch_start + h·w, 2C).
+    /// Features of each selected layer, first to last: frame and global stream concatenated, (B, S, patch_start + h·w,
+    /// 2C).
     pub layers: Vec<Tensor>,
     /// Rows and columns of patches.
     pub grid: [i64; 2],
-    /// Tokens of a view before its patches.
+    /// Number of tokens of a view before its patches.
     pub patch_start: i64,
 }
 
@@ -51,7 +52,7 @@ impl Aggregator {
     /// Builds the aggregator from `aggregator.*`.
     ///
     /// # Errors
-    /// When the sizes cannot work or a tensor cannot be had.
+    /// When the sizes are invalid or a tensor is not available.
     pub fn from_source(config: &VggtConfig, source: &dyn Source) -> Result<Self, ModelError> {
         config.validate()?;
         let scope = Scope::new(source).at("aggregator");
@@ -81,18 +82,18 @@ impl Aggregator {
         })
     }
 
-    /// Its sizes.
+    /// Returns the sizes.
     pub fn config(&self) -> &VggtConfig {
         &self.config
     }
 
-    /// Runs B scenes of S views each; the first view of a scene is the one the others are seen from.
+    /// Runs B scenes of S views each; the first view of a scene is its reference view.
     ///
     /// # Shapes
     /// images: (B, S, 3, H, W), RGB in 0 .. 1, H and W multiples of a patch
     ///
     /// # Errors
-    /// When the images have another shape, or libtorch refuses.
+    /// When the images have another shape, or libtorch fails.
     pub fn forward(&self, images: &Tensor, layers: Layers) -> Result<Features, ModelError> {
         let scenes = self.check(images)?;
         let Scenes { count, views, grid } = scenes;
@@ -159,8 +160,8 @@ impl Aggregator {
             .f_to_kind(kind)
     }
 
-    /// Angles of the tokens of one view, and of all views of a scene one after another. Camera and registers stand at
-    /// (0, 0), patches from (1, 1) on.
+    /// Returns the angles of the tokens of one view, and of all views of a scene, concatenated. Camera and register
+    /// tokens are at (0, 0), patches from (1, 1) on.
     fn rotations(&self, scenes: &Scenes) -> Result<[Rotation; 2], ModelError> {
         let [h, w] = scenes.grid;
         let special = (0..self.config.patch_start()).map(|_| (0, 0));
@@ -176,7 +177,7 @@ impl Aggregator {
     }
 }
 
-/// What the images are.
+/// Sizes of the images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Scenes {
     count: i64,
@@ -185,7 +186,7 @@ struct Scenes {
 }
 
 impl Scenes {
-    /// The first view of each scene gets the first copy of a special token, all others the second.
+    /// Expands a special token: the first view of each scene gets its first copy, all others the second.
     ///
     /// # Shapes
     /// (1, 2, N, C) → (B·S, N, C)

@@ -1,4 +1,4 @@
-//! The transformer block that DINOv2 and VGGT's alternating attention share.
+//! The transformer block of DINOv2 and of VGGT's alternating attention.
 
 use tch::{TchError, Tensor};
 
@@ -8,12 +8,12 @@ use crate::model::layers::{LayerNorm, Linear, LinearInit};
 use crate::model::parameters::{Init, Scope};
 use crate::model::rotary::Rotation;
 
-/// What distinguishes the blocks of the two parts.
+/// Sizes and options of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct BlockShape {
     /// Width of a token.
     pub width: i64,
-    /// Attention heads.
+    /// Number of attention heads.
     pub heads: i64,
     /// Epsilon of every LayerNorm in the block.
     pub eps: f64,
@@ -45,7 +45,7 @@ impl Block {
         })
     }
 
-    /// Every token attends to all tokens of its row of the batch.
+    /// Runs the block; every token attends to all tokens of its row of the batch.
     ///
     /// # Shapes
     /// x: (B, N, C) → the same; rotation, where there is one: tables of N tokens
@@ -92,7 +92,7 @@ impl Attention {
                 x = norm.forward(&x)?;
             }
             if let Some(rotation) = rotation {
-                // Half a head turns by its row, half by its column, each in itself.
+                // Half a head rotates by row and half by column, each like a head of its own.
                 let halves = x.f_reshape([batch, tokens, self.heads, 2, head / 2])?;
                 x = rotation
                     .apply_in_float(&halves)?
@@ -126,7 +126,7 @@ impl Mlp {
     }
 }
 
-/// A learned factor for each channel of a branch.
+/// Learned scale of each channel of a branch.
 #[derive(Debug)]
 struct LayerScale {
     gamma: Tensor,

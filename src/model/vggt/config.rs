@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::model::error::ModelError;
 
-/// What decides the aggregator's shape. DINOv2 and the alternating blocks share width and heads.
+/// Sizes of the aggregator. DINOv2 and the alternating blocks share width and heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VggtConfig {
     /// Side of the square image that the learned positions are for (px).
@@ -13,19 +13,19 @@ pub struct VggtConfig {
     pub patch_size: i64,
     /// Width of a token.
     pub embed_dim: i64,
-    /// Attention heads.
+    /// Number of attention heads.
     pub num_heads: i64,
-    /// Blocks of DINOv2.
+    /// Number of blocks of DINOv2.
     pub vit_depth: i64,
-    /// Pairs of a frame block and a global block.
+    /// Number of pairs of a frame block and a global block.
     pub depth: i64,
-    /// Register tokens of a view, in DINOv2 and again in the aggregator.
+    /// Number of register tokens of a view, in DINOv2 and again in the aggregator.
     pub num_register_tokens: i64,
     /// Base of the rotary frequencies.
     pub rope_freq: f64,
 }
 
-/// Keys of a file's metadata that say the sizes, in the order of the fields.
+/// Metadata keys of the sizes, in the order of the fields.
 const KEYS: [&str; 8] = [
     "img_size",
     "patch_size",
@@ -37,11 +37,11 @@ const KEYS: [&str; 8] = [
     "rope_freq",
 ];
 
-/// Key that repeats what follows from `num_register_tokens`.
+/// Metadata key that repeats what follows from `num_register_tokens`.
 const PATCH_START: &str = "patch_start_idx";
 
 impl VggtConfig {
-    /// The published VGGT-1B.
+    /// Sizes of the published VGGT-1B.
     pub const VGGT_1B: Self = Self {
         img_size: 518,
         patch_size: 14,
@@ -53,26 +53,26 @@ impl VggtConfig {
         rope_freq: 100.0,
     };
 
-    /// Tokens of a view before its patches: the camera's and the registers.
+    /// Returns the number of tokens of a view before its patches: camera and registers.
     pub fn patch_start(&self) -> i64 {
         1 + self.num_register_tokens
     }
 
-    /// Width of the features: frame and global stream side by side.
+    /// Returns the width of the features: frame and global stream concatenated.
     pub fn feature_width(&self) -> i64 {
         2 * self.embed_dim
     }
 
-    /// Patches along a side of the image that the learned positions are for.
+    /// Returns the number of patches along a side of the image that the learned positions are for.
     pub(super) fn positions_side(&self) -> i64 {
         self.img_size / self.patch_size
     }
 
-    /// Reads the sizes from the metadata of a safetensors header. [`Self::VGGT_1B`] stands where none is given at all,
-    /// as in the published file; some but not all is refused.
+    /// Reads the sizes from the metadata of a safetensors header. Without any, as in the published file, they are
+    /// [`Self::VGGT_1B`]; an incomplete set is refused.
     ///
     /// # Errors
-    /// When a size is missing, not a number or impossible.
+    /// When a size is missing, not a number or invalid.
     pub fn from_metadata(metadata: &HashMap<String, String>) -> Result<Self, ModelError> {
         if !KEYS.iter().any(|key| metadata.contains_key(*key)) {
             return Ok(Self::VGGT_1B);
@@ -108,15 +108,15 @@ impl VggtConfig {
         Ok(config)
     }
 
-    /// Whether a key of a file's metadata is one that this type reads.
+    /// Reports whether this type reads a metadata key.
     pub fn reads(key: &str) -> bool {
         KEYS.contains(&key) || key == PATCH_START
     }
 
-    /// Checks that the sizes fit each other.
+    /// Checks the sizes.
     ///
     /// # Errors
-    /// Names the size that does not.
+    /// Names the invalid size.
     pub fn validate(&self) -> Result<(), ModelError> {
         let at_least_one = [
             ("img_size", self.img_size),
@@ -143,7 +143,7 @@ impl VggtConfig {
                 self.img_size,
             ));
         }
-        // Each half of a head turns by one axis and needs pairs.
+        // Each half of a head rotates by one axis, in pairs of dimensions.
         if self.embed_dim % (4 * self.num_heads) != 0 {
             return Err(ModelError::metadata(
                 "embed_dim",

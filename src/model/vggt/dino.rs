@@ -1,4 +1,4 @@
-//! DINOv2 with registers: the part of VGGT that makes tokens of patches.
+//! DINOv2 with registers, VGGT's encoder of patches.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -10,10 +10,10 @@ use crate::model::parameters::{Init, Scope};
 
 /// Epsilon of every LayerNorm in DINOv2.
 const EPS: f64 = 1e-6;
-/// Deviation of the learned tokens before training.
+/// Initialisation of the learned tokens before training.
 pub(super) const TOKEN_INIT: Init = Init::Normal { std: 1e-6 };
 
-/// The vision transformer. Fields are named as the keys are.
+/// The vision transformer. Fields have the names of the keys.
 #[derive(Debug)]
 pub(super) struct DinoV2 {
     patch_embed: Linear,
@@ -27,7 +27,7 @@ pub(super) struct DinoV2 {
 }
 
 impl DinoV2 {
-    /// Builds it from `aggregator.patch_embed.*`.
+    /// Builds the transformer from `aggregator.patch_embed.*`.
     pub fn new(scope: Scope, config: &VggtConfig) -> Result<Self, ModelError> {
         let VggtConfig {
             embed_dim,
@@ -42,7 +42,7 @@ impl DinoV2 {
             eps: EPS,
             qk_norm: false,
         };
-        // Stands in for masked patches in DINOv2's own training; every file has it and nothing here reads it.
+        // Replaces masked patches in DINOv2's own training; every file has it, but it is not used here.
         let _ = scope.tensor("mask_token", &[1, embed_dim], Init::Zeros)?;
         Ok(Self {
             patch_embed: Linear::of_patches(scope.at("patch_embed.proj"), [embed_dim, 3, patch_size, patch_size])?,
@@ -62,7 +62,7 @@ impl DinoV2 {
         })
     }
 
-    /// Type and place of the parameters.
+    /// Returns type and device of the parameters.
     pub fn placed(&self) -> (Kind, tch::Device) {
         (self.cls_token.kind(), self.cls_token.device())
     }
@@ -80,7 +80,7 @@ impl DinoV2 {
         let patches = self.patch_embed.forward(&rows)?;
         let all = |token: &Tensor| token.f_expand([count, -1, -1], false);
         let tokens = Tensor::f_cat(&[all(&self.cls_token)?, patches], 1)?.f_add(&self.positions(h, w)?)?;
-        // Registers come between the class token and the patches and have no position.
+        // Registers are inserted between class token and patches and have no position.
         let mut x = Tensor::f_cat(
             &[
                 tokens.f_narrow(1, 0, 1)?,
@@ -96,8 +96,8 @@ impl DinoV2 {
         self.norm.forward(&x.f_narrow(1, special, h * w)?)
     }
 
-    /// Learned positions of the class token and of h x w patches, interpolated (bicubic, antialiased) from those of the
-    /// square image they were learned for.
+    /// Returns the learned positions of the class token and of h x w patches, interpolated (bicubic, antialiased) from
+    /// those of the square image they were learned for.
     ///
     /// # Shapes
     /// → (1, 1 + h·w, C)

@@ -5,8 +5,8 @@
 //!          camera, registers ┴─► (frame attention ─► global attention) × depth ─► frame ‖ global features
 //! ```
 //!
-//! Only training and `thinkvla parity` load it: a policy never does. Modules are named and nested as the keys
-//! `aggregator.*` of the published weights are. The point, depth, camera and track heads are not needed and not built.
+//! Only training and `thinkvla parity` load it, never a policy. Modules are named and nested like the keys
+//! `aggregator.*` of the published weights. The point, depth, camera and track heads are not needed and not built.
 
 mod aggregator;
 mod block;

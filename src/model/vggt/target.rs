@@ -1,7 +1,7 @@
-//! The geometry target: what VGGT sees in the views, on the policy's own grid of patches.
+//! The geometry target: VGGT's features of the views, on the policy's grid of patches.
 //!
-//! As in Spatial-Forcing: all views of a sample are one scene with the first view in front, the last layer's patch
-//! tokens are taken, and they are resized bilinearly to the grid of the vision tower.
+//! As in Spatial-Forcing, all views of a sample form one scene that begins with the first view; the last layer's patch
+//! tokens are resized bilinearly to the grid of the vision tower.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
@@ -12,24 +12,24 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 use crate::model::error::ModelError;
 
-/// Weight of the position embedding, where it is added.
+/// Weight of the position embedding, if it is added.
 const UV_SHARE: f64 = 0.1;
-/// Base of its frequencies.
+/// Base of the position embedding's frequencies.
 const UV_BASE: f64 = 100.0;
 
-/// How large views are fed to VGGT.
+/// Resolution of VGGT's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resolution {
-    /// 518 px: 37 x 37 patches, what VGGT was trained at.
+    /// 518 px: 37 x 37 patches, VGGT's training resolution.
     #[default]
     Full,
-    /// 224 px: 16 x 16 patches, about a fifth of the work.
+    /// 224 px: 16 x 16 patches, about a fifth of the computation.
     Small,
 }
 
 impl Resolution {
-    /// Side of the square (px).
+    /// Returns the side of the square image (px).
     pub fn side(self) -> u32 {
         match self {
             Self::Full => 518,
@@ -38,15 +38,15 @@ impl Resolution {
     }
 }
 
-/// How features become the target.
+/// Settings of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TargetRule {
-    /// Size of the views fed to VGGT.
+    /// Resolution of VGGT's input.
     pub resolution: Resolution,
-    /// Whether the corner patches of both grids lie on each other, or the grids' outer edges do.
+    /// Whether the centres of the corner patches of both grids are aligned, rather than the grids' outer edges.
     pub align_corners: bool,
-    /// Whether Spatial-Forcing's sine and cosine embedding of the position is added before resizing.
+    /// Whether Spatial-Forcing's sine-cosine position embedding is added before resizing.
     pub uv_embedding: bool,
 }
 
@@ -60,7 +60,7 @@ impl Default for TargetRule {
     }
 }
 
-/// VGGT as the geometry teacher. Frozen: it records no gradients.
+/// VGGT as the geometry teacher. It is frozen: no gradients are recorded.
 #[derive(Debug)]
 pub struct Teacher {
     aggregator: Aggregator,
@@ -68,10 +68,10 @@ pub struct Teacher {
 }
 
 impl Teacher {
-    /// Teaches by this rule.
+    /// Creates a teacher with these settings.
     ///
     /// # Errors
-    /// When the resolution does not divide into the aggregator's patches.
+    /// When the resolution is not a multiple of the aggregator's patches.
     pub fn new(aggregator: Aggregator, rule: TargetRule) -> Result<Self, ModelError> {
         let (side, patch) = (i64::from(rule.resolution.side()), aggregator.config().patch_size);
         if side % patch != 0 {
@@ -83,16 +83,16 @@ impl Teacher {
         Ok(Self { aggregator, rule })
     }
 
-    /// Width of the target.
+    /// Returns the width of the target.
     pub fn width(&self) -> i64 {
         self.aggregator.config().feature_width()
     }
 
-    /// The target for B samples of V views on a grid of h x w patches a view.
+    /// Computes the target for B samples of V views on a grid of h x w patches per view.
     ///
     /// # Shapes
-    /// views: B samples of V each, as they were recorded, not augmented, the first view in front →
-    /// (B·V, h·w, width), patches row by row, in 32 bits
+    /// views: B samples of V each, as recorded, without augmentation, beginning with the first view → (B·V, h·w,
+    /// width), patches row by row, in 32 bits
     ///
     /// # Errors
     /// When samples have different numbers of views, or a view cannot be resized.
@@ -112,7 +112,7 @@ impl Teacher {
     }
 }
 
-/// Views as the aggregator wants them: resized (Pillow's bicubic) to a square, RGB in 0 .. 1.
+/// Prepares views for the aggregator: resized (Pillow's bicubic filter) to a square, RGB in 0 .. 1.
 ///
 /// # Shapes
 /// B samples of V views → (B, V, 3, side, side), in 32 bits
@@ -154,7 +154,7 @@ pub fn scenes(samples: &[&[RgbImage]], resolution: Resolution) -> Result<Tensor,
         .f_div_scalar(255.0)?)
 }
 
-/// The patches of a layer as maps.
+/// Returns the patch tokens of a layer as maps.
 ///
 /// # Shapes
 /// layer: (B, S, patch_start + h·w, 2C) → (B·S, 2C, h, w), in 32 bits
@@ -168,7 +168,7 @@ pub fn patch_map(layer: &Tensor, features: &Features) -> Result<Tensor, TchError
         .f_to_kind(Kind::Float)
 }
 
-/// Bilinear resize without antialiasing.
+/// Resizes a map bilinearly, without antialiasing.
 ///
 /// # Shapes
 /// (N, C, …, …) → (N, C, h, w)
@@ -177,8 +177,8 @@ pub fn resize(map: &Tensor, grid: [i64; 2], align_corners: bool) -> Result<Tenso
         .f_upsample_bilinear2d(grid, align_corners, None, None)
 }
 
-/// Sines and cosines of each patch's place, times [`UV_SHARE`]. Places are measured from the image's centre in units of
-/// half its diagonal; the first half of the channels speaks of the column, the second of the row.
+/// Returns sines and cosines of each patch's position, times [`UV_SHARE`]. Positions are measured from the image's
+/// centre in units of half its diagonal; the first half of the channels encodes the column, the second the row.
 ///
 /// # Shapes
 /// a map (…, C, h, w) → (C, h, w)
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_ramp_is_resized_by_hand() {
         let ramp = Tensor::from_slice(&[0.0f32, 1.0, 2.0, 3.0]).reshape([1, 1, 1, 4]);
-        // Corners on corners: places 0, 1.5, 3. Edges on edges: places 1/6, 1.5, 17/6.
+        // Aligned corners: positions 0, 1.5, 3. Aligned edges: positions 1/6, 1.5, 17/6.
         assert_eq!(values(&resize(&ramp, [1, 3], true).unwrap()), [0.0, 1.5, 3.0]);
         let edges = values(&resize(&ramp, [1, 3], false).unwrap());
         for (found, expected) in edges.iter().zip([1.0 / 6.0, 1.5, 17.0 / 6.0]) {

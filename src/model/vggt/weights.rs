@@ -1,4 +1,4 @@
-//! A VGGT aggregator from a safetensors file.
+//! Loads a VGGT aggregator from a safetensors file.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use crate::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
 
-/// What the aggregator's keys begin with.
+/// Prefix of the aggregator's keys.
 const PREFIX: &str = "aggregator.";
 
-/// Reads the tensors `aggregator.*` of a file; its metadata says the sizes, and VGGT-1B's stand where it says none.
-/// Other tensors, such as VGGT's heads, are left in the file. The default type is 32 bits.
+/// Reads the tensors `aggregator.*` of a file. Its metadata states the sizes; without them they are VGGT-1B's. Other
+/// tensors, such as VGGT's heads, are ignored. The default type is 32 bits.
 ///
 /// # Errors
-/// When the file cannot be read, its sizes cannot work, or any tensor `aggregator.*` is missing, extra, of another
-/// shape or of another type: all are named at once.
+/// When the file cannot be read, its sizes are invalid, or any tensor `aggregator.*` is missing, extra, of another
+/// shape or of another type; all of these are reported together.
 pub fn load(file: &Path, placement: Placement) -> Result<Aggregator, ModelError> {
     let files = WeightFiles::of_files(&[file.to_owned()], Naming::HuggingFace)?.within(PREFIX);
     let config = VggtConfig::from_metadata(&files.metadata())?;
@@ -32,7 +32,7 @@ pub fn load(file: &Path, placement: Placement) -> Result<Aggregator, ModelError>
     Ok(aggregator)
 }
 
-/// SHA-256 of a file of weights, in hexadecimal: names the teacher by its content.
+/// Returns the SHA-256 of a file of weights, in hexadecimal, which identifies the teacher.
 ///
 /// # Errors
 /// When the file cannot be read.

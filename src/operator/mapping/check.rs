@@ -1,4 +1,4 @@
-//! Which mappings can work, and where in the file the value that cannot stands.
+//! Checks mappings, and finds the line of a value that cannot work.
 
 mod followed;
 
@@ -10,12 +10,12 @@ use super::{Deadman, Input, Joy, Keyboard, Mapping, MappingError, Pad, ToolSpeed
 use crate::operator::keyboard::Key;
 use crate::operator::motion::{Pace, longest_way};
 
-/// Most axes or buttons a joystick is believed to have.
+/// Maximum number of axes or buttons of a joystick.
 const MOST: usize = 64;
-/// Further than this a chunk must not lead from where the arm is: more could leave the workspace as a whole (m).
+/// Maximum distance of a chunk from the arm's position (m): a longer one could leave the workspace as a whole.
 const LONGEST_WAY_M: f64 = 0.05;
 
-/// A value that cannot work.
+/// Value that cannot work.
 #[derive(Debug, PartialEq)]
 pub(super) struct Fault {
     field: String,
@@ -32,7 +32,7 @@ impl Fault {
         }
     }
 
-    /// The error, with the line of `text` the field stands on.
+    /// Returns the error, with the line of the field in `text`.
     pub(super) fn at(self, text: &str, path: &Path) -> MappingError {
         MappingError::Impossible {
             path: path.to_path_buf(),
@@ -44,8 +44,8 @@ impl Fault {
     }
 }
 
-/// Line, from 1, of a dotted field in block-style YAML, list items included; the nearest parent's when the field is not
-/// on a line of its own.
+/// Returns the line, from 1, of a dotted field in block-style YAML, including list items; that of the nearest parent if
+/// the field is not on a line of its own.
 fn line_of(text: &str, field: &str) -> usize {
     let mut found = 1;
     let mut lines = text.lines().enumerate();
@@ -59,14 +59,14 @@ fn line_of(text: &str, field: &str) -> usize {
         };
         let Some((index, _)) = line else { break };
         found = index + 1;
-        // What stands inside may stand on the same line.
+        // A nested field may be on the same line.
         lines = text.lines().enumerate();
         lines.by_ref().take(index).for_each(drop);
     }
     found
 }
 
-/// Whether a line of YAML begins with this key, bare or quoted.
+/// Returns whether a line of YAML begins with this key, bare or quoted.
 fn names(line: &str, key: &str) -> bool {
     let line = line.trim_start().trim_start_matches("- ").trim_start_matches('{');
     let bare = line.strip_prefix(key);
@@ -83,7 +83,7 @@ fn between(field: String, value: f64, low: f64, high: f64) -> Result<(), Fault> 
     Err(Fault::new(field, format!("a number from {low} to {high}"), value))
 }
 
-/// Finds the first value that cannot work.
+/// Refuses a mapping at the first value that cannot work.
 pub(super) fn check(mapping: &Mapping) -> Result<(), Fault> {
     match &mapping.input {
         Input::Keyboard(keyboard) => check_keyboard(keyboard)?,
@@ -220,7 +220,7 @@ fn check_pad(under: &str, pad: &Pad) -> Result<(), Fault> {
             check_index(at("deadman"), axis.index)?;
             between(at("deadman.axis.from"), axis.from, -1.0, 1.0)?;
             between(at("deadman.axis.to"), axis.to, axis.from, 1.0)?;
-            // A stick at rest, and a trigger nobody has touched yet, report 0.
+            // A stick at rest, and a trigger that has not been touched yet, report 0.
             if axis.from <= 0.0 && axis.to >= 0.0 {
                 let found = format!("{} .. {}", axis.from, axis.to);
                 return Err(Fault::new(

@@ -1,8 +1,8 @@
-//! What keys, buttons and axes can be told to do.
+//! Commands of keys and buttons, and directions of motion.
 
 use serde::Deserialize;
 
-/// A direction of the tool, translation or rotation.
+/// Direction of the tool, translation or rotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Along {
@@ -21,19 +21,19 @@ pub enum Along {
 }
 
 impl Along {
-    /// Place in x, y, z, rx, ry, rz.
+    /// Returns the index among x, y, z, rx, ry, rz.
     pub fn index(self) -> usize {
         self as usize
     }
 }
 
-/// A direction with its sign, written `+x`, `-rz`, …
+/// Direction with its sign, written `+x`, `-rz`, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Push {
     /// Direction.
     pub along: Along,
-    /// Against it.
+    /// Whether the motion is against the direction.
     pub backwards: bool,
 }
 
@@ -62,36 +62,36 @@ impl TryFrom<String> for Push {
     }
 }
 
-/// What a key or button does once.
+/// Command of a key or button, once per press.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    /// Next larger scale.
+    /// Selects the next larger scale.
     Faster,
-    /// Next smaller scale.
+    /// Selects the next smaller scale.
     Slower,
-    /// Open if closed, close if open; only while the deadman is held.
+    /// Opens a closed gripper, closes an open one; only while the deadman is held.
     ToggleGripper,
-    /// Open; only while the deadman is held.
+    /// Opens the gripper; only while the deadman is held.
     OpenGripper,
-    /// Close; only while the deadman is held.
+    /// Closes the gripper; only while the deadman is held.
     CloseGripper,
-    /// Brake and hold, a named move too.
+    /// Brakes and holds, also during a named move.
     LetGo,
-    /// Give the lease back.
+    /// Gives the lease back.
     HandBack,
-    /// Give the lease back and activate the policy.
+    /// Gives the lease back and activates the policy.
     ResumePolicy,
-    /// The arm node's latched stop.
+    /// Triggers the arm node's latched stop.
     Stop,
-    /// Release a latched stop or fault.
+    /// Releases a latched stop or fault.
     ResetFault,
     /// Arm.
     Arm,
-    /// The next of the instructions the node was given.
+    /// Selects the next of the node's instructions.
     NextInstruction,
-    /// A named move of the arm node.
+    /// Starts a named move of the arm node.
     MoveTo(String),
-    /// A `std_srvs/Trigger` service by its name, e.g. `record_node/start`.
+    /// Calls a `std_srvs/Trigger` service by its name, e.g. `record_node/start`.
     Call(String),
 }

@@ -1,4 +1,4 @@
-//! What each kind of input says in its part of a mapping.
+//! Sections of a mapping for the kinds of input.
 
 use std::collections::BTreeMap;
 
@@ -14,15 +14,16 @@ pub struct Keyboard {
     pub frame: Frame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
-    /// How long a key counts as held after it was last seen (s); terminals repeat keys, but never say that one is up.
+    /// Time for which a key counts as held after it was last received (s); terminals repeat keys, but do not report
+    /// releases.
     pub hold_s: f64,
     /// Keys that move the tool while they are held.
     pub motion: BTreeMap<String, Push>,
-    /// Keys that do something once.
+    /// Keys with a command.
     pub commands: BTreeMap<String, Command>,
 }
 
-/// A gamepad, joystick or SpaceMouse.
+/// Gamepad, joystick or SpaceMouse.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joy {
@@ -30,23 +31,23 @@ pub struct Joy {
     pub frame: Frame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
-    /// Deflection around rest that means nothing.
+    /// Deflection around rest that is ignored.
     pub deadzone: f64,
-    /// What each axis drives.
+    /// Axes that drive the tool.
     pub axes: Vec<Axis>,
     /// Deadman and buttons.
     pub pad: Pad,
 }
 
-/// An axis that drives the tool.
+/// Axis that drives the tool.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Axis {
     /// Index in `sensor_msgs/Joy.axes`.
     pub axis: usize,
-    /// What it drives.
+    /// Direction that it drives.
     pub drives: Along,
-    /// Share of the speed at full deflection, with the sign of the direction.
+    /// Fraction of the speed at full deflection, with the sign of the direction.
     pub gain: f64,
 }
 
@@ -54,43 +55,43 @@ pub struct Axis {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pad {
-    /// Topic.
+    /// Name of the topic.
     pub topic: String,
-    /// A pad silent for longer counts as let go (s).
+    /// Time without messages after which the pad counts as released (s).
     pub timeout_s: f64,
-    /// What must be held for the arm to move.
+    /// Control that must be held for the arm to move.
     pub deadman: Deadman,
     /// Axis that gives the gripper's opening.
     #[serde(default)]
     pub gripper: Option<GripperAxis>,
-    /// Buttons that do something once.
+    /// Buttons with a command.
     #[serde(default)]
     pub buttons: Vec<Button>,
 }
 
-/// What must be held.
+/// Control that must be held.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deadman {
-    /// A button, by its index.
+    /// Button, by its index.
     Button(usize),
-    /// An axis beyond a value, such as a trigger.
+    /// Axis beyond a value, such as a trigger.
     Axis(AxisHeld),
 }
 
-/// An axis that counts as held between two values.
+/// Axis that counts as held between two values.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AxisHeld {
     /// Index in `sensor_msgs/Joy.axes`.
     pub index: usize,
-    /// Smallest value that is held.
+    /// Smallest value that counts as held.
     pub from: f64,
-    /// Largest value that is held.
+    /// Largest value that counts as held.
     pub to: f64,
 }
 
-/// An axis that gives the gripper's opening.
+/// Axis that gives the gripper's opening.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GripperAxis {
@@ -102,60 +103,60 @@ pub struct GripperAxis {
     pub open: f64,
 }
 
-/// A button that does something once.
+/// Button with a command.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Button {
     /// Index in `sensor_msgs/Joy.buttons`.
     pub button: usize,
-    /// What it does.
+    /// Command of the button.
     pub does: Command,
 }
 
-/// A leader arm.
+/// Leader arm.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Leader {
     /// Topic of its `sensor_msgs/JointState`.
     pub topic: String,
-    /// A leader silent for longer counts as let go (s).
+    /// Time without messages after which the leader counts as released (s).
     pub timeout_s: f64,
-    /// Its joints, in the order of this arm's joint1 .. joint7.
+    /// Joints of the leader, in the order of this arm's joint1 to joint7.
     pub joints: Vec<LeaderJoint>,
-    /// Its gripper, if it has one.
+    /// Gripper of the leader, if it has one.
     #[serde(default)]
     pub gripper: Option<LeaderGripper>,
-    /// What happens when it is engaged away from the arm.
+    /// Behaviour if it is engaged while it is away from the arm.
     pub engage: Engage,
-    /// Largest difference of a joint at which it may be engaged at once (rad).
+    /// Maximum difference of a joint at which it can be engaged directly (rad).
     pub tolerance_rad: f64,
     /// Speed of each joint at scale 1 (rad/s).
     pub speed_rad_s: f64,
     /// Acceleration of each joint (rad/s^2).
     pub acceleration_rad_s2: f64,
-    /// How far behind the leader the arm follows (s).
+    /// Time constant with which the arm follows the leader (s).
     pub smoothing_s: f64,
     /// Deadman and buttons.
     pub pad: Pad,
 }
 
-/// One joint of a leader arm: ours = sign * theirs + offset.
+/// Joint of a leader arm: position of this arm = `sign` * position of the leader + `offset_rad`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaderJoint {
-    /// Name in its joint states.
+    /// Name in the leader's joint states.
     pub name: String,
-    /// 1 or -1.
+    /// Direction: 1 or -1.
     pub sign: f64,
-    /// (rad)
+    /// Offset (rad).
     pub offset_rad: f64,
 }
 
-/// The gripper of a leader arm.
+/// Gripper of a leader arm.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaderGripper {
-    /// Name in its joint states.
+    /// Name in the leader's joint states.
     pub name: String,
     /// Position that means closed.
     pub closed: f64,
@@ -163,39 +164,39 @@ pub struct LeaderGripper {
     pub open: f64,
 }
 
-/// What happens when a leader is engaged away from the arm.
+/// Behaviour if a leader is engaged while it is away from the arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engage {
-    /// Nothing moves, and every joint that is too far off is named.
+    /// Does not move, and names every joint that is too far off.
     Refuse,
-    /// The arm comes to the leader at the speed of the slowest scale, then follows.
+    /// Moves the arm to the leader at the speed of the slowest scale, then follows.
     Ramp,
 }
 
-/// A tracked hand.
+/// Tracked hand.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pose {
     /// Topic of its `geometry_msgs/PoseStamped`.
     pub topic: String,
-    /// A hand not seen for longer counts as let go (s).
+    /// Time without poses after which the hand counts as released (s).
     pub timeout_s: f64,
-    /// Frame its poses must be in; empty takes any.
+    /// Frame that its poses must have; empty accepts any.
     pub frame_id: String,
-    /// Axes of that frame seen from the base: roll, pitch, yaw (deg).
+    /// Orientation of that frame's axes in the base frame: roll, pitch, yaw (deg).
     pub base_from_input_deg: [f64; 3],
-    /// Metres of the tool for a metre of the hand, at scale 1.
+    /// Ratio of the tool's translation to the hand's, at scale 1.
     pub translation_gain: f64,
-    /// The tool turns with the hand.
+    /// Whether the tool turns with the hand.
     pub rotates: bool,
-    /// A hand that moves further between two messages was lost by the tracker (m).
+    /// Translation between two messages beyond which the tracker has lost the hand (m).
     pub jump_m: f64,
-    /// The same for its rotation (rad).
+    /// Rotation between two messages beyond which the tracker has lost the hand (rad).
     pub jump_rad: f64,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
-    /// How far behind the hand the tool follows (s).
+    /// Time constant with which the tool follows the hand (s).
     pub smoothing_s: f64,
     /// Deadman (here the clutch) and buttons.
     pub pad: Pad,

@@ -42,7 +42,7 @@ pub(crate) fn shipped_pose() -> Pose {
     }
 }
 
-/// What a mapping says when a piece of its text is replaced.
+/// Returns the error of a mapping after a replacement in its text, and the line of the replacement.
 fn refusal(name: &str, old: &str, new: &str) -> (String, usize) {
     let (path, text) = shipped(name);
     let at = text.find(old).unwrap_or_else(|| panic!("{name} lacks {old:?}"));

@@ -1,4 +1,4 @@
-//! What hand and arm were when the deadman was pressed, and what the hand therefore asks for now.
+//! Anchor of hand and arm when the deadman was pressed, and the motion that the hand requests relative to it.
 
 use nalgebra::{Translation3, UnitQuaternion, Vector6};
 
@@ -8,33 +8,33 @@ use crate::control::types::{Joints, Pose};
 use crate::operator::hand::{Intent, Twist};
 use crate::operator::mapping::{Engage, Frame, Input, LEADER_JOINTS};
 
-/// Where hand and tool were.
+/// Poses of hand and tool when the clutch was closed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Clutch {
     hand: Pose,
     base_from_tool: Pose,
 }
 
-/// What motion is relative to.
+/// Reference of the motion.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Anchor {
     clutch: Option<Clutch>,
-    /// Where the tool was last asked to be: what a new clutch goes on from.
+    /// Last requested pose of the tool, from which a new clutch continues.
     goal: Option<Pose>,
-    /// The arm has come to the leader.
+    /// Whether the arm has reached the leader.
     reached: bool,
 }
 
-/// What the tool is asked for.
+/// Requested motion of the tool.
 pub(super) enum Goal {
-    /// Shares of the speeds, base frame.
+    /// Velocity as fractions of the speeds, in the base frame.
     Velocity(Twist),
-    /// An offset in the base frame (m, rad), to be come to with this time constant (s).
+    /// Offset in the base frame (m, rad), to be reached with this time constant (s).
     Offset(Vector6<f64>, f64),
 }
 
 impl Anchor {
-    /// Anchors; a leader that is not where the arm is may be refused, with every joint that is too far off.
+    /// Creates an anchor. A leader away from the arm may be refused, with every joint that is too far off.
     pub(super) fn new(input: &Input, intent: Intent, arm: &Arm) -> Result<Self, String> {
         if let (Input::Leader(leader), Intent::Joints(joints)) = (input, intent) {
             let away: Vec<String> = (joints - arm.joints)
@@ -66,20 +66,21 @@ impl Anchor {
         })
     }
 
-    /// The relation of hand and tool changes: it is anchored anew where the tool was last asked to be.
+    /// Releases the clutch, because the relation of hand and tool changes; it closes again at the last requested tool
+    /// pose.
     pub(super) fn loosen(&mut self) {
         if self.goal.is_some() {
             self.clutch = None;
         }
     }
 
-    /// Whether the arm has come to the leader once since it was engaged.
+    /// Returns whether the arm has reached the leader since it was engaged.
     pub(super) fn is_reached(&mut self, away: &Joints, tolerance_rad: f64) -> bool {
         self.reached |= away.amax() <= tolerance_rad;
         self.reached
     }
 
-    /// What the tool is asked for, seen from where it is.
+    /// Returns the requested motion of the tool, relative to its commanded pose.
     pub(super) fn tool_goal(&mut self, input: &Input, intent: Intent, arm: &Arm, scale: f64) -> Goal {
         match (input, intent) {
             (Input::Pose(mapping), Intent::Pose(hand)) => {

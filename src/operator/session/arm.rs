@@ -1,59 +1,59 @@
-//! What the arm node says of itself, and whether that lets a person drive it.
+//! Reports of the arm node, and whether the arm can be driven.
 
 use crate::control::time::Time;
 use crate::control::types::{Joints, Pose};
 
-/// An arm node silent for longer has no arm to move (s).
+/// Time without reports after which the arm node counts as silent (s).
 const ARM_SILENT_S: f64 = 0.3;
 
-/// What the arm node says of itself.
+/// Report of the arm node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arm {
     /// Time of the report, on the arm's clock.
     pub stamp: Time,
-    /// When it was received, on the clock of the caller.
+    /// Time of reception, on the clock of the caller.
     pub received: Time,
-    /// Whether it can be driven.
+    /// Whether the arm can be driven.
     pub readiness: Readiness,
-    /// Lease that drives it, 0 for none.
+    /// Lease that drives the arm, 0 for none.
     pub lease: u64,
-    /// `base_from_tool` commanded (m).
+    /// Commanded `base_from_tool` (m).
     pub pose: Pose,
-    /// Joints commanded (rad).
+    /// Commanded joints (rad).
     pub joints: Joints,
-    /// Gripper opening commanded; nothing when nobody ever did.
+    /// Commanded gripper opening; `None` if it was never commanded.
     pub gripper: Option<f64>,
 }
 
 /// Whether an arm can be driven.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
-    /// It holds, or follows a chunk.
+    /// Holds, or follows a chunk.
     Ready,
-    /// It comes to rest or ends a move, and then can be.
+    /// Brakes or ends a move, and can be driven afterwards.
     Busy,
-    /// Somebody must do something first; says what is the matter.
+    /// Needs an intervention first, for this reason.
     Away(String),
 }
 
-/// Why the arm cannot be driven this moment.
+/// Reason why the arm cannot be driven now.
 pub(super) enum Wait {
     /// The lease is not held.
     Lease,
-    /// It may come to be.
+    /// The arm may become ready by itself.
     For(String),
-    /// Somebody must do something first.
+    /// The arm needs an intervention first.
     Never(String),
 }
 
 impl Arm {
-    /// Whether it was heard of lately.
+    /// Returns whether the last report is recent.
     pub(super) fn is_fresh(&self, now: Time) -> bool {
         now.seconds_since(self.received) <= ARM_SILENT_S
     }
 }
 
-/// The arm and the lease that drives it, when it can be driven now.
+/// Returns the arm and the lease that drives it, if it can be driven now.
 pub(super) fn ready(arm: Option<&Arm>, lease: Option<u64>, now: Time) -> Result<(&Arm, u64), Wait> {
     let arm = arm.filter(|arm| arm.is_fresh(now));
     let Some(arm) = arm else {

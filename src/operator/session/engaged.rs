@@ -1,4 +1,4 @@
-//! An arm that follows the hand: steps from where it is commanded to be.
+//! Arm that follows the hand, in steps from its commanded position.
 
 use nalgebra::{Vector3, Vector6};
 
@@ -21,20 +21,20 @@ pub(super) struct Engaged {
     pub(super) last: Option<Time>,
 }
 
-/// What a plan starts from beside hand and arm.
+/// Inputs of a plan besides hand and arm.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Present {
-    /// Share of the speeds, and the smallest one.
+    /// Speed scale, and the smallest one.
     pub(super) scale: f64,
     pub(super) slowest: f64,
-    /// Since the last plan (s).
+    /// Time since the last plan (s).
     pub(super) elapsed: f64,
-    /// Gripper opening asked for.
+    /// Requested gripper opening.
     pub(super) opening: f64,
 }
 
 impl Engaged {
-    /// Nothing is under way yet.
+    /// Creates the state without any motion.
     pub(super) fn new(anchor: Anchor) -> Self {
         Self {
             anchor,
@@ -45,7 +45,7 @@ impl Engaged {
         }
     }
 
-    /// Steps of the tool (EE7) from where it is commanded to be.
+    /// Plans steps of the tool (EE7) from its commanded pose.
     pub(super) fn tool_steps(&mut self, input: &Input, intent: Intent, arm: &Arm, present: Present) -> Vec<f64> {
         let Present { scale, elapsed, .. } = present;
         let Some(speed) = input.tool_speed() else {
@@ -86,7 +86,7 @@ impl Engaged {
         values
     }
 
-    /// Steps of the joints (JOINT8) from where they are commanded to be.
+    /// Plans steps of the joints (JOINT8) from their commanded positions.
     pub(super) fn joint_steps(&mut self, input: &Input, leader: Joints, arm: &Arm, present: Present) -> Vec<f64> {
         let Input::Leader(mapping) = input else {
             return Vec::new();
@@ -112,7 +112,7 @@ impl Engaged {
     }
 }
 
-/// Translation (m) and rotation vector (rad), base frame, from `from` to `to`.
+/// Returns translation (m) and rotation vector (rad) from `from` to `to`, in the base frame.
 pub(super) fn offset(from: &Pose, to: &Pose) -> Vector6<f64> {
     let moved = to.translation.vector - from.translation.vector;
     let turned = (to.rotation * from.rotation.inverse()).scaled_axis();

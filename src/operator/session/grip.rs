@@ -1,15 +1,15 @@
-//! The gripper's opening: what keys and axes ask for, never before an axis has come to where the gripper is.
+//! Gripper opening by keys and axes; an axis acts only once it has reached the current opening.
 
 use crate::operator::mapping::Command;
 
-/// An axis this close to the opening has it in hand.
+/// Difference from the opening at which an axis takes control.
 const NEAR: f64 = 0.05;
 
-/// The gripper as a person commands it.
+/// Gripper as the operator commands it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Grip {
     opening: f64,
-    /// Opening where nobody has commanded any.
+    /// Opening if none has been commanded.
     start: f64,
     asked: Option<Command>,
     axis: Option<f64>,
@@ -31,12 +31,12 @@ impl Grip {
         self.opening
     }
 
-    /// A key or button; it acts with the next chunk.
+    /// Stores the command of a key or button; it acts with the next chunk.
     pub(super) fn ask(&mut self, command: &Command) {
         self.asked = Some(command.clone());
     }
 
-    /// What was asked for with the deadman up is not remembered for later.
+    /// Forgets commands given while the deadman is released.
     pub(super) fn unless_held(&mut self, held: bool) {
         if !held {
             self.forget();
@@ -47,14 +47,14 @@ impl Grip {
         self.asked = None;
     }
 
-    /// Goes on from the opening that was commanded last.
+    /// Starts from the opening that was commanded last.
     pub(super) fn engage(&mut self, commanded: Option<f64>, axis: Option<f64>) {
         let known = |opening: &f64| opening.is_finite();
         self.opening = commanded.filter(known).unwrap_or(self.start).clamp(0.0, 1.0);
         (self.axis, self.caught) = (axis, false);
     }
 
-    /// Does what keys and the axis ask for. An axis acts once it has come to, or passed, the present opening.
+    /// Applies keys and the axis. An axis acts once it has reached or passed the current opening.
     pub(super) fn follow(&mut self, axis: Option<f64>) {
         match self.asked.take() {
             Some(Command::OpenGripper) => self.set(1.0),

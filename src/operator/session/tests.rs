@@ -16,7 +16,7 @@ fn at(seconds: f64) -> Time {
     Time::from_secs_f64(1000.0 + seconds)
 }
 
-/// An arm that follows every chunk at once, and a hand.
+/// Arm that follows every chunk at once, and a hand.
 struct Bench {
     session: Session,
     arm: Arm,
@@ -55,7 +55,7 @@ impl Bench {
         }
     }
 
-    /// A report of the arm 50 ms later, which has followed one step of the last chunk.
+    /// Reports the arm 50 ms later, after it has followed one step of the last chunk.
     fn look(&mut self) -> Step {
         self.now += STEP_S;
         if let Some(chunk) = &self.chunk
@@ -98,7 +98,7 @@ impl Bench {
     }
 }
 
-/// Lengths of the translation and rotation of each step of a chunk.
+/// Returns the lengths of the translation and rotation of each step of a chunk.
 fn step_lengths(chunk: &ActionChunk) -> Vec<(f64, f64)> {
     let mut last = vec![0.0; chunk.actions.space().dim()];
     let norm = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
@@ -145,7 +145,7 @@ fn letting_go_ends_motion_and_a_new_press_starts_from_where_the_arm_is() {
     bench.hand.held = false;
     assert!(matches!(bench.look(), Step::LetGo(_)));
     assert_eq!(bench.look(), Step::Rest);
-    // Somebody else moves the arm meanwhile.
+    // Another source moves the arm meanwhile.
     bench.arm.pose.translation.vector += vector![0.1, 0.1, 0.0];
     bench.push(0.0);
     let chunk = bench.sent();

@@ -1,4 +1,4 @@
-//! The arm at the moment of a sample, between the two states around it.
+//! State of the arm at the time of a sample, interpolated between the two states around it.
 
 use std::collections::VecDeque;
 
@@ -7,20 +7,21 @@ use crate::control::time::Time;
 use crate::control::types::{Joints, Pose};
 use crate::recording::steps::Commanded;
 
-/// What the arm does at a moment.
+/// State of the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmState {
     /// Measured joints (rad).
     pub joints: Joints,
     /// Measured `base_from_tool` (m).
     pub tool: Pose,
-    /// What was commanded.
+    /// Commanded state.
     pub commanded: Commanded,
-    /// Whether it follows somebody's chunks.
+    /// Whether it follows the chunks of a source.
     pub following: bool,
 }
 
-/// The arm at a moment, between the two states around it.
+/// Returns the state of the arm at `tick`, interpolated between the two states around it; if it is not between two, the
+/// nearest one within `slop_s` (s).
 pub(super) fn at(states: &mut VecDeque<(Time, ArmState)>, tick: Time, slop_s: f64) -> Option<ArmState> {
     while states.get(1).is_some_and(|(second, _)| *second <= tick) {
         states.pop_front();

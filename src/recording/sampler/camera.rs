@@ -1,4 +1,4 @@
-//! Which picture of a camera belongs to a sample, and whether the camera is frozen.
+//! Selects the image of a camera for a sample, and detects a frozen camera.
 
 use std::collections::VecDeque;
 
@@ -7,15 +7,15 @@ use super::waiting::{Counts, distance};
 use crate::control::time::Time;
 use crate::control::types::Joints;
 
-/// Joint travel that no camera on or above the arm can miss (rad).
+/// Joint travel that is visible to any camera on or above the arm (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
-/// A picture of a camera, still undecoded.
+/// Image of a camera, not decoded yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shot<P> {
-    /// The picture.
+    /// The image.
     pub payload: P,
-    /// Fingerprint of its content.
+    /// Hash of its content.
     pub content: u64,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Camera<P> {
     pub(super) shown: Option<Shown>,
 }
 
-/// The content shown last, since when, and where the arm was then.
+/// Content of the last new image, the time since which it is shown, and the arm's joints then.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {
     content: u64,
@@ -36,7 +36,8 @@ pub(super) struct Shown {
 }
 
 impl<P: Clone> Camera<P> {
-    /// The picture nearest to the sample. One that is too far is used, so that rows keep their rhythm, and counted.
+    /// Returns the image nearest to the sample. One that is too far away is used, so that rows keep their rate, and
+    /// counted.
     pub(super) fn sample(&mut self, tick: Time, rule: &Rule, joints: Option<Joints>) -> Option<P> {
         while let Some((second, _)) = self.waiting.get(1) {
             let first = self.waiting.front().map_or(*second, |(first, _)| *first);
@@ -49,7 +50,7 @@ impl<P: Clone> Camera<P> {
             self.counts.note(true);
             return None;
         };
-        // A picture too far away is missing; only pictures that came in time can show a frozen camera.
+        // An image too far away is missing; only images that came in time can show a frozen camera.
         let missing = distance(*stamp, tick) > rule.slop_s;
         self.counts.note(missing);
         let same = self.shown.filter(|shown| shown.content == shot.content);

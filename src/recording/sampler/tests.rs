@@ -30,7 +30,8 @@ fn state(s: f64) -> ArmState {
     }
 }
 
-/// Two seconds of a camera of 30 Hz and an arm of 20 Hz, through a filter of pictures by number.
+/// Samples two seconds of a 30 Hz camera and a 20 Hz arm. `picture` gives the content of an image by its number, or
+/// drops it.
 fn run(picture: impl Fn(u32) -> Option<u64>) -> (Sampler<u32>, Vec<Tick<u32>>) {
     let mut sampler = Sampler::new(RULE, ["top".to_owned()]);
     sampler.begin(seconds(0.0));

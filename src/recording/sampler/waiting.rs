@@ -1,26 +1,26 @@
-//! Values of a stream that wait for their sample, and what is counted of it.
+//! Values of a stream that wait for their sample, and counts of the stream.
 
 use std::collections::VecDeque;
 
 use crate::control::time::Time;
 
-/// Values of a stream that wait to be sampled. A camera of 30 Hz has two seconds before its oldest are lost.
+/// Maximum number of waiting values of a stream: two seconds of a 30 Hz camera.
 const WAITING: usize = 64;
 
-/// What was counted of a stream since the episode began.
+/// Counts of a stream since the episode began.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Counts {
-    /// Values that came.
+    /// Values received.
     pub received: u64,
-    /// Samples for which none was near enough.
+    /// Samples without a value near enough.
     pub missing: u64,
-    /// Longest run of them.
+    /// Longest run of such samples.
     pub longest_gap: u64,
-    /// Samples with the picture of the sample before.
+    /// Samples that repeat the image of the sample before.
     pub repeated: u64,
-    /// Samples in which a repeated picture was that of a frozen camera.
+    /// Samples in which a repeated image shows that the camera is frozen.
     pub frozen: u64,
-    /// Values that were thrown away because too many waited: whoever takes the samples is too slow.
+    /// Values dropped because too many waited: samples are taken too slowly.
     pub overflowed: u64,
     gap: u64,
 }
@@ -33,10 +33,10 @@ impl Counts {
     }
 }
 
-/// Whether the oldest had to make room.
+/// Appends a value if its stamp is newer than the last; returns whether the oldest was dropped for it.
 pub(super) fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) -> bool {
     match waiting.back() {
-        // A clock that was set back: what came before is of another time.
+        // The clock was set back, so earlier stamps are of another time.
         Some((last, _)) if last.seconds_since(stamp) > 1.0 => waiting.clear(),
         Some((last, _)) if *last >= stamp => return false,
         _ => (),
@@ -49,7 +49,7 @@ pub(super) fn put<T>(waiting: &mut VecDeque<(Time, T)>, stamp: Time, value: T) -
     full
 }
 
-/// Keeps the newest only.
+/// Keeps the newest value only.
 pub(super) fn forget<T>(waiting: &mut VecDeque<(Time, T)>) {
     waiting.drain(..waiting.len().saturating_sub(1));
 }

@@ -1,4 +1,4 @@
-//! Realman's driver over ROS: what the supervisor sends becomes messages.
+//! ROS 2 interface to Realman's driver: publishes the supervisor's commands as driver messages.
 
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use crate::control::realman::graph::{GRIPPER_COMMANDS, JOINT_COMMANDS, POSE_COMM
 use crate::control::realman::{Driver, DriverApi, DriverCommand};
 use crate::ros::qos;
 
-/// Motion commands, of the one kind the arm's file asks for: nobody else should see a publisher that is never used.
+/// Publisher of motion commands, only of the kind that the arm's file asks for: an unused publisher would appear in the ROS
+/// graph.
 enum Motion {
     Joints(Publisher<Jointpos>),
     Poses(Publisher<Cartepos>),
 }
 
-/// The stop, of the one type this generation listens to.
+/// Publisher of the stop, of the message type that this driver generation subscribes to.
 enum Stop {
     Bool(Publisher<Bool>),
     Empty(Publisher<Empty>),
@@ -33,10 +34,10 @@ pub struct RosDriver {
 }
 
 impl RosDriver {
-    /// Publishers for motion and gripper; the stop's follows when its type is known.
+    /// Creates the publishers for motion and gripper; `prepare_stop` creates that of the stop once its type is known.
     ///
     /// # Errors
-    /// When a publisher cannot be made.
+    /// When a publisher cannot be created.
     pub fn new(node: &Node, mode: CommandMode) -> Result<Self, RclrsError> {
         let motion = match mode {
             CommandMode::Joint => Motion::Joints(node.create_publisher(JOINT_COMMANDS.qos(qos::driver_command()))?),
@@ -58,7 +59,7 @@ impl RosDriver {
         }
     }
 
-    /// Topics that it publishes on, as they are called before remapping and after.
+    /// Topics it publishes on, each as its name before and after remapping.
     pub fn own_topics(&self) -> [(&'static str, String); 2] {
         let motion = match &self.motion {
             Motion::Joints(_) => JOINT_COMMANDS,
@@ -70,7 +71,7 @@ impl RosDriver {
         ]
     }
 
-    /// Topic of the stop, remapped once its publisher is there.
+    /// Topic of the stop; the remapped name once its publisher exists.
     pub fn stop_topic(&self) -> String {
         match &self.stop {
             Some(Stop::Bool(publisher)) => publisher.topic_name(),
@@ -79,10 +80,10 @@ impl RosDriver {
         }
     }
 
-    /// Prepares the stop for this generation; another one's publisher is given up.
+    /// Creates the stop publisher for this driver generation and drops that of another one.
     ///
     /// # Errors
-    /// When the publisher cannot be made.
+    /// When the publisher cannot be created.
     pub fn prepare_stop(&mut self, api: DriverApi) -> Result<(), RclrsError> {
         if matches!(
             (&self.stop, api),
@@ -90,7 +91,7 @@ impl RosDriver {
         ) {
             return Ok(());
         }
-        // Fast DDS refuses a second type on a topic within one process: the old publisher goes first.
+        // Fast DDS refuses a second type on a topic within one process: the old publisher must go first.
         self.stop = None;
         let topic = STOP_COMMANDS.qos(qos::driver_command());
         self.stop = Some(match api {
@@ -100,7 +101,7 @@ impl RosDriver {
         Ok(())
     }
 
-    /// Subscriptions a stop would reach.
+    /// Number of subscriptions that would receive a stop.
     pub fn stop_subscribers(&self) -> usize {
         let matched = match &self.stop {
             Some(Stop::Bool(publisher)) => publisher.get_subscription_count(),
@@ -110,7 +111,7 @@ impl RosDriver {
         matched.unwrap_or(0)
     }
 
-    /// Subscriptions a motion command would reach.
+    /// Number of subscriptions that would receive a motion command.
     pub fn motion_subscribers(&self) -> usize {
         let matched = match &self.motion {
             Motion::Joints(publisher) => publisher.get_subscription_count(),
@@ -156,7 +157,7 @@ impl RosDriver {
                 })
                 .map_err(refused),
             (DriverCommand::Stop(DriverApi::V1), _, Some(Stop::Bool(publisher))) => {
-                // The value asks the driver to wait for the controller's answer, which would keep it from the next stop.
+                // True would make the driver wait for the controller's answer, which delays the next stop.
                 publisher.publish(Bool { data: false }).map_err(refused)
             }
             (DriverCommand::Stop(DriverApi::V2), _, Some(Stop::Empty(publisher))) => {

@@ -1,4 +1,5 @@
-//! Looks at the ROS graph: which driver is there, who listens, and who else commands or reports.
+//! Driver discovery in the ROS graph: the driver's generation, who subscribes to it, and which other nodes command or
+//! report.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,18 +12,18 @@ use crate::control::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
 use crate::ros::graph::{Endpoint, publishers, resolve, subscriptions};
 use crate::ros::time::Clock;
 
-/// What a driver's own topics begin with.
+/// Prefix of a driver's own topics.
 const DRIVER_TOPICS: &str = "rm_driver/";
-/// Time between two looks; a second publisher is noticed within it.
+/// Period of the graph queries; a second publisher is noticed within it.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Topics that this node has an end of: as they are called before remapping, and after.
+/// Topics that this node publishes or subscribes to: name before remapping to name after it.
 pub type OwnTopics = BTreeMap<&'static str, String>;
 
-/// Looks ten times a second as long as the timer lives.
+/// Queries the graph every 100 ms as long as the returned timer lives, and hands the result to the supervisor.
 ///
 /// # Errors
-/// When the timer cannot be made.
+/// When the timer cannot be created.
 pub fn watch(node: &Node, shared: Shared, own: OwnTopics) -> Result<Timer, RclrsError> {
     let (clock, looking) = (Clock::of(node), std::sync::Arc::clone(node));
     node.create_timer_repeating(PERIOD, move || match look(&looking, &shared, &own) {
@@ -53,13 +54,13 @@ fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsErr
     if let Ok(api) = graph.api(choice) {
         driver.prepare_stop(api)?;
     }
-    // What counts is what our own publishers are matched with: a subscription of another type hears nothing.
+    // Only matched subscriptions count: a subscription of another type receives nothing.
     graph.stop_subscribers = driver.stop_subscribers();
     graph.command_subscribers = driver.motion_subscribers();
     Ok(graph)
 }
 
-/// Who else publishes on each topic: of this node's own publishers there is one at most.
+/// Other publishers of each topic: one publisher of this node itself is left out.
 fn by_topic(node: &Node, own: &OwnTopics, topics: &[&'static str]) -> Result<Vec<Publishers>, RclrsError> {
     let name = node.fully_qualified_name();
     let others = |topic: &&'static str| -> Result<Publishers, RclrsError> {
@@ -73,7 +74,7 @@ fn by_topic(node: &Node, own: &OwnTopics, topics: &[&'static str]) -> Result<Vec
     topics.iter().map(others).collect()
 }
 
-/// The listeners that drive an arm: those that report as drivers do.
+/// Names of the listeners that are drivers: those that also publish on a driver's report topics.
 fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> Result<Vec<String>, RclrsError> {
     let mut known: BTreeSet<String> = reporting.iter().flat_map(|by| by.nodes.clone()).collect();
     let below = resolve(node, DRIVER_TOPICS);
@@ -83,7 +84,7 @@ fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> R
         }
         let (namespace, name) = listener.node.rsplit_once('/').unwrap_or(("", &listener.node));
         let namespace = if namespace.is_empty() { "/" } else { namespace };
-        // A node may have gone between two questions; then it publishes nothing.
+        // The node may have ended between the two queries; then it publishes nothing.
         let topics = node
             .get_publisher_names_and_types_by_node(name, namespace)
             .unwrap_or_default();

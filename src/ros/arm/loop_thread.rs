@@ -1,4 +1,4 @@
-//! The control loop: ticks the supervisor at the command rate from a thread that does nothing else.
+//! Control loop: a thread that only ticks the supervisor, at the command rate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use crate::ros::time::Clock;
 
-/// The ticking thread; it ends when this is dropped.
+/// The ticking thread; dropping this ends and joins it.
 pub struct Loop {
     ended: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -23,7 +23,7 @@ impl Loop {
             let mut next = Instant::now();
             while !end.load(Ordering::Acquire) {
                 shared.lock().tick(clock.both());
-                // A late tick is not caught up with: two commands close together are a joint that moves twice as fast.
+                // A late tick is not made up for: two commands in quick succession make the joint move twice as fast.
                 next = (next + period).max(Instant::now() + period / 2);
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }

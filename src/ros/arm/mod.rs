@@ -1,7 +1,7 @@
-//! The arm node: the only process that talks to the arm.
+//! The arm node: the only process that commands the arm.
 //!
-//! Callbacks tell the supervisor what was received, a thread of its own ticks it at the command rate, timers show what
-//! it does.
+//! Callbacks hand what was received to the supervisor, a thread of its own ticks it at the command rate, and timers publish
+//! its state.
 
 mod driver;
 mod looking;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::control::supervisor::Supervisor;
 use driver::RosDriver;
 
-/// The supervisor as callbacks, loop and timers share it; nobody holds it longer than one call.
+/// The supervisor, shared by callbacks, control loop and timers; the lock is held for one call at a time.
 #[derive(Clone)]
 struct Shared(Arc<Mutex<Supervisor<RosDriver>>>);
 

@@ -1,4 +1,4 @@
-//! Named moves as an action: feedback while under way, braking on cancel.
+//! Action server of named moves: feedback during the move, braking on cancel.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const FEEDBACK: Duration = Duration::from_millis(100);
 /// Offers the action `~/move_named`.
 ///
 /// # Errors
-/// When the server cannot be made.
+/// When the server cannot be created.
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
@@ -58,7 +58,7 @@ async fn watch(arm: Shared, feedback: FeedbackPublisher<MoveNamed>) -> Result<()
     loop {
         let progress = arm.lock().move_progress();
         match progress {
-            // A client that went away needs no feedback.
+            // A client that has gone needs no feedback.
             Some(MoveProgress::Running { remaining }) => drop(feedback.publish(MoveNamed_Feedback { remaining })),
             Some(MoveProgress::Done) => return Ok(()),
             Some(MoveProgress::Failed(message)) => return Err(message),

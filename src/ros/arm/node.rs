@@ -1,4 +1,4 @@
-//! The node: what it hears, and what runs beside it.
+//! The node: its subscriptions, services and timers, and the control loop.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -32,10 +32,10 @@ use crate::ros::{diagnostics, qos, topics};
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ArmNodeError {
-    /// A parameter or the arm's file cannot work.
+    /// Invalid parameter or arm file.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -50,7 +50,7 @@ impl ArmNode {
     /// Starts the node, disarmed.
     ///
     /// # Errors
-    /// When a parameter or the arm's file cannot work, or ROS refuses.
+    /// When a parameter or the arm's file is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, ArmNodeError> {
         let node = runtime.node();
         let settings = Settings::declare(runtime)?;
@@ -89,7 +89,7 @@ impl ArmNode {
     }
 }
 
-/// Says at start what will hold, a line each.
+/// Logs the settings in effect, one line each.
 fn introduce(arm: &ArmConfig) {
     let driver = match arm.driver.api {
         ApiChoice::Auto => "found in the graph",
@@ -115,7 +115,7 @@ fn introduce(arm: &ArmConfig) {
     }
 }
 
-/// A node that ends leaves a stopped arm, whatever it was doing.
+/// Sends the stop when the node ends, whatever the arm is doing, and waits for its repetitions.
 fn say_farewell(arm: &Shared, clock: &Clock) {
     if let Err(problem) = arm.lock().stop("the arm node ends", clock.both()) {
         tracing::error!("no stop has arrived: {problem}");
@@ -124,7 +124,7 @@ fn say_farewell(arm: &Shared, clock: &Clock) {
     std::thread::sleep(std::time::Duration::from_secs_f64(STOP_SPACING_S * f64::from(STOPS)));
 }
 
-/// Subscriptions, what their topics are called, and who is not heard on them.
+/// Subscriptions, the topics they use, and the publishers that no subscription matches.
 struct Listening {
     kept: Kept,
     own: OwnTopics,
@@ -159,7 +159,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     let errors = ALL_ERRORS.qos(qos::driver_state());
     let all_errors = node.create_subscription(errors, move |message: Rmerr| {
         let count = usize::from(message.err_len);
-        // Negative numbers are no codes; shown as they would be on the wire.
+        // Negative values are no error codes; the cast shows them as they are on the wire.
         let codes: Vec<u32> = message
             .err
             .iter()
@@ -205,12 +205,12 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
 }
 
 fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
-    // Whoever sent it, and however large it is, the control loop does not wait for it.
+    // The conversion runs before the lock is taken: a large message must not make the control loop wait.
     let chunk = chunk_from_message(message);
     let now = clock.both();
     let mut supervisor = arm.lock();
     match chunk {
-        // Refusals are published as events; the source reads them there.
+        // Refusals are published as gate events, where the source can read them.
         Ok(chunk) => drop(supervisor.on_chunk(chunk, now)),
         Err(error) => {
             let check = match error {
@@ -226,7 +226,7 @@ fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
     }
 }
 
-/// Takes the joints by name: a driver may list an external axis too.
+/// Passes on the joints by name, because a driver may also list an external axis.
 fn hear_state(arm: &Shared, clock: &Clock, state: &JointState) {
     let mut joints = Joints::zeros();
     for (i, joint) in joints.iter_mut().enumerate() {

@@ -3,7 +3,7 @@
 use crate::control::supervisor::{Mode, Status as ArmStatus};
 use crate::ros::diagnostics::{Level, Status};
 
-/// What the arm does, and what the gate had to do about it.
+/// State of the arm and counts of the gate's interventions.
 pub fn arm(status: &ArmStatus) -> Status {
     let latched = matches!(status.mode, Mode::Stopped | Mode::Fault);
     Status::ok("arm")

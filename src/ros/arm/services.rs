@@ -14,13 +14,13 @@ use crate::control::lease::Priority;
 use crate::control::supervisor::Refusal;
 use crate::ros::time::Clock;
 
-/// Services stay offered as long as this lives.
+/// Handles that keep services and subscriptions alive.
 pub type Kept = Vec<Box<dyn Any + Send + Sync>>;
 
-/// Offers the services under the node's name.
+/// Offers the services under the node's name, until the returned handles are dropped.
 ///
 /// # Errors
-/// When one cannot be made.
+/// When a service cannot be created.
 pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     let (arm, clock) = (shared.clone(), Clock::of(node));
     let acquire = node.create_service::<AcquireLease, _>("~/acquire_lease", move |ask: AcquireLease_Request| {

@@ -1,4 +1,4 @@
-//! Parameters of the arm node: the arm's file, and what of it may be overridden at start.
+//! Parameters of the arm node: the arm's file, and those of its values that may be overridden at start.
 
 use std::path::PathBuf;
 
@@ -8,26 +8,26 @@ use crate::ros::parameters::{Flag, Number, ParameterError, Parameters, Text};
 use crate::ros::runtime::Runtime;
 use crate::ros::share;
 
-/// Why the settings cannot work.
+/// Error in the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A parameter that cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// Overrides and file cannot work together.
+    /// Overrides that do not fit the arm's file.
     #[error("parameter {0}")]
     Together(String),
-    /// The arm's file cannot work.
+    /// Invalid arm file.
     #[error("parameter robot: {path}: {source}", path = path.display())]
     Robot {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error found in it.
         source: ConfigError,
     },
 }
 
-/// What the node was told at start.
+/// Settings of the node, read once at start.
 pub struct Settings {
     /// The arm, with overrides applied.
     pub arm: ArmConfig,

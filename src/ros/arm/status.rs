@@ -1,4 +1,4 @@
-//! What the arm node shows of itself: status, events, the planned path and its markers.
+//! Publishers of the arm node: status, gate events, the planned path and its markers.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::ros::markers::{self, Bounds, Plan};
 use crate::ros::time::{Clock, to_message};
 use crate::ros::{qos, topics};
 
-/// Time between two status messages.
+/// Period of the status messages.
 const STATUS: Duration = Duration::from_millis(50);
-/// Time between two planned paths: people and rviz need no more.
+/// Period of the planned path, which is for display only.
 const PATH: Duration = Duration::from_millis(100);
 
 struct Shown {
@@ -28,10 +28,10 @@ struct Shown {
     base_frame: String,
 }
 
-/// Publishes as long as the timers live.
+/// Publishes as long as the returned timers live.
 ///
 /// # Errors
-/// When a publisher or timer cannot be made.
+/// When a publisher or timer cannot be created.
 pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
     let shown = Shown {
         status: node.create_publisher(topics::ARM_STATUS.name.qos(qos::latched()))?,
@@ -80,7 +80,7 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
     };
     boxes.publish(markers::workspace(&header(clock.now()), bounds))?;
     node.create_timer_repeating(PATH, move || {
-        // The latched box lives as long as its publisher.
+        // A transient-local message is available only as long as its publisher lives.
         let _kept = &boxes;
         let now = clock.both();
         let Some(path) = arm.lock().planned_path(now) else {

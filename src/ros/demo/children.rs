@@ -1,4 +1,4 @@
-//! Nodes as child processes: started, watched, ended, and never left behind.
+//! Nodes as child processes: starts, watches and ends them, and leaves none behind.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,12 +15,12 @@ use crate::parent::ending_with_this_process;
 use crate::ros::lock::lock;
 use crate::ros::process::{describe, tail};
 
-/// Time a node has to end after SIGINT.
+/// Time a node has to end after SIGINT before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// Time between two looks at a node that is ending.
+/// Polling period while a node ends.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The nodes of one run. Clones share them; all are killed with the last clone.
+/// The child processes of one run, shared by clones. Dropping the last clone kills all that still run.
 #[derive(Clone)]
 pub struct Children {
     running: Arc<Mutex<Vec<Running>>>,
@@ -36,19 +36,19 @@ struct Running {
 }
 
 impl Children {
-    /// Nodes that lie beside this program; their logs go to `logs`, one file a node.
+    /// Uses the programs beside this one; logs go to `logs`, one file a node.
     ///
     /// # Errors
-    /// When the directory of logs cannot be made.
+    /// When the directory of logs cannot be created.
     pub fn beside_this_program(logs: &Path) -> Result<Self, RunError> {
         let own = std::env::current_exe().map_err(RunError::file("/proc/self/exe"))?;
         Self::in_directory(own.parent().unwrap_or(Path::new(".")), logs)
     }
 
-    /// Nodes that lie in `programs`.
+    /// Uses the programs in `programs`.
     ///
     /// # Errors
-    /// When the directory of logs cannot be made.
+    /// When the directory of logs cannot be created.
     pub fn in_directory(programs: &Path, logs: &Path) -> Result<Self, RunError> {
         std::fs::create_dir_all(logs).map_err(RunError::file(logs))?;
         Ok(Self {
@@ -59,14 +59,14 @@ impl Children {
         })
     }
 
-    /// Starts `program` in a process group of its own, so that a Ctrl-C meant for us does not reach it first.
+    /// Starts `program` in a process group of its own, so that Ctrl-C reaches this process only.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, program: &str, arguments: &[String]) -> Result<(), RunError> {
         let path = self.programs.join(program);
         let log = self.log_of(program);
-        // The log of an earlier run goes, that of an earlier start in this run stays.
+        // The log of an earlier run is removed; a restart within this run appends.
         let first = lock(&self.logged).insert(program.to_owned());
         if first && log.exists() {
             std::fs::remove_file(&log).map_err(RunError::file(&log))?;
@@ -93,10 +93,10 @@ impl Children {
         Ok(())
     }
 
-    /// Fails when a node has ended by itself, with the end of its log.
+    /// Checks that no node has ended by itself; reports the first that has, with the end of its log.
     ///
     /// # Errors
-    /// The first node that ended.
+    /// When a node has ended.
     pub fn check(&self) -> Result<(), RunError> {
         let mut running = self.lock();
         let ended = running
@@ -121,13 +121,13 @@ impl Children {
     /// Sends SIGINT to a node and waits for its end.
     ///
     /// # Errors
-    /// When it does not end in good order; it is killed then.
+    /// When it does not end with exit code 0; it is killed when it does not end in time.
     pub fn interrupt(&self, program: &str) -> Result<(), RunError> {
         self.signal(program, Signal::INT);
         self.reap(program)
     }
 
-    /// Sends a signal to a node and leaves it on the list.
+    /// Sends a signal to a node without waiting for its end.
     pub fn signal(&self, program: &str, signal: Signal) {
         if let Some(child) = self.lock().iter().find(|child| child.name == program) {
             child.signal(signal);
@@ -141,21 +141,21 @@ impl Children {
         Some(child.process.id())
     }
 
-    /// Kills a node without warning, as a crash would, and forgets it. Returns the moment just before.
+    /// Kills a node with SIGKILL, as a crash would, and removes it from the list. Returns the time just before the signal.
     pub fn kill(&self, program: &str) -> Instant {
         let before = Instant::now();
         self.signal(program, Signal::KILL);
         if let Some(mut child) = self.take(program) {
-            // The signal cannot be refused, so the wait is short.
+            // SIGKILL cannot be blocked, so the wait is short.
             let _ = child.process.wait();
         }
         before
     }
 
-    /// Waits for the end of a node that was signalled.
+    /// Waits for the end of a node that has been signalled.
     ///
     /// # Errors
-    /// When it does not end in good order; it is killed then.
+    /// When it does not end with exit code 0; it is killed when it does not end in time.
     pub fn reap(&self, program: &str) -> Result<(), RunError> {
         match self.take(program) {
             Some(child) => child.end(),
@@ -163,7 +163,7 @@ impl Children {
         }
     }
 
-    /// The end of a node's log.
+    /// Last lines of a node's log.
     pub fn last_words(&self, program: &str) -> String {
         tail(&self.log_of(program))
     }
@@ -175,11 +175,11 @@ impl Children {
     /// Ends all nodes, the last started first.
     ///
     /// # Errors
-    /// The first node that did not end in good order; the others are ended all the same.
+    /// The first node that did not end cleanly; the others are ended all the same.
     pub fn stop(&self) -> Result<(), RunError> {
         let mut result = Ok(());
         loop {
-            // Taken one by one: whoever else calls this meanwhile ends the others.
+            // One at a time under the lock: a second caller may end others meanwhile.
             let last = self.lock().pop();
             let Some(child) = last else { return result };
             child.signal(Signal::INT);
@@ -202,7 +202,7 @@ impl Running {
     fn signal(&self, signal: Signal) {
         let group = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
         if let Some(group) = group {
-            // A group that is gone already needs no signal.
+            // The process group may be gone already.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -259,7 +259,7 @@ mod tests {
             Self { directory, children }
         }
 
-        /// Waits for a line in the node's log.
+        /// Waits until the node's log contains a line.
         fn said(&self, name: &str, line: &str) -> String {
             let log = self.directory.path().join(format!("logs/{name}.log"));
             for _ in 0..2000 {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     fn is_alive(pid: &str) -> bool {
-        // A zombie nobody has waited for yet does not run any more.
+        // A zombie that nobody has waited for no longer runs.
         std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
     }
 

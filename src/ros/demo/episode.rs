@@ -1,4 +1,4 @@
-//! One episode of the simulated task, driven by the policy or by the scripted expert, and its figures.
+//! One episode of the simulated task, driven by the policy or by the scripted expert, and its measurements.
 
 use std::time::Duration;
 
@@ -15,60 +15,61 @@ use super::observed::{EventCount, Seen};
 use super::recorder::Recorder;
 use super::session::Session;
 
-/// Longest wait for the simulator to stand at its start.
+/// Longest wait for the simulator to reset.
 const RESET: Duration = Duration::from_secs(20);
-/// Longest wait for the first command after a source has begun.
+/// Longest wait for the first command after a source of motion has begun.
 const FIRST_COMMAND: Duration = Duration::from_secs(30);
-/// Longest an expert may take; its episodes last a fraction of it.
+/// Longest duration of an expert's episode; it usually takes a fraction of it.
 const EXPERT: Duration = Duration::from_secs(180);
-/// Time the physics has to show success after the expert has finished (s); it asks for one second at rest.
+/// Simulated time for the task to be judged a success after the expert has finished (s); a success takes one second at
+/// rest.
 const SETTLE_S: f64 = 5.0;
 /// Longest wait for the arm to come to rest.
 const REST: Duration = Duration::from_secs(15);
 
-/// Which episode.
+/// Task, variation and seed of an episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct Start {
     /// height, container or position.
     pub task: String,
     /// 0, 1 or 2.
     pub variation: u8,
-    /// Seed of everything else.
+    /// Seed of everything else that is drawn.
     pub seed: u64,
 }
 
-/// Figures of one episode.
+/// Result of one episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct Episode {
     /// policy or expert.
     pub driver: &'static str,
-    /// What the policy was asked to do.
+    /// Instruction of the task.
     pub instruction: String,
-    /// Judged by the physics.
+    /// Success as judged by the simulation.
     pub success: bool,
-    /// Which conditions of success hold.
+    /// The conditions of success that hold.
     pub detail: String,
     /// Simulated time from reset to the end (s).
     pub episode_s: f64,
-    /// What the arm did.
+    /// Measurements of the arm's motion.
     #[serde(flatten)]
     pub figures: Figures,
-    /// Why a success was not recorded that should have been.
+    /// Reason why a success that should have been recorded was not.
     pub not_recorded: Option<String>,
 }
 
-/// What the arm did in an episode.
+/// Measurements of the arm's motion in an episode.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Chunks accepted.
     pub chunks: u64,
     /// Commands sent to the driver.
     pub commands: u64,
-    /// Time in which the arm followed chunks (s).
+    /// Time in mode EXECUTING (s).
     pub executing_s: f64,
-    /// Commands in that time, over that time (Hz).
+    /// Commands in that time divided by it (Hz).
     pub command_rate_hz: f64,
-    /// Image to chunk inside the policy, median (ms); absent when no network drove.
+    /// Duration from image to chunk inside the policy, median (ms); absent when no network drove.
     pub policy_ms_p50: Option<f64>,
     /// The same, 95th percentile (ms).
     pub policy_ms_p95: Option<f64>,
@@ -78,7 +79,7 @@ pub struct Figures {
     pub clamps: u64,
     /// Chunks or commands refused.
     pub refusals: u64,
-    /// Chunks that ran out before the next one came.
+    /// Underruns: chunks that ended before the next one arrived.
     pub underruns: u64,
     /// Non-finite values that left the gate.
     pub nonfinite: u64,
@@ -87,10 +88,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// Waits until the arm is at rest, and sums up since a status before.
+    /// Waits until the arm is at rest, and sums up what happened since `before`.
     ///
     /// # Errors
-    /// When a node dies or stays silent.
+    /// When a node dies or does not answer in time.
     pub(super) fn since(session: &Session, before: &ArmStatus) -> Result<Self, RunError> {
         let after = session.wait("the arm to come to rest", REST, |seen| {
             let status = seen.status.as_ref()?;
@@ -137,7 +138,7 @@ impl Figures {
 /// Lets the loaded policy drive for `seconds` of simulated time, or until success or a latched fault.
 ///
 /// # Errors
-/// When a node dies, refuses or stays silent.
+/// When a node dies, refuses, or does not answer in time.
 pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episode, RunError> {
     let begun = begin(session, start, false)?;
     session.arm()?;
@@ -155,11 +156,11 @@ pub fn by_policy(session: &Session, start: &Start, seconds: f64) -> Result<Episo
     end(session, "policy", begun)
 }
 
-/// Lets the scripted expert do the task through the same chunks; a recorder keeps it from its first command until it
-/// has nothing more to do, if the physics calls it a success.
+/// Lets the scripted expert do the task through the same chunk topic. With `recorder`, records from before the first
+/// command until the expert has finished, and keeps the episode if it is a success.
 ///
 /// # Errors
-/// When a node dies, refuses or stays silent; an expert that fails its task is no error.
+/// When a node dies, refuses, or does not answer in time; an expert that fails its task is no error.
 pub fn by_expert(session: &Session, start: &Start, recorder: Option<&Recorder>) -> Result<Episode, RunError> {
     let begun = begin(session, start, true)?;
     if let Some(recorder) = recorder {
@@ -187,13 +188,13 @@ pub fn by_expert(session: &Session, start: &Start, recorder: Option<&Recorder>) 
     Ok(episode)
 }
 
-/// An episode about to begin.
+/// State of an episode at its beginning.
 pub(super) struct Begun {
     before: ArmStatus,
     instruction: String,
 }
 
-/// Disarms, puts the task to its start and forgets what was seen before.
+/// Disarms, resets the task and clears what was observed before.
 pub(super) fn begin(session: &Session, start: &Start, expert: bool) -> Result<Begun, RunError> {
     session.clear_fault()?;
     session.disarm()?;
@@ -216,7 +217,7 @@ pub(super) fn begin(session: &Session, start: &Start, expert: bool) -> Result<Be
     Ok(Begun { before, instruction })
 }
 
-/// Waits until the arm is at rest and sums up.
+/// Waits until the arm is at rest and assembles the result.
 fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode, RunError> {
     let episode: EpisodeStatus = session.wait("the state of the task", REST, |seen| seen.episode.clone())?;
     let Begun { before, instruction } = begun;
@@ -236,7 +237,7 @@ fn end(session: &Session, driver: &'static str, begun: Begun) -> Result<Episode,
     })
 }
 
-/// Why the arm has latched a fault, if it has: its episode is over.
+/// Reason of a latched fault, if there is one; it ends the episode.
 fn fault(seen: &Seen) -> Option<String> {
     let status = seen.status.as_ref()?;
     (status.mode == ArmStatus::FAULT).then(|| status.reason.clone())
@@ -249,9 +250,9 @@ fn events(seen: &Seen) -> Vec<EventCount> {
 /// Time spent executing, and commands sent in it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Executing {
-    /// (s)
+    /// Duration (s).
     pub seconds: f64,
-    /// Commands.
+    /// Number of commands.
     pub commands: u64,
 }
 
@@ -265,7 +266,7 @@ impl Executing {
         }
     }
 
-    /// Both together.
+    /// Sum of both.
     pub fn and(self, other: Self) -> Self {
         Self {
             seconds: self.seconds + other.seconds,
@@ -274,8 +275,8 @@ impl Executing {
     }
 }
 
-/// Sums over the stretches in which two statuses in a row say EXECUTING, so that the ends of a stretch, where the arm
-/// was executing for part of a status period only, do not blur the rate.
+/// Sums over the intervals between two consecutive statuses that are both EXECUTING, so that the ends of a stretch, in
+/// which the arm was executing for only part of the status period, do not distort the rate.
 pub fn executing(statuses: &[ArmStatus]) -> Executing {
     let mut sum = Executing::default();
     for pair in statuses.windows(2) {

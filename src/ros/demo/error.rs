@@ -1,4 +1,4 @@
-//! Why a run over ROS could not be finished.
+//! Errors of runs over ROS.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ros::runtime::RuntimeError;
 use crate::writer_lock::LockError;
 
-/// Why a run over ROS could not be finished.
+/// Error that ends a run over ROS.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// A program could not be started.
@@ -14,49 +14,49 @@ pub enum RunError {
     Start {
         /// Program.
         program: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// A node ended although nobody asked it to.
+    /// A node ended by itself.
     #[error("{name} ended by itself ({status}); the last lines of {log}:\n{tail}")]
     Died {
         /// Node.
         name: String,
         /// Exit status.
         status: String,
-        /// Its whole log.
+        /// Path of its log.
         log: PathBuf,
-        /// The end of it.
+        /// Last lines of the log.
         tail: String,
     },
-    /// A node did not end cleanly when asked.
+    /// A node did not end cleanly when it was stopped.
     #[error("{name} was asked to end and did not do so cleanly: {status}; the last lines of {log}:\n{tail}")]
     Unclean {
         /// Node.
         name: String,
-        /// What happened.
+        /// Exit status or error.
         status: String,
-        /// Its whole log.
+        /// Path of its log.
         log: PathBuf,
-        /// The end of it.
+        /// Last lines of the log.
         tail: String,
     },
-    /// Something awaited did not happen.
+    /// An awaited event did not happen in time.
     #[error("waited {limit:?} for {what} in vain; seen instead: {seen}")]
     Silent {
-        /// What was awaited.
+        /// Description of the event.
         what: String,
-        /// How long.
+        /// Time limit.
         limit: Duration,
-        /// What was there.
+        /// What was observed instead.
         seen: String,
     },
-    /// A node said no.
+    /// A service refused the request.
     #[error("{service} refused: {message}")]
     Refused {
-        /// Service asked.
+        /// Name of the service.
         service: String,
-        /// Its answer.
+        /// Message of the response.
         message: String,
     },
     /// A file could not be read or written.
@@ -64,10 +64,10 @@ pub enum RunError {
     File {
         /// File or directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the error.
         message: String,
     },
-    /// Another run writes into the same folder.
+    /// Another run writes to the same folder.
     #[error(transparent)]
     Locked(#[from] LockError),
     /// The user ended the run.
@@ -76,13 +76,13 @@ pub enum RunError {
     /// The observer node could not be run.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] rclrs::RclrsError),
 }
 
 impl RunError {
-    /// For `map_err` on file operations.
+    /// Returns a conversion of I/O errors of `path`, for `map_err`.
     pub(super) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::File {

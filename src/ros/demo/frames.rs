@@ -1,4 +1,4 @@
-//! One frame of each simulated camera, shown again and again: a steady input that costs no rendering.
+//! Replays one recorded frame of each simulated camera: a steady input without the cost of rendering.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use super::observer::CAMERAS;
 use super::replay;
 use super::session::{START, Session, Simulated, float};
 
-/// Images per second while one is waited for (Hz).
+/// Rate of the cameras while a frame is awaited (Hz).
 const LOOK_HZ: f64 = 5.0;
 
-/// Starts the simulator, keeps one frame of each camera in `directory`, and ends it again.
+/// Starts the simulator, saves one frame of each camera in `directory`, and ends the simulator.
 ///
 /// # Errors
-/// When the simulator dies or stays silent, or a frame cannot be written.
+/// When the simulator dies or sends nothing, or a frame cannot be written.
 pub fn record(session: &Session, directory: &Path) -> Result<(), RunError> {
     session.start_sim(&Simulated {
         camera_rate_hz: LOOK_HZ,
@@ -30,10 +30,10 @@ pub fn record(session: &Session, directory: &Path) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Shows the frames in `directory` as both cameras, `rate_hz` times a second, and waits for the first.
+/// Publishes the frames in `directory` as both cameras, at `rate_hz`, and waits for the first images.
 ///
 /// # Errors
-/// When the process that shows them dies or stays silent.
+/// When the replaying process dies or sends nothing.
 pub fn show(session: &Session, directory: &Path, rate_hz: f64) -> Result<(), RunError> {
     let directory = std::path::absolute(directory).map_err(RunError::file(directory))?;
     session.begin();

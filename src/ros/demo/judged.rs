@@ -1,4 +1,4 @@
-//! A policy on a robot that is already running, real or simulated, judged by a person trial by trial.
+//! Evaluation of a policy on a running robot, real or simulated, judged by a person trial by trial.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, Write as _};
@@ -24,45 +24,45 @@ use crate::files;
 use crate::ros::{qos, topics};
 use crate::writer_lock::WriterLock;
 
-/// File name of the trials, a JSON object a line.
+/// File name of the trials, one JSON object a line.
 pub const TRIALS: &str = "judged.jsonl";
-/// Time between two looks at the keys.
+/// Polling period for keys.
 const LOOK: Duration = Duration::from_millis(20);
-/// Longest wait for the first command after the policy has begun.
+/// Longest wait for the first command after the policy has been activated.
 const FIRST_COMMAND: Duration = Duration::from_secs(30);
 
-/// What to judge.
+/// Evaluation to run.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// Folder of trials and logs; trials that are there already count.
+    /// Folder of trials and logs; trials in it are counted and continued.
     pub out: PathBuf,
-    /// Checkpoint that policy_node is to load.
+    /// Checkpoint that policy_node loads.
     pub checkpoint: PathBuf,
-    /// What the robot is told.
+    /// Instruction for the robot.
     pub instruction: String,
-    /// Trials in all.
+    /// Number of trials in total.
     pub trials: usize,
-    /// Longest trial (s).
+    /// Time limit of a trial (s).
     pub seconds: f64,
 }
 
-/// A trial.
+/// Result of one trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JudgedTrial {
-    /// What the robot was told.
+    /// Instruction for the robot.
     pub instruction: String,
     /// The person's verdict.
     pub success: bool,
-    /// person, time or fault: what ended it.
+    /// Cause of the end: person, time or fault.
     pub ended_by: String,
-    /// From the policy's first command to its end (s).
+    /// Time from the policy's first command to the end (s).
     pub seconds: f64,
-    /// What the arm did.
+    /// Measurements of the arm's motion.
     #[serde(flatten)]
     pub figures: Figures,
 }
 
-/// What came of it.
+/// Result of the evaluation.
 #[derive(Debug, Clone, Serialize)]
 pub struct JudgedReport {
     /// The checkpoint.
@@ -71,15 +71,15 @@ pub struct JudgedReport {
     pub rate: SuccessRate,
     /// Median time of the successes (s).
     pub success_s_p50: Option<f64>,
-    /// Mean of the command rate while the arm followed chunks (Hz).
+    /// Mean command rate in mode EXECUTING (Hz).
     pub command_rate_hz: f64,
     /// All trials.
     pub trials: Vec<JudgedTrial>,
-    /// What policy and observer ran on, if that is the same machine.
+    /// Machine of the observer; that of the policy only if both run on the same one.
     pub machine: Machine,
 }
 
-/// What a person typed.
+/// Key typed by the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     Success,
@@ -88,15 +88,15 @@ enum Key {
     Other,
 }
 
-/// Lines of a person, as they come.
+/// Keys typed by the person, in order.
 struct Keys(Receiver<Key>);
 
 impl Judged {
-    /// Makes the trials that are missing. Nothing is started and nothing is reset: the nodes run, and the person sets the
+    /// Runs the trials that are missing. It starts no node and resets nothing: the nodes must run, and the person sets the
     /// scene.
     ///
     /// # Errors
-    /// When a node is silent or refuses, or the folder cannot be used.
+    /// When a node does not answer or refuses, or the folder cannot be used.
     pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<JudgedReport>, RunError> {
         let logs = self.out.join("logs");
         session::run("judge", &logs, move |session| self.script(session, &tell))
@@ -108,7 +108,7 @@ impl Judged {
         session.wait("the arm node", START, |seen| seen.status.as_ref().map(drop))?;
         self.load(session)?;
         match session.change_policy(Transition::TRANSITION_DEACTIVATE) {
-            // It does not drive yet.
+            // Refused when the policy is not active; that is what is wanted.
             Err(RunError::Refused { .. }) | Ok(()) => {}
             Err(error) => return Err(error),
         }
@@ -126,7 +126,7 @@ impl Judged {
             if keys.next(session)? == Key::Quit {
                 break;
             }
-            // Anew for each trial: whoever else gives instructions may have spoken since.
+            // Published again for each trial: another node may have set an instruction meanwhile.
             instruction.publish(StringMessage {
                 data: self.instruction.clone(),
             })?;
@@ -137,7 +137,7 @@ impl Judged {
         Ok(JudgedReport::of(&self.checkpoint, trials))
     }
 
-    /// Loads the checkpoint beside the one in use, and takes it into use.
+    /// Loads the checkpoint beside the one in use, then switches to it.
     fn load(&self, session: &Session) -> Result<(), RunError> {
         let path = std::path::absolute(&self.checkpoint).map_err(RunError::file(&self.checkpoint))?;
         let loading = session
@@ -208,7 +208,7 @@ impl Judged {
 impl Keys {
     fn listen() -> Self {
         let (sender, receiver) = channel();
-        // It ends with the process: nothing takes a thread away from reading.
+        // The thread ends with the process: a blocking read cannot be interrupted.
         std::thread::spawn(move || {
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
                 if sender.send(Key::of(&line)).is_err() {
@@ -219,7 +219,7 @@ impl Keys {
         Self(receiver)
     }
 
-    /// What is typed next.
+    /// Waits for the next key.
     fn next(&self, session: &Session) -> Result<Key, RunError> {
         loop {
             if let Some(key) = self.within(session, LOOK)? {
@@ -228,7 +228,7 @@ impl Keys {
         }
     }
 
-    /// What is typed within some time.
+    /// Returns the next key, or `None` when none is typed within `time`.
     fn within(&self, session: &Session, time: Duration) -> Result<Option<Key>, RunError> {
         session.check()?;
         match self.0.recv_timeout(time) {

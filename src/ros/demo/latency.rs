@@ -1,4 +1,4 @@
-//! How long things take over real ROS: images, chunks, commands, stops.
+//! Latency measurements over ROS: images, chunks, commands, stops.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,45 +24,45 @@ use super::frames;
 use super::session::{self, Finished, START, Session, Simulated};
 use super::source::Source;
 
-/// Longest wait for an effect; the effects timed here come within a fraction of a second or not at all.
+/// Longest wait for an effect; the effects timed here take a fraction of a second or do not happen at all.
 const EFFECT: Duration = Duration::from_secs(10);
-/// Images per second of the replayed cameras.
+/// Rate of the replayed cameras (Hz).
 const REPLAY_HZ: f64 = 30.0;
 
-/// What to time.
+/// Measurement to run.
 #[derive(Debug, Clone)]
 pub struct Latency {
     /// Directory of recorded frames and logs.
     pub out: PathBuf,
     /// Checkpoint of the policy.
     pub checkpoint: PathBuf,
-    /// Chunks, commands and images to time.
+    /// Number of chunks, commands and images to time.
     pub samples: usize,
-    /// Nodes to interrupt and to kill; each is started anew.
+    /// Number of times that nodes are interrupted and killed; each is restarted after it.
     pub ends: usize,
-    /// Commands per second.
+    /// Command rate of the arm node (Hz).
     pub command_rate_hz: f64,
 }
 
 /// One row: a quantity and its samples (ms).
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// What was timed, from where to where.
+    /// Description of the interval that was timed.
     pub what: &'static str,
-    /// (ms)
+    /// Durations (ms).
     pub samples_ms: Vec<f64>,
 }
 
-/// The table.
+/// The table of results.
 #[derive(Debug, Clone)]
 pub struct LatencyTable {
     /// Rows in the order measured.
     pub rows: Vec<Row>,
-    /// What it ran on.
+    /// Machine it was measured on.
     pub machine: Machine,
 }
 
-/// Moments at which messages reached the onlooker.
+/// Arrival times of messages at the observer.
 #[derive(Clone, Default)]
 struct Moments(Arc<Mutex<Vec<Time>>>);
 
@@ -78,10 +78,10 @@ impl Moments {
 }
 
 impl Latency {
-    /// Times everything; all nodes have ended when this returns.
+    /// Runs all measurements; all nodes have ended when this returns.
     ///
     /// # Errors
-    /// When a node cannot be started, dies, refuses or stays silent.
+    /// When a node cannot be started, dies, refuses, or does not answer in time.
     pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<LatencyTable>, RunError> {
         let logs = self.out.join("logs");
         session::run("latency_observer", &logs, move |session| {
@@ -202,7 +202,8 @@ impl Latency {
         Ok(rows)
     }
 
-    /// Every round begins a new episode: a policy that cannot do its task soon ends where the gate refuses it.
+    /// Times SIGKILL of the policy to braking. Each round begins a new episode: a policy that fails its task soon moves
+    /// where the gate refuses its chunks.
     fn death_to_braking(&self, session: &Session) -> Result<Row, RunError> {
         let clock = Clock::of(&session.node);
         let mut samples_ms = Vec::new();
@@ -232,8 +233,8 @@ impl Latency {
     }
 }
 
-/// Loading a network can starve a small machine so long that the arm node sees no state and latches a fault: it is armed
-/// again then, for what is timed here comes later.
+/// Waits until the policy drives. Loading a network can take so much CPU that the arm node gets no state and latches a
+/// fault; then it is reset and armed again, before anything is timed.
 fn until_driving(session: &Session) -> Result<(), RunError> {
     loop {
         let mode = session.wait("the policy to drive", START, |seen| {
@@ -248,7 +249,7 @@ fn until_driving(session: &Session) -> Result<(), RunError> {
     }
 }
 
-/// What reaches the driver, as seen by another listener beside it.
+/// Messages sent to the driver, received by an additional subscription.
 struct Driver {
     commands: Moments,
     stops: Moments,
@@ -289,7 +290,7 @@ impl Driver {
     }
 }
 
-/// Waits for a condition of the ROS graph.
+/// Waits until the condition of the ROS graph holds.
 fn until(session: &Session, is_so: impl Fn() -> Result<bool, RunError>) -> Result<(), RunError> {
     let deadline = std::time::Instant::now() + EFFECT;
     while !is_so()? {

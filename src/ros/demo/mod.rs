@@ -1,15 +1,15 @@
-//! Whole systems as child processes, run and judged from outside over ROS.
+//! Harness that runs whole systems as child processes and judges them over ROS.
 //!
-//! * [`surroundings`]: a ROS domain of its own
-//! * [`children`]: nodes started, watched, ended
-//! * [`observer`], [`observed`]: what is seen and asked over ROS
-//! * [`session`]: the two together, and the nodes of the simulated robot
-//! * [`episode`]: one episode of the policy or of the scripted expert, and its figures
+//! * [`surroundings`]: an isolated ROS domain
+//! * [`children`]: child processes
+//! * [`observer`], [`observed`]: subscriptions and service clients of the observer, and the messages it has received
+//! * [`session`]: observer and child processes together, and the nodes of the simulated robot
+//! * [`episode`]: one episode of the policy or of the scripted expert, and its measurements
 //! * [`tour`], [`picture`], `moving`: the demo; [`rollout`]: the expert or a policy on many seeds
-//! * [`recorder`]: record_node beside them; [`soak`]: whether it keeps up; [`tuner`]: finetune_node beside them
+//! * [`recorder`]: record_node; [`soak`]: load test of the recorder; [`tuner`]: finetune_node
 //! * [`judged`]: a policy on a robot that runs already, judged by a person
-//! * [`latency`]: how long things take
-//! * [`source`], [`frames`] shown by [`replay`]: steady inputs
+//! * [`latency`]: latency measurements
+//! * [`source`], [`frames`] played by [`replay`]: constant inputs
 
 pub mod children;
 pub mod episode;

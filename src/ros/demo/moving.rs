@@ -1,4 +1,4 @@
-//! The moving picture of a tour: both cameras side by side, with the path that is planned at each moment drawn in.
+//! Animation of a demo: both cameras side by side, with the planned path of each moment drawn in.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -22,18 +22,18 @@ use super::error::RunError;
 use super::observed::{Frame, Planned};
 use super::tour::Outcome;
 
-/// Size of each camera's picture (px).
+/// Size of each camera's image (px).
 const SIZE: [u32; 2] = [320, 240];
-/// Colours searched for a palette, 1 the best and slowest to 30.
+/// Speed of the palette search of the GIF encoder, from 1 (best) to 30 (fastest).
 const SPEED: i32 = 10;
-/// Where the tool is going: where the path begins, and where it ends.
+/// Colours of the beginning and the end of the path (RGB).
 const COLOURS: [[f64; 3]; 2] = [[255.0, 236.0, 64.0], [255.0, 64.0, 32.0]];
-/// Half the width of the path (px).
+/// Half the width of the drawn path (px).
 const RADIUS: i64 = 2;
-/// Points drawn between two steps.
+/// Interpolated points between two steps.
 const BETWEEN: usize = 24;
 
-/// Writes the films of a tour as an animated GIF that plays as fast as it happened.
+/// Writes the frames of a demo as an animated GIF at the original speed.
 ///
 /// # Errors
 /// When the simulated cameras cannot be placed or the file cannot be written.
@@ -89,7 +89,7 @@ fn small(frame: &Frame) -> Option<RgbaImage> {
     ))
 }
 
-/// The path in execution when a picture was taken, in the base frame (m); what is done of it is left out.
+/// Remaining path at the time of a frame, in the base frame (m); steps that are done are left out.
 fn planned(outcome: &Outcome, frame: &Frame) -> Vec<Vector3<f64>> {
     let stamped = |path: &&Planned| path.stamp <= frame.stamp;
     let last = outcome.planned.iter().rfind(stamped);
@@ -97,7 +97,7 @@ fn planned(outcome: &Outcome, frame: &Frame) -> Vec<Vector3<f64>> {
     ahead.to_vec()
 }
 
-/// The simulated cameras, wherever the arm is.
+/// The simulated cameras, posed with the arm.
 struct Cameras {
     world: World,
 }
@@ -116,7 +116,7 @@ impl Cameras {
         })
     }
 
-    /// A camera where the arm had it when a picture was taken.
+    /// Pose of a camera at the time of a frame, from the last status before it; `None` when there is none.
     fn at(&mut self, outcome: &Outcome, frame: &Frame, view: View) -> Result<Option<Pinhole>, SimError> {
         let mut statuses = outcome.statuses.iter();
         let Some(status) = statuses.rfind(|status| from_message(&status.header.stamp) <= frame.stamp) else {

@@ -1,4 +1,4 @@
-//! What an onlooker has seen of a run, and waiting for more of it.
+//! Messages that the observer of a run has received, and waiting for more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,25 @@ use crate::control::time::Time;
 
 use super::error::RunError;
 
-/// Frames of one camera kept for the picture, before every other one is dropped.
+/// Most frames of one camera that are kept; beyond that every other one is dropped.
 const FRAMES: usize = 48;
-/// Time between two looks at what else may have gone wrong.
+/// Longest time between two checks for failures while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// A camera image as it came, rgb8.
+/// A received camera image, rgb8.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// When it was taken.
+    /// Stamp of the image.
     pub stamp: Time,
     /// Width (px).
     pub width: u32,
     /// Height (px).
     pub height: u32,
-    /// height x width x 3.
+    /// Pixels, height x width x 3.
     pub rgb: Vec<u8>,
 }
 
-/// Frames of one camera, thinned evenly so that a long run stays small.
+/// Frames of one camera, thinned evenly so that memory stays bounded in a long run.
 #[derive(Debug, Clone)]
 pub struct Film {
     frames: Vec<Frame>,
@@ -48,7 +48,7 @@ impl Default for Film {
 }
 
 impl Film {
-    /// Keeps the frame when the last one is old enough; `frame` is made only then.
+    /// Keeps the frame when the last one is old enough; `frame` is called only then.
     pub fn offer(&mut self, stamp: Time, frame: impl FnOnce() -> Frame) {
         let due = self
             .frames
@@ -68,103 +68,103 @@ impl Film {
         }
     }
 
-    /// What was kept, oldest first.
+    /// Frames that were kept, oldest first.
     pub fn frames(&self) -> &[Frame] {
         &self.frames
     }
 }
 
-/// A chunk that passed by.
+/// A received chunk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChunkSeen {
-    /// Who made it.
+    /// Name of its source.
     pub source: String,
-    /// Number it carries.
+    /// Plan number.
     pub plan_id: u64,
-    /// Anchor time.
+    /// Time of the observation.
     pub observed: Time,
     /// Stamp of the message.
     pub published: Time,
-    /// When it reached the onlooker.
+    /// Time of arrival at the observer.
     pub received: Time,
-    /// Image to network input (ms).
+    /// Duration from image to network input (ms).
     pub preprocess_ms: f64,
-    /// Forward pass (ms).
+    /// Duration of the forward pass (ms).
     pub inference_ms: f64,
     /// Age of the oldest image when the chunk was published (ms).
     pub observation_age_ms: f64,
 }
 
-/// The path in execution at a moment.
+/// The path in execution at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Planned {
-    /// When.
+    /// Stamp of the message.
     pub stamp: Time,
-    /// Positions of the tool after each step, in the base frame (m).
+    /// Tool position after each step, in the base frame (m).
     pub points: Vec<Vector3<f64>>,
-    /// Steps that are done.
+    /// Number of steps that are done.
     pub done: usize,
 }
 
-/// A gate event, and how often it was seen.
+/// A kind of gate event with its count.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCount {
     /// clamped, refused, held, stopped or fault.
     pub kind: String,
-    /// Which check.
+    /// Name of the gate's check.
     pub check: String,
-    /// How often.
+    /// Number of events.
     pub times: u64,
-    /// The first one's message.
+    /// Message of the first one.
     pub first: String,
 }
 
-/// Everything seen since the last [`Observed::begin`].
+/// Everything received since the last [`Observed::begin`].
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// The newest status of the arm.
+    /// The newest arm status.
     pub status: Option<ArmStatus>,
-    /// Statuses of the arm, 20 Hz.
+    /// All arm statuses, 20 Hz.
     pub statuses: Vec<ArmStatus>,
     /// The newest state of the task.
     pub episode: Option<EpisodeStatus>,
-    /// Chunks of every source.
+    /// Chunks of all sources.
     pub chunks: Vec<ChunkSeen>,
     /// Paths in execution.
     pub planned: Vec<Planned>,
-    /// When recording began; films leave out pictures taken before.
+    /// Time of the last [`Observed::begin`]; frames with earlier stamps are left out of the films.
     pub since: Time,
     /// Gate events by kind and check.
     pub events: BTreeMap<(&'static str, String), EventCount>,
-    /// Films by camera.
+    /// Frames by camera.
     pub films: BTreeMap<String, Film>,
-    /// Images seen by camera.
+    /// Number of images by camera.
     pub images: BTreeMap<String, u64>,
     /// Time from stamp to arrival of each image (ms).
     pub image_hops_ms: Vec<f64>,
-    /// Stamps of the events by which the arm node says that it brakes and holds.
+    /// Stamps of the events by which the arm node reports that it brakes and holds.
     pub holds: Vec<Time>,
 }
 
-/// Shared between the callbacks of the onlooker and the script that waits.
+/// Received messages, shared between the observer's callbacks and the waiting script.
 #[derive(Clone, Default)]
 pub struct Observed {
     seen: Arc<(Mutex<Seen>, Condvar)>,
 }
 
 impl Observed {
-    /// Looks at, or takes from, what was seen.
+    /// Reads, or takes from, the received messages.
     pub fn with<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut self.lock())
     }
 
-    /// Adds to it and wakes whoever waits.
+    /// Changes the received messages and wakes all waiting threads.
     pub fn update(&self, change: impl FnOnce(&mut Seen)) {
         change(&mut self.lock());
         self.seen.1.notify_all();
     }
 
-    /// Forgets what was recorded and keeps the newest states.
+    /// Clears what was recorded and keeps the newest states.
     pub fn begin(&self, now: Time) {
         self.update(|seen| {
             *seen = Seen {
@@ -176,13 +176,13 @@ impl Observed {
         });
     }
 
-    /// Waits until `found` yields something.
+    /// Waits until `found` returns a value.
     ///
-    /// `else_check` is asked ten times a second whether waiting still makes sense; `limit` is the longest wait and no
-    /// pause: the wait ends with the message that brings what is awaited.
+    /// Calls `else_check` at least every 100 ms, to find out whether waiting still makes sense. `limit` is the longest
+    /// wait; the wait ends with the message that brings the value.
     ///
     /// # Errors
-    /// What `else_check` says, or that the limit has passed, with what was there instead.
+    /// Any error of `else_check`; `RunError::Silent` with what was received instead when the limit has passed.
     pub fn wait<T>(
         &self,
         wanted: &Wanted<'_>,
@@ -219,10 +219,10 @@ impl Observed {
     }
 }
 
-/// What is awaited, and how long at most.
+/// What to wait for, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// In words, for the error.
+    /// Description for the error message.
     pub what: &'a str,
     /// Longest wait.
     pub limit: Duration,
@@ -248,7 +248,7 @@ impl Seen {
     }
 }
 
-/// The name of a mode of ArmStatus.
+/// Name of an `ArmStatus` mode.
 pub fn mode_name(mode: u8) -> &'static str {
     match mode {
         ArmStatus::DISARMED => "disarmed",

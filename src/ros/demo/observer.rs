@@ -1,4 +1,4 @@
-//! The onlooker: a node that sees what everybody sees, and asks what anybody may ask.
+//! Observer node: subscribes to the public topics and calls the public services.
 
 use std::time::{Duration, Instant};
 
@@ -18,16 +18,16 @@ use crate::ros::{qos, topics};
 use super::error::RunError;
 use super::observed::{ChunkSeen, EventCount, Frame, Observed, Planned};
 
-/// Cameras looked at.
+/// Names of the observed cameras.
 pub const CAMERAS: [&str; 2] = ["top", "wrist"];
-/// Longest wait for a service that has nothing heavy to do.
+/// Longest wait for the response of a quick service.
 pub(super) const ANSWER: Duration = Duration::from_secs(20);
-/// Longest wait for loading and warming a checkpoint.
+/// Longest wait for a checkpoint to be loaded and warmed up.
 pub(super) const LOAD: Duration = Duration::from_secs(120);
 
-/// Subscriptions and clients of the onlooker.
+/// Subscriptions and service clients of the observer.
 pub struct Observer {
-    /// What it has seen.
+    /// Received messages.
     pub observed: Observed,
     tokio: tokio::runtime::Handle,
     set_armed: Client<SetBool>,
@@ -38,10 +38,10 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Subscribes to everything a run is judged by.
+    /// Subscribes to everything that a run is judged by.
     ///
     /// # Errors
-    /// When ROS refuses an end.
+    /// When ROS refuses a subscription or client.
     pub fn new(node: &Node, tokio: tokio::runtime::Handle) -> Result<Self, RunError> {
         let observed = Observed::default();
         let mut subscriptions: Vec<Box<dyn Send + Sync>> = vec![
@@ -65,10 +65,10 @@ impl Observer {
         })
     }
 
-    /// Arms or disarms.
+    /// Arms or disarms the arm.
     ///
     /// # Errors
-    /// When the arm node is silent or refuses.
+    /// When the arm node does not answer or refuses.
     pub fn set_armed(&self, armed: bool, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
         let request = SetBool_Request { data: armed };
         let answer: SetBool_Response = self.ask(&self.set_armed, request, ANSWER, check)?;
@@ -78,16 +78,16 @@ impl Observer {
     /// Clears a latched stop or fault.
     ///
     /// # Errors
-    /// When the arm node is silent or refuses.
+    /// When the arm node does not answer or refuses.
     pub fn reset_fault(&self, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
         let answer: Trigger_Response = self.ask(&self.reset_fault, Trigger_Request::default(), ANSWER, check)?;
         accepted(self.reset_fault.service_name(), answer.success, answer.message)
     }
 
-    /// Puts the simulated task back to its start; returns the instruction.
+    /// Resets the simulated task; returns its instruction.
     ///
     /// # Errors
-    /// When the simulator is silent or refuses.
+    /// When the simulator does not answer or refuses.
     pub fn reset_episode(
         &self,
         request: ResetEpisode_Request,
@@ -98,10 +98,10 @@ impl Observer {
         Ok(answer.instruction)
     }
 
-    /// Moves the policy node through its lifecycle.
+    /// Requests a lifecycle transition of the policy node.
     ///
     /// # Errors
-    /// When the policy node is silent or refuses.
+    /// When the policy node does not answer or refuses.
     pub fn change_policy(&self, transition: u8, check: impl Fn() -> Result<(), RunError>) -> Result<(), RunError> {
         let request = ChangeState_Request {
             transition: Transition {
@@ -114,7 +114,7 @@ impl Observer {
         accepted(self.change_state.service_name(), answer.success, message)
     }
 
-    /// Calls a service, watching the nodes meanwhile.
+    /// Calls a service, and runs `check` while it waits.
     pub(super) fn ask<S: Service>(
         &self,
         client: &Client<S>,
@@ -254,7 +254,7 @@ fn planned(node: &Node, observed: &Observed) -> Result<Subscription<PlannedPath>
     Ok(subscription)
 }
 
-/// Takes the middleware's own image type: the idiomatic one converts element by element.
+/// Subscribes with the RMW-native image type: the idiomatic one converts element by element.
 fn images(node: &Node, observed: &Observed, camera: &'static str) -> Result<Subscription<Image>, RunError> {
     let observed = observed.clone();
     let clock = Clock::of(node);

@@ -1,4 +1,4 @@
-//! The picture of a tour: what both cameras saw, at a glance.
+//! Contact sheet of a demo: what both cameras saw.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
 use super::error::RunError;
 use super::tour::{CameraFilm, Outcome, Report};
 
-/// Moments shown of the episode.
+/// Number of moments shown.
 const COLUMNS: usize = 6;
-/// Width of each picture (px).
+/// Width of each image (px).
 const THUMBNAIL: u32 = 320;
 
-/// Draws the films of a tour and writes them as PNG.
+/// Draws the frames of a demo and writes them as PNG.
 ///
 /// # Errors
 /// When no camera delivered a frame or the file cannot be written.

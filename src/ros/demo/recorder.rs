@@ -1,4 +1,4 @@
-//! The recorder beside a simulated robot.
+//! record_node in a run of the harness.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,22 +11,22 @@ use super::error::RunError;
 use super::observer::{ANSWER, accepted};
 use super::session::{Session, float, parameters};
 
-/// Longest wait for an episode to be on disk.
+/// Longest wait for an episode to be written to disk.
 const SAVING: Duration = Duration::from_secs(60);
 
-/// Longest wait for a recorder to hear cameras and arm.
+/// Longest wait for the recorder to receive cameras and arm.
 const HEARING: Duration = Duration::from_secs(30);
-/// Time between two tries.
+/// Time between two attempts.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What to record.
+/// Settings of the recorder.
 #[derive(Debug, Clone)]
 pub struct Recording {
-    /// Folder of the dataset: new, or one to go on with.
+    /// Folder of the dataset, new or to be continued.
     pub dataset: PathBuf,
-    /// Rows a second.
+    /// Rows per second (Hz).
     pub fps: f64,
-    /// What the first row of an episode is: `start` or `motion`, as the node's parameter says.
+    /// Value of the node's parameter `begin_with`: `start` or `motion`.
     pub begin_with: &'static str,
 }
 
@@ -43,7 +43,7 @@ impl Recorder {
     /// Starts the node.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the node cannot be started.
     pub fn launch(session: &Session, recording: &Recording) -> Result<Self, RunError> {
         let dataset = std::path::absolute(&recording.dataset).map_err(RunError::file(&recording.dataset))?;
         let told = [
@@ -67,10 +67,10 @@ impl Recorder {
         })
     }
 
-    /// Begins an episode.
+    /// Starts recording an episode with this instruction.
     ///
     /// # Errors
-    /// When the node is silent or refuses.
+    /// When the node does not answer or refuses.
     pub fn begin(&self, session: &Session, instruction: &str) -> Result<(), RunError> {
         let request = SetInstruction_Request {
             instruction: instruction.to_owned(),
@@ -79,7 +79,7 @@ impl Recorder {
             .observer
             .ask(&self.set_instruction, request, ANSWER, || session.check())?;
         accepted(self.set_instruction.service_name(), answer.ok, answer.message)?;
-        // A recorder that has just started does not hear every stream yet.
+        // A recorder that has just started does not receive every stream yet.
         let deadline = Instant::now() + HEARING;
         loop {
             match pull(session, &self.start) {
@@ -89,18 +89,19 @@ impl Recorder {
         }
     }
 
-    /// Takes no more rows.
+    /// Stops adding rows to the episode.
     ///
     /// # Errors
-    /// When the node is silent or refuses.
+    /// When the node does not answer or refuses.
     pub fn stop(&self, session: &Session) -> Result<(), RunError> {
         pull(session, &self.stop)
     }
 
-    /// Saves the episode or throws it away; gives back why it could not be kept, as when a camera was late.
+    /// Saves the episode (`keep`) or discards it; returns the reason when it could not be saved, for instance a late
+    /// camera.
     ///
     /// # Errors
-    /// When the node is silent, or will not even throw it away.
+    /// When the node does not answer, or refuses to discard.
     pub fn end(&self, session: &Session, keep: bool) -> Result<Option<String>, RunError> {
         let refusal = match keep.then(|| pull(session, &self.save)) {
             Some(Ok(())) => return Ok(None),

@@ -1,4 +1,4 @@
-//! Recorded frames as a camera pair, for timings that rendering would drown.
+//! Publishes recorded frames as both cameras, for measurements that rendering would disturb.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use super::error::RunError;
 use super::observed::Frame;
 use super::observer::CAMERAS;
 
-/// File of a camera's recorded frame.
+/// Path of a camera's recorded frame.
 pub fn file(directory: &Path, camera: &str) -> PathBuf {
     directory.join(format!("{camera}.png"))
 }
 
-/// Writes a frame where [`run`] finds it.
+/// Writes a frame to where [`run`] reads it.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -33,11 +33,11 @@ pub fn save(directory: &Path, camera: &str, frame: &Frame) -> Result<(), RunErro
     })
 }
 
-/// Publishes the recorded frame of each camera `rate_hz` times a second, stamped when sent, until a signal arrives. One
-/// pixel counts, because a camera whose pixels never change is taken for a frozen one.
+/// Publishes the recorded frame of each camera at `rate_hz`, stamped when sent, until a signal arrives. The first byte
+/// counts up, because a camera whose pixels never change is taken for frozen.
 ///
 /// # Errors
-/// When a frame cannot be read or ROS refuses.
+/// When a frame cannot be read or ROS reports an error.
 pub fn run(directory: &Path, rate_hz: f64) -> Result<(), RunError> {
     let runtime = Runtime::start("frame_replay")?;
     let mut cameras = Vec::new();

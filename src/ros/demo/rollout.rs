@@ -1,4 +1,4 @@
-//! The scripted expert or a policy over ROS, on many seeds of each task.
+//! Runs the scripted expert or a policy over ROS on many seeds of each task.
 
 use std::path::PathBuf;
 
@@ -15,14 +15,14 @@ use super::tuner::{Tuned, Tuner, Tuning};
 
 /// The tasks of the simulator.
 pub const TASKS: [&str; 3] = ["height", "container", "position"];
-/// Variations of each task.
+/// Number of variations of each task.
 const VARIATIONS: u64 = 3;
-/// How often an episode is driven that the recorder will not keep, because the machine was too busy for its cameras.
+/// Number of attempts for an episode that the recorder rejects, because the machine was too busy for its cameras.
 const TRIES: u32 = 5;
-/// Images for every row that is recorded, so that each row has one near it.
+/// Camera images per recorded row, so that each row has an image near its time.
 const IMAGES_PER_ROW: f64 = 2.0;
 
-/// What to run.
+/// Rollout to run.
 #[derive(Debug, Clone)]
 pub struct Rollout {
     /// Directory of the report and the logs.
@@ -31,44 +31,44 @@ pub struct Rollout {
     pub tasks: Vec<String>,
     /// First seed.
     pub first_seed: u64,
-    /// Seeds of each task; the variations take turns.
+    /// Number of seeds of each task; seed modulo the number of variations gives the variation.
     pub seeds: u64,
-    /// Commands per second.
+    /// Command rate of the arm node (Hz).
     pub command_rate_hz: f64,
-    /// Who drives.
+    /// The expert or a policy.
     pub driver: Driver,
 }
 
-/// Who drives.
+/// The expert or a policy.
 #[derive(Debug, Clone)]
 pub enum Driver {
-    /// The scripted expert. What succeeds is recorded if that is asked for; the cameras are on then.
+    /// The scripted expert. With a recording, successful episodes are recorded, and the cameras are on.
     Expert(Option<Recording>),
     /// A checkpoint.
     Policy(Policy),
 }
 
-/// A checkpoint that drives.
+/// A policy that drives.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Its directory.
+    /// Checkpoint directory.
     pub checkpoint: PathBuf,
     /// Longest episode (s, simulated).
     pub seconds: f64,
-    /// Images per second of each camera.
+    /// Rate of each camera (Hz).
     pub camera_rate_hz: f64,
-    /// What is learned meanwhile, by a finetune_node beside it.
+    /// Training that a finetune_node runs at the same time.
     pub beside: Option<Tuning>,
 }
 
-/// What came of it.
+/// Result of a rollout.
 #[derive(Debug, Clone, Serialize)]
 pub struct RolloutReport {
-    /// By task, in the order asked.
+    /// Results by task, in the order requested.
     pub tasks: Vec<TaskResult>,
-    /// What was learned meanwhile.
+    /// Result of the training that ran at the same time.
     pub tuned: Option<Tuned>,
-    /// What it ran on.
+    /// Machine it ran on.
     pub machine: Machine,
 }
 
@@ -79,11 +79,11 @@ pub struct TaskResult {
     pub task: String,
     /// Successes and their interval.
     pub rate: SuccessRate,
-    /// Time in which the arm followed chunks (s).
+    /// Time in mode EXECUTING (s).
     pub executing_s: f64,
-    /// Commands in that time, over that time (Hz).
+    /// Commands in that time divided by it (Hz).
     pub command_rate_hz: f64,
-    /// Chunks that ran out before the next one came.
+    /// Underruns: chunks that ended before the next one arrived.
     pub underruns: u64,
     /// Every episode.
     pub episodes: Vec<SeedResult>,
@@ -92,14 +92,14 @@ pub struct TaskResult {
 /// One episode.
 #[derive(Debug, Clone, Serialize)]
 pub struct SeedResult {
-    /// Where it began.
+    /// Task, variation and seed.
     pub start: Start,
-    /// What came of it.
+    /// Result of the episode.
     #[serde(flatten)]
     pub episode: Episode,
 }
 
-/// The driver, started.
+/// The started driver.
 enum Driving<'a> {
     Expert(Option<Recorder>),
     Policy(&'a Policy),
@@ -109,7 +109,7 @@ impl Rollout {
     /// Runs all episodes; all nodes have ended when this returns.
     ///
     /// # Errors
-    /// When a node cannot be started, dies, refuses or stays silent.
+    /// When a node cannot be started, dies, refuses, or does not answer in time.
     pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<RolloutReport>, RunError> {
         let logs = self.out.join("logs");
         session::run("rollout_observer", &logs, move |session| self.script(session, &tell))

@@ -1,4 +1,4 @@
-//! A simulated robot as child processes, with an onlooker beside them.
+//! A simulated robot as child processes, with an observer node beside them.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -16,44 +16,44 @@ use super::observed::{Observed, Wanted};
 use super::observer::{CAMERAS, Observer};
 use super::surroundings::shared;
 
-/// Longest wait for a node to show itself; starting libtorch and a renderer on a busy machine takes seconds.
+/// Longest wait for a node's first messages; starting libtorch and a renderer on a busy machine takes seconds.
 pub const START: Duration = Duration::from_secs(60);
 /// Longest wait for the nodes to end after a signal.
 const LAST_WORDS: Duration = Duration::from_secs(20);
 /// Longest wait for the arm to change its mode.
 const MODE: Duration = Duration::from_secs(15);
 
-/// Age at which a simulated camera counts as lost (s): a machine that also draws the pictures is late at times.
+/// Age at which a simulated camera counts as lost (s): rendering on a busy machine is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
-/// Steps after which the policy plans anew: what the small policy was trained to correct itself at.
+/// Steps after which the policy replans: the interval that the small policy was trained to correct itself at.
 const REPLAN_STEPS: u32 = 3;
 
-/// What one run needs at hand.
+/// Everything that a run uses.
 pub struct Session {
-    /// The nodes.
+    /// The child processes.
     pub children: Children,
-    /// The onlooker's ends.
+    /// Subscriptions and clients of the observer.
     pub observer: Observer,
-    /// The onlooker's node, for further ends.
+    /// The observer's node, for further subscriptions and clients.
     pub node: rclrs::Node,
-    /// Where asynchronous work runs.
+    /// Runtime of asynchronous work.
     pub tokio: tokio::runtime::Handle,
     shutdown: Shutdown,
 }
 
-/// What a script made of its run, and how its nodes ended.
+/// Result of a script, and how its nodes ended.
 #[derive(Debug)]
 pub struct Finished<T> {
-    /// What the script returned.
+    /// Value that the script returned.
     pub value: T,
-    /// Whether every node ended in good order when asked.
+    /// Whether every node ended cleanly.
     pub ended: Result<(), RunError>,
 }
 
-/// Runs `script` beside an onlooker node; every child node has ended when this returns, whatever happened.
+/// Runs `script` beside an observer node; every child process has ended when this returns, whatever happened.
 ///
 /// # Errors
-/// What the script says.
+/// Any error of the script, or of ROS.
 pub fn run<T: Send + 'static>(
     name: &str,
     logs: &Path,
@@ -74,11 +74,11 @@ pub fn run<T: Send + 'static>(
     runtime.shutdown().before(move || {
         let _ = finish.recv_timeout(LAST_WORDS);
     });
-    // On this thread the ROS callbacks run; the script may block on its own.
+    // This thread runs the ROS callbacks; the script has its own and may block.
     let script = std::thread::spawn(move || {
         let outcome = script(&session);
         let ended = session.children.stop();
-        // The receivers live until this thread has been joined, or nobody waits any more.
+        // The receivers live until this thread has been joined; an error means that nobody waits any more.
         let _ = result.send(outcome.map(|value| Finished { value, ended }));
         let _ = finished.send(());
         session.shutdown.request("the script is done");
@@ -94,20 +94,20 @@ pub fn run<T: Send + 'static>(
     }
 }
 
-/// What the simulated robot is started with.
+/// Settings of the simulated robot.
 #[derive(Debug, Clone)]
 pub struct Simulated {
-    /// Images per second of each camera; 0 leaves the cameras off.
+    /// Rate of each camera (Hz); 0 turns the cameras off.
     pub camera_rate_hz: f64,
-    /// Commands per second of the arm node.
+    /// Command rate of the arm node (Hz).
     pub command_rate_hz: f64,
 }
 
 impl Session {
-    /// Fails when a node has died or the user wants an end: the check that belongs into every wait.
+    /// Checks that every node runs and the user has not asked for the end; to be called in every wait.
     ///
     /// # Errors
-    /// The reason.
+    /// When a node has died, or with `RunError::Interrupted`.
     pub fn check(&self) -> Result<(), RunError> {
         if self.shutdown.is_requested() {
             return Err(RunError::Interrupted);
@@ -115,20 +115,20 @@ impl Session {
         self.children.check()
     }
 
-    /// What the onlooker has seen.
+    /// Received messages.
     pub fn observed(&self) -> &Observed {
         &self.observer.observed
     }
 
-    /// Forgets what was recorded; what is seen from now on counts.
+    /// Clears what was recorded; keeps the newest states.
     pub fn begin(&self) {
         self.observed().begin(Clock::of(&self.node).now());
     }
 
-    /// Starts simulator and arm node and waits until both have shown themselves.
+    /// Starts simulator and arm node, and waits for the first messages of both.
     ///
     /// # Errors
-    /// When one dies or stays silent.
+    /// When one dies or sends nothing.
     pub fn start_robot(&self, simulated: &Simulated) -> Result<(), RunError> {
         self.start_sim(simulated)?;
         self.start_arm(simulated.command_rate_hz)
@@ -137,7 +137,7 @@ impl Session {
     /// Starts the simulator and waits for its first state, and for images when its cameras are on.
     ///
     /// # Errors
-    /// When it dies or stays silent.
+    /// When it dies or sends nothing.
     pub fn start_sim(&self, simulated: &Simulated) -> Result<(), RunError> {
         self.children.start(
             "sim_node",
@@ -149,11 +149,11 @@ impl Session {
         })
     }
 
-    /// Starts the arm node and waits for its first status. Commands really leave it: what listens is the simulator,
-    /// on a domain of its own.
+    /// Starts the arm node without dry run and waits for its first status. Its commands reach only the simulator, because
+    /// the run has a ROS domain of its own.
     ///
     /// # Errors
-    /// When it dies or stays silent.
+    /// When it dies or sends nothing.
     pub fn start_arm(&self, command_rate_hz: f64) -> Result<(), RunError> {
         self.observed().update(|seen| seen.status = None);
         let arguments = [
@@ -166,19 +166,19 @@ impl Session {
         })
     }
 
-    /// Starts the policy node and loads its checkpoint; it does not drive yet.
+    /// Starts and configures the policy node, which loads its checkpoint; it is not active yet.
     ///
     /// # Errors
-    /// When it dies, stays silent or refuses the checkpoint.
+    /// When it dies, does not answer, or refuses the checkpoint.
     pub fn start_policy(&self, checkpoint: &Path) -> Result<(), RunError> {
         self.launch_policy(checkpoint, false)?;
         self.change_policy(Transition::TRANSITION_CONFIGURE)
     }
 
-    /// Moves the policy node through its lifecycle.
+    /// Requests a lifecycle transition of the policy node.
     ///
     /// # Errors
-    /// When it is silent or refuses; the end of its log says why.
+    /// When it does not answer or refuses; the error contains the end of its log.
     pub fn change_policy(&self, transition: u8) -> Result<(), RunError> {
         match self.observer.change_policy(transition, || self.check()) {
             Err(RunError::Refused { service, message }) => Err(RunError::Refused {
@@ -189,8 +189,8 @@ impl Session {
         }
     }
 
-    /// Starts the policy node to drive by itself. Needed after one was killed: for some seconds ROS still lists the
-    /// services of the dead.
+    /// Starts the policy node with `autostart`. Needed after one was killed, because for some seconds ROS still lists the
+    /// services of the dead process.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -204,7 +204,7 @@ impl Session {
             ("checkpoint", path.display().to_string()),
             ("robot", shared("config/rm75.yaml").display().to_string()),
             ("autostart", autostart.to_string()),
-            // Cameras drawn by a processor are slower than the real ones a checkpoint was made for.
+            // Cameras rendered on a CPU are slower than the real ones that a checkpoint was trained for.
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
             ("replan_steps", REPLAN_STEPS.to_string()),
@@ -213,11 +213,11 @@ impl Session {
         self.children.start("policy_node", &parameters(&arguments))
     }
 
-    /// Arms and waits until the arm holds. An arm node that has just started, or whose simulated arm was just put
-    /// somewhere else, refuses until it has seen enough of the driver: it is asked again with every status.
+    /// Arms and waits until the arm holds. An arm node that has just started, or whose simulated arm was just reset,
+    /// refuses until it has received enough of the driver's state: the request is repeated with every status.
     ///
     /// # Errors
-    /// When the arm node goes on refusing or does not get there.
+    /// When the arm node keeps refusing or does not reach the mode in time.
     pub fn arm(&self) -> Result<(), RunError> {
         let deadline = Instant::now() + MODE;
         loop {
@@ -240,7 +240,7 @@ impl Session {
     /// Clears a latched fault or stop, if there is one.
     ///
     /// # Errors
-    /// When the arm node refuses because the reason persists.
+    /// When the arm node refuses because the cause persists.
     pub fn clear_fault(&self) -> Result<(), RunError> {
         let latched = self.observed().with(|seen| {
             let mode = seen.status.as_ref().map(|status| status.mode);
@@ -252,10 +252,10 @@ impl Session {
         Ok(())
     }
 
-    /// Disarms and waits for it, so that the simulated arm may be put somewhere else.
+    /// Disarms and waits for it, so that the simulated arm may be reset.
     ///
     /// # Errors
-    /// When the arm node refuses or does not get there.
+    /// When the arm node refuses or does not reach the mode in time.
     pub fn disarm(&self) -> Result<(), RunError> {
         self.observer.set_armed(false, || self.check())?;
         self.wait("the arm to be disarmed", MODE, |seen| {
@@ -263,10 +263,10 @@ impl Session {
         })
     }
 
-    /// Waits, watching the nodes meanwhile.
+    /// Waits for `found` to return a value, and checks the nodes meanwhile.
     ///
     /// # Errors
-    /// When a node dies, the user interrupts, or nothing comes within `limit`.
+    /// When a node dies, the user interrupts, or `limit` has passed.
     pub fn wait<T>(
         &self,
         what: &str,
@@ -277,12 +277,13 @@ impl Session {
     }
 }
 
-/// Half of the machine: where the simulator needs the other half, threads that wait for each other slow a network down.
+/// Threads of the policy: half of the cores. The simulator needs the other half, and a network slows down when its threads
+/// wait for each other.
 fn policy_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
-/// ROS arguments that set parameters.
+/// Formats ROS arguments that set parameters.
 pub fn parameters(values: &[(&str, String)]) -> Vec<String> {
     let mut arguments = vec!["--ros-args".to_owned()];
     for (name, value) in values {
@@ -291,7 +292,7 @@ pub fn parameters(values: &[(&str, String)]) -> Vec<String> {
     arguments
 }
 
-/// A number ROS takes for a float even when it is whole.
+/// Formats a number with a decimal point, so that ROS takes it as a float.
 pub fn float(value: f64) -> String {
     format!("{value:?}")
 }

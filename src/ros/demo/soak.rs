@@ -1,4 +1,4 @@
-//! Whether the recorder keeps up: two cameras at their full rate into one long episode.
+//! Load test of the recorder: two cameras at full rate into one long episode.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,36 +13,36 @@ use super::source::Source;
 use crate::eval::machine::Machine;
 use crate::ros::process::resident;
 
-/// Time between two small motions; each lasts a little longer.
+/// Time between two small motions; each lasts a little longer, so that the arm never rests.
 const MOTION: Duration = Duration::from_millis(150);
-/// Commands a second of the arm node.
+/// Command rate of the arm node (Hz).
 const COMMAND_RATE_HZ: f64 = 100.0;
-/// Looks at the recorder's memory, evenly spread over the time.
+/// Number of measurements of the recorder's memory, evenly spread over the time.
 const LOOKS: u32 = 10;
 
-/// What to record.
+/// Load test to run.
 #[derive(Debug, Clone)]
 pub struct Soak {
-    /// Folder of the dataset, the frames shown and the logs.
+    /// Folder of the dataset, the replayed frames and the logs.
     pub out: PathBuf,
     /// Length of the episode.
     pub time: Duration,
-    /// Pictures a second of each camera, and rows a second.
+    /// Rate of each camera and of the rows (Hz).
     pub rate_hz: f64,
 }
 
-/// What came of it.
+/// Result of the load test.
 #[derive(Debug, Clone)]
 pub struct SoakReport {
-    /// Pictures each camera showed in that time, by the clock.
+    /// Images that each camera should have sent in the time, computed from rate and duration.
     pub shown: u64,
-    /// Rows of the episode.
+    /// Number of rows of the episode.
     pub rows: u64,
-    /// What the recorder counted of each stream.
+    /// The recorder's counts for each stream.
     pub streams: Vec<(String, Value)>,
     /// Resident memory of the recorder after each tenth of the time (MiB).
     pub memory_mib: Vec<f64>,
-    /// What it ran on.
+    /// Machine it ran on.
     pub machine: Machine,
 }
 
@@ -50,7 +50,7 @@ impl Soak {
     /// Records; all nodes have ended when this returns.
     ///
     /// # Errors
-    /// When a node cannot be started, dies, refuses or stays silent.
+    /// When a node cannot be started, dies, refuses, or does not answer in time.
     pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<SoakReport>, RunError> {
         let logs = self.out.join("logs");
         session::run("soak_observer", &logs, move |session| self.script(session, &tell))

@@ -1,4 +1,4 @@
-//! A source of small motions, to time what the arm node does with a chunk.
+//! A source of small motions, for measurements of the arm node.
 
 use rclrs::{IntoPrimitiveOptions as _, Publisher};
 use ros_env::thinkvla::msg::ActionChunk as Message;
@@ -35,7 +35,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Takes the lease and starts beating.
+    /// Acquires the lease and starts the heartbeat.
     ///
     /// # Errors
     /// When the arm node refuses the lease.
@@ -64,19 +64,19 @@ impl Source {
         })
     }
 
-    /// Whether the arm node listens to our chunks already.
+    /// Whether the arm node subscribes to the chunks already.
     ///
     /// # Errors
-    /// When the graph cannot be asked.
+    /// When the graph cannot be queried.
     pub fn is_heard(&self) -> Result<bool, RunError> {
-        // One of the listeners is the onlooker itself.
+        // One of the subscriptions is the observer's own.
         Ok(self.publisher.get_subscription_count()? >= 2)
     }
 
-    /// Sends a chunk there or, every other time, back. Returns when it was sent.
+    /// Sends a chunk that moves the tool to one side and, every second time, back. Returns the time of sending.
     ///
     /// # Errors
-    /// When ROS refuses.
+    /// When ROS refuses the message.
     pub fn send(&mut self) -> Result<Time, RunError> {
         self.plan_id += 1;
         let sideways = if self.plan_id.is_multiple_of(2) {
@@ -110,9 +110,9 @@ impl Source {
         Ok(now)
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub fn end(self) {
-        // A dead arm node has no lease to give back.
+        // An arm node that has ended has no lease to release.
         let _ = self.tokio.block_on(self.client.release(self.lease));
     }
 }

@@ -1,4 +1,4 @@
-//! A ROS domain of its own, so that a run on a desk neither hears nor moves a robot on the network.
+//! An isolated ROS domain, so that a run neither receives from nor moves a robot on the network.
 
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt as _;
@@ -9,12 +9,12 @@ use std::process::Command;
 
 use super::error::RunError;
 
-/// Set on the second start, so that a domain the user has set for other work is not mistaken for ours.
+/// Environment variable set for the restarted process, so that a `ROS_DOMAIN_ID` set by the user is not mistaken for ours.
 const MARK: &str = "THINKVLA_OWN_DOMAIN";
-/// Domains above 101 would meet the ephemeral ports of Linux.
+/// Domains to choose from; the ports of those above 101 overlap the ephemeral ports of Linux.
 const DOMAINS: std::ops::Range<u32> = 1..101;
 
-/// The domain taken; free for others when dropped.
+/// The claimed domain; dropping this frees it.
 #[derive(Debug)]
 pub struct Domain {
     /// `ROS_DOMAIN_ID`.
@@ -22,12 +22,12 @@ pub struct Domain {
     _claim: UnixDatagram,
 }
 
-/// Makes sure this process runs on a domain no other run on this machine uses, seen by this machine only, with shared
-/// memory large enough for images. ROS reads all of that from the environment once, so the process starts itself anew
-/// when it has to change.
+/// Ensures that this process runs in a ROS domain that no other run on this machine uses, limited to this machine, with
+/// shared memory large enough for images. ROS reads these settings from the environment once, so the process restarts
+/// itself when they must change.
 ///
 /// # Errors
-/// When the process cannot be started anew or no lock can be taken.
+/// When the process cannot be restarted or the domain cannot be claimed.
 pub fn enter() -> Result<Domain, RunError> {
     let marked = std::env::var(MARK).ok().and_then(|id| id.parse().ok());
     let Some(id) = marked else {
@@ -42,8 +42,8 @@ pub fn enter() -> Result<Domain, RunError> {
     }
 }
 
-/// A socket name that only one process can hold, and that is free again when the process ends in whatever way. The
-/// tests over ROS take their domains by the same name.
+/// Claims a domain by an abstract socket name, which only one process can hold and which the kernel frees when the process
+/// ends. The tests over ROS claim their domains by the same name.
 fn claim(id: u32) -> std::io::Result<UnixDatagram> {
     let address = SocketAddr::from_abstract_name(format!("thinkvla-test-domain-{id}"))?;
     UnixDatagram::bind_addr(&address)
@@ -68,7 +68,7 @@ fn restart(id: u32) -> Result<Domain, RunError> {
     })
 }
 
-/// A file this package installs, or the one in the source tree when the program was not installed.
+/// Path of an installed file of this package, or of that in the source tree when the program is not installed.
 pub fn shared(name: &str) -> PathBuf {
     let installed = std::env::current_exe()
         .ok()

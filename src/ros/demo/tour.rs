@@ -1,4 +1,4 @@
-//! The demo: the policy, or the scripted expert, does a task in closed loop over ROS, and what came of it.
+//! The demo: the policy or the scripted expert does one task in closed loop over ROS.
 
 use std::path::{Path, PathBuf};
 
@@ -14,25 +14,25 @@ use super::observed::{Film, Planned};
 use super::observer::CAMERAS;
 use super::session::{self, Finished, Session, Simulated};
 
-/// How far the mean command rate may be from its setting.
+/// Largest relative difference of the mean command rate from its setting.
 const RATE_TOLERANCE: f64 = 0.02;
 
-/// What to show.
+/// Demo to run.
 #[derive(Debug, Clone)]
 pub struct Tour {
     /// Directory of report, picture and logs.
     pub out: PathBuf,
-    /// Who drives.
+    /// The policy or the expert.
     pub driver: TourDriver,
-    /// The episode.
+    /// Task, variation and seed.
     pub start: Start,
-    /// Images per second of each camera.
+    /// Rate of each camera (Hz).
     pub camera_rate_hz: f64,
-    /// What arm_node is told to send (Hz).
+    /// Command rate of the arm node (Hz).
     pub command_rate_hz: f64,
 }
 
-/// Who drives.
+/// The policy or the expert.
 #[derive(Debug, Clone)]
 pub enum TourDriver {
     /// The policy.
@@ -46,34 +46,34 @@ pub enum TourDriver {
     Expert,
 }
 
-/// What came of it; written as `report.json`.
+/// Result of a demo; written as `report.json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// Task.
+    /// Name of the task.
     pub task: String,
-    /// Level of the factor the task is about.
+    /// Variation of the task.
     pub variation: u8,
-    /// Seed of everything else.
+    /// Seed of everything else that is drawn.
     pub seed: u64,
-    /// Name of the checkpoint's weights; nothing when the expert drove.
+    /// Name of the checkpoint's weights; `None` when the expert drove.
     pub weights: Option<String>,
-    /// What it should be (Hz).
+    /// Command rate that was set (Hz).
     pub command_rate_setting_hz: f64,
-    /// What it ran on.
+    /// Machine it ran on.
     pub machine: Machine,
-    /// What happened.
+    /// Result of the episode.
     #[serde(flatten)]
     pub episode: Episode,
 }
 
-/// What is left after a tour: figures, and frames for the picture.
+/// Result of a demo, with the frames and paths for its pictures.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The figures.
+    /// The report.
     pub report: Report,
     /// Frames of each camera.
     pub films: Vec<CameraFilm>,
-    /// Paths in execution, as arm_node told them.
+    /// Paths in execution, as published by arm_node.
     pub planned: Vec<Planned>,
     /// Statuses of the arm.
     pub statuses: Vec<ArmStatus>,
@@ -92,7 +92,7 @@ impl Tour {
     /// Runs the episode; all nodes have ended when this returns.
     ///
     /// # Errors
-    /// When a node cannot be started, dies, refuses or stays silent.
+    /// When a node cannot be started, dies, refuses, or does not answer in time.
     pub fn run(self, tell: impl Fn(&str) + Send + 'static) -> Result<Finished<Outcome>, RunError> {
         let weights = match &self.driver {
             TourDriver::Policy { checkpoint, .. } => Some(weights(checkpoint)?),
@@ -147,7 +147,7 @@ impl Tour {
 }
 
 impl Report {
-    /// What a demo must show; empty when it does.
+    /// Lists the requirements of a demo that are not met; empty when all are.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         let Episode {
@@ -161,7 +161,7 @@ impl Report {
             complaints.push(format!("the {driver} did not do the task: {detail}"));
         }
         let ratio = figures.command_rate_hz / self.command_rate_setting_hz;
-        // A rate that is no number is in no range.
+        // The range does not contain NaN either.
         if !(1.0 - RATE_TOLERANCE..=1.0 + RATE_TOLERANCE).contains(&ratio) {
             complaints.push(format!(
                 "the mean command rate is {:.2} Hz, expected {} Hz within {} %",
@@ -186,7 +186,7 @@ impl Report {
 /// Name of a checkpoint's weights.
 ///
 /// # Errors
-/// When its contract cannot be read or says nothing of a model.
+/// When its contract cannot be read or has no model part.
 fn weights(checkpoint: &Path) -> Result<String, RunError> {
     let unusable = |message: String| RunError::File {
         path: checkpoint.to_path_buf(),

@@ -14,19 +14,19 @@ use super::session::{Session, parameters};
 use crate::ros::lock::lock;
 use crate::ros::{qos, topics};
 
-/// Longest wait for the first step: the datasets are opened and the checkpoint is loaded before it.
+/// Longest wait for the first step, which comes after the datasets and the checkpoint have been loaded.
 const BEGIN: Duration = Duration::from_secs(120);
-/// Longest wait for a cancelled run to end its step and to save.
+/// Longest wait for a cancelled run to finish its step and save.
 const END: Duration = Duration::from_secs(120);
-/// Time between two looks at what the node says.
+/// Polling period of the node's status.
 const LOOK: Duration = Duration::from_millis(200);
-/// The action.
+/// Name of the action.
 const FINE_TUNE: &str = "finetune_node/fine_tune";
 
-/// What is to be learned.
+/// Training to run.
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Checkpoint to begin with.
+    /// Checkpoint to start from.
     pub checkpoint: PathBuf,
     /// Folder of the dataset.
     pub dataset: PathBuf,
@@ -34,20 +34,20 @@ pub struct Tuning {
     pub runs: PathBuf,
 }
 
-/// What training did meanwhile.
+/// Measurements of the training.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tuned {
     /// Steps taken.
     pub steps: u64,
-    /// Samples a second, of the last status.
+    /// Samples per second, from the last status.
     pub samples_per_second: f64,
-    /// Resident memory of training (MB).
+    /// Resident memory of the training process (MB).
     pub memory_mb: f64,
-    /// 95 % quantile of the policy's latency as the node tells it (ms); nothing where no policy drove.
+    /// 95 % quantile of the policy's latency as the node reports it (ms); `None` when no policy ran.
     pub policy_p95_ms: Option<f64>,
 }
 
-/// A running finetune_node with a goal.
+/// A running finetune_node with an active goal.
 pub struct Tuner {
     status: Arc<Mutex<FineTuneStatus>>,
     cancellation: CancellationClient<FineTune>,
@@ -55,10 +55,10 @@ pub struct Tuner {
 }
 
 impl Tuner {
-    /// Starts the node, sends a goal without end, and waits for its first step.
+    /// Starts the node, sends a goal of practically unlimited length, and waits for the first step.
     ///
     /// # Errors
-    /// When the node cannot be started, refuses, or does not begin.
+    /// When the node cannot be started, refuses the goal, or takes no step in time.
     pub fn begin(session: &Session, tuning: &Tuning) -> Result<Self, RunError> {
         let absolute = |path: &PathBuf| {
             let path = std::path::absolute(path).map_err(RunError::file(path))?;
@@ -91,10 +91,10 @@ impl Tuner {
         Ok(tuner)
     }
 
-    /// Cancels the run and waits until it has saved; gives back what it had done before.
+    /// Cancels the run and waits until it has saved; returns the measurements from before the cancellation.
     ///
     /// # Errors
-    /// When the node is silent.
+    /// When the node does not answer in time.
     pub fn end(self, session: &Session) -> Result<Tuned, RunError> {
         let tuned = self.tuned();
         self.cancellation.try_cancel()?;
@@ -146,7 +146,7 @@ fn send(session: &Session, goal: FineTune_Goal) -> Result<CancellationClient<Fin
         message: format!("{message}\n{}", session.children.last_words("finetune_node")),
     };
     let sent = async {
-        // A goal sent before the other side is discovered is lost.
+        // A goal sent before the server is discovered is lost.
         let _ = client.notify_on_server_ready().await;
         client
             .try_request_goal(goal)

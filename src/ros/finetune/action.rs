@@ -1,4 +1,4 @@
-//! Fine-tuning as an action.
+//! Action server of fine-tuning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::training::metrics::METRICS;
 
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(500);
-/// Time between two looks at whether it has ended.
+/// Polling period for the end of a goal.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Offers the action `~/fine_tune`.
 ///
 /// # Errors
-/// When the server cannot be made.
+/// When the server cannot be created.
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
@@ -59,7 +59,7 @@ async fn follow(requested: RequestedGoal<FineTune>, bench: Arc<Bench>, ear: Arc<
                 return ended;
             }
             if looks.is_multiple_of(FEEDBACK.as_millis() as u32 / LOOK.as_millis() as u32) {
-                // A client that went away needs no feedback.
+                // A client that has gone needs no feedback.
                 drop(feedback.publish(message(&watched.shown(), ear.p95_ms())));
             }
             looks = looks.wrapping_add(1);

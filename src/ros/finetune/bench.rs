@@ -1,4 +1,4 @@
-//! Where goals are worked on, one at a time, by one thread; whoever sends the same goal watches the same work.
+//! Job queue of length one: a thread works on one goal at a time; clients that send the same goal share its job.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::shown::{Ended, Shown, State};
 use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 
-/// Time between two looks at whether the node ends.
+/// Longest time until the thread notices that the node ends.
 const LOOK: Duration = Duration::from_millis(100);
 
 struct Job {
@@ -19,7 +19,7 @@ struct Job {
     ended: Option<Ended>,
 }
 
-/// The node's own state.
+/// The present job and its status, shared by callbacks and worker thread.
 pub struct Bench {
     settings: Settings,
     shutdown: Shutdown,
@@ -29,7 +29,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// A bench on which nothing lies, or what a node before this one did not finish.
+    /// Creates a bench without a job, or with the one that an earlier node left unfinished in `runs`.
     pub fn new(settings: Settings, shutdown: Shutdown) -> Self {
         let unfinished = Journal::unfinished(&settings.runs).unwrap_or_else(|problem| {
             tracing::warn!("what was unfinished cannot be taken up: {problem}");
@@ -52,30 +52,30 @@ impl Bench {
         }
     }
 
-    /// Parameters.
+    /// Parameters of the node.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Whether the node ends.
+    /// Returns whether the node is shutting down.
     pub(super) fn is_ending(&self) -> bool {
         self.shutdown.is_requested()
     }
 
-    /// Whether somebody has cancelled the present goal.
+    /// Returns whether the present goal has been cancelled.
     pub(super) fn is_cancelled(&self) -> bool {
         lock(&self.job).as_ref().is_some_and(|job| job.cancelled)
     }
 
-    /// What is going on.
+    /// Status of the present job.
     pub fn shown(&self) -> Shown {
         lock(&self.shown).clone()
     }
 
-    /// Begins a goal, or joins it where it is worked on already.
+    /// Starts a job for a goal, or joins the present job when it has the same goal.
     ///
     /// # Errors
-    /// When another goal is.
+    /// When another goal is being worked on, or the same one is being cancelled.
     pub fn take(&self, order: &Order) -> Result<(), String> {
         let mut job = lock(&self.job);
         match &*job {
@@ -97,14 +97,14 @@ impl Bench {
         Ok(())
     }
 
-    /// Ends a goal; what it learned stays.
+    /// Cancels a goal; what has been saved of it stays.
     pub fn cancel(&self, order: &Order) {
         if let Some(job) = lock(&self.job).as_mut().filter(|job| job.order == *order) {
             job.cancelled = true;
         }
     }
 
-    /// How a goal ended, if it has.
+    /// Returns how a goal ended, or `None` while it is being worked on.
     pub fn ended(&self, order: &Order) -> Option<Ended> {
         let job = lock(&self.job);
         let same = job.as_ref().filter(|job| job.order == *order);
@@ -119,7 +119,7 @@ impl Bench {
         )
     }
 
-    /// Works on goals until the node ends.
+    /// Works on goals until the node shuts down.
     pub fn work(&self) {
         while let Some(order) = self.next() {
             *lock(&self.shown) = Shown {
@@ -147,7 +147,7 @@ impl Bench {
         }
     }
 
-    /// Waits for a goal; nothing when the node ends.
+    /// Waits for a goal; returns `None` when the node shuts down.
     fn next(&self) -> Option<Order> {
         let mut job = lock(&self.job);
         loop {
@@ -162,13 +162,13 @@ impl Bench {
         }
     }
 
-    /// Changes what is known of the present goal.
+    /// Changes the status of the present job.
     pub(super) fn show(&self, change: impl FnOnce(&mut Shown)) {
         change(&mut lock(&self.shown));
     }
 }
 
-/// Where the node hangs its thread.
+/// Starts the worker thread; the node waits for it on shutdown.
 pub fn start(bench: &Arc<Bench>, shutdown: &Shutdown) {
     let bench = Arc::clone(bench);
     shutdown.run_beside::<std::convert::Infallible>(move || {

@@ -1,4 +1,4 @@
-//! Whether a run fits beside what runs already; refused before it begins otherwise.
+//! Memory check before a run: refuses a run that does not fit into free memory.
 
 use super::settings::Settings;
 use crate::model::checkpoint::{Manifest, Options};
@@ -6,10 +6,10 @@ use crate::model::device::machine_memory;
 use crate::training::config::TrainingConfig;
 use crate::training::memory::needed;
 
-/// Refuses a run that does not fit; tells what one that fits needs.
+/// Checks that a run fits into memory; returns its estimated need in words.
 ///
 /// # Errors
-/// What it needs and what there is, with what to change.
+/// When it does not fit: states need and limit, and what to change.
 pub fn fits(config: &TrainingConfig, settings: &Settings) -> Result<String, String> {
     let manifest = Manifest::read(&config.checkpoint, &Options::default()).map_err(|e| e.to_string())?;
     let needed = needed(config, &manifest).map_err(|e| e.to_string())?;

@@ -1,4 +1,4 @@
-//! The training process: started behind everybody else, watched, and ended in good order.
+//! The training process: starts it at low priority, watches it, and ends it cleanly.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt as _;
@@ -12,32 +12,32 @@ use super::journal::Trainer;
 use crate::parent::ending_with_this_process;
 use crate::ros::process::{describe, resident, tail};
 
-/// What training says, in the directory of its run.
+/// File name of the training log, in the directory of the run.
 const LOG: &str = "train.log";
-/// Time between two looks at a process that is ending.
+/// Polling period while the process ends.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A run of `thinkvla train`; killed when it is dropped.
+/// A running `thinkvla train`; killed when this is dropped.
 pub struct Training {
     process: Child,
     log: PathBuf,
-    /// Who it is, for the journal.
+    /// Identity of the process, for the journal.
     pub trainer: Option<Trainer>,
 }
 
-/// How training is to be started.
+/// Arguments of a training process.
 pub struct Start<'a> {
-    /// Its configuration.
+    /// Path of its configuration.
     pub config: &'a Path,
     /// Directory of the run.
     pub out: &'a Path,
-    /// How far it stands back.
+    /// Niceness of the process.
     pub niceness: i32,
 }
 
 impl Training {
-    /// Starts `thinkvla train`, which lies beside this program, in a process group of its own, so that a Ctrl-C meant
-    /// for us does not reach it first.
+    /// Starts `thinkvla train`, which must be installed beside this program, in a process group of its own, so that Ctrl-C
+    /// reaches this process only.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -65,7 +65,7 @@ impl Training {
             let program = program.display();
             format!("cannot start {program}: {e}; install it beside finetune_node")
         })?;
-        // Threads come later, and take over what the process has. Standing back is never refused.
+        // Set before training starts threads, which inherit it. An unprivileged process may always raise its niceness.
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let _ = setpriority_process(pid, start.niceness);
         Ok(Self {
@@ -75,20 +75,21 @@ impl Training {
         })
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status once the process has ended.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system cannot tell.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
         self.process.try_wait().map_err(|e| e.to_string())
     }
 
-    /// Resident memory (MB).
+    /// Resident memory (MB); `None` when it is unknown.
     pub fn memory_mb(&self) -> Option<f64> {
         resident(self.process.id()).ok().flatten().map(|bytes| bytes / 1e6)
     }
 
-    /// Asks it to end its step and save, waits, and kills it when that takes longer than `grace`.
+    /// Sends SIGINT, upon which training ends its step and saves, and kills the process when that takes longer than
+    /// `grace`.
     pub fn end(mut self, grace: Duration) {
         if let Some(trainer) = &self.trainer {
             trainer.signal(Signal::INT);
@@ -99,7 +100,7 @@ impl Training {
         }
     }
 
-    /// How it ended and what it said last.
+    /// Exit status and last lines of the log, as text.
     pub fn last_words(&self, status: ExitStatus) -> String {
         use std::os::unix::process::ExitStatusExt as _;
         let memory = match status.signal() {
@@ -124,7 +125,7 @@ impl Drop for Training {
     }
 }
 
-/// Ends training that a node before this one left behind.
+/// Ends a training process that an earlier node left behind, and waits for its end.
 pub fn end_left_behind(trainer: &Trainer, grace: Duration) {
     trainer.signal(Signal::INT);
     let deadline = Instant::now() + grace;

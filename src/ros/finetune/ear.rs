@@ -1,4 +1,4 @@
-//! The policy's latency, as it tells it on `/diagnostics`.
+//! Latency of the policy, read from `/diagnostics`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,20 +8,20 @@ use ros_env::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus};
 
 use crate::ros::{qos, topics};
 
-/// Age at which a policy counts as gone: it tells its latency once a second.
+/// Age after which a reported latency is ignored; the policy reports once a second.
 const STALE: Duration = Duration::from_secs(5);
 
-/// Listens to the policy.
+/// Subscription to the policy's diagnostics.
 pub struct Ear {
     heard: Arc<Mutex<Option<(f64, Instant)>>>,
     _subscription: Subscription<DiagnosticArray>,
 }
 
 impl Ear {
-    /// Listens to the status of this name.
+    /// Subscribes to the diagnostic status of this name.
     ///
     /// # Errors
-    /// When the subscription cannot be made.
+    /// When the subscription cannot be created.
     pub fn open(node: &Node, status: &str) -> Result<Self, RclrsError> {
         let heard = Arc::new(Mutex::new(None));
         let (theirs, status) = (Arc::clone(&heard), status.to_owned());
@@ -38,7 +38,7 @@ impl Ear {
         })
     }
 
-    /// 95 % quantile of the policy's latency (ms); NaN when no policy runs.
+    /// 95 % quantile of the policy's latency (ms); NaN when no policy reports it.
     pub fn p95_ms(&self) -> f64 {
         let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard
@@ -47,7 +47,7 @@ impl Ear {
     }
 }
 
-/// Of a policy that is active.
+/// Latency in a status; `None` when the policy is not active.
 fn p95_ms(status: &DiagnosticStatus) -> Option<f64> {
     let value = |key: &str| status.values.iter().find(|one| one.key == key).map(|one| &one.value);
     value("state").filter(|state| *state == "active")?;

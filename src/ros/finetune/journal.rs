@@ -1,4 +1,4 @@
-//! What must survive the node: which goal it works on and how far it came, in the directory of the run.
+//! Journal of a goal in the directory of its run, from which a restarted node continues.
 
 use std::path::{Path, PathBuf};
 
@@ -8,50 +8,50 @@ use serde::{Deserialize, Serialize};
 use super::order::Order;
 use crate::files;
 
-/// The journal, in the directory of a run.
+/// File name of the journal, in the directory of a run.
 const JOURNAL: &str = "finetune.json";
-/// In the directory of all runs: which of them is unfinished.
+/// File name of the pointer to the unfinished run, in the directory of all runs.
 const UNFINISHED: &str = ".unfinished";
 
-/// How a goal stands.
+/// State of a goal in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// It is worked on, or was when the node ended.
+    /// In progress, or was so when the node ended.
     Open,
-    /// It is done.
+    /// Finished.
     Succeeded,
-    /// Somebody cancelled it; the same goal goes on.
+    /// Cancelled; the same goal sent again continues it.
     Cancelled,
-    /// Training ended by itself; the same goal tries again.
+    /// Failed; the same goal sent again retries it.
     Failed,
 }
 
-/// A process that outlives a node that is killed.
+/// Identity of a training process, which may outlive a node that is killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trainer {
     pid: i32,
-    /// When it was started, in the system's ticks: another process may get the same id later.
+    /// Start time in clock ticks of the system; it distinguishes a later process with the same id.
     started: String,
 }
 
-/// One goal.
+/// Record of one goal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
-    /// What was asked for.
+    /// The goal.
     pub order: Order,
-    /// Where it stands.
+    /// Its state.
     pub standing: Standing,
-    /// Steps of the whole run, once they are known.
+    /// Number of steps of the run; `None` until it is known.
     pub steps: Option<u64>,
-    /// Seconds spent on it by earlier nodes and goals.
+    /// Time spent on it so far, over all attempts (s).
     pub spent_s: f64,
-    /// Who trains.
+    /// The training process, if one runs.
     pub trainer: Option<Trainer>,
 }
 
 impl Journal {
-    /// Of a goal that nobody has begun.
+    /// Creates the record of a new goal.
     pub fn new(order: Order) -> Self {
         Self {
             order,
@@ -62,10 +62,10 @@ impl Journal {
         }
     }
 
-    /// What lies in the directory of a run, if anything.
+    /// Reads the journal in the directory of a run; `None` when there is none.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read or parsed.
     pub fn read(out: &Path) -> Result<Option<Self>, String> {
         let path = out.join(JOURNAL);
         match files::read_text(&path, files::CONFIGURATION) {
@@ -77,10 +77,10 @@ impl Journal {
         }
     }
 
-    /// Writes it down, and in `runs` whether it is unfinished.
+    /// Writes the journal, and the pointer in `runs` while the goal is open; otherwise removes the pointer.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file cannot be written or removed.
     pub fn write(&self, runs: &Path) -> Result<(), String> {
         let text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
         replace(&self.order.out.join(JOURNAL), &(text + "\n"))?;
@@ -96,10 +96,10 @@ impl Journal {
         }
     }
 
-    /// The goal that a node before this one did not finish.
+    /// Reads the journal of the goal that an earlier node did not finish; `None` when there is none.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read or parsed.
     pub fn unfinished(runs: &Path) -> Result<Option<Self>, String> {
         let Ok(out) = files::read_text(&runs.join(UNFINISHED), files::CONFIGURATION) else {
             return Ok(None);
@@ -110,38 +110,38 @@ impl Journal {
 }
 
 impl Trainer {
-    /// The process of this id, if it runs.
+    /// Identifies the running process of this id; `None` when there is none.
     pub fn of(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;
         let started = started(pid)?;
         Some(Self { pid, started })
     }
 
-    /// Whether it runs still.
+    /// Returns whether the process still runs.
     pub fn is_alive(&self) -> bool {
         let known = Pid::from_raw(self.pid).is_some_and(|pid| test_kill_process(pid).is_ok());
         known && started(self.pid).as_ref() == Some(&self.started)
     }
 
-    /// Signals it, if it runs still.
+    /// Sends it a signal, if it still runs.
     pub fn signal(&self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
-            // It may end in this moment.
+            // It may end at this very moment.
             let _ = kill_process(pid, signal);
         }
     }
 }
 
-/// Start time of a process that is no zombie, in ticks since the machine started.
+/// Start time of a process in clock ticks since boot; `None` when there is none or it is a zombie.
 fn started(pid: i32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may hold anything.
+    // The name stands in parentheses and may contain any character.
     let mut fields = stat.rsplit_once(") ")?.1.split_whitespace();
     let state = fields.next()?;
     (state != "Z").then(|| fields.nth(18).map(str::to_owned))?
 }
 
-/// Writes a file whole or not at all.
+/// Replaces a file atomically, by renaming.
 fn replace(path: &Path, text: &str) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
     let aside = path.with_extension("new");

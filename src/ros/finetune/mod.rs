@@ -1,4 +1,4 @@
-//! Fine-tuning beside the policy: a goal comes in, `thinkvla train` runs as a child process, figures go out.
+//! Fine-tuning beside the policy: takes goals, runs `thinkvla train` as a child process, and publishes its progress.
 //!
 //! ```text
 //! goal ─► order ─► budget (does it fit?) ─► journal in OUT ─► child: thinkvla train OUT/train.yaml --resume
@@ -7,7 +7,7 @@
 //!                                        bench ─► feedback, ~/status, /diagnostics ─► result
 //! ```
 //!
-//! Training that crashes, or that the kernel ends for want of memory, takes nothing of the node with it.
+//! The child is a process of its own, so that a crash of training, or a kill for lack of memory, does not end the node.
 
 mod action;
 mod bench;

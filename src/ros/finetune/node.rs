@@ -1,4 +1,4 @@
-//! The node: its action, what it tells, and the thread that trains.
+//! The node: its action, its status topics and the worker thread.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::ros::time::Clock;
 use crate::ros::{diagnostics, qos, topics};
 use crate::writer_lock::{LockError, WriterLock};
 
-/// Why the node does not start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum FineTuneNodeError {
-    /// A parameter cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Another node trains into the same directory.
+    /// Another node uses the same directory of runs.
     #[error("parameter runs: {0}")]
     Locked(#[from] LockError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -36,10 +36,10 @@ pub struct FineTuneNode {
 }
 
 impl FineTuneNode {
-    /// Listens for goals, and goes on with one that a node before this one did not finish.
+    /// Starts the action server, and continues a goal that an earlier node did not finish.
     ///
     /// # Errors
-    /// When a parameter cannot work, another node has the directory of runs, or ROS refuses.
+    /// When a parameter is invalid, another node uses the directory of runs, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, FineTuneNodeError> {
         let node = runtime.node();
         let settings = Settings::declare(runtime)?;

@@ -1,4 +1,4 @@
-//! What is to be done: a goal in our own terms, and the training configuration it becomes.
+//! A validated goal, and the training configuration made from it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,53 +9,53 @@ use super::settings::Settings;
 use crate::training::config::{DatasetShare, TrainingConfig};
 use crate::training::settings::Selection;
 
-/// Longest warm-up as a share of the run: the template's is made for long ones.
+/// Longest warm-up as a share of the run; the template's warm-up is meant for long runs.
 const WARM_UP: f64 = 0.1;
 
-/// What learns.
+/// Weights that are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Adapters and action head.
     Added,
-    /// Differences of low rank of the backbone; adapters and action head whole.
+    /// LoRA of the backbone; adapters and action head in full.
     Lora,
     /// All weights.
     Everything,
 }
 
-/// How long.
+/// Length of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Length {
-    /// So many steps.
+    /// Number of steps.
     Steps(u64),
-    /// So many minutes, the loading of the checkpoint included.
+    /// Duration (min), including the loading of the checkpoint.
     Minutes(f64),
 }
 
-/// A goal that can be taken up.
+/// A validated goal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// Checkpoint to begin with.
+    /// Checkpoint to start from.
     pub checkpoint: PathBuf,
     /// Folders of the datasets.
     pub datasets: Vec<PathBuf>,
     /// Directory of the run, absolute.
     pub out: PathBuf,
-    /// What learns.
+    /// Weights that are trained.
     pub mode: Mode,
-    /// How long.
+    /// Length of the run.
     pub length: Length,
     /// Share of episodes held out.
     pub validation_share: f64,
 }
 
 impl Order {
-    /// What a goal asks for; a relative `out` lies in `runs`.
+    /// Validates a goal; a relative `out` is resolved in `runs`.
     ///
     /// # Errors
-    /// Names the field that cannot work, what was expected and what was found.
+    /// Names the first invalid field, what was expected and what was found.
     pub fn of(goal: &FineTune_Goal, runs: &Path) -> Result<Self, String> {
         let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
             Err(format!("{field}: expected {expected}, found {found}"))
@@ -100,7 +100,7 @@ impl Order {
         })
     }
 
-    /// The training run of so many steps, made of what people set up for all runs of this node.
+    /// Makes the training configuration for this many steps, from the node's template and the goal.
     pub fn configuration(&self, settings: &Settings, steps: u64) -> TrainingConfig {
         let mut config = settings.template.clone();
         config.checkpoint.clone_from(&self.checkpoint);
@@ -125,7 +125,7 @@ impl Order {
     }
 }
 
-/// Differences of low rank where the template has another selection: those of attention, at the rank that is usual.
+/// LoRA of the attention projections, rank 16, for a template without a LoRA selection.
 fn attention() -> Selection {
     Selection::Lora {
         rank: 16,

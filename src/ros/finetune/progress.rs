@@ -1,4 +1,4 @@
-//! What is known of a run: the newest lines of its metrics, read as they are written.
+//! Progress of a run, read from its metrics file while training writes it.
 
 use std::collections::VecDeque;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -8,46 +8,46 @@ use serde::Deserialize;
 
 use crate::files;
 
-/// Steps over which pace is told.
+/// Number of steps over which the step time is averaged.
 const WINDOW: usize = 20;
 
-/// One line of a run's metrics.
+/// One line of a run's metrics file.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Line {
     /// Steps taken.
     pub step: u64,
     /// Weighted sum of the losses.
     pub total: f64,
-    /// L1 of normalised actions.
+    /// L1 loss of normalised actions.
     pub action: f64,
-    /// Alignment with the geometry teacher.
+    /// Loss of the alignment with the geometry teacher.
     #[serde(default)]
     pub geometry: Option<f64>,
-    /// Distillation of the anchor.
+    /// Loss of the distillation of the reasoning anchor.
     #[serde(default)]
     pub reasoning: Option<f64>,
-    /// Questions and answers.
+    /// Cross-entropy of answers to questions.
     #[serde(default)]
     pub text: Option<f64>,
-    /// Duration (s).
+    /// Duration of the step (s).
     pub seconds: f64,
-    /// Held-out action error.
+    /// Action error on held-out episodes.
     #[serde(default)]
     pub held_out: Option<f64>,
-    /// With other samples' pictures.
+    /// The same with the images of other samples.
     #[serde(default)]
     pub held_out_shuffled: Option<f64>,
-    /// Of the best constant chunk.
+    /// The same of the best constant chunk.
     #[serde(default)]
     pub held_out_constant: Option<f64>,
 }
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
-    /// The last step.
+    /// Metrics of the last step.
     pub last: Option<Line>,
-    /// The last one after which held-out episodes were measured.
+    /// Metrics of the last step after which held-out episodes were evaluated.
     pub measured: Option<Line>,
     recent_s: VecDeque<f64>,
 }
@@ -64,23 +64,24 @@ impl Progress {
         self.last = Some(line);
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn step(&self) -> u64 {
         self.last.as_ref().map_or(0, |line| line.step)
     }
 
-    /// Times of the last steps, the oldest first (s).
+    /// Durations of the last steps, oldest first (s).
     pub fn recent_s(&self) -> impl Iterator<Item = f64> + '_ {
         self.recent_s.iter().copied()
     }
 
-    /// Mean time of the last steps (s).
+    /// Mean duration of the last steps (s); `None` before the first.
     pub fn step_s(&self) -> Option<f64> {
         let count = self.recent_s.len();
         (count > 0).then(|| self.recent_s.iter().sum::<f64>() / count as f64)
     }
 
-    /// Held-out error, with others' pictures, and of the best constant; NaN where not measured.
+    /// Held-out error, the same with the images of other samples, and that of the best constant chunk; NaN where not
+    /// measured.
     pub fn held_out(&self) -> [f64; 3] {
         let of = |pick: fn(&Line) -> Option<f64>| self.measured.as_ref().and_then(pick).unwrap_or(f64::NAN);
         [
@@ -91,17 +92,17 @@ impl Progress {
     }
 }
 
-/// Reads a file of metrics to its end, again and again.
+/// Incremental reader of a metrics file.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     at: u64,
-    /// What came of a line whose end has not been written.
+    /// Beginning of a line that is not complete yet.
     rest: String,
 }
 
 impl Reader {
-    /// From the beginning of the file, which may not be there yet.
+    /// Creates a reader at the beginning of the file, which need not exist yet.
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -110,7 +111,7 @@ impl Reader {
         }
     }
 
-    /// Takes what is new. A file that has become shorter is read anew: a resumed run takes lines away.
+    /// Reads new lines into `progress`. Starts over when the file has become shorter, because a resumed run removes lines.
     pub fn read(&mut self, progress: &mut Progress) {
         let Ok(mut file) = files::open(&self.path) else { return };
         let length = file.metadata().map_or(0, |data| data.len());

@@ -1,4 +1,4 @@
-//! What the node tells of itself: its part of `/diagnostics`, and `~/status`.
+//! Reports of the node: its part of `/diagnostics`, and `~/status`.
 
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::FineTuneStatus;
@@ -8,7 +8,7 @@ use crate::control::time::Time;
 use crate::ros::diagnostics::{Level, Status};
 use crate::ros::time::to_message;
 
-/// How training goes.
+/// Diagnostic status of the training.
 pub fn training(shown: &Shown, policy_p95_ms: f64) -> Status {
     let [held_out, shuffled, constant] = shown.progress.held_out();
     let last = shown.progress.last.as_ref();
@@ -33,7 +33,7 @@ pub fn training(shown: &Shown, policy_p95_ms: f64) -> Status {
         })
 }
 
-/// For clients that were not there when the goal was sent.
+/// Message of `~/status`, for clients that did not send the goal.
 pub fn status(shown: &Shown, policy_p95_ms: f64, now: Time) -> FineTuneStatus {
     let [held_out, ..] = shown.progress.held_out();
     let path = |path: &std::path::Path| path.to_string_lossy().into_owned();

@@ -9,42 +9,42 @@ use crate::ros::share;
 use crate::training::config::TrainingConfig;
 use crate::training::run_error::RunError;
 
-/// Why the parameters cannot work.
+/// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// One of them.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// The training configuration.
+    /// Invalid training configuration.
     #[error("parameter template: {0}")]
     Template(#[from] RunError),
-    /// The directory of runs.
+    /// The directory of runs cannot be used.
     #[error("parameter runs: cannot use {path}: {source}")]
     Runs {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 }
 
-/// What the node was told at start.
+/// Parameters of the node, read once at start.
 pub struct Settings {
-    /// Directory that a goal's relative `out` lies in; here the node remembers what it has not finished.
+    /// Directory in which a goal's relative `out` is resolved; the node keeps the pointer to its unfinished run there.
     pub runs: PathBuf,
-    /// What a goal does not say.
+    /// Training configuration for everything that a goal does not set.
     pub template: TrainingConfig,
-    /// CPU threads of one operation.
+    /// CPU threads of one operation of training.
     pub threads: u16,
-    /// How far training stands back behind other processes.
+    /// Niceness of the training process.
     pub niceness: i32,
-    /// Largest memory of training (bytes); `None` for what is there.
+    /// Largest estimated memory of a run (bytes); `None` for no limit but free memory.
     pub memory_limit: Option<f64>,
-    /// Memory that training leaves to others (bytes).
+    /// Free memory that a run leaves to other processes (bytes).
     pub memory_reserve: f64,
-    /// Time training has to end in good order.
+    /// Time training has to end cleanly before it is killed.
     pub grace: Duration,
-    /// Part of `/diagnostics` that tells the policy's latency.
+    /// Name of the diagnostic status that contains the policy's latency.
     pub policy: String,
     _declared: Parameters,
 }
@@ -158,7 +158,7 @@ fn half() -> u16 {
     u16::try_from((cores / 2).max(1)).unwrap_or(u16::MAX)
 }
 
-/// Where a directory lies, whatever is the present one later; it is made if needed.
+/// Creates the directory if needed, and returns its absolute path, so that it does not depend on the working directory.
 fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
     let made = std::fs::create_dir_all(path).and_then(|()| std::fs::canonicalize(path));
     made.map_err(|source| SettingsError::Runs {

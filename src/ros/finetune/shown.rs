@@ -1,4 +1,4 @@
-//! What is known of a goal: for feedback, status, diagnostics and results.
+//! Status of a goal, for feedback, status messages, diagnostics and results.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,27 +7,27 @@ use super::progress::Progress;
 use crate::contract::FILE_NAME;
 use crate::training::checkpoint::Shelf;
 
-/// What is being done.
+/// State of the job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Nothing has been asked for.
+    /// No goal has been received.
     Idle,
-    /// How long a step takes, for a goal in minutes.
+    /// Measuring the duration of a step, for a goal in minutes.
     Measuring,
-    /// Steps are taken.
+    /// Training.
     Training,
-    /// Training was asked to end.
+    /// Training has been asked to end.
     Ending,
-    /// The last goal, done.
+    /// The last goal succeeded.
     Succeeded,
-    /// The last goal, cancelled.
+    /// The last goal was cancelled.
     Cancelled,
-    /// The last goal, failed or refused.
+    /// The last goal failed or was refused.
     Failed,
 }
 
 impl State {
-    /// As messages say it.
+    /// Name as it appears in messages.
     pub fn label(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -41,26 +41,26 @@ impl State {
     }
 }
 
-/// What is known of the present goal, or the last one.
+/// Status of the present or last goal.
 #[derive(Debug, Clone)]
 pub struct Shown {
-    /// What is being done.
+    /// State of the job.
     pub state: State,
-    /// For people.
+    /// Explanation in words.
     pub message: String,
     /// Directory of the run.
     pub out: PathBuf,
     /// Its last checkpoint.
     pub checkpoint: Option<PathBuf>,
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     pub steps: u64,
-    /// Samples of a step.
+    /// Number of samples in a step.
     pub samples: u64,
-    /// What its metrics say.
+    /// Progress read from its metrics.
     pub progress: Progress,
     /// Memory of the training process (MB).
     pub memory_mb: f64,
-    /// When it was taken up.
+    /// Time at which work on it began.
     pub begun: Option<Instant>,
 }
 
@@ -81,13 +81,13 @@ impl Default for Shown {
 }
 
 impl Shown {
-    /// Time to the end (s); NaN before the first step.
+    /// Remaining time (s); NaN before the first step.
     pub fn eta_s(&self) -> f64 {
         let left = self.steps.saturating_sub(self.progress.step()) as f64;
         self.progress.step_s().map_or(f64::NAN, |seconds| left * seconds)
     }
 
-    /// Samples that are learned in a second; 0 before the first step.
+    /// Samples processed per second; 0 before the first step.
     pub fn samples_per_second(&self) -> f64 {
         self.progress
             .step_s()
@@ -95,12 +95,12 @@ impl Shown {
     }
 }
 
-/// How a goal ended.
+/// End of a goal.
 #[derive(Debug, Clone)]
 pub struct Ended {
     /// Succeeded, cancelled or failed; [`State::Ending`] when the node ends first.
     pub state: State,
-    /// Why.
+    /// Explanation in words.
     pub message: String,
 }
 
@@ -111,7 +111,7 @@ pub fn last_checkpoint(out: &Path) -> Option<PathBuf> {
     Some(shelf.path(last))
 }
 
-/// The contract beside a checkpoint.
+/// Path of a checkpoint's contract.
 pub fn contract_of(checkpoint: &Path) -> PathBuf {
     checkpoint.join(FILE_NAME)
 }

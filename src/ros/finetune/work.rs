@@ -1,4 +1,4 @@
-//! The work on one goal: does it fit, how many steps, the training process, and what is written down of it.
+//! Work on one goal: memory check, number of steps, the training process, and the journal.
 
 use std::path::Path;
 use std::process::ExitStatus;
@@ -14,18 +14,18 @@ use super::shown::{Ended, State, last_checkpoint};
 use crate::training::config::TrainingConfig;
 use crate::training::metrics::METRICS;
 
-/// Time between two looks at training.
+/// Polling period of the training process.
 const LOOK: Duration = Duration::from_millis(100);
-/// Time between two notes of how long a goal has been worked on.
+/// Period in which the time spent on a goal is written to the journal.
 const NOTED: Duration = Duration::from_secs(10);
-/// Configuration of a run, in its directory.
+/// File name of the training configuration, in the directory of a run.
 const CONFIG: &str = "train.yaml";
-/// Where the pace is measured, in the directory of a run.
+/// Directory of the step time measurement, in the directory of a run.
 const PACE: &str = ".pace";
-/// Steps of that; the first sets libtorch up and is not counted.
+/// Number of steps of that measurement; the first initialises libtorch and is not counted.
 const PACE_STEPS: u64 = 4;
 
-/// Who ended a run of the training process.
+/// Cause of the end of the training process.
 enum End {
     Itself(ExitStatus, String),
     Cancelled,
@@ -37,7 +37,7 @@ impl Bench {
     /// Works on a goal to its end.
     ///
     /// # Errors
-    /// Why it is refused, or failed.
+    /// The reason why the goal is refused or has failed.
     pub(super) fn one(&self, order: &Order) -> Result<Ended, String> {
         let mut journal = match Journal::read(&order.out)? {
             Some(journal) if journal.order != *order => {
@@ -74,7 +74,8 @@ impl Bench {
         ended
     }
 
-    /// Steps of the whole run; for a goal in minutes by the pace of a few of them. Or how it ended meanwhile.
+    /// Number of steps of the whole run; for a goal in minutes computed from the measured step time. The inner error is the
+    /// end of the goal when it came during the measurement.
     fn steps(&self, journal: &mut Journal) -> Result<Result<u64, Ended>, String> {
         let minutes = match (journal.steps, journal.order.length) {
             (Some(steps), _) | (None, Length::Steps(steps)) => {
@@ -103,7 +104,7 @@ impl Bench {
         let counted = lines.get(1..).unwrap_or_default();
         let step_s = counted.iter().sum::<f64>() / counted.len().max(1) as f64;
         let took = begun.elapsed().as_secs_f64();
-        // The run loads the checkpoint and saves once more.
+        // The run will load the checkpoint and save once more, as the measurement did.
         let beside = took - lines.iter().sum::<f64>();
         let left = minutes * 60.0 - journal.spent_s - beside;
         if !(step_s > 0.0 && left >= step_s) {
@@ -151,7 +152,7 @@ impl Bench {
         }
     }
 
-    /// What becomes of a goal whose training did not end well by itself.
+    /// Result of a goal whose training was ended early or failed.
     fn interrupted(&self, end: End, journal: &Journal) -> Result<Ended, String> {
         let saved = match last_checkpoint(&journal.order.out) {
             Some(path) => format!("the same goal goes on from {}", path.display()),
@@ -170,7 +171,7 @@ impl Bench {
         }
     }
 
-    /// Runs the training process to its end, or until somebody or the time ends it.
+    /// Runs the training process until it ends, the goal is cancelled, the node shuts down, or `until` has passed.
     fn run(&self, config: &TrainingConfig, journal: &mut Journal, until: Option<Instant>) -> Result<End, String> {
         let out = &config.out;
         let file = out.join(CONFIG);

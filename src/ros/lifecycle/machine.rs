@@ -1,21 +1,21 @@
-//! States and transitions of a managed node, as ROS 2 numbers and names them; no ROS in here.
+//! States and transitions of a managed node, with the numbers and names of ROS 2; independent of ROS.
 
-/// Where a managed node is.
+/// State of a managed node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Nothing is loaded.
     Unconfigured,
-    /// Loaded and warm, no motion.
+    /// Loaded and warmed up, no motion.
     Inactive,
     /// Motion is permitted.
     Active,
     /// Ended.
     Finalized,
-    /// On the way somewhere.
+    /// In transition.
     In(Transition),
 }
 
-/// What can be asked of a managed node.
+/// Transition that can be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     /// unconfigured to inactive.
@@ -34,20 +34,20 @@ pub enum Transition {
     ActiveShutdown,
 }
 
-/// Why a transition does not begin.
+/// Refusal of a transition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a transition out of {state}, found {asked}; possible now: {possible}")]
 pub struct Refusal {
     /// Present state.
     pub state: &'static str,
-    /// What was asked.
+    /// Requested transition.
     pub asked: String,
-    /// What could have been.
+    /// Transitions that are possible instead.
     pub possible: String,
 }
 
 impl State {
-    /// The states that last.
+    /// The primary states.
     pub const PRIMARY: [Self; 4] = [Self::Unconfigured, Self::Inactive, Self::Active, Self::Finalized];
 
     /// Number in `lifecycle_msgs/msg/State`.
@@ -67,7 +67,7 @@ impl State {
         }
     }
 
-    /// Name as `ros2 lifecycle` prints it.
+    /// Name as printed by `ros2 lifecycle`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Unconfigured => "unconfigured",
@@ -86,14 +86,14 @@ impl State {
         }
     }
 
-    /// Transitions that may be asked for.
+    /// Transitions that start in this state.
     pub fn transitions(self) -> impl Iterator<Item = Transition> {
         Transition::ALL.into_iter().filter(move |t| t.start() == self)
     }
 }
 
 impl Transition {
-    /// All of them.
+    /// All transitions.
     pub const ALL: [Self; 7] = [
         Self::Configure,
         Self::CleanUp,
@@ -117,7 +117,7 @@ impl Transition {
         }
     }
 
-    /// Name as `ros2 lifecycle` takes it.
+    /// Name as accepted by `ros2 lifecycle`.
     pub fn label(self) -> &'static str {
         match self {
             Self::Configure => "configure",
@@ -128,7 +128,7 @@ impl Transition {
         }
     }
 
-    /// State it leads out of.
+    /// State it starts in.
     pub fn start(self) -> State {
         match self {
             Self::Configure | Self::UnconfiguredShutdown => State::Unconfigured,
@@ -137,7 +137,7 @@ impl Transition {
         }
     }
 
-    /// State it leads to when it succeeds.
+    /// State it ends in when it succeeds.
     pub fn goal(self) -> State {
         match self {
             Self::Configure | Self::Deactivate => State::Inactive,
@@ -148,7 +148,7 @@ impl Transition {
     }
 }
 
-/// The state of one node; a transition in progress refuses every other.
+/// State machine of one node; during a transition every other is refused.
 #[derive(Debug)]
 pub struct Machine {
     state: State,
@@ -163,15 +163,15 @@ impl Default for Machine {
 }
 
 impl Machine {
-    /// Present state.
+    /// Current state.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// Begins the transition asked for by number or, where the name is given, by name.
+    /// Begins the transition requested by name or, when the name is empty, by number.
     ///
     /// # Errors
-    /// When it does not lead out of the present state.
+    /// When it does not start in the current state.
     pub fn begin(&mut self, id: u8, label: &str) -> Result<Transition, Refusal> {
         let asked = |t: &Transition| {
             if label.is_empty() {
@@ -200,7 +200,7 @@ impl Machine {
         Ok(transition)
     }
 
-    /// Ends the transition; failure leads back to where it began.
+    /// Ends the transition; after a failure the state is that before it.
     pub fn end(&mut self, transition: Transition, success: bool) -> State {
         self.state = if success { transition.goal() } else { transition.start() };
         self.state

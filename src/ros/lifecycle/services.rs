@@ -1,4 +1,4 @@
-//! The lifecycle services, and the one thread that runs transitions.
+//! Lifecycle services of a node; one transition runs at a time.
 
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use super::{Machine, Managed, State, Transition};
 use crate::ros::lock::lock;
 use crate::ros::qos;
 
-/// The services of one managed node; they answer as long as this lives.
+/// The lifecycle services of one node; offered as long as this lives.
 pub struct Lifecycle {
     shared: Arc<Shared>,
     _services: Vec<Box<dyn std::any::Any + Send + Sync>>,
@@ -30,11 +30,11 @@ struct Shared {
 }
 
 impl Lifecycle {
-    /// Offers the services under the node's name. Transitions run on `tokio`'s blocking threads, so that a slow one
-    /// leaves the node answering.
+    /// Offers the services under the node's name. Transitions run on `tokio`'s blocking threads, so that the node stays
+    /// responsive during a slow one.
     ///
     /// # Errors
-    /// When a service cannot be made.
+    /// When a service cannot be created.
     pub fn offer(node: &Node, tokio: &tokio::runtime::Handle, managed: impl Managed) -> Result<Self, RclrsError> {
         let shared = Arc::new(Shared {
             machine: Mutex::default(),
@@ -87,18 +87,17 @@ impl Lifecycle {
         })
     }
 
-    /// Present state.
+    /// Current state.
     pub fn state(&self) -> State {
         self.shared.state()
     }
 
-    /// Runs a transition from inside the node, e.g. for autostart; blocks until it has ended. Says whether it
-    /// succeeded.
+    /// Runs a transition from inside the node, e.g. for autostart; blocks until it has ended. Returns whether it succeeded.
     pub fn change(&self, transition: Transition) -> bool {
         self.shared.change(transition.id(), "")
     }
 
-    /// A handle to run transitions from elsewhere.
+    /// Returns a function that runs transitions, independent of the lifetime of this value.
     pub fn changer(&self) -> impl Fn(Transition) -> bool + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         move |transition| shared.change(transition.id(), "")

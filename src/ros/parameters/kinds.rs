@@ -1,4 +1,4 @@
-//! The kinds of parameters, as a node declares them.
+//! Kinds of parameters that a node can declare.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -8,68 +8,68 @@ use rclrs::{ParameterBuilder, ParameterRange};
 
 use super::Declaration;
 
-/// A number with a range: `f64` or `i64`.
+/// A number with a range, `f64` or `i64`.
 #[derive(Debug, Clone)]
 pub struct Number<T> {
-    /// Name as in parameter files.
+    /// Name of the parameter.
     pub name: &'static str,
     /// Value when none is given.
     pub default: T,
-    /// What is allowed, both ends included.
+    /// Allowed range, both ends included.
     pub range: RangeInclusive<T>,
     /// Unit, e.g. `Hz`; empty for a plain number.
     pub unit: &'static str,
-    /// One sentence on what it does.
+    /// Description in one sentence.
     pub about: &'static str,
 }
 
-/// A list of numbers of one kind, e.g. a joint configuration.
+/// A list of numbers with a common range, e.g. a joint configuration.
 #[derive(Debug, Clone)]
 pub struct Numbers {
-    /// Name as in parameter files.
+    /// Name of the parameter.
     pub name: &'static str,
     /// Values when none are given.
     pub default: Vec<f64>,
-    /// What each may be, both ends included.
+    /// Allowed range of each value, both ends included.
     pub range: RangeInclusive<f64>,
-    /// How many there must be.
+    /// Required length.
     pub length: usize,
     /// Unit of each.
     pub unit: &'static str,
-    /// One sentence on what they do.
+    /// Description in one sentence.
     pub about: &'static str,
 }
 
-/// A text, free or one of a few.
+/// A text, free or one of a list.
 #[derive(Debug, Clone)]
 pub struct Text {
-    /// Name as in parameter files.
+    /// Name of the parameter.
     pub name: &'static str,
     /// Value when none is given.
     pub default: &'static str,
-    /// What is allowed; empty for anything.
+    /// Allowed values; empty allows any text.
     pub choices: &'static [&'static str],
-    /// One sentence on what it does.
+    /// Description in one sentence.
     pub about: &'static str,
 }
 
 /// A list of texts, empty when none is given.
 #[derive(Debug, Clone)]
 pub struct Texts {
-    /// Name as in parameter files.
+    /// Name of the parameter.
     pub name: &'static str,
-    /// One sentence on what they do.
+    /// Description in one sentence.
     pub about: &'static str,
 }
 
-/// A switch.
+/// A Boolean.
 #[derive(Debug, Clone)]
 pub struct Flag {
-    /// Name as in parameter files.
+    /// Name of the parameter.
     pub name: &'static str,
     /// Value when none is given.
     pub default: bool,
-    /// One sentence on what it does.
+    /// Description in one sentence.
     pub about: &'static str,
 }
 
@@ -103,7 +103,7 @@ macro_rules! number {
                 range_in_words(&self.range, self.unit)
             }
             fn check(&self, value: &$type) -> Result<(), String> {
-                // NaN is in no range, but passes rclrs's own comparison.
+                // No range contains NaN, but NaN passes the comparison of rclrs.
                 self.range
                     .contains(value)
                     .then_some(())

@@ -1,6 +1,6 @@
-//! Parameters as arguments give them, matched to a node as rclcpp does it, of which the last one counts. rclrs itself honours
-//! whole names and `/**` only, lets a whole name in a file win over whatever is given behind it, and tells nobody of misspelt
-//! parameters.
+//! Parameter overrides from the command line, matched to a node as rclcpp does it; the last value of a parameter counts.
+//! rclrs itself accepts only whole names and `/**`, lets a whole name in a file win over everything given after it, and
+//! does not report misspelt parameters.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,44 +10,44 @@ use strsim::levenshtein;
 
 use crate::files;
 
-/// Where the parameters of a node stand in a file.
+/// Key of a node's parameters in a parameter file.
 const PARAMETERS: &str = "ros__parameters";
 /// Parameters that every node has.
 const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
-/// Differences between two names of which one is taken for the other misspelt.
+/// Largest edit distance at which an unknown name is taken for a misspelt known one.
 const MISSPELT: usize = 2;
 
-/// A parameter that arguments give to a node.
+/// A parameter given to a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Given {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// The file or argument it stands in.
+    /// File or argument that gives it.
     pub source: String,
-    /// Whether other nodes are given it too, which may be the ones that have it.
+    /// Whether the section also applies to other nodes, which may have a parameter of this name.
     pub shared: bool,
     /// Its value as YAML.
     value: String,
-    /// Whether rclrs honours it where it stands.
+    /// Whether rclrs accepts it in this form.
     honoured: bool,
 }
 
-/// Arguments of a process, as one node of it sees them.
+/// Arguments of a process and the parameters they give to one node.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     arguments: Vec<String>,
     given: Vec<Given>,
-    /// Values of `--params-file` and `-p` that were read for this node.
+    /// Values of `--params-file` and `-p` that apply to this node.
     read: Vec<String>,
-    /// Files that are there and cannot be read as parameters.
+    /// Errors of files that exist and cannot be read as parameters.
     unread: Vec<String>,
-    /// What a person should know of them.
+    /// Warnings for the user.
     pub notes: Vec<String>,
 }
 
 impl Overrides {
-    /// Reads the arguments for the node of this name and namespace, unless they give it others. Files that are not there
-    /// are left to ROS, which refuses them.
+    /// Reads the arguments for the node of this name and namespace, which remapping arguments may replace. Files that do
+    /// not exist are left to ROS, which refuses them.
     pub fn read(arguments: impl IntoIterator<Item = String>, name: &str, namespace: &str) -> Self {
         let arguments: Vec<String> = arguments.into_iter().collect();
         let (ros, _) = partition(&arguments);
@@ -65,11 +65,11 @@ impl Overrides {
         all
     }
 
-    /// Arguments that make rclrs take the last value of each parameter: the given ones where each has one value that it
-    /// honours, otherwise each parameter once, as `-p`.
+    /// Arguments with which rclrs uses the last value of each parameter: unchanged where each parameter is given once and
+    /// in a form that rclrs accepts, otherwise with each parameter once, as `-p`.
     pub fn arguments(&self) -> Vec<String> {
         let last: BTreeMap<_, _> = self.given.iter().map(|given| (given.name.as_str(), given)).collect();
-        // Values of unequal types for one name make rclrs panic, so even those that agree are not passed on together.
+        // Different types for one name make rclrs panic, so every parameter is passed only once, even if its values agree.
         if last.len() == self.given.len() && self.given.iter().all(|given| given.honoured) {
             return self.arguments.clone();
         }
@@ -81,11 +81,12 @@ impl Overrides {
         arguments
     }
 
-    /// What is given that no parameter of the node has for its name: the error of what must be misspelt, or else what to
-    /// warn of.
+    /// Checks that every given name is a parameter of the node. Returns warnings about names in sections for several nodes
+    /// that are not similar to a known one.
     ///
     /// # Errors
-    /// Names what was given, where, and the nearest name there is; or a file that cannot be read as parameters.
+    /// Names the unknown parameter, where it is given, and the nearest known name; or a file that cannot be read as
+    /// parameters.
     pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<String>, String> {
         if let Some(unread) = self.unread.first() {
             return Err(unread.clone());
@@ -118,7 +119,7 @@ impl Overrides {
         let text = files::read_text(Path::new(path), files::CONFIGURATION).map_err(|e| e.to_string());
         let file = match text.and_then(|text| serde_saphyr::from_str::<Value>(&text).map_err(|e| e.to_string())) {
             Ok(file) => file,
-            // ROS may read it all the same, and its values would win over later ones unseen.
+            // ROS may be able to read it, and then its values would silently win over later ones.
             Err(problem) => {
                 self.unread.push(format!("parameter file {path}: {problem}"));
                 return;
@@ -177,7 +178,7 @@ impl Overrides {
     }
 }
 
-/// Whether a name can stand before `:=`; those of other nodes, in a section for all, need not.
+/// Returns whether a name can stand before `:=`; names of other nodes' parameters, in a section for all nodes, may not.
 fn can_be_assigned(name: &str) -> bool {
     let is_word = |part: &str| {
         part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !part.starts_with(|c: char| c.is_ascii_digit())
@@ -185,7 +186,7 @@ fn can_be_assigned(name: &str) -> bool {
     name.split(['.', '/']).all(|part| !part.is_empty() && is_word(part))
 }
 
-/// Arguments without the parameters that are given by these values.
+/// Arguments without the parameter flags that have one of these values.
 fn without(arguments: &[String], values: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for argument in arguments {
@@ -199,10 +200,10 @@ fn without(arguments: &[String], values: &[String]) -> Vec<String> {
     kept
 }
 
-/// Refuses what a node is given besides ROS arguments: it would be passed over without a word.
+/// Refuses arguments that are not ROS arguments, because a node would silently ignore them.
 ///
 /// # Errors
-/// Names the first.
+/// Names the first such argument.
 pub fn require_ros_only(arguments: &[String]) -> Result<(), String> {
     match partition(arguments).1.first() {
         None => Ok(()),
@@ -212,7 +213,7 @@ pub fn require_ros_only(arguments: &[String]) -> Result<(), String> {
     }
 }
 
-/// Arguments behind the program's name: those from each `--ros-args` to its `--` or the end, and all others.
+/// Splits the arguments after the program's name into those between `--ros-args` and `--` or the end, and all others.
 fn partition(arguments: &[String]) -> (Vec<&str>, Vec<&str>) {
     let mut in_ros = false;
     let (mut ros, mut others) = (Vec::new(), Vec::new());
@@ -227,7 +228,7 @@ fn partition(arguments: &[String]) -> (Vec<&str>, Vec<&str>) {
     (ros, others)
 }
 
-/// Namespace and name of the node as remapping rules leave them.
+/// Full name of the node after the remapping rules.
 fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
     let (mut name, mut namespace) = (name, namespace);
     for (flag, rule) in ros {
@@ -243,7 +244,7 @@ fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
     format!("/{}/{name}", namespace.trim_matches('/')).replace("//", "/")
 }
 
-/// Every mapping of parameters in a file, by the name or pattern of its node.
+/// Collects every parameter mapping in a file, with the name or pattern of its node.
 fn sections_of<'a>(prefix: &str, value: &'a Value, sections: &mut Vec<(String, &'a Value)>) {
     let Value::Object(map) = value else { return };
     for (key, inner) in map {
@@ -255,7 +256,7 @@ fn sections_of<'a>(prefix: &str, value: &'a Value, sections: &mut Vec<(String, &
     }
 }
 
-/// Names of parameters, those within others with a dot.
+/// Flattens nested parameters; the names of inner ones are joined with dots.
 fn flatten(prefix: &str, value: &Value, named: &mut Vec<(String, Value)>) {
     let Value::Object(map) = value else { return };
     for (key, inner) in map {
@@ -271,7 +272,8 @@ fn flatten(prefix: &str, value: &Value, named: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Whether a pattern is of this node: `*` stands for a part of a name between slashes, `**` for any number of them.
+/// Returns whether a pattern matches a node: `*` stands for one part of the name between slashes, `**` for any number of
+/// them.
 fn matches(pattern: &str, node: &str) -> bool {
     fn parts(of: &str) -> Vec<&str> {
         of.split('/').filter(|part| !part.is_empty()).collect()
@@ -339,7 +341,7 @@ mod tests {
             arguments.ends_with(&["--ros-args".into(), "-p".into(), "command_rate_hz:=200.0".into()]),
             "{arguments:?}"
         );
-        // What rclrs honours is not given twice.
+        // Parameters that rclrs accepts are not passed twice.
         let (overrides, _file) = given("/**:\n  ros__parameters: {dry_run: true}\n", &[]);
         assert_eq!(overrides.arguments(), overrides.arguments);
     }
@@ -358,14 +360,14 @@ mod tests {
                 "arm_node --ros-args -r a:=b -- --ros-args -p command_rate_hz:=50.0 -p dry_run:=true -p robot:=\"yes\"";
             assert_eq!(overrides.arguments().join(" "), expected, "{pattern}");
         }
-        // A file behind it counts as well.
+        // A later file counts as well.
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "/**:\n  ros__parameters: {dry_run: true}\n").unwrap();
         let path = file.path().display().to_string();
         let earlier = "/arm_node:\n  ros__parameters: {dry_run: false}\n";
         let (overrides, _file) = given(earlier, &["--params-file", &path]);
         assert!(overrides.arguments().ends_with(&["dry_run:=true".into()]));
-        // What is not there is left to ROS, which refuses it.
+        // A file that does not exist is left to ROS, which refuses it.
         let (overrides, _file) = given(earlier, &["-p", "dry_run:=true", "--params-file", "/none"]);
         assert!(overrides.arguments().contains(&"/none".to_owned()));
     }
@@ -423,7 +425,7 @@ mod tests {
             refused("{}", &["-p", "other:camera_slop:=1.0", "-p", "dry_run:=true"]),
             Ok(vec![])
         );
-        // A file for all nodes may hold what only others have.
+        // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
     }

@@ -1,4 +1,4 @@
-//! What turns frames and an instruction into actions; the network, or a stand-in in tests.
+//! Inference backend: turns frames and an instruction into actions. Implemented by the network, and by stand-ins in tests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,107 +10,106 @@ use crate::ros::images::Arrived;
 
 /// A loaded checkpoint.
 pub trait Actor: Send {
-    /// What it was trained on and for.
+    /// Contract of the checkpoint.
     fn contract(&self) -> &Contract;
 
     /// SHA-256 of the weights.
     fn checkpoint_hash(&self) -> &str;
 
-    /// Runs once on made-up images, so that the first real chunk does not pay for set-up.
+    /// Runs inference once on artificial images, so that the first real chunk is not delayed by initialisation.
     ///
     /// # Errors
-    /// Why the network cannot run.
+    /// The reason why the network cannot run.
     fn warm_up(&mut self) -> Result<(), String>;
 
-    /// One chunk for one moment.
+    /// Computes one chunk.
     ///
     /// # Errors
-    /// Why there is no chunk for this moment; the next may be fine.
+    /// The reason why there is no chunk for these inputs; the next call may succeed.
     fn act(&mut self, situation: &Situation) -> Result<Acted, ActError>;
 
-    /// The geometry latents of the last chunk as a picture; `None` where the checkpoint has none, or before the first
-    /// chunk.
+    /// Renders the geometry latents of the last chunk; `None` when the checkpoint has none, or before the first chunk.
     ///
     /// # Errors
-    /// Why it cannot be drawn.
+    /// The reason why they cannot be rendered.
     fn geometry(&self) -> Result<Option<RgbImage>, String>;
 
-    /// Begins to answer a question about `frames`, or about those of the last chunk where there are none; an answer in
-    /// the making is forgotten.
+    /// Begins to answer a question about `frames`, or about those of the last chunk with `None`; drops an answer in
+    /// progress.
     ///
     /// # Errors
-    /// Why it cannot be answered.
+    /// The reason why it cannot be answered.
     fn question(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String>;
 
-    /// Goes on with the answer by one step, as short as the network allows: a few tokens of the prompt, or one of the
+    /// Continues the answer by one step, which is as short as the network allows: a few tokens of the prompt, or one of the
     /// answer.
     ///
     /// # Errors
-    /// Why it cannot go on; the answer is over then.
+    /// The reason why it cannot continue; the answer has ended then.
     fn speak(&mut self) -> Result<Said, String>;
 
-    /// Forgets the answer in the making.
+    /// Drops an answer in progress.
     fn hush(&mut self);
 }
 
-/// A question about what the cameras see.
+/// A question about the camera images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
-    /// In words.
+    /// Text of the question.
     pub text: String,
-    /// Longest answer (tokens).
+    /// Maximum length of the answer (tokens).
     pub max_tokens: u32,
-    /// 0 takes the likeliest token at every step.
+    /// Sampling temperature; 0 always takes the likeliest token.
     pub temperature: f32,
-    /// Of draws.
+    /// Seed of the sampling.
     pub seed: u64,
 }
 
-/// What one step of an answer brought.
+/// Result of one step of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
-    /// Whole characters; may be empty.
+    /// New text, in whole characters; may be empty.
     pub text: String,
-    /// Tokens made: 0 or 1.
+    /// Number of tokens generated, 0 or 1.
     pub tokens: u32,
-    /// Whether there is more to say.
+    /// Whether the answer continues.
     pub more: bool,
 }
 
-/// What there is to act on.
+/// Inputs of one inference.
 #[derive(Debug, Clone, Copy)]
 pub struct Situation<'a> {
-    /// Frames in the contract's camera order.
+    /// One frame for each camera, in the contract's order.
     pub frames: &'a [Arc<Arrived>],
-    /// Values of the contract's state, in physical units; empty where it has none.
+    /// State vector as the contract defines it, in physical units; empty where it defines none.
     pub state: &'a [f64],
     /// The task in words.
     pub instruction: &'a str,
 }
 
-/// A chunk and where the time went.
+/// A chunk with its durations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
     /// The actions, in physical units.
     pub actions: PhysicalActions,
-    /// Images to network input.
+    /// Duration from images to network input.
     pub preprocess: Duration,
-    /// Forward pass.
+    /// Duration of the forward pass.
     pub inference: Duration,
 }
 
-/// Why there is no chunk.
+/// Error of an inference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ActError {
     /// A frame cannot be used.
     #[error("camera {camera}: {message}")]
     Frame {
-        /// Camera by name.
+        /// Name of the camera.
         camera: String,
-        /// Expected, found, what to do.
+        /// What was expected, what was found, and what to do.
         message: String,
     },
-    /// The robot's own state cannot be told.
+    /// The robot's state is not available.
     #[error("{0}")]
     State(String),
     /// The network failed.

@@ -1,4 +1,4 @@
-//! The arm node as the policy sees it.
+//! Status of the arm node, as received by the policy.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::control::types::JOINTS;
 use crate::ros::lock::lock;
 use crate::ros::{qos, topics};
 
-/// Movement, summed over the joints, that counts as none (rad).
+/// Joint movement, summed over the joints, up to which the arm counts as at rest (rad).
 const TREMBLE_RAD: f64 = 0.01;
 
-/// The newest status of the arm node, and how far the arm has moved.
+/// Newest status of the arm node, and the distance that the joints have moved.
 pub struct ArmWatch {
     seen: Arc<Mutex<Seen>>,
     _subscription: Subscription<ArmStatus>,
@@ -22,13 +22,13 @@ pub struct ArmWatch {
 #[derive(Default)]
 struct Seen {
     latest: Option<(ArmStatus, Instant)>,
-    /// Joints at which travel was last added up; `None` before the arm's first state, which is shown as zeros.
+    /// Joints at the last addition to the travel; `None` until the first status with a state, because zeros stand for none.
     counted: Option<[f64; JOINTS]>,
     travel: f64,
 }
 
 impl Seen {
-    /// Adds up travel in steps that noise and a servo's trembling at rest do not reach.
+    /// Adds up movement in steps larger than sensor noise and servo jitter at rest.
     fn move_to(&mut self, joints: &[f64; JOINTS]) {
         if joints.iter().all(|q| *q == 0.0) {
             return;
@@ -43,10 +43,10 @@ impl Seen {
 }
 
 impl ArmWatch {
-    /// Listens to the arm node.
+    /// Subscribes to the arm's status.
     ///
     /// # Errors
-    /// When the subscription cannot be made.
+    /// When the subscription cannot be created.
     pub fn subscribe(node: &Node) -> Result<Self, RclrsError> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let theirs = Arc::clone(&seen);
@@ -62,13 +62,13 @@ impl ArmWatch {
         })
     }
 
-    /// The newest status and its age.
+    /// The newest status and the time since its arrival.
     pub fn latest(&self) -> Option<(ArmStatus, Duration)> {
         let seen = lock(&self.seen);
         seen.latest.as_ref().map(|(status, at)| (status.clone(), at.elapsed()))
     }
 
-    /// How far the arm has moved since start, summed over its joints (rad).
+    /// Joint movement since start, summed over the joints (rad).
     pub fn travel(&self) -> f64 {
         lock(&self.seen).travel
     }

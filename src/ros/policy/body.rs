@@ -1,4 +1,4 @@
-//! The robot's own state, as the arm node tells it.
+//! Reader of the robot's state, from the status of the arm node.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::control::proprioception::{Felt, Proprioception};
 use crate::control::types::Joints;
 use crate::ros::convert::pose_from_message;
 
-/// Which values of the arm's status make the state, in order.
+/// Definition of the state vector: values of the arm's status, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Body(Proprioception);
 
 impl Body {
-    /// The state this contract describes; of no values where it describes none.
+    /// Takes the definition from a contract; it is empty where the contract defines no state.
     ///
     /// # Errors
-    /// Names the first value that the arm's status does not hold.
+    /// Names the first value that the arm's status does not contain.
     pub fn of(contract: &Contract) -> Result<Self, String> {
         Proprioception::of(contract).map(Self)
     }
 
-    /// The values now.
+    /// Reads the current state vector, in physical units.
     ///
     /// # Errors
-    /// When the arm node has been silent for longer than `limit`, or what it says is no pose.
+    /// When the newest status is older than `limit`, or its poses are invalid.
     pub fn feel(&self, arm: &ArmWatch, limit: Duration) -> Result<Vec<f64>, String> {
         if self.0.is_empty() {
             return Ok(Vec::new());
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_status_without_a_pose_is_no_state() {
-        // The default message's quaternion is the identity, so this status is a pose; one of zeros is not.
+        // The default quaternion is the identity, so this status has valid poses; one of zeros has not.
         assert!(felt(&ArmStatus::default()).is_ok());
         let mut status = ArmStatus::default();
         status.measured_pose.orientation.w = 0.0;

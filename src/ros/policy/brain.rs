@@ -1,4 +1,4 @@
-//! A checkpoint that can act: what the planner thinks with, and what another can take the place of between two chunks.
+//! The active checkpoint, which can be replaced between two chunks.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,21 +11,21 @@ use crate::ros::lock::lock;
 /// A loaded checkpoint with what follows from its contract.
 pub struct Brain {
     actor: Mutex<Box<dyn Actor>>,
-    /// Where it was loaded from.
+    /// Directory it was loaded from.
     pub path: PathBuf,
-    /// What it was trained on and for.
+    /// Contract of the checkpoint.
     pub contract: Contract,
     /// SHA-256 of its weights.
     pub hash: String,
-    /// Which of the arm's values it reads.
+    /// Definition of its state vector.
     pub body: Body,
 }
 
 impl Brain {
-    /// Warms an actor up; `replan_steps` of each of its chunks are to be executed.
+    /// Warms up an actor; `replan_steps` is the number of steps of each chunk to be executed.
     ///
     /// # Errors
-    /// When the network cannot run, its chunks are too short, or the arm cannot give it the state it reads.
+    /// When the network cannot run, its chunks are shorter than `replan_steps`, or its state is not in the arm's status.
     pub fn awake(mut actor: Box<dyn Actor>, path: &Path, replan_steps: i64) -> Result<Self, String> {
         let contract = actor.contract().clone();
         let steps = contract.model.as_ref().map_or(0, |model| model.chunk_len);
@@ -45,32 +45,32 @@ impl Brain {
         })
     }
 
-    /// The network; held for one forward pass at a time.
+    /// Locks the network, for one forward pass at a time.
     pub fn actor(&self) -> MutexGuard<'_, Box<dyn Actor>> {
         lock(&self.actor)
     }
 
-    /// What people know the weights by.
+    /// Name of the weights, from the contract.
     pub fn name(&self) -> &str {
         self.contract.model.as_ref().map_or("", |model| model.weights.as_str())
     }
 }
 
-/// The brain in use. Whoever took it keeps it for the chunk or the answer it is making.
+/// Holder of the active checkpoint. A chunk or an answer in progress keeps the checkpoint it began with.
 pub struct Seat(Mutex<Arc<Brain>>);
 
 impl Seat {
-    /// A brain takes the seat.
+    /// Creates the holder with a checkpoint.
     pub fn new(brain: Arc<Brain>) -> Self {
         Self(Mutex::new(brain))
     }
 
-    /// Who sits there.
+    /// The active checkpoint.
     pub fn brain(&self) -> Arc<Brain> {
         Arc::clone(&lock(&self.0))
     }
 
-    /// Another takes the seat from the next chunk on; returns who sat there.
+    /// Replaces the active checkpoint from the next chunk on; returns the one before.
     pub fn give(&self, brain: Arc<Brain>) -> Arc<Brain> {
         std::mem::replace(&mut lock(&self.0), brain)
     }

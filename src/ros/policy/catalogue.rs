@@ -1,4 +1,4 @@
-//! Checkpoints on disk, by what they say of themselves.
+//! List of the checkpoints on disk, with their metadata.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,9 +10,9 @@ use crate::files;
 
 /// File name of the weights.
 const WEIGHTS: &str = "model.safetensors";
-/// What training wrote beside them.
+/// File name of the training record beside the weights.
 const RECORDS: &str = "training.json";
-/// How far below a directory checkpoints are looked for: directory, run, step.
+/// Depth to which checkpoints are searched for: directory, run, step.
 const DEPTH: usize = 3;
 
 /// A checkpoint.
@@ -20,21 +20,21 @@ const DEPTH: usize = 3;
 pub struct Entry {
     /// Its directory.
     pub path: PathBuf,
-    /// What people know the weights by.
+    /// Name of the weights, from the contract.
     pub name: String,
-    /// When its weights were written.
+    /// Modification time of the weights.
     pub date: SystemTime,
-    /// What training wrote of it.
+    /// Training record.
     pub records: Records,
 }
 
-/// What of training's own records a list shows.
+/// Fields of the training record that the list contains.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Records {
-    /// Steps.
+    /// Number of training steps.
     #[serde(default)]
     pub step: u64,
-    /// Held-out action error, normalised.
+    /// Action error on held-out episodes, normalised.
     #[serde(default)]
     pub held_out: Option<f64>,
     #[serde(default)]
@@ -59,13 +59,13 @@ struct Share {
 }
 
 impl Records {
-    /// Folders of the datasets it was trained on.
+    /// Folders of the datasets of the training.
     pub fn datasets(&self) -> impl Iterator<Item = &Path> {
         self.config.data.datasets.iter().map(|share| share.path.as_path())
     }
 }
 
-/// Checkpoints that can act below a directory, the newest first. What is hidden is in the making.
+/// Lists the checkpoints below a directory, newest first. Hidden directories are skipped: they are being written.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -88,7 +88,7 @@ fn look(directory: &Path, depth: usize, found: &mut Vec<Entry>) {
         found.push(entry);
         return;
     }
-    // What cannot be read holds nothing that could be loaded.
+    // A directory that cannot be read contains nothing that could be loaded.
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     for inner in entries.filter(|_| depth > 0) {
         let hidden = inner.file_name().to_string_lossy().starts_with('.');

@@ -1,4 +1,4 @@
-//! Where questions come in: one at a time, and only while the policy is active.
+//! Queue of the service `ask`: takes one question at a time, and only while the policy is active.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use crate::control::time::Time;
 use crate::ros::lock::lock;
 use crate::ros::time::to_message;
 
-/// Characters of the longest question: it is read between two chunks, which must not wait long.
+/// Maximum length of a question (characters): the prompt is processed between chunks, which must not wait long.
 const LONGEST_QUESTION: usize = 2000;
-/// Tokens of an answer when the request says 0.
+/// Maximum length of an answer when the request gives 0 (tokens).
 const USUAL_ANSWER: u32 = 128;
-/// Tokens of the longest answer.
+/// Largest permitted maximum length of an answer (tokens).
 const LONGEST_ANSWER: u32 = 1024;
 
-/// Takes questions for whoever answers.
+/// Queue for one question.
 #[derive(Debug, Default)]
 pub struct Desk {
     open: AtomicBool,
@@ -29,34 +29,34 @@ pub struct Desk {
     waiting: Mutex<Option<Asked>>,
 }
 
-/// A question with where its answer goes. The desk is free again when it is dropped.
+/// A question and the channel for its answer. Dropping it makes the queue free for the next one.
 #[derive(Debug)]
 pub struct Asked {
-    /// Counts up by one a question, from 1.
+    /// Number of the question, counting from 1.
     pub id: u64,
     /// The question.
     pub question: Question,
-    /// When it came in.
+    /// Time of arrival.
     pub since: Instant,
     answer: Option<oneshot::Sender<Answer>>,
     desk: Arc<Desk>,
 }
 
-/// What was said.
+/// An answer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Answer {
     /// The text.
     pub text: String,
-    /// Tokens made.
+    /// Number of generated tokens.
     pub tokens: u32,
-    /// Stamp of the oldest image it is about.
+    /// Stamp of the oldest image it refers to.
     pub observed: Option<Time>,
-    /// Why it is not whole.
+    /// The reason why it is incomplete, if it is.
     pub fault: Option<String>,
 }
 
 impl Desk {
-    /// Takes questions, or no more. The one in answer is not ended by this.
+    /// Accepts questions, or refuses them. Refusing drops a waiting question, but does not end an answer in progress.
     pub fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::Release);
         if !open {
@@ -64,7 +64,7 @@ impl Desk {
         }
     }
 
-    /// The question that waits, if any.
+    /// Takes the waiting question, if there is one.
     pub fn take(&self) -> Option<Asked> {
         lock(&self.waiting).take()
     }
@@ -74,10 +74,11 @@ impl Desk {
         lock(&self.waiting).is_some()
     }
 
-    /// Takes a question; the answer, or nothing when it will never come, arrives at the receiver.
+    /// Accepts a question; returns its number and the receiver of the answer. The channel closes without an answer when the
+    /// policy is deactivated first.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The reason why it is refused.
     fn submit(self: &Arc<Self>, question: Question) -> Result<(u64, oneshot::Receiver<Answer>), String> {
         if !self.open.load(Ordering::Acquire) {
             return Err("expected an active policy, found none; activate policy_node first".to_owned());
@@ -94,7 +95,7 @@ impl Desk {
             answer: Some(answer),
             desk: Arc::clone(self),
         });
-        // Closed in between: nobody would look.
+        // The queue may have been closed meanwhile; nobody would take the question.
         if !self.open.load(Ordering::Acquire) {
             self.take();
         }
@@ -103,10 +104,10 @@ impl Desk {
 }
 
 impl Asked {
-    /// Answers, and frees the desk.
+    /// Sends the answer, and makes the queue free.
     pub fn answer(mut self, answer: Answer) {
         if let Some(asker) = self.answer.take() {
-            // Whoever asked may have gone.
+            // The client may have gone.
             let _ = asker.send(answer);
         }
     }
@@ -121,7 +122,7 @@ impl Drop for Asked {
 /// Offers `~/ask`.
 ///
 /// # Errors
-/// When the service cannot be made.
+/// When the service cannot be created.
 pub fn serve(node: &Node, desk: Arc<Desk>) -> Result<Service<Ask>, RclrsError> {
     node.create_async_service::<Ask, _>("~/ask", move |request: Ask_Request| {
         let since = Instant::now();
@@ -154,7 +155,7 @@ pub fn serve(node: &Node, desk: Arc<Desk>) -> Result<Service<Ask>, RclrsError> {
     })
 }
 
-/// The question of a request, or what is wrong with it.
+/// Validates a request; the error names the invalid field.
 fn question(request: &Ask_Request) -> Result<Question, String> {
     let text = request.question.trim();
     let length = text.chars().count();

@@ -1,4 +1,4 @@
-//! All cameras of the contract.
+//! Subscriptions to the cameras of the contract.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ pub struct Eyes {
 }
 
 impl Eyes {
-    /// Listens to the contract's cameras.
+    /// Subscribes to the contract's cameras.
     ///
     /// # Errors
-    /// When a subscription cannot be made.
+    /// When a subscription cannot be created.
     pub fn open(node: &Node, cameras: &[Camera], settings: &Settings) -> Result<Self, RclrsError> {
         let arrival = Arc::new(Arrival::default());
         let freeze = FreezeRule {
@@ -41,7 +41,7 @@ impl Eyes {
         self.feeds.iter().map(|feed| Arc::clone(&feed.slot)).collect()
     }
 
-    /// Wakes when an image of any camera comes in.
+    /// Notification of images from any of the cameras.
     pub fn arrival(&self) -> Arc<Arrival> {
         Arc::clone(&self.arrival)
     }

@@ -1,9 +1,9 @@
-//! What the policy counts and measures of itself.
+//! Metrics of the policy.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Chunks whose durations are remembered.
+/// Number of chunks whose durations are kept.
 const WINDOW: usize = 200;
 
 /// Counters since start and recent durations.
@@ -11,23 +11,23 @@ const WINDOW: usize = 200;
 pub struct Figures {
     /// Chunks published.
     pub chunks: u64,
-    /// Moments for which the network gave no chunk.
+    /// Number of inferences without a chunk.
     pub failures: u64,
     /// Observations not used because their stamps are too old or in the future.
     pub stale: u64,
-    /// Why the last of them was not used.
+    /// Reason of the last one.
     pub last_stale: String,
-    /// Why the last failure happened.
+    /// Reason of the last failure.
     pub last_failure: String,
     /// Questions answered.
     pub answers: u64,
-    /// Longest step of an answer since start (ms): what a chunk had to wait at most.
+    /// Longest step of an answer since start (ms), which is the longest time an answer has delayed a chunk.
     pub longest_answer_step_ms: f64,
     recent_ms: VecDeque<f64>,
 }
 
 impl Figures {
-    /// Notes how long a chunk took, from images to actions.
+    /// Records the duration of a chunk, from images to actions.
     pub fn took(&mut self, duration: Duration) {
         if self.recent_ms.len() == WINDOW {
             self.recent_ms.pop_front();
@@ -35,12 +35,12 @@ impl Figures {
         self.recent_ms.push_back(duration.as_secs_f64() * 1e3);
     }
 
-    /// Notes how long a step of an answer took.
+    /// Records the duration of a step of an answer.
     pub fn answer_step(&mut self, duration: Duration) {
         self.longest_answer_step_ms = self.longest_answer_step_ms.max(duration.as_secs_f64() * 1e3);
     }
 
-    /// The quantile of recent durations (ms); `None` before the first.
+    /// A quantile of the recent durations (ms), `quantile` from 0 to 1; `None` before the first.
     pub fn quantile_ms(&self, quantile: f64) -> Option<f64> {
         let mut sorted: Vec<f64> = self.recent_ms.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);

@@ -1,24 +1,24 @@
-//! Tells a frozen camera from a scene at rest.
+//! Detection of frozen cameras, with the arm's motion taken into account.
 
 use crate::camera::freeze::StreamHealth;
 
-/// Joint travel that no camera on or above the arm can miss (rad).
+/// Joint movement, summed over the joints, that is visible to every camera on or above the arm (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;
 
-/// Watches one camera. Drivers that lost their device go on publishing the last image with fresh stamps; a repeated
-/// picture proves it only when the arm has moved, for a still scene without noise looks the same.
+/// Detector for one camera. A driver that has lost its device may keep publishing the last image with fresh stamps. A
+/// repeated image proves this only when the arm has moved, because a still scene without noise looks the same.
 #[derive(Debug, Default)]
 pub struct FreezeWatch {
     repeats: u32,
     received: u64,
     travel_at_change: f64,
-    /// Travel when each of the last pictures came, newest first: what the arm did since is in none of them, and what it
-    /// did while the newest was on its way may not be.
+    /// Travel at the arrival of the last images, newest first. Motion since then is in none of them, and motion during the
+    /// transmission of the newest may not be in it.
     travel_at_pictures: [f64; 3],
 }
 
 impl FreezeWatch {
-    /// Whether the camera is frozen; `travel` is how far the arm has moved since start, summed over its joints (rad).
+    /// Returns whether the camera is frozen. `travel` is the arm's movement since start, summed over its joints (rad).
     pub fn is_frozen(&mut self, health: &StreamHealth, travel: f64) -> bool {
         if health.repeats() <= 1 || health.repeats() < self.repeats {
             self.travel_at_change = travel;

@@ -1,4 +1,4 @@
-//! The geometry latents for rviz.
+//! Publisher of the geometry latents, for rviz.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,14 +11,14 @@ use crate::control::time::Time;
 use crate::ros::time::to_message;
 use crate::ros::{qos, topics};
 
-/// Publishes pictures of the geometry latents.
+/// Publisher of pictures of the geometry latents.
 pub struct GeometryView {
     publisher: Publisher<Image>,
     complained: AtomicBool,
 }
 
 impl GeometryView {
-    /// Offers the topic.
+    /// Creates the publisher.
     ///
     /// # Errors
     /// When ROS refuses.
@@ -29,8 +29,8 @@ impl GeometryView {
         })
     }
 
-    /// Publishes what the last chunk was made of, stamped with its observation's time. It is for people to look at: what
-    /// goes wrong is said once and harms nothing else.
+    /// Publishes the latents of the last chunk, stamped with the time of its observation. The picture is for display only:
+    /// an error is logged once and has no other effect.
     pub fn show(&self, actor: &dyn Actor, observed: Time) {
         let outcome = match actor.geometry() {
             Ok(Some(picture)) => {

@@ -1,4 +1,4 @@
-//! The live robot, as far as it can be seen, against the contract.
+//! Comparison of the live robot with the contract.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use crate::contract::{Camera, ContractError, Robot};
 use crate::files;
 use crate::ros::images::{Arrived, Payload, Slot, decode};
 
-/// What the arm's parameter file says about facts that the contract fixes as well.
+/// Facts in the arm's parameter file that the contract also contains.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ArmFacts {
     /// Arm model.
     pub arm: String,
-    /// Frame end-effector actions are expressed in.
+    /// Frame in which end-effector actions are expressed.
     pub base_frame: String,
     /// Frame at the tool centre point.
     pub tool_frame: String,
 }
 
-/// The shipped arm.
+/// The shipped arm file.
 const RM75: &str = include_str!("../../../config/rm75.yaml");
 
 impl ArmFacts {
-    /// Reads a file like `config/rm75.yaml`; no path means that very file.
+    /// Reads a file like `config/rm75.yaml`; an empty path stands for the shipped one.
     ///
     /// # Errors
     /// When the file is missing or lacks a fact.
@@ -43,7 +43,7 @@ impl ArmFacts {
         serde_saphyr::from_str(&text).map_err(|e| fault(&e))
     }
 
-    /// With what the arm node says of itself, which counts for more than a file.
+    /// Returns the facts with the base frame that the arm node publishes, if any, which takes precedence over the file.
     #[must_use]
     pub fn heard(&self, arm: &ArmWatch) -> Self {
         let mut facts = self.clone();
@@ -56,16 +56,16 @@ impl ArmFacts {
     }
 }
 
-/// Compares contract and live robot.
+/// Compares the recorded robot of a contract with the live robot and its cameras.
 ///
 /// # Errors
-/// Names the first field that differs, with both values, or the camera that cannot be judged.
+/// Names the first field that differs, with both values, or the camera without usable images.
 pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_tolerance: f64) -> Result<(), String> {
     let live = Robot {
         arm: facts.arm.clone(),
         base_frame: facts.base_frame.clone(),
         tool_frame: facts.tool_frame.clone(),
-        // Realman's gripper reports no stroke: there is nothing to compare.
+        // Realman's gripper does not report its stroke, so it cannot be compared.
         gripper_stroke_m: recorded.gripper_stroke_m,
         cameras: cameras.iter().map(|slot| live_camera(slot)).collect::<Result<_, _>>()?,
     };

@@ -1,4 +1,4 @@
-//! What the lifecycle's transitions do.
+//! Lifecycle callbacks of the policy node.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,61 +26,61 @@ use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
 
-/// Images after which a camera's rate can be told.
+/// Number of images needed to measure a camera's rate.
 const IMAGES_FOR_RATE: u64 = 10;
 
-/// What the node's timers see of the mind.
+/// State shared with the node's timers.
 #[derive(Default)]
 pub struct Shared {
-    /// Counters and durations.
+    /// Metrics.
     pub figures: Arc<Mutex<Figures>>,
-    /// Cameras with the rate the contract expects.
+    /// Cameras, each with the rate that the contract expects (Hz).
     pub cameras: Mutex<Vec<(Arc<Slot>, f64)>>,
-    /// Lease held, 0 for none.
+    /// Id of the lease held, 0 for none.
     pub lease: AtomicU64,
-    /// When it was granted.
+    /// Time at which the lease was granted.
     pub granted: Mutex<Option<Instant>>,
 }
 
-/// What transitions change.
+/// Node state that transitions change.
 pub struct Mind {
-    /// The node, to listen with.
+    /// The node, for subscriptions.
     pub node: Node,
-    /// Where services are waited for.
+    /// Runtime on which service calls are awaited.
     pub tokio: tokio::runtime::Handle,
-    /// Ends waiting early.
+    /// Shutdown request, which ends waiting early.
     pub shutdown: Shutdown,
-    /// Beats while there is a lease.
+    /// Heartbeat of the lease.
     pub heartbeat: Heartbeat,
-    /// Asks for the lease.
+    /// Client of the lease.
     pub lease: LeaseClient,
-    /// Where chunks go.
+    /// Publisher of chunks.
     pub publisher: Publisher<ChunkMessage>,
-    /// Where questions come in.
+    /// Queue of questions.
     pub desk: Arc<Desk>,
-    /// Where answers go.
+    /// Publisher of answers.
     pub pieces: Publisher<AnswerPiece>,
-    /// Where pictures of geometry latents go.
+    /// Publisher of geometry latents.
     pub geometry: Arc<GeometryView>,
-    /// Loads checkpoints, and lets one take the place of another.
+    /// Loading and replacement of checkpoints.
     pub succession: Arc<Succession>,
-    /// Seen by timers.
+    /// State shared with timers.
     pub shared: Arc<Shared>,
-    /// The task in words.
+    /// Instruction.
     pub instruction: Arc<Mutex<String>>,
     /// Parameters.
     pub settings: Arc<Settings>,
-    /// The arm node.
+    /// Status of the arm node.
     pub arm: Arc<ArmWatch>,
-    /// Health.
+    /// Health monitor.
     pub pulse: Arc<Pulse>,
-    /// While configured.
+    /// Present while the node is configured.
     pub loaded: Option<Loaded>,
-    /// While active.
+    /// Inference loop, present while the node is active.
     pub planner: Option<Planner>,
 }
 
-/// What configuring brings.
+/// Result of configuring.
 pub struct Loaded {
     _eyes: Eyes,
     facts: ArmFacts,
@@ -161,7 +161,7 @@ impl Managed for Mind {
 }
 
 impl Mind {
-    /// Waits until every camera's rate can be told and the arm node has been heard of.
+    /// Waits until every camera's rate can be measured and a status of the arm node has arrived.
     fn wait_for_the_robot(&self, work: &Workplace) -> Result<(), String> {
         let deadline = Instant::now() + self.settings.activation_timeout;
         loop {

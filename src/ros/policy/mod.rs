@@ -1,15 +1,15 @@
-//! The policy node: cameras and an instruction in, action chunks and signs of life out.
+//! The policy node: turns camera images and an instruction into action chunks, with a heartbeat.
 //!
 //! ```text
-//! camera feeds ─► eyes (newest frames that belong together) ─► planner thread (actor) ─► chunk
+//! camera feeds ─► newest frames that belong together ─► planner thread (actor) ─► chunk
 //!        │                    question ─► desk ─► the same thread, one step at a time (speech) ─► answer
-//!        └──────► pulse (is everything well?) ─► heartbeat thread ─► heartbeat
+//!        └──────► health monitor (pulse) ─► heartbeat thread ─► heartbeat
 //! ```
 //!
-//! Another checkpoint is loaded beside the one in use (succession) and takes its seat between two chunks.
+//! Another checkpoint is loaded while the one in use continues (succession), and replaces it between two chunks.
 //!
-//! Chunks and heartbeats leave only while the node is active and holds the lease. Whatever goes wrong in here ends the
-//! heartbeat, and the arm node brakes.
+//! Chunks and heartbeats are published only while the node is active and holds the lease. A fault that the health monitor
+//! finds ends the heartbeat, upon which the arm node brakes.
 
 pub mod actor;
 mod arm;
@@ -40,5 +40,5 @@ pub use node::PolicyNode;
 pub use settings::Settings;
 pub use succession::{Checkpoints, Trial};
 
-/// Name the policy gives itself in chunks, heartbeats and leases.
+/// Name of the policy in chunks, heartbeats and lease requests.
 pub const SOURCE: &str = "policy";

@@ -1,4 +1,4 @@
-//! The network as an actor.
+//! The network as inference backend.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,28 +21,28 @@ use crate::model::text::generation::{AnswerOptions, Generation, Step};
 use crate::model::text::sampling::Sampling;
 use crate::ros::images::{Arrived, decode};
 
-/// Tokens of a question's prompt that are read at a time. On a processor, reading so many of the 2B size takes about
-/// as long as making one token: the weights are read from memory once either way.
+/// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as
+/// long as generating one token, because the weights are read from memory once either way.
 const PROMPT_PIECE: usize = 16;
 
-/// A checkpoint with everything between images and actions.
+/// A checkpoint with the pipeline from images to actions.
 pub struct NetworkActor {
     policy: Policy,
     preprocessor: Preprocessor,
     rgb: RgbImage,
     answer: Option<Generation>,
-    /// What the last chunk was made of.
+    /// Latents of the last chunk.
     made_of: Option<MadeOf>,
 }
 
-/// What a chunk was made of.
+/// Geometry latents of a chunk, with the patch grids of its images.
 struct MadeOf {
     latents: Latents,
     grids: Vec<Grid>,
 }
 
 impl NetworkActor {
-    /// How checkpoints become actors, and what is looked at before.
+    /// Functions that load, check and self-test checkpoints.
     pub fn checkpoints() -> Checkpoints {
         Checkpoints {
             load: Box::new(Self::load),
@@ -54,7 +54,7 @@ impl NetworkActor {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// When there is none, it is damaged, or the device is not there.
+    /// When there is none, it is damaged, or the device is not available.
     fn load(settings: &Settings, checkpoint: &Path) -> Result<Box<dyn Actor>, String> {
         let options = PolicyOptions {
             device: settings.device.parse().map_err(|e| format!("parameter device: {e}"))?,
@@ -73,7 +73,7 @@ impl NetworkActor {
         }))
     }
 
-    /// Decodes, resizes and cuts the frames of one moment.
+    /// Decodes, resizes and patches the frames of one observation.
     fn prepare(&mut self, frames: &[Arc<Arrived>]) -> Result<(), ActError> {
         self.preprocessor.clear();
         for (frame, camera) in frames.iter().zip(&self.policy.contract().robot.cameras) {
@@ -90,7 +90,7 @@ impl NetworkActor {
     }
 }
 
-/// What `thinkvla check` says.
+/// Runs the checks of `thinkvla check`; returns its report.
 fn check(settings: &Settings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, String> {
     let report = Check {
         options: &Options::default(),

@@ -1,4 +1,4 @@
-//! The node: everything that runs beside the lifecycle's transitions.
+//! The node: lifecycle, services, subscriptions and timers.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,16 +25,16 @@ use crate::ros::parameters::ParameterError;
 use crate::ros::runtime::Runtime;
 use crate::ros::{diagnostics, instruction, qos, topics};
 
-/// Time the arm node has to show a lease it granted.
+/// Time within which the arm node must report a lease that it has granted.
 const LEASE_SHOWN: Duration = Duration::from_secs(1);
 
-/// Why the node does not start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyNodeError {
-    /// A parameter that cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -50,10 +50,10 @@ pub struct PolicyNode {
 }
 
 impl PolicyNode {
-    /// Starts the node; `checkpoints` makes actors.
+    /// Starts the node; `checkpoints` loads and checks checkpoints.
     ///
     /// # Errors
-    /// When a parameter cannot work, or ROS refuses.
+    /// When a parameter is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
         let settings = Arc::new(Settings::declare(runtime)?);
@@ -138,13 +138,13 @@ impl PolicyNode {
         })
     }
 
-    /// Whether autostart could not configure the node: it ends as if it had not started.
+    /// Returns whether autostart failed to configure the node, which then ends as if it had not started.
     pub fn refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
 }
 
-/// What the heartbeat thread asks before every beat; says once why it stands still.
+/// Health check for the heartbeat thread; logs the reason once when the heartbeat stops.
 fn beat(pulse: &Arc<Pulse>) -> impl Fn() -> bool + Send + use<> {
     let pulse = Arc::clone(pulse);
     let ill = AtomicBool::new(false);
@@ -170,7 +170,7 @@ fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle>, refused: Arc<AtomicBo
     });
 }
 
-/// Deactivates the node when the arm node has given its lease to somebody else.
+/// Deactivates the node when the arm node has given its lease to another source.
 fn watch_lease(
     runtime: &Runtime,
     shared: Arc<Shared>,

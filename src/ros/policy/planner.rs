@@ -1,4 +1,4 @@
-//! The thread that turns moments into chunks.
+//! Inference loop: the thread that computes chunks from observations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -26,43 +26,43 @@ use crate::ros::images::{Arrival, Arrived, Slot};
 use crate::ros::lock::lock;
 use crate::ros::time::Clock;
 
-/// Longest time between two looks at the stop flag.
+/// Longest time between two checks of the stop flag.
 const NAP: Duration = Duration::from_millis(50);
 
-/// Half the time between two frames of an ordinary camera (s).
+/// Half the frame period of a typical camera (s).
 const HALF_FRAME_S: f64 = 0.015;
 
-/// What the planner works with; shared with the node.
+/// Inputs and outputs of the inference loop, shared with the node.
 pub struct Workplace {
-    /// The checkpoint in use.
+    /// Holder of the active checkpoint.
     pub seat: Seat,
     /// Cameras in the contract's order.
     pub slots: Vec<Arc<Slot>>,
-    /// Wakes on images.
+    /// Notification of images.
     pub arrival: Arc<Arrival>,
-    /// The task in words; empty while there is none.
+    /// Instruction; empty while there is none.
     pub instruction: Arc<Mutex<String>>,
-    /// Health, told when the network computes.
+    /// Health monitor, which is notified when inference begins and ends.
     pub pulse: Arc<Pulse>,
-    /// Counters.
+    /// Metrics.
     pub figures: Arc<Mutex<Figures>>,
     /// Parameters.
     pub settings: Arc<Settings>,
-    /// Where chunks go.
+    /// Publisher of chunks.
     pub publisher: Publisher<ChunkMessage>,
-    /// Where pictures of geometry latents go.
+    /// Publisher of geometry latents.
     pub geometry: Arc<GeometryView>,
-    /// The arm node.
+    /// Status of the arm node.
     pub arm: Arc<ArmWatch>,
-    /// Stamps chunks.
+    /// Clock of the chunks' stamps.
     pub clock: Clock,
-    /// Where questions come in.
+    /// Queue of questions.
     pub desk: Arc<Desk>,
-    /// Where answers go, piece by piece.
+    /// Publisher of pieces of answers.
     pub pieces: Publisher<AnswerPiece>,
 }
 
-/// A running planner; it publishes nothing more once it was told to stop.
+/// Handle of the running loop; after `stop` it publishes no further chunk.
 pub struct Planner {
     stopped: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -70,7 +70,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// Starts the thread, which publishes under this lease.
+    /// Starts the thread, which publishes chunks under this lease.
     pub fn start(workplace: Arc<Workplace>, lease: u64) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let desk = Arc::clone(&workplace.desk);
@@ -89,13 +89,13 @@ impl Planner {
         Self { stopped, thread, desk }
     }
 
-    /// From now on no chunk is published, and a question is told so.
+    /// Ends the publication of chunks and refuses questions; one that waits is answered with an error.
     pub fn stop(&self) {
         self.desk.set_open(false);
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Waits for a forward pass in progress, but not for ever: one that hangs must not keep the node from ending.
+    /// Waits for a forward pass in progress, up to `limit`: one that hangs must not keep the node from ending.
     pub fn join(self, limit: Duration) {
         self.stop();
         let deadline = Instant::now() + limit;
@@ -108,7 +108,7 @@ impl Planner {
     }
 }
 
-/// The work under one lease.
+/// State of the loop under one lease.
 struct Shift {
     stopped: Arc<AtomicBool>,
     workplace: Arc<Workplace>,
@@ -120,15 +120,15 @@ struct Shift {
     speech: Speech,
 }
 
-/// Frames of one moment.
+/// Frames of one observation.
 struct Moment {
-    /// One a camera, in the contract's order.
+    /// One frame for each camera, in the contract's order.
     frames: Vec<Arc<Arrived>>,
-    /// Stamp of the oldest: what a chunk is anchored at.
+    /// Stamp of the oldest frame, which is the chunk's anchor.
     observed: Time,
 }
 
-/// What the last chunk was made of.
+/// Inputs of the last chunk.
 struct Planned {
     observed: Time,
     instruction: String,
@@ -136,12 +136,12 @@ struct Planned {
 }
 
 impl Workplace {
-    /// Counters.
+    /// Metrics.
     pub fn figures(&self) -> MutexGuard<'_, Figures> {
         lock(&self.figures)
     }
 
-    /// Which frames make one observation.
+    /// Rule by which frames are combined to one observation.
     fn pair_rule(&self) -> PairRule {
         let max_age_s = self.settings.camera_age_limit.get();
         let stream = |slot: &Arc<Slot>| StreamRule {
@@ -169,8 +169,8 @@ impl Shift {
             {
                 self.plan(&moment, instruction);
             }
-            // One step after every look for a chunk that is due: a chunk waits for one step at most, and an answer
-            // gets on even where the network is never done with chunks.
+            // One step of an answer after every check for a due chunk: a chunk waits for at most one step, and an answer
+            // progresses even when the network is always busy with chunks.
             if self.speech.is_due(&self.workplace) {
                 let wanted = self.speech.wants_scene();
                 let scene = if wanted { self.scene(idle) } else { Scene::Nothing };
@@ -180,7 +180,7 @@ impl Shift {
         self.speech.stop(&self.workplace);
     }
 
-    /// What a question is about: the frames of the last chunk, or new ones where no chunk is asked for.
+    /// Frames that a question refers to: those of the last chunk, or new ones when there is no instruction.
     fn scene(&mut self, idle: bool) -> Scene {
         if idle {
             let moment = self.newest_moment();
@@ -191,14 +191,14 @@ impl Shift {
         let steps = work.settings.replan_steps.get() as f64;
         let oldest = steps / brain.contract.data.fps + work.settings.inference_limit.get();
         match &self.last {
-            // One that has just taken the seat has seen nothing yet.
+            // A checkpoint that has just become active has not processed any frame yet.
             Some(last) if !Arc::ptr_eq(&last.by, &brain) => Scene::Nothing,
             Some(last) if work.clock.now().seconds_since(last.observed) <= oldest => Scene::Seen(last.observed),
             _ => Scene::Nothing,
         }
     }
 
-    /// The newest frame of every camera, if they are fresh and belong together.
+    /// The newest frame of each camera, if they are fresh and close enough in time.
     fn newest_moment(&mut self) -> Option<Moment> {
         let rule = self.workplace.pair_rule();
         if rule != self.rule {
@@ -211,7 +211,7 @@ impl Shift {
         }
         let pair = match self.pairer.take(self.workplace.clock.now()) {
             Ok(pair) => pair,
-            // A frame that has not come yet, or is about to.
+            // A frame is missing or the pair is not complete yet.
             Err(NotReady::Missing { .. } | NotReady::Apart { .. }) => return None,
             Err(why) => {
                 let mut figures = lock(&self.workplace.figures);
@@ -233,7 +233,7 @@ impl Shift {
         let steps = self.workplace.settings.replan_steps.get() as f64;
         let period = 1.0 / last.by.contract.data.fps;
         let elapsed = moment.observed.seconds_since(last.observed);
-        // Half a frame early rather than a whole frame late; a clock that was set back starts anew.
+        // Half a frame early is better than a whole frame late; negative times mean that the clock was set back.
         elapsed < 0.0 || elapsed >= steps * period - HALF_FRAME_S || last.instruction != instruction
     }
 
@@ -311,7 +311,7 @@ impl Shift {
         chunk_to_message(&chunk, &details)
     }
 
-    /// A frame's fault is the camera's, counted there; anything else is the network's.
+    /// Records a failure. An unusable frame also counts as rejected by its camera.
     fn fail(&self, error: ActError) {
         if let ActError::Frame { camera, message } = &error {
             let slots = self.workplace.slots.iter();

@@ -1,4 +1,4 @@
-//! Whether everything the arm's motion relies on is well; asked by the heartbeat thread before every beat.
+//! Health monitor of cameras and network, checked by the heartbeat thread before every beat.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,32 +11,32 @@ use super::settings::Settings;
 use crate::ros::images::Slot;
 use crate::ros::lock::lock;
 
-/// Why the heart stands still.
+/// Fault that stops the heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ailment {
-    /// No usable image for too long.
+    /// No usable image for longer than allowed.
     Silent {
-        /// Camera.
+        /// Name of the camera.
         camera: String,
-        /// For how long (s); `None` since ever.
+        /// Time since the last usable image (s); `None` when there was none.
         seconds: Option<f64>,
-        /// Longest allowed (s).
+        /// Longest time allowed (s).
         limit: f64,
     },
-    /// Identical pixels while the arm moves.
+    /// Identical images while the arm moves.
     Frozen {
-        /// Camera.
+        /// Name of the camera.
         camera: String,
-        /// How many of them.
+        /// Number of identical images.
         images: u32,
     },
-    /// Images that came in could not be decoded.
+    /// The last images could not be decoded.
     Unreadable,
-    /// The network takes too long.
+    /// The forward pass takes too long.
     Hung {
-        /// For how long (s).
+        /// Time since it began (s).
         seconds: f64,
-        /// Longest allowed (s).
+        /// Longest time allowed (s).
         limit: f64,
     },
 }
@@ -72,7 +72,7 @@ impl fmt::Display for Ailment {
     }
 }
 
-/// Watches cameras and network.
+/// Health monitor of cameras and network.
 pub struct Pulse {
     settings: Arc<Settings>,
     arm: Arc<ArmWatch>,
@@ -82,7 +82,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// A pulse without cameras: well.
+    /// Creates a monitor without cameras, which reports no fault.
     pub fn new(settings: Arc<Settings>, arm: Arc<ArmWatch>) -> Self {
         Self {
             settings,
@@ -93,28 +93,28 @@ impl Pulse {
         }
     }
 
-    /// Watches these cameras from now on.
+    /// Sets the cameras to monitor.
     pub fn watch(&self, slots: Vec<Arc<Slot>>) {
         *lock(&self.cameras) = slots.into_iter().map(|slot| (slot, FreezeWatch::default())).collect();
     }
 
-    /// The network begins to compute.
+    /// Records the beginning of network computation.
     pub fn begin_thinking(&self) {
         *lock(&self.thinking_since) = Some(Instant::now());
     }
 
-    /// The network has ended, and the images could be decoded or not.
+    /// Records its end, and whether the images could be decoded.
     pub fn end_thinking(&self, readable: bool) {
         *lock(&self.thinking_since) = None;
         self.unreadable.store(!readable, Ordering::Release);
     }
 
-    /// The network has ended work that looked at no new image.
+    /// Records its end when it has processed no new image.
     pub fn pause_thinking(&self) {
         *lock(&self.thinking_since) = None;
     }
 
-    /// The first thing that is wrong, if any.
+    /// Returns the first fault found, if any.
     pub fn ailment(&self) -> Option<Ailment> {
         let limit = self.settings.camera_age_limit.get();
         let travel = self.arm.travel();

@@ -12,13 +12,13 @@ use super::succession::Succession;
 use crate::ros::diagnostics::{Level, Status};
 use crate::ros::images::Slot;
 
-/// Age at which the arm node counts as gone.
+/// Age of the last status at which the arm node counts as gone.
 const ARM_STALE: Duration = Duration::from_secs(1);
 
-/// Silence after which a camera has no rate any more.
+/// Silence after which a camera's rate is reported as 0.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// A camera: rate, age, identical pixels, unusable images.
+/// Diagnostic status of a camera: rate, age, identical and unusable images.
 pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Status {
     let rejected = slot.rejected();
     let health = slot.health();
@@ -55,7 +55,7 @@ pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Statu
         })
 }
 
-/// The network: latency, chunks, failures.
+/// Diagnostic status of the policy: latency, chunks, failures.
 pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, instruction: &str) -> Status {
     let figures = figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ms = |quantile| {
@@ -89,7 +89,7 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
         })
 }
 
-/// Adds which checkpoint is in use, which waits, and which one could go back to.
+/// Adds the checkpoint in use, the one that waits for `switch`, and the one that `switch_back` returns to.
 pub fn seats(status: Status, succession: &Succession) -> Status {
     let name = |brain: Option<Arc<Brain>>| {
         brain.map_or("none".to_owned(), |brain| {
@@ -103,7 +103,7 @@ pub fn seats(status: Status, succession: &Succession) -> Status {
         .value("previous_checkpoint", name(succession.previous()))
 }
 
-/// The arm node, as heard from here: underruns, clamps, driver errors.
+/// Diagnostic status of the arm node as received here: underruns, clamps, driver errors.
 pub fn arm(latest: Option<(ArmStatus, Duration)>) -> Status {
     let status = Status::ok("arm");
     let Some((arm, age)) = latest else {

@@ -1,4 +1,4 @@
-//! Services that take a checkpoint into use.
+//! Services that list, load and switch checkpoints.
 
 use std::any::Any;
 use std::path::Path;
@@ -25,10 +25,10 @@ const TRIGGERS: [(&str, Done); 2] = [
     ("~/switch_back", Succession::switch_back),
 ];
 
-/// Offers the services as long as what is returned lives.
+/// Offers the services until the returned handles are dropped.
 ///
 /// # Errors
-/// When one cannot be made.
+/// When a service cannot be created.
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
@@ -53,9 +53,9 @@ pub fn offer(
         node.create_async_service::<LoadCheckpoint, _>("~/load_checkpoint", move |ask: LoadCheckpoint_Request| {
             let seats = Arc::clone(&seats);
             let (send, loaded) = oneshot::channel();
-            // A thread of its own, for it lowers its own precedence.
+            // Loading runs on a thread of its own, because it lowers the priority of its thread.
             std::thread::spawn(move || {
-                // Whoever asked may have gone.
+                // The client may have gone.
                 let _ = send.send(load(&seats, &ask));
             });
             async move {

@@ -7,43 +7,43 @@ use crate::ros::images::Transport;
 use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
 use crate::ros::runtime::Runtime;
 
-/// The parameters, with those that may change while the node runs as [`Live`].
+/// Parameters of the node; those that may be set while it runs are [`Live`].
 pub struct Settings {
     /// Checkpoint directory.
     pub checkpoint: PathBuf,
-    /// Directory below which checkpoints are listed.
+    /// Directory below which `list_checkpoints` searches.
     pub checkpoints: PathBuf,
-    /// Dimensions of the action that are meant to be constant.
+    /// Names of action dimensions that may be constant in the training data.
     pub allow_constant: Vec<String>,
     /// File that describes the live arm.
     pub robot: PathBuf,
-    /// Configure and activate at start.
+    /// Whether to configure and activate at start.
     pub autostart: bool,
-    /// Topics to listen to.
+    /// Image topics to subscribe to.
     pub transport: Transport,
-    /// Task before the first message on the instruction topic; empty waits for one.
+    /// Instruction before the first message on the instruction topic; empty waits for one.
     pub instruction: String,
-    /// Where the network runs.
+    /// Device of the network: `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: String,
     /// CPU threads of one operation; `None` leaves libtorch's choice.
     pub threads: Option<u16>,
-    /// How long activation waits for cameras and arm node.
+    /// Longest wait of the activation for cameras and arm node.
     pub activation_timeout: Duration,
-    /// Largest relative difference of a camera's rate from the contract's.
+    /// Largest relative difference between a camera's rate and the contract's.
     pub rate_tolerance: f64,
-    /// Steps between the starts of two chunks.
+    /// Number of steps of a chunk that are executed before the next one is computed.
     pub replan_steps: Live<Number<i64>>,
     /// Age at which a camera counts as lost (s).
     pub camera_age_limit: Live<Number<f64>>,
-    /// Largest difference between the stamps of one observation (s).
+    /// Largest difference between the stamps of the frames of one observation (s).
     pub camera_slop: Live<Number<f64>>,
-    /// Time of identical images, while the arm moves, at which a camera counts as frozen (s).
+    /// Duration of identical images, while the arm moves, after which a camera counts as frozen (s).
     pub frozen_after: f64,
-    /// Time at which a forward pass counts as hung (s).
+    /// Duration after which a forward pass counts as hung (s).
     pub inference_limit: Live<Number<f64>>,
-    /// Time after the observation within which a chunk may be started (s).
+    /// Time after the observation within which the arm node must start a chunk (s).
     pub chunk_expiry: Live<Number<f64>>,
-    /// Publish a picture of the geometry latents after every chunk.
+    /// Whether to publish a picture of the geometry latents after every chunk.
     pub publish_geometry: Live<Flag>,
     _declared: Parameters,
 }

@@ -1,4 +1,4 @@
-//! Answers questions on the planner's thread, one step between two chunks.
+//! Streaming of answers: runs on the inference thread, one step between two chunks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::planner::Workplace;
 use crate::control::time::Time;
 use crate::ros::images::Arrived;
 
-/// How long a question waits for images to be asked about.
+/// Longest time that a question waits for images.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The answer in the making, if any.
+/// The answer in progress, if any.
 #[derive(Default)]
 pub struct Speech {
     current: Option<Current>,
@@ -24,38 +24,38 @@ pub struct Speech {
 struct Current {
     asked: Asked,
     answer: Answer,
-    /// Who answers: whoever sat there at the beginning, to the end.
+    /// Checkpoint that answers; it remains the same from the first step of the answer to the last.
     brain: Arc<Brain>,
 }
 
-/// What a question can be about.
+/// Images that a question refers to.
 #[derive(Debug)]
 pub enum Scene {
-    /// What the last chunk was made of, observed then: the vision tower need not look again.
+    /// Those of the last chunk, with the time of its observation: the vision tower need not run again.
     Seen(Time),
-    /// Frames nobody has looked at, observed then.
+    /// Frames that have not been processed, with the time of their observation.
     Frames(Vec<Arc<Arrived>>, Time),
-    /// Nothing yet.
+    /// None available yet.
     Nothing,
 }
 
 impl Speech {
-    /// Whether there is something to answer.
+    /// Returns whether a question waits or is being answered.
     pub fn is_due(&self, work: &Workplace) -> bool {
         self.current.is_some() || work.desk.is_waiting()
     }
 
-    /// Whether an answer has begun, so that there is a step to do without waiting for anything.
+    /// Returns whether an answer is in progress, so that its next step need not wait for an image.
     pub fn is_going(&self) -> bool {
         !self.wants_scene()
     }
 
-    /// Whether the next step wants to know what the cameras see.
+    /// Returns whether the next step needs images.
     pub fn wants_scene(&self) -> bool {
         self.current.as_ref().is_none_or(|c| c.answer.observed.is_none())
     }
 
-    /// One step: the beginning, a piece of the prompt, or a token.
+    /// Runs one step: the start of an answer, a piece of the prompt, or one token.
     pub fn step(&mut self, work: &Workplace, scene: Scene) {
         let waiting = || work.desk.take().map(|asked| Current::of(asked, work.seat.brain()));
         let Some(mut current) = self.current.take().or_else(waiting) else {
@@ -81,7 +81,7 @@ impl Speech {
         }
     }
 
-    /// Ends what is not finished.
+    /// Ends an unfinished answer with an error.
     pub fn stop(&mut self, work: &Workplace) {
         if let Some(mut current) = self.current.take() {
             current.answer.fault = Some("the policy was deactivated before the answer was whole".to_owned());
@@ -99,7 +99,7 @@ impl Current {
         }
     }
 
-    /// Whether there is more to do.
+    /// Starts the answer when images are available; returns whether there is more to do.
     fn begin(&mut self, work: &Workplace, scene: Scene) -> Result<bool, String> {
         if let Some(ailment) = work.pulse.ailment() {
             return Err(format!("there is nothing to look at: {ailment}"));
@@ -110,14 +110,14 @@ impl Current {
             Scene::Nothing if self.asked.since.elapsed() < PATIENCE => return Ok(true),
             Scene::Nothing => return Err(format!("waited {PATIENCE:?} in vain for frames that belong together")),
         };
-        // Until the scene is there, another may have taken the seat.
+        // Another checkpoint may have become active while the question waited for images.
         self.brain = work.seat.brain();
         self.brain.actor().question(&self.asked.question, frames.as_deref())?;
         self.answer.observed = Some(observed);
         Ok(true)
     }
 
-    /// Whether there is more to do.
+    /// Generates the next piece; returns whether there is more to do.
     fn go_on(&mut self, work: &Workplace) -> Result<bool, String> {
         let Said { text, tokens, more } = self.brain.actor().speak()?;
         self.answer.tokens += tokens;

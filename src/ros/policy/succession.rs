@@ -1,4 +1,5 @@
-//! One checkpoint takes the place of another: loaded, warmed and checked beside it, then seated between two chunks.
+//! Replacement of the active checkpoint: another one is loaded, warmed up and checked beside it, then takes over between
+//! two chunks.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,34 +13,34 @@ use super::planner::Workplace;
 use super::settings::Settings;
 use crate::ros::lock::lock;
 
-/// How far a checkpoint that is being loaded stands back behind the one that acts.
+/// Niceness of the thread that loads a checkpoint while another one is active.
 const NICENESS: i32 = 10;
 
-/// Loads the checkpoint of a directory.
+/// Function that loads the checkpoint in a directory.
 pub type Load = Box<dyn Fn(&Settings, &Path) -> Result<Box<dyn Actor>, String> + Send + Sync>;
-/// Looks at a checkpoint's files, and at a dataset it is to act as: what was found, or why it must not be run.
+/// Function that checks a checkpoint's files, and optionally a dataset against them: a report, or the reason for refusal.
 pub type Check = Box<dyn Fn(&Settings, &Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
-/// Lets an actor act on moments of a recorded episode.
+/// Function that runs an actor on moments of a recorded episode.
 pub type Replay = Box<dyn Fn(&mut dyn Actor, &Path) -> Result<Trial, String> + Send + Sync>;
 
-/// What is done with checkpoints before they act.
+/// Functions applied to checkpoints before they become active.
 pub struct Checkpoints {
-    /// Loads one.
+    /// Loads a checkpoint.
     pub load: Load,
-    /// Checks one.
+    /// Checks the files of a checkpoint.
     pub check: Check,
-    /// Tries one.
+    /// Runs the self-test of a checkpoint.
     pub replay: Replay,
 }
 
-/// How near to a recorded episode an actor comes: mean |Â − A|, normalised by the checkpoint's statistics.
+/// Result of a self-test: mean |Â − A| on a recorded episode, normalised by the checkpoint's statistics.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Trial {
-    /// Moments that were tried.
+    /// Number of moments tested.
     pub moments: usize,
-    /// Of the actor.
+    /// Mean error of the actor.
     pub error: f64,
-    /// Of the best chunk that does not depend on anything.
+    /// Mean error of the best constant chunk.
     pub constant: f64,
 }
 
@@ -61,18 +62,18 @@ impl fmt::Display for Trial {
     }
 }
 
-/// A checkpoint that was loaded beside the one in use.
+/// A checkpoint loaded while another one is active.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// SHA-256 of its weights.
     pub hash: String,
-    /// What was checked and found.
+    /// Report of the checks.
     pub report: String,
-    /// How it did on a recorded episode.
+    /// Result of the self-test on a recorded episode, if a dataset was given.
     pub trial: Option<Trial>,
 }
 
-/// Who acts, who waits and who acted before.
+/// The active, the waiting and the previous checkpoint.
 pub struct Succession {
     settings: Arc<Settings>,
     checkpoints: Checkpoints,
@@ -82,14 +83,14 @@ pub struct Succession {
 
 #[derive(Default)]
 struct Seats {
-    /// While configured.
+    /// Present while the node is configured.
     post: Option<(Arc<Workplace>, ArmFacts)>,
     waiting: Option<Arc<Brain>>,
     previous: Option<Arc<Brain>>,
 }
 
 impl Succession {
-    /// Nobody acts yet.
+    /// Creates the state without any checkpoint.
     pub fn new(settings: Arc<Settings>, checkpoints: Checkpoints) -> Self {
         Self {
             settings,
@@ -99,10 +100,10 @@ impl Succession {
         }
     }
 
-    /// Loads and warms the checkpoint that the parameters name.
+    /// Loads and warms up the checkpoint that the parameters name.
     ///
     /// # Errors
-    /// Why it cannot act.
+    /// The reason why it cannot become active.
     pub fn first(&self) -> Result<Arc<Brain>, String> {
         let path = &self.settings.checkpoint;
         if path.as_os_str().is_empty() {
@@ -112,17 +113,17 @@ impl Succession {
         Brain::awake(actor, path, self.settings.replan_steps.get()).map(Arc::new)
     }
 
-    /// The node is configured: this is where seats are taken.
+    /// Begins a configured state, with the workplace whose checkpoint is to be replaced.
     pub fn begin(&self, workplace: Arc<Workplace>, facts: ArmFacts) {
         self.seats().post = Some((workplace, facts));
     }
 
-    /// The node is cleaned up; all are forgotten.
+    /// Ends the configured state; all checkpoints are dropped.
     pub fn end(&self) {
         *self.seats() = Seats::default();
     }
 
-    /// Where checkpoints are looked for unless somebody names another place.
+    /// Directory in which checkpoints are listed when a request names none.
     pub fn directory(&self) -> PathBuf {
         let (named, first) = (&self.settings.checkpoints, &self.settings.checkpoint);
         match named.as_os_str().is_empty() {
@@ -135,26 +136,26 @@ impl Succession {
         }
     }
 
-    /// Who acts.
+    /// The active checkpoint.
     pub fn running(&self) -> Option<Arc<Brain>> {
         self.seats().post.as_ref().map(|(work, _)| work.seat.brain())
     }
 
-    /// Who takes the seat with `switch`.
+    /// The checkpoint that `switch` makes active.
     pub fn waiting(&self) -> Option<Arc<Brain>> {
         self.seats().waiting.clone()
     }
 
-    /// Who takes it with `switch_back`.
+    /// The checkpoint that `switch_back` makes active.
     pub fn previous(&self) -> Option<Arc<Brain>> {
         self.seats().previous.clone()
     }
 
-    /// Loads, checks and warms a checkpoint beside the one in use, which goes on acting. It waits for `switch`, in the
-    /// place of one that waited before.
+    /// Loads, checks and warms up a checkpoint while the active one continues. It then waits for `switch`, and replaces one
+    /// that was waiting.
     ///
     /// # Errors
-    /// Why it must not act here.
+    /// The reason why it must not become active here.
     pub fn load(&self, path: &Path, dataset: Option<&Path>) -> Result<Candidate, String> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err("expected one load at a time, found another under way; wait for its answer".into());
@@ -168,9 +169,9 @@ impl Succession {
         let Some((work, facts)) = self.seats().post.clone() else {
             return Err(NOT_CONFIGURED.into());
         };
-        // Of this thread alone, which ends with the load, and of those that libtorch starts for it.
+        // The niceness applies to this thread, which ends with the load, and to those that libtorch starts from it.
         let _ = rustix::process::setpriority_process(None, NICENESS);
-        // What waits would be the third in memory.
+        // A checkpoint that still waits would be the third in memory.
         self.seats().waiting = None;
         let mut report = (self.checkpoints.check)(&self.settings, path, dataset)?;
         let mut actor = (self.checkpoints.load)(&self.settings, path)?;
@@ -183,7 +184,7 @@ impl Succession {
         let brain = Brain::awake(actor, path, self.settings.replan_steps.get())?;
         let robot = &brain.contract.robot;
         let fault = |e: String| format!("{}: {e}", path.display());
-        // The cameras are listened to in the order of the one in use.
+        // The subscriptions follow the camera order of the active checkpoint.
         let running = work.seat.brain();
         let same = running.contract.robot.require_same(robot);
         same.map_err(|e| fault(e.to_string()))?;
@@ -203,10 +204,10 @@ impl Succession {
         Ok(Candidate { hash, report, trial })
     }
 
-    /// Who waits takes the seat from the next chunk on; says who.
+    /// Makes the waiting checkpoint active from the next chunk on; returns a message with its name.
     ///
     /// # Errors
-    /// When nobody waits.
+    /// When none waits.
     pub fn switch(&self) -> Result<String, String> {
         let mut seats = self.seats();
         let work = seats.work()?;
@@ -217,10 +218,10 @@ impl Succession {
         Ok(seats.seat(&work, next))
     }
 
-    /// Who acted before takes the seat again; says who.
+    /// Makes the previous checkpoint active again; returns a message with its name.
     ///
     /// # Errors
-    /// When nobody did.
+    /// When there is none.
     pub fn switch_back(&self) -> Result<String, String> {
         let mut seats = self.seats();
         let work = seats.work()?;

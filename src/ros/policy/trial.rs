@@ -1,4 +1,4 @@
-//! A checkpoint acts on moments of a recorded episode, through everything that stands between cameras and actions.
+//! Self-test of a checkpoint on a recorded episode, through the whole pipeline from camera images to actions.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::dataset::{At, Dataset};
 use crate::model::actions::normalised;
 use crate::ros::images::{Arrived, Payload};
 
-/// Moments of the episode that are tried.
+/// Number of moments of the episode to test.
 const MOMENTS: usize = 8;
 
-/// Acts on moments of the dataset's last episode.
+/// Runs an actor on moments of the dataset's last episode that has rows, and compares its actions with the recorded ones.
 ///
 /// # Errors
 /// When the dataset cannot be read, does not fit the checkpoint, or the network fails.
@@ -77,7 +77,7 @@ pub fn replay(actor: &mut dyn Actor, dataset: &Path) -> Result<Trial, String> {
     })
 }
 
-/// What was done from a row on, to the end of the chunk or the episode.
+/// Recorded actions from a row on, to the end of the chunk or the episode.
 fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, String> {
     let column = action_column(contract.data.action_space);
     let steps = contract.model.as_ref().map_or(1, |model| model.chunk_len);
@@ -86,7 +86,7 @@ fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, String>
     Ok(values.map(|value| f64::from(*value)).collect())
 }
 
-/// The mean error of the medians of all chunks of the episode.
+/// Mean error of the constant chunk that consists of the medians over all chunks of the episode.
 fn constant(data: &Dataset, episode: usize, length: usize, contract: &Contract) -> Result<f64, String> {
     let mut columns: Vec<Vec<f64>> = Vec::new();
     for frame in 0..length {
@@ -109,7 +109,7 @@ fn dimensions(contract: &Contract) -> impl Iterator<Item = &DimensionStatistics>
     contract.data.statistics.iter().cycle()
 }
 
-/// A picture as a camera's driver would have sent it.
+/// Wraps a picture as a received camera image.
 fn arrived(picture: &RgbImage) -> Arc<Arrived> {
     Arc::new(Arrived {
         payload: Payload::Raw(Image {

@@ -1,4 +1,4 @@
-//! Recording an episode as an action.
+//! Action server that records one episode.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const FEEDBACK: Duration = Duration::from_millis(200);
 /// Offers the action `~/record_episode`.
 ///
 /// # Errors
-/// When the server cannot be made.
+/// When the server cannot be created.
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
@@ -71,7 +71,7 @@ async fn follow(requested: RequestedGoal<RecordEpisode>, desk: Arc<Desk>) -> Ter
     }
 }
 
-/// Until the episode is saved or discarded by whoever, or its time is over.
+/// Waits until the episode is saved or discarded by any client, or saves it when its time is over.
 async fn watch(
     desk: Arc<Desk>,
     feedback: FeedbackPublisher<RecordEpisode>,
@@ -94,13 +94,13 @@ async fn watch(
             return beside(&desk, Desk::save).await;
         }
         frames = figures.frames;
-        // A client that went away needs no feedback.
+        // A client that has gone needs no feedback.
         drop(feedback.publish(message(&figures)));
         tokio::time::sleep(FEEDBACK).await;
     }
 }
 
-/// Runs what may wait for the disk.
+/// Runs work that may wait for the disk on a blocking thread.
 async fn beside<T: Send + 'static>(
     desk: &Arc<Desk>,
     work: impl FnOnce(&Desk) -> Result<T, String> + Send + 'static,

@@ -1,4 +1,5 @@
-//! Where streams become rows: one thread samples, encodes and writes, so that a slow disk holds up nobody else.
+//! Recording session: one thread samples the streams, encodes images and writes rows, so that a slow disk blocks no
+//! callback.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,19 +21,19 @@ use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
 
-/// How often the thread looks for samples.
+/// Polling period for samples.
 const LOOK: Duration = Duration::from_millis(5);
 
 type Picture = Arc<Payload>;
 
-/// The recorder's own state.
+/// State of the recorder.
 pub struct Desk {
     cameras: Vec<String>,
     images: ImageMode,
     rule: Rule,
     clock: Clock,
     live: Mutex<Live>,
-    /// Held while rows are made and written; whoever has it knows that none is under way.
+    /// Locked while rows are made and written; who holds the lock knows that no write is in progress.
     work: Mutex<Work>,
 }
 
@@ -40,11 +41,11 @@ struct Live {
     sampler: Sampler<Picture>,
     instruction: String,
     begun: Option<Time>,
-    /// Rows of the open episode, if one is open.
+    /// Number of rows of the open episode, if one is open.
     open: Option<usize>,
-    /// Episodes saved.
+    /// Number of saved episodes.
     episodes: usize,
-    /// Why rows are no longer taken.
+    /// Error after which no more rows are taken.
     fault: Option<String>,
     rejected: u64,
     last_rejected: String,
@@ -56,35 +57,35 @@ struct Work {
     scratch: RgbImage,
 }
 
-/// What the recorder is doing.
+/// Status of the recorder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
-    /// Whether samples are taken, or will be when the arm begins.
+    /// Whether samples are taken, or will be once the arm moves.
     pub recording: bool,
-    /// Whether the arm is still to begin.
+    /// Whether recording waits for the arm to move.
     pub awaiting: bool,
     /// Whether an episode is open, so that it can be saved or discarded.
     pub open: bool,
-    /// Whether its streams were counted from its beginning on: not those of one that a recorder before this one left.
+    /// Whether its streams have been monitored from its beginning; false for one left open by an earlier recorder.
     pub checked: bool,
-    /// Since the episode began (s).
+    /// Time since the episode began (s).
     pub seconds: f64,
-    /// Rows of the open episode.
+    /// Number of rows of the open episode.
     pub frames: usize,
-    /// Episodes saved.
+    /// Number of saved episodes.
     pub episodes: usize,
-    /// What was counted of each stream.
+    /// Counts of each stream.
     pub streams: Vec<(String, Counts)>,
-    /// What the episodes are of.
+    /// Instruction of the episodes.
     pub instruction: String,
-    /// Why the open episode cannot be saved.
+    /// The reason why the open episode cannot be saved, if there is one.
     pub refusal: Option<String>,
-    /// Pictures that could not be used, and why the last one.
+    /// Number of unusable images, and the reason of the last one.
     pub rejected: (u64, String),
 }
 
 impl Figures {
-    /// Samples of which a stream was missing, the worst stream's.
+    /// Number of samples that lacked a stream, for the worst stream.
     pub fn drops(&self) -> u64 {
         self.streams
             .iter()
@@ -129,7 +130,7 @@ impl Desk {
         &self.cameras
     }
 
-    /// Takes a picture; one that cannot be used is counted.
+    /// Takes a camera image; an unusable one is counted.
     pub fn picture(&self, camera: usize, stamp: Time, payload: Payload) {
         let shot = streams::shot(payload);
         let mut live = lock(&self.live);
@@ -142,15 +143,15 @@ impl Desk {
         }
     }
 
-    /// Takes what the arm does.
+    /// Takes a state of the arm.
     pub fn arm(&self, stamp: Time, state: ArmState) {
         lock(&self.live).sampler.arm(stamp, state);
     }
 
-    /// Sets what the episodes from now on are of.
+    /// Sets the instruction of the following episodes.
     ///
     /// # Errors
-    /// When it cannot stand in a prompt.
+    /// When it contains characters that a prompt cannot.
     pub fn instruct(&self, instruction: &str) -> Result<(), String> {
         require_plain(instruction)?;
         lock(&self.live).instruction = instruction.trim().to_owned();
@@ -160,7 +161,7 @@ impl Desk {
     /// Begins an episode.
     ///
     /// # Errors
-    /// When one is open, no instruction has been set, a stream is silent, or the disk refuses.
+    /// When one is open, no instruction is set, a stream is silent, or the disk reports an error.
     pub fn start(&self) -> Result<(), String> {
         let mut work = lock(&self.work);
         let instruction = lock(&self.live).instruction.clone();
@@ -184,17 +185,18 @@ impl Desk {
         Ok(())
     }
 
-    /// Takes no rows of later moments; returns how many there are. The episode stays open.
+    /// Stops adding rows; returns their number. The episode stays open.
     ///
     /// # Errors
     /// When none is open.
     pub fn stop(&self) -> Result<usize, String> {
         lock(&self.live).sampler.end(self.clock.now());
-        // The thread takes what has come until now and ends sampling: no sample waits longer than the rule says.
+        // The recording thread takes what has arrived until now and ends sampling; no sample waits longer than the rule
+        // permits.
         while lock(&self.live).sampler.is_sampling() {
             std::thread::sleep(LOOK);
         }
-        // Whoever has the desk knows that the last row is written.
+        // The lock is free once the last row is written.
         drop(lock(&self.work));
         let open = lock(&self.live).open;
         open.ok_or_else(|| "no episode is open: start one with record_node/start".to_owned())
@@ -203,7 +205,7 @@ impl Desk {
     /// Ends the episode and saves it.
     ///
     /// # Errors
-    /// When none is open, too much of a stream is missing, or the disk refuses; the episode stays open then.
+    /// When none is open, too much of a stream is missing, or the disk reports an error; then the episode stays open.
     pub fn save(&self) -> Result<Saved, String> {
         self.stop()?;
         let mut work = lock(&self.work);
@@ -220,10 +222,10 @@ impl Desk {
         Ok(saved)
     }
 
-    /// Ends the episode and throws it away.
+    /// Ends the episode and discards it.
     ///
     /// # Errors
-    /// When none is open, or the disk refuses.
+    /// When none is open, or the disk reports an error.
     pub fn discard(&self) -> Result<(), String> {
         lock(&self.live).sampler.stop();
         lock(&self.work).writer.discard().map_err(|e| e.to_string())?;
@@ -232,7 +234,7 @@ impl Desk {
         Ok(())
     }
 
-    /// What is going on; never waits for the disk.
+    /// Current status; never waits for the disk.
     pub fn figures(&self) -> Figures {
         let live = lock(&self.live);
         let seconds = live
@@ -292,7 +294,7 @@ impl Desk {
         notes.as_object().cloned().unwrap_or_default()
     }
 
-    /// Samples, encodes and writes until the node ends. An open episode is left on disk.
+    /// Samples, encodes and writes until the node shuts down. An open episode is left on disk.
     pub fn run(&self, shutdown: &Shutdown) {
         while !shutdown.is_requested() {
             if !self.take_ready() {
@@ -301,7 +303,7 @@ impl Desk {
         }
     }
 
-    /// Takes the next sample, if it is ready.
+    /// Takes the next sample if it is ready; returns whether it was.
     fn take_ready(&self) -> bool {
         let mut work = lock(&self.work);
         let tick = {

@@ -1,4 +1,4 @@
-//! The recorder: what cameras and arm do, as episodes of a dataset. It sends nothing to the arm.
+//! The recorder: writes camera images and arm state as episodes of a dataset. It sends nothing to the arm.
 
 mod action;
 mod desk;

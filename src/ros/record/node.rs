@@ -1,4 +1,4 @@
-//! The node: what it hears, and the thread that writes.
+//! The node: its subscriptions and services, and the recording thread.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -17,16 +17,16 @@ use crate::ros::diagnostics;
 use crate::ros::runtime::Runtime;
 use crate::ros::time::Clock;
 
-/// Why the node does not start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordNodeError {
-    /// A parameter cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The dataset cannot be written to.
+    /// The dataset cannot be written.
     #[error("parameter dataset: {0}")]
     Dataset(#[from] DatasetError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -37,10 +37,10 @@ pub struct RecordNode {
 }
 
 impl RecordNode {
-    /// Opens or makes the dataset and listens.
+    /// Opens or creates the dataset, and starts the subscriptions and services.
     ///
     /// # Errors
-    /// When a parameter or the dataset cannot work, or ROS refuses.
+    /// When a parameter is invalid, the dataset cannot be used, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, RecordNodeError> {
         let node = runtime.node();
         let settings = Settings::declare(runtime)?;
@@ -64,7 +64,7 @@ impl RecordNode {
     }
 }
 
-/// The dataset to go on with, or a new one.
+/// Opens the dataset to continue, or creates a new one.
 fn open(settings: &Settings) -> Result<DatasetWriter, DatasetError> {
     let root = &settings.dataset;
     let layout = Layout::of_arm(&settings.contract, settings.images)?;

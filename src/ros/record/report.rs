@@ -3,7 +3,7 @@
 use super::desk::Figures;
 use crate::ros::diagnostics::{Level, Status};
 
-/// What is recorded, and what is wrong with it.
+/// Diagnostic status of the recording.
 pub fn recording(figures: &Figures) -> Status {
     let streams: Vec<_> = figures
         .streams

@@ -1,4 +1,4 @@
-//! Services of the recorder: start, stop, save, discard, and what the episodes are of.
+//! Services of the recorder: start, stop, save, discard, and the instruction of the episodes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::ros::instruction;
 
 type Done = fn(&Desk) -> Result<String, String>;
 
-/// What each service does, and what it answers. They run on blocking threads: saving a long episode takes seconds.
+/// Services with their functions and response messages. They run on blocking threads, because saving a long episode takes
+/// seconds.
 const TRIGGERS: [(&str, Done); 4] = [
     ("~/start", |desk| desk.start().map(|()| "recording".to_owned())),
     ("~/stop", |desk| {
@@ -25,10 +26,10 @@ const TRIGGERS: [(&str, Done); 4] = [
     ("~/discard", |desk| desk.discard().map(|()| "discarded".to_owned())),
 ];
 
-/// Offers the services as long as what is returned lives.
+/// Offers the services until the returned handles are dropped.
 ///
 /// # Errors
-/// When one cannot be made.
+/// When a service cannot be created.
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
@@ -63,7 +64,7 @@ pub fn offer(
         }
     })?;
     kept.push(Box::new(set));
-    // Whoever tells the policy what to do tells the recorder too.
+    // The instruction topic of the policy also sets that of the episodes.
     let listener = Arc::clone(desk);
     kept.push(Box::new(instruction::listen(node, move |told| {
         if let Err(problem) = listener.instruct(told) {

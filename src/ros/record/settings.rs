@@ -10,36 +10,36 @@ use crate::ros::images::Transport;
 use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
 use crate::ros::runtime::Runtime;
 
-/// Why the parameters cannot work.
+/// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// One of them.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// The contract's file.
+    /// Invalid contract file.
     #[error("parameter contract: {0}")]
     Contract(#[from] ContractError),
-    /// No dataset was named.
+    /// No dataset is given.
     #[error("parameter dataset: expected a folder, new, empty or with a dataset of ours, found none")]
     NoDataset,
-    /// An instruction that no prompt can hold.
+    /// Instruction with characters that a prompt cannot contain.
     #[error("parameter {0}")]
     Instruction(String),
 }
 
-/// What the node was told at start.
+/// Parameters of the node, read once at start.
 pub struct Settings {
     /// Folder of the dataset.
     pub dataset: PathBuf,
     /// Robot and data of a new dataset.
     pub contract: Contract,
-    /// How pictures are kept.
+    /// Encoding of the images.
     pub images: ImageMode,
-    /// Topics to listen to.
+    /// Image topics to subscribe to.
     pub transport: Transport,
-    /// Instruction until another is set: plain, or empty.
+    /// Instruction until another one is set; may be empty.
     pub instruction: String,
-    /// How streams are sampled.
+    /// Rule by which streams are sampled.
     pub rule: Rule,
     _declared: Parameters,
 }

@@ -1,4 +1,4 @@
-//! What the recorder listens to.
+//! Subscriptions of the recorder.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use crate::ros::images::{Payload, Transport, decode, fingerprint, stamp_of};
 use crate::ros::time::from_message;
 use crate::ros::{qos, topics};
 
-/// Images waiting in the middleware: the recorder wants every one, not the newest.
+/// Depth of the image subscriptions (images): the recorder needs every image, not only the newest.
 const DEPTH: u32 = 30;
 
-/// Listens as long as what is returned lives.
+/// Subscribes to cameras and arm status until the returned handles are dropped.
 ///
 /// # Errors
-/// When a subscription cannot be made.
+/// When a subscription cannot be created.
 pub fn listen(
     node: &Node,
     desk: &Arc<Desk>,
@@ -71,7 +71,7 @@ pub fn listen(
     Ok(kept)
 }
 
-/// A picture to be sampled, with a fingerprint; the error tells what is wrong with it.
+/// Wraps an image with its fingerprint for the sampler; the error names what is wrong with it.
 pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
     let content = fingerprint(&payload)?;
     Ok(Shot {
@@ -80,9 +80,9 @@ pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
     })
 }
 
-/// A picture as the dataset keeps it. What came as JPEG or PNG and is to be kept so is not touched.
+/// Encodes an image for the dataset. A compressed image that already has the wanted encoding is kept unchanged.
 pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, String> {
-    // Decoded in any case: a damaged picture must not become a row.
+    // Decoded in any case, because a damaged image must not become a row.
     decode(payload, scratch)?;
     let wanted = match mode {
         ImageMode::Jpeg(_) => Compression::Jpeg,
@@ -97,7 +97,7 @@ pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Re
     Picture::encode(scratch, mode)
 }
 
-/// Nothing before the driver has been heard of.
+/// Converts a status; `None` before the arm node has received a state of the driver, or when a pose is invalid.
 fn arm_state(status: &ArmStatus) -> Option<ArmState> {
     let joints = |values: &[f64; 7]| Joints::from_column_slice(values);
     let tool = |pose| -> Option<Isometry3<f64>> { pose_from_message(pose).ok() };

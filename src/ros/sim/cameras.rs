@@ -20,14 +20,14 @@ use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;
 
-/// How late a late camera is (s).
+/// Delay of a camera with the fault `late` (s).
 const LATE_S: f64 = 0.5;
-/// How often the thread looks whether the node has ended.
+/// Longest time until the thread notices that the node shuts down.
 const WAKE: Duration = Duration::from_millis(100);
-/// Bytes of a row.
+/// Length of an image row (bytes).
 const ROW: u32 = WIDTH * 3;
 
-/// Where the table puts what is to be photographed; only the newest counts.
+/// Slot for the newest snapshot to render; older ones are dropped.
 #[derive(Clone)]
 pub struct Cameras(Arc<Slot>);
 
@@ -38,7 +38,7 @@ struct Slot {
 }
 
 impl Cameras {
-    /// Asks for a picture of each camera, stamped `stamp`.
+    /// Requests an image of each camera, stamped `stamp`.
     pub fn take(&self, of: Snapshot, stamp: Time) {
         *self.0.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some((of, stamp));
         self.0.changed.notify_one();
@@ -54,10 +54,10 @@ impl Cameras {
     }
 }
 
-/// Starts the thread; `None` when no pictures are wanted.
+/// Starts the thread; returns `None` when the camera rate is 0.
 ///
 /// # Errors
-/// When a publisher cannot be made.
+/// When a publisher cannot be created.
 pub fn start(runtime: &Runtime, settings: &Settings, faults: CameraFaults) -> Result<Option<Cameras>, SimNodeError> {
     if settings.camera_rate_hz <= 0.0 {
         return Ok(None);
@@ -86,7 +86,7 @@ fn photograph(
         };
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
-            // The OpenGL context belongs to this thread.
+            // Created here, because the OpenGL context belongs to this thread.
             none => none.insert(Photographer::new(&snapshot)?),
         };
         for camera in ends.iter_mut() {
@@ -99,19 +99,19 @@ fn photograph(
     Ok(())
 }
 
-/// One camera's publishers, and what waits to be published.
+/// Publishers of one camera, and its images that wait to be published.
 struct Camera {
     view: View,
     image: Publisher<Image>,
     info: Publisher<CameraInfo>,
     waiting: VecDeque<(Time, Image)>,
-    /// Last picture of a healthy camera.
+    /// Last image published.
     last: Option<Image>,
 }
 
 impl Camera {
     fn new(node: &Node, view: View) -> Result<Self, RclrsError> {
-        // Reliable, as images should be published; few, as only fresh ones are of use.
+        // Reliable, as image publishers should be; a small depth, because only recent images are useful.
         let few = || QoSProfile::topics_default().keep_last(2);
         Ok(Self {
             view,
@@ -122,7 +122,7 @@ impl Camera {
         })
     }
 
-    /// Puts a picture into the line to be published.
+    /// Queues an image for publication, changed according to the fault.
     fn shoot(&mut self, pixels: &[u8], stamp: Time, fault: CameraFault) -> Result<(), SimError> {
         let image = match (fault, self.last.take()) {
             (CameraFault::Frozen, Some(old)) => stamped(old, stamp),
@@ -144,7 +144,7 @@ impl Camera {
         Ok(())
     }
 
-    /// Publishes what is due.
+    /// Publishes the images that are due.
     fn publish(&mut self, intrinsics: &Intrinsics, now: Time, fault: CameraFault) -> Result<(), RclrsError> {
         while let Some((stamp, image)) = self.waiting.pop_front() {
             if fault == CameraFault::Late && now.seconds_since(stamp) < LATE_S {

@@ -1,4 +1,4 @@
-//! The thread that lets the scripted expert drive, through the lease, heartbeat and chunks everybody uses.
+//! Thread of the scripted expert, which drives through lease, heartbeat and chunks like any other source of motion.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,50 +22,50 @@ use crate::sim::config::SimConfig;
 use crate::sim::expert::{Expert, Observation, SOURCE};
 use crate::sim::tasks::Layout;
 
-/// How often the thread looks for a new status.
+/// Polling period for a new status.
 const LOOK: Duration = Duration::from_millis(5);
-/// How long it waits before asking again for a lease it was refused.
+/// Time to wait before a refused lease is requested again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// How early a chunk may come, so that a status just before its time is not waited past (s).
+/// Time by which a chunk may be early, so that a status just before its time is used (s).
 const EARLY_S: f64 = 0.03;
 
-/// What the expert is to do, and how far it is.
+/// Handle of the expert: its task and its progress.
 #[derive(Clone, Default)]
 pub struct ExpertHandle(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// The episode it was told of last; taken by the thread.
+    /// The newest episode for the thread to take: with a layout if the expert drives it.
     order: Mutex<Option<Option<Layout>>>,
     status: Mutex<Option<ArmStatus>>,
     active: AtomicBool,
     done: AtomicBool,
 }
 
-/// What comes in for the expert, as long as this lives.
+/// Subscriptions of the expert; messages are received as long as this lives.
 pub struct Subscriptions {
     _status: Subscription<ArmStatus>,
 }
 
 impl ExpertHandle {
-    /// A new episode: the expert drives it when given its layout, otherwise it lets go.
+    /// Begins an episode: with a layout the expert drives it, otherwise it releases the arm.
     pub fn begin(&self, layout: Option<Layout>) {
         self.0.active.store(layout.is_some(), Ordering::Release);
         self.0.done.store(false, Ordering::Release);
         *lock(&self.0.order) = Some(layout);
     }
 
-    /// Whether it drives, and whether it has finished.
+    /// Returns whether the expert drives, and whether it has finished.
     pub fn progress(&self) -> (bool, bool) {
         let read = |flag: &AtomicBool| flag.load(Ordering::Acquire);
         (read(&self.0.active), read(&self.0.done))
     }
 }
 
-/// Starts the thread, idle.
+/// Starts the thread, without a task.
 ///
 /// # Errors
-/// When ROS refuses an end.
+/// When ROS refuses a subscription, publisher or client.
 pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Subscriptions), SimNodeError> {
     let node = runtime.node();
     let handle = ExpertHandle::default();
@@ -90,7 +90,7 @@ pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Sub
     Ok((handle, Subscriptions { _status: status }))
 }
 
-/// Why the expert cannot go on.
+/// Error that ends the expert.
 #[derive(Debug, thiserror::Error)]
 enum ExpertError {
     #[error("the expert's chunk cannot be sent: {0}")]
@@ -112,10 +112,10 @@ struct ExpertDriver {
     ask_from: Instant,
 }
 
-/// The episode in hand.
+/// The episode in progress.
 struct Driving {
     layout: Layout,
-    /// Made when the arm is first ready: the way begins where the arm is.
+    /// Created when the arm is first ready, because the path begins at its pose.
     expert: Option<Expert>,
     next_chunk: Time,
 }
@@ -126,7 +126,7 @@ impl ExpertDriver {
             let order = lock(&self.handle.0.order).take();
             if let Some(layout) = order {
                 self.let_go();
-                // What was seen before the reset says nothing about where the arm is.
+                // A status from before the reset does not contain the arm's new pose.
                 lock(&self.handle.0.status).take();
                 self.task = layout.map(|layout| Driving {
                     layout,
@@ -221,7 +221,7 @@ impl ExpertDriver {
         if let Some(lease) = self.lease.take()
             && let Err(error) = self.tokio.block_on(self.leases.release(lease))
         {
-            // An arm node that has gone has no lease to give back.
+            // An arm node that has ended has no lease to release.
             tracing::debug!("the lease was not given back: {error}");
         }
     }

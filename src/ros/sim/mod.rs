@@ -1,4 +1,4 @@
-//! The simulated robot as a node: physics, cameras, Realman's driver on the wire, and the scripted expert.
+//! The simulated robot as a node: physics, cameras, the topics of Realman's driver, and the scripted expert.
 //!
 //! ```text
 //! rm_driver/* ──► inbox ──► table (physics, driver stand-in, judge; a thread) ──► joint_states, rm_driver/*, episode_status
@@ -28,24 +28,24 @@ use super::runtime::Runtime;
 use crate::sim::error::SimError;
 use crate::sim::tasks::{EpisodeId, Task};
 
-/// How long a reset may take before its caller is told that something is wrong.
+/// Longest wait for a reset.
 const RESET: Duration = Duration::from_secs(10);
 
-/// Why the node cannot start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum SimNodeError {
-    /// A parameter cannot work.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// The table-top cannot be had.
+    /// The simulation cannot be created.
     #[error(transparent)]
     Sim(#[from] SimError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
 
-/// What keeps the node going.
+/// The running node.
 pub struct SimNode {
     _parameters: Parameters,
     _ends: wire::Commands,
@@ -54,10 +54,10 @@ pub struct SimNode {
 }
 
 impl SimNode {
-    /// Declares the parameters, sets the table and starts the threads.
+    /// Declares the parameters, creates the simulation and starts the threads.
     ///
     /// # Errors
-    /// When a parameter or the configuration cannot work, or ROS refuses an end.
+    /// When a parameter or the configuration is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, SimNodeError> {
         let node = runtime.node();
         let mut parameters = Parameters::of(runtime);
@@ -92,10 +92,10 @@ impl SimNode {
     }
 }
 
-/// The first episode begins like every other, with nobody waiting for it.
+/// Requests the first episode like every other, without waiting for the response.
 fn ask_first(sender: &mpsc::Sender<Told>, settings: &Settings) {
     let (answer, _) = mpsc::channel();
-    // The table lives as long as the node.
+    // The table's thread lives as long as the node.
     let _ = sender.send(Told::Reset(Reset {
         id: settings.first,
         expert: settings.expert,

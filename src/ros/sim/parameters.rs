@@ -13,32 +13,32 @@ use crate::sim::tasks::EpisodeId;
 
 use super::SimNodeError;
 
-/// What is read once.
+/// Parameters that are read once, at start.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Driver generation played.
+    /// Driver generation to simulate.
     pub api: DriverApi,
-    /// The episode to start with.
+    /// First episode.
     pub first: EpisodeId,
-    /// The expert drives it.
+    /// Whether the expert drives the first episode.
     pub expert: bool,
-    /// Pictures a second of each camera (Hz); 0 for none.
+    /// Rate of each camera (Hz); 0 for no images.
     pub camera_rate_hz: f64,
-    /// Simulated over real time.
+    /// Simulated time divided by real time.
     pub real_time_factor: f64,
-    /// Nodes that take their time from `/clock` get it from here.
+    /// Whether to publish `/clock` for nodes with `use_sim_time`.
     pub publish_clock: bool,
-    /// How scenes are built.
+    /// Options of the scene.
     pub scene: SceneOptions,
 }
 
-/// Everything declared.
+/// All declared parameters.
 pub struct Declared {
-    /// What is read once.
+    /// Parameters that are read once, at start.
     pub settings: Settings,
-    /// The table-top.
+    /// Configuration of the simulation.
     pub config: SimConfig,
-    /// What may be switched while the node runs.
+    /// Faults that may be switched while the node runs.
     pub faults: LiveFaults,
 }
 
@@ -57,23 +57,23 @@ pub struct LiveFaults {
 #[derive(Clone)]
 pub struct CameraFaults([Live<Text>; 2]);
 
-/// What is wrong with a camera.
+/// Fault of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CameraFault {
-    /// Nothing.
+    /// No fault.
     None,
-    /// The same picture again and again under fresh stamps.
+    /// The same image repeatedly, with fresh stamps.
     Frozen,
-    /// No picture at all.
+    /// No images.
     Dropped,
-    /// Pictures come half a second after they were taken.
+    /// Images arrive half a second after they were taken.
     Late,
-    /// Messages hold half the pixels they announce.
+    /// Messages contain half of the pixels that they announce.
     Truncated,
 }
 
 impl LiveFaults {
-    /// What is wrong with the driver now.
+    /// Current faults of the driver.
     pub fn driver(&self) -> Faults {
         Faults {
             frozen_state: self.frozen_state.get(),
@@ -83,14 +83,14 @@ impl LiveFaults {
         }
     }
 
-    /// Error to be reported, 0 for none.
+    /// Error code to report, 0 for none.
     pub fn error(&self) -> u16 {
         u16::try_from(self.error.get()).unwrap_or(0)
     }
 }
 
 impl CameraFaults {
-    /// What is wrong with a camera now.
+    /// Current fault of a camera.
     pub fn of(&self, view: View) -> CameraFault {
         let [top, wrist] = &self.0;
         let text = match view {
@@ -110,7 +110,7 @@ impl CameraFaults {
 /// Declares all parameters.
 ///
 /// # Errors
-/// When one cannot work, or the configuration file cannot.
+/// When a parameter or the configuration file is invalid.
 pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
     let config = match parameters
         .fixed(text(

@@ -1,4 +1,4 @@
-//! The thread that keeps the physics in step with the clock.
+//! Physics thread, which keeps the simulation in step with the clock.
 
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -24,27 +24,27 @@ use crate::sim::rig::Rig;
 use crate::sim::tasks::EpisodeId;
 use crate::sim::world::STEP_S;
 
-/// Simulated time between two looks at the fault parameters, and between two episode statuses (s).
+/// Simulated time between two reads of the fault parameters, and between two episode statuses (s).
 const FAULTS_S: f64 = 0.01;
 const STATUS_S: f64 = 0.1;
 /// Simulated time between two messages on `/clock` (s).
 const CLOCK_S: f64 = 0.004;
-/// A thread held up for longer than this lets the lost time go instead of rushing after it (s).
+/// Delay beyond which the thread skips the lost time instead of making up for it (s).
 const FORGIVEN_S: f64 = 0.1;
 
-/// What the table is connected to.
+/// Connections of the physics thread.
 pub struct Ends {
-    /// What it is told.
+    /// Commands from other threads.
     pub inbox: Receiver<Told>,
-    /// Faults to be played.
+    /// Faults to simulate.
     pub faults: LiveFaults,
-    /// Takes pictures.
+    /// Camera thread, if images are wanted.
     pub cameras: Option<Cameras>,
-    /// Drives when asked.
+    /// The scripted expert.
     pub expert: ExpertHandle,
 }
 
-/// The table-top of the present episode.
+/// The simulation of the current episode.
 pub struct Table {
     config: SimConfig,
     settings: Settings,
@@ -58,7 +58,7 @@ pub struct Table {
     clock: Clock,
 }
 
-/// When something comes next in simulated time (s).
+/// Periodic timer in simulated time (s).
 struct Timer {
     period: f64,
     left: f64,
@@ -69,7 +69,7 @@ impl Timer {
         Self { period, left: 0.0 }
     }
 
-    /// To be called every physics step.
+    /// Returns whether the timer is due; to be called in every physics step.
     fn due(&mut self) -> bool {
         self.left -= STEP_S;
         let due = self.left <= STEP_S / 2.0;
@@ -81,10 +81,10 @@ impl Timer {
 }
 
 impl Table {
-    /// Sets the table for the first episode.
+    /// Creates the simulation of the first episode.
     ///
     /// # Errors
-    /// When MuJoCo refuses the scene or ROS a publisher.
+    /// When MuJoCo refuses the scene, or ROS a publisher.
     pub fn new(config: SimConfig, settings: &Settings, states: States, node: &Node) -> Result<Self, SimNodeError> {
         let rig = Rig::new(&config, settings.first, settings.scene)?;
         Ok(Self {
@@ -104,7 +104,7 @@ impl Table {
         })
     }
 
-    /// Starts the thread; it ends with the node.
+    /// Starts the thread; it ends when the node shuts down.
     pub fn start(mut self, ends: Ends, shutdown: &Shutdown) {
         let ending = shutdown.clone();
         shutdown.run_beside(move || self.run(&ends, &ending));
@@ -120,7 +120,8 @@ impl Table {
             while let Ok(told) = ends.inbox.try_recv() {
                 self.take(told, ends)?;
             }
-            // Before the state: whoever lives by this time would take a later stamp for one of the future.
+            // Published before the state: a node with `use_sim_time` would take the state's later stamp for one of the
+            // future.
             if let Some(time) = self.time.as_ref().filter(|_| clock.due()) {
                 let clock = to_message(self.clock.now());
                 time.publish(ClockMessage { clock })?;
@@ -178,7 +179,7 @@ impl Table {
                     ends.expert.begin(reset.expert.then(|| self.rig.layout.clone()));
                     self.status.publish(self.episode_status(&ends.expert))?;
                 }
-                // Whoever asked may have gone.
+                // The client may have gone.
                 let _ = reset.answer.send(answer);
             }
         }

@@ -1,28 +1,28 @@
-//! What the table is told from outside, in the order it came.
+//! Commands to the physics thread, handled in order of arrival.
 
 use std::sync::mpsc::Sender;
 
 use crate::sim::driver::{Grip, Motion};
 use crate::sim::tasks::EpisodeId;
 
-/// What the table is told from outside.
+/// Command to the physics thread.
 pub enum Told {
-    /// A motion command for the driver.
+    /// Motion command for the simulated driver.
     Motion(Motion),
-    /// A gripper command for the driver.
+    /// Gripper command for the simulated driver.
     Grip(Grip),
-    /// The driver's stop.
+    /// Stop command for the simulated driver.
     Stop,
-    /// A new episode.
+    /// Start of a new episode.
     Reset(Reset),
 }
 
-/// A new episode.
+/// Request for a new episode.
 pub struct Reset {
-    /// Which.
+    /// Task, variation and seed.
     pub id: EpisodeId,
-    /// The expert drives it.
+    /// Whether the expert drives it.
     pub expert: bool,
-    /// Where the instruction, or why there is none, goes.
+    /// Channel for the response: the instruction, or the error.
     pub answer: Sender<Result<String, String>>,
 }

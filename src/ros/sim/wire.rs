@@ -1,4 +1,4 @@
-//! Realman's driver on the wire: topics, types and quality of service of one generation.
+//! Topics of Realman's driver: names, types and quality of service of one generation.
 
 use std::any::Any;
 use std::sync::mpsc::Sender;
@@ -17,22 +17,22 @@ use crate::ros::qos;
 use crate::ros::time::{Clock, to_message};
 use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
 
-/// The driver's subscriptions are reliable and a thousand deep, and so are its results.
+/// Quality of service of the driver's command and result topics: reliable, depth 1000.
 fn deep() -> QoSProfile {
     QoSProfile::topics_default().keep_last(1000)
 }
 
-/// The driver's command topics; commands come in as long as this lives.
+/// Subscriptions to the driver's command topics; commands are received as long as this lives.
 pub struct Commands {
     _ends: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-/// Subscribes to the command topics of a generation.
+/// Subscribes to the command topics of a driver generation.
 ///
 /// # Errors
-/// When a subscription cannot be made.
+/// When a subscription cannot be created.
 pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Commands, RclrsError> {
-    // The table lives as long as the node; what comes after it is of no use to anyone.
+    // The physics thread lives as long as the node; a later command is of no use.
     let tell = |inbox: &Sender<Told>| {
         let inbox = inbox.clone();
         move |told: Told| drop(inbox.send(told))
@@ -88,7 +88,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<Told>) -> Result<Comma
     })
 }
 
-/// The driver's state and result topics.
+/// Publishers of the driver's state and results.
 pub struct States {
     clock: Clock,
     joints: Publisher<JointState>,
@@ -100,7 +100,7 @@ pub struct States {
     gripped: Publisher<Bool>,
 }
 
-/// Where errors are reported.
+/// Publishers of errors.
 enum Errors {
     V1 {
         system: Publisher<UInt16>,
@@ -110,10 +110,10 @@ enum Errors {
 }
 
 impl States {
-    /// The publishers of a generation.
+    /// Creates the publishers of a driver generation.
     ///
     /// # Errors
-    /// When a publisher cannot be made.
+    /// When a publisher cannot be created.
     pub fn new(node: &Node, api: DriverApi) -> Result<Self, RclrsError> {
         let state = qos::driver_state;
         Ok(Self {
@@ -134,7 +134,7 @@ impl States {
         })
     }
 
-    /// Publishes a state. The stamp is that of the publication, whatever the age of the values.
+    /// Publishes a state. Its stamp is the time of publication, whatever the age of the values.
     ///
     /// # Errors
     /// When ROS refuses a message.
@@ -149,7 +149,7 @@ impl States {
             ..JointState::default()
         })?;
         self.pose.publish(pose_to_message(&state.pose))?;
-        // No fault of a single joint is played.
+        // Faults of single joints are not simulated.
         self.joint_errors.publish(Jointerrorcode {
             joint_error: vec![0; state.joints.len()],
             dof: JOINTS as u8,
@@ -159,7 +159,7 @@ impl States {
                 system.publish(UInt16 { data: state.error })?;
                 arm.publish(UInt16 { data: 0 })
             }
-            // No error is reported as one error with code 0.
+            // The absence of errors is reported as one error with code 0.
             Errors::V2(errors) => errors.publish(Rmerr {
                 err_len: 1,
                 err: vec![i32::from(state.error)],

@@ -1,4 +1,4 @@
-//! The arm node as the operator sees it.
+//! Status of the arm node, as received by the operator's node.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,28 +12,28 @@ use crate::ros::convert::pose_from_message;
 use crate::ros::time::from_message;
 use crate::ros::{qos, topics};
 
-/// The newest report of the arm node.
+/// The newest status of the arm node.
 pub struct ArmWatch {
     seen: Arc<Mutex<Option<Seen>>>,
     _subscription: Subscription<ArmStatus>,
 }
 
-/// A report, and who it says may drive.
+/// A status, converted.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// What a session needs of it.
+    /// Fields that the teleoperation session needs.
     pub arm: Arm,
-    /// Holder of the lease, empty for nobody.
+    /// Source that holds the lease; empty when none does.
     pub holder: String,
-    /// A named move is under way.
+    /// Whether a named move is in progress.
     pub moving: bool,
 }
 
 impl ArmWatch {
-    /// Listens to the arm node.
+    /// Subscribes to the arm's status.
     ///
     /// # Errors
-    /// When the subscription cannot be made.
+    /// When the subscription cannot be created.
     pub fn subscribe(node: &Node, steady: Steady) -> Result<Self, RclrsError> {
         let seen = Arc::new(Mutex::new(None));
         let theirs = Arc::clone(&seen);
@@ -48,7 +48,7 @@ impl ArmWatch {
         })
     }
 
-    /// The newest report.
+    /// The newest status.
     pub fn latest(&self) -> Option<Seen> {
         lock(&self.seen).clone()
     }
@@ -64,7 +64,7 @@ fn read(status: &ArmStatus, steady: Steady) -> Result<Seen, String> {
             lease: status.lease,
             pose,
             joints: Joints::from_column_slice(&status.commanded_joints),
-            // Every chunk brings an opening; before the first, none was ever commanded.
+            // Every chunk commands an opening; before the first chunk the value is not a commanded one.
             gripper: (status.chunks > 0).then_some(status.gripper),
         },
         holder: status.lease_source.clone(),

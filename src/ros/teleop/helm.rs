@@ -1,4 +1,4 @@
-//! The helm: looks at hand and arm a hundred times a second, and sends what follows from it.
+//! Control loop of teleoperation: reads input device and arm status at 100 Hz, and sends chunks and commands.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,42 +18,42 @@ use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
 
-/// Time between two looks.
+/// Period of the loop.
 const LOOK: Duration = Duration::from_millis(10);
-/// A helm that has not looked for longer gives no sign of life (s).
+/// Time after which a loop that has not run counts as hung, upon which the heartbeat stops (s).
 const HUNG_S: f64 = 0.1;
 
-/// Everything that drives the arm.
+/// State of the control loop.
 pub struct Helm {
-    /// What the person holds.
+    /// The input device.
     pub device: Box<dyn Device>,
-    /// What follows from it.
+    /// The session, which turns input into chunks.
     pub session: Session,
-    /// The arm.
+    /// Status of the arm node.
     pub arm: ArmWatch,
-    /// The lease.
+    /// Client of the lease.
     pub link: Link,
-    /// What keys and buttons ask of other nodes.
+    /// Commands to other nodes.
     pub orders: Orders,
-    /// Where chunks go.
+    /// Publisher of chunks.
     pub chunks: Publisher<ChunkMessage>,
-    /// The lease is kept when the deadman is let go.
+    /// Whether the lease is kept when the deadman is released.
     pub keeps_lease: bool,
     /// The node's clock, for stamps.
     pub clock: Clock,
-    /// The clock hand and arm are looked at by.
+    /// The monotonic clock, for the ages of input and status.
     pub steady: Steady,
-    /// For diagnostics.
+    /// Measurements for diagnostics.
     pub figures: Arc<Mutex<Figures>>,
-    /// When the helm last looked.
+    /// Time of the loop's last run.
     pub pulse: Pulse,
-    /// What the person is told.
+    /// Messages to the operator.
     pub told: Told,
-    /// A move that was asked for and waits for the lease.
+    /// Name of a requested move that waits for the lease.
     pub waiting_move: Option<String>,
 }
 
-/// When the helm last looked; asked by the heartbeat thread before every beat.
+/// Time of the loop's last run; the heartbeat thread checks it before every beat.
 #[derive(Clone)]
 pub struct Pulse {
     last: Arc<AtomicI64>,
@@ -61,7 +61,7 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// A helm that has not looked yet.
+    /// Creates it for a loop that has not run yet.
     pub fn new(steady: Steady) -> Self {
         Self {
             last: Arc::new(AtomicI64::new(i64::MIN)),
@@ -69,7 +69,7 @@ impl Pulse {
         }
     }
 
-    /// Whether the helm looks as it should.
+    /// Returns whether the loop ran recently enough.
     pub fn is_alive(&self) -> bool {
         let last = crate::control::time::Time(self.last.load(Ordering::Acquire));
         self.steady.now().seconds_since(last) <= HUNG_S
@@ -80,29 +80,29 @@ impl Pulse {
     }
 }
 
-/// What the helm shows of itself.
+/// Status of the control loop.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Figures {
     /// idle, waiting or engaged.
     pub state: &'static str,
-    /// Share of the speeds.
+    /// Factor of the speeds.
     pub scale: f64,
-    /// Gripper opening asked for, 0 closed .. 1 open.
+    /// Requested gripper opening, 0 closed to 1 open.
     pub opening: f64,
-    /// Lease held.
+    /// Id of the lease held.
     pub lease: Option<u64>,
-    /// Why the input cannot be followed.
+    /// The reason why the input cannot be followed, if there is one.
     pub fault: Option<String>,
-    /// Since the input was last heard of (s).
+    /// Time since the last input (s).
     pub silence_s: Option<f64>,
-    /// The arm node was heard of lately.
+    /// Whether a status of the arm node arrived recently.
     pub has_arm: bool,
-    /// Chunks sent.
+    /// Number of chunks sent.
     pub chunks: u64,
 }
 
 impl Helm {
-    /// Looks until the node ends, then gives the arm back.
+    /// Runs the loop until the node shuts down, then cancels a move and releases the lease.
     ///
     /// # Errors
     /// When a chunk cannot be published.
@@ -173,12 +173,12 @@ impl Helm {
         Ok(())
     }
 
-    /// What the arm node's report means beside the session.
+    /// Handles the parts of the arm's status that do not concern the session.
     fn compare(&mut self, seen: &Seen, hand: &Hand) {
         if let Some(lost) = self.link.compare(seen) {
             self.told.warn(lost);
         }
-        // Whoever takes the arm in hand, or cannot be heard any more, wants no move to go on, nor to begin.
+        // An operator who takes over, or whose input fails, must not be overridden by a named move.
         if hand.held || hand.fault.is_some() {
             self.waiting_move = None;
             if seen.moving {
@@ -219,7 +219,7 @@ impl Helm {
         }
     }
 
-    /// Ends motion, whatever the hand does.
+    /// Ends motion, whatever the input device reports.
     fn drop_arm(&mut self, keep: bool) {
         let engaged = self.session.is_engaged();
         self.session.end();

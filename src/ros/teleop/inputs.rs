@@ -1,4 +1,4 @@
-//! What the operator's hand comes in by: topics or the terminal.
+//! Input devices of the operator, on topics or the terminal.
 
 use std::any::Any;
 use std::io;
@@ -20,25 +20,25 @@ use crate::ros::convert::pose_from_message;
 use crate::ros::qos;
 use crate::ros::runtime::Runtime;
 
-/// Why an input cannot be had.
+/// Error of an input device.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// No keyboard.
+    /// No terminal for the keyboard.
     #[error(
         "expected a terminal for the keyboard, found none ({0}); run teleop_node in a terminal of its own, or choose \
          another mapping"
     )]
     NoTerminal(io::Error),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
 
-/// An input that is heard as long as this lives.
+/// An input device; its input is received as long as this lives.
 pub struct Inputs {
-    /// What the helm reads.
+    /// The device.
     pub device: Box<dyn Device>,
-    /// Subscriptions, and what puts the terminal back.
+    /// Subscriptions, and the guard that restores the terminal.
     pub kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -56,10 +56,10 @@ impl<D: Device> Device for Arc<Mutex<D>> {
     }
 }
 
-/// Listens to the input of a mapping.
+/// Opens the input device of a mapping.
 ///
 /// # Errors
-/// When there is no terminal for a keyboard, or a subscription cannot be made.
+/// When there is no terminal for a keyboard, or a subscription cannot be created.
 pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<Inputs, InputError> {
     let node = runtime.node();
     match &mapping.input {
@@ -115,7 +115,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
     }
 }
 
-/// Hears the joystick that belongs to a device; best effort matches every driver.
+/// Subscribes to the joystick that belongs to a device; best effort matches every driver.
 fn hear_pad<D: Send + 'static>(
     node: &Node,
     mapping: &PadMapping,

@@ -1,4 +1,4 @@
-//! The operator's lease: asked for and given back one thing after the other, without making the helm wait.
+//! Lease client of the operator: handles requests in order, without blocking the control loop.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,10 +12,10 @@ use crate::operator::session::SOURCE;
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
 
-/// Time the arm node has to show a lease it granted (s).
+/// Time within which the arm node must report a lease that it has granted (s).
 const SHOWN_S: f64 = 0.5;
 
-/// The lease, and what is under way about it.
+/// The lease, and requests in progress about it.
 pub struct Link {
     shared: Arc<Shared>,
     orders: mpsc::UnboundedSender<Order>,
@@ -37,7 +37,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     granted: Option<Granted>,
-    /// It was asked for, and no answer has come.
+    /// Requested, and not answered yet.
     asked: bool,
     refused: Option<String>,
 }
@@ -49,10 +49,10 @@ struct Granted {
 }
 
 impl Link {
-    /// A link without a lease. `alive` is asked before every heartbeat.
+    /// Creates a client without a lease. The heartbeat thread calls `alive` before every heartbeat.
     ///
     /// # Errors
-    /// When publisher or clients cannot be made.
+    /// When publisher or clients cannot be created.
     pub fn new(
         node: &Node,
         tokio: &tokio::runtime::Handle,
@@ -70,12 +70,12 @@ impl Link {
         Ok(Self { shared, orders, leases })
     }
 
-    /// The lease held.
+    /// Id of the lease held.
     pub fn lease(&self) -> Option<u64> {
         lock(&self.shared.state).granted.map(|granted| granted.lease)
     }
 
-    /// Asks for the lease, unless it is held or has been asked for.
+    /// Requests the lease, unless it is held or has been requested.
     pub fn acquire(&self) {
         let mut state = lock(&self.shared.state);
         if state.granted.is_some() || std::mem::replace(&mut state.asked, true) {
@@ -84,8 +84,8 @@ impl Link {
         self.send(Order::Acquire);
     }
 
-    /// Gives the lease back, upon which the arm node brakes and holds; heartbeats end at once. With `keep` it is asked
-    /// for again, so that nobody else moves the arm meanwhile.
+    /// Releases the lease, upon which the arm node brakes and holds; heartbeats end at once. With `keep` the lease is
+    /// requested again, so that no other source moves the arm meanwhile.
     pub fn release(&self, keep: bool) {
         let mut state = lock(&self.shared.state);
         self.shared.heartbeat.set_lease(None);
@@ -100,19 +100,19 @@ impl Link {
         state.asked = again;
     }
 
-    /// Done when everything ordered so far is.
+    /// Returns a receiver that resolves when all requests so far have been handled.
     pub fn settled(&self) -> oneshot::Receiver<()> {
         let (done, settled) = oneshot::channel();
         self.send(Order::Tell(done));
         settled
     }
 
-    /// Why the lease that was asked for was not granted; said once.
+    /// The reason why the requested lease was refused; returned once.
     pub fn refusal(&self) -> Option<String> {
         lock(&self.shared.state).refused.take()
     }
 
-    /// Forgets a lease that the arm node does not know any more, and says who has it.
+    /// Drops a lease that the arm node no longer reports; returns a message with the present holder.
     pub fn compare(&self, seen: &Seen) -> Option<String> {
         let mut state = lock(&self.shared.state);
         let granted = state.granted?;
@@ -126,7 +126,7 @@ impl Link {
         Some(format!("the lease is held by {holder} now"))
     }
 
-    /// Gives the lease back and waits for it; for the node's end.
+    /// Releases the lease and waits for the response; to be called at the node's end.
     pub fn close(&self, tokio: &tokio::runtime::Handle) {
         self.shared.heartbeat.set_lease(None);
         let granted = lock(&self.shared.state).granted.take();
@@ -138,7 +138,7 @@ impl Link {
     }
 
     fn send(&self, order: Order) {
-        // The other end lives as long as tokio does.
+        // The receiver lives as long as tokio does.
         let _ = self.orders.send(order);
     }
 }
@@ -147,7 +147,7 @@ async fn work(leases: LeaseClient, mut orders: mpsc::UnboundedReceiver<Order>, s
     while let Some(order) = orders.recv().await {
         match order {
             Order::Tell(done) => {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = done.send(());
             }
             Order::Release(lease) => {
@@ -169,7 +169,7 @@ async fn work(leases: LeaseClient, mut orders: mpsc::UnboundedReceiver<Order>, s
 }
 
 impl Shared {
-    /// Takes an answer; returns a lease that is not wanted any more.
+    /// Handles a response; returns a granted lease that is no longer wanted.
     fn take(&self, answer: Result<u64, String>) -> Option<u64> {
         let mut state = lock(&self.state);
         let wanted = std::mem::take(&mut state.asked);

@@ -1,7 +1,8 @@
-//! The operator's node: keys, joysticks, leader arms and tracked hands in, action chunks under the operator's lease out.
+//! The operator's node: turns input of keyboards, joysticks, leader arms and tracked poses into action chunks under a
+//! lease.
 //!
 //! ```text
-//! terminal, Joy, JointState, PoseStamped ─► inputs ─► helm (Session) ─► chunk, heartbeat ─► arm_node
+//! terminal, Joy, JointState, PoseStamped ─► inputs ─► control loop (Session) ─► chunk, heartbeat ─► arm_node
 //!                             keys, buttons ─► orders ─► services and named moves of arm_node, record_node, policy_node
 //! ```
 
@@ -22,7 +23,7 @@ use std::time::Instant;
 use crate::control::time::Time;
 use crate::ros::lock::lock;
 
-/// A clock that never jumps; its times mean nothing outside this process.
+/// Monotonic clock; its times have no meaning outside this process.
 #[derive(Debug, Clone, Copy)]
 struct Steady(Instant);
 

@@ -1,4 +1,4 @@
-//! The node: its parts, and the thread that drives.
+//! The node: its subscriptions, publishers and clients, and the control loop's thread.
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -17,16 +17,16 @@ use crate::ros::runtime::Runtime;
 use crate::ros::time::Clock;
 use crate::ros::{diagnostics, qos, topics};
 
-/// Why the node does not start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum TeleopNodeError {
-    /// A parameter or a file cannot work.
+    /// Invalid parameter or file.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The input cannot be had.
+    /// The input device cannot be opened.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// ROS refused.
+    /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
 }
@@ -37,10 +37,10 @@ pub struct TeleopNode {
 }
 
 impl TeleopNode {
-    /// Starts the node, holding nothing.
+    /// Starts the node without a lease.
     ///
     /// # Errors
-    /// When a parameter, the mapping or the input cannot work, or ROS refuses.
+    /// When a parameter or the mapping is invalid, the input device cannot be opened, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, TeleopNodeError> {
         let (node, tokio) = (runtime.node(), runtime.tokio());
         let settings = Settings::declare(runtime)?;

@@ -1,4 +1,4 @@
-//! What keys and buttons ask of other nodes: services, named moves, the next instruction.
+//! Commands of keys and buttons to other nodes: services, named moves, the next instruction.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -23,36 +23,36 @@ const RESET_FAULT: &str = "arm_node/reset_fault";
 const SET_ARMED: &str = "arm_node/set_armed";
 const POLICY: &str = "policy_node/change_state";
 
-/// How long a service may take to be found, and to answer: saving a long episode takes seconds.
+/// Longest wait for a service to be discovered, and for its response; saving a long episode takes seconds.
 const FOUND: Duration = Duration::from_secs(2);
 const ANSWERED: Duration = Duration::from_secs(30);
 
-/// Told to the person, on the log and in the diagnostics.
+/// Messages to the operator, written to the log and shown in the diagnostics.
 #[derive(Clone, Default)]
 pub struct Told(Arc<Mutex<String>>);
 
 impl Told {
-    /// Something a person wants to know.
+    /// Reports information.
     pub fn say(&self, what: impl Into<String>) {
         let what = what.into();
         tracing::info!("{what}");
         *lock(&self.0) = what;
     }
 
-    /// Something that did not work.
+    /// Reports a failure.
     pub fn warn(&self, what: impl Into<String>) {
         let what = what.into();
         tracing::warn!("{what}");
         *lock(&self.0) = what;
     }
 
-    /// What was told last.
+    /// The last message.
     pub fn last(&self) -> String {
         lock(&self.0).clone()
     }
 }
 
-/// Clients of everything a mapping can ask for.
+/// Clients of everything that a mapping can command.
 pub struct Orders {
     tokio: tokio::runtime::Handle,
     told: Told,
@@ -68,10 +68,10 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Clients for the commands of a mapping; publishes the first instruction.
+    /// Creates the clients for the commands of a mapping, and publishes the first instruction.
     ///
     /// # Errors
-    /// When a client or publisher cannot be made.
+    /// When a client or publisher cannot be created.
     pub fn new(
         node: &Node,
         tokio: &tokio::runtime::Handle,
@@ -108,7 +108,7 @@ impl Orders {
         Ok(orders)
     }
 
-    /// Does what other nodes can do; `false` when the command is none of these.
+    /// Executes a command that concerns other nodes; returns `false` for any other command.
     pub fn obey(&mut self, command: &Command) -> bool {
         match command {
             Command::Stop => self.trigger(STOP),
@@ -127,7 +127,7 @@ impl Orders {
         true
     }
 
-    /// Moves to a configuration of the arm's file under the operator's lease.
+    /// Moves to a named configuration of the arm's file under the operator's lease.
     pub fn move_to(&self, name: &str, lease: u64) {
         let (moves, target, speed) = (self.moves.clone(), name.to_owned(), self.move_speed);
         self.told.say(format!("moving to {name}"));
@@ -140,17 +140,17 @@ impl Orders {
         });
     }
 
-    /// Whether a named move of ours is asked for or under way.
+    /// Returns whether a named move of this node is requested or in progress.
     pub fn is_moving(&self) -> bool {
         self.moving.load(Ordering::Acquire)
     }
 
-    /// Ends a named move of ours.
+    /// Cancels a named move of this node.
     pub fn cancel_move(&self) {
         self.moves.cancel();
     }
 
-    /// Activates the policy once the lease is free.
+    /// Activates the policy once `free` resolves, which tells that the lease has been released.
     pub fn resume_policy(&self, free: oneshot::Receiver<()>) {
         let client = Arc::clone(&self.policy);
         self.spawn(POLICY, async move {
@@ -212,7 +212,7 @@ fn outcome(success: bool, message: String) -> Result<String, String> {
 
 async fn ask<S: ServiceIDL>(client: &Client<S>, service: &str, request: S::Request) -> Result<S::Response, String> {
     let node = service.split('/').next().unwrap_or(service);
-    // A request sent before the other side is discovered is lost.
+    // A request sent before the service is discovered is lost.
     let found = tokio::time::timeout(FOUND, client.notify_on_service_ready()).await;
     if found.is_err() {
         return Err(format!(

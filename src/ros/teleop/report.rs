@@ -3,7 +3,7 @@
 use super::helm::Figures;
 use crate::ros::diagnostics::{Level, Status};
 
-/// What the person does, and what keeps them from it.
+/// Diagnostic status of the operator's node.
 pub fn operator(mapping: &str, figures: &Figures, told: &str) -> Status {
     let lease = figures
         .lease

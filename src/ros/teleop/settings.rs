@@ -8,42 +8,42 @@ use crate::ros::parameters::{ParameterError, Parameters, Text, Texts};
 use crate::ros::runtime::Runtime;
 use crate::ros::share;
 
-/// Mappings that are installed.
+/// Names of the installed mappings.
 const SHIPPED: [&str; 5] = ["keyboard", "gamepad", "spacemouse", "leader", "vr"];
 
-/// Why the parameters cannot work.
+/// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// One of them.
+    /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-    /// The mapping.
+    /// Invalid mapping.
     #[error("parameter mapping: {0}")]
     Mapping(#[from] MappingError),
-    /// The arm's file cannot work.
+    /// Invalid arm file.
     #[error("parameter robot: {path}: {source}", path = path.display())]
     Robot {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error found in it.
         source: ConfigError,
     },
-    /// An instruction without words.
+    /// Empty instruction.
     #[error("parameter instructions: expected words in each, found none in number {0}; leave it out")]
     Wordless(usize),
 }
 
-/// What the node was told at start.
+/// Parameters of the node, read once at start.
 pub struct Settings {
-    /// What keys, buttons and motion mean.
+    /// Meaning of keys, buttons and motion.
     pub mapping: Mapping,
-    /// Name or path it came from.
+    /// Name or path of the mapping.
     pub mapping_name: String,
-    /// Frame the arm node expects deltas in.
+    /// Frame of the end-effector actions.
     pub base_frame: String,
-    /// Whether the lease is kept when the deadman is let go.
+    /// Whether the lease is kept when the deadman is released.
     pub keeps_lease: bool,
-    /// What the next episodes are of, in order.
+    /// Instructions of the next episodes, in order.
     pub instructions: Vec<String>,
     _declared: Parameters,
 }

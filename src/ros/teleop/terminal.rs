@@ -1,4 +1,4 @@
-//! Keys of the terminal, one by one as they are pressed; the terminal is put back when the node ends.
+//! Single key presses of the terminal; its settings are restored when the node ends.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
@@ -11,13 +11,13 @@ use super::{Steady, lock};
 use crate::operator::keyboard::Keyboard;
 use crate::ros::runtime::Shutdown;
 
-/// How long one look for keys waits.
+/// Polling timeout.
 const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
 
-/// A terminal that hands over single keys and shows none; as it was before when this is dropped.
+/// A terminal that delivers single keys without echo; dropping this restores its settings.
 pub struct Raw {
     terminal: File,
     before: Termios,
@@ -27,7 +27,7 @@ impl Raw {
     fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
         let mut raw = before.clone();
-        // Ctrl-C stays a signal, and the output is left as it is: logs go to the same terminal.
+        // Ctrl-C still raises a signal, and output settings are unchanged because logs go to the same terminal.
         raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
@@ -38,12 +38,12 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // A terminal that is gone needs no putting back.
+        // A terminal that is gone need not be restored.
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 
-/// Standard input when it is a terminal, else the one the process was started from: launch gives nodes no standard input.
+/// Opens standard input if it is a terminal, otherwise the controlling terminal: launch gives nodes no standard input.
 fn open() -> io::Result<File> {
     if io::stdin().is_terminal() {
         return Ok(rustix::io::dup(io::stdin())?.into());
@@ -51,10 +51,10 @@ fn open() -> io::Result<File> {
     File::open("/dev/tty")
 }
 
-/// Reads keys on a thread of its own until the node ends; a terminal that goes away ends the node.
+/// Reads keys on a thread of its own until the node shuts down; a closed terminal shuts the node down.
 ///
 /// # Errors
-/// When there is no terminal.
+/// When there is no terminal, or its settings cannot be changed.
 pub fn listen(shutdown: &Shutdown, keyboard: Arc<Mutex<Keyboard>>, steady: Steady) -> io::Result<Raw> {
     let raw = Raw::new(open()?)?;
     let mut terminal = raw.terminal.try_clone()?;

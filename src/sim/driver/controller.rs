@@ -1,23 +1,23 @@
-//! The controller behind the driver: pass-through, planned moves, stop and errors, in joint space.
+//! The simulated controller behind the driver: pass-through, planned moves, stop and errors, in joint space.
 
 use crate::control::kinematics::{JointLimits, Rm75};
 use crate::control::types::{JOINTS, Joints, Pose};
 use crate::sim::world::STEP_S;
 
-/// A joint does not respond to a high-follow frame further away than this (rad).
+/// Largest step of a high-follow frame to which a joint responds (rad).
 pub const FRAME_STEP: f64 = 10.0 * std::f64::consts::PI / 180.0;
-/// Nor to one that asks for more speed than this (rad/s).
+/// Largest speed of a high-follow frame to which a joint responds (rad/s).
 pub const FRAME_SPEED: f64 = std::f64::consts::PI;
-/// Time constant with which low follow closes in on its target (s).
+/// Time constant with which low follow approaches its target (s).
 const CLOSING_S: f64 = 0.02;
 /// Deceleration of a stop (rad/s^2).
 const STOP_ACCELERATION: f64 = 12.0;
-/// Peak over mean speed of a planned move.
+/// Ratio of peak to mean speed of a planned move.
 const PEAK_SPEED: f64 = 1.875;
 
-/// Error: a planned target is beyond a joint's limit.
+/// Error code: a planned target is beyond a joint limit.
 pub const ERROR_LIMIT: u16 = 0x1002;
-/// Error: a pose cannot be reached, or only through a singularity.
+/// Error code: a pose cannot be reached, or only through a singularity.
 pub const ERROR_UNREACHABLE: u16 = 0x1003;
 
 /// Activity of the controller.
@@ -39,7 +39,7 @@ enum Mode {
     Stopping,
 }
 
-/// Joint servo set-points over time.
+/// Generates the joint set-points of the servos over time.
 #[derive(Debug, Clone)]
 pub struct Controller {
     arm: Rm75,
@@ -54,7 +54,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// At rest at `position` (rad); low follow plans with `acceleration` (rad/s^2).
+    /// Creates a controller at rest at `position` (rad); low follow plans with `acceleration` (rad/s^2).
     pub fn new(position: Joints, flange_from_tool: Pose, acceleration: f64) -> Self {
         Self {
             arm: Rm75::b(),
@@ -68,28 +68,28 @@ impl Controller {
         }
     }
 
-    /// Error, 0 for none.
+    /// Returns the error code, 0 for none.
     pub fn error(&self) -> u16 {
         self.error
     }
 
-    /// Something went wrong by itself: the arm comes to rest. The next motion command clears the error.
+    /// Sets an error and stops the arm. The next motion command clears the error.
     pub fn fail(&mut self, error: u16) {
         self.error = error;
         self.mode = Mode::Stopping;
     }
 
-    /// Whether a planned move is under way.
+    /// Reports whether a planned move is under way.
     pub fn is_planned(&self) -> bool {
         matches!(self.mode, Mode::Planned { .. })
     }
 
-    /// The current tool at joints (rad).
+    /// Returns the pose of the current tool at these joints (rad).
     pub fn base_from_tool_at(&self, joints: &Joints) -> Pose {
         self.arm.forward(joints) * self.flange_from_tool
     }
 
-    /// A pass-through frame in joints (rad). It ends whatever was under way: a stop is no latch.
+    /// Handles a pass-through frame in joints (rad). It replaces whatever was under way: a stop does not latch.
     pub fn follow(&mut self, target: Joints, high: bool) {
         self.error = 0;
         if !high {
@@ -111,7 +111,7 @@ impl Controller {
         self.since_frame = 0.0;
     }
 
-    /// A pass-through frame as a pose of the current tool.
+    /// Handles a pass-through frame as a pose of the current tool.
     pub fn follow_pose(&mut self, base_from_tool: &Pose, high: bool) {
         let flange = base_from_tool * self.flange_from_tool.inverse();
         match self.arm.inverse(&flange, &self.position) {
@@ -120,7 +120,7 @@ impl Controller {
         }
     }
 
-    /// A planned move in joint space at `speed` percent; false when its target is beyond a limit.
+    /// Starts a planned move in joint space at `speed` percent; returns false when its target is beyond a limit.
     pub fn plan(&mut self, to: Joints, speed: u8) -> bool {
         self.error = 0;
         if !self.arm.limits.contain(&to) {
@@ -143,7 +143,7 @@ impl Controller {
         self.mode = Mode::Stopping;
     }
 
-    /// One step of [`STEP_S`]: the servos' set-point (rad).
+    /// Advances by [`STEP_S`] and returns the servos' set-point (rad).
     pub fn step(&mut self) -> Joints {
         self.since_frame += STEP_S;
         let before = self.position;
@@ -184,7 +184,7 @@ impl Controller {
         self.position
     }
 
-    /// Low follow: towards the target with limited speed and acceleration.
+    /// Low follow: moves towards the target with limited speed and acceleration.
     fn close_in(&mut self, target: &Joints) {
         let change = self.acceleration * STEP_S;
         for joint in 0..JOINTS {
@@ -196,7 +196,7 @@ impl Controller {
                 continue;
             };
             let left = *target - *position;
-            // The fastest from which the target can still be stopped at, and no faster than the time constant.
+            // The highest speed from which it can still stop at the target, limited by the time constant.
             let fastest = (2.0 * 0.8 * self.acceleration * left.abs()).sqrt();
             let wanted = left.signum() * (left.abs() / CLOSING_S).min(fastest).min(FRAME_SPEED);
             let next = velocity + (wanted - velocity).clamp(-change, change);
@@ -206,7 +206,7 @@ impl Controller {
     }
 }
 
-/// Joints moved inside the limits; a target beyond a limit ends at it.
+/// Clamps joints to the limits.
 fn clipped(joints: Joints, limits: &JointLimits) -> Joints {
     joints.sup(&limits.lower).inf(&limits.upper)
 }

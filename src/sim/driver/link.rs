@@ -1,4 +1,4 @@
-//! The stand-in as the control side's driver, in one process and without a wire.
+//! The simulated driver as the driver of the control side, in one process and without topics.
 
 use super::{Driver, Grip, JointFrame, Motion, PoseFrame};
 use crate::control::realman;
@@ -21,7 +21,7 @@ impl realman::Driver for Driver {
                 orientation,
                 follow,
             })),
-            // Both ends are of one generation when they are in one process.
+            // Both ends are of the same version within one process, so the field can be ignored.
             DriverCommand::Stop(_) => self.stop(),
             DriverCommand::Gripper {
                 position,

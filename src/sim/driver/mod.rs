@@ -1,8 +1,8 @@
-//! A stand-in of Realman's `rm_driver` with its controller, without ROS and on a virtual clock.
+//! A simulation of Realman's `rm_driver` and its controller, without ROS and on a virtual clock.
 //!
-//! It keeps the driver's habits, the bad ones included: state is republished with fresh stamps even when none arrives,
-//! motion callbacks share one queue of a thousand that a blocking move stalls, a stop holds nothing back, joints are
-//! read unchecked, errors clear with the next motion.
+//! It reproduces the driver's behaviour with its faults: state is republished with fresh stamps even when none arrives,
+//! motion callbacks share one queue of a thousand that a blocking move stalls, a stop does not latch, joints are read
+//! without bounds checks, errors clear with the next motion.
 
 mod controller;
 mod link;
@@ -26,17 +26,17 @@ use crate::control::types::{Joints, Pose};
 const QUEUE: usize = 1000;
 /// Time for which a gripper command that waits for an answer blocks the gripper's callbacks (s).
 const GRIP_STALL_S: f64 = 0.5;
-/// Position that opens the gripper wholly.
+/// Position of the fully open gripper, in the driver's units.
 const OPEN: f64 = 1000.0;
 
-/// Faults that can be switched on at any time.
+/// Faults that can be switched on and off at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Faults {
-    /// State keeps its values under fresh stamps, though packets arrive.
+    /// State keeps its values under fresh stamps, although packets arrive.
     pub frozen_state: bool,
     /// No packet arrives: state keeps its values, or is all zeros when none ever came.
     pub lost_udp: bool,
-    /// Motion callbacks are stalled as behind a blocking move; a stop, or switching this off, flushes the backlog.
+    /// Motion callbacks stall as behind a blocking move; a stop, or switching this off, flushes the backlog.
     pub backlog: bool,
     /// The driver has lost the controller: no state arrives and no command gets through.
     pub disconnected: bool,
@@ -49,9 +49,9 @@ pub struct Driver {
     controller: Controller,
     motions: VecDeque<Motion>,
     grips: VecDeque<Grip>,
-    /// A blocking move is under way: motion callbacks wait.
+    /// Whether a blocking move is under way, for which motion callbacks wait.
     blocked: bool,
-    /// The backlog of a fault has been let go.
+    /// Whether the backlog of a fault has been flushed.
     flushed: bool,
     grip_stall: f64,
     opening: f64,
@@ -65,7 +65,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Connected to an arm at rest at `joints` (rad) with the gripper open.
+    /// Creates a driver connected to an arm at rest at `joints` (rad) with the gripper open.
     pub fn new(config: &DriverConfig, joints: Joints) -> Self {
         let tool = Pose::from_parts(Translation3::from(config.tool_offset_m), Default::default());
         Self {
@@ -93,12 +93,12 @@ impl Driver {
         self.faults = faults;
     }
 
-    /// The controller reports an error and brings the arm to rest, until the next motion command clears it.
+    /// Makes the controller report an error and stop the arm, until the next motion command clears it.
     pub fn inject_error(&mut self, error: u16) {
         self.controller.fail(error);
     }
 
-    /// A command for the motion callbacks. The queue drops its oldest when full.
+    /// Queues a command for the motion callbacks. A full queue drops its oldest command.
     pub fn motion(&mut self, motion: Motion) {
         if self.motions.len() >= QUEUE {
             self.motions.pop_front();
@@ -106,8 +106,8 @@ impl Driver {
         self.motions.push_back(motion);
     }
 
-    /// `rm_driver/move_stop_cmd`: has callbacks of its own, so it overtakes motion commands that wait, and does not
-    /// touch them.
+    /// Handles `rm_driver/move_stop_cmd`. It has a callback group of its own, so it overtakes waiting motion commands
+    /// and does not remove them.
     pub fn stop(&mut self) {
         if self.faults.disconnected {
             self.replies.push(Reply::Stop(false));
@@ -122,7 +122,7 @@ impl Driver {
         self.replies.push(Reply::Stop(true));
     }
 
-    /// A command for the gripper's callbacks.
+    /// Queues a command for the gripper's callbacks.
     pub fn grip(&mut self, grip: Grip) {
         if self.grips.len() >= QUEUE {
             self.grips.pop_front();
@@ -130,19 +130,19 @@ impl Driver {
         self.grips.push_back(grip);
     }
 
-    /// Motion commands that wait.
+    /// Returns the number of waiting motion commands.
     pub fn backlog(&self) -> usize {
         self.motions.len()
     }
 
-    /// Joint values read from beyond the end of a message since the start.
+    /// Returns how many joint values have been read from beyond the end of a message.
     pub fn undefined_reads(&self) -> u64 {
         self.undefined_reads
     }
 
-    /// One physics step: takes what waits and returns where the servos are told to go.
+    /// Advances by one physics step: handles waiting commands and returns the targets of the servos.
     pub fn step(&mut self) -> Setpoint {
-        // Callbacks of a group run one after the other, each sending one frame.
+        // Callbacks of one group run one after the other, each sending one frame.
         if self.blocked && !self.controller.is_planned() {
             self.blocked = false;
             self.replies.push(Reply::Planned(true));
@@ -165,7 +165,8 @@ impl Driver {
         }
     }
 
-    /// State, when a cycle is over; `joints` (rad) are what the encoders measure. To be called every physics step.
+    /// Returns the state to publish when a cycle is over; `joints` (rad) are the encoders' values. Call it every
+    /// physics step.
     pub fn push(&mut self, joints: &Joints) -> Option<State> {
         let packet_comes = !self.faults.lost_udp && !self.faults.disconnected;
         let taken = packet_comes && !(self.faults.frozen_state && self.last_packet.is_some());
@@ -191,7 +192,7 @@ impl Driver {
         })
     }
 
-    /// Results since the last call.
+    /// Returns the results since the last call.
     pub fn replies(&mut self) -> Vec<Reply> {
         std::mem::take(&mut self.replies)
     }

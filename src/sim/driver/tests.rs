@@ -1,4 +1,4 @@
-//! The driver's habits, one test each.
+//! The driver's behaviour, one test for each property.
 
 use super::*;
 use crate::sim::config::SimConfig;
@@ -35,7 +35,7 @@ fn offset(joint: usize, by: f64) -> Joints {
     joints
 }
 
-/// Steps for `seconds` with perfect servos; the last set-point and the states pushed.
+/// Runs for `seconds` with perfect servos; returns the last set-point and the published states.
 fn run(driver: &mut Driver, seconds: f64) -> (Joints, Vec<State>) {
     let mut last = Joints::zeros();
     let mut states = Vec::new();
@@ -97,12 +97,12 @@ fn a_joint_does_not_respond_to_a_high_follow_frame_beyond_ten_degrees_or_half_a_
     let mut driver = driver();
     driver.motion(frame(offset(0, 11f64.to_radians()), true));
     assert_eq!(run(&mut driver, 0.1).0[0], 0.0);
-    // 5 degrees at once are fine after a pause, but 10 ms later that is 500 degrees a second.
+    // A step of 5 degrees is accepted after a pause, but 10 ms later it would be 500 degrees per second.
     driver.motion(frame(offset(0, 5f64.to_radians()), true));
     assert!((run(&mut driver, 0.01).0[0].to_degrees() - 5.0).abs() < 2e-3);
     driver.motion(frame(offset(0, 10f64.to_radians()), true));
     assert!((run(&mut driver, 0.01).0[0].to_degrees() - 5.0).abs() < 2e-3);
-    // The other joints of such a frame do respond.
+    // The other joints of such a frame respond.
     let mut both = offset(0, 90f64.to_radians());
     both[1] += 1f64.to_radians();
     driver.motion(frame(both, true));

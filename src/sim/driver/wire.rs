@@ -4,45 +4,45 @@ use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 
 use crate::control::types::{JOINTS, Joints, Pose};
 
-/// Joint positions travel in thousandths of a degree.
+/// Resolution of transmitted joint positions (degrees).
 const JOINT_UNIT_DEG: f64 = 1e-3;
-/// Positions travel in micrometres.
+/// Resolution of transmitted positions (m).
 const LENGTH_UNIT: f64 = 1e-6;
-/// Euler angles travel in milliradians.
+/// Resolution of transmitted Euler angles (rad).
 const EULER_UNIT: f64 = 1e-3;
 
-/// `rm_driver/movej_canfd_cmd`.
+/// Message of `rm_driver/movej_canfd_cmd`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JointFrame {
-    /// Positions (rad); the driver reads the first six unchecked, the seventh when `dof` is 7.
+    /// Positions (rad); the driver reads the first six without bounds checks, and the seventh when `dof` is 7.
     pub joint: Vec<f32>,
-    /// High follow.
+    /// Whether to use high follow.
     pub follow: bool,
-    /// Joints in use.
+    /// Number of joints.
     pub dof: u8,
 }
 
-/// `rm_driver/movep_canfd_cmd`.
+/// Message of `rm_driver/movep_canfd_cmd`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PoseFrame {
     /// Position of the current tool in the current work frame (m).
     pub position: [f64; 3],
     /// Quaternion x, y, z, w; the driver does not normalise it.
     pub orientation: [f64; 4],
-    /// High follow.
+    /// Whether to use high follow.
     pub follow: bool,
 }
 
-/// `rm_driver/movej_cmd`.
+/// Message of `rm_driver/movej_cmd`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedMove {
     /// Positions (rad).
     pub joint: Vec<f32>,
-    /// 1 to 100 percent.
+    /// Speed, 1 to 100 percent.
     pub speed: u8,
-    /// The driver's motion callbacks wait for the arrival.
+    /// Whether the driver's motion callbacks wait for the arrival.
     pub block: bool,
-    /// Joints in use.
+    /// Number of joints.
     pub dof: u8,
 }
 
@@ -57,25 +57,25 @@ pub enum Motion {
     Planned(PlannedMove),
 }
 
-/// `rm_driver/set_gripper_position_cmd`.
+/// Message of `rm_driver/set_gripper_position_cmd`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grip {
-    /// 1 closed to 1000 open.
+    /// Position, 1 closed to 1000 open.
     pub position: u16,
-    /// Wait for the arrival.
+    /// Whether to wait for the arrival.
     pub block: bool,
     /// Waiting time (s).
     pub timeout: u16,
 }
 
-/// Values that the driver publishes every cycle.
+/// State that the driver publishes every cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
     /// Joint positions (rad).
     pub joints: Joints,
-    /// The current tool in the work frame (m).
+    /// Pose of the current tool in the work frame (m).
     pub pose: Pose,
-    /// Error of the controller, 0 for none.
+    /// Error code of the controller, 0 for none.
     pub error: u16,
 }
 
@@ -90,31 +90,32 @@ pub enum Reply {
     Grip(bool),
 }
 
-/// A whole number of units as the driver's C code makes it: truncated, and the lowest number of all for what does not
-/// fit, NaN included.
+/// Quantises a value as the driver's C code does: truncates towards zero; values out of range and NaN become the
+/// smallest integer.
 fn truncated(value: f64, unit: f64) -> f64 {
     let count = value / unit;
     let fits = count > f64::from(i32::MIN) && count < f64::from(i32::MAX) + 1.0;
     unit * if fits { count.trunc() } else { f64::from(i32::MIN) }
 }
 
-/// A joint position (rad) as the controller receives it.
+/// Returns a joint position (rad) as the controller receives it.
 pub fn received_joint(position: f32) -> f64 {
     truncated(f64::from(position).to_degrees(), JOINT_UNIT_DEG).to_radians()
 }
 
-/// Joint positions (rad) as the controller reports them.
+/// Returns joint positions (rad) as the controller reports them.
 pub fn reported_joints(joints: &Joints) -> Joints {
     joints.map(|q| ((q.to_degrees() / JOINT_UNIT_DEG).round() * JOINT_UNIT_DEG).to_radians())
 }
 
-/// A pose as the controller reports it.
+/// Returns a pose as the controller reports it.
 pub fn reported_pose(pose: &Pose) -> Pose {
     let position = pose.translation.vector.map(|v| (v / LENGTH_UNIT).round() * LENGTH_UNIT);
     Pose::from_parts(Translation3::from(position), pose.rotation)
 }
 
-/// A Cartesian frame as the controller receives it: quaternion to Euler angles without normalising, then rounded.
+/// Returns the pose of a Cartesian frame as the controller receives it: quaternion to Euler angles without
+/// normalisation, then truncated.
 pub fn received_pose(frame: &PoseFrame) -> Pose {
     let position = frame.position.map(|v| truncated(v, LENGTH_UNIT));
     let [x, y, z, w] = frame.orientation;
@@ -128,14 +129,14 @@ pub fn received_pose(frame: &PoseFrame) -> Pose {
     )
 }
 
-/// A rotation as a quaternion message holds it: x, y, z, w.
+/// Returns a rotation in the order of a quaternion message: x, y, z, w.
 pub fn xyzw(rotation: &UnitQuaternion<f64>) -> [f64; 4] {
     let Quaternion { coords } = *rotation.quaternion();
     coords.into()
 }
 
-/// Joint positions (rad) as the driver reads them from a message: what is not there is whatever lay in memory, which
-/// `undefined` makes up.
+/// Returns joint positions (rad) as the driver reads them from a message. Missing values are undefined memory in the
+/// driver; `undefined` supplies them here.
 pub fn read_joints(joint: &[f32], dof: u8, mut undefined: impl FnMut() -> f32) -> Joints {
     let read = (0..JOINTS).map(|i| match joint.get(i) {
         Some(position) if i < 6 || dof == 7 => *position,

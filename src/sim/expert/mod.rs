@@ -1,4 +1,4 @@
-//! A scripted expert: knows where everything is, and speaks like a policy, in chunks.
+//! A scripted expert: knows all poses and sends chunks like a policy.
 
 mod path;
 mod pilot;
@@ -20,12 +20,12 @@ use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::control::time::Time;
 use crate::control::types::Pose;
 
-/// Time from one step to the next (s).
+/// Period of the steps of a chunk (s).
 pub const STEP_PERIOD_S: f64 = 0.1;
-/// Name in leases, chunks and heartbeats.
+/// Source name in leases, chunks and heartbeats.
 pub const SOURCE: &str = "expert";
 
-/// Further from its path than this the expert goes on from where the arm is instead of making it catch up (m).
+/// Distance from its path beyond which the expert continues from where the arm is instead of making it catch up (m).
 const LAG: f64 = 0.002;
 /// Longest time from a chunk's observation to its start (s).
 const EXPIRY_S: f64 = 0.4;
@@ -35,7 +35,7 @@ const EXPIRY_S: f64 = 0.4;
 pub struct Observation {
     /// Time of the observation.
     pub time: Time,
-    /// `base_from_tool` that was commanded then.
+    /// `base_from_tool` commanded at that time.
     pub commanded: Pose,
     /// Lease to put into the chunk.
     pub lease: u64,
@@ -47,7 +47,7 @@ pub struct Expert {
     path: Path,
     config: ExpertConfig,
     frame: String,
-    /// Time of the last observation, and how far along the path the arm was then (s).
+    /// Time of the last observation, and the arm's position along the path at that time (s).
     last: Option<(Time, f64)>,
     plan_id: u64,
 }
@@ -64,25 +64,25 @@ impl Expert {
         }
     }
 
-    /// Time from one chunk to the next (s).
+    /// Returns the time from one chunk to the next (s).
     pub fn replan_s(&self) -> f64 {
         self.config.replan_steps as f64 * STEP_PERIOD_S
     }
 
-    /// Duration of the whole path (s).
+    /// Returns the duration of the whole path (s).
     pub fn duration(&self) -> f64 {
         self.path.duration()
     }
 
-    /// It has nothing more to do.
+    /// Reports whether the path is finished.
     pub fn done(&self) -> bool {
         self.last.is_some_and(|(_, along)| along >= self.path.duration())
     }
 
-    /// The next chunk; `None` when it is done.
+    /// Returns the next chunk; `None` when the path is finished.
     ///
     /// # Errors
-    /// When the pose observed is not finite.
+    /// When the observed pose is not finite.
     pub fn chunk(&mut self, observation: &Observation) -> Result<Option<ActionChunk>, ActionsError> {
         let along = self.locate(observation);
         self.last = Some((observation.time, along));
@@ -97,7 +97,7 @@ impl Expert {
             let delta: Vector3<f64> = after.translation.vector - before.translation.vector;
             let turn = (after.rotation * before.rotation.inverse()).scaled_axis();
             values.extend(delta.iter().chain(turn.iter()));
-            // The value holds while the step is under way, so it is that of the step's start.
+            // The value holds during the step, so it is that of the step's start.
             values.push(self.path.opening(start));
             before = after;
         }
@@ -116,7 +116,7 @@ impl Expert {
         }))
     }
 
-    /// How far along the path the arm is (s): where time says, unless the arm has been held up.
+    /// Returns the arm's position along the path (s): the elapsed time, unless the arm lags behind.
     fn locate(&self, observation: &Observation) -> f64 {
         let Some((time, along)) = self.last else {
             return 0.0;
@@ -130,7 +130,7 @@ impl Expert {
             return latest;
         }
         let steps = ((latest - along) / 0.01) as usize;
-        // From the latest on, so that it does not wait twice while the gripper works.
+        // Search from the latest on, so that pauses for the gripper are not repeated.
         let candidates = (0..=steps).rev().map(|i| along + i as f64 * 0.01);
         let nearest = candidates.min_by(|a, b| distance(*a).total_cmp(&distance(*b)));
         nearest.unwrap_or(along)

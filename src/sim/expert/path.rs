@@ -1,29 +1,29 @@
-//! A smooth way through waypoints: straight lines whose ends flow into each other.
+//! A smooth path through waypoints: straight lines blended into each other.
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
 use crate::control::types::Pose;
 use crate::sim::config::ExpertConfig;
 
-/// Peak of the speed and of the acceleration of a unit minimum-jerk move over its mean values.
+/// Ratios of peak to mean speed and acceleration of a minimum-jerk move of unit length and duration.
 const PEAK_SPEED: f64 = 1.875;
 const PEAK_ACCELERATION: f64 = 5.7735;
 
 /// Speed limits of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// (m/s)
+    /// Translation speed (m/s).
     pub speed: f64,
-    /// (m/s^2)
+    /// Translation acceleration (m/s^2).
     pub acceleration: f64,
-    /// (rad/s)
+    /// Rotation speed (rad/s).
     pub turn: f64,
-    /// (rad/s^2)
+    /// Rotation acceleration (rad/s^2).
     pub turn_acceleration: f64,
 }
 
 impl Pace {
-    /// The expert's.
+    /// Returns the expert's limits.
     pub fn of(expert: &ExpertConfig) -> Self {
         Self {
             speed: expert.speed_m_s,
@@ -41,24 +41,24 @@ struct Move {
     duration: f64,
     translation: Vector3<f64>,
     turn: f64,
-    /// The turn begins with the move and may take longer.
+    /// Duration of the rotation, which begins with the move and may take longer.
     turn_duration: f64,
 }
 
-/// Tool pose and gripper over time. Moves that overlap add up, which rounds the corner between them.
+/// Tool pose and gripper over time. Overlapping moves add up, which rounds the corner between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Path {
     origin: Pose,
     moves: Vec<Move>,
-    /// Gripper value from a time on.
+    /// Gripper values, each with the time from which it holds (s).
     grips: Vec<(f64, f64)>,
     end: f64,
-    /// Nothing may move before this: the gripper works.
+    /// Time before which no move may begin, because the gripper is working (s).
     still_until: f64,
     pace: Pace,
     position: Vector3<f64>,
     yaw: f64,
-    /// Velocity the tool comes with; it fades within [`COAST_S`] (m/s).
+    /// Initial velocity of the tool (m/s); it fades within [`COAST_S`].
     coast: Vector3<f64>,
 }
 
@@ -81,18 +81,18 @@ impl Path {
         }
     }
 
-    /// The same for a tool that comes with a velocity (m/s), which fades while the first move gathers pace.
+    /// Starts like `from` with an initial velocity of the tool (m/s), which fades as the first move speeds up.
     pub fn coasting(origin: Pose, opening: f64, velocity: Vector3<f64>, pace: Pace) -> Self {
         Self {
             coast: velocity,
-            // Where it would come to rest is where the first move begins.
+            // The first move begins where the tool would come to rest.
             position: origin.translation.vector + velocity * (0.5 * COAST_S),
             ..Self::from(origin, opening, pace)
         }
     }
 
-    /// Goes straight to `position` (m), turned by `yaw` (rad) about the vertical against the origin, beginning
-    /// `overlap` (s) before the last move ends, but not while the gripper works.
+    /// Appends a straight move to `position` (m), rotated by `yaw` (rad) about the vertical relative to the origin. It
+    /// begins `overlap` (s) before the last move ends, but not while the gripper is working.
     #[must_use]
     pub fn to(self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
         let [translating, turning] = self.times(position, yaw);
@@ -100,14 +100,14 @@ impl Path {
         self.go(position, yaw, overlap, [duration, duration])
     }
 
-    /// The same without waiting for the turn: what follows begins as soon as the tool is there.
+    /// Appends a move whose rotation may take longer: what follows begins as soon as the tool has arrived.
     #[must_use]
     pub fn to_while_turning(self, position: Vector3<f64>, yaw: f64, overlap: f64) -> Self {
         let durations = self.times(position, yaw);
         self.go(position, yaw, overlap, durations)
     }
 
-    /// Duration of translation and rotation of a move at this pace (s).
+    /// Returns the durations of translation and rotation of a move within the limits (s).
     fn times(&self, position: Vector3<f64>, yaw: f64) -> [f64; 2] {
         let pace = self.pace;
         let time = |way: f64, speed: f64, acceleration: f64| {
@@ -133,7 +133,7 @@ impl Path {
         self
     }
 
-    /// Sets the gripper and gives it `duration` (s).
+    /// Sets the gripper and allows it `duration` (s).
     #[must_use]
     pub fn grip(mut self, opening: f64, duration: f64) -> Self {
         self.grips.push((self.end, opening));
@@ -142,22 +142,22 @@ impl Path {
         self
     }
 
-    /// Sets the gripper on the way.
+    /// Sets the gripper during the last move, `before_end` (s) before its end.
     #[must_use]
     pub fn grip_later(mut self, opening: f64, before_end: f64) -> Self {
         self.grips.push((self.end - before_end, opening));
         self
     }
 
-    /// When the gripper is first told something else, and when it is told so again (s): on the way through a task, when
-    /// it closes and when it lets go. The end where it never is.
+    /// Returns the times of the first two changes of the gripper's command (s); in a whole task, closing and release. A
+    /// change that does not occur is at the end.
     pub fn gripper_times(&self) -> [f64; 2] {
         let time = |nth| self.grips.get(nth).map_or(self.end, |(at, _): &(f64, f64)| *at);
         [time(1), time(2)]
     }
 
-    /// Opening that fingers of `rate` openings a second have reached after `elapsed` (s); between the first two changes
-    /// something `stops` them at that opening.
+    /// Returns the opening that fingers moving at `rate` (openings per second) have reached after `elapsed` (s).
+    /// Between the first two changes an object stops them at the opening `stops`.
     pub fn opening_reached(&self, elapsed: f64, rate: f64, stops: f64) -> f64 {
         let [closes, opens] = self.gripper_times();
         let ends = self.grips.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
@@ -174,12 +174,12 @@ impl Path {
         reached
     }
 
-    /// Duration (s).
+    /// Returns the duration (s).
     pub fn duration(&self) -> f64 {
         self.end
     }
 
-    /// `base_from_tool` after `elapsed` (s).
+    /// Returns `base_from_tool` after `elapsed` (s).
     pub fn pose(&self, elapsed: f64) -> Pose {
         let (mut position, mut yaw) = (self.origin.translation.vector, 0.0);
         for part in &self.moves {
@@ -192,21 +192,21 @@ impl Path {
         Pose::from_parts(Translation3::from(position), turn * self.origin.rotation)
     }
 
-    /// Gripper value after `elapsed` (s).
+    /// Returns the gripper value after `elapsed` (s).
     pub fn opening(&self, elapsed: f64) -> f64 {
         let set = self.grips.iter().rev().find(|(at, _)| *at <= elapsed + 1e-9);
         set.or(self.grips.first()).map_or(1.0, |(_, opening)| *opening)
     }
 }
 
-/// How far a velocity of 1 that fades within [`COAST_S`] has led after `elapsed` (s); velocity and acceleration are
-/// continuous, and half of [`COAST_S`] is what it comes to.
+/// Returns the displacement after `elapsed` (s) of an initial velocity of 1 m/s that fades within [`COAST_S`]. Velocity
+/// and acceleration are continuous; the total is half of [`COAST_S`].
 fn coasted(elapsed: f64) -> f64 {
     let u = (elapsed / COAST_S).clamp(0.0, 1.0);
     COAST_S * (u - u * u * u + 0.5 * u * u * u * u)
 }
 
-/// Minimum-jerk share of a move at a share of its time.
+/// Returns the share of a minimum-jerk move completed at a share of its duration.
 fn ease(x: f64) -> f64 {
     let x = if x.is_finite() { x.clamp(0.0, 1.0) } else { 1.0 };
     x * x * x * (10.0 + x * (6.0 * x - 15.0))
@@ -234,7 +234,7 @@ mod tests {
         let count = (path.duration() / dt) as usize;
         for i in 0..count {
             let [a, b] = [i, i + 1].map(|i| path.pose(i as f64 * dt));
-            // Two overlapping moves may add up to a little more than either.
+            // Two overlapping moves may add up to slightly more speed than either.
             assert!((b.translation.vector - a.translation.vector).norm() / dt <= 1.3 * PACE.speed);
         }
         let end = path.pose(path.duration());

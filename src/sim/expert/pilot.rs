@@ -1,4 +1,4 @@
-//! The expert at the controls of an episode.
+//! Pilot that drives episodes with the expert.
 
 use super::{Expert, Observation, SOURCE};
 use crate::sim::config::SimConfig;
@@ -6,10 +6,10 @@ use crate::sim::episode::{Moment, due};
 use crate::sim::error::SimError;
 use crate::sim::pilot::{Decision, Pilot};
 
-/// Time that an episode may take beyond the expert's plan (s).
+/// Time an episode may take beyond the expert's plan (s).
 const PATIENCE_S: f64 = 4.0;
 
-/// The expert, episode after episode.
+/// Drives one episode after another with the expert.
 #[derive(Debug, Clone)]
 pub struct ExpertPilot<'a> {
     config: &'a SimConfig,
@@ -17,7 +17,7 @@ pub struct ExpertPilot<'a> {
     current: Option<Current>,
 }
 
-/// One episode.
+/// State of one episode.
 #[derive(Debug, Clone)]
 struct Current {
     expert: Expert,
@@ -26,7 +26,7 @@ struct Current {
 }
 
 impl<'a> ExpertPilot<'a> {
-    /// An expert whose chunks reach the arm `latency_s` after what they are made of (s).
+    /// Creates a pilot whose chunks reach the arm `latency_s` (s) after their observation.
     pub fn new(config: &'a SimConfig, latency_s: f64) -> Self {
         Self {
             config,
@@ -35,7 +35,7 @@ impl<'a> ExpertPilot<'a> {
         }
     }
 
-    /// Duration of its path through this episode (s); 0 before the first.
+    /// Returns the duration of the path through this episode (s); 0 before the first.
     pub fn duration_s(&self) -> f64 {
         self.current.as_ref().map_or(0.0, |current| current.expert.duration())
     }

@@ -1,4 +1,4 @@
-//! The way through a task: over the block, down, grasp, up, over the goal, down, release, up.
+//! Plans the path through a task: over the block, down, grasp, up, over the goal, down, release, up.
 
 use nalgebra::Vector3;
 
@@ -8,11 +8,11 @@ use crate::sim::config::SimConfig;
 use crate::sim::stage::quarter;
 use crate::sim::tasks::Layout;
 
-/// Height of the fingers' tips above the block before they go down (m).
+/// Height of the fingertips above the block before they go down (m).
 pub(super) const HOVER: f64 = 0.035;
-/// Height of the carried block's underside above what it passes over (m).
+/// Clearance of the carried block's underside above obstacles (m).
 pub(super) const OVER: f64 = 0.030;
-/// Height of the block's underside at release (m); less than a millimetre would press on the goal.
+/// Height of the block's underside at release (m); below a millimetre it would press on the goal.
 pub(super) const DROP: f64 = 0.004;
 /// Height by which the tool rises after the release (m).
 pub(super) const RETREAT: f64 = 0.08;
@@ -20,15 +20,15 @@ pub(super) const RETREAT: f64 = 0.08;
 pub(super) const TIP: f64 = 0.010;
 /// Height above the block's middle at which the fingers grasp it (m).
 pub(in crate::sim) const GRASP: f64 = 0.004;
-/// Opening to release at: wider than the block, narrow enough for a box.
+/// Gripper opening at release: wider than the block, narrow enough for a box.
 pub(super) const RELEASE: f64 = 0.82;
-/// Times in which the fingers close on the block and release it (s).
+/// Times the fingers need to close on the block and to release it (s).
 pub(in crate::sim) const CLOSING_S: f64 = 0.4;
 pub(in crate::sim) const OPENING_S: f64 = 0.3;
 /// Time before the end of a move at which the next one begins, on corners away from contact (s).
 pub(super) const ROUNDED_S: f64 = 0.25;
 
-/// Plans the whole way from the tool at `base_from_tool`, pointing down.
+/// Plans the whole path from the tool at `base_from_tool`, pointing down.
 pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
     let side = config.block.side_m;
     let pace = Pace::of(&config.expert);
@@ -36,9 +36,9 @@ pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
     let [gx, gy] = layout.goal.centre;
     let along = base_from_tool.rotation * Vector3::x();
     let turned = along.y.atan2(along.x);
-    // The block looks the same after a quarter turn: the smallest turn will do.
+    // The block is symmetric under quarter turns: the smallest rotation suffices.
     let grasp_yaw = quarter(layout.object.yaw - turned);
-    // Fingers and block must be parallel to walls; where there are none the block may lie as it comes.
+    // Fingers and block must be parallel to walls; without walls the block may have any orientation.
     let place_yaw = grasp_yaw
         + layout
             .goal

@@ -1,8 +1,10 @@
-//! The expert's way on from wherever somebody else has brought the arm.
+//! Plans the expert's path onwards from any state into which another policy has brought the arm.
 //!
-//! Somebody who does not turn would be told to wait for the turn wherever the tool goes down, and would wait for ever: here
-//! the way down does not wait. Nor does the gripper: who sees the height to a centimetre and is at rest nearly there would be
-//! told at every look to go down a little and work the gripper at the end, and never gets to the end.
+//! The resulting chunks have to lead a policy that imitates them only roughly to the end. If the descent waited for the
+//! tool's rotation, a policy that does not rotate would be given that wait in every chunk and never descend; so here
+//! the descent does not wait. Likewise the gripper is worked early when the tool is nearly there: a policy that
+//! perceives height to a centimetre only and has come to rest would otherwise be given a small descent, with the
+//! gripper working at its end, in every chunk, and never reach that end.
 
 use nalgebra::Vector3;
 
@@ -13,43 +15,44 @@ use crate::sim::config::SimConfig;
 use crate::sim::stage::{heading, quarter};
 use crate::sim::tasks::Layout;
 
-/// Nearer than this to the grasp, sideways and above, the fingers close, however they are turned: they turn the block (m).
+/// Distances to the grasp, horizontal and vertical, within which the fingers close, however rotated: they align the
+/// block (m).
 const AT_GRASP: (f64, f64) = (0.010, 0.010);
-/// At rest less than this above where the block is let go, it is dropped (m).
+/// Height above the release position below which a tool at rest drops the block (m).
 const AT_GOAL: f64 = 0.018;
-/// In motion less than this above it (m).
+/// The same height for a moving tool (m).
 const ARRIVING: f64 = 0.006;
-/// Slower than this the tool is at rest (m/s).
+/// Speed below which the tool counts as at rest (m/s).
 const AT_REST: f64 = 0.02;
-/// Nearer than this over the block the tool goes straight down, turning on its way (m).
+/// Horizontal distance to the block within which the tool goes straight down, rotating on the way (m).
 const OVER_GRASP: f64 = 0.016;
-/// Nearer than this to the block, and below its top, the fingers would push it (m).
+/// Horizontal distance to the block within which fingers below its top would push it (m).
 const BESIDE: f64 = 0.09;
-/// Nearer than this over the goal the block goes straight down, turning on its way (m).
+/// Horizontal distance to the goal within which the block goes straight down, rotating on the way (m).
 const OVER_GOAL: f64 = 0.020;
-/// Within this of its resting height the block is there (m).
+/// Tolerance of the height at which the block counts as placed (m).
 const RESTING: f64 = 0.006;
-/// Fingers further together than the block's width by this have missed it.
+/// Opening by which fingers have to be closer than the block's width to have missed it.
 const MISSED: f64 = 0.06;
 
 /// State from which the expert continues.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interrupted {
-    /// `base_from_tool` that is commanded (m).
+    /// Commanded `base_from_tool` (m).
     pub tool: Pose,
-    /// Its velocity (m/s).
+    /// Velocity of the tool (m/s).
     pub velocity: Vector3<f64>,
     /// Pose of the block's centre (m).
     pub block: Pose,
-    /// The block is between the fingers.
+    /// Whether the block is between the fingers.
     pub held: bool,
     /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
-    /// Opening of the fingers.
+    /// Opening of the fingers, 0 closed to 1 open.
     pub opening: f64,
 }
 
-/// Plans the way on, beginning with the velocity the tool has.
+/// Plans the path onwards, beginning with the tool's velocity.
 pub fn resume(config: &SimConfig, layout: &Layout, from: &Interrupted) -> Path {
     let view = View::new(config, layout, from);
     let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, Pace::of(&config.expert));
@@ -62,7 +65,7 @@ pub fn resume(config: &SimConfig, layout: &Layout, from: &Interrupted) -> Path {
     view.fetch(begin)
 }
 
-/// The scene as the expert sees it.
+/// Scene and state from which the path is planned.
 struct View<'a> {
     from: &'a Interrupted,
     layout: &'a Layout,
@@ -71,9 +74,9 @@ struct View<'a> {
     tool: Vector3<f64>,
     /// Position of the block.
     block: Vector3<f64>,
-    /// Turn of the tool that the fingers need to take the block (rad).
+    /// Rotation of the tool that the fingers need to grasp the block (rad).
     grasp_yaw: f64,
-    /// Turn of the tool with the block that the goal needs (rad).
+    /// Rotation of the tool with the block that the goal needs (rad).
     place_yaw: f64,
 }
 
@@ -96,11 +99,11 @@ impl<'a> View<'a> {
         Vector3::new(at.x, at.y, height)
     }
 
-    /// Over the goal and down, from wherever the block is held.
+    /// Carries the held block over the goal, lowers and releases it.
     fn carry(&self, path: Path) -> Path {
         let goal = &self.layout.goal;
         let [gx, gy] = goal.centre;
-        // The block is where it was gripped, which need not be in the middle of the fingers.
+        // The block stays where it was gripped, which need not be in the middle of the fingers.
         let grip = self.block - self.tool;
         let over = goal.rim.max(goal.surface);
         let height = over + OVER + self.side / 2.0 - grip.z;
@@ -132,19 +135,19 @@ impl<'a> View<'a> {
             .grip_later(1.0, 0.2)
     }
 
-    /// The block lies where it is to be.
+    /// Reports whether the block rests at the goal.
     fn is_placed(&self) -> bool {
         let goal = &self.layout.goal;
         let resting = (self.block.z - goal.surface - self.side / 2.0).abs() < RESTING;
         resting && goal.contains(self.block.x, self.block.y)
     }
 
-    /// Lets go and up.
+    /// Releases the block and retreats.
     fn leave(&self, begin: impl Fn(f64) -> Path) -> Path {
         let around = Vector3::new(self.tool.x - self.block.x, self.tool.y - self.block.y, 0.0).norm() < self.side;
         let low = self.block.z + GRASP + RETREAT;
         if !around || self.tool.z > low - 0.005 {
-            // What is told is told until nothing more is to be done.
+            // Keep the last command: nothing is left to do.
             return begin(1.0);
         }
         let path = match self.from.told < RELEASE - 0.05 {
@@ -154,7 +157,7 @@ impl<'a> View<'a> {
         path.to(Self::above(self.tool, low), 0.0, 0.0).grip_later(1.0, 0.2)
     }
 
-    /// To the block, down, and on.
+    /// Approaches the block, grasps it and carries it to the goal.
     fn fetch(&self, begin: impl Fn(f64) -> Path) -> Path {
         let grasp = Vector3::new(self.block.x, self.block.y, self.block.z + GRASP);
         let top = self.block.z + self.side / 2.0;

@@ -1,4 +1,4 @@
-//! The row of a frame: the state as `record_node` would have seen it, and the expert's next chunk.
+//! The row of a frame: the state as `record_node` would record it, and the expert's next chunk.
 
 use nalgebra::Vector3;
 
@@ -9,7 +9,7 @@ use crate::dataset::frame::{Frame, Picture};
 use crate::recording::steps::{Commanded, Sample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
 
-/// Smaller values are 0 (m, rad): what rounding leaves of no turn would be stretched to the range of learned actions.
+/// Values below this are set to 0 (m, rad): normalisation would scale rounding errors to the full range of actions.
 const ROUNDING: f32 = 1e-9;
 
 /// A row without its pictures.
@@ -19,7 +19,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The whole row.
+    /// Returns the row with its pictures.
     pub fn with_pictures(&self, pictures: Vec<Picture>) -> Frame {
         Frame {
             vectors: self.vectors.clone(),
@@ -37,11 +37,11 @@ pub struct CorrectedState {
     pub tool: Pose,
     /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
-    /// Joints that are commanded now, and those that the expert would at the end of the first step (rad).
+    /// Joints that are commanded now, and those that the expert would command at the end of the first step (rad).
     pub commanded: [Joints; 2],
 }
 
-/// The row of a situation; its chunk has `steps` steps.
+/// Returns the row of a situation with a chunk of `steps` steps.
 pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> {
     let state = CorrectedState {
         joints: placed.joints,
@@ -52,13 +52,14 @@ pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> 
     labelled(&state, |step| (of.commanded(step), of.opening_told(step)), steps)
 }
 
-/// The row of an arm that somebody else has driven, with the expert's way on from there as its chunk of `steps` steps.
+/// Returns the row of an arm that another source has driven; its chunk is the expert's path onwards, `steps` steps of
+/// it.
 pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<Row> {
     let at = |step: usize| step as f64 * STEP_PERIOD_S;
     labelled(state, |step| (path.pose(at(step)), path.opening(at(step))), steps)
 }
 
-/// The row of a state; `told` gives the tool's pose and the gripper's opening at the start of a step.
+/// Returns the row of a state; `told` gives the commanded tool pose and gripper opening at the start of a step.
 fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Option<Row> {
     let sample = |at: usize, joints, gripper| Sample {
         pictures: Vec::new(),
@@ -73,7 +74,7 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: 
     let [now, next] = state.commanded;
     let mut rows = Steps::default();
     rows.push(sample(0, now, state.told));
-    // The value that holds while a step is under way is that of its start.
+    // The value that holds during a step is that of its start.
     let row = rows.push(sample(1, next, told(0).1))?;
     let [action, joints, state]: [Vec<f32>; 3] = row.vectors.try_into().ok()?;
     let mut vectors = vec![action, chunk(told, steps), joints, state];
@@ -84,10 +85,10 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: 
     Some(Row { vectors })
 }
 
-/// End-effector steps from the commanded pose on, and the gripper.
+/// Returns end-effector steps from the commanded pose on, and the gripper.
 ///
 /// # Shapes
-/// (steps, 7), one step behind the other
+/// (steps, 7), row major
 fn chunk(told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(steps * 7);
     let (mut before, mut opening) = told(0);

@@ -1,4 +1,4 @@
-//! A situation in the physics: where the joints and the block are, if they can be there.
+//! Places a situation in the physics and checks that it is feasible.
 
 use nalgebra::Translation3;
 
@@ -10,24 +10,24 @@ use crate::sim::error::SimError;
 use crate::sim::scene::SceneOptions;
 use crate::sim::world::{FINGER_TRAVEL, Setpoint, Snapshot, World, start_joints};
 
-/// The tool follows its commands this much later; measured in collected episodes (s).
+/// Lag of the tool behind its commands (s), measured in collected episodes.
 const LAG_S: f64 = 0.057;
-/// The fingers are let into the block by this, as a grip is in the physics (m).
+/// Depth by which the fingers penetrate the block, as in a grip of the physics (m).
 const GRIP_M: f64 = 0.0002;
 
-/// State of the arm in a row.
+/// State of arm and scene for a row.
 pub(super) struct Placed {
     /// Measured `base_from_tool` (m).
     pub tool: Pose,
     /// Measured joints (rad).
     pub joints: Joints,
-    /// Joints that were told, now and at the end of the first step (rad).
+    /// Joints commanded now and at the end of the first step (rad).
     pub commanded: [Joints; 2],
     /// State from which its pictures are rendered.
     pub snapshot: Snapshot,
 }
 
-/// Puts arm and block where the situation has them; nothing where the arm does not reach or touches what it should not.
+/// Places arm and block as in the situation; returns `None` where the arm does not reach or is in collision.
 pub(super) fn place(config: &SimConfig, of: &Situation) -> Result<Option<Placed>, SimError> {
     let tool_from_flange = Translation3::from(config.driver.tool_offset_m).inverse();
     let arm = Rm75::b();
@@ -67,7 +67,7 @@ pub(super) fn place(config: &SimConfig, of: &Situation) -> Result<Option<Placed>
     }))
 }
 
-/// Whether the fingers are just closing on the block or letting go of it.
+/// Reports whether the fingers are just closing on the block or releasing it.
 fn closes(of: &Situation) -> bool {
     of.kind == super::Kind::Expert
         && of

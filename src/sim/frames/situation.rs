@@ -15,7 +15,7 @@ use crate::sim::expert::{CLOSING_S, GRASP, Interrupted, OPENING_S, Pace, Path, S
 use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
 use crate::sim::world::start_joints;
 
-/// Wordings that ask to point at an object.
+/// Instructions that ask to point at an object.
 const WORDINGS: [&str; 8] = [
     "point at {}",
     "point to {}",
@@ -26,55 +26,57 @@ const WORDINGS: [&str; 8] = [
     "touch {}",
     "move the gripper to {}",
 ];
-/// Share of expert frames whose episode starts where every episode of `collect` does.
+/// Share of expert frames whose episode starts at the start pose of `collect`.
 const USUAL_START_SHARE: f64 = 0.4;
-/// Share of expert frames in which the arm has come to rest on its way. Without them an arm at rest is one that is about to
-/// begin or has finished, and a network that is told its speed learns to stay where it is.
+/// Share of expert frames in which the arm has come to rest on its path. Without them every arm at rest is about to
+/// begin or has finished, and a network that gets its speed learns to stay where it is.
 const REST_SHARE: f64 = 0.3;
-/// Range of other starts: x, y and z of the tool (m).
+/// Range of other start positions of the tool: x, y and z (m).
 const START_M: [[f64; 2]; 3] = [[0.22, 0.42], [-0.22, 0.22], [0.12, 0.32]];
-/// Range of the tool in a recovery (m).
+/// Range of the tool's position in a recovery (m).
 const ANYWHERE_M: [[f64; 2]; 3] = [[0.20, 0.46], [-0.26, 0.26], [0.03, 0.30]];
-/// Half of the recoveries begin this near the block, along x and y, and up to twice as high above it (m).
+/// Half of the recoveries begin within this distance of the block along x and y, and up to twice as high above it (m).
 const BESIDE_M: f64 = 0.06;
-/// Largest rotation of the tool about the vertical at its start (rad).
+/// Largest rotation of the tool about the vertical at the start (rad).
 const TURN_RAD: f64 = 0.6;
-/// Smallest height above the block for a start at which the fingers would hit it from the side (m).
+/// Smallest height above the block of a start position at which the fingers would otherwise hit it from the side (m).
 const ABOVE_BLOCK_M: f64 = 0.035;
-/// Half the width of the block with open fingers beside it (m).
+/// Half the width of the block plus open fingers beside it (m).
 const FINGERS_M: f64 = 0.055;
-/// Half the width of the stand with the gripper beside it (m).
+/// Half the width of the stand plus the gripper beside it (m).
 const STAND_M: f64 = 0.10;
-/// Share of recoveries in which the block lies where no layout has it.
+/// Share of recoveries in which the block lies where no layout puts it.
 const MOVED_SHARE: f64 = 0.6;
-/// Range of a block that was dropped or pushed, x and y (m).
+/// Range of the position of a block that was dropped or pushed, x and y (m).
 const DROPPED_M: [[f64; 2]; 2] = [[0.22, 0.44], [-0.22, 0.22]];
-/// Share of the moved blocks that were only pushed, and how far along x and y (m).
+/// Share of the moved blocks that were only pushed, and the largest displacement along x and y (m).
 const PUSHED: (f64, f64) = (0.4, 0.05);
-/// A block nearer to a box than this would stand in its wall (m).
+/// Distance from the box within which a block would intersect its wall (m).
 const BESIDE_BOX_M: f64 = 0.14;
-/// Half the width of the stand's top that a block lies on whole, and of the stand with a block beside it (m).
+/// Half the width of the stand's top within which a block lies fully on it, and of the stand plus a block beside it
+/// (m).
 const STAND_TOP_M: [f64; 2] = [0.05, 0.085];
-/// Share of recoveries that begin with fingers that are not open, and of those the share that is half open.
+/// Share of recoveries that begin with fingers not fully open, and the share of those with a random opening.
 const NOT_OPEN: (f64, f64) = (0.6, 0.6);
 /// Times before the start and after the end of an episode from which frames are taken (s).
 const BEYOND_S: [f64; 2] = [0.1, 0.25];
-/// Share of frames in which the tool is off its path, and how far, near contact and elsewhere (m, rad).
+/// Share of frames in which the tool is off its path, and the standard deviations of the offset near contact and
+/// elsewhere (m, rad).
 const JITTER_SHARE: f64 = 0.5;
 const JITTER_NEAR: (f64, f64) = (0.004, 0.02);
 const JITTER_FREE: (f64, f64) = (0.012, 0.08);
-/// Nearer than this above the block's top the tool is near contact (m).
+/// Height above the block's top below which the tool is near contact (m).
 const NEAR_M: f64 = 0.02;
-/// Around the moments at which the fingers close and open the tool stays on its path (s).
+/// Times before and after closing and opening of the fingers during which the tool stays on its path (s).
 const STILL_CLOSING_S: [f64; 2] = [0.05, 0.45];
 const STILL_OPENING_S: [f64; 2] = [0.05, 0.35];
-/// The fingers hold the block from this long after they are told to close, until this long after they are to open (s).
+/// The fingers hold the block from this long after the command to close until this long after the command to open (s).
 const HELD_S: [f64; 2] = [0.22, 0.05];
-/// This long after they are told to open, the fingers have let go (s).
+/// Time after the command to open at which the fingers have released the block (s).
 const RELEASED_S: f64 = 0.13;
-/// Share of recoveries with fingers that are not open in which they were told to close, and have missed the block.
+/// Share of recoveries with fingers not fully open in which they were commanded to close and have missed the block.
 const MISSED_SHARE: f64 = 0.6;
-/// Height of the tool above an object that is pointed at, above everything near it (m).
+/// Height of the tool above an object that is pointed at and above everything near it (m).
 const POINT_ABOVE_M: f64 = 0.045;
 /// Distance within which the block counts as near the object that is pointed at (m).
 const POINT_NEAR_M: f64 = 0.12;
@@ -82,16 +84,16 @@ const POINT_NEAR_M: f64 = 0.12;
 /// Kind of situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// On the expert's way through a task.
+    /// On the expert's path through a task.
     Expert,
-    /// Something went wrong: the fingers closed on nothing, or the block was pushed or dropped.
+    /// After a mishap: the fingers closed on nothing, or the block was pushed or dropped.
     Recovery,
-    /// On the way to a thing that is named.
+    /// On the path to an object that is named.
     Pointing,
 }
 
 impl Kind {
-    /// Name in reports.
+    /// Returns the name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Expert => "expert",
@@ -104,30 +106,30 @@ impl Kind {
 /// Shares of the kinds of situations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mix {
-    /// Tasks of expert and recovery frames; scenes of all tasks are pointed into.
+    /// Tasks of expert and recovery frames; pointing frames use scenes of all tasks.
     pub tasks: Vec<Task>,
-    /// Share of recoveries.
+    /// Share of recovery frames.
     pub recovery: f64,
-    /// Share of pointing; the rest is the expert's.
+    /// Share of pointing frames; the rest are expert frames.
     pub pointing: f64,
 }
 
-/// A moment of an episode.
+/// A moment of a simulated episode.
 #[derive(Debug, Clone)]
 pub struct Situation {
     /// Kind of situation.
     pub kind: Kind,
-    /// Start of a task that the layout was drawn as; recoveries move the block.
+    /// Episode whose layout was drawn; recoveries move the block.
     pub id: EpisodeId,
-    /// Positions of all objects; the block as it is in this frame, unless it is held or placed.
+    /// Positions of all objects; of the block as in this frame, unless it is held or placed.
     pub layout: Layout,
     /// Instruction for the policy.
     pub instruction: String,
-    /// The way from where the tool started.
+    /// The path from the tool's start.
     pub path: Path,
     /// Time of the moment along the path (s).
     pub time_s: f64,
-    /// The tool is this far off the path (m), and turned by this about the vertical (rad).
+    /// Offset of the tool from the path: translation (m), and rotation about the vertical (rad).
     pub offset: (Vector3<f64>, f64),
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
@@ -135,14 +137,14 @@ pub struct Situation {
     pub told: f64,
     /// Position of the block.
     pub block: Block,
-    /// The arm has come to rest here, and this is its way on.
+    /// The path onwards, if the arm has come to rest here.
     pub from_rest: Option<Path>,
 }
 
 /// Position of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// On its place in the layout.
+    /// At its place in the layout.
     Lies,
     /// Between the fingers.
     Held,
@@ -150,14 +152,14 @@ pub enum Block {
     Placed,
 }
 
-/// Randomness of frame `number`.
+/// Returns the random generator of frame `number`.
 pub(super) fn randomness(seed: u64, number: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(number);
     random
 }
 
-/// Draws a situation; whether the arm can be there is not known yet.
+/// Draws a situation; whether the arm can reach it is not checked yet.
 ///
 /// # Errors
 /// When the configuration has no such task.
@@ -175,7 +177,7 @@ pub(super) fn draw(config: &SimConfig, mix: &Mix, random: &mut ChaCha8Rng) -> Re
     let id = EpisodeId {
         task: tasks.choose(random).copied().unwrap_or(Task::Height),
         variation: random.random_range(0..LEVELS as u8),
-        // Few enough digits for every reader of JSON.
+        // 32 bits, so that every JSON reader holds the number exactly.
         seed: random.random::<u32>().into(),
     };
     let layout = tasks::layout(config, id)?;
@@ -208,14 +210,14 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
         .random_range(-BEYOND_S[0]..path.duration() + BEYOND_S[1])
         .max(0.0);
     let [closes, opens] = path.gripper_times();
-    // A picture does not tell how long the tool has stood still: once the fingers hold, or have let go, it moves on.
+    // A picture does not show how long the tool has stood still: once the fingers hold or have released, it moves on.
     let time_s = match time_s {
         t if (closes + HELD_S[0]..closes + CLOSING_S).contains(&t) => closes + CLOSING_S,
         t if (opens + RELEASED_S..opens + OPENING_S).contains(&t) => opens + OPENING_S,
         t => t,
     };
     let block = match time_s {
-        // Until the fingers have let go, what they carry is where they are.
+        // Until the fingers have released the block, it moves with them.
         t if t >= opens + HELD_S[1] => Block::Placed,
         t if t >= closes + HELD_S[0] => Block::Held,
         _ => Block::Lies,
@@ -243,7 +245,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
     }
 }
 
-/// The same moment with an arm that has come to rest there.
+/// Replaces a moment by the same with an arm that has come to rest there.
 fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
     let tool = of.commanded(0);
     let from = Interrupted {
@@ -286,7 +288,7 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut 
     let start = down_at(place, random.random_range(-TURN_RAD..TURN_RAD));
     let path = plan(config, &layout, start);
     let [closes, _] = path.gripper_times();
-    // Much of it at the very start: that is where the arm is when the expert is asked again.
+    // Many at the very start, because after a mishap the expert starts anew from where the arm is.
     let time_s = random.random_range(-0.5..(closes - 0.1).max(0.0)).max(0.0);
     let low = path.pose(time_s).translation.z < z + config.block.side_m / 2.0 + NEAR_M;
     let missed = opening < 1.0 && time_s < STEP_PERIOD_S && random.random_bool(MISSED_SHARE);
@@ -326,7 +328,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         };
         Some((crate::sim::stage::said(&prop.name)?, Vector3::new(x, y, top)))
     }));
-    // Half of them ask for the block: every task begins with it.
+    // Half of them name the block, because every task begins with it.
     let nth = match random.random_bool(0.5) {
         true => 0,
         false => random.random_range(0..things.len()),
@@ -360,7 +362,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
     }
 }
 
-/// Puts the block where a clumsy arm would leave it; it stays where it is when no place is free.
+/// Moves the block to where a clumsy arm would leave it; does nothing when no free position is found.
 fn move_block(config: &SimConfig, task: Task, layout: &mut Layout, random: &mut ChaCha8Rng) {
     let [x, y, z] = layout.object.position;
     let on_table = config.block.side_m / 2.0 + 0.0005;
@@ -398,7 +400,7 @@ fn jitter(near: bool, random: &mut ChaCha8Rng) -> (Vector3<f64>, f64) {
     let (place, turn) = if near { JITTER_NEAR } else { JITTER_FREE };
     let mut off = Vector3::from_fn(|_, _| place * normal(random));
     if near {
-        // Below the path is the table.
+        // Below the path is the table, so the offset is upwards.
         off.z = off.z.abs();
     }
     (off, turn * normal(random))
@@ -416,13 +418,13 @@ fn down_at(place: Vector3<f64>, turn: f64) -> Pose {
     Pose::from_parts(Translation3::from(place), turned_from_down(Vector3::z() * turn))
 }
 
-/// Openings the gripper covers in a second.
+/// Returns the speed of the gripper (openings per second).
 fn finger_rate(config: &SimConfig) -> f64 {
     config.driver.gripper_speed_m_s / (2.0 * crate::sim::world::FINGER_TRAVEL)
 }
 
 impl Situation {
-    /// `base_from_tool` on the path after `time_s` (s), with this share of the offset.
+    /// Returns `base_from_tool` on the path after `time_s` (s), with this share of the offset.
     pub(super) fn pose(&self, time_s: f64, share: f64) -> Pose {
         let on_path = self.path.pose(time_s.max(0.0));
         let (place, turn) = (self.offset.0 * share, self.offset.1 * share);
@@ -433,7 +435,7 @@ impl Situation {
         )
     }
 
-    /// Target of the tool `steps` steps from now: the offset fades within four.
+    /// Returns the target of the tool `steps` steps from now; the offset fades within four.
     pub(super) fn commanded(&self, steps: usize) -> Pose {
         let ahead = steps as f64 * STEP_PERIOD_S;
         if let Some(path) = &self.from_rest {
@@ -443,7 +445,7 @@ impl Situation {
         self.pose(self.time_s + ahead, share)
     }
 
-    /// Command of the gripper `steps` steps from now, 0 closed to 1 open.
+    /// Returns the command of the gripper `steps` steps from now, 0 closed to 1 open.
     pub(super) fn opening_told(&self, steps: usize) -> f64 {
         let ahead = steps as f64 * STEP_PERIOD_S;
         match &self.from_rest {
@@ -452,7 +454,7 @@ impl Situation {
         }
     }
 
-    /// `base_from_tool` as it is measured, `lag_s` behind what the tool is told.
+    /// Returns the measured `base_from_tool`, `lag_s` (s) behind the commands.
     pub(super) fn measured(&self, lag_s: f64) -> Pose {
         match &self.from_rest {
             Some(path) => path.pose(0.0),
@@ -460,7 +462,7 @@ impl Situation {
         }
     }
 
-    /// Pose of the block's centre with the tool at `base_from_tool` (m).
+    /// Returns the pose of the block's centre with the tool at `base_from_tool` (m).
     pub(super) fn block_pose(&self, config: &SimConfig, base_from_tool: &Pose) -> Pose {
         match self.block {
             Block::Lies => {
@@ -472,12 +474,12 @@ impl Situation {
         }
     }
 
-    /// The block's turn where the layout has it.
+    /// Returns the block's rotation in the layout.
     fn block_turn(&self) -> UnitQuaternion<f64> {
         UnitQuaternion::from_axis_angle(&Vector3::z_axis(), self.layout.object.yaw)
     }
 
-    /// The block in the fingers, turned with them since they took it.
+    /// Returns the pose of the block between the fingers, rotated with them since the grasp.
     fn held(&self, tool: &Pose) -> Pose {
         let [closes, _] = self.path.gripper_times();
         let turned = tool.rotation * self.path.pose(closes).rotation.inverse();
@@ -485,7 +487,7 @@ impl Situation {
         Pose::from_parts(Translation3::from(middle), turned * self.block_turn())
     }
 
-    /// The block at the goal, turned as it was let go.
+    /// Returns the pose of the block at the goal, with the orientation of its release.
     fn placed(&self, config: &SimConfig) -> Pose {
         let [_, opens] = self.path.gripper_times();
         let let_go = self.path.pose(opens);

@@ -1,4 +1,4 @@
-//! Questions about a scene, and their answers step by step.
+//! Questions about a scene, with step-by-step answers.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::sim::stage::Thing;
 
-/// Beginning of every question: the frame of its answer.
+/// Beginning of every question, which defines the frame of its answer.
 pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \
                          lengths are in metres and places are those of the middles of things.";
 
-/// Differences below this are not asked about (m).
+/// Smallest difference that is asked about (m).
 const CLEAR_M: f64 = 0.03;
 
 /// A question and its answer.
@@ -20,7 +20,7 @@ const CLEAR_M: f64 = 0.03;
 pub struct Question {
     /// Category.
     pub category: Category,
-    /// The question, frame included.
+    /// The question, including the definition of the frame.
     pub question: String,
     /// The answer, step by step.
     pub answer: String,
@@ -33,13 +33,13 @@ pub enum Category {
     Location,
     /// Distance between two objects.
     Distance,
-    /// On which side of another a thing is.
+    /// Whether one object is left or right of another.
     LeftOrRight,
-    /// Whether a thing is in front of another or behind it.
+    /// Whether one object is in front of another or behind it.
     FrontOrBehind,
-    /// Whether a thing is above another or below it.
+    /// Whether one object is above another or below it.
     AboveOrBelow,
-    /// Comparison: the one of two objects that is nearer to a third.
+    /// Which of two objects is nearer to a third.
     Closer,
     /// Rotation of an object about the vertical.
     Turn,
@@ -48,7 +48,7 @@ pub enum Category {
 }
 
 impl Category {
-    /// Name in files.
+    /// Returns the name in files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Location => "location",
@@ -69,7 +69,7 @@ impl fmt::Display for Category {
     }
 }
 
-/// Draws `count` different questions about things, or as many as there are: a category, then one of its questions.
+/// Draws up to `count` different questions about things: a category first, then one of its questions.
 pub fn draw(things: &[Thing], count: usize, random: &mut ChaCha8Rng) -> Vec<Question> {
     let mut left: Vec<Vec<Question>> = all(things).into_iter().filter(|of| !of.is_empty()).collect();
     let mut drawn = Vec::with_capacity(count);
@@ -84,7 +84,7 @@ pub fn draw(things: &[Thing], count: usize, random: &mut ChaCha8Rng) -> Vec<Ques
     drawn
 }
 
-/// All questions there are, by category.
+/// Returns all possible questions by category.
 pub fn all(things: &[Thing]) -> [Vec<Question>; 8] {
     let pairs = || {
         things
@@ -124,12 +124,12 @@ fn location(of: &Thing) -> Question {
     question(Category::Location, &asked, located(of))
 }
 
-/// The step that every answer begins with.
+/// Returns the step that every answer begins with.
 fn located(of: &Thing) -> String {
     format!("The 3D location of {} is {}.", of.name, vector(&of.place))
 }
 
-/// The vector between two things, after where they are.
+/// Returns the positions of two things and the vector between them.
 fn between(from: &Thing, to: &Thing) -> String {
     let along = to.place - from.place;
     format!(
@@ -152,14 +152,14 @@ fn distance(a: &Thing, b: &Thing) -> Question {
     question(Category::Distance, &asked, answer)
 }
 
-/// Two words for the ends of an axis.
+/// Words for the two directions of an axis.
 struct Side {
     category: Category,
     axis: usize,
     axis_name: &'static str,
     more: &'static str,
     less: &'static str,
-    /// Both, in a question.
+    /// Both words, as in a question.
     either: &'static str,
     told: &'static str,
 }
@@ -288,7 +288,7 @@ fn degrees(value: f64) -> String {
     rounded(value.to_degrees(), 0)
 }
 
-/// Never a negative nothing.
+/// Formats a number; zero has no minus sign.
 fn rounded(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.')) {

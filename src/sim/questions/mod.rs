@@ -1,6 +1,6 @@
-//! Questions about space with answers that the physics knows, written as Qwen-VL's finetuning files.
+//! Spatial questions with answers from the physics, written as Qwen-VL's fine-tuning files.
 //!
-//! * [`ask`]: questions about a [stage](super::stage), answered step by step
+//! * [`ask`]: questions about a [stage](super::stage), with step-by-step answers
 //! * [`write`](mod@write): pictures and files
 
 pub mod ask;

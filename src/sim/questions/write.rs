@@ -1,4 +1,4 @@
-//! Scenes, pictures and questions as files that Qwen-VL's finetuning, and ours, reads.
+//! Writes scenes, pictures and questions as files that Qwen-VL's fine-tuning, and ours, reads.
 //!
 //! ```text
 //! OUT/train.json  held_out.json       rows: image, conversations, category, scene
@@ -30,39 +30,39 @@ const IMAGES: &str = "images";
 /// Options of the questions to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
-    /// Questions in all.
+    /// Number of questions in all.
     pub count: usize,
-    /// Questions about each scene.
+    /// Number of questions about each scene.
     pub per_scene: usize,
-    /// Views each question shows.
+    /// Views that each question shows.
     pub views: Vec<View>,
     /// Share of the scenes whose questions are held out, rounded up.
     pub held_out: f64,
-    /// Decides everything.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
 /// Counts of the written questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
-    /// Scenes.
+    /// Number of scenes.
     pub scenes: usize,
-    /// Questions to train on.
+    /// Number of questions to train on.
     pub trained: usize,
-    /// Questions held out.
+    /// Number of questions held out.
     pub held_out: usize,
 }
 
 /// Error that ends the writing of questions.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The simulator.
+    /// The simulator fails.
     #[error(transparent)]
     Sim(#[from] SimError),
-    /// Somebody else writes there.
+    /// Another process writes to the folder.
     #[error(transparent)]
     Locked(#[from] LockError),
-    /// The disk refused.
+    /// A file or folder cannot be written.
     #[error("cannot write {path}: {message}")]
     Disk {
         /// The file or folder.
@@ -72,10 +72,10 @@ pub enum WriteError {
     },
 }
 
-/// Writes questions into a folder; `told` hears how many there are after each scene.
+/// Writes questions into a folder; calls `told` with the number of questions after each scene.
 ///
 /// # Errors
-/// When a scene cannot be made or shown, or the disk refuses.
+/// When a scene cannot be built or rendered, or the disk refuses.
 pub fn write(
     config: &SimConfig,
     order: &Order,
@@ -106,7 +106,7 @@ pub fn write(
             names.push(name);
         }
         let mut random = ChaCha8Rng::seed_from_u64(order.seed);
-        // The scenes themselves take the streams below.
+        // Scenes use the streams counted from 0 upwards.
         random.set_stream(u64::MAX - number as u64);
         let wanted = order.per_scene.min(order.count - asked);
         let questions = ask::draw(&stage.things, wanted, &mut random);
@@ -134,7 +134,7 @@ pub fn write(
     })
 }
 
-/// Numbers of the scenes that are held out.
+/// Returns the numbers of the scenes that are held out.
 fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
     let mut numbers: Vec<usize> = (0..scenes).collect();
     let mut random = ChaCha8Rng::seed_from_u64(order.seed);

@@ -1,4 +1,4 @@
-//! Place the block into a transparent box. The factor is the box: size, depth and how well it can be seen.
+//! Task: place the block into a transparent box. The varied factor is the box: size, depth and opacity.
 
 use rand::Rng as _;
 
@@ -23,7 +23,7 @@ pub(super) fn layout(chosen: &TransparentBox, mut draw: Draw<'_>) -> Layout {
         light: draw.light,
         goal: Goal {
             centre,
-            // Wholly inside: the centre keeps half a block from every wall, less the give of a contact.
+            // Fully inside: the centre keeps half a block from every wall, minus a tolerance for contacts.
             region: Region::Square(chosen.inner_half_m - half_block + 0.002),
             surface: FLOOR,
             rim: chosen.wall_m,

@@ -1,4 +1,4 @@
-//! Pick the block from a stand, place it on the plate on the table. The factor is the stand's height.
+//! Task: pick the block from a stand and place it on the plate on the table. The varied factor is the stand's height.
 
 use rand::Rng as _;
 
@@ -7,11 +7,11 @@ use super::{Draw, Form, Goal, Layout, Prop, Region};
 const PEDESTAL_HALF: f64 = 0.055;
 const PLATE_RADIUS: f64 = 0.060;
 const PLATE_HEIGHT: f64 = 0.008;
-/// The block counts as on the plate when its centre is this near the plate's middle (m).
+/// Distance of the block's centre from the plate's centre within which it counts as on the plate (m).
 const REACH: f64 = 0.045;
 
 pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> Layout {
-    // Arm's left or right, drawn; the plate lies on the other side.
+    // The stand is drawn to the arm's left or right; the plate is on the other side.
     let side = if draw.rng.random_bool(0.5) { 1.0 } else { -1.0 };
     let [px, py] = draw.point(0.28..0.33, 0.07..0.15);
     let pedestal = [px, side * py];

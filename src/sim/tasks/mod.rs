@@ -1,4 +1,4 @@
-//! The three tasks: where things stand at the start, and what counts as done.
+//! The three tasks: initial scenes and goals.
 
 pub mod container;
 pub mod height;
@@ -26,10 +26,10 @@ pub enum Task {
 }
 
 impl Task {
-    /// All of them.
+    /// All tasks.
     pub const ALL: [Self; 3] = [Self::Height, Self::Container, Self::Position];
 
-    /// Name in messages, parameters and on the command line.
+    /// Returns the name in messages, parameters and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Height => "height",
@@ -54,14 +54,14 @@ impl FromStr for Task {
     }
 }
 
-/// Identifies an episode: this and the configuration determine everything about it.
+/// Identifies an episode: together with the configuration it determines everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EpisodeId {
     /// The task.
     pub task: Task,
     /// Level of the factor the task is about: 0, 1 or 2.
     pub variation: u8,
-    /// Draws everything else; the same seed draws the same in every variation.
+    /// Seed of all other random choices; the same seed draws the same in every variation.
     pub seed: u64,
 }
 
@@ -76,7 +76,7 @@ pub struct Layout {
     pub light: Light,
     /// Goal of the block.
     pub goal: Goal,
-    /// The task in words.
+    /// Instruction.
     pub instruction: String,
 }
 
@@ -85,30 +85,30 @@ pub struct Layout {
 pub struct Object {
     /// Centre (m).
     pub position: [f64; 3],
-    /// Turn about the vertical (rad), within a quarter turn's symmetry.
+    /// Rotation about the vertical (rad), within the symmetry of quarter turns.
     pub yaw: f64,
-    /// Its colour.
+    /// Colour.
     pub colour: Colour,
 }
 
-/// Something that does not move.
+/// An object that does not move.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prop {
-    /// Name of its geom.
+    /// Name of the prop's geom.
     pub name: String,
-    /// Its form.
+    /// Shape.
     pub form: Form,
     /// Centre (m).
     pub position: [f64; 3],
-    /// Turn about the vertical (rad).
+    /// Rotation about the vertical (rad).
     pub yaw: f64,
-    /// Red, green, blue, opacity.
+    /// Red, green, blue and opacity, 0 to 1.
     pub rgba: [f64; 4],
-    /// Things may lie on it; otherwise it is only seen.
+    /// Whether objects may lie on it; otherwise it is only visible.
     pub solid: bool,
 }
 
-/// Form of a prop.
+/// Shape of a prop.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {
     /// Half sizes (m).
@@ -129,31 +129,31 @@ pub struct Light {
 /// Goal of the block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Goal {
-    /// Middle of the region (m).
+    /// Centre of the region (m).
     pub centre: [f64; 2],
-    /// Extent of the region about its middle.
+    /// Extent of the region about its centre.
     pub region: Region,
-    /// Height the block's underside rests at (m).
+    /// Height at which the block's underside rests (m).
     pub surface: f64,
-    /// Height of the highest thing about the region (m); the block is carried in over it.
+    /// Height of the highest obstacle around the region (m); the block is carried in over it.
     pub rim: f64,
-    /// Turn about the vertical of the walls around the region (rad), if it has any.
+    /// Rotation about the vertical of the walls around the region (rad), if it has any.
     pub walls: Option<f64>,
-    /// Geoms the block may touch while it counts as supported.
+    /// Names of geoms the block may touch while it counts as supported.
     pub supports: Vec<String>,
 }
 
-/// Extent of a goal in the plane.
+/// Horizontal extent of a goal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Region {
-    /// The block's centre is within this distance (m).
+    /// The block's centre is within this radius (m).
     Disc(f64),
     /// The block's centre is within this distance (m) along both of the goal's axes.
     Square(f64),
 }
 
 impl Goal {
-    /// Whether a point lies in the region.
+    /// Reports whether a point lies in the region.
     pub fn contains(&self, x: f64, y: f64) -> bool {
         let [cx, cy] = self.centre;
         let (dx, dy) = (x - cx, y - cy);
@@ -167,7 +167,7 @@ impl Goal {
     }
 }
 
-/// Draws the start of an episode.
+/// Draws the initial scene of an episode.
 ///
 /// # Errors
 /// When the variation is not 0, 1 or 2.
@@ -188,7 +188,7 @@ pub fn layout(config: &SimConfig, id: EpisodeId) -> Result<Layout, SimError> {
     drawn.ok_or(SimError::Variation(id.variation))
 }
 
-/// Values drawn from the seed, in one fixed order.
+/// Draws values from the seed, in one fixed order.
 pub(crate) struct Draw<'a> {
     block: &'a Block,
     rng: ChaCha8Rng,
@@ -221,15 +221,15 @@ impl<'a> Draw<'a> {
         }
     }
 
-    /// A point in a rectangle (m).
+    /// Draws a point in a rectangle (m).
     fn point(&mut self, x: std::ops::Range<f64>, y: std::ops::Range<f64>) -> [f64; 2] {
         [self.rng.random_range(x), self.rng.random_range(y)]
     }
 
-    /// The block with its underside at `surface` (m).
+    /// Draws the block with its underside at `surface` (m).
     fn object(&mut self, [x, y]: [f64; 2], surface: f64) -> Object {
         Object {
-            // A hair above, so that nothing starts inside anything.
+            // Slightly above, so that no objects intersect at the start.
             position: [x, y, surface + self.block.side_m / 2.0 + 0.0005],
             yaw: self
                 .rng

@@ -1,12 +1,12 @@
-//! Place the block at a named mark. All three marks are seen; the factor is which one is named.
+//! Task: place the block at a named mark. All three marks are visible; the varied factor is which one is named.
 
 use super::{Draw, Form, Goal, Layout, Prop, Region};
 use crate::sim::config::PositionLevels;
 
 const MARK_HALF: f64 = 0.055;
-/// The block counts as at the mark when its centre is this near the mark's middle along both axes (m).
+/// Distance of the block's centre from the mark's centre along both axes within which it counts as at the mark (m).
 const REACH: f64 = 0.040;
-/// Marks are told apart by where they are, not by colour.
+/// All marks have the same colours: they differ by position only.
 const RIM_RGBA: [f64; 4] = [0.98, 0.98, 0.96, 1.0];
 const INSIDE_RGBA: [f64; 4] = [0.35, 0.38, 0.42, 1.0];
 
@@ -17,7 +17,7 @@ pub(super) fn layout(levels: &PositionLevels, level: usize, mut draw: Draw<'_>) 
     let named = levels.marks.get(level);
     let (name, centre) = named.map_or(("", [0.0; 2]), |m| (m.name.as_str(), [m.x_m, m.y_m]));
     let props = levels.marks.iter().flat_map(|mark| {
-        // Flat on the table, and only seen: a rim and its inside.
+        // Flat on the table and only visible: a rim and its inside.
         [
             (MARK_HALF, 0.0003, RIM_RGBA, "rim"),
             (MARK_HALF - 0.008, 0.0006, INSIDE_RGBA, "inside"),

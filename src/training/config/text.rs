@@ -1,4 +1,4 @@
-//! Questions and answers in a training run's configuration.
+//! Settings of questions and answers in a training run.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
-    /// Files that are mixed; without any, no answers are learned.
+    /// Files of the mixture; without any, no answers are learned.
     pub sources: Vec<TextSource>,
-    /// Conversations of one forward pass, packed into one sequence; each pass of demonstrations brings one.
+    /// Conversations of one forward pass, packed into one sequence; each pass of demonstrations comes with one.
     pub batch: usize,
-    /// Most tokens of a conversation; what is behind them is cut off.
+    /// Maximum number of tokens of a conversation; the rest is cut off.
     pub longest: usize,
-    /// Least area of a picture as it is fed to the network (px²).
+    /// Minimum area of an image at the input of the network (px²).
     pub min_pixels: u64,
-    /// Largest area of a picture as it is fed to the network (px²).
+    /// Maximum area of an image at the input of the network (px²).
     pub max_pixels: u64,
     /// Threads that decode and resize.
     pub workers: usize,
-    /// Batches each of them may be ahead.
+    /// Batches that each thread may be ahead.
     pub ahead: usize,
-    /// Share of the pictures of each source that is held out, with every row that begins with one of them.
+    /// Fraction of the images of each source that is held out, with every row that begins with one of them.
     pub held_out_share: f64,
-    /// Batches of a measurement on what is held out; always the same ones.
+    /// Batches of a measurement on held-out rows; always the same ones.
     pub held_out_batches: u64,
 }
 
@@ -44,29 +44,30 @@ impl Default for TextSettings {
     }
 }
 
-/// A file of questions and answers.
+/// File of questions and answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextSource {
     /// Qwen-VL's finetuning JSON or JSONL, or SpatialReasoner's table (parquet, JSON or JSONL).
     pub path: PathBuf,
-    /// Folder that names of pictures are relative to; nothing is the folder of the file.
+    /// Folder that names of images are relative to; `None` is the folder of the file.
     #[serde(default)]
     pub images: Option<PathBuf>,
-    /// How often it is drawn from, relative to the others.
+    /// Sampling weight, relative to the other files.
     #[serde(default = "super::one")]
     pub weight: f64,
-    /// Whether answers begin with the checkpoint's reasoning anchors; nothing: SpatialReasoner's questions about space
-    /// do, and other conversations do not.
+    /// Whether answers begin with the checkpoint's reasoning anchors. If `None`, SpatialReasoner's questions about
+    /// space do, and other conversations do not.
     #[serde(default)]
     pub anchor: Option<bool>,
-    /// Whether it is only measured on.
+    /// Whether it is only used for measurements.
     #[serde(default)]
     pub held_out: bool,
 }
 
 impl TextSettings {
-    /// What decides what is learned: how many threads read and how much is measured does not.
+    /// Returns the settings that affect what is learned: the numbers of threads and of measured batches do not, and are
+    /// reset.
     pub fn learned(&self) -> Self {
         let Self {
             workers,
@@ -82,7 +83,7 @@ impl TextSettings {
         }
     }
 
-    /// What cannot work, if anything: the field, what was expected, what was found.
+    /// Returns a setting that cannot work, if there is one: the field, what was expected, what was found.
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str, String)> {
         let weights: Vec<f64> = self.sources.iter().map(|one| one.weight).collect();
         let checks = [

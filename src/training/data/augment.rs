@@ -1,25 +1,25 @@
-//! Random brightness, contrast and colour of what the network is shown.
+//! Random augmentation of brightness, contrast and colour.
 
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::random::normal;
 
-/// Red, green, blue.
+/// Colour channels: red, green, blue.
 const CHANNELS: usize = 3;
 
-/// How much pictures are changed; 0 changes nothing. Geometry targets stay true: nothing is moved.
+/// Strength of the augmentation; 0 changes nothing. Geometry targets stay valid: nothing is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
-    /// Standard deviation of the factor that all values of a picture are multiplied by; the range of values is -1 to 1.
+    /// Standard deviation of the factor, around 1, of all values of an image; they range from -1 to 1.
     pub contrast: f64,
-    /// Standard deviation of what is added to each colour of a picture.
+    /// Standard deviation of the offset of each colour of an image.
     pub colour: f64,
 }
 
 impl Augmentation {
-    /// Names what cannot work.
+    /// Returns the setting that cannot work, if there is one.
     pub(in crate::training) fn problem(&self) -> Option<(&'static str, &'static str, String)> {
         let works = |value: f64| (0.0..1.0).contains(&value);
         (!works(self.contrast) || !works(self.colour)).then(|| {
@@ -31,15 +31,15 @@ impl Augmentation {
         })
     }
 
-    /// Whether nothing is changed.
+    /// Returns whether nothing is changed.
     pub fn is_off(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Changes one picture.
+    /// Augments one image in place.
     ///
     /// # Shapes
-    /// `patches`: patches one behind the other, each (channels, frames, side, side), of `values` values
+    /// `patches`: patches one after another, each (channels, frames, side, side), of `values` values
     pub fn apply(&self, patches: &mut [f32], values: usize, random: &mut ChaCha8Rng) {
         let factor = 1.0 + self.contrast * normal(random);
         let added: [f64; CHANNELS] = std::array::from_fn(|_| self.colour * normal(random));

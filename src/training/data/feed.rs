@@ -1,4 +1,4 @@
-//! From rows of a mixture to batches: decoding, the camera code of inference, its prompts, and normalised actions.
+//! Makes batches from rows of a mixture: decoding, preprocessing and prompts as in inference, and normalised actions.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -41,30 +41,30 @@ pub struct Feed {
     teachers: Teachers,
     settings: DataSettings,
     seed: u64,
-    /// What a frozen vision tower made of all rows, once that is known.
+    /// Outputs of a frozen vision tower for all rows, once they are computed.
     kept: OnceLock<KeptVision>,
 }
 
-/// Whom the student learns from besides the demonstrations.
+/// Teachers of the student besides the demonstrations.
 #[derive(Debug, Default)]
 pub struct Teachers {
-    /// Whether the reasoning teacher is asked.
+    /// Whether the reasoning teacher is used.
     pub reasoning: bool,
-    /// Targets of the geometry teacher, where it is asked.
+    /// Targets of the geometry teacher, if it is used.
     pub geometry: Option<GeometryTeacher>,
 }
 
-/// Which episodes.
+/// Side of the split into trained and held-out episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Those that are trained on.
+    /// Episodes that are trained on.
     Trained,
-    /// Those that are measured on: nothing is dropped from their samples.
+    /// Held-out episodes; conditions are not dropped from their samples.
     HeldOut,
 }
 
 impl Side {
-    /// Who draws this side, of those who draw the trained and the held-out rows.
+    /// Returns the sampler of this side.
     pub fn of(self, [trained, held_out]: &[Sampler; 2]) -> &Sampler {
         match self {
             Self::Trained => trained,
@@ -73,7 +73,7 @@ impl Side {
     }
 }
 
-/// What a thread keeps open.
+/// Open files and buffers of a thread.
 pub struct Readers<'a> {
     images: Vec<ImageReader<'a>>,
     preprocessor: Preprocessor,
@@ -81,10 +81,10 @@ pub struct Readers<'a> {
 }
 
 impl Feed {
-    /// For a network of this shape; every instruction of the datasets is one that its prompt can hold.
+    /// Creates a feed for a network of this shape; its prompt must be able to hold every instruction of the datasets.
     ///
     /// # Errors
-    /// Names the episodes whose instructions are not.
+    /// When it cannot; names the episodes.
     pub fn new(
         (mixture, samplers): (Mixture, [Sampler; 2]),
         (prompter, config): (Prompter, &Config),
@@ -109,13 +109,13 @@ impl Feed {
         })
     }
 
-    /// Gives what was kept of all rows instead of their pictures, from here on.
+    /// Sets the outputs of the vision tower for all rows, which replace their images from then on.
     pub fn keep(&self, kept: KeptVision) {
-        // The first stays: both are of the same frozen tower.
+        // An earlier value stays: both are of the same frozen tower.
         drop(self.kept.set(kept));
     }
 
-    /// Pictures of some rows, one behind the other.
+    /// Reads the images of some rows, one after another.
     ///
     /// # Errors
     /// When one cannot be read.
@@ -127,7 +127,7 @@ impl Feed {
         Ok(Pictures::of(readers.preprocessor.input())?)
     }
 
-    /// Reads the views of a row into the preprocessor, behind those it has.
+    /// Reads the views of a row into the preprocessor, after those it has.
     fn see(&self, place: Place, readers: &mut Readers) -> Result<(), RunError> {
         let (Some(dataset), Some(images)) = (
             self.mixture.datasets().get(place.dataset),
@@ -148,20 +148,20 @@ impl Feed {
         Ok(())
     }
 
-    /// What is mixed.
+    /// Returns the mixture.
     pub fn mixture(&self) -> &Mixture {
         &self.mixture
     }
 
-    /// How many geometry targets had to be made.
+    /// Returns how many geometry targets had to be computed.
     pub fn targets_made(&self) -> u64 {
         self.teachers.geometry.as_ref().map_or(0, GeometryTeacher::made)
     }
 
-    /// What one thread needs to make batches.
+    /// Creates the readers of one thread.
     ///
     /// # Errors
-    /// When a dataset has not the contract's cameras, or their pictures cannot be cut into patches.
+    /// When a dataset lacks a camera of the contract, or the images cannot be cut into patches.
     pub fn readers(&self) -> Result<Readers<'_>, RunError> {
         let views = self.mixture.views();
         let views: Vec<&str> = views.iter().map(String::as_str).collect();
@@ -176,7 +176,7 @@ impl Feed {
         })
     }
 
-    /// Batch number `number` of a side. The same number is always the same batch.
+    /// Returns batch `number` of a side. The same number is always the same batch.
     ///
     /// # Errors
     /// When a row cannot be read or does not fit the network; names dataset, episode and frame.
@@ -187,7 +187,7 @@ impl Feed {
         let mut random = randomness(self.seed, "conditions", [number, side as u64]);
         let asked = Asked {
             text: random.random_range(0..texts),
-            // What is measured on held-out samples is their actions.
+            // Held-out samples are measured by their actions only.
             geometry: self.teachers.geometry.as_ref().filter(|_| side == Side::Trained),
         };
         let mut made = Made::default();
@@ -233,7 +233,7 @@ impl Feed {
         })
     }
 
-    /// What the robot is told in batch number `number` of the trained side, sample by sample.
+    /// Returns instruction and state of each sample in batch `number` of the trained side.
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -243,12 +243,12 @@ impl Feed {
         rows.map(|(dataset, place)| self.told(dataset, place)).collect()
     }
 
-    /// Writes the prompts.
+    /// Returns the prompter.
     pub fn prompter(&self) -> &Prompter {
         &self.prompter
     }
 
-    /// The states of some rows for a projector.
+    /// Returns the normalised states of some rows, if a projector reads them.
     fn states(&self, places: &[Place]) -> Result<Option<Tensor>, RunError> {
         if self.proprio != Proprio::Projected {
             return Ok(None);
@@ -307,7 +307,7 @@ impl Feed {
         self.done(place, &mut made.done)
     }
 
-    /// What was done from a row on.
+    /// Appends the actions from a row on.
     fn done(&self, place: Place, done: &mut Done) -> Result<(), RunError> {
         let chunk = self.mixture.chunk(place, self.chunk_len)?;
         let statistics = self.mixture.contract().data.statistics.iter().cycle();
@@ -320,8 +320,8 @@ impl Feed {
         Ok(())
     }
 
-    /// The chunk, of normalised actions, that is nearest to those of the first `batches` batches of a side without
-    /// looking at anything: (K, action dimension), in 32 bits.
+    /// Returns the constant chunk of normalised actions that is nearest to those of the first `batches` batches of a
+    /// side: (K, action dimension), in 32 bits.
     ///
     /// # Errors
     /// As [`Self::batch`].
@@ -340,13 +340,13 @@ impl Feed {
         Ok(Tensor::f_from_slice(&medians.take())?.f_reshape([self.chunk_len as i64, width as i64])?)
     }
 
-    /// Rows of a batch.
+    /// Returns the rows of a batch.
     fn places(&self, side: Side, number: u64) -> impl Iterator<Item = Place> + '_ {
         side.of(&self.samplers).batch(number, self.settings.batch as u64)
     }
 }
 
-/// What a batch is to do.
+/// Action targets of a batch.
 struct Targets {
     /// Normalised actions, (B, K, action dimension), in 32 bits.
     actions: Tensor,
@@ -372,17 +372,17 @@ impl Done {
     }
 }
 
-/// What the robot is told in a row.
+/// Instruction and state of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Told {
-    /// The task in words.
+    /// Instruction.
     pub instruction: String,
-    /// The robot's own state, for checkpoints that read it in words.
+    /// State of the robot, for checkpoints that read it as text.
     pub state: Option<StateText>,
 }
 
 impl Told {
-    /// The same for a prompt.
+    /// Returns the task for a prompt.
     pub fn task(&self) -> Task<'_> {
         Task {
             instruction: &self.instruction,
@@ -391,7 +391,7 @@ impl Told {
     }
 }
 
-/// Changes each picture by itself.
+/// Augments each image independently.
 fn augment(by: Augmentation, input: &mut VisionInput, random: &mut ChaCha8Rng) {
     let patches: usize = input.grids.iter().map(Grid::patches).sum();
     let values = input.pixel_values.len() / patches.max(1);
@@ -405,7 +405,7 @@ fn augment(by: Augmentation, input: &mut VisionInput, random: &mut ChaCha8Rng) {
     }
 }
 
-/// Of all samples; nothing where none has one.
+/// Concatenates the tensors of all samples; `None` if there are none.
 fn joined(parts: &[Tensor]) -> Result<Option<Tensor>, tch::TchError> {
     (!parts.is_empty()).then(|| Tensor::f_cat(parts, 0)).transpose()
 }
@@ -417,10 +417,10 @@ fn named(dataset: &Dataset, at: At, problem: String) -> RunError {
     )
 }
 
-/// What is asked of the teachers.
+/// Outputs that are requested from the teachers.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
-    /// Number of the reasoning teacher's text.
+    /// Index of the reasoning teacher's text.
     text: usize,
     geometry: Option<&'a GeometryTeacher>,
 }
@@ -438,14 +438,14 @@ impl Batches for Feed {
     }
 }
 
-/// Samples so far.
+/// Samples of a batch so far.
 #[derive(Default)]
 struct Made {
     student: Vec<Prompt>,
     teacher: Vec<TeacherPrompt>,
     done: Done,
-    /// (V·h·w, width) of each.
+    /// Geometry targets of each sample, (V·h·w, width).
     geometry: Vec<Tensor>,
-    /// (V·h·w) of each.
+    /// Weights of each sample's geometry targets, (V·h·w).
     geometry_weights: Vec<Tensor>,
 }

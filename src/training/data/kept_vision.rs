@@ -1,7 +1,7 @@
-//! What a frozen vision tower makes of every row, made once and kept in memory.
+//! Outputs of a frozen vision tower for every row, computed once and kept in memory.
 //!
-//! While patch embedding and blocks are frozen their outputs are the same in every epoch; without them a sample of the
-//! small network costs two fifths (docs/learning.md).
+//! While patch embedding and blocks are frozen, their outputs are the same in every epoch. Without computing them, a
+//! sample of the small network costs two fifths (docs/learning.md).
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,24 +18,24 @@ use crate::training::data::feed::{Readers, Side};
 use crate::training::method::Method;
 use crate::training::run_error::RunError;
 
-/// Bytes of a value.
+/// Size of a value (bytes).
 const BYTES: usize = 2;
-/// Rows that are seen at once.
+/// Rows of one forward pass.
 const AT_ONCE: u64 = 64;
 
-/// Outputs of the blocks that are read, of every row, in bfloat16.
+/// Outputs of the blocks that are read, for every row, in bfloat16.
 #[derive(Debug)]
 pub struct KeptVision {
-    /// Which row of `values` a place is.
+    /// Index of each place in `values`.
     rows: HashMap<Place, usize>,
     values: Vec<u8>,
-    /// Blocks, patches of a row, channels.
+    /// Number of blocks, patches of a row, and channels.
     shape: [i64; 3],
-    /// Patches of the views of a row; the same of all.
+    /// Sizes of the views of a row in patches; the same for all rows.
     grids: Vec<Grid>,
 }
 
-/// Rows of a feed, to be seen once.
+/// Rows of a feed, each read once.
 struct Rows {
     feed: Arc<Feed>,
     places: Vec<Place>,
@@ -57,7 +57,7 @@ impl Batches for Rows {
             .take(AT_ONCE as usize);
         let places: Vec<Place> = places.copied().collect();
         let pictures = match places.is_empty() {
-            // Threads look one batch beyond the last.
+            // Threads read ahead beyond the last batch.
             true => Pictures::none(),
             false => self.feed.pictures(&places, readers)?,
         };
@@ -66,10 +66,10 @@ impl Batches for Rows {
 }
 
 impl KeptVision {
-    /// Sees all rows of a feed, with `workers` threads that decode.
+    /// Computes the outputs for all rows of a feed, with `workers` threads that decode.
     ///
     /// # Errors
-    /// When a row cannot be read, or rows have pictures of different sizes.
+    /// When a row cannot be read, or rows have images of different sizes.
     pub fn of(feed: &Arc<Feed>, method: &Method, workers: usize) -> Result<Self, RunError> {
         let places = feed.mixture().places();
         let batches = (places.len() as u64).div_ceil(AT_ONCE);
@@ -126,10 +126,10 @@ impl KeptVision {
         Ok(())
     }
 
-    /// What was kept of some rows, as [`Pictures`] of a batch.
+    /// Returns the outputs for some rows, as [`Pictures`] of a batch.
     ///
     /// # Errors
-    /// When libtorch refuses.
+    /// When libtorch fails.
     pub fn pictures(&self, places: &[Place]) -> Result<Pictures, tch::TchError> {
         let [blocks, patches, channels] = self.shape;
         let each = BYTES * (blocks * patches * channels) as usize;
@@ -148,12 +148,12 @@ impl KeptVision {
         })
     }
 
-    /// Patches of the views of a row.
+    /// Returns the sizes of the views of a row in patches.
     pub fn grids(&self) -> &[Grid] {
         &self.grids
     }
 
-    /// Memory that it takes (bytes).
+    /// Returns the memory that it takes (bytes).
     pub fn bytes(&self) -> usize {
         self.values.len()
     }

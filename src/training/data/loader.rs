@@ -1,4 +1,4 @@
-//! Batches made ahead of time by threads, in an order that does not depend on which thread is quicker.
+//! Makes batches ahead of time in threads, in an order that does not depend on which thread is faster.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,38 +7,38 @@ use std::sync::{Arc, Barrier};
 use super::feed::Side;
 use crate::training::run_error::RunError;
 
-/// Which batches are taken.
+/// Sequence of batch numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turns {
-    /// Number of the first.
+    /// First number.
     pub first: u64,
-    /// From one to the next: 1 takes all of them.
+    /// Distance between numbers: 1 takes all of them.
     pub every: u64,
 }
 
 /// Makes batches by their numbers; threads share it.
 pub trait Batches: Send + Sync + 'static {
-    /// What a batch is.
+    /// Type of a batch.
     type Batch: Send + 'static;
-    /// What a thread keeps open.
+    /// Open files and buffers of a thread.
     type Readers<'a>
     where
         Self: 'a;
 
-    /// What one thread needs to make batches.
+    /// Creates the readers of one thread.
     ///
     /// # Errors
-    /// When what is read cannot be opened.
+    /// When a source cannot be opened.
     fn readers(&self) -> Result<Self::Readers<'_>, RunError>;
 
-    /// Batch number `number` of a side. The same number is always the same batch.
+    /// Returns batch `number` of a side. The same number is always the same batch.
     ///
     /// # Errors
-    /// When a sample cannot be read or does not fit the network; names where it is.
+    /// When a sample cannot be read or does not fit the network; the error says where it is.
     fn batch<'a>(&'a self, side: Side, number: u64, readers: &mut Self::Readers<'a>) -> Result<Self::Batch, RunError>;
 }
 
-/// Gives batches in order. The threads end when it is dropped.
+/// Returns batches in order. The threads end when it is dropped.
 #[derive(Debug)]
 pub struct Loader<B> {
     threads: Vec<Receiver<Result<B, RunError>>>,
@@ -46,11 +46,12 @@ pub struct Loader<B> {
 }
 
 impl<B: Send + 'static> Loader<B> {
-    /// Makes the batches of `turns`, with `workers` threads that are at most `ahead` batches ahead each.
+    /// Starts `workers` threads that make the batches of `turns`, each at most `ahead` batches ahead.
     pub fn start(feed: &Arc<impl Batches<Batch = B>>, turns: Turns, workers: usize, ahead: usize) -> Self {
         let workers = workers.max(1);
-        // A second team of OpenMP's threads would be more than there are cores, and then the first no longer waits
-        // actively: a step took twice as long. The number is the process's for threads to come, and each thread's own.
+        // A second team of OpenMP threads would make more threads than cores, and then the first team no longer waits
+        // actively: a step took twice as long. `set_num_threads` sets the number of the calling thread, and of threads
+        // that start later.
         let computing = tch::get_num_threads();
         let settled = Arc::new(Barrier::new(workers + 1));
         let threads: Vec<_> = (0..workers as u64)
@@ -63,7 +64,7 @@ impl<B: Send + 'static> Loader<B> {
                 };
                 let settled = Arc::clone(&settled);
                 std::thread::spawn(move || {
-                    // Asking first makes the thread's own number its own.
+                    // Reading the number first gives the thread a number of its own.
                     let _ = tch::get_num_threads();
                     tch::set_num_threads(1);
                     settled.wait();
@@ -77,7 +78,7 @@ impl<B: Send + 'static> Loader<B> {
         Self { threads, next: 0 }
     }
 
-    /// The next batch; waits for it.
+    /// Returns the next batch; waits for it.
     ///
     /// # Errors
     /// When it cannot be made.

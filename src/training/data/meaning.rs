@@ -1,24 +1,25 @@
-//! Which of a dataset's values are the contract's actions: by their names, and by what they can be.
+//! Finds the contract's actions among a dataset's values by their names, and checks that their ranges fit the units.
 
 use crate::contract::{ActionSpace, Data, FILE_NAME};
 use crate::dataset::Dataset;
 use crate::dataset::column_mapping::ColumnMapping;
 use crate::training::run_error::RunError;
 
-/// Fastest motion of a tool (m/s), and turn (rad/s); what looks faster are poses in place of steps, or other units.
+/// Maximum speed of a tool (m/s), and of turning (rad/s); what looks faster are poses instead of steps, or other units.
 const FASTEST_M_S: f64 = 2.0;
 const FASTEST_RAD_S: f64 = 4.0 * std::f64::consts::PI;
-/// Farthest that a tool is from the base (m).
+/// Maximum distance of a tool from the base (m).
 const FARTHEST: f32 = 2.0;
-/// Largest angle of a step, a joint or a pose (rad).
+/// Maximum angle of a step, a joint or a pose (rad).
 const LARGEST_ANGLE: f32 = 2.0 * std::f32::consts::PI;
-/// How far from 0 and 1 a gripper's values may be.
+/// Tolerance of a gripper's values beyond 0 and 1.
 const GRIPPER_SLACK: f32 = 0.02;
 
-/// Where the contract's action values stand in a row of `column`; the log has the table of what is taken for what.
+/// Returns the positions of the contract's action values in a row of `column`, and logs the mapping.
 ///
 /// # Errors
-/// When there is no such column, a name is missing or there twice, or values that have no names are more or fewer.
+/// When there is no such column, a name is missing or occurs twice, or a column without names has another number of
+/// values.
 pub fn actions(dataset: &Dataset, column: &str, data: &Data) -> Result<Vec<usize>, RunError> {
     let wanted: Vec<&str> = data.statistics.iter().map(|of| of.name.as_str()).collect();
     let wrong = |problem: String| RunError::data(dataset.root(), format!("column {column}: {problem}"));
@@ -38,13 +39,14 @@ pub fn actions(dataset: &Dataset, column: &str, data: &Data) -> Result<Vec<usize
     Ok(mapping.places)
 }
 
-/// Refuses actions of a dataset of others that cannot be in the contract's units: what was recorded here says them itself.
+/// Refuses actions that cannot be in the contract's units. A dataset with its own contract is not checked: that has the
+/// units.
 ///
 /// # Shapes
 /// rows: (n, action dimension)
 ///
 /// # Errors
-/// Names the value, its range and the unit.
+/// When a value is out of range; names the value, its range and the unit.
 pub fn require_units(dataset: &Dataset, data: &Data, rows: &[f32]) -> Result<(), RunError> {
     let dim = data.statistics.len();
     let fps = dataset.info().fps;
@@ -59,10 +61,10 @@ pub fn require_units(dataset: &Dataset, data: &Data, rows: &[f32]) -> Result<(),
     require(dataset, "action", expected.collect(), rows)
 }
 
-/// Refuses states of a dataset of others in the same way.
+/// Refuses states that cannot be in the contract's units, in the same way.
 ///
 /// # Shapes
-/// rows: (n, values that are told)
+/// rows: (n, values that the contract names)
 ///
 /// # Errors
 /// As [`require_units`].
@@ -78,7 +80,7 @@ pub fn require_state_units(dataset: &Dataset, data: &Data, rows: &[f32]) -> Resu
     require(dataset, "state", names.map(|name| (name, kind(name))).collect(), rows)
 }
 
-/// Least and largest value, and what it is.
+/// Minimum and maximum value, and a description.
 type ValueRange = (f32, f32, String);
 
 fn gripper() -> ValueRange {

@@ -1,20 +1,20 @@
-//! The best chunk that looks at nothing: what a policy has to be better than.
+//! Best constant action chunk, a baseline that a policy has to beat.
 
-/// Gathers values place by place.
+/// Collects values by their position.
 #[derive(Debug, Clone)]
 pub struct Medians {
     seen: Vec<Vec<f32>>,
 }
 
 impl Medians {
-    /// Of rows of so many values.
+    /// Creates an empty collection for rows of this many values.
     pub fn new(values: usize) -> Self {
         Self {
             seen: vec![Vec::new(); values],
         }
     }
 
-    /// A row: values, and whether each counts.
+    /// Adds a row: values, and whether each counts.
     pub fn see(&mut self, row: impl IntoIterator<Item = (f32, bool)>) {
         for (seen, (value, counts)) in self.seen.iter_mut().zip(row) {
             if counts {
@@ -23,8 +23,8 @@ impl Medians {
         }
     }
 
-    /// The median of each place, which no other constant beats in mean absolute error; the lower of two middle values,
-    /// and 0 where nothing counted.
+    /// Returns the median of each position, the constant with the smallest mean absolute error; the lower of two middle
+    /// values, and 0 where nothing counted.
     pub fn take(self) -> Vec<f32> {
         let median = |mut values: Vec<f32>| {
             let middle = values.len().saturating_sub(1) / 2;

@@ -1,4 +1,4 @@
-//! Datasets that are mixed, checked against each other and the checkpoint, and the statistics of all of them.
+//! Mixture of datasets, checked against each other and the checkpoint, and the statistics of all of them.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ pub struct Mixture {
     datasets: Vec<Dataset>,
     weights: Vec<f64>,
     contract: Contract,
-    /// Which values of [`STATE`] are told, for each dataset.
+    /// Indices of the values of [`STATE`] that are read, for each dataset.
     state: Vec<Vec<usize>>,
-    /// Which values of a row's actions are the contract's, for each dataset.
+    /// Indices of the contract's values in a row's actions, for each dataset.
     actions: Vec<Vec<usize>>,
 }
 
@@ -31,8 +31,8 @@ impl Mixture {
     /// Opens the datasets of a mixture for a checkpoint of this contract.
     ///
     /// # Errors
-    /// When a dataset cannot be read, lacks an action dimension, a camera or a value of the state, holds a value that is
-    /// not a number, or was recorded otherwise than the others.
+    /// When a dataset cannot be read, lacks an action dimension, a camera or a value of the state, holds a value that
+    /// is not finite, or was recorded with other settings than the others.
     pub fn open(shares: &[DatasetShare], checkpoint: &Contract) -> Result<Self, RunError> {
         let mut contract = checkpoint.clone();
         let mut datasets = Vec::with_capacity(shares.len());
@@ -59,7 +59,7 @@ impl Mixture {
         Ok(mixture)
     }
 
-    /// All rows of all datasets.
+    /// Returns all rows of all datasets.
     pub fn places(&self) -> Vec<Place> {
         let of = |(dataset, of): (usize, &Dataset)| {
             let rows = of.episodes().iter().map(|episode| (episode.index, episode.length));
@@ -69,31 +69,31 @@ impl Mixture {
         self.datasets.iter().enumerate().flat_map(of).collect()
     }
 
-    /// Refuses datasets that were recorded otherwise than those this checkpoint was trained on.
+    /// Refuses datasets that were recorded with other settings than those this checkpoint was trained on.
     ///
     /// # Errors
-    /// Names the first field that differs.
+    /// When they were; names the first field that differs.
     pub fn require_recorded_for(&self, checkpoint: &Contract) -> Result<(), RunError> {
         let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
         agree(root, ("the checkpoint", checkpoint), &self.contract)
     }
 
-    /// What the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
+    /// Returns what the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
     pub fn contract(&self) -> &Contract {
         &self.contract
     }
 
-    /// The datasets.
+    /// Returns the datasets.
     pub fn datasets(&self) -> &[Dataset] {
         &self.datasets
     }
 
-    /// Column of the actions.
+    /// Returns the column of the actions.
     pub fn action_column(&self) -> &'static str {
         action_column(self.contract.data.action_space)
     }
 
-    /// What was done from a row on, `steps` steps of it.
+    /// Returns the actions from a row on, `steps` steps of them.
     ///
     /// # Shapes
     /// (steps, action dimension)
@@ -133,18 +133,18 @@ impl Mixture {
         }
     }
 
-    /// Whether rows are moments of their own, with what is done from each.
+    /// Returns whether rows are not consecutive in time, and each has a chunk of actions.
     fn has_chunks(&self, dataset: &Dataset) -> bool {
         self.contract.data.action_space == ActionSpace::Ee7 && dataset.info().features.contains_key(CHUNK)
     }
 
-    /// Columns of the views, in the order of the contract.
+    /// Returns the columns of the views, in the order of the contract.
     pub fn views(&self) -> Vec<String> {
         let cameras = self.contract.robot.cameras.iter();
         cameras.map(|camera| format!("{PICTURES}{}", camera.name)).collect()
     }
 
-    /// The values of a row's state that are told, in the contract's order.
+    /// Returns the values of a row's state that are read, in the contract's order.
     ///
     /// # Errors
     /// When there is no such row.
@@ -163,15 +163,16 @@ impl Mixture {
             .collect())
     }
 
-    /// Normalises the state by the statistics that a projector has been trained with, not by those of this data.
+    /// Sets the statistics that normalise the state to those that a projector was trained with, instead of those of
+    /// this data.
     pub fn keep_state_statistics(&mut self, of: &[DimensionStatistics]) {
         self.contract.data.state = of.to_vec();
     }
 
-    /// Draws from the episodes that are trained on, and from those held out.
+    /// Creates the samplers of the trained and of the held-out episodes.
     ///
     /// # Errors
-    /// When nothing is left to train on, or nothing is held out of a share above 0.
+    /// When no rows are left to train on, or none are held out although `held_out` is above 0.
     pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[Sampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
         for ((number, dataset), weight) in (0..).zip(&self.datasets).zip(&self.weights) {
@@ -216,7 +217,7 @@ impl Mixture {
         for dataset in &self.datasets {
             let width = width(dataset, column)?;
             let taken = meaning::actions(dataset, column, data)?;
-            // Steps of chunks that no row follows are learned as well.
+            // All steps of chunks are learned, also those that have no row.
             let rows = match self.has_chunks(dataset) {
                 true => finite(dataset, CHUNK, data.statistics.len())?.to_vec(),
                 false => pick(finite(dataset, column, width)?, width, &taken).collect(),
@@ -248,19 +249,19 @@ impl Mixture {
     }
 }
 
-/// Which episodes of a dataset a training run holds out: a share, rounded up, that leaves one to train on.
+/// Held-out episodes of a dataset in a training run: a fraction, rounded up, that leaves at least one to train on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOut {
-    /// Number of the dataset in the run's mixture.
+    /// Index of the dataset in the run's mixture.
     pub number: u64,
-    /// The run's seed.
+    /// Seed of the run.
     pub seed: u64,
-    /// The share, 0 to 1.
+    /// Fraction that is held out, 0 to 1.
     pub share: f64,
 }
 
 impl HeldOut {
-    /// Number and length of the episodes that are trained on, and of those held out.
+    /// Returns index and length of the episodes that are trained on, and of those held out.
     pub fn split(self, dataset: &Dataset) -> [Vec<(usize, usize)>; 2] {
         let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);
         let mut order: Vec<(u64, (usize, usize))> = filled
@@ -280,13 +281,13 @@ impl HeldOut {
     }
 }
 
-/// These values of each row of `width`, in this order.
+/// Picks these values from each row of `width`, in this order.
 fn pick<'a>(rows: &'a [f32], width: usize, places: &'a [usize]) -> impl Iterator<Item = f32> + 'a {
     let rows = rows.chunks_exact(width.max(1));
     rows.flat_map(move |row| places.iter().filter_map(|place| row.get(*place)).copied())
 }
 
-/// The dataset's own contract, or, of a dataset of others, the checkpoint's at the dataset's rate.
+/// Returns the dataset's own contract; without one, the checkpoint's at the dataset's rate.
 fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, RunError> {
     if dataset.root().join(FILE_NAME).exists() {
         return Ok(Contract::load(dataset.root())?);
@@ -331,7 +332,7 @@ fn width(dataset: &Dataset, column: &str) -> Result<usize, RunError> {
     })
 }
 
-/// A column all of whose values are numbers.
+/// Returns a column, all of whose values must be finite.
 fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f32], RunError> {
     let values = dataset.vector(column)?;
     match values.iter().position(|value| !value.is_finite()) {
@@ -344,7 +345,7 @@ fn finite<'a>(dataset: &'a Dataset, column: &str, width: usize) -> Result<&'a [f
     }
 }
 
-/// Which values of the dataset's state the contract names; the log has the table.
+/// Returns the indices of the state's values that the contract names, and logs them.
 fn told(dataset: &Dataset, wanted: &[DimensionStatistics]) -> Result<Vec<usize>, RunError> {
     let names = || wanted.iter().map(|of| of.name.as_str());
     let places = dataset.places(STATE, names());

@@ -1,20 +1,19 @@
-//! Demonstrations on their way into training.
+//! Demonstrations for training, from datasets to batches.
 //!
 //! ```text
 //! datasets ─► mixture ─► sampler ─► feed (decode, resize, prompts, normalise) ─► loader's threads ─► VLA batches
 //! ```
 //!
-//! * [`mixture`]: what is mixed, and its statistics
-//! * [`sampler`]: which row each sample is, from the seed alone
+//! * [`mixture`]: datasets that are mixed, and their statistics
+//! * [`sampler`]: row of each sample, from the seed alone
 //! * [`feed`]: from rows to batches
-//! * [`preflight`]: what would end a run in its middle
-//! * [`augment`]: random changes of what is seen
-//! * [`kept_vision`]: what a frozen vision tower makes of every row
+//! * [`preflight`]: checks for what would end a run in its middle
+//! * [`augment`]: random augmentation of images
+//! * [`kept_vision`]: outputs of a frozen vision tower for every row
 //! * [`loader`]: batches ahead of time
-//! * [`meaning`]: which values are the contract's actions
-//! * [`medians`]: the best chunk that looks at nothing
-//! * `ranges`: ranges by which actions and states are normalised
-//! * [`text`]: questions and answers, the same way
+//! * [`meaning`]: values that are the contract's actions
+//! * [`medians`]: best constant chunk, a baseline
+//! * [`text`]: questions and answers, in the same way
 
 pub mod augment;
 pub mod feed;

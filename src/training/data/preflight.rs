@@ -1,5 +1,5 @@
-//! What would end a run in its middle, looked at before its first step: instructions that no prompt can hold, videos that are
-//! missing, pictures that cannot be read, conversations that cannot be learned from.
+//! Checks before the first step for what would end a run in its middle: instructions that no prompt can hold, missing
+//! videos, images that cannot be read, conversations that cannot be learned from.
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
@@ -19,15 +19,15 @@ use crate::parallel;
 use crate::training::data::loader::Batches as _;
 use crate::training::run_error::RunError;
 
-/// Rows of each dataset, and of the conversations, whose pictures are decoded.
+/// Number of rows of each dataset, and of conversations, whose images are decoded.
 const SAMPLED: usize = 48;
-/// Problems that are named where there are many.
+/// Maximum number of problems that are named.
 const SHOWN: usize = 10;
 
-/// Looks at all instructions of a dataset.
+/// Checks all instructions of a dataset.
 ///
 /// # Errors
-/// Names the episodes whose instruction no prompt can hold.
+/// When no prompt can hold an instruction; names the episodes.
 pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<(), RunError> {
     let mut problems = Vec::new();
     // Many episodes share few instructions.
@@ -53,10 +53,10 @@ pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<()
     Err(RunError::data(dataset.root(), message))
 }
 
-/// Looks whether every video is there, and at the pictures of some rows of every dataset.
+/// Checks that every video exists, and that the images of some rows of every dataset can be read.
 ///
 /// # Errors
-/// Names the files and rows.
+/// When a file or row cannot be read; names them.
 pub fn require_pictures(feed: &Feed, seed: u64) -> Result<(), RunError> {
     let views = feed.mixture().views();
     let mut readers = feed.readers()?;
@@ -67,7 +67,7 @@ pub fn require_pictures(feed: &Feed, seed: u64) -> Result<(), RunError> {
         let bar = progress(count, "pictures");
         let mut problems = Vec::new();
         for turn in bar.wrap_iter(0..count) {
-            // From the first episode to the last, evenly.
+            // Evenly spread from the first episode to the last.
             let Some(episode) = episodes.get(turn * (episodes.len() - 1) / (count - 1).max(1)) else {
                 continue;
             };
@@ -92,7 +92,7 @@ pub fn require_pictures(feed: &Feed, seed: u64) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Opens every video of these cameras once, to see what it is.
+/// Checks that every video of these cameras can be opened and is not empty.
 fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
     let features = &dataset.info().features;
     let videos: Vec<_> = views
@@ -132,10 +132,10 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
     }
 }
 
-/// Looks whether every conversation can be told to the network, and at the pictures of some.
+/// Checks that every conversation can be fed to the network, and that the images of some can be read.
 ///
 /// # Errors
-/// Names files and rows.
+/// When one cannot; names files and rows.
 pub fn require_answers(feed: &TextFeed) -> Result<(), RunError> {
     let places = feed.places();
     let bar = progress(places.len(), "conversations");
@@ -177,7 +177,7 @@ fn shown(problems: &[String]) -> String {
     shown
 }
 
-/// Drawn on terminals only, and gone when it is done.
+/// Progress bar, which is drawn on terminals only and cleared when it is done.
 fn progress(count: usize, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(count as u64).with_message(what);
     let bar = bar.with_finish(ProgressFinish::AndClear);

@@ -1,5 +1,5 @@
-//! Which row each sample is: it follows from seed, epoch and index alone, so that a run that is resumed goes on with
-//! the very samples it would have had.
+//! Chooses the row of each sample from seed, epoch and index alone, so that a resumed run continues with the same
+//! samples.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::At;
 
-/// Randomness of one moment of a run, whatever else was drawn.
+/// Returns the random generator for one purpose, epoch and index, independent of other draws.
 pub fn randomness(seed: u64, purpose: &str, [epoch, index]: [u64; 2]) -> ChaCha8Rng {
     let mut hash = Sha256::new();
     for number in [seed, epoch, index] {
@@ -20,34 +20,35 @@ pub fn randomness(seed: u64, purpose: &str, [epoch, index]: [u64; 2]) -> ChaCha8
 /// Episodes of a dataset that may be drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
-    /// How often, relative to the other datasets.
+    /// Sampling weight, relative to the other datasets.
     pub weight: f64,
-    /// Number and length of each.
+    /// Index and length of each episode.
     pub episodes: Vec<(usize, usize)>,
 }
 
-/// A row of a mixture.
+/// Row of a mixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
-    /// Number of the dataset.
+    /// Index of the dataset.
     pub dataset: usize,
-    /// Row in it.
+    /// Row in the dataset.
     pub at: At,
 }
 
-/// Draws rows with replacement: a dataset by weight, any of its episodes, any row of it.
+/// Draws rows with replacement: a dataset by weight, then an episode and a row of it uniformly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
     datasets: Vec<Drawn>,
     total: f64,
-    /// Rows of all, which make an epoch.
+    /// Number of rows of all datasets, which make an epoch.
     rows: u64,
     seed: u64,
     purpose: &'static str,
 }
 
 impl Sampler {
-    /// Of datasets in order; those without episodes are never drawn. Another purpose gives other rows.
+    /// Creates a sampler of datasets in order; those without episodes are never drawn. Another purpose gives other
+    /// rows.
     pub fn new(datasets: Vec<Drawn>, seed: u64, purpose: &'static str) -> Self {
         let lengths = datasets
             .iter()
@@ -66,17 +67,17 @@ impl Sampler {
         }
     }
 
-    /// Rows of all datasets.
+    /// Returns the number of rows of all datasets.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The rows of batch number `number`, of `size` samples each.
+    /// Returns the rows of batch `number`, with `size` samples per batch.
     pub fn batch(&self, number: u64, size: u64) -> impl Iterator<Item = Place> + '_ {
         (number * size..(number + 1) * size).filter_map(|index| self.place(index))
     }
 
-    /// The row of sample number `index`, counted over all epochs; nothing where there are no rows.
+    /// Returns the row of sample `index`, counted over all epochs; `None` if there are no rows.
     pub fn place(&self, index: u64) -> Option<Place> {
         if self.rows == 0 {
             return None;

@@ -1,4 +1,5 @@
-//! Geometry targets: what a frozen teacher sees in the views of a sample, or what the simulator knows of them, on disk.
+//! Geometry targets on disk: features of a frozen teacher for the views of a sample, or what the simulator knows of
+//! them.
 //!
 //! ```text
 //! views, grid ─► on disk? ─► read and checked ───────────────► features
@@ -6,9 +7,9 @@
 //! simulator ─► rays of the same views ─► 16 bits ─► written; read ─► features, weights
 //! ```
 //!
-//! * [`source`]: who can make targets
-//! * [`rays`]: what the simulator knows, and the features made of it
-//! * [`store`]: the targets that were made
+//! * [`source`]: sources of targets
+//! * [`rays`]: ground truth of the simulator, and its features
+//! * [`store`]: targets on disk
 
 pub mod rays;
 pub mod source;
@@ -29,29 +30,29 @@ use rays::{RaySource, RayTargets};
 use source::{Scene, TargetSource as _, Vggt};
 use store::GeometryTargets;
 
-/// What geometry latents are aligned with.
+/// Teacher that geometry latents are aligned with.
 #[derive(Debug)]
 pub enum GeometryTeacher {
     /// Features of VGGT.
     Vggt(GeometryTargets),
-    /// What the simulator knows.
+    /// Ground truth of the simulator.
     Rays(RayTargets),
 }
 
 /// Targets of one sample.
 #[derive(Debug)]
 pub struct Target {
-    /// (V·h·w, width), patches row by row of each view in turn; any floating-point type, on the CPU.
+    /// Features, (V·h·w, width), row by row and view after view; any floating-point type, on the CPU.
     pub features: Tensor,
-    /// What each patch counts, (V·h·w), in 32 bits; nothing where all count the same.
+    /// Weights of the patches, (V·h·w), in 32 bits; `None` if all are equal.
     pub weights: Option<Tensor>,
 }
 
 impl GeometryTeacher {
-    /// The targets of a sample.
+    /// Returns the targets of a sample.
     ///
     /// # Errors
-    /// When the teacher cannot see the views, nothing is known of them, or the disk refuses.
+    /// When the teacher fails, nothing is stored for the views, or the file system refuses.
     pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<Target, RunError> {
         match self {
             Self::Vggt(targets) => Ok(Target {
@@ -62,7 +63,7 @@ impl GeometryTeacher {
         }
     }
 
-    /// How many targets had to be made.
+    /// Returns how many targets had to be computed.
     pub fn made(&self) -> u64 {
         match self {
             Self::Vggt(targets) => targets.made(),
@@ -71,7 +72,7 @@ impl GeometryTeacher {
     }
 }
 
-/// The teacher that the settings name, with the targets it has made, for latents of `width` channels; `file` is the
+/// Opens the teacher that the settings name, with its stored targets, for latents of `width` channels; `file` is the
 /// configuration, for messages.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
-//! Targets that a simulator knows: what the rays of each view meet, kept with the pictures, made into features when a
-//! network learns.
+//! Geometry targets of a simulator: what the rays of each view hit is stored with the images, and converted to features
+//! during training.
 
 use tch::{Kind, Tensor};
 
@@ -13,11 +13,11 @@ use crate::model::error::ModelError;
 use crate::training::run_error::RunError;
 use crate::training::settings::ClassWeights;
 
-/// Rays that were put into the store when the pictures were taken. They cannot be made from pictures.
+/// Source of rays that were stored when the images were taken. They cannot be computed from images.
 #[derive(Debug)]
 pub struct RaySource;
 
-/// The views as rays are kept of them.
+/// Returns the scene under which the rays of these views are stored.
 pub fn scene(views: &[RgbImage]) -> Scene<'_> {
     Scene {
         views,
@@ -50,7 +50,7 @@ impl TargetSource for RaySource {
     }
 }
 
-/// Features of kept rays.
+/// Features of stored rays.
 #[derive(Debug)]
 pub struct RayTargets {
     store: GeometryTargets,
@@ -59,7 +59,7 @@ pub struct RayTargets {
 }
 
 impl RayTargets {
-    /// Of the rays in a store of [`RaySource`].
+    /// Creates targets from a store of [`RaySource`].
     pub fn new(store: GeometryTargets, features: RayFeatures, weights: ClassWeights) -> Self {
         Self {
             store,
@@ -68,10 +68,10 @@ impl RayTargets {
         }
     }
 
-    /// The targets of a sample's patches.
+    /// Returns the targets of a sample's patches.
     ///
     /// # Errors
-    /// When nothing was kept of these pictures, or the disk refuses.
+    /// When nothing is stored for these images, or the file system refuses.
     pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<Target, RunError> {
         let kept = self.store.get(&scene(views))?.f_to_kind(Kind::Float)?.f_contiguous()?;
         let mut values = vec![0.0; kept.numel()];

@@ -1,4 +1,4 @@
-//! Who can make geometry targets.
+//! Sources of geometry targets.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -13,17 +13,17 @@ use crate::model::error::ModelError;
 use crate::model::vggt;
 use crate::model::vggt::target::{TargetRule, Teacher};
 
-/// The views of one sample.
+/// Views of one sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
-    /// The views as they were recorded, neither resized nor augmented, the first view in front.
+    /// Views as they were recorded, neither resized nor augmented, in order.
     pub views: &'a [RgbImage],
     /// Rows and columns of the patches that the policy cuts each view into.
     pub grid: [i64; 2],
 }
 
 impl<'a> Scene<'a> {
-    /// Views, and what each of them is cut into.
+    /// Creates a scene of views and the patches that each is cut into.
     ///
     /// # Errors
     /// When there is no view, or they are cut into different numbers of patches.
@@ -41,27 +41,27 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// Makes geometry targets: latents of the geometry of a scene, one for each patch.
+/// Computes geometry targets: latents of the geometry of a scene, one for each patch.
 pub trait TargetSource: Debug + Send {
-    /// What the targets depend on besides the scene. Sources of the same identity make the same targets.
+    /// Describes what the targets depend on besides the scene. Sources of the same identity compute the same targets.
     fn identity(&self) -> &str;
 
-    /// Channels of a latent.
+    /// Returns the number of channels of a latent.
     fn width(&self) -> i64;
 
-    /// The type of 16 bits that targets are kept in.
+    /// Returns the 16-bit type in which targets are stored.
     fn kind(&self) -> Kind {
         Kind::BFloat16
     }
 
-    /// The target of a scene.
+    /// Computes the target of a scene.
     ///
     /// # Shapes
     /// V views of h x w patches → (V·h·w, width), patches row by row of each view in turn; any floating-point type, any
     /// device
     ///
     /// # Errors
-    /// When the scene cannot be seen.
+    /// When the target cannot be computed.
     fn target(&self, scene: &Scene) -> Result<Tensor, ModelError>;
 }
 

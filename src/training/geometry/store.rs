@@ -1,4 +1,4 @@
-//! Targets that were made, on disk: each made once, whoever asks for it, or put there with the pictures.
+//! Geometry targets on disk: each is computed once for all who use it, or stored with the images.
 //!
 //! ```text
 //! CACHE/<source>/ab/abcdef….safetensors    one scene: `target`, (V·h·w, width), in 16 bits
@@ -6,9 +6,9 @@
 //! CACHE/<source>/ab/.open                  what is being written; its last act is to be renamed
 //! ```
 //!
-//! A scene's name is the SHA-256 of its views, its grid and the source's identity, so nothing ever has to be declared
-//! out of date. A teacher's are in bfloat16, since it computes in it, and no feature is too large for it; the cosine that
-//! is learned loses about 1e-6. A scene takes V · h · w · width · 2 bytes: 1 MiB a view of 16 x 16 patches and 2048
+//! The name of a scene is the SHA-256 of its views, its grid and the source's identity, so targets never become stale.
+//! Those of a teacher are in bfloat16, since it computes in it, and no feature is too large for it; the cosine that is
+//! learned loses about 1e-6. A scene takes V · h · w · width · 2 bytes: 1 MiB per view of 16 x 16 patches and 2048
 //! channels.
 
 use std::collections::HashMap;
@@ -28,13 +28,13 @@ use crate::training::run_error::RunError;
 
 /// Name of the tensor in a file.
 const TARGET: &str = "target";
-/// Note in its header: CRC-32 of the values.
+/// Metadata key in its header: CRC-32 of the values.
 const CHECKSUM: &str = "crc32";
-/// Note in its header: who made it.
+/// Metadata key in its header: identity of the source.
 const SOURCE: &str = "source";
-/// Letters of a source's hash that name its folder.
+/// Hexadecimal digits of a source's hash that name its folder.
 const SOURCE_LETTERS: usize = 16;
-/// Letters of a scene's hash that name its folder.
+/// Hexadecimal digits of a scene's hash that name its folder.
 const SCENE_LETTERS: usize = 2;
 
 /// Targets of one source; threads and processes share them.
@@ -49,10 +49,10 @@ pub struct GeometryTargets {
 }
 
 impl GeometryTargets {
-    /// Those under the directory `cache`, which is made if needed.
+    /// Opens the targets under the directory `cache`, which is created if needed.
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// When the directory cannot be created.
     pub fn open(cache: &Path, source: Box<dyn TargetSource>) -> Result<Self, RunError> {
         let identity = source.identity().to_owned();
         let name: String = hex(&Sha256::digest(&identity)).chars().take(SOURCE_LETTERS).collect();
@@ -68,30 +68,30 @@ impl GeometryTargets {
         })
     }
 
-    /// How often the source was asked.
+    /// Returns how many targets were computed.
     pub fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// The target of a scene: from the disk, or made and put there. Both are the same to the bit. A file that is damaged
-    /// is named in the log and made again.
+    /// Returns the target of a scene: read from disk, or computed and stored. Both are identical to the bit. A damaged
+    /// file is logged and computed again.
     ///
     /// # Shapes
     /// → (V·h·w, width), patches row by row of each view in turn, in the source's 16 bits on the CPU
     ///
     /// # Errors
-    /// When the source cannot see the scene, or the disk refuses.
+    /// When the source fails on the scene, or the file system refuses.
     pub fn get(&self, scene: &Scene) -> Result<Tensor, RunError> {
         self.kept(scene, || self.make(scene))
     }
 
-    /// Keeps a target that was made with the scene; one that is there already stays.
+    /// Stores a target that was made with the scene; an existing one stays.
     ///
     /// # Shapes
     /// `target`: (V·h·w, width), patches row by row of each view in turn
     ///
     /// # Errors
-    /// When it is of another shape, holds what is not a number, or the disk refuses.
+    /// When it has another shape or a value that is not finite, or writing fails.
     pub fn put(&self, scene: &Scene, target: &Tensor) -> Result<(), RunError> {
         self.kept(scene, || self.checked(scene, target)).map(drop)
     }
@@ -107,7 +107,7 @@ impl GeometryTargets {
         let lock = folder.join(".lock");
         let held = File::create(&lock).map_err(RunError::file("make", &lock))?;
         held.lock().map_err(RunError::file("lock", &lock))?;
-        // Another thread or process may have made it meanwhile.
+        // Another thread or process may have stored it meanwhile.
         if let Some(target) = self.read(&path, scene)? {
             return Ok(target);
         }
@@ -137,6 +137,8 @@ impl GeometryTargets {
         }
     }
 
+    /// Shape of a scene's target.
+    ///
     /// # Shapes
     /// → (V·h·w, width)
     fn shape(&self, scene: &Scene) -> [i64; 2] {
@@ -144,7 +146,7 @@ impl GeometryTargets {
         [scene.views.len() as i64 * h * w, self.width]
     }
 
-    /// One scene at a time: what a target is must not depend on who else is in its batch.
+    /// Computes one scene at a time: a target must not depend on the other scenes of a batch.
     fn make(&self, scene: &Scene) -> Result<Tensor, RunError> {
         let _no_grad = tch::no_grad_guard();
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +156,7 @@ impl GeometryTargets {
         self.checked(scene, &made)
     }
 
-    /// As it is kept.
+    /// Converts a target to the type that is stored, and checks it.
     fn checked(&self, scene: &Scene, made: &Tensor) -> Result<Tensor, RunError> {
         let made = made.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?.f_contiguous()?;
         let (expected, found) = (self.shape(scene), made.size());
@@ -185,14 +187,14 @@ impl GeometryTargets {
         let file = safetensors::serialize([(TARGET, view)], Some(notes)).map_err(RunError::file("write", path))?;
         let written = fs::write(open, file).and_then(|()| fs::rename(open, path));
         written.map_err(|error| {
-            // What is half written takes the space that is missing.
+            // A partial file takes space, which may be what is missing.
             let _ = fs::remove_file(open);
             let message = format!("{error}; free space there, or name another directory in geometry.cache");
             RunError::file("write", path)(message)
         })
     }
 
-    /// Nothing where there is no file, or one that is damaged.
+    /// Reads a target; `None` if there is no file, or a damaged one.
     fn read(&self, path: &Path, scene: &Scene) -> Result<Option<Tensor>, RunError> {
         let bytes = match files::read(path, files::PICTURE) {
             Ok(bytes) => bytes,

@@ -1,4 +1,4 @@
-//! How a run begins, or goes on from where another ended.
+//! Begins a run, or resumes it from a checkpoint.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::training::settings::Distill;
 use super::Run;
 
 impl Run {
-    /// Opens everything that the configuration names; `file` is what errors call it.
+    /// Opens everything that the configuration names; `file` is the configuration, for messages.
     ///
     /// # Errors
     /// When the configuration cannot work, the data does not fit the checkpoint, or `out` holds another run.
@@ -49,7 +49,7 @@ impl Run {
             device: ranks.settle(config.device().map_err(refuse)?.resolve()?)?,
             compute: config.compute,
         };
-        // The others only look: the directory is the run's, and one of its processes writes.
+        // The other processes only read: the directory belongs to the run, and one process writes.
         let shelf = if ranks.leads() {
             Shelf::open(&config.out, config.checkpoints.keep)?
         } else {
@@ -150,7 +150,7 @@ impl Run {
         if let Some(last) = last {
             run.take_up(last)?;
         }
-        // The one thing before the first step that takes long comes last: nothing behind it refuses.
+        // The only slow preparation comes last: nothing after it refuses the run.
         if run.config.data.keep_vision {
             let kept = KeptVision::of(&run.feed, &run.method, run.config.data.workers)?;
             tracing::info!(
@@ -162,7 +162,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Goes on from a checkpoint of this run.
+    /// Resumes from a checkpoint of this run.
     fn take_up(&mut self, step: u64) -> Result<(), RunError> {
         let notes = self.shelf.notes(step)?;
         let path = self.shelf.path(step);
@@ -198,13 +198,13 @@ impl Run {
     }
 }
 
-/// Whether a checkpoint's action head has learned anything that other statistics would spoil.
+/// Returns whether a checkpoint's action head is trained, so that other statistics would change its actions.
 fn knows_actions(manifest: &Manifest) -> bool {
     let weights = manifest.contract().ok().and_then(|contract| contract.model.as_ref());
     weights.is_some_and(|model| model.weights != UNTRAINED)
 }
 
-/// The first part that decides what is learned and is not the same.
+/// Returns the first setting that affects what is learned and differs.
 fn differs(was: &TrainingConfig, is: &TrainingConfig) -> Option<&'static str> {
     let parts = [
         ("steps", was.steps == is.steps),

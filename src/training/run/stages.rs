@@ -1,4 +1,4 @@
-//! Stages of a run: each trains what the one before it left, with settings of its own.
+//! Stages of a run: each trains the result of the one before it, with settings of its own.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use crate::training::checkpoint::Shelf;
 use crate::training::config::TrainingConfig;
 use crate::training::run_error::RunError;
 
-/// Trains the stages of a configuration, or the run that it is without any; `file` is what errors call it. `max_steps`
-/// ends each stage. With `resume`, stages that are done are left as they are.
+/// Trains the stages of a configuration, or the single run without any; `file` is the configuration, for messages.
+/// `max_steps` ends each stage. With `resume`, complete stages before the last are skipped.
 ///
 /// # Errors
-/// As [`Run::open`] and [`Run::train`].
+/// As for [`Run::open`] and [`Run::train`].
 pub fn train(
     config: TrainingConfig,
     file: &Path,
@@ -48,7 +48,7 @@ pub fn train(
     })
 }
 
-/// The checkpoint of a stage that has reached its last step.
+/// Returns the checkpoint of a stage that has reached its last step.
 fn finished(out: &Path, end: u64) -> Result<Option<PathBuf>, RunError> {
     let shelf = Shelf::at(out);
     let last = shelf.steps()?.last().copied();

@@ -14,7 +14,7 @@ use crate::training::run_error::RunError;
 
 use super::Run;
 
-/// Batches of a step on their way.
+/// Loaders of the batches of a step.
 pub(super) struct Loaders {
     pub(super) demonstrations: Loader<VlaBatch>,
     pub(super) answers: Option<Loader<VlmBatch>>,
@@ -65,7 +65,7 @@ impl Run {
             if let Some(loss) = &losses.reasoning {
                 *scalars.reasoning.get_or_insert(0.0) += value(loss)?;
             }
-            // Of the last of the step's batches.
+            // Diagnostics are those of the step's last batch.
             scalars.cosine = losses.diagnostics.cosine;
             scalars.teacher_variance = losses.diagnostics.teacher_variance;
         }
@@ -90,7 +90,7 @@ impl Run {
         })
     }
 
-    /// Compares the gradients of the two streams, where it is time to; the leading process's first batches do.
+    /// Compares the gradients of the two streams when it is due, on the first batches of the leading process.
     fn compare(&self, batches: &[VlaBatch], answers: &[VlmBatch]) -> Result<Option<Similarity>, RunError> {
         let every = self.config.validation.similarity_every;
         let due = self.ranks.leads() && every > 0 && self.step.is_multiple_of(every);
@@ -104,7 +104,7 @@ impl Run {
         })
     }
 
-    /// Which batches are this process's: with N processes each takes every N-th.
+    /// Returns the batches of this process: with N processes each takes every N-th.
     pub(super) fn turns(&self) -> Turns {
         let size = self.ranks.size() as u64;
         Turns {
@@ -113,7 +113,7 @@ impl Run {
         }
     }
 
-    /// Losses were divided by the counts of the whole, so that those of the whole are sums over the processes.
+    /// Sums the losses over the processes; they were divided by the counts of the whole step.
     fn sum_losses(&self, scalars: &mut Scalars) -> Result<(), RunError> {
         let there = |loss: Option<f64>| f64::from(u8::from(loss.is_some()));
         let mut sums = [

@@ -1,4 +1,4 @@
-"""Makes the small videos beside this file, as other tools write them: python make.py (needs PyAV and numpy).
+"""Writes the small videos beside this file in the way of other tools: python make.py (needs PyAV and numpy).
 
 Frame n shows n in eight black or white blocks, bit 0 first; below them are a red, a green, a blue and a grey block.
 """
@@ -40,14 +40,14 @@ def write(name, codec, options, matrix=None, pix_fmt="yuv420p", frames=FRAMES, c
 
 
 if __name__ == "__main__":
-    # LeRobot's default
+    # LeRobot's default settings
     write("av1.mp4", "libsvtav1", {"g": "2", "crf": "30", "preset": "12"})
-    # what a plain ffmpeg makes: reordered frames, key frames far apart
+    # default settings of ffmpeg: reordered frames, distant key frames
     write("x264_reordered.mp4", "libx264", {"g": "100", "bf": "3", "crf": "24", "x264-params": "b-pyramid=normal"}, frames=200)
     write("x264_bt709.mp4", "libx264", {"g": "2", "crf": "18"}, matrix=1, frames=4)
-    # what LeRobot makes of vcodec h264
+    # LeRobot's settings for vcodec h264
     write("x264_lerobot.mp4", "libx264", {"g": "2", "crf": "30"})
-    # in fragments, as it is written while it is recorded; reordered too
+    # fragmented, as written during recording; also reordered
     write("x264_fragments.mp4", "libx264", {"g": "8", "bf": "2", "crf": "30"},
           container={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
     # two episodes in one file, the second 3 ms late

@@ -1,4 +1,4 @@
-//! Writes weights as `torch.save` does: a zip archive of a pickle and the values.
+//! Writer of weights in the format of `torch.save`: a zip archive of a pickle and the values.
 
 #![allow(dead_code)]
 
@@ -11,7 +11,7 @@ pub struct Saved {
     pub bytes: Vec<u8>,
 }
 
-/// A pickle that is being written.
+/// A pickle under construction.
 pub struct Pickle(pub Vec<u8>);
 
 impl Pickle {
@@ -66,7 +66,7 @@ pub fn strides_of(shape: &[usize]) -> Vec<usize> {
     (1..=shape.len()).map(|at| shape[at..].iter().product()).collect()
 }
 
-/// The pickle of a state dict, with the versions of its modules behind it as `state_dict()` gives them.
+/// Pickle of a state dict, followed by the versions of its modules as `state_dict()` gives them.
 pub fn index(tensors: &[Saved]) -> Vec<u8> {
     let mut pickle = Pickle::new();
     pickle.empty_dict().code(b"q\x00(");
@@ -114,7 +114,7 @@ pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// An archive with this index and these values.
+/// An archive with this pickle and these values.
 pub fn archive(index: &[u8], values: &[&[u8]]) -> Vec<u8> {
     let names: Vec<_> = (0..values.len()).map(|key| format!("archive/data/{key}")).collect();
     let mut files = vec![("archive/data.pkl", index), ("archive/byteorder", &b"little"[..])];

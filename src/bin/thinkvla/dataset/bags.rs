@@ -1,4 +1,4 @@
-//! `thinkvla dataset export`, `import` and `encode`: other forms of the same episodes.
+//! `thinkvla dataset export`, `import` and `encode`: the same episodes in other formats.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -99,7 +99,7 @@ impl FromStr for Source {
             .map_or((text, None), |(name, listed)| (name, Some(listed)));
         let mut topics: Vec<SourceTopic> = Vec::new();
         for part in listed.into_iter().flat_map(|listed| listed.split(',')).map(str::trim) {
-            // Behind a topic with a colon come its values; topics begin with a slash.
+            // After a topic and a colon come the names of its values; topics begin with a slash.
             match topics
                 .last_mut()
                 .filter(|topic| !topic.values.is_empty() && !part.starts_with('/'))

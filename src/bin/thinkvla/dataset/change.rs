@@ -1,4 +1,4 @@
-//! Repairs datasets, and makes new ones of their episodes.
+//! Subcommands that repair datasets or make new ones of their episodes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -159,13 +159,13 @@ fn made(sources: &[Source<'_>], out: &Path) -> anyhow::Result<()> {
 
 /// Destination of a changed dataset.
 enum Place<'a> {
-    /// Into a folder of its own.
+    /// A new folder.
     Beside(&'a Path),
-    /// Into the place of the old one, which nobody else may write to meanwhile.
+    /// The folder of the old dataset, locked against other writers.
     Instead(WriterLock),
 }
 
-/// A dataset that is to be changed.
+/// Opens a dataset that is to be changed, and locks it when it is changed in place.
 fn open<'a>(root: &Path, out: Option<&'a Path>) -> anyhow::Result<(Dataset, Place<'a>)> {
     let place = match out {
         Some(out) => Place::Beside(out),
@@ -174,7 +174,7 @@ fn open<'a>(root: &Path, out: Option<&'a Path>) -> anyhow::Result<(Dataset, Plac
     Ok((Dataset::open(root)?, place))
 }
 
-/// Makes a new dataset, or one that takes the place of the old.
+/// Writes the chosen episodes as a new dataset, or in place of the old one.
 fn change(dataset: &Dataset, episodes: Vec<Choice>, place: Place<'_>) -> anyhow::Result<()> {
     let sources = [Source { dataset, episodes }];
     let lock = match place {
@@ -189,7 +189,7 @@ fn change(dataset: &Dataset, episodes: Vec<Choice>, place: Place<'_>) -> anyhow:
             open.frames
         );
     }
-    // A link would be replaced, and not what it leads to.
+    // Resolves links: otherwise the link itself would be replaced.
     let root = root.canonicalize()?;
     let new = beside(&root, "new")?;
     ensure!(

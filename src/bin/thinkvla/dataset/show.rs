@@ -1,4 +1,4 @@
-//! Verbs that describe, verify and plot a dataset.
+//! Subcommands that describe and verify datasets.
 
 use std::io;
 use std::path::Path;
@@ -85,7 +85,7 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     }
     let (count, folder) = (report.sound.len(), root.display());
     tell(&format!("the first {count} episodes, {frames} frames, are sound"));
-    // Repair looks at files alone, and is of no use where nothing would be left.
+    // Repair checks files only, and is useless where nothing would be left.
     let helps = count > 0 && Repair::plan(root).is_ok_and(|repair| repair.cuts());
     tell(&match helps {
         true => format!("`thinkvla dataset repair {folder} --dry-run` says what cutting it back to them would do"),
@@ -97,13 +97,13 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Copies the statistics of a dataset that was not recorded here, once, before others are written in their place.
+/// Copies the statistics of a dataset that was not recorded here, once, before they are overwritten.
 fn keep_of_others(root: &Path) -> anyhow::Result<()> {
     let (path, copy) = (root.join(STATS), root.join(format!("{STATS}.before")));
     if root.join(FILE_NAME).exists() || copy.exists() {
         return Ok(());
     }
-    // A link whose target was not fetched is there, and would be lost.
+    // A link whose target was not fetched still exists, and would be lost.
     match (path.exists(), path.is_symlink()) {
         (true, _) => {}
         (false, false) => return Ok(()),

@@ -1,4 +1,4 @@
-//! The closed loop.
+//! Closed-loop evaluation in the simulator.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -91,7 +91,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A report with what it was made on.
+/// A report with its computing cost and the machine it ran on.
 #[derive(Debug, Serialize)]
 struct Written {
     #[serde(flatten)]
@@ -106,7 +106,7 @@ impl Written {
     }
 }
 
-/// Evaluates one task after another; with several, each has a folder of its own below that of all.
+/// Evaluates one task after another; with several, each has its own folder below the common one.
 pub fn run(common: &super::Arguments) -> anyhow::Result<()> {
     let ClosedLoop { protocol, episodes, .. } = common.closed;
     let (tasks, episodes) = match protocol {
@@ -180,7 +180,7 @@ fn candidates(common: &super::Arguments, task: Task) -> anyhow::Result<Vec<Candi
     (0..jobs).map(load).collect()
 }
 
-/// The checkpoint named for a task, or the one named for all.
+/// Returns the checkpoint named for a task, or the one named for all tasks.
 fn checkpoint_of(named: &[String], task: Task) -> anyhow::Result<&str> {
     let of_task = |text: &'_ str| text.split_once('=').and_then(|(name, _)| name.parse::<Task>().ok());
     let own = named.iter().rev().find(|text| of_task(text) == Some(task));

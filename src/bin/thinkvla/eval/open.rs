@@ -1,4 +1,4 @@
-//! Against the rows of a dataset.
+//! Open-loop evaluation against the rows of a dataset.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -31,13 +31,13 @@ pub struct OpenLoop {
 }
 
 impl OpenLoop {
-    /// The dataset, where one is named.
+    /// Returns the dataset, where one is named.
     pub fn dataset(&self) -> Option<&Path> {
         self.dataset.as_deref()
     }
 }
 
-/// A report with what it was made on.
+/// A report with the time it took and the machine it ran on.
 #[derive(Debug, Serialize)]
 struct Written {
     #[serde(flatten)]
@@ -46,7 +46,7 @@ struct Written {
     machine: Machine,
 }
 
-/// Compares.
+/// Compares a checkpoint's chunks with the recorded ones.
 pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     let [checkpoint] = common.checkpoint.as_slice() else {
         bail!("--checkpoint: expected one, found {}", common.checkpoint.join(", "));

@@ -1,4 +1,4 @@
-//! On a robot that is running, judged by a person.
+//! Trials on a running robot, judged by a person.
 
 use std::path::PathBuf;
 
@@ -25,13 +25,13 @@ pub struct Robot {
 }
 
 impl Robot {
-    /// Instruction for the robot, where the evaluation runs on one.
+    /// Returns the instruction for the robot, where the evaluation runs on one.
     pub fn instruction(&self) -> Option<&str> {
         self.instruction.as_deref().filter(|_| self.robot)
     }
 }
 
-/// Makes the trials.
+/// Runs the trials.
 pub fn run(common: &super::Arguments, instruction: &str) -> anyhow::Result<()> {
     let [checkpoint] = common.checkpoint.as_slice() else {
         bail!("--checkpoint: expected one, found {}", common.checkpoint.join(", "));

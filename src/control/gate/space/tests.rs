@@ -63,7 +63,7 @@ fn waypoints_outside_come_to_lie_a_little_inside_and_those_inside_stay() {
     assert!((found - Vector3::new(0.022, -0.022, -0.032)).amax() < 1e-12, "{found}");
     let found = moved([0.63, -0.43, 0.3], 0.2);
     assert!((found - Vector3::new(-0.032, 0.032, 0.0)).amax() < 1e-12, "{found}");
-    // Closer to a wall than the inset is close enough.
+    // A waypoint inside stays, even if closer to a wall than the inset.
     assert_eq!(moved([0.1005, 0.4995, 0.3], 0.25), Vector3::zeros());
 }
 
@@ -71,7 +71,7 @@ fn waypoints_outside_come_to_lie_a_little_inside_and_those_inside_stay() {
 fn a_tool_whose_lowest_point_is_under_the_clearance_is_lifted() {
     let found = SPACE.correction(&[0.3, 0.1, 0.05].into(), 0.01);
     assert!((found - Vector3::new(0.0, 0.0, 0.022)).amax() < 1e-12, "{found}");
-    // Within the inset it is high enough.
+    // A point above the clearance stays, even if by less than the inset.
     assert_eq!(SPACE.correction(&[0.3, 0.1, 0.05].into(), 0.0301), Vector3::zeros());
 }
 

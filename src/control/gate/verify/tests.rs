@@ -19,7 +19,7 @@ fn ready() -> Joints {
     config().named("ready").unwrap()
 }
 
-/// From `ready`, save that joint `index` (from 0) is at `position` and moves at `velocity`, it steps by `step`.
+/// Step by `step` from `ready`, except that joint `index` (from 0) is at `position` and moves at `velocity`.
 struct Step {
     index: usize,
     position: f64,
@@ -37,7 +37,7 @@ impl Step {
         verifier(config).fault(&last, &next)
     }
 
-    /// The same to the other side, for a joint whose limits are symmetric.
+    /// The mirrored step, for a joint whose limits are symmetric.
     fn mirrored(&self) -> Self {
         Self {
             index: self.index,
@@ -48,7 +48,7 @@ impl Step {
     }
 }
 
-/// On both sides, `step.step` is let through and a little more is named as `check` with its limit.
+/// Asserts that `step.step` passes on both sides, and that `more` beyond it is refused by `check` with its limit.
 fn bounds(config: &ArmConfig, step: &Step, more: f64, check: Check, limit: f64) {
     let further = Step {
         step: step.step + more,

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 #[test]
 fn the_nearest_swivel_of_a_span_is_itself_inside_and_an_end_outside() {
-    // From 3.0 across the seam at pi to -2.683.
+    // The span from 3.0 across pi to -2.683.
     let span = Span {
         start: 3.0,
         length: 0.6,
@@ -23,7 +23,7 @@ fn the_nearest_swivel_of_a_span_is_itself_inside_and_an_end_outside() {
         let found = span.nearest(swivel);
         assert!((found - expected).abs() < 1e-8, "{found} instead of {expected}");
     }
-    // A hair inside.
+    // The result is slightly inside.
     assert!(span.nearest(2.0) > 3.0 && span.nearest(-2.0) < end);
 }
 
@@ -134,7 +134,7 @@ fn the_nearest_feasible_swivel_is_the_one_a_fine_search_finds() {
                 (Some(fine), Some(found)) => {
                     assert!(found <= fine + 1e-6 && found > fine - 1.1 * step, "{fine} {found}")
                 }
-                // A span narrower than the step.
+                // The span may be narrower than the step of the search.
                 (None, found) => assert!(found.is_none_or(|away| away > 0.0)),
                 (Some(fine), None) => panic!("one is feasible {fine} away: {near}"),
             }

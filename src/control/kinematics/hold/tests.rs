@@ -33,7 +33,7 @@ fn a_bearing_changes_with_the_line_and_against_the_axes() {
         let change = bearing_change(&line(0.3, 0.8), &base, &line(0.3, 0.8), &turned(angle));
         assert_relative_eq!(change, -angle, epsilon = 1e-12);
     }
-    // The shorter way round.
+    // The change takes the shorter direction.
     let change = bearing_change(&line(3.0, 0.8), &base, &line(-3.0, 0.8), &base);
     assert_relative_eq!(change, std::f64::consts::TAU - 6.0, epsilon = 1e-12);
 }
@@ -47,7 +47,7 @@ fn a_line_along_the_axis_has_no_bearing_that_could_change() {
     }
 }
 
-/// A link that leans by `swing` and points to bearing `swivel`.
+/// Link that leans by `swing`, with bearing `swivel`.
 fn link(swing: f64) -> Turning {
     Turning {
         cos: Vector3::x() * swing,
@@ -120,12 +120,12 @@ fn joints_2_and_6_may_pass_through_zero_and_keep_their_sign_elsewhere() {
             let found = nearest_signs(&circle, arm.swivel(&next), kept, &near);
             assert_eq!(found, Branch::of(&next));
             assert_eq!([found.shoulder != kept.shoulder, found.wrist != kept.wrist], flips);
-            // Staying on its side it keeps its sign.
+            // A joint that does not cross zero keeps its sign.
             let circle = arm.circle(&arm.forward(&near), kept.elbow).unwrap();
             assert_eq!(nearest_signs(&circle, arm.swivel(&near), kept, &near), kept);
         }
     }
-    // Far from zero the sign stays even where the other one would be nearer.
+    // Far from zero the sign is kept even where the other one would be nearer.
     let near = Joints::from([0.0, 0.5, 0.0, 1.1, 0.0, 0.5, 0.0]);
     let turned = Joints::from([3.0, 0.5, 3.0, 1.1, 3.0, 0.5, 3.0]);
     let circle = arm.circle(&arm.forward(&turned), Sign::Positive).unwrap();
@@ -160,7 +160,7 @@ fn the_swivel_drifts_softly_away_from_a_limit_and_not_at_all_elsewhere() {
     let limit = arm.limits.upper[2];
     assert_eq!(drift(limit - 0.2).0, 0.0);
     assert_eq!(drift(limit - SWIVEL_COMFORT - 1e-3).0, 0.0);
-    // A twentieth of the way to comfort, never more than the bounds.
+    // The drift is a twentieth of the distance to comfort, within the bounds.
     let (_, little, _) = drift(limit - SWIVEL_COMFORT + 0.02);
     assert!((little + 0.02 * 0.05).abs() < 1e-4, "{little}");
     for room in [0.09, 0.05, 0.01] {
@@ -177,7 +177,7 @@ fn close_to_an_alignment_the_drift_is_bounded_by_what_the_joints_do() {
     let near = Joints::from([arm.limits.upper[0] - 0.01, 0.02, 0.3, 1.1, 0.5, -0.9, 0.2]);
     let circle = arm.circle(&arm.forward(&near), Sign::Positive).unwrap();
     let held = arm.swivel(&near);
-    // So far outside that a twentieth of the way is more than a joint may drift.
+    // The joint is so far outside that a twentieth of the distance exceeds the largest drift of a joint.
     let narrow = Search {
         limits: arm.limits.shrunk(0.4),
         ..search(&circle, &near)

@@ -1,4 +1,4 @@
-//! What stands beside the weights in each layout.
+//! Writes the files beside the weights, for each layout.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use crate::model::error::ModelError;
 use crate::model::json;
 use crate::model::text::conversation::GENERATION_CONFIG;
 
-/// The robot whose statistics a run holds, unless told otherwise.
+/// Default tag of the robot whose statistics a run holds.
 const TAG: &str = "new_embodiment";
-/// Directory of the base model's description inside a run that we write.
+/// Directory of the base model's description within a run that we write.
 const BASE: &str = "base";
 
-/// Writes everything but the weights.
+/// Writes everything except the weights.
 pub(super) fn write(
     conversion: &Conversion,
     (from, target): (&Manifest, &Target),
@@ -45,7 +45,7 @@ pub(super) fn write(
     }
 }
 
-/// `config.yaml` and its like.
+/// Writes `config.yaml` and the other descriptions of a StarVLA run.
 fn describe_run(
     conversion: &Conversion,
     (from, target, config): (&Manifest, &Target, &Config),

@@ -1,4 +1,4 @@
-//! A Hugging Face directory without its weights, in spellings that transformers 4.57 reads as well as 5.
+//! Writes a Hugging Face directory without its weights, in spellings that transformers 4.57 and 5 both read.
 
 use std::path::Path;
 
@@ -13,21 +13,21 @@ use crate::model::config::{FILE_NAME, Precision};
 use crate::model::error::ModelError;
 use crate::model::text::conversation::GENERATION_CONFIG;
 
-/// Files of a directory that are copied as they are where there are any.
+/// Files that are copied unchanged where they exist.
 const BESIDE: [&str; 4] = [
     GENERATION_CONFIG,
     CHAT_TEMPLATE,
     "chat_template.json",
     "special_tokens_map.json",
 ];
-/// How the reference sizes videos, in a file of its own.
+/// File of the reference's video preprocessing.
 const VIDEOS: &str = "video_preprocessor_config.json";
-/// The same as a part of the newer processor's file.
+/// The same settings as a part of the newer processor's file.
 const VIDEO_PART: &str = "video_processor";
-/// The class of the tokenizer.
+/// Class of the tokenizer.
 const TOKENIZER_CLASS: &str = "Qwen2Tokenizer";
 
-/// Writes all but the weights.
+/// Writes everything except the weights.
 pub(super) fn describe(
     conversion: &Conversion,
     (from, target): (&Manifest, &Target),
@@ -49,7 +49,7 @@ pub(super) fn describe(
     describe_videos(from, to)
 }
 
-/// `config.json` with every field it had, and without what is ours.
+/// Returns `config.json` with all its fields except ours.
 fn config(conversion: &Conversion, from: &Manifest) -> Result<Value, ModelError> {
     let path = from.home.join(FILE_NAME);
     let mut config = read_json(&path)?;
@@ -70,7 +70,7 @@ fn config(conversion: &Conversion, from: &Manifest) -> Result<Value, ModelError>
     Ok(config)
 }
 
-/// Names the type of the weights, there and in the parts that name one.
+/// Sets the type of the weights at the top level and in the parts that name one.
 fn name_dtype(fields: &mut Map<String, Value>, dtype: Precision) {
     fields.remove("torch_dtype");
     fields.insert("dtype".into(), dtype.to_string().into());
@@ -95,7 +95,7 @@ fn plain_tokenizer() -> Value {
     })
 }
 
-/// The description of the tokenizer with what version 5 says in another way as version 4 reads it.
+/// Writes the tokenizer's description, with settings that transformers 5 spells differently as version 4 reads them.
 fn describe_tokenizer(from: &Manifest, to: &Path) -> Result<(), ModelError> {
     let path = from.home.join(TOKENIZER_CONFIG);
     if !path.exists() {

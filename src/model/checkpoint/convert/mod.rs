@@ -1,4 +1,4 @@
-//! From one layout of a checkpoint to another, tensor by tensor.
+//! Converts checkpoints from one layout to another, tensor by tensor.
 
 mod files;
 mod huggingface;
@@ -26,44 +26,44 @@ use crate::model::untrained::write_safetensors;
 use crate::model::variant::{STARVLA_PROMPT, Variant};
 use tensors::{NewRows, Origin, Tensor};
 
-/// Width of VGGT's features, which the geometry adapter learns to give.
+/// Width of VGGT's features, which the geometry adapter is trained to predict.
 const GEOMETRY_WIDTH: i64 = 2048;
 /// Side of the images of an untrained checkpoint (px).
 const SIDE: u32 = 224;
 /// Residual blocks of StarVLA's head.
 const STARVLA_BLOCKS: i64 = 2;
 
-/// What to convert into what.
+/// Settings of a conversion.
 #[derive(Debug, Clone, Copy)]
 pub struct Conversion<'a> {
     /// The layout to write.
     pub to: Format,
-    /// What the checkpoint lacks and the user adds.
+    /// What the user adds to the checkpoint's files.
     pub options: &'a Options,
-    /// The action part of a checkpoint that had none.
+    /// Variant of the action part for a checkpoint that has none.
     pub variant: &'a Variant,
-    /// Seed of what is drawn.
+    /// Seed of drawn values.
     pub seed: u64,
 }
 
-/// What became of the tensors, for the user.
+/// Result of a conversion.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Converted {
-    /// Tensors that were copied.
+    /// Number of tensors that were copied.
     pub copied: usize,
-    /// Keys that were drawn from the seed.
+    /// Keys whose values were drawn from the seed.
     pub drawn: Vec<String>,
     /// Keys that have no place in the new layout.
     pub dropped: Vec<String>,
-    /// Keys whose values were rounded to a type of fewer digits.
+    /// Keys whose values were rounded to a type of lower precision.
     pub rounded: Vec<String>,
-    /// Type that the backbone will compute in where the new checkpoint acts here; none in other layouts.
+    /// Type in which the backbone will compute where the new checkpoint acts here; `None` for other layouts.
     pub acts_in: Option<Precision>,
-    /// What else is not as it was.
+    /// Other differences, as notes for the user.
     pub notes: Vec<String>,
 }
 
-/// A checkpoint to be written.
+/// Description of the checkpoint to be written.
 #[derive(Debug)]
 struct Target {
     config: Option<Config>,
@@ -75,10 +75,10 @@ struct Target {
 }
 
 impl Conversion<'_> {
-    /// Reads the checkpoint in `from` and writes the new one into `to`, which is made if needed.
+    /// Reads the checkpoint in `from` and writes the new one into `to`, which is created if needed.
     ///
     /// # Errors
-    /// When the checkpoint is damaged, cannot be had in the new layout, or `to` holds weights already.
+    /// When the checkpoint is damaged, cannot be expressed in the new layout, or `to` already holds weights.
     pub fn run(&self, from: &Path, to: &Path) -> Result<Converted, ModelError> {
         let manifest = Manifest::read(from, self.options)?;
         let problems = manifest.coverage(Part::Everything)?.problems;
@@ -95,7 +95,7 @@ impl Conversion<'_> {
         self.write_weights(&manifest, target, &weights)
     }
 
-    /// The file that will hold the weights.
+    /// Returns the path of the new weights.
     fn weights(&self, to: &Path) -> PathBuf {
         match self.to {
             Format::Starvla => to.join("final_model").join(WEIGHTS),
@@ -152,7 +152,7 @@ impl Conversion<'_> {
         })
     }
 
-    /// An untrained action part for a backbone; its anchors become tokens.
+    /// Returns the configuration of an untrained action part for a backbone; adds its anchors to the tokenizer.
     fn new_action_part(&self, from: &Manifest, tokenizer: &mut Tokenizer) -> Result<Config, ModelError> {
         let mut variant = self.variant.clone();
         variant.baseline |= self.to == Format::Starvla;
@@ -256,7 +256,7 @@ fn stored_dtype(from: &Manifest, key: &str) -> Dtype {
     from.files.get(key).map_or(Dtype::BF16, |stored| stored.dtype)
 }
 
-/// A tied head that is asked for is the embedding; new tokens have rows in both tables.
+/// Returns the origin of a tensor. A tied text head comes from the embedding; new tokens have rows in both tables.
 fn origin(from: &Manifest, parameter: &Parameter, new_rows: &NewRows) -> Origin {
     let key = parameter.key.as_str();
     let tied = key == TEXT_HEAD && from.qwen3_vl.tie_word_embeddings;
@@ -274,7 +274,8 @@ fn origin(from: &Manifest, parameter: &Parameter, new_rows: &NewRows) -> Origin 
     }
 }
 
-/// StarVLA loads strictly and its networks have the head under a key of its own, tied or not.
+/// Returns the text head of a StarVLA run: StarVLA loads strictly and stores the head under its own key even if it is
+/// tied.
 fn tied_head(config: &Config) -> Parameter {
     let text = &config.text_config;
     Parameter {
@@ -284,7 +285,7 @@ fn tied_head(config: &Config) -> Parameter {
     }
 }
 
-/// Takes away what StarVLA's Qwen3-VL-OFT does not have, and tells.
+/// Removes what StarVLA's Qwen3-VL-OFT does not support; returns notes on it.
 fn plain(config: &mut Config) -> Result<Vec<String>, ModelError> {
     let mut notes = Vec::new();
     let width = config.text_config.hidden_size;

@@ -1,4 +1,4 @@
-//! Where each tensor of a converted checkpoint comes from; made when it is its turn to be written.
+//! Tensors of a converted checkpoint; each is made when it is written.
 
 use std::borrow::Cow;
 
@@ -8,52 +8,52 @@ use safetensors::{Dtype, View};
 use crate::model::checkpoint::weights::{EMBEDDING, TEXT_HEAD, WeightFiles};
 use crate::model::parameters::{Init, Parameter};
 
-/// Spread of the noise by which new tokens differ from the mean of the old ones.
+/// Standard deviation of the noise by which new tokens differ from the mean of the known ones.
 const NOISE: f32 = 0.02;
 
 /// A tensor of the new checkpoint.
 #[derive(Debug)]
 pub struct Tensor<'a> {
-    /// Our key, shape and, where it is drawn, its initial values.
+    /// Our key, shape and, where values are drawn, their distribution.
     pub parameter: &'a Parameter,
     /// The old weights.
     pub files: &'a WeightFiles,
-    /// Where its values come from.
+    /// Origin of the values.
     pub origin: Origin,
     /// Type in the new file.
     pub dtype: Dtype,
-    /// Shape once more, as the writer wants it.
+    /// Shape in the type that the writer needs.
     pub shape: Vec<usize>,
-    /// Seed of what is drawn.
+    /// Seed of drawn values.
     pub seed: u64,
 }
 
-/// Where values come from.
+/// Origin of values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// The tensor of this key in the old files.
     Copied {
         /// The key.
         key: &'static str,
-        /// Rows of tokens that are new.
+        /// Rows of new tokens.
         new_rows: NewRows,
     },
     /// The tensor of the same key in the old files.
     Same,
-    /// The seed.
+    /// Drawn from the seed.
     Drawn,
 }
 
-/// Rows of a table that belong to tokens that are new.
+/// Rows of a token table that belong to new tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NewRows {
-    /// Tokens that the table knows: rows before this.
+    /// Number of tokens that the table knows: rows before this one.
     pub known: usize,
-    /// Ids of the new ones.
+    /// Ids of the new tokens.
     pub ids: Vec<usize>,
 }
 
-/// The tables that have a row for each token.
+/// Returns `key` if it is a table with a row for each token.
 pub fn table(key: &str) -> Option<&'static str> {
     [EMBEDDING, TEXT_HEAD].into_iter().find(|table| *table == key)
 }
@@ -87,7 +87,7 @@ impl View for Tensor<'_> {
 }
 
 impl Tensor<'_> {
-    /// The stored values, in the type of the new file.
+    /// Returns the stored values in the type of the new file.
     fn copy(&self, key: &str) -> Vec<u8> {
         let bytes = self.files.get(key).map(|stored| match stored.dtype == self.dtype {
             true => stored.data.to_vec(),
@@ -97,7 +97,8 @@ impl Tensor<'_> {
         bytes.unwrap_or_default()
     }
 
-    /// Gives new tokens the mean of the known ones and a little noise, so that the network meets something ordinary.
+    /// Sets the rows of new tokens to the mean of the known ones plus a little noise, which is a typical input of the
+    /// network.
     fn fill(&self, table: &mut [u8], rows: &NewRows) {
         let width = self.shape.last().copied().unwrap_or(0);
         let row_bytes = (width * self.dtype.bitsize() / 8).max(1);
@@ -125,7 +126,7 @@ impl Tensor<'_> {
     }
 }
 
-/// Values as they stand in a file.
+/// Encodes values as they are stored in a file.
 pub fn encode(dtype: Dtype, values: Vec<f32>) -> Vec<u8> {
     match dtype {
         Dtype::F32 => values.into_iter().flat_map(f32::to_le_bytes).collect(),
@@ -140,7 +141,7 @@ pub fn encode(dtype: Dtype, values: Vec<f32>) -> Vec<u8> {
     }
 }
 
-/// Values of the types that weights may have.
+/// Decodes values of the types that weights may have.
 pub fn decode(dtype: Dtype, bytes: &[u8]) -> Box<dyn Iterator<Item = f32> + '_> {
     let pairs = || bytes.as_chunks::<2>().0.iter().copied();
     match dtype {

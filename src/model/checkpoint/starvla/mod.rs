@@ -1,7 +1,7 @@
 //! A run directory of StarVLA's Qwen3-VL-OFT: `config.full.yaml`, `config.yaml`, `dataset_statistics.json` and weights
-//! under its own names.
+//! under StarVLA's names.
 //!
-//! The backbone's description and tokenizer are not in it; they are taken from the base model it was trained from.
+//! It holds neither the backbone's description nor the tokenizer; both come from the base model it was trained from.
 
 mod normalisation;
 mod settings;
@@ -21,21 +21,21 @@ use crate::model::prompt::encode;
 use normalisation::OfRun;
 use settings::Settings;
 
-/// The action query's token.
+/// Token of the action queries.
 pub const QUERY: &str = "🔍";
 /// File name of weights that StarVLA pickled.
 const PICKLED: &str = "pytorch_model.pt";
-/// Text of the user where a run has no template.
+/// User text of a run without a template.
 const BARE_PROMPT: &str = "{instruction}";
 
-/// Whether a directory is such a run.
+/// Reports whether a directory is such a run.
 pub(super) fn is_run(directory: &Path) -> bool {
     let holds = |name: &str| directory.join(name).exists();
     let old = settings::is_there_as_of_old(directory) && (holds("checkpoints") || holds("final_model"));
     settings::is_there(directory) || old
 }
 
-/// What a run directory, or one weights file in it, says of itself.
+/// Reads the description of a run directory, or of one weights file in it.
 pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelError> {
     let (run, weights) = match path.is_dir() {
         true => (path.to_owned(), find_weights(path)?),
@@ -112,13 +112,13 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelErro
     })
 }
 
-/// The run a weights file belongs to: two levels above it.
+/// Returns the run directory of a weights file, two levels above it.
 fn home_of(weights: &Path) -> PathBuf {
     let mut above = weights.ancestors().skip(2);
     above.next().map(Path::to_owned).unwrap_or_default()
 }
 
-/// The final weights, or those of the last step; of two files of a step, safetensors.
+/// Returns the final weights, or those of the last step; for a step with two files, the safetensors.
 fn find_weights(run: &Path) -> Result<PathBuf, ModelError> {
     let final_model = run.join("final_model");
     let last = [WEIGHTS, PICKLED].map(|name| final_model.join(name));
@@ -160,7 +160,7 @@ fn query_id(tokenizer: &Tokenizer) -> Result<i64, ModelError> {
     }
 }
 
-/// Sizes of the head that config.yaml does not state, from the weights themselves.
+/// Sizes of the action head that config.yaml does not state, derived from the weights.
 struct HeadShape {
     hidden: Option<i64>,
     blocks: i64,

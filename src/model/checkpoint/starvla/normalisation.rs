@@ -1,10 +1,10 @@
-//! How a run's values were normalised. The robot's contract says it before all others, then the run itself, then what
-//! StarVLA's data configurations do for a tag.
+//! Determines how a run's values were normalised. The robot's contract takes precedence, then the run itself, then
+//! StarVLA's data configuration of the tag.
 
 use super::super::statistics::{Columns, Named, OfTag};
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, Normalisation};
 
-/// Data mixtures of StarVLA, each with a kind of robot that is in it.
+/// Data mixtures of StarVLA, each with a kind of robot it contains.
 const MIXTURES: [(&str, &str); 13] = [
     ("libero_all", "libero_franka"),
     ("libero_goal", "libero_franka"),
@@ -21,7 +21,7 @@ const MIXTURES: [(&str, &str); 13] = [
     ("realman_example_dp", "realman_rm75_delta_joints"),
 ];
 
-/// Kinds of robot whose statistics are under a tag of another name.
+/// Kinds of robot whose statistics have a tag of another name.
 const TAGS: [(&str, &str); 5] = [
     ("libero_franka", "franka"),
     ("openpi_libero_franka", "franka"),
@@ -30,20 +30,20 @@ const TAGS: [(&str, &str); 5] = [
     ("realman_rm75_delta_joints", "new_embodiment"),
 ];
 
-/// A run's statistics and what says how they were used.
+/// A run's statistics and what determines their normalisation.
 #[derive(Debug, Clone, Copy)]
 pub struct OfRun<'a> {
-    /// Whose statistics.
+    /// Tag of the statistics.
     pub tag: &'a str,
     /// The statistics.
     pub statistics: &'a OfTag,
-    /// The data mixture it was trained on, where the run says.
+    /// Data mixture of the training, if the run states it.
     pub mixture: Option<&'a str>,
-    /// The robot of the user.
+    /// Contract of the robot that the user names.
     pub robot: Option<&'a Contract>,
 }
 
-/// Names and normalisation of values, and who says so.
+/// Names and normalisation of values, and their source for messages.
 #[derive(Debug)]
 struct Manner {
     of: Vec<(String, Normalisation)>,
@@ -51,10 +51,10 @@ struct Manner {
 }
 
 impl OfRun<'_> {
-    /// How actions are normalised; what the user should know is added to `notes`.
+    /// Returns how actions are normalised; adds notes for the user to `notes`.
     ///
     /// # Errors
-    /// When nobody says it, or the statistics are incomplete.
+    /// When the normalisation is not known, or the statistics are incomplete.
     pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, String> {
         let columns = &self.statistics.action;
         let count = columns.len();
@@ -76,10 +76,10 @@ impl OfRun<'_> {
         columns.dimensions(&normalisations)
     }
 
-    /// How the robot's state is normalised, empty where the network is not told it.
+    /// Returns how the robot's state is normalised; empty where the network does not get it.
     ///
     /// # Errors
-    /// When nobody says it, or the statistics are incomplete.
+    /// When the normalisation is not known, or the statistics are incomplete.
     pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, String> {
         if !told {
             return Ok(Vec::new());
@@ -102,7 +102,7 @@ impl OfRun<'_> {
         }
     }
 
-    /// What the run says, and where it says nothing, what StarVLA does for the tag.
+    /// Returns the normalisation stated by the run, or else StarVLA's for the tag.
     fn own(&self, notes: &mut Vec<String>) -> Result<Option<Manner>, String> {
         let count = self.statistics.action.len();
         let written = self.statistics.normalisation.as_ref().map(|own| named(&own.action));
@@ -132,7 +132,7 @@ impl OfRun<'_> {
         known.map(|known| self.masked(known, notes)).transpose()
     }
 
-    /// By the kind of robot in a data mixture whose statistics these are.
+    /// Looks the normalisation up by the kind of robot in a data mixture that these statistics belong to.
     fn of_mixture(&self, mixture: &str) -> Option<Manner> {
         let is_of_tag = |kind: &str| kind == self.tag || TAGS.contains(&(kind, self.tag));
         let mut kinds = MIXTURES
@@ -153,7 +153,7 @@ impl OfRun<'_> {
         })
     }
 
-    /// The mask is false where a value is 0 or 1, whatever else is known.
+    /// Applies the mask: where it is false, a value is 0 or 1, whatever else is known.
     fn masked(&self, mut known: Manner, notes: &mut Vec<String>) -> Result<Manner, String> {
         let Some(mask) = &self.statistics.action.mask else {
             return Ok(known);
@@ -184,7 +184,7 @@ impl OfRun<'_> {
     }
 }
 
-/// Where the robot's contract says otherwise than the run.
+/// Describes where the robot's contract differs from the run.
 fn differences(told: &[(String, Normalisation)], own: &Manner) -> Vec<String> {
     let pairs = told.iter().zip(&own.of).filter(|(told, own)| told.1 != own.1);
     pairs
@@ -199,7 +199,7 @@ fn differences(told: &[(String, Normalisation)], own: &Manner) -> Vec<String> {
         .collect()
 }
 
-/// As contracts spell it.
+/// Returns the spelling used in contracts.
 fn spelled(normalisation: Normalisation) -> &'static str {
     match normalisation {
         Normalisation::MinMax => "min_max",
@@ -219,8 +219,8 @@ fn named(values: &[Named]) -> Vec<(String, Normalisation)> {
     values.iter().map(|value| (value.name.clone(), value.mode)).collect()
 }
 
-/// Names and normalisation of the actions of a kind of robot, or of the tag that most runs of a kind have, as StarVLA's
-/// data configurations have them; `None` for those that we do not know.
+/// Returns names and normalisation of the actions of a kind of robot, or of a tag's most common kind, as in StarVLA's
+/// data configurations; `None` for unknown ones.
 fn normalisations_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Normalisation)>> {
     use Normalisation::{Binary, MeanStd, MinMax, None as Untouched, Q99};
     let (space, motion, gripper) = match (kind, dimensions) {
@@ -228,7 +228,7 @@ fn normalisations_of(kind: &str, dimensions: usize) -> Option<Vec<(String, Norma
         ("openpi_libero_franka", 7) => (ActionSpace::Ee7, Q99, Q99),
         ("oxe_bridge" | "oxe_rt1", 7) => (ActionSpace::Ee7, Q99, Binary),
         ("demo_sim_franka_delta_joints", 8) => (ActionSpace::Joint8, MinMax, Binary),
-        // Its recipe for the RM75: seven joints and a gripper.
+        // StarVLA's recipe for the RM75: seven joints and a gripper.
         ("new_embodiment" | "realman_rm75_delta_joints", 8) => (ActionSpace::Joint8, MeanStd, MinMax),
         _ => return None,
     };

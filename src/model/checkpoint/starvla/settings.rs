@@ -1,6 +1,6 @@
-//! What a run's configuration says. A run holds it twice: whole, as training began, in `config.full.yaml`, and in
-//! `config.yaml` as far as the process that wrote it had read it by then. What the whole one says counts; the other one
-//! adds what training filled in.
+//! Configuration of a run. A run stores it twice: `config.full.yaml` holds the whole of it, as training began;
+//! `config.yaml` only the fields that the process had read when it wrote the file. The first takes precedence; the
+//! second adds what training filled in.
 
 use std::fmt::{self, Debug, Formatter};
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use crate::contract::{Filter, Resize};
 use crate::files;
 use crate::model::error::ModelError;
 
-/// The whole configuration.
+/// File of the whole configuration.
 const FULL: &str = "config.full.yaml";
-/// The part that was read.
+/// File of the fields that were read.
 const READ: &str = "config.yaml";
-/// The configuration of old runs.
+/// File of the configuration of old runs.
 const OLD: &str = "config.json";
-/// Side of the images StarVLA feeds unless told otherwise (px).
+/// Default side of StarVLA's images (px).
 const SIDE: u32 = 224;
 
 /// A run's configuration.
 #[derive(Debug)]
 pub struct Settings {
-    /// The file that counts, for messages.
+    /// The file that takes precedence, for messages.
     pub path: PathBuf,
-    /// The fields that inference reads.
+    /// Fields that inference reads.
     pub run: Run,
-    /// What the user should know: where the files differ.
+    /// Notes for the user on differences between the files.
     pub notes: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct Datasets {
 pub struct VlaData {
     #[serde(rename = "CoT_prompt")]
     pub prompt: Option<String>,
-    /// Width and height, as Pillow's `resize` takes them.
+    /// Width and height, in the order of Pillow's `resize`.
     pub obs_image_size: Option<Vec<u32>>,
     /// Channels, height and width.
     pub default_image_resolution: Option<Vec<u32>>,
@@ -82,7 +82,7 @@ pub struct VlaData {
     pub data_mix: Option<String>,
 }
 
-/// StarVLA reads a boolean or a word.
+/// Setting that StarVLA reads as a boolean or a word.
 #[derive(PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum IncludeState {
@@ -90,7 +90,7 @@ pub enum IncludeState {
     Word(String),
 }
 
-/// As it stands in the file.
+/// Writes the value as in the file.
 impl Debug for IncludeState {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,12 +109,12 @@ impl IncludeState {
     }
 }
 
-/// Whether a directory holds the configuration of a run.
+/// Reports whether a directory holds the configuration of a run.
 pub fn is_there(directory: &Path) -> bool {
     directory.join(READ).exists() || directory.join(FULL).exists()
 }
 
-/// Whether a directory holds the configuration of an old run.
+/// Reports whether a directory holds the configuration of an old run.
 pub fn is_there_as_of_old(directory: &Path) -> bool {
     directory.join(OLD).exists()
 }
@@ -123,7 +123,7 @@ impl Settings {
     /// Reads the files of a run.
     ///
     /// # Errors
-    /// When there is none, one is damaged, or is of another framework.
+    /// When there is no such file, one is damaged, or is of another framework.
     pub fn read(run: &Path) -> Result<Self, ModelError> {
         let [full, read, old] = [FULL, READ, OLD].map(|name| run.join(name));
         let settings = match (full.exists(), read.exists()) {
@@ -154,15 +154,16 @@ impl Settings {
         })
     }
 
-    /// Says what is wrong with the file that counts.
+    /// Returns an error about the file that takes precedence.
     pub fn refuse(&self, message: impl ToString) -> ModelError {
         ModelError::read(&self.path, message)
     }
 
-    /// The base model: what the user says, or the path in the file, from the run or from here.
+    /// Returns the base model's directory: the user's, or the path in the file, relative to the run or to the working
+    /// directory.
     ///
     /// # Errors
-    /// When it is no directory here.
+    /// When there is no such directory.
     pub fn base(&self, run: &Path, given: Option<&Path>) -> Result<PathBuf, ModelError> {
         if let Some(base) = given {
             return Ok(base.to_owned());
@@ -181,10 +182,11 @@ impl Settings {
             })
     }
 
-    /// Actions in a chunk. The window is an older name for one less; where they disagree StarVLA takes the horizon.
+    /// Returns the number of actions in a chunk. The window is an older field with one less; where they disagree
+    /// StarVLA uses the horizon.
     ///
     /// # Errors
-    /// When the file says neither.
+    /// When the file states neither.
     pub fn chunk_len(&mut self) -> Result<i64, ModelError> {
         let model = &self.run.framework.action_model;
         match (model.action_horizon, model.future_action_window_size) {
@@ -204,10 +206,10 @@ impl Settings {
         }
     }
 
-    /// Values in an action.
+    /// Returns the number of values in an action.
     ///
     /// # Errors
-    /// When the file does not say.
+    /// When the file does not state it.
     pub fn action_dim(&self) -> Result<i64, ModelError> {
         let dim = self.run.framework.action_model.action_dim;
         dim.ok_or_else(|| {
@@ -215,16 +217,16 @@ impl Settings {
         })
     }
 
-    /// Whether the network is told the robot's state.
+    /// Reports whether the network gets the robot's state.
     pub fn tells_state(&self) -> bool {
         let include = self.run.datasets.vla_data.include_state.as_ref();
         include.is_some_and(IncludeState::is_on)
     }
 
-    /// How images are resized for the network.
+    /// Returns how images are resized for the network.
     ///
     /// # Errors
-    /// When a size is none.
+    /// When a size is invalid.
     pub fn resize(&self) -> Result<Resize, ModelError> {
         let data = &self.run.datasets.vla_data;
         let given = |size: &Option<Vec<u32>>| size.clone().filter(|size| !size.is_empty());
@@ -253,7 +255,7 @@ impl Settings {
         })
     }
 
-    /// What the weights are called.
+    /// Returns the name of the weights.
     pub fn name(&self, run: &Path, weights: &Path) -> String {
         let file = weights.file_stem().unwrap_or_default().to_string_lossy();
         let folder = run.file_name().unwrap_or_default().to_string_lossy();
@@ -280,7 +282,7 @@ fn parse(path: &Path) -> Result<Run, ModelError> {
     Ok(run)
 }
 
-/// Puts the files together.
+/// Merges the two files.
 #[derive(Debug, Default)]
 struct Merger {
     notes: Vec<String>,

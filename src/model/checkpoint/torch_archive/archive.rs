@@ -1,41 +1,41 @@
-//! A zip archive whose files are stored as they are, so that they can be mapped.
+//! Reader of zip archives whose files are stored uncompressed, so that they can be mapped.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// How such a file begins: with its first entry.
+/// Signature of an entry, with which an archive begins.
 pub const BEGINNING: &[u8] = b"PK\x03\x04";
 
-/// Signatures of an entry in the list at the end, of the list's end, and of its larger forms.
+/// Signatures of an entry in the central directory, of the directory's end, and of the zip64 end and its locator.
 const LISTED: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
 const LARGE_END: &[u8] = b"PK\x06\x06";
 const LARGE_END_PLACE: &[u8] = b"PK\x06\x07";
 
-/// Sizes without what varies (bytes).
+/// Sizes of the fixed parts of these records (bytes).
 const ENTRY_SIZE: usize = 30;
 const LISTED_SIZE: usize = 46;
 const END_SIZE: usize = 22;
 const LARGE_END_PLACE_SIZE: usize = 20;
-/// The list's end stands within this many bytes of the file's: what follows is a comment (bytes).
+/// Largest distance of the directory's end from the end of the file, where a comment follows (bytes).
 const LONGEST_COMMENT: usize = u16::MAX as usize;
 
-/// Marks numbers that stand in the larger form.
+/// Marks numbers that are stored in the zip64 form.
 const SEE_LARGE: u64 = u32::MAX as u64;
-/// Kind of the extra field that holds them.
+/// Id of the extra field that holds them.
 const LARGE_EXTRA: u64 = 1;
 
-/// Where each file of an archive lies.
+/// Byte range of each file of an archive.
 #[derive(Debug)]
 pub struct Archive<'a> {
     entries: BTreeMap<&'a str, Range<usize>>,
 }
 
 impl<'a> Archive<'a> {
-    /// Reads the list at the end of an archive.
+    /// Reads the central directory of an archive.
     ///
     /// # Errors
-    /// When it is cut off or damaged, or a file is compressed or encrypted.
+    /// When the archive is truncated or damaged, or a file is compressed or encrypted.
     pub fn read(file: &'a [u8]) -> Result<Self, String> {
         let list = list_of(file)?;
         let mut entries = BTreeMap::new();
@@ -50,12 +50,12 @@ impl<'a> Archive<'a> {
         Ok(Self { entries })
     }
 
-    /// The bytes of a file.
+    /// Returns the byte range of a file.
     pub fn get(&self, name: &str) -> Option<Range<usize>> {
         self.entries.get(name).cloned()
     }
 
-    /// All files.
+    /// Returns all files.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Range<usize>)> {
         self.entries.iter().map(|(name, range)| (*name, range.clone()))
     }
@@ -65,7 +65,7 @@ fn cut() -> String {
     "expected a whole zip archive, found a damaged one; fetch it again".into()
 }
 
-/// Where the list of files lies.
+/// Returns the byte range of the central directory.
 fn list_of(file: &[u8]) -> Result<Range<usize>, String> {
     let last = file.len().checked_sub(END_SIZE).ok_or_else(cut)?;
     let first = last.saturating_sub(LONGEST_COMMENT);
@@ -86,7 +86,7 @@ fn list_of(file: &[u8]) -> Result<Range<usize>, String> {
     Ok(start..stop)
 }
 
-/// Size and start of the list by the larger form of its end.
+/// Returns size and start of the central directory from the zip64 end.
 fn large_list(file: &[u8], end: usize) -> Result<(u64, u64), String> {
     let place = end.checked_sub(LARGE_END_PLACE_SIZE).ok_or_else(cut)?;
     if !starts(file, place, LARGE_END_PLACE) {
@@ -100,7 +100,7 @@ fn large_list(file: &[u8], end: usize) -> Result<(u64, u64), String> {
     both.ok_or_else(cut)
 }
 
-/// Name and place of the first file of the rest of a list, and the length of its entry there.
+/// Returns name and byte range of the first file of a directory, and the length of its entry there.
 fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, usize), String> {
     let field = |at: usize, size: usize| number(list, at, size).ok_or_else(cut);
     if !starts(list, 0, LISTED) {
@@ -125,13 +125,13 @@ fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, 
         SEE_LARGE => large.next().ok_or_else(cut),
         _ => Ok(value),
     };
-    // In the order of the larger form, which leaves out what stands in the smaller.
+    // In the order of the zip64 field, which omits the numbers that are stored in the entry itself.
     let (size, packed, entry) = (own(field(24, 4)?)?, own(field(20, 4)?)?, own(field(42, 4)?)?);
     let entry = usize::try_from(entry).map_err(|_| cut())?;
     if size != packed || !starts(file, entry, BEGINNING) {
         return Err(cut());
     }
-    // The entry has extra fields of its own, by which writers align the file.
+    // The local entry has extra fields of its own, by which writers align the file.
     let lengths = number(file, entry + 26, 2).zip(number(file, entry + 28, 2));
     let start = lengths.map(|(name, extra)| entry + ENTRY_SIZE + name as usize + extra as usize);
     let start = start.ok_or_else(cut)?;
@@ -143,7 +143,7 @@ fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, 
     Ok((name, start..end, extra_start + extra_len + comment_len))
 }
 
-/// The numbers of the larger form in the extra fields of an entry.
+/// Returns the numbers of the zip64 form in the extra fields of an entry.
 fn large_numbers(mut extra: &[u8]) -> Vec<u64> {
     while let (Some(kind), Some(size)) = (number(extra, 0, 2), number(extra, 2, 2)) {
         let Some(field) = extra.get(4..4 + size as usize) else {
@@ -167,7 +167,7 @@ fn starts(bytes: &[u8], at: usize, with: &[u8]) -> bool {
     bytes.get(at..).is_some_and(|rest| rest.starts_with(with))
 }
 
-/// A number of at most 8 bytes, the least first.
+/// Returns a little-endian number of at most 8 bytes.
 fn number(bytes: &[u8], at: usize, size: usize) -> Option<u64> {
     let field = bytes.get(at..at.checked_add(size)?)?;
     Some(

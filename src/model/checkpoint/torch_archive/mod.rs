@@ -1,9 +1,8 @@
-//! Weights as `torch.save` writes them: a zip archive of stored files, a pickle that says which tensor lies in which of
-//! them, and the values.
+//! Weights as written by `torch.save`: a zip archive of uncompressed files, of which one is a pickle that assigns
+//! tensors to the others, which hold the values.
 //!
-//! Nothing of it is run. The pickle is read by a reader that knows the few instructions of a plain state dict and refuses
-//! a file with any other; no function is ever called by a name that stands in it. The values are mapped, as those of
-//! safetensors are.
+//! Nothing in it is executed. The reader of the pickle supports only the few instructions of a plain state dict and
+//! refuses files with any other; no function named in it is ever called. Values are mapped, like those of safetensors.
 
 mod archive;
 mod state_dict;
@@ -17,22 +16,22 @@ use safetensors::tensor::TensorInfo;
 use archive::Archive;
 use state_dict::{StateDict, Stored};
 
-/// The file of the archive that says what the others are.
+/// File of the archive that describes the others.
 const INDEX: &str = "data.pkl";
-/// The file that says how numbers lie in the others.
+/// File that states the byte order of the others.
 const BYTE_ORDER: &str = "byteorder";
-/// Largest index; that of the largest checkpoints takes a few hundred kilobytes (bytes).
+/// Largest accepted index (bytes); the largest checkpoints need a few hundred kilobytes.
 const LARGEST_INDEX: usize = 4 << 20;
 
-/// Whether a file begins as such an archive.
+/// Reports whether a file begins like such an archive.
 pub fn is_one(file: &[u8]) -> bool {
     file.starts_with(archive::BEGINNING)
 }
 
-/// Where each tensor lies in the file.
+/// Returns the byte range of each tensor in the file.
 ///
 /// # Errors
-/// When the file is damaged, or is anything else than a plain state dict.
+/// When the file is damaged, or is anything but a plain state dict.
 pub fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
     let archive = Archive::read(file)?;
     let (folder, index) = index_of(&archive)?;
@@ -58,7 +57,7 @@ pub fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
     listed.tensors.iter().map(place).collect()
 }
 
-/// The index and the folder it lies in.
+/// Returns the index and its folder.
 fn index_of<'a>(archive: &Archive<'a>) -> Result<(&'a str, Range<usize>), String> {
     let mut found = archive.entries().filter_map(|(name, range)| {
         let folder = name.strip_suffix(INDEX)?;
@@ -95,7 +94,7 @@ fn info(stored: &Stored, storage: Range<usize>) -> Result<TensorInfo, String> {
     Ok(TensorInfo {
         dtype: stored.dtype,
         shape: stored.shape.clone(),
-        // Products of numbers below the storage's length, which lies in the file.
+        // Products of numbers below the storage's length, which is within the file.
         data_offsets: (storage.start + start * size, storage.start + end * size),
     })
 }

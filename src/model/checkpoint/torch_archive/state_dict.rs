@@ -1,29 +1,29 @@
-//! The pickle of a plain state dict: names and tensors, each tensor by the storage it lies in.
+//! Reader for the pickle of a plain state dict: tensors by name, each as a range of a storage.
 //!
-//! A pickle is a program for a machine with a stack. This one knows the instructions that `torch.save` writes for a state
-//! dict, makes nothing but numbers, names, tensors' places and lists of these, and gives up at any other instruction and
-//! at any name of a function or class that is not one of the three kinds below.
+//! A pickle is a program for a stack machine. This reader supports the instructions that `torch.save` writes for a
+//! state dict and creates only numbers, names, locations of tensors and lists of these. It fails at any other
+//! instruction and at any function or class but the three kinds below.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use safetensors::Dtype;
 
-/// The version of the format that is written.
+/// Version of the pickle format that `torch.save` writes.
 const PROTOCOL: u8 = 2;
 
-/// Where a tensor lies.
+/// Location of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Type of its values.
     pub dtype: Dtype,
     /// Name of the storage.
     pub storage: Rc<str>,
-    /// Values in the storage.
+    /// Number of values in the storage.
     pub storage_len: usize,
-    /// The first of its values there.
+    /// Index of the tensor's first value in the storage.
     pub offset: usize,
-    /// Shape; values follow one another row by row.
+    /// Shape; values are contiguous, row major.
     pub shape: Vec<usize>,
 }
 
@@ -33,7 +33,7 @@ pub struct StateDict {
     pub tensors: BTreeMap<Rc<str>, Rc<Stored>>,
 }
 
-/// The functions and classes a state dict names; none is ever called.
+/// Functions and classes that a state dict names; none is ever called.
 #[derive(Debug, Clone, Copy)]
 enum Global {
     OrderedDict,
@@ -41,10 +41,10 @@ enum Global {
     Storage(Dtype),
 }
 
-/// What stands on the stack.
+/// A value on the stack.
 #[derive(Debug, Clone)]
 enum Value {
-    /// Nothing, true or false.
+    /// None, true or false.
     Other,
     Number(i64),
     Text(Rc<str>),
@@ -55,22 +55,22 @@ enum Value {
         len: usize,
     },
     Tensor(Rc<Stored>),
-    /// Its values; how deep tuples lie in it.
+    /// Values, and the depth of nested tuples.
     Tuple(Rc<[Value]>, usize),
-    /// An index into the dicts that were made.
+    /// Index of one of the created dicts.
     Dict(usize),
 }
 
-/// A dict: the tensors in it, and the name of something else in it.
+/// Tensors of a dict, and the name of a value that is no tensor, if any.
 #[derive(Debug, Default)]
 struct Dict {
     tensors: BTreeMap<Rc<str>, Rc<Stored>>,
     other: Option<Rc<str>>,
 }
 
-/// Tuples in tuples: shape and strides in what a tensor is rebuilt of.
+/// Largest depth of nested tuples: shape and strides within the arguments of a tensor.
 const DEEPEST: usize = 2;
-/// Dimensions of a tensor.
+/// Largest number of dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 8;
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl StateDict {
     /// Reads a pickle.
     ///
     /// # Errors
-    /// When it is cut off, or is anything else than a plain state dict.
+    /// When it is truncated, or is anything but a plain state dict.
     pub fn read(pickle: &[u8]) -> Result<Self, String> {
         let mut reader = Reader {
             rest: pickle,
@@ -112,7 +112,7 @@ fn cut() -> String {
 }
 
 impl<'a> Reader<'a> {
-    /// Does one instruction; false at the last.
+    /// Executes one instruction; returns false at the last.
     fn step(&mut self) -> Result<bool, String> {
         let code = self.byte()?;
         match code {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
                 let from = self.marks.pop().ok_or_else(cut)?;
                 self.set(from)?;
             }
-            // What a state dict carries besides: the versions of its modules.
+            // Attributes of a state dict: the versions of its modules.
             b'b' => {
                 self.pop()?;
                 match self.stack.last() {
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
     }
 
     fn pop(&mut self) -> Result<Value, String> {
-        // What lies below a mark belongs to another instruction.
+        // Values below a mark belong to another instruction.
         let bottom = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > bottom {
             true => self.stack.pop().ok_or_else(cut),
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A whole number, the least byte first.
+    /// Pushes a little-endian integer.
     fn number(&mut self, size: usize, signed: bool) -> Result<(), String> {
         let bytes = self.take(size)?;
         if size > 8 {
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
         self.dicts.push(Dict::default());
     }
 
-    /// Makes a tuple of the values from a place on.
+    /// Pushes a tuple of the values from stack position `from` on.
     fn tuple(&mut self, from: usize) -> Result<(), String> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from < bottom {
@@ -275,7 +275,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A storage by `('storage', class, name, device, values)`.
+    /// Pushes a storage from `('storage', class, name, device, values)`.
     fn storage(&mut self) -> Result<(), String> {
         let Value::Tuple(parts, _) = self.pop()? else {
             return Err("expected the name of a storage".into());
@@ -299,7 +299,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What a function would give: an empty dict, or a tensor.
+    /// Pushes the result of a known function: an empty dict or a tensor.
     fn reduce(&mut self) -> Result<(), String> {
         let arguments = self.pop()?;
         let function = self.pop()?;
@@ -314,7 +314,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Puts names and values from a place on into the dict below.
+    /// Adds names and values from stack position `from` on to the dict below.
     fn set(&mut self, from: usize) -> Result<(), String> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from <= bottom {
@@ -341,7 +341,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A tensor of `(storage, offset, shape, strides, …)`.
+/// Returns the tensor of `(storage, offset, shape, strides, …)`.
 fn tensor(parts: &[Value]) -> Result<Stored, String> {
     let [
         Value::Storage { dtype, name, len },
@@ -384,7 +384,7 @@ fn sizes(values: &[Value]) -> Result<Vec<usize>, String> {
     all.ok_or_else(|| "expected sizes of a tensor, found something else".into())
 }
 
-/// The type of a storage's values by the name of its class.
+/// Returns the type of a storage's values from the name of its class.
 fn dtype_of(class: &str) -> Option<Dtype> {
     Some(match class {
         "Float" => Dtype::F32,

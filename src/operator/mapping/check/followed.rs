@@ -1,4 +1,4 @@
-//! Whether an input that is followed can work: a leader arm, a tracked hand.
+//! Checks the mappings of inputs that are followed: a leader arm, a tracked hand.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A tracked hand and a leader arm.
+//! Tests of a tracked hand and a leader arm.
 
 use nalgebra::vector;
 
@@ -30,7 +30,7 @@ fn a_clutch_moves_the_tool_by_what_the_hand_moved_since_it_was_closed() {
     }
     let moved = bench.arm.pose.translation.vector - start.translation.vector;
     assert!((moved - vector![0.05, 0.0, 0.0]).norm() < 1e-6, "{moved}");
-    // Opened, the hand goes anywhere.
+    // While the clutch is open, the hand may move anywhere.
     bench.hand.held = false;
     bench.look();
     bench.hand.intent = Some(hand_at(-3.0));

@@ -1,4 +1,4 @@
-//! What holds for every hand and arm.
+//! Properties that hold for every hand and arm.
 
 use nalgebra::{Vector3, vector};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ proptest! {
     ) {
         let mut bench = Bench::new("gamepad");
         let speed = bench.session.mapping.input.tool_speed().unwrap();
-        // Largest scale since the press: what moves faster already is brought down by the acceleration.
+        // Largest scale since the press: motion that is already faster is slowed down within the acceleration.
         let mut largest = 0.0_f64;
         for (held, push, command) in pushes {
             match command {

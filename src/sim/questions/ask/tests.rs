@@ -34,7 +34,7 @@ fn left_is_the_arm_s_left_and_behind_is_towards_its_base() {
     assert!(answer.ends_with("Its x is -0.100, which is negative, so the plate is behind the tip of the gripper."));
     let answer = find(4, "Is the tip of the gripper above or below the plate?");
     assert!(answer.ends_with("so the tip of the gripper is above the plate."));
-    // Equally far forward: not asked.
+    // At the same distance in front: not asked.
     assert!(
         !all(&things())[3]
             .iter()

@@ -1,4 +1,4 @@
-//! What a row of questions and answers means, whichever of the two forms it has.
+//! Converts rows of questions and answers, of either form, to conversations.
 
 use std::path::{Path, PathBuf};
 
@@ -6,25 +6,25 @@ use crate::model::text::written::{Shown, Turn};
 
 use super::rows::{OneOrMore, Row, Said};
 
-/// Where a picture is shown, in Qwen-VL's finetuning files.
+/// Marker of an image in Qwen-VL's finetuning files.
 const IMAGE: &str = "<image>";
 
-/// A conversation and the pictures it is about.
+/// Conversation and the images that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialogue {
-    /// Files of the pictures, in the order they are shown.
+    /// Files of the images, in the order they are shown.
     pub pictures: Vec<PathBuf>,
-    /// What is said.
+    /// Turns of the conversation.
     pub turns: Vec<Turn>,
     /// Whether it is one of SpatialReasoner's questions about space.
     pub spatial: bool,
 }
 
 impl Row {
-    /// The conversation of the row. Names of pictures are relative to `folder`.
+    /// Returns the conversation of the row. Names of images are relative to `folder`.
     ///
     /// # Errors
-    /// With what was expected and found.
+    /// When the row has no valid conversation; says what was expected and found.
     pub fn dialogue(&self, folder: &Path) -> Result<Dialogue, String> {
         let (pictures, turns, spatial) = match self.question.as_deref().filter(|question| !question.is_empty()) {
             Some(question) => (
@@ -41,7 +41,7 @@ impl Row {
         })
     }
 
-    /// SpatialReasoner's question: the picture, the question, what to choose from, and the answer step by step.
+    /// Returns the turns of SpatialReasoner's question: image, question and options, and the answer step by step.
     fn ask(&self, question: &str) -> Result<Vec<Turn>, String> {
         let answers = [("A", &self.a), ("B", &self.b), ("C", &self.c), ("D", &self.d)];
         let given = answers.into_iter().filter_map(|(letter, text)| {
@@ -119,7 +119,8 @@ impl Row {
     }
 }
 
-/// What a user's turn shows and says; SpatialReasoner's table shows its picture first, wherever the mark stands.
+/// Splits a user's turn into images and texts; in SpatialReasoner's table the image comes first, wherever its marker
+/// stands.
 fn parts(said: &Said, image_first: bool) -> Vec<Shown> {
     let mut parts = Vec::new();
     for (number, text) in said.value.split(IMAGE).enumerate() {

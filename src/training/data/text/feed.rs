@@ -1,4 +1,4 @@
-//! From rows of questions and answers to batches: decoding, resizing, tokens, and which of them are learned.
+//! Makes batches from rows of questions and answers: decoding, resizing, tokens, and labels.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub struct TextFeed {
     samplers: [Sampler; 2],
     conversation: Conversation,
     rule: PatchRule,
-    /// The reasoning anchors in a row; nothing where the checkpoint has none.
+    /// Reasoning anchors, concatenated; empty if the checkpoint has none.
     anchors: String,
     settings: TextSettings,
 }
 
-/// What a thread keeps open.
+/// Buffers of a thread.
 #[derive(Debug)]
 pub struct TextReaders {
     preprocessor: Preprocessor,
@@ -39,10 +39,10 @@ pub struct TextReaders {
 }
 
 impl TextFeed {
-    /// For a checkpoint and its network's shape.
+    /// Opens the sources for a checkpoint and the shape of its network.
     ///
     /// # Errors
-    /// When a source cannot be read or trained on, or the checkpoint cannot be spoken to.
+    /// When a source cannot be read or trained on, or the checkpoint does not support conversations.
     pub fn open(settings: &TextSettings, seed: u64, manifest: &Manifest, config: &Config) -> Result<Self, RunError> {
         let library = Library::open(&settings.sources)?;
         let tokenizer = Arc::new(manifest.tokenizer.clone());
@@ -60,21 +60,21 @@ impl TextFeed {
         })
     }
 
-    /// Rows of a side.
+    /// Returns the number of rows of a side.
     pub fn rows(&self, side: Side) -> u64 {
         side.of(&self.samplers).rows()
     }
 
-    /// Every row of every source.
+    /// Returns every row of every source.
     pub fn places(&self) -> Vec<Place> {
         self.library.places()
     }
 
-    /// Whether a row can be learned from. Its pictures are read where `pictures` says so, or where the row might be too
+    /// Checks that a row can be learned from. Its images are read if `pictures` is true, or if the row might be too
     /// long with them.
     ///
     /// # Errors
-    /// Names the row.
+    /// When it cannot; names the row.
     pub fn look(&self, place: Place, pictures: bool, readers: &mut TextReaders) -> Result<(), RunError> {
         let Some((_, kept)) = self.library.row(place.dataset, place.at.episode) else {
             return Ok(());
@@ -90,7 +90,7 @@ impl TextFeed {
         Ok(())
     }
 
-    /// At least as many patches as any picture has.
+    /// Returns a grid with at least as many patches as any image has.
     fn largest(&self) -> Grid {
         let side = u64::from(self.rule.patch * self.rule.merge).max(1);
         let tokens = self.rule.max_pixels.div_ceil(side * side).max(1);

@@ -1,4 +1,4 @@
-//! Files of questions and answers that are mixed, and which of their rows are held out.
+//! Mixture of files of questions and answers, and the split into trained and held-out rows.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -25,12 +25,12 @@ struct Source {
     rows: Vec<Kept>,
 }
 
-/// A row that can be learned from.
+/// Row that can be learned from.
 #[derive(Debug)]
 pub struct Kept {
-    /// Where it stands in its file.
+    /// Place in its file.
     pub place: String,
-    /// What is said.
+    /// Conversation of the row.
     pub dialogue: Dialogue,
     /// Whether its answers begin with the reasoning anchors.
     pub anchored: bool,
@@ -40,19 +40,19 @@ impl Library {
     /// Reads the sources.
     ///
     /// # Errors
-    /// When a file cannot be read, a row is malformed, or the file of a picture is not there; names file and row.
+    /// When a file cannot be read, a row is malformed, or the file of an image is missing; names file and row.
     pub fn open(sources: &[TextSource]) -> Result<Self, RunError> {
         let sources: Result<_, RunError> = sources.iter().map(Source::read).collect();
         Ok(Self { sources: sources? })
     }
 
-    /// Row `row` of source `source`, and the source's file.
+    /// Returns row `row` of source `source`, with the source's file.
     pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &Kept)> {
         let source = self.sources.get(source)?;
         Some((&source.settings.path, source.rows.get(row)?))
     }
 
-    /// Every row of every source.
+    /// Returns every row of every source.
     pub fn places(&self) -> Vec<Place> {
         let of = |(dataset, source): (usize, &Source)| {
             let at = |episode| At { episode, frame: 0 };
@@ -61,9 +61,9 @@ impl Library {
         self.sources.iter().enumerate().flat_map(of).collect()
     }
 
-    /// Draws from the rows that are trained on, and from those held out: whole sources that are only measured on, and of
-    /// the others all rows whose first picture is one of the share that is held out, rounded up. Rows without a picture
-    /// stand for themselves.
+    /// Creates the samplers of trained and of held-out rows. Held out are whole sources that are only measured on, and
+    /// of the others all rows whose first image is in the held-out fraction, rounded up. Each row without an image
+    /// counts as an image of its own.
     ///
     /// # Errors
     /// When nothing of a source is left to train on.
@@ -137,9 +137,9 @@ impl Source {
         }
     }
 
-    /// For each row whether it is held out.
+    /// Returns for each row whether it is held out.
     fn held_out(&self, share: f64, seed: u64, number: u64) -> Vec<bool> {
-        // Groups in the order of their first rows, so that where the files lie does not matter.
+        // Groups in the order of their first rows, so that the location of the files does not matter.
         let mut groups: Vec<Vec<usize>> = Vec::new();
         let mut known: BTreeMap<&Path, usize> = BTreeMap::new();
         for (row, kept) in self.rows.iter().enumerate() {

@@ -1,12 +1,12 @@
-//! Questions and answers on their way into training.
+//! Questions and answers for training, from files to batches.
 //!
 //! ```text
 //! JSON, JSONL, parquet ─► rows ─► dialogue ─► feed (decode, resize, tokens, labels) ─► loader's threads ─► VLM batches
 //! ```
 //!
-//! * [`rows`]: what files hold
-//! * [`dialogue`]: what a row means
-//! * [`library`]: files that are mixed, and which of their rows are held out
+//! * [`rows`]: rows of files
+//! * [`dialogue`]: conversations of rows
+//! * [`library`]: mixture of files, and which of their rows are held out
 //! * [`feed`]: from rows to batches
 
 pub mod dialogue;

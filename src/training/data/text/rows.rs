@@ -1,4 +1,4 @@
-//! Rows of question–answer files: a JSON list, JSON lines, or a parquet table.
+//! Reads rows of files of questions and answers: a JSON list, JSON lines, or a parquet table.
 
 use std::path::Path;
 
@@ -11,65 +11,65 @@ use crate::dataset::columns::{Part, Table};
 use crate::files;
 use crate::training::run_error::RunError;
 
-/// A row of Qwen-VL's finetuning files, of SpatialReasoner's table, or of both: what it does not have is nothing. Other
-/// fields are read over.
+/// Row of Qwen-VL's finetuning files, of SpatialReasoner's table, or of both. Missing fields are `None`; other fields
+/// are ignored.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct Row {
-    /// Question about space; nothing or empty in rows of general conversation.
+    /// Question about space; `None` or empty in rows of general conversation.
     #[serde(default)]
     pub question: Option<String>,
-    /// The first of the answers to choose from.
+    /// First answer option.
     #[serde(default, rename = "A")]
     pub a: Option<String>,
-    /// The second.
+    /// Second answer option.
     #[serde(default, rename = "B")]
     pub b: Option<String>,
-    /// The third.
+    /// Third answer option.
     #[serde(default, rename = "C")]
     pub c: Option<String>,
-    /// The fourth.
+    /// Fourth answer option.
     #[serde(default, rename = "D")]
     pub d: Option<String>,
-    /// The answer, step by step.
+    /// Answer, step by step.
     #[serde(default)]
     pub answer_cot: Option<String>,
-    /// Picture of a question about space.
+    /// Image of a question about space.
     #[serde(default)]
     pub image_filename: Option<String>,
-    /// Picture of a general conversation, in the table.
+    /// Image of a general conversation, in the table.
     #[serde(default)]
     pub image_path: Option<String>,
-    /// Picture or pictures of a conversation.
+    /// Image or images of a conversation.
     #[serde(default, alias = "images")]
     pub image: Option<OneOrMore>,
-    /// What was said.
+    /// Turns of the conversation.
     #[serde(default)]
     pub conversations: Option<Vec<Said>>,
 }
 
-/// A file name, or several.
+/// One file name, or several.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMore {
-    /// One.
+    /// One file name.
     One(String),
-    /// Several.
+    /// Several file names.
     More(Vec<String>),
 }
 
-/// A turn.
+/// Turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Said {
-    /// `human` or `gpt`.
+    /// Speaker, e.g. `human` or `gpt`.
     pub from: String,
-    /// What, with `<image>` where a picture is shown.
+    /// Text, with `<image>` where an image is shown.
     pub value: String,
 }
 
-/// A row and where it stands.
+/// Row, with its place in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
-    /// `row 7`, from 0, or `line 8`, from 1.
+    /// Place: `row 7`, from 0, or `line 8`, from 1.
     pub place: String,
     /// The row.
     pub row: Row,
@@ -86,10 +86,10 @@ const COLUMNS: [&str; 8] = [
     "image_filename",
     "image_path",
 ];
-/// Its column of conversations.
+/// Column of conversations in it.
 const CONVERSATIONS: &str = "conversations";
 
-/// Reads all rows of a file, by how its name ends: `.json`, `.jsonl` or `.parquet`.
+/// Reads all rows of a file with the extension `.json`, `.jsonl` or `.parquet`.
 ///
 /// # Errors
 /// When the file cannot be read, or a row is malformed; names file and row.
@@ -179,7 +179,7 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
     Ok(rows)
 }
 
-/// A column of texts, some of which may be missing.
+/// Reads a column of texts; a null becomes `None`.
 fn texts(column: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, String> {
     let own = |text: Option<&str>| text.map(str::to_owned);
     match column.data_type() {
@@ -190,7 +190,7 @@ fn texts(column: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, String> {
     }
 }
 
-/// The conversations of each row.
+/// Reads the conversation of each row.
 fn said(batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, String> {
     let Some(column) = batch.column_by_name(CONVERSATIONS) else {
         return Ok(vec![None; batch.num_rows()]);

@@ -7,7 +7,7 @@ use crate::training::geometry::rays::RaySource;
 
 const WIDTH: i64 = 6;
 
-/// Values that follow from the views.
+/// Source whose values depend on the views.
 #[derive(Debug)]
 struct Drawn {
     identity: &'static str,
@@ -52,7 +52,7 @@ fn scene(views: &[RgbImage]) -> Scene<'_> {
     Scene { views, grid: [2, 3] }
 }
 
-/// All targets under a directory.
+/// Lists all targets under a directory.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries
@@ -128,7 +128,7 @@ fn a_damaged_target_is_made_again() {
 #[test]
 fn threads_that_want_the_same_target_make_it_once() {
     let cache = tempfile::tempdir().unwrap();
-    // As two processes: each has its own source and knows of the other by the files alone.
+    // Like two processes: each has its own source, and they share nothing but the files.
     let both = [targets(cache.path()), targets(cache.path())].map(Arc::new);
     let threads: Vec<_> = (0..8)
         .map(|number| {
