@@ -232,7 +232,8 @@ fn a_repeated_error_is_one_fault_and_a_new_one_another() {
     rig.supervisor.on_driver_errors(ErrorChannel::System, &[], rig.now);
     rig.supervisor.reset_fault(rig.now).unwrap();
     // Joint errors have codes of their own: this one is no collision.
-    rig.supervisor.on_driver_errors(ErrorChannel::Joints, &[0x100D], rig.now);
+    rig.supervisor
+        .on_driver_errors(ErrorChannel::Joints, &[0x100D], rig.now);
     rig.run(0.2);
     let refusal = rig.supervisor.reset_fault(rig.now).unwrap_err();
     assert!(refusal.message.contains("reports joint error 0x100D;"), "{refusal}");

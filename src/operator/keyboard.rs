@@ -10,6 +10,9 @@ use crate::control::time::Time;
 /// nothing else moves.
 const GRIPPER_HOLD_S: f64 = 0.5;
 
+/// Time within which the same key is the terminal's repetition of one press (s): longer than terminals wait before the first.
+const REPETITION_S: f64 = 0.7;
+
 /// Key of a keyboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
@@ -95,6 +98,8 @@ pub struct Keyboard {
     pushed: Vec<(Push, Time)>,
     held_until: Option<Time>,
     asked: Vec<Command>,
+    /// Last key of a command, and the time it was last received.
+    pressed: Option<(Key, Time)>,
     last: Option<Time>,
 }
 
@@ -117,6 +122,7 @@ impl Keyboard {
             pushed: Vec::new(),
             held_until: None,
             asked: Vec::new(),
+            pressed: None,
             last: None,
         }
     }
@@ -134,16 +140,15 @@ impl Keyboard {
             let Some(command) = self.commands.get(&key).cloned() else {
                 continue;
             };
+            let before = self.pressed.replace((key, now));
+            let repeated = before.is_some_and(|(other, at)| other == key && now < at.offset_secs(REPETITION_S));
             match command {
                 Command::LetGo => self.drop_all(),
+                Command::Stop | Command::Faster | Command::Slower | Command::NextInstruction => {}
+                // One press toggles the gripper or calls a service once, however long the key is held.
+                _ if repeated => continue,
                 Command::ToggleGripper | Command::OpenGripper | Command::CloseGripper => {
-                    // A terminal repeats a held key; a command that is still waiting is not added again.
-                    if self.asked.contains(&command) {
-                        continue;
-                    }
-                    self.asked.push(command);
                     self.hold(now, self.hold_s.max(GRIPPER_HOLD_S));
-                    continue;
                 }
                 _ => {}
             }
@@ -264,6 +269,27 @@ mod tests {
         let hand = keyboard.hand(at(0.4));
         assert!(hand.held && twist(&hand) == Twist::default());
         assert_eq!(keyboard.commands(), [Command::ToggleGripper]);
+    }
+
+    #[test]
+    fn a_held_command_key_is_one_press() {
+        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut asked = Vec::new();
+        // Half a second to the first repetition, then thirty a second, read every 10 ms as the node does.
+        for now in [0.0].into_iter().chain((0..60).map(|i| 0.5 + f64::from(i) / 30.0)) {
+            keyboard.typed(b"g", at(now));
+            asked.extend(keyboard.commands());
+        }
+        assert_eq!(asked, [Command::ToggleGripper]);
+        keyboard.typed(b"g", at(3.5));
+        assert_eq!(keyboard.commands(), [Command::ToggleGripper]);
+        // Letting go and changes of speed are never held back.
+        let again = |keyboard: &mut Keyboard, keys: &[u8]| {
+            keyboard.typed(keys, at(4.0));
+            keyboard.typed(keys, at(4.1));
+            keyboard.commands().len()
+        };
+        assert_eq!(again(&mut keyboard, b" "), 2);
     }
 
     #[test]

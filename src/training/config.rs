@@ -359,7 +359,12 @@ impl TrainingConfig {
         common.stages.clear();
         let of = |stage: &Stage| -> Result<Self, RunError> {
             let refuse = |message: String| refuse(path, format!("stage {}: {message}", stage.stage));
-            if stage.stage.is_empty() || stage.stage.contains(['/', '.']) {
+            if stage.stage.is_empty()
+                || !stage
+                    .stage
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            {
                 return Err(refuse("expected a name of letters, digits, - and _".into()));
             }
             let mut whole = serde_json::to_value(&common).map_err(|e| refuse(e.to_string()))?;
@@ -397,6 +402,11 @@ impl TrainingConfig {
                 "method.geometry_weight",
                 "0 with data.keep_vision, since the tower cannot be aligned any more",
                 self.method.geometry_weight.to_string(),
+            )),
+            (true, None) if self.method.distill == Distill::Privileged => Some((
+                "method.distill",
+                "none or anchor with data.keep_vision, since the privileged teacher needs the pictures",
+                format!("{:?}", self.method.distill),
             )),
             (false, _) if self.method.action_weight == 0.0 && self.method.distill != Distill::None => Some((
                 "method.distill",

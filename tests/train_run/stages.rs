@@ -126,6 +126,14 @@ fn vision_that_is_kept_teaches_what_vision_that_is_seen_each_time_does() {
             assert!((kept - seen).abs() < 0.02 * seen, "{name}: {kept} and {seen}");
         }
     }
+    let mut unseen = bench.load();
+    unseen.data.keep_vision = true;
+    (unseen.method.geometry_weight, unseen.method.distill) = (0.0, Distill::Privileged);
+    let refused = bench.open(unseen, false).err().unwrap();
+    assert!(
+        refused.contains("method.distill: expected none or anchor with data.keep_vision"),
+        "{refused}"
+    );
     let mut moving = bench.load();
     moving.data.keep_vision = true;
     moving.selection = Selection::Everything;

@@ -125,7 +125,10 @@ impl WeightFiles {
         }
         let listed: Index = json::read(&index, files::TABLE)?;
         let names: BTreeSet<_> = listed.weight_map.values().cloned().collect();
-        if let Some(outside) = names.iter().find(|name| Path::new(name).file_name() != Some(name.as_ref())) {
+        if let Some(outside) = names
+            .iter()
+            .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+        {
             return Err(ModelError::read(
                 &index,
                 format!("expected names of files beside it, found {outside:?}"),

@@ -29,7 +29,7 @@ use crate::ros::time::{Clock, from_message};
 use crate::ros::unheard::Unheard;
 use crate::ros::{diagnostics, qos, topics};
 
-/// Why the node does not start.
+/// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ArmNodeError {
     /// Invalid parameter or arm file.
