@@ -132,7 +132,6 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
 }
 
 /// The mean state of the training data in the form that the network reads, if it reads one.
-#[expect(clippy::type_complexity, reason = "the two forms of a state")]
 fn state(config: &Config, contract: &Contract) -> Result<(Option<StateText>, Option<Vec<f64>>), ModelError> {
     let of = &contract.data.state;
     let mean: Vec<f64> = of.iter().map(|dimension| dimension.mean).collect();
