@@ -11,7 +11,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
-use thinkvla::dataset::layout::{ACTION, Layout};
+use thinkvla::dataset::schema::{ACTION, DatasetSchema};
 use thinkvla::dataset::shuffled::{Rule, shuffled};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
@@ -58,8 +58,8 @@ fn record(root: &Path) {
     std::fs::write(&contract, CONTRACT.replace("STATISTICS", &all)).unwrap();
     let contract = Contract::read(&contract).unwrap();
     let mode = ImageMode::Jpeg(90);
-    let layout = Layout::of_arm(&contract, mode).unwrap();
-    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &layout, &contract).unwrap();
+    let schema = DatasetSchema::of_arm(&contract, mode).unwrap();
+    let mut writer = DatasetWriter::create(Arc::new(Disk), root, &schema, &contract).unwrap();
     let scenes: Vec<Picture> = (0..30)
         .map(|shift| Picture::encode(&scene(shift), mode).unwrap())
         .collect();

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 use criterion::{Criterion, criterion_group, criterion_main};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
-use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::presets::{NewCheckpoint, Preset};
 use thinkvla::model::variant::Variant;
 
 fn chunk(criterion: &mut Criterion) {
     let tokenizer = PathBuf::from(std::env::var_os("THINKVLA_TOKENIZER").unwrap());
     let directory = tempfile::tempdir().unwrap();
     let new = NewCheckpoint {
-        size: Size::Small,
+        size: Preset::Small,
         seed: 0,
         tokenizer: &tokenizer,
         robot: None,

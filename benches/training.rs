@@ -19,13 +19,13 @@ use thinkvla::model::error::ModelError;
 use thinkvla::model::network::Network;
 use thinkvla::model::parameters::Random;
 use thinkvla::model::prompt::{Prompt, TeacherPrompt};
-use thinkvla::training::batch::{Pictures, Shown, VlaBatch};
+use thinkvla::training::batch::{ConditionMask, Pictures, VlaBatch};
+use thinkvla::training::config::settings::{Distill, MethodSettings, OptimiserSettings, Selection};
 use thinkvla::training::geometry::source::{Scene, TargetSource};
 use thinkvla::training::geometry::store::GeometryTargets;
-use thinkvla::training::method::Method;
+use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::Optimiser;
 use thinkvla::training::parameters::Trainable;
-use thinkvla::training::settings::{Distill, MethodSettings, OptimiserSettings, Selection};
 
 /// Batch size, views of a sample, and numbers of tokens of the task, the teacher's text and the action text.
 const BATCH: usize = 4;
@@ -68,7 +68,7 @@ fn main() {
     }
     let [full, plain, again] = times.map(median);
     let parameters: usize = trainees[0]
-        .method
+        .objective
         .parameters()
         .all()
         .iter()
@@ -98,7 +98,7 @@ fn config(sizes: &str, whole: bool) -> Config {
 }
 
 struct Trainee {
-    method: Method,
+    objective: Objective,
     optimiser: Optimiser,
     batch: VlaBatch,
     side: u32,
@@ -139,10 +139,10 @@ impl Trainee {
             let views = (0..BATCH).map(|sample| std::array::from_fn(|number| view(VIEWS * sample + number)));
             (GeometryTargets::open(cache, source).unwrap(), views.collect())
         });
-        let method = Method::new((network, source.finish().unwrap()), config, settings).unwrap();
-        let optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
+        let objective = Objective::new((network, source.finish().unwrap()), config, settings).unwrap();
+        let optimiser = Optimiser::new(objective.parameters(), OptimiserSettings::default()).unwrap();
         Self {
-            method,
+            objective,
             optimiser,
             batch,
             side,
@@ -156,8 +156,8 @@ impl Trainee {
             let read = samples.iter().map(|views| targets.get(&Scene { views, grid }).unwrap());
             self.batch.geometry_target = Some(Tensor::cat(&read.collect::<Vec<_>>(), 0));
         }
-        let losses = self.method.vla(&self.batch, &self.batch.counts().unwrap()).unwrap();
-        self.method.differentiate(&losses).unwrap();
+        let losses = self.objective.vla(&self.batch, &self.batch.counts().unwrap()).unwrap();
+        self.objective.differentiate(&losses).unwrap();
         self.optimiser.step(1.0).unwrap();
     }
 }
@@ -189,7 +189,7 @@ fn batch(config: &Config) -> VlaBatch {
         valid: Tensor::ones([BATCH as i64, chunk], place),
         geometry_target: None,
         geometry_weights: None,
-        shown: Shown::default(),
+        condition_mask: ConditionMask::default(),
     }
 }
 

@@ -14,9 +14,9 @@ use anyhow::Context as _;
 use nalgebra::{Vector3, vector};
 use thinkvla::control::time::Time;
 use thinkvla::control::types::{Joints, Pose};
-use thinkvla::operator::hand::{Device, Freshness, Hand, Intent, Twist};
-use thinkvla::operator::mapping::{Command, Mapping};
-use thinkvla::operator::session::{Arm, Readiness, Session, Step};
+use thinkvla::teleop::input_device::{InputDevice, InputReading, Intent, StreamFreshness, Twist};
+use thinkvla::teleop::mapping::{Command, Mapping};
+use thinkvla::teleop::session::{ObservedArm, Readiness, SessionStep, TeleopSession};
 
 /// Time between two lines (s).
 const PERIOD_S: f64 = 0.05;
@@ -29,7 +29,7 @@ const MAPPING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/teleop/spacem
 struct Lines {
     held: bool,
     linear: Vector3<f64>,
-    freshness: Freshness,
+    freshness: StreamFreshness,
 }
 
 impl Lines {
@@ -37,7 +37,7 @@ impl Lines {
         Self {
             held: false,
             linear: Vector3::zeros(),
-            freshness: Freshness::new("standard input", TIMEOUT_S),
+            freshness: StreamFreshness::new("standard input", TIMEOUT_S),
         }
     }
 
@@ -60,9 +60,9 @@ impl Lines {
     }
 }
 
-impl Device for Lines {
-    fn hand(&mut self, now: Time) -> Hand {
-        Hand {
+impl InputDevice for Lines {
+    fn read(&mut self, now: Time) -> InputReading {
+        InputReading {
             held: self.held,
             intent: Some(Intent::Twist(Twist {
                 linear: self.linear,
@@ -84,7 +84,7 @@ impl Device for Lines {
 
 fn main() -> anyhow::Result<()> {
     let mapping = Mapping::load(Path::new(MAPPING))?;
-    let mut session = Session::new(mapping, "base_link");
+    let mut session = TeleopSession::new(mapping, "base_link");
     let mut device = Lines::new();
     // Stands in for arm_node: an arm at rest that is ready, and the lease that it grants.
     let mut lease = None;
@@ -93,7 +93,7 @@ fn main() -> anyhow::Result<()> {
     for (number, line) in std::io::stdin().lock().lines().enumerate() {
         let now = Time::from_secs_f64(PERIOD_S * number as f64);
         device.received(&line.context("cannot read standard input")?, now);
-        let arm = Arm {
+        let arm = ObservedArm {
             stamp: now,
             received: now,
             readiness: Readiness::Ready,
@@ -102,13 +102,13 @@ fn main() -> anyhow::Result<()> {
             joints: Joints::zeros(),
             gripper: Some(1.0),
         };
-        match session.look(&device.hand(now), Some(&arm), lease, now)? {
-            Step::Rest => writeln!(out, "nothing to do")?,
-            Step::Acquire => {
+        match session.update(&device.read(now), Some(&arm), lease, now)? {
+            SessionStep::Rest => writeln!(out, "nothing to do")?,
+            SessionStep::Acquire => {
                 lease = Some(1);
                 writeln!(out, "asks for the lease")?;
             }
-            Step::Send(chunk) => {
+            SessionStep::Send(chunk) => {
                 let last = chunk.actions.steps().last().unwrap_or_default();
                 let way = last.get(..3).unwrap_or_default();
                 writeln!(
@@ -118,11 +118,11 @@ fn main() -> anyhow::Result<()> {
                     chunk.actions.horizon()
                 )?;
             }
-            Step::LetGo(why) => {
+            SessionStep::LetGo(why) => {
                 lease = None;
                 writeln!(out, "gives the lease back: {why}")?;
             }
-            Step::Refuse(why) => writeln!(out, "refuses: {why}")?,
+            SessionStep::Refuse(why) => writeln!(out, "refuses: {why}")?,
         }
     }
     Ok(())

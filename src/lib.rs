@@ -7,7 +7,7 @@
 //! * [`contract`]: facts that recording, training and inference must agree on
 //! * [`camera`]: from camera frames to network input
 //! * [`control`]: from action chunks to safe joint commands
-//! * [`operator`]: teleoperation, from input devices to action chunks
+//! * [`teleop`]: teleoperation, from input devices to action chunks
 //! * [`parent`]: child processes that end with their parent
 //! * [`random`]: distributions drawn from seeded randomness
 //! * [`dataset`]: episodes on disk, and their videos
@@ -28,7 +28,6 @@ pub mod eval;
 pub mod files;
 #[cfg(feature = "torch")]
 pub mod model;
-pub mod operator;
 #[cfg(any(feature = "sim", feature = "torch"))]
 pub mod parallel;
 pub mod parent;
@@ -38,6 +37,7 @@ pub mod recording;
 pub mod ros;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod teleop;
 #[cfg(feature = "torch")]
 mod torch_ext;
 #[cfg(feature = "torch")]

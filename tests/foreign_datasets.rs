@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/command_line.rs"]
 mod command_line;
+#[path = "support/foreign.rs"]
 mod foreign;
 #[path = "foreign_datasets/older.rs"]
 mod older;
 #[path = "foreign_datasets/orientation.rs"]
 mod orientation;
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 #[path = "foreign_datasets/videos.rs"]
 mod videos;
 
@@ -30,7 +33,7 @@ use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
-use thinkvla::dataset::{Dataset, DatasetWriter, kept};
+use thinkvla::dataset::{Dataset, DatasetWriter, episode_stats};
 
 fn says(arguments: &[&str]) -> String {
     String::from_utf8(command_line::dataset(arguments).stdout).unwrap()
@@ -47,7 +50,7 @@ fn made(foreign: &Foreign) -> (tempfile::TempDir, PathBuf) {
 fn with_pictures() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
-    recorded::record(&root, ImageMode::Png);
+    sample_dataset::record(&root, ImageMode::Png);
     std::fs::remove_file(root.join(FILE_NAME)).unwrap();
     std::fs::remove_dir_all(root.join("meta/thinkvla")).unwrap();
     std::fs::remove_file(root.join(".lock")).unwrap_or_default();
@@ -82,7 +85,7 @@ fn nothing_is_taken_from_a_dataset_of_another_program() {
         }),
     ];
     let contract = tempfile::tempdir().unwrap();
-    kept::save_contract(&Disk, contract.path(), &recorded::contract()).unwrap();
+    episode_stats::save_contract(&Disk, contract.path(), &sample_dataset::contract()).unwrap();
     for (damage, change) in damages {
         let (_folder, root) = made(&Foreign::default());
         change(&root);
@@ -233,7 +236,7 @@ fn a_cut_of_a_foreign_dataset_is_taken_back_whole_unless_it_has_grown() {
         "{said}"
     );
     says(&["repair", text, "--apply"]);
-    assert_eq!(Dataset::open(&root).unwrap().frames(), recorded::EPISODES[0].1);
+    assert_eq!(Dataset::open(&root).unwrap().frames(), sample_dataset::EPISODES[0].1);
     // A file of the same name has been created since.
     std::fs::write(&torn, "new").unwrap();
     assert!(!command_line::dataset(&["repair", text, "--undo"]).status.success());
@@ -326,7 +329,7 @@ fn files_that_are_something_else_are_called_by_their_names() {
 fn redrawn(column: &ArrayRef, draw: impl Fn(u32, u32) -> Vec<u8>) -> ArrayRef {
     let old = column.as_struct();
     let bytes: Vec<_> = (0..old.len())
-        .map(|_| draw(recorded::WIDTH, recorded::HEIGHT))
+        .map(|_| draw(sample_dataset::WIDTH, sample_dataset::HEIGHT))
         .collect();
     let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(&bytes));
     let paths = Arc::clone(old.column(1));
@@ -344,7 +347,7 @@ fn png(pixels: &image::DynamicImage) -> Vec<u8> {
 #[test]
 fn grey_cameras_are_read_and_depth_is_passed_over() {
     let (_folder, root) = with_pictures();
-    let [top, wrist] = recorded::CAMERAS;
+    let [top, wrist] = sample_dataset::CAMERAS;
     for file in 0..3 {
         let path = root.join(format!("data/chunk-000/file-00{file}.parquet"));
         let rows = read(&path);
@@ -419,8 +422,8 @@ fn quantiles_that_are_missing_are_counted_and_not_invented() {
             .status
             .success()
     );
-    let of_episodes = kept::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
-    for (name, width) in recorded::VECTORS {
+    let of_episodes = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    for (name, width) in sample_dataset::VECTORS {
         let values = exact.vector(name).unwrap();
         for episode in exact.episodes() {
             let rows = episode.from * width..(episode.from + episode.length) * width;

@@ -9,14 +9,14 @@ use nalgebra::{UnitQuaternion, Vector3};
 use thinkvla::camera::points::SurfaceClass;
 use thinkvla::control::tool_rotation::turned_from_down;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::layout::{ACTION, CHUNK, STATE};
+use thinkvla::dataset::schema::{ACTION, CHUNK, STATE};
 use thinkvla::dataset::{At, Dataset};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::{FrameOrder, Kind, Mix, PlacedFrame, create_dataset, place, write};
 use thinkvla::sim::geometry::points;
-use thinkvla::sim::look::Look;
-use thinkvla::sim::stage::stage;
+use thinkvla::sim::raycast::RayCaster;
+use thinkvla::sim::scene_sampler::sample_scene;
 use thinkvla::sim::tasks::Task;
 
 const SEED: u64 = 5;
@@ -165,12 +165,12 @@ fn every_kind_and_task_comes_as_often_as_it_is_asked_for_and_the_gripper_holds_w
         let situation = &frame.situation;
         *kinds.entry(situation.kind.name()).or_insert(0) += 1;
         *tasks.entry(situation.id.task.name()).or_insert(0) += 1;
-        let mut look = Look::new(&frame.snapshot).unwrap();
+        let mut caster = RayCaster::new(&frame.snapshot).unwrap();
         let carries = situation.block == thinkvla::sim::frames::Block::Held;
         held += usize::from(carries);
         if carries {
             // A block between the fingers appears right below the centre of the wrist image.
-            let seen = points(&mut look, View::Wrist, [16, 16]);
+            let seen = points(&mut caster, View::Wrist, [16, 16]);
             let block = seen
                 .iter()
                 .flatten()
@@ -215,39 +215,41 @@ fn tasks_that_are_left_out_are_only_pointed_into() {
 fn the_points_of_patches_lie_on_what_the_physics_has_there() {
     let shipped = SimConfig::shipped().unwrap();
     for number in 0..8 {
-        let stage = stage(&shipped, SEED, number).unwrap();
-        let block = &stage.things[0];
-        let mut look = Look::new(&stage.snapshot).unwrap();
-        let cameras = View::ALL.map(|view| look.camera(view).unwrap().clone());
+        let sampled = sample_scene(&shipped, SEED, number).unwrap();
+        let block = &sampled.things[0];
+        let mut caster = RayCaster::new(&sampled.snapshot).unwrap();
+        let cameras = View::ALL.map(|view| caster.camera(view).unwrap().clone());
         // Upper side of the block, seen by the top camera.
         let top = block.place + Vector3::z() * block.half.z;
         let direction = cameras[0].direction(cameras[0].pixel(&top).unwrap());
-        let met = look.along(&cameras[0].position, &direction).unwrap();
-        if look.share_seen(View::Top, &[top]) > 0.0 {
+        let met = caster.along(&cameras[0].position, &direction).unwrap();
+        if caster.share_seen(View::Top, &[top]) > 0.0 {
             assert!((met.point - top).norm() < 0.005, "{number}: {} and {top}", met.point);
             assert!((met.normal - Vector3::z()).norm() < 0.02);
             assert_eq!(met.class, SurfaceClass::Object);
         }
         let mut both = 0;
-        for point in points(&mut look, View::Top, [24, 32]).into_iter().flatten() {
+        for point in points(&mut caster, View::Top, [24, 32]).into_iter().flatten() {
             let place = point.place;
             // Nothing is visible below the table, whose top is at z = 0.
             let over_table = (place.x - 0.3).abs() < 0.499 && place.y.abs() < 0.599;
             assert!(!over_table || place.z > -1e-6, "{place}");
             // The other camera sees the same point there.
-            if look.share_seen(View::Wrist, &[place]) > 0.0 && cameras[1].pixel(&place).is_some() {
+            if caster.share_seen(View::Wrist, &[place]) > 0.0 && cameras[1].pixel(&place).is_some() {
                 let direction = cameras[1].direction(cameras[1].pixel(&place).unwrap());
-                let met = look.along(&cameras[1].position, &direction).unwrap();
+                let met = caster.along(&cameras[1].position, &direction).unwrap();
                 both += usize::from((met.point - place).norm() < 1e-4);
             }
         }
         assert!(both > 0, "{number}");
         // Points of the wrist camera are relative to the camera: on the ray through the patch, at the distance of the
         // surface.
-        for (patch, point) in points(&mut look, View::Wrist, [24, 32]).into_iter().enumerate() {
+        for (patch, point) in points(&mut caster, View::Wrist, [24, 32]).into_iter().enumerate() {
             let Some(point) = point else { continue };
             let pixel = [(patch % 32) as f64 * 20.0 + 9.5, (patch / 32) as f64 * 20.0 + 9.5];
-            let met = look.along(&cameras[1].position, &cameras[1].direction(pixel)).unwrap();
+            let met = caster
+                .along(&cameras[1].position, &cameras[1].direction(pixel))
+                .unwrap();
             assert_eq!(met.class, point.class);
             let place = cameras[1].axes * point.place + cameras[1].position;
             assert!(

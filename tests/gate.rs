@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use nalgebra::{Point3, Vector3};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use thinkvla::control::arm::{Arm, ArmError, Basis, JointCommand, Recorder};
+use thinkvla::control::arm::{Arm, ArmError, CommandSource, JointCommand, RecordingArm};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::gate::{Braking, Gate, Motion, condition_number};
@@ -53,8 +53,8 @@ fn configurations() -> Vec<ArmConfig> {
     configurations
 }
 
-fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<Recorder>> {
-    let mut gate = Gate::new(Recorder::default(), config, start);
+fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<RecordingArm>> {
+    let mut gate = Gate::new(RecordingArm::default(), config, start);
     gate.take_up(start).ok()?;
     Some(gate)
 }
@@ -217,13 +217,13 @@ fn add(cell: &Cell<u64>) {
 }
 
 /// Sends a sequence of commands to the gate, checks everything that leaves it, and ends by braking.
-fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tally) -> Result<(), TestCaseError> {
+fn play(config: &ArmConfig, mut gate: Gate<RecordingArm>, asks: &[Ask], tally: &Tally) -> Result<(), TestCaseError> {
     // Far apart, so that no event is suppressed as a repetition; the gate uses its own period, not this.
     let mut now = Steady(0);
     for ask in asks {
         now = now.offset_secs(2.0);
-        gate.fresh.state_received(now);
-        gate.fresh.heartbeat_received(now);
+        gate.watchdog.state_received(now);
+        gate.watchdog.heartbeat_received(now);
         let before = *gate.motion();
         let asked = target(ask, &before, config);
         let feasible = asked.iter().all(|q| q.is_finite()) && clearly_feasible(config, &before, &asked);
@@ -231,7 +231,7 @@ fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tall
         let outcome = gate.command(
             &JointCommand {
                 positions: asked,
-                basis: Basis::NamedMove,
+                source: CommandSource::NamedMove,
             },
             now,
         );
@@ -263,7 +263,7 @@ fn play(config: &ArmConfig, mut gate: Gate<Recorder>, asks: &[Ask], tally: &Tall
     }
     for _ in 0..200 {
         let before = *gate.motion();
-        match gate.brake(Basis::NamedMove, now) {
+        match gate.brake(CommandSource::NamedMove, now) {
             Ok(Braking::AtRest) => return Ok(()),
             Ok(Braking::Moving) => prop_assert_eq!(broken_limit(config, &before, &gate.motion().position), None),
             Err(error) => prop_assert!(false, "{}", error),
@@ -325,12 +325,12 @@ fn nothing_outside_any_limit_leaves_in_a_hundred_thousand_commands() {
 
 /// Sends each position of `path` and asserts that it is not changed.
 #[track_caller]
-fn passes_unchanged(gate: &mut Gate<Recorder>, path: impl IntoIterator<Item = Joints>) {
+fn passes_unchanged(gate: &mut Gate<RecordingArm>, path: impl IntoIterator<Item = Joints>) {
     for positions in path {
-        gate.fresh.state_received(Steady(0));
-        gate.fresh.heartbeat_received(Steady(0));
-        let basis = Basis::NamedMove;
-        gate.command(&JointCommand { positions, basis }, Steady(0)).unwrap();
+        gate.watchdog.state_received(Steady(0));
+        gate.watchdog.heartbeat_received(Steady(0));
+        let source = CommandSource::NamedMove;
+        gate.command(&JointCommand { positions, source }, Steady(0)).unwrap();
         assert_eq!(gate.motion().position, positions);
     }
     let events = gate.events.drain(Now::default());
@@ -375,16 +375,16 @@ fn a_tool_that_fills_its_box_at_its_full_speed_on_the_table_passes_unchanged() {
 }
 
 /// Commands `target` once a period for `seconds`.
-fn hold_target(gate: &mut Gate<Recorder>, target: Joints, seconds: f64) {
+fn hold_target(gate: &mut Gate<RecordingArm>, target: Joints, seconds: f64) {
     let mut now = Steady(0);
     for _ in 0..(seconds / 0.01) as usize {
         now = now.offset_secs(0.01);
-        gate.fresh.state_received(now);
-        gate.fresh.heartbeat_received(now);
+        gate.watchdog.state_received(now);
+        gate.watchdog.heartbeat_received(now);
         gate.command(
             &JointCommand {
                 positions: target,
-                basis: Basis::NamedMove,
+                source: CommandSource::NamedMove,
             },
             now,
         )
@@ -414,12 +414,12 @@ fn a_target_that_moves_on_is_caught_up_with_and_then_passes_unchanged() {
         target[6] += 0.5 + 0.003 * f64::from(tick);
         target
     };
-    let send = |gate: &mut Gate<Recorder>, ticks: std::ops::Range<u32>| {
+    let send = |gate: &mut Gate<RecordingArm>, ticks: std::ops::Range<u32>| {
         for tick in ticks {
-            gate.fresh.state_received(Steady(0));
-            gate.fresh.heartbeat_received(Steady(0));
-            let (positions, basis) = (target(tick), Basis::NamedMove);
-            gate.command(&JointCommand { positions, basis }, Steady(0)).unwrap();
+            gate.watchdog.state_received(Steady(0));
+            gate.watchdog.heartbeat_received(Steady(0));
+            let (positions, source) = (target(tick), CommandSource::NamedMove);
+            gate.command(&JointCommand { positions, source }, Steady(0)).unwrap();
         }
     };
     send(&mut gate, 0..200);
@@ -524,32 +524,32 @@ fn motion_into_a_singularity_slows_down_gradually_and_motion_out_does_not() {
 #[test]
 fn a_command_without_signs_of_life_is_refused_and_the_arm_braked() {
     let config = shipped();
-    let basis = Basis::Chunk { observed: Steady(0) };
+    let source = CommandSource::Chunk { observed: Steady(0) };
     let mut gate = gate(&config, ready()).unwrap();
     let at = |seconds: f64| Steady::from_secs_f64(seconds);
-    let command = |gate: &mut Gate<Recorder>, seconds: f64| {
+    let command = |gate: &mut Gate<RecordingArm>, seconds: f64| {
         let positions = gate.motion().position + Joints::repeat(0.0004);
-        gate.command(&JointCommand { positions, basis }, at(seconds))
+        gate.command(&JointCommand { positions, source }, at(seconds))
     };
     for i in 1..=10 {
         let now = 0.01 * f64::from(i);
-        gate.fresh.state_received(at(now));
-        gate.fresh.heartbeat_received(at(now));
+        gate.watchdog.state_received(at(now));
+        gate.watchdog.heartbeat_received(at(now));
         command(&mut gate, now).unwrap();
     }
     assert!(!gate.motion().is_at_rest());
     // 80 ms count as fresh, more do not.
-    gate.fresh.state_received(at(0.18));
+    gate.watchdog.state_received(at(0.18));
     assert!(command(&mut gate, 0.18).is_ok());
-    gate.fresh.state_received(at(0.19));
+    gate.watchdog.state_received(at(0.19));
     let error = command(&mut gate, 0.19).unwrap_err().to_string();
     assert!(error.contains("heartbeat") && error.contains("0.090 s"), "{error}");
     assert!(gate.motion().is_at_rest(), "a slow arm stops in one command");
-    gate.fresh.heartbeat_received(at(0.28));
+    gate.watchdog.heartbeat_received(at(0.28));
     let error = command(&mut gate, 0.28).unwrap_err().to_string();
     assert!(error.contains("joint state"), "{error}");
-    gate.fresh.state_received(at(4.5));
-    gate.fresh.heartbeat_received(at(4.5));
+    gate.watchdog.state_received(at(4.5));
+    gate.watchdog.heartbeat_received(at(4.5));
     let error = command(&mut gate, 4.5).unwrap_err().to_string();
     assert!(error.contains("observation"), "{error}");
     assert_eq!(gate.counters().refusals, 3);
@@ -567,7 +567,7 @@ fn the_gripper_takes_numbers_only_and_stays_in_its_range() {
 #[test]
 fn an_arm_outside_its_limits_is_not_taken_up() {
     let config = shipped();
-    let mut gate = Gate::new(Recorder::default(), &config, ready());
+    let mut gate = Gate::new(RecordingArm::default(), &config, ready());
     for (joint, value, check) in [
         (3, 2.34, Check::JointLimit),
         (1, 1.6, Check::Workspace),

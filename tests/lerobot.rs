@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use recorded::{CAMERAS, EPISODES, VECTORS, lerobot};
+use sample_dataset::{CAMERAS, EPISODES, VECTORS, lerobot};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::reader::{At, Dataset};
@@ -23,21 +24,21 @@ fn lerobot_reads(root: &Path, mode: &str) {
 #[test]
 fn lerobot_opens_a_recording_with_png_columns_and_finds_every_pixel() {
     let folder = tempfile::tempdir().unwrap();
-    recorded::record(folder.path(), ImageMode::Png);
+    sample_dataset::record(folder.path(), ImageMode::Png);
     lerobot_reads(folder.path(), "png");
 }
 
 #[test]
 fn lerobot_opens_a_recording_with_jpeg_columns() {
     let folder = tempfile::tempdir().unwrap();
-    recorded::record(folder.path(), ImageMode::Jpeg(92));
+    sample_dataset::record(folder.path(), ImageMode::Jpeg(92));
     lerobot_reads(folder.path(), "jpeg");
 }
 
 #[test]
 fn lerobot_opens_episodes_that_were_saved_together_and_so_do_we() {
     let folder = tempfile::tempdir().unwrap();
-    recorded::record_together(folder.path(), ImageMode::Png);
+    sample_dataset::record_together(folder.path(), ImageMode::Png);
     let files = std::fs::read_dir(folder.path().join("data/chunk-000")).unwrap();
     assert_eq!(files.count(), 2);
     let dataset = Dataset::open(folder.path()).unwrap();
@@ -47,12 +48,16 @@ fn lerobot_opens_episodes_that_were_saved_together_and_so_do_we() {
         for at in (0..length).map(|frame| At { episode, frame }) {
             assert_eq!(dataset.task(at).unwrap(), task);
             for (name, _) in VECTORS {
-                let recorded = recorded::vector(name, episode, at.frame);
+                let recorded = sample_dataset::vector(name, episode, at.frame);
                 assert_eq!(dataset.values(name, at).unwrap(), recorded, "{name} {at:?}");
             }
             for (picture, camera) in reader.read(at).unwrap().iter().zip(CAMERAS) {
                 picture.decode(&mut found).unwrap();
-                assert_eq!(found, recorded::picture(camera, episode, at.frame), "{camera} {at:?}");
+                assert_eq!(
+                    found,
+                    sample_dataset::picture(camera, episode, at.frame),
+                    "{camera} {at:?}"
+                );
             }
         }
     }
@@ -63,7 +68,7 @@ fn lerobot_opens_episodes_that_were_saved_together_and_so_do_we() {
 
 fn require_recorded(root: &Path) -> Dataset {
     let dataset = Dataset::open(root).unwrap();
-    assert_eq!(dataset.info().fps, f64::from(recorded::FPS));
+    assert_eq!(dataset.info().fps, f64::from(sample_dataset::FPS));
     assert_eq!(dataset.tasks(), ["lift the can", "push the box"]);
     assert_eq!(
         dataset.episodes().iter().map(|e| e.length).collect::<Vec<_>>(),
@@ -76,12 +81,12 @@ fn require_recorded(root: &Path) -> Dataset {
             for (name, _) in VECTORS {
                 assert_eq!(
                     dataset.values(name, at).unwrap(),
-                    recorded::vector(name, episode, frame),
+                    sample_dataset::vector(name, episode, frame),
                     "{name} {at:?}"
                 );
             }
             let chunk = dataset.chunk("action", at, 4).unwrap();
-            let wanted = (frame..frame + 4).flat_map(|f| recorded::vector("action", episode, f.min(length - 1)));
+            let wanted = (frame..frame + 4).flat_map(|f| sample_dataset::vector("action", episode, f.min(length - 1)));
             assert_eq!(chunk.values, wanted.collect::<Vec<_>>());
             assert_eq!(chunk.valid, 4.min(length - frame));
         }
@@ -107,7 +112,7 @@ fn we_open_what_lerobot_recorded_with_png_columns() {
                 picture.decode(&mut found).unwrap();
                 assert_eq!(
                     found,
-                    recorded::picture(camera, episode, frame),
+                    sample_dataset::picture(camera, episode, frame),
                     "{camera} of {episode}, {frame}"
                 );
             }

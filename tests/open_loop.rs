@@ -7,7 +7,8 @@
 #[allow(dead_code)]
 mod support;
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +27,7 @@ use thinkvla::model::policy::{Policy, PolicyOptions};
 fn checkpoint(change: impl FnOnce(&mut Contract)) -> tempfile::TempDir {
     let checkpoint = support::checkpoint(4);
     let mut contract = Contract::load(checkpoint.path()).unwrap();
-    contract.robot = recorded::contract().robot;
+    contract.robot = sample_dataset::contract().robot;
     change(&mut contract);
     contract.save(checkpoint.path()).unwrap();
     checkpoint
@@ -55,10 +56,10 @@ fn lively(contract: &mut Contract) {
 
 /// A dataset of episodes of one row each, with these distances along x (m).
 fn single_rows(root: &Path, ways: &[f32]) {
-    let mut writer = recorded::create(Arc::new(Disk), root, ImageMode::Png);
+    let mut writer = sample_dataset::create(Arc::new(Disk), root, ImageMode::Png);
     for (number, way) in ways.iter().enumerate() {
         writer.begin("reach the thing").unwrap();
-        let mut frame: Frame = recorded::frame(&writer, ImageMode::Png, number % 3, number);
+        let mut frame: Frame = sample_dataset::frame(&writer, ImageMode::Png, number % 3, number);
         let columns: Vec<String> = writer.info().vectors().map(|(name, _)| name.to_owned()).collect();
         let action = columns.iter().position(|name| name == "action").unwrap();
         frame.vectors[action] = vec![*way, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
@@ -141,7 +142,7 @@ fn rows_follow_from_the_seed_and_each_is_shown_another_s_pictures_besides() {
 fn whole_episodes_are_compared_to_their_ends_and_written_as_files() {
     let folder = tempfile::tempdir().unwrap();
     let (data, out) = (folder.path().join("data"), folder.path().join("out"));
-    recorded::record(&data, ImageMode::Png);
+    sample_dataset::record(&data, ImageMode::Png);
     let checkpoint = checkpoint(lively);
     let mut command = Command::new(env!("CARGO_BIN_EXE_thinkvla"));
     command
@@ -156,7 +157,7 @@ fn whole_episodes_are_compared_to_their_ends_and_written_as_files() {
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let report: Value = serde_json::from_slice(&std::fs::read(out.join("eval.json")).unwrap()).unwrap();
-    let rows: usize = recorded::EPISODES.iter().map(|(_, length)| length).sum();
+    let rows: usize = sample_dataset::EPISODES.iter().map(|(_, length)| length).sum();
     assert_eq!(report["rows"], rows);
     let lines = std::fs::read_to_string(out.join("rows.jsonl")).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
-use recorded::{EPISODES, create};
+use sample_dataset::{EPISODES, create};
 use std::sync::Arc;
 use thinkvla::camera::compressed::decode;
 use thinkvla::camera::rgb::RgbImage;
@@ -109,7 +110,7 @@ fn figures_without_panels_or_values_do_not_crash() {
 fn a_dataset_is_plotted_whether_its_pictures_are_in_rows_or_in_videos() {
     let folder = tempfile::tempdir().unwrap();
     let (rows, videos) = (folder.path().join("rows"), folder.path().join("videos"));
-    recorded::record(&rows, ImageMode::Png);
+    sample_dataset::record(&rows, ImageMode::Png);
     encode(&Disk, &Dataset::open(&rows).unwrap(), &videos, 22).unwrap();
     for root in [rows, videos] {
         let out = root.join("plots");

@@ -10,7 +10,7 @@ use serde_json::Value;
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::questions::write::{Order, Written, write};
-use thinkvla::sim::stage::{Thing, stage};
+use thinkvla::sim::scene_sampler::{SceneObject, sample_scene};
 use thinkvla::sim::tasks;
 
 const SEED: u64 = 5;
@@ -103,8 +103,8 @@ fn questions_pictures_and_sides_follow_from_the_seed() {
 fn answers_are_what_the_physics_says() {
     let config = SimConfig::shipped().unwrap();
     let (folder, _) = written(&order());
-    let stages: Vec<Vec<Thing>> = (0..6)
-        .map(|number| stage(&config, SEED, number).unwrap().things)
+    let stages: Vec<Vec<SceneObject>> = (0..6)
+        .map(|number| sample_scene(&config, SEED, number).unwrap().things)
         .collect();
     let mut places = 0;
     for row in ["train.json", "held_out.json"]
@@ -138,10 +138,10 @@ fn a_stage_is_a_start_of_a_task_with_the_gripper_above_what_stands_there() {
     let config = SimConfig::shipped().unwrap();
     let mut tasks_seen = BTreeSet::new();
     for number in 0..12 {
-        let stage = stage(&config, SEED, number).unwrap();
-        tasks_seen.insert(stage.id.task.name());
-        let layout = tasks::layout(&config, stage.id).unwrap();
-        let [block, gripper, others @ ..] = stage.things.as_slice() else {
+        let sampled = sample_scene(&config, SEED, number).unwrap();
+        tasks_seen.insert(sampled.id.task.name());
+        let layout = tasks::layout(&config, sampled.id).unwrap();
+        let [block, gripper, others @ ..] = sampled.things.as_slice() else {
             panic!("nothing to ask about")
         };
         // The block has hardly moved while it settled.

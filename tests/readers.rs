@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/command_line.rs"]
 mod command_line;
+#[path = "support/foreign.rs"]
 mod foreign;
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 #[cfg(all(feature = "sim", feature = "torch"))]
 #[path = "network/support.rs"]
 #[allow(dead_code)]
@@ -15,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foreign::{EPISODES, Foreign, exchange};
-use recorded::EPISODES as RECORDED;
+use sample_dataset::EPISODES as RECORDED;
 use thinkvla::contract::FILE_NAME;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
@@ -41,15 +44,15 @@ fn written(folder: &Path) -> Vec<Written> {
     let text = |name: &str| at(name).to_str().unwrap().to_owned();
     let rows: usize = RECORDED.iter().map(|(_, length)| length).sum();
     let lengths = RECORDED.map(|(_, length)| length);
-    recorded::record(&at("png"), ImageMode::Png);
-    recorded::record(&at("jpeg"), ImageMode::Jpeg(90));
-    recorded::record_together(&at("together"), ImageMode::Png);
+    sample_dataset::record(&at("png"), ImageMode::Png);
+    sample_dataset::record(&at("jpeg"), ImageMode::Jpeg(90));
+    sample_dataset::record_together(&at("together"), ImageMode::Png);
     encode(&Disk, &Dataset::open(&at("png")).unwrap(), &at("video"), 22).unwrap();
 
-    recorded::record(&at("resumed"), ImageMode::Png);
+    sample_dataset::record(&at("resumed"), ImageMode::Png);
     let (mut writer, _) = DatasetWriter::resume(Arc::new(Disk), &at("resumed")).unwrap();
     writer.begin("once more").unwrap();
-    recorded::push(&mut writer, ImageMode::Png, 3, 0..4);
+    sample_dataset::push(&mut writer, ImageMode::Png, 3, 0..4);
     writer.save(&Default::default()).unwrap();
     drop(writer);
 
@@ -74,15 +77,15 @@ fn written(folder: &Path) -> Vec<Written> {
     ]);
     succeed(&["merge", &text("first"), &text("second"), "--out", &text("merged")]);
 
-    recorded::record(&at("repaired"), ImageMode::Png);
+    sample_dataset::record(&at("repaired"), ImageMode::Png);
     tear(&at("repaired"));
     succeed(&["repair", &text("repaired")]);
-    recorded::record(&at("cut"), ImageMode::Png);
+    sample_dataset::record(&at("cut"), ImageMode::Png);
     disown(&at("cut"));
     tear(&at("cut"));
     succeed(&["repair", &text("cut"), "--apply"]);
 
-    recorded::record(&at("counted"), ImageMode::Png);
+    sample_dataset::record(&at("counted"), ImageMode::Png);
     std::fs::remove_file(at("counted").join(STATS)).unwrap();
     succeed(&["stats", &text("counted"), "--write"]);
     encode(&Disk, &Dataset::open(&at("png")).unwrap(), &at("counted of others"), 22).unwrap();
@@ -226,7 +229,7 @@ fn every_reader_finds_what_each_of_our_writers_left() {
         .chain(simulated(folder.path()))
         .collect();
     let roots: Vec<&OsStr> = written.iter().map(|one| one.root.as_os_str()).collect();
-    let Some(said) = recorded::lerobot::run("readers.py", &roots) else {
+    let Some(said) = sample_dataset::lerobot::run("readers.py", &roots) else {
         return;
     };
     let expected = written

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[path = "support/command_line.rs"]
 mod command_line;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
-use thinkvla::dataset::layout::{ACTION, Layout, STATE};
+use thinkvla::dataset::schema::{ACTION, DatasetSchema, STATE};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
@@ -72,8 +73,8 @@ fn record(writer: &mut DatasetWriter, episode: usize, frames: usize) {
 
 fn create(root: &Path) -> DatasetWriter {
     let contract = contract();
-    let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
-    DatasetWriter::create(Arc::new(Disk), root, &layout, &contract).unwrap()
+    let schema = DatasetSchema::of_arm(&contract, ImageMode::Png).unwrap();
+    DatasetWriter::create(Arc::new(Disk), root, &schema, &contract).unwrap()
 }
 
 #[test]
@@ -149,10 +150,10 @@ fn an_open_episode_survives_the_end_of_the_recorder() {
     let expected = frame(&writer, 1, 5);
     drop(writer);
     // Truncates the frame that was being written at the end.
-    let spool = root.join(".open/episode");
-    let mut torn = std::fs::read(&spool).unwrap();
+    let open_episode = root.join(".open/episode");
+    let mut torn = std::fs::read(&open_episode).unwrap();
     torn.truncate(torn.len() - 11);
-    std::fs::write(&spool, torn).unwrap();
+    std::fs::write(&open_episode, torn).unwrap();
 
     assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 1);
     let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
@@ -205,8 +206,8 @@ fn a_second_writer_is_refused_by_name_and_the_first_loses_nothing() {
     let refused = |said: String| assert!(said.contains("to be the only writer") && said.contains(&own), "{said}");
     refused(DatasetWriter::resume(Arc::new(Disk), &root).err().unwrap().to_string());
     let contract = contract();
-    let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
-    let again = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract);
+    let schema = DatasetSchema::of_arm(&contract, ImageMode::Png).unwrap();
+    let again = DatasetWriter::create(Arc::new(Disk), &root, &schema, &contract);
     refused(again.err().unwrap().to_string());
     let text = root.to_str().unwrap();
     for change in [

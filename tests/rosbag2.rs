@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
@@ -208,7 +209,7 @@ impl Import {
         let mut options = self.options.clone();
         options.bags = vec![bag.to_owned()];
         let root = self.path("dataset");
-        import_bags(&root, &recorded::contract(), &options)?;
+        import_bags(&root, &sample_dataset::contract(), &options)?;
         Ok(Dataset::open(&root).unwrap())
     }
 

@@ -3,9 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
-mod rig;
+#[path = "support/arm_rig.rs"]
+mod arm_rig;
 
-use rig::{PERIOD, Rig, StandIn, config, ready, steps};
+use arm_rig::{PERIOD, Rig, StandIn, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::{Heartbeat, Priority};

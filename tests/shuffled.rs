@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
 use std::ops::ControlFlow;
 
-use recorded::{CAMERAS, EPISODES};
+use sample_dataset::{CAMERAS, EPISODES};
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::shuffled::{Rule, Sample, shuffled};
 use thinkvla::dataset::{At, Dataset};
@@ -25,7 +26,7 @@ fn samples(dataset: &Dataset, rule: &Rule) -> Vec<Sample> {
 #[test]
 fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    recorded::record(folder.path(), ImageMode::Png);
+    sample_dataset::record(folder.path(), ImageMode::Png);
     let dataset = Dataset::open(folder.path()).unwrap();
     let rule = Rule {
         pictures: CAMERAS.map(str::to_owned).to_vec(),
@@ -47,13 +48,13 @@ fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
         assert_eq!(sample.task, EPISODES[episode].0);
         assert_eq!(
             sample.actions.values[..8],
-            recorded::vector("action.joint", episode, frame)
+            sample_dataset::vector("action.joint", episode, frame)
         );
         let [red, green, _] = sample.pictures[0].pixel(0, 0).unwrap();
         let (left, top) = (u32::from(red - 20) / 3, u32::from(green - 20) / 4);
         for (part, camera) in sample.pictures.iter().zip(CAMERAS) {
             assert_eq!((part.width(), part.height()), rule.crop);
-            let whole = recorded::picture(camera, episode, frame);
+            let whole = sample_dataset::picture(camera, episode, frame);
             for (x, y) in [(0, 0), (31, 0), (13, 22), (31, 39)] {
                 assert_eq!(part.pixel(x, y), whole.pixel(left + x, top + y), "{camera} at {x}, {y}");
             }
@@ -80,7 +81,7 @@ fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
 #[test]
 fn a_part_larger_than_the_pictures_is_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
-    recorded::record(folder.path(), ImageMode::Png);
+    sample_dataset::record(folder.path(), ImageMode::Png);
     let dataset = Dataset::open(folder.path()).unwrap();
     let rule = Rule {
         pictures: vec![CAMERAS[0].to_owned()],

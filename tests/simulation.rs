@@ -241,7 +241,7 @@ fn the_same_episode_runs_the_same_to_the_last_bit() {
     let trajectory = || {
         let mut joints = Vec::new();
         let outcome = episode::run::<SimError>(&config(), &arm(), id(Task::Container, 1, 11), |moment| {
-            let world = &moment.rig.world;
+            let world = &moment.episode_world.world;
             joints.push((world.joints(), world.object().translation.vector));
             Ok(())
         });

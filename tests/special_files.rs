@@ -13,7 +13,7 @@ use thinkvla::contract::Contract;
 use thinkvla::control::config::ArmConfig;
 use thinkvla::dataset::Dataset;
 use thinkvla::dataset::video::VideoReader;
-use thinkvla::operator::mapping::Mapping;
+use thinkvla::teleop::mapping::Mapping;
 
 fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());

@@ -4,13 +4,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
-mod rig;
+#[path = "support/arm_rig.rs"]
+mod arm_rig;
 
 use std::cell::Cell;
 
+use arm_rig::{PERIOD, Rig, config, steps};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use rig::{PERIOD, Rig, config, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;

@@ -3,9 +3,11 @@
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 #[allow(dead_code)]
-mod trained;
+#[path = "support/tiny_run/mod.rs"]
+mod tiny_run;
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -13,7 +15,7 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use tch::Tensor;
-use trained::{Bench, metrics, questions};
+use tiny_run::{Bench, metrics, questions};
 
 /// Two processes, started as torchrun does.
 fn two(bench: &Bench, arguments: &[&str]) -> [Child; 2] {

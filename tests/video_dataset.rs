@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-mod recorded;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
 
 use std::ffi::OsStr;
 use std::path::Path;
 
-use recorded::{CAMERAS, EPISODES, VECTORS, difference, lerobot};
+use sample_dataset::{CAMERAS, EPISODES, VECTORS, difference, lerobot};
+use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::images::ImageReader;
 use thinkvla::dataset::reader::video_path;
 use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::storage::Disk;
@@ -19,7 +20,7 @@ use thinkvla::dataset::verify::{Depth, verify};
 /// Asserts that every image, read forwards and backwards, is that of its row.
 fn assert_pictures(root: &Path) {
     let dataset = Dataset::open(root).unwrap();
-    let mut reader = ImageReader::new(&dataset, &CAMERAS).unwrap();
+    let mut reader = DecodedImageReader::new(&dataset, &CAMERAS).unwrap();
     let mut images = Vec::new();
     let all = EPISODES.into_iter().enumerate();
     let rows: Vec<At> = all
@@ -29,11 +30,11 @@ fn assert_pictures(root: &Path) {
         reader.read(*at, &mut images).unwrap();
         for (image, camera) in images.iter().zip(CAMERAS) {
             // The next image differs by 2 of 255 in blue, less than one on average.
-            let own = difference(image, &recorded::picture(camera, at.episode, at.frame));
+            let own = difference(image, &sample_dataset::picture(camera, at.episode, at.frame));
             assert!(own < 4.0, "{camera} of {at:?}: {own}");
             let (below, above) = (at.frame.saturating_sub(3), at.frame + 3);
             for other in [below, above].into_iter().filter(|other| other.abs_diff(at.frame) == 3) {
-                let difference = difference(image, &recorded::picture(camera, at.episode, other));
+                let difference = difference(image, &sample_dataset::picture(camera, at.episode, other));
                 assert!(
                     own < difference,
                     "{camera} of {at:?} is more like frame {other}: {own}, {difference}"
@@ -47,7 +48,7 @@ fn assert_pictures(root: &Path) {
 fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let (source, out) = (folder.path().join("rows"), folder.path().join("videos"));
-    recorded::record(&source, ImageMode::Png);
+    sample_dataset::record(&source, ImageMode::Png);
     encode(&Disk, &Dataset::open(&source).unwrap(), &out, 22).unwrap();
     assert_pictures(&out);
     let (before, after) = (Dataset::open(&source).unwrap(), Dataset::open(&out).unwrap());
@@ -86,7 +87,7 @@ fn an_encoded_recording_has_the_same_numbers_and_nearly_the_same_pictures() {
 fn a_video_that_was_cut_off_is_found_when_videos_are_looked_into() {
     let folder = tempfile::tempdir().unwrap();
     let (source, root) = (folder.path().join("rows"), folder.path().join("videos"));
-    recorded::record(&source, ImageMode::Png);
+    sample_dataset::record(&source, ImageMode::Png);
     encode(&Disk, &Dataset::open(&source).unwrap(), &root, 22).unwrap();
     assert!(verify(&root, Depth::Videos).unwrap().problems.is_empty());
 

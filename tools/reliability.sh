@@ -101,8 +101,8 @@ measure() {
         over_ros tests/ros/test_arm_safety.py -k a_chunk_that_cannot_work
       ;;
     9) rust '' --test safety --test executor -E 'test(first_command) + test(moved_by_hand) + test(push_while_holding)' ;;
-    10) THINKVLA_KILLS=$n rust '' --test killed ;;
-    11) rust '' --test faults ;;
+    10) THINKVLA_KILLS=$n rust '' --test recorder_kill9 ;;
+    11) rust '' --test disk_faults ;;
     12)
       rust torch,ros,sim --test train_run --test network \
         -E 'test(disk_full_at_a_checkpoint) + test(two_hundred_steps) + test(never_overwritten) + test(hash_names)'

@@ -54,7 +54,11 @@ fn decode(data: &[u8]) {
         drop(decode_array(data, false));
     });
     // A joint's name takes 24 bytes in memory and at least 5 in the message, and lists grow by doubling.
-    assert!(taken <= 24 * data.len() + 4096, "{taken} bytes of memory for a message of {} bytes", data.len());
+    assert!(
+        taken <= 24 * data.len() + 4096,
+        "{taken} bytes of memory for a message of {} bytes",
+        data.len()
+    );
     if let Ok(joints) = JointState::decode(data) {
         let again = JointState::decode(&joints.encode()).unwrap();
         assert_eq!(joints.names, again.names);

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use common::Tiny;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::dataset::info::{Info, TASKS};
-use thinkvla::dataset::{episodes, kept, tasks};
+use thinkvla::dataset::{episode_stats, episodes, tasks};
 
 const EPISODE: &str = "meta/episodes/chunk-000/file-000.parquet";
 static TINY: OnceLock<Tiny> = OnceLock::new();
@@ -24,7 +24,7 @@ fuzz_target!(
         tiny.measure(data, |root| {
             let Ok(info) = Info::load(root) else { return };
             drop(episodes::load(root, &info));
-            drop(kept::of_episodes(root, &info));
+            drop(episode_stats::of_episodes(root, &info));
             drop(tasks::load(root));
         });
     }

@@ -9,7 +9,7 @@ use common::Tiny;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::dataset::info::{INFO, Info, MODALITY, STATS};
 use thinkvla::dataset::modality::Modality;
-use thinkvla::dataset::{Dataset, kept};
+use thinkvla::dataset::{Dataset, episode_stats};
 
 static TINY: OnceLock<Tiny> = OnceLock::new();
 
@@ -33,10 +33,10 @@ fuzz_target!(
             if let Ok(modality) = Modality::load(root) {
                 modality.end("action", &mut [1.0; 7]);
             }
-            if let Ok(statistics) = kept::load(root) {
-                let mut all = kept::Features::new();
-                kept::merge(&mut all, &statistics);
-                kept::merge(&mut all, &statistics);
+            if let Ok(statistics) = episode_stats::load(root) {
+                let mut all = episode_stats::FeatureStats::new();
+                episode_stats::merge(&mut all, &statistics);
+                episode_stats::merge(&mut all, &statistics);
             }
         });
     }

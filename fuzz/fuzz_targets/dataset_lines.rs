@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use common::Tiny;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::dataset::info::{INFO, Info};
-use thinkvla::dataset::{Dataset, episodes, kept, spool, tasks};
+use thinkvla::dataset::{Dataset, episode_stats, episodes, open_episode, tasks};
 
 static TINY: OnceLock<Tiny> = OnceLock::new();
 const LISTS: [&str; 3] = ["meta/episodes.jsonl", "meta/tasks.jsonl", "meta/episodes_stats.jsonl"];
@@ -23,10 +23,16 @@ fn tiny() -> Tiny {
     let one = r#"{"min": [0], "max": [1], "mean": [0.5], "std": [0.1], "count": [2]}"#;
     let statistics = format!(r#"{{"episode_index": 0, "stats": {{"action": {one}}}}}"#);
     tiny.put(LISTS[2], statistics.as_bytes());
-    tiny.put(OPEN, b"{\"episode\":0,\"task\":\"lift\",\"vectors\":[1],\"pictures\":0}\n\x04\0\0\0\x1c\xdf\x44\x21\0\0\0\0");
+    tiny.put(
+        OPEN,
+        b"{\"episode\":0,\"task\":\"lift\",\"vectors\":[1],\"pictures\":0}\n\x04\0\0\0\x1c\xdf\x44\x21\0\0\0\0",
+    );
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/dataset_lines");
     for (number, name) in LISTS.into_iter().chain([OPEN]).enumerate() {
-        drop(std::fs::copy(tiny.root().join(name), corpus.join(format!("seed-{number}"))));
+        drop(std::fs::copy(
+            tiny.root().join(name),
+            corpus.join(format!("seed-{number}")),
+        ));
     }
     tiny
 }
@@ -44,8 +50,8 @@ fuzz_target!(
             let Ok(info) = Info::load(root) else { return };
             drop(episodes::load_lines(root, &info));
             drop(tasks::load_lines(root));
-            drop(kept::of_episodes(root, &info));
-            drop(spool::find(root, &info));
+            drop(episode_stats::of_episodes(root, &info));
+            drop(open_episode::find(root, &info));
             drop(Dataset::open(root));
         });
     }

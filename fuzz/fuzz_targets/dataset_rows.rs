@@ -15,7 +15,7 @@ use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 use thinkvla::dataset::info::{INFO, Info};
-use thinkvla::dataset::layout::ACTION;
+use thinkvla::dataset::schema::ACTION;
 use thinkvla::dataset::{At, Dataset};
 
 const ROWS: &str = "data/chunk-000/file-000.parquet";
@@ -27,7 +27,10 @@ fn tiny() -> Tiny {
     as_others_write(&tiny.root().join(ROWS));
     let info = std::fs::read_to_string(tiny.root().join(INFO)).expect("the dataset was made");
     tiny.put(INFO, info.replace("v3.0", "v2.1").as_bytes());
-    tiny.put("meta/episodes.jsonl", br#"{"episode_index": 0, "tasks": ["task 0"], "length": 2}"#);
+    tiny.put(
+        "meta/episodes.jsonl",
+        br#"{"episode_index": 0, "tasks": ["task 0"], "length": 2}"#,
+    );
     tiny.put("meta/tasks.jsonl", br#"{"task_index": 0, "task": "task 0"}"#);
     Info::load(tiny.root()).expect("it is of v2.1");
     tiny
@@ -41,18 +44,33 @@ fn as_others_write(rows: &Path) {
     let plain = || properties().set_dictionary_enabled(false);
     let picture = |part: &str| ColumnPath::new(vec!["observation.images.top".to_owned(), part.to_owned()]);
     let ways = [
-        ("gzip", properties().set_compression(Compression::GZIP(GzipLevel::default()))),
-        ("zstd", properties().set_compression(Compression::ZSTD(ZstdLevel::default()))),
-        ("brotli", properties().set_compression(Compression::BROTLI(BrotliLevel::default()))),
+        (
+            "gzip",
+            properties().set_compression(Compression::GZIP(GzipLevel::default())),
+        ),
+        (
+            "zstd",
+            properties().set_compression(Compression::ZSTD(ZstdLevel::default())),
+        ),
+        (
+            "brotli",
+            properties().set_compression(Compression::BROTLI(BrotliLevel::default())),
+        ),
         ("lz4", properties().set_compression(Compression::LZ4_RAW)),
-        ("split", plain().set_column_encoding("action.list.element".into(), Encoding::BYTE_STREAM_SPLIT)),
+        (
+            "split",
+            plain().set_column_encoding("action.list.element".into(), Encoding::BYTE_STREAM_SPLIT),
+        ),
         (
             "lengths",
             plain()
                 .set_column_encoding(picture("bytes"), Encoding::DELTA_LENGTH_BYTE_ARRAY)
                 .set_column_encoding(picture("path"), Encoding::DELTA_LENGTH_BYTE_ARRAY),
         ),
-        ("differences", plain().set_column_encoding("index".into(), Encoding::DELTA_BINARY_PACKED)),
+        (
+            "differences",
+            plain().set_column_encoding("index".into(), Encoding::DELTA_BINARY_PACKED),
+        ),
     ];
     for (name, way) in ways {
         let file = File::create(common::corpus("dataset_rows").join(name)).unwrap();

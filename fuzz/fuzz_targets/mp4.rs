@@ -25,7 +25,13 @@ fn seed() {
     }
     std::fs::write(corpus.join("ours"), writer.finish().unwrap().into_inner()).unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/video");
-    for name in ["av1.mp4", "x264_reordered.mp4", "x264_fragments.mp4", "x264_late.mp4", "hevc.mp4"] {
+    for name in [
+        "av1.mp4",
+        "x264_reordered.mp4",
+        "x264_fragments.mp4",
+        "x264_late.mp4",
+        "hevc.mp4",
+    ] {
         std::fs::copy(fixtures.join(name), corpus.join(name)).unwrap();
     }
 }

@@ -20,17 +20,27 @@ static TINY: OnceLock<Tiny> = OnceLock::new();
 fn tiny() -> Tiny {
     let tiny = Tiny::new("recording", &[]);
     let out = tiny.root().join("recordings");
-    let options = ExportOptions { episodes: 0..1, start_ns: 1_000_000_000 };
+    let options = ExportOptions {
+        episodes: 0..1,
+        start_ns: 1_000_000_000,
+    };
     let written = export_episodes(&Dataset::open(tiny.root()).unwrap(), &out, &options).unwrap();
     let corpus = common::corpus("recording");
     let bytes = std::fs::read(&written[0]).unwrap();
     std::fs::write(corpus.join("mcap"), [&[0], &bytes[..]].concat()).unwrap();
-    std::fs::write(corpus.join("zstd"), [&[1], &zstd::bulk::compress(&bytes, 3).unwrap()[..]].concat()).unwrap();
+    std::fs::write(
+        corpus.join("zstd"),
+        [&[1], &zstd::bulk::compress(&bytes, 3).unwrap()[..]].concat(),
+    )
+    .unwrap();
     tiny
 }
 
 fn source(name: &str) -> Source {
-    Source { name: name.into(), topics: vec![] }
+    Source {
+        name: name.into(),
+        topics: vec![],
+    }
 }
 
 fuzz_target!(

@@ -31,7 +31,8 @@ fn sound() -> Vec<u8> {
 
 fn seed() -> [tempfile::TempDir; 2] {
     let corpus = common::corpus("safetensors");
-    let list = br#"{"metadata": {}, "weight_map": {"model.norm.weight": "a.safetensors", "model.bias": "a.safetensors"}}"#;
+    let list =
+        br#"{"metadata": {}, "weight_map": {"model.norm.weight": "a.safetensors", "model.bias": "a.safetensors"}}"#;
     std::fs::write(corpus.join("single"), [&[0], &sound()[..]].concat()).unwrap();
     std::fs::write(corpus.join("list"), [&[1], &list[..]].concat()).unwrap();
     let folder = || tempfile::tempdir_in(common::memory_folder()).unwrap();

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 
 use thinkvla::ros::policy::PolicyNode;
-use thinkvla::ros::policy::network::NetworkActor;
+use thinkvla::ros::policy::network::NetworkBackend;
 use thinkvla::ros::runtime::{self, REFUSED};
 
 fn main() -> anyhow::Result<Infallible> {
     thinkvla::model::device::load_cuda();
-    let start = |runtime: &runtime::Runtime| PolicyNode::start(runtime, NetworkActor::checkpoints());
+    let start = |runtime: &runtime::Runtime| PolicyNode::start(runtime, NetworkBackend::checkpoints());
     let code = |node: &PolicyNode| if node.refused() { REFUSED } else { 0 };
     Ok(runtime::run_to_code("policy_node", start, code)?)
 }

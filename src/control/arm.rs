@@ -6,7 +6,7 @@ use super::types::Joints;
 
 /// Source of a command; decides which inputs must be fresh for the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Basis {
+pub enum CommandSource {
     /// Chunk of the lease holder: needs a heartbeat, a joint state and a recent observation.
     Chunk {
         /// Time of the chunk's observation on the steady clock, from its age when the chunk was accepted.
@@ -22,7 +22,7 @@ pub struct JointCommand {
     /// Joint positions (rad).
     pub positions: Joints,
     /// Source of the command.
-    pub basis: Basis,
+    pub source: CommandSource,
 }
 
 /// Errors of a command that was not sent.
@@ -64,14 +64,14 @@ pub trait Arm {
 
 /// Arm that only records its commands, for tests and benchmarks.
 #[derive(Debug, Clone, Default)]
-pub struct Recorder {
+pub struct RecordingArm {
     /// Joint commands with their times.
     pub commands: Vec<(Steady, Joints)>,
     /// Gripper commands with their times.
     pub grips: Vec<(Steady, f64)>,
 }
 
-impl Arm for Recorder {
+impl Arm for RecordingArm {
     fn command(&mut self, command: &JointCommand, now: Steady) -> Result<(), ArmError> {
         self.commands.push((now, command.positions));
         Ok(())

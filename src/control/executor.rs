@@ -7,18 +7,18 @@
 //! apart by no more than they do within one chunk. Past joint positions are stored in ROS time, because observations are
 //! stamped in it.
 
+mod blend;
 mod history;
-mod pace;
 mod plan;
-mod seam;
 mod spline;
+mod time_scaling;
 
+pub use blend::{Blend, FadeLimits, PathState};
 pub use history::History;
 pub use plan::{Anchor, Bounds, Plan, PlanError, Target};
-pub use seam::{FadeLimits, Seam, State};
 pub use spline::{Sample, Spline};
 
-use pace::{PaceProfile, SampledPath};
+use time_scaling::{SampledPath, TimeScaling};
 
 use nalgebra::{Translation3, Vector6};
 
@@ -92,14 +92,14 @@ impl StartError {
 struct Active {
     chunk: ActionChunk,
     plan: Plan,
-    seam: Seam,
+    blend: Blend,
     /// Time at which the plan was accepted; maps the time along the plan to the steady clock.
     taken: Now,
     /// Time along the plan at which its seam begins.
     started: Time,
     /// Time along the plan that the commands have reached: that of the last tick, or earlier where limits slow the arm down.
     reached: Time,
-    paces: PaceProfile,
+    paces: TimeScaling,
     /// Pace of the last command (plan seconds per second).
     pace: f64,
     /// Last joint positions of the plan without the seam; the inverse kinematics continues from them.
@@ -253,15 +253,15 @@ impl Executor {
             longest: self.config.executor.blend_max_s,
             longest_for_acceleration: self.config.executor.blend_s + OBSERVATION_AGES * age,
         };
-        let seam = Seam::new(&commanded, &planned, &fade);
-        let path = self.look_ahead(&plan, &seam, started, &planned.position)?;
+        let blend = Blend::new(&commanded, &planned, &fade);
+        let path = self.look_ahead(&plan, &blend, started, &planned.position)?;
         let limits = &self.config.limits;
-        let paces = PaceProfile::new(&path, &limits.velocity(), &limits.acceleration(), CATCH_UP);
+        let paces = TimeScaling::new(&path, &limits.velocity(), &limits.acceleration(), CATCH_UP);
         let slowest = paces.slowest();
         self.active = Some(Active {
             chunk: chunk.clone(),
             plan,
-            seam,
+            blend,
             taken: now,
             started,
             reached: started,
@@ -312,7 +312,7 @@ impl Executor {
             self.solve(&active.plan, time, &active.near)
                 .map(|planned| PlannedJoints {
                     time,
-                    positions: planned + active.seam.at(time.seconds_since(active.started)),
+                    positions: planned + active.blend.at(time.seconds_since(active.started)),
                     planned,
                 }),
         )
@@ -336,14 +336,14 @@ impl Executor {
     /// Whether the commands have passed the end of plan and seam.
     pub fn is_over(&self) -> bool {
         self.active.as_ref().is_some_and(|active| {
-            active.reached >= active.plan.end().max(active.started.offset_secs(active.seam.length()))
+            active.reached >= active.plan.end().max(active.started.offset_secs(active.blend.length()))
         })
     }
 
     /// Samples a plan with its seam ahead of time. Ends early at a pose without a joint solution, which is an error if the plan
     /// leads far beyond it.
-    fn look_ahead(&self, plan: &Plan, seam: &Seam, start: Time, near: &Joints) -> Result<SampledPath, PlanError> {
-        let length = plan.end().seconds_since(start).max(seam.length()) + LOOK_AHEAD_SPACING_S;
+    fn look_ahead(&self, plan: &Plan, blend: &Blend, start: Time, near: &Joints) -> Result<SampledPath, PlanError> {
+        let length = plan.end().seconds_since(start).max(blend.length()) + LOOK_AHEAD_SPACING_S;
         let samples = ((length / LOOK_AHEAD_SPACING_S).ceil() as usize).min(LOOK_AHEAD_SAMPLES);
         let mut near = *near;
         let mut joints = Vec::with_capacity(samples + 1);
@@ -362,7 +362,7 @@ impl Executor {
                     break;
                 }
             }
-            joints.push(near + seam.at(elapsed));
+            joints.push(near + blend.at(elapsed));
         }
         Ok(SampledPath {
             start,
@@ -380,12 +380,13 @@ impl Executor {
 
     /// State of the plan at `time` from three joint positions around it, or from positions after it at the start of the plan,
     /// because the plan is at rest before its start. `None` when a pose has no joint solution.
-    fn state_of(&self, plan: &Plan, time: Time, near: &Joints) -> Option<State> {
+    fn state_of(&self, plan: &Plan, time: Time, near: &Joints) -> Option<PathState> {
         let step = self.config.period();
         let first = time.offset_secs(-step).max(plan.observed);
         let at = |steps: f64| self.solve(plan, first.offset_secs(steps * step), near).ok();
-        let derivatives = State::from_samples([at(0.0)?, at(1.0)?, at(2.0)?], step, time.seconds_since(first) / step);
-        Some(State {
+        let derivatives =
+            PathState::from_samples([at(0.0)?, at(1.0)?, at(2.0)?], step, time.seconds_since(first) / step);
+        Some(PathState {
             position: self.solve(plan, time, near).ok()?,
             ..derivatives
         })
@@ -393,21 +394,21 @@ impl Executor {
 
     /// State being commanded: with the derivatives of the plan where it was followed, and with differences of the last
     /// commands where the gate changed them.
-    fn commanded_state(&self, clamped: bool) -> State {
+    fn commanded_state(&self, clamped: bool) -> PathState {
         let step = self.config.period();
         let [joints, one, two] = self.last.joints;
         if let (false, Some(active)) = (clamped, &self.active) {
-            let fade = |offset: f64| active.seam.at(active.reached.seconds_since(active.started) + offset);
+            let fade = |offset: f64| active.blend.at(active.reached.seconds_since(active.started) + offset);
             if let Some(planned) = self.state_of(&active.plan, active.reached, &active.near) {
-                let seam = State::from_samples([fade(-step), fade(0.0), fade(step)], step, 1.0);
-                return State {
+                let blend = PathState::from_samples([fade(-step), fade(0.0), fade(step)], step, 1.0);
+                return PathState {
                     position: joints,
-                    velocity: planned.velocity + seam.velocity,
-                    acceleration: planned.acceleration + seam.acceleration,
+                    velocity: planned.velocity + blend.velocity,
+                    acceleration: planned.acceleration + blend.acceleration,
                 };
             }
         }
-        State {
+        PathState {
             position: joints,
             velocity: (joints * 3.0 - one * 4.0 + two) / (2.0 * step),
             acceleration: (joints - one * 2.0 + two) / (step * step),

@@ -5,22 +5,21 @@
 //! Otherwise the gate sends the velocity nearest to the requested one, on the line from braking to the request, that keeps
 //! it; braking itself is always possible. Separate code verifies every command once more before it is sent.
 
-mod body;
+mod arm_points;
 mod brake;
 mod checks;
-mod fresh;
-mod nearest;
-mod shape;
+mod clamp;
 mod singularity;
-mod space;
 mod verify;
 mod violation;
+mod watchdog;
+mod workspace;
 
-pub use body::{Body, Placement};
+pub use arm_points::{ArmPoints, PointPlacement};
 pub use brake::Motion;
-pub use fresh::{Freshness, Stale};
 pub use singularity::condition_number;
 pub use violation::Violation;
+pub use watchdog::{Stale, Watchdog};
 
 use super::arm::{Arm, ArmError, JointCommand};
 use super::config::{ArmConfig, Limits, Singularity, Workspace};
@@ -65,13 +64,13 @@ pub enum Attempt {
 pub struct Gate<A> {
     arm: A,
     /// Ages of the inputs; the receiver of an input records it here.
-    pub fresh: Freshness,
+    pub watchdog: Watchdog,
     /// Log of events, to be drained and published.
     pub events: EventLog,
     limits: Limits,
     workspace: Workspace,
     singularity: Singularity,
-    body: Body,
+    arm_points: ArmPoints,
     verifier: Verifier,
     period: f64,
     motion: Motion,
@@ -83,22 +82,22 @@ pub struct Gate<A> {
 impl<A: Arm> Gate<A> {
     /// Creates a gate around `arm`, which is at rest at `position` (rad).
     pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
-        let body = Body::new(Rm75::b(), &config.tool);
+        let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
         let verifier = Verifier {
             limits: config.limits,
             workspace: config.workspace,
-            body: body.clone(),
+            arm_points: arm_points.clone(),
             period: config.period(),
         };
         Self {
             arm,
-            fresh: Freshness::new(config.timeouts),
+            watchdog: Watchdog::new(config.timeouts),
             events: EventLog::default(),
             limits: config.limits,
             workspace: config.workspace,
             singularity: config.singularity,
-            condition: condition_number(body.kinematics(), &position),
-            body,
+            condition: condition_number(arm_points.kinematics(), &position),
+            arm_points,
             verifier,
             period: config.period(),
             motion: Motion::at_rest(position),
@@ -123,8 +122,8 @@ impl<A: Arm> Gate<A> {
     }
 
     /// Geometry of the arm with its tool.
-    pub fn body(&self) -> &Body {
-        &self.body
+    pub fn arm_points(&self) -> &ArmPoints {
+        &self.arm_points
     }
 
     /// Counters of the gate.
@@ -149,7 +148,7 @@ impl<A: Arm> Gate<A> {
             });
         }
         self.joint_violation(&position)
-            .or_else(|| self.workspace.violation(&self.body.at(&position)))
+            .or_else(|| self.workspace.violation(&self.arm_points.at(&position)))
             .map_or(Ok(()), Err)?;
         self.rest_at(position);
         Ok(())
@@ -158,7 +157,7 @@ impl<A: Arm> Gate<A> {
     /// Resets the motion: the arm was stopped by other means at `position` (rad). Limits are not checked.
     pub fn rest_at(&mut self, position: Joints) {
         self.motion = Motion::at_rest(position);
-        self.condition = condition_number(self.body.kinematics(), &position);
+        self.condition = condition_number(self.arm_points.kinematics(), &position);
         self.last_target = None;
     }
 
@@ -166,14 +165,14 @@ impl<A: Arm> Gate<A> {
     ///
     /// # Errors
     /// When the command was not sent.
-    pub fn brake(&mut self, basis: super::arm::Basis, now: Steady) -> Result<Braking, ArmError> {
+    pub fn brake(&mut self, source: super::arm::CommandSource, now: Steady) -> Result<Braking, ArmError> {
         self.last_target = None;
         if self.motion.is_at_rest() {
             return Ok(Braking::AtRest);
         }
         let velocity = braked(&self.motion.velocity, &self.velocity_change());
         let positions = self.motion.position + velocity * self.period;
-        self.send(JointCommand { positions, basis }, velocity, now)?;
+        self.send(JointCommand { positions, source }, velocity, now)?;
         Ok(Braking::Moving)
     }
 
@@ -214,7 +213,7 @@ impl<A: Arm> Gate<A> {
             let message = format!("expected finite joints, found {:?}", command.positions.as_slice());
             return Err(self.refuse(Check::Finite, message, command, now));
         }
-        match self.fresh.missing(command.basis, now) {
+        match self.watchdog.missing(command.source, now) {
             Some(stale) => Err(self.refuse(Check::Fresh, stale.to_string(), command, now)),
             None => Ok(()),
         }
@@ -232,7 +231,7 @@ impl<A: Arm> Gate<A> {
         let told = message.clone();
         self.events
             .push(now, EventKind::Held, check, || format!("{told}; braking"));
-        match self.brake(command.basis, now) {
+        match self.brake(command.source, now) {
             Ok(_) => ArmError::Refused { check, message },
             Err(error) => error,
         }
@@ -259,7 +258,7 @@ impl<A: Arm> Gate<A> {
             now,
         )?;
         self.counters.commands += 1;
-        self.condition = condition_number(self.body.kinematics(), &next.position);
+        self.condition = condition_number(self.arm_points.kinematics(), &next.position);
         self.motion = next;
         Ok(())
     }

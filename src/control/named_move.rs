@@ -1,7 +1,7 @@
 //! Moves to named configurations: straight in joint space, from rest to rest.
 
 use super::config::{ArmConfig, Limits, Workspace};
-use super::gate::{Body, Violation};
+use super::gate::{ArmPoints, Violation};
 use super::time::Steady;
 use super::types::Joints;
 
@@ -67,7 +67,7 @@ impl NamedMove {
     ///
     /// # Errors
     /// When the name is unknown, the speed is out of range, or the straight path in joint space leaves the workspace.
-    pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, body: &Body) -> Result<Self, MoveError> {
+    pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, arm_points: &ArmPoints) -> Result<Self, MoveError> {
         let MoveRequest { name, speed, from, now } = request;
         if !(speed > 0.0 && speed <= 1.0) {
             return Err(MoveError::Speed(speed));
@@ -77,10 +77,11 @@ impl NamedMove {
             known: config.named_deg.keys().cloned().collect::<Vec<_>>().join(", "),
         })?;
         let way = goal - from;
-        let tool_travel = checked_travel(&from, &way, body, &config.workspace).map_err(|violation| MoveError::Way {
-            name: name.to_owned(),
-            violation,
-        })?;
+        let tool_travel =
+            checked_travel(&from, &way, arm_points, &config.workspace).map_err(|violation| MoveError::Way {
+                name: name.to_owned(),
+                violation,
+            })?;
         let duration = duration(&way, tool_travel, &config.limits, speed * PLANNED_SHARE);
         Ok(Self {
             name: name.to_owned(),
@@ -121,11 +122,11 @@ impl NamedMove {
 }
 
 /// Checks the path; returns the largest tool travel per fraction of the path (m).
-fn checked_travel(from: &Joints, way: &Joints, body: &Body, space: &Workspace) -> Result<f64, Violation> {
-    let mut last = body.at(from).tool;
+fn checked_travel(from: &Joints, way: &Joints, arm_points: &ArmPoints, space: &Workspace) -> Result<f64, Violation> {
+    let mut last = arm_points.at(from).tool;
     let mut fastest: f64 = 0.0;
     for i in 1..=CHECKED_POINTS {
-        let placement = body.at(&(from + way * (i as f64 / CHECKED_POINTS as f64)));
+        let placement = arm_points.at(&(from + way * (i as f64 / CHECKED_POINTS as f64)));
         space.violation(&placement).map_or(Ok(()), Err)?;
         fastest = fastest.max((placement.tool - last).norm() * CHECKED_POINTS as f64);
         last = placement.tool;
@@ -151,7 +152,7 @@ mod tests {
 
     fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {
         let config = config();
-        let body = Body::new(Rm75::b(), &config.tool);
+        let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
         NamedMove::plan(
             MoveRequest {
                 name,
@@ -160,7 +161,7 @@ mod tests {
                 now: Steady(0),
             },
             &config,
-            &body,
+            &arm_points,
         )
     }
 
@@ -171,7 +172,7 @@ mod tests {
         let ready = config.named("ready").unwrap();
         for speed in [0.1, 1.0] {
             let planned = plan("ready", speed, home).unwrap();
-            let body = Body::new(Rm75::b(), &config.tool);
+            let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
             let h = 1e-3;
             let at = |t: f64| planned.at(Steady::from_secs_f64(t));
             let mut fastest: f64 = 0.0;
@@ -179,7 +180,7 @@ mod tests {
                 let t = i as f64 * h;
                 let velocity = (at(t + h) - at(t)) / h;
                 let acceleration = (at(t + h) - at(t) * 2.0 + at(t - h)) / (h * h);
-                let tool = (body.at(&at(t + h)).tool - body.at(&at(t)).tool).norm() / h;
+                let tool = (arm_points.at(&at(t + h)).tool - arm_points.at(&at(t)).tool).norm() / h;
                 assert!(velocity.amax() <= 1.88 * speed);
                 assert!(acceleration.amax() <= 6.0 * speed);
                 assert!(tool <= 0.5 * speed);
@@ -206,10 +207,10 @@ mod tests {
         let mut slow_tool = config();
         slow_tool.limits.tool_speed_m_s = 0.05;
         for config in [slow_joints, soft_joints, slow_tool] {
-            let body = Body::new(Rm75::b(), &config.tool);
+            let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
             let (name, speed, now) = ("ready", 0.5, Steady(0));
             let from = config.named("home").unwrap();
-            let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &body).unwrap();
+            let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &arm_points).unwrap();
             let h = 1e-3;
             let at = |k: usize| planned.at(Steady::from_secs_f64(k as f64 * h));
             let mut used: f64 = 0.0;
@@ -217,7 +218,7 @@ mod tests {
                 let (before, here, after) = (at(k - 1), at(k), at(k + 1));
                 let velocity = (after - before).abs() / (2.0 * h);
                 let acceleration = (after - here * 2.0 + before).abs() / (h * h);
-                let tool = (body.at(&after).tool - body.at(&before).tool).norm() / (2.0 * h);
+                let tool = (arm_points.at(&after).tool - arm_points.at(&before).tool).norm() / (2.0 * h);
                 used = used
                     .max(velocity.component_div(&config.limits.velocity()).max())
                     .max(acceleration.component_div(&config.limits.acceleration()).max())
@@ -247,7 +248,7 @@ mod tests {
         below
             .named_deg
             .insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
-        let body = Body::new(Rm75::b(), &below.tool);
+        let arm_points = ArmPoints::new(Rm75::b(), &below.tool);
         let request = MoveRequest {
             name: "far",
             speed: 0.5,
@@ -255,7 +256,7 @@ mod tests {
             now: Steady(0),
         };
         assert!(matches!(
-            NamedMove::plan(request, &below, &body),
+            NamedMove::plan(request, &below, &arm_points),
             Err(MoveError::Way { .. })
         ));
     }

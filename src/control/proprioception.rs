@@ -22,7 +22,7 @@ pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
 
 /// State of the arm at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Felt {
+pub struct ArmReading {
     /// Measured joint positions (rad).
     pub joints: Joints,
     /// Measured `base_from_tool` (m).
@@ -76,17 +76,17 @@ impl Proprioception {
         self.0.is_empty()
     }
 
-    /// Returns the values for the state `felt` of the arm, in physical units.
-    pub fn values(&self, felt: &Felt) -> Vec<f64> {
-        let rotation = felt.tool.rotation.scaled_axis();
-        let from_down = turn_from_down(&felt.tool.rotation);
-        let error = tracking_error(&felt.commanded, &felt.tool);
+    /// Returns the values for the state `reading` of the arm, in physical units.
+    pub fn values(&self, reading: &ArmReading) -> Vec<f64> {
+        let rotation = reading.tool.rotation.scaled_axis();
+        let from_down = turn_from_down(&reading.tool.rotation);
+        let error = tracking_error(&reading.commanded, &reading.tool);
         let value = |part: &Part| match *part {
-            Part::Joint(i) => felt.joints.get(i).copied(),
-            Part::Position(axis) => felt.tool.translation.vector.get(axis).copied(),
+            Part::Joint(i) => reading.joints.get(i).copied(),
+            Part::Position(axis) => reading.tool.translation.vector.get(axis).copied(),
             Part::Rotation(axis) => rotation.get(axis).copied(),
             Part::FromDown(axis) => from_down.get(axis).copied(),
-            Part::Gripper => Some(felt.gripper),
+            Part::Gripper => Some(reading.gripper),
             Part::TrackingError(axis) => error.get(axis).copied(),
         };
         self.0.iter().filter_map(value).collect()
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn values_come_by_name_in_the_contract_s_order() {
         let quarter = std::f64::consts::FRAC_PI_2;
-        let felt = Felt {
+        let reading = ArmReading {
             joints: Joints::from([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
             tool: Pose::from_parts(
                 Vector3::new(1.0, 2.0, 3.0).into(),
@@ -138,7 +138,7 @@ mod tests {
             gripper: 0.8,
         };
         let names = ["gripper", "joint7", "z", "joint1", "ry", "x", "ry_down", "y_error"];
-        let values = Proprioception::named(names).unwrap().values(&felt);
+        let values = Proprioception::named(names).unwrap().values(&reading);
         // A tool that points down is rotated half a turn about y.
         let expected = [0.8, 0.7, 3.0, 0.1, quarter, 1.0, -quarter, -0.02];
         assert_eq!(values.len(), expected.len());

@@ -191,7 +191,7 @@ impl<D: Driver> Supervisor<D> {
             self.stop_not_sent(&error, now);
         }
         if let Some(lost) = self.leases.expire(self.config.timeouts.lease_s, now.steady) {
-            self.gate.fresh.forget_heartbeat();
+            self.gate.watchdog.forget_heartbeat();
             self.gate.events.push(now.steady, EventKind::Held, Check::Lease, || {
                 format!("{} was silent and lost the lease; acquire it again", lost.source)
             });

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use super::columns::{self, Part, Table};
+use super::episode_stats::{self, FeatureStats};
 use super::episodes::{self, Episode, Place, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
-use super::kept::{self, Features};
-use super::parquet_out::Writer;
+use super::parquet::columns::{self, Part, Table};
+use super::parquet::rows::GROUP;
+use super::parquet::writer::Writer;
 use super::reader::{At, Dataset, data_path, video_path};
-use super::rows::GROUP;
 use super::statistics::Statistics;
 use super::storage::{Storage, commit_with, new_folder};
 use super::tasks;
@@ -68,7 +68,7 @@ pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Re
         out,
         info: described(first.dataset.info()),
         tasks: Vec::new(),
-        statistics: Features::new(),
+        statistics: FeatureStats::new(),
         videos: BTreeMap::new(),
     };
     for source in sources {
@@ -175,14 +175,14 @@ struct Assembly<'a> {
     out: &'a Path,
     info: Info,
     tasks: Vec<String>,
-    statistics: Features,
+    statistics: FeatureStats,
     /// Source paths of the videos copied so far, by column; the position in the list gives the place of the copy.
     videos: BTreeMap<String, Vec<PathBuf>>,
 }
 
 impl Assembly<'_> {
     fn take_all(&mut self, source: &Source<'_>) -> Result<(), DatasetError> {
-        let mut known = kept::of_episodes(source.dataset.root(), source.dataset.info())?;
+        let mut known = episode_stats::of_episodes(source.dataset.root(), source.dataset.info())?;
         for choice in &source.episodes {
             let episode = source.dataset.episodes().get(choice.episode).ok_or_else(|| {
                 let (root, found) = (source.dataset.root().display(), source.dataset.episodes().len());
@@ -207,7 +207,7 @@ impl Assembly<'_> {
         from: &Dataset,
         episode: &Episode,
         choice: &Choice,
-        mut statistics: Features,
+        mut statistics: FeatureStats,
     ) -> Result<(), DatasetError> {
         let index = self.info.total_episodes;
         let data = Place {
@@ -247,7 +247,7 @@ impl Assembly<'_> {
         if notes.exists() {
             copy(self.storage, &notes, &notes_path(self.out, index))?;
         }
-        kept::merge(&mut self.statistics, &statistics);
+        episode_stats::merge(&mut self.statistics, &statistics);
         self.info.total_episodes += 1;
         self.info.total_frames += frames;
         Ok(())
@@ -352,7 +352,7 @@ impl Assembly<'_> {
 
     fn finish(mut self) -> Result<Info, DatasetError> {
         tasks::save(self.storage, self.out, &self.tasks)?;
-        kept::save_all(self.storage, self.out, &self.statistics)?;
+        episode_stats::save_all(self.storage, self.out, &self.statistics)?;
         self.info.total_tasks = self.tasks.len();
         if self.info.total_episodes > 0 {
             self.info

@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
+use super::decoded_images::DecodedImageReader;
+use super::episode_stats;
 use super::episodes::{self, Episode, Place, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Frame;
-use super::images::ImageReader;
 use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
-use super::kept;
+use super::parquet::rows::{RowWriter, Standing};
 use super::reader::{At, Dataset, video_path};
-use super::rows::{RowWriter, Standing};
 use super::storage::{Storage, commit, commit_with, copy, new_folder};
 use super::tasks;
 use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
@@ -75,13 +75,13 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         rows_info: &rows_info,
         settings: &settings,
     };
-    let mut statistics = kept::of_episodes(dataset.root(), source)?;
+    let mut statistics = episode_stats::of_episodes(dataset.root(), source)?;
     for episode in dataset.episodes() {
         let of_episode = statistics.remove(&episode.index).unwrap_or_default();
         encoder.episode(episode, of_episode)?;
     }
     tasks::save(storage, out, dataset.tasks())?;
-    kept::save(storage, out, &kept::load(dataset.root())?)?;
+    episode_stats::save(storage, out, &episode_stats::load(dataset.root())?)?;
     for name in [MODALITY, FILE_NAME] {
         copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
     }
@@ -99,7 +99,7 @@ fn sizes(dataset: &Dataset) -> Result<BTreeMap<String, (u32, u32)>, DatasetError
         frame: 0,
     };
     let mut images = Vec::new();
-    ImageReader::new(dataset, &names)?.read(at, &mut images)?;
+    DecodedImageReader::new(dataset, &names)?.read(at, &mut images)?;
     let sizes = images.iter().map(|image| (image.width(), image.height()));
     Ok(names.into_iter().map(str::to_owned).zip(sizes).collect())
 }
@@ -132,7 +132,7 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
-    fn episode(&self, source: &Episode, statistics: kept::Features) -> Result<(), DatasetError> {
+    fn episode(&self, source: &Episode, statistics: episode_stats::FeatureStats) -> Result<(), DatasetError> {
         // Data and video files have the same numbers, as some readers expect.
         let place = Place {
             chunk: source.index / CHUNK,
@@ -173,7 +173,7 @@ impl Encoder<'_> {
         for (name, settings) in self.settings {
             writers.push(VideoWriter::new(Cursor::new(Vec::new()), *settings).map_err(failed(name))?);
         }
-        let mut reader = ImageReader::new(self.dataset, &names)?;
+        let mut reader = DecodedImageReader::new(self.dataset, &names)?;
         let mut images = Vec::new();
         for frame in 0..episode.length {
             let at = At {

@@ -8,11 +8,11 @@ use arrow_array::builder::{Float64Builder, Int64Builder, ListBuilder, StringBuil
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use serde::Deserialize;
 
-use super::columns::{self, Part, Table};
+use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
 use super::info::{Info, Version};
-use super::kept::Features;
-use super::parquet_out;
+use super::parquet::columns::{self, Part, Table};
+use super::parquet::writer;
 use super::statistics::Statistics;
 use super::storage::Storage;
 
@@ -214,7 +214,7 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
         length: usize,
     }
     let path = root.join("meta/episodes.jsonl");
-    let lines: Vec<Line> = super::lines::read(&path)?;
+    let lines: Vec<Line> = super::jsonl::read(&path)?;
     let mut from = 0_usize;
     let mut episodes = Vec::with_capacity(lines.len());
     for (line, expected) in lines.into_iter().zip(0..) {
@@ -248,7 +248,7 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
 }
 
 /// An episode and the statistics of its features.
-pub type Described = (Episode, Features);
+pub type Described = (Episode, FeatureStats);
 
 /// Writes the metadata of the episodes of one data file into the metadata file of the same number. All episodes have
 /// the same features and videos.
@@ -300,7 +300,7 @@ pub fn save(storage: &dyn Storage, path: &Path, episodes: &[Described]) -> Resul
         ("meta/episodes/file_index".into(), number(&|one| one.data.file)),
     ]);
     let batch = RecordBatch::try_from_iter(columns).map_err(|e| DatasetError::content(path, e))?;
-    parquet_out::commit(storage, path, &batch)
+    writer::commit(storage, path, &batch)
 }
 
 /// Columns of one feature's statistics, one row per episode.

@@ -12,37 +12,32 @@
 //! ```
 
 pub mod column_mapping;
-pub mod columns;
-mod delta_lengths;
+pub mod decoded_images;
 pub mod edit;
 pub mod encode;
+pub mod encoded_images;
+pub mod episode_stats;
 pub mod episodes;
 pub mod error;
 pub mod feature;
 pub mod frame;
-mod guard;
-pub mod images;
 pub mod info;
 pub mod instruction;
-pub mod kept;
-pub mod layout;
-mod lines;
+mod jsonl;
 pub mod mcap;
 pub mod modality;
 mod numbers;
-mod parquet_out;
-pub mod pictures;
+pub mod open_episode;
+pub mod parquet;
 pub mod plot;
 pub mod reader;
 pub mod repair;
-mod rows;
+pub mod schema;
 pub mod shuffled;
-pub mod spool;
 pub mod statistics;
 pub mod storage;
 
 pub mod tasks;
-mod thrift;
 pub mod verify;
 pub mod video;
 pub mod writer;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::error::DatasetError;
 use super::info::{MODALITY, read_json};
-use super::layout::ACTION;
+use super::schema::ACTION;
 use crate::files;
 
 /// Groups of the values of actions.

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use arrow_array::RecordBatch;
 
-use super::columns::{self, Part, Table};
 use super::episodes::Episode;
 use super::error::DatasetError;
 use super::info::Info;
+use super::parquet::columns::{self, Part, Table};
 use super::reader::data_path;
 
 /// Columns that identify a row; datasets may lack them.

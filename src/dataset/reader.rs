@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::decoded_images::DecodedImageReader;
+use super::encoded_images::EncodedImageReader;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::feature::Feature;
-use super::images::ImageReader;
 use super::info::{Info, Version, expand};
 use super::modality::Modality;
 use super::numbers::Numbers;
-use super::pictures::PictureReader;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
 
@@ -193,8 +193,8 @@ impl Dataset {
     ///
     /// # Errors
     /// When a column does not exist, or its images are not in the rows.
-    pub fn pictures(&self, names: &[&str]) -> Result<PictureReader<'_>, DatasetError> {
-        PictureReader::new(self, names)
+    pub fn pictures(&self, names: &[&str]) -> Result<EncodedImageReader<'_>, DatasetError> {
+        EncodedImageReader::new(self, names)
     }
 
     /// Computes statistics: of numbers over all rows, of images over the sample that LeRobot takes.
@@ -214,7 +214,7 @@ impl Dataset {
 
     /// Computes statistics of the images of some episodes, over the sample that LeRobot takes.
     fn colours(&self, names: &[&str], episodes: &[Episode]) -> Result<BTreeMap<String, Statistics>, DatasetError> {
-        let mut reader = ImageReader::new(self, names)?;
+        let mut reader = DecodedImageReader::new(self, names)?;
         let mut colours = vec![Colours::default(); names.len()];
         let mut images = Vec::new();
         for episode in episodes {

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::columns;
+use super::episode_stats;
 use super::episodes::{self, Episode, sorted};
 use super::error::DatasetError;
 use super::info::{INFO, Info, STATS, Version};
-use super::kept;
+use super::open_episode;
+use super::parquet::columns;
 use super::reader::data_path;
-use super::spool;
 use super::storage::{Storage, TEMPORARY, copy};
 use super::tasks;
 use super::verify::{Depth, verify};
@@ -96,7 +96,7 @@ impl Repair {
         let (kept, frames) = (report.sound.len(), report.sound.iter().map(|e| e.length).sum::<usize>());
         let whole = (kept, frames) == (info.total_episodes, info.total_frames);
         // After a recorder was killed while it saved an episode, that episode is still open.
-        let open = spool::find(root, &info).ok().flatten();
+        let open = open_episode::find(root, &info).ok().flatten();
         let open_again = whole && open.is_some_and(|open| open.header.episode == kept);
         for path in beyond(root, &info, &report.sound)? {
             steps.push(match open_again {
@@ -117,7 +117,8 @@ impl Repair {
             };
             steps.push(Step::Cut(Box::new(cut), info.total_episodes));
         }
-        let counted = kept::load(root).is_ok_and(|all| all.values().all(|of| of.of_pictures || of.count == frames));
+        let counted =
+            episode_stats::load(root).is_ok_and(|all| all.values().all(|of| of.of_pictures || of.count == frames));
         // Statistics are written before the number of episodes, so they may count one more, or count what is cut off.
         if !counted && (of_recorder || !whole) {
             steps.push(Step::Recount(kept));
@@ -163,8 +164,8 @@ impl Repair {
                     }
                     cut.save(storage, &root)?;
                 }
-                Step::Recount(episodes) => match kept::merged(&root, &info, episodes)? {
-                    Some(all) => kept::save_all(storage, &root, &all)?,
+                Step::Recount(episodes) => match episode_stats::merged(&root, &info, episodes)? {
+                    Some(all) => episode_stats::save_all(storage, &root, &all)?,
                     None => continue,
                 },
             }

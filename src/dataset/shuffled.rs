@@ -7,8 +7,8 @@ use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use super::decoded_images::DecodedImageReader;
 use super::error::DatasetError;
-use super::images::ImageReader;
 use super::reader::{At, Chunk, Dataset};
 use crate::camera::rgb::RgbImage;
 
@@ -91,7 +91,7 @@ fn read_all(
     out: &SyncSender<Result<Sample, DatasetError>>,
 ) {
     let names: Vec<&str> = rule.pictures.iter().map(String::as_str).collect();
-    let mut reader = match ImageReader::new(dataset, &names) {
+    let mut reader = match DecodedImageReader::new(dataset, &names) {
         Ok(reader) => reader,
         Err(error) => return drop(out.send(Err(error))),
     };

@@ -8,10 +8,10 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use serde::Deserialize;
 
-use super::columns::{self, Part, Table};
 use super::error::DatasetError;
 use super::info::TASKS;
-use super::parquet_out;
+use super::parquet::columns::{self, Part, Table};
+use super::parquet::writer;
 use super::storage::Storage;
 
 /// Metadata by which pandas, and therefore LeRobot, takes the text as the index of the table.
@@ -64,7 +64,7 @@ pub fn load_lines(root: &Path) -> Result<Vec<String>, DatasetError> {
         task: String,
     }
     let path = root.join("meta/tasks.jsonl");
-    let lines: Vec<Line> = super::lines::read(&path)?;
+    let lines: Vec<Line> = super::jsonl::read(&path)?;
     in_order(
         &path,
         lines.into_iter().map(|line| (line.task_index, line.task)).collect(),
@@ -100,5 +100,5 @@ pub fn save(storage: &dyn Storage, root: &Path, tasks: &[String]) -> Result<(), 
     let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(StringArray::from_iter_values(tasks))];
     let path = root.join(TASKS);
     let batch = RecordBatch::try_new(schema, columns).map_err(|e| DatasetError::content(&path, e))?;
-    parquet_out::commit(storage, &path, &batch)
+    writer::commit(storage, &path, &batch)
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::columns::{self, Part, Table};
+use super::decoded_images::DecodedImageReader;
+use super::episode_stats;
 use super::episodes::{self, Episode, Place};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Picture;
-use super::images::ImageReader;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::kept;
+use super::parquet::columns::{self, Part, Table};
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
@@ -76,7 +76,7 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
         problems.push(DatasetError::content(&root.join(super::info::INFO), problem));
     }
     if depth != Depth::Files && root.join(STATS).exists() {
-        problems.extend(kept::load(root).err());
+        problems.extend(episode_stats::load(root).err());
     }
     if depth != Depth::Files && problems.is_empty() {
         let dataset = Dataset::open(root)?;
@@ -120,7 +120,7 @@ fn first_bad_video(
     name: &str,
     feature: &Feature,
 ) -> Result<Option<(usize, DatasetError)>, DatasetError> {
-    let mut reader = ImageReader::new(dataset, &[name])?;
+    let mut reader = DecodedImageReader::new(dataset, &[name])?;
     let mut images = Vec::new();
     for (episode, length) in dataset.episodes().iter().map(|episode| episode.length).enumerate() {
         for frame in 0..length {

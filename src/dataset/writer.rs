@@ -9,16 +9,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::episode_stats::{self, FeatureStats};
 use super::episodes::{self, Described, Episode, Place};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::instruction::require_plain;
-use super::kept::{self, Features};
-use super::layout::Layout;
+use super::open_episode::{self, Found, Header, OpenEpisode, OpenEpisodeReader};
+use super::parquet::rows::{RowWriter, Standing};
 use super::repair::Repair;
-use super::rows::{RowWriter, Standing};
-use super::spool::{self, Found, Header, Spool, SpoolReader};
+use super::schema::DatasetSchema;
 use super::statistics::{Colours, Statistics, sampled};
 use super::storage::{Storage, commit, commit_with, new_folder};
 use super::tasks;
@@ -32,9 +32,9 @@ pub struct DatasetWriter {
     storage: Arc<dyn Storage>,
     info: Info,
     tasks: Vec<String>,
-    statistics: Features,
+    statistics: FeatureStats,
     contract: Contract,
-    open: Option<Spool>,
+    open: Option<OpenEpisode>,
     _lock: WriterLock,
 }
 
@@ -73,15 +73,15 @@ impl DatasetWriter {
     pub fn create(
         storage: Arc<dyn Storage>,
         root: &Path,
-        layout: &Layout,
+        schema: &DatasetSchema,
         contract: &Contract,
     ) -> Result<Self, DatasetError> {
         let lock = new_folder(&*storage, root)?;
-        let info = layout.info();
-        commit(&*storage, &root.join(MODALITY), &pretty(&layout.modality()))?;
+        let info = schema.info();
+        commit(&*storage, &root.join(MODALITY), &pretty(&schema.modality()))?;
         commit(&*storage, &root.join(STATS), b"{}")?;
         tasks::save(&*storage, root, &[])?;
-        kept::save_contract(&*storage, root, contract)?;
+        episode_stats::save_contract(&*storage, root, contract)?;
         info.save(&*storage, root)?;
         Ok(Self {
             root: root.to_owned(),
@@ -107,12 +107,12 @@ impl DatasetWriter {
         let lock = WriterLock::acquire(root)?;
         let mut repairs = Repair::plan(root)?.apply(&*storage)?;
         let info = Info::load(root)?;
-        let mut open = spool::find(root, &info)?;
+        let mut open = open_episode::find(root, &info)?;
         let saved = open
             .as_ref()
             .is_some_and(|open| open.header.episode < info.total_episodes);
         if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
-            let path = spool::path(root);
+            let path = open_episode::path(root);
             storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
             let why = if saved { "had been saved" } else { "has no frames" };
             repairs.push(format!("removed the open episode, which {why}"));
@@ -120,11 +120,11 @@ impl DatasetWriter {
         }
         let writer = Self {
             tasks: tasks::load(root)?,
-            statistics: kept::load(root)?,
+            statistics: episode_stats::load(root)?,
             contract,
             open: open
                 .as_ref()
-                .map(|found| Spool::reopen(&*storage, root, found))
+                .map(|found| OpenEpisode::reopen(&*storage, root, found))
                 .transpose()?,
             root: root.to_owned(),
             storage,
@@ -146,7 +146,7 @@ impl DatasetWriter {
 
     /// Returns the number of frames of the open episode, if there is one.
     pub fn open_frames(&self) -> Option<usize> {
-        self.open.as_ref().map(Spool::frames)
+        self.open.as_ref().map(OpenEpisode::frames)
     }
 
     /// Begins an episode.
@@ -168,7 +168,7 @@ impl DatasetWriter {
             vectors: self.info.vectors().map(|(_, feature)| feature.len()).collect(),
             pictures: self.info.pictures().count(),
         };
-        self.open = Some(Spool::create(&*self.storage, &self.root, header)?);
+        self.open = Some(OpenEpisode::create(&*self.storage, &self.root, header)?);
         Ok(())
     }
 
@@ -297,11 +297,11 @@ impl DatasetWriter {
         }
         let mut statistics = self.statistics.clone();
         for (_, of_episode) in described {
-            kept::merge(&mut statistics, of_episode);
+            episode_stats::merge(&mut statistics, of_episode);
         }
-        kept::save(&*self.storage, &self.root, &statistics)?;
-        let contract = kept::with_statistics(&self.contract, &statistics);
-        kept::save_contract(&*self.storage, &self.root, &contract)?;
+        episode_stats::save(&*self.storage, &self.root, &statistics)?;
+        let contract = episode_stats::with_statistics(&self.contract, &statistics);
+        episode_stats::save_contract(&*self.storage, &self.root, &contract)?;
         info.total_tasks = tasks.len();
         info.splits = [("train".to_owned(), format!("0:{}", info.total_episodes))].into();
         info.save(&*self.storage, &self.root)?;
@@ -316,29 +316,29 @@ impl DatasetWriter {
     /// When none is open or its file cannot be removed.
     pub fn discard(&mut self) -> Result<(), DatasetError> {
         self.open.take().ok_or_else(none_open)?;
-        let path = spool::path(&self.root);
+        let path = open_episode::path(&self.root);
         self.storage.remove(&path).map_err(DatasetError::io("remove", &path))
     }
 
-    fn write_rows(&self, episode: &Episode, standing: Standing) -> Result<Features, DatasetError> {
+    fn write_rows(&self, episode: &Episode, standing: Standing) -> Result<FeatureStats, DatasetError> {
         let path = self.root.join(episode_path(&self.info.data_path, episode.data)?);
-        let spool = spool::path(&self.root);
-        let frames = SpoolReader::open(&self.root)?
-            .ok_or_else(|| DatasetError::content(&spool, "expected the open episode, found none"))?;
+        let open_episode = open_episode::path(&self.root);
+        let frames = OpenEpisodeReader::open(&self.root)?
+            .ok_or_else(|| DatasetError::content(&open_episode, "expected the open episode, found none"))?;
         let mut looked = Looked::new(&self.info, episode.length);
         commit_with(&*self.storage, &path, |sink| {
             let mut rows = RowWriter::new(sink, &path, &self.info, standing)?;
             for frame in frames.take(episode.length) {
                 looked
                     .at(&frame)
-                    .map_err(|problem| DatasetError::content(&spool, problem))?;
+                    .map_err(|problem| DatasetError::content(&open_episode, problem))?;
                 rows.push(frame)?;
             }
             match rows.finish()? {
                 written if written == episode.length => Ok(()),
                 written => {
                     let problem = format!("expected {} frames, found {written} whole ones", episode.length);
-                    Err(DatasetError::content(&spool, problem))
+                    Err(DatasetError::content(&open_episode, problem))
                 }
             }
         })?;
@@ -453,7 +453,7 @@ impl Looked {
         Ok(())
     }
 
-    fn statistics(&self, info: &Info, at: Standing) -> Features {
+    fn statistics(&self, info: &Info, at: Standing) -> FeatureStats {
         let vectors = info.vectors().zip(&self.vectors);
         let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
         let pictures = info.pictures().zip(&self.colours);

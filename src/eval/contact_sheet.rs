@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::lettering::{LETTER_HEIGHT, LETTER_WIDTH, Pen, fill, paste, write};
+use super::captions::{LETTER_HEIGHT, LETTER_WIDTH, Pen, fill, paste, write};
 use crate::camera::file::{self, SaveError};
 use crate::camera::resize::{ResizeError, Resizer};
 use crate::camera::rgb::RgbImage;

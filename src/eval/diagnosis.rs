@@ -24,14 +24,14 @@ use crate::dataset::DatasetError;
 use crate::dataset::frame::ImageMode;
 use crate::model::error::ModelError;
 use crate::model::policy::{Policy, PolicyOptions};
-use crate::sim::camera::{Eyes, View};
+use crate::sim::camera::{CameraRenderer, View};
 use crate::sim::collect::CollectError;
 use crate::sim::config::{ConfigError, SimConfig};
 use crate::sim::error::SimError;
 use crate::sim::frames::{FrameOrder, Kind as FrameKind, Mix, create_dataset, place, write};
 use crate::sim::geometry::rays;
-use crate::sim::look::Look;
-use crate::training::run_error::RunError;
+use crate::sim::raycast::RayCaster;
+use crate::training::error::RunError;
 
 use super::open_loop::{self, ChunkErrors, Drawn, OpenLoop};
 use super::viewer::{Scene, ViewError, Viewer};
@@ -177,7 +177,7 @@ fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
     let mut viewer = load(options)?;
     let order = order(options, FrameKind::Expert, viewer.chunk_len())?;
     let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();
-    let mut eyes = Eyes::default();
+    let mut renderer = CameraRenderer::default();
     let mut seeing = View::ALL.map(|view| Seeing {
         camera: view.name(),
         shown: 0,
@@ -185,16 +185,16 @@ fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
     });
     for number in 0..order.count as u64 {
         let frame = place(&order, number)?;
-        eyes.begin_episode(&frame.snapshot, number)?;
+        renderer.begin_episode(&frame.snapshot, number)?;
         let output = viewer.act(Scene {
-            pictures: &eyes.look(&frame.snapshot)?,
+            pictures: &renderer.render(&frame.snapshot)?,
             state: &means,
             instruction: &frame.situation.instruction,
         })?;
         let Some(latents) = output.latents.geometry else {
             return Ok(Vec::new());
         };
-        let met = rays(&mut Look::new(&frame.snapshot)?);
+        let met = rays(&mut RayCaster::new(&frame.snapshot)?);
         let (met, _) = met.as_chunks::<RAY_VALUES>();
         let grids = viewer.grids().to_vec();
         let merge = viewer.merge();

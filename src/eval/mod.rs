@@ -1,12 +1,12 @@
 //! Evaluations, statistics and pictures of runs.
 
+mod captions;
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod closed_loop;
 pub mod contact_sheet;
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod diagnosis;
 pub mod journal;
-mod lettering;
 pub mod machine;
 #[cfg(feature = "torch")]
 pub mod open_loop;

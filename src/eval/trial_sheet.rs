@@ -1,6 +1,6 @@
 //! All trials of an evaluation in one picture: the last picture of each, framed in the colour of the verdict.
 
-use super::lettering::{LETTER_HEIGHT, Pen, fill, paste, write};
+use super::captions::{LETTER_HEIGHT, Pen, fill, paste, write};
 use super::trials::TrialResult;
 use crate::camera::rgb::RgbImage;
 
@@ -19,11 +19,11 @@ const FAILURE: [u8; 3] = [215, 50, 40];
 #[derive(Debug, Clone)]
 pub struct TrialSheet {
     size: [u32; 2],
-    trials: Vec<Shown>,
+    trials: Vec<SheetEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Shown {
+struct SheetEntry {
     caption: String,
     colour: [u8; 3],
     picture: RgbImage,
@@ -40,7 +40,7 @@ impl TrialSheet {
 
     /// Adds a trial; its caption is variation and seed.
     pub fn push(&mut self, of: &TrialResult, picture: RgbImage) {
-        self.trials.push(Shown {
+        self.trials.push(SheetEntry {
             caption: format!("{} {}", of.trial.variation, of.trial.seed),
             colour: if of.success { SUCCESS } else { FAILURE },
             picture,

@@ -4,15 +4,15 @@ use tch::Tensor;
 
 use crate::torch_ext::memory::ReturnedAtOnce;
 
+use super::activation_checkpointing::Tape;
 use super::config::Qwen3VlConfig;
 use super::error::ModelError;
-use super::language::{LanguageModel, Pass, Piece, VisualInput};
+use super::inputs::SequencePlan;
+use super::kv_cache::KvCache;
 use super::layers::Linear;
 use super::parameters::{Layout, Parameter, Scope, Source};
-use super::prefix::Prefix;
-use super::recompute::Tape;
-use super::sequence::SequencePlan;
-use super::text::cache::KvCache;
+use super::prefix_cache::PrefixCache;
+use super::text_model::{PassOptions, TextModel, TokenPiece, VisualInput};
 use super::vision::{VisionOutput, VisionTower};
 use super::vision_plan::VisionPlan;
 
@@ -26,7 +26,7 @@ pub struct Backbone {
 #[derive(Debug)]
 struct Model {
     visual: VisionTower,
-    language_model: LanguageModel,
+    language_model: TextModel,
 }
 
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Backbone {
         Ok(Self {
             model: Model {
                 visual: VisionTower::new(model.at("visual"), &config.vision_config)?,
-                language_model: LanguageModel::new(model.at("language_model"), text)?,
+                language_model: TextModel::new(model.at("language_model"), text)?,
             },
             lm_head: match config.tie_word_embeddings {
                 true => Head::Tied,
@@ -79,7 +79,12 @@ impl Backbone {
     ///
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
-    pub fn see(&self, pixels: &Tensor, plan: &VisionPlan, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+    pub fn encode_images(
+        &self,
+        pixels: &Tensor,
+        plan: &VisionPlan,
+        tap: Option<i64>,
+    ) -> Result<VisionOutput, ModelError> {
         self.model.visual.forward(pixels, plan, tap)
     }
 
@@ -108,33 +113,33 @@ impl Backbone {
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, L, D)
-    pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        self.think_leaving(Some(sight), plan, Pass::default())
+    pub fn forward_text(&self, encoded: &VisionOutput, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        self.forward_text_with(Some(encoded), plan, PassOptions::default())
     }
 
-    /// Like [`Self::think`], also for text without images; stores what `pass` asks for.
-    pub fn think_leaving(
+    /// Like [`Self::forward_text`], also for text without images; stores what `pass` asks for.
+    pub fn forward_text_with(
         &self,
-        sight: Option<&VisionOutput>,
+        encoded: Option<&VisionOutput>,
         plan: &SequencePlan,
-        pass: Pass,
+        pass: PassOptions,
     ) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward(plan, sight.map(visual), pass)?)
+        Ok(self.model.language_model.forward(plan, encoded.map(visual), pass)?)
     }
 
-    /// Like `think`, but returns only the R tokens that are read of each sequence: reasoning anchors, then action
+    /// Like `forward_text`, but returns only the R tokens that are read of each sequence: reasoning anchors, then action
     /// queries.
     ///
     /// # Shapes
     /// plan of B sequences of L tokens → (B, R, D)
-    pub fn think_at_readers(
+    pub fn forward_text_at_readout(
         &self,
-        sight: &VisionOutput,
+        encoded: &VisionOutput,
         plan: &SequencePlan,
-        pass: Pass,
+        pass: PassOptions,
     ) -> Result<Tensor, ModelError> {
         let model = &self.model.language_model;
-        Ok(model.forward_at_readers(plan, Some(visual(sight)), pass)?)
+        Ok(model.forward_at_readout(plan, Some(visual(encoded)), pass)?)
     }
 
     /// Propagates gradients back through the language model, for a pass of this plan recorded on a tape, once
@@ -142,16 +147,16 @@ impl Backbone {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn go_back(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), ModelError> {
-        Ok(self.model.language_model.go_back(tape, plan)?)
+    pub fn backward(&self, tape: &Tape, plan: &SequencePlan) -> Result<(), ModelError> {
+        Ok(self.model.language_model.backward(tape, plan)?)
     }
 
     /// Runs the language model on tokens that follow a stored prefix of each sequence.
     ///
     /// # Shapes
     /// plan of B sequences of S further tokens → (B, R, D)
-    pub fn think_on(&self, prefix: &Prefix, plan: &SequencePlan) -> Result<Tensor, ModelError> {
-        Ok(self.model.language_model.forward_behind(plan, prefix)?)
+    pub fn forward_text_with_prefix(&self, prefix: &PrefixCache, plan: &SequencePlan) -> Result<Tensor, ModelError> {
+        Ok(self.model.language_model.forward_with_prefix(plan, prefix)?)
     }
 
     /// Extends a sequence; returns the language model's state at the last of the new tokens, before the final norm.
@@ -161,7 +166,7 @@ impl Backbone {
     ///
     /// # Errors
     /// When libtorch fails; the cache must not be used then.
-    pub fn read(&self, piece: &Piece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
+    pub fn read(&self, piece: &TokenPiece, cache: &mut KvCache) -> Result<Tensor, ModelError> {
         let states = self.model.language_model.extend(piece, cache)?;
         let last = states.f_narrow(1, piece.ids.len() as i64 - 1, 1)?;
         // Flattening drops the strides of the full tensor, for which libtorch would otherwise copy the text head.
@@ -196,9 +201,9 @@ impl Backbone {
     }
 }
 
-fn visual(sight: &VisionOutput) -> VisualInput<'_> {
+fn visual(encoded: &VisionOutput) -> VisualInput<'_> {
     VisualInput {
-        tokens: &sight.tokens,
-        deepstack: &sight.deepstack,
+        tokens: &encoded.tokens,
+        deepstack: &encoded.deepstack,
     }
 }

@@ -5,9 +5,9 @@ pub mod pool;
 
 use tch::{TchError, Tensor};
 
+use super::adapters::{Adapter, AdapterNorm, AdapterSize, Projector};
 use super::config::{GeometryConfig, ReasoningConfig};
 use super::error::ModelError;
-use super::heads::{Adapter, AdapterNorm, AdapterSize, Projector};
 use super::parameters::Scope;
 use fusion::ReasoningFusion;
 use pool::{PatchRows, Pool, PoolSize};
@@ -34,7 +34,7 @@ pub struct GeometrySize {
 /// Masks of the conditions for each sample: 1 adds the condition to the queries, 0 omits it (3DThinkVLA, random drop of
 /// the geometry and reasoning conditions). `None` adds all.
 #[derive(Debug, Default)]
-pub struct Shown {
+pub struct ConditionMask {
     /// m_g, (B), in 32 bits.
     pub geometry: Option<Tensor>,
     /// m_r, (B), in 32 bits.

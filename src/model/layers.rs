@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::torch_ext::linear::{self, Follow, Packed};
+use crate::torch_ext::linear::{self, Epilogue, Packed};
 use crate::torch_ext::rows;
 
 use super::error::ModelError;
@@ -108,26 +108,26 @@ impl Linear {
     /// # Shapes
     /// (…, inputs) → (…, outputs)
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.forward_then(x, Follow::Nothing)
+        self.forward_then(x, Epilogue::Nothing)
     }
 
     /// Applies the map and a following operation, fused where the weight is packed.
     ///
     /// # Shapes
     /// (…, inputs) → (…, outputs)
-    pub fn forward_then(&self, x: &Tensor, follow: Follow) -> Result<Tensor, TchError> {
+    pub fn forward_then(&self, x: &Tensor, epilogue: Epilogue) -> Result<Tensor, TchError> {
         let weight = match &self.weight {
-            Weight::Packed(packed) => return packed.forward(x, self.bias.as_ref(), follow),
+            Weight::Packed(packed) => return packed.forward(x, self.bias.as_ref(), epilogue),
             Weight::Plain(plain) => plain,
         };
         let y = weight.forward(x, self.bias.as_ref())?;
-        match follow {
-            Follow::Nothing => Ok(y),
-            Follow::Gelu => y.f_gelu("none"),
-            Follow::GeluTanh => y.f_gelu("tanh"),
-            Follow::Silu => y.f_silu(),
-            Follow::Add(other) => y.f_add(other),
-            Follow::Mul(other) => y.f_mul(other),
+        match epilogue {
+            Epilogue::Nothing => Ok(y),
+            Epilogue::Gelu => y.f_gelu("none"),
+            Epilogue::GeluTanh => y.f_gelu("tanh"),
+            Epilogue::Silu => y.f_silu(),
+            Epilogue::Add(other) => y.f_add(other),
+            Epilogue::Mul(other) => y.f_mul(other),
         }
     }
 }
@@ -169,9 +169,9 @@ impl Plain {
 /// Linear maps without bias of the same input, with concatenated results. They are one map where weights are packed;
 /// otherwise each keeps its own weight, as in the checkpoint and the optimiser.
 #[derive(Debug)]
-pub struct Joined(Vec<Linear>);
+pub struct FusedLinear(Vec<Linear>);
 
-impl Joined {
+impl FusedLinear {
     /// Builds one map for each (scope, outputs).
     pub fn new(inputs: i64, parts: &[(Scope, i64)]) -> Result<Self, ModelError> {
         let (init, _) = LinearInit::Backbone.draws([1, inputs]);

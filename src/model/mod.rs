@@ -9,7 +9,10 @@
 //!
 //! Modules are named and nested like the keys of the safetensors file. Sizes come from `config.json`.
 
+pub mod action_head;
 pub mod actions;
+pub mod activation_checkpointing;
+pub mod adapters;
 mod attention;
 pub mod backbone;
 pub mod check;
@@ -18,28 +21,27 @@ pub mod config;
 mod config_check;
 pub mod device;
 pub mod error;
+pub mod generate;
 pub mod geometry_picture;
-pub mod heads;
+pub mod init;
+pub mod inputs;
 pub mod integration;
 mod json;
-pub mod language;
+pub mod kv_cache;
 pub mod layers;
 pub mod network;
 pub mod parameters;
 pub mod parity;
 pub mod policy;
-pub mod prefix;
+pub mod prefix_cache;
+pub mod presets;
 pub mod prompt;
-pub mod prune;
-pub mod recompute;
+pub mod prune_tokenizer;
 mod rotary;
-pub mod sequence;
-mod shim;
-pub mod sizes;
 pub mod speed;
 pub mod state;
-pub mod text;
-pub mod untrained;
+mod sys;
+pub mod text_model;
 pub mod variant;
 pub mod vggt;
 pub mod vision;

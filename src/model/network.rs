@@ -2,17 +2,18 @@
 
 use tch::{TchError, Tensor};
 
+use super::action_head::{ActionHead, ActionHeadSize};
+use super::adapters::Projector;
 use super::backbone::Backbone;
 use super::config::{Config, HiddenTap, Proprio};
 use super::error::ModelError;
-use super::heads::{ActionHead, ActionHeadSize, Projector};
+use super::inputs::SequencePlan;
 use super::integration::pool::PatchRows;
-use super::integration::{Geometry, GeometrySize, Reasoning, Shown};
-use super::language::Pass;
+use super::integration::{ConditionMask, Geometry, GeometrySize, Reasoning};
 use super::layers::wide;
 use super::parameters::{Layout, Parameter, Scope, Source};
-use super::prefix::Prefix;
-use super::sequence::SequencePlan;
+use super::prefix_cache::PrefixCache;
+use super::text_model::PassOptions;
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
@@ -42,7 +43,7 @@ struct Taps {
 
 /// States of the language model that the action part reads, in 32 bits.
 #[derive(Debug)]
-pub struct Thought {
+pub struct ReadoutStates {
     /// States of the action queries, H_A: (B, K, D).
     pub queries: Tensor,
     /// States of the reasoning anchors: (B, N, D), N being 0 without reasoning.
@@ -67,7 +68,7 @@ pub struct Latents {
     /// Reasoning latents Z, (B, N, D); `None` without reasoning.
     pub reasoning: Option<Tensor>,
     /// Language states that the action part read.
-    pub thought: Thought,
+    pub readout: ReadoutStates,
 }
 
 impl Network {
@@ -128,27 +129,27 @@ impl Network {
     ///
     /// # Shapes
     /// pixels: (Σpatches, patch values), all images of all sequences in order, in merge-block order
-    pub fn see(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<VisionOutput, ModelError> {
-        self.backbone.see(pixels, plan, self.taps.geometry_block)
+    pub fn encode_images(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<VisionOutput, ModelError> {
+        self.backbone.encode_images(pixels, plan, self.taps.geometry_block)
     }
 
     /// Runs the vision tower up to its mergers, the part that does not change while its blocks are frozen.
     ///
     /// # Shapes
-    /// as [`Self::see`] → (Σpatches, C) for each block that is read
+    /// as [`Self::encode_images`] → (Σpatches, C) for each block that is read
     pub fn block_states(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<Vec<Tensor>, ModelError> {
         self.backbone.block_states(pixels, plan, self.taps.geometry_block)
     }
 
-    /// Completes [`Self::see`] from the outputs of [`Self::block_states`].
-    pub fn see_from(&self, states: &[Tensor]) -> Result<VisionOutput, ModelError> {
+    /// Completes [`Self::encode_images`] from the outputs of [`Self::block_states`].
+    pub fn encode_images_from(&self, states: &[Tensor]) -> Result<VisionOutput, ModelError> {
         self.backbone.merge(states, self.taps.geometry_block)
     }
 
     /// Computes the geometry latents only, in 32 bits; `None` without geometry.
     ///
     /// # Shapes
-    /// as [`Self::see`] → (Σpatches, geometry width), in merge-block order
+    /// as [`Self::encode_images`] → (Σpatches, geometry width), in merge-block order
     pub fn geometry_latents(&self, pixels: &Tensor, plan: &VisionPlan) -> Result<Option<Tensor>, ModelError> {
         let (Some(geometry), Some(tap)) = (&self.geometry, self.taps.geometry_block) else {
             return Ok(None);
@@ -159,24 +160,33 @@ impl Network {
     }
 
     /// Runs the language model; gathers the states of anchors and queries.
-    pub fn think(&self, sight: &VisionOutput, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        self.think_leaving(sight, plan, Pass::default())
+    pub fn forward_text(&self, encoded: &VisionOutput, plan: &SequencePlan) -> Result<ReadoutStates, ModelError> {
+        self.forward_text_with(encoded, plan, PassOptions::default())
     }
 
-    /// Like [`Self::think`]; stores what [`Self::think_on`] or the backward pass needs.
-    pub fn think_leaving(&self, sight: &VisionOutput, plan: &SequencePlan, pass: Pass) -> Result<Thought, ModelError> {
-        self.read(&self.backbone.think_at_readers(sight, plan, pass)?, plan)
+    /// Like [`Self::forward_text`]; stores what [`Self::forward_text_with_prefix`] or the backward pass needs.
+    pub fn forward_text_with(
+        &self,
+        encoded: &VisionOutput,
+        plan: &SequencePlan,
+        pass: PassOptions,
+    ) -> Result<ReadoutStates, ModelError> {
+        self.read(&self.backbone.forward_text_at_readout(encoded, plan, pass)?, plan)
     }
 
     /// Runs the language model on tokens that follow stored prefixes; `plan` is made by [`SequencePlan::behind`]. No
     /// gradients flow back into the prefixes.
-    pub fn think_on(&self, prefix: &Prefix, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        self.read(&self.backbone.think_on(prefix, plan)?, plan)
+    pub fn forward_text_with_prefix(
+        &self,
+        prefix: &PrefixCache,
+        plan: &SequencePlan,
+    ) -> Result<ReadoutStates, ModelError> {
+        self.read(&self.backbone.forward_text_with_prefix(prefix, plan)?, plan)
     }
 
-    fn read(&self, states: &Tensor, plan: &SequencePlan) -> Result<Thought, ModelError> {
-        let (_, readers, _) = states.size3()?;
-        let anchors = plan.readers.anchors;
+    fn read(&self, states: &Tensor, plan: &SequencePlan) -> Result<ReadoutStates, ModelError> {
+        let (_, readout_tokens, _) = states.size3()?;
+        let anchors = plan.readout_tokens.anchors;
         let tapped = |start: i64, number: i64, tap: HiddenTap| -> Result<Tensor, ModelError> {
             let states = states.f_narrow(1, start, number)?;
             let states = match tap {
@@ -185,9 +195,9 @@ impl Network {
             };
             Ok(wide(&states)?)
         };
-        Ok(Thought {
+        Ok(ReadoutStates {
             anchors: tapped(0, anchors, self.taps.anchors)?,
-            queries: tapped(anchors, readers - anchors, self.taps.queries)?,
+            queries: tapped(anchors, readout_tokens - anchors, self.taps.queries)?,
         })
     }
 
@@ -198,26 +208,31 @@ impl Network {
 
     /// Runs adapters, integration (3DThinkVLA (7)), the projector of the robot's state where there is one, and action
     /// head.
-    pub fn act(&self, sight: &VisionOutput, thought: Thought, plan: &SequencePlan) -> Result<Output, ModelError> {
-        self.act_shown(sight, thought, plan, &Shown::default())
+    pub fn predict_actions(
+        &self,
+        encoded: &VisionOutput,
+        readout: ReadoutStates,
+        plan: &SequencePlan,
+    ) -> Result<Output, ModelError> {
+        self.predict_actions_masked(encoded, readout, plan, &ConditionMask::default())
     }
 
-    /// Like [`Self::act`], with conditions omitted for some samples. Their latents are computed all the same.
-    pub fn act_shown(
+    /// Like [`Self::predict_actions`], with conditions omitted for some samples. Their latents are computed all the same.
+    pub fn predict_actions_masked(
         &self,
-        sight: &VisionOutput,
-        thought: Thought,
+        encoded: &VisionOutput,
+        readout: ReadoutStates,
         plan: &SequencePlan,
-        shown: &Shown,
+        mask: &ConditionMask,
     ) -> Result<Output, ModelError> {
-        let mut states = thought.queries.shallow_clone();
+        let mut states = readout.queries.shallow_clone();
         let mut latents = Latents {
             geometry: None,
             reasoning: None,
-            thought,
+            readout,
         };
         if let Some(geometry) = &self.geometry {
-            let tap = sight.tap.as_ref().ok_or_else(|| ModelError::Observation {
+            let tap = encoded.tap.as_ref().ok_or_else(|| ModelError::Observation {
                 expected: "a view with the tap of the geometry adapter".into(),
                 found: "one without".into(),
             })?;
@@ -226,13 +241,13 @@ impl Network {
                 counts: &plan.patches,
                 raster: &plan.raster,
             };
-            states = states.f_add(&masked(geometry.condition(&made, rows)?, shown.geometry.as_ref())?)?;
+            states = states.f_add(&masked(geometry.condition(&made, rows)?, mask.geometry.as_ref())?)?;
             latents.geometry = Some(made);
         }
         if let Some(reasoning) = &self.reasoning {
-            let made = reasoning.latents(&latents.thought.anchors)?;
-            let condition = reasoning.condition(&latents.thought.queries, &made)?;
-            states = states.f_add(&masked(condition, shown.reasoning.as_ref())?)?;
+            let made = reasoning.latents(&latents.readout.anchors)?;
+            let condition = reasoning.condition(&latents.readout.queries, &made)?;
+            states = states.f_add(&masked(condition, mask.reasoning.as_ref())?)?;
             latents.reasoning = Some(made);
         }
         if let Some(projector) = &self.proprio_projector {
@@ -251,17 +266,17 @@ impl Network {
 
     /// Runs vision, language and action part.
     pub fn forward(&self, pixels: &Tensor, images: &VisionPlan, plan: &SequencePlan) -> Result<Output, ModelError> {
-        let sight = self.see(pixels, images)?;
-        let thought = self.think(&sight, plan)?;
-        self.act(&sight, thought, plan)
+        let encoded = self.encode_images(pixels, images)?;
+        let readout = self.forward_text(&encoded, plan)?;
+        self.predict_actions(&encoded, readout, plan)
     }
 }
 
 /// # Shapes
 /// condition: (B, 1 or K, D), shown: (B) → as the condition
-fn masked(condition: Tensor, shown: Option<&Tensor>) -> Result<Tensor, TchError> {
-    match shown {
-        Some(shown) => condition.f_mul(&shown.f_reshape([-1, 1, 1])?.f_to_kind(condition.f_kind()?)?),
+fn masked(condition: Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
+    match mask {
+        Some(mask) => condition.f_mul(&mask.f_reshape([-1, 1, 1])?.f_to_kind(condition.f_kind()?)?),
         None => Ok(condition),
     }
 }

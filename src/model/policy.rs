@@ -15,12 +15,12 @@ use super::checkpoint::{Checkpoint, Placement};
 use super::config::{Config, Precision, Proprio};
 use super::device::{DeviceChoice, set_threads};
 use super::error::ModelError;
+use super::generate::conversation::Conversation;
+use super::generate::generation::{AnswerOptions, Generation, GenerationStep};
+use super::inputs::SequencePlan;
 use super::network::{Latents, Network};
 use super::prompt::{Prompter, Task};
-use super::sequence::SequencePlan;
 use super::state::{StateText, normalised_state, state_tensor};
-use super::text::conversation::Conversation;
-use super::text::generation::{AnswerOptions, Generation, Step};
 use super::vision::VisionOutput;
 use super::vision_plan::VisionPlan;
 
@@ -90,12 +90,12 @@ pub struct Policy {
     compute: Precision,
     plan: Option<Plan>,
     conversation: Conversation,
-    sight: Option<Sight>,
+    encoded: Option<EncodedImages>,
 }
 
 /// Outputs of the vision tower for the last moment.
 #[derive(Debug)]
-struct Sight {
+struct EncodedImages {
     vision: VisionOutput,
     grids: Vec<Grid>,
 }
@@ -137,7 +137,7 @@ impl Policy {
             network: checkpoint.network,
             device,
             plan: None,
-            sight: None,
+            encoded: None,
         })
     }
 
@@ -172,13 +172,13 @@ impl Policy {
         };
         let plan = self.with_state_values(plan, observation)?;
         let prepared = Instant::now();
-        let sight = self.network.see(&pixels, &plan.images)?;
+        let encoded = self.network.encode_images(&pixels, &plan.images)?;
         let seen = Instant::now();
-        let thought = self.network.think(&sight, &plan.sequence)?;
-        let thought_at = Instant::now();
-        let output = self.network.act(&sight, thought, &plan.sequence)?;
-        self.sight = Some(Sight {
-            vision: sight,
+        let readout = self.network.forward_text(&encoded, &plan.sequence)?;
+        let read_at = Instant::now();
+        let output = self.network.predict_actions(&encoded, readout, &plan.sequence)?;
+        self.encoded = Some(EncodedImages {
+            vision: encoded,
             grids: plan.grids.clone(),
         });
         self.plan = Some(plan);
@@ -189,8 +189,8 @@ impl Policy {
             timings: Timings {
                 prepare: prepared - start,
                 vision: seen - prepared,
-                language: thought_at - seen,
-                action: end - thought_at,
+                language: read_at - seen,
+                action: end - read_at,
                 total: end - start,
             },
             latents: output.latents,
@@ -202,36 +202,36 @@ impl Policy {
     ///
     /// # Errors
     /// When the views do not fit the contract or the network.
-    pub fn look(&mut self, pixel_values: &[f32], grids: &[Grid]) -> Result<(), ModelError> {
+    pub fn encode_images(&mut self, pixel_values: &[f32], grids: &[Grid]) -> Result<(), ModelError> {
         let _no_grad = tch::no_grad_guard();
         let pixels = self.pixels(pixel_values, grids)?;
         let images = VisionPlan::new(grids, &self.config.vision_config, self.device)?;
-        self.sight = Some(Sight {
-            vision: self.network.see(&pixels, &images)?,
+        self.encoded = Some(EncodedImages {
+            vision: self.network.encode_images(&pixels, &images)?,
             grids: grids.to_vec(),
         });
         Ok(())
     }
 
-    /// Begins an answer to a question about the last moment passed to `act` or `look`. [`Self::go_on`] generates it;
+    /// Begins an answer to a question about the last moment passed to `act` or `look`. [`Self::next_step`] generates it;
     /// the policy may act in between.
     ///
     /// # Errors
     /// When there is no such moment yet, or the question or the options are invalid.
     pub fn ask(&self, question: &str, options: AnswerOptions) -> Result<Generation, ModelError> {
-        let sight = self.sight.as_ref().ok_or_else(|| ModelError::Observation {
+        let encoded = self.encoded.as_ref().ok_or_else(|| ModelError::Observation {
             expected: "a moment to ask about".into(),
             found: "none yet".into(),
         })?;
-        let prompt = self.conversation.ask(question, &sight.grids)?;
-        Generation::new(&self.conversation, prompt, Some(sight.vision.shared()), options)
+        let prompt = self.conversation.ask(question, &encoded.grids)?;
+        Generation::new(&self.conversation, prompt, Some(encoded.vision.shared()), options)
     }
 
     /// Generates one step of an answer; see [`Generation::advance`].
     ///
     /// # Errors
     /// When libtorch fails, or the logits are NaN.
-    pub fn go_on(&self, answer: &mut Generation) -> Result<Option<Step>, ModelError> {
+    pub fn next_step(&self, answer: &mut Generation) -> Result<Option<GenerationStep>, ModelError> {
         answer.advance(self.network.backbone())
     }
 

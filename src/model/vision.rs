@@ -2,14 +2,14 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::torch_ext::linear::Follow;
+use crate::torch_ext::linear::Epilogue;
 
+use super::activation_checkpointing::backpropagate;
 use super::attention::attend;
 use super::config::VisionConfig;
 use super::error::ModelError;
 use super::layers::{LayerNorm, Linear, LinearInit};
 use super::parameters::{Init, Scope};
-use super::recompute::pull;
 use super::rotary::Heads;
 use super::vision_plan::VisionPlan;
 
@@ -56,11 +56,11 @@ impl VisionOutput {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn go_back(&self, leaves: &Self) -> Result<(), TchError> {
+    pub fn backward(&self, leaves: &Self) -> Result<(), TchError> {
         let own = [&self.tokens].into_iter().chain(&self.deepstack).chain(&self.tap);
         let leaves = [&leaves.tokens].into_iter().chain(&leaves.deepstack).chain(&leaves.tap);
         let pairs: Vec<_> = own.zip(leaves).map(|(own, leaf)| (own, leaf.grad())).collect();
-        pull(&pairs)
+        backpropagate(&pairs)
     }
 
     /// Returns the same tensors without copying.
@@ -258,7 +258,7 @@ impl Attention {
             [one] => one.shallow_clone(),
             several => Tensor::f_cat(several, 0)?,
         };
-        self.proj.forward_then(&attended, Follow::Add(residual))
+        self.proj.forward_then(&attended, Epilogue::Add(residual))
     }
 }
 
@@ -279,8 +279,8 @@ impl Mlp {
 
     /// Adds the MLP's output to `residual`.
     fn forward(&self, x: &Tensor, residual: &Tensor) -> Result<Tensor, TchError> {
-        let inner = self.linear_fc1.forward_then(x, Follow::GeluTanh)?;
-        self.linear_fc2.forward_then(&inner, Follow::Add(residual))
+        let inner = self.linear_fc1.forward_then(x, Epilogue::GeluTanh)?;
+        self.linear_fc2.forward_then(&inner, Epilogue::Add(residual))
     }
 }
 
@@ -326,7 +326,7 @@ impl Merger {
             NormPlace::AfterMerging => self.norm.forward(&merge(x)?)?,
         };
         self.linear_fc2
-            .forward(&self.linear_fc1.forward_then(&x, Follow::Gelu)?)
+            .forward(&self.linear_fc1.forward_then(&x, Epilogue::Gelu)?)
     }
 }
 

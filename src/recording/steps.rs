@@ -54,14 +54,14 @@ fn row(at: &Sample, next: &Commanded) -> Frame {
     let action = step.iter().chain(turn.iter()).chain(&gripper);
     let joints = next.joints.iter().chain(&gripper);
     let turned = turn_from_down(&at.tool.rotation);
-    let felt = [from.gripper];
+    let gripper = [from.gripper];
     let error = tracking_error(&from.tool, &at.tool);
     let state = at
         .joints
         .iter()
         .chain(at.tool.translation.vector.iter())
         .chain(turned.iter())
-        .chain(&felt)
+        .chain(&gripper)
         .chain(error.iter());
     Frame {
         vectors: vec![narrow(action), narrow(joints), narrow(state)],

@@ -4,7 +4,7 @@
 //! * [`parameters`], [`qos`], [`topics`], [`graph`]: parameters, topics and the ROS graph
 //! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: message conversion
 //! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: interfaces of a managed source of motion
-//! * [`demo`]: harness that runs whole systems as child processes and judges them
+//! * [`harness`]: harness that runs whole systems as child processes and judges them
 //! * [`arm`], [`policy`], [`record`], [`teleop`]: the nodes
 //! * `finetune` (feature `torch`): training beside the policy
 //! * `sim` (feature `sim`): the simulated robot
@@ -14,11 +14,11 @@
 pub mod arm;
 pub mod convert;
 pub mod convert_chunk;
-pub mod demo;
 pub mod diagnostics;
 #[cfg(feature = "torch")]
 pub mod finetune;
 pub mod graph;
+pub mod harness;
 pub mod heartbeat;
 pub mod images;
 pub mod instruction;

@@ -157,16 +157,16 @@ impl Photographer {
 
 /// All cameras of the scene; their OpenGL context is created with the first picture.
 #[derive(Default)]
-pub struct Eyes {
+pub struct CameraRenderer {
     photographer: Option<Photographer>,
 }
 
-impl Eyes {
+impl CameraRenderer {
     /// Renders one moment with every camera, in the order of [`View::ALL`].
     ///
     /// # Errors
     /// When no OpenGL context can be created, or it fails.
-    pub fn look(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
+    pub fn render(&mut self, at: &Snapshot) -> Result<[RgbImage; 2], SimError> {
         let photographer = self.open(at)?;
         let mut picture = |view| {
             let pixels = photographer.take(at, view)?.to_vec();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Map, json};
 
-use super::camera::Eyes;
+use super::camera::CameraRenderer;
 use super::config::SimConfig;
 use super::episode::{self, Moment};
 use super::error::SimError;
@@ -99,7 +99,7 @@ pub enum CollectError {
 /// Collects episodes one after another.
 pub struct Collector {
     collection: Collection,
-    eyes: Eyes,
+    renderer: CameraRenderer,
 }
 
 impl Collector {
@@ -107,7 +107,7 @@ impl Collector {
     pub fn new(collection: Collection) -> Self {
         Self {
             collection,
-            eyes: Eyes::default(),
+            renderer: CameraRenderer::default(),
         }
     }
 
@@ -132,11 +132,11 @@ impl Collector {
             period,
             images,
             beside,
-            eyes: &mut self.eyes,
+            renderer: &mut self.renderer,
         };
         let mut dwell = Dwell::default();
         let outcome = episode::run::<CollectError>(&sim, &arm, id, |moment| {
-            if let Some(row) = shown.look(moment)? {
+            if let Some(row) = shown.observe(moment)? {
                 dwell.see(&row);
                 writer.push(&row)?;
             }
@@ -172,14 +172,14 @@ struct Shown<'a> {
     period: f64,
     images: ImageMode,
     beside: Option<Arc<Beside>>,
-    eyes: &'a mut Eyes,
+    renderer: &'a mut CameraRenderer,
 }
 
 impl Shown<'_> {
     /// Returns the row of this moment if one is due. Rows begin once the arm follows the expert and end when the expert
     /// is done; waiting for the judge is not recorded.
-    fn look(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
-        let now = moment.rig.world.time();
+    fn observe(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
+        let now = moment.episode_world.world.time();
         if !moment.following || self.next.is_some_and(|next| now < next) {
             return Ok(None);
         }
@@ -203,8 +203,8 @@ impl Shown<'_> {
 
     /// Renders this moment, by the names of the cameras.
     fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
-        let snapshot = moment.rig.world.snapshot();
-        let pictures = self.eyes.pictures(&snapshot, self.images)?;
+        let snapshot = moment.episode_world.world.snapshot();
+        let pictures = self.renderer.pictures(&snapshot, self.images)?;
         if let Some(beside) = &self.beside {
             beside(&snapshot, &pictures).map_err(CollectError::Beside)?;
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::config::SimConfig;
 use super::driver::{Driver, State};
+use super::episode_world::EpisodeWorld;
 use super::error::SimError;
 use super::expert::{ExpertPilot, STEP_PERIOD_S};
 use super::pilot::{Decision, Pilot};
-use super::rig::Rig;
 use super::scene::SceneOptions;
 use super::tasks::EpisodeId;
 use super::world::STEP_S;
@@ -24,7 +24,7 @@ const HEARTBEAT_S: f64 = 0.02;
 
 /// Environment of an episode.
 #[derive(Debug, Clone, Copy)]
-pub struct Stage<'a> {
+pub struct EpisodeSetup<'a> {
     /// The table-top.
     pub sim: &'a SimConfig,
     /// The arm.
@@ -68,7 +68,7 @@ pub struct Outcome {
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {
     /// Scene of the episode.
-    pub rig: &'a Rig,
+    pub episode_world: &'a EpisodeWorld,
     /// Whether the pilot still has something to do.
     pub following: bool,
     /// Whether a command was computed in this step.
@@ -81,12 +81,12 @@ pub struct Moment<'a> {
 impl Moment<'_> {
     /// Returns the supervisor's status: commands to the arm and its reports.
     pub fn status(&self) -> Status {
-        self.supervisor.status(now(self.rig))
+        self.supervisor.status(now(self.episode_world))
     }
 
     /// Returns the virtual time.
     pub fn time(&self) -> Time {
-        time(self.rig)
+        time(self.episode_world)
     }
 
     /// Returns the time between two commands (s).
@@ -106,13 +106,13 @@ pub fn run<E: From<SimError>>(
     look: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<Outcome, E> {
     let mut expert = ExpertPilot::new(config, 0.0);
-    let stage = Stage {
+    let setup = EpisodeSetup {
         sim: config,
         arm,
         id,
         scene: SceneOptions::default(),
     };
-    let mut outcome = fly(&stage, &mut expert, look)?;
+    let mut outcome = run_episode(&setup, &mut expert, look)?;
     // The expert notices only when a chunk is due that it is done.
     outcome.steps = outcome.steps.min((expert.duration_s() / STEP_PERIOD_S).ceil() as usize);
     Ok(outcome)
@@ -123,20 +123,20 @@ pub fn run<E: From<SimError>>(
 ///
 /// # Errors
 /// When the scene cannot be built, the supervisor refuses the pilot, or pilot or `look` fail.
-pub fn fly<E: From<SimError>>(
-    stage: &Stage<'_>,
+pub fn run_episode<E: From<SimError>>(
+    setup: &EpisodeSetup<'_>,
     pilot: &mut impl Pilot<E>,
     mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
 ) -> Result<Outcome, E> {
-    let mut rig = Rig::new(stage.sim, stage.id, stage.scene)?;
-    let mut episode = Episode::begin(stage, pilot.source(), &mut rig)?;
-    pilot.begin(&episode.moment(&rig))?;
+    let mut episode_world = EpisodeWorld::new(setup.sim, setup.id, setup.scene)?;
+    let mut episode = Episode::begin(setup, pilot.source(), &mut episode_world)?;
+    pilot.begin(&episode.moment(&episode_world))?;
     let limit = pilot.limit_s();
-    while !rig.judge.success() && rig.world.time() < limit {
-        episode.step(&mut rig, pilot)?;
-        look(episode.moment(&rig))?;
+    while !episode_world.judge.success() && episode_world.world.time() < limit {
+        episode.step(&mut episode_world, pilot)?;
+        look(episode.moment(&episode_world))?;
     }
-    Ok(episode.outcome(&rig))
+    Ok(episode.outcome(&episode_world))
 }
 
 /// The control side of an episode.
@@ -150,41 +150,41 @@ struct Episode {
     ticked: bool,
     chunk_began: bool,
     /// The pilot's chunk that has not reached the arm yet.
-    thought: Option<Thought>,
+    decided: Option<DecidedChunk>,
     /// Time at which the pilot finished (s).
     done: Option<f64>,
 }
 
 /// A chunk on its way to the arm.
-struct Thought {
+struct DecidedChunk {
     chunk: ActionChunk,
     /// Time of arrival (s).
     ready: f64,
 }
 
 impl Episode {
-    fn begin(stage: &Stage<'_>, source: &str, rig: &mut Rig) -> Result<Self, SimError> {
+    fn begin(setup: &EpisodeSetup<'_>, source: &str, episode_world: &mut EpisodeWorld) -> Result<Self, SimError> {
         let arm = ArmConfig {
             dry_run: false,
-            ..stage.arm.clone()
+            ..setup.arm.clone()
         };
-        let driver = Driver::new(&stage.sim.driver, rig.world.joints());
+        let driver = Driver::new(&setup.sim.driver, episode_world.world.joints());
         let period = arm.period();
-        let mut supervisor = Supervisor::new(arm, driver, now(rig));
-        supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(rig));
+        let mut supervisor = Supervisor::new(arm, driver, now(episode_world));
+        supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(episode_world));
         // The supervisor knows the arm's state from the first state message on.
         loop {
-            let state = rig.step(supervisor.driver_mut());
+            let state = episode_world.step(supervisor.driver_mut());
             if let Some(state) = state {
-                receive(&mut supervisor, &state, now(rig));
+                receive(&mut supervisor, &state, now(episode_world));
                 break;
             }
         }
-        let now = now(rig);
+        let now = now(episode_world);
         supervisor.arm(now).map_err(|e| SimError::Begin(e.to_string()))?;
         let lease = supervisor.acquire_lease(source, Priority::Policy, now);
         let lease = lease.map_err(|e| SimError::Begin(e.to_string()))?;
-        let start = rig.world.time();
+        let start = episode_world.world.time();
         Ok(Self {
             supervisor,
             lease,
@@ -194,14 +194,14 @@ impl Episode {
             next_beat: start,
             ticked: false,
             chunk_began: false,
-            thought: None,
+            decided: None,
             done: None,
         })
     }
 
-    fn moment<'a>(&'a self, rig: &'a Rig) -> Moment<'a> {
+    fn moment<'a>(&'a self, episode_world: &'a EpisodeWorld) -> Moment<'a> {
         Moment {
-            rig,
+            episode_world,
             following: self.done.is_none(),
             ticked: self.ticked,
             chunk_began: self.chunk_began,
@@ -209,11 +209,11 @@ impl Episode {
         }
     }
 
-    fn step<E>(&mut self, rig: &mut Rig, pilot: &mut impl Pilot<E>) -> Result<(), E> {
-        if let Some(state) = rig.step(self.supervisor.driver_mut()) {
-            receive(&mut self.supervisor, &state, now(rig));
+    fn step<E>(&mut self, episode_world: &mut EpisodeWorld, pilot: &mut impl Pilot<E>) -> Result<(), E> {
+        if let Some(state) = episode_world.step(self.supervisor.driver_mut()) {
+            receive(&mut self.supervisor, &state, now(episode_world));
         }
-        let (elapsed, now) = (rig.world.time(), now(rig));
+        let (elapsed, now) = (episode_world.world.time(), now(episode_world));
         if due(elapsed, &mut self.next_beat, HEARTBEAT_S) && self.done.is_none() {
             self.supervisor.on_heartbeat(&self.heartbeats.next_heartbeat(), now);
         }
@@ -222,12 +222,12 @@ impl Episode {
         if self.ticked {
             self.supervisor.tick(now);
         }
-        if self.done.is_none() && self.thought.is_none() {
-            match pilot.decide(&self.moment(rig))? {
+        if self.done.is_none() && self.decided.is_none() {
+            match pilot.decide(&self.moment(episode_world))? {
                 Decision::Wait => {}
                 Decision::Send { chunk, latency_s } => {
                     let ready = elapsed + latency_s;
-                    self.thought = Some(Thought { chunk, ready });
+                    self.decided = Some(DecidedChunk { chunk, ready });
                 }
                 Decision::Finish => {
                     self.done = Some(elapsed);
@@ -235,21 +235,21 @@ impl Episode {
                 }
             }
         }
-        if let Some(thought) = self.thought.take_if(|thought| elapsed >= thought.ready - STEP_S / 2.0) {
+        if let Some(decided) = self.decided.take_if(|decided| elapsed >= decided.ready - STEP_S / 2.0) {
             // A refusal appears among the events; the pilot plans again from the arm's actual state.
-            self.chunk_began = self.supervisor.on_chunk(thought.chunk, now).is_ok();
+            self.chunk_began = self.supervisor.on_chunk(decided.chunk, now).is_ok();
         }
         Ok(())
     }
 
-    fn outcome(mut self, rig: &Rig) -> Outcome {
-        let status = self.supervisor.status(now(rig));
-        let events = self.supervisor.drain_events(now(rig));
-        let seconds = rig.world.time();
+    fn outcome(mut self, episode_world: &EpisodeWorld) -> Outcome {
+        let status = self.supervisor.status(now(episode_world));
+        let events = self.supervisor.drain_events(now(episode_world));
+        let seconds = episode_world.world.time();
         Outcome {
-            id: rig.id,
-            success: rig.judge.success(),
-            detail: rig.judge.detail(),
+            id: episode_world.id,
+            success: episode_world.judge.success(),
+            detail: episode_world.judge.detail(),
             steps: (self.done.unwrap_or(seconds) / STEP_PERIOD_S).ceil() as usize,
             seconds,
             chunks: status.chunks,
@@ -269,15 +269,15 @@ fn receive(supervisor: &mut Supervisor<Driver>, state: &State, now: Now) {
 }
 
 /// Returns the virtual time with an offset, because the epoch itself means "never" in messages.
-fn time(rig: &Rig) -> Time {
-    Time::from_secs_f64(1000.0 + rig.world.time())
+fn time(episode_world: &EpisodeWorld) -> Time {
+    Time::from_secs_f64(1000.0 + episode_world.world.time())
 }
 
 /// Returns the virtual time on both clocks.
-fn now(rig: &Rig) -> Now {
+fn now(episode_world: &EpisodeWorld) -> Now {
     Now {
-        ros: time(rig),
-        steady: Steady::from_secs_f64(rig.world.time()),
+        ros: time(episode_world),
+        steady: Steady::from_secs_f64(episode_world.world.time()),
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::camera::Eyes;
+use super::camera::CameraRenderer;
 use super::collect::{Beside, CollectError};
 use super::config::SimConfig;
 use super::expert::STEP_PERIOD_S;
@@ -26,7 +26,7 @@ use super::tasks::Task;
 use super::world::Snapshot;
 use crate::contract::{Contract, Data, Robot};
 use crate::dataset::frame::ImageMode;
-use crate::dataset::layout::Layout;
+use crate::dataset::schema::DatasetSchema;
 use crate::dataset::storage::{Disk, commit};
 use crate::dataset::writer::Whole;
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -103,7 +103,7 @@ pub fn create_dataset(root: &Path, images: ImageMode, steps: usize) -> Result<Da
         data: Data::unrecorded(1.0 / STEP_PERIOD_S),
         model: None,
     };
-    let layout = Layout::of_arm(&contract, images)?.with_chunk(steps);
+    let layout = DatasetSchema::of_arm(&contract, images)?.with_chunk(steps);
     if root.join(COUNTS).exists() {
         return DatasetWriter::resume(Arc::new(Disk), root).map(|(writer, _)| writer);
     }
@@ -165,8 +165,8 @@ pub fn write(
     in_order(
         order.count.saturating_sub(written),
         0..order.jobs.max(1),
-        |_| Eyes::default(),
-        |eyes, number| render(order, (written + number) as u64, eyes),
+        |_| CameraRenderer::default(),
+        |renderer, number| render(order, (written + number) as u64, renderer),
         |rendered| -> Result<(), CollectError> {
             let (frame, whole) = rendered?;
             counts.add(&frame);
@@ -184,10 +184,10 @@ pub fn write(
 
 type Rendered = Result<(PlacedFrame, Whole), CollectError>;
 
-fn render(order: &FrameOrder, number: u64, eyes: &mut Eyes) -> Rendered {
+fn render(order: &FrameOrder, number: u64, renderer: &mut CameraRenderer) -> Rendered {
     let frame = place(order, number)?;
-    eyes.begin_episode(&frame.snapshot, number)?;
-    let pictures = eyes.pictures(&frame.snapshot, order.images)?;
+    renderer.begin_episode(&frame.snapshot, number)?;
+    let pictures = renderer.pictures(&frame.snapshot, order.images)?;
     if let Some(beside) = &order.beside {
         beside(&frame.snapshot, &pictures).map_err(CollectError::Beside)?;
     }

@@ -4,8 +4,8 @@
 use nalgebra::Vector3;
 
 use super::camera::{HEIGHT, View, WIDTH};
-use super::look::Look;
-use super::stage::quarter;
+use super::raycast::RayCaster;
+use super::scene_sampler::quarter;
 use crate::camera::points::{RAYS, SurfacePoint};
 
 /// Returns the surface points at the centres of a view's cells; `None` for the sky. Transparent surfaces count.
@@ -15,8 +15,8 @@ use crate::camera::points::{RAYS, SurfacePoint};
 ///
 /// # Shapes
 /// (rows · columns) of a view that is cut into `grid`, row major
-pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<Option<SurfacePoint>> {
-    let Some(camera) = look.camera(view).cloned() else {
+pub fn points(caster: &mut RayCaster, view: View, [rows, columns]: [usize; 2]) -> Vec<Option<SurfacePoint>> {
+    let Some(camera) = caster.camera(view).cloned() else {
         return vec![None; rows * columns];
     };
     // A picture is stretched to its patches whatever its aspect ratio; pixel centres are at whole numbers.
@@ -37,7 +37,7 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
     patches
         .map(|[row, column]| {
             let pixel = [middle(column, columns, WIDTH), middle(row, rows, HEIGHT)];
-            let met = look.along(&camera.position, &camera.direction(pixel))?;
+            let met = caster.along(&camera.position, &camera.direction(pixel))?;
             let towards = -met.normal.dot(&(met.point - camera.position)).signum();
             let (place, normal) = told(met.point, met.normal * towards);
             Some(SurfacePoint {
@@ -54,8 +54,8 @@ pub fn points(look: &mut Look, view: View, [rows, columns]: [usize; 2]) -> Vec<O
 ///
 /// # Shapes
 /// → (views · [`RAYS`] · [`RAYS`], [`RAY_VALUES`](crate::camera::points::RAY_VALUES))
-pub fn rays(look: &mut Look) -> Vec<f32> {
-    let met = View::ALL.map(|view| points(look, view, [RAYS, RAYS]));
+pub fn rays(caster: &mut RayCaster) -> Vec<f32> {
+    let met = View::ALL.map(|view| points(caster, view, [RAYS, RAYS]));
     met.iter()
         .flatten()
         .flat_map(|met| SurfacePoint::values(met.as_ref()))

@@ -5,9 +5,9 @@
 //! * [`judge`]: success, from the physics alone
 //! * [`expert`]: solves every task with chunks
 //! * [`driver`]: the simulation of Realman's driver
-//! * [`rig`], [`episode`], [`pilot`]: whole episodes in one process, and what drives them
+//! * [`episode_world`], [`episode`], [`pilot`]: whole episodes in one process, and what drives them
 //! * [`collect`]: records such episodes as a dataset
-//! * [`stage`], [`posture`], [`look`]: static scenes with a random pose of the arm, and ray casting into them
+//! * [`scene_sampler`], [`random_pose`], [`raycast`]: static scenes with a random pose of the arm, and ray casting into them
 //! * [`questions`]: questions about such scenes, with answers from the physics
 //! * [`geometry`]: surface points shown by the patches of a view, as targets to align latents with
 //! * [`frames`]: independent moments of randomised episodes as a dataset, each with the expert's next chunk
@@ -17,19 +17,19 @@ pub mod collect;
 pub mod config;
 pub mod driver;
 pub mod episode;
+pub mod episode_world;
 pub mod error;
 pub mod expert;
 pub mod frames;
 pub mod geometry;
 pub mod judge;
-pub mod look;
 pub mod noise;
 pub mod pilot;
-pub mod posture;
 pub mod questions;
-pub mod rig;
+pub mod random_pose;
+pub mod raycast;
 pub mod scene;
-pub mod stage;
+pub mod scene_sampler;
 #[cfg(feature = "torch")]
 pub mod targets;
 pub mod tasks;

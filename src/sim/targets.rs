@@ -7,14 +7,14 @@ use tch::Tensor;
 
 use super::collect::Beside;
 use super::geometry;
-use super::look::Look;
+use super::raycast::RayCaster;
 use super::world::Snapshot;
 use crate::camera::points::RAY_VALUES;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::Picture;
+use crate::training::error::RunError;
 use crate::training::geometry::rays::{RaySource, scene};
 use crate::training::geometry::store::GeometryTargets;
-use crate::training::run_error::RunError;
 
 /// Creates a callback that writes the surface points of each row's rays into the directory `cache`. The file name
 /// follows from the pictures as decoded from the row, so they may be JPEG.
@@ -35,9 +35,9 @@ fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Resu
         picture.decode(&mut view)?;
         views.push(view);
     }
-    let mut look = Look::new(seen).map_err(|e| e.to_string())?;
+    let mut caster = RayCaster::new(seen).map_err(|e| e.to_string())?;
     let values =
-        Tensor::f_from_slice(&geometry::rays(&mut look)).and_then(|all| all.f_reshape([-1, RAY_VALUES as i64]));
+        Tensor::f_from_slice(&geometry::rays(&mut caster)).and_then(|all| all.f_reshape([-1, RAY_VALUES as i64]));
     let values = values.map_err(|e| e.to_string())?;
     targets.put(&scene(&views), &values).map_err(|e| e.to_string())
 }

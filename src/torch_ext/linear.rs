@@ -16,7 +16,7 @@ unsafe extern "C" {
         x: *const C_tensor,
         packed: *const C_tensor,
         bias: *const C_tensor,
-        follow: *const c_char,
+        epilogue: *const c_char,
         algorithm: *const c_char,
         y: *mut *mut C_tensor,
     ) -> Message;
@@ -24,7 +24,7 @@ unsafe extern "C" {
         x: *const C_tensor,
         packed: *const C_tensor,
         bias: *const C_tensor,
-        follow: *const c_char,
+        epilogue: *const c_char,
         other: *const C_tensor,
         y: *mut *mut C_tensor,
     ) -> Message;
@@ -35,7 +35,7 @@ const ROWS: i64 = 256;
 
 /// Operation fused into the output of a linear layer; `other` is its second operand.
 #[derive(Debug, Clone, Copy)]
-pub enum Follow<'a> {
+pub enum Epilogue<'a> {
     /// Nothing.
     Nothing,
     /// GELU by the error function.
@@ -89,14 +89,14 @@ impl Packed {
         Ok(Self(made(message, packed)?))
     }
 
-    /// Computes `y = follow(x Wᵀ + bias)`.
+    /// Computes `y = epilogue(x Wᵀ + bias)`.
     ///
     /// # Shapes
     /// (…, inputs) → (…, outputs)
     ///
     /// # Errors
     /// When shapes or kinds do not fit.
-    pub fn forward(&self, x: &Tensor, bias: Option<&Tensor>, follow: Follow) -> Result<Tensor, TchError> {
+    pub fn forward(&self, x: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue) -> Result<Tensor, TchError> {
         let (x, bias, mut y) = (x.f_contiguous()?, pointer(bias), null_mut());
         let unary = |name: &CStr, algorithm: &CStr, y: &mut *mut C_tensor| {
             // SAFETY: all tensors outlive the call, the texts are terminated, and `y` is a place for the result.
@@ -106,13 +106,13 @@ impl Packed {
             // SAFETY: as above.
             unsafe { thinkvla_linear_with(x.as_ptr(), self.0.as_ptr(), bias, name.as_ptr(), other.as_ptr(), y) }
         };
-        let message = match follow {
-            Follow::Nothing => unary(c"none", c"", &mut y),
-            Follow::Gelu => unary(c"gelu", c"none", &mut y),
-            Follow::GeluTanh => unary(c"gelu", c"tanh", &mut y),
-            Follow::Silu => unary(c"swish", c"", &mut y),
-            Follow::Add(other) => binary(c"add", &other.f_contiguous()?, &mut y),
-            Follow::Mul(other) => binary(c"mul", &other.f_contiguous()?, &mut y),
+        let message = match epilogue {
+            Epilogue::Nothing => unary(c"none", c"", &mut y),
+            Epilogue::Gelu => unary(c"gelu", c"none", &mut y),
+            Epilogue::GeluTanh => unary(c"gelu", c"tanh", &mut y),
+            Epilogue::Silu => unary(c"swish", c"", &mut y),
+            Epilogue::Add(other) => binary(c"add", &other.f_contiguous()?, &mut y),
+            Epilogue::Mul(other) => binary(c"mul", &other.f_contiguous()?, &mut y),
         };
         made(message, y)
     }

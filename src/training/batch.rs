@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::VisionInput;
-pub use crate::model::integration::Shown;
+pub use crate::model::integration::ConditionMask;
 use crate::model::prompt::{Prompt, TeacherPrompt};
 
 /// Images of a batch: all images of all sequences, in order.
@@ -69,7 +69,7 @@ pub struct VlaBatch {
     /// Weights of those patches, (Σpatches), in 32 bits, in the same order; `None` if all are equal.
     pub geometry_weights: Option<Tensor>,
     /// Masks of the samples that are shown their conditions.
-    pub shown: Shown,
+    pub condition_mask: ConditionMask,
 }
 
 /// Conversations whose answers are learned.

@@ -25,9 +25,9 @@ use crate::writer_lock::WriterLock;
 
 use super::config::TrainingConfig;
 use super::data::mixture::HeldOut;
-use super::method::Method;
+use super::error::RunError;
+use super::objective::Objective;
 use super::optimiser::Optimiser;
-use super::run_error::RunError;
 
 /// File of trained weights and optimiser state.
 const STATE: &str = "training.safetensors";
@@ -111,7 +111,7 @@ pub struct Saved<'a> {
     /// State of the run.
     pub notes: &'a Notes,
     /// The network.
-    pub method: &'a Method,
+    pub objective: &'a Objective,
     /// The optimiser.
     pub optimiser: &'a Optimiser,
     /// Contract of the network.
@@ -122,13 +122,13 @@ pub struct Saved<'a> {
 
 /// Directory of a run's checkpoints.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct CheckpointDir {
     out: PathBuf,
     keep: usize,
     _lock: Option<WriterLock>,
 }
 
-impl Shelf {
+impl CheckpointDir {
     /// Opens the directory, created if needed, for this run alone. What a killed run was writing is removed.
     ///
     /// # Errors
@@ -190,8 +190,8 @@ impl Shelf {
     ///
     /// # Errors
     /// When there is too little; the error has the required and the available space.
-    pub fn require_room(&self, method: &Method, optimiser: &Optimiser, still: u64) -> Result<(), RunError> {
-        let parameters = method.parameters().all().iter().map(|one| bytes(&one.tensor));
+    pub fn require_room(&self, objective: &Objective, optimiser: &Optimiser, still: u64) -> Result<(), RunError> {
+        let parameters = objective.parameters().all().iter().map(|one| bytes(&one.tensor));
         let state = optimiser.state();
         let one = parameters.sum::<u64>() + state.iter().map(|(_, tensor)| bytes(tensor)).sum::<u64>();
         let there = self.steps()?.len() as u64;
@@ -261,13 +261,13 @@ impl Shelf {
     ///
     /// # Errors
     /// When the files do not fit the weights that are trained.
-    pub fn restore(&self, step: u64, method: &Method, optimiser: &mut Optimiser) -> Result<(), RunError> {
+    pub fn restore(&self, step: u64, objective: &Objective, optimiser: &mut Optimiser) -> Result<(), RunError> {
         let path = self.path(step).join(STATE);
         files::open(&path).map_err(RunError::file("read", &path))?;
         let tensors = Tensor::read_safetensors(&path).map_err(RunError::file("read", &path))?;
         let tensors: HashMap<String, Tensor> = tensors.into_iter().collect();
         let _no_grad = tch::no_grad_guard();
-        for one in method.parameters().trained() {
+        for one in objective.parameters().trained() {
             if let Some(value) = tensors.get(&format!("{}{VALUE}", one.key)) {
                 if value.size() != one.tensor.size() {
                     let message = format!(
@@ -295,7 +295,7 @@ type Failure = (PathBuf, String);
 fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
     let failed = |path: &Path, e: &dyn ToString| (path.to_owned(), e.to_string());
     fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
-    saved.method.config().save(folder).map_err(|e| failed(folder, &e))?;
+    saved.objective.config().save(folder).map_err(|e| failed(folder, &e))?;
     saved.contract.save(folder).map_err(|e| failed(folder, &e))?;
     let path = folder.join(TOKENIZER);
     saved.tokenizer.save(&path, false).map_err(|e| failed(&path, &e))?;
@@ -307,7 +307,7 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
     }
     let path = folder.join(WEIGHTS);
     let weights = || -> Result<(), RunError> {
-        let merged = saved.method.parameters().merged()?;
+        let merged = saved.objective.parameters().merged()?;
         Tensor::write_safetensors(&merged, &path).map_err(RunError::file("write", &path))
     };
     saved.optimiser.with_average(weights).map_err(|e| failed(&path, &e))?;
@@ -318,7 +318,7 @@ fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
         .iter()
         .filter_map(|(key, _)| key.strip_suffix(".master").map(str::to_owned))
         .collect();
-    let trained = saved.method.parameters().trained();
+    let trained = saved.objective.parameters().trained();
     let plain = trained.filter(|one| !mastered.contains(&one.key));
     state.extend(plain.map(|one| (format!("{}{VALUE}", one.key), one.tensor.detach())));
     Tensor::write_safetensors(&state, &path).map_err(|e| failed(&path, &e))?;

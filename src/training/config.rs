@@ -11,11 +11,12 @@ use crate::model::config::Precision;
 use crate::model::device::DeviceChoice;
 use crate::model::variant::Choice;
 
+use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 use super::data::augment::Augmentation;
+use super::error::RunError;
 use super::parameters::lies_under;
-use super::run_error::RunError;
-use super::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 
+pub mod settings;
 mod text;
 
 pub use text::{TextSettings, TextSource};

@@ -3,7 +3,7 @@
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use super::batch::MASKED;
-use super::settings::ReasoningLoss;
+use super::config::settings::ReasoningLoss;
 
 /// Epsilon of the LayerNorm in [`ReasoningLoss::LayerNormMse`].
 const EPS: f64 = 1e-5;

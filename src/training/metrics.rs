@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::pss::Similarity;
-use super::run_error::RunError;
+use super::error::RunError;
+use super::projection_similarity::Similarity;
 use crate::files;
 
 /// File name of the metrics in the directory of a run.

@@ -6,9 +6,9 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::torch_ext::adamw::{Rule, Stepped, forget_gradient, norm};
 
+use super::config::settings::{Clip, LearningRates, OptimiserSettings};
 use super::error::StepError;
 use super::parameters::{Group, Parameters};
-use super::settings::{Clip, LearningRates, OptimiserSettings};
 
 /// Keeps the clipping from dividing by zero, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;

@@ -10,7 +10,7 @@ use crate::model::layers::LowRank;
 use crate::model::parameters::{Init, Parameter, Role, Source};
 use crate::torch_ext::adamw::forget_gradient;
 
-use super::settings::Selection;
+use super::config::settings::Selection;
 
 /// Parameter group of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,21 +13,21 @@ use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
-use super::checkpoint::{HeldOutText, Notes, Saved, Shelf};
+use super::checkpoint::{CheckpointDir, HeldOutText, Notes, Saved};
 use super::config::TrainingConfig;
 use super::curves;
-use super::data::feed::Feed;
 use super::data::loader::Loader;
-use super::events::Events;
-use super::language::Language;
-use super::method::Method;
+use super::data::vla_batches::VlaBatches;
+use super::distributed::ProcessGroup;
+use super::error::RunError;
 use super::metrics::Metrics;
+use super::objective::Objective;
 use super::optimiser::Optimiser;
-use super::privileged::Words;
-use super::ranks::Ranks;
-use super::run_error::RunError;
+use super::privileged_text::PrivilegedText;
 use super::schedule::Schedule;
+use super::tensorboard::TensorboardWriter;
 use super::validation::Validation;
+use super::vlm_stream::VlmStream;
 use step::Loaders;
 
 /// Result of a run.
@@ -54,22 +54,22 @@ pub struct Outcome {
 /// Run at some step.
 pub struct Run {
     config: TrainingConfig,
-    method: Method,
+    objective: Objective,
     optimiser: Optimiser,
     schedule: Schedule,
-    feed: Arc<Feed>,
-    language: Option<Language>,
+    feed: Arc<VlaBatches>,
+    vlm_stream: Option<VlmStream>,
     contract: Contract,
     tokenizer: Tokenizer,
     began_with: String,
-    shelf: Shelf,
+    checkpoint_dir: CheckpointDir,
     /// Only in the leading process.
     metrics: Option<Metrics>,
-    ranks: Ranks,
+    ranks: ProcessGroup,
     step: u64,
     held_out: Option<f64>,
     /// Text about each task, with privileged information.
-    words: Option<Words>,
+    words: Option<PrivilegedText>,
     text: HeldOutText,
 }
 
@@ -102,7 +102,7 @@ impl Run {
         let turns = self.turns();
         let mut loaders = Loaders {
             demonstrations: Loader::start(&self.feed, turns, data.workers, data.ahead),
-            answers: self.language.as_ref().and_then(|language| language.start(turns)),
+            answers: self.vlm_stream.as_ref().and_then(|vlm_stream| vlm_stream.start(turns)),
         };
         let (leads, out) = (self.ranks.leads(), self.config.out.clone());
         let validation = &self.config.validation;
@@ -117,9 +117,9 @@ impl Run {
         } else {
             ProgressBar::hidden()
         };
-        let mut events = leads.then(|| Events::create(&out)).transpose()?;
+        let mut tensorboard = leads.then(|| TensorboardWriter::create(&out)).transpose()?;
         let (mut waited, begun, mut saved) = (Duration::ZERO, Instant::now(), Instant::now());
-        let mut last = self.shelf.steps()?.last().copied();
+        let mut last = self.checkpoint_dir.steps()?.last().copied();
         let mut stopping = self.ranks.any(stop())?;
         while self.step < end && !stopping {
             let mut scalars = self.advance(&mut loaders)?;
@@ -127,7 +127,7 @@ impl Run {
             let validation = &self.config.validation;
             let due = self.step.is_multiple_of(validation.every_steps) || self.step == end;
             if let Some(against) = against.as_ref().filter(|_| due) {
-                let measure = || against.measure(&self.feed, &self.method, self.step);
+                let measure = || against.measure(&self.feed, &self.objective, self.step);
                 let found = self.optimiser.with_average(measure)?;
                 self.held_out = Some(found.action);
                 scalars.held_out = Some(found.action);
@@ -138,9 +138,9 @@ impl Run {
                 self.text.now = self.measure_text()?;
                 scalars.held_out_text = self.text.now;
             }
-            if let (Some(metrics), Some(events)) = (&mut self.metrics, &mut events) {
+            if let (Some(metrics), Some(tensorboard)) = (&mut self.metrics, &mut tensorboard) {
                 metrics.add(&scalars)?;
-                events.add(self.step, &scalars.named())?;
+                tensorboard.add(self.step, &scalars.named())?;
             }
             bar.set_position(self.step);
             bar.set_message(format!("loss {:.4}  {:.2} s a step", scalars.total, scalars.seconds));
@@ -163,7 +163,7 @@ impl Run {
         Ok(Outcome {
             step: self.step,
             end,
-            checkpoint: self.shelf.path(last.unwrap_or(self.step)),
+            checkpoint: self.checkpoint_dir.path(last.unwrap_or(self.step)),
             data_wait: waited.as_secs_f64() / begun.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             held_out: self.held_out,
             interrupted: self.step < end,
@@ -177,9 +177,9 @@ impl Run {
     /// # Errors
     /// When a row cannot be read, or the loss is not finite.
     pub fn measure_text(&self) -> Result<Option<f64>, RunError> {
-        let language = self.language.as_ref();
-        let measured = language.map(|language| {
-            let measure = || language.measure(&self.method, self.step);
+        let vlm_stream = self.vlm_stream.as_ref();
+        let measured = vlm_stream.map(|vlm_stream| {
+            let measure = || vlm_stream.measure(&self.objective, self.step);
             self.optimiser.with_average(measure)
         });
         Ok(measured.transpose()?.flatten())
@@ -192,13 +192,13 @@ impl Run {
             text: self.text,
             began_with: self.began_with.clone(),
             ranks: self.ranks.size(),
-            words: self.words.as_ref().map(Words::said).unwrap_or_default(),
+            words: self.words.as_ref().map(PrivilegedText::said).unwrap_or_default(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };
-        self.shelf.save(&Saved {
+        self.checkpoint_dir.save(&Saved {
             notes: &notes,
-            method: &self.method,
+            objective: &self.objective,
             optimiser: &self.optimiser,
             contract: &self.contract,
             tokenizer: &self.tokenizer,

@@ -1,6 +1,6 @@
 //! Learning rates over the steps: Hugging Face's `cosine_with_min_lr`.
 
-use super::settings::{LearningRates, ScheduleSettings};
+use super::config::settings::{LearningRates, ScheduleSettings};
 
 /// Factor of every group's peak learning rate at a step.
 #[derive(Debug, Clone, Copy, PartialEq)]

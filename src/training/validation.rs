@@ -3,11 +3,11 @@
 use tch::Tensor;
 
 use super::batch::{Pictures, VlaBatch};
-use super::data::feed::{Feed, Side};
+use super::data::vla_batches::{Side, VlaBatches};
+use super::error::RunError;
 use super::error::StepError;
 use super::losses;
-use super::method::Method;
-use super::run_error::RunError;
+use super::objective::Objective;
 
 /// Number of batches of trained episodes from which the best constant chunk is taken.
 const SEEN: u64 = 64;
@@ -37,7 +37,7 @@ impl Validation {
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn new(feed: &Feed, batches: u64) -> Result<Self, RunError> {
+    pub fn new(feed: &VlaBatches, batches: u64) -> Result<Self, RunError> {
         let constant = feed.constant(Side::Trained, SEEN)?;
         Ok(Self { batches, constant })
     }
@@ -46,7 +46,7 @@ impl Validation {
     ///
     /// # Errors
     /// When a sample cannot be read, or an error is not finite.
-    pub fn measure(&self, feed: &Feed, method: &Method, step: u64) -> Result<HeldOut, RunError> {
+    pub fn measure(&self, feed: &VlaBatches, objective: &Objective, step: u64) -> Result<HeldOut, RunError> {
         let _no_grad = tch::no_grad_guard();
         let failed = |source: StepError| RunError::Step { step, source };
         let mut readers = feed.readers()?;
@@ -55,7 +55,7 @@ impl Validation {
             let mut batch = feed.batch(Side::HeldOut, number, &mut readers)?;
             let counts = batch.counts()?;
             let error = |batch: &VlaBatch| -> Result<f64, RunError> {
-                Ok(method.action_error(batch, &counts).map_err(failed)? * counts.actions)
+                Ok(objective.action_error(batch, &counts).map_err(failed)? * counts.actions)
             };
             let own = error(&batch)?;
             let constant = self.constant.f_expand_as(&batch.actions)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use thinkvla::dataset::statistics::Statistics;
-use thinkvla::dataset::{Dataset, kept};
+use thinkvla::dataset::{Dataset, episode_stats};
 
 use super::command_line;
 use super::foreign::{Foreign, older_rows};
@@ -27,7 +27,7 @@ fn merged(root: &Path) -> (PathBuf, String) {
 
 /// Asserts that the statistics of each episode follow from its rows.
 fn require_exact(foreign: &Foreign, root: &Path) {
-    let found = kept::of_episodes(root, Dataset::open(root).unwrap().info()).unwrap();
+    let found = episode_stats::of_episodes(root, Dataset::open(root).unwrap().info()).unwrap();
     assert_eq!(found.len(), foreign.lengths.len());
     for (episode, own) in found {
         let expected = Statistics::of_rows(&foreign.values(episode), foreign.width);

@@ -5,12 +5,12 @@ use std::path::Path;
 use serde_json::json;
 use thinkvla::camera::compressed::decode;
 use thinkvla::camera::rgb::RgbImage;
+use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::frame::{ImageMode, Picture};
-use thinkvla::dataset::images::ImageReader;
 use thinkvla::dataset::{At, Dataset};
 
 use super::foreign::{describe, exchange, read};
-use super::{command_line, problems, recorded, redrawn, with_pictures};
+use super::{command_line, problems, redrawn, sample_dataset, with_pictures};
 
 /// Width and height, or column and row (px).
 type Pixels = (u32, u32);
@@ -93,14 +93,14 @@ fn pictures_are_turned_as_their_exif_data_says() {
 /// Sets the described size of the first camera's images: height and width (px).
 fn described(root: &Path, height: u32, width: u32) {
     describe(root, |info| {
-        info["features"][recorded::CAMERAS[0]]["shape"] = json!([height, width, 3])
+        info["features"][sample_dataset::CAMERAS[0]]["shape"] = json!([height, width, 3])
     });
 }
 
 #[test]
 fn videos_are_made_of_pictures_as_they_are_seen() {
     let (_folder, root) = with_pictures();
-    let camera = recorded::CAMERAS[0];
+    let camera = sample_dataset::CAMERAS[0];
     let jpeg = encoded(ImageMode::Jpeg(95));
     for file in 0..3 {
         let path = root.join(format!("data/chunk-000/file-00{file}.parquet"));
@@ -127,7 +127,7 @@ fn videos_are_made_of_pictures_as_they_are_seen() {
         let dataset = Dataset::open(&out).unwrap();
         assert_eq!(dataset.info().features[camera].size(), Some((48, 64)));
         let mut images = Vec::new();
-        let mut reader = ImageReader::new(&dataset, &[camera]).unwrap();
+        let mut reader = DecodedImageReader::new(&dataset, &[camera]).unwrap();
         reader.read(At { episode: 1, frame: 3 }, &mut images).unwrap();
         assert_eq!((images[0].width(), images[0].height()), (48, 64));
         require_red(&images[0], (44, 4), "video");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::Float64Array;
 use serde_json::json;
 use thinkvla::camera::rgb::RgbImage;
-use thinkvla::dataset::images::ImageReader;
+use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::{At, Dataset};
 
 use super::foreign::{EPISODES, Foreign, describe, extend, whole};
@@ -59,7 +59,7 @@ fn rows_have_the_frames_of_their_own_times() {
     let (is_sound, said) = deep(&root);
     assert!(is_sound, "{said}");
     let dataset = Dataset::open(&root).unwrap();
-    let mut reader = ImageReader::new(&dataset, &[CAMERA]).unwrap();
+    let mut reader = DecodedImageReader::new(&dataset, &[CAMERA]).unwrap();
     let mut images = Vec::new();
     // Backwards, so that no frame is correct just because it is the next one.
     for row in (0..10).rev() {

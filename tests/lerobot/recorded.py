@@ -1,4 +1,4 @@
-"""The recording that tests/recorded/mod.rs makes, too: its content follows from the numbers of episode and frame."""
+"""The recording that tests/support/sample_dataset/mod.rs makes, too: its content follows from the numbers of episode and frame."""
 
 import numpy as np
 

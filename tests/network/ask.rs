@@ -7,9 +7,9 @@ use safetensors::{SafeTensors, serialize};
 use thinkvla::camera::compressed;
 use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
+use thinkvla::model::generate::chat::Chat;
+use thinkvla::model::generate::generation::{AnswerOptions, GenerationStep};
 use thinkvla::model::policy::PolicyOptions;
-use thinkvla::model::text::generation::{AnswerOptions, Step};
-use thinkvla::model::text::speaker::Speaker;
 
 use crate::case::sets;
 use crate::support::checkpoint;
@@ -46,8 +46,8 @@ fn the_printed_answer_is_the_network_s() {
     );
     assert!(output.status.success(), "{output:?}");
 
-    let speaker = Speaker::load(directory.path(), PolicyOptions::default()).unwrap();
-    let mut rule = speaker.patch_rule();
+    let chat = Chat::load(directory.path(), PolicyOptions::default()).unwrap();
+    let mut rule = chat.patch_rule();
     rule.max_pixels = 16384;
     let mut pictures = Preprocessor::of_pictures(rule).unwrap();
     for (path, format) in images.iter().zip(["png", "jpeg"]) {
@@ -59,10 +59,10 @@ fn the_printed_answer_is_the_network_s() {
         max_tokens: 12,
         ..AnswerOptions::default()
     };
-    let mut answer = speaker.ask("where is the cube?", pictures.input(), options).unwrap();
+    let mut answer = chat.ask("where is the cube?", pictures.input(), options).unwrap();
     let mut text = String::new();
-    while let Some(step) = speaker.go_on(&mut answer).unwrap() {
-        if let Step::Token(token) = step {
+    while let Some(step) = chat.next_step(&mut answer).unwrap() {
+        if let GenerationStep::Token(token) = step {
             text.push_str(&token.text);
         }
     }

@@ -21,7 +21,7 @@ fn the_anchor_is_blind_to_the_action_text_and_the_queries_are_not() {
         bench
             .run(&pixels(&bench.config, &grids, 3), &grids, &[prompt])
             .latents
-            .thought
+            .readout
     };
     let (one, other) = (run(" Please predict the next actions: "), run(" Move! "));
     assert!(distance(&one.anchors, &other.anchors) < SAME);
@@ -44,9 +44,9 @@ fn a_padded_batch_gives_what_each_prompt_gives_alone() {
         let alone = bench.run(&images[i], grids, std::slice::from_ref(prompt));
         let row = together.actions.narrow(0, i as i64, 1);
         assert!(distance(&alone.actions, &row) < SAME, "prompt {i}");
-        let anchor = together.latents.thought.anchors.narrow(0, i as i64, 1);
+        let anchor = together.latents.readout.anchors.narrow(0, i as i64, 1);
         assert!(
-            distance(&alone.latents.thought.anchors, &anchor) < 10.0 * SAME,
+            distance(&alone.latents.readout.anchors, &anchor) < 10.0 * SAME,
             "prompt {i}"
         );
     }
@@ -57,14 +57,14 @@ fn an_image_is_seen_the_same_beside_others() {
     let bench = Bench::new(tiny());
     let grids = [grid(4, 4), grid(4, 4), grid(2, 6), grid(4, 4)];
     let all = pixels(&bench.config, &grids, 6);
-    let together = bench.network.see(&all, &bench.images(&grids)).unwrap();
+    let together = bench.network.encode_images(&all, &bench.images(&grids)).unwrap();
     let together_tap = together.tap.unwrap();
     let mut start = 0;
     for one in grids {
         let rows = i64::from(one.h * one.w);
         let alone = bench
             .network
-            .see(&all.narrow(0, start, rows), &bench.images(&[one]))
+            .encode_images(&all.narrow(0, start, rows), &bench.images(&[one]))
             .unwrap();
         assert!(distance(&alone.tap.unwrap(), &together_tap.narrow(0, start, rows)) < SAME);
         assert!(distance(&alone.tokens, &together.tokens.narrow(0, start / 4, rows / 4)) < SAME);
@@ -76,8 +76,15 @@ fn an_image_is_seen_the_same_beside_others() {
 fn where_a_patch_lies_matters() {
     let bench = Bench::new(tiny());
     let one = pixels(&bench.config, &[grid(2, 4)], 7);
-    let see = |g| bench.network.see(&one, &bench.images(&[g])).unwrap().tap.unwrap();
-    assert!(distance(&see(grid(2, 4)), &see(grid(4, 2))) > DIFFERENT);
+    let encode_images = |g| {
+        bench
+            .network
+            .encode_images(&one, &bench.images(&[g]))
+            .unwrap()
+            .tap
+            .unwrap()
+    };
+    assert!(distance(&encode_images(grid(2, 4)), &encode_images(grid(4, 2))) > DIFFERENT);
 }
 
 #[test]
@@ -127,7 +134,7 @@ fn the_final_norm_is_applied_only_where_asked_for() {
                 &[bench.prompt("lift it", &grids)],
             )
             .latents
-            .thought
+            .readout
             .anchors
     };
     assert!(distance(&run(HiddenTap::PreNorm), &run(HiddenTap::PostNorm)) > DIFFERENT);

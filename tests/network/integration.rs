@@ -2,7 +2,8 @@
 
 use tch::{Kind, Tensor};
 use thinkvla::camera::patches::{Grid, merge_block_from_raster};
-use thinkvla::model::heads::{ActionHead, ActionHeadSize, Projector};
+use thinkvla::model::action_head::{ActionHead, ActionHeadSize};
+use thinkvla::model::adapters::Projector;
 use thinkvla::model::parameters::Scope;
 
 use crate::support::{Bench, Lively, choices, distance, grid, pixels, tiny_variant};
@@ -36,7 +37,7 @@ fn from_plain(bench: &Bench) -> f64 {
     let grids = [grid(4, 4), grid(2, 4)];
     let prompt = bench.prompt("lift it", &grids);
     let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
-    let plain = plain_head(bench, 2).forward(&output.latents.thought.queries).unwrap();
+    let plain = plain_head(bench, 2).forward(&output.latents.readout.queries).unwrap();
     distance(&output.actions, &plain)
 }
 
@@ -89,7 +90,7 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
             }
         };
         let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("geo_proj"), 24, 32).unwrap();
-        let states = &output.latents.thought.queries + projector.forward(&pooled).unwrap();
+        let states = &output.latents.readout.queries + projector.forward(&pooled).unwrap();
         let expected = plain_head(&bench, 2).forward(&states).unwrap();
         assert!(distance(&output.actions, &expected) < 1e-5, "{pool}");
     }
@@ -109,14 +110,14 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
     let grids = [grid(4, 4)];
     let prompt = bench.prompt("lift it", &grids);
     let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
-    let thought = &output.latents.thought;
-    assert_eq!(thought.anchors.size(), [1, 3, 32]);
+    let readout = &output.latents.readout;
+    assert_eq!(readout.anchors.size(), [1, 3, 32]);
     for (one, other) in [(0, 1), (1, 2), (0, 2)] {
-        assert!(distance(&thought.anchors.select(1, one), &thought.anchors.select(1, other)) > 1e-3);
+        assert!(distance(&readout.anchors.select(1, one), &readout.anchors.select(1, other)) > 1e-3);
     }
     let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("reason_proj"), 32, 32).unwrap();
     let conditions = projector.forward(output.latents.reasoning.as_ref().unwrap()).unwrap();
-    let states = &thought.queries + conditions.mean_dim(1, true, Kind::Float);
+    let states = &readout.queries + conditions.mean_dim(1, true, Kind::Float);
     let expected = plain_head(&bench, 2).forward(&states).unwrap();
     assert!(distance(&output.actions, &expected) < 1e-5);
 }

@@ -20,8 +20,8 @@ fn states(bench: &Bench) -> Vec<Tensor> {
     let one = bench.prompt("open the drawer", &grids[2..]);
     let alone = bench.run(&pixels.narrow(0, 32, 24), &grids[2..], &[one]);
     vec![
-        output.latents.thought.anchors,
-        output.latents.thought.queries,
+        output.latents.readout.anchors,
+        output.latents.readout.queries,
         output.latents.geometry.unwrap(),
         output.latents.reasoning.unwrap(),
         output.actions,

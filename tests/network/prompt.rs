@@ -1,7 +1,7 @@
 //! Tests of the prompt: its layout is that of the reference.
 
+use thinkvla::model::presets::Preset;
 use thinkvla::model::prompt::Prompter;
-use thinkvla::model::sizes::Size;
 use tokenizers::AddedToken;
 
 use crate::support::{Bench, grid, real_tokenizer, tiny, tokenizer};
@@ -71,7 +71,7 @@ fn the_real_tokenizer_gives_the_reference_ids() {
     };
     let mut real = tokenizers::Tokenizer::from_file(path).unwrap();
     real.add_special_tokens(&[AddedToken::from("<|reasoning_anchor|>", true)]);
-    let config = Size::Qwen3Vl2b.config(&real).unwrap();
+    let config = Preset::Qwen3Vl2b.config(&real).unwrap();
     let ids = (
         config.thinkvla.anchors()[0].id,
         config.thinkvla.action_token_id,

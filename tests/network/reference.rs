@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 use thinkvla::model::config::Precision;
 use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
 use thinkvla::model::parity::{self, Demand, Finding, Report, Subject};
 use thinkvla::model::policy::PolicyOptions;
-use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
 
 use crate::case::{Case, Message, sets};
 use crate::stored::Stored;
@@ -119,15 +119,15 @@ fn a_padded_batch_gives_the_states_each_message_has_alone() {
 fn answer(model: &Stored, message: &Message, steps: usize) -> Vec<Token> {
     let (values, grids) = model.pixels(&message.images);
     let question = model.conversation.ask(&message.text, &grids).unwrap();
-    let sight = (!grids.is_empty()).then(|| tch::no_grad(|| model.see(&values, &grids)));
+    let encoded = (!grids.is_empty()).then(|| tch::no_grad(|| model.encode_images(&values, &grids)));
     let options = AnswerOptions {
         max_tokens: steps,
         ..AnswerOptions::default()
     };
-    let mut generation = Generation::new(&model.conversation, question, sight, options).unwrap();
+    let mut generation = Generation::new(&model.conversation, question, encoded, options).unwrap();
     let mut tokens = Vec::new();
     while let Some(step) = generation.advance(&model.backbone).unwrap() {
-        if let Step::Token(token) = step {
+        if let GenerationStep::Token(token) = step {
             tokens.push(token);
         }
     }

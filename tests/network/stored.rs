@@ -12,9 +12,9 @@ use thinkvla::camera::smart_resize::{Size, smart_resize};
 use thinkvla::model::backbone::Backbone;
 use thinkvla::model::checkpoint::{BackboneCheckpoint, Placement};
 use thinkvla::model::config::{Precision, Qwen3VlConfig};
+use thinkvla::model::generate::conversation::Conversation;
+use thinkvla::model::inputs::SequencePlan;
 use thinkvla::model::prompt::Prompt;
-use thinkvla::model::sequence::SequencePlan;
-use thinkvla::model::text::conversation::Conversation;
 use thinkvla::model::vision::VisionOutput;
 use thinkvla::model::vision_plan::VisionPlan;
 
@@ -70,7 +70,7 @@ impl Stored {
     }
 
     /// Output of the vision tower; empty for no images.
-    pub fn see(&self, values: &[f32], grids: &[Grid]) -> VisionOutput {
+    pub fn encode_images(&self, values: &[f32], grids: &[Grid]) -> VisionOutput {
         if grids.is_empty() {
             let nothing = || Tensor::zeros([0, self.config.text_config.hidden_size], (self.kind, Device::Cpu));
             let taps = self.config.vision_config.deepstack_visual_indexes.len();
@@ -83,7 +83,9 @@ impl Stored {
         let vision = &self.config.vision_config;
         let pixels = Tensor::from_slice(values).reshape([-1, vision.patch_values()]);
         let plan = VisionPlan::new(grids, vision, Device::Cpu).unwrap();
-        self.backbone.see(&pixels.to_kind(self.kind), &plan, None).unwrap()
+        self.backbone
+            .encode_images(&pixels.to_kind(self.kind), &plan, None)
+            .unwrap()
     }
 
     /// Output of the last layer for each message of one batch, padded on the left, (L, D).
@@ -99,7 +101,10 @@ impl Stored {
         }
         let text = &self.config.text_config;
         let plan = SequencePlan::new(&questions, text, (self.kind, Device::Cpu)).unwrap();
-        let states = self.backbone.think(&self.see(&values, &grids), &plan).unwrap();
+        let states = self
+            .backbone
+            .forward_text(&self.encode_images(&values, &grids), &plan)
+            .unwrap();
         let longest = states.size()[1];
         let real = |(question, row): (&Prompt, i64)| {
             let length = question.ids.len() as i64;

@@ -8,13 +8,13 @@ use thinkvla::camera::patches::Grid;
 use thinkvla::contract::Contract;
 use thinkvla::model::config::{Config, PromptStyle};
 use thinkvla::model::error::ModelError;
+use thinkvla::model::init::{InitScheme, InitSummary, InitialCheckpoint};
+use thinkvla::model::inputs::SequencePlan;
 use thinkvla::model::integration::pool::GeoPool;
 use thinkvla::model::network::{Network, Output};
 use thinkvla::model::parameters::{Init, Parameter, Role, Source};
+use thinkvla::model::presets::{NewCheckpoint, PROMPT, Preset};
 use thinkvla::model::prompt::{Prompt, Prompter};
-use thinkvla::model::sequence::SequencePlan;
-use thinkvla::model::sizes::{NewCheckpoint, PROMPT, Size};
-use thinkvla::model::untrained::{InitScheme, Made, Untrained};
 use thinkvla::model::variant::Variant;
 use thinkvla::model::vision_plan::VisionPlan;
 use tokenizers::Tokenizer;
@@ -95,7 +95,7 @@ pub fn tiny() -> Config {
 
 /// The tiny configuration in a variant.
 pub fn tiny_variant(variant: &Variant) -> Config {
-    let mut config = Size::Small.variant(&tokenizer(), variant).unwrap();
+    let mut config = Preset::Small.variant(&tokenizer(), variant).unwrap();
     let text = &mut config.text_config;
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (300, 32, 48);
     (
@@ -145,7 +145,7 @@ pub fn contract_of(config: &Config, variant: &Variant) -> Contract {
     let file = empty.path().join("tokenizer.json");
     std::fs::write(&file, tokenizer_file().to_string()).unwrap();
     let new = NewCheckpoint {
-        size: Size::Small,
+        size: Preset::Small,
         seed: 0,
         tokenizer: &file,
         robot: None,
@@ -161,21 +161,21 @@ pub fn checkpoint(seed: u64) -> tempfile::TempDir {
     directory
 }
 
-pub fn write_checkpoint(directory: &Path, seed: u64) -> Result<Made, ModelError> {
+pub fn write_checkpoint(directory: &Path, seed: u64) -> Result<InitSummary, ModelError> {
     write_variant(directory, &Variant::default(), seed)
 }
 
 /// A tiny untrained checkpoint in a variant.
-pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<Made, ModelError> {
+pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<InitSummary, ModelError> {
     let config = tiny_variant(variant);
-    let untrained = Untrained {
+    let checkpoint = InitialCheckpoint {
         config: &config,
         contract: &contract_of(&config, variant),
         tokenizer: &tokenizer(),
         seed,
         scheme: InitScheme::Reference,
     };
-    untrained.write(directory)
+    checkpoint.write(directory)
 }
 
 /// Random weights large enough for every tensor to have an effect, including last layers and biases of the projectors;

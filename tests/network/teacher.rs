@@ -18,11 +18,15 @@ fn text(prompt: &Prompt) -> String {
 /// States of the anchor in a prompt.
 fn anchor(bench: &Bench, prompt: Prompt) -> Tensor {
     let grids = [grid(4, 4)];
-    let sight = bench
+    let encoded = bench
         .network
-        .see(&pixels(&bench.config, &grids, 3), &bench.images(&grids))
+        .encode_images(&pixels(&bench.config, &grids, 3), &bench.images(&grids))
         .unwrap();
-    bench.network.think(&sight, &bench.plan(&[prompt])).unwrap().anchors
+    bench
+        .network
+        .forward_text(&encoded, &bench.plan(&[prompt]))
+        .unwrap()
+        .anchors
 }
 
 #[test]
@@ -78,7 +82,7 @@ fn the_real_tokenizer_keeps_the_task_for_every_text_of_the_teacher() {
     };
     let mut real = Tokenizer::from_file(path).unwrap();
     real.add_special_tokens(&[AddedToken::from("<|reasoning_anchor|>", true)]);
-    let config = thinkvla::model::sizes::Size::Qwen3Vl2b.config(&real).unwrap();
+    let config = thinkvla::model::presets::Preset::Qwen3Vl2b.config(&real).unwrap();
     let prompter = thinkvla::model::prompt::Prompter::new(real, &config).unwrap();
     let teacher = prompter.teacher("pick up the red block", &[grid(16, 16)], 0).unwrap();
     let student = prompter.student("pick up the red block", &[grid(16, 16)]).unwrap();

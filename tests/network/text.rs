@@ -5,10 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tch::Tensor;
 use thinkvla::camera::patches::Grid;
+use thinkvla::model::generate::conversation::Conversation;
+use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
+use thinkvla::model::generate::sampling::Sampling;
 use thinkvla::model::prompt::Prompt;
-use thinkvla::model::text::conversation::Conversation;
-use thinkvla::model::text::generation::{AnswerOptions, End, Generation, Step, Token};
-use thinkvla::model::text::sampling::Sampling;
 
 use crate::support::{Bench, grid, pixels, tiny, tokenizer};
 
@@ -26,11 +26,11 @@ const GRIDS: [Grid; 3] = [
 fn begin(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Generation {
     let conversation = conversation(bench);
     let question = conversation.ask("what is on the table?", grids).unwrap();
-    let sight = (!grids.is_empty()).then(|| {
+    let encoded = (!grids.is_empty()).then(|| {
         let pixels = pixels(&bench.config, grids, 3);
-        bench.network.see(&pixels, &bench.images(grids)).unwrap()
+        bench.network.encode_images(&pixels, &bench.images(grids)).unwrap()
     });
-    Generation::new(&conversation, question, sight, options).unwrap()
+    Generation::new(&conversation, question, encoded, options).unwrap()
 }
 
 /// All tokens of an answer to one question about random images.
@@ -38,7 +38,7 @@ fn tokens(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Vec<Token> {
     let mut generation = begin(bench, grids, options);
     let mut tokens = Vec::new();
     while let Some(step) = generation.advance(bench.network.backbone()).unwrap() {
-        if let Step::Token(token) = step {
+        if let GenerationStep::Token(token) = step {
             tokens.push(token);
         }
     }
@@ -69,15 +69,22 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) 
     };
     // The vision tower needs at least one image, so one is encoded also for a text without images.
     let seen = if grids.is_empty() { &GRIDS[..1] } else { grids };
-    let mut sight = bench
+    let mut encoded = bench
         .network
-        .see(&pixels(&bench.config, seen, 3), &bench.images(seen))
+        .encode_images(&pixels(&bench.config, seen, 3), &bench.images(seen))
         .unwrap();
     if grids.is_empty() {
         let nothing = |x: &Tensor| x.narrow(0, 0, 0);
-        (sight.tokens, sight.deepstack) = (nothing(&sight.tokens), sight.deepstack.iter().map(nothing).collect());
+        (encoded.tokens, encoded.deepstack) = (
+            nothing(&encoded.tokens),
+            encoded.deepstack.iter().map(nothing).collect(),
+        );
     }
-    let state = bench.network.think(&sight, &bench.plan(&[prompt])).unwrap().anchors;
+    let state = bench
+        .network
+        .forward_text(&encoded, &bench.plan(&[prompt]))
+        .unwrap()
+        .anchors;
     Vec::try_from(bench.network.backbone().logits(&state).unwrap().flatten(0, -1)).unwrap()
 }
 

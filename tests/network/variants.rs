@@ -131,7 +131,7 @@ fn anchors_may_be_read_elsewhere_than_the_queries() {
         bench
             .run(&pixels(&bench.config, &grids, 9), &grids, &[prompt])
             .latents
-            .thought
+            .readout
     };
     let (pre, post) = (think(&[]), think(&["hidden_tap=post_norm"]));
     let mixed = think(&["reasoning.anchor_tap=post_norm"]);

@@ -244,7 +244,7 @@ def test_a_dataset_of_another_program_is_left_as_it_is(ros, robot, recorder):
 @pytest.fixture
 def other_readers(tmp_path):
     """Lets LeRobot, PyArrow, PyAV and a strict reader of JSON open a dataset; gives back what they say. As in
-    tests/recorded/lerobot.rs."""
+    tests/support/sample_dataset/lerobot.rs."""
     python = os.environ.get("THINKVLA_LEROBOT_PYTHON")
     if not python:
         assert "CI" not in os.environ, "LeRobot is missing: tools/lerobot_env.sh provides it, or says what it needs"

@@ -7,8 +7,8 @@ use tch::Tensor;
 use thinkvla::training::config::TrainingConfig;
 
 use super::geometry::{ALIGNED, write_tiny_vggt};
-use super::trained::questions::SECTION;
-use super::trained::{Bench, bytes, metrics};
+use super::tiny_run::questions::SECTION;
+use super::tiny_run::{Bench, bytes, metrics};
 
 /// Expected parts of an ablation besides backbone and action head, and its losses.
 struct Expected {

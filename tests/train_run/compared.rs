@@ -10,7 +10,7 @@ use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::training::checkpoint::Notes;
 use thinkvla::training::data::mixture::Mixture;
 
-use super::trained::Bench;
+use super::tiny_run::Bench;
 
 #[test]
 fn rows_held_out_are_of_episodes_that_the_run_never_draws() {

@@ -13,13 +13,13 @@ use thinkvla::model::parameters::{Layout, Parameter};
 use thinkvla::model::vggt::target::Teacher;
 use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
 use thinkvla::training::config::TrainingConfig;
-use thinkvla::training::data::feed::Side;
+use thinkvla::training::config::settings::GeometrySettings;
+use thinkvla::training::data::vla_batches::Side;
 use thinkvla::training::geometry::source::{TargetSource as _, Vggt};
 use thinkvla::training::geometry::store::GeometryTargets;
-use thinkvla::training::settings::GeometrySettings;
 
-use super::trained::{Bench, bytes, metrics};
-use super::{feed, recorded};
+use super::tiny_run::{Bench, bytes, metrics};
+use super::{feed, sample_dataset};
 
 /// Configuration of a tiny VGGT, whose features are as wide as the tiny checkpoint's geometry latents: 24 channels.
 const TINY: VggtConfig = VggtConfig {
@@ -118,12 +118,12 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
     let vggt = vggt::load(settings.vggt.as_ref().unwrap(), PLACE).unwrap();
     let teacher = Teacher::new(vggt, settings.rule).unwrap();
     let Grid { h, w, .. } = batches[0].pictures.grids[0];
-    let fresh: Vec<_> = recorded::EPISODES
+    let fresh: Vec<_> = sample_dataset::EPISODES
         .iter()
         .enumerate()
         .flat_map(|(episode, (_, length))| (0..*length).map(move |frame| (episode, frame)))
         .map(|(episode, frame)| {
-            let views = recorded::CAMERAS.map(|camera| recorded::picture(camera, episode, frame));
+            let views = sample_dataset::CAMERAS.map(|camera| sample_dataset::picture(camera, episode, frame));
             let target = teacher.target(&[&views], [h.into(), w.into()]).unwrap();
             target.flatten(0, 1).to_kind(Kind::BFloat16)
         })

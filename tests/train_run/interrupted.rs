@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::trained::{Bench, bytes, metrics};
+use super::tiny_run::{Bench, bytes, metrics};
 
 /// Interrupts a run after some steps; returns its exit code and output.
 fn interrupt(bench: &Bench, signal: &str) -> (Option<i32>, String) {

@@ -3,23 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests may panic
 
 mod ablations;
-#[path = "../command_line/mod.rs"]
+mod action_columns;
+#[path = "../support/command_line.rs"]
 mod command_line;
 mod compared;
-#[path = "../foreign/mod.rs"]
+#[path = "../support/foreign.rs"]
 mod foreign;
 mod geometry;
 mod interrupted;
-mod meaning;
 #[cfg(feature = "sim")]
 mod points;
 mod preflight;
-#[path = "../recorded/mod.rs"]
-mod recorded;
+#[path = "../support/sample_dataset/mod.rs"]
+mod sample_dataset;
 mod stages;
 mod text;
-#[path = "../trained/mod.rs"]
-mod trained;
+#[path = "../support/tiny_run/mod.rs"]
+mod tiny_run;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -31,19 +31,19 @@ use thinkvla::contract::Contract;
 use thinkvla::model::checkpoint::{Checkpoint, Placement};
 use thinkvla::model::prompt::Prompter;
 use thinkvla::training::batch::VlaBatch;
+use thinkvla::training::config::settings::Selection;
 use thinkvla::training::config::{DatasetShare, TrainingConfig};
-use thinkvla::training::data::feed::{Feed, Side, Teachers};
 use thinkvla::training::data::loader::{Loader, Turns};
 use thinkvla::training::data::mixture::Mixture;
+use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches};
 use thinkvla::training::geometry::GeometryTeacher;
-use thinkvla::training::settings::Selection;
-use trained::{Bench, bytes, metrics};
+use tiny_run::{Bench, bytes, metrics};
 
 #[test]
 fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
     let bench = Bench::new(&format!(
         "{}validation: {{every_steps: 40}}\n",
-        trained::questions::SECTION
+        tiny_run::questions::SECTION
     ));
     let whole = bench.path("whole");
     assert!(
@@ -206,7 +206,7 @@ fn what_cannot_be_trained_or_resumed_is_refused_by_name() {
     assert!(refused(other, true).contains("seed is not what it was"));
 }
 
-fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<Feed> {
+fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<VlaBatches> {
     let mut config = bench.load();
     change(&mut config);
     let placement = Placement {
@@ -223,7 +223,7 @@ fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<Feed> {
         geometry: (config.method.geometry_weight > 0.0)
             .then(|| GeometryTeacher::Vggt(geometry::targets(&config.geometry))),
     };
-    Arc::new(Feed::new((mixture, samplers), (prompter, &checkpoint.config), drawn, teachers).unwrap())
+    Arc::new(VlaBatches::new((mixture, samplers), (prompter, &checkpoint.config), drawn, teachers).unwrap())
 }
 
 fn all_from(first: u64) -> Turns {

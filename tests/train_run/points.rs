@@ -8,7 +8,7 @@ use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::{FrameOrder, Mix, create_dataset, write};
 use thinkvla::sim::targets;
 
-use super::trained::{Bench, metrics};
+use super::tiny_run::{Bench, metrics};
 
 const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 

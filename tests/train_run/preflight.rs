@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::command_line;
 use super::foreign::{exchange, read};
-use super::recorded::CAMERAS;
-use super::trained::Bench;
-use super::trained::questions::SECTION;
+use super::sample_dataset::CAMERAS;
+use super::tiny_run::Bench;
+use super::tiny_run::questions::SECTION;
 
 /// Truncates the first camera's images in a file of rows.
 fn cut_pictures(rows: &Path) {

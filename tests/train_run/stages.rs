@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
 use thinkvla::training::config::TrainingConfig;
+use thinkvla::training::config::settings::{Clip, Distill, Selection};
 use thinkvla::training::run::stages;
-use thinkvla::training::settings::{Clip, Distill, Selection};
 
-use super::trained::{Bench, bytes, metrics};
+use super::tiny_run::{Bench, bytes, metrics};
 
 const STAGES: &str = "
 stages:

@@ -6,15 +6,15 @@ use serde_json::json;
 use thinkvla::model::checkpoint::{Manifest, Options};
 use thinkvla::training::batch::{Answered, MASKED, VlmBatch};
 use thinkvla::training::config::{TextSettings, TextSource};
-use thinkvla::training::data::feed::Side;
 use thinkvla::training::data::loader::{Batches, Loader, Turns};
-use thinkvla::training::data::text::feed::TextFeed;
+use thinkvla::training::data::text::vlm_batches::VlmBatches;
+use thinkvla::training::data::vla_batches::Side;
 use tokenizers::Tokenizer;
 
-use super::trained::questions::SECTION;
-use super::trained::{Bench, bytes, metrics};
+use super::tiny_run::questions::SECTION;
+use super::tiny_run::{Bench, bytes, metrics};
 
-fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<TextFeed, String> {
+fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
     let settings = TextSettings {
         sources,
         batch: 8,
@@ -23,10 +23,10 @@ fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<TextFeed, String> {
     open(bench, &settings)
 }
 
-fn open(bench: &Bench, settings: &TextSettings) -> Result<TextFeed, String> {
+fn open(bench: &Bench, settings: &TextSettings) -> Result<VlmBatches, String> {
     let manifest = Manifest::read(&bench.path("start"), &Options::default()).unwrap();
     let config = manifest.config().unwrap();
-    TextFeed::open(settings, 7, &manifest, &config).map_err(|e| e.to_string())
+    VlmBatches::open(settings, 7, &manifest, &config).map_err(|e| e.to_string())
 }
 
 fn source(bench: &Bench, name: &str) -> TextSource {
@@ -39,7 +39,7 @@ fn source(bench: &Bench, name: &str) -> TextSource {
     }
 }
 
-fn first(feed: &TextFeed, side: Side) -> Result<VlmBatch, String> {
+fn first(feed: &VlmBatches, side: Side) -> Result<VlmBatch, String> {
     let mut readers = feed.readers().unwrap();
     feed.batch(side, 0, &mut readers).map_err(|e| e.to_string())
 }
@@ -241,7 +241,7 @@ fn answers_that_are_only_measured_change_no_weight() {
 fn a_run_that_could_not_learn_its_answers_is_refused() {
     let bench = Bench::new(SECTION);
     let mut config = bench.load();
-    config.selection = thinkvla::training::settings::Selection::Added { also: Vec::new() };
+    config.selection = thinkvla::training::config::settings::Selection::Added { also: Vec::new() };
     let error = bench.open(config, false).err().unwrap();
     assert!(error.contains("method.text_weight: expected 0"), "{error}");
     let mut config = bench.load();

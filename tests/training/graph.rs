@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 use tch::Tensor;
 use tch::kind::FLOAT_CPU;
 use thinkvla::training::batch::VlaBatch;
-use thinkvla::training::method::Method;
+use thinkvla::training::config::settings::{Distill, LearningRates, MethodSettings, OptimiserSettings, ReasoningLoss};
+use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::Optimiser;
-use thinkvla::training::settings::{Distill, LearningRates, MethodSettings, OptimiserSettings, ReasoningLoss};
 
-use crate::support::{Recipe, config, method};
+use crate::support::{Recipe, config, objective};
 
 /// Number of state values where the state is projected.
 const STATE_DIM: i64 = 8;
@@ -102,8 +102,8 @@ fn ablations() -> Vec<Ablation> {
     ]
 }
 
-fn batch(recipe: &Recipe, method: &Method, of: &Ablation) -> VlaBatch {
-    let mut batch = recipe.vla(method.config());
+fn batch(recipe: &Recipe, objective: &Objective, of: &Ablation) -> VlaBatch {
+    let mut batch = recipe.vla(objective.config());
     let states = (of.added == ["proprio_projector."]).then(|| Tensor::ones([batch.len() as i64, STATE_DIM], FLOAT_CPU));
     batch.state = states;
     if of.task_end {
@@ -129,8 +129,8 @@ fn each_ablation_trains_what_it_has_and_learns() {
             distill: of.distill,
             ..MethodSettings::default()
         };
-        let method = method(&recipe, config(&of.changes), settings);
-        let (vla, vlm) = (batch(&recipe, &method, &of), recipe.vlm(method.config()));
+        let objective = objective(&recipe, config(&of.changes), settings);
+        let (vla, vlm) = (batch(&recipe, &objective, &of), recipe.vlm(objective.config()));
         let rates = LearningRates {
             base: 1e-3,
             qwen_vl_interface: 1e-3,
@@ -140,10 +140,10 @@ fn each_ablation_trains_what_it_has_and_learns() {
             learning_rates: rates,
             ..OptimiserSettings::default()
         };
-        let mut optimiser = Optimiser::new(method.parameters(), settings).unwrap();
+        let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
         let mut totals = Vec::new();
         for step in 0..4 {
-            let losses = method.vla(&vla, &vla.counts().unwrap()).unwrap();
+            let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();
             assert_eq!(
                 losses.geometry.is_some(),
                 of.added.contains(&"geo_adapter."),
@@ -154,13 +154,13 @@ fn each_ablation_trains_what_it_has_and_learns() {
             losses.total.backward();
             let mut total = losses.total.double_value(&[]);
             if of.cotrained {
-                let text = method.vlm(&vlm, &vlm.counts()).unwrap().total;
+                let text = objective.vlm(&vlm, &vlm.counts()).unwrap().total;
                 text.backward();
                 total += text.double_value(&[]);
             }
             totals.push(total);
             if step == 0 {
-                check_graph(&method, &of);
+                check_graph(&objective, &of);
             }
             optimiser.step(1.0).unwrap();
         }
@@ -168,8 +168,8 @@ fn each_ablation_trains_what_it_has_and_learns() {
     }
 }
 
-fn check_graph(method: &Method, of: &Ablation) {
-    for one in method.parameters().all() {
+fn check_graph(objective: &Objective, of: &Ablation) {
+    for one in objective.parameters().all() {
         let gradient = one.tensor.grad();
         let learns = gradient.defined() && gradient.abs().max().double_value(&[]) > 0.0;
         let backbone = one.key.starts_with("model.");
@@ -181,7 +181,11 @@ fn check_graph(method: &Method, of: &Ablation) {
         assert_eq!(learns, expected, "{}: {}", of.name, one.key);
     }
     for prefix in of.added {
-        let present = method.parameters().all().iter().any(|one| one.key.starts_with(prefix));
+        let present = objective
+            .parameters()
+            .all()
+            .iter()
+            .any(|one| one.key.starts_with(prefix));
         assert!(present, "{} lacks {prefix}", of.name);
     }
 }
@@ -190,13 +194,13 @@ fn check_graph(method: &Method, of: &Ablation) {
 fn an_anchor_without_adapter_or_teacher_is_trained_by_the_actions() {
     let recipe = Recipe::read();
     let changes = [("reasoning.adapter", json!(false))];
-    let method = method(&recipe, config(&changes), MethodSettings::default());
-    let mut batch = recipe.vla(method.config());
+    let objective = objective(&recipe, config(&changes), MethodSettings::default());
+    let mut batch = recipe.vla(objective.config());
     batch.teacher.clear();
-    let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
+    let losses = objective.vla(&batch, &batch.counts().unwrap()).unwrap();
     assert!(losses.reasoning.is_none());
     losses.total.backward();
-    let row = method
+    let row = objective
         .parameters()
         .get("model.language_model.embed_tokens.weight")
         .unwrap()
@@ -218,11 +222,15 @@ fn every_way_to_compare_latents_reaches_the_adapter() {
             reasoning_loss,
             ..MethodSettings::default()
         };
-        let method = method(&recipe, config(&[]), settings);
-        let batch = recipe.vla(method.config());
-        let loss = method.vla(&batch, &batch.counts().unwrap()).unwrap().reasoning.unwrap();
+        let objective = objective(&recipe, config(&[]), settings);
+        let batch = recipe.vla(objective.config());
+        let loss = objective
+            .vla(&batch, &batch.counts().unwrap())
+            .unwrap()
+            .reasoning
+            .unwrap();
         loss.backward();
-        let gradient = method.parameters().get("reason_adapter.fc1.weight").unwrap().grad();
+        let gradient = objective.parameters().get("reason_adapter.fc1.weight").unwrap().grad();
         assert!(gradient.norm().double_value(&[]) > 1e-6, "{reasoning_loss:?}");
     }
 }

@@ -5,11 +5,11 @@ use tch::Tensor;
 use thinkvla::model::error::ModelError;
 use thinkvla::model::network::Network;
 use thinkvla::model::parameters::{Parameter, Role, Source};
+use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings, Selection};
 use thinkvla::training::optimiser::Optimiser;
 use thinkvla::training::parameters::Trainable;
-use thinkvla::training::settings::{MethodSettings, OptimiserSettings, Selection};
 
-use crate::support::{Recipe, built, config, method, selected};
+use crate::support::{Recipe, built, config, objective, selected};
 
 fn lora(modules: &[&str]) -> Selection {
     Selection::Lora {
@@ -20,9 +20,9 @@ fn lora(modules: &[&str]) -> Selection {
 }
 
 /// Takes a step of the action loss; returns the loss before it.
-fn step(method: &thinkvla::training::method::Method, recipe: &Recipe, optimiser: &mut Optimiser) -> f64 {
-    let batch = recipe.vla(method.config());
-    let losses = method.vla(&batch, &batch.counts().unwrap()).unwrap();
+fn step(objective: &thinkvla::training::objective::Objective, recipe: &Recipe, optimiser: &mut Optimiser) -> f64 {
+    let batch = recipe.vla(objective.config());
+    let losses = objective.vla(&batch, &batch.counts().unwrap()).unwrap();
     losses.total.backward();
     optimiser.step(100.0).unwrap();
     losses.total.double_value(&[])
@@ -54,9 +54,9 @@ fn only_what_is_selected_changes() {
             &["up_proj.weight.lora", "q_proj.weight.lora"][..],
         ),
     ] {
-        let method = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
-        let mut optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
-        let before: Vec<_> = method
+        let objective = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
+        let mut optimiser = Optimiser::new(objective.parameters(), OptimiserSettings::default()).unwrap();
+        let before: Vec<_> = objective
             .parameters()
             .all()
             .iter()
@@ -64,9 +64,9 @@ fn only_what_is_selected_changes() {
             .collect();
         // In the first step of a LoRA only the half that is zero has a gradient.
         for _ in 0..2 {
-            step(&method, &recipe, &mut optimiser);
+            step(&objective, &recipe, &mut optimiser);
         }
-        for (one, before) in method.parameters().all().iter().zip(before) {
+        for (one, before) in objective.parameters().all().iter().zip(before) {
             let chosen = !one.key.starts_with("model.") || backbone.iter().any(|part| one.key.contains(part));
             let changed = one.tensor.detach() != before;
             assert_eq!(changed, chosen, "{selection:?}: {}", one.key);
@@ -77,25 +77,25 @@ fn only_what_is_selected_changes() {
 #[test]
 fn a_new_difference_changes_nothing_and_a_merged_one_acts_as_it_did() {
     let recipe = Recipe::read();
-    let batch_loss = |method: &thinkvla::training::method::Method| {
-        let batch = recipe.vla(method.config());
-        method
+    let batch_loss = |objective: &thinkvla::training::objective::Objective| {
+        let batch = recipe.vla(objective.config());
+        objective
             .vla(&batch, &batch.counts().unwrap())
             .unwrap()
             .total
             .double_value(&[])
     };
-    let whole = method(&recipe, config(&[]), MethodSettings::default());
+    let whole = objective(&recipe, config(&[]), MethodSettings::default());
     let selection = lora(&["q_proj", "v_proj", "gate_proj", "attn.qkv", "linear_fc1"]);
-    let method = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
-    assert_eq!(batch_loss(&whole), batch_loss(&method));
-    let mut optimiser = Optimiser::new(method.parameters(), OptimiserSettings::default()).unwrap();
+    let objective = selected(&recipe, config(&[]), MethodSettings::default(), &selection);
+    assert_eq!(batch_loss(&whole), batch_loss(&objective));
+    let mut optimiser = Optimiser::new(objective.parameters(), OptimiserSettings::default()).unwrap();
     for _ in 0..3 {
-        step(&method, &recipe, &mut optimiser);
+        step(&objective, &recipe, &mut optimiser);
     }
-    let learned = batch_loss(&method);
+    let learned = batch_loss(&objective);
     assert!(learned < batch_loss(&whole));
-    let merged: HashMap<_, _> = method.parameters().merged().unwrap().into_iter().collect();
+    let merged: HashMap<_, _> = objective.parameters().merged().unwrap().into_iter().collect();
     assert!(merged.keys().all(|key| !key.contains("lora")));
     let merged = built(
         &Merged(merged),

@@ -4,7 +4,7 @@
 
 mod graph;
 mod lora;
-mod method;
+mod objective;
 mod optimiser;
 mod recipe;
 mod rescale;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
 use thinkvla::model::parameters::{Parameter, Role, Source};
-use thinkvla::training::method::Method;
+use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings, Selection};
+use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::{Norms, Optimiser};
-use thinkvla::training::settings::{LearningRates, MethodSettings, OptimiserSettings, Selection};
 
 use crate::support::{Recipe, built, config};
 
@@ -24,7 +24,7 @@ impl Source for In<'_> {
     }
 }
 
-fn method(recipe: &Recipe, kind: Kind) -> Method {
+fn objective(recipe: &Recipe, kind: Kind) -> Objective {
     built(
         &In(recipe, kind),
         config(&[]),
@@ -44,40 +44,40 @@ fn settings(rate: f64) -> OptimiserSettings {
     }
 }
 
-fn step(method: &Method, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, Norms) {
-    let (vla, vlm) = (recipe.vla(method.config()), recipe.vlm(method.config()));
-    let losses = method.vla(&vla, &vla.counts().unwrap()).unwrap();
+fn step(objective: &Objective, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, Norms) {
+    let (vla, vlm) = (recipe.vla(objective.config()), recipe.vlm(objective.config()));
+    let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();
     losses.total.backward();
-    method.vlm(&vlm, &vlm.counts()).unwrap().total.backward();
+    objective.vlm(&vlm, &vlm.counts()).unwrap().total.backward();
     (losses.total.double_value(&[]), optimiser.step(1.0).unwrap())
 }
 
 #[test]
 fn steps_too_small_for_bfloat16_add_up_in_its_masters() {
     let recipe = Recipe::read();
-    let method = method(&recipe, Kind::BFloat16);
+    let objective = objective(&recipe, Kind::BFloat16);
     // A hundredth of the value of bfloat16's last bit at 1.
-    let mut optimiser = Optimiser::new(method.parameters(), settings(4e-5)).unwrap();
-    let norm = |method: &Method| {
-        method
+    let mut optimiser = Optimiser::new(objective.parameters(), settings(4e-5)).unwrap();
+    let norm = |objective: &Objective| {
+        objective
             .parameters()
             .get("model.language_model.layers.0.input_layernorm.weight")
             .unwrap()
             .detach()
             .copy()
     };
-    let start = norm(&method);
-    step(&method, &recipe, &mut optimiser);
-    let after_one = (norm(&method) - &start).abs().max().double_value(&[]);
+    let start = norm(&objective);
+    step(&objective, &recipe, &mut optimiser);
+    let after_one = (norm(&objective) - &start).abs().max().double_value(&[]);
     for _ in 0..120 {
-        step(&method, &recipe, &mut optimiser);
+        step(&objective, &recipe, &mut optimiser);
     }
-    let moved = (norm(&method) - &start).abs().max().double_value(&[]);
+    let moved = (norm(&objective) - &start).abs().max().double_value(&[]);
     assert!(after_one < 1e-9 && moved > 1e-3, "{after_one} {moved}");
     let state: HashMap<_, _> = optimiser.state().into_iter().collect();
     let master = &state["model.language_model.layers.0.input_layernorm.weight.master"];
     assert_eq!(master.kind(), Kind::Float);
-    assert_eq!(master.to_kind(Kind::BFloat16), norm(&method));
+    assert_eq!(master.to_kind(Kind::BFloat16), norm(&objective));
     assert!(!state.contains_key("geo_adapter.fc1.weight.master"));
 }
 
@@ -85,10 +85,10 @@ fn steps_too_small_for_bfloat16_add_up_in_its_masters() {
 fn a_state_put_away_and_taken_up_goes_on_to_the_bit() {
     let recipe = Recipe::read();
     for kind in [Kind::Float, Kind::BFloat16] {
-        let run = |method: &Method, optimiser: &mut Optimiser, steps: usize| -> Vec<f64> {
-            (0..steps).map(|_| step(method, &recipe, optimiser).0).collect()
+        let run = |objective: &Objective, optimiser: &mut Optimiser, steps: usize| -> Vec<f64> {
+            (0..steps).map(|_| step(objective, &recipe, optimiser).0).collect()
         };
-        let whole = method(&recipe, kind);
+        let whole = objective(&recipe, kind);
         let mut optimiser = Optimiser::new(whole.parameters(), settings(1e-3)).unwrap();
         run(&whole, &mut optimiser, 3);
         let weights: Vec<_> = whole
@@ -99,7 +99,7 @@ fn a_state_put_away_and_taken_up_goes_on_to_the_bit() {
             .collect();
         let state: HashMap<_, _> = optimiser.state().into_iter().map(|(key, x)| (key, x.copy())).collect();
         let losses = run(&whole, &mut optimiser, 3);
-        let again = method(&recipe, kind);
+        let again = objective(&recipe, kind);
         for (one, weight) in again.parameters().all().iter().zip(&weights) {
             one.tensor.detach().copy_(weight);
         }
@@ -119,14 +119,14 @@ fn a_state_put_away_and_taken_up_goes_on_to_the_bit() {
 #[test]
 fn gradients_are_clipped_by_the_norm_of_all_groups_together() {
     let recipe = Recipe::read();
-    let method = method(&recipe, Kind::Float);
+    let objective = objective(&recipe, Kind::Float);
     let first = |max_norm: f64| {
         let settings = OptimiserSettings {
             max_norm,
             ..settings(0.0)
         };
-        let mut optimiser = Optimiser::new(method.parameters(), settings).unwrap();
-        let norms = step(&method, &recipe, &mut optimiser).1;
+        let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
+        let norms = step(&objective, &recipe, &mut optimiser).1;
         let state: HashMap<_, _> = optimiser.state().into_iter().collect();
         (
             norms,
@@ -142,22 +142,22 @@ fn gradients_are_clipped_by_the_norm_of_all_groups_together() {
 #[test]
 fn a_gradient_that_is_no_number_changes_nothing_and_is_named() {
     let recipe = Recipe::read();
-    let method = method(&recipe, Kind::Float);
-    let mut optimiser = Optimiser::new(method.parameters(), settings(1e-3)).unwrap();
-    step(&method, &recipe, &mut optimiser);
-    let before: Vec<_> = method
+    let objective = objective(&recipe, Kind::Float);
+    let mut optimiser = Optimiser::new(objective.parameters(), settings(1e-3)).unwrap();
+    step(&objective, &recipe, &mut optimiser);
+    let before: Vec<_> = objective
         .parameters()
         .all()
         .iter()
         .map(|one| one.tensor.detach().copy())
         .collect();
-    let head = method.parameters().get("action_model.model.fc1.weight").unwrap();
+    let head = objective.parameters().get("action_model.model.fc1.weight").unwrap();
     (head.sum(Kind::Float) * f64::INFINITY).backward();
     let error = optimiser.step(1.0).unwrap_err().to_string();
     assert!(error.contains("gradients of action_model"), "{error}");
-    for (one, before) in method.parameters().all().iter().zip(&before) {
+    for (one, before) in objective.parameters().all().iter().zip(&before) {
         assert_eq!(one.tensor.detach(), *before, "{}", one.key);
     }
     // The gradients have been dropped, so the next step is valid.
-    step(&method, &recipe, &mut optimiser);
+    step(&objective, &recipe, &mut optimiser);
 }

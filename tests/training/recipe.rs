@@ -1,10 +1,10 @@
 //! Test against the same recipe in PyTorch: losses, gradients, and five steps of the optimiser, in 64 bits.
 
 use tch::Tensor;
+use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
 use thinkvla::training::optimiser::Optimiser;
-use thinkvla::training::settings::{LearningRates, MethodSettings, OptimiserSettings};
 
-use crate::support::{Recipe, config, method, relative};
+use crate::support::{Recipe, config, objective, relative};
 
 /// Largest relative deviation of a loss or gradient.
 const CLOSE: f64 = 1e-6;
@@ -14,8 +14,8 @@ const MOVED: f64 = 1e-4;
 #[test]
 fn losses_gradients_and_five_steps_are_pytorch_s() {
     let recipe = Recipe::read();
-    let method = method(&recipe, config(&[]), MethodSettings::default());
-    let (vla, vlm) = (recipe.vla(method.config()), recipe.vlm(method.config()));
+    let objective = objective(&recipe, config(&[]), MethodSettings::default());
+    let (vla, vlm) = (recipe.vla(objective.config()), recipe.vlm(objective.config()));
     let rates = LearningRates {
         base: 1e-3,
         qwen_vl_interface: 1e-3,
@@ -25,16 +25,16 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
         learning_rates: rates,
         ..OptimiserSettings::default()
     };
-    let mut optimiser = Optimiser::new(method.parameters(), settings).unwrap();
-    let start: Vec<Tensor> = method
+    let mut optimiser = Optimiser::new(objective.parameters(), settings).unwrap();
+    let start: Vec<Tensor> = objective
         .parameters()
         .all()
         .iter()
         .map(|one| one.tensor.detach().copy())
         .collect();
     for step in 0..5 {
-        let losses = method.vla(&vla, &vla.counts().unwrap()).unwrap();
-        let text = method.vlm(&vlm, &vlm.counts()).unwrap();
+        let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();
+        let text = objective.vlm(&vlm, &vlm.counts()).unwrap();
         losses.total.backward();
         text.total.backward();
         // From the second step on, the weights contain the rounding of AdamW's first steps.
@@ -53,7 +53,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
             );
         }
         if step == 0 {
-            compare_gradients(&recipe, &method);
+            compare_gradients(&recipe, &objective);
         }
         let norm = optimiser.step(1.0).unwrap().total;
         let expected = recipe.value(&format!("norm.{step}"));
@@ -63,7 +63,7 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
         );
     }
     let mut worst = (0.0, "");
-    for (one, start) in method.parameters().all().iter().zip(&start) {
+    for (one, start) in objective.parameters().all().iter().zip(&start) {
         let moved = one.tensor.detach() - start;
         let deviation = relative(&moved, recipe.get(&format!("moved.{}", one.key)));
         if deviation > worst.0 {
@@ -75,9 +75,9 @@ fn losses_gradients_and_five_steps_are_pytorch_s() {
 }
 
 /// Compares all gradients; none of the recipe is analytically zero.
-fn compare_gradients(recipe: &Recipe, method: &thinkvla::training::method::Method) {
+fn compare_gradients(recipe: &Recipe, objective: &thinkvla::training::objective::Objective) {
     let mut worst = (0.0, "");
-    let all = method.parameters().all();
+    let all = objective.parameters().all();
     for one in all {
         let expected = recipe.get(&format!("gradient.{}", one.key));
         assert!(expected.norm().double_value(&[]) > 0.0, "{}", one.key);

@@ -11,10 +11,10 @@ use thinkvla::model::error::ModelError;
 use thinkvla::model::network::Network;
 use thinkvla::model::parameters::{Init, Parameter, Role, Source};
 use thinkvla::model::prompt::{Prompt, TeacherPrompt};
-use thinkvla::training::batch::{Answered, Pictures, Shown, VlaBatch, VlmBatch};
-use thinkvla::training::method::Method;
+use thinkvla::training::batch::{Answered, ConditionMask, Pictures, VlaBatch, VlmBatch};
+use thinkvla::training::config::settings::{MethodSettings, Selection};
+use thinkvla::training::objective::Objective;
 use thinkvla::training::parameters::Trainable;
-use thinkvla::training::settings::{MethodSettings, Selection};
 
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/training")
@@ -121,7 +121,7 @@ impl Recipe {
             valid: self.get("student.valid").shallow_clone(),
             geometry_target: Some(self.get("student.geometry").shallow_clone()),
             geometry_weights: None,
-            shown: Shown {
+            condition_mask: ConditionMask {
                 geometry: Some(self.get("student.shown_geometry").shallow_clone()),
                 reasoning: Some(self.get("student.shown_reasoning").shallow_clone()),
             },
@@ -197,19 +197,19 @@ pub fn config(changes: &[(&str, Value)]) -> Config {
 }
 
 /// The recipe's network, or a variant of it, in 64 bits.
-pub fn method(recipe: &Recipe, config: Config, settings: MethodSettings) -> Method {
+pub fn objective(recipe: &Recipe, config: Config, settings: MethodSettings) -> Objective {
     selected(recipe, config, settings, &Selection::Everything)
 }
 
-pub fn selected(recipe: &Recipe, config: Config, settings: MethodSettings, selection: &Selection) -> Method {
+pub fn selected(recipe: &Recipe, config: Config, settings: MethodSettings, selection: &Selection) -> Objective {
     built(recipe, config, settings, selection)
 }
 
 /// The method with weights from any source.
-pub fn built(source: &dyn Source, config: Config, settings: MethodSettings, selection: &Selection) -> Method {
+pub fn built(source: &dyn Source, config: Config, settings: MethodSettings, selection: &Selection) -> Objective {
     let trainable = Trainable::new(source, selection, 5);
     let network = Network::new(&config, &trainable).unwrap();
-    Method::new((network, trainable.finish().unwrap()), config, settings).unwrap()
+    Objective::new((network, trainable.finish().unwrap()), config, settings).unwrap()
 }
 
 /// `‖a - b‖ / ‖b‖`.

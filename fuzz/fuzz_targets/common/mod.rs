@@ -11,7 +11,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::DatasetWriter;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
-use thinkvla::dataset::layout::Layout;
+use thinkvla::dataset::schema::DatasetSchema;
 use thinkvla::dataset::storage::Disk;
 
 /// Memory that reading may take in addition to twice the size of the file (bytes).
@@ -69,13 +69,14 @@ impl Tiny {
         drop(std::fs::remove_dir_all(&root));
         std::fs::create_dir_all(&root).unwrap();
         let contract = root.with_extension("yaml");
-        let one =
-            |name| format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}");
+        let one = |name| {
+            format!("{{name: {name}, normalisation: min_max, min: -1, max: 1, mean: 0, std: 1, q01: -1, q99: 1}}")
+        };
         let all = ["x", "y", "z", "rx", "ry", "rz", "gripper"].map(one).join(", ");
         std::fs::write(&contract, CONTRACT.replace("STATISTICS", &all)).unwrap();
         let contract = Contract::read(&contract).unwrap();
-        let layout = Layout::of_arm(&contract, ImageMode::Png).unwrap();
-        let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &layout, &contract).unwrap();
+        let schema = DatasetSchema::of_arm(&contract, ImageMode::Png).unwrap();
+        let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &schema, &contract).unwrap();
         for episode in 0..2 {
             writer.begin(&format!("task {episode}")).unwrap();
             for at in 0..2 {
@@ -107,7 +108,11 @@ impl Tiny {
     pub fn measure(&self, data: &[u8], read: impl FnOnce(&Path)) {
         let taken = taken(|| read(&self.root));
         let allowed = 2 * data.len() + MARGIN;
-        assert!(taken <= allowed, "{taken} bytes of memory for a file of {} bytes", data.len());
+        assert!(
+            taken <= allowed,
+            "{taken} bytes of memory for a file of {} bytes",
+            data.len()
+        );
     }
 }
 
@@ -121,7 +126,11 @@ pub fn corpus(target: &str) -> PathBuf {
 /// Folder in memory if there is one, because every trial writes a file; otherwise the folder for temporary files.
 pub fn memory_folder() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+    if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    }
 }
 
 /// Replaces libFuzzer's panic hook, which ends the process at every panic, so that only uncaught panics do.

@@ -11,10 +11,10 @@ use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::model::config::Precision;
 use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::generate::chat::Chat;
+use thinkvla::model::generate::generation::{AnswerOptions, End, GenerationStep};
+use thinkvla::model::generate::sampling::Sampling;
 use thinkvla::model::policy::PolicyOptions;
-use thinkvla::model::text::generation::{AnswerOptions, End, Step};
-use thinkvla::model::text::sampling::Sampling;
-use thinkvla::model::text::speaker::Speaker;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -83,8 +83,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .iter()
         .map(|path| load(Path::new(path)))
         .collect::<Result<_, _>>()?;
-    let speaker = Speaker::load(&arguments.checkpoint, options)?;
-    let mut rule = speaker.patch_rule();
+    let chat = Chat::load(&arguments.checkpoint, options)?;
+    let mut rule = chat.patch_rule();
     if let Some(pixels) = arguments.max_pixels {
         rule.max_pixels = rule.max_pixels.min(pixels);
         rule.min_pixels = rule.min_pixels.min(rule.max_pixels);
@@ -105,11 +105,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         max_tokens: arguments.max_tokens,
         ..AnswerOptions::default()
     };
-    let mut answer = speaker.ask(question, preprocessor.input(), answer)?;
+    let mut answer = chat.ask(question, preprocessor.input(), answer)?;
     let mut first = None;
     let mut out = std::io::stdout().lock();
-    while let Some(step) = speaker.go_on(&mut answer)? {
-        if let Step::Token(token) = step {
+    while let Some(step) = chat.next_step(&mut answer)? {
+        if let GenerationStep::Token(token) = step {
             first.get_or_insert_with(|| start.elapsed());
             // Nobody reads the output any more: stop.
             if write!(out, "{}", token.text).and_then(|()| out.flush()).is_err() {

@@ -9,7 +9,7 @@ use thinkvla::eval::machine::{Machine, peak_memory_gb};
 use thinkvla::eval::statistics::percentile;
 use thinkvla::model::config::Precision;
 use thinkvla::model::device::{DeviceChoice, set_threads};
-use thinkvla::model::sizes::Size;
+use thinkvla::model::presets::Preset;
 use thinkvla::model::speed::roofline::{Timed, bandwidth, floor_ms, measure};
 use thinkvla::model::speed::work::{Stage, of_one_pass};
 use thinkvla::model::speed::workload::{Options, Pass, Workload};
@@ -80,8 +80,8 @@ struct Part {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     set_threads(arguments.threads);
     let size = match arguments.size {
-        SizeName::Small => Size::Small,
-        SizeName::Qwen3Vl2b => Size::Qwen3Vl2b,
+        SizeName::Small => Preset::Small,
+        SizeName::Qwen3Vl2b => Preset::Qwen3Vl2b,
     };
     let config = size.config_without_tokenizer()?;
     let options = Options {
@@ -92,7 +92,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         },
         device: arguments.device.resolve()?,
         images: arguments.images,
-        side: arguments.side.unwrap_or(if size == Size::Small { 128 } else { 256 }),
+        side: arguments.side.unwrap_or(if size == Preset::Small { 128 } else { 256 }),
         tokens: arguments.tokens,
     };
     let mut workload = Workload::new(config, options)?;

@@ -11,7 +11,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::{Contract, Data, Robot};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::layout::{Layout, PICTURES};
+use thinkvla::dataset::schema::{DatasetSchema, PICTURES};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
@@ -102,8 +102,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         data: Data::unrecorded(f64::from(arguments.fps)),
         model: None,
     };
-    let layout = Layout::of_arm(&contract, images)?;
-    let mut writer = DatasetWriter::create(Arc::new(Disk), &out, &layout, &contract)?;
+    let schema = DatasetSchema::of_arm(&contract, images)?;
+    let mut writer = DatasetWriter::create(Arc::new(Disk), &out, &schema, &contract)?;
     let mut collector = Collector::new(Collection {
         sim,
         arm,

@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use thinkvla::ros::demo::episode::{Episode, Start};
-use thinkvla::ros::demo::rollout::TASKS;
-use thinkvla::ros::demo::session::Finished;
-use thinkvla::ros::demo::tour::{Report, Tour, TourDriver};
-use thinkvla::ros::demo::{picture, surroundings};
+use thinkvla::ros::harness::demo::{Demo, DemoDriver, DemoReport};
+use thinkvla::ros::harness::episode::{DrivenEpisode, EpisodeStart};
+use thinkvla::ros::harness::rollout::TASKS;
+use thinkvla::ros::harness::session::Finished;
+use thinkvla::ros::harness::{picture, ros_domain};
 use thinkvla::ros::share;
 
 /// The policy that ships with the package.
@@ -50,7 +50,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let domain = surroundings::enter()?;
+    let domain = ros_domain::enter()?;
     std::fs::create_dir_all(&arguments.out).with_context(|| format!("cannot make {}", arguments.out.display()))?;
     let [report, sheet, moving] = ["report.json", "contact_sheet.png", "demo.gif"].map(|name| arguments.out.join(name));
     for old in [&report, &sheet, &moving] {
@@ -59,16 +59,16 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
     }
     say(&format!("ROS domain {} on this machine alone", domain.id));
-    let tour = Tour {
+    let demo = Demo {
         out: arguments.out.clone(),
         driver: match arguments.expert {
-            true => TourDriver::Expert,
-            false => TourDriver::Policy {
+            true => DemoDriver::Expert,
+            false => DemoDriver::Policy {
                 checkpoint: checkpoint_or_shipped(arguments.checkpoint)?,
                 limit_s: arguments.policy_seconds,
             },
         },
-        start: Start {
+        start: EpisodeStart {
             task: arguments.task,
             variation: arguments.variation,
             seed: arguments.seed,
@@ -76,13 +76,13 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         camera_rate_hz: arguments.camera_rate,
         command_rate_hz: arguments.command_rate,
     };
-    let Finished { value: outcome, ended } = tour.run(say)?;
+    let Finished { value: outcome, ended } = demo.run(say)?;
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     picture::save(&outcome, &sheet)?;
     #[cfg(feature = "sim")]
     {
-        thinkvla::ros::demo::moving::save(&outcome, &moving)?;
+        thinkvla::ros::harness::animation::save(&outcome, &moving)?;
         say(&format!("moving:  {}", moving.display()));
     }
     tell(&outcome.report);
@@ -112,8 +112,8 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-fn tell(report: &Report) {
-    let Episode {
+fn tell(report: &DemoReport) {
+    let DrivenEpisode {
         driver,
         success,
         detail,

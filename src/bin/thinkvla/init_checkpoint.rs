@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::Proprio;
-use thinkvla::model::sizes::{NewCheckpoint, Size};
+use thinkvla::model::presets::{NewCheckpoint, Preset};
 use thinkvla::model::variant::{Choice, Variant};
 
 /// Arguments of the verb.
@@ -97,8 +97,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let new = NewCheckpoint {
         size: match arguments.size {
-            SizeName::Small => Size::Small,
-            SizeName::Qwen3Vl2b => Size::Qwen3Vl2b,
+            SizeName::Small => Preset::Small,
+            SizeName::Qwen3Vl2b => Preset::Qwen3Vl2b,
         },
         seed: arguments.seed,
         tokenizer: &tokenizer,

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use thinkvla::ros::demo::latency::Latency;
-use thinkvla::ros::demo::session::Finished;
-use thinkvla::ros::demo::{replay as frames, surroundings};
+use thinkvla::ros::harness::latency::Latency;
+use thinkvla::ros::harness::session::Finished;
+use thinkvla::ros::harness::{replay as frames, ros_domain};
 
 use super::demo::{checkpoint_or_shipped, say};
 
@@ -30,7 +30,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let _domain = surroundings::enter()?;
+    let _domain = ros_domain::enter()?;
     let checkpoint = checkpoint_or_shipped(arguments.checkpoint)?;
     let Finished { value: table, ended } = Latency {
         out: arguments.out,

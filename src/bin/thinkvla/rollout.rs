@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use thinkvla::ros::demo::recorder::Recording;
-use thinkvla::ros::demo::rollout::{Driver, Policy, Rollout, TASKS};
-use thinkvla::ros::demo::session::Finished;
-use thinkvla::ros::demo::surroundings;
-use thinkvla::ros::demo::tuner::Tuning;
+use thinkvla::ros::harness::finetune_run::FinetuneOptions;
+use thinkvla::ros::harness::recorder::Recording;
+use thinkvla::ros::harness::rollout::{Rollout, RolloutDriver, RolloutPolicy, TASKS};
+use thinkvla::ros::harness::ros_domain;
+use thinkvla::ros::harness::session::Finished;
 
 use super::demo::say;
 
@@ -54,11 +54,11 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let _domain = surroundings::enter()?;
+    let _domain = ros_domain::enter()?;
     let path = arguments.out.join("rollout.json");
     let driver = match arguments.checkpoint {
-        Some(checkpoint) => Driver::Policy(Policy {
-            beside: arguments.fine_tune.map(|dataset| Tuning {
+        Some(checkpoint) => RolloutDriver::Policy(RolloutPolicy {
+            beside: arguments.fine_tune.map(|dataset| FinetuneOptions {
                 checkpoint: checkpoint.clone(),
                 dataset,
                 runs: arguments.out.join("runs"),
@@ -67,7 +67,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             seconds: arguments.policy_seconds,
             camera_rate_hz: arguments.camera_rate,
         }),
-        None => Driver::Expert(arguments.record.map(|dataset| Recording {
+        None => RolloutDriver::Expert(arguments.record.map(|dataset| Recording {
             dataset,
             fps: f64::from(arguments.fps),
             begin_with: "motion",

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use thinkvla::ros::demo::session::Finished;
-use thinkvla::ros::demo::soak::Soak;
-use thinkvla::ros::demo::surroundings;
+use thinkvla::ros::harness::ros_domain;
+use thinkvla::ros::harness::session::Finished;
+use thinkvla::ros::harness::soak::Soak;
 
 use super::demo::say;
 
@@ -25,7 +25,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let _domain = surroundings::enter()?;
+    let _domain = ros_domain::enter()?;
     let soak = Soak {
         out: arguments.out,
         time: Duration::from_secs_f64(arguments.seconds),

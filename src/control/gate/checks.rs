@@ -1,6 +1,6 @@
 //! Limits that a command, or braking after it, would exceed.
 
-use super::body::Placement;
+use super::arm_points::PointPlacement;
 use super::brake::braking_velocities;
 use super::violation::{Violation, slack};
 use super::{Gate, condition_number};
@@ -40,10 +40,10 @@ impl<A: Arm> Gate<A> {
     /// First limit of joints, workspace or tool speed that a command at `velocity` (rad/s), or braking after it, would exceed.
     pub(super) fn path_violation(&self, velocity: Joints) -> Option<Violation> {
         let mut position = self.motion.position;
-        let mut before = self.body.at(&position);
+        let mut before = self.arm_points.at(&position);
         for velocity in braking_velocities(velocity, &self.velocity_change()) {
             position += velocity * self.period;
-            let placement = self.body.at(&position);
+            let placement = self.arm_points.at(&position);
             let violation = self
                 .joint_violation(&position)
                 .or_else(|| self.workspace.violation(&placement))
@@ -97,28 +97,28 @@ impl<A: Arm> Gate<A> {
 
     /// Fraction of the velocity limits that the singularity leaves for the motion to `position` (rad).
     pub(super) fn singularity_share(&self, position: &Joints) -> f64 {
-        let there = condition_number(self.body.kinematics(), position);
+        let there = condition_number(self.arm_points.kinematics(), position);
         self.singularity.share(self.condition, there)
     }
 
     /// All limits that a command by itself exceeds, without braking after it.
     pub(super) fn asked_beyond(&self, target: &Joints) -> Vec<Violation> {
         let velocity = (target - self.motion.position) / self.period;
-        let placement = self.body.at(target);
+        let placement = self.arm_points.at(target);
         let space = self
             .workspace
             .violation(&placement)
             .into_iter()
             .chain(self.joint_violation(target));
         let rates = self.rate_violations(&velocity, self.singularity_share(target));
-        let before = self.body.at(&self.motion.position);
+        let before = self.arm_points.at(&self.motion.position);
         space
             .chain(rates.into_iter().flatten())
             .chain(self.tool_speed_violation(&before, &placement))
             .collect()
     }
 
-    fn tool_speed_violation(&self, before: &Placement, after: &Placement) -> Option<Violation> {
+    fn tool_speed_violation(&self, before: &PointPlacement, after: &PointPlacement) -> Option<Violation> {
         let found = (after.tool - before.tool).norm() / self.period;
         let limit = self.limits.tool_speed_m_s;
         (found > limit + slack(limit)).then_some(Violation {

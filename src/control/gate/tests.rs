@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::arm::{Basis, Recorder};
+use crate::control::arm::{CommandSource, RecordingArm};
 use crate::control::time::Now;
 
 fn config() -> ArmConfig {
@@ -9,7 +9,7 @@ fn config() -> ArmConfig {
 fn to(positions: Joints) -> JointCommand {
     JointCommand {
         positions,
-        basis: Basis::NamedMove,
+        source: CommandSource::NamedMove,
     }
 }
 
@@ -17,13 +17,13 @@ fn to(positions: Joints) -> JointCommand {
 fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
     let config = config();
     let ready = config.named("ready").unwrap();
-    let mut gate = Gate::new(Recorder::default(), &config, ready);
+    let mut gate = Gate::new(RecordingArm::default(), &config, ready);
     let spin = |velocity: f64| Joints::from([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, velocity * config.period()]);
     let mut asked = ready;
     for tick in 1..=10 {
         asked += spin(0.1 * f64::from(tick));
-        gate.fresh.state_received(Steady(0));
-        gate.fresh.heartbeat_received(Steady(0));
+        gate.watchdog.state_received(Steady(0));
+        gate.watchdog.heartbeat_received(Steady(0));
         gate.command(&to(asked), Steady(0)).unwrap();
     }
     // Only the verifier gets this limit, as if the earlier checks had missed the violation.

@@ -1,6 +1,6 @@
 //! Final verification of a command, written independently of the checks that shaped it.
 
-use super::body::Body;
+use super::arm_points::ArmPoints;
 use super::brake::Motion;
 use super::violation::Violation;
 use crate::control::config::{Limits, Workspace};
@@ -18,7 +18,7 @@ pub struct Verifier {
     /// Box of the tool and height of the table.
     pub workspace: Workspace,
     /// Geometry of the arm with its tool.
-    pub body: Body,
+    pub arm_points: ArmPoints,
     /// Time between commands (s).
     pub period: f64,
 }
@@ -81,7 +81,7 @@ impl Verifier {
                 );
             }
         }
-        let (before, after) = (self.body.at(&last.position), self.body.at(next));
+        let (before, after) = (self.arm_points.at(&last.position), self.arm_points.at(next));
         let speed = (after.tool - before.tool).norm() / self.period;
         if speed > self.limits.tool_speed_m_s + ROUNDING {
             return broken(

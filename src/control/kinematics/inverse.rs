@@ -1,7 +1,7 @@
 //! Inverse kinematics: joint positions from a pose, with the choice of branch and swivel.
 
 use super::feasible::{Search, Turns};
-use super::hold::{NearFrame, drifted, nearest_signs};
+use super::redundancy::{NearFrame, drifted, nearest_signs};
 use super::turning::wrap;
 use super::{Branch, Rm75};
 use crate::control::types::{Joints, Pose};

@@ -18,15 +18,15 @@ mod branch;
 mod dh;
 mod feasible;
 mod forward;
-mod hold;
 mod inverse;
 mod jacobian;
+mod redundancy;
 mod swivel;
 mod turning;
 
 pub use branch::{Branch, Sign};
 pub use dh::{Geometry, JointLimits, Rm75, Variant};
 pub use forward::ArmPoints;
-pub use hold::{MAX_SWIVEL_DRIFT, SWIVEL_COMFORT};
 pub use inverse::{BranchSolution, InverseError, MAX_SWIVEL_JUMP};
 pub use jacobian::{Conditioning, Jacobian};
+pub use redundancy::{MAX_SWIVEL_DRIFT, SWIVEL_COMFORT};

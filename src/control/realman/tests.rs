@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::arm::Basis;
+use crate::control::arm::CommandSource;
 use crate::control::types::Joints;
 
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ fn arm(config: &ArmConfig) -> Realman<Wire> {
 fn to(positions: Joints) -> JointCommand {
     JointCommand {
         positions,
-        basis: Basis::NamedMove,
+        source: CommandSource::NamedMove,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Ends motion: monitors of state and period, braking, coming to rest, latching of stops and faults.
 
 use super::{AfterRest, Frame, Mode, Supervisor};
-use crate::control::arm::{ArmError, Basis};
+use crate::control::arm::{ArmError, CommandSource};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
 use crate::control::realman::Driver;
@@ -18,7 +18,7 @@ impl<D: Driver> Supervisor<D> {
             return;
         }
         // A state from before the stall shows an arm that was still moving.
-        let fresh = self.gate.fresh.has_state_since(now.steady.offset_secs(-gap));
+        let fresh = self.gate.watchdog.has_state_since(now.steady.offset_secs(-gap));
         let measured = self.measured.filter(|_| fresh && !self.config.dry_run);
         if measured.is_none_or(|measured| self.gate.take_up(measured).is_err()) {
             self.gate.rest_at(self.gate.motion().position);
@@ -47,7 +47,7 @@ impl<D: Driver> Supervisor<D> {
         }
         let stale = self
             .gate
-            .fresh
+            .watchdog
             .stale_state(now.steady)
             .map(|stale| (Check::Fresh, stale.to_string()));
         let Some((check, reason)) = stale.or_else(|| self.unfollowed(now)) else {
@@ -110,7 +110,7 @@ impl<D: Driver> Supervisor<D> {
             return;
         }
         // Braking does not check its basis; any value will do.
-        match self.gate.brake(Basis::NamedMove, now.steady) {
+        match self.gate.brake(CommandSource::NamedMove, now.steady) {
             Ok(Braking::Moving) => self.sent(now),
             Ok(Braking::AtRest) => self.come_to_rest(now),
             Err(error) => self.fault(Check::Driver, error.to_string(), now),

@@ -1,7 +1,7 @@
 //! Follows a chunk or a named move, one command per tick.
 
 use super::{AfterRest, Frame, Mode, Supervisor};
-use crate::control::arm::{Arm, ArmError, Basis, JointCommand};
+use crate::control::arm::{Arm, ArmError, CommandSource, JointCommand};
 use crate::control::event::{Check, EventKind};
 use crate::control::executor::PlannedJoints;
 use crate::control::gate::Attempt;
@@ -24,7 +24,7 @@ impl<D: Driver> Supervisor<D> {
             self.begin_braking(AfterRest::Hold, "no plan".into(), now);
             return;
         };
-        let Some(positions) = self.send_along_plan(frame, Basis::Chunk { observed }, now) else {
+        let Some(positions) = self.send_along_plan(frame, CommandSource::Chunk { observed }, now) else {
             return;
         };
         if let Some(opening) = self.executor.gripper()
@@ -39,7 +39,7 @@ impl<D: Driver> Supervisor<D> {
     /// Sends the furthest point along the plan that fits every limit; if none does, sends the one nearest to the present motion
     /// through the gate, which changes it. The first command out of rest stays close to the measured arm. Returns the requested
     /// joint positions (rad), or `None` if the arm now brakes or has faulted.
-    fn send_along_plan(&mut self, frame: Frame, basis: Basis, now: Now) -> Option<Joints> {
+    fn send_along_plan(&mut self, frame: Frame, source: CommandSource, now: Now) -> Option<Joints> {
         let mut first = None;
         let mut nearest: Option<(f64, PlannedJoints)> = None;
         let motion = *self.gate.motion();
@@ -58,7 +58,7 @@ impl<D: Driver> Supervisor<D> {
             }
             let command = JointCommand {
                 positions: planned.positions,
-                basis,
+                source,
             };
             match self.gate.attempt(&command, now.steady) {
                 Ok(Attempt::Sent) => {
@@ -89,7 +89,7 @@ impl<D: Driver> Supervisor<D> {
         self.executor.advance(&planned);
         let command = JointCommand {
             positions: planned.positions,
-            basis,
+            source,
         };
         self.send(frame, command, now).then_some(planned.positions)
     }
@@ -131,8 +131,8 @@ impl<D: Driver> Supervisor<D> {
         };
         let positions = named_move.at(now.steady);
         let over = named_move.is_over(now.steady);
-        let basis = Basis::NamedMove;
-        if !self.send(frame, JointCommand { positions, basis }, now) || !over {
+        let source = CommandSource::NamedMove;
+        if !self.send(frame, JointCommand { positions, source }, now) || !over {
             return;
         }
         let motion = self.gate.motion();

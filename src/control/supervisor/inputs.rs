@@ -31,7 +31,7 @@ impl<D: Driver> Supervisor<D> {
         }
         self.measured = Some(joints);
         self.state_stamp = stamp;
-        self.gate.fresh.state_received(now.steady);
+        self.gate.watchdog.state_received(now.steady);
         self.liveness.state_received(joints, now.steady);
         self.executor.remember_state(now.ros, joints);
     }
@@ -105,7 +105,7 @@ impl<D: Driver> Supervisor<D> {
     /// Handles a heartbeat; one that the lease holder has not just sent itself is refused.
     pub fn on_heartbeat(&mut self, beat: &Heartbeat<'_>, now: Now) {
         match self.leases.heartbeat(beat, self.config.timeouts.lease_s, now.steady) {
-            Ok(()) => self.gate.fresh.heartbeat_received(now.steady),
+            Ok(()) => self.gate.watchdog.heartbeat_received(now.steady),
             Err(error) => self
                 .gate
                 .events
@@ -251,9 +251,9 @@ impl<D: Driver> Supervisor<D> {
         }
         let stale = self
             .gate
-            .fresh
+            .watchdog
             .stale_state(now.steady)
-            .or_else(|| self.gate.fresh.stale_heartbeat(now.steady));
+            .or_else(|| self.gate.watchdog.stale_heartbeat(now.steady));
         if let Some(stale) = stale {
             return Err((Check::Fresh, stale.to_string()));
         }

@@ -31,7 +31,7 @@ impl<D: Driver> Supervisor<D> {
     pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Now) -> Result<u64, Refusal> {
         match self.leases.acquire(source, priority, now.steady) {
             Ok((id, from)) => {
-                self.gate.fresh.heartbeat_received(now.steady);
+                self.gate.watchdog.heartbeat_received(now.steady);
                 if let Some(from) = from {
                     let reason = format!("{source} took the lease from {}", from.source);
                     let told = reason.clone();
@@ -54,7 +54,7 @@ impl<D: Driver> Supervisor<D> {
         if !self.leases.release(id) {
             return Err(self.refuse(Check::Lease, format!("expected the id of the lease, found {id}"), now));
         }
-        self.gate.fresh.forget_heartbeat();
+        self.gate.watchdog.forget_heartbeat();
         self.end_motion_of_lease("the lease was released".into(), now);
         Ok(())
     }
@@ -96,7 +96,7 @@ impl<D: Driver> Supervisor<D> {
             .graph()
             .ready(&self.config.driver)
             .map_err(|not_ready| (Check::Publishers, not_ready.to_string()))?;
-        if let Some(stale) = self.gate.fresh.stale_state(now.steady) {
+        if let Some(stale) = self.gate.watchdog.stale_state(now.steady) {
             return Err((Check::Fresh, stale.to_string()));
         }
         if self.liveness.never_alive() {
@@ -216,7 +216,7 @@ impl<D: Driver> Supervisor<D> {
             );
             return Err((Check::Mode, message));
         }
-        if let Some(stale) = self.gate.fresh.stale_heartbeat(now.steady) {
+        if let Some(stale) = self.gate.watchdog.stale_heartbeat(now.steady) {
             return Err((Check::Fresh, stale.to_string()));
         }
         self.take_up_rest(self.last_tick)?;

@@ -94,7 +94,8 @@ impl<D: Driver> Supervisor<D> {
     }
 
     pub(super) fn plan_move(&self, request: MoveRequest<'_>) -> Result<NamedMove, (Check, String)> {
-        NamedMove::plan(request, &self.config, self.gate.body()).map_err(|error| (Check::Reach, error.to_string()))
+        NamedMove::plan(request, &self.config, self.gate.arm_points())
+            .map_err(|error| (Check::Reach, error.to_string()))
     }
 }
 

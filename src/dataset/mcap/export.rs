@@ -13,10 +13,10 @@ use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStam
 use super::plan::{CAMERA, COMPRESSED, INSTRUCTION, Plan, Telling};
 use crate::camera::compressed::Compression;
 use crate::contract::{Composition, Contract, Reference};
+use crate::dataset::decoded_images::DecodedImageReader;
+use crate::dataset::encoded_images::EncodedImageReader;
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
-use crate::dataset::images::ImageReader;
-use crate::dataset::pictures::PictureReader;
 use crate::dataset::reader::At;
 use crate::dataset::{Dataset, DatasetError};
 
@@ -227,9 +227,9 @@ impl<'a> Exporter<'a> {
 /// Encoded images: those in rows as they are, those of videos as PNG.
 struct Cameras<'a> {
     in_rows: Vec<String>,
-    rows: PictureReader<'a>,
+    rows: EncodedImageReader<'a>,
     in_videos: Vec<String>,
-    videos: ImageReader<'a>,
+    videos: DecodedImageReader<'a>,
 }
 
 impl<'a> Cameras<'a> {
@@ -244,7 +244,7 @@ impl<'a> Cameras<'a> {
         Ok(Self {
             rows: dataset.pictures(&in_rows)?,
             in_rows: owned(&in_rows),
-            videos: ImageReader::new(dataset, &in_videos)?,
+            videos: DecodedImageReader::new(dataset, &in_videos)?,
             in_videos: owned(&in_videos),
         })
     }

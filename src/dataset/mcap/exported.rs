@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::import::{ImportOptions, Source, SourceTopic};
 use super::{BagError, bag};
-use crate::dataset::layout::PICTURES;
+use crate::dataset::schema::PICTURES;
 
 /// Name of the metadata record.
 const NAME: &str = "thinkvla.columns";

@@ -16,7 +16,7 @@ use crate::dataset::DatasetWriter;
 use crate::dataset::feature::Feature;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::info::{INFO, Info};
-use crate::dataset::layout::{CameraLayout, Group, Layout, Vector};
+use crate::dataset::schema::{CameraSchema, DatasetSchema, Group, VectorSchema};
 use crate::dataset::storage::Disk;
 use crate::dataset::writer::own_contract;
 
@@ -95,7 +95,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
         require_one_topic_a_camera(&options)?;
         let mut indexed = Indexed::read(path, &files, &options)?;
         let ticks = indexed.ticks(contract.data.fps)?;
-        let known = Layout::of_arm(contract, options.images)?;
+        let known = DatasetSchema::of_arm(contract, options.images)?;
         let dataset = match &writer {
             Some(writer) => Some(writer.info().clone()),
             None if root.join(INFO).exists() => Some(Info::load(root)?),
@@ -113,14 +113,14 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             ];
             orders.into_iter().flatten().any(|names| column.arrange(&names));
         }
-        let layout = layout(&indexed, known, &options);
+        let schema = schema(&indexed, known, &options);
         let writer = match &mut writer {
             Some(writer) => {
-                require_same_columns(root, writer.info(), &layout.info())?;
+                require_same_columns(root, writer.info(), &schema.info())?;
                 writer
             }
             empty => {
-                let opened = open(root, contract, &layout)?;
+                let opened = open(root, contract, &schema)?;
                 report.first_episode = opened.info().total_episodes;
                 empty.insert(opened)
             }
@@ -176,10 +176,10 @@ fn require_one_topic_a_camera(options: &ImportOptions) -> Result<(), BagError> {
     Ok(())
 }
 
-fn open(root: &Path, contract: &Contract, layout: &Layout) -> Result<DatasetWriter, BagError> {
+fn open(root: &Path, contract: &Contract, schema: &DatasetSchema) -> Result<DatasetWriter, BagError> {
     let storage = Arc::new(Disk);
     if !root.join(INFO).exists() {
-        return Ok(DatasetWriter::create(storage, root, layout, contract)?);
+        return Ok(DatasetWriter::create(storage, root, schema, contract)?);
     }
     let (writer, resumed) = DatasetWriter::resume(storage, root)?;
     if resumed.open.is_some() {
@@ -189,7 +189,7 @@ fn open(root: &Path, contract: &Contract, layout: &Layout) -> Result<DatasetWrit
         );
         return Err(BagError::Request(problem));
     }
-    require_same_columns(root, writer.info(), &layout.info())?;
+    require_same_columns(root, writer.info(), &schema.info())?;
     Ok(writer)
 }
 
@@ -222,32 +222,37 @@ fn require_same_columns(root: &Path, expected: &Info, found: &Info) -> Result<()
 }
 
 /// Layout of the dataset for a recording; columns with the same values as the arm's in `known` are described as there.
-fn layout(indexed: &Indexed, known: Layout, options: &ImportOptions) -> Layout {
+fn schema(indexed: &Indexed, known: DatasetSchema, options: &ImportOptions) -> DatasetSchema {
     let vectors = indexed.columns.iter().map(|column| {
         let values = column.names();
-        let same = |vector: &&Vector| vector.name == column.name && vector.values == values;
-        known.vectors.iter().find(same).cloned().unwrap_or_else(|| Vector {
-            name: column.name.clone(),
-            groups: vec![Group {
-                name: "values",
-                values: 0..values.len(),
-                absolute: true,
-            }],
-            values: values.clone(),
-        })
+        let same = |vector: &&VectorSchema| vector.name == column.name && vector.values == values;
+        known
+            .vectors
+            .iter()
+            .find(same)
+            .cloned()
+            .unwrap_or_else(|| VectorSchema {
+                name: column.name.clone(),
+                groups: vec![Group {
+                    name: "values",
+                    values: 0..values.len(),
+                    absolute: true,
+                }],
+                values: values.clone(),
+            })
     });
     let cameras = options.cameras.iter().map(|camera| {
         let topic = camera.topics.first();
         let size = topic.and_then(|topic| indexed.sizes.get(&topic.name)).copied();
         let (width, height) = size.unwrap_or_default();
-        CameraLayout {
+        CameraSchema {
             name: camera.name.clone(),
             width,
             height,
         }
     });
     let (vectors, cameras) = (vectors.collect(), cameras.collect());
-    Layout {
+    DatasetSchema {
         vectors,
         cameras,
         ..known

@@ -9,7 +9,7 @@ use super::topic_names::{TopicNames, Wanted};
 use crate::control::proprioception::TRACKING_ERROR;
 use crate::control::tool_rotation::{TURN_FROM_DOWN, turned_from_down};
 use crate::dataset::Dataset;
-use crate::dataset::layout::{ACTION, JOINT_ACTION, PICTURES, STATE};
+use crate::dataset::schema::{ACTION, JOINT_ACTION, PICTURES, STATE};
 
 /// Names of the values of an end-effector step.
 pub(super) const EE7: [&str; 7] = ["x", "y", "z", "rx", "ry", "rz", "gripper"];

@@ -6,9 +6,9 @@ use super::figure::{Figure, FigureError};
 use super::panel::{Histogram, Lines, Mark, Panel, Series, colour};
 use super::sheet;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
-use crate::dataset::columns;
-use crate::dataset::layout::{ACTION, STATE};
+use crate::dataset::parquet::columns;
 use crate::dataset::reader::data_path;
+use crate::dataset::schema::{ACTION, STATE};
 use crate::dataset::{Dataset, DatasetError};
 use crate::eval::contact_sheet::SheetError;
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::pages::PlotError;
 use crate::dataset::Dataset;
-use crate::dataset::images::ImageReader;
+use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::reader::At;
 use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
 
@@ -27,7 +27,7 @@ pub(super) fn save(dataset: &Dataset, out: &Path) -> Result<Vec<PathBuf>, PlotEr
             ..SheetStyle::default()
         };
         let mut sheet = ContactSheet::new(title, style);
-        let mut reader = ImageReader::new(dataset, &[name])?;
+        let mut reader = DecodedImageReader::new(dataset, &[name])?;
         let mut images = Vec::new();
         for episode in shown {
             let length = dataset.episodes().get(episode).map_or(0, |episode| episode.length);

@@ -18,8 +18,8 @@ use crate::dataset::DatasetError;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
 use crate::parallel::in_order;
-use crate::sim::camera::Eyes;
-use crate::sim::episode::{self, Moment, Outcome, Stage};
+use crate::sim::camera::CameraRenderer;
+use crate::sim::episode::{self, EpisodeSetup, Moment, Outcome};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
@@ -71,8 +71,8 @@ impl Corrections {
         in_order(
             self.evaluation.trials.len(),
             networks,
-            |network| (network, Eyes::default()),
-            |(network, eyes), turn| self.drive(network, eyes, turn),
+            |network| (network, CameraRenderer::default()),
+            |(network, renderer), turn| self.drive(network, renderer, turn),
             |driven| -> Result<(), CorrectionError> {
                 let (rows, outcome) = driven?;
                 tell(&outcome, rows.len());
@@ -85,7 +85,12 @@ impl Corrections {
         Ok(files.finish()?)
     }
 
-    fn drive(&self, network: &mut Network, eyes: &mut Eyes, turn: usize) -> Result<Trial, EvaluationError> {
+    fn drive(
+        &self,
+        network: &mut Network,
+        renderer: &mut CameraRenderer,
+        turn: usize,
+    ) -> Result<Trial, EvaluationError> {
         let mut of = self.evaluation.clone();
         let by_turns = self.latencies.iter().cycle().nth(turn);
         of.latency = by_turns.map_or(of.latency, |latency| Latency::Fixed(*latency));
@@ -93,7 +98,7 @@ impl Corrections {
         let Some(id) = of.trials.get(turn).copied() else {
             return Err(EvaluationError::Nobody);
         };
-        let stage = Stage {
+        let setup = EpisodeSetup {
             sim: &of.sim,
             arm: &of.arm,
             id,
@@ -103,13 +108,13 @@ impl Corrections {
             },
         };
         let mut rows = Vec::new();
-        let mut pilot = network.pilot(of, eyes);
+        let mut pilot = network.pilot(of, renderer);
         let mut seen = |moment: &Moment<'_>, pictures: &[RgbImage]| {
             rows.extend(self.row(moment, pictures)?);
             Ok(())
         };
         pilot.seen = Some(&mut seen);
-        let outcome = episode::fly(&stage, &mut pilot, |_| Ok(()))?;
+        let outcome = episode::run_episode(&setup, &mut pilot, |_| Ok(()))?;
         drop(pilot);
         Ok((rows, outcome))
     }
@@ -117,7 +122,7 @@ impl Corrections {
     /// Returns the row with the expert's chunk from this moment; `None` where the arm cannot follow it.
     fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
         let (sim, status) = (&self.evaluation.sim, moment.status());
-        let world = &moment.rig.world;
+        let world = &moment.episode_world.world;
         let offset = Translation3::from(sim.driver.tool_offset_m);
         let arm = Rm75::b();
         let tool = |joints| -> Pose { arm.forward(&joints) * offset };
@@ -132,7 +137,7 @@ impl Corrections {
             told: status.gripper,
             opening: world.opening(),
         };
-        let path = resume(sim, &moment.rig.layout, &from);
+        let path = resume(sim, &moment.episode_world.layout, &from);
         let next = path.pose(STEP_PERIOD_S) * offset.inverse();
         let Ok(next) = arm.inverse(&next, &status.commanded_joints) else {
             return Ok(None);
@@ -146,7 +151,7 @@ impl Corrections {
         let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::State);
         let pictures = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         Ok(corrected(&path, &state, self.steps).map(|row| Whole {
-            task: moment.rig.layout.instruction.clone(),
+            task: moment.episode_world.layout.instruction.clone(),
             frames: vec![row.with_pictures(pictures)],
         }))
     }

@@ -4,9 +4,9 @@
 mod corrections;
 mod cost;
 mod error;
-mod film;
 mod network;
-mod stranger;
+mod shuffled_cameras;
+mod video;
 mod worker;
 
 use std::path::PathBuf;
@@ -109,7 +109,7 @@ impl Evaluation {
         let asked: Vec<Trial> = self.trials.iter().copied().map(Trial::of).collect();
         let done = journal.done().iter().filter(|of| asked.contains(&of.trial));
         let trials: Vec<TrialResult> = done.cloned().collect();
-        film::sheet(&self.out, &trials)?;
+        video::sheet(&self.out, &trials)?;
         Ok(Evaluated {
             report: Report::of(setting, trials),
             cost,
@@ -121,7 +121,7 @@ impl Evaluation {
         &self,
         trials: &[(usize, EpisodeId)],
         candidates: &mut [Candidate],
-        mut keep: impl FnMut(worker::Made) -> Result<(), EvaluationError>,
+        mut keep: impl FnMut(worker::FinishedTrial) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let work = |worker: &mut Worker<'_>, turn: usize| {
             let (number, id) = trials.get(turn).copied()?;

@@ -5,18 +5,18 @@ use std::time::Instant;
 
 use super::cost::Cost;
 use super::error::EvaluationError;
-use super::stranger::Stranger;
+use super::shuffled_cameras::ShuffledCameras;
 use super::{Evaluation, Latency};
 use crate::camera::rgb::RgbImage;
 use crate::contract::Robot;
 use crate::control::chunk::{ActionChunk, PhysicalActions};
-use crate::control::proprioception::{Felt, Proprioception};
+use crate::control::proprioception::{ArmReading, Proprioception};
 use crate::control::supervisor::Status;
 use crate::control::time::Time;
 use crate::eval::viewer::{Scene, Viewer};
 use crate::model::policy::{Policy, PolicyOptions};
-use crate::sim::camera::Eyes;
-use crate::sim::episode::{Moment, Stage};
+use crate::sim::camera::CameraRenderer;
+use crate::sim::episode::{EpisodeSetup, Moment};
 use crate::sim::pilot::{Decision, Pilot};
 use crate::sim::scene::SceneOptions;
 
@@ -62,13 +62,13 @@ impl Network {
         of.replan_steps.unwrap_or(half).max(1)
     }
 
-    pub(super) fn pilot<'a>(&'a mut self, of: &'a Evaluation, eyes: &'a mut Eyes) -> NetworkPilot<'a> {
+    pub(super) fn pilot<'a>(&'a mut self, of: &'a Evaluation, renderer: &'a mut CameraRenderer) -> NetworkPilot<'a> {
         NetworkPilot {
             replan_s: f64::from(self.replan_steps(of)) / self.viewer.contract().data.fps,
             network: self,
             evaluation: of,
-            eyes,
-            stranger: None,
+            renderer,
+            shuffled: None,
             last: None,
             plan_id: 0,
             spent: Cost::default(),
@@ -82,7 +82,7 @@ impl Network {
         status: &Status,
         pictures: &[RgbImage],
     ) -> Result<PhysicalActions, EvaluationError> {
-        let state = self.proprioception.values(&Felt {
+        let state = self.proprioception.values(&ArmReading {
             joints: status.measured_joints,
             tool: status.measured_pose,
             commanded: status.commanded_pose,
@@ -91,7 +91,7 @@ impl Network {
         let output = self.viewer.act(Scene {
             pictures,
             state: &state,
-            instruction: &moment.rig.layout.instruction,
+            instruction: &moment.episode_world.layout.instruction,
         })?;
         Ok(output.actions)
     }
@@ -101,9 +101,9 @@ impl Network {
 pub(super) struct NetworkPilot<'a> {
     network: &'a mut Network,
     evaluation: &'a Evaluation,
-    eyes: &'a mut Eyes,
+    renderer: &'a mut CameraRenderer,
     /// Another episode whose camera images the policy gets in place of its own.
-    stranger: Option<Stranger>,
+    shuffled: Option<ShuffledCameras>,
     replan_s: f64,
     /// Time of the last observation.
     last: Option<Time>,
@@ -118,12 +118,12 @@ pub(super) struct NetworkPilot<'a> {
 pub(super) type Seen<'a> = dyn FnMut(&Moment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
 
 impl NetworkPilot<'_> {
-    fn look(&mut self, moment: &Moment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
-        let world = &moment.rig.world;
-        let seen = self.stranger.as_ref().and_then(|stranger| stranger.at(world.time()));
+    fn render(&mut self, moment: &Moment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
+        let world = &moment.episode_world.world;
+        let seen = self.shuffled.as_ref().and_then(|shuffled| shuffled.at(world.time()));
         Ok(match seen {
-            Some(snapshot) => self.eyes.look(snapshot)?,
-            None => self.eyes.look(&world.snapshot())?,
+            Some(snapshot) => self.renderer.render(snapshot)?,
+            None => self.renderer.render(&world.snapshot())?,
         })
     }
 
@@ -151,16 +151,18 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
     }
 
     fn begin(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
-        let rig = moment.rig;
+        let episode_world = moment.episode_world;
         if self.evaluation.shuffle_cameras {
-            self.stranger = Some(Stranger::of(&Stage {
+            self.shuffled = Some(ShuffledCameras::of(&EpisodeSetup {
                 sim: &self.evaluation.sim,
                 arm: &self.evaluation.arm,
-                id: rig.id,
+                id: episode_world.id,
                 scene: SceneOptions::default(),
             })?);
         }
-        Ok(self.eyes.begin_episode(&rig.world.snapshot(), rig.id.seed)?)
+        Ok(self
+            .renderer
+            .begin_episode(&episode_world.world.snapshot(), episode_world.id.seed)?)
     }
 
     fn limit_s(&self) -> f64 {
@@ -179,21 +181,21 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
             return Ok(Decision::Finish);
         }
         let begun = Instant::now();
-        let pictures = self.look(moment)?;
+        let pictures = self.render(moment)?;
         if let Some(seen) = &mut self.seen {
             seen(moment, &pictures)?;
         }
         let looked = begun.elapsed();
         let actions = self.network.act(moment, &status, &pictures)?;
         // Rendering does not count as latency: a real camera takes no time of the policy.
-        let thought = begun.elapsed() - looked;
-        self.spent += Cost::network(looked, thought);
+        let computed = begun.elapsed() - looked;
+        self.spent += Cost::network(looked, computed);
         self.last = Some(now);
         Ok(Decision::Send {
             chunk: self.chunk(now, status.lease, actions),
             latency_s: match self.evaluation.latency {
                 Latency::Fixed(seconds) => seconds,
-                Latency::Measured => thought.as_secs_f64(),
+                Latency::Measured => computed.as_secs_f64(),
             },
         })
     }

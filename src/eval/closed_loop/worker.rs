@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::cost::Cost;
 use super::error::EvaluationError;
-use super::film::{Camera, Film};
+use super::video::{Camera, TrialVideo};
 use super::{Candidate, Evaluation, Latency, Trial};
 use crate::eval::smoothness::SmoothnessMeter;
 use crate::eval::trials::TrialResult;
-use crate::sim::camera::Eyes;
-use crate::sim::episode::{self, Moment, Outcome, Stage};
+use crate::sim::camera::CameraRenderer;
+use crate::sim::episode::{self, EpisodeSetup, Moment, Outcome};
 use crate::sim::expert::ExpertPilot;
 use crate::sim::pilot::Pilot;
 use crate::sim::scene::SceneOptions;
@@ -19,12 +19,12 @@ use crate::sim::tasks::EpisodeId;
 pub(super) struct Worker<'a> {
     evaluation: &'a Evaluation,
     candidate: &'a mut Candidate,
-    eyes: Eyes,
+    renderer: CameraRenderer,
     camera: Camera,
 }
 
 /// Result and cost of a trial.
-pub(super) struct Made {
+pub(super) struct FinishedTrial {
     pub result: TrialResult,
     pub cost: Cost,
 }
@@ -34,16 +34,16 @@ impl<'a> Worker<'a> {
         Self {
             evaluation,
             candidate,
-            eyes: Eyes::default(),
+            renderer: CameraRenderer::default(),
             camera: Camera::default(),
         }
     }
 
     /// Runs a trial and writes its pictures.
-    pub fn make(&mut self, id: EpisodeId, video: bool) -> Result<Made, EvaluationError> {
+    pub fn make(&mut self, id: EpisodeId, video: bool) -> Result<FinishedTrial, EvaluationError> {
         let begun = Instant::now();
         let evaluation = self.evaluation;
-        let stage = Stage {
+        let setup = EpisodeSetup {
             sim: &evaluation.sim,
             arm: &evaluation.arm,
             id,
@@ -52,7 +52,7 @@ impl<'a> Worker<'a> {
         let mut watch = Watch {
             meter: SmoothnessMeter::new(evaluation.arm.period()),
             seam: false,
-            film: Film::begin(&mut self.camera, &evaluation.out, id, video)?,
+            trial_video: TrialVideo::begin(&mut self.camera, &evaluation.out, id, video)?,
         };
         let (outcome, spent) = match self.candidate {
             Candidate::Expert => {
@@ -61,17 +61,17 @@ impl<'a> Worker<'a> {
                     Latency::Measured => 0.0,
                 };
                 let mut pilot = ExpertPilot::new(&evaluation.sim, latency_s);
-                (watch.fly(&stage, &mut pilot)?, Cost::default())
+                (watch.run_episode(&setup, &mut pilot)?, Cost::default())
             }
             Candidate::Network(network) => {
-                let mut pilot = network.pilot(evaluation, &mut self.eyes);
-                let outcome = watch.fly(&stage, &mut pilot)?;
+                let mut pilot = network.pilot(evaluation, &mut self.renderer);
+                let outcome = watch.run_episode(&setup, &mut pilot)?;
                 (outcome, pilot.spent)
             }
         };
-        let Watch { meter, film, .. } = watch;
-        let film_s = film.end()?.as_secs_f64();
-        Ok(Made {
+        let Watch { meter, trial_video, .. } = watch;
+        let film_s = trial_video.end()?.as_secs_f64();
+        Ok(FinishedTrial {
             cost: Cost {
                 trials: 1,
                 total_s: begun.elapsed().as_secs_f64(),
@@ -89,19 +89,23 @@ struct Watch<'a> {
     meter: SmoothnessMeter,
     /// Whether the next command is the first of a chunk.
     seam: bool,
-    film: Film<'a>,
+    trial_video: TrialVideo<'a>,
 }
 
 impl Watch<'_> {
-    fn fly(&mut self, stage: &Stage<'_>, pilot: &mut impl Pilot<EvaluationError>) -> Result<Outcome, EvaluationError> {
-        episode::fly(stage, pilot, |moment| self.see(&moment))
+    fn run_episode(
+        &mut self,
+        setup: &EpisodeSetup<'_>,
+        pilot: &mut impl Pilot<EvaluationError>,
+    ) -> Result<Outcome, EvaluationError> {
+        episode::run_episode(setup, pilot, |moment| self.observe(&moment))
     }
 
-    fn see(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
+    fn observe(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
         if moment.ticked {
             let seam = std::mem::take(&mut self.seam);
             self.meter.push(moment.status().commanded_joints, seam);
-            self.film.see(moment)?;
+            self.trial_video.observe(moment)?;
         }
         self.seam |= moment.chunk_began;
         Ok(())

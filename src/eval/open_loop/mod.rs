@@ -12,14 +12,14 @@ pub use report::{OpenLoop, RowResult, Setting};
 
 use crate::camera::rgb::RgbImage;
 use crate::contract::ActionSpace;
-use crate::dataset::images::ImageReader;
+use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::{At, Dataset};
 use crate::eval::viewer::{Scene, Viewer};
 use crate::training::config::DatasetShare;
-use crate::training::data::medians::Medians;
+use crate::training::data::constant_baseline::ConstantBaseline;
 use crate::training::data::mixture::{HeldOut, Mixture};
 use crate::training::data::sampler::{Place, randomness};
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 use errors::WIDTH;
 
 /// Selection of the rows to compare.
@@ -65,11 +65,11 @@ pub fn compare(
         return Err(refuse(format!("expected at least two rows, found {}", order.len())));
     }
     let chunk_len = viewer.chunk_len();
-    let mut constant = Medians::new(chunk_len * WIDTH);
+    let mut constant = ConstantBaseline::new(chunk_len * WIDTH);
     for at in &order {
         let chunk = mixture.chunk(Place { dataset: 0, at: *at }, chunk_len)?;
         let counting = chunk.values.iter().take(chunk.valid * WIDTH);
-        constant.see(counting.map(|value| (*value, true)));
+        constant.add(counting.map(|value| (*value, true)));
     }
     let constant: Vec<f64> = constant.take().into_iter().map(f64::from).collect();
     let setting = Setting {
@@ -138,7 +138,7 @@ struct Show<'a> {
     viewer: Viewer,
     mixture: &'a Mixture,
     dataset: &'a Dataset,
-    images: ImageReader<'a>,
+    images: DecodedImageReader<'a>,
     pictures: Vec<RgbImage>,
 }
 
@@ -147,7 +147,7 @@ impl<'a> Show<'a> {
         let views = mixture.views();
         let views: Vec<&str> = views.iter().map(String::as_str).collect();
         Ok(Self {
-            images: ImageReader::new(dataset, &views)?,
+            images: DecodedImageReader::new(dataset, &views)?,
             pictures: Vec::new(),
             viewer,
             mixture,

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::contract::{Contract, DimensionStatistics, FILE_NAME};
 use crate::dataset::column_mapping::ColumnMapping;
+use crate::dataset::episode_stats;
 use crate::dataset::info::{Info, STATS};
-use crate::dataset::kept;
-use crate::dataset::layout::action_column;
+use crate::dataset::schema::action_column;
 use crate::dataset::statistics::Statistics;
 
 use super::Report;
@@ -46,7 +46,7 @@ pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut Report
         return;
     };
     report.fact(format!("  {column}"), mapping.to_string());
-    let Some(mut stats) = report.take(kept::load(directory)) else {
+    let Some(mut stats) = report.take(episode_stats::load(directory)) else {
         return;
     };
     let stats = stats.remove(column).unwrap_or_default();

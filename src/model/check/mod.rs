@@ -17,9 +17,9 @@ use super::checkpoint::weights::Part;
 use super::checkpoint::{Manifest, Options};
 use super::config::{Config, Proprio};
 use super::error::ModelError;
+use super::generate::conversation::Conversation;
 use super::prompt::{Prompter, Task};
 use super::state::StateText;
-use super::text::conversation::Conversation;
 
 /// An instruction of typical length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";

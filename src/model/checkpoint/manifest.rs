@@ -19,8 +19,8 @@ use crate::model::error::ModelError;
 use crate::model::json;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
+use crate::training::config::settings::Selection;
 use crate::training::parameters::{Parameters, Trainable};
-use crate::training::settings::Selection;
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

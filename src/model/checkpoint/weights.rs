@@ -17,7 +17,7 @@ use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::json;
 use crate::model::parameters::{Parameter, Role, Source};
-use crate::model::shim;
+use crate::model::sys;
 
 use super::{WEIGHTS, pickle, torch_archive};
 
@@ -214,7 +214,7 @@ impl WeightFiles {
         if let Some(info) = file.tensors.get(&stored) {
             let (start, end) = info.data_offsets;
             let bytes = bytes.start.min(end - start)..bytes.end.min(end - start);
-            shim::release(&file.map, file.data + start + bytes.start, bytes.len());
+            sys::release(&file.map, file.data + start + bytes.start, bytes.len());
         }
     }
 
@@ -242,7 +242,7 @@ impl WeightFiles {
         for file in &self.files {
             for (chunk, at) in file.map.chunks(AT_ONCE).zip(0..) {
                 hash.update(chunk);
-                shim::release(&file.map, at * AT_ONCE, chunk.len());
+                sys::release(&file.map, at * AT_ONCE, chunk.len());
             }
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
@@ -255,7 +255,7 @@ impl Mapped {
             return Self::open_pickled(path);
         }
         let map = files::open(path)
-            .and_then(|file| shim::map(&file))
+            .and_then(|file| sys::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if map.is_empty() {
             return Err(ModelError::read(
@@ -284,7 +284,7 @@ impl Mapped {
 
     fn open_pickled(path: &Path) -> Result<Self, ModelError> {
         let map = files::open_any(path)
-            .and_then(|file| shim::map(&file))
+            .and_then(|file| sys::map(&file))
             .map_err(|e| ModelError::read(path, e))?;
         if !torch_archive::is_one(&map) {
             if map.first() != Some(&pickle::BEGINNING) {

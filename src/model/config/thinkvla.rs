@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::heads::AdapterNorm;
+use crate::model::adapters::AdapterNorm;
 use crate::model::integration::fusion::Fusion;
 use crate::model::integration::pool::GeoPool;
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
+use crate::model::adapters::Projector;
 use crate::model::error::ModelError;
-use crate::model::heads::Projector;
 use crate::model::layers::{Linear, LinearInit};
 use crate::model::parameters::Scope;
 

@@ -9,10 +9,10 @@ use super::report::{Demand, Finding, Report, Row};
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::model::error::ModelError;
+use crate::model::generate::chat::{Chat, ChatParts};
+use crate::model::inputs::SequencePlan;
 use crate::model::policy::PolicyOptions;
 use crate::model::prompt::Prompt;
-use crate::model::sequence::SequencePlan;
-use crate::model::text::speaker::{Parts, Speaker};
 use crate::model::vision::VisionOutput;
 use crate::model::vision_plan::VisionPlan;
 
@@ -35,7 +35,7 @@ const COMPARABLE: [&str; 9] = [
 /// A checkpoint to be compared with cases.
 #[derive(Debug)]
 pub struct Subject {
-    parts: Parts,
+    parts: ChatParts,
 }
 
 /// Outputs of a case. Batches are padded on the left.
@@ -55,7 +55,7 @@ impl Subject {
     /// # Errors
     /// When a file is missing, damaged or does not fit the others, or the device is not there.
     pub fn load(directory: &Path, options: PolicyOptions) -> Result<Self, ModelError> {
-        let parts = Speaker::load(directory, options)?.into_parts();
+        let parts = Chat::load(directory, options)?.into_parts();
         Ok(Self { parts })
     }
 
@@ -93,7 +93,7 @@ impl Subject {
     }
 
     fn run(&self, case: &Case, tap: Option<i64>) -> Result<Outcome, ModelError> {
-        let Parts {
+        let ChatParts {
             config,
             backbone,
             conversation,
@@ -112,18 +112,18 @@ impl Subject {
             prompts.push(conversation.ask(&message.text, own)?);
         }
         let pictures = preprocessor.input().clone();
-        let sight = self.see(&pictures, tap)?;
+        let encoded = self.encode_images(&pictures, tap)?;
         let plan = SequencePlan::new(&prompts, &config.text_config, placed)?;
         Ok(Outcome {
-            states: backbone.think(&sight, &plan)?,
+            states: backbone.forward_text(&encoded, &plan)?,
             real: real(&prompts)?,
-            tap: sight.tap,
+            tap: encoded.tap,
             pictures,
             prompts,
         })
     }
 
-    fn see(&self, pictures: &VisionInput, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
+    fn encode_images(&self, pictures: &VisionInput, tap: Option<i64>) -> Result<VisionOutput, ModelError> {
         let (vision, text) = (&self.parts.config.vision_config, &self.parts.config.text_config);
         let (kind, device) = (self.parts.compute.kind(), self.parts.device);
         if pictures.grids.is_empty() {
@@ -140,7 +140,7 @@ impl Subject {
         }
         let plan = VisionPlan::new(&pictures.grids, vision, device)?;
         let pixels = self.pixels(pictures)?.f_to_device(device)?.f_to_kind(kind)?;
-        self.parts.backbone.see(&pixels, &plan, tap)
+        self.parts.backbone.encode_images(&pixels, &plan, tap)
     }
 
     /// (Σpatches, patch values)

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::eval::statistics::percentile;
-use crate::torch_ext::linear::{self, Follow, Packed};
+use crate::torch_ext::linear::{self, Epilogue, Packed};
 
 use super::work::{Product, Stage, Work};
 
@@ -83,7 +83,9 @@ fn linear_ms(p: Product, place: (Kind, Device)) -> Result<f64, TchError> {
     }
     let packed = weights.iter().map(Packed::new).collect::<Result<Vec<_>, _>>()?;
     drop(weights);
-    median_ms(place.1, packed.iter().cycle(), |w| w.forward(&x, None, Follow::Nothing))
+    median_ms(place.1, packed.iter().cycle(), |w| {
+        w.forward(&x, None, Epilogue::Nothing)
+    })
 }
 
 fn batched_ms(p: Product, place: (Kind, Device)) -> Result<f64, TchError> {

@@ -163,11 +163,11 @@ fn attention(heads: i64, [queries, keys]: [i64; 2], width: i64) -> [Product; 2] 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sizes::Size;
+    use crate::model::presets::Preset;
 
     #[test]
     fn the_2b_size_makes_the_work_of_its_parameters() {
-        let config = Size::Qwen3Vl2b.config_without_tokenizer().unwrap();
+        let config = Preset::Qwen3Vl2b.config_without_tokenizer().unwrap();
         let grids = [Grid { t: 1, h: 16, w: 16 }; 2];
         let load = Load {
             grids: &grids,

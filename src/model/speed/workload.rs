@@ -10,10 +10,10 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
+use crate::model::inputs::SequencePlan;
 use crate::model::network::Network;
 use crate::model::parameters::{Init, Parameter, Role, Source};
 use crate::model::prompt::Prompt;
-use crate::model::sequence::SequencePlan;
 use crate::model::state::state_tensor;
 use crate::model::vision_plan::VisionPlan;
 
@@ -144,11 +144,11 @@ impl Workload {
             .f_to_device(device)?
             .f_to_kind(compute.kind())?;
         let preprocessing = lap();
-        let sight = self.network.see(&pixels, &self.images)?;
+        let encoded = self.network.encode_images(&pixels, &self.images)?;
         let vision = lap();
-        let thought = self.network.think(&sight, &self.sequence)?;
+        let readout = self.network.forward_text(&encoded, &self.sequence)?;
         let language = lap();
-        self.network.act(&sight, thought, &self.sequence)?;
+        self.network.predict_actions(&encoded, readout, &self.sequence)?;
         Ok(Pass {
             preprocessing,
             vision,

@@ -4,7 +4,7 @@
 //! its state.
 
 mod driver;
-mod looking;
+mod driver_discovery;
 mod loop_thread;
 mod moves;
 mod node;

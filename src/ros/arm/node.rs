@@ -10,11 +10,11 @@ use ros_env::std_msgs::msg::UInt16;
 use ros_env::thinkvla::msg::{ActionChunk, Heartbeat as HeartbeatMessage};
 
 use super::driver::RosDriver;
-use super::looking::OwnTopics;
+use super::driver_discovery::OwnTopics;
 use super::loop_thread::Loop;
 use super::services::Kept;
 use super::settings::{Settings, SettingsError};
-use super::{Shared, looking, moves, report, services, status};
+use super::{Shared, driver_discovery, moves, report, services, status};
 use crate::control::chunk::ActionsError;
 use crate::control::config::{ApiChoice, ArmConfig};
 use crate::control::event::Check;
@@ -69,7 +69,7 @@ impl ArmNode {
         own.extend(shared.lock().driver().own_topics());
         kept.extend(services::offer(node, &shared)?);
         kept.push(Box::new(moves::offer(node, runtime.tokio(), &shared)?));
-        kept.push(Box::new(looking::watch(node, shared.clone(), own)?));
+        kept.push(Box::new(driver_discovery::watch(node, shared.clone(), own)?));
         for timer in status::publish(node, &shared)? {
             kept.push(Box::new(timer));
         }

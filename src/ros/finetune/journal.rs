@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::order::Order;
+use super::goal::TrainingGoal;
 use crate::files;
 
 /// File name of the journal, in the directory of a run.
@@ -39,7 +39,8 @@ pub struct Trainer {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Journal {
     /// The goal.
-    pub order: Order,
+    #[serde(rename = "order")]
+    pub goal: TrainingGoal,
     /// Its state.
     pub standing: Standing,
     /// Number of steps of the run; `None` until it is known.
@@ -52,9 +53,9 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the record of a new goal.
-    pub fn new(order: Order) -> Self {
+    pub fn new(goal: TrainingGoal) -> Self {
         Self {
-            order,
+            goal,
             standing: Standing::Open,
             steps: None,
             spent_s: 0.0,
@@ -83,10 +84,10 @@ impl Journal {
     /// When a file cannot be written or removed.
     pub fn write(&self, runs: &Path) -> Result<(), String> {
         let text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
-        replace(&self.order.out.join(JOURNAL), &(text + "\n"))?;
+        replace(&self.goal.out.join(JOURNAL), &(text + "\n"))?;
         let pointer = runs.join(UNFINISHED);
         if self.standing == Standing::Open {
-            return replace(&pointer, &self.order.out.to_string_lossy());
+            return replace(&pointer, &self.goal.out.to_string_lossy());
         }
         match std::fs::remove_file(&pointer) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -155,12 +156,12 @@ fn replace(path: &Path, text: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ros::finetune::order::{Length, Mode};
+    use crate::ros::finetune::goal::{Length, Mode};
 
     #[test]
     fn only_an_open_goal_is_taken_up_again() {
         let runs = tempfile::tempdir().unwrap();
-        let mut journal = Journal::new(Order {
+        let mut journal = Journal::new(TrainingGoal {
             checkpoint: "start".into(),
             datasets: vec!["data".into()],
             out: runs.path().join("mine"),
@@ -174,7 +175,7 @@ mod tests {
         journal.standing = Standing::Cancelled;
         journal.write(runs.path()).unwrap();
         assert_eq!(Journal::unfinished(runs.path()).unwrap(), None);
-        assert_eq!(Journal::read(&journal.order.out).unwrap(), Some(journal));
+        assert_eq!(Journal::read(&journal.goal.out).unwrap(), Some(journal));
     }
 
     #[test]

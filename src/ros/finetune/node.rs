@@ -7,8 +7,8 @@ use std::time::Duration;
 use rclrs::{IntoPrimitiveOptions as _, RclrsError};
 use ros_env::thinkvla::msg::FineTuneStatus;
 
-use super::bench::{self, Bench};
-use super::ear::Ear;
+use super::job_queue::{self, JobQueue};
+use super::policy_latency::PolicyLatency;
 use super::settings::{Settings, SettingsError};
 use super::{action, report};
 use crate::ros::runtime::Runtime;
@@ -44,26 +44,26 @@ impl FineTuneNode {
         let node = runtime.node();
         let settings = Settings::declare(runtime)?;
         let lock = WriterLock::acquire(&settings.runs)?;
-        let ear = Arc::new(Ear::open(node, &settings.policy)?);
-        let bench = Arc::new(Bench::new(settings, runtime.shutdown().clone()));
+        let latency = Arc::new(PolicyLatency::open(node, &settings.policy)?);
+        let jobs = Arc::new(JobQueue::new(settings, runtime.shutdown().clone()));
         let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![Box::new(lock)];
-        kept.push(Box::new(action::offer(node, runtime.tokio(), (&bench, &ear))?));
-        let (shown, heard) = (Arc::clone(&bench), Arc::clone(&ear));
+        kept.push(Box::new(action::offer(node, runtime.tokio(), (&jobs, &latency))?));
+        let (reported, heard) = (Arc::clone(&jobs), Arc::clone(&latency));
         kept.push(Box::new(diagnostics::publish(node, "training", move || {
-            vec![report::training(&shown.shown(), heard.p95_ms())]
+            vec![report::training(&reported.status(), heard.p95_ms())]
         })?));
         let publisher = node.create_publisher::<FineTuneStatus>(topics::FINETUNE_STATUS.name.qos(qos::latched()))?;
-        let (shown, clock) = (Arc::clone(&bench), Clock::of(node));
+        let (reported, clock) = (Arc::clone(&jobs), Clock::of(node));
         kept.push(Box::new(node.create_timer_repeating(
             Duration::from_secs(1),
             move || {
-                let status = report::status(&shown.shown(), ear.p95_ms(), clock.now());
+                let status = report::status(&reported.status(), latency.p95_ms(), clock.now());
                 if let Err(error) = publisher.publish(status) {
                     tracing::warn!("status not sent: {error}");
                 }
             },
         )?));
-        bench::start(&bench, runtime.shutdown());
+        job_queue::start(&jobs, runtime.shutdown());
         Ok(Self { _kept: kept })
     }
 }

@@ -7,7 +7,7 @@ use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
 use crate::ros::runtime::Runtime;
 use crate::ros::share;
 use crate::training::config::TrainingConfig;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Error in the parameters.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use crate::ros::{qos, topics};
 const TREMBLE_RAD: f64 = 0.01;
 
 /// Newest status of the arm node, and the distance that the joints have moved.
-pub struct ArmWatch {
+pub struct ArmMonitor {
     seen: Arc<Mutex<Seen>>,
     _subscription: Subscription<ArmStatus>,
 }
@@ -42,7 +42,7 @@ impl Seen {
     }
 }
 
-impl ArmWatch {
+impl ArmMonitor {
     /// Subscribes to the arm's status.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, Publisher, RclrsError};
 use ros_env::sensor_msgs::msg::Image;
 use ros_env::std_msgs::msg::Header;
 
-use super::actor::Actor;
+use super::backend::InferenceBackend;
 use crate::control::time::Time;
 use crate::ros::time::to_message;
 use crate::ros::{qos, topics};
@@ -31,10 +31,10 @@ impl GeometryView {
 
     /// Publishes the latents of the last chunk, stamped with the time of its observation. The picture is for display only:
     /// an error is logged once and has no other effect.
-    pub fn show(&self, actor: &dyn Actor, observed: Time) {
-        let outcome = match actor.geometry() {
+    pub fn show(&self, backend: &dyn InferenceBackend, observed: Time) {
+        let outcome = match backend.geometry() {
             Ok(Some(picture)) => {
-                let frame = actor
+                let frame = backend
                     .contract()
                     .robot
                     .cameras

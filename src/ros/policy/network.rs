@@ -4,21 +4,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::actor::{ActError, Acted, Actor, Question, Said, Situation};
+use super::backend::{AnswerStep, BackendInput, InferenceBackend, InferenceError, Question, TimedActions};
+use super::checkpoint_swap::Checkpoints;
+use super::self_test;
 use super::settings::Settings;
-use super::succession::Checkpoints;
-use super::trial;
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::model::check::Check;
 use crate::model::checkpoint::Options;
+use crate::model::generate::generation::{AnswerOptions, Generation, GenerationStep};
+use crate::model::generate::sampling::Sampling;
 use crate::model::geometry_picture;
 use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
-use crate::model::text::generation::{AnswerOptions, Generation, Step};
-use crate::model::text::sampling::Sampling;
 use crate::ros::images::{Arrived, decode};
 
 /// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as
@@ -26,7 +26,7 @@ use crate::ros::images::{Arrived, decode};
 const PROMPT_PIECE: usize = 16;
 
 /// A checkpoint with the pipeline from images to actions.
-pub struct NetworkActor {
+pub struct NetworkBackend {
     policy: Policy,
     preprocessor: Preprocessor,
     rgb: RgbImage,
@@ -41,13 +41,13 @@ struct MadeOf {
     grids: Vec<Grid>,
 }
 
-impl NetworkActor {
+impl NetworkBackend {
     /// Functions that load, check and self-test checkpoints.
     pub fn checkpoints() -> Checkpoints {
         Checkpoints {
             load: Box::new(Self::load),
             check: Box::new(check),
-            replay: Box::new(trial::replay),
+            replay: Box::new(self_test::replay),
         }
     }
 
@@ -55,7 +55,7 @@ impl NetworkActor {
     ///
     /// # Errors
     /// When there is none, it is damaged, or the device is not available.
-    fn load(settings: &Settings, checkpoint: &Path) -> Result<Box<dyn Actor>, String> {
+    fn load(settings: &Settings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, String> {
         let options = PolicyOptions {
             device: settings.device.parse().map_err(|e| format!("parameter device: {e}"))?,
             threads: settings.threads,
@@ -74,10 +74,10 @@ impl NetworkActor {
     }
 
     /// Decodes, resizes and patches the frames of one observation.
-    fn prepare(&mut self, frames: &[Arc<Arrived>]) -> Result<(), ActError> {
+    fn prepare(&mut self, frames: &[Arc<Arrived>]) -> Result<(), InferenceError> {
         self.preprocessor.clear();
         for (frame, camera) in frames.iter().zip(&self.policy.contract().robot.cameras) {
-            let fault = |message: String| ActError::Frame {
+            let fault = |message: String| InferenceError::Frame {
                 camera: camera.name.clone(),
                 message,
             };
@@ -104,7 +104,7 @@ fn check(settings: &Settings, checkpoint: &Path, dataset: Option<&Path>) -> Resu
     }
 }
 
-impl Actor for NetworkActor {
+impl InferenceBackend for NetworkBackend {
     fn contract(&self) -> &Contract {
         self.policy.contract()
     }
@@ -128,39 +128,39 @@ impl Actor for NetworkActor {
         self.policy.act(&observation).map(drop).map_err(|e| e.to_string())
     }
 
-    fn act(&mut self, situation: &Situation) -> Result<Acted, ActError> {
+    fn act(&mut self, input: &BackendInput) -> Result<TimedActions, InferenceError> {
         let start = Instant::now();
-        self.prepare(situation.frames)?;
+        self.prepare(input.frames)?;
         let preprocess = start.elapsed();
         let observation = Observation {
             pixel_values: &self.preprocessor.input().pixel_values,
             grids: &self.preprocessor.input().grids,
-            state: situation.state,
-            instruction: situation.instruction,
+            state: input.state,
+            instruction: input.instruction,
         };
         let output = self
             .policy
             .act(&observation)
-            .map_err(|e| ActError::Network(e.to_string()))?;
+            .map_err(|e| InferenceError::Network(e.to_string()))?;
         self.made_of = Some(MadeOf {
             latents: output.latents,
             grids: self.preprocessor.input().grids.clone(),
         });
-        Ok(Acted {
+        Ok(TimedActions {
             actions: output.actions,
             preprocess,
             inference: output.timings.total,
         })
     }
 
-    fn question(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
+    fn begin_answer(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
         self.answer = None;
         let text = |e: &dyn std::fmt::Display| e.to_string();
         if let Some(frames) = frames {
             self.prepare(frames).map_err(|e| text(&e))?;
             let input = self.preprocessor.input();
             self.policy
-                .look(&input.pixel_values, &input.grids)
+                .encode_images(&input.pixel_values, &input.grids)
                 .map_err(|e| text(&e))?;
         }
         let options = AnswerOptions {
@@ -176,21 +176,21 @@ impl Actor for NetworkActor {
         Ok(())
     }
 
-    fn speak(&mut self) -> Result<Said, String> {
+    fn answer_step(&mut self) -> Result<AnswerStep, String> {
         let answer = self.answer.as_mut().ok_or("no question was asked")?;
-        let step = self.policy.go_on(answer).map_err(|e| e.to_string())?;
+        let step = self.policy.next_step(answer).map_err(|e| e.to_string())?;
         Ok(match step {
-            Some(Step::Read { .. }) => Said {
+            Some(GenerationStep::Read { .. }) => AnswerStep {
                 text: String::new(),
                 tokens: 0,
                 more: true,
             },
-            Some(Step::Token(token)) => Said {
+            Some(GenerationStep::Token(token)) => AnswerStep {
                 more: token.end.is_none(),
                 text: token.text,
                 tokens: 1,
             },
-            None => Said {
+            None => AnswerStep {
                 text: String::new(),
                 tokens: 0,
                 more: false,
@@ -198,7 +198,7 @@ impl Actor for NetworkActor {
         })
     }
 
-    fn hush(&mut self) {
+    fn cancel_answer(&mut self) {
         self.answer = None;
     }
 

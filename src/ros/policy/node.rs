@@ -9,13 +9,13 @@ use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Timer};
 use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
-use super::arm::ArmWatch;
-use super::desk::{self, Desk};
+use super::arm::ArmMonitor;
+use super::ask_queue::{self, AskQueue};
+use super::checkpoint_swap::{CheckpointSwap, Checkpoints};
 use super::geometry::GeometryView;
-use super::mind::{Mind, Shared};
-use super::pulse::Pulse;
+use super::health::HealthMonitor;
+use super::lifecycle::{PolicyLifecycle, Shared};
 use super::settings::Settings;
-use super::succession::{Checkpoints, Succession};
 use super::{report, services};
 use crate::ros::heartbeat::Heartbeat;
 use crate::ros::lease::{LeaseClient, Priority};
@@ -45,7 +45,7 @@ pub struct PolicyNode {
     _lifecycle: Arc<Lifecycle>,
     _instruction: instruction::Heard,
     _ask: Service<Ask>,
-    _succession: Vec<Box<dyn Any + Send + Sync>>,
+    _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
     _timers: [Timer; 2],
 }
 
@@ -57,32 +57,32 @@ impl PolicyNode {
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
         let settings = Arc::new(Settings::declare(runtime)?);
-        let arm = Arc::new(ArmWatch::subscribe(node)?);
-        let pulse = Arc::new(Pulse::new(Arc::clone(&settings), Arc::clone(&arm)));
+        let arm = Arc::new(ArmMonitor::subscribe(node)?);
+        let health = Arc::new(HealthMonitor::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
-        let desk = Arc::new(Desk::default());
-        let succession = Arc::new(Succession::new(Arc::clone(&settings), checkpoints));
-        let mind = Mind {
+        let ask_queue = Arc::new(AskQueue::default());
+        let checkpoint_swap = Arc::new(CheckpointSwap::new(Arc::clone(&settings), checkpoints));
+        let callbacks = PolicyLifecycle {
             node: Arc::clone(node),
             tokio: runtime.tokio().clone(),
             shutdown: runtime.shutdown().clone(),
-            heartbeat: Heartbeat::start(node, SOURCE, beat(&pulse))?,
+            heartbeat: Heartbeat::start(node, SOURCE, beat(&health))?,
             lease: LeaseClient::new(node, SOURCE, Priority::Policy)?,
             publisher: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
-            desk: Arc::clone(&desk),
+            ask_queue: Arc::clone(&ask_queue),
             pieces: node.create_publisher(topics::ANSWER.name.qos(qos::events()))?,
             geometry: Arc::new(GeometryView::offer(node)?),
-            succession: Arc::clone(&succession),
+            checkpoint_swap: Arc::clone(&checkpoint_swap),
             shared: Arc::default(),
             instruction: Arc::clone(&instruction),
             settings: Arc::clone(&settings),
             arm: Arc::clone(&arm),
-            pulse: Arc::clone(&pulse),
+            health: Arc::clone(&health),
             loaded: None,
-            planner: None,
+            inference_loop: None,
         };
-        let shared = Arc::clone(&mind.shared);
-        let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), mind)?);
+        let shared = Arc::clone(&callbacks.shared);
+        let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), callbacks)?);
         let task = Arc::clone(&instruction);
         let listening = instruction::listen(node, move |text| {
             let mut task = lock(&task);
@@ -93,21 +93,21 @@ impl PolicyNode {
         })?;
         let state = Arc::clone(&lifecycle);
         let (heard, seen) = (Arc::clone(&arm), Arc::clone(&shared));
-        let seats = Arc::clone(&succession);
+        let swap = Arc::clone(&checkpoint_swap);
         let reports = diagnostics::publish(node, "rm75", move || {
-            let ailment = pulse.ailment();
+            let fault = health.fault();
             let policy = report::policy(
                 state.state().label(),
-                &seen.figures,
-                ailment.as_ref(),
+                &seen.metrics,
+                fault.as_ref(),
                 &lock(&instruction),
             );
-            let mut statuses = vec![report::seats(policy, &seats)];
+            let mut statuses = vec![report::checkpoints(policy, &swap)];
             let cameras = lock(&seen.cameras);
             statuses.extend(
                 cameras
                     .iter()
-                    .map(|(slot, hz)| report::camera(slot, *hz, ailment.as_ref())),
+                    .map(|(slot, hz)| report::camera(slot, *hz, fault.as_ref())),
             );
             statuses.push(report::arm(heard.latest()));
             statuses
@@ -132,8 +132,8 @@ impl PolicyNode {
             refused,
             _lifecycle: lifecycle,
             _instruction: listening,
-            _ask: desk::serve(node, desk)?,
-            _succession: services::offer(node, runtime.tokio(), &succession)?,
+            _ask: ask_queue::serve(node, ask_queue)?,
+            _checkpoint_swap: services::offer(node, runtime.tokio(), &checkpoint_swap)?,
             _timers: [reports, watching],
         })
     }
@@ -145,15 +145,15 @@ impl PolicyNode {
 }
 
 /// Health check for the heartbeat thread; logs the reason once when the heartbeat stops.
-fn beat(pulse: &Arc<Pulse>) -> impl Fn() -> bool + Send + use<> {
-    let pulse = Arc::clone(pulse);
-    let ill = AtomicBool::new(false);
+fn beat(health: &Arc<HealthMonitor>) -> impl Fn() -> bool + Send + use<> {
+    let health = Arc::clone(health);
+    let faulty = AtomicBool::new(false);
     move || {
-        let ailment = pulse.ailment();
-        if let (Some(ailment), false) = (&ailment, ill.swap(ailment.is_some(), Ordering::Relaxed)) {
-            tracing::error!("the heartbeat stands still, the arm brakes: {ailment}");
+        let fault = health.fault();
+        if let (Some(fault), false) = (&fault, faulty.swap(fault.is_some(), Ordering::Relaxed)) {
+            tracing::error!("the heartbeat stands still, the arm brakes: {fault}");
         }
-        ailment.is_none()
+        fault.is_none()
     }
 }
 
@@ -174,7 +174,7 @@ fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle>, refused: Arc<AtomicBo
 fn watch_lease(
     runtime: &Runtime,
     shared: Arc<Shared>,
-    arm: Arc<ArmWatch>,
+    arm: Arc<ArmMonitor>,
     change: Arc<impl Fn(Transition) -> bool + Send + Sync + 'static>,
 ) -> Result<Timer, RclrsError> {
     let tokio = runtime.tokio().clone();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ros_env::thinkvla::msg::ArmStatus;
 
-use super::brain::Brain;
-use super::figures::Figures;
-use super::pulse::Ailment;
-use super::succession::Succession;
+use super::active_checkpoint::LoadedCheckpoint;
+use super::checkpoint_swap::CheckpointSwap;
+use super::health::HealthFault;
+use super::metrics::Metrics;
 use crate::ros::diagnostics::{Level, Status};
 use crate::ros::images::Slot;
 
@@ -19,14 +19,14 @@ const ARM_STALE: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
 
 /// Diagnostic status of a camera: rate, age, identical and unusable images.
-pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Status {
+pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> Status {
     let rejected = slot.rejected();
     let health = slot.health();
     let age = slot.silence();
     let silent = age.is_none_or(|age| age > SILENT);
     let rate = health.rate_hz().filter(|_| !silent).unwrap_or(0.0);
-    let ill = match ailment {
-        Some(Ailment::Silent { camera, .. } | Ailment::Frozen { camera, .. }) => camera == slot.camera(),
+    let faulty = match fault {
+        Some(HealthFault::Silent { camera, .. } | HealthFault::Frozen { camera, .. }) => camera == slot.camera(),
         _ => false,
     };
     Status::ok(format!("camera {}", slot.camera()))
@@ -40,12 +40,12 @@ pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Statu
         .value("identical_images", health.repeats())
         .value(
             "frozen",
-            matches!(ailment, Some(Ailment::Frozen { camera, .. }) if camera == slot.camera()),
+            matches!(fault, Some(HealthFault::Frozen { camera, .. }) if camera == slot.camera()),
         )
         .value("unusable_images", rejected.count)
         .complain(Level::Stale, age.is_none(), || "no usable image yet".to_owned())
-        .complain(Level::Error, ill, || {
-            ailment.map(Ailment::to_string).unwrap_or_default()
+        .complain(Level::Error, faulty, || {
+            fault.map(HealthFault::to_string).unwrap_or_default()
         })
         .complain(Level::Warn, rejected.count > 0, || {
             format!("unusable images: {}", rejected.reason)
@@ -56,10 +56,10 @@ pub fn camera(slot: &Slot, expected_hz: f64, ailment: Option<&Ailment>) -> Statu
 }
 
 /// Diagnostic status of the policy: latency, chunks, failures.
-pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, instruction: &str) -> Status {
-    let figures = figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+pub fn policy(state: &str, metrics: &Mutex<Metrics>, fault: Option<&HealthFault>, instruction: &str) -> Status {
+    let metrics = metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ms = |quantile| {
-        figures
+        metrics
             .quantile_ms(quantile)
             .map_or("none".to_owned(), |ms| format!("{ms:.1}"))
     };
@@ -68,21 +68,21 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
         .value("state", state)
         .value("latency_p50_ms", ms(0.5))
         .value("latency_p95_ms", ms(0.95))
-        .value("chunks", figures.chunks)
-        .value("failures", figures.failures)
-        .value("stale_observations", figures.stale)
-        .value("answers", figures.answers)
-        .value("answer_step_max_ms", format!("{:.1}", figures.longest_answer_step_ms))
+        .value("chunks", metrics.chunks)
+        .value("failures", metrics.failures)
+        .value("stale_observations", metrics.stale)
+        .value("answers", metrics.answers)
+        .value("answer_step_max_ms", format!("{:.1}", metrics.longest_answer_step_ms))
         .value("instruction", instruction)
-        .complain(Level::Error, active && ailment.is_some(), || {
-            let reason = ailment.map(Ailment::to_string).unwrap_or_default();
+        .complain(Level::Error, active && fault.is_some(), || {
+            let reason = fault.map(HealthFault::to_string).unwrap_or_default();
             format!("the heartbeat stands still: {reason}")
         })
-        .complain(Level::Warn, figures.stale > 0, || {
-            format!("observations not used: {}", figures.last_stale)
+        .complain(Level::Warn, metrics.stale > 0, || {
+            format!("observations not used: {}", metrics.last_stale)
         })
-        .complain(Level::Warn, figures.failures > 0, || {
-            format!("last failure: {}", figures.last_failure)
+        .complain(Level::Warn, metrics.failures > 0, || {
+            format!("last failure: {}", metrics.last_failure)
         })
         .complain(Level::Warn, active && instruction.is_empty(), || {
             "waiting for an instruction".to_owned()
@@ -90,17 +90,17 @@ pub fn policy(state: &str, figures: &Mutex<Figures>, ailment: Option<&Ailment>, 
 }
 
 /// Adds the checkpoint in use, the one that waits for `switch`, and the one that `switch_back` returns to.
-pub fn seats(status: Status, succession: &Succession) -> Status {
-    let name = |brain: Option<Arc<Brain>>| {
-        brain.map_or("none".to_owned(), |brain| {
-            let hash = brain.hash.get(..8).unwrap_or_default();
-            format!("{} {hash} {}", brain.name(), brain.path.display())
+pub fn checkpoints(status: Status, checkpoint_swap: &CheckpointSwap) -> Status {
+    let name = |checkpoint: Option<Arc<LoadedCheckpoint>>| {
+        checkpoint.map_or("none".to_owned(), |checkpoint| {
+            let hash = checkpoint.hash.get(..8).unwrap_or_default();
+            format!("{} {hash} {}", checkpoint.name(), checkpoint.path.display())
         })
     };
     status
-        .value("checkpoint", name(succession.running()))
-        .value("waiting_checkpoint", name(succession.waiting()))
-        .value("previous_checkpoint", name(succession.previous()))
+        .value("checkpoint", name(checkpoint_swap.running()))
+        .value("waiting_checkpoint", name(checkpoint_swap.waiting()))
+        .value("previous_checkpoint", name(checkpoint_swap.previous()))
 }
 
 /// Diagnostic status of the arm node as received here: underruns, clamps, driver errors.

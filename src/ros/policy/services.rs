@@ -14,15 +14,15 @@ use ros_env::thinkvla::srv::{
 };
 use tokio::sync::oneshot;
 
-use super::brain::Brain;
-use super::catalogue::{self, Entry};
-use super::succession::{Candidate, Succession};
+use super::active_checkpoint::LoadedCheckpoint;
+use super::checkpoint_list::{self, CheckpointEntry};
+use super::checkpoint_swap::{Candidate, CheckpointSwap};
 
-type Done = fn(&Succession) -> Result<String, String>;
+type Done = fn(&CheckpointSwap) -> Result<String, String>;
 
 const TRIGGERS: [(&str, Done); 2] = [
-    ("~/switch", Succession::switch),
-    ("~/switch_back", Succession::switch_back),
+    ("~/switch", CheckpointSwap::switch),
+    ("~/switch_back", CheckpointSwap::switch_back),
 ];
 
 /// Offers the services until the returned handles are dropped.
@@ -32,15 +32,15 @@ const TRIGGERS: [(&str, Done); 2] = [
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
-    succession: &Arc<Succession>,
+    checkpoint_swap: &Arc<CheckpointSwap>,
 ) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
     for (name, does) in TRIGGERS {
-        let seats = Arc::clone(succession);
+        let swap = Arc::clone(checkpoint_swap);
         kept.push(Box::new(node.create_service::<Trigger, _>(
             name,
             move |_: Trigger_Request| {
-                let outcome = does(&seats);
+                let outcome = does(&swap);
                 let success = outcome.is_ok();
                 let message = outcome.unwrap_or_else(|problem| problem);
                 tracing::info!("{name}: {message}");
@@ -48,15 +48,15 @@ pub fn offer(
             },
         )?));
     }
-    let seats = Arc::clone(succession);
+    let swap = Arc::clone(checkpoint_swap);
     let load =
         node.create_async_service::<LoadCheckpoint, _>("~/load_checkpoint", move |ask: LoadCheckpoint_Request| {
-            let seats = Arc::clone(&seats);
+            let swap = Arc::clone(&swap);
             let (send, loaded) = oneshot::channel();
             // Loading runs on a thread of its own, because it lowers the priority of its thread.
             std::thread::spawn(move || {
                 // The client may have gone.
-                let _ = send.send(load(&seats, &ask));
+                let _ = send.send(load(&swap, &ask));
             });
             async move {
                 let lost = || Err("the thread that loads ended; the log says why".to_owned());
@@ -64,11 +64,11 @@ pub fn offer(
             }
         })?;
     kept.push(Box::new(load));
-    let (seats, tokio) = (Arc::clone(succession), tokio.clone());
+    let (swap, tokio) = (Arc::clone(checkpoint_swap), tokio.clone());
     let list =
         node.create_async_service::<ListCheckpoints, _>("~/list_checkpoints", move |ask: ListCheckpoints_Request| {
-            let seats = Arc::clone(&seats);
-            let listed = tokio.spawn_blocking(move || list(&seats, &ask.directory));
+            let swap = Arc::clone(&swap);
+            let listed = tokio.spawn_blocking(move || list(&swap, &ask.directory));
             async move {
                 let listed = listed.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
                 let (ok, message, checkpoints) = match listed {
@@ -86,26 +86,30 @@ pub fn offer(
     Ok(kept)
 }
 
-fn load(seats: &Succession, ask: &LoadCheckpoint_Request) -> Result<Candidate, String> {
+fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<Candidate, String> {
     let path = ask.path.trim();
     if path.is_empty() {
         return Err("path: expected a checkpoint directory, found nothing".into());
     }
     let dataset = Some(ask.dataset.trim()).filter(|dataset| !dataset.is_empty());
-    seats.load(Path::new(path), dataset.map(Path::new))
+    swap.load(Path::new(path), dataset.map(Path::new))
 }
 
 fn loading(loaded: Result<Candidate, String>) -> LoadCheckpoint_Response {
     match loaded {
-        Ok(Candidate { hash, report, trial }) => {
+        Ok(Candidate {
+            hash,
+            report,
+            self_test,
+        }) => {
             tracing::info!("a checkpoint waits for ~/switch:\n{report}");
             LoadCheckpoint_Response {
                 ok: true,
                 message: "loaded; ~/switch takes it into use".to_owned(),
                 report,
                 checkpoint_hash: hash,
-                self_test: trial.map_or(f64::NAN, |trial| trial.error),
-                self_test_constant: trial.map_or(f64::NAN, |trial| trial.constant),
+                self_test: self_test.map_or(f64::NAN, |self_test| self_test.error),
+                self_test_constant: self_test.map_or(f64::NAN, |self_test| self_test.constant),
             }
         }
         Err(problem) => {
@@ -120,18 +124,19 @@ fn loading(loaded: Result<Candidate, String>) -> LoadCheckpoint_Response {
     }
 }
 
-fn list(seats: &Succession, directory: &str) -> Result<Vec<CheckpointInfo>, String> {
+fn list(swap: &CheckpointSwap, directory: &str) -> Result<Vec<CheckpointInfo>, String> {
     let directory = match directory.trim() {
-        "" => seats.directory(),
+        "" => swap.directory(),
         named => named.into(),
     };
-    let [running, waiting, previous] = [seats.running(), seats.waiting(), seats.previous()];
-    let is = |brain: &Option<Arc<Brain>>, entry: &Entry| {
-        let same =
-            |brain: &Arc<Brain>| std::fs::canonicalize(&brain.path).ok() == std::fs::canonicalize(&entry.path).ok();
-        brain.as_ref().is_some_and(same)
+    let [running, waiting, previous] = [swap.running(), swap.waiting(), swap.previous()];
+    let is = |checkpoint: &Option<Arc<LoadedCheckpoint>>, entry: &CheckpointEntry| {
+        let same = |checkpoint: &Arc<LoadedCheckpoint>| {
+            std::fs::canonicalize(&checkpoint.path).ok() == std::fs::canonicalize(&entry.path).ok()
+        };
+        checkpoint.as_ref().is_some_and(same)
     };
-    let info = |entry: Entry| CheckpointInfo {
+    let info = |entry: CheckpointEntry| CheckpointInfo {
         running: is(&running, &entry),
         waiting: is(&waiting, &entry),
         previous: is(&previous, &entry),
@@ -146,10 +151,13 @@ fn list(seats: &Succession, directory: &str) -> Result<Vec<CheckpointInfo>, Stri
         path: entry.path.display().to_string(),
         name: entry.name,
     };
-    Ok(catalogue::below(&directory)?.into_iter().map(info).collect())
+    Ok(checkpoint_list::find_checkpoints(&directory)?
+        .into_iter()
+        .map(info)
+        .collect())
 }
 
-fn date(entry: &Entry) -> ros_env::builtin_interfaces::msg::Time {
+fn date(entry: &CheckpointEntry) -> ros_env::builtin_interfaces::msg::Time {
     let since = entry.date.duration_since(UNIX_EPOCH).unwrap_or_default();
     ros_env::builtin_interfaces::msg::Time {
         sec: i32::try_from(since.as_secs()).unwrap_or(i32::MAX),

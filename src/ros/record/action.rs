@@ -6,7 +6,7 @@ use std::time::Duration;
 use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, TerminatedGoal};
 use ros_env::thinkvla::action::{RecordEpisode, RecordEpisode_Feedback, RecordEpisode_Result};
 
-use super::desk::{Desk, Figures};
+use super::session::{RecorderStatus, RecordingSession};
 use crate::dataset::writer::Saved;
 
 /// Time between two feedback messages.
@@ -19,11 +19,11 @@ const FEEDBACK: Duration = Duration::from_millis(200);
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
-    desk: &Arc<Desk>,
+    session: &Arc<RecordingSession>,
 ) -> Result<ActionServer<RecordEpisode>, RclrsError> {
-    let (desk, tokio) = (Arc::clone(desk), tokio.clone());
+    let (session, tokio) = (Arc::clone(session), tokio.clone());
     node.create_action_server("~/record_episode", move |goal: RequestedGoal<RecordEpisode>| {
-        let task = tokio.spawn(follow(goal, Arc::clone(&desk)));
+        let task = tokio.spawn(follow(goal, Arc::clone(&session)));
         async move {
             match task.await {
                 Ok(ended) => ended,
@@ -34,23 +34,23 @@ pub fn offer(
     })
 }
 
-async fn follow(requested: RequestedGoal<RecordEpisode>, desk: Arc<Desk>) -> TerminatedGoal {
+async fn follow(requested: RequestedGoal<RecordEpisode>, session: Arc<RecordingSession>) -> TerminatedGoal {
     let goal = Arc::clone(requested.goal());
     let executing = requested.accept().execute();
     let words = match goal.instruction.trim() {
         "" => Ok(()),
-        words => desk.instruct(words),
+        words => session.instruct(words),
     };
-    let before = desk.figures().episodes;
+    let before = session.status().episodes;
     let started = match words {
-        Ok(()) => beside(&desk, Desk::start).await,
+        Ok(()) => beside(&session, RecordingSession::start).await,
         Err(problem) => Err(problem),
     };
     if let Err(problem) = started {
         return executing.aborted_with(result(None, problem));
     }
     let watching = Box::pin(watch(
-        Arc::clone(&desk),
+        Arc::clone(&session),
         executing.feedback_publisher(),
         goal.max_seconds,
         before,
@@ -62,7 +62,7 @@ async fn follow(requested: RequestedGoal<RecordEpisode>, desk: Arc<Desk>) -> Ter
         }
         Ok(Err(problem)) => executing.aborted_with(result(None, problem)),
         Err(()) => {
-            let message = match beside(&desk, Desk::discard).await {
+            let message = match beside(&session, RecordingSession::discard).await {
                 Ok(()) => "cancelled: the episode is discarded".to_owned(),
                 Err(problem) => problem,
             };
@@ -73,51 +73,51 @@ async fn follow(requested: RequestedGoal<RecordEpisode>, desk: Arc<Desk>) -> Ter
 
 /// Waits until the episode is saved or discarded by any client, or saves it when its time is over.
 async fn watch(
-    desk: Arc<Desk>,
+    session: Arc<RecordingSession>,
     feedback: FeedbackPublisher<RecordEpisode>,
     max_seconds: f64,
     before: usize,
 ) -> Result<Saved, String> {
     let mut frames = 0;
     loop {
-        let figures = beside(&desk, |desk| Ok(desk.figures())).await?;
-        if figures.episodes > before {
+        let status = beside(&session, |session| Ok(session.status())).await?;
+        if status.episodes > before {
             return Ok(Saved {
                 episode: before,
                 frames,
             });
         }
-        if !figures.open {
+        if !status.open {
             return Err("the episode was discarded".into());
         }
-        if max_seconds > 0.0 && figures.seconds >= max_seconds {
-            return beside(&desk, Desk::save).await;
+        if max_seconds > 0.0 && status.seconds >= max_seconds {
+            return beside(&session, RecordingSession::save).await;
         }
-        frames = figures.frames;
+        frames = status.frames;
         // A client that has gone needs no feedback.
-        drop(feedback.publish(message(&figures)));
+        drop(feedback.publish(message(&status)));
         tokio::time::sleep(FEEDBACK).await;
     }
 }
 
 /// Runs work that may wait for the disk on a blocking thread.
 async fn beside<T: Send + 'static>(
-    desk: &Arc<Desk>,
-    work: impl FnOnce(&Desk) -> Result<T, String> + Send + 'static,
+    session: &Arc<RecordingSession>,
+    work: impl FnOnce(&RecordingSession) -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
-    let desk = Arc::clone(desk);
-    let done = tokio::task::spawn_blocking(move || work(&desk)).await;
+    let session = Arc::clone(session);
+    let done = tokio::task::spawn_blocking(move || work(&session)).await;
     done.unwrap_or_else(|panicked| Err(panicked.to_string()))
 }
 
-fn message(figures: &Figures) -> RecordEpisode_Feedback {
-    let seconds = figures.seconds.max(1e-9);
+fn message(status: &RecorderStatus) -> RecordEpisode_Feedback {
+    let seconds = status.seconds.max(1e-9);
     RecordEpisode_Feedback {
-        seconds: figures.seconds,
-        frames: u32::try_from(figures.frames).unwrap_or(u32::MAX),
-        drops: u32::try_from(figures.drops()).unwrap_or(u32::MAX),
-        streams: figures.streams.iter().map(|(name, _)| name.clone()).collect(),
-        rates: figures
+        seconds: status.seconds,
+        frames: u32::try_from(status.frames).unwrap_or(u32::MAX),
+        drops: u32::try_from(status.drops()).unwrap_or(u32::MAX),
+        streams: status.streams.iter().map(|(name, _)| name.clone()).collect(),
+        rates: status
             .streams
             .iter()
             .map(|(_, counts)| counts.received as f64 / seconds)

@@ -1,10 +1,10 @@
 //! The recorder: writes camera images and arm state as episodes of a dataset. It sends nothing to the arm.
 
 mod action;
-mod desk;
 mod node;
 mod report;
 mod services;
+mod session;
 mod settings;
 mod streams;
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use rclrs::RclrsError;
 
-use super::desk::Desk;
+use super::session::RecordingSession;
 use super::settings::{Settings, SettingsError};
 use super::{action, report, services, streams};
 use crate::dataset::info::INFO;
-use crate::dataset::layout::Layout;
+use crate::dataset::schema::DatasetSchema;
 use crate::dataset::storage::Disk;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::ros::diagnostics;
@@ -46,18 +46,24 @@ impl RecordNode {
         let settings = Settings::declare(runtime)?;
         let writer = open(&settings)?;
         let (clock, instruction) = (Clock::of(node), settings.instruction.as_str());
-        let desk = Arc::new(Desk::new(writer, settings.images, settings.rule, clock, instruction));
-        let mut kept = streams::listen(node, &desk, settings.transport)?;
-        kept.extend(services::offer(node, runtime.tokio(), &desk)?);
-        kept.push(Box::new(action::offer(node, runtime.tokio(), &desk)?));
-        let shown = Arc::clone(&desk);
+        let session = Arc::new(RecordingSession::new(
+            writer,
+            settings.images,
+            settings.rule,
+            clock,
+            instruction,
+        ));
+        let mut kept = streams::listen(node, &session, settings.transport)?;
+        kept.extend(services::offer(node, runtime.tokio(), &session)?);
+        kept.push(Box::new(action::offer(node, runtime.tokio(), &session)?));
+        let reported = Arc::clone(&session);
         kept.push(Box::new(diagnostics::publish(node, "recorder", move || {
-            vec![report::recording(&shown.figures())]
+            vec![report::recording(&reported.status())]
         })?));
         kept.push(Box::new(settings));
         let shutdown = runtime.shutdown().clone();
         runtime.shutdown().run_beside::<Infallible>(move || {
-            desk.run(&shutdown);
+            session.run(&shutdown);
             Ok(())
         });
         Ok(Self { _kept: kept })
@@ -67,13 +73,13 @@ impl RecordNode {
 /// Opens the dataset to continue, or creates a new one.
 fn open(settings: &Settings) -> Result<DatasetWriter, DatasetError> {
     let root = &settings.dataset;
-    let layout = Layout::of_arm(&settings.contract, settings.images)?;
+    let schema = DatasetSchema::of_arm(&settings.contract, settings.images)?;
     if !root.join(INFO).exists() {
         tracing::info!("new dataset {}", root.display());
-        return DatasetWriter::create(Arc::new(Disk), root, &layout, &settings.contract);
+        return DatasetWriter::create(Arc::new(Disk), root, &schema, &settings.contract);
     }
     let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
-    let (expected, found) = (layout.info(), writer.info());
+    let (expected, found) = (schema.info(), writer.info());
     if expected.features != found.features || expected.fps != found.fps {
         let problem = "it was recorded with another contract, rate or kind of pictures; name another folder";
         return Err(DatasetError::content(&root.join(INFO), problem));

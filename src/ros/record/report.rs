@@ -1,11 +1,11 @@
 //! The recorder's part of `/diagnostics`.
 
-use super::desk::Figures;
+use super::session::RecorderStatus;
 use crate::ros::diagnostics::{Level, Status};
 
 /// Diagnostic status of the recording.
-pub fn recording(figures: &Figures) -> Status {
-    let streams: Vec<_> = figures
+pub fn recording(status: &RecorderStatus) -> Status {
+    let streams: Vec<_> = status
         .streams
         .iter()
         .map(|(name, counts)| {
@@ -15,26 +15,26 @@ pub fn recording(figures: &Figures) -> Status {
             )
         })
         .collect();
-    let waits = figures.open && !figures.recording;
-    let unchecked = waits && !figures.checked;
+    let waits = status.open && !status.recording;
+    let unchecked = waits && !status.checked;
     Status::ok("recording")
-        .value("recording", figures.recording)
-        .value("awaiting_motion", figures.awaiting)
-        .value("instruction", &figures.instruction)
-        .value("episodes", figures.episodes)
-        .value("frames", figures.frames)
-        .value("seconds", format!("{:.1}", figures.seconds))
-        .value("drops", figures.drops())
+        .value("recording", status.recording)
+        .value("awaiting_motion", status.awaiting)
+        .value("instruction", &status.instruction)
+        .value("episodes", status.episodes)
+        .value("frames", status.frames)
+        .value("seconds", format!("{:.1}", status.seconds))
+        .value("drops", status.drops())
         .value("streams", streams.join(", "))
-        .value("pictures_rejected", figures.rejected.0)
-        .complain(Level::Error, figures.refusal.is_some(), || {
-            figures.refusal.clone().unwrap_or_default()
+        .value("pictures_rejected", status.rejected.0)
+        .complain(Level::Error, status.refusal.is_some(), || {
+            status.refusal.clone().unwrap_or_default()
         })
         .complain(Level::Warn, unchecked, || {
             "an episode of a recorder that was killed is open: look at it, then save or discard it".into()
         })
         .complain(Level::Warn, waits, || "an episode is open: save or discard it".into())
-        .complain(Level::Warn, figures.rejected.0 > 0, || {
-            format!("pictures ignored: {}", figures.rejected.1)
+        .complain(Level::Warn, status.rejected.0 > 0, || {
+            format!("pictures ignored: {}", status.rejected.1)
         })
 }

@@ -7,23 +7,25 @@ use rclrs::{Node, RclrsError};
 use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
 
-use super::desk::Desk;
+use super::session::RecordingSession;
 use crate::ros::instruction;
 
-type Done = fn(&Desk) -> Result<String, String>;
+type Done = fn(&RecordingSession) -> Result<String, String>;
 
 /// Services with their functions and response messages. They run on blocking threads, because saving a long episode takes
 /// seconds.
 const TRIGGERS: [(&str, Done); 4] = [
-    ("~/start", |desk| desk.start().map(|()| "recording".to_owned())),
-    ("~/stop", |desk| {
-        Ok(format!("{} frames wait to be saved or discarded", desk.stop()?))
+    ("~/start", |session| session.start().map(|()| "recording".to_owned())),
+    ("~/stop", |session| {
+        Ok(format!("{} frames wait to be saved or discarded", session.stop()?))
     }),
-    ("~/save", |desk| {
-        let saved = desk.save()?;
+    ("~/save", |session| {
+        let saved = session.save()?;
         Ok(format!("saved episode {} of {} frames", saved.episode, saved.frames))
     }),
-    ("~/discard", |desk| desk.discard().map(|()| "discarded".to_owned())),
+    ("~/discard", |session| {
+        session.discard().map(|()| "discarded".to_owned())
+    }),
 ];
 
 /// Offers the services until the returned handles are dropped.
@@ -33,16 +35,16 @@ const TRIGGERS: [(&str, Done); 4] = [
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
-    desk: &Arc<Desk>,
+    session: &Arc<RecordingSession>,
 ) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
     for (name, does) in TRIGGERS {
-        let (desk, tokio) = (Arc::clone(desk), tokio.clone());
+        let (session, tokio) = (Arc::clone(session), tokio.clone());
         kept.push(Box::new(node.create_async_service::<Trigger, _>(
             name,
             move |_: Trigger_Request| {
-                let desk = Arc::clone(&desk);
-                let done = tokio.spawn_blocking(move || does(&desk));
+                let session = Arc::clone(&session);
+                let done = tokio.spawn_blocking(move || does(&session));
                 async move {
                     let outcome = done.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
                     let success = outcome.is_ok();
@@ -53,7 +55,7 @@ pub fn offer(
             },
         )?));
     }
-    let listener = Arc::clone(desk);
+    let listener = Arc::clone(session);
     let set = node.create_service::<SetInstruction, _>("~/set_instruction", move |ask: SetInstruction_Request| {
         let outcome = listener.instruct(&ask.instruction);
         SetInstruction_Response {
@@ -65,7 +67,7 @@ pub fn offer(
     })?;
     kept.push(Box::new(set));
     // The instruction topic of the policy also sets that of the episodes.
-    let listener = Arc::clone(desk);
+    let listener = Arc::clone(session);
     kept.push(Box::new(instruction::listen(node, move |told| {
         if let Err(problem) = listener.instruct(told) {
             tracing::warn!("{problem}");

@@ -8,7 +8,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, QoSProfile, RclrsError};
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 use ros_env::thinkvla::msg::ArmStatus;
 
-use super::desk::Desk;
+use super::session::RecordingSession;
 use crate::camera::compressed::Compression;
 use crate::camera::rgb::RgbImage;
 use crate::control::types::Joints;
@@ -29,42 +29,42 @@ const DEPTH: u32 = 30;
 /// When a subscription cannot be created.
 pub fn listen(
     node: &Node,
-    desk: &Arc<Desk>,
+    session: &Arc<RecordingSession>,
     transport: Transport,
 ) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
     let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
     let every: QoSProfile = qos::images().keep_last(DEPTH);
-    for (index, camera) in desk.cameras().iter().enumerate() {
+    for (index, camera) in session.cameras().iter().enumerate() {
         if transport != Transport::Compressed {
-            let desk = Arc::clone(desk);
+            let session = Arc::clone(session);
             let topic = topics::image(camera);
             kept.push(Box::new(node.create_subscription(
                 topic.qos(every),
                 move |image: Image| {
                     let stamp = stamp_of(&image.header.stamp);
-                    desk.picture(index, stamp, Payload::Raw(image));
+                    session.picture(index, stamp, Payload::Raw(image));
                 },
             )?));
         }
         if transport != Transport::Raw {
-            let desk = Arc::clone(desk);
+            let session = Arc::clone(session);
             let topic = topics::compressed_image(camera);
             kept.push(Box::new(node.create_subscription(
                 topic.qos(every),
                 move |image: CompressedImage| {
                     let stamp = stamp_of(&image.header.stamp);
-                    desk.picture(index, stamp, Payload::Compressed(image));
+                    session.picture(index, stamp, Payload::Compressed(image));
                 },
             )?));
         }
     }
-    let desk = Arc::clone(desk);
+    let session = Arc::clone(session);
     let status = topics::ARM_STATUS.name.qos(qos::events());
     kept.push(Box::new(node.create_subscription(
         status,
         move |status: ArmStatus| {
             if let Some(state) = arm_state(&status) {
-                desk.arm(from_message(&status.header.stamp), state);
+                session.arm(from_message(&status.header.stamp), state);
             }
         },
     )?));

@@ -1,18 +1,18 @@
 //! The simulated robot as a node: physics, cameras, the topics of Realman's driver, and the scripted expert.
 //!
 //! ```text
-//! rm_driver/* ──► inbox ──► table (physics, driver stand-in, judge; a thread) ──► joint_states, rm_driver/*, episode_status
+//! rm_driver/* ──► inbox ──► physics_thread (physics, driver stand-in, judge; a thread) ──► joint_states, rm_driver/*, episode_status
 //!                             │ snapshots                    │ starts and ends
 //!                             ▼                              ▼
 //!                    cameras (a thread) ──► */image_raw   expert (a thread) ──► chunk, heartbeat
 //! ```
 
 mod cameras;
+mod commands;
+mod driver_topics;
 mod expert;
 mod parameters;
-mod table;
-mod told;
-mod wire;
+mod physics_thread;
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use std::time::Duration;
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
+use self::commands::{Reset, SimCommand};
 use self::parameters::{Declared, Settings};
-use self::table::Table;
-use self::told::{Reset, Told};
+use self::physics_thread::PhysicsThread;
 use super::parameters::{ParameterError, Parameters};
 use super::runtime::Runtime;
 use crate::sim::error::SimError;
@@ -48,7 +48,7 @@ pub enum SimNodeError {
 /// The running node.
 pub struct SimNode {
     _parameters: Parameters,
-    _ends: wire::Commands,
+    _ends: driver_topics::CommandTopics,
     _reset: Service<ResetEpisode>,
     _expert: expert::Subscriptions,
 }
@@ -67,14 +67,14 @@ impl SimNode {
             faults,
         } = parameters::declare(&mut parameters)?;
         let (sender, inbox) = mpsc::channel();
-        let commands = wire::listen(node, settings.api, &sender)?;
-        let states = wire::States::new(node, settings.api)?;
+        let commands = driver_topics::listen(node, settings.api, &sender)?;
+        let states = driver_topics::StateTopics::new(node, settings.api)?;
         let (expert, subscriptions) = expert::start(runtime, &config)?;
         let cameras = cameras::start(runtime, &settings, faults.cameras.clone())?;
         let reset = serve_reset(node, &sender, settings.first)?;
-        let table = Table::new(config, &settings, states, node)?;
-        table.start(
-            table::Ends {
+        let physics = PhysicsThread::new(config, &settings, states, node)?;
+        physics.start(
+            physics_thread::Connections {
                 inbox,
                 faults,
                 cameras,
@@ -93,10 +93,10 @@ impl SimNode {
 }
 
 /// Requests the first episode like every other, without waiting for the response.
-fn ask_first(sender: &mpsc::Sender<Told>, settings: &Settings) {
+fn ask_first(sender: &mpsc::Sender<SimCommand>, settings: &Settings) {
     let (answer, _) = mpsc::channel();
-    // The table's thread lives as long as the node.
-    let _ = sender.send(Told::Reset(Reset {
+    // The simulation's thread lives as long as the node.
+    let _ = sender.send(SimCommand::Reset(Reset {
         id: settings.first,
         expert: settings.expert,
         answer,
@@ -105,7 +105,7 @@ fn ask_first(sender: &mpsc::Sender<Told>, settings: &Settings) {
 
 fn serve_reset(
     node: &Node,
-    sender: &mpsc::Sender<Told>,
+    sender: &mpsc::Sender<SimCommand>,
     first: EpisodeId,
 ) -> Result<Service<ResetEpisode>, RclrsError> {
     let sender = sender.clone();
@@ -130,13 +130,17 @@ fn serve_reset(
     })
 }
 
-fn reset(sender: &mpsc::Sender<Told>, request: &ResetEpisode_Request, present: Task) -> Result<(Task, String), String> {
+fn reset(
+    sender: &mpsc::Sender<SimCommand>,
+    request: &ResetEpisode_Request,
+    present: Task,
+) -> Result<(Task, String), String> {
     let task = match request.task.as_str() {
         "" => present,
         name => name.parse().map_err(|e: SimError| e.to_string())?,
     };
     let (answer, answered) = mpsc::channel();
-    let told = Told::Reset(Reset {
+    let command = SimCommand::Reset(Reset {
         id: EpisodeId {
             task,
             variation: request.variation,
@@ -145,7 +149,9 @@ fn reset(sender: &mpsc::Sender<Told>, request: &ResetEpisode_Request, present: T
         expert: request.expert,
         answer,
     });
-    sender.send(told).map_err(|_| "the simulation has ended".to_owned())?;
+    sender
+        .send(command)
+        .map_err(|_| "the simulation has ended".to_owned())?;
     let answered = answered.recv_timeout(RESET);
     let instruction = answered.map_err(|_| format!("the simulation did not answer within {RESET:?}"))??;
     Ok((task, instruction))

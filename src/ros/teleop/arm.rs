@@ -7,29 +7,29 @@ use ros_env::thinkvla::msg::ArmStatus;
 
 use super::{Steady, lock};
 use crate::control::types::Joints;
-use crate::operator::session::{Arm, Readiness};
 use crate::ros::convert::pose_from_message;
 use crate::ros::time::from_message;
 use crate::ros::{qos, topics};
+use crate::teleop::session::{ObservedArm, Readiness};
 
 /// The newest status of the arm node.
-pub struct ArmWatch {
-    seen: Arc<Mutex<Option<Seen>>>,
+pub struct ArmListener {
+    seen: Arc<Mutex<Option<ArmReport>>>,
     _subscription: Subscription<ArmStatus>,
 }
 
 /// A status, converted.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ArmReport {
     /// Fields that the teleoperation session needs.
-    pub arm: Arm,
+    pub arm: ObservedArm,
     /// Source that holds the lease; empty when none does.
     pub holder: String,
     /// Whether a named move is in progress.
     pub moving: bool,
 }
 
-impl ArmWatch {
+impl ArmListener {
     /// Subscribes to the arm's status.
     ///
     /// # Errors
@@ -49,15 +49,15 @@ impl ArmWatch {
     }
 
     /// The newest status.
-    pub fn latest(&self) -> Option<Seen> {
+    pub fn latest(&self) -> Option<ArmReport> {
         lock(&self.seen).clone()
     }
 }
 
-fn read(status: &ArmStatus, steady: Steady) -> Result<Seen, String> {
+fn read(status: &ArmStatus, steady: Steady) -> Result<ArmReport, String> {
     let pose = pose_from_message(&status.commanded_pose).map_err(|error| error.to_string())?;
-    Ok(Seen {
-        arm: Arm {
+    Ok(ArmReport {
+        arm: ObservedArm {
             stamp: from_message(&status.header.stamp),
             received: steady.now(),
             readiness: readiness(status),

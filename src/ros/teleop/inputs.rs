@@ -10,15 +10,15 @@ use ros_env::sensor_msgs::msg::{JointState, Joy};
 
 use super::{Steady, lock, terminal};
 use crate::control::time::Time;
-use crate::operator::hand::{Device, Hand};
-use crate::operator::keyboard::Keyboard;
-use crate::operator::leader::Leader;
-use crate::operator::mapping::{Command, Input, Mapping, Pad as PadMapping};
-use crate::operator::pad::{Pad, Stick};
-use crate::operator::tracker::Tracker;
 use crate::ros::convert::pose_from_message;
 use crate::ros::qos;
 use crate::ros::runtime::Runtime;
+use crate::teleop::input_device::{InputDevice, InputReading};
+use crate::teleop::joystick::{Joypad, Joystick};
+use crate::teleop::keyboard::Keyboard;
+use crate::teleop::leader::Leader;
+use crate::teleop::mapping::{Command, Input, Mapping, Pad as PadMapping};
+use crate::teleop::tracker::Tracker;
 
 /// Error of an input device.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +37,14 @@ pub enum InputError {
 /// An input device; its input is received as long as this lives.
 pub struct Inputs {
     /// The device.
-    pub device: Box<dyn Device>,
+    pub device: Box<dyn InputDevice>,
     /// Subscriptions, and the guard that restores the terminal.
     pub kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-impl<D: Device> Device for Arc<Mutex<D>> {
-    fn hand(&mut self, now: Time) -> Hand {
-        lock(self).hand(now)
+impl<D: InputDevice> InputDevice for Arc<Mutex<D>> {
+    fn read(&mut self, now: Time) -> InputReading {
+        lock(self).read(now)
     }
 
     fn commands(&mut self) -> Vec<Command> {
@@ -72,7 +72,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
             })
         }
         Input::Joy(joy) => {
-            let stick = Arc::new(Mutex::new(Stick::new(joy)));
+            let stick = Arc::new(Mutex::new(Joystick::new(joy)));
             let pad = hear_pad(node, &joy.pad, Arc::clone(&stick), |stick| &mut stick.pad, steady)?;
             Ok(Inputs {
                 device: Box::new(stick),
@@ -100,7 +100,13 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
         }
         Input::Pose(mapping) => {
             let tracker = Arc::new(Mutex::new(Tracker::new(mapping)));
-            let pad = hear_pad(node, &mapping.pad, Arc::clone(&tracker), |hand| &mut hand.pad, steady)?;
+            let pad = hear_pad(
+                node,
+                &mapping.pad,
+                Arc::clone(&tracker),
+                |tracker| &mut tracker.pad,
+                steady,
+            )?;
             let theirs = Arc::clone(&tracker);
             let topic = mapping.topic.as_str().qos(qos::images());
             let poses = node.create_subscription(topic, move |message: PoseStamped| {
@@ -120,7 +126,7 @@ fn hear_pad<D: Send + 'static>(
     node: &Node,
     mapping: &PadMapping,
     device: Arc<Mutex<D>>,
-    pad: fn(&mut D) -> &mut Pad,
+    pad: fn(&mut D) -> &mut Joypad,
     steady: Steady,
 ) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
     let topic = mapping.topic.as_str().qos(qos::images());

@@ -2,16 +2,16 @@
 //! lease.
 //!
 //! ```text
-//! terminal, Joy, JointState, PoseStamped ─► inputs ─► control loop (Session) ─► chunk, heartbeat ─► arm_node
-//!                             keys, buttons ─► orders ─► services and named moves of arm_node, record_node, policy_node
+//! terminal, Joy, JointState, PoseStamped ─► inputs ─► control loop (TeleopSession) ─► chunk, heartbeat ─► arm_node
+//!                             keys, buttons ─► commands ─► services and named moves of arm_node, record_node, policy_node
 //! ```
 
 mod arm;
-mod helm;
+mod commands;
+mod control_loop;
 mod inputs;
-mod link;
+mod lease;
 mod node;
-mod orders;
 mod report;
 mod settings;
 mod terminal;

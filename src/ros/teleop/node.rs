@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 
 use rclrs::{IntoPrimitiveOptions as _, RclrsError};
 
-use super::arm::ArmWatch;
-use super::helm::{Figures, Helm, Pulse};
+use super::arm::ArmListener;
+use super::commands::{Announcer, CommandClients};
+use super::control_loop::{ControlLoop, ControlStatus, LoopLiveness};
 use super::inputs::{self, InputError};
-use super::link::Link;
-use super::orders::{Orders, Told};
+use super::lease::OperatorLease;
 use super::settings::{Settings, SettingsError};
 use super::{Steady, lock, report};
-use crate::operator::session::Session;
 use crate::ros::runtime::Runtime;
 use crate::ros::time::Clock;
 use crate::ros::{diagnostics, qos, topics};
+use crate::teleop::session::TeleopSession;
 
 /// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
@@ -45,44 +45,44 @@ impl TeleopNode {
         let (node, tokio) = (runtime.node(), runtime.tokio());
         let settings = Settings::declare(runtime)?;
         let steady = Steady::start();
-        let (pulse, told) = (Pulse::new(steady), Told::default());
-        let figures: Arc<Mutex<Figures>> = Arc::default();
-        let beating = pulse.clone();
-        let orders = Orders::new(
+        let (liveness, announcer) = (LoopLiveness::new(steady), Announcer::default());
+        let status: Arc<Mutex<ControlStatus>> = Arc::default();
+        let beating = liveness.clone();
+        let clients = CommandClients::new(
             node,
             tokio,
             &settings.mapping,
             settings.instructions.clone(),
-            told.clone(),
+            announcer.clone(),
         )?;
-        let arm = ArmWatch::subscribe(node, steady)?;
-        let link = Link::new(node, tokio, steady, move || beating.is_alive())?;
+        let arm = ArmListener::subscribe(node, steady)?;
+        let operator_lease = OperatorLease::new(node, tokio, steady, move || beating.is_alive())?;
         let chunks = node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?;
         let input = inputs::listen(runtime, &settings.mapping, steady)?;
         let mut kept = input.kept;
 
-        let (shown, said, mapping) = (Arc::clone(&figures), told.clone(), settings.mapping_name.clone());
+        let (shown, said, mapping) = (Arc::clone(&status), announcer.clone(), settings.mapping_name.clone());
         kept.push(Box::new(diagnostics::publish(node, "operator", move || {
             vec![report::operator(&mapping, &lock(&shown), &said.last())]
         })?));
-        let helm = Helm {
+        let control = ControlLoop {
             device: input.device,
-            session: Session::new(settings.mapping.clone(), &settings.base_frame),
+            session: TeleopSession::new(settings.mapping.clone(), &settings.base_frame),
             arm,
-            link,
-            orders,
+            operator_lease,
+            clients,
             chunks,
             keeps_lease: settings.keeps_lease,
             clock: Clock::of(node),
             steady,
-            figures,
-            pulse,
-            told,
+            status,
+            liveness,
+            announcer,
             waiting_move: None,
         };
         kept.push(Box::new(settings));
         let (shutdown, handle) = (runtime.shutdown().clone(), tokio.clone());
-        runtime.shutdown().run_beside(move || helm.run(&shutdown, &handle));
+        runtime.shutdown().run_beside(move || control.run(&shutdown, &handle));
         Ok(Self { _kept: kept })
     }
 }

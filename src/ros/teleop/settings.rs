@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use crate::control::config::{ArmConfig, ConfigError};
-use crate::operator::mapping::{Mapping, MappingError};
 use crate::ros::parameters::{ParameterError, Parameters, Text, Texts};
 use crate::ros::runtime::Runtime;
 use crate::ros::share;
+use crate::teleop::mapping::{Mapping, MappingError};
 
 /// Names of the installed mappings.
 const SHIPPED: [&str; 5] = ["keyboard", "gamepad", "spacemouse", "leader", "vr"];

@@ -8,8 +8,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::{Steady, lock};
-use crate::operator::keyboard::Keyboard;
 use crate::ros::runtime::Shutdown;
+use crate::teleop::keyboard::Keyboard;
 
 /// Polling timeout.
 const LOOK: Timespec = Timespec {

@@ -49,8 +49,8 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
     fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E> {
         let commanded = moment.status().commanded_pose;
         self.current = Some(Current {
-            expert: Expert::new(self.config, &moment.rig.layout, commanded),
-            next: moment.rig.world.time() + moment.command_period_s(),
+            expert: Expert::new(self.config, &moment.episode_world.layout, commanded),
+            next: moment.episode_world.world.time() + moment.command_period_s(),
         });
         Ok(())
     }
@@ -63,7 +63,7 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
         let Some(Current { expert, next }) = &mut self.current else {
             return Ok(Decision::Wait);
         };
-        if !due(moment.rig.world.time(), next, expert.replan_s()) {
+        if !due(moment.episode_world.world.time(), next, expert.replan_s()) {
             return Ok(Decision::Wait);
         }
         let status = moment.status();

@@ -5,7 +5,7 @@ use nalgebra::Vector3;
 use super::path::{Pace, Path};
 use crate::control::types::Pose;
 use crate::sim::config::SimConfig;
-use crate::sim::stage::quarter;
+use crate::sim::scene_sampler::quarter;
 use crate::sim::tasks::Layout;
 
 /// Height of the fingertips above the block before they go down (m).

@@ -326,7 +326,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         } else {
             z + half
         };
-        Some((crate::sim::stage::said(&prop.name)?, Vector3::new(x, y, top)))
+        Some((crate::sim::scene_sampler::said(&prop.name)?, Vector3::new(x, y, top)))
     }));
     // Half of them name the block, because every task begins with it.
     let nth = match random.random_bool(0.5) {

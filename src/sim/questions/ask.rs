@@ -6,7 +6,7 @@ use nalgebra::Vector3;
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::sim::stage::Thing;
+use crate::sim::scene_sampler::SceneObject;
 
 /// Beginning of every question, which defines the frame of its answer.
 pub const FRAME: &str = "In the robot's base frame, x points forward from the arm's base, y to the arm's left and z up; \
@@ -70,7 +70,7 @@ impl fmt::Display for Category {
 }
 
 /// Draws up to `count` different questions about things: a category first, then one of its questions.
-pub fn draw(things: &[Thing], count: usize, random: &mut ChaCha8Rng) -> Vec<Question> {
+pub fn draw(things: &[SceneObject], count: usize, random: &mut ChaCha8Rng) -> Vec<Question> {
     let mut left: Vec<Vec<Question>> = all(things).into_iter().filter(|of| !of.is_empty()).collect();
     let mut drawn = Vec::with_capacity(count);
     while drawn.len() < count && !left.is_empty() {
@@ -85,7 +85,7 @@ pub fn draw(things: &[Thing], count: usize, random: &mut ChaCha8Rng) -> Vec<Ques
 }
 
 /// Returns all possible questions by category.
-pub fn all(things: &[Thing]) -> [Vec<Question>; 8] {
+pub fn all(things: &[SceneObject]) -> [Vec<Question>; 8] {
     let pairs = || {
         things
             .iter()
@@ -119,18 +119,18 @@ fn question(category: Category, question: &str, answer: String) -> Question {
     }
 }
 
-fn location(of: &Thing) -> Question {
+fn location(of: &SceneObject) -> Question {
     let asked = format!("Where is {}? Answer with (x, y, z).", of.name);
     question(Category::Location, &asked, located(of))
 }
 
 /// Returns the step that every answer begins with.
-fn located(of: &Thing) -> String {
+fn located(of: &SceneObject) -> String {
     format!("The 3D location of {} is {}.", of.name, vector(&of.place))
 }
 
 /// Returns the positions of two things and the vector between them.
-fn between(from: &Thing, to: &Thing) -> String {
+fn between(from: &SceneObject, to: &SceneObject) -> String {
     let along = to.place - from.place;
     format!(
         "{} {} The vector from {} to {} is {}.",
@@ -142,7 +142,7 @@ fn between(from: &Thing, to: &Thing) -> String {
     )
 }
 
-fn distance(a: &Thing, b: &Thing) -> Question {
+fn distance(a: &SceneObject, b: &SceneObject) -> Question {
     let answer = format!(
         "{} Its length is the distance between them: {} m.",
         between(a, b),
@@ -195,7 +195,7 @@ const ABOVE: Side = Side {
 };
 
 impl Side {
-    fn question(&self, of: &Thing, to: &Thing) -> Option<Question> {
+    fn question(&self, of: &SceneObject, to: &SceneObject) -> Option<Question> {
         let along = (of.place - to.place).iter().nth(self.axis).copied()?;
         if along.abs() < CLEAR_M {
             return None;
@@ -217,7 +217,7 @@ impl Side {
     }
 }
 
-fn closer(a: &Thing, b: &Thing, to: &Thing) -> Option<Question> {
+fn closer(a: &SceneObject, b: &SceneObject, to: &SceneObject) -> Option<Question> {
     if to.name == a.name || to.name == b.name {
         return None;
     }
@@ -242,7 +242,7 @@ fn closer(a: &Thing, b: &Thing, to: &Thing) -> Option<Question> {
     Some(question(Category::Closer, &asked, answer))
 }
 
-fn turn(of: &Thing, turn: f64) -> Question {
+fn turn(of: &SceneObject, turn: f64) -> Question {
     let name = &of.name;
     let asked = format!(
         "By how many degrees are the edges of {name} turned from x and y, counter-clockwise as seen from above? Its form \

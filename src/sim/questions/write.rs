@@ -17,7 +17,7 @@ use crate::dataset::frame::ImageMode;
 use crate::sim::camera::{Photographer, View};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
-use crate::sim::stage::{Stage, stage};
+use crate::sim::scene_sampler::{SampledScene, sample_scene};
 use crate::writer_lock::{LockError, WriterLock};
 
 /// File of the questions to train on.
@@ -92,15 +92,15 @@ pub fn write(
     let mut asked = 0;
     let mut number = 0;
     while asked < order.count {
-        let stage = stage(config, order.seed, number as u64)?;
+        let sampled = sample_scene(config, order.seed, number as u64)?;
         let photographer = match &mut photographer {
             Some(photographer) => photographer,
-            none => none.insert(Photographer::new(&stage.snapshot)?),
+            none => none.insert(Photographer::new(&sampled.snapshot)?),
         };
         let mut names = Vec::with_capacity(order.views.len());
         for view in &order.views {
             let name = format!("{IMAGES}/{number:06}_{}.png", view.name());
-            let picture = photographer.picture(&stage.snapshot, *view, ImageMode::Png)?;
+            let picture = photographer.picture(&sampled.snapshot, *view, ImageMode::Png)?;
             let path = out.join(&name);
             std::fs::write(&path, picture.bytes).map_err(refused(&path))?;
             names.push(name);
@@ -109,14 +109,14 @@ pub fn write(
         // Scenes use the streams counted from 0 upwards.
         random.set_stream(u64::MAX - number as u64);
         let wanted = order.per_scene.min(order.count - asked);
-        let questions = ask::draw(&stage.things, wanted, &mut random);
+        let questions = ask::draw(&sampled.things, wanted, &mut random);
         asked += questions.len();
         let [trained, held] = &mut sides;
         let side = if held_out.contains(&number) { held } else { trained };
         let rows = questions
             .iter()
             .zip(0..)
-            .map(|(question, nth)| row(&stage, &names, question, (number, nth)));
+            .map(|(question, nth)| row(&sampled, &names, question, (number, nth)));
         side.extend(rows);
         told(asked);
         number += 1;
@@ -144,7 +144,7 @@ fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
     numbers
 }
 
-fn row(stage: &Stage, images: &[String], question: &Question, (scene, nth): (usize, usize)) -> Value {
+fn row(sampled: &SampledScene, images: &[String], question: &Question, (scene, nth): (usize, usize)) -> Value {
     let shown = "<image>".repeat(images.len());
     let image = match images {
         [one] => json!(one),
@@ -158,7 +158,7 @@ fn row(stage: &Stage, images: &[String], question: &Question, (scene, nth): (usi
             {"from": "gpt", "value": question.answer},
         ],
         "category": question.category.name(),
-        "scene": {"task": stage.id.task.name(), "variation": stage.id.variation, "seed": stage.id.seed},
+        "scene": {"task": sampled.id.task.name(), "variation": sampled.id.variation, "seed": sampled.id.seed},
     })
 }
 

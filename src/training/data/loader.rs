@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Barrier};
 
-use super::feed::Side;
-use crate::training::run_error::RunError;
+use super::vla_batches::Side;
+use crate::training::error::RunError;
 
 /// Sequence of batch numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,15 +5,15 @@ use std::path::Path;
 use rand::Rng as _;
 
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
-use crate::dataset::layout::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::reader::Chunk;
+use crate::dataset::schema::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
 
-use super::meaning;
+use super::action_columns;
 use super::ranges::fill;
 use super::sampler::{Drawn, Place, Sampler, randomness};
 use crate::training::config::DatasetShare;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Datasets in the order of the configuration.
 #[derive(Debug)]
@@ -216,20 +216,20 @@ impl Mixture {
         let mut actions_of = Vec::with_capacity(self.datasets.len());
         for dataset in &self.datasets {
             let width = width(dataset, column)?;
-            let taken = meaning::actions(dataset, column, data)?;
+            let taken = action_columns::actions(dataset, column, data)?;
             // All steps of chunks are learned, also those that have no row.
             let rows = match self.has_chunks(dataset) {
                 true => finite(dataset, CHUNK, data.statistics.len())?.to_vec(),
                 false => pick(finite(dataset, column, width)?, width, &taken).collect(),
             };
-            meaning::require_units(dataset, data, &rows)?;
+            action_columns::require_units(dataset, data, &rows)?;
             actions.extend(rows);
             actions_of.push(taken);
             let told = told(dataset, &data.state)?;
             if !told.is_empty() {
                 let width = self::width(dataset, STATE)?;
                 let rows: Vec<f32> = pick(finite(dataset, STATE, width)?, width, &told).collect();
-                meaning::require_state_units(dataset, data, &rows)?;
+                action_columns::require_state_units(dataset, data, &rows)?;
                 states.extend(rows);
             }
             chosen.push(told);

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use super::feed::Feed;
 use super::sampler::{Place, randomness};
-use super::text::feed::TextFeed;
+use super::text::vlm_batches::VlmBatches;
+use super::vla_batches::VlaBatches;
 use crate::dataset::feature::Dtype;
 use crate::dataset::reader::video_path;
 use crate::dataset::{At, Dataset};
@@ -17,7 +17,7 @@ use crate::files;
 use crate::model::prompt::Prompter;
 use crate::parallel;
 use crate::training::data::loader::Batches as _;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Number of rows of each dataset, and of conversations, whose images are decoded.
 const SAMPLED: usize = 48;
@@ -57,7 +57,7 @@ pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<()
 ///
 /// # Errors
 /// When a file or row cannot be read; names them.
-pub fn require_pictures(feed: &Feed, seed: u64) -> Result<(), RunError> {
+pub fn require_pictures(feed: &VlaBatches, seed: u64) -> Result<(), RunError> {
     let views = feed.mixture().views();
     let mut readers = feed.readers()?;
     for (number, dataset) in feed.mixture().datasets().iter().enumerate() {
@@ -136,14 +136,14 @@ fn require_videos(dataset: &Dataset, views: &[String]) -> Result<(), RunError> {
 ///
 /// # Errors
 /// When one cannot; names files and rows.
-pub fn require_answers(feed: &TextFeed) -> Result<(), RunError> {
+pub fn require_answers(feed: &VlmBatches) -> Result<(), RunError> {
     let places = feed.places();
     let bar = progress(places.len(), "conversations");
     let apart = (places.len() / SAMPLED).max(1);
     let mut problems = Vec::new();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let look = |readers: &mut Result<_, RunError>, turn: usize| match (readers, places.get(turn)) {
-        (Ok(readers), Some(place)) => feed.look(*place, turn.is_multiple_of(apart), readers).err(),
+        (Ok(readers), Some(place)) => feed.check(*place, turn.is_multiple_of(apart), readers).err(),
         _ => None,
     };
     let take = |problem: Option<RunError>| {

@@ -24,8 +24,8 @@ use crate::camera::points::{LEAST_CHANNELS, RayFeatures};
 use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Placement;
 
-use super::run_error::RunError;
-use super::settings::GeometrySettings;
+use super::config::settings::GeometrySettings;
+use super::error::RunError;
 use rays::{RaySource, RayTargets};
 use source::{Scene, TargetSource as _, Vggt};
 use store::GeometryTargets;

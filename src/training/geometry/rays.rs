@@ -10,8 +10,8 @@ use crate::camera::patches::Grid;
 use crate::camera::points::{RAY_VALUES, RAYS, RayFeatures, SurfaceClass, SurfacePoint};
 use crate::camera::rgb::RgbImage;
 use crate::model::error::ModelError;
-use crate::training::run_error::RunError;
-use crate::training::settings::ClassWeights;
+use crate::training::config::settings::ClassWeights;
+use crate::training::error::RunError;
 
 /// Source of rays that were stored when the images were taken. They cannot be computed from images.
 #[derive(Debug)]

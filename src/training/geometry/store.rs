@@ -24,7 +24,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::source::{Scene, TargetSource};
 use crate::files;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Name of the tensor in a file.
 const TARGET: &str = "target";

@@ -7,26 +7,26 @@ use crate::contract::Model;
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::config::Proprio;
 use crate::model::device::set_threads;
+use crate::model::presets::UNTRAINED;
 use crate::model::prompt::Prompter;
-use crate::model::sizes::UNTRAINED;
 use crate::model::variant::chosen;
-use crate::training::checkpoint::{HeldOutText, Shelf};
+use crate::training::checkpoint::{CheckpointDir, HeldOutText};
 use crate::training::config::TrainingConfig;
-use crate::training::data::feed::{Feed, Teachers};
-use crate::training::data::kept_vision::KeptVision;
+use crate::training::config::settings::Distill;
 use crate::training::data::mixture::Mixture;
 use crate::training::data::preflight;
+use crate::training::data::vision_cache::VisionCache;
+use crate::training::data::vla_batches::{Teachers, VlaBatches};
+use crate::training::distributed::ProcessGroup;
+use crate::training::error::RunError;
 use crate::training::geometry;
-use crate::training::language::Language;
-use crate::training::method::Method;
 use crate::training::metrics::Metrics;
+use crate::training::objective::Objective;
 use crate::training::optimiser::Optimiser;
-use crate::training::privileged::Words;
-use crate::training::ranks::Ranks;
+use crate::training::privileged_text::PrivilegedText;
 use crate::training::rescale::rescale;
-use crate::training::run_error::RunError;
 use crate::training::schedule::Schedule;
-use crate::training::settings::Distill;
+use crate::training::vlm_stream::VlmStream;
 
 use super::Run;
 
@@ -44,18 +44,18 @@ impl Run {
         if let Some(threads) = config.threads {
             set_threads(threads);
         }
-        let mut ranks = Ranks::of_environment()?;
+        let mut ranks = ProcessGroup::of_environment()?;
         let placement = Placement {
             device: ranks.settle(config.device().map_err(refuse)?.resolve()?)?,
             compute: config.compute,
         };
         // The other processes only read: the directory belongs to the run, and one process writes.
-        let shelf = if ranks.leads() {
-            Shelf::open(&config.out, config.checkpoints.keep)?
+        let checkpoint_dir = if ranks.leads() {
+            CheckpointDir::open(&config.out, config.checkpoints.keep)?
         } else {
-            Shelf::at(&config.out)
+            CheckpointDir::at(&config.out)
         };
-        let last = shelf.steps()?.last().copied();
+        let last = checkpoint_dir.steps()?.last().copied();
         if last.is_some() && !resume {
             let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
             return Err(RunError::file("begin in", &config.out)(message));
@@ -83,7 +83,7 @@ impl Run {
         };
         let drawn = (config.data.clone(), config.seed);
         let teachers = Teachers { reasoning, geometry };
-        let feed = Feed::new((mixture, samplers), (prompter, &network), drawn, teachers)?;
+        let feed = VlaBatches::new((mixture, samplers), (prompter, &network), drawn, teachers)?;
         let selected = (&config.selection, config.seed);
         let words = match config.method.distill {
             Distill::Privileged if ranks.size() > 1 => {
@@ -94,7 +94,7 @@ impl Run {
                 );
                 return Err(refuse(message));
             }
-            Distill::Privileged => Some(Words::new(
+            Distill::Privileged => Some(PrivilegedText::new(
                 (&config.checkpoint, &manifest.tokenizer),
                 &network,
                 &config.method,
@@ -102,28 +102,28 @@ impl Run {
             Distill::None | Distill::Anchor => None,
         };
         let built = manifest.trainable_as(&network, placement, selected)?;
-        let language = Language::open(&config, &manifest, &network)?;
+        let vlm_stream = VlmStream::open(&config, &manifest, &network)?;
         let (_, parameters) = &built;
         let trained_with = &manifest.contract()?.data.statistics;
         if knows_actions(&manifest) && rescale(parameters, trained_with, &contract.data.statistics)? {
             tracing::info!("the action head was rescaled to the statistics of the data: it says the same actions");
         }
-        let method = Method::new(built, network, config.method.clone())?;
-        if let Some(language) = &language {
-            language.check(&method, file)?;
+        let objective = Objective::new(built, network, config.method.clone())?;
+        if let Some(vlm_stream) = &vlm_stream {
+            vlm_stream.check(&objective, file)?;
         }
         let feed = Arc::new(feed);
         if ranks.leads() {
             preflight::require_pictures(&feed, config.seed)?;
-            if let Some(language) = &language {
-                language.require_answers()?;
+            if let Some(vlm_stream) = &vlm_stream {
+                vlm_stream.require_answers()?;
             }
         }
-        let optimiser = Optimiser::new(method.parameters(), config.optimiser.clone())?;
+        let optimiser = Optimiser::new(objective.parameters(), config.optimiser.clone())?;
         if ranks.leads() {
             let steps = config.steps.saturating_sub(last.unwrap_or(0));
             let still = steps.div_ceil(config.checkpoints.every_steps.max(1));
-            shelf.require_room(&method, &optimiser, still)?;
+            checkpoint_dir.require_room(&objective, &optimiser, still)?;
         }
         let rates = &config.optimiser.learning_rates;
         let mut run = Self {
@@ -140,19 +140,19 @@ impl Run {
             held_out: None,
             words,
             text: HeldOutText::default(),
-            language,
+            vlm_stream,
             config,
-            method,
+            objective,
             optimiser,
             contract,
-            shelf,
+            checkpoint_dir,
         };
         if let Some(last) = last {
             run.take_up(last)?;
         }
         // The only slow preparation comes last: nothing after it refuses the run.
         if run.config.data.keep_vision {
-            let kept = KeptVision::of(&run.feed, &run.method, run.config.data.workers)?;
+            let kept = VisionCache::of(&run.feed, &run.objective, run.config.data.workers)?;
             tracing::info!(
                 "kept what the vision blocks make of every row: {:.0} MB",
                 kept.bytes() as f64 / 1e6
@@ -164,8 +164,8 @@ impl Run {
 
     /// Resumes from a checkpoint of this run.
     fn take_up(&mut self, step: u64) -> Result<(), RunError> {
-        let notes = self.shelf.notes(step)?;
-        let path = self.shelf.path(step);
+        let notes = self.checkpoint_dir.notes(step)?;
+        let path = self.checkpoint_dir.path(step);
         if notes.began_with != self.began_with {
             let message = format!(
                 "expected a run that began with the weights {}, found one of {}; name the same checkpoint",
@@ -189,7 +189,8 @@ impl Run {
             let message = format!("{field} is not what it was; resume with the configuration that began the run");
             return Err(RunError::file("resume", &path)(message));
         }
-        self.shelf.restore(step, &self.method, &mut self.optimiser)?;
+        self.checkpoint_dir
+            .restore(step, &self.objective, &mut self.optimiser)?;
         (self.step, self.held_out, self.text) = (notes.step, notes.held_out, notes.text);
         if let Some(words) = &mut self.words {
             words.restore(notes.words);

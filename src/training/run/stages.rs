@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, Run};
-use crate::training::checkpoint::Shelf;
+use crate::training::checkpoint::CheckpointDir;
 use crate::training::config::TrainingConfig;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Trains the stages of a configuration, or the single run without any; `file` is the configuration, for messages.
 /// `max_steps` ends each stage. With `resume`, complete stages before the last are skipped.
@@ -50,7 +50,7 @@ pub fn train(
 
 /// Returns the checkpoint of a stage that has reached its last step.
 fn finished(out: &Path, end: u64) -> Result<Option<PathBuf>, RunError> {
-    let shelf = Shelf::at(out);
-    let last = shelf.steps()?.last().copied();
-    Ok(last.filter(|last| *last >= end).map(|last| shelf.path(last)))
+    let checkpoint_dir = CheckpointDir::at(out);
+    let last = checkpoint_dir.steps()?.last().copied();
+    Ok(last.filter(|last| *last >= end).map(|last| checkpoint_dir.path(last)))
 }

@@ -6,11 +6,11 @@ use tch::Tensor;
 
 use crate::training::batch::{Counts, VlaBatch, VlmBatch};
 use crate::training::data::loader::{Loader, Turns};
+use crate::training::error::RunError;
 use crate::training::error::StepError;
-use crate::training::language;
 use crate::training::metrics::Scalars;
-use crate::training::pss::Similarity;
-use crate::training::run_error::RunError;
+use crate::training::projection_similarity::Similarity;
+use crate::training::vlm_stream;
 
 use super::Run;
 
@@ -39,7 +39,7 @@ impl Run {
             words.forget_old(at);
             for (batch, turn) in batches.iter_mut().zip(0..) {
                 let number = turns.first + turn * turns.every;
-                words.teach(&self.method, (&self.feed, number), batch)?;
+                words.teach(&self.objective, (&self.feed, number), batch)?;
             }
         }
         let mut totals = Counts::default();
@@ -53,8 +53,8 @@ impl Run {
             ..Scalars::default()
         };
         for batch in &batches {
-            let losses = self.method.vla(batch, &totals).map_err(failed)?;
-            self.method.differentiate(&losses).map_err(failed)?;
+            let losses = self.objective.vla(batch, &totals).map_err(failed)?;
+            self.objective.differentiate(&losses).map_err(failed)?;
             if let Some(loss) = &losses.action {
                 *scalars.action.get_or_insert(0.0) += value(loss)?;
             }
@@ -70,11 +70,11 @@ impl Run {
             scalars.teacher_variance = losses.diagnostics.teacher_variance;
         }
         for answers in &answers {
-            let learned = language::learn(&self.method, answers, &totals).map_err(failed)?;
+            let learned = vlm_stream::learn(&self.objective, answers, &totals).map_err(failed)?;
             *scalars.text.get_or_insert(0.0) += learned.cross_entropy;
             scalars.total += learned.total;
         }
-        self.ranks.gradients(self.method.parameters())?;
+        self.ranks.gradients(self.objective.parameters())?;
         self.sum_losses(&mut scalars)?;
         let factor = self.schedule.factor(self.step);
         let norms = self.optimiser.step(factor).map_err(failed)?;
@@ -97,7 +97,7 @@ impl Run {
         let (Some(acting), Some(speaking), true) = (batches.first(), answers.first(), due) else {
             return Ok(None);
         };
-        let similarity = self.method.similarity(acting, speaking);
+        let similarity = self.objective.similarity(acting, speaking);
         similarity.map(Some).map_err(|source| RunError::Step {
             step: self.step,
             source,

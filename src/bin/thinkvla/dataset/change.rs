@@ -10,7 +10,7 @@ use thinkvla::dataset::edit::{Choice, Source, assemble, beside, replace};
 use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
 use thinkvla::dataset::storage::Disk;
-use thinkvla::dataset::{Dataset, DatasetWriter, spool};
+use thinkvla::dataset::{Dataset, DatasetWriter, open_episode};
 use thinkvla::writer_lock::WriterLock;
 
 use super::{Apply, Episodes, Open};
@@ -182,7 +182,7 @@ fn change(dataset: &Dataset, episodes: Vec<Choice>, place: Place<'_>) -> anyhow:
         Place::Instead(lock) => lock,
     };
     let root = dataset.root();
-    if let Some(open) = spool::find(root, dataset.info())? {
+    if let Some(open) = open_episode::find(root, dataset.info())? {
         bail!(
             "{}: an episode of {} frames is open; `thinkvla dataset repair --open save` or `--open discard` first",
             root.display(),

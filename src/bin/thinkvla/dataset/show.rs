@@ -10,7 +10,7 @@ use thinkvla::dataset::info::STATS;
 use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::storage::{Disk, commit_with};
 use thinkvla::dataset::verify::{Depth, verify as look};
-use thinkvla::dataset::{Dataset, DatasetError, kept, spool};
+use thinkvla::dataset::{Dataset, DatasetError, episode_stats, open_episode};
 use thinkvla::files;
 use thinkvla::writer_lock::WriterLock;
 
@@ -64,7 +64,7 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
     } else {
         tell("contract: none");
     }
-    if let Some(open) = spool::find(root, info)? {
+    if let Some(open) = open_episode::find(root, info)? {
         tell(&format!(
             "an episode of {} frames is open: {}",
             open.frames, open.header.task
@@ -128,14 +128,14 @@ fn keep_of_others(root: &Path) -> anyhow::Result<()> {
 pub fn stats(root: &Path, write: bool) -> anyhow::Result<()> {
     let _lock = write.then(|| WriterLock::acquire(root)).transpose()?;
     let dataset = Dataset::open(root)?;
-    let mut all = match kept::load(root) {
-        Err(_) if write => kept::Features::new(),
+    let mut all = match episode_stats::load(root) {
+        Err(_) if write => episode_stats::FeatureStats::new(),
         kept => kept.context("`thinkvla dataset stats --write` counts them anew")?,
     };
     if write {
         all.extend(dataset.statistics()?);
         keep_of_others(root)?;
-        kept::save_all(&Disk, root, &all)?;
+        episode_stats::save_all(&Disk, root, &all)?;
     }
     for (name, all) in &all {
         let names = match dataset.info().features.get(name) {

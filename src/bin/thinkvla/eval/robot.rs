@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use thinkvla::ros::demo::judged::Judged;
-use thinkvla::ros::demo::session::Finished;
+use thinkvla::ros::harness::human_eval::HumanEval;
+use thinkvla::ros::harness::session::Finished;
 
 /// Arguments of the trials on a running robot.
 #[derive(Debug, Args)]
@@ -36,14 +36,14 @@ pub fn run(common: &super::Arguments, instruction: &str) -> anyhow::Result<()> {
     let [checkpoint] = common.checkpoint.as_slice() else {
         bail!("--checkpoint: expected one, found {}", common.checkpoint.join(", "));
     };
-    let judged = Judged {
+    let evaluation = HumanEval {
         out: common.out.clone(),
         checkpoint: PathBuf::from(checkpoint),
         instruction: instruction.to_owned(),
         trials: common.robot.trials,
         seconds: common.robot.trial_seconds,
     };
-    let Finished { value: report, ended } = judged.run(super::super::tell)?;
+    let Finished { value: report, ended } = evaluation.run(super::super::tell)?;
     super::write(&common.out, &report, &report.to_string())?;
     Ok(ended?)
 }

@@ -10,7 +10,7 @@ fn verifier(config: &ArmConfig) -> Verifier {
     Verifier {
         limits: config.limits,
         workspace: config.workspace,
-        body: Body::new(Rm75::b(), &config.tool),
+        arm_points: ArmPoints::new(Rm75::b(), &config.tool),
         period: config.period(),
     }
 }
@@ -142,7 +142,7 @@ fn a_joint_keeps_its_acceleration_whether_it_speeds_up_or_slows_down() {
 fn the_tool_keeps_its_speed() {
     let mut config = config();
     config.limits.tool_speed_m_s = 0.1;
-    let reach = Body::new(Rm75::b(), &config.tool).at(&ready()).tool.x;
+    let reach = ArmPoints::new(Rm75::b(), &config.tool).at(&ready()).tool.x;
     let step = |speed: f64| Step {
         index: 0,
         position: 0.0,

@@ -11,8 +11,8 @@ use crate::model::checkpoint::manifest::{Format, Manifest};
 use crate::model::checkpoint::statistics::{Columns, DatasetStatistics, Modes, OfTag, STATISTICS};
 use crate::model::config::Config;
 use crate::model::error::ModelError;
+use crate::model::generate::conversation::GENERATION_CONFIG;
 use crate::model::json;
-use crate::model::text::conversation::GENERATION_CONFIG;
 
 /// Default tag of the robot whose statistics a run holds.
 const TAG: &str = "new_embodiment";

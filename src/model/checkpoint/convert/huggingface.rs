@@ -11,7 +11,7 @@ use crate::model::checkpoint::processor::{self, PREPROCESSOR};
 use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER_CONFIG, template};
 use crate::model::config::{FILE_NAME, Precision};
 use crate::model::error::ModelError;
-use crate::model::text::conversation::GENERATION_CONFIG;
+use crate::model::generate::conversation::GENERATION_CONFIG;
 
 /// Files that are copied unchanged where they exist.
 const BESIDE: [&str; 4] = [

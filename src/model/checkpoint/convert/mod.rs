@@ -18,11 +18,11 @@ use crate::contract::{Contract, Model, Robot};
 use crate::model::backbone::Backbone;
 use crate::model::config::{Config, Precision, PromptStyle, Proprio};
 use crate::model::error::ModelError;
+use crate::model::init::write_safetensors;
 use crate::model::integration::pool::GeoPool;
 use crate::model::network::Network;
 use crate::model::parameters::Parameter;
-use crate::model::sizes::{PROMPT, Scale, id, untrained_action_part, usual_contract};
-use crate::model::untrained::write_safetensors;
+use crate::model::presets::{PROMPT, Scale, id, untrained_action_part, usual_contract};
 use crate::model::variant::{STARVLA_PROMPT, Variant};
 use tensors::{NewRows, Origin, Tensor};
 

@@ -12,8 +12,8 @@ use crate::contract::Contract;
 use crate::model::config::{Config, Precision, Proprio};
 use crate::model::device::machine_memory;
 use crate::model::error::ModelError;
+use crate::model::inputs::SequencePlan;
 use crate::model::prompt::{Prompter, Task};
-use crate::model::sequence::SequencePlan;
 use crate::model::state::{StateText, normalised_state, state_tensor};
 use crate::model::vision_plan::VisionPlan;
 

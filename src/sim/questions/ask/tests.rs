@@ -2,8 +2,8 @@ use rand::SeedableRng as _;
 
 use super::*;
 
-fn thing(name: &str, place: [f64; 3]) -> Thing {
-    Thing {
+fn thing(name: &str, place: [f64; 3]) -> SceneObject {
+    SceneObject {
         name: name.into(),
         place: Vector3::from(place),
         half: Vector3::zeros(),
@@ -13,7 +13,7 @@ fn thing(name: &str, place: [f64; 3]) -> Thing {
     }
 }
 
-fn things() -> Vec<Thing> {
+fn things() -> Vec<SceneObject> {
     let mut block = thing("the red block", [0.3, 0.1, 0.02]);
     block.turn = Some(-0.35);
     let mut gripper = thing("the tip of the gripper", [0.4, -0.1, 0.3]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::text::written::{Shown, Turn};
+use crate::model::generate::chat_labels::{Turn, UserPart};
 
 use super::rows::{OneOrMore, Row, Said};
 
@@ -60,7 +60,7 @@ impl Row {
         if self.image_filename.is_none() {
             return Err("image_filename: expected the picture of the question, found nothing".into());
         }
-        let user = vec![Shown::Image, Shown::Text(said)];
+        let user = vec![UserPart::Image, UserPart::Text(said)];
         Ok(vec![Turn::User(user), Turn::Assistant(answer.to_owned())])
     }
 
@@ -89,7 +89,7 @@ impl Row {
             turns.push(match human {
                 true => {
                     let parts = parts(one, self.image_path.is_some());
-                    places += parts.iter().filter(|part| **part == Shown::Image).count();
+                    places += parts.iter().filter(|part| **part == UserPart::Image).count();
                     if parts.is_empty() {
                         return Err(format!(
                             "turn {number}, value: expected words or {IMAGE}, found nothing"
@@ -121,20 +121,20 @@ impl Row {
 
 /// Splits a user's turn into images and texts; in SpatialReasoner's table the image comes first, wherever its marker
 /// stands.
-fn parts(said: &Said, image_first: bool) -> Vec<Shown> {
+fn parts(said: &Said, image_first: bool) -> Vec<UserPart> {
     let mut parts = Vec::new();
     for (number, text) in said.value.split(IMAGE).enumerate() {
         if number > 0 {
-            parts.push(Shown::Image);
+            parts.push(UserPart::Image);
         }
         let text = text.trim();
         if !text.is_empty() {
-            parts.push(Shown::Text(text.to_owned()));
+            parts.push(UserPart::Text(text.to_owned()));
         }
     }
     if image_first {
         // Stable, so texts stay in order.
-        parts.sort_by_key(|part| *part != Shown::Image);
+        parts.sort_by_key(|part| *part != UserPart::Image);
     }
     parts
 }
@@ -149,8 +149,8 @@ mod tests {
             .dialogue(Path::new("pictures"))
     }
 
-    fn text(text: &str) -> Shown {
-        Shown::Text(text.into())
+    fn text(text: &str) -> UserPart {
+        UserPart::Text(text.into())
     }
 
     #[test]
@@ -165,9 +165,9 @@ mod tests {
         .unwrap();
         let expected = vec![
             Turn::User(vec![
-                Shown::Image,
+                UserPart::Image,
                 text("First, then"),
-                Shown::Image,
+                UserPart::Image,
                 text("what changed?"),
             ]),
             Turn::Assistant("The cup moved.".into()),
@@ -192,10 +192,10 @@ mod tests {
         let said = "Question: Which is higher?\nOptions:\nA. cup\nB. can\nPlease select the correct answer from the \
                     options above.";
         let answer = Turn::Assistant("The 3D location of ... So B.".into());
-        assert_eq!(found.turns, [Turn::User(vec![Shown::Image, text(said)]), answer]);
+        assert_eq!(found.turns, [Turn::User(vec![UserPart::Image, text(said)]), answer]);
         assert!(found.spatial);
         let open = dialogue(r#"{"question": "How far?", "answer_cot": "1 m", "image_filename": "x.jpg"}"#).unwrap();
-        assert_eq!(open.turns[0], Turn::User(vec![Shown::Image, text("How far?")]));
+        assert_eq!(open.turns[0], Turn::User(vec![UserPart::Image, text("How far?")]));
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
                 {"from": "human", "value": "What is this?\n<image>"}, {"from": "gpt", "value": "A cat."}]}"#,
         )
         .unwrap();
-        assert_eq!(found.turns[0], Turn::User(vec![Shown::Image, text("What is this?")]));
+        assert_eq!(found.turns[0], Turn::User(vec![UserPart::Image, text("What is this?")]));
         assert!(!found.spatial);
     }
 

@@ -8,7 +8,7 @@ use rand::Rng as _;
 use crate::dataset::At;
 use crate::training::config::{TextSettings, TextSource};
 use crate::training::data::sampler::{Drawn, Place, Sampler, randomness};
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 use super::dialogue::Dialogue;
 use super::rows;

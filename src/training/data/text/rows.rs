@@ -7,9 +7,9 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use serde::Deserialize;
 
-use crate::dataset::columns::{Part, Table};
+use crate::dataset::parquet::columns::{Part, Table};
 use crate::files;
-use crate::training::run_error::RunError;
+use crate::training::error::RunError;
 
 /// Row of Qwen-VL's finetuning files, of SpatialReasoner's table, or of both. Missing fields are `None`; other fields
 /// are ignored.

@@ -1,0 +1,123 @@
+//! Decodes images of a dataset, from its rows or its video files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::encoded_images::EncodedImageReader;
+use super::error::DatasetError;
+use super::feature::Dtype;
+use super::reader::{At, Dataset, video_path};
+use super::video::VideoReader;
+use crate::camera::rgb::RgbImage;
+
+/// Maximum number of video files that are kept open.
+const REMEMBERED: usize = 64;
+
+/// Largest distance between a row and its video frame that LeRobot allows (s).
+const TOLERANCE_S: f64 = 1e-4;
+
+/// Reader of decoded images; each thread needs its own.
+pub struct DecodedImageReader<'a> {
+    dataset: &'a Dataset,
+    columns: Vec<Column>,
+    rows: EncodedImageReader<'a>,
+    videos: HashMap<PathBuf, VideoReader<std::fs::File>>,
+}
+
+/// Column of images.
+struct Column {
+    name: String,
+    is_video: bool,
+}
+
+impl<'a> DecodedImageReader<'a> {
+    /// Creates a reader of the columns `names`.
+    ///
+    /// # Errors
+    /// When there are none of those names.
+    pub fn new(dataset: &'a Dataset, names: &[&str]) -> Result<Self, DatasetError> {
+        let is_video = |name: &&str| {
+            dataset
+                .info()
+                .features
+                .get(*name)
+                .is_some_and(|f| f.dtype == Dtype::Video)
+        };
+        let in_rows: Vec<_> = names.iter().copied().filter(|name| !is_video(name)).collect();
+        Ok(Self {
+            dataset,
+            columns: names
+                .iter()
+                .map(|name| Column {
+                    name: (*name).to_owned(),
+                    is_video: is_video(name),
+                })
+                .collect(),
+            rows: dataset.pictures(&in_rows)?,
+            videos: HashMap::new(),
+        })
+    }
+
+    /// Reads the images of one row into `out`, in the order of the names; `out` keeps its allocations.
+    ///
+    /// # Errors
+    /// When there is no such row, or it cannot be read.
+    pub fn read(&mut self, at: At, out: &mut Vec<RgbImage>) -> Result<(), DatasetError> {
+        out.resize_with(self.columns.len(), RgbImage::default);
+        let mut pictures = self.rows.read(at)?.into_iter();
+        for (column, image) in self.columns.iter().zip(out) {
+            if column.is_video {
+                read_video(self.dataset, &mut self.videos, &column.name, at, image)?;
+            } else if let Some(picture) = pictures.next() {
+                let failed = |problem| DatasetError::Request(format!("{}, {at:?}: {problem}", column.name));
+                picture.decode(image).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_video(
+    dataset: &Dataset,
+    videos: &mut HashMap<PathBuf, VideoReader<std::fs::File>>,
+    name: &str,
+    at: At,
+    image: &mut RgbImage,
+) -> Result<(), DatasetError> {
+    let info = dataset.info();
+    let missing = || DatasetError::Request(format!("{name}: episode {} has no video", at.episode));
+    let episode = dataset.episodes().get(at.episode).ok_or_else(missing)?;
+    let from_s = episode.videos.get(name).ok_or_else(missing)?.from_s;
+    let path = video_path(dataset.root(), info, episode, name)?;
+    if videos.len() >= REMEMBERED && !videos.contains_key(&path) {
+        videos.clear();
+    }
+    let failed = |e: super::video::VideoError| DatasetError::content(&path, e);
+    let reader = match videos.entry(path.clone()) {
+        std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+        std::collections::hash_map::Entry::Vacant(entry) => entry.insert(VideoReader::open(&path).map_err(failed)?),
+    };
+    let seconds = from_s + at.frame as f64 / info.fps;
+    let index = reader.index_at(seconds).map_err(failed)?;
+    let own = reader
+        .time_of(index)
+        .map_or(f64::INFINITY, |time| (time - seconds).abs());
+    // Coarse time scales round the frames' own times; frames at a constant rate are still where they belong.
+    let distance = own.min((index as f64 / reader.fps() - seconds).abs());
+    // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
+    if distance > TOLERANCE_S.max(1e-7 * seconds) {
+        let problem = format!(
+            "row {} of episode {} is at {seconds:.4} s, the nearest frame {distance:.4} s away; \
+             expected {} frames a second, found {}",
+            at.frame,
+            at.episode,
+            info.fps,
+            reader.fps()
+        );
+        return Err(DatasetError::content(&path, problem));
+    }
+    let frame = reader.frame(index).map_err(failed)?;
+    image.reset(frame.width(), frame.height());
+    image.data_mut().copy_from_slice(frame.data());
+    Ok(())
+}

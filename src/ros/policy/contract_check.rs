@@ -1,0 +1,99 @@
+//! Comparison of the live robot with the contract.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::arm::ArmMonitor;
+use crate::camera::rgb::RgbImage;
+use crate::contract::{Camera, ContractError, Robot};
+use crate::files;
+use crate::ros::images::{Arrived, Payload, Slot, decode};
+
+/// Facts in the arm's parameter file that the contract also contains.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ArmFacts {
+    /// Arm model.
+    pub arm: String,
+    /// Frame in which end-effector actions are expressed.
+    pub base_frame: String,
+    /// Frame at the tool centre point.
+    pub tool_frame: String,
+}
+
+/// The shipped arm file.
+const RM75: &str = include_str!("../../../config/rm75.yaml");
+
+impl ArmFacts {
+    /// Reads a file like `config/rm75.yaml`; an empty path stands for the shipped one.
+    ///
+    /// # Errors
+    /// When the file is missing or lacks a fact.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let fault = |e: &dyn std::fmt::Display| {
+            let path = path.display();
+            format!("robot file {path}: {e}; set the parameter robot to a file like config/rm75.yaml")
+        };
+        let text = if path.as_os_str().is_empty() {
+            RM75.to_owned()
+        } else {
+            files::read_description(path, files::CONFIGURATION).map_err(|e| fault(&e))?
+        };
+        serde_saphyr::from_str(&text).map_err(|e| fault(&e))
+    }
+
+    /// Returns the facts with the base frame that the arm node publishes, if any, which takes precedence over the file.
+    #[must_use]
+    pub fn with_status(&self, arm: &ArmMonitor) -> Self {
+        let mut facts = self.clone();
+        if let Some((status, _)) = arm.latest()
+            && !status.header.frame_id.is_empty()
+        {
+            facts.base_frame = status.header.frame_id;
+        }
+        facts
+    }
+}
+
+/// Compares the recorded robot of a contract with the live robot and its cameras.
+///
+/// # Errors
+/// Names the first field that differs, with both values, or the camera without usable images.
+pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_tolerance: f64) -> Result<(), String> {
+    let live = Robot {
+        arm: facts.arm.clone(),
+        base_frame: facts.base_frame.clone(),
+        tool_frame: facts.tool_frame.clone(),
+        // Realman's gripper does not report its stroke, so it cannot be compared.
+        gripper_stroke_m: recorded.gripper_stroke_m,
+        cameras: cameras.iter().map(|slot| live_camera(slot)).collect::<Result<_, _>>()?,
+    };
+    let text = |e: ContractError| e.to_string();
+    recorded.require_same(&live).map_err(text)?;
+    recorded.require_rates(&live, rate_tolerance).map_err(text)
+}
+
+fn live_camera(slot: &Slot) -> Result<Camera, String> {
+    let unseen = || format!("camera {}: no usable image has come", slot.camera());
+    let image = slot.latest().ok_or_else(unseen)?;
+    let (width, height) = size(&image)?;
+    Ok(Camera {
+        name: slot.camera().to_owned(),
+        frame: image.payload.frame(),
+        width,
+        height,
+        rate_hz: slot.health().rate_hz().ok_or_else(unseen)?,
+    })
+}
+
+fn size(image: &Arrived) -> Result<(u32, u32), String> {
+    match &image.payload {
+        Payload::Raw(image) => Ok((image.width, image.height)),
+        Payload::Compressed(_) => {
+            let mut rgb = RgbImage::default();
+            decode(&image.payload, &mut rgb)?;
+            Ok((rgb.width(), rgb.height()))
+        }
+    }
+}

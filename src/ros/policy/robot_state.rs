@@ -1,0 +1,68 @@
+//! Reader of the robot's state, from the status of the arm node.
+
+use std::time::Duration;
+
+use ros_env::thinkvla::msg::ArmStatus;
+
+use super::arm::ArmMonitor;
+use crate::contract::Contract;
+use crate::control::proprioception::{ArmReading, Proprioception};
+use crate::control::types::Joints;
+use crate::ros::convert::pose_from_message;
+
+/// Definition of the state vector: values of the arm's status, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RobotState(Proprioception);
+
+impl RobotState {
+    /// Takes the definition from a contract; it is empty where the contract defines no state.
+    ///
+    /// # Errors
+    /// Names the first value that the arm's status does not contain.
+    pub fn of(contract: &Contract) -> Result<Self, String> {
+        Proprioception::of(contract).map(Self)
+    }
+
+    /// Reads the current state vector, in physical units.
+    ///
+    /// # Errors
+    /// When the newest status is older than `limit`, or its poses are invalid.
+    pub fn read(&self, arm: &ArmMonitor, limit: Duration) -> Result<Vec<f64>, String> {
+        if self.0.is_empty() {
+            return Ok(Vec::new());
+        }
+        match arm.latest() {
+            Some((status, age)) if age <= limit => from_status(&status).map(|from_status| self.0.values(&from_status)),
+            Some((_, age)) => Err(format!(
+                "the state the checkpoint reads is old: expected arm_status within {:.2} s, found none for {:.2} s",
+                limit.as_secs_f64(),
+                age.as_secs_f64()
+            )),
+            None => Err("the state the checkpoint reads is missing: arm_node has not been heard of".to_owned()),
+        }
+    }
+}
+
+fn from_status(status: &ArmStatus) -> Result<ArmReading, String> {
+    let pose = |message| pose_from_message(message).map_err(|e| format!("arm_status: {e}"));
+    Ok(ArmReading {
+        joints: Joints::from(status.measured_joints),
+        tool: pose(&status.measured_pose)?,
+        commanded: pose(&status.commanded_pose)?,
+        gripper: status.gripper,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_without_a_pose_is_no_state() {
+        // The default quaternion is the identity, so this status has valid poses; one of zeros has not.
+        assert!(from_status(&ArmStatus::default()).is_ok());
+        let mut status = ArmStatus::default();
+        status.measured_pose.orientation.w = 0.0;
+        assert!(from_status(&status).unwrap_err().contains("quaternion"));
+    }
+}

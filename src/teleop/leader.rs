@@ -1,0 +1,142 @@
+//! Leader arm: converts its joints, found by name, to joints of this arm.
+
+use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
+use super::joystick::Joypad;
+use super::mapping::{Command, Leader as Mapping, LeaderGripper, LeaderJoint};
+use crate::control::time::Time;
+use crate::control::types::{JOINTS, Joints};
+
+/// Leader arm, with the pad that has its deadman.
+#[derive(Debug, Clone)]
+pub struct Leader {
+    /// Deadman and buttons.
+    pub pad: Joypad,
+    joints: Vec<LeaderJoint>,
+    gripper: Option<LeaderGripper>,
+    freshness: StreamFreshness,
+    latest: Option<Joints>,
+    opening: Option<f64>,
+}
+
+impl Leader {
+    /// Creates a leader without any reading.
+    pub fn new(mapping: &Mapping) -> Self {
+        Self {
+            pad: Joypad::new(&mapping.pad),
+            joints: mapping.joints.clone(),
+            gripper: mapping.gripper.clone(),
+            freshness: StreamFreshness::new("leader", mapping.timeout_s),
+            latest: None,
+            opening: None,
+        }
+    }
+
+    /// Handles a joint state.
+    pub fn received(&mut self, names: &[String], positions: &[f64], now: Time) {
+        match self.parse(names, positions) {
+            Ok((joints, opening)) => {
+                self.latest = Some(joints);
+                self.opening = opening;
+                self.freshness.good(now);
+                if !self.pad.held() {
+                    self.freshness.forgive();
+                }
+            }
+            Err(why) => self.freshness.bad(now, why),
+        }
+    }
+
+    fn parse(&self, names: &[String], positions: &[f64]) -> Result<(Joints, Option<f64>), String> {
+        let position = |wanted: &str| {
+            let place = names.iter().position(|name| name == wanted);
+            let value = place.and_then(|place| positions.get(place)).copied();
+            match value {
+                Some(value) if value.is_finite() => Ok(value),
+                Some(value) => Err(format!("expected a number for {wanted}, found {value}")),
+                None => Err(format!("expected a position of {wanted}, found {}", names.join(", "))),
+            }
+        };
+        let mut joints = [0.0; JOINTS];
+        for (target, joint) in joints.iter_mut().zip(&self.joints) {
+            *target = joint.sign * position(&joint.name)? + joint.offset_rad;
+        }
+        let opening = match &self.gripper {
+            Some(LeaderGripper { name, closed, open }) => {
+                Some(((position(name)? - closed) / (open - closed)).clamp(0.0, 1.0))
+            }
+            None => None,
+        };
+        Ok((joints.into(), opening))
+    }
+}
+
+impl InputDevice for Leader {
+    fn read(&mut self, now: Time) -> InputReading {
+        InputReading {
+            held: self.pad.held(),
+            intent: self.latest.map(Intent::Joints),
+            gripper: self.opening.or_else(|| self.pad.gripper()),
+            fault: self.pad.fault(now).or_else(|| self.freshness.fault(now)),
+        }
+    }
+
+    fn commands(&mut self) -> Vec<Command> {
+        self.pad.commands()
+    }
+
+    fn last_seen(&self) -> Option<Time> {
+        self.freshness.last()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::teleop::mapping::tests::shipped_leader;
+
+    fn at(seconds: f64) -> Time {
+        Time::from_secs_f64(seconds)
+    }
+
+    fn leader() -> Leader {
+        let mut mapping = shipped_leader();
+        for (i, joint) in mapping.joints.iter_mut().enumerate() {
+            joint.name = format!("l{i}");
+            joint.sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+            joint.offset_rad = 0.1 * i as f64;
+        }
+        mapping.gripper = None;
+        Leader::new(&mapping)
+    }
+
+    #[test]
+    fn joints_are_found_by_name_and_turned_by_sign_and_offset() {
+        let mut leader = leader();
+        let names: Vec<String> = (0..7).rev().map(|i| format!("l{i}")).collect();
+        leader.received(&names, &[0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0], at(0.0));
+        let Some(Intent::Joints(joints)) = leader.read(at(0.0)).intent else {
+            panic!("no joints")
+        };
+        let expected = Joints::from([0.0, 0.0, 0.4, 0.0, 0.8, 0.0, 1.2]);
+        assert!((joints - expected).amax() < 1e-12, "{joints}");
+    }
+
+    #[test]
+    fn a_missing_joint_or_one_that_is_no_number_lets_go_and_is_named() {
+        let mut leader = leader();
+        leader.pad.received(&[0.0; 8], &[0; 12], at(0.0));
+        let names: Vec<String> = (0..7).map(|i| format!("l{i}")).collect();
+        leader.received(&names[..6], &[0.0; 6], at(0.0));
+        assert!(
+            leader
+                .read(at(0.0))
+                .fault
+                .unwrap()
+                .contains("expected a position of l6")
+        );
+        leader.received(&names, &[0.0; 7], at(0.1));
+        assert_eq!(leader.read(at(0.1)).fault, None);
+        leader.received(&names, &[0.0, 0.0, f64::INFINITY, 0.0, 0.0, 0.0, 0.0], at(0.2));
+        assert!(leader.read(at(0.2)).fault.unwrap().contains("l2, found inf"));
+    }
+}

@@ -1,0 +1,236 @@
+mod followed;
+mod properties;
+
+use nalgebra::{Vector3, vector};
+
+use super::*;
+use crate::contract::ActionSpace;
+use crate::control::types::{JOINTS, Joints, Pose};
+use crate::teleop::input_device::Twist;
+use crate::teleop::mapping::tests::shipped_mapping;
+use crate::teleop::mapping::{Input, Mapping};
+
+const LEASE: u64 = 7;
+
+fn at(seconds: f64) -> Time {
+    Time::from_secs_f64(1000.0 + seconds)
+}
+
+/// Arm that follows every chunk at once, and a hand.
+struct Bench {
+    session: TeleopSession,
+    arm: ObservedArm,
+    reading: InputReading,
+    lease: Option<u64>,
+    now: f64,
+    chunk: Option<ActionChunk>,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        Self::of(shipped_mapping(name))
+    }
+
+    fn of(mapping: Mapping) -> Self {
+        Self {
+            session: TeleopSession::new(mapping, "base_link"),
+            arm: ObservedArm {
+                stamp: at(0.0),
+                received: at(0.0),
+                readiness: Readiness::Ready,
+                lease: LEASE,
+                pose: Pose::new(vector![0.4, 0.0, 0.3], vector![3.0, 0.0, 0.0]),
+                joints: Joints::repeat(0.3),
+                gripper: Some(1.0),
+            },
+            reading: InputReading {
+                held: false,
+                intent: Some(Intent::Twist(Twist::default())),
+                gripper: None,
+                fault: None,
+            },
+            lease: Some(LEASE),
+            now: 0.0,
+            chunk: None,
+        }
+    }
+
+    /// Reports the arm 50 ms later, after it has followed one step of the last chunk.
+    fn look(&mut self) -> SessionStep {
+        self.now += STEP_S;
+        if let Some(chunk) = &self.chunk
+            && let Some(step) = chunk.actions.steps().next()
+        {
+            match chunk.actions.space() {
+                ActionSpace::Ee7 => {
+                    let turn = nalgebra::UnitQuaternion::from_scaled_axis(vector![step[3], step[4], step[5]]);
+                    self.arm.pose.translation.vector += vector![step[0], step[1], step[2]];
+                    self.arm.pose.rotation = turn * self.arm.pose.rotation;
+                }
+                ActionSpace::Joint8 => self.arm.joints += Joints::from_iterator(step[..JOINTS].iter().copied()),
+            }
+        }
+        (self.arm.stamp, self.arm.received) = (at(self.now), at(self.now));
+        let step = self
+            .session
+            .update(&self.reading, Some(&self.arm), self.lease, at(self.now))
+            .unwrap();
+        self.chunk = match &step {
+            SessionStep::Send(chunk) => Some(chunk.as_ref().clone()),
+            _ => None,
+        };
+        step
+    }
+
+    fn push(&mut self, x: f64) {
+        self.reading.held = true;
+        self.reading.intent = Some(Intent::Twist(Twist {
+            linear: vector![x, 0.0, 0.0],
+            angular: Vector3::zeros(),
+        }));
+    }
+
+    fn sent(&mut self) -> ActionChunk {
+        match self.look() {
+            SessionStep::Send(chunk) => *chunk,
+            other => panic!("expected a chunk, found {other:?}"),
+        }
+    }
+}
+
+/// Returns the lengths of the translation and rotation of each step of a chunk.
+fn step_lengths(chunk: &ActionChunk) -> Vec<(f64, f64)> {
+    let mut last = vec![0.0; chunk.actions.space().dim()];
+    let norm = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    chunk
+        .actions
+        .steps()
+        .map(|step| {
+            let lengths = (norm(&step[..3], &last[..3]), norm(&step[3..6], &last[3..6]));
+            last = step.to_vec();
+            lengths
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_sent_until_the_deadman_is_held_and_the_lease_granted() {
+    let mut bench = Bench::new("gamepad");
+    bench.lease = None;
+    bench.arm.lease = 3;
+    assert_eq!(bench.look(), SessionStep::Rest);
+    bench.push(1.0);
+    assert_eq!(bench.look(), SessionStep::Acquire);
+    bench.lease = Some(LEASE);
+    assert_eq!(bench.look(), SessionStep::Rest, "the arm does not say so yet");
+    bench.arm.lease = LEASE;
+    bench.arm.readiness = Readiness::Busy;
+    assert_eq!(bench.look(), SessionStep::Rest, "it still brakes");
+    bench.arm.readiness = Readiness::Ready;
+    let chunk = bench.sent();
+    assert_eq!(
+        (chunk.lease, chunk.source.as_str(), chunk.frame.as_str()),
+        (LEASE, "teleop", "base_link")
+    );
+    assert_eq!(chunk.observed, bench.arm.stamp);
+}
+
+#[test]
+fn letting_go_ends_motion_and_a_new_press_starts_from_where_the_arm_is() {
+    let mut bench = Bench::new("gamepad");
+    bench.push(1.0);
+    for _ in 0..20 {
+        bench.look();
+    }
+    bench.reading.held = false;
+    assert!(matches!(bench.look(), SessionStep::LetGo(_)));
+    assert_eq!(bench.look(), SessionStep::Rest);
+    // Another source moves the arm meanwhile.
+    bench.arm.pose.translation.vector += vector![0.1, 0.1, 0.0];
+    bench.push(0.0);
+    let chunk = bench.sent();
+    assert!(
+        step_lengths(&chunk)
+            .iter()
+            .all(|(moved, turned)| *moved == 0.0 && *turned == 0.0)
+    );
+}
+
+#[test]
+fn what_the_hand_did_not_end_needs_a_new_press() {
+    let spoil: [fn(&mut Bench); 4] = [
+        |bench| bench.reading.fault = Some("silent".into()),
+        |bench| bench.arm.lease = 99,
+        |bench| bench.arm.readiness = Readiness::Away("stopped".into()),
+        |bench| bench.lease = None,
+    ];
+    for spoil in spoil {
+        let mut bench = Bench::new("gamepad");
+        bench.push(1.0);
+        bench.sent();
+        spoil(&mut bench);
+        assert!(matches!(bench.look(), SessionStep::LetGo(_)));
+        bench.reading.fault = None;
+        bench.lease = Some(LEASE);
+        bench.arm.lease = LEASE;
+        bench.arm.readiness = Readiness::Ready;
+        assert_eq!(bench.look(), SessionStep::Rest, "still pressed");
+        bench.reading.held = false;
+        assert_eq!(bench.look(), SessionStep::Rest);
+        bench.push(1.0);
+        bench.sent();
+    }
+}
+
+#[test]
+fn an_arm_node_that_falls_silent_is_let_go_of() {
+    let mut bench = Bench::new("gamepad");
+    bench.push(1.0);
+    bench.sent();
+    let (reading, arm) = (bench.reading.clone(), bench.arm.clone());
+    let step = bench
+        .session
+        .update(&reading, Some(&arm), Some(LEASE), at(bench.now + 0.5))
+        .unwrap();
+    assert!(matches!(step, SessionStep::LetGo(why) if why.contains("arm_node")));
+}
+
+#[test]
+fn a_chunk_goes_out_once_a_report() {
+    let mut bench = Bench::new("gamepad");
+    bench.push(1.0);
+    bench.sent();
+    let (reading, arm) = (bench.reading.clone(), bench.arm.clone());
+    let again = bench
+        .session
+        .update(&reading, Some(&arm), Some(LEASE), at(bench.now + 0.01))
+        .unwrap();
+    assert_eq!(again, SessionStep::Rest);
+}
+
+#[test]
+fn the_tool_frame_turns_the_motion() {
+    let mut mapping = shipped_mapping("gamepad");
+    if let Input::Joy(joy) = &mut mapping.input {
+        joy.frame = crate::teleop::mapping::Frame::Tool;
+    }
+    let mut bench = Bench::of(mapping);
+    bench.arm.pose.rotation = nalgebra::UnitQuaternion::from_euler_angles(0.0, 0.0, std::f64::consts::FRAC_PI_2);
+    bench.push(1.0);
+    let chunk = bench.sent();
+    let last = chunk.actions.steps().last().unwrap().to_vec();
+    assert!(last[1] > 0.0 && last[0].abs() < 1e-12, "{last:?}");
+}
+
+#[test]
+fn the_gripper_goes_on_from_what_was_commanded_and_only_with_the_deadman() {
+    let mut bench = Bench::new("gamepad");
+    bench.arm.gripper = Some(0.0);
+    bench.session.command(&Command::ToggleGripper);
+    bench.look();
+    bench.push(0.0);
+    let opening = |chunk: ActionChunk| chunk.actions.steps().next().unwrap()[6];
+    assert_eq!(opening(bench.sent()), 0.0);
+    bench.session.command(&Command::ToggleGripper);
+    assert_eq!(opening(bench.sent()), 1.0);
+}

@@ -1,0 +1,156 @@
+//! Tests of deleting, re-labelling, merging and splitting episodes: every remaining row is as it was recorded.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "support/command_line.rs"]
+mod command_line;
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use sample_dataset::{CAMERAS, EPISODES};
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::dataset::episode_stats;
+use thinkvla::dataset::frame::ImageMode;
+use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::verify::{Depth, verify};
+
+fn succeeds(arguments: &[&str]) -> String {
+    let output = command_line::dataset(arguments);
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn recording(folder: &Path, name: &str) -> (PathBuf, String) {
+    let root = folder.join(name);
+    sample_dataset::record(&root, ImageMode::Png);
+    let text = root.to_str().unwrap().to_owned();
+    (root, text)
+}
+
+/// Asserts that the dataset consists of these episodes of the recording, with these instructions.
+fn require(root: &Path, expected: &[(usize, &str)]) {
+    let report = verify(root, Depth::Rows).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let dataset = Dataset::open(root).unwrap();
+    assert_eq!(dataset.episodes().len(), expected.len());
+    let mut reader = dataset.pictures(&CAMERAS).unwrap();
+    let mut found = RgbImage::default();
+    for (episode, (original, task)) in expected.iter().enumerate() {
+        assert_eq!(dataset.episodes()[episode].length, EPISODES[*original].1);
+        assert_eq!(dataset.episodes()[episode].tasks, [*task]);
+        for frame in 0..EPISODES[*original].1 {
+            let at = At { episode, frame };
+            assert_eq!(dataset.task(at).unwrap(), *task);
+            for (name, _) in sample_dataset::VECTORS {
+                assert_eq!(
+                    dataset.values(name, at).unwrap(),
+                    sample_dataset::vector(name, *original, frame)
+                );
+            }
+            for (picture, camera) in reader.read(at).unwrap().iter().zip(CAMERAS) {
+                picture.decode(&mut found).unwrap();
+                assert_eq!(found, sample_dataset::picture(camera, *original, frame));
+            }
+        }
+    }
+    let kept = episode_stats::load(root).unwrap();
+    for (name, exact) in dataset.statistics().unwrap() {
+        let found = [&kept[&name].min, &kept[&name].max, &kept[&name].mean, &kept[&name].std];
+        let pairs = found.into_iter().zip([&exact.min, &exact.max, &exact.mean, &exact.std]);
+        assert!(
+            pairs
+                .flat_map(|(a, b)| a.iter().zip(b))
+                .all(|(a, b)| (a - b).abs() < 1e-6),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_deleted_episode_is_gone_and_the_others_move_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, text) = recording(folder.path(), "set");
+    let said = succeeds(&["delete", &text, "1"]);
+    require(&root, &[(0, "lift the can"), (2, "lift the can")]);
+    // The original is kept until the user removes it.
+    assert!(said.contains("set.before"), "{said}");
+    require(
+        &folder.path().join("set.before"),
+        &[0, 1, 2].map(|i| (i, EPISODES[i].0)),
+    );
+    assert!(!command_line::dataset(&["delete", &text, "0"]).status.success());
+    require(&root, &[(0, "lift the can"), (2, "lift the can")]);
+}
+
+#[test]
+fn a_relabelled_episode_has_the_new_instruction_in_every_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, text) = recording(folder.path(), "set");
+    let out = folder.path().join("new");
+    succeeds(&[
+        "relabel",
+        &text,
+        "--task",
+        "raise the can",
+        "2",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    require(&out, &[(0, "lift the can"), (1, "push the box"), (2, "raise the can")]);
+    require(&root, &[0, 1, 2].map(|i| (i, EPISODES[i].0)));
+}
+
+#[test]
+fn a_dataset_that_was_split_is_whole_again_when_it_is_merged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, text) = recording(folder.path(), "set");
+    let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    succeeds(&["split", &text, "--at", "1", "--out", &a, &b]);
+    require(Path::new(&a), &[(0, "lift the can")]);
+    require(Path::new(&b), &[(1, "push the box"), (2, "lift the can")]);
+    succeeds(&["merge", &a, &b, "--out", &c]);
+    require(Path::new(&c), &[0, 1, 2].map(|i| (i, EPISODES[i].0)));
+    if let Some(found) = sample_dataset::lerobot::run("load.py", &[&a, &b, &c].map(OsStr::new)) {
+        assert_eq!(found, "1 12\n2 16\n3 28\n");
+    }
+}
+
+#[test]
+fn datasets_with_different_columns_are_not_merged_and_the_difference_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, a) = recording(folder.path(), "a");
+    let (root, b) = recording(folder.path(), "b");
+    let info = root.join("meta/info.json");
+    let text = std::fs::read_to_string(&info).unwrap();
+    std::fs::write(&info, text.replace("\"joint1\"", "\"shoulder\"")).unwrap();
+    let out = folder.path().join("c");
+    let output = command_line::dataset(&["merge", &a, &b, "--out", out.to_str().unwrap()]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("action.joint") && said.contains("shoulder"), "{said}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn verify_and_repair_say_what_is_wrong_and_what_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, text) = recording(folder.path(), "set");
+    assert!(succeeds(&["verify", &text]).contains("3 episodes, 28 frames: sound"));
+    let torn = root.join("data/chunk-000/file-002.parquet");
+    let bytes = std::fs::read(&torn).unwrap();
+    std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
+    let output = command_line::dataset(&["verify", &text]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("file-002.parquet") && said.contains("the first 2 episodes, 19 frames"),
+        "{said}"
+    );
+    let said = succeeds(&["repair", &text]);
+    assert!(said.contains("cut back from 3 episodes to the first 2"), "{said}");
+    assert!(root.join(".cut/1/data/chunk-000/file-002.parquet").exists());
+    require(&root, &[0, 1].map(|i| (i, EPISODES[i].0)));
+}

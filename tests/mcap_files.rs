@@ -1,0 +1,441 @@
+//! Export of episodes as ROS 2 recordings, and their import.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+#[path = "support/sample_dataset/mod.rs"]
+mod sample_dataset;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nalgebra::{Quaternion, UnitQuaternion};
+use sample_dataset::{CAMERAS, EPISODES, VECTORS};
+use serde_json::Map;
+use thinkvla::camera::rgb::RgbImage;
+use thinkvla::control::tool_rotation::{turn_from_down, turned_from_down};
+use thinkvla::dataset::DatasetWriter;
+use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
+use thinkvla::dataset::mcap::cdr::CdrWriter;
+use thinkvla::dataset::mcap::messages::{Header, JointState, PoseStamped, schema};
+use thinkvla::dataset::mcap::{Clock, ExportOptions, ImportOptions, Source, SourceTopic, export_episodes, import_bags};
+use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::schema::{CameraSchema, DatasetSchema, VectorSchema};
+use thinkvla::dataset::storage::Disk;
+
+const START: u64 = 1_700_000_000_000_000_000;
+
+fn source(name: &str, topics: &[&str]) -> Source {
+    Source {
+        name: name.into(),
+        topics: topics
+            .iter()
+            .map(|topic| SourceTopic {
+                name: (*topic).into(),
+                values: vec![],
+            })
+            .collect(),
+    }
+}
+
+/// Options that import what `export` has written.
+fn as_exported(bags: Vec<PathBuf>) -> ImportOptions {
+    ImportOptions {
+        bags,
+        vectors: vec![
+            source("action", &["/action"]),
+            source("action.joint", &["/action/joint"]),
+        ],
+        cameras: vec![
+            source("top", &["/camera/top/image/compressed"]),
+            source("wrist", &["/camera/wrist/image/compressed"]),
+        ],
+        task: None,
+        task_topic: Some("/instruction".into()),
+        max_age_s: 0.15,
+        clock: Clock::Header,
+        images: ImageMode::Png,
+    }
+}
+
+fn export(root: &Path, out: &Path) -> Vec<PathBuf> {
+    sample_dataset::record(root, ImageMode::Png);
+    let options = ExportOptions {
+        episodes: 0..EPISODES.len(),
+        start_ns: START,
+    };
+    export_episodes(&Dataset::open(root).unwrap(), out, &options).unwrap()
+}
+
+/// Topic, type, time and content of each message.
+fn messages(path: &Path) -> Vec<(String, String, u64, Vec<u8>)> {
+    let bytes = std::fs::read(path).unwrap();
+    let stream = mcap::MessageStream::new(&bytes).unwrap();
+    stream
+        .map(|message| {
+            let message = message.unwrap();
+            let kind = message.channel.schema.as_ref().unwrap().name.clone();
+            (
+                message.channel.topic.clone(),
+                kind,
+                message.log_time,
+                message.data.to_vec(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn an_exported_episode_that_is_imported_again_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, again) = (folder.path().join("dataset"), folder.path().join("again"));
+    let bags = export(&root, &folder.path().join("bags"));
+    let report = import_bags(&again, &sample_dataset::contract(), &as_exported(bags)).unwrap();
+    assert_eq!(report.frames, EPISODES.map(|(_, length)| length));
+    let (before, after) = (Dataset::open(&root).unwrap(), Dataset::open(&again).unwrap());
+    assert_eq!(before.tasks(), after.tasks());
+    for (name, _) in VECTORS.into_iter().filter(|(name, _)| name.starts_with("action")) {
+        assert_eq!(before.info().features[name], after.info().features[name]);
+        assert_eq!(before.vector(name).unwrap(), after.vector(name).unwrap(), "{name}");
+    }
+    let mut found = RgbImage::default();
+    let mut reader = after.pictures(&CAMERAS).unwrap();
+    for (episode, (_, length)) in EPISODES.into_iter().enumerate() {
+        for frame in 0..length {
+            for (picture, camera) in reader.read(At { episode, frame }).unwrap().iter().zip(CAMERAS) {
+                picture.decode(&mut found).unwrap();
+                assert_eq!(
+                    found,
+                    sample_dataset::picture(camera, episode, frame),
+                    "{camera} of {episode}, {frame}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_exported_episode_says_itself_where_its_columns_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, again) = (folder.path().join("dataset"), folder.path().join("again"));
+    let bags = export(&root, &folder.path().join("bags"));
+    let options = ImportOptions {
+        vectors: VECTORS.map(|(name, _)| source(name, &[])).into(),
+        cameras: ["top", "wrist"].map(|name| source(name, &[])).into(),
+        ..as_exported(bags)
+    };
+    import_bags(&again, &sample_dataset::contract(), &options).unwrap();
+    let (before, after) = (Dataset::open(&root).unwrap(), Dataset::open(&again).unwrap());
+    assert_eq!(before.info().features, after.info().features);
+    let state = |dataset: &Dataset, frame| {
+        dataset
+            .values("observation.state", At { episode: 0, frame })
+            .unwrap()
+            .to_vec()
+    };
+    // Joints, position, gripper and tracking error. Rotations are left out: an arbitrary vector returns as a shorter one.
+    for frame in 0..EPISODES[0].1 {
+        let (before, after) = (state(&before, frame), state(&after, frame));
+        assert_eq!(
+            (&before[..10], &before[13..]),
+            (&after[..10], &after[13..]),
+            "row {frame}"
+        );
+    }
+    let mut options = options;
+    options.cameras.push(source("left", &[]));
+    let error = import_bags(&folder.path().join("none"), &sample_dataset::contract(), &options).unwrap_err();
+    assert!(error.to_string().contains("left=TOPIC"), "{error}");
+}
+
+/// Checks a topic name by the rules of ROS 2 (`rmw_validate_full_topic_name`), and for repeated underscores.
+fn is_topic(name: &str) -> bool {
+    let is_token = |token: &str| {
+        token.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && token
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && !token.contains("__")
+    };
+    name.len() <= 247
+        && name
+            .strip_prefix('/')
+            .is_some_and(|tokens| tokens.split('/').all(is_token))
+}
+
+#[test]
+fn columns_of_any_name_get_topics_that_ros_accepts_and_are_found_again() {
+    let cameras = ["0", "cam-left", "cam_left", "cam left", "über.oben"];
+    let vectors = ["action", "observation.2nd-arm", "observation.state", "instruction"];
+    let folder = tempfile::tempdir().unwrap();
+    let (root, out, again) = (
+        folder.path().join("a"),
+        folder.path().join("bags"),
+        folder.path().join("b"),
+    );
+    let contract = sample_dataset::contract();
+    let of_arm = DatasetSchema::of_arm(&contract, ImageMode::Png).unwrap();
+    let schema = DatasetSchema {
+        vectors: vectors
+            .map(|name| VectorSchema {
+                name: name.into(),
+                values: vec![format!("{name} 0"), format!("{name} 1")],
+                groups: vec![],
+            })
+            .into(),
+        cameras: cameras
+            .map(|name| CameraSchema {
+                name: name.into(),
+                width: 8,
+                height: 4,
+            })
+            .into(),
+        ..of_arm
+    };
+    let mut writer = DatasetWriter::create(Arc::new(Disk), &root, &schema, &contract).unwrap();
+    writer.begin("wave").unwrap();
+    for row in 0..3 {
+        let numbers = writer
+            .info()
+            .vectors()
+            .enumerate()
+            .map(|(at, _)| vec![row as f32, at as f32]);
+        let pictures = writer.info().pictures().enumerate().map(|(at, _)| {
+            let colour = [row as u8, at as u8, 7];
+            let image = RgbImage::from_raw(8, 4, colour.repeat(32)).unwrap();
+            Picture::encode(&image, ImageMode::Png).unwrap()
+        });
+        let (vectors, pictures) = (numbers.collect(), pictures.collect());
+        writer.push(&Frame { vectors, pictures }).unwrap();
+    }
+    writer.save(&Map::new()).unwrap();
+    drop(writer);
+    let before = Dataset::open(&root).unwrap();
+    let all = ExportOptions {
+        episodes: 0..1,
+        start_ns: 0,
+    };
+    let bags = export_episodes(&before, &out, &all).unwrap();
+    let mut topics: Vec<_> = messages(&bags[0])
+        .into_iter()
+        .map(|(topic, kind, ..)| (topic, kind))
+        .collect();
+    topics.sort();
+    topics.dedup();
+    assert!(topics.iter().all(|(topic, _)| is_topic(topic)), "{topics:?}");
+    assert_eq!(topics.len(), 1 + vectors.len() + cameras.len(), "{topics:?}");
+    let named = |topic: &str| topics.iter().any(|(found, _)| found == topic);
+    assert!(
+        named("/camera/cam_left/image/compressed") && named("/instruction"),
+        "{topics:?}"
+    );
+
+    let options = ImportOptions {
+        vectors: vectors.map(|name| source(name, &[])).into(),
+        cameras: cameras.map(|name| source(name, &[])).into(),
+        ..as_exported(bags)
+    };
+    assert_eq!(import_bags(&again, &contract, &options).unwrap().frames, [3]);
+    let after = Dataset::open(&again).unwrap();
+    assert_eq!(before.info().features, after.info().features);
+    for name in vectors {
+        assert_eq!(before.vector(name).unwrap(), after.vector(name).unwrap(), "{name}");
+    }
+    let names: Vec<String> = before.info().pictures().map(|(name, _)| name.to_owned()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for frame in 0..3 {
+        let read = |dataset: &Dataset| {
+            dataset
+                .pictures(&names)
+                .unwrap()
+                .read(At { episode: 0, frame })
+                .unwrap()
+        };
+        assert_eq!(read(&before), read(&after), "row {frame}");
+    }
+}
+
+#[test]
+fn the_state_is_told_as_joints_and_as_the_pose_of_the_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dataset");
+    let bags = export(&root, &folder.path().join("bags"));
+    let dataset = Dataset::open(&root).unwrap();
+    let all = messages(&bags[1]);
+    let joints: Vec<_> = all.iter().filter(|(topic, ..)| topic == "/joint_states").collect();
+    let poses: Vec<_> = all.iter().filter(|(topic, ..)| topic == "/tool_pose").collect();
+    assert_eq!((joints.len(), poses.len()), (EPISODES[1].1, EPISODES[1].1));
+    for (frame, ((_, _, time, joint), (_, _, _, pose))) in joints.into_iter().zip(poses).enumerate() {
+        let state = dataset.values("observation.state", At { episode: 1, frame }).unwrap();
+        let joint = JointState::decode(joint).unwrap();
+        assert_eq!(joint.names.len(), 8);
+        assert_eq!(
+            (joint.names[6].as_str(), joint.names[7].as_str()),
+            ("joint7", "gripper")
+        );
+        assert!(
+            joint
+                .positions
+                .iter()
+                .zip([0, 1, 2, 3, 4, 5, 6, 13])
+                .all(|(p, i)| *p == f64::from(state[i]))
+        );
+        let pose = PoseStamped::decode(pose).unwrap();
+        assert_eq!(pose.position, [7, 8, 9].map(|i| f64::from(state[i])));
+        let [i, j, k, w] = pose.orientation;
+        let told = turn_from_down(&UnitQuaternion::from_quaternion(Quaternion::new(w, i, j, k)));
+        let recorded = [10, 11, 12].map(|i| f64::from(state[i]));
+        // The state of these recordings is arbitrary: a rotation vector longer than half a turn returns as a shorter one.
+        let same = turned_from_down(told).angle_to(&turned_from_down(recorded.into()));
+        assert!(same < 1e-6, "row {frame}: {told} for {recorded:?}");
+        assert_eq!((*time, joint.header.stamp), (START + frame as u64 * 100_000_000, *time));
+    }
+}
+
+/// A recording like those of `ros2 bag record`: joints at 50 Hz, later in another order, and a pose at 10 Hz.
+fn foreign(path: &Path, gap: bool) {
+    let mut writer = mcap::Writer::new(BufWriter::new(File::create(path).unwrap())).unwrap();
+    let mut channel = |[name, definition]: [&str; 2], topic: &str| {
+        let schema = writer.add_schema(name, "ros2msg", definition.as_bytes()).unwrap();
+        writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap()
+    };
+    let (joints, tool) = (
+        channel(schema::JOINT_STATE, "/joint_states"),
+        channel(schema::POSE_STAMPED, "/tool"),
+    );
+    let mut write = |channel_id, log_time, data: &[u8]| {
+        let header = mcap::records::MessageHeader {
+            channel_id,
+            sequence: 0,
+            log_time,
+            publish_time: log_time,
+        };
+        writer.write_to_known_channel(&header, data).unwrap();
+    };
+    let header = |stamp| Header {
+        stamp,
+        frame_id: String::new(),
+    };
+    for i in 0..100_u64 {
+        let stamp = START + i * 20_000_000;
+        let swap = i >= 50;
+        let mut names = vec!["a".to_owned(), "b".to_owned()];
+        let mut positions = vec![i as f64, -(i as f64)];
+        if swap {
+            names.reverse();
+            positions.reverse();
+        }
+        if !(gap && (40..70).contains(&i)) {
+            let message = JointState {
+                header: header(stamp),
+                names,
+                positions,
+            };
+            // Recorded later than stamped.
+            write(joints, stamp + 300_000_000, &message.encode());
+        }
+        if i % 5 == 0 {
+            let message = PoseStamped {
+                header: header(stamp),
+                position: [i as f64, 0.0, 1.0],
+                orientation: [0.0, 0.0, 1.0, 0.0],
+            };
+            write(tool, stamp + 1_000, &message.encode());
+        }
+    }
+    writer.finish().unwrap();
+}
+
+fn of_foreign(bag: PathBuf) -> ImportOptions {
+    ImportOptions {
+        bags: vec![bag],
+        vectors: vec![source("observation.state", &["/joint_states", "/tool"])],
+        cameras: vec![],
+        task: Some("wave".into()),
+        task_topic: None,
+        max_age_s: 0.15,
+        clock: Clock::Header,
+        images: ImageMode::Png,
+    }
+}
+
+#[test]
+fn a_foreign_recording_is_sampled_on_the_stamps_of_its_headers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, root) = (folder.path().join("foreign.mcap"), folder.path().join("dataset"));
+    foreign(&bag, false);
+    let report = import_bags(&root, &sample_dataset::contract(), &of_foreign(bag)).unwrap();
+    // Poses end after 1.9 s: 20 rows at 10 Hz.
+    assert_eq!(report.frames, [20]);
+    let dataset = Dataset::open(&root).unwrap();
+    assert_eq!(dataset.tasks(), ["wave"]);
+    let names = dataset.info().features["observation.state"].value_names();
+    assert_eq!(names, ["a", "b", "x", "y", "z", "rx_down", "ry_down", "rz_down"]);
+    for frame in 0..20 {
+        let state = dataset.values("observation.state", At { episode: 0, frame }).unwrap();
+        let i = (frame * 5) as f32;
+        assert_eq!(&state[..5], [i, -i, i, 0.0, 1.0], "row {frame}");
+        // Half a turn about z relative to the base is half a turn about x relative to pointing down.
+        assert!((state[5].abs() - std::f32::consts::PI).abs() < 1e-6, "row {frame}");
+    }
+}
+
+#[test]
+fn a_stream_that_stops_is_named_with_its_time_and_leaves_no_episode() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, root) = (folder.path().join("foreign.mcap"), folder.path().join("dataset"));
+    foreign(&bag, true);
+    let error = import_bags(&root, &sample_dataset::contract(), &of_foreign(bag))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("/joint_states") && error.contains("at 1.00 s"),
+        "{error}"
+    );
+    assert_eq!(Dataset::open(&root).unwrap().episodes().len(), 0);
+}
+
+#[test]
+fn a_topic_that_is_missing_or_of_another_type_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (bag, root) = (folder.path().join("foreign.mcap"), folder.path().join("dataset"));
+    foreign(&bag, false);
+    let import = |topic: &str| {
+        let mut options = of_foreign(bag.clone());
+        options.cameras = vec![source("top", &[topic])];
+        import_bags(&root, &sample_dataset::contract(), &options)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(import("/camera").contains("/camera"));
+    let mut out = CdrWriter::default();
+    out.u32(1);
+    assert!(JointState::decode(&out.finish()).is_err());
+}
+
+#[test]
+fn a_recording_that_was_cut_off_is_read_as_far_as_it_goes_and_nonsense_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("foreign.mcap");
+    foreign(&bag, false);
+    let whole = std::fs::read(&bag).unwrap();
+    for length in (0..whole.len()).step_by(whole.len() / 40) {
+        let (cut, root) = (
+            folder.path().join("cut.mcap"),
+            folder.path().join(format!("dataset{length}")),
+        );
+        std::fs::write(&cut, &whole[..length]).unwrap();
+        // Any outcome but a panic is accepted.
+        drop(import_bags(&root, &sample_dataset::contract(), &of_foreign(cut)));
+    }
+    std::fs::write(&bag, b"nonsense").unwrap();
+    let error = import_bags(
+        &folder.path().join("none"),
+        &sample_dataset::contract(),
+        &of_foreign(bag),
+    )
+    .unwrap_err();
+    assert!(error.to_string().contains("MCAP"), "{error}");
+}
