@@ -11,8 +11,8 @@ use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
 use thinkvla::control::supervisor::{Mode, MoveProgress};
-use thinkvla::control::time::{Steady, Time};
-use thinkvla::control::types::Joints;
+use thinkvla::types::Joints;
+use thinkvla::types::time::{Steady, Time};
 
 /// Behaviour of a ROS clock from some moment on.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use thinkvla::control::chunk::ActionChunk;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::executor::Executor;
 use thinkvla::control::supervisor::Mode;
-use thinkvla::control::types::{Joints, Pose};
+use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {
     Executor::new(&config()).base_from_tool(joints)

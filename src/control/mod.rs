@@ -19,8 +19,5 @@ pub mod lease;
 pub mod liveness;
 pub mod named_move;
 pub mod proprioception;
-pub mod realman;
 pub mod supervisor;
-pub mod time;
 pub mod tool_rotation;
-pub mod types;

@@ -23,9 +23,9 @@ use super::gate::Gate;
 use super::lease::Leases;
 use super::liveness::StateLiveness;
 use super::named_move::NamedMove;
-use super::realman::{Driver, DriverCommand, Realman};
-use super::time::{Now, Steady, Time};
-use super::types::Joints;
+use crate::realman::{Driver, DriverCommand, Realman};
+use crate::types::Joints;
+use crate::types::time::{Now, Steady, Time};
 use clock::ClockWatch;
 use status::RateMeter;
 

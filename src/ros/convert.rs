@@ -3,7 +3,7 @@
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 use ros_env::geometry_msgs::msg::{Point, Pose as PoseMessage, Quaternion as QuaternionMessage};
 
-use crate::control::types::Pose;
+use crate::types::Pose;
 
 /// Error in a pose message.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

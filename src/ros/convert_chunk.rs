@@ -6,7 +6,7 @@ use ros_env::thinkvla::msg::ActionChunk as Message;
 use super::time::{from_message, to_message};
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Longest step period accepted (s); a longer one is taken for a unit mistake.
 const LONGEST_STEP_S: f64 = 10.0;

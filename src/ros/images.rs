@@ -15,8 +15,8 @@ use crate::camera::compressed::{self, Compression};
 use crate::camera::freeze::{FreezeRule, StreamHealth, content_hash};
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::camera::rgb::RgbImage;
-use crate::control::time::Time;
 use crate::ros::lock::lock;
+use crate::types::time::Time;
 
 /// Number of different causes of unusable images that are remembered, so that a sender cannot fill memory or log.
 const REMEMBERED_CAUSES: usize = 32;

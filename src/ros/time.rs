@@ -5,7 +5,7 @@ use ros_env::builtin_interfaces::msg::Time as TimeMessage;
 use std::sync::LazyLock;
 use std::time::Instant;
 
-use crate::control::time::{Now, Steady, Time};
+use crate::types::time::{Now, Steady, Time};
 
 const NANOSECONDS: i64 = 1_000_000_000;
 

@@ -1,6 +1,6 @@
 //! Table of all topics that nodes of this package publish or offer for remapping; used by the nodes, rviz and their tests.
 
-use crate::control::realman::graph;
+use crate::realman::graph;
 
 /// A topic by its default name, relative to the node's namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use thinkvla::model::check::Check;
+use thinkvla::inspect::check::Check;
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::{Format, Options};
 use thinkvla::model::config::Precision;

@@ -2,8 +2,8 @@
 
 use super::{AfterRest, Mode, Supervisor};
 use crate::control::event::{Check, EventKind};
-use crate::control::realman::Driver;
-use crate::control::time::{Now, Steady};
+use crate::realman::Driver;
+use crate::types::time::{Now, Steady};
 
 /// Largest lead that ROS time may gain over steady time from one tick to the next (s); more is a jump. A `/clock` of 10 Hz
 /// stays below.
@@ -97,7 +97,7 @@ impl<D: Driver> Supervisor<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::time::Time;
+    use crate::types::time::Time;
 
     /// Compares a ROS clock that shows `ros` (s) every 10 ms; returns the ticks at which it was not steady.
     fn courses(ros: impl Fn(u32) -> f64, ticks: u32) -> Vec<(u32, Course)> {

@@ -4,8 +4,8 @@ use super::{AfterRest, Frame, Mode, Supervisor};
 use crate::control::arm::{ArmError, CommandSource};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
-use crate::control::realman::Driver;
-use crate::control::time::Now;
+use crate::realman::Driver;
+use crate::types::time::Now;
 
 /// Largest gap between ticks, in periods; a longer one is a stall.
 const MISSED_PERIODS: f64 = 3.0;

@@ -6,9 +6,9 @@ use crate::control::event::{Check, EventKind};
 use crate::control::executor::PlannedJoints;
 use crate::control::gate::Attempt;
 use crate::control::kinematics::InverseError;
-use crate::control::realman::Driver;
-use crate::control::time::Now;
-use crate::control::types::Joints;
+use crate::realman::Driver;
+use crate::types::Joints;
+use crate::types::time::Now;
 
 /// Longest time after the end of a plan for the commands to reach their target (s); then the arm is held where it is.
 const SETTLE_S: f64 = 1.0;

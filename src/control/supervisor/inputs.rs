@@ -6,9 +6,9 @@ use crate::contract::ActionSpace;
 use crate::control::chunk::ActionChunk;
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::Heartbeat;
-use crate::control::realman::{Driver, Graph, errors};
-use crate::control::time::{Now, Time};
-use crate::control::types::Joints;
+use crate::realman::{Driver, Graph, errors};
+use crate::types::Joints;
+use crate::types::time::{Now, Time};
 
 /// Largest lead of a stamp over ROS time (s), for clock differences between machines and rounding.
 const FUTURE_S: f64 = 0.02;

@@ -6,8 +6,8 @@ use super::{AfterRest, Mode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::Priority;
 use crate::control::named_move::{MoveRequest, NamedMove};
-use crate::control::realman::Driver;
-use crate::control::time::{Now, Time};
+use crate::realman::Driver;
+use crate::types::time::{Now, Time};
 
 /// Progress of a named move.
 #[derive(Debug, Clone, PartialEq)]

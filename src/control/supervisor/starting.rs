@@ -9,9 +9,9 @@ use super::{AfterRest, Mode, Supervisor};
 use crate::control::event::Check;
 use crate::control::gate::Violation;
 use crate::control::named_move::{MoveRequest, NamedMove};
-use crate::control::realman::Driver;
-use crate::control::time::{Now, Steady};
-use crate::control::types::Joints;
+use crate::realman::Driver;
+use crate::types::Joints;
+use crate::types::time::{Now, Steady};
 
 /// Largest distance of the first command from the measured joints (rad): a milliradian, less rounding in transmission.
 const FIRST_COMMAND_RAD: f64 = 0.99e-3;

@@ -5,9 +5,9 @@ use std::fmt;
 
 use super::Supervisor;
 use crate::control::executor::Target;
-use crate::control::realman::Driver;
-use crate::control::time::{Now, Steady};
-use crate::control::types::{Joints, Pose};
+use crate::realman::Driver;
+use crate::types::time::{Now, Steady};
+use crate::types::{Joints, Pose};
 
 /// Mode of the arm; values as in `thinkvla/msg/ArmStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

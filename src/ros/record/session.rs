@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::streams;
 use crate::camera::rgb::RgbImage;
-use crate::control::time::Time;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::dataset::schema::PICTURES;
@@ -20,6 +19,7 @@ use crate::ros::images::Payload;
 use crate::ros::lock::lock;
 use crate::ros::runtime::Shutdown;
 use crate::ros::time::Clock;
+use crate::types::time::Time;
 
 /// Polling period for samples.
 const LOOK: Duration = Duration::from_millis(5);

@@ -9,7 +9,6 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, ArmStatus};
 
 use super::SimNodeError;
 use crate::control::chunk::ActionsError;
-use crate::control::time::Time;
 use crate::ros::convert::pose_from_message;
 use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::heartbeat::Heartbeat;
@@ -21,6 +20,7 @@ use crate::ros::{qos, topics};
 use crate::sim::config::SimConfig;
 use crate::sim::expert::{Expert, Observation, SOURCE};
 use crate::sim::tasks::Layout;
+use crate::types::time::Time;
 
 /// Polling period for a new status.
 const LOOK: Duration = Duration::from_millis(5);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::control::realman::DriverApi;
+use crate::realman::DriverApi;
 use crate::ros::parameters::{Flag, Live, Number, Parameters, Text};
 use crate::sim::camera::View;
 use crate::sim::config::SimConfig;

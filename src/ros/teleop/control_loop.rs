@@ -71,7 +71,7 @@ impl LoopLiveness {
 
     /// Returns whether the loop ran recently enough.
     pub fn is_alive(&self) -> bool {
-        let last = crate::control::time::Time(self.last.load(Ordering::Acquire));
+        let last = crate::types::time::Time(self.last.load(Ordering::Acquire));
         self.steady.now().seconds_since(last) <= HUNG_S
     }
 

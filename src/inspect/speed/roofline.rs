@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::eval::statistics::percentile;
+use crate::stats::percentile;
 use crate::torch_ext::linear::{self, Epilogue, Packed};
 
 use super::work::{Product, Stage, Work};

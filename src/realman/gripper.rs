@@ -1,7 +1,7 @@
 //! Filters gripper commands: the gripper's bus is slow, and too many commands stall it.
 
 use crate::control::config::GripperConfig;
-use crate::control::time::Steady;
+use crate::types::time::Steady;
 
 /// Range of gripper positions in the driver.
 const CLOSED: f64 = 1.0;

@@ -9,11 +9,11 @@ pub use graph::{DriverApi, Graph, Undetermined};
 
 use nalgebra::{Quaternion, Translation3};
 
-use super::arm::{Arm, ArmError, JointCommand};
-use super::config::{ArmConfig, CommandMode};
-use super::kinematics::Rm75;
-use super::time::Steady;
-use super::types::{JOINTS, Pose};
+use crate::control::arm::{Arm, ArmError, JointCommand};
+use crate::control::config::{ArmConfig, CommandMode};
+use crate::control::kinematics::Rm75;
+use crate::types::time::Steady;
+use crate::types::{JOINTS, Pose};
 use gripper::Gripper;
 
 /// Stops sent for one stop: the driver takes them from another queue than motion, so frames sent before may arrive

@@ -13,13 +13,13 @@ use crate::camera::patches::Grid;
 use crate::camera::smart_resize::{Size, smart_resize};
 use crate::contract::Contract;
 
-use super::checkpoint::weights::Part;
-use super::checkpoint::{Manifest, Options};
-use super::config::{Config, Proprio};
-use super::error::ModelError;
-use super::generate::conversation::Conversation;
-use super::prompt::{Prompter, Task};
-use super::state::StateText;
+use crate::model::checkpoint::weights::Part;
+use crate::model::checkpoint::{Manifest, Options};
+use crate::model::config::{Config, Proprio};
+use crate::model::error::ModelError;
+use crate::model::generate::conversation::Conversation;
+use crate::model::prompt::{Prompter, Task};
+use crate::model::state::StateText;
 
 /// An instruction of typical length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";

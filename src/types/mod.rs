@@ -1,4 +1,6 @@
-//! Types shared by the modules of the controller.
+//! Types of robot and time that all of the package shares.
+
+pub mod time;
 
 use nalgebra::{Isometry3, SVector};
 

@@ -10,7 +10,7 @@ use crate::dataset::parquet::columns;
 use crate::dataset::reader::data_path;
 use crate::dataset::schema::{ACTION, STATE};
 use crate::dataset::{Dataset, DatasetError};
-use crate::eval::contact_sheet::SheetError;
+use crate::figures::contact_sheet::SheetError;
 
 /// Error of plotting a dataset.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use super::pages::PlotError;
 use crate::dataset::Dataset;
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::reader::At;
-use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
+use crate::figures::contact_sheet::{ContactSheet, SheetStyle};
 
 /// Maximum number of episodes on a sheet, evenly spread. With 11 of a hundred, three variations that alternate all
 /// show.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::control::arm::CommandSource;
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 #[derive(Debug, Default)]
 struct Wire(Vec<DriverCommand>);
@@ -13,7 +13,7 @@ impl Driver for Wire {
 }
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap()
 }
 
 fn arm(config: &ArmConfig) -> Realman<Wire> {

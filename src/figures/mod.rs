@@ -1,8 +1,10 @@
-//! Figures of a dataset for visual inspection of its trajectories, actions and timing.
+//! Figures: contact sheets, plots, and pages that show a dataset's trajectories, actions and timing.
 //!
 //! [`Figure`], [`Panel`] and [`Series`] do not depend on datasets.
 
 mod canvas;
+pub(crate) mod captions;
+pub mod contact_sheet;
 mod figure;
 mod pages;
 mod panel;

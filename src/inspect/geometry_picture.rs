@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::camera::patches::{Grid, raster_from_merge_block};
 use crate::camera::rgb::RgbImage;
 
-use super::error::ModelError;
+use crate::model::error::ModelError;
 
 /// Number of colour channels.
 const COLOURS: usize = 3;

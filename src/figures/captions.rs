@@ -8,14 +8,14 @@ use crate::camera::rgb::RgbImage;
 const SCALE: u32 = 2;
 
 /// Width of a letter with its gap (px).
-pub(super) const LETTER_WIDTH: u32 = 8 * SCALE;
+pub(crate) const LETTER_WIDTH: u32 = 8 * SCALE;
 
 /// Height of a line of letters (px).
-pub(super) const LETTER_HEIGHT: u32 = 8 * SCALE;
+pub(crate) const LETTER_HEIGHT: u32 = 8 * SCALE;
 
 /// Position and style of a caption.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pen {
+pub(crate) struct Pen {
     /// Left edge (px).
     pub left: u32,
     /// Top edge (px).
@@ -25,7 +25,7 @@ pub(super) struct Pen {
 }
 
 /// Fills a rectangle, clipped to the image.
-pub(super) fn fill(image: &mut RgbImage, [left, top]: [u32; 2], [width, height]: [u32; 2], colour: [u8; 3]) {
+pub(crate) fn fill(image: &mut RgbImage, [left, top]: [u32; 2], [width, height]: [u32; 2], colour: [u8; 3]) {
     for row in image.rows_mut().skip(top as usize).take(height as usize) {
         let pixels = row.as_chunks_mut::<3>().0.iter_mut();
         pixels
@@ -36,7 +36,7 @@ pub(super) fn fill(image: &mut RgbImage, [left, top]: [u32; 2], [width, height]:
 }
 
 /// Copies `picture` with its upper left corner at `[left, top]`, clipped to the image.
-pub(super) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32; 2]) {
+pub(crate) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32; 2]) {
     for (to, from) in image.rows_mut().skip(top as usize).zip(picture.rows()) {
         let pixels = to.as_chunks_mut::<3>().0.iter_mut().skip(left as usize);
         pixels.zip(from.as_chunks::<3>().0).for_each(|(to, from)| *to = *from);
@@ -44,7 +44,7 @@ pub(super) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32;
 }
 
 /// Draws one line of text; characters outside ASCII become `?`, those outside the image are clipped.
-pub(super) fn write(image: &mut RgbImage, pen: Pen, text: &str) {
+pub(crate) fn write(image: &mut RgbImage, pen: Pen, text: &str) {
     let mut left = pen.left;
     for letter in text.chars() {
         let code = if letter.is_ascii_graphic() || letter == ' ' {
