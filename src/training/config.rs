@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::files;
 use crate::model::config::Precision;
-use crate::model::device::DeviceChoice;
-use crate::model::variant::Choice;
+use crate::model::init::variant::Choice;
+use crate::model::layers::device::DeviceChoice;
 
 use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
 use super::data::augment::Augmentation;

@@ -5,7 +5,7 @@ use crate::model::checkpoint::Manifest;
 use crate::model::checkpoint::weights::{Part, is_backbone};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
-use crate::model::parameters::Parameter;
+use crate::model::layers::parameters::Parameter;
 
 use super::config::TrainingConfig;
 use super::config::settings::Selection;

@@ -7,7 +7,7 @@ use tch::{Kind, TchError, Tensor};
 use crate::model::checkpoint::weights::is_backbone;
 use crate::model::error::ModelError;
 use crate::model::layers::LowRank;
-use crate::model::parameters::{Init, Parameter, Role, Source};
+use crate::model::layers::parameters::{Init, Parameter, Role, Source};
 use crate::torch_ext::adamw::forget_gradient;
 
 use super::config::settings::Selection;

@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use crate::contract::DimensionStatistics;
-use crate::model::actions::{normalised, physical};
+use crate::model::thinkvla::actions::{normalised, physical};
 
 use super::error::StepError;
 use super::parameters::Parameters;

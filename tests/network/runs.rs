@@ -9,7 +9,7 @@ use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::convert::precision::{Measured, measure};
 use thinkvla::model::checkpoint::{Format, Manifest, Options};
 use thinkvla::model::config::{Precision, Proprio};
-use thinkvla::model::variant::Variant;
+use thinkvla::model::init::variant::Variant;
 
 use crate::case::sets;
 use crate::formats::{change, copy};

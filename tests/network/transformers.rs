@@ -10,7 +10,7 @@ use thinkvla::inspect::check::Check;
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::{Format, Options};
 use thinkvla::model::config::Precision;
-use thinkvla::model::variant::Variant;
+use thinkvla::model::init::variant::Variant;
 
 use crate::case::{sets, tensors};
 use crate::formats::{as_version_5, change, copy, read, require_same_tensors};

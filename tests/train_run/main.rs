@@ -29,7 +29,7 @@ use serde_json::Value;
 use tch::Device;
 use thinkvla::contract::Contract;
 use thinkvla::model::checkpoint::{Checkpoint, Placement};
-use thinkvla::model::prompt::Prompter;
+use thinkvla::model::thinkvla::prompt::Prompter;
 use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::config::settings::Selection;
 use thinkvla::training::config::{DatasetShare, TrainingConfig};

@@ -10,8 +10,8 @@ use thinkvla::inspect::speed::roofline::{Timed, bandwidth, floor_ms, measure};
 use thinkvla::inspect::speed::work::{Stage, of_one_pass};
 use thinkvla::inspect::speed::workload::{Options, Pass, Workload};
 use thinkvla::model::config::Precision;
-use thinkvla::model::device::{DeviceChoice, set_threads};
-use thinkvla::model::presets::Preset;
+use thinkvla::model::init::presets::Preset;
+use thinkvla::model::layers::device::{DeviceChoice, set_threads};
 use thinkvla::stats::percentile;
 
 /// Arguments of the verb.

@@ -136,7 +136,7 @@ enum Verb {
 )]
 fn main() -> anyhow::Result<ExitCode> {
     #[cfg(feature = "torch")]
-    thinkvla::model::device::load_cuda();
+    thinkvla::model::layers::device::load_cuda();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -8,8 +8,8 @@ use crate::camera::patches::Grid;
 use crate::model::checkpoint::Manifest;
 use crate::model::checkpoint::weights::{EMBEDDING, Part, TEXT_HEAD, is_backbone};
 use crate::model::config::Precision;
-use crate::model::device::machine_memory;
-use crate::model::parameters::Parameter;
+use crate::model::layers::device::machine_memory;
+use crate::model::layers::parameters::Parameter;
 
 use super::Report;
 

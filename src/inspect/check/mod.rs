@@ -18,8 +18,8 @@ use crate::model::checkpoint::{Manifest, Options};
 use crate::model::config::{Config, Proprio};
 use crate::model::error::ModelError;
 use crate::model::generate::conversation::Conversation;
-use crate::model::prompt::{Prompter, Task};
-use crate::model::state::StateText;
+use crate::model::thinkvla::prompt::{Prompter, Task};
+use crate::model::thinkvla::state::StateText;
 
 /// An instruction of typical length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";

@@ -10,11 +10,11 @@ use crate::camera::patches::Grid;
 use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::model::error::ModelError;
 use crate::model::generate::chat::{Chat, ChatParts};
-use crate::model::inputs::SequencePlan;
 use crate::model::policy::PolicyOptions;
-use crate::model::prompt::Prompt;
-use crate::model::vision::VisionOutput;
-use crate::model::vision_plan::VisionPlan;
+use crate::model::qwen3_vl::inputs::SequencePlan;
+use crate::model::qwen3_vl::vision::VisionOutput;
+use crate::model::qwen3_vl::vision_plan::VisionPlan;
+use crate::model::thinkvla::prompt::Prompt;
 
 /// Metadata key of the block that `expected.layer18` belongs to.
 const TAP_BLOCK: &str = "layer18_block";

@@ -163,7 +163,7 @@ fn attention(heads: i64, [queries, keys]: [i64; 2], width: i64) -> [Product; 2] 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::presets::Preset;
+    use crate::model::init::presets::Preset;
 
     #[test]
     fn the_2b_size_makes_the_work_of_its_parameters() {

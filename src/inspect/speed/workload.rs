@@ -10,12 +10,12 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
-use crate::model::inputs::SequencePlan;
-use crate::model::network::Network;
-use crate::model::parameters::{Init, Parameter, Role, Source};
-use crate::model::prompt::Prompt;
-use crate::model::state::state_tensor;
-use crate::model::vision_plan::VisionPlan;
+use crate::model::layers::parameters::{Init, Parameter, Role, Source};
+use crate::model::qwen3_vl::inputs::SequencePlan;
+use crate::model::qwen3_vl::vision_plan::VisionPlan;
+use crate::model::thinkvla::network::Network;
+use crate::model::thinkvla::prompt::Prompt;
+use crate::model::thinkvla::state::state_tensor;
 
 use super::roofline::finish;
 use super::work::Load;

@@ -17,8 +17,8 @@ use crate::inspect::geometry_picture;
 use crate::model::checkpoint::Options;
 use crate::model::generate::generation::{AnswerOptions, Generation, GenerationStep};
 use crate::model::generate::sampling::Sampling;
-use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
+use crate::model::thinkvla::network::Latents;
 use crate::ros::images::{Arrived, decode};
 
 /// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as

@@ -13,7 +13,7 @@ use crate::contract::{Contract, DimensionStatistics};
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::schema::{PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
-use crate::model::actions::normalised;
+use crate::model::thinkvla::actions::normalised;
 use crate::ros::images::{Arrived, Payload};
 use crate::types::time::Time;
 
