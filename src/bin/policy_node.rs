@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 
+use thinkvla::ros::node::runtime::{self, REFUSED};
 use thinkvla::ros::policy::PolicyNode;
 use thinkvla::ros::policy::network::NetworkBackend;
-use thinkvla::ros::runtime::{self, REFUSED};
 
 fn main() -> anyhow::Result<Infallible> {
     thinkvla::model::layers::device::load_cuda();

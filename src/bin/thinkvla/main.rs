@@ -52,7 +52,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 /// Log filter unless RUST_LOG is set: subcommands report their end themselves.
-const QUIET: &str = "info,thinkvla::ros::runtime=warn";
+const QUIET: &str = "info,thinkvla::ros::node::runtime=warn";
 
 /// 3DThinkVLA on a Realman RM75.
 #[derive(Debug, Parser)]

@@ -9,8 +9,8 @@ use rclrs::{Node, RclrsError, Timer};
 use super::Shared;
 use crate::realman::Graph;
 use crate::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
-use crate::ros::graph::{Endpoint, publishers, resolve, subscriptions};
-use crate::ros::time::Clock;
+use crate::ros::node::graph::{Endpoint, publishers, resolve, subscriptions};
+use crate::ros::node::time::Clock;
 
 /// Prefix of a driver's own topics.
 const DRIVER_TOPICS: &str = "rm_driver/";

@@ -7,7 +7,7 @@ use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Feedback, MoveNamed_Result}
 
 use super::Shared;
 use crate::control::supervisor::MoveProgress;
-use crate::ros::time::Clock;
+use crate::ros::node::time::Clock;
 
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(100);

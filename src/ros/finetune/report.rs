@@ -4,8 +4,8 @@ use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::FineTuneStatus;
 
 use super::job_status::{JobState, JobStatus};
-use crate::ros::diagnostics::{Level, Status};
-use crate::ros::time::to_message;
+use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::time::to_message;
 use crate::types::time::Time;
 
 /// Diagnostic status of the training.

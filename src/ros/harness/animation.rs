@@ -8,7 +8,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame as GifFrame, RgbaImage, imageops};
 use nalgebra::Vector3;
 
-use crate::ros::time::from_message;
+use crate::ros::node::time::from_message;
 use crate::sim::camera::{View, WIDTH};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;

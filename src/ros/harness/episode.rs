@@ -7,7 +7,7 @@ use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
 use ros_env::thinkvla::srv::ResetEpisode_Request;
 use serde::{Deserialize, Serialize};
 
-use crate::ros::time::from_message;
+use crate::ros::node::time::from_message;
 use crate::stats::percentile;
 
 use super::error::HarnessError;
@@ -297,7 +297,7 @@ pub fn executing(statuses: &[ArmStatus]) -> Executing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ros::time::to_message;
+    use crate::ros::node::time::to_message;
     use crate::types::time::Time;
 
     fn status(seconds: f64, mode: u8, commands: u64) -> ArmStatus {

@@ -20,7 +20,7 @@ use super::monitor::{LOAD, accepted};
 use super::session::{self, Finished, HarnessSession, START};
 use crate::eval::machine::Machine;
 use crate::files;
-use crate::ros::{qos, topics};
+use crate::ros::node::{qos, topics};
 use crate::stats::{SuccessRate, percentile};
 use crate::writer_lock::WriterLock;
 

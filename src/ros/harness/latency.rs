@@ -13,8 +13,8 @@ use rustix::process::Signal;
 
 use crate::eval::machine::Machine;
 use crate::realman::graph::{JOINT_COMMANDS, STOP_COMMANDS};
-use crate::ros::qos;
-use crate::ros::time::Clock;
+use crate::ros::node::qos;
+use crate::ros::node::time::Clock;
 use crate::stats::percentile;
 use crate::types::time::Time;
 

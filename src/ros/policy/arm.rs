@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
-use crate::ros::lock::lock;
-use crate::ros::{qos, topics};
+use crate::ros::node::lock::lock;
+use crate::ros::node::{qos, topics};
 use crate::types::JOINTS;
 
 /// Joint movement, summed over the joints, up to which the arm counts as at rest (rad).

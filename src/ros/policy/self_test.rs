@@ -14,7 +14,7 @@ use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::schema::{PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
 use crate::model::thinkvla::actions::normalised;
-use crate::ros::images::{Arrived, Payload};
+use crate::ros::subscribe::images::{Arrived, Payload};
 use crate::types::time::Time;
 
 /// Number of moments of the episode to test.

@@ -12,9 +12,9 @@ use ros_env::std_msgs::msg::Header;
 
 use super::SimNodeError;
 use super::parameters::{CameraFault, CameraFaults, Settings};
-use crate::ros::runtime::{Runtime, Shutdown};
-use crate::ros::time::{Clock, to_message};
-use crate::ros::topics;
+use crate::ros::node::runtime::{Runtime, Shutdown};
+use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::topics;
 use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;

@@ -11,9 +11,9 @@ use ros_env::std_msgs::msg::{Bool, Empty, Header, UInt16};
 
 use super::commands::SimCommand;
 use crate::realman::{DriverApi, graph};
-use crate::ros::convert::pose_to_message;
-use crate::ros::qos;
-use crate::ros::time::{Clock, to_message};
+use crate::ros::convert::pose::pose_to_message;
+use crate::ros::node::qos;
+use crate::ros::node::time::{Clock, to_message};
 use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
 use crate::types::JOINTS;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::realman::DriverApi;
-use crate::ros::parameters::{Flag, Live, Number, Parameters, Text};
+use crate::ros::node::parameters::{Flag, Live, Number, Parameters, Text};
 use crate::sim::camera::View;
 use crate::sim::config::SimConfig;
 use crate::sim::driver::Faults;

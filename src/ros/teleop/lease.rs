@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arm::ArmReport;
 use super::{Steady, lock};
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::lease::{LeaseClient, Priority};
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::{LeaseClient, Priority};
 use crate::teleop::session::SOURCE;
 use crate::types::time::Time;
 

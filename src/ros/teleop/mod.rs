@@ -20,7 +20,7 @@ pub use node::TeleopNode;
 
 use std::time::Instant;
 
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
 use crate::types::time::Time;
 
 /// Monotonic clock; its times have no meaning outside this process.

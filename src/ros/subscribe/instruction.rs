@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::std_msgs::msg::String as StringMessage;
 
-use super::{qos, topics};
+use crate::ros::node::{qos, topics};
 
 /// The subscriptions; instructions are received as long as they live.
 pub type Heard = [Subscription<StringMessage>; 2];

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rclrs::{Node, RclrsError, Timer};
 
-use super::diagnostics::{Level, Status};
-use super::graph::publishers;
-use super::lock::lock;
+use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::graph::publishers;
+use crate::ros::node::lock::lock;
 
 /// Period of the graph queries.
 const PERIOD: Duration = Duration::from_secs(1);

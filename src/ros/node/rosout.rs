@@ -44,7 +44,7 @@ impl Visit for Line {
 }
 
 /// Routes this process's events to the logger, except those of level trace.
-pub(super) fn install(logger: Logger) {
+pub(in crate::ros) fn install(logger: Logger) {
     let filter = tracing_subscriber::filter::LevelFilter::DEBUG;
     // A second node in one process, which only tests have, keeps the logger of the first.
     let _ = tracing_subscriber::registry()

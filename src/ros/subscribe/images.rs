@@ -9,13 +9,13 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 // The RMW-native types: the idiomatic ones copy element by element.
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 
-use super::time::from_message;
-use super::{qos, topics};
 use crate::camera::compressed::{self, Compression};
 use crate::camera::freeze::{FreezeRule, StreamHealth, content_hash};
 use crate::camera::image_view::{ImageFields, ImageView};
 use crate::camera::rgb::RgbImage;
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
+use crate::ros::node::time::from_message;
+use crate::ros::node::{qos, topics};
 use crate::types::time::Time;
 
 /// Number of different causes of unusable images that are remembered, so that a sender cannot fill memory or log.

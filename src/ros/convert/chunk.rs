@@ -3,9 +3,9 @@
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::ActionChunk as Message;
 
-use super::time::{from_message, to_message};
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
+use crate::ros::node::time::{from_message, to_message};
 use crate::types::time::Time;
 
 /// Longest step period accepted (s); a longer one is taken for a unit mistake.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rclrs::{ActionClient, CancellationClient, GoalStatusCode, Node, RclrsError};
 use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Goal};
 
-use super::lock::lock;
+use crate::ros::node::lock::lock;
 
 /// Longest wait for the arm node to accept a move.
 const TIMEOUT: Duration = Duration::from_secs(2);

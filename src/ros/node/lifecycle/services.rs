@@ -14,8 +14,8 @@ use ros_env::lifecycle_msgs::srv::{
 };
 
 use super::{Machine, Managed, State, Transition};
-use crate::ros::lock::lock;
-use crate::ros::qos;
+use crate::ros::node::lock::lock;
+use crate::ros::node::qos;
 
 /// The lifecycle services of one node; offered as long as this lives.
 pub struct Lifecycle {

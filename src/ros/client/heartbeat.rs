@@ -8,8 +8,8 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::Heartbeat as HeartbeatMessage;
 
-use super::time::{Clock, to_message};
-use super::{qos, topics};
+use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::{qos, topics};
 
 /// Period of the heartbeat.
 pub const PERIOD: Duration = Duration::from_millis(20);

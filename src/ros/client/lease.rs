@@ -5,7 +5,7 @@ use std::time::Duration;
 use rclrs::{Client, Node, RclrsError, ServiceIDL};
 use ros_env::thinkvla::srv::{AcquireLease, AcquireLease_Request, ReleaseLease, ReleaseLease_Request};
 
-use super::topics;
+use crate::ros::node::topics;
 
 /// Longest wait for a response of the arm node.
 const TIMEOUT: Duration = Duration::from_secs(2);
