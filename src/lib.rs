@@ -1,13 +1,14 @@
 //! thinkvla: a vision-language-action policy on a Realman RM75, over ROS 2.
 //!
 //! ```text
-//! cameras ─► camera ─► model ─► chunk ─► control (executor ─► gate ─► realman) ─► arm or sim
+//! cameras ─► camera ─► model ─► chunk ─► supervisor (executor ─► gate ─► realman) ─► arm or sim
 //! ```
 //!
 //! * [`contract`]: facts that recording, training and inference must agree on
 //! * [`camera`]: from camera frames to network input
 //! * [`types`]: joints, poses and times, used by all of them
 //! * [`control`]: from action chunks to safe joint commands
+//! * [`supervisor`]: who may command the arm, in which mode, and with which signs of life
 //! * [`realman`]: from joint commands to the messages and topics of Realman's driver
 //! * [`teleop`]: teleoperation, from input devices to action chunks
 //! * [`parent`]: child processes that end with their parent
@@ -47,6 +48,7 @@ pub mod ros;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod stats;
+pub mod supervisor;
 pub mod teleop;
 #[cfg(feature = "torch")]
 mod torch_ext;

@@ -10,7 +10,7 @@ use arm_rig::{PERIOD, Rig, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
-use thinkvla::control::supervisor::{Mode, MoveProgress};
+use thinkvla::supervisor::{Mode, MoveProgress};
 use thinkvla::types::Joints;
 use thinkvla::types::time::{Steady, Time};
 

@@ -10,7 +10,7 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::ActionChunk;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::executor::Executor;
-use thinkvla::control::supervisor::Mode;
+use thinkvla::supervisor::Mode;
 use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {

@@ -10,9 +10,9 @@ use arm_rig::{PERIOD, Rig, StandIn, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::{Heartbeat, Priority};
-use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
 use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
 use thinkvla::realman::{DriverApi, Graph};
+use thinkvla::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
 use thinkvla::types::Joints;
 
 /// Steps towards the base, where the arm has room: 6 cm/s.

@@ -13,6 +13,7 @@
 //! * [`thinkvla`]: what 3DThinkVLA adds to it, and the network as a whole
 //! * [`vggt`]: the geometry teacher
 //! * [`layers`]: layers and parameters that all of them use
+//! * [`trainable`]: selection of the tensors that are trained, and low-rank differences
 //! * [`config`], [`checkpoint`], [`init`]: sizes, files, and new checkpoints
 //! * [`policy`], [`generate`]: actions and text from a loaded checkpoint
 
@@ -26,4 +27,5 @@ pub mod layers;
 pub mod policy;
 pub mod qwen3_vl;
 pub mod thinkvla;
+pub mod trainable;
 pub mod vggt;

@@ -15,8 +15,8 @@ use crate::control::chunk::ActionChunk;
 use crate::control::config::ArmConfig;
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::{Heartbeats, Priority};
-use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
 use crate::realman::{DriverApi, Graph};
+use crate::supervisor::{ErrorChannel, Status, Supervisor};
 use crate::types::time::{Now, Steady, Time};
 
 /// Interval of heartbeats (s).

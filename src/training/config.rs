@@ -11,10 +11,10 @@ use crate::model::config::Precision;
 use crate::model::init::variant::Choice;
 use crate::model::layers::device::DeviceChoice;
 
-use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings};
 use super::data::augment::Augmentation;
 use super::error::RunError;
-use super::parameters::lies_under;
+use crate::model::trainable::{Selection, lies_under};
 
 pub mod settings;
 mod text;

@@ -8,8 +8,7 @@ use crate::model::error::ModelError;
 use crate::model::layers::parameters::Parameter;
 
 use super::config::TrainingConfig;
-use super::config::settings::Selection;
-use super::parameters::{lies_under, names};
+use crate::model::trainable::{Selection, lies_under, names};
 
 /// libtorch, tokenizer, and a checkpoint that is being written (bytes).
 const BESIDES: f64 = 0.5e9;

@@ -16,11 +16,11 @@ use crate::model::thinkvla::network::{Network, Output, ReadoutStates};
 use crate::model::thinkvla::prompt::Prompt;
 
 use super::batch::{Answered, Counts, MASKED, Pictures, VlaBatch, VlmBatch};
-use super::config::settings::{Distill, MethodSettings, Selection};
+use super::config::settings::{Distill, MethodSettings};
 use super::error::StepError;
 use super::losses;
-use super::parameters::Parameters;
 use super::projection_similarity::{self, Similarity};
+use crate::model::trainable::{Parameters, Selection};
 
 /// Network that is trained, with its losses.
 #[derive(Debug)]

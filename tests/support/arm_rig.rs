@@ -7,8 +7,8 @@ use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
 use thinkvla::control::lease::{Heartbeat, Priority};
-use thinkvla::control::supervisor::{Mode, Status, Supervisor};
 use thinkvla::realman::{Driver, DriverApi, DriverCommand, Graph};
+use thinkvla::supervisor::{Mode, Status, Supervisor};
 use thinkvla::types::Joints;
 use thinkvla::types::time::{Now, Steady, Time};
 

@@ -5,9 +5,9 @@ use tch::Tensor;
 use thinkvla::model::error::ModelError;
 use thinkvla::model::layers::parameters::{Parameter, Role, Source};
 use thinkvla::model::thinkvla::network::Network;
-use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings, Selection};
+use thinkvla::model::trainable::{Selection, Trainable};
+use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings};
 use thinkvla::training::optimiser::Optimiser;
-use thinkvla::training::parameters::Trainable;
 
 use crate::support::{Recipe, built, config, objective, selected};
 

@@ -6,8 +6,9 @@ use thinkvla::model::error::ModelError;
 use thinkvla::model::layers::parameters::{Parameter, Role, Source};
 use thinkvla::model::qwen3_vl::inputs::SequencePlan;
 use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
+use thinkvla::model::trainable::Selection;
 use thinkvla::training::batch::Counts;
-use thinkvla::training::config::settings::{Distill, MethodSettings, Selection};
+use thinkvla::training::config::settings::{Distill, MethodSettings};
 use thinkvla::training::objective::Objective;
 
 use crate::support::{Recipe, built, config, objective, relative, selected};

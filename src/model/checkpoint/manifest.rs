@@ -19,8 +19,7 @@ use crate::model::json;
 use crate::model::layers::parameters::Parameter;
 use crate::model::qwen3_vl::backbone::Backbone;
 use crate::model::thinkvla::network::Network;
-use crate::training::config::settings::Selection;
-use crate::training::parameters::{Parameters, Trainable};
+use crate::model::trainable::{Parameters, Selection, Trainable};
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

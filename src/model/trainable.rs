@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use crate::model::checkpoint::weights::is_backbone;
@@ -9,8 +10,6 @@ use crate::model::error::ModelError;
 use crate::model::layers::LowRank;
 use crate::model::layers::parameters::{Init, Parameter, Role, Source};
 use crate::torch_ext::adamw::forget_gradient;
-
-use super::config::settings::Selection;
 
 /// Parameter group of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +122,41 @@ impl Parameters {
         }
         Ok(merged)
     }
+}
+
+/// Selection of the weights that are trained.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(tag = "train", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Selection {
+    /// All weights.
+    #[default]
+    Everything,
+    /// Modules that were added to Qwen3-VL: adapters, projectors, fusion and action head. Modules of Qwen3-VL can be
+    /// added by checkpoint path; a path stands for everything under it.
+    Added {
+        /// Paths of further modules, e.g. `model.language_model.layers.27`.
+        #[serde(default)]
+        also: Vec<String>,
+    },
+    /// Only the modules of these checkpoint paths; a path stands for everything under it.
+    Only {
+        /// Paths of the modules.
+        modules: Vec<String>,
+    },
+    /// Everything but the modules of these checkpoint paths.
+    AllBut {
+        /// Paths of the modules.
+        modules: Vec<String>,
+    },
+    /// Low-rank differences of linear maps of Qwen3-VL; modules that were added to Qwen3-VL are trained whole.
+    Lora {
+        /// Rank of the difference.
+        rank: i64,
+        /// Alpha: the difference is multiplied by alpha / rank.
+        alpha: f64,
+        /// Names of the linear maps, each the last part of its path (`q_proj`) or more of it.
+        modules: Vec<String>,
+    },
 }
 
 /// Takes tensors from another source and marks those that are trained. A network that is built from it records
@@ -249,13 +283,13 @@ impl Source for Trainable<'_> {
 }
 
 /// Returns whether a key is the path of a module or lies under it.
-pub(super) fn lies_under(key: &str, path: &str) -> bool {
+pub(crate) fn lies_under(key: &str, path: &str) -> bool {
     key.strip_prefix(path)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Returns whether `name` is the last part, or more parts at the end, of the path of the linear map of `key`.
-pub(super) fn names(name: &str, key: &str) -> bool {
+pub(crate) fn names(name: &str, key: &str) -> bool {
     let module = key
         .trim_end_matches(UP)
         .trim_end_matches(DOWN)

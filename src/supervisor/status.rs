@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn modes_have_the_numbers_of_the_message() {
-        let message = include_str!("../../../msg/ArmStatus.msg");
+        let message = include_str!("../../msg/ArmStatus.msg");
         for (mode, name) in [
             (Mode::Disarmed, "DISARMED"),
             (Mode::Holding, "HOLDING"),

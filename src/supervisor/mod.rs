@@ -16,13 +16,13 @@ pub use status::{Mode, PlannedPath, Status};
 
 use std::collections::BTreeMap;
 
-use super::config::ArmConfig;
-use super::event::{Check, Event, EventKind};
-use super::executor::Executor;
-use super::gate::Gate;
-use super::lease::Leases;
-use super::liveness::StateLiveness;
-use super::named_move::NamedMove;
+use crate::control::config::ArmConfig;
+use crate::control::event::{Check, Event, EventKind};
+use crate::control::executor::Executor;
+use crate::control::gate::Gate;
+use crate::control::lease::Leases;
+use crate::control::liveness::StateLiveness;
+use crate::control::named_move::NamedMove;
 use crate::realman::{Driver, DriverCommand, Realman};
 use crate::types::Joints;
 use crate::types::time::{Now, Steady, Time};
