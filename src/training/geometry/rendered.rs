@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
-use super::collect::Beside;
-use super::geometry;
-use super::raycast::RayCaster;
-use super::world::Snapshot;
 use crate::camera::points::RAY_VALUES;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::Picture;
+use crate::sim::collect::Beside;
+use crate::sim::geometry;
+use crate::sim::raycast::RayCaster;
+use crate::sim::world::Snapshot;
 use crate::training::error::RunError;
 use crate::training::geometry::rays::{RaySource, scene};
 use crate::training::geometry::store::GeometryTargets;
