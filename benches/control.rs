@@ -10,9 +10,9 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::lease::{Heartbeats, Priority};
-use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
-use thinkvla::control::supervisor::Supervisor;
-use thinkvla::control::time::{Now, Steady, Time};
+use thinkvla::realman::{Driver, DriverApi, DriverCommand, Graph};
+use thinkvla::supervisor::Supervisor;
+use thinkvla::types::time::{Now, Steady, Time};
 
 struct Sink;
 

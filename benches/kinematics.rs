@@ -11,7 +11,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use thinkvla::control::kinematics::{Conditioning, Rm75};
-use thinkvla::control::types::{Joints, Pose};
+use thinkvla::types::{Joints, Pose};
 
 fn degrees(values: [f64; 7]) -> Joints {
     Joints::from(values.map(f64::to_radians))

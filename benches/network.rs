@@ -12,9 +12,9 @@ use std::path::PathBuf;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use thinkvla::camera::patches::Grid;
+use thinkvla::model::init::presets::{NewCheckpoint, Preset};
+use thinkvla::model::init::variant::Variant;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
-use thinkvla::model::presets::{NewCheckpoint, Preset};
-use thinkvla::model::variant::Variant;
 
 fn chunk(criterion: &mut Criterion) {
     let tokenizer = PathBuf::from(std::env::var_os("THINKVLA_TOKENIZER").unwrap());

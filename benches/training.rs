@@ -16,16 +16,16 @@ use thinkvla::camera::patches::Grid;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::model::config::Config;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::network::Network;
-use thinkvla::model::parameters::Random;
-use thinkvla::model::prompt::{Prompt, TeacherPrompt};
+use thinkvla::model::layers::parameters::Random;
+use thinkvla::model::thinkvla::network::Network;
+use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
+use thinkvla::model::trainable::{Selection, Trainable};
 use thinkvla::training::batch::{ConditionMask, Pictures, VlaBatch};
-use thinkvla::training::config::settings::{Distill, MethodSettings, OptimiserSettings, Selection};
+use thinkvla::training::config::settings::{Distill, MethodSettings, OptimiserSettings};
 use thinkvla::training::geometry::source::{Scene, TargetSource};
 use thinkvla::training::geometry::store::GeometryTargets;
 use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::Optimiser;
-use thinkvla::training::parameters::Trainable;
 
 /// Batch size, views of a sample, and numbers of tokens of the task, the teacher's text and the action text.
 const BATCH: usize = 4;

@@ -12,11 +12,11 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use nalgebra::{Vector3, vector};
-use thinkvla::control::time::Time;
-use thinkvla::control::types::{Joints, Pose};
 use thinkvla::teleop::input_device::{InputDevice, InputReading, Intent, StreamFreshness, Twist};
 use thinkvla::teleop::mapping::{Command, Mapping};
 use thinkvla::teleop::session::{ObservedArm, Readiness, SessionStep, TeleopSession};
+use thinkvla::types::time::Time;
+use thinkvla::types::{Joints, Pose};
 
 /// Time between two lines (s).
 const PERIOD_S: f64 = 0.05;

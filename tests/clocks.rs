@@ -10,9 +10,9 @@ use arm_rig::{PERIOD, Rig, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
-use thinkvla::control::supervisor::{Mode, MoveProgress};
-use thinkvla::control::time::{Steady, Time};
-use thinkvla::control::types::Joints;
+use thinkvla::supervisor::{Mode, MoveProgress};
+use thinkvla::types::Joints;
+use thinkvla::types::time::{Steady, Time};
 
 /// Behaviour of a ROS clock from some moment on.
 #[derive(Debug, Clone, Copy)]

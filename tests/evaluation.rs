@@ -17,7 +17,7 @@ use thinkvla::control::config::ArmConfig;
 use thinkvla::eval::closed_loop::{Candidate, Evaluation, Latency, Network, NetworkOptions, trials};
 use thinkvla::eval::journal::TRIALS;
 use thinkvla::eval::trials::Report;
-use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 

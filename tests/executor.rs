@@ -10,8 +10,8 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::ActionChunk;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::executor::Executor;
-use thinkvla::control::supervisor::Mode;
-use thinkvla::control::types::{Joints, Pose};
+use thinkvla::supervisor::Mode;
+use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {
     Executor::new(&config()).base_from_tool(joints)

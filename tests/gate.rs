@@ -14,8 +14,8 @@ use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::gate::{Braking, Gate, Motion, condition_number};
 use thinkvla::control::kinematics::Rm75;
-use thinkvla::control::time::{Now, Steady};
-use thinkvla::control::types::Joints;
+use thinkvla::types::Joints;
+use thinkvla::types::time::{Now, Steady};
 
 /// Number of command sequences, of at least ten commands each on average. `PROPTEST_CASES` in the environment reduces it
 /// for runs with mutants.

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use thinkvla::control::kinematics::{
     Branch, Conditioning, InverseError, MAX_SWIVEL_DRIFT, Rm75, SWIVEL_COMFORT, Variant,
 };
-use thinkvla::control::types::{Joints, Pose};
+use thinkvla::types::{Joints, Pose};
 
 /// Number of random poses of a test: a hundred thousand. `PROPTEST_CASES` in the environment sets it to twice its value,
 /// for runs with mutants.

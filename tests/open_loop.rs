@@ -20,7 +20,7 @@ use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::eval::open_loop::{Drawn, OpenLoop, RowResult, compare};
 use thinkvla::eval::viewer::Viewer;
-use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 
 /// A tiny untrained checkpoint for the recorded robot.

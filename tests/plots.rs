@@ -12,8 +12,8 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::Dataset;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::plot::{Figure, Histogram, Lines, Mark, Panel, Series, colour, plot_dataset};
 use thinkvla::dataset::storage::Disk;
+use thinkvla::figures::{Figure, Histogram, Lines, Mark, Panel, Series, colour, plot_dataset};
 
 const BLUE: [u8; 3] = [0, 114, 178];
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use thinkvla::ros::topics;
+use thinkvla::ros::node::topics;
 
 /// Rows of the Markdown table under a heading, cells without backticks.
 fn table(page: &str, heading: &str) -> Vec<Vec<String>> {

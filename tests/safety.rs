@@ -10,10 +10,10 @@ use arm_rig::{PERIOD, Rig, StandIn, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::{Heartbeat, Priority};
-use thinkvla::control::realman::graph::{COMMAND_TOPICS, Publishers};
-use thinkvla::control::realman::{DriverApi, Graph};
-use thinkvla::control::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
-use thinkvla::control::types::Joints;
+use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
+use thinkvla::realman::{DriverApi, Graph};
+use thinkvla::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
+use thinkvla::types::Joints;
 
 /// Steps towards the base, where the arm has room: 6 cm/s.
 const INWARD: [f64; 7] = [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];

@@ -9,7 +9,6 @@ use std::path::Path;
 use nalgebra::{UnitQuaternion, Vector3};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::kinematics::Rm75;
-use thinkvla::control::types::{Joints, Pose};
 use thinkvla::sim::camera::{HEIGHT, Photographer, View, WIDTH};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::episode;
@@ -18,6 +17,7 @@ use thinkvla::sim::judge::{Conditions, HOLD_S, Judge};
 use thinkvla::sim::scene::SceneOptions;
 use thinkvla::sim::tasks::{self, EpisodeId, Layout, Task};
 use thinkvla::sim::world::{STEP_S, Setpoint, World, start_joints};
+use thinkvla::types::{Joints, Pose};
 
 const OPTIONS: SceneOptions = SceneOptions {
     shadows: false,

@@ -15,10 +15,10 @@ use proptest::test_runner::{Config, TestRunner};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
-use thinkvla::control::realman::graph::{COMMAND_TOPICS, Publishers};
-use thinkvla::control::realman::{DriverApi, Graph};
-use thinkvla::control::supervisor::{ErrorChannel, Mode};
-use thinkvla::control::types::Joints;
+use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
+use thinkvla::realman::{DriverApi, Graph};
+use thinkvla::supervisor::{ErrorChannel, Mode};
+use thinkvla::types::Joints;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use nalgebra::{Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thinkvla::control::kinematics::Rm75;
-use thinkvla::control::types::{Joints, Pose};
+use thinkvla::types::{Joints, Pose};
 use urdf_rs::{Geometry, JointType, Robot};
 
 /// Realman's joint speed limit, rounded as in its description (rad/s).

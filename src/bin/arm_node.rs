@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use thinkvla::ros::arm::ArmNode;
-use thinkvla::ros::runtime::{self, take_precedence};
+use thinkvla::ros::node::runtime::{self, take_precedence};
 
 fn main() -> anyhow::Result<Infallible> {
     take_precedence();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use thinkvla::ros::finetune::FineTuneNode;
-use thinkvla::ros::runtime;
+use thinkvla::ros::node::runtime;
 
 fn main() -> anyhow::Result<Infallible> {
     Ok(runtime::run("finetune_node", FineTuneNode::start)?)

@@ -2,12 +2,12 @@
 
 use std::convert::Infallible;
 
+use thinkvla::ros::node::runtime::{self, REFUSED};
 use thinkvla::ros::policy::PolicyNode;
 use thinkvla::ros::policy::network::NetworkBackend;
-use thinkvla::ros::runtime::{self, REFUSED};
 
 fn main() -> anyhow::Result<Infallible> {
-    thinkvla::model::device::load_cuda();
+    thinkvla::model::layers::device::load_cuda();
     let start = |runtime: &runtime::Runtime| PolicyNode::start(runtime, NetworkBackend::checkpoints());
     let code = |node: &PolicyNode| if node.refused() { REFUSED } else { 0 };
     Ok(runtime::run_to_code("policy_node", start, code)?)

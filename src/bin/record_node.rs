@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
+use thinkvla::ros::node::runtime;
 use thinkvla::ros::record::RecordNode;
-use thinkvla::ros::runtime;
 
 fn main() -> anyhow::Result<Infallible> {
     Ok(runtime::run("record_node", RecordNode::start)?)

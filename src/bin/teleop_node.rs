@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use thinkvla::ros::runtime::{self, take_precedence};
+use thinkvla::ros::node::runtime::{self, take_precedence};
 use thinkvla::ros::teleop::TeleopNode;
 
 fn main() -> anyhow::Result<Infallible> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::image_view::ImageView;
 use super::rgb::RgbImage;
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Conditions, all of which must hold, under which a stream counts as frozen.
 #[derive(Debug, Clone, Copy, PartialEq)]

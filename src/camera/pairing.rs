@@ -7,7 +7,7 @@ mod rule;
 
 pub use rule::{NotReady, PairRule, StreamRule};
 
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Step back of a stream's stamps (s) from which it means that the clock was set back, for example by a restarted
 /// simulator; a smaller one means that a message came late.

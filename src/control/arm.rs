@@ -1,8 +1,8 @@
 //! Interface of an arm. The safety gate wraps an arm and is itself one; so are test doubles.
 
 use super::event::Check;
-use super::time::Steady;
-use super::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Steady;
 
 /// Source of a command; decides which inputs must be fresh for the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use crate::contract::{ActionSpace, Composition, Reference};
 
-use super::time::Time;
+use crate::types::time::Time;
 
 /// Actions in physical units (metres, radians, gripper 0 closed .. 1 open).
 ///

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use nalgebra::{Point3, Vector3};
 use serde::{Deserialize, Serialize};
 
-use super::types::{JOINTS, Joints};
 use crate::files;
+use crate::types::{JOINTS, Joints};
 
 /// Parameters of an arm and its controller; see `config/rm75.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

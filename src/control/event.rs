@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use super::time::{Now, Steady, Time};
+use crate::types::time::{Now, Steady, Time};
 
 /// Shortest steady time between two published events of the same kind and check (s); the others are counted.
 const REPEAT_AFTER_S: f64 = 1.0;

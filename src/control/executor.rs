@@ -26,9 +26,9 @@ use super::chunk::ActionChunk;
 use super::config::ArmConfig;
 use super::event::Check;
 use super::kinematics::{InverseError, JointLimits, Rm75};
-use super::time::{Now, Steady, Time};
-use super::types::{Joints, Pose};
 use crate::contract::Reference;
+use crate::types::time::{Now, Steady, Time};
+use crate::types::{Joints, Pose};
 
 /// Duration of the history of commands and measurements (s).
 const HISTORY_S: f64 = 6.0;

@@ -25,8 +25,8 @@ use super::arm::{Arm, ArmError, JointCommand};
 use super::config::{ArmConfig, Limits, Singularity, Workspace};
 use super::event::{Check, EventKind, EventLog};
 use super::kinematics::Rm75;
-use super::time::Steady;
-use super::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Steady;
 use brake::braked;
 use verify::Verifier;
 

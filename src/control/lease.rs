@@ -2,7 +2,7 @@
 
 use rand::Rng as _;
 
-use super::time::Steady;
+use crate::types::time::Steady;
 
 /// Priority of a source; a higher one pre-empts a lower one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

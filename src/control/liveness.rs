@@ -1,8 +1,8 @@
 //! Detects a frozen joint state of the driver. It is judged by content, because a driver that has lost its connection
 //! repeats the last values at full rate with new stamps.
 
-use super::time::Steady;
-use super::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Steady;
 
 /// Commanded travel that must be visible in the state (rad); far more than the controller's resolution of 0.001 degrees.
 const TRAVEL_RAD: f64 = 0.01;

@@ -5,6 +5,8 @@
 //!             ─► gate (an arm that wraps an arm) ─► realman (driver commands)
 //! ```
 //!
+//! The supervisor is [`crate::supervisor`], the driver's side [`crate::realman`].
+//!
 //! No function reads a clock: the time is always an argument, so tests run on a virtual one.
 
 pub mod arm;
@@ -19,8 +21,4 @@ pub mod lease;
 pub mod liveness;
 pub mod named_move;
 pub mod proprioception;
-pub mod realman;
-pub mod supervisor;
-pub mod time;
 pub mod tool_rotation;
-pub mod types;

@@ -2,8 +2,8 @@
 
 use super::config::{ArmConfig, Limits, Workspace};
 use super::gate::{ArmPoints, Violation};
-use super::time::Steady;
-use super::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Steady;
 
 /// Peak speed and peak acceleration of a quintic from rest to rest over a unit distance in 1 s.
 const PEAK_SPEED: f64 = 1.875;

@@ -3,8 +3,8 @@
 use nalgebra::Vector3;
 
 use super::tool_rotation::{TURN_FROM_DOWN, turn_from_down};
-use super::types::{Joints, Pose};
 use crate::contract::Contract;
+use crate::types::{Joints, Pose};
 
 /// Values that a checkpoint may use, by the names in its contract's state statistics; for error messages.
 const KNOWN: &str = "joint1 .. joint7 [rad], x, y, z [m], rx_down, ry_down, rz_down (turn of the tool from \

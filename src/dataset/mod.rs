@@ -29,7 +29,6 @@ pub mod modality;
 mod numbers;
 pub mod open_episode;
 pub mod parquet;
-pub mod plot;
 pub mod reader;
 pub mod repair;
 pub mod schema;

@@ -1,9 +1,7 @@
-//! Evaluations, statistics and pictures of runs.
+//! Evaluations of policies, and their reports.
 
-mod captions;
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod closed_loop;
-pub mod contact_sheet;
 #[cfg(all(feature = "sim", feature = "torch"))]
 pub mod diagnosis;
 pub mod journal;
@@ -11,7 +9,6 @@ pub mod machine;
 #[cfg(feature = "torch")]
 pub mod open_loop;
 pub mod smoothness;
-pub mod statistics;
 pub mod trial_sheet;
 pub mod trials;
 #[cfg(feature = "torch")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::types::{JOINTS, Joints};
+use crate::types::{JOINTS, Joints};
 
 /// Smoothness of one run, from finite differences of the commanded joints.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! All trials of an evaluation in one picture: the last picture of each, framed in the colour of the verdict.
 
-use super::captions::{LETTER_HEIGHT, Pen, fill, paste, write};
 use super::trials::TrialResult;
 use crate::camera::rgb::RgbImage;
+use crate::figures::captions::{LETTER_HEIGHT, Pen, fill, paste, write};
 
 /// Pictures in a row.
 const COLUMNS: usize = 10;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::smoothness::Smoothness;
-use super::statistics::{SuccessRate, percentile};
+use crate::stats::{SuccessRate, percentile};
 
 /// Settings that all trials of an evaluation share; another value makes it another evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,41 +8,24 @@
 //! ```
 //!
 //! Modules are named and nested like the keys of the safetensors file. Sizes come from `config.json`.
+//!
+//! * [`qwen3_vl`]: the backbone
+//! * [`thinkvla`]: what 3DThinkVLA adds to it, and the network as a whole
+//! * [`vggt`]: the geometry teacher
+//! * [`layers`]: layers and parameters that all of them use
+//! * [`trainable`]: selection of the tensors that are trained, and low-rank differences
+//! * [`config`], [`checkpoint`], [`init`]: sizes, files, and new checkpoints
+//! * [`policy`], [`generate`]: actions and text from a loaded checkpoint
 
-pub mod action_head;
-pub mod actions;
-pub mod activation_checkpointing;
-pub mod adapters;
-mod attention;
-pub mod backbone;
-pub mod check;
 pub mod checkpoint;
 pub mod config;
-mod config_check;
-pub mod device;
 pub mod error;
 pub mod generate;
-pub mod geometry_picture;
 pub mod init;
-pub mod inputs;
-pub mod integration;
 mod json;
-pub mod kv_cache;
 pub mod layers;
-pub mod network;
-pub mod parameters;
-pub mod parity;
 pub mod policy;
-pub mod prefix_cache;
-pub mod presets;
-pub mod prompt;
-pub mod prune_tokenizer;
-mod rotary;
-pub mod speed;
-pub mod state;
-mod sys;
-pub mod text_model;
-pub mod variant;
+pub mod qwen3_vl;
+pub mod thinkvla;
+pub mod trainable;
 pub mod vggt;
-pub mod vision;
-pub mod vision_plan;

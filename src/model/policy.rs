@@ -10,19 +10,19 @@ use crate::camera::patches::Grid;
 use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
 
-use super::actions::NormalisedActions;
 use super::checkpoint::{Checkpoint, Placement};
 use super::config::{Config, Precision, Proprio};
-use super::device::{DeviceChoice, set_threads};
 use super::error::ModelError;
 use super::generate::conversation::Conversation;
 use super::generate::generation::{AnswerOptions, Generation, GenerationStep};
-use super::inputs::SequencePlan;
-use super::network::{Latents, Network};
-use super::prompt::{Prompter, Task};
-use super::state::{StateText, normalised_state, state_tensor};
-use super::vision::VisionOutput;
-use super::vision_plan::VisionPlan;
+use super::layers::device::{DeviceChoice, set_threads};
+use super::qwen3_vl::inputs::SequencePlan;
+use super::qwen3_vl::vision::VisionOutput;
+use super::qwen3_vl::vision_plan::VisionPlan;
+use super::thinkvla::actions::NormalisedActions;
+use super::thinkvla::network::{Latents, Network};
+use super::thinkvla::prompt::{Prompter, Task};
+use super::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 /// Prompts are padded to a multiple of this number of tokens, for which matrix kernels run full blocks.
 const FULL_ROWS: usize = 16;

@@ -14,7 +14,7 @@ pub use camera::Shot;
 pub use waiting::Counts;
 use waiting::{forget, put};
 
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Time without a value after which a stream is silent (s).
 const SILENT_S: f64 = 1.0;

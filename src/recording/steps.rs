@@ -2,8 +2,8 @@
 
 use crate::control::proprioception::tracking_error;
 use crate::control::tool_rotation::turn_from_down;
-use crate::control::types::{Joints, Pose};
 use crate::dataset::frame::{Frame, Picture};
+use crate::types::{Joints, Pose};
 
 /// Observation of everything at one time.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,9 @@
 //! Everything that uses rclrs: node infrastructure, and the nodes built on it.
 //!
-//! * [`runtime`]: start, spinning and shutdown of a node
-//! * [`parameters`], [`qos`], [`topics`], [`graph`]: parameters, topics and the ROS graph
-//! * [`convert`], [`convert_chunk`], [`images`], [`time`], [`markers`]: message conversion
-//! * [`heartbeat`], [`lease`], [`lifecycle`], [`diagnostics`]: interfaces of a managed source of motion
+//! * [`node`]: what every node is made of: process, lifecycle, parameters, topics
+//! * [`convert`]: conversion between types of this package and messages
+//! * [`client`]: clients of the arm node
+//! * [`subscribe`]: subscriptions that several nodes have
 //! * [`harness`]: harness that runs whole systems as child processes and judges them
 //! * [`arm`], [`policy`], [`record`], [`teleop`]: the nodes
 //! * `finetune` (feature `torch`): training beside the policy
@@ -12,33 +12,15 @@
 //! No other module uses rclrs, so that r2r remains a possible replacement.
 
 pub mod arm;
+pub mod client;
 pub mod convert;
-pub mod convert_chunk;
-pub mod diagnostics;
 #[cfg(feature = "torch")]
 pub mod finetune;
-pub mod graph;
 pub mod harness;
-pub mod heartbeat;
-pub mod images;
-pub mod instruction;
-pub mod lease;
-pub mod lifecycle;
-mod lock;
-pub mod markers;
-pub mod moves;
-pub mod parameters;
+pub mod node;
 pub mod policy;
-mod process;
-pub mod qos;
 pub mod record;
-mod rosout;
-pub mod runtime;
-pub mod share;
-mod signals;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod subscribe;
 pub mod teleop;
-pub mod time;
-pub mod topics;
-mod unheard;

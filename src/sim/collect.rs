@@ -15,8 +15,8 @@ use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
-use crate::eval::statistics::SuccessRate;
 use crate::recording::steps::{Commanded, Sample, Steps};
+use crate::stats::SuccessRate;
 
 /// Translation below which the tool counts as hardly moving (m per row).
 const SLOW_M: f64 = 0.0005;

@@ -15,9 +15,9 @@ use crate::control::chunk::ActionChunk;
 use crate::control::config::ArmConfig;
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::{Heartbeats, Priority};
-use crate::control::realman::{DriverApi, Graph};
-use crate::control::supervisor::{ErrorChannel, Status, Supervisor};
-use crate::control::time::{Now, Steady, Time};
+use crate::realman::{DriverApi, Graph};
+use crate::supervisor::{ErrorChannel, Status, Supervisor};
+use crate::types::time::{Now, Steady, Time};
 
 /// Interval of heartbeats (s).
 const HEARTBEAT_S: f64 = 0.02;

@@ -30,7 +30,5 @@ pub mod random_pose;
 pub mod raycast;
 pub mod scene;
 pub mod scene_sampler;
-#[cfg(feature = "torch")]
-pub mod targets;
 pub mod tasks;
 pub mod world;

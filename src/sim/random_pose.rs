@@ -5,7 +5,7 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::world::{Setpoint, World};
-use crate::control::types::{JOINTS, Joints};
+use crate::types::{JOINTS, Joints};
 
 /// Range of each joint above the scene (°); joint 6 turns the tool down, plus or minus its range.
 const ABOVE: [[f64; 2]; JOINTS] = [

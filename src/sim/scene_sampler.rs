@@ -13,7 +13,7 @@ use super::random_pose;
 use super::scene::SceneOptions;
 use super::tasks::{self, EpisodeId, Form, Task};
 use super::world::{Snapshot, World};
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// A named object.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use super::config::SimConfig;
 use super::error::SimError;
 use super::scene::{self, SceneOptions};
 use super::tasks::Layout;
-use crate::control::types::{JOINTS, Joints, Pose};
+use crate::types::{JOINTS, Joints, Pose};
 
 /// Physics step (s).
 pub const STEP_S: f64 = 0.002;

@@ -3,8 +3,8 @@
 use nalgebra::Vector3;
 
 use super::mapping::Command;
-use crate::control::time::Time;
-use crate::control::types::{Joints, Pose};
+use crate::types::time::Time;
+use crate::types::{Joints, Pose};
 
 /// Reading of an input device.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness, Twist};
 use super::mapping::{Axis, Button, Command, Deadman, GripperAxis, Joy, Pad as Mapping};
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Deadman, gripper axis and buttons.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::input_device::{InputDevice, InputReading, Intent, Twist};
 use super::mapping::{Command, Keyboard as Mapping, Push};
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Minimum time for which a gripper key counts as held (s): long enough to take the lease and send the opening, while
 /// nothing else moves.

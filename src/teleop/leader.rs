@@ -3,8 +3,8 @@
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
 use super::joystick::Joypad;
 use super::mapping::{Command, Leader as Mapping, LeaderGripper, LeaderJoint};
-use crate::control::time::Time;
-use crate::control::types::{JOINTS, Joints};
+use crate::types::time::Time;
+use crate::types::{JOINTS, Joints};
 
 /// Leader arm, with the pad that has its deadman.
 #[derive(Debug, Clone)]

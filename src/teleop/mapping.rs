@@ -13,8 +13,8 @@ pub use inputs::{
     Axis, AxisHeld, Button, Deadman, Engage, GripperAxis, Joy, Keyboard, Leader, LeaderGripper, LeaderJoint, Pad, Pose,
 };
 
-use crate::control::types::JOINTS;
 use crate::files;
+use crate::types::JOINTS;
 
 /// Mapping; see `config/teleop/*.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -17,7 +17,7 @@ use super::mapping::{Command, Mapping};
 use super::motion::STEP_S;
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
-use crate::control::time::Time;
+use crate::types::time::Time;
 use anchor::Anchor;
 use arm::Wait;
 pub use arm::{ObservedArm, Readiness};

@@ -5,8 +5,8 @@ use nalgebra::{Translation3, UnitQuaternion};
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
 use super::joystick::Joypad;
 use super::mapping::{Command, Pose as Mapping};
-use crate::control::time::Time;
-use crate::control::types::Pose;
+use crate::types::Pose;
+use crate::types::time::Time;
 
 /// Tracked hand, with the pad that has its clutch.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use tch::Tensor;
 
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::VisionInput;
-pub use crate::model::integration::ConditionMask;
-use crate::model::prompt::{Prompt, TeacherPrompt};
+pub use crate::model::thinkvla::integration::ConditionMask;
+use crate::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 
 /// Images of a batch: all images of all sequences, in order.
 #[derive(Debug)]

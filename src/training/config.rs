@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use crate::files;
 use crate::model::config::Precision;
-use crate::model::device::DeviceChoice;
-use crate::model::variant::Choice;
+use crate::model::init::variant::Choice;
+use crate::model::layers::device::DeviceChoice;
 
-use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings, Selection};
+use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings};
 use super::data::augment::Augmentation;
 use super::error::RunError;
-use super::parameters::lies_under;
+use crate::model::trainable::{Selection, lies_under};
 
 pub mod settings;
 mod text;

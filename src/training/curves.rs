@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::dataset::plot::{Figure, FigureError, Lines, Mark, Panel, Series, colour};
+use crate::figures::{Figure, FigureError, Lines, Mark, Panel, Series, colour};
 
 use super::metrics::Scalars;
 

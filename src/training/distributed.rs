@@ -10,7 +10,7 @@ use crate::torch_ext::ranks::{Group, Meeting};
 
 use super::batch::Counts;
 use super::error::RunError;
-use super::parameters::Parameters;
+use crate::model::trainable::Parameters;
 
 /// Maximum wait for another process: it may be writing a large checkpoint, or measuring.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);

@@ -5,11 +5,10 @@ use crate::model::checkpoint::Manifest;
 use crate::model::checkpoint::weights::{Part, is_backbone};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
-use crate::model::parameters::Parameter;
+use crate::model::layers::parameters::Parameter;
 
 use super::config::TrainingConfig;
-use super::config::settings::Selection;
-use super::parameters::{lies_under, names};
+use crate::model::trainable::{Selection, lies_under, names};
 
 /// libtorch, tokenizer, and a checkpoint that is being written (bytes).
 const BESIDES: f64 = 0.5e9;

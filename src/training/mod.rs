@@ -14,7 +14,6 @@
 //! * [`vlm_stream`]: stream of answers beside the demonstrations
 //! * [`objective`], [`losses`]: from batches to losses
 //! * [`privileged_text`]: privileged information, the alternative to the reasoning anchor
-//! * [`parameters`]: tensors that are trained, and low-rank differences
 //! * [`rescale`]: adapts an action head to the statistics of other data
 //! * [`optimiser`], [`schedule`]: from gradients to weights
 //! * [`memory`]: memory that a run needs
@@ -35,7 +34,6 @@ pub mod memory;
 pub mod metrics;
 pub mod objective;
 pub mod optimiser;
-pub mod parameters;
 pub mod privileged_text;
 pub mod projection_similarity;
 pub mod rescale;

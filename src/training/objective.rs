@@ -4,23 +4,23 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::model::activation_checkpointing::Tape;
 use crate::model::checkpoint::{Manifest, Options, Placement};
 use crate::model::config::{Config, HiddenTap};
-use crate::model::inputs::SequencePlan;
-use crate::model::network::{Network, Output, ReadoutStates};
-use crate::model::prefix_cache::PrefixCache;
-use crate::model::prompt::Prompt;
-use crate::model::text_model::PassOptions;
-use crate::model::vision::VisionOutput;
-use crate::model::vision_plan::VisionPlan;
+use crate::model::layers::activation_checkpointing::Tape;
+use crate::model::qwen3_vl::inputs::SequencePlan;
+use crate::model::qwen3_vl::prefix_cache::PrefixCache;
+use crate::model::qwen3_vl::text_model::PassOptions;
+use crate::model::qwen3_vl::vision::VisionOutput;
+use crate::model::qwen3_vl::vision_plan::VisionPlan;
+use crate::model::thinkvla::network::{Network, Output, ReadoutStates};
+use crate::model::thinkvla::prompt::Prompt;
 
 use super::batch::{Answered, Counts, MASKED, Pictures, VlaBatch, VlmBatch};
-use super::config::settings::{Distill, MethodSettings, Selection};
+use super::config::settings::{Distill, MethodSettings};
 use super::error::StepError;
 use super::losses;
-use super::parameters::Parameters;
 use super::projection_similarity::{self, Similarity};
+use crate::model::trainable::{Parameters, Selection};
 
 /// Network that is trained, with its losses.
 #[derive(Debug)]

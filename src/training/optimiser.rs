@@ -8,7 +8,7 @@ use crate::torch_ext::adamw::{Rule, Stepped, forget_gradient, norm};
 
 use super::config::settings::{Clip, LearningRates, OptimiserSettings};
 use super::error::StepError;
-use super::parameters::{Group, Parameters};
+use crate::model::trainable::{Group, Parameters};
 
 /// Keeps the clipping from dividing by zero, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;
@@ -61,7 +61,7 @@ impl Optimiser {
     /// When libtorch fails.
     pub fn new(parameters: &Parameters, settings: OptimiserSettings) -> Result<Self, StepError> {
         let _no_grad = tch::no_grad_guard();
-        let entry = |one: &super::parameters::Named| -> Result<Entry, StepError> {
+        let entry = |one: &crate::model::trainable::Named| -> Result<Entry, StepError> {
             let kind = one.tensor.f_kind()?;
             let master = match kind {
                 Kind::Float | Kind::Double => None,

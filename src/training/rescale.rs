@@ -7,10 +7,10 @@
 use tch::Tensor;
 
 use crate::contract::DimensionStatistics;
-use crate::model::actions::{normalised, physical};
+use crate::model::thinkvla::actions::{normalised, physical};
 
 use super::error::StepError;
-use super::parameters::Parameters;
+use crate::model::trainable::Parameters;
 
 /// Last layer of the head.
 const LAST: &str = "action_model.model.fc2";

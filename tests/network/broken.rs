@@ -10,7 +10,7 @@ use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use serde_json::json;
 use thinkvla::contract::{Contract, Normalisation};
-use thinkvla::model::check::{Check, Report};
+use thinkvla::inspect::check::{Check, Report};
 use thinkvla::model::checkpoint::Options;
 
 use crate::case::sets;

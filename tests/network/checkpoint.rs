@@ -10,9 +10,9 @@ use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::model::config::Config;
+use thinkvla::model::init::presets::{NewCheckpoint, Preset};
+use thinkvla::model::init::variant::Variant;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
-use thinkvla::model::presets::{NewCheckpoint, Preset};
-use thinkvla::model::variant::Variant;
 
 use crate::support::{checkpoint, grid, pixels, real_tokenizer, tiny, write_checkpoint};
 
@@ -240,7 +240,8 @@ fn the_large_size_has_the_parameters_of_its_reference() {
     };
     let mut tokenizer = tokenizers::Tokenizer::from_file(path).unwrap();
     tokenizer.add_special_tokens(&[tokenizers::AddedToken::from("<|reasoning_anchor|>", true)]);
-    let layout = thinkvla::model::network::Network::layout(&Preset::Qwen3Vl2b.config(&tokenizer).unwrap()).unwrap();
+    let layout =
+        thinkvla::model::thinkvla::network::Network::layout(&Preset::Qwen3Vl2b.config(&tokenizer).unwrap()).unwrap();
     let backbone: Vec<_> = layout.iter().filter(|p| p.key.starts_with("model.")).collect();
     assert_eq!(backbone.len(), 625);
     assert_eq!(backbone.iter().map(|p| p.count()).sum::<usize>(), 2_127_532_032);

@@ -7,8 +7,8 @@ use thinkvla::contract::Contract;
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
 use thinkvla::model::checkpoint::weights::Part;
 use thinkvla::model::checkpoint::{Format, Manifest, Options};
+use thinkvla::model::init::variant::Variant;
 use thinkvla::model::policy::{Policy, PolicyOptions};
-use thinkvla::model::variant::Variant;
 use thinkvla::writer_lock::WriterLock;
 
 use crate::case::{sets, tensors};

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tch::Device;
 use thinkvla::contract::Normalisation;
-use thinkvla::model::check::Check;
+use thinkvla::inspect::check::Check;
 use thinkvla::model::checkpoint::weights::Part;
 use thinkvla::model::checkpoint::{BackboneCheckpoint, Format, Manifest, Options, Placement};
 use thinkvla::model::config::{HiddenTap, PromptStyle};

@@ -2,9 +2,9 @@
 
 use tch::{Kind, Tensor};
 use thinkvla::camera::patches::{Grid, merge_block_from_raster};
-use thinkvla::model::action_head::{ActionHead, ActionHeadSize};
-use thinkvla::model::adapters::Projector;
-use thinkvla::model::parameters::Scope;
+use thinkvla::model::layers::parameters::Scope;
+use thinkvla::model::thinkvla::action_head::{ActionHead, ActionHeadSize};
+use thinkvla::model::thinkvla::adapters::Projector;
 
 use crate::support::{Bench, Lively, choices, distance, grid, pixels, tiny_variant};
 
@@ -98,7 +98,7 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
 
 #[test]
 fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
-    let variant = thinkvla::model::variant::Variant {
+    let variant = thinkvla::model::init::variant::Variant {
         anchors: 3,
         ..Default::default()
     };

@@ -1,7 +1,7 @@
 //! Tests of the prompt: its layout is that of the reference.
 
-use thinkvla::model::presets::Preset;
-use thinkvla::model::prompt::Prompter;
+use thinkvla::model::init::presets::Preset;
+use thinkvla::model::thinkvla::prompt::Prompter;
 use tokenizers::AddedToken;
 
 use crate::support::{Bench, grid, real_tokenizer, tiny, tokenizer};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
+use thinkvla::inspect::parity::{self, Demand, Finding, Report, Subject};
 use thinkvla::model::config::Precision;
-use thinkvla::model::device::DeviceChoice;
 use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
-use thinkvla::model::parity::{self, Demand, Finding, Report, Subject};
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::PolicyOptions;
 
 use crate::case::{Case, Message, sets};

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use thinkvla::contract::{Contract, Normalisation, Resize};
-use thinkvla::model::check::Check;
+use thinkvla::inspect::check::Check;
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::convert::precision::{Measured, measure};
 use thinkvla::model::checkpoint::{Format, Manifest, Options};
 use thinkvla::model::config::{Precision, Proprio};
-use thinkvla::model::variant::Variant;
+use thinkvla::model::init::variant::Variant;
 
 use crate::case::sets;
 use crate::formats::{change, copy};

@@ -7,11 +7,11 @@ use tch::{Device, Kind, Tensor};
 use thinkvla::model::checkpoint::Preprocessing;
 use thinkvla::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
 use thinkvla::model::config::{Config, HiddenTap, Precision};
-use thinkvla::model::inputs::SequencePlan;
-use thinkvla::model::network::{Network, Output};
-use thinkvla::model::prompt::Prompter;
-use thinkvla::model::variant::Variant;
-use thinkvla::model::vision_plan::VisionPlan;
+use thinkvla::model::init::variant::Variant;
+use thinkvla::model::qwen3_vl::inputs::SequencePlan;
+use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
+use thinkvla::model::thinkvla::network::{Network, Output};
+use thinkvla::model::thinkvla::prompt::Prompter;
 use tokenizers::Tokenizer;
 
 use crate::case::{Case, sets};

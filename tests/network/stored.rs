@@ -9,14 +9,14 @@ use thinkvla::camera::patches::{Cutter, Grid, PatchRule};
 use thinkvla::camera::resize::Resizer;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::camera::smart_resize::{Size, smart_resize};
-use thinkvla::model::backbone::Backbone;
 use thinkvla::model::checkpoint::{BackboneCheckpoint, Placement};
 use thinkvla::model::config::{Precision, Qwen3VlConfig};
 use thinkvla::model::generate::conversation::Conversation;
-use thinkvla::model::inputs::SequencePlan;
-use thinkvla::model::prompt::Prompt;
-use thinkvla::model::vision::VisionOutput;
-use thinkvla::model::vision_plan::VisionPlan;
+use thinkvla::model::qwen3_vl::backbone::Backbone;
+use thinkvla::model::qwen3_vl::inputs::SequencePlan;
+use thinkvla::model::qwen3_vl::vision::VisionOutput;
+use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
+use thinkvla::model::thinkvla::prompt::Prompt;
 
 use crate::case::Message;
 

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 use thinkvla::model::config::TeacherTexts;
-use thinkvla::model::prompt::Prompt;
+use thinkvla::model::thinkvla::prompt::Prompt;
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::support::{Bench, choices, distance, grid, pixels, real_tokenizer, tiny, tiny_variant, tokenizer};
@@ -82,8 +82,8 @@ fn the_real_tokenizer_keeps_the_task_for_every_text_of_the_teacher() {
     };
     let mut real = Tokenizer::from_file(path).unwrap();
     real.add_special_tokens(&[AddedToken::from("<|reasoning_anchor|>", true)]);
-    let config = thinkvla::model::presets::Preset::Qwen3Vl2b.config(&real).unwrap();
-    let prompter = thinkvla::model::prompt::Prompter::new(real, &config).unwrap();
+    let config = thinkvla::model::init::presets::Preset::Qwen3Vl2b.config(&real).unwrap();
+    let prompter = thinkvla::model::thinkvla::prompt::Prompter::new(real, &config).unwrap();
     let teacher = prompter.teacher("pick up the red block", &[grid(16, 16)], 0).unwrap();
     let student = prompter.student("pick up the red block", &[grid(16, 16)]).unwrap();
     assert_eq!(teacher.prompt.ids[..teacher.shared], student.ids[..teacher.shared]);

@@ -8,7 +8,7 @@ use thinkvla::camera::patches::Grid;
 use thinkvla::model::generate::conversation::Conversation;
 use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
 use thinkvla::model::generate::sampling::Sampling;
-use thinkvla::model::prompt::Prompt;
+use thinkvla::model::thinkvla::prompt::Prompt;
 
 use crate::support::{Bench, grid, pixels, tiny, tokenizer};
 

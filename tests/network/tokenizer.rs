@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use thinkvla::model::prune_tokenizer::{Keep, prune};
+use thinkvla::model::init::prune_tokenizer::{Keep, prune};
 use tokenizers::Tokenizer;
 
 use crate::support::{CONTROL, real_tokenizer, tokenizer_file};

@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::weights::{Naming, WeightFiles};
 use thinkvla::model::checkpoint::{Format, Manifest, Options, torch_archive};
-use thinkvla::model::variant::Variant;
+use thinkvla::model::init::variant::Variant;
 
 mod writer;
 

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use thinkvla::model::check::Check;
+use thinkvla::inspect::check::Check;
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::{Format, Options};
 use thinkvla::model::config::Precision;
-use thinkvla::model::variant::Variant;
+use thinkvla::model::init::variant::Variant;
 
 use crate::case::{sets, tensors};
 use crate::formats::{as_version_5, change, copy, read, require_same_tensors};

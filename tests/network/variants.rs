@@ -2,10 +2,10 @@
 
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::{Config, HiddenTap, Proprio};
-use thinkvla::model::network::Network;
+use thinkvla::model::init::variant::{Choice, Variant};
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
-use thinkvla::model::state::StateText;
-use thinkvla::model::variant::{Choice, Variant};
+use thinkvla::model::thinkvla::network::Network;
+use thinkvla::model::thinkvla::state::StateText;
 
 use crate::support::{
     Bench, choices, contract_of, distance, grid, pixels, tiny, tiny_variant, tokenizer, write_variant,
@@ -182,7 +182,7 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
 
     let bench = Bench::new(tiny_variant(&variant));
     let state = StateText::new(&here, &policy.contract().data.state).unwrap();
-    let task = thinkvla::model::prompt::Task {
+    let task = thinkvla::model::thinkvla::prompt::Task {
         instruction: "lift the cube.",
         state: Some(&state),
     };

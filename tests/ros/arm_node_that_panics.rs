@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use thinkvla::ros::arm::ArmNode;
-use thinkvla::ros::runtime;
+use thinkvla::ros::node::runtime;
 
 fn main() -> anyhow::Result<Infallible> {
     Ok(runtime::run("arm_node", |runtime| {

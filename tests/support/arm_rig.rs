@@ -7,10 +7,10 @@ use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
 use thinkvla::control::lease::{Heartbeat, Priority};
-use thinkvla::control::realman::{Driver, DriverApi, DriverCommand, Graph};
-use thinkvla::control::supervisor::{Mode, Status, Supervisor};
-use thinkvla::control::time::{Now, Steady, Time};
-use thinkvla::control::types::Joints;
+use thinkvla::realman::{Driver, DriverApi, DriverCommand, Graph};
+use thinkvla::supervisor::{Mode, Status, Supervisor};
+use thinkvla::types::Joints;
+use thinkvla::types::time::{Now, Steady, Time};
 
 pub const PERIOD: f64 = 0.01;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thinkvla::contract::Contract;
 use thinkvla::eval::open_loop::{Drawn, compare};
 use thinkvla::eval::viewer::Viewer;
-use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::training::checkpoint::Notes;
 use thinkvla::training::data::mixture::Mixture;

@@ -9,7 +9,7 @@ use tch::{Device, Kind};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
-use thinkvla::model::parameters::{Layout, Parameter};
+use thinkvla::model::layers::parameters::{Layout, Parameter};
 use thinkvla::model::vggt::target::Teacher;
 use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
 use thinkvla::training::config::TrainingConfig;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::{FrameOrder, Mix, create_dataset, write};
-use thinkvla::sim::targets;
+use thinkvla::training::geometry::rendered;
 
 use super::tiny_run::{Bench, metrics};
 
@@ -14,7 +14,7 @@ const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 
 /// Generates frames, each an episode of one row, with their targets in `cache` if one is given.
 fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
-    let beside = cache.map(|cache| targets::writer(cache).unwrap());
+    let beside = cache.map(|cache| rendered::writer(cache).unwrap());
     let order = FrameOrder {
         sim: SimConfig::shipped().unwrap(),
         count: 8,

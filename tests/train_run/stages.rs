@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
+use thinkvla::model::trainable::Selection;
 use thinkvla::training::config::TrainingConfig;
-use thinkvla::training::config::settings::{Clip, Distill, Selection};
+use thinkvla::training::config::settings::{Clip, Distill};
 use thinkvla::training::run::stages;
 
 use super::tiny_run::{Bench, bytes, metrics};

@@ -241,7 +241,7 @@ fn answers_that_are_only_measured_change_no_weight() {
 fn a_run_that_could_not_learn_its_answers_is_refused() {
     let bench = Bench::new(SECTION);
     let mut config = bench.load();
-    config.selection = thinkvla::training::config::settings::Selection::Added { also: Vec::new() };
+    config.selection = thinkvla::model::trainable::Selection::Added { also: Vec::new() };
     let error = bench.open(config, false).err().unwrap();
     assert!(error.contains("method.text_weight: expected 0"), "{error}");
     let mut config = bench.load();

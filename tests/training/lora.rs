@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use tch::Tensor;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::network::Network;
-use thinkvla::model::parameters::{Parameter, Role, Source};
-use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings, Selection};
+use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::thinkvla::network::Network;
+use thinkvla::model::trainable::{Selection, Trainable};
+use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings};
 use thinkvla::training::optimiser::Optimiser;
-use thinkvla::training::parameters::Trainable;
 
 use crate::support::{Recipe, built, config, objective, selected};
 

@@ -3,11 +3,12 @@
 use serde_json::json;
 use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
-use thinkvla::model::inputs::SequencePlan;
-use thinkvla::model::parameters::{Parameter, Role, Source};
-use thinkvla::model::vision_plan::VisionPlan;
+use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::qwen3_vl::inputs::SequencePlan;
+use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
+use thinkvla::model::trainable::Selection;
 use thinkvla::training::batch::Counts;
-use thinkvla::training::config::settings::{Distill, MethodSettings, Selection};
+use thinkvla::training::config::settings::{Distill, MethodSettings};
 use thinkvla::training::objective::Objective;
 
 use crate::support::{Recipe, built, config, objective, relative, selected};

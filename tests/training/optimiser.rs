@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
-use thinkvla::model::parameters::{Parameter, Role, Source};
-use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings, Selection};
+use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::trainable::Selection;
+use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
 use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::{Norms, Optimiser};
 

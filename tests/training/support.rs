@@ -8,13 +8,13 @@ use tch::{Kind, Tensor};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::config::Config;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::network::Network;
-use thinkvla::model::parameters::{Init, Parameter, Role, Source};
-use thinkvla::model::prompt::{Prompt, TeacherPrompt};
+use thinkvla::model::layers::parameters::{Init, Parameter, Role, Source};
+use thinkvla::model::thinkvla::network::Network;
+use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
+use thinkvla::model::trainable::{Selection, Trainable};
 use thinkvla::training::batch::{Answered, ConditionMask, Pictures, VlaBatch, VlmBatch};
-use thinkvla::training::config::settings::{MethodSettings, Selection};
+use thinkvla::training::config::settings::MethodSettings;
 use thinkvla::training::objective::Objective;
-use thinkvla::training::parameters::Trainable;
 
 pub fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/training")

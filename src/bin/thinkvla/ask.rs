@@ -10,10 +10,10 @@ use thinkvla::camera::file;
 use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::model::config::Precision;
-use thinkvla::model::device::DeviceChoice;
 use thinkvla::model::generate::chat::Chat;
 use thinkvla::model::generate::generation::{AnswerOptions, End, GenerationStep};
 use thinkvla::model::generate::sampling::Sampling;
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::PolicyOptions;
 
 /// Arguments of the verb.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use thinkvla::eval::machine::{Machine, peak_memory_gb};
-use thinkvla::eval::statistics::percentile;
+use thinkvla::inspect::speed::roofline::{Timed, bandwidth, floor_ms, measure};
+use thinkvla::inspect::speed::work::{Stage, of_one_pass};
+use thinkvla::inspect::speed::workload::{Options, Pass, Workload};
 use thinkvla::model::config::Precision;
-use thinkvla::model::device::{DeviceChoice, set_threads};
-use thinkvla::model::presets::Preset;
-use thinkvla::model::speed::roofline::{Timed, bandwidth, floor_ms, measure};
-use thinkvla::model::speed::work::{Stage, of_one_pass};
-use thinkvla::model::speed::workload::{Options, Pass, Workload};
+use thinkvla::model::init::presets::Preset;
+use thinkvla::model::layers::device::{DeviceChoice, set_threads};
+use thinkvla::stats::percentile;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use thinkvla::model::check::Check;
+use thinkvla::inspect::check::Check;
 
 use super::foreign::Foreign;
 use super::tell;

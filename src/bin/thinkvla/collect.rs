@@ -14,7 +14,7 @@ use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::schema::{DatasetSchema, PICTURES};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
-use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
+use thinkvla::figures::contact_sheet::{ContactSheet, SheetStyle};
 use thinkvla::sim::collect::{Collection, Collector, Report};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;

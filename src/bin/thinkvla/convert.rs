@@ -8,7 +8,7 @@ use thinkvla::model::checkpoint::convert::precision::{Measured, PrecisionCost, m
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
 use thinkvla::model::checkpoint::{Format, Options};
 use thinkvla::model::config::Precision;
-use thinkvla::model::variant::{Choice, Variant};
+use thinkvla::model::init::variant::{Choice, Variant};
 
 use super::foreign::Foreign;
 use super::tell;

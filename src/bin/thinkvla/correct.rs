@@ -9,10 +9,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::eval::closed_loop::{Corrections, Evaluation, Latency, Network, NetworkOptions, trials};
-use thinkvla::eval::statistics::SuccessRate;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::create_dataset;
 use thinkvla::sim::tasks::Task;
+use thinkvla::stats::SuccessRate;
 
 use super::collect::Images;
 

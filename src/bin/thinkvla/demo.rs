@@ -9,7 +9,7 @@ use thinkvla::ros::harness::episode::{DrivenEpisode, EpisodeStart};
 use thinkvla::ros::harness::rollout::TASKS;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{picture, ros_domain};
-use thinkvla::ros::share;
+use thinkvla::ros::node::share;
 
 /// The policy that ships with the package.
 const SHIPPED: &str = "checkpoints/small/model.safetensors";

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use thinkvla::model::device::DeviceChoice;
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::PolicyOptions;
 
 /// Arguments of the verb.

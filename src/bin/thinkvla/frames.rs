@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::writer::Whole;
-use thinkvla::eval::contact_sheet::{ContactSheet, SheetStyle};
+use thinkvla::figures::contact_sheet::{ContactSheet, SheetStyle};
 use thinkvla::sim::camera::View;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::{COUNTS, FrameOrder, Mix, PlacedFrame, create_dataset, write};

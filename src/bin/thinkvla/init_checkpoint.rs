@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::Proprio;
-use thinkvla::model::presets::{NewCheckpoint, Preset};
-use thinkvla::model::variant::{Choice, Variant};
+use thinkvla::model::init::presets::{NewCheckpoint, Preset};
+use thinkvla::model::init::variant::{Choice, Variant};
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]

@@ -4,10 +4,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use thinkvla::ros::heartbeat::Heartbeat;
-use thinkvla::ros::lease::{LeaseClient, LeaseError, Priority};
-use thinkvla::ros::moves::Moves;
-use thinkvla::ros::runtime::Runtime;
+use thinkvla::ros::client::heartbeat::Heartbeat;
+use thinkvla::ros::client::lease::{LeaseClient, LeaseError, Priority};
+use thinkvla::ros::client::moves::Moves;
+use thinkvla::ros::node::runtime::Runtime;
 
 use super::tell;
 

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use thinkvla::inspect::parity::{Case, Demand, Report, Subject, compare_vggt};
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
-use thinkvla::model::device::DeviceChoice;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::parity::{Case, Demand, Report, Subject, compare_vggt};
+use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::PolicyOptions;
 
 /// Default of the largest deviation of a value computed in float32.

@@ -24,7 +24,7 @@ impl Targets {
             return Ok(None);
         };
         #[cfg(feature = "torch")]
-        return Ok(Some(thinkvla::sim::targets::writer(cache)?));
+        return Ok(Some(thinkvla::training::geometry::rendered::writer(cache)?));
         #[cfg(not(feature = "torch"))]
         anyhow::bail!(
             "{}: expected a program built with the feature torch, found one without",

@@ -1,6 +1,6 @@
 //! Rules for pairing values by stamp, and the errors when they do not match.
 
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Largest lead of a stamp over the local clock (s); beyond it the clocks of two machines differ.
 const MAX_AHEAD_S: f64 = 0.1;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::{ArmConfig, ConfigError};
-use crate::control::types::JOINTS;
+use crate::types::JOINTS;
 
 /// Joint step beyond which the controller ignores a pass-through frame: 10 degrees (rad).
 const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;

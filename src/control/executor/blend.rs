@@ -1,6 +1,6 @@
 //! Seam (blend) from the commanded motion to a new plan: an offset in joint space that fades out.
 
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Joint positions with their first two derivatives.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::control::time::Time;
-use crate::control::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Time;
 
 /// Joint positions over ROS time; the newest `capacity` entries are kept.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use crate::control::composition::Offset;
 use crate::control::config::{Limits, Tool, Workspace};
 use crate::control::event::Check;
 use crate::control::kinematics::{InverseError, Rm75};
-use crate::control::time::Time;
-use crate::control::types::{JOINTS, Joints, Pose};
+use crate::types::time::Time;
+use crate::types::{JOINTS, Joints, Pose};
 
 /// Tolerance of a joint target outside its limits or beyond what its speed limit permits in a step (rad): such a target is
 /// moved inside, or reached a little later. Beyond the tolerance it counts as a mistake, such as degrees for radians.

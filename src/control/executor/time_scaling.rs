@@ -4,8 +4,8 @@
 //! limits are linear in u, so one pass from the end of the path to its start finds the largest u from which the arm can
 //! still slow down to every later one (the backward pass of time-optimal path following). Speeding up needs no look-ahead.
 
-use crate::control::time::Time;
-use crate::control::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Time;
 
 /// Fraction of the acceleration limits that the profile uses; the rest is left for sampling errors.
 const SHARE: f64 = 0.85;

@@ -4,7 +4,7 @@ use nalgebra::{Point3, Vector3};
 
 use crate::control::config::Tool;
 use crate::control::kinematics::Rm75;
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Geometry of the arm with its tool.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl ArmPoints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::types::Pose;
+    use crate::types::Pose;
     use rand::{Rng, SeedableRng};
 
     #[test]

@@ -1,6 +1,6 @@
 //! Braking: all joints together on a straight line in joint space, as hard as the acceleration limits permit.
 
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Position and velocity of a commanded arm; the velocity is the last step over the period.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -6,7 +6,7 @@ use super::violation::{Violation, slack};
 use super::{Gate, condition_number};
 use crate::control::arm::Arm;
 use crate::control::event::Check;
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 impl<A: Arm> Gate<A> {
     pub(super) fn joint_violation(&self, position: &Joints) -> Option<Violation> {

@@ -3,8 +3,8 @@
 use super::Gate;
 use super::brake::braked;
 use crate::control::arm::Arm;
-use crate::control::time::Steady;
-use crate::control::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Steady;
 
 /// Number of bisection steps between the braking velocity and the requested one.
 const HALVINGS: usize = 10;

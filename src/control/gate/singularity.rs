@@ -2,7 +2,7 @@
 
 use crate::control::config::Singularity;
 use crate::control::kinematics::{Conditioning, Rm75};
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Characteristic length that makes metres and radians comparable (m); 1 keeps SI units, as in MoveIt Servo's thresholds.
 const LENGTH_M: f64 = 1.0;

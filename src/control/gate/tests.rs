@@ -1,6 +1,6 @@
 use super::*;
 use crate::control::arm::{CommandSource, RecordingArm};
-use crate::control::time::Now;
+use crate::types::time::Now;
 
 fn config() -> ArmConfig {
     ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()

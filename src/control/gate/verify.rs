@@ -5,7 +5,7 @@ use super::brake::Motion;
 use super::violation::Violation;
 use crate::control::config::{Limits, Workspace};
 use crate::control::event::Check;
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Tolerance for rounding of the differences computed here.
 const ROUNDING: f64 = 1e-7;

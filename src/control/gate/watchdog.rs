@@ -2,7 +2,7 @@
 
 use crate::control::arm::CommandSource;
 use crate::control::config::Timeouts;
-use crate::control::time::Steady;
+use crate::types::time::Steady;
 
 /// Times at which inputs were last received.
 #[derive(Debug, Clone)]

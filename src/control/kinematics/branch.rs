@@ -1,6 +1,6 @@
 //! The eight solutions (branches) for a pose at one swivel, distinguished by the signs of joints 2, 4 and 6.
 
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Sign of a joint angle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

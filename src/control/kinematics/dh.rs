@@ -1,6 +1,6 @@
 //! Link lengths and joint limits of the RM75.
 
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Joint limits of the RM75 from its manual (degrees); they are symmetric.
 const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];

@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 use super::swivel::Circle;
 use super::turning::wrap;
 use super::{Branch, JointLimits};
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Tolerance within which a joint beyond its limit counts as on it (rad).
 const ON_LIMIT: f64 = 1e-9;

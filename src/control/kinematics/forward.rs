@@ -3,7 +3,7 @@
 use nalgebra::{Matrix3, Point3, Rotation3, Translation3, UnitQuaternion, Vector3};
 
 use super::Rm75;
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// Points along the arm in the base frame (m), to check the whole arm against a table or a workspace.
 #[derive(Debug, Clone, Copy, PartialEq)]

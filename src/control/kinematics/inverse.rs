@@ -4,7 +4,7 @@ use super::feasible::{Search, Turns};
 use super::redundancy::{NearFrame, drifted, nearest_signs};
 use super::turning::wrap;
 use super::{Branch, Rm75};
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// Largest change of the swivel in one call to keep joints inside their limits (rad); beyond it the elbow would flip.
 pub const MAX_SWIVEL_JUMP: f64 = 0.35;

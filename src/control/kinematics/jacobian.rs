@@ -3,7 +3,7 @@
 use nalgebra::{SMatrix, Vector3, Vector6};
 
 use super::Rm75;
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// Geometric Jacobian in the base frame: rows are linear velocity (m/s) then angular velocity (rad/s), columns are
 /// joint rates (rad/s).

@@ -8,7 +8,7 @@ use super::forward::Axes;
 use super::swivel::Circle;
 use super::turning::{SwivelFrame, Turning, wrap};
 use super::{InverseError, Rm75};
-use crate::control::types::Joints;
+use crate::types::Joints;
 
 /// Distance to a joint limit (rad) below which the swivel drifts until the joint has this much room.
 pub const SWIVEL_COMFORT: f64 = 0.10;

@@ -15,7 +15,7 @@ use super::branch::{Branch, Sign};
 use super::forward::Axes;
 use super::turning::{SwivelFrame, Turning, solve_trigonometric};
 use super::{InverseError, Rm75};
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// Sine of joint 2 or 6 below which its neighbouring joints turn about the same line and only their sum is determined.
 const ALIGNED: f64 = 1e-7;

@@ -13,7 +13,6 @@ use super::network::Network;
 use super::{Evaluation, Latency};
 use crate::camera::rgb::RgbImage;
 use crate::control::kinematics::Rm75;
-use crate::control::types::Pose;
 use crate::dataset::DatasetError;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
@@ -23,6 +22,7 @@ use crate::sim::episode::{self, EpisodeSetup, Moment, Outcome};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
+use crate::types::Pose;
 
 /// Time over which the tool's velocity is taken as a finite difference (s).
 const MOMENT_S: f64 = 0.001;

@@ -11,14 +11,14 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::Robot;
 use crate::control::chunk::{ActionChunk, PhysicalActions};
 use crate::control::proprioception::{ArmReading, Proprioception};
-use crate::control::supervisor::Status;
-use crate::control::time::Time;
 use crate::eval::viewer::{Scene, Viewer};
 use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::CameraRenderer;
 use crate::sim::episode::{EpisodeSetup, Moment};
 use crate::sim::pilot::{Decision, Pilot};
 use crate::sim::scene::SceneOptions;
+use crate::supervisor::Status;
+use crate::types::time::Time;
 
 /// Source name in leases and chunks, the same as the policy node's.
 const SOURCE: &str = "policy";

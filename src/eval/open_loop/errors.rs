@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::contract::Composition;
 use crate::control::composition::Offset;
-use crate::eval::statistics::percentile;
+use crate::stats::percentile;
 
 /// Values of an action of the tool: translation (m), rotation vector (rad), gripper.
 pub const WIDTH: usize = 7;

@@ -6,7 +6,7 @@ use std::fmt;
 use safetensors::Dtype;
 
 use super::weights::{Part, TEXT_HEAD, WeightFiles, is_backbone};
-use crate::model::parameters::Parameter;
+use crate::model::layers::parameters::Parameter;
 
 /// Assignment of a file's tensors to a network. Only headers are read for it.
 #[derive(Debug, Clone, PartialEq, Eq)]

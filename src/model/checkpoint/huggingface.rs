@@ -9,9 +9,9 @@ use super::processor::{Bounds, Preprocessing};
 use super::weights::{Naming, WeightFiles};
 use super::{Options, Placement, TOKENIZER, load_tokenizer, template};
 use crate::camera::patches::PatchRule;
-use crate::model::backbone::Backbone;
 use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
+use crate::model::qwen3_vl::backbone::Backbone;
 
 /// A backbone without its action part, loaded and checked.
 #[derive(Debug)]

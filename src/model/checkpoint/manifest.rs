@@ -13,14 +13,13 @@ use super::weights::{Part, Taking, WeightFiles, Weights};
 use super::{Options, Placement, huggingface, ours, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
-use crate::model::backbone::Backbone;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
 use crate::model::error::ModelError;
 use crate::model::json;
-use crate::model::network::Network;
-use crate::model::parameters::Parameter;
-use crate::training::config::settings::Selection;
-use crate::training::parameters::{Parameters, Trainable};
+use crate::model::layers::parameters::Parameter;
+use crate::model::qwen3_vl::backbone::Backbone;
+use crate::model::thinkvla::network::Network;
+use crate::model::trainable::{Parameters, Selection, Trainable};
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

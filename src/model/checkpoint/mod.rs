@@ -29,7 +29,7 @@ use crate::writer_lock::WriterLock;
 use super::config::{Config, Precision};
 use super::error::ModelError;
 use super::json;
-use super::network::Network;
+use super::thinkvla::network::Network;
 
 pub use huggingface::BackboneCheckpoint;
 pub use manifest::{Format, Manifest};

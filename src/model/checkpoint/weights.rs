@@ -16,8 +16,8 @@ use crate::files;
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::json;
-use crate::model::parameters::{Parameter, Role, Source};
-use crate::model::sys;
+use crate::model::layers::parameters::{Parameter, Role, Source};
+use crate::model::layers::sys;
 
 use super::{WEIGHTS, pickle, torch_archive};
 

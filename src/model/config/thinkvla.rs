@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::adapters::AdapterNorm;
-use crate::model::integration::fusion::Fusion;
-use crate::model::integration::pool::GeoPool;
+use crate::model::thinkvla::adapters::AdapterNorm;
+use crate::model::thinkvla::fusion::Fusion;
+use crate::model::thinkvla::pool::GeoPool;
 
 /// Fields that 3DThinkVLA adds to Qwen3-VL. Without `geometry` and `reasoning` it is the plain regression baseline,
 /// Qwen3-VL-OFT.

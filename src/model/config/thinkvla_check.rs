@@ -1,7 +1,7 @@
 //! Validation of the `thinkvla` object; errors name the field.
 
 use super::thinkvla::{PromptStyle, Proprio, ReadAt, ReasoningConfig, TeacherAnchor, ThinkVlaConfig};
-use crate::model::config_check::{LARGEST, below, size};
+use crate::model::config::check::{LARGEST, below, size};
 use crate::model::error::ModelError;
 
 impl ThinkVlaConfig {

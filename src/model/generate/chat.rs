@@ -7,12 +7,12 @@ use tch::{Device, Tensor};
 
 use crate::camera::patches::PatchRule;
 use crate::camera::preprocess::VisionInput;
-use crate::model::backbone::Backbone;
 use crate::model::checkpoint::{BackboneCheckpoint, Placement};
 use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
 use crate::model::policy::PolicyOptions;
-use crate::model::vision_plan::VisionPlan;
+use crate::model::qwen3_vl::backbone::Backbone;
+use crate::model::qwen3_vl::vision_plan::VisionPlan;
 
 use super::conversation::Conversation;
 use super::generation::{AnswerOptions, Generation, GenerationStep};

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::camera::patches::Grid;
 use crate::model::error::ModelError;
-use crate::model::prompt::{self, Prompt, encode, positions};
+use crate::model::thinkvla::prompt::{self, Prompt, encode, positions};
 
 use super::conversation::Conversation;
 

@@ -11,7 +11,7 @@ use crate::files;
 use crate::model::config::Qwen3VlConfig;
 use crate::model::error::ModelError;
 use crate::model::json;
-use crate::model::prompt::{self, Prompt, encode, positions};
+use crate::model::thinkvla::prompt::{self, Prompt, encode, positions};
 
 /// File name of the reference's generation settings in a checkpoint directory; only the stop tokens are read.
 pub const GENERATION_CONFIG: &str = "generation_config.json";

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 use tokenizers::Tokenizer;
 
-use crate::model::backbone::Backbone;
 use crate::model::error::ModelError;
-use crate::model::prompt::Prompt;
-use crate::model::text_model::{TokenPiece, VisualInput};
-use crate::model::vision::VisionOutput;
+use crate::model::qwen3_vl::backbone::Backbone;
+use crate::model::qwen3_vl::text_model::{TokenPiece, VisualInput};
+use crate::model::qwen3_vl::vision::VisionOutput;
+use crate::model::thinkvla::prompt::Prompt;
 
 use super::conversation::Conversation;
 use super::sampling::{Sampler, Sampling};
 use super::stream::TextStream;
-use crate::model::kv_cache::KvCache;
+use crate::model::qwen3_vl::kv_cache::KvCache;
 
 /// Settings of an answer.
 #[derive(Debug, Clone, Copy, PartialEq)]

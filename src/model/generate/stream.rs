@@ -6,7 +6,7 @@ use tokenizers::Tokenizer;
 use tokenizers::decoders::DecoderWrapper;
 
 use crate::model::error::ModelError;
-use crate::model::prune_tokenizer::byte_letter;
+use crate::model::init::prune_tokenizer::byte_letter;
 
 /// Decodes tokens piece by piece; the concatenated pieces equal the tokenizer's decoding of all tokens, without control
 /// tokens.

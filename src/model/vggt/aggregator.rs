@@ -6,8 +6,8 @@ use super::block::{Block, BlockShape};
 use super::config::VggtConfig;
 use super::dino::{DinoV2, TOKEN_INIT};
 use crate::model::error::ModelError;
-use crate::model::parameters::{Scope, Source};
-use crate::model::rotary::Rotation;
+use crate::model::layers::parameters::{Scope, Source};
+use crate::model::layers::rotary::Rotation;
 
 /// Mean and standard deviation of ImageNet's channels (red, green, blue), by which images are normalised.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];

@@ -2,11 +2,11 @@
 
 use tch::{TchError, Tensor};
 
-use crate::model::attention::attend;
 use crate::model::error::ModelError;
+use crate::model::layers::attention::attend;
+use crate::model::layers::parameters::{Init, Scope};
+use crate::model::layers::rotary::Rotation;
 use crate::model::layers::{LayerNorm, Linear, LinearInit};
-use crate::model::parameters::{Init, Scope};
-use crate::model::rotary::Rotation;
 
 /// Sizes and options of a block.
 #[derive(Debug, Clone, Copy, PartialEq)]

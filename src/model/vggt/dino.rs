@@ -5,8 +5,8 @@ use tch::{Kind, TchError, Tensor};
 use super::block::{Block, BlockShape};
 use super::config::VggtConfig;
 use crate::model::error::ModelError;
+use crate::model::layers::parameters::{Init, Scope};
 use crate::model::layers::{LayerNorm, Linear};
-use crate::model::parameters::{Init, Scope};
 
 /// Epsilon of every LayerNorm in DINOv2.
 const EPS: f64 = 1e-6;

@@ -208,7 +208,7 @@ fn uv_embedding(map: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::parameters::Random;
+    use crate::model::layers::parameters::Random;
     use crate::model::vggt::VggtConfig;
 
     const TINY: VggtConfig = VggtConfig {

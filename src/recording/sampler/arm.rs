@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use super::waiting::distance;
-use crate::control::time::Time;
-use crate::control::types::{Joints, Pose};
 use crate::recording::steps::Commanded;
+use crate::types::time::Time;
+use crate::types::{Joints, Pose};
 
 /// State of the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]

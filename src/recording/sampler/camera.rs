@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::Rule;
 use super::waiting::{Counts, distance};
-use crate::control::time::Time;
-use crate::control::types::Joints;
+use crate::types::Joints;
+use crate::types::time::Time;
 
 /// Joint travel that is visible to any camera on or above the arm (rad).
 const VISIBLE_TRAVEL_RAD: f64 = 0.05;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::control::types::{Joints, Pose};
 use crate::recording::steps::Commanded;
+use crate::types::{Joints, Pose};
 
 const RULE: Rule = Rule {
     fps: 10.0,

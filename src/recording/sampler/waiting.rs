@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 /// Maximum number of waiting values of a stream: two seconds of a 30 Hz camera.
 const WAITING: usize = 64;

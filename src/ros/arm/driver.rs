@@ -8,9 +8,9 @@ use ros_env::rm_ros_interfaces::msg::{Cartepos, Gripperset, Jointpos};
 use ros_env::std_msgs::msg::{Bool, Empty};
 
 use crate::control::config::CommandMode;
-use crate::control::realman::graph::{GRIPPER_COMMANDS, JOINT_COMMANDS, POSE_COMMANDS, STOP_COMMANDS};
-use crate::control::realman::{Driver, DriverApi, DriverCommand};
-use crate::ros::qos;
+use crate::realman::graph::{GRIPPER_COMMANDS, JOINT_COMMANDS, POSE_COMMANDS, STOP_COMMANDS};
+use crate::realman::{Driver, DriverApi, DriverCommand};
+use crate::ros::node::qos;
 
 /// Publisher of motion commands, only of the kind that the arm's file asks for: an unused publisher would appear in the ROS
 /// graph.
@@ -76,7 +76,7 @@ impl RosDriver {
         match &self.stop {
             Some(Stop::Bool(publisher)) => publisher.topic_name(),
             Some(Stop::Empty(publisher)) => publisher.topic_name(),
-            None => crate::ros::graph::resolve(&self.node, STOP_COMMANDS),
+            None => crate::ros::node::graph::resolve(&self.node, STOP_COMMANDS),
         }
     }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use rclrs::{Node, RclrsError, Timer};
 
 use super::Shared;
-use crate::control::realman::Graph;
-use crate::control::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
-use crate::ros::graph::{Endpoint, publishers, resolve, subscriptions};
-use crate::ros::time::Clock;
+use crate::realman::Graph;
+use crate::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
+use crate::ros::node::graph::{Endpoint, publishers, resolve, subscriptions};
+use crate::ros::node::time::Clock;
 
 /// Prefix of a driver's own topics.
 const DRIVER_TOPICS: &str = "rm_driver/";

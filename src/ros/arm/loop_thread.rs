@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::ros::time::Clock;
+use crate::ros::node::time::Clock;
 
 /// The ticking thread; dropping this ends and joins it.
 pub struct Loop {

@@ -17,7 +17,7 @@ pub use node::{ArmNode, ArmNodeError};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::control::supervisor::Supervisor;
+use crate::supervisor::Supervisor;
 use driver::RosDriver;
 
 /// The supervisor, shared by callbacks, control loop and timers; the lock is held for one call at a time.

@@ -6,8 +6,8 @@ use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, Te
 use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Feedback, MoveNamed_Result};
 
 use super::Shared;
-use crate::control::supervisor::MoveProgress;
-use crate::ros::time::Clock;
+use crate::ros::node::time::Clock;
+use crate::supervisor::MoveProgress;
 
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(100);

@@ -19,15 +19,15 @@ use crate::control::chunk::ActionsError;
 use crate::control::config::{ApiChoice, ArmConfig};
 use crate::control::event::Check;
 use crate::control::lease::Heartbeat;
-use crate::control::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, SYSTEM_ERRORS};
-use crate::control::realman::{STOP_SPACING_S, STOPS};
-use crate::control::supervisor::{ErrorChannel, Refusal, Supervisor};
-use crate::control::types::{JOINTS, Joints};
-use crate::ros::convert_chunk::{ChunkError, chunk_from_message};
-use crate::ros::runtime::Runtime;
-use crate::ros::time::{Clock, from_message};
-use crate::ros::unheard::Unheard;
-use crate::ros::{diagnostics, qos, topics};
+use crate::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, SYSTEM_ERRORS};
+use crate::realman::{STOP_SPACING_S, STOPS};
+use crate::ros::convert::chunk::{ChunkError, chunk_from_message};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::{diagnostics, qos, topics};
+use crate::ros::subscribe::unheard::Unheard;
+use crate::supervisor::{ErrorChannel, Refusal, Supervisor};
+use crate::types::{JOINTS, Joints};
 
 /// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]

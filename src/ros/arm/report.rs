@@ -1,7 +1,7 @@
 //! The arm's part of `/diagnostics`.
 
-use crate::control::supervisor::{Mode, Status as ArmStatus};
-use crate::ros::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, Status};
+use crate::supervisor::{Mode, Status as ArmStatus};
 
 /// State of the arm and counts of the gate's interventions.
 pub fn arm(status: &ArmStatus) -> Status {

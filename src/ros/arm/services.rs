@@ -11,8 +11,8 @@ use ros_env::thinkvla::srv::{
 
 use super::Shared;
 use crate::control::lease::Priority;
-use crate::control::supervisor::Refusal;
-use crate::ros::time::Clock;
+use crate::ros::node::time::Clock;
+use crate::supervisor::Refusal;
 
 /// Handles that keep services and subscriptions alive.
 pub type Kept = Vec<Box<dyn Any + Send + Sync>>;

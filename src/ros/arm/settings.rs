@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::control::config::validate::RATE_HZ;
 use crate::control::config::{ApiChoice, ArmConfig, CommandMode, ConfigError};
-use crate::ros::parameters::{Flag, Number, ParameterError, Parameters, Text};
-use crate::ros::runtime::Runtime;
-use crate::ros::share;
+use crate::ros::node::parameters::{Flag, Number, ParameterError, Parameters, Text};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::share;
 
 /// Error in the settings.
 #[derive(Debug, thiserror::Error)]

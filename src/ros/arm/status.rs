@@ -10,12 +10,12 @@ use ros_env::visualization_msgs::msg::MarkerArray;
 
 use super::Shared;
 use crate::control::event::{Event, EventKind};
-use crate::control::supervisor::Status;
-use crate::control::time::Now;
-use crate::ros::convert::pose_to_message;
-use crate::ros::markers::{self, Bounds, Plan};
-use crate::ros::time::{Clock, to_message};
-use crate::ros::{qos, topics};
+use crate::ros::convert::markers::{self, Bounds, Plan};
+use crate::ros::convert::pose::pose_to_message;
+use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::{qos, topics};
+use crate::supervisor::Status;
+use crate::types::time::Now;
 
 /// Period of the status messages.
 const STATUS: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use crate::model::checkpoint::{Manifest, Options};
-use crate::model::device::machine_memory;
+use crate::model::layers::device::machine_memory;
 use crate::training::config::TrainingConfig;
 use crate::training::memory::needed;
 

@@ -6,7 +6,7 @@ use ros_env::thinkvla::action::FineTune_Goal;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
-use crate::training::config::settings::Selection;
+use crate::model::trainable::Selection;
 use crate::training::config::{DatasetShare, TrainingConfig};
 
 /// Longest warm-up as a share of the run; the template's warm-up is meant for long runs.

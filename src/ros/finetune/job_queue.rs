@@ -7,8 +7,8 @@ use super::goal::TrainingGoal;
 use super::job_status::{JobOutcome, JobState, JobStatus};
 use super::journal::Journal;
 use super::settings::Settings;
-use crate::ros::lock::lock;
-use crate::ros::runtime::Shutdown;
+use crate::ros::node::lock::lock;
+use crate::ros::node::runtime::Shutdown;
 
 /// Longest time until the thread notices that the node ends.
 const LOOK: Duration = Duration::from_millis(100);

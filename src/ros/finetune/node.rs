@@ -11,9 +11,9 @@ use super::job_queue::{self, JobQueue};
 use super::policy_latency::PolicyLatency;
 use super::settings::{Settings, SettingsError};
 use super::{action, report};
-use crate::ros::runtime::Runtime;
-use crate::ros::time::Clock;
-use crate::ros::{diagnostics, qos, topics};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::time::Clock;
+use crate::ros::node::{diagnostics, qos, topics};
 use crate::writer_lock::{LockError, WriterLock};
 
 /// Error that keeps the node from starting.

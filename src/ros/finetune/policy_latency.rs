@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus};
 
-use crate::ros::{qos, topics};
+use crate::ros::node::{qos, topics};
 
 /// Age after which a reported latency is ignored; the policy reports once a second.
 const STALE: Duration = Duration::from_secs(5);

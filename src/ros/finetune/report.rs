@@ -4,9 +4,9 @@ use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::FineTuneStatus;
 
 use super::job_status::{JobState, JobStatus};
-use crate::control::time::Time;
-use crate::ros::diagnostics::{Level, Status};
-use crate::ros::time::to_message;
+use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::time::to_message;
+use crate::types::time::Time;
 
 /// Diagnostic status of the training.
 pub fn training(status: &JobStatus, policy_p95_ms: f64) -> Status {

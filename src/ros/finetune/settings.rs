@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
-use crate::ros::runtime::Runtime;
-use crate::ros::share;
+use crate::ros::node::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::share;
 use crate::training::config::TrainingConfig;
 use crate::training::error::RunError;
 

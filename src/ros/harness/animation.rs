@@ -8,8 +8,7 @@ use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, Frame as GifFrame, RgbaImage, imageops};
 use nalgebra::Vector3;
 
-use crate::control::types::Joints;
-use crate::ros::time::from_message;
+use crate::ros::node::time::from_message;
 use crate::sim::camera::{View, WIDTH};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
@@ -17,6 +16,7 @@ use crate::sim::raycast::{Pinhole, RayCaster};
 use crate::sim::scene::SceneOptions;
 use crate::sim::tasks::{EpisodeId, Task, layout};
 use crate::sim::world::{Setpoint, World};
+use crate::types::Joints;
 
 use super::demo::DemoOutcome;
 use super::error::HarnessError;

@@ -5,12 +5,12 @@ use ros_env::thinkvla::msg::ActionChunk as Message;
 
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, PhysicalActions};
-use crate::control::time::Time;
-use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::lease::{LeaseClient, Priority};
-use crate::ros::time::Clock;
-use crate::ros::{qos, topics};
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::node::time::Clock;
+use crate::ros::node::{qos, topics};
+use crate::types::time::Time;
 
 use super::error::HarnessError;
 use super::session::HarnessSession;

@@ -7,8 +7,8 @@ use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
 use ros_env::thinkvla::srv::ResetEpisode_Request;
 use serde::{Deserialize, Serialize};
 
-use crate::eval::statistics::percentile;
-use crate::ros::time::from_message;
+use crate::ros::node::time::from_message;
+use crate::stats::percentile;
 
 use super::error::HarnessError;
 use super::observations::{EventCount, ObservedState};
@@ -297,8 +297,8 @@ pub fn executing(statuses: &[ArmStatus]) -> Executing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::time::Time;
-    use crate::ros::time::to_message;
+    use crate::ros::node::time::to_message;
+    use crate::types::time::Time;
 
     fn status(seconds: f64, mode: u8, commands: u64) -> ArmStatus {
         let mut status = ArmStatus {

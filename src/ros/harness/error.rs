@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ros::runtime::RuntimeError;
+use crate::ros::node::runtime::RuntimeError;
 use crate::writer_lock::LockError;
 
 /// Error that ends a run over ROS.

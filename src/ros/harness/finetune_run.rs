@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::error::HarnessError;
 use super::session::{HarnessSession, parameters};
-use crate::ros::lock::lock;
-use crate::ros::{qos, topics};
+use crate::ros::node::lock::lock;
+use crate::ros::node::{qos, topics};
 
 /// Longest wait for the first step, which comes after the datasets and the checkpoint have been loaded.
 const BEGIN: Duration = Duration::from_secs(120);

@@ -19,9 +19,9 @@ use super::error::HarnessError;
 use super::monitor::{LOAD, accepted};
 use super::session::{self, Finished, HarnessSession, START};
 use crate::eval::machine::Machine;
-use crate::eval::statistics::{SuccessRate, percentile};
 use crate::files;
-use crate::ros::{qos, topics};
+use crate::ros::node::{qos, topics};
+use crate::stats::{SuccessRate, percentile};
 use crate::writer_lock::WriterLock;
 
 /// File name of the trials, one JSON object a line.

@@ -11,12 +11,12 @@ use ros_env::std_msgs::msg::Empty;
 use ros_env::thinkvla::msg::ArmStatus;
 use rustix::process::Signal;
 
-use crate::control::realman::graph::{JOINT_COMMANDS, STOP_COMMANDS};
-use crate::control::time::Time;
 use crate::eval::machine::Machine;
-use crate::eval::statistics::percentile;
-use crate::ros::qos;
-use crate::ros::time::Clock;
+use crate::realman::graph::{JOINT_COMMANDS, STOP_COMMANDS};
+use crate::ros::node::qos;
+use crate::ros::node::time::Clock;
+use crate::stats::percentile;
+use crate::types::time::Time;
 
 use super::chunk_source::ChunkSource;
 use super::episode::{self, EpisodeStart};

@@ -12,8 +12,8 @@ use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger
 use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent, PlannedPath};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
-use crate::ros::time::{Clock, from_message};
-use crate::ros::{qos, topics};
+use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::{qos, topics};
 
 use super::error::HarnessError;
 use super::observations::{CapturedFrame, ChunkSeen, EventCount, Observations, PathSeen};

@@ -8,7 +8,7 @@ use nalgebra::Vector3;
 use ros_env::thinkvla::msg::{ArmStatus, EpisodeStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::control::time::Time;
+use crate::types::time::Time;
 
 use super::error::HarnessError;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::camera::rgb::RgbImage;
-use crate::eval::contact_sheet::{ContactSheet, SheetStyle};
+use crate::figures::contact_sheet::{ContactSheet, SheetStyle};
 
 use super::demo::{CameraFrames, DemoOutcome, DemoReport};
 use super::error::HarnessError;

@@ -12,8 +12,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::error::HarnessError;
 use crate::parent::ending_with_this_process;
-use crate::ros::lock::lock;
-use crate::ros::process::{describe, tail};
+use crate::ros::node::lock::lock;
+use crate::ros::node::process::{describe, tail};
 
 /// Time a node has to end after SIGINT before it is killed.
 const GRACE: Duration = Duration::from_secs(5);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Publisher};
 use ros_env::sensor_msgs::msg::rmw::Image;
 
-use crate::ros::runtime::Runtime;
-use crate::ros::time::{Clock, to_message};
-use crate::ros::{qos, topics};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::{qos, topics};
 
 use super::error::HarnessError;
 use super::monitor::CAMERAS;

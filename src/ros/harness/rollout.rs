@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::eval::machine::Machine;
-use crate::eval::statistics::SuccessRate;
+use crate::stats::SuccessRate;
 
 use super::episode::{self, DrivenEpisode, EpisodeStart, Executing};
 use super::error::HarnessError;

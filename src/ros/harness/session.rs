@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::ArmStatus;
 
-use crate::ros::runtime::{Runtime, Shutdown};
-use crate::ros::time::Clock;
+use crate::ros::node::runtime::{Runtime, Shutdown};
+use crate::ros::node::time::Clock;
 
 use super::error::HarnessError;
 use super::monitor::{CAMERAS, Monitor};

@@ -11,7 +11,7 @@ use super::frames;
 use super::recorder::{Recorder, Recording};
 use super::session::{self, Finished, HarnessSession, Simulated};
 use crate::eval::machine::Machine;
-use crate::ros::process::resident;
+use crate::ros::node::process::resident;
 
 /// Time between two small motions; each lasts a little longer, so that the arm never rests.
 const MOTION: Duration = Duration::from_millis(150);

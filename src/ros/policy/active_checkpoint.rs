@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::backend::InferenceBackend;
 use super::robot_state::RobotState;
 use crate::contract::Contract;
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
 
 /// A loaded checkpoint with what follows from its contract.
 pub struct LoadedCheckpoint {

@@ -9,8 +9,8 @@ use super::active_checkpoint::LoadedCheckpoint;
 use super::ask_queue::{Answer, PendingQuestion};
 use super::backend::AnswerStep;
 use super::inference_loop::InferenceContext;
-use crate::control::time::Time;
-use crate::ros::images::Arrived;
+use crate::ros::subscribe::images::Arrived;
+use crate::types::time::Time;
 
 /// Longest time that a question waits for images.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
-use crate::control::types::JOINTS;
-use crate::ros::lock::lock;
-use crate::ros::{qos, topics};
+use crate::ros::node::lock::lock;
+use crate::ros::node::{qos, topics};
+use crate::types::JOINTS;
 
 /// Joint movement, summed over the joints, up to which the arm counts as at rest (rad).
 const TREMBLE_RAD: f64 = 0.01;

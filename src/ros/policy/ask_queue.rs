@@ -9,9 +9,9 @@ use ros_env::thinkvla::srv::{Ask, Ask_Request, Ask_Response};
 use tokio::sync::oneshot;
 
 use super::backend::Question;
-use crate::control::time::Time;
-use crate::ros::lock::lock;
-use crate::ros::time::to_message;
+use crate::ros::node::lock::lock;
+use crate::ros::node::time::to_message;
+use crate::types::time::Time;
 
 /// Maximum length of a question (characters): the prompt is processed between chunks, which must not wait long.
 const LONGEST_QUESTION: usize = 2000;

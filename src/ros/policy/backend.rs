@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
-use crate::ros::images::Arrived;
+use crate::ros::subscribe::images::Arrived;
 
 /// A loaded checkpoint.
 pub trait InferenceBackend: Send {

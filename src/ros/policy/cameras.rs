@@ -7,7 +7,7 @@ use rclrs::{Node, RclrsError};
 use super::settings::Settings;
 use crate::camera::freeze::FreezeRule;
 use crate::contract::Camera;
-use crate::ros::images::{Arrival, CameraFeed, Slot, fingerprint};
+use crate::ros::subscribe::images::{Arrival, CameraFeed, Slot, fingerprint};
 
 /// The cameras, in the contract's order.
 pub struct CameraSet {

@@ -11,7 +11,7 @@ use super::backend::InferenceBackend;
 use super::contract_check::{ArmFacts, compare};
 use super::inference_loop::InferenceContext;
 use super::settings::Settings;
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
 
 /// Niceness of the thread that loads a checkpoint while another one is active.
 const NICENESS: i32 = 10;

@@ -9,7 +9,7 @@ use super::arm::ArmMonitor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Camera, ContractError, Robot};
 use crate::files;
-use crate::ros::images::{Arrived, Payload, Slot, decode};
+use crate::ros::subscribe::images::{Arrived, Payload, Slot, decode};
 
 /// Facts in the arm's parameter file that the contract also contains.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

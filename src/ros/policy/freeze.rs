@@ -38,7 +38,7 @@ impl FreezeWatch {
 mod tests {
     use super::*;
     use crate::camera::freeze::FreezeRule;
-    use crate::control::time::Time;
+    use crate::types::time::Time;
 
     struct Camera {
         health: StreamHealth,

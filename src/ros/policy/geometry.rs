@@ -7,9 +7,9 @@ use ros_env::sensor_msgs::msg::Image;
 use ros_env::std_msgs::msg::Header;
 
 use super::backend::InferenceBackend;
-use crate::control::time::Time;
-use crate::ros::time::to_message;
-use crate::ros::{qos, topics};
+use crate::ros::node::time::to_message;
+use crate::ros::node::{qos, topics};
+use crate::types::time::Time;
 
 /// Publisher of pictures of the geometry latents.
 pub struct GeometryView {

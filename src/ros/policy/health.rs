@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::arm::ArmMonitor;
 use super::freeze::FreezeWatch;
 use super::settings::Settings;
-use crate::ros::images::Slot;
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
+use crate::ros::subscribe::images::Slot;
 
 /// Fault that stops the heartbeat.
 #[derive(Debug, Clone, PartialEq)]

@@ -20,11 +20,11 @@ use super::metrics::Metrics;
 use super::settings::Settings;
 use crate::camera::pairing::{NotReady, PairRule, Pairer, StreamRule};
 use crate::control::chunk::ActionChunk;
-use crate::control::time::Time;
-use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::images::{Arrival, Arrived, Slot};
-use crate::ros::lock::lock;
-use crate::ros::time::Clock;
+use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::node::lock::lock;
+use crate::ros::node::time::Clock;
+use crate::ros::subscribe::images::{Arrival, Arrived, Slot};
+use crate::types::time::Time;
 
 /// Longest time between two checks of the stop flag.
 const NAP: Duration = Duration::from_millis(50);

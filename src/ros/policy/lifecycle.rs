@@ -18,13 +18,13 @@ use super::health::HealthMonitor;
 use super::inference_loop::{InferenceContext, InferenceLoop};
 use super::metrics::Metrics;
 use super::settings::Settings;
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::images::Slot;
-use crate::ros::lease::LeaseClient;
-use crate::ros::lifecycle::Managed;
-use crate::ros::lock::lock;
-use crate::ros::runtime::Shutdown;
-use crate::ros::time::Clock;
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::LeaseClient;
+use crate::ros::node::lifecycle::Managed;
+use crate::ros::node::lock::lock;
+use crate::ros::node::runtime::Shutdown;
+use crate::ros::node::time::Clock;
+use crate::ros::subscribe::images::Slot;
 
 /// Number of images needed to measure a camera's rate.
 const IMAGES_FOR_RATE: u64 = 10;

@@ -12,14 +12,14 @@ use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
-use crate::model::check::Check;
+use crate::inspect::check::Check;
+use crate::inspect::geometry_picture;
 use crate::model::checkpoint::Options;
 use crate::model::generate::generation::{AnswerOptions, Generation, GenerationStep};
 use crate::model::generate::sampling::Sampling;
-use crate::model::geometry_picture;
-use crate::model::network::Latents;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
-use crate::ros::images::{Arrived, decode};
+use crate::model::thinkvla::network::Latents;
+use crate::ros::subscribe::images::{Arrived, decode};
 
 /// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as
 /// long as generating one token, because the weights are read from memory once either way.

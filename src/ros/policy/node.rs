@@ -17,13 +17,14 @@ use super::health::HealthMonitor;
 use super::lifecycle::{PolicyLifecycle, Shared};
 use super::settings::Settings;
 use super::{report, services};
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::lease::{LeaseClient, Priority};
-use crate::ros::lifecycle::{Lifecycle, State, Transition};
-use crate::ros::lock::lock;
-use crate::ros::parameters::ParameterError;
-use crate::ros::runtime::Runtime;
-use crate::ros::{diagnostics, instruction, qos, topics};
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::node::lifecycle::{Lifecycle, State, Transition};
+use crate::ros::node::lock::lock;
+use crate::ros::node::parameters::ParameterError;
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::{diagnostics, qos, topics};
+use crate::ros::subscribe::instruction;
 
 /// Time within which the arm node must report a lease that it has granted.
 const LEASE_SHOWN: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use super::active_checkpoint::LoadedCheckpoint;
 use super::checkpoint_swap::CheckpointSwap;
 use super::health::HealthFault;
 use super::metrics::Metrics;
-use crate::ros::diagnostics::{Level, Status};
-use crate::ros::images::Slot;
+use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::subscribe::images::Slot;
 
 /// Age of the last status at which the arm node counts as gone.
 const ARM_STALE: Duration = Duration::from_secs(1);

@@ -7,8 +7,8 @@ use ros_env::thinkvla::msg::ArmStatus;
 use super::arm::ArmMonitor;
 use crate::contract::Contract;
 use crate::control::proprioception::{ArmReading, Proprioception};
-use crate::control::types::Joints;
-use crate::ros::convert::pose_from_message;
+use crate::ros::convert::pose::pose_from_message;
+use crate::types::Joints;
 
 /// Definition of the state vector: values of the arm's status, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -10,12 +10,12 @@ use super::backend::{BackendInput, InferenceBackend};
 use super::checkpoint_swap::SelfTest;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Contract, DimensionStatistics};
-use crate::control::time::Time;
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::schema::{PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
-use crate::model::actions::normalised;
-use crate::ros::images::{Arrived, Payload};
+use crate::model::thinkvla::actions::normalised;
+use crate::ros::subscribe::images::{Arrived, Payload};
+use crate::types::time::Time;
 
 /// Number of moments of the episode to test.
 const MOMENTS: usize = 8;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ros::images::Transport;
-use crate::ros::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
-use crate::ros::runtime::Runtime;
+use crate::ros::node::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::subscribe::images::Transport;
 
 /// Parameters of the node; those that may be set while it runs are [`Live`].
 pub struct Settings {

@@ -13,9 +13,9 @@ use crate::dataset::info::INFO;
 use crate::dataset::schema::DatasetSchema;
 use crate::dataset::storage::Disk;
 use crate::dataset::{DatasetError, DatasetWriter};
-use crate::ros::diagnostics;
-use crate::ros::runtime::Runtime;
-use crate::ros::time::Clock;
+use crate::ros::node::diagnostics;
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::time::Clock;
 
 /// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]

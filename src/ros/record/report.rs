@@ -1,7 +1,7 @@
 //! The recorder's part of `/diagnostics`.
 
 use super::session::RecorderStatus;
-use crate::ros::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, Status};
 
 /// Diagnostic status of the recording.
 pub fn recording(status: &RecorderStatus) -> Status {

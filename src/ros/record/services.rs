@@ -8,7 +8,7 @@ use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
 
 use super::session::RecordingSession;
-use crate::ros::instruction;
+use crate::ros::subscribe::instruction;
 
 type Done = fn(&RecordingSession) -> Result<String, String>;
 

@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::streams;
 use crate::camera::rgb::RgbImage;
-use crate::control::time::Time;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::dataset::schema::PICTURES;
@@ -16,10 +15,11 @@ use crate::dataset::writer::Saved;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::sampler::{ArmState, Counts, Rule, Sampler, Tick};
 use crate::recording::steps::{Sample, Steps};
-use crate::ros::images::Payload;
-use crate::ros::lock::lock;
-use crate::ros::runtime::Shutdown;
-use crate::ros::time::Clock;
+use crate::ros::node::lock::lock;
+use crate::ros::node::runtime::Shutdown;
+use crate::ros::node::time::Clock;
+use crate::ros::subscribe::images::Payload;
+use crate::types::time::Time;
 
 /// Polling period for samples.
 const LOOK: Duration = Duration::from_millis(5);

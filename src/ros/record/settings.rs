@@ -6,9 +6,9 @@ use crate::contract::{Contract, ContractError, Data, Robot};
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::recording::sampler::Rule;
-use crate::ros::images::Transport;
-use crate::ros::parameters::{Number, ParameterError, Parameters, Text};
-use crate::ros::runtime::Runtime;
+use crate::ros::node::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::subscribe::images::Transport;
 
 /// Error in the parameters.
 #[derive(Debug, thiserror::Error)]

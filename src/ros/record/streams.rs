@@ -11,14 +11,14 @@ use ros_env::thinkvla::msg::ArmStatus;
 use super::session::RecordingSession;
 use crate::camera::compressed::Compression;
 use crate::camera::rgb::RgbImage;
-use crate::control::types::Joints;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::recording::sampler::{ArmState, Shot};
 use crate::recording::steps::Commanded;
-use crate::ros::convert::pose_from_message;
-use crate::ros::images::{Payload, Transport, decode, fingerprint, stamp_of};
-use crate::ros::time::from_message;
-use crate::ros::{qos, topics};
+use crate::ros::convert::pose::pose_from_message;
+use crate::ros::node::time::from_message;
+use crate::ros::node::{qos, topics};
+use crate::ros::subscribe::images::{Payload, Transport, decode, fingerprint, stamp_of};
+use crate::types::Joints;
 
 /// Depth of the image subscriptions (images): the recorder needs every image, not only the newest.
 const DEPTH: u32 = 30;

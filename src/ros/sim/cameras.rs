@@ -12,13 +12,13 @@ use ros_env::std_msgs::msg::Header;
 
 use super::SimNodeError;
 use super::parameters::{CameraFault, CameraFaults, Settings};
-use crate::control::time::Time;
-use crate::ros::runtime::{Runtime, Shutdown};
-use crate::ros::time::{Clock, to_message};
-use crate::ros::topics;
+use crate::ros::node::runtime::{Runtime, Shutdown};
+use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::topics;
 use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
 use crate::sim::error::SimError;
 use crate::sim::world::Snapshot;
+use crate::types::time::Time;
 
 /// Delay of a camera with the fault `late` (s).
 const LATE_S: f64 = 0.5;

@@ -10,12 +10,12 @@ use ros_env::sensor_msgs::msg::JointState;
 use ros_env::std_msgs::msg::{Bool, Empty, Header, UInt16};
 
 use super::commands::SimCommand;
-use crate::control::realman::{DriverApi, graph};
-use crate::control::types::JOINTS;
-use crate::ros::convert::pose_to_message;
-use crate::ros::qos;
-use crate::ros::time::{Clock, to_message};
+use crate::realman::{DriverApi, graph};
+use crate::ros::convert::pose::pose_to_message;
+use crate::ros::node::qos;
+use crate::ros::node::time::{Clock, to_message};
 use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
+use crate::types::JOINTS;
 
 /// Quality of service of the driver's command and result topics: reliable, depth 1000.
 fn deep() -> QoSProfile {

@@ -9,18 +9,18 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, ArmStatus};
 
 use super::SimNodeError;
 use crate::control::chunk::ActionsError;
-use crate::control::time::Time;
-use crate::ros::convert::pose_from_message;
-use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::lease::{LeaseClient, Priority};
-use crate::ros::lock::lock;
-use crate::ros::runtime::{Runtime, Shutdown};
-use crate::ros::time::{Clock, from_message};
-use crate::ros::{qos, topics};
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::convert::pose::pose_from_message;
+use crate::ros::node::lock::lock;
+use crate::ros::node::runtime::{Runtime, Shutdown};
+use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::{qos, topics};
 use crate::sim::config::SimConfig;
 use crate::sim::expert::{Expert, Observation, SOURCE};
 use crate::sim::tasks::Layout;
+use crate::types::time::Time;
 
 /// Polling period for a new status.
 const LOOK: Duration = Duration::from_millis(5);

@@ -23,8 +23,8 @@ use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Re
 use self::commands::{Reset, SimCommand};
 use self::parameters::{Declared, Settings};
 use self::physics_thread::PhysicsThread;
-use super::parameters::{ParameterError, Parameters};
-use super::runtime::Runtime;
+use super::node::parameters::{ParameterError, Parameters};
+use super::node::runtime::Runtime;
 use crate::sim::error::SimError;
 use crate::sim::tasks::{EpisodeId, Task};
 

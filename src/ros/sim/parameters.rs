@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::control::realman::DriverApi;
-use crate::ros::parameters::{Flag, Live, Number, Parameters, Text};
+use crate::realman::DriverApi;
+use crate::ros::node::parameters::{Flag, Live, Number, Parameters, Text};
 use crate::sim::camera::View;
 use crate::sim::config::SimConfig;
 use crate::sim::driver::Faults;

@@ -6,11 +6,11 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
 use super::{Steady, lock};
-use crate::control::types::Joints;
-use crate::ros::convert::pose_from_message;
-use crate::ros::time::from_message;
-use crate::ros::{qos, topics};
+use crate::ros::convert::pose::pose_from_message;
+use crate::ros::node::time::from_message;
+use crate::ros::node::{qos, topics};
 use crate::teleop::session::{ObservedArm, Readiness};
+use crate::types::Joints;
 
 /// The newest status of the arm node.
 pub struct ArmListener {

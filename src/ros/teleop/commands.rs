@@ -14,8 +14,8 @@ use ros_env::std_srvs::srv::{SetBool, SetBool_Request, Trigger, Trigger_Request}
 use tokio::sync::oneshot;
 
 use super::lock;
-use crate::ros::moves::Moves;
-use crate::ros::{qos, topics};
+use crate::ros::client::moves::Moves;
+use crate::ros::node::{qos, topics};
 use crate::teleop::mapping::{Command, Mapping};
 
 const STOP: &str = "arm_node/stop";

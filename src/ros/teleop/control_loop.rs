@@ -11,9 +11,9 @@ use super::arm::{ArmListener, ArmReport};
 use super::commands::{Announcer, CommandClients};
 use super::lease::OperatorLease;
 use super::{Steady, lock};
-use crate::ros::convert_chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::runtime::Shutdown;
-use crate::ros::time::Clock;
+use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
+use crate::ros::node::runtime::Shutdown;
+use crate::ros::node::time::Clock;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::mapping::Command;
 use crate::teleop::session::{SessionStep, TeleopSession};
@@ -71,7 +71,7 @@ impl LoopLiveness {
 
     /// Returns whether the loop ran recently enough.
     pub fn is_alive(&self) -> bool {
-        let last = crate::control::time::Time(self.last.load(Ordering::Acquire));
+        let last = crate::types::time::Time(self.last.load(Ordering::Acquire));
         self.steady.now().seconds_since(last) <= HUNG_S
     }
 

@@ -9,16 +9,16 @@ use ros_env::geometry_msgs::msg::PoseStamped;
 use ros_env::sensor_msgs::msg::{JointState, Joy};
 
 use super::{Steady, lock, terminal};
-use crate::control::time::Time;
-use crate::ros::convert::pose_from_message;
-use crate::ros::qos;
-use crate::ros::runtime::Runtime;
+use crate::ros::convert::pose::pose_from_message;
+use crate::ros::node::qos;
+use crate::ros::node::runtime::Runtime;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::joystick::{Joypad, Joystick};
 use crate::teleop::keyboard::Keyboard;
 use crate::teleop::leader::Leader;
 use crate::teleop::mapping::{Command, Input, Mapping, Pad as PadMapping};
 use crate::teleop::tracker::Tracker;
+use crate::types::time::Time;
 
 /// Error of an input device.
 #[derive(Debug, thiserror::Error)]

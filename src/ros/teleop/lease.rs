@@ -7,10 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arm::ArmReport;
 use super::{Steady, lock};
-use crate::control::time::Time;
-use crate::ros::heartbeat::Heartbeat;
-use crate::ros::lease::{LeaseClient, Priority};
+use crate::ros::client::heartbeat::Heartbeat;
+use crate::ros::client::lease::{LeaseClient, Priority};
 use crate::teleop::session::SOURCE;
+use crate::types::time::Time;
 
 /// Time within which the arm node must report a lease that it has granted (s).
 const SHOWN_S: f64 = 0.5;

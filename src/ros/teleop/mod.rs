@@ -20,8 +20,8 @@ pub use node::TeleopNode;
 
 use std::time::Instant;
 
-use crate::control::time::Time;
-use crate::ros::lock::lock;
+use crate::ros::node::lock::lock;
+use crate::types::time::Time;
 
 /// Monotonic clock; its times have no meaning outside this process.
 #[derive(Debug, Clone, Copy)]

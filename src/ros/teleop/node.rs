@@ -12,9 +12,9 @@ use super::inputs::{self, InputError};
 use super::lease::OperatorLease;
 use super::settings::{Settings, SettingsError};
 use super::{Steady, lock, report};
-use crate::ros::runtime::Runtime;
-use crate::ros::time::Clock;
-use crate::ros::{diagnostics, qos, topics};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::time::Clock;
+use crate::ros::node::{diagnostics, qos, topics};
 use crate::teleop::session::TeleopSession;
 
 /// Error that keeps the node from starting.

@@ -1,7 +1,7 @@
 //! The operator's part of `/diagnostics`.
 
 use super::control_loop::ControlStatus;
-use crate::ros::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, Status};
 
 /// Diagnostic status of the operator's node.
 pub fn operator(mapping: &str, status: &ControlStatus, announced: &str) -> Status {

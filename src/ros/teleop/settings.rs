@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::control::config::{ArmConfig, ConfigError};
-use crate::ros::parameters::{ParameterError, Parameters, Text, Texts};
-use crate::ros::runtime::Runtime;
-use crate::ros::share;
+use crate::ros::node::parameters::{ParameterError, Parameters, Text, Texts};
+use crate::ros::node::runtime::Runtime;
+use crate::ros::node::share;
 use crate::teleop::mapping::{Mapping, MappingError};
 
 /// Names of the installed mappings.

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
 use super::{Steady, lock};
-use crate::ros::runtime::Shutdown;
+use crate::ros::node::runtime::Shutdown;
 use crate::teleop::keyboard::Keyboard;
 
 /// Polling timeout.

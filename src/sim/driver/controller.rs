@@ -1,8 +1,8 @@
 //! The simulated controller behind the driver: pass-through, planned moves, stop and errors, in joint space.
 
 use crate::control::kinematics::{JointLimits, Rm75};
-use crate::control::types::{JOINTS, Joints, Pose};
 use crate::sim::world::STEP_S;
+use crate::types::{JOINTS, Joints, Pose};
 
 /// Largest step of a high-follow frame to which a joint responds (rad).
 pub const FRAME_STEP: f64 = 10.0 * std::f64::consts::PI / 180.0;

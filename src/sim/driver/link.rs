@@ -1,8 +1,8 @@
 //! The simulated driver as the driver of the control side, in one process and without topics.
 
 use super::{Driver, Grip, JointFrame, Motion, PoseFrame};
-use crate::control::realman;
-use crate::control::realman::DriverCommand;
+use crate::realman;
+use crate::realman::DriverCommand;
 
 impl realman::Driver for Driver {
     fn send(&mut self, command: &DriverCommand) -> Result<(), String> {

@@ -20,7 +20,7 @@ pub use wire::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State, x
 use self::controller::Controller;
 use super::config::DriverConfig;
 use super::world::{FINGER_TRAVEL, STEP_S, Setpoint};
-use crate::control::types::{Joints, Pose};
+use crate::types::{Joints, Pose};
 
 /// Depth of the driver's queues.
 const QUEUE: usize = 1000;

@@ -2,7 +2,7 @@
 
 use nalgebra::{Quaternion, Translation3, UnitQuaternion};
 
-use crate::control::types::{JOINTS, Joints, Pose};
+use crate::types::{JOINTS, Joints, Pose};
 
 /// Resolution of transmitted joint positions (degrees).
 const JOINT_UNIT_DEG: f64 = 1e-3;

@@ -17,8 +17,8 @@ use super::config::{ExpertConfig, SimConfig};
 use super::tasks::Layout;
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
-use crate::control::time::Time;
-use crate::control::types::Pose;
+use crate::types::Pose;
+use crate::types::time::Time;
 
 /// Period of the steps of a chunk (s).
 pub const STEP_PERIOD_S: f64 = 0.1;

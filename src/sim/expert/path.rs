@@ -2,8 +2,8 @@
 
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
 
-use crate::control::types::Pose;
 use crate::sim::config::ExpertConfig;
+use crate::types::Pose;
 
 /// Ratios of peak to mean speed and acceleration of a minimum-jerk move of unit length and duration.
 const PEAK_SPEED: f64 = 1.875;

@@ -3,10 +3,10 @@
 use nalgebra::Vector3;
 
 use super::path::{Pace, Path};
-use crate::control::types::Pose;
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::quarter;
 use crate::sim::tasks::Layout;
+use crate::types::Pose;
 
 /// Height of the fingertips above the block before they go down (m).
 pub(super) const HOVER: f64 = 0.035;

@@ -10,10 +10,10 @@ use nalgebra::Vector3;
 
 use super::path::{Pace, Path};
 use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
-use crate::control::types::Pose;
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::{heading, quarter};
 use crate::sim::tasks::Layout;
+use crate::types::Pose;
 
 /// Distances to the grasp, horizontal and vertical, within which the fingers close, however rotated: they align the
 /// block (m).

@@ -4,10 +4,10 @@ use nalgebra::Vector3;
 
 use super::placement::Placed;
 use super::situation::Situation;
-use crate::control::types::{Joints, Pose};
 use crate::dataset::frame::{Frame, Picture};
 use crate::recording::steps::{Commanded, Sample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
+use crate::types::{Joints, Pose};
 
 /// Values below this are set to 0 (m, rad): normalisation would scale rounding errors to the full range of actions.
 const ROUNDING: f32 = 1e-9;

@@ -4,11 +4,11 @@ use nalgebra::Translation3;
 
 use super::situation::{Block, Situation};
 use crate::control::kinematics::Rm75;
-use crate::control::types::{Joints, Pose};
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::scene::SceneOptions;
 use crate::sim::world::{FINGER_TRAVEL, Setpoint, Snapshot, World, start_joints};
+use crate::types::{Joints, Pose};
 
 /// Lag of the tool behind its commands (s), measured in collected episodes.
 const LAG_S: f64 = 0.057;

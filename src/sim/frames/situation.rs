@@ -7,13 +7,13 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::control::kinematics::Rm75;
 use crate::control::tool_rotation::turned_from_down;
-use crate::control::types::Pose;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
 use crate::sim::error::SimError;
 use crate::sim::expert::{CLOSING_S, GRASP, Interrupted, OPENING_S, Pace, Path, STEP_PERIOD_S, plan, resume};
 use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
 use crate::sim::world::start_joints;
+use crate::types::Pose;
 
 /// Instructions that ask to point at an object.
 const WORDINGS: [&str; 8] = [

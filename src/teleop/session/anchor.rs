@@ -4,9 +4,9 @@ use nalgebra::{Translation3, UnitQuaternion, Vector6};
 
 use super::arm::ObservedArm;
 use super::engaged::offset;
-use crate::control::types::{Joints, Pose};
 use crate::teleop::input_device::{Intent, Twist};
 use crate::teleop::mapping::{Engage, Frame, Input, LEADER_JOINTS};
+use crate::types::{Joints, Pose};
 
 /// Poses of hand and tool when the clutch was closed.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,7 +1,7 @@
 //! Reports of the arm node, and whether the arm can be driven.
 
-use crate::control::time::Time;
-use crate::control::types::{Joints, Pose};
+use crate::types::time::Time;
+use crate::types::{Joints, Pose};
 
 /// Time without reports after which the arm node counts as silent (s).
 const ARM_SILENT_S: f64 = 0.3;

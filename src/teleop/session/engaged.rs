@@ -5,11 +5,11 @@ use nalgebra::{Vector3, Vector6};
 use super::anchor::{Anchor, Goal};
 use super::arm::ObservedArm;
 use crate::contract::ActionSpace;
-use crate::control::time::Time;
-use crate::control::types::{JOINTS, Joints, Pose};
 use crate::teleop::input_device::Intent;
 use crate::teleop::mapping::Input;
 use crate::teleop::motion::{Course, Pace};
+use crate::types::time::Time;
+use crate::types::{JOINTS, Joints, Pose};
 
 #[derive(Debug, Clone)]
 pub(super) struct Engaged {

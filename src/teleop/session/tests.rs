@@ -5,10 +5,10 @@ use nalgebra::{Vector3, vector};
 
 use super::*;
 use crate::contract::ActionSpace;
-use crate::control::types::{JOINTS, Joints, Pose};
 use crate::teleop::input_device::Twist;
 use crate::teleop::mapping::tests::shipped_mapping;
 use crate::teleop::mapping::{Input, Mapping};
+use crate::types::{JOINTS, Joints, Pose};
 
 const LEASE: u64 = 7;
 

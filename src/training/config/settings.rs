@@ -220,38 +220,3 @@ impl Default for ScheduleSettings {
         }
     }
 }
-
-/// Selection of the weights that are trained.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "train", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Selection {
-    /// All weights.
-    #[default]
-    Everything,
-    /// Modules that were added to Qwen3-VL: adapters, projectors, fusion and action head. Modules of Qwen3-VL can be
-    /// added by checkpoint path; a path stands for everything under it.
-    Added {
-        /// Paths of further modules, e.g. `model.language_model.layers.27`.
-        #[serde(default)]
-        also: Vec<String>,
-    },
-    /// Only the modules of these checkpoint paths; a path stands for everything under it.
-    Only {
-        /// Paths of the modules.
-        modules: Vec<String>,
-    },
-    /// Everything but the modules of these checkpoint paths.
-    AllBut {
-        /// Paths of the modules.
-        modules: Vec<String>,
-    },
-    /// Low-rank differences of linear maps of Qwen3-VL; modules that were added to Qwen3-VL are trained whole.
-    Lora {
-        /// Rank of the difference.
-        rank: i64,
-        /// Alpha: the difference is multiplied by alpha / rank.
-        alpha: f64,
-        /// Names of the linear maps, each the last part of its path (`q_proj`) or more of it.
-        modules: Vec<String>,
-    },
-}

@@ -14,7 +14,7 @@ use crate::dataset::feature::Dtype;
 use crate::dataset::reader::video_path;
 use crate::dataset::{At, Dataset};
 use crate::files;
-use crate::model::prompt::Prompter;
+use crate::model::thinkvla::prompt::Prompter;
 use crate::parallel;
 use crate::training::data::loader::Batches as _;
 use crate::training::error::RunError;

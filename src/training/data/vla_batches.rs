@@ -12,10 +12,10 @@ use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::camera::rgb::RgbImage;
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::{At, Dataset};
-use crate::model::actions::normalised;
 use crate::model::config::{Config, Proprio};
-use crate::model::prompt::{Prompt, Prompter, Task, TeacherPrompt};
-use crate::model::state::{StateText, normalised_state, state_tensor};
+use crate::model::thinkvla::actions::normalised;
+use crate::model::thinkvla::prompt::{Prompt, Prompter, Task, TeacherPrompt};
+use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 use super::augment::Augmentation;
 use super::constant_baseline::ConstantBaseline;

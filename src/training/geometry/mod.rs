@@ -9,9 +9,12 @@
 //!
 //! * [`source`]: sources of targets
 //! * [`rays`]: ground truth of the simulator, and its features
+//! * `rendered` (feature `sim`): targets of rendered rows
 //! * [`store`]: targets on disk
 
 pub mod rays;
+#[cfg(feature = "sim")]
+pub mod rendered;
 pub mod source;
 pub mod store;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use thinkvla::dataset::Dataset;
-use thinkvla::dataset::plot::plot_dataset;
+use thinkvla::figures::plot_dataset;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]

@@ -15,15 +15,15 @@ use super::manifest::{Format, Manifest};
 use super::weights::{Naming, Part, TEXT_HEAD, is_backbone};
 use super::{Options, WEIGHTS, claim};
 use crate::contract::{Contract, Model, Robot};
-use crate::model::backbone::Backbone;
 use crate::model::config::{Config, Precision, PromptStyle, Proprio};
 use crate::model::error::ModelError;
+use crate::model::init::presets::{PROMPT, Scale, id, untrained_action_part, usual_contract};
+use crate::model::init::variant::{STARVLA_PROMPT, Variant};
 use crate::model::init::write_safetensors;
-use crate::model::integration::pool::GeoPool;
-use crate::model::network::Network;
-use crate::model::parameters::Parameter;
-use crate::model::presets::{PROMPT, Scale, id, untrained_action_part, usual_contract};
-use crate::model::variant::{STARVLA_PROMPT, Variant};
+use crate::model::layers::parameters::Parameter;
+use crate::model::qwen3_vl::backbone::Backbone;
+use crate::model::thinkvla::network::Network;
+use crate::model::thinkvla::pool::GeoPool;
 use tensors::{NewRows, Origin, Tensor};
 
 /// Width of VGGT's features, which the geometry adapter is trained to predict.
@@ -281,7 +281,7 @@ fn tied_head(config: &Config) -> Parameter {
     Parameter {
         key: TEXT_HEAD.into(),
         shape: vec![text.vocab_size, text.hidden_size],
-        init: crate::model::parameters::Init::Zeros,
+        init: crate::model::layers::parameters::Init::Zeros,
     }
 }
 

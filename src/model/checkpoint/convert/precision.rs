@@ -10,12 +10,12 @@ use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::model::config::{Config, Precision, Proprio};
-use crate::model::device::machine_memory;
 use crate::model::error::ModelError;
-use crate::model::inputs::SequencePlan;
-use crate::model::prompt::{Prompter, Task};
-use crate::model::state::{StateText, normalised_state, state_tensor};
-use crate::model::vision_plan::VisionPlan;
+use crate::model::layers::device::machine_memory;
+use crate::model::qwen3_vl::inputs::SequencePlan;
+use crate::model::qwen3_vl::vision_plan::VisionPlan;
+use crate::model::thinkvla::prompt::{Prompter, Task};
+use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 /// Observations that are compared.
 const OBSERVATIONS: u32 = 4;

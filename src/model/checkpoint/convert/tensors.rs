@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use safetensors::{Dtype, View};
 
 use crate::model::checkpoint::weights::{EMBEDDING, TEXT_HEAD, WeightFiles};
-use crate::model::parameters::{Init, Parameter};
+use crate::model::layers::parameters::{Init, Parameter};
 
 /// Standard deviation of the noise by which new tokens differ from the mean of the known ones.
 const NOISE: f32 = 0.02;

@@ -17,7 +17,7 @@ use super::{Options, WEIGHTS, huggingface, pickle};
 use crate::contract::{Contract, Data, Model};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
-use crate::model::prompt::encode;
+use crate::model::thinkvla::prompt::encode;
 use normalisation::OfRun;
 use settings::Settings;
 

@@ -3,12 +3,12 @@
 use nalgebra::vector;
 
 use super::Bench;
-use crate::control::types::Pose;
 use crate::teleop::input_device::Intent;
 use crate::teleop::mapping::tests::shipped_mapping;
 use crate::teleop::mapping::{Command, Engage, Input};
 use crate::teleop::motion::STEP_S;
 use crate::teleop::session::SessionStep;
+use crate::types::Pose;
 
 fn hand_at(x: f64) -> Intent {
     Intent::Pose(Pose::translation(x, 0.0, 0.0))

@@ -4,11 +4,11 @@ use nalgebra::{Vector3, vector};
 use proptest::prelude::*;
 
 use super::{Bench, step_lengths};
-use crate::control::types::Pose;
 use crate::teleop::input_device::{Intent, Twist};
 use crate::teleop::mapping::Command;
 use crate::teleop::motion::STEP_S;
 use crate::teleop::session::SessionStep;
+use crate::types::Pose;
 
 proptest! {
     #[test]

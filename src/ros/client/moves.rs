@@ -1,0 +1,90 @@
+//! Client of the arm node's action `move_named`, for one move at a time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rclrs::{ActionClient, CancellationClient, GoalStatusCode, Node, RclrsError};
+use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Goal};
+
+use crate::ros::node::lock::lock;
+
+/// Longest wait for the arm node to accept a move.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Client of the action `move_named`.
+#[derive(Clone)]
+pub struct Moves {
+    client: ActionClient<MoveNamed>,
+    running: Arc<Mutex<Running>>,
+}
+
+#[derive(Default)]
+struct Running {
+    cancellation: Option<CancellationClient<MoveNamed>>,
+    /// Cancelled before the arm node accepted it.
+    cancelled: bool,
+}
+
+impl Moves {
+    /// Creates a client; no move runs.
+    ///
+    /// # Errors
+    /// When the client cannot be created.
+    pub fn new(node: &Node) -> Result<Self, RclrsError> {
+        Ok(Self {
+            client: node.create_action_client::<MoveNamed>("arm_node/move_named")?,
+            running: Arc::default(),
+        })
+    }
+
+    /// Moves to a named configuration of the arm's file, at `speed`, a fraction of the velocity limits. The caller must
+    /// hold `lease` and publish its heartbeat. To be awaited on tokio.
+    ///
+    /// # Errors
+    /// The reason why the arm has not reached the configuration.
+    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, String> {
+        *lock(&self.running) = Running::default();
+        let goal = MoveNamed_Goal {
+            name: name.to_owned(),
+            speed,
+            lease,
+        };
+        let silent = || format!("arm_node did not answer within {TIMEOUT:?}; is it running in this namespace?");
+        let started = async {
+            // A goal sent before the server is discovered is lost.
+            let _ = self.client.notify_on_server_ready().await;
+            let requested = self.client.try_request_goal(goal).map_err(|error| error.to_string())?;
+            requested.await.ok_or_else(|| "arm_node refused the move".to_owned())
+        };
+        let moving = tokio::time::timeout(TIMEOUT, started).await.map_err(|_| silent())??;
+        {
+            let mut running = lock(&self.running);
+            running.cancellation = Some(moving.cancellation.clone());
+            if running.cancelled {
+                cancel(&running);
+            }
+        }
+        let (code, result) = moving.result.await;
+        lock(&self.running).cancellation = None;
+        match code {
+            GoalStatusCode::Succeeded => Ok(result.message),
+            _ => Err(result.message),
+        }
+    }
+
+    /// Cancels the move that this client has requested, if one is in progress.
+    pub fn cancel(&self) {
+        let mut running = lock(&self.running);
+        if !std::mem::replace(&mut running.cancelled, true) {
+            cancel(&running);
+        }
+    }
+}
+
+fn cancel(running: &Running) {
+    if let Some(cancellation) = &running.cancellation
+        && let Err(error) = cancellation.try_cancel()
+    {
+        tracing::error!("the move cannot be cancelled: {error}; use the stop");
+    }
+}

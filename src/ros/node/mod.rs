@@ -1,0 +1,23 @@
+//! What every node is made of.
+//!
+//! * [`runtime`]: start, spinning and shutdown of a node
+//! * [`lifecycle`]: the standard lifecycle services
+//! * [`parameters`]: typed parameters
+//! * [`topics`], [`qos`], [`graph`]: topics, their quality of service, and the ROS graph
+//! * [`diagnostics`]: `/diagnostics`
+//! * [`time`]: ROS time and the clocks of a node
+//! * [`share`]: installed files
+
+pub mod diagnostics;
+pub mod graph;
+pub mod lifecycle;
+pub(in crate::ros) mod lock;
+pub mod parameters;
+pub(in crate::ros) mod process;
+pub mod qos;
+pub(in crate::ros) mod rosout;
+pub mod runtime;
+pub mod share;
+pub(in crate::ros) mod signals;
+pub mod time;
+pub mod topics;

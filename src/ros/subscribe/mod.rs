@@ -1,0 +1,8 @@
+//! Subscriptions that several nodes have.
+//!
+//! * [`images`]: the newest camera image
+//! * [`instruction`]: the instruction, from publishers of any QoS
+
+pub mod images;
+pub mod instruction;
+pub(in crate::ros) mod unheard;

@@ -1,0 +1,106 @@
+//! Starts motion from rest: the first command is at the measured position.
+//!
+//! An arm that holds gets no commands, so it may be pushed or sag. A motion that continued from the last command would begin
+//! with a jump of that distance. After a small displacement, commands continue from the measured position, and the history
+//! since the arm came to rest is replaced by the measured one. After a large displacement the start is refused, so that
+//! an operator checks the arm first.
+
+use super::{AfterRest, Mode, Supervisor};
+use crate::control::event::Check;
+use crate::control::gate::Violation;
+use crate::control::named_move::{MoveRequest, NamedMove};
+use crate::realman::Driver;
+use crate::types::Joints;
+use crate::types::time::{Now, Steady};
+
+/// Largest distance of the first command from the measured joints (rad): a milliradian, less rounding in transmission.
+const FIRST_COMMAND_RAD: f64 = 0.99e-3;
+/// Distance to the last command below which the arm counts as not displaced (rad).
+const UNMOVED_RAD: f64 = 0.5e-3;
+
+impl<D: Driver> Supervisor<D> {
+    /// Measured joint positions (rad), if the arm is displaced from its last command. A dry run ignores displacement.
+    fn displaced(&self) -> Option<Joints> {
+        let away = self.tracking_error().filter(|_| !self.config.dry_run)?;
+        self.measured.filter(|_| away > UNMOVED_RAD)
+    }
+
+    /// Whether a command is close enough to the measured arm to be sent; required only of the first command out of rest.
+    pub(super) fn is_close(&self, positions: &Joints) -> bool {
+        let away = self.measured.map_or(0.0, |measured| (positions - measured).amax());
+        !self.starting || self.config.dry_run || away <= FIRST_COMMAND_RAD
+    }
+
+    /// Checks that the arm is near enough to its last command for a motion to start.
+    pub(super) fn check_unmoved(&self) -> Result<(), (Check, String)> {
+        let limit = self.config.tracking.start_rad;
+        match self.tracking_error() {
+            Some(found) if !self.config.dry_run && found > limit => {
+                let message = format!(
+                    "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; disarm and arm again"
+                );
+                Err((Check::Tracking, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets a resting arm to its measured position; a motion continues from there after the tick at `last_tick`.
+    pub(super) fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
+        self.check_unmoved()?;
+        if let Some(measured) = self.displaced() {
+            let back = self.gate.motion().position - measured;
+            // An arm that is slightly outside a limit is set just inside.
+            let inside = measured + back * (UNMOVED_RAD / back.amax());
+            self.gate
+                .take_up(measured)
+                .or_else(|_| self.gate.take_up(inside))
+                .map_err(outside)?;
+            self.executor.rest_as_measured();
+        }
+        self.executor.rest(self.gate.motion().position, last_tick);
+        Ok(())
+    }
+
+    /// Checks again before the first command of a motion: a motion whose arm has been displaced since starts anew from the
+    /// measured position. Returns false if it cannot and the motion has ended.
+    pub(super) fn is_taken_up(&mut self, now: Now) -> bool {
+        if !self.starting || self.displaced().is_none() {
+            return true;
+        }
+        let outcome = self
+            .take_up_rest(now.steady.offset_secs(-self.config.period()))
+            .and_then(|()| match (self.mode, &self.named_move) {
+                (Mode::Moving, Some(named_move)) => {
+                    let request = MoveRequest {
+                        from: self.gate.motion().position,
+                        now: now.steady,
+                        ..named_move.request()
+                    };
+                    self.named_move = Some(self.plan_move(request)?);
+                    Ok(())
+                }
+                _ => match self.executor.start_again(now) {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err((error.check(), error.to_string())),
+                },
+            });
+        if let Err((check, message)) = outcome {
+            self.refuse(check, message.clone(), now);
+            self.begin_braking(AfterRest::Hold, message, now);
+            return false;
+        }
+        true
+    }
+
+    pub(super) fn plan_move(&self, request: MoveRequest<'_>) -> Result<NamedMove, (Check, String)> {
+        NamedMove::plan(request, &self.config, self.gate.arm_points())
+            .map_err(|error| (Check::Reach, error.to_string()))
+    }
+}
+
+/// Check and message for an arm that rests outside its limits.
+pub(super) fn outside(violation: Violation) -> (Check, String) {
+    let message = format!("the arm rests outside its limits, {violation}; move it inside by hand");
+    (violation.check, message)
+}
