@@ -3,8 +3,9 @@
 //! * [`runtime`]: start, spinning and shutdown of a node
 //! * [`lifecycle`]: the standard lifecycle services
 //! * [`parameters`]: typed parameters
-//! * [`topics`], [`qos`], [`graph`]: topics, their quality of service, and the ROS graph
-//! * [`diagnostics`]: `/diagnostics`
+//! * [`topics`] and [`qos`]: names of topics and their quality of service
+//! * [`graph`]: the ROS graph
+//! * [`diagnostics`]: publisher of `/diagnostics`
 //! * [`time`]: ROS time and the clocks of a node
 //! * [`share`]: installed files
 
