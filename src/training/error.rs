@@ -1,4 +1,4 @@
-//! Why training cannot start or go on.
+//! Errors that end or prevent training.
 
 use std::path::{Path, PathBuf};
 
