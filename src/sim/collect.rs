@@ -15,7 +15,7 @@ use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
-use crate::recording::steps::{Commanded, Sample, Steps};
+use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::stats::SuccessRate;
 
 /// Translation below which the tool counts as hardly moving (m per row).
@@ -44,7 +44,7 @@ pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + S
 
 /// Result of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Attempt {
+pub struct CollectAttempt {
     /// Variation, 0 to 2.
     pub variation: u8,
     /// Seed of the scene.
@@ -65,11 +65,11 @@ pub struct Attempt {
 
 /// Result of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct CollectReport {
     /// Task.
     pub task: String,
     /// Every attempt, in order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<CollectAttempt>,
     /// Successes of all attempts.
     pub success: SuccessRate,
     /// Successes by variation.
@@ -115,7 +115,12 @@ impl Collector {
     ///
     /// # Errors
     /// When the simulator or the disk fails.
-    pub fn attempt(&mut self, writer: &mut DatasetWriter, variation: u8, seed: u64) -> Result<Attempt, CollectError> {
+    pub fn attempt(
+        &mut self,
+        writer: &mut DatasetWriter,
+        variation: u8,
+        seed: u64,
+    ) -> Result<CollectAttempt, CollectError> {
         let Collection {
             sim,
             arm,
@@ -151,7 +156,7 @@ impl Collector {
             writer.discard()?;
             None
         };
-        Ok(Attempt {
+        Ok(CollectAttempt {
             variation,
             seed,
             success: outcome.success,
@@ -188,7 +193,7 @@ impl Shown<'_> {
             return Ok(None);
         }
         self.next = Some(self.next.unwrap_or(now) + self.period);
-        let sample = Sample {
+        let sample = StepSample {
             pictures: self.take(&moment)?,
             joints: status.measured_joints,
             tool: status.measured_pose,
@@ -239,10 +244,10 @@ impl Dwell {
     }
 }
 
-impl Report {
+impl CollectReport {
     /// Summarises attempts.
-    pub fn of(task: Task, attempts: Vec<Attempt>) -> Self {
-        let rate = |of: &dyn Fn(&Attempt) -> bool| {
+    pub fn of(task: Task, attempts: Vec<CollectAttempt>) -> Self {
+        let rate = |of: &dyn Fn(&CollectAttempt) -> bool| {
             let (tried, done) = attempts
                 .iter()
                 .filter(|attempt| of(attempt))

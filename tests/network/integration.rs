@@ -98,7 +98,7 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
 
 #[test]
 fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
-    let variant = thinkvla::model::init::variant::Variant {
+    let variant = thinkvla::model::init::variant::CheckpointVariant {
         anchors: 3,
         ..Default::default()
     };

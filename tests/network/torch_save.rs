@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::weights::{Naming, WeightFiles};
-use thinkvla::model::checkpoint::{Format, Manifest, Options, torch_archive};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::checkpoint::{CheckpointOptions, Format, Manifest, torch_archive};
+use thinkvla::model::init::variant::CheckpointVariant;
 
 mod writer;
 
@@ -201,16 +201,16 @@ fn a_run_with_pickled_weights_is_the_same_run() {
     let later = run.join("checkpoints/steps_2000_pytorch_model.pt");
     std::fs::copy(&pickled, &later).unwrap();
     assert_eq!(read(&run).unwrap().files.path(), later);
-    let options = Options {
-        robot: Some(contract_of(&crate::support::tiny(), &Variant::default())),
-        ..Options::default()
+    let options = CheckpointOptions {
+        robot: Some(contract_of(&crate::support::tiny(), &CheckpointVariant::default())),
+        ..CheckpointOptions::default()
     };
     let convert = |from: &Path, name: &str| {
         let to = directory.path().join(name);
         let conversion = Conversion {
             to: Format::Thinkvla,
             options: &options,
-            variant: &Variant::default(),
+            variant: &CheckpointVariant::default(),
             seed: 0,
         };
         conversion.run(from, &to).unwrap();

@@ -10,7 +10,7 @@ use thinkvla::dataset::At;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::training::config::DatasetShare;
 use thinkvla::training::data::mixture::Mixture;
-use thinkvla::training::data::sampler::Place;
+use thinkvla::training::data::sampler::RowPlace;
 use thinkvla::training::error::RunError;
 
 use super::foreign::{describe, exchange, read};
@@ -72,7 +72,7 @@ fn values_go_by_their_names() {
         let names = order.map(|name| if name == "x" { "X" } else { name });
         let (_folder, root) = with_actions(&json!(names), |at| row(order, at));
         let mixture = mixed(&root).unwrap();
-        let place = Place {
+        let place = RowPlace {
             dataset: 0,
             at: At { episode: 1, frame: 5 },
         };

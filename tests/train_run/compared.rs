@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use thinkvla::contract::Contract;
-use thinkvla::eval::open_loop::{Drawn, compare};
+use thinkvla::eval::open_loop::{ComparedRows, compare};
 use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
@@ -27,7 +27,7 @@ fn rows_held_out_are_of_episodes_that_the_run_never_draws() {
         ..PolicyOptions::default()
     };
     let viewer = Viewer::new(Policy::load(&checkpoint, options).unwrap()).unwrap();
-    let drawn = Drawn {
+    let drawn = ComparedRows {
         held_out: Notes::read(&checkpoint).unwrap().held_out_of(&bench.path("data")),
         rows: None,
         seed: 0,

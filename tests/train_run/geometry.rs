@@ -9,7 +9,7 @@ use tch::{Device, Kind};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
-use thinkvla::model::layers::parameters::{Layout, Parameter};
+use thinkvla::model::layers::parameters::{Parameter, ParameterLayout};
 use thinkvla::model::vggt::target::Teacher;
 use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
 use thinkvla::training::config::TrainingConfig;
@@ -40,7 +40,7 @@ const PLACE: Placement = Placement {
 
 /// Writes random weights in the format of VGGT's published file.
 fn write_vggt(path: &Path, config: &VggtConfig) {
-    let layout = Layout::default();
+    let layout = ParameterLayout::default();
     Aggregator::from_source(config, &layout).unwrap();
     let parameters = layout.into_parameters();
     let bytes =

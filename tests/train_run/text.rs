@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use thinkvla::model::checkpoint::{Manifest, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Manifest};
 use thinkvla::training::batch::{Answered, MASKED, VlmBatch};
 use thinkvla::training::config::{TextSettings, TextSource};
 use thinkvla::training::data::loader::{Batches, Loader, Turns};
@@ -24,7 +24,7 @@ fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
 }
 
 fn open(bench: &Bench, settings: &TextSettings) -> Result<VlmBatches, String> {
-    let manifest = Manifest::read(&bench.path("start"), &Options::default()).unwrap();
+    let manifest = Manifest::read(&bench.path("start"), &CheckpointOptions::default()).unwrap();
     let config = manifest.config().unwrap();
     VlmBatches::open(settings, 7, &manifest, &config).map_err(|e| e.to_string())
 }

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Rule;
-use super::waiting::{Counts, distance};
+use super::SamplingRule;
+use super::waiting::{StreamCounts, distance};
 use crate::types::Joints;
 use crate::types::time::Time;
 
@@ -23,7 +23,7 @@ pub struct Shot<P> {
 pub(super) struct Camera<P> {
     pub(super) name: String,
     pub(super) waiting: VecDeque<(Time, Shot<P>)>,
-    pub(super) counts: Counts,
+    pub(super) counts: StreamCounts,
     pub(super) shown: Option<Shown>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Shown {
 impl<P: Clone> Camera<P> {
     /// Returns the image nearest to the sample. One that is too far away is used, so that rows keep their rate, and
     /// counted.
-    pub(super) fn sample(&mut self, tick: Time, rule: &Rule, joints: Option<Joints>) -> Option<P> {
+    pub(super) fn sample(&mut self, tick: Time, rule: &SamplingRule, joints: Option<Joints>) -> Option<P> {
         while let Some((second, _)) = self.waiting.get(1) {
             let first = self.waiting.front().map_or(*second, |(first, _)| *first);
             if distance(*second, tick) > distance(first, tick) {

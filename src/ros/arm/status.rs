@@ -10,11 +10,11 @@ use ros_env::visualization_msgs::msg::MarkerArray;
 
 use super::Shared;
 use crate::control::event::{Event, EventKind};
-use crate::ros::convert::markers::{self, Bounds, Plan};
+use crate::ros::convert::markers::{self, MarkerBox, PlannedPoses};
 use crate::ros::convert::pose::pose_to_message;
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
-use crate::supervisor::Status;
+use crate::supervisor::SupervisorStatus;
 use crate::types::time::Now;
 
 /// Period of the status messages.
@@ -38,7 +38,7 @@ pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
         events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
         base_frame: shared.lock().config().base_frame.clone(),
     };
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.both()))?;
     Ok(vec![status, publish_path(node, shared)?])
 }
@@ -69,12 +69,12 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
         let supervisor = shared.lock();
         (supervisor.config().base_frame.clone(), supervisor.config().workspace)
     };
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let header = move |now| Header {
         stamp: to_message(now),
         frame_id: frame_id.clone(),
     };
-    let bounds = Bounds {
+    let bounds = MarkerBox {
         min: workspace.tool_min_m,
         max: workspace.tool_max_m,
     };
@@ -88,7 +88,7 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
         };
         let header = header(now.ros);
         let poses: Vec<PoseMessage> = path.poses.iter().map(pose_to_message).collect();
-        let plan = Plan {
+        let plan = PlannedPoses {
             header: &header,
             poses: &poses,
             gripper: &path.gripper,
@@ -141,7 +141,7 @@ fn event_message(event: Event) -> GateEvent {
     }
 }
 
-fn status_message(status: Status, header: Header) -> ArmStatus {
+fn status_message(status: SupervisorStatus, header: Header) -> ArmStatus {
     ArmStatus {
         header,
         mode: status.mode as u8,

@@ -7,7 +7,7 @@ use rand::Rng as _;
 
 use crate::dataset::At;
 use crate::training::config::{TextSettings, TextSource};
-use crate::training::data::sampler::{Drawn, Place, Sampler, randomness};
+use crate::training::data::sampler::{DrawnEpisodes, MixtureSampler, RowPlace, randomness};
 use crate::training::error::RunError;
 
 use super::dialogue::Dialogue;
@@ -53,10 +53,10 @@ impl Library {
     }
 
     /// Returns every row of every source.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<RowPlace> {
         let of = |(dataset, source): (usize, &Source)| {
             let at = |episode| At { episode, frame: 0 };
-            (0..source.rows.len()).map(move |row| Place { dataset, at: at(row) })
+            (0..source.rows.len()).map(move |row| RowPlace { dataset, at: at(row) })
         };
         self.sources.iter().enumerate().flat_map(of).collect()
     }
@@ -67,7 +67,7 @@ impl Library {
     ///
     /// # Errors
     /// When nothing of a source is left to train on.
-    pub fn samplers(&self, settings: &TextSettings, seed: u64) -> Result<[Sampler; 2], RunError> {
+    pub fn samplers(&self, settings: &TextSettings, seed: u64) -> Result<[MixtureSampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
         for (number, source) in (0..).zip(&self.sources) {
             let kept = match source.settings.held_out {
@@ -84,7 +84,7 @@ impl Library {
             }
             for (drawn, held_out) in drawn.iter_mut().zip([false, true]) {
                 let side = (0..).zip(&kept).filter(|(_, kept)| **kept == held_out);
-                drawn.push(Drawn {
+                drawn.push(DrawnEpisodes {
                     weight: source.settings.weight,
                     episodes: side.map(|(row, _)| (row, 1)).collect(),
                 });
@@ -92,8 +92,8 @@ impl Library {
         }
         let [trained, held_out] = drawn;
         Ok([
-            Sampler::new(trained, seed, "answers"),
-            Sampler::new(held_out, seed, "held-out answers"),
+            MixtureSampler::new(trained, seed, "answers"),
+            MixtureSampler::new(held_out, seed, "held-out answers"),
         ])
     }
 }
