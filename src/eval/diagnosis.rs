@@ -142,7 +142,7 @@ pub fn diagnose(
     let recovering = compared(FrameKind::Recovery)?;
     tell("seeing");
     Ok(Diagnosis {
-        seeing: see(options)?,
+        seeing: measure_geometry(options)?,
         choosing,
         acting,
         recovering,
@@ -173,7 +173,7 @@ fn order(options: &DiagnosisOptions<'_>, kind: FrameKind, steps: usize) -> Resul
     })
 }
 
-fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
+fn measure_geometry(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
     let mut viewer = load(options)?;
     let order = order(options, FrameKind::Expert, viewer.chunk_len())?;
     let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();

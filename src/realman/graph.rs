@@ -154,7 +154,7 @@ pub enum DriverNotReady {
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
              namespace"
     )]
-    Stranger {
+    OtherDriver {
         /// Configured name of the node.
         expected: String,
         /// Full name of the node found.
@@ -248,10 +248,12 @@ impl Graph {
             });
         }
         match self.drivers.as_slice() {
-            [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => Err(DriverNotReady::Stranger {
-                expected: expected.node.clone(),
-                found: found.clone(),
-            }),
+            [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => {
+                Err(DriverNotReady::OtherDriver {
+                    expected: expected.node.clone(),
+                    found: found.clone(),
+                })
+            }
             [] | [_] => Ok(api),
             drivers => Err(DriverNotReady::Drivers {
                 topic,

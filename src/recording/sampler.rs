@@ -77,7 +77,7 @@ impl<P: Clone> RecordingSampler<P> {
             name,
             waiting: VecDeque::new(),
             counts: StreamCounts::default(),
-            shown: None,
+            last_image: None,
         };
         Self {
             rule,
@@ -111,7 +111,7 @@ impl<P: Clone> RecordingSampler<P> {
         forget(&mut self.arm);
         for camera in &mut self.cameras {
             forget(&mut camera.waiting);
-            (camera.counts, camera.shown) = (StreamCounts::default(), None);
+            (camera.counts, camera.last_image) = (StreamCounts::default(), None);
         }
     }
 

@@ -131,7 +131,7 @@ impl Collector {
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
         let period = 1.0 / writer.info().fps;
-        let mut shown = Shown {
+        let mut sampler = EpisodeSampler {
             steps: Steps::default(),
             next: None,
             period,
@@ -141,8 +141,8 @@ impl Collector {
         };
         let mut dwell = Dwell::default();
         let outcome = episode::run::<CollectError>(&sim, &arm, id, |moment| {
-            if let Some(row) = shown.observe(moment)? {
-                dwell.see(&row);
+            if let Some(row) = sampler.observe(moment)? {
+                dwell.add(&row);
                 writer.push(&row)?;
             }
             Ok(())
@@ -170,7 +170,7 @@ impl Collector {
 }
 
 /// Samples an episode at the dataset's rate.
-struct Shown<'a> {
+struct EpisodeSampler<'a> {
     steps: Steps,
     /// Time of the next sample (s).
     next: Option<f64>,
@@ -180,7 +180,7 @@ struct Shown<'a> {
     renderer: &'a mut CameraRenderer,
 }
 
-impl Shown<'_> {
+impl EpisodeSampler<'_> {
     /// Returns the row of this moment if one is due. Rows begin once the arm follows the expert and end when the expert
     /// is done; waiting for the judge is not recorded.
     fn observe(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
@@ -228,7 +228,7 @@ struct Dwell {
 }
 
 impl Dwell {
-    fn see(&mut self, row: &Frame) {
+    fn add(&mut self, row: &Frame) {
         let action = row.vectors.first().map(Vec::as_slice).unwrap_or_default();
         let norm = |values: Option<&[f32]>| {
             let squares = values.unwrap_or_default().iter().map(|v| f64::from(*v).powi(2));

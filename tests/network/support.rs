@@ -224,14 +224,14 @@ impl ParameterSource for Lively {
 }
 
 /// A network with what is needed to run it.
-pub struct Bench {
+pub struct NetworkFixture {
     pub config: Config,
     pub network: Network,
     pub prompter: Prompter,
     pub kind: Kind,
 }
 
-impl Bench {
+impl NetworkFixture {
     pub fn new(config: Config) -> Self {
         Self::with(config, Lively { seed: 1, initial: &[] })
     }

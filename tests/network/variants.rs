@@ -8,7 +8,7 @@ use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::thinkvla::state::StateText;
 
 use crate::support::{
-    Bench, choices, contract_of, distance, grid, pixels, tiny, tiny_variant, tokenizer, write_variant,
+    NetworkFixture, choices, contract_of, distance, grid, pixels, tiny, tiny_variant, tokenizer, write_variant,
 };
 
 fn load(variant: &CheckpointVariant) -> Policy {
@@ -74,15 +74,15 @@ fn the_baseline_is_the_plain_network_with_starvla_s_prompt() {
         baseline: true,
         ..CheckpointVariant::default()
     };
-    let bench = Bench::new(tiny_variant(&variant));
+    let fixture = NetworkFixture::new(tiny_variant(&variant));
     let parts = ["model.visual.", "model.language_model.", "action_model.model."];
-    let keys = keys(&bench.config);
+    let keys = keys(&fixture.config);
     assert!(
         keys.iter().all(|key| parts.iter().any(|part| key.starts_with(part))),
         "{keys:?}"
     );
     let grids = [grid(4, 4)];
-    let prompt = bench.prompt("lift the cube.", &grids);
+    let prompt = fixture.prompt("lift the cube.", &grids);
     let ids: Vec<u32> = prompt.ids.iter().map(|id| *id as u32).collect();
     let text = tokenizer().decode(&ids, false).unwrap();
     assert_eq!(
@@ -91,7 +91,7 @@ fn the_baseline_is_the_plain_network_with_starvla_s_prompt() {
          objects for your task. Locate their bounding boxes in [x1,y1,x2,y2] format.<|im_end|>\n<|im_start|>assistant\n"
     );
     assert!(prompt.anchors.is_empty());
-    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+    let output = fixture.run(&pixels(&fixture.config, &grids, 1), &grids, &[prompt]);
     assert!(output.latents.geometry.is_none() && output.latents.reasoning.is_none());
 }
 
@@ -126,10 +126,10 @@ fn anchors_may_be_read_elsewhere_than_the_queries() {
     let think = |set: &[&str]| {
         let mut variant = CheckpointVariant::default();
         variant.set.extend(set.iter().map(|choice| choice.parse().unwrap()));
-        let bench = Bench::new(tiny_variant(&variant));
-        let prompt = bench.prompt("lift it", &grids);
-        bench
-            .run(&pixels(&bench.config, &grids, 9), &grids, &[prompt])
+        let fixture = NetworkFixture::new(tiny_variant(&variant));
+        let prompt = fixture.prompt("lift it", &grids);
+        fixture
+            .run(&pixels(&fixture.config, &grids, 9), &grids, &[prompt])
             .latents
             .readout
     };
@@ -180,20 +180,20 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
         "{error}"
     );
 
-    let bench = Bench::new(tiny_variant(&variant));
+    let fixture = NetworkFixture::new(tiny_variant(&variant));
     let state = StateText::new(&here, &policy.contract().data.state).unwrap();
     let task = thinkvla::model::thinkvla::prompt::PromptTask {
         instruction: "lift the cube.",
         state: Some(&state),
     };
-    let prompt = bench.prompter.student(task, &[grid(4, 4)]).unwrap();
+    let prompt = fixture.prompter.student(task, &[grid(4, 4)]).unwrap();
     let ids: Vec<u32> = prompt.ids.iter().map(|id| *id as u32).collect();
     let text = tokenizer().decode(&ids, false).unwrap();
     let told = "Your task is lift the cube [STATE] 176 128 160 254 128 128 255 [ACTION].<|reasoning_anchor|> Please";
     assert!(text.contains(told), "{text}");
-    let teacher = bench.prompter.teacher(task, &[grid(4, 4)], 0).unwrap();
+    let teacher = fixture.prompter.teacher(task, &[grid(4, 4)], 0).unwrap();
     assert_eq!(teacher.prompt.ids[..teacher.shared], prompt.ids[..teacher.shared]);
-    let error = bench
+    let error = fixture
         .prompter
         .student("lift it", &[grid(4, 4)])
         .unwrap_err()

@@ -24,12 +24,12 @@ pub(super) struct Camera<P> {
     pub(super) name: String,
     pub(super) waiting: VecDeque<(Time, Shot<P>)>,
     pub(super) counts: StreamCounts,
-    pub(super) shown: Option<Shown>,
+    pub(super) last_image: Option<LastImage>,
 }
 
 /// Content of the last new image, the time since which it is shown, and the arm's joints then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
+pub(super) struct LastImage {
     content: u64,
     since: Time,
     joints: Joints,
@@ -53,17 +53,17 @@ impl<P: Clone> Camera<P> {
         // An image too far away is missing; only images that came in time can show a frozen camera.
         let missing = distance(*stamp, tick) > rule.slop_s;
         self.counts.note(missing);
-        let same = self.shown.filter(|shown| shown.content == shot.content);
+        let same = self.last_image.filter(|last_image| last_image.content == shot.content);
         match (same, joints) {
-            (Some(shown), Some(joints)) => {
+            (Some(last_image), Some(joints)) => {
                 self.counts.repeated += 1;
-                let long = tick.seconds_since(shown.since) > rule.frozen_s;
-                if long && !missing && (joints - shown.joints).amax() > VISIBLE_TRAVEL_RAD {
+                let long = tick.seconds_since(last_image.since) > rule.frozen_s;
+                if long && !missing && (joints - last_image.joints).amax() > VISIBLE_TRAVEL_RAD {
                     self.counts.frozen += 1;
                 }
             }
             (None, Some(joints)) => {
-                self.shown = Some(Shown {
+                self.last_image = Some(LastImage {
                     content: shot.content,
                     since: tick,
                     joints,

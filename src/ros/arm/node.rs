@@ -12,7 +12,7 @@ use ros_env::thinkvla::msg::{ActionChunk, Heartbeat as HeartbeatMessage};
 use super::driver::RosDriver;
 use super::driver_discovery::OwnTopics;
 use super::loop_thread::Loop;
-use super::services::Kept;
+use super::services::Handles;
 use super::settings::{ArmSettings, ArmSettingsError};
 use super::{Shared, driver_discovery, moves, report, services, status};
 use crate::control::chunk::ActionsError;
@@ -42,7 +42,7 @@ pub enum ArmNodeError {
 
 /// The running node.
 pub struct ArmNode {
-    _kept: Kept,
+    _kept: Handles,
     _loop: Loop,
 }
 
@@ -126,7 +126,7 @@ fn say_farewell(arm: &Shared, clock: &NodeClock) {
 
 /// Subscriptions, the topics they use, and the publishers that no subscription matches.
 struct Listening {
-    kept: Kept,
+    kept: Handles,
     own: OwnTopics,
     unheard: Unheard,
 }

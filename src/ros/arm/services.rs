@@ -15,13 +15,13 @@ use crate::ros::node::time::NodeClock;
 use crate::supervisor::Refusal;
 
 /// Handles that keep services and subscriptions alive.
-pub type Kept = Vec<Box<dyn Any + Send + Sync>>;
+pub type Handles = Vec<Box<dyn Any + Send + Sync>>;
 
 /// Offers the services under the node's name, until the returned handles are dropped.
 ///
 /// # Errors
 /// When a service cannot be created.
-pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
+pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let acquire = node.create_service::<AcquireLease, _>("~/acquire_lease", move |ask: AcquireLease_Request| {
         acquire(&arm, &clock, &ask)

@@ -22,7 +22,7 @@ const STATUS: Duration = Duration::from_millis(50);
 /// Period of the planned path, which is for display only.
 const PATH: Duration = Duration::from_millis(100);
 
-struct Shown {
+struct StatusPublishers {
     status: Publisher<ArmStatus>,
     events: Publisher<GateEvent>,
     base_frame: String,
@@ -33,17 +33,17 @@ struct Shown {
 /// # Errors
 /// When a publisher or timer cannot be created.
 pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
-    let shown = Shown {
+    let publishers = StatusPublishers {
         status: node.create_publisher(topics::ARM_STATUS.name.qos(qos::latched()))?,
         events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
         base_frame: shared.lock().config().base_frame.clone(),
     };
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
-    let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.both()))?;
+    let status = node.create_timer_repeating(STATUS, move || publishers.publish(&arm, clock.both()))?;
     Ok(vec![status, publish_path(node, shared)?])
 }
 
-impl Shown {
+impl StatusPublishers {
     fn publish(&self, shared: &Shared, now: Now) {
         let (status, events) = {
             let mut supervisor = shared.lock();

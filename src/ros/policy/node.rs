@@ -44,7 +44,7 @@ pub enum PolicyNodeError {
 pub struct PolicyNode {
     refused: Arc<AtomicBool>,
     _lifecycle: Arc<Lifecycle>,
-    _instruction: instruction::Heard,
+    _instruction: instruction::InstructionSubscriptions,
     _ask: Service<Ask>,
     _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
     _timers: [Timer; 2],

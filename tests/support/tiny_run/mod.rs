@@ -35,12 +35,12 @@ checkpoints: {every_steps: 50, every_minutes: 0, keep: 3}
 ";
 
 /// A tiny checkpoint, the recording, and a configuration for both with additional lines.
-pub struct Bench {
+pub struct RunFixture {
     folder: tempfile::TempDir,
     pub config: PathBuf,
 }
 
-impl Bench {
+impl RunFixture {
     pub fn new(added: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         support::write_checkpoint(&folder.path().join("start"), 4).unwrap();

@@ -22,12 +22,12 @@ pub struct Library {
 #[derive(Debug)]
 struct Source {
     settings: TextSource,
-    rows: Vec<Kept>,
+    rows: Vec<LibraryRow>,
 }
 
 /// Row that can be learned from.
 #[derive(Debug)]
-pub struct Kept {
+pub struct LibraryRow {
     /// Place in its file.
     pub place: String,
     /// Conversation of the row.
@@ -47,7 +47,7 @@ impl Library {
     }
 
     /// Returns row `row` of source `source`, with the source's file.
-    pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &Kept)> {
+    pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &LibraryRow)> {
         let source = self.sources.get(source)?;
         Some((&source.settings.path, source.rows.get(row)?))
     }
@@ -122,7 +122,7 @@ impl Source {
                     seen.insert(picture.clone());
                 }
             }
-            kept.push(Kept {
+            kept.push(LibraryRow {
                 anchored: settings.anchor.unwrap_or(dialogue.spatial),
                 place: placed.place,
                 dialogue,

@@ -17,7 +17,7 @@ use crate::training::data::sampler::{MixtureSampler, RowPlace};
 use crate::training::data::vla_batches::Side;
 use crate::training::error::RunError;
 
-use super::library::{Kept, Library};
+use super::library::{Library, LibraryRow};
 
 /// Makes batches; threads share it.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl VlmBatches {
         }
     }
 
-    fn writing(&self, kept: &Kept) -> LabelOptions {
+    fn writing(&self, kept: &LibraryRow) -> LabelOptions {
         LabelOptions {
             anchors: match kept.anchored {
                 true => self.anchors.clone(),
