@@ -1,4 +1,4 @@
-//! Why training cannot start or go on.
+//! Reasons why training cannot start or continue.
 
 use std::path::{Path, PathBuf};
 
