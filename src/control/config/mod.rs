@@ -256,7 +256,7 @@ pub enum ArmConfigError {
 }
 
 /// Parameters that come with the package.
-const SHIPPED: &str = include_str!("../../config/rm75.yaml");
+const SHIPPED: &str = include_str!("../../../config/rm75.yaml");
 
 impl ArmConfig {
     /// Parameters that come with the package.
