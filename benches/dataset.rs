@@ -12,7 +12,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::schema::{ACTION, DatasetSchema};
-use thinkvla::dataset::shuffled::{Rule, shuffled};
+use thinkvla::dataset::shuffled::{ShuffleRule, shuffled};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 
@@ -100,7 +100,7 @@ fn reading(c: &mut Criterion) {
         });
     });
     for threads in [1, 2] {
-        let rule = Rule {
+        let rule = ShuffleRule {
             pictures: CAMERAS.map(str::to_owned).to_vec(),
             crop: (224, 224),
             action: ACTION.into(),

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use criterion::{Criterion, criterion_group, criterion_main};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::init::presets::{NewCheckpoint, Preset};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 
 fn chunk(criterion: &mut Criterion) {
@@ -24,7 +24,7 @@ fn chunk(criterion: &mut Criterion) {
         seed: 0,
         tokenizer: &tokenizer,
         robot: None,
-        variant: &Variant::default(),
+        variant: &CheckpointVariant::default(),
     };
     new.write(directory.path()).unwrap();
     let grids = [Grid { t: 1, h: 8, w: 8 }; 2];

@@ -22,7 +22,7 @@ use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 use thinkvla::model::trainable::{Selection, Trainable};
 use thinkvla::training::batch::{ConditionMask, Pictures, VlaBatch};
 use thinkvla::training::config::settings::{Distill, MethodSettings, OptimiserSettings};
-use thinkvla::training::geometry::source::{Scene, TargetSource};
+use thinkvla::training::geometry::source::{SampleViews, TargetSource};
 use thinkvla::training::geometry::store::GeometryTargets;
 use thinkvla::training::objective::Objective;
 use thinkvla::training::optimiser::Optimiser;
@@ -121,7 +121,7 @@ impl TargetSource for Drawn {
         self.width
     }
 
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError> {
+    fn target(&self, scene: &SampleViews) -> Result<Tensor, ModelError> {
         let rows = scene.views.len() as i64 * scene.grid.iter().product::<i64>();
         Ok(Tensor::randn([rows, self.width], (Kind::Float, Device::Cpu)))
     }
@@ -153,7 +153,9 @@ impl Trainee {
     fn step(&mut self) {
         if let Some((targets, samples)) = &self.geometry {
             let grid = [i64::from(self.side); 2];
-            let read = samples.iter().map(|views| targets.get(&Scene { views, grid }).unwrap());
+            let read = samples
+                .iter()
+                .map(|views| targets.get(&SampleViews { views, grid }).unwrap());
             self.batch.geometry_target = Some(Tensor::cat(&read.collect::<Vec<_>>(), 0));
         }
         let losses = self.objective.vla(&self.batch, &self.batch.counts().unwrap()).unwrap();

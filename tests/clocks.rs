@@ -10,7 +10,7 @@ use arm_rig::{PERIOD, Rig, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Reference};
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
-use thinkvla::supervisor::{Mode, MoveProgress};
+use thinkvla::supervisor::{ArmMode, MoveProgress};
 use thinkvla::types::Joints;
 use thinkvla::types::time::{Steady, Time};
 
@@ -63,7 +63,7 @@ fn moving_home() -> Rig {
 }
 
 /// Time until the arm is in `mode` (s), with the resolution of a tick.
-fn until(rig: &mut Rig, mode: Mode, limit: f64) -> f64 {
+fn until(rig: &mut Rig, mode: ArmMode, limit: f64) -> f64 {
     let from = rig.now.steady;
     while rig.mode() != mode {
         rig.tick();
@@ -79,9 +79,9 @@ fn a_lost_state_is_noticed_in_steady_time() {
         let mut rig = moving_home();
         rig.deaf = true;
         clock.begin(&mut rig);
-        let noticed = until(&mut rig, Mode::Braking, 0.1);
+        let noticed = until(&mut rig, ArmMode::Braking, 0.1);
         assert!(noticed > 0.075, "{clock:?}: {noticed}");
-        until(&mut rig, Mode::Fault, 0.5);
+        until(&mut rig, ArmMode::Fault, 0.5);
     }
 }
 
@@ -91,7 +91,7 @@ fn a_frozen_state_is_noticed_in_steady_time() {
         let mut rig = moving_home();
         rig.frozen = true;
         clock.begin(&mut rig);
-        let noticed = until(&mut rig, Mode::Braking, 0.55);
+        let noticed = until(&mut rig, ArmMode::Braking, 0.55);
         assert!(noticed > 0.45, "{clock:?}: {noticed}");
     }
 }
@@ -104,9 +104,9 @@ fn a_lost_heartbeat_is_noticed_in_steady_time() {
         rig.run(0.5);
         rig.heartbeat = false;
         clock.begin(&mut rig);
-        until(&mut rig, Mode::Braking, 0.1);
+        until(&mut rig, ArmMode::Braking, 0.1);
         rig.run(0.5);
-        assert_eq!(rig.mode(), Mode::Holding, "{clock:?}");
+        assert_eq!(rig.mode(), ArmMode::Holding, "{clock:?}");
         let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
         let refusal = rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().to_string();
         assert!(refusal.contains("heartbeat"), "{clock:?}: {refusal}");
@@ -121,7 +121,7 @@ fn a_living_heartbeat_stays_one() {
         rig.run(0.3);
         rig.follow(5, INWARD);
         rig.run(0.2);
-        assert_eq!(rig.mode(), Mode::Executing, "{clock:?}");
+        assert_eq!(rig.mode(), ArmMode::Executing, "{clock:?}");
     }
 }
 
@@ -188,7 +188,7 @@ fn a_named_move_arrives_in_steady_time() {
     let arrival = |clock: RosClock| {
         let mut rig = moving_home();
         clock.begin(&mut rig);
-        let after = until(&mut rig, Mode::Holding, 10.0);
+        let after = until(&mut rig, ArmMode::Holding, 10.0);
         assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done), "{clock:?}");
         (after, rig.joints)
     };
@@ -203,7 +203,7 @@ fn a_plan_once_taken_is_followed_and_ended_in_steady_time() {
         let mut rig = Rig::armed();
         rig.follow(8, INWARD);
         clock.begin(&mut rig);
-        let ended = until(&mut rig, Mode::Holding, 2.0);
+        let ended = until(&mut rig, ArmMode::Holding, 2.0);
         assert_eq!(rig.status().underruns, 1);
         (ended, rig.sent().to_vec())
     };
@@ -218,8 +218,8 @@ fn a_plan_is_not_followed_for_ever_on_a_slow_clock() {
     rig.rate = 0.1;
     rig.follow(100, [-0.0005, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     rig.run(3.9);
-    assert_eq!(rig.mode(), Mode::Executing);
-    until(&mut rig, Mode::Holding, 0.3);
+    assert_eq!(rig.mode(), ArmMode::Executing);
+    until(&mut rig, ArmMode::Holding, 0.3);
     assert!(rig.has(EventKind::Held, Check::Fresh));
 }
 
@@ -233,7 +233,7 @@ fn a_plan_whose_end_is_not_reached_is_given_up_in_steady_time() {
         let mut chunk = rig.chunk(ActionSpace::Ee7, steps(5, [-0.03, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
         chunk.step_period = 0.05;
         rig.supervisor.on_chunk(chunk, rig.now).unwrap();
-        let ended = until(&mut rig, Mode::Braking, 1.3);
+        let ended = until(&mut rig, ArmMode::Braking, 1.3);
         assert!((ended - 1.25).abs() < 0.02, "rate {rate}: {ended}");
     }
 }
@@ -246,9 +246,9 @@ fn a_jump_or_a_standstill_ends_the_plan_inside_the_limits_and_says_so() {
         rig.run(0.5);
         let from = rig.sent().len() - 2;
         clock.begin(&mut rig);
-        let noticed = until(&mut rig, Mode::Braking, 0.12);
+        let noticed = until(&mut rig, ArmMode::Braking, 0.12);
         assert!(clock.jump == 0.0 || noticed < 1.5 * PERIOD, "{clock:?}: {noticed}");
-        until(&mut rig, Mode::Holding, 0.5);
+        until(&mut rig, ArmMode::Holding, 0.5);
         assert!(rig.has(EventKind::Held, Check::Clock), "{clock:?}");
         for pair in rig.velocities(from).windows(2) {
             assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3, "{clock:?}");
@@ -389,7 +389,7 @@ fn a_loop_that_stalled_in_motion_holds_where_the_arm_is_and_says_so() {
             rig.joints += Joints::repeat(0.004);
             rig.rate = clock.rate;
             stall(&mut rig, gap);
-            assert_eq!(rig.mode(), Mode::Holding, "{gap} {clock:?}");
+            assert_eq!(rig.mode(), ArmMode::Holding, "{gap} {clock:?}");
             assert!(rig.has(EventKind::Held, Check::Period), "{gap} {clock:?}");
             assert_eq!(rig.sent().len(), before, "{gap}: nothing leaves");
             assert_eq!(rig.status().commanded_joints, rig.joints, "{gap}");
@@ -420,7 +420,10 @@ fn a_loop_that_stalled_without_a_new_state_holds_at_its_last_command() {
     rig.joints += Joints::repeat(0.004);
     rig.deaf = true;
     stall(&mut rig, 0.05);
-    assert_eq!((rig.mode(), rig.status().commanded_joints), (Mode::Holding, commanded));
+    assert_eq!(
+        (rig.mode(), rig.status().commanded_joints),
+        (ArmMode::Holding, commanded)
+    );
 }
 
 #[test]
@@ -429,7 +432,7 @@ fn a_short_delay_of_the_loop_is_no_stall() {
     rig.follow(20, INWARD);
     rig.run(0.5);
     stall(&mut rig, 0.025);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
     rig.run(0.1);
     assert!(!rig.has(EventKind::Held, Check::Period));
 }
@@ -439,13 +442,13 @@ fn a_stall_does_not_weaken_how_braking_ends() {
     let mut rig = moving_home();
     rig.supervisor.disarm(rig.now);
     stall(&mut rig, 0.5);
-    assert_eq!(rig.mode(), Mode::Disarmed);
+    assert_eq!(rig.mode(), ArmMode::Disarmed);
     let mut rig = moving_home();
     rig.deaf = true;
-    until(&mut rig, Mode::Braking, 0.1);
+    until(&mut rig, ArmMode::Braking, 0.1);
     rig.deaf = false;
     stall(&mut rig, 0.5);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
 }
 
 #[test]

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use thinkvla::contract::Contract;
 use thinkvla::control::config::ArmConfig;
-use thinkvla::eval::closed_loop::{Candidate, Evaluation, Latency, Network, NetworkOptions, trials};
+use thinkvla::eval::closed_loop::{ChunkLatency, EvaluatedPolicy, Evaluation, NetworkOptions, SimNetwork, trials};
 use thinkvla::eval::journal::TRIALS;
-use thinkvla::eval::trials::Report;
+use thinkvla::eval::trials::TrialsReport;
 use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
@@ -26,7 +26,7 @@ fn evaluation(out: &Path, task: Task, seeds: u64) -> Evaluation {
         sim: SimConfig::shipped().unwrap(),
         arm: ArmConfig::shipped().unwrap(),
         trials: trials(task, None, 500..500 + seeds),
-        latency: Latency::Fixed(0.1),
+        latency: ChunkLatency::Fixed(0.1),
         replan_steps: None,
         time_limit_s: 20.0,
         shuffle_cameras: false,
@@ -36,7 +36,7 @@ fn evaluation(out: &Path, task: Task, seeds: u64) -> Evaluation {
 }
 
 /// Evaluates an untrained policy on two threads.
-fn lost(evaluation: &Evaluation) -> Report {
+fn lost(evaluation: &Evaluation) -> TrialsReport {
     let checkpoint = support::checkpoint(4);
     let options = NetworkOptions {
         device: DeviceChoice::Cpu,
@@ -44,7 +44,7 @@ fn lost(evaluation: &Evaluation) -> Report {
         ..NetworkOptions::default()
     };
     let mut candidates =
-        [(); 2].map(|()| Candidate::Network(Box::new(Network::load(checkpoint.path(), options).unwrap())));
+        [(); 2].map(|()| EvaluatedPolicy::Network(Box::new(SimNetwork::load(checkpoint.path(), options).unwrap())));
     evaluation.run(&mut candidates, |_| {}).unwrap().report
 }
 
@@ -60,7 +60,7 @@ fn briefly(out: &Path) -> Evaluation {
 fn the_expert_succeeds_at_every_task_although_its_chunks_come_late() {
     for task in Task::ALL {
         let out = tempfile::tempdir().unwrap();
-        let done = evaluation(out.path(), task, 3).run(&mut [Candidate::Expert], |_| {});
+        let done = evaluation(out.path(), task, 3).run(&mut [EvaluatedPolicy::Expert], |_| {});
         let report = done.unwrap().report;
         assert_eq!(report.groups[0].success.successes, 3, "{report}");
         assert!(report.trials.iter().all(|of| of.smoothness.seams > 5), "{report}");
@@ -110,12 +110,12 @@ fn an_evaluation_that_was_killed_ends_as_one_that_was_not() {
 fn a_line_that_was_half_written_is_made_again_and_no_other() {
     let out = tempfile::tempdir().unwrap();
     let evaluation = evaluation(out.path(), Task::Position, 3);
-    let whole = evaluation.run(&mut [Candidate::Expert], |_| {}).unwrap().report;
+    let whole = evaluation.run(&mut [EvaluatedPolicy::Expert], |_| {}).unwrap().report;
     let path = out.path().join(TRIALS);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, &text[..text.len() - 25]).unwrap();
     let made = Cell::new(0);
-    let again = evaluation.run(&mut [Candidate::Expert], |_| made.set(made.get() + 1));
+    let again = evaluation.run(&mut [EvaluatedPolicy::Expert], |_| made.set(made.get() + 1));
     assert_eq!((made.get(), again.unwrap().report), (1, whole));
 }
 
@@ -160,7 +160,7 @@ fn a_checkpoint_of_another_robot_is_refused_by_the_field() {
     let mut contract = Contract::load(checkpoint.path()).unwrap();
     contract.robot.cameras[1].name = "shoulder".into();
     contract.save(checkpoint.path()).unwrap();
-    let refused = Network::load(checkpoint.path(), NetworkOptions::default());
+    let refused = SimNetwork::load(checkpoint.path(), NetworkOptions::default());
     let refused = refused.err().unwrap().to_string();
     assert!(
         refused.contains("cameras[1].name") && refused.contains("shoulder"),

@@ -10,7 +10,7 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::ActionChunk;
 use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::executor::Executor;
-use thinkvla::supervisor::Mode;
+use thinkvla::supervisor::ArmMode;
 use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {
@@ -192,7 +192,7 @@ fn a_chunk_that_runs_out_is_held_silently_and_counted_once() {
     let mut rig = Rig::armed();
     rig.follow(3, [-0.006, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     rig.run(1.0);
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     let sent = rig.sent().len();
     rig.run(1.0);
     assert_eq!(rig.sent().len(), sent);
@@ -252,7 +252,7 @@ fn a_waypoint_a_little_below_the_table_is_lifted_and_said_so() {
     let end = pose(&rig.joints).translation.z;
     assert!((end - 0.005).abs() < 1e-5, "3 mm of clearance and a little more: {end}");
     assert!(rig.has(EventKind::Clamped, Check::Workspace));
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
 /// A chunk that turns joint 6 by 0.02 rad a step, as poses relative to the anchor.
@@ -284,7 +284,7 @@ fn a_way_that_leads_far_out_of_reach_is_refused_with_the_step_and_the_joint() {
         "{refusal}"
     );
     rig.run(0.5);
-    assert!(rig.sent().is_empty() && rig.mode() == Mode::Holding);
+    assert!(rig.sent().is_empty() && rig.mode() == ArmMode::Holding);
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_pose_out_of_reach_brakes_and_holds() {
     let chunk = wrist_turn(&mut rig, 36);
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(3.0);
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     assert!(rig.has(EventKind::Refused, Check::Reach), "{:?}", rig.events);
     for pair in rig.velocities(0).windows(2) {
         assert!((pair[1] - pair[0]).amax() <= 0.1 + 1e-3);

@@ -166,7 +166,7 @@ fn every_kind_and_task_comes_as_often_as_it_is_asked_for_and_the_gripper_holds_w
         *kinds.entry(situation.kind.name()).or_insert(0) += 1;
         *tasks.entry(situation.id.task.name()).or_insert(0) += 1;
         let mut caster = RayCaster::new(&frame.snapshot).unwrap();
-        let carries = situation.block == thinkvla::sim::frames::Block::Held;
+        let carries = situation.block == thinkvla::sim::frames::BlockPlacement::Held;
         held += usize::from(carries);
         if carries {
             // A block between the fingers appears right below the centre of the wrist image.

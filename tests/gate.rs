@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use thinkvla::control::arm::{Arm, ArmError, CommandSource, JointCommand, RecordingArm};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::control::gate::{Braking, Gate, Motion, condition_number};
+use thinkvla::control::gate::{Braking, CommandedMotion, Gate, condition_number};
 use thinkvla::control::kinematics::Rm75;
 use thinkvla::types::Joints;
 use thinkvla::types::time::{Now, Steady};
@@ -60,7 +60,7 @@ fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<RecordingArm>> {
 }
 
 /// Checks the limits independently of the gate, from parameters and kinematics; returns the first that is broken.
-fn broken_limit(config: &ArmConfig, last: &Motion, next: &Joints) -> Option<String> {
+fn broken_limit(config: &ArmConfig, last: &CommandedMotion, next: &Joints) -> Option<String> {
     let limits = &config.limits;
     let period = config.period();
     for i in 0..7 {
@@ -123,7 +123,7 @@ fn outside(config: &ArmConfig, joints: &Joints) -> Option<String> {
 }
 
 /// Returns whether moving to `next` and braking from there keeps every limit with some margin.
-fn clearly_feasible(config: &ArmConfig, last: &Motion, next: &Joints) -> bool {
+fn clearly_feasible(config: &ArmConfig, last: &CommandedMotion, next: &Joints) -> bool {
     let period = config.period();
     if broken_limit(config, last, next).is_some() {
         return false;
@@ -143,7 +143,7 @@ fn clearly_feasible(config: &ArmConfig, last: &Motion, next: &Joints) -> bool {
     }
     let change = config.limits.acceleration() * period;
     let commands = velocity.component_div(&change).amax().max(1.0);
-    let mut motion = Motion {
+    let mut motion = CommandedMotion {
         position: *next,
         velocity,
     };
@@ -153,7 +153,7 @@ fn clearly_feasible(config: &ArmConfig, last: &Motion, next: &Joints) -> bool {
         if broken_limit(config, &motion, &position).is_some() {
             return false;
         }
-        motion = Motion {
+        motion = CommandedMotion {
             position,
             velocity: slower,
         };
@@ -185,7 +185,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     ]
 }
 
-fn target(ask: &Ask, motion: &Motion, config: &ArmConfig) -> Joints {
+fn target(ask: &Ask, motion: &CommandedMotion, config: &ArmConfig) -> Joints {
     let period = config.period();
     match ask {
         Ask::Steer(shares) => {

@@ -8,7 +8,7 @@ use nalgebra::{Translation3, UnitQuaternion, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use thinkvla::control::kinematics::{
-    Branch, Conditioning, InverseError, MAX_SWIVEL_DRIFT, Rm75, SWIVEL_COMFORT, Variant,
+    Branch, Conditioning, InverseError, LinkVariant, MAX_SWIVEL_DRIFT, Rm75, SWIVEL_COMFORT,
 };
 use thinkvla::types::{Joints, Pose};
 
@@ -83,7 +83,7 @@ fn check_poses_of_the_arm_are_reached_exactly() {
     let zero = arm.forward(&Joints::zeros());
     assert!((zero.translation.vector - Vector3::new(0.0, 0.0, 0.8505)).amax() < 1e-12);
     assert!(zero.rotation.angle() < 1e-12);
-    for (variant, height) in [(Variant::SixF, 0.879), (Variant::SixFb, 0.8677)] {
+    for (variant, height) in [(LinkVariant::SixF, 0.879), (LinkVariant::SixFb, 0.8677)] {
         let tip = Rm75::new(variant).forward(&Joints::zeros());
         assert!((tip.translation.z - height).abs() < 1e-12);
     }

@@ -19,16 +19,18 @@ use thinkvla::control::tool_rotation::{turn_from_down, turned_from_down};
 use thinkvla::dataset::DatasetWriter;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::mcap::cdr::CdrWriter;
-use thinkvla::dataset::mcap::messages::{Header, JointState, PoseStamped, schema};
-use thinkvla::dataset::mcap::{Clock, ExportOptions, ImportOptions, Source, SourceTopic, export_episodes, import_bags};
+use thinkvla::dataset::mcap::messages::{JointState, PoseStamped, RecordedHeader, schema};
+use thinkvla::dataset::mcap::{
+    ColumnSource, ExportOptions, ImportOptions, SourceTopic, StampClock, export_episodes, import_bags,
+};
 use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::schema::{CameraSchema, DatasetSchema, VectorSchema};
 use thinkvla::dataset::storage::Disk;
 
 const START: u64 = 1_700_000_000_000_000_000;
 
-fn source(name: &str, topics: &[&str]) -> Source {
-    Source {
+fn source(name: &str, topics: &[&str]) -> ColumnSource {
+    ColumnSource {
         name: name.into(),
         topics: topics
             .iter()
@@ -55,7 +57,7 @@ fn as_exported(bags: Vec<PathBuf>) -> ImportOptions {
         task: None,
         task_topic: Some("/instruction".into()),
         max_age_s: 0.15,
-        clock: Clock::Header,
+        clock: StampClock::Header,
         images: ImageMode::Png,
     }
 }
@@ -314,7 +316,7 @@ fn foreign(path: &Path, gap: bool) {
         };
         writer.write_to_known_channel(&header, data).unwrap();
     };
-    let header = |stamp| Header {
+    let header = |stamp| RecordedHeader {
         stamp,
         frame_id: String::new(),
     };
@@ -356,7 +358,7 @@ fn of_foreign(bag: PathBuf) -> ImportOptions {
         task: Some("wave".into()),
         task_topic: None,
         max_age_s: 0.15,
-        clock: Clock::Header,
+        clock: StampClock::Header,
         images: ImageMode::Png,
     }
 }

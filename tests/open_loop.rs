@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
 use thinkvla::dataset::storage::Disk;
-use thinkvla::eval::open_loop::{Drawn, OpenLoop, RowResult, compare};
+use thinkvla::eval::open_loop::{ComparedRows, OpenLoop, RowResult, compare};
 use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
@@ -89,7 +89,7 @@ fn compared(
     };
     let viewer = Viewer::new(Policy::load(checkpoint, options).unwrap()).unwrap();
     let mut seen = Vec::new();
-    let drawn = Drawn {
+    let drawn = ComparedRows {
         held_out: None,
         rows,
         seed,

@@ -13,7 +13,7 @@ use thinkvla::dataset::Dataset;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::storage::Disk;
-use thinkvla::figures::{Figure, Histogram, Lines, Mark, Panel, Series, colour, plot_dataset};
+use thinkvla::figures::{Figure, Histogram, Lines, Panel, PointMark, Series, colour, plot_dataset};
 
 const BLUE: [u8; 3] = [0, 114, 178];
 
@@ -27,7 +27,7 @@ fn line(points: Vec<[f64; 2]>) -> Panel {
             points,
             colour: colour(0),
             opacity: 1.0,
-            mark: Mark::Line(3),
+            mark: PointMark::Line(3),
         }],
         ..Lines::default()
     })

@@ -14,8 +14,8 @@ use mcap::{Compression, WriteOptions};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::frame::{ImageMode, Picture};
 use thinkvla::dataset::mcap::cdr::CdrWriter;
-use thinkvla::dataset::mcap::messages::{CompressedImage, Header, JointState};
-use thinkvla::dataset::mcap::{BagError, Clock, ImportOptions, Source, SourceTopic, import_bags};
+use thinkvla::dataset::mcap::messages::{CompressedImage, JointState, RecordedHeader};
+use thinkvla::dataset::mcap::{BagError, ColumnSource, ImportOptions, SourceTopic, StampClock, import_bags};
 use thinkvla::dataset::reader::{At, Dataset};
 
 const START: u64 = 1_700_000_000_000_000_000;
@@ -36,8 +36,8 @@ struct Message {
     data: Vec<u8>,
 }
 
-fn header(stamp: u64) -> Header {
-    Header {
+fn header(stamp: u64) -> RecordedHeader {
+    RecordedHeader {
         stamp,
         frame_id: "here".into(),
     }
@@ -152,8 +152,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(bytes, 3).unwrap()
 }
 
-fn source(name: &str, topic: &str, values: &[&str]) -> Source {
-    Source {
+fn source(name: &str, topic: &str, values: &[&str]) -> ColumnSource {
+    ColumnSource {
         name: name.into(),
         topics: vec![SourceTopic {
             name: topic.into(),
@@ -181,7 +181,7 @@ impl Import {
                 task: Some("x".into()),
                 task_topic: None,
                 max_age_s: 0.2,
-                clock: Clock::Header,
+                clock: StampClock::Header,
                 images: ImageMode::Png,
             },
         }
@@ -515,10 +515,10 @@ fn topics_of_different_clocks_are_named_and_can_be_taken_by_the_times_of_recordi
         "--clock log",
     ];
     assert!(words.iter().all(|word| error.contains(word)), "{error}");
-    import.options.clock = Clock::Log;
+    import.options.clock = StampClock::Log;
     require_scene(&import.of(&mixed).unwrap());
     // All in simulation time, from its beginning.
-    import.options.clock = Clock::Header;
+    import.options.clock = StampClock::Header;
     require_scene(&import.of(&scene(|_, row| [row as u64 * PERIOD, at(row)[1]])).unwrap());
 }
 

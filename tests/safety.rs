@@ -9,10 +9,10 @@ mod arm_rig;
 use arm_rig::{PERIOD, Rig, StandIn, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::control::lease::{Heartbeat, Priority};
+use thinkvla::control::lease::{Priority, ReceivedHeartbeat};
 use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
 use thinkvla::realman::{DriverApi, Graph};
-use thinkvla::supervisor::{ErrorChannel, Mode, MoveProgress, Refusal, Supervisor};
+use thinkvla::supervisor::{ArmMode, ErrorChannel, MoveProgress, Refusal, Supervisor};
 use thinkvla::types::Joints;
 
 /// Steps towards the base, where the arm has room: 6 cm/s.
@@ -22,7 +22,7 @@ fn moving() -> Rig {
     let mut rig = Rig::armed();
     rig.follow(20, INWARD);
     rig.run(0.5);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
     assert!(rig.velocities(0).last().unwrap().amax() > 0.05);
     rig
 }
@@ -52,7 +52,7 @@ fn a_dead_policy_is_braked_within_100_ms_then_the_arm_rests_in_silence_and_can_g
     rig.heartbeat = false;
     let delay = braking_delay(&mut rig);
     assert!(delay <= 0.1, "{delay}");
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     assert!(rig.has(EventKind::Held, Check::Fresh));
     assert!(rig.stops().is_empty(), "a held arm needs no stop");
     rig.acquire("policy again", Priority::Policy);
@@ -60,7 +60,7 @@ fn a_dead_policy_is_braked_within_100_ms_then_the_arm_rests_in_silence_and_can_g
     rig.plan_id = 0;
     rig.follow(5, INWARD);
     rig.run(0.2);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
 }
 
 #[test]
@@ -69,13 +69,13 @@ fn a_lost_joint_state_is_braked_within_100_ms_and_latched() {
     rig.deaf = true;
     let delay = braking_delay(&mut rig);
     assert!(delay <= 0.1, "{delay}");
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Fault, Check::Fresh));
     rig.deaf = false;
     rig.run(0.5);
-    assert_eq!(rig.mode(), Mode::Fault, "the state's return does not unlatch");
+    assert_eq!(rig.mode(), ArmMode::Fault, "the state's return does not unlatch");
     rig.supervisor.rearm(rig.now).unwrap();
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn a_frozen_state_with_fresh_stamps_is_found_by_its_content() {
     let mut rig = moving();
     rig.frozen = true;
     rig.run(0.4);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
     rig.run(0.3);
-    assert_ne!(rig.mode(), Mode::Executing);
+    assert_ne!(rig.mode(), ArmMode::Executing);
     rig.run(1.0);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Fault, Check::State));
 }
 
@@ -96,11 +96,11 @@ fn an_arm_that_rests_is_not_taken_for_frozen() {
     let mut rig = Rig::armed();
     rig.frozen = true;
     rig.run(5.0);
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     rig.frozen = false;
     rig.follow(10, INWARD);
     rig.run(0.5);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_stop_ends_all_commands_is_repeated_and_stays_latched() {
     for (delay, expected) in delays.iter().zip([0.0, 0.02, 0.04]) {
         assert!((delay - expected).abs() < 1e-6, "{delays:?}");
     }
-    assert_eq!(rig.mode(), Mode::Stopped);
+    assert_eq!(rig.mode(), ArmMode::Stopped);
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert_eq!(rig.supervisor.on_chunk(chunk, rig.now).unwrap_err().check, Check::Mode);
     assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode);
@@ -145,9 +145,9 @@ fn a_stop_ends_all_commands_is_repeated_and_stays_latched() {
     rig.run(1.0);
     assert_eq!(rig.sent().len(), before);
     rig.supervisor.reset_fault(rig.now).unwrap();
-    assert_eq!(rig.mode(), Mode::Disarmed, "a reset alone does not arm");
+    assert_eq!(rig.mode(), ArmMode::Disarmed, "a reset alone does not arm");
     rig.supervisor.arm(rig.now).unwrap();
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_driver_error_stops_names_the_code_and_outlives_its_own_clearing() {
     let before = rig.sent().len();
     rig.supervisor.on_driver_errors(ErrorChannel::All, &[0x100D], rig.now);
     rig.run(0.2);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert_eq!(rig.sent().len(), before);
     assert_eq!(rig.stops().len(), 3);
     let reason = rig.status().reason;
@@ -208,11 +208,11 @@ fn a_driver_error_stops_names_the_code_and_outlives_its_own_clearing() {
     // The controller clears system errors by itself.
     rig.supervisor.on_driver_errors(ErrorChannel::All, &[0], rig.now);
     rig.run(0.5);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert!(rig.supervisor.on_chunk(chunk, rig.now).is_err());
     rig.supervisor.rearm(rig.now).unwrap();
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn a_joint_error_is_a_fault_even_while_disarmed() {
     rig.run(0.1);
     rig.supervisor
         .on_driver_errors(ErrorChannel::Joints, &[0, 0, 0x20, 0, 0, 0, 0], rig.now);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.status().reason.contains("0x0020"));
     assert!(rig.supervisor.arm(rig.now).is_err());
 }
@@ -301,7 +301,7 @@ fn nothing_is_armed_without_driver_listener_stop_and_being_alone() {
         let refusal = rig.supervisor.arm(rig.now).unwrap_err();
         assert_eq!(refusal.check, Check::Publishers);
         assert!(refusal.message.contains(needle), "{refusal}");
-        assert_eq!(rig.mode(), Mode::Disarmed);
+        assert_eq!(rig.mode(), ArmMode::Disarmed);
     };
     refused(|graph| *graph = Graph::default(), "expected rm_driver in the graph");
     refused(|graph| graph.stop_is_bool = true, "both");
@@ -321,7 +321,7 @@ fn whoever_joins_a_moving_arm_brakes_and_latches_it() {
         rig.supervisor.on_graph(graph, rig.now);
         let delay = braking_delay(&mut rig);
         assert!(delay <= 0.1, "{delay}");
-        assert_eq!(rig.mode(), Mode::Fault);
+        assert_eq!(rig.mode(), ArmMode::Fault);
         assert!(rig.status().reason.contains(needle), "{}", rig.status().reason);
         assert!(rig.has(EventKind::Fault, Check::Publishers));
     }
@@ -374,7 +374,7 @@ fn a_stop_that_reaches_nobody_is_not_called_sent() {
     let answer = rig.supervisor.stop("button", rig.now).unwrap_err();
     assert!(answer.contains("emergency stop"), "{answer}");
     // The missing driver is a fault already, which a stop does not hide.
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     // If no driver was ever seen, the message type of a stop is unknown.
     let mut unseen = Supervisor::new(config(), StandIn::default(), rig.now);
     let answer = unseen.stop("button", rig.now).unwrap_err();
@@ -393,7 +393,7 @@ fn a_driver_that_disappears_is_sent_nothing_so_that_nothing_queues_up() {
     rig.supervisor.on_graph(gone, rig.now);
     rig.run(1.0);
     assert_eq!(rig.sent().len(), before);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
 }
 
 #[test]
@@ -401,7 +401,7 @@ fn a_transport_that_fails_is_a_fault() {
     let mut rig = moving();
     rig.supervisor.driver_mut().broken = true;
     rig.run(0.1);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Fault, Check::Driver));
 }
 
@@ -419,7 +419,7 @@ fn an_arm_that_does_not_follow_is_braked_and_latched() {
         // The arm is blocked and jitters.
         rig.joints = ready() + Joints::repeat(1e-4 * f64::from(i % 2));
     }
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Fault, Check::Tracking));
 }
 
@@ -472,7 +472,7 @@ fn chunks_that_are_late_stale_misordered_or_foreign_are_refused_and_the_arm_hold
         assert!(refusal.message.contains(needle), "{refusal}");
         rig.run(0.5);
         assert_eq!(rig.sent().len(), before, "the arm holds");
-        assert_eq!(rig.mode(), Mode::Holding);
+        assert_eq!(rig.mode(), ArmMode::Holding);
         assert!(rig.has(EventKind::Refused, check));
         assert_eq!(rig.status().refusals, 1);
     };
@@ -525,7 +525,7 @@ fn foreign_heartbeats_keep_nobody_alive() {
     let lease = rig.lease;
     rig.lease = lease + 7;
     rig.run(0.5);
-    assert_ne!(rig.mode(), Mode::Executing);
+    assert_ne!(rig.mode(), ArmMode::Executing);
 }
 
 #[test]
@@ -550,10 +550,10 @@ fn disarmed_means_no_command_whatever_is_asked() {
 fn disarming_brakes_inside_the_limits_first() {
     let mut rig = moving();
     rig.supervisor.disarm(rig.now);
-    assert_eq!(rig.mode(), Mode::Braking);
+    assert_eq!(rig.mode(), ArmMode::Braking);
     let delay = braking_delay(&mut rig);
     assert!(delay <= 0.02, "{delay}");
-    assert_eq!(rig.mode(), Mode::Disarmed);
+    assert_eq!(rig.mode(), ArmMode::Disarmed);
 }
 
 #[test]
@@ -566,7 +566,7 @@ fn an_operator_takes_over_smoothly_and_the_policy_is_out() {
             .is_err()
     );
     rig.acquire("teleop", Priority::Operator);
-    assert_eq!(rig.mode(), Mode::Braking);
+    assert_eq!(rig.mode(), ArmMode::Braking);
     rig.tick();
     let operator = rig.lease;
     rig.lease = policy;
@@ -584,7 +584,7 @@ fn an_operator_takes_over_smoothly_and_the_policy_is_out() {
     rig.follow(5, [0.0, 0.005, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert_eq!(
         rig.mode(),
-        Mode::Executing,
+        ArmMode::Executing,
         "an operator does not wait for the arm to rest"
     );
     rig.run(0.3);
@@ -599,7 +599,7 @@ fn a_released_lease_ends_motion() {
     let mut rig = moving();
     rig.supervisor.release_lease(rig.lease, rig.now).unwrap();
     assert!(braking_delay(&mut rig) <= 0.02);
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     assert!(rig.supervisor.release_lease(rig.lease, rig.now).is_err());
     assert_eq!(rig.status().lease, 0);
 }
@@ -615,7 +615,7 @@ fn what_somebody_else_repeats_is_no_sign_of_life() {
         rig.heartbeat = false;
         let lease = rig.lease;
         for _ in 0..150 {
-            let beat = Heartbeat {
+            let beat = ReceivedHeartbeat {
                 lease,
                 source,
                 sequence,
@@ -624,7 +624,7 @@ fn what_somebody_else_repeats_is_no_sign_of_life() {
             rig.supervisor.on_heartbeat(&beat, rig.now);
             rig.tick();
         }
-        assert_eq!(rig.mode(), Mode::Holding);
+        assert_eq!(rig.mode(), ArmMode::Holding);
         assert_eq!(rig.status().lease_source, "", "the lease has lapsed");
         assert!(rig.has(EventKind::Refused, Check::Lease));
     }
@@ -636,13 +636,13 @@ fn a_named_move_is_the_lease_holder_s_and_ends_with_it() {
         let mut rig = Rig::armed();
         rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
         rig.run(0.5);
-        assert_eq!(rig.mode(), Mode::Moving);
+        assert_eq!(rig.mode(), ArmMode::Moving);
         rig
     };
     let ended = |mut rig: Rig, reason: &str| {
         let delay = braking_delay(&mut rig);
         assert!(delay <= 0.1, "{delay}");
-        assert_eq!(rig.mode(), Mode::Holding);
+        assert_eq!(rig.mode(), ArmMode::Holding);
         let Some(MoveProgress::Failed(why)) = rig.supervisor.move_progress() else {
             panic!("the move goes on")
         };
@@ -694,7 +694,7 @@ fn in_a_dry_run_everything_is_computed_and_nothing_is_sent() {
     rig.follow(20, INWARD);
     rig.run(1.5);
     let status = rig.status();
-    assert_eq!(status.mode, Mode::Executing);
+    assert_eq!(status.mode, ArmMode::Executing);
     assert!(status.dry_run && status.commands > 140);
     assert!((status.command_rate - 100.0).abs() < 1.0);
     assert!((status.commanded_pose.translation.x - status.measured_pose.translation.x) < -0.08);
@@ -711,7 +711,7 @@ fn a_clock_that_goes_back_makes_nothing_fresh() {
     let from = rig.sent().len() - 2;
     rig.run(2.0);
     assert!(rig.has(EventKind::Held, Check::Clock));
-    assert_eq!(rig.mode(), Mode::Holding);
+    assert_eq!(rig.mode(), ArmMode::Holding);
     assert!(rig.velocities(from).last().unwrap().amax() < 1e-4);
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert!(
@@ -727,9 +727,9 @@ fn a_plan_is_not_followed_for_ever() {
     chunk.reference = Reference::Measured;
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(3.9);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
     rig.run(0.3);
-    assert_ne!(rig.mode(), Mode::Executing);
+    assert_ne!(rig.mode(), ArmMode::Executing);
     assert!(rig.has(EventKind::Held, Check::Fresh));
 }
 
@@ -744,7 +744,7 @@ fn named_moves_arrive_inside_the_limits_and_can_be_cancelled() {
     rig.run(5.0);
     assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
     assert!((rig.joints - config().named("home").unwrap()).amax() < 1e-6);
-    assert_eq!((rig.status().clamps, rig.mode()), (0, Mode::Holding));
+    assert_eq!((rig.status().clamps, rig.mode()), (0, ArmMode::Holding));
     rig.supervisor.move_named("ready", 0.8, rig.lease, rig.now).unwrap();
     rig.run(0.6);
     rig.supervisor.cancel_move(rig.now);
@@ -766,7 +766,7 @@ fn named_moves_need_a_living_state_too() {
     rig.run(0.4);
     rig.deaf = true;
     assert!(braking_delay(&mut rig) <= 0.1);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
 }
 
 #[test]
@@ -802,7 +802,7 @@ fn a_state_that_is_no_number_counts_as_none() {
         rig.supervisor.on_state(Joints::repeat(f64::NAN), rig.now.ros, rig.now);
         rig.tick();
     }
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.has(EventKind::Refused, Check::Finite));
     assert_eq!(rig.status().nonfinite, 0);
 }
@@ -856,7 +856,7 @@ fn what_is_no_state_and_no_chunk_is_told_and_changes_nothing() {
     };
     rig.supervisor.on_malformed_chunk("stranger", 40, refusal, rig.now);
     rig.run(0.2);
-    assert_eq!(rig.mode(), Mode::Executing);
+    assert_eq!(rig.mode(), ArmMode::Executing);
     assert_eq!(rig.status().refusals, 1);
     let [state, chunk] = &rig.events[told..] else {
         panic!("{:?}", rig.events)
@@ -887,7 +887,7 @@ fn the_status_says_what_the_arm_does_and_has_done() {
     let measured = rig.joints;
     rig.tick();
     let status = rig.status();
-    assert_eq!((status.mode, status.plan_id, status.chunks), (Mode::Executing, 1, 1));
+    assert_eq!((status.mode, status.plan_id, status.chunks), (ArmMode::Executing, 1, 1));
     assert_eq!((status.lease, status.lease_source.as_str()), (rig.lease, "policy"));
     assert_eq!(status.gripper, 0.4);
     assert_eq!(status.commands as usize, rig.sent().len());
@@ -909,11 +909,11 @@ fn a_plan_whose_end_cannot_be_reached_is_given_up_a_second_later() {
     rig.run(1.4);
     assert_eq!(
         rig.mode(),
-        Mode::Executing,
+        ArmMode::Executing,
         "the tool stands at the wall of its box and waits"
     );
     rig.run(0.2);
-    assert_eq!((rig.mode(), rig.status().underruns), (Mode::Holding, 1));
+    assert_eq!((rig.mode(), rig.status().underruns), (ArmMode::Holding, 1));
     assert!(rig.joints[0] < 0.24, "{}", rig.joints[0]);
 }
 
@@ -926,7 +926,7 @@ fn joint_targets_far_from_what_the_joints_can_do_refuse_the_chunk_by_step_and_jo
         assert_eq!(refusal.check, check, "{refusal}");
         assert!(refusal.message.contains(needle), "{refusal}");
         rig.tick();
-        assert_eq!(rig.mode(), Mode::Executing, "what was under way goes on");
+        assert_eq!(rig.mode(), ArmMode::Executing, "what was under way goes on");
     };
     let joint = |joint: usize, rad: f64| {
         let mut values = [0.0; 8];
@@ -1057,7 +1057,7 @@ fn a_plan_that_ends_in_motion_never_sends_two_frames_in_a_tick() {
     chunk.step_period = 0.02;
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(3.0);
-    assert_eq!((rig.mode(), rig.status().underruns), (Mode::Holding, 1));
+    assert_eq!((rig.mode(), rig.status().underruns), (ArmMode::Holding, 1));
     for pair in rig.sent().windows(2) {
         assert!(pair[1].0.seconds_since(pair[0].0) > 0.5 * PERIOD);
     }
@@ -1073,7 +1073,7 @@ fn failing() -> Rig {
     second.drivers.push("/sim_node".into());
     rig.supervisor.on_graph(second, rig.now);
     rig.supervisor.on_graph(Graph::of_driver(DriverApi::V2), rig.now);
-    assert_eq!(rig.mode(), Mode::Braking);
+    assert_eq!(rig.mode(), ArmMode::Braking);
     rig
 }
 
@@ -1103,7 +1103,7 @@ fn a_fault_on_its_way_cannot_be_talked_away() {
         let reason = rig.status().reason;
         act(&mut rig);
         rig.run(1.0);
-        assert_eq!(rig.mode(), Mode::Fault, "{talk}");
+        assert_eq!(rig.mode(), ArmMode::Fault, "{talk}");
         assert_eq!(rig.status().reason, reason, "{talk}");
         assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode, "{talk}");
         rig.supervisor.rearm(rig.now).unwrap();
@@ -1118,7 +1118,10 @@ fn disarming_under_way_is_not_weakened_and_can_still_become_a_fault() {
     rig.supervisor.release_lease(rig.lease, rig.now).unwrap();
     rig.jump(-10.0);
     rig.run(1.0);
-    assert_eq!((rig.mode(), rig.status().reason.as_str()), (Mode::Disarmed, "disarmed"));
+    assert_eq!(
+        (rig.mode(), rig.status().reason.as_str()),
+        (ArmMode::Disarmed, "disarmed")
+    );
 
     let mut rig = moving();
     rig.supervisor.disarm(rig.now);
@@ -1128,7 +1131,7 @@ fn disarming_under_way_is_not_weakened_and_can_still_become_a_fault() {
     second.drivers.push("/sim_node".into());
     rig.supervisor.on_graph(second, rig.now);
     rig.run(1.0);
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
 }
 
 #[test]
@@ -1139,6 +1142,6 @@ fn a_stop_does_not_hide_a_latched_fault() {
     rig.supervisor.stop("button", rig.now).unwrap();
     rig.run(0.1);
     assert_eq!(rig.stops().len(), 6, "the stop is sent all the same");
-    assert_eq!(rig.mode(), Mode::Fault);
+    assert_eq!(rig.mode(), ArmMode::Fault);
     assert!(rig.status().reason.contains("collision"));
 }

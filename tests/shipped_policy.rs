@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use thinkvla::control::config::ArmConfig;
-use thinkvla::eval::closed_loop::{Candidate, Evaluation, Latency, Network, NetworkOptions, trials};
+use thinkvla::eval::closed_loop::{ChunkLatency, EvaluatedPolicy, Evaluation, NetworkOptions, SimNetwork, trials};
 use thinkvla::eval::diagnosis::{DiagnosisOptions, diagnose};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
@@ -26,15 +26,15 @@ fn successes(shuffle_cameras: bool) -> usize {
         sim: SimConfig::shipped().unwrap(),
         arm: ArmConfig::shipped().unwrap(),
         trials: trials(Task::Container, None, 7000..7006),
-        latency: Latency::Fixed(0.1),
+        latency: ChunkLatency::Fixed(0.1),
         replan_steps: Some(3),
         time_limit_s: 15.0,
         shuffle_cameras,
         out: folder.path().join("eval"),
         videos: 0,
     };
-    let network = Network::load(Path::new(SHIPPED), options()).unwrap();
-    let mut candidates = [Candidate::Network(Box::new(network))];
+    let network = SimNetwork::load(Path::new(SHIPPED), options()).unwrap();
+    let mut candidates = [EvaluatedPolicy::Network(Box::new(network))];
     let evaluated = evaluation.run(&mut candidates, |_| ()).unwrap();
     let trials = evaluated.report.trials.iter();
     trials.filter(|trial| trial.success).count()

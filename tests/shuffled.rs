@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 
 use sample_dataset::{CAMERAS, EPISODES};
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::shuffled::{Rule, Sample, shuffled};
+use thinkvla::dataset::shuffled::{ShuffleRule, ShuffledSample, shuffled};
 use thinkvla::dataset::{At, Dataset};
 
-fn samples(dataset: &Dataset, rule: &Rule) -> Vec<Sample> {
+fn samples(dataset: &Dataset, rule: &ShuffleRule) -> Vec<ShuffledSample> {
     let mut all = Vec::new();
     shuffled(dataset, rule, |sample| {
         all.push(sample);
@@ -28,7 +28,7 @@ fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
     let folder = tempfile::tempdir().unwrap();
     sample_dataset::record(folder.path(), ImageMode::Png);
     let dataset = Dataset::open(folder.path()).unwrap();
-    let rule = Rule {
+    let rule = ShuffleRule {
         pictures: CAMERAS.map(str::to_owned).to_vec(),
         crop: (32, 40),
         action: "action.joint".into(),
@@ -68,14 +68,14 @@ fn every_row_comes_once_with_its_own_actions_and_part_of_its_pictures() {
     assert_eq!(
         samples(
             &dataset,
-            &Rule {
+            &ShuffleRule {
                 threads: 1,
                 ..rule.clone()
             }
         ),
         found
     );
-    assert_ne!(samples(&dataset, &Rule { seed: 8, ..rule }), found);
+    assert_ne!(samples(&dataset, &ShuffleRule { seed: 8, ..rule }), found);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_part_larger_than_the_pictures_is_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
     sample_dataset::record(folder.path(), ImageMode::Png);
     let dataset = Dataset::open(folder.path()).unwrap();
-    let rule = Rule {
+    let rule = ShuffleRule {
         pictures: vec![CAMERAS[0].to_owned()],
         crop: (224, 224),
         action: "action".into(),

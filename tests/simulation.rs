@@ -15,7 +15,7 @@ use thinkvla::sim::episode;
 use thinkvla::sim::error::SimError;
 use thinkvla::sim::judge::{Conditions, HOLD_S, Judge};
 use thinkvla::sim::scene::SceneOptions;
-use thinkvla::sim::tasks::{self, EpisodeId, Layout, Task};
+use thinkvla::sim::tasks::{self, EpisodeId, Task, TaskLayout};
 use thinkvla::sim::world::{STEP_S, Setpoint, World, start_joints};
 use thinkvla::types::{Joints, Pose};
 
@@ -37,7 +37,7 @@ fn id(task: Task, variation: u8, seed: u64) -> EpisodeId {
     EpisodeId { task, variation, seed }
 }
 
-fn scene(task: Task) -> (Layout, World) {
+fn scene(task: Task) -> (TaskLayout, World) {
     let layout = tasks::layout(&config(), id(task, 0, 3)).unwrap();
     let world = World::new(&config(), &layout, OPTIONS).unwrap();
     (layout, world)
@@ -143,7 +143,7 @@ fn fingers_hold_the_block_by_friction_while_the_arm_lifts_it() {
 }
 
 /// Runs `seconds` with the setpoint held, and returns the judge.
-fn judged(layout: &Layout, world: &mut World, setpoint: &Setpoint, seconds: f64) -> Judge {
+fn judged(layout: &TaskLayout, world: &mut World, setpoint: &Setpoint, seconds: f64) -> Judge {
     let mut judge = Judge::new(layout.goal.clone(), config().block.side_m);
     for _ in 0..(seconds / STEP_S) as usize {
         world.step(setpoint);
@@ -152,7 +152,7 @@ fn judged(layout: &Layout, world: &mut World, setpoint: &Setpoint, seconds: f64)
     judge
 }
 
-fn goal_pose(layout: &Layout, lift: f64) -> Pose {
+fn goal_pose(layout: &TaskLayout, lift: f64) -> Pose {
     let [x, y] = layout.goal.centre;
     Pose::translation(x, y, layout.goal.surface + config().block.side_m / 2.0 + lift)
 }

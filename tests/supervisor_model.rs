@@ -17,7 +17,7 @@ use thinkvla::control::event::{Check, EventKind};
 use thinkvla::control::lease::Priority;
 use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
 use thinkvla::realman::{DriverApi, Graph};
-use thinkvla::supervisor::{ErrorChannel, Mode};
+use thinkvla::supervisor::{ArmMode, ErrorChannel};
 use thinkvla::types::Joints;
 
 /// An input of the supervisor, or an event around it.
@@ -122,12 +122,12 @@ enum Ending {
 }
 
 impl Ending {
-    fn permits(self, mode: Mode) -> bool {
+    fn permits(self, mode: ArmMode) -> bool {
         match self {
             Self::None => mode.is_armed(),
-            Self::Disarmed => matches!(mode, Mode::Braking | Mode::Disarmed),
-            Self::Stopped => mode == Mode::Stopped,
-            Self::Fault => matches!(mode, Mode::Braking | Mode::Fault),
+            Self::Disarmed => matches!(mode, ArmMode::Braking | ArmMode::Disarmed),
+            Self::Stopped => mode == ArmMode::Stopped,
+            Self::Fault => matches!(mode, ArmMode::Braking | ArmMode::Fault),
         }
     }
 }
@@ -148,7 +148,7 @@ fn add(cell: &Cell<u64>) {
 struct Model<'a> {
     rig: Rig,
     ending: Ending,
-    mode: Mode,
+    mode: ArmMode,
     /// Number of frames at the last check.
     frames: usize,
     /// Number of fault events, including repetitions.
@@ -167,7 +167,7 @@ impl<'a> Model<'a> {
         Self {
             rig,
             ending: Ending::Disarmed,
-            mode: Mode::Disarmed,
+            mode: ArmMode::Disarmed,
             frames: 0,
             faults: 0,
             resting: true,
@@ -265,7 +265,7 @@ impl<'a> Model<'a> {
             Happening::CancelMove => supervisor.cancel_move(now),
             Happening::Arm => {
                 let armed = supervisor.arm(now).is_ok();
-                if armed && self.mode == Mode::Disarmed {
+                if armed && self.mode == ArmMode::Disarmed {
                     prop_assert_eq!(self.ending, Ending::Disarmed);
                     self.ending = Ending::None;
                 }
@@ -281,7 +281,7 @@ impl<'a> Model<'a> {
             }
             Happening::Reset => {
                 if supervisor.reset_fault(now).is_ok() {
-                    prop_assert!(matches!(self.mode, Mode::Stopped | Mode::Fault));
+                    prop_assert!(matches!(self.mode, ArmMode::Stopped | ArmMode::Fault));
                     self.ending = Ending::Disarmed;
                 }
             }

@@ -15,13 +15,13 @@ use std::process::{Child, Command, Output};
 use std::time::Duration;
 
 use tch::Tensor;
-use tiny_run::{Bench, metrics, questions};
+use tiny_run::{RunFixture, metrics, questions};
 
 /// Two processes, started as torchrun does.
-fn two(bench: &Bench, arguments: &[&str]) -> [Child; 2] {
+fn two(fixture: &RunFixture, arguments: &[&str]) -> [Child; 2] {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     [0, 1].map(|rank: u32| {
-        let mut command = bench.command(arguments);
+        let mut command = fixture.command(arguments);
         command.env("WORLD_SIZE", "2").env("RANK", rank.to_string());
         command.env("LOCAL_RANK", rank.to_string());
         command
@@ -54,25 +54,25 @@ fn same_losses(runs: [&Path; 2], relative: f64) {
 
 #[test]
 fn two_processes_learn_what_one_learns_from_all_their_batches() {
-    let bench = Bench::new(questions::SECTION);
-    for output in ended(two(&bench, &["--max-steps", "6"])) {
+    let fixture = RunFixture::new(questions::SECTION);
+    for output in ended(two(&fixture, &["--max-steps", "6"])) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    let mut config = bench.load();
-    config.out = bench.path("one");
+    let mut config = fixture.load();
+    config.out = fixture.path("one");
     config.data.accumulate = 2;
-    let one = bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
-    let (alone, together) = (weights(&one.checkpoint), weights(&bench.path("out/step-00000006")));
+    let one = fixture.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    let (alone, together) = (weights(&one.checkpoint), weights(&fixture.path("out/step-00000006")));
     assert_eq!(alone.len(), together.len());
     for ((key, a), (_, b)) in alone.iter().zip(&together) {
         let apart = f64::try_from((a - b).abs().max()).unwrap();
         assert!(apart <= 1e-6, "{key}: {apart:e}");
     }
-    same_losses([&config.out, &bench.path("out")], 1e-5);
+    same_losses([&config.out, &fixture.path("out")], 1e-5);
     // The size of a step must not change during a run.
-    config.out = bench.path("out");
+    config.out = fixture.path("out");
     config.data.accumulate = 1;
-    let refused = bench.open(config, true).err().unwrap();
+    let refused = fixture.open(config, true).err().unwrap();
     assert!(
         refused.contains("expected processes times data.accumulate to be 2"),
         "{refused}"
@@ -82,24 +82,24 @@ fn two_processes_learn_what_one_learns_from_all_their_batches() {
 #[test]
 #[ignore = "needs two GPUs"]
 fn two_gpus_learn_what_one_learns_from_all_their_batches() {
-    let bench = Bench::new(questions::SECTION);
-    let config = std::fs::read_to_string(&bench.config).unwrap();
-    std::fs::write(&bench.config, config.replace("device: cpu", "device: cuda")).unwrap();
-    for output in ended(two(&bench, &["--max-steps", "6"])) {
+    let fixture = RunFixture::new(questions::SECTION);
+    let config = std::fs::read_to_string(&fixture.config).unwrap();
+    std::fs::write(&fixture.config, config.replace("device: cpu", "device: cuda")).unwrap();
+    for output in ended(two(&fixture, &["--max-steps", "6"])) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    let mut config = bench.load();
-    config.out = bench.path("one");
+    let mut config = fixture.load();
+    config.out = fixture.path("one");
     config.data.accumulate = 2;
-    bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
-    same_losses([&config.out, &bench.path("out")], 1e-3);
+    fixture.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    same_losses([&config.out, &fixture.path("out")], 1e-3);
 }
 
 #[test]
 fn a_process_that_dies_ends_the_others_by_name_and_all_can_go_on() {
-    let bench = Bench::new("");
-    let [leading, mut other] = two(&bench, &[]);
-    while !bench.path("out/step-00000050").exists() {
+    let fixture = RunFixture::new("");
+    let [leading, mut other] = two(&fixture, &[]);
+    while !fixture.path("out/step-00000050").exists() {
         std::thread::sleep(Duration::from_millis(2));
     }
     other.kill().unwrap();
@@ -111,19 +111,19 @@ fn a_process_that_dies_ends_the_others_by_name_and_all_can_go_on() {
         said.contains("rank 0 of 2 has lost the others") && said.contains("--resume"),
         "{said}"
     );
-    assert!(!bench.path("out/step-00000200").exists());
-    for output in ended(two(&bench, &["--resume", "--max-steps", "120"])) {
+    assert!(!fixture.path("out/step-00000200").exists());
+    for output in ended(two(&fixture, &["--resume", "--max-steps", "120"])) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    assert!(bench.path("out/step-00000120").exists());
+    assert!(fixture.path("out/step-00000120").exists());
 }
 
 #[test]
 fn an_interrupted_process_ends_all_after_the_same_step() {
-    let bench = Bench::new("");
-    let children = two(&bench, &[]);
+    let fixture = RunFixture::new("");
+    let children = two(&fixture, &[]);
     let lines = || {
-        let text = std::fs::read_to_string(bench.path("out/metrics.jsonl"));
+        let text = std::fs::read_to_string(fixture.path("out/metrics.jsonl"));
         text.unwrap_or_default().lines().count()
     };
     while lines() < 3 {
@@ -139,13 +139,13 @@ fn an_interrupted_process_ends_all_after_the_same_step() {
             "{said}"
         );
     }
-    assert!(bench.path(&format!("out/step-{:08}", lines())).exists());
+    assert!(fixture.path(&format!("out/step-{:08}", lines())).exists());
 }
 
 #[test]
 fn an_environment_that_says_half_of_it_is_refused_by_name() {
-    let bench = Bench::new("");
-    let output = bench.command(&[]).env("WORLD_SIZE", "2").output().unwrap();
+    let fixture = RunFixture::new("");
+    let output = fixture.command(&[]).env("WORLD_SIZE", "2").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         !output.status.success() && said.contains("RANK: expected it beside WORLD_SIZE"),

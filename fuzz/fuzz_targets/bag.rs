@@ -6,7 +6,7 @@ mod common;
 use libfuzzer_sys::fuzz_target;
 use thinkvla::dataset::mcap::compression::{self, LONGEST_MESSAGE};
 use thinkvla::dataset::mcap::messages::{
-    ActionChunk, CompressedImage, Image, JointState, PoseStamped, decode_array, decode_text,
+    CompressedImage, Image, JointState, PoseStamped, RecordedChunk, decode_array, decode_text,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -48,7 +48,7 @@ fn decode(data: &[u8]) {
         drop(PoseStamped::decode(data));
         drop(CompressedImage::decode(data));
         drop(Image::decode(data));
-        drop(ActionChunk::decode(data));
+        drop(RecordedChunk::decode(data));
         drop(decode_text(data));
         drop(decode_array(data, true));
         drop(decode_array(data, false));

@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::Dataset;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::mcap::{Clock, ExportOptions, ImportOptions, Source, export_episodes, import_bags};
+use thinkvla::dataset::mcap::{ColumnSource, ExportOptions, ImportOptions, StampClock, export_episodes, import_bags};
 
 /// Memory allowed in addition to the chunks of the recording, for the dataset that is written (bytes).
 const MARGIN: usize = 64 << 20;
@@ -36,8 +36,8 @@ fn tiny() -> Tiny {
     tiny
 }
 
-fn source(name: &str) -> Source {
-    Source {
+fn source(name: &str) -> ColumnSource {
+    ColumnSource {
         name: name.into(),
         topics: vec![],
     }
@@ -58,7 +58,7 @@ fuzz_target!(
             task: Some("task".into()),
             task_topic: None,
             max_age_s: 0.2,
-            clock: Clock::Header,
+            clock: StampClock::Header,
             images: ImageMode::Png,
         };
         let contract = Contract::load(tiny.root()).unwrap();

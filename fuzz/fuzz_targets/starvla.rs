@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use thinkvla::model::checkpoint::{Manifest, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Manifest};
 
 /// Memory that reading YAML may take (bytes); the parser has a limit of its own, whatever the number of aliases.
 const MARGIN: usize = 16 << 20;
@@ -43,7 +43,7 @@ fuzz_target!(
         std::fs::write(run.join("config.yaml"), read).unwrap();
         std::fs::write(run.join("config.full.yaml"), full).unwrap();
         let taken = common::taken(|| {
-            let found = Manifest::read(run, &Options::default()).map(drop);
+            let found = Manifest::read(run, &CheckpointOptions::default()).map(drop);
             assert!(found.is_err(), "its base model is not there");
         });
         assert!(taken <= 2 * data.len() + MARGIN, "{taken} bytes of memory for {} bytes", data.len());

@@ -30,7 +30,7 @@ pub struct Lease {
 
 /// Heartbeat as received.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Heartbeat<'a> {
+pub struct ReceivedHeartbeat<'a> {
     /// Id of the lease it is for.
     pub lease: u64,
     /// Name of the sender.
@@ -60,9 +60,9 @@ impl Heartbeats {
     }
 
     /// Returns the next heartbeat, with age 0.
-    pub fn next_heartbeat(&mut self) -> Heartbeat<'_> {
+    pub fn next_heartbeat(&mut self) -> ReceivedHeartbeat<'_> {
         self.sequence += 1;
-        Heartbeat {
+        ReceivedHeartbeat {
             lease: self.lease,
             source: &self.source,
             sequence: self.sequence,
@@ -189,7 +189,7 @@ impl Leases {
     ///
     /// # Errors
     /// When the heartbeat does not count, with the reason.
-    pub fn heartbeat(&mut self, beat: &Heartbeat<'_>, limit: f64, now: Steady) -> Result<(), HeartbeatError> {
+    pub fn heartbeat(&mut self, beat: &ReceivedHeartbeat<'_>, limit: f64, now: Steady) -> Result<(), HeartbeatError> {
         let Some(holder) = self.holder.as_mut().filter(|holder| holder.id == beat.lease) else {
             let holder = self.holder.as_ref().map_or("nobody", |holder| &holder.source);
             return Err(HeartbeatError::Lease {
@@ -260,8 +260,8 @@ mod tests {
     }
 
     /// Heartbeat of `source` with age 1 ms.
-    fn beat(lease: u64, source: &str, sequence: u64) -> Heartbeat<'_> {
-        Heartbeat {
+    fn beat(lease: u64, source: &str, sequence: u64) -> ReceivedHeartbeat<'_> {
+        ReceivedHeartbeat {
             lease,
             source,
             sequence,
@@ -287,7 +287,8 @@ mod tests {
     fn only_what_the_holder_itself_has_just_sent_keeps_it_alive() {
         let mut leases = Leases::default();
         let (id, _) = leases.acquire("policy", Priority::Policy, T).unwrap();
-        let mut heard = |beat: Heartbeat<'_>| leases.heartbeat(&beat, 1.0, T).map_err(|error| error.to_string());
+        let mut heard =
+            |beat: ReceivedHeartbeat<'_>| leases.heartbeat(&beat, 1.0, T).map_err(|error| error.to_string());
         heard(beat(id, "policy", 7)).unwrap();
         heard(beat(id, "policy", 8)).unwrap();
         for (wrong, needle) in [
@@ -296,21 +297,21 @@ mod tests {
             (beat(id, "policy", 0), "above 8, found 0"),
             (beat(id ^ 1, "policy", 9), "lease of policy"),
             (
-                Heartbeat {
+                ReceivedHeartbeat {
                     age: 1.1,
                     ..beat(id, "policy", 9)
                 },
                 "1.100 s ago",
             ),
             (
-                Heartbeat {
+                ReceivedHeartbeat {
                     age: -1.1,
                     ..beat(id, "policy", 9)
                 },
                 "compare the clocks",
             ),
             (
-                Heartbeat {
+                ReceivedHeartbeat {
                     age: f64::NAN,
                     ..beat(id, "policy", 9)
                 },

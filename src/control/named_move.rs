@@ -1,7 +1,7 @@
 //! Moves to named configurations: straight in joint space, from rest to rest.
 
 use super::config::{ArmConfig, Limits, Workspace};
-use super::gate::{ArmPoints, Violation};
+use super::gate::{ArmGeometry, Violation};
 use crate::types::Joints;
 use crate::types::time::Steady;
 
@@ -67,7 +67,7 @@ impl NamedMove {
     ///
     /// # Errors
     /// When the name is unknown, the speed is out of range, or the straight path in joint space leaves the workspace.
-    pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, arm_points: &ArmPoints) -> Result<Self, MoveError> {
+    pub fn plan(request: MoveRequest<'_>, config: &ArmConfig, arm_points: &ArmGeometry) -> Result<Self, MoveError> {
         let MoveRequest { name, speed, from, now } = request;
         if !(speed > 0.0 && speed <= 1.0) {
             return Err(MoveError::Speed(speed));
@@ -122,7 +122,7 @@ impl NamedMove {
 }
 
 /// Checks the path; returns the largest tool travel per fraction of the path (m).
-fn checked_travel(from: &Joints, way: &Joints, arm_points: &ArmPoints, space: &Workspace) -> Result<f64, Violation> {
+fn checked_travel(from: &Joints, way: &Joints, arm_points: &ArmGeometry, space: &Workspace) -> Result<f64, Violation> {
     let mut last = arm_points.at(from).tool;
     let mut fastest: f64 = 0.0;
     for i in 1..=CHECKED_POINTS {
@@ -152,7 +152,7 @@ mod tests {
 
     fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {
         let config = config();
-        let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
+        let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
         NamedMove::plan(
             MoveRequest {
                 name,
@@ -172,7 +172,7 @@ mod tests {
         let ready = config.named("ready").unwrap();
         for speed in [0.1, 1.0] {
             let planned = plan("ready", speed, home).unwrap();
-            let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
+            let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
             let h = 1e-3;
             let at = |t: f64| planned.at(Steady::from_secs_f64(t));
             let mut fastest: f64 = 0.0;
@@ -207,7 +207,7 @@ mod tests {
         let mut slow_tool = config();
         slow_tool.limits.tool_speed_m_s = 0.05;
         for config in [slow_joints, soft_joints, slow_tool] {
-            let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
+            let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
             let (name, speed, now) = ("ready", 0.5, Steady(0));
             let from = config.named("home").unwrap();
             let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &arm_points).unwrap();
@@ -248,7 +248,7 @@ mod tests {
         below
             .named_deg
             .insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
-        let arm_points = ArmPoints::new(Rm75::b(), &below.tool);
+        let arm_points = ArmGeometry::new(Rm75::b(), &below.tool);
         let request = MoveRequest {
             name: "far",
             speed: 0.5,

@@ -9,11 +9,11 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
 use super::episode_stats::{self, FeatureStats};
-use super::episodes::{self, Episode, Place, VideoSpan};
+use super::episodes::{self, Episode, FilePlace, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::parquet::rows::GROUP;
 use super::parquet::writer::Writer;
 use super::reader::{At, Dataset, data_path, video_path};
@@ -27,7 +27,7 @@ use crate::writer_lock::WriterLock;
 
 /// Episode to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Choice {
+pub struct EpisodeChoice {
     /// Index in the source dataset.
     pub episode: usize,
     /// Instruction that replaces the episode's own.
@@ -36,11 +36,11 @@ pub struct Choice {
 
 /// Dataset, with the episodes to copy from it.
 #[derive(Debug)]
-pub struct Source<'a> {
+pub struct EpisodeSource<'a> {
     /// The dataset.
     pub dataset: &'a Dataset,
     /// Episodes to copy, in this order.
-    pub episodes: Vec<Choice>,
+    pub episodes: Vec<EpisodeChoice>,
 }
 
 /// Builds a dataset from these episodes, source after source, in `out`, which must be new or empty. The contract and
@@ -49,7 +49,7 @@ pub struct Source<'a> {
 /// # Errors
 /// When the sources differ in rate or columns, an episode is missing or damaged, or writing fails. Then `out` has no
 /// `meta/info.json` and is not a dataset.
-pub fn assemble(storage: &dyn Storage, sources: &[Source<'_>], out: &Path) -> Result<Info, DatasetError> {
+pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path) -> Result<Info, DatasetError> {
     let first = sources
         .first()
         .ok_or_else(|| DatasetError::Request("expected a dataset, found none".into()))?;
@@ -181,7 +181,7 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    fn take_all(&mut self, source: &Source<'_>) -> Result<(), DatasetError> {
+    fn take_all(&mut self, source: &EpisodeSource<'_>) -> Result<(), DatasetError> {
         let mut known = episode_stats::of_episodes(source.dataset.root(), source.dataset.info())?;
         for choice in &source.episodes {
             let episode = source.dataset.episodes().get(choice.episode).ok_or_else(|| {
@@ -206,11 +206,11 @@ impl Assembly<'_> {
         &mut self,
         from: &Dataset,
         episode: &Episode,
-        choice: &Choice,
+        choice: &EpisodeChoice,
         mut statistics: FeatureStats,
     ) -> Result<(), DatasetError> {
         let index = self.info.total_episodes;
-        let data = Place {
+        let data = FilePlace {
             chunk: index / CHUNK,
             file: index % CHUNK,
         };
@@ -281,7 +281,7 @@ impl Assembly<'_> {
         let names: Vec<&str> = in_rows.map(|(name, _)| name.as_str()).collect();
         let pictures: Vec<_> = from.info().pictures().map(|(name, _)| name.to_owned()).collect();
         let values = from.info().features.values().filter(|feature| !feature.is_picture());
-        let part = Part {
+        let part = RowRange {
             first,
             count: episode.length,
             values: values.map(Feature::len).sum(),
@@ -331,10 +331,10 @@ impl Assembly<'_> {
     }
 
     /// Copies the whole file, once for all episodes in it, so that their time spans stay valid.
-    fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<Place, DatasetError> {
+    fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<FilePlace, DatasetError> {
         let source = video_path(from.root(), from.info(), episode, key)?;
         let of_key = self.videos.entry(key.to_owned()).or_default();
-        let place = |number: usize| Place {
+        let place = |number: usize| FilePlace {
             chunk: number / CHUNK,
             file: number % CHUNK,
         };

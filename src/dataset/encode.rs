@@ -8,12 +8,12 @@ use std::path::Path;
 
 use super::decoded_images::DecodedImageReader;
 use super::episode_stats;
-use super::episodes::{self, Episode, Place, VideoSpan};
+use super::episodes::{self, Episode, FilePlace, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Frame;
 use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
-use super::parquet::rows::{RowWriter, Standing};
+use super::parquet::rows::{RowWriter, RowsPosition};
 use super::reader::{At, Dataset, video_path};
 use super::storage::{Storage, commit, commit_with, copy, new_folder};
 use super::tasks;
@@ -134,7 +134,7 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn episode(&self, source: &Episode, statistics: episode_stats::FeatureStats) -> Result<(), DatasetError> {
         // Data and video files have the same numbers, as some readers expect.
-        let place = Place {
+        let place = FilePlace {
             chunk: source.index / CHUNK,
             file: source.index % CHUNK,
         };
@@ -199,7 +199,7 @@ impl Encoder<'_> {
             frame: 0,
         };
         let task = self.dataset.task(first)?;
-        let standing = Standing {
+        let standing = RowsPosition {
             episode: episode.index,
             task: self
                 .dataset
@@ -228,7 +228,7 @@ impl Encoder<'_> {
     }
 }
 
-fn path(template: &str, place: Place) -> Result<std::path::PathBuf, DatasetError> {
+fn path(template: &str, place: FilePlace) -> Result<std::path::PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
 }

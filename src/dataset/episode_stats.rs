@@ -14,7 +14,7 @@ use super::episodes;
 use super::error::DatasetError;
 use super::info::{Info, STATS, Version, pretty, read_json};
 use super::jsonl;
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::schema::action_column;
 use super::statistics::Statistics;
 use super::storage::{Storage, commit};
@@ -157,7 +157,7 @@ fn load_file(path: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<(),
     let table = Table::open(path)?;
     let of_statistics = |name: &&str| name.starts_with("stats/") || *name == "episode_index";
     let names: Vec<&str> = table.names().filter(of_statistics).collect();
-    for batch in table.read(&names, Part::ALL)? {
+    for batch in table.read(&names, RowRange::ALL)? {
         let batch = batch?;
         let content = |problem: String| DatasetError::content(path, problem);
         for (row, index) in columns::counts(&batch, "episode_index")

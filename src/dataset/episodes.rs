@@ -11,14 +11,14 @@ use serde::Deserialize;
 use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
 use super::info::{Info, Version};
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::parquet::writer;
 use super::statistics::Statistics;
 use super::storage::Storage;
 
 /// File of a dataset, by the numbers of its folder and of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
+pub struct FilePlace {
     /// Number of the folder.
     pub chunk: usize,
     /// Number of the file in it.
@@ -29,7 +29,7 @@ pub struct Place {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VideoSpan {
     /// The file.
-    pub place: Place,
+    pub place: FilePlace,
     /// Time of the first frame in the file (s).
     pub from_s: f64,
     /// Time at which the last frame ends (s).
@@ -48,7 +48,7 @@ pub struct Episode {
     /// Index of the first row in the dataset.
     pub from: usize,
     /// File of the rows.
-    pub data: Place,
+    pub data: FilePlace,
     /// Time spans in video files, by column.
     pub videos: BTreeMap<String, VideoSpan>,
 }
@@ -150,7 +150,7 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
         names.extend(parts.map(|part| format!("videos/{key}/{part}")));
     }
     let names: Vec<&str> = names.iter().map(String::as_str).chain(tasks).collect();
-    for batch in table.read(&names, Part::ALL)? {
+    for batch in table.read(&names, RowRange::ALL)? {
         let read = read_batch(&batch?, &videos).map_err(|problem| DatasetError::content(path, problem))?;
         episodes.extend(read);
     }
@@ -168,7 +168,10 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, St
         let files = columns::counts(batch, &format!("videos/{key}/file_index"))?;
         let starts = columns::doubles(batch, &format!("videos/{key}/from_timestamp"))?;
         let ends = columns::doubles(batch, &format!("videos/{key}/to_timestamp"))?;
-        let places = chunks.into_iter().zip(files).map(|(chunk, file)| Place { chunk, file });
+        let places = chunks
+            .into_iter()
+            .zip(files)
+            .map(|(chunk, file)| FilePlace { chunk, file });
         let times = starts.into_iter().zip(ends);
         let of_key = places
             .zip(times)
@@ -187,7 +190,7 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, St
             tasks,
             length: next(&mut length),
             from: next(&mut from),
-            data: Place {
+            data: FilePlace {
                 chunk: next(&mut chunk),
                 file: next(&mut file),
             },
@@ -225,7 +228,7 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
                 format!("expected episode {expected}, found {found}"),
             ));
         }
-        let place = Place {
+        let place = FilePlace {
             chunk: expected / info.chunks_size,
             file: expected,
         };

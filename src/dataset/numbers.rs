@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use super::episodes::Episode;
 use super::error::DatasetError;
 use super::info::Info;
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::reader::data_path;
 
 /// Columns that identify a row; datasets may lack them.
@@ -18,7 +18,7 @@ const TASK: &str = "task_index";
 
 /// Numbers of all rows, concatenated.
 #[derive(Debug, Default)]
-pub struct Numbers {
+pub struct ColumnNumbers {
     /// Values of each column of vectors.
     ///
     /// # Shapes
@@ -28,7 +28,7 @@ pub struct Numbers {
     pub tasks: Vec<usize>,
 }
 
-impl Numbers {
+impl ColumnNumbers {
     /// Reads the numbers of the episodes.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Numbers {
             .chain([TASK])
             .chain(places)
             .collect();
-        let part = Part {
+        let part = RowRange {
             first: 0,
             count,
             values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + PLACES.len() + 1,

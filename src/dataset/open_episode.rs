@@ -86,7 +86,7 @@ impl OpenEpisode {
     ///
     /// # Errors
     /// When the file cannot be opened or cut.
-    pub fn reopen(storage: &dyn Storage, root: &Path, found: &Found) -> Result<Self, DatasetError> {
+    pub fn reopen(storage: &dyn Storage, root: &Path, found: &FoundEpisode) -> Result<Self, DatasetError> {
         let path = path(root);
         let file = std::fs::OpenOptions::new()
             .write(true)
@@ -155,7 +155,7 @@ fn encode(frame: &Frame) -> Vec<u8> {
 
 /// Open episode that was found on disk.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct FoundEpisode {
     /// Header of the episode.
     pub header: Header,
     /// Number of whole frames.
@@ -168,7 +168,7 @@ pub struct Found {
 ///
 /// # Errors
 /// When there is a file that cannot be opened or read, or that has other columns than the dataset.
-pub fn find(root: &Path, info: &Info) -> Result<Option<Found>, DatasetError> {
+pub fn find(root: &Path, info: &Info) -> Result<Option<FoundEpisode>, DatasetError> {
     let path = path(root);
     if !path.exists() {
         return Ok(None);
@@ -182,7 +182,7 @@ pub fn find(root: &Path, info: &Info) -> Result<Option<Found>, DatasetError> {
         return Err(DatasetError::content(&path, problem));
     }
     let frames = reader.by_ref().count();
-    Ok(Some(Found {
+    Ok(Some(FoundEpisode {
         header,
         frames,
         bytes: reader.sound,

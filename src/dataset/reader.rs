@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::decoded_images::DecodedImageReader;
 use super::encoded_images::EncodedImageReader;
-use super::episodes::{self, Episode, Place};
+use super::episodes::{self, Episode, FilePlace};
 use super::error::DatasetError;
 use super::feature::Feature;
 use super::info::{Info, Version, expand};
 use super::modality::Modality;
-use super::numbers::Numbers;
+use super::numbers::ColumnNumbers;
 use super::statistics::{Colours, Statistics, sampled};
 use super::tasks;
 
@@ -65,7 +65,7 @@ impl Dataset {
         let mut episodes = episodes::load_any(root, &info)?;
         // A recorder that was killed while it saved an episode may have left one more.
         episodes.truncate(info.total_episodes);
-        let numbers = Numbers::read(root, &info, &episodes)?;
+        let numbers = ColumnNumbers::read(root, &info, &episodes)?;
         let mut dataset = Self {
             modality: Modality::load(root)?,
             root: root.to_owned(),
@@ -358,7 +358,7 @@ pub fn video_path(root: &Path, info: &Info, episode: &Episode, key: &str) -> Res
 fn episode_file(
     root: &Path,
     template: &str,
-    (index, place): (usize, Place),
+    (index, place): (usize, FilePlace),
     key: &str,
 ) -> Result<PathBuf, DatasetError> {
     let (chunk, file, index) = (place.chunk.to_string(), place.file.to_string(), index.to_string());

@@ -55,12 +55,12 @@ pub struct VectorSchema {
     /// Name of each value.
     pub values: Vec<String>,
     /// Groups of values.
-    pub groups: Vec<Group>,
+    pub groups: Vec<ValueGroup>,
 }
 
 /// Group of values, as GR00T and StarVLA select them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct ValueGroup {
     /// Name of the group.
     pub name: &'static str,
     /// Range of the values in the column.
@@ -103,7 +103,7 @@ impl DatasetSchema {
                 format!("data.fps: expected a whole number of 1 to 1000 Hz for a LeRobot dataset, found {fps}");
             return Err(DatasetError::Request(message));
         }
-        let group = |name, values, absolute| Group { name, values, absolute };
+        let group = |name, values, absolute| ValueGroup { name, values, absolute };
         let tool = named(&["x", "y", "z"]).into_iter().chain(named(&TURN_FROM_DOWN));
         let state = VectorSchema {
             name: STATE.into(),

@@ -17,7 +17,7 @@ const AHEAD: usize = 8;
 
 /// Composition of the samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct ShuffleRule {
     /// Columns of images.
     pub pictures: Vec<String>,
     /// Width and height of the crop (px), at the same relative place in all images of a sample.
@@ -34,7 +34,7 @@ pub struct Rule {
 
 /// Training sample.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct ShuffledSample {
     /// Row that it begins at.
     pub at: At,
     /// Crops of the images, in the order of the columns.
@@ -51,8 +51,8 @@ pub struct Sample {
 /// When a row cannot be read, or an image is smaller than the crop.
 pub fn shuffled(
     dataset: &Dataset,
-    rule: &Rule,
-    mut consume: impl FnMut(Sample) -> ControlFlow<()>,
+    rule: &ShuffleRule,
+    mut consume: impl FnMut(ShuffledSample) -> ControlFlow<()>,
 ) -> Result<(), DatasetError> {
     let mut order: Vec<At> = Vec::with_capacity(dataset.frames());
     for episode in dataset.episodes() {
@@ -86,9 +86,9 @@ pub fn shuffled(
 
 fn read_all(
     dataset: &Dataset,
-    rule: &Rule,
+    rule: &ShuffleRule,
     rows: impl Iterator<Item = (usize, At)>,
-    out: &SyncSender<Result<Sample, DatasetError>>,
+    out: &SyncSender<Result<ShuffledSample, DatasetError>>,
 ) {
     let names: Vec<&str> = rule.pictures.iter().map(String::as_str).collect();
     let mut reader = match DecodedImageReader::new(dataset, &names) {
@@ -108,7 +108,7 @@ fn read_all(
                     |problem: String| DatasetError::content(dataset.root(), format!("{name} of row {at:?}: {problem}"));
                 pictures.push(crop(image, rule.crop, place).map_err(wrong)?);
             }
-            Ok(Sample {
+            Ok(ShuffledSample {
                 at,
                 pictures,
                 actions: dataset.chunk(&rule.action, at, rule.horizon)?,

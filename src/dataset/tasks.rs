@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::DatasetError;
 use super::info::TASKS;
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::parquet::writer;
 use super::storage::Storage;
 
@@ -39,7 +39,7 @@ pub fn load(root: &Path) -> Result<Vec<String>, DatasetError> {
         return Err(DatasetError::content(&path, "expected a column task, found none"));
     };
     let mut numbered = Vec::new();
-    for batch in table.read(&["task_index", text], Part::ALL)? {
+    for batch in table.read(&["task_index", text], RowRange::ALL)? {
         let batch = batch?;
         let texts = columns::column(&batch, text).and_then(|column| columns::texts(&column, text));
         let numbers = columns::counts(&batch, "task_index");

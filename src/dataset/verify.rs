@@ -5,13 +5,13 @@ use std::path::Path;
 
 use super::decoded_images::DecodedImageReader;
 use super::episode_stats;
-use super::episodes::{self, Episode, Place};
+use super::episodes::{self, Episode, FilePlace};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::parquet::columns::{self, Part, Table};
+use super::parquet::columns::{self, RowRange, Table};
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
@@ -31,7 +31,7 @@ pub enum Depth {
 
 /// Result of a check.
 #[derive(Debug)]
-pub struct Report {
+pub struct VerifyReport {
     /// Episodes up to the first damaged file.
     pub sound: Vec<Episode>,
     /// Problems, the first of each file.
@@ -42,7 +42,7 @@ pub struct Report {
 ///
 /// # Errors
 /// When its description cannot be read, or it cannot be opened although its files are undamaged.
-pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
+pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
     let info = Info::load(root)?;
     let (mut sound, problem) = match info.codebase_version {
         Version::V3 => episodes::load_sound(root, &info)?,
@@ -55,7 +55,7 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
     let mut end = sound.len();
     let mut files: BTreeMap<(usize, usize), Vec<&Episode>> = BTreeMap::new();
     for episode in &sound {
-        let Place { chunk, file } = episode.data;
+        let FilePlace { chunk, file } = episode.data;
         files.entry((chunk, file)).or_default().push(episode);
     }
     for of_file in files.values() {
@@ -89,7 +89,7 @@ pub fn verify(root: &Path, depth: Depth) -> Result<Report, DatasetError> {
             problems.push(problem);
         }
     }
-    Ok(Report { sound, problems })
+    Ok(VerifyReport { sound, problems })
 }
 
 /// Finds episodes with an instruction that is not plain text, and the problem.
@@ -180,9 +180,9 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
         .iter()
         .flat_map(|e| (0..e.length).map(|frame| (frame, e.index, e.from + frame)));
     let mut decoded = RgbImage::default();
-    let part = Part {
+    let part = RowRange {
         values: info.vectors().map(|(_, feature)| feature.len()).sum::<usize>() + names.len(),
-        ..Part::ALL
+        ..RowRange::ALL
     };
     let mut first = 0;
     for batch in table.read(&names, part)? {

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::episode_stats::{self, FeatureStats};
-use super::episodes::{self, Described, Episode, Place};
+use super::episodes::{self, Described, Episode, FilePlace};
 use super::error::DatasetError;
 use super::frame::Frame;
 use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::instruction::require_plain;
-use super::open_episode::{self, Found, Header, OpenEpisode, OpenEpisodeReader};
-use super::parquet::rows::{RowWriter, Standing};
+use super::open_episode::{self, FoundEpisode, Header, OpenEpisode, OpenEpisodeReader};
+use super::parquet::rows::{RowWriter, RowsPosition};
 use super::repair::Repair;
 use super::schema::DatasetSchema;
 use super::statistics::{Colours, Statistics, sampled};
@@ -44,7 +44,7 @@ pub struct Resumed {
     /// Descriptions of the repairs; empty if nothing was wrong.
     pub repairs: Vec<String>,
     /// Episode that was open when the recorder ended. It is open again: save or discard it.
-    pub open: Option<Found>,
+    pub open: Option<FoundEpisode>,
 }
 
 /// Episode that is saved as a whole.
@@ -58,7 +58,7 @@ pub struct Whole {
 
 /// Episode that was saved.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Saved {
+pub struct SavedEpisode {
     /// Index of the episode.
     pub episode: usize,
     /// Number of rows.
@@ -213,7 +213,7 @@ impl DatasetWriter {
     /// # Errors
     /// When none is open, it has no frames, or writing fails; it is still open then, unless only removing its file
     /// failed.
-    pub fn save(&mut self, notes: &Map<String, Value>) -> Result<Saved, DatasetError> {
+    pub fn save(&mut self, notes: &Map<String, Value>) -> Result<SavedEpisode, DatasetError> {
         let open = self.open.as_ref().ok_or_else(none_open)?;
         if open.frames() == 0 {
             return Err(DatasetError::Request(
@@ -228,7 +228,7 @@ impl DatasetWriter {
         self.write_notes(index, notes)?;
         self.count_in(coming, &[(episode, of_episode)])?;
         self.discard()?;
-        Ok(Saved { episode: index, frames })
+        Ok(SavedEpisode { episode: index, frames })
     }
 
     /// Saves whole episodes, all in one durable step and one file, so that many short ones are quick to write and to
@@ -262,7 +262,7 @@ impl DatasetWriter {
         let path = self.root.join(episode_path(&self.info.data_path, file)?);
         let mut described = Vec::with_capacity(episodes.len());
         commit_with(&*self.storage, &path, |sink| {
-            let mut rows = RowWriter::new(sink, &path, &self.info, Standing::default())?;
+            let mut rows = RowWriter::new(sink, &path, &self.info, RowsPosition::default())?;
             for whole in episodes {
                 let (episode, standing) = coming.next(whole.task.trim(), whole.frames.len(), file);
                 rows.next(standing)?;
@@ -279,9 +279,9 @@ impl DatasetWriter {
     }
 
     /// Returns the next file, which has the number of its first episode.
-    fn next_file(&self) -> Place {
+    fn next_file(&self) -> FilePlace {
         let index = self.info.total_episodes;
-        Place {
+        FilePlace {
             chunk: index / CHUNK,
             file: index % CHUNK,
         }
@@ -320,7 +320,7 @@ impl DatasetWriter {
         self.storage.remove(&path).map_err(DatasetError::io("remove", &path))
     }
 
-    fn write_rows(&self, episode: &Episode, standing: Standing) -> Result<FeatureStats, DatasetError> {
+    fn write_rows(&self, episode: &Episode, standing: RowsPosition) -> Result<FeatureStats, DatasetError> {
         let path = self.root.join(episode_path(&self.info.data_path, episode.data)?);
         let open_episode = open_episode::path(&self.root);
         let frames = OpenEpisodeReader::open(&self.root)?
@@ -375,7 +375,7 @@ fn none_open() -> DatasetError {
 }
 
 /// Returns the path of a file of v3.0.
-pub(super) fn episode_path(template: &str, place: Place) -> Result<PathBuf, DatasetError> {
+pub(super) fn episode_path(template: &str, place: FilePlace) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
     expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
 }
@@ -395,12 +395,12 @@ impl Coming {
     }
 
     /// Adds an episode.
-    fn next(&mut self, task: &str, length: usize, data: Place) -> (Episode, Standing) {
+    fn next(&mut self, task: &str, length: usize, data: FilePlace) -> (Episode, RowsPosition) {
         let number = self.tasks.iter().position(|known| known == task).unwrap_or_else(|| {
             self.tasks.push(task.to_owned());
             self.tasks.len() - 1
         });
-        let standing = Standing {
+        let standing = RowsPosition {
             episode: self.info.total_episodes,
             task: number,
             from: self.info.total_frames,
@@ -453,7 +453,7 @@ impl Looked {
         Ok(())
     }
 
-    fn statistics(&self, info: &Info, at: Standing) -> FeatureStats {
+    fn statistics(&self, info: &Info, at: RowsPosition) -> FeatureStats {
         let vectors = info.vectors().zip(&self.vectors);
         let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
         let pictures = info.pictures().zip(&self.colours);

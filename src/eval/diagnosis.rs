@@ -26,15 +26,15 @@ use crate::model::error::ModelError;
 use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::{CameraRenderer, View};
 use crate::sim::collect::CollectError;
-use crate::sim::config::{ConfigError, SimConfig};
+use crate::sim::config::{SimConfig, SimConfigError};
 use crate::sim::error::SimError;
 use crate::sim::frames::{FrameOrder, Kind as FrameKind, Mix, create_dataset, place, write};
 use crate::sim::geometry::rays;
 use crate::sim::raycast::RayCaster;
 use crate::training::error::RunError;
 
-use super::open_loop::{self, ChunkErrors, Drawn, OpenLoop};
-use super::viewer::{Scene, ViewError, Viewer};
+use super::open_loop::{self, ChunkErrors, ComparedRows, OpenLoop};
+use super::viewer::{ViewError, Viewer, ViewerInput};
 
 /// JPEG quality of the pictures, the same as the default of `thinkvla frames`.
 const JPEG: u8 = 92;
@@ -96,7 +96,7 @@ pub enum DiagnosisError {
     Frames(#[from] CollectError),
     /// The table-top's configuration cannot be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SimConfigError),
     /// The simulator fails.
     #[error(transparent)]
     Sim(#[from] SimError),
@@ -130,7 +130,7 @@ pub fn diagnose(
         let order = order(options, kind, viewer.chunk_len())?;
         let mut writer = create_dataset(&root, order.images, order.steps)?;
         write(&order, &mut writer, |_, _| ())?;
-        let drawn = Drawn {
+        let drawn = ComparedRows {
             held_out: None,
             rows: None,
             seed: options.seed,
@@ -142,7 +142,7 @@ pub fn diagnose(
     let recovering = compared(FrameKind::Recovery)?;
     tell("seeing");
     Ok(Diagnosis {
-        seeing: see(options)?,
+        seeing: measure_geometry(options)?,
         choosing,
         acting,
         recovering,
@@ -173,7 +173,7 @@ fn order(options: &DiagnosisOptions<'_>, kind: FrameKind, steps: usize) -> Resul
     })
 }
 
-fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
+fn measure_geometry(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
     let mut viewer = load(options)?;
     let order = order(options, FrameKind::Expert, viewer.chunk_len())?;
     let means: Vec<f64> = viewer.contract().data.state.iter().map(|of| of.mean).collect();
@@ -186,7 +186,7 @@ fn see(options: &DiagnosisOptions<'_>) -> Result<Vec<Seeing>, DiagnosisError> {
     for number in 0..order.count as u64 {
         let frame = place(&order, number)?;
         renderer.begin_episode(&frame.snapshot, number)?;
-        let output = viewer.act(Scene {
+        let output = viewer.act(ViewerInput {
             pictures: &renderer.render(&frame.snapshot)?,
             state: &means,
             instruction: &frame.situation.instruction,

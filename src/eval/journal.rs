@@ -57,14 +57,14 @@ pub enum JournalError {
 
 /// File of trials, locked against other processes.
 #[derive(Debug)]
-pub struct Journal {
+pub struct TrialJournal {
     path: PathBuf,
     file: File,
     done: Vec<TrialResult>,
     _lock: WriterLock,
 }
 
-impl Journal {
+impl TrialJournal {
     /// Opens the trials in a folder, which is created where it does not exist. Removes an incomplete last line.
     ///
     /// # Errors
@@ -212,14 +212,14 @@ mod tests {
     #[test]
     fn trials_come_back_and_a_half_written_one_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(folder.path(), &setting("a")).unwrap();
+        let mut journal = TrialJournal::open(folder.path(), &setting("a")).unwrap();
         journal.add(&result(1)).unwrap();
         journal.add(&result(2)).unwrap();
         drop(journal);
         let path = folder.path().join(TRIALS);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..text.len() - 10]).unwrap();
-        let mut journal = Journal::open(folder.path(), &setting("a")).unwrap();
+        let mut journal = TrialJournal::open(folder.path(), &setting("a")).unwrap();
         assert_eq!(journal.done(), [result(1)]);
         assert!(!journal.holds(&result(2).trial));
         journal.add(&result(2)).unwrap();
@@ -229,25 +229,29 @@ mod tests {
     #[test]
     fn trials_of_another_policy_or_process_are_not_mixed_in() {
         let folder = tempfile::tempdir().unwrap();
-        Journal::open(folder.path(), &setting("a")).unwrap();
-        let both = [(); 2].map(|()| Journal::open(folder.path(), &setting("a")));
+        TrialJournal::open(folder.path(), &setting("a")).unwrap();
+        let both = [(); 2].map(|()| TrialJournal::open(folder.path(), &setting("a")));
         assert!(matches!(both, [Ok(_), Err(JournalError::Busy { .. })]));
         drop(both);
-        let error = Journal::open(folder.path(), &setting("b")).unwrap_err().to_string();
+        let error = TrialJournal::open(folder.path(), &setting("b"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("policy: expected \"b\", found \"a\""), "{error}");
     }
 
     #[test]
     fn a_damaged_line_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        Journal::open(folder.path(), &setting("a"))
+        TrialJournal::open(folder.path(), &setting("a"))
             .unwrap()
             .add(&result(1))
             .unwrap();
         let path = folder.path().join(TRIALS);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"success\":true", "\"success\":7")).unwrap();
-        let error = Journal::open(folder.path(), &setting("a")).unwrap_err().to_string();
+        let error = TrialJournal::open(folder.path(), &setting("a"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("line 2"), "{error}");
     }
 }

@@ -74,7 +74,7 @@ pub struct TrialResult {
 
 /// Figures over several trials.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Group {
+pub struct TrialGroup {
     /// Task.
     pub task: String,
     /// Variation; absent for the whole task.
@@ -101,18 +101,18 @@ pub struct Group {
 
 /// Report on an evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct TrialsReport {
     /// Settings that all trials share.
     pub setting: Setting,
     /// Figures of each task, each followed by those of its variations.
-    pub groups: Vec<Group>,
+    pub groups: Vec<TrialGroup>,
     /// Number of events of each check over all trials.
     pub events: BTreeMap<String, u64>,
     /// Every trial.
     pub trials: Vec<TrialResult>,
 }
 
-impl Report {
+impl TrialsReport {
     /// Summarises trials, in whatever order they were made.
     pub fn of(setting: Setting, mut trials: Vec<TrialResult>) -> Self {
         trials.sort_by(|a, b| a.trial.cmp(&b.trial));
@@ -121,7 +121,7 @@ impl Report {
         tasks.dedup();
         for task in tasks {
             let of_task: Vec<_> = trials.iter().filter(|of| of.trial.task == task).collect();
-            groups.push(Group::of(task, None, &of_task));
+            groups.push(TrialGroup::of(task, None, &of_task));
             let mut variations: Vec<u8> = of_task.iter().map(|of| of.trial.variation).collect();
             variations.dedup();
             for variation in variations {
@@ -130,7 +130,7 @@ impl Report {
                     .copied()
                     .filter(|of| of.trial.variation == variation)
                     .collect();
-                groups.push(Group::of(task, Some(variation), &some));
+                groups.push(TrialGroup::of(task, Some(variation), &some));
             }
         }
         let mut events = BTreeMap::new();
@@ -146,7 +146,7 @@ impl Report {
     }
 }
 
-impl Group {
+impl TrialGroup {
     fn of(task: &str, variation: Option<u8>, trials: &[&TrialResult]) -> Self {
         let values = |of: &dyn Fn(&TrialResult) -> f64| trials.iter().map(|trial| of(trial)).collect::<Vec<_>>();
         let sum = |of: &dyn Fn(&TrialResult) -> u64| trials.iter().map(|trial| of(trial)).sum::<u64>();
@@ -170,7 +170,7 @@ impl Group {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for TrialsReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Setting {
             policy,
@@ -271,9 +271,9 @@ pub(super) mod tests {
     #[test]
     fn a_report_does_not_depend_on_the_order_of_its_trials() {
         let mut trials: Vec<_> = (0..9).map(|i| result((i % 3) as u8, i, i != 4)).collect();
-        let forward = Report::of(setting(), trials.clone());
+        let forward = TrialsReport::of(setting(), trials.clone());
         trials.reverse();
-        assert_eq!(Report::of(setting(), trials), forward);
+        assert_eq!(TrialsReport::of(setting(), trials), forward);
         assert_eq!(forward.groups.len(), 4);
         assert_eq!(
             (forward.groups[0].success.successes, forward.groups[0].success.trials),
@@ -284,7 +284,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_task_that_never_succeeds_has_no_time_and_no_nonsense() {
-        let report = Report::of(setting(), vec![result(0, 1, false)]);
+        let report = TrialsReport::of(setting(), vec![result(0, 1, false)]);
         assert_eq!(report.groups[0].seconds_p50, None);
         let text = report.to_string();
         assert!(text.contains("0 / 1") && !text.contains("NaN"), "{text}");

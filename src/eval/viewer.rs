@@ -16,7 +16,7 @@ pub struct Viewer {
 
 /// Inputs of one inference.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct ViewerInput<'a> {
     /// Camera images, in the contract's order.
     pub pictures: &'a [RgbImage],
     /// State of the robot, as in [`Observation::state`].
@@ -86,7 +86,7 @@ impl Viewer {
     ///
     /// # Errors
     /// When a picture cannot be used, or as [`Policy::act`].
-    pub fn act(&mut self, scene: Scene<'_>) -> Result<PolicyOutput, ViewError> {
+    pub fn act(&mut self, scene: ViewerInput<'_>) -> Result<PolicyOutput, ViewError> {
         self.preprocessor.clear();
         for (number, picture) in scene.pictures.iter().enumerate() {
             self.preprocessor.push_rgb(picture).map_err(|e| {

@@ -12,4 +12,4 @@ mod sheet;
 
 pub use figure::{Figure, FigureError};
 pub use pages::{PlotError, plot_dataset};
-pub use panel::{Histogram, Lines, Mark, PALETTE, Panel, Series, colour};
+pub use panel::{Histogram, Lines, PALETTE, Panel, PointMark, Series, colour};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::figure::{Figure, FigureError};
-use super::panel::{Histogram, Lines, Mark, Panel, Series, colour};
+use super::panel::{Histogram, Lines, Panel, PointMark, Series, colour};
 use super::sheet;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
 use crate::dataset::parquet::columns;
@@ -146,7 +146,7 @@ fn trajectories(dataset: &Dataset) -> Result<Option<Figure>, PlotError> {
             points: over_time(points),
             colour: colour(episode),
             opacity,
-            mark: Mark::Line(1),
+            mark: PointMark::Line(1),
         });
         panels.push(Panel::Lines(Lines {
             title: name.clone(),
@@ -168,7 +168,7 @@ fn path(dataset: &Dataset, title: &str, axes: [(&str, usize); 2]) -> Result<Pane
         points,
         colour: colour(index),
         opacity: 0.9,
-        mark: Mark::Dot(3),
+        mark: PointMark::Dot(3),
     };
     let (starts, stops) = (dots("start", ends(<[_]>::first), 2), dots("end", ends(<[_]>::last), 1));
     let paths = lines.iter().map(|points| Series {
@@ -176,7 +176,7 @@ fn path(dataset: &Dataset, title: &str, axes: [(&str, usize); 2]) -> Result<Pane
         points: points.clone(),
         colour: colour(0),
         opacity,
-        mark: Mark::Line(1),
+        mark: PointMark::Line(1),
     });
     Ok(Panel::Lines(Lines {
         title: title.into(),
@@ -244,7 +244,7 @@ fn timing(dataset: &Dataset) -> Result<Figure, PlotError> {
             points: each,
             colour: colour(0),
             opacity: 0.9,
-            mark: Mark::Dot(3),
+            mark: PointMark::Dot(3),
         }],
         include_y: Some([0.0, 0.0]),
         ..Lines::default()

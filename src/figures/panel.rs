@@ -74,12 +74,12 @@ pub struct Series {
     /// Opacity, from 0 (invisible) to 1.
     pub opacity: f64,
     /// Mark of the points.
-    pub mark: Mark,
+    pub mark: PointMark,
 }
 
 /// Mark of points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
+pub enum PointMark {
     /// Line through the points, of this width (px).
     Line(u32),
     /// Dots of this radius (px).
@@ -233,12 +233,12 @@ impl Lines {
                 stroke_width: width,
             };
             match series.mark {
-                Mark::Line(width) => {
+                PointMark::Line(width) => {
                     let runs = series.points.split(|point| !finite(point)).filter(|run| run.len() > 1);
                     let runs = runs.map(|run| run.iter().map(|[x, y]| (*x, *y)).collect::<Vec<_>>());
                     chart.draw_series(runs.map(|run| PathElement::new(run, style(width))))?;
                 }
-                Mark::Dot(radius) => {
+                PointMark::Dot(radius) => {
                     let points = series.points.iter().filter(|point| finite(point));
                     chart.draw_series(points.map(|[x, y]| Circle::new((*x, *y), radius, style(1))))?;
                 }

@@ -21,7 +21,7 @@ use super::qwen3_vl::vision::VisionOutput;
 use super::qwen3_vl::vision_plan::VisionPlan;
 use super::thinkvla::actions::NormalisedActions;
 use super::thinkvla::network::{Latents, Network};
-use super::thinkvla::prompt::{Prompter, Task};
+use super::thinkvla::prompt::{PromptTask, Prompter};
 use super::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 /// Prompts are padded to a multiple of this number of tokens, for which matrix kernels run full blocks.
@@ -282,7 +282,7 @@ impl Policy {
     fn plan(&self, observation: &Observation, state: Option<StateText>) -> Result<Plan, ModelError> {
         let grids = observation.grids.to_vec();
         let images = VisionPlan::new(&grids, &self.config.vision_config, self.device)?;
-        let task = Task {
+        let task = PromptTask {
             instruction: observation.instruction,
             state: state.as_ref(),
         };

@@ -8,12 +8,12 @@ use tch::{Kind, TchError, Tensor};
 use crate::model::checkpoint::weights::is_backbone;
 use crate::model::error::ModelError;
 use crate::model::layers::LowRank;
-use crate::model::layers::parameters::{Init, Parameter, Role, Source};
+use crate::model::layers::parameters::{Init, Parameter, ParameterSource, Role};
 use crate::torch_ext::adamw::forget_gradient;
 
 /// Parameter group of the optimiser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Group {
+pub enum ParameterGroup {
     /// Adapters, projectors, and everything that is not in the other groups.
     Base,
     /// Qwen3-VL, `qwen_vl_interface` in StarVLA's names.
@@ -22,7 +22,7 @@ pub enum Group {
     ActionModel,
 }
 
-impl Group {
+impl ParameterGroup {
     /// All groups.
     pub const ALL: [Self; 3] = [Self::Base, Self::Backbone, Self::ActionModel];
 
@@ -47,7 +47,7 @@ impl Group {
 
 /// Tensor of the network.
 #[derive(Debug)]
-pub struct Named {
+pub struct NamedTensor {
     /// Checkpoint path; of a low-rank difference, the path of its weight and `.lora_down` or `.lora_up`.
     pub key: String,
     /// The network's own tensor.
@@ -58,8 +58,8 @@ pub struct Named {
 
 /// All tensors of a network, in the order in which it is built.
 #[derive(Debug)]
-pub struct Parameters {
-    all: Vec<Named>,
+pub struct NetworkParameters {
+    all: Vec<NamedTensor>,
     /// Factor of low-rank differences; 0 if there are none.
     scale: f64,
 }
@@ -67,14 +67,14 @@ pub struct Parameters {
 const DOWN: &str = ".lora_down";
 const UP: &str = ".lora_up";
 
-impl Parameters {
+impl NetworkParameters {
     /// Returns all tensors.
-    pub fn all(&self) -> &[Named] {
+    pub fn all(&self) -> &[NamedTensor] {
         &self.all
     }
 
     /// Returns the tensors that are trained.
-    pub fn trained(&self) -> impl Iterator<Item = &Named> {
+    pub fn trained(&self) -> impl Iterator<Item = &NamedTensor> {
         self.all.iter().filter(|one| one.trained)
     }
 
@@ -99,7 +99,7 @@ impl Parameters {
     pub fn merged(&self) -> Result<Vec<(String, Tensor)>, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let mut merged = Vec::with_capacity(self.all.len());
-        for Named { key, tensor, .. } in &self.all {
+        for NamedTensor { key, tensor, .. } in &self.all {
             if key.ends_with(DOWN) || key.ends_with(UP) {
                 continue;
             }
@@ -162,15 +162,15 @@ pub enum Selection {
 /// Takes tensors from another source and marks those that are trained. A network that is built from it records
 /// gradients.
 pub struct Trainable<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn ParameterSource,
     selection: &'a Selection,
     seed: u64,
-    noted: RefCell<Vec<Named>>,
+    noted: RefCell<Vec<NamedTensor>>,
 }
 
 impl<'a> Trainable<'a> {
     /// Selects which tensors of `source` are trained; low-rank differences are drawn from `seed`.
-    pub fn new(source: &'a dyn Source, selection: &'a Selection, seed: u64) -> Self {
+    pub fn new(source: &'a dyn ParameterSource, selection: &'a Selection, seed: u64) -> Self {
         Self {
             source,
             selection,
@@ -183,7 +183,7 @@ impl<'a> Trainable<'a> {
     ///
     /// # Errors
     /// When the selection names a module that does not exist, or nothing is trained.
-    pub fn finish(self) -> Result<Parameters, ModelError> {
+    pub fn finish(self) -> Result<NetworkParameters, ModelError> {
         let all = self.noted.into_inner();
         let wanted: &[String] = match self.selection {
             Selection::Everything => &[],
@@ -214,12 +214,12 @@ impl<'a> Trainable<'a> {
             Selection::Lora { rank, alpha, .. } => alpha / *rank as f64,
             _ => 0.0,
         };
-        Ok(Parameters { all, scale })
+        Ok(NetworkParameters { all, scale })
     }
 
     fn note(&self, key: String, tensor: Tensor, trained: bool) -> Tensor {
         let tensor = tensor.set_requires_grad(trained);
-        self.noted.borrow_mut().push(Named {
+        self.noted.borrow_mut().push(NamedTensor {
             key,
             tensor: tensor.shallow_clone(),
             trained,
@@ -228,10 +228,10 @@ impl<'a> Trainable<'a> {
     }
 }
 
-impl Source for Trainable<'_> {
+impl ParameterSource for Trainable<'_> {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         let key = parameter.key.clone();
-        let added = Group::of(&key) != Group::Backbone;
+        let added = ParameterGroup::of(&key) != ParameterGroup::Backbone;
         let trained = match self.selection {
             Selection::Everything => true,
             Selection::Added { also } => added || also.iter().any(|path| lies_under(&key, path)),
@@ -247,7 +247,7 @@ impl Source for Trainable<'_> {
         let Selection::Lora { rank, alpha, modules } = self.selection else {
             return Ok(None);
         };
-        let chosen = Group::of(key) == Group::Backbone && modules.iter().any(|name| names(name, key));
+        let chosen = ParameterGroup::of(key) == ParameterGroup::Backbone && modules.iter().any(|name| names(name, key));
         if !chosen {
             return Ok(None);
         }

@@ -102,7 +102,7 @@ pub enum Undetermined {
 
 /// Reasons why the driver must not be commanded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotReady {
+pub enum DriverNotReady {
     /// The generation is not known.
     #[error(transparent)]
     Undetermined(#[from] Undetermined),
@@ -154,7 +154,7 @@ pub enum NotReady {
         "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
              namespace"
     )]
-    Stranger {
+    OtherDriver {
         /// Configured name of the node.
         expected: String,
         /// Full name of the node found.
@@ -226,34 +226,36 @@ impl Graph {
     ///
     /// # Errors
     /// With the first reason against it.
-    pub fn ready(&self, expected: &DriverConfig) -> Result<DriverApi, NotReady> {
+    pub fn ready(&self, expected: &DriverConfig) -> Result<DriverApi, DriverNotReady> {
         let api = self.api(expected.api)?;
         let topic = self.command_topic(expected.command);
         if self.stop_subscribers == 0 {
-            return Err(NotReady::NoStop);
+            return Err(DriverNotReady::NoStop);
         }
         if self.command_subscribers == 0 {
-            return Err(NotReady::NoListener { topic });
+            return Err(DriverNotReady::NoListener { topic });
         }
         if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
-            return Err(NotReady::Commanded {
+            return Err(DriverNotReady::Commanded {
                 topic: by.topic,
                 others: by.nodes.clone(),
             });
         }
         if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
-            return Err(NotReady::Reported {
+            return Err(DriverNotReady::Reported {
                 topic: by.topic,
                 nodes: by.nodes.clone(),
             });
         }
         match self.drivers.as_slice() {
-            [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => Err(NotReady::Stranger {
-                expected: expected.node.clone(),
-                found: found.clone(),
-            }),
+            [found] if !expected.node.is_empty() && !is_named(found, &expected.node) => {
+                Err(DriverNotReady::OtherDriver {
+                    expected: expected.node.clone(),
+                    found: found.clone(),
+                })
+            }
             [] | [_] => Ok(api),
-            drivers => Err(NotReady::Drivers {
+            drivers => Err(DriverNotReady::Drivers {
                 topic,
                 drivers: drivers.to_vec(),
             }),
@@ -349,7 +351,7 @@ mod tests {
         let good = Graph::of_driver(DriverApi::V2);
         assert_eq!(good.ready(&expected(CommandMode::Joint, "")), Ok(DriverApi::V2));
         let refusal = Graph::default().ready(&expected(CommandMode::Joint, ""));
-        assert!(matches!(refusal, Err(NotReady::Undetermined(_))));
+        assert!(matches!(refusal, Err(DriverNotReady::Undetermined(_))));
         assert!(refused(|graph| graph.stop_subscribers = 0).contains("subscriber of move_stop_cmd"));
         assert!(refused(|graph| graph.command_subscribers = 0).contains("movej_canfd_cmd"));
         let deaf = Graph {

@@ -7,7 +7,7 @@ use crate::types::{Joints, Pose};
 
 /// Observation of everything at one time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
+pub struct StepSample {
     /// Images, in the order of the dataset's columns (by name).
     pub pictures: Vec<Picture>,
     /// Measured joints (rad).
@@ -32,13 +32,13 @@ pub struct Commanded {
 /// Makes rows of samples.
 #[derive(Debug, Clone, Default)]
 pub struct Steps {
-    last: Option<Sample>,
+    last: Option<StepSample>,
 }
 
 impl Steps {
     /// Takes the next sample and returns the row of the one before. The last sample of an episode makes no row, because
     /// what was commanded after it is unknown.
-    pub fn push(&mut self, sample: Sample) -> Option<Frame> {
+    pub fn push(&mut self, sample: StepSample) -> Option<Frame> {
         let row = self.last.as_ref().map(|last| row(last, &sample.commanded));
         self.last = Some(sample);
         row
@@ -46,7 +46,7 @@ impl Steps {
 }
 
 /// Returns the values of LeRobot's columns `action`, `action.joint` and `observation.state`, in this order.
-fn row(at: &Sample, next: &Commanded) -> Frame {
+fn row(at: &StepSample, next: &Commanded) -> Frame {
     let from = &at.commanded;
     let step = next.tool.translation.vector - from.tool.translation.vector;
     let turn = (next.tool.rotation * from.tool.rotation.inverse()).scaled_axis();
@@ -94,7 +94,7 @@ mod tests {
             let mut reached = path[0];
             for (at, tool) in path.iter().enumerate() {
                 let commanded = Commanded { joints: Joints::zeros(), tool: *tool, gripper: at as f64 / 20.0 };
-                let sample = Sample { pictures: vec![], joints: Joints::zeros(), tool: *tool, commanded };
+                let sample = StepSample { pictures: vec![], joints: Joints::zeros(), tool: *tool, commanded };
                 let Some(row) = steps.push(sample) else { continue };
                 let action: Vec<f64> = row.vectors[0].iter().map(|v| f64::from(*v)).collect();
                 let turn = [10, 11, 12].map(|i| f64::from(row.vectors[2][i]));

@@ -15,7 +15,7 @@ use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
 use crate::dataset::{DatasetError, DatasetWriter};
-use crate::recording::steps::{Commanded, Sample, Steps};
+use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::stats::SuccessRate;
 
 /// Translation below which the tool counts as hardly moving (m per row).
@@ -44,7 +44,7 @@ pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + S
 
 /// Result of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Attempt {
+pub struct CollectAttempt {
     /// Variation, 0 to 2.
     pub variation: u8,
     /// Seed of the scene.
@@ -65,11 +65,11 @@ pub struct Attempt {
 
 /// Result of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct CollectReport {
     /// Task.
     pub task: String,
     /// Every attempt, in order.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<CollectAttempt>,
     /// Successes of all attempts.
     pub success: SuccessRate,
     /// Successes by variation.
@@ -115,7 +115,12 @@ impl Collector {
     ///
     /// # Errors
     /// When the simulator or the disk fails.
-    pub fn attempt(&mut self, writer: &mut DatasetWriter, variation: u8, seed: u64) -> Result<Attempt, CollectError> {
+    pub fn attempt(
+        &mut self,
+        writer: &mut DatasetWriter,
+        variation: u8,
+        seed: u64,
+    ) -> Result<CollectAttempt, CollectError> {
         let Collection {
             sim,
             arm,
@@ -126,7 +131,7 @@ impl Collector {
         let id = EpisodeId { task, variation, seed };
         writer.begin(&tasks::layout(&sim, id)?.instruction)?;
         let period = 1.0 / writer.info().fps;
-        let mut shown = Shown {
+        let mut sampler = EpisodeSampler {
             steps: Steps::default(),
             next: None,
             period,
@@ -136,8 +141,8 @@ impl Collector {
         };
         let mut dwell = Dwell::default();
         let outcome = episode::run::<CollectError>(&sim, &arm, id, |moment| {
-            if let Some(row) = shown.observe(moment)? {
-                dwell.see(&row);
+            if let Some(row) = sampler.observe(moment)? {
+                dwell.add(&row);
                 writer.push(&row)?;
             }
             Ok(())
@@ -151,7 +156,7 @@ impl Collector {
             writer.discard()?;
             None
         };
-        Ok(Attempt {
+        Ok(CollectAttempt {
             variation,
             seed,
             success: outcome.success,
@@ -165,7 +170,7 @@ impl Collector {
 }
 
 /// Samples an episode at the dataset's rate.
-struct Shown<'a> {
+struct EpisodeSampler<'a> {
     steps: Steps,
     /// Time of the next sample (s).
     next: Option<f64>,
@@ -175,7 +180,7 @@ struct Shown<'a> {
     renderer: &'a mut CameraRenderer,
 }
 
-impl Shown<'_> {
+impl EpisodeSampler<'_> {
     /// Returns the row of this moment if one is due. Rows begin once the arm follows the expert and end when the expert
     /// is done; waiting for the judge is not recorded.
     fn observe(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
@@ -188,7 +193,7 @@ impl Shown<'_> {
             return Ok(None);
         }
         self.next = Some(self.next.unwrap_or(now) + self.period);
-        let sample = Sample {
+        let sample = StepSample {
             pictures: self.take(&moment)?,
             joints: status.measured_joints,
             tool: status.measured_pose,
@@ -223,7 +228,7 @@ struct Dwell {
 }
 
 impl Dwell {
-    fn see(&mut self, row: &Frame) {
+    fn add(&mut self, row: &Frame) {
         let action = row.vectors.first().map(Vec::as_slice).unwrap_or_default();
         let norm = |values: Option<&[f32]>| {
             let squares = values.unwrap_or_default().iter().map(|v| f64::from(*v).powi(2));
@@ -239,10 +244,10 @@ impl Dwell {
     }
 }
 
-impl Report {
+impl CollectReport {
     /// Summarises attempts.
-    pub fn of(task: Task, attempts: Vec<Attempt>) -> Self {
-        let rate = |of: &dyn Fn(&Attempt) -> bool| {
+    pub fn of(task: Task, attempts: Vec<CollectAttempt>) -> Self {
+        let rate = |of: &dyn Fn(&CollectAttempt) -> bool| {
             let (tried, done) = attempts
                 .iter()
                 .filter(|attempt| of(attempt))

@@ -163,7 +163,7 @@ pub struct DriverConfig {
 
 /// Error of loading a simulation configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum SimConfigError {
     /// The file cannot be read.
     #[error("cannot read {path}: {source}; pass the path of a sim.yaml")]
     Read {
@@ -187,8 +187,8 @@ impl SimConfig {
     ///
     /// # Errors
     /// When it is missing, has an unknown or missing field, or a value that cannot work; the message names the line.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
+    pub fn load(path: &Path) -> Result<Self, SimConfigError> {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| SimConfigError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -199,12 +199,12 @@ impl SimConfig {
     ///
     /// # Errors
     /// When the built-in file is invalid, which its test rules out.
-    pub fn shipped() -> Result<Self, ConfigError> {
+    pub fn shipped() -> Result<Self, SimConfigError> {
         Self::parse(SHIPPED, Path::new("config/sim.yaml"))
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        serde_saphyr::from_str(text).map_err(|e| ConfigError::Parse {
+    fn parse(text: &str, path: &Path) -> Result<Self, SimConfigError> {
+        serde_saphyr::from_str(text).map_err(|e| SimConfigError::Parse {
             path: path.to_owned(),
             message: e.to_string(),
         })

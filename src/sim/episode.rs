@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::config::SimConfig;
-use super::driver::{Driver, State};
+use super::driver::{DriverState, SimDriver};
 use super::episode_world::EpisodeWorld;
 use super::error::SimError;
 use super::expert::{ExpertPilot, STEP_PERIOD_S};
@@ -16,7 +16,7 @@ use crate::control::config::ArmConfig;
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::{Heartbeats, Priority};
 use crate::realman::{DriverApi, Graph};
-use crate::supervisor::{ErrorChannel, Status, Supervisor};
+use crate::supervisor::{ErrorChannel, Supervisor, SupervisorStatus};
 use crate::types::time::{Now, Steady, Time};
 
 /// Interval of heartbeats (s).
@@ -37,7 +37,7 @@ pub struct EpisodeSetup<'a> {
 
 /// Result of an episode.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct EpisodeOutcome {
     /// Identifies the episode.
     pub id: EpisodeId,
     /// The judge's verdict.
@@ -75,12 +75,12 @@ pub struct Moment<'a> {
     pub ticked: bool,
     /// Whether the arm accepted a chunk in this step; the next command is its first.
     pub chunk_began: bool,
-    supervisor: &'a Supervisor<Driver>,
+    supervisor: &'a Supervisor<SimDriver>,
 }
 
 impl Moment<'_> {
     /// Returns the supervisor's status: commands to the arm and its reports.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> SupervisorStatus {
         self.supervisor.status(now(self.episode_world))
     }
 
@@ -104,7 +104,7 @@ pub fn run<E: From<SimError>>(
     arm: &ArmConfig,
     id: EpisodeId,
     look: impl FnMut(Moment<'_>) -> Result<(), E>,
-) -> Result<Outcome, E> {
+) -> Result<EpisodeOutcome, E> {
     let mut expert = ExpertPilot::new(config, 0.0);
     let setup = EpisodeSetup {
         sim: config,
@@ -127,7 +127,7 @@ pub fn run_episode<E: From<SimError>>(
     setup: &EpisodeSetup<'_>,
     pilot: &mut impl Pilot<E>,
     mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
-) -> Result<Outcome, E> {
+) -> Result<EpisodeOutcome, E> {
     let mut episode_world = EpisodeWorld::new(setup.sim, setup.id, setup.scene)?;
     let mut episode = Episode::begin(setup, pilot.source(), &mut episode_world)?;
     pilot.begin(&episode.moment(&episode_world))?;
@@ -141,7 +141,7 @@ pub fn run_episode<E: From<SimError>>(
 
 /// The control side of an episode.
 struct Episode {
-    supervisor: Supervisor<Driver>,
+    supervisor: Supervisor<SimDriver>,
     lease: u64,
     heartbeats: Heartbeats,
     period: f64,
@@ -168,7 +168,7 @@ impl Episode {
             dry_run: false,
             ..setup.arm.clone()
         };
-        let driver = Driver::new(&setup.sim.driver, episode_world.world.joints());
+        let driver = SimDriver::new(&setup.sim.driver, episode_world.world.joints());
         let period = arm.period();
         let mut supervisor = Supervisor::new(arm, driver, now(episode_world));
         supervisor.on_graph(Graph::of_driver(DriverApi::V2), now(episode_world));
@@ -242,11 +242,11 @@ impl Episode {
         Ok(())
     }
 
-    fn outcome(mut self, episode_world: &EpisodeWorld) -> Outcome {
+    fn outcome(mut self, episode_world: &EpisodeWorld) -> EpisodeOutcome {
         let status = self.supervisor.status(now(episode_world));
         let events = self.supervisor.drain_events(now(episode_world));
         let seconds = episode_world.world.time();
-        Outcome {
+        EpisodeOutcome {
             id: episode_world.id,
             success: episode_world.judge.success(),
             detail: episode_world.judge.detail(),
@@ -263,7 +263,7 @@ impl Episode {
     }
 }
 
-fn receive(supervisor: &mut Supervisor<Driver>, state: &State, now: Now) {
+fn receive(supervisor: &mut Supervisor<SimDriver>, state: &DriverState, now: Now) {
     supervisor.on_state(state.joints, now.ros, now);
     supervisor.on_driver_errors(ErrorChannel::All, &[u32::from(state.error)], now);
 }

@@ -1,11 +1,11 @@
 //! Physics and judge of one episode, stepped together with the simulated driver.
 
 use super::config::SimConfig;
-use super::driver::{Driver, State};
+use super::driver::{DriverState, SimDriver};
 use super::error::SimError;
 use super::judge::Judge;
 use super::scene::SceneOptions;
-use super::tasks::{self, EpisodeId, Layout};
+use super::tasks::{self, EpisodeId, TaskLayout};
 use super::world::World;
 
 /// Scene, physics and judge of one episode.
@@ -13,7 +13,7 @@ pub struct EpisodeWorld {
     /// Identifies the episode.
     pub id: EpisodeId,
     /// Initial positions of all objects, and the goal.
-    pub layout: Layout,
+    pub layout: TaskLayout,
     /// The physics simulation.
     pub world: World,
     /// Judge of success.
@@ -36,7 +36,7 @@ impl EpisodeWorld {
     }
 
     /// Advances by one physics step; returns the state that the driver publishes when its cycle is over.
-    pub fn step(&mut self, driver: &mut Driver) -> Option<State> {
+    pub fn step(&mut self, driver: &mut SimDriver) -> Option<DriverState> {
         let setpoint = driver.step();
         self.world.step(&setpoint);
         self.judge.watch(&self.world);

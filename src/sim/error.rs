@@ -1,13 +1,13 @@
 //! Errors of the simulator.
 
-use super::config::ConfigError;
+use super::config::SimConfigError;
 
 /// Error of the simulator.
 #[derive(Debug, thiserror::Error)]
 pub enum SimError {
     /// The configuration is invalid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] SimConfigError),
     /// There is no such task.
     #[error("task: expected height, container or position, found \"{0}\"")]
     Task(String),

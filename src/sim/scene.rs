@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::config::Block;
-use super::tasks::{Form, Layout, Light, Prop};
+use super::tasks::{Form, Light, Prop, TaskLayout};
 
 const TEMPLATE: &str = include_str!("scene.xml");
 
@@ -27,7 +27,7 @@ impl Default for SceneOptions {
 }
 
 /// Returns the MJCF of an episode.
-pub fn mjcf(layout: &Layout, block: &Block, options: SceneOptions) -> String {
+pub fn mjcf(layout: &TaskLayout, block: &Block, options: SceneOptions) -> String {
     let object = &layout.object;
     TEMPLATE
         .replace("{{samples}}", if options.smooth_edges { "4" } else { "0" })

@@ -8,7 +8,7 @@ use nalgebra::{Quaternion, Translation3, UnitQuaternion, Vector3};
 use super::config::SimConfig;
 use super::error::SimError;
 use super::scene::{self, SceneOptions};
-use super::tasks::Layout;
+use super::tasks::TaskLayout;
 use crate::types::{JOINTS, Joints, Pose};
 
 /// Physics step (s).
@@ -94,7 +94,7 @@ impl World {
     ///
     /// # Errors
     /// When MuJoCo refuses the scene.
-    pub fn new(config: &SimConfig, layout: &Layout, options: SceneOptions) -> Result<Self, SimError> {
+    pub fn new(config: &SimConfig, layout: &TaskLayout, options: SceneOptions) -> Result<Self, SimError> {
         let text = scene::mjcf(layout, &config.block, options);
         let model = Arc::new(MjModel::from_xml_string(&text).map_err(|e| SimError::Scene(e.to_string()))?);
         let ids = Ids::of(&model)?;

@@ -1,6 +1,6 @@
 //! Monitors ROS time against steady time: plans and histories are valid only while ROS time advances without jumps.
 
-use super::{AfterRest, Mode, Supervisor};
+use super::{AfterRest, ArmMode, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::realman::Driver;
 use crate::types::time::{Now, Steady};
@@ -74,7 +74,7 @@ impl<D: Driver> Supervisor<D> {
         let course = self.clock.look(now);
         let reason = match course {
             Course::Forward => return,
-            Course::Still(still) if self.mode == Mode::Executing => standing_still(still),
+            Course::Still(still) if self.mode == ArmMode::Executing => standing_still(still),
             Course::Still(_) => return,
             Course::Back(seconds) => format!("expected ROS time to go forward, found it {seconds:.3} s back"),
             Course::Ahead(seconds) => {
@@ -88,7 +88,7 @@ impl<D: Driver> Supervisor<D> {
         self.gate.events.push(now.steady, EventKind::Held, Check::Clock, || {
             format!("{told}; observations have to be made anew")
         });
-        if self.mode == Mode::Executing {
+        if self.mode == ArmMode::Executing {
             self.begin_braking(AfterRest::Hold, reason, now);
         }
     }

@@ -1,6 +1,6 @@
 //! Ends motion: monitors of state and period, braking, coming to rest, latching of stops and faults.
 
-use super::{AfterRest, Frame, Mode, Supervisor};
+use super::{AfterRest, ArmMode, Frame, Supervisor};
 use crate::control::arm::{ArmError, CommandSource};
 use crate::control::event::{Check, EventKind};
 use crate::control::gate::Braking;
@@ -37,7 +37,7 @@ impl<D: Driver> Supervisor<D> {
 
     /// Whether the arm brakes before a fault is latched.
     pub(super) fn is_failing(&self) -> bool {
-        self.mode == Mode::Braking && self.after_rest == AfterRest::Fault
+        self.mode == ArmMode::Braking && self.after_rest == AfterRest::Fault
     }
 
     /// Brakes and latches a fault if the joint state is stale, frozen, or far from the commands.
@@ -88,11 +88,11 @@ impl<D: Driver> Supervisor<D> {
     pub(super) fn begin_braking(&mut self, after: AfterRest, reason: String, now: Now) {
         self.drop_motion(&reason);
         self.clamped = true;
-        if self.mode != Mode::Braking || after > self.after_rest {
+        if self.mode != ArmMode::Braking || after > self.after_rest {
             self.after_rest = after;
             self.reason = reason;
         }
-        self.mode = Mode::Braking;
+        self.mode = ArmMode::Braking;
         if self.gate.motion().is_at_rest() {
             self.come_to_rest(now);
         }
@@ -106,7 +106,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     pub(super) fn keep_braking(&mut self, _frame: Frame, now: Now) {
-        if self.mode != Mode::Braking {
+        if self.mode != ArmMode::Braking {
             return;
         }
         // Braking does not check its basis; any value will do.
@@ -120,18 +120,18 @@ impl<D: Driver> Supervisor<D> {
     fn come_to_rest(&mut self, now: Now) {
         let reason = std::mem::take(&mut self.reason);
         match self.after_rest {
-            AfterRest::Hold => self.rest(Mode::Holding, reason),
-            AfterRest::Disarm => self.rest(Mode::Disarmed, reason),
+            AfterRest::Hold => self.rest(ArmMode::Holding, reason),
+            AfterRest::Disarm => self.rest(ArmMode::Disarmed, reason),
             AfterRest::Fault => {
                 self.gate.events.push(now.steady, EventKind::Fault, Check::Mode, || {
                     format!("{reason}; latched, reset the fault and arm again")
                 });
-                self.rest(Mode::Fault, reason);
+                self.rest(ArmMode::Fault, reason);
             }
         }
     }
 
-    pub(super) fn rest(&mut self, mode: Mode, reason: String) {
+    pub(super) fn rest(&mut self, mode: ArmMode, reason: String) {
         self.mode = mode;
         self.reason = reason;
         self.liveness.rest();
@@ -142,11 +142,11 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// When the first stop message was not sent; an event is raised as well.
-    pub(super) fn latch(&mut self, mode: Mode, check: Check, reason: String, now: Now) -> Result<(), String> {
+    pub(super) fn latch(&mut self, mode: ArmMode, check: Check, reason: String, now: Now) -> Result<(), String> {
         self.drop_motion(&reason);
         let position = self.measured.unwrap_or(self.gate.motion().position);
         self.gate.rest_at(position);
-        let kind = if mode == Mode::Stopped {
+        let kind = if mode == ArmMode::Stopped {
             EventKind::Stopped
         } else {
             EventKind::Fault
@@ -155,9 +155,9 @@ impl<D: Driver> Supervisor<D> {
         self.gate.events.push(now.steady, kind, check, || {
             format!("{told}; latched, reset the fault and arm again")
         });
-        if mode == Mode::Stopped && (self.mode == Mode::Fault || self.is_failing()) {
+        if mode == ArmMode::Stopped && (self.mode == ArmMode::Fault || self.is_failing()) {
             let fault = std::mem::take(&mut self.reason);
-            self.rest(Mode::Fault, fault);
+            self.rest(ArmMode::Fault, fault);
         } else {
             self.rest(mode, reason);
         }
@@ -180,6 +180,6 @@ impl<D: Driver> Supervisor<D> {
     /// Ends all commands and latches a fault, as [`Supervisor::latch`].
     pub(super) fn fault(&mut self, check: Check, reason: String, now: Now) {
         // A failed stop has already raised an event.
-        let _ = self.latch(Mode::Fault, check, reason, now);
+        let _ = self.latch(ArmMode::Fault, check, reason, now);
     }
 }

@@ -1,6 +1,6 @@
 //! Follows a chunk or a named move, one command per tick.
 
-use super::{AfterRest, Frame, Mode, Supervisor};
+use super::{AfterRest, ArmMode, Frame, Supervisor};
 use crate::control::arm::{Arm, ArmError, CommandSource, JointCommand};
 use crate::control::event::{Check, EventKind};
 use crate::control::executor::PlannedJoints;
@@ -142,7 +142,7 @@ impl<D: Driver> Supervisor<D> {
                 .take()
                 .map_or_else(String::new, |done| format!("at {}", done.name));
             self.move_result = Some(Ok(()));
-            self.rest(Mode::Holding, reason);
+            self.rest(ArmMode::Holding, reason);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Inputs: joint states, driver errors, the ROS graph, heartbeats and chunks.
 
 use super::clock::standing_still;
-use super::{AfterRest, ErrorChannel, Mode, Refusal, Supervisor};
+use super::{AfterRest, ArmMode, ErrorChannel, Refusal, Supervisor};
 use crate::contract::ActionSpace;
 use crate::control::chunk::ActionChunk;
 use crate::control::event::{Check, EventKind};
-use crate::control::lease::Heartbeat;
+use crate::control::lease::ReceivedHeartbeat;
 use crate::realman::{Driver, Graph, errors};
 use crate::types::Joints;
 use crate::types::time::{Now, Time};
@@ -66,7 +66,7 @@ impl<D: Driver> Supervisor<D> {
         );
         let none = codes.is_empty();
         self.errors.insert(channel, codes);
-        if none || (self.mode == Mode::Fault && !new) {
+        if none || (self.mode == ArmMode::Fault && !new) {
             return;
         }
         let message = format!("the driver reports {}", self.describe(channel));
@@ -103,7 +103,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Handles a heartbeat; one that the lease holder has not just sent itself is refused.
-    pub fn on_heartbeat(&mut self, beat: &Heartbeat<'_>, now: Now) {
+    pub fn on_heartbeat(&mut self, beat: &ReceivedHeartbeat<'_>, now: Now) {
         match self.leases.heartbeat(beat, self.config.timeouts.lease_s, now.steady) {
             Ok(()) => self.gate.watchdog.heartbeat_received(now.steady),
             Err(error) => self
@@ -137,7 +137,7 @@ impl<D: Driver> Supervisor<D> {
         }
         self.last_plan = Some((chunk.lease, chunk.plan_id));
         self.counters.chunks += 1;
-        self.mode = Mode::Executing;
+        self.mode = ArmMode::Executing;
         self.reason = format!("following {}", chunk.source);
         Ok(())
     }
@@ -238,8 +238,8 @@ impl<D: Driver> Supervisor<D> {
 
     fn check_permission(&self, now: Now) -> Result<(), (Check, String)> {
         let permitted = match self.mode {
-            Mode::Holding | Mode::Executing => true,
-            Mode::Braking => self.after_rest == AfterRest::Hold,
+            ArmMode::Holding | ArmMode::Executing => true,
+            ArmMode::Braking => self.after_rest == AfterRest::Hold,
             _ => false,
         };
         if !permitted {
@@ -261,7 +261,7 @@ impl<D: Driver> Supervisor<D> {
             let message = standing_still(still);
             return Err((Check::Clock, format!("{message}; no observation has an age")));
         }
-        if self.mode == Mode::Holding {
+        if self.mode == ArmMode::Holding {
             self.check_unmoved()?;
         }
         Ok(())

@@ -12,7 +12,7 @@ mod starting;
 mod status;
 
 pub use requests::MoveProgress;
-pub use status::{Mode, PlannedPath, Status};
+pub use status::{ArmMode, PlannedPath, SupervisorStatus};
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ pub struct Supervisor<D: Driver> {
     executor: Executor,
     leases: Leases,
     liveness: StateLiveness,
-    mode: Mode,
+    mode: ArmMode,
     reason: String,
     after_rest: AfterRest,
     measured: Option<Joints>,
@@ -132,7 +132,7 @@ impl<D: Driver> Supervisor<D> {
             executor: Executor::new(&config),
             leases: Leases::default(),
             liveness: StateLiveness::new(config.timeouts.frozen_s),
-            mode: Mode::Disarmed,
+            mode: ArmMode::Disarmed,
             reason: "not armed yet".into(),
             after_rest: AfterRest::Hold,
             measured: None,
@@ -199,10 +199,10 @@ impl<D: Driver> Supervisor<D> {
         self.watch_state(now);
         let frame = Frame(());
         match self.mode {
-            Mode::Executing => self.follow_plan(frame, now),
-            Mode::Moving => self.follow_move(frame, now),
-            Mode::Braking => self.keep_braking(frame, now),
-            Mode::Disarmed | Mode::Holding | Mode::Stopped | Mode::Fault => {}
+            ArmMode::Executing => self.follow_plan(frame, now),
+            ArmMode::Moving => self.follow_move(frame, now),
+            ArmMode::Braking => self.keep_braking(frame, now),
+            ArmMode::Disarmed | ArmMode::Holding | ArmMode::Stopped | ArmMode::Fault => {}
         }
         if self.mode.is_armed() {
             self.executor.remember_command(now, self.gate.motion().position);

@@ -2,7 +2,7 @@
 
 use super::clock::standing_still;
 use super::starting::outside;
-use super::{AfterRest, Mode, Refusal, Supervisor};
+use super::{AfterRest, ArmMode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
 use crate::control::lease::Priority;
 use crate::control::named_move::{MoveRequest, NamedMove};
@@ -60,7 +60,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     fn end_motion_of_lease(&mut self, reason: String, now: Now) {
-        if matches!(self.mode, Mode::Executing | Mode::Moving) {
+        if matches!(self.mode, ArmMode::Executing | ArmMode::Moving) {
             self.begin_braking(AfterRest::Hold, reason, now);
         }
     }
@@ -71,19 +71,19 @@ impl<D: Driver> Supervisor<D> {
     /// With the first reason against it: a latched stop or fault, a clock that stands still, an unknown driver, no subscriber of
     /// commands or stops, another commanding node, no live joint state, or joints outside the limits.
     pub fn arm(&mut self, now: Now) -> Result<(), Refusal> {
-        let ending = self.mode == Mode::Braking && self.after_rest != AfterRest::Hold;
+        let ending = self.mode == ArmMode::Braking && self.after_rest != AfterRest::Hold;
         if self.mode.is_armed() && !ending {
             return Ok(());
         }
         if let Err((check, message)) = self.try_arm(now) {
             return Err(self.refuse(check, message, now));
         }
-        self.rest(Mode::Holding, "armed".into());
+        self.rest(ArmMode::Holding, "armed".into());
         Ok(())
     }
 
     fn try_arm(&mut self, now: Now) -> Result<(), (Check, String)> {
-        if self.mode != Mode::Disarmed {
+        if self.mode != ArmMode::Disarmed {
             let message = format!(
                 "expected a disarmed arm, found it {} ({}); reset the fault first",
                 self.mode, self.reason
@@ -148,7 +148,7 @@ impl<D: Driver> Supervisor<D> {
     /// # Errors
     /// When the first stop message was not sent, or nobody subscribes to it; commands end all the same.
     pub fn stop(&mut self, reason: &str, now: Now) -> Result<usize, String> {
-        self.latch(Mode::Stopped, Check::Stop, reason.to_owned(), now)?;
+        self.latch(ArmMode::Stopped, Check::Stop, reason.to_owned(), now)?;
         match self.gate.arm().graph().stop_subscribers {
             0 => Err("expected a subscriber of move_stop_cmd, found none; use the arm's own emergency stop".into()),
             listeners => Ok(listeners),
@@ -160,7 +160,7 @@ impl<D: Driver> Supervisor<D> {
     /// # Errors
     /// When nothing is latched, stop messages are still being sent, or the driver still reports errors.
     pub fn reset_fault(&mut self, now: Now) -> Result<(), Refusal> {
-        if !matches!(self.mode, Mode::Stopped | Mode::Fault) {
+        if !matches!(self.mode, ArmMode::Stopped | ArmMode::Fault) {
             let message = format!("expected a latched stop or fault, found the arm {}", self.mode);
             return Err(self.refuse(Check::Mode, message, now));
         }
@@ -174,7 +174,7 @@ impl<D: Driver> Supervisor<D> {
             return Err(self.refuse(Check::Driver, message, now));
         }
         self.latched_errors.clear();
-        self.rest(Mode::Disarmed, "reset, not armed".into());
+        self.rest(ArmMode::Disarmed, "reset, not armed".into());
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl<D: Driver> Supervisor<D> {
                 self.named_move = Some(planned);
                 self.move_result = None;
                 self.starting = true;
-                self.rest(Mode::Moving, format!("moving to {name}"));
+                self.rest(ArmMode::Moving, format!("moving to {name}"));
                 Ok(())
             }
             Err((check, message)) => Err(self.refuse(check, message, now)),
@@ -209,7 +209,7 @@ impl<D: Driver> Supervisor<D> {
 
     fn try_move(&mut self, name: &str, speed: f64, lease: u64, now: Now) -> Result<NamedMove, (Check, String)> {
         self.check_holder(lease)?;
-        if self.mode != Mode::Holding {
+        if self.mode != ArmMode::Holding {
             let message = format!(
                 "expected an armed arm at rest, found it {} ({})",
                 self.mode, self.reason
@@ -230,7 +230,7 @@ impl<D: Driver> Supervisor<D> {
 
     /// Cancels a named move by braking.
     pub fn cancel_move(&mut self, now: Now) {
-        if self.mode == Mode::Moving {
+        if self.mode == ArmMode::Moving {
             self.begin_braking(AfterRest::Hold, "the move was cancelled".into(), now);
         }
     }

@@ -5,7 +5,7 @@
 //! since the arm came to rest is replaced by the measured one. After a large displacement the start is refused, so that
 //! an operator checks the arm first.
 
-use super::{AfterRest, Mode, Supervisor};
+use super::{AfterRest, ArmMode, Supervisor};
 use crate::control::event::Check;
 use crate::control::gate::Violation;
 use crate::control::named_move::{MoveRequest, NamedMove};
@@ -71,7 +71,7 @@ impl<D: Driver> Supervisor<D> {
         let outcome = self
             .take_up_rest(now.steady.offset_secs(-self.config.period()))
             .and_then(|()| match (self.mode, &self.named_move) {
-                (Mode::Moving, Some(named_move)) => {
+                (ArmMode::Moving, Some(named_move)) => {
                     let request = MoveRequest {
                         from: self.gate.motion().position,
                         now: now.steady,

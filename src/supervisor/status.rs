@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::Supervisor;
-use crate::control::executor::Target;
+use crate::control::executor::PlanTarget;
 use crate::realman::Driver;
 use crate::types::time::{Now, Steady};
 use crate::types::{Joints, Pose};
@@ -12,7 +12,7 @@ use crate::types::{Joints, Pose};
 /// Mode of the arm; values as in `thinkvla/msg/ArmStatus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Mode {
+pub enum ArmMode {
     /// Disarmed: no commands are sent.
     Disarmed = 0,
     /// Armed and at rest: no commands are sent.
@@ -29,7 +29,7 @@ pub enum Mode {
     Fault = 6,
 }
 
-impl Mode {
+impl ArmMode {
     /// Whether commands may be sent.
     pub fn is_armed(self) -> bool {
         matches!(self, Self::Holding | Self::Executing | Self::Moving | Self::Braking)
@@ -41,7 +41,7 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for ArmMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disarmed => "disarmed",
@@ -57,9 +57,9 @@ impl fmt::Display for Mode {
 
 /// State and counters of the arm; mirrors `thinkvla/msg/ArmStatus`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Status {
+pub struct SupervisorStatus {
     /// Present mode.
-    pub mode: Mode,
+    pub mode: ArmMode,
     /// Reason for the mode.
     pub reason: String,
     /// Whether commands are computed and published for display but not sent to the driver.
@@ -155,12 +155,12 @@ impl RateMeter {
 
 impl<D: Driver> Supervisor<D> {
     /// State and counters of the arm; mirrors `thinkvla/msg/ArmStatus`.
-    pub fn status(&self, now: Now) -> Status {
+    pub fn status(&self, now: Now) -> SupervisorStatus {
         let gate = self.gate.counters();
         let commanded = self.gate.motion().position;
         let measured = self.measured.unwrap_or_else(Joints::zeros);
         let holder = self.leases.holder();
-        Status {
+        SupervisorStatus {
             mode: self.mode,
             reason: self.reason.clone(),
             dry_run: self.config.dry_run,
@@ -187,8 +187,8 @@ impl<D: Driver> Supervisor<D> {
     pub fn planned_path(&self, now: Now) -> Option<PlannedPath> {
         let plan = self.executor.plan()?;
         let pose = |target| match target {
-            Target::Pose(pose) => pose,
-            Target::Joints(joints) => self.executor.base_from_tool(&joints),
+            PlanTarget::Pose(pose) => pose,
+            PlanTarget::Joints(joints) => self.executor.base_from_tool(&joints),
         };
         Some(PlannedPath {
             plan_id: plan.plan_id,
@@ -223,13 +223,13 @@ mod tests {
     fn modes_have_the_numbers_of_the_message() {
         let message = include_str!("../../msg/ArmStatus.msg");
         for (mode, name) in [
-            (Mode::Disarmed, "DISARMED"),
-            (Mode::Holding, "HOLDING"),
-            (Mode::Executing, "EXECUTING"),
-            (Mode::Moving, "MOVING"),
-            (Mode::Braking, "BRAKING"),
-            (Mode::Stopped, "STOPPED"),
-            (Mode::Fault, "FAULT"),
+            (ArmMode::Disarmed, "DISARMED"),
+            (ArmMode::Holding, "HOLDING"),
+            (ArmMode::Executing, "EXECUTING"),
+            (ArmMode::Moving, "MOVING"),
+            (ArmMode::Braking, "BRAKING"),
+            (ArmMode::Stopped, "STOPPED"),
+            (ArmMode::Fault, "FAULT"),
         ] {
             assert!(message.contains(&format!("uint8 {name}={} ", mode as u8)), "{name}");
         }

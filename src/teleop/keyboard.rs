@@ -90,7 +90,7 @@ fn escaped(text: &str) -> (Option<Key>, usize) {
 
 /// Keyboard as an input device. A key is its own deadman.
 #[derive(Debug, Clone)]
-pub struct Keyboard {
+pub struct KeyboardDevice {
     hold_s: f64,
     motion: BTreeMap<Key, Push>,
     commands: BTreeMap<Key, Command>,
@@ -103,7 +103,7 @@ pub struct Keyboard {
     last: Option<Time>,
 }
 
-impl Keyboard {
+impl KeyboardDevice {
     /// Creates a keyboard without pressed keys.
     pub fn new(mapping: &Mapping) -> Self {
         let keys = |name: &String| Key::named(name);
@@ -168,7 +168,7 @@ impl Keyboard {
     }
 }
 
-impl InputDevice for Keyboard {
+impl InputDevice for KeyboardDevice {
     fn read(&mut self, now: Time) -> InputReading {
         self.pushed.retain(|(_, until)| *until > now);
         let held = self.held_until.is_some_and(|until| until > now);
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_key_is_held_as_long_as_the_terminal_repeats_it() {
-        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
         let hold = keyboard.hold_s;
         assert!(!keyboard.read(at(0.0)).held);
         for i in 0..20 {
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_opposite_key_takes_over_and_other_directions_add_up() {
-        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
         keyboard.typed(b"wa", at(0.0));
         assert_eq!(
             twist(&keyboard.read(at(0.01))).linear,
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn space_lets_go_at_once() {
-        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
         keyboard.typed(b"w ", at(0.0));
         assert!(!keyboard.read(at(0.001)).held);
         assert_eq!(keyboard.commands(), [Command::LetGo]);
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_gripper_key_holds_the_arm_still_while_it_acts() {
-        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
         keyboard.typed(b"g", at(0.0));
         let reading = keyboard.read(at(0.4));
         assert!(reading.held && twist(&reading) == Twist::default());
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_held_command_key_is_one_press() {
-        let mut keyboard = Keyboard::new(&shipped_keyboard());
+        let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
         let mut asked = Vec::new();
         // Half a second to the first repetition, then thirty a second, read every 10 ms as the node does.
         for now in [0.0].into_iter().chain((0..60).map(|i| 0.5 + f64::from(i) / 30.0)) {
@@ -284,7 +284,7 @@ mod tests {
         keyboard.typed(b"g", at(3.5));
         assert_eq!(keyboard.commands(), [Command::ToggleGripper]);
         // Letting go and changes of speed are never held back.
-        let again = |keyboard: &mut Keyboard, keys: &[u8]| {
+        let again = |keyboard: &mut KeyboardDevice, keys: &[u8]| {
             keyboard.typed(keys, at(4.0));
             keyboard.typed(keys, at(4.1));
             keyboard.commands().len()
@@ -302,7 +302,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_can_break_it(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let mut keyboard = Keyboard::new(&shipped_keyboard());
+            let mut keyboard = KeyboardDevice::new(&shipped_keyboard());
             keyboard.typed(&bytes, at(0.0));
             let reading = keyboard.read(at(0.01));
             prop_assert!(twist(&reading).linear.amax() <= 1.0 && twist(&reading).angular.amax() <= 1.0);

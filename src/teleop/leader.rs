@@ -8,7 +8,7 @@ use crate::types::{JOINTS, Joints};
 
 /// Leader arm, with the pad that has its deadman.
 #[derive(Debug, Clone)]
-pub struct Leader {
+pub struct LeaderDevice {
     /// Deadman and buttons.
     pub pad: Joypad,
     joints: Vec<LeaderJoint>,
@@ -18,7 +18,7 @@ pub struct Leader {
     opening: Option<f64>,
 }
 
-impl Leader {
+impl LeaderDevice {
     /// Creates a leader without any reading.
     pub fn new(mapping: &Mapping) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Leader {
     }
 }
 
-impl InputDevice for Leader {
+impl InputDevice for LeaderDevice {
     fn read(&mut self, now: Time) -> InputReading {
         InputReading {
             held: self.pad.held(),
@@ -98,7 +98,7 @@ mod tests {
         Time::from_secs_f64(seconds)
     }
 
-    fn leader() -> Leader {
+    fn leader() -> LeaderDevice {
         let mut mapping = shipped_leader();
         for (i, joint) in mapping.joints.iter_mut().enumerate() {
             joint.name = format!("l{i}");
@@ -106,7 +106,7 @@ mod tests {
             joint.offset_rad = 0.1 * i as f64;
         }
         mapping.gripper = None;
-        Leader::new(&mapping)
+        LeaderDevice::new(&mapping)
     }
 
     #[test]

@@ -15,7 +15,7 @@ const LONGEST: usize = 60;
 
 /// Limits of speed and acceleration of one kind of motion, in its unit per second (squared).
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
+pub struct MotionLimits {
     /// Maximum speed.
     pub fastest: f64,
     /// Maximum acceleration.
@@ -44,7 +44,7 @@ impl<const N: usize> Course<N> {
     pub fn plan(
         &mut self,
         elapsed: f64,
-        pace: Pace,
+        pace: MotionLimits,
         wanted: impl Fn(&SVector<f64, N>) -> SVector<f64, N>,
     ) -> Vec<SVector<f64, N>> {
         let last = std::mem::take(&mut self.planned);
@@ -81,7 +81,7 @@ fn velocity_of<const N: usize>(planned: &[SVector<f64, N>], elapsed: f64) -> SVe
 }
 
 /// Returns the length of the longest plan of a pace.
-pub fn longest_way(pace: Pace) -> f64 {
+pub fn longest_way(pace: MotionLimits) -> f64 {
     let full = SVector::<f64, 1>::new(pace.fastest);
     let mut course = Course {
         planned: vec![full; KEPT + 1],
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    const PACE: Pace = Pace {
+    const PACE: MotionLimits = MotionLimits {
         fastest: 0.2,
         acceleration: 1.0,
     };

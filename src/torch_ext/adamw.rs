@@ -15,7 +15,7 @@ unsafe extern "C" {
         squares: *const *const C_tensor,
         steps: *const *const C_tensor,
         count: usize,
-        rule: *const Rule,
+        rule: *const AdamWRule,
     ) -> Message;
     fn thinkvla_forget_gradient(tensor: *const C_tensor) -> Message;
     fn thinkvla_give_gradient(tensor: *const C_tensor, gradient: *const C_tensor) -> Message;
@@ -25,7 +25,7 @@ unsafe extern "C" {
 /// Hyperparameters of one AdamW step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
-pub struct Rule {
+pub struct AdamWRule {
     /// Learning rate of this step.
     pub learning_rate: f64,
     /// Decay rate of the running mean of gradients.
@@ -58,7 +58,7 @@ impl Stepped {
     ///
     /// # Errors
     /// When the lists differ in length, or shapes, types or devices do not fit.
-    pub fn step(&self, rule: &Rule) -> Result<(), TchError> {
+    pub fn step(&self, rule: &AdamWRule) -> Result<(), TchError> {
         let count = self.weights.len();
         for list in [&self.gradients, &self.means, &self.squares, &self.steps] {
             if list.len() != count {

@@ -61,7 +61,7 @@ pub struct Meeting {
 
 /// A group of connected processes.
 #[derive(Debug)]
-pub struct Group {
+pub struct RankGroup {
     ranks: NonNull<Ranks>,
     size: i32,
     timeout: Duration,
@@ -69,9 +69,9 @@ pub struct Group {
 }
 
 // SAFETY: the shim's object belongs to no thread.
-unsafe impl Send for Group {}
+unsafe impl Send for RankGroup {}
 
-impl Group {
+impl RankGroup {
     /// Joins the group; waits for the other processes.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for RankGroup {
     fn drop(&mut self) {
         // SAFETY: the shim made it and nobody has it any more.
         unsafe { thinkvla_ranks_leave(self.ranks.as_ptr()) }
@@ -198,10 +198,10 @@ mod tests {
     use std::thread::{scope, spawn};
 
     /// Two connected processes.
-    fn two() -> [Group; 2] {
+    fn two() -> [RankGroup; 2] {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let join = move |rank| {
-            Group::join(&Meeting {
+            RankGroup::join(&Meeting {
                 host: "127.0.0.1".into(),
                 port,
                 serves: rank == 0,

@@ -37,7 +37,7 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor, TchErro
 
 /// Rotary embedding of the query and key heads at the beginning of each row.
 #[derive(Debug, Clone, Copy)]
-pub struct Turn<'a> {
+pub struct RotaryTurn<'a> {
     /// Number of query heads.
     pub queries: i64,
     /// Number of key heads, which follow the query heads.
@@ -47,12 +47,12 @@ pub struct Turn<'a> {
     /// Sines for each row, (rows, head) in float32.
     pub sin: &'a Tensor,
     /// Weights of the norms applied to query and key heads first, if any.
-    pub norms: Option<Norms<'a>>,
+    pub norms: Option<NormWeights<'a>>,
 }
 
 /// Weights of the norms of query and key heads.
 #[derive(Debug, Clone, Copy)]
-pub struct Norms<'a> {
+pub struct NormWeights<'a> {
     /// Of the queries, (head).
     pub query: &'a Tensor,
     /// Of the keys, (head).
@@ -61,7 +61,7 @@ pub struct Norms<'a> {
     pub eps: f64,
 }
 
-impl Turn<'_> {
+impl RotaryTurn<'_> {
     /// Normalises and rotates in place; dimension i pairs with i + head / 2.
     ///
     /// # Shapes

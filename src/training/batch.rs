@@ -96,7 +96,7 @@ pub const MASKED: i64 = -100;
 /// Denominators of the means in the losses. A step over several batches or ranks divides each by the numbers of the
 /// whole, so that it equals one large batch.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Counts {
+pub struct LossCounts {
     /// Number of values of valid actions.
     pub actions: f64,
     /// Number of patches with a geometry target, by their weights.
@@ -107,7 +107,7 @@ pub struct Counts {
     pub tokens: f64,
 }
 
-impl std::ops::Add for Counts {
+impl std::ops::Add for LossCounts {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
@@ -135,7 +135,7 @@ impl VlaBatch {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn counts(&self) -> Result<Counts, tch::TchError> {
+    pub fn counts(&self) -> Result<LossCounts, tch::TchError> {
         let valid = self.valid.f_sum(tch::Kind::Double)?.f_double_value(&[])?;
         let width = self.actions.size().last().copied().unwrap_or(0);
         let rows: usize = self.pictures.grids.iter().map(Grid::patches).sum();
@@ -143,7 +143,7 @@ impl VlaBatch {
             0 => teacher.prompt.anchors.len(),
             queries => queries,
         };
-        Ok(Counts {
+        Ok(LossCounts {
             actions: valid * width as f64,
             patches: match (&self.geometry_target, &self.geometry_weights) {
                 (None, _) => 0.0,
@@ -159,11 +159,11 @@ impl VlaBatch {
 impl VlmBatch {
     /// Returns the denominator of the batch's mean. The first token of a conversation is not predicted, since nothing
     /// precedes it.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> LossCounts {
         let learned = |one: &Answered| one.labels.iter().skip(1).filter(|label| **label != MASKED).count();
-        Counts {
+        LossCounts {
             tokens: self.conversations.iter().map(learned).sum::<usize>() as f64,
-            ..Counts::default()
+            ..LossCounts::default()
         }
     }
 }

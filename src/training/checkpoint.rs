@@ -24,7 +24,7 @@ use crate::model::checkpoint::{CHAT_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, WEIGH
 use crate::writer_lock::WriterLock;
 
 use super::config::TrainingConfig;
-use super::data::mixture::HeldOut;
+use super::data::mixture::HeldOutEpisodes;
 use super::error::RunError;
 use super::objective::Objective;
 use super::optimiser::Optimiser;
@@ -77,13 +77,13 @@ impl Notes {
     }
 
     /// Returns the held-out episodes of a dataset; `None` if the run did not train on it.
-    pub fn held_out_of(&self, dataset: &Path) -> Option<HeldOut> {
+    pub fn held_out_of(&self, dataset: &Path) -> Option<HeldOutEpisodes> {
         let same = |path: &Path| match (path.canonicalize(), dataset.canonicalize()) {
             (Ok(a), Ok(b)) => a == b,
             _ => path == dataset,
         };
         let number = self.config.data.datasets.iter().position(|share| same(&share.path))?;
-        Some(HeldOut {
+        Some(HeldOutEpisodes {
             number: number as u64,
             seed: self.config.seed,
             share: self.config.validation.share,
@@ -107,7 +107,7 @@ pub struct HeldOutText {
 
 /// Content of a checkpoint that is saved.
 #[derive(Debug, Clone, Copy)]
-pub struct Saved<'a> {
+pub struct CheckpointContent<'a> {
     /// State of the run.
     pub notes: &'a Notes,
     /// The network.
@@ -217,7 +217,7 @@ impl CheckpointDir {
     ///
     /// # Errors
     /// When writing fails; earlier checkpoints are then unchanged.
-    pub fn save(&self, saved: &Saved) -> Result<PathBuf, RunError> {
+    pub fn save(&self, saved: &CheckpointContent) -> Result<PathBuf, RunError> {
         let step = saved.notes.step;
         let (open, path) = (self.out.join(format!("{OPEN}{step:08}")), self.path(step));
         let refused = |at: &Path, message: String| RunError::Save {
@@ -292,7 +292,7 @@ fn bytes(tensor: &Tensor) -> u64 {
 /// File that failed, and the reason.
 type Failure = (PathBuf, String);
 
-fn write(folder: &Path, saved: &Saved) -> Result<(), Failure> {
+fn write(folder: &Path, saved: &CheckpointContent) -> Result<(), Failure> {
     let failed = |path: &Path, e: &dyn ToString| (path.to_owned(), e.to_string());
     fs::create_dir_all(folder).map_err(|e| failed(folder, &e))?;
     saved.objective.config().save(folder).map_err(|e| failed(folder, &e))?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::figures::{Figure, FigureError, Lines, Mark, Panel, Series, colour};
+use crate::figures::{Figure, FigureError, Lines, Panel, PointMark, Series, colour};
 
 use super::metrics::Scalars;
 
@@ -86,7 +86,7 @@ pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
             points: thinned(steps, *value),
             colour: colour(number),
             opacity: 1.0,
-            mark: Mark::Line(2),
+            mark: PointMark::Line(2),
         });
         Panel::Lines(Lines {
             title: title.into(),

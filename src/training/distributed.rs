@@ -6,11 +6,11 @@ use std::time::Duration;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch_ext::adamw::give_gradient;
-use crate::torch_ext::ranks::{Group, Meeting};
+use crate::torch_ext::ranks::{Meeting, RankGroup};
 
-use super::batch::Counts;
+use super::batch::LossCounts;
 use super::error::RunError;
-use crate::model::trainable::Parameters;
+use crate::model::trainable::NetworkParameters;
 
 /// Maximum wait for another process: it may be writing a large checkpoint, or measuring.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -24,7 +24,7 @@ pub struct ProcessGroup {
     size: usize,
     /// Index of the process on this machine.
     local: usize,
-    group: Option<Group>,
+    group: Option<RankGroup>,
 }
 
 impl ProcessGroup {
@@ -69,7 +69,7 @@ impl ProcessGroup {
             size: i32::try_from(size).unwrap_or(i32::MAX),
             timeout: PATIENCE,
         };
-        let group = Group::join(&meeting).map_err(|error| {
+        let group = RankGroup::join(&meeting).map_err(|error| {
             RunError::Ranks(format!(
                 "rank {rank} of {size} cannot meet the others at {}:{}: {error}",
                 meeting.host, meeting.port
@@ -158,11 +158,11 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// When another process is lost.
-    pub fn count(&self, own: Counts) -> Result<Counts, RunError> {
+    pub fn count(&self, own: LossCounts) -> Result<LossCounts, RunError> {
         let mut all = [own.actions, own.patches, own.distilled, own.tokens];
         self.sum(&mut all)?;
         let [actions, patches, distilled, tokens] = all;
-        Ok(Counts {
+        Ok(LossCounts {
             actions,
             patches,
             distilled,
@@ -174,7 +174,7 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// When another process is lost.
-    pub fn gradients(&self, parameters: &Parameters) -> Result<(), RunError> {
+    pub fn gradients(&self, parameters: &NetworkParameters) -> Result<(), RunError> {
         let Some(group) = &self.group else { return Ok(()) };
         let _no_grad = tch::no_grad_guard();
         let trained: Vec<&Tensor> = parameters.trained().map(|one| &one.tensor).collect();
@@ -227,7 +227,7 @@ impl Bucket {
     }
 
     /// Sums over the processes, in 32 bits if gradients have fewer, and empties the bucket.
-    fn sum(&mut self, group: &Group) -> Result<(), TchError> {
+    fn sum(&mut self, group: &RankGroup) -> Result<(), TchError> {
         let gradients = std::mem::take(self).gradients;
         let Some(first) = gradients.first() else {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use crate::camera::smart_resize::{Size, smart_resize};
 use crate::model::checkpoint::Manifest;
-use crate::model::checkpoint::weights::{Part, is_backbone};
+use crate::model::checkpoint::weights::{CheckpointPart, is_backbone};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
 use crate::model::layers::parameters::Parameter;
@@ -64,7 +64,7 @@ impl std::fmt::Display for Needed {
 pub fn needed(config: &TrainingConfig, manifest: &Manifest) -> Result<Needed, ModelError> {
     let network = manifest.config()?;
     let compute = config.compute.unwrap_or(manifest.compute);
-    let layout = manifest.layout(Part::Everything)?;
+    let layout = manifest.layout(CheckpointPart::Everything)?;
     let bytes = |parameter: &Parameter| match compute {
         Precision::Bfloat16 if is_backbone(&parameter.key) => 2.0,
         _ => 4.0,

@@ -111,12 +111,12 @@ impl Scalars {
 
 /// Metrics file of a run.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct MetricsFile {
     path: PathBuf,
     file: File,
 }
 
-impl Metrics {
+impl MetricsFile {
     /// Opens the file to continue after step `step`; lines of later steps and partial lines of a killed run are
     /// removed.
     ///
@@ -179,12 +179,12 @@ mod tests {
             action: Some(0.1 + 0.2),
             ..Scalars::default()
         };
-        let mut metrics = Metrics::open(folder.path(), 0).unwrap();
+        let mut metrics = MetricsFile::open(folder.path(), 0).unwrap();
         for step in 1..=5 {
             metrics.add(&line(step)).unwrap();
         }
         metrics.file.write_all(b"{\"step\": 6, \"act").unwrap();
-        Metrics::open(folder.path(), 3).unwrap().add(&line(4)).unwrap();
+        MetricsFile::open(folder.path(), 3).unwrap().add(&line(4)).unwrap();
         let text = std::fs::read_to_string(folder.path().join(METRICS)).unwrap();
         let found: Vec<Scalars> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(found, (1..=4).map(line).collect::<Vec<_>>());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::checkpoint::{CheckpointOptions, Manifest, Placement};
 use crate::model::config::{Config, HiddenTap};
 use crate::model::layers::activation_checkpointing::Tape;
 use crate::model::qwen3_vl::inputs::SequencePlan;
@@ -15,18 +15,18 @@ use crate::model::qwen3_vl::vision_plan::VisionPlan;
 use crate::model::thinkvla::network::{Network, Output, ReadoutStates};
 use crate::model::thinkvla::prompt::Prompt;
 
-use super::batch::{Answered, Counts, MASKED, Pictures, VlaBatch, VlmBatch};
+use super::batch::{Answered, LossCounts, MASKED, Pictures, VlaBatch, VlmBatch};
 use super::config::settings::{Distill, MethodSettings};
 use super::error::StepError;
 use super::losses;
 use super::projection_similarity::{self, Similarity};
-use crate::model::trainable::{Parameters, Selection};
+use crate::model::trainable::{NetworkParameters, Selection};
 
 /// Network that is trained, with its losses.
 #[derive(Debug)]
 pub struct Objective {
     network: Network,
-    parameters: Parameters,
+    parameters: NetworkParameters,
     config: Config,
     settings: MethodSettings,
     /// Type of the backbone.
@@ -100,7 +100,7 @@ struct Student {
 impl Objective {
     /// Creates the method for a network with these settings.
     pub fn new(
-        (network, parameters): (Network, Parameters),
+        (network, parameters): (Network, NetworkParameters),
         config: Config,
         settings: MethodSettings,
     ) -> Result<Self, StepError> {
@@ -129,7 +129,7 @@ impl Objective {
         (selection, seed): (&Selection, u64),
         settings: MethodSettings,
     ) -> Result<Self, StepError> {
-        let manifest = Manifest::read(directory, &Options::default())?;
+        let manifest = Manifest::read(directory, &CheckpointOptions::default())?;
         let built = manifest.trainable(placement, selection, seed)?;
         Self::new(built, manifest.config()?, settings)
     }
@@ -140,7 +140,7 @@ impl Objective {
     }
 
     /// Returns the tensors of the network.
-    pub fn parameters(&self) -> &Parameters {
+    pub fn parameters(&self) -> &NetworkParameters {
         &self.parameters
     }
 
@@ -154,7 +154,7 @@ impl Objective {
     ///
     /// # Errors
     /// When the batch does not fit the network, or a loss is not finite.
-    pub fn vla(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
+    pub fn vla(&self, batch: &VlaBatch, totals: &LossCounts) -> Result<Losses, StepError> {
         if self.settings.action_weight == 0.0 {
             return self.alignment(batch, totals);
         }
@@ -205,7 +205,7 @@ impl Objective {
     ///
     /// # Errors
     /// When the batch does not fit the network, or the error is not finite.
-    pub fn action_error(&self, batch: &VlaBatch, totals: &Counts) -> Result<f64, StepError> {
+    pub fn action_error(&self, batch: &VlaBatch, totals: &LossCounts) -> Result<f64, StepError> {
         let _no_grad = tch::no_grad_guard();
         let plan = self.plan(batch)?;
         let encoded = self.encode_images(&batch.pictures)?;
@@ -224,7 +224,7 @@ impl Objective {
     ///
     /// # Errors
     /// As for [`Self::vla`].
-    pub fn vlm(&self, batch: &VlmBatch, totals: &Counts) -> Result<TextLoss, StepError> {
+    pub fn vlm(&self, batch: &VlmBatch, totals: &LossCounts) -> Result<TextLoss, StepError> {
         let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
         let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
         let backbone = self.network.backbone();
@@ -349,7 +349,7 @@ impl Objective {
     }
 
     /// Computes the geometry loss alone; nothing after the vision tower is computed.
-    fn alignment(&self, batch: &VlaBatch, totals: &Counts) -> Result<Losses, StepError> {
+    fn alignment(&self, batch: &VlaBatch, totals: &LossCounts) -> Result<Losses, StepError> {
         let images = VisionPlan::new(&batch.pictures.grids, &self.config.vision_config, self.device)?;
         let pixels = batch.pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
         let made = self.network.geometry_latents(&pixels, &images)?;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use tch::{Kind, TchError, Tensor};
 
-use crate::torch_ext::adamw::{Rule, Stepped, forget_gradient, norm};
+use crate::torch_ext::adamw::{AdamWRule, Stepped, forget_gradient, norm};
 
 use super::config::settings::{Clip, LearningRates, OptimiserSettings};
 use super::error::StepError;
-use crate::model::trainable::{Group, Parameters};
+use crate::model::trainable::{NetworkParameters, ParameterGroup};
 
 /// Keeps the clipping from dividing by zero, as in PyTorch.
 const CLIP_EPS: f64 = 1e-6;
@@ -24,7 +24,7 @@ pub struct Optimiser {
 #[derive(Debug)]
 struct Entry {
     key: String,
-    group: Group,
+    group: ParameterGroup,
     /// Tensor of the network.
     weight: Tensor,
     /// Its values in 32 bits, if the network computes in fewer.
@@ -39,17 +39,17 @@ struct Entry {
 
 /// Norms of the gradients before clipping.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Norms {
+pub struct GradientNorms {
     /// Norm of all gradients together.
     pub total: f64,
-    /// Norm of each of [`Group::ALL`]; 0 for a group without gradients.
+    /// Norm of each of [`ParameterGroup::ALL`]; 0 for a group without gradients.
     pub groups: [f64; 3],
 }
 
-impl Norms {
+impl GradientNorms {
     /// Returns the norm of one group.
-    fn of(&self, group: Group) -> f64 {
-        let named = Group::ALL.into_iter().zip(self.groups);
+    fn of(&self, group: ParameterGroup) -> f64 {
+        let named = ParameterGroup::ALL.into_iter().zip(self.groups);
         named.filter(|(of, _)| *of == group).map(|(_, norm)| norm).sum()
     }
 }
@@ -59,9 +59,9 @@ impl Optimiser {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn new(parameters: &Parameters, settings: OptimiserSettings) -> Result<Self, StepError> {
+    pub fn new(parameters: &NetworkParameters, settings: OptimiserSettings) -> Result<Self, StepError> {
         let _no_grad = tch::no_grad_guard();
-        let entry = |one: &crate::model::trainable::Named| -> Result<Entry, StepError> {
+        let entry = |one: &crate::model::trainable::NamedTensor| -> Result<Entry, StepError> {
             let kind = one.tensor.f_kind()?;
             let master = match kind {
                 Kind::Float | Kind::Double => None,
@@ -70,7 +70,7 @@ impl Optimiser {
             let like = master.as_ref().unwrap_or(&one.tensor).f_detach()?;
             Ok(Entry {
                 key: one.key.clone(),
-                group: Group::of(&one.key),
+                group: ParameterGroup::of(&one.key),
                 weight: one.tensor.shallow_clone(),
                 mean: like.f_zeros_like()?,
                 square: like.f_zeros_like()?,
@@ -90,7 +90,7 @@ impl Optimiser {
     ///
     /// # Errors
     /// When a gradient is not finite: nothing is changed then, and the gradients are cleared.
-    pub fn step(&mut self, factor: f64) -> Result<Norms, StepError> {
+    pub fn step(&mut self, factor: f64) -> Result<GradientNorms, StepError> {
         let _no_grad = tch::no_grad_guard();
         let mut gradients = Vec::with_capacity(self.entries.len());
         for entry in &self.entries {
@@ -115,7 +115,7 @@ impl Optimiser {
                 let _ = gradient.f_mul_scalar_(clip)?;
             }
         }
-        for group in Group::ALL {
+        for group in ParameterGroup::ALL {
             self.step_group(group, &gradients, factor)?;
         }
         self.average()?;
@@ -172,9 +172,9 @@ impl Optimiser {
         Ok(())
     }
 
-    fn norms(&self, gradients: &[Option<Tensor>]) -> Result<Norms, StepError> {
-        let mut norms = Norms::default();
-        for (group, place) in Group::ALL.into_iter().zip(&mut norms.groups) {
+    fn norms(&self, gradients: &[Option<Tensor>]) -> Result<GradientNorms, StepError> {
+        let mut norms = GradientNorms::default();
+        for (group, place) in ParameterGroup::ALL.into_iter().zip(&mut norms.groups) {
             let own: Vec<Tensor> = self
                 .entries
                 .iter()
@@ -199,10 +199,10 @@ impl Optimiser {
         Ok(norms)
     }
 
-    fn step_group(&self, group: Group, gradients: &[Option<Tensor>], factor: f64) -> Result<(), StepError> {
+    fn step_group(&self, group: ParameterGroup, gradients: &[Option<Tensor>], factor: f64) -> Result<(), StepError> {
         let settings = &self.settings;
         let [beta1, beta2] = settings.betas;
-        let rule = Rule {
+        let rule = AdamWRule {
             learning_rate: factor * peak(group, &settings.learning_rates),
             beta1,
             beta2,
@@ -235,9 +235,9 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Returns the learning rate of each of [`Group::ALL`] at `factor` of its peak.
+    /// Returns the learning rate of each of [`ParameterGroup::ALL`] at `factor` of its peak.
     pub fn rates(&self, factor: f64) -> [f64; 3] {
-        Group::ALL.map(|group| factor * peak(group, &self.settings.learning_rates))
+        ParameterGroup::ALL.map(|group| factor * peak(group, &self.settings.learning_rates))
     }
 
     /// Returns all that is saved besides the weights, by name: means, mean squares, steps, masters and averages.
@@ -292,10 +292,10 @@ impl Entry {
     }
 }
 
-fn peak(group: Group, rates: &LearningRates) -> f64 {
+fn peak(group: ParameterGroup, rates: &LearningRates) -> f64 {
     match group {
-        Group::Base => rates.base,
-        Group::Backbone => rates.qwen_vl_interface,
-        Group::ActionModel => rates.action_model,
+        ParameterGroup::Base => rates.base,
+        ParameterGroup::Backbone => rates.qwen_vl_interface,
+        ParameterGroup::ActionModel => rates.action_model,
     }
 }

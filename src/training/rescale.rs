@@ -10,7 +10,7 @@ use crate::contract::DimensionStatistics;
 use crate::model::thinkvla::actions::{normalised, physical};
 
 use super::error::StepError;
-use crate::model::trainable::Parameters;
+use crate::model::trainable::NetworkParameters;
 
 /// Last layer of the head.
 const LAST: &str = "action_model.model.fc2";
@@ -20,7 +20,7 @@ const LAST: &str = "action_model.model.fc2";
 /// # Errors
 /// When libtorch fails.
 pub fn rescale(
-    parameters: &Parameters,
+    parameters: &NetworkParameters,
     from: &[DimensionStatistics],
     to: &[DimensionStatistics],
 ) -> Result<bool, StepError> {

@@ -14,7 +14,7 @@ const SEEN: u64 = 64;
 
 /// Mean errors of normalised actions, |Â − A|, on the same held-out rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HeldOut {
+pub struct HeldOutErrors {
     /// Error of the network.
     pub action: f64,
     /// Error of the network when every sample is shown the images of another: much larger for a policy that uses
@@ -46,7 +46,7 @@ impl Validation {
     ///
     /// # Errors
     /// When a sample cannot be read, or an error is not finite.
-    pub fn measure(&self, feed: &VlaBatches, objective: &Objective, step: u64) -> Result<HeldOut, RunError> {
+    pub fn measure(&self, feed: &VlaBatches, objective: &Objective, step: u64) -> Result<HeldOutErrors, RunError> {
         let _no_grad = tch::no_grad_guard();
         let failed = |source: StepError| RunError::Step { step, source };
         let mut readers = feed.readers()?;
@@ -67,7 +67,7 @@ impl Validation {
             count += counts.actions;
         }
         let [action, shuffled, constant] = sums.map(|sum| sum / count);
-        Ok(HeldOut {
+        Ok(HeldOutErrors {
             action,
             shuffled,
             constant,

@@ -7,7 +7,7 @@ use crate::model::checkpoint::Manifest;
 use crate::model::checkpoint::weights::is_backbone;
 use crate::model::config::Config;
 
-use super::batch::{Counts, VlmBatch};
+use super::batch::{LossCounts, VlmBatch};
 use super::config::TrainingConfig;
 use super::data::loader::{Batches, Loader, Turns};
 use super::data::preflight;
@@ -123,7 +123,7 @@ impl VlmStream {
 ///
 /// # Errors
 /// When the batch does not fit the network, or the loss is not finite.
-pub fn learn(objective: &Objective, batch: &VlmBatch, totals: &Counts) -> Result<Learned, StepError> {
+pub fn learn(objective: &Objective, batch: &VlmBatch, totals: &LossCounts) -> Result<Learned, StepError> {
     let loss = objective.vlm(batch, totals)?;
     // Text without images changes nothing if only the vision tower is trained.
     if loss.total.requires_grad() {

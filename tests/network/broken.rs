@@ -10,20 +10,20 @@ use safetensors::tensor::{SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use serde_json::json;
 use thinkvla::contract::{Contract, Normalisation};
-use thinkvla::inspect::check::{Check, Report};
-use thinkvla::model::checkpoint::Options;
+use thinkvla::inspect::check::{CheckReport, CheckpointCheck};
+use thinkvla::model::checkpoint::CheckpointOptions;
 
 use crate::case::sets;
 use crate::formats::{change, copy};
 use crate::support::checkpoint;
 
-fn check(path: &Path) -> Report {
+fn check(path: &Path) -> CheckReport {
     check_with(path, (None, &[]))
 }
 
-fn check_with(path: &Path, (dataset, constant): (Option<&Path>, &[String])) -> Report {
-    let check = Check {
-        options: &Options::default(),
+fn check_with(path: &Path, (dataset, constant): (Option<&Path>, &[String])) -> CheckReport {
+    let check = CheckpointCheck {
+        options: &CheckpointOptions::default(),
         dataset,
         constant,
     };
@@ -39,7 +39,7 @@ fn broken(damage: impl FnOnce(&Path), expected: &[&str]) {
 }
 
 #[track_caller]
-fn named(report: &Report, expected: &[&str]) {
+fn named(report: &CheckReport, expected: &[&str]) {
     let line = report
         .failures
         .iter()

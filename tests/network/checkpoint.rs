@@ -11,7 +11,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::model::config::Config;
 use thinkvla::model::init::presets::{NewCheckpoint, Preset};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 
 use crate::support::{checkpoint, grid, pixels, real_tokenizer, tiny, write_checkpoint};
@@ -208,7 +208,7 @@ fn the_small_size_is_small_and_acts() {
         seed: 0,
         tokenizer: &tokenizer,
         robot: None,
-        variant: &Variant::default(),
+        variant: &CheckpointVariant::default(),
     };
     let made = new.write(directory.path()).unwrap();
     assert!(made.parameters <= 12_000_000, "{made:?}");

@@ -5,9 +5,9 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use thinkvla::contract::Contract;
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
-use thinkvla::model::checkpoint::weights::Part;
-use thinkvla::model::checkpoint::{Format, Manifest, Options};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::checkpoint::weights::CheckpointPart;
+use thinkvla::model::checkpoint::{CheckpointOptions, Format, Manifest};
+use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::writer_lock::WriterLock;
 
@@ -15,25 +15,25 @@ use crate::case::{sets, tensors};
 use crate::support::{checkpoint, contract_of, tiny};
 
 fn convert(from: &Path, to: &Path, layout: Format) -> Result<Converted, String> {
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot()),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     convert_with(from, to, (layout, &options))
 }
 
-fn convert_with(from: &Path, to: &Path, (layout, options): (Format, &Options)) -> Result<Converted, String> {
+fn convert_with(from: &Path, to: &Path, (layout, options): (Format, &CheckpointOptions)) -> Result<Converted, String> {
     let conversion = Conversion {
         to: layout,
         options,
-        variant: &Variant::default(),
+        variant: &CheckpointVariant::default(),
         seed: 3,
     };
     conversion.run(from, to).map_err(|e| e.to_string())
 }
 
 fn robot() -> Contract {
-    contract_of(&tiny(), &Variant::default())
+    contract_of(&tiny(), &CheckpointVariant::default())
 }
 
 fn weights(directory: &Path) -> std::collections::HashMap<String, tch::Tensor> {
@@ -49,13 +49,13 @@ fn weights(directory: &Path) -> std::collections::HashMap<String, tch::Tensor> {
 }
 
 fn complete(directory: &Path) -> Manifest {
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot()),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let manifest = Manifest::read(directory, &options).unwrap();
     assert_eq!(
-        manifest.coverage(Part::Everything).unwrap().problems,
+        manifest.coverage(CheckpointPart::Everything).unwrap().problems,
         Vec::<String>::new()
     );
     manifest
@@ -109,13 +109,13 @@ fn hugging_face_becomes_ours_and_comes_back_bit_for_bit() {
 fn the_same_seed_draws_the_same_and_another_does_not() {
     let from = sets().join("deep/checkpoint");
     let folder = tempfile::tempdir().unwrap();
-    let options = Options::default();
+    let options = CheckpointOptions::default();
     let hash = |name: &str, seed| {
         let to = folder.path().join(name);
         let conversion = Conversion {
             to: Format::Thinkvla,
             options: &options,
-            variant: &Variant::default(),
+            variant: &CheckpointVariant::default(),
             seed,
         };
         conversion.run(&from, &to).unwrap();
@@ -162,10 +162,10 @@ fn ours_loses_its_adapters_in_a_run_and_says_so() {
     let made = convert(&folder.path().join("ours"), &folder.path().join("run"), Format::Starvla).unwrap();
     assert_eq!(made.notes.len(), 3, "{:?}", made.notes);
     assert!(made.dropped.iter().any(|key| key.starts_with("geo_adapter.")));
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot()),
         tag: Some("new_embodiment".into()),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let manifest = Manifest::read(&folder.path().join("run"), &options).unwrap();
     assert_eq!(manifest.actions, robot().data.statistics);
@@ -180,7 +180,7 @@ fn nothing_is_overwritten_and_nothing_is_made_of_a_damaged_checkpoint() {
     let error = convert_with(
         &sets().join("starvla/run"),
         &folder.path().join("x"),
-        (Format::Thinkvla, &Options::default()),
+        (Format::Thinkvla, &CheckpointOptions::default()),
     );
     assert!(error.unwrap_err().contains("--robot FILE"));
     assert!(!folder.path().join("x/model.safetensors").exists());

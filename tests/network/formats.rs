@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tch::Device;
 use thinkvla::contract::Normalisation;
-use thinkvla::inspect::check::Check;
-use thinkvla::model::checkpoint::weights::Part;
-use thinkvla::model::checkpoint::{BackboneCheckpoint, Format, Manifest, Options, Placement};
+use thinkvla::inspect::check::CheckpointCheck;
+use thinkvla::model::checkpoint::weights::CheckpointPart;
+use thinkvla::model::checkpoint::{BackboneCheckpoint, CheckpointOptions, Format, Manifest, Placement};
 use thinkvla::model::config::{HiddenTap, PromptStyle};
 
 use crate::case::sets;
@@ -102,7 +102,7 @@ pub fn as_version_5(directory: &Path) {
 }
 
 pub fn read(path: &Path) -> Result<Manifest, String> {
-    Manifest::read(path, &Options::default()).map_err(|e| e.to_string())
+    Manifest::read(path, &CheckpointOptions::default()).map_err(|e| e.to_string())
 }
 
 /// Asserts that two checkpoints have bit-identical tensors.
@@ -138,7 +138,7 @@ fn every_layout_is_recognised() {
     ] {
         let manifest = read(path).unwrap();
         assert_eq!(manifest.format, format);
-        let coverage = manifest.coverage(Part::Everything).unwrap();
+        let coverage = manifest.coverage(CheckpointPart::Everything).unwrap();
         assert_eq!(coverage.problems, Vec::<String>::new(), "{}", path.display());
     }
 }
@@ -181,7 +181,7 @@ fn a_run_says_how_it_was_trained() {
 #[test]
 fn the_coverage_report_says_which_tensor_went_where() {
     let manifest = read(&sets().join("starvla/run")).unwrap();
-    let report = manifest.coverage(Part::Everything).unwrap().to_string();
+    let report = manifest.coverage(CheckpointPart::Everything).unwrap().to_string();
     for expected in [
         "used      model.visual.pos_embed.weight",
         "of steps_1000_model.safetensors, there qwen_vl_interface.model.model.visual.pos_embed.weight",
@@ -190,7 +190,7 @@ fn the_coverage_report_says_which_tensor_went_where() {
     ] {
         assert!(report.contains(expected), "expected {expected:?} in {report}");
     }
-    let backbone = manifest.coverage(Part::Backbone).unwrap();
+    let backbone = manifest.coverage(CheckpointPart::Backbone).unwrap();
     assert!(backbone.unused.iter().any(|key| key.starts_with("action_model.")));
 }
 
@@ -307,9 +307,9 @@ fn a_run_without_its_base_model_asks_for_it() {
     let run = directory.path().join("run");
     std::fs::rename(directory.path().join("base"), directory.path().join("elsewhere")).unwrap();
     refused(&run, "name the base model's directory with --base");
-    let options = Options {
+    let options = CheckpointOptions {
         base: Some(directory.path().join("elsewhere")),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     assert!(Manifest::read(&run, &options).is_ok());
 }
@@ -327,9 +327,9 @@ fn the_robot_of_a_run_is_chosen_by_its_tag() {
         "expected one tag, found franka, mine, oxe_bridge; choose one with --tag",
     );
     let with = |tag: &str| {
-        let options = Options {
+        let options = CheckpointOptions {
             tag: Some(tag.into()),
-            ..Options::default()
+            ..CheckpointOptions::default()
         };
         Manifest::read(&run, &options).map_err(|e| e.to_string())
     };
@@ -381,8 +381,8 @@ fn a_directory_of_version_5_is_the_same_checkpoint() {
             (&new.qwen3_vl, new.bounds, new.compute)
         );
         let verdict = |path: &Path| {
-            let check = Check {
-                options: &Options::default(),
+            let check = CheckpointCheck {
+                options: &CheckpointOptions::default(),
                 dataset: None,
                 constant: &[],
             };

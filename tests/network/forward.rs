@@ -3,7 +3,7 @@
 use tch::Tensor;
 use thinkvla::model::config::{Config, HiddenTap};
 
-use crate::support::{Bench, distance, grid, pixels, tiny};
+use crate::support::{NetworkFixture, distance, grid, pixels, tiny};
 
 /// Tolerance above the rounding of 32-bit sums and far below the size of any state.
 const SAME: f64 = 2e-5;
@@ -16,10 +16,10 @@ fn the_anchor_is_blind_to_the_action_text_and_the_queries_are_not() {
     let run = |action_text: &str| {
         let mut config = tiny();
         config.thinkvla.prompt = format!("Your task is {{instruction}}.{{anchor}}{action_text}{{queries}}.");
-        let bench = Bench::new(config);
-        let prompt = bench.prompt("lift the cube", &grids);
-        bench
-            .run(&pixels(&bench.config, &grids, 3), &grids, &[prompt])
+        let fixture = NetworkFixture::new(config);
+        let prompt = fixture.prompt("lift the cube", &grids);
+        fixture
+            .run(&pixels(&fixture.config, &grids, 3), &grids, &[prompt])
             .latents
             .readout
     };
@@ -30,18 +30,18 @@ fn the_anchor_is_blind_to_the_action_text_and_the_queries_are_not() {
 
 #[test]
 fn a_padded_batch_gives_what_each_prompt_gives_alone() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let (near, far) = ([grid(4, 4), grid(4, 4)], [grid(4, 6), grid(2, 2)]);
     let prompts = [
-        bench.prompt("lift the cube", &near),
-        bench.prompt("put the robot's long spoon into the drawer below", &far),
+        fixture.prompt("lift the cube", &near),
+        fixture.prompt("put the robot's long spoon into the drawer below", &far),
     ];
     assert_ne!(prompts[0].ids.len(), prompts[1].ids.len());
-    let images = [pixels(&bench.config, &near, 4), pixels(&bench.config, &far, 5)];
+    let images = [pixels(&fixture.config, &near, 4), pixels(&fixture.config, &far, 5)];
     let all = [near, far].concat();
-    let together = bench.run(&Tensor::cat(&images, 0), &all, &prompts);
+    let together = fixture.run(&Tensor::cat(&images, 0), &all, &prompts);
     for (i, (grids, prompt)) in [near, far].iter().zip(&prompts).enumerate() {
-        let alone = bench.run(&images[i], grids, std::slice::from_ref(prompt));
+        let alone = fixture.run(&images[i], grids, std::slice::from_ref(prompt));
         let row = together.actions.narrow(0, i as i64, 1);
         assert!(distance(&alone.actions, &row) < SAME, "prompt {i}");
         let anchor = together.latents.readout.anchors.narrow(0, i as i64, 1);
@@ -54,17 +54,17 @@ fn a_padded_batch_gives_what_each_prompt_gives_alone() {
 
 #[test]
 fn an_image_is_seen_the_same_beside_others() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let grids = [grid(4, 4), grid(4, 4), grid(2, 6), grid(4, 4)];
-    let all = pixels(&bench.config, &grids, 6);
-    let together = bench.network.encode_images(&all, &bench.images(&grids)).unwrap();
+    let all = pixels(&fixture.config, &grids, 6);
+    let together = fixture.network.encode_images(&all, &fixture.images(&grids)).unwrap();
     let together_tap = together.tap.unwrap();
     let mut start = 0;
     for one in grids {
         let rows = i64::from(one.h * one.w);
-        let alone = bench
+        let alone = fixture
             .network
-            .encode_images(&all.narrow(0, start, rows), &bench.images(&[one]))
+            .encode_images(&all.narrow(0, start, rows), &fixture.images(&[one]))
             .unwrap();
         assert!(distance(&alone.tap.unwrap(), &together_tap.narrow(0, start, rows)) < SAME);
         assert!(distance(&alone.tokens, &together.tokens.narrow(0, start / 4, rows / 4)) < SAME);
@@ -74,12 +74,12 @@ fn an_image_is_seen_the_same_beside_others() {
 
 #[test]
 fn where_a_patch_lies_matters() {
-    let bench = Bench::new(tiny());
-    let one = pixels(&bench.config, &[grid(2, 4)], 7);
+    let fixture = NetworkFixture::new(tiny());
+    let one = pixels(&fixture.config, &[grid(2, 4)], 7);
     let encode_images = |g| {
-        bench
+        fixture
             .network
-            .encode_images(&one, &bench.images(&[g]))
+            .encode_images(&one, &fixture.images(&[g]))
             .unwrap()
             .tap
             .unwrap()
@@ -107,14 +107,14 @@ fn any_possible_configuration_runs() {
     for (i, change) in cases.into_iter().enumerate() {
         let mut config = tiny();
         change(&mut config);
-        let bench = Bench::new(config);
+        let fixture = NetworkFixture::new(config);
         let grids = [grid(4, 4), grid(2, 6)];
-        let output = bench.run(
-            &pixels(&bench.config, &grids, 8),
+        let output = fixture.run(
+            &pixels(&fixture.config, &grids, 8),
             &grids,
-            &[bench.prompt("lift it", &grids)],
+            &[fixture.prompt("lift it", &grids)],
         );
-        let ours = &bench.config.thinkvla;
+        let ours = &fixture.config.thinkvla;
         assert_eq!(output.actions.size(), [1, ours.chunk_len, ours.action_dim], "case {i}");
         assert_eq!(output.actions.isfinite().all().int64_value(&[]), 1, "case {i}");
     }
@@ -126,12 +126,12 @@ fn the_final_norm_is_applied_only_where_asked_for() {
     let run = |tap| {
         let mut config = tiny();
         config.thinkvla.hidden_tap = tap;
-        let bench = Bench::new(config);
-        bench
+        let fixture = NetworkFixture::new(config);
+        fixture
             .run(
-                &pixels(&bench.config, &grids, 9),
+                &pixels(&fixture.config, &grids, 9),
                 &grids,
-                &[bench.prompt("lift it", &grids)],
+                &[fixture.prompt("lift it", &grids)],
             )
             .latents
             .readout

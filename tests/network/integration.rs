@@ -6,15 +6,15 @@ use thinkvla::model::layers::parameters::Scope;
 use thinkvla::model::thinkvla::action_head::{ActionHead, ActionHeadSize};
 use thinkvla::model::thinkvla::adapters::Projector;
 
-use crate::support::{Bench, Lively, choices, distance, grid, pixels, tiny_variant};
+use crate::support::{Lively, NetworkFixture, choices, distance, grid, pixels, tiny_variant};
 
 const POOLS: [&str; 4] = ["mean", "max", "adaptive", "attention"];
 const FUSIONS: [&str; 3] = ["add", "gate", "cross_attention"];
 
-fn plain_head(bench: &Bench, seed: u64) -> ActionHead {
-    let ours = &bench.config.thinkvla;
+fn plain_head(fixture: &NetworkFixture, seed: u64) -> ActionHead {
+    let ours = &fixture.config.thinkvla;
     let size = ActionHeadSize {
-        inputs: bench.config.text_config.hidden_size,
+        inputs: fixture.config.text_config.hidden_size,
         hidden: ours.head_hidden,
         blocks: ours.head_blocks,
         outputs: ours.action_dim,
@@ -23,21 +23,21 @@ fn plain_head(bench: &Bench, seed: u64) -> ActionHead {
     ActionHead::new(Scope::new(&weights).at("action_model.model"), size).unwrap()
 }
 
-fn bench(pool: &str, fusion: &str, norm: &str, initial: &'static [&'static str]) -> Bench {
+fn fixture(pool: &str, fusion: &str, norm: &str, initial: &'static [&'static str]) -> NetworkFixture {
     let variant = choices([
         &format!("geometry.pool={pool}"),
         &format!("reasoning.fusion={fusion}"),
         &format!("geometry.norm={norm}"),
     ]);
-    Bench::with(tiny_variant(&variant), Lively { seed: 2, initial })
+    NetworkFixture::with(tiny_variant(&variant), Lively { seed: 2, initial })
 }
 
 /// Distance of the actions from those of the plain head for the same states.
-fn from_plain(bench: &Bench) -> f64 {
+fn from_plain(fixture: &NetworkFixture) -> f64 {
     let grids = [grid(4, 4), grid(2, 4)];
-    let prompt = bench.prompt("lift it", &grids);
-    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
-    let plain = plain_head(bench, 2).forward(&output.latents.readout.queries).unwrap();
+    let prompt = fixture.prompt("lift it", &grids);
+    let output = fixture.run(&pixels(&fixture.config, &grids, 1), &grids, &[prompt]);
+    let plain = plain_head(fixture, 2).forward(&output.latents.readout.queries).unwrap();
     distance(&output.actions, &plain)
 }
 
@@ -48,14 +48,14 @@ fn new_projectors_leave_the_plain_action_head_in_every_variant() {
             for norm in ["post", "pre"] {
                 let new = &["geo_proj", "reason_proj", "reason_attn.o_proj"];
                 let case = format!("{pool}, {fusion}, {norm}");
-                assert!(from_plain(&bench(pool, fusion, norm, new)) < 1e-6, "{case}");
+                assert!(from_plain(&fixture(pool, fusion, norm, new)) < 1e-6, "{case}");
                 assert!(
-                    from_plain(&bench(pool, fusion, norm, &["geo_proj"])) > 1e-4,
+                    from_plain(&fixture(pool, fusion, norm, &["geo_proj"])) > 1e-4,
                     "{case}: reasoning"
                 );
                 let new_reasoning = &["reason_proj", "reason_attn.o_proj"];
                 assert!(
-                    from_plain(&bench(pool, fusion, norm, new_reasoning)) > 1e-4,
+                    from_plain(&fixture(pool, fusion, norm, new_reasoning)) > 1e-4,
                     "{case}: geometry"
                 );
             }
@@ -72,9 +72,9 @@ fn raster_row(latents: &Tensor, start: i64, grid: Grid, index: usize) -> Tensor 
 fn the_geometry_condition_pools_the_patches_of_all_views() {
     let grids = [grid(4, 4), grid(2, 4)];
     for pool in ["mean", "max", "adaptive"] {
-        let bench = bench(pool, "add", "post", &["reason_proj"]);
-        let prompt = bench.prompt("lift it", &grids);
-        let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+        let fixture = fixture(pool, "add", "post", &["reason_proj"]);
+        let prompt = fixture.prompt("lift it", &grids);
+        let output = fixture.run(&pixels(&fixture.config, &grids, 1), &grids, &[prompt]);
         let latents = output.latents.geometry.as_ref().unwrap();
         let pooled = match pool {
             "mean" => latents.mean_dim(0, true, Kind::Float),
@@ -91,14 +91,14 @@ fn the_geometry_condition_pools_the_patches_of_all_views() {
         };
         let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("geo_proj"), 24, 32).unwrap();
         let states = &output.latents.readout.queries + projector.forward(&pooled).unwrap();
-        let expected = plain_head(&bench, 2).forward(&states).unwrap();
+        let expected = plain_head(&fixture, 2).forward(&states).unwrap();
         assert!(distance(&output.actions, &expected) < 1e-5, "{pool}");
     }
 }
 
 #[test]
 fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
-    let variant = thinkvla::model::init::variant::Variant {
+    let variant = thinkvla::model::init::variant::CheckpointVariant {
         anchors: 3,
         ..Default::default()
     };
@@ -106,10 +106,10 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
         seed: 2,
         initial: &["geo_proj"],
     };
-    let bench = Bench::with(tiny_variant(&variant), weights);
+    let fixture = NetworkFixture::with(tiny_variant(&variant), weights);
     let grids = [grid(4, 4)];
-    let prompt = bench.prompt("lift it", &grids);
-    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+    let prompt = fixture.prompt("lift it", &grids);
+    let output = fixture.run(&pixels(&fixture.config, &grids, 1), &grids, &[prompt]);
     let readout = &output.latents.readout;
     assert_eq!(readout.anchors.size(), [1, 3, 32]);
     for (one, other) in [(0, 1), (1, 2), (0, 2)] {
@@ -118,7 +118,7 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
     let projector = Projector::new(Scope::new(&Lively { seed: 2, initial: &[] }).at("reason_proj"), 32, 32).unwrap();
     let conditions = projector.forward(output.latents.reasoning.as_ref().unwrap()).unwrap();
     let states = &readout.queries + conditions.mean_dim(1, true, Kind::Float);
-    let expected = plain_head(&bench, 2).forward(&states).unwrap();
+    let expected = plain_head(&fixture, 2).forward(&states).unwrap();
     assert!(distance(&output.actions, &expected) < 1e-5);
 }
 
@@ -126,18 +126,18 @@ fn several_anchors_have_states_of_their_own_and_act_by_their_mean() {
 fn a_padded_batch_gives_what_each_moment_gives_alone_in_every_variant() {
     let moments = [[grid(4, 4), grid(2, 4)], [grid(2, 2), grid(4, 6)]];
     for (pool, fusion) in [("mean", "gate"), ("adaptive", "cross_attention"), ("attention", "add")] {
-        let bench = bench(pool, fusion, "pre", &[]);
+        let fixture = fixture(pool, fusion, "pre", &[]);
         let prompts = [
-            bench.prompt("lift the cube", &moments[0]),
-            bench.prompt("put the other long spoon into the drawer", &moments[1]),
+            fixture.prompt("lift the cube", &moments[0]),
+            fixture.prompt("put the other long spoon into the drawer", &moments[1]),
         ];
         let images = [
-            pixels(&bench.config, &moments[0], 4),
-            pixels(&bench.config, &moments[1], 5),
+            pixels(&fixture.config, &moments[0], 4),
+            pixels(&fixture.config, &moments[1], 5),
         ];
-        let together = bench.run(&Tensor::cat(&images, 0), &moments.concat(), &prompts);
+        let together = fixture.run(&Tensor::cat(&images, 0), &moments.concat(), &prompts);
         for i in 0..2 {
-            let alone = bench.run(&images[i], &moments[i], std::slice::from_ref(&prompts[i]));
+            let alone = fixture.run(&images[i], &moments[i], std::slice::from_ref(&prompts[i]));
             let row = together.actions.narrow(0, i as i64, 1);
             assert!(distance(&alone.actions, &row) < 1e-4, "{pool}, {fusion}, moment {i}");
         }

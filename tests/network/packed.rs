@@ -3,22 +3,22 @@
 use tch::Tensor;
 use thinkvla::model::config::Config;
 
-use crate::support::{Bench, distance, grid, pixels, tiny};
+use crate::support::{NetworkFixture, distance, grid, pixels, tiny};
 
 /// Largest difference of all but 1e-4 of the states in 32 bits.
 const SAME: f64 = 1e-4;
 
 /// States and latents of two prompts of different lengths, with three images of two sizes.
-fn states(bench: &Bench) -> Vec<Tensor> {
+fn states(fixture: &NetworkFixture) -> Vec<Tensor> {
     let grids = [grid(4, 4), grid(4, 4), grid(4, 6)];
     let prompts = [
-        bench.prompt("lift the cube", &grids[..2]),
-        bench.prompt("put the robot's long spoon into the drawer below", &grids[2..]),
+        fixture.prompt("lift the cube", &grids[..2]),
+        fixture.prompt("put the robot's long spoon into the drawer below", &grids[2..]),
     ];
-    let pixels = pixels(&bench.config, &grids, 11);
-    let output = bench.run(&pixels, &grids, &prompts);
-    let one = bench.prompt("open the drawer", &grids[2..]);
-    let alone = bench.run(&pixels.narrow(0, 32, 24), &grids[2..], &[one]);
+    let pixels = pixels(&fixture.config, &grids, 11);
+    let output = fixture.run(&pixels, &grids, &prompts);
+    let one = fixture.prompt("open the drawer", &grids[2..]);
+    let alone = fixture.run(&pixels.narrow(0, 32, 24), &grids[2..], &[one]);
     vec![
         output.latents.readout.anchors,
         output.latents.readout.queries,
@@ -48,7 +48,7 @@ fn configurations() -> Vec<Config> {
 #[test]
 fn packed_weights_give_the_plain_states_in_32_bits() {
     for config in configurations() {
-        let plain = Bench::new(config);
+        let plain = NetworkFixture::new(config);
         for (plain, packed) in states(&plain).iter().zip(states(&plain.packed())) {
             assert!(distance(plain, &packed) < SAME, "{}", distance(plain, &packed));
         }
@@ -58,7 +58,7 @@ fn packed_weights_give_the_plain_states_in_32_bits() {
 #[test]
 fn packed_weights_keep_the_direction_of_the_states_in_half_precision() {
     for config in configurations() {
-        let plain = Bench::new(config);
+        let plain = NetworkFixture::new(config);
         for (plain, packed) in states(&plain).iter().zip(states(&plain.packed_in_half_precision())) {
             assert!(cosine(plain, &packed) > 0.999, "{}", cosine(plain, &packed));
         }

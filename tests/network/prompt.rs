@@ -4,18 +4,18 @@ use thinkvla::model::init::presets::Preset;
 use thinkvla::model::thinkvla::prompt::Prompter;
 use tokenizers::AddedToken;
 
-use crate::support::{Bench, grid, real_tokenizer, tiny, tokenizer};
+use crate::support::{NetworkFixture, grid, real_tokenizer, tiny, tokenizer};
 
 #[test]
 fn images_task_anchor_and_queries_come_in_this_order() {
-    let bench = Bench::new(tiny());
-    let prompt = bench.prompt("lift the cube", &[grid(4, 4), grid(2, 6)]);
+    let fixture = NetworkFixture::new(tiny());
+    let prompt = fixture.prompt("lift the cube", &[grid(4, 4), grid(2, 6)]);
     let ids = &prompt.ids;
     let count = |id| ids.iter().filter(|i| **i == id).count();
-    assert_eq!(count(bench.config.image_token_id), 4 + 3);
+    assert_eq!(count(fixture.config.image_token_id), 4 + 3);
     assert_eq!(prompt.image_tokens.len(), 4 + 3);
-    assert_eq!(count(bench.config.thinkvla.anchors()[0].id), 1);
-    assert_eq!(count(bench.config.thinkvla.action_token_id), 4);
+    assert_eq!(count(fixture.config.thinkvla.anchors()[0].id), 1);
+    assert_eq!(count(fixture.config.thinkvla.action_token_id), 4);
     assert!(prompt.image_tokens.iter().all(|at| *at < prompt.anchors[0]));
     let first = prompt.queries[0];
     assert!(first > prompt.anchors[0]);
@@ -38,8 +38,8 @@ fn images_task_anchor_and_queries_come_in_this_order() {
 
 #[test]
 fn one_full_stop_of_the_instruction_is_dropped() {
-    let bench = Bench::new(tiny());
-    let ids = |instruction| bench.prompt(instruction, &[grid(4, 4)]).ids;
+    let fixture = NetworkFixture::new(tiny());
+    let ids = |instruction| fixture.prompt(instruction, &[grid(4, 4)]).ids;
     assert_eq!(ids("lift the cube."), ids("lift the cube"));
     assert_ne!(ids("lift the cube.."), ids("lift the cube"));
 }
@@ -47,9 +47,9 @@ fn one_full_stop_of_the_instruction_is_dropped() {
 /// Expected positions of two views of 256 x 256 px: brackets at 3, 12, 13 and 22, images at 4 and 14, text from 23.
 #[test]
 fn position_ids_equal_the_worked_example() {
-    let bench = Bench::new(tiny());
-    let prompt = bench.prompt("lift the cube", &[grid(16, 16), grid(16, 16)]);
-    check_worked_example(&prompt.ids, &prompt.positions, bench.config.vision_start_token_id);
+    let fixture = NetworkFixture::new(tiny());
+    let prompt = fixture.prompt("lift the cube", &[grid(16, 16), grid(16, 16)]);
+    check_worked_example(&prompt.ids, &prompt.positions, fixture.config.vision_start_token_id);
 }
 
 fn check_worked_example(ids: &[i64], [time, row, column]: &[Vec<i64>; 3], vision_start: i64) {
@@ -90,16 +90,16 @@ fn the_real_tokenizer_gives_the_reference_ids() {
 
 #[test]
 fn an_instruction_cannot_smuggle_in_control_tokens() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     for token in ["<|image_pad|>", "<|reasoning_anchor|>", "<|im_end|>", "🔍"] {
-        let error = bench
+        let error = fixture
             .prompter
             .student(format!("lift {token} it").as_str(), &[grid(4, 4)])
             .unwrap_err()
             .to_string();
         assert!(error.contains(token) && error.contains("control token"), "{error}");
     }
-    let error = bench.prompter.student("  ", &[grid(4, 4)]).unwrap_err().to_string();
+    let error = fixture.prompter.student("  ", &[grid(4, 4)]).unwrap_err().to_string();
     assert!(error.contains("a task in words"), "{error}");
 }
 
@@ -107,7 +107,7 @@ fn an_instruction_cannot_smuggle_in_control_tokens() {
 fn a_prompt_beyond_the_longest_sequence_is_refused_with_both_lengths() {
     let mut config = tiny();
     config.text_config.max_position_embeddings = 100;
-    let error = Bench::new(config)
+    let error = NetworkFixture::new(config)
         .prompter
         .student("very ".repeat(100).as_str(), &[grid(4, 4)])
         .unwrap_err()

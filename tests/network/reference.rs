@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tch::{Kind, Tensor};
-use thinkvla::inspect::parity::{self, Demand, Finding, Report, Subject};
+use thinkvla::inspect::parity::{self, Demand, Finding, ParityReport, Subject};
 use thinkvla::model::config::Precision;
 use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, GenerationStep, Token};
 use thinkvla::model::layers::device::DeviceChoice;
@@ -33,7 +33,7 @@ fn cases() -> Vec<(Case, PathBuf)> {
 }
 
 /// Reports of every case against its checkpoint.
-fn reports(compute: Precision, demand: Demand) -> Vec<Report> {
+fn reports(compute: Precision, demand: Demand) -> Vec<ParityReport> {
     let mut reports = Vec::new();
     for (case, checkpoint) in cases() {
         let options = PolicyOptions {
@@ -53,7 +53,7 @@ fn reports(compute: Precision, demand: Demand) -> Vec<Report> {
 }
 
 /// Name, deviation and cosine of every floating-point tensor.
-fn figures(reports: &[Report]) -> impl Iterator<Item = (&str, f64, f64)> {
+fn figures(reports: &[ParityReport]) -> impl Iterator<Item = (&str, f64, f64)> {
     let rows = reports.iter().flat_map(|report| &report.rows);
     rows.filter_map(|row| match row.finding {
         Finding::Values { deviation, cosine } => Some((row.name.as_str(), deviation, cosine)),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use thinkvla::contract::{Contract, Normalisation, Resize};
-use thinkvla::inspect::check::Check;
+use thinkvla::inspect::check::CheckpointCheck;
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::convert::precision::{Measured, measure};
-use thinkvla::model::checkpoint::{Format, Manifest, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Format, Manifest};
 use thinkvla::model::config::{Precision, Proprio};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 
 use crate::case::sets;
 use crate::formats::{change, copy};
@@ -54,23 +54,23 @@ impl Run {
     }
 
     fn read(&self) -> Result<Manifest, String> {
-        self.read_with(&Options::default())
+        self.read_with(&CheckpointOptions::default())
     }
 
     fn read_for_robot(&self) -> Result<Manifest, String> {
-        self.read_with(&Options {
+        self.read_with(&CheckpointOptions {
             robot: Some(robot()),
-            ..Options::default()
+            ..CheckpointOptions::default()
         })
     }
 
-    fn read_with(&self, options: &Options) -> Result<Manifest, String> {
+    fn read_with(&self, options: &CheckpointOptions) -> Result<Manifest, String> {
         Manifest::read(&self.path(), options).map_err(|e| e.to_string())
     }
 }
 
 fn robot() -> Contract {
-    contract_of(&tiny(), &Variant::default())
+    contract_of(&tiny(), &CheckpointVariant::default())
 }
 
 fn data(config: &mut Value) -> &mut Value {
@@ -127,9 +127,9 @@ fn images_are_as_wide_as_the_first_number_says() {
 fn the_size_of_images_survives_the_way_to_us_and_back() {
     let run = Run::new();
     run.change_both(|config| data(config)["obs_image_size"] = json!([320, 240]));
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot()),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let [ours, back] = ["ours", "back"].map(|name| run.directory.path().join(name));
     for (from, to, layout) in [
@@ -139,7 +139,7 @@ fn the_size_of_images_survives_the_way_to_us_and_back() {
         let conversion = Conversion {
             to: layout,
             options: &options,
-            variant: &Variant::default(),
+            variant: &CheckpointVariant::default(),
             seed: 0,
         };
         conversion.run(&from, to).unwrap();
@@ -201,8 +201,8 @@ fn where_both_configurations_differ_the_whole_one_counts_and_both_are_named() {
             &["include_state is false in config.full.yaml and true in config.yaml; that of config.full.yaml is taken"],
         ],
     );
-    let options = Options::default();
-    let check = Check {
+    let options = CheckpointOptions::default();
+    let check = CheckpointCheck {
         options: &options,
         dataset: None,
         constant: &[],
@@ -315,9 +315,9 @@ fn the_robot_of_the_user_says_it_before_all_others() {
     for of in &mut robot.data.statistics {
         of.normalisation = Q99;
     }
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let manifest = run.read_with(&options).unwrap();
     assert_eq!(modes(&manifest), vec![Q99; 7]);
@@ -340,22 +340,22 @@ fn a_run_of_our_making_says_how_it_is_normalised() {
     let mut robot = robot();
     robot.data.statistics[0].normalisation = Q99;
     robot.data.statistics[6].normalisation = Binary;
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let conversion = Conversion {
         to: Format::Starvla,
         options: &options,
-        variant: &Variant::default(),
+        variant: &CheckpointVariant::default(),
         seed: 0,
     };
     conversion.run(&sets().join("deep/checkpoint"), folder.path()).unwrap();
-    let manifest = Manifest::read(folder.path(), &Options::default()).unwrap();
+    let manifest = Manifest::read(folder.path(), &CheckpointOptions::default()).unwrap();
     assert_eq!(manifest.actions, options.robot.unwrap().data.statistics);
 }
 
-fn dtypes(directory: &Path, options: &Options) -> Vec<(String, safetensors::Dtype)> {
+fn dtypes(directory: &Path, options: &CheckpointOptions) -> Vec<(String, safetensors::Dtype)> {
     let manifest = Manifest::read(directory, options).unwrap();
     let keys: Vec<_> = manifest.files.keys().map(str::to_owned).collect();
     let dtype = |key: &String| manifest.files.get(key).unwrap().dtype;
@@ -367,15 +367,15 @@ fn the_type_of_the_backbone_is_the_users_choice_and_rounding_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let convert = |from: &Path, to: &Path, dtype| {
-        let options = Options {
+        let options = CheckpointOptions {
             robot: Some(robot()),
             dtype,
-            ..Options::default()
+            ..CheckpointOptions::default()
         };
         let conversion = Conversion {
             to: Format::Thinkvla,
             options: &options,
-            variant: &Variant::default(),
+            variant: &CheckpointVariant::default(),
             seed: 0,
         };
         conversion.run(from, to).unwrap()
@@ -383,34 +383,39 @@ fn the_type_of_the_backbone_is_the_users_choice_and_rounding_is_told() {
     let run = sets().join("starvla/run");
     let single = convert(&run, &at("single"), Some(Precision::Float32));
     assert_eq!((single.acts_in, single.rounded.len()), (Some(Precision::Float32), 0));
-    let ours = Manifest::read(&at("single"), &Options::default()).unwrap();
+    let ours = Manifest::read(&at("single"), &CheckpointOptions::default()).unwrap();
     assert_eq!(
         (ours.compute, ours.config().unwrap().thinkvla.compute),
         (Precision::Float32, Precision::Float32)
     );
     assert!(
-        dtypes(&at("single"), &Options::default())
+        dtypes(&at("single"), &CheckpointOptions::default())
             .iter()
             .all(|(_, dtype)| *dtype == safetensors::Dtype::F32)
     );
     let half = convert(&at("single"), &at("half"), Some(Precision::Bfloat16));
     assert_eq!(half.acts_in, Some(Precision::Bfloat16));
     assert!(!half.rounded.is_empty() && half.rounded.iter().all(|key| key.starts_with("model.")));
-    for (key, dtype) in dtypes(&at("half"), &Options::default()) {
+    for (key, dtype) in dtypes(&at("half"), &CheckpointOptions::default()) {
         let backbone = key.starts_with("model.");
         assert_eq!(dtype == safetensors::Dtype::BF16, backbone, "{key}");
     }
     // Unchanged when no type is chosen.
     let same = convert(&run, &at("same"), None);
     assert_eq!((same.acts_in, same.rounded.len()), (Some(Precision::Bfloat16), 0));
-    let kept = dtypes(&at("same"), &Options::default());
+    let kept = dtypes(&at("same"), &CheckpointOptions::default());
     assert!(kept.iter().any(|(_, dtype)| *dtype == safetensors::Dtype::BF16));
-    let hash = |name: &str| Manifest::read(&at(name), &Options::default()).unwrap().files.hash();
+    let hash = |name: &str| {
+        Manifest::read(&at(name), &CheckpointOptions::default())
+            .unwrap()
+            .files
+            .hash()
+    };
     assert_eq!(hash("half"), hash("same"));
     // What it costs, against the run and against what holds all of its digits.
-    let options = Options {
+    let options = CheckpointOptions {
         robot: Some(robot()),
-        ..Options::default()
+        ..CheckpointOptions::default()
     };
     let cost = |from: &Path| match measure(from, &at("half"), &options).unwrap() {
         Measured::Cost(cost) => cost,

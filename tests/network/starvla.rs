@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 use thinkvla::model::checkpoint::Preprocessing;
 use thinkvla::model::checkpoint::weights::{Naming, Taking, WeightFiles, Weights};
 use thinkvla::model::config::{Config, HiddenTap, Precision};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::qwen3_vl::inputs::SequencePlan;
 use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
 use thinkvla::model::thinkvla::network::{Network, Output};
@@ -20,9 +20,9 @@ use crate::support::{distance, tiny_variant};
 
 /// Configuration of the run in `folder`.
 fn config(folder: &Path) -> Config {
-    let baseline = Variant {
+    let baseline = CheckpointVariant {
         baseline: true,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
     let mut ours = tiny_variant(&baseline).thinkvla;
     let tokenizer = Tokenizer::from_file(folder.join("base/tokenizer.json")).unwrap();

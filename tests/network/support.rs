@@ -9,9 +9,9 @@ use thinkvla::contract::Contract;
 use thinkvla::model::config::{Config, PromptStyle};
 use thinkvla::model::error::ModelError;
 use thinkvla::model::init::presets::{NewCheckpoint, PROMPT, Preset};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::init::{InitScheme, InitSummary, InitialCheckpoint};
-use thinkvla::model::layers::parameters::{Init, Parameter, Role, Source};
+use thinkvla::model::layers::parameters::{Init, Parameter, ParameterSource, Role};
 use thinkvla::model::qwen3_vl::inputs::SequencePlan;
 use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
 use thinkvla::model::thinkvla::network::{Network, Output};
@@ -90,11 +90,11 @@ pub fn tokenizer() -> Tokenizer {
 
 /// A configuration small enough to run in milliseconds.
 pub fn tiny() -> Config {
-    tiny_variant(&Variant::default())
+    tiny_variant(&CheckpointVariant::default())
 }
 
 /// The tiny configuration in a variant.
-pub fn tiny_variant(variant: &Variant) -> Config {
+pub fn tiny_variant(variant: &CheckpointVariant) -> Config {
     let mut config = Preset::Small.variant(&tokenizer(), variant).unwrap();
     let text = &mut config.text_config;
     (text.vocab_size, text.hidden_size, text.intermediate_size) = (300, 32, 48);
@@ -132,15 +132,15 @@ pub fn tiny_variant(variant: &Variant) -> Config {
 }
 
 /// Choices of the `thinkvla` object, as `--set` takes them.
-pub fn choices<const N: usize>(set: [&str; N]) -> Variant {
-    Variant {
+pub fn choices<const N: usize>(set: [&str; N]) -> CheckpointVariant {
+    CheckpointVariant {
         set: set.map(|choice| choice.parse().unwrap()).into(),
-        ..Variant::default()
+        ..CheckpointVariant::default()
     }
 }
 
 /// Contract of the simulated robot for a configuration of a variant.
-pub fn contract_of(config: &Config, variant: &Variant) -> Contract {
+pub fn contract_of(config: &Config, variant: &CheckpointVariant) -> Contract {
     let empty = tempfile::tempdir().unwrap();
     let file = empty.path().join("tokenizer.json");
     std::fs::write(&file, tokenizer_file().to_string()).unwrap();
@@ -162,11 +162,11 @@ pub fn checkpoint(seed: u64) -> tempfile::TempDir {
 }
 
 pub fn write_checkpoint(directory: &Path, seed: u64) -> Result<InitSummary, ModelError> {
-    write_variant(directory, &Variant::default(), seed)
+    write_variant(directory, &CheckpointVariant::default(), seed)
 }
 
 /// A tiny untrained checkpoint in a variant.
-pub fn write_variant(directory: &Path, variant: &Variant, seed: u64) -> Result<InitSummary, ModelError> {
+pub fn write_variant(directory: &Path, variant: &CheckpointVariant, seed: u64) -> Result<InitSummary, ModelError> {
     let config = tiny_variant(variant);
     let checkpoint = InitialCheckpoint {
         config: &config,
@@ -192,7 +192,7 @@ struct Loaded {
     forward_only: bool,
 }
 
-impl Source for Loaded {
+impl ParameterSource for Loaded {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         let tensor = self.weights.tensor(parameter, role)?;
         Ok(match role {
@@ -206,7 +206,7 @@ impl Source for Loaded {
     }
 }
 
-impl Source for Lively {
+impl ParameterSource for Lively {
     fn tensor(&self, mut parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let shape = parameter.shape.clone();
         if !self.initial.iter().any(|prefix| parameter.key.starts_with(prefix)) {
@@ -224,14 +224,14 @@ impl Source for Lively {
 }
 
 /// A network with what is needed to run it.
-pub struct Bench {
+pub struct NetworkFixture {
     pub config: Config,
     pub network: Network,
     pub prompter: Prompter,
     pub kind: Kind,
 }
 
-impl Bench {
+impl NetworkFixture {
     pub fn new(config: Config) -> Self {
         Self::with(config, Lively { seed: 1, initial: &[] })
     }
@@ -264,7 +264,7 @@ impl Bench {
         Self::of(self.config.clone(), &weights, kind)
     }
 
-    fn of(config: Config, weights: &dyn Source, kind: Kind) -> Self {
+    fn of(config: Config, weights: &dyn ParameterSource, kind: Kind) -> Self {
         let network = Network::new(&config, weights).unwrap();
         let prompter = Prompter::new(tokenizer(), &config).unwrap();
         Self {

@@ -5,7 +5,7 @@ use thinkvla::model::config::TeacherTexts;
 use thinkvla::model::thinkvla::prompt::Prompt;
 use tokenizers::{AddedToken, Tokenizer};
 
-use crate::support::{Bench, choices, distance, grid, pixels, real_tokenizer, tiny, tiny_variant, tokenizer};
+use crate::support::{NetworkFixture, choices, distance, grid, pixels, real_tokenizer, tiny, tiny_variant, tokenizer};
 
 const TASK: &str = "lift the cube";
 
@@ -16,15 +16,15 @@ fn text(prompt: &Prompt) -> String {
 }
 
 /// States of the anchor in a prompt.
-fn anchor(bench: &Bench, prompt: Prompt) -> Tensor {
+fn anchor(fixture: &NetworkFixture, prompt: Prompt) -> Tensor {
     let grids = [grid(4, 4)];
-    let encoded = bench
+    let encoded = fixture
         .network
-        .encode_images(&pixels(&bench.config, &grids, 3), &bench.images(&grids))
+        .encode_images(&pixels(&fixture.config, &grids, 3), &fixture.images(&grids))
         .unwrap();
-    bench
+    fixture
         .network
-        .forward_text(&encoded, &bench.plan(&[prompt]))
+        .forward_text(&encoded, &fixture.plan(&[prompt]))
         .unwrap()
         .anchors
 }
@@ -37,8 +37,8 @@ fn the_teacher_s_anchor_stands_behind_what_it_is_told() {
             format!("reasoning.teacher_prompt={told}"),
             format!("reasoning.teacher_anchor={place}"),
         ];
-        let bench = Bench::new(tiny_variant(&choices([&set[0], &set[1]])));
-        text(&bench.prompter.teacher(TASK, &[grid(4, 4)], 0).unwrap().prompt)
+        let fixture = NetworkFixture::new(tiny_variant(&choices([&set[0], &set[1]])));
+        text(&fixture.prompter.teacher(TASK, &[grid(4, 4)], 0).unwrap().prompt)
     };
     assert_eq!(
         teach("user_end"),
@@ -52,7 +52,7 @@ fn the_teacher_s_anchor_stands_behind_what_it_is_told() {
 
 #[test]
 fn images_and_task_are_the_same_tokens_for_teacher_and_student() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     for instruction in [
         "lift the cube",
         "lift the cube.",
@@ -61,8 +61,8 @@ fn images_and_task_are_the_same_tokens_for_teacher_and_student() {
         "nimm den W\u{fc}rfel",
     ] {
         let grids = [grid(4, 4), grid(2, 6)];
-        let student = bench.prompt(instruction, &grids);
-        let teacher = bench.prompter.teacher(instruction, &grids, 0).unwrap();
+        let student = fixture.prompt(instruction, &grids);
+        let teacher = fixture.prompter.teacher(instruction, &grids, 0).unwrap();
         assert_eq!(teacher.shared as i64, student.anchors[0], "{instruction}");
         let shared = |prompt: &Prompt| {
             let positions = prompt.positions.each_ref().map(|axis| axis[..teacher.shared].to_vec());
@@ -97,10 +97,10 @@ fn the_real_tokenizer_keeps_the_task_for_every_text_of_the_teacher() {
 #[test]
 fn the_teacher_thinks_otherwise_than_the_student() {
     for place in ["user_end", "assistant_start"] {
-        let bench = Bench::new(tiny_variant(&choices([&format!("reasoning.teacher_anchor={place}")])));
+        let fixture = NetworkFixture::new(tiny_variant(&choices([&format!("reasoning.teacher_anchor={place}")])));
         let grids = [grid(4, 4)];
-        let student = anchor(&bench, bench.prompt(TASK, &grids));
-        let teacher = anchor(&bench, bench.prompter.teacher(TASK, &grids, 0).unwrap().prompt);
+        let student = anchor(&fixture, fixture.prompt(TASK, &grids));
+        let teacher = anchor(&fixture, fixture.prompter.teacher(TASK, &grids, 0).unwrap().prompt);
         assert!(distance(&student, &teacher) > 1e-3, "{place}");
     }
 }
@@ -114,7 +114,7 @@ fn an_anchor_before_the_teacher_s_words_has_the_student_s_state() {
         told.texts()[0]
     )]));
     let grids = [grid(4, 4)];
-    let (usual, before) = (Bench::new(tiny()), Bench::new(before));
+    let (usual, before) = (NetworkFixture::new(tiny()), NetworkFixture::new(before));
     let student = anchor(&usual, usual.prompt(TASK, &grids));
     let same = anchor(&before, before.prompt(TASK, &grids));
     assert!(distance(&student, &same) < 2e-5);
@@ -122,11 +122,11 @@ fn an_anchor_before_the_teacher_s_words_has_the_student_s_state() {
 
 #[test]
 fn a_step_draws_one_of_several_texts() {
-    let bench = Bench::new(tiny_variant(&choices([
+    let fixture = NetworkFixture::new(tiny_variant(&choices([
         r#"reasoning.teacher_prompt=["Think of near things.", "Think of far things."]"#,
     ])));
-    assert_eq!(bench.prompter.teacher_texts(), 2);
-    let teach = |choice| bench.prompter.teacher(TASK, &[grid(4, 4)], choice);
+    assert_eq!(fixture.prompter.teacher_texts(), 2);
+    let teach = |choice| fixture.prompter.teacher(TASK, &[grid(4, 4)], choice);
     assert!(text(&teach(0).unwrap().prompt).contains(" Think of near things.<|"));
     assert!(text(&teach(1).unwrap().prompt).contains(" Think of far things.<|"));
     let error = teach(2).unwrap_err().to_string();
@@ -138,8 +138,12 @@ fn a_step_draws_one_of_several_texts() {
 
 #[test]
 fn the_teacher_cannot_be_told_control_tokens() {
-    let bench = Bench::new(tiny_variant(&choices(["reasoning.teacher_prompt=Look <|image_pad|>"])));
-    let error = bench.prompter.teacher(TASK, &[grid(4, 4)], 0).unwrap_err().to_string();
+    let fixture = NetworkFixture::new(tiny_variant(&choices(["reasoning.teacher_prompt=Look <|image_pad|>"])));
+    let error = fixture
+        .prompter
+        .teacher(TASK, &[grid(4, 4)], 0)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("teacher_prompt") && error.contains("<|image_pad|>"),
         "{error}"
@@ -148,8 +152,12 @@ fn the_teacher_cannot_be_told_control_tokens() {
 
 #[test]
 fn without_reasoning_there_is_no_teacher() {
-    let bench = Bench::new(tiny_variant(&choices(["reasoning=null"])));
-    let error = bench.prompter.teacher(TASK, &[grid(4, 4)], 0).unwrap_err().to_string();
+    let fixture = NetworkFixture::new(tiny_variant(&choices(["reasoning=null"])));
+    let error = fixture
+        .prompter
+        .teacher(TASK, &[grid(4, 4)], 0)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("teacher_prompt") && error.contains("found 0 texts"),
         "{error}"

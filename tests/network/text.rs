@@ -10,11 +10,11 @@ use thinkvla::model::generate::generation::{AnswerOptions, End, Generation, Gene
 use thinkvla::model::generate::sampling::Sampling;
 use thinkvla::model::thinkvla::prompt::Prompt;
 
-use crate::support::{Bench, grid, pixels, tiny, tokenizer};
+use crate::support::{NetworkFixture, grid, pixels, tiny, tokenizer};
 
-fn conversation(bench: &Bench) -> Conversation {
+fn conversation(fixture: &NetworkFixture) -> Conversation {
     let nothing = tempfile::tempdir().unwrap();
-    Conversation::new(nothing.path(), Arc::new(tokenizer()), &bench.config).unwrap()
+    Conversation::new(nothing.path(), Arc::new(tokenizer()), &fixture.config).unwrap()
 }
 
 const GRIDS: [Grid; 3] = [
@@ -23,21 +23,21 @@ const GRIDS: [Grid; 3] = [
     Grid { t: 1, h: 4, w: 4 },
 ];
 
-fn begin(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Generation {
-    let conversation = conversation(bench);
+fn begin(fixture: &NetworkFixture, grids: &[Grid], options: AnswerOptions) -> Generation {
+    let conversation = conversation(fixture);
     let question = conversation.ask("what is on the table?", grids).unwrap();
     let encoded = (!grids.is_empty()).then(|| {
-        let pixels = pixels(&bench.config, grids, 3);
-        bench.network.encode_images(&pixels, &bench.images(grids)).unwrap()
+        let pixels = pixels(&fixture.config, grids, 3);
+        fixture.network.encode_images(&pixels, &fixture.images(grids)).unwrap()
     });
     Generation::new(&conversation, question, encoded, options).unwrap()
 }
 
 /// All tokens of an answer to one question about random images.
-fn tokens(bench: &Bench, grids: &[Grid], options: AnswerOptions) -> Vec<Token> {
-    let mut generation = begin(bench, grids, options);
+fn tokens(fixture: &NetworkFixture, grids: &[Grid], options: AnswerOptions) -> Vec<Token> {
+    let mut generation = begin(fixture, grids, options);
     let mut tokens = Vec::new();
-    while let Some(step) = generation.advance(bench.network.backbone()).unwrap() {
+    while let Some(step) = generation.advance(fixture.network.backbone()).unwrap() {
         if let GenerationStep::Token(token) = step {
             tokens.push(token);
         }
@@ -50,7 +50,7 @@ fn ids(tokens: &[Token]) -> Vec<i64> {
 }
 
 /// Logits after the last token of a text, without a cache.
-fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) -> Vec<f32> {
+fn recomputed(fixture: &NetworkFixture, grids: &[Grid], question: &Prompt, chosen: &[i64]) -> Vec<f32> {
     let ids = [&question.ids[..], chosen].concat();
     let next = question.positions.iter().flatten().max().unwrap() + 1;
     let positions = question.positions.clone().map(|axis| {
@@ -62,16 +62,16 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) 
         positions,
         image_tokens: question.image_tokens.clone(),
         anchors: vec![last],
-        queries: vec![last; bench.config.thinkvla.chunk_len as usize],
+        queries: vec![last; fixture.config.thinkvla.chunk_len as usize],
         patches: 0,
         raster: Vec::new(),
         ids,
     };
     // The vision tower needs at least one image, so one is encoded also for a text without images.
     let seen = if grids.is_empty() { &GRIDS[..1] } else { grids };
-    let mut encoded = bench
+    let mut encoded = fixture
         .network
-        .encode_images(&pixels(&bench.config, seen, 3), &bench.images(seen))
+        .encode_images(&pixels(&fixture.config, seen, 3), &fixture.images(seen))
         .unwrap();
     if grids.is_empty() {
         let nothing = |x: &Tensor| x.narrow(0, 0, 0);
@@ -80,12 +80,12 @@ fn recomputed(bench: &Bench, grids: &[Grid], question: &Prompt, chosen: &[i64]) 
             encoded.deepstack.iter().map(nothing).collect(),
         );
     }
-    let state = bench
+    let state = fixture
         .network
-        .forward_text(&encoded, &bench.plan(&[prompt]))
+        .forward_text(&encoded, &fixture.plan(&[prompt]))
         .unwrap()
         .anchors;
-    Vec::try_from(bench.network.backbone().logits(&state).unwrap().flatten(0, -1)).unwrap()
+    Vec::try_from(fixture.network.backbone().logits(&state).unwrap().flatten(0, -1)).unwrap()
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
@@ -95,8 +95,8 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn every_cached_step_is_the_step_without_a_cache() {
-    let bench = Bench::new(tiny());
-    let conversation = conversation(&bench);
+    let fixture = NetworkFixture::new(tiny());
+    let conversation = conversation(&fixture);
     for images in 0..=3 {
         let grids = &GRIDS[..images];
         let question = conversation.ask("what is on the table?", grids).unwrap();
@@ -106,11 +106,11 @@ fn every_cached_step_is_the_step_without_a_cache() {
                 prompt_piece,
                 ..AnswerOptions::default()
             };
-            let made = tokens(&bench, grids, options);
+            let made = tokens(&fixture, grids, options);
             assert!(made.len() > 3, "{images} images: {made:?}");
             let chosen = ids(&made);
             for (at, token) in made.iter().enumerate() {
-                let expected = recomputed(&bench, grids, &question, &chosen[..at]);
+                let expected = recomputed(&fixture, grids, &question, &chosen[..at]);
                 let off = largest_difference(&token.logits, &expected);
                 assert!(
                     off < 1e-4,
@@ -123,8 +123,8 @@ fn every_cached_step_is_the_step_without_a_cache() {
 
 #[test]
 fn images_change_the_answer_and_so_does_their_order() {
-    let bench = Bench::new(tiny());
-    let first = |grids: &[Grid]| tokens(&bench, grids, AnswerOptions::default()).remove(0).logits;
+    let fixture = NetworkFixture::new(tiny());
+    let first = |grids: &[Grid]| tokens(&fixture, grids, AnswerOptions::default()).remove(0).logits;
     assert!(largest_difference(&first(&[]), &first(&GRIDS[..1])) > 1e-3);
     let swapped = [GRIDS[1], GRIDS[0], GRIDS[2]];
     assert!(largest_difference(&first(&GRIDS), &first(&swapped)) > 1e-3);
@@ -132,8 +132,8 @@ fn images_change_the_answer_and_so_does_their_order() {
 
 #[test]
 fn greedy_is_the_likeliest_token_at_every_step() {
-    let bench = Bench::new(tiny());
-    for token in tokens(&bench, &GRIDS[..2], AnswerOptions::default()) {
+    let fixture = NetworkFixture::new(tiny());
+    for token in tokens(&fixture, &GRIDS[..2], AnswerOptions::default()) {
         let highest = token.logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         assert_eq!(token.logits[token.id as usize], highest);
     }
@@ -141,13 +141,13 @@ fn greedy_is_the_likeliest_token_at_every_step() {
 
 #[test]
 fn half_precision_stays_near() {
-    let bench = Bench::new(tiny());
-    let half = bench.in_half_precision();
+    let fixture = NetworkFixture::new(tiny());
+    let half = fixture.in_half_precision();
     let options = AnswerOptions {
         max_tokens: 1,
         ..AnswerOptions::default()
     };
-    let (whole, half) = (tokens(&bench, &[], options), tokens(&half, &[], options));
+    let (whole, half) = (tokens(&fixture, &[], options), tokens(&half, &[], options));
     let [whole, half] = [&whole[0], &half[0]].map(|token| Tensor::from_slice(&token.logits));
     let similarity = Tensor::cosine_similarity(&whole, &half, 0, 1e-8);
     assert!(similarity.double_value(&[]) > 0.999, "{similarity:?}");
@@ -155,12 +155,12 @@ fn half_precision_stays_near() {
 
 #[test]
 fn an_answer_ends_at_a_stop_token_or_at_its_longest() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let options = AnswerOptions {
         max_tokens: 7,
         ..AnswerOptions::default()
     };
-    let made = tokens(&bench, &[], options);
+    let made = tokens(&fixture, &[], options);
     assert_eq!(made.len(), 7);
     assert!(made[..6].iter().all(|token| token.end.is_none()));
     assert_eq!(made[6].end, Some(End::Length));
@@ -171,10 +171,10 @@ fn an_answer_ends_at_a_stop_token_or_at_its_longest() {
     for stops in [format!("{third}"), format!("[299, {third}]")] {
         let settings = format!("{{\"eos_token_id\": {stops}, \"do_sample\": true}}");
         std::fs::write(directory.path().join("generation_config.json"), settings).unwrap();
-        let conversation = Conversation::new(directory.path(), Arc::new(tokenizer()), &bench.config).unwrap();
+        let conversation = Conversation::new(directory.path(), Arc::new(tokenizer()), &fixture.config).unwrap();
         let question = conversation.ask("what is on the table?", &[]).unwrap();
         let mut generation = Generation::new(&conversation, question, None, options).unwrap();
-        while generation.advance(bench.network.backbone()).unwrap().is_some() {}
+        while generation.advance(fixture.network.backbone()).unwrap().is_some() {}
         assert_eq!(generation.end(), Some(End::Stop));
         let first = ids(&made).iter().position(|id| *id == third).unwrap();
         assert_eq!(generation.chosen(), &ids(&made)[..=first]);
@@ -183,15 +183,15 @@ fn an_answer_ends_at_a_stop_token_or_at_its_longest() {
 
 #[test]
 fn a_tokenizer_without_generation_settings_ends_at_its_own_ends() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let tokenizer = tokenizer();
     let ends = ["<|im_end|>", "<|endoftext|>"].map(|token| i64::from(tokenizer.token_to_id(token).unwrap()));
-    assert_eq!(conversation(&bench).stops(), ends);
+    assert_eq!(conversation(&fixture).stops(), ends);
 }
 
 #[test]
 fn the_pieces_are_the_decoded_answer_without_control_tokens() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     for seed in 0..8 {
         let options = AnswerOptions {
             sampling: Sampling {
@@ -202,7 +202,7 @@ fn the_pieces_are_the_decoded_answer_without_control_tokens() {
             max_tokens: 40,
             ..AnswerOptions::default()
         };
-        let made = tokens(&bench, &GRIDS[..1], options);
+        let made = tokens(&fixture, &GRIDS[..1], options);
         let text: String = made.iter().map(|token| token.text.as_str()).collect();
         let ids: Vec<u32> = made.iter().map(|token| token.id as u32).collect();
         assert_eq!(text, tokenizer().decode(&ids, true).unwrap());
@@ -212,7 +212,7 @@ fn the_pieces_are_the_decoded_answer_without_control_tokens() {
 
 #[test]
 fn a_seed_gives_the_same_answer_again() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let answer = |seed| {
         let sampling = Sampling {
             temperature: 1.0,
@@ -225,7 +225,7 @@ fn a_seed_gives_the_same_answer_again() {
             max_tokens: 24,
             ..AnswerOptions::default()
         };
-        ids(&tokens(&bench, &GRIDS[..1], options))
+        ids(&tokens(&fixture, &GRIDS[..1], options))
     };
     assert_eq!(answer(1), answer(1));
     assert_ne!(answer(1), answer(2));
@@ -233,8 +233,8 @@ fn a_seed_gives_the_same_answer_again() {
 
 #[test]
 fn a_question_is_written_as_the_reference_writes_it() {
-    let bench = Bench::new(tiny());
-    let question = conversation(&bench).ask("where is the cube?", &GRIDS[..2]).unwrap();
+    let fixture = NetworkFixture::new(tiny());
+    let question = conversation(&fixture).ask("where is the cube?", &GRIDS[..2]).unwrap();
     let ids: Vec<u32> = question.ids.iter().map(|id| *id as u32).collect();
     let image = |tokens| format!("<|vision_start|>{}<|vision_end|>", "<|image_pad|>".repeat(tokens));
     assert_eq!(
@@ -250,8 +250,8 @@ fn a_question_is_written_as_the_reference_writes_it() {
 
 #[test]
 fn what_cannot_be_asked_is_refused_with_the_reason() {
-    let bench = Bench::new(tiny());
-    let refusal = |question: &str| conversation(&bench).ask(question, &[]).unwrap_err().to_string();
+    let fixture = NetworkFixture::new(tiny());
+    let refusal = |question: &str| conversation(&fixture).ask(question, &[]).unwrap_err().to_string();
     assert!(refusal(" \n").contains("expected words"));
     assert!(refusal("say <|im_end|> now").contains("control token <|im_end|>"));
     assert!(refusal(&"very ".repeat(5000)).contains("fewer than 4096 tokens"));
@@ -265,7 +265,7 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
         .remove("z");
     let lacking = tokenizers::Tokenizer::from_bytes(file.to_string()).unwrap();
     let nothing = tempfile::tempdir().unwrap();
-    let conversation = Conversation::new(nothing.path(), Arc::new(lacking), &bench.config).unwrap();
+    let conversation = Conversation::new(nothing.path(), Arc::new(lacking), &fixture.config).unwrap();
     let error = conversation.ask("a zebra?", &[]).unwrap_err().to_string();
     assert!(
         error.contains("tokenizer knows, found \"a zebra?\", which it reads as \"a ebra?\""),
@@ -275,11 +275,11 @@ fn what_cannot_be_asked_is_refused_with_the_reason() {
 
 #[test]
 fn an_answer_that_cannot_be_made_is_refused_before_it_begins() {
-    let bench = Bench::new(tiny());
+    let fixture = NetworkFixture::new(tiny());
     let refusal = |change: fn(&mut AnswerOptions)| {
         let mut options = AnswerOptions::default();
         change(&mut options);
-        let conversation = conversation(&bench);
+        let conversation = conversation(&fixture);
         let question = conversation.ask("why?", &[]).unwrap();
         Generation::new(&conversation, question, None, options)
             .unwrap_err()
@@ -296,10 +296,10 @@ proptest! {
     /// Sampled tokens are among those that top-k and top-p leave.
     #[test]
     fn draws_keep_to_top_k_and_top_p(seed: u64, k in 1..20usize, top_p in 0.1..1.0) {
-        let bench = Bench::new(tiny());
+        let fixture = NetworkFixture::new(tiny());
         let sampling = Sampling { temperature: 1.3, top_k: Some(k), top_p, seed, ..Sampling::GREEDY };
         let options = AnswerOptions { sampling, max_tokens: 8, ..AnswerOptions::default() };
-        for token in tokens(&bench, &[grid(2, 2)], options) {
+        for token in tokens(&fixture, &[grid(2, 2)], options) {
             let own = token.logits[token.id as usize];
             let mut ranked = token.logits.clone();
             ranked.sort_by(|a, b| b.total_cmp(a));

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 use thinkvla::model::checkpoint::convert::Conversion;
 use thinkvla::model::checkpoint::weights::{Naming, WeightFiles};
-use thinkvla::model::checkpoint::{Format, Manifest, Options, torch_archive};
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::checkpoint::{CheckpointOptions, Format, Manifest, torch_archive};
+use thinkvla::model::init::variant::CheckpointVariant;
 
 mod writer;
 
@@ -16,7 +16,7 @@ use crate::formats::{copy, read, require_same_tensors};
 use crate::support::contract_of;
 use writer::{Pickle, Saved, archive, index, save, zip};
 
-fn few() -> Vec<Saved> {
+fn few_tensors() -> Vec<Saved> {
     let tensor = |name: &str, storage, shape: &[usize], size: usize| Saved {
         name: name.into(),
         storage,
@@ -38,10 +38,10 @@ fn refused(file: &[u8], expected: &str) {
 
 #[test]
 fn every_value_is_found_where_it_was_put() {
-    let file = save(&few());
+    let file = save(&few_tensors());
     let found = torch_archive::tensors(&file).unwrap();
     assert_eq!(found.len(), 3);
-    for (saved, dtype) in few().iter().zip([Dtype::BF16, Dtype::F32, Dtype::I64]) {
+    for (saved, dtype) in few_tensors().iter().zip([Dtype::BF16, Dtype::F32, Dtype::I64]) {
         let info = &found[&saved.name];
         assert_eq!((info.dtype, &info.shape), (dtype, &saved.shape));
         assert_eq!(
@@ -115,7 +115,7 @@ fn names_of_anything_else_than_tensors_are_refused_and_nothing_runs() {
 
 #[test]
 fn whatever_does_not_fit_is_said() {
-    let whole = save(&few());
+    let whole = save(&few_tensors());
     refused(&whole[..whole.len() - 9], "found a damaged one");
     refused(b"PK\x03\x04", "found a damaged one");
     let packed = |at: &[u8], offset: usize, value: u8| {
@@ -126,8 +126,8 @@ fn whatever_does_not_fit_is_said() {
     };
     refused(&packed(b"PK\x01\x02", 10, 8), "found a compressed one");
     refused(&packed(b"PK\x01\x02", 8, 1), "not encrypted");
-    let index = index(&few());
-    let values = few().into_iter().map(|tensor| tensor.bytes).collect::<Vec<_>>();
+    let index = index(&few_tensors());
+    let values = few_tensors().into_iter().map(|tensor| tensor.bytes).collect::<Vec<_>>();
     let short: Vec<&[u8]> = vec![&values[0][..10], &values[1], &values[2]];
     refused(
         &archive(&index, &short),
@@ -201,16 +201,16 @@ fn a_run_with_pickled_weights_is_the_same_run() {
     let later = run.join("checkpoints/steps_2000_pytorch_model.pt");
     std::fs::copy(&pickled, &later).unwrap();
     assert_eq!(read(&run).unwrap().files.path(), later);
-    let options = Options {
-        robot: Some(contract_of(&crate::support::tiny(), &Variant::default())),
-        ..Options::default()
+    let options = CheckpointOptions {
+        robot: Some(contract_of(&crate::support::tiny(), &CheckpointVariant::default())),
+        ..CheckpointOptions::default()
     };
     let convert = |from: &Path, name: &str| {
         let to = directory.path().join(name);
         let conversion = Conversion {
             to: Format::Thinkvla,
             options: &options,
-            variant: &Variant::default(),
+            variant: &CheckpointVariant::default(),
             seed: 0,
         };
         conversion.run(from, &to).unwrap();
@@ -269,7 +269,7 @@ proptest! {
         end in any::<prop::sample::Index>(),
         cut in any::<bool>(),
     ) {
-        let mut file = save(&few());
+        let mut file = save(&few_tensors());
         for (place, byte) in changes {
             let place = place.index(file.len());
             file[place] = byte;
@@ -284,7 +284,7 @@ proptest! {
     fn damaged_indices_are_refused_or_sound(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..6),
     ) {
-        let mut index = index(&few());
+        let mut index = index(&few_tensors());
         for (place, byte, inserted) in changes {
             let place = place.index(index.len());
             match inserted {
@@ -292,7 +292,7 @@ proptest! {
                 false => index[place] = byte,
             }
         }
-        let values = few();
+        let values = few_tensors();
         let values: Vec<_> = values.iter().map(|tensor| &tensor.bytes[..]).collect();
         sound(&archive(&index, &values));
     }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use thinkvla::inspect::check::Check;
+use thinkvla::inspect::check::CheckpointCheck;
 use thinkvla::model::checkpoint::convert::Conversion;
-use thinkvla::model::checkpoint::{Format, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Format};
 use thinkvla::model::config::Precision;
-use thinkvla::model::init::variant::Variant;
+use thinkvla::model::init::variant::CheckpointVariant;
 
 use crate::case::{sets, tensors};
 use crate::formats::{as_version_5, change, copy, read, require_same_tensors};
@@ -69,11 +69,11 @@ fn loaded(python: &Path, folder: &Path, directories: &[&Path]) -> Vec<Value> {
 fn to_hugging_face(from: &Path, to: &Path, dtype: Option<Precision>) {
     let conversion = Conversion {
         to: Format::HuggingFace,
-        options: &Options {
+        options: &CheckpointOptions {
             dtype,
-            ..Options::default()
+            ..CheckpointOptions::default()
         },
-        variant: &Variant::default(),
+        variant: &CheckpointVariant::default(),
         seed: 0,
     };
     conversion.run(from, to).unwrap();
@@ -159,8 +159,8 @@ fn we_read_what_either_version_of_transformers_writes() {
                 "{at}"
             );
             require_same_tensors(&expected, &found);
-            let check = Check {
-                options: &Options::default(),
+            let check = CheckpointCheck {
+                options: &CheckpointOptions::default(),
                 dataset: None,
                 constant: &[],
             };

@@ -2,16 +2,16 @@
 
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::{Config, HiddenTap, Proprio};
-use thinkvla::model::init::variant::{Choice, Variant};
+use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::thinkvla::state::StateText;
 
 use crate::support::{
-    Bench, choices, contract_of, distance, grid, pixels, tiny, tiny_variant, tokenizer, write_variant,
+    NetworkFixture, choices, contract_of, distance, grid, pixels, tiny, tiny_variant, tokenizer, write_variant,
 };
 
-fn load(variant: &Variant) -> Policy {
+fn load(variant: &CheckpointVariant) -> Policy {
     let directory = tempfile::tempdir().unwrap();
     write_variant(directory.path(), variant, 7).unwrap();
     Policy::load(directory.path(), PolicyOptions::default()).unwrap()
@@ -38,7 +38,7 @@ fn keys(config: &Config) -> Vec<String> {
 #[test]
 fn every_choice_makes_a_checkpoint_that_acts() {
     let one = |choice: &str| choices([choice]);
-    let mut variants: Vec<Variant> = [
+    let mut variants: Vec<CheckpointVariant> = [
         "geometry.pool=max",
         "geometry.pool=adaptive",
         "geometry.pool=attention",
@@ -53,13 +53,13 @@ fn every_choice_makes_a_checkpoint_that_acts() {
     ]
     .map(one)
     .into();
-    variants.push(Variant {
+    variants.push(CheckpointVariant {
         anchors: 3,
         ..one("reasoning.fusion=cross_attention")
     });
-    variants.push(Variant {
+    variants.push(CheckpointVariant {
         baseline: true,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     });
     for variant in variants {
         let mut policy = load(&variant);
@@ -70,19 +70,19 @@ fn every_choice_makes_a_checkpoint_that_acts() {
 
 #[test]
 fn the_baseline_is_the_plain_network_with_starvla_s_prompt() {
-    let variant = Variant {
+    let variant = CheckpointVariant {
         baseline: true,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
-    let bench = Bench::new(tiny_variant(&variant));
+    let fixture = NetworkFixture::new(tiny_variant(&variant));
     let parts = ["model.visual.", "model.language_model.", "action_model.model."];
-    let keys = keys(&bench.config);
+    let keys = keys(&fixture.config);
     assert!(
         keys.iter().all(|key| parts.iter().any(|part| key.starts_with(part))),
         "{keys:?}"
     );
     let grids = [grid(4, 4)];
-    let prompt = bench.prompt("lift the cube.", &grids);
+    let prompt = fixture.prompt("lift the cube.", &grids);
     let ids: Vec<u32> = prompt.ids.iter().map(|id| *id as u32).collect();
     let text = tokenizer().decode(&ids, false).unwrap();
     assert_eq!(
@@ -91,14 +91,14 @@ fn the_baseline_is_the_plain_network_with_starvla_s_prompt() {
          objects for your task. Locate their bounding boxes in [x1,y1,x2,y2] format.<|im_end|>\n<|im_start|>assistant\n"
     );
     assert!(prompt.anchors.is_empty());
-    let output = bench.run(&pixels(&bench.config, &grids, 1), &grids, &[prompt]);
+    let output = fixture.run(&pixels(&fixture.config, &grids, 1), &grids, &[prompt]);
     assert!(output.latents.geometry.is_none() && output.latents.reasoning.is_none());
 }
 
 #[test]
 fn nothing_of_the_teachers_is_loaded_to_act() {
     for variant in [
-        Variant::default(),
+        CheckpointVariant::default(),
         choices(["geometry.pool=attention", "reasoning.fusion=gate"]),
     ] {
         let parts = [
@@ -124,12 +124,12 @@ fn nothing_of_the_teachers_is_loaded_to_act() {
 fn anchors_may_be_read_elsewhere_than_the_queries() {
     let grids = [grid(4, 4)];
     let think = |set: &[&str]| {
-        let mut variant = Variant::default();
+        let mut variant = CheckpointVariant::default();
         variant.set.extend(set.iter().map(|choice| choice.parse().unwrap()));
-        let bench = Bench::new(tiny_variant(&variant));
-        let prompt = bench.prompt("lift it", &grids);
-        bench
-            .run(&pixels(&bench.config, &grids, 9), &grids, &[prompt])
+        let fixture = NetworkFixture::new(tiny_variant(&variant));
+        let prompt = fixture.prompt("lift it", &grids);
+        fixture
+            .run(&pixels(&fixture.config, &grids, 9), &grids, &[prompt])
             .latents
             .readout
     };
@@ -142,9 +142,9 @@ fn anchors_may_be_read_elsewhere_than_the_queries() {
 
 #[test]
 fn joint_actions_leave_as_joint_actions() {
-    let variant = Variant {
+    let variant = CheckpointVariant {
         action_space: ActionSpace::Joint8,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
     let mut policy = load(&variant);
     assert_eq!(policy.contract().data.action_space, ActionSpace::Joint8);
@@ -164,9 +164,9 @@ fn joint_actions_leave_as_joint_actions() {
 
 #[test]
 fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
-    let variant = Variant {
+    let variant = CheckpointVariant {
         proprio: Proprio::Text,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
     let mut policy = load(&variant);
     let here = [0.3, 0.0, 0.2, 3.1, 0.0, 0.0, 1.0];
@@ -180,20 +180,20 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
         "{error}"
     );
 
-    let bench = Bench::new(tiny_variant(&variant));
+    let fixture = NetworkFixture::new(tiny_variant(&variant));
     let state = StateText::new(&here, &policy.contract().data.state).unwrap();
-    let task = thinkvla::model::thinkvla::prompt::Task {
+    let task = thinkvla::model::thinkvla::prompt::PromptTask {
         instruction: "lift the cube.",
         state: Some(&state),
     };
-    let prompt = bench.prompter.student(task, &[grid(4, 4)]).unwrap();
+    let prompt = fixture.prompter.student(task, &[grid(4, 4)]).unwrap();
     let ids: Vec<u32> = prompt.ids.iter().map(|id| *id as u32).collect();
     let text = tokenizer().decode(&ids, false).unwrap();
     let told = "Your task is lift the cube [STATE] 176 128 160 254 128 128 255 [ACTION].<|reasoning_anchor|> Please";
     assert!(text.contains(told), "{text}");
-    let teacher = bench.prompter.teacher(task, &[grid(4, 4)], 0).unwrap();
+    let teacher = fixture.prompter.teacher(task, &[grid(4, 4)], 0).unwrap();
     assert_eq!(teacher.prompt.ids[..teacher.shared], prompt.ids[..teacher.shared]);
-    let error = bench
+    let error = fixture
         .prompter
         .student("lift it", &[grid(4, 4)])
         .unwrap_err()
@@ -203,9 +203,9 @@ fn the_state_is_told_behind_the_instruction_and_changes_the_actions() {
 
 #[test]
 fn a_projected_state_is_asked_for_by_name_and_changes_nothing_before_it_is_trained() {
-    let mut policy = load(&Variant {
+    let mut policy = load(&CheckpointVariant {
         proprio: Proprio::Projected,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     });
     let names: Vec<_> = policy.contract().data.state.iter().map(|of| &of.name).collect();
     assert_eq!(
@@ -221,13 +221,13 @@ fn a_projected_state_is_asked_for_by_name_and_changes_nothing_before_it_is_train
 
 #[test]
 fn a_state_without_statistics_is_refused() {
-    let variant = Variant {
+    let variant = CheckpointVariant {
         proprio: Proprio::Text,
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
     let directory = tempfile::tempdir().unwrap();
     write_variant(directory.path(), &variant, 7).unwrap();
-    let without: Contract = contract_of(&tiny(), &Variant::default());
+    let without: Contract = contract_of(&tiny(), &CheckpointVariant::default());
     without.save(directory.path()).unwrap();
     let error = Policy::load(directory.path(), PolicyOptions::default())
         .unwrap_err()
@@ -245,5 +245,10 @@ fn a_choice_that_does_not_exist_is_refused_by_name() {
     assert!(refused("geometry.pool=median").contains("median"));
     assert!(refused("geometrie.pool=max").contains("there is no geometrie"));
     assert!(refused("hidden_tap.deep=1").contains("whose parent has no fields"));
-    assert!("pool".parse::<Choice>().unwrap_err().contains("expected FIELD=VALUE"));
+    assert!(
+        "pool"
+            .parse::<FieldChoice>()
+            .unwrap_err()
+            .contains("expected FIELD=VALUE")
+    );
 }

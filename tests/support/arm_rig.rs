@@ -6,9 +6,9 @@ use thinkvla::contract::{ActionSpace, Composition, Reference};
 use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::config::ArmConfig;
 use thinkvla::control::event::{Check, Event, EventKind};
-use thinkvla::control::lease::{Heartbeat, Priority};
+use thinkvla::control::lease::{Priority, ReceivedHeartbeat};
 use thinkvla::realman::{Driver, DriverApi, DriverCommand, Graph};
-use thinkvla::supervisor::{Mode, Status, Supervisor};
+use thinkvla::supervisor::{ArmMode, Supervisor, SupervisorStatus};
 use thinkvla::types::Joints;
 use thinkvla::types::time::{Now, Steady, Time};
 
@@ -131,7 +131,7 @@ impl Rig {
         rig.supervisor.arm(rig.now).unwrap();
         rig.acquire("policy", Priority::Policy);
         rig.run(0.1);
-        assert_eq!(rig.mode(), Mode::Holding);
+        assert_eq!(rig.mode(), ArmMode::Holding);
         rig
     }
 
@@ -152,7 +152,7 @@ impl Rig {
             self.supervisor.on_state(self.reported, self.now.ros, self.now);
         }
         if self.heartbeat && self.ticks.is_multiple_of(2) {
-            let beat = Heartbeat {
+            let beat = ReceivedHeartbeat {
                 lease: self.lease,
                 source: &self.source,
                 sequence: self.ticks,
@@ -197,11 +197,11 @@ impl Rig {
         &self.supervisor.driver().stops
     }
 
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> ArmMode {
         self.status().mode
     }
 
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> SupervisorStatus {
         self.supervisor.status(self.now)
     }
 

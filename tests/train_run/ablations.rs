@@ -8,7 +8,7 @@ use thinkvla::training::config::TrainingConfig;
 
 use super::geometry::{ALIGNED, write_tiny_vggt};
 use super::tiny_run::questions::SECTION;
-use super::tiny_run::{Bench, bytes, metrics};
+use super::tiny_run::{RunFixture, bytes, metrics};
 
 /// Expected parts of an ablation besides backbone and action head, and its losses.
 struct Expected {
@@ -66,11 +66,11 @@ fn folder() -> PathBuf {
 }
 
 /// The configuration in the ablation's file, with the tiny checkpoint and recording.
-fn config(bench: &Bench, name: &str) -> TrainingConfig {
+fn config(fixture: &RunFixture, name: &str) -> TrainingConfig {
     let shipped = TrainingConfig::load(&folder().join(name).with_extension("yaml")).unwrap();
-    let tiny = bench.load();
+    let tiny = fixture.load();
     TrainingConfig {
-        out: bench.path(name),
+        out: fixture.path(name),
         network: shipped.network,
         method: shipped.method,
         ..tiny
@@ -79,16 +79,16 @@ fn config(bench: &Bench, name: &str) -> TrainingConfig {
 
 #[test]
 fn each_file_trains_what_it_is_about() {
-    let bench = Bench::new(&format!("{ALIGNED}{SECTION}"));
-    write_tiny_vggt(&bench.path("vggt.safetensors"));
+    let fixture = RunFixture::new(&format!("{ALIGNED}{SECTION}"));
+    write_tiny_vggt(&fixture.path("vggt.safetensors"));
     for of in expected() {
-        let outcome = bench
-            .open(config(&bench, of.name), false)
+        let outcome = fixture
+            .open(config(&fixture, of.name), false)
             .unwrap()
             .train(Some(3))
             .unwrap();
         check_graph(&outcome.checkpoint, &of);
-        for scalars in metrics(&bench.path(of.name)) {
+        for scalars in metrics(&fixture.path(of.name)) {
             let found = ["geometry", "reasoning", "text"].map(|loss| scalars.get(loss).is_some());
             let expected = [of.added.contains(&GEOMETRY[0]), of.distilled, of.cotrained];
             assert_eq!(found, expected, "{}", of.name);
@@ -136,16 +136,16 @@ fn every_file_is_tried() {
 
 #[test]
 fn words_about_a_task_are_resumed_to_the_bit() {
-    let bench = Bench::new(&format!("{ALIGNED}{SECTION}"));
-    write_tiny_vggt(&bench.path("vggt.safetensors"));
+    let fixture = RunFixture::new(&format!("{ALIGNED}{SECTION}"));
+    write_tiny_vggt(&fixture.path("vggt.safetensors"));
     let config = |out: &str| {
-        let mut config = config(&bench, "distill_privileged");
-        config.out = bench.path(out);
+        let mut config = config(&fixture, "distill_privileged");
+        config.out = fixture.path(out);
         (config.method.privileged_every, config.method.privileged_tokens) = (4, 6);
         config
     };
-    let whole = bench.open(config("whole"), false).unwrap().train(Some(8)).unwrap();
-    bench.open(config("parts"), false).unwrap().train(Some(6)).unwrap();
-    let parts = bench.open(config("parts"), true).unwrap().train(Some(8)).unwrap();
+    let whole = fixture.open(config("whole"), false).unwrap().train(Some(8)).unwrap();
+    fixture.open(config("parts"), false).unwrap().train(Some(6)).unwrap();
+    let parts = fixture.open(config("parts"), true).unwrap().train(Some(8)).unwrap();
     assert!(bytes(&whole.checkpoint) == bytes(&parts.checkpoint));
 }

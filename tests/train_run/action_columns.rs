@@ -10,7 +10,7 @@ use thinkvla::dataset::At;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::training::config::DatasetShare;
 use thinkvla::training::data::mixture::Mixture;
-use thinkvla::training::data::sampler::Place;
+use thinkvla::training::data::sampler::RowPlace;
 use thinkvla::training::error::RunError;
 
 use super::foreign::{describe, exchange, read};
@@ -72,7 +72,7 @@ fn values_go_by_their_names() {
         let names = order.map(|name| if name == "x" { "X" } else { name });
         let (_folder, root) = with_actions(&json!(names), |at| row(order, at));
         let mixture = mixed(&root).unwrap();
-        let place = Place {
+        let place = RowPlace {
             dataset: 0,
             at: At { episode: 1, frame: 5 },
         };
@@ -180,8 +180,8 @@ fn states_in_other_units_are_refused() {
 
 #[test]
 fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
-    let bench = super::Bench::new("");
-    let config = bench.load();
+    let fixture = super::RunFixture::new("");
+    let config = fixture.load();
     let root = &config.data.datasets[0].path;
     let tasks = root.join("meta/tasks.parquet");
     let found = read(&tasks);
@@ -196,13 +196,13 @@ fn an_instruction_that_no_prompt_can_hold_ends_a_run_before_its_first_step() {
     for file in std::fs::read_dir(root.join("meta/episodes/chunk-000")).unwrap() {
         exchange(&file.unwrap().path(), &[("tasks", None)]);
     }
-    let said = bench.open(config, false).err().unwrap();
+    let said = fixture.open(config, false).err().unwrap();
     for episode in 0..3 {
         assert!(said.contains(&format!("episode {episode}: ")), "{episode}: {said}");
     }
     assert!(said.contains("control token <|im_end|>"), "{said}");
     // The program reports the same, and how it matched the values.
-    let output = bench.command(&[]).env("RUST_LOG", "info").output().unwrap();
+    let output = fixture.command(&[]).env("RUST_LOG", "info").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("episode 2: "), "{said}");
     let table = "action: x = x [0], y = y [1], z = z [2], rx = rx [3], ry = ry [4], rz = rz [5], gripper = gripper [6]";

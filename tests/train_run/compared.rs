@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use thinkvla::contract::Contract;
-use thinkvla::eval::open_loop::{Drawn, compare};
+use thinkvla::eval::open_loop::{ComparedRows, compare};
 use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::layers::device::DeviceChoice;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::training::checkpoint::Notes;
 use thinkvla::training::data::mixture::Mixture;
 
-use super::tiny_run::Bench;
+use super::tiny_run::RunFixture;
 
 #[test]
 fn rows_held_out_are_of_episodes_that_the_run_never_draws() {
-    let bench = Bench::new("validation: {share: 0.4, every_steps: 2, batches: 1}\n");
-    let checkpoint = bench
-        .open(bench.load(), false)
+    let fixture = RunFixture::new("validation: {share: 0.4, every_steps: 2, batches: 1}\n");
+    let checkpoint = fixture
+        .open(fixture.load(), false)
         .unwrap()
         .train(Some(2))
         .unwrap()
@@ -27,16 +27,16 @@ fn rows_held_out_are_of_episodes_that_the_run_never_draws() {
         ..PolicyOptions::default()
     };
     let viewer = Viewer::new(Policy::load(&checkpoint, options).unwrap()).unwrap();
-    let drawn = Drawn {
-        held_out: Notes::read(&checkpoint).unwrap().held_out_of(&bench.path("data")),
+    let drawn = ComparedRows {
+        held_out: Notes::read(&checkpoint).unwrap().held_out_of(&fixture.path("data")),
         rows: None,
         seed: 0,
     };
     let mut compared = BTreeSet::new();
-    let report = compare(viewer, &bench.path("data"), drawn, |row| {
+    let report = compare(viewer, &fixture.path("data"), drawn, |row| {
         compared.insert(row.at.episode);
     });
-    let config = bench.load();
+    let config = fixture.load();
     let mixture = Mixture::open(&config.data.datasets, &Contract::load(&checkpoint).unwrap()).unwrap();
     let [trained, held_out] = mixture.samplers(config.seed, config.validation.share).unwrap();
     let learned: BTreeSet<usize> = (0..100)

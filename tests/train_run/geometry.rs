@@ -9,7 +9,7 @@ use tch::{Device, Kind};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
-use thinkvla::model::layers::parameters::{Layout, Parameter};
+use thinkvla::model::layers::parameters::{Parameter, ParameterLayout};
 use thinkvla::model::vggt::target::Teacher;
 use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
 use thinkvla::training::config::TrainingConfig;
@@ -18,7 +18,7 @@ use thinkvla::training::data::vla_batches::Side;
 use thinkvla::training::geometry::source::{TargetSource as _, Vggt};
 use thinkvla::training::geometry::store::GeometryTargets;
 
-use super::tiny_run::{Bench, bytes, metrics};
+use super::tiny_run::{RunFixture, bytes, metrics};
 use super::{feed, sample_dataset};
 
 /// Configuration of a tiny VGGT, whose features are as wide as the tiny checkpoint's geometry latents: 24 channels.
@@ -40,7 +40,7 @@ const PLACE: Placement = Placement {
 
 /// Writes random weights in the format of VGGT's published file.
 fn write_vggt(path: &Path, config: &VggtConfig) {
-    let layout = Layout::default();
+    let layout = ParameterLayout::default();
     Aggregator::from_source(config, &layout).unwrap();
     let parameters = layout.into_parameters();
     let bytes =
@@ -73,14 +73,14 @@ pub fn write_tiny_vggt(path: &Path) {
 pub const ALIGNED: &str = "geometry: {vggt: HERE/vggt.safetensors, cache: HERE/cache, compute: float32, rule: {resolution: \
                            small}}\n";
 
-fn bench() -> Bench {
-    let bench = Bench::new(ALIGNED);
-    write_tiny_vggt(&bench.path("vggt.safetensors"));
-    bench
+fn fixture() -> RunFixture {
+    let fixture = RunFixture::new(ALIGNED);
+    write_tiny_vggt(&fixture.path("vggt.safetensors"));
+    fixture
 }
 
-fn aligned(bench: &Bench) -> TrainingConfig {
-    let mut config = bench.load();
+fn aligned(fixture: &RunFixture) -> TrainingConfig {
+    let mut config = fixture.load();
     config.method.geometry_weight = 0.5;
     config
 }
@@ -96,8 +96,8 @@ const ROWS: u64 = 28;
 
 #[test]
 fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
-    let bench = bench();
-    let feed_of = || feed(&bench, |config| config.method.geometry_weight = 0.5);
+    let fixture = fixture();
+    let feed_of = || feed(&fixture, |config| config.method.geometry_weight = 0.5);
     let first = feed_of();
     let mut readers = first.readers().unwrap();
     // Enough batches to include every row.
@@ -114,7 +114,7 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
     }
     assert_eq!(second.targets_made(), 0);
     // Computed again by the teacher, for each sample alone: the same to the bit.
-    let settings = bench.load().geometry;
+    let settings = fixture.load().geometry;
     let vggt = vggt::load(settings.vggt.as_ref().unwrap(), PLACE).unwrap();
     let teacher = Teacher::new(vggt, settings.rule).unwrap();
     let Grid { h, w, .. } = batches[0].pictures.grids[0];
@@ -137,48 +137,48 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
 
 #[test]
 fn a_run_learns_the_same_from_targets_that_were_there() {
-    let bench = bench();
+    let fixture = fixture();
     let train = |out: &str| {
-        let mut config = aligned(&bench);
-        config.out = bench.path(out);
-        bench.open(config, false).unwrap().train(Some(6)).unwrap()
+        let mut config = aligned(&fixture);
+        config.out = fixture.path(out);
+        fixture.open(config, false).unwrap().train(Some(6)).unwrap()
     };
     let first = train("first");
     assert!(first.targets_made > 0);
     let second = train("second");
     assert!(second.targets_made < first.targets_made);
     assert!(bytes(&first.checkpoint) == bytes(&second.checkpoint));
-    for scalars in metrics(&bench.path("first")) {
+    for scalars in metrics(&fixture.path("first")) {
         let loss = scalars["geometry"].as_f64().unwrap();
         assert!((0.0..2.0).contains(&loss), "{loss}");
     }
-    let mut config = aligned(&bench);
-    (config.out, config.validation.share) = (bench.path("third"), 0.4);
+    let mut config = aligned(&fixture);
+    (config.out, config.validation.share) = (fixture.path("third"), 0.4);
     config.validation.every_steps = 1;
-    let outcome = bench.open(config, false).unwrap().train(Some(1)).unwrap();
+    let outcome = fixture.open(config, false).unwrap().train(Some(1)).unwrap();
     assert!(outcome.held_out.unwrap().is_finite());
 }
 
 #[test]
 fn a_teacher_that_is_missing_or_does_not_fit_is_refused_by_name() {
-    let bench = bench();
+    let fixture = fixture();
     let refused = |change: &dyn Fn(&mut TrainingConfig)| {
-        let mut config = aligned(&bench);
+        let mut config = aligned(&fixture);
         change(&mut config);
-        bench.open(config, false).err().unwrap()
+        fixture.open(config, false).err().unwrap()
     };
     let none = refused(&|config| config.geometry.vggt = None);
     assert!(
         none.contains("geometry.vggt: expected the file of VGGT's weights"),
         "{none}"
     );
-    let wide = bench.path("wide.safetensors");
+    let wide = fixture.path("wide.safetensors");
     write_vggt(&wide, &VggtConfig { embed_dim: 24, ..TINY });
     let wide = refused(&|config| config.geometry.vggt = Some(wide.clone()));
     assert!(
         wide.contains("expected features of 24 channels") && wide.contains("found 48"),
         "{wide}"
     );
-    let gone = refused(&|config| config.geometry.vggt = Some(bench.path("gone.safetensors")));
+    let gone = refused(&|config| config.geometry.vggt = Some(fixture.path("gone.safetensors")));
     assert!(gone.contains("gone.safetensors"), "{gone}");
 }

@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::tiny_run::{Bench, bytes, metrics};
+use super::tiny_run::{RunFixture, bytes, metrics};
 
 /// Interrupts a run after some steps; returns its exit code and output.
-fn interrupt(bench: &Bench, signal: &str) -> (Option<i32>, String) {
-    let child = bench.command(&["--max-steps", "150"]).spawn().unwrap();
+fn interrupt(fixture: &RunFixture, signal: &str) -> (Option<i32>, String) {
+    let child = fixture.command(&["--max-steps", "150"]).spawn().unwrap();
     let lines = || {
-        let text = std::fs::read_to_string(bench.path("out/metrics.jsonl"));
+        let text = std::fs::read_to_string(fixture.path("out/metrics.jsonl"));
         text.unwrap_or_default().lines().count()
     };
     while lines() < 3 {
@@ -23,10 +23,10 @@ fn interrupt(bench: &Bench, signal: &str) -> (Option<i32>, String) {
 
 #[test]
 fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
-    let bench = Bench::new("");
-    let (code, said) = interrupt(&bench, "-INT");
+    let fixture = RunFixture::new("");
+    let (code, said) = interrupt(&fixture, "-INT");
     assert_eq!(code, Some(130), "{said}");
-    let taken = metrics(&bench.path("out")).len();
+    let taken = metrics(&fixture.path("out")).len();
     assert!((3..150).contains(&taken), "{taken} steps");
     let expected = format!("interrupted after step {taken} of 150; go on with: thinkvla train ");
     assert!(
@@ -34,33 +34,33 @@ fn an_interrupted_run_saves_the_step_it_is_at_and_goes_on_from_there() {
         "{said}"
     );
     let step = format!("step-{taken:08}");
-    assert!(bench.path("out").join(&step).exists());
+    assert!(fixture.path("out").join(&step).exists());
     let (end, last) = ((taken + 2).to_string(), format!("step-{:08}", taken + 2));
     assert!(
-        bench
+        fixture
             .command(&["--resume", "--max-steps", &end])
             .status()
             .unwrap()
             .success()
     );
-    let whole = bench.path("whole");
-    let mut config = bench.load();
+    let whole = fixture.path("whole");
+    let mut config = fixture.load();
     config.out.clone_from(&whole);
-    bench
+    fixture
         .open(config, false)
         .unwrap()
         .train(Some(taken as u64 + 2))
         .unwrap();
-    assert!(bytes(&whole.join(&last)) == bytes(&bench.path("out").join(&last)));
+    assert!(bytes(&whole.join(&last)) == bytes(&fixture.path("out").join(&last)));
 }
 
 /// Asserts that a run saves its current step on this signal, and ends with this exit code.
 fn saves_and_ends(signal: &str, expected: i32) {
-    let bench = Bench::new("");
-    let (code, said) = interrupt(&bench, signal);
+    let fixture = RunFixture::new("");
+    let (code, said) = interrupt(&fixture, signal);
     assert_eq!(code, Some(expected), "{said}");
-    let taken = metrics(&bench.path("out")).len();
-    assert!(bench.path("out").join(format!("step-{taken:08}")).exists());
+    let taken = metrics(&fixture.path("out")).len();
+    assert!(fixture.path("out").join(format!("step-{taken:08}")).exists());
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn a_closed_terminal_saves_as_well() {
 
 #[test]
 fn a_second_run_into_the_same_directory_is_refused_and_the_first_loses_nothing() {
-    let bench = Bench::new("");
-    let mut first = bench.open(bench.load(), false).unwrap();
+    let fixture = RunFixture::new("");
+    let mut first = fixture.open(fixture.load(), false).unwrap();
     first.train(Some(2)).unwrap();
     // The directory that the first run would be writing.
-    let open = bench.path("out/.open-00000003");
+    let open = fixture.path("out/.open-00000003");
     std::fs::create_dir(&open).unwrap();
-    let second = bench.command(&["--resume", "--max-steps", "9"]).output().unwrap();
+    let second = fixture.command(&["--resume", "--max-steps", "9"]).output().unwrap();
     assert!(!second.status.success());
     let said = String::from_utf8(second.stderr).unwrap();
     let holder = format!("found process {} (", std::process::id());
@@ -91,9 +91,9 @@ fn a_second_run_into_the_same_directory_is_refused_and_the_first_loses_nothing()
     );
     assert!(open.exists());
     first.train(Some(4)).unwrap();
-    assert_eq!(metrics(&bench.path("out")).len(), 4);
-    assert!(bench.path("out/step-00000004").exists());
+    assert_eq!(metrics(&fixture.path("out")).len(), 4);
+    assert!(fixture.path("out/step-00000004").exists());
     drop(first);
-    let third = bench.command(&["--resume", "--max-steps", "5"]).status().unwrap();
+    let third = fixture.command(&["--resume", "--max-steps", "5"]).status().unwrap();
     assert!(third.success());
 }

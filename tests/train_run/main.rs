@@ -37,35 +37,35 @@ use thinkvla::training::data::loader::{Loader, Turns};
 use thinkvla::training::data::mixture::Mixture;
 use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches};
 use thinkvla::training::geometry::GeometryTeacher;
-use tiny_run::{Bench, bytes, metrics};
+use tiny_run::{RunFixture, bytes, metrics};
 
 #[test]
 fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
-    let bench = Bench::new(&format!(
+    let fixture = RunFixture::new(&format!(
         "{}validation: {{every_steps: 40}}\n",
         tiny_run::questions::SECTION
     ));
-    let whole = bench.path("whole");
+    let whole = fixture.path("whole");
     assert!(
-        bench
+        fixture
             .command(&["--out", whole.to_str().unwrap()])
             .status()
             .unwrap()
             .success()
     );
-    let mut killed = bench.command(&[]).spawn().unwrap();
-    let hundred = bench.path("out/step-00000100");
+    let mut killed = fixture.command(&[]).spawn().unwrap();
+    let hundred = fixture.path("out/step-00000100");
     while !hundred.exists() {
         assert!(killed.try_wait().unwrap().is_none(), "ended before it could be killed");
         std::thread::sleep(Duration::from_millis(2));
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
-    assert!(!bench.path("out/step-00000200").exists());
-    assert!(bench.command(&["--resume"]).status().unwrap().success());
+    assert!(!fixture.path("out/step-00000200").exists());
+    assert!(fixture.command(&["--resume"]).status().unwrap().success());
     let last = "step-00000200";
-    assert!(bytes(&whole.join(last)) == bytes(&bench.path("out").join(last)));
-    let (whole, out) = (metrics(&whole), metrics(&bench.path("out")));
+    assert!(bytes(&whole.join(last)) == bytes(&fixture.path("out").join(last)));
+    let (whole, out) = (metrics(&whole), metrics(&fixture.path("out")));
     assert_eq!(whole, out);
     assert_eq!(whole.len(), 200);
     let mean = |part: &[Value]| part.iter().map(|s| s["action"].as_f64().unwrap()).sum::<f64>() / part.len() as f64;
@@ -76,24 +76,24 @@ fn two_hundred_steps_are_a_hundred_then_a_kill_then_a_hundred() {
 
 #[test]
 fn differences_of_low_rank_are_resumed_to_the_bit() {
-    let bench = Bench::new("selection: {train: lora, rank: 2, alpha: 4, modules: [q_proj, v_proj]}\n");
-    let config = bench.load();
+    let fixture = RunFixture::new("selection: {train: lora, rank: 2, alpha: 4, modules: [q_proj, v_proj]}\n");
+    let config = fixture.load();
     assert!(matches!(config.selection, Selection::Lora { .. }));
     let whole = TrainingConfig {
-        out: bench.path("whole"),
+        out: fixture.path("whole"),
         ..config.clone()
     };
-    let whole = bench.open(whole, false).unwrap().train(Some(8)).unwrap();
-    bench.open(config.clone(), false).unwrap().train(Some(3)).unwrap();
-    let resumed = bench.open(config, true).unwrap().train(Some(8)).unwrap();
+    let whole = fixture.open(whole, false).unwrap().train(Some(8)).unwrap();
+    fixture.open(config.clone(), false).unwrap().train(Some(3)).unwrap();
+    let resumed = fixture.open(config, true).unwrap().train(Some(8)).unwrap();
     assert!(bytes(&whole.checkpoint) == bytes(&resumed.checkpoint));
 }
 
 #[test]
 fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
-    let bench = Bench::new("validation: {share: 0.4, every_steps: 2, batches: 2}\nname: lifted\n");
-    let outcome = bench.open(bench.load(), false).unwrap().train(Some(4)).unwrap();
-    let last = metrics(&bench.path("out")).pop().unwrap();
+    let fixture = RunFixture::new("validation: {share: 0.4, every_steps: 2, batches: 2}\nname: lifted\n");
+    let outcome = fixture.open(fixture.load(), false).unwrap().train(Some(4)).unwrap();
+    let last = metrics(&fixture.path("out")).pop().unwrap();
     let of = |name: &str| last[name].as_f64().unwrap();
     assert_eq!(Some(of("held_out")), outcome.held_out);
     // Other images give other errors.
@@ -107,7 +107,7 @@ fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
         compute: None,
     };
     let trained = Checkpoint::load(&outcome.checkpoint, placement).unwrap();
-    let data = Contract::load(&bench.path("data")).unwrap();
+    let data = Contract::load(&fixture.path("data")).unwrap();
     assert_eq!(trained.contract.robot, data.robot);
     assert_eq!(trained.contract.model.unwrap().weights, "lifted");
     // The last row of the last episode: 2 (4 · 2 + 8 / 16).
@@ -117,12 +117,12 @@ fn a_run_leaves_a_checkpoint_that_can_act_with_the_statistics_of_its_data() {
 
 #[test]
 fn a_run_that_runs_layers_again_learns_the_same() {
-    let bench = Bench::new("");
+    let fixture = RunFixture::new("");
     let losses = |recompute| {
-        let mut config = bench.load();
+        let mut config = fixture.load();
         config.method.recompute = recompute;
-        config.out = bench.path(if recompute { "again" } else { "once" });
-        bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+        config.out = fixture.path(if recompute { "again" } else { "once" });
+        fixture.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
         metrics(&config.out)
             .iter()
             .map(|s| s["total"].as_f64().unwrap())
@@ -135,10 +135,10 @@ fn a_run_that_runs_layers_again_learns_the_same() {
 
 #[test]
 fn only_the_last_checkpoints_and_the_best_are_kept() {
-    let bench = Bench::new("validation: {share: 0.4, every_steps: 1, batches: 1}\n");
-    let mut config = bench.load();
+    let fixture = RunFixture::new("validation: {share: 0.4, every_steps: 1, batches: 1}\n");
+    let mut config = fixture.load();
     (config.checkpoints.every_steps, config.checkpoints.keep) = (1, 2);
-    bench.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
+    fixture.open(config.clone(), false).unwrap().train(Some(6)).unwrap();
     let errors: Vec<f64> = metrics(&config.out)
         .iter()
         .map(|s| s["held_out"].as_f64().unwrap())
@@ -153,14 +153,14 @@ fn only_the_last_checkpoints_and_the_best_are_kept() {
 
 #[test]
 fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
-    let bench = Bench::new("");
-    bench.open(bench.load(), false).unwrap().train(Some(3)).unwrap();
-    let before = bytes(&bench.path("out/step-00000003"));
+    let fixture = RunFixture::new("");
+    fixture.open(fixture.load(), false).unwrap().train(Some(3)).unwrap();
+    let before = bytes(&fixture.path("out/step-00000003"));
     // No file may grow beyond 100 kB: to the program it looks like a full disk.
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" train \"$1\" --resume --max-steps 5";
     let output = Command::new("bash")
         .args(["-c", limited, env!("CARGO_BIN_EXE_thinkvla")])
-        .arg(&bench.config)
+        .arg(&fixture.config)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
@@ -169,20 +169,20 @@ fn a_disk_full_at_a_checkpoint_is_named_and_nothing_earlier_is_lost() {
         said.contains("checkpoint of step 5") && said.contains("File too large"),
         "{said}"
     );
-    assert!(bytes(&bench.path("out/step-00000003")) == before);
-    assert!(!bench.path("out/step-00000005").exists());
-    let resumed = bench.open(bench.load(), true).unwrap();
+    assert!(bytes(&fixture.path("out/step-00000003")) == before);
+    assert!(!fixture.path("out/step-00000005").exists());
+    let resumed = fixture.open(fixture.load(), true).unwrap();
     assert_eq!(resumed.step(), 3);
 }
 
 #[test]
 fn a_loss_that_is_not_a_number_stops_the_run_by_name() {
-    let bench = Bench::new("");
-    let mut config = bench.load();
+    let fixture = RunFixture::new("");
+    let mut config = fixture.load();
     config.schedule.constant = true;
     config.optimiser.learning_rates.qwen_vl_interface = 1e30;
     config.optimiser.learning_rates.action_model = 1e30;
-    let error = bench
+    let error = fixture
         .open(config, false)
         .unwrap()
         .train(Some(20))
@@ -196,18 +196,18 @@ fn a_loss_that_is_not_a_number_stops_the_run_by_name() {
 
 #[test]
 fn what_cannot_be_trained_or_resumed_is_refused_by_name() {
-    let bench = Bench::new("");
-    let config = bench.load();
-    let refused = |config: TrainingConfig, resume| bench.open(config, resume).err().unwrap();
-    bench.open(config.clone(), false).unwrap().train(Some(1)).unwrap();
+    let fixture = RunFixture::new("");
+    let config = fixture.load();
+    let refused = |config: TrainingConfig, resume| fixture.open(config, resume).err().unwrap();
+    fixture.open(config.clone(), false).unwrap().train(Some(1)).unwrap();
     assert!(refused(config.clone(), false).contains("--resume"));
     let mut other = config;
     other.seed = 1;
     assert!(refused(other, true).contains("seed is not what it was"));
 }
 
-fn feed(bench: &Bench, change: impl FnOnce(&mut TrainingConfig)) -> Arc<VlaBatches> {
-    let mut config = bench.load();
+fn feed(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<VlaBatches> {
+    let mut config = fixture.load();
     change(&mut config);
     let placement = Placement {
         device: Device::Cpu,
@@ -240,8 +240,8 @@ fn same(a: &VlaBatch, b: &VlaBatch) -> bool {
 
 #[test]
 fn batches_do_not_depend_on_threads_nor_on_where_a_run_begins() {
-    let bench = Bench::new("");
-    let feed = feed(&bench, |_| ());
+    let fixture = RunFixture::new("");
+    let feed = feed(&fixture, |_| ());
     let mut one = Loader::start(&feed, all_from(0), 1, 1);
     let mut three = Loader::start(&feed, all_from(2), 3, 2);
     let first: Vec<_> = (0..8).map(|_| one.take().unwrap()).collect();
@@ -253,9 +253,9 @@ fn batches_do_not_depend_on_threads_nor_on_where_a_run_begins() {
 
 #[test]
 fn steps_behind_the_end_of_an_episode_count_or_do_not_as_one_says() {
-    let bench = Bench::new("");
+    let fixture = RunFixture::new("");
     let ones = |learn| {
-        let feed = feed(&bench, |config| {
+        let feed = feed(&fixture, |config| {
             config.data.learn_padding = learn;
             config.data.batch = 32;
         });
@@ -270,11 +270,11 @@ fn steps_behind_the_end_of_an_episode_count_or_do_not_as_one_says() {
 
 #[test]
 fn a_picture_that_is_missing_is_named_and_what_was_saved_stays() {
-    let bench = Bench::new("");
-    let config = bench.load();
-    bench.open(config.clone(), false).unwrap().train(Some(2)).unwrap();
-    let before = bytes(&bench.path("out/step-00000002"));
-    let data = bench.path("data");
+    let fixture = RunFixture::new("");
+    let config = fixture.load();
+    fixture.open(config.clone(), false).unwrap().train(Some(2)).unwrap();
+    let before = bytes(&fixture.path("out/step-00000002"));
+    let data = fixture.path("data");
     let file = data.join("data/chunk-000/file-000.parquet");
     let mut rows = std::fs::read(&file).unwrap();
     for at in 0..rows.len() - 4 {
@@ -283,7 +283,7 @@ fn a_picture_that_is_missing_is_named_and_what_was_saved_stays() {
         }
     }
     std::fs::write(&file, rows).unwrap();
-    let error = bench
+    let error = fixture
         .open(config, true)
         .and_then(|mut run| run.train(Some(4)).map_err(|e| e.to_string()))
         .unwrap_err();
@@ -291,27 +291,27 @@ fn a_picture_that_is_missing_is_named_and_what_was_saved_stays() {
         error.contains("data: episode ") && error.contains("observation.images.top"),
         "{error}"
     );
-    assert!(bytes(&bench.path("out/step-00000002")) == before);
+    assert!(bytes(&fixture.path("out/step-00000002")) == before);
 }
 
 #[test]
 fn a_camera_that_is_missing_is_named() {
-    let bench = Bench::new("");
-    let mut contract = Contract::read(&bench.path("data/contract.yaml")).unwrap();
+    let fixture = RunFixture::new("");
+    let mut contract = Contract::read(&fixture.path("data/contract.yaml")).unwrap();
     contract.robot.cameras[1].name = "shoulder".into();
-    contract.save(&bench.path("data")).unwrap();
-    let error = bench.open(bench.load(), false).err().unwrap();
+    contract.save(&fixture.path("data")).unwrap();
+    let error = fixture.open(fixture.load(), false).err().unwrap();
     assert!(error.contains("observation.images.shoulder"), "{error}");
 }
 
 #[test]
 fn data_that_does_not_cover_an_action_dimension_is_named() {
-    let bench = Bench::new("");
-    let path = bench.path("start/contract.yaml");
+    let fixture = RunFixture::new("");
+    let path = fixture.path("start/contract.yaml");
     let mut contract = Contract::read(&path).unwrap();
     contract.data.action_space = thinkvla::contract::ActionSpace::Joint8;
     let share = DatasetShare {
-        path: bench.path("data"),
+        path: fixture.path("data"),
         weight: 1.0,
     };
     // Statistics of tool actions for a column of joints.

@@ -8,12 +8,12 @@ use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::{FrameOrder, Mix, create_dataset, write};
 use thinkvla::training::geometry::rendered;
 
-use super::tiny_run::{Bench, metrics};
+use super::tiny_run::{RunFixture, metrics};
 
 const POINTS: &str = "geometry: {points: true, cache: HERE/cache}\n";
 
 /// Generates frames, each an episode of one row, with their targets in `cache` if one is given.
-fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
+fn scenes(fixture: &RunFixture, name: &str, cache: Option<&Path>) {
     let beside = cache.map(|cache| rendered::writer(cache).unwrap());
     let order = FrameOrder {
         sim: SimConfig::shipped().unwrap(),
@@ -25,15 +25,15 @@ fn scenes(bench: &Bench, name: &str, cache: Option<&Path>) {
         jobs: 2,
         beside,
     };
-    let mut writer = create_dataset(&bench.path(name), order.images, order.steps).unwrap();
+    let mut writer = create_dataset(&fixture.path(name), order.images, order.steps).unwrap();
     write(&order, &mut writer, |_, _| ()).unwrap();
 }
 
-fn learned(bench: &Bench, name: &str, steps: u64) -> Result<Vec<Value>, String> {
-    let mut config = bench.load();
+fn learned(fixture: &RunFixture, name: &str, steps: u64) -> Result<Vec<Value>, String> {
+    let mut config = fixture.load();
     config.method.geometry_weight = 0.5;
-    config.data.datasets[0].path = bench.path(name);
-    bench
+    config.data.datasets[0].path = fixture.path(name);
+    fixture
         .open(config.clone(), false)?
         .train(Some(steps))
         .map_err(|e| e.to_string())?;
@@ -42,9 +42,9 @@ fn learned(bench: &Bench, name: &str, steps: u64) -> Result<Vec<Value>, String> 
 
 #[test]
 fn frames_teach_their_chunks_and_the_points() {
-    let bench = Bench::new(POINTS);
-    scenes(&bench, "scenes", Some(&bench.path("cache")));
-    let metrics = learned(&bench, "scenes", 60).unwrap();
+    let fixture = RunFixture::new(POINTS);
+    scenes(&fixture, "scenes", Some(&fixture.path("cache")));
+    let metrics = learned(&fixture, "scenes", 60).unwrap();
     let mean =
         |name: &str, part: &[Value]| part.iter().map(|s| s[name].as_f64().unwrap()).sum::<f64>() / part.len() as f64;
     for name in ["geometry", "action"] {
@@ -55,9 +55,9 @@ fn frames_teach_their_chunks_and_the_points() {
 
 #[test]
 fn a_row_without_its_points_is_named_with_what_writes_them() {
-    let bench = Bench::new(POINTS);
-    scenes(&bench, "bare", None);
-    let refused = learned(&bench, "bare", 1).unwrap_err();
+    let fixture = RunFixture::new(POINTS);
+    scenes(&fixture, "bare", None);
+    let refused = learned(&fixture, "bare", 1).unwrap_err();
     for said in [
         "bare: episode ",
         "frame 0",

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::command_line;
 use super::foreign::{exchange, read};
 use super::sample_dataset::CAMERAS;
-use super::tiny_run::Bench;
+use super::tiny_run::RunFixture;
 use super::tiny_run::questions::SECTION;
 
 /// Truncates the first camera's images in a file of rows.
@@ -29,9 +29,9 @@ fn cut_pictures(rows: &Path) {
 
 #[test]
 fn pictures_that_cannot_be_read_are_named() {
-    let bench = Bench::new("");
-    cut_pictures(&bench.path("data/data/chunk-000/file-001.parquet"));
-    let said = bench.open(bench.load(), false).err().unwrap();
+    let fixture = RunFixture::new("");
+    cut_pictures(&fixture.path("data/data/chunk-000/file-001.parquet"));
+    let said = fixture.open(fixture.load(), false).err().unwrap();
     assert!(
         said.contains("of 3 rows that were looked at, 1 cannot be read") && said.contains("episode 1, frame"),
         "{said}"
@@ -40,14 +40,14 @@ fn pictures_that_cannot_be_read_are_named() {
 
 #[test]
 fn videos_that_are_missing_or_something_else_are_named() {
-    let bench = Bench::new("");
-    let encoded = bench.path("encoded");
-    let (data, out) = (bench.path("data"), encoded.to_str().unwrap());
+    let fixture = RunFixture::new("");
+    let encoded = fixture.path("encoded");
+    let (data, out) = (fixture.path("data"), encoded.to_str().unwrap());
     let made = command_line::dataset(&["encode", data.to_str().unwrap(), "--out", out]);
     assert!(made.status.success());
-    let mut config = bench.load();
+    let mut config = fixture.load();
     config.data.datasets[0].path.clone_from(&encoded);
-    bench.open(config.clone(), false).map(drop).unwrap();
+    fixture.open(config.clone(), false).map(drop).unwrap();
     let videos = encoded.join("videos").join(CAMERAS[0]).join("chunk-000");
     std::fs::write(
         videos.join("file-001.mp4"),
@@ -56,7 +56,7 @@ fn videos_that_are_missing_or_something_else_are_named() {
     .unwrap();
     std::fs::write(videos.join("file-000.mp4"), "").unwrap();
     std::fs::remove_file(videos.join("file-002.mp4")).unwrap();
-    let said = bench.open(config, false).err().unwrap();
+    let said = fixture.open(config, false).err().unwrap();
     for part in [
         "3 of 6 videos",
         "file-000.mp4: it is an empty file",
@@ -80,12 +80,12 @@ fn questions_and_answers_that_cannot_be_learned_from_are_named() {
             "control token",
         ),
     ] {
-        let bench = Bench::new(SECTION);
-        let file = bench.path("questions/qwen.json");
+        let fixture = RunFixture::new(SECTION);
+        let file = fixture.path("questions/qwen.json");
         let mut rows: Vec<Value> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         rows.push(json!({"conversations": row}));
         std::fs::write(&file, Value::Array(rows).to_string()).unwrap();
-        let said = bench.open(bench.load(), false).err().unwrap();
+        let said = fixture.open(fixture.load(), false).err().unwrap();
         assert!(
             said.contains("1 of 14 conversations") && said.contains("row 7") && said.contains(problem),
             "{said}"
@@ -95,15 +95,15 @@ fn questions_and_answers_that_cannot_be_learned_from_are_named() {
 
 #[test]
 fn a_disk_without_room_for_the_checkpoints_is_told() {
-    let bench = Bench::new("");
-    let mut config = bench.load();
+    let fixture = RunFixture::new("");
+    let mut config = fixture.load();
     (config.steps, config.checkpoints.every_steps, config.checkpoints.keep) = (1 << 40, 1, 1 << 40);
-    let said = bench.open(config.clone(), false).err().unwrap();
+    let said = fixture.open(config.clone(), false).err().unwrap();
     assert!(
         said.contains("of free space for checkpoints") && said.contains("lower checkpoints.keep"),
         "{said}"
     );
     // Space is required only for as many checkpoints as the run writes.
     config.steps = 2;
-    bench.open(config, false).map(drop).unwrap();
+    fixture.open(config, false).map(drop).unwrap();
 }

@@ -8,7 +8,7 @@ use thinkvla::training::config::TrainingConfig;
 use thinkvla::training::config::settings::{Clip, Distill};
 use thinkvla::training::run::stages;
 
-use super::tiny_run::{Bench, bytes, metrics};
+use super::tiny_run::{RunFixture, bytes, metrics};
 
 const STAGES: &str = "
 stages:
@@ -21,8 +21,8 @@ stages:
 ";
 
 /// Settings common to the stages.
-fn common(bench: &Bench) -> TrainingConfig {
-    let mut config = bench.load();
+fn common(fixture: &RunFixture) -> TrainingConfig {
+    let mut config = fixture.load();
     (config.optimiser.ema, config.optimiser.clip) = (Some(0.9), Clip::PerGroup);
     config
 }
@@ -41,39 +41,39 @@ fn differ(one: &Path, other: &Path, starts: &str) -> bool {
 
 #[test]
 fn each_stage_trains_what_it_selects_of_what_the_one_before_left() {
-    let bench = Bench::new(STAGES);
-    let outcome = stages::train(common(&bench), &bench.config, false, None, &|| false).unwrap();
+    let fixture = RunFixture::new(STAGES);
+    let outcome = stages::train(common(&fixture), &fixture.config, false, None, &|| false).unwrap();
     let last: PathBuf = outcome.checkpoint;
-    assert_eq!(last, bench.path("out/all/step-00000005"));
-    let (start, head) = (bench.path("start"), bench.path("out/head/step-00000006"));
+    assert_eq!(last, fixture.path("out/all/step-00000005"));
+    let (start, head) = (fixture.path("start"), fixture.path("out/head/step-00000006"));
     assert!(!differ(&start, &head, "model.") && differ(&start, &head, "action_model."));
     assert!(differ(&head, &last, "model.") && differ(&head, &last, "action_model."));
-    assert_eq!(metrics(&bench.path("out/head")).len(), 6);
+    assert_eq!(metrics(&fixture.path("out/head")).len(), 6);
 }
 
 #[test]
 fn a_stage_that_is_cut_off_goes_on_to_the_bit() {
-    let bench = Bench::new(STAGES);
+    let fixture = RunFixture::new(STAGES);
     let stage = |out: &str| {
-        let config = common(&bench).stages(&bench.config).unwrap().remove(1);
+        let config = common(&fixture).stages(&fixture.config).unwrap().remove(1);
         TrainingConfig {
-            out: bench.path(out),
+            out: fixture.path(out),
             ..config
         }
     };
-    let whole = bench.open(stage("whole"), false).unwrap().train(None).unwrap();
-    bench.open(stage("parts"), false).unwrap().train(Some(2)).unwrap();
-    let resumed = bench.open(stage("parts"), true).unwrap().train(None).unwrap();
+    let whole = fixture.open(stage("whole"), false).unwrap().train(None).unwrap();
+    fixture.open(stage("parts"), false).unwrap().train(Some(2)).unwrap();
+    let resumed = fixture.open(stage("parts"), true).unwrap().train(None).unwrap();
     assert!(bytes(&whole.checkpoint) == bytes(&resumed.checkpoint));
 }
 
 #[test]
 fn a_checkpoint_holds_the_mean_of_the_weights_and_resumes_from_the_weights_themselves() {
-    let bench = Bench::new("");
-    let averaged = bench.open(common(&bench), false).unwrap().train(Some(4)).unwrap();
-    let mut config = common(&bench);
-    (config.out, config.optimiser.ema) = (bench.path("raw"), None);
-    let raw = bench.open(config, false).unwrap().train(Some(4)).unwrap();
+    let fixture = RunFixture::new("");
+    let averaged = fixture.open(common(&fixture), false).unwrap().train(Some(4)).unwrap();
+    let mut config = common(&fixture);
+    (config.out, config.optimiser.ema) = (fixture.path("raw"), None);
+    let raw = fixture.open(config, false).unwrap().train(Some(4)).unwrap();
     assert!(differ(&averaged.checkpoint, &raw.checkpoint, "action_model."));
     // Optimiser steps act on the weights, not on their mean, so both runs have the same.
     let value = |folder: &Path| {
@@ -95,7 +95,7 @@ fn a_checkpoint_holds_the_mean_of_the_weights_and_resumes_from_the_weights_thems
     };
     let way = |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]);
     let (start, mean, end) = (
-        weight(&bench.path("start")),
+        weight(&fixture.path("start")),
         weight(&averaged.checkpoint),
         weight(&raw.checkpoint),
     );
@@ -106,13 +106,13 @@ fn a_checkpoint_holds_the_mean_of_the_weights_and_resumes_from_the_weights_thems
 fn vision_that_is_kept_teaches_what_vision_that_is_seen_each_time_does() {
     const FROZEN: &str = "selection: {train: all_but, modules: [model.visual.patch_embed, model.visual.pos_embed, \
                           model.visual.blocks]}\nvalidation: {share: 0.4, every_steps: 3, batches: 1}\n";
-    let bench = Bench::new(FROZEN);
+    let fixture = RunFixture::new(FROZEN);
     let losses = |keep: bool| {
-        let mut config = bench.load();
+        let mut config = fixture.load();
         config.data.keep_vision = keep;
         config.method.distill = Distill::None;
-        config.out = bench.path(if keep { "kept" } else { "seen" });
-        bench
+        config.out = fixture.path(if keep { "kept" } else { "seen" });
+        fixture
             .open(config.clone(), false)?
             .train(Some(6))
             .map_err(|e| e.to_string())?;
@@ -127,18 +127,18 @@ fn vision_that_is_kept_teaches_what_vision_that_is_seen_each_time_does() {
             assert!((kept - seen).abs() < 0.02 * seen, "{name}: {kept} and {seen}");
         }
     }
-    let mut unseen = bench.load();
+    let mut unseen = fixture.load();
     unseen.data.keep_vision = true;
     (unseen.method.geometry_weight, unseen.method.distill) = (0.0, Distill::Privileged);
-    let refused = bench.open(unseen, false).err().unwrap();
+    let refused = fixture.open(unseen, false).err().unwrap();
     assert!(
         refused.contains("method.distill: expected none or anchor with data.keep_vision"),
         "{refused}"
     );
-    let mut moving = bench.load();
+    let mut moving = fixture.load();
     moving.data.keep_vision = true;
     moving.selection = Selection::Everything;
-    let refused = bench.open(moving, false).err().unwrap();
+    let refused = fixture.open(moving, false).err().unwrap();
     assert!(
         refused.contains("data.keep_vision: expected a selection") && refused.contains("model.visual.patch_embed"),
         "{refused}"

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use thinkvla::model::checkpoint::{Manifest, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Manifest};
 use thinkvla::training::batch::{Answered, MASKED, VlmBatch};
 use thinkvla::training::config::{TextSettings, TextSource};
 use thinkvla::training::data::loader::{Batches, Loader, Turns};
@@ -12,26 +12,26 @@ use thinkvla::training::data::vla_batches::Side;
 use tokenizers::Tokenizer;
 
 use super::tiny_run::questions::SECTION;
-use super::tiny_run::{Bench, bytes, metrics};
+use super::tiny_run::{RunFixture, bytes, metrics};
 
-fn feed(bench: &Bench, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
+fn feed(fixture: &RunFixture, sources: Vec<TextSource>) -> Result<VlmBatches, String> {
     let settings = TextSettings {
         sources,
         batch: 8,
         ..TextSettings::default()
     };
-    open(bench, &settings)
+    open(fixture, &settings)
 }
 
-fn open(bench: &Bench, settings: &TextSettings) -> Result<VlmBatches, String> {
-    let manifest = Manifest::read(&bench.path("start"), &Options::default()).unwrap();
+fn open(fixture: &RunFixture, settings: &TextSettings) -> Result<VlmBatches, String> {
+    let manifest = Manifest::read(&fixture.path("start"), &CheckpointOptions::default()).unwrap();
     let config = manifest.config().unwrap();
     VlmBatches::open(settings, 7, &manifest, &config).map_err(|e| e.to_string())
 }
 
-fn source(bench: &Bench, name: &str) -> TextSource {
+fn source(fixture: &RunFixture, name: &str) -> TextSource {
     TextSource {
-        path: bench.path("questions").join(name),
+        path: fixture.path("questions").join(name),
         images: None,
         weight: 1.0,
         anchor: None,
@@ -45,8 +45,8 @@ fn first(feed: &VlmBatches, side: Side) -> Result<VlmBatch, String> {
 }
 
 /// Text of the tokens with labels.
-fn learned(bench: &Bench, one: &Answered) -> String {
-    let tokenizer = Tokenizer::from_file(bench.path("start/tokenizer.json")).unwrap();
+fn learned(fixture: &RunFixture, one: &Answered) -> String {
+    let tokenizer = Tokenizer::from_file(fixture.path("start/tokenizer.json")).unwrap();
     let ids = one
         .labels
         .iter()
@@ -57,11 +57,15 @@ fn learned(bench: &Bench, one: &Answered) -> String {
 
 #[test]
 fn only_what_the_assistant_says_is_learned_through_the_end_of_its_turns() {
-    let bench = Bench::new("");
-    let batch = first(&feed(&bench, vec![source(&bench, "qwen.json")]).unwrap(), Side::Trained).unwrap();
+    let fixture = RunFixture::new("");
+    let batch = first(
+        &feed(&fixture, vec![source(&fixture, "qwen.json")]).unwrap(),
+        Side::Trained,
+    )
+    .unwrap();
     let mut seen = 0;
     for one in &batch.conversations {
-        let text = learned(&bench, one);
+        let text = learned(&fixture, one);
         let grids = if text.contains("picture") { 2 } else { 0 };
         seen += grids;
         match grids {
@@ -81,12 +85,12 @@ fn only_what_the_assistant_says_is_learned_through_the_end_of_its_turns() {
 
 #[test]
 fn answers_about_space_begin_with_the_anchor_and_others_do_not_unless_one_says_so() {
-    let bench = Bench::new("");
+    let fixture = RunFixture::new("");
     let all = |name: &str, anchor| {
-        let mut source = source(&bench, name);
+        let mut source = source(&fixture, name);
         source.anchor = anchor;
-        let batch = first(&feed(&bench, vec![source]).unwrap(), Side::Trained).unwrap();
-        let texts: Vec<String> = batch.conversations.iter().map(|one| learned(&bench, one)).collect();
+        let batch = first(&feed(&fixture, vec![source]).unwrap(), Side::Trained).unwrap();
+        let texts: Vec<String> = batch.conversations.iter().map(|one| learned(&fixture, one)).collect();
         let begun = texts.iter().filter(|text| text.starts_with("<|reasoning_anchor|>"));
         (
             begun.count(),
@@ -109,14 +113,14 @@ fn answers_about_space_begin_with_the_anchor_and_others_do_not_unless_one_says_s
 
 #[test]
 fn what_is_behind_the_longest_is_cut_off_and_never_an_image() {
-    let bench = Bench::new("");
+    let fixture = RunFixture::new("");
     let cut = |longest| {
         let settings = TextSettings {
-            sources: vec![source(&bench, "spatial.jsonl")],
+            sources: vec![source(&fixture, "spatial.jsonl")],
             longest,
             ..TextSettings::default()
         };
-        first(&open(&bench, &settings).unwrap(), Side::Trained)
+        first(&open(&fixture, &settings).unwrap(), Side::Trained)
     };
     let whole = cut(2048).unwrap().conversations.remove(0);
     let tokens = whole.prompt.ids.len();
@@ -133,19 +137,19 @@ fn what_is_behind_the_longest_is_cut_off_and_never_an_image() {
 
 #[test]
 fn rows_of_a_held_out_picture_are_never_trained_on() {
-    let bench = Bench::new("");
+    let fixture = RunFixture::new("");
     let settings = TextSettings {
-        sources: vec![source(&bench, "spatial.jsonl")],
+        sources: vec![source(&fixture, "spatial.jsonl")],
         batch: 60,
         held_out_share: 0.3,
         ..TextSettings::default()
     };
-    let feed = open(&bench, &settings).unwrap();
+    let feed = open(&fixture, &settings).unwrap();
     // Two of six images are held out.
     assert_eq!((feed.rows(Side::Trained), feed.rows(Side::HeldOut)), (4, 2));
     let texts = |side| {
         let conversations = first(&feed, side).unwrap().conversations;
-        let texts = conversations.iter().map(|one| learned(&bench, one));
+        let texts = conversations.iter().map(|one| learned(&fixture, one));
         texts.collect::<std::collections::BTreeSet<_>>()
     };
     let (trained, held_out) = (texts(Side::Trained), texts(Side::HeldOut));
@@ -155,9 +159,9 @@ fn rows_of_a_held_out_picture_are_never_trained_on() {
 
 #[test]
 fn answers_do_not_depend_on_threads_nor_on_where_a_run_begins() {
-    let bench = Bench::new("");
-    let sources = ["qwen.json", "spatial.jsonl"].map(|name| source(&bench, name));
-    let feed = Arc::new(feed(&bench, sources.to_vec()).unwrap());
+    let fixture = RunFixture::new("");
+    let sources = ["qwen.json", "spatial.jsonl"].map(|name| source(&fixture, name));
+    let feed = Arc::new(feed(&fixture, sources.to_vec()).unwrap());
     let mut one = Loader::start(&feed, Turns { first: 0, every: 1 }, 1, 1);
     let mut three = Loader::start(&feed, Turns { first: 2, every: 1 }, 3, 2);
     let all: Vec<VlmBatch> = (0..7).map(|_| one.take().unwrap()).collect();
@@ -172,11 +176,11 @@ fn answers_do_not_depend_on_threads_nor_on_where_a_run_begins() {
 
 #[test]
 fn files_rows_and_pictures_that_cannot_be_used_are_named() {
-    let bench = Bench::new("");
-    let folder = bench.path("questions");
+    let fixture = RunFixture::new("");
+    let folder = fixture.path("questions");
     let refused = |name: &str, text: &str| {
         std::fs::write(folder.join(name), text).unwrap();
-        feed(&bench, vec![source(&bench, name)])
+        feed(&fixture, vec![source(&fixture, name)])
             .and_then(|feed| first(&feed, Side::Trained))
             .unwrap_err()
     };
@@ -216,17 +220,17 @@ fn files_rows_and_pictures_that_cannot_be_used_are_named() {
         let error = refused(name, &text);
         assert!(expected.iter().all(|part| error.contains(part)), "{name}: {error}");
     }
-    let missing = feed(&bench, vec![source(&bench, "nowhere.json")]).unwrap_err();
+    let missing = feed(&fixture, vec![source(&fixture, "nowhere.json")]).unwrap_err();
     assert!(missing.contains("nowhere.json"), "{missing}");
 }
 
 #[test]
 fn answers_that_are_only_measured_change_no_weight() {
     let trained = |section: &str| {
-        let bench = Bench::new(section);
-        let mut config = bench.load();
+        let fixture = RunFixture::new(section);
+        let mut config = fixture.load();
         config.method.text_weight = 0.0;
-        let outcome = bench.open(config, false).unwrap().train(Some(3)).unwrap();
+        let outcome = fixture.open(config, false).unwrap().train(Some(3)).unwrap();
         let [weights, _] = bytes(&outcome.checkpoint);
         (weights, outcome.text)
     };
@@ -239,14 +243,14 @@ fn answers_that_are_only_measured_change_no_weight() {
 
 #[test]
 fn a_run_that_could_not_learn_its_answers_is_refused() {
-    let bench = Bench::new(SECTION);
-    let mut config = bench.load();
+    let fixture = RunFixture::new(SECTION);
+    let mut config = fixture.load();
     config.selection = thinkvla::model::trainable::Selection::Added { also: Vec::new() };
-    let error = bench.open(config, false).err().unwrap();
+    let error = fixture.open(config, false).err().unwrap();
     assert!(error.contains("method.text_weight: expected 0"), "{error}");
-    let mut config = bench.load();
+    let mut config = fixture.load();
     config.text.sources.iter_mut().for_each(|source| source.held_out = true);
-    let error = bench.open(config, false).err().unwrap();
+    let error = fixture.open(config, false).err().unwrap();
     assert!(
         error.contains("text.sources: expected one that is trained on"),
         "{error}"
@@ -255,13 +259,13 @@ fn a_run_that_could_not_learn_its_answers_is_refused() {
 
 #[test]
 fn the_streams_are_compared_on_the_way_and_learn_the_same_with_it() {
-    let bench = Bench::new(SECTION);
+    let fixture = RunFixture::new(SECTION);
     let run = |name: &str, every| {
-        let mut config = bench.load();
-        config.out = bench.path(name);
+        let mut config = fixture.load();
+        config.out = fixture.path(name);
         config.validation.similarity_every = every;
-        let outcome = bench.open(config, false).unwrap().train(Some(4)).unwrap();
-        (bytes(&outcome.checkpoint), metrics(&bench.path(name)))
+        let outcome = fixture.open(config, false).unwrap().train(Some(4)).unwrap();
+        (bytes(&outcome.checkpoint), metrics(&fixture.path(name)))
     };
     let ((with, compared), (without, alone)) = (run("with", 2), run("without", 0));
     assert!(with[0] == without[0], "weights");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use tch::Tensor;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::layers::parameters::{Parameter, ParameterSource, Role};
 use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::trainable::{Selection, Trainable};
 use thinkvla::training::config::settings::{MethodSettings, OptimiserSettings};
@@ -31,7 +31,7 @@ fn step(objective: &thinkvla::training::objective::Objective, recipe: &Recipe, o
 /// Merged tensors.
 struct Merged(HashMap<String, Tensor>);
 
-impl Source for Merged {
+impl ParameterSource for Merged {
     fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         Ok(self.0[&parameter.key].copy())
     }

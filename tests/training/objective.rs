@@ -3,11 +3,11 @@
 use serde_json::json;
 use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
-use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::layers::parameters::{Parameter, ParameterSource, Role};
 use thinkvla::model::qwen3_vl::inputs::SequencePlan;
 use thinkvla::model::qwen3_vl::vision_plan::VisionPlan;
 use thinkvla::model::trainable::Selection;
-use thinkvla::training::batch::Counts;
+use thinkvla::training::batch::LossCounts;
 use thinkvla::training::config::settings::{Distill, MethodSettings};
 use thinkvla::training::objective::Objective;
 
@@ -211,7 +211,7 @@ fn latents_along_the_target_are_no_loss() {
 /// Initial weights for the projectors, those of the recipe for everything else.
 struct NewProjectors(Recipe);
 
-impl Source for NewProjectors {
+impl ParameterSource for NewProjectors {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         match parameter.key.contains("_proj.fc") {
             true => Ok(Tensor::from_slice(&parameter.draw(1))
@@ -282,7 +282,7 @@ fn two_halves_over_the_whole_s_counts_are_one_batch() {
     let totals = whole.counts().unwrap();
     objective.vla(&whole, &totals).unwrap().total.backward();
     let together = gradients(&objective);
-    let mut counted = Counts::default();
+    let mut counted = LossCounts::default();
     for half in 0..2 {
         let mut batch = recipe.vla(objective.config());
         let part = |x: &Tensor| x.narrow(0, half as i64, 1);
@@ -317,7 +317,7 @@ fn batches_that_do_not_fit_are_named() {
         objective
             .vla(
                 &batch,
-                &Counts {
+                &LossCounts {
                     actions: 1.0,
                     patches: 1.0,
                     distilled: 1.0,

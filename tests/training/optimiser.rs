@@ -4,18 +4,18 @@ use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
 use thinkvla::model::error::ModelError;
-use thinkvla::model::layers::parameters::{Parameter, Role, Source};
+use thinkvla::model::layers::parameters::{Parameter, ParameterSource, Role};
 use thinkvla::model::trainable::Selection;
 use thinkvla::training::config::settings::{LearningRates, MethodSettings, OptimiserSettings};
 use thinkvla::training::objective::Objective;
-use thinkvla::training::optimiser::{Norms, Optimiser};
+use thinkvla::training::optimiser::{GradientNorms, Optimiser};
 
 use crate::support::{Recipe, built, config};
 
 /// The recipe's network in another type.
 struct In<'a>(&'a Recipe, Kind);
 
-impl Source for In<'_> {
+impl ParameterSource for In<'_> {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         let kind = match role {
             Role::Backbone => self.1,
@@ -45,7 +45,7 @@ fn settings(rate: f64) -> OptimiserSettings {
     }
 }
 
-fn step(objective: &Objective, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, Norms) {
+fn step(objective: &Objective, recipe: &Recipe, optimiser: &mut Optimiser) -> (f64, GradientNorms) {
     let (vla, vlm) = (recipe.vla(objective.config()), recipe.vlm(objective.config()));
     let losses = objective.vla(&vla, &vla.counts().unwrap()).unwrap();
     losses.total.backward();

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 use thinkvla::camera::patches::Grid;
 use thinkvla::model::config::Config;
 use thinkvla::model::error::ModelError;
-use thinkvla::model::layers::parameters::{Init, Parameter, Role, Source};
+use thinkvla::model::layers::parameters::{Init, Parameter, ParameterSource, Role};
 use thinkvla::model::thinkvla::network::Network;
 use thinkvla::model::thinkvla::prompt::{Prompt, TeacherPrompt};
 use thinkvla::model::trainable::{Selection, Trainable};
@@ -157,7 +157,7 @@ fn raster(views: usize) -> Vec<i64> {
     rows
 }
 
-impl Source for Recipe {
+impl ParameterSource for Recipe {
     fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let weight = match self.tensors.get(&format!("weight.{}", parameter.key)) {
             Some(weight) if weight.size() == parameter.shape => weight.copy(),
@@ -206,7 +206,12 @@ pub fn selected(recipe: &Recipe, config: Config, settings: MethodSettings, selec
 }
 
 /// The method with weights from any source.
-pub fn built(source: &dyn Source, config: Config, settings: MethodSettings, selection: &Selection) -> Objective {
+pub fn built(
+    source: &dyn ParameterSource,
+    config: Config,
+    settings: MethodSettings,
+    selection: &Selection,
+) -> Objective {
     let trainable = Trainable::new(source, selection, 5);
     let network = Network::new(&config, &trainable).unwrap();
     Objective::new((network, trainable.finish().unwrap()), config, settings).unwrap()

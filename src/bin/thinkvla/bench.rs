@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use thinkvla::eval::machine::{Machine, peak_memory_gb};
 use thinkvla::inspect::speed::roofline::{Timed, bandwidth, floor_ms, measure};
-use thinkvla::inspect::speed::work::{Stage, of_one_pass};
-use thinkvla::inspect::speed::workload::{Options, Pass, Workload};
+use thinkvla::inspect::speed::work::{PassStage, of_one_pass};
+use thinkvla::inspect::speed::workload::{Pass, Workload, WorkloadOptions};
 use thinkvla::model::config::Precision;
 use thinkvla::model::init::presets::Preset;
 use thinkvla::model::layers::device::{DeviceChoice, set_threads};
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         SizeName::Qwen3Vl2b => Preset::Qwen3Vl2b,
     };
     let config = size.config_without_tokenizer()?;
-    let options = Options {
+    let options = WorkloadOptions {
         compute: match arguments.compute {
             Some(ComputeName::Bf16) => Precision::Bfloat16,
             Some(ComputeName::Fp32) => Precision::Float32,
@@ -137,25 +137,25 @@ fn by_turns(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
 }
 
 fn parts(passes: &[Pass], products: &[Timed]) -> Vec<Part> {
-    let part = |name, time: fn(&Pass) -> Duration, stages: &[Stage]| Part {
+    let part = |name, time: fn(&Pass) -> Duration, stages: &[PassStage]| Part {
         name,
         ms: passes.iter().map(|p| time(p).as_secs_f64() * 1e3).collect(),
         floor_ms: (!stages.is_empty()).then(|| stages.iter().map(|stage| floor_ms(products, *stage)).sum()),
     };
     vec![
         part("preprocessing", |p| p.preprocessing, &[]),
-        part("vision", |p| p.vision, &[Stage::Vision]),
-        part("language", |p| p.language, &[Stage::Language]),
+        part("vision", |p| p.vision, &[PassStage::Vision]),
+        part("language", |p| p.language, &[PassStage::Language]),
         part(
             "vision + language",
             |p| p.vision + p.language,
-            &[Stage::Vision, Stage::Language],
+            &[PassStage::Vision, PassStage::Language],
         ),
-        part("head", |p| p.head, &[Stage::Head]),
+        part("head", |p| p.head, &[PassStage::Head]),
         part(
             "all",
             |p| p.preprocessing + p.vision + p.language + p.head,
-            &[Stage::Vision, Stage::Language, Stage::Head],
+            &[PassStage::Vision, PassStage::Language, PassStage::Head],
         ),
     ]
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use thinkvla::inspect::check::Check;
+use thinkvla::inspect::check::CheckpointCheck;
 
 use super::foreign::Foreign;
 use super::tell;
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let report = Check {
+    let report = CheckpointCheck {
         options: &arguments.foreign.options()?,
         dataset: arguments.dataset.as_deref(),
         constant: &arguments.allow_constant,

@@ -15,7 +15,7 @@ use thinkvla::dataset::schema::{DatasetSchema, PICTURES};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 use thinkvla::figures::contact_sheet::{ContactSheet, SheetStyle};
-use thinkvla::sim::collect::{Collection, Collector, Report};
+use thinkvla::sim::collect::{CollectReport, Collection, Collector};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
@@ -131,7 +131,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         attempts.push(attempt);
     }
     bar.finish_and_clear();
-    let report = Report::of(arguments.task, attempts);
+    let report = CollectReport::of(arguments.task, attempts);
     let path = out.join("meta/thinkvla/collection.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("write {}", path.display()))?;

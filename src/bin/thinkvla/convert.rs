@@ -6,9 +6,9 @@ use clap::Args;
 use thinkvla::contract::ActionSpace;
 use thinkvla::model::checkpoint::convert::precision::{Measured, PrecisionCost, measure};
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
-use thinkvla::model::checkpoint::{Format, Options};
+use thinkvla::model::checkpoint::{CheckpointOptions, Format};
 use thinkvla::model::config::Precision;
-use thinkvla::model::init::variant::{Choice, Variant};
+use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 
 use super::foreign::Foreign;
 use super::tell;
@@ -34,7 +34,7 @@ pub struct Arguments {
     baseline: bool,
     /// Field of a new action part's `thinkvla` object and its value, e.g. chunk_len=16; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
-    set: Vec<Choice>,
+    set: Vec<FieldChoice>,
     /// Type the backbone is stored and computes in: float32 or bfloat16; the default is the one it is stored in
     #[arg(long, value_name = "TYPE")]
     dtype: Option<Precision>,
@@ -44,17 +44,17 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let options = Options {
+    let options = CheckpointOptions {
         dtype: arguments.dtype,
         ..arguments.foreign.options()?
     };
     let space = options.robot.as_ref().map(|contract| contract.data.action_space);
-    let variant = Variant {
+    let variant = CheckpointVariant {
         baseline: arguments.baseline,
         anchors: arguments.anchors.into(),
         action_space: space.unwrap_or(ActionSpace::Ee7),
         set: arguments.set.clone(),
-        ..Variant::default()
+        ..CheckpointVariant::default()
     };
     let conversion = Conversion {
         to: arguments.layout,
@@ -105,7 +105,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// What that changes of the actions, as the middle of a sentence.
-fn cost(arguments: &Arguments, options: &Options) -> anyhow::Result<String> {
+fn cost(arguments: &Arguments, options: &CheckpointOptions) -> anyhow::Result<String> {
     let gb = |bytes: f64| bytes / 1e9;
     Ok(match measure(&arguments.from, &arguments.to, options)? {
         Measured::Cost(PrecisionCost {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::control::config::ArmConfig;
-use thinkvla::eval::closed_loop::{Corrections, Evaluation, Latency, Network, NetworkOptions, trials};
+use thinkvla::eval::closed_loop::{ChunkLatency, Corrections, Evaluation, NetworkOptions, SimNetwork, trials};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::create_dataset;
 use thinkvla::sim::tasks::Task;
@@ -70,7 +70,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             sim: SimConfig::shipped()?,
             arm: ArmConfig::shipped().context("the arm's parameters")?,
             trials: trials.collect(),
-            latency: Latency::Fixed(0.0),
+            latency: ChunkLatency::Fixed(0.0),
             replan_steps: Some(arguments.replan_steps),
             time_limit_s: arguments.time_limit,
             shuffle_cameras: false,
@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         threads: Some(1),
         ..NetworkOptions::default()
     };
-    let networks = (0..arguments.jobs).map(|_| Network::load(&arguments.checkpoint, options));
+    let networks = (0..arguments.jobs).map(|_| SimNetwork::load(&arguments.checkpoint, options));
     let mut networks = networks.collect::<Result<Vec<_>, _>>()?;
     let mut writer = create_dataset(&arguments.out, corrections.images, corrections.steps)?;
     let begun = Instant::now();

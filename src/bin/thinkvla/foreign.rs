@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use thinkvla::contract::Contract;
-use thinkvla::model::checkpoint::Options;
+use thinkvla::model::checkpoint::CheckpointOptions;
 
 /// Arguments of verbs that read checkpoints of any layout.
 #[derive(Debug, Args)]
@@ -22,13 +22,13 @@ pub struct Foreign {
 
 impl Foreign {
     /// Reads the files that the arguments name.
-    pub fn options(&self) -> anyhow::Result<Options> {
+    pub fn options(&self) -> anyhow::Result<CheckpointOptions> {
         let robot = match &self.robot {
             Some(file) if file.is_dir() => Some(Contract::load(file)?),
             Some(file) => Some(Contract::read(file)?),
             None => None,
         };
-        Ok(Options {
+        Ok(CheckpointOptions {
             base: self.base.clone(),
             tag: self.tag.clone(),
             robot,

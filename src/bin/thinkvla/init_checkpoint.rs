@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::Proprio;
 use thinkvla::model::init::presets::{NewCheckpoint, Preset};
-use thinkvla::model::init::variant::{Choice, Variant};
+use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub struct Arguments {
     proprio: ProprioName,
     /// Field of the `thinkvla` object and its value, e.g. geometry.pool=max or reasoning=null; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
-    set: Vec<Choice>,
+    set: Vec<FieldChoice>,
 }
 
 /// Action spaces by name.
@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .or_else(|| std::env::var_os("THINKVLA_TOKENIZER").map(PathBuf::from))
         .context("no tokenizer: give --tokenizer FILE or set THINKVLA_TOKENIZER to Qwen3's tokenizer.json")?;
     let recorded = arguments.robot.as_deref().map(Contract::load).transpose()?;
-    let variant = Variant {
+    let variant = CheckpointVariant {
         baseline: arguments.baseline,
         anchors: arguments.anchors.into(),
         action_space: match arguments.action_space {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use thinkvla::ros::harness::latency::Latency;
+use thinkvla::ros::harness::latency::LatencyMeasurement;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{replay as frames, ros_domain};
 
@@ -32,7 +32,7 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let _domain = ros_domain::enter()?;
     let checkpoint = checkpoint_or_shipped(arguments.checkpoint)?;
-    let Finished { value: table, ended } = Latency {
+    let Finished { value: table, ended } = LatencyMeasurement {
         out: arguments.out,
         checkpoint,
         samples: arguments.samples,

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use thinkvla::ros::client::heartbeat::Heartbeat;
-use thinkvla::ros::client::lease::{LeaseClient, LeaseError, Priority};
+use thinkvla::ros::client::heartbeat::HeartbeatThread;
+use thinkvla::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriority};
 use thinkvla::ros::client::moves::Moves;
 use thinkvla::ros::node::runtime::Runtime;
 
@@ -31,10 +31,10 @@ pub struct Arguments {
 
 /// Acquires the lease; tries again where no answer comes, as one may be lost while two nodes are still discovering each
 /// other. A lease that was granted meanwhile lapses before that, as no heartbeats carry it.
-async fn acquire(leases: &LeaseClient) -> Result<u64, LeaseError> {
+async fn acquire(leases: &LeaseClient) -> Result<u64, LeaseRequestError> {
     let first = leases.acquire().await;
     match first {
-        Err(LeaseError::Silent { .. }) => leases.acquire().await,
+        Err(LeaseRequestError::Silent { .. }) => leases.acquire().await,
         answered => answered,
     }
 }
@@ -47,8 +47,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Arguments { name, speed, namespace } = arguments;
     let runtime = Runtime::start_in("thinkvla_move", &format!("/{}", namespace.trim_matches('/')))?;
     let node = runtime.node();
-    let leases = LeaseClient::new(node, SOURCE, Priority::Operator)?;
-    let heartbeat = Heartbeat::start(node, SOURCE, || true)?;
+    let leases = LeaseClient::new(node, SOURCE, SourcePriority::Operator)?;
+    let heartbeat = HeartbeatThread::start(node, SOURCE, || true)?;
     let moves = Moves::new(node)?;
     let (sender, outcome) = mpsc::channel();
     let (ended, end) = mpsc::channel::<()>();

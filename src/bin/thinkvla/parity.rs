@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use thinkvla::inspect::parity::{Case, Demand, Report, Subject, compare_vggt};
+use thinkvla::inspect::parity::{Case, Demand, ParityReport, Subject, compare_vggt};
 use thinkvla::model::checkpoint::Placement;
 use thinkvla::model::config::Precision;
 use thinkvla::model::error::ModelError;
@@ -86,7 +86,7 @@ impl Network {
         }
     }
 
-    fn compare(&self, path: &Path, demand: Demand) -> Result<Report, ModelError> {
+    fn compare(&self, path: &Path, demand: Demand) -> Result<ParityReport, ModelError> {
         let case = Case::open(path)?;
         match self {
             Self::Vggt(placement) => compare_vggt(&case, *placement, demand),

@@ -25,7 +25,7 @@ pub struct PairRule {
 
 /// Reasons why no pair can be formed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum NotReady {
+pub enum NoPair {
     /// A stream has delivered no value since the last pair, or ever.
     #[error("{stream}: expected a new value, found none since the last observation")]
     Missing {
@@ -75,18 +75,18 @@ pub enum NotReady {
 }
 
 impl StreamRule {
-    pub(super) fn check(&self, stamp: Time, now: Time) -> Result<(), NotReady> {
+    pub(super) fn check(&self, stamp: Time, now: Time) -> Result<(), NoPair> {
         let age_s = now.seconds_since(stamp);
         let stream = || self.name.clone();
         if age_s > self.max_age_s {
-            return Err(NotReady::TooOld {
+            return Err(NoPair::TooOld {
                 stream: stream(),
                 age_s,
                 max_age_s: self.max_age_s,
             });
         }
         if age_s < -MAX_AHEAD_S {
-            return Err(NotReady::Ahead {
+            return Err(NoPair::Ahead {
                 stream: stream(),
                 ahead_s: -age_s,
             });

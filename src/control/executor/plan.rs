@@ -35,7 +35,7 @@ pub struct Anchor {
 
 /// Target of a plan at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Target {
+pub enum PlanTarget {
     /// Tool pose `base_from_tool` (m).
     Pose(Pose),
     /// Joint positions (rad).
@@ -141,7 +141,7 @@ enum Path {
 
 /// Chunk as a path in time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct ChunkPlan {
     path: Path,
     gripper: Vec<f64>,
     period: f64,
@@ -157,7 +157,7 @@ pub struct Plan {
 
 /// Bounds and kinematics that a plan is checked with.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds<'a> {
+pub struct PlanBounds<'a> {
     /// Box of the tool and height of the table.
     pub workspace: &'a Workspace,
     /// Tool on the flange.
@@ -168,7 +168,7 @@ pub struct Bounds<'a> {
     pub kinematics: &'a Rm75,
 }
 
-impl Bounds<'_> {
+impl PlanBounds<'_> {
     /// Translation that moves a waypoint inside the workspace (m); an error if it is longer than the tolerance.
     fn correction(&self, step: usize, base_from_tool: &Pose) -> Result<Vector3<f64>, PlanError> {
         let tool = Point3::from(base_from_tool.translation.vector);
@@ -230,7 +230,7 @@ impl Bounds<'_> {
     }
 }
 
-impl Plan {
+impl ChunkPlan {
     /// Anchors, composes and smooths a chunk.
     ///
     /// Steps compose as in [`Offset::then`], including those whose time has passed. Poses slightly outside the workspace and
@@ -239,7 +239,7 @@ impl Plan {
     /// # Errors
     /// When a waypoint lies outside the workspace or the joint limits by more than the tolerance, or is further from the
     /// previous one than the speed limits permit in a step.
-    pub fn new(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<Self, PlanError> {
+    pub fn new(chunk: &ActionChunk, anchor: &Anchor, bounds: PlanBounds<'_>) -> Result<Self, PlanError> {
         let (path, moved) = match chunk.actions.space() {
             ActionSpace::Ee7 => cartesian(chunk, anchor, bounds)?,
             ActionSpace::Joint8 => joint(chunk, anchor, bounds)?,
@@ -266,7 +266,7 @@ impl Plan {
     }
 
     /// Target at `time`.
-    pub fn at(&self, time: Time) -> Target {
+    pub fn at(&self, time: Time) -> PlanTarget {
         self.after(time.seconds_since(self.observed))
     }
 
@@ -284,11 +284,11 @@ impl Plan {
     ) -> Result<(), PlanError> {
         let step = self.steps_done(time).min(self.horizon().saturating_sub(1));
         let beyond = self.waypoints().skip(step).any(|target| match target {
-            Target::Pose(pose) => {
+            PlanTarget::Pose(pose) => {
                 (pose.translation.vector - reached.translation.vector).norm() > tolerance
                     || pose.rotation.angle_to(&reached.rotation) > TURN_TOLERANCE_RAD
             }
-            Target::Joints(_) => false,
+            PlanTarget::Joints(_) => false,
         });
         if beyond {
             return Err(PlanError::OutOfReach { step, error });
@@ -296,10 +296,10 @@ impl Plan {
         Ok(())
     }
 
-    fn after(&self, elapsed: f64) -> Target {
+    fn after(&self, elapsed: f64) -> PlanTarget {
         match &self.path {
-            Path::Cartesian { anchor, spline } => Target::Pose(offset(anchor, &spline.at(elapsed).value)),
-            Path::Joint { spline } => Target::Joints(spline.at(elapsed).value),
+            Path::Cartesian { anchor, spline } => PlanTarget::Pose(offset(anchor, &spline.at(elapsed).value)),
+            Path::Joint { spline } => PlanTarget::Joints(spline.at(elapsed).value),
         }
     }
 
@@ -322,7 +322,7 @@ impl Plan {
     }
 
     /// Target at the end of every step.
-    pub fn waypoints(&self) -> impl ExactSizeIterator<Item = Target> + '_ {
+    pub fn waypoints(&self) -> impl ExactSizeIterator<Item = PlanTarget> + '_ {
         (0..self.horizon()).map(|k| self.after((k + 1) as f64 * self.period))
     }
 }
@@ -343,7 +343,7 @@ fn split(values: &Vector6<f64>) -> (Vector3<f64>, Vector3<f64>) {
     )
 }
 
-fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Path, usize), PlanError> {
+fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: PlanBounds<'_>) -> Result<(Path, usize), PlanError> {
     let mut knots = vec![Vector6::zeros()];
     let mut offset = Offset::none();
     let mut unwrapped = Vector3::zeros();
@@ -388,7 +388,7 @@ fn cartesian(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result
     ))
 }
 
-fn joint(chunk: &ActionChunk, anchor: &Anchor, bounds: Bounds<'_>) -> Result<(Path, usize), PlanError> {
+fn joint(chunk: &ActionChunk, anchor: &Anchor, bounds: PlanBounds<'_>) -> Result<(Path, usize), PlanError> {
     let mut knots = vec![anchor.joints];
     let mut last = anchor.joints;
     let mut moved = 0;

@@ -34,22 +34,22 @@ fn chunk(values: Vec<f64>) -> ActionChunk {
     }
 }
 
-fn plan(values: Vec<f64>) -> Result<Plan, PlanError> {
+fn plan(values: Vec<f64>) -> Result<ChunkPlan, PlanError> {
     let config = config();
     let kinematics = Rm75::b();
-    let bounds = Bounds {
+    let bounds = PlanBounds {
         workspace: &config.workspace,
         tool: &config.tool,
         limits: &config.limits,
         kinematics: &kinematics,
     };
-    Plan::new(&chunk(values), &anchor(), bounds)
+    ChunkPlan::new(&chunk(values), &anchor(), bounds)
 }
 
-fn pose(plan: &Plan, seconds: f64) -> Pose {
+fn pose(plan: &ChunkPlan, seconds: f64) -> Pose {
     match plan.at(Time::from_secs_f64(seconds)) {
-        Target::Pose(pose) => pose,
-        Target::Joints(joints) => panic!("a Cartesian plan gives poses, not {joints}"),
+        PlanTarget::Pose(pose) => pose,
+        PlanTarget::Joints(joints) => panic!("a Cartesian plan gives poses, not {joints}"),
     }
 }
 
@@ -119,13 +119,13 @@ fn a_start_in_motion_is_continued() {
         ..anchor()
     };
     let kinematics = Rm75::b();
-    let bounds = Bounds {
+    let bounds = PlanBounds {
         workspace: &config.workspace,
         tool: &config.tool,
         limits: &config.limits,
         kinematics: &kinematics,
     };
-    let plan = Plan::new(&chunk([0.01, 0.0, 0.0, 0.0, 0.0, 0.02, 0.0].repeat(5)), &moving, bounds).unwrap();
+    let plan = ChunkPlan::new(&chunk([0.01, 0.0, 0.0, 0.0, 0.0, 0.02, 0.0].repeat(5)), &moving, bounds).unwrap();
     let (start, soon) = (pose(&plan, 0.0), pose(&plan, 1e-4));
     assert!(((soon.translation.x - start.translation.x) / 1e-4 - 0.1).abs() < 1e-3);
     assert!(((soon.rotation * start.rotation.inverse()).scaled_axis().z / 1e-4 - 0.2).abs() < 1e-3);

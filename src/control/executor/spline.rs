@@ -4,7 +4,7 @@ use nalgebra::SVector;
 
 /// Value and velocity at one time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample<const N: usize> {
+pub struct SplineSample<const N: usize> {
     /// Value.
     pub value: SVector<f64, N>,
     /// Velocity (1/s).
@@ -61,7 +61,7 @@ impl<const N: usize> Spline<N> {
     }
 
     /// Value and velocity at `time` (s) after the first knot.
-    pub fn at(&self, time: f64) -> Sample<N> {
+    pub fn at(&self, time: f64) -> SplineSample<N> {
         let clamped = time.clamp(0.0, self.duration());
         let index = ((clamped / self.spacing) as usize).min(self.knots.len().saturating_sub(2));
         let around = |values: &[SVector<f64, N>]| {
@@ -78,7 +78,7 @@ impl<const N: usize> Spline<N> {
             + v1 * (h * (u3 - u2));
         let velocity = (p1 - p0) * (6.0 * (u - u2) / h) + v0 * (3.0 * u2 - 4.0 * u + 1.0) + v1 * (3.0 * u2 - 2.0 * u);
         let moving = if time == clamped { 1.0 } else { 0.0 };
-        Sample {
+        SplineSample {
             value,
             velocity: velocity * moving,
         }

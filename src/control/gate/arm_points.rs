@@ -8,7 +8,7 @@ use crate::types::Joints;
 
 /// Geometry of the arm with its tool.
 #[derive(Debug, Clone)]
-pub struct ArmPoints {
+pub struct ArmGeometry {
     kinematics: Rm75,
     tool: Vector3<f64>,
     tool_points: Vec<Point3<f64>>,
@@ -25,7 +25,7 @@ pub struct PointPlacement {
     pub lowest_link_m: f64,
 }
 
-impl ArmPoints {
+impl ArmGeometry {
     /// Creates the geometry of an arm with a tool.
     pub fn new(kinematics: Rm75, tool: &Tool) -> Self {
         Self {
@@ -73,7 +73,7 @@ mod tests {
             points_m: vec![[0.0, 0.045, 0.12], [0.05, -0.045, 0.1]],
         };
         let arm = Rm75::b();
-        let arm_points = ArmPoints::new(arm, &tool);
+        let arm_points = ArmGeometry::new(arm, &tool);
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut lowest = [0; 3];
         for _ in 0..200 {

@@ -4,14 +4,14 @@ use crate::types::Joints;
 
 /// Position and velocity of a commanded arm; the velocity is the last step over the period.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Motion {
+pub struct CommandedMotion {
     /// Joint positions (rad).
     pub position: Joints,
     /// Joint velocities (rad/s).
     pub velocity: Joints,
 }
 
-impl Motion {
+impl CommandedMotion {
     /// Creates the motion of an arm at rest at `position` (rad).
     pub fn at_rest(position: Joints) -> Self {
         Self {
@@ -91,12 +91,12 @@ mod tests {
         let slow = Joints::repeat(0.06);
         assert_eq!(braked(&slow, &change()), Joints::zeros());
         assert!(
-            !Motion {
+            !CommandedMotion {
                 position: slow,
                 velocity: slow
             }
             .is_at_rest()
         );
-        assert!(Motion::at_rest(slow).is_at_rest());
+        assert!(CommandedMotion::at_rest(slow).is_at_rest());
     }
 }

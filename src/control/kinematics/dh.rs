@@ -7,7 +7,7 @@ const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];
 
 /// Last-link variants of the RM75; they differ in the distance from wrist to flange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Variant {
+pub enum LinkVariant {
     /// RM75-B, the standard flange.
     B,
     /// RM75-6F, six-axis force sensor.
@@ -22,7 +22,7 @@ pub enum Variant {
 /// 0, -90, 90, -90, 90, -90, 90 degrees (the vendor's URDF rounds them to five digits). Hence
 /// `base_from_flange = Tz(shoulder) Rz(q1) Ry(q2) Rz(q3) Tz(upper_arm) Ry(q4) Rz(q5) Tz(forearm) Ry(q6) Rz(q7) Tz(wrist_to_flange)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Geometry {
+pub struct DhOffsets {
     /// Base to shoulder, d1.
     pub shoulder_height: f64,
     /// Shoulder to elbow, d3.
@@ -64,24 +64,24 @@ impl JointLimits {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rm75 {
     /// Link lengths.
-    pub geometry: Geometry,
+    pub geometry: DhOffsets,
     /// Joint limits; the manual's unless narrowed by the caller.
     pub limits: JointLimits,
 }
 
 impl Rm75 {
     /// Returns the arm with the flange of `variant` and the joint limits of the manual.
-    pub fn new(variant: Variant) -> Self {
+    pub fn new(variant: LinkVariant) -> Self {
         let upper = Joints::from(LIMITS_DEG.map(f64::to_radians));
         Self {
-            geometry: Geometry {
+            geometry: DhOffsets {
                 shoulder_height: 0.2405,
                 upper_arm: 0.256,
                 forearm: 0.210,
                 wrist_to_flange: match variant {
-                    Variant::B => 0.144,
-                    Variant::SixF => 0.1725,
-                    Variant::SixFb => 0.1612,
+                    LinkVariant::B => 0.144,
+                    LinkVariant::SixF => 0.1725,
+                    LinkVariant::SixFb => 0.1612,
                 },
             },
             limits: JointLimits { lower: -upper, upper },
@@ -90,6 +90,6 @@ impl Rm75 {
 
     /// Returns the RM75-B.
     pub fn b() -> Self {
-        Self::new(Variant::B)
+        Self::new(LinkVariant::B)
     }
 }

@@ -25,7 +25,7 @@ mod swivel;
 mod turning;
 
 pub use branch::{Branch, Sign};
-pub use dh::{Geometry, JointLimits, Rm75, Variant};
+pub use dh::{DhOffsets, JointLimits, LinkVariant, Rm75};
 pub use forward::ArmPoints;
 pub use inverse::{BranchSolution, InverseError, MAX_SWIVEL_JUMP};
 pub use jacobian::{Conditioning, Jacobian};

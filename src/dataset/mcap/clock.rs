@@ -13,7 +13,7 @@ pub(super) struct Times {
 
 /// Choice of the times of messages that count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Clock {
+pub enum StampClock {
     /// Stamps of headers; times of recording for topics without stamps.
     #[default]
     Header,
@@ -53,17 +53,17 @@ impl Timeline {
     ///
     /// # Errors
     /// When several messages all have the same time, in their headers and in the recording.
-    pub fn new(messages: &[Times], clock: Clock) -> Result<Self, String> {
+    pub fn new(messages: &[Times], clock: StampClock) -> Result<Self, String> {
         let stamps: Option<Vec<u64>> = messages.iter().map(|message| message.header).collect();
         let logs: Vec<u64> = messages.iter().map(|message| message.log).collect();
         let stands = |times: &[u64]| times.len() > 1 && times.windows(2).all(|pair| pair.first() == pair.last());
         let (found, times) = match (clock, stamps) {
-            (Clock::Log, _) => (Found::Log, logs),
-            (Clock::Header, None) => (Found::NoHeader, logs),
-            (Clock::Header, Some(stamps)) if stamps == logs => (Found::Stamped, stamps),
-            (Clock::Header, Some(stamps)) if stamps.iter().all(|stamp| *stamp == 0) => (Found::Zero, logs),
-            (Clock::Header, Some(stamps)) if stands(&stamps) => (Found::Standing, logs),
-            (Clock::Header, Some(stamps)) => (Found::Stamped, stamps),
+            (StampClock::Log, _) => (Found::Log, logs),
+            (StampClock::Header, None) => (Found::NoHeader, logs),
+            (StampClock::Header, Some(stamps)) if stamps == logs => (Found::Stamped, stamps),
+            (StampClock::Header, Some(stamps)) if stamps.iter().all(|stamp| *stamp == 0) => (Found::Zero, logs),
+            (StampClock::Header, Some(stamps)) if stands(&stamps) => (Found::Standing, logs),
+            (StampClock::Header, Some(stamps)) => (Found::Stamped, stamps),
         };
         if stands(&times) {
             let problem = format!(
@@ -185,7 +185,7 @@ mod tests {
                 log: log * S,
             })
             .collect();
-        Timeline::new(&messages, Clock::Header).unwrap()
+        Timeline::new(&messages, StampClock::Header).unwrap()
     }
 
     fn named(topics: &[(&str, &[u64])]) -> BTreeMap<String, Timeline> {
@@ -209,7 +209,7 @@ mod tests {
     fn a_clock_may_begin_at_0() {
         assert_eq!(topic(&[0, S, 2 * S]).times, [Some(0), Some(S), Some(2 * S)]);
         let exported = [0, S].map(|log| Times { header: Some(log), log });
-        let timeline = Timeline::new(&exported, Clock::Header).unwrap();
+        let timeline = Timeline::new(&exported, StampClock::Header).unwrap();
         assert_eq!(timeline.times, [Some(0), Some(S)]);
         assert!(timeline.remark().is_none());
     }
@@ -220,9 +220,13 @@ mod tests {
             header: Some(0),
             log: S,
         }; 3];
-        assert!(Timeline::new(&same, Clock::Header).unwrap_err().contains("3 messages"));
-        assert!(Timeline::new(&same, Clock::Log).is_err());
-        assert!(Timeline::new(&same[..1], Clock::Header).is_ok());
+        assert!(
+            Timeline::new(&same, StampClock::Header)
+                .unwrap_err()
+                .contains("3 messages")
+        );
+        assert!(Timeline::new(&same, StampClock::Log).is_err());
+        assert!(Timeline::new(&same[..1], StampClock::Header).is_ok());
     }
 
     #[test]
@@ -256,7 +260,7 @@ mod tests {
         assert!(!nothing_in_common(&clocks).contains("clock"));
         let late = [(1005 * S), (1006 * S)].map(|log| Times { header: Some(log), log });
         let mut clocks = clocks;
-        clocks.insert("/late".into(), Timeline::new(&late, Clock::Header).unwrap());
+        clocks.insert("/late".into(), Timeline::new(&late, StampClock::Header).unwrap());
         let said = nothing_in_common(&clocks);
         assert!(said.contains("/b ends 4.50 s before /late begins"), "{said}");
     }

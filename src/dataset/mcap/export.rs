@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nalgebra::vector;
 
 use super::BagError;
-use super::messages::{ActionChunk, CompressedImage, Header, JointState, PoseStamped, encode_text, schema};
+use super::messages::{CompressedImage, JointState, PoseStamped, RecordedChunk, RecordedHeader, encode_text, schema};
 use super::plan::{CAMERA, COMPRESSED, INSTRUCTION, Plan, Telling};
 use crate::camera::compressed::Compression;
 use crate::contract::{Composition, Contract, Reference};
@@ -114,7 +114,7 @@ impl<'a> Exporter<'a> {
                 };
                 let topic = format!("{CAMERA}{camera}{COMPRESSED}");
                 let image = CompressedImage {
-                    header: Header {
+                    header: RecordedHeader {
                         stamp,
                         frame_id: camera,
                     },
@@ -153,7 +153,7 @@ impl<'a> Exporter<'a> {
     }
 
     fn tell(&mut self, telling: &Telling, values: &[f64], stamp: u64) -> Result<(), BagError> {
-        let header = |frame: &str| Header {
+        let header = |frame: &str| RecordedHeader {
             stamp,
             frame_id: frame.to_owned(),
         };
@@ -179,7 +179,7 @@ impl<'a> Exporter<'a> {
             }
             Telling::Step { topic, space } => {
                 let step_period = 1.0 / self.dataset.info().fps;
-                let chunk = ActionChunk {
+                let chunk = RecordedChunk {
                     header: header(&self.base_frame),
                     space: *space,
                     composition: self.composition,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mcap::records::Metadata;
 use serde::{Deserialize, Serialize};
 
-use super::import::{ImportOptions, Source, SourceTopic};
+use super::import::{ColumnSource, ImportOptions, SourceTopic};
 use super::{BagError, bag};
 use crate::dataset::schema::PICTURES;
 
@@ -93,7 +93,7 @@ impl Exported {
         Ok(options)
     }
 
-    fn fill_in(&self, source: &mut Source, column: &str, recording: &Path) -> Result<(), BagError> {
+    fn fill_in(&self, source: &mut ColumnSource, column: &str, recording: &Path) -> Result<(), BagError> {
         if !source.topics.is_empty() {
             return Ok(());
         }

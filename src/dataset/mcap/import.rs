@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::BagError;
-use super::clock::Clock;
+use super::clock::StampClock;
 use super::episode::Episode;
 use super::exported::Exported;
 use super::files;
@@ -16,13 +16,13 @@ use crate::dataset::DatasetWriter;
 use crate::dataset::feature::Feature;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::info::{INFO, Info};
-use crate::dataset::schema::{CameraSchema, DatasetSchema, Group, VectorSchema};
+use crate::dataset::schema::{CameraSchema, DatasetSchema, ValueGroup, VectorSchema};
 use crate::dataset::storage::Disk;
 use crate::dataset::writer::own_contract;
 
 /// Source of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct ColumnSource {
     /// Name of a column of numbers, or of a camera.
     pub name: String,
     /// Topics whose values make the column, in order; one topic for a camera. If empty, the recording must be an
@@ -45,9 +45,9 @@ pub struct ImportOptions {
     /// Files, or folders of `ros2 bag record -s mcap`; each one an episode.
     pub bags: Vec<PathBuf>,
     /// Columns of numbers.
-    pub vectors: Vec<Source>,
+    pub vectors: Vec<ColumnSource>,
     /// Cameras.
-    pub cameras: Vec<Source>,
+    pub cameras: Vec<ColumnSource>,
     /// Instruction if no topic has it.
     pub task: Option<String>,
     /// Topic of the instruction (`std_msgs/msg/String`); its first message counts.
@@ -55,7 +55,7 @@ pub struct ImportOptions {
     /// Maximum age of the message that a row holds (s).
     pub max_age_s: f64,
     /// Choice of the times of messages that count.
-    pub clock: Clock,
+    pub clock: StampClock,
     /// Encoding of raw images; those that are JPEG or PNG stay as they are.
     pub images: ImageMode,
 }
@@ -233,7 +233,7 @@ fn schema(indexed: &Indexed, known: DatasetSchema, options: &ImportOptions) -> D
             .cloned()
             .unwrap_or_else(|| VectorSchema {
                 name: column.name.clone(),
-                groups: vec![Group {
+                groups: vec![ValueGroup {
                     name: "values",
                     values: 0..values.len(),
                     absolute: true,

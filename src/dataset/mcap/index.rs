@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::clock::{Timeline, nothing_in_common, remarks};
-use super::import::{ImportOptions, Source};
+use super::import::{ColumnSource, ImportOptions};
 use super::messages::decode_text;
 use super::sample::Ticks;
 use super::signals::{Signal, SignalReader, Track};
@@ -49,7 +49,7 @@ pub(super) struct ColumnValue {
 }
 
 impl Column {
-    fn of(source: &Source, signals: &BTreeMap<String, Signal>) -> Result<Self, String> {
+    fn of(source: &ColumnSource, signals: &BTreeMap<String, Signal>) -> Result<Self, String> {
         let mut values = Vec::new();
         for chosen in &source.topics {
             let Some(signal) = signals.get(&chosen.name) else {
@@ -223,7 +223,7 @@ impl Indexed {
 }
 
 /// Returns a default value for each topic.
-fn wanted<T: Default>(sources: &[Source]) -> BTreeMap<String, T> {
+fn wanted<T: Default>(sources: &[ColumnSource]) -> BTreeMap<String, T> {
     let topics = sources.iter().flat_map(|source| &source.topics);
     topics.map(|topic| (topic.name.clone(), T::default())).collect()
 }

@@ -64,14 +64,14 @@ pub mod schema {
 
 /// Stamp and frame of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Header {
+pub struct RecordedHeader {
     /// Stamp (ns).
     pub stamp: u64,
     /// Name of the frame.
     pub frame_id: String,
 }
 
-impl Header {
+impl RecordedHeader {
     fn write(&self, out: &mut CdrWriter) {
         out.time(self.stamp);
         out.text(&self.frame_id);
@@ -89,7 +89,7 @@ impl Header {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JointState {
     /// Stamp.
-    pub header: Header,
+    pub header: RecordedHeader,
     /// Names of the joints.
     pub names: Vec<String>,
     /// Positions, in the order of the names (rad or m).
@@ -116,7 +116,7 @@ impl JointState {
     pub fn decode(message: &[u8]) -> Result<Self, CdrError> {
         let mut fields = CdrReader::new(message)?;
         Ok(Self {
-            header: Header::read(&mut fields)?,
+            header: RecordedHeader::read(&mut fields)?,
             names: fields.sequence(|fields| fields.text().map(str::to_owned))?,
             positions: fields.sequence(CdrReader::f64)?,
         })
@@ -127,7 +127,7 @@ impl JointState {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct PoseStamped {
     /// Stamp and frame of reference.
-    pub header: Header,
+    pub header: RecordedHeader,
     /// Position (m).
     pub position: [f64; 3],
     /// Orientation: x, y, z, w.
@@ -152,7 +152,7 @@ impl PoseStamped {
     /// When it is malformed.
     pub fn decode(message: &[u8]) -> Result<Self, CdrError> {
         let mut fields = CdrReader::new(message)?;
-        let header = Header::read(&mut fields)?;
+        let header = RecordedHeader::read(&mut fields)?;
         let mut values = [0.0; 7];
         for value in &mut values {
             *value = fields.f64()?;
@@ -170,7 +170,7 @@ impl PoseStamped {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompressedImage {
     /// Stamp and camera.
-    pub header: Header,
+    pub header: RecordedHeader,
     /// `jpeg` or `png`.
     pub format: String,
     /// Content of the image file.
@@ -194,7 +194,7 @@ impl CompressedImage {
     pub fn decode(message: &[u8]) -> Result<Self, CdrError> {
         let mut fields = CdrReader::new(message)?;
         Ok(Self {
-            header: Header::read(&mut fields)?,
+            header: RecordedHeader::read(&mut fields)?,
             format: fields.text()?.to_owned(),
             data: fields.bytes()?.to_vec(),
         })
@@ -205,7 +205,7 @@ impl CompressedImage {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Image {
     /// Stamp and camera.
-    pub header: Header,
+    pub header: RecordedHeader,
     /// Height (px).
     pub height: u32,
     /// Width (px).
@@ -225,7 +225,7 @@ impl Image {
     /// When it is malformed.
     pub fn decode(message: &[u8]) -> Result<Self, CdrError> {
         let mut fields = CdrReader::new(message)?;
-        let header = Header::read(&mut fields)?;
+        let header = RecordedHeader::read(&mut fields)?;
         let (height, width) = (fields.u32()?, fields.u32()?);
         let encoding = fields.text()?.to_owned();
         fields.u8()?;
@@ -257,9 +257,9 @@ pub fn decode_text(message: &[u8]) -> Result<String, CdrError> {
 
 /// Action chunk: the part of `thinkvla/msg/ActionChunk` that datasets need.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct ActionChunk {
+pub struct RecordedChunk {
     /// Stamp of publication.
-    pub header: Header,
+    pub header: RecordedHeader,
     /// Action space: 0 end-effector steps, 1 joints.
     pub space: u8,
     /// Composition of the steps: 0 step by step, 1 from the anchor.
@@ -282,7 +282,7 @@ pub struct ActionChunk {
     pub plan_id: u64,
 }
 
-impl ActionChunk {
+impl RecordedChunk {
     /// Encodes the message.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = CdrWriter::default();
@@ -313,7 +313,7 @@ impl ActionChunk {
     /// When it is malformed.
     pub fn decode(message: &[u8]) -> Result<Self, CdrError> {
         let mut fields = CdrReader::new(message)?;
-        let header = Header::read(&mut fields)?;
+        let header = RecordedHeader::read(&mut fields)?;
         let (space, composition, reference) = (fields.u8()?, fields.u8()?, fields.u8()?);
         let step_period = fields.f64()?;
         fields.u32()?;

@@ -18,9 +18,9 @@ mod signals;
 mod streams;
 mod topic_names;
 
-pub use clock::Clock;
+pub use clock::StampClock;
 pub use export::{ExportOptions, export_episodes};
-pub use import::{ImportOptions, ImportReport, Source, SourceTopic, import_bags};
+pub use import::{ColumnSource, ImportOptions, ImportReport, SourceTopic, import_bags};
 
 use std::path::{Path, PathBuf};
 

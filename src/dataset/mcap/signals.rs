@@ -197,13 +197,13 @@ impl Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::mcap::messages::{Header, JointState};
+    use crate::dataset::mcap::messages::{JointState, RecordedHeader};
 
     const KIND: &str = "sensor_msgs/msg/JointState";
 
     fn joints(stamp: u64, named: &[(&str, f64)]) -> Vec<u8> {
         JointState {
-            header: Header {
+            header: RecordedHeader {
                 stamp,
                 frame_id: String::new(),
             },

@@ -4,7 +4,7 @@ use nalgebra::{Quaternion, UnitQuaternion};
 
 use super::cdr::CdrError;
 use super::clock::Times;
-use super::messages::{ActionChunk, CompressedImage, Image, JointState, PoseStamped, decode_array};
+use super::messages::{CompressedImage, Image, JointState, PoseStamped, RecordedChunk, decode_array};
 use super::plan::{EE7, JOINT8};
 use crate::camera::compressed::Compression;
 use crate::camera::image_view::{ImageFields, ImageView};
@@ -87,7 +87,7 @@ pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Option<N
             Ok(now(Some(pose.header.stamp), owned(&names), values))
         }
         "thinkvla/msg/ActionChunk" => {
-            let chunk = ActionChunk::decode(data).map_err(failed)?;
+            let chunk = RecordedChunk::decode(data).map_err(failed)?;
             let names = match (chunk.space, chunk.dim as usize) {
                 (0, 7) => owned(&EE7),
                 (1, JOINT8) => (1..=7)

@@ -80,7 +80,11 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// When a column is missing, or its pages cannot be read.
-    pub fn read(&self, columns: &[&str], part: Part) -> Result<impl Iterator<Item = Batch> + use<'a>, DatasetError> {
+    pub fn read(
+        &self,
+        columns: &[&str],
+        part: RowRange,
+    ) -> Result<impl Iterator<Item = Batch> + use<'a>, DatasetError> {
         let (path, file) = (self.path, &self.file);
         let content = |problem: String| DatasetError::content(path, problem);
         let pages = self.checked.pages(file, columns, part.values as u64);
@@ -103,12 +107,12 @@ impl<'a> Table<'a> {
 /// # Errors
 /// When the file cannot be read or a column is missing; the error names the column.
 pub fn read(path: &Path, columns: &[&str]) -> Result<Vec<RecordBatch>, DatasetError> {
-    Table::open(path)?.read(columns, Part::ALL)?.collect()
+    Table::open(path)?.read(columns, RowRange::ALL)?.collect()
 }
 
 /// Range of rows of a file.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub struct RowRange {
     /// The first row.
     pub first: usize,
     /// Maximum number of rows.
@@ -117,7 +121,7 @@ pub struct Part {
     pub values: usize,
 }
 
-impl Part {
+impl RowRange {
     /// All rows.
     pub const ALL: Self = Self {
         first: 0,

@@ -184,7 +184,7 @@ impl Footer {
         }
         let footer = bytes(file, length, (length - 8 - size) as i64, size as i64)?;
         let mut described = Described::default();
-        thrift::walk(&footer, &mut |path, value| described.see(path, value)).map_err(|_| "its footer is damaged")?;
+        thrift::walk(&footer, &mut |path, value| described.visit(path, value)).map_err(|_| "its footer is damaged")?;
         described.check(length)?;
         Ok(Self {
             rows: described.rows,
@@ -212,7 +212,7 @@ struct Described {
 }
 
 impl Described {
-    fn see(&mut self, path: &[i64], value: Value<'_>) {
+    fn visit(&mut self, path: &[i64], value: Value<'_>) {
         let chunk = self.chunks.last_mut();
         match (path, value, chunk) {
             ([2], Value::Struct, _) => self.columns.push((0, Vec::new())),
@@ -412,13 +412,13 @@ impl Pages {
         };
         let index = bytes(file, whole, at, length)?;
         let (mut offsets, mut sizes, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let mut see = |path: &[i64], value: Value<'_>| match (path, value) {
+        let mut visit = |path: &[i64], value: Value<'_>| match (path, value) {
             ([1, 1], Value::Integer(at)) => offsets.push(at),
             ([1, 2], Value::Integer(size)) => sizes.push(size),
             ([1, 3], Value::Integer(row)) => rows.push(row),
             _ => (),
         };
-        thrift::walk(&index, &mut see).map_err(|_| "an index of its pages is damaged")?;
+        thrift::walk(&index, &mut visit).map_err(|_| "an index of its pages is damaged")?;
         let same = offsets.iter().eq(self.data.keys()) && sizes.iter().eq(self.data.values());
         let ordered = rows.first().is_none_or(|first| *first == 0)
             && rows.is_sorted_by(|a, b| a < b)
@@ -446,7 +446,7 @@ impl Page {
             let mut window = vec![0; size.min(left)];
             file.read_exact_at(&mut window, at as u64).map_err(|e| e.to_string())?;
             let mut page = Self::default();
-            match thrift::walk(&window, &mut |path, value| page.see(path, value)) {
+            match thrift::walk(&window, &mut |path, value| page.visit(path, value)) {
                 Ok(length) => return Ok((page, length as i64)),
                 Err(Broken::Short) if size < HEADER.1.min(left) => size = HEADER.1,
                 Err(_) => return Err(format!("the page at {at} is damaged")),
@@ -454,7 +454,7 @@ impl Page {
         }
     }
 
-    fn see(&mut self, path: &[i64], value: Value<'_>) {
+    fn visit(&mut self, path: &[i64], value: Value<'_>) {
         let Value::Integer(value) = value else { return };
         match path {
             [1] => self.kind = value,

@@ -22,7 +22,7 @@ pub(in crate::dataset) const GROUP: usize = 64 << 20;
 
 /// Position of an episode's rows in the dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Standing {
+pub struct RowsPosition {
     /// Index of the episode.
     pub episode: usize,
     /// Task index of its instruction.
@@ -37,7 +37,7 @@ pub struct RowWriter<'a> {
     path: &'a Path,
     schema: SchemaRef,
     info: &'a Info,
-    standing: Standing,
+    standing: RowsPosition,
     waiting: Vec<Frame>,
     /// Rows written of this episode.
     written: usize,
@@ -50,7 +50,7 @@ impl<'a> RowWriter<'a> {
     ///
     /// # Errors
     /// When writing fails.
-    pub fn new(sink: &'a mut dyn Sink, path: &'a Path, info: &'a Info, at: Standing) -> Result<Self, DatasetError> {
+    pub fn new(sink: &'a mut dyn Sink, path: &'a Path, info: &'a Info, at: RowsPosition) -> Result<Self, DatasetError> {
         let schema = schema(info);
         let pictures: Vec<_> = info.pictures().map(|(name, _)| name.to_owned()).collect();
         Ok(Self {
@@ -69,7 +69,7 @@ impl<'a> RowWriter<'a> {
     ///
     /// # Errors
     /// As for [`RowWriter::push`].
-    pub fn next(&mut self, at: Standing) -> Result<(), DatasetError> {
+    pub fn next(&mut self, at: RowsPosition) -> Result<(), DatasetError> {
         self.write_waiting()?;
         self.before += std::mem::take(&mut self.written);
         self.standing = at;
@@ -133,7 +133,7 @@ impl<'a> RowWriter<'a> {
                 None,
             )?));
         }
-        let Standing { episode, task, from } = self.standing;
+        let RowsPosition { episode, task, from } = self.standing;
         let rows = self.written..self.written + frames.len();
         let times = rows.clone().map(|frame| (frame as f64 / self.info.fps) as f32);
         columns.push(Arc::new(Float32Array::from_iter_values(times)));

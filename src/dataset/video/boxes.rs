@@ -43,7 +43,7 @@ pub struct TopLevel {
 
 /// Outermost box.
 #[derive(Debug, Clone, Copy)]
-pub struct Found {
+pub struct OutermostBox {
     /// Type of the box.
     pub kind: [u8; 4],
     /// Offset in the file (bytes).
@@ -52,7 +52,7 @@ pub struct Found {
     size: u64,
 }
 
-impl Found {
+impl OutermostBox {
     /// Reads the content, which lies within the file.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl TopLevel {
     ///
     /// # Errors
     /// When it claims more bytes than are left, or the file cannot be read.
-    pub fn next(&mut self, file: &mut (impl Read + Seek)) -> Result<Option<Found>, VideoError> {
+    pub fn next(&mut self, file: &mut (impl Read + Seek)) -> Result<Option<OutermostBox>, VideoError> {
         let (start, left) = (self.position, self.length.saturating_sub(self.position));
         if left < 8 {
             return Ok(None);
@@ -98,7 +98,7 @@ impl TopLevel {
             )));
         }
         self.position = start + size;
-        Ok(Some(Found {
+        Ok(Some(OutermostBox {
             kind,
             start,
             header,

@@ -17,14 +17,14 @@ pub enum Matrix {
 
 /// Colour encoding of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Colour {
+pub struct ColourEncoding {
     /// Weights of red, green and blue in luma.
     pub matrix: Matrix,
     /// Whether black is 0 and white 255; otherwise they are 16 and 235.
     pub full_range: bool,
 }
 
-impl Colour {
+impl ColourEncoding {
     /// Encoding of written videos: what ffmpeg takes if nothing is announced, so that every reader agrees.
     pub const WRITTEN: Self = Self {
         matrix: Matrix::Bt601,
@@ -97,7 +97,7 @@ pub struct Planes<'a> {
 
 impl Yuv420 {
     /// Converts an image of even width and height; each 2x2 block shares the mean of its chroma.
-    pub fn convert(&mut self, image: &RgbImage, colour: Colour) {
+    pub fn convert(&mut self, image: &RgbImage, colour: ColourEncoding) {
         let (width, height) = (image.width() as usize, image.height() as usize);
         (self.width, self.height) = (width, height);
         self.y.resize(width * height, 0);
@@ -171,7 +171,7 @@ struct ToYuv {
 }
 
 impl ToYuv {
-    fn new(colour: Colour) -> Self {
+    fn new(colour: ColourEncoding) -> Self {
         let [r, g, b] = colour.weights();
         let (luma, chroma, black) = colour.spans();
         let (luma, chroma) = (luma / 255.0, chroma / 255.0);
@@ -204,7 +204,7 @@ impl ToYuv {
 ///
 /// # Errors
 /// When a plane is too short for the size of the image.
-pub fn to_rgb(planes: &Planes<'_>, colour: Colour, out: &mut RgbImage) -> Result<(), VideoError> {
+pub fn to_rgb(planes: &Planes<'_>, colour: ColourEncoding, out: &mut RgbImage) -> Result<(), VideoError> {
     let [r, g, b] = colour.weights();
     let (luma, chroma, black) = colour.spans();
     let scale = fixed(255.0 / luma);
@@ -263,17 +263,17 @@ pub fn to_rgb(planes: &Planes<'_>, colour: Colour, out: &mut RgbImage) -> Result
 mod tests {
     use super::*;
 
-    const ALL: [Colour; 4] = [
-        Colour::WRITTEN,
-        Colour {
+    const ALL: [ColourEncoding; 4] = [
+        ColourEncoding::WRITTEN,
+        ColourEncoding {
             matrix: Matrix::Bt709,
             full_range: false,
         },
-        Colour {
+        ColourEncoding {
             matrix: Matrix::Bt709,
             full_range: true,
         },
-        Colour {
+        ColourEncoding {
             matrix: Matrix::Bt2020,
             full_range: false,
         },
@@ -315,7 +315,7 @@ mod tests {
             ([0; 3], [16, 128, 128]),
         ] {
             let mut yuv = Yuv420::default();
-            yuv.convert(&flat(rgb), Colour::WRITTEN);
+            yuv.convert(&flat(rgb), ColourEncoding::WRITTEN);
             assert_eq!([yuv.y[0], yuv.u[0], yuv.v[0]].map(i32::from), expected);
         }
     }
@@ -328,6 +328,6 @@ mod tests {
             data: [&[0; 16], &[0; 4], &[0; 3]],
             strides: [4, 2, 2],
         };
-        assert!(to_rgb(&planes, Colour::WRITTEN, &mut RgbImage::default()).is_err());
+        assert!(to_rgb(&planes, ColourEncoding::WRITTEN, &mut RgbImage::default()).is_err());
     }
 }

@@ -6,13 +6,13 @@ use openh264::formats::YUVSource as _;
 use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent, Settings};
 
-use super::colour::{Colour, Planes};
+use super::colour::{ColourEncoding, Planes};
 use super::demux::{Codec, Movie};
 use super::error::VideoError;
 use super::sps::Sps;
 
 /// Receives each image, in the order of presentation.
-pub type Sink<'a> = &'a mut dyn FnMut(&Planes<'_>, Colour) -> Result<(), VideoError>;
+pub type Sink<'a> = &'a mut dyn FnMut(&Planes<'_>, ColourEncoding) -> Result<(), VideoError>;
 
 /// Decoder of one track.
 pub enum Decoder {
@@ -28,7 +28,7 @@ pub struct H264 {
     sets: Vec<Vec<u8>>,
     length_size: usize,
     size: (u32, u32),
-    colour: Option<Colour>,
+    colour: Option<ColourEncoding>,
     packet: Vec<u8>,
     begins: bool,
     /// Number of images that the decoder holds back.
@@ -239,7 +239,7 @@ impl Av1 {
             MatrixCoefficients::BT2020NonConstantLuminance => 9,
             other => return Err(VideoError::unsupported(format!("AV1 with colour matrix {other:?}"))),
         };
-        let colour = Colour::from_code_points(matrix, picture.color_range() == YUVRange::Full)?;
+        let colour = ColourEncoding::from_code_points(matrix, picture.color_range() == YUVRange::Full)?;
         let components = [
             PlanarImageComponent::Y,
             PlanarImageComponent::U,

@@ -26,7 +26,7 @@ pub enum Codec {
 
 /// Frame in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
+pub struct VideoSample {
     /// Offset in the file (bytes).
     pub offset: u64,
     /// Size (bytes).
@@ -49,7 +49,7 @@ pub struct Movie {
     /// Average frame rate (Hz).
     pub fps: f64,
     /// Frames in the order of decoding.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<VideoSample>,
     /// Indices of the samples in the order of presentation.
     pub order: Vec<u32>,
     /// Time of presentation of each sample (ticks).
@@ -115,7 +115,7 @@ impl Movie {
 
 /// Positions and times of the frames of a track.
 struct Frames {
-    samples: Vec<Sample>,
+    samples: Vec<VideoSample>,
     order: Vec<u32>,
     times: Vec<i64>,
     fps: f64,
@@ -298,7 +298,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Reads the positions of the samples, chunk by chunk.
-    fn places(&mut self) -> Result<Vec<Sample>, VideoError> {
+    fn places(&mut self) -> Result<Vec<VideoSample>, VideoError> {
         let mut samples = Vec::with_capacity(self.count);
         let chunks = self.chunks.u32()?;
         let mut runs = self.chunk_runs.u32()?;
@@ -335,7 +335,7 @@ impl<'a> Tables<'a> {
                         self.file
                     ))
                 })?;
-                samples.push(Sample {
+                samples.push(VideoSample {
                     offset,
                     size,
                     shown: 0,
@@ -401,7 +401,7 @@ impl<'a> Tables<'a> {
 }
 
 /// Memory that a sample takes (bytes).
-const SAMPLE: usize = size_of::<Sample>() + size_of::<u32>() + size_of::<i64>() + size_of::<bool>();
+const SAMPLE: usize = size_of::<VideoSample>() + size_of::<u32>() + size_of::<i64>() + size_of::<bool>();
 
 /// Memory that the list of frames may always take (bytes): short videos of small, still scenes have few bytes per
 /// frame.
@@ -411,7 +411,7 @@ const LEAST_ROOM: u64 = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Loose {
     /// Positions of the samples.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<VideoSample>,
     /// Time of presentation of each sample (ticks).
     pub times: Vec<i64>,
     /// Whether each sample is a key frame.

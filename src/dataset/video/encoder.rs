@@ -10,7 +10,7 @@ use openh264::encoder::{
     QpRange, RateControlMode, SpsPpsStrategy, TransferCharacteristics, UsageType, VuiConfig,
 };
 
-use super::colour::{Colour, Yuv420};
+use super::colour::{ColourEncoding, Yuv420};
 use super::error::VideoError;
 use super::mux::{Mp4Writer, Track};
 use crate::camera::rgb::RgbImage;
@@ -99,7 +99,7 @@ impl<W: Write + Seek> VideoWriter<W> {
             .color_primaries(ColorPrimaries::Unspecified)
             .transfer_characteristics(TransferCharacteristics::Unspecified)
             .matrix_coefficients(MatrixCoefficients::Smpte170M)
-            .full_range(Colour::WRITTEN.full_range);
+            .full_range(ColourEncoding::WRITTEN.full_range);
         let config = EncoderConfig::new()
             .skip_frames(false)
             .max_frame_rate(FrameRate::from_hz(settings.fps as f32))
@@ -141,7 +141,7 @@ impl<W: Write + Seek> VideoWriter<W> {
                 image.height()
             )));
         }
-        self.yuv.convert(image, Colour::WRITTEN);
+        self.yuv.convert(image, ColourEncoding::WRITTEN);
         let encoded = self.encoder.encode(&self.yuv).map_err(|e| codec(frame, e))?;
         let key = encoded.frame_type() == FrameType::IDR;
         self.sample.clear();

@@ -4,7 +4,7 @@
 use std::io::{Read, Seek};
 
 use super::boxes::{Boxes, Fields, TopLevel};
-use super::demux::{Loose, Sample, child};
+use super::demux::{Loose, VideoSample, child};
 use super::error::VideoError;
 
 /// Flag of a sample that decoding cannot begin at.
@@ -145,7 +145,7 @@ impl Run {
                 let (frame, file) = (frames.samples.len(), self.file);
                 VideoError::malformed(format!("sample {frame}: {size} bytes from byte {offset} of {file}"))
             })?;
-            frames.samples.push(Sample {
+            frames.samples.push(VideoSample {
                 offset,
                 size,
                 shown: 0,

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::colour::{Colour, Planes, to_rgb};
+use super::colour::{ColourEncoding, Planes, to_rgb};
 use super::decoder::Decoder;
-use super::demux::{Codec, Movie, Sample};
+use super::demux::{Codec, Movie, VideoSample};
 use super::error::VideoError;
 use crate::camera::rgb::RgbImage;
 use crate::files;
@@ -203,7 +203,7 @@ struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn take(&mut self, planes: &Planes<'_>, colour: Colour) -> Result<(), VideoError> {
+    fn take(&mut self, planes: &Planes<'_>, colour: ColourEncoding) -> Result<(), VideoError> {
         let wanted = self.next == self.index;
         self.next += 1;
         self.found |= wanted;
@@ -215,7 +215,7 @@ impl Target<'_> {
     }
 }
 
-fn read_sample(file: &mut (impl Read + Seek), sample: &Sample, bytes: &mut Vec<u8>) -> Result<(), VideoError> {
+fn read_sample(file: &mut (impl Read + Seek), sample: &VideoSample, bytes: &mut Vec<u8>) -> Result<(), VideoError> {
     bytes.resize(sample.size as usize, 0);
     file.seek(SeekFrom::Start(sample.offset))?;
     Ok(file.read_exact(bytes)?)

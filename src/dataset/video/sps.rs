@@ -1,6 +1,6 @@
 //! Parses the sequence parameter set of H.264 (ITU-T H.264, 7.3.2.1 and annex E).
 
-use super::colour::Colour;
+use super::colour::ColourEncoding;
 use super::error::VideoError;
 
 /// Properties of a stream that are needed before decoding.
@@ -11,7 +11,7 @@ pub struct Sps {
     /// Height after cropping (px).
     pub height: u32,
     /// Colour matrix and range.
-    pub colour: Colour,
+    pub colour: ColourEncoding,
 }
 
 /// Profiles whose parameter sets also have chroma format and bit depth.
@@ -148,8 +148,8 @@ impl Bits {
     }
 
     /// Reads the colour encoding from the first part of the usability information (VUI).
-    fn colour(&mut self) -> Result<Colour, VideoError> {
-        let unspecified = Colour::from_code_points(2, false);
+    fn colour(&mut self) -> Result<ColourEncoding, VideoError> {
+        let unspecified = ColourEncoding::from_code_points(2, false);
         if !self.flag()? {
             return unspecified;
         }
@@ -170,7 +170,7 @@ impl Bits {
         } else {
             2
         };
-        Colour::from_code_points(matrix, full_range)
+        ColourEncoding::from_code_points(matrix, full_range)
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let whole = [0x67, 0x42, 0xC0, 0x1E, 0xF4, 0x05, 0x01, 0xE8, 0x80];
         let sps = Sps::parse(&whole).unwrap();
         assert_eq!((sps.width, sps.height), (640, 480));
-        assert_eq!(sps.colour, Colour::WRITTEN);
+        assert_eq!(sps.colour, ColourEncoding::WRITTEN);
         for length in 0..8 {
             assert!(Sps::parse(&whole[..length]).is_err(), "{length} bytes");
         }

@@ -9,8 +9,8 @@
 use nalgebra::{Translation3, Vector3};
 
 use super::error::EvaluationError;
-use super::network::Network;
-use super::{Evaluation, Latency};
+use super::network::SimNetwork;
+use super::{ChunkLatency, Evaluation};
 use crate::camera::rgb::RgbImage;
 use crate::control::kinematics::Rm75;
 use crate::dataset::DatasetError;
@@ -18,7 +18,7 @@ use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
 use crate::parallel::in_order;
 use crate::sim::camera::CameraRenderer;
-use crate::sim::episode::{self, EpisodeSetup, Moment, Outcome};
+use crate::sim::episode::{self, EpisodeOutcome, EpisodeSetup, Moment};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
@@ -53,7 +53,7 @@ pub enum CorrectionError {
 }
 
 /// Rows of one trial, and how it went.
-type Trial = (Vec<Whole>, Outcome);
+type Trial = (Vec<Whole>, EpisodeOutcome);
 
 impl Corrections {
     /// Runs all trials with copies of one policy, one thread each, and writes a row for each of their chunks. Rows do
@@ -63,9 +63,9 @@ impl Corrections {
     /// When the disk refuses, or simulator or network fail.
     pub fn collect(
         &self,
-        networks: &mut [Network],
+        networks: &mut [SimNetwork],
         writer: &mut DatasetWriter,
-        mut tell: impl FnMut(&Outcome, usize),
+        mut tell: impl FnMut(&EpisodeOutcome, usize),
     ) -> Result<(), CorrectionError> {
         let mut files = RowFiles::new(writer);
         in_order(
@@ -87,13 +87,13 @@ impl Corrections {
 
     fn drive(
         &self,
-        network: &mut Network,
+        network: &mut SimNetwork,
         renderer: &mut CameraRenderer,
         turn: usize,
     ) -> Result<Trial, EvaluationError> {
         let mut of = self.evaluation.clone();
         let by_turns = self.latencies.iter().cycle().nth(turn);
-        of.latency = by_turns.map_or(of.latency, |latency| Latency::Fixed(*latency));
+        of.latency = by_turns.map_or(of.latency, |latency| ChunkLatency::Fixed(*latency));
         let of = &of;
         let Some(id) = of.trials.get(turn).copied() else {
             return Err(EvaluationError::Nobody);

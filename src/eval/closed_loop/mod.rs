@@ -16,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 pub use corrections::{CorrectionError, Corrections};
 pub use cost::Cost;
 pub use error::EvaluationError;
-pub use network::{Network, NetworkOptions};
+pub use network::{NetworkOptions, SimNetwork};
 
-use super::journal::Journal;
-use super::trials::{Report, Setting, Trial, TrialResult};
+use super::journal::TrialJournal;
+use super::trials::{Setting, Trial, TrialResult, TrialsReport};
 use crate::control::config::ArmConfig;
 use crate::parallel::in_order;
 use crate::sim::config::SimConfig;
@@ -31,7 +31,7 @@ const VARIATIONS: u64 = 3;
 
 /// Latency from a picture to the arm having its chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Latency {
+pub enum ChunkLatency {
     /// A fixed time (s): trials are then reproducible to the bit.
     Fixed(f64),
     /// The time each inference took on this machine.
@@ -48,7 +48,7 @@ pub struct Evaluation {
     /// Trials, in the order in which they are reported and saved.
     pub trials: Vec<EpisodeId>,
     /// Latency from a picture to the arm having its chunk.
-    pub latency: Latency,
+    pub latency: ChunkLatency,
     /// Steps of a chunk that are executed before the next one is computed; `None` stands for half of the checkpoint's
     /// chunk, rounded up. The expert has its own.
     pub replan_steps: Option<u32>,
@@ -64,23 +64,23 @@ pub struct Evaluation {
 }
 
 /// The evaluated policy.
-pub enum Candidate {
+pub enum EvaluatedPolicy {
     /// The scripted expert, which knows all poses: an upper bound under this task, arm and latency.
     Expert,
     /// A checkpoint.
-    Network(Box<Network>),
+    Network(Box<SimNetwork>),
 }
 
 /// Report and cost of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
     /// Report on all trials that were asked for.
-    pub report: Report,
+    pub report: TrialsReport,
     /// Machine time of the trials that were run now.
     pub cost: Cost,
 }
 
-impl Candidate {
+impl EvaluatedPolicy {
     fn name(&self) -> String {
         match self {
             Self::Expert => crate::sim::expert::SOURCE.to_owned(),
@@ -95,9 +95,13 @@ impl Evaluation {
     ///
     /// # Errors
     /// When the folder holds another evaluation, the disk refuses, or simulator or network fail.
-    pub fn run(&self, candidates: &mut [Candidate], tell: impl Fn(&TrialResult)) -> Result<Evaluated, EvaluationError> {
+    pub fn run(
+        &self,
+        candidates: &mut [EvaluatedPolicy],
+        tell: impl Fn(&TrialResult),
+    ) -> Result<Evaluated, EvaluationError> {
         let setting = self.setting(candidates)?;
-        let mut journal = Journal::open(&self.out, &setting)?;
+        let mut journal = TrialJournal::open(&self.out, &setting)?;
         let numbered = self.trials.iter().copied().enumerate();
         let missing: Vec<_> = numbered.filter(|(_, id)| !journal.holds(&Trial::of(*id))).collect();
         let mut cost = Cost::default();
@@ -111,7 +115,7 @@ impl Evaluation {
         let trials: Vec<TrialResult> = done.cloned().collect();
         video::sheet(&self.out, &trials)?;
         Ok(Evaluated {
-            report: Report::of(setting, trials),
+            report: TrialsReport::of(setting, trials),
             cost,
         })
     }
@@ -120,7 +124,7 @@ impl Evaluation {
     fn make(
         &self,
         trials: &[(usize, EpisodeId)],
-        candidates: &mut [Candidate],
+        candidates: &mut [EvaluatedPolicy],
         mut keep: impl FnMut(worker::FinishedTrial) -> Result<(), EvaluationError>,
     ) -> Result<(), EvaluationError> {
         let work = |worker: &mut Worker<'_>, turn: usize| {
@@ -136,18 +140,18 @@ impl Evaluation {
         )
     }
 
-    fn setting(&self, candidates: &[Candidate]) -> Result<Setting, EvaluationError> {
+    fn setting(&self, candidates: &[EvaluatedPolicy]) -> Result<Setting, EvaluationError> {
         let candidate = candidates.first().ok_or(EvaluationError::Nobody)?;
         let replan_steps = match candidate {
-            Candidate::Expert => self.sim.expert.replan_steps as u32,
-            Candidate::Network(network) => network.replan_steps(self),
+            EvaluatedPolicy::Expert => self.sim.expert.replan_steps as u32,
+            EvaluatedPolicy::Network(network) => network.replan_steps(self),
         };
         let parameters = Sha256::digest(format!("{:?}{:?}", self.sim, self.arm));
         Ok(Setting {
             policy: candidate.name(),
             latency_ms: match self.latency {
-                Latency::Fixed(seconds) => Some(1e3 * seconds),
-                Latency::Measured => None,
+                ChunkLatency::Fixed(seconds) => Some(1e3 * seconds),
+                ChunkLatency::Measured => None,
             },
             replan_steps,
             time_limit_s: self.time_limit_s,

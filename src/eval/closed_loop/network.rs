@@ -6,18 +6,18 @@ use std::time::Instant;
 use super::cost::Cost;
 use super::error::EvaluationError;
 use super::shuffled_cameras::ShuffledCameras;
-use super::{Evaluation, Latency};
+use super::{ChunkLatency, Evaluation};
 use crate::camera::rgb::RgbImage;
 use crate::contract::Robot;
 use crate::control::chunk::{ActionChunk, PhysicalActions};
 use crate::control::proprioception::{ArmReading, Proprioception};
-use crate::eval::viewer::{Scene, Viewer};
+use crate::eval::viewer::{Viewer, ViewerInput};
 use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::CameraRenderer;
 use crate::sim::episode::{EpisodeSetup, Moment};
 use crate::sim::pilot::{Decision, Pilot};
 use crate::sim::scene::SceneOptions;
-use crate::supervisor::Status;
+use crate::supervisor::SupervisorStatus;
 use crate::types::time::Time;
 
 /// Source name in leases and chunks, the same as the policy node's.
@@ -31,12 +31,12 @@ const EARLY_S: f64 = 1e-6;
 pub type NetworkOptions = PolicyOptions;
 
 /// A loaded checkpoint that fits the simulated robot.
-pub struct Network {
+pub struct SimNetwork {
     viewer: Viewer,
     proprioception: Proprioception,
 }
 
-impl Network {
+impl SimNetwork {
     /// Loads a checkpoint.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Network {
     fn act(
         &mut self,
         moment: &Moment<'_>,
-        status: &Status,
+        status: &SupervisorStatus,
         pictures: &[RgbImage],
     ) -> Result<PhysicalActions, EvaluationError> {
         let state = self.proprioception.values(&ArmReading {
@@ -88,7 +88,7 @@ impl Network {
             commanded: status.commanded_pose,
             gripper: status.gripper,
         });
-        let output = self.viewer.act(Scene {
+        let output = self.viewer.act(ViewerInput {
             pictures,
             state: &state,
             instruction: &moment.episode_world.layout.instruction,
@@ -99,7 +99,7 @@ impl Network {
 
 /// Pilot of one episode.
 pub(super) struct NetworkPilot<'a> {
-    network: &'a mut Network,
+    network: &'a mut SimNetwork,
     evaluation: &'a Evaluation,
     renderer: &'a mut CameraRenderer,
     /// Another episode whose camera images the policy gets in place of its own.
@@ -194,8 +194,8 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
         Ok(Decision::Send {
             chunk: self.chunk(now, status.lease, actions),
             latency_s: match self.evaluation.latency {
-                Latency::Fixed(seconds) => seconds,
-                Latency::Measured => computed.as_secs_f64(),
+                ChunkLatency::Fixed(seconds) => seconds,
+                ChunkLatency::Measured => computed.as_secs_f64(),
             },
         })
     }

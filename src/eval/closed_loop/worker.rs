@@ -5,11 +5,11 @@ use std::time::Instant;
 use super::cost::Cost;
 use super::error::EvaluationError;
 use super::video::{Camera, TrialVideo};
-use super::{Candidate, Evaluation, Latency, Trial};
+use super::{ChunkLatency, EvaluatedPolicy, Evaluation, Trial};
 use crate::eval::smoothness::SmoothnessMeter;
 use crate::eval::trials::TrialResult;
 use crate::sim::camera::CameraRenderer;
-use crate::sim::episode::{self, EpisodeSetup, Moment, Outcome};
+use crate::sim::episode::{self, EpisodeOutcome, EpisodeSetup, Moment};
 use crate::sim::expert::ExpertPilot;
 use crate::sim::pilot::Pilot;
 use crate::sim::scene::SceneOptions;
@@ -18,7 +18,7 @@ use crate::sim::tasks::EpisodeId;
 /// A policy with its cameras, and a separate camera for videos, so that videos do not change the policy's images.
 pub(super) struct Worker<'a> {
     evaluation: &'a Evaluation,
-    candidate: &'a mut Candidate,
+    candidate: &'a mut EvaluatedPolicy,
     renderer: CameraRenderer,
     camera: Camera,
 }
@@ -30,7 +30,7 @@ pub(super) struct FinishedTrial {
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(evaluation: &'a Evaluation, candidate: &'a mut Candidate) -> Self {
+    pub fn new(evaluation: &'a Evaluation, candidate: &'a mut EvaluatedPolicy) -> Self {
         Self {
             evaluation,
             candidate,
@@ -55,15 +55,15 @@ impl<'a> Worker<'a> {
             trial_video: TrialVideo::begin(&mut self.camera, &evaluation.out, id, video)?,
         };
         let (outcome, spent) = match self.candidate {
-            Candidate::Expert => {
+            EvaluatedPolicy::Expert => {
                 let latency_s = match evaluation.latency {
-                    Latency::Fixed(seconds) => seconds,
-                    Latency::Measured => 0.0,
+                    ChunkLatency::Fixed(seconds) => seconds,
+                    ChunkLatency::Measured => 0.0,
                 };
                 let mut pilot = ExpertPilot::new(&evaluation.sim, latency_s);
                 (watch.run_episode(&setup, &mut pilot)?, Cost::default())
             }
-            Candidate::Network(network) => {
+            EvaluatedPolicy::Network(network) => {
                 let mut pilot = network.pilot(evaluation, &mut self.renderer);
                 let outcome = watch.run_episode(&setup, &mut pilot)?;
                 (outcome, pilot.spent)
@@ -97,7 +97,7 @@ impl Watch<'_> {
         &mut self,
         setup: &EpisodeSetup<'_>,
         pilot: &mut impl Pilot<EvaluationError>,
-    ) -> Result<Outcome, EvaluationError> {
+    ) -> Result<EpisodeOutcome, EvaluationError> {
         episode::run_episode(setup, pilot, |moment| self.observe(&moment))
     }
 
@@ -112,7 +112,7 @@ impl Watch<'_> {
     }
 }
 
-fn result(outcome: Outcome, meter: &SmoothnessMeter) -> TrialResult {
+fn result(outcome: EpisodeOutcome, meter: &SmoothnessMeter) -> TrialResult {
     let events = outcome.tally.iter();
     TrialResult {
         trial: Trial::of(outcome.id),

@@ -22,7 +22,7 @@ pub struct MotionError {
 
 /// Error of a chunk against the recorded one, over the recorded steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChunkError {
+pub struct ChunkDeviation {
     /// Error of the first action.
     pub first: MotionError,
     /// Error of the displacement of the tool over all steps together.
@@ -33,7 +33,7 @@ pub struct ChunkError {
     pub whole_gripper: f64,
 }
 
-impl ChunkError {
+impl ChunkDeviation {
     /// Compares as many steps as were recorded; returns `None` where none was.
     ///
     /// # Shapes
@@ -108,8 +108,8 @@ pub struct ChunkErrors {
 
 impl ChunkErrors {
     /// Summarises rows, each with the same weight.
-    pub fn of(rows: &[ChunkError]) -> Self {
-        let errors = |motion: &dyn Fn(&ChunkError) -> MotionError, gripper: &dyn Fn(&ChunkError) -> f64| {
+    pub fn of(rows: &[ChunkDeviation]) -> Self {
+        let errors = |motion: &dyn Fn(&ChunkDeviation) -> MotionError, gripper: &dyn Fn(&ChunkDeviation) -> f64| {
             let of = |value: &dyn Fn(MotionError) -> f64| {
                 Spread::of(&rows.iter().map(|row| value(motion(row))).collect::<Vec<_>>())
             };
@@ -140,7 +140,7 @@ mod tests {
     fn errors_that_cancel_over_the_chunk_count_in_its_first_action_only() {
         let given = [step(0.010, 0.2, 1.0), step(0.020, 0.0, 1.0)].concat();
         let recorded = [step(0.014, 0.1, 1.0), step(0.016, 0.1, 0.0)].concat();
-        let error = ChunkError::of(&given, &recorded, COMPOSITION).unwrap();
+        let error = ChunkDeviation::of(&given, &recorded, COMPOSITION).unwrap();
         assert!((error.first.translation_m - 0.004).abs() < 1e-12 && (error.first.rotation_rad - 0.1).abs() < 1e-9);
         assert!(error.whole.translation_m < 1e-12 && error.whole.rotation_rad < 1e-7);
         assert!(error.first_gripper && error.whole_gripper == 0.5);
@@ -149,16 +149,16 @@ mod tests {
     #[test]
     fn steps_behind_the_end_of_an_episode_do_not_count() {
         let given = [step(0.3, 0.0, 1.0), step(5.0, 1.0, 0.0)].concat();
-        let error = ChunkError::of(&given, &step(0.29, 0.0, 1.0), COMPOSITION).unwrap();
+        let error = ChunkDeviation::of(&given, &step(0.29, 0.0, 1.0), COMPOSITION).unwrap();
         assert_eq!(error.first, error.whole);
         assert!((error.whole.translation_m - 0.01).abs() < 1e-12 && error.whole_gripper == 1.0);
-        assert_eq!(ChunkError::of(&given, &[], COMPOSITION), None);
+        assert_eq!(ChunkDeviation::of(&given, &[], COMPOSITION), None);
     }
 
     #[test]
     fn figures_are_in_millimetres_and_degrees() {
         let half = std::f64::consts::FRAC_PI_2;
-        let row = |x: f64| ChunkError::of(&step(x, half, 1.0), &step(0.0, 0.0, 0.0), COMPOSITION).unwrap();
+        let row = |x: f64| ChunkDeviation::of(&step(x, half, 1.0), &step(0.0, 0.0, 0.0), COMPOSITION).unwrap();
         let rows: Vec<_> = (1..=100).map(|mm| row(f64::from(mm) * 1e-3)).collect();
         let first = ChunkErrors::of(&rows).first;
         assert!((first.translation_mm.p50 - 50.0).abs() < 1e-9 && (first.translation_mm.p95 - 95.0).abs() < 1e-9);

@@ -7,26 +7,26 @@ use std::path::Path;
 
 use rand::seq::SliceRandom as _;
 
-pub use errors::{ChunkError, ChunkErrors, MotionErrors, Spread};
-pub use report::{OpenLoop, RowResult, Setting};
+pub use errors::{ChunkDeviation, ChunkErrors, MotionErrors, Spread};
+pub use report::{ComparisonSetting, OpenLoop, RowResult};
 
 use crate::camera::rgb::RgbImage;
 use crate::contract::ActionSpace;
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::{At, Dataset};
-use crate::eval::viewer::{Scene, Viewer};
+use crate::eval::viewer::{Viewer, ViewerInput};
 use crate::training::config::DatasetShare;
 use crate::training::data::constant_baseline::ConstantBaseline;
-use crate::training::data::mixture::{HeldOut, Mixture};
-use crate::training::data::sampler::{Place, randomness};
+use crate::training::data::mixture::{HeldOutEpisodes, Mixture};
+use crate::training::data::sampler::{RowPlace, randomness};
 use crate::training::error::RunError;
 use errors::WIDTH;
 
 /// Selection of the rows to compare.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Drawn {
+pub struct ComparedRows {
     /// Selects only episodes that this training run held out.
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<HeldOutEpisodes>,
     /// Number of rows, each drawn at most once; all where `None`.
     pub rows: Option<u64>,
     /// Seed of the rows' order, which also determines the other row whose pictures each is compared with.
@@ -41,7 +41,7 @@ pub struct Drawn {
 pub fn compare(
     viewer: Viewer,
     dataset: &Path,
-    drawn: Drawn,
+    drawn: ComparedRows,
     mut tell: impl FnMut(&RowResult),
 ) -> Result<OpenLoop, RunError> {
     let share = DatasetShare {
@@ -67,12 +67,12 @@ pub fn compare(
     let chunk_len = viewer.chunk_len();
     let mut constant = ConstantBaseline::new(chunk_len * WIDTH);
     for at in &order {
-        let chunk = mixture.chunk(Place { dataset: 0, at: *at }, chunk_len)?;
+        let chunk = mixture.chunk(RowPlace { dataset: 0, at: *at }, chunk_len)?;
         let counting = chunk.values.iter().take(chunk.valid * WIDTH);
         constant.add(counting.map(|value| (*value, true)));
     }
     let constant: Vec<f64> = constant.take().into_iter().map(f64::from).collect();
-    let setting = Setting {
+    let setting = ComparisonSetting {
         checkpoint: viewer.checkpoint_hash().to_owned(),
         dataset: dataset.to_owned(),
         held_out: drawn.held_out.is_some(),
@@ -84,7 +84,7 @@ pub fn compare(
     let wanted = drawn.rows.map_or(order.len(), |rows| order.len().min(rows as usize));
     let mut rows = Vec::with_capacity(wanted);
     for (number, at) in order.iter().take(wanted).enumerate() {
-        let chunk = mixture.chunk(Place { dataset: 0, at: *at }, chunk_len)?;
+        let chunk = mixture.chunk(RowPlace { dataset: 0, at: *at }, chunk_len)?;
         let done: Vec<f64> = chunk
             .values
             .iter()
@@ -111,7 +111,7 @@ pub fn compare(
 }
 
 /// Returns the selectable rows in an order drawn by seed.
-fn draw(dataset: &Dataset, drawn: Drawn) -> Vec<At> {
+fn draw(dataset: &Dataset, drawn: ComparedRows) -> Vec<At> {
     let episodes = match drawn.held_out {
         Some(run) => {
             let [_, held_out] = run.split(dataset);
@@ -158,8 +158,8 @@ impl<'a> Show<'a> {
     /// Returns the policy's chunk for a row's task and state, with the pictures of that row or of another.
     fn act(&mut self, at: At, pictures_of: At) -> Result<Vec<f64>, RunError> {
         self.images.read(pictures_of, &mut self.pictures)?;
-        let state = self.mixture.state(Place { dataset: 0, at })?;
-        let acted = self.viewer.act(Scene {
+        let state = self.mixture.state(RowPlace { dataset: 0, at })?;
+        let acted = self.viewer.act(ViewerInput {
             pictures: &self.pictures,
             state: &state,
             instruction: self.dataset.task(at)?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::errors::{ChunkError, ChunkErrors, MotionErrors};
+use super::errors::{ChunkDeviation, ChunkErrors, MotionErrors};
 use crate::contract::Composition;
 use crate::dataset::At;
 
@@ -27,7 +27,7 @@ pub struct RowResult {
 
 /// Settings of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Setting {
+pub struct ComparisonSetting {
     /// Hash of the checkpoint.
     pub checkpoint: String,
     /// Folder of the dataset.
@@ -46,7 +46,7 @@ pub struct Setting {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OpenLoop {
     /// Settings of the comparison.
-    pub setting: Setting,
+    pub setting: ComparisonSetting,
     /// Number of rows compared.
     pub rows: usize,
     /// Errors of the policy.
@@ -59,9 +59,14 @@ pub struct OpenLoop {
 }
 
 impl OpenLoop {
-    pub(super) fn of(setting: Setting, rows: &[RowResult], constant: &[f64], composition: Composition) -> Self {
+    pub(super) fn of(
+        setting: ComparisonSetting,
+        rows: &[RowResult],
+        constant: &[f64],
+        composition: Composition,
+    ) -> Self {
         let errors = |given: &dyn Fn(&RowResult) -> Vec<f64>| {
-            let of = |row: &RowResult| ChunkError::of(&given(row), &row.recorded, composition);
+            let of = |row: &RowResult| ChunkDeviation::of(&given(row), &row.recorded, composition);
             ChunkErrors::of(&rows.iter().filter_map(of).collect::<Vec<_>>())
         };
         Self {
@@ -76,7 +81,7 @@ impl OpenLoop {
 
 impl fmt::Display for OpenLoop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting {
+        let ComparisonSetting {
             checkpoint,
             dataset,
             held_out,

@@ -9,7 +9,7 @@ use crate::dataset::info::{Info, STATS};
 use crate::dataset::schema::action_column;
 use crate::dataset::statistics::Statistics;
 
-use super::Report;
+use super::CheckReport;
 
 /// Relative difference below which two rates count as equal; both are measured.
 const SAME_RATE: f64 = 0.01;
@@ -27,7 +27,7 @@ const QUANTILES: [(&str, f64); 7] = [
     ("max", 1.0),
 ];
 
-pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut Report) {
+pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut CheckReport) {
     let read = "contract.yaml, meta/info.json and meta/stats.json; no frame was read";
     report.fact("data set", format!("{}: {read}", directory.display()));
     let Some(info) = report.take(Info::load(directory)) else {
@@ -65,7 +65,7 @@ fn column_mapping(checkpoint: &Contract, info: &Info, column: &str) -> Result<Co
 }
 
 /// Compares the distribution of one value with the checkpoint's.
-fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut Report) {
+fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut CheckReport) {
     match outside(of, stats, place) {
         Ok(Some(share)) => {
             let percent = 100.0 * share;
@@ -89,7 +89,7 @@ fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report
     }
 }
 
-fn same_rate(trained: f64, found: f64, report: &mut Report) {
+fn same_rate(trained: f64, found: f64, report: &mut CheckReport) {
     if (trained - found).abs() > SAME_RATE * trained {
         report.fail(format!(
             "data set, data.fps: expected {trained}, the checkpoint's, found {found}; steps of another length are other \
@@ -98,7 +98,7 @@ fn same_rate(trained: f64, found: f64, report: &mut Report) {
     }
 }
 
-fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut Report) {
+fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut CheckReport) {
     report.take(checkpoint.robot.require_same(&recorded.robot));
     let (trained, data) = (&checkpoint.data, &recorded.data);
     same_rate(trained.fps, data.fps, report);

@@ -6,12 +6,12 @@ use tch::{Device, TchError, Tensor};
 
 use crate::camera::patches::Grid;
 use crate::model::checkpoint::Manifest;
-use crate::model::checkpoint::weights::{EMBEDDING, Part, TEXT_HEAD, is_backbone};
+use crate::model::checkpoint::weights::{CheckpointPart, EMBEDDING, TEXT_HEAD, is_backbone};
 use crate::model::config::Precision;
 use crate::model::layers::device::machine_memory;
 use crate::model::layers::parameters::Parameter;
 
-use super::Report;
+use super::CheckReport;
 
 /// Duration of the measurement of the machine.
 const MEASURED: Duration = Duration::from_millis(300);
@@ -30,8 +30,8 @@ pub(super) struct Work {
     pub chunk: Option<f64>,
 }
 
-pub(super) fn check(manifest: &Manifest, work: &Work, report: &mut Report) {
-    let Some(layout) = report.take(manifest.layout(Part::Everything)) else {
+pub(super) fn check(manifest: &Manifest, work: &Work, report: &mut CheckReport) {
+    let Some(layout) = report.take(manifest.layout(CheckpointPart::Everything)) else {
         return;
     };
     let count: usize = layout.iter().map(Parameter::count).sum();

@@ -13,12 +13,12 @@ use crate::camera::patches::Grid;
 use crate::camera::smart_resize::{Size, smart_resize};
 use crate::contract::Contract;
 
-use crate::model::checkpoint::weights::Part;
-use crate::model::checkpoint::{Manifest, Options};
+use crate::model::checkpoint::weights::CheckpointPart;
+use crate::model::checkpoint::{CheckpointOptions, Manifest};
 use crate::model::config::{Config, Proprio};
 use crate::model::error::ModelError;
 use crate::model::generate::conversation::Conversation;
-use crate::model::thinkvla::prompt::{Prompter, Task};
+use crate::model::thinkvla::prompt::{PromptTask, Prompter};
 use crate::model::thinkvla::state::StateText;
 
 /// An instruction of typical length.
@@ -31,9 +31,9 @@ const PICTURE: Size = Size {
 
 /// Settings of a check.
 #[derive(Debug, Clone, Copy)]
-pub struct Check<'a> {
+pub struct CheckpointCheck<'a> {
     /// What the user adds to the checkpoint's files.
-    pub options: &'a Options,
+    pub options: &'a CheckpointOptions,
     /// Directory of a data set whose contract and statistics are compared.
     pub dataset: Option<&'a Path>,
     /// Dimensions of the action that are meant to be constant.
@@ -42,7 +42,7 @@ pub struct Check<'a> {
 
 /// Result of a check.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Report {
+pub struct CheckReport {
     /// Properties of the checkpoint, by name.
     pub facts: Vec<(String, String)>,
     /// Notes for the user.
@@ -53,7 +53,7 @@ pub struct Report {
     pub coverage: Option<String>,
 }
 
-impl Report {
+impl CheckReport {
     fn fact(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.facts.push((name.into(), value.into()));
     }
@@ -73,7 +73,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self
             .facts
@@ -98,10 +98,10 @@ impl fmt::Display for Report {
     }
 }
 
-impl Check<'_> {
+impl CheckpointCheck<'_> {
     /// Checks the checkpoint in `path`. Its network is not built; its values are all read once.
-    pub fn run(&self, path: &Path) -> Report {
-        let mut report = Report::default();
+    pub fn run(&self, path: &Path) -> CheckReport {
+        let mut report = CheckReport::default();
         let Some(manifest) = report.take(Manifest::read(path, self.options)) else {
             return report;
         };
@@ -110,7 +110,7 @@ impl Check<'_> {
             report.fact("weights", name.clone());
         }
         manifest.notes.iter().for_each(|note| report.note(note.as_str()));
-        let coverage = report.take(manifest.coverage(Part::Everything));
+        let coverage = report.take(manifest.coverage(CheckpointPart::Everything));
         if let Some(coverage) = coverage {
             report.coverage = Some(coverage.to_string());
             coverage.problems.iter().for_each(|problem| report.fail(problem));
@@ -123,7 +123,7 @@ impl Check<'_> {
         report
     }
 
-    fn acts(&self, manifest: &Manifest, report: &mut Report) {
+    fn acts(&self, manifest: &Manifest, report: &mut CheckReport) {
         let Some(config) = report.take(manifest.config()) else {
             return;
         };
@@ -163,7 +163,7 @@ impl Check<'_> {
 }
 
 /// Checks a backbone without an action part, which can answer questions.
-fn asks(manifest: &Manifest, report: &mut Report) {
+fn asks(manifest: &Manifest, report: &mut CheckReport) {
     report.fact("action part", "none: it can be asked and converted, and cannot act");
     let tokenizer = Arc::new(manifest.tokenizer.clone());
     let conversation = Conversation::new(&manifest.home, tokenizer, &manifest.qwen3_vl);
@@ -192,7 +192,7 @@ fn asks(manifest: &Manifest, report: &mut Report) {
     estimate::check(manifest, &work, report);
 }
 
-fn describe(config: &Config, report: &mut Report) {
+fn describe(config: &Config, report: &mut CheckReport) {
     let ours = &config.thinkvla;
     let geometry = match &ours.geometry {
         Some(geometry) => format!("geometry from vision block {}", geometry.tap_block),
@@ -209,7 +209,7 @@ fn describe(config: &Config, report: &mut Report) {
     );
 }
 
-fn describe_contract(contract: &Contract, config: &Config, report: &mut Report) {
+fn describe_contract(contract: &Contract, config: &Config, report: &mut CheckReport) {
     let (robot, data) = (&contract.robot, &contract.data);
     let cameras: Vec<_> = robot
         .cameras
@@ -244,7 +244,7 @@ fn describe_contract(contract: &Contract, config: &Config, report: &mut Report) 
 }
 
 /// Returns the patch grid of an image of this size.
-fn grid(manifest: &Manifest, size: Size, report: &mut Report) -> Option<Grid> {
+fn grid(manifest: &Manifest, size: Size, report: &mut CheckReport) -> Option<Grid> {
     let vision = &manifest.qwen3_vl.vision_config;
     let rule = manifest.bounds.rule(vision);
     let fed = report.take(smart_resize(size, rule.size_rule()))?;
@@ -282,7 +282,7 @@ fn prompt(manifest: &Manifest, (config, contract): (&Config, &Contract), grids: 
             Some(StateText::new(&means, &contract.data.state)?)
         }
     };
-    let task = Task {
+    let task = PromptTask {
         instruction: INSTRUCTION,
         state: state.as_ref(),
     };

@@ -2,9 +2,9 @@
 
 use crate::contract::{DimensionStatistics, Normalisation};
 
-use super::Report;
+use super::CheckReport;
 
-pub(super) fn check(dimensions: &[DimensionStatistics], constant: &[String], report: &mut Report) {
+pub(super) fn check(dimensions: &[DimensionStatistics], constant: &[String], report: &mut CheckReport) {
     for of in dimensions {
         match failure(of, constant.contains(&of.name)) {
             Some(failure) => report.fail(format!("statistics of {}: {failure}", of.name)),

@@ -4,13 +4,13 @@ use safetensors::Dtype;
 
 use crate::model::checkpoint::Manifest;
 
-use super::Report;
+use super::CheckReport;
 
 /// Number of failures that are listed; the rest are counted.
 const TOLD: usize = 20;
 
 /// Checks every value of every tensor, one tensor after another.
-pub(super) fn check(manifest: &Manifest, report: &mut Report) {
+pub(super) fn check(manifest: &Manifest, report: &mut CheckReport) {
     let keys: Vec<String> = manifest.files.keys().map(str::to_owned).collect();
     let mut bad = 0;
     for key in keys {

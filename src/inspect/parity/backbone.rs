@@ -5,7 +5,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::case::{Case, EXPECTED, is_image};
-use super::report::{Demand, Finding, Report, Row};
+use super::report::{Demand, Finding, ParityReport, ParityRow};
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::{Preprocessor, VisionInput};
 use crate::model::error::ModelError;
@@ -63,7 +63,7 @@ impl Subject {
     ///
     /// # Errors
     /// When the case cannot be used: a tensor or a text is missing, of another type, or invalid.
-    pub fn compare(&self, case: &Case, demand: Demand) -> Result<Report, ModelError> {
+    pub fn compare(&self, case: &Case, demand: Demand) -> Result<ParityReport, ModelError> {
         let names = case.expected(|name| COMPARABLE.contains(&name))?;
         case.check_inputs(is_image)?;
         let tap = names.contains("layer18").then(|| self.tap_block(case)).transpose()?;
@@ -72,7 +72,7 @@ impl Subject {
         for name in COMPARABLE.iter().filter(|name| names.contains(**name)) {
             rows.push(tch::no_grad(|| self.row(case, name, &outcome))?);
         }
-        Ok(Report { rows, demand })
+        Ok(ParityReport { rows, demand })
     }
 
     /// Returns the block, from 0, that `expected.layer18` belongs to.
@@ -149,7 +149,7 @@ impl Subject {
         Ok(Tensor::f_from_slice(&pictures.pixel_values)?.f_reshape([-1, values])?)
     }
 
-    fn row(&self, case: &Case, name: &str, outcome: &Outcome) -> Result<Row, ModelError> {
+    fn row(&self, case: &Case, name: &str, outcome: &Outcome) -> Result<ParityRow, ModelError> {
         let key = format!("{EXPECTED}{name}");
         let backbone = &self.parts.backbone;
         let (shape, finding) = match name {
@@ -192,7 +192,7 @@ impl Subject {
                 (shape, finding)
             }
         };
-        Ok(Row {
+        Ok(ParityRow {
             name: key,
             shape,
             finding,

@@ -15,7 +15,7 @@ pub struct Demand {
 
 /// One expected tensor.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct ParityRow {
     /// Key.
     pub name: String,
     /// Shape in the case.
@@ -111,21 +111,21 @@ impl Finding {
 
 /// Results for all expected tensors of a case.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Report {
+pub struct ParityReport {
     /// One row per tensor, in the order of comparison.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ParityRow>,
     /// Tolerances.
     pub demand: Demand,
 }
 
-impl Report {
+impl ParityReport {
     /// Reports whether every tensor passes; an empty report does not.
     pub fn passed(&self) -> bool {
         !self.rows.is_empty() && self.rows.iter().all(|row| row.finding.meets(self.demand))
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for ParityReport {
     /// Writes a table with a line for each tensor and one for the tolerances.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<[String; 5]> = self.rows.iter().map(|row| cells(row, self.demand)).collect();
@@ -157,7 +157,7 @@ impl fmt::Display for Demand {
     }
 }
 
-fn cells(row: &Row, demand: Demand) -> [String; 5] {
+fn cells(row: &ParityRow, demand: Demand) -> [String; 5] {
     let shape = |shape: &[i64]| {
         let sides: Vec<_> = shape.iter().map(i64::to_string).collect();
         sides.join("x")
@@ -182,8 +182,8 @@ mod tests {
         cosine: None,
     };
 
-    fn row(name: &str, finding: Finding) -> Row {
-        Row {
+    fn row(name: &str, finding: Finding) -> ParityRow {
+        ParityRow {
             name: name.into(),
             shape: vec![2, 3],
             finding,
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn nothing_compared_is_not_a_pass() {
-        let report = Report {
+        let report = ParityReport {
             rows: Vec::new(),
             demand: CLOSE,
         };
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_table_says_which_tensor_fails_and_by_how_much() {
-        let report = Report {
+        let report = ParityReport {
             rows: vec![
                 row("expected.input_ids", Finding::Numbers { differing: 0 }),
                 row(

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::case::{Case, EXPECTED};
-use super::report::{Demand, Finding, Report, Row};
+use super::report::{Demand, Finding, ParityReport, ParityRow};
 use crate::model::checkpoint::Placement;
 use crate::model::error::ModelError;
 use crate::model::vggt::{self, Features, Layers, target};
@@ -53,7 +53,7 @@ impl Wanted {
 ///
 /// # Errors
 /// When the case cannot be used: a tensor is missing, extra or of another type, or its sizes are invalid.
-pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result<Report, ModelError> {
+pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result<ParityReport, ModelError> {
     let names = case.expected(|name| Wanted::of(name).is_some())?;
     case.check_inputs(|key| key == IMAGES)?;
     let images = case.values(IMAGES)?;
@@ -71,11 +71,11 @@ pub fn compare_vggt(case: &Case, placement: Placement, demand: Demand) -> Result
             let found = features.layers.len();
             return Err(case.refuse(format!("{key}: the aggregator has {found} layers, counted from 0")));
         };
-        rows.push(Row {
+        rows.push(ParityRow {
             name: key,
             shape: expected.size(),
             finding: Finding::of_values(&ours, &expected)?,
         });
     }
-    Ok(Report { rows, demand })
+    Ok(ParityReport { rows, demand })
 }

@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::stats::percentile;
 use crate::torch_ext::linear::{self, Epilogue, Packed};
 
-use super::work::{Product, Stage, Work};
+use super::work::{PassStage, Product, Work};
 
 /// Total size of the weights between which the measurement alternates (bytes), so that they come from memory and not
 /// from a cache.
@@ -42,7 +42,7 @@ impl Timed {
 }
 
 /// Returns the sum of the times of a stage's products (ms).
-pub fn floor_ms(timed: &[Timed], stage: Stage) -> f64 {
+pub fn floor_ms(timed: &[Timed], stage: PassStage) -> f64 {
     timed
         .iter()
         .filter(|t| t.work.stage == stage)
@@ -58,8 +58,8 @@ pub fn measure(all: &[Work], backbone: Kind, device: Device) -> Result<Vec<Timed
     all.iter()
         .map(|work| {
             let kind = match work.stage {
-                Stage::Head => Kind::Float,
-                Stage::Vision | Stage::Language => backbone,
+                PassStage::Head => Kind::Float,
+                PassStage::Vision | PassStage::Language => backbone,
             };
             let ms = match work.product.number {
                 1 => linear_ms(work.product, (kind, device))?,

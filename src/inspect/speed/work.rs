@@ -5,7 +5,7 @@ use crate::model::config::Config;
 
 /// Stage of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum PassStage {
     /// Vision tower.
     Vision,
     /// Language model.
@@ -31,7 +31,7 @@ pub struct Product {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Work {
     /// Stage.
-    pub stage: Stage,
+    pub stage: PassStage,
     /// Product.
     pub product: Product,
     /// Number of occurrences in one pass.
@@ -83,7 +83,7 @@ fn vision(config: &Config, load: Load) -> Vec<Work> {
     let merge = c.spatial_merge_size * c.spatial_merge_size;
     let mergers = 1 + c.deepstack_visual_indexes.len() as i64;
     let of = |times, product| Work {
-        stage: Stage::Vision,
+        stage: PassStage::Vision,
         product,
         times,
     };
@@ -109,7 +109,7 @@ fn language(config: &Config, load: Load) -> Vec<Work> {
     let (queries, keys) = (c.num_attention_heads * c.head_dim, c.num_key_value_heads * c.head_dim);
     let read = 1 + config.thinkvla.chunk_len;
     let of = |times, product| Work {
-        stage: Stage::Language,
+        stage: PassStage::Language,
         product,
         times,
     };
@@ -127,7 +127,7 @@ fn head(config: &Config, load: Load) -> Vec<Work> {
     let (c, width) = (&config.thinkvla, config.text_config.hidden_size);
     let (rows, hidden) = (patches(load), c.head_hidden);
     let of = |times, product| Work {
-        stage: Stage::Head,
+        stage: PassStage::Head,
         product,
         times,
     };
@@ -179,12 +179,16 @@ mod tests {
             of_stage.map(|w| w.times as f64 * w.product.flop() / 1e9).sum()
         };
         // 302 million parameters of blocks for 512 rows, 100.7 million of mergers for 128 rows, and attention.
-        assert!((gflop(Stage::Vision) - 349.0).abs() < 5.0, "{}", gflop(Stage::Vision));
+        assert!(
+            (gflop(PassStage::Vision) - 349.0).abs() < 5.0,
+            "{}",
+            gflop(PassStage::Vision)
+        );
         // 27 layers of 50.3 million parameters for 256 rows, 8.4 million of the last layer, and attention.
         assert!(
-            (gflop(Stage::Language) - 714.0).abs() < 5.0,
+            (gflop(PassStage::Language) - 714.0).abs() < 5.0,
             "{}",
-            gflop(Stage::Language)
+            gflop(PassStage::Language)
         );
     }
 }

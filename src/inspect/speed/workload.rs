@@ -10,7 +10,7 @@ use crate::camera::rgb::RgbImage;
 use crate::contract::{Filter, Resize};
 use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
-use crate::model::layers::parameters::{Init, Parameter, Role, Source};
+use crate::model::layers::parameters::{Init, Parameter, ParameterSource, Role};
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::vision_plan::VisionPlan;
 use crate::model::thinkvla::network::Network;
@@ -27,7 +27,7 @@ const BLOCK: i64 = 1_000_003;
 
 /// Settings of a benchmark.
 #[derive(Debug, Clone, Copy)]
-pub struct Options {
+pub struct WorkloadOptions {
     /// Type of the backbone.
     pub compute: Precision,
     /// Device.
@@ -45,7 +45,7 @@ pub struct Options {
 pub struct Workload {
     config: Config,
     network: Network,
-    options: Options,
+    options: WorkloadOptions,
     preprocessor: Preprocessor,
     frame: RgbImage,
     grids: Vec<Grid>,
@@ -71,7 +71,7 @@ impl Workload {
     ///
     /// # Errors
     /// When the images do not fit the size or leave no room for the prompt.
-    pub fn new(config: Config, options: Options) -> Result<Self, ModelError> {
+    pub fn new(config: Config, options: WorkloadOptions) -> Result<Self, ModelError> {
         let recorded = Resize {
             width: options.side,
             height: options.side,
@@ -131,7 +131,7 @@ impl Workload {
     /// When libtorch fails.
     pub fn pass(&mut self) -> Result<Pass, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        let Options { compute, device, .. } = self.options;
+        let WorkloadOptions { compute, device, .. } = self.options;
         let mut last = Instant::now();
         let mut lap = || {
             finish(device);
@@ -204,7 +204,7 @@ impl Noise {
     }
 }
 
-impl Source for Noise {
+impl ParameterSource for Noise {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         let kind = match role {
             Role::Backbone => self.backbone,

@@ -5,7 +5,7 @@ use std::fmt;
 
 use safetensors::Dtype;
 
-use super::weights::{Part, TEXT_HEAD, WeightFiles, is_backbone};
+use super::weights::{CheckpointPart, TEXT_HEAD, WeightFiles, is_backbone};
 use crate::model::layers::parameters::Parameter;
 
 /// Assignment of a file's tensors to a network. Only headers are read for it.
@@ -36,7 +36,7 @@ pub struct Used {
 
 impl Coverage {
     /// Compares the tensors that a network needs with those of the files.
-    pub fn new(layout: &[Parameter], files: &WeightFiles, part: Part) -> Self {
+    pub fn new(layout: &[Parameter], files: &WeightFiles, part: CheckpointPart) -> Self {
         let mut coverage = Self {
             used: Vec::new(),
             unused: Vec::new(),
@@ -51,7 +51,7 @@ impl Coverage {
         let asked: BTreeSet<_> = layout.iter().map(|parameter| parameter.key.as_str()).collect();
         for key in files.keys().filter(|key| !asked.contains(key)) {
             // A text head that is not needed is tied: a second copy of the embedding.
-            if key == TEXT_HEAD || (part == Part::Backbone && !is_backbone(key)) {
+            if key == TEXT_HEAD || (part == CheckpointPart::Backbone && !is_backbone(key)) {
                 coverage.unused.push(key.to_owned());
             } else {
                 let problem = format!("extra: {key}, which this configuration has no place for");

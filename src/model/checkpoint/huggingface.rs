@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
 use super::manifest::{Format, Manifest};
-use super::processor::{Bounds, Preprocessing};
+use super::processor::{ImageBounds, Preprocessing};
 use super::weights::{Naming, WeightFiles};
-use super::{Options, Placement, TOKENIZER, load_tokenizer, template};
+use super::{CheckpointOptions, Placement, TOKENIZER, load_tokenizer, template};
 use crate::camera::patches::PatchRule;
 use crate::model::config::{Precision, Qwen3VlConfig};
 use crate::model::error::ModelError;
@@ -36,7 +36,7 @@ impl BackboneCheckpoint {
     /// # Errors
     /// When a file is missing, damaged, or does not fit the others; problems with weights are reported together.
     pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(directory, &Options::default())?;
+        let manifest = Manifest::read(directory, &CheckpointOptions::default())?;
         Ok(Self {
             backbone: manifest.backbone(placement)?,
             compute: placement.compute.unwrap_or(manifest.compute),
@@ -75,7 +75,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
 /// Description of the backbone without the weights.
 pub(super) struct Description {
     pub config: Qwen3VlConfig,
-    pub bounds: Bounds,
+    pub bounds: ImageBounds,
     pub tokenizer: Tokenizer,
 }
 

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
-use super::processor::Bounds;
-use super::weights::{Part, Taking, WeightFiles, Weights};
-use super::{Options, Placement, huggingface, ours, starvla};
+use super::processor::ImageBounds;
+use super::weights::{CheckpointPart, Taking, WeightFiles, Weights};
+use super::{CheckpointOptions, Placement, huggingface, ours, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
@@ -19,7 +19,7 @@ use crate::model::json;
 use crate::model::layers::parameters::Parameter;
 use crate::model::qwen3_vl::backbone::Backbone;
 use crate::model::thinkvla::network::Network;
-use crate::model::trainable::{Parameters, Selection, Trainable};
+use crate::model::trainable::{NetworkParameters, Selection, Trainable};
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub struct Manifest {
     /// Statistics and normalisation of its actions.
     pub actions: Vec<DimensionStatistics>,
     /// Bounds of the network's images.
-    pub bounds: Bounds,
+    pub bounds: ImageBounds,
     /// Tokenizer.
     pub tokenizer: Tokenizer,
     /// Default type in which the backbone computes.
@@ -108,7 +108,7 @@ impl Manifest {
     ///
     /// # Errors
     /// When a file is missing, damaged, or does not fit the others.
-    pub fn read(path: &Path, options: &Options) -> Result<Self, ModelError> {
+    pub fn read(path: &Path, options: &CheckpointOptions) -> Result<Self, ModelError> {
         let mut manifest = match Format::of(path)? {
             Format::Thinkvla => ours::read(path),
             Format::HuggingFace => huggingface::read(path),
@@ -157,9 +157,9 @@ impl Manifest {
     ///
     /// # Errors
     /// When the configuration is invalid.
-    pub fn layout(&self, part: Part) -> Result<Vec<Parameter>, ModelError> {
+    pub fn layout(&self, part: CheckpointPart) -> Result<Vec<Parameter>, ModelError> {
         match (part, &self.thinkvla) {
-            (Part::Everything, Some(_)) => Network::layout(&self.config()?),
+            (CheckpointPart::Everything, Some(_)) => Network::layout(&self.config()?),
             _ => Backbone::layout(&self.qwen3_vl),
         }
     }
@@ -168,7 +168,7 @@ impl Manifest {
     ///
     /// # Errors
     /// When the configuration is invalid.
-    pub fn coverage(&self, part: Part) -> Result<Coverage, ModelError> {
+    pub fn coverage(&self, part: CheckpointPart) -> Result<Coverage, ModelError> {
         Ok(Coverage::new(&self.layout(part)?, &self.files, part))
     }
 
@@ -177,7 +177,7 @@ impl Manifest {
     /// # Errors
     /// When the weights do not fit, or there is only a backbone.
     pub fn network(&self, placement: Placement) -> Result<Network, ModelError> {
-        let weights = self.weights(placement, Part::Everything);
+        let weights = self.weights(placement, CheckpointPart::Everything);
         let network = Network::new(&self.config()?, &weights)?;
         weights.finish()?;
         Ok(network)
@@ -192,7 +192,7 @@ impl Manifest {
         placement: Placement,
         selection: &Selection,
         seed: u64,
-    ) -> Result<(Network, Parameters), ModelError> {
+    ) -> Result<(Network, NetworkParameters), ModelError> {
         self.trainable_as(&self.config()?, placement, (selection, seed))
     }
 
@@ -206,8 +206,8 @@ impl Manifest {
         config: &Config,
         placement: Placement,
         (selection, seed): (&Selection, u64),
-    ) -> Result<(Network, Parameters), ModelError> {
-        let mut weights = self.weights(placement, Part::Everything);
+    ) -> Result<(Network, NetworkParameters), ModelError> {
+        let mut weights = self.weights(placement, CheckpointPart::Everything);
         if *config != self.config()? {
             weights = weights.filled_up(seed);
         }
@@ -223,13 +223,13 @@ impl Manifest {
     /// # Errors
     /// When the weights do not fit.
     pub fn backbone(&self, placement: Placement) -> Result<Backbone, ModelError> {
-        let weights = self.weights(placement, Part::Backbone);
+        let weights = self.weights(placement, CheckpointPart::Backbone);
         let backbone = Backbone::from_source(&self.qwen3_vl, &weights)?;
         weights.finish()?;
         Ok(backbone)
     }
 
-    fn weights(&self, placement: Placement, part: Part) -> Weights<'_> {
+    fn weights(&self, placement: Placement, part: CheckpointPart) -> Weights<'_> {
         let taking = Taking {
             backbone: placement.compute.unwrap_or(self.compute).kind(),
             device: placement.device,

@@ -33,7 +33,7 @@ use super::thinkvla::network::Network;
 
 pub use huggingface::BackboneCheckpoint;
 pub use manifest::{Format, Manifest};
-pub use processor::{Bounds, Preprocessing};
+pub use processor::{ImageBounds, Preprocessing};
 
 /// File name of the weights.
 pub const WEIGHTS: &str = "model.safetensors";
@@ -47,7 +47,7 @@ pub const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// What the user may add to a checkpoint's files.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct CheckpointOptions {
     /// Directory of the base model of a StarVLA run, with the backbone's description and the tokenizer.
     pub base: Option<PathBuf>,
     /// Tag of one of the robots in a run's statistics.
@@ -89,7 +89,7 @@ impl Checkpoint {
     /// When a file is missing, damaged, or does not fit the others (problems with weights are reported together); when
     /// there is no action part, or the checkpoint's robot is not known.
     pub fn load(directory: &Path, placement: Placement) -> Result<Self, ModelError> {
-        let manifest = Manifest::read(directory, &Options::default())?;
+        let manifest = Manifest::read(directory, &CheckpointOptions::default())?;
         let contract = manifest.contract()?.clone();
         Ok(Self {
             config: manifest.config()?,

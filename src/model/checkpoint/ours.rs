@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::manifest::{Format, Manifest};
-use super::processor::Bounds;
+use super::processor::ImageBounds;
 use super::weights::{Naming, WeightFiles};
 use super::{TOKENIZER, load_tokenizer};
 use crate::contract::Contract;
@@ -22,7 +22,7 @@ pub(super) fn read(directory: &Path) -> Result<Manifest, ModelError> {
     Ok(Manifest {
         format: Format::Thinkvla,
         qwen3_vl,
-        bounds: Bounds {
+        bounds: ImageBounds {
             min_pixels: thinkvla.min_pixels,
             max_pixels: thinkvla.max_pixels,
         },

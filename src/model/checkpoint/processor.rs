@@ -72,14 +72,14 @@ struct Edges {
 
 /// Bounds of the images the network is fed (px²).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct ImageBounds {
     /// Smallest area.
     pub min_pixels: i64,
     /// Largest area.
     pub max_pixels: i64,
 }
 
-impl Bounds {
+impl ImageBounds {
     /// Returns Qwen3-VL's patch rule with these bounds.
     pub fn rule(self, vision: &VisionConfig) -> PatchRule {
         let size = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
@@ -161,7 +161,7 @@ impl Preprocessing {
     ///
     /// # Errors
     /// Names the field that does not fit.
-    pub fn bounds(&self, vision: &VisionConfig) -> Result<Bounds, ModelError> {
+    pub fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
         let bounds = self.said.bounds(vision)?;
         let Some(also) = &self.also else {
             return Ok(bounds);
@@ -178,7 +178,7 @@ impl Preprocessing {
 }
 
 impl OfFile {
-    fn bounds(&self, vision: &VisionConfig) -> Result<Bounds, ModelError> {
+    fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
         let bounds = self.fields.check(vision).and_then(|()| self.fields.area());
         bounds.map_err(|e| self.refuse(e))
     }
@@ -203,13 +203,13 @@ pub fn part(directory: &Path, name: &str) -> Result<Option<Value>, ModelError> {
 
 impl Fields {
     /// With both spellings the older one takes precedence, as in the reference.
-    fn area(&self) -> Result<Bounds, String> {
+    fn area(&self) -> Result<ImageBounds, String> {
         let edges = self.size.as_ref();
         let min = self.min_pixels.or(edges.and_then(|size| size.shortest_edge));
         let max = self.max_pixels.or(edges.and_then(|size| size.longest_edge));
         match (min, max) {
             (Some(min_pixels), Some(max_pixels)) if 0 < min_pixels && min_pixels <= max_pixels => {
-                Ok(Bounds { min_pixels, max_pixels })
+                Ok(ImageBounds { min_pixels, max_pixels })
             }
             (Some(min), Some(max)) => Err(format!("expected 0 < min_pixels <= max_pixels, found {min} and {max}")),
             _ => Err(

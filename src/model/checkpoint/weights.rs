@@ -16,7 +16,7 @@ use crate::files;
 use crate::model::config::Precision;
 use crate::model::error::ModelError;
 use crate::model::json;
-use crate::model::layers::parameters::{Parameter, Role, Source};
+use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
 use crate::model::layers::sys;
 
 use super::{WEIGHTS, pickle, torch_archive};
@@ -316,7 +316,7 @@ pub struct Taking {
 
 /// Part of a checkpoint to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum CheckpointPart {
     /// All tensors; any without a place is a problem.
     Everything,
     /// Tensors of Qwen3-VL; others may stay in the files.
@@ -328,7 +328,7 @@ pub enum Part {
 pub struct Weights<'a> {
     files: &'a WeightFiles,
     taking: Taking,
-    part: Part,
+    part: CheckpointPart,
     /// Seed for tensors that the files lack, where they may be drawn.
     filled_up: Option<u64>,
     asked: RefCell<BTreeSet<String>>,
@@ -341,7 +341,7 @@ impl<'a> Weights<'a> {
         Self {
             files,
             taking,
-            part: Part::Everything,
+            part: CheckpointPart::Everything,
             filled_up: None,
             asked: RefCell::default(),
             problems: RefCell::default(),
@@ -349,7 +349,7 @@ impl<'a> Weights<'a> {
     }
 
     /// Restricts to a part; other tensors stay in the files.
-    pub fn only(mut self, part: Part) -> Self {
+    pub fn only(mut self, part: CheckpointPart) -> Self {
         self.part = part;
         self
     }
@@ -363,7 +363,7 @@ impl<'a> Weights<'a> {
 
     /// Reports whether an unused tensor may stay in the files.
     fn leaves(&self, key: &str) -> bool {
-        let backbone_alone = self.part == Part::Backbone || self.filled_up.is_some();
+        let backbone_alone = self.part == CheckpointPart::Backbone || self.filled_up.is_some();
         (self.taking.tied && key == TEXT_HEAD) || (backbone_alone && !is_backbone(key))
     }
 
@@ -433,7 +433,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-impl Source for Weights<'_> {
+impl ParameterSource for Weights<'_> {
     fn tensor(&self, parameter: Parameter, role: Role) -> Result<Tensor, ModelError> {
         let kind = match role {
             Role::Backbone => self.taking.backbone,

@@ -10,7 +10,7 @@ use super::conversation::Conversation;
 
 /// A turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
+pub enum ConversationTurn {
     /// Images and texts of the user, in this order.
     User(Vec<UserPart>),
     /// Text of the assistant.
@@ -53,12 +53,17 @@ impl Conversation {
     /// When a text is empty, holds a control token or characters the tokenizer has no token for; when the number of
     /// images in the turns differs from that of `grids`; when no token of an answer, or only a part of an image, is
     /// within [`LabelOptions::longest`].
-    pub fn write(&self, turns: &[Turn], grids: &[Grid], writing: &LabelOptions) -> Result<LabelledChat, ModelError> {
+    pub fn write(
+        &self,
+        turns: &[ConversationTurn],
+        grids: &[Grid],
+        writing: &LabelOptions,
+    ) -> Result<LabelledChat, ModelError> {
         let images: Vec<_> = grids.iter().map(|grid| prompt::merged(*grid, self.merge())).collect();
         let mut unseen = images.iter();
         let shown = turns.iter().filter_map(|turn| match turn {
-            Turn::User(parts) => Some(parts.iter().filter(|part| **part == UserPart::Image).count()),
-            Turn::Assistant(_) => None,
+            ConversationTurn::User(parts) => Some(parts.iter().filter(|part| **part == UserPart::Image).count()),
+            ConversationTurn::Assistant(_) => None,
         });
         let shown: usize = shown.sum();
         if shown != images.len() {
@@ -70,7 +75,7 @@ impl Conversation {
         let (mut ids, mut answers) = (Vec::new(), Vec::new());
         for turn in turns {
             match turn {
-                Turn::User(parts) => {
+                ConversationTurn::User(parts) => {
                     let mut said = String::new();
                     for part in parts {
                         match part {
@@ -88,7 +93,7 @@ impl Conversation {
                         &format!("<|im_start|>user\n{said}<|im_end|>\n"),
                     )?);
                 }
-                Turn::Assistant(text) => {
+                ConversationTurn::Assistant(text) => {
                     self.check(text)?;
                     // Encoded separately, so that an answer that begins with a space has the same tokens as in
                     // generation.

@@ -12,7 +12,7 @@ use crate::model::qwen3_vl::vision::VisionOutput;
 use crate::model::thinkvla::prompt::Prompt;
 
 use super::conversation::Conversation;
-use super::sampling::{Sampler, Sampling};
+use super::sampling::{Sampling, TokenSampler};
 use super::stream::TextStream;
 use crate::model::qwen3_vl::kv_cache::KvCache;
 
@@ -45,7 +45,7 @@ pub struct Generation {
     tokenizer: Arc<Tokenizer>,
     stops: Vec<i64>,
     options: AnswerOptions,
-    sampler: Sampler,
+    sampler: TokenSampler,
     stream: TextStream,
     /// Ids of the prompt, then of the chosen tokens.
     ids: Vec<i64>,
@@ -120,7 +120,7 @@ impl Generation {
         Ok(Self {
             tokenizer: Arc::clone(conversation.tokenizer()),
             stops: conversation.stops().to_vec(),
-            sampler: Sampler::new(options.sampling)?,
+            sampler: TokenSampler::new(options.sampling)?,
             stream: TextStream::new(conversation.tokenizer())?,
             ids: prompt.ids.clone(),
             options,

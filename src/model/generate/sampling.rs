@@ -57,7 +57,7 @@ impl Sampling {
 
 /// Samples tokens.
 #[derive(Debug)]
-pub struct Sampler {
+pub struct TokenSampler {
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
@@ -69,7 +69,7 @@ struct Candidate {
     logit: f32,
 }
 
-impl Sampler {
+impl TokenSampler {
     /// Creates a sampler at the start of its seed's sequence.
     ///
     /// # Errors
@@ -182,7 +182,7 @@ mod tests {
     };
 
     fn draws(sampling: Sampling, logits: &[f32], number: usize) -> Vec<i64> {
-        let mut sampler = Sampler::new(sampling).unwrap();
+        let mut sampler = TokenSampler::new(sampling).unwrap();
         (0..number).map(|_| sampler.pick(logits, &[]).unwrap()).collect()
     }
 
@@ -246,7 +246,7 @@ mod tests {
             repetition_penalty: 2.0,
             ..Sampling::GREEDY
         };
-        let mut sampler = Sampler::new(sampling).unwrap();
+        let mut sampler = TokenSampler::new(sampling).unwrap();
         assert_eq!(sampler.pick(&[1.5, 2.0, -3.0], &[]).unwrap(), 1);
         assert_eq!(sampler.pick(&[1.5, 2.0, -3.0], &[1, 1]).unwrap(), 0);
         assert_eq!(sampler.pick(&[-3.0, -2.0], &[1]).unwrap(), 0);
@@ -257,7 +257,7 @@ mod tests {
         let error = |change: fn(&mut Sampling)| {
             let mut sampling = DRAWN;
             change(&mut sampling);
-            Sampler::new(sampling).unwrap_err().to_string()
+            TokenSampler::new(sampling).unwrap_err().to_string()
         };
         assert!(error(|s| s.temperature = -1.0).contains("temperature: expected 0 or a positive number, found -1"));
         assert!(error(|s| s.temperature = f64::NAN).contains("temperature"));
@@ -266,7 +266,10 @@ mod tests {
         assert!(error(|s| s.top_k = Some(0)).contains("top-k"));
         assert!(error(|s| s.repetition_penalty = 0.0).contains("repetition penalty"));
         for logits in [&[0.0, f32::NAN][..], &[f32::NEG_INFINITY; 2], &[]] {
-            assert!(Sampler::new(DRAWN).unwrap().pick(logits, &[]).is_err(), "{logits:?}");
+            assert!(
+                TokenSampler::new(DRAWN).unwrap().pick(logits, &[]).is_err(),
+                "{logits:?}"
+            );
         }
     }
 

@@ -9,7 +9,7 @@ use crate::contract::{Composition, Contract, Data, Filter, Model, Reference, Res
 use crate::files;
 
 use super::prune_tokenizer::{Keep, prune};
-use super::variant::Variant;
+use super::variant::CheckpointVariant;
 use super::{InitScheme, InitSummary, InitialCheckpoint};
 use crate::model::checkpoint::load_tokenizer;
 use crate::model::config::{
@@ -57,7 +57,7 @@ pub struct NewCheckpoint<'a> {
     /// The robot; `None` for the simulated one.
     pub robot: Option<&'a Robot>,
     /// Options in which it differs from the default.
-    pub variant: &'a Variant,
+    pub variant: &'a CheckpointVariant,
 }
 
 impl NewCheckpoint<'_> {
@@ -124,7 +124,11 @@ impl NewCheckpoint<'_> {
 }
 
 /// Returns the contract of an untrained checkpoint for square images of `side` pixels.
-pub(in crate::model) fn usual_contract(robot: Robot, variant: &Variant, (side, chunk_len): (u32, i64)) -> Contract {
+pub(in crate::model) fn usual_contract(
+    robot: Robot,
+    variant: &CheckpointVariant,
+    (side, chunk_len): (u32, i64),
+) -> Contract {
     Contract {
         robot,
         data: Data {
@@ -153,14 +157,14 @@ impl Preset {
     /// # Errors
     /// When the tokenizer lacks a control token.
     pub fn config(self, tokenizer: &Tokenizer) -> Result<Config, ModelError> {
-        self.variant(tokenizer, &Variant::default())
+        self.variant(tokenizer, &CheckpointVariant::default())
     }
 
     /// Returns the configuration of a variant of this size, with the tokenizer's ids.
     ///
     /// # Errors
     /// When the tokenizer lacks a control token, or the variant is invalid.
-    pub fn variant(self, tokenizer: &Tokenizer, variant: &Variant) -> Result<Config, ModelError> {
+    pub fn variant(self, tokenizer: &Tokenizer, variant: &CheckpointVariant) -> Result<Config, ModelError> {
         self.config_with(variant, &mut |token| id(tokenizer, token))
     }
 
@@ -170,13 +174,13 @@ impl Preset {
     /// Never for these sizes.
     pub fn config_without_tokenizer(self) -> Result<Config, ModelError> {
         let mut next = 0;
-        self.config_with(&Variant::default(), &mut |_| {
+        self.config_with(&CheckpointVariant::default(), &mut |_| {
             next += 1;
             Ok(next)
         })
     }
 
-    fn config_with(self, variant: &Variant, id: Ids) -> Result<Config, ModelError> {
+    fn config_with(self, variant: &CheckpointVariant, id: Ids) -> Result<Config, ModelError> {
         let (text_config, vision_config) = match self {
             Self::Small => (small_text(), small_vision()),
             Self::Qwen3Vl2b => (text_2b(), vision_2b()),
@@ -231,7 +235,7 @@ pub(in crate::model) type Ids<'a> = &'a mut dyn FnMut(&str) -> Result<i64, Model
 /// When the tokenizer lacks a control token, or the variant is invalid.
 pub(in crate::model) fn untrained_action_part(
     qwen3_vl: Qwen3VlConfig,
-    (variant, scale): (&Variant, Scale),
+    (variant, scale): (&CheckpointVariant, Scale),
     id: Ids,
 ) -> Result<Config, ModelError> {
     let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {

@@ -17,7 +17,7 @@ pub(in crate::model) const STARVLA_PROMPT: &str = "Your task is {instruction}. T
 
 /// Options of a new checkpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variant {
+pub struct CheckpointVariant {
     /// Plain Qwen3-VL-OFT: StarVLA's prompt, no geometry, no reasoning.
     pub baseline: bool,
     /// Number of reasoning anchors.
@@ -27,10 +27,10 @@ pub struct Variant {
     /// Form in which the network gets the robot's state.
     pub proprio: Proprio,
     /// Fields of the `thinkvla` object to set, in order.
-    pub set: Vec<Choice>,
+    pub set: Vec<FieldChoice>,
 }
 
-impl Default for Variant {
+impl Default for CheckpointVariant {
     fn default() -> Self {
         Self {
             baseline: false,
@@ -44,14 +44,14 @@ impl Default for Variant {
 
 /// A field of the `thinkvla` object and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
+pub struct FieldChoice {
     /// Path of the field, with dots: `geometry.pool`.
     pub field: String,
     /// Value; null removes the field.
     pub value: Value,
 }
 
-impl std::str::FromStr for Choice {
+impl std::str::FromStr for FieldChoice {
     type Err = String;
 
     /// Parses `FIELD=VALUE`; a value that is not JSON is text.
@@ -67,7 +67,7 @@ impl std::str::FromStr for Choice {
     }
 }
 
-impl Variant {
+impl CheckpointVariant {
     /// Returns the texts of the anchors' tokens; none in the baseline.
     pub fn anchor_tokens(&self) -> Vec<String> {
         let anchors = if self.baseline { 0 } else { self.anchors };
@@ -137,7 +137,7 @@ impl Variant {
 ///
 /// # Errors
 /// When a field does not exist, a value is invalid, or the resulting configuration is invalid.
-pub fn chosen(mut config: Config, choices: &[Choice]) -> Result<Config, ModelError> {
+pub fn chosen(mut config: Config, choices: &[FieldChoice]) -> Result<Config, ModelError> {
     let ours = &mut config.thinkvla;
     let refused =
         |found: String| ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found);
@@ -184,7 +184,7 @@ fn dimension(name: &str, normalisation: Normalisation, [min, max]: [f64; 2]) -> 
 }
 
 /// Sets one field of a JSON tree. Unknown names are refused when the tree is deserialised.
-fn set(object: &mut Value, choice: &Choice) -> Result<(), String> {
+fn set(object: &mut Value, choice: &FieldChoice) -> Result<(), String> {
     let (path, last) = match choice.field.rsplit_once('.') {
         Some((path, last)) => (path.split('.').collect(), last),
         None => (Vec::new(), choice.field.as_str()),

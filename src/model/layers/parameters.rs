@@ -90,7 +90,7 @@ fn unit(rng: &mut ChaCha8Rng) -> f32 {
 }
 
 /// Source of a network's tensors while it is built.
-pub trait Source {
+pub trait ParameterSource {
     /// Returns the tensor of a key, with the device and type that the source chooses for its role.
     ///
     /// # Errors
@@ -124,14 +124,14 @@ pub enum Role {
 /// A position in the tree of modules.
 #[derive(Clone)]
 pub struct Scope<'a> {
-    source: &'a dyn Source,
+    source: &'a dyn ParameterSource,
     prefix: String,
     role: Role,
 }
 
 impl<'a> Scope<'a> {
     /// Returns the root, for backbone tensors.
-    pub fn new(source: &'a dyn Source) -> Self {
+    pub fn new(source: &'a dyn ParameterSource) -> Self {
         Self {
             source,
             prefix: String::new(),
@@ -157,15 +157,15 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// See [`Source::forward_only`].
+    /// See [`ParameterSource::forward_only`].
     pub fn forward_only(&self) -> bool {
         self.source.forward_only()
     }
 
-    /// See [`Source::low_rank`].
+    /// See [`ParameterSource::low_rank`].
     ///
     /// # Errors
-    /// See [`Source::low_rank`].
+    /// See [`ParameterSource::low_rank`].
     pub fn low_rank(&self, name: &str, weight: &Tensor) -> Result<Option<LowRank>, ModelError> {
         self.source.low_rank(&self.at(name).prefix, weight)
     }
@@ -173,7 +173,7 @@ impl<'a> Scope<'a> {
     /// Returns the tensor `name` of this module.
     ///
     /// # Errors
-    /// See [`Source::tensor`].
+    /// See [`ParameterSource::tensor`].
     pub fn tensor(&self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, ModelError> {
         let parameter = Parameter {
             key: self.at(name).prefix,
@@ -191,7 +191,7 @@ pub struct Random {
     pub seed: u64,
 }
 
-impl Source for Random {
+impl ParameterSource for Random {
     fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         Ok(Tensor::f_from_slice(&parameter.draw(self.seed))?.f_reshape(&parameter.shape)?)
     }
@@ -199,18 +199,18 @@ impl Source for Random {
 
 /// Records the tensors that a network requests; returns tensors without values.
 #[derive(Debug, Default)]
-pub struct Layout {
+pub struct ParameterLayout {
     parameters: RefCell<Vec<Parameter>>,
 }
 
-impl Layout {
+impl ParameterLayout {
     /// Returns the recorded parameters, in order.
     pub fn into_parameters(self) -> Vec<Parameter> {
         self.parameters.into_inner()
     }
 }
 
-impl Source for Layout {
+impl ParameterSource for ParameterLayout {
     fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
         let empty = Tensor::f_empty(&parameter.shape, (Kind::BFloat16, Device::Cpu))?;
         self.parameters.borrow_mut().push(parameter);
@@ -238,7 +238,7 @@ pub(crate) mod testing {
         }
     }
 
-    impl Source for Given {
+    impl ParameterSource for Given {
         fn tensor(&self, parameter: Parameter, _: Role) -> Result<Tensor, ModelError> {
             let values = self.0.get(&parameter.key).expect(&parameter.key);
             Ok(Tensor::from_slice(values).reshape(&parameter.shape))

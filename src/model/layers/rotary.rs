@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::torch_ext::rows::{Norms, Turn};
+use crate::torch_ext::rows::{NormWeights, RotaryTurn};
 
 use super::wide;
 use crate::model::config::{TextConfig, VisionRope};
@@ -131,8 +131,8 @@ impl Rotation {
     ///
     /// # Shapes
     /// rows: as many as the tables have, each of at least the heads' width
-    pub fn apply_to_rows(&self, rows: &mut Tensor, heads: Heads, norms: Option<Norms>) -> Result<(), TchError> {
-        let turn = Turn {
+    pub fn apply_to_rows(&self, rows: &mut Tensor, heads: Heads, norms: Option<NormWeights>) -> Result<(), TchError> {
+        let turn = RotaryTurn {
             queries: heads.queries,
             keys: heads.keys,
             cos: &self.float.cos,

@@ -14,7 +14,7 @@ use crate::model::config::Qwen3VlConfig;
 use crate::model::error::ModelError;
 use crate::model::layers::Linear;
 use crate::model::layers::activation_checkpointing::Tape;
-use crate::model::layers::parameters::{Layout, Parameter, Scope, Source};
+use crate::model::layers::parameters::{Parameter, ParameterLayout, ParameterSource, Scope};
 
 /// The backbone. Fields have the names of the checkpoint's keys.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Backbone {
     /// When the configuration is invalid.
     pub fn layout(config: &Qwen3VlConfig) -> Result<Vec<Parameter>, ModelError> {
         config.validate()?;
-        let layout = Layout::default();
+        let layout = ParameterLayout::default();
         Self::new(&Scope::new(&layout), config)?;
         Ok(layout.into_parameters())
     }
@@ -70,7 +70,7 @@ impl Backbone {
     ///
     /// # Errors
     /// When the configuration is invalid or a tensor is not available.
-    pub fn from_source(config: &Qwen3VlConfig, source: &dyn Source) -> Result<Self, ModelError> {
+    pub fn from_source(config: &Qwen3VlConfig, source: &dyn ParameterSource) -> Result<Self, ModelError> {
         config.validate()?;
         Self::new(&Scope::new(source), config)
     }

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch_ext::linear::Epilogue;
-use crate::torch_ext::rows::Norms;
+use crate::torch_ext::rows::NormWeights;
 
 use super::inputs::{ReadoutTokens, SequencePlan};
 use super::kv_cache::{KeyValues, KvCache};
@@ -412,7 +412,7 @@ impl Attention {
         let (batch, length, _) = x.size3()?;
         let mut rows = self.qkv.forward(x)?;
         if self.one_pass {
-            let norms = Norms {
+            let norms = NormWeights {
                 query: &self.q_norm.weight,
                 key: &self.k_norm.weight,
                 eps: self.q_norm.eps,

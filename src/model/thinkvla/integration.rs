@@ -11,7 +11,7 @@ use crate::model::thinkvla::pool::{PatchRows, Pool, PoolSize};
 
 /// Latent geometry perception. Fields have the names of the checkpoint's keys.
 #[derive(Debug)]
-pub struct Geometry {
+pub struct GeometryPerception {
     geo_adapter: Adapter,
     geo_pool: Pool,
     geo_proj: Projector,
@@ -38,7 +38,7 @@ pub struct ConditionMask {
     pub reasoning: Option<Tensor>,
 }
 
-impl Geometry {
+impl GeometryPerception {
     /// Builds the branch from `geo_adapter.*`, `geo_pool.*` and `geo_proj.*`; `root` is the root of the checkpoint.
     pub fn new(root: &Scope, config: &GeometryConfig, size: GeometrySize) -> Result<Self, ModelError> {
         let adapter = AdapterSize {

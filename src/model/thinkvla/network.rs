@@ -4,11 +4,11 @@ use tch::{TchError, Tensor};
 
 use super::action_head::{ActionHead, ActionHeadSize};
 use super::adapters::Projector;
-use super::integration::{ConditionMask, Geometry, GeometrySize, Reasoning};
+use super::integration::{ConditionMask, GeometryPerception, GeometrySize, Reasoning};
 use super::pool::PatchRows;
 use crate::model::config::{Config, HiddenTap, Proprio};
 use crate::model::error::ModelError;
-use crate::model::layers::parameters::{Layout, Parameter, Scope, Source};
+use crate::model::layers::parameters::{Parameter, ParameterLayout, ParameterSource, Scope};
 use crate::model::layers::wide;
 use crate::model::qwen3_vl::backbone::Backbone;
 use crate::model::qwen3_vl::inputs::SequencePlan;
@@ -22,7 +22,7 @@ use crate::model::qwen3_vl::vision_plan::VisionPlan;
 pub struct Network {
     backbone: Backbone,
     action_model: ActionModel,
-    geometry: Option<Geometry>,
+    geometry: Option<GeometryPerception>,
     reasoning: Option<Reasoning>,
     proprio_projector: Option<Projector>,
     taps: Taps,
@@ -76,7 +76,7 @@ impl Network {
     ///
     /// # Errors
     /// When the configuration is invalid or a tensor is not available.
-    pub fn new(config: &Config, source: &dyn Source) -> Result<Self, ModelError> {
+    pub fn new(config: &Config, source: &dyn ParameterSource) -> Result<Self, ModelError> {
         config.validate()?;
         let (root, ours, width) = (Scope::new(source), &config.thinkvla, config.text_config.hidden_size);
         let head = root.clone().head();
@@ -97,7 +97,9 @@ impl Network {
             action_model: ActionModel {
                 model: ActionHead::new(head.at("action_model.model"), size)?,
             },
-            geometry: geometry.map(|c| Geometry::new(&head, c, connects)).transpose()?,
+            geometry: geometry
+                .map(|c| GeometryPerception::new(&head, c, connects))
+                .transpose()?,
             reasoning: reasoning.map(|c| Reasoning::new(&head, c, width)).transpose()?,
             proprio_projector: (ours.proprio == Proprio::Projected)
                 .then(|| Projector::new(head.at("proprio_projector"), ours.state_dim, width))
@@ -120,7 +122,7 @@ impl Network {
     /// # Errors
     /// When the configuration is invalid.
     pub fn layout(config: &Config) -> Result<Vec<Parameter>, ModelError> {
-        let layout = Layout::default();
+        let layout = ParameterLayout::default();
         Self::new(config, &layout)?;
         Ok(layout.into_parameters())
     }

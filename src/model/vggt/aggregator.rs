@@ -6,7 +6,7 @@ use super::block::{Block, BlockShape};
 use super::config::VggtConfig;
 use super::dino::{DinoV2, TOKEN_INIT};
 use crate::model::error::ModelError;
-use crate::model::layers::parameters::{Scope, Source};
+use crate::model::layers::parameters::{ParameterSource, Scope};
 use crate::model::layers::rotary::Rotation;
 
 /// Mean and standard deviation of ImageNet's channels (red, green, blue), by which images are normalised.
@@ -53,7 +53,7 @@ impl Aggregator {
     ///
     /// # Errors
     /// When the sizes are invalid or a tensor is not available.
-    pub fn from_source(config: &VggtConfig, source: &dyn Source) -> Result<Self, ModelError> {
+    pub fn from_source(config: &VggtConfig, source: &dyn ParameterSource) -> Result<Self, ModelError> {
         config.validate()?;
         let scope = Scope::new(source).at("aggregator");
         let VggtConfig {

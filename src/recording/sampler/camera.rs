@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Rule;
-use super::waiting::{Counts, distance};
+use super::SamplingRule;
+use super::waiting::{StreamCounts, distance};
 use crate::types::Joints;
 use crate::types::time::Time;
 
@@ -23,13 +23,13 @@ pub struct Shot<P> {
 pub(super) struct Camera<P> {
     pub(super) name: String,
     pub(super) waiting: VecDeque<(Time, Shot<P>)>,
-    pub(super) counts: Counts,
-    pub(super) shown: Option<Shown>,
+    pub(super) counts: StreamCounts,
+    pub(super) last_image: Option<LastImage>,
 }
 
 /// Content of the last new image, the time since which it is shown, and the arm's joints then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown {
+pub(super) struct LastImage {
     content: u64,
     since: Time,
     joints: Joints,
@@ -38,7 +38,7 @@ pub(super) struct Shown {
 impl<P: Clone> Camera<P> {
     /// Returns the image nearest to the sample. One that is too far away is used, so that rows keep their rate, and
     /// counted.
-    pub(super) fn sample(&mut self, tick: Time, rule: &Rule, joints: Option<Joints>) -> Option<P> {
+    pub(super) fn sample(&mut self, tick: Time, rule: &SamplingRule, joints: Option<Joints>) -> Option<P> {
         while let Some((second, _)) = self.waiting.get(1) {
             let first = self.waiting.front().map_or(*second, |(first, _)| *first);
             if distance(*second, tick) > distance(first, tick) {
@@ -53,17 +53,17 @@ impl<P: Clone> Camera<P> {
         // An image too far away is missing; only images that came in time can show a frozen camera.
         let missing = distance(*stamp, tick) > rule.slop_s;
         self.counts.note(missing);
-        let same = self.shown.filter(|shown| shown.content == shot.content);
+        let same = self.last_image.filter(|last_image| last_image.content == shot.content);
         match (same, joints) {
-            (Some(shown), Some(joints)) => {
+            (Some(last_image), Some(joints)) => {
                 self.counts.repeated += 1;
-                let long = tick.seconds_since(shown.since) > rule.frozen_s;
-                if long && !missing && (joints - shown.joints).amax() > VISIBLE_TRAVEL_RAD {
+                let long = tick.seconds_since(last_image.since) > rule.frozen_s;
+                if long && !missing && (joints - last_image.joints).amax() > VISIBLE_TRAVEL_RAD {
                     self.counts.frozen += 1;
                 }
             }
             (None, Some(joints)) => {
-                self.shown = Some(Shown {
+                self.last_image = Some(LastImage {
                     content: shot.content,
                     since: tick,
                     joints,

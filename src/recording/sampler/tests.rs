@@ -2,7 +2,7 @@ use super::*;
 use crate::recording::steps::Commanded;
 use crate::types::{Joints, Pose};
 
-const RULE: Rule = Rule {
+const RULE: SamplingRule = SamplingRule {
     fps: 10.0,
     slop_s: 0.03,
     wait_s: 0.2,
@@ -32,8 +32,8 @@ fn state(s: f64) -> ArmState {
 
 /// Samples two seconds of a 30 Hz camera and a 20 Hz arm. `picture` gives the content of an image by its number, or
 /// drops it.
-fn run(picture: impl Fn(u32) -> Option<u64>) -> (Sampler<u32>, Vec<Tick<u32>>) {
-    let mut sampler = Sampler::new(RULE, ["top".to_owned()]);
+fn run(picture: impl Fn(u32) -> Option<u64>) -> (RecordingSampler<u32>, Vec<Tick<u32>>) {
+    let mut sampler = RecordingSampler::new(RULE, ["top".to_owned()]);
     sampler.begin(seconds(0.0));
     let mut ticks = Vec::new();
     for ms in 0..2_300_u32 {
@@ -100,7 +100,7 @@ fn a_picture_that_repeats_while_the_arm_moves_is_of_a_frozen_camera() {
 
 #[test]
 fn a_silent_arm_makes_no_samples() {
-    let mut sampler: Sampler<u32> = Sampler::new(RULE, ["top".to_owned()]);
+    let mut sampler: RecordingSampler<u32> = RecordingSampler::new(RULE, ["top".to_owned()]);
     sampler.begin(seconds(0.0));
     for k in 0..30_u32 {
         sampler.picture(
@@ -118,8 +118,8 @@ fn a_silent_arm_makes_no_samples() {
 
 #[test]
 fn what_came_before_an_episode_is_not_counted_in_it() {
-    let mut sampler: Sampler<u32> = Sampler::new(RULE, ["top".to_owned()]);
-    let show = |sampler: &mut Sampler<u32>, k: u32| {
+    let mut sampler: RecordingSampler<u32> = RecordingSampler::new(RULE, ["top".to_owned()]);
+    let show = |sampler: &mut RecordingSampler<u32>, k: u32| {
         let shot = Shot {
             payload: k,
             content: u64::from(k),
@@ -137,11 +137,11 @@ fn what_came_before_an_episode_is_not_counted_in_it() {
 
 #[test]
 fn with_motion_the_first_sample_is_when_the_arm_begins_to_follow() {
-    let rule = Rule {
+    let rule = SamplingRule {
         begin_with_motion: true,
         ..RULE
     };
-    let mut sampler = Sampler::new(rule, ["top".to_owned()]);
+    let mut sampler = RecordingSampler::new(rule, ["top".to_owned()]);
     sampler.begin(seconds(0.0));
     let mut ticks = Vec::new();
     for step in 0..40_u32 {
@@ -172,11 +172,11 @@ fn with_motion_the_first_sample_is_when_the_arm_begins_to_follow() {
 
 #[test]
 fn an_episode_that_ends_before_any_motion_has_no_samples() {
-    let rule = Rule {
+    let rule = SamplingRule {
         begin_with_motion: true,
         ..RULE
     };
-    let mut sampler = Sampler::<u32>::new(rule, ["top".to_owned()]);
+    let mut sampler = RecordingSampler::<u32>::new(rule, ["top".to_owned()]);
     sampler.begin(seconds(0.0));
     assert!(sampler.is_sampling());
     sampler.end(seconds(1.0));
@@ -185,7 +185,7 @@ fn an_episode_that_ends_before_any_motion_has_no_samples() {
 
 #[test]
 fn a_stream_that_has_not_come_or_comes_no_more_is_silent() {
-    let mut sampler = Sampler::new(RULE, ["top".to_owned(), "wrist".to_owned()]);
+    let mut sampler = RecordingSampler::new(RULE, ["top".to_owned(), "wrist".to_owned()]);
     assert_eq!(sampler.silent(seconds(0.0)), ["top", "wrist", "arm"]);
     let shot = Shot { payload: 0, content: 0 };
     sampler.picture(1, seconds(0.0), shot);

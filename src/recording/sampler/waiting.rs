@@ -9,7 +9,7 @@ const WAITING: usize = 64;
 
 /// Counts of a stream since the episode began.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Counts {
+pub struct StreamCounts {
     /// Values received.
     pub received: u64,
     /// Samples without a value near enough.
@@ -25,7 +25,7 @@ pub struct Counts {
     gap: u64,
 }
 
-impl Counts {
+impl StreamCounts {
     pub(super) fn note(&mut self, missing: bool) {
         self.missing += u64::from(missing);
         self.gap = if missing { self.gap + 1 } else { 0 };

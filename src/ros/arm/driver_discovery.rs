@@ -10,7 +10,7 @@ use super::Shared;
 use crate::realman::Graph;
 use crate::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
 use crate::ros::node::graph::{Endpoint, publishers, resolve, subscriptions};
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 
 /// Prefix of a driver's own topics.
 const DRIVER_TOPICS: &str = "rm_driver/";
@@ -25,7 +25,7 @@ pub type OwnTopics = BTreeMap<&'static str, String>;
 /// # Errors
 /// When the timer cannot be created.
 pub fn watch(node: &Node, shared: Shared, own: OwnTopics) -> Result<Timer, RclrsError> {
-    let (clock, looking) = (Clock::of(node), std::sync::Arc::clone(node));
+    let (clock, looking) = (NodeClock::of(node), std::sync::Arc::clone(node));
     node.create_timer_repeating(PERIOD, move || match look(&looking, &shared, &own) {
         Ok(graph) => shared.lock().on_graph(graph, clock.both()),
         Err(error) => tracing::warn!("the ROS graph cannot be asked: {error}"),

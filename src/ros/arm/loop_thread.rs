@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 
 /// The ticking thread; dropping this ends and joins it.
 pub struct Loop {
@@ -15,7 +15,7 @@ pub struct Loop {
 
 impl Loop {
     /// Starts ticking at `rate_hz` on the monotonic clock.
-    pub fn start(shared: Shared, clock: Clock, rate_hz: f64) -> Self {
+    pub fn start(shared: Shared, clock: NodeClock, rate_hz: f64) -> Self {
         let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
         let period = Duration::from_secs_f64(1.0 / rate_hz);

@@ -6,7 +6,7 @@ use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, Te
 use ros_env::thinkvla::action::{MoveNamed, MoveNamed_Feedback, MoveNamed_Result};
 
 use super::Shared;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::supervisor::MoveProgress;
 
 /// Time between two feedback messages.
@@ -21,7 +21,7 @@ pub fn offer(
     tokio: &tokio::runtime::Handle,
     shared: &Shared,
 ) -> Result<ActionServer<MoveNamed>, RclrsError> {
-    let (arm, clock, tokio) = (shared.clone(), Clock::of(node), tokio.clone());
+    let (arm, clock, tokio) = (shared.clone(), NodeClock::of(node), tokio.clone());
     node.create_action_server("~/move_named", move |goal: RequestedGoal<MoveNamed>| {
         let task = tokio.spawn(follow(goal, arm.clone(), clock.clone()));
         async move {
@@ -34,7 +34,7 @@ pub fn offer(
     })
 }
 
-async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: Clock) -> TerminatedGoal {
+async fn follow(requested: RequestedGoal<MoveNamed>, arm: Shared, clock: NodeClock) -> TerminatedGoal {
     let goal = std::sync::Arc::clone(requested.goal());
     let started = arm.lock().move_named(&goal.name, goal.speed, goal.lease, clock.both());
     let executing = requested.accept().execute();

@@ -12,18 +12,18 @@ use ros_env::thinkvla::msg::{ActionChunk, Heartbeat as HeartbeatMessage};
 use super::driver::RosDriver;
 use super::driver_discovery::OwnTopics;
 use super::loop_thread::Loop;
-use super::services::Kept;
-use super::settings::{Settings, SettingsError};
+use super::services::Handles;
+use super::settings::{ArmSettings, ArmSettingsError};
 use super::{Shared, driver_discovery, moves, report, services, status};
 use crate::control::chunk::ActionsError;
 use crate::control::config::{ApiChoice, ArmConfig};
 use crate::control::event::Check;
-use crate::control::lease::Heartbeat;
+use crate::control::lease::ReceivedHeartbeat;
 use crate::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, SYSTEM_ERRORS};
 use crate::realman::{STOP_SPACING_S, STOPS};
-use crate::ros::convert::chunk::{ChunkError, chunk_from_message};
+use crate::ros::convert::chunk::{ChunkMessageError, chunk_from_message};
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::ros::subscribe::unheard::Unheard;
 use crate::supervisor::{ErrorChannel, Refusal, Supervisor};
@@ -34,7 +34,7 @@ use crate::types::{JOINTS, Joints};
 pub enum ArmNodeError {
     /// Invalid parameter or arm file.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] ArmSettingsError),
     /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
@@ -42,7 +42,7 @@ pub enum ArmNodeError {
 
 /// The running node.
 pub struct ArmNode {
-    _kept: Kept,
+    _kept: Handles,
     _loop: Loop,
 }
 
@@ -53,9 +53,9 @@ impl ArmNode {
     /// When a parameter or the arm's file is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, ArmNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(runtime)?;
+        let settings = ArmSettings::declare(runtime)?;
         introduce(&settings.arm);
-        let clock = Clock::of(node);
+        let clock = NodeClock::of(node);
         let driver = RosDriver::new(node, settings.arm.driver.command)?;
         let rate_hz = settings.arm.command_rate_hz;
         let supervisor = Supervisor::new(settings.arm.clone(), driver, clock.both());
@@ -116,7 +116,7 @@ fn introduce(arm: &ArmConfig) {
 }
 
 /// Sends the stop when the node ends, whatever the arm is doing, and waits for its repetitions.
-fn say_farewell(arm: &Shared, clock: &Clock) {
+fn say_farewell(arm: &Shared, clock: &NodeClock) {
     if let Err(problem) = arm.lock().stop("the arm node ends", clock.both()) {
         tracing::error!("no stop has arrived: {problem}");
     }
@@ -126,23 +126,23 @@ fn say_farewell(arm: &Shared, clock: &Clock) {
 
 /// Subscriptions, the topics they use, and the publishers that no subscription matches.
 struct Listening {
-    kept: Kept,
+    kept: Handles,
     own: OwnTopics,
     unheard: Unheard,
 }
 
 fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let chunks = node.create_subscription(topics::CHUNK.name.qos(qos::chunk()), move |message: ActionChunk| {
         hear_chunk(&arm, &clock, &message);
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let beats = node.create_subscription(
         topics::HEARTBEAT.name.qos(qos::heartbeat()),
         move |beat: HeartbeatMessage| {
             let now = clock.both();
             let sent = from_message(&beat.header.stamp);
-            let beat = Heartbeat {
+            let beat = ReceivedHeartbeat {
                 lease: beat.lease,
                 source: &beat.source,
                 sequence: beat.sequence,
@@ -151,11 +151,11 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
             arm.lock().on_heartbeat(&beat, now);
         },
     )?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let states = node.create_subscription(topics::JOINT_STATES.name.qos(qos::driver_state()), move |state| {
         hear_state(&arm, &clock, &state);
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let errors = ALL_ERRORS.qos(qos::driver_state());
     let all_errors = node.create_subscription(errors, move |message: Rmerr| {
         let count = usize::from(message.err_len);
@@ -168,7 +168,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
             .collect();
         arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.both());
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let codes = JOINT_ERRORS.qos(qos::driver_state());
     let joint_errors = node.create_subscription(codes, move |message: Jointerrorcode| {
         let codes: Vec<u32> = message.joint_error.iter().copied().map(u32::from).collect();
@@ -188,7 +188,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
         Box::new(joint_errors),
     ];
     for (topic, channel) in [(SYSTEM_ERRORS, ErrorChannel::System), (ARM_ERRORS, ErrorChannel::Arm)] {
-        let (arm, clock) = (shared.clone(), Clock::of(node));
+        let (arm, clock) = (shared.clone(), NodeClock::of(node));
         let errors = node.create_subscription(topic.qos(qos::driver_state()), move |code: UInt16| {
             arm.lock()
                 .on_driver_errors(channel, &[u32::from(code.data)], clock.both());
@@ -204,7 +204,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     })
 }
 
-fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
+fn hear_chunk(arm: &Shared, clock: &NodeClock, message: &ActionChunk) {
     // The conversion runs before the lock is taken: a large message must not make the control loop wait.
     let chunk = chunk_from_message(message);
     let now = clock.both();
@@ -214,7 +214,7 @@ fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
         Ok(chunk) => drop(supervisor.on_chunk(chunk, now)),
         Err(error) => {
             let check = match error {
-                ChunkError::Values(ActionsError::NonFinite { .. }) => Check::Finite,
+                ChunkMessageError::Values(ActionsError::NonFinite { .. }) => Check::Finite,
                 _ => Check::Chunk,
             };
             let refusal = Refusal {
@@ -227,7 +227,7 @@ fn hear_chunk(arm: &Shared, clock: &Clock, message: &ActionChunk) {
 }
 
 /// Passes on the joints by name, because a driver may also list an external axis.
-fn hear_state(arm: &Shared, clock: &Clock, state: &JointState) {
+fn hear_state(arm: &Shared, clock: &NodeClock, state: &JointState) {
     let mut joints = Joints::zeros();
     for (i, joint) in joints.iter_mut().enumerate() {
         let name = format!("joint{}", i + 1);

@@ -1,12 +1,12 @@
 //! The arm's part of `/diagnostics`.
 
-use crate::ros::node::diagnostics::{Level, Status};
-use crate::supervisor::{Mode, Status as ArmStatus};
+use crate::ros::node::diagnostics::{Level, PartStatus};
+use crate::supervisor::{ArmMode, SupervisorStatus as ArmStatus};
 
 /// State of the arm and counts of the gate's interventions.
-pub fn arm(status: &ArmStatus) -> Status {
-    let latched = matches!(status.mode, Mode::Stopped | Mode::Fault);
-    Status::ok("arm")
+pub fn arm(status: &ArmStatus) -> PartStatus {
+    let latched = matches!(status.mode, ArmMode::Stopped | ArmMode::Fault);
+    PartStatus::ok("arm")
         .value("mode", status.mode)
         .value("reason", &status.reason)
         .value("dry_run", status.dry_run)

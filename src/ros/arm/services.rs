@@ -11,22 +11,22 @@ use ros_env::thinkvla::srv::{
 
 use super::Shared;
 use crate::control::lease::Priority;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::supervisor::Refusal;
 
 /// Handles that keep services and subscriptions alive.
-pub type Kept = Vec<Box<dyn Any + Send + Sync>>;
+pub type Handles = Vec<Box<dyn Any + Send + Sync>>;
 
 /// Offers the services under the node's name, until the returned handles are dropped.
 ///
 /// # Errors
 /// When a service cannot be created.
-pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let acquire = node.create_service::<AcquireLease, _>("~/acquire_lease", move |ask: AcquireLease_Request| {
         acquire(&arm, &clock, &ask)
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let release = node.create_service::<ReleaseLease, _>("~/release_lease", move |ask: ReleaseLease_Request| {
         let outcome = arm.lock().release_lease(ask.lease, clock.both());
         ReleaseLease_Response {
@@ -34,7 +34,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
             message: text(outcome, "released"),
         }
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let armed = node.create_service::<SetBool, _>("~/set_armed", move |ask: SetBool_Request| {
         let mut supervisor = arm.lock();
         if ask.data {
@@ -51,7 +51,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
             }
         }
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let stop = node.create_service::<Trigger, _>("~/stop", move |_: Trigger_Request| {
         let (sent, dry_run) = {
             let mut supervisor = arm.lock();
@@ -69,7 +69,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
             },
         }
     })?;
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let reset = node.create_service::<Trigger, _>("~/reset_fault", move |_: Trigger_Request| {
         let outcome = arm.lock().reset_fault(clock.both());
         Trigger_Response {
@@ -86,7 +86,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Kept, RclrsError> {
     ])
 }
 
-fn acquire(arm: &Shared, clock: &Clock, ask: &AcquireLease_Request) -> AcquireLease_Response {
+fn acquire(arm: &Shared, clock: &NodeClock, ask: &AcquireLease_Request) -> AcquireLease_Response {
     let refused = |message: String| AcquireLease_Response {
         granted: false,
         lease: 0,

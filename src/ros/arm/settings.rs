@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use crate::control::config::validate::RATE_HZ;
-use crate::control::config::{ApiChoice, ArmConfig, CommandMode, ConfigError};
-use crate::ros::node::parameters::{Flag, Number, ParameterError, Parameters, Text};
+use crate::control::config::{ApiChoice, ArmConfig, ArmConfigError, CommandMode};
+use crate::ros::node::parameters::{Flag, NodeParameters, Number, ParameterError, Text};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::share;
 
 /// Error in the settings.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum ArmSettingsError {
     /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
@@ -23,24 +23,24 @@ pub enum SettingsError {
         /// The file.
         path: PathBuf,
         /// The error found in it.
-        source: ConfigError,
+        source: ArmConfigError,
     },
 }
 
 /// Settings of the node, read once at start.
-pub struct Settings {
+pub struct ArmSettings {
     /// The arm, with overrides applied.
     pub arm: ArmConfig,
-    _declared: Parameters,
+    _declared: NodeParameters,
 }
 
-impl Settings {
+impl ArmSettings {
     /// Declares the parameters and reads the arm's file.
     ///
     /// # Errors
     /// When a value or the file cannot work; the message names it.
-    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(runtime);
+    pub fn declare(runtime: &Runtime) -> Result<Self, ArmSettingsError> {
+        let mut declared = NodeParameters::of(runtime);
         let robot = declared.fixed(Text {
             name: "robot",
             default: "",
@@ -52,7 +52,7 @@ impl Settings {
         } else {
             PathBuf::from(robot)
         };
-        let mut arm = ArmConfig::load(&path).map_err(|source| SettingsError::Robot {
+        let mut arm = ArmConfig::load(&path).map_err(|source| ArmSettingsError::Robot {
             path: path.clone(),
             source,
         })?;
@@ -111,7 +111,7 @@ impl Settings {
             default: arm.driver.follow,
             about: "High follow: the controller takes every frame as it is; needs 100 Hz or more and a quiet machine.",
         })?;
-        arm.recheck().map_err(SettingsError::Together)?;
+        arm.recheck().map_err(ArmSettingsError::Together)?;
         Ok(Self {
             arm,
             _declared: declared.complete()?,

@@ -10,11 +10,11 @@ use ros_env::visualization_msgs::msg::MarkerArray;
 
 use super::Shared;
 use crate::control::event::{Event, EventKind};
-use crate::ros::convert::markers::{self, Bounds, Plan};
+use crate::ros::convert::markers::{self, MarkerBox, PlannedPoses};
 use crate::ros::convert::pose::pose_to_message;
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
-use crate::supervisor::Status;
+use crate::supervisor::SupervisorStatus;
 use crate::types::time::Now;
 
 /// Period of the status messages.
@@ -22,7 +22,7 @@ const STATUS: Duration = Duration::from_millis(50);
 /// Period of the planned path, which is for display only.
 const PATH: Duration = Duration::from_millis(100);
 
-struct Shown {
+struct StatusPublishers {
     status: Publisher<ArmStatus>,
     events: Publisher<GateEvent>,
     base_frame: String,
@@ -33,17 +33,17 @@ struct Shown {
 /// # Errors
 /// When a publisher or timer cannot be created.
 pub fn publish(node: &Node, shared: &Shared) -> Result<Vec<Timer>, RclrsError> {
-    let shown = Shown {
+    let publishers = StatusPublishers {
         status: node.create_publisher(topics::ARM_STATUS.name.qos(qos::latched()))?,
         events: node.create_publisher(topics::GATE_EVENTS.name.qos(qos::events()))?,
         base_frame: shared.lock().config().base_frame.clone(),
     };
-    let (arm, clock) = (shared.clone(), Clock::of(node));
-    let status = node.create_timer_repeating(STATUS, move || shown.publish(&arm, clock.both()))?;
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
+    let status = node.create_timer_repeating(STATUS, move || publishers.publish(&arm, clock.both()))?;
     Ok(vec![status, publish_path(node, shared)?])
 }
 
-impl Shown {
+impl StatusPublishers {
     fn publish(&self, shared: &Shared, now: Now) {
         let (status, events) = {
             let mut supervisor = shared.lock();
@@ -69,12 +69,12 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
         let supervisor = shared.lock();
         (supervisor.config().base_frame.clone(), supervisor.config().workspace)
     };
-    let (arm, clock) = (shared.clone(), Clock::of(node));
+    let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let header = move |now| Header {
         stamp: to_message(now),
         frame_id: frame_id.clone(),
     };
-    let bounds = Bounds {
+    let bounds = MarkerBox {
         min: workspace.tool_min_m,
         max: workspace.tool_max_m,
     };
@@ -88,7 +88,7 @@ fn publish_path(node: &Node, shared: &Shared) -> Result<Timer, RclrsError> {
         };
         let header = header(now.ros);
         let poses: Vec<PoseMessage> = path.poses.iter().map(pose_to_message).collect();
-        let plan = Plan {
+        let plan = PlannedPoses {
             header: &header,
             poses: &poses,
             gripper: &path.gripper,
@@ -141,7 +141,7 @@ fn event_message(event: Event) -> GateEvent {
     }
 }
 
-fn status_message(status: Status, header: Header) -> ArmStatus {
+fn status_message(status: SupervisorStatus, header: Header) -> ArmStatus {
     ArmStatus {
         header,
         mode: status.mode as u8,

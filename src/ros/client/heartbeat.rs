@@ -8,7 +8,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
 use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::Heartbeat as HeartbeatMessage;
 
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
 
 /// Period of the heartbeat.
@@ -18,7 +18,7 @@ pub const PERIOD: Duration = Duration::from_millis(20);
 ///
 /// It publishes nothing without a lease or while `alive` returns false: the arm node then brakes. `alive` runs on the
 /// thread and must not block.
-pub struct Heartbeat {
+pub struct HeartbeatThread {
     shared: Arc<Shared>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -28,14 +28,14 @@ struct Shared {
     ended: AtomicBool,
 }
 
-impl Heartbeat {
+impl HeartbeatThread {
     /// Starts the thread; it publishes nothing until a lease is set.
     ///
     /// # Errors
     /// When the publisher cannot be created.
     pub fn start(node: &Node, source: &str, alive: impl Fn() -> bool + Send + 'static) -> Result<Self, RclrsError> {
         let publisher = node.create_publisher::<HeartbeatMessage>(topics::HEARTBEAT.name.qos(qos::heartbeat()))?;
-        let clock = Clock::of(node);
+        let clock = NodeClock::of(node);
         let source = source.to_owned();
         let shared = Arc::new(Shared {
             lease: AtomicU64::new(0),
@@ -78,7 +78,7 @@ impl Heartbeat {
     }
 }
 
-impl Drop for Heartbeat {
+impl Drop for HeartbeatThread {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {

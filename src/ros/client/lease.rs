@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Priority of a source of motion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
+pub enum SourcePriority {
     /// A policy; does not pre-empt anyone.
     Policy,
     /// A person; pre-empts a policy.
@@ -21,7 +21,7 @@ pub enum Priority {
 
 /// Error of a lease request.
 #[derive(Debug, thiserror::Error)]
-pub enum LeaseError {
+pub enum LeaseRequestError {
     /// The arm node did not respond in time.
     #[error("{service} did not answer within {TIMEOUT:?}; is arm_node running in this namespace?")]
     Silent {
@@ -42,7 +42,7 @@ pub struct LeaseClient {
     acquire: Client<AcquireLease>,
     release: Client<ReleaseLease>,
     source: String,
-    priority: Priority,
+    priority: SourcePriority,
 }
 
 impl LeaseClient {
@@ -50,7 +50,7 @@ impl LeaseClient {
     ///
     /// # Errors
     /// When the clients cannot be created.
-    pub fn new(node: &Node, source: &str, priority: Priority) -> Result<Self, RclrsError> {
+    pub fn new(node: &Node, source: &str, priority: SourcePriority) -> Result<Self, RclrsError> {
         Ok(Self {
             acquire: node.create_client::<AcquireLease>(topics::ACQUIRE_LEASE)?,
             release: node.create_client::<ReleaseLease>(topics::RELEASE_LEASE)?,
@@ -63,19 +63,19 @@ impl LeaseClient {
     ///
     /// # Errors
     /// When the arm node does not answer or refuses.
-    pub async fn acquire(&self) -> Result<u64, LeaseError> {
+    pub async fn acquire(&self) -> Result<u64, LeaseRequestError> {
         let request = AcquireLease_Request {
             source: self.source.clone(),
             priority: match self.priority {
-                Priority::Policy => AcquireLease_Request::POLICY,
-                Priority::Operator => AcquireLease_Request::OPERATOR,
+                SourcePriority::Policy => AcquireLease_Request::POLICY,
+                SourcePriority::Operator => AcquireLease_Request::OPERATOR,
             },
         };
         let answer = ask(&self.acquire, topics::ACQUIRE_LEASE, request).await?;
         if answer.granted && answer.lease != 0 {
             Ok(answer.lease)
         } else {
-            Err(LeaseError::Refused(answer.message))
+            Err(LeaseRequestError::Refused(answer.message))
         }
     }
 
@@ -83,13 +83,13 @@ impl LeaseClient {
     ///
     /// # Errors
     /// When the arm node does not answer or does not know the lease.
-    pub async fn release(&self, lease: u64) -> Result<(), LeaseError> {
+    pub async fn release(&self, lease: u64) -> Result<(), LeaseRequestError> {
         let request = ReleaseLease_Request { lease };
         let answer = ask(&self.release, topics::RELEASE_LEASE, request).await?;
         if answer.released {
             Ok(())
         } else {
-            Err(LeaseError::Refused(answer.message))
+            Err(LeaseRequestError::Refused(answer.message))
         }
     }
 }
@@ -99,14 +99,14 @@ async fn ask<S: ServiceIDL>(
     client: &Client<S>,
     service: &'static str,
     request: S::Request,
-) -> Result<S::Response, LeaseError> {
+) -> Result<S::Response, LeaseRequestError> {
     let answer = async {
         // A request sent before the service is discovered is lost.
         let _ = client.notify_on_service_ready().await;
         Ok::<_, RclrsError>(client.call::<_, S::Response>(request)?.await.ok())
     };
     match tokio::time::timeout(TIMEOUT, answer).await {
-        Ok(answer) => answer?.ok_or(LeaseError::Silent { service }),
-        Err(_) => Err(LeaseError::Silent { service }),
+        Ok(answer) => answer?.ok_or(LeaseRequestError::Silent { service }),
+        Err(_) => Err(LeaseRequestError::Silent { service }),
     }
 }

@@ -13,7 +13,7 @@ const LONGEST_STEP_S: f64 = 10.0;
 
 /// Error in a chunk message; the whole chunk is dropped.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ChunkError {
+pub enum ChunkMessageError {
     /// An enumeration field holds an unknown number.
     #[error("{field}: expected {expected}, found {found}; is the sender built from the same version of thinkvla?")]
     Unknown {
@@ -79,31 +79,31 @@ pub struct ChunkDetails {
 ///
 /// # Errors
 /// Names the first invalid field, with what was expected and found.
-pub fn chunk_from_message(message: &Message) -> Result<ActionChunk, ChunkError> {
+pub fn chunk_from_message(message: &Message) -> Result<ActionChunk, ChunkMessageError> {
     let space = space_from(message.space)?;
     if message.dim as usize != space.dim() {
-        return Err(ChunkError::Dim {
+        return Err(ChunkMessageError::Dim {
             space,
             expected: space.dim(),
             found: message.dim,
         });
     }
     if u64::from(message.horizon) * u64::from(message.dim) != message.values.len() as u64 {
-        return Err(ChunkError::Length {
+        return Err(ChunkMessageError::Length {
             horizon: message.horizon,
             dim: message.dim,
             found: message.values.len(),
         });
     }
     if !(message.step_period > 0.0 && message.step_period <= LONGEST_STEP_S) {
-        return Err(ChunkError::StepPeriod(message.step_period));
+        return Err(ChunkMessageError::StepPeriod(message.step_period));
     }
     let (observed, expires) = (from_message(&message.observation_stamp), from_message(&message.expires));
     if expires <= observed {
-        return Err(ChunkError::Expires(observed.seconds_since(expires)));
+        return Err(ChunkMessageError::Expires(observed.seconds_since(expires)));
     }
     if message.source.is_empty() {
-        return Err(ChunkError::Source);
+        return Err(ChunkMessageError::Source);
     }
     Ok(ActionChunk {
         actions: PhysicalActions::new(space, message.values.clone())?,
@@ -157,11 +157,11 @@ pub fn chunk_to_message(chunk: &ActionChunk, details: &ChunkDetails) -> Message 
     }
 }
 
-fn space_from(number: u8) -> Result<ActionSpace, ChunkError> {
+fn space_from(number: u8) -> Result<ActionSpace, ChunkMessageError> {
     match number {
         Message::SPACE_EE7 => Ok(ActionSpace::Ee7),
         Message::SPACE_JOINT8 => Ok(ActionSpace::Joint8),
-        found => Err(ChunkError::Unknown {
+        found => Err(ChunkMessageError::Unknown {
             field: "space",
             expected: "0 (EE7) or 1 (JOINT8)",
             found,
@@ -169,11 +169,11 @@ fn space_from(number: u8) -> Result<ActionSpace, ChunkError> {
     }
 }
 
-fn composition_from(number: u8) -> Result<Composition, ChunkError> {
+fn composition_from(number: u8) -> Result<Composition, ChunkMessageError> {
     match number {
         Message::COMPOSITION_SEQUENTIAL => Ok(Composition::Sequential),
         Message::COMPOSITION_FROM_ANCHOR => Ok(Composition::FromAnchor),
-        found => Err(ChunkError::Unknown {
+        found => Err(ChunkMessageError::Unknown {
             field: "composition",
             expected: "0 (SEQUENTIAL) or 1 (FROM_ANCHOR)",
             found,
@@ -181,11 +181,11 @@ fn composition_from(number: u8) -> Result<Composition, ChunkError> {
     }
 }
 
-fn reference_from(number: u8) -> Result<Reference, ChunkError> {
+fn reference_from(number: u8) -> Result<Reference, ChunkMessageError> {
     match number {
         Message::REFERENCE_COMMANDED => Ok(Reference::Commanded),
         Message::REFERENCE_MEASURED => Ok(Reference::Measured),
-        found => Err(ChunkError::Unknown {
+        found => Err(ChunkMessageError::Unknown {
             field: "reference",
             expected: "0 (COMMANDED) or 1 (MEASURED)",
             found,

@@ -16,7 +16,7 @@ const TEXT_M: f64 = 0.03;
 
 /// A chunk as tool poses.
 #[derive(Debug, Clone, Copy)]
-pub struct Plan<'a> {
+pub struct PlannedPoses<'a> {
     /// Stamp and base frame.
     pub header: &'a Header,
     /// base_from_tool of each step (m).
@@ -29,7 +29,7 @@ pub struct Plan<'a> {
 
 /// An axis-aligned box in the base frame (m).
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct MarkerBox {
     /// Corner with the lowest coordinates.
     pub min: [f64; 3],
     /// Corner with the highest coordinates.
@@ -38,7 +38,7 @@ pub struct Bounds {
 
 /// Markers of a chunk: a line and a sphere for each step, done and pending in different colours, and the next gripper value
 /// as text. They replace those of the last call.
-pub fn planned_path(plan: Plan<'_>) -> MarkerArray {
+pub fn planned_path(plan: PlannedPoses<'_>) -> MarkerArray {
     let (done, pending) = plan.poses.split_at(plan.done.min(plan.poses.len()));
     // The pending line starts at the last step that is done, or there would be a gap.
     let joined = plan.poses.get(done.len().saturating_sub(1)..).unwrap_or_default();
@@ -83,7 +83,7 @@ pub fn planned_path(plan: Plan<'_>) -> MarkerArray {
 }
 
 /// The workspace box as its twelve edges.
-pub fn workspace(header: &Header, bounds: Bounds) -> MarkerArray {
+pub fn workspace(header: &Header, bounds: MarkerBox) -> MarkerArray {
     let corner = |bits: usize| {
         let [x, y, z] = std::array::from_fn(|axis| {
             let side = if bits >> axis & 1 == 1 { bounds.max } else { bounds.min };
@@ -152,7 +152,7 @@ mod tests {
                 pose
             })
             .collect();
-        let plan = Plan {
+        let plan = PlannedPoses {
             header: &Header::default(),
             poses: &poses,
             gripper: &[1.0, 1.0, 0.5, 0.0],
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_empty_plan_clears_the_display() {
-        let plan = Plan {
+        let plan = PlannedPoses {
             header: &Header::default(),
             poses: &[],
             gripper: &[],
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_box_has_twelve_edges_between_its_corners() {
-        let bounds = Bounds {
+        let bounds = MarkerBox {
             min: [0.0, -1.0, 0.1],
             max: [1.0, 1.0, 0.6],
         };

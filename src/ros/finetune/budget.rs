@@ -1,7 +1,7 @@
 //! Memory check before a run: refuses a run that does not fit into free memory.
 
-use super::settings::Settings;
-use crate::model::checkpoint::{Manifest, Options};
+use super::settings::FinetuneSettings;
+use crate::model::checkpoint::{CheckpointOptions, Manifest};
 use crate::model::layers::device::machine_memory;
 use crate::training::config::TrainingConfig;
 use crate::training::memory::needed;
@@ -10,8 +10,8 @@ use crate::training::memory::needed;
 ///
 /// # Errors
 /// When it does not fit: states need and limit, and what to change.
-pub fn fits(config: &TrainingConfig, settings: &Settings) -> Result<String, String> {
-    let manifest = Manifest::read(&config.checkpoint, &Options::default()).map_err(|e| e.to_string())?;
+pub fn fits(config: &TrainingConfig, settings: &FinetuneSettings) -> Result<String, String> {
+    let manifest = Manifest::read(&config.checkpoint, &CheckpointOptions::default()).map_err(|e| e.to_string())?;
     let needed = needed(config, &manifest).map_err(|e| e.to_string())?;
     let free = machine_memory("MemAvailable").map(|bytes| bytes - settings.memory_reserve);
     let allowed = [settings.memory_limit, free].into_iter().flatten().reduce(f64::min);

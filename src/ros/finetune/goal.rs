@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ros_env::thinkvla::action::FineTune_Goal;
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
+use super::settings::FinetuneSettings;
 use crate::model::trainable::Selection;
 use crate::training::config::{DatasetShare, TrainingConfig};
 
@@ -101,7 +101,7 @@ impl TrainingGoal {
     }
 
     /// Makes the training configuration for this many steps, from the node's template and the goal.
-    pub fn configuration(&self, settings: &Settings, steps: u64) -> TrainingConfig {
+    pub fn configuration(&self, settings: &FinetuneSettings, steps: u64) -> TrainingConfig {
         let mut config = settings.template.clone();
         config.checkpoint.clone_from(&self.checkpoint);
         config.out.clone_from(&self.out);

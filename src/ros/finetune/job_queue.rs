@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::goal::TrainingGoal;
 use super::job_status::{JobOutcome, JobState, JobStatus};
 use super::journal::Journal;
-use super::settings::Settings;
+use super::settings::FinetuneSettings;
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
 
@@ -21,7 +21,7 @@ struct Job {
 
 /// The present job and its status, shared by callbacks and worker thread.
 pub struct JobQueue {
-    settings: Settings,
+    settings: FinetuneSettings,
     shutdown: Shutdown,
     job: Mutex<Option<Job>>,
     called: Condvar,
@@ -30,7 +30,7 @@ pub struct JobQueue {
 
 impl JobQueue {
     /// Creates a bench without a job, or with the one that an earlier node left unfinished in `runs`.
-    pub fn new(settings: Settings, shutdown: Shutdown) -> Self {
+    pub fn new(settings: FinetuneSettings, shutdown: Shutdown) -> Self {
         let unfinished = Journal::unfinished(&settings.runs).unwrap_or_else(|problem| {
             tracing::warn!("what was unfinished cannot be taken up: {problem}");
             None
@@ -53,7 +53,7 @@ impl JobQueue {
     }
 
     /// Parameters of the node.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &FinetuneSettings {
         &self.settings
     }
 

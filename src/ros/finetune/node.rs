@@ -9,10 +9,10 @@ use ros_env::thinkvla::msg::FineTuneStatus;
 
 use super::job_queue::{self, JobQueue};
 use super::policy_latency::PolicyLatency;
-use super::settings::{Settings, SettingsError};
+use super::settings::{FinetuneSettings, FinetuneSettingsError};
 use super::{action, report};
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::writer_lock::{LockError, WriterLock};
 
@@ -21,7 +21,7 @@ use crate::writer_lock::{LockError, WriterLock};
 pub enum FineTuneNodeError {
     /// Invalid parameter.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] FinetuneSettingsError),
     /// Another node uses the same directory of runs.
     #[error("parameter runs: {0}")]
     Locked(#[from] LockError),
@@ -42,7 +42,7 @@ impl FineTuneNode {
     /// When a parameter is invalid, another node uses the directory of runs, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, FineTuneNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(runtime)?;
+        let settings = FinetuneSettings::declare(runtime)?;
         let lock = WriterLock::acquire(&settings.runs)?;
         let latency = Arc::new(PolicyLatency::open(node, &settings.policy)?);
         let jobs = Arc::new(JobQueue::new(settings, runtime.shutdown().clone()));
@@ -53,7 +53,7 @@ impl FineTuneNode {
             vec![report::training(&reported.status(), heard.p95_ms())]
         })?));
         let publisher = node.create_publisher::<FineTuneStatus>(topics::FINETUNE_STATUS.name.qos(qos::latched()))?;
-        let (reported, clock) = (Arc::clone(&jobs), Clock::of(node));
+        let (reported, clock) = (Arc::clone(&jobs), NodeClock::of(node));
         kept.push(Box::new(node.create_timer_repeating(
             Duration::from_secs(1),
             move || {

@@ -4,16 +4,16 @@ use ros_env::std_msgs::msg::Header;
 use ros_env::thinkvla::msg::FineTuneStatus;
 
 use super::job_status::{JobState, JobStatus};
-use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, PartStatus};
 use crate::ros::node::time::to_message;
 use crate::types::time::Time;
 
 /// Diagnostic status of the training.
-pub fn training(status: &JobStatus, policy_p95_ms: f64) -> Status {
+pub fn training(status: &JobStatus, policy_p95_ms: f64) -> PartStatus {
     let [held_out, shuffled, constant] = status.progress.held_out();
     let last = status.progress.last.as_ref();
     let figure = |value: f64| format!("{value:.4}");
-    Status::ok("training")
+    PartStatus::ok("training")
         .value("state", status.state.label())
         .value("out", status.out.display())
         .value("step", status.progress.step())

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::ros::node::parameters::{Number, ParameterError, Parameters, Text};
+use crate::ros::node::parameters::{NodeParameters, Number, ParameterError, Text};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::share;
 use crate::training::config::TrainingConfig;
@@ -11,7 +11,7 @@ use crate::training::error::RunError;
 
 /// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum FinetuneSettingsError {
     /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
@@ -29,7 +29,7 @@ pub enum SettingsError {
 }
 
 /// Parameters of the node, read once at start.
-pub struct Settings {
+pub struct FinetuneSettings {
     /// Directory in which a goal's relative `out` is resolved; the node keeps the pointer to its unfinished run there.
     pub runs: PathBuf,
     /// Training configuration for everything that a goal does not set.
@@ -46,16 +46,16 @@ pub struct Settings {
     pub grace: Duration,
     /// Name of the diagnostic status that contains the policy's latency.
     pub policy: String,
-    _declared: Parameters,
+    _declared: NodeParameters,
 }
 
-impl Settings {
+impl FinetuneSettings {
     /// Declares the parameters.
     ///
     /// # Errors
     /// When a value cannot work; the message names it.
-    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(runtime);
+    pub fn declare(runtime: &Runtime) -> Result<Self, FinetuneSettingsError> {
+        let mut declared = NodeParameters::of(runtime);
         let mut text = |name, default, about| {
             declared.fixed(Text {
                 name,
@@ -159,9 +159,9 @@ fn half() -> u16 {
 }
 
 /// Creates the directory if needed, and returns its absolute path, so that it does not depend on the working directory.
-fn absolute(path: &Path) -> Result<PathBuf, SettingsError> {
+fn absolute(path: &Path) -> Result<PathBuf, FinetuneSettingsError> {
     let made = std::fs::create_dir_all(path).and_then(|()| std::fs::canonicalize(path));
-    made.map_err(|source| SettingsError::Runs {
+    made.map_err(|source| FinetuneSettingsError::Runs {
         path: path.to_owned(),
         source,
     })

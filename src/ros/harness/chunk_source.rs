@@ -5,10 +5,10 @@ use ros_env::thinkvla::msg::ActionChunk as Message;
 
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, PhysicalActions};
-use crate::ros::client::heartbeat::Heartbeat;
-use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::node::{qos, topics};
 use crate::types::time::Time;
 
@@ -28,10 +28,10 @@ pub struct ChunkSource {
     lease: u64,
     client: LeaseClient,
     publisher: Publisher<Message>,
-    clock: Clock,
+    clock: NodeClock,
     plan_id: u64,
     tokio: tokio::runtime::Handle,
-    _heartbeat: Heartbeat,
+    _heartbeat: HeartbeatThread,
 }
 
 impl ChunkSource {
@@ -40,11 +40,11 @@ impl ChunkSource {
     /// # Errors
     /// When the arm node refuses the lease.
     pub fn start(session: &HarnessSession) -> Result<Self, HarnessError> {
-        let client = LeaseClient::new(&session.node, NAME, Priority::Policy)?;
+        let client = LeaseClient::new(&session.node, NAME, SourcePriority::Policy)?;
         let publisher = session
             .node
             .create_publisher::<Message>(topics::CHUNK.name.qos(qos::chunk()))?;
-        let heartbeat = Heartbeat::start(&session.node, NAME, || true)?;
+        let heartbeat = HeartbeatThread::start(&session.node, NAME, || true)?;
         let lease = session
             .tokio
             .block_on(client.acquire())
@@ -57,7 +57,7 @@ impl ChunkSource {
             lease,
             client,
             publisher,
-            clock: Clock::of(&session.node),
+            clock: NodeClock::of(&session.node),
             plan_id: 0,
             tokio: session.tokio.clone(),
             _heartbeat: heartbeat,

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use crate::eval::machine::Machine;
 use crate::realman::graph::{JOINT_COMMANDS, STOP_COMMANDS};
 use crate::ros::node::qos;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::stats::percentile;
 use crate::types::time::Time;
 
@@ -31,7 +31,7 @@ const REPLAY_HZ: f64 = 30.0;
 
 /// Measurement to run.
 #[derive(Debug, Clone)]
-pub struct Latency {
+pub struct LatencyMeasurement {
     /// Directory of recorded frames and logs.
     pub out: PathBuf,
     /// Checkpoint of the policy.
@@ -46,7 +46,7 @@ pub struct Latency {
 
 /// One row: a quantity and its samples (ms).
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct LatencyRow {
     /// Description of the interval that was timed.
     pub what: &'static str,
     /// Durations (ms).
@@ -57,7 +57,7 @@ pub struct Row {
 #[derive(Debug, Clone)]
 pub struct LatencyTable {
     /// Rows in the order measured.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LatencyRow>,
     /// Machine it was measured on.
     pub machine: Machine,
 }
@@ -77,7 +77,7 @@ impl Moments {
     }
 }
 
-impl Latency {
+impl LatencyMeasurement {
     /// Runs all measurements; all nodes have ended when this returns.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Latency {
                 rows: Vec::new(),
                 machine: Machine::this(),
             };
-            let mut add = |row: Row| {
+            let mut add = |row: LatencyRow| {
                 tell(&row.to_string());
                 table.rows.push(row);
             };
@@ -117,7 +117,7 @@ impl Latency {
         }
     }
 
-    fn chunk_to_command(&self, session: &HarnessSession, driver: &Driver) -> Result<Row, HarnessError> {
+    fn chunk_to_command(&self, session: &HarnessSession, driver: &Driver) -> Result<LatencyRow, HarnessError> {
         session.arm()?;
         let mut source = ChunkSource::start(session)?;
         until(session, || source.is_heard())?;
@@ -134,14 +134,14 @@ impl Latency {
             })?;
         }
         source.end();
-        Ok(Row {
+        Ok(LatencyRow {
             what: "chunk sent by a source → first command at the driver, arm at rest before",
             samples_ms,
         })
     }
 
-    fn interrupt_to_stop(&self, session: &HarnessSession, driver: &Driver) -> Result<Row, HarnessError> {
-        let clock = Clock::of(&session.node);
+    fn interrupt_to_stop(&self, session: &HarnessSession, driver: &Driver) -> Result<LatencyRow, HarnessError> {
+        let clock = NodeClock::of(&session.node);
         let mut samples_ms = Vec::new();
         for _ in 0..self.ends {
             let mut source = ChunkSource::start(session)?;
@@ -157,13 +157,13 @@ impl Latency {
             session.start_arm(self.command_rate_hz)?;
             session.arm()?;
         }
-        Ok(Row {
+        Ok(LatencyRow {
             what: "SIGINT to arm_node, arm moving → stop command at the driver",
             samples_ms,
         })
     }
 
-    fn camera_to_chunk(&self, session: &HarnessSession) -> Result<Vec<Row>, HarnessError> {
+    fn camera_to_chunk(&self, session: &HarnessSession) -> Result<Vec<LatencyRow>, HarnessError> {
         session.start_policy(&self.checkpoint)?;
         session.begin();
         session.change_policy(Transition::TRANSITION_ACTIVATE)?;
@@ -181,19 +181,19 @@ impl Latency {
                 .map(|chunk| chunk.received.seconds_since(chunk.published) * 1e3);
             let inference = chunks.iter().map(|chunk| chunk.inference_ms);
             vec![
-                Row {
+                LatencyRow {
                     what: "image sent → image received, 640×480 rgb8, two cameras at 30 Hz",
                     samples_ms: seen.image_hops_ms.clone(),
                 },
-                Row {
+                LatencyRow {
                     what: "oldest image sent → chunk published, without the forward pass",
                     samples_ms: outside.collect(),
                 },
-                Row {
+                LatencyRow {
                     what: "forward pass of the checkpoint used",
                     samples_ms: inference.collect(),
                 },
-                Row {
+                LatencyRow {
                     what: "chunk published → chunk received",
                     samples_ms: hop.collect(),
                 },
@@ -204,8 +204,8 @@ impl Latency {
 
     /// Times SIGKILL of the policy to braking. Each round begins a new episode: a policy that fails its task soon moves
     /// where the gate refuses its chunks.
-    fn death_to_braking(&self, session: &HarnessSession) -> Result<Row, HarnessError> {
-        let clock = Clock::of(&session.node);
+    fn death_to_braking(&self, session: &HarnessSession) -> Result<LatencyRow, HarnessError> {
+        let clock = NodeClock::of(&session.node);
         let mut samples_ms = Vec::new();
         session.processes.interrupt("policy_node")?;
         for seed in 0..self.ends as u64 {
@@ -226,7 +226,7 @@ impl Latency {
             })?;
             samples_ms.push(braking.seconds_since(killed) * 1e3);
         }
-        Ok(Row {
+        Ok(LatencyRow {
             what: "kill -9 of policy_node, arm moving → arm_node begins braking",
             samples_ms,
         })
@@ -259,7 +259,7 @@ struct Driver {
 impl Driver {
     fn listen(session: &HarnessSession) -> Result<Self, HarnessError> {
         let (commands, stops) = (Moments::default(), Moments::default());
-        let clock = Clock::of(&session.node);
+        let clock = NodeClock::of(&session.node);
         let (seen, now) = (commands.clone(), clock.clone());
         let joints = session
             .node
@@ -318,7 +318,7 @@ impl std::fmt::Display for LatencyTable {
     }
 }
 
-impl std::fmt::Display for Row {
+impl std::fmt::Display for LatencyRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { what, samples_ms } = self;
         let at = |p| percentile(samples_ms, p).map_or("–".to_owned(), |value| format!("{value:.1}"));

@@ -12,7 +12,7 @@ use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger
 use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent, PlannedPath};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
-use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{qos, topics};
 
 use super::error::HarnessError;
@@ -220,7 +220,7 @@ fn events(node: &Node, observed: &Observations) -> Result<Subscription<GateEvent
 
 fn chunks(node: &Node, observed: &Observations) -> Result<Subscription<ActionChunk>, HarnessError> {
     let observed = observed.clone();
-    let clock = Clock::of(node);
+    let clock = NodeClock::of(node);
     let subscription = node.create_subscription::<ActionChunk, _>(
         topics::CHUNK.name.qos(qos::events()),
         move |chunk: ActionChunk| {
@@ -261,7 +261,7 @@ fn planned(node: &Node, observed: &Observations) -> Result<Subscription<PlannedP
 /// Subscribes with the RMW-native image type: the idiomatic one converts element by element.
 fn images(node: &Node, observed: &Observations, camera: &'static str) -> Result<Subscription<Image>, HarnessError> {
     let observed = observed.clone();
-    let clock = Clock::of(node);
+    let clock = NodeClock::of(node);
     let topic = topics::image(camera);
     let subscription =
         node.create_subscription::<Image, _>(topic.as_str().qos(qos::images()), move |image: Image| {

@@ -243,12 +243,12 @@ mod tests {
 
     use super::*;
 
-    struct Bench {
+    struct ProcessFixture {
         directory: tempfile::TempDir,
         processes: NodeProcesses,
     }
 
-    impl Bench {
+    impl ProcessFixture {
         fn with(name: &str, script: &str) -> Self {
             let directory = tempfile::tempdir().unwrap();
             let program = directory.path().join(name);
@@ -280,9 +280,9 @@ mod tests {
 
     #[test]
     fn a_node_that_dies_is_reported_with_its_last_words() {
-        let bench = Bench::with("arm_node", "echo the joints are on fire >&2; exit 3");
+        let fixture = ProcessFixture::with("arm_node", "echo the joints are on fire >&2; exit 3");
         let error = loop {
-            match bench.processes.check() {
+            match fixture.processes.check() {
                 Ok(()) => std::thread::sleep(LOOK),
                 Err(error) => break error.to_string(),
             }
@@ -294,33 +294,33 @@ mod tests {
 
     #[test]
     fn a_node_ends_by_sigint_in_good_order() {
-        let bench = Bench::with(
+        let fixture = ProcessFixture::with(
             "sim_node",
             "trap 'echo bye; exit 0' INT\necho up\nwhile :; do sleep 0.05; done",
         );
-        bench.said("sim_node", "up");
-        bench.processes.stop().unwrap();
-        bench.said("sim_node", "bye");
+        fixture.said("sim_node", "up");
+        fixture.processes.stop().unwrap();
+        fixture.said("sim_node", "bye");
     }
 
     #[test]
     fn an_end_with_an_error_is_no_good_order() {
-        let bench = Bench::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
-        bench.said("sim_node", "up");
-        let error = bench.processes.stop().unwrap_err().to_string();
+        let fixture = ProcessFixture::with("sim_node", "trap 'exit 7' INT\necho up\nwhile :; do sleep 0.05; done");
+        fixture.said("sim_node", "up");
+        let error = fixture.processes.stop().unwrap_err().to_string();
         assert!(error.contains("exit code 7"), "{error}");
     }
 
     #[test]
     fn no_process_of_a_node_outlives_the_run() {
-        let bench = Bench::with(
+        let fixture = ProcessFixture::with(
             "policy_node",
             "trap '' INT\nsleep 600 & echo up $! $$\nwait; wait; wait",
         );
-        let words = bench.said("policy_node", "up");
+        let words = fixture.said("policy_node", "up");
         let pids: Vec<String> = words.split_whitespace().skip(1).map(str::to_owned).collect();
         assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
-        drop(bench);
+        drop(fixture);
         for _ in 0..400 {
             if !pids.iter().any(|pid| is_alive(pid)) {
                 return;

@@ -7,7 +7,7 @@ use rclrs::{IntoPrimitiveOptions as _, Publisher};
 use ros_env::sensor_msgs::msg::rmw::Image;
 
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
 
 use super::error::HarnessError;
@@ -48,7 +48,7 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), HarnessError> {
             .create_publisher::<Image>(topic.as_str().qos(qos::images()))?;
         cameras.push((publisher, message(directory, camera)?));
     }
-    let clock = Clock::of(runtime.node());
+    let clock = NodeClock::of(runtime.node());
     let shutdown = runtime.shutdown().clone();
     let period = Duration::from_secs_f64(1.0 / rate_hz);
     runtime.shutdown().run_beside(move || {
@@ -65,7 +65,7 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), HarnessError> {
     Ok(runtime.spin()?)
 }
 
-fn publish(publisher: &Publisher<Image>, image: &mut Image, clock: &Clock) -> Result<(), rclrs::RclrsError> {
+fn publish(publisher: &Publisher<Image>, image: &mut Image, clock: &NodeClock) -> Result<(), rclrs::RclrsError> {
     let stamp = to_message(clock.now());
     image.header.stamp.sec = stamp.sec;
     image.header.stamp.nanosec = stamp.nanosec;

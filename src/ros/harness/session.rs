@@ -8,7 +8,7 @@ use ros_env::lifecycle_msgs::msg::Transition;
 use ros_env::thinkvla::msg::ArmStatus;
 
 use crate::ros::node::runtime::{Runtime, Shutdown};
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 
 use super::error::HarnessError;
 use super::monitor::{CAMERAS, Monitor};
@@ -122,7 +122,7 @@ impl HarnessSession {
 
     /// Clears what was recorded; keeps the newest states.
     pub fn begin(&self) {
-        self.observed().begin(Clock::of(&self.node).now());
+        self.observed().begin(NodeClock::of(&self.node).now());
     }
 
     /// Starts simulator and arm node, and waits for the first messages of both.

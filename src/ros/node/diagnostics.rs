@@ -7,7 +7,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Timer};
 use ros_env::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use ros_env::std_msgs::msg::Header;
 
-use super::time::{Clock, to_message};
+use super::time::{NodeClock, to_message};
 use super::{qos, topics};
 
 /// Severity of a status, as in `DiagnosticStatus`.
@@ -25,7 +25,7 @@ pub enum Level {
 
 /// Diagnostic status of one part of a node.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Status {
+pub struct PartStatus {
     /// Name of the part, e.g. `camera top`.
     pub part: String,
     /// Severity.
@@ -36,7 +36,7 @@ pub struct Status {
     pub values: Vec<(&'static str, String)>,
 }
 
-impl Status {
+impl PartStatus {
     /// Creates a status of level `Ok`.
     pub fn ok(part: impl Into<String>) -> Self {
         Self {
@@ -94,10 +94,10 @@ impl Status {
 pub fn publish(
     node: &Node,
     hardware_id: &str,
-    mut statuses: impl FnMut() -> Vec<Status> + Send + 'static,
+    mut statuses: impl FnMut() -> Vec<PartStatus> + Send + 'static,
 ) -> Result<Timer, RclrsError> {
     let publisher = node.create_publisher::<DiagnosticArray>(topics::DIAGNOSTICS.name.qos(qos::display()))?;
-    let clock = Clock::of(node);
+    let clock = NodeClock::of(node);
     let (name, hardware_id) = (node.name(), Arc::<str>::from(hardware_id));
     node.create_timer_repeating(Duration::from_secs(1), move || {
         let array = DiagnosticArray {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_worst_complaint_is_shown() {
-        let status = Status::ok("camera top")
+        let status = PartStatus::ok("camera top")
             .complain(Level::Error, true, || "no frames".into())
             .complain(Level::Warn, true, || "slow".into())
             .complain(Level::Stale, false, || "never heard of".into());

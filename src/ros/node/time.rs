@@ -38,9 +38,9 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The clock of a node: system time, or `/clock` when `use_sim_time` is set.
 #[derive(Clone, Debug)]
-pub struct Clock(rclrs::Clock);
+pub struct NodeClock(rclrs::Clock);
 
-impl Clock {
+impl NodeClock {
     /// The node's clock.
     pub fn of(node: &rclrs::Node) -> Self {
         Self(node.get_clock())

@@ -30,7 +30,7 @@ struct Current {
 
 /// Images that a question refers to.
 #[derive(Debug)]
-pub enum Scene {
+pub enum QuestionImages {
     /// Those of the last chunk, with the time of its observation: the vision tower need not run again.
     Seen(Time),
     /// Frames that have not been processed, with the time of their observation.
@@ -56,7 +56,7 @@ impl AnswerStream {
     }
 
     /// Runs one step: the start of an answer, a piece of the prompt, or one token.
-    pub fn step(&mut self, context: &InferenceContext, scene: Scene) {
+    pub fn step(&mut self, context: &InferenceContext, scene: QuestionImages) {
         let waiting = || {
             context
                 .ask_queue
@@ -105,15 +105,17 @@ impl Current {
     }
 
     /// Starts the answer when images are available; returns whether there is more to do.
-    fn begin(&mut self, context: &InferenceContext, scene: Scene) -> Result<bool, String> {
+    fn begin(&mut self, context: &InferenceContext, scene: QuestionImages) -> Result<bool, String> {
         if let Some(fault) = context.health.fault() {
             return Err(format!("there is nothing to look at: {fault}"));
         }
         let (frames, observed) = match scene {
-            Scene::Seen(observed) => (None, observed),
-            Scene::Frames(frames, observed) => (Some(frames), observed),
-            Scene::Nothing if self.pending.since.elapsed() < PATIENCE => return Ok(true),
-            Scene::Nothing => return Err(format!("waited {PATIENCE:?} in vain for frames that belong together")),
+            QuestionImages::Seen(observed) => (None, observed),
+            QuestionImages::Frames(frames, observed) => (Some(frames), observed),
+            QuestionImages::Nothing if self.pending.since.elapsed() < PATIENCE => return Ok(true),
+            QuestionImages::Nothing => {
+                return Err(format!("waited {PATIENCE:?} in vain for frames that belong together"));
+            }
         };
         // Another checkpoint may have become active while the question waited for images.
         self.checkpoint = context.active.get();

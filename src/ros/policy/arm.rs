@@ -15,19 +15,19 @@ const TREMBLE_RAD: f64 = 0.01;
 
 /// Newest status of the arm node, and the distance that the joints have moved.
 pub struct ArmMonitor {
-    seen: Arc<Mutex<Seen>>,
+    observed: Arc<Mutex<ArmObservation>>,
     _subscription: Subscription<ArmStatus>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct ArmObservation {
     latest: Option<(ArmStatus, Instant)>,
     /// Joints at the last addition to the travel; `None` until the first status with a state, because zeros stand for none.
     counted: Option<[f64; JOINTS]>,
     travel: f64,
 }
 
-impl Seen {
+impl ArmObservation {
     /// Adds up movement in steps larger than sensor noise and servo jitter at rest.
     fn move_to(&mut self, joints: &[f64; JOINTS]) {
         if joints.iter().all(|q| *q == 0.0) {
@@ -48,29 +48,32 @@ impl ArmMonitor {
     /// # Errors
     /// When the subscription cannot be created.
     pub fn subscribe(node: &Node) -> Result<Self, RclrsError> {
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let theirs = Arc::clone(&seen);
+        let observed = Arc::new(Mutex::new(ArmObservation::default()));
+        let theirs = Arc::clone(&observed);
         let topic = topics::ARM_STATUS.name.qos(qos::latched());
         let subscription = node.create_subscription(topic, move |status: ArmStatus| {
-            let mut seen = lock(&theirs);
-            seen.move_to(&status.measured_joints);
-            seen.latest = Some((status, Instant::now()));
+            let mut observed = lock(&theirs);
+            observed.move_to(&status.measured_joints);
+            observed.latest = Some((status, Instant::now()));
         })?;
         Ok(Self {
-            seen,
+            observed,
             _subscription: subscription,
         })
     }
 
     /// The newest status and the time since its arrival.
     pub fn latest(&self) -> Option<(ArmStatus, Duration)> {
-        let seen = lock(&self.seen);
-        seen.latest.as_ref().map(|(status, at)| (status.clone(), at.elapsed()))
+        let observed = lock(&self.observed);
+        observed
+            .latest
+            .as_ref()
+            .map(|(status, at)| (status.clone(), at.elapsed()))
     }
 
     /// Joint movement since start, summed over the joints (rad).
     pub fn travel(&self) -> f64 {
-        lock(&self.seen).travel
+        lock(&self.observed).travel
     }
 }
 
@@ -80,17 +83,17 @@ mod tests {
 
     #[test]
     fn only_real_motion_is_travel() {
-        let mut seen = Seen::default();
+        let mut observed = ArmObservation::default();
         let joints = [0.0, 0.5, 0.0, 1.0, 0.0, 1.5, 0.0];
-        seen.move_to(&[0.0; JOINTS]);
-        seen.move_to(&joints);
+        observed.move_to(&[0.0; JOINTS]);
+        observed.move_to(&joints);
         for i in 0..1000 {
-            seen.move_to(&joints.map(|q| q + 0.001 * f64::from(i % 2)));
+            observed.move_to(&joints.map(|q| q + 0.001 * f64::from(i % 2)));
         }
-        assert_eq!(seen.travel, 0.0, "the first state and trembling are no travel");
+        assert_eq!(observed.travel, 0.0, "the first state and trembling are no travel");
         for i in 0..100 {
-            seen.move_to(&joints.map(|q| q + 0.001 * f64::from(i)));
+            observed.move_to(&joints.map(|q| q + 0.001 * f64::from(i)));
         }
-        assert!(seen.travel > 0.6 && seen.travel < 0.7, "{}", seen.travel);
+        assert!(observed.travel > 0.6 && observed.travel < 0.7, "{}", observed.travel);
     }
 }

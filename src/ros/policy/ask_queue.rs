@@ -8,7 +8,7 @@ use rclrs::{Node, RclrsError, Service};
 use ros_env::thinkvla::srv::{Ask, Ask_Request, Ask_Response};
 use tokio::sync::oneshot;
 
-use super::backend::Question;
+use super::backend::ImageQuestion;
 use crate::ros::node::lock::lock;
 use crate::ros::node::time::to_message;
 use crate::types::time::Time;
@@ -35,7 +35,7 @@ pub struct PendingQuestion {
     /// Number of the question, counting from 1.
     pub id: u64,
     /// The question.
-    pub question: Question,
+    pub question: ImageQuestion,
     /// Time of arrival.
     pub since: Instant,
     answer: Option<oneshot::Sender<Answer>>,
@@ -79,7 +79,7 @@ impl AskQueue {
     ///
     /// # Errors
     /// The reason why it is refused.
-    fn submit(self: &Arc<Self>, question: Question) -> Result<(u64, oneshot::Receiver<Answer>), String> {
+    fn submit(self: &Arc<Self>, question: ImageQuestion) -> Result<(u64, oneshot::Receiver<Answer>), String> {
         if !self.open.load(Ordering::Acquire) {
             return Err("expected an active policy, found none; activate policy_node first".to_owned());
         }
@@ -156,7 +156,7 @@ pub fn serve(node: &Node, ask_queue: Arc<AskQueue>) -> Result<Service<Ask>, Rclr
 }
 
 /// Validates a request; the error names the invalid field.
-fn question(request: &Ask_Request) -> Result<Question, String> {
+fn question(request: &Ask_Request) -> Result<ImageQuestion, String> {
     let text = request.question.trim();
     let length = text.chars().count();
     if length == 0 || length > LONGEST_QUESTION {
@@ -172,7 +172,7 @@ fn question(request: &Ask_Request) -> Result<Question, String> {
         let found = request.temperature;
         return Err(format!("temperature: expected 0 or a positive number, found {found}"));
     }
-    Ok(Question {
+    Ok(ImageQuestion {
         text: text.to_owned(),
         max_tokens: match request.max_tokens {
             0 => USUAL_ANSWER,
@@ -187,7 +187,7 @@ fn question(request: &Ask_Request) -> Result<Question, String> {
 mod tests {
     use super::*;
 
-    fn asked(text: &str) -> Question {
+    fn asked(text: &str) -> ImageQuestion {
         question(&Ask_Request {
             question: text.to_owned(),
             ..Ask_Request::default()

@@ -39,7 +39,7 @@ pub trait InferenceBackend: Send {
     ///
     /// # Errors
     /// The reason why it cannot be answered.
-    fn begin_answer(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String>;
+    fn begin_answer(&mut self, question: &ImageQuestion, frames: Option<&[Arc<Arrived>]>) -> Result<(), String>;
 
     /// Continues the answer by one step, which is as short as the network allows: a few tokens of the prompt, or one of the
     /// answer.
@@ -54,7 +54,7 @@ pub trait InferenceBackend: Send {
 
 /// A question about the camera images.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Question {
+pub struct ImageQuestion {
     /// Text of the question.
     pub text: String,
     /// Maximum length of the answer (tokens).

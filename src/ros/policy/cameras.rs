@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rclrs::{Node, RclrsError};
 
-use super::settings::Settings;
+use super::settings::PolicySettings;
 use crate::camera::freeze::FreezeRule;
 use crate::contract::Camera;
 use crate::ros::subscribe::images::{Arrival, CameraFeed, Slot, fingerprint};
@@ -20,7 +20,7 @@ impl CameraSet {
     ///
     /// # Errors
     /// When a subscription cannot be created.
-    pub fn open(node: &Node, cameras: &[Camera], settings: &Settings) -> Result<Self, RclrsError> {
+    pub fn open(node: &Node, cameras: &[Camera], settings: &PolicySettings) -> Result<Self, RclrsError> {
         let arrival = Arc::new(Arrival::default());
         let freeze = FreezeRule {
             frames: 3,

@@ -10,16 +10,16 @@ use super::active_checkpoint::LoadedCheckpoint;
 use super::backend::InferenceBackend;
 use super::contract_check::{ArmFacts, compare};
 use super::inference_loop::InferenceContext;
-use super::settings::Settings;
+use super::settings::PolicySettings;
 use crate::ros::node::lock::lock;
 
 /// Niceness of the thread that loads a checkpoint while another one is active.
 const NICENESS: i32 = 10;
 
 /// Function that loads the checkpoint in a directory.
-pub type Load = Box<dyn Fn(&Settings, &Path) -> Result<Box<dyn InferenceBackend>, String> + Send + Sync>;
+pub type Load = Box<dyn Fn(&PolicySettings, &Path) -> Result<Box<dyn InferenceBackend>, String> + Send + Sync>;
 /// Function that checks a checkpoint's files, and optionally a dataset against them: a report, or the reason for refusal.
-pub type Check = Box<dyn Fn(&Settings, &Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
+pub type Check = Box<dyn Fn(&PolicySettings, &Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
 /// Function that runs a backend on moments of a recorded episode.
 pub type Replay = Box<dyn Fn(&mut dyn InferenceBackend, &Path) -> Result<SelfTest, String> + Send + Sync>;
 
@@ -64,7 +64,7 @@ impl fmt::Display for SelfTest {
 
 /// A checkpoint loaded while another one is active.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Candidate {
+pub struct SwapCandidate {
     /// SHA-256 of its weights.
     pub hash: String,
     /// Report of the checks.
@@ -75,7 +75,7 @@ pub struct Candidate {
 
 /// The active, the waiting and the previous checkpoint.
 pub struct CheckpointSwap {
-    settings: Arc<Settings>,
+    settings: Arc<PolicySettings>,
     checkpoints: Checkpoints,
     busy: AtomicBool,
     state: Mutex<SwapState>,
@@ -91,7 +91,7 @@ struct SwapState {
 
 impl CheckpointSwap {
     /// Creates the state without any checkpoint.
-    pub fn new(settings: Arc<Settings>, checkpoints: Checkpoints) -> Self {
+    pub fn new(settings: Arc<PolicySettings>, checkpoints: Checkpoints) -> Self {
         Self {
             settings,
             checkpoints,
@@ -159,7 +159,7 @@ impl CheckpointSwap {
     ///
     /// # Errors
     /// The reason why it must not become active here.
-    pub fn load(&self, path: &Path, dataset: Option<&Path>) -> Result<Candidate, String> {
+    pub fn load(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, String> {
         if self.busy.swap(true, Ordering::AcqRel) {
             return Err("expected one load at a time, found another under way; wait for its answer".into());
         }
@@ -168,7 +168,7 @@ impl CheckpointSwap {
         loaded
     }
 
-    fn load_alone(&self, path: &Path, dataset: Option<&Path>) -> Result<Candidate, String> {
+    fn load_alone(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, String> {
         let Some((context, facts)) = self.state().configured.clone() else {
             return Err(NOT_CONFIGURED.into());
         };
@@ -208,7 +208,7 @@ impl CheckpointSwap {
             return Err(format!("{NOT_CONFIGURED}; it was cleaned up meanwhile"));
         }
         state.waiting = Some(Arc::new(checkpoint));
-        Ok(Candidate {
+        Ok(SwapCandidate {
             hash,
             report,
             self_test,

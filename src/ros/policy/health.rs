@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::arm::ArmMonitor;
 use super::freeze::FreezeWatch;
-use super::settings::Settings;
+use super::settings::PolicySettings;
 use crate::ros::node::lock::lock;
 use crate::ros::subscribe::images::Slot;
 
@@ -74,7 +74,7 @@ impl fmt::Display for HealthFault {
 
 /// Health monitor of cameras and network.
 pub struct HealthMonitor {
-    settings: Arc<Settings>,
+    settings: Arc<PolicySettings>,
     arm: Arc<ArmMonitor>,
     cameras: Mutex<Vec<(Arc<Slot>, FreezeWatch)>>,
     inference_since: Mutex<Option<Instant>>,
@@ -83,7 +83,7 @@ pub struct HealthMonitor {
 
 impl HealthMonitor {
     /// Creates a monitor without cameras, which reports no fault.
-    pub fn new(settings: Arc<Settings>, arm: Arc<ArmMonitor>) -> Self {
+    pub fn new(settings: Arc<PolicySettings>, arm: Arc<ArmMonitor>) -> Self {
         Self {
             settings,
             arm,

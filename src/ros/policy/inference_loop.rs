@@ -10,19 +10,19 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::SOURCE;
 use super::active_checkpoint::{ActiveCheckpoint, LoadedCheckpoint};
-use super::answer_stream::{AnswerStream, Scene};
+use super::answer_stream::{AnswerStream, QuestionImages};
 use super::arm::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::backend::{BackendInput, InferenceError, TimedActions};
 use super::geometry::GeometryView;
 use super::health::HealthMonitor;
-use super::metrics::Metrics;
-use super::settings::Settings;
-use crate::camera::pairing::{NotReady, PairRule, Pairer, StreamRule};
+use super::metrics::PolicyMetrics;
+use super::settings::PolicySettings;
+use crate::camera::pairing::{NoPair, PairRule, Pairer, StreamRule};
 use crate::control::chunk::ActionChunk;
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::lock::lock;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::subscribe::images::{Arrival, Arrived, Slot};
 use crate::types::time::Time;
 
@@ -45,9 +45,9 @@ pub struct InferenceContext {
     /// Health monitor, which is notified when inference begins and ends.
     pub health: Arc<HealthMonitor>,
     /// Metrics.
-    pub metrics: Arc<Mutex<Metrics>>,
+    pub metrics: Arc<Mutex<PolicyMetrics>>,
     /// Parameters.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<PolicySettings>,
     /// Publisher of chunks.
     pub publisher: Publisher<ChunkMessage>,
     /// Publisher of geometry latents.
@@ -55,7 +55,7 @@ pub struct InferenceContext {
     /// Status of the arm node.
     pub arm: Arc<ArmMonitor>,
     /// Clock of the chunks' stamps.
-    pub clock: Clock,
+    pub clock: NodeClock,
     /// Queue of questions.
     pub ask_queue: Arc<AskQueue>,
     /// Publisher of pieces of answers.
@@ -141,7 +141,7 @@ struct LastChunk {
 
 impl InferenceContext {
     /// Metrics.
-    pub fn metrics(&self) -> MutexGuard<'_, Metrics> {
+    pub fn metrics(&self) -> MutexGuard<'_, PolicyMetrics> {
         lock(&self.metrics)
     }
 
@@ -181,7 +181,11 @@ impl InferenceWorker {
             // progresses even when the network is always busy with chunks.
             if self.answer_stream.is_due(&self.context) {
                 let wanted = self.answer_stream.wants_scene();
-                let scene = if wanted { self.scene(idle) } else { Scene::Nothing };
+                let scene = if wanted {
+                    self.scene(idle)
+                } else {
+                    QuestionImages::Nothing
+                };
                 self.answer_stream.step(&self.context, scene);
             }
         }
@@ -189,11 +193,11 @@ impl InferenceWorker {
     }
 
     /// Frames that a question refers to: those of the last chunk, or new ones when there is no instruction.
-    fn scene(&mut self, idle: bool) -> Scene {
+    fn scene(&mut self, idle: bool) -> QuestionImages {
         if idle {
             let frame_set = self.newest_frames();
-            return frame_set.map_or(Scene::Nothing, |frame_set| {
-                Scene::Frames(frame_set.frames, frame_set.observed)
+            return frame_set.map_or(QuestionImages::Nothing, |frame_set| {
+                QuestionImages::Frames(frame_set.frames, frame_set.observed)
             });
         }
         let context = &self.context;
@@ -202,9 +206,11 @@ impl InferenceWorker {
         let oldest = steps / checkpoint.contract.data.fps + context.settings.inference_limit.get();
         match &self.last {
             // A checkpoint that has just become active has not processed any frame yet.
-            Some(last) if !Arc::ptr_eq(&last.by, &checkpoint) => Scene::Nothing,
-            Some(last) if context.clock.now().seconds_since(last.observed) <= oldest => Scene::Seen(last.observed),
-            _ => Scene::Nothing,
+            Some(last) if !Arc::ptr_eq(&last.by, &checkpoint) => QuestionImages::Nothing,
+            Some(last) if context.clock.now().seconds_since(last.observed) <= oldest => {
+                QuestionImages::Seen(last.observed)
+            }
+            _ => QuestionImages::Nothing,
         }
     }
 
@@ -222,7 +228,7 @@ impl InferenceWorker {
         let pair = match self.pairer.take(self.context.clock.now()) {
             Ok(pair) => pair,
             // A frame is missing or the pair is not complete yet.
-            Err(NotReady::Missing { .. } | NotReady::Apart { .. }) => return None,
+            Err(NoPair::Missing { .. } | NoPair::Apart { .. }) => return None,
             Err(why) => {
                 let mut metrics = lock(&self.context.metrics);
                 metrics.stale += 1;

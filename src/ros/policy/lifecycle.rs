@@ -16,14 +16,14 @@ use super::contract_check::{ArmFacts, compare};
 use super::geometry::GeometryView;
 use super::health::HealthMonitor;
 use super::inference_loop::{InferenceContext, InferenceLoop};
-use super::metrics::Metrics;
-use super::settings::Settings;
-use crate::ros::client::heartbeat::Heartbeat;
+use super::metrics::PolicyMetrics;
+use super::settings::PolicySettings;
+use crate::ros::client::heartbeat::HeartbeatThread;
 use crate::ros::client::lease::LeaseClient;
 use crate::ros::node::lifecycle::Managed;
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::subscribe::images::Slot;
 
 /// Number of images needed to measure a camera's rate.
@@ -33,7 +33,7 @@ const IMAGES_FOR_RATE: u64 = 10;
 #[derive(Default)]
 pub struct Shared {
     /// Metrics.
-    pub metrics: Arc<Mutex<Metrics>>,
+    pub metrics: Arc<Mutex<PolicyMetrics>>,
     /// Cameras, each with the rate that the contract expects (Hz).
     pub cameras: Mutex<Vec<(Arc<Slot>, f64)>>,
     /// Id of the lease held, 0 for none.
@@ -51,7 +51,7 @@ pub struct PolicyLifecycle {
     /// Shutdown request, which ends waiting early.
     pub shutdown: Shutdown,
     /// Heartbeat of the lease.
-    pub heartbeat: Heartbeat,
+    pub heartbeat: HeartbeatThread,
     /// Client of the lease.
     pub lease: LeaseClient,
     /// Publisher of chunks.
@@ -69,7 +69,7 @@ pub struct PolicyLifecycle {
     /// Instruction.
     pub instruction: Arc<Mutex<String>>,
     /// Parameters.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<PolicySettings>,
     /// Status of the arm node.
     pub arm: Arc<ArmMonitor>,
     /// Health monitor.
@@ -106,7 +106,7 @@ impl Managed for PolicyLifecycle {
             publisher: Arc::clone(&self.publisher),
             geometry: Arc::clone(&self.geometry),
             arm: Arc::clone(&self.arm),
-            clock: Clock::of(&self.node),
+            clock: NodeClock::of(&self.node),
             ask_queue: Arc::clone(&self.ask_queue),
             pieces: Arc::clone(&self.pieces),
         });

@@ -8,7 +8,7 @@ const WINDOW: usize = 200;
 
 /// Counters since start and recent durations.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
+pub struct PolicyMetrics {
     /// Chunks published.
     pub chunks: u64,
     /// Number of inferences without a chunk.
@@ -26,7 +26,7 @@ pub struct Metrics {
     recent_ms: VecDeque<f64>,
 }
 
-impl Metrics {
+impl PolicyMetrics {
     /// Records the duration of a chunk, from images to actions.
     pub fn took(&mut self, duration: Duration) {
         if self.recent_ms.len() == WINDOW {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn quantiles_are_those_of_the_last_chunks() {
-        let mut metrics = Metrics::default();
+        let mut metrics = PolicyMetrics::default();
         assert_eq!(metrics.quantile_ms(0.5), None);
         for ms in 1..=300 {
             metrics.took(Duration::from_millis(ms));

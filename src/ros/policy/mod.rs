@@ -38,7 +38,7 @@ mod settings;
 
 pub use checkpoint_swap::{Checkpoints, SelfTest};
 pub use node::PolicyNode;
-pub use settings::Settings;
+pub use settings::PolicySettings;
 
 /// Name of the policy in chunks, heartbeats and lease requests.
 pub const SOURCE: &str = "policy";

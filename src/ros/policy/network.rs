@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::backend::{AnswerStep, BackendInput, InferenceBackend, InferenceError, Question, TimedActions};
+use super::backend::{AnswerStep, BackendInput, ImageQuestion, InferenceBackend, InferenceError, TimedActions};
 use super::checkpoint_swap::Checkpoints;
 use super::self_test;
-use super::settings::Settings;
+use super::settings::PolicySettings;
 use crate::camera::patches::Grid;
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
-use crate::inspect::check::Check;
+use crate::inspect::check::CheckpointCheck;
 use crate::inspect::geometry_picture;
-use crate::model::checkpoint::Options;
+use crate::model::checkpoint::CheckpointOptions;
 use crate::model::generate::generation::{AnswerOptions, Generation, GenerationStep};
 use crate::model::generate::sampling::Sampling;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
@@ -55,7 +55,7 @@ impl NetworkBackend {
     ///
     /// # Errors
     /// When there is none, it is damaged, or the device is not available.
-    fn load(settings: &Settings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, String> {
+    fn load(settings: &PolicySettings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, String> {
         let options = PolicyOptions {
             device: settings.device.parse().map_err(|e| format!("parameter device: {e}"))?,
             threads: settings.threads,
@@ -91,9 +91,9 @@ impl NetworkBackend {
 }
 
 /// Runs the checks of `thinkvla check`; returns its report.
-fn check(settings: &Settings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, String> {
-    let report = Check {
-        options: &Options::default(),
+fn check(settings: &PolicySettings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, String> {
+    let report = CheckpointCheck {
+        options: &CheckpointOptions::default(),
         dataset,
         constant: &settings.allow_constant,
     }
@@ -153,7 +153,7 @@ impl InferenceBackend for NetworkBackend {
         })
     }
 
-    fn begin_answer(&mut self, question: &Question, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
+    fn begin_answer(&mut self, question: &ImageQuestion, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
         self.answer = None;
         let text = |e: &dyn std::fmt::Display| e.to_string();
         if let Some(frames) = frames {

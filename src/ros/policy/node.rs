@@ -15,11 +15,11 @@ use super::checkpoint_swap::{CheckpointSwap, Checkpoints};
 use super::geometry::GeometryView;
 use super::health::HealthMonitor;
 use super::lifecycle::{PolicyLifecycle, Shared};
-use super::settings::Settings;
+use super::settings::PolicySettings;
 use super::{report, services};
-use crate::ros::client::heartbeat::Heartbeat;
-use crate::ros::client::lease::{LeaseClient, Priority};
-use crate::ros::node::lifecycle::{Lifecycle, State, Transition};
+use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::lease::{LeaseClient, SourcePriority};
+use crate::ros::node::lifecycle::{Lifecycle, LifecycleState, Transition};
 use crate::ros::node::lock::lock;
 use crate::ros::node::parameters::ParameterError;
 use crate::ros::node::runtime::Runtime;
@@ -44,7 +44,7 @@ pub enum PolicyNodeError {
 pub struct PolicyNode {
     refused: Arc<AtomicBool>,
     _lifecycle: Arc<Lifecycle>,
-    _instruction: instruction::Heard,
+    _instruction: instruction::InstructionSubscriptions,
     _ask: Service<Ask>,
     _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
     _timers: [Timer; 2],
@@ -57,7 +57,7 @@ impl PolicyNode {
     /// When a parameter is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
-        let settings = Arc::new(Settings::declare(runtime)?);
+        let settings = Arc::new(PolicySettings::declare(runtime)?);
         let arm = Arc::new(ArmMonitor::subscribe(node)?);
         let health = Arc::new(HealthMonitor::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
@@ -67,8 +67,8 @@ impl PolicyNode {
             node: Arc::clone(node),
             tokio: runtime.tokio().clone(),
             shutdown: runtime.shutdown().clone(),
-            heartbeat: Heartbeat::start(node, SOURCE, beat(&health))?,
-            lease: LeaseClient::new(node, SOURCE, Priority::Policy)?,
+            heartbeat: HeartbeatThread::start(node, SOURCE, beat(&health))?,
+            lease: LeaseClient::new(node, SOURCE, SourcePriority::Policy)?,
             publisher: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
             ask_queue: Arc::clone(&ask_queue),
             pieces: node.create_publisher(topics::ANSWER.name.qos(qos::events()))?,
@@ -118,7 +118,7 @@ impl PolicyNode {
             let state = Arc::clone(&lifecycle);
             let changer = lifecycle.changer();
             move || {
-                if state.state() == State::Active {
+                if state.state() == LifecycleState::Active {
                     changer(Transition::ActiveShutdown);
                 }
             }

@@ -8,8 +8,8 @@ use ros_env::thinkvla::msg::ArmStatus;
 use super::active_checkpoint::LoadedCheckpoint;
 use super::checkpoint_swap::CheckpointSwap;
 use super::health::HealthFault;
-use super::metrics::Metrics;
-use crate::ros::node::diagnostics::{Level, Status};
+use super::metrics::PolicyMetrics;
+use crate::ros::node::diagnostics::{Level, PartStatus};
 use crate::ros::subscribe::images::Slot;
 
 /// Age of the last status at which the arm node counts as gone.
@@ -19,7 +19,7 @@ const ARM_STALE: Duration = Duration::from_secs(1);
 const SILENT: Duration = Duration::from_secs(1);
 
 /// Diagnostic status of a camera: rate, age, identical and unusable images.
-pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> Status {
+pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> PartStatus {
     let rejected = slot.rejected();
     let health = slot.health();
     let age = slot.silence();
@@ -29,7 +29,7 @@ pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> Sta
         Some(HealthFault::Silent { camera, .. } | HealthFault::Frozen { camera, .. }) => camera == slot.camera(),
         _ => false,
     };
-    Status::ok(format!("camera {}", slot.camera()))
+    PartStatus::ok(format!("camera {}", slot.camera()))
         .value("rate_hz", format!("{rate:.1}"))
         .value("expected_rate_hz", expected_hz)
         .value(
@@ -56,7 +56,12 @@ pub fn camera(slot: &Slot, expected_hz: f64, fault: Option<&HealthFault>) -> Sta
 }
 
 /// Diagnostic status of the policy: latency, chunks, failures.
-pub fn policy(state: &str, metrics: &Mutex<Metrics>, fault: Option<&HealthFault>, instruction: &str) -> Status {
+pub fn policy(
+    state: &str,
+    metrics: &Mutex<PolicyMetrics>,
+    fault: Option<&HealthFault>,
+    instruction: &str,
+) -> PartStatus {
     let metrics = metrics.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let ms = |quantile| {
         metrics
@@ -64,7 +69,7 @@ pub fn policy(state: &str, metrics: &Mutex<Metrics>, fault: Option<&HealthFault>
             .map_or("none".to_owned(), |ms| format!("{ms:.1}"))
     };
     let active = state == "active";
-    Status::ok("policy")
+    PartStatus::ok("policy")
         .value("state", state)
         .value("latency_p50_ms", ms(0.5))
         .value("latency_p95_ms", ms(0.95))
@@ -90,7 +95,7 @@ pub fn policy(state: &str, metrics: &Mutex<Metrics>, fault: Option<&HealthFault>
 }
 
 /// Adds the checkpoint in use, the one that waits for `switch`, and the one that `switch_back` returns to.
-pub fn checkpoints(status: Status, checkpoint_swap: &CheckpointSwap) -> Status {
+pub fn checkpoints(status: PartStatus, checkpoint_swap: &CheckpointSwap) -> PartStatus {
     let name = |checkpoint: Option<Arc<LoadedCheckpoint>>| {
         checkpoint.map_or("none".to_owned(), |checkpoint| {
             let hash = checkpoint.hash.get(..8).unwrap_or_default();
@@ -104,8 +109,8 @@ pub fn checkpoints(status: Status, checkpoint_swap: &CheckpointSwap) -> Status {
 }
 
 /// Diagnostic status of the arm node as received here: underruns, clamps, driver errors.
-pub fn arm(latest: Option<(ArmStatus, Duration)>) -> Status {
-    let status = Status::ok("arm");
+pub fn arm(latest: Option<(ArmStatus, Duration)>) -> PartStatus {
+    let status = PartStatus::ok("arm");
     let Some((arm, age)) = latest else {
         return status.complain(Level::Stale, true, || "arm_node has not been heard of".to_owned());
     };

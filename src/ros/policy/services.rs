@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::active_checkpoint::LoadedCheckpoint;
 use super::checkpoint_list::{self, CheckpointEntry};
-use super::checkpoint_swap::{Candidate, CheckpointSwap};
+use super::checkpoint_swap::{CheckpointSwap, SwapCandidate};
 
 type Done = fn(&CheckpointSwap) -> Result<String, String>;
 
@@ -86,7 +86,7 @@ pub fn offer(
     Ok(kept)
 }
 
-fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<Candidate, String> {
+fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<SwapCandidate, String> {
     let path = ask.path.trim();
     if path.is_empty() {
         return Err("path: expected a checkpoint directory, found nothing".into());
@@ -95,9 +95,9 @@ fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<Candidate
     swap.load(Path::new(path), dataset.map(Path::new))
 }
 
-fn loading(loaded: Result<Candidate, String>) -> LoadCheckpoint_Response {
+fn loading(loaded: Result<SwapCandidate, String>) -> LoadCheckpoint_Response {
     match loaded {
-        Ok(Candidate {
+        Ok(SwapCandidate {
             hash,
             report,
             self_test,

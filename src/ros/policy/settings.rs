@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ros::node::parameters::{Flag, Live, Number, ParameterError, Parameters, Text, Texts};
+use crate::ros::node::parameters::{Flag, Live, NodeParameters, Number, ParameterError, Text, Texts};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::subscribe::images::Transport;
 
 /// Parameters of the node; those that may be set while it runs are [`Live`].
-pub struct Settings {
+pub struct PolicySettings {
     /// Checkpoint directory.
     pub checkpoint: PathBuf,
     /// Directory below which `list_checkpoints` searches.
@@ -45,16 +45,16 @@ pub struct Settings {
     pub chunk_expiry: Live<Number<f64>>,
     /// Whether to publish a picture of the geometry latents after every chunk.
     pub publish_geometry: Live<Flag>,
-    _declared: Parameters,
+    _declared: NodeParameters,
 }
 
-impl Settings {
+impl PolicySettings {
     /// Declares the parameters.
     ///
     /// # Errors
     /// When a value cannot work; the message names it.
     pub fn declare(runtime: &Runtime) -> Result<Self, ParameterError> {
-        let mut declared = Parameters::of(runtime);
+        let mut declared = NodeParameters::of(runtime);
         let seconds = |name, default, range, about| Number {
             name,
             default,

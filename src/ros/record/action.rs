@@ -7,7 +7,7 @@ use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, Te
 use ros_env::thinkvla::action::{RecordEpisode, RecordEpisode_Feedback, RecordEpisode_Result};
 
 use super::session::{RecorderStatus, RecordingSession};
-use crate::dataset::writer::Saved;
+use crate::dataset::writer::SavedEpisode;
 
 /// Time between two feedback messages.
 const FEEDBACK: Duration = Duration::from_millis(200);
@@ -77,12 +77,12 @@ async fn watch(
     feedback: FeedbackPublisher<RecordEpisode>,
     max_seconds: f64,
     before: usize,
-) -> Result<Saved, String> {
+) -> Result<SavedEpisode, String> {
     let mut frames = 0;
     loop {
         let status = beside(&session, |session| Ok(session.status())).await?;
         if status.episodes > before {
-            return Ok(Saved {
+            return Ok(SavedEpisode {
                 episode: before,
                 frames,
             });
@@ -125,7 +125,7 @@ fn message(status: &RecorderStatus) -> RecordEpisode_Feedback {
     }
 }
 
-fn result(saved: Option<Saved>, message: String) -> RecordEpisode_Result {
+fn result(saved: Option<SavedEpisode>, message: String) -> RecordEpisode_Result {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     RecordEpisode_Result {
         saved: saved.is_some(),

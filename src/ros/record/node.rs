@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rclrs::RclrsError;
 
 use super::session::RecordingSession;
-use super::settings::{Settings, SettingsError};
+use super::settings::{RecordSettings, RecordSettingsError};
 use super::{action, report, services, streams};
 use crate::dataset::info::INFO;
 use crate::dataset::schema::DatasetSchema;
@@ -15,14 +15,14 @@ use crate::dataset::storage::Disk;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::ros::node::diagnostics;
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 
 /// Error that keeps the node from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordNodeError {
     /// Invalid parameter.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] RecordSettingsError),
     /// The dataset cannot be written.
     #[error("parameter dataset: {0}")]
     Dataset(#[from] DatasetError),
@@ -43,9 +43,9 @@ impl RecordNode {
     /// When a parameter is invalid, the dataset cannot be used, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, RecordNodeError> {
         let node = runtime.node();
-        let settings = Settings::declare(runtime)?;
+        let settings = RecordSettings::declare(runtime)?;
         let writer = open(&settings)?;
-        let (clock, instruction) = (Clock::of(node), settings.instruction.as_str());
+        let (clock, instruction) = (NodeClock::of(node), settings.instruction.as_str());
         let session = Arc::new(RecordingSession::new(
             writer,
             settings.images,
@@ -71,7 +71,7 @@ impl RecordNode {
 }
 
 /// Opens the dataset to continue, or creates a new one.
-fn open(settings: &Settings) -> Result<DatasetWriter, DatasetError> {
+fn open(settings: &RecordSettings) -> Result<DatasetWriter, DatasetError> {
     let root = &settings.dataset;
     let schema = DatasetSchema::of_arm(&settings.contract, settings.images)?;
     if !root.join(INFO).exists() {

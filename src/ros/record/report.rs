@@ -1,10 +1,10 @@
 //! The recorder's part of `/diagnostics`.
 
 use super::session::RecorderStatus;
-use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, PartStatus};
 
 /// Diagnostic status of the recording.
-pub fn recording(status: &RecorderStatus) -> Status {
+pub fn recording(status: &RecorderStatus) -> PartStatus {
     let streams: Vec<_> = status
         .streams
         .iter()
@@ -17,7 +17,7 @@ pub fn recording(status: &RecorderStatus) -> Status {
         .collect();
     let waits = status.open && !status.recording;
     let unchecked = waits && !status.checked;
-    Status::ok("recording")
+    PartStatus::ok("recording")
         .value("recording", status.recording)
         .value("awaiting_motion", status.awaiting)
         .value("instruction", &status.instruction)

@@ -11,13 +11,13 @@ use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::dataset::schema::PICTURES;
-use crate::dataset::writer::Saved;
+use crate::dataset::writer::SavedEpisode;
 use crate::dataset::{DatasetError, DatasetWriter};
-use crate::recording::sampler::{ArmState, Counts, Rule, Sampler, Tick};
-use crate::recording::steps::{Sample, Steps};
+use crate::recording::sampler::{ArmState, RecordingSampler, SamplingRule, StreamCounts, Tick};
+use crate::recording::steps::{StepSample, Steps};
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::subscribe::images::Payload;
 use crate::types::time::Time;
 
@@ -30,15 +30,15 @@ type Picture = Arc<Payload>;
 pub struct RecordingSession {
     cameras: Vec<String>,
     images: ImageMode,
-    rule: Rule,
-    clock: Clock,
+    rule: SamplingRule,
+    clock: NodeClock,
     live: Mutex<Live>,
     /// Locked while rows are made and written; who holds the lock knows that no write is in progress.
     work: Mutex<Work>,
 }
 
 struct Live {
-    sampler: Sampler<Picture>,
+    sampler: RecordingSampler<Picture>,
     instruction: String,
     begun: Option<Time>,
     /// Number of rows of the open episode, if one is open.
@@ -75,7 +75,7 @@ pub struct RecorderStatus {
     /// Number of saved episodes.
     pub episodes: usize,
     /// Counts of each stream.
-    pub streams: Vec<(String, Counts)>,
+    pub streams: Vec<(String, StreamCounts)>,
     /// Instruction of the episodes.
     pub instruction: String,
     /// The reason why the open episode cannot be saved, if there is one.
@@ -97,14 +97,20 @@ impl RecorderStatus {
 
 impl RecordingSession {
     /// A session for this dataset; an open episode may already be in it. `instruction` is plain, or empty until one is set.
-    pub fn new(writer: DatasetWriter, images: ImageMode, rule: Rule, clock: Clock, instruction: &str) -> Self {
+    pub fn new(
+        writer: DatasetWriter,
+        images: ImageMode,
+        rule: SamplingRule,
+        clock: NodeClock,
+        instruction: &str,
+    ) -> Self {
         let keys = writer.info().pictures();
         let cameras: Vec<_> = keys
             .map(|(key, _)| key.strip_prefix(PICTURES).unwrap_or(key).to_owned())
             .collect();
         Self {
             live: Mutex::new(Live {
-                sampler: Sampler::new(rule, cameras.iter().cloned()),
+                sampler: RecordingSampler::new(rule, cameras.iter().cloned()),
                 instruction: instruction.trim().to_owned(),
                 begun: None,
                 open: writer.open_frames(),
@@ -206,7 +212,7 @@ impl RecordingSession {
     ///
     /// # Errors
     /// When none is open, too much of a stream is missing, or the disk reports an error; then the episode stays open.
-    pub fn save(&self) -> Result<Saved, String> {
+    pub fn save(&self) -> Result<SavedEpisode, String> {
         self.stop()?;
         let mut work = lock(&self.work);
         let status = self.status();
@@ -333,7 +339,7 @@ impl RecordingSession {
             pictures.push(picture.map_err(|problem| format!("camera {camera}: {problem}"))?);
             self.fits(camera, &work.scratch, &work.writer)?;
         }
-        let sample = Sample {
+        let sample = StepSample {
             pictures,
             joints: tick.arm.joints,
             tool: tick.arm.tool,

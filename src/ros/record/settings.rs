@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use crate::contract::{Contract, ContractError, Data, Robot};
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
-use crate::recording::sampler::Rule;
-use crate::ros::node::parameters::{Number, ParameterError, Parameters, Text};
+use crate::recording::sampler::SamplingRule;
+use crate::ros::node::parameters::{NodeParameters, Number, ParameterError, Text};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::subscribe::images::Transport;
 
 /// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum RecordSettingsError {
     /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
@@ -28,7 +28,7 @@ pub enum SettingsError {
 }
 
 /// Parameters of the node, read once at start.
-pub struct Settings {
+pub struct RecordSettings {
     /// Folder of the dataset.
     pub dataset: PathBuf,
     /// Robot and data of a new dataset.
@@ -40,17 +40,17 @@ pub struct Settings {
     /// Instruction until another one is set; may be empty.
     pub instruction: String,
     /// Rule by which streams are sampled.
-    pub rule: Rule,
-    _declared: Parameters,
+    pub rule: SamplingRule,
+    _declared: NodeParameters,
 }
 
-impl Settings {
+impl RecordSettings {
     /// Declares the parameters.
     ///
     /// # Errors
     /// When a value or the contract cannot work; the message names it.
-    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(runtime);
+    pub fn declare(runtime: &Runtime) -> Result<Self, RecordSettingsError> {
+        let mut declared = NodeParameters::of(runtime);
         let mut text = |name, default, choices, about| {
             declared.fixed(Text {
                 name,
@@ -114,7 +114,7 @@ impl Settings {
             "s",
             "A picture may be this far from its row's time; 0 takes half the time between rows, at least 0.05 s.",
         )?;
-        let rule = Rule {
+        let rule = SamplingRule {
             fps,
             slop_s: if slop_s > 0.0 {
                 slop_s.max(0.001)
@@ -140,10 +140,10 @@ impl Settings {
             begin_with_motion: begin_with == "motion",
         };
         if dataset.is_empty() {
-            return Err(SettingsError::NoDataset);
+            return Err(RecordSettingsError::NoDataset);
         }
         if !instruction.is_empty() {
-            require_plain(&instruction).map_err(SettingsError::Instruction)?;
+            require_plain(&instruction).map_err(RecordSettingsError::Instruction)?;
         }
         let contract = match contract.as_str() {
             "" => Contract {

@@ -11,9 +11,9 @@ use ros_env::sensor_msgs::msg::rmw::Image;
 use ros_env::std_msgs::msg::Header;
 
 use super::SimNodeError;
-use super::parameters::{CameraFault, CameraFaults, Settings};
+use super::parameters::{CameraFault, CameraFaults, SimSettings};
 use crate::ros::node::runtime::{Runtime, Shutdown};
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::topics;
 use crate::sim::camera::{self, HEIGHT, Intrinsics, Photographer, View, WIDTH};
 use crate::sim::error::SimError;
@@ -58,7 +58,7 @@ impl Cameras {
 ///
 /// # Errors
 /// When a publisher cannot be created.
-pub fn start(runtime: &Runtime, settings: &Settings, faults: CameraFaults) -> Result<Option<Cameras>, SimNodeError> {
+pub fn start(runtime: &Runtime, settings: &SimSettings, faults: CameraFaults) -> Result<Option<Cameras>, SimNodeError> {
     if settings.camera_rate_hz <= 0.0 {
         return Ok(None);
     }
@@ -66,7 +66,7 @@ pub fn start(runtime: &Runtime, settings: &Settings, faults: CameraFaults) -> Re
     let ends = View::ALL.map(|view| Camera::new(node, view));
     let mut ends = ends.into_iter().collect::<Result<Vec<_>, _>>()?;
     let cameras = Cameras(Arc::default());
-    let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), Clock::of(node));
+    let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), NodeClock::of(node));
     runtime
         .shutdown()
         .run_beside(move || photograph(&mine, &mut ends, &faults, (&shutdown, &clock)));
@@ -77,7 +77,7 @@ fn photograph(
     cameras: &Cameras,
     ends: &mut [Camera],
     faults: &CameraFaults,
-    (shutdown, clock): (&Shutdown, &Clock),
+    (shutdown, clock): (&Shutdown, &NodeClock),
 ) -> Result<(), SimNodeError> {
     let mut photographer = None;
     while !shutdown.is_requested() {

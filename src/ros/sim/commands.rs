@@ -2,13 +2,13 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::sim::driver::{Grip, Motion};
+use crate::sim::driver::{DriverMotion, Grip};
 use crate::sim::tasks::EpisodeId;
 
 /// Command to the physics thread.
 pub enum SimCommand {
     /// Motion command for the simulated driver.
-    Motion(Motion),
+    Motion(DriverMotion),
     /// Gripper command for the simulated driver.
     Grip(Grip),
     /// Stop command for the simulated driver.

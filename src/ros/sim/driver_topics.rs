@@ -13,8 +13,8 @@ use super::commands::SimCommand;
 use crate::realman::{DriverApi, graph};
 use crate::ros::convert::pose::pose_to_message;
 use crate::ros::node::qos;
-use crate::ros::node::time::{Clock, to_message};
-use crate::sim::driver::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State};
+use crate::ros::node::time::{NodeClock, to_message};
+use crate::sim::driver::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply};
 use crate::types::JOINTS;
 
 /// Quality of service of the driver's command and result topics: reliable, depth 1000.
@@ -39,7 +39,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<SimCommand>) -> Result
     };
     let send = sender(inbox);
     let joints = node.create_subscription(graph::JOINT_COMMANDS.qos(deep()), move |m: Jointpos| {
-        send(SimCommand::Motion(Motion::Joints(JointFrame {
+        send(SimCommand::Motion(DriverMotion::Joints(JointFrame {
             joint: m.joint,
             follow: m.follow,
             dof: m.dof,
@@ -48,7 +48,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<SimCommand>) -> Result
     let send = sender(inbox);
     let pose = node.create_subscription(graph::POSE_COMMANDS.qos(deep()), move |m: Cartepos| {
         let (p, q) = (m.pose.position, m.pose.orientation);
-        send(SimCommand::Motion(Motion::Pose(PoseFrame {
+        send(SimCommand::Motion(DriverMotion::Pose(PoseFrame {
             position: [p.x, p.y, p.z],
             orientation: [q.x, q.y, q.z, q.w],
             follow: m.follow,
@@ -56,7 +56,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<SimCommand>) -> Result
     })?;
     let send = sender(inbox);
     let planned = node.create_subscription("rm_driver/movej_cmd".qos(deep()), move |m: Movej| {
-        send(SimCommand::Motion(Motion::Planned(PlannedMove {
+        send(SimCommand::Motion(DriverMotion::Planned(PlannedMove {
             joint: m.joint,
             speed: m.speed,
             block: m.block,
@@ -90,7 +90,7 @@ pub fn listen(node: &Node, api: DriverApi, inbox: &Sender<SimCommand>) -> Result
 
 /// Publishers of the driver's state and results.
 pub struct StateTopics {
-    clock: Clock,
+    clock: NodeClock,
     joints: Publisher<JointState>,
     pose: Publisher<PoseMessage>,
     errors: Errors,
@@ -117,7 +117,7 @@ impl StateTopics {
     pub fn new(node: &Node, api: DriverApi) -> Result<Self, RclrsError> {
         let state = qos::driver_state;
         Ok(Self {
-            clock: Clock::of(node),
+            clock: NodeClock::of(node),
             joints: node.create_publisher(graph::JOINT_STATES.qos(state()))?,
             pose: node.create_publisher("rm_driver/udp_arm_position".qos(state()))?,
             errors: match api {
@@ -138,7 +138,7 @@ impl StateTopics {
     ///
     /// # Errors
     /// When ROS refuses a message.
-    pub fn publish(&self, state: &State) -> Result<(), RclrsError> {
+    pub fn publish(&self, state: &DriverState) -> Result<(), RclrsError> {
         self.joints.publish(JointState {
             header: Header {
                 stamp: to_message(self.clock.now()),

@@ -9,17 +9,17 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, ArmStatus};
 
 use super::SimNodeError;
 use crate::control::chunk::ActionsError;
-use crate::ros::client::heartbeat::Heartbeat;
-use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::convert::pose::pose_from_message;
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::{Runtime, Shutdown};
-use crate::ros::node::time::{Clock, from_message};
+use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{qos, topics};
 use crate::sim::config::SimConfig;
-use crate::sim::expert::{Expert, Observation, SOURCE};
-use crate::sim::tasks::Layout;
+use crate::sim::expert::{Expert, ExpertObservation, SOURCE};
+use crate::sim::tasks::TaskLayout;
 use crate::types::time::Time;
 
 /// Polling period for a new status.
@@ -36,7 +36,7 @@ pub struct ExpertHandle(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     /// The newest episode for the thread to take: with a layout if the expert drives it.
-    order: Mutex<Option<Option<Layout>>>,
+    order: Mutex<Option<Option<TaskLayout>>>,
     status: Mutex<Option<ArmStatus>>,
     active: AtomicBool,
     done: AtomicBool,
@@ -49,7 +49,7 @@ pub struct Subscriptions {
 
 impl ExpertHandle {
     /// Begins an episode: with a layout the expert drives it, otherwise it releases the arm.
-    pub fn begin(&self, layout: Option<Layout>) {
+    pub fn begin(&self, layout: Option<TaskLayout>) {
         self.0.active.store(layout.is_some(), Ordering::Release);
         self.0.done.store(false, Ordering::Release);
         *lock(&self.0.order) = Some(layout);
@@ -76,10 +76,10 @@ pub fn start(runtime: &Runtime, config: &SimConfig) -> Result<(ExpertHandle, Sub
     let mut driver = ExpertDriver {
         handle: handle.clone(),
         config: config.clone(),
-        leases: LeaseClient::new(node, SOURCE, Priority::Policy)?,
-        heartbeat: Heartbeat::start(node, SOURCE, || true)?,
+        leases: LeaseClient::new(node, SOURCE, SourcePriority::Policy)?,
+        heartbeat: HeartbeatThread::start(node, SOURCE, || true)?,
         chunks: node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?,
-        clock: Clock::of(node),
+        clock: NodeClock::of(node),
         tokio: runtime.tokio().clone(),
         task: None,
         lease: None,
@@ -103,9 +103,9 @@ struct ExpertDriver {
     handle: ExpertHandle,
     config: SimConfig,
     leases: LeaseClient,
-    heartbeat: Heartbeat,
+    heartbeat: HeartbeatThread,
     chunks: Publisher<ChunkMessage>,
-    clock: Clock,
+    clock: NodeClock,
     tokio: tokio::runtime::Handle,
     task: Option<Driving>,
     lease: Option<u64>,
@@ -114,7 +114,7 @@ struct ExpertDriver {
 
 /// The episode in progress.
 struct Driving {
-    layout: Layout,
+    layout: TaskLayout,
     /// Created when the arm is first ready, because the path begins at its pose.
     expert: Option<Expert>,
     next_chunk: Time,
@@ -184,7 +184,7 @@ impl ExpertDriver {
             Some(expert) => expert,
             none => none.insert(Expert::new(&self.config, &driving.layout, commanded)),
         };
-        let observation = Observation { time, commanded, lease };
+        let observation = ExpertObservation { time, commanded, lease };
         let Some(chunk) = expert.chunk(&observation)? else {
             self.task = None;
             self.handle.0.done.store(true, Ordering::Release);

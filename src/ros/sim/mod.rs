@@ -21,9 +21,9 @@ use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
 use self::commands::{Reset, SimCommand};
-use self::parameters::{Declared, Settings};
+use self::parameters::{Declared, SimSettings};
 use self::physics_thread::PhysicsThread;
-use super::node::parameters::{ParameterError, Parameters};
+use super::node::parameters::{NodeParameters, ParameterError};
 use super::node::runtime::Runtime;
 use crate::sim::error::SimError;
 use crate::sim::tasks::{EpisodeId, Task};
@@ -47,7 +47,7 @@ pub enum SimNodeError {
 
 /// The running node.
 pub struct SimNode {
-    _parameters: Parameters,
+    _parameters: NodeParameters,
     _ends: driver_topics::CommandTopics,
     _reset: Service<ResetEpisode>,
     _expert: expert::Subscriptions,
@@ -60,7 +60,7 @@ impl SimNode {
     /// When a parameter or the configuration is invalid, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, SimNodeError> {
         let node = runtime.node();
-        let mut parameters = Parameters::of(runtime);
+        let mut parameters = NodeParameters::of(runtime);
         let Declared {
             settings,
             config,
@@ -93,7 +93,7 @@ impl SimNode {
 }
 
 /// Requests the first episode like every other, without waiting for the response.
-fn ask_first(sender: &mpsc::Sender<SimCommand>, settings: &Settings) {
+fn ask_first(sender: &mpsc::Sender<SimCommand>, settings: &SimSettings) {
     let (answer, _) = mpsc::channel();
     // The simulation's thread lives as long as the node.
     let _ = sender.send(SimCommand::Reset(Reset {

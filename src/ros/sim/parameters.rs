@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::realman::DriverApi;
-use crate::ros::node::parameters::{Flag, Live, Number, Parameters, Text};
+use crate::ros::node::parameters::{Flag, Live, NodeParameters, Number, Text};
 use crate::sim::camera::View;
 use crate::sim::config::SimConfig;
 use crate::sim::driver::Faults;
@@ -15,7 +15,7 @@ use super::SimNodeError;
 
 /// Parameters that are read once, at start.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct SimSettings {
     /// Driver generation to simulate.
     pub api: DriverApi,
     /// First episode.
@@ -35,7 +35,7 @@ pub struct Settings {
 /// All declared parameters.
 pub struct Declared {
     /// Parameters that are read once, at start.
-    pub settings: Settings,
+    pub settings: SimSettings,
     /// Configuration of the simulation.
     pub config: SimConfig,
     /// Faults that may be switched while the node runs.
@@ -111,7 +111,7 @@ impl CameraFaults {
 ///
 /// # Errors
 /// When a parameter or the configuration file is invalid.
-pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
+pub fn declare(parameters: &mut NodeParameters) -> Result<Declared, SimNodeError> {
     let config = match parameters
         .fixed(text(
             "config",
@@ -130,7 +130,7 @@ pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
         &["v1", "v2"],
         "Generation of Realman's driver that is played: v1 up to 1.2, v2 from 1.3.",
     ))?;
-    let settings = Settings {
+    let settings = SimSettings {
         api: if api == "v1" { DriverApi::V1 } else { DriverApi::V2 },
         first: first(parameters)?,
         expert: parameters.fixed(flag("expert", "The scripted expert drives the first episode."))?,
@@ -167,7 +167,7 @@ pub fn declare(parameters: &mut Parameters) -> Result<Declared, SimNodeError> {
     })
 }
 
-fn first(parameters: &mut Parameters) -> Result<EpisodeId, SimNodeError> {
+fn first(parameters: &mut NodeParameters) -> Result<EpisodeId, SimNodeError> {
     let task = parameters.fixed(text(
         "task",
         "height",
@@ -195,7 +195,7 @@ fn first(parameters: &mut Parameters) -> Result<EpisodeId, SimNodeError> {
     })
 }
 
-fn faults(parameters: &mut Parameters) -> Result<LiveFaults, SimNodeError> {
+fn faults(parameters: &mut NodeParameters) -> Result<LiveFaults, SimNodeError> {
     let camera = |name| {
         text(
             name,

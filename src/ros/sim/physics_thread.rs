@@ -13,12 +13,12 @@ use super::cameras::Cameras;
 use super::commands::SimCommand;
 use super::driver_topics::StateTopics;
 use super::expert::ExpertHandle;
-use super::parameters::{LiveFaults, Settings};
+use super::parameters::{LiveFaults, SimSettings};
 use crate::ros::node::runtime::Shutdown;
-use crate::ros::node::time::{Clock, to_message};
+use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::{qos, topics};
 use crate::sim::config::SimConfig;
-use crate::sim::driver::Driver;
+use crate::sim::driver::SimDriver;
 use crate::sim::episode_world::EpisodeWorld;
 use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
@@ -47,15 +47,15 @@ pub struct Connections {
 /// The simulation of the current episode.
 pub struct PhysicsThread {
     config: SimConfig,
-    settings: Settings,
+    settings: SimSettings,
     episode_world: EpisodeWorld,
-    driver: Driver,
+    driver: SimDriver,
     error: u16,
     states: StateTopics,
     status: Publisher<EpisodeStatus>,
     instruction: Publisher<Text>,
     time: Option<Publisher<ClockMessage>>,
-    clock: Clock,
+    clock: NodeClock,
 }
 
 /// Periodic timer in simulated time (s).
@@ -85,10 +85,15 @@ impl PhysicsThread {
     ///
     /// # Errors
     /// When MuJoCo refuses the scene, or ROS a publisher.
-    pub fn new(config: SimConfig, settings: &Settings, states: StateTopics, node: &Node) -> Result<Self, SimNodeError> {
+    pub fn new(
+        config: SimConfig,
+        settings: &SimSettings,
+        states: StateTopics,
+        node: &Node,
+    ) -> Result<Self, SimNodeError> {
         let episode_world = EpisodeWorld::new(&config, settings.first, settings.scene)?;
         Ok(Self {
-            driver: Driver::new(&config.driver, episode_world.world.joints()),
+            driver: SimDriver::new(&config.driver, episode_world.world.joints()),
             episode_world,
             error: 0,
             states,
@@ -98,7 +103,7 @@ impl PhysicsThread {
                 .publish_clock
                 .then(|| node.create_publisher("/clock".qos(qos::clock())))
                 .transpose()?,
-            clock: Clock::of(node),
+            clock: NodeClock::of(node),
             settings: *settings,
             config,
         })
@@ -190,7 +195,7 @@ impl PhysicsThread {
 
     fn reset(&mut self, id: EpisodeId) -> Result<String, SimError> {
         let episode_world = EpisodeWorld::new(&self.config, id, self.settings.scene)?;
-        self.driver = Driver::new(&self.config.driver, episode_world.world.joints());
+        self.driver = SimDriver::new(&self.config.driver, episode_world.world.joints());
         self.episode_world = episode_world;
         Ok(self.episode_world.layout.instruction.clone())
     }

@@ -8,7 +8,7 @@ use ros_env::std_msgs::msg::String as StringMessage;
 use crate::ros::node::{qos, topics};
 
 /// The subscriptions; instructions are received as long as they live.
-pub type Heard = [Subscription<StringMessage>; 2];
+pub type InstructionSubscriptions = [Subscription<StringMessage>; 2];
 
 /// Calls `take` with every instruction. It needs two subscriptions: a transient-local one, which also receives the last
 /// message of latched publishers, and a volatile best-effort one, which matches all other publishers. Both receive each
@@ -16,7 +16,10 @@ pub type Heard = [Subscription<StringMessage>; 2];
 ///
 /// # Errors
 /// When a subscription cannot be created.
-pub fn listen(node: &Node, take: impl Fn(&str) + Send + Sync + 'static) -> Result<Heard, RclrsError> {
+pub fn listen(
+    node: &Node,
+    take: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<InstructionSubscriptions, RclrsError> {
     let take = Arc::new(take);
     let hear = |qos| {
         let take = Arc::clone(&take);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rclrs::{Node, RclrsError, Timer};
 
-use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, PartStatus};
 use crate::ros::node::graph::publishers;
 use crate::ros::node::lock::lock;
 
@@ -55,9 +55,9 @@ impl Unheard {
     }
 
     /// Diagnostic status with the publishers found.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> PartStatus {
         let found = lock(&self.found);
-        Status::ok("topics")
+        PartStatus::ok("topics")
             .value("unheard publishers", found.len())
             .complain(Level::Warn, !found.is_empty(), || found.join("; "))
     }

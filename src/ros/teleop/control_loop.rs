@@ -13,7 +13,7 @@ use super::lease::OperatorLease;
 use super::{Steady, lock};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::runtime::Shutdown;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::mapping::Command;
 use crate::teleop::session::{SessionStep, TeleopSession};
@@ -40,7 +40,7 @@ pub struct ControlLoop {
     /// Whether the lease is kept when the deadman is released.
     pub keeps_lease: bool,
     /// The node's clock, for stamps.
-    pub clock: Clock,
+    pub clock: NodeClock,
     /// The monotonic clock, for the ages of input and status.
     pub steady: Steady,
     /// Measurements for diagnostics.

@@ -14,8 +14,8 @@ use crate::ros::node::qos;
 use crate::ros::node::runtime::Runtime;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::joystick::{Joypad, Joystick};
-use crate::teleop::keyboard::Keyboard;
-use crate::teleop::leader::Leader;
+use crate::teleop::keyboard::KeyboardDevice;
+use crate::teleop::leader::LeaderDevice;
 use crate::teleop::mapping::{Command, Input, Mapping, Pad as PadMapping};
 use crate::teleop::tracker::Tracker;
 use crate::types::time::Time;
@@ -64,7 +64,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
     let node = runtime.node();
     match &mapping.input {
         Input::Keyboard(keys) => {
-            let keyboard = Arc::new(Mutex::new(Keyboard::new(keys)));
+            let keyboard = Arc::new(Mutex::new(KeyboardDevice::new(keys)));
             let kept = terminal::listen(runtime.shutdown(), Arc::clone(&keyboard), steady);
             Ok(Inputs {
                 device: Box::new(keyboard),
@@ -80,7 +80,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
             })
         }
         Input::Leader(mapping) => {
-            let leader = Arc::new(Mutex::new(Leader::new(mapping)));
+            let leader = Arc::new(Mutex::new(LeaderDevice::new(mapping)));
             let pad = hear_pad(
                 node,
                 &mapping.pad,

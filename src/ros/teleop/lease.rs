@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arm::ArmReport;
 use super::{Steady, lock};
-use crate::ros::client::heartbeat::Heartbeat;
-use crate::ros::client::lease::{LeaseClient, Priority};
+use crate::ros::client::heartbeat::HeartbeatThread;
+use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::teleop::session::SOURCE;
 use crate::types::time::Time;
 
@@ -30,7 +30,7 @@ enum LeaseRequest {
 
 struct Shared {
     state: Mutex<LeaseState>,
-    heartbeat: Heartbeat,
+    heartbeat: HeartbeatThread,
     steady: Steady,
 }
 
@@ -59,10 +59,10 @@ impl OperatorLease {
         steady: Steady,
         alive: impl Fn() -> bool + Send + 'static,
     ) -> Result<Self, RclrsError> {
-        let leases = LeaseClient::new(node, SOURCE, Priority::Operator)?;
+        let leases = LeaseClient::new(node, SOURCE, SourcePriority::Operator)?;
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            heartbeat: Heartbeat::start(node, SOURCE, alive)?,
+            heartbeat: HeartbeatThread::start(node, SOURCE, alive)?,
             steady,
         });
         let (requests, received) = mpsc::unbounded_channel();

@@ -10,10 +10,10 @@ use super::commands::{Announcer, CommandClients};
 use super::control_loop::{ControlLoop, ControlStatus, LoopLiveness};
 use super::inputs::{self, InputError};
 use super::lease::OperatorLease;
-use super::settings::{Settings, SettingsError};
+use super::settings::{TeleopSettings, TeleopSettingsError};
 use super::{Steady, lock, report};
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::Clock;
+use crate::ros::node::time::NodeClock;
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::teleop::session::TeleopSession;
 
@@ -22,7 +22,7 @@ use crate::teleop::session::TeleopSession;
 pub enum TeleopNodeError {
     /// Invalid parameter or file.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] TeleopSettingsError),
     /// The input device cannot be opened.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -43,7 +43,7 @@ impl TeleopNode {
     /// When a parameter or the mapping is invalid, the input device cannot be opened, or ROS reports an error.
     pub fn start(runtime: &Runtime) -> Result<Self, TeleopNodeError> {
         let (node, tokio) = (runtime.node(), runtime.tokio());
-        let settings = Settings::declare(runtime)?;
+        let settings = TeleopSettings::declare(runtime)?;
         let steady = Steady::start();
         let (liveness, announcer) = (LoopLiveness::new(steady), Announcer::default());
         let status: Arc<Mutex<ControlStatus>> = Arc::default();
@@ -73,7 +73,7 @@ impl TeleopNode {
             clients,
             chunks,
             keeps_lease: settings.keeps_lease,
-            clock: Clock::of(node),
+            clock: NodeClock::of(node),
             steady,
             status,
             liveness,

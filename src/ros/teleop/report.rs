@@ -1,17 +1,17 @@
 //! The operator's part of `/diagnostics`.
 
 use super::control_loop::ControlStatus;
-use crate::ros::node::diagnostics::{Level, Status};
+use crate::ros::node::diagnostics::{Level, PartStatus};
 
 /// Diagnostic status of the operator's node.
-pub fn operator(mapping: &str, status: &ControlStatus, announced: &str) -> Status {
+pub fn operator(mapping: &str, status: &ControlStatus, announced: &str) -> PartStatus {
     let lease = status
         .lease
         .map_or_else(|| "none".to_owned(), |lease| lease.to_string());
     let silence = status
         .silence_s
         .map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.2}"));
-    Status::ok("operator")
+    PartStatus::ok("operator")
         .value("mapping", mapping)
         .value("state", status.state)
         .value("speed_scale", status.scale)

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::control::config::{ArmConfig, ConfigError};
-use crate::ros::node::parameters::{ParameterError, Parameters, Text, Texts};
+use crate::control::config::{ArmConfig, ArmConfigError};
+use crate::ros::node::parameters::{NodeParameters, ParameterError, Text, Texts};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::share;
 use crate::teleop::mapping::{Mapping, MappingError};
@@ -13,7 +13,7 @@ const SHIPPED: [&str; 5] = ["keyboard", "gamepad", "spacemouse", "leader", "vr"]
 
 /// Error in the parameters.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum TeleopSettingsError {
     /// Invalid parameter.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
@@ -26,7 +26,7 @@ pub enum SettingsError {
         /// The file.
         path: PathBuf,
         /// The error found in it.
-        source: ConfigError,
+        source: ArmConfigError,
     },
     /// Empty instruction.
     #[error("parameter instructions: expected words in each, found none in number {0}; leave it out")]
@@ -34,7 +34,7 @@ pub enum SettingsError {
 }
 
 /// Parameters of the node, read once at start.
-pub struct Settings {
+pub struct TeleopSettings {
     /// Meaning of keys, buttons and motion.
     pub mapping: Mapping,
     /// Name or path of the mapping.
@@ -45,16 +45,16 @@ pub struct Settings {
     pub keeps_lease: bool,
     /// Instructions of the next episodes, in order.
     pub instructions: Vec<String>,
-    _declared: Parameters,
+    _declared: NodeParameters,
 }
 
-impl Settings {
+impl TeleopSettings {
     /// Declares the parameters and reads the files they name.
     ///
     /// # Errors
     /// When a value or a file cannot work; the message names it.
-    pub fn declare(runtime: &Runtime) -> Result<Self, SettingsError> {
-        let mut declared = Parameters::of(runtime);
+    pub fn declare(runtime: &Runtime) -> Result<Self, TeleopSettingsError> {
+        let mut declared = NodeParameters::of(runtime);
         let mut text = |name, default, choices, about| {
             declared.fixed(Text {
                 name,
@@ -89,7 +89,7 @@ impl Settings {
                     goes on, and begins anew after the last.",
         })?;
         if let Some(number) = instructions.iter().position(|words| words.trim().is_empty()) {
-            return Err(SettingsError::Wordless(number + 1));
+            return Err(TeleopSettingsError::Wordless(number + 1));
         }
         let path = if SHIPPED.contains(&mapping_name.as_str()) {
             share::file(&format!("config/teleop/{mapping_name}.yaml"))
@@ -101,7 +101,7 @@ impl Settings {
         } else {
             PathBuf::from(robot)
         };
-        let arm = ArmConfig::load(&robot).map_err(|source| SettingsError::Robot { path: robot, source })?;
+        let arm = ArmConfig::load(&robot).map_err(|source| TeleopSettingsError::Robot { path: robot, source })?;
         Ok(Self {
             mapping: Mapping::load(&path)?,
             mapping_name,

@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 
 use super::{Steady, lock};
 use crate::ros::node::runtime::Shutdown;
-use crate::teleop::keyboard::Keyboard;
+use crate::teleop::keyboard::KeyboardDevice;
 
 /// Polling timeout.
 const LOOK: Timespec = Timespec {
@@ -55,7 +55,7 @@ fn open() -> io::Result<File> {
 ///
 /// # Errors
 /// When there is no terminal, or its settings cannot be changed.
-pub fn listen(shutdown: &Shutdown, keyboard: Arc<Mutex<Keyboard>>, steady: Steady) -> io::Result<Raw> {
+pub fn listen(shutdown: &Shutdown, keyboard: Arc<Mutex<KeyboardDevice>>, steady: Steady) -> io::Result<Raw> {
     let raw = Raw::new(open()?)?;
     let mut terminal = raw.terminal.try_clone()?;
     let ending = shutdown.clone();

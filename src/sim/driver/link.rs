@@ -1,13 +1,13 @@
 //! The simulated driver as the driver of the control side, in one process and without topics.
 
-use super::{Driver, Grip, JointFrame, Motion, PoseFrame};
+use super::{DriverMotion, Grip, JointFrame, PoseFrame, SimDriver};
 use crate::realman;
 use crate::realman::DriverCommand;
 
-impl realman::Driver for Driver {
+impl realman::Driver for SimDriver {
     fn send(&mut self, command: &DriverCommand) -> Result<(), String> {
         match *command {
-            DriverCommand::Joints { joint, follow, dof, .. } => self.motion(Motion::Joints(JointFrame {
+            DriverCommand::Joints { joint, follow, dof, .. } => self.motion(DriverMotion::Joints(JointFrame {
                 joint: joint.to_vec(),
                 follow,
                 dof,
@@ -16,7 +16,7 @@ impl realman::Driver for Driver {
                 position,
                 orientation,
                 follow,
-            } => self.motion(Motion::Pose(PoseFrame {
+            } => self.motion(DriverMotion::Pose(PoseFrame {
                 position,
                 orientation,
                 follow,

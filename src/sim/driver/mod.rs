@@ -15,7 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 pub use controller::{ERROR_LIMIT, ERROR_UNREACHABLE, FRAME_SPEED, FRAME_STEP};
-pub use wire::{Grip, JointFrame, Motion, PlannedMove, PoseFrame, Reply, State, xyzw};
+pub use wire::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply, xyzw};
 
 use self::controller::Controller;
 use super::config::DriverConfig;
@@ -44,10 +44,10 @@ pub struct Faults {
 
 /// The driver and its controller.
 #[derive(Debug, Clone)]
-pub struct Driver {
+pub struct SimDriver {
     config: DriverConfig,
     controller: Controller,
-    motions: VecDeque<Motion>,
+    motions: VecDeque<DriverMotion>,
     grips: VecDeque<Grip>,
     /// Whether a blocking move is under way, for which motion callbacks wait.
     blocked: bool,
@@ -64,7 +64,7 @@ pub struct Driver {
     undefined_reads: u64,
 }
 
-impl Driver {
+impl SimDriver {
     /// Creates a driver connected to an arm at rest at `joints` (rad) with the gripper open.
     pub fn new(config: &DriverConfig, joints: Joints) -> Self {
         let tool = Pose::from_parts(Translation3::from(config.tool_offset_m), Default::default());
@@ -99,7 +99,7 @@ impl Driver {
     }
 
     /// Queues a command for the motion callbacks. A full queue drops its oldest command.
-    pub fn motion(&mut self, motion: Motion) {
+    pub fn motion(&mut self, motion: DriverMotion) {
         if self.motions.len() >= QUEUE {
             self.motions.pop_front();
         }
@@ -167,7 +167,7 @@ impl Driver {
 
     /// Returns the state to publish when a cycle is over; `joints` (rad) are the encoders' values. Call it every
     /// physics step.
-    pub fn push(&mut self, joints: &Joints) -> Option<State> {
+    pub fn push(&mut self, joints: &Joints) -> Option<DriverState> {
         let packet_comes = !self.faults.lost_udp && !self.faults.disconnected;
         let taken = packet_comes && !(self.faults.frozen_state && self.last_packet.is_some());
         if taken {
@@ -179,12 +179,12 @@ impl Driver {
         }
         self.until_push += self.config.udp_cycle_s;
         Some(match self.last_packet {
-            Some((joints, error)) => State {
+            Some((joints, error)) => DriverState {
                 joints,
                 pose: wire::reported_pose(&self.controller.base_from_tool_at(&joints)),
                 error,
             },
-            None => State {
+            None => DriverState {
                 joints: Joints::zeros(),
                 pose: Pose::identity(),
                 error: 0,
@@ -197,20 +197,20 @@ impl Driver {
         std::mem::take(&mut self.replies)
     }
 
-    fn take(&mut self, motion: Motion) {
+    fn take(&mut self, motion: DriverMotion) {
         if self.faults.disconnected {
-            if matches!(motion, Motion::Planned(_)) {
+            if matches!(motion, DriverMotion::Planned(_)) {
                 self.replies.push(Reply::Planned(false));
             }
             return;
         }
         match motion {
-            Motion::Joints(frame) => {
+            DriverMotion::Joints(frame) => {
                 let joints = self.read(&frame.joint, frame.dof);
                 self.controller.follow(joints, frame.follow);
             }
-            Motion::Pose(frame) => self.controller.follow_pose(&wire::received_pose(&frame), frame.follow),
-            Motion::Planned(planned) => {
+            DriverMotion::Pose(frame) => self.controller.follow_pose(&wire::received_pose(&frame), frame.follow),
+            DriverMotion::Planned(planned) => {
                 let joints = self.read(&planned.joint, planned.dof);
                 let accepted = self.controller.plan(joints, planned.speed);
                 if accepted && planned.block {

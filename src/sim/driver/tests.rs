@@ -4,24 +4,24 @@ use super::*;
 use crate::sim::config::SimConfig;
 use crate::sim::world::start_joints;
 
-fn driver() -> Driver {
-    Driver::new(&SimConfig::shipped().unwrap().driver, start_joints())
+fn driver() -> SimDriver {
+    SimDriver::new(&SimConfig::shipped().unwrap().driver, start_joints())
 }
 
 fn joints(values: Joints) -> Vec<f32> {
     values.iter().map(|q| *q as f32).collect()
 }
 
-fn frame(values: Joints, follow: bool) -> Motion {
-    Motion::Joints(JointFrame {
+fn frame(values: Joints, follow: bool) -> DriverMotion {
+    DriverMotion::Joints(JointFrame {
         joint: joints(values),
         follow,
         dof: 7,
     })
 }
 
-fn planned(values: Joints, block: bool) -> Motion {
-    Motion::Planned(PlannedMove {
+fn planned(values: Joints, block: bool) -> DriverMotion {
+    DriverMotion::Planned(PlannedMove {
         joint: joints(values),
         speed: 50,
         block,
@@ -36,7 +36,7 @@ fn offset(joint: usize, by: f64) -> Joints {
 }
 
 /// Runs for `seconds` with perfect servos; returns the last set-point and the published states.
-fn run(driver: &mut Driver, seconds: f64) -> (Joints, Vec<State>) {
+fn run(driver: &mut SimDriver, seconds: f64) -> (Joints, Vec<DriverState>) {
     let mut last = Joints::zeros();
     let mut states = Vec::new();
     for _ in 0..(seconds / STEP_S).round() as usize {
@@ -204,7 +204,7 @@ fn six_joints_or_another_dof_leave_joint_seven_undefined() {
         let mut driver = driver();
         let mut joint = joints(start_joints());
         joint.truncate(count);
-        driver.motion(Motion::Joints(JointFrame {
+        driver.motion(DriverMotion::Joints(JointFrame {
             joint,
             follow: false,
             dof,
@@ -249,8 +249,8 @@ fn a_planned_target_beyond_a_limit_is_refused_with_an_error() {
     assert_eq!(driver.replies(), vec![Reply::Planned(false)]);
 }
 
-fn pose_frame(position: [f64; 3], orientation: [f64; 4]) -> Motion {
-    Motion::Pose(PoseFrame {
+fn pose_frame(position: [f64; 3], orientation: [f64; 4]) -> DriverMotion {
+    DriverMotion::Pose(PoseFrame {
         position,
         orientation,
         follow: false,

@@ -48,7 +48,7 @@ pub struct PlannedMove {
 
 /// Commands for the driver's motion callbacks, in the order of arrival.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Motion {
+pub enum DriverMotion {
     /// Joint pass-through.
     Joints(JointFrame),
     /// Cartesian pass-through.
@@ -70,7 +70,7 @@ pub struct Grip {
 
 /// State that the driver publishes every cycle.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct State {
+pub struct DriverState {
     /// Joint positions (rad).
     pub joints: Joints,
     /// Pose of the current tool in the work frame (m).

@@ -7,14 +7,14 @@ mod resume;
 
 use nalgebra::Vector3;
 
-pub use path::{Pace, Path};
+pub use path::{Path, ToolSpeedLimits};
 pub use pilot::ExpertPilot;
 pub use plan::plan;
 pub(super) use plan::{CLOSING_S, GRASP, OPENING_S};
 pub use resume::{Interrupted, resume};
 
 use super::config::{ExpertConfig, SimConfig};
-use super::tasks::Layout;
+use super::tasks::TaskLayout;
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::types::Pose;
@@ -32,7 +32,7 @@ const EXPIRY_S: f64 = 0.4;
 
 /// Observation from which the expert plans a chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Observation {
+pub struct ExpertObservation {
     /// Time of the observation.
     pub time: Time,
     /// `base_from_tool` commanded at that time.
@@ -54,7 +54,7 @@ pub struct Expert {
 
 impl Expert {
     /// Plans an episode that starts with the tool at `base_from_tool`.
-    pub fn new(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Self {
+    pub fn new(config: &SimConfig, layout: &TaskLayout, base_from_tool: Pose) -> Self {
         Self {
             path: plan(config, layout, base_from_tool),
             config: config.expert,
@@ -83,7 +83,7 @@ impl Expert {
     ///
     /// # Errors
     /// When the observed pose is not finite.
-    pub fn chunk(&mut self, observation: &Observation) -> Result<Option<ActionChunk>, ActionsError> {
+    pub fn chunk(&mut self, observation: &ExpertObservation) -> Result<Option<ActionChunk>, ActionsError> {
         let along = self.locate(observation);
         self.last = Some((observation.time, along));
         if self.done() {
@@ -117,7 +117,7 @@ impl Expert {
     }
 
     /// Returns the arm's position along the path (s): the elapsed time, unless the arm lags behind.
-    fn locate(&self, observation: &Observation) -> f64 {
+    fn locate(&self, observation: &ExpertObservation) -> f64 {
         let Some((time, along)) = self.last else {
             return 0.0;
         };

@@ -11,7 +11,7 @@ const PEAK_ACCELERATION: f64 = 5.7735;
 
 /// Speed limits of the tool.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
+pub struct ToolSpeedLimits {
     /// Translation speed (m/s).
     pub speed: f64,
     /// Translation acceleration (m/s^2).
@@ -22,7 +22,7 @@ pub struct Pace {
     pub turn_acceleration: f64,
 }
 
-impl Pace {
+impl ToolSpeedLimits {
     /// Returns the expert's limits.
     pub fn of(expert: &ExpertConfig) -> Self {
         Self {
@@ -55,7 +55,7 @@ pub struct Path {
     end: f64,
     /// Time before which no move may begin, because the gripper is working (s).
     still_until: f64,
-    pace: Pace,
+    pace: ToolSpeedLimits,
     position: Vector3<f64>,
     yaw: f64,
     /// Initial velocity of the tool (m/s); it fades within [`COAST_S`].
@@ -67,7 +67,7 @@ const COAST_S: f64 = 0.4;
 
 impl Path {
     /// Starts at `origin`, `base_from_tool`, with the gripper at `opening`.
-    pub fn from(origin: Pose, opening: f64, pace: Pace) -> Self {
+    pub fn from(origin: Pose, opening: f64, pace: ToolSpeedLimits) -> Self {
         Self {
             origin,
             moves: Vec::new(),
@@ -82,7 +82,7 @@ impl Path {
     }
 
     /// Starts like `from` with an initial velocity of the tool (m/s), which fades as the first move speeds up.
-    pub fn coasting(origin: Pose, opening: f64, velocity: Vector3<f64>, pace: Pace) -> Self {
+    pub fn coasting(origin: Pose, opening: f64, velocity: Vector3<f64>, pace: ToolSpeedLimits) -> Self {
         Self {
             coast: velocity,
             // The first move begins where the tool would come to rest.
@@ -216,7 +216,7 @@ fn ease(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace {
+    const PACE: ToolSpeedLimits = ToolSpeedLimits {
         speed: 0.3,
         acceleration: 1.5,
         turn: 1.0,

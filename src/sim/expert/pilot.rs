@@ -1,6 +1,6 @@
 //! Pilot that drives episodes with the expert.
 
-use super::{Expert, Observation, SOURCE};
+use super::{Expert, ExpertObservation, SOURCE};
 use crate::sim::config::SimConfig;
 use crate::sim::episode::{Moment, due};
 use crate::sim::error::SimError;
@@ -67,7 +67,7 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
             return Ok(Decision::Wait);
         }
         let status = moment.status();
-        let chunk = expert.chunk(&Observation {
+        let chunk = expert.chunk(&ExpertObservation {
             time: moment.time(),
             commanded: status.commanded_pose,
             lease: status.lease,

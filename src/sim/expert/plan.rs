@@ -2,10 +2,10 @@
 
 use nalgebra::Vector3;
 
-use super::path::{Pace, Path};
+use super::path::{Path, ToolSpeedLimits};
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::quarter;
-use crate::sim::tasks::Layout;
+use crate::sim::tasks::TaskLayout;
 use crate::types::Pose;
 
 /// Height of the fingertips above the block before they go down (m).
@@ -29,9 +29,9 @@ pub(in crate::sim) const OPENING_S: f64 = 0.3;
 pub(super) const ROUNDED_S: f64 = 0.25;
 
 /// Plans the whole path from the tool at `base_from_tool`, pointing down.
-pub fn plan(config: &SimConfig, layout: &Layout, base_from_tool: Pose) -> Path {
+pub fn plan(config: &SimConfig, layout: &TaskLayout, base_from_tool: Pose) -> Path {
     let side = config.block.side_m;
-    let pace = Pace::of(&config.expert);
+    let pace = ToolSpeedLimits::of(&config.expert);
     let [x, y, z] = layout.object.position;
     let [gx, gy] = layout.goal.centre;
     let along = base_from_tool.rotation * Vector3::x();

@@ -8,11 +8,11 @@
 
 use nalgebra::Vector3;
 
-use super::path::{Pace, Path};
+use super::path::{Path, ToolSpeedLimits};
 use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::{heading, quarter};
-use crate::sim::tasks::Layout;
+use crate::sim::tasks::TaskLayout;
 use crate::types::Pose;
 
 /// Distances to the grasp, horizontal and vertical, within which the fingers close, however rotated: they align the
@@ -53,9 +53,9 @@ pub struct Interrupted {
 }
 
 /// Plans the path onwards, beginning with the tool's velocity.
-pub fn resume(config: &SimConfig, layout: &Layout, from: &Interrupted) -> Path {
+pub fn resume(config: &SimConfig, layout: &TaskLayout, from: &Interrupted) -> Path {
     let view = View::new(config, layout, from);
-    let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, Pace::of(&config.expert));
+    let begin = |opening: f64| Path::coasting(from.tool, opening, from.velocity, ToolSpeedLimits::of(&config.expert));
     if from.held && from.told < 0.5 {
         return view.carry(begin(0.0));
     }
@@ -68,7 +68,7 @@ pub fn resume(config: &SimConfig, layout: &Layout, from: &Interrupted) -> Path {
 /// Scene and state from which the path is planned.
 struct View<'a> {
     from: &'a Interrupted,
-    layout: &'a Layout,
+    layout: &'a TaskLayout,
     side: f64,
     /// Position of the tool.
     tool: Vector3<f64>,
@@ -81,7 +81,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(config: &SimConfig, layout: &'a Layout, from: &'a Interrupted) -> Self {
+    fn new(config: &SimConfig, layout: &'a TaskLayout, from: &'a Interrupted) -> Self {
         let turned = heading(from.tool.rotation.to_rotation_matrix().matrix());
         let block = heading(from.block.rotation.to_rotation_matrix().matrix());
         Self {

@@ -5,7 +5,7 @@ use nalgebra::Vector3;
 use super::placement::Placed;
 use super::situation::Situation;
 use crate::dataset::frame::{Frame, Picture};
-use crate::recording::steps::{Commanded, Sample, Steps};
+use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
 use crate::types::{Joints, Pose};
 
@@ -14,11 +14,11 @@ const ROUNDING: f32 = 1e-9;
 
 /// A row without its pictures.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct LabelledRow {
     vectors: Vec<Vec<f32>>,
 }
 
-impl Row {
+impl LabelledRow {
     /// Returns the row with its pictures.
     pub fn with_pictures(&self, pictures: Vec<Picture>) -> Frame {
         Frame {
@@ -42,7 +42,7 @@ pub struct CorrectedState {
 }
 
 /// Returns the row of a situation with a chunk of `steps` steps.
-pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> {
+pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<LabelledRow> {
     let state = CorrectedState {
         joints: placed.joints,
         tool: placed.tool,
@@ -54,14 +54,14 @@ pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Row> 
 
 /// Returns the row of an arm that another source has driven; its chunk is the expert's path onwards, `steps` steps of
 /// it.
-pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<Row> {
+pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<LabelledRow> {
     let at = |step: usize| step as f64 * STEP_PERIOD_S;
     labelled(state, |step| (path.pose(at(step)), path.opening(at(step))), steps)
 }
 
 /// Returns the row of a state; `told` gives the commanded tool pose and gripper opening at the start of a step.
-fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Option<Row> {
-    let sample = |at: usize, joints, gripper| Sample {
+fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Option<LabelledRow> {
+    let sample = |at: usize, joints, gripper| StepSample {
         pictures: Vec::new(),
         joints: state.joints,
         tool: state.tool,
@@ -82,7 +82,7 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: 
     values
         .filter(|value| value.abs() < ROUNDING)
         .for_each(|value| *value = 0.0);
-    Some(Row { vectors })
+    Some(LabelledRow { vectors })
 }
 
 /// Returns end-effector steps from the commanded pose on, and the gripper.

@@ -2,7 +2,7 @@
 
 use nalgebra::Translation3;
 
-use super::situation::{Block, Situation};
+use super::situation::{BlockPlacement, Situation};
 use crate::control::kinematics::Rm75;
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
@@ -42,12 +42,12 @@ pub(super) fn place(config: &SimConfig, of: &Situation) -> Result<Option<Placed>
         ..SceneOptions::default()
     };
     let mut world = World::new(config, &of.layout, options)?;
-    let grips = of.block == Block::Held;
+    let grips = of.block == BlockPlacement::Held;
     let opening = match grips {
         true => (config.block.side_m / 2.0 - GRIP_M) / FINGER_TRAVEL,
         false => of.opening,
     };
-    if of.block != Block::Lies {
+    if of.block != BlockPlacement::Lies {
         world.place_object(&of.block_pose(config, &tool));
     }
     world.place_arm(&Setpoint {

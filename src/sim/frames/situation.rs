@@ -10,8 +10,10 @@ use crate::control::tool_rotation::turned_from_down;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
 use crate::sim::error::SimError;
-use crate::sim::expert::{CLOSING_S, GRASP, Interrupted, OPENING_S, Pace, Path, STEP_PERIOD_S, plan, resume};
-use crate::sim::tasks::{self, EpisodeId, Form, Layout, Task};
+use crate::sim::expert::{
+    CLOSING_S, GRASP, Interrupted, OPENING_S, Path, STEP_PERIOD_S, ToolSpeedLimits, plan, resume,
+};
+use crate::sim::tasks::{self, EpisodeId, Form, Task, TaskLayout};
 use crate::sim::world::start_joints;
 use crate::types::Pose;
 
@@ -122,7 +124,7 @@ pub struct Situation {
     /// Episode whose layout was drawn; recoveries move the block.
     pub id: EpisodeId,
     /// Positions of all objects; of the block as in this frame, unless it is held or placed.
-    pub layout: Layout,
+    pub layout: TaskLayout,
     /// Instruction for the policy.
     pub instruction: String,
     /// The path from the tool's start.
@@ -136,14 +138,14 @@ pub struct Situation {
     /// Last command of the gripper, 0 closed to 1 open.
     pub told: f64,
     /// Position of the block.
-    pub block: Block,
+    pub block: BlockPlacement,
     /// The path onwards, if the arm has come to rest here.
     pub from_rest: Option<Path>,
 }
 
 /// Position of the block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Block {
+pub enum BlockPlacement {
     /// At its place in the layout.
     Lies,
     /// Between the fingers.
@@ -194,7 +196,7 @@ pub(super) fn draw(config: &SimConfig, mix: &Mix, random: &mut ChaCha8Rng) -> Re
     })
 }
 
-fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+fn expert(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut ChaCha8Rng) -> Situation {
     let start = if random.random_bool(USUAL_START_SHARE) {
         usual_start(config)
     } else {
@@ -218,9 +220,9 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha
     };
     let block = match time_s {
         // Until the fingers have released the block, it moves with them.
-        t if t >= opens + HELD_S[1] => Block::Placed,
-        t if t >= closes + HELD_S[0] => Block::Held,
-        _ => Block::Lies,
+        t if t >= opens + HELD_S[1] => BlockPlacement::Placed,
+        t if t >= closes + HELD_S[0] => BlockPlacement::Held,
+        _ => BlockPlacement::Lies,
     };
     let works = |[before, after]: [f64; 2], at: f64| (at - before..at + after).contains(&time_s);
     let offset = if works(STILL_CLOSING_S, closes) || works(STILL_OPENING_S, opens) {
@@ -252,7 +254,7 @@ fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
         tool,
         velocity: Vector3::zeros(),
         block: of.block_pose(config, &tool),
-        held: of.block == Block::Held,
+        held: of.block == BlockPlacement::Held,
         told: of.told,
         opening: of.opening,
     };
@@ -260,7 +262,7 @@ fn at_rest(config: &SimConfig, mut of: Situation) -> Situation {
     of
 }
 
-fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &mut ChaCha8Rng) -> Situation {
     if random.random_bool(MOVED_SHARE) {
         move_block(config, id.task, &mut layout, random);
     }
@@ -302,12 +304,12 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: Layout, random: &mut 
         path,
         time_s,
         offset: jitter(low, random),
-        block: Block::Lies,
+        block: BlockPlacement::Lies,
         from_rest: None,
     }
 }
 
-fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaCha8Rng) -> Situation {
+fn pointing(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut ChaCha8Rng) -> Situation {
     let colour = &layout.object.colour.name;
     let [x, y, z] = layout.object.position;
     let half = config.block.side_m / 2.0;
@@ -342,7 +344,7 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         true => usual_start(config),
         false => down_at(within(&START_M, random), random.random_range(-TURN_RAD..TURN_RAD)),
     };
-    let path = Path::from(start, 1.0, Pace::of(&config.expert)).to(place, 0.0, 0.0);
+    let path = Path::from(start, 1.0, ToolSpeedLimits::of(&config.expert)).to(place, 0.0, 0.0);
     let time_s = random
         .random_range(-BEYOND_S[0]..path.duration() + BEYOND_S[1])
         .max(0.0);
@@ -357,13 +359,13 @@ fn pointing(config: &SimConfig, id: EpisodeId, layout: Layout, random: &mut ChaC
         path,
         time_s,
         offset: jitter(false, random),
-        block: Block::Lies,
+        block: BlockPlacement::Lies,
         from_rest: None,
     }
 }
 
 /// Moves the block to where a clumsy arm would leave it; does nothing when no free position is found.
-fn move_block(config: &SimConfig, task: Task, layout: &mut Layout, random: &mut ChaCha8Rng) {
+fn move_block(config: &SimConfig, task: Task, layout: &mut TaskLayout, random: &mut ChaCha8Rng) {
     let [x, y, z] = layout.object.position;
     let on_table = config.block.side_m / 2.0 + 0.0005;
     for _ in 0..20 {
@@ -465,12 +467,12 @@ impl Situation {
     /// Returns the pose of the block's centre with the tool at `base_from_tool` (m).
     pub(super) fn block_pose(&self, config: &SimConfig, base_from_tool: &Pose) -> Pose {
         match self.block {
-            Block::Lies => {
+            BlockPlacement::Lies => {
                 let [x, y, z] = self.layout.object.position;
                 Pose::from_parts(Translation3::new(x, y, z), self.block_turn())
             }
-            Block::Held => self.held(base_from_tool),
-            Block::Placed => self.placed(config),
+            BlockPlacement::Held => self.held(base_from_tool),
+            BlockPlacement::Placed => self.placed(config),
         }
     }
 

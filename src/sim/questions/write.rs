@@ -12,7 +12,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
-use super::ask::{self, Question};
+use super::ask::{self, SceneQuestion};
 use crate::dataset::frame::ImageMode;
 use crate::sim::camera::{Photographer, View};
 use crate::sim::config::SimConfig;
@@ -144,7 +144,7 @@ fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
     numbers
 }
 
-fn row(sampled: &SampledScene, images: &[String], question: &Question, (scene, nth): (usize, usize)) -> Value {
+fn row(sampled: &SampledScene, images: &[String], question: &SceneQuestion, (scene, nth): (usize, usize)) -> Value {
     let shown = "<image>".repeat(images.len());
     let image = match images {
         [one] => json!(one),

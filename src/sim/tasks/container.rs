@@ -2,13 +2,13 @@
 
 use rand::Rng as _;
 
-use super::{Draw, Form, Goal, Layout, Prop, Region};
+use super::{Draw, Form, Goal, Prop, Region, TaskLayout};
 use crate::sim::config::TransparentBox;
 
 const WALL: f64 = 0.002;
 const FLOOR: f64 = 0.004;
 
-pub(super) fn layout(chosen: &TransparentBox, mut draw: Draw<'_>) -> Layout {
+pub(super) fn layout(chosen: &TransparentBox, mut draw: Draw<'_>) -> TaskLayout {
     let side = if draw.rng.random_bool(0.5) { 1.0 } else { -1.0 };
     let [bx, by] = draw.point(0.30..0.35, 0.11..0.16);
     let centre = [bx, side * by];
@@ -17,7 +17,7 @@ pub(super) fn layout(chosen: &TransparentBox, mut draw: Draw<'_>) -> Layout {
     let object = draw.object([x, -side * y], 0.0);
     let colour = object.colour.name.clone();
     let half_block = draw.block.side_m / 2.0;
-    Layout {
+    TaskLayout {
         object,
         props: walls(chosen, centre, yaw),
         light: draw.light,

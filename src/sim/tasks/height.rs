@@ -2,7 +2,7 @@
 
 use rand::Rng as _;
 
-use super::{Draw, Form, Goal, Layout, Prop, Region};
+use super::{Draw, Form, Goal, Prop, Region, TaskLayout};
 
 const PEDESTAL_HALF: f64 = 0.055;
 const PLATE_RADIUS: f64 = 0.060;
@@ -10,7 +10,7 @@ const PLATE_HEIGHT: f64 = 0.008;
 /// Distance of the block's centre from the plate's centre within which it counts as on the plate (m).
 const REACH: f64 = 0.045;
 
-pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> Layout {
+pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> TaskLayout {
     // The stand is drawn to the arm's left or right; the plate is on the other side.
     let side = if draw.rng.random_bool(0.5) { 1.0 } else { -1.0 };
     let [px, py] = draw.point(0.28..0.33, 0.07..0.15);
@@ -21,7 +21,7 @@ pub(super) fn layout(pedestal_height: f64, mut draw: Draw<'_>) -> Layout {
     let [x, y] = pedestal;
     let object = draw.object([x + dx, y + dy], pedestal_height);
     let colour = object.colour.name.clone();
-    Layout {
+    TaskLayout {
         object,
         props: vec![
             Prop {

@@ -67,7 +67,7 @@ pub struct EpisodeId {
 
 /// Initial positions of all objects, and the goal.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layout {
+pub struct TaskLayout {
     /// The block.
     pub object: Object,
     /// Objects on the table.
@@ -171,7 +171,7 @@ impl Goal {
 ///
 /// # Errors
 /// When the variation is not 0, 1 or 2.
-pub fn layout(config: &SimConfig, id: EpisodeId) -> Result<Layout, SimError> {
+pub fn layout(config: &SimConfig, id: EpisodeId) -> Result<TaskLayout, SimError> {
     let level = usize::from(id.variation);
     let draw = Draw::new(config, id);
     let drawn = match id.task {

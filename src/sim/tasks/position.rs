@@ -1,6 +1,6 @@
 //! Task: place the block at a named mark. All three marks are visible; the varied factor is which one is named.
 
-use super::{Draw, Form, Goal, Layout, Prop, Region};
+use super::{Draw, Form, Goal, Prop, Region, TaskLayout};
 use crate::sim::config::PositionLevels;
 
 const MARK_HALF: f64 = 0.055;
@@ -10,7 +10,7 @@ const REACH: f64 = 0.040;
 const RIM_RGBA: [f64; 4] = [0.98, 0.98, 0.96, 1.0];
 const INSIDE_RGBA: [f64; 4] = [0.35, 0.38, 0.42, 1.0];
 
-pub(super) fn layout(levels: &PositionLevels, level: usize, mut draw: Draw<'_>) -> Layout {
+pub(super) fn layout(levels: &PositionLevels, level: usize, mut draw: Draw<'_>) -> TaskLayout {
     let at = draw.point(0.25..0.31, -0.09..0.09);
     let object = draw.object(at, 0.0);
     let colour = object.colour.name.clone();
@@ -31,7 +31,7 @@ pub(super) fn layout(levels: &PositionLevels, level: usize, mut draw: Draw<'_>) 
             solid: false,
         })
     });
-    Layout {
+    TaskLayout {
         object,
         props: props.collect(),
         light: draw.light,

@@ -7,7 +7,7 @@ use super::arm::ObservedArm;
 use crate::contract::ActionSpace;
 use crate::teleop::input_device::Intent;
 use crate::teleop::mapping::Input;
-use crate::teleop::motion::{Course, Pace};
+use crate::teleop::motion::{Course, MotionLimits};
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints, Pose};
 
@@ -57,11 +57,11 @@ impl Engaged {
         let Some(speed) = input.tool_speed() else {
             return Vec::new();
         };
-        let linear = Pace {
+        let linear = MotionLimits {
             fastest: speed.linear_m_s * scale,
             acceleration: speed.linear_m_s2,
         };
-        let angular = Pace {
+        let angular = MotionLimits {
             fastest: speed.angular_rad_s * scale,
             acceleration: speed.angular_rad_s2,
         };
@@ -109,7 +109,7 @@ impl Engaged {
         } else {
             present.slowest
         };
-        let pace = Pace {
+        let pace = MotionLimits {
             fastest: mapping.speed_rad_s * share,
             acceleration: mapping.acceleration_rad_s2,
         };

@@ -11,7 +11,7 @@ use crate::dataset::{At, Dataset};
 
 use super::action_columns;
 use super::ranges::fill;
-use super::sampler::{Drawn, Place, Sampler, randomness};
+use super::sampler::{DrawnEpisodes, MixtureSampler, RowPlace, randomness};
 use crate::training::config::DatasetShare;
 use crate::training::error::RunError;
 
@@ -60,11 +60,11 @@ impl Mixture {
     }
 
     /// Returns all rows of all datasets.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<RowPlace> {
         let of = |(dataset, of): (usize, &Dataset)| {
             let rows = of.episodes().iter().map(|episode| (episode.index, episode.length));
             let rows = rows.flat_map(|(episode, length)| (0..length).map(move |frame| At { episode, frame }));
-            rows.map(move |at| Place { dataset, at }).collect::<Vec<_>>()
+            rows.map(move |at| RowPlace { dataset, at }).collect::<Vec<_>>()
         };
         self.datasets.iter().enumerate().flat_map(of).collect()
     }
@@ -100,7 +100,7 @@ impl Mixture {
     ///
     /// # Errors
     /// When there is no such row, or its chunk is shorter.
-    pub fn chunk(&self, place: Place, steps: usize) -> Result<Chunk, RunError> {
+    pub fn chunk(&self, place: RowPlace, steps: usize) -> Result<Chunk, RunError> {
         let known = self.datasets.get(place.dataset).zip(self.actions.get(place.dataset));
         let Some((dataset, taken)) = known else {
             let (number, all) = (place.dataset, self.datasets.len());
@@ -148,7 +148,7 @@ impl Mixture {
     ///
     /// # Errors
     /// When there is no such row.
-    pub fn state(&self, place: Place) -> Result<Vec<f64>, RunError> {
+    pub fn state(&self, place: RowPlace) -> Result<Vec<f64>, RunError> {
         let (Some(dataset), Some(chosen)) = (self.datasets.get(place.dataset), self.state.get(place.dataset)) else {
             return Ok(Vec::new());
         };
@@ -173,17 +173,17 @@ impl Mixture {
     ///
     /// # Errors
     /// When no rows are left to train on, or none are held out although `held_out` is above 0.
-    pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[Sampler; 2], RunError> {
+    pub fn samplers(&self, seed: u64, held_out: f64) -> Result<[MixtureSampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
         for ((number, dataset), weight) in (0..).zip(&self.datasets).zip(&self.weights) {
-            let sides = HeldOut {
+            let sides = HeldOutEpisodes {
                 number,
                 seed,
                 share: held_out,
             }
             .split(dataset);
             for (drawn, episodes) in drawn.iter_mut().zip(sides) {
-                drawn.push(Drawn {
+                drawn.push(DrawnEpisodes {
                     weight: *weight,
                     episodes,
                 });
@@ -191,8 +191,8 @@ impl Mixture {
         }
         let [trained, held] = drawn;
         let samplers = [
-            Sampler::new(trained, seed, "rows"),
-            Sampler::new(held, seed, "held-out rows"),
+            MixtureSampler::new(trained, seed, "rows"),
+            MixtureSampler::new(held, seed, "held-out rows"),
         ];
         let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
         let [trained, held] = &samplers;
@@ -251,7 +251,7 @@ impl Mixture {
 
 /// Held-out episodes of a dataset in a training run: a fraction, rounded up, that leaves at least one to train on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct HeldOut {
+pub struct HeldOutEpisodes {
     /// Index of the dataset in the run's mixture.
     pub number: u64,
     /// Seed of the run.
@@ -260,7 +260,7 @@ pub struct HeldOut {
     pub share: f64,
 }
 
-impl HeldOut {
+impl HeldOutEpisodes {
     /// Returns index and length of the episodes that are trained on, and of those held out.
     pub fn split(self, dataset: &Dataset) -> [Vec<(usize, usize)>; 2] {
         let filled = dataset.episodes().iter().filter(|episode| episode.length > 0);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-use super::sampler::{Place, randomness};
+use super::sampler::{RowPlace, randomness};
 use super::text::vlm_batches::VlmBatches;
 use super::vla_batches::VlaBatches;
 use crate::dataset::feature::Dtype;
@@ -77,7 +77,7 @@ pub fn require_pictures(feed: &VlaBatches, seed: u64) -> Result<(), RunError> {
                 episode: episode.index,
                 frame,
             };
-            let found = feed.pictures(&[Place { dataset: number, at }], &mut readers);
+            let found = feed.pictures(&[RowPlace { dataset: number, at }], &mut readers);
             problems.extend(found.err().map(|e| e.to_string()));
         }
         if !problems.is_empty() {

@@ -19,7 +19,7 @@ pub fn randomness(seed: u64, purpose: &str, [epoch, index]: [u64; 2]) -> ChaCha8
 
 /// Episodes of a dataset that may be drawn.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Drawn {
+pub struct DrawnEpisodes {
     /// Sampling weight, relative to the other datasets.
     pub weight: f64,
     /// Index and length of each episode.
@@ -28,7 +28,7 @@ pub struct Drawn {
 
 /// Row of a mixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct RowPlace {
     /// Index of the dataset.
     pub dataset: usize,
     /// Row in the dataset.
@@ -37,8 +37,8 @@ pub struct Place {
 
 /// Draws rows with replacement: a dataset by weight, then an episode and a row of it uniformly.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sampler {
-    datasets: Vec<Drawn>,
+pub struct MixtureSampler {
+    datasets: Vec<DrawnEpisodes>,
     total: f64,
     /// Number of rows of all datasets, which make an epoch.
     rows: u64,
@@ -46,10 +46,10 @@ pub struct Sampler {
     purpose: &'static str,
 }
 
-impl Sampler {
+impl MixtureSampler {
     /// Creates a sampler of datasets in order; those without episodes are never drawn. Another purpose gives other
     /// rows.
-    pub fn new(datasets: Vec<Drawn>, seed: u64, purpose: &'static str) -> Self {
+    pub fn new(datasets: Vec<DrawnEpisodes>, seed: u64, purpose: &'static str) -> Self {
         let lengths = datasets
             .iter()
             .flat_map(|one| &one.episodes)
@@ -73,12 +73,12 @@ impl Sampler {
     }
 
     /// Returns the rows of batch `number`, with `size` samples per batch.
-    pub fn batch(&self, number: u64, size: u64) -> impl Iterator<Item = Place> + '_ {
+    pub fn batch(&self, number: u64, size: u64) -> impl Iterator<Item = RowPlace> + '_ {
         (number * size..(number + 1) * size).filter_map(|index| self.place(index))
     }
 
     /// Returns the row of sample `index`, counted over all epochs; `None` if there are no rows.
-    pub fn place(&self, index: u64) -> Option<Place> {
+    pub fn place(&self, index: u64) -> Option<RowPlace> {
         if self.rows == 0 {
             return None;
         }
@@ -100,7 +100,7 @@ impl Sampler {
         let (dataset, one) = chosen?;
         let (episode, length) = *one.episodes.get(random.random_range(0..one.episodes.len()))?;
         let frame = random.random_range(0..length);
-        Some(Place {
+        Some(RowPlace {
             dataset,
             at: At { episode, frame },
         })
@@ -111,13 +111,13 @@ impl Sampler {
 mod tests {
     use super::*;
 
-    fn sampler(seed: u64) -> Sampler {
-        let drawn = |weight, episodes: &[(usize, usize)]| Drawn {
+    fn sampler(seed: u64) -> MixtureSampler {
+        let drawn = |weight, episodes: &[(usize, usize)]| DrawnEpisodes {
             weight,
             episodes: episodes.to_vec(),
         };
         let datasets = vec![drawn(1.0, &[(0, 10), (1, 90)]), drawn(5.0, &[]), drawn(3.0, &[(4, 50)])];
-        Sampler::new(datasets, seed, "rows")
+        MixtureSampler::new(datasets, seed, "rows")
     }
 
     #[test]

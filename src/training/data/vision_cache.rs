@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 use super::loader::{Batches, Loader, Turns};
-use super::sampler::Place;
+use super::sampler::RowPlace;
 use super::vla_batches::VlaBatches;
 use crate::camera::patches::Grid;
 use crate::training::batch::Pictures;
@@ -27,7 +27,7 @@ const AT_ONCE: u64 = 64;
 #[derive(Debug)]
 pub struct VisionCache {
     /// Index of each place in `values`.
-    rows: HashMap<Place, usize>,
+    rows: HashMap<RowPlace, usize>,
     values: Vec<u8>,
     /// Number of blocks, patches of a row, and channels.
     shape: [i64; 3],
@@ -38,11 +38,11 @@ pub struct VisionCache {
 /// Rows of a feed, each read once.
 struct Rows {
     feed: Arc<VlaBatches>,
-    places: Vec<Place>,
+    places: Vec<RowPlace>,
 }
 
 impl Batches for Rows {
-    type Batch = (Vec<Place>, Pictures);
+    type Batch = (Vec<RowPlace>, Pictures);
     type Readers<'a> = Readers<'a>;
 
     fn readers(&self) -> Result<Readers<'_>, RunError> {
@@ -55,7 +55,7 @@ impl Batches for Rows {
             .iter()
             .skip((number * AT_ONCE) as usize)
             .take(AT_ONCE as usize);
-        let places: Vec<Place> = places.copied().collect();
+        let places: Vec<RowPlace> = places.copied().collect();
         let pictures = match places.is_empty() {
             // Threads read ahead beyond the last batch.
             true => Pictures::none(),
@@ -92,7 +92,7 @@ impl VisionCache {
         Ok(kept)
     }
 
-    fn add(&mut self, places: &[Place], pictures: &Pictures, objective: &Objective) -> Result<(), RunError> {
+    fn add(&mut self, places: &[RowPlace], pictures: &Pictures, objective: &Objective) -> Result<(), RunError> {
         let samples = places.len();
         let views = pictures.grids.len() / samples.max(1);
         let own = pictures.grids.get(..views).unwrap_or_default();
@@ -130,7 +130,7 @@ impl VisionCache {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn pictures(&self, places: &[Place]) -> Result<Pictures, tch::TchError> {
+    pub fn pictures(&self, places: &[RowPlace]) -> Result<Pictures, tch::TchError> {
         let [blocks, patches, channels] = self.shape;
         let each = BYTES * (blocks * patches * channels) as usize;
         let mut values = Vec::with_capacity(each * places.len());

@@ -14,7 +14,7 @@ use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::{At, Dataset};
 use crate::model::config::{Config, Proprio};
 use crate::model::thinkvla::actions::normalised;
-use crate::model::thinkvla::prompt::{Prompt, Prompter, Task, TeacherPrompt};
+use crate::model::thinkvla::prompt::{Prompt, PromptTask, Prompter, TeacherPrompt};
 use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 use super::augment::Augmentation;
@@ -22,7 +22,7 @@ use super::constant_baseline::ConstantBaseline;
 use super::loader::Batches;
 use super::mixture::Mixture;
 use super::preflight;
-use super::sampler::{Place, Sampler, randomness};
+use super::sampler::{MixtureSampler, RowPlace, randomness};
 use super::vision_cache::VisionCache;
 use crate::training::batch::{ConditionMask, Pictures, VlaBatch};
 use crate::training::config::DataSettings;
@@ -33,7 +33,7 @@ use crate::training::geometry::GeometryTeacher;
 #[derive(Debug)]
 pub struct VlaBatches {
     mixture: Mixture,
-    samplers: [Sampler; 2],
+    samplers: [MixtureSampler; 2],
     prompter: Prompter,
     rule: PatchRule,
     chunk_len: usize,
@@ -65,7 +65,7 @@ pub enum Side {
 
 impl Side {
     /// Returns the sampler of this side.
-    pub fn of(self, [trained, held_out]: &[Sampler; 2]) -> &Sampler {
+    pub fn of(self, [trained, held_out]: &[MixtureSampler; 2]) -> &MixtureSampler {
         match self {
             Self::Trained => trained,
             Self::HeldOut => held_out,
@@ -86,7 +86,7 @@ impl VlaBatches {
     /// # Errors
     /// When it cannot; names the episodes.
     pub fn new(
-        (mixture, samplers): (Mixture, [Sampler; 2]),
+        (mixture, samplers): (Mixture, [MixtureSampler; 2]),
         (prompter, config): (Prompter, &Config),
         (settings, seed): (DataSettings, u64),
         mut teachers: Teachers,
@@ -119,7 +119,7 @@ impl VlaBatches {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn pictures(&self, places: &[Place], readers: &mut Readers) -> Result<Pictures, RunError> {
+    pub fn pictures(&self, places: &[RowPlace], readers: &mut Readers) -> Result<Pictures, RunError> {
         readers.preprocessor.clear();
         for place in places {
             self.read_pictures(*place, readers)?;
@@ -128,7 +128,7 @@ impl VlaBatches {
     }
 
     /// Reads the views of a row into the preprocessor, after those it has.
-    fn read_pictures(&self, place: Place, readers: &mut Readers) -> Result<(), RunError> {
+    fn read_pictures(&self, place: RowPlace, readers: &mut Readers) -> Result<(), RunError> {
         let (Some(dataset), Some(images)) = (
             self.mixture.datasets().get(place.dataset),
             readers.images.get_mut(place.dataset),
@@ -192,7 +192,7 @@ impl VlaBatches {
         };
         let mut parts = BatchParts::default();
         readers.preprocessor.clear();
-        let places: Vec<Place> = self.places(side, number).collect();
+        let places: Vec<RowPlace> = self.places(side, number).collect();
         for place in &places {
             self.sample(*place, request, readers, &mut parts)?;
         }
@@ -249,7 +249,7 @@ impl VlaBatches {
     }
 
     /// Returns the normalised states of some rows, if a projector reads them.
-    fn states(&self, places: &[Place]) -> Result<Option<Tensor>, RunError> {
+    fn states(&self, places: &[RowPlace]) -> Result<Option<Tensor>, RunError> {
         if self.proprio != Proprio::Projected {
             return Ok(None);
         }
@@ -261,7 +261,7 @@ impl VlaBatches {
         Ok(Some(state_tensor(&states, Device::Cpu)?))
     }
 
-    fn task_of(&self, dataset: &Dataset, place: Place) -> Result<SampleTask, RunError> {
+    fn task_of(&self, dataset: &Dataset, place: RowPlace) -> Result<SampleTask, RunError> {
         let state = match self.proprio {
             Proprio::None | Proprio::Projected => None,
             Proprio::Text => {
@@ -277,7 +277,7 @@ impl VlaBatches {
 
     fn sample(
         &self,
-        place: Place,
+        place: RowPlace,
         request: TeacherRequest,
         readers: &mut Readers,
         parts: &mut BatchParts,
@@ -315,7 +315,7 @@ impl VlaBatches {
     }
 
     /// Appends the actions from a row on.
-    fn done(&self, place: Place, done: &mut TargetValues) -> Result<(), RunError> {
+    fn done(&self, place: RowPlace, done: &mut TargetValues) -> Result<(), RunError> {
         let chunk = self.mixture.chunk(place, self.chunk_len)?;
         let statistics = self.mixture.contract().data.statistics.iter().cycle();
         let values = chunk.values.iter().zip(statistics);
@@ -348,7 +348,7 @@ impl VlaBatches {
     }
 
     /// Returns the rows of a batch.
-    fn places(&self, side: Side, number: u64) -> impl Iterator<Item = Place> + '_ {
+    fn places(&self, side: Side, number: u64) -> impl Iterator<Item = RowPlace> + '_ {
         side.of(&self.samplers).batch(number, self.settings.batch as u64)
     }
 }
@@ -390,8 +390,8 @@ pub struct SampleTask {
 
 impl SampleTask {
     /// Returns the task for a prompt.
-    pub fn task(&self) -> Task<'_> {
-        Task {
+    pub fn task(&self) -> PromptTask<'_> {
+        PromptTask {
             instruction: &self.instruction,
             state: self.state.as_ref(),
         }

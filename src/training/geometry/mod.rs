@@ -30,7 +30,7 @@ use crate::model::checkpoint::Placement;
 use super::config::settings::GeometrySettings;
 use super::error::RunError;
 use rays::{RaySource, RayTargets};
-use source::{Scene, TargetSource as _, Vggt};
+use source::{SampleViews, TargetSource as _, Vggt};
 use store::GeometryTargets;
 
 /// Teacher that geometry latents are aligned with.
@@ -44,7 +44,7 @@ pub enum GeometryTeacher {
 
 /// Targets of one sample.
 #[derive(Debug)]
-pub struct Target {
+pub struct GeometryTarget {
     /// Features, (V·h·w, width), row by row and view after view; any floating-point type, on the CPU.
     pub features: Tensor,
     /// Weights of the patches, (V·h·w), in 32 bits; `None` if all are equal.
@@ -56,10 +56,10 @@ impl GeometryTeacher {
     ///
     /// # Errors
     /// When the teacher fails, nothing is stored for the views, or the file system refuses.
-    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<Target, RunError> {
+    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<GeometryTarget, RunError> {
         match self {
-            Self::Vggt(targets) => Ok(Target {
-                features: targets.get(&Scene::new(views, grids)?)?,
+            Self::Vggt(targets) => Ok(GeometryTarget {
+                features: targets.get(&SampleViews::new(views, grids)?)?,
                 weights: None,
             }),
             Self::Rays(targets) => targets.get(views, grids),

@@ -3,8 +3,8 @@
 
 use tch::{Kind, Tensor};
 
-use super::Target;
-use super::source::{Scene, TargetSource};
+use super::GeometryTarget;
+use super::source::{SampleViews, TargetSource};
 use super::store::GeometryTargets;
 use crate::camera::patches::Grid;
 use crate::camera::points::{RAY_VALUES, RAYS, RayFeatures, SurfaceClass, SurfacePoint};
@@ -18,8 +18,8 @@ use crate::training::error::RunError;
 pub struct RaySource;
 
 /// Returns the scene under which the rays of these views are stored.
-pub fn scene(views: &[RgbImage]) -> Scene<'_> {
-    Scene {
+pub fn scene(views: &[RgbImage]) -> SampleViews<'_> {
+    SampleViews {
         views,
         grid: [RAYS as i64; 2],
     }
@@ -38,7 +38,7 @@ impl TargetSource for RaySource {
         Kind::Half
     }
 
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError> {
+    fn target(&self, scene: &SampleViews) -> Result<Tensor, ModelError> {
         Err(ModelError::Observation {
             expected: format!(
                 "what the rays of these {} views meet in geometry.cache",
@@ -72,7 +72,7 @@ impl RayTargets {
     ///
     /// # Errors
     /// When nothing is stored for these images, or the file system refuses.
-    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<Target, RunError> {
+    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<GeometryTarget, RunError> {
         let kept = self.store.get(&scene(views))?.f_to_kind(Kind::Float)?.f_contiguous()?;
         let mut values = vec![0.0; kept.numel()];
         let count = values.len();
@@ -89,7 +89,7 @@ impl RayTargets {
                 weights.push(self.weight(&of_patch));
             }
         }
-        Ok(Target {
+        Ok(GeometryTarget {
             features: Tensor::f_from_slice(&features)?.f_reshape([-1, self.features.channels as i64])?,
             weights: Some(Tensor::f_from_slice(&weights)?),
         })

@@ -15,14 +15,14 @@ use crate::model::vggt::target::{TargetRule, Teacher};
 
 /// Views of one sample.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
+pub struct SampleViews<'a> {
     /// Views as they were recorded, neither resized nor augmented, in order.
     pub views: &'a [RgbImage],
     /// Rows and columns of the patches that the policy cuts each view into.
     pub grid: [i64; 2],
 }
 
-impl<'a> Scene<'a> {
+impl<'a> SampleViews<'a> {
     /// Creates a scene of views and the patches that each is cut into.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ pub trait TargetSource: Debug + Send {
     ///
     /// # Errors
     /// When the target cannot be computed.
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError>;
+    fn target(&self, scene: &SampleViews) -> Result<Tensor, ModelError>;
 }
 
 /// VGGT, as in Spatial-Forcing.
@@ -103,7 +103,7 @@ impl TargetSource for Vggt {
         self.teacher.width()
     }
 
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError> {
+    fn target(&self, scene: &SampleViews) -> Result<Tensor, ModelError> {
         Ok(self.teacher.target(&[scene.views], scene.grid)?.f_flatten(0, 1)?)
     }
 }

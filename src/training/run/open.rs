@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::contract::Model;
-use crate::model::checkpoint::{Manifest, Options, Placement};
+use crate::model::checkpoint::{CheckpointOptions, Manifest, Placement};
 use crate::model::config::Proprio;
 use crate::model::init::presets::UNTRAINED;
 use crate::model::init::variant::chosen;
@@ -20,7 +20,7 @@ use crate::training::data::vla_batches::{Teachers, VlaBatches};
 use crate::training::distributed::ProcessGroup;
 use crate::training::error::RunError;
 use crate::training::geometry;
-use crate::training::metrics::Metrics;
+use crate::training::metrics::MetricsFile;
 use crate::training::objective::Objective;
 use crate::training::optimiser::Optimiser;
 use crate::training::privileged_text::PrivilegedText;
@@ -28,9 +28,9 @@ use crate::training::rescale::rescale;
 use crate::training::schedule::Schedule;
 use crate::training::vlm_stream::VlmStream;
 
-use super::Run;
+use super::TrainingRun;
 
-impl Run {
+impl TrainingRun {
     /// Opens everything that the configuration names; `file` is the configuration, for messages.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Run {
             let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
             return Err(RunError::file("begin in", &config.out)(message));
         }
-        let manifest = Manifest::read(&config.checkpoint, &Options::default())?;
+        let manifest = Manifest::read(&config.checkpoint, &CheckpointOptions::default())?;
         let network = chosen(manifest.config()?, &config.choices())?;
         let mut mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
         if network.thinkvla.proprio == Proprio::Projected && knows_actions(&manifest) {
@@ -133,7 +133,7 @@ impl Run {
             tokenizer: manifest.tokenizer,
             metrics: ranks
                 .leads()
-                .then(|| Metrics::open(&config.out, last.unwrap_or(0)))
+                .then(|| MetricsFile::open(&config.out, last.unwrap_or(0)))
                 .transpose()?,
             ranks,
             step: 0,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Outcome, Run};
+use super::{RunOutcome, TrainingRun};
 use crate::training::checkpoint::CheckpointDir;
 use crate::training::config::TrainingConfig;
 use crate::training::error::RunError;
@@ -11,14 +11,14 @@ use crate::training::error::RunError;
 /// `max_steps` ends each stage. With `resume`, complete stages before the last are skipped.
 ///
 /// # Errors
-/// As for [`Run::open`] and [`Run::train`].
+/// As for [`TrainingRun::open`] and [`TrainingRun::train`].
 pub fn train(
     config: TrainingConfig,
     file: &Path,
     resume: bool,
     max_steps: Option<u64>,
     stop: &dyn Fn() -> bool,
-) -> Result<Outcome, RunError> {
+) -> Result<RunOutcome, RunError> {
     let stages = config.stages(file)?;
     let count = stages.len();
     let mut begins_with = config.checkpoint.clone();
@@ -33,7 +33,7 @@ pub fn train(
             continue;
         }
         tracing::info!("training {} for {end} steps", stage.out.display());
-        let mut run = Run::open(stage, file, resume)?;
+        let mut run = TrainingRun::open(stage, file, resume)?;
         let found = run.train_until(max_steps, stop)?;
         begins_with.clone_from(&found.checkpoint);
         let interrupted = found.interrupted;

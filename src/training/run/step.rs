@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use crate::training::batch::{Counts, VlaBatch, VlmBatch};
+use crate::training::batch::{LossCounts, VlaBatch, VlmBatch};
 use crate::training::data::loader::{Loader, Turns};
 use crate::training::error::RunError;
 use crate::training::error::StepError;
@@ -12,7 +12,7 @@ use crate::training::metrics::Scalars;
 use crate::training::projection_similarity::Similarity;
 use crate::training::vlm_stream;
 
-use super::Run;
+use super::TrainingRun;
 
 /// Loaders of the batches of a step.
 pub(super) struct Loaders {
@@ -20,7 +20,7 @@ pub(super) struct Loaders {
     pub(super) answers: Option<Loader<VlmBatch>>,
 }
 
-impl Run {
+impl TrainingRun {
     pub(super) fn advance(&mut self, loaders: &mut Loaders) -> Result<Scalars, RunError> {
         let begun = Instant::now();
         let number = self.config.data.accumulate;
@@ -42,7 +42,7 @@ impl Run {
                 words.teach(&self.objective, (&self.feed, number), batch)?;
             }
         }
-        let mut totals = Counts::default();
+        let mut totals = LossCounts::default();
         for batch in &batches {
             totals = totals + batch.counts()?;
         }

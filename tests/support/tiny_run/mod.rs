@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::training::config::TrainingConfig;
-use thinkvla::training::run::Run;
+use thinkvla::training::run::TrainingRun;
 
 use super::sample_dataset;
 
@@ -35,12 +35,12 @@ checkpoints: {every_steps: 50, every_minutes: 0, keep: 3}
 ";
 
 /// A tiny checkpoint, the recording, and a configuration for both with additional lines.
-pub struct Bench {
+pub struct RunFixture {
     folder: tempfile::TempDir,
     pub config: PathBuf,
 }
 
-impl Bench {
+impl RunFixture {
     pub fn new(added: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         support::write_checkpoint(&folder.path().join("start"), 4).unwrap();
@@ -60,8 +60,8 @@ impl Bench {
         TrainingConfig::load(&self.config).unwrap()
     }
 
-    pub fn open(&self, config: TrainingConfig, resume: bool) -> Result<Run, String> {
-        Run::open(config, &self.config, resume).map_err(|e| e.to_string())
+    pub fn open(&self, config: TrainingConfig, resume: bool) -> Result<TrainingRun, String> {
+        TrainingRun::open(config, &self.config, resume).map_err(|e| e.to_string())
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

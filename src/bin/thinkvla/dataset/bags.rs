@@ -8,7 +8,7 @@ use thinkvla::contract::Contract;
 use thinkvla::dataset::Dataset;
 use thinkvla::dataset::encode::encode;
 use thinkvla::dataset::frame::ImageMode;
-use thinkvla::dataset::mcap::{self, Clock, ExportOptions, ImportOptions, SourceTopic};
+use thinkvla::dataset::mcap::{self, ExportOptions, ImportOptions, SourceTopic, StampClock};
 use thinkvla::dataset::storage::Disk;
 
 use super::Episodes;
@@ -88,7 +88,7 @@ enum Times {
 
 /// NAME, or NAME=TOPIC[:VALUE,VALUE][,TOPIC].
 #[derive(Debug, Clone)]
-struct Source(mcap::Source);
+struct Source(mcap::ColumnSource);
 
 impl FromStr for Source {
     type Err = String;
@@ -124,7 +124,7 @@ impl FromStr for Source {
                 "expected NAME=TOPIC, e.g. top=/camera/top/image/compressed, found {text}"
             ));
         }
-        Ok(Self(mcap::Source {
+        Ok(Self(mcap::ColumnSource {
             name: name.trim().to_owned(),
             topics,
         }))
@@ -163,8 +163,8 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         task_topic: arguments.task_topic.clone(),
         max_age_s: arguments.max_age,
         clock: match arguments.clock {
-            Times::Header => Clock::Header,
-            Times::Log => Clock::Log,
+            Times::Header => StampClock::Header,
+            Times::Log => StampClock::Log,
         },
         images: ImageMode::Jpeg(92),
     };

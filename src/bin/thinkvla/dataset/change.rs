@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::Map;
 use thinkvla::contract::FILE_NAME;
-use thinkvla::dataset::edit::{Choice, Source, assemble, beside, replace};
+use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, replace};
 use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
 use thinkvla::dataset::storage::Disk;
@@ -94,7 +94,7 @@ pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path
     require_plain(task).map_err(|problem| anyhow!("--task: {problem}"))?;
     let (dataset, place) = open(root, out)?;
     require(&dataset, episodes)?;
-    let relabelled = whole(&dataset).map(|choice| Choice {
+    let relabelled = whole(&dataset).map(|choice| EpisodeChoice {
         task: (episodes.is_empty() || named(episodes, choice.episode)).then(|| task.to_owned()),
         ..choice
     });
@@ -103,7 +103,7 @@ pub fn relabel(root: &Path, task: &str, episodes: &[Episodes], out: Option<&Path
 
 pub fn merge(roots: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     let datasets: Vec<_> = roots.iter().map(|root| Dataset::open(root)).collect::<Result<_, _>>()?;
-    let sources = datasets.iter().map(|dataset| Source {
+    let sources = datasets.iter().map(|dataset| EpisodeSource {
         dataset,
         episodes: whole(dataset).collect(),
     });
@@ -125,7 +125,7 @@ pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
         let episodes = whole(&dataset)
             .filter(|choice| wanted.contains(&choice.episode))
             .collect();
-        let source = Source {
+        let source = EpisodeSource {
             dataset: &dataset,
             episodes,
         };
@@ -134,8 +134,8 @@ pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn whole(dataset: &Dataset) -> impl Iterator<Item = Choice> {
-    (0..dataset.episodes().len()).map(|episode| Choice { episode, task: None })
+fn whole(dataset: &Dataset) -> impl Iterator<Item = EpisodeChoice> {
+    (0..dataset.episodes().len()).map(|episode| EpisodeChoice { episode, task: None })
 }
 
 fn named(episodes: &[Episodes], episode: usize) -> bool {
@@ -150,7 +150,7 @@ fn require(dataset: &Dataset, episodes: &[Episodes]) -> anyhow::Result<()> {
     }
 }
 
-fn made(sources: &[Source<'_>], out: &Path) -> anyhow::Result<()> {
+fn made(sources: &[EpisodeSource<'_>], out: &Path) -> anyhow::Result<()> {
     let info = assemble(&Disk, sources, out)?;
     let (episodes, frames) = (info.total_episodes, info.total_frames);
     tell(&format!("{}: {episodes} episodes, {frames} frames", out.display()));
@@ -175,8 +175,8 @@ fn open<'a>(root: &Path, out: Option<&'a Path>) -> anyhow::Result<(Dataset, Plac
 }
 
 /// Writes the chosen episodes as a new dataset, or in place of the old one.
-fn change(dataset: &Dataset, episodes: Vec<Choice>, place: Place<'_>) -> anyhow::Result<()> {
-    let sources = [Source { dataset, episodes }];
+fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> anyhow::Result<()> {
+    let sources = [EpisodeSource { dataset, episodes }];
     let lock = match place {
         Place::Beside(out) => return made(&sources, out),
         Place::Instead(lock) => lock,

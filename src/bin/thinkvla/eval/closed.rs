@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use thinkvla::control::config::ArmConfig;
-use thinkvla::eval::closed_loop::{Candidate, Cost, Evaluated, Evaluation, Latency, Network, trials};
+use thinkvla::eval::closed_loop::{ChunkLatency, Cost, Evaluated, EvaluatedPolicy, Evaluation, SimNetwork, trials};
 use thinkvla::eval::machine::Machine;
-use thinkvla::eval::trials::{Report, TrialResult};
+use thinkvla::eval::trials::{TrialResult, TrialsReport};
 use thinkvla::model::policy::PolicyOptions;
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
@@ -68,17 +68,17 @@ enum Protocol {
 
 /// A latency on the command line.
 #[derive(Debug, Clone, Copy)]
-struct LatencyChoice(Latency);
+struct LatencyChoice(ChunkLatency);
 
 impl FromStr for LatencyChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "measured" {
-            return Ok(Self(Latency::Measured));
+            return Ok(Self(ChunkLatency::Measured));
         }
         match text.parse::<f64>() {
-            Ok(ms) if ms.is_finite() && ms >= 0.0 => Ok(Self(Latency::Fixed(ms / 1e3))),
+            Ok(ms) if ms.is_finite() && ms >= 0.0 => Ok(Self(ChunkLatency::Fixed(ms / 1e3))),
             _ => Err(format!("expected milliseconds from 0 up, or measured, found {text}")),
         }
     }
@@ -95,7 +95,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 #[derive(Debug, Serialize)]
 struct Written {
     #[serde(flatten)]
-    report: Report,
+    report: TrialsReport,
     cost: Cost,
     machine: Machine,
 }
@@ -165,7 +165,7 @@ fn evaluation(common: &super::Arguments, task: Task, episodes: u64, out: PathBuf
     })
 }
 
-fn candidates(common: &super::Arguments, task: Task) -> anyhow::Result<Vec<Candidate>> {
+fn candidates(common: &super::Arguments, task: Task) -> anyhow::Result<Vec<EvaluatedPolicy>> {
     let checkpoint = checkpoint_of(&common.checkpoint, task)?;
     let jobs = common.closed.jobs;
     let options = PolicyOptions {
@@ -174,8 +174,11 @@ fn candidates(common: &super::Arguments, task: Task) -> anyhow::Result<Vec<Candi
     };
     let load = |_| match checkpoint {
         "expert" if common.closed.shuffle_cameras => bail!("--shuffle-cameras: the expert has no cameras"),
-        "expert" => Ok(Candidate::Expert),
-        path => Ok(Candidate::Network(Box::new(Network::load(Path::new(path), options)?))),
+        "expert" => Ok(EvaluatedPolicy::Expert),
+        path => Ok(EvaluatedPolicy::Network(Box::new(SimNetwork::load(
+            Path::new(path),
+            options,
+        )?))),
     };
     (0..jobs).map(load).collect()
 }

@@ -10,11 +10,11 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 use thinkvla::eval::machine::Machine;
-use thinkvla::eval::open_loop::{self, Drawn, RowResult};
+use thinkvla::eval::open_loop::{self, ComparedRows, RowResult};
 use thinkvla::eval::viewer::Viewer;
 use thinkvla::model::policy::Policy;
 use thinkvla::training::checkpoint::Notes;
-use thinkvla::training::data::mixture::HeldOut;
+use thinkvla::training::data::mixture::HeldOutEpisodes;
 
 /// Arguments of the comparison with a dataset.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(file);
     let mut written = Ok(());
     let bar = ProgressBar::new_spinner();
-    let drawn = Drawn {
+    let drawn = ComparedRows {
         held_out: common
             .open
             .held_out
@@ -89,7 +89,7 @@ pub fn run(common: &super::Arguments, dataset: &Path) -> anyhow::Result<()> {
     super::write(out, &whole, &text)
 }
 
-fn held_out(checkpoint: &Path, dataset: &Path) -> anyhow::Result<HeldOut> {
+fn held_out(checkpoint: &Path, dataset: &Path) -> anyhow::Result<HeldOutEpisodes> {
     let of_run = Notes::read(checkpoint)?.held_out_of(dataset);
     let of_run = of_run.filter(|of| of.share > 0.0);
     of_run.with_context(|| {

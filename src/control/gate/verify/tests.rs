@@ -10,7 +10,7 @@ fn verifier(config: &ArmConfig) -> Verifier {
     Verifier {
         limits: config.limits,
         workspace: config.workspace,
-        arm_points: ArmPoints::new(Rm75::b(), &config.tool),
+        arm_points: ArmGeometry::new(Rm75::b(), &config.tool),
         period: config.period(),
     }
 }
@@ -29,7 +29,7 @@ struct Step {
 
 impl Step {
     fn fault(&self, config: &ArmConfig) -> Option<Violation> {
-        let mut last = Motion::at_rest(ready());
+        let mut last = CommandedMotion::at_rest(ready());
         last.position[self.index] = self.position;
         last.velocity[self.index] = self.velocity;
         let mut next = last.position;
@@ -65,7 +65,7 @@ fn bounds(config: &ArmConfig, step: &Step, more: f64, check: Check, limit: f64) 
 
 #[test]
 fn an_arm_at_rest_may_rest_and_a_moving_one_may_go_on() {
-    let last = Motion::at_rest(ready());
+    let last = CommandedMotion::at_rest(ready());
     assert_eq!(verifier(&config()).fault(&last, &ready()), None);
     let cruising = Step {
         index: 6,
@@ -82,7 +82,9 @@ fn what_is_no_number_is_named_with_its_joint() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut next = ready();
         next[2] = value;
-        let found = verifier(&config()).fault(&Motion::at_rest(ready()), &next).unwrap();
+        let found = verifier(&config())
+            .fault(&CommandedMotion::at_rest(ready()), &next)
+            .unwrap();
         assert_eq!((found.check, found.index), (Check::Finite, 3));
     }
 }
@@ -142,7 +144,7 @@ fn a_joint_keeps_its_acceleration_whether_it_speeds_up_or_slows_down() {
 fn the_tool_keeps_its_speed() {
     let mut config = config();
     config.limits.tool_speed_m_s = 0.1;
-    let reach = ArmPoints::new(Rm75::b(), &config.tool).at(&ready()).tool.x;
+    let reach = ArmGeometry::new(Rm75::b(), &config.tool).at(&ready()).tool.x;
     let step = |speed: f64| Step {
         index: 0,
         position: 0.0,

@@ -12,13 +12,13 @@ use safetensors::Dtype;
 use tokenizers::{AddedToken, Tokenizer};
 
 use super::manifest::{Format, Manifest};
-use super::weights::{Naming, Part, TEXT_HEAD, is_backbone};
-use super::{Options, WEIGHTS, claim};
+use super::weights::{CheckpointPart, Naming, TEXT_HEAD, is_backbone};
+use super::{CheckpointOptions, WEIGHTS, claim};
 use crate::contract::{Contract, Model, Robot};
 use crate::model::config::{Config, Precision, PromptStyle, Proprio};
 use crate::model::error::ModelError;
 use crate::model::init::presets::{PROMPT, Scale, id, untrained_action_part, usual_contract};
-use crate::model::init::variant::{STARVLA_PROMPT, Variant};
+use crate::model::init::variant::{CheckpointVariant, STARVLA_PROMPT};
 use crate::model::init::write_safetensors;
 use crate::model::layers::parameters::Parameter;
 use crate::model::qwen3_vl::backbone::Backbone;
@@ -39,9 +39,9 @@ pub struct Conversion<'a> {
     /// The layout to write.
     pub to: Format,
     /// What the user adds to the checkpoint's files.
-    pub options: &'a Options,
+    pub options: &'a CheckpointOptions,
     /// Variant of the action part for a checkpoint that has none.
-    pub variant: &'a Variant,
+    pub variant: &'a CheckpointVariant,
     /// Seed of drawn values.
     pub seed: u64,
 }
@@ -81,7 +81,7 @@ impl Conversion<'_> {
     /// When the checkpoint is damaged, cannot be expressed in the new layout, or `to` already holds weights.
     pub fn run(&self, from: &Path, to: &Path) -> Result<Converted, ModelError> {
         let manifest = Manifest::read(from, self.options)?;
-        let problems = manifest.coverage(Part::Everything)?.problems;
+        let problems = manifest.coverage(CheckpointPart::Everything)?.problems;
         if !problems.is_empty() {
             let path = manifest.files.path().to_owned();
             return Err(ModelError::Weights { path, problems });

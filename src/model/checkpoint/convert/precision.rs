@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::super::{Manifest, Options, Placement};
+use super::super::{CheckpointOptions, Manifest, Placement};
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
@@ -14,7 +14,7 @@ use crate::model::error::ModelError;
 use crate::model::layers::device::machine_memory;
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::vision_plan::VisionPlan;
-use crate::model::thinkvla::prompt::{Prompter, Task};
+use crate::model::thinkvla::prompt::{PromptTask, Prompter};
 use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 /// Observations that are compared.
@@ -55,15 +55,15 @@ pub enum Measured {
 ///
 /// # Errors
 /// When one of them cannot be loaded, or libtorch refuses.
-pub fn measure(origin: &Path, converted: &Path, options: &Options) -> Result<Measured, ModelError> {
+pub fn measure(origin: &Path, converted: &Path, options: &CheckpointOptions) -> Result<Measured, ModelError> {
     let origin = Manifest::read(origin, options)?;
     if origin.thinkvla.is_none() {
         return Ok(Measured::Untrained);
     }
-    let converted = Manifest::read(converted, &Options::default())?;
+    let converted = Manifest::read(converted, &CheckpointOptions::default())?;
     let contract = converted.contract()?;
     let values: usize = converted
-        .layout(super::Part::Everything)?
+        .layout(super::CheckpointPart::Everything)?
         .iter()
         .map(|p| p.count())
         .sum();
@@ -110,7 +110,7 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
         }
         let input = frames.input();
         let (text, numbers) = state(&config, contract)?;
-        let task = Task {
+        let task = PromptTask {
             instruction: INSTRUCTION,
             state: text.as_ref(),
         };

@@ -13,13 +13,13 @@ use tokenizers::Tokenizer;
 use super::manifest::{Format, Manifest};
 use super::statistics::{DatasetStatistics, STATISTICS};
 use super::weights::{Naming, WeightFiles};
-use super::{Options, WEIGHTS, huggingface, pickle};
+use super::{CheckpointOptions, WEIGHTS, huggingface, pickle};
 use crate::contract::{Contract, Data, Model};
 use crate::model::config::{HiddenTap, PromptStyle, Proprio, ThinkVlaConfig};
 use crate::model::error::ModelError;
 use crate::model::thinkvla::prompt::encode;
 use normalisation::OfRun;
-use settings::Settings;
+use settings::StarVlaSettings;
 
 /// Token of the action queries.
 pub const QUERY: &str = "🔍";
@@ -36,12 +36,12 @@ pub(super) fn is_run(directory: &Path) -> bool {
 }
 
 /// Reads the description of a run directory, or of one weights file in it.
-pub(super) fn read(path: &Path, options: &Options) -> Result<Manifest, ModelError> {
+pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest, ModelError> {
     let (run, weights) = match path.is_dir() {
         true => (path.to_owned(), find_weights(path)?),
         false => (home_of(path), path.to_owned()),
     };
-    let mut settings = Settings::read(&run)?;
+    let mut settings = StarVlaSettings::read(&run)?;
     let base = settings.base(&run, options.base.as_deref())?;
     let base_files = huggingface::Description::read(&base)?;
     let files = WeightFiles::of_files(std::slice::from_ref(&weights), Naming::StarVla)?;

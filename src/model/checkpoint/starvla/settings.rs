@@ -22,7 +22,7 @@ const SIDE: u32 = 224;
 
 /// A run's configuration.
 #[derive(Debug)]
-pub struct Settings {
+pub struct StarVlaSettings {
     /// The file that takes precedence, for messages.
     pub path: PathBuf,
     /// Fields that inference reads.
@@ -119,7 +119,7 @@ pub fn is_there_as_of_old(directory: &Path) -> bool {
     directory.join(OLD).exists()
 }
 
-impl Settings {
+impl StarVlaSettings {
     /// Reads the files of a run.
     ///
     /// # Errors

@@ -51,14 +51,14 @@ pub struct TeacherPrompt {
 
 /// A task for the robot.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Task<'a> {
+pub struct PromptTask<'a> {
     /// Instruction.
     pub instruction: &'a str,
     /// State of the robot, for checkpoints that read it as text.
     pub state: Option<&'a StateText>,
 }
 
-impl<'a> From<&'a str> for Task<'a> {
+impl<'a> From<&'a str> for PromptTask<'a> {
     fn from(instruction: &'a str) -> Self {
         Self {
             instruction,
@@ -217,7 +217,7 @@ impl Prompter {
     /// # Errors
     /// When the instruction is empty, holds one of the tokenizer's control tokens, or makes the prompt too long, or
     /// when the state is missing or not expected.
-    pub fn student<'a>(&self, task: impl Into<Task<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
+    pub fn student<'a>(&self, task: impl Into<PromptTask<'a>>, grids: &[Grid]) -> Result<Prompt, ModelError> {
         let Layout { anchors, action, .. } = &self.layout;
         let told = self.task(task.into())?;
         let user = format!("{told}{anchors}{action}");
@@ -242,7 +242,7 @@ impl Prompter {
     /// in the two prompts.
     pub fn teacher<'a>(
         &self,
-        task: impl Into<Task<'a>>,
+        task: impl Into<PromptTask<'a>>,
         grids: &[Grid],
         choice: usize,
     ) -> Result<TeacherPrompt, ModelError> {
@@ -287,7 +287,7 @@ impl Prompter {
     /// task has different tokens in the two prompts.
     pub fn privileged<'a>(
         &self,
-        task: impl Into<Task<'a>>,
+        task: impl Into<PromptTask<'a>>,
         grids: &[Grid],
         known: &str,
     ) -> Result<TeacherPrompt, ModelError> {
@@ -345,7 +345,7 @@ impl Prompter {
     }
 
     /// Returns the task as it is written in the user's text.
-    fn task(&self, task: Task) -> Result<String, ModelError> {
+    fn task(&self, task: PromptTask) -> Result<String, ModelError> {
         self.require_plain(task.instruction)?;
         let state = match (self.proprio, task.state) {
             (Proprio::None | Proprio::Projected, None) => "",

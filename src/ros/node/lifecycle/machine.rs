@@ -2,7 +2,7 @@
 
 /// State of a managed node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum LifecycleState {
     /// Nothing is loaded.
     Unconfigured,
     /// Loaded and warmed up, no motion.
@@ -37,7 +37,7 @@ pub enum Transition {
 /// Refusal of a transition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a transition out of {state}, found {asked}; possible now: {possible}")]
-pub struct Refusal {
+pub struct TransitionRefusal {
     /// Present state.
     pub state: &'static str,
     /// Requested transition.
@@ -46,7 +46,7 @@ pub struct Refusal {
     pub possible: String,
 }
 
-impl State {
+impl LifecycleState {
     /// The primary states.
     pub const PRIMARY: [Self; 4] = [Self::Unconfigured, Self::Inactive, Self::Active, Self::Finalized];
 
@@ -129,42 +129,42 @@ impl Transition {
     }
 
     /// State it starts in.
-    pub fn start(self) -> State {
+    pub fn start(self) -> LifecycleState {
         match self {
-            Self::Configure | Self::UnconfiguredShutdown => State::Unconfigured,
-            Self::CleanUp | Self::Activate | Self::InactiveShutdown => State::Inactive,
-            Self::Deactivate | Self::ActiveShutdown => State::Active,
+            Self::Configure | Self::UnconfiguredShutdown => LifecycleState::Unconfigured,
+            Self::CleanUp | Self::Activate | Self::InactiveShutdown => LifecycleState::Inactive,
+            Self::Deactivate | Self::ActiveShutdown => LifecycleState::Active,
         }
     }
 
     /// State it ends in when it succeeds.
-    pub fn goal(self) -> State {
+    pub fn goal(self) -> LifecycleState {
         match self {
-            Self::Configure | Self::Deactivate => State::Inactive,
-            Self::CleanUp => State::Unconfigured,
-            Self::Activate => State::Active,
-            Self::UnconfiguredShutdown | Self::InactiveShutdown | Self::ActiveShutdown => State::Finalized,
+            Self::Configure | Self::Deactivate => LifecycleState::Inactive,
+            Self::CleanUp => LifecycleState::Unconfigured,
+            Self::Activate => LifecycleState::Active,
+            Self::UnconfiguredShutdown | Self::InactiveShutdown | Self::ActiveShutdown => LifecycleState::Finalized,
         }
     }
 }
 
 /// State machine of one node; during a transition every other is refused.
 #[derive(Debug)]
-pub struct Machine {
-    state: State,
+pub struct StateMachine {
+    state: LifecycleState,
 }
 
-impl Default for Machine {
+impl Default for StateMachine {
     fn default() -> Self {
         Self {
-            state: State::Unconfigured,
+            state: LifecycleState::Unconfigured,
         }
     }
 }
 
-impl Machine {
+impl StateMachine {
     /// Current state.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> LifecycleState {
         self.state
     }
 
@@ -172,7 +172,7 @@ impl Machine {
     ///
     /// # Errors
     /// When it does not start in the current state.
-    pub fn begin(&mut self, id: u8, label: &str) -> Result<Transition, Refusal> {
+    pub fn begin(&mut self, id: u8, label: &str) -> Result<Transition, TransitionRefusal> {
         let asked = |t: &Transition| {
             if label.is_empty() {
                 t.id() == id
@@ -182,7 +182,7 @@ impl Machine {
         };
         let Some(transition) = self.state.transitions().find(asked) else {
             let possible: Vec<_> = self.state.transitions().map(Transition::label).collect();
-            return Err(Refusal {
+            return Err(TransitionRefusal {
                 state: self.state.label(),
                 asked: if label.is_empty() {
                     format!("transition {id}")
@@ -196,12 +196,12 @@ impl Machine {
                 },
             });
         };
-        self.state = State::In(transition);
+        self.state = LifecycleState::In(transition);
         Ok(transition)
     }
 
     /// Ends the transition; after a failure the state is that before it.
-    pub fn end(&mut self, transition: Transition, success: bool) -> State {
+    pub fn end(&mut self, transition: Transition, success: bool) -> LifecycleState {
         self.state = if success { transition.goal() } else { transition.start() };
         self.state
     }
@@ -211,20 +211,20 @@ impl Machine {
 mod tests {
     use super::*;
 
-    fn run(machine: &mut Machine, label: &str) -> Result<State, Refusal> {
+    fn run(machine: &mut StateMachine, label: &str) -> Result<LifecycleState, TransitionRefusal> {
         let transition = machine.begin(0, label)?;
         Ok(machine.end(transition, true))
     }
 
     #[test]
     fn a_node_goes_up_and_down() {
-        let mut machine = Machine::default();
+        let mut machine = StateMachine::default();
         for (label, state) in [
-            ("configure", State::Inactive),
-            ("activate", State::Active),
-            ("deactivate", State::Inactive),
-            ("cleanup", State::Unconfigured),
-            ("shutdown", State::Finalized),
+            ("configure", LifecycleState::Inactive),
+            ("activate", LifecycleState::Active),
+            ("deactivate", LifecycleState::Inactive),
+            ("cleanup", LifecycleState::Unconfigured),
+            ("shutdown", LifecycleState::Finalized),
         ] {
             assert_eq!(run(&mut machine, label), Ok(state));
         }
@@ -233,29 +233,29 @@ mod tests {
 
     #[test]
     fn a_transition_out_of_another_state_is_refused_and_changes_nothing() {
-        let mut machine = Machine::default();
+        let mut machine = StateMachine::default();
         let refusal = machine.begin(Transition::Activate.id(), "").unwrap_err().to_string();
         assert!(
             refusal.contains("unconfigured") && refusal.contains("configure, shutdown"),
             "{refusal}"
         );
-        assert_eq!(machine.state(), State::Unconfigured);
+        assert_eq!(machine.state(), LifecycleState::Unconfigured);
     }
 
     #[test]
     fn nothing_else_begins_during_a_transition() {
-        let mut machine = Machine::default();
+        let mut machine = StateMachine::default();
         let configure = machine.begin(1, "").unwrap();
         assert_eq!(machine.state().label(), "configuring");
         assert!(machine.begin(0, "shutdown").is_err());
-        assert_eq!(machine.end(configure, false), State::Unconfigured);
+        assert_eq!(machine.end(configure, false), LifecycleState::Unconfigured);
     }
 
     #[test]
     fn every_state_that_lasts_but_the_last_can_shut_down() {
-        for state in State::PRIMARY {
-            let can = state.transitions().any(|t| t.goal() == State::Finalized);
-            assert_eq!(can, state != State::Finalized);
+        for state in LifecycleState::PRIMARY {
+            let can = state.transitions().any(|t| t.goal() == LifecycleState::Finalized);
+            assert_eq!(can, state != LifecycleState::Finalized);
         }
     }
 }

@@ -3,7 +3,7 @@
 mod machine;
 mod services;
 
-pub use machine::{Machine, Refusal, State, Transition};
+pub use machine::{LifecycleState, StateMachine, Transition, TransitionRefusal};
 pub use services::Lifecycle;
 
 /// Callbacks of a managed node's transitions. A failure returns the node to its previous state. `deactivate` and `clean_up`

@@ -13,7 +13,7 @@ use ros_env::lifecycle_msgs::srv::{
     GetAvailableTransitions_Response, GetState, GetState_Request, GetState_Response,
 };
 
-use super::{Machine, Managed, State, Transition};
+use super::{LifecycleState, Managed, StateMachine, Transition};
 use crate::ros::node::lock::lock;
 use crate::ros::node::qos;
 
@@ -24,7 +24,7 @@ pub struct Lifecycle {
 }
 
 struct Shared {
-    machine: Mutex<Machine>,
+    machine: Mutex<StateMachine>,
     managed: Mutex<Box<dyn Managed>>,
     events: Publisher<TransitionEvent>,
 }
@@ -59,7 +59,7 @@ impl Lifecycle {
         let states = node.create_service::<GetAvailableStates, _>(
             "~/get_available_states",
             move |_: GetAvailableStates_Request| GetAvailableStates_Response {
-                available_states: State::PRIMARY.into_iter().map(state_message).collect(),
+                available_states: LifecycleState::PRIMARY.into_iter().map(state_message).collect(),
             },
         )?;
         let theirs = Arc::clone(&shared);
@@ -88,7 +88,7 @@ impl Lifecycle {
     }
 
     /// Current state.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> LifecycleState {
         self.shared.state()
     }
 
@@ -105,7 +105,7 @@ impl Lifecycle {
 }
 
 impl Shared {
-    fn state(&self) -> State {
+    fn state(&self) -> LifecycleState {
         lock(&self.machine).state()
     }
 
@@ -117,13 +117,13 @@ impl Shared {
                 return false;
             }
         };
-        self.announce(transition, transition.start(), State::In(transition));
+        self.announce(transition, transition.start(), LifecycleState::In(transition));
         let outcome = self.run(transition);
         if let Err(reason) = &outcome {
             tracing::error!("{} failed: {reason}", transition.label());
         }
         let state = lock(&self.machine).end(transition, outcome.is_ok());
-        self.announce(transition, State::In(transition), state);
+        self.announce(transition, LifecycleState::In(transition), state);
         tracing::info!("{}", state.label());
         outcome.is_ok()
     }
@@ -144,7 +144,7 @@ impl Shared {
         Ok(())
     }
 
-    fn announce(&self, transition: Transition, from: State, to: State) {
+    fn announce(&self, transition: Transition, from: LifecycleState, to: LifecycleState) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let event = TransitionEvent {
             timestamp: u64::try_from(now.as_nanos()).unwrap_or(u64::MAX),
@@ -158,7 +158,7 @@ impl Shared {
     }
 }
 
-fn state_message(state: State) -> StateMessage {
+fn state_message(state: LifecycleState) -> StateMessage {
     StateMessage {
         id: state.id(),
         label: state.label().to_owned(),

@@ -25,7 +25,7 @@ pub struct Number<T> {
 
 /// A list of numbers with a common range, e.g. a joint configuration.
 #[derive(Debug, Clone)]
-pub struct Numbers {
+pub struct NumberList {
     /// Name of the parameter.
     pub name: &'static str,
     /// Values when none are given.
@@ -126,7 +126,7 @@ macro_rules! number {
 number!(f64, "a number with a decimal point, e.g. 10.0");
 number!(i64, "a whole number, e.g. 10");
 
-impl Declaration for Numbers {
+impl Declaration for NumberList {
     type Ros = Arc<[f64]>;
     type Value = Vec<f64>;
     const KIND: &'static str = "a list of numbers with decimal points, e.g. [0.0, 1.5]";

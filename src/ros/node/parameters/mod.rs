@@ -10,7 +10,7 @@ use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, Paramet
 
 use super::runtime::Runtime;
 
-pub use kinds::{Flag, Number, Numbers, Text, Texts};
+pub use kinds::{Flag, Number, NumberList, Text, Texts};
 pub use overrides::{Overrides, require_ros_only};
 
 /// Error in a parameter, which keeps the node from starting.
@@ -73,7 +73,7 @@ pub trait Declaration {
 }
 
 /// The parameters of one node; they stay declared as long as this lives.
-pub struct Parameters {
+pub struct NodeParameters {
     node: Node,
     given: Overrides,
     names: Vec<&'static str>,
@@ -100,7 +100,7 @@ impl<D: Declaration> Live<D> {
     }
 }
 
-impl Parameters {
+impl NodeParameters {
     /// Parameters of the node that runs here.
     pub fn of(runtime: &Runtime) -> Self {
         Self {

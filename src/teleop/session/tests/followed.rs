@@ -2,7 +2,7 @@
 
 use nalgebra::vector;
 
-use super::Bench;
+use super::SessionFixture;
 use crate::teleop::input_device::Intent;
 use crate::teleop::mapping::tests::shipped_mapping;
 use crate::teleop::mapping::{Command, Engage, Input};
@@ -16,72 +16,72 @@ fn hand_at(x: f64) -> Intent {
 
 #[test]
 fn a_clutch_moves_the_tool_by_what_the_hand_moved_since_it_was_closed() {
-    let mut bench = Bench::new("vr");
-    let start = bench.arm.pose;
-    bench.reading.held = true;
-    bench.reading.intent = Some(hand_at(5.0));
+    let mut fixture = SessionFixture::new("vr");
+    let start = fixture.arm.pose;
+    fixture.reading.held = true;
+    fixture.reading.intent = Some(hand_at(5.0));
     for _ in 0..5 {
-        bench.look();
+        fixture.look();
     }
-    assert!((bench.arm.pose.translation.vector - start.translation.vector).norm() < 1e-12);
-    bench.reading.intent = Some(hand_at(5.05));
+    assert!((fixture.arm.pose.translation.vector - start.translation.vector).norm() < 1e-12);
+    fixture.reading.intent = Some(hand_at(5.05));
     for _ in 0..100 {
-        bench.look();
+        fixture.look();
     }
-    let moved = bench.arm.pose.translation.vector - start.translation.vector;
+    let moved = fixture.arm.pose.translation.vector - start.translation.vector;
     assert!((moved - vector![0.05, 0.0, 0.0]).norm() < 1e-6, "{moved}");
     // While the clutch is open, the hand may move anywhere.
-    bench.reading.held = false;
-    bench.look();
-    bench.reading.intent = Some(hand_at(-3.0));
-    bench.look();
-    let before = bench.arm.pose;
-    bench.reading.held = true;
+    fixture.reading.held = false;
+    fixture.look();
+    fixture.reading.intent = Some(hand_at(-3.0));
+    fixture.look();
+    let before = fixture.arm.pose;
+    fixture.reading.held = true;
     for _ in 0..10 {
-        bench.look();
+        fixture.look();
     }
-    assert!((bench.arm.pose.translation.vector - before.translation.vector).norm() < 1e-12);
+    assert!((fixture.arm.pose.translation.vector - before.translation.vector).norm() < 1e-12);
 }
 
 #[test]
 fn another_scale_does_not_move_a_clutched_tool() {
-    let mut bench = Bench::new("vr");
-    bench.reading.held = true;
-    bench.reading.intent = Some(hand_at(0.0));
-    bench.look();
-    bench.reading.intent = Some(hand_at(0.08));
+    let mut fixture = SessionFixture::new("vr");
+    fixture.reading.held = true;
+    fixture.reading.intent = Some(hand_at(0.0));
+    fixture.look();
+    fixture.reading.intent = Some(hand_at(0.08));
     for _ in 0..100 {
-        bench.look();
+        fixture.look();
     }
-    let before = bench.arm.pose;
-    bench.session.command(&Command::Slower);
+    let before = fixture.arm.pose;
+    fixture.session.command(&Command::Slower);
     for _ in 0..20 {
-        bench.look();
+        fixture.look();
     }
-    assert!((bench.arm.pose.translation.vector - before.translation.vector).norm() < 1e-6);
+    assert!((fixture.arm.pose.translation.vector - before.translation.vector).norm() < 1e-6);
 }
 
 #[test]
 fn a_leader_away_from_the_arm_is_refused_with_its_joints() {
-    let mut bench = Bench::new("leader");
-    bench.reading.held = true;
-    let mut leader = bench.arm.joints;
+    let mut fixture = SessionFixture::new("leader");
+    fixture.reading.held = true;
+    let mut leader = fixture.arm.joints;
     leader[1] += 0.2;
     leader[6] -= 0.3;
-    bench.reading.intent = Some(Intent::Joints(leader));
-    let SessionStep::Refuse(why) = bench.look() else {
+    fixture.reading.intent = Some(Intent::Joints(leader));
+    let SessionStep::Refuse(why) = fixture.look() else {
         panic!("engaged")
     };
     assert!(
         why.contains("joint2 +0.200") && why.contains("joint7 -0.300") && !why.contains("joint1 "),
         "{why}"
     );
-    assert_eq!(bench.look(), SessionStep::Rest, "until the deadman is let go");
-    bench.reading.held = false;
-    bench.look();
-    bench.reading.held = true;
-    bench.reading.intent = Some(Intent::Joints(bench.arm.joints));
-    bench.sent();
+    assert_eq!(fixture.look(), SessionStep::Rest, "until the deadman is let go");
+    fixture.reading.held = false;
+    fixture.look();
+    fixture.reading.held = true;
+    fixture.reading.intent = Some(Intent::Joints(fixture.arm.joints));
+    fixture.sent();
 }
 
 #[test]
@@ -92,18 +92,18 @@ fn a_leader_may_be_come_to_slowly_and_is_then_followed_at_full_speed() {
     };
     leader.engage = Engage::Ramp;
     let (speed, slowest) = (leader.speed_rad_s, mapping.scale.steps[0]);
-    let mut bench = Bench::of(mapping);
-    bench.reading.held = true;
-    let target = bench.arm.joints.add_scalar(0.3);
-    bench.reading.intent = Some(Intent::Joints(target));
+    let mut fixture = SessionFixture::of(mapping);
+    fixture.reading.held = true;
+    let target = fixture.arm.joints.add_scalar(0.3);
+    fixture.reading.intent = Some(Intent::Joints(target));
     for _ in 0..400 {
-        let before = bench.arm.joints;
-        bench.look();
-        let moved = (bench.arm.joints - before).norm();
+        let before = fixture.arm.joints;
+        fixture.look();
+        let moved = (fixture.arm.joints - before).norm();
         assert!(
             moved <= speed * slowest * STEP_S + 1e-9 || (target - before).amax() <= 0.1 + 0.02,
             "{moved}"
         );
     }
-    assert!((bench.arm.joints - target).amax() < 1e-6);
+    assert!((fixture.arm.joints - target).amax() < 1e-6);
 }

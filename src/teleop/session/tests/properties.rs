@@ -3,7 +3,7 @@
 use nalgebra::{Vector3, vector};
 use proptest::prelude::*;
 
-use super::{Bench, step_lengths};
+use super::{SessionFixture, step_lengths};
 use crate::teleop::input_device::{Intent, Twist};
 use crate::teleop::mapping::Command;
 use crate::teleop::motion::STEP_S;
@@ -15,24 +15,24 @@ proptest! {
     fn no_step_is_longer_than_speed_times_scale_and_released_is_no_motion(
         pushes in prop::collection::vec((any::<bool>(), prop::array::uniform6(-2.0..2.0f64), 0..4u8), 1..60),
     ) {
-        let mut bench = Bench::new("gamepad");
-        let speed = bench.session.mapping.input.tool_speed().unwrap();
+        let mut fixture = SessionFixture::new("gamepad");
+        let speed = fixture.session.mapping.input.tool_speed().unwrap();
         // Largest scale since the press: motion that is already faster is slowed down within the acceleration.
         let mut largest = 0.0_f64;
         for (held, push, command) in pushes {
             match command {
-                0 => { bench.session.command(&Command::Faster); }
-                1 => { bench.session.command(&Command::Slower); }
+                0 => { fixture.session.command(&Command::Faster); }
+                1 => { fixture.session.command(&Command::Slower); }
                 _ => {}
             }
-            let scale = bench.session.scale();
+            let scale = fixture.session.scale();
             largest = if held { largest.max(scale) } else { 0.0 };
-            bench.reading.held = held;
-            bench.reading.intent = Some(Intent::Twist(Twist {
+            fixture.reading.held = held;
+            fixture.reading.intent = Some(Intent::Twist(Twist {
                 linear: Vector3::from_column_slice(&push[..3]),
                 angular: Vector3::from_column_slice(&push[3..]),
             }));
-            let step = bench.look();
+            let step = fixture.look();
             match step {
                 SessionStep::Send(chunk) => {
                     prop_assert!(held);
@@ -52,25 +52,25 @@ proptest! {
         second in prop::array::uniform6(-5.0..5.0f64),
     ) {
         let pose = |v: [f64; 6]| Pose::new(vector![v[0], v[1], v[2]], vector![v[3], v[4], v[5]]);
-        let mut bench = Bench::new("vr");
-        bench.arm.pose = pose(arm);
+        let mut fixture = SessionFixture::new("vr");
+        fixture.arm.pose = pose(arm);
         for hand in [first, second] {
-            bench.reading.held = true;
-            bench.reading.intent = Some(Intent::Pose(pose(hand)));
-            for (moved, turned) in step_lengths(&bench.sent()) {
+            fixture.reading.held = true;
+            fixture.reading.intent = Some(Intent::Pose(pose(hand)));
+            for (moved, turned) in step_lengths(&fixture.sent()) {
                 prop_assert!(moved < 1e-9 && turned < 1e-9, "{} m, {} rad", moved, turned);
             }
-            bench.reading.held = false;
-            bench.look();
+            fixture.reading.held = false;
+            fixture.look();
         }
     }
 
     #[test]
     fn no_reading_that_is_no_number_moves_the_arm(value in prop::sample::select(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY])) {
-        let mut bench = Bench::new("gamepad");
-        bench.push(value);
+        let mut fixture = SessionFixture::new("gamepad");
+        fixture.push(value);
         for _ in 0..5 {
-            if let SessionStep::Send(chunk) = bench.look() {
+            if let SessionStep::Send(chunk) = fixture.look() {
                 prop_assert!(chunk.actions.values().iter().all(|v| v.is_finite()));
                 prop_assert!(step_lengths(&chunk).iter().all(|(moved, _)| *moved == 0.0));
             }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::generate::chat_labels::{Turn, UserPart};
+use crate::model::generate::chat_labels::{ConversationTurn, UserPart};
 
 use super::rows::{OneOrMore, Row, Said};
 
@@ -15,7 +15,7 @@ pub struct Dialogue {
     /// Files of the images, in the order they are shown.
     pub pictures: Vec<PathBuf>,
     /// Turns of the conversation.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<ConversationTurn>,
     /// Whether it is one of SpatialReasoner's questions about space.
     pub spatial: bool,
 }
@@ -42,7 +42,7 @@ impl Row {
     }
 
     /// Returns the turns of SpatialReasoner's question: image, question and options, and the answer step by step.
-    fn ask(&self, question: &str) -> Result<Vec<Turn>, String> {
+    fn ask(&self, question: &str) -> Result<Vec<ConversationTurn>, String> {
         let answers = [("A", &self.a), ("B", &self.b), ("C", &self.c), ("D", &self.d)];
         let given = answers.into_iter().filter_map(|(letter, text)| {
             let text = text.as_deref().filter(|text| !text.is_empty())?;
@@ -61,7 +61,10 @@ impl Row {
             return Err("image_filename: expected the picture of the question, found nothing".into());
         }
         let user = vec![UserPart::Image, UserPart::Text(said)];
-        Ok(vec![Turn::User(user), Turn::Assistant(answer.to_owned())])
+        Ok(vec![
+            ConversationTurn::User(user),
+            ConversationTurn::Assistant(answer.to_owned()),
+        ])
     }
 
     fn shown(&self) -> Result<Vec<String>, String> {
@@ -74,7 +77,7 @@ impl Row {
         }
     }
 
-    fn said(&self) -> Result<Vec<Turn>, String> {
+    fn said(&self) -> Result<Vec<ConversationTurn>, String> {
         let said = self.conversations.as_deref().unwrap_or_default();
         let (mut turns, mut places) = (Vec::with_capacity(said.len()), 0);
         for (number, one) in said.iter().enumerate() {
@@ -95,15 +98,15 @@ impl Row {
                             "turn {number}, value: expected words or {IMAGE}, found nothing"
                         ));
                     }
-                    Turn::User(parts)
+                    ConversationTurn::User(parts)
                 }
                 false if one.value.trim().is_empty() => {
                     return Err(format!("turn {number}, value: expected an answer, found nothing"));
                 }
-                false => Turn::Assistant(one.value.clone()),
+                false => ConversationTurn::Assistant(one.value.clone()),
             });
         }
-        if !turns.iter().any(|turn| matches!(turn, Turn::Assistant(_))) {
+        if !turns.iter().any(|turn| matches!(turn, ConversationTurn::Assistant(_))) {
             let found = turns.len();
             return Err(format!(
                 "conversations: expected a question and an answer, found {found} turns"
@@ -164,15 +167,15 @@ mod tests {
         )
         .unwrap();
         let expected = vec![
-            Turn::User(vec![
+            ConversationTurn::User(vec![
                 UserPart::Image,
                 text("First, then"),
                 UserPart::Image,
                 text("what changed?"),
             ]),
-            Turn::Assistant("The cup moved.".into()),
-            Turn::User(vec![text("Where to?")]),
-            Turn::Assistant(" Left.".into()),
+            ConversationTurn::Assistant("The cup moved.".into()),
+            ConversationTurn::User(vec![text("Where to?")]),
+            ConversationTurn::Assistant(" Left.".into()),
         ];
         assert_eq!(found.turns, expected);
         assert_eq!(
@@ -191,11 +194,17 @@ mod tests {
         .unwrap();
         let said = "Question: Which is higher?\nOptions:\nA. cup\nB. can\nPlease select the correct answer from the \
                     options above.";
-        let answer = Turn::Assistant("The 3D location of ... So B.".into());
-        assert_eq!(found.turns, [Turn::User(vec![UserPart::Image, text(said)]), answer]);
+        let answer = ConversationTurn::Assistant("The 3D location of ... So B.".into());
+        assert_eq!(
+            found.turns,
+            [ConversationTurn::User(vec![UserPart::Image, text(said)]), answer]
+        );
         assert!(found.spatial);
         let open = dialogue(r#"{"question": "How far?", "answer_cot": "1 m", "image_filename": "x.jpg"}"#).unwrap();
-        assert_eq!(open.turns[0], Turn::User(vec![UserPart::Image, text("How far?")]));
+        assert_eq!(
+            open.turns[0],
+            ConversationTurn::User(vec![UserPart::Image, text("How far?")])
+        );
     }
 
     #[test]
@@ -205,7 +214,10 @@ mod tests {
                 {"from": "human", "value": "What is this?\n<image>"}, {"from": "gpt", "value": "A cat."}]}"#,
         )
         .unwrap();
-        assert_eq!(found.turns[0], Turn::User(vec![UserPart::Image, text("What is this?")]));
+        assert_eq!(
+            found.turns[0],
+            ConversationTurn::User(vec![UserPart::Image, text("What is this?")])
+        );
         assert!(!found.spatial);
     }
 

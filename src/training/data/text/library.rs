@@ -7,7 +7,7 @@ use rand::Rng as _;
 
 use crate::dataset::At;
 use crate::training::config::{TextSettings, TextSource};
-use crate::training::data::sampler::{Drawn, Place, Sampler, randomness};
+use crate::training::data::sampler::{DrawnEpisodes, MixtureSampler, RowPlace, randomness};
 use crate::training::error::RunError;
 
 use super::dialogue::Dialogue;
@@ -22,12 +22,12 @@ pub struct Library {
 #[derive(Debug)]
 struct Source {
     settings: TextSource,
-    rows: Vec<Kept>,
+    rows: Vec<LibraryRow>,
 }
 
 /// Row that can be learned from.
 #[derive(Debug)]
-pub struct Kept {
+pub struct LibraryRow {
     /// Place in its file.
     pub place: String,
     /// Conversation of the row.
@@ -47,16 +47,16 @@ impl Library {
     }
 
     /// Returns row `row` of source `source`, with the source's file.
-    pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &Kept)> {
+    pub fn row(&self, source: usize, row: usize) -> Option<(&Path, &LibraryRow)> {
         let source = self.sources.get(source)?;
         Some((&source.settings.path, source.rows.get(row)?))
     }
 
     /// Returns every row of every source.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<RowPlace> {
         let of = |(dataset, source): (usize, &Source)| {
             let at = |episode| At { episode, frame: 0 };
-            (0..source.rows.len()).map(move |row| Place { dataset, at: at(row) })
+            (0..source.rows.len()).map(move |row| RowPlace { dataset, at: at(row) })
         };
         self.sources.iter().enumerate().flat_map(of).collect()
     }
@@ -67,7 +67,7 @@ impl Library {
     ///
     /// # Errors
     /// When nothing of a source is left to train on.
-    pub fn samplers(&self, settings: &TextSettings, seed: u64) -> Result<[Sampler; 2], RunError> {
+    pub fn samplers(&self, settings: &TextSettings, seed: u64) -> Result<[MixtureSampler; 2], RunError> {
         let mut drawn = [Vec::new(), Vec::new()];
         for (number, source) in (0..).zip(&self.sources) {
             let kept = match source.settings.held_out {
@@ -84,7 +84,7 @@ impl Library {
             }
             for (drawn, held_out) in drawn.iter_mut().zip([false, true]) {
                 let side = (0..).zip(&kept).filter(|(_, kept)| **kept == held_out);
-                drawn.push(Drawn {
+                drawn.push(DrawnEpisodes {
                     weight: source.settings.weight,
                     episodes: side.map(|(row, _)| (row, 1)).collect(),
                 });
@@ -92,8 +92,8 @@ impl Library {
         }
         let [trained, held_out] = drawn;
         Ok([
-            Sampler::new(trained, seed, "answers"),
-            Sampler::new(held_out, seed, "held-out answers"),
+            MixtureSampler::new(trained, seed, "answers"),
+            MixtureSampler::new(held_out, seed, "held-out answers"),
         ])
     }
 }
@@ -122,7 +122,7 @@ impl Source {
                     seen.insert(picture.clone());
                 }
             }
-            kept.push(Kept {
+            kept.push(LibraryRow {
                 anchored: settings.anchor.unwrap_or(dialogue.spatial),
                 place: placed.place,
                 dialogue,

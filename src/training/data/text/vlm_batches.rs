@@ -13,17 +13,17 @@ use crate::model::generate::conversation::Conversation;
 use crate::training::batch::{Answered, MASKED, Pictures, VlmBatch};
 use crate::training::config::TextSettings;
 use crate::training::data::loader::Batches;
-use crate::training::data::sampler::{Place, Sampler};
+use crate::training::data::sampler::{MixtureSampler, RowPlace};
 use crate::training::data::vla_batches::Side;
 use crate::training::error::RunError;
 
-use super::library::{Kept, Library};
+use super::library::{Library, LibraryRow};
 
 /// Makes batches; threads share it.
 #[derive(Debug)]
 pub struct VlmBatches {
     library: Library,
-    samplers: [Sampler; 2],
+    samplers: [MixtureSampler; 2],
     conversation: Conversation,
     rule: PatchRule,
     /// Reasoning anchors, concatenated; empty if the checkpoint has none.
@@ -66,7 +66,7 @@ impl VlmBatches {
     }
 
     /// Returns every row of every source.
-    pub fn places(&self) -> Vec<Place> {
+    pub fn places(&self) -> Vec<RowPlace> {
         self.library.places()
     }
 
@@ -75,7 +75,7 @@ impl VlmBatches {
     ///
     /// # Errors
     /// When it cannot; names the row.
-    pub fn check(&self, place: Place, pictures: bool, readers: &mut TextReaders) -> Result<(), RunError> {
+    pub fn check(&self, place: RowPlace, pictures: bool, readers: &mut TextReaders) -> Result<(), RunError> {
         let Some((_, kept)) = self.library.row(place.dataset, place.at.episode) else {
             return Ok(());
         };
@@ -104,7 +104,7 @@ impl VlmBatches {
         }
     }
 
-    fn writing(&self, kept: &Kept) -> LabelOptions {
+    fn writing(&self, kept: &LibraryRow) -> LabelOptions {
         LabelOptions {
             anchors: match kept.anchored {
                 true => self.anchors.clone(),
@@ -114,7 +114,7 @@ impl VlmBatches {
         }
     }
 
-    fn answered(&self, place: Place, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
+    fn answered(&self, place: RowPlace, readers: &mut TextReaders) -> Result<Option<Answered>, RunError> {
         let Some((path, kept)) = self.library.row(place.dataset, place.at.episode) else {
             return Ok(None);
         };

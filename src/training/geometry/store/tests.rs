@@ -23,7 +23,7 @@ impl TargetSource for Drawn {
         WIDTH
     }
 
-    fn target(&self, scene: &Scene) -> Result<Tensor, ModelError> {
+    fn target(&self, scene: &SampleViews) -> Result<Tensor, ModelError> {
         let shade = scene
             .views
             .iter()
@@ -48,8 +48,8 @@ fn views(shade: u8) -> [RgbImage; 2] {
     [shade, 200].map(|shade| RgbImage::from_raw(4, 2, vec![shade; 24]).unwrap())
 }
 
-fn scene(views: &[RgbImage]) -> Scene<'_> {
-    Scene { views, grid: [2, 3] }
+fn scene(views: &[RgbImage]) -> SampleViews<'_> {
+    SampleViews { views, grid: [2, 3] }
 }
 
 /// Lists all targets under a directory.
@@ -91,7 +91,7 @@ fn what_changes_the_target_changes_its_name() {
         (&[a], [2, 3]),
     ];
     for (views, grid) in scenes {
-        let _ = of.get(&Scene { views, grid }).unwrap();
+        let _ = of.get(&SampleViews { views, grid }).unwrap();
     }
     assert_eq!(of.made(), 5);
     let other = Drawn {

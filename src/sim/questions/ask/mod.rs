@@ -17,7 +17,7 @@ const CLEAR_M: f64 = 0.03;
 
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct SceneQuestion {
     /// Category.
     pub category: Category,
     /// The question, including the definition of the frame.
@@ -70,8 +70,8 @@ impl fmt::Display for Category {
 }
 
 /// Draws up to `count` different questions about things: a category first, then one of its questions.
-pub fn draw(things: &[SceneObject], count: usize, random: &mut ChaCha8Rng) -> Vec<Question> {
-    let mut left: Vec<Vec<Question>> = all(things).into_iter().filter(|of| !of.is_empty()).collect();
+pub fn draw(things: &[SceneObject], count: usize, random: &mut ChaCha8Rng) -> Vec<SceneQuestion> {
+    let mut left: Vec<Vec<SceneQuestion>> = all(things).into_iter().filter(|of| !of.is_empty()).collect();
     let mut drawn = Vec::with_capacity(count);
     while drawn.len() < count && !left.is_empty() {
         let category = random.random_range(0..left.len());
@@ -85,7 +85,7 @@ pub fn draw(things: &[SceneObject], count: usize, random: &mut ChaCha8Rng) -> Ve
 }
 
 /// Returns all possible questions by category.
-pub fn all(things: &[SceneObject]) -> [Vec<Question>; 8] {
+pub fn all(things: &[SceneObject]) -> [Vec<SceneQuestion>; 8] {
     let pairs = || {
         things
             .iter()
@@ -111,15 +111,15 @@ pub fn all(things: &[SceneObject]) -> [Vec<Question>; 8] {
     ]
 }
 
-fn question(category: Category, question: &str, answer: String) -> Question {
-    Question {
+fn question(category: Category, question: &str, answer: String) -> SceneQuestion {
+    SceneQuestion {
         category,
         question: format!("{FRAME} {question}"),
         answer,
     }
 }
 
-fn location(of: &SceneObject) -> Question {
+fn location(of: &SceneObject) -> SceneQuestion {
     let asked = format!("Where is {}? Answer with (x, y, z).", of.name);
     question(Category::Location, &asked, located(of))
 }
@@ -142,7 +142,7 @@ fn between(from: &SceneObject, to: &SceneObject) -> String {
     )
 }
 
-fn distance(a: &SceneObject, b: &SceneObject) -> Question {
+fn distance(a: &SceneObject, b: &SceneObject) -> SceneQuestion {
     let answer = format!(
         "{} Its length is the distance between them: {} m.",
         between(a, b),
@@ -195,7 +195,7 @@ const ABOVE: Side = Side {
 };
 
 impl Side {
-    fn question(&self, of: &SceneObject, to: &SceneObject) -> Option<Question> {
+    fn question(&self, of: &SceneObject, to: &SceneObject) -> Option<SceneQuestion> {
         let along = (of.place - to.place).iter().nth(self.axis).copied()?;
         if along.abs() < CLEAR_M {
             return None;
@@ -217,7 +217,7 @@ impl Side {
     }
 }
 
-fn closer(a: &SceneObject, b: &SceneObject, to: &SceneObject) -> Option<Question> {
+fn closer(a: &SceneObject, b: &SceneObject, to: &SceneObject) -> Option<SceneQuestion> {
     if to.name == a.name || to.name == b.name {
         return None;
     }
@@ -242,7 +242,7 @@ fn closer(a: &SceneObject, b: &SceneObject, to: &SceneObject) -> Option<Question
     Some(question(Category::Closer, &asked, answer))
 }
 
-fn turn(of: &SceneObject, turn: f64) -> Question {
+fn turn(of: &SceneObject, turn: f64) -> SceneQuestion {
     let name = &of.name;
     let asked = format!(
         "By how many degrees are the edges of {name} turned from x and y, counter-clockwise as seen from above? Its form \
@@ -259,7 +259,7 @@ fn turn(of: &SceneObject, turn: f64) -> Question {
     question(Category::Turn, &asked, answer)
 }
 
-fn tilt(points: Vector3<f64>) -> Question {
+fn tilt(points: Vector3<f64>) -> SceneQuestion {
     let angle = points.angle(&-Vector3::z());
     let answer = format!(
         "The gripper points along {}. Straight down is (0.000, 0.000, -1.000). The cosine similarity between them is {}, so \

@@ -15,8 +15,8 @@ mod violation;
 mod watchdog;
 mod workspace;
 
-pub use arm_points::{ArmPoints, PointPlacement};
-pub use brake::Motion;
+pub use arm_points::{ArmGeometry, PointPlacement};
+pub use brake::CommandedMotion;
 pub use singularity::condition_number;
 pub use violation::Violation;
 pub use watchdog::{Stale, Watchdog};
@@ -70,10 +70,10 @@ pub struct Gate<A> {
     limits: Limits,
     workspace: Workspace,
     singularity: Singularity,
-    arm_points: ArmPoints,
+    arm_points: ArmGeometry,
     verifier: Verifier,
     period: f64,
-    motion: Motion,
+    motion: CommandedMotion,
     condition: f64,
     last_target: Option<Joints>,
     counters: GateCounters,
@@ -82,7 +82,7 @@ pub struct Gate<A> {
 impl<A: Arm> Gate<A> {
     /// Creates a gate around `arm`, which is at rest at `position` (rad).
     pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
-        let arm_points = ArmPoints::new(Rm75::b(), &config.tool);
+        let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
         let verifier = Verifier {
             limits: config.limits,
             workspace: config.workspace,
@@ -100,7 +100,7 @@ impl<A: Arm> Gate<A> {
             arm_points,
             verifier,
             period: config.period(),
-            motion: Motion::at_rest(position),
+            motion: CommandedMotion::at_rest(position),
             last_target: None,
             counters: GateCounters::default(),
         }
@@ -117,12 +117,12 @@ impl<A: Arm> Gate<A> {
     }
 
     /// Position and velocity of the last command sent.
-    pub fn motion(&self) -> &Motion {
+    pub fn motion(&self) -> &CommandedMotion {
         &self.motion
     }
 
     /// Geometry of the arm with its tool.
-    pub fn arm_points(&self) -> &ArmPoints {
+    pub fn arm_points(&self) -> &ArmGeometry {
         &self.arm_points
     }
 
@@ -156,7 +156,7 @@ impl<A: Arm> Gate<A> {
 
     /// Resets the motion: the arm was stopped by other means at `position` (rad). Limits are not checked.
     pub fn rest_at(&mut self, position: Joints) {
-        self.motion = Motion::at_rest(position);
+        self.motion = CommandedMotion::at_rest(position);
         self.condition = condition_number(self.arm_points.kinematics(), &position);
         self.last_target = None;
     }
@@ -239,7 +239,7 @@ impl<A: Arm> Gate<A> {
 
     /// Verifies and sends a command; if the verification fails, sends a braking command instead.
     fn send(&mut self, command: JointCommand, velocity: Joints, now: Steady) -> Result<(), ArmError> {
-        let mut next = Motion {
+        let mut next = CommandedMotion {
             position: command.positions,
             velocity,
         };

@@ -13,14 +13,14 @@ use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
-use super::checkpoint::{CheckpointDir, HeldOutText, Notes, Saved};
+use super::checkpoint::{CheckpointContent, CheckpointDir, HeldOutText, Notes};
 use super::config::TrainingConfig;
 use super::curves;
 use super::data::loader::Loader;
 use super::data::vla_batches::VlaBatches;
 use super::distributed::ProcessGroup;
 use super::error::RunError;
-use super::metrics::Metrics;
+use super::metrics::MetricsFile;
 use super::objective::Objective;
 use super::optimiser::Optimiser;
 use super::privileged_text::PrivilegedText;
@@ -32,7 +32,7 @@ use step::Loaders;
 
 /// Result of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// Number of steps taken in all.
     pub step: u64,
     /// Step at which it was to end.
@@ -52,7 +52,7 @@ pub struct Outcome {
 }
 
 /// Run at some step.
-pub struct Run {
+pub struct TrainingRun {
     config: TrainingConfig,
     objective: Objective,
     optimiser: Optimiser,
@@ -64,7 +64,7 @@ pub struct Run {
     began_with: String,
     checkpoint_dir: CheckpointDir,
     /// Only in the leading process.
-    metrics: Option<Metrics>,
+    metrics: Option<MetricsFile>,
     ranks: ProcessGroup,
     step: u64,
     held_out: Option<f64>,
@@ -73,7 +73,7 @@ pub struct Run {
     text: HeldOutText,
 }
 
-impl Run {
+impl TrainingRun {
     /// Returns the number of steps taken.
     pub fn step(&self) -> u64 {
         self.step
@@ -83,7 +83,7 @@ impl Run {
     ///
     /// # Errors
     /// When a sample cannot be read, a loss is not finite, or writing fails. Saved checkpoints stay.
-    pub fn train(&mut self, max_steps: Option<u64>) -> Result<Outcome, RunError> {
+    pub fn train(&mut self, max_steps: Option<u64>) -> Result<RunOutcome, RunError> {
         self.train_until(max_steps, &|| false)
     }
 
@@ -96,7 +96,7 @@ impl Run {
     ///
     /// # Errors
     /// As for [`Self::train`].
-    pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<Outcome, RunError> {
+    pub fn train_until(&mut self, max_steps: Option<u64>, stop: &dyn Fn() -> bool) -> Result<RunOutcome, RunError> {
         let end = self.end(max_steps);
         let data = &self.config.data;
         let turns = self.turns();
@@ -160,7 +160,7 @@ impl Run {
             let path = self.config.out.join(curves::CURVES);
             curves::draw(&metrics.all()?, &path).map_err(RunError::file("draw", &path))?;
         }
-        Ok(Outcome {
+        Ok(RunOutcome {
             step: self.step,
             end,
             checkpoint: self.checkpoint_dir.path(last.unwrap_or(self.step)),
@@ -196,7 +196,7 @@ impl Run {
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.config.clone(),
         };
-        self.checkpoint_dir.save(&Saved {
+        self.checkpoint_dir.save(&CheckpointContent {
             notes: &notes,
             objective: &self.objective,
             optimiser: &self.optimiser,

@@ -1,7 +1,7 @@
 //! Final verification of a command, written independently of the checks that shaped it.
 
-use super::arm_points::ArmPoints;
-use super::brake::Motion;
+use super::arm_points::ArmGeometry;
+use super::brake::CommandedMotion;
 use super::violation::Violation;
 use crate::control::config::{Limits, Workspace};
 use crate::control::event::Check;
@@ -18,14 +18,14 @@ pub struct Verifier {
     /// Box of the tool and height of the table.
     pub workspace: Workspace,
     /// Geometry of the arm with its tool.
-    pub arm_points: ArmPoints,
+    pub arm_points: ArmGeometry,
     /// Time between commands (s).
     pub period: f64,
 }
 
 impl Verifier {
     /// First limit that a step from `last` to `next` (rad) breaks, if any.
-    pub fn fault(&self, last: &Motion, next: &Joints) -> Option<Violation> {
+    pub fn fault(&self, last: &CommandedMotion, next: &Joints) -> Option<Violation> {
         let broken = |check, quantity, index, limit, found, unit| {
             Some(Violation {
                 check,

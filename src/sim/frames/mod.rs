@@ -33,8 +33,8 @@ use crate::dataset::{DatasetError, DatasetWriter};
 use crate::files;
 use crate::parallel::in_order;
 
-pub use label::{CorrectedState, Row, corrected};
-pub use situation::{Block, Kind, Mix, Situation};
+pub use label::{CorrectedState, LabelledRow, corrected};
+pub use situation::{BlockPlacement, Kind, Mix, Situation};
 
 /// Number of situations drawn for a row until one is feasible.
 const TRIES: u64 = 64;
@@ -87,7 +87,7 @@ pub struct PlacedFrame {
     /// State from which its pictures are rendered.
     pub snapshot: Snapshot,
     /// The row without its pictures.
-    row: label::Row,
+    row: label::LabelledRow,
     /// Number of infeasible situations drawn before this one.
     redrawn: u64,
 }

@@ -226,7 +226,7 @@ pub struct GripperConfig {
 
 /// Errors of an arm's parameters.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub enum ArmConfigError {
     /// The file could not be read.
     #[error("cannot read the arm parameters {path}: {source}; give the path of a file like config/rm75.yaml")]
     Read {
@@ -256,14 +256,14 @@ pub enum ConfigError {
 }
 
 /// Parameters that come with the package.
-const SHIPPED: &str = include_str!("../../config/rm75.yaml");
+const SHIPPED: &str = include_str!("../../../config/rm75.yaml");
 
 impl ArmConfig {
     /// Parameters that come with the package.
     ///
     /// # Errors
     /// Never for the parameters as shipped; a test loads them.
-    pub fn shipped() -> Result<Self, ConfigError> {
+    pub fn shipped() -> Result<Self, ArmConfigError> {
         Self::parse(SHIPPED)
     }
 
@@ -271,8 +271,8 @@ impl ArmConfig {
     ///
     /// # Errors
     /// When the file cannot be read, does not hold the parameters of an arm, or holds an invalid value.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ConfigError::Read {
+    pub fn load(path: &Path) -> Result<Self, ArmConfigError> {
+        let text = files::read_description(path, files::CONFIGURATION).map_err(|source| ArmConfigError::Read {
             path: path.to_path_buf(),
             source,
         })?;
@@ -283,8 +283,9 @@ impl ArmConfig {
     ///
     /// # Errors
     /// When the text does not hold the parameters of an arm, or holds an invalid value.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_saphyr::from_str(text).map_err(|e| ConfigError::Parse { message: e.to_string() })?;
+    pub fn parse(text: &str) -> Result<Self, ArmConfigError> {
+        let config: Self =
+            serde_saphyr::from_str(text).map_err(|e| ArmConfigError::Parse { message: e.to_string() })?;
         config.check().map_err(|fault| fault.at(text))?;
         Ok(config)
     }

@@ -187,5 +187,4 @@ impl Input {
 pub(super) const LEADER_JOINTS: usize = JOINTS;
 
 #[cfg(test)]
-#[path = "mapping/tests.rs"]
 pub(crate) mod tests;

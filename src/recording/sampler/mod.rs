@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 pub use arm::ArmState;
 use camera::Camera;
 pub use camera::Shot;
-pub use waiting::Counts;
+pub use waiting::StreamCounts;
 use waiting::{forget, put};
 
 use crate::types::time::Time;
@@ -24,7 +24,7 @@ const ARM_SLOP_S: f64 = 0.05;
 
 /// Sampling rate, and limits of valid data.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Rule {
+pub struct SamplingRule {
     /// Samples per second (Hz).
     pub fps: f64,
     /// Maximum distance of an image from the sample's time (s).
@@ -54,11 +54,11 @@ pub struct Tick<P> {
 
 /// Samples cameras and arm.
 #[derive(Debug)]
-pub struct Sampler<P> {
-    rule: Rule,
+pub struct RecordingSampler<P> {
+    rule: SamplingRule,
     cameras: Vec<Camera<P>>,
     arm: VecDeque<(Time, ArmState)>,
-    arm_counts: Counts,
+    arm_counts: StreamCounts,
     next: Option<Time>,
     /// Whether it waits for the arm's first following to begin.
     awaiting: bool,
@@ -70,20 +70,20 @@ pub struct Sampler<P> {
     lost: u64,
 }
 
-impl<P: Clone> Sampler<P> {
+impl<P: Clone> RecordingSampler<P> {
     /// Creates a sampler of these cameras.
-    pub fn new(rule: Rule, cameras: impl IntoIterator<Item = String>) -> Self {
+    pub fn new(rule: SamplingRule, cameras: impl IntoIterator<Item = String>) -> Self {
         let camera = |name| Camera {
             name,
             waiting: VecDeque::new(),
-            counts: Counts::default(),
-            shown: None,
+            counts: StreamCounts::default(),
+            last_image: None,
         };
         Self {
             rule,
             cameras: cameras.into_iter().map(camera).collect(),
             arm: VecDeque::new(),
-            arm_counts: Counts::default(),
+            arm_counts: StreamCounts::default(),
             next: None,
             awaiting: false,
             begun: Time::default(),
@@ -106,12 +106,12 @@ impl<P: Clone> Sampler<P> {
         self.begun = now;
         self.until = None;
         (self.samples, self.lost) = (0, 0);
-        self.arm_counts = Counts::default();
+        self.arm_counts = StreamCounts::default();
         // Of the data before, only the last is kept.
         forget(&mut self.arm);
         for camera in &mut self.cameras {
             forget(&mut camera.waiting);
-            (camera.counts, camera.shown) = (Counts::default(), None);
+            (camera.counts, camera.last_image) = (StreamCounts::default(), None);
         }
     }
 
@@ -215,14 +215,14 @@ impl<P: Clone> Sampler<P> {
     }
 
     /// Returns the counts of each stream: the cameras by their names, then `arm`.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, Counts)> {
+    pub fn counts(&self) -> impl Iterator<Item = (&str, StreamCounts)> {
         let cameras = self.cameras.iter().map(|camera| (camera.name.as_str(), camera.counts));
         cameras.chain([("arm", self.arm_counts)])
     }
 
     /// Returns the reason why the samples are not valid data, if there is one.
     pub fn refusal(&self) -> Option<String> {
-        let Rule {
+        let SamplingRule {
             fps,
             missing_share,
             gap_s,

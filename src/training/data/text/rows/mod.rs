@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use serde::Deserialize;
 
-use crate::dataset::parquet::columns::{Part, Table};
+use crate::dataset::parquet::columns::{RowRange, Table};
 use crate::files;
 use crate::training::error::RunError;
 
@@ -144,7 +144,7 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
         return Err(RunError::data(path, message));
     }
     let mut rows = Vec::new();
-    for batch in table.read(&there, Part::ALL)? {
+    for batch in table.read(&there, RowRange::ALL)? {
         let batch = batch?;
         let named = |problem: String| RunError::data(path, problem);
         let texts = COLUMNS.map(|name| batch.column_by_name(name).map(|column| texts(column, name)));

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{ArmConfig, ConfigError};
+use super::{ArmConfig, ArmConfigError};
 use crate::types::JOINTS;
 
 /// Joint step beyond which the controller ignores a pass-through frame: 10 degrees (rad).
@@ -30,8 +30,8 @@ impl Fault {
     }
 
     /// Converts to the error that names the line of the field in `text`.
-    pub(super) fn at(self, text: &str) -> ConfigError {
-        ConfigError::Impossible {
+    pub(super) fn at(self, text: &str) -> ArmConfigError {
+        ArmConfigError::Impossible {
             line: line_of(text, &self.field),
             field: self.field,
             expected: self.expected,

@@ -22,7 +22,7 @@ use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
-use super::source::{Scene, TargetSource};
+use super::source::{SampleViews, TargetSource};
 use crate::files;
 use crate::training::error::RunError;
 
@@ -81,7 +81,7 @@ impl GeometryTargets {
     ///
     /// # Errors
     /// When the source fails on the scene, or the file system refuses.
-    pub fn get(&self, scene: &Scene) -> Result<Tensor, RunError> {
+    pub fn get(&self, scene: &SampleViews) -> Result<Tensor, RunError> {
         self.kept(scene, || self.make(scene))
     }
 
@@ -92,11 +92,11 @@ impl GeometryTargets {
     ///
     /// # Errors
     /// When it has another shape or a value that is not finite, or writing fails.
-    pub fn put(&self, scene: &Scene, target: &Tensor) -> Result<(), RunError> {
+    pub fn put(&self, scene: &SampleViews, target: &Tensor) -> Result<(), RunError> {
         self.kept(scene, || self.checked(scene, target)).map(drop)
     }
 
-    fn kept(&self, scene: &Scene, made: impl FnOnce() -> Result<Tensor, RunError>) -> Result<Tensor, RunError> {
+    fn kept(&self, scene: &SampleViews, made: impl FnOnce() -> Result<Tensor, RunError>) -> Result<Tensor, RunError> {
         let name = self.name(scene);
         let folder = self.folder.join(name.get(..SCENE_LETTERS).unwrap_or_default());
         let path = folder.join(&name).with_extension("safetensors");
@@ -116,7 +116,7 @@ impl GeometryTargets {
         Ok(target)
     }
 
-    fn name(&self, scene: &Scene) -> String {
+    fn name(&self, scene: &SampleViews) -> String {
         let mut hash = Sha256::new();
         hash.update(&self.identity);
         for side in scene.grid {
@@ -141,13 +141,13 @@ impl GeometryTargets {
     ///
     /// # Shapes
     /// → (V·h·w, width)
-    fn shape(&self, scene: &Scene) -> [i64; 2] {
+    fn shape(&self, scene: &SampleViews) -> [i64; 2] {
         let [h, w] = scene.grid;
         [scene.views.len() as i64 * h * w, self.width]
     }
 
     /// Computes one scene at a time: a target must not depend on the other scenes of a batch.
-    fn make(&self, scene: &Scene) -> Result<Tensor, RunError> {
+    fn make(&self, scene: &SampleViews) -> Result<Tensor, RunError> {
         let _no_grad = tch::no_grad_guard();
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         let made = source.target(scene)?;
@@ -157,7 +157,7 @@ impl GeometryTargets {
     }
 
     /// Converts a target to the type that is stored, and checks it.
-    fn checked(&self, scene: &Scene, made: &Tensor) -> Result<Tensor, RunError> {
+    fn checked(&self, scene: &SampleViews, made: &Tensor) -> Result<Tensor, RunError> {
         let made = made.f_to_device(Device::Cpu)?.f_to_kind(self.kind)?.f_contiguous()?;
         let (expected, found) = (self.shape(scene), made.size());
         if found != expected {
@@ -195,7 +195,7 @@ impl GeometryTargets {
     }
 
     /// Reads a target; `None` if there is no file, or a damaged one.
-    fn read(&self, path: &Path, scene: &Scene) -> Result<Option<Tensor>, RunError> {
+    fn read(&self, path: &Path, scene: &SampleViews) -> Result<Option<Tensor>, RunError> {
         let bytes = match files::read(path, files::PICTURE) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::{Deadman, Input, Joy, Keyboard, Mapping, MappingError, Pad, ToolSpeed};
 use crate::teleop::keyboard::Key;
-use crate::teleop::motion::{Pace, longest_way};
+use crate::teleop::motion::{MotionLimits, longest_way};
 
 /// Maximum number of axes or buttons of a joystick.
 const MOST: usize = 64;
@@ -131,7 +131,7 @@ fn check_speed(under: &str, speed: &ToolSpeed) -> Result<(), Fault> {
     between(at("linear_m_s2"), speed.linear_m_s2, 0.1, 5.0)?;
     between(at("angular_rad_s"), speed.angular_rad_s, 0.01, 2.0)?;
     between(at("angular_rad_s2"), speed.angular_rad_s2, 0.5, 20.0)?;
-    let way = longest_way(Pace {
+    let way = longest_way(MotionLimits {
         fastest: speed.linear_m_s,
         acceleration: speed.linear_m_s2,
     });

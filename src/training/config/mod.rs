@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::files;
 use crate::model::config::Precision;
-use crate::model::init::variant::Choice;
+use crate::model::init::variant::FieldChoice;
 use crate::model::layers::device::DeviceChoice;
 
 use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings};
@@ -419,8 +419,8 @@ impl TrainingConfig {
     }
 
     /// Returns the fields of [`Self::network`].
-    pub fn choices(&self) -> Vec<Choice> {
-        let choice = |(field, value): (&String, &Value)| Choice {
+    pub fn choices(&self) -> Vec<FieldChoice> {
+        let choice = |(field, value): (&String, &Value)| FieldChoice {
             field: field.clone(),
             value: value.clone(),
         };

@@ -17,7 +17,7 @@ fn at(seconds: f64) -> Time {
 }
 
 /// Arm that follows every chunk at once, and a hand.
-struct Bench {
+struct SessionFixture {
     session: TeleopSession,
     arm: ObservedArm,
     reading: InputReading,
@@ -26,7 +26,7 @@ struct Bench {
     chunk: Option<ActionChunk>,
 }
 
-impl Bench {
+impl SessionFixture {
     fn new(name: &str) -> Self {
         Self::of(shipped_mapping(name))
     }
@@ -115,40 +115,40 @@ fn step_lengths(chunk: &ActionChunk) -> Vec<(f64, f64)> {
 
 #[test]
 fn nothing_is_sent_until_the_deadman_is_held_and_the_lease_granted() {
-    let mut bench = Bench::new("gamepad");
-    bench.lease = None;
-    bench.arm.lease = 3;
-    assert_eq!(bench.look(), SessionStep::Rest);
-    bench.push(1.0);
-    assert_eq!(bench.look(), SessionStep::Acquire);
-    bench.lease = Some(LEASE);
-    assert_eq!(bench.look(), SessionStep::Rest, "the arm does not say so yet");
-    bench.arm.lease = LEASE;
-    bench.arm.readiness = Readiness::Busy;
-    assert_eq!(bench.look(), SessionStep::Rest, "it still brakes");
-    bench.arm.readiness = Readiness::Ready;
-    let chunk = bench.sent();
+    let mut fixture = SessionFixture::new("gamepad");
+    fixture.lease = None;
+    fixture.arm.lease = 3;
+    assert_eq!(fixture.look(), SessionStep::Rest);
+    fixture.push(1.0);
+    assert_eq!(fixture.look(), SessionStep::Acquire);
+    fixture.lease = Some(LEASE);
+    assert_eq!(fixture.look(), SessionStep::Rest, "the arm does not say so yet");
+    fixture.arm.lease = LEASE;
+    fixture.arm.readiness = Readiness::Busy;
+    assert_eq!(fixture.look(), SessionStep::Rest, "it still brakes");
+    fixture.arm.readiness = Readiness::Ready;
+    let chunk = fixture.sent();
     assert_eq!(
         (chunk.lease, chunk.source.as_str(), chunk.frame.as_str()),
         (LEASE, "teleop", "base_link")
     );
-    assert_eq!(chunk.observed, bench.arm.stamp);
+    assert_eq!(chunk.observed, fixture.arm.stamp);
 }
 
 #[test]
 fn letting_go_ends_motion_and_a_new_press_starts_from_where_the_arm_is() {
-    let mut bench = Bench::new("gamepad");
-    bench.push(1.0);
+    let mut fixture = SessionFixture::new("gamepad");
+    fixture.push(1.0);
     for _ in 0..20 {
-        bench.look();
+        fixture.look();
     }
-    bench.reading.held = false;
-    assert!(matches!(bench.look(), SessionStep::LetGo(_)));
-    assert_eq!(bench.look(), SessionStep::Rest);
+    fixture.reading.held = false;
+    assert!(matches!(fixture.look(), SessionStep::LetGo(_)));
+    assert_eq!(fixture.look(), SessionStep::Rest);
     // Another source moves the arm meanwhile.
-    bench.arm.pose.translation.vector += vector![0.1, 0.1, 0.0];
-    bench.push(0.0);
-    let chunk = bench.sent();
+    fixture.arm.pose.translation.vector += vector![0.1, 0.1, 0.0];
+    fixture.push(0.0);
+    let chunk = fixture.sent();
     assert!(
         step_lengths(&chunk)
             .iter()
@@ -158,52 +158,52 @@ fn letting_go_ends_motion_and_a_new_press_starts_from_where_the_arm_is() {
 
 #[test]
 fn what_the_hand_did_not_end_needs_a_new_press() {
-    let spoil: [fn(&mut Bench); 4] = [
-        |bench| bench.reading.fault = Some("silent".into()),
-        |bench| bench.arm.lease = 99,
-        |bench| bench.arm.readiness = Readiness::Away("stopped".into()),
-        |bench| bench.lease = None,
+    let spoil: [fn(&mut SessionFixture); 4] = [
+        |fixture| fixture.reading.fault = Some("silent".into()),
+        |fixture| fixture.arm.lease = 99,
+        |fixture| fixture.arm.readiness = Readiness::Away("stopped".into()),
+        |fixture| fixture.lease = None,
     ];
     for spoil in spoil {
-        let mut bench = Bench::new("gamepad");
-        bench.push(1.0);
-        bench.sent();
-        spoil(&mut bench);
-        assert!(matches!(bench.look(), SessionStep::LetGo(_)));
-        bench.reading.fault = None;
-        bench.lease = Some(LEASE);
-        bench.arm.lease = LEASE;
-        bench.arm.readiness = Readiness::Ready;
-        assert_eq!(bench.look(), SessionStep::Rest, "still pressed");
-        bench.reading.held = false;
-        assert_eq!(bench.look(), SessionStep::Rest);
-        bench.push(1.0);
-        bench.sent();
+        let mut fixture = SessionFixture::new("gamepad");
+        fixture.push(1.0);
+        fixture.sent();
+        spoil(&mut fixture);
+        assert!(matches!(fixture.look(), SessionStep::LetGo(_)));
+        fixture.reading.fault = None;
+        fixture.lease = Some(LEASE);
+        fixture.arm.lease = LEASE;
+        fixture.arm.readiness = Readiness::Ready;
+        assert_eq!(fixture.look(), SessionStep::Rest, "still pressed");
+        fixture.reading.held = false;
+        assert_eq!(fixture.look(), SessionStep::Rest);
+        fixture.push(1.0);
+        fixture.sent();
     }
 }
 
 #[test]
 fn an_arm_node_that_falls_silent_is_let_go_of() {
-    let mut bench = Bench::new("gamepad");
-    bench.push(1.0);
-    bench.sent();
-    let (reading, arm) = (bench.reading.clone(), bench.arm.clone());
-    let step = bench
+    let mut fixture = SessionFixture::new("gamepad");
+    fixture.push(1.0);
+    fixture.sent();
+    let (reading, arm) = (fixture.reading.clone(), fixture.arm.clone());
+    let step = fixture
         .session
-        .update(&reading, Some(&arm), Some(LEASE), at(bench.now + 0.5))
+        .update(&reading, Some(&arm), Some(LEASE), at(fixture.now + 0.5))
         .unwrap();
     assert!(matches!(step, SessionStep::LetGo(why) if why.contains("arm_node")));
 }
 
 #[test]
 fn a_chunk_goes_out_once_a_report() {
-    let mut bench = Bench::new("gamepad");
-    bench.push(1.0);
-    bench.sent();
-    let (reading, arm) = (bench.reading.clone(), bench.arm.clone());
-    let again = bench
+    let mut fixture = SessionFixture::new("gamepad");
+    fixture.push(1.0);
+    fixture.sent();
+    let (reading, arm) = (fixture.reading.clone(), fixture.arm.clone());
+    let again = fixture
         .session
-        .update(&reading, Some(&arm), Some(LEASE), at(bench.now + 0.01))
+        .update(&reading, Some(&arm), Some(LEASE), at(fixture.now + 0.01))
         .unwrap();
     assert_eq!(again, SessionStep::Rest);
 }
@@ -214,23 +214,23 @@ fn the_tool_frame_turns_the_motion() {
     if let Input::Joy(joy) = &mut mapping.input {
         joy.frame = crate::teleop::mapping::Frame::Tool;
     }
-    let mut bench = Bench::of(mapping);
-    bench.arm.pose.rotation = nalgebra::UnitQuaternion::from_euler_angles(0.0, 0.0, std::f64::consts::FRAC_PI_2);
-    bench.push(1.0);
-    let chunk = bench.sent();
+    let mut fixture = SessionFixture::of(mapping);
+    fixture.arm.pose.rotation = nalgebra::UnitQuaternion::from_euler_angles(0.0, 0.0, std::f64::consts::FRAC_PI_2);
+    fixture.push(1.0);
+    let chunk = fixture.sent();
     let last = chunk.actions.steps().last().unwrap().to_vec();
     assert!(last[1] > 0.0 && last[0].abs() < 1e-12, "{last:?}");
 }
 
 #[test]
 fn the_gripper_goes_on_from_what_was_commanded_and_only_with_the_deadman() {
-    let mut bench = Bench::new("gamepad");
-    bench.arm.gripper = Some(0.0);
-    bench.session.command(&Command::ToggleGripper);
-    bench.look();
-    bench.push(0.0);
+    let mut fixture = SessionFixture::new("gamepad");
+    fixture.arm.gripper = Some(0.0);
+    fixture.session.command(&Command::ToggleGripper);
+    fixture.look();
+    fixture.push(0.0);
     let opening = |chunk: ActionChunk| chunk.actions.steps().next().unwrap()[6];
-    assert_eq!(opening(bench.sent()), 0.0);
-    bench.session.command(&Command::ToggleGripper);
-    assert_eq!(opening(bench.sent()), 1.0);
+    assert_eq!(opening(fixture.sent()), 0.0);
+    fixture.session.command(&Command::ToggleGripper);
+    assert_eq!(opening(fixture.sent()), 1.0);
 }

@@ -15,8 +15,8 @@ mod time_scaling;
 
 pub use blend::{Blend, FadeLimits, PathState};
 pub use history::History;
-pub use plan::{Anchor, Bounds, Plan, PlanError, Target};
-pub use spline::{Sample, Spline};
+pub use plan::{Anchor, ChunkPlan, PlanBounds, PlanError, PlanTarget};
+pub use spline::{Spline, SplineSample};
 
 use time_scaling::{SampledPath, TimeScaling};
 
@@ -91,7 +91,7 @@ impl StartError {
 #[derive(Debug, Clone)]
 struct Active {
     chunk: ActionChunk,
-    plan: Plan,
+    plan: ChunkPlan,
     blend: Blend,
     /// Time at which the plan was accepted; maps the time along the plan to the steady clock.
     taken: Now,
@@ -194,7 +194,7 @@ impl Executor {
     }
 
     /// Plan in execution.
-    pub fn plan(&self) -> Option<&Plan> {
+    pub fn plan(&self) -> Option<&ChunkPlan> {
         self.active.as_ref().map(|active| &active.plan)
     }
 
@@ -233,13 +233,13 @@ impl Executor {
         let anchor = self.anchor(chunk).ok_or(StartError::UnknownPast {
             age: now.ros.seconds_since(chunk.observed),
         })?;
-        let bounds = Bounds {
+        let bounds = PlanBounds {
             workspace: &self.config.workspace,
             tool: &self.config.tool,
             limits: &self.config.limits,
             kinematics: &self.kinematics,
         };
-        let plan = Plan::new(chunk, &anchor, bounds)?;
+        let plan = ChunkPlan::new(chunk, &anchor, bounds)?;
         let started = now.ros.offset_secs(self.last.at.seconds_since(now.steady));
         let [joints, ..] = self.last.joints;
         let commanded = self.commanded_state(clamped);
@@ -342,7 +342,13 @@ impl Executor {
 
     /// Samples a plan with its seam ahead of time. Ends early at a pose without a joint solution, which is an error if the plan
     /// leads far beyond it.
-    fn look_ahead(&self, plan: &Plan, blend: &Blend, start: Time, near: &Joints) -> Result<SampledPath, PlanError> {
+    fn look_ahead(
+        &self,
+        plan: &ChunkPlan,
+        blend: &Blend,
+        start: Time,
+        near: &Joints,
+    ) -> Result<SampledPath, PlanError> {
         let length = plan.end().seconds_since(start).max(blend.length()) + LOOK_AHEAD_SPACING_S;
         let samples = ((length / LOOK_AHEAD_SPACING_S).ceil() as usize).min(LOOK_AHEAD_SAMPLES);
         let mut near = *near;
@@ -371,16 +377,16 @@ impl Executor {
         })
     }
 
-    fn solve(&self, plan: &Plan, time: Time, near: &Joints) -> Result<Joints, InverseError> {
+    fn solve(&self, plan: &ChunkPlan, time: Time, near: &Joints) -> Result<Joints, InverseError> {
         match plan.at(time) {
-            Target::Joints(joints) => Ok(joints),
-            Target::Pose(pose) => self.kinematics.inverse(&(pose * self.flange_from_tool.inverse()), near),
+            PlanTarget::Joints(joints) => Ok(joints),
+            PlanTarget::Pose(pose) => self.kinematics.inverse(&(pose * self.flange_from_tool.inverse()), near),
         }
     }
 
     /// State of the plan at `time` from three joint positions around it, or from positions after it at the start of the plan,
     /// because the plan is at rest before its start. `None` when a pose has no joint solution.
-    fn state_of(&self, plan: &Plan, time: Time, near: &Joints) -> Option<PathState> {
+    fn state_of(&self, plan: &ChunkPlan, time: Time, near: &Joints) -> Option<PathState> {
         let step = self.config.period();
         let first = time.offset_secs(-step).max(plan.observed);
         let at = |steps: f64| self.solve(plan, first.offset_secs(steps * step), near).ok();

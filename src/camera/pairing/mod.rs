@@ -5,7 +5,7 @@
 
 mod rule;
 
-pub use rule::{NotReady, PairRule, StreamRule};
+pub use rule::{NoPair, PairRule, StreamRule};
 
 use crate::types::time::Time;
 
@@ -76,12 +76,12 @@ impl<T> Pairer<T> {
     ///
     /// # Errors
     /// When there is no such stream.
-    pub fn offer(&mut self, index: usize, stamp: Time, value: T) -> Result<Offered, NotReady> {
+    pub fn offer(&mut self, index: usize, stamp: Time, value: T) -> Result<Offered, NoPair> {
         let streams = self.slots.len();
         let last = self
             .slots
             .get(index)
-            .ok_or(NotReady::NoSuchStream { index, streams })?
+            .ok_or(NoPair::NoSuchStream { index, streams })?
             .last_stamp;
         let mut offered = Offered::Kept;
         if let Some(last) = last.filter(|last| stamp <= *last) {
@@ -114,11 +114,11 @@ impl<T> Pairer<T> {
     /// # Errors
     /// Names the first stream that is missing, too old or ahead of the clock, or the one with the oldest stamp when the
     /// stamps lie too far apart.
-    pub fn take(&mut self, now: Time) -> Result<Pair<T>, NotReady> {
+    pub fn take(&mut self, now: Time) -> Result<Pair<T>, NoPair> {
         let mut span: Option<Span<'_>> = None;
         for (rule, slot) in self.rule.streams.iter().zip(&self.slots) {
             let Some(Stamped { stamp, .. }) = slot.newest else {
-                return Err(NotReady::Missing {
+                return Err(NoPair::Missing {
                     stream: rule.name.clone(),
                 });
             };
@@ -136,7 +136,7 @@ impl<T> Pairer<T> {
         });
         let spread_s = newest.seconds_since(oldest);
         if spread_s > self.rule.slop_s {
-            return Err(NotReady::Apart {
+            return Err(NoPair::Apart {
                 stream: lagging.to_string(),
                 spread_s,
                 slop_s: self.rule.slop_s,
@@ -150,14 +150,14 @@ impl<T> Pairer<T> {
     ///
     /// # Errors
     /// Names the first stream that is silent, late or ahead of the clock.
-    pub fn require_fresh(&self, now: Time) -> Result<(), NotReady> {
+    pub fn require_fresh(&self, now: Time) -> Result<(), NoPair> {
         self.rule
             .streams
             .iter()
             .zip(&self.slots)
             .try_for_each(|(rule, slot)| match slot.last_stamp {
                 Some(stamp) => rule.check(stamp, now),
-                None => Err(NotReady::Missing {
+                None => Err(NoPair::Missing {
                     stream: rule.name.clone(),
                 }),
             })
@@ -216,13 +216,13 @@ mod tests {
         pairer.offer(0, at(-33), "top 0").unwrap();
         pairer.offer(0, at(0), "top 1").unwrap();
         pairer.offer(1, at(15), "wrist 1").unwrap();
-        assert_eq!(pairer.take(at(20)), Err(NotReady::Missing { stream: "state".into() }));
+        assert_eq!(pairer.take(at(20)), Err(NoPair::Missing { stream: "state".into() }));
         pairer.offer(2, at(18), "state 1").unwrap();
         let pair = pairer.take(at(20)).unwrap();
         let values: Vec<_> = pair.values.iter().map(|v| v.value).collect();
         assert_eq!(values, ["top 1", "wrist 1", "state 1"]);
         assert_eq!((pair.oldest, pair.newest), (at(0), at(18)));
-        assert_eq!(pairer.take(at(20)), Err(NotReady::Missing { stream: "top".into() }));
+        assert_eq!(pairer.take(at(20)), Err(NoPair::Missing { stream: "top".into() }));
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         pairer.offer(2, at(100), "state").unwrap();
         let refused = pairer.take(at(110)).unwrap_err();
         assert!(
-            matches!(&refused, NotReady::Apart { stream, .. } if stream == "wrist"),
+            matches!(&refused, NoPair::Apart { stream, .. } if stream == "wrist"),
             "{refused}"
         );
         pairer.offer(1, at(73), "wrist").unwrap();
@@ -246,7 +246,7 @@ mod tests {
         (0..3).for_each(|i| drop(pairer.offer(i, at(0), "")));
         let refused = pairer.take(at(51)).unwrap_err();
         assert!(
-            matches!(&refused, NotReady::TooOld { stream, .. } if stream == "state"),
+            matches!(&refused, NoPair::TooOld { stream, .. } if stream == "state"),
             "{refused}"
         );
         assert!(pairer.require_fresh(at(50)).is_ok());
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(pairer.offer(0, at(100), "again"), Ok(Offered::Older));
         assert!(matches!(
             pairer.offer(7, at(0), ""),
-            Err(NotReady::NoSuchStream { index: 7, streams: 3 })
+            Err(NoPair::NoSuchStream { index: 7, streams: 3 })
         ));
     }
 
@@ -275,7 +275,7 @@ mod tests {
         let mut pairer = pairer();
         (0..3).for_each(|i| drop(pairer.offer(i, at(100_000), "before")));
         assert_eq!(pairer.offer(1, at(0), "after"), Ok(Offered::ClockReset));
-        assert_eq!(pairer.take(at(10)), Err(NotReady::Missing { stream: "top".into() }));
+        assert_eq!(pairer.take(at(10)), Err(NoPair::Missing { stream: "top".into() }));
         assert_eq!(pairer.offer(0, at(0), "after"), Ok(Offered::Kept));
         assert_eq!(pairer.offer(2, at(0), "after"), Ok(Offered::Kept));
         assert!(pairer.take(at(10)).unwrap().values.iter().all(|v| v.value == "after"));
@@ -285,7 +285,7 @@ mod tests {
     fn stamps_ahead_of_the_clock_are_refused() {
         let mut pairer = pairer();
         (0..3).for_each(|i| drop(pairer.offer(i, at(3_600_000), "")));
-        assert!(matches!(pairer.take(at(0)), Err(NotReady::Ahead { .. })));
+        assert!(matches!(pairer.take(at(0)), Err(NoPair::Ahead { .. })));
     }
 
     proptest! {
