@@ -51,11 +51,9 @@ fn row(order: [&str; 7], at: usize) -> Vec<f32> {
     let of = |name: &&str| match *name {
         "gripper" => 1.0 - at as f32 / 16.0,
         name => {
-            0.01 + ["x", "y", "z", "rx", "ry", "rz"]
-                .iter()
-                .position(|own| *own == name)
-                .unwrap() as f32
-                / 100.0
+            let place = ["x", "y", "z", "rx", "ry", "rz"].iter().position(|own| *own == name);
+            // A hundredth of its value in the first row, and from there on all of it.
+            (1.0 + place.unwrap() as f32) / if at == 0 { 10_000.0 } else { 100.0 }
         }
     };
     order.iter().map(of).collect()
