@@ -7,6 +7,8 @@
 mod command_line;
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "foreign_datasets/names.rs"]
+mod names;
 #[path = "foreign_datasets/older.rs"]
 mod older;
 #[path = "foreign_datasets/orientation.rs"]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
+use super::names::Names;
 use super::storage::{Storage, commit};
 use crate::files::{self, json};
 
@@ -198,7 +199,7 @@ impl Info {
         if let (Some(fps), true) = (value.get_mut("fps"), self.fps.fract() == 0.0) {
             *fps = (self.fps as u64).into();
         }
-        commit(storage, &path, &pretty(&value))
+        commit(storage, &path, &indented(&written(&value, &self.features)))
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -257,12 +258,43 @@ fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Dataset
 
 /// Formats JSON as LeRobot does, indented by four spaces.
 pub fn pretty(value: &Value) -> Vec<u8> {
+    indented(value)
+}
+
+fn indented(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
     // Serialising a JSON value into memory cannot fail.
     drop(value.serialize(&mut serializer));
     bytes
+}
+
+/// JSON whose keys are sorted, except those of names, which stand for the order of the values.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Names(&'a Names),
+    Value(&'a Value),
+    Map(BTreeMap<&'a str, Written<'a>>),
+}
+
+/// Puts the names of the features in their own order into a description.
+fn written<'a>(description: &'a Value, features: &'a BTreeMap<String, Feature>) -> Written<'a> {
+    let feature = |(name, described): (&'a String, &'a Value)| {
+        let names = features.get(name).map(|feature| &feature.names);
+        let part = |(key, value): (&'a String, &'a Value)| match (key.as_str(), names) {
+            ("names", Some(names)) => ("names", Written::Names(names)),
+            (key, _) => (key, Written::Value(value)),
+        };
+        let parts = described.as_object().into_iter().flatten().map(part);
+        (name.as_str(), Written::Map(parts.collect()))
+    };
+    let field = |(key, value): (&'a String, &'a Value)| match (key.as_str(), value.as_object()) {
+        ("features", Some(all)) => ("features", Written::Map(all.iter().map(feature).collect())),
+        (key, _) => (key, Written::Value(value)),
+    };
+    Written::Map(description.as_object().into_iter().flatten().map(field).collect())
 }
 
 /// Fills in a template such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`.
