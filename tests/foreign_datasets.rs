@@ -746,6 +746,13 @@ fn a_description_may_say_less_or_say_it_otherwise() {
             );
         }
     }
+    for version in [Value::Null, json!(3.0), json!("v1.6"), json!("v3.1")] {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, |info| info["codebase_version"] = version.clone());
+        let said = Dataset::open(&root).unwrap_err().to_string();
+        let expected = format!("codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {version}");
+        assert!(said.contains("meta/info.json") && said.contains(&expected), "{said}");
+    }
     // As written by Windows and Python.
     let (_folder, root) = made(&Foreign::default());
     let path = root.join("meta/info.json");

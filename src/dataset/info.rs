@@ -34,7 +34,7 @@ pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_
 pub const CHUNK: usize = 1000;
 
 /// Versions of LeRobot's layout that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Version {
     /// Several episodes per file, everything in parquet. The version that is written.
     #[serde(rename = "v3.0")]
@@ -45,6 +45,21 @@ pub enum Version {
     /// Like v2.1, without statistics of single episodes.
     #[serde(rename = "v2.0")]
     V20,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(deserializer)?;
+        match found.as_str() {
+            Some("v3.0") => Ok(Self::V3),
+            Some("v2.1") => Ok(Self::V21),
+            Some("v2.0") => Ok(Self::V20),
+            _ => Err(D::Error::custom(format!(
+                "codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {found}; convert the dataset with \
+                 LeRobot, or write the version of its layout"
+            ))),
+        }
+    }
 }
 
 /// Description of a dataset. Unknown fields are kept.
