@@ -9,6 +9,8 @@ use super::names::Names;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
+    /// 16-bit floating-point numbers, which are read as 32-bit ones.
+    Float16,
     /// 32-bit floating-point numbers.
     Float32,
     /// 64-bit floating-point numbers.
@@ -22,6 +24,58 @@ pub enum Dtype {
     /// Any other type, which is not read.
     #[serde(untagged)]
     Other(String),
+}
+
+/// Types besides those of [`Dtype`] that LeRobot's columns can have: the types of Hugging Face's datasets.
+const OTHERS: [&str; 21] = [
+    "audio",
+    "binary",
+    "bool",
+    "date32",
+    "date64",
+    "double",
+    "float",
+    "int16",
+    "int32",
+    "int8",
+    "language",
+    "large_binary",
+    "large_string",
+    "null",
+    "string",
+    "string_view",
+    "binary_view",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+];
+/// Beginnings of types whose names go on with a unit or a precision.
+const BEGINNINGS: [&str; 5] = ["decimal", "duration", "time32", "time64", "timestamp"];
+
+impl Dtype {
+    /// Returns the name as it is written.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Float16 => "float16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Int64 => "int64",
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Returns whether LeRobot has this type, also if it is not read here.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Other(name) => {
+                OTHERS.contains(&name.as_str()) || BEGINNINGS.iter().any(|begin| name.starts_with(*begin))
+            }
+            _ => true,
+        }
+    }
 }
 
 /// Description of a column in `meta/info.json`.
@@ -84,9 +138,11 @@ impl Feature {
         self.len() == 0
     }
 
-    /// Returns whether rows are vectors of floating-point numbers, which readers keep in memory.
+    /// Returns whether rows are vectors of floating-point numbers, which readers keep in memory. A shape such as (7, 1)
+    /// is one of a vector too.
     pub fn is_vector(&self) -> bool {
-        matches!(self.dtype, Dtype::Float32 | Dtype::Float64) && self.shape.len() == 1
+        let is_number = matches!(self.dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64);
+        is_number && matches!(self.shape.as_slice(), [_] | [1, _] | [_, 1])
     }
 
     /// Returns whether the column holds colour or grey images.

@@ -107,10 +107,18 @@ impl Dataset {
     /// Returns all rows of a column of vectors, concatenated.
     ///
     /// # Errors
-    /// When there is no such column.
+    /// When there is no such column, or it is not of numbers that are read.
     pub fn vector(&self, name: &str) -> Result<&[f32], DatasetError> {
         let found = self.vectors.get(name).map(Vec::as_slice);
         found.ok_or_else(|| {
+            if let Some(feature) = self.info.features.get(name) {
+                return DatasetError::Request(format!(
+                    "column {name}: expected rows of float16, float32 or float64 in a list, found {} of shape {:?}; \
+                     convert the column",
+                    feature.dtype.name(),
+                    feature.shape
+                ));
+            }
             let known: Vec<_> = self.vectors.keys().collect();
             DatasetError::Request(format!("expected a column of numbers among {known:?}, found {name}"))
         })

@@ -91,8 +91,25 @@ pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
             problems.push(problem);
         }
     }
+    if depth != Depth::Files {
+        problems.extend(unknown_types(root, &info));
+    }
     let notes = unclear_names(root, &info);
     Ok(VerifyReport { sound, problems, notes })
+}
+
+/// Finds columns of types that LeRobot does not have.
+fn unknown_types(root: &Path, info: &Info) -> Vec<DatasetError> {
+    let unknown = info.features.iter().filter(|(_, feature)| !feature.dtype.is_known());
+    let problem = |(name, feature): (&String, &Feature)| {
+        let problem = format!(
+            "column {name}: expected a dtype of LeRobot such as float32, int64, image or video, found {:?}; write the \
+             type of its values",
+            feature.dtype.name()
+        );
+        DatasetError::content(&root.join(super::info::INFO), problem)
+    };
+    unknown.map(problem).collect()
 }
 
 /// Finds columns of numbers whose names are not understood.
