@@ -7,6 +7,8 @@
 mod command_line;
 #[path = "support/foreign.rs"]
 mod foreign;
+#[path = "foreign_datasets/names.rs"]
+mod names;
 #[path = "foreign_datasets/older.rs"]
 mod older;
 #[path = "foreign_datasets/orientation.rs"]
@@ -21,8 +23,9 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_array::builder::{Float32Builder, ListBuilder};
+use arrow_array::builder::{Float32Builder, ListBuilder, PrimitiveBuilder};
 use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type};
 use arrow_array::{Array, ArrayRef, BinaryArray, Float64Array, Int16Array, StringArray, StructArray, UInt64Array};
 use foreign::{DATA, EPISODES, Foreign, describe, exchange, read, tree, whole, write, write_as};
 use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, Type, ZstdLevel};
@@ -679,6 +682,85 @@ fn numbers_are_read_whatever_type_they_are_stored_as() {
     assert!(problems(&root)[0].contains("column index: expected whole numbers, found 0.5"));
 }
 
+/// A column of lists of 16-bit numbers.
+fn halves(foreign: &Foreign) -> ArrayRef {
+    type Half = <Float16Type as ArrowPrimitiveType>::Native;
+    let mut rows = ListBuilder::new(PrimitiveBuilder::<Float16Type>::new());
+    for row in 0..10 {
+        for value in foreign.row(row) {
+            rows.values().append_value(Half::from_f32(value));
+        }
+        rows.append(true);
+    }
+    Arc::new(rows.finish())
+}
+
+/// A column of lists of lists of one number.
+fn lists_of_lists(foreign: &Foreign) -> ArrayRef {
+    let mut rows = ListBuilder::new(ListBuilder::new(Float32Builder::new()));
+    for row in 0..10 {
+        for value in foreign.row(row) {
+            rows.values().values().append_value(value);
+            rows.values().append(true);
+        }
+        rows.append(true);
+    }
+    Arc::new(rows.finish())
+}
+
+#[test]
+fn actions_of_16_bits_or_of_two_dimensions_are_read() {
+    let foreign = Foreign::default();
+    let expected: Vec<f32> = (0..10).flat_map(|row| foreign.row(row)).collect();
+    let of_16_bits = halves(&foreign);
+    let nested = lists_of_lists(&foreign);
+    for (dtype, shape, column) in [
+        ("float16", json!([7]), Some(of_16_bits)),
+        ("float32", json!([7, 1]), Some(nested)),
+        ("float32", json!([7, 1]), None),
+        ("float32", json!([1, 7]), None),
+    ] {
+        let (_folder, root) = made(&foreign);
+        describe(&root, |info| {
+            info["features"]["action"]["dtype"] = json!(dtype);
+            info["features"]["action"]["shape"] = shape.clone();
+        });
+        if let Some(column) = column {
+            exchange(&root.join(DATA), &[("action", Some(column))]);
+        }
+        let found = Dataset::open(&root).unwrap();
+        assert_eq!(found.vector("action").unwrap(), expected, "{dtype} {shape}");
+        assert_eq!(found.info().features["action"].value_names()[6], "gripper");
+        assert_eq!(problems(&root), Vec::<String>::new(), "{dtype} {shape}");
+    }
+}
+
+#[test]
+fn types_that_are_not_read_or_not_known_are_named() {
+    for (dtype, known) in [
+        ("int64", true),
+        ("bool", true),
+        ("Float32", false),
+        ("torch.float32", false),
+    ] {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, |info| info["features"]["action"]["dtype"] = json!(dtype));
+        let dataset = Dataset::open(&root).unwrap();
+        let said = dataset.vector("action").unwrap_err().to_string();
+        assert!(
+            said.contains("column action") && said.contains(&format!("found {dtype} of shape [7]")),
+            "{said}"
+        );
+        let found = problems(&root).join("\n");
+        assert_eq!(found.is_empty(), known, "{found}");
+        assert_eq!(
+            found.contains("column action: expected a dtype of LeRobot"),
+            !known,
+            "{found}"
+        );
+    }
+}
+
 #[test]
 fn a_description_may_say_less_or_say_it_otherwise() {
     type Change = fn(&mut Value);
@@ -743,6 +825,13 @@ fn a_description_may_say_less_or_say_it_otherwise() {
                 "{total}: {said}"
             );
         }
+    }
+    for version in [Value::Null, json!(3.0), json!("v1.6"), json!("v3.1")] {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, |info| info["codebase_version"] = version.clone());
+        let said = Dataset::open(&root).unwrap_err().to_string();
+        let expected = format!("codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {version}");
+        assert!(said.contains("meta/info.json") && said.contains(&expected), "{said}");
     }
     // As written by Windows and Python.
     let (_folder, root) = made(&Foreign::default());

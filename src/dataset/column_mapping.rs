@@ -17,10 +17,12 @@ impl ColumnMapping {
     /// Finds the values with these names, ignoring case. A column without names must have the values in this order.
     ///
     /// # Errors
-    /// When a name is missing or occurs twice, or a column without names has another number of values.
+    /// When a name is missing or occurs twice, names are not understood, or a column without names has another number of
+    /// values.
     pub fn find(feature: &Feature, wanted: &[&str]) -> Result<Self, String> {
         let expected = || format!("expected the values {}", wanted.join(", "));
-        let Some(names) = feature.own_value_names() else {
+        let names = feature.own_names();
+        let Some(names) = names.map_err(|problem| format!("{}; {problem}", expected()))? else {
             if feature.len() != wanted.len() {
                 return Err(format!("{}, found {} without names", expected(), feature.len()));
             }
@@ -97,6 +99,9 @@ mod tests {
             let said = ColumnMapping::find(&named, &wanted).unwrap_err();
             assert!(said.contains(problem), "{said}");
         }
+        let fewer = column(&serde_json::json!(["x", "y"]), 3);
+        let said = ColumnMapping::find(&fewer, &["x", "y", "z"]).unwrap_err();
+        assert!(said.contains("expected 3 names") && said.contains("found 2"), "{said}");
         let plain = column(&serde_json::Value::Null, 3);
         let said = ColumnMapping::find(&plain, &["x", "y"]).unwrap_err();
         assert!(said.contains("found 3 without names"), "{said}");

@@ -147,6 +147,9 @@ fn fit(a: &Dataset, b: &Dataset) -> Result<(), DatasetError> {
         if in_a.value_names() != in_b.value_names() {
             return differ(name, &in_a.value_names(), &in_b.value_names());
         }
+        if in_a.names != in_b.names && in_a.own_names().is_err() && in_b.own_names().is_err() {
+            return differ(name, &in_a.names, &in_b.names);
+        }
     }
     Ok(())
 }

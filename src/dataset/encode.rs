@@ -61,6 +61,12 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
             feature.dtype = Dtype::Video;
             feature.info = Some(feature_info(&of_camera));
             settings.insert(name.clone(), of_camera);
+        } else if feature.is_vector() {
+            // Rows are written as lists of 32-bit numbers.
+            feature.shape = vec![feature.len()];
+            if feature.dtype == Dtype::Float16 {
+                feature.dtype = Dtype::Float32;
+            }
         }
     }
     info.data_path = DATA.into();

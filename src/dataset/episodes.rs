@@ -203,10 +203,10 @@ fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, St
     Ok(episodes)
 }
 
-/// Reads `meta/episodes.jsonl` of v2; every episode has files of its own.
+/// Reads `meta/episodes.jsonl` of v2, whose lines may have any order; every episode has files of its own.
 ///
 /// # Errors
-/// When the file is missing or malformed.
+/// When the file is missing or malformed, an episode is there twice, or numbers do not run from 0.
 pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError> {
     /// Line of the file.
     #[derive(Deserialize)]
@@ -217,7 +217,16 @@ pub fn load_lines(root: &Path, info: &Info) -> Result<Vec<Episode>, DatasetError
         length: usize,
     }
     let path = root.join("meta/episodes.jsonl");
-    let lines: Vec<Line> = super::jsonl::read(&path)?;
+    let mut lines: Vec<Line> = super::jsonl::read(&path)?;
+    lines.sort_by_key(|line| line.episode_index);
+    let mut pairs = lines.iter().zip(lines.iter().skip(1));
+    if let Some((twice, _)) = pairs.find(|(one, next)| one.episode_index == next.episode_index) {
+        let problem = format!(
+            "expected each episode once, found episode {} more than once; remove the lines that are wrong",
+            twice.episode_index
+        );
+        return Err(DatasetError::content(&path, problem));
+    }
     let mut from = 0_usize;
     let mut episodes = Vec::with_capacity(lines.len());
     for (line, expected) in lines.into_iter().zip(0..) {

@@ -1,15 +1,16 @@
 //! Descriptions of the columns of a dataset.
 
-use std::fmt;
-
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::names::Names;
 
 /// Type of a feature's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
+    /// 16-bit floating-point numbers, which are read as 32-bit ones.
+    Float16,
     /// 32-bit floating-point numbers.
     Float32,
     /// 64-bit floating-point numbers.
@@ -25,68 +26,55 @@ pub enum Dtype {
     Other(String),
 }
 
-/// Names of a column's values, as written in `meta/info.json`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Names {
-    /// A list, flat or nested, or null.
-    List(Value),
-    /// Lists by group, in the order of the values.
-    Groups(Vec<(String, Value)>),
-}
+/// Types besides those of [`Dtype`] that LeRobot's columns can have: the types of Hugging Face's datasets.
+const OTHERS: [&str; 21] = [
+    "audio",
+    "binary",
+    "bool",
+    "date32",
+    "date64",
+    "double",
+    "float",
+    "int16",
+    "int32",
+    "int8",
+    "language",
+    "large_binary",
+    "large_string",
+    "null",
+    "string",
+    "string_view",
+    "binary_view",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
+];
+/// Beginnings of types whose names go on with a unit or a precision.
+const BEGINNINGS: [&str; 5] = ["decimal", "duration", "time32", "time64", "timestamp"];
 
-impl Default for Names {
-    fn default() -> Self {
-        Self::List(Value::Null)
-    }
-}
-
-impl Serialize for Names {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Dtype {
+    /// Returns the name as it is written.
+    pub fn name(&self) -> &str {
         match self {
-            Self::List(list) => list.serialize(serializer),
-            Self::Groups(groups) => serializer.collect_map(groups.iter().map(|(name, list)| (name, list))),
+            Self::Float16 => "float16",
+            Self::Float32 => "float32",
+            Self::Float64 => "float64",
+            Self::Int64 => "int64",
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Other(name) => name,
         }
     }
-}
 
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NamesVisitor)
-    }
-}
-
-/// Reads [`Names`] with their groups in the order of the file, which a map of [`Value`] does not keep.
-struct NamesVisitor;
-
-impl<'de> Visitor<'de> for NamesVisitor {
-    type Value = Names;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of names, or lists by group")
-    }
-
-    fn visit_unit<E>(self) -> Result<Names, E> {
-        Ok(Names::default())
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Names, E> {
-        Ok(Names::List(name.into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
-        let mut names = Vec::new();
-        while let Some(name) = list.next_element::<Value>()? {
-            names.push(name);
+    /// Returns whether LeRobot has this type, also if it is not read here.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Self::Other(name) => {
+                OTHERS.contains(&name.as_str()) || BEGINNINGS.iter().any(|begin| name.starts_with(*begin))
+            }
+            _ => true,
         }
-        Ok(Names::List(names.into()))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-        let mut groups = Vec::new();
-        while let Some(group) = map.next_entry()? {
-            groups.push(group);
-        }
-        Ok(Names::Groups(groups))
     }
 }
 
@@ -111,7 +99,7 @@ impl Feature {
         Self {
             dtype: Dtype::Float32,
             shape: vec![names.len()],
-            names: Names::List(names.into()),
+            names: Names::List(names.iter().cloned().map(Names::One).collect()),
             info: None,
         }
     }
@@ -121,7 +109,11 @@ impl Feature {
         Self {
             dtype: Dtype::Image,
             shape: vec![height as usize, width as usize, 3],
-            names: Names::List(["height", "width", "channels"].map(Value::from).to_vec().into()),
+            names: Names::List(
+                ["height", "width", "channels"]
+                    .map(|name| Names::One(name.into()))
+                    .to_vec(),
+            ),
             info: None,
         }
     }
@@ -146,9 +138,11 @@ impl Feature {
         self.len() == 0
     }
 
-    /// Returns whether rows are vectors of floating-point numbers, which readers keep in memory.
+    /// Returns whether rows are vectors of floating-point numbers, which readers keep in memory. A shape such as (7, 1)
+    /// is one of a vector too.
     pub fn is_vector(&self) -> bool {
-        matches!(self.dtype, Dtype::Float32 | Dtype::Float64) && self.shape.len() == 1
+        let is_number = matches!(self.dtype, Dtype::Float16 | Dtype::Float32 | Dtype::Float64);
+        is_number && matches!(self.shape.as_slice(), [_] | [1, _] | [_, 1])
     }
 
     /// Returns whether the column holds colour or grey images.
@@ -167,32 +161,18 @@ impl Feature {
         ["is_depth_map", "video.is_depth_map"].into_iter().find_map(marked) == Some(true)
     }
 
-    /// Names of the values; `0`, `1`, … where none are given.
+    /// Names of the values; `0`, `1`, … where none are given or understood.
     pub fn value_names(&self) -> Vec<String> {
-        self.own_value_names()
-            .unwrap_or_else(|| (0..self.len()).map(|i| i.to_string()).collect())
+        let own = self.own_names().ok().flatten();
+        own.unwrap_or_else(|| (0..self.len()).map(|i| i.to_string()).collect())
     }
 
-    /// Names of the values if there is one for each: from a list, nested lists, or the groups of an object in order.
-    pub fn own_value_names(&self) -> Option<Vec<String>> {
-        /// Collects all names at any depth.
-        fn flat(names: &Value, out: &mut Vec<String>) {
-            match names {
-                Value::String(name) => out.push(name.clone()),
-                Value::Array(inner) => inner.iter().for_each(|names| flat(names, out)),
-                Value::Object(groups) => groups.values().for_each(|names| flat(names, out)),
-                _ => (),
-            }
-        }
-        let mut names = Vec::new();
-        match &self.names {
-            Names::List(list) => flat(list, &mut names),
-            Names::Groups(groups) => match places(groups) {
-                Some(by_place) => names.extend(by_place.into_iter().map(|(_, name)| name.to_owned())),
-                None => groups.iter().for_each(|(_, list)| flat(list, &mut names)),
-            },
-        }
-        (names.len() == self.len()).then_some(names)
+    /// Names of the values in their order; nothing if the column has no names.
+    ///
+    /// # Errors
+    /// When there is not one name for each value, or it is not clear which is whose; with what to do.
+    pub fn own_names(&self) -> Result<Option<Vec<String>>, String> {
+        self.names.of_values(self.len())
     }
 
     /// Number of colour channels of images: 1 for grey, else 3.
@@ -215,42 +195,9 @@ impl Feature {
     }
 }
 
-/// Names sorted by position, if an object gives each name a position.
-fn places(groups: &[(String, Value)]) -> Option<Vec<(u64, &str)>> {
-    let numbered = groups
-        .iter()
-        .map(|(name, place)| Some((place.as_u64()?, name.as_str())));
-    let mut places = numbered.collect::<Option<Vec<_>>>()?;
-    places.sort_unstable();
-    Some(places)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(json: &str) -> (Vec<String>, String) {
-        let text = format!("{{\"dtype\": \"float32\", \"shape\": [3], \"names\": {json}}}");
-        let feature: Feature = serde_json::from_str(&text).unwrap();
-        let written = serde_json::to_value(&feature).unwrap();
-        (feature.value_names(), written.get("names").unwrap().to_string())
-    }
-
-    #[test]
-    fn names_are_found_however_they_are_nested() {
-        for json in [
-            r#"["x","y","grip"]"#,
-            r#"[["x","y","grip"]]"#,
-            r#"{"motors":["x","y","grip"]}"#,
-            r#"{"tool":["x","y"],"gripper":["grip"]}"#,
-            r#"{"tool":{"p":["x"],"q":["y"]},"gripper":"grip"}"#,
-            r#"{"grip":2,"x":0,"y":1}"#,
-        ] {
-            let (found, written) = names(json);
-            assert_eq!(found, ["x", "y", "grip"], "{json}");
-            assert_eq!(written.len(), json.len(), "{written}");
-        }
-    }
 
     #[test]
     fn values_without_a_name_each_are_numbered() {
@@ -260,7 +207,9 @@ mod tests {
             r#"{"tool":["x","y"],"gripper":[]}"#,
             r#""grip""#,
         ] {
-            assert_eq!(names(json).0, ["0", "1", "2"], "{json}");
+            let text = format!("{{\"dtype\": \"float32\", \"shape\": [3], \"names\": {json}}}");
+            let feature: Feature = serde_json::from_str(&text).unwrap();
+            assert_eq!(feature.value_names(), ["0", "1", "2"], "{json}");
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::episodes;
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
+use super::names::Names;
 use super::storage::{Storage, commit};
 use crate::files::{self, json};
 
@@ -33,7 +34,7 @@ pub const VIDEOS: &str = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_
 pub const CHUNK: usize = 1000;
 
 /// Versions of LeRobot's layout that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Version {
     /// Several episodes per file, everything in parquet. The version that is written.
     #[serde(rename = "v3.0")]
@@ -44,6 +45,21 @@ pub enum Version {
     /// Like v2.1, without statistics of single episodes.
     #[serde(rename = "v2.0")]
     V20,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(deserializer)?;
+        match found.as_str() {
+            Some("v3.0") => Ok(Self::V3),
+            Some("v2.1") => Ok(Self::V21),
+            Some("v2.0") => Ok(Self::V20),
+            _ => Err(D::Error::custom(format!(
+                "codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {found}; convert the dataset with \
+                 LeRobot, or write the version of its layout"
+            ))),
+        }
+    }
 }
 
 /// Description of a dataset. Unknown fields are kept.
@@ -198,7 +214,7 @@ impl Info {
         if let (Some(fps), true) = (value.get_mut("fps"), self.fps.fract() == 0.0) {
             *fps = (self.fps as u64).into();
         }
-        commit(storage, &path, &pretty(&value))
+        commit(storage, &path, &indented(&written(&value, &self.features)))
     }
 
     fn validate(&self) -> Result<(), String> {
@@ -257,12 +273,43 @@ fn parse_json<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Dataset
 
 /// Formats JSON as LeRobot does, indented by four spaces.
 pub fn pretty(value: &Value) -> Vec<u8> {
+    indented(value)
+}
+
+fn indented(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
     // Serialising a JSON value into memory cannot fail.
     drop(value.serialize(&mut serializer));
     bytes
+}
+
+/// JSON whose keys are sorted, except those of names, which stand for the order of the values.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Written<'a> {
+    Names(&'a Names),
+    Value(&'a Value),
+    Map(BTreeMap<&'a str, Written<'a>>),
+}
+
+/// Puts the names of the features in their own order into a description.
+fn written<'a>(description: &'a Value, features: &'a BTreeMap<String, Feature>) -> Written<'a> {
+    let feature = |(name, described): (&'a String, &'a Value)| {
+        let names = features.get(name).map(|feature| &feature.names);
+        let part = |(key, value): (&'a String, &'a Value)| match (key.as_str(), names) {
+            ("names", Some(names)) => ("names", Written::Names(names)),
+            (key, _) => (key, Written::Value(value)),
+        };
+        let parts = described.as_object().into_iter().flatten().map(part);
+        (name.as_str(), Written::Map(parts.collect()))
+    };
+    let field = |(key, value): (&'a String, &'a Value)| match (key.as_str(), value.as_object()) {
+        ("features", Some(all)) => ("features", Written::Map(all.iter().map(feature).collect())),
+        (key, _) => (key, Written::Value(value)),
+    };
+    Written::Map(description.as_object().into_iter().flatten().map(field).collect())
 }
 
 /// Fills in a template such as `data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet`.

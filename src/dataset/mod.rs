@@ -26,6 +26,7 @@ pub mod instruction;
 mod jsonl;
 pub mod mcap;
 pub mod modality;
+pub mod names;
 mod numbers;
 pub mod open_episode;
 pub mod parquet;

@@ -107,10 +107,18 @@ impl Dataset {
     /// Returns all rows of a column of vectors, concatenated.
     ///
     /// # Errors
-    /// When there is no such column.
+    /// When there is no such column, or it is not of numbers that are read.
     pub fn vector(&self, name: &str) -> Result<&[f32], DatasetError> {
         let found = self.vectors.get(name).map(Vec::as_slice);
         found.ok_or_else(|| {
+            if let Some(feature) = self.info.features.get(name) {
+                return DatasetError::Request(format!(
+                    "column {name}: expected rows of float16, float32 or float64 in a list, found {} of shape {:?}; \
+                     convert the column",
+                    feature.dtype.name(),
+                    feature.shape
+                ));
+            }
             let known: Vec<_> = self.vectors.keys().collect();
             DatasetError::Request(format!("expected a column of numbers among {known:?}, found {name}"))
         })
@@ -147,19 +155,27 @@ impl Dataset {
     /// Indices of the values with these names in the rows of a column; empty for no names.
     ///
     /// # Errors
-    /// When a name is missing; the error has the first one.
+    /// When a name is missing or there twice, or names are not understood; the error has the first one.
     pub fn places<'n>(
         &self,
         column: &str,
         wanted: impl IntoIterator<Item = &'n str>,
     ) -> Result<Vec<usize>, DatasetError> {
-        let feature = self.info.features.get(column);
-        let names = feature.map(Feature::value_names).unwrap_or_default();
+        let wrong = |problem: String| DatasetError::Request(format!("column {column}: {problem}"));
+        let names = match self.info.features.get(column) {
+            Some(feature) => {
+                let own = feature.own_names().map_err(wrong)?;
+                own.unwrap_or_else(|| feature.value_names())
+            }
+            None => Vec::new(),
+        };
         let place = |name: &str| {
-            let found = names.iter().position(|one| *one == name);
-            found.ok_or_else(|| {
-                DatasetError::Request(format!("column {column}: expected a value {name}, found {names:?}"))
-            })
+            let mut found = (0..).zip(&names).filter(|(_, one)| *one == name);
+            match (found.next(), found.next()) {
+                (Some((place, _)), None) => Ok(place),
+                (None, _) => Err(wrong(format!("expected a value {name}, found {names:?}"))),
+                _ => Err(wrong(format!("{name} is there more than once"))),
+            }
         };
         wanted.into_iter().map(place).collect()
     }

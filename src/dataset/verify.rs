@@ -36,6 +36,8 @@ pub struct VerifyReport {
     pub sound: Vec<Episode>,
     /// Problems, the first of each file.
     pub problems: Vec<DatasetError>,
+    /// Names of values that are not understood; values can be read, but not told apart.
+    pub notes: Vec<DatasetError>,
 }
 
 /// Checks a dataset.
@@ -89,7 +91,34 @@ pub fn verify(root: &Path, depth: Depth) -> Result<VerifyReport, DatasetError> {
             problems.push(problem);
         }
     }
-    Ok(VerifyReport { sound, problems })
+    if depth != Depth::Files {
+        problems.extend(unknown_types(root, &info));
+    }
+    let notes = unclear_names(root, &info);
+    Ok(VerifyReport { sound, problems, notes })
+}
+
+/// Finds columns of types that LeRobot does not have.
+fn unknown_types(root: &Path, info: &Info) -> Vec<DatasetError> {
+    let unknown = info.features.iter().filter(|(_, feature)| !feature.dtype.is_known());
+    let problem = |(name, feature): (&String, &Feature)| {
+        let problem = format!(
+            "column {name}: expected a dtype of LeRobot such as float32, int64, image or video, found {:?}; write the \
+             type of its values",
+            feature.dtype.name()
+        );
+        DatasetError::content(&root.join(super::info::INFO), problem)
+    };
+    unknown.map(problem).collect()
+}
+
+/// Finds columns of numbers whose names are not understood.
+fn unclear_names(root: &Path, info: &Info) -> Vec<DatasetError> {
+    let unclear = info.vectors().filter_map(|(name, feature)| {
+        let problem = format!("column {name}: {}", feature.own_names().err()?);
+        Some(DatasetError::content(&root.join(super::info::INFO), problem))
+    });
+    unclear.collect()
 }
 
 /// Finds episodes with an instruction that is not plain text, and the problem.

@@ -66,6 +66,31 @@ fn older_layouts_are_read_and_the_quantiles_they_lack_are_counted() {
 }
 
 #[test]
+fn lines_of_episodes_may_have_any_order_but_each_episode_once() {
+    let foreign = Foreign {
+        lengths: vec![5, 9, 3],
+        tasks: vec!["pick", "push", "pick"],
+        ..Foreign::default()
+    };
+    let (_folder, root) = older(&foreign, "v2.1");
+    let path = root.join("meta/episodes.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.rotate_left(1);
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    assert_eq!(problems(&root), Vec::<String>::new());
+    let dataset = Dataset::open(&root).unwrap();
+    let lengths: Vec<_> = dataset.episodes().iter().map(|episode| episode.length).collect();
+    assert_eq!(lengths, foreign.lengths);
+    let expected: Vec<f32> = (0..3).flat_map(|episode| foreign.values(episode)).collect();
+    assert_eq!(dataset.vector("action").unwrap(), expected);
+    lines.push(lines[0]);
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let said = Dataset::open(&root).unwrap_err().to_string();
+    assert!(said.contains("found episode 1 more than once"), "{said}");
+}
+
+#[test]
 fn statistics_that_are_no_numbers_are_counted_anew() {
     let foreign = Foreign::default();
     let (_folder, root) = older(&foreign, "v2.1");

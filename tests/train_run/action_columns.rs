@@ -112,6 +112,16 @@ fn values_without_the_contracts_names_or_units_are_refused() {
         ),
         (Value::Null, vec![0.0; 8], "found 8 without names"),
         (
+            json!(["rx", "ry", "rz", "x", "y", "z"]),
+            vec![0.0; 7],
+            "expected 7 names, one for each value, found 6",
+        ),
+        (
+            json!({"x": 0, "y": 0, "z": 2, "rx": 3, "ry": 4, "rz": 5, "gripper": 6}),
+            vec![0.0; 7],
+            "expected each place once, found place 0",
+        ),
+        (
             json!(plain),
             vec![25.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
             "action x: expected a step in metres",

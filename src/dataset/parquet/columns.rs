@@ -223,8 +223,8 @@ pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, String> {
     integers(batch, name)?.into_iter().map(count).collect()
 }
 
-/// Reads an array of numbers, or of lists of `dim` numbers, into one flat vector. An error names the row with a wrong
-/// number of values, counted from `first`.
+/// Reads an array of numbers, of lists of `dim` numbers, or of lists of lists of them, into one flat vector. An error
+/// names the row with a wrong number of values, counted from `first`.
 pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, String> {
     let array = without_nulls(array, name)?;
     let uneven = |row: usize, found: usize| {
@@ -246,6 +246,19 @@ pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result
         let values = values.slice(from, to - from);
         singles(without_nulls(&values, name)?, name)
     };
+    // Rows of a shape such as (7, 1) are lists of lists.
+    let of_rows = |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| -> Result<Vec<f32>, String> {
+        let DataType::List(_) = values.data_type() else {
+            return of_lists(ends, values);
+        };
+        let inner = without_nulls(values, name)?.as_list::<i32>();
+        let offset = |at: usize| inner.offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
+        let mut ends = ends.map(|(begin, end)| {
+            let (begin, end) = (offset(begin).unwrap_or(0), offset(end).unwrap_or(0));
+            (begin, end.max(begin))
+        });
+        of_lists(&mut ends, inner.values())
+    };
     match array.data_type() {
         DataType::FixedSizeList(_, length) if *length as usize != dim && !array.is_empty() => {
             Err(uneven(0, *length as usize))
@@ -254,7 +267,7 @@ pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result
         DataType::List(_) => {
             let list = array.as_list::<i32>();
             let ends = list.offsets().windows(2);
-            of_lists(&mut ends.map(span), list.values())
+            of_rows(&mut ends.map(span), list.values())
         }
         DataType::LargeList(_) => {
             let list = array.as_list::<i64>();

@@ -44,7 +44,10 @@ pub fn info(root: &Path) -> anyhow::Result<()> {
     tell("columns:");
     for (name, feature) in &info.features {
         let values = if feature.is_vector() {
-            feature.value_names().join(" ")
+            match feature.own_names() {
+                Ok(_) => feature.value_names().join(" "),
+                Err(problem) => format!("names are not understood: {problem}"),
+            }
         } else {
             String::new()
         };
@@ -78,6 +81,9 @@ pub fn verify(root: &Path, depth: Depth) -> anyhow::Result<ExitCode> {
     let frames: usize = report.sound.iter().map(|episode| episode.length).sum();
     for problem in &report.problems {
         tell(&format!("wrong: {problem}"));
+    }
+    for note in &report.notes {
+        tell(&format!("note: {note}"));
     }
     if report.problems.is_empty() {
         tell(&format!("{} episodes, {frames} frames: sound", report.sound.len()));
