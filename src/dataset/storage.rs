@@ -168,7 +168,8 @@ pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, Data
 /// Extension of files that are being written.
 pub const TEMPORARY: &str = "tmp";
 
-fn temporary(path: &Path) -> std::path::PathBuf {
+/// Returns the path under which a file is written before it is renamed to `path`.
+pub fn temporary(path: &Path) -> std::path::PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(TEMPORARY);
