@@ -20,6 +20,7 @@ use super::reader::{At, Dataset, data_path, video_path};
 use super::statistics::Statistics;
 use super::storage::{Storage, commit_with, new_folder};
 use super::tasks;
+use super::verify::require_described_rows;
 use super::writer::{episode_path, notes_path};
 use crate::contract::FILE_NAME;
 use crate::files;
@@ -47,14 +48,17 @@ pub struct EpisodeSource<'a> {
 /// `modality.json` are those of the first source.
 ///
 /// # Errors
-/// When the sources differ in rate or columns, an episode is missing or damaged, or writing fails. Then `out` has no
-/// `meta/info.json` and is not a dataset.
+/// When the sources differ in rate or columns, have other rows than their metadata describes, an episode is missing or
+/// damaged, or writing fails. Then `out` has no `meta/info.json` and is not a dataset.
 pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path) -> Result<Info, DatasetError> {
     let first = sources
         .first()
         .ok_or_else(|| DatasetError::Request("expected a dataset, found none".into()))?;
     for other in sources.iter().skip(1) {
         fit(first.dataset, other.dataset)?;
+    }
+    for source in sources {
+        require_described_rows(source.dataset)?;
     }
     let _lock = new_folder(storage, out)?;
     for name in [MODALITY, FILE_NAME] {

@@ -18,6 +18,7 @@ use crate::dataset::encoded_images::EncodedImageReader;
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::reader::At;
+use crate::dataset::verify::require_described_rows;
 use crate::dataset::{Dataset, DatasetError};
 
 /// Options of an export.
@@ -32,7 +33,7 @@ pub struct ExportOptions {
 /// Writes `episode-000000.mcap`, … into `out`; returns their paths.
 ///
 /// # Errors
-/// When there are no such episodes, they cannot be read, or a file exists already or cannot be written.
+/// When there are no such episodes, they cannot be read or have other rows than the metadata describes, or a file exists already or cannot be written.
 pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, BagError> {
     let Range { start, end } = options.episodes;
     if start >= end || end > dataset.episodes().len() {
@@ -41,6 +42,7 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
             dataset.episodes().len()
         )));
     }
+    require_described_rows(dataset)?;
     std::fs::create_dir_all(out).map_err(BagError::file("make folder", out))?;
     let plan = Plan::of(dataset);
     let mut paths = Vec::new();
