@@ -160,6 +160,19 @@ fn a_dataset_that_is_changed_in_its_place_is_kept_whole_beside_it() {
 }
 
 #[test]
+fn plots_of_a_dataset_of_another_program_are_written_beside_it() {
+    let (_folder, root) = made(&Foreign::default());
+    let before = tree(&root);
+    assert!(
+        command_line::dataset(&["plot", root.to_str().unwrap()])
+            .status
+            .success()
+    );
+    assert_eq!(tree(&root), before);
+    assert!(root.with_file_name("set.plots").join("timing.png").exists());
+}
+
+#[test]
 fn statistics_of_others_are_kept_before_they_are_counted_anew() {
     let (_folder, root) = made(&Foreign::default());
     let others = "{\"action\": {\"mean\":   [NaN]}, \"theirs\": \"as it was\"}\n";

@@ -15,7 +15,7 @@ use super::frame::Frame;
 use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
 use super::parquet::rows::{RowWriter, RowsPosition};
 use super::reader::{At, Dataset, video_path};
-use super::storage::{Storage, commit, commit_with, copy, new_folder};
+use super::storage::{Storage, commit, commit_with, copy, new_folder, require_outside};
 use super::tasks;
 use super::verify::require_described_rows;
 use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
@@ -23,15 +23,15 @@ use super::writer::notes_path;
 use crate::contract::FILE_NAME;
 use crate::files::CONFIGURATION;
 
-/// Writes `dataset` into `out`, which must be new or empty, with one video per episode and camera. `qp` is the
-/// quantisation of H.264, see [`VideoSettings::qp`].
+/// Writes `dataset` into `out`, which must be new or empty and outside of it, with one video per episode and camera.
+/// `qp` is the quantisation of H.264, see [`VideoSettings::qp`].
 ///
 /// # Errors
 /// When the dataset already has videos, has an episode without rows or other rows than its metadata describes, cannot be
-/// read, or writing fails.
-/// `meta/info.json` is written last; without it `out` is not a dataset.
+/// read, or writing fails. `meta/info.json` is written last; without it `out` is not a dataset.
 pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> Result<(), DatasetError> {
     require_encodable(dataset)?;
+    require_outside(out, dataset.root())?;
     let source = dataset.info();
     let _lock = new_folder(storage, out)?;
     let mut info = source.clone();

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::Map;
 use thinkvla::contract::{Contract, FILE_NAME};
-use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, replace};
+use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, copy_others, replace};
 use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
-use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::storage::{Disk, require_outside, resolved};
 use thinkvla::dataset::{Dataset, DatasetWriter, open_episode};
 use thinkvla::writer_lock::WriterLock;
 
@@ -122,6 +122,15 @@ pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
     let [first, second] = out else {
         bail!("--out: expected two folders, found {}", out.len())
     };
+    let (first, second) = (first.as_path(), second.as_path());
+    ensure!(
+        resolved(first) != resolved(second),
+        "--out: expected two folders, found {} twice",
+        first.display()
+    );
+    for (out, other) in [(first, root), (second, root), (first, second), (second, first)] {
+        require_outside(out, other)?;
+    }
     let dataset = Dataset::open(root)?;
     let count = dataset.episodes().len();
     ensure!(
@@ -206,11 +215,15 @@ fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> 
         new.display()
     );
     made(&sources, &new)?;
+    let folders = copy_others(&Disk, &root, &new)?;
     let before = replace(&Disk, &root, &new, lock)?;
     tell(&format!(
         "it is now {}; what was there is {}",
         root.display(),
         before.display()
     ));
+    if !folders.is_empty() {
+        tell(&format!("only there are still: {}", folders.join(", ")));
+    }
     Ok(())
 }
