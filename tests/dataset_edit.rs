@@ -86,6 +86,68 @@ fn a_deleted_episode_is_gone_and_the_others_move_up() {
 }
 
 #[test]
+fn files_of_the_user_stay_with_a_dataset_that_is_changed_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, text) = recording(folder.path(), "set");
+    for (file, bytes) in [
+        ("README.md", &b"mine"[..]),
+        ("paper.pdf", b"%PDF-1.7"),
+        ("notes.tmp", b""),
+    ] {
+        std::fs::write(root.join(file), bytes).unwrap();
+    }
+    std::fs::create_dir(root.join("drawings")).unwrap();
+    let said = succeeds(&["delete", &text, "1"]);
+    for file in ["README.md", "paper.pdf", "notes.tmp"] {
+        let before = folder.path().join("set.before").join(file);
+        assert_eq!(std::fs::read(root.join(file)).unwrap(), std::fs::read(before).unwrap());
+    }
+    assert!(said.contains("only there are still: drawings"), "{said}");
+    require(&root, &[(0, "lift the can"), (2, "lift the can")]);
+}
+
+/// Files below a folder, without the lock.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut all: Vec<_> = entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .filter(|path| !path.ends_with(".lock"))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn nothing_is_written_into_a_dataset_that_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, text) = recording(folder.path(), "set");
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&root, &link).unwrap();
+    let [sub, videos, meta, linked, a, inside_a] =
+        ["set/sub", "set/videos", "set/meta", "link/new", "a", "new/../a/../a/b"]
+            .map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    let before = files(folder.path());
+    for arguments in [
+        &["merge", &text, "--out", &sub][..],
+        &["merge", &text, "--out", &linked],
+        &["relabel", &text, "--task", "push", "--out", &sub],
+        &["encode", &text, "--out", &videos],
+        &["export", &text, "--out", &meta],
+        &["export", &text, "--out", &text],
+        &["split", &text, "--at", "1", "--out", &a, &sub],
+        &["split", &text, "--at", "1", "--out", &a, &a],
+        &["split", &text, "--at", "1", "--out", &a, &inside_a],
+    ] {
+        let output = command_line::dataset(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let named = said.contains("inside of") || said.contains("twice");
+        assert!(!output.status.success() && named, "{arguments:?}: {said}");
+        assert_eq!(files(folder.path()), before, "{arguments:?}");
+        assert!(!Path::new(&a).exists() && !Path::new(&sub).exists());
+    }
+}
+
+#[test]
 fn a_relabelled_episode_has_the_new_instruction_in_every_row() {
     let folder = tempfile::tempdir().unwrap();
     let (root, text) = recording(folder.path(), "set");

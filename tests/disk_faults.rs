@@ -17,6 +17,7 @@ use thinkvla::dataset::episode_stats;
 use thinkvla::dataset::error::DatasetError;
 use thinkvla::dataset::frame::ImageMode;
 use thinkvla::dataset::reader::{At, Dataset};
+use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
 use thinkvla::dataset::writer::DatasetWriter;
@@ -254,17 +255,16 @@ fn an_episode_file_that_was_torn_cuts_the_dataset_back_to_the_longest_sound_begi
             "{:?}",
             report.problems
         );
-        let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
-        assert_eq!(writer.info().total_episodes, 1);
-        let said = resumed.repairs.join("\n");
+        let done = Repair::plan(folder.path()).unwrap().apply(&Disk).unwrap();
+        let said = done.join("\n");
         assert!(
             said.contains("cut back from 3 episodes to the first 1") && said.contains("file-001"),
             "{said}"
         );
         let report = verify(folder.path(), Depth::Rows).unwrap();
         assert!(report.problems.is_empty(), "{:?}", report.problems);
-        drop(writer);
-        let (_, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+        let (writer, again) = DatasetWriter::resume(Arc::new(Disk), folder.path()).unwrap();
+        assert_eq!(writer.info().total_episodes, 1);
         assert!(again.repairs.is_empty(), "{:?}", again.repairs);
         // LeRobot opens what remains.
         if torn.starts_with("data") {

@@ -163,6 +163,19 @@ fn a_dataset_that_is_changed_in_its_place_is_kept_whole_beside_it() {
 }
 
 #[test]
+fn plots_of_a_dataset_of_another_program_are_written_beside_it() {
+    let (_folder, root) = made(&Foreign::default());
+    let before = tree(&root);
+    assert!(
+        command_line::dataset(&["plot", root.to_str().unwrap()])
+            .status
+            .success()
+    );
+    assert_eq!(tree(&root), before);
+    assert!(root.with_file_name("set.plots").join("timing.png").exists());
+}
+
+#[test]
 fn statistics_of_others_are_kept_before_they_are_counted_anew() {
     let (_folder, root) = made(&Foreign::default());
     let others = "{\"action\": {\"mean\":   [NaN]}, \"theirs\": \"as it was\"}\n";
@@ -248,6 +261,71 @@ fn a_cut_of_a_foreign_dataset_is_taken_back_whole_unless_it_has_grown() {
     let mut after = tree(&root);
     after.retain(|path, _| !path.ends_with(".lock"));
     assert_eq!(after, before);
+}
+
+#[test]
+fn a_saved_episode_that_cannot_be_read_is_named_and_opening_to_record_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    sample_dataset::record(&root, ImageMode::Png);
+    for notes in ["notes.tmp", "meta/notes.tmp", "data/chunk-000/notes.parquet.tmp"] {
+        std::fs::write(root.join(notes), "mine").unwrap();
+    }
+    for file in [
+        "data/chunk-000/file-001.parquet",
+        "meta/episodes/chunk-000/file-001.parquet",
+    ] {
+        let whole = std::fs::read(root.join(file)).unwrap();
+        let others = [
+            (
+                &b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n"[..],
+                "git-lfs",
+            ),
+            (b"<!DOCTYPE html><html>403</html>", "HTML page"),
+            (b"PK\x03\x04\x14\0\0\0", "zip archive"),
+        ];
+        let torn = (&whole[..whole.len() / 2], "run `thinkvla dataset repair`");
+        for (bytes, name) in others.into_iter().chain([torn]) {
+            std::fs::write(root.join(file), bytes).unwrap();
+            let before = unlocked(&root);
+            let resumed = DatasetWriter::resume(Arc::new(Disk), &root).map(drop);
+            let refused = resumed.unwrap_err().to_string();
+            assert!(
+                refused.contains("file-001.parquet") && refused.contains(name),
+                "{refused}"
+            );
+            if bytes != torn.0 {
+                let repaired = command_line::dataset(&["repair", root.to_str().unwrap()]);
+                let said = String::from_utf8(repaired.stderr).unwrap();
+                assert!(!repaired.status.success() && said.contains(name), "{said}");
+            }
+            assert_eq!(unlocked(&root), before, "{file}, {name}");
+        }
+        std::fs::write(root.join(file), &whole).unwrap();
+    }
+}
+
+#[test]
+fn only_files_that_a_recorder_was_writing_are_removed_when_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    sample_dataset::record(&root, ImageMode::Png);
+    let others = ["notes.tmp", "meta/notes.tmp", "data/chunk-000/file-one.parquet.tmp"];
+    let unfinished = [
+        "contract.yaml.tmp",
+        "meta/info.json.tmp",
+        "meta/tasks.parquet.tmp",
+        "meta/thinkvla/episode-000003.json.tmp",
+        "meta/episodes/chunk-000/file-003.parquet.tmp",
+        "data/chunk-000/file-003.parquet.tmp",
+    ];
+    for file in others.iter().chain(&unfinished) {
+        std::fs::write(root.join(file), "a part").unwrap();
+    }
+    let (_, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    assert_eq!(resumed.repairs.len(), unfinished.len(), "{:?}", resumed.repairs);
+    assert!(unfinished.iter().all(|file| !root.join(file).exists()));
+    assert!(others.iter().all(|file| root.join(file).exists()));
 }
 
 #[test]

@@ -89,6 +89,38 @@ fn messages(path: &Path) -> Vec<(String, String, u64, Vec<u8>)> {
         .collect()
 }
 
+/// Takes the last episode from the count, as if the recorder had been killed while it saved it.
+fn interrupt(root: &Path, episodes: usize, frames: usize) {
+    let path = root.join("meta/info.json");
+    let mut info: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    info["total_episodes"] = episodes.into();
+    info["total_frames"] = frames.into();
+    std::fs::write(&path, info.to_string()).unwrap();
+}
+
+#[test]
+fn an_interrupted_save_is_repaired_by_an_import_that_fits_and_the_repair_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, again) = (folder.path().join("dataset"), folder.path().join("again"));
+    let bags = export(&root, &folder.path().join("bags"));
+    interrupt(&root, 2, EPISODES[0].1 + EPISODES[1].1);
+    // It has a column more than what is imported.
+    let refused = import_bags(&root, &sample_dataset::contract(), &as_exported(bags.clone())).unwrap_err();
+    assert!(refused.to_string().contains("its columns are others"), "{refused}");
+    assert!(root.join("data/chunk-000/file-002.parquet").exists());
+    assert!(!root.join(".cut").exists());
+
+    import_bags(&again, &sample_dataset::contract(), &as_exported(bags[..2].to_vec())).unwrap();
+    interrupt(&again, 1, EPISODES[0].1);
+    let report = import_bags(&again, &sample_dataset::contract(), &as_exported(bags[2..].to_vec())).unwrap();
+    let moved = again.join(".cut/1/data/chunk-000/file-001.parquet");
+    assert!(moved.exists());
+    let said = report.repairs.join("\n");
+    assert!(said.contains(moved.to_str().unwrap()), "{said}");
+    assert_eq!(report.first_episode, 1);
+    assert_eq!(Dataset::open(&again).unwrap().frames(), EPISODES[0].1 + EPISODES[2].1);
+}
+
 #[test]
 fn an_exported_episode_that_is_imported_again_is_the_same() {
     let folder = tempfile::tempdir().unwrap();

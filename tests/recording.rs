@@ -11,6 +11,7 @@ use std::sync::Arc;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
+use thinkvla::dataset::repair::Repair;
 use thinkvla::dataset::schema::{ACTION, DatasetSchema, STATE};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::verify::{Depth, verify};
@@ -183,13 +184,19 @@ fn a_torn_file_costs_the_episodes_from_it_on_and_no_other() {
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     assert!(!verify(&root, Depth::Files).unwrap().problems.is_empty());
 
-    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    // The recorder cuts off no saved episode; whoever asks for the repair does.
+    let refused = DatasetWriter::resume(Arc::new(Disk), &root).err().unwrap().to_string();
     assert!(
-        resumed
-            .repairs
-            .iter()
-            .any(|done| done.contains("cut back from 4 episodes to the first 2"))
+        refused.contains("file-002") && refused.contains("run `thinkvla dataset repair`"),
+        "{refused}"
     );
+    let done = Repair::plan(&root).unwrap().apply(&Disk).unwrap();
+    assert!(
+        done.iter()
+            .any(|step| step.contains("cut back from 4 episodes to the first 2"))
+    );
+    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), &root).unwrap();
+    assert_eq!(resumed.repairs, Vec::<String>::new());
     record(&mut writer, 2, 5);
     assert_eq!(writer.save(&serde_json::Map::new()).unwrap().episode, 2);
     assert!(verify(&root, Depth::Rows).unwrap().problems.is_empty());

@@ -2,6 +2,7 @@
 //! to v3.0. The sources are not changed.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,12 +19,16 @@ use super::parquet::rows::GROUP;
 use super::parquet::writer::Writer;
 use super::reader::{At, Dataset, data_path, video_path};
 use super::statistics::Statistics;
-use super::storage::{Storage, commit_with, new_folder};
+use super::storage::{Storage, commit_with, new_folder, require_outside};
 use super::tasks;
+use super::verify::require_described_rows;
 use super::writer::{episode_path, notes_path};
 use crate::contract::FILE_NAME;
 use crate::files;
-use crate::writer_lock::WriterLock;
+use crate::writer_lock::{LOCK, WriterLock};
+
+/// Folder of an open episode.
+const OPEN: &str = ".open";
 
 /// Episode to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +48,22 @@ pub struct EpisodeSource<'a> {
     pub episodes: Vec<EpisodeChoice>,
 }
 
-/// Builds a dataset from these episodes, source after source, in `out`, which must be new or empty. The contract and
-/// `modality.json` are those of the first source.
+/// Builds a dataset from these episodes, source after source, in `out`, which must be new or empty and outside of the
+/// sources. The contract and `modality.json` are those of the first source.
 ///
 /// # Errors
-/// When the sources differ in rate or columns, an episode is missing or damaged, or writing fails. Then `out` has no
-/// `meta/info.json` and is not a dataset.
+/// When the sources differ in rate or columns, have other rows than their metadata describes, an episode is missing or
+/// damaged, or writing fails. Then `out` has no `meta/info.json` and is not a dataset.
 pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path) -> Result<Info, DatasetError> {
     let first = sources
         .first()
         .ok_or_else(|| DatasetError::Request("expected a dataset, found none".into()))?;
     for other in sources.iter().skip(1) {
         fit(first.dataset, other.dataset)?;
+    }
+    for source in sources {
+        require_outside(out, source.dataset.root())?;
+        require_described_rows(source.dataset)?;
     }
     let _lock = new_folder(storage, out)?;
     for name in [MODALITY, FILE_NAME] {
@@ -103,6 +112,32 @@ pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock)
     storage.sync_dir(folder).map_err(DatasetError::io("write", folder))?;
     lock.moved_to(&before);
     Ok(before)
+}
+
+/// Copies the files in the folder `root` of a dataset that are no part of one, e.g. a README, to the dataset in `new`.
+/// Returns the names of other folders, which are not copied.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn copy_others(storage: &dyn Storage, root: &Path, new: &Path) -> Result<Vec<String>, DatasetError> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(DatasetError::io("list", root))? {
+        let path = entry.map_err(DatasetError::io("list", root))?.path();
+        let Some(name) = path.file_name() else { continue };
+        let to = new.join(name);
+        if to.exists() || [LOCK, OPEN].iter().any(|part| name == *part) {
+            continue;
+        }
+        match path.is_file() {
+            true => {
+                let file = files::open_any(&path).map_err(DatasetError::io("open", &path))?;
+                copy_open(storage, file, &to)?;
+            }
+            false => folders.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    folders.sort();
+    Ok(folders)
 }
 
 /// Returns the path of a folder beside a dataset, with the dataset's name and `ending`.
@@ -408,7 +443,11 @@ fn renumbered(
 }
 
 fn copy(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetError> {
-    let mut file = files::open(from).map_err(DatasetError::io("open", from))?;
+    let file = files::open(from).map_err(DatasetError::io("open", from))?;
+    copy_open(storage, file, to)
+}
+
+fn copy_open(storage: &dyn Storage, mut file: File, to: &Path) -> Result<(), DatasetError> {
     commit_with(storage, to, |sink| {
         std::io::copy(&mut file, sink)
             .map(drop)

@@ -15,32 +15,24 @@ use super::frame::Frame;
 use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
 use super::parquet::rows::{RowWriter, RowsPosition};
 use super::reader::{At, Dataset, video_path};
-use super::storage::{Storage, commit, commit_with, copy, new_folder};
+use super::storage::{Storage, commit, commit_with, copy, new_folder, require_outside};
 use super::tasks;
+use super::verify::require_described_rows;
 use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
 use super::writer::notes_path;
 use crate::contract::FILE_NAME;
 use crate::files::CONFIGURATION;
 
-/// Writes `dataset` into `out`, which must be new or empty, with one video per episode and camera. `qp` is the
-/// quantisation of H.264, see [`VideoSettings::qp`].
+/// Writes `dataset` into `out`, which must be new or empty and outside of it, with one video per episode and camera.
+/// `qp` is the quantisation of H.264, see [`VideoSettings::qp`].
 ///
 /// # Errors
-/// When the dataset already has videos, has an episode without rows or cannot be read, or writing fails.
-/// `meta/info.json` is written last; without it `out` is not a dataset.
+/// When the dataset already has videos, has an episode without rows or other rows than its metadata describes, cannot be
+/// read, or writing fails. `meta/info.json` is written last; without it `out` is not a dataset.
 pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> Result<(), DatasetError> {
+    require_encodable(dataset)?;
+    require_outside(out, dataset.root())?;
     let source = dataset.info();
-    if source.codebase_version != Version::V3 || source.pictures().any(|(_, f)| f.dtype != Dtype::Image) {
-        let problem = "expected LeRobot v3.0 with pictures in its rows; videos are not encoded a second time";
-        return Err(DatasetError::content(dataset.root(), problem));
-    }
-    if let Some(empty) = dataset.episodes().iter().find(|episode| episode.length == 0) {
-        let problem = format!(
-            "episode {} has no rows; `thinkvla dataset merge` makes a dataset without it",
-            empty.index
-        );
-        return Err(DatasetError::content(dataset.root(), problem));
-    }
     let _lock = new_folder(storage, out)?;
     let mut info = source.clone();
     info.features.retain(|name, feature| {
@@ -92,6 +84,23 @@ pub fn encode(storage: &dyn Storage, dataset: &Dataset, out: &Path, qp: u8) -> R
         copy(storage, &dataset.root().join(name), &out.join(name), CONFIGURATION)?;
     }
     info.save(storage, out)
+}
+
+/// Checks that a dataset has images in its rows, and all rows that its metadata describes.
+fn require_encodable(dataset: &Dataset) -> Result<(), DatasetError> {
+    let source = dataset.info();
+    if source.codebase_version != Version::V3 || source.pictures().any(|(_, f)| f.dtype != Dtype::Image) {
+        let problem = "expected LeRobot v3.0 with pictures in its rows; videos are not encoded a second time";
+        return Err(DatasetError::content(dataset.root(), problem));
+    }
+    if let Some(empty) = dataset.episodes().iter().find(|episode| episode.length == 0) {
+        let problem = format!(
+            "episode {} has no rows; `thinkvla dataset merge` makes a dataset without it",
+            empty.index
+        );
+        return Err(DatasetError::content(dataset.root(), problem));
+    }
+    require_described_rows(dataset)
 }
 
 /// Width and height of each camera's first image (px). An EXIF orientation can swap those of the description.

@@ -2,29 +2,32 @@
 //!
 //! The repair is planned first and can be inspected. Saved data is moved to `.cut/1`, `.cut/2`, … under its own path,
 //! with the descriptions as they were, so that a repair can be undone. Only files that a recorder of this package had
-//! not finished are removed.
+//! not finished are removed. Nothing is repaired while an episode's file is of another kind, e.g. a git-lfs pointer, or
+//! cannot be opened: no recorder leaves that, and the file may yet be fetched.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::episode_stats;
-use super::episodes::{self, Episode, sorted};
+use super::episodes::{self, Episode, FilePlace, sorted};
 use super::error::DatasetError;
-use super::info::{INFO, Info, STATS, Version};
+use super::info::{CHUNK, EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
 use super::open_episode;
 use super::parquet::columns;
 use super::reader::data_path;
-use super::storage::{Storage, TEMPORARY, copy};
+use super::storage::{Storage, TEMPORARY, copy, temporary};
 use super::tasks;
 use super::verify::{Depth, verify};
-use super::writer::notes_path;
+use super::writer::{episode_path, notes_path};
 use crate::contract;
 use crate::files;
 use crate::writer_lock::WriterLock;
 
-/// Folders in which temporary files can be.
-const FOLDERS: [&str; 3] = ["meta", "data", "meta/thinkvla"];
+/// Files with fixed names that a recorder writes.
+const DESCRIPTIONS: [&str; 5] = [INFO, STATS, TASKS, MODALITY, contract::FILE_NAME];
+/// Folders of the folders in which a recorder numbers its files.
 const NESTED: [&str; 2] = ["data", "meta/episodes"];
 /// Folder of damaged episodes and those after them; a subfolder for each repair.
 const ASIDE: &str = ".cut";
@@ -74,7 +77,7 @@ impl Repair {
     /// Plans the repair of the dataset in `root` and changes nothing.
     ///
     /// # Errors
-    /// When it is not of v3.0, or cannot be read.
+    /// When it is not of v3.0, cannot be read, or an episode's file is of another kind or cannot be opened.
     pub fn plan(root: &Path) -> Result<Self, DatasetError> {
         let info = Info::load(root)?;
         if info.codebase_version != Version::V3 {
@@ -84,6 +87,9 @@ impl Repair {
             );
             return Err(DatasetError::Request(message));
         }
+        let report = verify(root, Depth::Files)?;
+        let beyond = beyond(root, &info, &report.sound)?;
+        require_openable(&report.problems, &beyond)?;
         let mut steps = Vec::new();
         let of_recorder = root.join(contract::FILE_NAME).exists();
         for path in unfinished(root)? {
@@ -92,14 +98,14 @@ impl Repair {
                 false => Step::SetAside(path),
             });
         }
-        let report = verify(root, Depth::Files)?;
         let (kept, frames) = (report.sound.len(), report.sound.iter().map(|e| e.length).sum::<usize>());
         let whole = (kept, frames) == (info.total_episodes, info.total_frames);
         // After a recorder was killed while it saved an episode, that episode is still open.
         let open = open_episode::find(root, &info).ok().flatten();
         let open_again = whole && open.is_some_and(|open| open.header.episode == kept);
-        for path in beyond(root, &info, &report.sound)? {
-            steps.push(match open_again {
+        let unsaved = next_files(root, &info);
+        for path in beyond {
+            steps.push(match open_again && unsaved.contains(&path) {
                 true => Step::Remove(path),
                 false => Step::SetAside(path),
             });
@@ -108,13 +114,7 @@ impl Repair {
             steps.extend(report.problems.iter().map(|problem| Step::Found(problem.to_string())));
             let notes = (kept..info.total_episodes).map(|episode| notes_path(root, episode));
             steps.extend(notes.filter(|notes| notes.exists()).map(Step::SetAside));
-            let cut = Info {
-                total_episodes: kept,
-                total_frames: frames,
-                total_tasks: tasks::load(root)?.len(),
-                splits: [("train".to_owned(), format!("0:{kept}"))].into(),
-                ..info.clone()
-            };
+            let cut = cut_to(root, &info, (kept, frames))?;
             steps.push(Step::Cut(Box::new(cut), info.total_episodes));
         }
         let counted =
@@ -138,6 +138,30 @@ impl Repair {
     /// Returns whether saved episodes would be cut off.
     pub fn cuts(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Cut(..)))
+    }
+
+    /// Checks that no saved episode would be cut off: an interrupted recorder leaves every one of them whole.
+    ///
+    /// # Errors
+    /// When one would be; the error names the first problem.
+    pub fn require_all_saved(&self) -> Result<(), DatasetError> {
+        let kept = self.steps.iter().find_map(|step| match step {
+            Step::Cut(cut, _) => Some(cut.total_episodes),
+            _ => None,
+        });
+        let Some(kept) = kept else { return Ok(()) };
+        let problem = self.steps.iter().find_map(|step| match step {
+            Step::Found(problem) => Some(problem.as_str()),
+            _ => None,
+        });
+        let message = format!(
+            "{}: expected {} saved episodes, found the first {kept} whole ({}); nothing was changed: mend or fetch what is \
+             named, or run `thinkvla dataset repair` to keep those and move the rest to {ASIDE}",
+            self.root.display(),
+            self.info.total_episodes,
+            problem.unwrap_or("their number is another")
+        );
+        Err(DatasetError::Request(message))
     }
 
     /// Carries out the repair and describes what was done. No other process may write to the dataset meanwhile.
@@ -250,27 +274,77 @@ fn shift(storage: &dyn Storage, from: &Path, to: &Path) -> Result<(), DatasetErr
     storage.rename(from, to).map_err(DatasetError::io("move", from))
 }
 
-/// Lists files that were being written when the recorder ended.
+/// Checks that the files of episodes are no files of another kind, and that those that are there can be opened.
+fn require_openable(problems: &[DatasetError], beyond: &[PathBuf]) -> Result<(), DatasetError> {
+    let refused = |path: &Path, source: &std::io::Error| {
+        let lost = source.kind() == ErrorKind::NotFound && !path.is_symlink();
+        let problem = format!("{source}; nothing is repaired before this is mended, and nothing was changed");
+        (!lost).then(|| DatasetError::content(path, problem))
+    };
+    let counted = problems.iter().find_map(|problem| match problem {
+        DatasetError::Io { path, source, .. } => refused(path, source),
+        _ => None,
+    });
+    let found = counted.or_else(|| {
+        beyond
+            .iter()
+            .find_map(|path| files::open(path).err().and_then(|source| refused(path, &source)))
+    });
+    found.map_or(Ok(()), Err)
+}
+
+/// Paths of the files that a recorder writes for the first episode that is not counted.
+fn next_files(root: &Path, info: &Info) -> Vec<PathBuf> {
+    let next = FilePlace {
+        chunk: info.total_episodes / CHUNK,
+        file: info.total_episodes % CHUNK,
+    };
+    let paths = [EPISODES, info.data_path.as_str()].into_iter();
+    paths
+        .filter_map(|template| Some(root.join(episode_path(template, next).ok()?)))
+        .collect()
+}
+
+/// Describes the dataset with its first episodes alone, of which there are `kept` with `frames` rows.
+fn cut_to(root: &Path, info: &Info, (kept, frames): (usize, usize)) -> Result<Info, DatasetError> {
+    Ok(Info {
+        total_episodes: kept,
+        total_frames: frames,
+        total_tasks: tasks::load(root)?.len(),
+        splits: [("train".to_owned(), format!("0:{kept}"))].into(),
+        ..info.clone()
+    })
+}
+
+/// Lists files that were being written when the recorder ended. Other files with the extension belong to the user.
 fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
-    let mut found = Vec::new();
-    let mut look = |folder: &Path| -> Result<(), DatasetError> {
+    let described = DESCRIPTIONS.iter().map(|name| temporary(&root.join(name)));
+    let mut found: Vec<_> = described.filter(|path| path.is_file()).collect();
+    let mut look = |folder: &Path, (before, after): (&str, &str)| -> Result<(), DatasetError> {
         if folder.is_dir() {
             let files = sorted(folder)?.into_iter();
-            found.extend(files.filter(|path| path.extension().is_some_and(|e| e == TEMPORARY)));
+            found.extend(files.filter(|path| path.is_file() && is_unfinished(path, before, after)));
         }
         Ok(())
     };
-    look(root)?;
-    for folder in FOLDERS {
-        look(&root.join(folder))?;
-    }
+    look(&root.join("meta/thinkvla"), ("episode-", ".json"))?;
     for folder in NESTED {
         let folder = root.join(folder);
         for inner in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-            look(&inner)?;
+            look(&inner, ("file-", ".parquet"))?;
         }
     }
     Ok(found)
+}
+
+/// Returns whether a file is the unfinished one of a file that is named by a number between these texts.
+fn is_unfinished(path: &Path, before: &str, after: &str) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| {
+        let whole = name.strip_suffix(TEMPORARY)?.strip_suffix('.')?;
+        whole.strip_prefix(before)?.strip_suffix(after)
+    });
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Lists files of rows and of episode metadata that no undamaged episode uses.

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use super::error::DatasetError;
 use crate::files;
@@ -165,10 +165,47 @@ pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, Data
     Ok(lock)
 }
 
+/// Checks that what is written to `out` does not lie inside the dataset in `source`. Its own folder is left to
+/// [`new_folder`].
+///
+/// # Errors
+/// When it does; the error names both.
+pub fn require_outside(out: &Path, source: &Path) -> Result<(), DatasetError> {
+    let (inner, outer) = (resolved(out), resolved(source));
+    if inner == outer || !inner.starts_with(&outer) {
+        return Ok(());
+    }
+    let message = format!(
+        "{}: expected a place outside of the dataset that is read, found one inside of {}; name another",
+        out.display(),
+        source.display()
+    );
+    Err(DatasetError::Request(message))
+}
+
+/// Returns a path from the root without links and `..`; its last parts need not exist.
+pub fn resolved(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut resolved = PathBuf::new();
+    for part in whole.components() {
+        match part {
+            Component::ParentDir => {
+                resolved.pop();
+            }
+            other => resolved.push(other),
+        }
+        if let Ok(found) = resolved.canonicalize() {
+            resolved = found;
+        }
+    }
+    resolved
+}
+
 /// Extension of files that are being written.
 pub const TEMPORARY: &str = "tmp";
 
-fn temporary(path: &Path) -> std::path::PathBuf {
+/// Returns the path under which a file is written before it is renamed to `path`.
+pub fn temporary(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(TEMPORARY);

@@ -121,6 +121,26 @@ fn unclear_names(root: &Path, info: &Info) -> Vec<DatasetError> {
     unclear.collect()
 }
 
+/// Checks that the files of rows have as many rows as the metadata describes, so that a copy of episodes loses none.
+///
+/// # Errors
+/// When a file has another number of rows, or cannot be opened.
+pub fn require_described_rows(dataset: &Dataset) -> Result<(), DatasetError> {
+    for of_file in dataset.episodes().chunk_by(|a, b| a.data == b.data) {
+        let of_file: Vec<&Episode> = of_file.iter().collect();
+        let checked = verify_file(dataset.root(), dataset.info(), &of_file, Depth::Files);
+        checked.map_err(|problem| match problem {
+            DatasetError::Content { path, problem } => {
+                let problem =
+                    format!("{problem}; rows would be lost: mend the lengths of episodes in meta/, or this file");
+                DatasetError::content(&path, problem)
+            }
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
 /// Finds episodes with an instruction that is not plain text, and the problem.
 fn bad_instructions(dataset: &Dataset) -> Vec<(usize, DatasetError)> {
     let bad = dataset.episodes().iter().filter_map(|episode| {

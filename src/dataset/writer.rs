@@ -95,17 +95,22 @@ impl DatasetWriter {
         })
     }
 
-    /// Opens a dataset to continue recording, and repairs it first.
+    /// Opens a dataset to continue recording. What an interrupted save left is repaired first, and every step of that is
+    /// logged as a warning; saved episodes are never cut off.
     ///
     /// # Errors
-    /// When it was not recorded by this package, another process writes to it, or it cannot be repaired.
+    /// When it was not recorded by this package, another process writes to it, or a saved episode cannot be read. Then
+    /// nothing was changed. Or when writing fails.
     pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
         // Checked before locking: other folders get no lock file, and datasets of other origin are not written to or
         // repaired.
         Info::load(root)?;
         let contract = own_contract(root)?;
         let lock = WriterLock::acquire(root)?;
-        let mut repairs = Repair::plan(root)?.apply(&*storage)?;
+        let tasks = tasks::load(root)?;
+        let repair = Repair::plan(root)?;
+        repair.require_all_saved()?;
+        let mut repairs = repair.apply(&*storage)?;
         let info = Info::load(root)?;
         let mut open = open_episode::find(root, &info)?;
         let saved = open
@@ -118,8 +123,11 @@ impl DatasetWriter {
             repairs.push(format!("removed the open episode, which {why}"));
             open = None;
         }
+        for repair in &repairs {
+            tracing::warn!("{}: {repair}", root.display());
+        }
         let writer = Self {
-            tasks: tasks::load(root)?,
+            tasks,
             statistics: episode_stats::load(root)?,
             contract,
             open: open

@@ -41,6 +41,29 @@ fn strict(path: &Path) -> Value {
 }
 
 #[test]
+fn no_row_is_lost_where_the_lengths_of_episodes_are_too_small() {
+    let (_folder, root) = older(&Foreign::default(), "v2.1");
+    let lengths = root.join("meta/episodes.jsonl");
+    let text = std::fs::read_to_string(&lengths).unwrap();
+    std::fs::write(&lengths, text.replace("\"length\":5", "\"length\":4")).unwrap();
+    let outs = ["out", "other"].map(|name| root.with_file_name(name));
+    let [from, out, other] = [&root, &outs[0], &outs[1]].map(|path| path.to_str().unwrap());
+    for change in [
+        &["merge", from, "--out", out][..],
+        &["split", from, "--at", "1", "--out", out, other],
+        &["delete", from, "0", "--out", out],
+        &["relabel", from, "--task", "push", "--out", out],
+        &["export", from, "--out", out],
+    ] {
+        let output = command_line::dataset(change);
+        let said = String::from_utf8(output.stderr).unwrap();
+        let named = said.contains("episode_000000.parquet") && said.contains("expected 4 rows, found 5");
+        assert!(!output.status.success() && named, "{change:?}: {said}");
+        assert!(outs.iter().all(|out| !out.exists()), "{change:?}");
+    }
+}
+
+#[test]
 fn older_layouts_are_read_and_the_quantiles_they_lack_are_counted() {
     let foreign = Foreign {
         lengths: vec![5, 9, 3],

@@ -18,6 +18,8 @@ use crate::dataset::encoded_images::EncodedImageReader;
 use crate::dataset::feature::Dtype;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::reader::At;
+use crate::dataset::storage::require_outside;
+use crate::dataset::verify::require_described_rows;
 use crate::dataset::{Dataset, DatasetError};
 
 /// Options of an export.
@@ -29,10 +31,10 @@ pub struct ExportOptions {
     pub start_ns: u64,
 }
 
-/// Writes `episode-000000.mcap`, … into `out`; returns their paths.
+/// Writes `episode-000000.mcap`, … into `out`, which must be outside of the dataset; returns their paths.
 ///
 /// # Errors
-/// When there are no such episodes, they cannot be read, or a file exists already or cannot be written.
+/// When there are no such episodes, they cannot be read or have other rows than the metadata describes, or a file exists already or cannot be written.
 pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, BagError> {
     let Range { start, end } = options.episodes;
     if start >= end || end > dataset.episodes().len() {
@@ -41,6 +43,9 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
             dataset.episodes().len()
         )));
     }
+    // The folder of the dataset itself is refused, too.
+    require_outside(&out.join("episode"), dataset.root())?;
+    require_described_rows(dataset)?;
     std::fs::create_dir_all(out).map_err(BagError::file("make folder", out))?;
     let plan = Plan::of(dataset);
     let mut paths = Vec::new();

@@ -61,8 +61,10 @@ pub struct ImportOptions {
 }
 
 /// Result of an import.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportReport {
+    /// Repairs of what an interrupted save had left in the dataset, in words.
+    pub repairs: Vec<String>,
     /// Index of the first episode that was added.
     pub first_episode: usize,
     /// Number of rows of each episode.
@@ -84,10 +86,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
         own_contract(root)?;
     }
     let mut writer: Option<DatasetWriter> = None;
-    let mut report = ImportReport {
-        first_episode: 0,
-        frames: Vec::new(),
-    };
+    let mut report = ImportReport::default();
     for path in &options.bags {
         let files = files::of_recording(path)?;
         let exported = Exported::of(&files)?;
@@ -120,7 +119,8 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
                 writer
             }
             empty => {
-                let opened = open(root, contract, &schema)?;
+                let (opened, repairs) = open(root, contract, &schema)?;
+                report.repairs = repairs;
                 report.first_episode = opened.info().total_episodes;
                 empty.insert(opened)
             }
@@ -176,11 +176,15 @@ fn require_one_topic_a_camera(options: &ImportOptions) -> Result<(), BagError> {
     Ok(())
 }
 
-fn open(root: &Path, contract: &Contract, schema: &DatasetSchema) -> Result<DatasetWriter, BagError> {
+/// Opens the dataset, or creates it; returns the repairs, too. Columns are compared first: a dataset that recordings do
+/// not fit is not repaired.
+fn open(root: &Path, contract: &Contract, schema: &DatasetSchema) -> Result<(DatasetWriter, Vec<String>), BagError> {
     let storage = Arc::new(Disk);
     if !root.join(INFO).exists() {
-        return Ok(DatasetWriter::create(storage, root, schema, contract)?);
+        let created = DatasetWriter::create(storage, root, schema, contract)?;
+        return Ok((created, Vec::new()));
     }
+    require_same_columns(root, &Info::load(root)?, &schema.info())?;
     let (writer, resumed) = DatasetWriter::resume(storage, root)?;
     if resumed.open.is_some() {
         let problem = format!(
@@ -189,8 +193,7 @@ fn open(root: &Path, contract: &Contract, schema: &DatasetSchema) -> Result<Data
         );
         return Err(BagError::Request(problem));
     }
-    require_same_columns(root, writer.info(), &schema.info())?;
-    Ok(writer)
+    Ok((writer, resumed.repairs))
 }
 
 /// Checks that imported columns fit the dataset; the error names the first that does not.

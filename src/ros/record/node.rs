@@ -9,7 +9,8 @@ use rclrs::RclrsError;
 use super::session::RecordingSession;
 use super::settings::{RecordSettings, RecordSettingsError};
 use super::{action, report, services, streams};
-use crate::dataset::info::INFO;
+use crate::contract;
+use crate::dataset::info::{INFO, Info};
 use crate::dataset::schema::DatasetSchema;
 use crate::dataset::storage::Disk;
 use crate::dataset::{DatasetError, DatasetWriter};
@@ -78,15 +79,14 @@ fn open(settings: &RecordSettings) -> Result<DatasetWriter, DatasetError> {
         tracing::info!("new dataset {}", root.display());
         return DatasetWriter::create(Arc::new(Disk), root, &schema, &settings.contract);
     }
-    let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
-    let (expected, found) = (schema.info(), writer.info());
-    if expected.features != found.features || expected.fps != found.fps {
+    // Compared before the dataset is opened to be continued, which may repair it.
+    let (expected, found) = (schema.info(), Info::load(root)?);
+    let ours = root.join(contract::FILE_NAME).exists();
+    if ours && (expected.features != found.features || expected.fps != found.fps) {
         let problem = "it was recorded with another contract, rate or kind of pictures; name another folder";
         return Err(DatasetError::content(&root.join(INFO), problem));
     }
-    for repair in &resumed.repairs {
-        tracing::warn!("{}: {repair}", root.display());
-    }
+    let (writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
     if let Some(open) = resumed.open {
         tracing::warn!(
             "{}: an episode of {} frames was open when the recorder ended; save or discard it",

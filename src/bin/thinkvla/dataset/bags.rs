@@ -169,6 +169,7 @@ pub fn import(arguments: &ImportArguments) -> anyhow::Result<()> {
         images: ImageMode::Jpeg(92),
     };
     let report = mcap::import_bags(&arguments.into, &contract, &options)?;
+    report.repairs.iter().for_each(|repair| crate::tell(repair));
     for (number, (bag, frames)) in arguments.bags.iter().zip(&report.frames).enumerate() {
         let episode = report.first_episode + number;
         crate::tell(&format!("episode {episode}: {frames} rows from {}", bag.display()));

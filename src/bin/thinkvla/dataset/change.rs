@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{anyhow, bail, ensure};
 use serde_json::Map;
-use thinkvla::contract::FILE_NAME;
-use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, replace};
+use thinkvla::contract::{Contract, FILE_NAME};
+use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, copy_others, replace};
 use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
-use thinkvla::dataset::storage::Disk;
+use thinkvla::dataset::storage::{Disk, require_outside, resolved};
 use thinkvla::dataset::{Dataset, DatasetWriter, open_episode};
 use thinkvla::writer_lock::WriterLock;
 
@@ -19,10 +19,8 @@ use crate::tell;
 pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
     let ours = root.join(FILE_NAME).exists();
     if apply == Apply::ToAny && !ours {
-        let _lock = WriterLock::acquire(root)?;
-        let done = Repair::plan(root)?.apply(&Disk)?;
-        done.iter().for_each(|step| tell(step));
-        tell(&format!("{} steps; --undo puts back what was set aside", done.len()));
+        let steps = mend(root)?;
+        tell(&format!("{steps} steps; --undo puts back what was set aside"));
         return Ok(());
     }
     if apply == Apply::Never || !ours {
@@ -38,6 +36,8 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         tell(end);
         return Ok(());
     }
+    Contract::load(root)?;
+    mend(root)?;
     let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
     for repair in &resumed.repairs {
         tell(repair);
@@ -67,6 +67,14 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         info.total_episodes, info.total_frames
     ));
     Ok(())
+}
+
+/// Repairs a dataset and says what was done; returns the number of steps.
+fn mend(root: &Path) -> anyhow::Result<usize> {
+    let _lock = WriterLock::acquire(root)?;
+    let done = Repair::plan(root)?.apply(&Disk)?;
+    done.iter().for_each(|step| tell(step));
+    Ok(done.len())
 }
 
 pub fn undo_repair(root: &Path) -> anyhow::Result<()> {
@@ -114,6 +122,15 @@ pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
     let [first, second] = out else {
         bail!("--out: expected two folders, found {}", out.len())
     };
+    let (first, second) = (first.as_path(), second.as_path());
+    ensure!(
+        resolved(first) != resolved(second),
+        "--out: expected two folders, found {} twice",
+        first.display()
+    );
+    for (out, other) in [(first, root), (second, root), (first, second), (second, first)] {
+        require_outside(out, other)?;
+    }
     let dataset = Dataset::open(root)?;
     let count = dataset.episodes().len();
     ensure!(
@@ -198,11 +215,15 @@ fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> 
         new.display()
     );
     made(&sources, &new)?;
+    let folders = copy_others(&Disk, &root, &new)?;
     let before = replace(&Disk, &root, &new, lock)?;
     tell(&format!(
         "it is now {}; what was there is {}",
         root.display(),
         before.display()
     ));
+    if !folders.is_empty() {
+        tell(&format!("only there are still: {}", folders.join(", ")));
+    }
     Ok(())
 }
