@@ -91,10 +91,11 @@ impl<R: Read + Seek> VideoReader<R> {
     pub fn index_at(&self, seconds: f64) -> Result<usize, VideoError> {
         let time = |index: usize| self.movie.time_of(index).unwrap_or(f64::INFINITY);
         let half = 0.5 / self.movie.fps;
-        let last = time(self.len().saturating_sub(1));
-        if !(-half..=last + half).contains(&seconds) {
+        let (first, last) = (time(0), time(self.len().saturating_sub(1)));
+        if !(first - half..=last + half).contains(&seconds) {
             return Err(VideoError::Request(format!(
-                "second {seconds}: expected less than {:.3}, which is where the video ends",
+                "second {seconds}: expected at least {first:.3}, where the video begins, and less than {:.3}, where it \
+                 ends",
                 last + 2.0 * half
             )));
         }
@@ -107,7 +108,8 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(if nearer { after } else { before })
     }
 
-    /// Returns the time of frame `index` since the first (s).
+    /// Returns the time at which frame `index` is shown (s): 0 for the first, later if the file begins with an empty
+    /// edit.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.movie.time_of(index)
     }
