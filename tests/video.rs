@@ -109,6 +109,17 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
 }
 
 #[test]
+fn a_jump_never_begins_at_a_key_frame_that_is_no_idr_picture() {
+    // Samples 10 and 20 are listed as key frames, but only sample 0 is an IDR picture.
+    for first in [10, 11, 20, 25, 39] {
+        let mut reader = VideoReader::open(&fixture("x264_open_gop.mp4")).unwrap();
+        assert_eq!(number_of(reader.frame(first).unwrap()), first);
+    }
+    let mut reader = VideoReader::open(&fixture("x264_open_gop.mp4")).unwrap();
+    assert_every_frame(&mut reader, 40);
+}
+
+#[test]
 fn a_video_in_which_nothing_moves_is_read() {
     // A frame of such a video takes fewer bytes than its index entry in memory.
     let settings = VideoSettings::new(64, 48, 10);

@@ -24,6 +24,35 @@ pub enum Codec {
     Av1,
 }
 
+/// Types of the units of H.264 that hold parts of a picture, up to that of an IDR picture.
+const PICTURE_UNITS: std::ops::RangeInclusive<u8> = 1..=IDR;
+
+/// Type of the units of a picture that resets the decoder (IDR; ITU-T H.264, table 7-1).
+const IDR: u8 = 5;
+
+impl Codec {
+    /// Whether a key frame resets the decoder, so that nothing from it on refers to pictures before it. A key frame of
+    /// H.264 need not: that of an open group of pictures only begins with a picture that refers to no other.
+    pub fn begins_anew(&self, sample: &[u8]) -> bool {
+        let Self::H264 { length_size, .. } = self else {
+            return true;
+        };
+        let mut rest = sample;
+        while let Some((length, after)) = rest.split_at_checked(*length_size) {
+            let length = length
+                .iter()
+                .fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
+            let kind = after.first().map_or(0, |header| header & 31);
+            if length > 0 && PICTURE_UNITS.contains(&kind) {
+                return kind == IDR;
+            }
+            rest = after.get(length..).unwrap_or_default();
+        }
+        // A damaged sample is reported by the decoder.
+        true
+    }
+}
+
 /// Frame in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoSample {
@@ -33,7 +62,8 @@ pub struct VideoSample {
     pub size: u32,
     /// Index in the order of presentation.
     pub shown: u32,
-    /// Whether decoding can begin here: nothing before it is shown after it, nor the reverse.
+    /// Whether decoding can begin here, by the index: it is a key frame, and nothing before it is shown after it, nor
+    /// the reverse.
     pub entry: bool,
 }
 
