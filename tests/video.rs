@@ -227,7 +227,11 @@ fn the_announced_colour_matrix_is_used() {
 
 #[test]
 fn what_is_not_decoded_is_named_with_the_command_that_converts_it() {
-    for (name, what) in [("hevc.mp4", "HEVC"), ("av1_10bit.mp4", "10 bits")] {
+    for (name, what) in [
+        ("hevc.mp4", "HEVC"),
+        ("av1_10bit.mp4", "10 bits"),
+        ("x264_lossless.mp4", "High 4:4:4 Predictive"),
+    ] {
         let error = match VideoReader::open(&fixture(name)) {
             Err(error) => error,
             Ok(mut reader) => reader.frame(0).map(drop).unwrap_err(),
