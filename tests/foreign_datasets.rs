@@ -417,6 +417,28 @@ fn redrawn(column: &ArrayRef, draw: impl Fn(u32, u32) -> Vec<u8>) -> ArrayRef {
     Arc::new(StructArray::try_new(old.fields().clone(), vec![bytes, paths], None).unwrap())
 }
 
+#[test]
+fn pictures_of_other_formats_are_called_by_their_names() {
+    let (_folder, root) = with_pictures();
+    let camera = sample_dataset::CAMERAS[0];
+    let path = root.join("data/chunk-000/file-000.parquet");
+    let rows = read(&path);
+    let formats: [(&[u8], &str); 5] = [
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "a WebP picture"),
+        (b"GIF89a\x40\0\x30\0", "a GIF picture"),
+        (b"BM\x36\x30\0\0\0\0\0\0\x36\0\0\0", "a BMP picture"),
+        (b"II*\0\x08\0\0\0", "a TIFF picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+    ];
+    for (bytes, name) in formats {
+        let other = redrawn(rows.column_by_name(camera).unwrap(), |_, _| bytes.to_vec());
+        exchange(&path, &[(camera, Some(other))]);
+        let said = problems(&root).join("\n");
+        let expected = format!("expected JPEG or PNG, this is {name}; convert it to PNG");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
 fn png(pixels: &image::DynamicImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     pixels

@@ -109,6 +109,17 @@ fn lerobots_av1_and_reordered_x264_give_every_frame_by_its_number() {
 }
 
 #[test]
+fn a_jump_never_begins_at_a_key_frame_that_is_no_idr_picture() {
+    // Samples 10 and 20 are listed as key frames, but only sample 0 is an IDR picture.
+    for first in [10, 11, 20, 25, 39] {
+        let mut reader = VideoReader::open(&fixture("x264_open_gop.mp4")).unwrap();
+        assert_eq!(number_of(reader.frame(first).unwrap()), first);
+    }
+    let mut reader = VideoReader::open(&fixture("x264_open_gop.mp4")).unwrap();
+    assert_every_frame(&mut reader, 40);
+}
+
+#[test]
 fn a_video_in_which_nothing_moves_is_read() {
     // A frame of such a video takes fewer bytes than its index entry in memory.
     let settings = VideoSettings::new(64, 48, 10);
@@ -145,6 +156,70 @@ fn frames_are_found_by_their_own_times() {
 }
 
 #[test]
+fn an_empty_edit_shifts_the_times_of_all_frames() {
+    let mut reader = VideoReader::open(&fixture("x264_after_empty_edit.mp4")).unwrap();
+    assert_eq!(reader.len(), 12);
+    for index in 0..12 {
+        // PyAV gives the frames these times.
+        let time = 0.2 + index as f64 / 10.0;
+        assert_eq!(reader.index_at(time).unwrap(), index);
+        assert!((reader.time_of(index).unwrap() - time).abs() < 1e-4);
+        assert_eq!(number_of(reader.frame_at(time).unwrap()), index);
+    }
+    let error = reader.frame_at(0.1).map(drop).unwrap_err().to_string();
+    assert!(error.contains("at least 0.200"), "{error}");
+}
+
+/// Replaces the edit list of a file with one of another version and other edits of duration and media time, which
+/// makes its index longer or shorter; the index must be at the end.
+fn with_edits(file: &[u8], long: bool, edits: &[(u64, i64)]) -> Vec<u8> {
+    let place = |kind: &[u8]| file.windows(4).position(|window| window == kind).unwrap() - 4;
+    let size = |at: usize| u32::from_be_bytes(*file[at..].first_chunk().unwrap());
+    let (moov, trak, edts) = (place(b"moov"), place(b"trak"), place(b"edts"));
+    let mut list = vec![u8::from(long), 0, 0, 0];
+    list.extend((edits.len() as u32).to_be_bytes());
+    for (duration, media_time) in edits {
+        if long {
+            list.extend(duration.to_be_bytes());
+            list.extend(media_time.to_be_bytes());
+        } else {
+            list.extend((*duration as u32).to_be_bytes());
+            list.extend((*media_time as i32).to_be_bytes());
+        }
+        list.extend([0, 1, 0, 0]);
+    }
+    let elst = [&(list.len() as u32 + 8).to_be_bytes()[..], &b"elst"[..], &list[..]].concat();
+    let new = [&(elst.len() as u32 + 8).to_be_bytes()[..], &b"edts"[..], &elst[..]].concat();
+    let old = size(edts) as usize;
+    let mut out = [&file[..edts], &new[..], &file[edts + old..]].concat();
+    for parent in [moov, trak] {
+        let grown = size(parent) + new.len() as u32 - old as u32;
+        out[parent..parent + 4].copy_from_slice(&grown.to_be_bytes());
+    }
+    out
+}
+
+#[test]
+fn empty_edits_of_both_versions_add_up() {
+    let file = std::fs::read(fixture("x264_after_empty_edit.mp4")).unwrap();
+    // The clock of the movie has 1000 ticks a second.
+    let cases: [(&[(u64, i64)], f64); 4] = [
+        (&[(1200, 0)], 0.0),
+        (&[(300, -1), (1200, 0)], 0.3),
+        (&[(300, -1), (150, -1), (1200, 0)], 0.45),
+        (&[(0, -1), (1200, 0)], 0.0),
+    ];
+    for (edits, start) in cases {
+        for long in [false, true] {
+            let mut reader = VideoReader::new(Cursor::new(with_edits(&file, long, edits))).unwrap();
+            let found = reader.time_of(0).unwrap();
+            assert!((found - start).abs() < 1e-4, "{edits:?}: {found}");
+            assert_eq!(number_of(reader.frame_at(start + 0.5).unwrap()), 5, "{edits:?}");
+        }
+    }
+}
+
+#[test]
 fn the_announced_colour_matrix_is_used() {
     let mut reader = VideoReader::open(&fixture("x264_bt709.mp4")).unwrap();
     assert_colours(reader.frame(3).unwrap(), 6);
@@ -152,7 +227,11 @@ fn the_announced_colour_matrix_is_used() {
 
 #[test]
 fn what_is_not_decoded_is_named_with_the_command_that_converts_it() {
-    for (name, what) in [("hevc.mp4", "HEVC"), ("av1_10bit.mp4", "10 bits")] {
+    for (name, what) in [
+        ("hevc.mp4", "HEVC"),
+        ("av1_10bit.mp4", "10 bits"),
+        ("x264_lossless.mp4", "High 4:4:4 Predictive"),
+    ] {
         let error = match VideoReader::open(&fixture(name)) {
             Err(error) => error,
             Ok(mut reader) => reader.frame(0).map(drop).unwrap_err(),

@@ -10,6 +10,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use super::orientation;
 use super::rgb::RgbImage;
 
 /// Largest image that is decoded (px²): 4096 × 4096, the most that the network's processor accepts.
@@ -153,12 +154,11 @@ fn decode_jpeg(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         return Err(damaged(&"its colours cannot be turned into RGB"));
     }
     decoder.decode_into(out.data_mut()).map_err(|e| damaged(&e))?;
-    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-    turn(out, orientation.unwrap_or(Orientation::NoTransforms));
+    turn(out, orientation::of_jpeg(data).unwrap_or(Orientation::NoTransforms));
     Ok(())
 }
 
-/// Rotates and mirrors an image by its EXIF orientation, as Hugging Face's datasets and OpenCV do on reading.
+/// Rotates and mirrors an image by its orientation, as Hugging Face's datasets do on reading.
 fn turn(image: &mut RgbImage, orientation: Orientation) {
     if orientation == Orientation::NoTransforms {
         return;
@@ -202,8 +202,8 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
         let [width, height] = size.map(u32::from_be_bytes);
         check_size(width, height)?;
     }
-    let mut decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
+    let orientation = orientation::of_png(data).unwrap_or(Orientation::NoTransforms);
     let (width, height) = decoder.dimensions();
     check_size(width, height)?;
     let channels = match decoder.color_type() {

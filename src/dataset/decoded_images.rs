@@ -103,7 +103,8 @@ fn read_video(
         .time_of(index)
         .map_or(f64::INFINITY, |time| (time - seconds).abs());
     // Coarse time scales round the frames' own times; frames at a constant rate are still where they belong.
-    let distance = own.min((index as f64 / reader.fps() - seconds).abs());
+    let start = reader.time_of(0).unwrap_or(0.0);
+    let distance = own.min((start + index as f64 / reader.fps() - seconds).abs());
     // The start of an episode is a sum of many frame durations, so its rounding error grows with it.
     if distance > TOLERANCE_S.max(1e-7 * seconds) {
         let problem = format!(

@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use crate::camera::compressed::{Compression, decode};
 use crate::camera::rgb::RgbImage;
+use crate::files::signatures;
 
 /// Encoding of images in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,13 +70,17 @@ impl Picture {
     /// Wraps the bytes of an image file and detects their format.
     ///
     /// # Errors
-    /// When they begin like neither JPEG nor PNG.
+    /// When they begin like neither JPEG nor PNG; the error names other known formats.
     pub fn of_bytes(bytes: Vec<u8>) -> Result<Self, String> {
         let compression = match bytes.as_slice() {
             [0xff, 0xd8, ..] => Compression::Jpeg,
             [0x89, b'P', b'N', b'G', ..] => Compression::Png,
             [] => return Err("a picture: expected JPEG or PNG, found an empty one".into()),
-            _ => return Err("a picture: expected JPEG or PNG, found neither".into()),
+            other => {
+                let found = signatures::foreign(other).map(|what| format!("this is {what}"));
+                let found = found.unwrap_or_else(|| "found neither".to_owned());
+                return Err(format!("a picture: expected JPEG or PNG, {found}"));
+            }
         };
         Ok(Self { compression, bytes })
     }

@@ -50,20 +50,40 @@ fn tiff(orientation: u8) -> Vec<u8> {
     [&entry[..], &[orientation, 0, 0, 0], &[0; 4]].concat()
 }
 
-/// A JPEG with an orientation: the marker segment goes behind the start-of-image marker.
+/// A TIFF like [`tiff`] with a long, big-endian number.
+fn long_tiff(orientation: u8) -> Vec<u8> {
+    let entry = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x04\0\0\0\x01";
+    [&entry[..], &[0, 0, 0, orientation], &[0; 4]].concat()
+}
+
+/// XMP data with the orientation as an attribute.
+fn xmp(orientation: u8) -> Vec<u8> {
+    let packet = format!("<rdf:Description xmlns:tiff=\"…\" tiff:Orientation=\"{orientation}\"/>");
+    packet.into_bytes()
+}
+
+/// A JPEG with one more marker segment, behind the start-of-image marker.
+fn with_segment(jpeg: &[u8], mark: &[u8], content: &[u8]) -> Vec<u8> {
+    let length = ((mark.len() + content.len()) as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, mark, content, &jpeg[2..]].concat()
+}
+
+/// A PNG with one more chunk, at byte `place`.
+fn with_chunk(png: &[u8], place: usize, kind: &[u8], content: &[u8]) -> Vec<u8> {
+    let chunk = [kind, content].concat();
+    let length = (content.len() as u32).to_be_bytes();
+    let check = crc32fast::hash(&chunk).to_be_bytes();
+    [&png[..place], &length, &chunk, &check, &png[place..]].concat()
+}
+
+/// A JPEG with an orientation.
 fn turned_jpeg(jpeg: &[u8], orientation: u8) -> Vec<u8> {
-    let exif = [&b"Exif\0\0"[..], &tiff(orientation)].concat();
-    let length = (exif.len() as u16 + 2).to_be_bytes();
-    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+    with_segment(jpeg, b"Exif\0\0", &tiff(orientation))
 }
 
 /// A PNG with an orientation: the chunk goes behind the header, which ends at byte 33.
 fn turned_png(png: &[u8], orientation: u8) -> Vec<u8> {
-    let exif = tiff(orientation);
-    let chunk = [&b"eXIf"[..], &exif].concat();
-    let length = (exif.len() as u32).to_be_bytes();
-    let check = crc32fast::hash(&chunk).to_be_bytes();
-    [&png[..33], &length, &chunk, &check, &png[33..]].concat()
+    with_chunk(png, 33, b"eXIf", &tiff(orientation))
 }
 
 fn require_red(image: &RgbImage, (x, y): Pixels, what: &str) {
@@ -86,6 +106,37 @@ fn pictures_are_turned_as_their_exif_data_says() {
             decode(format, &bytes, &mut found).unwrap();
             assert_eq!((found.width(), found.height()), size, "{format} {orientation}");
             require_red(&found, corner, &format!("{format} {orientation}"));
+        }
+    }
+}
+
+#[test]
+fn an_orientation_is_found_wherever_pillow_looks_for_it() {
+    let (jpeg, png) = (encoded(ImageMode::Jpeg(95)), encoded(ImageMode::Png));
+    // The end of a PNG, behind the pixels, takes 12 bytes.
+    let behind = png.len() - 12;
+    let xmp_mark = b"http://ns.adobe.com/xap/1.0/\0";
+    for (orientation, size, corner) in ORIENTATIONS {
+        let text = [&b"XML:com.adobe.xmp\0\0\0\0\0"[..], &xmp(orientation)].concat();
+        // EXIF data prevail over XMP data.
+        let other = with_segment(&jpeg, xmp_mark, &xmp(orientation % 8 + 1));
+        for (format, what, bytes) in [
+            (
+                "jpeg",
+                "long",
+                with_segment(&jpeg, b"Exif\0\0", &long_tiff(orientation)),
+            ),
+            ("jpeg", "xmp", with_segment(&jpeg, xmp_mark, &xmp(orientation))),
+            ("jpeg", "exif and xmp", turned_jpeg(&other, orientation)),
+            ("png", "long", with_chunk(&png, 33, b"eXIf", &long_tiff(orientation))),
+            ("png", "behind", with_chunk(&png, behind, b"eXIf", &tiff(orientation))),
+            ("png", "xmp", with_chunk(&png, 33, b"iTXt", &text)),
+        ] {
+            let mut found = RgbImage::default();
+            decode(format, &bytes, &mut found).unwrap();
+            let what = format!("{format} {what} {orientation}");
+            assert_eq!((found.width(), found.height()), size, "{what}");
+            require_red(&found, corner, &what);
         }
     }
 }

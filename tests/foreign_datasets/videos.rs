@@ -17,6 +17,11 @@ const VIDEO: &str = "videos/observation.images.top/chunk-000/file-000.mp4";
 
 /// Two episodes in one video; the frames of the second are 3 ms late, as its description says.
 fn with_late_video() -> (tempfile::TempDir, PathBuf) {
+    with_video("x264_late.mp4", [0.0, 0.503])
+}
+
+/// Two episodes of five frames in one of the videos of `tests/data/video`, from these times on (s).
+fn with_video(name: &str, starts: [f64; 2]) -> (tempfile::TempDir, PathBuf) {
     let (folder, root) = made(&Foreign::default());
     let time = |times: [f64; 2]| Arc::new(Float64Array::from_iter_values(times));
     let column = |part: &str| format!("videos/{CAMERA}/{part}");
@@ -25,8 +30,8 @@ fn with_late_video() -> (tempfile::TempDir, PathBuf) {
         vec![
             (&column("chunk_index"), whole([0, 0])),
             (&column("file_index"), whole([0, 0])),
-            (&column("from_timestamp"), time([0.0, 0.503])),
-            (&column("to_timestamp"), time([0.5, 1.003])),
+            (&column("from_timestamp"), time(starts)),
+            (&column("to_timestamp"), time(starts.map(|start| start + 0.5))),
         ],
     );
     describe(&root, |info| {
@@ -36,8 +41,10 @@ fn with_late_video() -> (tempfile::TempDir, PathBuf) {
     });
     let video = root.join(VIDEO);
     std::fs::create_dir_all(video.parent().unwrap()).unwrap();
-    let late = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/video/x264_late.mp4");
-    std::fs::copy(late, video).unwrap();
+    let made = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/video")
+        .join(name);
+    std::fs::copy(made, video).unwrap();
     (folder, root)
 }
 
@@ -53,12 +60,11 @@ fn deep(root: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
-#[test]
-fn rows_have_the_frames_of_their_own_times() {
-    let (_folder, root) = with_late_video();
-    let (is_sound, said) = deep(&root);
+/// Asserts that `verify --deep` finds nothing, and that the rows of the two episodes have the frames from these on.
+fn assert_sound(root: &Path, firsts: [usize; 2]) {
+    let (is_sound, said) = deep(root);
     assert!(is_sound, "{said}");
-    let dataset = Dataset::open(&root).unwrap();
+    let dataset = Dataset::open(root).unwrap();
     let mut reader = DecodedImageReader::new(&dataset, &[CAMERA]).unwrap();
     let mut images = Vec::new();
     // Backwards, so that no frame is correct just because it is the next one.
@@ -68,8 +74,31 @@ fn rows_have_the_frames_of_their_own_times() {
             frame: row % 5,
         };
         reader.read(at, &mut images).unwrap();
-        assert_eq!(number_of(&images[0]), row);
+        assert_eq!(number_of(&images[0]), firsts[row / 5] + row % 5);
     }
+}
+
+#[test]
+fn rows_have_the_frames_of_their_own_times() {
+    let (_folder, root) = with_late_video();
+    assert_sound(&root, [0, 5]);
+}
+
+#[test]
+fn times_after_an_empty_edit_are_those_of_lerobot() {
+    let (_folder, root) = with_video("x264_after_empty_edit.mp4", [0.2, 0.7]);
+    assert_sound(&root, [0, 5]);
+    // LeRobot refuses times that count from the first frame.
+    let (_folder, root) = with_video("x264_after_empty_edit.mp4", [0.0, 0.5]);
+    let (is_sound, said) = deep(&root);
+    assert!(!is_sound && said.contains("at least 0.200"), "{said}");
+}
+
+#[test]
+fn rows_are_read_backwards_through_open_groups_of_pictures() {
+    // Frames 10 and 20 are listed as key frames, but only frame 0 is an IDR picture.
+    let (_folder, root) = with_video("x264_open_gop.mp4", [1.0, 2.0]);
+    assert_sound(&root, [10, 20]);
 }
 
 #[test]
@@ -92,6 +121,12 @@ fn files_in_place_of_videos_are_called_by_their_names() {
     let (is_sound, said) = deep(&root);
     assert!(
         !is_sound && said.contains(VIDEO) && said.contains("`git lfs pull`"),
+        "{said}"
+    );
+    std::fs::write(root.join(VIDEO), b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81").unwrap();
+    let (is_sound, said) = deep(&root);
+    assert!(
+        !is_sound && said.contains(VIDEO) && said.contains("a Matroska or WebM video"),
         "{said}"
     );
     std::fs::write(root.join(VIDEO), "").unwrap();

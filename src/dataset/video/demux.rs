@@ -24,6 +24,35 @@ pub enum Codec {
     Av1,
 }
 
+/// Types of the units of H.264 that hold parts of a picture, up to that of an IDR picture.
+const PICTURE_UNITS: std::ops::RangeInclusive<u8> = 1..=IDR;
+
+/// Type of the units of a picture that resets the decoder (IDR; ITU-T H.264, table 7-1).
+const IDR: u8 = 5;
+
+impl Codec {
+    /// Whether a key frame resets the decoder, so that nothing from it on refers to pictures before it. A key frame of
+    /// H.264 need not: that of an open group of pictures only begins with a picture that refers to no other.
+    pub fn begins_anew(&self, sample: &[u8]) -> bool {
+        let Self::H264 { length_size, .. } = self else {
+            return true;
+        };
+        let mut rest = sample;
+        while let Some((length, after)) = rest.split_at_checked(*length_size) {
+            let length = length
+                .iter()
+                .fold(0_usize, |value, byte| value << 8 | usize::from(*byte));
+            let kind = after.first().map_or(0, |header| header & 31);
+            if length > 0 && PICTURE_UNITS.contains(&kind) {
+                return kind == IDR;
+            }
+            rest = after.get(length..).unwrap_or_default();
+        }
+        // A damaged sample is reported by the decoder.
+        true
+    }
+}
+
 /// Frame in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoSample {
@@ -33,7 +62,8 @@ pub struct VideoSample {
     pub size: u32,
     /// Index in the order of presentation.
     pub shown: u32,
-    /// Whether decoding can begin here: nothing before it is shown after it, nor the reverse.
+    /// Whether decoding can begin here, by the index: it is a key frame, and nothing before it is shown after it, nor
+    /// the reverse.
     pub entry: bool,
 }
 
@@ -54,6 +84,8 @@ pub struct Movie {
     pub order: Vec<u32>,
     /// Time of presentation of each sample (ticks).
     times: Vec<i64>,
+    /// Time at which the first frame is shown (ticks).
+    start: i64,
     /// Ticks per second.
     scale: u32,
 }
@@ -77,6 +109,12 @@ impl Movie {
         let stbl = child(child(mdia, b"minf")?, b"stbl")?;
         let scale = time_scale(child(mdia, b"mdhd")?)?;
         let description = Description::read(child(stbl, b"stsd")?)?;
+        let edits = Edits::read(track)?;
+        let start = match edits.empty {
+            0 => 0,
+            // Edits last by the clock of the whole movie, samples by that of their track.
+            empty => rescaled(empty, time_scale(child(&moov, b"mvhd")?)?, scale),
+        };
         // The tables of a fragmented file are empty: each fragment has its own.
         let loose = match child(&moov, b"mvex") {
             Ok(_) => fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?,
@@ -87,7 +125,7 @@ impl Movie {
             order,
             times,
             fps,
-        } = loose.arrange(scale, first_shown(track)?)?;
+        } = loose.arrange(scale, edits.media_start)?;
         Ok(Self {
             codec: description.codec,
             width: description.width,
@@ -96,20 +134,22 @@ impl Movie {
             samples,
             order,
             times,
+            start,
             scale,
         })
     }
 
-    /// Returns the time of frame `index`, in the order of presentation, since the first (s).
+    /// Returns the time at which frame `index`, in the order of presentation, is shown (s): 0 for the first, later if
+    /// the file begins with an empty edit.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
 
-    /// Returns the time of presentation of a sample, since the first frame (s).
+    /// Returns the time at which a sample is shown (s), as in [`Self::time_of`].
     pub fn time_of_sample(&self, sample: u32) -> f64 {
         let ticks = |sample: u32| self.times.get(sample as usize).copied().unwrap_or_default();
         let first = self.order.first().map_or(0, |first| ticks(*first));
-        ticks(sample).saturating_sub(first) as f64 / f64::from(self.scale)
+        ticks(sample).saturating_sub(first).saturating_add(self.start) as f64 / f64::from(self.scale)
     }
 }
 
@@ -171,27 +211,49 @@ fn time_scale(mdhd: &[u8]) -> Result<u32, VideoError> {
     }
 }
 
-/// Media time at which presentation begins by the edit list (ticks); `None` if the list has none.
-fn first_shown(track: &[u8]) -> Result<Option<i64>, VideoError> {
-    let Ok(list) = child(track, b"edts").and_then(|edts| child(edts, b"elst")) else {
-        return Ok(None);
-    };
-    let mut fields = Fields::new(list);
-    let long = fields.u32()? >> 24 == 1;
-    for _ in 0..fields.u32()? {
-        let start = if long {
-            fields.skip(8)?;
-            fields.u64()? as i64
-        } else {
-            fields.skip(4)?;
-            i64::from(fields.u32()? as i32)
+/// Beginning of an edit list (ISO/IEC 14496-12, 8.6.6): what is shown when.
+struct Edits {
+    /// Duration of the empty edits before the first frame (ticks of the movie).
+    empty: u64,
+    /// Media time of the first frame that is shown (ticks of the track); `None` if no edit says.
+    media_start: Option<i64>,
+}
+
+impl Edits {
+    /// Reads the edit list of a track, which may have none.
+    fn read(track: &[u8]) -> Result<Self, VideoError> {
+        let mut edits = Self {
+            empty: 0,
+            media_start: None,
         };
-        fields.skip(4)?;
-        if start >= 0 {
-            return Ok(Some(start));
+        let Ok(list) = child(track, b"edts").and_then(|edts| child(edts, b"elst")) else {
+            return Ok(edits);
+        };
+        let mut fields = Fields::new(list);
+        let long = fields.u32()? >> 24 == 1;
+        for _ in 0..fields.u32()? {
+            let (duration, media_time) = if long {
+                (fields.u64()?, fields.u64()? as i64)
+            } else {
+                (u64::from(fields.u32()?), i64::from(fields.u32()? as i32))
+            };
+            fields.skip(4)?;
+            if media_time >= 0 {
+                edits.media_start = Some(media_time);
+                break;
+            }
+            // An empty edit shows nothing, so what follows is shown later.
+            edits.empty = edits.empty.saturating_add(duration);
         }
+        Ok(edits)
     }
-    Ok(None)
+}
+
+/// Converts ticks of one clock to the nearest tick of another; both have at least one a second.
+fn rescaled(ticks: u64, from: u32, to: u32) -> i64 {
+    let (from, to) = (u128::from(from), u128::from(to));
+    let nearest = (u128::from(ticks) * to + from / 2).checked_div(from);
+    nearest.and_then(|ticks| i64::try_from(ticks).ok()).unwrap_or(i64::MAX)
 }
 
 struct Description {

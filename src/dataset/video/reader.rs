@@ -11,7 +11,8 @@ use super::error::VideoError;
 use crate::camera::rgb::RgbImage;
 use crate::files;
 
-/// Reader of frames. Reading forward decodes each frame once; a jump begins at the key frame before.
+/// Reader of frames. Reading forward decodes each frame once; a jump begins at the key frame before, which in H.264
+/// has to be an IDR picture.
 pub struct VideoReader<R> {
     file: R,
     movie: Movie,
@@ -91,10 +92,11 @@ impl<R: Read + Seek> VideoReader<R> {
     pub fn index_at(&self, seconds: f64) -> Result<usize, VideoError> {
         let time = |index: usize| self.movie.time_of(index).unwrap_or(f64::INFINITY);
         let half = 0.5 / self.movie.fps;
-        let last = time(self.len().saturating_sub(1));
-        if !(-half..=last + half).contains(&seconds) {
+        let (first, last) = (time(0), time(self.len().saturating_sub(1)));
+        if !(first - half..=last + half).contains(&seconds) {
             return Err(VideoError::Request(format!(
-                "second {seconds}: expected less than {:.3}, which is where the video ends",
+                "second {seconds}: expected at least {first:.3}, where the video begins, and less than {:.3}, where it \
+                 ends",
                 last + 2.0 * half
             )));
         }
@@ -107,7 +109,8 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(if nearer { after } else { before })
     }
 
-    /// Returns the time of frame `index` since the first (s).
+    /// Returns the time at which frame `index` is shown (s): 0 for the first, later if the file begins with an empty
+    /// edit.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.movie.time_of(index)
     }
@@ -145,8 +148,7 @@ impl<R: Read + Seek> VideoReader<R> {
     }
 
     fn decode(&mut self, index: usize) -> Result<(), VideoError> {
-        let entry = self.entry_before(index);
-        let forward = index >= self.next_frame && entry <= self.next_sample && self.next_sample > 0;
+        let (entry, forward) = self.entry_for(index)?;
         let mut decoder = match self.decoder.take() {
             Some(decoder) if forward => decoder,
             found => {
@@ -187,7 +189,27 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(())
     }
 
-    /// Returns the last sample at which decoding of frame `index` can begin.
+    /// Returns the last sample at which decoding of frame `index` can begin, and whether the decoder need only go on.
+    fn entry_for(&mut self, index: usize) -> Result<(usize, bool), VideoError> {
+        loop {
+            let entry = self.entry_before(index);
+            let forward = index >= self.next_frame && entry <= self.next_sample && self.next_sample > 0;
+            if entry == 0 || (forward && self.decoder.is_some()) {
+                return Ok((entry, forward));
+            }
+            let Some(sample) = self.movie.samples.get_mut(entry) else {
+                return Ok((entry, forward));
+            };
+            read_sample(&mut self.file, sample, &mut self.bytes)?;
+            if self.movie.codec.begins_anew(&self.bytes) {
+                return Ok((entry, forward));
+            }
+            // Files also list pictures as key frames that refer to others when decoding begins there (open GOP).
+            sample.entry = false;
+        }
+    }
+
+    /// Returns the last sample before frame `index` that is marked as one where decoding can begin.
     fn entry_before(&self, index: usize) -> usize {
         let before = self.movie.samples.get(..=index).unwrap_or(&self.movie.samples);
         before.iter().rposition(|sample| sample.entry).unwrap_or(0)

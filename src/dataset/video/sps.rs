@@ -21,7 +21,7 @@ impl Sps {
     /// Parses the unit `nal`, which begins with its header byte.
     ///
     /// # Errors
-    /// When it ends too early, or announces pictures that are not progressive 8-bit 4:2:0.
+    /// When it ends too early, or announces pictures that are not progressive 8-bit 4:2:0, or are without loss.
     pub fn parse(nal: &[u8]) -> Result<Self, VideoError> {
         let mut bits = Bits::new(nal.get(1..).unwrap_or_default());
         let profile = bits.take(8)?;
@@ -36,7 +36,12 @@ impl Sps {
             if depths != [0, 0] {
                 return Err(VideoError::unsupported(format!("H.264 with {} bits", depths[0] + 8)));
             }
-            bits.take(1)?;
+            // Blocks without loss skip the transform, which only this profile has.
+            if bits.flag()? {
+                return Err(VideoError::unsupported(
+                    "H.264 without loss (profile High 4:4:4 Predictive)",
+                ));
+            }
             if bits.flag()? {
                 bits.skip_scaling_lists()?;
             }

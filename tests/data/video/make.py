@@ -53,5 +53,11 @@ if __name__ == "__main__":
     # two episodes in one file, the second 3 ms late
     write("x264_late.mp4", "libx264", {"g": "2", "bf": "0", "crf": "30"}, frames=10,
           times_ms=[0, 100, 200, 300, 400, 503, 603, 703, 803, 903])
+    # the first frame is shown at 0.2 s, after an empty edit
+    write("x264_after_empty_edit.mp4", "libx264", {"g": "2", "bf": "0", "crf": "30"}, frames=12,
+          times_ms=[200 + 100 * number for number in range(12)])
+    # key frames of which only the first is an IDR picture
+    write("x264_open_gop.mp4", "libx264", {"g": "5", "bf": "2", "crf": "30", "x264-params": "open-gop=1"})
+    write("x264_lossless.mp4", "libx264", {"g": "2", "qp": "0"}, frames=4)
     write("hevc.mp4", "libx265", {"g": "2", "x265-params": "log-level=none"}, frames=4)
     write("av1_10bit.mp4", "libsvtav1", {"g": "2", "preset": "12"}, pix_fmt="yuv420p10le", frames=4)
