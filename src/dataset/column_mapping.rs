@@ -67,7 +67,7 @@ impl fmt::Display for ColumnMapping {
         }
         match self.is_named() {
             true => Ok(()),
-            false => write!(f, ", by their order: the column has no names"),
+            false => write!(f, ", by their order: the column does not name them"),
         }
     }
 }
@@ -78,6 +78,20 @@ mod tests {
 
     fn column(names: &serde_json::Value, length: usize) -> Feature {
         serde_json::from_value(serde_json::json!({"dtype": "float32", "shape": [length], "names": names})).unwrap()
+    }
+
+    #[test]
+    fn a_name_of_the_whole_vector_names_none_of_its_values() {
+        for names in [
+            serde_json::json!(["actions"]),
+            serde_json::json!({"motors": ["actions"]}),
+        ] {
+            let mapping = ColumnMapping::find(&column(&names, 2), &["x", "y"]).unwrap();
+            assert_eq!(mapping.places, [0, 1]);
+            assert!(mapping.to_string().ends_with("does not name them"), "{mapping}");
+        }
+        let one = column(&serde_json::json!(["speed"]), 1);
+        assert!(ColumnMapping::find(&one, &["x"]).is_err());
     }
 
     #[test]

@@ -51,6 +51,8 @@ impl Names {
         let all = self.entries();
         match all {
             Ok(all) if all.is_empty() => Ok(None),
+            // The name of the whole vector: openpi's examples call all seven values "actions".
+            Ok(all) if count > 1 && matches!(all.as_slice(), [(None, _)]) => Ok(None),
             Ok(all) if all.len() == count => in_places(all).map(Some),
             all => {
                 if let Some(names) = self.beside_others(count)? {

@@ -114,6 +114,15 @@ fn names_of_anything_else_than_tensors_are_refused_and_nothing_runs() {
 }
 
 #[test]
+fn more_objects_than_the_bytes_can_describe_are_refused() {
+    let protocol = [0x80, 2];
+    for many in [&b"}"[..], b"(", b"K\x01", b"N"] {
+        let pickle = [&protocol[..], &many.repeat(5000)].concat();
+        refused(&archive(&pickle, &[]), "more than its bytes can describe");
+    }
+}
+
+#[test]
 fn whatever_does_not_fit_is_said() {
     let whole = save(&few_tensors());
     refused(&whole[..whole.len() - 9], "found a damaged one");

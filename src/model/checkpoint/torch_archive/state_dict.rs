@@ -73,6 +73,15 @@ const DEEPEST: usize = 2;
 /// Largest number of dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 8;
 
+/// Largest number of values on the stack: `torch.save` puts a thousand names and values into a dict at a time.
+const LARGEST_STACK: usize = 4096;
+/// Largest number of nested marks.
+const MOST_MARKS: usize = 64;
+/// Smallest number of bytes that `torch.save` writes for a dict or a value that it refers to again.
+const BYTES_OF_OBJECT: usize = 8;
+/// Number of objects that a pickle of any length may create.
+const FEW_OBJECTS: usize = 64;
+
 #[derive(Debug)]
 struct Reader<'a> {
     rest: &'a [u8],
@@ -95,7 +104,9 @@ impl StateDict {
             memo: HashMap::new(),
             dicts: Vec::new(),
         };
-        while reader.step()? {}
+        while reader.step()? {
+            reader.require_memory(pickle.len())?;
+        }
         let Some(Value::Dict(root)) = reader.stack.pop() else {
             return Err("expected a state dict, found something else".into());
         };
@@ -171,6 +182,19 @@ impl<'a> Reader<'a> {
             other => return Err(format!("expected an instruction of a state dict, found {other:#04x}")),
         }
         Ok(true)
+    }
+
+    /// Refuses more objects than `length` bytes of a state dict can describe: one byte may create an object of a hundred.
+    fn require_memory(&self, length: usize) -> Result<(), String> {
+        let objects = length / BYTES_OF_OBJECT + FEW_OBJECTS;
+        let within = self.stack.len() <= LARGEST_STACK
+            && self.marks.len() <= MOST_MARKS
+            && self.dicts.len() <= objects
+            && self.memo.len() <= objects;
+        match within {
+            true => Ok(()),
+            false => Err("expected as many objects as a state dict has, found more than its bytes can describe".into()),
+        }
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
