@@ -27,6 +27,9 @@ pub enum RuntimeError {
     /// The operating system refused threads or signal handlers.
     #[error("cannot start the node's threads and signal handlers: {0}")]
     Threads(#[from] std::io::Error),
+    /// A parameter file cannot be read.
+    #[error("{0}")]
+    Arguments(String),
     /// Error of ROS.
     #[error("ROS 2 refused: {0}; is a ROS 2 environment sourced, and are the arguments after --ros-args valid?")]
     Ros(#[from] RclrsError),
@@ -45,7 +48,7 @@ pub fn take_precedence() {
 
 /// Runs a node: calls `start`, spins until a signal, and shuts down.
 ///
-/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS.
+/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS or that ROS does not know.
 ///
 /// # Errors
 /// When ROS, threads or signal handlers cannot be initialised.
@@ -69,7 +72,13 @@ pub fn run_to_code<N, E: std::fmt::Display>(
         eprintln!("{name}: {problem}");
         exit(REFUSED);
     }
-    let runtime = Runtime::start(name)?;
+    let runtime = match Runtime::start(name) {
+        Err(RuntimeError::Arguments(problem)) => {
+            eprintln!("{name}: {problem}");
+            exit(REFUSED);
+        }
+        started => started?,
+    };
     let node = match start(&runtime) {
         Ok(node) => node,
         Err(error) => {
@@ -198,6 +207,8 @@ impl Runtime {
         };
         parent::end_with_parent()?;
         let overrides = Overrides::read(std::env::args(), name, namespace);
+        // ROS would refuse some of these files without a name and accept others.
+        overrides.require_readable().map_err(RuntimeError::Arguments)?;
         let context = Context::new(overrides.arguments(), InitOptions::default())?;
         let executor = context.create_basic_executor();
         let node = executor.create_node(name.namespace(namespace))?;
