@@ -17,6 +17,8 @@ use super::rosout;
 use super::signals::Signals;
 use crate::parent;
 
+pub use super::signals::catch_early;
+
 /// Exit code of a node that refused to start because of an invalid parameter, file or argument. Launch files end the whole
 /// launch on it; a node that fails later leaves the others running.
 pub const REFUSED: u8 = 2;
@@ -38,7 +40,8 @@ pub enum RuntimeError {
 /// Niceness of a node that must keep its period while a network on the same machine uses all cores.
 const PRECEDENCE: i32 = -10;
 
-/// Raises the priority of this process and of every thread that it starts afterwards; to be called first in `main`.
+/// Raises the priority of this process and of every thread that it starts afterwards; to be called in `main`, directly
+/// after [`catch_early`].
 ///
 /// Needs root or a `nice` limit (`/etc/security/limits.conf`); otherwise the priority is unchanged.
 pub fn take_precedence() {
