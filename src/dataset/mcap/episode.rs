@@ -172,8 +172,8 @@ impl Episode<'_> {
         if !stored.is_finite() {
             let seconds = row as f64 / self.ticks.fps;
             let problem = format!(
-                "{}: at {seconds:.2} s: expected a finite number for {}, found {found:e}; cut the recording there, or leave \
-                 it out",
+                "{}: at {seconds:.2} s: expected a finite number for {}, found {found:e}; cut the recording there, or \
+                 leave it out",
                 value.topic, value.name
             );
             return Err(BagError::content(&self.indexed.path, problem));

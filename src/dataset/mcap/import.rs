@@ -73,8 +73,8 @@ pub struct ImportReport {
 /// contract's rate.
 ///
 /// # Errors
-/// When a recording lacks a file or a topic, one of its streams is interrupted or has a value that is not finite, or it does
-/// not fit the dataset. Episodes imported before it are kept, and the error names the recording.
+/// When a recording lacks a file or a topic, one of its streams is interrupted or has a value that is not finite, or it
+/// does not fit the dataset. Episodes imported before it are kept, and the error names the recording.
 pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) -> Result<ImportReport, BagError> {
     let mut options = options.clone();
     options.vectors.sort_by(|a, b| a.name.cmp(&b.name));

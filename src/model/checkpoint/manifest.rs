@@ -69,9 +69,9 @@ fn refuse_adapter(directory: &Path) -> Result<(), ModelError> {
     }
     Err(ModelError::read(
         &description,
-        "expected a whole checkpoint, found an adapter of PEFT (LoRA) without the weights of its base; merge it into the \
-         base with PeftModel.from_pretrained(BASE, ADAPTER).merge_and_unload().save_pretrained(MERGED) in Python, and copy \
-         the base's tokenizer and processor files beside it",
+        "expected a whole checkpoint, found an adapter of PEFT (LoRA) without the weights of its base; merge it into \
+         the base with PeftModel.from_pretrained(BASE, ADAPTER).merge_and_unload().save_pretrained(MERGED) in Python, \
+         and copy the base's tokenizer and processor files beside it",
     ))
 }
 

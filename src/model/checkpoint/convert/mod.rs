@@ -226,7 +226,8 @@ impl Conversion<'_> {
                 None => {}
                 Some(value) if value.is_finite() => {
                     let problem = format!(
-                        "values of {key}: {value:e} does not fit {dtype:?}, the type to write; convert with --dtype float32"
+                        "values of {key}: {value:e} does not fit {dtype:?}, the type to write; convert with --dtype \
+                         float32"
                     );
                     return Err(ModelError::read(stored.path, problem));
                 }

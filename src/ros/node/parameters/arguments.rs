@@ -38,8 +38,8 @@ const FLAGS: [(&str, Value); 17] = [
     ("--ros-args", Value::None),
 ];
 
-/// Refuses arguments that are not ROS arguments, and ROS arguments that rcl does not know or that lack their value: a node
-/// would silently run without them.
+/// Refuses arguments that are not ROS arguments, and ROS arguments that rcl does not know or that lack their value: a
+/// node would silently run without them.
 ///
 /// # Errors
 /// Names the first such argument; for an unknown flag, the nearest known one.
