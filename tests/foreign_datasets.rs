@@ -734,7 +734,7 @@ fn rows_in_another_order_than_described_are_named() {
 
 #[test]
 fn instructions_that_no_prompt_can_hold_are_named_before_anything_is_trained() {
-    for wrong in ["pick <|im_end|> up", "pick \u{1f50d} up", " ", ""] {
+    for wrong in ["pick <|im_end|> up", "pick \u{1f50d} up", " ", "\u{200b}\u{feff}", ""] {
         let (_folder, root) = made(&Foreign {
             tasks: vec!["pick", wrong],
             ..Foreign::default()

@@ -305,6 +305,50 @@ fn files_that_rosbag2_compressed_as_a_whole_are_read() {
 }
 
 #[test]
+fn recordings_that_lack_a_listed_file_are_refused_by_its_name() {
+    let import = Import::new();
+    let all = stamped();
+    for (nth, part) in all.chunks(all.len() / 3).enumerate() {
+        import.put(&format!("bag/bag_{nth}.mcap"), &plain(part));
+    }
+    let names = ["bag_0.mcap", "bag_1.mcap", "bag_2.mcap"];
+    let with_folder = names.map(|name| format!("bag/{name}"));
+    for listed in [names, with_folder.each_ref().map(String::as_str)] {
+        import.put("bag/metadata.yaml", metadata("NONE", "\"\"", &listed).as_bytes());
+        require_scene(&import.run(&import.path("bag")).unwrap());
+        for missing in ["bag_2.mcap", "bag_1.mcap"] {
+            let path = import.path("bag").join(missing);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            let error = import.run(&import.path("bag")).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("expected {missing}, which its metadata.yaml lists")),
+                "{error}"
+            );
+            assert!(!import.path("dataset").exists());
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_before_anything_is_written() {
+    for (value, shown) in [(f64::NAN, "NaN"), (f64::INFINITY, "inf"), (1e300, "1e300")] {
+        let import = Import::new();
+        let mut all = stamped();
+        all.retain(|message| message.topic != "/command");
+        for row in 0..ROWS {
+            let x = if row == 4 { value } else { 0.0 };
+            all.push(joints("/command", at(row), &[("x", x)]));
+        }
+        let error = import.refusal(&all);
+        let said = format!("bag.mcap: /command: at 0.40 s: expected a finite number for x, found {shown};");
+        assert!(error.contains(&said), "{error}");
+        assert!(!import.path("dataset").exists());
+    }
+}
+
+#[test]
 fn what_macos_leaves_beside_recordings_is_passed_over() {
     let import = Import::new();
     import.put("bag/bag_0.mcap", &plain(&stamped()));

@@ -6,6 +6,7 @@ use thinkvla::ros::node::runtime::{self, take_precedence};
 use thinkvla::ros::sim::SimNode;
 
 fn main() -> anyhow::Result<Infallible> {
+    runtime::catch_early();
     take_precedence();
     Ok(runtime::run("sim_node", SimNode::start)?)
 }

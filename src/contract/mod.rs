@@ -6,9 +6,11 @@
 
 mod error;
 mod robot;
+mod words;
 
 pub use error::ContractError;
 pub use robot::{Camera, Robot};
+pub use words::has_words;
 
 use std::path::Path;
 

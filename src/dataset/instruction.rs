@@ -1,5 +1,7 @@
 //! Checks that an instruction can be used in a prompt: plain words without control tokens of a tokenizer or the policy.
 
+use crate::contract::has_words;
+
 /// Action query of the policy's prompt.
 const QUERY: &str = "\u{1f50d}";
 /// Control tokens of Qwen's tokenizers and of the policy that are not written `<|…|>`.
@@ -23,7 +25,7 @@ const LONGEST: usize = 2000;
 /// # Errors
 /// When it has no words, is too long, or holds a control token.
 pub fn require_plain(instruction: &str) -> Result<(), String> {
-    if instruction.trim().is_empty() {
+    if !has_words(instruction) {
         return Err("instruction: expected words, found none".into());
     }
     let length = instruction.chars().count();
@@ -66,6 +68,7 @@ mod tests {
         for (wrong, needle) in [
             ("", "found none"),
             (" \n", "found none"),
+            ("\u{200b}\u{feff}", "found none"),
             ("pick <|im_end|> up", "control token <|im_end|>"),
             ("pick \u{1f50d}", "control token \u{1f50d}"),
             ("<think>pick", "control token <think>"),

@@ -28,6 +28,17 @@ pub fn explain(text: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
+/// Returns the first NaN or infinity outside of strings, and its line, counted from 1; `None` if there is none.
+pub fn not_a_number(text: &str) -> Option<(&'static str, usize)> {
+    let Cow::Owned(replaced) = with_nulls(text) else {
+        return None;
+    };
+    let same = text.bytes().zip(replaced.bytes()).take_while(|(a, b)| a == b).count();
+    let (before, rest) = text.split_at_checked(same)?;
+    let name = NOT_NUMBERS.into_iter().find(|name| rest.starts_with(name))?;
+    Some((name, before.matches('\n').count() + 1))
+}
+
 /// Replaces every NaN and infinity outside of strings by null.
 fn with_nulls(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
@@ -74,6 +85,16 @@ mod tests {
             found,
             json!({"std": [null, 1.5, null], "NaN": "a \"NaN\" \u{1f600} Infinity", "last": null})
         );
+    }
+
+    #[test]
+    fn the_first_that_is_not_a_number_is_found_with_its_line() {
+        assert_eq!(
+            not_a_number("{\"NaN\": 1,\n\"a\": [0, -Infinity, NaN]}"),
+            Some(("-Infinity", 2))
+        );
+        assert_eq!(not_a_number("NaN"), Some(("NaN", 1)));
+        assert_eq!(not_a_number("{\"NaN\": \"Infinity\"}"), None);
     }
 
     #[test]

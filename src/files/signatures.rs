@@ -98,6 +98,18 @@ const FOREIGN: &[(Marks, &str)] = &[
 /// Description of H.264 without a container, which begins in several ways.
 const RAW_H264: &str = "raw H.264 without times; put it into mp4 with `ffmpeg -r FPS -i IN -c copy OUT.mp4`";
 
+/// Beginnings of the texts that model hubs and servers send instead of a file.
+const ANSWERS: [&[u8]; 8] = [
+    b"Entry not found",
+    b"Repository not found",
+    b"Not Found",
+    b"404: Not Found",
+    b"404 page not found",
+    b"Invalid username or password",
+    b"Invalid credentials in Authorization header",
+    b"Access to model ",
+];
+
 /// Describes the unsupported format of a file with these first bytes, with advice; `None` for any other file.
 pub fn foreign(beginning: &[u8]) -> Option<&'static str> {
     let known = FOREIGN.iter().find(|(marks, _)| has(beginning, marks));
@@ -126,7 +138,7 @@ fn is_pickle(beginning: &[u8]) -> bool {
     }
 }
 
-/// Recognises an HTML or XML page that a server sends instead of a file.
+/// Recognises a page or text that a server sends instead of a file.
 fn page(beginning: &[u8]) -> Option<&'static str> {
     let text = beginning
         .strip_prefix(b"\xef\xbb\xbf")
@@ -138,6 +150,12 @@ fn page(beginning: &[u8]) -> Option<&'static str> {
     };
     if begins(b"<!doctype html") || begins(b"<html") {
         return Some("an HTML page, not the file; was the download refused, or does it need a login?");
+    }
+    if ANSWERS.iter().any(|answer| text.starts_with(answer)) {
+        return Some(
+            "the text of a server that refused the download, not the file; look whether its name is right and whether it \
+             needs a login, and fetch it again",
+        );
     }
     begins(b"<?xml").then_some("an XML page, not the file; was the download refused?")
 }
@@ -161,6 +179,8 @@ mod tests {
             (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
             (b"\n <!DOCTYPE html><html>", "HTML page"),
             (b"\xef\xbb\xbf<html lang=en>", "HTML page"),
+            (b"Entry not found", "server that refused the download"),
+            (b"404: Not Found", "server that refused the download"),
             (b"#ROSBAG V2.0\n", "ROS 1 bag"),
             (b"SQLite format 3\0\x10", "sqlite"),
             (b"GGUF\x03\0\0\0", "gguf"),

@@ -7,6 +7,7 @@ use thinkvla::contract::Contract;
 use thinkvla::model::checkpoint::convert::{Conversion, Converted};
 use thinkvla::model::checkpoint::weights::CheckpointPart;
 use thinkvla::model::checkpoint::{CheckpointOptions, Format, Manifest};
+use thinkvla::model::config::Precision;
 use thinkvla::model::init::variant::CheckpointVariant;
 use thinkvla::model::policy::{Policy, PolicyOptions};
 use thinkvla::writer_lock::WriterLock;
@@ -184,6 +185,45 @@ fn nothing_is_overwritten_and_nothing_is_made_of_a_damaged_checkpoint() {
     );
     assert!(error.unwrap_err().contains("--robot FILE"));
     assert!(!folder.path().join("x/model.safetensors").exists());
+}
+
+/// Overwrites the first value of a tensor with these bytes.
+fn overwrite(file: &Path, key: &str, value: &[u8]) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let found = SafeTensors::deserialize(&bytes).unwrap();
+    let place = found.tensor(key).unwrap().data().as_ptr() as usize - bytes.as_ptr() as usize;
+    bytes[place..place + value.len()].copy_from_slice(value);
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn values_that_are_not_finite_or_become_infinite_are_refused_before_anything_is_written() {
+    let key = "model.language_model.norm.weight";
+    let stored_as = |dtype| CheckpointOptions {
+        dtype: Some(dtype),
+        ..CheckpointOptions::default()
+    };
+    let (exact, rounded) = (stored_as(Precision::Float32), stored_as(Precision::Bfloat16));
+    let ours = checkpoint(1);
+    let folder = tempfile::tempdir().unwrap();
+    let (wide, to) = (folder.path().join("wide"), folder.path().join("to"));
+    convert_with(ours.path(), &wide, (Format::Thinkvla, &exact)).unwrap();
+    let file = wide.join("model.safetensors");
+    for (value, shown) in [(f32::NAN, "found NaN"), (f32::INFINITY, "found inf")] {
+        overwrite(&file, key, &value.to_le_bytes());
+        for layout in [Format::Thinkvla, Format::HuggingFace] {
+            let error = convert_with(&wide, &to, (layout, &exact)).unwrap_err();
+            assert!(error.contains(key) && error.contains(shown), "{error}");
+            assert!(!to.exists());
+        }
+    }
+    overwrite(&file, key, &f32::MAX.to_le_bytes());
+    let error = convert_with(&wide, &to, (Format::Thinkvla, &rounded)).unwrap_err();
+    for part in [key, "3.4028235e38 does not fit BF16", "--dtype float32"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(!to.exists());
+    convert_with(&wide, &to, (Format::Thinkvla, &exact)).unwrap();
 }
 
 #[test]

@@ -302,6 +302,48 @@ fn pickles_are_refused_with_the_way_to_convert_them() {
 }
 
 #[test]
+fn an_adapter_without_its_base_is_refused_with_the_way_to_merge_it() {
+    let ours = checkpoint(1);
+    let at = |name: &str| ours.path().join(name);
+    std::fs::write(at("adapter_config.json"), "{\"peft_type\": \"LORA\"}").unwrap();
+    // Beside whole weights it harms nothing.
+    read(ours.path()).unwrap();
+    std::fs::rename(at("model.safetensors"), at("adapter_model.safetensors")).unwrap();
+    refused(ours.path(), "merge_and_unload()");
+    // PEFT writes no config.json.
+    std::fs::remove_file(at("config.json")).unwrap();
+    refused(ours.path(), "an adapter of PEFT");
+}
+
+#[test]
+fn byte_order_marks_are_skipped_and_what_is_not_a_number_is_named() {
+    let ours = checkpoint(1);
+    let at = |name: &str| ours.path().join(name);
+    for name in ["tokenizer.json", "config.json"] {
+        let text = std::fs::read(at(name)).unwrap();
+        std::fs::write(at(name), [b"\xef\xbb\xbf", &text[..]].concat()).unwrap();
+    }
+    read(ours.path()).unwrap();
+    let config = std::fs::read_to_string(at("config.json")).unwrap();
+    let config = config
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .replacen('{', "{\"added\": NaN, ", 1);
+    std::fs::write(at("config.json"), config).unwrap();
+    refused(
+        ours.path(),
+        "config.json: expected finite numbers, found NaN in line 1; write the number",
+    );
+}
+
+#[test]
+fn the_answer_of_a_server_is_not_taken_for_weights() {
+    let ours = checkpoint(1);
+    std::fs::write(ours.path().join("model.safetensors"), "Entry not found").unwrap();
+    refused(ours.path(), "the text of a server that refused the download");
+}
+
+#[test]
 fn a_run_without_its_base_model_asks_for_it() {
     let directory = copy(&sets().join("starvla"));
     let run = directory.path().join("run");

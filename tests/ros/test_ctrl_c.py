@@ -38,6 +38,16 @@ def catches(process, number):
     return bool(caught >> (number - 1) & 1)
 
 
+@pytest.mark.parametrize("node", list(NODES))
+def test_ctrl_c_ends_a_node_in_good_order_as_soon_as_it_is_caught(nodes, robot_file, node):
+    process = nodes.start(node.split()[0], params=NODES[node])
+    begun = time.monotonic()
+    while not catches(process, signal.SIGINT):
+        assert time.monotonic() - begun < HANGS_S and process.running(), nodes.output()
+    process.signal(signal.SIGINT)
+    assert process.wait(HANGS_S) == 0, nodes.output()
+
+
 @pytest.fixture(scope="module")
 def ends():
     """Times from Ctrl-C to the end of each node, and those whose main function had not begun; told when all are there."""

@@ -46,11 +46,32 @@ def test_a_parameter_file_of_other_nodes_is_told(nodes, ros, tmp_path):
     (["--ros-args", "-p", "command_rate:=250.0"], "the nearest is command_rate_hz"),
     (["--ros-args", "-p", "dryrun:=false"], "the nearest is dry_run"),
     (["--dry-run"], "argument --dry-run: expected ROS arguments"),
+    (["--ros-args", "--param-file", "ok.yaml"], "the nearest is --params-file"),
+    (["--ros-args", "--bogus"], "argument --bogus: expected a flag that ROS has"),
+    (["--ros-args", "-p"], "argument -p: expected NAME:=VALUE after it, without spaces, found none"),
+    (["--ros-args", "-p", "dry_run"], "argument -p: expected NAME:=VALUE after it, without spaces, found dry_run"),
+    (["--ros-args", "--params-file", "/no/such.yaml"], "argument --params-file /no/such.yaml: expected a parameter file"),
 ])
 def test_what_no_node_has_is_refused(nodes, arguments, complaint):
     process = nodes.start("arm_node", arguments=arguments)
     assert process.wait() == REFUSED
     assert complaint in process.output()
+
+
+@pytest.mark.parametrize("text", ["arm_node: [", "arm_node:\n  ros__parameters: {dry_run: true, dry_run: false}"])
+def test_a_parameter_file_that_cannot_be_read_is_refused_by_name(nodes, tmp_path, text):
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    process = given(nodes, "--params-file", file)
+    assert process.wait() == REFUSED
+    assert f"parameter file {file}" in process.output()
+
+
+@pytest.mark.parametrize("name", ["sim_node", "teleop_node", "policy_node", "record_node", "finetune_node"])
+def test_every_node_refuses_flags_that_ros_does_not_know(nodes, name):
+    process = nodes.start(name, arguments=["--ros-args", "--bogus"])
+    assert process.wait() == REFUSED
+    assert "argument --bogus: expected a flag that ROS has" in process.output()
 
 
 @pytest.mark.parametrize("instruction", ["pick <|im_end|> up", "press \N{LEFT-POINTING MAGNIFYING GLASS}"])

@@ -107,3 +107,34 @@ fn a_disk_without_room_for_the_checkpoints_is_told() {
     config.steps = 2;
     fixture.open(config, false).map(drop).unwrap();
 }
+
+#[test]
+fn instructions_that_make_the_prompt_too_long_are_named_before_the_first_step() {
+    let fixture = RunFixture::new("");
+    let file = fixture.path("start/config.json");
+    let open_with = |longest: usize| {
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        config["text_config"]["max_position_embeddings"] = longest.into();
+        std::fs::write(&file, config.to_string()).unwrap();
+        fixture.open(fixture.load(), false).map(drop)
+    };
+    // Lengths of the prompts of the three episodes.
+    let said = open_with(8).unwrap_err();
+    assert!(said.contains("dataset relabel"), "{said}");
+    let found = said.split("expected a prompt of at most 8 tokens, found ").skip(1);
+    let lengths: Vec<usize> = found
+        .map(|rest| rest.split(';').next().unwrap().parse().unwrap())
+        .collect();
+    let longest = *lengths.iter().max().unwrap();
+    // A teacher's prompt may be longer than the student's, which is built first.
+    let fits = (longest..longest + 500)
+        .step_by(100)
+        .find(|most| open_with(*most).is_ok());
+    assert!(fits.is_some(), "{:?}", open_with(4096));
+    let said = open_with(longest - 1).unwrap_err();
+    let place = lengths.iter().position(|length| *length == longest).unwrap();
+    assert!(
+        said.contains(&format!("episode {place}: ")) && said.contains(&format!("found {longest}; use a shorter")),
+        "{said}"
+    );
+}

@@ -21,16 +21,23 @@ pub(super) struct Episode<'a> {
     pub options: &'a ImportOptions,
     /// Times of the rows.
     pub ticks: Ticks,
-    /// Writer of the dataset.
-    pub writer: &'a mut DatasetWriter,
 }
 
 impl Episode<'_> {
+    /// Checks all rows without reading images, so that nothing is written of a recording that cannot be imported.
+    ///
+    /// # Errors
+    /// When a row has no recent message of a topic, or a value that is not finite.
+    pub fn check(&self) -> Result<(), BagError> {
+        self.rows_of_pictures()?;
+        (0..self.ticks.count).try_for_each(|row| self.vectors(row).map(drop))
+    }
+
     /// Reads the recording's images and writes all rows.
     ///
     /// # Errors
-    /// When a row has no recent message of a topic, or an image is damaged or differs in size from the first one.
-    pub fn write(mut self, files: &[PathBuf]) -> Result<(), BagError> {
+    /// As [`Self::check`], and when an image is damaged or differs in size from the first one.
+    pub fn write(&self, files: &[PathBuf], writer: &mut DatasetWriter) -> Result<(), BagError> {
         let rows = self.rows_of_pictures()?;
         let cameras = self.options.cameras.len();
         // Images of rows that still lack those of other cameras.
@@ -68,15 +75,17 @@ impl Episode<'_> {
                     .is_some_and(|pictures| pictures.iter().all(Option::is_some))
                 {
                     let pictures = waiting.remove(&next).into_iter().flatten().flatten().collect();
-                    self.push(next, pictures)?;
+                    let vectors = self.vectors(next)?;
+                    writer.push(&Frame { vectors, pictures })?;
                     next += 1;
                 }
                 Ok(())
             })?;
         }
         for row in next..self.ticks.count {
-            let pictures: Vec<_> = waiting.remove(&row).into_iter().flatten().flatten().collect();
-            self.push(row, pictures)?;
+            let pictures = waiting.remove(&row).into_iter().flatten().flatten().collect();
+            let vectors = self.vectors(row)?;
+            writer.push(&Frame { vectors, pictures })?;
         }
         Ok(())
     }
@@ -132,23 +141,25 @@ impl Episode<'_> {
         Ok(all)
     }
 
-    fn push(&mut self, row: usize, pictures: Vec<Picture>) -> Result<(), BagError> {
-        let time = self.ticks.time(row);
-        let mut vectors = Vec::with_capacity(self.indexed.columns.len());
-        for column in &self.indexed.columns {
-            let values = column.values.iter().map(|value| self.at(value, time, row));
-            vectors.push(values.collect::<Result<Vec<f32>, BagError>>()?);
-        }
-        Ok(self.writer.push(&Frame { vectors, pictures })?)
+    /// Values of each column in a row.
+    fn vectors(&self, row: usize) -> Result<Vec<Vec<f32>>, BagError> {
+        let columns = self.indexed.columns.iter();
+        columns
+            .map(|column| {
+                let values = column.values.iter().map(|value| self.at(value, row));
+                values.collect::<Result<Vec<f32>, BagError>>()
+            })
+            .collect()
     }
 
-    fn at(&self, value: &ColumnValue, time: u64, row: usize) -> Result<f32, BagError> {
+    /// Value in a row, in the type of the dataset.
+    fn at(&self, value: &ColumnValue, row: usize) -> Result<f32, BagError> {
         let missing = Stale { age_s: None };
         let signal = self.indexed.signals.get(&value.topic);
         let found = signal.map_or(Err(missing), |signal| {
-            signal.at(value.place, time, self.options.max_age_s)
+            signal.at(value.place, self.ticks.time(row), self.options.max_age_s)
         });
-        found.map(|found| found as f32).map_err(|stale| {
+        let found = found.map_err(|stale| {
             let by_turns = signal.is_some_and(Signal::comes_by_turns);
             let of = if by_turns {
                 format!("{}, {}", value.topic, value.name)
@@ -156,6 +167,17 @@ impl Episode<'_> {
                 value.topic.clone()
             };
             self.stale(&of, row, stale)
-        })
+        })?;
+        let stored = found as f32;
+        if !stored.is_finite() {
+            let seconds = row as f64 / self.ticks.fps;
+            let problem = format!(
+                "{}: at {seconds:.2} s: expected a finite number for {}, found {found:e}; cut the recording there, or \
+                 leave it out",
+                value.topic, value.name
+            );
+            return Err(BagError::content(&self.indexed.path, problem));
+        }
+        Ok(stored)
     }
 }

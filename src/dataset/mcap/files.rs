@@ -79,6 +79,7 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
         }
         (None, false) => {}
     }
+    require_listed(path, &names, &described)?;
     // rosbag2 numbers its files without leading zeros: shorter names come first
     let plain = |path: &PathBuf| match path.extension() {
         Some(extension) if extension != "mcap" => path.with_extension(""),
@@ -86,6 +87,30 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
     };
     found.sort_by_cached_key(|path| (plain(path).as_os_str().len(), plain(path)));
     Ok(found)
+}
+
+/// Checks that the MCAP files listed in `metadata.yaml` exist, compressed or not.
+fn require_listed(folder: &Path, names: &BTreeSet<String>, described: &Information) -> Result<(), BagError> {
+    let stem_of = |name: &str| {
+        let mut endings = COMPRESSED.into_iter().chain([MCAP]);
+        endings.find_map(|end| name.strip_suffix(end).map(str::to_owned))
+    };
+    for listed in &described.relative_file_paths {
+        // Early versions of rosbag2 list the folder, too.
+        let name = listed.rsplit('/').next().unwrap_or_default();
+        let Some(stem) = stem_of(name) else {
+            continue;
+        };
+        let exists = names.iter().any(|name| stem_of(name).as_ref() == Some(&stem)) || folder.join(listed).exists();
+        if !exists {
+            let problem = format!(
+                "expected {name}, which its metadata.yaml lists, found no such file; copy the recording again, or \
+                 remove metadata.yaml to import the rest"
+            );
+            return Err(BagError::content(folder, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a file belongs to the recording. `ros2 bag play` leaves the decompressed file beside the compressed

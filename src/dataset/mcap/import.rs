@@ -75,8 +75,8 @@ pub struct ImportReport {
 /// contract's rate.
 ///
 /// # Errors
-/// When a recording lacks a topic, one of its streams is interrupted, or it does not fit the dataset. Episodes imported
-/// before it are kept, and the error names the recording.
+/// When a recording lacks a file or a topic, one of its streams is interrupted or has a value that is not finite, or it
+/// does not fit the dataset. Episodes imported before it are kept, and the error names the recording.
 pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) -> Result<ImportReport, BagError> {
     let mut options = options.clone();
     options.vectors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -113,6 +113,12 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             orders.into_iter().flatten().any(|names| column.arrange(&names));
         }
         let schema = schema(&indexed, known, &options);
+        let episode = Episode {
+            indexed: &indexed,
+            options: &options,
+            ticks,
+        };
+        episode.check()?;
         let writer = match &mut writer {
             Some(writer) => {
                 require_same_columns(root, writer.info(), &schema.info())?;
@@ -126,14 +132,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             }
         };
         writer.begin(&indexed.task)?;
-        let written = Episode {
-            indexed: &indexed,
-            options: &options,
-            ticks,
-            writer,
-        }
-        .write(&files);
-        if let Err(error) = written {
+        if let Err(error) = episode.write(&files, writer) {
             writer.discard()?;
             return Err(error);
         }

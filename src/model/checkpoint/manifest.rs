@@ -9,8 +9,8 @@ use tokenizers::Tokenizer;
 
 use super::coverage::Coverage;
 use super::processor::ImageBounds;
-use super::weights::{CheckpointPart, Taking, WeightFiles, Weights};
-use super::{CheckpointOptions, Placement, huggingface, ours, starvla};
+use super::weights::{CheckpointPart, INDEX, Taking, WeightFiles, Weights};
+use super::{CheckpointOptions, Placement, WEIGHTS, huggingface, ours, starvla};
 use crate::contract::{Contract, DimensionStatistics};
 use crate::files;
 use crate::model::config::{Config, FILE_NAME, Precision, Qwen3VlConfig, ThinkVlaConfig};
@@ -20,6 +20,9 @@ use crate::model::layers::parameters::Parameter;
 use crate::model::qwen3_vl::backbone::Backbone;
 use crate::model::thinkvla::network::Network;
 use crate::model::trainable::{NetworkParameters, Selection, Trainable};
+
+/// File name of PEFT's description of an adapter.
+const ADAPTER: &str = "adapter_config.json";
 
 /// Layouts that are read and written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,7 @@ impl Format {
         if path.is_file() || starvla::is_run(path) {
             return Ok(Self::Starvla);
         }
+        refuse_adapter(path)?;
         let file = path.join(FILE_NAME);
         let config: Value = json::read(&file, files::CONFIGURATION)?;
         Ok(match config.get("thinkvla") {
@@ -54,6 +58,21 @@ impl Format {
             None => Self::HuggingFace,
         })
     }
+}
+
+/// Refuses a directory of PEFT, which holds what was learned beside the weights of a base, but not those.
+fn refuse_adapter(directory: &Path) -> Result<(), ModelError> {
+    let description = directory.join(ADAPTER);
+    let has_weights = [WEIGHTS, INDEX].iter().any(|name| directory.join(name).exists());
+    if has_weights || !description.exists() {
+        return Ok(());
+    }
+    Err(ModelError::read(
+        &description,
+        "expected a whole checkpoint, found an adapter of PEFT (LoRA) without the weights of its base; merge it into \
+         the base with PeftModel.from_pretrained(BASE, ADAPTER).merge_and_unload().save_pretrained(MERGED) in Python, \
+         and copy the base's tokenizer and processor files beside it",
+    ))
 }
 
 impl fmt::Display for Format {

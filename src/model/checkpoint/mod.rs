@@ -122,5 +122,5 @@ pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
     let bytes = files::read(path, files::TOKENIZER).map_err(|e| ModelError::read(path, e))?;
     // The tokenizers crate panics on some truncated files, so invalid JSON is refused first.
     json::parse::<serde::de::IgnoredAny>(path, &bytes)?;
-    Tokenizer::from_bytes(bytes).map_err(|e| ModelError::read(path, e))
+    Tokenizer::from_bytes(json::without_mark(&bytes)).map_err(|e| ModelError::read(path, e))
 }

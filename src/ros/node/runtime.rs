@@ -17,6 +17,8 @@ use super::rosout;
 use super::signals::Signals;
 use crate::parent;
 
+pub use super::signals::catch_early;
+
 /// Exit code of a node that refused to start because of an invalid parameter, file or argument. Launch files end the whole
 /// launch on it; a node that fails later leaves the others running.
 pub const REFUSED: u8 = 2;
@@ -27,6 +29,9 @@ pub enum RuntimeError {
     /// The operating system refused threads or signal handlers.
     #[error("cannot start the node's threads and signal handlers: {0}")]
     Threads(#[from] std::io::Error),
+    /// A parameter file cannot be read.
+    #[error("{0}")]
+    Arguments(String),
     /// Error of ROS.
     #[error("ROS 2 refused: {0}; is a ROS 2 environment sourced, and are the arguments after --ros-args valid?")]
     Ros(#[from] RclrsError),
@@ -35,7 +40,8 @@ pub enum RuntimeError {
 /// Niceness of a node that must keep its period while a network on the same machine uses all cores.
 const PRECEDENCE: i32 = -10;
 
-/// Raises the priority of this process and of every thread that it starts afterwards; to be called first in `main`.
+/// Raises the priority of this process and of every thread that it starts afterwards; to be called in `main`, directly
+/// after [`catch_early`].
 ///
 /// Needs root or a `nice` limit (`/etc/security/limits.conf`); otherwise the priority is unchanged.
 pub fn take_precedence() {
@@ -45,7 +51,7 @@ pub fn take_precedence() {
 
 /// Runs a node: calls `start`, spins until a signal, and shuts down.
 ///
-/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS.
+/// Exits with [`REFUSED`] when `start` returns an error, or there is an argument that is not for ROS or that ROS does not know.
 ///
 /// # Errors
 /// When ROS, threads or signal handlers cannot be initialised.
@@ -69,7 +75,13 @@ pub fn run_to_code<N, E: std::fmt::Display>(
         eprintln!("{name}: {problem}");
         exit(REFUSED);
     }
-    let runtime = Runtime::start(name)?;
+    let runtime = match Runtime::start(name) {
+        Err(RuntimeError::Arguments(problem)) => {
+            eprintln!("{name}: {problem}");
+            exit(REFUSED);
+        }
+        started => started?,
+    };
     let node = match start(&runtime) {
         Ok(node) => node,
         Err(error) => {
@@ -198,6 +210,8 @@ impl Runtime {
         };
         parent::end_with_parent()?;
         let overrides = Overrides::read(std::env::args(), name, namespace);
+        // ROS would refuse some of these files without a name and accept others.
+        overrides.require_readable().map_err(RuntimeError::Arguments)?;
         let context = Context::new(overrides.arguments(), InitOptions::default())?;
         let executor = context.create_basic_executor();
         let node = executor.create_node(name.namespace(namespace))?;

@@ -14,7 +14,6 @@ use crate::dataset::feature::Dtype;
 use crate::dataset::reader::video_path;
 use crate::dataset::{At, Dataset};
 use crate::files;
-use crate::model::thinkvla::prompt::Prompter;
 use crate::parallel;
 use crate::training::data::loader::Batches as _;
 use crate::training::error::RunError;
@@ -24,33 +23,40 @@ const SAMPLED: usize = 48;
 /// Maximum number of problems that are named.
 const SHOWN: usize = 10;
 
-/// Checks all instructions of a dataset.
+/// Checks the instructions of all datasets with the prompts that training builds from them.
 ///
 /// # Errors
-/// When no prompt can hold an instruction; names the episodes.
-pub fn require_instructions(dataset: &Dataset, prompter: &Prompter) -> Result<(), RunError> {
-    let mut problems = Vec::new();
-    // Many episodes share few instructions.
-    let mut plain = BTreeSet::new();
-    let episodes = dataset.episodes();
-    for episode in progress(episodes.len(), "instructions").wrap_iter(episodes.iter()) {
-        for task in dataset.instructions(episode) {
-            if plain.contains(task) {
-                continue;
-            }
-            match prompter.require_plain(task) {
-                Ok(()) => {
-                    plain.insert(task);
+/// When no prompt can hold an instruction, or it makes one too long; names the episodes.
+pub fn require_instructions(feed: &VlaBatches) -> Result<(), RunError> {
+    let grids = feed.grids()?;
+    for (number, dataset) in feed.mixture().datasets().iter().enumerate() {
+        let mut problems = Vec::new();
+        // Many episodes share few instructions.
+        let mut sound = BTreeSet::new();
+        let episodes: Vec<_> = dataset.episodes().iter().filter(|episode| episode.length > 0).collect();
+        for episode in progress(episodes.len(), "instructions").wrap_iter(episodes.iter()) {
+            let at = At {
+                episode: episode.index,
+                frame: 0,
+            };
+            for task in dataset.instructions(episode) {
+                if sound.contains(task) {
+                    continue;
                 }
-                Err(problem) => problems.push(format!("episode {}: {problem}", episode.index)),
+                match feed.try_prompts(task, RowPlace { dataset: number, at }, &grids) {
+                    Ok(()) => {
+                        sound.insert(task);
+                    }
+                    Err(problem) => problems.push(format!("episode {}: {problem}", episode.index)),
+                }
             }
         }
+        if !problems.is_empty() {
+            let message = format!("{}; `thinkvla dataset relabel` gives them others", shown(&problems));
+            return Err(RunError::data(dataset.root(), message));
+        }
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let message = format!("{}; `thinkvla dataset relabel` gives them others", shown(&problems));
-    Err(RunError::data(dataset.root(), message))
+    Ok(())
 }
 
 /// Checks that every video exists, and that the images of some rows of every dataset can be read.

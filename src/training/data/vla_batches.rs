@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
 
 use crate::camera::patches::{Grid, PatchRule};
-use crate::camera::preprocess::{Preprocessor, VisionInput};
+use crate::camera::preprocess::{PreprocessError, Preprocessor, VisionInput};
 use crate::camera::rgb::RgbImage;
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::{At, Dataset};
@@ -92,10 +92,7 @@ impl VlaBatches {
         mut teachers: Teachers,
     ) -> Result<Self, RunError> {
         teachers.reasoning &= prompter.teacher_texts() > 0;
-        for dataset in mixture.datasets() {
-            preflight::require_instructions(dataset, &prompter)?;
-        }
-        Ok(Self {
+        let feed = Self {
             rule: config.patch_rule(),
             chunk_len: config.thinkvla.chunk_len as usize,
             proprio: config.thinkvla.proprio,
@@ -106,7 +103,9 @@ impl VlaBatches {
             settings,
             seed,
             kept: OnceLock::new(),
-        })
+        };
+        preflight::require_instructions(&feed)?;
+        Ok(feed)
     }
 
     /// Sets the outputs of the vision tower for all rows, which replace their images from then on.
@@ -174,6 +173,43 @@ impl VlaBatches {
                 .map_err(|e| RunError::data(root, e.to_string()))?,
             pictures: Vec::new(),
         })
+    }
+
+    /// Returns the grids of the views of a row; all rows have the same.
+    ///
+    /// # Errors
+    /// When the images cannot be cut into patches.
+    pub(super) fn grids(&self) -> Result<Vec<Grid>, RunError> {
+        let size = self.mixture.contract().data.resize;
+        let root = self.mixture.datasets().first().map_or(Path::new(""), Dataset::root);
+        let refused = |e: PreprocessError| RunError::data(root, e.to_string());
+        let mut preprocessor = Preprocessor::new(size, self.rule).map_err(refused)?;
+        let blank = RgbImage::new(size.width, size.height);
+        for _ in self.mixture.views() {
+            preprocessor.push_rgb(&blank).map_err(refused)?;
+        }
+        Ok(preprocessor.input().grids.clone())
+    }
+
+    /// Builds every prompt that training may build from an instruction, with the state of a row.
+    ///
+    /// # Errors
+    /// When no prompt can hold the instruction.
+    pub(super) fn try_prompts(&self, instruction: &str, place: RowPlace, grids: &[Grid]) -> Result<(), RunError> {
+        let told = SampleTask {
+            instruction: instruction.to_owned(),
+            state: self.state_of(place)?,
+        };
+        self.prompter.student(told.task(), grids)?;
+        let texts = if self.teachers.reasoning {
+            self.prompter.teacher_texts()
+        } else {
+            0
+        };
+        for text in 0..texts {
+            self.prompter.teacher(told.task(), grids, text)?;
+        }
+        Ok(())
     }
 
     /// Returns batch `number` of a side. The same number is always the same batch.
@@ -262,17 +298,25 @@ impl VlaBatches {
     }
 
     fn task_of(&self, dataset: &Dataset, place: RowPlace) -> Result<SampleTask, RunError> {
-        let state = match self.proprio {
-            Proprio::None | Proprio::Projected => None,
-            Proprio::Text => {
-                let state = StateText::new(&self.mixture.state(place)?, &self.mixture.contract().data.state);
-                Some(state.map_err(|e| named(dataset, place.at, e.to_string()))?)
-            }
-        };
+        let state = self.state_of(place).map_err(|e| match e {
+            RunError::Model(e) => named(dataset, place.at, e.to_string()),
+            other => other,
+        })?;
         Ok(SampleTask {
             instruction: dataset.task(place.at)?.to_owned(),
             state,
         })
+    }
+
+    /// Returns the state of a row as text, if the network reads it so.
+    fn state_of(&self, place: RowPlace) -> Result<Option<StateText>, RunError> {
+        match self.proprio {
+            Proprio::None | Proprio::Projected => Ok(None),
+            Proprio::Text => {
+                let values = self.mixture.state(place)?;
+                Ok(Some(StateText::new(&values, &self.mixture.contract().data.state)?))
+            }
+        }
     }
 
     fn sample(

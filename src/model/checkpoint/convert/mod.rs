@@ -74,11 +74,21 @@ struct Target {
     notes: Vec<String>,
 }
 
+/// Origin and types of a tensor to be written.
+struct Plan {
+    origin: Origin,
+    /// Type in the old files.
+    stored: Dtype,
+    /// Type in the new file.
+    dtype: Dtype,
+}
+
 impl Conversion<'_> {
     /// Reads the checkpoint in `from` and writes the new one into `to`, which is created if needed.
     ///
     /// # Errors
-    /// When the checkpoint is damaged, cannot be expressed in the new layout, or `to` already holds weights.
+    /// When the checkpoint is damaged, a value of it is not finite or does not fit the type to write, it cannot be
+    /// expressed in the new layout, or `to` already holds weights.
     pub fn run(&self, from: &Path, to: &Path) -> Result<Converted, ModelError> {
         let manifest = Manifest::read(from, self.options)?;
         let problems = manifest.coverage(CheckpointPart::Everything)?.problems;
@@ -87,6 +97,7 @@ impl Conversion<'_> {
             return Err(ModelError::Weights { path, problems });
         }
         let target = self.target(&manifest)?;
+        self.require_finite(&manifest, &target)?;
         let weights = self.weights(to);
         let _lock = claim(to, &weights)?;
         let folder = weights.parent().unwrap_or(to);
@@ -197,6 +208,57 @@ impl Conversion<'_> {
         })
     }
 
+    /// Checks that every value to be copied is finite, and stays so in the type of the new file.
+    fn require_finite(&self, from: &Manifest, target: &Target) -> Result<(), ModelError> {
+        for parameter in &target.layout {
+            let Plan { origin, dtype, .. } = self.plan(from, parameter, &target.new_rows);
+            let key = match origin {
+                Origin::Drawn => continue,
+                Origin::Same => parameter.key.as_str(),
+                Origin::Copied { key, .. } => key,
+            };
+            let Some(stored) = from.files.get(key) else {
+                continue;
+            };
+            let wrong = tensors::first_beyond(dtype, stored.dtype, stored.data);
+            from.files.release(key);
+            match wrong {
+                None => {}
+                Some(value) if value.is_finite() => {
+                    let problem = format!(
+                        "values of {key}: {value:e} does not fit {dtype:?}, the type to write; convert with --dtype \
+                         float32"
+                    );
+                    return Err(ModelError::read(stored.path, problem));
+                }
+                Some(value) => {
+                    let problem = format!(
+                        "values of {key}: expected finite numbers, found {value}; the training diverged or the file is \
+                         damaged: convert an earlier checkpoint, or fetch this one again"
+                    );
+                    return Err(ModelError::read(stored.path, problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns where a tensor of the new checkpoint comes from, and its types.
+    fn plan(&self, from: &Manifest, parameter: &Parameter, new_rows: &NewRows) -> Plan {
+        let origin = origin(from, parameter, new_rows);
+        let stored = match &origin {
+            Origin::Drawn => from.compute.stored(),
+            Origin::Same => stored_dtype(from, &parameter.key),
+            Origin::Copied { key, .. } => stored_dtype(from, key),
+        };
+        let chosen = self.options.dtype.filter(|_| is_backbone(&parameter.key));
+        Plan {
+            dtype: chosen.map_or(stored, Precision::stored),
+            origin,
+            stored,
+        }
+    }
+
     fn write_weights(&self, from: &Manifest, target: Target, path: &Path) -> Result<Converted, ModelError> {
         let naming = match self.to {
             Format::Starvla => Naming::StarVla,
@@ -211,14 +273,7 @@ impl Conversion<'_> {
         let mut tensors = Vec::with_capacity(target.layout.len());
         let mut asked = BTreeSet::new();
         for parameter in &target.layout {
-            let origin = origin(from, parameter, &target.new_rows);
-            let stored = match &origin {
-                Origin::Drawn => from.compute.stored(),
-                Origin::Same => stored_dtype(from, &parameter.key),
-                Origin::Copied { key, .. } => stored_dtype(from, key),
-            };
-            let chosen = self.options.dtype.filter(|_| is_backbone(&parameter.key));
-            let dtype = chosen.map_or(stored, Precision::stored);
+            let Plan { origin, stored, dtype } = self.plan(from, parameter, &target.new_rows);
             if dtype == Dtype::BF16 && stored != Dtype::BF16 {
                 done.rounded.push(parameter.key.clone());
             }

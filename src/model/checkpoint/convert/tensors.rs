@@ -126,6 +126,26 @@ impl Tensor<'_> {
     }
 }
 
+/// Returns the first stored value that is not finite, or becomes infinite in the type `to`.
+pub fn first_beyond(to: Dtype, stored: Dtype, bytes: &[u8]) -> Option<f32> {
+    // Smallest values that are rounded to infinity.
+    let limit = match to {
+        Dtype::F32 => f32::INFINITY,
+        Dtype::F16 => 65520.0,
+        _ => f32::from_bits(0x7f7f_8000),
+    };
+    let beyond = |value: &f32| value.is_nan() || value.abs() >= limit;
+    let pairs = || bytes.as_chunks::<2>().0.iter().copied();
+    match stored {
+        Dtype::F32 => {
+            let words = bytes.as_chunks::<4>().0.iter().copied();
+            words.map(f32::from_le_bytes).find(beyond)
+        }
+        Dtype::F16 => pairs().map(|pair| f16::from_le_bytes(pair).to_f32()).find(beyond),
+        _ => pairs().map(|pair| bf16::from_le_bytes(pair).to_f32()).find(beyond),
+    }
+}
+
 /// Encodes values as they are stored in a file.
 pub fn encode(dtype: Dtype, values: Vec<f32>) -> Vec<u8> {
     match dtype {
@@ -148,5 +168,44 @@ pub fn decode(dtype: Dtype, bytes: &[u8]) -> Box<dyn Iterator<Item = f32> + '_> 
         Dtype::F32 => Box::new(bytes.as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes)),
         Dtype::F16 => Box::new(pairs().map(|pair| f16::from_le_bytes(pair).to_f32())),
         _ => Box::new(pairs().map(|pair| bf16::from_le_bytes(pair).to_f32())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_beyond_a_type_are_those_that_it_rounds_to_infinity() {
+        let types = [Dtype::F32, Dtype::F16, Dtype::BF16];
+        for value in [
+            0.0,
+            -1.0,
+            65504.0,
+            65519.0,
+            65520.0,
+            -7e4,
+            3.38e38,
+            3.39e38,
+            3.396e38,
+            f32::MAX,
+            -f32::MAX,
+        ] {
+            for to in types {
+                let bytes = encode(Dtype::F32, vec![1.0, value]);
+                let becomes: Vec<f32> = decode(to, &encode(to, vec![value])).collect();
+                let expected = becomes.iter().any(|value| value.is_infinite()).then_some(value);
+                assert_eq!(first_beyond(to, Dtype::F32, &bytes), expected, "{value:e} {to:?}");
+            }
+        }
+        for (stored, to) in types.into_iter().flat_map(|stored| types.map(|to| (stored, to))) {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let found = first_beyond(to, stored, &encode(stored, vec![0.0, value]));
+                assert!(
+                    found.is_some_and(|found| !found.is_finite()),
+                    "{value} {stored:?} {to:?}"
+                );
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokenizers::Tokenizer;
 
 use crate::camera::patches::{Grid, merge_block_from_raster};
+use crate::contract::has_words;
 
 use super::state::StateText;
 use crate::model::config::{AnchorToken, Config, PromptStyle, Proprio, ReadAt, TeacherAnchor, ThinkVlaConfig};
@@ -411,7 +412,7 @@ impl Prompter {
     /// # Errors
     /// When it is empty or holds one of the tokenizer's control tokens.
     pub fn require_plain(&self, instruction: &str) -> Result<(), ModelError> {
-        if instruction.trim().is_empty() {
+        if !has_words(instruction) {
             return Err(ModelError::Instruction(
                 "expected a task in words, found nothing".into(),
             ));

@@ -1,5 +1,6 @@
 //! Typed parameters with range, unit and description; invalid values are refused at start and at run time.
 
+mod arguments;
 mod kinds;
 mod overrides;
 
@@ -10,8 +11,9 @@ use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, Paramet
 
 use super::runtime::Runtime;
 
+pub use arguments::require_ros_only;
 pub use kinds::{Flag, Number, NumberList, Text, Texts};
-pub use overrides::{Overrides, require_ros_only};
+pub use overrides::Overrides;
 
 /// Error in a parameter, which keeps the node from starting.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 use strsim::levenshtein;
 
+use super::arguments::partition;
 use crate::files;
 
 /// Key of a node's parameters in a parameter file.
@@ -50,7 +51,8 @@ impl Overrides {
     /// not exist are left to ROS, which refuses them.
     pub fn read(arguments: impl IntoIterator<Item = String>, name: &str, namespace: &str) -> Self {
         let arguments: Vec<String> = arguments.into_iter().collect();
-        let (ros, _) = partition(&arguments);
+        let (sections, _) = partition(&arguments);
+        let ros = sections.concat();
         let ros: Vec<_> = ros.iter().copied().zip(ros.iter().copied().skip(1)).collect();
         let node = full_name(&ros, name, namespace);
         let mut all = Self::default();
@@ -81,16 +83,20 @@ impl Overrides {
         arguments
     }
 
+    /// Checks that every parameter file that exists could be read.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn require_readable(&self) -> Result<(), String> {
+        self.unread.first().map_or(Ok(()), |unread| Err(unread.clone()))
+    }
+
     /// Checks that every given name is a parameter of the node. Returns warnings about names in sections for several nodes
     /// that are not similar to a known one.
     ///
     /// # Errors
-    /// Names the unknown parameter, where it is given, and the nearest known name; or a file that cannot be read as
-    /// parameters.
+    /// Names the unknown parameter, where it is given, and the nearest known name.
     pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<String>, String> {
-        if let Some(unread) = self.unread.first() {
-            return Err(unread.clone());
-        }
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
@@ -198,34 +204,6 @@ fn without(arguments: &[String], values: &[String]) -> Vec<String> {
         }
     }
     kept
-}
-
-/// Refuses arguments that are not ROS arguments, because a node would silently ignore them.
-///
-/// # Errors
-/// Names the first such argument.
-pub fn require_ros_only(arguments: &[String]) -> Result<(), String> {
-    match partition(arguments).1.first() {
-        None => Ok(()),
-        Some(other) => Err(format!(
-            "argument {other}: expected ROS arguments, e.g. --ros-args -p NAME:=VALUE --params-file FILE -r __ns:=/left"
-        )),
-    }
-}
-
-/// Splits the arguments after the program's name into those between `--ros-args` and `--` or the end, and all others.
-fn partition(arguments: &[String]) -> (Vec<&str>, Vec<&str>) {
-    let mut in_ros = false;
-    let (mut ros, mut others) = (Vec::new(), Vec::new());
-    for argument in arguments.iter().skip(1).map(String::as_str) {
-        match argument {
-            "--ros-args" => in_ros = true,
-            "--" if in_ros => in_ros = false,
-            _ if in_ros => ros.push(argument),
-            _ => others.push(argument),
-        }
-    }
-    (ros, others)
 }
 
 /// Full name of the node after the remapping rules.
@@ -376,7 +354,7 @@ mod tests {
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
             let (overrides, file) = given(yaml, &[]);
-            let said = overrides.require_known(&KNOWN).unwrap_err();
+            let said = overrides.require_readable().unwrap_err();
             assert!(said.contains(&file.path().display().to_string()), "{said}");
         }
     }
@@ -428,23 +406,5 @@ mod tests {
         // A file for all nodes may contain parameters that only others have.
         let warned = refused("/**:\n  ros__parameters: {checkpoint: a, use_sim_time: true}\n", &[]).unwrap();
         assert_eq!(warned.len(), 1);
-    }
-
-    #[test]
-    fn what_is_no_ros_argument_is_refused() {
-        let check = |arguments: &[&str]| {
-            let all = ["arm_node"]
-                .iter()
-                .chain(arguments)
-                .map(|argument| (*argument).to_owned());
-            require_ros_only(&all.collect::<Vec<_>>())
-        };
-        assert_eq!(check(&["--ros-args", "-p", "dry_run:=true", "--"]), Ok(()));
-        assert!(check(&["--dry-run"]).unwrap_err().contains("--dry-run"));
-        assert!(
-            check(&["--ros-args", "-p", "a:=1", "--", "more"])
-                .unwrap_err()
-                .contains("more")
-        );
     }
 }
