@@ -28,7 +28,7 @@ ARM = {
 }
 OTHERS = ["joint torques", "left-arm.wrench", "2nd arm", "Kräfte", "手", "_hidden", "a..b", "tool{x}", "~home", "instruction",
           "joint_states", "under__score", "a" * 300]
-CAMERAS = ["top", "left wrist", "left-wrist", "left_wrist", "0", "caméra", "手", "view.1"]
+CAMERAS = ["top", "left wrist", "left-wrist", "left_wrist", "0", "caméra", "手首", "view.1"]
 
 
 def text(words):
