@@ -22,8 +22,8 @@ LATCHED = {'/robot_description', '/workspace_markers'}
 
 def published():
     """Topics and types of the table that the nodes themselves use."""
-    source = (ROOT / 'src' / 'ros' / 'topics.rs').read_text()
-    driver = (ROOT / 'src' / 'control' / 'realman' / 'graph.rs').read_text()
+    source = (ROOT / 'src' / 'ros' / 'node' / 'topics.rs').read_text()
+    driver = (ROOT / 'src' / 'realman' / 'graph.rs').read_text()
     named = {f'graph::{name}': value for name, value in re.findall(r'pub const (\w+): &str = "([^"]+)";', driver)}
     table = re.findall(r'= topic\(\s*("[^"]+"|graph::\w+),\s*"([^"]+)",\s*"([^"]*)",?\s*\)', source)
     assert len(table) == int(re.search(r'ALL: \[Topic; (\d+)\]', source).group(1)), 'the table was not read whole'

@@ -300,7 +300,6 @@ mod tests {
     fn names_that_are_not_clear_are_refused_with_what_to_write() {
         for (json, problem) in [
             (r#"["x","y"]"#, "expected 3 names, one for each value, found 2: x, y"),
-            (r#""action""#, "expected 3 names, one for each value, found 1: action"),
             (r#"{"tool":["x","y"],"gripper":[]}"#, "found 2: x, y"),
             (r#"{"tool":["x","y","z"],"gripper":["grip"]}"#, "found 4: x, y, z, grip"),
             (r#"{"x":0,"y":0,"grip":2}"#, "found place 0 for x and for y"),

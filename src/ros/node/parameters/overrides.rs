@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
+use serde_saphyr::NonFiniteFloatPolicy;
 use strsim::levenshtein;
 
 use super::arguments::partition;
@@ -123,7 +124,7 @@ impl Overrides {
             return;
         }
         let text = files::read_text(Path::new(path), files::CONFIGURATION).map_err(|e| e.to_string());
-        let file = match text.and_then(|text| serde_saphyr::from_str::<Value>(&text).map_err(|e| e.to_string())) {
+        let file = match text.and_then(|text| parse(&text)) {
             Ok(file) => file,
             // ROS may be able to read it, and then its values would silently win over later ones.
             Err(problem) => {
@@ -146,7 +147,7 @@ impl Overrides {
                 name,
                 source: path.to_owned(),
                 shared: pattern.contains('*'),
-                value: value.to_string(),
+                value: yaml(&value),
                 honoured,
             }));
         }
@@ -181,6 +182,20 @@ impl Overrides {
             value: value.to_owned(),
             honoured: true,
         });
+    }
+}
+
+/// Parses a parameter file. Numbers that JSON does not have become texts (`.nan`, `.inf`, `-.inf`).
+fn parse(text: &str) -> Result<Value, String> {
+    let options = serde_saphyr::options! { non_finite_float_policy: NonFiniteFloatPolicy::AsString };
+    serde_saphyr::from_str_with_options(text, options).map_err(|e| e.to_string())
+}
+
+/// Writes a value as YAML.
+fn yaml(value: &Value) -> String {
+    match value.as_str() {
+        Some(number @ (".nan" | ".inf" | "-.inf")) => number.to_owned(),
+        _ => value.to_string(),
     }
 }
 
@@ -319,6 +334,10 @@ mod tests {
             arguments.ends_with(&["--ros-args".into(), "-p".into(), "command_rate_hz:=200.0".into()]),
             "{arguments:?}"
         );
+        for number in [".nan", "-.inf"] {
+            let yaml = format!("/*:\n  ros__parameters: {{command_rate_hz: {number}}}\n");
+            assert_eq!(rates(&yaml, &[]), [number]);
+        }
         // Parameters that rclrs accepts are not passed twice.
         let (overrides, _file) = given("/**:\n  ros__parameters: {dry_run: true}\n", &[]);
         assert_eq!(overrides.arguments(), overrides.arguments);
