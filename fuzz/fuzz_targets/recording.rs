@@ -19,7 +19,8 @@ static TINY: OnceLock<Tiny> = OnceLock::new();
 
 fn tiny() -> Tiny {
     let tiny = Tiny::new("recording", &[]);
-    let out = tiny.root().join("recordings");
+    let out = tiny.root().with_extension("recordings");
+    drop(std::fs::remove_dir_all(&out));
     let options = ExportOptions {
         episodes: 0..1,
         start_ns: 1_000_000_000,

@@ -176,8 +176,8 @@ impl Network {
         self.read(&self.backbone.forward_text_at_readout(encoded, plan, pass)?, plan)
     }
 
-    /// Runs the language model on tokens that follow stored prefixes; `plan` is made by [`SequencePlan::behind`]. No
-    /// gradients flow back into the prefixes.
+    /// Runs the language model on tokens that follow stored prefixes; `plan` is made by
+    /// [`SequencePlan::after_prefix`]. No gradients flow back into the prefixes.
     pub fn forward_text_with_prefix(
         &self,
         prefix: &PrefixCache,
