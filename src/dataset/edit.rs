@@ -14,6 +14,7 @@ use super::episodes::{self, Episode, FilePlace, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::info::{CHUNK, DATA, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
+use super::open_episode;
 use super::parquet::columns::{self, RowRange, Table};
 use super::parquet::rows::GROUP;
 use super::parquet::writer::Writer;
@@ -26,9 +27,6 @@ use super::writer::{episode_path, notes_path};
 use crate::contract::FILE_NAME;
 use crate::files;
 use crate::writer_lock::{LOCK, WriterLock};
-
-/// Folder of an open episode.
-const OPEN: &str = ".open";
 
 /// Episode to copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +123,7 @@ pub fn copy_others(storage: &dyn Storage, root: &Path, new: &Path) -> Result<Vec
         let path = entry.map_err(DatasetError::io("list", root))?.path();
         let Some(name) = path.file_name() else { continue };
         let to = new.join(name);
-        if to.exists() || [LOCK, OPEN].iter().any(|part| name == *part) {
+        if to.exists() || [LOCK, open_episode::FOLDER].iter().any(|part| name == *part) {
             continue;
         }
         match path.is_file() {

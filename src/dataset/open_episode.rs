@@ -16,8 +16,10 @@ use super::info::Info;
 use super::storage::{Sink, Storage};
 use crate::files;
 
-/// Path of the open episode.
-const SPOOL: &str = ".open/episode";
+/// Folder of the open episode in a dataset.
+pub(super) const FOLDER: &str = ".open";
+/// File of the open episode in its folder.
+const FILE: &str = "episode";
 
 /// Time between syncs to disk: a loss of power may cost as much; a killed process costs nothing.
 const SYNCED_EVERY: Duration = Duration::from_millis(900);
@@ -51,7 +53,7 @@ pub struct OpenEpisode {
 
 /// Returns the path of the open episode of the dataset in `root`.
 pub fn path(root: &Path) -> PathBuf {
-    root.join(SPOOL)
+    root.join(FOLDER).join(FILE)
 }
 
 impl OpenEpisode {

@@ -17,18 +17,12 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path, limit: u64) -> Result<T, Mo
     parse(path, text.as_bytes())
 }
 
-/// Parses the text of a file; a byte order mark is skipped.
+/// Parses the text of a file without its byte order mark, as [`files::read_text`] returns it.
 ///
 /// # Errors
 /// When it is empty, truncated, or not of the expected form.
 pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ModelError> {
-    let text = without_mark(text);
     serde_json::from_slice(text).map_err(|e| refuse(path, text, &e))
-}
-
-/// Returns a text without its byte order mark, which some editors of Windows write.
-pub(super) fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
 /// Returns the error of a file's text.

@@ -91,18 +91,14 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
 
 /// Checks that the MCAP files listed in `metadata.yaml` exist, compressed or not.
 fn require_listed(folder: &Path, names: &BTreeSet<String>, described: &Information) -> Result<(), BagError> {
-    let stem_of = |name: &str| {
-        let mut endings = COMPRESSED.into_iter().chain([MCAP]);
-        endings.find_map(|end| name.strip_suffix(end).map(str::to_owned))
-    };
+    let stems: BTreeSet<&str> = names.iter().filter_map(|name| stem_of(name)).collect();
     for listed in &described.relative_file_paths {
         // Early versions of rosbag2 list the folder, too.
         let name = listed.rsplit('/').next().unwrap_or_default();
         let Some(stem) = stem_of(name) else {
             continue;
         };
-        let exists = names.iter().any(|name| stem_of(name).as_ref() == Some(&stem)) || folder.join(listed).exists();
-        if !exists {
+        if !stems.contains(stem) && !folder.join(listed).exists() {
             let problem = format!(
                 "expected {name}, which its metadata.yaml lists, found no such file; copy the recording again, or \
                  remove metadata.yaml to import the rest"
@@ -111,6 +107,12 @@ fn require_listed(folder: &Path, names: &BTreeSet<String>, described: &Informati
         }
     }
     Ok(())
+}
+
+/// Returns the name of an MCAP file, compressed or not, without its ending; `None` for another file.
+fn stem_of(name: &str) -> Option<&str> {
+    let mut endings = COMPRESSED.into_iter().chain([MCAP]);
+    endings.find_map(|end| name.strip_suffix(end))
 }
 
 /// Returns whether a file belongs to the recording. `ros2 bag play` leaves the decompressed file beside the compressed

@@ -119,8 +119,8 @@ pub(super) fn claim(directory: &Path, weights: &Path) -> Result<WriterLock, Mode
 /// # Errors
 /// When it is missing or not a tokenizer.
 pub fn load_tokenizer(path: &Path) -> Result<Tokenizer, ModelError> {
-    let bytes = files::read(path, files::TOKENIZER).map_err(|e| ModelError::read(path, e))?;
+    let text = files::read_text(path, files::TOKENIZER).map_err(|e| ModelError::read(path, e))?;
     // The tokenizers crate panics on some truncated files, so invalid JSON is refused first.
-    json::parse::<serde::de::IgnoredAny>(path, &bytes)?;
-    Tokenizer::from_bytes(json::without_mark(&bytes)).map_err(|e| ModelError::read(path, e))
+    json::parse::<serde::de::IgnoredAny>(path, text.as_bytes())?;
+    Tokenizer::from_bytes(text.as_bytes()).map_err(|e| ModelError::read(path, e))
 }
