@@ -33,7 +33,7 @@ struct Bench {
 
 impl Bench {
     fn armed() -> Self {
-        let mut config = ArmConfig::parse(include_str!("../config/rm75.yaml")).expect("the shipped parameters");
+        let mut config = ArmConfig::parse(include_str!("../config/robots/rm75.yaml")).expect("the shipped parameters");
         // In a dry run commands are computed but not sent; an arm that follows them is not part of the measurement.
         config.dry_run = true;
         let ready = config.named("ready").expect("a shipped configuration");

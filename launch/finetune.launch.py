@@ -21,11 +21,11 @@ SHARE = os.path.dirname(HERE)
 ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
     DeclareLaunchArgument('params_file', default_value='',
-                          description='ROS parameter file laid over config/finetune.yaml'),
+                          description='ROS parameter file laid over config/nodes/finetune.yaml'),
     DeclareLaunchArgument('runs', default_value='runs',
                           description="Directory that a goal's relative out lies in; unfinished goals go on from there"),
     DeclareLaunchArgument('template', default_value='',
-                          description='Training configuration of all goals; empty takes config/finetune_train.yaml'),
+                          description='Training configuration of all goals; empty takes config/train/finetune.yaml'),
     LOG_LEVEL,
 ]
 
@@ -35,7 +35,7 @@ def fine_tune(context):
     def argument(name):
         return LaunchConfiguration(name).perform(context)
 
-    files = [os.path.join(SHARE, 'config', 'finetune.yaml')]
+    files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml')]
     if argument('params_file'):
         files.append(argument('params_file'))
     told = {'runs': argument('runs'), 'template': argument('template')}

@@ -25,9 +25,10 @@ SHARE = os.path.dirname(HERE)
 ARGUMENTS = [
     *SIM_AND_NAMESPACE,
     DeclareLaunchArgument('params_file', default_value='',
-                          description='ROS parameter file laid over config/policy.yaml, the stricter limits of a real arm'),
+                          description='ROS parameter file laid over config/nodes/policy.yaml, the stricter limits of a '
+                                      'real arm'),
     DeclareLaunchArgument('robot', default_value='',
-                          description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
+                          description='File that describes the arm, as config/robots/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='', description='Checkpoint directory; empty starts no policy'),
     DeclareLaunchArgument('autostart', default_value='true', choices=BOOLEAN,
                           description='Configure and activate the policy at once; false leaves it to ros2 lifecycle'),
@@ -38,7 +39,7 @@ ARGUMENTS = [
     DeclareLaunchArgument('urdf', default_value=os.path.join(SHARE, 'urdf', 'rm75.urdf'),
                           description='Robot description'),
     DeclareLaunchArgument('calibration', default_value='',
-                          description='Camera calibration file (see config/cameras): static frames of the cameras; '
+                          description='Camera calibration file (see config/robots/sim_cameras.yaml): static frames; '
                                       'empty keeps those of the robot description'),
     DeclareLaunchArgument('cameras', default_value='top,wrist', description='Names of the cameras, comma separated'),
     DeclareLaunchArgument('camera_package', default_value='',
@@ -74,11 +75,12 @@ def read_calibration(path):
     if not path:
         return []
     if not os.path.isfile(path):
-        raise RuntimeError(f'calibration:={path}: expected a calibration file, found none (see config/cameras)')
+        raise RuntimeError(f'calibration:={path}: expected a calibration file, found none '
+                           '(see config/robots/sim_cameras.yaml)')
     with open(path, encoding='utf-8') as file:
         frames = (yaml.safe_load(file) or {}).get('frames')
     if not isinstance(frames, list):
-        raise RuntimeError(f'{path}: expected a list called frames (see config/cameras/rm75_sim.yaml)')
+        raise RuntimeError(f'{path}: expected a list called frames (see config/robots/sim_cameras.yaml)')
     for index, frame in enumerate(frames):
         vectors = isinstance(frame, dict) and all(
             isinstance(frame.get(key), list) and len(frame[key]) == 3 for key in ('xyz', 'rpy'))
@@ -129,7 +131,7 @@ def bring_up(context):
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
     # The simulator renders as fast as the machine allows: the strict limits of policy.yaml are for real cameras.
-    policy_files = [] if sim else [os.path.join(SHARE, 'config', 'policy.yaml')]
+    policy_files = [] if sim else [os.path.join(SHARE, 'config', 'nodes', 'policy.yaml')]
     files = [argument('params_file')] if argument('params_file') else []
     robot = {'robot': argument('robot')} if argument('robot') else {}
     common = {'namespace': argument('namespace'), 'output': 'screen'}

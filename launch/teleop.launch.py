@@ -31,7 +31,7 @@ ARGUMENTS = [
     DeclareLaunchArgument('instructions', default_value='',
                           description='What the episodes are of, in order, separated by semicolons'),
     DeclareLaunchArgument('robot', default_value='',
-                          description='File that describes the arm, as config/rm75.yaml; empty takes that one'),
+                          description='File that describes the arm, as config/robots/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('driver', default_value='true', choices=BOOLEAN,
                           description='Start joy_node or spacenav_node for what the operator holds'),
     DeclareLaunchArgument('terminal', default_value='',

@@ -25,7 +25,7 @@ const SEQUENCES: u32 = 10_000;
 const ROUNDING: f64 = 1e-6;
 
 fn shipped() -> ArmConfig {
-    ArmConfig::parse(include_str!("../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../config/robots/rm75.yaml")).unwrap()
 }
 
 fn ready() -> Joints {

@@ -29,7 +29,7 @@ fn config() -> SimConfig {
 }
 
 fn arm() -> ArmConfig {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/rm75.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/robots/rm75.yaml");
     ArmConfig::load(&path).unwrap()
 }
 

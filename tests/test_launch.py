@@ -11,7 +11,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FILES = ['policy.launch.py', 'sim.launch.py', 'collect.launch.py', 'teleop.launch.py', 'finetune.launch.py']
-CALIBRATION = ROOT / 'config' / 'cameras' / 'rm75_sim.yaml'
+CALIBRATION = ROOT / 'config' / 'robots' / 'sim_cameras.yaml'
 NODE = '''#!/usr/bin/env python3
 import os, sys, yaml
 lines = ["\\t".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])]

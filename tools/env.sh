@@ -41,7 +41,7 @@ fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE=${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}
 fastdds_profile=fastdds_shm.xml
 [[ $ROS_AUTOMATIC_DISCOVERY_RANGE != LOCALHOST ]] || fastdds_profile=fastdds_localhost.xml
-export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/$fastdds_profile}
+export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$THINKVLA_ROOT/config/dds/$fastdds_profile}
 
 # cargo features, by the libraries that are found
 if [[ -z ${THINKVLA_FEATURES:-} ]]; then

@@ -32,7 +32,7 @@ frames() {
 }
 step 2/6 "frames" out/frames/meta/thinkvla/contact_sheet.png frames
 step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
-  "$thinkvla" train config/pretrain.yaml --resume
+  "$thinkvla" train config/train/pretrain.yaml --resume
 corrections() {  # corrections POLICY OUT SEED: writes under a temporary name until it is complete
   rm -rf "$2.part"
   "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs 2
@@ -47,8 +47,8 @@ for round in 1 2 3; do
   for earlier in $(seq "$round"); do
     datasets+="    - {path: out/corrections$earlier, weight: $share}\\n"
   done
-  sed -e "s|^base: .*|base: $PWD/config/train.yaml|; s|^checkpoint: .*|checkpoint: $policy|; s|^out: .*|out: out/corrected$round|" \
-    -e "s|^    - {path: out/corrections1.*|${datasets%\\\\n}|" config/correct.yaml > "out/correct$round.yaml"
+  sed -e "s|^base: .*|base: $PWD/config/train/base.yaml|; s|^checkpoint: .*|checkpoint: $policy|; s|^out: .*|out: out/corrected$round|" \
+    -e "s|^    - {path: out/corrections1.*|${datasets%\\\\n}|" config/train/correct.yaml > "out/correct$round.yaml"
   step 5/6 "learning from $round rounds" "out/corrected$round/step-00003000/model.safetensors" \
     "$thinkvla" train "out/correct$round.yaml" --resume
   policy=out/corrected$round/step-00003000

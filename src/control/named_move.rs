@@ -147,7 +147,7 @@ mod tests {
     use crate::control::kinematics::Rm75;
 
     fn config() -> ArmConfig {
-        ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap()
+        ArmConfig::parse(include_str!("../../config/robots/rm75.yaml")).unwrap()
     }
 
     fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {

@@ -13,7 +13,7 @@ impl Driver for Wire {
 }
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../config/robots/rm75.yaml")).unwrap()
 }
 
 fn arm(config: &ArmConfig) -> Realman<Wire> {

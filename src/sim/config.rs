@@ -11,9 +11,9 @@ use crate::files;
 pub const LEVELS: usize = 3;
 
 /// Configuration that ships with the project.
-const SHIPPED: &str = include_str!("../../config/sim.yaml");
+const SHIPPED: &str = include_str!("../../config/robots/sim_table_top.yaml");
 
-/// All parameters of the table-top that are not drawn by seed; `config/sim.yaml` explains each value.
+/// All parameters of the table-top that are not drawn by seed; `config/robots/sim_table_top.yaml` explains each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SimConfig {
@@ -165,7 +165,7 @@ pub struct DriverConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum SimConfigError {
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}; pass the path of a sim.yaml")]
+    #[error("cannot read {path}: {source}; give the path of a file like config/robots/sim_table_top.yaml")]
     Read {
         /// Path of the file.
         path: PathBuf,
@@ -195,12 +195,12 @@ impl SimConfig {
         Self::parse(&text, path)
     }
 
-    /// Returns the configuration that ships with the project, `config/sim.yaml`.
+    /// Returns the configuration that ships with the project, `config/robots/sim_table_top.yaml`.
     ///
     /// # Errors
     /// When the built-in file is invalid, which its test rules out.
     pub fn shipped() -> Result<Self, SimConfigError> {
-        Self::parse(SHIPPED, Path::new("config/sim.yaml"))
+        Self::parse(SHIPPED, Path::new("config/robots/sim_table_top.yaml"))
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, SimConfigError> {

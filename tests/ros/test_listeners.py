@@ -34,7 +34,7 @@ def sockets(process, protocol) -> list:
 
 @pytest.fixture
 def running(ros, nodes, tmp_path):
-    env = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds_localhost.xml")}
+    env = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "dds" / "fastdds_localhost.xml")}
     started = [nodes.start(name, params=params, env=env) for name, params in [
         ("sim_node", {"camera_rate_hz": 0.0}), ("arm_node", {}), ("teleop_node", {"mapping": "gamepad"}),
         ("policy_node", {}), ("record_node", {"dataset": str(tmp_path / "dataset")}),

@@ -51,7 +51,7 @@ def shown(value):
 
 def of_a_real_arm(node):
     """Parameters that the launch files set for a node of a real arm."""
-    file = ROOT / "config" / f"{node.removesuffix('_node')}.yaml"
+    file = ROOT / "config" / "nodes" / f"{node.removesuffix('_node')}.yaml"
     return yaml.safe_load(file.read_text())["/**"]["ros__parameters"] if node == "policy_node" else {}
 
 
@@ -219,7 +219,7 @@ def test_the_first_moves_of_a_real_arm_are_slow(ros, nodes, tmp_path):
     slow = tmp_path / "slow.yaml"
     limits = r"`limits.tool_speed_m_s` (\d\.\d+) and every entry of `limits.velocity_rad_s` (\d\.\d+)"
     tool_m_s, joint_rad_s = re.search(limits, step).groups()
-    robot = yaml.safe_load((ROOT / "config" / "rm75.yaml").read_text())
+    robot = yaml.safe_load((ROOT / "config" / "robots" / "rm75.yaml").read_text())
     robot["limits"].update(tool_speed_m_s=float(tool_m_s), velocity_rad_s=[float(joint_rad_s)] * 7)
     slow.write_text(yaml.safe_dump(robot))
     launch, look, arm, move = [[word.replace("/path/to/slow.yaml", str(slow)) for word in words] for words in given]

@@ -148,7 +148,7 @@ class Robot(Arm):
 
 @pytest.fixture
 def robot(ros, nodes, tmp_path):
-    arm = yaml.safe_load((ROOT / "config/rm75.yaml").read_text())
+    arm = yaml.safe_load((ROOT / "config/robots/rm75.yaml").read_text())
     # The longest timeouts permitted, because the machine that runs the tests may be slow.
     arm["timeouts"].update(heartbeat_s=0.09, state_s=0.09)
     file = tmp_path / "arm.yaml"

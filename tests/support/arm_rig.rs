@@ -80,7 +80,7 @@ pub struct Rig {
 }
 
 pub fn config() -> ArmConfig {
-    let mut config = ArmConfig::parse(include_str!("../../config/rm75.yaml")).unwrap();
+    let mut config = ArmConfig::parse(include_str!("../../config/robots/rm75.yaml")).unwrap();
     config.dry_run = false;
     config
 }

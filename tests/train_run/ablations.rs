@@ -1,4 +1,4 @@
-//! Tests of the files in `config/ablations`: each trains exactly the parts that it is about.
+//! Tests of the files in `config/train/ablations`: each trains exactly the parts that it is about.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -29,16 +29,20 @@ fn expected() -> Vec<Expected> {
         name,
         added,
         distilled,
-        cotrained: name != "r1",
+        cotrained: name != "r1_oft_baseline",
     };
     vec![
-        of("r1", &[], false),
-        of("r2", &[], false),
-        of("r3", &[], false),
-        of("r4", &GEOMETRY, false),
-        of("r5", WHOLE, true),
-        of("r6", &[GEOMETRY[0], GEOMETRY[1], "reason_proj."], false),
-        of("r7", WHOLE, true),
+        of("r1_oft_baseline", &[], false),
+        of("r2_cotrain_2d", &[], false),
+        of("r3_cotrain_3d", &[], false),
+        of("r4_geometry", &GEOMETRY, false),
+        of("r5_no_anchor", WHOLE, true),
+        of(
+            "r6_no_reasoning_adapter",
+            &[GEOMETRY[0], GEOMETRY[1], "reason_proj."],
+            false,
+        ),
+        of("r7_full", WHOLE, true),
         of("fusion_add", WHOLE, true),
         of(
             "fusion_gate",
@@ -62,7 +66,7 @@ fn expected() -> Vec<Expected> {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/ablations")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/train/ablations")
 }
 
 /// The configuration in the ablation's file, with the tiny checkpoint and recording.

@@ -15,7 +15,7 @@ use thinkvla::training::run::stages;
 /// Arguments of the verb.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Configuration; config/train.yaml states and explains every field
+    /// Configuration; config/train/base.yaml states and explains every field
     config: PathBuf,
     /// End after so many steps in all, before the schedule does
     #[arg(long)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::types::{JOINTS, Joints};
 
-/// Parameters of an arm and its controller; see `config/rm75.yaml` for the meaning of each value.
+/// Parameters of an arm and its controller; see `config/robots/rm75.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmConfig {
@@ -228,7 +228,7 @@ pub struct GripperConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ArmConfigError {
     /// The file could not be read.
-    #[error("cannot read the arm parameters {path}: {source}; give the path of a file like config/rm75.yaml")]
+    #[error("cannot read the arm parameters {path}: {source}; give the path of a file like config/robots/rm75.yaml")]
     Read {
         /// File that was opened.
         path: PathBuf,
@@ -256,7 +256,7 @@ pub enum ArmConfigError {
 }
 
 /// Parameters that come with the package.
-const SHIPPED: &str = include_str!("../../../config/rm75.yaml");
+const SHIPPED: &str = include_str!("../../../config/robots/rm75.yaml");
 
 impl ArmConfig {
     /// Parameters that come with the package.

@@ -3,7 +3,7 @@ use crate::contract::{ActionSpace, Composition};
 use crate::control::chunk::PhysicalActions;
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../../config/robots/rm75.yaml")).unwrap()
 }
 
 fn ready() -> Joints {

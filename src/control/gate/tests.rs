@@ -3,7 +3,7 @@ use crate::control::arm::{CommandSource, RecordingArm};
 use crate::types::time::Now;
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../../config/robots/rm75.yaml")).unwrap()
 }
 
 fn to(positions: Joints) -> JointCommand {

@@ -45,10 +45,10 @@ impl ArmSettings {
             name: "robot",
             default: "",
             choices: &[],
-            about: "File that describes the arm; empty takes the installed config/rm75.yaml.",
+            about: "File that describes the arm; empty takes the installed config/robots/rm75.yaml.",
         })?;
         let path = if robot.is_empty() {
-            share::file("config/rm75.yaml")
+            share::file("config/robots/rm75.yaml")
         } else {
             PathBuf::from(robot)
         };

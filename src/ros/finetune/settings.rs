@@ -74,7 +74,7 @@ impl FinetuneSettings {
             "template",
             "",
             "Training configuration that holds what a goal does not say; empty takes the shipped \
-             config/finetune_train.yaml.",
+             config/train/finetune.yaml.",
         )?;
         let policy = text(
             "policy",
@@ -135,7 +135,7 @@ impl FinetuneSettings {
             "Time training has to end its step and save when it is cancelled; then it is killed.",
         )?;
         let template = match template.as_str() {
-            "" => share::file("config/finetune_train.yaml"),
+            "" => share::file("config/train/finetune.yaml"),
             path => path.into(),
         };
         Ok(Self {

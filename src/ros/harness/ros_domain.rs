@@ -59,7 +59,10 @@ fn restart(id: u32) -> Result<RosDomain, HarnessError> {
         .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         .env_remove("ROS_STATIC_PEERS");
     if std::env::var_os("FASTRTPS_DEFAULT_PROFILES_FILE").is_none() {
-        command.env("FASTRTPS_DEFAULT_PROFILES_FILE", shared("config/fastdds_localhost.xml"));
+        command.env(
+            "FASTRTPS_DEFAULT_PROFILES_FILE",
+            shared("config/dds/fastdds_localhost.xml"),
+        );
     }
     // exec returns only when it fails.
     Err(HarnessError::Start {

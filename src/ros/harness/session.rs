@@ -202,7 +202,7 @@ impl HarnessSession {
         let path = std::path::absolute(checkpoint).map_err(HarnessError::file(checkpoint))?;
         let arguments = [
             ("checkpoint", path.display().to_string()),
-            ("robot", shared("config/rm75.yaml").display().to_string()),
+            ("robot", shared("config/robots/rm75.yaml").display().to_string()),
             ("autostart", autostart.to_string()),
             // Cameras rendered on a CPU are slower than the real ones that a checkpoint was trained for.
             ("rate_tolerance", float(1.0)),

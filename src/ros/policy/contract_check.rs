@@ -23,17 +23,17 @@ pub struct ArmFacts {
 }
 
 /// The shipped arm file.
-const RM75: &str = include_str!("../../../config/rm75.yaml");
+const RM75: &str = include_str!("../../../config/robots/rm75.yaml");
 
 impl ArmFacts {
-    /// Reads a file like `config/rm75.yaml`; an empty path stands for the shipped one.
+    /// Reads a file like `config/robots/rm75.yaml`; an empty path stands for the shipped one.
     ///
     /// # Errors
     /// When the file is missing or lacks a fact.
     pub fn load(path: &Path) -> Result<Self, String> {
         let fault = |e: &dyn std::fmt::Display| {
             let path = path.display();
-            format!("robot file {path}: {e}; set the parameter robot to a file like config/rm75.yaml")
+            format!("robot file {path}: {e}; set the parameter robot to a file like config/robots/rm75.yaml")
         };
         let text = if path.as_os_str().is_empty() {
             RM75.to_owned()

@@ -117,7 +117,7 @@ pub fn declare(parameters: &mut NodeParameters) -> Result<Declared, SimNodeError
             "config",
             "",
             &[],
-            "Path of a sim.yaml; empty takes the shipped one.",
+            "File that describes the table-top; empty takes the shipped config/robots/sim_table_top.yaml.",
         ))?
         .as_str()
     {

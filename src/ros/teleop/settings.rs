@@ -74,7 +74,7 @@ impl TeleopSettings {
             "robot",
             "",
             &[],
-            "File that describes the arm, as arm_node's; empty takes the installed config/rm75.yaml.",
+            "File that describes the arm, as arm_node's; empty takes the installed config/robots/rm75.yaml.",
         )?;
         let after_release = text(
             "after_release",
@@ -97,7 +97,7 @@ impl TeleopSettings {
             PathBuf::from(&mapping_name)
         };
         let robot = if robot.is_empty() {
-            share::file("config/rm75.yaml")
+            share::file("config/robots/rm75.yaml")
         } else {
             PathBuf::from(robot)
         };

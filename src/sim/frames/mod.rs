@@ -221,7 +221,7 @@ pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::erro
     }
     Err(super::error::SimError::Begin(format!(
         "none of {TRIES} situations drawn for frame {number} is within the arm's reach and free of contacts; check the \
-         lengths in config/sim.yaml"
+         lengths in config/robots/sim_table_top.yaml"
     )))
 }
 

@@ -10,7 +10,7 @@ fn load(files: &[(&str, &str)]) -> Result<TrainingConfig, String> {
 
 #[test]
 fn the_shipped_file_states_every_default() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/train.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/train/base.yaml");
     let shipped = TrainingConfig::load(&path).unwrap();
     shipped.validate(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 
-const SHIPPED: &str = include_str!("../../../../config/rm75.yaml");
+const SHIPPED: &str = include_str!("../../../../config/robots/rm75.yaml");
 
 fn refusal(from: &str, to: &str) -> String {
     assert!(SHIPPED.contains(from), "{from} is not in the shipped file");

@@ -3,7 +3,7 @@ use crate::control::config::ArmConfig;
 use crate::control::kinematics::Rm75;
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../../../config/robots/rm75.yaml")).unwrap()
 }
 
 fn verifier(config: &ArmConfig) -> Verifier {
