@@ -12,7 +12,7 @@ setup: ## fetch what building needs: ROS 2, libtorch, MuJoCo, Python tools
 	@tools/setup.sh
 
 interfaces: setup ## build the ROS interfaces that plain cargo needs (see `tools/env.sh`)
-	@tools/interfaces.sh
+	@tools/setup/interfaces.sh
 
 build: interfaces ## build the nodes and the command line, optimised
 	@$(ENV)
@@ -33,8 +33,8 @@ fmt: ## format the Rust code
 
 lint: interfaces ## clippy with every feature, rustdoc, prose, shell scripts, formatting
 	@$(ENV)
-	shellcheck -x tools/*.sh .ci/run
-	tools/check_prose.py
+	shellcheck -x tools/*.sh tools/*/*.sh tests/reference/*.sh .ci/run
+	tools/check/prose.py
 	cargo clippy --all-targets --features torch,ros,sim -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --features torch,ros,sim
 	cargo fmt --check

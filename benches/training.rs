@@ -2,7 +2,7 @@
 //! checkpointing of its decoder layers, measured alternately.
 //!
 //! `cargo bench --features torch --bench training -- [STEPS] [CONFIG]`, with the `config.json` of a checkpoint in place of
-//! the one beside this file; `tools/reference/compare_training.py` compares it with PyTorch. Runs in 32 bits and without
+//! the one beside this file; `tests/reference/compare_training.py` compares it with PyTorch. Runs in 32 bits and without
 //! the stream of questions. The geometry targets are on disk, and each step of the whole method reads its own; in a run,
 //! other threads read them meanwhile.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)] // a bench may panic and print

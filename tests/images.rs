@@ -29,7 +29,7 @@ const ENCODINGS: [&str; 12] = [
     "yuv422",
 ];
 
-/// Outputs of Pillow, OpenCV, torchvision and the Qwen3-VL processor, written by tools/golden_images.py.
+/// Outputs of Pillow, OpenCV, torchvision and the Qwen3-VL processor, written by tests/reference/golden_images.py.
 #[derive(Deserialize)]
 struct Golden {
     resizes: Vec<GoldenResize>,
@@ -68,7 +68,7 @@ fn golden() -> Golden {
     serde_json::from_str(include_str!("data/images.json")).unwrap()
 }
 
-/// The random generator of tools/golden_images.py.
+/// The random generator of tests/reference/golden_images.py.
 fn noise(count: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {

@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'checkpoints').rglob('*.md'),
-                *(ROOT / 'tools').rglob('*.md'), *(ROOT / 'tests' / 'data').rglob('*.md')])
+                *(ROOT / 'tests').rglob('*.md')])
 
 
 def prose(page):
@@ -66,7 +66,7 @@ def test_success_rates_are_those_of_the_files():
 
 
 def test_sentences_are_plain():
-    checked = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check_prose.py')], capture_output=True, text=True)
+    checked = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check' / 'prose.py')], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -74,6 +74,6 @@ def test_sentences_are_plain():
 def test_riddles_in_doc_comments_are_refused(text, tmp_path):
     source = tmp_path / 'source.rs'
     source.write_text(f'{text}\npub struct Item;\n')
-    checked = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check_prose.py'), str(source)],
+    checked = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check' / 'prose.py'), str(source)],
                              capture_output=True, text=True)
     assert checked.returncode == 1 and 'source.rs:1' in checked.stdout

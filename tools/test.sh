@@ -9,10 +9,10 @@ features=torch,ros,sim
 failed=() skipped=()
 # Datasets are opened with LeRobot, which needs a Python of its own. On CI its absence fails the tests.
 export THINKVLA_LEROBOT_PYTHON
-THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) || skipped+=("datasets opened by LeRobot; tools/lerobot_env.sh says what it needs")
+THINKVLA_LEROBOT_PYTHON=$(tools/setup/lerobot_env.sh) || skipped+=("datasets opened by LeRobot; tools/setup/lerobot_env.sh says what it needs")
 # The same for checkpoints and transformers.
 export THINKVLA_TRANSFORMERS
-THINKVLA_TRANSFORMERS=$(tools/transformers_env.sh) || skipped+=("checkpoints read by transformers; tools/lerobot_env.sh says what it needs")
+THINKVLA_TRANSFORMERS=$(tools/setup/transformers_env.sh) || skipped+=("checkpoints read by transformers; tools/setup/lerobot_env.sh says what it needs")
 
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run -j "$CARGO_BUILD_JOBS" --no-fail-fast --features "$features" || failed+=("cargo nextest")

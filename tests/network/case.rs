@@ -1,4 +1,4 @@
-//! Reader of the reference's case files and their checkpoints; tools/reference/README.md describes them.
+//! Reader of the reference's case files and their checkpoints; tests/reference/README.md describes them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

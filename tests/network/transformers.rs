@@ -22,11 +22,11 @@ fn versions() -> Option<(PathBuf, [PathBuf; 2])> {
     let (Some(python), Some(folders)) = (named("THINKVLA_LEROBOT_PYTHON"), named("THINKVLA_TRANSFORMERS")) else {
         assert!(
             std::env::var_os("CI").is_none(),
-            "transformers is missing: tools/transformers_env.sh provides it, or says what it needs"
+            "transformers is missing: tools/setup/transformers_env.sh provides it, or says what it needs"
         );
         eprintln!(
             "SKIPPED: without transformers nothing is known of what it makes of our checkpoints; this runs it:\n  \
-             tools/transformers_env.sh && . tools/env.sh && cargo test"
+             tools/setup/transformers_env.sh && . tools/env.sh && cargo test"
         );
         return None;
     };

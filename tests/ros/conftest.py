@@ -164,8 +164,8 @@ class Nodes:
         return self._start(name or binary.name, command, env or {}, stdin, ignores)
 
     def launch(self, file, *arguments) -> Process:
-        """Starts a launch file of this package with tools/mini_launch.py."""
-        command = [sys.executable, str(ROOT / "tools" / "mini_launch.py"), "--bin-dir", str(binaries()),
+        """Starts a launch file of this package with tools/check/mini_launch.py."""
+        command = [sys.executable, str(ROOT / "tools" / "check" / "mini_launch.py"), "--bin-dir", str(binaries()),
                    str(ROOT / "launch" / file), *arguments]
         return self._start(file, command, {"PYTHONUNBUFFERED": "1"}, subprocess.DEVNULL, ())
 

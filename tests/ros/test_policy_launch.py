@@ -23,7 +23,7 @@ def launch(tmp_path, domain):
     (programs / "arm_node").chmod(0o755)
 
     def run(*arguments):
-        command = [sys.executable, str(ROOT / "tools" / "mini_launch.py"), "--bin-dir", str(programs),
+        command = [sys.executable, str(ROOT / "tools" / "check" / "mini_launch.py"), "--bin-dir", str(programs),
                    str(ROOT / "launch" / "policy.launch.py"), *arguments]
         return subprocess.run(command, env={**os.environ, "ROS_DOMAIN_ID": str(domain)}, capture_output=True, text=True,
                               timeout=120)

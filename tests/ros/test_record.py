@@ -247,9 +247,9 @@ def other_readers(tmp_path):
     tests/support/sample_dataset/lerobot.rs."""
     python = os.environ.get("THINKVLA_LEROBOT_PYTHON")
     if not python:
-        assert "CI" not in os.environ, "LeRobot is missing: tools/lerobot_env.sh provides it, or says what it needs"
+        assert "CI" not in os.environ, "LeRobot is missing: tools/setup/lerobot_env.sh provides it, or says what it needs"
         pytest.skip("without LeRobot nothing is known of what it makes of our datasets; "
-                    "THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) runs this")
+                    "THINKVLA_LEROBOT_PYTHON=$(tools/setup/lerobot_env.sh) runs this")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -118,7 +118,7 @@ def commands(page):
 @functools.cache
 def launch_arguments(file):
     """Names of the arguments of a launch file."""
-    shown = subprocess.run([sys.executable, str(ROOT / "tools" / "mini_launch.py"), "--show-args",
+    shown = subprocess.run([sys.executable, str(ROOT / "tools" / "check" / "mini_launch.py"), "--show-args",
                             str(ROOT / "launch" / file)], capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"^'(\w+)':$", shown, re.M))
 

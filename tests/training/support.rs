@@ -1,4 +1,4 @@
-//! The tiny network and the batches of the PyTorch reference (tools/reference/make_training.py), and variants of them.
+//! The tiny network and the batches of the PyTorch reference (tests/reference/make_training.py), and variants of them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -12,11 +12,11 @@ pub fn run(script: &str, arguments: &[&OsStr]) -> Option<String> {
     let Some(python) = std::env::var_os("THINKVLA_LEROBOT_PYTHON").filter(|python| !python.is_empty()) else {
         assert!(
             std::env::var_os("CI").is_none(),
-            "LeRobot is missing: tools/lerobot_env.sh provides it, or says what it needs"
+            "LeRobot is missing: tools/setup/lerobot_env.sh provides it, or says what it needs"
         );
         eprintln!(
             "SKIPPED {script}: without LeRobot nothing is known of what it makes of our datasets; this runs it:\n  \
-             THINKVLA_LEROBOT_PYTHON=$(tools/lerobot_env.sh) cargo test"
+             THINKVLA_LEROBOT_PYTHON=$(tools/setup/lerobot_env.sh) cargo test"
         );
         return None;
     };

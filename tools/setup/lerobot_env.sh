@@ -2,7 +2,7 @@
 # Prints the path of a Python with LeRobot, after creating a virtual environment for it if there is none, in the cache
 # beside the other tools (5 GB). LeRobot needs Python 3.12. THINKVLA_LEROBOT_PYTHON names one of your own.
 set -euo pipefail
-# shellcheck source=tools/versions.sh
+# shellcheck source=tools/setup/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
 # With ROS's packages on PYTHONPATH, pip would not install those that are there, and LeRobot would lack them without it.
 unset PYTHONPATH

@@ -19,7 +19,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 from transformers import Qwen2VLImageProcessorFast
 
-OUT = Path(__file__).resolve().parent.parent / "tests" / "data" / "images.json"
+OUT = Path(__file__).resolve().parents[1] / "data" / "images.json"
 
 
 def noise(count):

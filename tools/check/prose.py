@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Refuses sentences that a reader cannot understand without knowing the code, in documentation and doc comments.
 
-    tools/check_prose.py [FILE...]        without files: all that are checked
+    tools/check/prose.py [FILE...]        without files: all that are checked
 
 A doc comment begins with a noun or a third-person verb and says what its item is or does. A page begins by saying what
 it is for. Neither uses metaphors of the body or the household.
@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Folders whose doc comments are checked; .rs files below them.
 SOURCES = ["benches", "examples", "fuzz/fuzz_targets", "src", "tests"]

@@ -3,7 +3,7 @@
 # where ROS users expect it and that nothing private is exported. Arguments go to CMake; its default builds for release.
 set -euo pipefail
 # shellcheck source=tools/env.sh
-. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
 workspace=$(mktemp -d)
 trap 'rm -rf "$workspace"' EXIT
 mkdir "$workspace/src"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times the reference and thinkvla alternately on the same work, and prints the ratio.
 
-    $(tools/reference/setup.sh) tools/reference/compare_speed.py --thinkvla target/release/thinkvla --compute bf16
+    $(tests/reference/setup.sh) tests/reference/compare_speed.py --thinkvla target/release/thinkvla --compute bf16
 
 The work: Qwen3-VL-2B's vision tower on 2 images of 256 x 256 px and its language model on 256 tokens, without the text
 head. Both sides have random weights, read the same number of patches and tokens, and use the same number of threads.

@@ -3,8 +3,8 @@
 # About 2.7 GB to download and 5 GB on disk; nothing but the scripts beside this one needs it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=tools/versions.sh
-. "$here/../versions.sh"
+# shellcheck source=tools/setup/versions.sh
+. "$here/../../tools/setup/versions.sh"
 
 dir=$deps/reference-$(key <"$here/requirements.txt")
 if [[ ! -e $dir/complete ]]; then

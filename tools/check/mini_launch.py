@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A STAND-IN for `ros2 launch`, for machines without it: NOT the ROS launch system.
 
-    tools/mini_launch.py [--bin-dir DIR] [--show-args] thinkvla sim.launch.py [name:=value ...]
-    tools/mini_launch.py [--bin-dir DIR] [--show-args] launch/sim.launch.py [name:=value ...]
+    tools/check/mini_launch.py [--bin-dir DIR] [--show-args] thinkvla sim.launch.py [name:=value ...]
+    tools/check/mini_launch.py [--bin-dir DIR] [--show-args] launch/sim.launch.py [name:=value ...]
 
 Where launch_ros is installed it hands over to the real `ros2 launch`. Elsewhere it runs the part of the launch API that
 this package's files use. Nodes of packages that are not installed are skipped with a line that says so. --bin-dir names

@@ -3,7 +3,7 @@
 # the CMake build.
 set -euo pipefail
 # shellcheck source=tools/env.sh
-. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
 build=$THINKVLA_ROOT/build/interfaces
 log=$build/log.txt
 mkdir -p "$build"
@@ -13,7 +13,7 @@ configure=(cmake -S "$THINKVLA_ROOT" -B "$build" -G Ninja -DTHINKVLA_NODES=OFF
 # The stage is shared by every clone that uses this target folder: only its content can say whether it is current.
 current=$({
   echo "${configure[*]} $AMENT_PREFIX_PATH"
-  cd "$THINKVLA_ROOT" && cat CMakeLists.txt tools/rust_messages.py msg/* srv/* action/* realman/*/CMakeLists.txt realman/*/msg/*
+  cd "$THINKVLA_ROOT" && cat CMakeLists.txt tools/setup/rust_messages.py msg/* srv/* action/* interfaces/*/CMakeLists.txt interfaces/*/msg/*
 } | sha256sum)
 stamp=$CARGO_TARGET_DIR/ros/.current
 [[ -e $stamp && $(<"$stamp") == "$current" ]] && exit 0

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Prints the folders of transformers 4.57 and 5, separated by a colon, after fetching what is missing: a folder in the cache
-# for each (60 MB), used through PYTHONPATH by LeRobot's Python, with its PyTorch (tools/lerobot_env.sh).
+# for each (60 MB), used through PYTHONPATH by LeRobot's Python, with its PyTorch (tools/setup/lerobot_env.sh).
 set -euo pipefail
-# shellcheck source=tools/versions.sh
+# shellcheck source=tools/setup/versions.sh
 . "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
 unset PYTHONPATH
 
-python=$("$tools_dir/lerobot_env.sh")
+python=$("$setup_dir/lerobot_env.sh")
 mkdir -p "$deps"
 fetch() { # fetch DIR PIN...
   local dir=$1 temporary
