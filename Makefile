@@ -16,7 +16,7 @@ interfaces: setup ## build the ROS interfaces that plain cargo needs (see `tools
 
 build: interfaces ## build the nodes and the command line, optimised
 	@$(ENV)
-	cargo build --release --bins --features "$$THINKVLA_FEATURES"
+	"$$THINKVLA_PYTHON" tools/setup/progress.py cargo build --release --bins --features "$$THINKVLA_FEATURES"
 
 demo: build ## run one task in closed loop on the simulated arm; report and picture in out/demo
 	@$(ENV)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the shipped policy again from nothing, on two cores: frames, tower, policy, corrections. Existing results are kept,
+# Trains the shipped policy again from nothing, on two cores or more: frames, tower, policy, corrections. Existing results are kept,
 # so an interrupted call continues. docs/learning.md describes the steps and their results.
 set -euo pipefail
 # shellcheck source=tools/env.sh
@@ -26,7 +26,7 @@ step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkp
 # Mesa's software renderer has crashed once in 44 000 frames; another call continues after the frames written so far.
 frames() {
   for _ in 1 2 3; do
-    "$thinkvla" frames out/frames --count 26000 --seed 11 --jobs 2 --geometry out/rays && return
+    "$thinkvla" frames out/frames --count 26000 --seed 11 --jobs "$CARGO_BUILD_JOBS" --geometry out/rays && return
   done
   return 1
 }
@@ -35,7 +35,7 @@ step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors 
   "$thinkvla" train config/train/pretrain.yaml --resume
 corrections() {  # corrections POLICY OUT SEED: writes under a temporary name until it is complete
   rm -rf "$2.part"
-  "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs 2
+  "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs "$CARGO_BUILD_JOBS"
   mv "$2.part" "$2"
 }
 # Each round trains on the states of all rounds so far; half of the samples are frames.
@@ -55,6 +55,6 @@ for round in 1 2 3; do
 done
 for task in height container position; do
   step 6/6 "evaluation of $task" "out/eval/$task/eval.md" \
-    "$thinkvla" eval --checkpoint "$policy" --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 --jobs 2 \
+    "$thinkvla" eval --checkpoint "$policy" --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 --jobs "$CARGO_BUILD_JOBS" \
     --out "out/eval/$task"
 done

@@ -16,15 +16,20 @@ wants() { # wants PACKAGE COMMAND...: PACKAGE is missing when COMMAND fails
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 has_library() { ldconfig -p | grep -qF "$1 "; }
-find_python() {  # the ROS wheels exist only for Python 3.11; a ROS installation is used with the system's Python
+has_software_renderer() { # the second name is that of Mesa 24.2 and newer
+  compgen -G '/usr/lib/*/dri/swrast_dri.so' || compgen -G '/usr/lib/*/libgallium-*.so'
+}
+find_python() {  # a ROS installation is used with the system's Python; the wheels of the private one are used with 3.11 or 3.12
   local candidate
   if [[ -n $installed_ros ]]; then
     command -v python3
     return
   fi
-  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 /usr/bin/python3.11 \
-    ~/.local/share/uv/python/cpython-3.11*/bin/python3.11 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.11*/bin/python3.11; do
-    if [[ -n $candidate ]] && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+  for candidate in "${THINKVLA_PYTHON311:-}" python3.11 python3 "${THINKVLA_PYTHON312:-}" python3.12 \
+    /usr/bin/python3.1[12] ~/.local/share/uv/python/cpython-3.1[12]*/bin/python3.1[12] \
+    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1[12]*/bin/python3.1[12]; do
+    if [[ -n $candidate ]] \
+      && "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then
       "$candidate" -c 'import sys; print(sys.executable)'
       return
     fi
@@ -32,21 +37,25 @@ find_python() {  # the ROS wheels exist only for Python 3.11; a ROS installation
   return 1
 }
 
-no_python='no Python 3.11, which the ROS 2 packages of PyPI need. Do one of these and run the command again:
+no_python='no Python 3.11 or 3.12, which the ROS 2 packages of PyPI are used with. Do one of these and run the command again:
   . /opt/ros/jazzy/setup.bash               where ROS 2 Jazzy is installed: it is used with the Python of the system
-  pip install uv && uv python install 3.11  on any system, Ubuntu 24.04 included
-  export THINKVLA_PYTHON311=PATH            where you have one elsewhere'
-require_python_package() { # some systems, as Ubuntu 24.04, have no package of Python 3.11
-  [[ " ${missing[*]} " != *" python3.11 "* ]] || apt-cache show python3.11 >/dev/null 2>&1 || die "$no_python"
-}
+  pip install uv && uv python install 3.12  on any system
+  export THINKVLA_PYTHON312=PATH            where you have one elsewhere; THINKVLA_PYTHON311 for a 3.11'
 
-command -v cargo >/dev/null || die "cargo is missing; install Rust 1.95 or newer: apt-get install rustup && rustup default stable"
-python_package=python3.11
-[[ -z $installed_ros ]] || python_package=python3
-wants "$python_package" find_python
-python=$(find_python || echo python3)
-wants "${python_package}-venv" "$python" -c 'import ensurepip'
-wants "${python_package}-dev" "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$setup_dir/../../Cargo.toml")
+rust=$(cargo --version 2>/dev/null | cut -d' ' -f2) || rust=
+if [[ -z $rust || $(printf '%s\n%s\n' "$rust" "$rust_needed" | sort -V | head -n 1) != "$rust_needed" ]]; then
+  die "expected Rust $rust_needed or newer, found ${rust:-none}; install rustup (https://rustup.rs) and run: rustup default stable"
+fi
+if ! python=$(find_python); then
+  # Debian 12 and Ubuntu 24.04 have one of the two as python3; where python3 is another one, apt does not help.
+  ! command -v python3 >/dev/null || die "$no_python"
+  missing+=(python3)
+  python=python3
+fi
+package=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])' 2>/dev/null || echo python3)
+wants "$package-venv" "$python" -c 'import ensurepip'
+wants "$package-dev" "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
 wants g++ command -v c++
 wants libgloo-dev test -e /usr/include/gloo/context.h
 wants cmake command -v cmake
@@ -54,17 +63,16 @@ wants ninja-build command -v ninja
 wants patchelf command -v patchelf
 wants libegl1 has_library libEGL.so.1
 wants libegl-mesa0 has_library libEGL_mesa.so.0
-wants libgl1-mesa-dri compgen -G '/usr/lib/*/dri/swrast_dri.so'
+wants libgl1-mesa-dri has_software_renderer
 [[ -e $tokenizer_dir ]] || wants npm command -v npm
 
 if ((${#missing[@]})); then
   install=(apt-get install -y --no-install-recommends "${missing[@]}")
   command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with this system's package manager"
-  ((EUID == 0)) || { require_python_package && die "missing: ${missing[*]}; run: sudo ${install[*]}"; }
+  ((EUID == 0)) || die "missing: ${missing[*]}; run: sudo ${install[*]}"
   say "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -q >/tmp/thinkvla-apt.log 2>&1 </dev/null || die "failed (see /tmp/thinkvla-apt.log): apt-get update"
-  require_python_package
   "${install[@]}" >>/tmp/thinkvla-apt.log 2>&1 </dev/null || die "failed (see /tmp/thinkvla-apt.log): ${install[*]}"
   python=$(find_python) || die "$no_python"
 fi

@@ -35,9 +35,11 @@ done
 ln -sf librmw_fastrtps_cpp.so "$build/lib/librmw_implementation.so"
 # 4. Build-farm paths in the exported CMake targets.
 headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-grep -rlZ /opt/python/cp311-cp311 "$build/share" --include='*.cmake' | xargs -0 -r sed -i \
-  -e "s#/opt/python/cp311-cp311/include/python3.11#$headers#g" \
-  -e "s#/opt/python/cp311-cp311/lib/python3.11/site-packages#$final/$site#g"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+farm=/opt/python/cp${version/./}-cp${version/./}
+grep -rlZ "$farm" "$build/share" --include='*.cmake' | xargs -0 -r sed -i \
+  -e "s#$farm/include/python$version#$headers#g" \
+  -e "s#$farm/lib/python$version/site-packages#$final/$site#g"
 
 cat > "$build/setup.sh" <<SETUP
 export ROS_DISTRO=jazzy ROS_VERSION=2 ROS_PYTHON_VERSION=3
