@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the shipped policy again from nothing, on two cores or more: frames, tower, policy, corrections. Existing results are kept,
-# so an interrupted call continues. docs/learning.md describes the steps and their results.
+# Trains the shipped policy again from nothing, on two cores or more: frames, tower, policy, corrections. Existing results
+# are kept, so an interrupted call continues. docs/learning.md describes the steps and their results.
 set -euo pipefail
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
@@ -55,6 +55,6 @@ for round in 1 2 3; do
 done
 for task in height container position; do
   step 6/6 "evaluation of $task" "out/eval/$task/eval.md" \
-    "$thinkvla" eval --checkpoint "$policy" --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 --jobs "$CARGO_BUILD_JOBS" \
-    --out "out/eval/$task"
+    "$thinkvla" eval --checkpoint "$policy" --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 \
+    --jobs "$CARGO_BUILD_JOBS" --out "out/eval/$task"
 done

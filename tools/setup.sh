@@ -42,10 +42,8 @@ no_python='no Python 3.11 or 3.12, which the ROS 2 packages of PyPI are used wit
   pip install uv && uv python install 3.12  on any system
   export THINKVLA_PYTHON312=PATH            where you have one elsewhere; THINKVLA_PYTHON311 for a 3.11'
 
-rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$setup_dir/../../Cargo.toml")
-rust=$(cargo --version 2>/dev/null | cut -d' ' -f2) || rust=
-if [[ -z $rust || $(printf '%s\n%s\n' "$rust" "$rust_needed" | sort -V | head -n 1) != "$rust_needed" ]]; then
-  die "expected Rust $rust_needed or newer, found ${rust:-none}; install rustup (https://rustup.rs) and run: rustup default stable"
+if rust=$(outdated_rust); then
+  die "expected Rust $rust_needed or newer, found $rust; install rustup (https://rustup.rs) and run: rustup default stable"
 fi
 if ! python=$(find_python); then
   # Debian 12 and Ubuntu 24.04 have one of the two as python3; where python3 is another one, apt does not help.

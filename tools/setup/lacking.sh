@@ -8,7 +8,6 @@ exec >&2
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
 setup=$THINKVLA_ROOT/tools/setup.sh
-rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$THINKVLA_ROOT/Cargo.toml")
 refused=0
 refuse() { # refuse WHAT: the build cannot work without it
   echo "thinkvla: $1"
@@ -21,9 +20,8 @@ if ! "${bindgen[@]}" --help >/dev/null 2>&1; then
 fi
 [[ ${1:-} == --nodes ]] || exit $refused
 
-rust=$(cargo --version 2>/dev/null | cut -d' ' -f2) || rust=
-if [[ -z $rust || $(printf '%s\n%s\n' "$rust" "$rust_needed" | sort -V | head -n 1) != "$rust_needed" ]]; then
-  refuse "expected Rust $rust_needed or newer, found ${rust:-none}. Run: rustup default stable (https://rustup.rs)"
+if rust=$(outdated_rust); then
+  refuse "expected Rust $rust_needed or newer, found $rust. Install rustup (https://rustup.rs) and run: rustup default stable"
 fi
 without() { # without FEATURE FILE WHAT: FILE is absent; an error where the feature was asked for, otherwise a loud line
   [[ -e $2 ]] && return

@@ -49,3 +49,10 @@ tokenizer_dir=$deps/tokenizer-qwen3-${tokenizer_package##*@}
 lerobot_dir=$deps/lerobot-$(key <<<"${lerobot_pins[*]}")
 transformers_dirs=("$deps/${transformers_4_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_4_pins[*]}")"
   "$deps/${transformers_5_pins[0]/==/-}-$(key <<<"$lerobot_dir ${transformers_5_pins[*]}")")
+
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$setup_dir/../../Cargo.toml")
+outdated_rust() { # prints the version of a Rust that is too old, or none where there is none; fails where it is new enough
+  local found
+  found=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+  [[ -z $found || $(printf '%s\n%s\n' "$found" "$rust_needed" | sort -V | head -n 1) != "$rust_needed" ]] && echo "${found:-none}"
+}
