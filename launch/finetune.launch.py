@@ -22,8 +22,9 @@ ARGUMENTS = [
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of every node and topic'),
     DeclareLaunchArgument('params_file', default_value='',
                           description='ROS parameter file laid over config/nodes/finetune.yaml'),
-    DeclareLaunchArgument('runs', default_value='runs',
-                          description="Directory that a goal's relative out lies in; unfinished goals go on from there"),
+    DeclareLaunchArgument('runs', default_value='',
+                          description="Directory that a goal's relative out lies in; unfinished goals go on from "
+                                      'there; empty takes that of the parameter files, runs'),
     DeclareLaunchArgument('template', default_value='',
                           description='Training configuration of all goals; empty takes config/train/finetune.yaml'),
     LOG_LEVEL,
@@ -38,8 +39,8 @@ def fine_tune(context):
     files = [os.path.join(SHARE, 'config', 'nodes', 'finetune.yaml')]
     if argument('params_file'):
         files.append(argument('params_file'))
-    told = {'runs': argument('runs'), 'template': argument('template')}
-    return [own_node('finetune_node', namespace=argument('namespace'), parameters=[*files, told],
+    told = {name: argument(name) for name in ('runs', 'template') if argument(name)}
+    return [own_node('finetune_node', namespace=argument('namespace'), parameters=[*files, *([told] if told else [])],
                      arguments=['--ros-args', '--log-level', argument('log_level')])]
 
 

@@ -25,8 +25,7 @@ SHARE = os.path.dirname(HERE)
 ARGUMENTS = [
     *SIM_AND_NAMESPACE,
     DeclareLaunchArgument('params_file', default_value='',
-                          description='ROS parameter file laid over config/nodes/policy.yaml, the stricter limits of a '
-                                      'real arm'),
+                          description="ROS parameter file laid over the nodes' own values"),
     DeclareLaunchArgument('robot', default_value='',
                           description='File that describes the arm, as config/robots/rm75.yaml; empty takes that one'),
     DeclareLaunchArgument('checkpoint', default_value='', description='Checkpoint directory; empty starts no policy'),
@@ -130,8 +129,8 @@ def bring_up(context):
     refuse_misspelt(context)
     sim = argument('sim') == 'true'
     dry_run = not sim if argument('dry_run') == 'auto' else argument('dry_run') == 'true'
-    # The simulator renders as fast as the machine allows: the strict limits of policy.yaml are for real cameras.
-    policy_files = [] if sim else [os.path.join(SHARE, 'config', 'nodes', 'policy.yaml')]
+    # The simulator renders as fast as the machine allows; the node's own limits are for real cameras.
+    policy_files = [os.path.join(SHARE, 'config', 'nodes', 'policy_sim.yaml')] if sim else []
     files = [argument('params_file')] if argument('params_file') else []
     robot = {'robot': argument('robot')} if argument('robot') else {}
     common = {'namespace': argument('namespace'), 'output': 'screen'}

@@ -76,6 +76,8 @@ def test_a_real_arm_starts_in_dry_run_and_without_a_simulator(launch):
     assert 'dry_run: True' in calls and 'checkpoint: /some/checkpoint' in calls
     assert 'robot name="rm75"' in calls
     assert '__ns' not in calls and 'driver_node' not in calls
+    # the node's own limits are those of real cameras
+    assert 'camera_age_limit' not in calls and 'inference_limit' not in calls and 'rate_tolerance' not in calls
 
 
 def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
@@ -95,11 +97,18 @@ def test_a_simulation_stays_where_no_real_driver_hears_it_and_obeys_no_other(lau
     assert '__ns:=/sim' not in calls and 'driver_node: sim_node' in calls
 
 
+def test_a_policy_is_more_patient_with_a_simulation(launch):
+    done, calls = launch('sim.launch.py', 'checkpoint:=/some/checkpoint')
+    assert done.returncode == 0, done.stderr
+    assert 'camera_age_limit: 0.5' in calls and 'rate_tolerance: 0.75' in calls
+
+
 def test_fine_tuning_starts_one_node_with_its_own_parameters(launch):
     done, calls = launch('finetune.launch.py', 'runs:=/some/runs', 'namespace:=left')
     assert done.returncode == 0, done.stderr
     assert started(calls) == ['finetune_node']
     assert 'runs: /some/runs' in calls and 'niceness: 10' in calls and '__ns:=/left' in calls
+    assert calls.count('\ttemplate:') == 1
 
 
 def test_an_operator_comes_with_what_reads_their_hand(launch):

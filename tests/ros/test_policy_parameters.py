@@ -62,7 +62,7 @@ def test_a_launch_with_a_checkpoint_that_cannot_work_ends(policy):
 
 
 def test_the_shipped_parameter_file_holds_what_the_node_declares(ros, nodes):
-    file = ROOT / "config" / "nodes" / "policy.yaml"
+    file = ROOT / "config" / "nodes" / "policy_sim.yaml"
     nodes.start("policy_node", arguments=["--ros-args", "--params-file", file])
     values = yaml.safe_load(file.read_text())["/**"]["ros__parameters"]
     assert ros.get_parameters("policy_node", *values) == list(values.values())

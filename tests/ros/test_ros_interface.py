@@ -49,27 +49,16 @@ def shown(value):
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def of_a_real_arm(node):
-    """Parameters that the launch files set for a node of a real arm."""
-    file = ROOT / "config" / "nodes" / f"{node.removesuffix('_node')}.yaml"
-    return yaml.safe_load(file.read_text())["/**"]["ros__parameters"] if node == "policy_node" else {}
-
-
 def table(ros, node):
     names = ros.call(ListParameters, f"/{node}/list_parameters").result.names
     names = sorted(set(names) - COMMON)
     described = ros.call(DescribeParameters, f"/{node}/describe_parameters", DescribeParameters.Request(names=names))
-    stricter = of_a_real_arm(node)
-    assert set(stricter) <= set(names), f"{node} has no parameters {set(stricter) - set(names)}"
     rows = ["| parameter | type | default | allowed | what it does |", "|---|---|---|---|---|"]
     for descriptor, value in zip(described.descriptors, ros.get_parameters(node, *names), strict=True):
         assert descriptor.description, f"{node}: {descriptor.name} has no description"
         allowed = descriptor.additional_constraints or "–"
-        default = shown(value)
-        if descriptor.name in stricter:
-            default += f"; real arm {shown(stricter[descriptor.name])}"
         rows.append(f"| `{descriptor.name}` | {TYPES[descriptor.type]}{'' if descriptor.read_only else ', live'} "
-                    f"| {default} | {allowed} | {descriptor.description} |")
+                    f"| {shown(value)} | {allowed} | {descriptor.description} |")
     return "\n".join(rows)
 
 

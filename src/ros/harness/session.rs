@@ -25,6 +25,8 @@ const MODE: Duration = Duration::from_secs(15);
 
 /// Age at which a simulated camera counts as lost (s): rendering on a busy machine is late at times.
 const CAMERA_AGE_LIMIT_S: f64 = 0.5;
+/// Duration after which a forward pass counts as hung (s), on a machine that simulates and renders as well.
+const INFERENCE_LIMIT_S: f64 = 2.0;
 /// Steps after which the policy replans: the interval that the small policy was trained to correct itself at.
 const REPLAN_STEPS: u32 = 3;
 
@@ -207,6 +209,7 @@ impl HarnessSession {
             // Cameras rendered on a CPU are slower than the real ones that a checkpoint was trained for.
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
+            ("inference_limit", float(INFERENCE_LIMIT_S)),
             ("replan_steps", REPLAN_STEPS.to_string()),
             ("threads", policy_threads().to_string()),
         ];

@@ -131,7 +131,7 @@ impl PolicySettings {
             ))?),
             rate_tolerance: declared.fixed(Number {
                 name: "rate_tolerance",
-                default: 0.75,
+                default: 0.2,
                 range: 0.0..=1.0,
                 unit: "",
                 about: "Largest relative difference between a camera's measured rate and the contract's; 1 ignores it.",
@@ -145,7 +145,7 @@ impl PolicySettings {
             })?,
             camera_age_limit: declared.live(seconds(
                 "camera_age_limit",
-                0.5,
+                0.25,
                 0.02..=5.0,
                 "A camera that is silent for longer ends the heartbeat, and the arm brakes.",
             ))?,
@@ -163,7 +163,7 @@ impl PolicySettings {
             ))?,
             inference_limit: declared.live(seconds(
                 "inference_limit",
-                2.0,
+                1.0,
                 0.05..=60.0,
                 "A forward pass that takes longer counts as hung and ends the heartbeat.",
             ))?,
