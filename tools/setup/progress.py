@@ -3,7 +3,8 @@
 
     progress.py cargo build ...
 
-The exit code is cargo's. Errors and warnings are passed on; the names of compiled crates are not.
+The exit code is cargo's. Errors and warnings are passed on to standard error; the names of compiled crates are not. The
+lines about progress go to standard output, which colcon does not repeat at the end.
 """
 import os
 import re
@@ -26,10 +27,6 @@ def pieces(stream):
     yield text
 
 
-def say(line):
-    print(line, file=sys.stderr, flush=True)
-
-
 def main(command):
     """Returns the exit code of the command."""
     if sys.stderr.isatty():
@@ -45,9 +42,9 @@ def main(command):
                 if now - said >= EVERY_S:
                     said = now
                     compiling = f"; compiling {bar[3]}" if bar[3] else ""
-                    say(f"build: {done} of {of} crates, {of - done} left, {now - begun:.0f} s{compiling}")
+                    print(f"build: {done} of {of} crates, {of - done} left, {now - begun:.0f} s{compiling}", flush=True)
             elif line and not UNSEEN.match(line):
-                say(line)
+                print(line, file=sys.stderr, flush=True)
     return cargo.returncode
 
 
