@@ -12,8 +12,8 @@ import pathlib
 import re
 import sys
 
-# Files that hold nothing but scalars with the time of day; metrics.jsonl has the same scalars.
-SKIPPED = ("events.out.tfevents.*",)
+# Scalars with the time of day, which metrics.jsonl has without; locks, which name a process.
+SKIPPED = ("events.out.tfevents.*", ".lock")
 # Fields of the outermost objects of a JSON file, or of each line of a .jsonl file, that are left out.
 FIELDS = {
     "metrics.jsonl": ("seconds", "data_wait_s"),
