@@ -13,6 +13,7 @@ pub mod import;
 mod index;
 pub mod messages;
 mod plan;
+mod record_lengths;
 mod sample;
 mod signals;
 mod streams;
