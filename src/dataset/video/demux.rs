@@ -84,8 +84,8 @@ pub struct Movie {
     pub order: Vec<u32>,
     /// Time of presentation of each sample (ticks).
     times: Vec<i64>,
-    /// Time at which the first frame is shown (ticks).
-    start: i64,
+    /// Delay from the time of presentation of a sample to the time at which it is shown (ticks).
+    delay: i64,
     /// Ticks per second.
     scale: u32,
 }
@@ -110,15 +110,17 @@ impl Movie {
         let scale = time_scale(child(mdia, b"mdhd")?)?;
         let description = Description::read(child(stbl, b"stsd")?)?;
         let edits = Edits::read(track)?;
-        let start = match edits.empty {
+        let empty = match edits.empty {
             0 => 0,
             // Edits last by the clock of the whole movie, samples by that of their track.
             empty => rescaled(empty, time_scale(child(&moov, b"mvhd")?)?, scale),
         };
         // The tables of a fragmented file are empty: each fragment has its own.
-        let loose = match child(&moov, b"mvex") {
-            Ok(_) => fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?,
-            Err(_) => Tables::new(stbl, length, 2 * (length - moov.len() as u64))?.read()?,
+        let fragmented = child(&moov, b"mvex").is_ok();
+        let loose = if fragmented {
+            fragments::read(file, length, &moov, track_id(child(track, b"tkhd")?)?)?
+        } else {
+            Tables::new(stbl, length, 2 * (length - moov.len() as u64))?.read()?
         };
         let Frames {
             samples,
@@ -126,6 +128,17 @@ impl Movie {
             times,
             fps,
         } = loose.arrange(scale, edits.media_start)?;
+        // As in ffmpeg: edits of a fragmented file are a constant shift, those of another make the first frame the
+        // first that is shown, and without any the times count as they are.
+        let origin = match edits.media_start {
+            Some(start) if fragmented => start,
+            None if fragmented || empty == 0 => 0,
+            _ => order
+                .first()
+                .and_then(|first| times.get(*first as usize))
+                .copied()
+                .unwrap_or(0),
+        };
         Ok(Self {
             codec: description.codec,
             width: description.width,
@@ -134,22 +147,22 @@ impl Movie {
             samples,
             order,
             times,
-            start,
+            delay: empty.saturating_sub(origin),
             scale,
         })
     }
 
-    /// Returns the time at which frame `index`, in the order of presentation, is shown (s): 0 for the first, later if
-    /// the file begins with an empty edit.
+    /// Returns the time at which frame `index`, in the order of presentation, is shown (s), as ffmpeg gives it. The
+    /// first is shown at 0 if the file has an edit list, or later if that begins with an empty edit; without an edit
+    /// list it is shown at its own time.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
 
     /// Returns the time at which a sample is shown (s), as in [`Self::time_of`].
     pub fn time_of_sample(&self, sample: u32) -> f64 {
-        let ticks = |sample: u32| self.times.get(sample as usize).copied().unwrap_or_default();
-        let first = self.order.first().map_or(0, |first| ticks(*first));
-        ticks(sample).saturating_sub(first).saturating_add(self.start) as f64 / f64::from(self.scale)
+        let time = self.times.get(sample as usize).copied().unwrap_or_default();
+        time.saturating_add(self.delay) as f64 / f64::from(self.scale)
     }
 }
 
