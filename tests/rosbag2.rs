@@ -297,6 +297,10 @@ fn files_that_rosbag2_compressed_as_a_whole_are_read() {
     // `ros2 bag play` unpacks beside the compressed file; an incomplete result must be ignored.
     import.put("bag/bag_1.mcap", &plain(second)[..100]);
     require_scene(&import.run(&import.path("bag")).unwrap());
+    // Early versions of rosbag2 list the folder, too.
+    let listed = metadata("FILE", "zstd", &["bag/bag_0.mcap.zstd", "bag/bag_1.mcap.zstd"]);
+    import.put("bag/metadata.yaml", listed.as_bytes());
+    require_scene(&import.run(&import.path("bag")).unwrap());
     // A recorder that was killed while it compressed has written no metadata.
     std::fs::remove_file(import.path("bag/metadata.yaml")).unwrap();
     import.put("bag/bag_1.mcap", &plain(second));

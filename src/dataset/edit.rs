@@ -91,14 +91,7 @@ pub fn assemble(storage: &dyn Storage, sources: &[EpisodeSource<'_>], out: &Path
 /// # Errors
 /// When an old dataset is still kept there, or renaming fails.
 pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock) -> Result<PathBuf, DatasetError> {
-    let before = beside(root, "before")?;
-    if before.exists() {
-        let message = format!(
-            "{} is still there from an earlier change; remove it first",
-            before.display()
-        );
-        return Err(DatasetError::Request(message));
-    }
+    let before = place_of_previous(root)?;
     storage
         .rename(root, &before)
         .map_err(DatasetError::io("rename", root))?;
@@ -109,6 +102,22 @@ pub fn replace(storage: &dyn Storage, root: &Path, new: &Path, lock: WriterLock)
         .unwrap_or(Path::new("."));
     storage.sync_dir(folder).map_err(DatasetError::io("write", folder))?;
     lock.moved_to(&before);
+    Ok(before)
+}
+
+/// Returns the path at which [`replace`] keeps the dataset that was in `root`.
+///
+/// # Errors
+/// When an old dataset is still kept there, or `root` has no file name.
+pub fn place_of_previous(root: &Path) -> Result<PathBuf, DatasetError> {
+    let before = beside(root, "before")?;
+    if before.exists() {
+        let message = format!(
+            "{} is still there from an earlier change; remove it first",
+            before.display()
+        );
+        return Err(DatasetError::Request(message));
+    }
     Ok(before)
 }
 
