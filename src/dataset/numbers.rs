@@ -8,7 +8,8 @@ use arrow_array::RecordBatch;
 use super::episodes::Episode;
 use super::error::DatasetError;
 use super::info::Info;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns;
+use super::parquet::table::{RowRange, Table};
 use super::reader::data_path;
 
 /// Columns that identify a row; datasets may lack them.

@@ -15,7 +15,7 @@ use super::episodes::{self, Episode, FilePlace, sorted};
 use super::error::DatasetError;
 use super::info::{CHUNK, EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
 use super::open_episode;
-use super::parquet::columns;
+use super::parquet::{columns, table};
 use super::reader::data_path;
 use super::storage::{Storage, TEMPORARY, copy, temporary};
 use super::tasks;
@@ -360,7 +360,7 @@ fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, D
         }
     }
     for path in episodes::files(root)? {
-        let described = columns::read(&path, &["episode_index"]).ok().and_then(|batches| {
+        let described = table::read(&path, &["episode_index"]).ok().and_then(|batches| {
             let numbers = batches.iter().map(|batch| columns::counts(batch, "episode_index"));
             numbers.collect::<Result<Vec<_>, _>>().ok()
         });

@@ -11,7 +11,8 @@ use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns;
+use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
