@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arrow_array::RecordBatch;
+
 use super::decoded_images::DecodedImageReader;
 use super::episode_stats;
 use super::episodes::{self, Episode, FilePlace};
@@ -245,26 +247,7 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     let mut first = 0;
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        let count = |name: &str| columns::counts(&batch, name).map_err(content);
-        let times = columns::doubles(&batch, "timestamp").map_err(content)?;
-        let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
-        for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
-            let should = expected.next().unwrap_or_default();
-            if (frame, episode, row) != should {
-                let found = (frame, episode, row);
-                return Err(content(format!(
-                    "expected frame, episode and row {should:?}, found {found:?}"
-                )));
-            }
-            let due = frame as f64 / info.fps;
-            // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
-            if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
-                return Err(content(format!(
-                    "frame {frame} at {} Hz: expected time {due:.4} s, found {time:.4} s",
-                    info.fps
-                )));
-            }
-        }
+        check_places(&batch, info.fps, &mut expected).map_err(content)?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
@@ -275,24 +258,53 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
             }
         }
         for (name, feature) in &pictures {
-            let bytes = columns::column(&batch, name).and_then(|column| columns::pictures(&column, name));
-            for bytes in bytes.map_err(content)? {
-                let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(&mut decoded));
-                read.map_err(|problem| content(format!("{name}: {problem}")))?;
-                let found = (decoded.width(), decoded.height());
-                if Some(found) != feature.size() {
-                    let hint = match feature.size() == Some((found.1, found.0)) {
-                        true => "; pictures are as large as they are seen, turned as their EXIF data says",
-                        false => "",
-                    };
-                    return Err(content(format!(
-                        "{name}: expected {}{hint}",
-                        another_size(feature, found)
-                    )));
-                }
-            }
+            check_pictures(&batch, name, feature, &mut decoded).map_err(content)?;
         }
         first += batch.num_rows();
+    }
+    Ok(())
+}
+
+/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones.
+fn check_places(
+    batch: &RecordBatch,
+    fps: f64,
+    expected: &mut impl Iterator<Item = (usize, usize, usize)>,
+) -> Result<(), String> {
+    let count = |name: &str| columns::counts(batch, name);
+    let times = columns::doubles(batch, "timestamp")?;
+    let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
+    for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
+        let should = expected.next().unwrap_or_default();
+        if (frame, episode, row) != should {
+            let found = (frame, episode, row);
+            return Err(format!("expected frame, episode and row {should:?}, found {found:?}"));
+        }
+        let due = frame as f64 / fps;
+        // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
+        if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
+            return Err(format!(
+                "frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the pictures of a column can be decoded and have its size; `decoded` is memory for them.
+fn check_pictures(batch: &RecordBatch, name: &str, feature: &Feature, decoded: &mut RgbImage) -> Result<(), String> {
+    let bytes = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
+    for bytes in bytes? {
+        let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
+        read.map_err(|problem| format!("{name}: {problem}"))?;
+        let found = (decoded.width(), decoded.height());
+        if Some(found) != feature.size() {
+            let hint = match feature.size() == Some((found.1, found.0)) {
+                true => "; pictures are as large as they are seen, turned as their EXIF data says",
+                false => "",
+            };
+            return Err(format!("{name}: expected {}{hint}", another_size(feature, found)));
+        }
     }
     Ok(())
 }

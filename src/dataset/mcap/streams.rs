@@ -2,7 +2,6 @@
 
 use nalgebra::{Quaternion, UnitQuaternion};
 
-use super::cdr::CdrError;
 use super::clock::Times;
 use super::messages::{CompressedImage, Image, JointState, PoseStamped, RecordedChunk, decode_array};
 use super::plan::{EE7, JOINT8};
@@ -52,71 +51,94 @@ pub(super) fn comes_by_turns(kind: &str) -> bool {
 
 /// Decodes the numbers of a message of type `kind`; `None` if it has none, like joint states with velocities only.
 pub(super) fn numbers(kind: &str, log_time: u64, data: &[u8]) -> Result<Option<Numbers>, String> {
-    let failed = |e: CdrError| e.to_string();
-    let now = |header, names: Vec<String>, values: Vec<f64>| {
-        Some(Numbers {
-            times: Times { header, log: log_time },
-            names,
-            values: Values::Now(values),
-        })
-    };
     match kind {
-        "sensor_msgs/msg/JointState" => {
-            let joints = JointState::decode(data).map_err(failed)?;
-            let (names, positions) = (joints.names, joints.positions);
-            if positions.is_empty() {
-                return Ok(None);
-            }
-            if names.len() != positions.len() {
-                return Err(format!("{} names and {} positions", names.len(), positions.len()));
-            }
-            let mut sorted: Vec<&String> = names.iter().collect();
-            sorted.sort_unstable();
-            if let Some(&[twice, _]) = sorted.windows(2).find(|pair| pair.first() == pair.last()) {
-                return Err(format!("expected each joint once in a message, found {twice} twice"));
-            }
-            Ok(now(Some(joints.header.stamp), names, positions))
-        }
-        "geometry_msgs/msg/PoseStamped" => {
-            let pose = PoseStamped::decode(data).map_err(failed)?;
-            let [x, y, z, w] = pose.orientation;
-            let turn = UnitQuaternion::try_new(Quaternion::new(w, x, y, z), 1e-6).ok_or("a quaternion of length 0")?;
-            let turn = turn_from_down(&turn);
-            let names = [["x", "y", "z"], TURN_FROM_DOWN].concat();
-            let values = pose.position.into_iter().chain(turn.iter().copied()).collect();
-            Ok(now(Some(pose.header.stamp), owned(&names), values))
-        }
-        "thinkvla/msg/ActionChunk" => {
-            let chunk = RecordedChunk::decode(data).map_err(failed)?;
-            let names = match (chunk.space, chunk.dim as usize) {
-                (0, 7) => owned(&EE7),
-                (1, JOINT8) => (1..=7)
-                    .map(|joint| format!("joint{joint}"))
-                    .chain(["gripper".into()])
-                    .collect(),
-                (space, dim) => return Err(format!("a chunk of space {space} with {dim} values a step")),
-            };
-            let steps = chunk.values.chunks_exact(names.len()).map(<[f64]>::to_vec).collect();
+        "sensor_msgs/msg/JointState" => of_joints(log_time, data),
+        "geometry_msgs/msg/PoseStamped" => of_pose(log_time, data).map(Some),
+        "thinkvla/msg/ActionChunk" => of_chunk(log_time, data).map(Some),
+        "std_msgs/msg/Float64MultiArray" | "std_msgs/msg/Float32MultiArray" => {
+            let values = decode_array(data, kind.contains("64")).map_err(|e| e.to_string())?;
+            let names = (0..values.len()).map(|i| i.to_string()).collect();
             Ok(Some(Numbers {
                 times: Times {
-                    header: Some(chunk.observation_stamp),
+                    header: None,
                     log: log_time,
                 },
                 names,
-                values: Values::Chunk(Chunk {
-                    steps,
-                    step_period: chunk.step_period,
-                }),
+                values: Values::Now(values),
             }))
-        }
-        "std_msgs/msg/Float64MultiArray" | "std_msgs/msg/Float32MultiArray" => {
-            let values = decode_array(data, kind.contains("64")).map_err(failed)?;
-            Ok(now(None, (0..values.len()).map(|i| i.to_string()).collect(), values))
         }
         other => Err(format!(
             "expected JointState, PoseStamped, thinkvla ActionChunk or Float32/64MultiArray, found {other}"
         )),
     }
+}
+
+/// Positions of joints; `None` if the message has none.
+fn of_joints(log_time: u64, data: &[u8]) -> Result<Option<Numbers>, String> {
+    let joints = JointState::decode(data).map_err(|e| e.to_string())?;
+    let (names, positions) = (joints.names, joints.positions);
+    if positions.is_empty() {
+        return Ok(None);
+    }
+    if names.len() != positions.len() {
+        return Err(format!("{} names and {} positions", names.len(), positions.len()));
+    }
+    let mut sorted: Vec<&String> = names.iter().collect();
+    sorted.sort_unstable();
+    if let Some(&[twice, _]) = sorted.windows(2).find(|pair| pair.first() == pair.last()) {
+        return Err(format!("expected each joint once in a message, found {twice} twice"));
+    }
+    Ok(Some(Numbers {
+        times: Times {
+            header: Some(joints.header.stamp),
+            log: log_time,
+        },
+        names,
+        values: Values::Now(positions),
+    }))
+}
+
+/// Position, and rotation from the tool pointing down.
+fn of_pose(log_time: u64, data: &[u8]) -> Result<Numbers, String> {
+    let pose = PoseStamped::decode(data).map_err(|e| e.to_string())?;
+    let [x, y, z, w] = pose.orientation;
+    let turn = UnitQuaternion::try_new(Quaternion::new(w, x, y, z), 1e-6).ok_or("a quaternion of length 0")?;
+    let turn = turn_from_down(&turn);
+    let names = [["x", "y", "z"], TURN_FROM_DOWN].concat();
+    let values = pose.position.into_iter().chain(turn.iter().copied()).collect();
+    Ok(Numbers {
+        times: Times {
+            header: Some(pose.header.stamp),
+            log: log_time,
+        },
+        names: owned(&names),
+        values: Values::Now(values),
+    })
+}
+
+/// Steps of an action chunk.
+fn of_chunk(log_time: u64, data: &[u8]) -> Result<Numbers, String> {
+    let chunk = RecordedChunk::decode(data).map_err(|e| e.to_string())?;
+    let names = match (chunk.space, chunk.dim as usize) {
+        (0, 7) => owned(&EE7),
+        (1, JOINT8) => (1..=7)
+            .map(|joint| format!("joint{joint}"))
+            .chain(["gripper".into()])
+            .collect(),
+        (space, dim) => return Err(format!("a chunk of space {space} with {dim} values a step")),
+    };
+    let steps = chunk.values.chunks_exact(names.len()).map(<[f64]>::to_vec).collect();
+    Ok(Numbers {
+        times: Times {
+            header: Some(chunk.observation_stamp),
+            log: log_time,
+        },
+        names,
+        values: Values::Chunk(Chunk {
+            steps,
+            step_period: chunk.step_period,
+        }),
+    })
 }
 
 /// Returns the times of an image message without decoding the image.
