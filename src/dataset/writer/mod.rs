@@ -5,6 +5,7 @@
 
 mod frame_statistics;
 mod pending_episodes;
+mod resume;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,6 @@ use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::instruction::require_plain;
 use super::open_episode::{self, FoundEpisode, Header, OpenEpisode, OpenEpisodeReader};
 use super::parquet::rows::{RowWriter, RowsPosition};
-use super::repair::Repair;
 use super::schema::DatasetSchema;
 use super::storage::{Storage, commit, commit_with, new_folder};
 use super::tasks;
@@ -41,7 +41,7 @@ pub struct DatasetWriter {
     _lock: WriterLock,
 }
 
-/// Result of [`DatasetWriter::resume`].
+/// Result of [`DatasetWriter::resume`] and [`DatasetWriter::repair`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resumed {
     /// Descriptions of the repairs; empty if nothing was wrong.
@@ -96,53 +96,6 @@ impl DatasetWriter {
             open: None,
             _lock: lock,
         })
-    }
-
-    /// Opens a dataset to continue recording. What an interrupted save left is repaired first, and every step of that is
-    /// logged as a warning; saved episodes are never cut off.
-    ///
-    /// # Errors
-    /// When it was not recorded by this package, another process writes to it, or a saved episode cannot be read. Then
-    /// nothing was changed. Or when writing fails.
-    pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        // Checked before locking: other folders get no lock file, and datasets of other origin are not written to or
-        // repaired.
-        Info::load(root)?;
-        let contract = own_contract(root)?;
-        let lock = WriterLock::acquire(root)?;
-        let tasks = tasks::load(root)?;
-        let repair = Repair::plan(root)?;
-        repair.require_all_saved()?;
-        let mut repairs = repair.apply(&*storage)?;
-        let info = Info::load(root)?;
-        let mut open = open_episode::find(root, &info)?;
-        let saved = open
-            .as_ref()
-            .is_some_and(|open| open.header.episode < info.total_episodes);
-        if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
-            let path = open_episode::path(root);
-            storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
-            let why = if saved { "had been saved" } else { "has no frames" };
-            repairs.push(format!("removed the open episode, which {why}"));
-            open = None;
-        }
-        for repair in &repairs {
-            tracing::warn!("{}: {repair}", root.display());
-        }
-        let writer = Self {
-            tasks,
-            statistics: episode_stats::load(root)?,
-            contract,
-            open: open
-                .as_ref()
-                .map(|found| OpenEpisode::reopen(&*storage, root, found))
-                .transpose()?,
-            root: root.to_owned(),
-            storage,
-            info,
-            _lock: lock,
-        };
-        Ok((writer, Resumed { repairs, open }))
     }
 
     /// Returns the folder of the dataset.

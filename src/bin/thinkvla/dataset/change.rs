@@ -21,8 +21,10 @@ use crate::tell;
 pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
     let ours = root.join(FILE_NAME).exists();
     if apply == Apply::ToAny && !ours {
-        let steps = mend(root)?;
-        tell(&format!("{steps} steps; --undo puts back what was set aside"));
+        let _lock = WriterLock::acquire(root)?;
+        let done = Repair::plan(root)?.apply(&Disk)?;
+        done.iter().for_each(|step| tell(step));
+        tell(&format!("{} steps; --undo puts back what was set aside", done.len()));
         return Ok(());
     }
     if apply == Apply::Never || !ours {
@@ -39,8 +41,7 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         return Ok(());
     }
     Contract::load(root)?;
-    mend(root)?;
-    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
+    let (mut writer, resumed) = DatasetWriter::repair(Arc::new(Disk), root)?;
     for repair in &resumed.repairs {
         tell(repair);
     }
@@ -69,14 +70,6 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         info.total_episodes, info.total_frames
     ));
     Ok(())
-}
-
-/// Repairs a dataset and says what was done; returns the number of steps.
-fn mend(root: &Path) -> anyhow::Result<usize> {
-    let _lock = WriterLock::acquire(root)?;
-    let done = Repair::plan(root)?.apply(&Disk)?;
-    done.iter().for_each(|step| tell(step));
-    Ok(done.len())
 }
 
 pub fn undo_repair(root: &Path) -> anyhow::Result<()> {
