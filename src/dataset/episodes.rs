@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
 use super::info::{Info, Version};
-use super::parquet::columns;
+use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
 use super::statistics::Statistics;
@@ -158,7 +158,7 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
     Ok(())
 }
 
-fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, String> {
+fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, ColumnError> {
     let count = |name: &str| columns::counts(batch, name).map(Vec::into_iter);
     let (mut index, mut length) = (count("episode_index")?, count("length")?);
     let (mut chunk, mut file) = (count("data/chunk_index")?, count("data/file_index")?);

@@ -13,7 +13,7 @@ use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::parquet::columns;
+use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
@@ -227,7 +227,6 @@ fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) ->
 }
 
 fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), DatasetError> {
-    let content = |problem: String| DatasetError::content(path, problem);
     let vectors: Vec<_> = info.vectors().map(|(name, _)| name).collect();
     let pictures: Vec<_> = info.pictures().filter(|(_, f)| f.dtype == Dtype::Image).collect();
     let names = ["timestamp", "frame_index", "episode_index", "index"];
@@ -247,18 +246,18 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     let mut first = 0;
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        check_places(&batch, info.fps, &mut expected).map_err(content)?;
+        check_places(&batch, path, info.fps, &mut expected)?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
-            if numbers.map_err(content)?.iter().any(|value| !value.is_finite()) {
-                return Err(content(format!(
-                    "{name}: expected numbers, found one that is not finite"
-                )));
+            let numbers = numbers.map_err(|problem| DatasetError::content(path, problem))?;
+            if numbers.iter().any(|value| !value.is_finite()) {
+                let problem = format!("{name}: expected numbers, found one that is not finite");
+                return Err(DatasetError::content(path, problem));
             }
         }
         for (name, feature) in &pictures {
-            check_pictures(&batch, name, feature, &mut decoded).map_err(content)?;
+            check_pictures(&batch, path, name, feature, &mut decoded)?;
         }
         first += batch.num_rows();
     }
@@ -268,42 +267,51 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
 /// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones.
 fn check_places(
     batch: &RecordBatch,
+    path: &Path,
     fps: f64,
     expected: &mut impl Iterator<Item = (usize, usize, usize)>,
-) -> Result<(), String> {
-    let count = |name: &str| columns::counts(batch, name);
-    let times = columns::doubles(batch, "timestamp")?;
+) -> Result<(), DatasetError> {
+    let column = |problem: ColumnError| DatasetError::content(path, problem);
+    let count = |name: &str| columns::counts(batch, name).map_err(column);
+    let times = columns::doubles(batch, "timestamp").map_err(column)?;
     let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
     for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
         let should = expected.next().unwrap_or_default();
         if (frame, episode, row) != should {
             let found = (frame, episode, row);
-            return Err(format!("expected frame, episode and row {should:?}, found {found:?}"));
+            let problem = format!("expected frame, episode and row {should:?}, found {found:?}");
+            return Err(DatasetError::content(path, problem));
         }
         let due = frame as f64 / fps;
         // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
         if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
-            return Err(format!(
-                "frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s"
-            ));
+            let problem = format!("frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s");
+            return Err(DatasetError::content(path, problem));
         }
     }
     Ok(())
 }
 
-/// Checks that the pictures of a column can be decoded and have its size; `decoded` is memory for them.
-fn check_pictures(batch: &RecordBatch, name: &str, feature: &Feature, decoded: &mut RgbImage) -> Result<(), String> {
+/// Checks that the pictures of the column `name` can be decoded and have its size; `decoded` is memory for them.
+fn check_pictures(
+    batch: &RecordBatch,
+    path: &Path,
+    name: &str,
+    feature: &Feature,
+    decoded: &mut RgbImage,
+) -> Result<(), DatasetError> {
     let bytes = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
-    for bytes in bytes? {
+    for bytes in bytes.map_err(|problem| DatasetError::content(path, problem))? {
         let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
-        read.map_err(|problem| format!("{name}: {problem}"))?;
+        read.map_err(|problem| DatasetError::content(path, format!("{name}: {problem}")))?;
         let found = (decoded.width(), decoded.height());
         if Some(found) != feature.size() {
             let hint = match feature.size() == Some((found.1, found.0)) {
                 true => "; pictures are as large as they are seen, turned as their EXIF data says",
                 false => "",
             };
-            return Err(format!("{name}: expected {}{hint}", another_size(feature, found)));
+            let problem = format!("{name}: expected {}{hint}", another_size(feature, found));
+            return Err(DatasetError::content(path, problem));
         }
     }
     Ok(())

@@ -11,14 +11,57 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
+/// Error when a column does not have the values that are expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnError {
+    /// There is no such column.
+    #[error("expected a column {0}, found none")]
+    Missing(String),
+    /// The column has other values.
+    #[error("column {column}: expected {expected}, found {found}")]
+    Unexpected {
+        /// Name of the column.
+        column: String,
+        /// Values that were expected.
+        expected: &'static str,
+        /// Type, value or number of values that was found.
+        found: String,
+    },
+    /// A row has another number of values.
+    #[error("column {column}, row {row}: expected {expected} values, found {found}")]
+    Length {
+        /// Name of the column.
+        column: String,
+        /// Index of the row.
+        row: usize,
+        /// Number of values that was expected.
+        expected: usize,
+        /// Number of values that was found.
+        found: usize,
+    },
+}
+
+impl ColumnError {
+    fn unexpected(column: &str, expected: &'static str, found: impl Display) -> Self {
+        Self::Unexpected {
+            column: column.to_owned(),
+            expected,
+            found: found.to_string(),
+        }
+    }
+}
+
 /// Returns the column of that name.
-pub fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, String> {
+///
+/// # Errors
+/// When there is none.
+pub fn column(batch: &RecordBatch, name: &str) -> Result<ArrayRef, ColumnError> {
     let found = batch.column_by_name(name).map(Arc::clone);
-    found.ok_or_else(|| format!("expected a column {name}, found none"))
+    found.ok_or_else(|| ColumnError::Missing(name.to_owned()))
 }
 
 /// Reads a column of whole numbers, stored as any integer or floating-point type.
-pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, String> {
+pub fn integers(batch: &RecordBatch, name: &str) -> Result<Vec<i64>, ColumnError> {
     let array = column(batch, name)?;
     let array = without_nulls(&array, name)?;
     match array.data_type() {
@@ -45,7 +88,7 @@ fn widened<T: ArrowPrimitiveType, V: From<T::Native>>(array: &ArrayRef) -> Vec<V
 }
 
 /// Converts a floating-point number to the whole number that it stands for.
-fn whole(name: &str, value: f64) -> Result<i64, String> {
+fn whole(name: &str, value: f64) -> Result<i64, ColumnError> {
     // Up to 2^53 every whole number has an exact `f64`.
     const EXACT: f64 = (1_u64 << 53) as f64;
     match value.fract() == 0.0 && value.abs() <= EXACT {
@@ -54,25 +97,25 @@ fn whole(name: &str, value: f64) -> Result<i64, String> {
     }
 }
 
-fn not_whole(name: &str, found: impl Display) -> String {
-    format!("column {name}: expected whole numbers, found {found}")
+fn not_whole(name: &str, found: impl Display) -> ColumnError {
+    ColumnError::unexpected(name, "whole numbers", found)
 }
 
 /// Reads a column of whole numbers that are not negative.
-pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, String> {
-    let count = |v: i64| usize::try_from(v).map_err(|_| format!("column {name}: expected 0 or more, found {v}"));
+pub fn counts(batch: &RecordBatch, name: &str) -> Result<Vec<usize>, ColumnError> {
+    let count = |v: i64| usize::try_from(v).map_err(|_| ColumnError::unexpected(name, "0 or more", v));
     integers(batch, name)?.into_iter().map(count).collect()
 }
 
 /// Reads an array of numbers, of lists of `dim` numbers, or of lists of lists of them, into one flat vector. An error
 /// names the row with a wrong number of values, counted from `first`.
-pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, String> {
+pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result<Vec<f32>, ColumnError> {
     let array = without_nulls(array, name)?;
-    let uneven = |row: usize, found: usize| {
-        format!(
-            "column {name}, row {}: expected {dim} values, found {found}",
-            first.saturating_add(row)
-        )
+    let uneven = |row: usize, found: usize| ColumnError::Length {
+        column: name.to_owned(),
+        row: first.saturating_add(row),
+        expected: dim,
+        found,
     };
     let of_lists = |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| {
         let (mut from, mut to) = (None, 0);
@@ -88,18 +131,19 @@ pub fn numbers(array: &ArrayRef, name: &str, dim: usize, first: usize) -> Result
         singles(without_nulls(&values, name)?, name)
     };
     // Rows of a shape such as (7, 1) are lists of lists.
-    let of_rows = |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| -> Result<Vec<f32>, String> {
-        let DataType::List(_) = values.data_type() else {
-            return of_lists(ends, values);
+    let of_rows =
+        |ends: &mut dyn Iterator<Item = (usize, usize)>, values: &ArrayRef| -> Result<Vec<f32>, ColumnError> {
+            let DataType::List(_) = values.data_type() else {
+                return of_lists(ends, values);
+            };
+            let inner = without_nulls(values, name)?.as_list::<i32>();
+            let offset = |at: usize| inner.offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
+            let mut ends = ends.map(|(begin, end)| {
+                let (begin, end) = (offset(begin).unwrap_or(0), offset(end).unwrap_or(0));
+                (begin, end.max(begin))
+            });
+            of_lists(&mut ends, inner.values())
         };
-        let inner = without_nulls(values, name)?.as_list::<i32>();
-        let offset = |at: usize| inner.offsets().get(at).and_then(|offset| usize::try_from(*offset).ok());
-        let mut ends = ends.map(|(begin, end)| {
-            let (begin, end) = (offset(begin).unwrap_or(0), offset(end).unwrap_or(0));
-            (begin, end.max(begin))
-        });
-        of_lists(&mut ends, inner.values())
-    };
     match array.data_type() {
         DataType::FixedSizeList(_, length) if *length as usize != dim && !array.is_empty() => {
             Err(uneven(0, *length as usize))
@@ -128,7 +172,7 @@ fn span<T: Copy + TryInto<usize>>(pair: &[T]) -> (usize, usize) {
 }
 
 /// Reads an array of one number per row.
-fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
+fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, ColumnError> {
     let found = match array.data_type() {
         DataType::Float32 => array.as_primitive::<Float32Type>().values().to_vec(),
         DataType::Float64 => narrowed::<Float64Type>(array, |v| v as f32),
@@ -145,11 +189,7 @@ fn singles(array: &ArrayRef, name: &str) -> Result<Vec<f32>, String> {
             let values = array.as_boolean().values().iter();
             values.map(|on| f32::from(u8::from(on))).collect()
         }
-        other => {
-            return Err(format!(
-                "column {name}: expected numbers or lists of them, found {other}"
-            ));
-        }
+        other => return Err(ColumnError::unexpected(name, "numbers or lists of them", other)),
     };
     Ok(found)
 }
@@ -159,12 +199,12 @@ fn narrowed<T: ArrowPrimitiveType>(array: &ArrayRef, to: impl Fn(T::Native) -> f
 }
 
 /// Reads a column of one 64-bit floating-point number per row.
-pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, String> {
+pub fn doubles(batch: &RecordBatch, name: &str) -> Result<Vec<f64>, ColumnError> {
     let array = column(batch, name)?;
     doubles_of(without_nulls(&array, name)?, name)
 }
 
-fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, String> {
+fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, ColumnError> {
     match array.data_type() {
         DataType::Float64 => Ok(array.as_primitive::<Float64Type>().values().to_vec()),
         _ => Ok(numbers(array, name, 1, 0)?.into_iter().map(f64::from).collect()),
@@ -172,18 +212,18 @@ fn doubles_of(array: &ArrayRef, name: &str) -> Result<Vec<f64>, String> {
 }
 
 /// Reads an array of one text per row; a null becomes an empty text.
-pub fn texts(array: &ArrayRef, name: &str) -> Result<Vec<String>, String> {
+pub fn texts(array: &ArrayRef, name: &str) -> Result<Vec<String>, ColumnError> {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
     match array.data_type() {
         DataType::Utf8 => Ok(array.as_string::<i32>().iter().map(text).collect()),
         DataType::LargeUtf8 => Ok(array.as_string::<i64>().iter().map(text).collect()),
         DataType::Utf8View => Ok(array.as_string_view().iter().map(text).collect()),
-        other => Err(format!("column {name}: expected text, found {other}")),
+        other => Err(ColumnError::unexpected(name, "text", other)),
     }
 }
 
 /// Reads a column of one list of texts per row; a single text becomes a list of one.
-pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, String> {
+pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, ColumnError> {
     let array = column(batch, name)?;
     match array.data_type() {
         DataType::List(_) => {
@@ -203,31 +243,33 @@ pub fn text_lists(batch: &RecordBatch, name: &str) -> Result<Vec<Vec<String>>, S
 }
 
 /// Reads an encoded image from each row, of an array of bytes or of structs with a field `bytes`.
-pub fn pictures(array: &ArrayRef, name: &str) -> Result<Vec<Vec<u8>>, String> {
+pub fn pictures(array: &ArrayRef, name: &str) -> Result<Vec<Vec<u8>>, ColumnError> {
     let bytes = match array.data_type() {
         DataType::Struct(_) => {
             let inner = array.as_struct().column_by_name("bytes");
-            Arc::clone(inner.ok_or_else(|| format!("column {name}: expected a field bytes, found none"))?)
+            Arc::clone(inner.ok_or_else(|| ColumnError::unexpected(name, "a field bytes", "none"))?)
         }
         _ => Arc::clone(array),
     };
     let some = |bytes: Option<&[u8]>| {
-        let missing = || format!("column {name}: expected the bytes of a picture, found none (only a path?)");
+        let missing = || ColumnError::unexpected(name, "the bytes of a picture", "none (only a path?)");
         bytes.map(<[u8]>::to_vec).ok_or_else(missing)
     };
     match bytes.data_type() {
         DataType::Binary => bytes.as_binary::<i32>().iter().map(some).collect(),
         DataType::LargeBinary => bytes.as_binary::<i64>().iter().map(some).collect(),
         DataType::BinaryView => bytes.as_binary_view().iter().map(some).collect(),
-        other => Err(format!("column {name}: expected bytes of pictures, found {other}")),
+        other => Err(ColumnError::unexpected(name, "bytes of pictures", other)),
     }
 }
 
-fn without_nulls<'a>(array: &'a ArrayRef, name: &str) -> Result<&'a ArrayRef, String> {
+fn without_nulls<'a>(array: &'a ArrayRef, name: &str) -> Result<&'a ArrayRef, ColumnError> {
     match array.null_count() {
         0 => Ok(array),
-        found => Err(format!(
-            "column {name}: expected a value in every row, found {found} without"
+        found => Err(ColumnError::unexpected(
+            name,
+            "a value in every row",
+            format_args!("{found} without"),
         )),
     }
 }
