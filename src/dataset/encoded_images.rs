@@ -12,7 +12,7 @@ use parquet::file::metadata::PageIndexPolicy;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::frame::Picture;
-use super::parquet::footer_check::Checked;
+use super::parquet::footer_check::{Checked, FooterError};
 use super::parquet::{columns, table};
 use super::reader::{At, Dataset};
 use crate::files;
@@ -114,7 +114,7 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
         std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::hash_map::Entry::Vacant(entry) => {
             let file = files::open(path).map_err(DatasetError::io("open", path))?;
-            let content = |problem: String| DatasetError::content(path, problem);
+            let content = |problem: FooterError| DatasetError::content(path, problem);
             let checked = Checked::footer_of(&file).map_err(content)?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)

@@ -114,7 +114,7 @@ impl Repair {
             steps.extend(report.problems.iter().map(|problem| Step::Found(problem.to_string())));
             let notes = (kept..info.total_episodes).map(|episode| notes_path(root, episode));
             steps.extend(notes.filter(|notes| notes.exists()).map(Step::SetAside));
-            let cut = cut_to(root, &info, (kept, frames))?;
+            let cut = cut_to(root, &info, kept, frames)?;
             steps.push(Step::Cut(Box::new(cut), info.total_episodes));
         }
         let counted =
@@ -306,7 +306,7 @@ fn next_files(root: &Path, info: &Info) -> Vec<PathBuf> {
 }
 
 /// Describes the dataset with its first episodes alone, of which there are `kept` with `frames` rows.
-fn cut_to(root: &Path, info: &Info, (kept, frames): (usize, usize)) -> Result<Info, DatasetError> {
+fn cut_to(root: &Path, info: &Info, kept: usize, frames: usize) -> Result<Info, DatasetError> {
     Ok(Info {
         total_episodes: kept,
         total_frames: frames,

@@ -11,7 +11,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use super::footer_check::Checked;
+use super::columns::ColumnError;
+use super::footer_check::{Checked, FooterError};
 use crate::dataset::error::DatasetError;
 use crate::files;
 
@@ -39,7 +40,7 @@ impl<'a> Table<'a> {
     /// When it is missing or is not parquet.
     pub fn open(path: &'a Path) -> Result<Self, DatasetError> {
         let file = files::open(path).map_err(DatasetError::io("open", path))?;
-        let content = |problem: String| DatasetError::content(path, problem);
+        let content = |problem: FooterError| DatasetError::content(path, problem);
         let checked = Checked::footer_of(&file).map_err(content)?;
         // What a writer noted about Arrow types is not needed, and may be wrong.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -79,12 +80,12 @@ impl<'a> Table<'a> {
         part: RowRange,
     ) -> Result<impl Iterator<Item = Batch> + use<'a>, DatasetError> {
         let (path, file) = (self.path, &self.file);
-        let content = |problem: String| DatasetError::content(path, problem);
         let pages = self.checked.pages(file, columns, part.values as u64);
-        let pages = pages.map_err(content)?;
+        let pages = pages.map_err(|problem| DatasetError::content(path, problem))?;
         guarded(path, || pages.look_inside(file, self.metadata.metadata()))?;
         if let Some(missing) = columns.iter().find(|column| !self.has(column)) {
-            return Err(content(format!("expected a column {missing}, found none")));
+            let problem = ColumnError::Missing((*missing).to_owned());
+            return Err(DatasetError::content(path, problem));
         }
         let file = file.try_clone().map_err(DatasetError::io("open", path))?;
         let builder = Builder::new_with_metadata(file, self.metadata.clone());

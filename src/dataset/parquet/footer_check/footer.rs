@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use super::super::thrift::{self, Value};
-use super::{bytes, inside};
+use super::{FooterError, bytes, inside};
 
 /// Magic bytes at the beginning and the end of a file.
 const MARK: &[u8; 4] = b"PAR1";
@@ -51,34 +51,29 @@ impl Footer {
     ///
     /// # Errors
     /// With what was expected and found.
-    pub fn read(file: &File, length: u64) -> Result<Self, String> {
+    pub fn read(file: &File, length: u64) -> Result<Self, FooterError> {
         let mut head = [0; 16];
-        let beginning = file.read_at(&mut head, 0).map_err(|e| e.to_string())?;
+        let beginning = file.read_at(&mut head, 0)?;
         let beginning = head.get(..beginning).unwrap_or_default();
         if beginning.is_empty() {
-            return Err("expected a parquet file, found an empty one; fetch or write it again".into());
+            return Err(FooterError::Empty);
         }
         if !beginning.starts_with(MARK) {
-            let found = beginning.escape_ascii();
-            return Err(format!(
-                "expected a parquet file, found one that begins with \"{found}\""
-            ));
+            return Err(FooterError::Beginning(beginning.escape_ascii().to_string()));
         }
-        let short = || format!("expected a whole parquet file, found {length} bytes");
+        let short = || FooterError::Short(length);
         let end = length.checked_sub(12).ok_or_else(short)?;
         let mut tail = [0; 8];
-        file.read_exact_at(&mut tail, length - 8).map_err(|e| e.to_string())?;
+        file.read_exact_at(&mut tail, length - 8)?;
         let (size, mark) = tail.split_first_chunk::<4>().ok_or_else(short)?;
         let size = u64::from(u32::from_le_bytes(*size));
         if mark != MARK || size > end {
-            return Err(
-                "expected a whole parquet file, found one without its end; it was still being written, or is cut"
-                    .into(),
-            );
+            return Err(FooterError::Cut);
         }
         let footer = bytes(file, length, (length - 8 - size) as i64, size as i64)?;
         let mut described = Described::default();
-        thrift::walk(&footer, &mut |path, value| described.visit(path, value)).map_err(|_| "its footer is damaged")?;
+        let walked = thrift::walk(&footer, &mut |path, value| described.visit(path, value));
+        walked.map_err(|_| FooterError::Damaged)?;
         described.check(length)?;
         Ok(Self {
             rows: described.rows,
@@ -146,9 +141,9 @@ impl Described {
         }
     }
 
-    fn check(&mut self, length: u64) -> Result<(), String> {
+    fn check(&mut self, length: u64) -> Result<(), FooterError> {
         if self.is_encrypted {
-            return Err("its columns are encrypted; decrypt the file first".into());
+            return Err(FooterError::Encrypted);
         }
         let roots = roots(&self.columns)?;
         let whole = i64::try_from(length).unwrap_or(i64::MAX);
@@ -162,13 +157,13 @@ impl Described {
             .chain([&self.rows])
             .all(|rows| (0..=whole).contains(rows));
         if !counts || all != Some(self.rows) {
-            return Err(format!(
-                "{} rows in groups of {:?} cannot be",
-                self.rows, self.rows_of_groups
-            ));
+            return Err(FooterError::Rows {
+                rows: self.rows,
+                groups: self.rows_of_groups.clone(),
+            });
         }
         if let Some(length) = self.lengths.iter().find(|length| !(0..=whole).contains(*length)) {
-            return Err(format!("a column of values of {length} bytes cannot be"));
+            return Err(FooterError::ValueLength(*length));
         }
         for chunk in &self.chunks {
             self.ranges.push((chunk.extent.start(), chunk.extent.length));
@@ -183,11 +178,10 @@ impl Described {
         for ((from, to), rows) in groups {
             let of_group = self.chunks.get_mut(*from..to).unwrap_or_default();
             if of_group.len() != roots.len() {
-                return Err(format!(
-                    "expected {} columns in each group of rows, found {}",
-                    roots.len(),
-                    of_group.len()
-                ));
+                return Err(FooterError::Columns {
+                    expected: roots.len(),
+                    found: of_group.len(),
+                });
             }
             for (chunk, root) in of_group.iter_mut().zip(&roots) {
                 chunk.extent.rows = *rows;
@@ -206,7 +200,7 @@ impl Extent {
 }
 
 /// Outermost column of each column of values. The numbers of children must make one tree that is not too deep.
-fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
+fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, FooterError> {
     // The first is the table itself.
     let mut open: Vec<i64> = vec![1];
     let (mut roots, mut root) = (Vec::new(), Vec::new());
@@ -214,13 +208,13 @@ fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
         let depth = open.len();
         match open.last_mut() {
             Some(left) => *left -= 1,
-            None => return Err("its columns are more than it says".into()),
+            None => return Err(FooterError::MoreColumns),
         }
         if depth == 2 {
             root.clone_from(name);
         }
         if depth > DEEPEST || !usize::try_from(*count).is_ok_and(|count| count <= columns.len()) {
-            return Err(format!("a column of {count} others at depth {depth} cannot be"));
+            return Err(FooterError::Nesting { count: *count, depth });
         }
         match count {
             0 => roots.push(root.clone()),
@@ -233,7 +227,7 @@ fn roots(columns: &[(i64, Vec<u8>)]) -> Result<Vec<Vec<u8>>, String> {
     if open.is_empty() {
         Ok(roots)
     } else {
-        Err("its columns are fewer than it says".into())
+        Err(FooterError::FewerColumns)
     }
 }
 
@@ -252,7 +246,7 @@ mod tests {
         };
         // a table of pictures, of bytes and path, and a number
         let sound: Vec<_> = columns(&[2, 2, 0, 0, 0]);
-        assert_eq!(roots(&sound), Ok(vec![b"p".to_vec(), b"p".to_vec(), b"x".to_vec()]));
+        assert_eq!(roots(&sound).unwrap(), [b"p", b"p", b"x"]);
         for wrong in [&[3, 0, 0][..], &[1, 0, 0], &[-1], &[i64::MAX], &[1; 40]] {
             let wrong: Vec<_> = columns(wrong);
             assert!(roots(&wrong).is_err(), "{wrong:?}");

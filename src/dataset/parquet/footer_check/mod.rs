@@ -4,6 +4,7 @@
 //! Every length must lie within the file. Decoded values may take more space than the file where they repeat; how much
 //! more is bounded by the file's length too.
 
+mod error;
 mod footer;
 mod pages;
 
@@ -16,6 +17,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use self::footer::{Extent, Footer};
 use self::pages::Pages;
 use super::delta_lengths;
+
+pub use self::error::FooterError;
 
 /// Number of values, of all columns together, that any file may hold however small it is.
 const FEW_VALUES: u64 = 1 << 20;
@@ -42,8 +45,8 @@ impl Checked {
     ///
     /// # Errors
     /// With what was expected and found.
-    pub fn footer_of(file: &File) -> Result<Self, String> {
-        let length = file.metadata().map_err(|e| e.to_string())?.len();
+    pub fn footer_of(file: &File) -> Result<Self, FooterError> {
+        let length = file.metadata()?.len();
         let footer = Footer::read(file, length)?;
         Ok(Self { footer, length })
     }
@@ -53,7 +56,7 @@ impl Checked {
     ///
     /// # Errors
     /// When the reader has understood it differently.
-    pub fn agrees(&self, understood: &ParquetMetaData) -> Result<(), String> {
+    pub fn agrees(&self, understood: &ParquetMetaData) -> Result<(), FooterError> {
         let of_group = |group: &RowGroupMetaData| {
             let rows = group.num_rows();
             let columns = group.columns().iter().map(move |column| Extent {
@@ -67,7 +70,7 @@ impl Checked {
         let understood = understood.row_groups().iter().flat_map(of_group);
         match understood.eq(self.footer.chunks.iter().map(|chunk| chunk.extent)) {
             true => Ok(()),
-            false => Err("its footer is damaged: it can be read in more than one way".into()),
+            false => Err(FooterError::Ambiguous),
         }
     }
 
@@ -76,7 +79,7 @@ impl Checked {
     ///
     /// # Errors
     /// With what was expected and found.
-    pub fn pages(&self, file: &File, columns: &[&str], values_of_row: u64) -> Result<CheckedPages, String> {
+    pub fn pages(&self, file: &File, columns: &[&str], values_of_row: u64) -> Result<CheckedPages, FooterError> {
         let (footer, length) = (&self.footer, self.length);
         let (mut values, mut packed_lengths) = (0_u64, Vec::new());
         for (number, chunk) in footer.chunks.iter().enumerate() {
@@ -95,9 +98,11 @@ impl Checked {
             .saturating_add(length.saturating_mul(4))
             .saturating_add(FEW_VALUES)
         {
-            most if values > most => Err(format!(
-                "expected at most {most} values in {length} bytes, found {values}"
-            )),
+            most if values > most => Err(FooterError::Values {
+                most,
+                length,
+                found: values,
+            }),
             _ => Ok(CheckedPages { packed_lengths }),
         }
     }
@@ -120,19 +125,20 @@ impl CheckedPages {
     }
 }
 
-fn inside(whole: i64, at: i64, length: i64) -> Result<(), String> {
+/// Checks that a range lies within the first `whole` bytes.
+fn inside(whole: i64, at: i64, length: i64) -> Result<(), FooterError> {
     let end = at.checked_add(length).filter(|end| *end <= whole);
     if at < 0 || length < 0 || end.is_none() {
-        return Err(format!("{length} bytes from {at} on do not lie in its {whole}"));
+        return Err(FooterError::Outside { at, length, whole });
     }
     Ok(())
 }
 
 /// Reads a range of the file, which must lie within it.
-fn bytes(file: &File, whole: u64, at: i64, length: i64) -> Result<Vec<u8>, String> {
+fn bytes(file: &File, whole: u64, at: i64, length: i64) -> Result<Vec<u8>, FooterError> {
     inside(i64::try_from(whole).unwrap_or(i64::MAX), at, length)?;
     let mut bytes = vec![0; length as usize];
-    file.read_exact_at(&mut bytes, at as u64).map_err(|e| e.to_string())?;
+    file.read_exact_at(&mut bytes, at as u64)?;
     Ok(bytes)
 }
 
@@ -185,7 +191,7 @@ mod tests {
         let mut chunk = Footer::read(&file, whole).unwrap().chunks.remove(0);
         let dictionary = chunk.extent.dictionary.take().unwrap();
         chunk.extent.length -= chunk.extent.data - dictionary;
-        let problem = Pages::walk(&file, whole, &chunk).unwrap_err();
+        let problem = Pages::walk(&file, whole, &chunk).unwrap_err().to_string();
         assert!(problem.contains("no dictionary"), "{problem}");
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use super::super::thrift::{self, Broken, Value};
 use super::footer::Chunk;
-use super::{bytes, inside};
+use super::{FooterError, bytes, inside};
 
 /// Size that any page may have in memory, however small the file is (bytes); writers end pages at about 1 MiB.
 const MARGIN: u64 = 16 << 20;
@@ -44,7 +44,7 @@ impl Pages {
     ///
     /// # Errors
     /// With what was expected and found.
-    pub fn walk(file: &File, whole: u64, chunk: &Chunk) -> Result<Self, String> {
+    pub fn walk(file: &File, whole: u64, chunk: &Chunk) -> Result<Self, FooterError> {
         let mut pages = Self::default();
         let (start, end) = (chunk.extent.start(), chunk.extent.start() + chunk.extent.length);
         let (mut at, mut dictionary) = (start, false);
@@ -59,7 +59,7 @@ impl Pages {
                 pages.data.insert(at, length);
             }
             if page.needs_dictionary() && !dictionary {
-                return Err(format!("the page at {at} has no dictionary before it, or not only one"));
+                return Err(FooterError::NoDictionary(at));
             }
             pages.packed_lengths |= page.encoding == DELTA_LENGTHS;
             pages.values = pages.values.saturating_add(page.values.unsigned_abs());
@@ -72,7 +72,7 @@ impl Pages {
     ///
     /// # Errors
     /// When it does not.
-    pub fn check_index(&self, file: &File, whole: u64, chunk: &Chunk) -> Result<(), String> {
+    pub fn check_index(&self, file: &File, whole: u64, chunk: &Chunk) -> Result<(), FooterError> {
         let (Some(at), Some(length)) = (chunk.offset_index, chunk.offset_index_length) else {
             return Ok(());
         };
@@ -84,13 +84,13 @@ impl Pages {
             ([1, 3], Value::Integer(row)) => rows.push(row),
             _ => (),
         };
-        thrift::walk(&index, &mut visit).map_err(|_| "an index of its pages is damaged")?;
+        thrift::walk(&index, &mut visit).map_err(|_| FooterError::DamagedIndex)?;
         let same = offsets.iter().eq(self.data.keys()) && sizes.iter().eq(self.data.values());
         let ordered = rows.first().is_none_or(|first| *first == 0)
             && rows.is_sorted_by(|a, b| a < b)
             && rows.last().is_none_or(|last| *last < chunk.extent.rows.max(1));
         if !same || !ordered || rows.len() != offsets.len() {
-            return Err("an index of its pages does not fit them".into());
+            return Err(FooterError::Index);
         }
         Ok(())
     }
@@ -105,17 +105,17 @@ impl Page {
     }
 
     /// Reads the header of the page at `at`; also returns the header's length (bytes).
-    fn read(file: &File, at: i64, end: i64) -> Result<(Self, i64), String> {
+    fn read(file: &File, at: i64, end: i64) -> Result<(Self, i64), FooterError> {
         let left = usize::try_from(end - at).unwrap_or_default();
         let mut size = HEADER.0;
         loop {
             let mut window = vec![0; size.min(left)];
-            file.read_exact_at(&mut window, at as u64).map_err(|e| e.to_string())?;
+            file.read_exact_at(&mut window, at as u64)?;
             let mut page = Self::default();
             match thrift::walk(&window, &mut |path, value| page.visit(path, value)) {
                 Ok(length) => return Ok((page, length as i64)),
                 Err(Broken::Short) if size < HEADER.1.min(left) => size = HEADER.1,
-                Err(_) => return Err(format!("the page at {at} is damaged")),
+                Err(_) => return Err(FooterError::DamagedPage(at)),
             }
         }
     }
@@ -134,7 +134,7 @@ impl Page {
         }
     }
 
-    fn check(&self, whole: u64, at: i64) -> Result<(), String> {
+    fn check(&self, whole: u64, at: i64) -> Result<(), FooterError> {
         let most = i64::try_from(whole.saturating_mul(2).saturating_add(MARGIN)).unwrap_or(i64::MAX);
         let positive = [self.uncompressed, self.compressed, self.values]
             .iter()
@@ -142,16 +142,23 @@ impl Page {
         let within = |length: &i64| (0..=self.compressed).contains(length);
         let levels = self.levels.iter().all(within) && within(&(self.levels[0] + self.levels[1]));
         if !positive || self.uncompressed > most || !levels {
-            return Err(format!("the page at {at} cannot be: {self:?} in {whole} bytes"));
+            return Err(FooterError::Page {
+                at,
+                header: format!("{self:?}"),
+                length: whole,
+            });
         }
         if self.kind == Self::DICTIONARY && self.values > self.uncompressed {
-            return Err(format!("the dictionary at {at} cannot have {} values", self.values));
+            return Err(FooterError::Dictionary {
+                at,
+                values: self.values,
+            });
         }
         if !ENCODINGS.contains(&self.encoding) {
-            let encoding = self.encoding;
-            return Err(format!(
-                "the page at {at} has encoding {encoding}, which is not read; write the file anew with plain values, dictionaries or differences"
-            ));
+            return Err(FooterError::Encoding {
+                at,
+                encoding: self.encoding,
+            });
         }
         Ok(())
     }
