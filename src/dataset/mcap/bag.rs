@@ -10,7 +10,7 @@ use mcap::records::Record;
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
 use super::compression::{self, LONGEST_MESSAGE};
-use super::{BagError, files, record_lengths};
+use super::{BagError, MessageError, files, record_lengths};
 
 /// Maximum size of a read (bytes), so that a record that announces more than the file has takes no memory for it.
 const READ_AT_ONCE: usize = 1 << 20;
@@ -32,13 +32,11 @@ impl BagMessage<'_> {
     ///
     /// # Errors
     /// When it is in another encoding, or compressed data is damaged.
-    pub fn data(&self) -> Result<Cow<'_, [u8]>, String> {
+    pub fn data(&self) -> Result<Cow<'_, [u8]>, MessageError> {
         match self.encoding {
             "cdr" => compression::message(self.data),
-            "ros1" => Err("expected messages of ROS 2 (cdr), found those of ROS 1; \
-                           convert the bag with rosbags-convert, which translates them"
-                .into()),
-            other => Err(format!("expected messages of ROS 2 (cdr), found encoding {other:?}")),
+            "ros1" => Err(MessageError::Ros1),
+            other => Err(MessageError::Encoding(other.to_owned())),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::BagError;
 use super::bag::{self, BagMessage};
 use super::clock::{Timeline, Times, nothing_in_common, remarks};
 use super::import::{ColumnSource, ImportOptions};
@@ -11,6 +10,7 @@ use super::messages::decode_text;
 use super::sample::Ticks;
 use super::signals::{Signal, SignalReader, Track};
 use super::streams::{picture, picture_times};
+use super::{BagError, MessageError};
 use crate::camera::rgb::RgbImage;
 
 /// Content of a recording on the requested topics.
@@ -119,7 +119,7 @@ impl<'a> Messages<'a> {
     }
 
     /// Adds a message if its topic is one of those that are read.
-    fn add(&mut self, message: &BagMessage<'_>) -> Result<(), String> {
+    fn add(&mut self, message: &BagMessage<'_>) -> Result<(), MessageError> {
         let tells_task = Some(message.topic) == self.options.task_topic.as_deref() && self.task.is_none();
         let signal = self.signals.get_mut(message.topic);
         let images = self.pictures.get_mut(message.topic);
@@ -128,7 +128,7 @@ impl<'a> Messages<'a> {
         }
         let data = message.data()?;
         if tells_task {
-            self.task = Some(decode_text(&data).map_err(|e| e.to_string())?);
+            self.task = Some(decode_text(&data)?);
         }
         if let Some(signal) = signal {
             signal.push(message.kind, message.log_time, &data)?;

@@ -11,6 +11,7 @@ mod exported;
 mod files;
 pub mod import;
 mod index;
+mod message_error;
 pub mod messages;
 mod plan;
 mod record_lengths;
@@ -22,6 +23,7 @@ mod topic_names;
 pub use clock::StampClock;
 pub use export::{ExportOptions, export_episodes};
 pub use import::{ColumnSource, ImportOptions, ImportReport, SourceTopic, import_bags};
+pub use message_error::MessageError;
 
 use std::path::{Path, PathBuf};
 
