@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
-use super::info::{Info, Version};
+use super::info::{CHUNK, Info, Version};
 use super::parquet::columns::{self, ColumnError};
 use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
@@ -24,6 +24,16 @@ pub struct FilePlace {
     pub chunk: usize,
     /// Number of the file in it.
     pub file: usize,
+}
+
+impl FilePlace {
+    /// File of this number, counted over all folders.
+    pub fn of_number(number: usize) -> Self {
+        Self {
+            chunk: number / CHUNK,
+            file: number % CHUNK,
+        }
+    }
 }
 
 /// Time span of an episode in a video file.

@@ -164,7 +164,7 @@ impl Dataset {
         let wrong = |problem: String| DatasetError::Request(format!("column {column}: {problem}"));
         let names = match self.info.features.get(column) {
             Some(feature) => {
-                let own = feature.own_names().map_err(wrong)?;
+                let own = feature.own_names().map_err(|e| wrong(e.to_string()))?;
                 own.unwrap_or_else(|| feature.value_names())
             }
             None => Vec::new(),
@@ -385,5 +385,5 @@ fn episode_file(
         ("episode_index", &index),
         ("video_key", key),
     ];
-    Ok(root.join(expand(template, &values).map_err(DatasetError::Request)?))
+    Ok(root.join(expand(template, &values)?))
 }

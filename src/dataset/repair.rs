@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::episode_stats;
 use super::episodes::{self, Episode, FilePlace, sorted};
 use super::error::DatasetError;
-use super::info::{CHUNK, EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
+use super::info::{EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
 use super::open_episode;
 use super::parquet::{columns, table};
 use super::reader::data_path;
@@ -295,10 +295,7 @@ fn require_openable(problems: &[DatasetError], beyond: &[PathBuf]) -> Result<(),
 
 /// Paths of the files that a recorder writes for the first episode that is not counted.
 fn next_files(root: &Path, info: &Info) -> Vec<PathBuf> {
-    let next = FilePlace {
-        chunk: info.total_episodes / CHUNK,
-        file: info.total_episodes % CHUNK,
-    };
+    let next = FilePlace::of_number(info.total_episodes);
     let paths = [EPISODES, info.data_path.as_str()].into_iter();
     paths
         .filter_map(|template| Some(root.join(episode_path(template, next).ok()?)))

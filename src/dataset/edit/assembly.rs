@@ -73,10 +73,7 @@ impl<'a> Assembly<'a> {
         mut statistics: FeatureStats,
     ) -> Result<(), DatasetError> {
         let index = self.info.total_episodes;
-        let data = FilePlace {
-            chunk: index / CHUNK,
-            file: index % CHUNK,
-        };
+        let data = FilePlace::of_number(index);
         let mut taken = Episode {
             index,
             tasks: choice
@@ -152,18 +149,14 @@ impl<'a> Assembly<'a> {
     fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<FilePlace, DatasetError> {
         let source = video_path(from.root(), from.info(), episode, key)?;
         let of_key = self.videos.entry(key.to_owned()).or_default();
-        let place = |number: usize| FilePlace {
-            chunk: number / CHUNK,
-            file: number % CHUNK,
-        };
         if let Some(known) = of_key.iter().position(|known| *known == source) {
-            return Ok(place(known));
+            return Ok(FilePlace::of_number(known));
         }
         of_key.push(source.clone());
-        let place = place(of_key.len() - 1);
+        let place = FilePlace::of_number(of_key.len() - 1);
         let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
         let values = [("video_key", key), ("chunk_index", &chunk), ("file_index", &file)];
-        let path = expand(VIDEOS, &values).map_err(DatasetError::Request)?;
+        let path = expand(VIDEOS, &values)?;
         copy(self.storage, &source, &self.out.join(path))?;
         Ok(place)
     }

@@ -19,7 +19,7 @@ use super::episode_stats::{self, FeatureStats};
 use super::episodes::{self, Described, Episode, FilePlace};
 use super::error::DatasetError;
 use super::frame::Frame;
-use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
+use super::info::{EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::instruction::require_plain;
 use super::open_episode::{self, FoundEpisode, Header, OpenEpisode, OpenEpisodeReader};
 use super::parquet::rows::{RowWriter, RowsPosition};
@@ -244,11 +244,7 @@ impl DatasetWriter {
 
     /// Returns the next file, which has the number of its first episode.
     fn next_file(&self) -> FilePlace {
-        let index = self.info.total_episodes;
-        FilePlace {
-            chunk: index / CHUNK,
-            file: index % CHUNK,
-        }
+        FilePlace::of_number(self.info.total_episodes)
     }
 
     /// Adds episodes to the metadata, so that they count; their rows must be written, all into one file.
@@ -341,5 +337,5 @@ fn none_open() -> DatasetError {
 /// Returns the path of a file of v3.0.
 pub(super) fn episode_path(template: &str, place: FilePlace) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
-    expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
+    expand(template, &[("chunk_index", &chunk), ("file_index", &file)])
 }
