@@ -317,18 +317,18 @@ fn cut_to(root: &Path, info: &Info, kept: usize, frames: usize) -> Result<Info, 
 fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let described = DESCRIPTIONS.iter().map(|name| temporary(&root.join(name)));
     let mut found: Vec<_> = described.filter(|path| path.is_file()).collect();
-    let mut look = |folder: &Path, (before, after): (&str, &str)| -> Result<(), DatasetError> {
+    let mut look = |folder: &Path, before: &str, after: &str| -> Result<(), DatasetError> {
         if folder.is_dir() {
             let files = sorted(folder)?.into_iter();
             found.extend(files.filter(|path| path.is_file() && is_unfinished(path, before, after)));
         }
         Ok(())
     };
-    look(&root.join("meta/thinkvla"), ("episode-", ".json"))?;
+    look(&root.join("meta/thinkvla"), "episode-", ".json")?;
     for folder in NESTED {
         let folder = root.join(folder);
         for inner in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-            look(&inner, ("file-", ".parquet"))?;
+            look(&inner, "file-", ".parquet")?;
         }
     }
     Ok(found)
