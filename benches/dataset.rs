@@ -1,9 +1,8 @@
-//! Benchmark of reading a dataset with two 640×480 cameras in JPEG columns: in order on one core, and shuffled with 224×224
-//! crops on two. The targets are ten times real time and 300 samples a second.
+//! Benchmark of reading a dataset with two 640×480 cameras in JPEG columns, in order on one core. The target is ten times
+//! real time.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::hint::black_box;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +10,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
-use thinkvla::dataset::schema::{ACTION, DatasetSchema};
-use thinkvla::dataset::shuffled::{ShuffleRule, shuffled};
+use thinkvla::dataset::schema::DatasetSchema;
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 
@@ -99,28 +97,6 @@ fn reading(c: &mut Criterion) {
             }
         });
     });
-    for threads in [1, 2] {
-        let rule = ShuffleRule {
-            pictures: CAMERAS.map(str::to_owned).to_vec(),
-            crop: (224, 224),
-            action: ACTION.into(),
-            horizon: 8,
-            seed: 1,
-            threads,
-        };
-        group.bench_function(
-            format!("shuffled 224x224 of two cameras with 8 actions, {threads} threads"),
-            |b| {
-                b.iter(|| {
-                    shuffled(&dataset, &rule, |sample| {
-                        black_box(&sample);
-                        ControlFlow::Continue(())
-                    })
-                    .unwrap();
-                });
-            },
-        );
-    }
     group.finish();
 }
 

@@ -102,7 +102,10 @@ fn files_of_the_user_stay_with_a_dataset_that_is_changed_in_its_place() {
         let before = folder.path().join("set.before").join(file);
         assert_eq!(std::fs::read(root.join(file)).unwrap(), std::fs::read(before).unwrap());
     }
-    assert!(said.contains("only there are still: drawings"), "{said}");
+    assert!(
+        said.contains("found the folders drawings; they were not copied"),
+        "{said}"
+    );
     require(&root, &[(0, "lift the can"), (2, "lift the can")]);
 }
 
@@ -145,6 +148,39 @@ fn nothing_is_written_into_a_dataset_that_is_read() {
         assert_eq!(files(folder.path()), before, "{arguments:?}");
         assert!(!Path::new(&a).exists() && !Path::new(&sub).exists());
     }
+}
+
+#[test]
+fn nothing_is_written_when_one_of_several_places_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, text) = recording(folder.path(), "set");
+    let [a, b, bags] = ["a", "b", "bags"].map(|name| folder.path().join(name).to_str().unwrap().to_owned());
+    for taken in ["b/mine", "bags/episode-000002.mcap", "set.before/mine"] {
+        let taken = folder.path().join(taken);
+        std::fs::create_dir_all(taken.parent().unwrap()).unwrap();
+        std::fs::write(taken, b"mine").unwrap();
+    }
+    let before = files(folder.path());
+    for (arguments, named) in [
+        (
+            &["split", &text, "--at", "1", "--out", &a, &b][..],
+            "new or empty folder",
+        ),
+        (
+            &["export", &text, "--out", &bags][..],
+            "episode-000002.mcap: expected no file",
+        ),
+        (&["delete", &text, "1"][..], "set.before is still there"),
+    ] {
+        let output = command_line::dataset(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && said.contains(named),
+            "{arguments:?}: {said}"
+        );
+        assert_eq!(files(folder.path()), before, "{arguments:?}");
+    }
+    assert!(!Path::new(&a).exists());
 }
 
 #[test]

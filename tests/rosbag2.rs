@@ -297,6 +297,10 @@ fn files_that_rosbag2_compressed_as_a_whole_are_read() {
     // `ros2 bag play` unpacks beside the compressed file; an incomplete result must be ignored.
     import.put("bag/bag_1.mcap", &plain(second)[..100]);
     require_scene(&import.run(&import.path("bag")).unwrap());
+    // Early versions of rosbag2 list the folder, too.
+    let listed = metadata("FILE", "zstd", &["bag/bag_0.mcap.zstd", "bag/bag_1.mcap.zstd"]);
+    import.put("bag/metadata.yaml", listed.as_bytes());
+    require_scene(&import.run(&import.path("bag")).unwrap());
     // A recorder that was killed while it compressed has written no metadata.
     std::fs::remove_file(import.path("bag/metadata.yaml")).unwrap();
     import.put("bag/bag_1.mcap", &plain(second));
@@ -428,6 +432,31 @@ fn recordings_of_other_kinds_are_refused_with_the_command_that_converts_them() {
         metadata("MESSAGE", "lz4", &["run_0.mcap"]).as_bytes(),
     );
     says(&import, &import.path("other"), &["zstd", "ros2 bag convert"]);
+}
+
+#[test]
+fn records_with_texts_longer_than_themselves_are_refused_before_memory_is_reserved() {
+    use mcap::records::op;
+    let import = Import::new();
+    for (opcode, numbers, record, field) in [
+        (op::HEADER, 0, "header", "profile"),
+        (op::SCHEMA, 2, "schema", "name"),
+        (op::CHANNEL, 4, "channel", "topic"),
+        (op::MESSAGE_INDEX, 2, "message index", "entries"),
+        (op::CHUNK_INDEX, 32, "chunk index", "message index offsets"),
+        (op::ATTACHMENT, 16, "attachment", "name"),
+        (op::ATTACHMENT_INDEX, 40, "attachment index", "name"),
+        (op::STATISTICS, 42, "statistics", "message counts of channels"),
+        (op::METADATA, 0, "metadata", "name"),
+        (op::METADATA_INDEX, 16, "metadata index", "name"),
+    ] {
+        let body = [&vec![0u8; numbers][..], &800_000_000u32.to_le_bytes(), b"abc"].concat();
+        let length = (body.len() as u64).to_le_bytes();
+        let bytes = [mcap::MAGIC, &[opcode], &length, &body].concat();
+        let error = import.run(&import.put("bag.mcap", &bytes)).unwrap_err().to_string();
+        let said = format!("{record} record: expected 800000000 bytes for its {field}, found 3;");
+        assert!(error.contains(&said), "{error}");
+    }
 }
 
 /// Arm and gripper publish alternately, each its own joints.

@@ -55,8 +55,9 @@ fn assert_every_frame<R: std::io::Read + std::io::Seek>(reader: &mut VideoReader
     {
         assert_eq!(number_of(reader.frame(index).unwrap()), index);
     }
+    let start = reader.time_of(0).unwrap();
     for index in shuffled(count, 8).into_iter().take(20) {
-        let stamp = index as f64 / reader.fps();
+        let stamp = start + index as f64 / reader.fps();
         assert_eq!(number_of(reader.frame_at(stamp).unwrap()), index, "at {stamp} s");
     }
     assert!(reader.frame(count).is_err());
@@ -170,12 +171,16 @@ fn an_empty_edit_shifts_the_times_of_all_frames() {
     assert!(error.contains("at least 0.200"), "{error}");
 }
 
-/// Replaces the edit list of a file with one of another version and other edits of duration and media time, which
-/// makes its index longer or shorter; the index must be at the end.
+/// Replaces the edit list of a file, if it has one, with one of another version and other edits of duration and media
+/// time, which makes its index longer or shorter; no table of the index may point behind it.
 fn with_edits(file: &[u8], long: bool, edits: &[(u64, i64)]) -> Vec<u8> {
-    let place = |kind: &[u8]| file.windows(4).position(|window| window == kind).unwrap() - 4;
+    let find = |kind: &[u8]| Some(file.windows(4).position(|window| window == kind)? - 4);
     let size = |at: usize| u32::from_be_bytes(*file[at..].first_chunk().unwrap());
-    let (moov, trak, edts) = (place(b"moov"), place(b"trak"), place(b"edts"));
+    let (moov, trak) = (find(b"moov").unwrap(), find(b"trak").unwrap());
+    let (edts, old) = match find(b"edts") {
+        Some(edts) => (edts, size(edts) as usize),
+        None => (find(b"mdia").unwrap(), 0),
+    };
     let mut list = vec![u8::from(long), 0, 0, 0];
     list.extend((edits.len() as u32).to_be_bytes());
     for (duration, media_time) in edits {
@@ -190,7 +195,6 @@ fn with_edits(file: &[u8], long: bool, edits: &[(u64, i64)]) -> Vec<u8> {
     }
     let elst = [&(list.len() as u32 + 8).to_be_bytes()[..], &b"elst"[..], &list[..]].concat();
     let new = [&(elst.len() as u32 + 8).to_be_bytes()[..], &b"edts"[..], &elst[..]].concat();
-    let old = size(edts) as usize;
     let mut out = [&file[..edts], &new[..], &file[edts + old..]].concat();
     for parent in [moov, trak] {
         let grown = size(parent) + new.len() as u32 - old as u32;
@@ -216,6 +220,40 @@ fn empty_edits_of_both_versions_add_up() {
             assert!((found - start).abs() < 1e-4, "{edits:?}: {found}");
             assert_eq!(number_of(reader.frame_at(start + 0.5).unwrap()), 5, "{edits:?}");
         }
+    }
+}
+
+#[test]
+fn without_an_edit_list_frames_are_shown_at_their_own_times() {
+    // Reordered frames are shown later than decoded; PyAV gives the first frames these times.
+    for (name, start) in [("x264_lerobot.mp4", 0.1), ("x264_reordered.mp4", 0.2), ("av1.mp4", 0.0)] {
+        let mut file = std::fs::read(fixture(name)).unwrap();
+        let edts = file.windows(4).position(|window| window == b"edts").unwrap();
+        file[edts..edts + 4].copy_from_slice(b"free");
+        let mut reader = VideoReader::new(Cursor::new(file)).unwrap();
+        for index in [0, 1, 17, 39] {
+            let time = start + index as f64 / 10.0;
+            let found = reader.time_of(index).unwrap();
+            assert!((found - time).abs() < 1e-4, "{name}: {found}");
+            assert_eq!(number_of(reader.frame_at(time).unwrap()), index, "{name}");
+        }
+    }
+}
+
+#[test]
+fn edits_of_a_fragmented_file_shift_its_own_times() {
+    let file = std::fs::read(fixture("x264_fragments.mp4")).unwrap();
+    let start = |file: Vec<u8>| VideoReader::new(Cursor::new(file)).unwrap().time_of(0).unwrap();
+    // The first frame is shown 2048 ticks of 1/10240 s after the file begins.
+    assert!((start(file.clone()) - 0.2).abs() < 1e-4);
+    let cases: [(&[(u64, i64)], f64); 3] = [
+        (&[(4000, 2048)], 0.0),
+        (&[(4000, 1024)], 0.1),
+        (&[(300, -1), (4000, 1024)], 0.4),
+    ];
+    for (edits, expected) in cases {
+        let found = start(with_edits(&file, false, edits));
+        assert!((found - expected).abs() < 1e-4, "{edits:?}: {found}");
     }
 }
 

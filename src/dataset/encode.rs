@@ -12,14 +12,14 @@ use super::episodes::{self, Episode, FilePlace, VideoSpan};
 use super::error::DatasetError;
 use super::feature::{Dtype, Feature};
 use super::frame::Frame;
-use super::info::{CHUNK, DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version, expand};
+use super::info::{DATA, DEFAULTS, EPISODES, Info, MODALITY, VIDEOS, Version};
 use super::parquet::rows::{RowWriter, RowsPosition};
 use super::reader::{At, Dataset, video_path};
 use super::storage::{Storage, commit, commit_with, copy, new_folder, require_outside};
 use super::tasks;
 use super::verify::require_described_rows;
 use super::video::{VideoError, VideoSettings, VideoWriter, feature_info};
-use super::writer::notes_path;
+use super::writer::{episode_path, notes_path};
 use crate::contract::FILE_NAME;
 use crate::files::CONFIGURATION;
 
@@ -149,10 +149,7 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn episode(&self, source: &Episode, statistics: episode_stats::FeatureStats) -> Result<(), DatasetError> {
         // Data and video files have the same numbers, as some readers expect.
-        let place = FilePlace {
-            chunk: source.index / CHUNK,
-            file: source.index % CHUNK,
-        };
+        let place = FilePlace::of_number(source.index);
         let span = VideoSpan {
             place,
             from_s: 0.0,
@@ -172,7 +169,7 @@ impl Encoder<'_> {
             &notes_path(self.out, episode.index),
             CONFIGURATION,
         )?;
-        let path = self.out.join(path(EPISODES, place)?);
+        let path = self.out.join(episode_path(EPISODES, place)?);
         episodes::save(self.storage, &path, &[(episode, statistics)])
     }
 
@@ -208,7 +205,7 @@ impl Encoder<'_> {
     }
 
     fn rows(&self, episode: &Episode) -> Result<(), DatasetError> {
-        let path = self.out.join(path(DATA, episode.data)?);
+        let path = self.out.join(episode_path(DATA, episode.data)?);
         let first = At {
             episode: episode.index,
             frame: 0,
@@ -241,9 +238,4 @@ impl Encoder<'_> {
             rows.finish().map(drop)
         })
     }
-}
-
-fn path(template: &str, place: FilePlace) -> Result<std::path::PathBuf, DatasetError> {
-    let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
-    expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
 }

@@ -12,8 +12,8 @@ use parquet::file::metadata::PageIndexPolicy;
 use super::error::DatasetError;
 use super::feature::Dtype;
 use super::frame::Picture;
-use super::parquet::columns;
-use super::parquet::footer_check::Checked;
+use super::parquet::footer_check::{Checked, FooterError};
+use super::parquet::{columns, table};
 use super::reader::{At, Dataset};
 use crate::files;
 
@@ -79,7 +79,7 @@ impl<'a> EncodedImageReader<'a> {
         let known = known(&mut self.known, &path, &names)?;
         let file = known.file.try_clone().map_err(DatasetError::io("open", &path))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, known.metadata.clone());
-        let mask = columns::only(&builder, &names);
+        let mask = table::only(&builder, &names);
         let selection = RowSelection::from(vec![RowSelector::skip(row), RowSelector::select(count)]);
         let content = |problem: &dyn ToString| DatasetError::content(&path, problem.to_string());
         let reader = builder
@@ -88,7 +88,7 @@ impl<'a> EncodedImageReader<'a> {
             .with_batch_size(count);
         let mut rows: Vec<Vec<Picture>> = vec![Vec::with_capacity(names.len()); count];
         let mut read = 0;
-        for batch in columns::batches(&path, columns::guarded(&path, || reader.build())?) {
+        for batch in table::batches(&path, table::guarded(&path, || reader.build())?) {
             let batch = batch?;
             for name in &names {
                 let column = columns::column(&batch, name).map_err(|e| content(&e))?;
@@ -114,15 +114,15 @@ fn known<'k>(all: &'k mut HashMap<PathBuf, Known>, path: &PathBuf, names: &[&str
         std::collections::hash_map::Entry::Occupied(entry) => Ok(entry.into_mut()),
         std::collections::hash_map::Entry::Vacant(entry) => {
             let file = files::open(path).map_err(DatasetError::io("open", path))?;
-            let content = |problem: String| DatasetError::content(path, problem);
+            let content = |problem: FooterError| DatasetError::content(path, problem);
             let checked = Checked::footer_of(&file).map_err(content)?;
             let options = ArrowReaderOptions::new()
                 .with_skip_arrow_metadata(true)
                 .with_offset_index_policy(PageIndexPolicy::Optional);
-            let metadata = columns::guarded(path, || ArrowReaderMetadata::load(&file, options))?;
+            let metadata = table::guarded(path, || ArrowReaderMetadata::load(&file, options))?;
             checked.agrees(metadata.metadata()).map_err(content)?;
             let pages = checked.pages(&file, names, 0).map_err(content)?;
-            columns::guarded(path, || pages.look_inside(&file, metadata.metadata()))?;
+            table::guarded(path, || pages.look_inside(&file, metadata.metadata()))?;
             Ok(entry.insert(Known { file, metadata }))
         }
     }

@@ -14,7 +14,8 @@ use super::episodes;
 use super::error::DatasetError;
 use super::info::{Info, STATS, Version, pretty, read_json};
 use super::jsonl;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns;
+use super::parquet::table::{RowRange, Table};
 use super::schema::action_column;
 use super::statistics::Statistics;
 use super::storage::{Storage, commit};
@@ -159,9 +160,8 @@ fn load_file(path: &Path, all: &mut BTreeMap<usize, FeatureStats>) -> Result<(),
     let names: Vec<&str> = table.names().filter(of_statistics).collect();
     for batch in table.read(&names, RowRange::ALL)? {
         let batch = batch?;
-        let content = |problem: String| DatasetError::content(path, problem);
         for (row, index) in columns::counts(&batch, "episode_index")
-            .map_err(content)?
+            .map_err(|problem| DatasetError::content(path, problem))?
             .into_iter()
             .enumerate()
         {

@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use super::episode_stats::FeatureStats;
 use super::error::DatasetError;
-use super::info::{Info, Version};
-use super::parquet::columns::{self, RowRange, Table};
+use super::info::{CHUNK, Info, Version};
+use super::parquet::columns::{self, ColumnError};
+use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
 use super::statistics::Statistics;
 use super::storage::Storage;
@@ -23,6 +24,16 @@ pub struct FilePlace {
     pub chunk: usize,
     /// Number of the file in it.
     pub file: usize,
+}
+
+impl FilePlace {
+    /// File of this number, counted over all folders.
+    pub fn of_number(number: usize) -> Self {
+        Self {
+            chunk: number / CHUNK,
+            file: number % CHUNK,
+        }
+    }
 }
 
 /// Time span of an episode in a video file.
@@ -157,7 +168,7 @@ fn load_file(path: &Path, info: &Info, episodes: &mut Vec<Episode>) -> Result<()
     Ok(())
 }
 
-fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, String> {
+fn read_batch(batch: &RecordBatch, videos: &[String]) -> Result<Vec<Episode>, ColumnError> {
     let count = |name: &str| columns::counts(batch, name).map(Vec::into_iter);
     let (mut index, mut length) = (count("episode_index")?, count("length")?);
     let (mut chunk, mut file) = (count("data/chunk_index")?, count("data/file_index")?);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::names::Names;
+use super::names::{Names, NamesError};
 
 /// Type of a feature's values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +171,7 @@ impl Feature {
     ///
     /// # Errors
     /// When there is not one name for each value, or it is not clear which is whose; with what to do.
-    pub fn own_names(&self) -> Result<Option<Vec<String>>, String> {
+    pub fn own_names(&self) -> Result<Option<Vec<String>>, NamesError> {
         self.names.of_values(self.len())
     }
 

@@ -316,16 +316,15 @@ fn written<'a>(description: &'a Value, features: &'a BTreeMap<String, Feature>) 
 ///
 /// # Errors
 /// When it has a field that `values` lacks, or leads out of the dataset.
-pub fn expand(template: &str, values: &[(&str, &str)]) -> Result<PathBuf, String> {
+pub fn expand(template: &str, values: &[(&str, &str)]) -> Result<PathBuf, DatasetError> {
+    let wrong = |problem: &str| DatasetError::Request(format!("{template}: {problem}"));
     let mut path = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (field, behind) = after
-            .split_once('}')
-            .ok_or(format!("{template}: a '{{' is not closed"))?;
+        let (field, behind) = after.split_once('}').ok_or_else(|| wrong("a '{' is not closed"))?;
         let (name, format) = field.split_once(':').unwrap_or((field, ""));
         let value = values.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
-        let value = value.ok_or(format!("{template}: it names {{{name}}}, which is not known"))?;
+        let value = value.ok_or_else(|| wrong(&format!("it names {{{name}}}, which is not known")))?;
         let width: usize = format.trim_end_matches('d').parse().unwrap_or(0);
         path.push_str(before);
         path.push_str(&format!("{value:0>width$}", width = width.min(12)));
@@ -336,7 +335,7 @@ pub fn expand(template: &str, values: &[(&str, &str)]) -> Result<PathBuf, String
     let inside = path.components().all(|part| matches!(part, Component::Normal(_)));
     inside
         .then_some(path)
-        .ok_or(format!("{template}: expected a path inside the dataset"))
+        .ok_or_else(|| wrong("expected a path inside the dataset"))
 }
 
 #[cfg(test)]

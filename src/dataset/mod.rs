@@ -33,10 +33,8 @@ pub mod parquet;
 pub mod reader;
 pub mod repair;
 pub mod schema;
-pub mod shuffled;
 pub mod statistics;
 pub mod storage;
-
 pub mod tasks;
 pub mod verify;
 pub mod video;

@@ -35,6 +35,43 @@ pub enum Names {
     Groups(Vec<(String, Names)>),
 }
 
+/// Error when names are not understood, with advice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}; {ADVICE}")]
+pub struct NamesError(NamesProblem);
+
+/// Reason why names are not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum NamesProblem {
+    /// There are more or fewer names than values.
+    #[error("expected {expected} names, one for each value, found {found}: {}", .names.join(", "))]
+    Count {
+        expected: usize,
+        found: usize,
+        /// The first names.
+        names: Vec<String>,
+    },
+    /// Several lists could be the names; these are their own.
+    #[error("expected one list of {count} different names, found {} and {last}", .others.join(", "))]
+    Lists {
+        count: usize,
+        others: Vec<String>,
+        last: String,
+    },
+    /// Something else is in the place of names.
+    #[error("expected names, found {0}")]
+    Other(String),
+    /// Only some names have places, and this one has none.
+    #[error("expected a place for each name or for none, found none for {0}")]
+    NoPlace(String),
+    /// A place is beyond the last.
+    #[error("expected places from 0 to {last}, found {place} for {name}")]
+    Beyond { last: usize, place: usize, name: String },
+    /// Two names have one place.
+    #[error("expected each place once, found place {place} for {other} and for {name}")]
+    Twice { place: usize, other: String, name: String },
+}
+
 /// A name, and its place if that is written.
 type Entry = (Option<usize>, String);
 
@@ -43,11 +80,11 @@ impl Names {
     ///
     /// # Errors
     /// When there is not one name for each value, or it is not clear which is whose.
-    pub fn of_values(&self, count: usize) -> Result<Option<Vec<String>>, String> {
-        self.understood(count).map_err(|problem| format!("{problem}; {ADVICE}"))
+    pub fn of_values(&self, count: usize) -> Result<Option<Vec<String>>, NamesError> {
+        self.understood(count).map_err(NamesError)
     }
 
-    fn understood(&self, count: usize) -> Result<Option<Vec<String>>, String> {
+    fn understood(&self, count: usize) -> Result<Option<Vec<String>>, NamesProblem> {
         let all = self.entries();
         match all {
             Ok(all) if all.is_empty() => Ok(None),
@@ -59,19 +96,18 @@ impl Names {
                     return Ok(Some(names));
                 }
                 let all = all?;
-                let names: Vec<_> = all.iter().take(SHOWN).map(|(_, name)| name.as_str()).collect();
-                Err(format!(
-                    "expected {count} names, one for each value, found {}: {}",
-                    all.len(),
-                    names.join(", ")
-                ))
+                Err(NamesProblem::Count {
+                    expected: count,
+                    found: all.len(),
+                    names: all.into_iter().take(SHOWN).map(|(_, name)| name).collect(),
+                })
             }
         }
     }
 
     /// Returns the names from the only list that can be them, where lists of equal length lie side by side: names and
     /// units.
-    fn beside_others(&self, count: usize) -> Result<Option<Vec<String>>, String> {
+    fn beside_others(&self, count: usize) -> Result<Option<Vec<String>>, NamesProblem> {
         let Self::Groups(groups) = self else { return Ok(None) };
         if let [(_, only)] = groups.as_slice() {
             return only.beside_others(count);
@@ -90,30 +126,31 @@ impl Names {
         match (fitting.pop(), fitting.len()) {
             (Some((_, names)), 0) => Ok(Some(names)),
             (Some((last, _)), _) => {
-                let others: Vec<_> = fitting.iter().map(|(group, _)| *group).collect();
-                Err(format!(
-                    "expected one list of {count} different names, found {} and {last}",
-                    others.join(", ")
-                ))
+                let others = fitting.iter().map(|(group, _)| (*group).to_owned());
+                Err(NamesProblem::Lists {
+                    count,
+                    others: others.collect(),
+                    last: last.to_owned(),
+                })
             }
             (None, _) => Ok(None),
         }
     }
 
     /// Collects all names at any depth.
-    fn entries(&self) -> Result<Vec<Entry>, String> {
+    fn entries(&self) -> Result<Vec<Entry>, NamesProblem> {
         let mut all = Vec::new();
         self.collect(&mut all)?;
         Ok(all)
     }
 
-    fn collect(&self, all: &mut Vec<Entry>) -> Result<(), String> {
+    fn collect(&self, all: &mut Vec<Entry>) -> Result<(), NamesProblem> {
         match self {
             Self::Null => (),
             Self::One(name) => all.push((None, name.clone())),
             Self::Place(_) | Self::Other(_) => {
                 let found = serde_json::to_string(self).unwrap_or_default();
-                return Err(format!("expected names, found {found}"));
+                return Err(NamesProblem::Other(found));
             }
             Self::List(list) => {
                 for names in list {
@@ -164,7 +201,7 @@ fn placed(groups: &[(String, Names)]) -> Option<Vec<Entry>> {
 }
 
 /// Sorts names by their places, where these are written.
-fn in_places(entries: Vec<Entry>) -> Result<Vec<String>, String> {
+fn in_places(entries: Vec<Entry>) -> Result<Vec<String>, NamesProblem> {
     if entries.iter().all(|(place, _)| place.is_none()) {
         return Ok(entries.into_iter().map(|(_, name)| name).collect());
     }
@@ -172,16 +209,13 @@ fn in_places(entries: Vec<Entry>) -> Result<Vec<String>, String> {
     let mut names: Vec<Option<String>> = vec![None; entries.len()];
     for (place, name) in entries {
         let Some(place) = place else {
-            return Err(format!(
-                "expected a place for each name or for none, found none for {name}"
-            ));
+            return Err(NamesProblem::NoPlace(name));
         };
         match names.get_mut(place) {
-            None => return Err(format!("expected places from 0 to {last}, found {place} for {name}")),
+            None => return Err(NamesProblem::Beyond { last, place, name }),
             Some(Some(other)) => {
-                return Err(format!(
-                    "expected each place once, found place {place} for {other} and for {name}"
-                ));
+                let other = other.clone();
+                return Err(NamesProblem::Twice { place, other, name });
             }
             Some(free) => *free = Some(name),
         }
@@ -316,7 +350,7 @@ mod tests {
             ),
             (r#"{"a":["m","m","m"],"b":["s","s","s"]}"#, "found 6: m, m, m"),
         ] {
-            let said = read(json).of_values(3).unwrap_err();
+            let said = read(json).of_values(3).unwrap_err().to_string();
             assert!(said.contains(problem) && said.ends_with(ADVICE), "{json}: {said}");
         }
     }

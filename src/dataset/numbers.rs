@@ -8,7 +8,8 @@ use arrow_array::RecordBatch;
 use super::episodes::Episode;
 use super::error::DatasetError;
 use super::info::Info;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns::{self, ColumnError};
+use super::parquet::table::{RowRange, Table};
 use super::reader::data_path;
 
 /// Columns that identify a row; datasets may lack them.
@@ -82,43 +83,51 @@ impl ColumnNumbers {
         let mut first = 0;
         for batch in table.read(&wanted, part)? {
             let batch = batch?;
-            self.take(&batch, info, first, &mut rows)
+            self.take(&batch, info, first)
                 .map_err(|problem| DatasetError::content(path, problem))?;
+            require_order(&batch, path, first, &mut rows)?;
             first += batch.num_rows();
         }
         Ok(())
     }
 
-    /// Appends a batch that begins at row `first` of a file; `rows` yields the expected episode and frame of each row.
-    fn take(
-        &mut self,
-        batch: &RecordBatch,
-        info: &Info,
-        first: usize,
-        rows: &mut impl Iterator<Item = (usize, usize)>,
-    ) -> Result<(), String> {
+    /// Appends a batch that begins at row `first` of a file.
+    fn take(&mut self, batch: &RecordBatch, info: &Info, first: usize) -> Result<(), ColumnError> {
         for (name, values) in &mut self.vectors {
             let dim = info.features.get(name).map_or(0, super::feature::Feature::len);
             let column = columns::column(batch, name)?;
             values.extend(columns::numbers(&column, name, dim, first)?);
         }
         self.tasks.extend(columns::counts(batch, TASK)?);
-        let place = |name| {
-            let known = batch.column_by_name(name).is_some();
-            known.then(|| columns::counts(batch, name)).transpose()
-        };
-        let [episodes, frames] = [place(PLACES[0])?, place(PLACES[1])?];
-        for (row, (episode, frame)) in rows.by_ref().take(batch.num_rows()).enumerate() {
-            let found = |numbers: &Option<Vec<usize>>| numbers.as_ref().and_then(|numbers| numbers.get(row).copied());
-            let (of, at) = (found(&episodes).unwrap_or(episode), found(&frames).unwrap_or(frame));
-            if (of, at) != (episode, frame) {
-                let row = first + row;
-                return Err(format!(
-                    "row {row}: expected frame {frame} of episode {episode}, found frame {at} of episode {of}; rows have \
-                     to lie in the order that meta/ describes"
-                ));
-            }
-        }
         Ok(())
     }
+}
+
+/// Checks a batch that begins at row `first` of the file `path`; `rows` yields the expected episode and frame of each
+/// row.
+fn require_order(
+    batch: &RecordBatch,
+    path: &Path,
+    first: usize,
+    rows: &mut impl Iterator<Item = (usize, usize)>,
+) -> Result<(), DatasetError> {
+    let place = |name| {
+        let known = batch.column_by_name(name).is_some();
+        let numbers = known.then(|| columns::counts(batch, name)).transpose();
+        numbers.map_err(|problem| DatasetError::content(path, problem))
+    };
+    let [episodes, frames] = [place(PLACES[0])?, place(PLACES[1])?];
+    for (row, (episode, frame)) in rows.by_ref().take(batch.num_rows()).enumerate() {
+        let found = |numbers: &Option<Vec<usize>>| numbers.as_ref().and_then(|numbers| numbers.get(row).copied());
+        let (of, at) = (found(&episodes).unwrap_or(episode), found(&frames).unwrap_or(frame));
+        if (of, at) != (episode, frame) {
+            let row = first + row;
+            let problem = format!(
+                "row {row}: expected frame {frame} of episode {episode}, found frame {at} of episode {of}; rows have to \
+                 lie in the order that meta/ describes"
+            );
+            return Err(DatasetError::content(path, problem));
+        }
+    }
+    Ok(())
 }

@@ -164,7 +164,7 @@ impl Dataset {
         let wrong = |problem: String| DatasetError::Request(format!("column {column}: {problem}"));
         let names = match self.info.features.get(column) {
             Some(feature) => {
-                let own = feature.own_names().map_err(wrong)?;
+                let own = feature.own_names().map_err(|e| wrong(e.to_string()))?;
                 own.unwrap_or_else(|| feature.value_names())
             }
             None => Vec::new(),
@@ -357,7 +357,7 @@ impl LastChunk for Vec<f32> {
 /// # Errors
 /// When the dataset's template has an unknown field or leads out of the dataset.
 pub fn data_path(root: &Path, info: &Info, episode: &Episode) -> Result<PathBuf, DatasetError> {
-    episode_file(root, &info.data_path, (episode.index, episode.data), "")
+    episode_file(root, &info.data_path, episode.index, episode.data, "")
 }
 
 /// Returns the path of the video of a column and an episode, in any layout.
@@ -366,7 +366,7 @@ pub fn data_path(root: &Path, info: &Info, episode: &Episode) -> Result<PathBuf,
 /// When the column is not in videos, or the template has an unknown field or leads out of the dataset.
 pub fn video_path(root: &Path, info: &Info, episode: &Episode, key: &str) -> Result<PathBuf, DatasetError> {
     match (&info.video_path, episode.videos.get(key)) {
-        (Some(template), Some(span)) => episode_file(root, template, (episode.index, span.place), key),
+        (Some(template), Some(span)) => episode_file(root, template, episode.index, span.place, key),
         _ => Err(DatasetError::Request(format!("{key} is not in videos"))),
     }
 }
@@ -374,7 +374,8 @@ pub fn video_path(root: &Path, info: &Info, episode: &Episode, key: &str) -> Res
 fn episode_file(
     root: &Path,
     template: &str,
-    (index, place): (usize, FilePlace),
+    index: usize,
+    place: FilePlace,
     key: &str,
 ) -> Result<PathBuf, DatasetError> {
     let (chunk, file, index) = (place.chunk.to_string(), place.file.to_string(), index.to_string());
@@ -385,5 +386,5 @@ fn episode_file(
         ("episode_index", &index),
         ("video_key", key),
     ];
-    Ok(root.join(expand(template, &values).map_err(DatasetError::Request)?))
+    Ok(root.join(expand(template, &values)?))
 }

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use super::episode_stats;
 use super::episodes::{self, Episode, FilePlace, sorted};
 use super::error::DatasetError;
-use super::info::{CHUNK, EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
+use super::info::{EPISODES, INFO, Info, MODALITY, STATS, TASKS, Version};
 use super::open_episode;
-use super::parquet::columns;
+use super::parquet::{columns, table};
 use super::reader::data_path;
 use super::storage::{Storage, TEMPORARY, copy, temporary};
 use super::tasks;
@@ -114,7 +114,7 @@ impl Repair {
             steps.extend(report.problems.iter().map(|problem| Step::Found(problem.to_string())));
             let notes = (kept..info.total_episodes).map(|episode| notes_path(root, episode));
             steps.extend(notes.filter(|notes| notes.exists()).map(Step::SetAside));
-            let cut = cut_to(root, &info, (kept, frames))?;
+            let cut = cut_to(root, &info, kept, frames)?;
             steps.push(Step::Cut(Box::new(cut), info.total_episodes));
         }
         let counted =
@@ -295,10 +295,7 @@ fn require_openable(problems: &[DatasetError], beyond: &[PathBuf]) -> Result<(),
 
 /// Paths of the files that a recorder writes for the first episode that is not counted.
 fn next_files(root: &Path, info: &Info) -> Vec<PathBuf> {
-    let next = FilePlace {
-        chunk: info.total_episodes / CHUNK,
-        file: info.total_episodes % CHUNK,
-    };
+    let next = FilePlace::of_number(info.total_episodes);
     let paths = [EPISODES, info.data_path.as_str()].into_iter();
     paths
         .filter_map(|template| Some(root.join(episode_path(template, next).ok()?)))
@@ -306,7 +303,7 @@ fn next_files(root: &Path, info: &Info) -> Vec<PathBuf> {
 }
 
 /// Describes the dataset with its first episodes alone, of which there are `kept` with `frames` rows.
-fn cut_to(root: &Path, info: &Info, (kept, frames): (usize, usize)) -> Result<Info, DatasetError> {
+fn cut_to(root: &Path, info: &Info, kept: usize, frames: usize) -> Result<Info, DatasetError> {
     Ok(Info {
         total_episodes: kept,
         total_frames: frames,
@@ -320,18 +317,18 @@ fn cut_to(root: &Path, info: &Info, (kept, frames): (usize, usize)) -> Result<In
 fn unfinished(root: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let described = DESCRIPTIONS.iter().map(|name| temporary(&root.join(name)));
     let mut found: Vec<_> = described.filter(|path| path.is_file()).collect();
-    let mut look = |folder: &Path, (before, after): (&str, &str)| -> Result<(), DatasetError> {
+    let mut look = |folder: &Path, before: &str, after: &str| -> Result<(), DatasetError> {
         if folder.is_dir() {
             let files = sorted(folder)?.into_iter();
             found.extend(files.filter(|path| path.is_file() && is_unfinished(path, before, after)));
         }
         Ok(())
     };
-    look(&root.join("meta/thinkvla"), ("episode-", ".json"))?;
+    look(&root.join("meta/thinkvla"), "episode-", ".json")?;
     for folder in NESTED {
         let folder = root.join(folder);
         for inner in if folder.is_dir() { sorted(&folder)? } else { Vec::new() } {
-            look(&inner, ("file-", ".parquet"))?;
+            look(&inner, "file-", ".parquet")?;
         }
     }
     Ok(found)
@@ -360,7 +357,7 @@ fn beyond(root: &Path, info: &Info, sound: &[Episode]) -> Result<Vec<PathBuf>, D
         }
     }
     for path in episodes::files(root)? {
-        let described = columns::read(&path, &["episode_index"]).ok().and_then(|batches| {
+        let described = table::read(&path, &["episode_index"]).ok().and_then(|batches| {
             let numbers = batches.iter().map(|batch| columns::counts(batch, "episode_index"));
             numbers.collect::<Result<Vec<_>, _>>().ok()
         });

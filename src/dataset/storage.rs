@@ -157,12 +157,25 @@ pub fn new_folder(storage: &dyn Storage, root: &Path) -> Result<WriterLock, Data
         .create_dir(root)
         .map_err(DatasetError::io("make folder", root))?;
     let lock = WriterLock::acquire(root)?;
-    let mut entries = fs::read_dir(root).map_err(DatasetError::io("list", root))?.flatten();
-    if entries.any(|entry| entry.file_name() != LOCK) {
+    require_new(root)?;
+    Ok(lock)
+}
+
+/// Checks that a folder is missing or empty; the lock of a writer does not count.
+///
+/// # Errors
+/// When it is not, or cannot be listed.
+pub fn require_new(root: &Path) -> Result<(), DatasetError> {
+    let entries = match fs::read_dir(root) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(DatasetError::io("list", root)(e)),
+    };
+    if entries.flatten().any(|entry| entry.file_name() != LOCK) {
         let message = format!("{}: expected a new or empty folder; name another", root.display());
         return Err(DatasetError::Request(message));
     }
-    Ok(lock)
+    Ok(())
 }
 
 /// Checks that what is written to `out` does not lie inside the dataset in `source`. Its own folder is left to

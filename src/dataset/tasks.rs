@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::error::DatasetError;
 use super::info::TASKS;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns;
+use super::parquet::table::{RowRange, Table};
 use super::parquet::writer;
 use super::storage::Storage;
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use arrow_array::RecordBatch;
+
 use super::decoded_images::DecodedImageReader;
 use super::episode_stats;
 use super::episodes::{self, Episode, FilePlace};
@@ -11,7 +13,8 @@ use super::feature::{Dtype, Feature};
 use super::frame::Picture;
 use super::info::{Info, STATS, Version};
 use super::instruction::require_plain;
-use super::parquet::columns::{self, RowRange, Table};
+use super::parquet::columns::{self, ColumnError};
+use super::parquet::table::{RowRange, Table};
 use super::reader::{At, Dataset, data_path};
 use crate::camera::rgb::RgbImage;
 
@@ -224,7 +227,6 @@ fn verify_file(root: &Path, info: &Info, episodes: &[&Episode], depth: Depth) ->
 }
 
 fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode]) -> Result<(), DatasetError> {
-    let content = |problem: String| DatasetError::content(path, problem);
     let vectors: Vec<_> = info.vectors().map(|(name, _)| name).collect();
     let pictures: Vec<_> = info.pictures().filter(|(_, f)| f.dtype == Dtype::Image).collect();
     let names = ["timestamp", "frame_index", "episode_index", "index"];
@@ -244,54 +246,73 @@ fn verify_rows(table: &Table<'_>, path: &Path, info: &Info, episodes: &[&Episode
     let mut first = 0;
     for batch in table.read(&names, part)? {
         let batch = batch?;
-        let count = |name: &str| columns::counts(&batch, name).map_err(content);
-        let times = columns::doubles(&batch, "timestamp").map_err(content)?;
-        let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
-        for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
-            let should = expected.next().unwrap_or_default();
-            if (frame, episode, row) != should {
-                let found = (frame, episode, row);
-                return Err(content(format!(
-                    "expected frame, episode and row {should:?}, found {found:?}"
-                )));
-            }
-            let due = frame as f64 / info.fps;
-            // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
-            if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
-                return Err(content(format!(
-                    "frame {frame} at {} Hz: expected time {due:.4} s, found {time:.4} s",
-                    info.fps
-                )));
-            }
-        }
+        check_places(&batch, path, info.fps, &mut expected)?;
         for name in &vectors {
             let dim = info.features.get(*name).map_or(0, Feature::len);
             let numbers = columns::column(&batch, name).and_then(|column| columns::numbers(&column, name, dim, first));
-            if numbers.map_err(content)?.iter().any(|value| !value.is_finite()) {
-                return Err(content(format!(
-                    "{name}: expected numbers, found one that is not finite"
-                )));
+            let numbers = numbers.map_err(|problem| DatasetError::content(path, problem))?;
+            if numbers.iter().any(|value| !value.is_finite()) {
+                let problem = format!("{name}: expected numbers, found one that is not finite");
+                return Err(DatasetError::content(path, problem));
             }
         }
         for (name, feature) in &pictures {
-            let bytes = columns::column(&batch, name).and_then(|column| columns::pictures(&column, name));
-            for bytes in bytes.map_err(content)? {
-                let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(&mut decoded));
-                read.map_err(|problem| content(format!("{name}: {problem}")))?;
-                let found = (decoded.width(), decoded.height());
-                if Some(found) != feature.size() {
-                    let hint = match feature.size() == Some((found.1, found.0)) {
-                        true => "; pictures are as large as they are seen, turned as their EXIF data says",
-                        false => "",
-                    };
-                    return Err(content(format!(
-                        "{name}: expected {}{hint}",
-                        another_size(feature, found)
-                    )));
-                }
-            }
+            check_pictures(&batch, path, name, feature, &mut decoded)?;
         }
         first += batch.num_rows();
+    }
+    Ok(())
+}
+
+/// Checks frame, episode, row and time of each row; `expected` gives frame, episode and row of the next ones.
+fn check_places(
+    batch: &RecordBatch,
+    path: &Path,
+    fps: f64,
+    expected: &mut impl Iterator<Item = (usize, usize, usize)>,
+) -> Result<(), DatasetError> {
+    let column = |problem: ColumnError| DatasetError::content(path, problem);
+    let count = |name: &str| columns::counts(batch, name).map_err(column);
+    let times = columns::doubles(batch, "timestamp").map_err(column)?;
+    let (frames, indices, rows) = (count("frame_index")?, count("episode_index")?, count("index")?);
+    for (((frame, episode), row), time) in frames.into_iter().zip(indices).zip(rows).zip(times) {
+        let should = expected.next().unwrap_or_default();
+        if (frame, episode, row) != should {
+            let found = (frame, episode, row);
+            let problem = format!("expected frame, episode and row {should:?}, found {found:?}");
+            return Err(DatasetError::content(path, problem));
+        }
+        let due = frame as f64 / fps;
+        // Times are 32-bit numbers, which for late rows are coarser than LeRobot's tolerance.
+        if (time - due).abs() > TOLERANCE_S + due * f64::from(f32::EPSILON) {
+            let problem = format!("frame {frame} at {fps} Hz: expected time {due:.4} s, found {time:.4} s");
+            return Err(DatasetError::content(path, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the pictures of the column `name` can be decoded and have its size; `decoded` is memory for them.
+fn check_pictures(
+    batch: &RecordBatch,
+    path: &Path,
+    name: &str,
+    feature: &Feature,
+    decoded: &mut RgbImage,
+) -> Result<(), DatasetError> {
+    let bytes = columns::column(batch, name).and_then(|column| columns::pictures(&column, name));
+    for bytes in bytes.map_err(|problem| DatasetError::content(path, problem))? {
+        let read = Picture::of_bytes(bytes).and_then(|picture| picture.decode(decoded));
+        read.map_err(|problem| DatasetError::content(path, format!("{name}: {problem}")))?;
+        let found = (decoded.width(), decoded.height());
+        if Some(found) != feature.size() {
+            let hint = match feature.size() == Some((found.1, found.0)) {
+                true => "; pictures are as large as they are seen, turned as their EXIF data says",
+                false => "",
+            };
+            let problem = format!("{name}: expected {}{hint}", another_size(feature, found));
+            return Err(DatasetError::content(path, problem));
+        }
     }
     Ok(())
 }

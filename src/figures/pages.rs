@@ -6,7 +6,8 @@ use super::figure::{Figure, FigureError};
 use super::panel::{Histogram, Lines, Panel, PointMark, Series, colour};
 use super::sheet;
 use crate::control::tool_rotation::TURN_FROM_DOWN;
-use crate::dataset::parquet::columns;
+use crate::dataset::parquet::columns::{self, ColumnError};
+use crate::dataset::parquet::table;
 use crate::dataset::reader::data_path;
 use crate::dataset::schema::{ACTION, STATE};
 use crate::dataset::{Dataset, DatasetError};
@@ -282,8 +283,8 @@ fn stamps(dataset: &Dataset) -> Result<Vec<f64>, DatasetError> {
             continue;
         }
         let path = data_path(dataset.root(), dataset.info(), episode)?;
-        let content = |problem: String| DatasetError::content(&path, problem);
-        for batch in columns::read(&path, &["timestamp"])? {
+        let content = |problem: ColumnError| DatasetError::content(&path, problem);
+        for batch in table::read(&path, &["timestamp"])? {
             let column = columns::column(&batch, "timestamp").map_err(content)?;
             stamps.extend(
                 columns::numbers(&column, "timestamp", 1, 0)

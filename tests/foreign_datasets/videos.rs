@@ -95,6 +95,16 @@ fn times_after_an_empty_edit_are_those_of_lerobot() {
 }
 
 #[test]
+fn times_without_an_edit_list_are_those_of_lerobot() {
+    // Reordered frames in fragments: the first is shown at 0.2 s.
+    let (_folder, root) = with_video("x264_fragments.mp4", [0.2, 0.7]);
+    assert_sound(&root, [0, 5]);
+    let (_folder, root) = with_video("x264_fragments.mp4", [0.0, 0.5]);
+    let (is_sound, said) = deep(&root);
+    assert!(!is_sound && said.contains("at least 0.200"), "{said}");
+}
+
+#[test]
 fn rows_are_read_backwards_through_open_groups_of_pictures() {
     // Frames 10 and 20 are listed as key frames, but only frame 0 is an IDR picture.
     let (_folder, root) = with_video("x264_open_gop.mp4", [1.0, 2.0]);

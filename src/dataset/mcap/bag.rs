@@ -10,7 +10,10 @@ use mcap::records::Record;
 use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOptions};
 
 use super::compression::{self, LONGEST_MESSAGE};
-use super::{BagError, files};
+use super::{BagError, MessageError, files, record_lengths};
+
+/// Maximum size of a read (bytes), so that a record that announces more than the file has takes no memory for it.
+const READ_AT_ONCE: usize = 1 << 20;
 
 /// Message on a topic.
 pub(super) struct BagMessage<'a> {
@@ -29,13 +32,11 @@ impl BagMessage<'_> {
     ///
     /// # Errors
     /// When it is in another encoding, or compressed data is damaged.
-    pub fn data(&self) -> Result<Cow<'_, [u8]>, String> {
+    pub fn data(&self) -> Result<Cow<'_, [u8]>, MessageError> {
         match self.encoding {
             "cdr" => compression::message(self.data),
-            "ros1" => Err("expected messages of ROS 2 (cdr), found those of ROS 1; \
-                           convert the bag with rosbags-convert, which translates them"
-                .into()),
-            other => Err(format!("expected messages of ROS 2 (cdr), found encoding {other:?}")),
+            "ros1" => Err(MessageError::Ros1),
+            other => Err(MessageError::Encoding(other.to_owned())),
         }
     }
 }
@@ -84,18 +85,62 @@ struct Channel {
 
 type Each<'a> = dyn FnMut(Found<'_>) -> Result<ControlFlow<()>, BagError> + 'a;
 
+/// Channels of a recording, as far as it was read.
+#[derive(Default)]
+struct Channels {
+    /// Types of messages, by schema.
+    kinds: HashMap<u16, String>,
+    known: HashMap<u16, Channel>,
+}
+
+impl Channels {
+    /// Keeps a schema or channel; calls `each` for a message or metadata.
+    fn handle(&mut self, record: Record<'_>, each: &mut Each<'_>) -> Result<ControlFlow<()>, BagError> {
+        match record {
+            Record::Schema { header, .. } => {
+                self.kinds.insert(header.id, header.name);
+            }
+            Record::Channel(channel) => {
+                let kind = self.kinds.get(&channel.schema_id).cloned().unwrap_or_default();
+                self.known.insert(
+                    channel.id,
+                    Channel {
+                        topic: channel.topic,
+                        kind,
+                        encoding: channel.message_encoding,
+                    },
+                );
+            }
+            Record::Metadata(notes) => return each(Found::Notes(notes)),
+            Record::Message { header, data } => {
+                if let Some(channel) = self.known.get(&header.channel_id) {
+                    return each(Found::Message(BagMessage {
+                        topic: &channel.topic,
+                        kind: &channel.kind,
+                        log_time: header.log_time,
+                        encoding: &channel.encoding,
+                        data: &data,
+                    }));
+                }
+            }
+            _ => {}
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Calls `each` for every message and all metadata of a file until it breaks.
 fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
     let mut file = files::open(path)?;
     let options = LinearReaderOptions::default()
         .with_validate_chunk_crcs(true)
         .with_record_length_limit(LONGEST_MESSAGE);
     let mut reader = LinearReader::new_with_options(options);
-    let mut kinds: HashMap<u16, String> = HashMap::new();
-    let mut channels: HashMap<u16, Channel> = HashMap::new();
+    let mut channels = Channels::default();
     while let Some(event) = reader.next_event() {
         let event = match event {
             Ok(event) => event,
-            Err(mcap::McapError::UnexpectedEof) if !channels.is_empty() => {
+            Err(mcap::McapError::UnexpectedEof) if !channels.known.is_empty() => {
                 tracing::warn!("{}: cut off; read as far as it goes", path.display());
                 return Ok(());
             }
@@ -103,7 +148,7 @@ fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
         };
         let (opcode, data) = match event {
             LinearReadEvent::ReadRequest(wanted) => {
-                let read = match file.read(reader.insert(wanted)) {
+                let read = match file.read(reader.insert(wanted.min(READ_AT_ONCE))) {
                     // the end of a compressed file that was cut off
                     Err(e) if e.kind() == ErrorKind::UnexpectedEof => 0,
                     read => read.map_err(BagError::file("read", path))?,
@@ -113,39 +158,9 @@ fn records(path: &Path, each: &mut Each<'_>) -> Result<(), BagError> {
             }
             LinearReadEvent::Record { data, opcode } => (opcode, data),
         };
-        let next = match mcap::parse_record(opcode, data).map_err(|e| BagError::content(path, e))? {
-            Record::Schema { header, .. } => {
-                kinds.insert(header.id, header.name);
-                continue;
-            }
-            Record::Channel(channel) => {
-                let kind = kinds.get(&channel.schema_id).cloned().unwrap_or_default();
-                channels.insert(
-                    channel.id,
-                    Channel {
-                        topic: channel.topic,
-                        kind,
-                        encoding: channel.message_encoding,
-                    },
-                );
-                continue;
-            }
-            Record::Metadata(notes) => each(Found::Notes(notes))?,
-            Record::Message { header, data } => {
-                let Some(channel) = channels.get(&header.channel_id) else {
-                    continue;
-                };
-                each(Found::Message(BagMessage {
-                    topic: &channel.topic,
-                    kind: &channel.kind,
-                    log_time: header.log_time,
-                    encoding: &channel.encoding,
-                    data: &data,
-                }))?
-            }
-            _ => continue,
-        };
-        if next.is_break() {
+        record_lengths::check(opcode, data).map_err(|e| BagError::content(path, e))?;
+        let record = mcap::parse_record(opcode, data).map_err(|e| BagError::content(path, e))?;
+        if channels.handle(record, each)?.is_break() {
             return Ok(());
         }
     }

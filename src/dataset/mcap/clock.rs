@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::MessageError;
+
 /// Times of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Times {
@@ -53,7 +55,7 @@ impl Timeline {
     ///
     /// # Errors
     /// When several messages all have the same time, in their headers and in the recording.
-    pub fn new(messages: &[Times], clock: StampClock) -> Result<Self, String> {
+    pub fn new(messages: &[Times], clock: StampClock) -> Result<Self, MessageError> {
         let stamps: Option<Vec<u64>> = messages.iter().map(|message| message.header).collect();
         let logs: Vec<u64> = messages.iter().map(|message| message.log).collect();
         let stands = |times: &[u64]| times.len() > 1 && times.windows(2).all(|pair| pair.first() == pair.last());
@@ -66,11 +68,7 @@ impl Timeline {
             (StampClock::Header, Some(stamps)) => (Found::Stamped, stamps),
         };
         if stands(&times) {
-            let problem = format!(
-                "expected times that go on, found {} messages of the same time",
-                times.len()
-            );
-            return Err(problem);
+            return Err(MessageError::Standing(times.len()));
         }
         let ahead_s = |(time, message): (&u64, &Times)| (i128::from(*time) - i128::from(message.log)) as f64 * 1e-9;
         let known = times.iter().zip(messages).filter(|(time, _)| **time != 0).map(ahead_s);
@@ -220,11 +218,7 @@ mod tests {
             header: Some(0),
             log: S,
         }; 3];
-        assert!(
-            Timeline::new(&same, StampClock::Header)
-                .unwrap_err()
-                .contains("3 messages")
-        );
+        assert_eq!(Timeline::new(&same, StampClock::Header), Err(MessageError::Standing(3)));
         assert!(Timeline::new(&same, StampClock::Log).is_err());
         assert!(Timeline::new(&same[..1], StampClock::Header).is_ok());
     }

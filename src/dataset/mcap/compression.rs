@@ -6,6 +6,8 @@ use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
 use zstd::stream::read::Decoder;
 
+use super::MessageError;
+
 /// Magic bytes of a Zstandard frame. A message that is not compressed begins with 0.
 pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -22,20 +24,20 @@ const FILE_MARGIN: u64 = 1 << 30;
 ///
 /// # Errors
 /// When the decompressed message is too long, or the data is damaged.
-pub fn message(data: &[u8]) -> std::result::Result<Cow<'_, [u8]>, String> {
+pub fn message(data: &[u8]) -> std::result::Result<Cow<'_, [u8]>, MessageError> {
     if !data.starts_with(&ZSTD_MAGIC) {
         return Ok(data.into());
     }
-    let damaged = |e: Error| format!("a message compressed with zstd is damaged: {e}");
+    let damaged = |e: Error| MessageError::Compressed(e.to_string());
     let mut out = Vec::new();
     let decoder = Decoder::with_buffer(data).map_err(damaged)?;
     let mut bounded = decoder.take(LONGEST_MESSAGE as u64 + 1);
     bounded.read_to_end(&mut out).map_err(damaged)?;
     if out.len() > LONGEST_MESSAGE {
-        return Err(format!(
-            "a message of {} bytes, compressed with zstd: expected at most {LONGEST_MESSAGE} bytes to come out, found more",
-            data.len()
-        ));
+        return Err(MessageError::TooLong {
+            found: data.len(),
+            most: LONGEST_MESSAGE,
+        });
     }
     Ok(out.into())
 }
@@ -102,7 +104,7 @@ mod tests {
     fn a_message_that_grows_without_bounds_is_refused() {
         let bomb = zeros(LONGEST_MESSAGE + 1);
         assert!(bomb.len() < 1 << 16);
-        let error = message(&bomb).unwrap_err();
+        let error = message(&bomb).unwrap_err().to_string();
         assert!(error.contains("268435456"), "{error}");
     }
 

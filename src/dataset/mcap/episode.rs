@@ -1,6 +1,7 @@
 //! Second pass over a recording: its rows, each with the images that hold at its time.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::import::ImportOptions;
@@ -57,13 +58,14 @@ impl Episode<'_> {
                     return Ok(());
                 };
                 let seconds = rows.first().copied().unwrap_or_default() as f64 / self.ticks.fps;
-                let failed = |problem: String| {
+                let failed = |problem: &dyn Display| {
                     let problem = format!("{}: at {seconds:.2} s: {problem}", message.topic);
                     BagError::content(&self.indexed.path, problem)
                 };
-                let data = message.data().map_err(failed)?;
-                let read = picture(message.kind, &data, self.options.images, &mut pixels).map_err(failed)?;
-                self.require_size(message.topic, &pixels).map_err(failed)?;
+                let data = message.data().map_err(|e| failed(&e))?;
+                let read = picture(message.kind, &data, self.options.images, &mut pixels);
+                let read = read.map_err(|e| failed(&e))?;
+                self.require_size(message.topic, &pixels).map_err(|e| failed(&e))?;
                 for row in rows {
                     let pictures = waiting.entry(*row).or_insert_with(|| vec![None; cameras]);
                     if let Some(place) = pictures.get_mut(camera) {

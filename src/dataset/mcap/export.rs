@@ -34,7 +34,8 @@ pub struct ExportOptions {
 /// Writes `episode-000000.mcap`, … into `out`, which must be outside of the dataset; returns their paths.
 ///
 /// # Errors
-/// When there are no such episodes, they cannot be read or have other rows than the metadata describes, or a file exists already or cannot be written.
+/// When there are no such episodes, they cannot be read or have other rows than the metadata describes, or a file exists
+/// already or cannot be written. Nothing is written if one of the files exists.
 pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -> Result<Vec<PathBuf>, BagError> {
     let Range { start, end } = options.episodes;
     if start >= end || end > dataset.episodes().len() {
@@ -46,11 +47,16 @@ pub fn export_episodes(dataset: &Dataset, out: &Path, options: &ExportOptions) -
     // The folder of the dataset itself is refused, too.
     require_outside(&out.join("episode"), dataset.root())?;
     require_described_rows(dataset)?;
+    let path_of = |episode: usize| out.join(format!("episode-{episode:06}.mcap"));
+    if let Some(taken) = options.episodes.clone().map(path_of).find(|path| path.exists()) {
+        let problem = format!("{}: expected no file, found one; name another folder", taken.display());
+        return Err(BagError::Request(problem));
+    }
     std::fs::create_dir_all(out).map_err(BagError::file("make folder", out))?;
     let plan = Plan::of(dataset);
     let mut paths = Vec::new();
     for episode in options.episodes.clone() {
-        let path = out.join(format!("episode-{episode:06}.mcap"));
+        let path = path_of(episode);
         let mut exporter = Exporter::new(dataset, &plan, &path, options.start_ns)?;
         exporter.episode(episode)?;
         exporter.writer.finish().map_err(|e| BagError::content(&path, e))?;

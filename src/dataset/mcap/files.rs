@@ -34,6 +34,14 @@ struct Information {
     relative_file_paths: Vec<String>,
 }
 
+impl Information {
+    /// Listed paths, and the names of the files. Early versions of rosbag2 list the folder of the recording, too.
+    fn listed(&self) -> impl Iterator<Item = (&str, &str)> {
+        let paths = self.relative_file_paths.iter().map(String::as_str);
+        paths.map(|path| (path, path.rsplit('/').next().unwrap_or_default()))
+    }
+}
+
 /// Formats that are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Foreign {
@@ -92,13 +100,11 @@ pub(super) fn of_recording(path: &Path) -> Result<Vec<PathBuf>, BagError> {
 /// Checks that the MCAP files listed in `metadata.yaml` exist, compressed or not.
 fn require_listed(folder: &Path, names: &BTreeSet<String>, described: &Information) -> Result<(), BagError> {
     let stems: BTreeSet<&str> = names.iter().filter_map(|name| stem_of(name)).collect();
-    for listed in &described.relative_file_paths {
-        // Early versions of rosbag2 list the folder, too.
-        let name = listed.rsplit('/').next().unwrap_or_default();
+    for (path, name) in described.listed() {
         let Some(stem) = stem_of(name) else {
             continue;
         };
-        if !stems.contains(stem) && !folder.join(listed).exists() {
+        if !stems.contains(stem) && !folder.join(path).exists() {
             let problem = format!(
                 "expected {name}, which its metadata.yaml lists, found no such file; copy the recording again, or \
                  remove metadata.yaml to import the rest"
@@ -118,7 +124,7 @@ fn stem_of(name: &str) -> Option<&str> {
 /// Returns whether a file belongs to the recording. `ros2 bag play` leaves the decompressed file beside the compressed
 /// one; then the one listed in `metadata.yaml` counts, or else the decompressed one.
 fn is_read(name: &str, names: &BTreeSet<String>, described: &Information) -> bool {
-    let is_described = |name: &str| described.relative_file_paths.iter().any(|listed| listed == name);
+    let is_described = |name: &str| described.listed().any(|(_, listed)| listed == name);
     if let Some(stem) = COMPRESSED.iter().find_map(|end| name.strip_suffix(end)) {
         return is_described(name) || !names.contains(&format!("{stem}{MCAP}"));
     }

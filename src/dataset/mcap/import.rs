@@ -100,18 +100,7 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
             None if root.join(INFO).exists() => Some(Info::load(root)?),
             None => None,
         };
-        for column in &mut indexed.columns {
-            // Publishers list joints in any order: the dataset's order is kept, or else that of the export or of the
-            // arm.
-            let of_dataset = dataset.as_ref().and_then(|info| info.features.get(&column.name));
-            let of_arm = known.vectors.iter().find(|vector| vector.name == column.name);
-            let orders = [
-                of_dataset.map(Feature::value_names),
-                exported.values(&column.name),
-                of_arm.map(|vector| vector.values.clone()),
-            ];
-            orders.into_iter().flatten().any(|names| column.arrange(&names));
-        }
+        arrange(&mut indexed, dataset.as_ref(), &exported, &known);
         let schema = schema(&indexed, known, &options);
         let episode = Episode {
             indexed: &indexed,
@@ -131,17 +120,36 @@ pub fn import_bags(root: &Path, contract: &Contract, options: &ImportOptions) ->
                 empty.insert(opened)
             }
         };
-        writer.begin(&indexed.task)?;
-        if let Err(error) = episode.write(&files, writer) {
-            writer.discard()?;
-            return Err(error);
-        }
-        let notes: Map<String, Value> = [("imported_from".to_owned(), path.display().to_string().into())]
-            .into_iter()
-            .collect();
-        report.frames.push(writer.save(&notes)?.frames);
+        report.frames.push(save(&episode, &files, writer)?);
     }
     Ok(report)
+}
+
+/// Puts the values of each column into an order that is known: publishers list joints in any order. That of the dataset
+/// counts, or else that of the export or of the arm.
+fn arrange(indexed: &mut Indexed, dataset: Option<&Info>, exported: &Exported, arm: &DatasetSchema) {
+    for column in &mut indexed.columns {
+        let of_dataset = dataset.and_then(|info| info.features.get(&column.name));
+        let of_arm = arm.vectors.iter().find(|vector| vector.name == column.name);
+        let orders = [
+            of_dataset.map(Feature::value_names),
+            exported.values(&column.name),
+            of_arm.map(|vector| vector.values.clone()),
+        ];
+        orders.into_iter().flatten().any(|names| column.arrange(&names));
+    }
+}
+
+/// Writes an episode; returns its number of rows. Nothing of it is kept when that fails.
+fn save(episode: &Episode<'_>, files: &[PathBuf], writer: &mut DatasetWriter) -> Result<usize, BagError> {
+    writer.begin(&episode.indexed.task)?;
+    if let Err(error) = episode.write(files, writer) {
+        writer.discard()?;
+        return Err(error);
+    }
+    let source = episode.indexed.path.display().to_string();
+    let notes: Map<String, Value> = [("imported_from".to_owned(), source.into())].into_iter().collect();
+    Ok(writer.save(&notes)?.frames)
 }
 
 /// Checks that there is a column of numbers, and that each column is named once.

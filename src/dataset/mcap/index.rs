@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::clock::{Timeline, nothing_in_common, remarks};
+use super::bag::{self, BagMessage};
+use super::clock::{Timeline, Times, nothing_in_common, remarks};
 use super::import::{ColumnSource, ImportOptions};
 use super::messages::decode_text;
 use super::sample::Ticks;
 use super::signals::{Signal, SignalReader, Track};
 use super::streams::{picture, picture_times};
-use super::{BagError, bag};
+use super::{BagError, MessageError};
 use crate::camera::rgb::RgbImage;
 
 /// Content of a recording on the requested topics.
@@ -96,93 +97,115 @@ impl Column {
     }
 }
 
+/// Messages of the topics that are read.
+struct Messages<'a> {
+    options: &'a ImportOptions,
+    signals: BTreeMap<String, SignalReader>,
+    /// Times of each topic's images.
+    pictures: BTreeMap<String, Vec<Times>>,
+    sizes: BTreeMap<String, (u32, u32)>,
+    task: Option<String>,
+}
+
+impl<'a> Messages<'a> {
+    fn new(options: &'a ImportOptions) -> Self {
+        Self {
+            options,
+            signals: wanted(&options.vectors),
+            pictures: wanted(&options.cameras),
+            sizes: BTreeMap::new(),
+            task: None,
+        }
+    }
+
+    /// Adds a message if its topic is one of those that are read.
+    fn add(&mut self, message: &BagMessage<'_>) -> Result<(), MessageError> {
+        let tells_task = Some(message.topic) == self.options.task_topic.as_deref() && self.task.is_none();
+        let signal = self.signals.get_mut(message.topic);
+        let images = self.pictures.get_mut(message.topic);
+        if !tells_task && signal.is_none() && images.is_none() {
+            return Ok(());
+        }
+        let data = message.data()?;
+        if tells_task {
+            self.task = Some(decode_text(&data)?);
+        }
+        if let Some(signal) = signal {
+            signal.push(message.kind, message.log_time, &data)?;
+        }
+        if let Some(images) = images {
+            let times = picture_times(message.kind, message.log_time, &data)?;
+            if images.is_empty() {
+                let mut rgb = RgbImage::default();
+                picture(message.kind, &data, self.options.images, &mut rgb)?;
+                self.sizes.insert(message.topic.to_owned(), (rgb.width(), rgb.height()));
+            }
+            images.push(times);
+        }
+        Ok(())
+    }
+
+    /// Checks that every topic has messages with content.
+    fn require_all(&self) -> Result<(), String> {
+        let silent = |(_, signal): &(&String, &SignalReader)| signal.times.is_empty();
+        if let Some((topic, signal)) = self.signals.iter().filter(silent).find(|(_, signal)| signal.empty > 0) {
+            return Err(format!(
+                "{topic}: expected positions of joints, found {} messages without",
+                signal.empty
+            ));
+        }
+        let without = self.signals.iter().filter(silent).map(|(topic, _)| topic);
+        let without_pictures = self.pictures.iter().filter(|(_, all)| all.is_empty());
+        let empty: Vec<_> = without.chain(without_pictures.map(|(topic, _)| topic)).collect();
+        if empty.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "expected messages on {empty:?}, found none; see `ros2 bag info`"
+        ))
+    }
+
+    /// Chooses the times of each topic's messages.
+    fn timelines(&self) -> Result<BTreeMap<String, Timeline>, String> {
+        let signals = self.signals.iter().map(|(topic, signal)| (topic, &signal.times));
+        let times = signals.chain(&self.pictures);
+        times
+            .map(|(topic, times)| {
+                let timeline = Timeline::new(times, self.options.clock).map_err(|e| format!("{topic}: {e}"))?;
+                Ok((topic.clone(), timeline))
+            })
+            .collect()
+    }
+}
+
 impl Indexed {
     /// Reads the messages of the topics in `options`.
     ///
     /// # Errors
     /// When a message cannot be read, a topic has no messages or no usable times, or there is no instruction.
     pub fn read(path: &Path, files: &[PathBuf], options: &ImportOptions) -> Result<Self, BagError> {
-        let mut signals: BTreeMap<String, SignalReader> = wanted(&options.vectors);
-        let mut pictures: BTreeMap<String, Vec<_>> = wanted(&options.cameras);
-        let mut sizes = BTreeMap::new();
-        let mut task = None;
-        bag::messages(files, |message| {
-            let failed = |problem: String| BagError::content(path, format!("{}: {problem}", message.topic));
-            let tells_task = Some(message.topic) == options.task_topic.as_deref() && task.is_none();
-            let (signal, images) = (signals.get_mut(message.topic), pictures.get_mut(message.topic));
-            if !tells_task && signal.is_none() && images.is_none() {
-                return Ok(());
-            }
-            let data = message.data().map_err(failed)?;
-            if tells_task {
-                task = Some(decode_text(&data).map_err(|e| failed(e.to_string()))?);
-            }
-            if let Some(signal) = signal {
-                signal.push(message.kind, message.log_time, &data).map_err(failed)?;
-            }
-            if let Some(images) = images {
-                let times = picture_times(message.kind, message.log_time, &data).map_err(failed)?;
-                if images.is_empty() {
-                    let mut rgb = RgbImage::default();
-                    picture(message.kind, &data, options.images, &mut rgb).map_err(failed)?;
-                    sizes.insert(message.topic.to_owned(), (rgb.width(), rgb.height()));
-                }
-                images.push(times);
-            }
-            Ok(())
-        })?;
         let content = |problem: String| BagError::content(path, problem);
-        if let Some((topic, signal)) = signals
-            .iter()
-            .find(|(_, signal)| signal.times.is_empty() && signal.empty > 0)
-        {
-            return Err(content(format!(
-                "{topic}: expected positions of joints, found {} messages without",
-                signal.empty
-            )));
-        }
-        let without = signals
-            .iter()
-            .filter(|(_, signal)| signal.times.is_empty())
-            .map(|(topic, _)| topic);
-        let empty: Vec<_> = without
-            .chain(
-                pictures
-                    .iter()
-                    .filter(|(_, all)| all.is_empty())
-                    .map(|(topic, _)| topic),
-            )
-            .collect();
-        if !empty.is_empty() {
-            return Err(content(format!(
-                "expected messages on {empty:?}, found none; see `ros2 bag info`"
-            )));
-        }
-        let task = task.or_else(|| options.task.clone());
+        let mut messages = Messages::new(options);
+        bag::messages(files, |message| {
+            let added = messages.add(&message);
+            added.map_err(|problem| content(format!("{}: {problem}", message.topic)))
+        })?;
+        messages.require_all().map_err(content)?;
+        let task = messages.task.clone().or_else(|| options.task.clone());
         let task = task.ok_or_else(|| content("no instruction: give one, or the topic that tells it".into()))?;
-
-        let times = signals
-            .iter()
-            .map(|(topic, signal)| (topic, &signal.times))
-            .chain(&pictures);
-        let timelines: BTreeMap<String, Timeline> = times
-            .map(|(topic, times)| {
-                let timeline = Timeline::new(times, options.clock).map_err(|e| content(format!("{topic}: {e}")))?;
-                Ok((topic.clone(), timeline))
-            })
-            .collect::<Result<_, BagError>>()?;
+        let timelines = messages.timelines().map_err(content)?;
         let times = |topic: &str| {
             timelines
                 .get(topic)
                 .map(|timeline| timeline.times.as_slice())
                 .unwrap_or_default()
         };
-        let signals = signals.into_iter().map(|(topic, signal)| {
+        let signals = messages.signals.into_iter().map(|(topic, signal)| {
             let signal = signal.finish(times(&topic));
             (topic, signal)
         });
         let signals: BTreeMap<String, Signal> = signals.collect();
-        let pictures = pictures.into_keys().map(|topic| {
+        let pictures = messages.pictures.into_keys().map(|topic| {
             let times = times(&topic);
             let track = Track::sorted((0..times.len()).map(|n| (n, n)), |n| times.get(n).copied().flatten());
             (topic, track)
@@ -196,7 +219,7 @@ impl Indexed {
             task,
             columns: columns.collect::<Result<_, _>>()?,
             pictures: pictures.collect(),
-            sizes,
+            sizes: messages.sizes,
             signals,
             timelines,
         })

@@ -11,8 +11,10 @@ mod exported;
 mod files;
 pub mod import;
 mod index;
+mod message_error;
 pub mod messages;
 mod plan;
+mod record_lengths;
 mod sample;
 mod signals;
 mod streams;
@@ -21,6 +23,7 @@ mod topic_names;
 pub use clock::StampClock;
 pub use export::{ExportOptions, export_episodes};
 pub use import::{ColumnSource, ImportOptions, ImportReport, SourceTopic, import_bags};
+pub use message_error::MessageError;
 
 use std::path::{Path, PathBuf};
 

@@ -4,7 +4,7 @@
 use std::io::{Read, Seek};
 
 use super::boxes::{Boxes, Fields, TopLevel};
-use super::demux::{Loose, VideoSample, child};
+use super::demux::{SampleList, VideoSample, child};
 use super::error::VideoError;
 
 /// Flag of a sample that decoding cannot begin at.
@@ -22,9 +22,9 @@ struct Defaults {
 ///
 /// # Errors
 /// When a fragment is damaged or claims more frames than the file has room for.
-pub fn read(file: &mut (impl Read + Seek), length: u64, moov: &[u8], track: u32) -> Result<Loose, VideoError> {
+pub fn read(file: &mut (impl Read + Seek), length: u64, moov: &[u8], track: u32) -> Result<SampleList, VideoError> {
     let defaults = defaults_of(child(moov, b"mvex")?, track)?;
-    let mut frames = Loose::default();
+    let mut frames = SampleList::default();
     let mut clock = 0_u64;
     let mut boxes = TopLevel::new(length);
     while let Some(found) = boxes.next(file)? {
@@ -118,7 +118,7 @@ struct Run {
 
 impl Run {
     /// Reads the samples; returns where they end in the file (bytes) and in time (ticks).
-    fn read(&self, trun: &[u8], mut clock: u64, frames: &mut Loose) -> Result<(u64, u64), VideoError> {
+    fn read(&self, trun: &[u8], mut clock: u64, frames: &mut SampleList) -> Result<(u64, u64), VideoError> {
         let mut fields = Fields::new(trun);
         let (flags, count) = (fields.u32()?, fields.u32()?);
         let mut offset = self.next;

@@ -109,8 +109,7 @@ impl<R: Read + Seek> VideoReader<R> {
         Ok(if nearer { after } else { before })
     }
 
-    /// Returns the time at which frame `index` is shown (s): 0 for the first, later if the file begins with an empty
-    /// edit.
+    /// Returns the time at which frame `index` is shown (s), as ffmpeg gives it: that of the first need not be 0.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.movie.time_of(index)
     }

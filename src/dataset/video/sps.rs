@@ -28,37 +28,10 @@ impl Sps {
         bits.take(16)?;
         bits.unsigned()?;
         if HIGH.contains(&profile) {
-            let chroma = bits.unsigned()?;
-            if chroma != 1 {
-                return Err(VideoError::unsupported(format!("H.264 with chroma format {chroma}")));
-            }
-            let depths = [bits.unsigned()?, bits.unsigned()?];
-            if depths != [0, 0] {
-                return Err(VideoError::unsupported(format!("H.264 with {} bits", depths[0] + 8)));
-            }
-            // Blocks without loss skip the transform, which only this profile has.
-            if bits.flag()? {
-                return Err(VideoError::unsupported(
-                    "H.264 without loss (profile High 4:4:4 Predictive)",
-                ));
-            }
-            if bits.flag()? {
-                bits.skip_scaling_lists()?;
-            }
+            bits.require_supported_samples()?;
         }
         bits.unsigned()?;
-        match bits.unsigned()? {
-            0 => drop(bits.unsigned()?),
-            1 => {
-                bits.take(1)?;
-                bits.unsigned()?;
-                bits.unsigned()?;
-                for _ in 0..bits.unsigned()?.min(255) {
-                    bits.unsigned()?;
-                }
-            }
-            _ => {}
-        }
+        bits.skip_picture_order()?;
         bits.unsigned()?;
         bits.take(1)?;
         let macroblocks = [bits.unsigned()?, bits.unsigned()?];
@@ -71,19 +44,21 @@ impl Sps {
         } else {
             [0; 4]
         };
-        let side = |blocks: u32, first: u32, last: u32| {
-            let full = u64::from(blocks) * 16 + 16;
-            let cropped = full.checked_sub(2 * (u64::from(first) + u64::from(last)));
-            cropped
-                .and_then(|side| u32::try_from(side).ok())
-                .filter(|side| *side > 0)
-        };
         let ([across, down], [left, right, top, bottom]) = (macroblocks, crop);
         let sides = side(across, left, right).zip(side(down, top, bottom));
         let (width, height) = sides.ok_or_else(|| VideoError::malformed("H.264 pictures without pixels"))?;
         let colour = bits.colour()?;
         Ok(Self { width, height, colour })
     }
+}
+
+/// Returns the length of a side (px) of so many macroblocks and one, less the cropping of its ends by pairs of pixels.
+fn side(blocks: u32, first: u32, last: u32) -> Option<u32> {
+    let full = u64::from(blocks) * 16 + 16;
+    let cropped = full.checked_sub(2 * (u64::from(first) + u64::from(last)));
+    cropped
+        .and_then(|side| u32::try_from(side).ok())
+        .filter(|side| *side > 0)
 }
 
 /// Reads bits, without the bytes that only prevent start codes.
@@ -134,6 +109,45 @@ impl Bits {
     fn signed(&mut self) -> Result<i64, VideoError> {
         let code = i64::from(self.unsigned()?);
         Ok(if code % 2 == 1 { (code + 1) / 2 } else { -(code / 2) })
+    }
+
+    /// Reads what only high profiles say of samples.
+    fn require_supported_samples(&mut self) -> Result<(), VideoError> {
+        let chroma = self.unsigned()?;
+        if chroma != 1 {
+            return Err(VideoError::unsupported(format!("H.264 with chroma format {chroma}")));
+        }
+        let depths = [self.unsigned()?, self.unsigned()?];
+        if depths != [0, 0] {
+            return Err(VideoError::unsupported(format!("H.264 with {} bits", depths[0] + 8)));
+        }
+        // Blocks without loss skip the transform, which only this profile has.
+        if self.flag()? {
+            return Err(VideoError::unsupported(
+                "H.264 without loss (profile High 4:4:4 Predictive)",
+            ));
+        }
+        if self.flag()? {
+            self.skip_scaling_lists()?;
+        }
+        Ok(())
+    }
+
+    /// Skips how the order of pictures is coded.
+    fn skip_picture_order(&mut self) -> Result<(), VideoError> {
+        match self.unsigned()? {
+            0 => drop(self.unsigned()?),
+            1 => {
+                self.take(1)?;
+                self.unsigned()?;
+                self.unsigned()?;
+                for _ in 0..self.unsigned()?.min(255) {
+                    self.unsigned()?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn skip_scaling_lists(&mut self) -> Result<(), VideoError> {

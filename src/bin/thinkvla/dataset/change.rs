@@ -6,10 +6,12 @@ use std::sync::Arc;
 use anyhow::{anyhow, bail, ensure};
 use serde_json::Map;
 use thinkvla::contract::{Contract, FILE_NAME};
-use thinkvla::dataset::edit::{EpisodeChoice, EpisodeSource, assemble, beside, copy_others, replace};
+use thinkvla::dataset::edit::{
+    EpisodeChoice, EpisodeSource, assemble, beside, copy_others, place_of_previous, replace,
+};
 use thinkvla::dataset::instruction::require_plain;
 use thinkvla::dataset::repair::{Repair, undo};
-use thinkvla::dataset::storage::{Disk, require_outside, resolved};
+use thinkvla::dataset::storage::{Disk, require_new, require_outside, resolved};
 use thinkvla::dataset::{Dataset, DatasetWriter, open_episode};
 use thinkvla::writer_lock::WriterLock;
 
@@ -19,8 +21,10 @@ use crate::tell;
 pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
     let ours = root.join(FILE_NAME).exists();
     if apply == Apply::ToAny && !ours {
-        let steps = mend(root)?;
-        tell(&format!("{steps} steps; --undo puts back what was set aside"));
+        let _lock = WriterLock::acquire(root)?;
+        let done = Repair::plan(root)?.apply(&Disk)?;
+        done.iter().for_each(|step| tell(step));
+        tell(&format!("{} steps; --undo puts back what was set aside", done.len()));
         return Ok(());
     }
     if apply == Apply::Never || !ours {
@@ -37,8 +41,7 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         return Ok(());
     }
     Contract::load(root)?;
-    mend(root)?;
-    let (mut writer, resumed) = DatasetWriter::resume(Arc::new(Disk), root)?;
+    let (mut writer, resumed) = DatasetWriter::repair(Arc::new(Disk), root)?;
     for repair in &resumed.repairs {
         tell(repair);
     }
@@ -67,14 +70,6 @@ pub fn repair(root: &Path, apply: Apply, open: Open) -> anyhow::Result<()> {
         info.total_episodes, info.total_frames
     ));
     Ok(())
-}
-
-/// Repairs a dataset and says what was done; returns the number of steps.
-fn mend(root: &Path) -> anyhow::Result<usize> {
-    let _lock = WriterLock::acquire(root)?;
-    let done = Repair::plan(root)?.apply(&Disk)?;
-    done.iter().for_each(|step| tell(step));
-    Ok(done.len())
 }
 
 pub fn undo_repair(root: &Path) -> anyhow::Result<()> {
@@ -130,6 +125,9 @@ pub fn split(root: &Path, at: usize, out: &[PathBuf]) -> anyhow::Result<()> {
     );
     for (out, other) in [(first, root), (second, root), (first, second), (second, first)] {
         require_outside(out, other)?;
+    }
+    for out in [first, second] {
+        require_new(out)?;
     }
     let dataset = Dataset::open(root)?;
     let count = dataset.episodes().len();
@@ -214,6 +212,7 @@ fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> 
         "{} is there, perhaps of a change that was interrupted; remove it first",
         new.display()
     );
+    place_of_previous(&root)?;
     made(&sources, &new)?;
     let folders = copy_others(&Disk, &root, &new)?;
     let before = replace(&Disk, &root, &new, lock)?;
@@ -223,7 +222,13 @@ fn change(dataset: &Dataset, episodes: Vec<EpisodeChoice>, place: Place<'_>) -> 
         before.display()
     ));
     if !folders.is_empty() {
-        tell(&format!("only there are still: {}", folders.join(", ")));
+        tell(&format!(
+            "{}: expected only files beside those of the dataset, found the folders {}; they were not copied, move \
+             them to {} if they belong to it",
+            before.display(),
+            folders.join(", "),
+            root.display()
+        ));
     }
     Ok(())
 }

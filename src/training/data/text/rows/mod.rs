@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use serde::Deserialize;
 
-use crate::dataset::parquet::columns::{RowRange, Table};
+use crate::dataset::parquet::table::{RowRange, Table};
 use crate::files;
 use crate::training::error::RunError;
 

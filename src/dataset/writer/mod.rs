@@ -3,26 +3,29 @@
 //! An episode counts once `meta/info.json` includes it, which is written last. Files that a killed recorder had written
 //! before that are removed when the dataset is opened again, and the episode is still open.
 
+mod frame_statistics;
+mod pending_episodes;
+mod resume;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::frame_statistics::FrameStatistics;
+use self::pending_episodes::PendingEpisodes;
 use super::episode_stats::{self, FeatureStats};
 use super::episodes::{self, Described, Episode, FilePlace};
 use super::error::DatasetError;
 use super::frame::Frame;
-use super::info::{CHUNK, EPISODES, Info, MODALITY, STATS, expand, pretty};
+use super::info::{EPISODES, Info, MODALITY, STATS, expand, pretty};
 use super::instruction::require_plain;
 use super::open_episode::{self, FoundEpisode, Header, OpenEpisode, OpenEpisodeReader};
 use super::parquet::rows::{RowWriter, RowsPosition};
-use super::repair::Repair;
 use super::schema::DatasetSchema;
-use super::statistics::{Colours, Statistics, sampled};
 use super::storage::{Storage, commit, commit_with, new_folder};
 use super::tasks;
-use crate::camera::rgb::RgbImage;
 use crate::contract::{Contract, FILE_NAME};
 use crate::writer_lock::WriterLock;
 
@@ -38,7 +41,7 @@ pub struct DatasetWriter {
     _lock: WriterLock,
 }
 
-/// Result of [`DatasetWriter::resume`].
+/// Result of [`DatasetWriter::resume`] and [`DatasetWriter::repair`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resumed {
     /// Descriptions of the repairs; empty if nothing was wrong.
@@ -93,53 +96,6 @@ impl DatasetWriter {
             open: None,
             _lock: lock,
         })
-    }
-
-    /// Opens a dataset to continue recording. What an interrupted save left is repaired first, and every step of that is
-    /// logged as a warning; saved episodes are never cut off.
-    ///
-    /// # Errors
-    /// When it was not recorded by this package, another process writes to it, or a saved episode cannot be read. Then
-    /// nothing was changed. Or when writing fails.
-    pub fn resume(storage: Arc<dyn Storage>, root: &Path) -> Result<(Self, Resumed), DatasetError> {
-        // Checked before locking: other folders get no lock file, and datasets of other origin are not written to or
-        // repaired.
-        Info::load(root)?;
-        let contract = own_contract(root)?;
-        let lock = WriterLock::acquire(root)?;
-        let tasks = tasks::load(root)?;
-        let repair = Repair::plan(root)?;
-        repair.require_all_saved()?;
-        let mut repairs = repair.apply(&*storage)?;
-        let info = Info::load(root)?;
-        let mut open = open_episode::find(root, &info)?;
-        let saved = open
-            .as_ref()
-            .is_some_and(|open| open.header.episode < info.total_episodes);
-        if saved || open.as_ref().is_some_and(|open| open.frames == 0) {
-            let path = open_episode::path(root);
-            storage.remove(&path).map_err(DatasetError::io("remove", &path))?;
-            let why = if saved { "had been saved" } else { "has no frames" };
-            repairs.push(format!("removed the open episode, which {why}"));
-            open = None;
-        }
-        for repair in &repairs {
-            tracing::warn!("{}: {repair}", root.display());
-        }
-        let writer = Self {
-            tasks,
-            statistics: episode_stats::load(root)?,
-            contract,
-            open: open
-                .as_ref()
-                .map(|found| OpenEpisode::reopen(&*storage, root, found))
-                .transpose()?,
-            root: root.to_owned(),
-            storage,
-            info,
-            _lock: lock,
-        };
-        Ok((writer, Resumed { repairs, open }))
     }
 
     /// Returns the folder of the dataset.
@@ -229,12 +185,12 @@ impl DatasetWriter {
             ));
         }
         let (task, frames) = (open.header().task.clone(), open.frames());
-        let mut coming = Coming::after(self);
-        let (episode, standing) = coming.next(&task, frames, self.next_file());
+        let mut pending = PendingEpisodes::after(&self.info, &self.tasks);
+        let (episode, standing) = pending.add(&task, frames, self.next_file());
         let of_episode = self.write_rows(&episode, standing)?;
         let index = episode.index;
         self.write_notes(index, notes)?;
-        self.count_in(coming, &[(episode, of_episode)])?;
+        self.count_in(pending, &[(episode, of_episode)])?;
         self.discard()?;
         Ok(SavedEpisode { episode: index, frames })
     }
@@ -266,38 +222,34 @@ impl DatasetWriter {
             return Ok(());
         }
         let file = self.next_file();
-        let mut coming = Coming::after(self);
+        let mut pending = PendingEpisodes::after(&self.info, &self.tasks);
         let path = self.root.join(episode_path(&self.info.data_path, file)?);
         let mut described = Vec::with_capacity(episodes.len());
         commit_with(&*self.storage, &path, |sink| {
             let mut rows = RowWriter::new(sink, &path, &self.info, RowsPosition::default())?;
             for whole in episodes {
-                let (episode, standing) = coming.next(whole.task.trim(), whole.frames.len(), file);
+                let (episode, standing) = pending.add(whole.task.trim(), whole.frames.len(), file);
                 rows.next(standing)?;
-                let mut looked = Looked::new(&self.info, episode.length);
+                let mut frame_statistics = FrameStatistics::new(&self.info, episode.length);
                 for frame in whole.frames {
-                    looked.at(&frame).map_err(DatasetError::Request)?;
+                    frame_statistics.add(&frame).map_err(DatasetError::Request)?;
                     rows.push(frame)?;
                 }
-                described.push((episode, looked.statistics(&self.info, standing)));
+                described.push((episode, frame_statistics.finish(&self.info, standing)));
             }
             rows.finish().map(drop)
         })?;
-        self.count_in(coming, &described)
+        self.count_in(pending, &described)
     }
 
     /// Returns the next file, which has the number of its first episode.
     fn next_file(&self) -> FilePlace {
-        let index = self.info.total_episodes;
-        FilePlace {
-            chunk: index / CHUNK,
-            file: index % CHUNK,
-        }
+        FilePlace::of_number(self.info.total_episodes)
     }
 
     /// Adds episodes to the metadata, so that they count; their rows must be written, all into one file.
-    fn count_in(&mut self, coming: Coming, described: &[Described]) -> Result<(), DatasetError> {
-        let Coming { tasks, mut info } = coming;
+    fn count_in(&mut self, pending: PendingEpisodes, described: &[Described]) -> Result<(), DatasetError> {
+        let PendingEpisodes { tasks, mut info } = pending;
         let meta = self.root.join(episode_path(EPISODES, self.next_file())?);
         episodes::save(&*self.storage, &meta, described)?;
         if tasks.len() != self.tasks.len() {
@@ -333,12 +285,12 @@ impl DatasetWriter {
         let open_episode = open_episode::path(&self.root);
         let frames = OpenEpisodeReader::open(&self.root)?
             .ok_or_else(|| DatasetError::content(&open_episode, "expected the open episode, found none"))?;
-        let mut looked = Looked::new(&self.info, episode.length);
+        let mut frame_statistics = FrameStatistics::new(&self.info, episode.length);
         commit_with(&*self.storage, &path, |sink| {
             let mut rows = RowWriter::new(sink, &path, &self.info, standing)?;
             for frame in frames.take(episode.length) {
-                looked
-                    .at(&frame)
+                frame_statistics
+                    .add(&frame)
                     .map_err(|problem| DatasetError::content(&open_episode, problem))?;
                 rows.push(frame)?;
             }
@@ -350,7 +302,7 @@ impl DatasetWriter {
                 }
             }
         })?;
-        Ok(looked.statistics(&self.info, standing))
+        Ok(frame_statistics.finish(&self.info, standing))
     }
 
     fn write_notes(&self, index: usize, notes: &Map<String, Value>) -> Result<(), DatasetError> {
@@ -385,99 +337,5 @@ fn none_open() -> DatasetError {
 /// Returns the path of a file of v3.0.
 pub(super) fn episode_path(template: &str, place: FilePlace) -> Result<PathBuf, DatasetError> {
     let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
-    expand(template, &[("chunk_index", &chunk), ("file_index", &file)]).map_err(DatasetError::Request)
-}
-
-/// Metadata of a dataset with the episodes that are being written.
-struct Coming {
-    tasks: Vec<String>,
-    info: Info,
-}
-
-impl Coming {
-    fn after(writer: &DatasetWriter) -> Self {
-        Self {
-            tasks: writer.tasks.clone(),
-            info: writer.info.clone(),
-        }
-    }
-
-    /// Adds an episode.
-    fn next(&mut self, task: &str, length: usize, data: FilePlace) -> (Episode, RowsPosition) {
-        let number = self.tasks.iter().position(|known| known == task).unwrap_or_else(|| {
-            self.tasks.push(task.to_owned());
-            self.tasks.len() - 1
-        });
-        let standing = RowsPosition {
-            episode: self.info.total_episodes,
-            task: number,
-            from: self.info.total_frames,
-        };
-        self.info.total_episodes += 1;
-        self.info.total_frames += length;
-        let episode = Episode {
-            index: standing.episode,
-            tasks: vec![task.to_owned()],
-            length,
-            from: standing.from,
-            data,
-            videos: BTreeMap::new(),
-        };
-        (episode, standing)
-    }
-}
-
-/// Values and colours of an episode's frames, for its statistics.
-struct Looked {
-    vectors: Vec<Vec<f32>>,
-    colours: Vec<Colours>,
-    length: usize,
-    frame: usize,
-    decoded: RgbImage,
-}
-
-impl Looked {
-    fn new(info: &Info, length: usize) -> Self {
-        Self {
-            vectors: vec![Vec::new(); info.vectors().count()],
-            colours: vec![Colours::default(); info.pictures().count()],
-            length,
-            frame: 0,
-            decoded: RgbImage::default(),
-        }
-    }
-
-    fn at(&mut self, frame: &Frame) -> Result<(), String> {
-        for (all, values) in self.vectors.iter_mut().zip(&frame.vectors) {
-            all.extend(values);
-        }
-        if sampled(self.length)(self.frame) {
-            for (colours, picture) in self.colours.iter_mut().zip(&frame.pictures) {
-                picture.decode(&mut self.decoded)?;
-                colours.add(self.decoded.data(), self.decoded.width());
-            }
-        }
-        self.frame += 1;
-        Ok(())
-    }
-
-    fn statistics(&self, info: &Info, at: RowsPosition) -> FeatureStats {
-        let vectors = info.vectors().zip(&self.vectors);
-        let vectors = vectors.map(|((name, f), values)| (name.to_owned(), Statistics::of_rows(values, f.len())));
-        let pictures = info.pictures().zip(&self.colours);
-        let pictures = pictures.map(|((name, f), colours)| (name.to_owned(), colours.statistics(f.channels())));
-        let frames = 0..self.length;
-        let of = |value: &dyn Fn(usize) -> f64| {
-            Statistics::of_rows(&frames.clone().map(|frame| value(frame) as f32).collect::<Vec<_>>(), 1)
-        };
-        let defaults = [
-            ("timestamp", of(&|frame| frame as f64 / info.fps)),
-            ("frame_index", of(&|frame| frame as f64)),
-            ("episode_index", of(&|_| at.episode as f64)),
-            ("index", of(&|frame| (at.from + frame) as f64)),
-            ("task_index", of(&|_| at.task as f64)),
-        ];
-        let defaults = defaults.map(|(name, all)| (name.to_owned(), all));
-        vectors.chain(pictures).chain(defaults).collect()
-    }
+    expand(template, &[("chunk_index", &chunk), ("file_index", &file)])
 }

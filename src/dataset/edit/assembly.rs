@@ -1,0 +1,198 @@
+//! Copies episodes one by one into a dataset that is being built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::rows::SourceRows;
+use super::{EpisodeChoice, EpisodeSource, copy};
+use crate::dataset::episode_stats::{self, FeatureStats};
+use crate::dataset::episodes::{self, Episode, FilePlace, VideoSpan};
+use crate::dataset::error::DatasetError;
+use crate::dataset::feature::Dtype;
+use crate::dataset::info::{CHUNK, DATA, EPISODES, Info, VIDEOS, Version, expand};
+use crate::dataset::reader::{Dataset, data_path, video_path};
+use crate::dataset::statistics::Statistics;
+use crate::dataset::storage::Storage;
+use crate::dataset::tasks;
+use crate::dataset::writer::{episode_path, notes_path};
+
+/// Dataset that is being built.
+pub(super) struct Assembly<'a> {
+    storage: &'a dyn Storage,
+    out: &'a Path,
+    info: Info,
+    tasks: Vec<String>,
+    statistics: FeatureStats,
+    /// Source paths of the videos copied so far, by column; the position in the list gives the place of the copy.
+    videos: BTreeMap<String, Vec<PathBuf>>,
+}
+
+impl<'a> Assembly<'a> {
+    /// Begins a dataset in `out` with the columns that `info` describes.
+    pub fn new(storage: &'a dyn Storage, out: &'a Path, info: &Info) -> Self {
+        Self {
+            storage,
+            out,
+            info: described(info),
+            tasks: Vec::new(),
+            statistics: FeatureStats::new(),
+            videos: BTreeMap::new(),
+        }
+    }
+
+    /// Copies the chosen episodes of a dataset.
+    ///
+    /// # Errors
+    /// When one is missing or damaged, or writing fails.
+    pub fn take_all(&mut self, source: &EpisodeSource<'_>) -> Result<(), DatasetError> {
+        let mut known = episode_stats::of_episodes(source.dataset.root(), source.dataset.info())?;
+        for choice in &source.episodes {
+            let episode = source.dataset.episodes().get(choice.episode).ok_or_else(|| {
+                let (root, found) = (source.dataset.root().display(), source.dataset.episodes().len());
+                DatasetError::Request(format!(
+                    "{root}: expected one of {found} episodes, found {}",
+                    choice.episode
+                ))
+            })?;
+            if episode.length == 0 {
+                let root = source.dataset.root().display();
+                tracing::warn!("{root}: episode {} has no rows and is left out", choice.episode);
+                continue;
+            }
+            let statistics = known.remove(&choice.episode).unwrap_or_default();
+            self.take(source.dataset, episode, choice, statistics)?;
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        from: &Dataset,
+        episode: &Episode,
+        choice: &EpisodeChoice,
+        mut statistics: FeatureStats,
+    ) -> Result<(), DatasetError> {
+        let index = self.info.total_episodes;
+        let data = FilePlace::of_number(index);
+        let mut taken = Episode {
+            index,
+            tasks: choice
+                .task
+                .as_ref()
+                .map_or(episode.tasks.clone(), |task| vec![task.clone()]),
+            length: episode.length,
+            from: self.info.total_frames,
+            data,
+            videos: BTreeMap::new(),
+        };
+        for (key, span) in &episode.videos {
+            let place = self.copy_video(from, episode, key)?;
+            taken.videos.insert(key.clone(), VideoSpan { place, ..*span });
+        }
+        from.complete(episode, &mut statistics)?;
+        let task_of_row = self.copy_rows(from, episode, &taken, choice.task.as_deref())?;
+        let whole = |values: &mut dyn Iterator<Item = usize>| {
+            Statistics::of_rows(&values.map(|value| value as f32).collect::<Vec<_>>(), 1)
+        };
+        let rows = taken.from..taken.from + taken.length;
+        statistics.insert("episode_index".into(), whole(&mut rows.clone().map(|_| index)));
+        statistics.insert("index".into(), whole(&mut rows.clone()));
+        statistics.insert("task_index".into(), whole(&mut task_of_row.into_iter()));
+        let path = self.out.join(episode_path(EPISODES, data)?);
+        let frames = taken.length;
+        let described = [(taken, statistics)];
+        episodes::save(self.storage, &path, &described)?;
+        let [(_, statistics)] = described;
+        let notes = notes_path(from.root(), episode.index);
+        if notes.exists() {
+            copy(self.storage, &notes, &notes_path(self.out, index))?;
+        }
+        episode_stats::merge(&mut self.statistics, &statistics);
+        self.info.total_episodes += 1;
+        self.info.total_frames += frames;
+        Ok(())
+    }
+
+    fn number_of(&mut self, task: &str) -> usize {
+        self.tasks.iter().position(|known| known == task).unwrap_or_else(|| {
+            self.tasks.push(task.to_owned());
+            self.tasks.len() - 1
+        })
+    }
+
+    /// Copies the rows of an episode with all their columns; returns the task index of each.
+    fn copy_rows(
+        &mut self,
+        from: &Dataset,
+        episode: &Episode,
+        taken: &Episode,
+        task: Option<&str>,
+    ) -> Result<Vec<usize>, DatasetError> {
+        let source = data_path(from.root(), from.info(), episode)?;
+        let rows = SourceRows::open(from, episode, &source)?;
+        let mut task_of_row = Vec::new();
+        for number in rows.task_numbers()? {
+            let text = match task {
+                Some(text) => text,
+                None => from.numbered_task(number).ok_or_else(|| {
+                    DatasetError::content(&source, format!("there is no instruction of number {number}"))
+                })?,
+            };
+            task_of_row.push(self.number_of(text));
+        }
+        let path = self.out.join(episode_path(DATA, taken.data)?);
+        rows.copy(self.storage, &path, taken, &task_of_row)?;
+        Ok(task_of_row)
+    }
+
+    /// Copies the whole file, once for all episodes in it, so that their time spans stay valid.
+    fn copy_video(&mut self, from: &Dataset, episode: &Episode, key: &str) -> Result<FilePlace, DatasetError> {
+        let source = video_path(from.root(), from.info(), episode, key)?;
+        let of_key = self.videos.entry(key.to_owned()).or_default();
+        if let Some(known) = of_key.iter().position(|known| *known == source) {
+            return Ok(FilePlace::of_number(known));
+        }
+        of_key.push(source.clone());
+        let place = FilePlace::of_number(of_key.len() - 1);
+        let (chunk, file) = (place.chunk.to_string(), place.file.to_string());
+        let values = [("video_key", key), ("chunk_index", &chunk), ("file_index", &file)];
+        let path = expand(VIDEOS, &values)?;
+        copy(self.storage, &source, &self.out.join(path))?;
+        Ok(place)
+    }
+
+    /// Writes what is known once all episodes are copied, the description last; returns it.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn finish(mut self) -> Result<Info, DatasetError> {
+        tasks::save(self.storage, self.out, &self.tasks)?;
+        episode_stats::save_all(self.storage, self.out, &self.statistics)?;
+        self.info.total_tasks = self.tasks.len();
+        if self.info.total_episodes > 0 {
+            self.info
+                .splits
+                .insert("train".into(), format!("0:{}", self.info.total_episodes));
+        }
+        self.info.save(self.storage, self.out)?;
+        Ok(self.info)
+    }
+}
+
+/// Returns the description of the same dataset without episodes.
+fn described(info: &Info) -> Info {
+    let empty = Info::empty("", 1, BTreeMap::new());
+    let has_video = info.features.values().any(|feature| feature.dtype == Dtype::Video);
+    Info {
+        codebase_version: Version::V3,
+        total_episodes: 0,
+        total_frames: 0,
+        total_tasks: 0,
+        chunks_size: CHUNK,
+        splits: BTreeMap::new(),
+        data_path: DATA.into(),
+        video_path: has_video.then(|| VIDEOS.into()),
+        rest: empty.rest,
+        ..info.clone()
+    }
+}
