@@ -54,7 +54,7 @@ fn configurations() -> Vec<ArmConfig> {
 }
 
 fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<RecordingArm>> {
-    let mut gate = Gate::new(RecordingArm::default(), config, start);
+    let mut gate = Gate::new(RecordingArm::default(), config, config.arm.kinematics(), start);
     gate.take_up(start).ok()?;
     Some(gate)
 }
@@ -567,7 +567,7 @@ fn the_gripper_takes_numbers_only_and_stays_in_its_range() {
 #[test]
 fn an_arm_outside_its_limits_is_not_taken_up() {
     let config = shipped();
-    let mut gate = Gate::new(RecordingArm::default(), &config, ready());
+    let mut gate = Gate::new(RecordingArm::default(), &config, config.arm.kinematics(), ready());
     for (joint, value, check) in [
         (3, 2.34, Check::JointLimit),
         (1, 1.6, Check::Workspace),

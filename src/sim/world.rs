@@ -9,6 +9,7 @@ use super::config::SimConfig;
 use super::error::SimError;
 use super::scene::{self, SceneOptions};
 use super::tasks::TaskLayout;
+use crate::control::kinematics::ArmModel;
 use crate::types::{JOINTS, Joints, Pose};
 
 /// Physics step (s).
@@ -16,6 +17,9 @@ pub const STEP_S: f64 = 0.002;
 
 /// Travel of each finger (m); the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
+
+/// Arm of the scene.
+pub const ARM: ArmModel = ArmModel::Rm75;
 
 /// Returns the joints at the start of an episode (rad): the tool points down in front of the arm.
 pub fn start_joints() -> Joints {

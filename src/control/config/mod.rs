@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nalgebra::{Point3, Vector3};
 use serde::{Deserialize, Serialize};
 
+use super::kinematics::ArmModel;
 use crate::files;
 use crate::types::{JOINTS, Joints};
 
@@ -15,8 +16,8 @@ use crate::types::{JOINTS, Joints};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmConfig {
-    /// Arm model, compared with the contract.
-    pub arm: String,
+    /// Arm model.
+    pub arm: ArmModel,
     /// Frame end-effector actions are expressed in.
     pub base_frame: String,
     /// Frame at the tool centre point.

@@ -20,12 +20,14 @@ pub use spline::{Spline, SplineSample};
 
 use time_scaling::{SampledPath, TimeScaling};
 
+use std::sync::Arc;
+
 use nalgebra::{Translation3, Vector6};
 
 use super::chunk::ActionChunk;
 use super::config::ArmConfig;
 use super::event::Check;
-use super::kinematics::{InverseError, JointLimits, Rm75};
+use super::kinematics::{InverseError, JointLimits, Kinematics};
 use crate::contract::Reference;
 use crate::types::time::{Now, Steady, Time};
 use crate::types::{Joints, Pose};
@@ -125,7 +127,8 @@ struct LastCommands {
 #[derive(Debug)]
 pub struct Executor {
     config: ArmConfig,
-    kinematics: Rm75,
+    /// Kinematics with the joint limits that commands keep.
+    kinematics: Arc<dyn Kinematics>,
     flange_from_tool: Pose,
     commanded: History,
     measured: History,
@@ -134,15 +137,13 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Creates an executor without a plan.
-    pub fn new(config: &ArmConfig) -> Self {
-        let mut kinematics = Rm75::b();
-        kinematics.limits = JointLimits {
-            lower: config.limits.lowest(),
-            upper: config.limits.highest(),
-        };
+    /// Creates an executor without a plan, for an arm whose joint limits are narrowed to those of the parameters.
+    pub fn new(config: &ArmConfig, kinematics: &dyn Kinematics) -> Self {
         Self {
-            kinematics,
+            kinematics: kinematics.with_limits(JointLimits {
+                lower: config.limits.lowest(),
+                upper: config.limits.highest(),
+            }),
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
             commanded: History::new((HISTORY_S * config.command_rate_hz) as usize),
             measured: History::new((HISTORY_S * STATE_RATE_HZ) as usize),
@@ -237,7 +238,7 @@ impl Executor {
             workspace: &self.config.workspace,
             tool: &self.config.tool,
             limits: &self.config.limits,
-            kinematics: &self.kinematics,
+            kinematics: &*self.kinematics,
         };
         let plan = ChunkPlan::new(chunk, &anchor, bounds)?;
         let started = now.ros.offset_secs(self.last.at.seconds_since(now.steady));

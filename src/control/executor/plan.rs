@@ -10,7 +10,7 @@ use crate::control::chunk::ActionChunk;
 use crate::control::composition::Offset;
 use crate::control::config::{Limits, Tool, Workspace};
 use crate::control::event::Check;
-use crate::control::kinematics::{InverseError, Rm75};
+use crate::control::kinematics::{InverseError, Kinematics};
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints, Pose};
 
@@ -165,7 +165,7 @@ pub struct PlanBounds<'a> {
     /// Limits of the joints.
     pub limits: &'a Limits,
     /// Kinematics of the arm.
-    pub kinematics: &'a Rm75,
+    pub kinematics: &'a dyn Kinematics,
 }
 
 impl PlanBounds<'_> {

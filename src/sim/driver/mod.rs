@@ -19,7 +19,7 @@ pub use wire::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFra
 
 use self::controller::Controller;
 use super::config::DriverConfig;
-use super::world::{FINGER_TRAVEL, STEP_S, Setpoint};
+use super::world::{ARM, FINGER_TRAVEL, STEP_S, Setpoint};
 use crate::types::{Joints, Pose};
 
 /// Depth of the driver's queues.
@@ -69,7 +69,7 @@ impl SimDriver {
     pub fn new(config: &DriverConfig, joints: Joints) -> Self {
         let tool = Pose::from_parts(Translation3::from(config.tool_offset_m), Default::default());
         Self {
-            controller: Controller::new(joints, tool, config.low_follow_acceleration_rad_s2),
+            controller: Controller::new(ARM.kinematics(), joints, tool, config.low_follow_acceleration_rad_s2),
             config: *config,
             motions: VecDeque::new(),
             grips: VecDeque::new(),

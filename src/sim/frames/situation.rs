@@ -5,7 +5,6 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::control::kinematics::Rm75;
 use crate::control::tool_rotation::turned_from_down;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
@@ -14,7 +13,7 @@ use crate::sim::expert::{
     CLOSING_S, GRASP, Interrupted, OPENING_S, Path, STEP_PERIOD_S, ToolSpeedLimits, plan, resume,
 };
 use crate::sim::tasks::{self, EpisodeId, Form, Task, TaskLayout};
-use crate::sim::world::start_joints;
+use crate::sim::world::{ARM, start_joints};
 use crate::types::Pose;
 
 /// Instructions that ask to point at an object.
@@ -409,7 +408,7 @@ fn jitter(near: bool, random: &mut ChaCha8Rng) -> (Vector3<f64>, f64) {
 }
 
 fn usual_start(config: &SimConfig) -> Pose {
-    Rm75::b().forward(&start_joints()) * Translation3::from(config.driver.tool_offset_m)
+    ARM.kinematics().forward(&start_joints()) * Translation3::from(config.driver.tool_offset_m)
 }
 
 fn within(box_m: &[[f64; 2]; 3], random: &mut ChaCha8Rng) -> Vector3<f64> {

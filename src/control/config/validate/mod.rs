@@ -91,11 +91,7 @@ impl ArmConfig {
                 self.command_rate_hz,
             ));
         }
-        for (field, name) in [
-            ("base_frame", &self.base_frame),
-            ("tool_frame", &self.tool_frame),
-            ("arm", &self.arm),
-        ] {
+        for (field, name) in [("base_frame", &self.base_frame), ("tool_frame", &self.tool_frame)] {
             if name.trim().is_empty() {
                 return Err(Fault::new(field, "a name", "an empty one"));
             }

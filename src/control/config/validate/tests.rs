@@ -118,6 +118,13 @@ fn high_follow_below_100_hz_is_refused() {
 }
 
 #[test]
+fn an_arm_of_unknown_kinematics_is_refused_with_its_line() {
+    let message = refusal("arm: rm75", "arm: rm65");
+    assert!(message.contains("rm65") && message.contains("rm75"), "{message}");
+    assert!(message.contains("line 3"), "{message}");
+}
+
+#[test]
 fn a_misspelt_key_is_refused_with_its_line() {
     let message = refusal("margin_rad", "margin_deg");
     assert!(message.contains("margin_deg") && message.contains("line"), "{message}");
