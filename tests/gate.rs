@@ -48,7 +48,7 @@ fn configurations() -> Vec<ArmConfig> {
         // Short braking keeps a hundred thousand cases fast.
         config.limits.acceleration_rad_s2 = [24.0, 22.0, 26.0, 24.0, 30.0, 28.0, 32.0];
         config.limits.velocity_rad_s = [1.7, 1.9, 1.8, 1.75, 2.1, 2.0, 2.2];
-        config.recheck().unwrap();
+        config.check().unwrap();
     }
     configurations
 }

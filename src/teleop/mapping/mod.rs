@@ -14,6 +14,7 @@ pub use inputs::{
 };
 
 use crate::files;
+use crate::files::yaml::InvalidValue;
 use crate::types::JOINTS;
 
 /// Mapping; see `config/teleop/*.yaml` for the meaning of each value.
@@ -98,18 +99,14 @@ pub enum MappingError {
         message: String,
     },
     /// A value cannot work.
-    #[error("mapping {path}, line {line}: {field}: expected {expected}, found {found}")]
+    #[error("mapping {path}, line {line}: {value}")]
     Impossible {
         /// File.
         path: PathBuf,
         /// Line of the field, from 1.
         line: usize,
-        /// Field, e.g. `input.keyboard.hold_s`.
-        field: String,
-        /// Values that would work.
-        expected: String,
-        /// Value that was found.
-        found: String,
+        /// Field and value.
+        value: InvalidValue,
     },
 }
 
@@ -135,7 +132,11 @@ impl Mapping {
             path: path.to_path_buf(),
             message: error.to_string(),
         })?;
-        check::check(&mapping).map_err(|fault| fault.at(text, path))?;
+        check::check(&mapping).map_err(|value| MappingError::Impossible {
+            path: path.to_path_buf(),
+            line: value.line_in(text),
+            value,
+        })?;
         Ok(mapping)
     }
 
