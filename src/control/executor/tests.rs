@@ -1,5 +1,5 @@
 use super::*;
-use crate::contract::{ActionSpace, Composition};
+use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::PhysicalActions;
 
 fn config() -> ArmConfig {

@@ -4,7 +4,7 @@ use crate::control::chunk::PhysicalActions;
 use crate::control::config::ArmConfig;
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../config/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../../../config/rm75.yaml")).unwrap()
 }
 
 fn anchor() -> Anchor {
