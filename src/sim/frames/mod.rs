@@ -11,6 +11,7 @@
 mod label;
 mod placement;
 mod situation;
+mod situation_sampler;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -203,9 +204,9 @@ fn render(order: &FrameOrder, number: u64, renderer: &mut CameraRenderer) -> Ren
 /// # Errors
 /// When MuJoCo refuses the scene, or no drawn situation is feasible.
 pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::error::SimError> {
-    let mut random = situation::randomness(order.seed, number);
+    let mut random = situation_sampler::randomness(order.seed, number);
     for redrawn in 0..TRIES {
-        let situation = situation::draw(&order.sim, &order.mix, &mut random)?;
+        let situation = situation_sampler::draw(&order.sim, &order.mix, &mut random)?;
         let Some(placed) = placement::place(&order.sim, &situation)? else {
             continue;
         };
