@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: usize::from(arguments.jobs),
         beside: arguments.targets.open()?,
     };
-    order.mix.validate().map_err(anyhow::Error::msg)?;
+    order.mix.validate()?;
     let mut writer = create_dataset(&arguments.out, order.images, order.steps)?;
     let begun = Instant::now();
     let bar = ProgressBar::new(order.count as u64);

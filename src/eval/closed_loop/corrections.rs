@@ -147,7 +147,7 @@ impl Corrections {
             told: status.gripper,
             commanded: [status.commanded_joints, next],
         };
-        let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::State);
+        let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::Picture);
         let pictures = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         Ok(corrected(&path, &state, self.steps).map(|row| Whole {
             task: moment.episode_world.layout.instruction.clone(),
