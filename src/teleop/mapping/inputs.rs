@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Along, Command, Frame, Push, ToolSpeed};
+use super::{Along, Command, Push, ToolSpeed, VelocityFrame};
 
 /// Keys of a terminal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyboard {
-    /// Frame of the motion.
-    pub frame: Frame,
+    /// VelocityFrame of the motion.
+    pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
     /// Time for which a key counts as held after it was last received (s); terminals repeat keys, but do not report
@@ -27,8 +27,8 @@ pub struct Keyboard {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joy {
-    /// Frame of the motion.
-    pub frame: Frame,
+    /// VelocityFrame of the motion.
+    pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
     /// Deflection around rest that is ignored.
@@ -182,7 +182,7 @@ pub struct Pose {
     pub topic: String,
     /// Time without poses after which the hand counts as released (s).
     pub timeout_s: f64,
-    /// Frame that its poses must have; empty accepts any.
+    /// VelocityFrame that its poses must have; empty accepts any.
     pub frame_id: String,
     /// Orientation of that frame's axes in the base frame: roll, pitch, yaw (deg).
     pub base_from_input_deg: [f64; 3],

@@ -72,7 +72,7 @@ pub struct ToolSpeed {
 /// Frame of a velocity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Frame {
+pub enum VelocityFrame {
     /// Axes of the arm's base.
     Base,
     /// Axes of the tool.
@@ -175,11 +175,11 @@ impl Input {
     }
 
     /// Returns the frame of velocities.
-    pub fn frame(&self) -> Frame {
+    pub fn frame(&self) -> VelocityFrame {
         match self {
             Self::Keyboard(keyboard) => keyboard.frame,
             Self::Joy(joy) => joy.frame,
-            Self::Leader(_) | Self::Pose(_) => Frame::Base,
+            Self::Leader(_) | Self::Pose(_) => VelocityFrame::Base,
         }
     }
 }

@@ -5,7 +5,7 @@ use nalgebra::{Translation3, UnitQuaternion, Vector6};
 use super::arm::ObservedArm;
 use super::engaged::offset;
 use crate::teleop::input_device::{Intent, Twist};
-use crate::teleop::mapping::{Engage, Frame, Input, LEADER_JOINTS};
+use crate::teleop::mapping::{Engage, Input, LEADER_JOINTS, VelocityFrame};
 use crate::types::{Joints, Pose};
 
 /// Poses of hand and tool when the clutch was closed.
@@ -122,8 +122,8 @@ impl Anchor {
                 Goal::Offset(offset(&arm.pose, &goal), mapping.smoothing_s)
             }
             (_, Intent::Twist(twist)) => Goal::Velocity(match input.frame() {
-                Frame::Base => twist,
-                Frame::Tool => Twist {
+                VelocityFrame::Base => twist,
+                VelocityFrame::Tool => Twist {
                     linear: arm.pose.rotation * twist.linear,
                     angular: arm.pose.rotation * twist.angular,
                 },
