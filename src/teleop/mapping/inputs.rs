@@ -10,7 +10,7 @@ use super::{Along, Command, Push, ToolSpeed, VelocityFrame};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyboard {
-    /// VelocityFrame of the motion.
+    /// Frame of the motion.
     pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
@@ -27,7 +27,7 @@ pub struct Keyboard {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Joy {
-    /// VelocityFrame of the motion.
+    /// Frame of the motion.
     pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
@@ -182,7 +182,7 @@ pub struct Pose {
     pub topic: String,
     /// Time without poses after which the hand counts as released (s).
     pub timeout_s: f64,
-    /// VelocityFrame that its poses must have; empty accepts any.
+    /// Frame that its poses must have; empty accepts any.
     pub frame_id: String,
     /// Orientation of that frame's axes in the base frame: roll, pitch, yaw (deg).
     pub base_from_input_deg: [f64; 3],
