@@ -77,7 +77,7 @@ pub trait Kinematics: Debug + Send + Sync {
 }
 
 /// Arm whose kinematics are known, by its name in the arm's parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArmModel {
     /// Realman RM75-B.
     #[serde(rename = "rm75")]
@@ -90,6 +90,12 @@ impl ArmModel {
         match self {
             Self::Rm75 => Arc::new(Rm75::b()),
         }
+    }
+}
+
+impl Debug for ArmModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
     }
 }
 
