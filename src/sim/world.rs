@@ -57,6 +57,15 @@ impl Touching {
     }
 }
 
+/// Speed of the block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ObjectSpeed {
+    /// Linear speed (m/s).
+    pub linear_m_s: f64,
+    /// Angular speed (rad/s).
+    pub angular_rad_s: f64,
+}
+
 /// State that rendering needs, independent of the physics.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -205,14 +214,17 @@ impl World {
         middle.map(Vector3::from).ok_or_else(|| missing("geom", name))
     }
 
-    /// Returns the speed of the block: linear (m/s) and angular (rad/s).
-    pub fn object_speed(&self) -> (f64, f64) {
+    /// Returns the speed of the block.
+    pub fn object_speed(&self) -> ObjectSpeed {
         let first = self.ids.object.velocity;
         let part = |from: usize| {
             let values = self.data.qvel().get(from..from + 3).unwrap_or_default();
             values.iter().map(|v| v * v).sum::<f64>().sqrt()
         };
-        (part(first), part(first + 3))
+        ObjectSpeed {
+            linear_m_s: part(first),
+            angular_rad_s: part(first + 3),
+        }
     }
 
     /// Returns the current contacts of the block.

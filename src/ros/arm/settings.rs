@@ -65,7 +65,7 @@ impl ArmSettings {
         arm.command_rate_hz = declared.fixed(Number {
             name: "command_rate_hz",
             default: arm.command_rate_hz,
-            range: RATE_HZ.0..=RATE_HZ.1,
+            range: RATE_HZ,
             unit: "Hz",
             about: "Commands a second.",
         })?;

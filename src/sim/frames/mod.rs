@@ -35,7 +35,7 @@ use crate::files;
 use crate::parallel::in_order;
 
 pub use label::{CorrectedState, LabelledRow, corrected};
-pub use situation::{BlockPlacement, Kind, Mix, Situation};
+pub use situation::{BlockPlacement, Kind, Mix, PathOffset, Situation};
 
 /// Number of situations drawn for a row until one is feasible.
 const TRIES: u64 = 64;

@@ -55,8 +55,8 @@ pub struct Situation {
     pub path: Path,
     /// Time of the moment along the path (s).
     pub time_s: f64,
-    /// Offset of the tool from the path: translation (m), and rotation about the vertical (rad).
-    pub offset: (Vector3<f64>, f64),
+    /// Offset of the tool from the path.
+    pub offset: PathOffset,
     /// Opening of the fingers, 0 closed to 1 open, unless the block is between them.
     pub opening: f64,
     /// Last command of the gripper, 0 closed to 1 open.
@@ -65,6 +65,25 @@ pub struct Situation {
     pub block: BlockPlacement,
     /// The path onwards, if the arm has come to rest here.
     pub from_rest: Option<Path>,
+}
+
+/// Offset of the tool from a path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PathOffset {
+    /// Translation (m).
+    pub translation: Vector3<f64>,
+    /// Rotation about the vertical (rad).
+    pub turn: f64,
+}
+
+impl PathOffset {
+    /// Returns the offset of a tool on its path.
+    pub fn none() -> Self {
+        Self {
+            translation: Vector3::zeros(),
+            turn: 0.0,
+        }
+    }
 }
 
 /// Position of the block.
@@ -82,7 +101,7 @@ impl Situation {
     /// Returns `base_from_tool` on the path after `time_s` (s), with this share of the offset.
     pub(super) fn pose(&self, time_s: f64, share: f64) -> Pose {
         let on_path = self.path.pose(time_s.max(0.0));
-        let (place, turn) = (self.offset.0 * share, self.offset.1 * share);
+        let (place, turn) = (self.offset.translation * share, self.offset.turn * share);
         let turn = UnitQuaternion::from_axis_angle(&Vector3::z_axis(), turn);
         Pose::from_parts(
             Translation3::from(on_path.translation.vector + place),

@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::situation::{BlockPlacement, Kind, Mix, Situation};
+use super::situation::{BlockPlacement, Kind, Mix, PathOffset, Situation};
 use crate::control::tool_rotation::turned_from_down;
 use crate::random::normal;
 use crate::sim::config::{LEVELS, SimConfig};
@@ -49,22 +49,32 @@ const STAND_M: f64 = 0.10;
 const MOVED_SHARE: f64 = 0.6;
 /// Range of the position of a block that was dropped or pushed, x and y (m).
 const DROPPED_M: [[f64; 2]; 2] = [[0.22, 0.44], [-0.22, 0.22]];
-/// Share of the moved blocks that were only pushed, and the largest displacement along x and y (m).
-const PUSHED: (f64, f64) = (0.4, 0.05);
+/// Share of the moved blocks that were only pushed.
+const PUSHED_SHARE: f64 = 0.4;
+/// Largest displacement of a pushed block along x and y (m).
+const PUSHED_M: f64 = 0.05;
 /// Distance from the box within which a block would intersect its wall (m).
 const BESIDE_BOX_M: f64 = 0.14;
 /// Half the width of the stand's top within which a block lies fully on it, and of the stand plus a block beside it
 /// (m).
 const STAND_TOP_M: [f64; 2] = [0.05, 0.085];
-/// Share of recoveries that begin with fingers not fully open, and the share of those with a random opening.
-const NOT_OPEN: (f64, f64) = (0.6, 0.6);
+/// Share of recoveries that begin with fingers not fully open.
+const NOT_OPEN_SHARE: f64 = 0.6;
+/// Share of those whose opening is random; the others are closed.
+const RANDOM_OPENING_SHARE: f64 = 0.6;
 /// Times before the start and after the end of an episode from which frames are taken (s).
 const BEYOND_S: [f64; 2] = [0.1, 0.25];
-/// Share of frames in which the tool is off its path, and the standard deviations of the offset near contact and
-/// elsewhere (m, rad).
+/// Share of frames in which the tool is off its path.
 const JITTER_SHARE: f64 = 0.5;
-const JITTER_NEAR: (f64, f64) = (0.004, 0.02);
-const JITTER_FREE: (f64, f64) = (0.012, 0.08);
+/// Standard deviations of the offset near contact and elsewhere.
+const JITTER_NEAR: Jitter = Jitter {
+    place_m: 0.004,
+    turn_rad: 0.02,
+};
+const JITTER_FREE: Jitter = Jitter {
+    place_m: 0.012,
+    turn_rad: 0.08,
+};
 /// Height above the block's top below which the tool is near contact (m).
 const NEAR_M: f64 = 0.02;
 /// Times before and after closing and opening of the fingers during which the tool stays on its path (s).
@@ -80,6 +90,14 @@ const MISSED_SHARE: f64 = 0.6;
 const POINT_ABOVE_M: f64 = 0.045;
 /// Distance within which the block counts as near the object that is pointed at (m).
 const POINT_NEAR_M: f64 = 0.12;
+
+/// Standard deviations of the tool's offset from its path.
+struct Jitter {
+    /// Along each axis (m).
+    place_m: f64,
+    /// About the vertical (rad).
+    turn_rad: f64,
+}
 
 /// Returns the random generator of frame `number`.
 pub(super) fn randomness(seed: u64, number: u64) -> ChaCha8Rng {
@@ -153,7 +171,7 @@ fn expert(config: &SimConfig, id: EpisodeId, layout: TaskLayout, random: &mut Ch
     };
     let works = |[before, after]: [f64; 2], at: f64| (at - before..at + after).contains(&time_s);
     let offset = if works(STILL_CLOSING_S, closes) || works(STILL_OPENING_S, opens) {
-        (Vector3::zeros(), 0.0)
+        PathOffset::none()
     } else {
         let low = path.pose(time_s).translation.z < layout.object.position[2] + config.block.side_m / 2.0 + NEAR_M;
         jitter((time_s < closes && low) || time_s > opens, random)
@@ -193,8 +211,8 @@ fn recovery(config: &SimConfig, id: EpisodeId, mut layout: TaskLayout, random: &
     if random.random_bool(MOVED_SHARE) {
         move_block(config, id.task, &mut layout, random);
     }
-    let opening = match random.random_bool(NOT_OPEN.0) {
-        true if random.random_bool(NOT_OPEN.1) => random.random(),
+    let opening = match random.random_bool(NOT_OPEN_SHARE) {
+        true if random.random_bool(RANDOM_OPENING_SHARE) => random.random(),
         true => 0.0,
         false => 1.0,
     };
@@ -296,8 +314,8 @@ fn move_block(config: &SimConfig, task: Task, layout: &mut TaskLayout, random: &
     let [x, y, z] = layout.object.position;
     let on_table = config.block.side_m / 2.0 + 0.0005;
     for _ in 0..20 {
-        let [px, py] = match random.random_bool(PUSHED.0) {
-            true => [x, y].map(|middle| middle + random.random_range(-PUSHED.1..PUSHED.1)),
+        let [px, py] = match random.random_bool(PUSHED_SHARE) {
+            true => [x, y].map(|middle| middle + random.random_range(-PUSHED_M..PUSHED_M)),
             false => DROPPED_M.map(|[low, high]| random.random_range(low..high)),
         };
         let mut height = on_table;
@@ -322,17 +340,20 @@ fn move_block(config: &SimConfig, task: Task, layout: &mut TaskLayout, random: &
     }
 }
 
-fn jitter(near: bool, random: &mut ChaCha8Rng) -> (Vector3<f64>, f64) {
+fn jitter(near: bool, random: &mut ChaCha8Rng) -> PathOffset {
     if !random.random_bool(JITTER_SHARE) {
-        return (Vector3::zeros(), 0.0);
+        return PathOffset::none();
     }
-    let (place, turn) = if near { JITTER_NEAR } else { JITTER_FREE };
-    let mut off = Vector3::from_fn(|_, _| place * normal(random));
+    let Jitter { place_m, turn_rad } = if near { JITTER_NEAR } else { JITTER_FREE };
+    let mut translation = Vector3::from_fn(|_, _| place_m * normal(random));
     if near {
         // Below the path is the table, so the offset is upwards.
-        off.z = off.z.abs();
+        translation.z = translation.z.abs();
     }
-    (off, turn * normal(random))
+    PathOffset {
+        translation,
+        turn: turn_rad * normal(random),
+    }
 }
 
 fn usual_start(config: &SimConfig) -> Pose {

@@ -1,5 +1,7 @@
 //! Validates the parameters of an arm.
 
+use std::ops::RangeInclusive;
+
 use super::ArmConfig;
 use crate::files::yaml::{InvalidValue, between, positive};
 use crate::types::JOINTS;
@@ -9,7 +11,7 @@ const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
 /// Joint speed beyond which the controller ignores a pass-through frame: 180 degrees a second (rad/s).
 const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
 /// Lowest command rate that the controller follows as one motion, and the highest it can read (Hz).
-pub(crate) const RATE_HZ: (f64, f64) = (50.0, 500.0);
+pub(crate) const RATE_HZ: RangeInclusive<f64> = 50.0..=500.0;
 
 impl ArmConfig {
     /// Validates the parameters.
@@ -17,7 +19,12 @@ impl ArmConfig {
     /// # Errors
     /// Names the first invalid value.
     pub fn check(&self) -> Result<(), InvalidValue> {
-        between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;
+        between(
+            "command_rate_hz",
+            self.command_rate_hz,
+            *RATE_HZ.start(),
+            *RATE_HZ.end(),
+        )?;
         if self.driver.follow && self.command_rate_hz < 100.0 {
             return Err(InvalidValue::new(
                 "command_rate_hz",
