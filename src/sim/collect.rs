@@ -15,6 +15,7 @@ use super::tasks::{self, EpisodeId, Task};
 use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
+use crate::dataset::schema::ACTION;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::stats::SuccessRate;
@@ -251,7 +252,7 @@ struct Dwell {
 
 impl Dwell {
     fn add(&mut self, row: &Frame) {
-        let action = row.vectors.first().map(Vec::as_slice).unwrap_or_default();
+        let action = row.vectors.get(ACTION).map(Vec::as_slice).unwrap_or_default();
         let norm = |values: Option<&[f32]>| {
             let squares = values.unwrap_or_default().iter().map(|v| f64::from(*v).powi(2));
             squares.sum::<f64>().sqrt()

@@ -1,10 +1,13 @@
 //! The row of a frame: the state as `record_node` would record it, and the expert's next chunk.
 
+use std::collections::BTreeMap;
+
 use nalgebra::Vector3;
 
 use super::placement::Placed;
 use super::situation::Situation;
 use crate::dataset::frame::{Frame, Picture};
+use crate::dataset::schema::CHUNK;
 use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
 use crate::types::{Joints, Pose};
@@ -15,7 +18,7 @@ const ROUNDING: f32 = 1e-9;
 /// A row without its pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledRow {
-    vectors: Vec<Vec<f32>>,
+    vectors: BTreeMap<String, Vec<f32>>,
 }
 
 impl LabelledRow {
@@ -93,9 +96,9 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> ToolCommand, steps: 
     rows.push(sample(0, now, state.told));
     // The value that holds during a step is that of its start.
     let row = rows.push(sample(1, next, told(0).opening))?;
-    let [action, joints, state]: [Vec<f32>; 3] = row.vectors.try_into().ok()?;
-    let mut vectors = vec![action, chunk(told, steps), joints, state];
-    let values = vectors.iter_mut().flatten();
+    let mut vectors = row.vectors;
+    vectors.insert(CHUNK.to_owned(), chunk(told, steps));
+    let values = vectors.values_mut().flatten();
     values
         .filter(|value| value.abs() < ROUNDING)
         .for_each(|value| *value = 0.0);
