@@ -120,21 +120,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .with_context(|| format!("write {}", path.display()))?;
     let sheet = out.join("meta/thinkvla/contact_sheet.png");
     draw(&out, &sheet, arguments.task)?;
-    super::tell(&format!(
-        "{}: {} episodes of {} attempts ({:.1} % to {:.1} % with 95 % confidence), {} rows in {:.0} s; \
-         the tool rests in {:.2} % of them, {} in a row at most\n{}\n{}",
-        report.task,
-        report.success.successes,
-        report.success.trials,
-        100.0 * report.success.low,
-        100.0 * report.success.high,
-        report.frames,
-        begun.elapsed().as_secs_f64(),
-        100.0 * report.slow_share,
-        report.longest_dwell,
-        path.display(),
-        sheet.display()
-    ));
+    let told = summary(&report, begun.elapsed().as_secs_f64());
+    super::tell(&format!("{told}\n{}\n{}", path.display(), sheet.display()));
     if writer.info().total_episodes < arguments.episodes {
         bail!(
             "expected {} successful episodes, found {} in {} attempts",
@@ -172,6 +159,22 @@ fn record(
     }
     bar.finish_and_clear();
     Ok(attempts)
+}
+
+/// Sums a collection up that took `seconds` (s).
+fn summary(report: &CollectReport, seconds: f64) -> String {
+    format!(
+        "{}: {} episodes of {} attempts ({:.1} % to {:.1} % with 95 % confidence), {} rows in {seconds:.0} s; \
+         the tool rests in {:.2} % of them, {} in a row at most",
+        report.task,
+        report.success.successes,
+        report.success.trials,
+        100.0 * report.success.low,
+        100.0 * report.success.high,
+        report.frames,
+        100.0 * report.slow_share,
+        report.longest_dwell,
+    )
 }
 
 /// Draws a contact sheet of some episodes, both cameras.
