@@ -64,7 +64,10 @@ fn record(root: &Path) {
     for _ in 0..EPISODES {
         writer.begin("lift the can").unwrap();
         for at in 0..FRAMES {
-            let vectors = writer.info().vectors().map(|(_, f)| vec![at as f32; f.len()]).collect();
+            let vectors = writer.info().vectors();
+            let vectors = vectors
+                .map(|(name, f)| (name.to_owned(), vec![at as f32; f.len()]))
+                .collect();
             let pictures = [at, at + 7].map(|at| scenes[at % scenes.len()].clone()).to_vec();
             writer.push(&Frame { vectors, pictures }).unwrap();
         }

@@ -140,7 +140,7 @@ const LONGEST: usize = 600;
 const LONGER: &[(&str, usize)] = &[];
 
 /// Public types whose name several types have, with their number today.
-const SHARED_NAMES: &[(&str, usize)] = &[("DriverConfig", 2), ("Frame", 2)];
+const SHARED_NAMES: &[(&str, usize)] = &[];
 
 /// Token of a source file: an identifier, `::`, or another character.
 #[derive(Debug, Clone, PartialEq)]

@@ -14,7 +14,7 @@ use thinkvla::supervisor::ArmMode;
 use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {
-    Executor::new(&config()).base_from_tool(joints)
+    Executor::new(&config(), &*config().arm.kinematics()).base_from_tool(joints)
 }
 
 fn travelled(rig: &Rig, from: &Joints) -> [f64; 3] {

@@ -208,7 +208,14 @@ fn tasks_that_are_left_out_are_only_pointed_into() {
     }
     assert!(pointed_elsewhere > 0);
     order.mix.pointing = 0.8;
-    assert!(order.mix.validate().unwrap_err().contains("together at most 1"));
+    assert!(
+        order
+            .mix
+            .validate()
+            .unwrap_err()
+            .to_string()
+            .contains("together at most 1")
+    );
 }
 
 #[test]

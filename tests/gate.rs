@@ -48,13 +48,13 @@ fn configurations() -> Vec<ArmConfig> {
         // Short braking keeps a hundred thousand cases fast.
         config.limits.acceleration_rad_s2 = [24.0, 22.0, 26.0, 24.0, 30.0, 28.0, 32.0];
         config.limits.velocity_rad_s = [1.7, 1.9, 1.8, 1.75, 2.1, 2.0, 2.2];
-        config.recheck().unwrap();
+        config.check().unwrap();
     }
     configurations
 }
 
 fn gate(config: &ArmConfig, start: Joints) -> Option<Gate<RecordingArm>> {
-    let mut gate = Gate::new(RecordingArm::default(), config, start);
+    let mut gate = Gate::new(RecordingArm::default(), config, config.arm.kinematics(), start);
     gate.take_up(start).ok()?;
     Some(gate)
 }
@@ -567,7 +567,7 @@ fn the_gripper_takes_numbers_only_and_stays_in_its_range() {
 #[test]
 fn an_arm_outside_its_limits_is_not_taken_up() {
     let config = shipped();
-    let mut gate = Gate::new(RecordingArm::default(), &config, ready());
+    let mut gate = Gate::new(RecordingArm::default(), &config, config.arm.kinematics(), ready());
     for (joint, value, check) in [
         (3, 2.34, Check::JointLimit),
         (1, 1.6, Check::Workspace),

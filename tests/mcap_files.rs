@@ -235,7 +235,7 @@ fn columns_of_any_name_get_topics_that_ros_accepts_and_are_found_again() {
             .info()
             .vectors()
             .enumerate()
-            .map(|(at, _)| vec![row as f32, at as f32]);
+            .map(|(at, (name, _))| (name.to_owned(), vec![row as f32, at as f32]));
         let pictures = writer.info().pictures().enumerate().map(|(at, _)| {
             let colour = [row as u8, at as u8, 7];
             let image = RgbImage::from_raw(8, 4, colour.repeat(32)).unwrap();

@@ -60,9 +60,8 @@ fn single_rows(root: &Path, ways: &[f32]) {
     for (number, way) in ways.iter().enumerate() {
         writer.begin("reach the thing").unwrap();
         let mut frame: Frame = sample_dataset::frame(&writer, ImageMode::Png, number % 3, number);
-        let columns: Vec<String> = writer.info().vectors().map(|(name, _)| name.to_owned()).collect();
-        let action = columns.iter().position(|name| name == "action").unwrap();
-        frame.vectors[action] = vec![*way, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+        let action = vec![*way, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+        frame.vectors.insert("action".into(), action);
         // Every row has different images.
         let shift = |picture: &Picture| {
             let mut image = Default::default();

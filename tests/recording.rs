@@ -56,7 +56,7 @@ fn frame(writer: &DatasetWriter, episode: usize, frame: usize) -> Frame {
     let vectors = writer.info().vectors().zip(0..);
     Frame {
         vectors: vectors
-            .map(|((_, f), column)| (0..f.len()).map(|i| value(i + column * 20)).collect())
+            .map(|((name, f), column)| (name.to_owned(), (0..f.len()).map(|i| value(i + column * 20)).collect()))
             .collect(),
         pictures: (0..2)
             .map(|camera| Picture::encode(&picture(episode, frame, camera), ImageMode::Png).unwrap())
@@ -100,8 +100,8 @@ fn saved_episodes_come_back_as_they_were_recorded() {
         for at in 0..frames {
             let expected = frame(&writer, episode, at);
             let place = At { episode, frame: at };
-            assert_eq!(set.values(ACTION, place).unwrap(), expected.vectors[0]);
-            assert_eq!(set.values(STATE, place).unwrap(), expected.vectors[2]);
+            assert_eq!(set.values(ACTION, place).unwrap(), expected.vectors[ACTION]);
+            assert_eq!(set.values(STATE, place).unwrap(), expected.vectors[STATE]);
             assert_eq!(set.task(place).unwrap(), format!("task {}", episode % 2));
             for (camera, found) in pictures.read(place).unwrap().iter().enumerate() {
                 found.decode(&mut decoded).unwrap();
@@ -126,7 +126,7 @@ fn behind_the_end_of_an_episode_steps_are_zero_and_the_gripper_stays() {
     let set = Dataset::open(&root).unwrap();
     let chunk = set.chunk(ACTION, At { episode: 0, frame: 3 }, 4).unwrap();
     assert_eq!(chunk.valid, 2);
-    let last = frame(&writer, 0, 4).vectors[0].clone();
+    let last = frame(&writer, 0, 4).vectors[ACTION].clone();
     assert_eq!(chunk.values[7..14], last);
     for behind in chunk.values[14..].chunks(7) {
         assert_eq!(behind[..6], [0.0; 6]);
@@ -165,7 +165,7 @@ fn an_open_episode_survives_the_end_of_the_recorder() {
     let set = Dataset::open(&root).unwrap();
     assert_eq!(
         set.values(ACTION, At { episode: 1, frame: 5 }).unwrap(),
-        expected.vectors[0]
+        expected.vectors[ACTION]
     );
 }
 

@@ -130,7 +130,7 @@ fn fingers_hold_the_block_by_friction_while_the_arm_lifts_it() {
     );
     let height = world.object().translation.z - side / 2.0;
     assert!((height - 0.15).abs() < 0.005, "lifted by {height}");
-    assert!(world.object_speed().0 < 1e-3);
+    assert!(world.object_speed().linear_m_s < 1e-3);
     run(
         &mut world,
         &Setpoint {

@@ -134,6 +134,15 @@ pub enum LeaseError {
     Nameless,
 }
 
+/// Lease that was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseGrant {
+    /// Id of the new lease.
+    pub id: u64,
+    /// Lease that was pre-empted, if any.
+    pub preempted: Option<Lease>,
+}
+
 /// Manager of the lease.
 #[derive(Debug, Default)]
 pub struct Leases {
@@ -146,17 +155,11 @@ fn new_id() -> u64 {
 }
 
 impl Leases {
-    /// Grants the lease if it is free or held with a lower priority. Returns the new id and the lease that was pre-empted, if
-    /// any.
+    /// Grants the lease if it is free or held with a lower priority.
     ///
     /// # Errors
     /// When a source of the same or higher priority holds it, or the source has no name.
-    pub fn acquire(
-        &mut self,
-        source: &str,
-        priority: Priority,
-        now: Steady,
-    ) -> Result<(u64, Option<Lease>), LeaseError> {
+    pub fn acquire(&mut self, source: &str, priority: Priority, now: Steady) -> Result<LeaseGrant, LeaseError> {
         if source.trim().is_empty() {
             return Err(LeaseError::Nameless);
         }
@@ -173,7 +176,10 @@ impl Leases {
             seen: now,
             sequence: 0,
         };
-        Ok((lease.id, self.holder.replace(lease)))
+        Ok(LeaseGrant {
+            id: lease.id,
+            preempted: self.holder.replace(lease),
+        })
     }
 
     /// Releases the lease; returns false if `id` does not hold it.
@@ -248,13 +254,13 @@ mod tests {
     #[test]
     fn an_operator_pre_empts_a_policy_and_equals_do_not() {
         let mut leases = Leases::default();
-        let (policy, from) = leases.acquire("policy", Priority::Policy, T).unwrap();
-        assert!(from.is_none() && policy != 0);
+        let first = leases.acquire("policy", Priority::Policy, T).unwrap();
+        assert!(first.preempted.is_none() && first.id != 0);
         let error = leases.acquire("other", Priority::Policy, T).unwrap_err();
         assert!(error.to_string().contains("held by policy"), "{error}");
-        let (operator, from) = leases.acquire("teleop", Priority::Operator, T).unwrap();
-        assert_eq!(from.map(|lease| lease.id), Some(policy));
-        assert!(leases.holds(operator) && !leases.holds(policy));
+        let second = leases.acquire("teleop", Priority::Operator, T).unwrap();
+        assert_eq!(second.preempted.map(|lease| lease.id), Some(first.id));
+        assert!(leases.holds(second.id) && !leases.holds(first.id));
         assert!(leases.acquire("policy", Priority::Policy, T).is_err());
         assert!(leases.acquire("second hand", Priority::Operator, T).is_err());
     }
@@ -274,9 +280,9 @@ mod tests {
         let mut ids = std::collections::BTreeSet::new();
         for _ in 0..1000 {
             let mut leases = Leases::default();
-            let (first, _) = leases.acquire("a", Priority::Policy, T).unwrap();
+            let first = leases.acquire("a", Priority::Policy, T).unwrap().id;
             assert!(first != 0 && leases.release(first));
-            let (second, _) = leases.acquire("a", Priority::Policy, T).unwrap();
+            let second = leases.acquire("a", Priority::Policy, T).unwrap().id;
             assert!(!leases.release(first) && leases.heartbeat(&beat(first, "a", 1), 1.0, T).is_err());
             assert!(leases.holds(second));
             assert!(ids.insert(first) && ids.insert(second));
@@ -286,7 +292,7 @@ mod tests {
     #[test]
     fn only_what_the_holder_itself_has_just_sent_keeps_it_alive() {
         let mut leases = Leases::default();
-        let (id, _) = leases.acquire("policy", Priority::Policy, T).unwrap();
+        let id = leases.acquire("policy", Priority::Policy, T).unwrap().id;
         let mut heard =
             |beat: ReceivedHeartbeat<'_>| leases.heartbeat(&beat, 1.0, T).map_err(|error| error.to_string());
         heard(beat(id, "policy", 7)).unwrap();
@@ -327,7 +333,7 @@ mod tests {
     #[test]
     fn a_silent_holder_loses_the_lease_and_a_lively_one_keeps_it() {
         let mut leases = Leases::default();
-        let (id, _) = leases.acquire("a", Priority::Policy, T).unwrap();
+        let id = leases.acquire("a", Priority::Policy, T).unwrap().id;
         leases.heartbeat(&beat(id, "a", 1), 1.0, T.offset_secs(0.8)).unwrap();
         assert_eq!(leases.expire(1.0, T.offset_secs(1.7)), None);
         assert_eq!(

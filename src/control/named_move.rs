@@ -144,7 +144,6 @@ fn duration(way: &Joints, tool_travel: f64, limits: &Limits, share: f64) -> f64 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::kinematics::Rm75;
 
     fn config() -> ArmConfig {
         ArmConfig::parse(include_str!("../../config/robots/rm75.yaml")).unwrap()
@@ -152,7 +151,7 @@ mod tests {
 
     fn plan(name: &str, speed: f64, from: Joints) -> Result<NamedMove, MoveError> {
         let config = config();
-        let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
+        let arm_points = ArmGeometry::new(config.arm.kinematics(), &config.tool);
         NamedMove::plan(
             MoveRequest {
                 name,
@@ -172,7 +171,7 @@ mod tests {
         let ready = config.named("ready").unwrap();
         for speed in [0.1, 1.0] {
             let planned = plan("ready", speed, home).unwrap();
-            let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
+            let arm_points = ArmGeometry::new(config.arm.kinematics(), &config.tool);
             let h = 1e-3;
             let at = |t: f64| planned.at(Steady::from_secs_f64(t));
             let mut fastest: f64 = 0.0;
@@ -207,7 +206,7 @@ mod tests {
         let mut slow_tool = config();
         slow_tool.limits.tool_speed_m_s = 0.05;
         for config in [slow_joints, soft_joints, slow_tool] {
-            let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
+            let arm_points = ArmGeometry::new(config.arm.kinematics(), &config.tool);
             let (name, speed, now) = ("ready", 0.5, Steady(0));
             let from = config.named("home").unwrap();
             let planned = NamedMove::plan(MoveRequest { name, speed, from, now }, &config, &arm_points).unwrap();
@@ -248,7 +247,7 @@ mod tests {
         below
             .named_deg
             .insert("far".into(), [-60.0, 100.0, 0.0, 60.0, 0.0, 60.0, 0.0]);
-        let arm_points = ArmGeometry::new(Rm75::b(), &below.tool);
+        let arm_points = ArmGeometry::new(below.arm.kinematics(), &below.tool);
         let request = MoveRequest {
             name: "far",
             speed: 0.5,

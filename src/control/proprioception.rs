@@ -20,6 +20,18 @@ pub fn tracking_error(commanded: &Pose, measured: &Pose) -> Vector3<f64> {
     commanded.translation.vector - measured.translation.vector
 }
 
+/// Value of the state that the arm does not provide.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "contract.yaml, data.state: expected {known}, found {name}; this arm cannot give the checkpoint the state it was \
+     trained on",
+    known = KNOWN
+)]
+pub struct UnknownStateValue {
+    /// Name in the contract.
+    pub name: String,
+}
+
 /// State of the arm at one instant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArmReading {
@@ -59,7 +71,7 @@ impl Proprioception {
     ///
     /// # Errors
     /// Names the first value that the arm does not provide.
-    pub fn of(contract: &Contract) -> Result<Self, String> {
+    pub fn of(contract: &Contract) -> Result<Self, UnknownStateValue> {
         Self::named(contract.data.state.iter().map(|dimension| dimension.name.as_str()))
     }
 
@@ -67,7 +79,7 @@ impl Proprioception {
     ///
     /// # Errors
     /// Names the first value that the arm does not provide.
-    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, UnknownStateValue> {
         names.into_iter().map(part).collect::<Result<_, _>>().map(Self)
     }
 
@@ -93,7 +105,7 @@ impl Proprioception {
     }
 }
 
-fn part(name: &str) -> Result<Part, String> {
+fn part(name: &str) -> Result<Part, UnknownStateValue> {
     const AXES: [&str; 3] = ["x", "y", "z"];
     let axis = |name: &str| AXES.iter().position(|axis| *axis == name);
     let joint = |name: &str| match name.strip_prefix("joint")?.parse() {
@@ -111,12 +123,7 @@ fn part(name: &str) -> Result<Part, String> {
             .or_else(|| error.map(Part::TrackingError))
             .or_else(|| joint(name)),
     };
-    known.ok_or_else(|| {
-        format!(
-            "contract.yaml, data.state: expected {KNOWN}, found {name}; this arm cannot give the checkpoint the state it \
-             was trained on"
-        )
-    })
+    known.ok_or_else(|| UnknownStateValue { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -151,7 +158,7 @@ mod tests {
     #[test]
     fn a_value_the_arm_does_not_give_is_refused_by_name() {
         for name in ["roll", "joint8", "joint0", "pad", "r", "joint"] {
-            let error = Proprioception::named(["x", name]).unwrap_err();
+            let error = Proprioception::named(["x", name]).unwrap_err().to_string();
             assert!(error.contains(&format!("found {name};")), "{error}");
         }
     }

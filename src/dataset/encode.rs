@@ -228,7 +228,7 @@ impl Encoder<'_> {
                 let values = self
                     .rows_info
                     .vectors()
-                    .map(|(name, _)| Ok(self.dataset.values(name, at)?.to_vec()));
+                    .map(|(name, _)| Ok((name.to_owned(), self.dataset.values(name, at)?.to_vec())));
                 let vectors = values.collect::<Result<_, DatasetError>>()?;
                 rows.push(Frame {
                     vectors,

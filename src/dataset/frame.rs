@@ -1,5 +1,6 @@
 //! Row of a dataset while it is recorded, and its images.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use crate::camera::compressed::{Compression, decode};
@@ -18,8 +19,8 @@ pub enum ImageMode {
 /// Row of a dataset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// Vectors, in the order of the layout's vectors.
-    pub vectors: Vec<Vec<f32>>,
+    /// Values of each vector, by the name of its column.
+    pub vectors: BTreeMap<String, Vec<f32>>,
     /// Images, in the order of the layout's cameras.
     pub pictures: Vec<Picture>,
 }

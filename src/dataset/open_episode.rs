@@ -3,6 +3,7 @@
 //! A line of JSON is the header; each frame follows as its length, a checksum, and its bytes. A frame that was being
 //! written when the recorder was killed fails its checksum and is left out.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -146,7 +147,7 @@ impl OpenEpisode {
 }
 
 fn encode(frame: &Frame) -> Vec<u8> {
-    let numbers = frame.vectors.iter().flatten();
+    let numbers = frame.vectors.values().flatten();
     let mut bytes: Vec<u8> = numbers.flat_map(|v| v.to_le_bytes()).collect();
     for picture in &frame.pictures {
         bytes.extend((picture.bytes.len() as u32).to_le_bytes());
@@ -175,7 +176,7 @@ pub fn find(root: &Path, info: &Info) -> Result<Option<FoundEpisode>, DatasetErr
     if !path.exists() {
         return Ok(None);
     }
-    let Some(mut reader) = OpenEpisodeReader::open(root)? else {
+    let Some(mut reader) = OpenEpisodeReader::open(root, info)? else {
         return Ok(None);
     };
     let header = reader.header.clone();
@@ -194,17 +195,19 @@ pub fn find(root: &Path, info: &Info) -> Result<Option<FoundEpisode>, DatasetErr
 /// Reads the whole frames of an open episode in order.
 pub struct OpenEpisodeReader {
     header: Header,
+    /// Columns of the vectors.
+    columns: Vec<String>,
     reader: BufReader<File>,
     /// Length of the file up to the end of the last frame returned (bytes).
     sound: u64,
 }
 
 impl OpenEpisodeReader {
-    /// Opens the episode; `None` if the recorder was killed before it had written the header.
+    /// Opens the episode of a dataset; `None` if the recorder was killed before it had written the header.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn open(root: &Path) -> Result<Option<Self>, DatasetError> {
+    pub fn open(root: &Path, info: &Info) -> Result<Option<Self>, DatasetError> {
         let path = path(root);
         let file = files::open(&path).map_err(DatasetError::io("open", &path))?;
         let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -220,6 +223,7 @@ impl OpenEpisodeReader {
         };
         Ok(Some(Self {
             header,
+            columns: info.vectors().map(|(name, _)| name.to_owned()).collect(),
             reader,
             sound: line.len() as u64,
         }))
@@ -244,9 +248,27 @@ impl OpenEpisodeReader {
         if payload.len() != length || crc32fast::hash(&payload) != checksum {
             return None;
         }
-        let frame = decode(&payload, &self.header)?;
+        let frame = self.decode(&payload)?;
         self.sound += 8 + length as u64;
         Some(frame)
+    }
+
+    fn decode(&self, mut bytes: &[u8]) -> Option<Frame> {
+        let mut vectors = BTreeMap::new();
+        for (name, length) in self.columns.iter().zip(&self.header.vectors) {
+            let (own, rest) = bytes.split_at_checked(length.checked_mul(4)?)?;
+            let values = own.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v));
+            vectors.insert(name.clone(), values.collect());
+            bytes = rest;
+        }
+        let mut pictures = Vec::new();
+        for _ in 0..self.header.pictures {
+            let (length, rest) = bytes.split_first_chunk::<4>()?;
+            let (own, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+            pictures.push(Picture::of_bytes(own.to_vec()).ok()?);
+            bytes = rest;
+        }
+        bytes.is_empty().then_some(Frame { vectors, pictures })
     }
 }
 
@@ -256,21 +278,4 @@ impl Iterator for OpenEpisodeReader {
     fn next(&mut self) -> Option<Frame> {
         self.next_frame()
     }
-}
-
-fn decode(mut bytes: &[u8], header: &Header) -> Option<Frame> {
-    let mut vectors = Vec::with_capacity(header.vectors.len());
-    for length in &header.vectors {
-        let (own, rest) = bytes.split_at_checked(length.checked_mul(4)?)?;
-        vectors.push(own.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect());
-        bytes = rest;
-    }
-    let mut pictures = Vec::new();
-    for _ in 0..header.pictures {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        let (own, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        pictures.push(Picture::of_bytes(own.to_vec()).ok()?);
-        bytes = rest;
-    }
-    bytes.is_empty().then_some(Frame { vectors, pictures })
 }

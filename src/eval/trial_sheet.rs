@@ -83,7 +83,8 @@ mod tests {
             sheet.push(&result(0, seed, seed != 11), RgbImage::new(30, 20));
         }
         let drawn = sheet.draw();
-        let frame = |column: u32, row: u32| drawn.pixel(GAP + column * (38 + GAP), GAP + row * (28 + 16 + 2 * GAP));
+        let frame =
+            |column: u32, row: u32| drawn.pixel(GAP + column * (38 + GAP), GAP + row * (28 + LETTER_HEIGHT + 2 * GAP));
         assert_eq!(
             [frame(0, 0), frame(0, 1), frame(1, 1)],
             [Some(SUCCESS), Some(SUCCESS), Some(FAILURE)]

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 
-use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight};
 use plotters_backend::text_anchor::{HPos, VPos};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingBackend, DrawingErrorKind};
 use plotters_backend::{FontStyle, FontTransform};
 
+use super::font::{Font, mix};
 use crate::camera::rgb::RgbImage;
 
 /// Result of drawing on a canvas, which cannot fail.
@@ -24,8 +25,8 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// Weight and height of the font for a style.
-fn letters<S: BackendTextStyle>(style: &S) -> (FontWeight, RasterHeight) {
+/// Font for a style.
+fn font<S: BackendTextStyle>(style: &S) -> Font {
     let weight = match style.style() {
         FontStyle::Bold => FontWeight::Bold,
         _ => FontWeight::Regular,
@@ -35,13 +36,14 @@ fn letters<S: BackendTextStyle>(style: &S) -> (FontWeight, RasterHeight) {
     } else {
         RasterHeight::Size16
     };
-    (weight, height)
+    Font { weight, height }
 }
 
+/// Width and height of a line of text (px).
 fn extent<S: BackendTextStyle>(text: &str, style: &S) -> (i32, i32) {
-    let (weight, height) = letters(style);
-    let width = get_raster_width(weight, height) * text.chars().count();
-    (width as i32, height.val() as i32)
+    let font = font(style);
+    let width = font.letter_width() * text.chars().count();
+    (width as i32, font.height.val() as i32)
 }
 
 impl DrawingBackend for Canvas<'_> {
@@ -60,15 +62,8 @@ impl DrawingBackend for Canvas<'_> {
     }
 
     fn draw_pixel(&mut self, (x, y): BackendCoord, color: BackendColor) -> Drawn {
-        let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else {
-            return Ok(());
-        };
-        let row = self.image.rows_mut().nth(y);
-        let pixel = row.and_then(|row| row.as_chunks_mut::<3>().0.get_mut(x));
-        let (red, green, blue) = color.rgb;
-        for (old, new) in pixel.into_iter().flatten().zip([red, green, blue]) {
-            let mixed = f64::from(*old) + (f64::from(new) - f64::from(*old)) * color.alpha;
-            *old = mixed.round().clamp(0.0, 255.0) as u8;
+        if let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) {
+            mix(self.image, [x, y], color.rgb.into(), color.alpha);
         }
         Ok(())
     }
@@ -83,7 +78,6 @@ impl DrawingBackend for Canvas<'_> {
     }
 
     fn draw_text<S: BackendTextStyle>(&mut self, text: &str, style: &S, pos: BackendCoord) -> Drawn {
-        let (weight, height) = letters(style);
         let (text_width, text_height) = extent(text, style);
         let anchor = style.anchor();
         let left = match anchor.h_pos {
@@ -96,23 +90,17 @@ impl DrawingBackend for Canvas<'_> {
             VPos::Center => -text_height / 2,
             VPos::Bottom => -text_height,
         };
-        let step = get_raster_width(weight, height) as i32;
-        for (letter, left) in text.chars().zip((left..).step_by(step.max(1) as usize)) {
-            let raster = get_raster(letter, weight, height).or_else(|| get_raster('?', weight, height));
-            let rows = raster.iter().flat_map(|raster| raster.rows()).zip(top..);
-            for (row, y) in rows {
-                for (strength, x) in row.iter().zip(left..).filter(|(strength, _)| **strength > 0) {
-                    let (x, y) = match style.transform() {
-                        FontTransform::None => (x, y),
-                        FontTransform::Rotate90 => (-y, x),
-                        FontTransform::Rotate180 => (-x, -y),
-                        FontTransform::Rotate270 => (y, -x),
-                    };
-                    let mut color = style.color();
-                    color.alpha *= f64::from(*strength) / 255.0;
-                    self.draw_pixel((pos.0 + x, pos.1 + y), color)?;
-                }
-            }
+        for dot in font(style).dots(text) {
+            let (x, y) = (left + dot.x as i32, top + dot.y as i32);
+            let (x, y) = match style.transform() {
+                FontTransform::None => (x, y),
+                FontTransform::Rotate90 => (-y, x),
+                FontTransform::Rotate180 => (-x, -y),
+                FontTransform::Rotate270 => (y, -x),
+            };
+            let mut color = style.color();
+            color.alpha *= dot.opacity;
+            self.draw_pixel((pos.0 + x, pos.1 + y), color)?;
         }
         Ok(())
     }

@@ -1,17 +1,20 @@
-//! Captions: an 8×8 bitmap font drawn at twice its size.
+//! Captions of pictures, and the pasting of pictures into sheets.
 
-use font8x8::legacy::BASIC_LEGACY;
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight};
 
+use super::font::{Font, mix};
 use crate::camera::rgb::RgbImage;
 
-/// Side of the square that each dot of a letter becomes (px).
-const SCALE: u32 = 2;
+const FONT: Font = Font {
+    weight: FontWeight::Bold,
+    height: RasterHeight::Size20,
+};
 
 /// Width of a letter with its gap (px).
-pub(crate) const LETTER_WIDTH: u32 = 8 * SCALE;
+pub(crate) const LETTER_WIDTH: u32 = FONT.letter_width() as u32;
 
 /// Height of a line of letters (px).
-pub(crate) const LETTER_HEIGHT: u32 = 8 * SCALE;
+pub(crate) const LETTER_HEIGHT: u32 = FONT.height.val() as u32;
 
 /// Position and style of a caption.
 #[derive(Debug, Clone, Copy)]
@@ -43,21 +46,10 @@ pub(crate) fn paste(image: &mut RgbImage, picture: &RgbImage, [left, top]: [u32;
     }
 }
 
-/// Draws one line of text; characters outside ASCII become `?`, those outside the image are clipped.
+/// Draws one line of text; letters that the font lacks become `?`, those outside the image are clipped.
 pub(crate) fn write(image: &mut RgbImage, pen: Pen, text: &str) {
-    let mut left = pen.left;
-    for letter in text.chars() {
-        let code = if letter.is_ascii_graphic() || letter == ' ' {
-            letter
-        } else {
-            '?'
-        };
-        let dots = BASIC_LEGACY.get(code as usize).copied().unwrap_or_default();
-        for (line, top) in dots.into_iter().zip((pen.top..).step_by(SCALE as usize)) {
-            for dot in (0..8).filter(|dot| line >> dot & 1 == 1) {
-                fill(image, [left + dot * SCALE, top], [SCALE, SCALE], pen.colour);
-            }
-        }
-        left += LETTER_WIDTH;
+    for dot in FONT.dots(text) {
+        let place = [pen.left as usize + dot.x, pen.top as usize + dot.y];
+        mix(image, place, pen.colour, dot.opacity);
     }
 }

@@ -251,10 +251,10 @@ mod tests {
     fn a_sheet_shows_every_camera_from_the_first_to_the_last_frame() {
         let sheet = sheet_of(101).draw().unwrap();
         assert_eq!(sheet.width(), 8 + 4 * 168);
-        let top = 8 + 24 + 60;
+        let top = 8 + 28 + 60;
         let greens = |y: u32| [0, 1, 2, 3].map(|column| sheet.pixel(8 + column * 168 + 80, y).unwrap());
         assert_eq!(greens(top), [[200, 0, 0], [200, 33, 0], [200, 67, 0], [200, 100, 0]]);
-        let wrist = top + 120 + 24 + 8;
+        let wrist = top + 120 + 28 + 8;
         assert_eq!(greens(wrist), [[0, 0, 200], [0, 33, 200], [0, 67, 200], [0, 100, 200]]);
     }
 

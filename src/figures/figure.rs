@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontFamily, FontStyle, IntoFont as _, TextStyle, WHITE};
 
 use super::canvas::Canvas;
-use super::panel::{INK, Panel};
+use super::panel::{Failure, INK, Panel};
 use crate::camera::rgb::RgbImage;
 
 /// Title above a grid of panels.
@@ -97,23 +97,21 @@ impl Figure {
             });
         }
         let mut image = RgbImage::new(width as u32, height as u32);
-        let failed = |problem: String| FigureError::Draw {
+        let failed = |problem: Failure| FigureError::Draw {
             title: self.title.clone(),
-            problem,
+            problem: problem.to_string(),
         };
         {
             let area = Canvas::new(&mut image).into_drawing_area();
-            area.fill(&WHITE).map_err(|e| failed(e.to_string()))?;
+            area.fill(&WHITE).map_err(failed)?;
             let (header, body) = area.split_vertically(TITLE);
             let title = text(20.0, true).pos(Pos::new(HPos::Center, VPos::Center));
             let middle = (width as i32 / 2, TITLE as i32 / 2 + 4);
-            header
-                .draw_text(&self.title, &title, middle)
-                .map_err(|e| failed(e.to_string()))?;
+            header.draw_text(&self.title, &title, middle).map_err(failed)?;
             for (panel, cell) in self.panels.iter().zip(body.split_evenly((rows, columns))) {
                 panel.draw(&cell).map_err(failed)?;
             }
-            area.present().map_err(|e| failed(e.to_string()))?;
+            area.present().map_err(failed)?;
         }
         Ok(image)
     }

@@ -6,6 +6,7 @@ mod canvas;
 pub(crate) mod captions;
 pub mod contact_sheet;
 mod figure;
+mod font;
 mod pages;
 mod panel;
 mod sheet;

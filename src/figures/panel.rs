@@ -107,7 +107,8 @@ pub struct Histogram {
 
 type Area<'a, 'b> = DrawingArea<Canvas<'a>, Shift>;
 type Chart<'c, 'a> = ChartContext<'c, Canvas<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-type Failure = DrawingAreaErrorKind<Infallible>;
+/// Error of plotters.
+pub(super) type Failure = DrawingAreaErrorKind<Infallible>;
 
 /// Room for the labels of both axes (px).
 const LEFT: u32 = 84;
@@ -116,12 +117,11 @@ const CAPTION: u32 = 30;
 const MARGIN: u32 = 14;
 
 impl Panel {
-    pub(super) fn draw(&self, area: &Area<'_, '_>) -> Result<(), String> {
+    pub(super) fn draw(&self, area: &Area<'_, '_>) -> Result<(), Failure> {
         match self {
             Self::Lines(lines) => lines.draw(area),
             Self::Histogram(histogram) => histogram.draw(area),
         }
-        .map_err(|e| e.to_string())
     }
 }
 

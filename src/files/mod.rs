@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 
 pub mod json;
 pub mod signatures;
+pub mod yaml;
 
 /// Size limit of a configuration, contract or description of a checkpoint or dataset (bytes).
 pub const CONFIGURATION: u64 = 1 << 20;

@@ -164,67 +164,69 @@ fn page(beginning: &[u8]) -> Option<&'static str> {
 mod tests {
     use super::*;
 
+    /// Beginnings of files, and what their description says.
+    const KNOWN: &[(&[u8], &str)] = &[
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "`git lfs pull`",
+        ),
+        (b"/annex/objects/MD5-s9--0\n", "`git annex get`"),
+        (b"PK\x03\x04\0\0", "zip archive"),
+        (b"\x80\x02}q\0.", "pickle"),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
+        (b"\n <!DOCTYPE html><html>", "HTML page"),
+        (b"\xef\xbb\xbf<html lang=en>", "HTML page"),
+        (b"Entry not found", "server that refused the download"),
+        (b"404: Not Found", "server that refused the download"),
+        (b"#ROSBAG V2.0\n", "ROS 1 bag"),
+        (b"SQLite format 3\0\x10", "sqlite"),
+        (b"GGUF\x03\0\0\0", "gguf"),
+        (b"\x04\x22\x4d\x18\x64", "lz4"),
+        (b"\x1f\x8b\x08\0", "gzip"),
+        (b"BZh91AY", "bzip2"),
+        (b"\xfd7zXZ\0\0", "xz-compressed"),
+        (b"7z\xbc\xaf\x27\x1c\0", "7z archive"),
+        (b"Rar!\x1a\x07\x01\0", "RAR archive"),
+        (b"\x89HDF\r\n\x1a\n\0", "HDF5"),
+        (b"PARE\0", "encrypted parquet"),
+        (b"Salted__\x01\x02", "encrypted file of openssl"),
+        (b"age-encryption.org/v1\n", "encrypted file of age"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "encrypted file of PGP"),
+        (b"ARROW1\0\0", "Arrow IPC"),
+        (b"FEA1\0\0", "feather"),
+        (b"\x93NUMPY\x01\0", "NumPy"),
+        (b"\0\x05\x16\x07\0\x02\0\0", "companion file of macOS"),
+        (b"\x7fELF\x02\x01", "program"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"\xff\xfe{\0", "UTF-16"),
+        (b"\xfe\xff\0{", "UTF-16"),
+        (
+            b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
+            "XML page",
+        ),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "WebP"),
+        (b"GIF89a", "GIF"),
+        (b"BM\x36\x30\0\0\0\0\0\0\x36\0", "BMP"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"MM\0*\0\0\0\x08", "TIFF"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\xff\x4f\xff\x51\0\x2f", "JPEG 2000"),
+        (b"\0\0\0\x20ftypavif\0", "AVIF"),
+        (b"\0\0\0\x18ftypheic\0", "HEIC"),
+        (b"\x1a\x45\xdf\xa3\xa3\x42\x86", "Matroska or WebM"),
+        (b"RIFF\x3a\x23\0\0AVI LIST", "AVI"),
+        (b"\0\0\0\x01\x67\x64\0", "raw H.264"),
+        (b"\0\0\0\x01\x27\x42\0", "raw H.264"),
+        (b"\0\0\0\x01\x09\x10", "raw H.264"),
+    ];
+
     #[test]
     fn known_files_are_called_by_their_names() {
         let tar = [vec![0; 257], b"ustar\0".to_vec()].concat();
         let packets = [&b"G@\0\x10"[..], &[0; 184][..]].concat().repeat(3);
-        let known = [
-            (
-                &b"version https://git-lfs.github.com/spec/v1\noid sha256:0"[..],
-                "`git lfs pull`",
-            ),
-            (b"/annex/objects/MD5-s9--0\n", "`git annex get`"),
-            (b"PK\x03\x04\0\0", "zip archive"),
-            (b"\x80\x02}q\0.", "pickle"),
-            (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
-            (b"\n <!DOCTYPE html><html>", "HTML page"),
-            (b"\xef\xbb\xbf<html lang=en>", "HTML page"),
-            (b"Entry not found", "server that refused the download"),
-            (b"404: Not Found", "server that refused the download"),
-            (b"#ROSBAG V2.0\n", "ROS 1 bag"),
-            (b"SQLite format 3\0\x10", "sqlite"),
-            (b"GGUF\x03\0\0\0", "gguf"),
-            (b"\x04\x22\x4d\x18\x64", "lz4"),
-            (b"\x1f\x8b\x08\0", "gzip"),
-            (b"BZh91AY", "bzip2"),
-            (b"\xfd7zXZ\0\0", "xz-compressed"),
-            (b"7z\xbc\xaf\x27\x1c\0", "7z archive"),
-            (b"Rar!\x1a\x07\x01\0", "RAR archive"),
-            (b"\x89HDF\r\n\x1a\n\0", "HDF5"),
-            (b"PARE\0", "encrypted parquet"),
-            (b"Salted__\x01\x02", "encrypted file of openssl"),
-            (b"age-encryption.org/v1\n", "encrypted file of age"),
-            (b"-----BEGIN PGP MESSAGE-----\n", "encrypted file of PGP"),
-            (b"ARROW1\0\0", "Arrow IPC"),
-            (b"FEA1\0\0", "feather"),
-            (b"\x93NUMPY\x01\0", "NumPy"),
-            (b"\0\x05\x16\x07\0\x02\0\0", "companion file of macOS"),
-            (b"\x7fELF\x02\x01", "program"),
-            (b"%PDF-1.7\n", "PDF"),
-            (b"\xff\xfe{\0", "UTF-16"),
-            (b"\xfe\xff\0{", "UTF-16"),
-            (
-                b"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>",
-                "XML page",
-            ),
-            (&tar, "tar archive"),
-            (b"RIFF\x24\0\0\0WEBPVP8 ", "WebP"),
-            (b"GIF89a", "GIF"),
-            (b"BM\x36\x30\0\0\0\0\0\0\x36\0", "BMP"),
-            (b"II*\0\x08\0\0\0", "TIFF"),
-            (b"MM\0*\0\0\0\x08", "TIFF"),
-            (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
-            (b"\xff\x4f\xff\x51\0\x2f", "JPEG 2000"),
-            (b"\0\0\0\x20ftypavif\0", "AVIF"),
-            (b"\0\0\0\x18ftypheic\0", "HEIC"),
-            (b"\x1a\x45\xdf\xa3\xa3\x42\x86", "Matroska or WebM"),
-            (b"RIFF\x3a\x23\0\0AVI LIST", "AVI"),
-            (&packets, "MPEG transport stream"),
-            (b"\0\0\0\x01\x67\x64\0", "raw H.264"),
-            (b"\0\0\0\x01\x27\x42\0", "raw H.264"),
-            (b"\0\0\0\x01\x09\x10", "raw H.264"),
-        ];
-        for (beginning, name) in known {
+        let long = [(&tar[..], "tar archive"), (&packets[..], "MPEG transport stream")];
+        let known: Vec<_> = KNOWN.iter().copied().chain(long).collect();
+        for (beginning, name) in &known {
             let said = foreign(beginning).unwrap_or_default();
             assert!(said.contains(name), "{name}: {said:?}");
         }

@@ -7,11 +7,13 @@ mod gripper;
 
 pub use graph::{DriverApi, Graph, Undetermined};
 
+use std::sync::Arc;
+
 use nalgebra::{Quaternion, Translation3};
 
 use crate::control::arm::{Arm, ArmError, JointCommand};
 use crate::control::config::{ArmConfig, CommandMode};
-use crate::control::kinematics::Rm75;
+use crate::control::kinematics::Kinematics;
 use crate::types::time::Steady;
 use crate::types::{JOINTS, Pose};
 use gripper::Gripper;
@@ -84,7 +86,7 @@ pub struct Realman<D> {
     /// Driver generation last found in the graph, kept so that a stop can be sent even if the graph has become contradictory.
     known: Option<DriverApi>,
     config: ArmConfig,
-    kinematics: Rm75,
+    kinematics: Arc<dyn Kinematics>,
     flange_from_tool: Pose,
     orientation: Option<Quaternion<f64>>,
     gripper: Gripper,
@@ -94,12 +96,12 @@ pub struct Realman<D> {
 
 impl<D: Driver> Realman<D> {
     /// Creates an arm whose driver has not been looked for yet.
-    pub fn new(driver: D, config: &ArmConfig) -> Self {
+    pub fn new(driver: D, config: &ArmConfig, kinematics: Arc<dyn Kinematics>) -> Self {
         Self {
             driver,
             graph: Graph::default(),
             known: None,
-            kinematics: Rm75::b(),
+            kinematics,
             flange_from_tool: Pose::from_parts(Translation3::from(config.tool.offset()), Default::default()),
             orientation: None,
             gripper: Gripper::new(config.gripper),

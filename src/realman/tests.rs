@@ -17,7 +17,7 @@ fn config() -> ArmConfig {
 }
 
 fn arm(config: &ArmConfig) -> Realman<Wire> {
-    let mut arm = Realman::new(Wire::default(), config);
+    let mut arm = Realman::new(Wire::default(), config, config.arm.kinematics());
     arm.graph_seen(Graph::of_driver(DriverApi::V2));
     arm
 }

@@ -1,8 +1,11 @@
 //! Makes rows of consecutive samples, with the action between them.
 
+use std::collections::BTreeMap;
+
 use crate::control::proprioception::tracking_error;
 use crate::control::tool_rotation::turn_from_down;
 use crate::dataset::frame::{Frame, Picture};
+use crate::dataset::schema::{ACTION, JOINT_ACTION, STATE};
 use crate::types::{Joints, Pose};
 
 /// Observation of everything at one time.
@@ -45,7 +48,7 @@ impl Steps {
     }
 }
 
-/// Returns the values of LeRobot's columns `action`, `action.joint` and `observation.state`, in this order.
+/// Returns the values of LeRobot's columns `action`, `action.joint` and `observation.state`.
 fn row(at: &StepSample, next: &Commanded) -> Frame {
     let from = &at.commanded;
     let step = next.tool.translation.vector - from.tool.translation.vector;
@@ -64,7 +67,11 @@ fn row(at: &StepSample, next: &Commanded) -> Frame {
         .chain(&gripper)
         .chain(error.iter());
     Frame {
-        vectors: vec![narrow(action), narrow(joints), narrow(state)],
+        vectors: BTreeMap::from([
+            (ACTION.to_owned(), narrow(action)),
+            (JOINT_ACTION.to_owned(), narrow(joints)),
+            (STATE.to_owned(), narrow(state)),
+        ]),
         pictures: at.pictures.clone(),
     }
 }
@@ -96,8 +103,8 @@ mod tests {
                 let commanded = Commanded { joints: Joints::zeros(), tool: *tool, gripper: at as f64 / 20.0 };
                 let sample = StepSample { pictures: vec![], joints: Joints::zeros(), tool: *tool, commanded };
                 let Some(row) = steps.push(sample) else { continue };
-                let action: Vec<f64> = row.vectors[0].iter().map(|v| f64::from(*v)).collect();
-                let turn = [10, 11, 12].map(|i| f64::from(row.vectors[2][i]));
+                let action: Vec<f64> = row.vectors[ACTION].iter().map(|v| f64::from(*v)).collect();
+                let turn = [10, 11, 12].map(|i| f64::from(row.vectors[STATE][i]));
                 prop_assert!(turned_from_down(turn.into()).angle_to(&path[at - 1].rotation) < 1e-5);
                 reached.translation.vector += Vector3::new(action[0], action[1], action[2]);
                 let turn = UnitQuaternion::new(Vector3::new(action[3], action[4], action[5]));

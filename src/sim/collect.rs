@@ -1,6 +1,7 @@
 //! Records episodes of the scripted expert in one process, on a virtual clock.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::tasks::{self, EpisodeId, Task};
 use super::world::Snapshot;
 use crate::control::config::ArmConfig;
 use crate::dataset::frame::{Frame, ImageMode, Picture};
+use crate::dataset::schema::ACTION;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::stats::SuccessRate;
@@ -40,7 +42,10 @@ pub struct Collection {
 
 /// Callback for each row, with the rendered state and its pictures, before the row is known to be saved. An error ends
 /// the collection.
-pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), String> + Send + Sync;
+pub type Beside = dyn Fn(&Snapshot, &[Picture]) -> Result<(), BesideError> + Send + Sync;
+
+/// Error of a [`Beside`] callback, which this module does not know.
+pub type BesideError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Result of an attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -93,7 +98,25 @@ pub enum CollectError {
     Dataset(#[from] DatasetError),
     /// The additional data beside the rows cannot be written.
     #[error("{0}")]
-    Beside(String),
+    Beside(BesideError),
+    /// A dataset of frames to be continued holds other rows.
+    #[error(
+        "{}: expected the {rows} rows of the dataset to be frames of seed {seed}, found {found}; name another folder",
+        path.display()
+    )]
+    OtherRows {
+        /// File of the counts.
+        path: PathBuf,
+        /// Number of rows of the dataset.
+        rows: usize,
+        /// Seed of the frames to write.
+        seed: u64,
+        /// What the file says.
+        found: String,
+    },
+    /// The counts of the written frames cannot be put into JSON.
+    #[error(transparent)]
+    Counts(#[from] serde_json::Error),
 }
 
 /// Collects episodes one after another.
@@ -229,7 +252,7 @@ struct Dwell {
 
 impl Dwell {
     fn add(&mut self, row: &Frame) {
-        let action = row.vectors.first().map(Vec::as_slice).unwrap_or_default();
+        let action = row.vectors.get(ACTION).map(Vec::as_slice).unwrap_or_default();
         let norm = |values: Option<&[f32]>| {
             let squares = values.unwrap_or_default().iter().map(|v| f64::from(*v).powi(2));
             squares.sum::<f64>().sqrt()

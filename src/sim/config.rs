@@ -24,7 +24,7 @@ pub struct SimConfig {
     /// The scripted expert.
     pub expert: ExpertConfig,
     /// The simulated driver of Realman.
-    pub driver: DriverConfig,
+    pub driver: SimDriverConfig,
 }
 
 /// The block to be moved.
@@ -146,7 +146,7 @@ pub struct ExpertConfig {
 /// The simulated driver of Realman.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DriverConfig {
+pub struct SimDriverConfig {
     /// Time between two state messages (s).
     #[serde(deserialize_with = "cycle")]
     pub udp_cycle_s: f64,

@@ -99,7 +99,7 @@ impl Judge {
         let object = world.object();
         let centre = object.translation.vector;
         let touching = world.touching();
-        let (linear, angular) = world.object_speed();
+        let speed = world.object_speed();
         let opening = world.opening() * 2.0 * super::world::FINGER_TRAVEL;
         // Half the edge, whichever face is down.
         let underside = centre.z - self.block_side / 2.0;
@@ -108,7 +108,7 @@ impl Judge {
                 && (underside - self.goal.surface).abs() <= SURFACE_TOLERANCE,
             supported: touching.support && !touching.other && !touching.gripper(),
             released: !touching.gripper() && opening >= self.block_side + CLEARANCE,
-            at_rest: linear <= REST_LINEAR && angular <= REST_ANGULAR,
+            at_rest: speed.linear_m_s <= REST_LINEAR && speed.angular_rad_s <= REST_ANGULAR,
         }
     }
 }

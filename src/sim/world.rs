@@ -9,6 +9,7 @@ use super::config::SimConfig;
 use super::error::SimError;
 use super::scene::{self, SceneOptions};
 use super::tasks::TaskLayout;
+use crate::control::kinematics::ArmModel;
 use crate::types::{JOINTS, Joints, Pose};
 
 /// Physics step (s).
@@ -16,6 +17,9 @@ pub const STEP_S: f64 = 0.002;
 
 /// Travel of each finger (m); the opening is twice this.
 pub const FINGER_TRAVEL: f64 = 0.035;
+
+/// Arm of the scene.
+pub const ARM: ArmModel = ArmModel::Rm75;
 
 /// Returns the joints at the start of an episode (rad): the tool points down in front of the arm.
 pub fn start_joints() -> Joints {
@@ -51,6 +55,15 @@ impl Touching {
     pub fn gripper(self) -> bool {
         self.left || self.right || self.palm
     }
+}
+
+/// Speed of the block.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ObjectSpeed {
+    /// Linear speed (m/s).
+    pub linear_m_s: f64,
+    /// Angular speed (rad/s).
+    pub angular_rad_s: f64,
 }
 
 /// State that rendering needs, independent of the physics.
@@ -201,14 +214,17 @@ impl World {
         middle.map(Vector3::from).ok_or_else(|| missing("geom", name))
     }
 
-    /// Returns the speed of the block: linear (m/s) and angular (rad/s).
-    pub fn object_speed(&self) -> (f64, f64) {
+    /// Returns the speed of the block.
+    pub fn object_speed(&self) -> ObjectSpeed {
         let first = self.ids.object.velocity;
         let part = |from: usize| {
             let values = self.data.qvel().get(from..from + 3).unwrap_or_default();
             values.iter().map(|v| v * v).sum::<f64>().sqrt()
         };
-        (part(first), part(first + 3))
+        ObjectSpeed {
+            linear_m_s: part(first),
+            angular_rad_s: part(first + 3),
+        }
     }
 
     /// Returns the current contacts of the block.

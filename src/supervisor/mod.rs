@@ -15,6 +15,7 @@ pub use requests::MoveProgress;
 pub use status::{ArmMode, PlannedPath, SupervisorStatus};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::control::config::ArmConfig;
 use crate::control::event::{Check, Event, EventKind};
@@ -126,10 +127,11 @@ impl<D: Driver> Supervisor<D> {
         } else {
             Output::Live(driver)
         };
-        let realman = Realman::new(output, &config);
+        let kinematics = config.arm.kinematics();
+        let realman = Realman::new(output, &config, Arc::clone(&kinematics));
         Self {
-            gate: Gate::new(realman, &config, Joints::zeros()),
-            executor: Executor::new(&config),
+            executor: Executor::new(&config, &*kinematics),
+            gate: Gate::new(realman, &config, kinematics, Joints::zeros()),
             leases: Leases::default(),
             liveness: StateLiveness::new(config.timeouts.frozen_s),
             mode: ArmMode::Disarmed,

@@ -4,7 +4,7 @@ use super::clock::standing_still;
 use super::starting::outside;
 use super::{AfterRest, ArmMode, Refusal, Supervisor};
 use crate::control::event::{Check, EventKind};
-use crate::control::lease::Priority;
+use crate::control::lease::{LeaseGrant, Priority};
 use crate::control::named_move::{MoveRequest, NamedMove};
 use crate::realman::Driver;
 use crate::types::time::{Now, Time};
@@ -30,9 +30,9 @@ impl<D: Driver> Supervisor<D> {
     /// When a source of the same or higher priority holds it, or the source has no name.
     pub fn acquire_lease(&mut self, source: &str, priority: Priority, now: Now) -> Result<u64, Refusal> {
         match self.leases.acquire(source, priority, now.steady) {
-            Ok((id, from)) => {
+            Ok(LeaseGrant { id, preempted }) => {
                 self.gate.watchdog.heartbeat_received(now.steady);
-                if let Some(from) = from {
+                if let Some(from) = preempted {
                     let reason = format!("{source} took the lease from {}", from.source);
                     let told = reason.clone();
                     self.gate

@@ -6,6 +6,35 @@ use super::mapping::{Command, Leader as Mapping, LeaderGripper, LeaderJoint};
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints};
 
+/// Joint state that lacks what the mapping names.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+enum LeaderError {
+    /// A position is NaN or infinite.
+    #[error("expected a number for {joint}, found {found}")]
+    NotFinite {
+        /// Joint.
+        joint: String,
+        /// Position found.
+        found: f64,
+    },
+    /// A joint has no position.
+    #[error("expected a position of {joint}, found {names}")]
+    Missing {
+        /// Joint.
+        joint: String,
+        /// Names of the joints found.
+        names: String,
+    },
+}
+
+/// Joints of this arm and gripper opening that a leader shows.
+struct LeaderReading {
+    /// Joint positions (rad).
+    joints: Joints,
+    /// Opening, 0 closed to 1 open; `None` for a leader without gripper.
+    opening: Option<f64>,
+}
+
 /// Leader arm, with the pad that has its deadman.
 #[derive(Debug, Clone)]
 pub struct LeaderDevice {
@@ -34,7 +63,7 @@ impl LeaderDevice {
     /// Handles a joint state.
     pub fn received(&mut self, names: &[String], positions: &[f64], now: Time) {
         match self.parse(names, positions) {
-            Ok((joints, opening)) => {
+            Ok(LeaderReading { joints, opening }) => {
                 self.latest = Some(joints);
                 self.opening = opening;
                 self.freshness.good(now);
@@ -42,18 +71,24 @@ impl LeaderDevice {
                     self.freshness.forgive();
                 }
             }
-            Err(why) => self.freshness.bad(now, why),
+            Err(why) => self.freshness.bad(now, why.to_string()),
         }
     }
 
-    fn parse(&self, names: &[String], positions: &[f64]) -> Result<(Joints, Option<f64>), String> {
+    fn parse(&self, names: &[String], positions: &[f64]) -> Result<LeaderReading, LeaderError> {
         let position = |wanted: &str| {
             let place = names.iter().position(|name| name == wanted);
             let value = place.and_then(|place| positions.get(place)).copied();
             match value {
                 Some(value) if value.is_finite() => Ok(value),
-                Some(value) => Err(format!("expected a number for {wanted}, found {value}")),
-                None => Err(format!("expected a position of {wanted}, found {}", names.join(", "))),
+                Some(found) => Err(LeaderError::NotFinite {
+                    joint: wanted.to_owned(),
+                    found,
+                }),
+                None => Err(LeaderError::Missing {
+                    joint: wanted.to_owned(),
+                    names: names.join(", "),
+                }),
             }
         };
         let mut joints = [0.0; JOINTS];
@@ -66,7 +101,10 @@ impl LeaderDevice {
             }
             None => None,
         };
-        Ok((joints.into(), opening))
+        Ok(LeaderReading {
+            joints: joints.into(),
+            opening,
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tracked hand: converts poses to the axes of the arm's base, and detects when the tracker has lost the hand.
 
+use std::fmt::Display;
+
 use nalgebra::{Translation3, UnitQuaternion};
 
 use super::input_device::{InputDevice, InputReading, Intent, StreamFreshness};
@@ -37,7 +39,7 @@ impl Tracker {
     }
 
     /// Handles a pose message; `Err` if it holds no valid pose.
-    pub fn received(&mut self, frame_id: &str, pose: Result<Pose, String>, now: Time) {
+    pub fn received(&mut self, frame_id: &str, pose: Result<Pose, impl Display>, now: Time) {
         if !self.pad.held() {
             self.freshness.forgive();
         }
@@ -47,7 +49,7 @@ impl Tracker {
         }
         let pose = match pose {
             Ok(pose) => pose,
-            Err(why) => return self.freshness.bad(now, why),
+            Err(why) => return self.freshness.bad(now, why.to_string()),
         };
         // Only the axes are rotated: the origin of the input cancels out in relative motion.
         let turn = self.base_from_input;
@@ -96,6 +98,8 @@ impl InputDevice for Tracker {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use nalgebra::{Vector3, vector};
 
     use super::*;
@@ -118,7 +122,7 @@ mod tests {
         mapping.base_from_input_deg = [0.0, 0.0, 90.0];
         let mut tracker = Tracker::new(&mapping);
         let pose = Pose::new(vector![1.0, 0.0, 0.0], vector![0.3, 0.0, 0.0]);
-        tracker.received(&mapping.frame_id, Ok(pose), at(0.0));
+        tracker.received(&mapping.frame_id, Ok::<_, Infallible>(pose), at(0.0));
         let seen = seen(&mut tracker, 0.0);
         assert!((seen.translation.vector - Vector3::y()).norm() < 1e-12);
         assert!((seen.rotation.scaled_axis() - Vector3::y() * 0.3).norm() < 1e-12);
@@ -132,7 +136,7 @@ mod tests {
         let reading = |tracker: &mut Tracker, now: f64, x: f64, held: i32| {
             tracker.pad.received(&[0.0; 8], &buttons(held), at(now));
             let pose = Pose::translation(x, 0.0, 0.0);
-            tracker.received(&mapping.frame_id, Ok(pose), at(now));
+            tracker.received(&mapping.frame_id, Ok::<_, Infallible>(pose), at(now));
             tracker.read(at(now))
         };
         assert_eq!(reading(&mut tracker, 0.0, 0.0, 0).fault, None);

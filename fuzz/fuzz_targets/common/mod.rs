@@ -80,7 +80,10 @@ impl Tiny {
         for episode in 0..2 {
             writer.begin(&format!("task {episode}")).unwrap();
             for at in 0..2 {
-                let vectors = writer.info().vectors().map(|(_, f)| vec![at as f32; f.len()]).collect();
+                let vectors = writer.info().vectors();
+                let vectors = vectors
+                    .map(|(name, f)| (name.to_owned(), vec![at as f32; f.len()]))
+                    .collect();
                 let pictures = vec![Picture::encode(&RgbImage::new(8, 8), ImageMode::Png).unwrap()];
                 writer.push(&Frame { vectors, pictures }).unwrap();
             }

@@ -15,7 +15,7 @@ use thinkvla::dataset::schema::{DatasetSchema, PICTURES};
 use thinkvla::dataset::storage::Disk;
 use thinkvla::dataset::{At, Dataset, DatasetWriter};
 use thinkvla::figures::contact_sheet::{ContactSheet, SheetStyle};
-use thinkvla::sim::collect::{CollectReport, Collection, Collector};
+use thinkvla::sim::collect::{CollectAttempt, CollectReport, Collection, Collector};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::tasks::Task;
 
@@ -76,8 +76,9 @@ impl Images {
 
 /// Attempts made for each episode wanted before giving up.
 const PATIENCE: usize = 2;
-/// Rows (episodes) and columns (moments of each) of the contact sheet.
-const SHEET: (usize, usize) = (6, 6);
+/// Episodes on the contact sheet, one a row, and moments of each.
+const SHEET_EPISODES: usize = 6;
+const SHEET_MOMENTS: usize = 6;
 
 /// Runs the verb.
 ///
@@ -112,46 +113,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         beside: arguments.targets.open()?,
     });
     let begun = Instant::now();
-    let bar = ProgressBar::new(arguments.episodes as u64).with_message(arguments.task.to_string());
-    bar.set_style(ProgressStyle::with_template(
-        "{msg} {bar:30} {pos}/{len} episodes, {elapsed} + {eta}",
-    )?);
-    let mut attempts = Vec::new();
-    while writer.info().total_episodes < arguments.episodes && attempts.len() < PATIENCE * arguments.episodes {
-        let number = attempts.len();
-        let (variation, seed) = ((number % 3) as u8, arguments.seed + number as u64);
-        let attempt = collector.attempt(&mut writer, variation, seed)?;
-        if !attempt.success {
-            bar.println(format!(
-                "variation {variation} seed {seed}: not saved, {}",
-                attempt.detail
-            ));
-        }
-        bar.set_position(writer.info().total_episodes as u64);
-        attempts.push(attempt);
-    }
-    bar.finish_and_clear();
+    let attempts = record(arguments, &mut writer, &mut collector)?;
     let report = CollectReport::of(arguments.task, attempts);
     let path = out.join("meta/thinkvla/collection.json");
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("write {}", path.display()))?;
     let sheet = out.join("meta/thinkvla/contact_sheet.png");
     draw(&out, &sheet, arguments.task)?;
-    super::tell(&format!(
-        "{}: {} episodes of {} attempts ({:.1} % to {:.1} % with 95 % confidence), {} rows in {:.0} s; \
-         the tool rests in {:.2} % of them, {} in a row at most\n{}\n{}",
-        report.task,
-        report.success.successes,
-        report.success.trials,
-        100.0 * report.success.low,
-        100.0 * report.success.high,
-        report.frames,
-        begun.elapsed().as_secs_f64(),
-        100.0 * report.slow_share,
-        report.longest_dwell,
-        path.display(),
-        sheet.display()
-    ));
+    let told = summary(&report, begun.elapsed().as_secs_f64());
+    super::tell(&format!("{told}\n{}\n{}", path.display(), sheet.display()));
     if writer.info().total_episodes < arguments.episodes {
         bail!(
             "expected {} successful episodes, found {} in {} attempts",
@@ -163,11 +133,55 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes attempts, with a progress bar, until enough have succeeded or too many have failed.
+fn record(
+    arguments: &Arguments,
+    writer: &mut DatasetWriter,
+    collector: &mut Collector,
+) -> anyhow::Result<Vec<CollectAttempt>> {
+    let bar = ProgressBar::new(arguments.episodes as u64).with_message(arguments.task.to_string());
+    bar.set_style(ProgressStyle::with_template(
+        "{msg} {bar:30} {pos}/{len} episodes, {elapsed} + {eta}",
+    )?);
+    let mut attempts = Vec::new();
+    while writer.info().total_episodes < arguments.episodes && attempts.len() < PATIENCE * arguments.episodes {
+        let number = attempts.len();
+        let (variation, seed) = ((number % 3) as u8, arguments.seed + number as u64);
+        let attempt = collector.attempt(writer, variation, seed)?;
+        if !attempt.success {
+            bar.println(format!(
+                "variation {variation} seed {seed}: not saved, {}",
+                attempt.detail
+            ));
+        }
+        bar.set_position(writer.info().total_episodes as u64);
+        attempts.push(attempt);
+    }
+    bar.finish_and_clear();
+    Ok(attempts)
+}
+
+/// Sums a collection up that took `seconds` (s).
+fn summary(report: &CollectReport, seconds: f64) -> String {
+    format!(
+        "{}: {} episodes of {} attempts ({:.1} % to {:.1} % with 95 % confidence), {} rows in {seconds:.0} s; \
+         the tool rests in {:.2} % of them, {} in a row at most",
+        report.task,
+        report.success.successes,
+        report.success.trials,
+        100.0 * report.success.low,
+        100.0 * report.success.high,
+        report.frames,
+        100.0 * report.slow_share,
+        report.longest_dwell,
+    )
+}
+
 /// Draws a contact sheet of some episodes, both cameras.
 fn draw(root: &Path, path: &Path, task: Task) -> anyhow::Result<()> {
     let set = Dataset::open(root)?;
     let style = SheetStyle {
-        columns: SHEET.1,
+        columns: SHEET_MOMENTS,
         thumbnail_width: 240,
     };
     let mut sheet = ContactSheet::new(
@@ -177,9 +191,9 @@ fn draw(root: &Path, path: &Path, task: Task) -> anyhow::Result<()> {
     let names: Vec<_> = set.info().pictures().map(|(name, _)| name).collect();
     let mut pictures = set.pictures(&names)?;
     let mut image = RgbImage::default();
-    for episode in set.episodes().iter().take(SHEET.0) {
-        for moment in 0..SHEET.1 {
-            let frame = moment * (episode.length - 1) / (SHEET.1 - 1);
+    for episode in set.episodes().iter().take(SHEET_EPISODES) {
+        for moment in 0..SHEET_MOMENTS {
+            let frame = moment * (episode.length - 1) / (SHEET_MOMENTS - 1);
             let at = At {
                 episode: episode.index,
                 frame,

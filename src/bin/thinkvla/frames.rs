@@ -17,7 +17,8 @@ use super::collect::Images;
 use super::targets::Targets;
 
 /// Rows of the contact sheet, and frames in each row.
-const SHEET: (usize, usize) = (3, 8);
+const SHEET_ROWS: usize = 3;
+const SHEET_COLUMNS: usize = 8;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         jobs: usize::from(arguments.jobs),
         beside: arguments.targets.open()?,
     };
-    order.mix.validate().map_err(anyhow::Error::msg)?;
+    order.mix.validate()?;
     let mut writer = create_dataset(&arguments.out, order.images, order.steps)?;
     let begun = Instant::now();
     let bar = ProgressBar::new(order.count as u64);
@@ -118,7 +119,7 @@ struct Sheet {
 impl Sheet {
     fn new(count: usize) -> Self {
         let style = SheetStyle {
-            columns: SHEET.1,
+            columns: SHEET_COLUMNS,
             thumbnail_width: 240,
         };
         Self {
@@ -129,9 +130,9 @@ impl Sheet {
 
     /// Adds a frame to the sheet. A frame that cannot be drawn is skipped: it is still valid data.
     fn take(&mut self, frame: &PlacedFrame, row: &Whole) {
-        let line = self.taken / SHEET.1;
+        let line = self.taken / SHEET_COLUMNS;
         self.taken += 1;
-        if line >= SHEET.0 {
+        if line >= SHEET_ROWS {
             return;
         }
         let pictures = row.frames.iter().flat_map(|frame| &frame.pictures);

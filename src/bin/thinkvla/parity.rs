@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use thinkvla::inspect::parity::{Case, Demand, ParityReport, Subject, compare_vggt};
 use thinkvla::model::checkpoint::Placement;
@@ -139,9 +140,9 @@ impl Arguments {
     }
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+fn not_negative(text: &str) -> anyhow::Result<f64> {
     match text.parse::<f64>() {
         Ok(number) if number >= 0.0 => Ok(number),
-        _ => Err("expected a number of 0 or more".into()),
+        _ => bail!("expected a number of 0 or more"),
     }
 }

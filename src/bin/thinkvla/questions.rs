@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::sim::camera::View;
@@ -33,9 +34,9 @@ pub struct Arguments {
     sim: Option<PathBuf>,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+fn share(text: &str) -> anyhow::Result<f64> {
     let found = text.parse::<f64>().ok().filter(|share| (0.0..1.0).contains(share));
-    found.ok_or_else(|| format!("expected 0 or more and less than 1, found {text}"))
+    found.with_context(|| format!("expected 0 or more and less than 1, found {text}"))
 }
 
 /// Runs the verb.

@@ -38,16 +38,16 @@ pub struct Arguments {
 struct Seeds(std::ops::Range<u64>);
 
 impl FromStr for Seeds {
-    type Err = String;
+    type Err = anyhow::Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> anyhow::Result<Self> {
         let range = text.split_once("..").and_then(|(from, to)| {
             let range = from.trim().parse().ok()?..to.trim().parse().ok()?;
             (!range.is_empty()).then_some(range)
         });
         range
             .map(Self)
-            .ok_or_else(|| format!("expected seeds as FIRST..END, e.g. 0..20, found {text}"))
+            .with_context(|| format!("expected seeds as FIRST..END, e.g. 0..20, found {text}"))
     }
 }
 

@@ -8,15 +8,17 @@ use std::path::{Path, PathBuf};
 use nalgebra::{Point3, Vector3};
 use serde::{Deserialize, Serialize};
 
+use super::kinematics::ArmModel;
 use crate::files;
+use crate::files::yaml::InvalidValue;
 use crate::types::{JOINTS, Joints};
 
 /// Parameters of an arm and its controller; see `config/robots/rm75.yaml` for the meaning of each value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ArmConfig {
-    /// Arm model, compared with the contract.
-    pub arm: String,
+    /// Arm model.
+    pub arm: ArmModel,
     /// Frame end-effector actions are expressed in.
     pub base_frame: String,
     /// Frame at the tool centre point.
@@ -242,16 +244,12 @@ pub enum ArmConfigError {
         message: String,
     },
     /// A value is invalid.
-    #[error("arm parameters, line {line}: {field}: expected {expected}, found {found}")]
+    #[error("arm parameters, line {line}: {value}")]
     Impossible {
         /// Line of the field, from 1.
         line: usize,
-        /// Field, e.g. `limits.margin_rad`.
-        field: String,
-        /// Expected value, in words.
-        expected: String,
-        /// Value found.
-        found: String,
+        /// Field and value.
+        value: InvalidValue,
     },
 }
 
@@ -286,7 +284,10 @@ impl ArmConfig {
     pub fn parse(text: &str) -> Result<Self, ArmConfigError> {
         let config: Self =
             serde_saphyr::from_str(text).map_err(|e| ArmConfigError::Parse { message: e.to_string() })?;
-        config.check().map_err(|fault| fault.at(text))?;
+        config.check().map_err(|value| ArmConfigError::Impossible {
+            line: value.line_in(text),
+            value,
+        })?;
         Ok(config)
     }
 

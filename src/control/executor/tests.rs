@@ -1,5 +1,5 @@
 use super::*;
-use crate::contract::{ActionSpace, Composition};
+use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::PhysicalActions;
 
 fn config() -> ArmConfig {
@@ -28,7 +28,7 @@ fn both(seconds: f64) -> Now {
 
 /// Executor of an arm at rest in `ready`.
 fn resting(seconds: f64) -> Executor {
-    let mut executor = Executor::new(&config());
+    let mut executor = Executor::new(&config(), &*config().arm.kinematics());
     executor.restart(at(seconds), ready());
     executor.rest(ready(), steady(seconds));
     executor

@@ -1,15 +1,17 @@
 //! Positions of the parts of the arm that are checked against the workspace and the table.
 
+use std::sync::Arc;
+
 use nalgebra::{Point3, Vector3};
 
 use crate::control::config::Tool;
-use crate::control::kinematics::Rm75;
+use crate::control::kinematics::{Kinematics, LinkPlacement};
 use crate::types::Joints;
 
 /// Geometry of the arm with its tool.
 #[derive(Debug, Clone)]
 pub struct ArmGeometry {
-    kinematics: Rm75,
+    kinematics: Arc<dyn Kinematics>,
     tool: Vector3<f64>,
     tool_points: Vec<Point3<f64>>,
 }
@@ -27,7 +29,7 @@ pub struct PointPlacement {
 
 impl ArmGeometry {
     /// Creates the geometry of an arm with a tool.
-    pub fn new(kinematics: Rm75, tool: &Tool) -> Self {
+    pub fn new(kinematics: Arc<dyn Kinematics>, tool: &Tool) -> Self {
         Self {
             kinematics,
             tool: tool.offset(),
@@ -36,17 +38,16 @@ impl ArmGeometry {
     }
 
     /// Kinematics of the arm.
-    pub fn kinematics(&self) -> &Rm75 {
-        &self.kinematics
+    pub fn kinematics(&self) -> &dyn Kinematics {
+        &*self.kinematics
     }
 
     /// Computes the positions of the parts at joint positions (rad).
     pub fn at(&self, joints: &Joints) -> PointPlacement {
-        let geometry = &self.kinematics.geometry;
-        let base_from_flange = self.kinematics.forward(joints);
-        let flange = base_from_flange.translation.vector;
-        let wrist = flange - base_from_flange.rotation * Vector3::new(0.0, 0.0, geometry.wrist_to_flange);
-        let elbow_height = geometry.shoulder_height + geometry.upper_arm * joints[1].cos();
+        let LinkPlacement {
+            base_from_flange,
+            lowest_m: lowest_link_m,
+        } = self.kinematics.links(joints);
         let tool = base_from_flange * Point3::from(self.tool);
         let lowest_tool_m = self
             .tool_points
@@ -55,7 +56,7 @@ impl ArmGeometry {
         PointPlacement {
             tool,
             lowest_tool_m,
-            lowest_link_m: elbow_height.min(wrist.z).min(flange.z),
+            lowest_link_m,
         }
     }
 }
@@ -63,6 +64,7 @@ impl ArmGeometry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::kinematics::Rm75;
     use crate::types::Pose;
     use rand::{Rng, SeedableRng};
 
@@ -73,7 +75,7 @@ mod tests {
             points_m: vec![[0.0, 0.045, 0.12], [0.05, -0.045, 0.1]],
         };
         let arm = Rm75::b();
-        let arm_points = ArmGeometry::new(arm, &tool);
+        let arm_points = ArmGeometry::new(Arc::new(arm), &tool);
         let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
         let mut lowest = [0; 3];
         for _ in 0..200 {

@@ -21,10 +21,12 @@ pub use singularity::condition_number;
 pub use violation::Violation;
 pub use watchdog::{Stale, Watchdog};
 
+use std::sync::Arc;
+
 use super::arm::{Arm, ArmError, JointCommand};
 use super::config::{ArmConfig, Limits, Singularity, Workspace};
 use super::event::{Check, EventKind, EventLog};
-use super::kinematics::Rm75;
+use super::kinematics::Kinematics;
 use crate::types::Joints;
 use crate::types::time::Steady;
 use brake::braked;
@@ -81,8 +83,8 @@ pub struct Gate<A> {
 
 impl<A: Arm> Gate<A> {
     /// Creates a gate around `arm`, which is at rest at `position` (rad).
-    pub fn new(arm: A, config: &ArmConfig, position: Joints) -> Self {
-        let arm_points = ArmGeometry::new(Rm75::b(), &config.tool);
+    pub fn new(arm: A, config: &ArmConfig, kinematics: Arc<dyn Kinematics>, position: Joints) -> Self {
+        let arm_points = ArmGeometry::new(kinematics, &config.tool);
         let verifier = Verifier {
             limits: config.limits,
             workspace: config.workspace,

@@ -1,14 +1,14 @@
 //! Reduction of velocity limits near singular configurations.
 
 use crate::control::config::Singularity;
-use crate::control::kinematics::{Conditioning, Rm75};
+use crate::control::kinematics::{Conditioning, Kinematics};
 use crate::types::Joints;
 
 /// Characteristic length that makes metres and radians comparable (m); 1 keeps SI units, as in MoveIt Servo's thresholds.
 const LENGTH_M: f64 = 1.0;
 
 /// Condition number of the Jacobian at joint positions (rad); infinite at a singularity.
-pub fn condition_number(kinematics: &Rm75, joints: &Joints) -> f64 {
+pub fn condition_number(kinematics: &dyn Kinematics, joints: &Joints) -> f64 {
     Conditioning::new(&kinematics.jacobian(joints), LENGTH_M).number()
 }
 
@@ -26,6 +26,7 @@ impl Singularity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::kinematics::ArmModel;
 
     const THRESHOLDS: Singularity = Singularity {
         slow: 50.0,
@@ -50,10 +51,10 @@ mod tests {
 
     #[test]
     fn the_arm_gets_worse_towards_its_stretched_elbow() {
-        let kinematics = Rm75::b();
+        let kinematics = ArmModel::Rm75.kinematics();
         let at = |elbow: f64| {
             condition_number(
-                &kinematics,
+                &*kinematics,
                 &Joints::from([0.0, 30.0, 0.0, elbow, 0.0, 60.0, 0.0].map(f64::to_radians)),
             )
         };

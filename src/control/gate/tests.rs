@@ -17,7 +17,7 @@ fn to(positions: Joints) -> JointCommand {
 fn what_only_the_final_check_finds_is_braked_instead_and_reported() {
     let config = config();
     let ready = config.named("ready").unwrap();
-    let mut gate = Gate::new(RecordingArm::default(), &config, ready);
+    let mut gate = Gate::new(RecordingArm::default(), &config, config.arm.kinematics(), ready);
     let spin = |velocity: f64| Joints::from([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, velocity * config.period()]);
     let mut asked = ready;
     for tick in 1..=10 {

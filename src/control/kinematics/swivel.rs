@@ -40,6 +40,14 @@ pub(super) struct Circle {
     pub flange: Axes,
 }
 
+/// Triangle of shoulder, elbow and wrist.
+struct ArmTriangle {
+    /// Joint 4 (rad): the outer angle at the elbow.
+    joint4: f64,
+    /// Angle at the shoulder, with the sign of joint 4 (rad).
+    at_shoulder: f64,
+}
+
 impl Rm75 {
     /// Solves joint 4 with the sign `elbow` and computes the circle that the elbow moves on.
     pub(super) fn circle(&self, base_from_flange: &Pose, elbow: Sign) -> Result<Circle, InverseError> {
@@ -48,15 +56,37 @@ impl Rm75 {
         if !position.iter().chain(rotation.iter()).all(|v| v.is_finite()) {
             return Err(InverseError::NonFinitePose);
         }
-        let lengths = &self.geometry;
-        let (upper, fore) = (lengths.upper_arm, lengths.forearm);
         let flange = Axes {
             x: rotation.column(0).into(),
             y: rotation.column(1).into(),
             z: rotation.column(2).into(),
         };
+        let lengths = &self.geometry;
         let reach = position - flange.z * lengths.wrist_to_flange - Vector3::z() * lengths.shoulder_height;
         let distance = reach.norm();
+        let ArmTriangle { joint4, at_shoulder } = self.triangle(distance, elbow)?;
+        let (sin_s, cos_s) = at_shoulder.sin_cos();
+        let (sin_w, cos_w) = (joint4 - at_shoulder).sin_cos();
+        let frame = SwivelFrame::new(reach / distance);
+        let SwivelFrame {
+            line, zero, quarter, ..
+        } = frame;
+        let turning = |cos, sin, still| Turning { cos, sin, still };
+        Ok(Circle {
+            frame,
+            joint4,
+            elbow_axis: turning(zero, quarter, Vector3::zeros()),
+            upper_arm: turning(quarter * sin_s, -zero * sin_s, line * cos_s),
+            upper_arm_x: turning(-quarter * cos_s, zero * cos_s, line * sin_s),
+            forearm: turning(-quarter * sin_w, zero * sin_w, line * cos_w),
+            forearm_x: turning(-quarter * cos_w, zero * cos_w, -line * sin_w),
+            flange,
+        })
+    }
+
+    /// Solves the triangle whose wrist is `distance` (m) from the shoulder, with the sign `elbow` of joint 4.
+    fn triangle(&self, distance: f64, elbow: Sign) -> Result<ArmTriangle, InverseError> {
+        let (upper, fore) = (self.geometry.upper_arm, self.geometry.forearm);
         let [[_, _, _, lower4, ..], [_, _, _, upper4, ..]]: [[f64; 7]; 2] =
             [self.limits.lower.into(), self.limits.upper.into()];
         let bend = match elbow {
@@ -77,46 +107,10 @@ impl Rm75 {
         let stretch = (farthest * farthest - squared).max(0.0);
         let fold = (squared - (upper - fore) * (upper - fore)).max(0.0);
         let joint4 = elbow.factor() * (2.0 * stretch.sqrt().atan2(fold.sqrt())).min(bend);
-        // Signed angles of the triangle at the shoulder and the wrist.
         let (sin4, cos4) = joint4.sin_cos();
-        let at_shoulder = (fore * sin4).atan2(upper + fore * cos4);
-        let (sin_s, cos_s) = at_shoulder.sin_cos();
-        let (sin_w, cos_w) = (joint4 - at_shoulder).sin_cos();
-
-        let frame = SwivelFrame::new(reach / distance);
-        let SwivelFrame {
-            line, zero, quarter, ..
-        } = frame;
-        let still = Vector3::zeros();
-        Ok(Circle {
-            frame,
+        Ok(ArmTriangle {
             joint4,
-            elbow_axis: Turning {
-                cos: zero,
-                sin: quarter,
-                still,
-            },
-            upper_arm: Turning {
-                cos: quarter * sin_s,
-                sin: -zero * sin_s,
-                still: line * cos_s,
-            },
-            upper_arm_x: Turning {
-                cos: -quarter * cos_s,
-                sin: zero * cos_s,
-                still: line * sin_s,
-            },
-            forearm: Turning {
-                cos: -quarter * sin_w,
-                sin: zero * sin_w,
-                still: line * cos_w,
-            },
-            forearm_x: Turning {
-                cos: -quarter * cos_w,
-                sin: zero * cos_w,
-                still: -line * sin_w,
-            },
-            flange,
+            at_shoulder: (fore * sin4).atan2(upper + fore * cos4),
         })
     }
 }

@@ -144,12 +144,12 @@ impl Episode<'_> {
     }
 
     /// Values of each column in a row.
-    fn vectors(&self, row: usize) -> Result<Vec<Vec<f32>>, BagError> {
+    fn vectors(&self, row: usize) -> Result<BTreeMap<String, Vec<f32>>, BagError> {
         let columns = self.indexed.columns.iter();
         columns
             .map(|column| {
                 let values = column.values.iter().map(|value| self.at(value, row));
-                values.collect::<Result<Vec<f32>, BagError>>()
+                Ok((column.name.clone(), values.collect::<Result<Vec<f32>, BagError>>()?))
             })
             .collect()
     }

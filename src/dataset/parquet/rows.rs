@@ -114,8 +114,8 @@ impl<'a> RowWriter<'a> {
 
     fn batch(&self, frames: &[Frame]) -> Result<RecordBatch, ParquetError> {
         let mut columns: Vec<ArrayRef> = Vec::new();
-        for (at, (_, feature)) in self.info.vectors().enumerate() {
-            let of_frames = frames.iter().filter_map(|frame| frame.vectors.get(at));
+        for (name, feature) in self.info.vectors() {
+            let of_frames = frames.iter().filter_map(|frame| frame.vectors.get(name));
             let values = Float32Array::from_iter_values(of_frames.flatten().copied());
             let list = FixedSizeListArray::try_new(item(), feature.len() as i32, Arc::new(values), None)?;
             columns.push(Arc::new(list));

@@ -33,7 +33,7 @@ impl FrameStatistics {
     /// # Errors
     /// When one of its pictures cannot be decoded.
     pub fn add(&mut self, frame: &Frame) -> Result<(), String> {
-        for (all, values) in self.vectors.iter_mut().zip(&frame.vectors) {
+        for (all, values) in self.vectors.iter_mut().zip(frame.vectors.values()) {
             all.extend(values);
         }
         if sampled(self.length)(self.frame) {

@@ -136,7 +136,8 @@ impl DatasetWriter {
         Ok(())
     }
 
-    /// Appends a frame with vectors and images in the order of the dataset's columns, which is by name.
+    /// Appends a frame with a vector for each column of the dataset, and images in the order of the columns, which is by
+    /// name.
     ///
     /// # Errors
     /// When no episode is open, the frame does not fit or holds a value that is not finite, or writing fails.
@@ -154,7 +155,14 @@ impl DatasetWriter {
                 "a frame: expected {columns:?} vectors and pictures, found {found:?}"
             ));
         }
-        for ((name, feature), values) in self.info.vectors().zip(&frame.vectors) {
+        for (name, feature) in self.info.vectors() {
+            let Some(values) = frame.vectors.get(name) else {
+                let found = frame.vectors.keys().map(String::as_str).collect::<Vec<_>>();
+                return Err(format!(
+                    "a frame: expected the vector {name}, found {}",
+                    found.join(", ")
+                ));
+            };
             if values.len() != feature.len() {
                 return Err(format!(
                     "{name}: expected {} values, found {}",
@@ -283,7 +291,7 @@ impl DatasetWriter {
     fn write_rows(&self, episode: &Episode, standing: RowsPosition) -> Result<FeatureStats, DatasetError> {
         let path = self.root.join(episode_path(&self.info.data_path, episode.data)?);
         let open_episode = open_episode::path(&self.root);
-        let frames = OpenEpisodeReader::open(&self.root)?
+        let frames = OpenEpisodeReader::open(&self.root, &self.info)?
             .ok_or_else(|| DatasetError::content(&open_episode, "expected the open episode, found none"))?;
         let mut frame_statistics = FrameStatistics::new(&self.info, episode.length);
         commit_with(&*self.storage, &path, |sink| {

@@ -12,7 +12,6 @@ use super::error::EvaluationError;
 use super::network::SimNetwork;
 use super::{ChunkLatency, Evaluation};
 use crate::camera::rgb::RgbImage;
-use crate::control::kinematics::Rm75;
 use crate::dataset::DatasetError;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
@@ -124,7 +123,7 @@ impl Corrections {
         let (sim, status) = (&self.evaluation.sim, moment.status());
         let world = &moment.episode_world.world;
         let offset = Translation3::from(sim.driver.tool_offset_m);
-        let arm = Rm75::b();
+        let arm = self.evaluation.arm.arm.kinematics();
         let tool = |joints| -> Pose { arm.forward(&joints) * offset };
         let (joints, speeds) = (world.joints(), world.joint_velocities());
         let moved: Vector3<f64> = tool(joints + speeds * MOMENT_S).translation.vector - tool(joints).translation.vector;
@@ -148,7 +147,7 @@ impl Corrections {
             told: status.gripper,
             commanded: [status.commanded_joints, next],
         };
-        let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::State);
+        let encode = |picture| Picture::encode(picture, self.images).map_err(EvaluationError::Picture);
         let pictures = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         Ok(corrected(&path, &state, self.steps).map(|row| Whole {
             task: moment.episode_world.layout.instruction.clone(),

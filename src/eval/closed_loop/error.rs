@@ -3,6 +3,7 @@
 use crate::camera::file::{LoadError, SaveError};
 use crate::camera::resize::ResizeError;
 use crate::contract::ContractError;
+use crate::control::proprioception::UnknownStateValue;
 use crate::dataset::video::VideoError;
 use crate::eval::journal::JournalError;
 use crate::eval::viewer::ViewError;
@@ -37,8 +38,11 @@ pub enum EvaluationError {
     #[error(transparent)]
     Contract(#[from] ContractError),
     /// The arm does not provide the state that the checkpoint reads.
+    #[error(transparent)]
+    State(#[from] UnknownStateValue),
+    /// A picture cannot be encoded.
     #[error("{0}")]
-    State(String),
+    Picture(String),
     /// The policy returns no chunk.
     #[error(transparent)]
     View(#[from] ViewError),

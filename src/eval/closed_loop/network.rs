@@ -46,7 +46,7 @@ impl SimNetwork {
         let contract = policy.contract();
         contract.robot.require_same(&Robot::simulated())?;
         Ok(Self {
-            proprioception: Proprioception::of(contract).map_err(EvaluationError::State)?,
+            proprioception: Proprioception::of(contract)?,
             viewer: Viewer::new(policy)?,
         })
     }

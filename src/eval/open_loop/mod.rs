@@ -54,11 +54,10 @@ pub fn compare(
         return Err(RunError::data(dataset, "expected one dataset"));
     };
     let refuse = |message: String| RunError::data(dataset, message);
-    if viewer.contract().data.action_space != ActionSpace::Ee7 {
-        let found = viewer.contract().data.action_space;
-        return Err(refuse(format!(
-            "expected actions of the tool, ee7, found a checkpoint of {found:?}"
-        )));
+    let space = viewer.contract().data.action_space;
+    if space != ActionSpace::Ee7 {
+        let message = format!("expected actions of the tool, ee7, found a checkpoint of {space:?}");
+        return Err(refuse(message));
     }
     let order = draw(recorded, drawn);
     if order.len() < 2 {
@@ -67,9 +66,8 @@ pub fn compare(
     let chunk_len = viewer.chunk_len();
     let mut constant = ConstantBaseline::new(chunk_len * WIDTH);
     for at in &order {
-        let chunk = mixture.chunk(RowPlace { dataset: 0, at: *at }, chunk_len)?;
-        let counting = chunk.values.iter().take(chunk.valid * WIDTH);
-        constant.add(counting.map(|value| (*value, true)));
+        let chunk = recorded_chunk(&mixture, *at, chunk_len)?;
+        constant.add(chunk.into_iter().map(|value| (value, true)));
     }
     let constant: Vec<f64> = constant.take().into_iter().map(f64::from).collect();
     let setting = ComparisonSetting {
@@ -84,30 +82,29 @@ pub fn compare(
     let wanted = drawn.rows.map_or(order.len(), |rows| order.len().min(rows as usize));
     let mut rows = Vec::with_capacity(wanted);
     for (number, at) in order.iter().take(wanted).enumerate() {
-        let chunk = mixture.chunk(RowPlace { dataset: 0, at: *at }, chunk_len)?;
-        let done: Vec<f64> = chunk
-            .values
-            .iter()
-            .take(chunk.valid * WIDTH)
-            .map(|v| f64::from(*v))
-            .collect();
-        let of_other = other(&order, number);
+        let chunk = recorded_chunk(&mixture, *at, chunk_len)?;
         let row = RowResult {
             at: *at,
             instruction: recorded.task(*at)?.to_owned(),
             own: show.act(*at, *at)?,
-            shuffled: show.act(*at, of_other)?,
-            recorded: done,
+            shuffled: show.act(*at, other(&order, number))?,
+            recorded: chunk.into_iter().map(f64::from).collect(),
         };
         tell(&row);
         rows.push(row);
     }
-    Ok(OpenLoop::of(
-        setting,
-        &rows,
-        &constant,
-        mixture.contract().data.composition,
-    ))
+    let composition = mixture.contract().data.composition;
+    Ok(OpenLoop::of(setting, &rows, &constant, composition))
+}
+
+/// Returns the values of a recorded chunk that lie within its episode.
+///
+/// # Shapes
+/// (up to `chunk_len`, 7), row major
+fn recorded_chunk(mixture: &Mixture, at: At, chunk_len: usize) -> Result<Vec<f32>, RunError> {
+    let mut chunk = mixture.chunk(RowPlace { dataset: 0, at }, chunk_len)?;
+    chunk.values.truncate(chunk.valid * WIDTH);
+    Ok(chunk.values)
 }
 
 /// Returns the selectable rows in an order drawn by seed.

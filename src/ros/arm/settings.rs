@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::control::config::validate::RATE_HZ;
 use crate::control::config::{ApiChoice, ArmConfig, ArmConfigError, CommandMode};
+use crate::files::yaml::InvalidValue;
 use crate::ros::node::parameters::{Flag, NodeParameters, Number, ParameterError, Text};
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::share;
@@ -16,7 +17,7 @@ pub enum ArmSettingsError {
     Parameter(#[from] ParameterError),
     /// Overrides that do not fit the arm's file.
     #[error("parameter {0}")]
-    Together(String),
+    Together(InvalidValue),
     /// Invalid arm file.
     #[error("parameter robot: {path}: {source}", path = path.display())]
     Robot {
@@ -64,7 +65,7 @@ impl ArmSettings {
         arm.command_rate_hz = declared.fixed(Number {
             name: "command_rate_hz",
             default: arm.command_rate_hz,
-            range: RATE_HZ.0..=RATE_HZ.1,
+            range: RATE_HZ,
             unit: "Hz",
             about: "Commands a second.",
         })?;
@@ -111,7 +112,7 @@ impl ArmSettings {
             default: arm.driver.follow,
             about: "High follow: the controller takes every frame as it is; needs 100 Hz or more and a quiet machine.",
         })?;
-        arm.recheck().map_err(ArmSettingsError::Together)?;
+        arm.check().map_err(ArmSettingsError::Together)?;
         Ok(Self {
             arm,
             _declared: declared.complete()?,

@@ -20,7 +20,7 @@ impl RobotState {
     /// # Errors
     /// Names the first value that the arm's status does not contain.
     pub fn of(contract: &Contract) -> Result<Self, String> {
-        Proprioception::of(contract).map(Self)
+        Proprioception::of(contract).map(Self).map_err(|e| e.to_string())
     }
 
     /// Reads the current state vector, in physical units.

@@ -110,7 +110,7 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
             let theirs = Arc::clone(&tracker);
             let topic = mapping.topic.as_str().qos(qos::images());
             let poses = node.create_subscription(topic, move |message: PoseStamped| {
-                let pose = pose_from_message(&message.pose).map_err(|error| error.to_string());
+                let pose = pose_from_message(&message.pose);
                 lock(&theirs).received(&message.header.frame_id, pose, steady.now());
             })?;
             Ok(Inputs {

@@ -1,6 +1,8 @@
 //! The simulated controller behind the driver: pass-through, planned moves, stop and errors, in joint space.
 
-use crate::control::kinematics::{JointLimits, Rm75};
+use std::sync::Arc;
+
+use crate::control::kinematics::{JointLimits, Kinematics};
 use crate::sim::world::STEP_S;
 use crate::types::{JOINTS, Joints, Pose};
 
@@ -42,7 +44,7 @@ enum Mode {
 /// Generates the joint set-points of the servos over time.
 #[derive(Debug, Clone)]
 pub struct Controller {
-    arm: Rm75,
+    arm: Arc<dyn Kinematics>,
     flange_from_tool: Pose,
     acceleration: f64,
     mode: Mode,
@@ -54,10 +56,10 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Creates a controller at rest at `position` (rad); low follow plans with `acceleration` (rad/s^2).
-    pub fn new(position: Joints, flange_from_tool: Pose, acceleration: f64) -> Self {
+    /// Creates the controller of `arm`, at rest at `position` (rad); low follow plans with `acceleration` (rad/s^2).
+    pub fn new(arm: Arc<dyn Kinematics>, position: Joints, flange_from_tool: Pose, acceleration: f64) -> Self {
         Self {
-            arm: Rm75::b(),
+            arm,
             flange_from_tool,
             acceleration,
             mode: Mode::Idle,
@@ -93,7 +95,7 @@ impl Controller {
     pub fn follow(&mut self, target: Joints, high: bool) {
         self.error = 0;
         if !high {
-            let target = clipped(target, &self.arm.limits);
+            let target = clipped(target, self.arm.limits());
             self.mode = Mode::LowFollow { target };
             return;
         }
@@ -123,7 +125,7 @@ impl Controller {
     /// Starts a planned move in joint space at `speed` percent; returns false when its target is beyond a limit.
     pub fn plan(&mut self, to: Joints, speed: u8) -> bool {
         self.error = 0;
-        if !self.arm.limits.contain(&to) {
+        if !self.arm.limits().contain(&to) {
             self.error = ERROR_LIMIT;
             return false;
         }
@@ -174,7 +176,7 @@ impl Controller {
             Mode::Stopping => {
                 let slower = STOP_ACCELERATION * STEP_S;
                 let velocity = self.velocity.map(|v| v.signum() * (v.abs() - slower).max(0.0));
-                self.position = clipped(self.position + velocity * STEP_S, &self.arm.limits);
+                self.position = clipped(self.position + velocity * STEP_S, self.arm.limits());
                 if velocity.abs().max() == 0.0 {
                     self.mode = Mode::Idle;
                 }
@@ -202,7 +204,7 @@ impl Controller {
             let next = velocity + (wanted - velocity).clamp(-change, change);
             *position += next * STEP_S;
         }
-        self.position = clipped(self.position, &self.arm.limits);
+        self.position = clipped(self.position, self.arm.limits());
     }
 }
 

@@ -18,8 +18,8 @@ pub use controller::{ERROR_LIMIT, ERROR_UNREACHABLE, FRAME_SPEED, FRAME_STEP};
 pub use wire::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply, xyzw};
 
 use self::controller::Controller;
-use super::config::DriverConfig;
-use super::world::{FINGER_TRAVEL, STEP_S, Setpoint};
+use super::config::SimDriverConfig;
+use super::world::{ARM, FINGER_TRAVEL, STEP_S, Setpoint};
 use crate::types::{Joints, Pose};
 
 /// Depth of the driver's queues.
@@ -45,7 +45,7 @@ pub struct Faults {
 /// The driver and its controller.
 #[derive(Debug, Clone)]
 pub struct SimDriver {
-    config: DriverConfig,
+    config: SimDriverConfig,
     controller: Controller,
     motions: VecDeque<DriverMotion>,
     grips: VecDeque<Grip>,
@@ -66,10 +66,10 @@ pub struct SimDriver {
 
 impl SimDriver {
     /// Creates a driver connected to an arm at rest at `joints` (rad) with the gripper open.
-    pub fn new(config: &DriverConfig, joints: Joints) -> Self {
+    pub fn new(config: &SimDriverConfig, joints: Joints) -> Self {
         let tool = Pose::from_parts(Translation3::from(config.tool_offset_m), Default::default());
         Self {
-            controller: Controller::new(joints, tool, config.low_follow_acceleration_rad_s2),
+            controller: Controller::new(ARM.kinematics(), joints, tool, config.low_follow_acceleration_rad_s2),
             config: *config,
             motions: VecDeque::new(),
             grips: VecDeque::new(),

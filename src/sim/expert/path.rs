@@ -45,13 +45,22 @@ struct Move {
     turn_duration: f64,
 }
 
+/// Command of the gripper.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct GripperChange {
+    /// Time from which it holds (s).
+    at: f64,
+    /// Opening, 0 closed to 1 open.
+    opening: f64,
+}
+
 /// Tool pose and gripper over time. Overlapping moves add up, which rounds the corner between them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Path {
     origin: Pose,
     moves: Vec<Move>,
-    /// Gripper values, each with the time from which it holds (s).
-    grips: Vec<(f64, f64)>,
+    /// Commands of the gripper, in order.
+    grips: Vec<GripperChange>,
     end: f64,
     /// Time before which no move may begin, because the gripper is working (s).
     still_until: f64,
@@ -71,7 +80,7 @@ impl Path {
         Self {
             origin,
             moves: Vec::new(),
-            grips: vec![(0.0, opening)],
+            grips: vec![GripperChange { at: 0.0, opening }],
             end: 0.0,
             still_until: 0.0,
             pace,
@@ -136,7 +145,7 @@ impl Path {
     /// Sets the gripper and allows it `duration` (s).
     #[must_use]
     pub fn grip(mut self, opening: f64, duration: f64) -> Self {
-        self.grips.push((self.end, opening));
+        self.grips.push(GripperChange { at: self.end, opening });
         self.end += duration;
         self.still_until = self.end;
         self
@@ -145,14 +154,17 @@ impl Path {
     /// Sets the gripper during the last move, `before_end` (s) before its end.
     #[must_use]
     pub fn grip_later(mut self, opening: f64, before_end: f64) -> Self {
-        self.grips.push((self.end - before_end, opening));
+        self.grips.push(GripperChange {
+            at: self.end - before_end,
+            opening,
+        });
         self
     }
 
     /// Returns the times of the first two changes of the gripper's command (s); in a whole task, closing and release. A
     /// change that does not occur is at the end.
     pub fn gripper_times(&self) -> [f64; 2] {
-        let time = |nth| self.grips.get(nth).map_or(self.end, |(at, _): &(f64, f64)| *at);
+        let time = |nth: usize| self.grips.get(nth).map_or(self.end, |change| change.at);
         [time(1), time(2)]
     }
 
@@ -160,14 +172,14 @@ impl Path {
     /// Between the first two changes an object stops them at the opening `stops`.
     pub fn opening_reached(&self, elapsed: f64, rate: f64, stops: f64) -> f64 {
         let [closes, opens] = self.gripper_times();
-        let ends = self.grips.iter().skip(1).map(|(at, _)| *at).chain([f64::INFINITY]);
-        let mut reached = self.grips.first().map_or(1.0, |(_, opening)| *opening);
-        for ((begins, told), ends) in self.grips.iter().zip(ends) {
-            let time = (elapsed.min(ends) - begins).max(0.0);
-            let goal = if (closes..opens).contains(begins) {
-                told.max(stops)
+        let ends = self.grips.iter().skip(1).map(|change| change.at).chain([f64::INFINITY]);
+        let mut reached = self.grips.first().map_or(1.0, |change| change.opening);
+        for (change, ends) in self.grips.iter().zip(ends) {
+            let time = (elapsed.min(ends) - change.at).max(0.0);
+            let goal = if (closes..opens).contains(&change.at) {
+                change.opening.max(stops)
             } else {
-                *told
+                change.opening
             };
             reached += (goal - reached).clamp(-rate * time, rate * time);
         }
@@ -194,8 +206,8 @@ impl Path {
 
     /// Returns the gripper value after `elapsed` (s).
     pub fn opening(&self, elapsed: f64) -> f64 {
-        let set = self.grips.iter().rev().find(|(at, _)| *at <= elapsed + 1e-9);
-        set.or(self.grips.first()).map_or(1.0, |(_, opening)| *opening)
+        let set = self.grips.iter().rev().find(|change| change.at <= elapsed + 1e-9);
+        set.or(self.grips.first()).map_or(1.0, |change| change.opening)
     }
 }
 
@@ -258,9 +270,9 @@ mod tests {
             .to(Vector3::new(0.0, 0.0, -0.1), 0.0, 0.0)
             .grip(0.0, 0.3)
             .to(Vector3::new(0.0, 0.0, 0.1), 0.0, 0.2);
-        let from = path.pose(path.grips[1].0);
-        let to = path.pose(path.grips[1].0 + 0.3);
+        let from = path.pose(path.grips[1].at);
+        let to = path.pose(path.grips[1].at + 0.3);
         assert!((from.translation.vector - to.translation.vector).norm() < 1e-12);
-        assert_eq!(path.opening(path.grips[1].0 + 0.1), 0.0);
+        assert_eq!(path.opening(path.grips[1].at + 0.1), 0.0);
     }
 }

@@ -15,9 +15,9 @@ use crate::sim::scene_sampler::{heading, quarter};
 use crate::sim::tasks::TaskLayout;
 use crate::types::Pose;
 
-/// Distances to the grasp, horizontal and vertical, within which the fingers close, however rotated: they align the
+/// Distance to the grasp, both horizontal and vertical, within which the fingers close, however rotated: they align the
 /// block (m).
-const AT_GRASP: (f64, f64) = (0.010, 0.010);
+const AT_GRASP: f64 = 0.010;
 /// Height above the release position below which a tool at rest drops the block (m).
 const AT_GOAL: f64 = 0.018;
 /// The same height for a moving tool (m).
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         let top = self.block.z + self.side / 2.0;
         let hover = top + HOVER + TIP;
         let off = (self.tool.x - grasp.x).hypot(self.tool.y - grasp.y);
-        let is_there = off < AT_GRASP.0 && self.tool.z - grasp.z < AT_GRASP.1;
+        let is_there = off < AT_GRASP && self.tool.z - grasp.z < AT_GRASP;
         let stops = self.side / (2.0 * crate::sim::world::FINGER_TRAVEL);
         let missed = self.from.told < 0.5 && self.from.opening < stops - MISSED;
         let path = if is_there && !missed {

@@ -1,10 +1,13 @@
 //! The row of a frame: the state as `record_node` would record it, and the expert's next chunk.
 
+use std::collections::BTreeMap;
+
 use nalgebra::Vector3;
 
 use super::placement::Placed;
 use super::situation::Situation;
 use crate::dataset::frame::{Frame, Picture};
+use crate::dataset::schema::CHUNK;
 use crate::recording::steps::{Commanded, StepSample, Steps};
 use crate::sim::expert::{Path, STEP_PERIOD_S};
 use crate::types::{Joints, Pose};
@@ -15,7 +18,7 @@ const ROUNDING: f32 = 1e-9;
 /// A row without its pictures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledRow {
-    vectors: Vec<Vec<f32>>,
+    vectors: BTreeMap<String, Vec<f32>>,
 }
 
 impl LabelledRow {
@@ -49,25 +52,42 @@ pub(super) fn row(of: &Situation, placed: &Placed, steps: usize) -> Option<Label
         told: of.told,
         commanded: placed.commanded,
     };
-    labelled(&state, |step| (of.commanded(step), of.opening_told(step)), steps)
+    let told = |step| ToolCommand {
+        tool: of.commanded(step),
+        opening: of.opening_told(step),
+    };
+    labelled(&state, told, steps)
 }
 
 /// Returns the row of an arm that another source has driven; its chunk is the expert's path onwards, `steps` steps of
 /// it.
 pub fn corrected(path: &Path, state: &CorrectedState, steps: usize) -> Option<LabelledRow> {
     let at = |step: usize| step as f64 * STEP_PERIOD_S;
-    labelled(state, |step| (path.pose(at(step)), path.opening(at(step))), steps)
+    let told = |step| ToolCommand {
+        tool: path.pose(at(step)),
+        opening: path.opening(at(step)),
+    };
+    labelled(state, told, steps)
 }
 
-/// Returns the row of a state; `told` gives the commanded tool pose and gripper opening at the start of a step.
-fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Option<LabelledRow> {
+/// Command at the start of a step.
+#[derive(Debug, Clone, Copy)]
+struct ToolCommand {
+    /// `base_from_tool` (m).
+    tool: Pose,
+    /// Gripper, 0 closed to 1 open.
+    opening: f64,
+}
+
+/// Returns the row of a state; `told` gives the command at the start of a step.
+fn labelled(state: &CorrectedState, told: impl Fn(usize) -> ToolCommand, steps: usize) -> Option<LabelledRow> {
     let sample = |at: usize, joints, gripper| StepSample {
         pictures: Vec::new(),
         joints: state.joints,
         tool: state.tool,
         commanded: Commanded {
             joints,
-            tool: told(at).0,
+            tool: told(at).tool,
             gripper,
         },
     };
@@ -75,10 +95,10 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: 
     let mut rows = Steps::default();
     rows.push(sample(0, now, state.told));
     // The value that holds during a step is that of its start.
-    let row = rows.push(sample(1, next, told(0).1))?;
-    let [action, joints, state]: [Vec<f32>; 3] = row.vectors.try_into().ok()?;
-    let mut vectors = vec![action, chunk(told, steps), joints, state];
-    let values = vectors.iter_mut().flatten();
+    let row = rows.push(sample(1, next, told(0).opening))?;
+    let mut vectors = row.vectors;
+    vectors.insert(CHUNK.to_owned(), chunk(told, steps));
+    let values = vectors.values_mut().flatten();
     values
         .filter(|value| value.abs() < ROUNDING)
         .for_each(|value| *value = 0.0);
@@ -89,16 +109,16 @@ fn labelled(state: &CorrectedState, told: impl Fn(usize) -> (Pose, f64), steps: 
 ///
 /// # Shapes
 /// (steps, 7), row major
-fn chunk(told: impl Fn(usize) -> (Pose, f64), steps: usize) -> Vec<f32> {
+fn chunk(told: impl Fn(usize) -> ToolCommand, steps: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(steps * 7);
-    let (mut before, mut opening) = told(0);
+    let mut before = told(0);
     for step in 0..steps {
-        let (after, next) = told(step + 1);
-        let way: Vector3<f64> = after.translation.vector - before.translation.vector;
-        let turn = (after.rotation * before.rotation.inverse()).scaled_axis();
+        let after = told(step + 1);
+        let way: Vector3<f64> = after.tool.translation.vector - before.tool.translation.vector;
+        let turn = (after.tool.rotation * before.tool.rotation.inverse()).scaled_axis();
         values.extend(way.iter().chain(turn.iter()).map(|value| *value as f32));
-        values.push(opening as f32);
-        (before, opening) = (after, next);
+        values.push(before.opening as f32);
+        before = after;
     }
     values
 }

@@ -11,6 +11,7 @@
 mod label;
 mod placement;
 mod situation;
+mod situation_sampler;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +35,7 @@ use crate::files;
 use crate::parallel::in_order;
 
 pub use label::{CorrectedState, LabelledRow, corrected};
-pub use situation::{BlockPlacement, Kind, Mix, Situation};
+pub use situation::{BlockPlacement, Kind, Mix, PathOffset, Situation};
 
 /// Number of situations drawn for a row until one is feasible.
 const TRIES: u64 = 64;
@@ -203,9 +204,9 @@ fn render(order: &FrameOrder, number: u64, renderer: &mut CameraRenderer) -> Ren
 /// # Errors
 /// When MuJoCo refuses the scene, or no drawn situation is feasible.
 pub fn place(order: &FrameOrder, number: u64) -> Result<PlacedFrame, super::error::SimError> {
-    let mut random = situation::randomness(order.seed, number);
+    let mut random = situation_sampler::randomness(order.seed, number);
     for redrawn in 0..TRIES {
-        let situation = situation::draw(&order.sim, &order.mix, &mut random)?;
+        let situation = situation_sampler::draw(&order.sim, &order.mix, &mut random)?;
         let Some(placed) = placement::place(&order.sim, &situation)? else {
             continue;
         };
@@ -244,17 +245,18 @@ impl FrameCounts {
                 let told = counts.map_or("nothing that counts them".to_owned(), |counts| {
                     format!("{} of seed {}", counts.frames, counts.seed)
                 });
-                Err(CollectError::Beside(format!(
-                    "{}: expected the {found} rows of the dataset to be frames of seed {}, found {told}; name another folder",
-                    path.display(),
-                    order.seed
-                )))
+                Err(CollectError::OtherRows {
+                    path: path.to_owned(),
+                    rows: found,
+                    seed: order.seed,
+                    found: told,
+                })
             }
         }
     }
 
     fn save(&self, path: &Path) -> Result<(), CollectError> {
-        let bytes = serde_json::to_vec_pretty(self).map_err(|error| CollectError::Beside(error.to_string()))?;
+        let bytes = serde_json::to_vec_pretty(self)?;
         Ok(commit(&Disk, path, &bytes)?)
     }
 
@@ -266,21 +268,37 @@ impl FrameCounts {
     }
 }
 
+/// Error of the shares of the kinds of situations.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum MixError {
+    /// A share is not one.
+    #[error("shares of recovery and pointing: expected 0 to 1, together at most 1, found {recovery} and {pointing}")]
+    Shares {
+        /// Share of recovery frames.
+        recovery: f64,
+        /// Share of pointing frames.
+        pointing: f64,
+    },
+    /// Expert or recovery frames without a task.
+    #[error("tasks: expected at least one, or a pointing share of 1, found none")]
+    NoTask,
+}
+
 impl Mix {
     /// Checks the shares.
     ///
     /// # Errors
     /// When there is no task, or a share or their sum is not between 0 and 1.
-    pub fn validate(&self) -> Result<(), String> {
+    pub fn validate(&self) -> Result<(), MixError> {
         let shares = [self.recovery, self.pointing];
         if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || shares.iter().sum::<f64>() > 1.0 {
-            return Err(format!(
-                "shares of recovery and pointing: expected 0 to 1, together at most 1, found {} and {}",
-                self.recovery, self.pointing
-            ));
+            return Err(MixError::Shares {
+                recovery: self.recovery,
+                pointing: self.pointing,
+            });
         }
         if self.tasks.is_empty() && self.pointing < 1.0 {
-            return Err("tasks: expected at least one, or a pointing share of 1, found none".into());
+            return Err(MixError::NoTask);
         }
         Ok(())
     }

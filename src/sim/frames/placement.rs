@@ -3,11 +3,10 @@
 use nalgebra::Translation3;
 
 use super::situation::{BlockPlacement, Situation};
-use crate::control::kinematics::Rm75;
 use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::scene::SceneOptions;
-use crate::sim::world::{FINGER_TRAVEL, Setpoint, Snapshot, World, start_joints};
+use crate::sim::world::{ARM, FINGER_TRAVEL, Setpoint, Snapshot, World, start_joints};
 use crate::types::{Joints, Pose};
 
 /// Lag of the tool behind its commands (s), measured in collected episodes.
@@ -30,7 +29,7 @@ pub(super) struct Placed {
 /// Places arm and block as in the situation; returns `None` where the arm does not reach or is in collision.
 pub(super) fn place(config: &SimConfig, of: &Situation) -> Result<Option<Placed>, SimError> {
     let tool_from_flange = Translation3::from(config.driver.tool_offset_m).inverse();
-    let arm = Rm75::b();
+    let arm = ARM.kinematics();
     let joints = |pose: Pose| arm.inverse_nearest(&(pose * tool_from_flange), &start_joints()).ok();
     let tool = of.measured(LAG_S);
     let (Some(measured), Some(now), Some(next)) = (joints(tool), joints(of.commanded(0)), joints(of.commanded(1)))

@@ -116,7 +116,7 @@ pub fn write(
         let rows = questions
             .iter()
             .zip(0..)
-            .map(|(question, nth)| row(&sampled, &names, question, (number, nth)));
+            .map(|(question, nth)| row(format!("{number:06}-{nth}"), &sampled, &names, question));
         side.extend(rows);
         told(asked);
         number += 1;
@@ -144,14 +144,14 @@ fn held_out(order: &Order, scenes: usize) -> Vec<usize> {
     numbers
 }
 
-fn row(sampled: &SampledScene, images: &[String], question: &SceneQuestion, (scene, nth): (usize, usize)) -> Value {
+fn row(id: String, sampled: &SampledScene, images: &[String], question: &SceneQuestion) -> Value {
     let shown = "<image>".repeat(images.len());
     let image = match images {
         [one] => json!(one),
         several => json!(several),
     };
     json!({
-        "id": format!("{scene:06}-{nth}"),
+        "id": id,
         "image": image,
         "conversations": [
             {"from": "human", "value": format!("{shown}\n{}", question.question)},

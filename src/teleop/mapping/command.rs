@@ -37,11 +37,16 @@ pub struct Push {
     pub backwards: bool,
 }
 
-impl TryFrom<String> for Push {
-    type Error = String;
+/// Text that is no direction with a sign.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected + or - and one of x, y, z, rx, ry, rz, such as +x, found {0:?}")]
+pub struct UnknownPush(String);
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("expected + or - and one of x, y, z, rx, ry, rz, such as +x, found {text:?}");
+impl TryFrom<String> for Push {
+    type Error = UnknownPush;
+
+    fn try_from(text: String) -> Result<Self, UnknownPush> {
+        let wrong = || UnknownPush(text.clone());
         let (sign, rest) = text.split_at_checked(1).ok_or_else(wrong)?;
         let along = match rest {
             "x" => Along::X,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Along, Command, Frame, Push, ToolSpeed};
+use super::{Along, Command, Push, ToolSpeed, VelocityFrame};
 
 /// Keys of a terminal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keyboard {
     /// Frame of the motion.
-    pub frame: Frame,
+    pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
     /// Time for which a key counts as held after it was last received (s); terminals repeat keys, but do not report
@@ -28,7 +28,7 @@ pub struct Keyboard {
 #[serde(deny_unknown_fields)]
 pub struct Joy {
     /// Frame of the motion.
-    pub frame: Frame,
+    pub frame: VelocityFrame,
     /// Speed at scale 1.
     pub speed: ToolSpeed,
     /// Deflection around rest that is ignored.

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use command::{Along, Command, Push};
+pub use command::{Along, Command, Push, UnknownPush};
 pub use inputs::{
     Axis, AxisHeld, Button, Deadman, Engage, GripperAxis, Joy, Keyboard, Leader, LeaderGripper, LeaderJoint, Pad, Pose,
 };
 
 use crate::files;
+use crate::files::yaml::InvalidValue;
 use crate::types::JOINTS;
 
 /// Mapping; see `config/teleop/*.yaml` for the meaning of each value.
@@ -71,7 +72,7 @@ pub struct ToolSpeed {
 /// Frame of a velocity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Frame {
+pub enum VelocityFrame {
     /// Axes of the arm's base.
     Base,
     /// Axes of the tool.
@@ -98,18 +99,14 @@ pub enum MappingError {
         message: String,
     },
     /// A value cannot work.
-    #[error("mapping {path}, line {line}: {field}: expected {expected}, found {found}")]
+    #[error("mapping {path}, line {line}: {value}")]
     Impossible {
         /// File.
         path: PathBuf,
         /// Line of the field, from 1.
         line: usize,
-        /// Field, e.g. `input.keyboard.hold_s`.
-        field: String,
-        /// Values that would work.
-        expected: String,
-        /// Value that was found.
-        found: String,
+        /// Field and value.
+        value: InvalidValue,
     },
 }
 
@@ -135,7 +132,11 @@ impl Mapping {
             path: path.to_path_buf(),
             message: error.to_string(),
         })?;
-        check::check(&mapping).map_err(|fault| fault.at(text, path))?;
+        check::check(&mapping).map_err(|value| MappingError::Impossible {
+            path: path.to_path_buf(),
+            line: value.line_in(text),
+            value,
+        })?;
         Ok(mapping)
     }
 
@@ -174,11 +175,11 @@ impl Input {
     }
 
     /// Returns the frame of velocities.
-    pub fn frame(&self) -> Frame {
+    pub fn frame(&self) -> VelocityFrame {
         match self {
             Self::Keyboard(keyboard) => keyboard.frame,
             Self::Joy(joy) => joy.frame,
-            Self::Leader(_) | Self::Pose(_) => Frame::Base,
+            Self::Leader(_) | Self::Pose(_) => VelocityFrame::Base,
         }
     }
 }

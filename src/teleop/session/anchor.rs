@@ -5,7 +5,7 @@ use nalgebra::{Translation3, UnitQuaternion, Vector6};
 use super::arm::ObservedArm;
 use super::engaged::offset;
 use crate::teleop::input_device::{Intent, Twist};
-use crate::teleop::mapping::{Engage, Frame, Input, LEADER_JOINTS};
+use crate::teleop::mapping::{Engage, Input, LEADER_JOINTS, VelocityFrame};
 use crate::types::{Joints, Pose};
 
 /// Poses of hand and tool when the clutch was closed.
@@ -25,6 +25,26 @@ pub(super) struct Anchor {
     reached: bool,
 }
 
+/// Reason for which the operator cannot engage.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(super) enum EngageError {
+    /// The input has sent nothing.
+    #[error("expected a reading of the input, found none yet")]
+    NoReading,
+    /// The leader is away from the arm.
+    #[error(
+        "expected each of {joints} joints of the leader within {tolerance_rad} rad of the arm, found {away} rad; bring \
+         the leader there, or set engage: ramp",
+        joints = LEADER_JOINTS
+    )]
+    LeaderAway {
+        /// Largest distance of a joint (rad).
+        tolerance_rad: f64,
+        /// Joints that are further away, with their distances (rad).
+        away: String,
+    },
+}
+
 /// Requested motion of the tool.
 pub(super) enum Goal {
     /// Velocity as fractions of the speeds, in the base frame.
@@ -35,7 +55,7 @@ pub(super) enum Goal {
 
 impl Anchor {
     /// Creates an anchor. A leader away from the arm may be refused, with every joint that is too far off.
-    pub(super) fn new(input: &Input, intent: Intent, arm: &ObservedArm) -> Result<Self, String> {
+    pub(super) fn new(input: &Input, intent: Intent, arm: &ObservedArm) -> Result<Self, EngageError> {
         if let (Input::Leader(leader), Intent::Joints(joints)) = (input, intent) {
             let away: Vec<String> = (joints - arm.joints)
                 .iter()
@@ -44,12 +64,10 @@ impl Anchor {
                 .map(|(joint, away)| format!("joint{} {away:+.3}", joint + 1))
                 .collect();
             if leader.engage == Engage::Refuse && !away.is_empty() {
-                return Err(format!(
-                    "expected each of {LEADER_JOINTS} joints of the leader within {} rad of the arm, found {} rad; bring \
-                     the leader there, or set engage: ramp",
-                    leader.tolerance_rad,
-                    away.join(", ")
-                ));
+                return Err(EngageError::LeaderAway {
+                    tolerance_rad: leader.tolerance_rad,
+                    away: away.join(", "),
+                });
             }
         }
         let clutch = match intent {
@@ -104,8 +122,8 @@ impl Anchor {
                 Goal::Offset(offset(&arm.pose, &goal), mapping.smoothing_s)
             }
             (_, Intent::Twist(twist)) => Goal::Velocity(match input.frame() {
-                Frame::Base => twist,
-                Frame::Tool => Twist {
+                VelocityFrame::Base => twist,
+                VelocityFrame::Tool => Twist {
                     linear: arm.pose.rotation * twist.linear,
                     angular: arm.pose.rotation * twist.angular,
                 },

@@ -18,7 +18,7 @@ use super::motion::STEP_S;
 use crate::contract::{ActionSpace, Composition, Reference};
 use crate::control::chunk::{ActionChunk, ActionsError, PhysicalActions};
 use crate::types::time::Time;
-use anchor::Anchor;
+use anchor::{Anchor, EngageError};
 use arm::Wait;
 pub use arm::{ObservedArm, Readiness};
 use engaged::{Engaged, Present};
@@ -169,7 +169,7 @@ impl TeleopSession {
             match arm::ready(arm, lease, now) {
                 Ok((arm, _)) => {
                     if let Err(why) = self.engage(reading, arm) {
-                        return Ok(self.give_up(why));
+                        return Ok(self.give_up(why.to_string()));
                     }
                 }
                 Err(Wait::Lease) if !late => return Ok(SessionStep::Acquire),
@@ -204,9 +204,9 @@ impl TeleopSession {
         }
     }
 
-    fn engage(&mut self, reading: &InputReading, arm: &ObservedArm) -> Result<(), String> {
+    fn engage(&mut self, reading: &InputReading, arm: &ObservedArm) -> Result<(), EngageError> {
         let Some(intent) = reading.intent else {
-            return Err("expected a reading of the input, found none yet".into());
+            return Err(EngageError::NoReading);
         };
         let anchor = Anchor::new(&self.mapping.input, intent, arm)?;
         self.gripper.engage(arm.gripper, reading.gripper);

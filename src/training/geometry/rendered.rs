@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::camera::points::RAY_VALUES;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::Picture;
-use crate::sim::collect::Beside;
+use crate::sim::collect::{Beside, BesideError};
 use crate::sim::geometry;
 use crate::sim::raycast::RayCaster;
 use crate::sim::world::Snapshot;
@@ -28,7 +28,7 @@ pub fn writer(cache: &Path) -> Result<Arc<Beside>, RunError> {
     }))
 }
 
-fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Result<(), String> {
+fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Result<(), BesideError> {
     let mut views = Vec::with_capacity(pictures.len());
     for picture in pictures {
         let mut view = RgbImage::default();
@@ -39,5 +39,5 @@ fn put(targets: &GeometryTargets, seen: &Snapshot, pictures: &[Picture]) -> Resu
     let values =
         Tensor::f_from_slice(&geometry::rays(&mut caster)).and_then(|all| all.f_reshape([-1, RAY_VALUES as i64]));
     let values = values.map_err(|e| e.to_string())?;
-    targets.put(&scene(&views), &values).map_err(|e| e.to_string())
+    Ok(targets.put(&scene(&views), &values).map_err(|e| e.to_string())?)
 }

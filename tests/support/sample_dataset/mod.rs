@@ -84,7 +84,9 @@ pub fn frame(writer: &DatasetWriter, mode: ImageMode, episode: usize, frame: usi
     let vectors = writer.info().vectors();
     let pictures = writer.info().pictures();
     Frame {
-        vectors: vectors.map(|(name, _)| vector(name, episode, frame)).collect(),
+        vectors: vectors
+            .map(|(name, _)| (name.to_owned(), vector(name, episode, frame)))
+            .collect(),
         pictures: pictures
             .map(|(name, _)| Picture::encode(&picture(name, episode, frame), mode).unwrap())
             .collect(),

@@ -71,23 +71,23 @@ enum Protocol {
 struct LatencyChoice(ChunkLatency);
 
 impl FromStr for LatencyChoice {
-    type Err = String;
+    type Err = anyhow::Error;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> anyhow::Result<Self> {
         if text == "measured" {
             return Ok(Self(ChunkLatency::Measured));
         }
         match text.parse::<f64>() {
             Ok(ms) if ms.is_finite() && ms >= 0.0 => Ok(Self(ChunkLatency::Fixed(ms / 1e3))),
-            _ => Err(format!("expected milliseconds from 0 up, or measured, found {text}")),
+            _ => bail!("expected milliseconds from 0 up, or measured, found {text}"),
         }
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
+fn seconds(text: &str) -> anyhow::Result<f64> {
     match text.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
-        _ => Err(format!("expected seconds above 0, found {text}")),
+        _ => bail!("expected seconds above 0, found {text}"),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Validates the parameters of an arm, and finds the line of the first invalid one.
+//! Validates the parameters of an arm.
 
-use std::fmt::Display;
+use std::ops::RangeInclusive;
 
-use super::{ArmConfig, ArmConfigError};
+use super::ArmConfig;
+use crate::files::yaml::{InvalidValue, between, positive};
 use crate::types::JOINTS;
 
 /// Joint step beyond which the controller ignores a pass-through frame: 10 degrees (rad).
@@ -10,94 +11,30 @@ const VENDOR_STEP_RAD: f64 = 10.0 * std::f64::consts::PI / 180.0;
 /// Joint speed beyond which the controller ignores a pass-through frame: 180 degrees a second (rad/s).
 const VENDOR_VELOCITY_RAD_S: f64 = std::f64::consts::PI;
 /// Lowest command rate that the controller follows as one motion, and the highest it can read (Hz).
-pub(crate) const RATE_HZ: (f64, f64) = (50.0, 500.0);
-
-/// Invalid value.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    field: String,
-    expected: String,
-    found: String,
-}
-
-impl Fault {
-    fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
-        Self {
-            field: field.into(),
-            expected: expected.into(),
-            found: found.to_string(),
-        }
-    }
-
-    /// Converts to the error that names the line of the field in `text`.
-    pub(super) fn at(self, text: &str) -> ArmConfigError {
-        ArmConfigError::Impossible {
-            line: line_of(text, &self.field),
-            field: self.field,
-            expected: self.expected,
-            found: self.found,
-        }
-    }
-}
-
-/// Line, from 1, of a dotted field in block-style YAML; the nearest parent's if the field has no line of its own.
-fn line_of(text: &str, field: &str) -> usize {
-    let mut found = 1;
-    let mut lines = text.lines().enumerate();
-    for key in field.split(['.', '[']) {
-        let Some((index, _)) = lines.find(|(_, line)| {
-            line.trim_start()
-                .strip_prefix(key)
-                .is_some_and(|rest| rest.trim_start().starts_with(':'))
-        }) else {
-            break;
-        };
-        found = index + 1;
-    }
-    found
-}
-
-fn between(field: &str, value: f64, low: f64, high: f64) -> Result<(), Fault> {
-    if value.is_finite() && value >= low && value <= high {
-        return Ok(());
-    }
-    Err(Fault::new(field, format!("a number from {low} to {high}"), value))
-}
-
-fn positive(field: &str, value: f64, high: f64) -> Result<(), Fault> {
-    if value.is_finite() && value > 0.0 && value <= high {
-        return Ok(());
-    }
-    Err(Fault::new(field, format!("a positive number up to {high}"), value))
-}
+pub(crate) const RATE_HZ: RangeInclusive<f64> = 50.0..=500.0;
 
 impl ArmConfig {
-    /// Validates parameters that were changed after they were read.
+    /// Validates the parameters.
     ///
     /// # Errors
     /// Names the first invalid value.
-    pub fn recheck(&self) -> Result<(), String> {
-        let text = |fault: Fault| format!("{}: expected {}, found {}", fault.field, fault.expected, fault.found);
-        self.check().map_err(text)
-    }
-
-    /// Returns the first invalid value as an error.
-    pub(super) fn check(&self) -> Result<(), Fault> {
-        between("command_rate_hz", self.command_rate_hz, RATE_HZ.0, RATE_HZ.1)?;
+    pub fn check(&self) -> Result<(), InvalidValue> {
+        between(
+            "command_rate_hz",
+            self.command_rate_hz,
+            *RATE_HZ.start(),
+            *RATE_HZ.end(),
+        )?;
         if self.driver.follow && self.command_rate_hz < 100.0 {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 "command_rate_hz",
                 "100 or more with high follow",
                 self.command_rate_hz,
             ));
         }
-        for (field, name) in [
-            ("base_frame", &self.base_frame),
-            ("tool_frame", &self.tool_frame),
-            ("arm", &self.arm),
-        ] {
+        for (field, name) in [("base_frame", &self.base_frame), ("tool_frame", &self.tool_frame)] {
             if name.trim().is_empty() {
-                return Err(Fault::new(field, "a name", "an empty one"));
+                return Err(InvalidValue::new(field, "a name", "an empty one"));
             }
         }
         self.check_limits()?;
@@ -106,7 +43,7 @@ impl ArmConfig {
         self.check_named()
     }
 
-    fn check_limits(&self) -> Result<(), Fault> {
+    fn check_limits(&self) -> Result<(), InvalidValue> {
         let limits = &self.limits;
         between("limits.margin_rad", limits.margin_rad, 0.0, 0.5)?;
         positive("limits.step_rad", limits.step_rad, VENDOR_STEP_RAD)?;
@@ -123,27 +60,27 @@ impl ArmConfig {
             let room = upper - lower - 2.0 * limits.margin_rad;
             if room <= 0.0 {
                 let expected = format!("more than {lower} plus two margins of {}", limits.margin_rad);
-                return Err(Fault::new("limits.upper_rad", expected, upper));
+                return Err(InvalidValue::new("limits.upper_rad", expected, upper));
             }
         }
         positive("singularity.slow", self.singularity.slow, 1e6)?;
         if self.singularity.halt.is_finite() && self.singularity.halt > self.singularity.slow {
             return Ok(());
         }
-        Err(Fault::new(
+        Err(InvalidValue::new(
             "singularity.halt",
             format!("more than singularity.slow = {}", self.singularity.slow),
             self.singularity.halt,
         ))
     }
 
-    fn check_space(&self) -> Result<(), Fault> {
+    fn check_space(&self) -> Result<(), InvalidValue> {
         let space = &self.workspace;
         for (low, high) in space.tool_min_m.iter().zip(space.tool_max_m) {
             between("workspace.tool_min_m", *low, -2.0, 2.0)?;
             between("workspace.tool_max_m", high, -2.0, 2.0)?;
             if high - low < 0.02 {
-                return Err(Fault::new(
+                return Err(InvalidValue::new(
                     "workspace.tool_max_m",
                     format!("at least 0.02 more than {low}"),
                     high,
@@ -163,7 +100,7 @@ impl ArmConfig {
         Ok(())
     }
 
-    fn check_times(&self) -> Result<(), Fault> {
+    fn check_times(&self) -> Result<(), InvalidValue> {
         let times = &self.timeouts;
         // Braking must begin within 100 ms of the last input, and the loop may notice its age one period late.
         let longest = 0.1 - self.period();
@@ -186,14 +123,14 @@ impl ArmConfig {
         positive("gripper.rate_hz", self.gripper.rate_hz, 10.0)
     }
 
-    fn check_named(&self) -> Result<(), Fault> {
+    fn check_named(&self) -> Result<(), InvalidValue> {
         for (name, degrees) in &self.named_deg {
             for i in 0..JOINTS {
                 let at = |values: &[f64; JOINTS]| values.get(i).copied().unwrap_or(f64::NAN);
                 let low = at(&self.limits.lower_rad) + self.limits.margin_rad;
                 let high = at(&self.limits.upper_rad) - self.limits.margin_rad;
                 between(
-                    &format!("named_deg.{name}"),
+                    format!("named_deg.{name}"),
                     at(degrees),
                     low.to_degrees(),
                     high.to_degrees(),

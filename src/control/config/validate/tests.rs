@@ -99,9 +99,9 @@ fn values_at_the_very_ends_of_their_ranges_are_accepted() {
 #[test]
 fn parameters_changed_after_reading_are_refused_in_the_same_words() {
     let mut config = ArmConfig::parse(SHIPPED).unwrap();
-    assert_eq!(config.recheck(), Ok(()));
+    assert_eq!(config.check(), Ok(()));
     config.limits.step_rad = 0.2;
-    let message = config.recheck().unwrap_err();
+    let message = config.check().unwrap_err().to_string();
     assert!(
         message.starts_with("limits.step_rad: expected a positive number up to 0.174")
             && message.ends_with("found 0.2"),
@@ -115,6 +115,13 @@ fn high_follow_below_100_hz_is_refused() {
     assert!(ArmConfig::parse(&text).is_ok());
     let slow = text.replace("command_rate_hz: 100", "command_rate_hz: 90");
     assert!(ArmConfig::parse(&slow).unwrap_err().to_string().contains("high follow"));
+}
+
+#[test]
+fn an_arm_of_unknown_kinematics_is_refused_with_its_line() {
+    let message = refusal("arm: rm75", "arm: rm65");
+    assert!(message.contains("rm65") && message.contains("rm75"), "{message}");
+    assert!(message.contains("line 3"), "{message}");
 }
 
 #[test]

@@ -26,72 +26,86 @@ pub struct Verifier {
 impl Verifier {
     /// First limit that a step from `last` to `next` (rad) breaks, if any.
     pub fn fault(&self, last: &CommandedMotion, next: &Joints) -> Option<Violation> {
-        let broken = |check, quantity, index, limit, found, unit| {
+        self.position_fault(next)
+            .or_else(|| self.rate_fault(last, next))
+            .or_else(|| self.tool_fault(last, next))
+    }
+
+    /// First joint that is not finite, otherwise the first beyond its limits.
+    fn position_fault(&self, next: &Joints) -> Option<Violation> {
+        let broken = |check, index, limit, found: &f64| {
             Some(Violation {
                 check,
-                quantity,
+                quantity: "joint",
                 index,
                 limit,
-                found,
-                unit,
+                found: *found,
+                unit: "rad",
             })
         };
-        for (i, found) in next.iter().enumerate() {
+        for (index, found) in (1..).zip(next.iter()) {
             if !found.is_finite() {
-                return broken(Check::Finite, "joint", i + 1, 0.0, *found, "rad");
+                return broken(Check::Finite, index, 0.0, found);
             }
         }
         let range = self.limits.lower_rad.iter().zip(&self.limits.upper_rad);
-        for (i, (q, (lower, upper))) in next.iter().zip(range).enumerate() {
+        for (index, (q, (lower, upper))) in (1..).zip(next.iter().zip(range)) {
             let (lowest, highest) = (lower + self.limits.margin_rad, upper - self.limits.margin_rad);
             if *q < lowest - ROUNDING {
-                return broken(Check::JointLimit, "joint", i + 1, lowest, *q, "rad");
+                return broken(Check::JointLimit, index, lowest, q);
             }
             if *q > highest + ROUNDING {
-                return broken(Check::JointLimit, "joint", i + 1, highest, *q, "rad");
+                return broken(Check::JointLimit, index, highest, q);
             }
         }
-        let rates = self.limits.velocity_rad_s.iter().zip(&self.limits.acceleration_rad_s2);
+        None
+    }
+
+    /// First joint whose step, velocity or acceleration is too large.
+    fn rate_fault(&self, last: &CommandedMotion, next: &Joints) -> Option<Violation> {
+        let limits = &self.limits;
+        let rates = limits.velocity_rad_s.iter().zip(&limits.acceleration_rad_s2);
         let joints = next.iter().zip(last.position.iter()).zip(last.velocity.iter());
-        for (i, (((next, position), velocity), (fastest, hardest))) in joints.zip(rates).enumerate() {
+        for (index, (((next, position), velocity), (fastest, hardest))) in (1..).zip(joints.zip(rates)) {
+            let broken = |check, quantity, limit, found: f64, unit| {
+                Some(Violation {
+                    check,
+                    quantity,
+                    index,
+                    limit,
+                    found: found.abs(),
+                    unit,
+                })
+            };
             let step = next - position;
-            if step.abs() > self.limits.step_rad + ROUNDING {
-                return broken(
-                    Check::Step,
-                    "joint step",
-                    i + 1,
-                    self.limits.step_rad,
-                    step.abs(),
-                    "rad",
-                );
+            if step.abs() > limits.step_rad + ROUNDING {
+                return broken(Check::Step, "joint step", limits.step_rad, step, "rad");
             }
             let speed = step / self.period;
             if speed.abs() > fastest + ROUNDING {
-                return broken(Check::Velocity, "joint velocity", i + 1, *fastest, speed.abs(), "rad/s");
+                return broken(Check::Velocity, "joint velocity", *fastest, speed, "rad/s");
             }
             let change = (speed - velocity) / self.period;
             if change.abs() > hardest + ROUNDING / self.period {
-                return broken(
-                    Check::Acceleration,
-                    "joint acceleration",
-                    i + 1,
-                    *hardest,
-                    change.abs(),
-                    "rad/s^2",
-                );
+                return broken(Check::Acceleration, "joint acceleration", *hardest, change, "rad/s^2");
             }
         }
+        None
+    }
+
+    /// Too fast a tool, otherwise a point of the arm outside the workspace.
+    fn tool_fault(&self, last: &CommandedMotion, next: &Joints) -> Option<Violation> {
         let (before, after) = (self.arm_points.at(&last.position), self.arm_points.at(next));
         let speed = (after.tool - before.tool).norm() / self.period;
         if speed > self.limits.tool_speed_m_s + ROUNDING {
-            return broken(
-                Check::ToolSpeed,
-                "tool speed",
-                1,
-                self.limits.tool_speed_m_s,
-                speed,
-                "m/s",
-            );
+            return Some(Violation {
+                check: Check::ToolSpeed,
+                quantity: "tool speed",
+                index: 1,
+                limit: self.limits.tool_speed_m_s,
+                found: speed,
+                unit: "m/s",
+            });
         }
         self.workspace.violation(&after)
     }

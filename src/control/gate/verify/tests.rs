@@ -1,6 +1,5 @@
 use super::*;
 use crate::control::config::ArmConfig;
-use crate::control::kinematics::Rm75;
 
 fn config() -> ArmConfig {
     ArmConfig::parse(include_str!("../../../../config/robots/rm75.yaml")).unwrap()
@@ -10,7 +9,7 @@ fn verifier(config: &ArmConfig) -> Verifier {
     Verifier {
         limits: config.limits,
         workspace: config.workspace,
-        arm_points: ArmGeometry::new(Rm75::b(), &config.tool),
+        arm_points: ArmGeometry::new(config.arm.kinematics(), &config.tool),
         period: config.period(),
     }
 }
@@ -144,7 +143,10 @@ fn a_joint_keeps_its_acceleration_whether_it_speeds_up_or_slows_down() {
 fn the_tool_keeps_its_speed() {
     let mut config = config();
     config.limits.tool_speed_m_s = 0.1;
-    let reach = ArmGeometry::new(Rm75::b(), &config.tool).at(&ready()).tool.x;
+    let reach = ArmGeometry::new(config.arm.kinematics(), &config.tool)
+        .at(&ready())
+        .tool
+        .x;
     let step = |speed: f64| Step {
         index: 0,
         position: 0.0,

@@ -22,17 +22,34 @@ const MAX_JOINT_DRIFT: f64 = 0.01;
 /// Fraction of the remaining drift taken in one call, so that the drift ends smoothly.
 const DRIFT_GAIN: f64 = 0.05;
 
+/// Thresholds between which a share falls from 1 to 0.
+struct Fade {
+    /// Value up to which the share is 1.
+    whole: f64,
+    /// Value from which on it is 0.
+    none: f64,
+}
+
 /// Thresholds for the angles of joints 2 and 6 (rad): below the first, joint 1 or 7 is held rather than the swivel; beyond
 /// the second, the swivel is held.
-const ALIGNMENT: (f64, f64) = (0.15, 0.40);
+const ALIGNMENT: Fade = Fade {
+    whole: 0.15,
+    none: 0.40,
+};
 
 /// Thresholds for the swing of the upper arm or forearm across a plane (ratio): below the first, the swivel has no effect
 /// on it; beyond the second, it has enough.
-const EFFECT: (f64, f64) = (0.01, 0.05);
+const EFFECT: Fade = Fade {
+    whole: 0.01,
+    none: 0.05,
+};
 
 /// Thresholds for the slant of the shoulder-wrist line (sine of its angle to axis 1): below the first, the elbow is carried
 /// along with the line; beyond the second, the swivel is held.
-const UPRIGHT: (f64, f64) = (0.10, 0.30);
+const UPRIGHT: Fade = Fade {
+    whole: 0.10,
+    none: 0.30,
+};
 
 impl Rm75 {
     pub(super) fn near_frame(&self, joints: &Joints) -> NearFrame {
@@ -59,11 +76,11 @@ impl Rm75 {
         let slant = near_frame.frame.slant.min(circle.frame.slant);
         let mut held = upright;
         if let Some(carried) = near_frame.carried_to(&circle.frame) {
-            held += fading(slant, UPRIGHT) * wrap(circle.frame.swivel_of(&carried) - upright);
+            held += UPRIGHT.at(slant) * wrap(circle.frame.swivel_of(&carried) - upright);
         }
         let [q1, q2, _, _, _, q6, q7]: [f64; 7] = (*near).into();
-        let shoulder = fading(q2.abs(), ALIGNMENT);
-        let wrist = fading(q6.abs(), ALIGNMENT);
+        let shoulder = ALIGNMENT.at(q2.abs());
+        let wrist = ALIGNMENT.at(q6.abs());
         if shoulder + wrist > 0.0 {
             let still_1 = still(&circle.upper_arm, held, &{
                 let turn = bearing_change(&near_frame.frame.line, &Axes::base(), &circle.frame.line, &Axes::base());
@@ -89,7 +106,7 @@ impl Rm75 {
 fn still(link: &Turning, held: f64, normal: &Vector3<f64>) -> f64 {
     let [a, b] = link.swivels(normal, 0.0).map(|swivel| wrap(swivel - held));
     let nearer = if a.abs() <= b.abs() { a } else { b };
-    (1.0 - fading(link.swing(normal), EFFECT)) * nearer
+    (1.0 - EFFECT.at(link.swing(normal))) * nearer
 }
 
 /// Change of a line's bearing about the z axis of a frame from one pose to another (rad). Fades to 0 where the line runs
@@ -98,7 +115,7 @@ fn bearing_change(line: &Vector3<f64>, axes: &Axes, next_line: &Vector3<f64>, ne
     let (x, y) = (line.dot(&axes.x), line.dot(&axes.y));
     let (next_x, next_y) = (next_line.dot(&next_axes.x), next_line.dot(&next_axes.y));
     let slant = x.hypot(y).min(next_x.hypot(next_y));
-    (1.0 - fading(slant, UPRIGHT)) * wrap(next_y.atan2(next_x) - y.atan2(x))
+    (1.0 - UPRIGHT.at(slant)) * wrap(next_y.atan2(next_x) - y.atan2(x))
 }
 
 /// Swivel frame, elbow axis and flange axes at the joints `near`.
@@ -117,10 +134,12 @@ impl NearFrame {
     }
 }
 
-/// Smooth step: 1 up to the first bound, 0 from the second on.
-fn fading(value: f64, (full, none): (f64, f64)) -> f64 {
-    let t = ((none - value) / (none - full)).clamp(0.0, 1.0);
-    t * t * (3.0 - 2.0 * t)
+impl Fade {
+    /// Share at a value: a smooth step.
+    fn at(&self, value: f64) -> f64 {
+        let t = ((self.none - value) / (self.none - self.whole)).clamp(0.0, 1.0);
+        t * t * (3.0 - 2.0 * t)
+    }
 }
 
 /// Returns `branch` with the signs of joints 2 and 6 that continue `near` where these joints may pass through zero.
@@ -138,7 +157,7 @@ pub(super) fn nearest_signs(circle: &Circle, swivel: f64, branch: Branch, near: 
     let ([a1, a2, a3, _, a5, a6, a7], [b1, b2, b3, _, b5, b6, b7]) = (away(branch), away(other));
     let [_, q2, _, _, _, q6, _]: [f64; 7] = (*near).into();
     let pick = |q: f64, kept: Sign, as_is: f64, turned: f64| {
-        if q.abs() < ALIGNMENT.1 && turned < as_is {
+        if q.abs() < ALIGNMENT.none && turned < as_is {
             kept.flipped()
         } else {
             kept

@@ -17,7 +17,8 @@ fn line(bearing: f64, slant: f64) -> Vector3<f64> {
 
 #[test]
 fn what_fades_is_whole_up_to_the_first_bound_half_in_the_middle_and_nothing_from_the_second_on() {
-    let at = |value: f64| fading(value, (0.1, 0.3));
+    let fade = Fade { whole: 0.1, none: 0.3 };
+    let at = |value: f64| fade.at(value);
     assert_eq!([at(-1.0), at(0.1), at(0.3), at(5.0)], [1.0, 1.0, 0.0, 0.0]);
     assert_relative_eq!(at(0.2), 0.5, epsilon = 1e-12);
     assert_relative_eq!(at(0.15), 0.84375, epsilon = 1e-12);

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fault, between, check_pad, check_speed, check_topic};
+use super::{check_pad, check_speed, check_topic};
+use crate::files::yaml::{InvalidValue, between};
 use crate::teleop::mapping::{LEADER_JOINTS, Leader, Pose};
 
-pub(super) fn check_leader(leader: &Leader) -> Result<(), Fault> {
+pub(super) fn check_leader(leader: &Leader) -> Result<(), InvalidValue> {
     const UNDER: &str = "input.leader";
     let at = |name: &str| format!("{UNDER}.{name}");
     check_topic(at("topic"), &leader.topic)?;
     between(at("timeout_s"), leader.timeout_s, 0.02, 2.0)?;
     if leader.joints.len() != LEADER_JOINTS {
-        return Err(Fault::new(
+        return Err(InvalidValue::new(
             at("joints"),
             format!("{LEADER_JOINTS} joints"),
             leader.joints.len(),
@@ -21,14 +22,14 @@ pub(super) fn check_leader(leader: &Leader) -> Result<(), Fault> {
     for (index, joint) in leader.joints.iter().enumerate() {
         let field = |name: &str| at(&format!("joints[{index}].{name}"));
         if joint.name.is_empty() || !names.insert(&joint.name) {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 field("name"),
                 "a name of its own",
                 format!("{:?}", joint.name),
             ));
         }
         if joint.sign.abs() != 1.0 {
-            return Err(Fault::new(field("sign"), "1 or -1", joint.sign));
+            return Err(InvalidValue::new(field("sign"), "1 or -1", joint.sign));
         }
         between(field("offset_rad"), joint.offset_rad, -6.3, 6.3)?;
     }
@@ -36,7 +37,7 @@ pub(super) fn check_leader(leader: &Leader) -> Result<(), Fault> {
         between(at("gripper.closed"), gripper.closed, -10.0, 10.0)?;
         between(at("gripper.open"), gripper.open, -10.0, 10.0)?;
         if (gripper.closed - gripper.open).abs() < 1e-3 {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 at("gripper.open"),
                 "a position away from closed",
                 gripper.open,
@@ -50,7 +51,7 @@ pub(super) fn check_leader(leader: &Leader) -> Result<(), Fault> {
     check_pad(UNDER, &leader.pad)
 }
 
-pub(super) fn check_pose(pose: &Pose) -> Result<(), Fault> {
+pub(super) fn check_pose(pose: &Pose) -> Result<(), InvalidValue> {
     const UNDER: &str = "input.pose";
     let at = |name: &str| format!("{UNDER}.{name}");
     check_topic(at("topic"), &pose.topic)?;

@@ -1,12 +1,11 @@
-//! Checks mappings, and finds the line of a value that cannot work.
+//! Checks mappings.
 
 mod followed;
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
-use std::path::Path;
 
-use super::{Deadman, Input, Joy, Keyboard, Mapping, MappingError, Pad, ToolSpeed};
+use super::{Deadman, Input, Joy, Keyboard, Mapping, Pad, ToolSpeed};
+use crate::files::yaml::{InvalidValue, between};
 use crate::teleop::keyboard::Key;
 use crate::teleop::motion::{MotionLimits, longest_way};
 
@@ -15,76 +14,8 @@ const MOST: usize = 64;
 /// Maximum distance of a chunk from the arm's position (m): a longer one could leave the workspace as a whole.
 const LONGEST_WAY_M: f64 = 0.05;
 
-/// Value that cannot work.
-#[derive(Debug, PartialEq)]
-pub(super) struct Fault {
-    field: String,
-    expected: String,
-    found: String,
-}
-
-impl Fault {
-    fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Display) -> Self {
-        Self {
-            field: field.into(),
-            expected: expected.into(),
-            found: found.to_string(),
-        }
-    }
-
-    /// Returns the error, with the line of the field in `text`.
-    pub(super) fn at(self, text: &str, path: &Path) -> MappingError {
-        MappingError::Impossible {
-            path: path.to_path_buf(),
-            line: line_of(text, &self.field),
-            field: self.field,
-            expected: self.expected,
-            found: self.found,
-        }
-    }
-}
-
-/// Returns the line, from 1, of a dotted field in block-style YAML, including list items; that of the nearest parent if
-/// the field is not on a line of its own.
-fn line_of(text: &str, field: &str) -> usize {
-    let mut found = 1;
-    let mut lines = text.lines().enumerate();
-    for part in field.split(['.', '[']) {
-        let line = match part.strip_suffix(']').and_then(|index| index.parse::<usize>().ok()) {
-            Some(index) => lines
-                .by_ref()
-                .filter(|(_, line)| line.trim_start().starts_with("- "))
-                .nth(index),
-            None => lines.clone().find(|(_, line)| names(line, part)),
-        };
-        let Some((index, _)) = line else { break };
-        found = index + 1;
-        // A nested field may be on the same line.
-        lines = text.lines().enumerate();
-        lines.by_ref().take(index).for_each(drop);
-    }
-    found
-}
-
-/// Returns whether a line of YAML begins with this key, bare or quoted.
-fn names(line: &str, key: &str) -> bool {
-    let line = line.trim_start().trim_start_matches("- ").trim_start_matches('{');
-    let bare = line.strip_prefix(key);
-    let quoted = |q: char| line.strip_prefix(q)?.strip_prefix(key)?.strip_prefix(q);
-    bare.or_else(|| quoted('"'))
-        .or_else(|| quoted('\''))
-        .is_some_and(|rest| rest.trim_start().starts_with(':'))
-}
-
-fn between(field: String, value: f64, low: f64, high: f64) -> Result<(), Fault> {
-    if value.is_finite() && value >= low && value <= high {
-        return Ok(());
-    }
-    Err(Fault::new(field, format!("a number from {low} to {high}"), value))
-}
-
 /// Refuses a mapping at the first value that cannot work.
-pub(super) fn check(mapping: &Mapping) -> Result<(), Fault> {
+pub(super) fn check(mapping: &Mapping) -> Result<(), InvalidValue> {
     match &mapping.input {
         Input::Keyboard(keyboard) => check_keyboard(keyboard)?,
         Input::Joy(joy) => check_joy(joy)?,
@@ -96,17 +27,17 @@ pub(super) fn check(mapping: &Mapping) -> Result<(), Fault> {
     let inside = steps.iter().all(|step| *step > 0.0 && *step <= 1.0);
     if steps.is_empty() || !rising || !inside {
         let expected = "shares above 0 and up to 1, each larger than the one before";
-        return Err(Fault::new("scale.steps", expected, format!("{steps:?}")));
+        return Err(InvalidValue::new("scale.steps", expected, format!("{steps:?}")));
     }
     if !steps.contains(&mapping.scale.start) {
-        return Err(Fault::new(
+        return Err(InvalidValue::new(
             "scale.start",
             format!("one of {steps:?}"),
             mapping.scale.start,
         ));
     }
-    between("move_speed".into(), mapping.move_speed, 0.01, 1.0)?;
-    between("gripper_start".into(), mapping.gripper_start, 0.0, 1.0)?;
+    between("move_speed", mapping.move_speed, 0.01, 1.0)?;
+    between("gripper_start", mapping.gripper_start, 0.0, 1.0)?;
     for command in mapping.commands() {
         let (field, name) = match command {
             super::Command::MoveTo(name) => ("move_to", name),
@@ -115,7 +46,7 @@ pub(super) fn check(mapping: &Mapping) -> Result<(), Fault> {
         };
         let known = |c: char| c.is_ascii_alphanumeric() || "_/~".contains(c);
         if name.is_empty() || !name.chars().all(known) {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 field,
                 "a ROS name, such as record_node/start",
                 format!("{name:?}"),
@@ -125,7 +56,7 @@ pub(super) fn check(mapping: &Mapping) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_speed(under: &str, speed: &ToolSpeed) -> Result<(), Fault> {
+fn check_speed(under: &str, speed: &ToolSpeed) -> Result<(), InvalidValue> {
     let at = |name: &str| format!("{under}.speed.{name}");
     between(at("linear_m_s"), speed.linear_m_s, 0.001, 0.25)?;
     between(at("linear_m_s2"), speed.linear_m_s2, 0.1, 5.0)?;
@@ -143,10 +74,10 @@ fn check_speed(under: &str, speed: &ToolSpeed) -> Result<(), Fault> {
         "{}, which needs {way:.3} m at linear_m_s2 {}",
         speed.linear_m_s, speed.linear_m_s2
     );
-    Err(Fault::new(at("linear_m_s"), expected, found))
+    Err(InvalidValue::new(at("linear_m_s"), expected, found))
 }
 
-fn check_keyboard(keyboard: &Keyboard) -> Result<(), Fault> {
+fn check_keyboard(keyboard: &Keyboard) -> Result<(), InvalidValue> {
     const UNDER: &str = "input.keyboard";
     check_speed(UNDER, &keyboard.speed)?;
     between(format!("{UNDER}.hold_s"), keyboard.hold_s, 0.05, 1.0)?;
@@ -155,20 +86,24 @@ fn check_keyboard(keyboard: &Keyboard) -> Result<(), Fault> {
     for (section, name) in motion.chain(keyboard.commands.keys().map(|name| ("commands", name))) {
         let field = format!("{UNDER}.{section}.{name}");
         let Some(key) = Key::named(name) else {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 field,
                 format!("one character or one of {}", Key::NAMES.join(", ")),
                 name,
             ));
         };
         if !seen.insert(key) {
-            return Err(Fault::new(field, "a key with one meaning", format!("{name} twice")));
+            return Err(InvalidValue::new(
+                field,
+                "a key with one meaning",
+                format!("{name} twice"),
+            ));
         }
     }
     Ok(())
 }
 
-fn check_joy(joy: &Joy) -> Result<(), Fault> {
+fn check_joy(joy: &Joy) -> Result<(), InvalidValue> {
     const UNDER: &str = "input.joy";
     check_speed(UNDER, &joy.speed)?;
     between(format!("{UNDER}.deadzone"), joy.deadzone, 0.0, 0.9)?;
@@ -178,10 +113,10 @@ fn check_joy(joy: &Joy) -> Result<(), Fault> {
         check_index(field("axis"), axis.axis)?;
         between(field("gain"), axis.gain, -1.0, 1.0)?;
         if axis.gain == 0.0 {
-            return Err(Fault::new(field("gain"), "a share that is not 0", axis.gain));
+            return Err(InvalidValue::new(field("gain"), "a share that is not 0", axis.gain));
         }
         if !driven.insert(axis.drives) {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 field("drives"),
                 "one axis a direction",
                 format!("{:?} twice", axis.drives),
@@ -191,22 +126,22 @@ fn check_joy(joy: &Joy) -> Result<(), Fault> {
     check_pad(UNDER, &joy.pad)
 }
 
-fn check_index(field: String, index: usize) -> Result<(), Fault> {
+fn check_index(field: String, index: usize) -> Result<(), InvalidValue> {
     if index < MOST {
         return Ok(());
     }
-    Err(Fault::new(field, format!("an index below {MOST}"), index))
+    Err(InvalidValue::new(field, format!("an index below {MOST}"), index))
 }
 
-fn check_topic(field: String, topic: &str) -> Result<(), Fault> {
+fn check_topic(field: String, topic: &str) -> Result<(), InvalidValue> {
     let known = |c: char| c.is_ascii_alphanumeric() || "_/~".contains(c);
     if !topic.is_empty() && topic.chars().all(known) {
         return Ok(());
     }
-    Err(Fault::new(field, "the name of a topic", format!("{topic:?}")))
+    Err(InvalidValue::new(field, "the name of a topic", format!("{topic:?}")))
 }
 
-fn check_pad(under: &str, pad: &Pad) -> Result<(), Fault> {
+fn check_pad(under: &str, pad: &Pad) -> Result<(), InvalidValue> {
     let at = |name: &str| format!("{under}.pad.{name}");
     check_topic(at("topic"), &pad.topic)?;
     between(at("timeout_s"), pad.timeout_s, 0.02, 2.0)?;
@@ -223,7 +158,7 @@ fn check_pad(under: &str, pad: &Pad) -> Result<(), Fault> {
             // A stick at rest, and a trigger that has not been touched yet, report 0.
             if axis.from <= 0.0 && axis.to >= 0.0 {
                 let found = format!("{} .. {}", axis.from, axis.to);
-                return Err(Fault::new(
+                return Err(InvalidValue::new(
                     at("deadman.axis.from"),
                     "a range without 0, where axes rest",
                     found,
@@ -236,14 +171,18 @@ fn check_pad(under: &str, pad: &Pad) -> Result<(), Fault> {
         between(at("gripper.closed"), gripper.closed, -1.0, 1.0)?;
         between(at("gripper.open"), gripper.open, -1.0, 1.0)?;
         if (gripper.closed - gripper.open).abs() < 0.1 {
-            return Err(Fault::new(at("gripper.open"), "a value away from closed", gripper.open));
+            return Err(InvalidValue::new(
+                at("gripper.open"),
+                "a value away from closed",
+                gripper.open,
+            ));
         }
     }
     for (index, button) in pad.buttons.iter().enumerate() {
         let field = at(&format!("buttons[{index}].button"));
         check_index(field.clone(), button.button)?;
         if !buttons.insert(button.button) {
-            return Err(Fault::new(
+            return Err(InvalidValue::new(
                 field,
                 "a button with one meaning",
                 format!("{} twice", button.button),

@@ -212,7 +212,7 @@ fn a_chunk_goes_out_once_a_report() {
 fn the_tool_frame_turns_the_motion() {
     let mut mapping = shipped_mapping("gamepad");
     if let Input::Joy(joy) = &mut mapping.input {
-        joy.frame = crate::teleop::mapping::Frame::Tool;
+        joy.frame = crate::teleop::mapping::VelocityFrame::Tool;
     }
     let mut fixture = SessionFixture::of(mapping);
     fixture.arm.pose.rotation = nalgebra::UnitQuaternion::from_euler_angles(0.0, 0.0, std::f64::consts::FRAC_PI_2);

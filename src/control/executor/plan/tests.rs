@@ -4,7 +4,7 @@ use crate::control::chunk::PhysicalActions;
 use crate::control::config::ArmConfig;
 
 fn config() -> ArmConfig {
-    ArmConfig::parse(include_str!("../../../config/robots/rm75.yaml")).unwrap()
+    ArmConfig::parse(include_str!("../../../../config/robots/rm75.yaml")).unwrap()
 }
 
 fn anchor() -> Anchor {
@@ -36,12 +36,12 @@ fn chunk(values: Vec<f64>) -> ActionChunk {
 
 fn plan(values: Vec<f64>) -> Result<ChunkPlan, PlanError> {
     let config = config();
-    let kinematics = Rm75::b();
+    let kinematics = config.arm.kinematics();
     let bounds = PlanBounds {
         workspace: &config.workspace,
         tool: &config.tool,
         limits: &config.limits,
-        kinematics: &kinematics,
+        kinematics: &*kinematics,
     };
     ChunkPlan::new(&chunk(values), &anchor(), bounds)
 }
@@ -118,12 +118,12 @@ fn a_start_in_motion_is_continued() {
         twist: Vector6::new(0.1, 0.0, 0.0, 0.0, 0.0, 0.2),
         ..anchor()
     };
-    let kinematics = Rm75::b();
+    let kinematics = config.arm.kinematics();
     let bounds = PlanBounds {
         workspace: &config.workspace,
         tool: &config.tool,
         limits: &config.limits,
-        kinematics: &kinematics,
+        kinematics: &*kinematics,
     };
     let plan = ChunkPlan::new(&chunk([0.01, 0.0, 0.0, 0.0, 0.0, 0.02, 0.0].repeat(5)), &moving, bounds).unwrap();
     let (start, soon) = (pose(&plan, 0.0), pose(&plan, 1e-4));

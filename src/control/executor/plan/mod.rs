@@ -1,22 +1,23 @@
 //! Plan: a chunk as a path in time, anchored, composed and smoothed.
 
-use std::f64::consts::{PI, TAU};
+mod bounds;
+mod error;
 
-use nalgebra::{Isometry3, Point3, SVector, Translation3, UnitQuaternion, Vector3, Vector6};
+use std::f64::consts::TAU;
+
+use nalgebra::{Isometry3, SVector, Translation3, UnitQuaternion, Vector3, Vector6};
+
+pub use bounds::PlanBounds;
+pub use error::PlanError;
 
 use super::spline::Spline;
 use crate::contract::{ActionSpace, Composition};
 use crate::control::chunk::ActionChunk;
 use crate::control::composition::Offset;
-use crate::control::config::{Limits, Tool, Workspace};
-use crate::control::event::Check;
-use crate::control::kinematics::{InverseError, Rm75};
+use crate::control::kinematics::InverseError;
 use crate::types::time::Time;
 use crate::types::{JOINTS, Joints, Pose};
 
-/// Tolerance of a joint target outside its limits or beyond what its speed limit permits in a step (rad): such a target is
-/// moved inside, or reached a little later. Beyond the tolerance it counts as a mistake, such as degrees for radians.
-const JOINT_TOLERANCE_RAD: f64 = 0.05;
 /// Rotation by which a plan may go beyond the last reachable pose (rad); the plan is then followed up to that pose.
 const TURN_TOLERANCE_RAD: f64 = 0.2;
 
@@ -40,91 +41,6 @@ pub enum PlanTarget {
     Pose(Pose),
     /// Joint positions (rad).
     Joints(Joints),
-}
-
-/// Errors of a chunk that cannot be followed.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum PlanError {
-    /// A waypoint is far outside the workspace.
-    #[error(
-        "step {step}: expected the tool within {tolerance} m of the workspace, found ({:.3}, {:.3}, {:.3}) m, {distance:.3} m \
-         outside; the chunk is dropped whole", tool.x, tool.y, tool.z
-    )]
-    OutOfWorkspace {
-        /// Index of the step, from 0.
-        step: usize,
-        /// Position the tool would have (m).
-        tool: Point3<f64>,
-        /// Distance outside (m).
-        distance: f64,
-        /// Largest distance that is moved inside (m).
-        tolerance: f64,
-    },
-    /// A joint target is far outside the joint's limits.
-    #[error(
-        "step {step}: expected joint {joint} from {lowest:.3} to {highest:.3} rad, found {found:.3} rad; the chunk is dropped \
-         whole, check that joints are in radians"
-    )]
-    OutOfJointLimits {
-        /// Index of the step, from 0.
-        step: usize,
-        /// Joint, 1 to 7.
-        joint: usize,
-        /// Lowest value that may be commanded (rad).
-        lowest: f64,
-        /// Highest value that may be commanded (rad).
-        highest: f64,
-        /// Requested value (rad).
-        found: f64,
-    },
-    /// A joint would have to move much faster than its speed limit.
-    #[error(
-        "step {step}: expected joint {joint} to move at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
-         check that steps are in radians and how long one takes"
-    )]
-    JointTooFast {
-        /// Index of the step, from 0.
-        step: usize,
-        /// Joint, 1 to 7.
-        joint: usize,
-        /// Largest change that the speed limit permits in a step, including the tolerance (rad).
-        limit: f64,
-        /// Requested change (rad).
-        found: f64,
-    },
-    /// The tool would have to rotate faster than all joints together permit.
-    #[error(
-        "step {step}: expected a turn of the tool of at most {limit:.3} rad, found {found:.3} rad; the chunk is dropped whole, \
-         check that rotation vectors are in radians and how long a step takes"
-    )]
-    TurnTooFast {
-        /// Index of the step, from 0.
-        step: usize,
-        /// Largest rotation that the speed limits of the joints permit in a step, including the tolerance (rad).
-        limit: f64,
-        /// Requested rotation (rad).
-        found: f64,
-    },
-    /// The plan leads far beyond the reachable poses.
-    #[error("step {step}: the arm cannot take up the pose, {error}; the chunk is dropped whole")]
-    OutOfReach {
-        /// Index of the step in progress, from 0.
-        step: usize,
-        /// Error of the inverse kinematics.
-        error: InverseError,
-    },
-}
-
-impl PlanError {
-    /// Check under which the error is reported.
-    pub fn check(&self) -> Check {
-        match self {
-            Self::OutOfWorkspace { .. } => Check::Workspace,
-            Self::OutOfJointLimits { .. } => Check::JointLimit,
-            Self::JointTooFast { .. } | Self::TurnTooFast { .. } => Check::Velocity,
-            Self::OutOfReach { .. } => Check::Reach,
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -153,81 +69,6 @@ pub struct ChunkPlan {
     pub plan_id: u64,
     /// Number of waypoints that were moved inside the workspace or the joint limits.
     pub moved: usize,
-}
-
-/// Bounds and kinematics that a plan is checked with.
-#[derive(Debug, Clone, Copy)]
-pub struct PlanBounds<'a> {
-    /// Box of the tool and height of the table.
-    pub workspace: &'a Workspace,
-    /// Tool on the flange.
-    pub tool: &'a Tool,
-    /// Limits of the joints.
-    pub limits: &'a Limits,
-    /// Kinematics of the arm.
-    pub kinematics: &'a Rm75,
-}
-
-impl PlanBounds<'_> {
-    /// Translation that moves a waypoint inside the workspace (m); an error if it is longer than the tolerance.
-    fn correction(&self, step: usize, base_from_tool: &Pose) -> Result<Vector3<f64>, PlanError> {
-        let tool = Point3::from(base_from_tool.translation.vector);
-        let offset = self.tool.offset();
-        let lowest = self.tool.points_m.iter().fold(tool.z, |low, point| {
-            low.min((base_from_tool * Point3::from(Vector3::from(*point) - offset)).z)
-        });
-        let correction = self.workspace.correction(&tool, lowest);
-        let (distance, tolerance) = (correction.norm(), self.workspace.tolerance_m);
-        if distance > tolerance {
-            return Err(PlanError::OutOfWorkspace {
-                step,
-                tool,
-                distance,
-                tolerance,
-            });
-        }
-        Ok(correction)
-    }
-
-    /// Moves a joint target that lies `change` from the previous one inside the joint limits (rad).
-    fn joints_inside(&self, step: usize, asked: &Joints, change: &Joints, period: f64) -> Result<Joints, PlanError> {
-        let farthest = (self.limits.velocity() * period).add_scalar(JOINT_TOLERANCE_RAD);
-        for (i, (change, limit)) in change.iter().zip(farthest.iter()).enumerate() {
-            if change.abs() > *limit {
-                return Err(PlanError::JointTooFast {
-                    step,
-                    joint: i + 1,
-                    limit: *limit,
-                    found: change.abs(),
-                });
-            }
-        }
-        let (lowest, highest) = (self.limits.lowest(), self.limits.highest());
-        let inside = asked.sup(&lowest).inf(&highest);
-        for (i, (asked, inside)) in asked.iter().zip(inside.iter()).enumerate() {
-            if (asked - inside).abs() > JOINT_TOLERANCE_RAD {
-                let at = |limits: &Joints| limits.get(i).copied().unwrap_or_default();
-                return Err(PlanError::OutOfJointLimits {
-                    step,
-                    joint: i + 1,
-                    lowest: at(&lowest),
-                    highest: at(&highest),
-                    found: *asked,
-                });
-            }
-        }
-        Ok(inside)
-    }
-
-    /// Refuses a rotation of the tool that all joints together could not make in a step.
-    fn check_turn(&self, step: usize, found: f64, period: f64) -> Result<(), PlanError> {
-        // A rotation beyond half a turn does not tell its direction.
-        let limit = (self.limits.velocity().sum() * period).min(PI) + JOINT_TOLERANCE_RAD;
-        if found > limit {
-            return Err(PlanError::TurnTooFast { step, limit, found });
-        }
-        Ok(())
-    }
 }
 
 impl ChunkPlan {
@@ -426,5 +267,4 @@ fn nearest_turn(rotation: Vector3<f64>, near: &Vector3<f64>) -> Vector3<f64> {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

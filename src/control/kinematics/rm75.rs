@@ -1,6 +1,11 @@
-//! Link lengths and joint limits of the RM75.
+//! Realman RM75: link lengths, joint limits, and what the control loop asks of an arm.
 
-use crate::types::Joints;
+use std::sync::Arc;
+
+use nalgebra::Vector3;
+
+use super::{InverseError, Jacobian, JointLimits, Kinematics, LinkPlacement};
+use crate::types::{Joints, Pose};
 
 /// Joint limits of the RM75 from its manual (degrees); they are symmetric.
 const LIMITS_DEG: [f64; 7] = [178.0, 130.0, 178.0, 135.0, 178.0, 128.0, 360.0];
@@ -31,33 +36,6 @@ pub struct DhOffsets {
     pub forearm: f64,
     /// Wrist to flange, d7.
     pub wrist_to_flange: f64,
-}
-
-/// Range of every joint (rad).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct JointLimits {
-    /// Lower bounds.
-    pub lower: Joints,
-    /// Upper bounds.
-    pub upper: Joints,
-}
-
-impl JointLimits {
-    /// Whether every joint (rad) lies inside, bounds included; false for NaN.
-    pub fn contain(&self, joints: &Joints) -> bool {
-        joints
-            .iter()
-            .zip(self.lower.iter().zip(self.upper.iter()))
-            .all(|(q, (lower, upper))| (lower..=upper).contains(&q))
-    }
-
-    /// Returns the limits narrowed by `margin` (rad) on both sides.
-    pub fn shrunk(&self, margin: f64) -> Self {
-        Self {
-            lower: self.lower.add_scalar(margin),
-            upper: self.upper.add_scalar(-margin),
-        }
-    }
 }
 
 /// Kinematic parameters of a Realman RM75.
@@ -91,5 +69,42 @@ impl Rm75 {
     /// Returns the RM75-B.
     pub fn b() -> Self {
         Self::new(LinkVariant::B)
+    }
+}
+
+impl Kinematics for Rm75 {
+    fn limits(&self) -> &JointLimits {
+        &self.limits
+    }
+
+    fn with_limits(&self, limits: JointLimits) -> Arc<dyn Kinematics> {
+        Arc::new(Self { limits, ..*self })
+    }
+
+    fn forward(&self, joints: &Joints) -> Pose {
+        self.forward(joints)
+    }
+
+    fn links(&self, joints: &Joints) -> LinkPlacement {
+        let base_from_flange = self.forward(joints);
+        let flange = base_from_flange.translation.vector;
+        let wrist = flange - base_from_flange.rotation * Vector3::new(0.0, 0.0, self.geometry.wrist_to_flange);
+        let elbow_height = self.geometry.shoulder_height + self.geometry.upper_arm * joints[1].cos();
+        LinkPlacement {
+            base_from_flange,
+            lowest_m: elbow_height.min(wrist.z).min(flange.z),
+        }
+    }
+
+    fn jacobian(&self, joints: &Joints) -> Jacobian {
+        self.jacobian(joints)
+    }
+
+    fn inverse(&self, base_from_flange: &Pose, near: &Joints) -> Result<Joints, InverseError> {
+        self.inverse(base_from_flange, near)
+    }
+
+    fn inverse_nearest(&self, base_from_flange: &Pose, near: &Joints) -> Result<Joints, InverseError> {
+        self.inverse_nearest(base_from_flange, near)
     }
 }
