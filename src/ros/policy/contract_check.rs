@@ -6,10 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::arm::ArmMonitor;
-use crate::camera::rgb::RgbImage;
 use crate::contract::{Camera, ContractError, Robot};
 use crate::files;
-use crate::ros::subscribe::images::{Arrived, Payload, Slot, decode};
+use crate::ros::subscribe::images::Slot;
 
 /// Facts in the arm's parameter file that the contract also contains.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -77,7 +76,7 @@ pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_t
 fn live_camera(slot: &Slot) -> Result<Camera, String> {
     let unseen = || format!("camera {}: no usable image has come", slot.camera());
     let image = slot.latest().ok_or_else(unseen)?;
-    let (width, height) = size(&image)?;
+    let (width, height) = image.payload.size().map_err(|e| e.to_string())?;
     Ok(Camera {
         name: slot.camera().to_owned(),
         frame: image.payload.frame(),
@@ -85,15 +84,4 @@ fn live_camera(slot: &Slot) -> Result<Camera, String> {
         height,
         rate_hz: slot.health().rate_hz().ok_or_else(unseen)?,
     })
-}
-
-fn size(image: &Arrived) -> Result<(u32, u32), String> {
-    match &image.payload {
-        Payload::Raw(image) => Ok((image.width, image.height)),
-        Payload::Compressed(_) => {
-            let mut rgb = RgbImage::default();
-            decode(&image.payload, &mut rgb)?;
-            Ok((rgb.width(), rgb.height()))
-        }
-    }
 }

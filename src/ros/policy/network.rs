@@ -19,7 +19,7 @@ use crate::model::generate::generation::{AnswerOptions, Generation, GenerationSt
 use crate::model::generate::sampling::Sampling;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
 use crate::model::thinkvla::network::Latents;
-use crate::ros::subscribe::images::{Arrived, decode};
+use crate::ros::subscribe::images::Arrived;
 
 /// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as
 /// long as generating one token, because the weights are read from memory once either way.
@@ -81,7 +81,7 @@ impl NetworkBackend {
                 camera: camera.name.clone(),
                 message,
             };
-            decode(&frame.payload, &mut self.rgb).map_err(fault)?;
+            frame.payload.decode(&mut self.rgb).map_err(|e| fault(e.to_string()))?;
             self.preprocessor
                 .push_rgb(&self.rgb)
                 .map_err(|e| fault(e.to_string()))?;

@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ros_env::sensor_msgs::msg::rmw::Image;
-
 use super::backend::{BackendInput, InferenceBackend};
 use super::checkpoint_swap::SelfTest;
 use crate::camera::rgb::RgbImage;
@@ -14,7 +12,8 @@ use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::schema::{PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
 use crate::model::thinkvla::actions::normalised;
-use crate::ros::subscribe::images::{Arrived, Payload};
+use crate::ros::convert::image::{Payload, rgb8};
+use crate::ros::subscribe::images::Arrived;
 use crate::types::time::Time;
 
 /// Number of moments of the episode to test.
@@ -112,14 +111,7 @@ fn dimensions(contract: &Contract) -> impl Iterator<Item = &DimensionStatistics>
 /// Wraps a picture as a received camera image.
 fn arrived(picture: &RgbImage) -> Arc<Arrived> {
     Arc::new(Arrived {
-        payload: Payload::Raw(Image {
-            height: picture.height(),
-            width: picture.width(),
-            encoding: "rgb8".into(),
-            step: 3 * picture.width(),
-            data: picture.data().into(),
-            ..Image::default()
-        }),
+        payload: Payload::Raw(rgb8(picture.width(), picture.height(), picture.data())),
         stamp: Time::default(),
         received: Instant::now(),
     })

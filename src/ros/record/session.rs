@@ -15,10 +15,10 @@ use crate::dataset::writer::SavedEpisode;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::sampler::{ArmState, RecordingSampler, SamplingRule, StreamCounts, Tick};
 use crate::recording::steps::{StepSample, Steps};
+use crate::ros::convert::image::Payload;
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
 use crate::ros::node::time::NodeClock;
-use crate::ros::subscribe::images::Payload;
 use crate::types::time::Time;
 
 /// Polling period for samples.
@@ -137,8 +137,9 @@ impl RecordingSession {
     }
 
     /// Takes a camera image; an unusable one is counted.
-    pub fn picture(&self, camera: usize, stamp: Time, payload: Payload) {
-        let shot = streams::shot(payload);
+    pub fn picture(&self, camera: usize, payload: Payload) {
+        let stamp = payload.stamp();
+        let shot = streams::shot(payload).map_err(|e| e.to_string());
         let mut live = lock(&self.live);
         match shot {
             Ok(shot) => live.sampler.picture(camera, stamp, shot),
