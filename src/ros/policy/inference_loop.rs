@@ -19,7 +19,7 @@ use super::health::HealthMonitor;
 use super::metrics::PolicyMetrics;
 use super::settings::PolicySettings;
 use crate::camera::pairing::{NoPair, PairRule, Pairer, StreamRule};
-use crate::control::chunk::ActionChunk;
+use crate::control::chunk::{ActionChunk, ChunkOrigin};
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::lock::lock;
 use crate::ros::node::time::NodeClock;
@@ -301,20 +301,15 @@ impl InferenceWorker {
 
     fn chunk(&mut self, checkpoint: &LoadedCheckpoint, frame_set: &FrameSet, acted: TimedActions) -> ChunkMessage {
         let context = &self.context;
-        let contract = &checkpoint.contract;
         self.plan_id += 1;
-        let chunk = ActionChunk {
-            actions: acted.actions,
-            composition: contract.data.composition,
-            reference: contract.data.reference,
-            frame: contract.robot.base_frame.clone(),
-            step_period: 1.0 / contract.data.fps,
-            observed: frame_set.observed,
-            expires: frame_set.observed.offset_secs(context.settings.chunk_expiry.get()),
-            source: SOURCE.to_owned(),
+        let origin = ChunkOrigin {
+            source: SOURCE,
             lease: self.lease,
             plan_id: self.plan_id,
+            observed: frame_set.observed,
+            expiry_s: context.settings.chunk_expiry.get(),
         };
+        let chunk = ActionChunk::of_contract(&checkpoint.contract, acted.actions, origin);
         let stamp = context.clock.now();
         let details = ChunkDetails {
             stamp,

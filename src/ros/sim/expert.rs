@@ -193,10 +193,7 @@ impl ExpertDriver {
             return Ok(());
         };
         driving.next_chunk = time.offset_secs(expert.replan_s());
-        let details = ChunkDetails {
-            stamp: self.clock.now(),
-            ..ChunkDetails::default()
-        };
+        let details = ChunkDetails::without_network(self.clock.now());
         Ok(self.chunks.publish(chunk_to_message(&chunk, &details))?)
     }
 

@@ -142,10 +142,7 @@ impl ControlLoop {
             Ok(SessionStep::Rest) => {}
             Ok(SessionStep::Acquire) => self.operator_lease.acquire(),
             Ok(SessionStep::Send(chunk)) => {
-                let details = ChunkDetails {
-                    stamp: self.clock.now(),
-                    ..ChunkDetails::default()
-                };
+                let details = ChunkDetails::without_network(self.clock.now());
                 self.chunks.publish(chunk_to_message(&chunk, &details))?;
                 lock(&self.status).chunks += 1;
             }
