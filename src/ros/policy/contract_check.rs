@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::contract::{Camera, ContractError, Robot};
 use crate::files;
 use crate::ros::subscribe::images::Slot;

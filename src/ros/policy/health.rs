@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use super::freeze::FreezeWatch;
 use super::settings::PolicySettings;
 use crate::ros::node::lock::lock;

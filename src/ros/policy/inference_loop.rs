@@ -11,7 +11,7 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 use super::SOURCE;
 use super::active_checkpoint::{ActiveCheckpoint, LoadedCheckpoint};
 use super::answer_stream::{AnswerStream, QuestionImages};
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::backend::{BackendInput, InferenceError, TimedActions};
 use super::geometry::GeometryView;

@@ -8,7 +8,7 @@ use rclrs::{Node, Publisher};
 use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::active_checkpoint::ActiveCheckpoint;
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::cameras::CameraSet;
 use super::checkpoint_swap::CheckpointSwap;

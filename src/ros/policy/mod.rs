@@ -3,7 +3,7 @@
 //! ```text
 //! camera feeds ─► newest frames that belong together ─► inference loop (backend) ─► chunk
 //!        │                    question ─► ask_queue ─► the same thread, one step at a time (answer_stream) ─► answer
-//!        └──────► health monitor (pulse) ─► heartbeat thread ─► heartbeat
+//!        └──────► health monitor ─► heartbeat thread ─► heartbeat
 //! ```
 //!
 //! Another checkpoint is loaded while the one in use continues (checkpoint_swap), and replaces it between two chunks.
@@ -13,7 +13,6 @@
 
 mod active_checkpoint;
 mod answer_stream;
-mod arm;
 mod ask_queue;
 pub mod backend;
 mod cameras;

@@ -9,7 +9,7 @@ use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Timer};
 use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use super::ask_queue::{self, AskQueue};
 use super::checkpoint_swap::{CheckpointSwap, Checkpoints};
 use super::geometry::GeometryView;
@@ -58,7 +58,7 @@ impl PolicyNode {
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
         let settings = Arc::new(PolicySettings::declare(runtime)?);
-        let arm = Arc::new(ArmMonitor::subscribe(node)?);
+        let arm = Arc::new(ArmMonitor::subscribe(node, Ok)?);
         let health = Arc::new(HealthMonitor::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
         let ask_queue = Arc::new(AskQueue::default());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ros_env::thinkvla::msg::ArmStatus;
 
-use super::arm::ArmMonitor;
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::contract::Contract;
 use crate::control::proprioception::{ArmReading, Proprioception};
 use crate::ros::convert::pose::pose_from_message;
