@@ -186,6 +186,7 @@ impl JobQueue {
         journal.trainer.clone_from(&process.trainer);
         journal.write(&self.settings().runs)?;
         let mut reader = Reader::new(&out.join(METRICS));
+        let mut progress = self.status().progress;
         let (begun, before) = (Instant::now(), journal.spent_s);
         let mut noted = begun;
         let end = loop {
@@ -194,11 +195,14 @@ impl JobQueue {
                 journal.write(&self.settings().runs)?;
                 noted = Instant::now();
             }
+            // Files are read without the lock, which callbacks take too.
+            reader.read(&mut progress);
+            let (memory_mb, checkpoint) = (process.memory_mb(), last_checkpoint(out));
             self.update(|status| {
-                reader.read(&mut status.progress);
-                status.memory_mb = process.memory_mb().unwrap_or(status.memory_mb);
+                status.progress.clone_from(&progress);
+                status.memory_mb = memory_mb.unwrap_or(status.memory_mb);
                 if status.state == JobState::Training {
-                    status.checkpoint = last_checkpoint(out);
+                    status.checkpoint = checkpoint;
                 }
             });
             if let Some(status) = process.ended()? {
@@ -220,7 +224,8 @@ impl JobQueue {
             process.end(self.settings().grace);
             break end;
         };
-        self.update(|status| reader.read(&mut status.progress));
+        reader.read(&mut progress);
+        self.update(|status| status.progress = progress);
         journal.trainer = None;
         Ok(end)
     }

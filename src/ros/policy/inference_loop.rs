@@ -230,9 +230,10 @@ impl InferenceWorker {
             // A frame is missing or the pair is not complete yet.
             Err(NoPair::Missing { .. } | NoPair::Apart { .. }) => return None,
             Err(why) => {
-                let mut metrics = lock(&self.context.metrics);
+                let why = why.to_string();
+                let mut metrics = self.context.metrics();
                 metrics.stale += 1;
-                metrics.last_stale = why.to_string();
+                metrics.last_stale = why;
                 return None;
             }
         };
@@ -286,13 +287,10 @@ impl InferenceWorker {
         }
         let took = start.elapsed();
         let sent = context.publisher.publish(message);
-        {
-            let mut metrics = context.metrics();
-            metrics.took(took);
-            match sent {
-                Ok(()) => metrics.chunks += 1,
-                Err(error) => tracing::warn!("chunk not sent: {error}"),
-            }
+        context.metrics().took(took);
+        match sent {
+            Ok(()) => context.metrics().chunks += 1,
+            Err(error) => tracing::warn!("chunk not sent: {error}"),
         }
         if context.settings.publish_geometry.get() {
             context.geometry.show(&**checkpoint.backend(), frame_set.observed);
@@ -328,14 +326,16 @@ impl InferenceWorker {
             let slots = self.context.slots.iter();
             slots
                 .filter(|slot| slot.camera() == camera)
-                .for_each(|slot| slot.reject(message.clone()));
+                .for_each(|slot| slot.reject(message));
         }
-        let mut metrics = lock(&self.context.metrics);
         let text = error.to_string();
-        if metrics.last_failure != text {
+        let is_new = {
+            let mut metrics = self.context.metrics();
+            metrics.failures += 1;
+            std::mem::replace(&mut metrics.last_failure, text.clone()) != text
+        };
+        if is_new {
             tracing::error!("no chunk for this moment: {text}");
         }
-        metrics.failures += 1;
-        metrics.last_failure = text;
     }
 }

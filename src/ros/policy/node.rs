@@ -86,10 +86,9 @@ impl PolicyNode {
         let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), callbacks)?);
         let task = Arc::clone(&instruction);
         let listening = instruction::listen(node, move |text| {
-            let mut task = lock(&task);
-            if *task != text {
+            let before = std::mem::replace(&mut *lock(&task), text.to_owned());
+            if before != text {
                 tracing::info!("instruction: {text}");
-                text.clone_into(&mut task);
             }
         })?;
         let state = Arc::clone(&lifecycle);

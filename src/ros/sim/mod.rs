@@ -14,7 +14,7 @@ mod expert;
 mod parameters;
 mod physics_thread;
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
@@ -23,6 +23,7 @@ use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Re
 use self::commands::{Reset, SimCommand};
 use self::parameters::{Declared, SimSettings};
 use self::physics_thread::PhysicsThread;
+use super::node::lock::lock;
 use super::node::parameters::{NodeParameters, ParameterError};
 use super::node::runtime::Runtime;
 use crate::sim::error::SimError;
@@ -109,18 +110,14 @@ fn serve_reset(
     first: EpisodeId,
 ) -> Result<Service<ResetEpisode>, RclrsError> {
     let sender = sender.clone();
-    let present = std::sync::Mutex::new(first.task);
+    let present = Mutex::new(first.task);
     node.create_service::<ResetEpisode, _>("~/reset_episode".reliable(), move |request: ResetEpisode_Request| {
-        let mut present = present.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match reset(&sender, &request, *present) {
-            Ok((task, instruction)) => {
-                *present = task;
-                ResetEpisode_Response {
-                    ok: true,
-                    instruction,
-                    message: String::new(),
-                }
-            }
+        match reset(&sender, &request, &present) {
+            Ok(instruction) => ResetEpisode_Response {
+                ok: true,
+                instruction,
+                message: String::new(),
+            },
             Err(message) => ResetEpisode_Response {
                 ok: false,
                 instruction: String::new(),
@@ -130,13 +127,15 @@ fn serve_reset(
     })
 }
 
+/// Requests an episode and waits for it; returns its instruction. Without a task in the request it is the `present` one,
+/// which an episode that has begun replaces.
 fn reset(
     sender: &mpsc::Sender<SimCommand>,
     request: &ResetEpisode_Request,
-    present: Task,
-) -> Result<(Task, String), String> {
+    present: &Mutex<Task>,
+) -> Result<String, String> {
     let task = match request.task.as_str() {
-        "" => present,
+        "" => *lock(present),
         name => name.parse().map_err(|e: SimError| e.to_string())?,
     };
     let (answer, answered) = mpsc::channel();
@@ -154,5 +153,6 @@ fn reset(
         .map_err(|_| "the simulation has ended".to_owned())?;
     let answered = answered.recv_timeout(RESET);
     let instruction = answered.map_err(|_| format!("the simulation did not answer within {RESET:?}"))??;
-    Ok((task, instruction))
+    *lock(present) = task;
+    Ok(instruction)
 }

@@ -88,6 +88,15 @@ pub struct Rejected {
     known: HashSet<String>,
 }
 
+impl Rejected {
+    /// Counts an image; returns whether its cause is to be logged.
+    fn add(&mut self, reason: &str) -> bool {
+        self.count += 1;
+        reason.clone_into(&mut self.reason);
+        self.known.len() < REMEMBERED_CAUSES && self.known.insert(reason.to_owned())
+    }
+}
+
 impl Slot {
     /// Creates an empty slot.
     pub fn new(camera: &str, rule: FreezeRule, arrival: Arc<Arrival>) -> Self {
@@ -130,20 +139,17 @@ impl Slot {
     }
 
     /// Counts an image as unusable; logs each cause once.
-    pub fn reject(&self, reason: String) {
-        let mut state = lock(&self.state);
-        state.rejected.count += 1;
-        let known = &mut state.rejected.known;
-        if known.len() < REMEMBERED_CAUSES && known.insert(reason.clone()) {
+    pub fn reject(&self, reason: &str) {
+        let is_new = lock(&self.state).rejected.add(reason);
+        if is_new {
             tracing::warn!("camera {}: image ignored: {reason}", self.camera);
         }
-        state.rejected.reason = reason;
     }
 
     fn put(&self, payload: Payload) {
         let content = match payload.fingerprint() {
             Ok(content) => content,
-            Err(error) => return self.reject(error.to_string()),
+            Err(error) => return self.reject(&error.to_string()),
         };
         let stamp = payload.stamp();
         let received = Instant::now();

@@ -91,7 +91,8 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
             let theirs = Arc::clone(&leader);
             let topic = mapping.topic.as_str().qos(qos::any());
             let joints = node.create_subscription(topic, move |state: JointState| {
-                lock(&theirs).received(&state.name, &state.position, steady.now());
+                let now = steady.now();
+                lock(&theirs).received(&state.name, &state.position, now);
             })?;
             Ok(Inputs {
                 device: Box::new(leader),
@@ -111,7 +112,8 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
             let topic = mapping.topic.as_str().qos(qos::images());
             let poses = node.create_subscription(topic, move |message: PoseStamped| {
                 let pose = pose_from_message(&message.pose).map_err(|error| error.to_string());
-                lock(&theirs).received(&message.header.frame_id, pose, steady.now());
+                let now = steady.now();
+                lock(&theirs).received(&message.header.frame_id, pose, now);
             })?;
             Ok(Inputs {
                 device: Box::new(tracker),
@@ -131,6 +133,7 @@ fn hear_pad<D: Send + 'static>(
 ) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
     let topic = mapping.topic.as_str().qos(qos::images());
     Ok(Box::new(node.create_subscription(topic, move |joy: Joy| {
-        pad(&mut lock(&device)).received(&joy.axes, &joy.buttons, steady.now());
+        let now = steady.now();
+        pad(&mut lock(&device)).received(&joy.axes, &joy.buttons, now);
     })?))
 }
