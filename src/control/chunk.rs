@@ -167,7 +167,10 @@ mod tests {
             expiry_s: 0.5,
         };
         let chunk = ActionChunk::of_contract(&contract, actions, origin);
-        assert_eq!((chunk.composition, chunk.reference), (Composition::FromAnchor, Reference::Measured));
+        assert_eq!(
+            (chunk.composition, chunk.reference),
+            (Composition::FromAnchor, Reference::Measured)
+        );
         assert_eq!((chunk.frame, chunk.step_period), (contract.robot.base_frame, 0.05));
         assert_eq!((chunk.observed, chunk.expires), (observed, observed.offset_secs(0.5)));
         assert_eq!((chunk.source.as_str(), chunk.lease, chunk.plan_id), ("policy", 3, 7));

@@ -11,7 +11,6 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 use super::SOURCE;
 use super::active_checkpoint::{ActiveCheckpoint, LoadedCheckpoint};
 use super::answer_stream::{AnswerStream, QuestionImages};
-use crate::ros::client::arm_status::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::backend::{BackendInput, InferenceError, TimedActions};
 use super::geometry::GeometryView;
@@ -20,6 +19,7 @@ use super::metrics::PolicyMetrics;
 use super::settings::PolicySettings;
 use crate::camera::pairing::{NoPair, PairRule, Pairer, StreamRule};
 use crate::control::chunk::{ActionChunk, ChunkOrigin};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::lock::lock;
 use crate::ros::node::time::NodeClock;
@@ -261,7 +261,7 @@ impl InferenceWorker {
         let limit = Duration::from_secs_f64(context.settings.camera_age_limit.get());
         let state = match checkpoint.robot_state.read(&context.arm, limit) {
             Ok(state) => state,
-            Err(why) => return self.fail(InferenceError::State(why)),
+            Err(error) => return self.fail(error),
         };
         let input = BackendInput {
             frames: &frame_set.frames,

@@ -19,6 +19,7 @@ mod cameras;
 mod checkpoint_list;
 mod checkpoint_swap;
 mod contract_check;
+mod error;
 mod freeze;
 mod geometry;
 mod health;
@@ -36,6 +37,7 @@ mod services;
 mod settings;
 
 pub use checkpoint_swap::{Checkpoints, SelfTest};
+pub use error::PolicyError;
 pub use node::PolicyNode;
 pub use settings::PolicySettings;
 

@@ -9,7 +9,6 @@ use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Timer};
 use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
-use crate::ros::client::arm_status::ArmMonitor;
 use super::ask_queue::{self, AskQueue};
 use super::checkpoint_swap::{CheckpointSwap, Checkpoints};
 use super::geometry::GeometryView;
@@ -17,6 +16,7 @@ use super::health::HealthMonitor;
 use super::lifecycle::{PolicyLifecycle, Shared};
 use super::settings::PolicySettings;
 use super::{report, services};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::client::heartbeat::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, SourcePriority};
 use crate::ros::node::lifecycle::{Lifecycle, LifecycleState, Transition};
@@ -43,7 +43,7 @@ pub enum PolicyNodeError {
 /// The running node.
 pub struct PolicyNode {
     refused: Arc<AtomicBool>,
-    _lifecycle: Arc<Lifecycle>,
+    _lifecycle: Arc<Lifecycle<PolicyLifecycle>>,
     _instruction: instruction::InstructionSubscriptions,
     _ask: Service<Ask>,
     _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
@@ -158,7 +158,7 @@ fn beat(health: &Arc<HealthMonitor>) -> impl Fn() -> bool + Send + use<> {
 }
 
 /// Configures and activates in the background.
-fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle>, refused: Arc<AtomicBool>) {
+fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle<PolicyLifecycle>>, refused: Arc<AtomicBool>) {
     let shutdown = runtime.shutdown().clone();
     runtime.tokio().spawn_blocking(move || {
         if lifecycle.change(Transition::Configure) {
