@@ -8,6 +8,7 @@ use rclrs::{IntoPrimitiveOptions as _, Node, QoSProfile, RclrsError};
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 use ros_env::thinkvla::msg::ArmStatus;
 
+use super::error::RecordError;
 use super::session::RecordingSession;
 use crate::camera::compressed::Compression;
 use crate::camera::rgb::RgbImage;
@@ -81,20 +82,23 @@ pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, ImageMessageError> {
 }
 
 /// Encodes an image for the dataset. A compressed image that already has the wanted encoding is kept unchanged.
-pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, String> {
+///
+/// # Errors
+/// When the image cannot be decoded, or not be encoded.
+pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, RecordError> {
     // Decoded in any case, because a damaged image must not become a row.
-    payload.decode(scratch).map_err(|e| e.to_string())?;
+    payload.decode(scratch)?;
     let wanted = match mode {
         ImageMode::Jpeg(_) => Compression::Jpeg,
         ImageMode::Png => Compression::Png,
     };
     if let Payload::Compressed(image) = payload {
-        let came = Picture::of_bytes(image.data.to_vec())?;
+        let came = Picture::of_bytes(image.data.to_vec()).map_err(RecordError::Encoding)?;
         if came.compression == wanted {
             return Ok(came);
         }
     }
-    Picture::encode(scratch, mode)
+    Picture::encode(scratch, mode).map_err(RecordError::Encoding)
 }
 
 /// Converts a status; `None` before the arm node has received a state of the driver, or when a pose is invalid.
