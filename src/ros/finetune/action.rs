@@ -50,8 +50,7 @@ async fn follow(
     let training_goal = match taken {
         Ok(training_goal) => training_goal,
         Err(refusal) => {
-            tracing::warn!("goal refused: {refusal}");
-            return executing.aborted_with(result(&JobStatus::default(), refusal, false));
+            return executing.aborted_with(result(&JobStatus::default(), refusal.to_string(), false));
         }
     };
     let feedback = executing.feedback_publisher();

@@ -113,9 +113,9 @@ pub enum InferenceError {
     },
     /// The arm node's status, which has the robot's state, is too old.
     #[error(
-        "the state the checkpoint reads is old: expected arm_status within {:.2} s, found none for {:.2} s",
-        .limit.as_secs_f64(),
-        .age.as_secs_f64()
+        "the state the checkpoint reads is old: expected arm_status within {limit:.2} s, found none for {age:.2} s",
+        limit = limit.as_secs_f64(),
+        age = age.as_secs_f64()
     )]
     OldState {
         /// Largest age allowed.
