@@ -46,6 +46,20 @@ pub enum SimNodeError {
     Ros(#[from] RclrsError),
 }
 
+/// Error of a reset.
+#[derive(Debug, thiserror::Error)]
+enum ResetError {
+    /// The request names no task, or the episode cannot be created.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The physics thread has ended.
+    #[error("the simulation has ended")]
+    Ended,
+    /// The physics thread did not answer in time.
+    #[error("the simulation did not answer within {RESET:?}")]
+    Silent,
+}
+
 /// The running node.
 pub struct SimNode {
     _parameters: NodeParameters,
@@ -118,10 +132,10 @@ fn serve_reset(
                 instruction,
                 message: String::new(),
             },
-            Err(message) => ResetEpisode_Response {
+            Err(error) => ResetEpisode_Response {
                 ok: false,
                 instruction: String::new(),
-                message,
+                message: error.to_string(),
             },
         }
     })
@@ -133,10 +147,10 @@ fn reset(
     sender: &mpsc::Sender<SimCommand>,
     request: &ResetEpisode_Request,
     present: &Mutex<Task>,
-) -> Result<String, String> {
+) -> Result<String, ResetError> {
     let task = match request.task.as_str() {
         "" => *lock(present),
-        name => name.parse().map_err(|e: SimError| e.to_string())?,
+        name => name.parse::<Task>()?,
     };
     let (answer, answered) = mpsc::channel();
     let command = SimCommand::Reset(Reset {
@@ -148,11 +162,8 @@ fn reset(
         expert: request.expert,
         answer,
     });
-    sender
-        .send(command)
-        .map_err(|_| "the simulation has ended".to_owned())?;
-    let answered = answered.recv_timeout(RESET);
-    let instruction = answered.map_err(|_| format!("the simulation did not answer within {RESET:?}"))??;
+    sender.send(command).map_err(|_| ResetError::Ended)?;
+    let instruction = answered.recv_timeout(RESET).map_err(|_| ResetError::Silent)??;
     *lock(present) = task;
     Ok(instruction)
 }

@@ -171,7 +171,7 @@ impl PhysicsThread {
             SimCommand::Grip(grip) => self.driver.grip(grip),
             SimCommand::Stop => self.driver.stop(),
             SimCommand::Reset(reset) => {
-                let answer = self.reset(reset.id).map_err(|e| e.to_string());
+                let answer = self.reset(reset.id);
                 if let Ok(instruction) = &answer {
                     tracing::info!(
                         "{} {} seed {}: {instruction}",
