@@ -24,7 +24,7 @@ impl RobotState {
     pub fn of(contract: &Contract) -> Result<Self, PolicyError> {
         Proprioception::of(contract)
             .map(Self)
-            .map_err(PolicyError::StateDefinition)
+            .map_err(|e| PolicyError::StateDefinition(e.to_string()))
     }
 
     /// Reads the current state vector, in physical units.

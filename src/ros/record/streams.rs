@@ -93,12 +93,12 @@ pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Re
         ImageMode::Png => Compression::Png,
     };
     if let Payload::Compressed(image) = payload {
-        let came = Picture::of_bytes(image.data.to_vec()).map_err(RecordError::Encoding)?;
+        let came = Picture::of_bytes(image.data.to_vec()).map_err(|e| RecordError::Encoding(e.to_string()))?;
         if came.compression == wanted {
             return Ok(came);
         }
     }
-    Picture::encode(scratch, mode).map_err(RecordError::Encoding)
+    Picture::encode(scratch, mode).map_err(|e| RecordError::Encoding(e.to_string()))
 }
 
 /// Converts a status; `None` before the arm node has received a state of the driver, or when a pose is invalid.
