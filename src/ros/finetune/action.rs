@@ -24,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
-    (jobs, latency): (&Arc<JobQueue>, &Arc<PolicyLatency>),
+    jobs: &Arc<JobQueue>,
+    latency: &Arc<PolicyLatency>,
 ) -> Result<ActionServer<FineTune>, RclrsError> {
     let (jobs, latency, tokio) = (Arc::clone(jobs), Arc::clone(latency), tokio.clone());
     node.create_action_server("~/fine_tune", move |goal: RequestedGoal<FineTune>| {

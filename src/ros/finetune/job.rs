@@ -1,6 +1,6 @@
 //! Work on one goal: memory check, number of steps, the training process, and the journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -180,12 +180,8 @@ impl JobQueue {
         until: Option<Instant>,
     ) -> Result<End, FinetuneError> {
         let out = &config.out;
-        let file = out.join(CONFIG);
-        let text = serde_saphyr::to_string(config).map_err(|e| FinetuneError::write(&file, &e))?;
-        let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&file, text));
-        written.map_err(|e| FinetuneError::write(&file, &e))?;
         let mut process = TrainProcess::start(&TrainOptions {
-            config: &file,
+            config: &write_configuration(config)?,
             out,
             niceness: self.settings().niceness,
         })?;
@@ -235,4 +231,13 @@ impl JobQueue {
         journal.trainer = None;
         Ok(end)
     }
+}
+
+/// Writes a training configuration into the directory of its run, which is created if needed; returns the file.
+fn write_configuration(config: &TrainingConfig) -> Result<PathBuf, FinetuneError> {
+    let file = config.out.join(CONFIG);
+    let text = serde_saphyr::to_string(config).map_err(|e| FinetuneError::write(&file, &e))?;
+    let written = std::fs::create_dir_all(&config.out).and_then(|()| std::fs::write(&file, text));
+    written.map_err(|e| FinetuneError::write(&file, &e))?;
+    Ok(file)
 }

@@ -85,9 +85,15 @@ pub struct CheckpointSwap {
 #[derive(Default)]
 struct SwapState {
     /// Present while the node is configured.
-    configured: Option<(Arc<InferenceContext>, ArmFacts)>,
+    configured: Option<Configured>,
     waiting: Option<Arc<LoadedCheckpoint>>,
     previous: Option<Arc<LoadedCheckpoint>>,
+}
+
+#[derive(Clone)]
+struct Configured {
+    context: Arc<InferenceContext>,
+    facts: ArmFacts,
 }
 
 impl CheckpointSwap {
@@ -116,7 +122,7 @@ impl CheckpointSwap {
 
     /// Begins a configured state, with the workplace whose checkpoint is to be replaced.
     pub fn begin(&self, context: Arc<InferenceContext>, facts: ArmFacts) {
-        self.state().configured = Some((context, facts));
+        self.state().configured = Some(Configured { context, facts });
     }
 
     /// Ends the configured state; all checkpoints are dropped.
@@ -142,7 +148,7 @@ impl CheckpointSwap {
         self.state()
             .configured
             .as_ref()
-            .map(|(context, _)| context.active.get())
+            .map(|configured| configured.context.active.get())
     }
 
     /// The checkpoint that `switch` makes active.
@@ -170,7 +176,7 @@ impl CheckpointSwap {
     }
 
     fn load_alone(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, PolicyError> {
-        let Some((context, facts)) = self.state().configured.clone() else {
+        let Some(Configured { context, facts }) = self.state().configured.clone() else {
             return Err(PolicyError::NotConfigured);
         };
         // The niceness applies to this thread, which ends with the load, and to those that libtorch starts from it.
@@ -207,7 +213,7 @@ impl CheckpointSwap {
         if !state
             .configured
             .as_ref()
-            .is_some_and(|(now, _)| Arc::ptr_eq(now, &context))
+            .is_some_and(|now| Arc::ptr_eq(&now.context, &context))
         {
             return Err(PolicyError::CleanedUp);
         }
@@ -249,7 +255,7 @@ impl CheckpointSwap {
 impl SwapState {
     fn context(&self) -> Result<Arc<InferenceContext>, PolicyError> {
         let configured = self.configured.as_ref().ok_or(PolicyError::NotConfigured)?;
-        Ok(Arc::clone(&configured.0))
+        Ok(Arc::clone(&configured.context))
     }
 
     fn swap_in(&mut self, context: &InferenceContext, next: Arc<LoadedCheckpoint>) -> String {

@@ -82,8 +82,10 @@ pub struct RecorderStatus {
     pub instruction: String,
     /// The reason why the open episode cannot be saved, if there is one.
     pub refusal: Option<String>,
-    /// Number of unusable images, and the reason of the last one.
-    pub rejected: (u64, String),
+    /// Number of unusable images.
+    pub rejected: u64,
+    /// The reason why the last of them could not be used.
+    pub last_rejected: String,
 }
 
 impl RecorderStatus {
@@ -261,7 +263,8 @@ impl RecordingSession {
                 .fault
                 .clone()
                 .or_else(|| live.begun.and_then(|_| live.sampler.refusal())),
-            rejected: (live.rejected, live.last_rejected.clone()),
+            rejected: live.rejected,
+            last_rejected: live.last_rejected.clone(),
         }
     }
 
@@ -287,7 +290,7 @@ impl RecordingSession {
             "checked": status.checked,
             "seconds": status.seconds,
             "streams": streams,
-            "pictures_rejected": status.rejected.0,
+            "pictures_rejected": status.rejected,
             "parameters": {
                 "fps": rule.fps, "slop_s": rule.slop_s, "wait_s": rule.wait_s, "frozen_after_s": rule.frozen_s,
                 "missing_share": rule.missing_share, "longest_gap_s": rule.gap_s,

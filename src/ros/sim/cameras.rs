@@ -68,7 +68,7 @@ pub fn start(runtime: &Runtime, settings: &SimSettings, faults: CameraFaults) ->
     let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), NodeClock::of(node));
     runtime
         .shutdown()
-        .run_beside(move || photograph(&mine, &mut ends, &faults, (&shutdown, &clock)));
+        .run_beside(move || photograph(&mine, &mut ends, &faults, &shutdown, &clock));
     Ok(Some(cameras))
 }
 
@@ -76,7 +76,8 @@ fn photograph(
     cameras: &Cameras,
     ends: &mut [Camera],
     faults: &CameraFaults,
-    (shutdown, clock): (&Shutdown, &NodeClock),
+    shutdown: &Shutdown,
+    clock: &NodeClock,
 ) -> Result<(), SimNodeError> {
     let mut photographer = None;
     while !shutdown.is_requested() {
