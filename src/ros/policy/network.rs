@@ -59,7 +59,10 @@ impl NetworkBackend {
     /// When there is none, it is damaged, or the device is not available.
     fn load(settings: &PolicySettings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, PolicyError> {
         let options = PolicyOptions {
-            device: settings.device.parse::<DeviceChoice>().map_err(PolicyError::Device)?,
+            device: settings
+                .device
+                .parse::<DeviceChoice>()
+                .map_err(|e| PolicyError::Device(e.to_string()))?,
             threads: settings.threads,
             ..PolicyOptions::default()
         };
