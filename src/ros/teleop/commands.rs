@@ -137,7 +137,7 @@ impl CommandClients {
         self.spawn("move", async move {
             let outcome = moves.go(&target, speed, lease).await;
             moving.store(false, Ordering::Release);
-            Ok(outcome?)
+            outcome.map_err(TeleopError::from)
         });
     }
 
