@@ -174,34 +174,16 @@ fn turn(image: &mut RgbImage, orientation: Orientation) {
 }
 
 fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
+    require_png(data)?;
     let compression = Compression::Png;
     let damaged = |e: &dyn std::fmt::Display| DecodeError::Damaged {
         compression,
         message: e.to_string(),
     };
-    if !data.starts_with(b"\x89PNG\r\n\x1a\n") {
-        let problem = match data.is_empty() {
-            true => EMPTY,
-            false => "it does not begin with the PNG signature",
-        };
-        return Err(DecodeError::NotWhole {
-            compression,
-            length: data.len(),
-            problem,
-        });
-    }
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_PIXELS * 8);
-    // IHDR comes first in every PNG, so the size is checked before the decoder reads the file.
-    if let Some(size) = data
-        .get(16..24)
-        .and_then(|size| size.as_chunks::<4>().0.as_array::<2>())
-    {
-        let [width, height] = size.map(u32::from_be_bytes);
-        check_size(width, height)?;
-    }
     let decoder = PngDecoder::with_limits(Cursor::new(data), limits).map_err(|e| damaged(&e))?;
     let orientation = orientation::of_png(data).unwrap_or(Orientation::NoTransforms);
     let (width, height) = decoder.dimensions();
@@ -220,18 +202,43 @@ fn decode_png(data: &[u8], out: &mut RgbImage) -> Result<(), DecodeError> {
     out.reset(width, height);
     if channels == 3 {
         decoder.read_image(out.data_mut()).map_err(|e| damaged(&e))?;
-        turn(out, orientation);
-        return Ok(());
-    }
-    let mut raw = vec![0; width as usize * height as usize * channels];
-    decoder.read_image(&mut raw).map_err(|e| damaged(&e))?;
-    for (from, to) in raw.chunks_exact(channels).zip(out.data_mut().as_chunks_mut::<3>().0) {
-        *to = match *from {
-            [r, g, b, _] => [r, g, b],
-            [v] | [v, _] => [v, v, v],
-            _ => *to,
-        };
+    } else {
+        let mut raw = vec![0; width as usize * height as usize * channels];
+        decoder.read_image(&mut raw).map_err(|e| damaged(&e))?;
+        for (from, to) in raw.chunks_exact(channels).zip(out.data_mut().as_chunks_mut::<3>().0) {
+            *to = match *from {
+                [r, g, b, _] => [r, g, b],
+                [v] | [v, _] => [v, v, v],
+                _ => *to,
+            };
+        }
     }
     turn(out, orientation);
     Ok(())
+}
+
+/// Refuses data that does not begin like a PNG, or whose header announces a size out of bounds. IHDR comes first in every
+/// PNG, so the size is checked before the decoder reads the file.
+fn require_png(data: &[u8]) -> Result<(), DecodeError> {
+    if !data.starts_with(b"\x89PNG\r\n\x1a\n") {
+        let problem = match data.is_empty() {
+            true => EMPTY,
+            false => "it does not begin with the PNG signature",
+        };
+        return Err(DecodeError::NotWhole {
+            compression: Compression::Png,
+            length: data.len(),
+            problem,
+        });
+    }
+    let size = data
+        .get(16..24)
+        .and_then(|size| size.as_chunks::<4>().0.as_array::<2>());
+    match size {
+        Some(size) => {
+            let [width, height] = size.map(u32::from_be_bytes);
+            check_size(width, height)
+        }
+        None => Ok(()),
+    }
 }

@@ -1,7 +1,6 @@
 //! Action chunks, the only motion input of the controller.
 
-use crate::contract::{ActionSpace, Composition, Reference};
-
+use crate::contract::{ActionSpace, Composition, Contract, Reference};
 use crate::types::time::Time;
 
 /// Actions in physical units (metres, radians, gripper 0 closed .. 1 open).
@@ -111,9 +110,71 @@ pub struct ActionChunk {
     pub plan_id: u64,
 }
 
+/// Sender and time of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChunkOrigin<'a> {
+    /// Name of the source that made the chunk.
+    pub source: &'a str,
+    /// Id of the source's lease.
+    pub lease: u64,
+    /// Number of the chunk.
+    pub plan_id: u64,
+    /// Time of the observation.
+    pub observed: Time,
+    /// Time after the observation within which the chunk must be started (s).
+    pub expiry_s: f64,
+}
+
+impl ActionChunk {
+    /// Creates a chunk of actions whose meaning is that of a contract.
+    pub fn of_contract(contract: &Contract, actions: PhysicalActions, origin: ChunkOrigin<'_>) -> Self {
+        Self {
+            actions,
+            composition: contract.data.composition,
+            reference: contract.data.reference,
+            frame: contract.robot.base_frame.clone(),
+            step_period: 1.0 / contract.data.fps,
+            observed: origin.observed,
+            expires: origin.observed.offset_secs(origin.expiry_s),
+            source: origin.source.to_owned(),
+            lease: origin.lease,
+            plan_id: origin.plan_id,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Data, Robot};
+
+    #[test]
+    fn a_chunk_has_the_meaning_of_its_contract_and_expires_after_its_observation() {
+        let mut contract = Contract {
+            robot: Robot::simulated(),
+            data: Data::unrecorded(20.0),
+            model: None,
+        };
+        contract.data.composition = Composition::FromAnchor;
+        contract.data.reference = Reference::Measured;
+        let actions = PhysicalActions::new(ActionSpace::Ee7, vec![0.0; 7]).unwrap();
+        let observed = Time(2_000_000_000);
+        let origin = ChunkOrigin {
+            source: "policy",
+            lease: 3,
+            plan_id: 7,
+            observed,
+            expiry_s: 0.5,
+        };
+        let chunk = ActionChunk::of_contract(&contract, actions, origin);
+        assert_eq!(
+            (chunk.composition, chunk.reference),
+            (Composition::FromAnchor, Reference::Measured)
+        );
+        assert_eq!((chunk.frame, chunk.step_period), (contract.robot.base_frame, 0.05));
+        assert_eq!((chunk.observed, chunk.expires), (observed, observed.offset_secs(0.5)));
+        assert_eq!((chunk.source.as_str(), chunk.lease, chunk.plan_id), ("policy", 3, 7));
+    }
 
     #[test]
     fn values_divide_into_steps_of_their_space() {

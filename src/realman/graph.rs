@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::readiness::{DriverNotReady, Undetermined};
 use crate::control::config::{ApiChoice, CommandMode, DriverConfig};
 
 /// Driver generation; generations differ in the type of the stop topic and in the error topics.
@@ -73,93 +74,6 @@ pub struct Graph {
     pub commanding: Vec<Publishers>,
     /// Publishers on [`REPORT_TOPICS`].
     pub reporting: Vec<Publishers>,
-}
-
-/// Reasons why the driver's generation is not known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Undetermined {
-    /// The graph shows no driver.
-    #[error(
-        "expected rm_driver in the graph, found neither a subscriber of move_stop_cmd nor udp_rm_err or udp_sys_err; \
-             start the driver, or set driver.api"
-    )]
-    NoDriver,
-    /// The graph shows both generations.
-    #[error("expected one driver generation, found signs of both; run one driver only")]
-    Both,
-    /// The parameter contradicts the graph.
-    #[error(
-        "driver.api says {parameter}, the graph says {graph}; a stop of the wrong type would never arrive, \
-             correct the parameter"
-    )]
-    Contradiction {
-        /// Generation of the parameter.
-        parameter: DriverApi,
-        /// Generation found in the graph.
-        graph: DriverApi,
-    },
-}
-
-/// Reasons why the driver must not be commanded.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DriverNotReady {
-    /// The generation is not known.
-    #[error(transparent)]
-    Undetermined(#[from] Undetermined),
-    /// The stop topic has no subscriber.
-    #[error("expected a subscriber of move_stop_cmd, found none; without it the arm could not be stopped")]
-    NoStop,
-    /// The command topic has no subscriber.
-    #[error("expected a subscriber of {topic}, found none; start rm_driver or check the namespace")]
-    NoListener {
-        /// Command topic.
-        topic: &'static str,
-    },
-    /// Another node publishes commands for the arm.
-    #[error("expected this node alone to publish {topic}, found {others} too; stop rm_control, MoveIt or what it is", others = others.join(" and "))]
-    Commanded {
-        /// Command topic.
-        topic: &'static str,
-        /// Nodes of the other publishers.
-        others: Vec<String>,
-    },
-    /// More than one node reports the state of the arm.
-    #[error(
-        "expected one publisher of {topic}, found {}: {nodes}; any of them would be believed. Stop all but the arm's driver, \
-             or give the others a namespace",
-        nodes.len(),
-        nodes = nodes.join(" and ")
-    )]
-    Reported {
-        /// Topic of the reports.
-        topic: &'static str,
-        /// Nodes of the publishers.
-        nodes: Vec<String>,
-    },
-    /// More than one driver subscribes to the commands.
-    #[error(
-        "expected one driver to listen to {topic}, found {}: {drivers}; every one of them would move its arm. Run one, or \
-             give the others a namespace",
-        drivers.len(),
-        drivers = drivers.join(" and ")
-    )]
-    Drivers {
-        /// Command topic.
-        topic: &'static str,
-        /// Nodes of the drivers.
-        drivers: Vec<String>,
-    },
-    /// The driver is not the configured one.
-    #[error(
-        "expected {expected} to drive the arm (parameter driver_node), found {found}; stop it, or give this arm another \
-             namespace"
-    )]
-    OtherDriver {
-        /// Configured name of the node.
-        expected: String,
-        /// Full name of the node found.
-        found: String,
-    },
 }
 
 impl Graph {
@@ -237,13 +151,13 @@ impl Graph {
         }
         if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
             return Err(DriverNotReady::Commanded {
-                topic: by.topic,
+                topic: by.topic.to_owned(),
                 others: by.nodes.clone(),
             });
         }
         if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
             return Err(DriverNotReady::Reported {
-                topic: by.topic,
+                topic: by.topic.to_owned(),
                 nodes: by.nodes.clone(),
             });
         }

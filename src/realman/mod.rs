@@ -4,8 +4,10 @@
 pub mod errors;
 pub mod graph;
 mod gripper;
+mod readiness;
 
-pub use graph::{DriverApi, Graph, Undetermined};
+pub use graph::{DriverApi, Graph};
+pub use readiness::{DriverNotReady, Undetermined};
 
 use std::sync::Arc;
 

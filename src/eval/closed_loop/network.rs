@@ -9,7 +9,7 @@ use super::shuffled_cameras::ShuffledCameras;
 use super::{ChunkLatency, Evaluation};
 use crate::camera::rgb::RgbImage;
 use crate::contract::Robot;
-use crate::control::chunk::{ActionChunk, PhysicalActions};
+use crate::control::chunk::{ActionChunk, ChunkOrigin, PhysicalActions};
 use crate::control::proprioception::{ArmReading, Proprioception};
 use crate::eval::viewer::{Viewer, ViewerInput};
 use crate::model::policy::{Policy, PolicyOptions};
@@ -129,19 +129,14 @@ impl NetworkPilot<'_> {
 
     fn chunk(&mut self, now: Time, lease: u64, actions: PhysicalActions) -> ActionChunk {
         self.plan_id += 1;
-        let contract = self.network.viewer.contract();
-        ActionChunk {
-            actions,
-            composition: contract.data.composition,
-            reference: contract.data.reference,
-            frame: contract.robot.base_frame.clone(),
-            step_period: 1.0 / contract.data.fps,
-            observed: now,
-            expires: now.offset_secs(EXPIRY_S),
-            source: SOURCE.to_owned(),
+        let origin = ChunkOrigin {
+            source: SOURCE,
             lease,
             plan_id: self.plan_id,
-        }
+            observed: now,
+            expiry_s: EXPIRY_S,
+        };
+        ActionChunk::of_contract(self.network.viewer.contract(), actions, origin)
     }
 }
 

@@ -11,6 +11,23 @@ use crate::ros::node::lock::lock;
 /// Longest wait for the arm node to accept a move.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Error of a requested move.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveRequestError {
+    /// The arm node did not respond in time.
+    #[error("arm_node did not answer within {TIMEOUT:?}; is it running in this namespace?")]
+    Silent,
+    /// The arm node refused the move.
+    #[error("arm_node refused the move")]
+    Refused,
+    /// The arm has not reached the configuration; with the arm node's reason.
+    #[error("{0}")]
+    Failed(String),
+    /// Error of ROS.
+    #[error(transparent)]
+    Ros(#[from] RclrsError),
+}
+
 /// Client of the action `move_named`.
 #[derive(Clone)]
 pub struct Moves {
@@ -42,21 +59,22 @@ impl Moves {
     ///
     /// # Errors
     /// The reason why the arm has not reached the configuration.
-    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, String> {
+    pub async fn go(&self, name: &str, speed: f64, lease: u64) -> Result<String, MoveRequestError> {
         *lock(&self.running) = Running::default();
         let goal = MoveNamed_Goal {
             name: name.to_owned(),
             speed,
             lease,
         };
-        let silent = || format!("arm_node did not answer within {TIMEOUT:?}; is it running in this namespace?");
         let started = async {
             // A goal sent before the server is discovered is lost.
             let _ = self.client.notify_on_server_ready().await;
-            let requested = self.client.try_request_goal(goal).map_err(|error| error.to_string())?;
-            requested.await.ok_or_else(|| "arm_node refused the move".to_owned())
+            let requested = self.client.try_request_goal(goal)?;
+            requested.await.ok_or(MoveRequestError::Refused)
         };
-        let moving = tokio::time::timeout(TIMEOUT, started).await.map_err(|_| silent())??;
+        let moving = tokio::time::timeout(TIMEOUT, started)
+            .await
+            .map_err(|_| MoveRequestError::Silent)??;
         {
             let mut running = lock(&self.running);
             running.cancellation = Some(moving.cancellation.clone());
@@ -68,7 +86,7 @@ impl Moves {
         lock(&self.running).cancellation = None;
         match code {
             GoalStatusCode::Succeeded => Ok(result.message),
-            _ => Err(result.message),
+            _ => Err(MoveRequestError::Failed(result.message)),
         }
     }
 

@@ -75,6 +75,16 @@ pub struct ChunkDetails {
     pub observation_age_ms: f32,
 }
 
+impl ChunkDetails {
+    /// Details of a chunk that no network computed, published at `stamp`.
+    pub fn without_network(stamp: Time) -> Self {
+        Self {
+            stamp,
+            ..Self::default()
+        }
+    }
+}
+
 /// Converts a message to a chunk.
 ///
 /// # Errors

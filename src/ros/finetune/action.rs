@@ -24,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
-    (jobs, latency): (&Arc<JobQueue>, &Arc<PolicyLatency>),
+    jobs: &Arc<JobQueue>,
+    latency: &Arc<PolicyLatency>,
 ) -> Result<ActionServer<FineTune>, RclrsError> {
     let (jobs, latency, tokio) = (Arc::clone(jobs), Arc::clone(latency), tokio.clone());
     node.create_action_server("~/fine_tune", move |goal: RequestedGoal<FineTune>| {
@@ -50,8 +51,7 @@ async fn follow(
     let training_goal = match taken {
         Ok(training_goal) => training_goal,
         Err(refusal) => {
-            tracing::warn!("goal refused: {refusal}");
-            return executing.aborted_with(result(&JobStatus::default(), refusal, false));
+            return executing.aborted_with(result(&JobStatus::default(), refusal.to_string(), false));
         }
     };
     let feedback = executing.feedback_publisher();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ros_env::thinkvla::action::FineTune_Goal;
 use serde::{Deserialize, Serialize};
 
+use super::error::FinetuneError;
 use super::settings::FinetuneSettings;
 use crate::model::trainable::Selection;
 use crate::training::config::{DatasetShare, TrainingConfig};
@@ -56,9 +57,13 @@ impl TrainingGoal {
     ///
     /// # Errors
     /// Names the first invalid field, what was expected and what was found.
-    pub fn of(goal: &FineTune_Goal, runs: &Path) -> Result<Self, String> {
-        let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
-            Err(format!("{field}: expected {expected}, found {found}"))
+    pub fn of(goal: &FineTune_Goal, runs: &Path) -> Result<Self, FinetuneError> {
+        let refuse = |field, expected, found: &dyn std::fmt::Display| {
+            Err(FinetuneError::Field {
+                field,
+                expected,
+                found: found.to_string(),
+            })
         };
         let mode = match goal.mode {
             FineTune_Goal::ADDED => Mode::Added,
@@ -160,7 +165,7 @@ mod tests {
         let refusal = |change: fn(&mut FineTune_Goal)| {
             let mut goal = goal();
             change(&mut goal);
-            TrainingGoal::of(&goal, Path::new("/runs")).unwrap_err()
+            TrainingGoal::of(&goal, Path::new("/runs")).unwrap_err().to_string()
         };
         assert!(refusal(|g| g.mode = 3).starts_with("mode: expected"));
         assert!(refusal(|g| g.minutes = 2.0).contains("found steps 50 and minutes 2"));

@@ -1,10 +1,11 @@
 //! Work on one goal: memory check, number of steps, the training process, and the journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::budget;
+use super::error::FinetuneError;
 use super::goal::{Length, TrainingGoal};
 use super::job_queue::JobQueue;
 use super::job_status::{JobOutcome, JobState, last_checkpoint};
@@ -38,14 +39,10 @@ impl JobQueue {
     ///
     /// # Errors
     /// The reason why the goal is refused or has failed.
-    pub(super) fn run_job(&self, goal: &TrainingGoal) -> Result<JobOutcome, String> {
+    pub(super) fn run_job(&self, goal: &TrainingGoal) -> Result<JobOutcome, FinetuneError> {
         let mut journal = match Journal::read(&goal.out)? {
             Some(journal) if journal.goal != *goal => {
-                return Err(format!(
-                    "out: expected a new directory or the goal that began {}, found another goal there; name another \
-                     out, or send that goal again",
-                    goal.out.display()
-                ));
+                return Err(FinetuneError::OtherGoal { out: goal.out.clone() });
             }
             Some(journal) => journal,
             None => Journal::new(goal.clone()),
@@ -56,7 +53,10 @@ impl JobQueue {
         let guess = journal.steps.unwrap_or(PACE_STEPS);
         let fits = budget::fits(&goal.configuration(self.settings(), guess), self.settings())?;
         tracing::info!("{}: needs {fits}", goal.out.display());
-        std::fs::create_dir_all(&goal.out).map_err(|e| format!("out: cannot make {}: {e}", goal.out.display()))?;
+        std::fs::create_dir_all(&goal.out).map_err(|source| FinetuneError::Out {
+            path: goal.out.clone(),
+            source,
+        })?;
         journal.standing = Standing::Open;
         journal.write(&self.settings().runs)?;
         let ended = self.steps(&mut journal).and_then(|steps| match steps {
@@ -76,7 +76,7 @@ impl JobQueue {
 
     /// Number of steps of the whole run; for a goal in minutes computed from the measured step time. The inner error is the
     /// end of the goal when it came during the measurement.
-    fn steps(&self, journal: &mut Journal) -> Result<Result<u64, JobOutcome>, String> {
+    fn steps(&self, journal: &mut Journal) -> Result<Result<u64, JobOutcome>, FinetuneError> {
         let minutes = match (journal.steps, journal.goal.length) {
             (Some(steps), _) | (None, Length::Steps(steps)) => {
                 journal.steps = Some(steps);
@@ -89,7 +89,7 @@ impl JobQueue {
         config.out = journal.goal.out.join(PACE);
         config.validation.share = 0.0;
         let remove = |path: &Path| match std::fs::remove_dir_all(path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(format!("cannot remove {}: {e}", path.display())),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FinetuneError::file("remove", path, e)),
             _ => Ok(()),
         };
         remove(&config.out)?;
@@ -108,10 +108,11 @@ impl JobQueue {
         let beside = took - lines.iter().sum::<f64>();
         let left = minutes * 60.0 - journal.spent_s - beside;
         if !(step_s > 0.0 && left >= step_s) {
-            return Err(format!(
-                "minutes: expected time for at least one step, found {minutes}: loading takes {beside:.0} s and a step \
-                 {step_s:.1} s; give more"
-            ));
+            return Err(FinetuneError::Minutes {
+                minutes,
+                loading_s: beside,
+                step_s,
+            });
         }
         let steps = (left / step_s) as u64;
         tracing::info!("{step_s:.2} s a step: {steps} steps in {minutes} minutes");
@@ -120,7 +121,7 @@ impl JobQueue {
         Ok(Ok(steps))
     }
 
-    fn train(&self, journal: &mut Journal, steps: u64) -> Result<JobOutcome, String> {
+    fn train(&self, journal: &mut Journal, steps: u64) -> Result<JobOutcome, FinetuneError> {
         let config = journal.goal.configuration(self.settings(), steps);
         self.update(|status| {
             status.state = JobState::Training;
@@ -147,19 +148,19 @@ impl JobQueue {
                 state: JobState::Succeeded,
                 message: format!("the time was over after {step} of {steps} steps"),
             }),
-            End::Time => Err("the time was over before the first checkpoint; give more".into()),
+            End::Time => Err(FinetuneError::TimeOver),
             end => self.interrupted(end, journal),
         }
     }
 
     /// Result of a goal whose training was ended early or failed.
-    fn interrupted(&self, end: End, journal: &Journal) -> Result<JobOutcome, String> {
+    fn interrupted(&self, end: End, journal: &Journal) -> Result<JobOutcome, FinetuneError> {
         let saved = match last_checkpoint(&journal.goal.out) {
             Some(path) => format!("the same goal goes on from {}", path.display()),
             None => "nothing was saved yet: the same goal begins anew".to_owned(),
         };
         match end {
-            End::Itself(_, words) => Err(format!("{words}\n{saved}")),
+            End::Itself(_, output) => Err(FinetuneError::Training { output, saved }),
             End::Cancelled => Ok(JobOutcome {
                 state: JobState::Cancelled,
                 message: format!("cancelled; {saved}"),
@@ -172,20 +173,22 @@ impl JobQueue {
     }
 
     /// Runs the training process until it ends, the goal is cancelled, the node shuts down, or `until` has passed.
-    fn run(&self, config: &TrainingConfig, journal: &mut Journal, until: Option<Instant>) -> Result<End, String> {
+    fn run(
+        &self,
+        config: &TrainingConfig,
+        journal: &mut Journal,
+        until: Option<Instant>,
+    ) -> Result<End, FinetuneError> {
         let out = &config.out;
-        let file = out.join(CONFIG);
-        let text = serde_saphyr::to_string(config).map_err(|e| format!("cannot write {}: {e}", file.display()))?;
-        let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&file, text));
-        written.map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         let mut process = TrainProcess::start(&TrainOptions {
-            config: &file,
+            config: &write_configuration(config)?,
             out,
             niceness: self.settings().niceness,
         })?;
         journal.trainer.clone_from(&process.trainer);
         journal.write(&self.settings().runs)?;
         let mut reader = Reader::new(&out.join(METRICS));
+        let mut progress = self.status().progress;
         let (begun, before) = (Instant::now(), journal.spent_s);
         let mut noted = begun;
         let end = loop {
@@ -194,11 +197,14 @@ impl JobQueue {
                 journal.write(&self.settings().runs)?;
                 noted = Instant::now();
             }
+            // Files are read without the lock, which callbacks take too.
+            reader.read(&mut progress);
+            let (memory_mb, checkpoint) = (process.memory_mb(), last_checkpoint(out));
             self.update(|status| {
-                reader.read(&mut status.progress);
-                status.memory_mb = process.memory_mb().unwrap_or(status.memory_mb);
+                status.progress.clone_from(&progress);
+                status.memory_mb = memory_mb.unwrap_or(status.memory_mb);
                 if status.state == JobState::Training {
-                    status.checkpoint = last_checkpoint(out);
+                    status.checkpoint = checkpoint;
                 }
             });
             if let Some(status) = process.ended()? {
@@ -220,8 +226,18 @@ impl JobQueue {
             process.end(self.settings().grace);
             break end;
         };
-        self.update(|status| reader.read(&mut status.progress));
+        reader.read(&mut progress);
+        self.update(|status| status.progress = progress);
         journal.trainer = None;
         Ok(end)
     }
+}
+
+/// Writes a training configuration into the directory of its run, which is created if needed; returns the file.
+fn write_configuration(config: &TrainingConfig) -> Result<PathBuf, FinetuneError> {
+    let file = config.out.join(CONFIG);
+    let text = serde_saphyr::to_string(config).map_err(|e| FinetuneError::write(&file, &e))?;
+    let written = std::fs::create_dir_all(&config.out).and_then(|()| std::fs::write(&file, text));
+    written.map_err(|e| FinetuneError::write(&file, &e))?;
+    Ok(file)
 }

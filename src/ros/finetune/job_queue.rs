@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::error::FinetuneError;
 use super::goal::TrainingGoal;
 use super::job_status::{JobOutcome, JobState, JobStatus};
 use super::journal::Journal;
@@ -76,15 +77,14 @@ impl JobQueue {
     ///
     /// # Errors
     /// When another goal is being worked on, or the same one is being cancelled.
-    pub fn take(&self, goal: &TrainingGoal) -> Result<(), String> {
+    pub fn take(&self, goal: &TrainingGoal) -> Result<(), FinetuneError> {
         let mut job = lock(&self.job);
         match &*job {
             Some(present) if present.ended.is_none() && present.goal == *goal && !present.cancelled => return Ok(()),
             Some(present) if present.ended.is_none() => {
-                return Err(format!(
-                    "expected no other goal, found one in {}; wait for its end or cancel it",
-                    present.goal.out.display()
-                ));
+                return Err(FinetuneError::Occupied {
+                    out: present.goal.out.clone(),
+                });
             }
             _ => {}
         }
@@ -128,10 +128,11 @@ impl JobQueue {
                 begun: Some(Instant::now()),
                 ..JobStatus::default()
             };
-            let ended = self.run_job(&goal).unwrap_or_else(|problem| JobOutcome {
+            let ended = self.run_job(&goal).unwrap_or_else(|error| JobOutcome {
                 state: JobState::Failed,
-                message: problem,
+                message: error.to_string(),
             });
+            // Logged as well: the client that sent the goal may have gone with an earlier node.
             let say = format!("{}: {}: {}", goal.out.display(), ended.state.label(), ended.message);
             match ended.state {
                 JobState::Failed => tracing::error!("{say}"),

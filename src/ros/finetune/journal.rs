@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde::{Deserialize, Serialize};
 
+use super::error::FinetuneError;
 use super::goal::TrainingGoal;
 use crate::files;
 
@@ -67,14 +68,14 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read or parsed.
-    pub fn read(out: &Path) -> Result<Option<Self>, String> {
+    pub fn read(out: &Path) -> Result<Option<Self>, FinetuneError> {
         let path = out.join(JOURNAL);
         match files::read_text(&path, files::CONFIGURATION) {
             Ok(text) => serde_json::from_str(&text)
                 .map(Some)
-                .map_err(|e| format!("{}: {e}; remove it, or name another out", path.display())),
+                .map_err(|source| FinetuneError::Journal { path, source }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(format!("cannot read {}: {e}", path.display())),
+            Err(e) => Err(FinetuneError::file("read", &path, e)),
         }
     }
 
@@ -82,17 +83,15 @@ impl Journal {
     ///
     /// # Errors
     /// When a file cannot be written or removed.
-    pub fn write(&self, runs: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).map_err(|e| e.to_string())?;
+    pub fn write(&self, runs: &Path) -> Result<(), FinetuneError> {
+        let text = serde_json::to_string_pretty(self).map_err(FinetuneError::JournalText)?;
         replace(&self.goal.out.join(JOURNAL), &(text + "\n"))?;
         let pointer = runs.join(UNFINISHED);
         if self.standing == Standing::Open {
             return replace(&pointer, &self.goal.out.to_string_lossy());
         }
         match std::fs::remove_file(&pointer) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(format!("cannot remove {}: {e}", pointer.display()))
-            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(FinetuneError::file("remove", &pointer, e)),
             _ => Ok(()),
         }
     }
@@ -101,7 +100,7 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read or parsed.
-    pub fn unfinished(runs: &Path) -> Result<Option<Self>, String> {
+    pub fn unfinished(runs: &Path) -> Result<Option<Self>, FinetuneError> {
         let Ok(out) = files::read_text(&runs.join(UNFINISHED), files::CONFIGURATION) else {
             return Ok(None);
         };
@@ -143,8 +142,8 @@ fn started(pid: i32) -> Option<String> {
 }
 
 /// Replaces a file atomically, by renaming.
-fn replace(path: &Path, text: &str) -> Result<(), String> {
-    let failed = |e: std::io::Error| format!("cannot write {}: {e}", path.display());
+fn replace(path: &Path, text: &str) -> Result<(), FinetuneError> {
+    let failed = |e: std::io::Error| FinetuneError::write(path, &e);
     let aside = path.with_extension("new");
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(failed)?;

@@ -11,6 +11,7 @@
 
 mod action;
 mod budget;
+mod error;
 mod goal;
 mod job;
 mod job_queue;

@@ -47,7 +47,7 @@ impl FineTuneNode {
         let latency = Arc::new(PolicyLatency::open(node, &settings.policy)?);
         let jobs = Arc::new(JobQueue::new(settings, runtime.shutdown().clone()));
         let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![Box::new(lock)];
-        kept.push(Box::new(action::offer(node, runtime.tokio(), (&jobs, &latency))?));
+        kept.push(Box::new(action::offer(node, runtime.tokio(), &jobs, &latency)?));
         let (reported, heard) = (Arc::clone(&jobs), Arc::clone(&latency));
         kept.push(Box::new(diagnostics::publish(node, "training", move || {
             vec![report::training(&reported.status(), heard.p95_ms())]

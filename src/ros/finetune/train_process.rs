@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, setpriority_process};
 
+use super::error::FinetuneError;
 use super::journal::Trainer;
 use crate::parent::ending_with_this_process;
 use crate::ros::node::process::{describe, resident, tail};
@@ -41,14 +42,13 @@ impl TrainProcess {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(start: &TrainOptions) -> Result<Self, String> {
-        let own = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+    pub fn start(start: &TrainOptions) -> Result<Self, FinetuneError> {
+        let own = std::env::current_exe().map_err(FinetuneError::OwnProgram)?;
         let program = own.with_file_name("thinkvla");
         let log = start.out.join(LOG);
-        let failed = |path: &Path, e: std::io::Error| format!("cannot open {}: {e}", path.display());
-        let output = File::options().create(true).append(true).open(&log);
-        let output = output.map_err(|e| failed(&log, e))?;
-        let errors = output.try_clone().map_err(|e| failed(&log, e))?;
+        let failed = |e| FinetuneError::file("open", &log, e);
+        let output = File::options().create(true).append(true).open(&log).map_err(failed)?;
+        let errors = output.try_clone().map_err(failed)?;
         let mut command = ending_with_this_process(&program);
         command
             .arg("train")
@@ -61,10 +61,9 @@ impl TrainProcess {
             .stdout(output)
             .stderr(errors)
             .process_group(0);
-        let process = command.spawn().map_err(|e| {
-            let program = program.display();
-            format!("cannot start {program}: {e}; install it beside finetune_node")
-        })?;
+        let process = command
+            .spawn()
+            .map_err(|source| FinetuneError::Start { program, source })?;
         // Set before training starts threads, which inherit it. An unprivileged process may always raise its niceness.
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         let _ = setpriority_process(pid, start.niceness);
@@ -79,8 +78,8 @@ impl TrainProcess {
     ///
     /// # Errors
     /// When the system cannot tell.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>, String> {
-        self.process.try_wait().map_err(|e| e.to_string())
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, FinetuneError> {
+        self.process.try_wait().map_err(FinetuneError::Wait)
     }
 
     /// Resident memory (MB); `None` when it is unknown.

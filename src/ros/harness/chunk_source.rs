@@ -102,10 +102,7 @@ impl ChunkSource {
             lease: self.lease,
             plan_id: self.plan_id,
         };
-        let details = ChunkDetails {
-            stamp: now,
-            ..ChunkDetails::default()
-        };
+        let details = ChunkDetails::without_network(now);
         self.publisher.publish(chunk_to_message(&chunk, &details))?;
         Ok(now)
     }

@@ -87,7 +87,7 @@ impl FinetuneRun {
             cancellation: send(session, goal)?,
             _subscription: subscription,
         };
-        run.wait(session, ("the first step of training", BEGIN), |status| status.step > 0)?;
+        run.wait(session, "the first step of training", BEGIN, |status| status.step > 0)?;
         Ok(run)
     }
 
@@ -98,7 +98,7 @@ impl FinetuneRun {
     pub fn end(self, session: &HarnessSession) -> Result<FinetuneFigures, HarnessError> {
         let tuned = self.tuned();
         self.cancellation.try_cancel()?;
-        self.wait(session, ("the end of training", END), |status| {
+        self.wait(session, "the end of training", END, |status| {
             status.state == "cancelled"
         })?;
         Ok(tuned)
@@ -107,7 +107,8 @@ impl FinetuneRun {
     fn wait(
         &self,
         session: &HarnessSession,
-        (what, limit): (&str, Duration),
+        what: &str,
+        limit: Duration,
         enough: impl Fn(&FineTuneStatus) -> bool,
     ) -> Result<(), HarnessError> {
         let deadline = Instant::now() + limit;

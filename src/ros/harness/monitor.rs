@@ -12,6 +12,8 @@ use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger
 use ros_env::thinkvla::msg::{ActionChunk, ArmStatus, EpisodeStatus, GateEvent, PlannedPath};
 use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Response};
 
+use crate::camera::rgb::RgbImage;
+use crate::ros::convert::image::{stamp_of, view};
 use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{qos, topics};
 
@@ -266,29 +268,24 @@ fn images(node: &Node, observed: &Observations, camera: &'static str) -> Result<
     let subscription =
         node.create_subscription::<Image, _>(topic.as_str().qos(qos::images()), move |image: Image| {
             let received = clock.now();
-            let stamp = from_message(&ros_env::builtin_interfaces::msg::Time {
-                sec: image.header.stamp.sec,
-                nanosec: image.header.stamp.nanosec,
-            });
-            let expected = image.width as usize * image.height as usize * 3;
-            if image.data.len() != expected {
-                return;
-            }
+            let stamp = stamp_of(&image.header.stamp);
+            let Ok(view) = view(&image) else { return };
             observed.update(|seen| {
                 *seen.images.entry(camera.to_owned()).or_default() += 1;
                 seen.image_hops_ms.push(received.seconds_since(stamp) * 1e3);
                 if stamp < seen.since {
                     return;
                 }
-                seen.frame_logs
-                    .entry(camera.to_owned())
-                    .or_default()
-                    .offer(stamp, || CapturedFrame {
+                seen.frame_logs.entry(camera.to_owned()).or_default().offer(stamp, || {
+                    let mut rgb = RgbImage::default();
+                    view.to_rgb(&mut rgb);
+                    CapturedFrame {
                         stamp,
-                        width: image.width,
-                        height: image.height,
-                        rgb: image.data.to_vec(),
-                    });
+                        width: rgb.width(),
+                        height: rgb.height(),
+                        rgb: rgb.data().to_vec(),
+                    }
+                });
             });
         })?;
     Ok(subscription)

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rclrs::{IntoPrimitiveOptions as _, Publisher};
 use ros_env::sensor_msgs::msg::rmw::Image;
 
+use crate::ros::convert::image::{rgb8, set_stamp};
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::time::{NodeClock, to_message};
+use crate::ros::node::time::NodeClock;
 use crate::ros::node::{qos, topics};
 
 use super::error::HarnessError;
@@ -66,9 +67,7 @@ pub fn run(directory: &Path, rate_hz: f64) -> Result<(), HarnessError> {
 }
 
 fn publish(publisher: &Publisher<Image>, image: &mut Image, clock: &NodeClock) -> Result<(), rclrs::RclrsError> {
-    let stamp = to_message(clock.now());
-    image.header.stamp.sec = stamp.sec;
-    image.header.stamp.nanosec = stamp.nanosec;
+    set_stamp(image, clock.now());
     if let Some(pixel) = image.data.first_mut() {
         *pixel = pixel.wrapping_add(1);
     }
@@ -83,14 +82,7 @@ fn message(directory: &Path, camera: &str) -> Result<Image, HarnessError> {
             message: error.to_string(),
         })?
         .into_rgb8();
-    let mut image = Image {
-        width: frame.width(),
-        height: frame.height(),
-        step: frame.width() * 3,
-        encoding: "rgb8".into(),
-        data: frame.into_raw().into(),
-        ..Image::default()
-    };
+    let mut image = rgb8(frame.width(), frame.height(), frame.as_raw());
     image.header.frame_id = format!("{camera}_camera_optical_frame").as_str().into();
     Ok(image)
 }

@@ -135,7 +135,7 @@ impl Rollout {
                 Driving::Policy(policy)
             }
         };
-        let tasks = self.tasks.iter().map(|task| self.task(session, task, (&driving, tell)));
+        let tasks = self.tasks.iter().map(|task| self.task(session, task, &driving, tell));
         Ok(RolloutReport {
             tasks: tasks.collect::<Result<_, _>>()?,
             tuned: finetune.map(|finetune| finetune.end(session)).transpose()?,
@@ -147,7 +147,8 @@ impl Rollout {
         &self,
         session: &HarnessSession,
         task: &str,
-        (driving, tell): (&Driving, &impl Fn(&str)),
+        driving: &Driving,
+        tell: &impl Fn(&str),
     ) -> Result<TaskResult, HarnessError> {
         let mut episodes = Vec::new();
         for seed in self.first_seed..self.first_seed + self.seeds {

@@ -12,7 +12,7 @@ use rclrs::{
 };
 use tokio::sync::mpsc;
 
-use super::parameters::{Overrides, require_ros_only};
+use super::parameters::{Overrides, ParameterError, require_ros_only};
 use super::rosout;
 use super::signals::Signals;
 use crate::parent;
@@ -30,8 +30,8 @@ pub enum RuntimeError {
     #[error("cannot start the node's threads and signal handlers: {0}")]
     Threads(#[from] std::io::Error),
     /// A parameter file cannot be read.
-    #[error("{0}")]
-    Arguments(String),
+    #[error(transparent)]
+    Arguments(#[from] ParameterError),
     /// Error of ROS.
     #[error("ROS 2 refused: {0}; is a ROS 2 environment sourced, and are the arguments after --ros-args valid?")]
     Ros(#[from] RclrsError),
@@ -209,9 +209,8 @@ impl Runtime {
             Signals::listen()?
         };
         parent::end_with_parent()?;
-        let overrides = Overrides::read(std::env::args(), name, namespace);
-        // ROS would refuse some of these files without a name and accept others.
-        overrides.require_readable().map_err(RuntimeError::Arguments)?;
+        // ROS would refuse some of the files that are refused here without a name, and accept others.
+        let overrides = Overrides::read(std::env::args(), name, namespace)?;
         let context = Context::new(overrides.arguments(), InitOptions::default())?;
         let executor = context.create_basic_executor();
         let node = executor.create_node(name.namespace(namespace))?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::backend::InferenceBackend;
+use super::error::PolicyError;
 use super::robot_state::RobotState;
 use crate::contract::Contract;
 use crate::ros::node::lock::lock;
@@ -26,13 +27,16 @@ impl LoadedCheckpoint {
     ///
     /// # Errors
     /// When the network cannot run, its chunks are shorter than `replan_steps`, or its state is not in the arm's status.
-    pub fn warm_up(mut backend: Box<dyn InferenceBackend>, path: &Path, replan_steps: i64) -> Result<Self, String> {
+    pub fn warm_up(
+        mut backend: Box<dyn InferenceBackend>,
+        path: &Path,
+        replan_steps: i64,
+    ) -> Result<Self, PolicyError> {
         let contract = backend.contract().clone();
         let steps = contract.model.as_ref().map_or(0, |model| model.chunk_len);
         if usize::try_from(replan_steps).is_ok_and(|replan| replan > steps) {
-            return Err(format!(
-                "parameter replan_steps: expected at most the checkpoint's {steps} steps a chunk, found {replan_steps}"
-            ));
+            let found = replan_steps;
+            return Err(PolicyError::ReplanSteps { steps, found });
         }
         let robot_state = RobotState::of(&contract)?;
         backend.warm_up()?;

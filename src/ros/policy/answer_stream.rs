@@ -8,6 +8,7 @@ use ros_env::thinkvla::msg::AnswerPiece;
 use super::active_checkpoint::LoadedCheckpoint;
 use super::ask_queue::{Answer, PendingQuestion};
 use super::backend::AnswerStep;
+use super::error::PolicyError;
 use super::inference_loop::InferenceContext;
 use crate::ros::subscribe::images::Arrived;
 use crate::types::time::Time;
@@ -79,8 +80,7 @@ impl AnswerStream {
             Ok(true) => self.current = Some(current),
             Ok(false) => current.end(context),
             Err(fault) => {
-                tracing::warn!("question {}: {fault}", current.pending.id);
-                current.answer.fault = Some(fault);
+                current.answer.fault = Some(fault.to_string());
                 current.end(context);
             }
         }
@@ -105,17 +105,15 @@ impl Current {
     }
 
     /// Starts the answer when images are available; returns whether there is more to do.
-    fn begin(&mut self, context: &InferenceContext, scene: QuestionImages) -> Result<bool, String> {
+    fn begin(&mut self, context: &InferenceContext, scene: QuestionImages) -> Result<bool, PolicyError> {
         if let Some(fault) = context.health.fault() {
-            return Err(format!("there is nothing to look at: {fault}"));
+            return Err(PolicyError::NothingToSee(fault));
         }
         let (frames, observed) = match scene {
             QuestionImages::Seen(observed) => (None, observed),
             QuestionImages::Frames(frames, observed) => (Some(frames), observed),
             QuestionImages::Nothing if self.pending.since.elapsed() < PATIENCE => return Ok(true),
-            QuestionImages::Nothing => {
-                return Err(format!("waited {PATIENCE:?} in vain for frames that belong together"));
-            }
+            QuestionImages::Nothing => return Err(PolicyError::NoFrames(PATIENCE)),
         };
         // Another checkpoint may have become active while the question waited for images.
         self.checkpoint = context.active.get();
@@ -127,7 +125,7 @@ impl Current {
     }
 
     /// Generates the next piece; returns whether there is more to do.
-    fn go_on(&mut self, context: &InferenceContext) -> Result<bool, String> {
+    fn go_on(&mut self, context: &InferenceContext) -> Result<bool, PolicyError> {
         let AnswerStep { text, tokens, more } = self.checkpoint.backend().answer_step()?;
         self.answer.tokens += tokens;
         self.answer.text.push_str(&text);

@@ -9,6 +9,7 @@ use ros_env::thinkvla::srv::{Ask, Ask_Request, Ask_Response};
 use tokio::sync::oneshot;
 
 use super::backend::ImageQuestion;
+use super::error::PolicyError;
 use crate::ros::node::lock::lock;
 use crate::ros::node::time::to_message;
 use crate::types::time::Time;
@@ -78,13 +79,13 @@ impl AskQueue {
     /// policy is deactivated first.
     ///
     /// # Errors
-    /// The reason why it is refused.
-    fn submit(self: &Arc<Self>, question: ImageQuestion) -> Result<(u64, oneshot::Receiver<Answer>), String> {
+    /// When the policy is not active, or another question is being answered.
+    fn submit(self: &Arc<Self>, question: ImageQuestion) -> Result<(u64, oneshot::Receiver<Answer>), PolicyError> {
         if !self.open.load(Ordering::Acquire) {
-            return Err("expected an active policy, found none; activate policy_node first".to_owned());
+            return Err(PolicyError::NotActive);
         }
         if self.occupied.swap(true, Ordering::AcqRel) {
-            return Err("another question is being answered; ask again when its last piece has come".to_owned());
+            return Err(PolicyError::Answering);
         }
         let (answer, answered) = oneshot::channel();
         let id = self.questions.fetch_add(1, Ordering::Relaxed) + 1;
@@ -131,9 +132,8 @@ pub fn serve(node: &Node, ask_queue: Arc<AskQueue>) -> Result<Service<Ask>, Rclr
             let (id, answered) = match taken {
                 Ok((id, receiver)) => (id, receiver.await),
                 Err(refusal) => {
-                    tracing::warn!("question refused: {refusal}");
                     return Ask_Response {
-                        message: refusal,
+                        message: refusal.to_string(),
                         ..Ask_Response::default()
                     };
                 }
@@ -156,21 +156,23 @@ pub fn serve(node: &Node, ask_queue: Arc<AskQueue>) -> Result<Service<Ask>, Rclr
 }
 
 /// Validates a request; the error names the invalid field.
-fn question(request: &Ask_Request) -> Result<ImageQuestion, String> {
+fn question(request: &Ask_Request) -> Result<ImageQuestion, PolicyError> {
     let text = request.question.trim();
     let length = text.chars().count();
     if length == 0 || length > LONGEST_QUESTION {
-        return Err(format!(
-            "question: expected 1 .. {LONGEST_QUESTION} characters, found {length}"
-        ));
+        return Err(PolicyError::QuestionLength {
+            longest: LONGEST_QUESTION,
+            found: length,
+        });
     }
     if request.max_tokens > LONGEST_ANSWER {
-        let found = request.max_tokens;
-        return Err(format!("max_tokens: expected at most {LONGEST_ANSWER}, found {found}"));
+        return Err(PolicyError::AnswerLength {
+            longest: LONGEST_ANSWER,
+            found: request.max_tokens,
+        });
     }
     if !(request.temperature.is_finite() && request.temperature >= 0.0) {
-        let found = request.temperature;
-        return Err(format!("temperature: expected 0 or a positive number, found {found}"));
+        return Err(PolicyError::Temperature(request.temperature));
     }
     Ok(ImageQuestion {
         text: text.to_owned(),
@@ -198,15 +200,11 @@ mod tests {
     #[test]
     fn one_question_at_a_time_and_none_while_closed() {
         let ask_queue = Arc::new(AskQueue::default());
-        assert!(ask_queue.submit(asked("why?")).unwrap_err().contains("active policy"));
+        let refusal = |text| ask_queue.submit(asked(text)).unwrap_err().to_string();
+        assert!(refusal("why?").contains("active policy"));
         ask_queue.set_open(true);
         let (first, mut answered) = ask_queue.submit(asked("why?")).unwrap();
-        assert!(
-            ask_queue
-                .submit(asked("how?"))
-                .unwrap_err()
-                .contains("another question")
-        );
+        assert!(refusal("how?").contains("another question"));
         let taken = ask_queue.take().unwrap();
         assert!(ask_queue.submit(asked("how?")).is_err(), "it is being answered");
         let answer = Answer {
@@ -231,7 +229,7 @@ mod tests {
                 ..Ask_Request::default()
             };
             change(&mut request);
-            question(&request).unwrap_err()
+            question(&request).unwrap_err().to_string()
         };
         assert!(
             refusal(|r| r.question = " \n".to_owned()).contains("question: expected 1 .. 2000 characters, found 0")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
+use crate::ros::convert::pose::PoseError;
 use crate::ros::subscribe::images::Arrived;
 
 /// A loaded checkpoint.
@@ -20,7 +21,7 @@ pub trait InferenceBackend: Send {
     ///
     /// # Errors
     /// The reason why the network cannot run.
-    fn warm_up(&mut self) -> Result<(), String>;
+    fn warm_up(&mut self) -> Result<(), InferenceError>;
 
     /// Computes one chunk.
     ///
@@ -32,21 +33,22 @@ pub trait InferenceBackend: Send {
     ///
     /// # Errors
     /// The reason why they cannot be rendered.
-    fn geometry(&self) -> Result<Option<RgbImage>, String>;
+    fn geometry(&self) -> Result<Option<RgbImage>, InferenceError>;
 
     /// Begins to answer a question about `frames`, or about those of the last chunk with `None`; drops an answer in
     /// progress.
     ///
     /// # Errors
     /// The reason why it cannot be answered.
-    fn begin_answer(&mut self, question: &ImageQuestion, frames: Option<&[Arc<Arrived>]>) -> Result<(), String>;
+    fn begin_answer(&mut self, question: &ImageQuestion, frames: Option<&[Arc<Arrived>]>)
+    -> Result<(), InferenceError>;
 
     /// Continues the answer by one step, which is as short as the network allows: a few tokens of the prompt, or one of the
     /// answer.
     ///
     /// # Errors
     /// The reason why it cannot continue; the answer has ended then.
-    fn answer_step(&mut self) -> Result<AnswerStep, String>;
+    fn answer_step(&mut self) -> Result<AnswerStep, InferenceError>;
 
     /// Drops an answer in progress.
     fn cancel_answer(&mut self);
@@ -99,7 +101,7 @@ pub struct TimedActions {
 }
 
 /// Error of an inference.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InferenceError {
     /// A frame cannot be used.
     #[error("camera {camera}: {message}")]
@@ -109,10 +111,28 @@ pub enum InferenceError {
         /// What was expected, what was found, and what to do.
         message: String,
     },
-    /// The robot's state is not available.
-    #[error("{0}")]
-    State(String),
+    /// The arm node's status, which has the robot's state, is too old.
+    #[error(
+        "the state the checkpoint reads is old: expected arm_status within {limit:.2} s, found none for {age:.2} s",
+        limit = limit.as_secs_f64(),
+        age = age.as_secs_f64()
+    )]
+    OldState {
+        /// Largest age allowed.
+        limit: Duration,
+        /// Age found.
+        age: Duration,
+    },
+    /// No status of the arm node has arrived.
+    #[error("the state the checkpoint reads is missing: arm_node has not been heard of")]
+    NoState,
+    /// A pose in the arm node's status is invalid.
+    #[error("arm_status: {0}")]
+    Pose(#[from] PoseError),
     /// The network failed.
     #[error("{0}")]
     Network(String),
+    /// A step of an answer was requested without a question.
+    #[error("no question was asked")]
+    NoQuestion,
 }

@@ -7,7 +7,7 @@ use rclrs::{Node, RclrsError};
 use super::settings::PolicySettings;
 use crate::camera::freeze::FreezeRule;
 use crate::contract::Camera;
-use crate::ros::subscribe::images::{Arrival, CameraFeed, Slot, fingerprint};
+use crate::ros::subscribe::images::{Arrival, CameraFeed, Slot};
 
 /// The cameras, in the contract's order.
 pub struct CameraSet {
@@ -29,7 +29,7 @@ impl CameraSet {
         let feeds = cameras
             .iter()
             .map(|camera| {
-                let slot = Slot::new(&camera.name, freeze, fingerprint, Arc::clone(&arrival));
+                let slot = Slot::new(&camera.name, freeze, Arc::clone(&arrival));
                 CameraFeed::subscribe(node, slot, settings.transport)
             })
             .collect::<Result<_, _>>()?;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
+use super::error::PolicyError;
 use crate::contract::{Contract, FILE_NAME};
 use crate::files;
 
@@ -69,13 +70,10 @@ impl TrainingRecord {
 ///
 /// # Errors
 /// When the directory cannot be read.
-pub fn find_checkpoints(directory: &Path) -> Result<Vec<CheckpointEntry>, String> {
-    let readable = std::fs::read_dir(directory);
-    readable.map_err(|e| {
-        format!(
-            "cannot read {}: {e}; name a directory that holds checkpoints",
-            directory.display()
-        )
+pub fn find_checkpoints(directory: &Path) -> Result<Vec<CheckpointEntry>, PolicyError> {
+    std::fs::read_dir(directory).map_err(|source| PolicyError::Directory {
+        path: directory.to_owned(),
+        source,
     })?;
     let mut found = Vec::new();
     search(directory, DEPTH, &mut found);
@@ -142,6 +140,7 @@ mod tests {
         assert!(
             find_checkpoints(&folder.path().join("nowhere"))
                 .unwrap_err()
+                .to_string()
                 .contains("nowhere")
         );
     }

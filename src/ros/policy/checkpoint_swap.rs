@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::active_checkpoint::LoadedCheckpoint;
 use super::backend::InferenceBackend;
 use super::contract_check::{ArmFacts, compare};
+use super::error::PolicyError;
 use super::inference_loop::InferenceContext;
 use super::settings::PolicySettings;
 use crate::ros::node::lock::lock;
@@ -17,11 +18,11 @@ use crate::ros::node::lock::lock;
 const NICENESS: i32 = 10;
 
 /// Function that loads the checkpoint in a directory.
-pub type Load = Box<dyn Fn(&PolicySettings, &Path) -> Result<Box<dyn InferenceBackend>, String> + Send + Sync>;
+pub type Load = Box<dyn Fn(&PolicySettings, &Path) -> Result<Box<dyn InferenceBackend>, PolicyError> + Send + Sync>;
 /// Function that checks a checkpoint's files, and optionally a dataset against them: a report, or the reason for refusal.
-pub type Check = Box<dyn Fn(&PolicySettings, &Path, Option<&Path>) -> Result<String, String> + Send + Sync>;
+pub type Check = Box<dyn Fn(&PolicySettings, &Path, Option<&Path>) -> Result<String, PolicyError> + Send + Sync>;
 /// Function that runs a backend on moments of a recorded episode.
-pub type Replay = Box<dyn Fn(&mut dyn InferenceBackend, &Path) -> Result<SelfTest, String> + Send + Sync>;
+pub type Replay = Box<dyn Fn(&mut dyn InferenceBackend, &Path) -> Result<SelfTest, PolicyError> + Send + Sync>;
 
 /// Functions applied to checkpoints before they become active.
 pub struct Checkpoints {
@@ -84,9 +85,15 @@ pub struct CheckpointSwap {
 #[derive(Default)]
 struct SwapState {
     /// Present while the node is configured.
-    configured: Option<(Arc<InferenceContext>, ArmFacts)>,
+    configured: Option<Configured>,
     waiting: Option<Arc<LoadedCheckpoint>>,
     previous: Option<Arc<LoadedCheckpoint>>,
+}
+
+#[derive(Clone)]
+struct Configured {
+    context: Arc<InferenceContext>,
+    facts: ArmFacts,
 }
 
 impl CheckpointSwap {
@@ -104,10 +111,10 @@ impl CheckpointSwap {
     ///
     /// # Errors
     /// The reason why it cannot become active.
-    pub fn first(&self) -> Result<Arc<LoadedCheckpoint>, String> {
+    pub fn first(&self) -> Result<Arc<LoadedCheckpoint>, PolicyError> {
         let path = &self.settings.checkpoint;
         if path.as_os_str().is_empty() {
-            return Err("parameter checkpoint: expected a checkpoint directory, found nothing".to_owned());
+            return Err(PolicyError::NoCheckpoint);
         }
         let backend = (self.checkpoints.load)(&self.settings, path)?;
         LoadedCheckpoint::warm_up(backend, path, self.settings.replan_steps.get()).map(Arc::new)
@@ -115,7 +122,7 @@ impl CheckpointSwap {
 
     /// Begins a configured state, with the workplace whose checkpoint is to be replaced.
     pub fn begin(&self, context: Arc<InferenceContext>, facts: ArmFacts) {
-        self.state().configured = Some((context, facts));
+        self.state().configured = Some(Configured { context, facts });
     }
 
     /// Ends the configured state; all checkpoints are dropped.
@@ -141,7 +148,7 @@ impl CheckpointSwap {
         self.state()
             .configured
             .as_ref()
-            .map(|(context, _)| context.active.get())
+            .map(|configured| configured.context.active.get())
     }
 
     /// The checkpoint that `switch` makes active.
@@ -159,18 +166,18 @@ impl CheckpointSwap {
     ///
     /// # Errors
     /// The reason why it must not become active here.
-    pub fn load(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, String> {
+    pub fn load(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, PolicyError> {
         if self.busy.swap(true, Ordering::AcqRel) {
-            return Err("expected one load at a time, found another under way; wait for its answer".into());
+            return Err(PolicyError::Loading);
         }
         let loaded = self.load_alone(path, dataset);
         self.busy.store(false, Ordering::Release);
         loaded
     }
 
-    fn load_alone(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, String> {
-        let Some((context, facts)) = self.state().configured.clone() else {
-            return Err(NOT_CONFIGURED.into());
+    fn load_alone(&self, path: &Path, dataset: Option<&Path>) -> Result<SwapCandidate, PolicyError> {
+        let Some(Configured { context, facts }) = self.state().configured.clone() else {
+            return Err(PolicyError::NotConfigured);
         };
         // The niceness applies to this thread, which ends with the load, and to those that libtorch starts from it.
         let _ = rustix::process::setpriority_process(None, NICENESS);
@@ -186,14 +193,17 @@ impl CheckpointSwap {
         }
         let checkpoint = LoadedCheckpoint::warm_up(backend, path, self.settings.replan_steps.get())?;
         let robot = &checkpoint.contract.robot;
-        let fault = |e: String| format!("{}: {e}", path.display());
+        let other_robot = |error: PolicyError| PolicyError::OtherRobot {
+            path: path.to_owned(),
+            source: Box::new(error),
+        };
         // The subscriptions follow the camera order of the active checkpoint.
         let running = context.active.get();
         let same = running.contract.robot.require_same(robot);
-        same.map_err(|e| fault(e.to_string()))?;
+        same.map_err(|e| other_robot(e.into()))?;
         if context.slots.iter().all(|slot| slot.latest().is_some()) {
             let tolerance = self.settings.rate_tolerance;
-            compare(robot, &facts.with_status(&context.arm), &context.slots, tolerance).map_err(fault)?;
+            compare(robot, &facts.with_status(&context.arm), &context.slots, tolerance).map_err(other_robot)?;
             report.push_str("\narm and cameras are those of its contract");
         } else {
             report.push_str("\nnote: not every camera has been seen yet, they are compared at activation");
@@ -203,9 +213,9 @@ impl CheckpointSwap {
         if !state
             .configured
             .as_ref()
-            .is_some_and(|(now, _)| Arc::ptr_eq(now, &context))
+            .is_some_and(|now| Arc::ptr_eq(&now.context, &context))
         {
-            return Err(format!("{NOT_CONFIGURED}; it was cleaned up meanwhile"));
+            return Err(PolicyError::CleanedUp);
         }
         state.waiting = Some(Arc::new(checkpoint));
         Ok(SwapCandidate {
@@ -219,13 +229,10 @@ impl CheckpointSwap {
     ///
     /// # Errors
     /// When none waits.
-    pub fn switch(&self) -> Result<String, String> {
+    pub fn switch(&self) -> Result<String, PolicyError> {
         let mut state = self.state();
         let context = state.context()?;
-        let next = state
-            .waiting
-            .take()
-            .ok_or("expected a checkpoint that was loaded, found none; call load_checkpoint first")?;
+        let next = state.waiting.take().ok_or(PolicyError::NothingLoaded)?;
         Ok(state.swap_in(&context, next))
     }
 
@@ -233,13 +240,10 @@ impl CheckpointSwap {
     ///
     /// # Errors
     /// When there is none.
-    pub fn switch_back(&self) -> Result<String, String> {
+    pub fn switch_back(&self) -> Result<String, PolicyError> {
         let mut state = self.state();
         let context = state.context()?;
-        let next = state
-            .previous
-            .take()
-            .ok_or("expected a checkpoint that acted before, found none; nothing was switched yet")?;
+        let next = state.previous.take().ok_or(PolicyError::NothingBefore)?;
         Ok(state.swap_in(&context, next))
     }
 
@@ -248,12 +252,10 @@ impl CheckpointSwap {
     }
 }
 
-const NOT_CONFIGURED: &str = "expected a configured policy, found none; configure policy_node first";
-
 impl SwapState {
-    fn context(&self) -> Result<Arc<InferenceContext>, String> {
-        let configured = self.configured.as_ref().ok_or(NOT_CONFIGURED)?;
-        Ok(Arc::clone(&configured.0))
+    fn context(&self) -> Result<Arc<InferenceContext>, PolicyError> {
+        let configured = self.configured.as_ref().ok_or(PolicyError::NotConfigured)?;
+        Ok(Arc::clone(&configured.context))
     }
 
     fn swap_in(&mut self, context: &InferenceContext, next: Arc<LoadedCheckpoint>) -> String {

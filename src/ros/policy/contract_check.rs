@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::arm::ArmMonitor;
-use crate::camera::rgb::RgbImage;
-use crate::contract::{Camera, ContractError, Robot};
+use super::error::PolicyError;
+use crate::contract::{Camera, Robot};
 use crate::files;
-use crate::ros::subscribe::images::{Arrived, Payload, Slot, decode};
+use crate::ros::client::arm_status::ArmMonitor;
+use crate::ros::subscribe::images::Slot;
 
 /// Facts in the arm's parameter file that the contract also contains.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -30,10 +30,10 @@ impl ArmFacts {
     ///
     /// # Errors
     /// When the file is missing or lacks a fact.
-    pub fn load(path: &Path) -> Result<Self, String> {
-        let fault = |e: &dyn std::fmt::Display| {
-            let path = path.display();
-            format!("robot file {path}: {e}; set the parameter robot to a file like config/robots/rm75.yaml")
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        let fault = |e: &dyn std::fmt::Display| PolicyError::RobotFile {
+            path: path.to_owned(),
+            message: e.to_string(),
         };
         let text = if path.as_os_str().is_empty() {
             RM75.to_owned()
@@ -60,7 +60,12 @@ impl ArmFacts {
 ///
 /// # Errors
 /// Names the first field that differs, with both values, or the camera without usable images.
-pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_tolerance: f64) -> Result<(), String> {
+pub fn compare(
+    recorded: &Robot,
+    facts: &ArmFacts,
+    cameras: &[Arc<Slot>],
+    rate_tolerance: f64,
+) -> Result<(), PolicyError> {
     let live = Robot {
         arm: facts.arm.clone(),
         base_frame: facts.base_frame.clone(),
@@ -69,15 +74,14 @@ pub fn compare(recorded: &Robot, facts: &ArmFacts, cameras: &[Arc<Slot>], rate_t
         gripper_stroke_m: recorded.gripper_stroke_m,
         cameras: cameras.iter().map(|slot| live_camera(slot)).collect::<Result<_, _>>()?,
     };
-    let text = |e: ContractError| e.to_string();
-    recorded.require_same(&live).map_err(text)?;
-    recorded.require_rates(&live, rate_tolerance).map_err(text)
+    recorded.require_same(&live)?;
+    Ok(recorded.require_rates(&live, rate_tolerance)?)
 }
 
-fn live_camera(slot: &Slot) -> Result<Camera, String> {
-    let unseen = || format!("camera {}: no usable image has come", slot.camera());
+fn live_camera(slot: &Slot) -> Result<Camera, PolicyError> {
+    let unseen = || PolicyError::NoImage(slot.camera().to_owned());
     let image = slot.latest().ok_or_else(unseen)?;
-    let (width, height) = size(&image)?;
+    let (width, height) = image.payload.size()?;
     Ok(Camera {
         name: slot.camera().to_owned(),
         frame: image.payload.frame(),
@@ -85,15 +89,4 @@ fn live_camera(slot: &Slot) -> Result<Camera, String> {
         height,
         rate_hz: slot.health().rate_hz().ok_or_else(unseen)?,
     })
-}
-
-fn size(image: &Arrived) -> Result<(u32, u32), String> {
-    match &image.payload {
-        Payload::Raw(image) => Ok((image.width, image.height)),
-        Payload::Compressed(_) => {
-            let mut rgb = RgbImage::default();
-            decode(&image.payload, &mut rgb)?;
-            Ok((rgb.width(), rgb.height()))
-        }
-    }
 }

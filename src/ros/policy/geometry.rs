@@ -55,7 +55,7 @@ impl GeometryView {
                 self.publisher.publish(message).map_err(|e| e.to_string())
             }
             Ok(None) => Err("this checkpoint has no geometry adapter; set publish_geometry to false".to_owned()),
-            Err(error) => Err(error),
+            Err(error) => Err(error.to_string()),
         };
         if let Err(why) = outcome
             && !self.complained.swap(true, Ordering::Relaxed)

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::arm::ArmMonitor;
 use super::freeze::FreezeWatch;
 use super::settings::PolicySettings;
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::node::lock::lock;
 use crate::ros::subscribe::images::Slot;
 

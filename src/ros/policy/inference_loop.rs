@@ -11,7 +11,6 @@ use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 use super::SOURCE;
 use super::active_checkpoint::{ActiveCheckpoint, LoadedCheckpoint};
 use super::answer_stream::{AnswerStream, QuestionImages};
-use super::arm::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::backend::{BackendInput, InferenceError, TimedActions};
 use super::geometry::GeometryView;
@@ -19,7 +18,8 @@ use super::health::HealthMonitor;
 use super::metrics::PolicyMetrics;
 use super::settings::PolicySettings;
 use crate::camera::pairing::{NoPair, PairRule, Pairer, StreamRule};
-use crate::control::chunk::ActionChunk;
+use crate::control::chunk::{ActionChunk, ChunkOrigin};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::lock::lock;
 use crate::ros::node::time::NodeClock;
@@ -230,9 +230,10 @@ impl InferenceWorker {
             // A frame is missing or the pair is not complete yet.
             Err(NoPair::Missing { .. } | NoPair::Apart { .. }) => return None,
             Err(why) => {
-                let mut metrics = lock(&self.context.metrics);
+                let why = why.to_string();
+                let mut metrics = self.context.metrics();
                 metrics.stale += 1;
-                metrics.last_stale = why.to_string();
+                metrics.last_stale = why;
                 return None;
             }
         };
@@ -260,7 +261,7 @@ impl InferenceWorker {
         let limit = Duration::from_secs_f64(context.settings.camera_age_limit.get());
         let state = match checkpoint.robot_state.read(&context.arm, limit) {
             Ok(state) => state,
-            Err(why) => return self.fail(InferenceError::State(why)),
+            Err(error) => return self.fail(error),
         };
         let input = BackendInput {
             frames: &frame_set.frames,
@@ -286,13 +287,10 @@ impl InferenceWorker {
         }
         let took = start.elapsed();
         let sent = context.publisher.publish(message);
-        {
-            let mut metrics = context.metrics();
-            metrics.took(took);
-            match sent {
-                Ok(()) => metrics.chunks += 1,
-                Err(error) => tracing::warn!("chunk not sent: {error}"),
-            }
+        context.metrics().took(took);
+        match sent {
+            Ok(()) => context.metrics().chunks += 1,
+            Err(error) => tracing::warn!("chunk not sent: {error}"),
         }
         if context.settings.publish_geometry.get() {
             context.geometry.show(&**checkpoint.backend(), frame_set.observed);
@@ -301,20 +299,15 @@ impl InferenceWorker {
 
     fn chunk(&mut self, checkpoint: &LoadedCheckpoint, frame_set: &FrameSet, acted: TimedActions) -> ChunkMessage {
         let context = &self.context;
-        let contract = &checkpoint.contract;
         self.plan_id += 1;
-        let chunk = ActionChunk {
-            actions: acted.actions,
-            composition: contract.data.composition,
-            reference: contract.data.reference,
-            frame: contract.robot.base_frame.clone(),
-            step_period: 1.0 / contract.data.fps,
-            observed: frame_set.observed,
-            expires: frame_set.observed.offset_secs(context.settings.chunk_expiry.get()),
-            source: SOURCE.to_owned(),
+        let origin = ChunkOrigin {
+            source: SOURCE,
             lease: self.lease,
             plan_id: self.plan_id,
+            observed: frame_set.observed,
+            expiry_s: context.settings.chunk_expiry.get(),
         };
+        let chunk = ActionChunk::of_contract(&checkpoint.contract, acted.actions, origin);
         let stamp = context.clock.now();
         let details = ChunkDetails {
             stamp,
@@ -333,14 +326,16 @@ impl InferenceWorker {
             let slots = self.context.slots.iter();
             slots
                 .filter(|slot| slot.camera() == camera)
-                .for_each(|slot| slot.reject(message.clone()));
+                .for_each(|slot| slot.reject(message));
         }
-        let mut metrics = lock(&self.context.metrics);
         let text = error.to_string();
-        if metrics.last_failure != text {
+        let is_new = {
+            let mut metrics = self.context.metrics();
+            metrics.failures += 1;
+            std::mem::replace(&mut metrics.last_failure, text.clone()) != text
+        };
+        if is_new {
             tracing::error!("no chunk for this moment: {text}");
         }
-        metrics.failures += 1;
-        metrics.last_failure = text;
     }
 }

@@ -8,16 +8,17 @@ use rclrs::{Node, Publisher};
 use ros_env::thinkvla::msg::{ActionChunk as ChunkMessage, AnswerPiece};
 
 use super::active_checkpoint::ActiveCheckpoint;
-use super::arm::ArmMonitor;
 use super::ask_queue::AskQueue;
 use super::cameras::CameraSet;
 use super::checkpoint_swap::CheckpointSwap;
 use super::contract_check::{ArmFacts, compare};
+use super::error::PolicyError;
 use super::geometry::GeometryView;
 use super::health::HealthMonitor;
 use super::inference_loop::{InferenceContext, InferenceLoop};
 use super::metrics::PolicyMetrics;
 use super::settings::PolicySettings;
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::client::heartbeat::HeartbeatThread;
 use crate::ros::client::lease::LeaseClient;
 use crate::ros::node::lifecycle::Managed;
@@ -88,11 +89,13 @@ pub struct Loaded {
 }
 
 impl Managed for PolicyLifecycle {
-    fn configure(&mut self) -> Result<(), String> {
+    type Error = PolicyError;
+
+    fn configure(&mut self) -> Result<(), PolicyError> {
         let facts = ArmFacts::load(&self.settings.robot)?;
         let checkpoint = self.checkpoint_swap.first()?;
         let cameras = CameraSet::open(&self.node, &checkpoint.contract.robot.cameras, &self.settings)
-            .map_err(|e| format!("cannot listen to the cameras: {e}"))?;
+            .map_err(PolicyError::Cameras)?;
         let expected = checkpoint.contract.robot.cameras.iter().map(|camera| camera.rate_hz);
         *lock(&self.shared.cameras) = cameras.slots().into_iter().zip(expected).collect();
         let context = Arc::new(InferenceContext {
@@ -119,14 +122,14 @@ impl Managed for PolicyLifecycle {
         Ok(())
     }
 
-    fn activate(&mut self) -> Result<(), String> {
-        let loaded = self.loaded.as_ref().ok_or("not configured")?;
+    fn activate(&mut self) -> Result<(), PolicyError> {
+        let loaded = self.loaded.as_ref().ok_or(PolicyError::NotLoaded)?;
         self.wait_for_the_robot(&loaded.context)?;
         let context = Arc::clone(&loaded.context);
         let tolerance = self.settings.rate_tolerance;
         let facts = loaded.facts.with_status(&self.arm);
         compare(&context.active.get().contract.robot, &facts, &context.slots, tolerance)?;
-        let lease = self.tokio.block_on(self.lease.acquire()).map_err(|e| e.to_string())?;
+        let lease = self.tokio.block_on(self.lease.acquire())?;
         *lock(&self.shared.granted) = Some(Instant::now());
         self.shared.lease.store(lease, Ordering::Release);
         self.health.watch(context.slots.clone());
@@ -162,7 +165,7 @@ impl Managed for PolicyLifecycle {
 
 impl PolicyLifecycle {
     /// Waits until every camera's rate can be measured and a status of the arm node has arrived.
-    fn wait_for_the_robot(&self, context: &InferenceContext) -> Result<(), String> {
+    fn wait_for_the_robot(&self, context: &InferenceContext) -> Result<(), PolicyError> {
         let deadline = Instant::now() + self.settings.activation_timeout;
         loop {
             let camera = context
@@ -183,8 +186,8 @@ impl PolicyLifecycle {
                 None => return Ok(()),
             };
             if Instant::now() > deadline || self.shutdown.is_requested() {
-                let waited = self.settings.activation_timeout.as_secs_f64();
-                return Err(format!("waited {waited} s in vain for {missing}"));
+                let seconds = self.settings.activation_timeout.as_secs_f64();
+                return Err(PolicyError::Missing { seconds, missing });
             }
             std::thread::sleep(Duration::from_millis(20));
         }

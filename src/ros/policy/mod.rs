@@ -3,7 +3,7 @@
 //! ```text
 //! camera feeds ─► newest frames that belong together ─► inference loop (backend) ─► chunk
 //!        │                    question ─► ask_queue ─► the same thread, one step at a time (answer_stream) ─► answer
-//!        └──────► health monitor (pulse) ─► heartbeat thread ─► heartbeat
+//!        └──────► health monitor ─► heartbeat thread ─► heartbeat
 //! ```
 //!
 //! Another checkpoint is loaded while the one in use continues (checkpoint_swap), and replaces it between two chunks.
@@ -13,13 +13,13 @@
 
 mod active_checkpoint;
 mod answer_stream;
-mod arm;
 mod ask_queue;
 pub mod backend;
 mod cameras;
 mod checkpoint_list;
 mod checkpoint_swap;
 mod contract_check;
+mod error;
 mod freeze;
 mod geometry;
 mod health;
@@ -37,6 +37,7 @@ mod services;
 mod settings;
 
 pub use checkpoint_swap::{Checkpoints, SelfTest};
+pub use error::PolicyError;
 pub use node::PolicyNode;
 pub use settings::PolicySettings;
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::backend::{AnswerStep, BackendInput, ImageQuestion, InferenceBackend, InferenceError, TimedActions};
 use super::checkpoint_swap::Checkpoints;
+use super::error::PolicyError;
 use super::self_test;
 use super::settings::PolicySettings;
 use crate::camera::patches::Grid;
@@ -17,9 +18,10 @@ use crate::inspect::geometry_picture;
 use crate::model::checkpoint::CheckpointOptions;
 use crate::model::generate::generation::{AnswerOptions, Generation, GenerationStep};
 use crate::model::generate::sampling::Sampling;
+use crate::model::layers::device::DeviceChoice;
 use crate::model::policy::{Observation, Policy, PolicyOptions};
 use crate::model::thinkvla::network::Latents;
-use crate::ros::subscribe::images::{Arrived, decode};
+use crate::ros::subscribe::images::Arrived;
 
 /// Number of prompt tokens processed in one step of an answer. On a CPU, this many tokens of the 2B model take about as
 /// long as generating one token, because the weights are read from memory once either way.
@@ -55,15 +57,18 @@ impl NetworkBackend {
     ///
     /// # Errors
     /// When there is none, it is damaged, or the device is not available.
-    fn load(settings: &PolicySettings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, String> {
+    fn load(settings: &PolicySettings, checkpoint: &Path) -> Result<Box<dyn InferenceBackend>, PolicyError> {
         let options = PolicyOptions {
-            device: settings.device.parse().map_err(|e| format!("parameter device: {e}"))?,
+            device: settings
+                .device
+                .parse::<DeviceChoice>()
+                .map_err(|e| PolicyError::Device(e.to_string()))?,
             threads: settings.threads,
             ..PolicyOptions::default()
         };
-        let policy = Policy::load(checkpoint, options).map_err(|e| e.to_string())?;
+        let policy = Policy::load(checkpoint, options).map_err(|e| PolicyError::Checkpoint(e.to_string()))?;
         let preprocessor = Preprocessor::new(policy.contract().data.resize, policy.config().patch_rule())
-            .map_err(|e| e.to_string())?;
+            .map_err(|e| PolicyError::Checkpoint(e.to_string()))?;
         Ok(Box::new(Self {
             policy,
             preprocessor,
@@ -81,7 +86,7 @@ impl NetworkBackend {
                 camera: camera.name.clone(),
                 message,
             };
-            decode(&frame.payload, &mut self.rgb).map_err(fault)?;
+            frame.payload.decode(&mut self.rgb).map_err(|e| fault(e.to_string()))?;
             self.preprocessor
                 .push_rgb(&self.rgb)
                 .map_err(|e| fault(e.to_string()))?;
@@ -91,7 +96,7 @@ impl NetworkBackend {
 }
 
 /// Runs the checks of `thinkvla check`; returns its report.
-fn check(settings: &PolicySettings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, String> {
+fn check(settings: &PolicySettings, checkpoint: &Path, dataset: Option<&Path>) -> Result<String, PolicyError> {
     let report = CheckpointCheck {
         options: &CheckpointOptions::default(),
         dataset,
@@ -100,8 +105,13 @@ fn check(settings: &PolicySettings, checkpoint: &Path, dataset: Option<&Path>) -
     .run(checkpoint);
     match report.failures.is_empty() {
         true => Ok(report.to_string()),
-        false => Err(report.failures.join("; ")),
+        false => Err(PolicyError::Checkpoint(report.failures.join("; "))),
     }
+}
+
+/// Error of the network, or of the preparation of its input.
+fn network(error: &dyn std::fmt::Display) -> InferenceError {
+    InferenceError::Network(error.to_string())
 }
 
 impl InferenceBackend for NetworkBackend {
@@ -113,11 +123,11 @@ impl InferenceBackend for NetworkBackend {
         self.policy.checkpoint_hash()
     }
 
-    fn warm_up(&mut self) -> Result<(), String> {
+    fn warm_up(&mut self) -> Result<(), InferenceError> {
         self.preprocessor.clear();
         for camera in &self.policy.contract().robot.cameras {
             let black = RgbImage::new(camera.width, camera.height);
-            self.preprocessor.push_rgb(&black).map_err(|e| e.to_string())?;
+            self.preprocessor.push_rgb(&black).map_err(|e| network(&e))?;
         }
         let observation = Observation {
             pixel_values: &self.preprocessor.input().pixel_values,
@@ -125,7 +135,7 @@ impl InferenceBackend for NetworkBackend {
             state: &vec![0.0; self.policy.contract().data.state.len()],
             instruction: "warm up",
         };
-        self.policy.act(&observation).map(drop).map_err(|e| e.to_string())
+        self.policy.act(&observation).map(drop).map_err(|e| network(&e))
     }
 
     fn act(&mut self, input: &BackendInput) -> Result<TimedActions, InferenceError> {
@@ -138,10 +148,7 @@ impl InferenceBackend for NetworkBackend {
             state: input.state,
             instruction: input.instruction,
         };
-        let output = self
-            .policy
-            .act(&observation)
-            .map_err(|e| InferenceError::Network(e.to_string()))?;
+        let output = self.policy.act(&observation).map_err(|e| network(&e))?;
         self.made_of = Some(MadeOf {
             latents: output.latents,
             grids: self.preprocessor.input().grids.clone(),
@@ -153,15 +160,18 @@ impl InferenceBackend for NetworkBackend {
         })
     }
 
-    fn begin_answer(&mut self, question: &ImageQuestion, frames: Option<&[Arc<Arrived>]>) -> Result<(), String> {
+    fn begin_answer(
+        &mut self,
+        question: &ImageQuestion,
+        frames: Option<&[Arc<Arrived>]>,
+    ) -> Result<(), InferenceError> {
         self.answer = None;
-        let text = |e: &dyn std::fmt::Display| e.to_string();
         if let Some(frames) = frames {
-            self.prepare(frames).map_err(|e| text(&e))?;
+            self.prepare(frames)?;
             let input = self.preprocessor.input();
             self.policy
                 .encode_images(&input.pixel_values, &input.grids)
-                .map_err(|e| text(&e))?;
+                .map_err(|e| network(&e))?;
         }
         let options = AnswerOptions {
             sampling: Sampling {
@@ -172,13 +182,13 @@ impl InferenceBackend for NetworkBackend {
             max_tokens: question.max_tokens as usize,
             prompt_piece: PROMPT_PIECE,
         };
-        self.answer = Some(self.policy.ask(&question.text, options).map_err(|e| text(&e))?);
+        self.answer = Some(self.policy.ask(&question.text, options).map_err(|e| network(&e))?);
         Ok(())
     }
 
-    fn answer_step(&mut self) -> Result<AnswerStep, String> {
-        let answer = self.answer.as_mut().ok_or("no question was asked")?;
-        let step = self.policy.next_step(answer).map_err(|e| e.to_string())?;
+    fn answer_step(&mut self) -> Result<AnswerStep, InferenceError> {
+        let answer = self.answer.as_mut().ok_or(InferenceError::NoQuestion)?;
+        let step = self.policy.next_step(answer).map_err(|e| network(&e))?;
         Ok(match step {
             Some(GenerationStep::Read { .. }) => AnswerStep {
                 text: String::new(),
@@ -202,13 +212,13 @@ impl InferenceBackend for NetworkBackend {
         self.answer = None;
     }
 
-    fn geometry(&self) -> Result<Option<RgbImage>, String> {
+    fn geometry(&self) -> Result<Option<RgbImage>, InferenceError> {
         let merge = self.policy.config().patch_rule().merge;
         let draw = |made_of: &MadeOf| {
             let geometry = made_of.latents.geometry.as_ref();
             geometry.map(|latents| geometry_picture::draw(latents, &made_of.grids, merge))
         };
         let picture = self.made_of.as_ref().and_then(draw);
-        picture.transpose().map_err(|e| e.to_string())
+        picture.transpose().map_err(|e| network(&e))
     }
 }

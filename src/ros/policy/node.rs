@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rclrs::{IntoPrimitiveOptions as _, RclrsError, Service, Timer};
+use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service, Timer};
 use ros_env::thinkvla::srv::Ask;
 
 use super::SOURCE;
-use super::arm::ArmMonitor;
 use super::ask_queue::{self, AskQueue};
 use super::checkpoint_swap::{CheckpointSwap, Checkpoints};
 use super::geometry::GeometryView;
@@ -17,13 +16,15 @@ use super::health::HealthMonitor;
 use super::lifecycle::{PolicyLifecycle, Shared};
 use super::settings::PolicySettings;
 use super::{report, services};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::client::heartbeat::HeartbeatThread;
 use crate::ros::client::lease::{LeaseClient, SourcePriority};
+use crate::ros::node::diagnostics::{self, PartStatus};
 use crate::ros::node::lifecycle::{Lifecycle, LifecycleState, Transition};
 use crate::ros::node::lock::lock;
 use crate::ros::node::parameters::ParameterError;
 use crate::ros::node::runtime::Runtime;
-use crate::ros::node::{diagnostics, qos, topics};
+use crate::ros::node::{qos, topics};
 use crate::ros::subscribe::instruction;
 
 /// Time within which the arm node must report a lease that it has granted.
@@ -43,7 +44,7 @@ pub enum PolicyNodeError {
 /// The running node.
 pub struct PolicyNode {
     refused: Arc<AtomicBool>,
-    _lifecycle: Arc<Lifecycle>,
+    _lifecycle: Arc<Lifecycle<PolicyLifecycle>>,
     _instruction: instruction::InstructionSubscriptions,
     _ask: Service<Ask>,
     _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
@@ -58,7 +59,7 @@ impl PolicyNode {
     pub fn start(runtime: &Runtime, checkpoints: Checkpoints) -> Result<Self, PolicyNodeError> {
         let node = runtime.node();
         let settings = Arc::new(PolicySettings::declare(runtime)?);
-        let arm = Arc::new(ArmMonitor::subscribe(node)?);
+        let arm = Arc::new(ArmMonitor::subscribe(node, Ok)?);
         let health = Arc::new(HealthMonitor::new(Arc::clone(&settings), Arc::clone(&arm)));
         let instruction = Arc::new(Mutex::new(settings.instruction.clone()));
         let ask_queue = Arc::new(AskQueue::default());
@@ -84,47 +85,18 @@ impl PolicyNode {
         };
         let shared = Arc::clone(&callbacks.shared);
         let lifecycle = Arc::new(Lifecycle::offer(node, runtime.tokio(), callbacks)?);
-        let task = Arc::clone(&instruction);
-        let listening = instruction::listen(node, move |text| {
-            let mut task = lock(&task);
-            if *task != text {
-                tracing::info!("instruction: {text}");
-                text.clone_into(&mut task);
-            }
-        })?;
-        let state = Arc::clone(&lifecycle);
-        let (heard, seen) = (Arc::clone(&arm), Arc::clone(&shared));
-        let swap = Arc::clone(&checkpoint_swap);
-        let reports = diagnostics::publish(node, "rm75", move || {
-            let fault = health.fault();
-            let policy = report::policy(
-                state.state().label(),
-                &seen.metrics,
-                fault.as_ref(),
-                &lock(&instruction),
-            );
-            let mut statuses = vec![report::checkpoints(policy, &swap)];
-            let cameras = lock(&seen.cameras);
-            statuses.extend(
-                cameras
-                    .iter()
-                    .map(|(slot, hz)| report::camera(slot, *hz, fault.as_ref())),
-            );
-            statuses.push(report::arm(heard.latest()));
-            statuses
-        })?;
-        let changer = lifecycle.changer();
-        let leave = {
-            let state = Arc::clone(&lifecycle);
-            let changer = lifecycle.changer();
-            move || {
-                if state.state() == LifecycleState::Active {
-                    changer(Transition::ActiveShutdown);
-                }
-            }
+        let listening = hear_instruction(node, &instruction)?;
+        let reported = Reported {
+            lifecycle: Arc::clone(&lifecycle),
+            shared: Arc::clone(&shared),
+            arm: Arc::clone(&arm),
+            health,
+            instruction,
+            checkpoint_swap: Arc::clone(&checkpoint_swap),
         };
-        runtime.shutdown().before(leave);
-        let watching = watch_lease(runtime, shared, arm, Arc::new(changer))?;
+        let reports = diagnostics::publish(node, "rm75", move || reported.statuses())?;
+        deactivate_before_end(runtime, &lifecycle);
+        let watching = watch_lease(runtime, shared, arm, Arc::new(lifecycle.changer()))?;
         let refused = Arc::new(AtomicBool::new(false));
         if settings.autostart {
             autostart(runtime, Arc::clone(&lifecycle), Arc::clone(&refused));
@@ -145,6 +117,61 @@ impl PolicyNode {
     }
 }
 
+/// Parts of the node that its diagnostics describe.
+struct Reported {
+    lifecycle: Arc<Lifecycle<PolicyLifecycle>>,
+    shared: Arc<Shared>,
+    arm: Arc<ArmMonitor>,
+    health: Arc<HealthMonitor>,
+    instruction: Arc<Mutex<String>>,
+    checkpoint_swap: Arc<CheckpointSwap>,
+}
+
+impl Reported {
+    /// Statuses of the policy, of each camera, and of the arm node.
+    fn statuses(&self) -> Vec<PartStatus> {
+        let fault = self.health.fault();
+        let policy = report::policy(
+            self.lifecycle.state().label(),
+            &self.shared.metrics,
+            fault.as_ref(),
+            &lock(&self.instruction),
+        );
+        let mut statuses = vec![report::checkpoints(policy, &self.checkpoint_swap)];
+        statuses.extend(
+            lock(&self.shared.cameras)
+                .iter()
+                .map(|(slot, hz)| report::camera(slot, *hz, fault.as_ref())),
+        );
+        statuses.push(report::arm(self.arm.latest()));
+        statuses
+    }
+}
+
+/// Takes instructions from their topic.
+fn hear_instruction(
+    node: &Node,
+    instruction: &Arc<Mutex<String>>,
+) -> Result<instruction::InstructionSubscriptions, RclrsError> {
+    let task = Arc::clone(instruction);
+    instruction::listen(node, move |text| {
+        let before = std::mem::replace(&mut *lock(&task), text.to_owned());
+        if before != text {
+            tracing::info!("instruction: {text}");
+        }
+    })
+}
+
+/// Ends motion before the node ends.
+fn deactivate_before_end(runtime: &Runtime, lifecycle: &Arc<Lifecycle<PolicyLifecycle>>) {
+    let lifecycle = Arc::clone(lifecycle);
+    runtime.shutdown().before(move || {
+        if lifecycle.state() == LifecycleState::Active {
+            lifecycle.change(Transition::ActiveShutdown);
+        }
+    });
+}
+
 /// Health check for the heartbeat thread; logs the reason once when the heartbeat stops.
 fn beat(health: &Arc<HealthMonitor>) -> impl Fn() -> bool + Send + use<> {
     let health = Arc::clone(health);
@@ -159,7 +186,7 @@ fn beat(health: &Arc<HealthMonitor>) -> impl Fn() -> bool + Send + use<> {
 }
 
 /// Configures and activates in the background.
-fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle>, refused: Arc<AtomicBool>) {
+fn autostart(runtime: &Runtime, lifecycle: Arc<Lifecycle<PolicyLifecycle>>, refused: Arc<AtomicBool>) {
     let shutdown = runtime.shutdown().clone();
     runtime.tokio().spawn_blocking(move || {
         if lifecycle.change(Transition::Configure) {

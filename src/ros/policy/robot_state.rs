@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use ros_env::thinkvla::msg::ArmStatus;
 
-use super::arm::ArmMonitor;
+use super::backend::InferenceError;
+use super::error::PolicyError;
 use crate::contract::Contract;
 use crate::control::proprioception::{ArmReading, Proprioception};
-use crate::ros::convert::pose::pose_from_message;
+use crate::ros::client::arm_status::ArmMonitor;
+use crate::ros::convert::pose::{PoseError, pose_from_message};
 use crate::types::Joints;
 
 /// Definition of the state vector: values of the arm's status, in order.
@@ -19,36 +21,33 @@ impl RobotState {
     ///
     /// # Errors
     /// Names the first value that the arm's status does not contain.
-    pub fn of(contract: &Contract) -> Result<Self, String> {
-        Proprioception::of(contract).map(Self).map_err(|e| e.to_string())
+    pub fn of(contract: &Contract) -> Result<Self, PolicyError> {
+        Proprioception::of(contract)
+            .map(Self)
+            .map_err(|e| PolicyError::StateDefinition(e.to_string()))
     }
 
     /// Reads the current state vector, in physical units.
     ///
     /// # Errors
     /// When the newest status is older than `limit`, or its poses are invalid.
-    pub fn read(&self, arm: &ArmMonitor, limit: Duration) -> Result<Vec<f64>, String> {
+    pub fn read(&self, arm: &ArmMonitor, limit: Duration) -> Result<Vec<f64>, InferenceError> {
         if self.0.is_empty() {
             return Ok(Vec::new());
         }
         match arm.latest() {
-            Some((status, age)) if age <= limit => from_status(&status).map(|from_status| self.0.values(&from_status)),
-            Some((_, age)) => Err(format!(
-                "the state the checkpoint reads is old: expected arm_status within {:.2} s, found none for {:.2} s",
-                limit.as_secs_f64(),
-                age.as_secs_f64()
-            )),
-            None => Err("the state the checkpoint reads is missing: arm_node has not been heard of".to_owned()),
+            Some((status, age)) if age <= limit => Ok(self.0.values(&from_status(&status)?)),
+            Some((_, age)) => Err(InferenceError::OldState { limit, age }),
+            None => Err(InferenceError::NoState),
         }
     }
 }
 
-fn from_status(status: &ArmStatus) -> Result<ArmReading, String> {
-    let pose = |message| pose_from_message(message).map_err(|e| format!("arm_status: {e}"));
+fn from_status(status: &ArmStatus) -> Result<ArmReading, PoseError> {
     Ok(ArmReading {
         joints: Joints::from(status.measured_joints),
-        tool: pose(&status.measured_pose)?,
-        commanded: pose(&status.commanded_pose)?,
+        tool: pose_from_message(&status.measured_pose)?,
+        commanded: pose_from_message(&status.commanded_pose)?,
         gripper: status.gripper,
     })
 }
@@ -63,6 +62,6 @@ mod tests {
         assert!(from_status(&ArmStatus::default()).is_ok());
         let mut status = ArmStatus::default();
         status.measured_pose.orientation.w = 0.0;
-        assert!(from_status(&status).unwrap_err().contains("quaternion"));
+        assert!(from_status(&status).unwrap_err().to_string().contains("quaternion"));
     }
 }

@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ros_env::sensor_msgs::msg::rmw::Image;
-
 use super::backend::{BackendInput, InferenceBackend};
 use super::checkpoint_swap::SelfTest;
+use super::error::PolicyError;
 use crate::camera::rgb::RgbImage;
 use crate::contract::{Contract, DimensionStatistics};
 use crate::dataset::decoded_images::DecodedImageReader;
 use crate::dataset::schema::{PICTURES, STATE, action_column};
-use crate::dataset::{At, Dataset};
+use crate::dataset::{At, Dataset, DatasetError};
 use crate::model::thinkvla::actions::normalised;
-use crate::ros::subscribe::images::{Arrived, Payload};
+use crate::ros::convert::image::{Payload, rgb8};
+use crate::ros::subscribe::images::Arrived;
 use crate::types::time::Time;
 
 /// Number of moments of the episode to test.
@@ -24,9 +24,12 @@ const MOMENTS: usize = 8;
 ///
 /// # Errors
 /// When the dataset cannot be read, does not fit the checkpoint, or the network fails.
-pub fn replay(backend: &mut dyn InferenceBackend, dataset: &Path) -> Result<SelfTest, String> {
+pub fn replay(backend: &mut dyn InferenceBackend, dataset: &Path) -> Result<SelfTest, PolicyError> {
     let contract = backend.contract().clone();
-    let named = |e: &dyn std::fmt::Display| format!("self-test on {}: {e}", dataset.display());
+    let named = |e: &dyn std::fmt::Display| PolicyError::SelfTest {
+        dataset: dataset.to_owned(),
+        message: e.to_string(),
+    };
     let data = Dataset::open(dataset).map_err(|e| named(&e))?;
     let episode = data.episodes().iter().rev().find(|episode| episode.length > 0);
     let episode = episode.ok_or_else(|| named(&"expected an episode, found none; record one"))?;
@@ -78,16 +81,16 @@ pub fn replay(backend: &mut dyn InferenceBackend, dataset: &Path) -> Result<Self
 }
 
 /// Recorded actions from a row on, to the end of the chunk or the episode.
-fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, String> {
+fn done(data: &Dataset, at: At, contract: &Contract) -> Result<Vec<f64>, DatasetError> {
     let column = action_column(contract.data.action_space);
     let steps = contract.model.as_ref().map_or(1, |model| model.chunk_len);
-    let chunk = data.chunk(column, at, steps).map_err(|e| e.to_string())?;
+    let chunk = data.chunk(column, at, steps)?;
     let values = chunk.values.iter().take(chunk.valid * contract.data.statistics.len());
     Ok(values.map(|value| f64::from(*value)).collect())
 }
 
 /// Mean error of the constant chunk that consists of the medians over all chunks of the episode.
-fn constant(data: &Dataset, episode: usize, length: usize, contract: &Contract) -> Result<f64, String> {
+fn constant(data: &Dataset, episode: usize, length: usize, contract: &Contract) -> Result<f64, DatasetError> {
     let mut columns: Vec<Vec<f64>> = Vec::new();
     for frame in 0..length {
         let done = done(data, At { episode, frame }, contract)?;
@@ -112,14 +115,7 @@ fn dimensions(contract: &Contract) -> impl Iterator<Item = &DimensionStatistics>
 /// Wraps a picture as a received camera image.
 fn arrived(picture: &RgbImage) -> Arc<Arrived> {
     Arc::new(Arrived {
-        payload: Payload::Raw(Image {
-            height: picture.height(),
-            width: picture.width(),
-            encoding: "rgb8".into(),
-            step: 3 * picture.width(),
-            data: picture.data().into(),
-            ..Image::default()
-        }),
+        payload: Payload::Raw(rgb8(picture.width(), picture.height(), picture.data())),
         stamp: Time::default(),
         received: Instant::now(),
     })

@@ -17,8 +17,9 @@ use tokio::sync::oneshot;
 use super::active_checkpoint::LoadedCheckpoint;
 use super::checkpoint_list::{self, CheckpointEntry};
 use super::checkpoint_swap::{CheckpointSwap, SwapCandidate};
+use super::error::PolicyError;
 
-type Done = fn(&CheckpointSwap) -> Result<String, String>;
+type Done = fn(&CheckpointSwap) -> Result<String, PolicyError>;
 
 const TRIGGERS: [(&str, Done); 2] = [
     ("~/switch", CheckpointSwap::switch),
@@ -39,12 +40,15 @@ pub fn offer(
         let swap = Arc::clone(checkpoint_swap);
         kept.push(Box::new(node.create_service::<Trigger, _>(
             name,
-            move |_: Trigger_Request| {
-                let outcome = does(&swap);
-                let success = outcome.is_ok();
-                let message = outcome.unwrap_or_else(|problem| problem);
-                tracing::info!("{name}: {message}");
-                Trigger_Response { success, message }
+            move |_: Trigger_Request| match does(&swap) {
+                Ok(message) => {
+                    tracing::info!("{name}: {message}");
+                    Trigger_Response { success: true, message }
+                }
+                Err(error) => Trigger_Response {
+                    success: false,
+                    message: error.to_string(),
+                },
             },
         )?));
     }
@@ -58,10 +62,7 @@ pub fn offer(
                 // The client may have gone.
                 let _ = send.send(load(&swap, &ask));
             });
-            async move {
-                let lost = || Err("the thread that loads ended; the log says why".to_owned());
-                loading(loaded.await.unwrap_or_else(|_| lost()))
-            }
+            async move { loading(loaded.await.unwrap_or(Err(PolicyError::LoaderEnded))) }
         })?;
     kept.push(Box::new(load));
     let (swap, tokio) = (Arc::clone(checkpoint_swap), tokio.clone());
@@ -70,10 +71,10 @@ pub fn offer(
             let swap = Arc::clone(&swap);
             let listed = tokio.spawn_blocking(move || list(&swap, &ask.directory));
             async move {
-                let listed = listed.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
+                let listed = listed.await.unwrap_or_else(|panicked| Err(panicked.into()));
                 let (ok, message, checkpoints) = match listed {
                     Ok(checkpoints) => (true, format!("{} checkpoints", checkpoints.len()), checkpoints),
-                    Err(problem) => (false, problem, Vec::new()),
+                    Err(error) => (false, error.to_string(), Vec::new()),
                 };
                 ListCheckpoints_Response {
                     ok,
@@ -86,16 +87,16 @@ pub fn offer(
     Ok(kept)
 }
 
-fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<SwapCandidate, String> {
+fn load(swap: &CheckpointSwap, ask: &LoadCheckpoint_Request) -> Result<SwapCandidate, PolicyError> {
     let path = ask.path.trim();
     if path.is_empty() {
-        return Err("path: expected a checkpoint directory, found nothing".into());
+        return Err(PolicyError::NoPath);
     }
     let dataset = Some(ask.dataset.trim()).filter(|dataset| !dataset.is_empty());
     swap.load(Path::new(path), dataset.map(Path::new))
 }
 
-fn loading(loaded: Result<SwapCandidate, String>) -> LoadCheckpoint_Response {
+fn loading(loaded: Result<SwapCandidate, PolicyError>) -> LoadCheckpoint_Response {
     match loaded {
         Ok(SwapCandidate {
             hash,
@@ -112,19 +113,16 @@ fn loading(loaded: Result<SwapCandidate, String>) -> LoadCheckpoint_Response {
                 self_test_constant: self_test.map_or(f64::NAN, |self_test| self_test.constant),
             }
         }
-        Err(problem) => {
-            tracing::warn!("not loaded: {problem}");
-            LoadCheckpoint_Response {
-                message: problem,
-                self_test: f64::NAN,
-                self_test_constant: f64::NAN,
-                ..LoadCheckpoint_Response::default()
-            }
-        }
+        Err(error) => LoadCheckpoint_Response {
+            message: error.to_string(),
+            self_test: f64::NAN,
+            self_test_constant: f64::NAN,
+            ..LoadCheckpoint_Response::default()
+        },
     }
 }
 
-fn list(swap: &CheckpointSwap, directory: &str) -> Result<Vec<CheckpointInfo>, String> {
+fn list(swap: &CheckpointSwap, directory: &str) -> Result<Vec<CheckpointInfo>, PolicyError> {
     let directory = match directory.trim() {
         "" => swap.directory(),
         named => named.into(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rclrs::{ActionServer, FeedbackPublisher, Node, RclrsError, RequestedGoal, TerminatedGoal};
 use ros_env::thinkvla::action::{RecordEpisode, RecordEpisode_Feedback, RecordEpisode_Result};
 
+use super::error::RecordError;
 use super::session::{RecorderStatus, RecordingSession};
 use crate::dataset::writer::SavedEpisode;
 
@@ -47,7 +48,7 @@ async fn follow(requested: RequestedGoal<RecordEpisode>, session: Arc<RecordingS
         Err(problem) => Err(problem),
     };
     if let Err(problem) = started {
-        return executing.aborted_with(result(None, problem));
+        return executing.aborted_with(result(None, problem.to_string()));
     }
     let watching = Box::pin(watch(
         Arc::clone(&session),
@@ -60,11 +61,11 @@ async fn follow(requested: RequestedGoal<RecordEpisode>, session: Arc<RecordingS
             let message = format!("saved episode {} of {} frames", saved.episode, saved.frames);
             executing.succeeded_with(result(Some(saved), message))
         }
-        Ok(Err(problem)) => executing.aborted_with(result(None, problem)),
+        Ok(Err(problem)) => executing.aborted_with(result(None, problem.to_string())),
         Err(()) => {
             let message = match beside(&session, RecordingSession::discard).await {
                 Ok(()) => "cancelled: the episode is discarded".to_owned(),
-                Err(problem) => problem,
+                Err(problem) => problem.to_string(),
             };
             executing.begin_cancelling().cancelled_with(result(None, message))
         }
@@ -77,7 +78,7 @@ async fn watch(
     feedback: FeedbackPublisher<RecordEpisode>,
     max_seconds: f64,
     before: usize,
-) -> Result<SavedEpisode, String> {
+) -> Result<SavedEpisode, RecordError> {
     let mut frames = 0;
     loop {
         let status = beside(&session, |session| Ok(session.status())).await?;
@@ -88,7 +89,7 @@ async fn watch(
             });
         }
         if !status.open {
-            return Err("the episode was discarded".into());
+            return Err(RecordError::Discarded);
         }
         if max_seconds > 0.0 && status.seconds >= max_seconds {
             return beside(&session, RecordingSession::save).await;
@@ -103,11 +104,11 @@ async fn watch(
 /// Runs work that may wait for the disk on a blocking thread.
 async fn beside<T: Send + 'static>(
     session: &Arc<RecordingSession>,
-    work: impl FnOnce(&RecordingSession) -> Result<T, String> + Send + 'static,
-) -> Result<T, String> {
+    work: impl FnOnce(&RecordingSession) -> Result<T, RecordError> + Send + 'static,
+) -> Result<T, RecordError> {
     let session = Arc::clone(session);
     let done = tokio::task::spawn_blocking(move || work(&session)).await;
-    done.unwrap_or_else(|panicked| Err(panicked.to_string()))
+    done.unwrap_or_else(|panicked| Err(panicked.into()))
 }
 
 fn message(status: &RecorderStatus) -> RecordEpisode_Feedback {

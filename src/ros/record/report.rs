@@ -26,7 +26,7 @@ pub fn recording(status: &RecorderStatus) -> PartStatus {
         .value("seconds", format!("{:.1}", status.seconds))
         .value("drops", status.drops())
         .value("streams", streams.join(", "))
-        .value("pictures_rejected", status.rejected.0)
+        .value("pictures_rejected", status.rejected)
         .complain(Level::Error, status.refusal.is_some(), || {
             status.refusal.clone().unwrap_or_default()
         })
@@ -34,7 +34,7 @@ pub fn recording(status: &RecorderStatus) -> PartStatus {
             "an episode of a recorder that was killed is open: look at it, then save or discard it".into()
         })
         .complain(Level::Warn, waits, || "an episode is open: save or discard it".into())
-        .complain(Level::Warn, status.rejected.0 > 0, || {
-            format!("pictures ignored: {}", status.rejected.1)
+        .complain(Level::Warn, status.rejected > 0, || {
+            format!("pictures ignored: {}", status.last_rejected)
         })
 }

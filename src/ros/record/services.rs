@@ -7,10 +7,11 @@ use rclrs::{Node, RclrsError};
 use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
 
+use super::error::RecordError;
 use super::session::RecordingSession;
 use crate::ros::subscribe::instruction;
 
-type Done = fn(&RecordingSession) -> Result<String, String>;
+type Done = fn(&RecordingSession) -> Result<String, RecordError>;
 
 /// Services with their functions and response messages. They run on blocking threads, because saving a long episode takes
 /// seconds.
@@ -46,11 +47,16 @@ pub fn offer(
                 let session = Arc::clone(&session);
                 let done = tokio.spawn_blocking(move || does(&session));
                 async move {
-                    let outcome = done.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
-                    let success = outcome.is_ok();
-                    let message = outcome.unwrap_or_else(|problem| problem);
-                    tracing::info!("{name}: {message}");
-                    Trigger_Response { success, message }
+                    match done.await.unwrap_or_else(|panicked| Err(panicked.into())) {
+                        Ok(message) => {
+                            tracing::info!("{name}: {message}");
+                            Trigger_Response { success: true, message }
+                        }
+                        Err(error) => Trigger_Response {
+                            success: false,
+                            message: error.to_string(),
+                        },
+                    }
                 }
             },
         )?));
@@ -60,9 +66,10 @@ pub fn offer(
         let outcome = listener.instruct(&ask.instruction);
         SetInstruction_Response {
             ok: outcome.is_ok(),
-            message: outcome
-                .err()
-                .unwrap_or_else(|| format!("episodes are of: {}", ask.instruction.trim())),
+            message: outcome.err().map_or_else(
+                || format!("episodes are of: {}", ask.instruction.trim()),
+                |e| e.to_string(),
+            ),
         }
     })?;
     kept.push(Box::new(set));

@@ -6,19 +6,21 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::error::RecordError;
 use super::streams;
 use crate::camera::rgb::RgbImage;
+use crate::dataset::DatasetWriter;
+use crate::dataset::feature::Feature;
 use crate::dataset::frame::ImageMode;
 use crate::dataset::instruction::require_plain;
 use crate::dataset::schema::PICTURES;
 use crate::dataset::writer::SavedEpisode;
-use crate::dataset::{DatasetError, DatasetWriter};
 use crate::recording::sampler::{ArmState, RecordingSampler, SamplingRule, StreamCounts, Tick};
 use crate::recording::steps::{StepSample, Steps};
+use crate::ros::convert::image::Payload;
 use crate::ros::node::lock::lock;
 use crate::ros::node::runtime::Shutdown;
 use crate::ros::node::time::NodeClock;
-use crate::ros::subscribe::images::Payload;
 use crate::types::time::Time;
 
 /// Polling period for samples.
@@ -80,8 +82,10 @@ pub struct RecorderStatus {
     pub instruction: String,
     /// The reason why the open episode cannot be saved, if there is one.
     pub refusal: Option<String>,
-    /// Number of unusable images, and the reason of the last one.
-    pub rejected: (u64, String),
+    /// Number of unusable images.
+    pub rejected: u64,
+    /// The reason why the last of them could not be used.
+    pub last_rejected: String,
 }
 
 impl RecorderStatus {
@@ -137,8 +141,9 @@ impl RecordingSession {
     }
 
     /// Takes a camera image; an unusable one is counted.
-    pub fn picture(&self, camera: usize, stamp: Time, payload: Payload) {
-        let shot = streams::shot(payload);
+    pub fn picture(&self, camera: usize, payload: Payload) {
+        let stamp = payload.stamp();
+        let shot = streams::shot(payload).map_err(|e| e.to_string());
         let mut live = lock(&self.live);
         match shot {
             Ok(shot) => live.sampler.picture(camera, stamp, shot),
@@ -158,8 +163,8 @@ impl RecordingSession {
     ///
     /// # Errors
     /// When it contains characters that a prompt cannot.
-    pub fn instruct(&self, instruction: &str) -> Result<(), String> {
-        require_plain(instruction)?;
+    pub fn instruct(&self, instruction: &str) -> Result<(), RecordError> {
+        require_plain(instruction).map_err(RecordError::Instruction)?;
         lock(&self.live).instruction = instruction.trim().to_owned();
         Ok(())
     }
@@ -168,21 +173,18 @@ impl RecordingSession {
     ///
     /// # Errors
     /// When one is open, no instruction is set, a stream is silent, or the disk reports an error.
-    pub fn start(&self) -> Result<(), String> {
+    pub fn start(&self) -> Result<(), RecordError> {
         let mut work = lock(&self.work);
         let instruction = lock(&self.live).instruction.clone();
         if instruction.is_empty() {
-            return Err("no instruction: set one with record_node/set_instruction first".into());
+            return Err(RecordError::NoInstruction);
         }
         let now = self.clock.now();
         let silent = lock(&self.live).sampler.silent(now).join(", ");
         if !silent.is_empty() {
-            return Err(format!(
-                "expected every stream to be alive before an episode begins, found nothing of {silent}; are cameras and \
-                 arm_node running, and their topics named as here?"
-            ));
+            return Err(RecordError::Silent(silent));
         }
-        work.writer.begin(&instruction).map_err(|e| e.to_string())?;
+        work.writer.begin(&instruction)?;
         work.steps = Steps::default();
         let mut live = lock(&self.live);
         live.sampler.begin(now);
@@ -195,7 +197,7 @@ impl RecordingSession {
     ///
     /// # Errors
     /// When none is open.
-    pub fn stop(&self) -> Result<usize, String> {
+    pub fn stop(&self) -> Result<usize, RecordError> {
         lock(&self.live).sampler.end(self.clock.now());
         // The recording thread takes what has arrived until now and ends sampling; no sample waits longer than the rule
         // permits.
@@ -205,24 +207,21 @@ impl RecordingSession {
         // The lock is free once the last row is written.
         drop(lock(&self.work));
         let open = lock(&self.live).open;
-        open.ok_or_else(|| "no episode is open: start one with record_node/start".to_owned())
+        open.ok_or(RecordError::NoEpisode)
     }
 
     /// Ends the episode and saves it.
     ///
     /// # Errors
     /// When none is open, too much of a stream is missing, or the disk reports an error; then the episode stays open.
-    pub fn save(&self) -> Result<SavedEpisode, String> {
+    pub fn save(&self) -> Result<SavedEpisode, RecordError> {
         self.stop()?;
         let mut work = lock(&self.work);
         let status = self.status();
         if let Some(refusal) = &status.refusal {
-            return Err(format!("not saved: {refusal}; discard it"));
+            return Err(RecordError::Refused(refusal.clone()));
         }
-        let saved = work
-            .writer
-            .save(&self.notes(&status))
-            .map_err(|e| format!("not saved: {e}"))?;
+        let saved = work.writer.save(&self.notes(&status)).map_err(RecordError::NotSaved)?;
         let mut live = lock(&self.live);
         (live.open, live.begun, live.episodes) = (None, None, work.writer.info().total_episodes);
         Ok(saved)
@@ -232,9 +231,9 @@ impl RecordingSession {
     ///
     /// # Errors
     /// When none is open, or the disk reports an error.
-    pub fn discard(&self) -> Result<(), String> {
+    pub fn discard(&self) -> Result<(), RecordError> {
         lock(&self.live).sampler.stop();
-        lock(&self.work).writer.discard().map_err(|e| e.to_string())?;
+        lock(&self.work).writer.discard()?;
         let mut live = lock(&self.live);
         (live.open, live.begun, live.fault) = (None, None, None);
         Ok(())
@@ -264,7 +263,8 @@ impl RecordingSession {
                 .fault
                 .clone()
                 .or_else(|| live.begun.and_then(|_| live.sampler.refusal())),
-            rejected: (live.rejected, live.last_rejected.clone()),
+            rejected: live.rejected,
+            last_rejected: live.last_rejected.clone(),
         }
     }
 
@@ -290,7 +290,7 @@ impl RecordingSession {
             "checked": status.checked,
             "seconds": status.seconds,
             "streams": streams,
-            "pictures_rejected": status.rejected.0,
+            "pictures_rejected": status.rejected,
             "parameters": {
                 "fps": rule.fps, "slop_s": rule.slop_s, "wait_s": rule.wait_s, "frozen_after_s": rule.frozen_s,
                 "missing_share": rule.missing_share, "longest_gap_s": rule.gap_s,
@@ -326,18 +326,21 @@ impl RecordingSession {
             );
             let mut live = lock(&self.live);
             live.sampler.stop();
-            live.fault = Some(fault);
+            live.fault = Some(fault.to_string());
         }
         lock(&self.live).open = work.writer.open_frames();
         true
     }
 
-    fn write(&self, work: &mut Work, tick: Tick<Picture>) -> Result<(), String> {
+    fn write(&self, work: &mut Work, tick: Tick<Picture>) -> Result<(), RecordError> {
         let mut pictures = Vec::with_capacity(tick.pictures.len());
         for (payload, camera) in tick.pictures.iter().zip(&self.cameras) {
-            let picture = streams::picture(payload, self.images, &mut work.scratch);
-            pictures.push(picture.map_err(|problem| format!("camera {camera}: {problem}"))?);
-            self.fits(camera, &work.scratch, &work.writer)?;
+            let of_camera = |error| RecordError::Camera {
+                camera: camera.clone(),
+                source: Box::new(error),
+            };
+            pictures.push(streams::picture(payload, self.images, &mut work.scratch).map_err(of_camera)?);
+            require_size(camera, &work.scratch, &work.writer).map_err(of_camera)?;
         }
         let sample = StepSample {
             pictures,
@@ -346,20 +349,18 @@ impl RecordingSession {
             commanded: tick.arm.commanded,
         };
         match work.steps.push(sample) {
-            Some(row) => work.writer.push(&row).map_err(|error: DatasetError| error.to_string()),
+            Some(row) => Ok(work.writer.push(&row)?),
             None => Ok(()),
         }
     }
+}
 
-    fn fits(&self, camera: &str, image: &RgbImage, writer: &DatasetWriter) -> Result<(), String> {
-        let feature = writer.info().features.get(&format!("{PICTURES}{camera}"));
-        let expected = feature.and_then(crate::dataset::feature::Feature::size);
-        let found = (image.width(), image.height());
-        match expected {
-            Some(expected) if expected != found => Err(format!(
-                "camera {camera}: expected {expected:?} px as in the contract, found {found:?}"
-            )),
-            _ => Ok(()),
-        }
+/// Checks that an image has the size that the dataset has for its camera.
+fn require_size(camera: &str, image: &RgbImage, writer: &DatasetWriter) -> Result<(), RecordError> {
+    let feature = writer.info().features.get(&format!("{PICTURES}{camera}"));
+    let found = (image.width(), image.height());
+    match feature.and_then(Feature::size) {
+        Some(expected) if expected != found => Err(RecordError::Size { expected, found }),
+        _ => Ok(()),
     }
 }

@@ -8,16 +8,18 @@ use rclrs::{IntoPrimitiveOptions as _, Node, QoSProfile, RclrsError};
 use ros_env::sensor_msgs::msg::rmw::{CompressedImage, Image};
 use ros_env::thinkvla::msg::ArmStatus;
 
+use super::error::RecordError;
 use super::session::RecordingSession;
 use crate::camera::compressed::Compression;
 use crate::camera::rgb::RgbImage;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::recording::sampler::{ArmState, Shot};
 use crate::recording::steps::Commanded;
+use crate::ros::convert::image::{ImageMessageError, Payload};
 use crate::ros::convert::pose::pose_from_message;
 use crate::ros::node::time::from_message;
 use crate::ros::node::{qos, topics};
-use crate::ros::subscribe::images::{Payload, Transport, decode, fingerprint, stamp_of};
+use crate::ros::subscribe::images::Transport;
 use crate::types::Joints;
 
 /// Depth of the image subscriptions (images): the recorder needs every image, not only the newest.
@@ -38,24 +40,20 @@ pub fn listen(
         if transport != Transport::Compressed {
             let session = Arc::clone(session);
             let topic = topics::image(camera);
-            kept.push(Box::new(node.create_subscription(
-                topic.qos(every),
-                move |image: Image| {
-                    let stamp = stamp_of(&image.header.stamp);
-                    session.picture(index, stamp, Payload::Raw(image));
-                },
-            )?));
+            kept.push(Box::new(
+                node.create_subscription(topic.qos(every), move |image: Image| {
+                    session.picture(index, Payload::Raw(image))
+                })?,
+            ));
         }
         if transport != Transport::Raw {
             let session = Arc::clone(session);
             let topic = topics::compressed_image(camera);
-            kept.push(Box::new(node.create_subscription(
-                topic.qos(every),
-                move |image: CompressedImage| {
-                    let stamp = stamp_of(&image.header.stamp);
-                    session.picture(index, stamp, Payload::Compressed(image));
-                },
-            )?));
+            kept.push(Box::new(
+                node.create_subscription(topic.qos(every), move |image: CompressedImage| {
+                    session.picture(index, Payload::Compressed(image))
+                })?,
+            ));
         }
     }
     let session = Arc::clone(session);
@@ -71,9 +69,12 @@ pub fn listen(
     Ok(kept)
 }
 
-/// Wraps an image with its fingerprint for the sampler; the error names what is wrong with it.
-pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
-    let content = fingerprint(&payload)?;
+/// Wraps an image with its fingerprint for the sampler.
+///
+/// # Errors
+/// Names what is wrong with the image.
+pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, ImageMessageError> {
+    let content = payload.fingerprint()?;
     Ok(Shot {
         payload: Arc::new(payload),
         content,
@@ -81,20 +82,23 @@ pub fn shot(payload: Payload) -> Result<Shot<Arc<Payload>>, String> {
 }
 
 /// Encodes an image for the dataset. A compressed image that already has the wanted encoding is kept unchanged.
-pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, String> {
+///
+/// # Errors
+/// When the image cannot be decoded, or not be encoded.
+pub fn picture(payload: &Payload, mode: ImageMode, scratch: &mut RgbImage) -> Result<Picture, RecordError> {
     // Decoded in any case, because a damaged image must not become a row.
-    decode(payload, scratch)?;
+    payload.decode(scratch)?;
     let wanted = match mode {
         ImageMode::Jpeg(_) => Compression::Jpeg,
         ImageMode::Png => Compression::Png,
     };
     if let Payload::Compressed(image) = payload {
-        let came = Picture::of_bytes(image.data.to_vec())?;
+        let came = Picture::of_bytes(image.data.to_vec()).map_err(|e| RecordError::Encoding(e.to_string()))?;
         if came.compression == wanted {
             return Ok(came);
         }
     }
-    Picture::encode(scratch, mode)
+    Picture::encode(scratch, mode).map_err(|e| RecordError::Encoding(e.to_string()))
 }
 
 /// Converts a status; `None` before the arm node has received a state of the driver, or when a pose is invalid.

@@ -12,6 +12,7 @@ use ros_env::std_msgs::msg::Header;
 
 use super::SimNodeError;
 use super::parameters::{CameraFault, CameraFaults, SimSettings};
+use crate::ros::convert::image::{rgb8, set_stamp};
 use crate::ros::node::runtime::{Runtime, Shutdown};
 use crate::ros::node::time::{NodeClock, to_message};
 use crate::ros::node::topics;
@@ -24,8 +25,6 @@ use crate::types::time::Time;
 const LATE_S: f64 = 0.5;
 /// Longest time until the thread notices that the node shuts down.
 const WAKE: Duration = Duration::from_millis(100);
-/// Length of an image row (bytes).
-const ROW: u32 = WIDTH * 3;
 
 /// Slot for the newest snapshot to render; older ones are dropped.
 #[derive(Clone)]
@@ -69,7 +68,7 @@ pub fn start(runtime: &Runtime, settings: &SimSettings, faults: CameraFaults) ->
     let (mine, shutdown, clock) = (cameras.clone(), runtime.shutdown().clone(), NodeClock::of(node));
     runtime
         .shutdown()
-        .run_beside(move || photograph(&mine, &mut ends, &faults, (&shutdown, &clock)));
+        .run_beside(move || photograph(&mine, &mut ends, &faults, &shutdown, &clock));
     Ok(Some(cameras))
 }
 
@@ -77,7 +76,8 @@ fn photograph(
     cameras: &Cameras,
     ends: &mut [Camera],
     faults: &CameraFaults,
-    (shutdown, clock): (&Shutdown, &NodeClock),
+    shutdown: &Shutdown,
+    clock: &NodeClock,
 ) -> Result<(), SimNodeError> {
     let mut photographer = None;
     while !shutdown.is_requested() {
@@ -160,22 +160,13 @@ impl Camera {
 }
 
 fn image(view: View, pixels: &[u8], stamp: Time) -> Image {
-    let mut image = Image {
-        height: HEIGHT,
-        width: WIDTH,
-        encoding: "rgb8".into(),
-        step: ROW,
-        data: pixels.into(),
-        ..Image::default()
-    };
+    let mut image = rgb8(WIDTH, HEIGHT, pixels);
     image.header.frame_id = view.frame().into();
     stamped(image, stamp)
 }
 
 fn stamped(mut image: Image, stamp: Time) -> Image {
-    let stamp = to_message(stamp);
-    image.header.stamp.sec = stamp.sec;
-    image.header.stamp.nanosec = stamp.nanosec;
+    set_stamp(&mut image, stamp);
     image
 }
 

@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::sim::driver::{DriverMotion, Grip};
+use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
 
 /// Command to the physics thread.
@@ -24,5 +25,5 @@ pub struct Reset {
     /// Whether the expert drives it.
     pub expert: bool,
     /// Channel for the response: the instruction, or the error.
-    pub answer: Sender<Result<String, String>>,
+    pub answer: Sender<Result<String, SimError>>,
 }

@@ -42,6 +42,15 @@ struct Shared {
     done: AtomicBool,
 }
 
+/// Progress of the expert in an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpertProgress {
+    /// Whether it drives.
+    pub active: bool,
+    /// Whether it has finished.
+    pub done: bool,
+}
+
 /// Subscriptions of the expert; messages are received as long as this lives.
 pub struct Subscriptions {
     _status: Subscription<ArmStatus>,
@@ -55,10 +64,12 @@ impl ExpertHandle {
         *lock(&self.0.order) = Some(layout);
     }
 
-    /// Returns whether the expert drives, and whether it has finished.
-    pub fn progress(&self) -> (bool, bool) {
-        let read = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        (read(&self.0.active), read(&self.0.done))
+    /// Progress in the newest episode.
+    pub fn progress(&self) -> ExpertProgress {
+        ExpertProgress {
+            active: self.0.active.load(Ordering::Acquire),
+            done: self.0.done.load(Ordering::Acquire),
+        }
     }
 }
 
@@ -193,10 +204,7 @@ impl ExpertDriver {
             return Ok(());
         };
         driving.next_chunk = time.offset_secs(expert.replan_s());
-        let details = ChunkDetails {
-            stamp: self.clock.now(),
-            ..ChunkDetails::default()
-        };
+        let details = ChunkDetails::without_network(self.clock.now());
         Ok(self.chunks.publish(chunk_to_message(&chunk, &details))?)
     }
 

@@ -14,7 +14,7 @@ mod expert;
 mod parameters;
 mod physics_thread;
 
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Service};
@@ -23,6 +23,7 @@ use ros_env::thinkvla::srv::{ResetEpisode, ResetEpisode_Request, ResetEpisode_Re
 use self::commands::{Reset, SimCommand};
 use self::parameters::{Declared, SimSettings};
 use self::physics_thread::PhysicsThread;
+use super::node::lock::lock;
 use super::node::parameters::{NodeParameters, ParameterError};
 use super::node::runtime::Runtime;
 use crate::sim::error::SimError;
@@ -43,6 +44,20 @@ pub enum SimNodeError {
     /// Error of ROS.
     #[error("ROS 2 refused: {0}")]
     Ros(#[from] RclrsError),
+}
+
+/// Error of a reset.
+#[derive(Debug, thiserror::Error)]
+enum ResetError {
+    /// The request names no task, or the episode cannot be created.
+    #[error(transparent)]
+    Sim(#[from] SimError),
+    /// The physics thread has ended.
+    #[error("the simulation has ended")]
+    Ended,
+    /// The physics thread did not answer in time.
+    #[error("the simulation did not answer within {RESET:?}")]
+    Silent,
 }
 
 /// The running node.
@@ -109,35 +124,33 @@ fn serve_reset(
     first: EpisodeId,
 ) -> Result<Service<ResetEpisode>, RclrsError> {
     let sender = sender.clone();
-    let present = std::sync::Mutex::new(first.task);
+    let present = Mutex::new(first.task);
     node.create_service::<ResetEpisode, _>("~/reset_episode".reliable(), move |request: ResetEpisode_Request| {
-        let mut present = present.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match reset(&sender, &request, *present) {
-            Ok((task, instruction)) => {
-                *present = task;
-                ResetEpisode_Response {
-                    ok: true,
-                    instruction,
-                    message: String::new(),
-                }
-            }
-            Err(message) => ResetEpisode_Response {
+        match reset(&sender, &request, &present) {
+            Ok(instruction) => ResetEpisode_Response {
+                ok: true,
+                instruction,
+                message: String::new(),
+            },
+            Err(error) => ResetEpisode_Response {
                 ok: false,
                 instruction: String::new(),
-                message,
+                message: error.to_string(),
             },
         }
     })
 }
 
+/// Requests an episode and waits for it; returns its instruction. Without a task in the request it is the `present` one,
+/// which an episode that has begun replaces.
 fn reset(
     sender: &mpsc::Sender<SimCommand>,
     request: &ResetEpisode_Request,
-    present: Task,
-) -> Result<(Task, String), String> {
+    present: &Mutex<Task>,
+) -> Result<String, ResetError> {
     let task = match request.task.as_str() {
-        "" => present,
-        name => name.parse().map_err(|e: SimError| e.to_string())?,
+        "" => *lock(present),
+        name => name.parse::<Task>()?,
     };
     let (answer, answered) = mpsc::channel();
     let command = SimCommand::Reset(Reset {
@@ -149,10 +162,8 @@ fn reset(
         expert: request.expert,
         answer,
     });
-    sender
-        .send(command)
-        .map_err(|_| "the simulation has ended".to_owned())?;
-    let answered = answered.recv_timeout(RESET);
-    let instruction = answered.map_err(|_| format!("the simulation did not answer within {RESET:?}"))??;
-    Ok((task, instruction))
+    sender.send(command).map_err(|_| ResetError::Ended)?;
+    let instruction = answered.recv_timeout(RESET).map_err(|_| ResetError::Silent)??;
+    *lock(present) = task;
+    Ok(instruction)
 }

@@ -171,7 +171,7 @@ impl PhysicsThread {
             SimCommand::Grip(grip) => self.driver.grip(grip),
             SimCommand::Stop => self.driver.stop(),
             SimCommand::Reset(reset) => {
-                let answer = self.reset(reset.id).map_err(|e| e.to_string());
+                let answer = self.reset(reset.id);
                 if let Ok(instruction) = &answer {
                     tracing::info!(
                         "{} {} seed {}: {instruction}",
@@ -210,7 +210,7 @@ impl PhysicsThread {
     }
 
     fn episode_status(&self, expert: &ExpertHandle) -> EpisodeStatus {
-        let (expert_active, expert_done) = expert.progress();
+        let progress = expert.progress();
         EpisodeStatus {
             header: Header {
                 stamp: to_message(self.clock.now()),
@@ -221,8 +221,8 @@ impl PhysicsThread {
             seed: self.episode_world.id.seed,
             instruction: self.episode_world.layout.instruction.clone(),
             episode_s: self.episode_world.world.time(),
-            expert_active,
-            expert_done,
+            expert_active: progress.active,
+            expert_done: progress.done,
             success: self.episode_world.judge.success(),
             detail: self.episode_world.judge.detail(),
         }

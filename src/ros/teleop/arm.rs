@@ -1,22 +1,12 @@
-//! Status of the arm node, as received by the operator's node.
+//! The part of the arm node's status that the operator's node needs.
 
-use std::sync::{Arc, Mutex};
-
-use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError, Subscription};
 use ros_env::thinkvla::msg::ArmStatus;
 
-use super::{Steady, lock};
-use crate::ros::convert::pose::pose_from_message;
+use super::Steady;
+use crate::ros::convert::pose::{PoseError, pose_from_message};
 use crate::ros::node::time::from_message;
-use crate::ros::node::{qos, topics};
 use crate::teleop::session::{ObservedArm, Readiness};
 use crate::types::Joints;
-
-/// The newest status of the arm node.
-pub struct ArmListener {
-    seen: Arc<Mutex<Option<ArmReport>>>,
-    _subscription: Subscription<ArmStatus>,
-}
 
 /// A status, converted.
 #[derive(Debug, Clone)]
@@ -29,40 +19,18 @@ pub struct ArmReport {
     pub moving: bool,
 }
 
-impl ArmListener {
-    /// Subscribes to the arm's status.
-    ///
-    /// # Errors
-    /// When the subscription cannot be created.
-    pub fn subscribe(node: &Node, steady: Steady) -> Result<Self, RclrsError> {
-        let seen = Arc::new(Mutex::new(None));
-        let theirs = Arc::clone(&seen);
-        let topic = topics::ARM_STATUS.name.qos(qos::latched());
-        let subscription = node.create_subscription(topic, move |status: ArmStatus| match read(&status, steady) {
-            Ok(report) => *lock(&theirs) = Some(report),
-            Err(why) => tracing::warn!("arm_status: {why}"),
-        })?;
-        Ok(Self {
-            seen,
-            _subscription: subscription,
-        })
-    }
-
-    /// The newest status.
-    pub fn latest(&self) -> Option<ArmReport> {
-        lock(&self.seen).clone()
-    }
-}
-
-fn read(status: &ArmStatus, steady: Steady) -> Result<ArmReport, String> {
-    let pose = pose_from_message(&status.commanded_pose).map_err(|error| error.to_string())?;
+/// Converts a status that arrives now.
+///
+/// # Errors
+/// When the commanded pose is invalid.
+pub fn read(status: &ArmStatus, steady: Steady) -> Result<ArmReport, PoseError> {
     Ok(ArmReport {
         arm: ObservedArm {
             stamp: from_message(&status.header.stamp),
             received: steady.now(),
             readiness: readiness(status),
             lease: status.lease,
-            pose,
+            pose: pose_from_message(&status.commanded_pose)?,
             joints: Joints::from_column_slice(&status.commanded_joints),
             // Every chunk commands an opening; before the first chunk the value is not a commanded one.
             gripper: (status.chunks > 0).then_some(status.gripper),

@@ -13,6 +13,7 @@ use ros_env::std_msgs::msg::String as StringMessage;
 use ros_env::std_srvs::srv::{SetBool, SetBool_Request, Trigger, Trigger_Request};
 use tokio::sync::oneshot;
 
+use super::error::TeleopError;
 use super::lock;
 use crate::ros::client::moves::Moves;
 use crate::ros::node::{qos, topics};
@@ -136,7 +137,7 @@ impl CommandClients {
         self.spawn("move", async move {
             let outcome = moves.go(&target, speed, lease).await;
             moving.store(false, Ordering::Release);
-            outcome
+            outcome.map_err(TeleopError::from)
         });
     }
 
@@ -196,7 +197,7 @@ impl CommandClients {
         }
     }
 
-    fn spawn(&self, what: &str, work: impl Future<Output = Result<String, String>> + Send + 'static) {
+    fn spawn(&self, what: &str, work: impl Future<Output = Result<String, TeleopError>> + Send + 'static) {
         let (announcer, what) = (self.announcer.clone(), what.to_owned());
         self.tokio.spawn(async move {
             match work.await {
@@ -207,24 +208,28 @@ impl CommandClients {
     }
 }
 
-fn outcome(success: bool, message: String) -> Result<String, String> {
-    if success { Ok(message) } else { Err(message) }
+fn outcome(success: bool, message: String) -> Result<String, TeleopError> {
+    if success {
+        Ok(message)
+    } else {
+        Err(TeleopError::Refused(message))
+    }
 }
 
-async fn ask<S: ServiceIDL>(client: &Client<S>, service: &str, request: S::Request) -> Result<S::Response, String> {
-    let node = service.split('/').next().unwrap_or(service);
+async fn ask<S: ServiceIDL>(
+    client: &Client<S>,
+    service: &str,
+    request: S::Request,
+) -> Result<S::Response, TeleopError> {
+    let node = service.split('/').next().unwrap_or(service).to_owned();
     // A request sent before the service is discovered is lost.
     let found = tokio::time::timeout(FOUND, client.notify_on_service_ready()).await;
     if found.is_err() {
-        return Err(format!(
-            "expected {node} to offer it, found nobody; is it running in this namespace?"
-        ));
+        return Err(TeleopError::NoService { node });
     }
-    let answer = client
-        .call::<_, S::Response>(request)
-        .map_err(|error| error.to_string())?;
+    let answer = client.call::<_, S::Response>(request)?;
     match tokio::time::timeout(ANSWERED, answer).await {
         Ok(Ok(answer)) => Ok(answer),
-        _ => Err(format!("{node} did not answer within {ANSWERED:?}")),
+        _ => Err(TeleopError::Silent { node, limit: ANSWERED }),
     }
 }

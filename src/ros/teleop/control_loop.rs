@@ -7,10 +7,11 @@ use std::time::Duration;
 use rclrs::{Publisher, RclrsError};
 use ros_env::thinkvla::msg::ActionChunk as ChunkMessage;
 
-use super::arm::{ArmListener, ArmReport};
+use super::arm::ArmReport;
 use super::commands::{Announcer, CommandClients};
 use super::lease::OperatorLease;
 use super::{Steady, lock};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::convert::chunk::{ChunkDetails, chunk_to_message};
 use crate::ros::node::runtime::Shutdown;
 use crate::ros::node::time::NodeClock;
@@ -30,7 +31,7 @@ pub struct ControlLoop {
     /// The session, which turns input into chunks.
     pub session: TeleopSession,
     /// Status of the arm node.
-    pub arm: ArmListener,
+    pub arm: ArmMonitor<ArmReport>,
     /// Client of the lease.
     pub operator_lease: OperatorLease,
     /// Commands to other nodes.
@@ -124,7 +125,7 @@ impl ControlLoop {
         for command in self.device.commands() {
             self.execute(&command);
         }
-        let seen = self.arm.latest();
+        let seen = self.arm.latest().map(|(seen, _)| seen);
         if let Some(seen) = &seen {
             self.compare(seen, &reading);
         }
@@ -142,10 +143,7 @@ impl ControlLoop {
             Ok(SessionStep::Rest) => {}
             Ok(SessionStep::Acquire) => self.operator_lease.acquire(),
             Ok(SessionStep::Send(chunk)) => {
-                let details = ChunkDetails {
-                    stamp: self.clock.now(),
-                    ..ChunkDetails::default()
-                };
+                let details = ChunkDetails::without_network(self.clock.now());
                 self.chunks.publish(chunk_to_message(&chunk, &details))?;
                 lock(&self.status).chunks += 1;
             }

@@ -16,7 +16,7 @@ use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::joystick::{Joypad, Joystick};
 use crate::teleop::keyboard::KeyboardDevice;
 use crate::teleop::leader::LeaderDevice;
-use crate::teleop::mapping::{Command, Input, Mapping, Pad as PadMapping};
+use crate::teleop::mapping::{Command, Input, Leader, Mapping, Pad as PadMapping, Pose as PoseMapping};
 use crate::teleop::tracker::Tracker;
 use crate::types::time::Time;
 
@@ -79,46 +79,52 @@ pub fn listen(runtime: &Runtime, mapping: &Mapping, steady: Steady) -> Result<In
                 kept: vec![pad],
             })
         }
-        Input::Leader(mapping) => {
-            let leader = Arc::new(Mutex::new(LeaderDevice::new(mapping)));
-            let pad = hear_pad(
-                node,
-                &mapping.pad,
-                Arc::clone(&leader),
-                |leader| &mut leader.pad,
-                steady,
-            )?;
-            let theirs = Arc::clone(&leader);
-            let topic = mapping.topic.as_str().qos(qos::any());
-            let joints = node.create_subscription(topic, move |state: JointState| {
-                lock(&theirs).received(&state.name, &state.position, steady.now());
-            })?;
-            Ok(Inputs {
-                device: Box::new(leader),
-                kept: vec![pad, Box::new(joints)],
-            })
-        }
-        Input::Pose(mapping) => {
-            let tracker = Arc::new(Mutex::new(Tracker::new(mapping)));
-            let pad = hear_pad(
-                node,
-                &mapping.pad,
-                Arc::clone(&tracker),
-                |tracker| &mut tracker.pad,
-                steady,
-            )?;
-            let theirs = Arc::clone(&tracker);
-            let topic = mapping.topic.as_str().qos(qos::images());
-            let poses = node.create_subscription(topic, move |message: PoseStamped| {
-                let pose = pose_from_message(&message.pose);
-                lock(&theirs).received(&message.header.frame_id, pose, steady.now());
-            })?;
-            Ok(Inputs {
-                device: Box::new(tracker),
-                kept: vec![pad, Box::new(poses)],
-            })
-        }
+        Input::Leader(mapping) => Ok(hear_leader(node, mapping, steady)?),
+        Input::Pose(mapping) => Ok(hear_tracker(node, mapping, steady)?),
     }
+}
+
+fn hear_leader(node: &Node, mapping: &Leader, steady: Steady) -> Result<Inputs, RclrsError> {
+    let leader = Arc::new(Mutex::new(LeaderDevice::new(mapping)));
+    let pad = hear_pad(
+        node,
+        &mapping.pad,
+        Arc::clone(&leader),
+        |leader| &mut leader.pad,
+        steady,
+    )?;
+    let theirs = Arc::clone(&leader);
+    let topic = mapping.topic.as_str().qos(qos::any());
+    let joints = node.create_subscription(topic, move |state: JointState| {
+        let now = steady.now();
+        lock(&theirs).received(&state.name, &state.position, now);
+    })?;
+    Ok(Inputs {
+        device: Box::new(leader),
+        kept: vec![pad, Box::new(joints)],
+    })
+}
+
+fn hear_tracker(node: &Node, mapping: &PoseMapping, steady: Steady) -> Result<Inputs, RclrsError> {
+    let tracker = Arc::new(Mutex::new(Tracker::new(mapping)));
+    let pad = hear_pad(
+        node,
+        &mapping.pad,
+        Arc::clone(&tracker),
+        |tracker| &mut tracker.pad,
+        steady,
+    )?;
+    let theirs = Arc::clone(&tracker);
+    let topic = mapping.topic.as_str().qos(qos::images());
+    let poses = node.create_subscription(topic, move |message: PoseStamped| {
+        let pose = pose_from_message(&message.pose).map_err(|error| error.to_string());
+        let now = steady.now();
+        lock(&theirs).received(&message.header.frame_id, pose, now);
+    })?;
+    Ok(Inputs {
+        device: Box::new(tracker),
+        kept: vec![pad, Box::new(poses)],
+    })
 }
 
 /// Subscribes to the joystick that belongs to a device; best effort matches every driver.
@@ -131,6 +137,7 @@ fn hear_pad<D: Send + 'static>(
 ) -> Result<Box<dyn Any + Send + Sync>, RclrsError> {
     let topic = mapping.topic.as_str().qos(qos::images());
     Ok(Box::new(node.create_subscription(topic, move |joy: Joy| {
-        pad(&mut lock(&device)).received(&joy.axes, &joy.buttons, steady.now());
+        let now = steady.now();
+        pad(&mut lock(&device)).received(&joy.axes, &joy.buttons, now);
     })?))
 }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::arm::ArmReport;
 use super::{Steady, lock};
 use crate::ros::client::heartbeat::HeartbeatThread;
-use crate::ros::client::lease::{LeaseClient, SourcePriority};
+use crate::ros::client::lease::{LeaseClient, LeaseRequestError, SourcePriority};
 use crate::teleop::session::SOURCE;
 use crate::types::time::Time;
 
@@ -161,7 +161,7 @@ async fn serve(leases: LeaseClient, mut requests: mpsc::UnboundedReceiver<LeaseR
             }
             LeaseRequest::Acquire => {
                 let answer = leases.acquire().await;
-                let unwanted = shared.take(answer.map_err(|error| error.to_string()));
+                let unwanted = shared.take(answer);
                 if let Some(lease) = unwanted
                     && let Err(error) = leases.release(lease).await
                 {
@@ -174,7 +174,7 @@ async fn serve(leases: LeaseClient, mut requests: mpsc::UnboundedReceiver<LeaseR
 
 impl Shared {
     /// Handles a response; returns a granted lease that is no longer wanted.
-    fn take(&self, answer: Result<u64, String>) -> Option<u64> {
+    fn take(&self, answer: Result<u64, LeaseRequestError>) -> Option<u64> {
         let mut state = lock(&self.state);
         let wanted = std::mem::take(&mut state.asked);
         match answer {
@@ -186,7 +186,7 @@ impl Shared {
                 });
                 self.heartbeat.set_lease(Some(lease));
             }
-            Err(why) if wanted => state.refused = Some(why),
+            Err(error) if wanted => state.refused = Some(error.to_string()),
             Err(_) => {}
         }
         None

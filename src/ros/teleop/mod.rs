@@ -9,6 +9,7 @@
 mod arm;
 mod commands;
 mod control_loop;
+mod error;
 mod inputs;
 mod lease;
 mod node;

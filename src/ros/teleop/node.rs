@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use rclrs::{IntoPrimitiveOptions as _, RclrsError};
 
-use super::arm::ArmListener;
+use super::arm;
 use super::commands::{Announcer, CommandClients};
 use super::control_loop::{ControlLoop, ControlStatus, LoopLiveness};
 use super::inputs::{self, InputError};
 use super::lease::OperatorLease;
 use super::settings::{TeleopSettings, TeleopSettingsError};
 use super::{Steady, lock, report};
+use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::node::runtime::Runtime;
 use crate::ros::node::time::NodeClock;
 use crate::ros::node::{diagnostics, qos, topics};
@@ -55,7 +56,7 @@ impl TeleopNode {
             settings.instructions.clone(),
             announcer.clone(),
         )?;
-        let arm = ArmListener::subscribe(node, steady)?;
+        let arm = ArmMonitor::subscribe(node, move |status| arm::read(&status, steady))?;
         let operator_lease = OperatorLease::new(node, tokio, steady, move || beating.is_alive())?;
         let chunks = node.create_publisher(topics::CHUNK.name.qos(qos::chunk()))?;
         let input = inputs::listen(runtime, &settings.mapping, steady)?;

@@ -9,17 +9,20 @@ pub use services::Lifecycle;
 /// Callbacks of a managed node's transitions. A failure returns the node to its previous state. `deactivate` and `clean_up`
 /// cannot fail: it must always be possible to release the arm.
 pub trait Managed: Send + 'static {
+    /// Error of a transition; it is logged.
+    type Error: std::error::Error;
+
     /// unconfigured to inactive: loads and warms up what is needed.
     ///
     /// # Errors
-    /// The reason why the node cannot work; it is logged.
-    fn configure(&mut self) -> Result<(), String>;
+    /// The reason why the node cannot work.
+    fn configure(&mut self) -> Result<(), Self::Error>;
 
     /// inactive to active: permits motion.
     ///
     /// # Errors
-    /// The reason why motion cannot be permitted; it is logged.
-    fn activate(&mut self) -> Result<(), String>;
+    /// The reason why motion cannot be permitted.
+    fn activate(&mut self) -> Result<(), Self::Error>;
 
     /// active to inactive: ends motion.
     fn deactivate(&mut self);

@@ -18,27 +18,27 @@ use crate::ros::node::lock::lock;
 use crate::ros::node::qos;
 
 /// The lifecycle services of one node; offered as long as this lives.
-pub struct Lifecycle {
-    shared: Arc<Shared>,
+pub struct Lifecycle<M> {
+    shared: Arc<Shared<M>>,
     _services: Vec<Box<dyn std::any::Any + Send + Sync>>,
 }
 
-struct Shared {
+struct Shared<M> {
     machine: Mutex<StateMachine>,
-    managed: Mutex<Box<dyn Managed>>,
+    managed: Mutex<M>,
     events: Publisher<TransitionEvent>,
 }
 
-impl Lifecycle {
+impl<M: Managed> Lifecycle<M> {
     /// Offers the services under the node's name. Transitions run on `tokio`'s blocking threads, so that the node stays
     /// responsive during a slow one.
     ///
     /// # Errors
     /// When a service cannot be created.
-    pub fn offer(node: &Node, tokio: &tokio::runtime::Handle, managed: impl Managed) -> Result<Self, RclrsError> {
+    pub fn offer(node: &Node, tokio: &tokio::runtime::Handle, managed: M) -> Result<Self, RclrsError> {
         let shared = Arc::new(Shared {
             machine: Mutex::default(),
-            managed: Mutex::new(Box::new(managed)),
+            managed: Mutex::new(managed),
             events: node.create_publisher("~/transition_event".qos(qos::events()))?,
         });
         let (theirs, blocking) = (Arc::clone(&shared), tokio.clone());
@@ -98,13 +98,13 @@ impl Lifecycle {
     }
 
     /// Returns a function that runs transitions, independent of the lifetime of this value.
-    pub fn changer(&self) -> impl Fn(Transition) -> bool + Send + Sync + use<> {
+    pub fn changer(&self) -> impl Fn(Transition) -> bool + Send + Sync + use<M> {
         let shared = Arc::clone(&self.shared);
         move |transition| shared.change(transition.id(), "")
     }
 }
 
-impl Shared {
+impl<M: Managed> Shared<M> {
     fn state(&self) -> LifecycleState {
         lock(&self.machine).state()
     }
@@ -128,7 +128,7 @@ impl Shared {
         outcome.is_ok()
     }
 
-    fn run(&self, transition: Transition) -> Result<(), String> {
+    fn run(&self, transition: Transition) -> Result<(), M::Error> {
         let mut managed = lock(&self.managed);
         match transition {
             Transition::Configure => return managed.configure(),

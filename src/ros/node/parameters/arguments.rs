@@ -4,6 +4,8 @@ use std::path::Path;
 
 use strsim::levenshtein;
 
+use super::error::ParameterError;
+
 /// What follows a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Value {
@@ -43,18 +45,16 @@ const FLAGS: [(&str, Value); 17] = [
 ///
 /// # Errors
 /// Names the first such argument; for an unknown flag, the nearest known one.
-pub fn require_ros_only(arguments: &[String]) -> Result<(), String> {
+pub fn require_ros_only(arguments: &[String]) -> Result<(), ParameterError> {
     let (sections, others) = partition(arguments);
     if let Some(other) = others.first() {
-        return Err(format!(
-            "argument {other}: expected ROS arguments, e.g. --ros-args -p NAME:=VALUE --params-file FILE -r __ns:=/left"
-        ));
+        return Err(ParameterError::NotForRos((*other).to_owned()));
     }
     sections.into_iter().try_for_each(require_known)
 }
 
 /// Checks the flags and values between `--ros-args` and `--` or the end.
-fn require_known(section: Vec<&str>) -> Result<(), String> {
+fn require_known(section: Vec<&str>) -> Result<(), ParameterError> {
     let mut left = section.into_iter();
     while let Some(flag) = left.next() {
         let Some((_, takes)) = FLAGS.iter().find(|(known, _)| *known == flag) else {
@@ -63,27 +63,25 @@ fn require_known(section: Vec<&str>) -> Result<(), String> {
         match takes {
             Value::None => {}
             Value::Text => {
-                left.next()
-                    .ok_or_else(|| format!("argument {flag}: expected a value after it, found none"))?;
+                left.next().ok_or_else(|| ParameterError::NoValue(flag.to_owned()))?;
             }
             Value::Assignment => {
                 let value = left.next();
                 let assigned = value.and_then(|value| value.split_once(":="));
                 if assigned.is_none_or(|(name, _)| name.is_empty()) {
-                    let found = value.unwrap_or("none");
-                    return Err(format!(
-                        "argument {flag}: expected NAME:=VALUE after it, without spaces, found {found}"
-                    ));
+                    return Err(ParameterError::NoAssignment {
+                        flag: flag.to_owned(),
+                        found: value.unwrap_or("none").to_owned(),
+                    });
                 }
             }
             Value::ParameterFile => {
-                let file = left.next().ok_or_else(|| {
-                    format!("argument {flag}: expected the path of a parameter file after it, found none")
-                })?;
-                if !Path::new(file).exists() {
-                    return Err(format!(
-                        "argument {flag} {file}: expected a parameter file, found none there; correct the path"
-                    ));
+                let path = left.next().ok_or_else(|| ParameterError::NoPath(flag.to_owned()))?;
+                if !Path::new(path).exists() {
+                    return Err(ParameterError::NoFile {
+                        flag: flag.to_owned(),
+                        path: path.to_owned(),
+                    });
                 }
             }
         }
@@ -92,19 +90,14 @@ fn require_known(section: Vec<&str>) -> Result<(), String> {
 }
 
 /// Returns the error of an argument that is no flag of ROS.
-fn unknown(argument: &str) -> String {
+fn unknown(argument: &str) -> ParameterError {
+    let argument = argument.to_owned();
     if argument.contains(":=") && !argument.starts_with('-') {
-        return format!(
-            "argument {argument}: expected a flag before it, found none; write -p {argument} for a parameter or -r \
-             {argument} for a remapping"
-        );
+        return ParameterError::NoFlag(argument);
     }
-    let nearest = FLAGS.iter().min_by_key(|(known, _)| levenshtein(known, argument));
+    let nearest = FLAGS.iter().min_by_key(|(known, _)| levenshtein(known, &argument));
     let nearest = nearest.map_or("-p", |(known, _)| *known);
-    format!(
-        "argument {argument}: expected a flag that ROS has after --ros-args, the nearest is {nearest}; values follow \
-         their flag after a space"
-    )
+    ParameterError::UnknownFlag { argument, nearest }
 }
 
 /// Splits the arguments after the program's name into the sections between `--ros-args` and `--` or the end, and all
@@ -135,7 +128,7 @@ mod tests {
 
     fn check(arguments: &[&str]) -> Result<(), String> {
         let all = ["arm_node"].iter().chain(arguments);
-        require_ros_only(&all.map(|argument| (*argument).to_owned()).collect::<Vec<_>>())
+        require_ros_only(&all.map(|argument| (*argument).to_owned()).collect::<Vec<_>>()).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -102,12 +102,9 @@ macro_rules! number {
             fn allowed(&self) -> String {
                 range_in_words(&self.range, self.unit)
             }
-            fn check(&self, value: &$type) -> Result<(), String> {
+            fn disallowed(&self, value: &$type) -> Option<String> {
                 // No range contains NaN, but NaN passes the comparison of rclrs.
-                self.range
-                    .contains(value)
-                    .then_some(())
-                    .ok_or_else(|| value.to_string())
+                (!self.range.contains(value)).then(|| value.to_string())
             }
             fn complete<'a>(&self, builder: ParameterBuilder<'a, $type>) -> ParameterBuilder<'a, $type> {
                 builder.default(self.default).range(ParameterRange {
@@ -140,11 +137,9 @@ impl Declaration for NumberList {
     fn allowed(&self) -> String {
         format!("{} values of {}", self.length, range_in_words(&self.range, self.unit))
     }
-    fn check(&self, value: &Arc<[f64]>) -> Result<(), String> {
+    fn disallowed(&self, value: &Arc<[f64]>) -> Option<String> {
         let inside = value.iter().all(|v| self.range.contains(v));
-        (inside && value.len() == self.length)
-            .then_some(())
-            .ok_or_else(|| format!("{value:?}"))
+        (!inside || value.len() != self.length).then(|| format!("{value:?}"))
     }
     fn complete<'a>(&self, builder: ParameterBuilder<'a, Arc<[f64]>>) -> ParameterBuilder<'a, Arc<[f64]>> {
         builder.default(Arc::from(self.default.as_slice()))
@@ -172,9 +167,9 @@ impl Declaration for Text {
             format!("one of {}", self.choices.join(", "))
         }
     }
-    fn check(&self, value: &Arc<str>) -> Result<(), String> {
+    fn disallowed(&self, value: &Arc<str>) -> Option<String> {
         let known = self.choices.is_empty() || self.choices.contains(&value.as_ref());
-        known.then_some(()).ok_or_else(|| format!("\"{value}\""))
+        (!known).then(|| format!("\"{value}\""))
     }
     fn complete<'a>(&self, builder: ParameterBuilder<'a, Arc<str>>) -> ParameterBuilder<'a, Arc<str>> {
         builder.default(Arc::from(self.default))
@@ -198,8 +193,8 @@ impl Declaration for Texts {
     fn allowed(&self) -> String {
         "any texts".to_owned()
     }
-    fn check(&self, _: &Self::Ros) -> Result<(), String> {
-        Ok(())
+    fn disallowed(&self, _: &Self::Ros) -> Option<String> {
+        None
     }
     fn complete<'a>(&self, builder: ParameterBuilder<'a, Self::Ros>) -> ParameterBuilder<'a, Self::Ros> {
         builder.default(Arc::from(Vec::new()))
@@ -223,8 +218,8 @@ impl Declaration for Flag {
     fn allowed(&self) -> String {
         "true or false".to_owned()
     }
-    fn check(&self, _: &bool) -> Result<(), String> {
-        Ok(())
+    fn disallowed(&self, _: &bool) -> Option<String> {
+        None
     }
     fn complete<'a>(&self, builder: ParameterBuilder<'a, bool>) -> ParameterBuilder<'a, bool> {
         builder.default(self.default)

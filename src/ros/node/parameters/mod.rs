@@ -1,6 +1,8 @@
 //! Typed parameters with range, unit and description; invalid values are refused at start and at run time.
 
 mod arguments;
+mod error;
+mod file;
 mod kinds;
 mod overrides;
 
@@ -12,44 +14,9 @@ use rclrs::{AvailableValues, DeclarationError, MandatoryParameter, Node, Paramet
 use super::runtime::Runtime;
 
 pub use arguments::require_ros_only;
+pub use error::{ParameterError, UnknownParameter};
 pub use kinds::{Flag, Number, NumberList, Text, Texts};
 pub use overrides::Overrides;
-
-/// Error in a parameter, which keeps the node from starting.
-#[derive(Debug, thiserror::Error)]
-pub enum ParameterError {
-    /// Invalid value.
-    #[error("parameter {name}: expected {allowed}, found {found}; correct it in the parameter file or launch argument")]
-    Impossible {
-        /// Name of the parameter.
-        name: &'static str,
-        /// Allowed values, with their unit.
-        allowed: String,
-        /// Value that was given.
-        found: String,
-    },
-    /// Value of another type.
-    #[error(
-        "parameter {name}: expected {kind}, found another type; correct it in the parameter file or launch argument"
-    )]
-    Type {
-        /// Name of the parameter.
-        name: &'static str,
-        /// Expected type, with an example.
-        kind: &'static str,
-    },
-    /// Name that no parameter of the node has.
-    #[error("{0}; correct it in the parameter file or launch argument")]
-    Unknown(String),
-    /// Error of the declaration itself.
-    #[error("parameter {name}: {source}")]
-    Declaration {
-        /// Name of the parameter.
-        name: &'static str,
-        /// Error of rclrs.
-        source: DeclarationError,
-    },
-}
 
 /// A kind of parameter.
 pub trait Declaration {
@@ -66,8 +33,8 @@ pub trait Declaration {
     fn description(&self) -> String;
     /// Allowed values, in words.
     fn allowed(&self) -> String;
-    /// Checks a value; the error is the value formatted for messages.
-    fn check(&self, value: &Self::Ros) -> Result<(), String>;
+    /// A value that is not allowed, formatted for messages; `None` for an allowed one.
+    fn disallowed(&self, value: &Self::Ros) -> Option<String>;
     /// Adds default and range to the builder.
     fn complete<'a>(&self, builder: ParameterBuilder<'a, Self::Ros>) -> ParameterBuilder<'a, Self::Ros>;
     /// Converts a value from the ROS type.
@@ -119,7 +86,7 @@ impl NodeParameters {
     /// Names the first unknown parameter, where it is given, and the nearest known name. An unknown name in a section for
     /// all nodes that is not similar to a known one only causes a warning, because another node may have it.
     pub fn complete(self) -> Result<Self, ParameterError> {
-        let warnings = self.given.require_known(&self.names).map_err(ParameterError::Unknown)?;
+        let warnings = self.given.require_known(&self.names)?;
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(self)
     }
@@ -174,13 +141,13 @@ fn declare<'a, D: Declaration + Clone + Send + Sync + 'static, P>(
             .discriminate(move |values: AvailableValues<'_, D::Ros>| {
                 let value = values.override_value.or(values.default_value);
                 if let (Some(value), Ok(mut slot)) = (&value, seen.lock()) {
-                    *slot = at_start.check(value).err();
+                    *slot = at_start.disallowed(value);
                 }
                 value
             })
-            .validate(move |value: &D::Ros| {
-                let complaint = |found| format!("expected {}, found {found}", checked.allowed());
-                checked.check(value).map_err(complaint)
+            .validate(move |value: &D::Ros| match checked.disallowed(value) {
+                None => Ok(()),
+                Some(found) => Err(format!("expected {}, found {found}", checked.allowed())),
             });
         let outcome = finish(builder);
         if let Ok(mut slot) = given.lock() {

@@ -5,15 +5,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
-use serde_saphyr::NonFiniteFloatPolicy;
 use strsim::levenshtein;
 
 use super::arguments::partition;
-use crate::files;
+use super::error::{ParameterError, UnknownParameter};
+use super::file::{self, flatten, matches, sections_of, yaml};
 
-/// Key of a node's parameters in a parameter file.
-const PARAMETERS: &str = "ros__parameters";
 /// Parameters that every node has.
 const OF_EVERY_NODE: [&str; 2] = ["use_sim_time", "start_type_description_service"];
 /// Largest edit distance at which an unknown name is taken for a misspelt known one.
@@ -41,8 +38,6 @@ pub struct Overrides {
     given: Vec<Given>,
     /// Values of `--params-file` and `-p` that apply to this node.
     read: Vec<String>,
-    /// Errors of files that exist and cannot be read as parameters.
-    unread: Vec<String>,
     /// Warnings for the user.
     pub notes: Vec<String>,
 }
@@ -50,7 +45,14 @@ pub struct Overrides {
 impl Overrides {
     /// Reads the arguments for the node of this name and namespace, which remapping arguments may replace. Files that do
     /// not exist are left to ROS, which refuses them.
-    pub fn read(arguments: impl IntoIterator<Item = String>, name: &str, namespace: &str) -> Self {
+    ///
+    /// # Errors
+    /// Names a parameter file that exists and cannot be read.
+    pub fn read(
+        arguments: impl IntoIterator<Item = String>,
+        name: &str,
+        namespace: &str,
+    ) -> Result<Self, ParameterError> {
         let arguments: Vec<String> = arguments.into_iter().collect();
         let (sections, _) = partition(&arguments);
         let ros = sections.concat();
@@ -59,13 +61,13 @@ impl Overrides {
         let mut all = Self::default();
         for (flag, value) in ros {
             match flag {
-                "--params-file" => all.read_file(value, &node),
+                "--params-file" => all.read_file(value, &node)?,
                 "-p" | "--param" => all.read_assignment(value, &node),
                 _ => (),
             }
         }
         all.arguments = arguments;
-        all
+        Ok(all)
     }
 
     /// Arguments with which rclrs uses the last value of each parameter: unchanged where each parameter is given once and
@@ -84,20 +86,12 @@ impl Overrides {
         arguments
     }
 
-    /// Checks that every parameter file that exists could be read.
-    ///
-    /// # Errors
-    /// Names the file.
-    pub fn require_readable(&self) -> Result<(), String> {
-        self.unread.first().map_or(Ok(()), |unread| Err(unread.clone()))
-    }
-
     /// Checks that every given name is a parameter of the node. Returns warnings about names in sections for several nodes
     /// that are not similar to a known one.
     ///
     /// # Errors
     /// Names the unknown parameter, where it is given, and the nearest known name.
-    pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<String>, String> {
+    pub fn require_known(&self, known: &[&'static str]) -> Result<Vec<UnknownParameter>, ParameterError> {
         let mut warnings = Vec::new();
         for given in &self.given {
             let name = given.name.as_str();
@@ -106,32 +100,26 @@ impl Overrides {
             }
             let nearest = known.iter().min_by_key(|known| levenshtein(known, name));
             let nearest = nearest.copied().unwrap_or_default();
-            let said = format!(
-                "parameter {name}, given by {}: expected one that this node has, the nearest is {nearest}",
-                given.source
-            );
+            let unknown = UnknownParameter {
+                name: name.to_owned(),
+                given_by: given.source.clone(),
+                nearest,
+            };
             if given.shared && levenshtein(nearest, name) > MISSPELT {
-                warnings.push(said);
+                warnings.push(unknown);
             } else {
-                return Err(said);
+                return Err(ParameterError::Unknown(unknown));
             }
         }
         Ok(warnings)
     }
 
-    fn read_file(&mut self, path: &str, node: &str) {
+    fn read_file(&mut self, path: &str, node: &str) -> Result<(), ParameterError> {
         if !Path::new(path).exists() {
-            return;
+            return Ok(());
         }
-        let text = files::read_text(Path::new(path), files::CONFIGURATION).map_err(|e| e.to_string());
-        let file = match text.and_then(|text| parse(&text)) {
-            Ok(file) => file,
-            // ROS may be able to read it, and then its values would silently win over later ones.
-            Err(problem) => {
-                self.unread.push(format!("parameter file {path}: {problem}"));
-                return;
-            }
-        };
+        // ROS may be able to read a file that is refused here, and then its values would silently win over later ones.
+        let file = file::read(path)?;
         self.read.push(path.to_owned());
         let mut sections = Vec::new();
         sections_of("", &file, &mut sections);
@@ -158,6 +146,7 @@ impl Overrides {
                 names.join(", ")
             ));
         }
+        Ok(())
     }
 
     fn read_assignment(&mut self, assignment: &str, node: &str) {
@@ -182,20 +171,6 @@ impl Overrides {
             value: value.to_owned(),
             honoured: true,
         });
-    }
-}
-
-/// Parses a parameter file. Numbers that JSON does not have become texts (`.nan`, `.inf`, `-.inf`).
-fn parse(text: &str) -> Result<Value, String> {
-    let options = serde_saphyr::options! { non_finite_float_policy: NonFiniteFloatPolicy::AsString };
-    serde_saphyr::from_str_with_options(text, options).map_err(|e| e.to_string())
-}
-
-/// Writes a value as YAML.
-fn yaml(value: &Value) -> String {
-    match value.as_str() {
-        Some(number @ (".nan" | ".inf" | "-.inf")) => number.to_owned(),
-        _ => value.to_string(),
     }
 }
 
@@ -237,61 +212,13 @@ fn full_name(ros: &[(&str, &str)], name: &str, namespace: &str) -> String {
     format!("/{}/{name}", namespace.trim_matches('/')).replace("//", "/")
 }
 
-/// Collects every parameter mapping in a file, with the name or pattern of its node.
-fn sections_of<'a>(prefix: &str, value: &'a Value, sections: &mut Vec<(String, &'a Value)>) {
-    let Value::Object(map) = value else { return };
-    for (key, inner) in map {
-        if key == PARAMETERS {
-            sections.push((prefix.to_owned(), inner));
-        } else {
-            sections_of(&format!("{prefix}/{}", key.trim_matches('/')), inner, sections);
-        }
-    }
-}
-
-/// Flattens nested parameters; the names of inner ones are joined with dots.
-fn flatten(prefix: &str, value: &Value, named: &mut Vec<(String, Value)>) {
-    let Value::Object(map) = value else { return };
-    for (key, inner) in map {
-        let name = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
-        match inner {
-            Value::Object(_) => flatten(&name, inner, named),
-            other => named.push((name, other.clone())),
-        }
-    }
-}
-
-/// Returns whether a pattern matches a node: `*` stands for one part of the name between slashes, `**` for any number of
-/// them.
-fn matches(pattern: &str, node: &str) -> bool {
-    fn parts(of: &str) -> Vec<&str> {
-        of.split('/').filter(|part| !part.is_empty()).collect()
-    }
-    fn fit(pattern: &[&str], node: &[&str]) -> bool {
-        match (pattern.split_first(), node.split_first()) {
-            (None, None) => true,
-            (Some((&"**", rest)), _) => {
-                (0..=node.len()).any(|skipped| fit(rest, node.get(skipped..).unwrap_or_default()))
-            }
-            (Some((&"*", rest)), Some((_, of))) => fit(rest, of),
-            (Some((part, rest)), Some((own, of))) => part == own && fit(rest, of),
-            _ => false,
-        }
-    }
-    fit(&parts(pattern), &parts(node))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const KNOWN: [&str; 3] = ["command_rate_hz", "dry_run", "robot"];
 
-    fn given(yaml: &str, more: &[&str]) -> (Overrides, tempfile::NamedTempFile) {
+    fn read(yaml: &str, more: &[&str]) -> (Result<Overrides, ParameterError>, tempfile::NamedTempFile) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), yaml).unwrap();
         let path = file.path().display().to_string();
@@ -300,29 +227,15 @@ mod tests {
         (Overrides::read(arguments, "arm_node", "/"), file)
     }
 
+    fn given(yaml: &str, more: &[&str]) -> (Overrides, tempfile::NamedTempFile) {
+        let (overrides, file) = read(yaml, more);
+        (overrides.unwrap(), file)
+    }
+
     fn rates(yaml: &str, more: &[&str]) -> Vec<String> {
         let (overrides, _file) = given(yaml, more);
         let named = overrides.given.iter().filter(|given| given.name == "command_rate_hz");
         named.map(|given| given.value.clone()).collect()
-    }
-
-    #[test]
-    fn patterns_match_as_in_rclcpp() {
-        for (pattern, node, fits) in [
-            ("/**", "/left/arm_node", true),
-            ("/**", "/arm_node", true),
-            ("/**/arm_node", "/arm_node", true),
-            ("/**/arm_node", "/a/b/arm_node", true),
-            ("/left/**", "/left/arm_node", true),
-            ("/left/**", "/right/arm_node", false),
-            ("/*/arm_node", "/left/arm_node", true),
-            ("/*/arm_node", "/arm_node", false),
-            ("/*", "/arm_node", true),
-            ("left/arm_node", "/left/arm_node", true),
-            ("arm_node", "/left/arm_node", false),
-        ] {
-            assert_eq!(matches(pattern, node), fits, "{pattern} {node}");
-        }
     }
 
     #[test]
@@ -372,8 +285,8 @@ mod tests {
     #[test]
     fn files_that_are_there_and_cannot_be_read_are_refused() {
         for yaml in ["arm_node:\n  ros__parameters: {robot: a, robot: b}\n", "arm_node: [\n"] {
-            let (overrides, file) = given(yaml, &[]);
-            let said = overrides.require_readable().unwrap_err();
+            let (overrides, file) = read(yaml, &[]);
+            let said = overrides.unwrap_err().to_string();
             assert!(said.contains(&file.path().display().to_string()), "{said}");
         }
     }
@@ -409,7 +322,10 @@ mod tests {
 
     #[test]
     fn misspelt_names_are_errors_and_those_of_other_nodes_are_not() {
-        let refused = |yaml: &str, more: &[&str]| given(yaml, more).0.require_known(&KNOWN);
+        let refused = |yaml: &str, more: &[&str]| {
+            let known = given(yaml, more).0.require_known(&KNOWN);
+            known.map_err(|e| e.to_string())
+        };
         let said = refused("arm_node:\n  ros__parameters: {command_rate: 200.0}\n", &[]).unwrap_err();
         assert!(
             said.contains("parameter command_rate,") && said.contains("command_rate_hz"),
