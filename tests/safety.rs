@@ -255,7 +255,7 @@ fn a_joint_error_is_a_fault_even_while_disarmed() {
 type Crowd = (fn(&mut Graph), &'static str);
 
 /// Every conflict in the graph, on topics of driver generation v2.
-const CROWDS: [Crowd; 6] = [
+const CROWDS: [Crowd; 8] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[0], &["/rm_control"])),
         "/rm_control",
@@ -267,6 +267,14 @@ const CROWDS: [Crowd; 6] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[2], &["/hand"])),
         "/hand",
+    ),
+    (
+        |graph| graph.commanding.push(by(COMMAND_TOPICS[3], &["/stop_button"])),
+        "/stop_button",
+    ),
+    (
+        |graph| graph.commanding.push(by("/rm_driver/movej_cmd", &["/planner"])),
+        "/planner",
     ),
     (
         |graph| graph.reporting.push(by("joint_states", &["/rm_driver", "/player"])),
@@ -283,9 +291,9 @@ const CROWDS: [Crowd; 6] = [
     (|graph| graph.drivers.push("/sim_node".into()), "/sim_node"),
 ];
 
-fn by(topic: &'static str, nodes: &[&str]) -> Publishers {
+fn by(topic: &str, nodes: &[&str]) -> Publishers {
     Publishers {
-        topic,
+        topic: topic.to_owned(),
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
     }
 }

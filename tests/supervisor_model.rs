@@ -307,7 +307,7 @@ impl<'a> Model<'a> {
                     ..Graph::of_driver(DriverApi::V2)
                 };
                 graph.commanding.push(Publishers {
-                    topic: COMMAND_TOPICS[0],
+                    topic: COMMAND_TOPICS[0].to_owned(),
                     nodes: vec!["/another".to_owned(); command_publishers.saturating_sub(1)],
                 });
                 supervisor.on_graph(graph, now);
