@@ -207,6 +207,8 @@ impl HarnessSession {
             // Cameras rendered on a CPU are slower than the real ones that a checkpoint was trained for.
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
+            // The network takes the time of the cameras that the same machine renders.
+            ("camera_periods", float(0.0)),
             ("replan_steps", REPLAN_STEPS.to_string()),
             ("threads", policy_threads().to_string()),
         ];
