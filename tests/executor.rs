@@ -7,10 +7,11 @@ mod arm_rig;
 
 use arm_rig::{PERIOD, Rig, config, ready, steps};
 use thinkvla::contract::{ActionSpace, Composition, Reference};
-use thinkvla::control::chunk::ActionChunk;
+use thinkvla::control::chunk::{ActionChunk, PhysicalActions};
 use thinkvla::control::event::{Check, EventKind};
-use thinkvla::control::executor::Executor;
+use thinkvla::control::executor::{Executor, PlanTarget};
 use thinkvla::supervisor::ArmMode;
+use thinkvla::types::time::{Now, Steady, Time};
 use thinkvla::types::{Joints, Pose};
 
 fn pose(joints: &Joints) -> Pose {
@@ -111,6 +112,72 @@ fn a_chunk_observed_in_motion_is_anchored_where_the_arm_then_was() {
     rig.supervisor.on_chunk(chunk, rig.now).unwrap();
     rig.run(1.5);
     near(travelled(&rig, &anchor), [-0.048, 0.0, 0.0], 1e-5);
+}
+
+#[test]
+fn a_plan_observed_while_the_tool_turns_begins_with_that_turn() {
+    let at = |tick: u32| {
+        let seconds = PERIOD * f64::from(tick);
+        Now {
+            ros: Time::from_secs_f64(1000.0 + seconds),
+            steady: Steady::from_secs_f64(5.0 + seconds),
+        }
+    };
+    // The last joint turns at 1 rad/s.
+    let joints = |tick: u32| {
+        let mut joints = ready();
+        joints[6] += PERIOD * f64::from(tick);
+        joints
+    };
+    let turn = |from: u32, to: u32| {
+        let (from, to) = (pose(&joints(from)).rotation, pose(&joints(to)).rotation);
+        (to * from.inverse()).scaled_axis()
+    };
+    let mut executor = Executor::new(&config());
+    (0..=50).for_each(|tick| executor.remember_command(at(tick), joints(tick)));
+    let step = turn(0, 10);
+    let values = steps(10, [0.0, 0.0, 0.0, step.x, step.y, step.z, 1.0]);
+    let chunk = ActionChunk {
+        actions: PhysicalActions::new(ActionSpace::Ee7, values).unwrap(),
+        composition: Composition::Sequential,
+        reference: Reference::Commanded,
+        frame: "base_link".into(),
+        step_period: 0.1,
+        observed: at(40).ros,
+        expires: at(90).ros,
+        source: "policy".into(),
+        lease: 1,
+        plan_id: 1,
+    };
+    executor.start(&chunk, at(50), false).unwrap();
+    let PlanTarget::Pose(found) = executor.plan().unwrap().at(at(45).ros) else {
+        panic!("a plan of poses")
+    };
+    let away = found.rotation.angle_to(&pose(&joints(45)).rotation);
+    assert!(
+        away < 2e-3,
+        "half a step after the observation the plan is {away} rad from steady turning"
+    );
+}
+
+#[test]
+fn waypoints_that_are_moved_inside_are_counted_and_others_are_not() {
+    let mut config = config();
+    config.workspace.tool_max_m[1] = 0.05;
+    for (count, told) in [(2, None), (4, Some("2 waypoints"))] {
+        let mut rig = Rig::armed_with(config.clone());
+        // At 20, 40, 60 and 80 mm.
+        rig.follow(count, [0.0, 0.02, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        rig.tick();
+        let clamped = |event: &&thinkvla::control::event::Event| {
+            (event.kind, event.check) == (EventKind::Clamped, Check::Workspace)
+        };
+        let found = rig.events.iter().find(clamped);
+        match told {
+            None => assert!(found.is_none(), "{found:?}"),
+            Some(told) => assert!(found.is_some_and(|event| event.message.starts_with(told)), "{found:?}"),
+        }
+    }
 }
 
 /// Largest change of velocity and of acceleration between two commands, as shares of the limits.

@@ -255,7 +255,7 @@ fn a_joint_error_is_a_fault_even_while_disarmed() {
 type Crowd = (fn(&mut Graph), &'static str);
 
 /// Every conflict in the graph, on topics of driver generation v2.
-const CROWDS: [Crowd; 6] = [
+const CROWDS: [Crowd; 8] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[0], &["/rm_control"])),
         "/rm_control",
@@ -267,6 +267,14 @@ const CROWDS: [Crowd; 6] = [
     (
         |graph| graph.commanding.push(by(COMMAND_TOPICS[2], &["/hand"])),
         "/hand",
+    ),
+    (
+        |graph| graph.commanding.push(by(COMMAND_TOPICS[3], &["/stop_button"])),
+        "/stop_button",
+    ),
+    (
+        |graph| graph.commanding.push(by("/rm_driver/movej_cmd", &["/planner"])),
+        "/planner",
     ),
     (
         |graph| graph.reporting.push(by("joint_states", &["/rm_driver", "/player"])),
@@ -283,9 +291,9 @@ const CROWDS: [Crowd; 6] = [
     (|graph| graph.drivers.push("/sim_node".into()), "/sim_node"),
 ];
 
-fn by(topic: &'static str, nodes: &[&str]) -> Publishers {
+fn by(topic: &str, nodes: &[&str]) -> Publishers {
     Publishers {
-        topic,
+        topic: topic.to_owned(),
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
     }
 }
@@ -1023,8 +1031,15 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
                     rig.joints += Joints::repeat(push);
                 }
                 let measured = rig.joints;
-                rig.tick();
-                assert_eq!(rig.sent().len(), 1);
+                // An arm that is being pushed is waited for.
+                let ticks = (1..=8).find(|_| {
+                    rig.tick();
+                    rig.sent().len() == 1
+                });
+                assert!(
+                    ticks.is_some_and(|ticks| pushed_later || ticks == 1),
+                    "{push}: {ticks:?}"
+                );
                 let first = (rig.sent()[0].1 - measured).amax();
                 assert!(first <= 1e-3, "{push} {reference:?}: first command {first} rad away");
                 rig.run(1.0);
@@ -1046,6 +1061,79 @@ fn a_push_while_holding_is_taken_up_and_the_first_command_is_where_the_arm_is() 
     assert!((rig.sent()[0].1 - measured).amax() <= 1e-3);
     rig.run(5.0);
     assert_eq!(rig.supervisor.move_progress(), Some(MoveProgress::Done));
+}
+
+/// Starts a motion of an arm in `ready`: a still chunk, or a named move.
+fn start(rig: &mut Rig, is_named: bool) {
+    if is_named {
+        rig.supervisor.move_named("home", 0.8, rig.lease, rig.now).unwrap();
+    } else {
+        rig.follow(20, [0.0; 7]);
+    }
+}
+
+#[test]
+fn a_motion_waits_for_an_arm_that_still_follows_the_last_command() {
+    for is_named in [false, true] {
+        let mut rig = Rig::armed();
+        let left_at = rig.joints;
+        rig.joints = left_at - Joints::repeat(0.04);
+        rig.tick();
+        start(&mut rig, is_named);
+        let first = (0..60).find_map(|tick| {
+            if tick < 20 {
+                rig.joints = left_at - Joints::repeat(0.038 - 0.002 * f64::from(tick));
+            }
+            let measured = rig.joints;
+            rig.tick();
+            let (_, command) = rig.sent().first()?;
+            Some((tick, (command - measured).amax()))
+        });
+        let (tick, away) = first.expect("the motion starts once the arm rests");
+        assert!(
+            tick >= 19,
+            "named {is_named}: a command in tick {tick}, the arm moves until tick 19"
+        );
+        assert!(
+            away <= 1e-3,
+            "named {is_named}: the first command is {away} rad from the arm"
+        );
+    }
+}
+
+#[test]
+fn a_motion_of_an_arm_that_does_not_come_to_rest_is_given_up() {
+    for is_named in [false, true] {
+        let mut rig = Rig::armed();
+        let left_at = rig.joints;
+        start(&mut rig, is_named);
+        for tick in 0..110 {
+            rig.joints = left_at + Joints::repeat(if tick % 2 == 0 { 0.002 } else { -0.002 });
+            rig.tick();
+            assert!(rig.sent().is_empty(), "named {is_named}: a command in tick {tick}");
+        }
+        assert_eq!(rig.mode(), ArmMode::Holding, "named {is_named}");
+        assert!(rig.has(EventKind::Refused, Check::Tracking));
+        assert!(
+            rig.status().reason.contains("at rest within 1 s"),
+            "{}",
+            rig.status().reason
+        );
+    }
+}
+
+#[test]
+fn an_arm_that_moves_is_not_armed() {
+    let mut rig = Rig::new(config());
+    for _ in 0..20 {
+        rig.joints += Joints::repeat(0.002);
+        rig.tick();
+    }
+    let refusal = rig.supervisor.arm(rig.now).unwrap_err();
+    assert_eq!(refusal.check, Check::State);
+    assert!(refusal.message.contains("joints moving"), "{refusal}");
+    rig.run(0.1);
+    rig.supervisor.arm(rig.now).unwrap();
 }
 
 #[test]

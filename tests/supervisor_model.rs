@@ -19,6 +19,10 @@ use thinkvla::realman::graph::{COMMAND_TOPICS, Publishers};
 use thinkvla::realman::{DriverApi, Graph};
 use thinkvla::supervisor::{ArmMode, ErrorChannel};
 use thinkvla::types::Joints;
+use thinkvla::types::time::Steady;
+
+/// Time within which an arm that a motion starts from has not moved (s).
+const STILL_S: f64 = 0.045;
 
 /// An input of the supervisor, or an event around it.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,7 @@ enum Happening {
     Rate(f64),
     Stall(f64),
     Push(f64),
+    Lag(f64),
     /// All faults end, and the policy gets the lease.
     Recover,
 }
@@ -109,6 +114,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         2 => prop_oneof![0.01..0.1, Just(2.0)].prop_map(Stall),
         8 => Just(Recover),
         1 => prop_oneof![-0.06..0.06, -0.002..0.002].prop_map(Push),
+        1 => prop_oneof![1 => Just(0.0), 2 => 0.3..0.95].prop_map(Lag),
     ]
 }
 
@@ -155,6 +161,8 @@ struct Model<'a> {
     faults: u64,
     /// Whether no frame has left since the arm came to rest.
     resting: bool,
+    /// Joint states of the last 50 ms, with their times (rad).
+    states: Vec<(Steady, Joints)>,
     /// Velocity of the last frame (rad/s); unknown for the first one, which starts from the resting position.
     velocity: Option<Joints>,
     tally: &'a Tally,
@@ -171,6 +179,7 @@ impl<'a> Model<'a> {
             frames: 0,
             faults: 0,
             resting: true,
+            states: Vec::new(),
             velocity: None,
             tally,
         }
@@ -181,6 +190,11 @@ impl<'a> Model<'a> {
         let last = self.rig.status().commanded_joints;
         // The rig itself asserts that at most one frame leaves in a tick.
         self.rig.tick();
+        let now = self.rig.now.steady;
+        if !self.rig.deaf {
+            self.states.push((now, self.rig.reported));
+        }
+        self.states.retain(|(at, _)| now.seconds_since(*at) <= STILL_S);
         let frame = self.rig.sent().get(self.frames).map(|(_, joints)| *joints);
         self.frames = self.rig.sent().len();
         let Some(frame) = frame else {
@@ -193,6 +207,16 @@ impl<'a> Model<'a> {
             add(&self.tally.starts);
             let away = (frame - self.rig.reported).amax();
             prop_assert!(away <= 1e-3, "the first command is {away} rad from the arm");
+            let moved = self
+                .states
+                .iter()
+                .map(|(_, joints)| (joints - self.rig.reported).amax());
+            let moved = moved.fold(0.0, f64::max);
+            let off = (self.rig.reported - last).amax();
+            prop_assert!(
+                moved <= 2.01e-3 || off <= 1e-3,
+                "a motion began {off} rad off, while the arm moved by {moved} rad"
+            );
             (self.resting, self.velocity) = (false, None);
         } else {
             let velocity = (frame - last) / PERIOD;
@@ -307,7 +331,7 @@ impl<'a> Model<'a> {
                     ..Graph::of_driver(DriverApi::V2)
                 };
                 graph.commanding.push(Publishers {
-                    topic: COMMAND_TOPICS[0],
+                    topic: COMMAND_TOPICS[0].to_owned(),
                     nodes: vec!["/another".to_owned(); command_publishers.saturating_sub(1)],
                 });
                 supervisor.on_graph(graph, now);
@@ -320,12 +344,14 @@ impl<'a> Model<'a> {
                 self.resting |= seconds > 3.0 * PERIOD + 1e-9;
                 self.tick()?;
             }
+            Happening::Lag(lag) => self.rig.lag = lag,
             Happening::Push(rad) => self.rig.joints += Joints::repeat(rad),
             Happening::Recover => {
                 for happening in [
                     Happening::Heartbeat(true),
                     Happening::Deaf(false),
                     Happening::Frozen(false),
+                    Happening::Lag(0.0),
                     Happening::Rate(1.0),
                     Happening::Error(0),
                     Happening::Publishers(1),

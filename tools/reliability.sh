@@ -2,6 +2,9 @@
 # reliability.sh ROW [N]: measures one claim of docs/reliability.md, with N trials where the row can be repeated, and
 # ends with one line "row, claim, N, result". reliability.sh --list shows the rows.
 #
+# N of rows 19, 20, 26 and 27 is a time in seconds. Rows 26 and 27 leave their reports in $THINKVLA_REPORT, or else in
+# out/reliability.
+#
 # Rows over ROS take the binaries in $THINKVLA_BIN, or else the release build in the Cargo target folder.
 set -euo pipefail
 # shellcheck source=tools/env.sh
@@ -32,10 +35,13 @@ rows='1|a malformed image never panics|1000000
 21|no pickle is run, and no node listens beyond its middleware|0
 22|no dependency has a known vulnerability or a licence that is not allowed|0
 23|SROS2 allows each node what it needs and nothing else|0
-24|sanitizers find nothing|100000'
+24|sanitizers find nothing|100000
+25|no sequence of inputs moves an arm that must not move|10000
+26|whatever nodes are sent, no command breaks a limit and no node ends|60
+27|hours of driving with a fault a minute break no limit and always go on|3600'
 
 usage() {
-  sed -n '2,5s/^# \?//p' "${BASH_SOURCE[0]}"
+  sed -n '2,8s/^# \?//p' "${BASH_SOURCE[0]}"
   printf '\n%4s  %-77s %s\n' row claim 'N when none is given'
   while IFS='|' read -r number what count; do
     ((count)) || count=fixed
@@ -47,7 +53,7 @@ case ${1:-} in
   -h | --help | --list) usage; exit ;;
 esac
 row=$1
-IFS='|' read -r _ claim default < <(grep "^$row|" <<<"$rows") || { echo "no row $row: expected 1 to 24" >&2; exit 2; }
+IFS='|' read -r _ claim default < <(grep "^$row|" <<<"$rows") || { echo "no row $row: expected 1 to 27" >&2; exit 2; }
 n=${2:-$default}
 [[ $n =~ ^[0-9]+$ ]] || { echo "N: expected a whole number, found $n" >&2; exit 2; }
 if ((default == 0)) && [[ -n ${2:-} ]]; then
@@ -74,6 +80,11 @@ fuzz() { # fuzz TARGET...: N inputs to each, address sanitizer on
   for target; do
     RUSTC_BOOTSTRAP=1 cargo fuzz run --features torch "$target" -- "-runs=$n" || return
   done
+}
+report_folder() {
+  local folder=${THINKVLA_REPORT:-out/reliability}
+  mkdir -p "$folder"
+  realpath "$folder"
 }
 command_line() { "$release/thinkvla" "$@"; }
 file_targets=(dataset_info dataset_episodes dataset_rows dataset_lines mp4 bag recording torch_save safetensors starvla)
@@ -143,6 +154,9 @@ measure() {
     22) cargo deny check ;;
     23) over_ros tests/ros/test_sros2_policies.py ;;
     24) fuzz image_view decode "${file_targets[@]}" ;;
+    25) PROPTEST_CASES=$n rust '' --cargo-profile release --test supervisor_model ;;
+    26) THINKVLA_FUZZ_S=$n THINKVLA_REPORT=$(report_folder) over_ros tests/ros/test_node_fuzz.py ;;
+    27) THINKVLA_SOAK_S=$n THINKVLA_REPORT=$(report_folder) over_ros tests/ros/test_fault_soak.py ;;
   esac
 }
 

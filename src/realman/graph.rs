@@ -42,16 +42,24 @@ pub const ARM_ERRORS: &str = "rm_driver/udp_arm_err";
 /// Topic of joint errors, one code per joint.
 pub const JOINT_ERRORS: &str = "rm_driver/udp_joint_error_code";
 
-/// Topics that move the arm or its gripper; only this node may publish on them.
-pub const COMMAND_TOPICS: [&str; 3] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_COMMANDS];
+/// Command topics that this node uses, and may be remapped to; only this node may publish on them. Of the others,
+/// [`is_command`] tells.
+pub const COMMAND_TOPICS: [&str; 4] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_COMMANDS, STOP_COMMANDS];
 /// Topics that only the arm's driver may publish on: reports of a second publisher would be taken for the driver's.
 pub const REPORT_TOPICS: [&str; 5] = [JOINT_STATES, ALL_ERRORS, SYSTEM_ERRORS, ARM_ERRORS, JOINT_ERRORS];
+
+/// Whether a topic below the driver's name commands the driver: all that end in `_cmd`, in both generations, but for queries
+/// (`get_..._cmd`), which move and change nothing. Stops count too: the controller goes on with the next frame, so an arm
+/// that somebody stops past this node has to be braked by this node.
+pub fn is_command(name: &str) -> bool {
+    name.ends_with("_cmd") && !name.starts_with("get_")
+}
 
 /// Publishers of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publishers {
-    /// Topic in the arm's namespace.
-    pub topic: &'static str,
+    /// Topic, in the arm's namespace or in full.
+    pub topic: String,
     /// Full name of each publisher's node; a node with two publishers is listed twice.
     pub nodes: Vec<String>,
 }
@@ -70,7 +78,7 @@ pub struct Graph {
     /// Full name of the node of each subscription of the command topic that belongs to a driver: a node that also publishes
     /// joint states or a topic below `rm_driver`. Recorders and `ros2 topic echo` publish neither.
     pub drivers: Vec<String>,
-    /// Other publishers on [`COMMAND_TOPICS`].
+    /// Other publishers on [`COMMAND_TOPICS`] and on the driver's other command topics.
     pub commanding: Vec<Publishers>,
     /// Publishers on [`REPORT_TOPICS`].
     pub reporting: Vec<Publishers>,
@@ -84,8 +92,8 @@ impl Graph {
             DriverApi::V2 => ALL_ERRORS,
         };
         let driver = "/rm_driver".to_owned();
-        let publishes = |topic| Publishers {
-            topic,
+        let publishes = |topic: &str| Publishers {
+            topic: topic.to_owned(),
             nodes: vec![driver.clone()],
         };
         Self {
@@ -151,13 +159,13 @@ impl Graph {
         }
         if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
             return Err(DriverNotReady::Commanded {
-                topic: by.topic.to_owned(),
+                topic: by.topic.clone(),
                 others: by.nodes.clone(),
             });
         }
         if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
             return Err(DriverNotReady::Reported {
-                topic: by.topic.to_owned(),
+                topic: by.topic.clone(),
                 nodes: by.nodes.clone(),
             });
         }
@@ -230,16 +238,16 @@ mod tests {
         assert!(error.to_string().contains("says v2, the graph says v1"), "{error}");
     }
 
-    fn reporting(topic: &'static str, nodes: &[&str]) -> Graph {
+    fn reporting(topic: &str, nodes: &[&str]) -> Graph {
         Graph {
             reporting: vec![publishers(topic, nodes)],
             ..Graph::default()
         }
     }
 
-    fn publishers(topic: &'static str, nodes: &[&str]) -> Publishers {
+    fn publishers(topic: &str, nodes: &[&str]) -> Publishers {
         Publishers {
-            topic,
+            topic: topic.to_owned(),
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
         }
     }
@@ -278,10 +286,50 @@ mod tests {
 
     #[test]
     fn nobody_else_commands_on_any_topic_that_moves_something() {
-        for topic in COMMAND_TOPICS {
+        for topic in COMMAND_TOPICS.into_iter().chain(["/rm_driver/movej_cmd"]) {
             let refusal = refused(|graph| graph.commanding = vec![publishers(topic, &["/rm_control"])]);
             assert!(refusal.contains(topic) && refusal.contains("/rm_control"), "{refusal}");
         }
+    }
+
+    #[test]
+    fn every_command_of_the_driver_is_one_but_queries_are_not() {
+        let commands = [
+            "movej_canfd_cmd",
+            "movej_canfd_custom_cmd",
+            "movep_canfd_cmd",
+            "movep_canfd_custom_cmd",
+            "movej_cmd",
+            "movel_cmd",
+            "movel_offset_cmd",
+            "movec_cmd",
+            "movej_p_cmd",
+            "move_stop_cmd",
+            "emergency_stop_cmd",
+            "pause_cmd",
+            "set_arm_continue_cmd",
+            "set_gripper_position_cmd",
+            "set_gripper_pick_cmd",
+            "set_gripper_pick_on_cmd",
+            "set_realtime_push_cmd",
+            "set_tool_voltage_cmd",
+            "set_joint_err_clear_cmd",
+            "change_work_frame_cmd",
+            "change_tool_frame_cmd",
+            "set_joint_teach_cmd",
+            "set_pos_teach_cmd",
+            "set_ort_teach_cmd",
+            "set_stop_teach_cmd",
+        ];
+        assert!(commands.into_iter().all(is_command));
+        let others = [
+            "get_current_arm_state_cmd",
+            "get_curr_workFrame_cmd",
+            "get_realtime_push_cmd",
+            "movej_result",
+            "udp_rm_err",
+        ];
+        assert!(!others.into_iter().any(is_command));
     }
 
     #[test]

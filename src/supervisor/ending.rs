@@ -134,6 +134,7 @@ impl<D: Driver> Supervisor<D> {
     pub(super) fn rest(&mut self, mode: ArmMode, reason: String) {
         self.mode = mode;
         self.reason = reason;
+        self.waiting_since = None;
         self.liveness.rest();
     }
 

@@ -33,6 +33,7 @@ impl<D: Driver> Supervisor<D> {
         self.state_stamp = stamp;
         self.gate.watchdog.state_received(now.steady);
         self.liveness.state_received(joints, now.steady);
+        self.resting.state_received(joints, now.steady);
         self.executor.remember_state(now.ros, joints);
     }
 
@@ -144,7 +145,7 @@ impl<D: Driver> Supervisor<D> {
 
     fn start_chunk(&mut self, chunk: &ActionChunk, now: Now) -> Result<(), (Check, String)> {
         if !self.mode.is_moving() {
-            self.take_up_rest(self.last_tick)?;
+            self.prepare_start(now)?;
         }
         let clamped = std::mem::take(&mut self.clamped);
         let slowest = match self.executor.start(chunk, now, clamped) {

@@ -8,6 +8,7 @@ mod ending;
 mod following;
 mod inputs;
 mod requests;
+mod rest;
 mod starting;
 mod status;
 
@@ -28,6 +29,7 @@ use crate::realman::{Driver, DriverCommand, Realman};
 use crate::types::Joints;
 use crate::types::time::{Now, Steady, Time};
 use clock::ClockWatch;
+use rest::RestWatch;
 use status::RateMeter;
 
 /// Refusal of a request.
@@ -113,6 +115,9 @@ pub struct Supervisor<D: Driver> {
     clamped: bool,
     /// Whether a motion starts and no command of it has been sent yet.
     starting: bool,
+    /// Time since which that motion has been waiting for the arm to come to rest.
+    waiting_since: Option<Steady>,
+    resting: RestWatch,
     clock: ClockWatch,
     last_tick: Steady,
     counters: Counters,
@@ -146,6 +151,8 @@ impl<D: Driver> Supervisor<D> {
             latched_errors: Vec::new(),
             clamped: false,
             starting: false,
+            waiting_since: None,
+            resting: RestWatch::default(),
             clock: ClockWatch::new(now),
             last_tick: now.steady,
             counters: Counters::default(),

@@ -69,7 +69,7 @@ impl<D: Driver> Supervisor<D> {
     ///
     /// # Errors
     /// With the first reason against it: a latched stop or fault, a clock that stands still, an unknown driver, no subscriber of
-    /// commands or stops, another commanding node, no live joint state, or joints outside the limits.
+    /// commands or stops, another commanding node, no live joint state, joints that move, or joints outside the limits.
     pub fn arm(&mut self, now: Now) -> Result<(), Refusal> {
         let ending = self.mode == ArmMode::Braking && self.after_rest != AfterRest::Hold;
         if self.mode.is_armed() && !ending {
@@ -107,6 +107,10 @@ impl<D: Driver> Supervisor<D> {
         let Some(measured) = self.measured else {
             return Err((Check::State, "expected a joint state, found none".into()));
         };
+        if !self.config.dry_run && !self.resting.is_at_rest(now.steady) {
+            let message = "expected an arm at rest, found its joints moving; wait until it rests, then arm it";
+            return Err((Check::State, message.into()));
+        }
         self.gate.take_up(measured).map_err(outside)?;
         self.executor.restart(now.ros, measured);
         self.executor.remember_state(now.ros, measured);
@@ -188,7 +192,7 @@ impl<D: Driver> Supervisor<D> {
     }
 
     /// Starts a move to a named configuration of the parameter file at `speed`, a fraction of the speed limits, for the holder
-    /// of `lease`; it ends when the lease or its heartbeats end.
+    /// of `lease`; it ends when the lease or its heartbeats end. An arm that still follows the last command is waited for.
     ///
     /// # Errors
     /// When `lease` is not the present lease or its heartbeats are stale, the arm is not armed and at rest, the name is
@@ -219,7 +223,7 @@ impl<D: Driver> Supervisor<D> {
         if let Some(stale) = self.gate.watchdog.stale_heartbeat(now.steady) {
             return Err((Check::Fresh, stale.to_string()));
         }
-        self.take_up_rest(self.last_tick)?;
+        self.prepare_start(now)?;
         self.plan_move(MoveRequest {
             name,
             speed,

@@ -3,7 +3,8 @@
 //! An arm that holds gets no commands, so it may be pushed or sag. A motion that continued from the last command would begin
 //! with a jump of that distance. After a small displacement, commands continue from the measured position, and the history
 //! since the arm came to rest is replaced by the measured one. After a large displacement the start is refused, so that
-//! an operator checks the arm first.
+//! an operator checks the arm first. A displaced arm that moves, because it still follows the last command or is being
+//! pushed, is waited for: a command to the place where it was measured would brake it or turn it round at once.
 
 use super::{AfterRest, ArmMode, Supervisor};
 use crate::control::event::Check;
@@ -17,6 +18,8 @@ use crate::types::time::{Now, Steady};
 const FIRST_COMMAND_RAD: f64 = 0.99e-3;
 /// Distance to the last command below which the arm counts as not displaced (rad).
 const UNMOVED_RAD: f64 = 0.5e-3;
+/// Longest time that a motion waits for the arm to come to rest (s); then it is refused.
+const LONGEST_WAIT_S: f64 = 1.0;
 
 impl<D: Driver> Supervisor<D> {
     /// Measured joint positions (rad), if the arm is displaced from its last command. A dry run ignores displacement.
@@ -36,8 +39,13 @@ impl<D: Driver> Supervisor<D> {
         let limit = self.config.tracking.start_rad;
         match self.tracking_error() {
             Some(found) if !self.config.dry_run && found > limit => {
+                let advice = if self.resting.is_at_rest(self.last_tick) {
+                    "disarm and arm again"
+                } else {
+                    "its joints still move, wait until it rests"
+                };
                 let message = format!(
-                    "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; disarm and arm again"
+                    "expected the arm within {limit:.3} rad of where it was left, found {found:.3} rad; {advice}"
                 );
                 Err((Check::Tracking, message))
             }
@@ -45,8 +53,24 @@ impl<D: Driver> Supervisor<D> {
         }
     }
 
+    /// Whether the arm still moves towards its last command, or away from it.
+    fn is_unsettled(&self, now: Now) -> bool {
+        self.displaced().is_some() && !self.resting.is_at_rest(now.steady)
+    }
+
+    /// Prepares an arm that gets no commands for a motion. A displaced arm that moves keeps its last command until it rests:
+    /// [`Supervisor::is_taken_up`] waits for that.
+    pub(super) fn prepare_start(&mut self, now: Now) -> Result<(), (Check, String)> {
+        if self.is_unsettled(now) {
+            self.check_unmoved()?;
+            self.executor.rest(self.gate.motion().position, self.last_tick);
+            return Ok(());
+        }
+        self.take_up_rest(self.last_tick)
+    }
+
     /// Sets a resting arm to its measured position; a motion continues from there after the tick at `last_tick`.
-    pub(super) fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
+    fn take_up_rest(&mut self, last_tick: Steady) -> Result<(), (Check, String)> {
         self.check_unmoved()?;
         if let Some(measured) = self.displaced() {
             let back = self.gate.motion().position - measured;
@@ -62,10 +86,19 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Checks again before the first command of a motion: a motion whose arm has been displaced since starts anew from the
-    /// measured position. Returns false if it cannot and the motion has ended.
+    /// Checks again before the first command of a motion: a motion whose arm has been displaced since, or had to be waited for,
+    /// starts anew from the measured position. Returns false if the arm is still waited for, or if the motion cannot start
+    /// and has ended.
     pub(super) fn is_taken_up(&mut self, now: Now) -> bool {
-        if !self.starting || self.displaced().is_none() {
+        if !self.starting {
+            return true;
+        }
+        if self.is_unsettled(now) {
+            self.wait_for_rest(now);
+            return false;
+        }
+        let has_waited = self.waiting_since.take().is_some();
+        if !has_waited && self.displaced().is_none() {
             return true;
         }
         let outcome = self
@@ -91,6 +124,19 @@ impl<D: Driver> Supervisor<D> {
             return false;
         }
         true
+    }
+
+    /// Goes on waiting for the arm to come to rest; ends the motion that waits for too long.
+    fn wait_for_rest(&mut self, now: Now) {
+        let since = *self.waiting_since.get_or_insert(now.steady);
+        if now.steady.seconds_since(since) > LONGEST_WAIT_S {
+            let message = format!(
+                "expected the arm at rest within {LONGEST_WAIT_S} s so that a motion can start, found its joints moving; \
+                 look for what moves it"
+            );
+            self.refuse(Check::Tracking, message.clone(), now);
+            self.begin_braking(AfterRest::Hold, message, now);
+        }
     }
 
     pub(super) fn plan_move(&self, request: MoveRequest<'_>) -> Result<NamedMove, (Check, String)> {

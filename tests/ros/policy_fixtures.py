@@ -53,7 +53,7 @@ def policy(nodes, checkpoint, robot_file):
         return nodes.start("policy_node", params={
             "checkpoint": str(checkpoint), "robot": str(robot_file), "threads": 1, "instruction": "pick up the cube",
             # The machine that runs the tests may be slow; time limits have tests of their own.
-            "inference_limit": 30.0, "camera_age_limit": 2.0, "rate_tolerance": 0.9, "activation_timeout": 20.0,
+            "inference_limit": 30.0, "camera_age_limit": 2.0, "camera_periods": 0.0, "rate_tolerance": 0.9, "activation_timeout": 20.0,
             **params})
 
     return start
@@ -71,8 +71,8 @@ class Cameras:
             ros.node.create_publisher(CompressedImage, f"{camera}/image_raw/compressed", qos_profile_sensor_data))
             for camera in CAMERAS}
 
-    def start(self):
-        self.timers = [self.ros.node.create_timer(1.0 / RATE_HZ, self.shoot)]
+    def start(self, rate_hz=RATE_HZ):
+        self.timers = [self.ros.node.create_timer(1.0 / rate_hz, self.shoot)]
         return self
 
     def shoot(self):
@@ -101,8 +101,8 @@ class World(Cameras):
         self.services = [node.create_service(AcquireLease, "arm_node/acquire_lease", self.acquire),
                          node.create_service(ReleaseLease, "arm_node/release_lease", self.release)]
 
-    def start(self):
-        super().start()
+    def start(self, rate_hz=RATE_HZ):
+        super().start(rate_hz)
         self.timers.append(self.ros.node.create_timer(0.05, self.report))
         return self
 

@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import qos_profile_sensor_data
 from rm_ros_interfaces.msg import Cartepos, Gripperset, Jointerrorcode, Jointpos, Rmerr
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Header, UInt16
+from std_msgs.msg import Empty, Header, UInt16
 from thinkvla.action import MoveNamed
 from thinkvla.msg import ActionChunk, ArmStatus, GateEvent, Heartbeat
 from thinkvla.srv import AcquireLease, ReleaseLease
@@ -199,6 +199,9 @@ def test_what_is_sent_best_effort_is_not_heard_and_its_sender_is_named(ros, star
     (Jointpos, "rm_driver/movej_canfd_cmd"),
     (Cartepos, "rm_driver/movep_canfd_cmd"),
     (Gripperset, "rm_driver/set_gripper_position_cmd"),
+    (Empty, "rm_driver/move_stop_cmd"),
+    (Empty, "rm_driver/set_arm_continue_cmd"),
+    (UInt16, "rm_driver/set_tool_voltage_cmd"),
     (JointState, "joint_states"),
     (Rmerr, "rm_driver/udp_rm_err"),
 ])
@@ -211,6 +214,8 @@ def test_a_second_publisher_is_refused_by_name_and_ends_what_is_armed(ros, start
     refusal = arm.refused_to_arm()
     assert topic in refusal and "/test" in refusal
     ros.node.destroy_publisher(second)
+    # Queries to the driver move nothing.
+    ros.node.create_publisher(Empty, "rm_driver/get_current_arm_state_cmd", 1)
     arm.arm()
 
 

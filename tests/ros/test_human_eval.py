@@ -16,7 +16,7 @@ def robot(ros, nodes, start, start_arm):
     """A simulated robot that is running already."""
     nodes.start("sim_node", params={"camera_rate_hz": 5.0})
     nodes.start("policy_node", params={
-        "checkpoint": str(start), "threads": 1, "replan_steps": 2, "inference_limit": 30.0, "camera_age_limit": 5.0,
+        "checkpoint": str(start), "threads": 1, "replan_steps": 2, "inference_limit": 30.0, "camera_age_limit": 5.0, "camera_periods": 0.0,
         "rate_tolerance": 1.0, "activation_timeout": 60.0, "camera_slop": 0.3, "chunk_expiry": 5.0})
     assert ros.lifecycle("policy_node", "configure")
     start_arm()

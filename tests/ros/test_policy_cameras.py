@@ -112,6 +112,19 @@ def test_a_lost_camera_stops_the_heart_and_the_chunks(ros, policy, world):
     ros.wait_for(lambda: len(beats) > sent[0] and len(chunks) > sent[1], "the policy to go on")
 
 
+def test_a_camera_that_misses_its_own_rate_stops_the_heart_long_before_its_age(ros, policy, world):
+    world.start()
+    process = policy(camera_age_limit=5.0, camera_periods=4.0)
+    beats = ros.collect(Heartbeat, "/heartbeat")
+    assert activate(ros)
+    ros.wait_for(lambda: len(beats) > 50, "a second of heartbeats")
+    world.silent.add("wrist")
+    ros.wait_for(lambda: "camera wrist: expected an image every" in process.output(), "the reason", deadline_s=4.0)
+    sent = len(beats)
+    world.silent.clear()
+    ros.wait_for(lambda: len(beats) > sent, "the heart to beat again")
+
+
 def test_a_frozen_camera_stops_the_heart_only_while_the_arm_moves(ros, policy, world):
     world.start()
     process = policy(frozen_after=0.3)

@@ -62,7 +62,7 @@ class ArmNode:
     """The parts of arm_node that the expert uses: the lease and the status."""
 
     def __init__(self, ros):
-        self.ros, self.released = ros, []
+        self.ros, self.released, self.asked, self.next_lease = ros, [], 0, 7
         node = ros.node
         node.create_service(AcquireLease, "/arm_node/acquire_lease", self.acquire)
         node.create_service(ReleaseLease, "/arm_node/release_lease", self.release)
@@ -74,9 +74,18 @@ class ArmNode:
 
     def acquire(self, request, response):
         assert (request.source, request.priority) == ("expert", AcquireLease.Request.POLICY)
-        self.status.lease, self.status.lease_source = 7, request.source
-        response.granted, response.lease = True, 7
+        self.asked += 1
+        response.granted = self.status.lease == 0
+        if response.granted:
+            self.status.lease, self.status.lease_source = self.next_lease, request.source
+            response.lease, self.next_lease = self.next_lease, self.next_lease + 1
+        else:
+            response.message = f"the lease is held by {self.status.lease_source}"
         return response
+
+    def give(self, lease, holder):
+        """Gives the lease to somebody, or to nobody, as when its holder was silent."""
+        self.status.lease, self.status.lease_source = lease, holder
 
     def release(self, request, response):
         self.released.append(request.lease)
@@ -113,6 +122,23 @@ def test_the_expert_waits_for_an_armed_arm_then_beats_and_sends_chunks(ros, node
     count = len(chunks)
     ros.wait_for(lambda: len(statuses) > 5 and not statuses[-1].expert_active, "the expert to be idle")
     assert len(chunks) <= count + 1
+
+
+def test_the_expert_asks_again_for_a_lease_that_lapsed_and_takes_it_from_nobody(ros, nodes):
+    arm = ArmNode(ros)
+    arm.status.mode = ArmStatus.HOLDING
+    start(nodes)
+    chunks = ros.collect(ActionChunk, "/chunk")
+    assert reset(ros, task="height", seed=1, expert=True).ok
+    ros.wait_for(lambda: chunks and chunks[-1].lease == 7, "chunks")
+    arm.give(0, "")
+    ros.wait_for(lambda: chunks[-1].lease == 8, "chunks under another lease")
+    arm.give(99, "teleop")
+    asked = arm.asked
+    ros.wait_for(lambda: arm.asked >= asked + 2, "requests that are refused")
+    assert arm.status.lease == 99 and chunks[-1].lease == 8
+    arm.give(0, "")
+    ros.wait_for(lambda: chunks[-1].lease == 9, "chunks once the lease is free")
 
 
 @pytest.mark.parametrize("task, variation, seed, api", [("height", 2, 4, "v1"), ("container", 1, 9, "v2"), ("position", 0, 2, "v2")])

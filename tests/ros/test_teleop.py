@@ -3,6 +3,7 @@
 import math
 import os
 import pty
+import signal
 import termios
 import threading
 import time
@@ -268,6 +269,22 @@ def test_a_person_takes_the_arm_from_a_policy_and_it_stays_theirs_until_handed_b
     policy.chunk()
     ros.wait_for(lambda: robot.now().plan_id == policy.plan_id and robot.mode() == ArmStatus.EXECUTING,
                  "the policy to drive again")
+
+
+def test_a_lease_that_lapsed_while_the_node_stalled_is_the_persons_again(ros, robot, teleop):
+    process = teleop("gamepad")
+    stick = Stick(ros)
+    robot.arm()
+    stick.hold()
+    robot.wait_holder("teleop")
+    stick.release()
+    robot.wait_rest()
+    process.signal(signal.SIGSTOP)
+    robot.wait_holder("")
+    process.signal(signal.SIGCONT)
+    robot.wait_holder("teleop")
+    assert robot.stays_silent()
+    stick.order(HAND_BACK, lambda: robot.now().lease_source == "", "the lease to be given back")
 
 
 def test_with_hand_back_the_lease_is_free_whenever_the_deadman_is_up(ros, robot, teleop):

@@ -41,7 +41,7 @@ def test_six_episodes_become_a_checkpoint_that_acts(ros, nodes, trainer, start, 
     nodes.start("sim_node", params={"camera_rate_hz": 5.0})
     nodes.start("policy_node", params={
         "checkpoint": str(start), "checkpoints": str(trainer.folder / "runs"), "threads": 1,
-        "replan_steps": 2, "inference_limit": 30.0, "camera_age_limit": 5.0, "rate_tolerance": 1.0,
+        "replan_steps": 2, "inference_limit": 30.0, "camera_age_limit": 5.0, "camera_periods": 0.0, "rate_tolerance": 1.0,
         "activation_timeout": 60.0, "camera_slop": 0.3, "chunk_expiry": 5.0})
     chunks = ros.collect(ActionChunk, "/chunk")
     statuses = ros.collect(EpisodeStatus, "/episode_status")

@@ -1,4 +1,4 @@
-//! An arm behind the supervisor on a virtual clock; a stand-in for Realman's driver follows commands at once.
+//! An arm behind the supervisor on a virtual clock; a stand-in for Realman's driver follows commands at once, or with a lag.
 
 #![allow(dead_code)]
 
@@ -63,6 +63,10 @@ pub struct Rig {
     pub rate: f64,
     /// Position of the arm (rad).
     pub joints: Joints,
+    /// Share of its distance to the last command that the arm keeps in a period; 0 follows at once.
+    pub lag: f64,
+    /// Last command (rad).
+    goal: Joints,
     /// Whether the driver repeats its last state with fresh stamps.
     pub frozen: bool,
     /// Whether no state arrives.
@@ -108,6 +112,8 @@ impl Rig {
             now,
             rate: 1.0,
             joints,
+            lag: 0.0,
+            goal: joints,
             frozen: false,
             deaf: false,
             heartbeat: true,
@@ -166,8 +172,14 @@ impl Rig {
         self.supervisor.tick(now);
         let sent = &self.sent()[before..];
         assert!(sent.len() <= 1, "{} joint frames in one tick", sent.len());
-        if let Some((_, joints)) = sent.first() {
-            self.joints = *joints;
+        if let Some((_, joints)) = sent.first().copied() {
+            self.goal = joints;
+            if self.lag == 0.0 {
+                self.joints = joints;
+            }
+        }
+        if self.lag > 0.0 {
+            self.joints = self.goal + (self.joints - self.goal) * self.lag;
         }
         self.events.extend(self.supervisor.drain_events(now));
     }

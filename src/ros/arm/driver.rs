@@ -59,16 +59,20 @@ impl RosDriver {
         }
     }
 
-    /// Topics it publishes on, each as its name before and after remapping.
-    pub fn own_topics(&self) -> [(&'static str, String); 2] {
+    /// Topics it publishes on at present, each as its name before and after remapping.
+    pub fn own_topics(&self) -> Vec<(&'static str, String)> {
         let motion = match &self.motion {
             Motion::Joints(_) => JOINT_COMMANDS,
             Motion::Poses(_) => POSE_COMMANDS,
         };
-        [
+        let mut own = vec![
             (motion, self.motion_topic()),
             (GRIPPER_COMMANDS, self.gripper.topic_name()),
-        ]
+        ];
+        if self.stop.is_some() {
+            own.push((STOP_COMMANDS, self.stop_topic()));
+        }
+        own
     }
 
     /// Topic of the stop; the remapped name once its publisher exists.

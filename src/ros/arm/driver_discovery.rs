@@ -8,7 +8,7 @@ use rclrs::{Node, RclrsError, Timer};
 
 use super::Shared;
 use crate::realman::Graph;
-use crate::realman::graph::{COMMAND_TOPICS, Publishers, REPORT_TOPICS};
+use crate::realman::graph::{COMMAND_TOPICS, JOINT_COMMANDS, POSE_COMMANDS, Publishers, REPORT_TOPICS, is_command};
 use crate::ros::node::graph::{Endpoint, publishers, resolve, subscriptions};
 use crate::ros::node::time::NodeClock;
 
@@ -33,18 +33,23 @@ pub fn watch(node: &Node, shared: Shared, own: OwnTopics) -> Result<Timer, Rclrs
 }
 
 fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsError> {
-    let (stop_topic, motion_topic) = {
+    let (stop_topic, motion_topic, published) = {
         let supervisor = shared.lock();
-        (supervisor.driver().stop_topic(), supervisor.driver().motion_topic())
+        let driver = supervisor.driver();
+        let published: OwnTopics = driver.own_topics().into_iter().collect();
+        (driver.stop_topic(), driver.motion_topic(), published)
     };
     let stops = subscriptions(node, &stop_topic)?;
     let listens = |kind: &str| stops.iter().any(|end| end.kind == kind);
-    let reporting = by_topic(node, own, &REPORT_TOPICS)?;
+    let nothing = OwnTopics::new();
+    let reporting = by_topic(node, own, &nothing, &REPORT_TOPICS)?;
+    let mut commanding = by_topic(node, own, &published, &COMMAND_TOPICS)?;
+    commanding.extend(other_commands(node, &motion_topic)?);
     let mut graph = Graph {
         stop_is_bool: listens("std_msgs/msg/Bool"),
         stop_is_empty: listens("std_msgs/msg/Empty"),
         drivers: drivers(node, subscriptions(node, &motion_topic)?, &reporting)?,
-        commanding: by_topic(node, own, &COMMAND_TOPICS)?,
+        commanding,
         reporting,
         ..Graph::default()
     };
@@ -60,18 +65,59 @@ fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsErr
     Ok(graph)
 }
 
-/// Other publishers of each topic: one publisher of this node itself is left out.
-fn by_topic(node: &Node, own: &OwnTopics, topics: &[&'static str]) -> Result<Vec<Publishers>, RclrsError> {
+/// Other publishers of each topic: one publisher of this node itself is left out of each topic that is `published`.
+fn by_topic(
+    node: &Node,
+    own: &OwnTopics,
+    published: &OwnTopics,
+    topics: &[&'static str],
+) -> Result<Vec<Publishers>, RclrsError> {
     let name = node.fully_qualified_name();
     let others = |topic: &&'static str| -> Result<Publishers, RclrsError> {
-        let remapped = own.get(topic).map_or(*topic, String::as_str);
+        let remapped = published.get(topic).or_else(|| own.get(topic));
+        let remapped = remapped.map_or(*topic, String::as_str);
         let mut nodes: Vec<String> = publishers(node, remapped)?.into_iter().map(|end| end.node).collect();
-        if let Some(ours) = nodes.iter().position(|found| *found == name) {
+        let ours = nodes.iter().position(|found| *found == name);
+        if let Some(ours) = ours.filter(|_| published.contains_key(topic)) {
             nodes.swap_remove(ours);
         }
-        Ok(Publishers { topic, nodes })
+        Ok(Publishers {
+            topic: (*topic).to_owned(),
+            nodes,
+        })
     };
     topics.iter().map(others).collect()
+}
+
+/// Publishers of the driver's command topics that this node never uses: every one of them belongs to another node.
+fn other_commands(node: &Node, motion_topic: &str) -> Result<Vec<Publishers>, RclrsError> {
+    // A driver elsewhere has all of its topics beside the one that motion is remapped to.
+    let is_motion = |name: &str| {
+        [JOINT_COMMANDS, POSE_COMMANDS]
+            .into_iter()
+            .any(|known| last(known) == name)
+    };
+    let below = match motion_topic.rsplit_once('/') {
+        Some((driver, name)) if is_motion(name) => format!("{driver}/"),
+        _ => resolve(node, DRIVER_TOPICS),
+    };
+    let known = node.get_topic_names_and_types()?;
+    let topics: BTreeSet<String> = known.into_keys().collect();
+    let of_driver = topics.into_iter().filter(|topic| {
+        let name = topic.strip_prefix(&below);
+        name.is_some_and(|name| is_command(name) && !COMMAND_TOPICS.into_iter().any(|used| last(used) == name))
+    });
+    of_driver
+        .map(|topic| -> Result<Publishers, RclrsError> {
+            let nodes = publishers(node, &topic)?.into_iter().map(|end| end.node).collect();
+            Ok(Publishers { topic, nodes })
+        })
+        .collect()
+}
+
+/// Last part of a topic's name.
+fn last(topic: &str) -> &str {
+    topic.rsplit('/').next().unwrap_or(topic)
 }
 
 /// Names of the listeners that are drivers: those that also publish on a driver's report topics.

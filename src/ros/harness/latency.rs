@@ -26,6 +26,8 @@ use super::session::{self, Finished, HarnessSession, START, Simulated};
 
 /// Longest wait for an effect; the effects timed here take a fraction of a second or do not happen at all.
 const EFFECT: Duration = Duration::from_secs(10);
+/// Distance of a joint from its command below which the arm has arrived (rad).
+const ARRIVED_RAD: f64 = 2e-4;
 /// Rate of the replayed cameras (Hz).
 const REPLAY_HZ: f64 = 30.0;
 
@@ -124,7 +126,8 @@ impl LatencyMeasurement {
         let mut samples_ms = Vec::new();
         for _ in 0..self.samples {
             session.wait("the arm at rest", EFFECT, |seen| {
-                (seen.status.as_ref()?.mode == ArmStatus::HOLDING).then_some(())
+                let status = seen.status.as_ref()?;
+                (status.mode == ArmStatus::HOLDING && follows(status)).then_some(())
             })?;
             let sent = source.send()?;
             let command = driver.command_after(session, sent)?;
@@ -247,6 +250,14 @@ fn until_driving(session: &HarnessSession) -> Result<(), HarnessError> {
         session.clear_fault()?;
         session.arm()?;
     }
+}
+
+/// Whether the arm has arrived where it was commanded; arm_node waits for that before it starts a motion.
+fn follows(status: &ArmStatus) -> bool {
+    let joints = status.commanded_joints.iter().zip(&status.measured_joints);
+    joints
+        .map(|(commanded, measured)| (commanded - measured).abs())
+        .all(|distance| distance < ARRIVED_RAD)
 }
 
 /// Messages sent to the driver, received by an additional subscription.

@@ -210,6 +210,8 @@ impl HarnessSession {
             ("rate_tolerance", float(1.0)),
             ("camera_age_limit", float(CAMERA_AGE_LIMIT_S)),
             ("inference_limit", float(INFERENCE_LIMIT_S)),
+            // The network takes the time of the cameras that the same machine renders.
+            ("camera_periods", float(0.0)),
             ("replan_steps", REPLAN_STEPS.to_string()),
             ("threads", policy_threads().to_string()),
         ];

@@ -35,6 +35,8 @@ pub struct PolicySettings {
     pub replan_steps: Live<Number<i64>>,
     /// Age at which a camera counts as lost (s).
     pub camera_age_limit: Live<Number<f64>>,
+    /// Number of images, at the rate of its stream, after which a camera counts as lost; 0 leaves it to the age.
+    pub camera_periods: Live<Number<f64>>,
     /// Largest difference between the stamps of the frames of one observation (s).
     pub camera_slop: Live<Number<f64>>,
     /// Duration of identical images, while the arm moves, after which a camera counts as frozen (s).
@@ -149,6 +151,13 @@ impl PolicySettings {
                 0.02..=5.0,
                 "A camera that is silent for longer ends the heartbeat, and the arm brakes.",
             ))?,
+            camera_periods: declared.live(Number {
+                name: "camera_periods",
+                default: 3.0,
+                range: 0.0..=1000.0,
+                unit: "images",
+                about: "A camera that misses this many images of its own rate ends the heartbeat; 0 leaves that to camera_age_limit.",
+            })?,
             camera_slop: declared.live(seconds(
                 "camera_slop",
                 0.04,

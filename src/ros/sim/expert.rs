@@ -26,6 +26,8 @@ use crate::types::time::Time;
 const LOOK: Duration = Duration::from_millis(5);
 /// Time to wait before a refused lease is requested again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Time within which the arm node must report a lease that it has granted.
+const LEASE_SHOWN: Duration = Duration::from_millis(500);
 /// Time by which a chunk may be early, so that a status just before its time is used (s).
 const EARLY_S: f64 = 0.03;
 
@@ -119,8 +121,15 @@ struct ExpertDriver {
     clock: NodeClock,
     tokio: tokio::runtime::Handle,
     task: Option<Driving>,
-    lease: Option<u64>,
+    lease: Option<Granted>,
     ask_from: Instant,
+}
+
+/// A lease that the arm node has granted.
+#[derive(Clone, Copy)]
+struct Granted {
+    id: u64,
+    at: Instant,
 }
 
 /// The episode in progress.
@@ -128,6 +137,8 @@ struct Driving {
     layout: TaskLayout,
     /// Created when the arm is first ready, because the path begins at its pose.
     expert: Option<Expert>,
+    /// Time of the last chunk, and of the next one.
+    last_chunk: Time,
     next_chunk: Time,
 }
 
@@ -142,6 +153,7 @@ impl ExpertDriver {
                 self.task = layout.map(|layout| Driving {
                     layout,
                     expert: None,
+                    last_chunk: Time::default(),
                     next_chunk: Time::default(),
                 });
             }
@@ -162,18 +174,21 @@ impl ExpertDriver {
         }
         match self.lease {
             None => self.ask_for_lease(),
+            Some(granted) if status.lease == granted.id => return self.drive(status, granted.id),
             // The status may be older than the lease.
-            Some(lease)
-                if status.lease != lease && !status.lease_source.is_empty() && status.lease_source != SOURCE =>
-            {
-                tracing::warn!("{} has taken the lease from the expert", status.lease_source);
-                self.lease = None;
-                self.heartbeat.set_lease(None);
-            }
-            Some(lease) if status.lease == lease => return self.drive(status, lease),
+            Some(granted) if granted.at.elapsed() > LEASE_SHOWN => self.lose(&status.lease_source),
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// Handles a lease that has lapsed or was taken. It is asked for again: the arm node refuses it while somebody else
+    /// holds it.
+    fn lose(&mut self, holder: &str) {
+        let holder = if holder.is_empty() { "nobody" } else { holder };
+        tracing::warn!("the lease of the expert is held by {holder} now; the expert asks for it again");
+        self.lease = None;
+        self.heartbeat.set_lease(None);
     }
 
     fn drive(&mut self, status: &ArmStatus, lease: u64) -> Result<(), ExpertError> {
@@ -181,7 +196,9 @@ impl ExpertDriver {
             return Ok(());
         };
         let time = from_message(&status.header.stamp);
-        if driving.next_chunk.seconds_since(time) > EARLY_S {
+        // After a step back of the clock the next chunk would be due much later.
+        let went_back = time.seconds_since(driving.last_chunk) < 0.0;
+        if !went_back && driving.next_chunk.seconds_since(time) > EARLY_S {
             return Ok(());
         }
         let commanded = match pose_from_message(&status.commanded_pose) {
@@ -203,6 +220,7 @@ impl ExpertDriver {
             self.let_go();
             return Ok(());
         };
+        driving.last_chunk = time;
         driving.next_chunk = time.offset_secs(expert.replan_s());
         let details = ChunkDetails::without_network(self.clock.now());
         Ok(self.chunks.publish(chunk_to_message(&chunk, &details))?)
@@ -213,9 +231,10 @@ impl ExpertDriver {
             return;
         }
         match self.tokio.block_on(self.leases.acquire()) {
-            Ok(lease) => {
-                self.lease = Some(lease);
-                self.heartbeat.set_lease(Some(lease));
+            Ok(id) => {
+                let at = Instant::now();
+                self.lease = Some(Granted { id, at });
+                self.heartbeat.set_lease(Some(id));
             }
             Err(error) => {
                 tracing::warn!("the expert waits: {error}");
@@ -226,8 +245,8 @@ impl ExpertDriver {
 
     fn let_go(&mut self) {
         self.heartbeat.set_lease(None);
-        if let Some(lease) = self.lease.take()
-            && let Err(error) = self.tokio.block_on(self.leases.release(lease))
+        if let Some(granted) = self.lease.take()
+            && let Err(error) = self.tokio.block_on(self.leases.release(granted.id))
         {
             // An arm node that has ended has no lease to release.
             tracing::debug!("the lease was not given back: {error}");

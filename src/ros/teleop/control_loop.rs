@@ -175,6 +175,10 @@ impl ControlLoop {
     fn compare(&mut self, seen: &ArmReport, reading: &InputReading) {
         if let Some(lost) = self.operator_lease.compare(seen) {
             self.announcer.warn(lost);
+            // A lease that lapsed, in a stall of this node or with the arm node, is still the person's until handed back.
+            if self.keeps_lease && seen.holder.is_empty() {
+                self.operator_lease.acquire();
+            }
         }
         // An operator who takes over, or whose input fails, must not be overridden by a named move.
         if reading.held || reading.fault.is_some() {

@@ -1,0 +1,76 @@
+//! Detects from the measured joints whether the arm still moves.
+
+use crate::types::Joints;
+use crate::types::time::Steady;
+
+/// Travel of a joint that counts as motion (rad); more than noise and rounding of the joint states.
+const MOVED_RAD: f64 = 1e-3;
+/// Time without such travel after which the arm counts as at rest (s): below 20 mrad/s it does.
+const STILL_S: f64 = 0.05;
+
+/// Monitor of the measured joints.
+#[derive(Debug, Default)]
+pub(super) struct RestWatch {
+    /// Measured joints at the last motion, or the first ones (rad).
+    reference: Option<Joints>,
+    /// Time of the last motion.
+    moved: Option<Steady>,
+}
+
+impl RestWatch {
+    /// Records a joint state (rad).
+    pub(super) fn state_received(&mut self, joints: Joints, now: Steady) {
+        match self.reference {
+            Some(reference) if (joints - reference).amax() <= MOVED_RAD => {}
+            Some(_) => {
+                self.moved = Some(now);
+                self.reference = Some(joints);
+            }
+            None => self.reference = Some(joints),
+        }
+    }
+
+    /// Whether no state has shown motion within the last 50 ms.
+    pub(super) fn is_at_rest(&self, now: Steady) -> bool {
+        self.moved.is_none_or(|moved| now.seconds_since(moved) > STILL_S)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times (s) at which an arm that is `position` (rad) along joint 2 counts as moving, every 10 ms for a second.
+    fn moving(position: impl Fn(f64) -> f64) -> Vec<f64> {
+        let mut watch = RestWatch::default();
+        let times = (0..100).map(|tick| 0.01 * f64::from(tick));
+        times
+            .filter(|time| {
+                let mut joints = Joints::zeros();
+                joints[1] = position(*time);
+                let now = Steady::from_secs_f64(100.0 + time);
+                watch.state_received(joints, now);
+                !watch.is_at_rest(now)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_arm_moves_while_it_travels_and_for_50_ms_after() {
+        assert!(
+            moving(|_| 0.7).is_empty(),
+            "an arm that is first seen elsewhere has not moved"
+        );
+        let seen = moving(|time| time.min(0.3));
+        assert!((seen[0] - 0.01).abs() < 1e-9, "{seen:?}");
+        assert!((seen[seen.len() - 1] - 0.35).abs() < 0.011, "{seen:?}");
+        let seen = moving(|time| if time < 0.5 { 0.0 } else { 0.05 });
+        assert!((5..=6).contains(&seen.len()), "{seen:?}");
+    }
+
+    #[test]
+    fn noise_and_creeping_are_rest() {
+        assert!(moving(|time| 4e-4 * (700.0 * time).sin()).is_empty());
+        assert!(moving(|time| 0.005 * time).len() < 40);
+    }
+}
