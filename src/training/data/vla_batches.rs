@@ -19,6 +19,7 @@ use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
 
 use super::augment::Augmentation;
 use super::constant_baseline::ConstantBaseline;
+use super::crop_window::CropWindow;
 use super::loader::Batches;
 use super::mixture::Mixture;
 use super::preflight;
@@ -77,7 +78,11 @@ impl Side {
 pub struct Readers<'a> {
     images: Vec<DecodedImageReader<'a>>,
     preprocessor: Preprocessor,
+    /// Views of the row that was read last, as recorded.
     pictures: Vec<RgbImage>,
+    /// Windows of them that were fed; empty where they were fed whole.
+    windows: Vec<CropWindow>,
+    cropped: RgbImage,
 }
 
 impl VlaBatches {
@@ -121,13 +126,19 @@ impl VlaBatches {
     pub fn pictures(&self, places: &[RowPlace], readers: &mut Readers) -> Result<Pictures, RunError> {
         readers.preprocessor.clear();
         for place in places {
-            self.read_pictures(*place, readers)?;
+            self.read_pictures(*place, None, readers)?;
         }
         Ok(Pictures::of(readers.preprocessor.input())?)
     }
 
-    /// Reads the views of a row into the preprocessor, after those it has.
-    fn read_pictures(&self, place: RowPlace, readers: &mut Readers) -> Result<(), RunError> {
+    /// Reads the views of a row into the preprocessor, after those it has; with a random generator, windows of them that
+    /// it draws.
+    fn read_pictures(
+        &self,
+        place: RowPlace,
+        mut windows: Option<&mut ChaCha8Rng>,
+        readers: &mut Readers,
+    ) -> Result<(), RunError> {
         let (Some(dataset), Some(images)) = (
             self.mixture.datasets().get(place.dataset),
             readers.images.get_mut(place.dataset),
@@ -138,11 +149,18 @@ impl VlaBatches {
         images
             .read(place.at, &mut readers.pictures)
             .map_err(|e| named(e.to_string()))?;
+        readers.windows.clear();
         for picture in &readers.pictures {
-            readers
-                .preprocessor
-                .push_rgb(picture)
-                .map_err(|e| named(e.to_string()))?;
+            let fed = match windows.as_deref_mut() {
+                Some(random) => {
+                    let window = self.settings.augment.window(random);
+                    window.crop(picture, &mut readers.cropped);
+                    readers.windows.push(window);
+                    &readers.cropped
+                }
+                None => picture,
+            };
+            readers.preprocessor.push_rgb(fed).map_err(|e| named(e.to_string()))?;
         }
         Ok(())
     }
@@ -172,6 +190,8 @@ impl VlaBatches {
             preprocessor: Preprocessor::new(self.mixture.contract().data.resize, self.rule)
                 .map_err(|e| RunError::data(root, e.to_string()))?,
             pictures: Vec::new(),
+            windows: Vec::new(),
+            cropped: RgbImage::default(),
         })
     }
 
@@ -226,7 +246,17 @@ impl VlaBatches {
             // Held-out samples are measured by their actions only.
             geometry: self.teachers.geometry.as_ref().filter(|_| side == Side::Trained),
         };
-        let mut parts = BatchParts::default();
+        let augment = match side {
+            Side::Trained => settings.augment,
+            Side::HeldOut => Augmentation::default(),
+        };
+        let mut parts = BatchParts {
+            // A stream of its own: the other draws are the same with and without windows.
+            windows: augment
+                .moves()
+                .then(|| randomness(self.seed, "windows", [number, side as u64])),
+            ..BatchParts::default()
+        };
         readers.preprocessor.clear();
         let places: Vec<RowPlace> = self.places(side, number).collect();
         for place in &places {
@@ -250,8 +280,8 @@ impl VlaBatches {
             Some(kept) => kept.pictures(&places)?,
             None => {
                 let input = readers.preprocessor.input_mut();
-                if side == Side::Trained && !settings.augment.is_off() {
-                    augment(settings.augment, input, &mut random);
+                if augment.recolours() {
+                    recolour(augment, input, &mut random);
                 }
                 Pictures::of(input)?
             }
@@ -334,7 +364,7 @@ impl VlaBatches {
             Some(kept) => kept.grids(),
             None => {
                 let before = readers.preprocessor.input().grids.len();
-                self.read_pictures(place, readers)?;
+                self.read_pictures(place, parts.windows.as_mut(), readers)?;
                 readers.preprocessor.input().grids.get(before..).unwrap_or_default()
             }
         };
@@ -348,7 +378,8 @@ impl VlaBatches {
             parts.teacher.push(teacher.map_err(|e| named(e.to_string()))?);
         }
         if let Some(targets) = request.geometry {
-            let target = targets.get(&readers.pictures, grids).map_err(|e| match e {
+            let target = targets.get(&readers.pictures, grids, &readers.windows);
+            let target = target.map_err(|e| match e {
                 RunError::Model(e) => named(e.to_string()),
                 other => other,
             })?;
@@ -442,8 +473,8 @@ impl SampleTask {
     }
 }
 
-/// Augments each image independently.
-fn augment(by: Augmentation, input: &mut VisionInput, random: &mut ChaCha8Rng) {
+/// Changes contrast and colour of each image independently.
+fn recolour(by: Augmentation, input: &mut VisionInput, random: &mut ChaCha8Rng) {
     let patches: usize = input.grids.iter().map(Grid::patches).sum();
     let values = input.pixel_values.len() / patches.max(1);
     let mut rest = input.pixel_values.as_mut_slice();
@@ -492,6 +523,8 @@ impl Batches for VlaBatches {
 /// Samples of a batch so far.
 #[derive(Default)]
 struct BatchParts {
+    /// Draws the windows of the pictures, if they are shifted or cropped.
+    windows: Option<ChaCha8Rng>,
     student: Vec<Prompt>,
     teacher: Vec<TeacherPrompt>,
     done: TargetValues,
