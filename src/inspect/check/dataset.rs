@@ -8,6 +8,7 @@ use crate::dataset::episode_stats;
 use crate::dataset::info::{Info, STATS};
 use crate::dataset::schema::action_column;
 use crate::dataset::statistics::Statistics;
+use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::CheckReport;
 
@@ -102,29 +103,10 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut CheckReport)
     report.take(checkpoint.robot.require_same(&recorded.robot));
     let (trained, data) = (&checkpoint.data, &recorded.data);
     same_rate(trained.fps, data.fps, report);
-    let fields = [
-        (
-            "action_space",
-            format!("{:?}", trained.action_space),
-            format!("{:?}", data.action_space),
-        ),
-        (
-            "composition",
-            format!("{:?}", trained.composition),
-            format!("{:?}", data.composition),
-        ),
-        (
-            "reference",
-            format!("{:?}", trained.reference),
-            format!("{:?}", data.reference),
-        ),
-    ];
-    for (field, expected, found) in fields {
-        if expected != found {
-            report.fail(format!(
-                "data set, data.{field}: expected {expected}, the checkpoint's, found {found}"
-            ));
-        }
+    for SettingDifference { field, expected, found } in step_differences(trained, data) {
+        report.fail(format!(
+            "data set, data.{field}: expected {expected}, the checkpoint's, found {found}"
+        ));
     }
     // Datasets store pictures as recorded, and training resizes them by the checkpoint's rule.
     if trained.resize != data.resize {

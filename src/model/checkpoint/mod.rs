@@ -11,6 +11,7 @@ pub mod manifest;
 mod ours;
 mod pickle;
 mod processor;
+pub mod recording;
 mod starvla;
 pub mod statistics;
 mod template;

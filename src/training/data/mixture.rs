@@ -8,6 +8,7 @@ use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
 use crate::dataset::reader::Chunk;
 use crate::dataset::schema::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
+use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::action_columns;
 use super::ranges::fill;
@@ -302,21 +303,15 @@ fn agree(path: &Path, (whose, all): (&str, &Contract), own: &Contract) -> Result
         .require_same(&own.robot)
         .map_err(|e| RunError::data(path, e.to_string()))?;
     let (all, own) = (&all.data, &own.data);
-    let facts = [
-        ("fps", all.fps.to_string(), own.fps.to_string()),
-        (
-            "composition",
-            format!("{:?}", all.composition),
-            format!("{:?}", own.composition),
-        ),
-        (
-            "reference",
-            format!("{:?}", all.reference),
-            format!("{:?}", own.reference),
-        ),
-    ];
-    match facts.into_iter().find(|(_, all, own)| all != own) {
-        Some((field, expected, found)) => Err(RunError::data(
+    let rate = (all.fps != own.fps).then(|| SettingDifference {
+        field: "fps",
+        expected: all.fps.to_string(),
+        found: own.fps.to_string(),
+    });
+    // Rows have actions of each space; those of the checkpoint's are read.
+    let others = step_differences(all, own).filter(|of| of.field != "action_space");
+    match rate.into_iter().chain(others).next() {
+        Some(SettingDifference { field, expected, found }) => Err(RunError::data(
             path,
             format!("data.{field}: expected {expected}, as {whose} has it, found {found}"),
         )),
