@@ -15,7 +15,7 @@ use crate::dataset::{At, Dataset};
 use crate::model::config::{Config, Proprio};
 use crate::model::thinkvla::actions::normalised;
 use crate::model::thinkvla::prompt::{Prompt, PromptTask, Prompter, TeacherPrompt};
-use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
+use crate::model::thinkvla::state::{StateInput, StateText, state_tensor};
 
 use super::augment::Augmentation;
 use super::constant_baseline::ConstantBaseline;
@@ -218,7 +218,7 @@ impl VlaBatches {
     pub(super) fn try_prompts(&self, instruction: &str, place: RowPlace, grids: &[Grid]) -> Result<(), RunError> {
         let told = SampleTask {
             instruction: instruction.to_owned(),
-            state: self.state_of(place)?,
+            state: self.state_of(place)?.text,
         };
         self.prompter.student(told.task(), grids)?;
         let texts = if self.teachers.reasoning {
@@ -316,15 +316,9 @@ impl VlaBatches {
 
     /// Returns the normalised states of some rows, if a projector reads them.
     fn states(&self, places: &[RowPlace]) -> Result<Option<Tensor>, RunError> {
-        if self.proprio != Proprio::Projected {
-            return Ok(None);
-        }
-        let statistics = &self.mixture.contract().data.state;
-        let each = places
-            .iter()
-            .map(|place| -> Result<_, RunError> { Ok(normalised_state(&self.mixture.state(*place)?, statistics)?) });
-        let states: Vec<Vec<f64>> = each.collect::<Result<_, _>>()?;
-        Ok(Some(state_tensor(&states, Device::Cpu)?))
+        let numbers = |place: &RowPlace| -> Result<Option<Vec<f64>>, RunError> { Ok(self.state_of(*place)?.numbers) };
+        let states: Option<Vec<Vec<f64>>> = places.iter().map(numbers).collect::<Result<_, RunError>>()?;
+        Ok(states.map(|states| state_tensor(&states, Device::Cpu)).transpose()?)
     }
 
     fn task_of(&self, dataset: &Dataset, place: RowPlace) -> Result<SampleTask, RunError> {
@@ -334,19 +328,14 @@ impl VlaBatches {
         })?;
         Ok(SampleTask {
             instruction: dataset.task(place.at)?.to_owned(),
-            state,
+            state: state.text,
         })
     }
 
-    /// Returns the state of a row as text, if the network reads it so.
-    fn state_of(&self, place: RowPlace) -> Result<Option<StateText>, RunError> {
-        match self.proprio {
-            Proprio::None | Proprio::Projected => Ok(None),
-            Proprio::Text => {
-                let values = self.mixture.state(place)?;
-                Ok(Some(StateText::new(&values, &self.mixture.contract().data.state)?))
-            }
-        }
+    /// Returns the state of a row as the network reads it.
+    fn state_of(&self, place: RowPlace) -> Result<StateInput, RunError> {
+        let (values, statistics) = (self.mixture.state(place)?, &self.mixture.contract().data.state);
+        Ok(StateInput::new(self.proprio, &values, statistics)?)
     }
 
     fn sample(
