@@ -8,6 +8,7 @@ pub mod convert;
 pub mod coverage;
 mod huggingface;
 pub mod manifest;
+mod mapped;
 mod ours;
 mod pickle;
 mod processor;

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::tensor::TensorInfo;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -19,7 +17,8 @@ use crate::model::json;
 use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
 use crate::model::layers::sys;
 
-use super::{WEIGHTS, pickle, torch_archive};
+use super::mapped::Mapped;
+use super::{WEIGHTS, pickle};
 
 /// File name of the index that assigns tensors to files.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -75,17 +74,6 @@ pub struct WeightFiles {
     files: Vec<Mapped>,
     /// Index of the file that holds a tensor, by stored name.
     places: BTreeMap<String, usize>,
-}
-
-#[derive(Debug)]
-struct Mapped {
-    path: PathBuf,
-    map: Mmap,
-    tensors: BTreeMap<String, TensorInfo>,
-    /// Metadata of the header.
-    notes: HashMap<String, String>,
-    /// Offset of the tensor data.
-    data: usize,
 }
 
 /// One tensor of a file.
@@ -246,60 +234,6 @@ impl WeightFiles {
             }
         }
         hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-    }
-}
-
-impl Mapped {
-    fn open(path: &Path) -> Result<Self, ModelError> {
-        if pickle::is_one(path) {
-            return Self::open_pickled(path);
-        }
-        let map = files::open(path)
-            .and_then(|file| sys::map(&file))
-            .map_err(|e| ModelError::read(path, e))?;
-        if map.is_empty() {
-            return Err(ModelError::read(
-                path,
-                "expected safetensors, found an empty file; fetch it again",
-            ));
-        }
-        let refuse = |e: safetensors::SafeTensorError| {
-            ModelError::read(
-                path,
-                format!("{e}; the file is truncated or not safetensors, fetch it again"),
-            )
-        };
-        // Checks that the header and the tensors fill the file exactly.
-        SafeTensors::deserialize(&map).map_err(refuse)?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(refuse)?;
-        let tensors = metadata.tensors().into_iter().map(|(k, v)| (k, v.clone())).collect();
-        Ok(Self {
-            path: path.to_owned(),
-            map,
-            tensors,
-            notes: metadata.metadata().clone().unwrap_or_default(),
-            data: size_of::<u64>() + header,
-        })
-    }
-
-    fn open_pickled(path: &Path) -> Result<Self, ModelError> {
-        let map = files::open_any(path)
-            .and_then(|file| sys::map(&file))
-            .map_err(|e| ModelError::read(path, e))?;
-        if !torch_archive::is_one(&map) {
-            if map.first() != Some(&pickle::BEGINNING) {
-                // Refuses known other formats by their signature, with a better message.
-                files::open(path).map_err(|e| ModelError::read(path, e))?;
-            }
-            return Err(pickle::refuse(path, "expected a zip archive, found something else"));
-        }
-        Ok(Self {
-            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e))?,
-            path: path.to_owned(),
-            map,
-            notes: HashMap::new(),
-            data: 0,
-        })
     }
 }
 

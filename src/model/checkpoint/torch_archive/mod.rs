@@ -6,6 +6,7 @@
 
 mod archive;
 mod state_dict;
+mod values;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +15,8 @@ use std::rc::Rc;
 use safetensors::tensor::TensorInfo;
 
 use archive::Archive;
-use state_dict::{StateDict, Stored};
+use state_dict::StateDict;
+use values::Stored;
 
 /// File of the archive that describes the others.
 const INDEX: &str = "data.pkl";
