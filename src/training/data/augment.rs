@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crop_window::CropWindow;
 use crate::random::normal;
+use crate::training::config::{SettingProblem, first_of, unless};
 
 /// Colour channels: red, green, blue.
 const CHANNELS: usize = 3;
@@ -29,22 +30,22 @@ pub struct Augmentation {
 
 impl Augmentation {
     /// Returns the setting that cannot work, if there is one.
-    pub(in crate::training) fn problem(&self) -> Option<(&'static str, &'static str, String)> {
+    pub(in crate::training) fn problem(&self) -> Option<SettingProblem> {
         let works = |value: f64| (0.0..1.0).contains(&value);
-        if !works(self.contrast) || !works(self.colour) {
-            return Some((
+        first_of([
+            unless(
+                works(self.contrast) && works(self.colour),
                 "data.augment",
                 "contrast and colour of 0 or more and less than 1",
                 format!("{} and {}", self.contrast, self.colour),
-            ));
-        }
-        (!(0.0..0.5).contains(&self.shift) || !works(self.crop)).then(|| {
-            (
+            ),
+            unless(
+                (0.0..0.5).contains(&self.shift) && works(self.crop),
                 "data.augment",
                 "shift of 0 or more and less than 0.5, crop of 0 or more and less than 1",
                 format!("{} and {}", self.shift, self.crop),
-            )
-        })
+            ),
+        ])
     }
 
     /// Returns whether nothing is changed.
@@ -140,7 +141,7 @@ mod tests {
             shift: 0.5,
             ..Augmentation::default()
         };
-        let (field, expected, found) = half.problem().unwrap();
+        let SettingProblem { field, expected, found } = half.problem().unwrap();
         assert_eq!(field, "data.augment");
         assert!(
             expected.contains("shift of 0 or more and less than 0.5") && found == "0.5 and 0",
