@@ -1,26 +1,29 @@
 //! Method of 3DThinkVLA: from batches to losses.
 
+mod answers;
+mod replay;
+mod terms;
+
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
 use crate::model::checkpoint::{CheckpointOptions, Manifest, Placement};
-use crate::model::config::{Config, HiddenTap};
-use crate::model::layers::activation_checkpointing::Tape;
+use crate::model::config::Config;
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::prefix_cache::PrefixCache;
 use crate::model::qwen3_vl::text_model::PassOptions;
 use crate::model::qwen3_vl::vision::VisionOutput;
 use crate::model::qwen3_vl::vision_plan::VisionPlan;
-use crate::model::thinkvla::network::{Network, Output, ReadoutStates};
-use crate::model::thinkvla::prompt::Prompt;
+use crate::model::thinkvla::network::{Network, ReadoutStates};
 
-use super::batch::{Answered, LossCounts, MASKED, Pictures, VlaBatch, VlmBatch};
-use super::config::settings::{Distill, MethodSettings};
+use super::batch::{LossCounts, Pictures, VlaBatch, VlmBatch};
+use super::config::settings::MethodSettings;
 use super::error::StepError;
-use super::losses;
 use super::projection_similarity::{self, Similarity};
 use crate::model::trainable::{NetworkParameters, Selection};
+use replay::Replay;
+use terms::diagnose;
 
 /// Network that is trained, with its losses.
 #[derive(Debug)]
@@ -68,27 +71,6 @@ pub struct TextLoss {
     /// L_vlm of 3DThinkVLA (9).
     pub total: Tensor,
     replay: Option<Replay>,
-}
-
-/// State for the backward pass through layers that have recorded nothing.
-#[derive(Debug, Default)]
-struct Replay {
-    tape: Tape,
-    plan: Option<SequencePlan>,
-    /// Output of the vision tower.
-    seen: Option<VisionOutput>,
-    /// The same output as leaves, which the language model and the adapters received.
-    leaves: Option<VisionOutput>,
-}
-
-impl Replay {
-    fn of(self, plan: SequencePlan, leaves: Option<VisionOutput>) -> Self {
-        Self {
-            plan: Some(plan),
-            leaves,
-            ..self
-        }
-    }
 }
 
 /// Output of the language model for demonstrations.
@@ -220,39 +202,6 @@ impl Objective {
         Ok(error.f_double_value(&[])?)
     }
 
-    /// Computes the loss of answers to questions; see [`Self::vla`].
-    ///
-    /// # Errors
-    /// As for [`Self::vla`].
-    pub fn vlm(&self, batch: &VlmBatch, totals: &LossCounts) -> Result<TextLoss, StepError> {
-        let prompts: Vec<Prompt> = batch.conversations.iter().map(|one| one.prompt.clone()).collect();
-        let plan = SequencePlan::packed(&prompts, &self.config.text_config, (self.kind, self.device))?;
-        let backbone = self.network.backbone();
-        let (encoded, mut replay) = match &batch.pictures {
-            Some(pictures) => {
-                let (encoded, replay) = self.recorded(self.encode_images(pictures)?)?;
-                (Some(encoded), replay)
-            }
-            None => (None, self.settings.recompute.then(Replay::default)),
-        };
-        let pass = PassOptions {
-            keep: None,
-            tape: replay.as_mut().map(|replay| &mut replay.tape),
-        };
-        let states = backbone.forward_text_with(encoded.as_ref(), &plan, pass)?;
-        let Learned { rows, tokens } = Learned::of(&batch.conversations)?;
-        let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(self.device);
-        let read = states.f_flatten(0, 1)?.f_index_select(0, &on_device(&rows)?)?;
-        let sum = losses::text(&backbone.logits(&read)?, &on_device(&tokens)?)?;
-        let cross_entropy = mean(sum, totals.tokens)?;
-        finite("text loss", &cross_entropy)?;
-        Ok(TextLoss {
-            total: cross_entropy.f_mul_scalar(self.settings.text_weight)?,
-            cross_entropy,
-            replay: replay.map(|replay| replay.of(plan, encoded)),
-        })
-    }
-
     /// Backpropagates the losses of demonstrations to the weights.
     ///
     /// # Errors
@@ -267,31 +216,6 @@ impl Objective {
     /// When libtorch fails.
     pub fn differentiate_text(&self, loss: &TextLoss) -> Result<(), StepError> {
         self.backward(&loss.total, loss.replay.as_ref())
-    }
-
-    fn backward(&self, total: &Tensor, replay: Option<&Replay>) -> Result<(), StepError> {
-        total.f_backward()?;
-        let Some(replay) = replay else { return Ok(()) };
-        if let Some(plan) = &replay.plan {
-            self.network.backbone().backward(&replay.tape, plan)?;
-        }
-        if let (Some(seen), Some(leaves)) = (&replay.seen, &replay.leaves) {
-            seen.backward(leaves)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the output of the vision tower for layers that record, or with the state for layers that are recomputed.
-    fn recorded(&self, seen: VisionOutput) -> Result<(VisionOutput, Option<Replay>), StepError> {
-        if !self.settings.recompute {
-            return Ok((seen, None));
-        }
-        let leaves = seen.leaves()?;
-        let replay = Replay {
-            seen: Some(seen),
-            ..Replay::default()
-        };
-        Ok((leaves, Some(replay)))
     }
 
     /// Computes the projection-space similarity of the two streams' gradients in the query projection of the last
@@ -348,45 +272,6 @@ impl Objective {
         Ok(plan.with_state(state.transpose()?))
     }
 
-    /// Computes the geometry loss alone; nothing after the vision tower is computed.
-    fn alignment(&self, batch: &VlaBatch, totals: &LossCounts) -> Result<Losses, StepError> {
-        let images = VisionPlan::new(&batch.pictures.grids, &self.config.vision_config, self.device)?;
-        let pixels = batch.pictures.pixels.f_to_device(self.device)?.f_to_kind(self.kind)?;
-        let made = self.network.geometry_latents(&pixels, &images)?;
-        let plan = self.plan(batch)?;
-        let sum = match (&batch.geometry_target, &made) {
-            (Some(_), Some(made)) => self.unlike_target(batch, made, &plan)?,
-            _ => {
-                return Err(StepError::Batch {
-                    part: "geometry target",
-                    expected: "one for each patch, since method.action_weight is 0".into(),
-                    found: "none".into(),
-                });
-            }
-        };
-        let geometry = mean(sum, totals.patches)?;
-        let losses = Losses {
-            action: None,
-            total: geometry.f_mul_scalar(self.settings.geometry_weight)?,
-            geometry: Some(geometry),
-            reasoning: None,
-            diagnostics: Diagnostics::default(),
-            replay: None,
-        };
-        losses.check()?;
-        Ok(losses)
-    }
-
-    /// Returns whether there is a teacher to distil from.
-    fn distils(&self) -> bool {
-        let adapted = self.config.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter);
-        match self.settings.distill {
-            Distill::None => false,
-            Distill::Anchor => adapted,
-            Distill::Privileged => true,
-        }
-    }
-
     fn forward_text(
         &self,
         batch: &VlaBatch,
@@ -410,101 +295,6 @@ impl Objective {
             prefix,
         })
     }
-
-    /// Runs the teacher, without gradients; `None` without distillation.
-    fn teach(
-        &self,
-        batch: &VlaBatch,
-        encoded: &VisionOutput,
-        prefix: Option<PrefixCache>,
-    ) -> Result<Option<ReadoutStates>, StepError> {
-        if !self.distils() {
-            return Ok(None);
-        }
-        let _no_grad = tch::no_grad_guard();
-        let (text, place) = (&self.config.text_config, (self.kind, self.device));
-        Ok(Some(match prefix {
-            Some(prefix) => {
-                let plan = SequencePlan::after_prefix(&batch.student, &batch.teacher, text, place)?;
-                self.network.forward_text_with_prefix(&prefix, &plan)?
-            }
-            None => {
-                let prompts: Vec<Prompt> = batch.teacher.iter().map(|one| one.prompt.clone()).collect();
-                let plan = SequencePlan::new(&prompts, text, place)?;
-                self.network.forward_text(encoded, &plan)?
-            }
-        }))
-    }
-
-    fn action(&self, batch: &VlaBatch, output: &Output) -> Result<Tensor, StepError> {
-        let (found, expected) = (batch.actions.size(), output.actions.size());
-        if found != expected {
-            return Err(StepError::Batch {
-                part: "actions",
-                expected: format!("{expected:?}"),
-                found: format!("{found:?}"),
-            });
-        }
-        let (target, valid) = (
-            batch.actions.f_to_device(self.device)?,
-            batch.valid.f_to_device(self.device)?,
-        );
-        Ok(losses::actions(&output.actions, &target, &valid)?)
-    }
-
-    fn geometry(&self, batch: &VlaBatch, output: &Output, plan: &SequencePlan) -> Result<Option<Tensor>, StepError> {
-        let (Some(_), Some(made)) = (&batch.geometry_target, &output.latents.geometry) else {
-            return Ok(None);
-        };
-        self.unlike_target(batch, made, plan).map(Some)
-    }
-
-    /// Cosine distance of latents from their targets, summed over patches by their weights.
-    fn unlike_target(&self, batch: &VlaBatch, made: &Tensor, plan: &SequencePlan) -> Result<Tensor, StepError> {
-        let Some(target) = &batch.geometry_target else {
-            return Ok(Tensor::f_zeros([], (Kind::Float, self.device))?);
-        };
-        let (rows, width) = made.size2()?;
-        if target.numel() as i64 != rows * width {
-            return Err(StepError::Batch {
-                part: "geometry target",
-                expected: format!("{rows} patches of {width} channels"),
-                found: format!("{:?}", target.size()),
-            });
-        }
-        let target = target
-            .f_to_device(self.device)?
-            .f_to_kind(made.f_kind()?)?
-            .f_reshape([rows, width])?;
-        let made = made.f_index_select(0, plan.raster())?;
-        Ok(match &batch.geometry_weights {
-            Some(weights) => losses::weighted_cosine(&target, &made, &weights.f_to_device(self.device)?)?,
-            None => losses::cosine(&target, &made)?,
-        })
-    }
-
-    fn reasoning(&self, teacher: &ReadoutStates, output: &Output) -> Result<Tensor, StepError> {
-        if self.settings.distill == Distill::Privileged {
-            let said = |queries: &Tensor| -> Result<Tensor, StepError> {
-                let (queries, backbone) = (queries.f_to_kind(self.kind)?, self.network.backbone());
-                Ok(match self.config.thinkvla.hidden_tap {
-                    HiddenTap::PreNorm => backbone.logits(&queries)?,
-                    HiddenTap::PostNorm => backbone.logits_of_normed(&queries)?,
-                })
-            };
-            let teacher = {
-                let _no_grad = tch::no_grad_guard();
-                said(&teacher.queries)?
-            };
-            return Ok(losses::divergence(&teacher, &said(&output.latents.readout.queries)?)?);
-        }
-        let made = output.latents.reasoning.as_ref().ok_or_else(|| StepError::Batch {
-            part: "teacher",
-            expected: "a network with a reasoning adapter".into(),
-            found: "one without".into(),
-        })?;
-        Ok(losses::reasoning(&teacher.anchors, made, self.settings.reasoning_loss)?)
-    }
 }
 
 impl Losses {
@@ -522,43 +312,6 @@ impl Losses {
     }
 }
 
-/// Rows of states, and the tokens that they predict, of concatenated conversations.
-struct Learned {
-    rows: Vec<i64>,
-    tokens: Vec<i64>,
-}
-
-impl Learned {
-    fn of(conversations: &[Answered]) -> Result<Self, StepError> {
-        let (mut rows, mut tokens, mut start) = (Vec::new(), Vec::new(), 0);
-        for one in conversations {
-            if one.labels.len() != one.prompt.ids.len() {
-                return Err(StepError::Batch {
-                    part: "labels",
-                    expected: format!("one for each of {} tokens", one.prompt.ids.len()),
-                    found: one.labels.len().to_string(),
-                });
-            }
-            // A token is predicted by the state of the one before it.
-            for (label, before) in one.labels.iter().skip(1).zip(start..) {
-                if *label != MASKED {
-                    rows.push(before);
-                    tokens.push(*label);
-                }
-            }
-            start += one.labels.len() as i64;
-        }
-        if rows.is_empty() {
-            return Err(StepError::Batch {
-                part: "labels",
-                expected: "at least one token to be learned".into(),
-                found: "none".into(),
-            });
-        }
-        Ok(Self { rows, tokens })
-    }
-}
-
 fn mean(sum: Tensor, count: f64) -> Result<Tensor, StepError> {
     Ok(sum.f_div_scalar(count)?)
 }
@@ -572,17 +325,4 @@ fn finite(what: &str, loss: &Tensor) -> Result<(), StepError> {
             found,
         }),
     }
-}
-
-fn diagnose(teacher: &Tensor, student: &Tensor) -> Result<Diagnostics, StepError> {
-    let _no_grad = tch::no_grad_guard();
-    if teacher.numel() == 0 || teacher.size() != student.size() {
-        return Ok(Diagnostics::default());
-    }
-    let alike = Tensor::f_cosine_similarity(teacher, student, -1, 1e-8)?.f_mean(Kind::Double)?;
-    let spread = teacher.f_var_dim(&[0i64][..], false, false)?.f_mean(Kind::Double)?;
-    Ok(Diagnostics {
-        cosine: Some(alike.f_double_value(&[])?),
-        teacher_variance: Some(spread.f_double_value(&[])?),
-    })
 }
