@@ -74,7 +74,7 @@ impl Mapped {
             return Err(pickle::refuse(path, "expected a zip archive, found something else"));
         }
         Ok(Self {
-            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e))?,
+            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e.to_string()))?,
             path: path.to_owned(),
             map,
             notes: HashMap::new(),

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use super::error::StateDictError;
 use super::values::{Global, Stored, Value, dtype_of, tensor};
 
 /// Version of the pickle format that `torch.save` writes.
@@ -51,7 +52,7 @@ impl StateDict {
     ///
     /// # Errors
     /// When it is truncated, or is anything but a plain state dict.
-    pub fn read(pickle: &[u8]) -> Result<Self, String> {
+    pub fn read(pickle: &[u8]) -> Result<Self, StateDictError> {
         let mut reader = Reader {
             rest: pickle,
             stack: Vec::new(),
@@ -63,28 +64,27 @@ impl StateDict {
             reader.require_memory(pickle.len())?;
         }
         let Some(Value::Dict(root)) = reader.stack.pop() else {
-            return Err("expected a state dict, found something else".into());
+            return Err(StateDictError::Root);
         };
         let root = reader.dicts.into_iter().nth(root).unwrap_or_default();
         match root.other {
-            Some(name) => Err(format!("expected tensors by name, found {name:?}, which is no tensor")),
+            Some(name) => Err(StateDictError::NoTensor(name.to_string())),
             None => Ok(Self { tensors: root.tensors }),
         }
     }
 }
 
-fn cut() -> String {
-    "expected a whole pickle, found one that is cut off or damaged".into()
-}
-
 impl<'a> Reader<'a> {
     /// Executes one instruction; returns false at the last.
-    fn step(&mut self) -> Result<bool, String> {
+    fn step(&mut self) -> Result<bool, StateDictError> {
         let code = self.byte()?;
         match code {
             0x80 => match self.byte()? {
                 PROTOCOL => {}
-                other => return Err(format!("expected version {PROTOCOL}, found {other}")),
+                found => {
+                    let expected = PROTOCOL;
+                    return Err(StateDictError::Version { expected, found });
+                }
             },
             b'.' => return Ok(false),
             b'(' => self.marks.push(self.stack.len()),
@@ -98,17 +98,17 @@ impl<'a> Reader<'a> {
             }
             b'X' => {
                 let size = self.index(4)?;
-                let text = std::str::from_utf8(self.take(size)?).map_err(|_| cut())?;
+                let text = std::str::from_utf8(self.take(size)?).map_err(|_| StateDictError::Cut)?;
                 self.stack.push(Value::Text(text.into()));
             }
             b'}' => self.new_dict(),
             b')' => self.tuple(self.stack.len())?,
             0x85..=0x87 => {
                 let from = self.stack.len().checked_sub(usize::from(code - 0x84));
-                self.tuple(from.ok_or_else(cut)?)?;
+                self.tuple(from.ok_or(StateDictError::Cut)?)?;
             }
             b't' => {
-                let from = self.marks.pop().ok_or_else(cut)?;
+                let from = self.marks.pop().ok_or(StateDictError::Cut)?;
                 self.tuple(from)?;
             }
             b'q' => self.keep(1)?,
@@ -119,11 +119,11 @@ impl<'a> Reader<'a> {
             b'Q' => self.storage()?,
             b'R' => self.reduce()?,
             b's' => {
-                let from = self.stack.len().checked_sub(2).ok_or_else(cut)?;
+                let from = self.stack.len().checked_sub(2).ok_or(StateDictError::Cut)?;
                 self.set(from)?;
             }
             b'u' => {
-                let from = self.marks.pop().ok_or_else(cut)?;
+                let from = self.marks.pop().ok_or(StateDictError::Cut)?;
                 self.set(from)?;
             }
             // Attributes of a state dict: the versions of its modules.
@@ -131,16 +131,16 @@ impl<'a> Reader<'a> {
                 self.pop()?;
                 match self.stack.last() {
                     Some(Value::Dict(_)) => {}
-                    _ => return Err("expected attributes of a dict, found those of something else".into()),
+                    _ => return Err(StateDictError::Attributes),
                 }
             }
-            other => return Err(format!("expected an instruction of a state dict, found {other:#04x}")),
+            other => return Err(StateDictError::Instruction(other)),
         }
         Ok(true)
     }
 
     /// Refuses more objects than `length` bytes of a state dict can describe: one byte may create an object of a hundred.
-    fn require_memory(&self, length: usize) -> Result<(), String> {
+    fn require_memory(&self, length: usize) -> Result<(), StateDictError> {
         let objects = length / BYTES_OF_OBJECT + FEW_OBJECTS;
         let within = self.stack.len() <= LARGEST_STACK
             && self.marks.len() <= MOST_MARKS
@@ -148,21 +148,21 @@ impl<'a> Reader<'a> {
             && self.memo.len() <= objects;
         match within {
             true => Ok(()),
-            false => Err("expected as many objects as a state dict has, found more than its bytes can describe".into()),
+            false => Err(StateDictError::Objects),
         }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(cut)?;
+    fn take(&mut self, count: usize) -> Result<&'a [u8], StateDictError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(StateDictError::Cut)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, String> {
-        self.take(1)?.first().copied().ok_or_else(cut)
+    fn byte(&mut self) -> Result<u8, StateDictError> {
+        self.take(1)?.first().copied().ok_or(StateDictError::Cut)
     }
 
-    fn index(&mut self, size: usize) -> Result<usize, String> {
+    fn index(&mut self, size: usize) -> Result<usize, StateDictError> {
         let bytes = self.take(size)?;
         Ok(bytes
             .iter()
@@ -170,27 +170,31 @@ impl<'a> Reader<'a> {
             .fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    fn line(&mut self) -> Result<String, String> {
-        let length = self.rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
+    fn line(&mut self) -> Result<String, StateDictError> {
+        let length = self
+            .rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or(StateDictError::Cut)?;
         let line = String::from_utf8_lossy(self.take(length)?).into_owned();
         self.take(1)?;
         Ok(line)
     }
 
-    fn pop(&mut self) -> Result<Value, String> {
+    fn pop(&mut self) -> Result<Value, StateDictError> {
         // Values below a mark belong to another instruction.
         let bottom = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > bottom {
-            true => self.stack.pop().ok_or_else(cut),
-            false => Err(cut()),
+            true => self.stack.pop().ok_or(StateDictError::Cut),
+            false => Err(StateDictError::Cut),
         }
     }
 
     /// Pushes a little-endian integer.
-    fn number(&mut self, size: usize, signed: bool) -> Result<(), String> {
+    fn number(&mut self, size: usize, signed: bool) -> Result<(), StateDictError> {
         let bytes = self.take(size)?;
         if size > 8 {
-            return Err("expected numbers of at most 8 bytes".into());
+            return Err(StateDictError::Number);
         }
         let negative = signed && bytes.last().is_some_and(|last| last & 0x80 != 0);
         let fill = if negative { -1 } else { 0 };
@@ -208,10 +212,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Pushes a tuple of the values from stack position `from` on.
-    fn tuple(&mut self, from: usize) -> Result<(), String> {
+    fn tuple(&mut self, from: usize) -> Result<(), StateDictError> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from < bottom {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         }
         let values: Rc<[Value]> = self.stack.split_off(from).into();
         let depths = values.iter().map(|value| match value {
@@ -220,27 +224,27 @@ impl<'a> Reader<'a> {
         });
         let depth = 1 + depths.max().unwrap_or(0);
         if depth > DEEPEST {
-            return Err("expected tuples of numbers in tuples, found deeper ones".into());
+            return Err(StateDictError::Tuple);
         }
         self.stack.push(Value::Tuple(values, depth));
         Ok(())
     }
 
-    fn keep(&mut self, size: usize) -> Result<(), String> {
+    fn keep(&mut self, size: usize) -> Result<(), StateDictError> {
         let place = self.index(size)? as u32;
-        let value = self.stack.last().cloned().ok_or_else(cut)?;
+        let value = self.stack.last().cloned().ok_or(StateDictError::Cut)?;
         self.memo.insert(place, value);
         Ok(())
     }
 
-    fn again(&mut self, size: usize) -> Result<(), String> {
+    fn again(&mut self, size: usize) -> Result<(), StateDictError> {
         let place = self.index(size)? as u32;
-        let value = self.memo.get(&place).cloned().ok_or_else(cut)?;
+        let value = self.memo.get(&place).cloned().ok_or(StateDictError::Cut)?;
         self.stack.push(value);
         Ok(())
     }
 
-    fn global(&mut self) -> Result<(), String> {
+    fn global(&mut self) -> Result<(), StateDictError> {
         let (module, name) = (self.line()?, self.line()?);
         let global = match (module.as_str(), name.as_str()) {
             ("collections", "OrderedDict") => Some(Global::OrderedDict),
@@ -248,16 +252,15 @@ impl<'a> Reader<'a> {
             ("torch", name) => name.strip_suffix("Storage").and_then(dtype_of).map(Global::Storage),
             _ => None,
         };
-        let global =
-            global.ok_or_else(|| format!("expected tensors and dicts alone, found {module:.60}.{name:.60}"))?;
+        let global = global.ok_or(StateDictError::Global { module, name })?;
         self.stack.push(Value::Global(global));
         Ok(())
     }
 
     /// Pushes a storage from `('storage', class, name, device, values)`.
-    fn storage(&mut self) -> Result<(), String> {
+    fn storage(&mut self) -> Result<(), StateDictError> {
         let Value::Tuple(parts, _) = self.pop()? else {
-            return Err("expected the name of a storage".into());
+            return Err(StateDictError::StorageName);
         };
         let [
             Value::Text(kind),
@@ -267,19 +270,22 @@ impl<'a> Reader<'a> {
             Value::Number(len),
         ] = &*parts
         else {
-            return Err("expected the name of a storage".into());
+            return Err(StateDictError::StorageName);
         };
         if &**kind != "storage" {
-            return Err(format!("expected a storage, found {kind:?}"));
+            return Err(StateDictError::StorageKind(kind.to_string()));
         }
-        let len = usize::try_from(*len).map_err(|_| format!("expected a size of storage {name}, found {len}"))?;
+        let len = usize::try_from(*len).map_err(|_| StateDictError::StorageSize {
+            storage: name.to_string(),
+            found: *len,
+        })?;
         let (dtype, name) = (*dtype, Rc::clone(name));
         self.stack.push(Value::Storage { dtype, name, len });
         Ok(())
     }
 
     /// Pushes the result of a known function: an empty dict or a tensor.
-    fn reduce(&mut self) -> Result<(), String> {
+    fn reduce(&mut self) -> Result<(), StateDictError> {
         let arguments = self.pop()?;
         let function = self.pop()?;
         match (function, arguments) {
@@ -288,24 +294,24 @@ impl<'a> Reader<'a> {
                 let tensor = tensor(&parts)?;
                 self.stack.push(Value::Tensor(Rc::new(tensor)));
             }
-            _ => return Err("expected a tensor or an empty dict to be made, found something else".into()),
+            _ => return Err(StateDictError::Call),
         }
         Ok(())
     }
 
     /// Adds names and values from stack position `from` on to the dict below.
-    fn set(&mut self, from: usize) -> Result<(), String> {
+    fn set(&mut self, from: usize) -> Result<(), StateDictError> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from <= bottom {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         }
         let items = self.stack.split_off(from);
         let Some(Value::Dict(dict)) = self.stack.last() else {
-            return Err("expected a dict to put values into".into());
+            return Err(StateDictError::Items);
         };
-        let dict = self.dicts.get_mut(*dict).ok_or_else(cut)?;
+        let dict = self.dicts.get_mut(*dict).ok_or(StateDictError::Cut)?;
         let (pairs, []) = items.as_chunks::<2>() else {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         };
         for [name, value] in pairs {
             match (name, value) {

@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use safetensors::Dtype;
 
+use super::error::StateDictError;
+
 /// Largest number of dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 8;
 
@@ -54,7 +56,7 @@ pub(super) enum Value {
 ///
 /// # Errors
 /// When they are others, or the values are not contiguous.
-pub(super) fn tensor(parts: &[Value]) -> Result<Stored, String> {
+pub(super) fn tensor(parts: &[Value]) -> Result<Stored, StateDictError> {
     let [
         Value::Storage { dtype, name, len },
         Value::Number(offset),
@@ -63,18 +65,16 @@ pub(super) fn tensor(parts: &[Value]) -> Result<Stored, String> {
         ..,
     ] = parts
     else {
-        return Err("expected a tensor's storage, offset, shape and strides".into());
+        return Err(StateDictError::Arguments);
     };
     if shape.len() > MOST_DIMENSIONS || shape.len() != strides.len() {
-        return Err(format!("expected a tensor of at most {MOST_DIMENSIONS} dimensions"));
+        return Err(StateDictError::Dimensions(MOST_DIMENSIONS));
     }
     let (shape, strides) = (sizes(shape)?, sizes(strides)?);
     let mut below = 1usize;
     for (size, stride) in shape.iter().zip(&strides).rev() {
         if *size > 1 && *stride != below {
-            return Err(format!(
-                "expected values row by row, found shape {shape:?} with strides {strides:?}; save it contiguous"
-            ));
+            return Err(StateDictError::Strides { shape, strides });
         }
         below = below.saturating_mul(*size);
     }
@@ -82,18 +82,21 @@ pub(super) fn tensor(parts: &[Value]) -> Result<Stored, String> {
         dtype: *dtype,
         storage: Rc::clone(name),
         storage_len: *len,
-        offset: usize::try_from(*offset).map_err(|_| format!("expected a place in storage {name}, found {offset}"))?,
+        offset: usize::try_from(*offset).map_err(|_| StateDictError::Offset {
+            storage: name.to_string(),
+            found: *offset,
+        })?,
         shape,
     })
 }
 
-fn sizes(values: &[Value]) -> Result<Vec<usize>, String> {
+fn sizes(values: &[Value]) -> Result<Vec<usize>, StateDictError> {
     let size = |value: &Value| match value {
         Value::Number(number) => usize::try_from(*number).ok(),
         _ => None,
     };
     let all: Option<Vec<_>> = values.iter().map(size).collect();
-    all.ok_or_else(|| "expected sizes of a tensor, found something else".into())
+    all.ok_or(StateDictError::Sizes)
 }
 
 /// Returns the type of a storage's values from the name of its class.
