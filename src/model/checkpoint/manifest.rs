@@ -83,13 +83,13 @@ impl fmt::Display for Format {
 }
 
 impl FromStr for Format {
-    type Err = String;
+    type Err = ModelError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         let found = Self::ALL.iter().find(|(_, name)| *name == text);
         found
             .map(|(format, _)| *format)
-            .ok_or_else(|| format!("expected thinkvla, hf or starvla, found {text}"))
+            .ok_or_else(|| ModelError::choice("thinkvla, hf or starvla", text))
     }
 }
 

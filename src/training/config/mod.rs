@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::files;
 use crate::model::config::Precision;
+use crate::model::error::ModelError;
 use crate::model::init::variant::FieldChoice;
 use crate::model::layers::device::DeviceChoice;
 
@@ -241,7 +242,7 @@ impl TrainingConfig {
     ///
     /// # Errors
     /// When `device` is not the name of one.
-    pub fn device(&self) -> Result<DeviceChoice, String> {
+    pub fn device(&self) -> Result<DeviceChoice, ModelError> {
         self.device.parse()
     }
 }

@@ -41,7 +41,7 @@ impl TrainingRun {
             set_threads(threads);
         }
         let mut ranks = ProcessGroup::of_environment()?;
-        let device = config.device().map_err(|message| refuse(file, message))?.resolve()?;
+        let device = config.device().map_err(|e| refuse(file, e.to_string()))?.resolve()?;
         let placement = Placement {
             device: ranks.settle(device)?,
             compute: config.compute,

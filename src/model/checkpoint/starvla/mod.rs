@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
 use super::manifest::{Format, Manifest};
-use super::statistics::{DatasetStatistics, STATISTICS};
+use super::statistics::{DatasetStatistics, STATISTICS, StatisticsError};
 use super::weights::{Naming, WeightFiles};
 use super::{CheckpointOptions, WEIGHTS, huggingface, pickle};
 use crate::contract::{Contract, Data, Model};
@@ -56,7 +56,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
         mixture: settings.run.datasets.vla_data.data_mix.as_deref(),
         robot: options.robot.as_ref(),
     };
-    let refuse = |message: String| ModelError::read(&run.join(STATISTICS), message);
+    let refuse = |error: StatisticsError| ModelError::read(&run.join(STATISTICS), error);
     let actions = of_run.actions(&mut notes).map_err(refuse)?;
     let thinkvla = action_part(&settings, &base_files, &files, chunk_len)?;
     let name = settings.name(&run, &weights);
