@@ -6,6 +6,7 @@
 
 pub mod convert;
 pub mod coverage;
+mod fit;
 mod huggingface;
 pub mod manifest;
 mod mapped;

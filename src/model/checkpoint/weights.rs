@@ -17,6 +17,7 @@ use crate::model::json;
 use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
 use crate::model::layers::sys;
 
+use super::fit::{TensorProblem, fitting};
 use super::mapped::Mapped;
 use super::{WEIGHTS, pickle};
 
@@ -313,7 +314,7 @@ impl<'a> Weights<'a> {
             .files
             .keys()
             .filter(|key| !asked.contains(*key) && !self.leaves(key))
-            .map(|key| format!("extra: {key}, which this configuration has no place for"))
+            .map(|key| TensorProblem::Extra(key.to_owned()).to_string())
             .collect();
         extra.sort();
         problems.extend(extra);
@@ -328,30 +329,22 @@ impl<'a> Weights<'a> {
 
     /// Returns a copy of the stored values as `kind`, or a description of what is wrong with them. Copies in parts, so
     /// that a large tensor is never in memory twice.
-    fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, String>, ModelError> {
+    fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, TensorProblem>, ModelError> {
         let Parameter { key, shape, .. } = parameter;
-        let Some(stored) = self.files.get(key) else {
-            return Ok(match self.filled_up {
-                Some(seed) if !is_backbone(key) => Ok(Tensor::f_from_slice(&parameter.draw(seed))?
+        let stored = match (fitting(parameter, self.files), self.filled_up) {
+            (Ok(stored), _) => stored,
+            (Err(TensorProblem::Missing { .. }), Some(seed)) if !is_backbone(key) => {
+                return Ok(Ok(Tensor::f_from_slice(&parameter.draw(seed))?
                     .f_reshape(shape)?
                     .f_to_kind(kind)?
-                    .f_to_device(self.taking.device)?),
-                _ => Err(format!("missing: {key}, expected shape {shape:?}")),
-            });
+                    .f_to_device(self.taking.device)?));
+            }
+            (Err(problem), _) => return Ok(Err(problem)),
         };
-        let found: Vec<i64> = stored.shape.iter().map(|n| *n as i64).collect();
-        if found != *shape {
-            return Ok(Err(format!("shape of {key}: expected {shape:?}, found {found:?}")));
-        }
         let (stored_kind, size) = match stored.dtype {
             Dtype::F32 => (Kind::Float, 4),
             Dtype::BF16 => (Kind::BFloat16, 2),
-            Dtype::F16 => (Kind::Half, 2),
-            other => {
-                return Ok(Err(format!(
-                    "type of {key}: expected F32, BF16 or F16, found {other:?}"
-                )));
-            }
+            _ => (Kind::Half, 2),
         };
         let tensor = Tensor::f_empty(shape, (kind, self.taking.device))?;
         let values = tensor.f_view([-1])?;
@@ -378,7 +371,7 @@ impl ParameterSource for Weights<'_> {
         match read {
             Ok(tensor) => Ok(tensor),
             Err(problem) => {
-                self.problems.borrow_mut().push(problem);
+                self.problems.borrow_mut().push(problem.to_string());
                 // Placeholder until the problems are reported.
                 Ok(Tensor::f_empty(&parameter.shape, (kind, Device::Cpu))?)
             }

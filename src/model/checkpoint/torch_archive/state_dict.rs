@@ -118,10 +118,7 @@ impl<'a> Reader<'a> {
             b'c' => self.global()?,
             b'Q' => self.storage()?,
             b'R' => self.reduce()?,
-            b's' => {
-                let from = self.stack.len().checked_sub(2).ok_or(StateDictError::Cut)?;
-                self.set(from)?;
-            }
+            b's' => self.set(self.stack.len().checked_sub(2).ok_or(StateDictError::Cut)?)?,
             b'u' => {
                 let from = self.marks.pop().ok_or(StateDictError::Cut)?;
                 self.set(from)?;
