@@ -52,7 +52,7 @@ pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut CheckR
     };
     let stats = stats.remove(column).unwrap_or_default();
     for (place, of) in mapping.places.iter().zip(&checkpoint.data.statistics) {
-        inside(of, (&stats, *place), report);
+        inside(of, &stats, *place, report);
     }
 }
 
@@ -70,7 +70,7 @@ fn column_mapping(checkpoint: &Contract, info: &Info, report: &mut CheckReport) 
 }
 
 /// Compares the distribution of one value with the checkpoint's.
-fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut CheckReport) {
+fn inside(of: &DimensionStatistics, stats: &Statistics, place: usize, report: &mut CheckReport) {
     match outside(of, stats, place) {
         Ok(Some(share)) => {
             let percent = 100.0 * share;

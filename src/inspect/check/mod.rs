@@ -145,7 +145,7 @@ impl CheckpointCheck<'_> {
             return;
         };
         let grids = vec![grid; contract.robot.cameras.len()];
-        let prompt = prompt(manifest, (&config, contract), &grids);
+        let prompt = prompt(manifest, &config, contract, &grids);
         let Some(tokens) = report.take(prompt) else {
             return;
         };
@@ -273,7 +273,7 @@ fn grid(manifest: &Manifest, size: Size, report: &mut CheckReport) -> Option<Gri
 }
 
 /// Returns the number of tokens of a prompt, or an error where tokenizer and configuration disagree about ids.
-fn prompt(manifest: &Manifest, (config, contract): (&Config, &Contract), grids: &[Grid]) -> Result<usize, ModelError> {
+fn prompt(manifest: &Manifest, config: &Config, contract: &Contract, grids: &[Grid]) -> Result<usize, ModelError> {
     let prompter = Prompter::new(manifest.tokenizer.clone(), config)?;
     let means: Vec<f64> = contract.data.state.iter().map(|of| of.mean).collect();
     let state = StateInput::new(config.thinkvla.proprio, &means, &contract.data.state)?;

@@ -46,7 +46,7 @@ impl Mixture {
                 contract.data.composition = own.data.composition;
                 contract.data.reference = own.data.reference;
             }
-            agree(&share.path, ("the first dataset", &contract), &own)?;
+            agree(&share.path, "the first dataset", &contract, &own)?;
             datasets.push(dataset);
         }
         let mut mixture = Self {
@@ -76,7 +76,7 @@ impl Mixture {
     /// When they were; names the first field that differs.
     pub fn require_recorded_for(&self, checkpoint: &Contract) -> Result<(), RunError> {
         let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
-        agree(root, ("the checkpoint", checkpoint), &self.contract)
+        agree(root, "the checkpoint", checkpoint, &self.contract)
     }
 
     /// Returns what the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
@@ -298,7 +298,7 @@ fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, Run
     Ok(contract)
 }
 
-fn agree(path: &Path, (whose, all): (&str, &Contract), own: &Contract) -> Result<(), RunError> {
+fn agree(path: &Path, whose: &str, all: &Contract, own: &Contract) -> Result<(), RunError> {
     all.robot
         .require_same(&own.robot)
         .map_err(|e| RunError::data(path, e.to_string()))?;

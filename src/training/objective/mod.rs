@@ -4,11 +4,8 @@ mod answers;
 mod replay;
 mod terms;
 
-use std::path::Path;
-
 use tch::{Device, Kind, Tensor};
 
-use crate::model::checkpoint::{CheckpointOptions, Manifest, Placement};
 use crate::model::config::Config;
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::prefix_cache::PrefixCache;
@@ -21,7 +18,7 @@ use super::batch::{LossCounts, Pictures, VlaBatch, VlmBatch};
 use super::config::settings::MethodSettings;
 use super::error::StepError;
 use super::projection_similarity::{self, Similarity};
-use crate::model::trainable::{NetworkParameters, Selection};
+use crate::model::trainable::NetworkParameters;
 use replay::Replay;
 use terms::diagnose;
 
@@ -82,7 +79,8 @@ struct Student {
 impl Objective {
     /// Creates the method for a network with these settings.
     pub fn new(
-        (network, parameters): (Network, NetworkParameters),
+        network: Network,
+        parameters: NetworkParameters,
         config: Config,
         settings: MethodSettings,
     ) -> Result<Self, StepError> {
@@ -99,21 +97,6 @@ impl Objective {
             kind,
             device,
         })
-    }
-
-    /// Loads the network of a checkpoint directory for training.
-    ///
-    /// # Errors
-    /// When the checkpoint cannot be read, or the selection names a module that it lacks.
-    pub fn load(
-        directory: &Path,
-        placement: Placement,
-        (selection, seed): (&Selection, u64),
-        settings: MethodSettings,
-    ) -> Result<Self, StepError> {
-        let manifest = Manifest::read(directory, &CheckpointOptions::default())?;
-        let built = manifest.trainable(placement, selection, seed)?;
-        Self::new(built, manifest.config()?, settings)
     }
 
     /// Returns the network.
@@ -146,7 +129,7 @@ impl Objective {
             encoded.tap = encoded.tap.map(|tap| tap.f_detach()).transpose()?;
         }
         let (encoded, mut replay) = self.recorded(encoded)?;
-        let student = self.forward_text(batch, &encoded, (&plan, replay.as_mut()))?;
+        let student = self.forward_text(batch, &encoded, &plan, replay.as_mut())?;
         let taught = self.teach(batch, &encoded, student.prefix)?;
         let output = self
             .network
@@ -276,7 +259,8 @@ impl Objective {
         &self,
         batch: &VlaBatch,
         encoded: &VisionOutput,
-        (plan, replay): (&SequencePlan, Option<&mut Replay>),
+        plan: &SequencePlan,
+        replay: Option<&mut Replay>,
     ) -> Result<Student, StepError> {
         if self.distils() && batch.teacher.len() != batch.student.len() {
             return Err(StepError::Batch {

@@ -16,7 +16,7 @@ use crate::training::config::settings::Distill;
 use crate::training::data::mixture::Mixture;
 use crate::training::data::preflight;
 use crate::training::data::vision_cache::VisionCache;
-use crate::training::data::vla_batches::{Teachers, VlaBatches};
+use crate::training::data::vla_batches::{Teachers, VlaBatches, VlaSources};
 use crate::training::distributed::ProcessGroup;
 use crate::training::error::RunError;
 use crate::training::geometry;
@@ -206,8 +206,15 @@ impl<'a> Source<'a> {
                 Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
             },
         };
-        let drawn = (config.data.clone(), config.seed);
-        VlaBatches::new((mixture, samplers), (prompter, network), drawn, teachers)
+        let sources = VlaSources {
+            mixture,
+            samplers,
+            prompter,
+            teachers,
+            settings: config.data.clone(),
+            seed: config.seed,
+        };
+        VlaBatches::new(sources, network)
     }
 
     /// Returns the contract of the trained checkpoint.
@@ -233,8 +240,8 @@ impl<'a> Source<'a> {
                 Err(refuse(self.file, message))
             }
             Distill::Privileged => {
-                let checkpoint = (config.checkpoint.as_path(), &self.manifest.tokenizer);
-                PrivilegedText::new(checkpoint, &self.network, &config.method).map(Some)
+                let tokenizer = &self.manifest.tokenizer;
+                PrivilegedText::new(&config.checkpoint, tokenizer, &self.network, &config.method).map(Some)
             }
             Distill::None | Distill::Anchor => Ok(None),
         }
@@ -243,15 +250,14 @@ impl<'a> Source<'a> {
     /// Loads the network for data of this contract, and opens the stream of answers.
     fn objective(&self, contract: &Contract) -> Result<(Objective, Option<VlmStream>), RunError> {
         let (config, manifest) = (self.config, &self.manifest);
-        let selected = (&config.selection, config.seed);
-        let built = manifest.trainable_as(&self.network, self.placement, selected)?;
+        let (network, parameters) =
+            manifest.trainable(&self.network, self.placement, &config.selection, config.seed)?;
         let vlm_stream = VlmStream::open(config, manifest, &self.network)?;
-        let (_, parameters) = &built;
         let trained_with = &manifest.contract()?.data.statistics;
-        if knows_actions(manifest) && rescale(parameters, trained_with, &contract.data.statistics)? {
+        if knows_actions(manifest) && rescale(&parameters, trained_with, &contract.data.statistics)? {
             tracing::info!("the action head was rescaled to the statistics of the data: it says the same actions");
         }
-        let objective = Objective::new(built, self.network.clone(), config.method.clone())?;
+        let objective = Objective::new(network, parameters, self.network.clone(), config.method.clone())?;
         if let Some(vlm_stream) = &vlm_stream {
             vlm_stream.check(&objective, self.file)?;
         }

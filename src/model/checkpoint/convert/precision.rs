@@ -105,7 +105,7 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
     for observation in 0..OBSERVATIONS {
         frames.clear();
         for (camera, view) in contract.robot.cameras.iter().zip(0..) {
-            let frame = frame((camera.width, camera.height), 8 * observation + view);
+            let frame = frame(camera.width, camera.height, 8 * observation + view);
             frames.push_rgb(&frame).map_err(|e| refused(e.to_string()))?;
         }
         let input = frames.input();
@@ -139,7 +139,7 @@ fn mean_state(config: &Config, contract: &Contract) -> Result<StateInput, ModelE
 }
 
 /// A picture with colour gradients and a block, in which every `number` places and colours them otherwise.
-fn frame((width, height): (u32, u32), number: u32) -> RgbImage {
+fn frame(width: u32, height: u32, number: u32) -> RgbImage {
     let mut frame = RgbImage::new(width, height);
     let draw = |salt: u32| (number * 7 + salt).wrapping_mul(2_654_435_761) >> 24;
     let (left, top, side) = (width * draw(1) / 320, height * draw(2) / 320, width.min(height) / 6);

@@ -47,6 +47,23 @@ pub struct VlaBatches {
     kept: OnceLock<VisionCache>,
 }
 
+/// Parts that batches are made from.
+#[derive(Debug)]
+pub struct VlaSources {
+    /// Datasets.
+    pub mixture: Mixture,
+    /// Samplers of the trained and of the held-out episodes.
+    pub samplers: [MixtureSampler; 2],
+    /// Prompter of the network.
+    pub prompter: Prompter,
+    /// Teachers besides the demonstrations.
+    pub teachers: Teachers,
+    /// Settings of the demonstrations.
+    pub settings: DataSettings,
+    /// Seed of all draws but those of the samplers.
+    pub seed: u64,
+}
+
 /// Teachers of the student besides the demonstrations.
 #[derive(Debug, Default)]
 pub struct Teachers {
@@ -80,12 +97,15 @@ impl VlaBatches {
     ///
     /// # Errors
     /// When it cannot; names the episodes.
-    pub fn new(
-        (mixture, samplers): (Mixture, [MixtureSampler; 2]),
-        (prompter, config): (Prompter, &Config),
-        (settings, seed): (DataSettings, u64),
-        mut teachers: Teachers,
-    ) -> Result<Self, RunError> {
+    pub fn new(sources: VlaSources, config: &Config) -> Result<Self, RunError> {
+        let VlaSources {
+            mixture,
+            samplers,
+            prompter,
+            mut teachers,
+            settings,
+            seed,
+        } = sources;
         teachers.reasoning &= prompter.teacher_texts() > 0;
         let feed = Self {
             rule: config.patch_rule(),
