@@ -139,7 +139,7 @@ impl Trainee {
             let views = (0..BATCH).map(|sample| std::array::from_fn(|number| view(VIEWS * sample + number)));
             (GeometryTargets::open(cache, source).unwrap(), views.collect())
         });
-        let objective = Objective::new((network, source.finish().unwrap()), config, settings).unwrap();
+        let objective = Objective::new(network, source.finish().unwrap(), config, settings).unwrap();
         let optimiser = Optimiser::new(objective.parameters(), OptimiserSettings::default()).unwrap();
         Self {
             objective,

@@ -17,6 +17,22 @@ pub enum ModelError {
         /// Value found.
         found: String,
     },
+    /// A text names none of the choices.
+    #[error("expected {expected}, found {found}")]
+    Choice {
+        /// The choices.
+        expected: &'static str,
+        /// Text found.
+        found: String,
+    },
+    /// The number of a GPU cannot be parsed.
+    #[error("{device}: {error}")]
+    Device {
+        /// Text found.
+        device: String,
+        /// Error of the number.
+        error: std::num::ParseIntError,
+    },
     /// Metadata in the header of a safetensors file are invalid.
     #[error("metadata of the safetensors file, {key}: expected {expected}, found {found}")]
     Metadata {
@@ -99,6 +115,14 @@ impl ModelError {
             field,
             expected: expected.into(),
             found: found.to_string(),
+        }
+    }
+
+    /// Creates the error of a text that names none of the choices.
+    pub(crate) fn choice(expected: &'static str, found: &str) -> Self {
+        Self::Choice {
+            expected,
+            found: found.to_owned(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::contract::Contract;
 use crate::control::chunk::PhysicalActions;
 
 use super::checkpoint::{Checkpoint, Placement};
-use super::config::{Config, Precision, Proprio};
+use super::config::{Config, Precision};
 use super::error::ModelError;
 use super::generate::conversation::Conversation;
 use super::generate::generation::{AnswerOptions, Generation, GenerationStep};
@@ -22,7 +22,7 @@ use super::qwen3_vl::vision_plan::VisionPlan;
 use super::thinkvla::actions::NormalisedActions;
 use super::thinkvla::network::{Latents, Network};
 use super::thinkvla::prompt::{PromptTask, Prompter};
-use super::thinkvla::state::{StateText, normalised_state, state_tensor};
+use super::thinkvla::state::{StateInput, StateText};
 
 /// Prompts are padded to a multiple of this number of tokens, for which matrix kernels run full blocks.
 const FULL_ROWS: usize = 16;
@@ -165,12 +165,14 @@ impl Policy {
         let _no_grad = tch::no_grad_guard();
         let start = Instant::now();
         let pixels = self.pixels(observation.pixel_values, observation.grids)?;
-        let state = self.state(observation)?;
-        let plan = match self.plan.take() {
-            Some(plan) if plan.fits(observation, state.as_ref()) => plan,
-            _ => self.plan(observation, state)?,
+        let read = self.config.thinkvla.proprio;
+        let state = StateInput::new(read, observation.state, &self.contract.data.state)?;
+        let numbers = state.tensor(self.device)?;
+        let mut plan = match self.plan.take() {
+            Some(plan) if plan.fits(observation, state.text.as_ref()) => plan,
+            _ => self.plan(observation, state.text)?,
         };
-        let plan = self.with_state_values(plan, observation)?;
+        plan.sequence = plan.sequence.with_state(numbers);
         let prepared = Instant::now();
         let encoded = self.network.encode_images(&pixels, &plan.images)?;
         let seen = Instant::now();
@@ -256,27 +258,6 @@ impl Policy {
             .f_reshape([rows, values])?
             .f_to_device(self.device)?
             .f_to_kind(self.compute.kind())?)
-    }
-
-    /// Returns the state as text, if the checkpoint reads it.
-    fn state(&self, observation: &Observation) -> Result<Option<StateText>, ModelError> {
-        match self.config.thinkvla.proprio {
-            Proprio::None | Proprio::Projected => Ok(None),
-            Proprio::Text => StateText::new(observation.state, &self.contract.data.state).map(Some),
-        }
-    }
-
-    /// Adds the state as numbers to the plan, if a projector reads it.
-    fn with_state_values(&self, plan: Plan, observation: &Observation) -> Result<Plan, ModelError> {
-        if self.config.thinkvla.proprio != Proprio::Projected {
-            return Ok(plan);
-        }
-        let state = normalised_state(observation.state, &self.contract.data.state)?;
-        let state = state_tensor(&[state], self.device)?;
-        Ok(Plan {
-            sequence: plan.sequence.with_state(Some(state)),
-            ..plan
-        })
     }
 
     fn plan(&self, observation: &Observation, state: Option<StateText>) -> Result<Plan, ModelError> {

@@ -13,74 +13,83 @@ pub const CURVES: &str = "training.png";
 const POINTS: usize = 400;
 
 /// Name of a curve, and its value at a step.
-type Curve<'a> = (&'a str, fn(&Scalars) -> Option<f64>);
+type Curve = (&'static str, fn(&Scalars) -> Option<f64>);
+
+/// Panel with some curves.
+struct CurvePanel {
+    title: &'static str,
+    /// Label of the vertical axis.
+    y: &'static str,
+    curves: &'static [Curve],
+}
+
+const PANELS: [CurvePanel; 8] = [
+    CurvePanel {
+        title: "Action error",
+        y: "L1, normalised",
+        curves: &[
+            ("trained", |s| s.action),
+            ("held out", |s| s.held_out),
+            ("held out, other pictures", |s| s.held_out_shuffled),
+            ("best constant", |s| s.held_out_constant),
+        ],
+    },
+    CurvePanel {
+        title: "Latents",
+        y: "loss",
+        curves: &[("geometry", |s| s.geometry), ("reasoning", |s| s.reasoning)],
+    },
+    CurvePanel {
+        title: "Answers",
+        y: "cross-entropy",
+        curves: &[("trained", |s| s.text), ("held out", |s| s.held_out_text)],
+    },
+    CurvePanel {
+        title: "Teacher and student",
+        y: "before the adapter",
+        curves: &[
+            ("cosine", |s| s.cosine),
+            ("variance of teacher", |s| s.teacher_variance),
+        ],
+    },
+    CurvePanel {
+        title: "Similarity of the two streams",
+        y: "overlap of gradients",
+        curves: &[
+            ("similarity", |s| s.similarity.map(|of| of.similarity)),
+            ("by chance", |s| s.similarity.map(|of| of.chance)),
+        ],
+    },
+    CurvePanel {
+        title: "Gradients before clipping",
+        y: "norm",
+        curves: &[("all", |s| Some(s.gradient_norm))],
+    },
+    CurvePanel {
+        title: "Learning rates",
+        y: "rate",
+        curves: &[
+            ("base", |s| Some(s.learning_rates[0])),
+            ("qwen_vl_interface", |s| Some(s.learning_rates[1])),
+            ("action_model", |s| Some(s.learning_rates[2])),
+        ],
+    },
+    CurvePanel {
+        title: "Time of a step",
+        y: "time [s]",
+        curves: &[
+            ("step", |s| Some(s.seconds)),
+            ("waiting for data", |s| Some(s.data_wait_s)),
+        ],
+    },
+];
 
 /// Draws the curves of all steps of a run to the PNG file `path`.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn draw(steps: &[Scalars], path: &Path) -> Result<(), FigureError> {
-    let panels: [(&str, &str, &[Curve]); 8] = [
-        (
-            "Action error",
-            "L1, normalised",
-            &[
-                ("trained", |s| s.action),
-                ("held out", |s| s.held_out),
-                ("held out, other pictures", |s| s.held_out_shuffled),
-                ("best constant", |s| s.held_out_constant),
-            ],
-        ),
-        (
-            "Latents",
-            "loss",
-            &[("geometry", |s| s.geometry), ("reasoning", |s| s.reasoning)],
-        ),
-        (
-            "Answers",
-            "cross-entropy",
-            &[("trained", |s| s.text), ("held out", |s| s.held_out_text)],
-        ),
-        (
-            "Teacher and student",
-            "before the adapter",
-            &[
-                ("cosine", |s| s.cosine),
-                ("variance of teacher", |s| s.teacher_variance),
-            ],
-        ),
-        (
-            "Similarity of the two streams",
-            "overlap of gradients",
-            &[
-                ("similarity", |s| s.similarity.map(|of| of.similarity)),
-                ("by chance", |s| s.similarity.map(|of| of.chance)),
-            ],
-        ),
-        (
-            "Gradients before clipping",
-            "norm",
-            &[("all", |s| Some(s.gradient_norm))],
-        ),
-        (
-            "Learning rates",
-            "rate",
-            &[
-                ("base", |s| Some(s.learning_rates[0])),
-                ("qwen_vl_interface", |s| Some(s.learning_rates[1])),
-                ("action_model", |s| Some(s.learning_rates[2])),
-            ],
-        ),
-        (
-            "Time of a step",
-            "time [s]",
-            &[
-                ("step", |s| Some(s.seconds)),
-                ("waiting for data", |s| Some(s.data_wait_s)),
-            ],
-        ),
-    ];
-    let panels = panels.map(|(title, y, curves)| {
+    let panels = PANELS.map(|CurvePanel { title, y, curves }| {
         let series = curves.iter().enumerate().map(|(number, (name, value))| Series {
             name: Some((*name).into()),
             points: thinned(steps, *value),

@@ -43,7 +43,8 @@ impl PrivilegedText {
     /// # Errors
     /// When the tokenizer has no token that ends an answer.
     pub fn new(
-        (directory, tokenizer): (&Path, &Tokenizer),
+        directory: &Path,
+        tokenizer: &Tokenizer,
         config: &Config,
         settings: &MethodSettings,
     ) -> Result<Self, RunError> {
@@ -84,7 +85,8 @@ impl PrivilegedText {
     pub fn teach(
         &mut self,
         objective: &Objective,
-        (feed, number): (&VlaBatches, u64),
+        feed: &VlaBatches,
+        number: u64,
         batch: &mut VlaBatch,
     ) -> Result<(), RunError> {
         let tasks = feed.tasks(number)?;

@@ -12,6 +12,7 @@ use thinkvla::model::config::Precision;
 use thinkvla::model::layers::parameters::{Parameter, ParameterLayout};
 use thinkvla::model::vggt::target::Teacher;
 use thinkvla::model::vggt::{self, Aggregator, VggtConfig};
+use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::config::TrainingConfig;
 use thinkvla::training::config::settings::GeometrySettings;
 use thinkvla::training::data::vla_batches::Side;
@@ -19,7 +20,7 @@ use thinkvla::training::geometry::source::{TargetSource as _, Vggt};
 use thinkvla::training::geometry::store::GeometryTargets;
 
 use super::tiny_run::{RunFixture, bytes, metrics};
-use super::{feed, sample_dataset};
+use super::{feed, same, sample_dataset};
 
 /// Configuration of a tiny VGGT, whose features are as wide as the tiny checkpoint's geometry latents: 24 channels.
 const TINY: VggtConfig = VggtConfig {
@@ -133,6 +134,34 @@ fn a_second_epoch_makes_nothing_and_sees_what_the_teacher_sees() {
             assert!(fresh.iter().any(|one| one.equal(&target)));
         }
     }
+}
+
+#[test]
+fn pictures_that_are_shifted_and_cropped_move_their_targets_and_nothing_else() {
+    let fixture = fixture();
+    let batch = |shift, crop| {
+        let feed = feed(&fixture, |config| {
+            config.method.geometry_weight = 0.5;
+            (config.data.augment.shift, config.data.augment.crop) = (shift, crop);
+            config.data.drop_geometry = 0.5;
+        });
+        let mut readers = feed.readers().unwrap();
+        feed.batch(Side::Trained, 3, &mut readers).unwrap()
+    };
+    let (plain, moved) = (batch(0.0, 0.0), batch(0.2, 0.2));
+    assert!(same(&moved, &batch(0.2, 0.2)));
+    assert!(!moved.pictures.pixels.equal(&plain.pictures.pixels));
+    assert_eq!(moved.student, plain.student);
+    assert!(moved.actions.equal(&plain.actions));
+    let shown = |of: &VlaBatch| of.condition_mask.geometry.as_ref().unwrap().copy();
+    assert!(shown(&moved).equal(&shown(&plain)));
+    let target = |of: &VlaBatch| of.geometry_target.as_ref().unwrap().to_kind(Kind::Float);
+    assert_eq!(target(&moved).size(), target(&plain).size());
+    assert!(!target(&moved).equal(&target(&plain)));
+    assert!(plain.geometry_weights.is_none());
+    let weights = moved.geometry_weights.unwrap();
+    assert_eq!(weights.size(), target(&plain).size()[..1]);
+    assert!(weights.sum(Kind::Float).double_value(&[]) > 0.0);
 }
 
 #[test]

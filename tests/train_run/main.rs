@@ -35,7 +35,7 @@ use thinkvla::training::batch::VlaBatch;
 use thinkvla::training::config::{DatasetShare, TrainingConfig};
 use thinkvla::training::data::loader::{Loader, Turns};
 use thinkvla::training::data::mixture::Mixture;
-use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches};
+use thinkvla::training::data::vla_batches::{Side, Teachers, VlaBatches, VlaSources};
 use thinkvla::training::geometry::GeometryTeacher;
 use tiny_run::{RunFixture, bytes, metrics};
 
@@ -217,13 +217,20 @@ fn feed(fixture: &RunFixture, change: impl FnOnce(&mut TrainingConfig)) -> Arc<V
     let mixture = Mixture::open(&config.data.datasets, &checkpoint.contract).unwrap();
     let samplers = mixture.samplers(config.seed, 0.0).unwrap();
     let prompter = Prompter::new(checkpoint.tokenizer, &checkpoint.config).unwrap();
-    let drawn = (config.data, config.seed);
     let teachers = Teachers {
         reasoning: true,
         geometry: (config.method.geometry_weight > 0.0)
             .then(|| GeometryTeacher::Vggt(geometry::targets(&config.geometry))),
     };
-    Arc::new(VlaBatches::new((mixture, samplers), (prompter, &checkpoint.config), drawn, teachers).unwrap())
+    let sources = VlaSources {
+        mixture,
+        samplers,
+        prompter,
+        teachers,
+        settings: config.data,
+        seed: config.seed,
+    };
+    Arc::new(VlaBatches::new(sources, &checkpoint.config).unwrap())
 }
 
 fn all_from(first: u64) -> Turns {

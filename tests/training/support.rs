@@ -214,7 +214,7 @@ pub fn built(
 ) -> Objective {
     let trainable = Trainable::new(source, selection, 5);
     let network = Network::new(&config, &trainable).unwrap();
-    Objective::new((network, trainable.finish().unwrap()), config, settings).unwrap()
+    Objective::new(network, trainable.finish().unwrap(), config, settings).unwrap()
 }
 
 /// `‖a - b‖ / ‖b‖`.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thinkvla::control::config::ArmConfig;
-use thinkvla::eval::closed_loop::{ChunkLatency, Corrections, Evaluation, NetworkOptions, SimNetwork, trials};
+use thinkvla::eval::closed_loop::{Corrections, NetworkOptions, SimNetwork, trials};
 use thinkvla::sim::config::SimConfig;
 use thinkvla::sim::frames::create_dataset;
 use thinkvla::sim::tasks::Task;
@@ -66,17 +66,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .iter()
         .flat_map(|task| trials(*task, None, seeds.clone()));
     let corrections = Corrections {
-        evaluation: Evaluation {
-            sim: SimConfig::shipped()?,
-            arm: ArmConfig::shipped().context("the arm's parameters")?,
-            trials: trials.collect(),
-            latency: ChunkLatency::Fixed(0.0),
-            replan_steps: Some(arguments.replan_steps),
-            time_limit_s: arguments.time_limit,
-            shuffle_cameras: false,
-            out: arguments.out.clone(),
-            videos: 0,
-        },
+        sim: SimConfig::shipped()?,
+        arm: ArmConfig::shipped().context("the arm's parameters")?,
+        trials: trials.collect(),
+        replan_steps: arguments.replan_steps,
+        time_limit_s: arguments.time_limit,
         latencies: arguments.latency.iter().map(|ms| ms / 1e3).collect(),
         steps: usize::from(arguments.steps),
         images: arguments.images.mode(arguments.quality),
@@ -89,7 +83,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut networks = networks.collect::<Result<Vec<_>, _>>()?;
     let mut writer = create_dataset(&arguments.out, corrections.images, corrections.steps)?;
     let begun = Instant::now();
-    let count = corrections.evaluation.trials.len();
+    let count = corrections.trials.len();
     let bar = ProgressBar::new(count as u64);
     bar.set_style(ProgressStyle::with_template(
         "{bar:30} {pos}/{len} episodes, {elapsed} + {eta}",

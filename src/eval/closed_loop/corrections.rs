@@ -6,21 +6,26 @@
 //!                                                        └─► the expert's, from there ─► row
 //! ```
 
+use std::path::PathBuf;
+
 use nalgebra::{Translation3, Vector3};
 
 use super::error::EvaluationError;
 use super::network::SimNetwork;
 use super::{ChunkLatency, Evaluation};
 use crate::camera::rgb::RgbImage;
+use crate::control::config::ArmConfig;
 use crate::dataset::DatasetError;
 use crate::dataset::frame::{ImageMode, Picture};
 use crate::dataset::writer::{DatasetWriter, Whole};
 use crate::parallel::in_order;
 use crate::sim::camera::CameraRenderer;
+use crate::sim::config::SimConfig;
 use crate::sim::episode::{self, EpisodeOutcome, EpisodeSetup, Moment};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
+use crate::sim::tasks::EpisodeId;
 use crate::types::Pose;
 
 /// Time over which the tool's velocity is taken as a finite difference (s).
@@ -29,11 +34,19 @@ const MOMENT_S: f64 = 0.001;
 /// A collection of corrections.
 #[derive(Debug, Clone)]
 pub struct Corrections {
-    /// The policy and the trials it drives.
-    pub evaluation: Evaluation,
-    /// Latencies from a picture to the arm having its chunk (s), used by one trial after another in a cycle, in place
-    /// of the evaluation's.
+    /// The simulated table-top.
+    pub sim: SimConfig,
+    /// The arm's parameters.
+    pub arm: ArmConfig,
+    /// Trials that the policy drives, in the order of their rows.
+    pub trials: Vec<EpisodeId>,
+    /// Latencies from a picture to the arm having its chunk (s), used by one trial after another in a cycle; 0 without
+    /// any.
     pub latencies: Vec<f64>,
+    /// Steps of a chunk that are executed before the next one is computed.
+    pub replan_steps: u32,
+    /// Simulated time after which a trial ends (s).
+    pub time_limit_s: f64,
     /// Steps of a recorded chunk, K.
     pub steps: usize,
     /// Format of the pictures in the rows.
@@ -68,7 +81,7 @@ impl Corrections {
     ) -> Result<(), CorrectionError> {
         let mut files = RowFiles::new(writer);
         in_order(
-            self.evaluation.trials.len(),
+            self.trials.len(),
             networks,
             |network| (network, CameraRenderer::default()),
             |(network, renderer), turn| self.drive(network, renderer, turn),
@@ -90,13 +103,10 @@ impl Corrections {
         renderer: &mut CameraRenderer,
         turn: usize,
     ) -> Result<Trial, EvaluationError> {
-        let mut of = self.evaluation.clone();
-        let by_turns = self.latencies.iter().cycle().nth(turn);
-        of.latency = by_turns.map_or(of.latency, |latency| ChunkLatency::Fixed(*latency));
-        let of = &of;
-        let Some(id) = of.trials.get(turn).copied() else {
+        let Some(id) = self.trials.get(turn).copied() else {
             return Err(EvaluationError::Nobody);
         };
+        let of = &self.evaluation(id, turn);
         let setup = EpisodeSetup {
             sim: &of.sim,
             arm: &of.arm,
@@ -118,12 +128,28 @@ impl Corrections {
         Ok((rows, outcome))
     }
 
+    /// Returns the evaluation of one trial, without files.
+    fn evaluation(&self, id: EpisodeId, turn: usize) -> Evaluation {
+        let latency = self.latencies.iter().copied().cycle().nth(turn);
+        Evaluation {
+            sim: self.sim.clone(),
+            arm: self.arm.clone(),
+            trials: vec![id],
+            latency: ChunkLatency::Fixed(latency.unwrap_or(0.0)),
+            replan_steps: Some(self.replan_steps),
+            time_limit_s: self.time_limit_s,
+            shuffle_cameras: false,
+            out: PathBuf::new(),
+            videos: 0,
+        }
+    }
+
     /// Returns the row with the expert's chunk from this moment; `None` where the arm cannot follow it.
     fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
-        let (sim, status) = (&self.evaluation.sim, moment.status());
+        let (sim, status) = (&self.sim, moment.status());
         let world = &moment.episode_world.world;
         let offset = Translation3::from(sim.driver.tool_offset_m);
-        let arm = self.evaluation.arm.arm.kinematics();
+        let arm = self.arm.arm.kinematics();
         let tool = |joints| -> Pose { arm.forward(&joints) * offset };
         let (joints, speeds) = (world.joints(), world.joint_velocities());
         let moved: Vector3<f64> = tool(joints + speeds * MOMENT_S).translation.vector - tool(joints).translation.vector;

@@ -8,6 +8,7 @@ use crate::dataset::episode_stats;
 use crate::dataset::info::{Info, STATS};
 use crate::dataset::schema::action_column;
 use crate::dataset::statistics::Statistics;
+use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::CheckReport;
 
@@ -42,7 +43,7 @@ pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut CheckR
         same_rate(checkpoint.data.fps, info.fps, report);
     }
     let column = action_column(checkpoint.data.action_space);
-    let Some(mapping) = report.take(column_mapping(checkpoint, &info, column)) else {
+    let Some(mapping) = column_mapping(checkpoint, &info, report) else {
         return;
     };
     report.fact(format!("  {column}"), mapping.to_string());
@@ -51,21 +52,25 @@ pub(super) fn check(checkpoint: &Contract, directory: &Path, report: &mut CheckR
     };
     let stats = stats.remove(column).unwrap_or_default();
     for (place, of) in mapping.places.iter().zip(&checkpoint.data.statistics) {
-        inside(of, (&stats, *place), report);
+        inside(of, &stats, *place, report);
     }
 }
 
-fn column_mapping(checkpoint: &Contract, info: &Info, column: &str) -> Result<ColumnMapping, String> {
+/// Returns the places of the checkpoint's actions in a data set, or reports why there are none.
+fn column_mapping(checkpoint: &Contract, info: &Info, report: &mut CheckReport) -> Option<ColumnMapping> {
+    let column = action_column(checkpoint.data.action_space);
     let wanted: Vec<&str> = checkpoint.data.statistics.iter().map(|of| of.name.as_str()).collect();
     let feature = info.features.get(column);
     let found = feature.map_or(Err("expected it, found none".to_owned()), |feature| {
         ColumnMapping::find(feature, &wanted)
     });
-    found.map_err(|problem| format!("data set, column {column}: {problem}"))
+    found
+        .map_err(|problem| report.fail(format!("data set, column {column}: {problem}")))
+        .ok()
 }
 
 /// Compares the distribution of one value with the checkpoint's.
-fn inside(of: &DimensionStatistics, (stats, place): (&Statistics, usize), report: &mut CheckReport) {
+fn inside(of: &DimensionStatistics, stats: &Statistics, place: usize, report: &mut CheckReport) {
     match outside(of, stats, place) {
         Ok(Some(share)) => {
             let percent = 100.0 * share;
@@ -102,29 +107,10 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut CheckReport)
     report.take(checkpoint.robot.require_same(&recorded.robot));
     let (trained, data) = (&checkpoint.data, &recorded.data);
     same_rate(trained.fps, data.fps, report);
-    let fields = [
-        (
-            "action_space",
-            format!("{:?}", trained.action_space),
-            format!("{:?}", data.action_space),
-        ),
-        (
-            "composition",
-            format!("{:?}", trained.composition),
-            format!("{:?}", data.composition),
-        ),
-        (
-            "reference",
-            format!("{:?}", trained.reference),
-            format!("{:?}", data.reference),
-        ),
-    ];
-    for (field, expected, found) in fields {
-        if expected != found {
-            report.fail(format!(
-                "data set, data.{field}: expected {expected}, the checkpoint's, found {found}"
-            ));
-        }
+    for SettingDifference { field, expected, found } in step_differences(trained, data) {
+        report.fail(format!(
+            "data set, data.{field}: expected {expected}, the checkpoint's, found {found}"
+        ));
     }
     // Datasets store pictures as recorded, and training resizes them by the checkpoint's rule.
     if trained.resize != data.resize {
@@ -135,9 +121,30 @@ fn compare(checkpoint: &Contract, recorded: &Contract, report: &mut CheckReport)
     }
 }
 
+/// Error of a data set's quantiles.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+enum QuantileError {
+    /// A quantile is NaN or infinite.
+    #[error("expected a finite {name}, found {found}")]
+    NotFinite {
+        /// Name of the quantile.
+        name: &'static str,
+        /// Value found.
+        found: f64,
+    },
+    /// A quantile lacks the dimension.
+    #[error("expected a value of {name}, found {count} values")]
+    Missing {
+        /// Name of the quantile.
+        name: &'static str,
+        /// Number of its values.
+        count: usize,
+    },
+}
+
 /// Returns the share of the data outside the checkpoint's quantiles, by linear interpolation of the data's own
 /// quantiles.
-fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result<Option<f64>, String> {
+fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result<Option<f64>, QuantileError> {
     let mut points = Vec::new();
     for (name, share) in QUANTILES {
         let named = stats.named().find(|(own, values)| *own == name && !values.is_empty());
@@ -146,8 +153,11 @@ fn outside(of: &DimensionStatistics, stats: &Statistics, place: usize) -> Result
         };
         match column.get(place) {
             Some(value) if value.is_finite() => points.push((*value, share)),
-            Some(value) => return Err(format!("expected a finite {name}, found {value}")),
-            None => return Err(format!("expected a value of {name}, found {} values", column.len())),
+            Some(found) => return Err(QuantileError::NotFinite { name, found: *found }),
+            None => {
+                let count = column.len();
+                return Err(QuantileError::Missing { name, count });
+            }
         }
     }
     if !points.iter().any(|(_, share)| *share == 0.5) && points.len() < 4 {

@@ -15,11 +15,11 @@ use crate::contract::Contract;
 
 use crate::model::checkpoint::weights::CheckpointPart;
 use crate::model::checkpoint::{CheckpointOptions, Manifest};
-use crate::model::config::{Config, Proprio};
+use crate::model::config::Config;
 use crate::model::error::ModelError;
 use crate::model::generate::conversation::Conversation;
 use crate::model::thinkvla::prompt::{PromptTask, Prompter};
-use crate::model::thinkvla::state::StateText;
+use crate::model::thinkvla::state::StateInput;
 
 /// An instruction of typical length.
 const INSTRUCTION: &str = "pick up the red cube and put it into the box";
@@ -145,7 +145,7 @@ impl CheckpointCheck<'_> {
             return;
         };
         let grids = vec![grid; contract.robot.cameras.len()];
-        let prompt = prompt(manifest, (&config, contract), &grids);
+        let prompt = prompt(manifest, &config, contract, &grids);
         let Some(tokens) = report.take(prompt) else {
             return;
         };
@@ -273,18 +273,13 @@ fn grid(manifest: &Manifest, size: Size, report: &mut CheckReport) -> Option<Gri
 }
 
 /// Returns the number of tokens of a prompt, or an error where tokenizer and configuration disagree about ids.
-fn prompt(manifest: &Manifest, (config, contract): (&Config, &Contract), grids: &[Grid]) -> Result<usize, ModelError> {
+fn prompt(manifest: &Manifest, config: &Config, contract: &Contract, grids: &[Grid]) -> Result<usize, ModelError> {
     let prompter = Prompter::new(manifest.tokenizer.clone(), config)?;
-    let state = match config.thinkvla.proprio {
-        Proprio::None | Proprio::Projected => None,
-        Proprio::Text => {
-            let means: Vec<f64> = contract.data.state.iter().map(|of| of.mean).collect();
-            Some(StateText::new(&means, &contract.data.state)?)
-        }
-    };
+    let means: Vec<f64> = contract.data.state.iter().map(|of| of.mean).collect();
+    let state = StateInput::new(config.thinkvla.proprio, &means, &contract.data.state)?;
     let task = PromptTask {
         instruction: INSTRUCTION,
-        state: state.as_ref(),
+        state: state.text.as_ref(),
     };
     Ok(prompter.student(task, grids)?.ids.len())
 }

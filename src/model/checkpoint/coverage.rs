@@ -5,6 +5,7 @@ use std::fmt;
 
 use safetensors::Dtype;
 
+use super::fit::{TensorProblem, fitting};
 use super::weights::{CheckpointPart, TEXT_HEAD, WeightFiles, is_backbone};
 use crate::model::layers::parameters::Parameter;
 
@@ -43,9 +44,9 @@ impl Coverage {
             problems: Vec::new(),
         };
         for parameter in layout {
-            match fit(parameter, files) {
+            match used(parameter, files) {
                 Ok(used) => coverage.used.push(used),
-                Err(problem) => coverage.problems.push(problem),
+                Err(problem) => coverage.problems.push(problem.to_string()),
             }
         }
         let asked: BTreeSet<_> = layout.iter().map(|parameter| parameter.key.as_str()).collect();
@@ -54,38 +55,24 @@ impl Coverage {
             if key == TEXT_HEAD || (part == CheckpointPart::Backbone && !is_backbone(key)) {
                 coverage.unused.push(key.to_owned());
             } else {
-                let problem = format!("extra: {key}, which this configuration has no place for");
-                coverage.problems.push(problem);
+                let problem = TensorProblem::Extra(key.to_owned());
+                coverage.problems.push(problem.to_string());
             }
         }
         coverage
     }
 }
 
-fn fit(parameter: &Parameter, files: &WeightFiles) -> Result<Used, String> {
-    let Parameter { key, shape, .. } = parameter;
-    let Some(found) = files.get(key) else {
-        return Err(format!("missing: {key}, expected shape {shape:?}"));
-    };
-    let of_file: Vec<i64> = found.shape.iter().map(|n| *n as i64).collect();
-    if of_file != *shape {
-        return Err(format!("shape of {key}: expected {shape:?}, found {of_file:?}"));
-    }
-    match found.dtype {
-        Dtype::F32 | Dtype::BF16 | Dtype::F16 => Ok(Used {
-            key: key.clone(),
-            stored: files.naming().stored(key),
-            file: found
-                .path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            shape: of_file,
-            dtype: found.dtype,
-        }),
-        other => Err(format!("type of {key}: expected F32, BF16 or F16, found {other:?}")),
-    }
+fn used(parameter: &Parameter, files: &WeightFiles) -> Result<Used, TensorProblem> {
+    let found = fitting(parameter, files)?;
+    let file = found.path.file_name().unwrap_or_default();
+    Ok(Used {
+        key: parameter.key.clone(),
+        stored: files.naming().stored(&parameter.key),
+        file: file.to_string_lossy().into_owned(),
+        shape: parameter.shape.clone(),
+        dtype: found.dtype,
+    })
 }
 
 impl fmt::Display for Coverage {

@@ -83,13 +83,13 @@ impl fmt::Display for Format {
 }
 
 impl FromStr for Format {
-    type Err = String;
+    type Err = ModelError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         let found = Self::ALL.iter().find(|(_, name)| *name == text);
         found
             .map(|(format, _)| *format)
-            .ok_or_else(|| format!("expected thinkvla, hf or starvla, found {text}"))
+            .ok_or_else(|| ModelError::choice("thinkvla, hf or starvla", text))
     }
 }
 
@@ -202,29 +202,18 @@ impl Manifest {
         Ok(network)
     }
 
-    /// Builds a network that records gradients of the selected parameters; see [`Trainable`] for the seed.
+    /// Builds a network of this configuration that records gradients of the selected parameters; see [`Trainable`] for
+    /// the seed. With another configuration than the checkpoint's, tensors that the files lack are drawn from the seed,
+    /// and tensors it does not use stay in the files.
     ///
     /// # Errors
     /// When the weights do not fit, or the selection names a missing part.
     pub fn trainable(
         &self,
+        config: &Config,
         placement: Placement,
         selection: &Selection,
         seed: u64,
-    ) -> Result<(Network, NetworkParameters), ModelError> {
-        self.trainable_as(&self.config()?, placement, (selection, seed))
-    }
-
-    /// Builds a trainable network of another configuration: tensors that the files lack are drawn from the seed, and
-    /// tensors it does not use stay in the files.
-    ///
-    /// # Errors
-    /// As [`Self::trainable`].
-    pub fn trainable_as(
-        &self,
-        config: &Config,
-        placement: Placement,
-        (selection, seed): (&Selection, u64),
     ) -> Result<(Network, NetworkParameters), ModelError> {
         let mut weights = self.weights(placement, CheckpointPart::Everything);
         if *config != self.config()? {

@@ -6,11 +6,14 @@
 
 pub mod convert;
 pub mod coverage;
+mod fit;
 mod huggingface;
 pub mod manifest;
+mod mapped;
 mod ours;
 mod pickle;
 mod processor;
+pub mod recording;
 mod starvla;
 pub mod statistics;
 mod template;

@@ -179,8 +179,87 @@ impl Preprocessing {
 
 impl OfFile {
     fn bounds(&self, vision: &VisionConfig) -> Result<ImageBounds, ModelError> {
-        let bounds = self.fields.check(vision).and_then(|()| self.fields.area());
-        bounds.map_err(|e| self.refuse(e))
+        self.check(vision)?;
+        self.area()
+    }
+
+    /// With both spellings the older one takes precedence, as in the reference.
+    fn area(&self) -> Result<ImageBounds, ModelError> {
+        let edges = self.fields.size.as_ref();
+        let min = self.fields.min_pixels.or(edges.and_then(|size| size.shortest_edge));
+        let max = self.fields.max_pixels.or(edges.and_then(|size| size.longest_edge));
+        match (min, max) {
+            (Some(min_pixels), Some(max_pixels)) if 0 < min_pixels && min_pixels <= max_pixels => {
+                Ok(ImageBounds { min_pixels, max_pixels })
+            }
+            (Some(min), Some(max)) => {
+                Err(self.refuse(format!("expected 0 < min_pixels <= max_pixels, found {min} and {max}")))
+            }
+            _ => Err(self.refuse(
+                "expected min_pixels and max_pixels, or size.shortest_edge and size.longest_edge, found neither".into(),
+            )),
+        }
+    }
+
+    fn check(&self, vision: &VisionConfig) -> Result<(), ModelError> {
+        let refuse = |field: &str, expected: &str, found: String| {
+            Err(self.refuse(format!("{field}: expected {expected}, found {found}")))
+        };
+        if let Some(kind) = &self.fields.image_processor_type
+            && !CLASSES.contains(&kind.as_str())
+        {
+            return refuse("image_processor_type", &CLASSES.join(" or "), kind.clone());
+        }
+        for (field, of_config, found, expected) in [
+            ("patch_size", "patch_size", self.fields.patch_size, vision.patch_size),
+            (
+                "temporal_patch_size",
+                "temporal_patch_size",
+                self.fields.temporal_patch_size,
+                vision.temporal_patch_size,
+            ),
+            (
+                "merge_size",
+                "spatial_merge_size",
+                self.fields.merge_size,
+                vision.spatial_merge_size,
+            ),
+        ] {
+            if found != expected {
+                let expected = format!("vision_config.{of_config} of config.json, {expected}");
+                return refuse(field, &expected, found.to_string());
+            }
+        }
+        for (field, values) in [
+            ("image_mean", self.fields.image_mean),
+            ("image_std", self.fields.image_std),
+        ] {
+            if values != [0.5; 3] {
+                return refuse(field, "0.5 for each channel", format!("{values:?}"));
+            }
+        }
+        if let Some(filter) = self.fields.resample.filter(|filter| *filter != BICUBIC) {
+            return refuse("resample", "3 (bicubic)", filter.to_string());
+        }
+        if let Some(factor) = self
+            .fields
+            .rescale_factor
+            .filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6)
+        {
+            return refuse("rescale_factor", "1/255", factor.to_string());
+        }
+        for (field, found, expected) in [
+            ("do_resize", self.fields.do_resize, true),
+            ("do_rescale", self.fields.do_rescale, true),
+            ("do_normalize", self.fields.do_normalize, true),
+            ("do_center_crop", self.fields.do_center_crop, false),
+            ("do_pad", self.fields.do_pad, false),
+        ] {
+            if found.is_some_and(|found| found != expected) {
+                return refuse(field, &expected.to_string(), (!expected).to_string());
+            }
+        }
+        Ok(())
     }
 
     fn refuse(&self, message: String) -> ModelError {
@@ -199,75 +278,4 @@ pub fn part(directory: &Path, name: &str) -> Result<Option<Value>, ModelError> {
     }
     let mut file: Map<String, Value> = json::read(&path, files::CONFIGURATION)?;
     Ok(file.remove(name).filter(Value::is_object))
-}
-
-impl Fields {
-    /// With both spellings the older one takes precedence, as in the reference.
-    fn area(&self) -> Result<ImageBounds, String> {
-        let edges = self.size.as_ref();
-        let min = self.min_pixels.or(edges.and_then(|size| size.shortest_edge));
-        let max = self.max_pixels.or(edges.and_then(|size| size.longest_edge));
-        match (min, max) {
-            (Some(min_pixels), Some(max_pixels)) if 0 < min_pixels && min_pixels <= max_pixels => {
-                Ok(ImageBounds { min_pixels, max_pixels })
-            }
-            (Some(min), Some(max)) => Err(format!("expected 0 < min_pixels <= max_pixels, found {min} and {max}")),
-            _ => Err(
-                "expected min_pixels and max_pixels, or size.shortest_edge and size.longest_edge, found neither".into(),
-            ),
-        }
-    }
-
-    fn check(&self, vision: &VisionConfig) -> Result<(), String> {
-        let refuse =
-            |field: &str, expected: &str, found: String| Err(format!("{field}: expected {expected}, found {found}"));
-        if let Some(kind) = &self.image_processor_type
-            && !CLASSES.contains(&kind.as_str())
-        {
-            return refuse("image_processor_type", &CLASSES.join(" or "), kind.clone());
-        }
-        for (field, of_config, found, expected) in [
-            ("patch_size", "patch_size", self.patch_size, vision.patch_size),
-            (
-                "temporal_patch_size",
-                "temporal_patch_size",
-                self.temporal_patch_size,
-                vision.temporal_patch_size,
-            ),
-            (
-                "merge_size",
-                "spatial_merge_size",
-                self.merge_size,
-                vision.spatial_merge_size,
-            ),
-        ] {
-            if found != expected {
-                let expected = format!("vision_config.{of_config} of config.json, {expected}");
-                return refuse(field, &expected, found.to_string());
-            }
-        }
-        for (field, values) in [("image_mean", self.image_mean), ("image_std", self.image_std)] {
-            if values != [0.5; 3] {
-                return refuse(field, "0.5 for each channel", format!("{values:?}"));
-            }
-        }
-        if let Some(filter) = self.resample.filter(|filter| *filter != BICUBIC) {
-            return refuse("resample", "3 (bicubic)", filter.to_string());
-        }
-        if let Some(factor) = self.rescale_factor.filter(|factor| (factor * 255.0 - 1.0).abs() > 1e-6) {
-            return refuse("rescale_factor", "1/255", factor.to_string());
-        }
-        for (field, found, expected) in [
-            ("do_resize", self.do_resize, true),
-            ("do_rescale", self.do_rescale, true),
-            ("do_normalize", self.do_normalize, true),
-            ("do_center_crop", self.do_center_crop, false),
-            ("do_pad", self.do_pad, false),
-        ] {
-            if found.is_some_and(|found| found != expected) {
-                return refuse(field, &expected.to_string(), (!expected).to_string());
-            }
-        }
-        Ok(())
-    }
 }

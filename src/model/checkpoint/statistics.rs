@@ -138,6 +138,61 @@ impl Modes {
     }
 }
 
+/// Error of a run's statistics.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatisticsError {
+    /// The lists have other lengths than there are dimensions.
+    #[error("expected {expected} values in each of mean, std, max, min, q01 and q99, found {found:?}")]
+    Lengths {
+        /// Number of dimensions.
+        expected: usize,
+        /// Lengths of the lists, in the order named.
+        found: [usize; 6],
+    },
+    /// The normalisation of actions is not known.
+    #[error(
+        "it does not say how the {count} values of an action of {tag} were normalised; give --robot a contract whose \
+         data.statistics name them and say so"
+    )]
+    Unknown {
+        /// Number of values of an action.
+        count: usize,
+        /// Tag of the statistics.
+        tag: String,
+    },
+    /// The normalisation of the state is not known.
+    #[error(
+        "the run is told the robot's state, {expected} values; give --robot a contract whose data.state names as many, \
+         found {found}"
+    )]
+    State {
+        /// Number of values of the run's state.
+        expected: usize,
+        /// Number of values of the contract's state.
+        found: usize,
+    },
+    /// The run names the normalisation of another number of values.
+    #[error("normalisation of {tag}: expected {expected} values of an action, found {found}")]
+    Normalisation {
+        /// Tag of the statistics.
+        tag: String,
+        /// Number of values of an action.
+        expected: usize,
+        /// Number of values that are named.
+        found: usize,
+    },
+    /// The mask has another length than an action.
+    #[error("mask of {tag}: expected {expected} values, found {found}")]
+    Mask {
+        /// Tag of the statistics.
+        tag: String,
+        /// Number of values of an action.
+        expected: usize,
+        /// Length of the mask.
+        found: usize,
+    },
+}
+
 impl Columns {
     /// Returns the number of dimensions.
     pub fn len(&self) -> usize {
@@ -153,14 +208,17 @@ impl Columns {
     ///
     /// # Errors
     /// When the lists differ in length.
-    pub fn dimensions(&self, normalisations: &[(String, Normalisation)]) -> Result<Vec<DimensionStatistics>, String> {
+    pub fn dimensions(
+        &self,
+        normalisations: &[(String, Normalisation)],
+    ) -> Result<Vec<DimensionStatistics>, StatisticsError> {
         let lists = [&self.mean, &self.std, &self.max, &self.min, &self.q01, &self.q99];
         let lengths = lists.map(Vec::len);
         if lengths != [normalisations.len(); 6] {
-            return Err(format!(
-                "expected {} values in each of mean, std, max, min, q01 and q99, found {lengths:?}",
-                normalisations.len()
-            ));
+            return Err(StatisticsError::Lengths {
+                expected: normalisations.len(),
+                found: lengths,
+            });
         }
         let columns = self
             .mean

@@ -44,6 +44,28 @@ pub const PLAIN: &str = "\
 {%- endif -%}
 ";
 
+/// Error of a chat template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum TemplateError {
+    /// The renderer refuses its own syntax.
+    #[error("{0}")]
+    Syntax(String),
+    /// The template cannot be rendered.
+    #[error("the chat template cannot be rendered: {0}")]
+    Render(String),
+    /// The template writes something else.
+    #[error(
+        "expected the chat template of Qwen3-VL, which makes {expected:?} of two images and a text, found one that makes \
+         {written:?}"
+    )]
+    Other {
+        /// Text of Qwen3-VL's template.
+        expected: &'static str,
+        /// Text of this template.
+        written: String,
+    },
+}
+
 /// Renders the directory's template once and compares the result. Prompts are written without it.
 ///
 /// # Errors
@@ -78,11 +100,11 @@ fn default_of(templates: &Value) -> Option<&str> {
     templates.as_str().or(default)
 }
 
-fn check_text(template: &str) -> Result<(), String> {
+fn check_text(template: &str) -> Result<(), TemplateError> {
     let mut environment = Environment::new();
     // The reference sets the same options.
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-    environment.set_syntax(syntax.map_err(|e| e.to_string())?);
+    environment.set_syntax(syntax.map_err(|e| TemplateError::Syntax(e.to_string()))?);
     environment.set_fuel(Some(FUEL));
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     let content = vec![
@@ -93,14 +115,14 @@ fn check_text(template: &str) -> Result<(), String> {
     let messages = vec![context! { role => "user", content }];
     let written = environment
         .render_str(template, context! { messages, add_generation_prompt => true })
-        .map_err(|e| format!("the chat template cannot be rendered: {e}"))?;
+        .map_err(|e| TemplateError::Render(e.to_string()))?;
     if written == EXPECTED {
         return Ok(());
     }
-    Err(format!(
-        "expected the chat template of Qwen3-VL, which makes {EXPECTED:?} of two images and a text, found one that makes \
-         {written:?}"
-    ))
+    Err(TemplateError::Other {
+        expected: EXPECTED,
+        written,
+    })
 }
 
 #[cfg(test)]
@@ -147,13 +169,13 @@ mod tests {
 
     #[test]
     fn another_template_is_refused_with_what_it_writes() {
-        let error = check_text("{{ messages[0].role }}: hello").unwrap_err();
+        let error = check_text("{{ messages[0].role }}: hello").unwrap_err().to_string();
         assert!(error.contains("found one that makes \"user: hello\""), "{error}");
     }
 
     #[test]
     fn a_template_that_never_ends_ends() {
         let error = check_text("{% for i in range(10000) %}{% for j in range(10000) %}x{% endfor %}{% endfor %}");
-        assert!(error.unwrap_err().contains("cannot be rendered"));
+        assert!(matches!(error, Err(TemplateError::Render(_))), "{error:?}");
     }
 }

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-use safetensors::tensor::TensorInfo;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
@@ -19,7 +17,9 @@ use crate::model::json;
 use crate::model::layers::parameters::{Parameter, ParameterSource, Role};
 use crate::model::layers::sys;
 
-use super::{WEIGHTS, pickle, torch_archive};
+use super::fit::{TensorProblem, fitting};
+use super::mapped::Mapped;
+use super::{WEIGHTS, pickle};
 
 /// File name of the index that assigns tensors to files.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -75,17 +75,6 @@ pub struct WeightFiles {
     files: Vec<Mapped>,
     /// Index of the file that holds a tensor, by stored name.
     places: BTreeMap<String, usize>,
-}
-
-#[derive(Debug)]
-struct Mapped {
-    path: PathBuf,
-    map: Mmap,
-    tensors: BTreeMap<String, TensorInfo>,
-    /// Metadata of the header.
-    notes: HashMap<String, String>,
-    /// Offset of the tensor data.
-    data: usize,
 }
 
 /// One tensor of a file.
@@ -249,60 +238,6 @@ impl WeightFiles {
     }
 }
 
-impl Mapped {
-    fn open(path: &Path) -> Result<Self, ModelError> {
-        if pickle::is_one(path) {
-            return Self::open_pickled(path);
-        }
-        let map = files::open(path)
-            .and_then(|file| sys::map(&file))
-            .map_err(|e| ModelError::read(path, e))?;
-        if map.is_empty() {
-            return Err(ModelError::read(
-                path,
-                "expected safetensors, found an empty file; fetch it again",
-            ));
-        }
-        let refuse = |e: safetensors::SafeTensorError| {
-            ModelError::read(
-                path,
-                format!("{e}; the file is truncated or not safetensors, fetch it again"),
-            )
-        };
-        // Checks that the header and the tensors fill the file exactly.
-        SafeTensors::deserialize(&map).map_err(refuse)?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(refuse)?;
-        let tensors = metadata.tensors().into_iter().map(|(k, v)| (k, v.clone())).collect();
-        Ok(Self {
-            path: path.to_owned(),
-            map,
-            tensors,
-            notes: metadata.metadata().clone().unwrap_or_default(),
-            data: size_of::<u64>() + header,
-        })
-    }
-
-    fn open_pickled(path: &Path) -> Result<Self, ModelError> {
-        let map = files::open_any(path)
-            .and_then(|file| sys::map(&file))
-            .map_err(|e| ModelError::read(path, e))?;
-        if !torch_archive::is_one(&map) {
-            if map.first() != Some(&pickle::BEGINNING) {
-                // Refuses known other formats by their signature, with a better message.
-                files::open(path).map_err(|e| ModelError::read(path, e))?;
-            }
-            return Err(pickle::refuse(path, "expected a zip archive, found something else"));
-        }
-        Ok(Self {
-            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e))?,
-            path: path.to_owned(),
-            map,
-            notes: HashMap::new(),
-            data: 0,
-        })
-    }
-}
-
 /// Settings for reading tensors from files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taking {
@@ -379,7 +314,7 @@ impl<'a> Weights<'a> {
             .files
             .keys()
             .filter(|key| !asked.contains(*key) && !self.leaves(key))
-            .map(|key| format!("extra: {key}, which this configuration has no place for"))
+            .map(|key| TensorProblem::Extra(key.to_owned()).to_string())
             .collect();
         extra.sort();
         problems.extend(extra);
@@ -394,30 +329,22 @@ impl<'a> Weights<'a> {
 
     /// Returns a copy of the stored values as `kind`, or a description of what is wrong with them. Copies in parts, so
     /// that a large tensor is never in memory twice.
-    fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, String>, ModelError> {
+    fn read(&self, parameter: &Parameter, kind: Kind) -> Result<Result<Tensor, TensorProblem>, ModelError> {
         let Parameter { key, shape, .. } = parameter;
-        let Some(stored) = self.files.get(key) else {
-            return Ok(match self.filled_up {
-                Some(seed) if !is_backbone(key) => Ok(Tensor::f_from_slice(&parameter.draw(seed))?
+        let stored = match (fitting(parameter, self.files), self.filled_up) {
+            (Ok(stored), _) => stored,
+            (Err(TensorProblem::Missing { .. }), Some(seed)) if !is_backbone(key) => {
+                return Ok(Ok(Tensor::f_from_slice(&parameter.draw(seed))?
                     .f_reshape(shape)?
                     .f_to_kind(kind)?
-                    .f_to_device(self.taking.device)?),
-                _ => Err(format!("missing: {key}, expected shape {shape:?}")),
-            });
+                    .f_to_device(self.taking.device)?));
+            }
+            (Err(problem), _) => return Ok(Err(problem)),
         };
-        let found: Vec<i64> = stored.shape.iter().map(|n| *n as i64).collect();
-        if found != *shape {
-            return Ok(Err(format!("shape of {key}: expected {shape:?}, found {found:?}")));
-        }
         let (stored_kind, size) = match stored.dtype {
             Dtype::F32 => (Kind::Float, 4),
             Dtype::BF16 => (Kind::BFloat16, 2),
-            Dtype::F16 => (Kind::Half, 2),
-            other => {
-                return Ok(Err(format!(
-                    "type of {key}: expected F32, BF16 or F16, found {other:?}"
-                )));
-            }
+            _ => (Kind::Half, 2),
         };
         let tensor = Tensor::f_empty(shape, (kind, self.taking.device))?;
         let values = tensor.f_view([-1])?;
@@ -444,7 +371,7 @@ impl ParameterSource for Weights<'_> {
         match read {
             Ok(tensor) => Ok(tensor),
             Err(problem) => {
-                self.problems.borrow_mut().push(problem);
+                self.problems.borrow_mut().push(problem.to_string());
                 // Placeholder until the problems are reported.
                 Ok(Tensor::f_empty(&parameter.shape, (kind, Device::Cpu))?)
             }

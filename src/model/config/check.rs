@@ -181,6 +181,11 @@ impl VisionConfig {
                 self.num_position_embeddings,
             ));
         }
+        self.check_deepstack()
+    }
+
+    /// Checks that the blocks whose output is added to language layers exist and are in rising order.
+    fn check_deepstack(&self) -> Result<(), ModelError> {
         let mut above = -1;
         for &tap in &self.deepstack_visual_indexes {
             below(

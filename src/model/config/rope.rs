@@ -50,10 +50,77 @@ struct Parameters {
     partial_rotary_factor: Option<f64>,
 }
 
-impl TryFrom<AsWritten> for Rope {
-    type Error = String;
+/// Error of rotary positions in a configuration.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RopeError {
+    /// Both spellings are there and differ.
+    #[error(
+        "{newer}: expected what rope_theta and rope_scaling say beside it, {expected}, found {found}; remove what is wrong",
+        newer = NEWER
+    )]
+    Contradiction {
+        /// Positions in the older spelling.
+        expected: String,
+        /// Positions in the newer spelling.
+        found: String,
+    },
+    /// Neither spelling is there.
+    #[error("expected text_config.rope_theta and text_config.rope_scaling, or {newer}, found neither", newer = NEWER)]
+    Neither,
+    /// Two bases differ.
+    #[error("{field}.rope_theta: expected text_config.rope_theta, {expected}, found {found}")]
+    Base {
+        /// Field of the parameters.
+        field: String,
+        /// Base beside the parameters.
+        expected: f64,
+        /// Base among the parameters.
+        found: f64,
+    },
+    /// There is no base.
+    #[error("{0}.rope_theta: expected a number, there or as text_config.rope_theta, found none")]
+    NoBase(String),
+    /// Types of layers have different positions.
+    #[error(
+        "{newer}.{kind}: expected what is said of {other}, since all layers of Qwen3-VL have the same positions, \
+         {expected}, found {found}",
+        newer = NEWER
+    )]
+    Layers {
+        /// Type of layer.
+        kind: String,
+        /// Another type.
+        other: String,
+        /// Positions of the other type.
+        expected: String,
+        /// Positions of the type.
+        found: String,
+    },
+    /// The newer spelling is empty.
+    #[error("{newer}: expected positions, found none", newer = NEWER)]
+    Empty,
+    /// Parameters cannot be parsed.
+    #[error("{field}: {message}")]
+    Parameters {
+        /// Field of the parameters.
+        field: String,
+        /// Error of the parser.
+        message: String,
+    },
+    /// Only a part of each head is rotated.
+    #[error("{field}: expected 1, found {found}")]
+    Partial {
+        /// Field of the share.
+        field: String,
+        /// Share that is rotated.
+        found: f64,
+    },
+}
 
-    fn try_from(written: AsWritten) -> Result<Self, String> {
+impl TryFrom<AsWritten> for Rope {
+    type Error = RopeError;
+
+    fn try_from(written: AsWritten) -> Result<Self, RopeError> {
         let AsWritten {
             rope_theta,
             rope_scaling,
@@ -64,15 +131,12 @@ impl TryFrom<AsWritten> for Rope {
         let older = rope_scaling.map(|scaling| scaling.rope("text_config.rope_scaling", rope_theta));
         let newer = rope_parameters.map(|parameters| in_every_layer(parameters, rope_theta));
         match (older.transpose()?, newer.transpose()?) {
-            (Some(older), Some(newer)) if older != newer => Err(format!(
-                "{NEWER}: expected what rope_theta and rope_scaling say beside it, {}, found {}; remove what is wrong",
-                older.told(),
-                newer.told()
-            )),
+            (Some(older), Some(newer)) if older != newer => Err(RopeError::Contradiction {
+                expected: older.told(),
+                found: newer.told(),
+            }),
             (Some(rope), _) | (None, Some(rope)) => Ok(rope),
-            (None, None) => Err(format!(
-                "expected text_config.rope_theta and text_config.rope_scaling, or {NEWER}, found neither"
-            )),
+            (None, None) => Err(RopeError::Neither),
         }
     }
 }
@@ -92,18 +156,19 @@ impl Rope {
 
 impl Parameters {
     /// Converts to rotary positions, with the separate base unless the parameters contain one.
-    fn rope(self, field: &str, theta_beside: Option<f64>) -> Result<Rope, String> {
+    fn rope(self, field: &str, theta_beside: Option<f64>) -> Result<Rope, RopeError> {
         whole(&format!("{field}.partial_rotary_factor"), self.partial_rotary_factor)?;
         if let (Some(own), Some(beside)) = (self.rope_theta, theta_beside)
             && own != beside
         {
-            return Err(format!(
-                "{field}.rope_theta: expected text_config.rope_theta, {beside}, found {own}"
-            ));
+            return Err(RopeError::Base {
+                field: field.to_owned(),
+                expected: beside,
+                found: own,
+            });
         }
-        let rope_theta = self.rope_theta.or(theta_beside).ok_or_else(|| {
-            format!("{field}.rope_theta: expected a number, there or as text_config.rope_theta, found none")
-        })?;
+        let rope_theta = self.rope_theta.or(theta_beside);
+        let rope_theta = rope_theta.ok_or_else(|| RopeError::NoBase(field.to_owned()))?;
         Ok(Rope {
             rope_theta,
             rope_scaling: RopeScaling {
@@ -116,7 +181,7 @@ impl Parameters {
 }
 
 /// All layers of Qwen3-VL have the same positions: parameters by type of layer must be equal.
-fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> Result<Rope, String> {
+fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> Result<Rope, RopeError> {
     let by_kind = !parameters.is_empty() && parameters.values().all(Value::is_object);
     if !by_kind {
         return one(NEWER, Value::Object(parameters), theta_beside);
@@ -126,31 +191,35 @@ fn in_every_layer(parameters: Map<String, Value>, theta_beside: Option<f64>) -> 
         let rope = one(&format!("{NEWER}.{kind}"), own, theta_beside)?;
         match &first {
             Some((other, same)) if *same != rope => {
-                return Err(format!(
-                    "{NEWER}.{kind}: expected what is said of {other}, since all layers of Qwen3-VL have the same positions, \
-                     {}, found {}",
-                    same.told(),
-                    rope.told()
-                ));
+                return Err(RopeError::Layers {
+                    kind,
+                    other: other.clone(),
+                    expected: same.told(),
+                    found: rope.told(),
+                });
             }
             Some(_) => {}
             None => first = Some((kind, rope)),
         }
     }
-    first
-        .map(|(_, rope)| rope)
-        .ok_or_else(|| format!("{NEWER}: expected positions, found none"))
+    first.map(|(_, rope)| rope).ok_or(RopeError::Empty)
 }
 
-fn one(field: &str, parameters: Value, theta_beside: Option<f64>) -> Result<Rope, String> {
-    let parameters: Parameters = serde_json::from_value(parameters).map_err(|e| format!("{field}: {e}"))?;
+fn one(field: &str, parameters: Value, theta_beside: Option<f64>) -> Result<Rope, RopeError> {
+    let parameters: Parameters = serde_json::from_value(parameters).map_err(|error| RopeError::Parameters {
+        field: field.to_owned(),
+        message: error.to_string(),
+    })?;
     parameters.rope(field, theta_beside)
 }
 
 /// Checks that the whole head is rotated, as in Qwen3-VL.
-fn whole(field: &str, share: Option<f64>) -> Result<(), String> {
+fn whole(field: &str, share: Option<f64>) -> Result<(), RopeError> {
     match share.filter(|share| *share != 1.0) {
-        Some(share) => Err(format!("{field}: expected 1, found {share}")),
+        Some(found) => Err(RopeError::Partial {
+            field: field.to_owned(),
+            found,
+        }),
         None => Ok(()),
     }
 }

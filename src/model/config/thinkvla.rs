@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::error::ModelError;
 use crate::model::thinkvla::adapters::AdapterNorm;
 use crate::model::thinkvla::fusion::Fusion;
 use crate::model::thinkvla::pool::GeoPool;
@@ -248,13 +249,13 @@ impl fmt::Display for Precision {
 }
 
 impl FromStr for Precision {
-    type Err = String;
+    type Err = ModelError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         let found = Self::ALL.iter().find(|(_, name)| *name == text);
         found
             .map(|(precision, _)| *precision)
-            .ok_or_else(|| format!("expected float32 or bfloat16, found {text}"))
+            .ok_or_else(|| ModelError::choice("float32 or bfloat16", text))
     }
 }
 

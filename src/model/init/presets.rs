@@ -119,7 +119,7 @@ impl NewCheckpoint<'_> {
             Preset::Qwen3Vl2b => 224,
         };
         let robot = self.robot.cloned().unwrap_or_else(Robot::simulated);
-        usual_contract(robot, self.variant, (side, config.thinkvla.chunk_len))
+        usual_contract(robot, self.variant, side, config.thinkvla.chunk_len)
     }
 }
 
@@ -127,7 +127,8 @@ impl NewCheckpoint<'_> {
 pub(in crate::model) fn usual_contract(
     robot: Robot,
     variant: &CheckpointVariant,
-    (side, chunk_len): (u32, i64),
+    side: u32,
+    chunk_len: i64,
 ) -> Contract {
     Contract {
         robot,
@@ -205,7 +206,7 @@ impl Preset {
             max_pixels: 4096 * 4096,
             compute: if small { Precision::Float32 } else { Precision::Bfloat16 },
         };
-        untrained_action_part(qwen3_vl, (variant, scale), id)
+        untrained_action_part(qwen3_vl, variant, scale, id)
     }
 }
 
@@ -235,7 +236,8 @@ pub(in crate::model) type Ids<'a> = &'a mut dyn FnMut(&str) -> Result<i64, Model
 /// When the tokenizer lacks a control token, or the variant is invalid.
 pub(in crate::model) fn untrained_action_part(
     qwen3_vl: Qwen3VlConfig,
-    (variant, scale): (&CheckpointVariant, Scale),
+    variant: &CheckpointVariant,
+    scale: Scale,
     id: Ids,
 ) -> Result<Config, ModelError> {
     let mut anchor = |token: String| -> Result<AnchorToken, ModelError> {

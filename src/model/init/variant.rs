@@ -52,14 +52,14 @@ pub struct FieldChoice {
 }
 
 impl std::str::FromStr for FieldChoice {
-    type Err = String;
+    type Err = ModelError;
 
     /// Parses `FIELD=VALUE`; a value that is not JSON is text.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         let (field, value) = text
             .split_once('=')
             .filter(|(field, _)| !field.is_empty())
-            .ok_or_else(|| format!("expected FIELD=VALUE, e.g. geometry.pool=max, found {text}"))?;
+            .ok_or_else(|| ModelError::choice("FIELD=VALUE, e.g. geometry.pool=max", text))?;
         Ok(Self {
             field: field.to_owned(),
             value: serde_json::from_str(value).unwrap_or_else(|_| value.into()),
@@ -139,12 +139,10 @@ impl CheckpointVariant {
 /// When a field does not exist, a value is invalid, or the resulting configuration is invalid.
 pub fn chosen(mut config: Config, choices: &[FieldChoice]) -> Result<Config, ModelError> {
     let ours = &mut config.thinkvla;
-    let refused =
-        |found: String| ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found);
     if !choices.is_empty() {
         let mut object = serde_json::to_value(&*ours).map_err(|e| refused(e.to_string()))?;
         for choice in choices {
-            set(&mut object, choice).map_err(refused)?;
+            set(&mut object, choice)?;
         }
         *ours = serde_json::from_value(object).map_err(|e| refused(e.to_string()))?;
     }
@@ -183,8 +181,13 @@ fn dimension(name: &str, normalisation: Normalisation, [min, max]: [f64; 2]) -> 
     }
 }
 
+/// Returns the error of a choice that does not fit the `thinkvla` object.
+fn refused(found: String) -> ModelError {
+    ModelError::config("thinkvla", "fields and values as docs/checkpoint.md lists them", found)
+}
+
 /// Sets one field of a JSON tree. Unknown names are refused when the tree is deserialised.
-fn set(object: &mut Value, choice: &FieldChoice) -> Result<(), String> {
+fn set(object: &mut Value, choice: &FieldChoice) -> Result<(), ModelError> {
     let (path, last) = match choice.field.rsplit_once('.') {
         Some((path, last)) => (path.split('.').collect(), last),
         None => (Vec::new(), choice.field.as_str()),
@@ -193,11 +196,11 @@ fn set(object: &mut Value, choice: &FieldChoice) -> Result<(), String> {
     for name in path {
         place = place
             .get_mut(name)
-            .ok_or_else(|| format!("{}, and there is no {name}", choice.field))?;
+            .ok_or_else(|| refused(format!("{}, and there is no {name}", choice.field)))?;
     }
     let fields = place
         .as_object_mut()
-        .ok_or_else(|| format!("{}, whose parent has no fields", choice.field))?;
+        .ok_or_else(|| refused(format!("{}, whose parent has no fields", choice.field)))?;
     match &choice.value {
         Value::Null => {
             fields.remove(last);

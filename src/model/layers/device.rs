@@ -2,6 +2,8 @@
 
 use tch::Device;
 
+use crate::model::error::ModelError;
+
 /// Device that the user chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
@@ -37,15 +39,18 @@ pub fn machine_memory(name: &str) -> Option<f64> {
 }
 
 impl std::str::FromStr for DeviceChoice {
-    type Err = String;
+    type Err = ModelError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ModelError> {
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
             None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|e| format!("{text}: {e}")),
-            _ => Err(format!("expected auto, cpu, cuda or cuda:N, found {text}")),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|error| ModelError::Device {
+                device: text.to_owned(),
+                error,
+            }),
+            _ => Err(ModelError::choice("auto, cpu, cuda or cuda:N", text)),
         }
     }
 }
@@ -55,7 +60,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     /// When the chosen GPU cannot be used.
-    pub fn resolve(self) -> Result<Device, crate::model::error::ModelError> {
+    pub fn resolve(self) -> Result<Device, ModelError> {
         let gpus = if tch::Cuda::is_available() {
             usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
         } else {
@@ -65,7 +70,7 @@ impl DeviceChoice {
             Self::Auto if gpus > 0 => Ok(Device::Cuda(0)),
             Self::Auto | Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(index) if index < gpus => Ok(Device::Cuda(index)),
-            Self::Cuda(index) => Err(crate::model::error::ModelError::Observation {
+            Self::Cuda(index) => Err(ModelError::Observation {
                 expected: format!("GPU {index}"),
                 found: format!("{gpus} usable GPUs; install libtorch's CUDA part and a driver, or choose cpu"),
             }),

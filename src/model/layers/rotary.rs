@@ -102,7 +102,7 @@ impl Rotation {
     ///
     /// # Shapes
     /// `cells` (row, column) of N tokens → (N, 1, 2, head / 2), in 32 bits
-    pub fn of_halves(cells: &[(i64, i64)], (head, base): (i64, f64), device: Device) -> Result<Self, ModelError> {
+    pub fn of_halves(cells: &[(i64, i64)], head: i64, base: f64, device: Device) -> Result<Self, ModelError> {
         let inverse = inverse_frequencies(base, head / 2);
         let turn = |axis: i64| inverse.iter().map(move |f| axis as f32 * f);
         let angles: Vec<f32> = cells

@@ -69,7 +69,6 @@ impl SequencePlan {
         let mut ids = Vec::new();
         let mut positions: [Vec<i64>; 3] = Default::default();
         let (mut images, mut read, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
-        let mut raster: Vec<i64> = Vec::new();
         for (prompt, sequence) in prompts.iter().zip(0..) {
             let padding = length - prompt.ids.len();
             let first = sequence * length as i64 + padding as i64;
@@ -78,8 +77,6 @@ impl SequencePlan {
                 all.extend(std::iter::repeat_n(PADDING_POSITION, padding).chain(own.iter().copied()));
             }
             images.extend(prompt.image_tokens.iter().map(|at| first + at));
-            let before = raster.len() as i64;
-            raster.extend(prompt.raster.iter().map(|row| before + row));
             for at in prompt.anchors.iter().chain(&prompt.queries) {
                 read.push(first + at);
                 let own = padding as i64 + at;
@@ -104,7 +101,7 @@ impl SequencePlan {
                     .f_to_device(device)?,
             },
             patches: prompts.iter().map(|p| p.patches).collect(),
-            raster: tensor(&raster, &[-1])?,
+            raster: raster(prompts, device)?,
             state: None,
         })
     }
@@ -134,37 +131,22 @@ impl SequencePlan {
             });
         }
         let before = longest(&mut students.iter().map(|student| student.ids.len()));
-        let mut ids = Vec::new();
-        let mut positions: [Vec<i64>; 3] = Default::default();
-        let (mut rows, mut read, mut allowed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut continuations = Continuations {
+            before,
+            length,
+            ..Continuations::default()
+        };
         for ((suffix, student), sequence) in suffixes.iter().zip(students).zip(0..) {
-            let TeacherPrompt { prompt, shared } = suffix.teacher;
-            let (shared, padding) = (*shared, before - student.ids.len());
-            let filled = |values: &[i64], filler: i64| {
-                let own: Vec<i64> = values.iter().skip(shared).take(suffix.length).copied().collect();
-                let missing = length - own.len();
-                own.into_iter()
-                    .chain(std::iter::repeat_n(filler, missing))
-                    .collect::<Vec<_>>()
-            };
-            ids.extend(filled(&prompt.ids, 0));
-            for (all, own) in positions.iter_mut().zip(&prompt.positions) {
-                all.extend(filled(own, PADDING_POSITION));
-            }
-            // Padding attends like text, which has no effect, because its states are not read.
-            let sees = |row: usize| {
-                (0..before + length).map(move |column| match column < before {
-                    true => (padding..padding + shared).contains(&column),
-                    false => column - before <= row,
-                })
-            };
-            allowed.extend((0..length).flat_map(sees));
-            for at in prompt.anchors.iter().chain(&prompt.queries) {
-                let own = (*at as usize).saturating_sub(shared);
-                rows.push((sequence * length + own) as i64);
-                read.extend(sees(own));
-            }
+            continuations.add(suffix, student, sequence);
         }
+        let Continuations {
+            ids,
+            positions,
+            rows,
+            read,
+            allowed,
+            ..
+        } = continuations;
         let (batch, length, all) = (batch as i64, length as i64, (before + length) as i64);
         let tensor = |values: &[i64], shape: &[i64]| -> Result<Tensor, ModelError> {
             Ok(Tensor::f_from_slice(values)?.f_reshape(shape)?.f_to_device(device)?)
@@ -247,11 +229,73 @@ impl SequencePlan {
     }
 }
 
+/// Returns the indices of all patches of these prompts, in raster order of each image in turn, (Σpatches).
+///
+/// # Errors
+/// When libtorch fails.
+pub fn raster(prompts: &[Prompt], device: Device) -> Result<Tensor, ModelError> {
+    let mut raster: Vec<i64> = Vec::new();
+    for prompt in prompts {
+        let before = raster.len() as i64;
+        raster.extend(prompt.raster.iter().map(|row| before + row));
+    }
+    Ok(Tensor::f_from_slice(&raster)?.f_to_device(device)?)
+}
+
 /// Continuation of a teacher after the prefix it shares with the student.
 struct Suffix<'a> {
     teacher: &'a TeacherPrompt,
     /// Number of tokens up to the last that is read.
     length: usize,
+}
+
+/// Continuations of teachers so far, padded on the right to one length.
+#[derive(Default)]
+struct Continuations {
+    /// Number of tokens of a student's sequence with its padding.
+    before: usize,
+    /// Number of tokens of a continuation with its padding, L.
+    length: usize,
+    ids: Vec<i64>,
+    positions: [Vec<i64>; 3],
+    /// Rows of the tokens that are read in (B x L).
+    rows: Vec<i64>,
+    /// Columns that each of them attends to.
+    read: Vec<bool>,
+    /// Columns that each token attends to.
+    allowed: Vec<bool>,
+}
+
+impl Continuations {
+    fn add(&mut self, suffix: &Suffix, student: &Prompt, sequence: usize) {
+        let TeacherPrompt { prompt, shared } = suffix.teacher;
+        let (before, length) = (self.before, self.length);
+        let (shared, padding) = (*shared, before - student.ids.len());
+        let filled = |values: &[i64], filler: i64| {
+            let own: Vec<i64> = values.iter().skip(shared).take(suffix.length).copied().collect();
+            let missing = length - own.len();
+            own.into_iter()
+                .chain(std::iter::repeat_n(filler, missing))
+                .collect::<Vec<_>>()
+        };
+        self.ids.extend(filled(&prompt.ids, 0));
+        for (all, own) in self.positions.iter_mut().zip(&prompt.positions) {
+            all.extend(filled(own, PADDING_POSITION));
+        }
+        // Padding attends like text, which has no effect, because its states are not read.
+        let sees = |row: usize| {
+            (0..before + length).map(move |column| match column < before {
+                true => (padding..padding + shared).contains(&column),
+                false => column - before <= row,
+            })
+        };
+        self.allowed.extend((0..length).flat_map(sees));
+        for at in prompt.anchors.iter().chain(&prompt.queries) {
+            let own = (*at as usize).saturating_sub(shared);
+            self.rows.push((sequence * length + own) as i64);
+            self.read.extend(sees(own));
+        }
+    }
 }
 
 impl<'a> Suffix<'a> {

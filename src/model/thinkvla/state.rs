@@ -7,6 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::contract::DimensionStatistics;
 
 use super::actions::{normalised, scaled};
+use crate::model::config::Proprio;
 use crate::model::error::ModelError;
 
 /// Number of steps into which -1 .. 1 is divided for text.
@@ -35,6 +36,49 @@ impl StateText {
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// State in the form that a network reads; both parts are `None` for a network that reads none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StateInput {
+    /// Part of the prompt.
+    pub text: Option<StateText>,
+    /// Normalised values for the projector.
+    pub numbers: Option<Vec<f64>>,
+}
+
+impl StateInput {
+    /// Converts values to the form that `proprio` names, by the contract's statistics.
+    ///
+    /// # Errors
+    /// When the network reads a state and there is not one value for each dimension, or one is not finite.
+    pub fn new(proprio: Proprio, values: &[f64], statistics: &[DimensionStatistics]) -> Result<Self, ModelError> {
+        Ok(match proprio {
+            Proprio::None => Self::default(),
+            Proprio::Text => Self {
+                text: Some(StateText::new(values, statistics)?),
+                numbers: None,
+            },
+            Proprio::Projected => Self {
+                text: None,
+                numbers: Some(normalised_state(values, statistics)?),
+            },
+        })
+    }
+
+    /// Returns the numbers as a batch of one, if there are any.
+    ///
+    /// # Shapes
+    /// (1, values), in 32 bits
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn tensor(&self, device: Device) -> Result<Option<Tensor>, TchError> {
+        let numbers = self.numbers.as_ref();
+        numbers
+            .map(|values| state_tensor(std::slice::from_ref(values), device))
+            .transpose()
     }
 }
 

@@ -172,7 +172,7 @@ impl Aggregator {
             self.config.embed_dim / self.config.num_heads,
             self.patch_embed.placed().1,
         );
-        let rotation = |cells: &[_]| Rotation::of_halves(cells, (head, self.config.rope_freq), device);
+        let rotation = |cells: &[_]| Rotation::of_halves(cells, head, self.config.rope_freq, device);
         Ok([rotation(&of_view)?, rotation(&of_scene)?])
     }
 }

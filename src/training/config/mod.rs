@@ -8,25 +8,23 @@ use serde_json::Value;
 
 use crate::files;
 use crate::model::config::Precision;
+use crate::model::error::ModelError;
 use crate::model::init::variant::FieldChoice;
 use crate::model::layers::device::DeviceChoice;
 
-use self::settings::{Distill, GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings};
-use super::data::augment::Augmentation;
+use self::settings::{GeometrySettings, MethodSettings, OptimiserSettings, ScheduleSettings};
 use super::error::RunError;
-use crate::model::trainable::{Selection, lies_under};
+use crate::model::trainable::Selection;
 
+mod check;
+mod data;
 pub mod settings;
 mod text;
 
+pub(super) use check::{SettingProblem, first_of, unless};
+pub use data::{DataSettings, DatasetShare};
 pub use text::{TextSettings, TextSource};
 
-/// Modules of the vision tower that `data.keep_vision` needs frozen.
-const TOWER: [&str; 3] = [
-    "model.visual.patch_embed",
-    "model.visual.pos_embed",
-    "model.visual.blocks",
-];
 /// Maximum number of files in a chain of bases.
 const DEEPEST: usize = 16;
 
@@ -117,61 +115,6 @@ pub struct Stage {
     pub settings: serde_json::Map<String, Value>,
 }
 
-/// Settings of the demonstrations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataSettings {
-    /// Datasets of the mixture.
-    pub datasets: Vec<DatasetShare>,
-    /// Samples of one forward pass.
-    pub batch: usize,
-    /// Forward passes of one step.
-    pub accumulate: usize,
-    /// Threads that decode and resize.
-    pub workers: usize,
-    /// Batches that each thread may be ahead.
-    pub ahead: usize,
-    /// Whether actions after the end of an episode are learned, as in StarVLA, or masked.
-    pub learn_padding: bool,
-    /// Fraction of samples that are not shown the geometry condition.
-    pub drop_geometry: f64,
-    /// Fraction of samples that are not shown the reasoning condition.
-    pub drop_reasoning: f64,
-    /// Random augmentation of the images.
-    pub augment: Augmentation,
-    /// Whether the outputs of the vision blocks are computed once for every row and kept in memory; for a selection
-    /// that leaves patch embedding and blocks frozen.
-    pub keep_vision: bool,
-}
-
-impl Default for DataSettings {
-    fn default() -> Self {
-        Self {
-            datasets: Vec::new(),
-            batch: 32,
-            accumulate: 1,
-            workers: 2,
-            ahead: 2,
-            learn_padding: true,
-            drop_geometry: 0.0,
-            drop_reasoning: 0.0,
-            augment: Augmentation::default(),
-            keep_vision: false,
-        }
-    }
-}
-
-/// Dataset of a mixture.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetShare {
-    /// Folder of the dataset.
-    pub path: PathBuf,
-    /// Sampling weight, relative to the other datasets.
-    #[serde(default = "one")]
-    pub weight: f64,
-}
-
 fn one() -> f64 {
     1.0
 }
@@ -255,98 +198,6 @@ impl TrainingConfig {
         serde_json::from_value(whole).map_err(|e| refuse(path, e.to_string()))
     }
 
-    /// Refuses settings that cannot work; `path` is named in the error.
-    ///
-    /// # Errors
-    /// When a setting cannot work; names the field, what was expected and what was found.
-    pub fn validate(&self, path: &Path) -> Result<(), RunError> {
-        let share = |v: f64| (0.0..1.0).contains(&v);
-        let rates = &self.optimiser.learning_rates;
-        let positive = |v: f64| v.is_finite() && v > 0.0;
-        let weights = &self.data.datasets;
-        let checks = [
-            (
-                !self.checkpoint.as_os_str().is_empty(),
-                "checkpoint",
-                "a directory",
-                "none".into(),
-            ),
-            (
-                !self.out.as_os_str().is_empty(),
-                "out",
-                "a directory (or --out)",
-                "none".into(),
-            ),
-            (self.steps > 0, "steps", "at least 1", self.steps.to_string()),
-            (!weights.is_empty(), "data.datasets", "at least one", "none".into()),
-            (
-                weights.iter().all(|one| positive(one.weight)),
-                "data.datasets.weight",
-                "positive numbers",
-                format!("{:?}", weights.iter().map(|one| one.weight).collect::<Vec<_>>()),
-            ),
-            (
-                self.method.privileged_every > 0 && self.method.privileged_tokens > 0,
-                "method",
-                "privileged_every and privileged_tokens of at least 1",
-                "0".into(),
-            ),
-            (self.data.batch > 0, "data.batch", "at least 1", "0".into()),
-            (self.data.accumulate > 0, "data.accumulate", "at least 1", "0".into()),
-            (self.data.workers > 0, "data.workers", "at least 1", "0".into()),
-            (
-                share(self.data.drop_geometry),
-                "data.drop_geometry",
-                "0 or more and less than 1",
-                self.data.drop_geometry.to_string(),
-            ),
-            (
-                share(self.data.drop_reasoning),
-                "data.drop_reasoning",
-                "0 or more and less than 1",
-                self.data.drop_reasoning.to_string(),
-            ),
-            (
-                share(self.validation.share),
-                "validation.share",
-                "0 or more and less than 1",
-                self.validation.share.to_string(),
-            ),
-            (
-                self.validation.every_steps > 0 && self.validation.batches > 0,
-                "validation",
-                "every_steps and batches of at least 1",
-                "0".into(),
-            ),
-            (
-                self.checkpoints.every_steps > 0,
-                "checkpoints.every_steps",
-                "at least 1",
-                "0".into(),
-            ),
-            (self.checkpoints.keep > 0, "checkpoints.keep", "at least 1", "0".into()),
-            (
-                [rates.base, rates.qwen_vl_interface, rates.action_model]
-                    .into_iter()
-                    .all(positive),
-                "optimiser.learning_rates",
-                "positive numbers",
-                format!("{rates:?}"),
-            ),
-        ];
-        let wrong = checks.into_iter().find(|(works, ..)| !works);
-        let wrong = wrong.map(|(_, field, expected, found)| (field, expected, found));
-        let wrong = wrong
-            .or_else(|| self.text.problem())
-            .or_else(|| self.data.augment.problem());
-        if let Some((field, expected, found)) = wrong.or_else(|| self.vision_problem()) {
-            return Err(refuse(path, format!("{field}: expected {expected}, found {found}")));
-        }
-        self.device()
-            .map(drop)
-            .map_err(|e| refuse(path, format!("device: {e}")))
-    }
-
     /// Returns each stage as a run of its own, or the file itself without stages. The checkpoint of a later stage is
     /// not known yet.
     ///
@@ -378,46 +229,6 @@ impl TrainingConfig {
         self.stages.iter().map(of).collect()
     }
 
-    /// Returns the setting that does not fit kept vision, or a run without the action loss.
-    fn vision_problem(&self) -> Option<(&'static str, &'static str, String)> {
-        let frozen = |key: &str| match &self.selection {
-            Selection::Everything => false,
-            Selection::Added { also } => !also.iter().any(|path| touches(path, key)),
-            Selection::Only { modules } => !modules.iter().any(|path| touches(path, key)),
-            Selection::AllBut { modules } => modules.iter().any(|path| lies_under(key, path)),
-            Selection::Lora { .. } => false,
-        };
-        let moving = TOWER.iter().find(|key| !frozen(key));
-        match (self.data.keep_vision, moving) {
-            (true, Some(key)) => Some((
-                "data.keep_vision",
-                "a selection that leaves the vision tower's patch_embed, pos_embed and blocks as they are",
-                format!("one that trains {key}"),
-            )),
-            (true, None) if !self.data.augment.is_off() => Some((
-                "data.augment",
-                "nothing, since data.keep_vision sees every picture once",
-                format!("{:?}", self.data.augment),
-            )),
-            (true, None) if self.method.geometry_weight != 0.0 => Some((
-                "method.geometry_weight",
-                "0 with data.keep_vision, since the tower cannot be aligned any more",
-                self.method.geometry_weight.to_string(),
-            )),
-            (true, None) if self.method.distill == Distill::Privileged => Some((
-                "method.distill",
-                "none or anchor with data.keep_vision, since the privileged teacher needs the pictures",
-                format!("{:?}", self.method.distill),
-            )),
-            (false, _) if self.method.action_weight == 0.0 && self.method.distill != Distill::None => Some((
-                "method.distill",
-                "none, since method.action_weight is 0 and nothing behind the vision tower is computed",
-                format!("{:?}", self.method.distill),
-            )),
-            _ => None,
-        }
-    }
-
     /// Returns the fields of [`Self::network`].
     pub fn choices(&self) -> Vec<FieldChoice> {
         let choice = |(field, value): (&String, &Value)| FieldChoice {
@@ -431,14 +242,9 @@ impl TrainingConfig {
     ///
     /// # Errors
     /// When `device` is not the name of one.
-    pub fn device(&self) -> Result<DeviceChoice, String> {
+    pub fn device(&self) -> Result<DeviceChoice, ModelError> {
         self.device.parse()
     }
-}
-
-/// Returns whether one of two module paths lies under the other, or they are the same.
-fn touches(path: &str, module: &str) -> bool {
-    lies_under(module, path) || lies_under(path, module)
 }
 
 fn refuse(path: &Path, message: String) -> RunError {

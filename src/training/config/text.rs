@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::check::{SettingProblem, first_of, unless};
+
 /// Questions and answers that are learned beside the demonstrations, so that the network keeps its language.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -83,39 +85,32 @@ impl TextSettings {
         }
     }
 
-    /// Returns a setting that cannot work, if there is one: the field, what was expected, what was found.
-    pub(super) fn problem(&self) -> Option<(&'static str, &'static str, String)> {
+    /// Returns a setting that cannot work, if there is one.
+    pub(super) fn problem(&self) -> Option<SettingProblem> {
         let weights: Vec<f64> = self.sources.iter().map(|one| one.weight).collect();
-        let checks = [
-            (
+        first_of([
+            unless(
                 weights.iter().all(|weight| weight.is_finite() && *weight > 0.0),
                 "text.sources.weight",
                 "positive numbers",
                 format!("{weights:?}"),
             ),
-            (self.batch > 0, "text.batch", "at least 1", "0".into()),
-            (self.longest > 0, "text.longest", "at least 1", "0".into()),
-            (
+            unless(self.batch > 0, "text.batch", "at least 1", "0"),
+            unless(self.longest > 0, "text.longest", "at least 1", "0"),
+            unless(
                 self.min_pixels > 0 && self.min_pixels <= self.max_pixels,
                 "text.min_pixels",
                 "at least 1, and no more than text.max_pixels",
                 format!("{} and {}", self.min_pixels, self.max_pixels),
             ),
-            (self.workers > 0, "text.workers", "at least 1", "0".into()),
-            (
+            unless(self.workers > 0, "text.workers", "at least 1", "0"),
+            unless(
                 (0.0..1.0).contains(&self.held_out_share),
                 "text.held_out_share",
                 "0 or more and less than 1",
-                self.held_out_share.to_string(),
+                self.held_out_share,
             ),
-            (
-                self.held_out_batches > 0,
-                "text.held_out_batches",
-                "at least 1",
-                "0".into(),
-            ),
-        ];
-        let wrong = checks.into_iter().find(|(works, ..)| !works);
-        wrong.map(|(_, field, expected, found)| (field, expected, found))
+            unless(self.held_out_batches > 0, "text.held_out_batches", "at least 1", "0"),
+        ])
     }
 }

@@ -8,6 +8,7 @@ use crate::contract::{ActionSpace, Contract, DimensionStatistics, FILE_NAME};
 use crate::dataset::reader::Chunk;
 use crate::dataset::schema::{CHUNK, PICTURES, STATE, action_column};
 use crate::dataset::{At, Dataset};
+use crate::model::checkpoint::recording::{SettingDifference, step_differences};
 
 use super::action_columns;
 use super::ranges::fill;
@@ -45,7 +46,7 @@ impl Mixture {
                 contract.data.composition = own.data.composition;
                 contract.data.reference = own.data.reference;
             }
-            agree(&share.path, ("the first dataset", &contract), &own)?;
+            agree(&share.path, "the first dataset", &contract, &own)?;
             datasets.push(dataset);
         }
         let mut mixture = Self {
@@ -75,7 +76,7 @@ impl Mixture {
     /// When they were; names the first field that differs.
     pub fn require_recorded_for(&self, checkpoint: &Contract) -> Result<(), RunError> {
         let root = self.datasets.first().map_or(Path::new(""), Dataset::root);
-        agree(root, ("the checkpoint", checkpoint), &self.contract)
+        agree(root, "the checkpoint", checkpoint, &self.contract)
     }
 
     /// Returns what the datasets and the checkpoint agree on, with the statistics of all rows of all datasets.
@@ -297,26 +298,20 @@ fn contract_of(dataset: &Dataset, checkpoint: &Contract) -> Result<Contract, Run
     Ok(contract)
 }
 
-fn agree(path: &Path, (whose, all): (&str, &Contract), own: &Contract) -> Result<(), RunError> {
+fn agree(path: &Path, whose: &str, all: &Contract, own: &Contract) -> Result<(), RunError> {
     all.robot
         .require_same(&own.robot)
         .map_err(|e| RunError::data(path, e.to_string()))?;
     let (all, own) = (&all.data, &own.data);
-    let facts = [
-        ("fps", all.fps.to_string(), own.fps.to_string()),
-        (
-            "composition",
-            format!("{:?}", all.composition),
-            format!("{:?}", own.composition),
-        ),
-        (
-            "reference",
-            format!("{:?}", all.reference),
-            format!("{:?}", own.reference),
-        ),
-    ];
-    match facts.into_iter().find(|(_, all, own)| all != own) {
-        Some((field, expected, found)) => Err(RunError::data(
+    let rate = (all.fps != own.fps).then(|| SettingDifference {
+        field: "fps",
+        expected: all.fps.to_string(),
+        found: own.fps.to_string(),
+    });
+    // Rows have actions of each space; those of the checkpoint's are read.
+    let others = step_differences(all, own).filter(|of| of.field != "action_space");
+    match rate.into_iter().chain(others).next() {
+        Some(SettingDifference { field, expected, found }) => Err(RunError::data(
             path,
             format!("data.{field}: expected {expected}, as {whose} has it, found {found}"),
         )),

@@ -9,6 +9,7 @@
 //! * [`vla_batches`]: from rows to batches
 //! * [`preflight`]: checks for what would end a run in its middle
 //! * [`augment`]: random augmentation of images
+//! * [`crop_window`]: window of a picture, where it is shifted or cropped
 //! * [`vision_cache`]: outputs of a frozen vision tower for every row
 //! * [`loader`]: batches ahead of time
 //! * [`action_columns`]: values that are the contract's actions
@@ -18,6 +19,7 @@
 pub mod action_columns;
 pub mod augment;
 pub mod constant_baseline;
+pub mod crop_window;
 pub mod loader;
 pub mod mixture;
 pub mod preflight;

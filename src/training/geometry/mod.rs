@@ -9,12 +9,14 @@
 //!
 //! * [`source`]: sources of targets
 //! * [`rays`]: ground truth of the simulator, and its features
+//! * [`resample`]: targets of pictures that are shifted or cropped
 //! * `rendered` (feature `sim`): targets of rendered rows
 //! * [`store`]: targets on disk
 
 pub mod rays;
 #[cfg(feature = "sim")]
 pub mod rendered;
+pub mod resample;
 pub mod source;
 pub mod store;
 
@@ -28,6 +30,7 @@ use crate::camera::rgb::RgbImage;
 use crate::model::checkpoint::Placement;
 
 use super::config::settings::GeometrySettings;
+use super::data::crop_window::CropWindow;
 use super::error::RunError;
 use rays::{RaySource, RayTargets};
 use source::{SampleViews, TargetSource as _, Vggt};
@@ -52,17 +55,23 @@ pub struct GeometryTarget {
 }
 
 impl GeometryTeacher {
-    /// Returns the targets of a sample.
+    /// Returns the targets of a sample. `views` are as recorded; `windows` of them are fed, or they whole if it is
+    /// empty. The teacher sees whole views, whose targets are resampled at the patches of the windows; those whose centre
+    /// lies beside the view have a weight of 0.
     ///
     /// # Errors
     /// When the teacher fails, nothing is stored for the views, or the file system refuses.
-    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<GeometryTarget, RunError> {
+    pub fn get(&self, views: &[RgbImage], grids: &[Grid], windows: &[CropWindow]) -> Result<GeometryTarget, RunError> {
         match self {
-            Self::Vggt(targets) => Ok(GeometryTarget {
-                features: targets.get(&SampleViews::new(views, grids)?)?,
-                weights: None,
-            }),
-            Self::Rays(targets) => targets.get(views, grids),
+            Self::Vggt(targets) => {
+                let features = targets.get(&SampleViews::new(views, grids)?)?;
+                if windows.is_empty() {
+                    let weights = None;
+                    return Ok(GeometryTarget { features, weights });
+                }
+                Ok(resample::resampled(&features, grids, windows)?)
+            }
+            Self::Rays(targets) => targets.get(views, grids, windows),
         }
     }
 

@@ -4,6 +4,7 @@
 use tch::{Kind, Tensor};
 
 use super::GeometryTarget;
+use super::resample::{centres, shown};
 use super::source::{SampleViews, TargetSource};
 use super::store::GeometryTargets;
 use crate::camera::patches::Grid;
@@ -11,6 +12,7 @@ use crate::camera::points::{RAY_VALUES, RAYS, RayFeatures, SurfaceClass, Surface
 use crate::camera::rgb::RgbImage;
 use crate::model::error::ModelError;
 use crate::training::config::settings::ClassWeights;
+use crate::training::data::crop_window::CropWindow;
 use crate::training::error::RunError;
 
 /// Source of rays that were stored when the images were taken. They cannot be computed from images.
@@ -68,25 +70,30 @@ impl RayTargets {
         }
     }
 
-    /// Returns the targets of a sample's patches.
+    /// Returns the targets of a sample's patches; see [`GeometryTeacher::get`](super::GeometryTeacher::get). A patch of a
+    /// window has the rays of the view that are nearest to its own.
     ///
     /// # Errors
     /// When nothing is stored for these images, or the file system refuses.
-    pub fn get(&self, views: &[RgbImage], grids: &[Grid]) -> Result<GeometryTarget, RunError> {
+    pub fn get(&self, views: &[RgbImage], grids: &[Grid], windows: &[CropWindow]) -> Result<GeometryTarget, RunError> {
         let kept = self.store.get(&scene(views))?.f_to_kind(Kind::Float)?.f_contiguous()?;
         let mut values = vec![0.0; kept.numel()];
         let count = values.len();
         kept.f_copy_data(&mut values, count)?;
         let (of_view, _) = values.as_chunks::<RAY_VALUES>();
         let (mut features, mut weights) = (Vec::new(), Vec::new());
-        for (rays, grid) in of_view.chunks(RAYS * RAYS).zip(grids) {
+        let windows = windows.iter().copied().chain(std::iter::repeat(CropWindow::WHOLE));
+        for ((rays, grid), window) in of_view.chunks(RAYS * RAYS).zip(grids).zip(windows) {
             let met: Vec<_> = rays.iter().map(|ray| SurfacePoint::of_values(*ray)).collect();
             let size = [grid.h, grid.w].map(|side| side as usize);
-            for (row, column) in (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| (row, column))) {
-                let of_patch = self.features.rays_of(size, [row, column]);
-                let of_patch: Vec<_> = of_patch.map(|ray| met.get(ray).copied().flatten()).collect();
+            let patches = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| [row, column]));
+            for (patch, centre) in patches.zip(centres(*grid)) {
+                let of_patch = self.features.rays_of(size, patch);
+                let of_patch: Vec<_> = of_patch
+                    .map(|ray| met.get(ray_shown(&window, ray)).copied().flatten())
+                    .collect();
                 features.extend(self.features.of(&of_patch));
-                weights.push(self.weight(&of_patch));
+                weights.push(self.weight(&of_patch) * shown(&window, centre));
             }
         }
         Ok(GeometryTarget {
@@ -99,5 +106,43 @@ impl RayTargets {
         let shows = |class| rays.iter().flatten().any(|point| point.class == class);
         let extra = |class, weight: f64| if shows(class) { weight } else { 0.0 };
         (1.0 + extra(SurfaceClass::Object, self.weights.object) + extra(SurfaceClass::Prop, self.weights.prop)) as f32
+    }
+}
+
+/// Returns the index of the view's ray that is nearest to a ray of a window; both are row by row.
+fn ray_shown(window: &CropWindow, ray: usize) -> usize {
+    let middle = |at: usize| (at as f64 + 0.5) / RAYS as f64;
+    let place = window.in_picture([middle(ray % RAYS), middle(ray / RAYS)]);
+    let [column, row] = place.map(|at| ((at * RAYS as f64).max(0.0) as usize).min(RAYS - 1));
+    row * RAYS + column
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rays_of_a_whole_picture_are_its_own() {
+        assert!((0..RAYS * RAYS).all(|ray| ray_shown(&CropWindow::WHOLE, ray) == ray));
+    }
+
+    #[test]
+    fn a_shift_by_one_patch_moves_rays_by_one_patch() {
+        // Patches of 4 x 4 rays; the window shows what lies one patch to the right and one below.
+        let by_one = CropWindow {
+            origin: [0.125; 2],
+            side: 1.0,
+        };
+        let features = RayFeatures {
+            channels: 160,
+            classes: true,
+        };
+        let moved: Vec<usize> = features
+            .rays_of([8, 8], [2, 3])
+            .map(|ray| ray_shown(&by_one, ray))
+            .collect();
+        assert_eq!(moved, features.rays_of([8, 8], [3, 4]).collect::<Vec<_>>());
+        // Beyond the edge, its last rays.
+        assert_eq!(ray_shown(&by_one, RAYS * RAYS - 1), RAYS * RAYS - 1);
     }
 }

@@ -20,7 +20,7 @@ use super::data::loader::Loader;
 use super::data::vla_batches::VlaBatches;
 use super::distributed::ProcessGroup;
 use super::error::RunError;
-use super::metrics::MetricsFile;
+use super::metrics::{MetricsFile, Scalars};
 use super::objective::Objective;
 use super::optimiser::Optimiser;
 use super::privileged_text::PrivilegedText;
@@ -124,19 +124,8 @@ impl TrainingRun {
         while self.step < end && !stopping {
             let mut scalars = self.advance(&mut loaders)?;
             waited += Duration::from_secs_f64(scalars.data_wait_s);
-            let validation = &self.config.validation;
-            let due = self.step.is_multiple_of(validation.every_steps) || self.step == end;
-            if let Some(against) = against.as_ref().filter(|_| due) {
-                let measure = || against.measure(&self.feed, &self.objective, self.step);
-                let found = self.optimiser.with_average(measure)?;
-                self.held_out = Some(found.action);
-                scalars.held_out = Some(found.action);
-                scalars.held_out_shuffled = Some(found.shuffled);
-                scalars.held_out_constant = Some(found.constant);
-            }
-            if leads && due {
-                self.text.now = self.measure_text()?;
-                scalars.held_out_text = self.text.now;
+            if self.step.is_multiple_of(self.config.validation.every_steps) || self.step == end {
+                self.measure(against.as_ref(), &mut scalars)?;
             }
             if let (Some(metrics), Some(tensorboard)) = (&mut self.metrics, &mut tensorboard) {
                 metrics.add(&scalars)?;
@@ -144,22 +133,15 @@ impl TrainingRun {
             }
             bar.set_position(self.step);
             bar.set_message(format!("loss {:.4}  {:.2} s a step", scalars.total, scalars.seconds));
-            let settings = &self.config.checkpoints;
-            let minutes = saved.elapsed().as_secs_f64() / 60.0;
-            let late = settings.every_minutes > 0.0 && minutes >= settings.every_minutes;
             stopping = self.ranks.any(stop())?;
-            let due = self.step.is_multiple_of(settings.every_steps) || late || self.step == end || stopping;
-            if leads && due {
+            if leads && (self.checkpoint_due(saved.elapsed()) || self.step == end || stopping) {
                 self.save()?;
                 last = Some(self.step);
                 saved = Instant::now();
             }
         }
         bar.finish();
-        if let Some(metrics) = &self.metrics {
-            let path = self.config.out.join(curves::CURVES);
-            curves::draw(&metrics.all()?, &path).map_err(RunError::file("draw", &path))?;
-        }
+        self.draw_curves()?;
         Ok(RunOutcome {
             step: self.step,
             end,
@@ -170,6 +152,38 @@ impl TrainingRun {
             targets_made: self.feed.targets_made(),
             text: self.text,
         })
+    }
+
+    /// Measures held-out episodes, and held-out answers in the leading process.
+    fn measure(&mut self, against: Option<&Validation>, scalars: &mut Scalars) -> Result<(), RunError> {
+        if let Some(against) = against {
+            let measure = || against.measure(&self.feed, &self.objective, self.step);
+            let found = self.optimiser.with_average(measure)?;
+            self.held_out = Some(found.action);
+            scalars.held_out = Some(found.action);
+            scalars.held_out_shuffled = Some(found.shuffled);
+            scalars.held_out_constant = Some(found.constant);
+        }
+        if self.ranks.leads() {
+            self.text.now = self.measure_text()?;
+            scalars.held_out_text = self.text.now;
+        }
+        Ok(())
+    }
+
+    /// Returns whether the interval of checkpoints is over, this long after the last.
+    fn checkpoint_due(&self, since_last: Duration) -> bool {
+        let settings = &self.config.checkpoints;
+        let minutes = since_last.as_secs_f64() / 60.0;
+        let late = settings.every_minutes > 0.0 && minutes >= settings.every_minutes;
+        late || self.step.is_multiple_of(settings.every_steps)
+    }
+
+    /// Draws the curves of all steps, in the leading process.
+    fn draw_curves(&self) -> Result<(), RunError> {
+        let Some(metrics) = &self.metrics else { return Ok(()) };
+        let path = self.config.out.join(curves::CURVES);
+        curves::draw(&metrics.all()?, &path).map_err(RunError::file("draw", &path))
     }
 
     /// Mean cross-entropy of the tokens of held-out answers, always on the same rows; `None` if none are held out.

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::contract::Model;
+use crate::contract::{Contract, Model};
 use crate::model::checkpoint::{CheckpointOptions, Manifest, Placement};
-use crate::model::config::Proprio;
+use crate::model::config::{Config, Proprio};
 use crate::model::init::presets::UNTRAINED;
 use crate::model::init::variant::chosen;
 use crate::model::layers::device::set_threads;
@@ -16,7 +16,7 @@ use crate::training::config::settings::Distill;
 use crate::training::data::mixture::Mixture;
 use crate::training::data::preflight;
 use crate::training::data::vision_cache::VisionCache;
-use crate::training::data::vla_batches::{Teachers, VlaBatches};
+use crate::training::data::vla_batches::{Teachers, VlaBatches, VlaSources};
 use crate::training::distributed::ProcessGroup;
 use crate::training::error::RunError;
 use crate::training::geometry;
@@ -37,97 +37,35 @@ impl TrainingRun {
     /// When the configuration cannot work, the data does not fit the checkpoint, or `out` holds another run.
     pub fn open(config: TrainingConfig, file: &Path, resume: bool) -> Result<Self, RunError> {
         config.validate(file)?;
-        let refuse = |message: String| RunError::Config {
-            path: file.to_owned(),
-            message,
-        };
         if let Some(threads) = config.threads {
             set_threads(threads);
         }
         let mut ranks = ProcessGroup::of_environment()?;
+        let device = config.device().map_err(|e| refuse(file, e.to_string()))?.resolve()?;
         let placement = Placement {
-            device: ranks.settle(config.device().map_err(refuse)?.resolve()?)?,
+            device: ranks.settle(device)?,
             compute: config.compute,
         };
-        // The other processes only read: the directory belongs to the run, and one process writes.
-        let checkpoint_dir = if ranks.leads() {
-            CheckpointDir::open(&config.out, config.checkpoints.keep)?
-        } else {
-            CheckpointDir::at(&config.out)
-        };
-        let last = checkpoint_dir.steps()?.last().copied();
-        if last.is_some() && !resume {
-            let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
-            return Err(RunError::file("begin in", &config.out)(message));
-        }
-        let manifest = Manifest::read(&config.checkpoint, &CheckpointOptions::default())?;
-        let network = chosen(manifest.config()?, &config.choices())?;
-        let mut mixture = Mixture::open(&config.data.datasets, manifest.contract()?)?;
-        if network.thinkvla.proprio == Proprio::Projected && knows_actions(&manifest) {
-            mixture.keep_state_statistics(&manifest.contract()?.data.state);
-        }
-        let samplers = mixture.samplers(config.seed, config.validation.share)?;
-        let mut contract = mixture.contract().clone();
-        contract.model = Some(Model {
-            chunk_len: network.thinkvla.chunk_len as usize,
-            weights: config.name.clone(),
-        });
-        let prompter = Prompter::new(manifest.tokenizer.clone(), &network)?;
-        let aligned = network.thinkvla.geometry.as_ref();
-        let aligned = aligned.filter(|_| config.method.geometry_weight != 0.0);
-        let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, placement, file));
-        let geometry = geometry.transpose()?;
-        let reasoning = match config.method.distill {
-            Distill::None | Distill::Privileged => false,
-            Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
-        };
-        let drawn = (config.data.clone(), config.seed);
-        let teachers = Teachers { reasoning, geometry };
-        let feed = VlaBatches::new((mixture, samplers), (prompter, &network), drawn, teachers)?;
-        let selected = (&config.selection, config.seed);
-        let words = match config.method.distill {
-            Distill::Privileged if ranks.size() > 1 => {
-                let message = format!(
-                    "method.distill: expected none or anchor with {} processes, since each would ask about other scenes, \
-                     found privileged",
-                    ranks.size()
-                );
-                return Err(refuse(message));
-            }
-            Distill::Privileged => Some(PrivilegedText::new(
-                (&config.checkpoint, &manifest.tokenizer),
-                &network,
-                &config.method,
-            )?),
-            Distill::None | Distill::Anchor => None,
-        };
-        let built = manifest.trainable_as(&network, placement, selected)?;
-        let vlm_stream = VlmStream::open(&config, &manifest, &network)?;
-        let (_, parameters) = &built;
-        let trained_with = &manifest.contract()?.data.statistics;
-        if knows_actions(&manifest) && rescale(parameters, trained_with, &contract.data.statistics)? {
-            tracing::info!("the action head was rescaled to the statistics of the data: it says the same actions");
-        }
-        let objective = Objective::new(built, network, config.method.clone())?;
-        if let Some(vlm_stream) = &vlm_stream {
-            vlm_stream.check(&objective, file)?;
-        }
-        let feed = Arc::new(feed);
+        let checkpoint_dir = checkpoint_dir(&config, ranks.leads())?;
+        let last = last_step(&checkpoint_dir, &config, resume)?;
+        let source = Source::read(&config, file, placement)?;
+        let feed = Arc::new(source.feed()?);
+        let contract = source.contract(&feed);
+        let words = source.words(ranks.size())?;
+        let (objective, vlm_stream) = source.objective(&contract)?;
         if ranks.leads() {
             preflight::require_pictures(&feed, config.seed)?;
-            if let Some(vlm_stream) = &vlm_stream {
-                vlm_stream.require_answers()?;
-            }
+            vlm_stream.as_ref().map_or(Ok(()), VlmStream::require_answers)?;
         }
+        let manifest = source.manifest;
         let optimiser = Optimiser::new(objective.parameters(), config.optimiser.clone())?;
         if ranks.leads() {
             let steps = config.steps.saturating_sub(last.unwrap_or(0));
             let still = steps.div_ceil(config.checkpoints.every_steps.max(1));
             checkpoint_dir.require_room(&objective, &optimiser, still)?;
         }
-        let rates = &config.optimiser.learning_rates;
         let mut run = Self {
-            schedule: Schedule::new(&config.schedule, rates, config.steps),
+            schedule: Schedule::new(&config.schedule, &config.optimiser.learning_rates, config.steps),
             feed,
             began_with: manifest.files.hash(),
             tokenizer: manifest.tokenizer,
@@ -152,14 +90,20 @@ impl TrainingRun {
         }
         // The only slow preparation comes last: nothing after it refuses the run.
         if run.config.data.keep_vision {
-            let kept = VisionCache::of(&run.feed, &run.objective, run.config.data.workers)?;
-            tracing::info!(
-                "kept what the vision blocks make of every row: {:.0} MB",
-                kept.bytes() as f64 / 1e6
-            );
-            run.feed.keep(kept);
+            run.keep_vision()?;
         }
         Ok(run)
+    }
+
+    /// Computes the outputs of the vision blocks for every row and keeps them in memory.
+    fn keep_vision(&self) -> Result<(), RunError> {
+        let kept = VisionCache::of(&self.feed, &self.objective, self.config.data.workers)?;
+        tracing::info!(
+            "kept what the vision blocks make of every row: {:.0} MB",
+            kept.bytes() as f64 / 1e6
+        );
+        self.feed.keep(kept);
+        Ok(())
     }
 
     /// Resumes from a checkpoint of this run.
@@ -196,6 +140,135 @@ impl TrainingRun {
             words.restore(notes.words);
         }
         Ok(())
+    }
+}
+
+/// Opens the directory of a run. The other processes only read: the directory belongs to the run, and one process
+/// writes.
+fn checkpoint_dir(config: &TrainingConfig, leads: bool) -> Result<CheckpointDir, RunError> {
+    if leads {
+        CheckpointDir::open(&config.out, config.checkpoints.keep)
+    } else {
+        Ok(CheckpointDir::at(&config.out))
+    }
+}
+
+/// Returns the step of the last checkpoint; there must be none for a run that is not resumed.
+fn last_step(found: &CheckpointDir, config: &TrainingConfig, resume: bool) -> Result<Option<u64>, RunError> {
+    let last = found.steps()?.last().copied();
+    if last.is_some() && !resume {
+        let message = "expected a directory without checkpoints; go on with --resume, or name another with --out";
+        return Err(RunError::file("begin in", &config.out)(message));
+    }
+    Ok(last)
+}
+
+/// Checkpoint and configuration that a run is opened from.
+struct Source<'a> {
+    config: &'a TrainingConfig,
+    /// File of the configuration, for messages.
+    file: &'a Path,
+    placement: Placement,
+    manifest: Manifest,
+    /// Network that is trained: the checkpoint's, with the fields that the configuration sets.
+    network: Config,
+}
+
+impl<'a> Source<'a> {
+    fn read(config: &'a TrainingConfig, file: &'a Path, placement: Placement) -> Result<Self, RunError> {
+        let manifest = Manifest::read(&config.checkpoint, &CheckpointOptions::default())?;
+        let network = chosen(manifest.config()?, &config.choices())?;
+        Ok(Self {
+            config,
+            file,
+            placement,
+            manifest,
+            network,
+        })
+    }
+
+    /// Opens the demonstrations and the teachers.
+    fn feed(&self) -> Result<VlaBatches, RunError> {
+        let (config, network) = (self.config, &self.network);
+        let mut mixture = Mixture::open(&config.data.datasets, self.manifest.contract()?)?;
+        if network.thinkvla.proprio == Proprio::Projected && knows_actions(&self.manifest) {
+            mixture.keep_state_statistics(&self.manifest.contract()?.data.state);
+        }
+        let samplers = mixture.samplers(config.seed, config.validation.share)?;
+        let prompter = Prompter::new(self.manifest.tokenizer.clone(), network)?;
+        let aligned = network.thinkvla.geometry.as_ref();
+        let aligned = aligned.filter(|_| config.method.geometry_weight != 0.0);
+        let geometry = aligned.map(|of| geometry::open(&config.geometry, of.width, self.placement, self.file));
+        let teachers = Teachers {
+            geometry: geometry.transpose()?,
+            reasoning: match config.method.distill {
+                Distill::None | Distill::Privileged => false,
+                Distill::Anchor => network.thinkvla.reasoning.as_ref().is_some_and(|of| of.adapter),
+            },
+        };
+        let sources = VlaSources {
+            mixture,
+            samplers,
+            prompter,
+            teachers,
+            settings: config.data.clone(),
+            seed: config.seed,
+        };
+        VlaBatches::new(sources, network)
+    }
+
+    /// Returns the contract of the trained checkpoint.
+    fn contract(&self, feed: &VlaBatches) -> Contract {
+        Contract {
+            model: Some(Model {
+                chunk_len: self.network.thinkvla.chunk_len as usize,
+                weights: self.config.name.clone(),
+            }),
+            ..feed.mixture().contract().clone()
+        }
+    }
+
+    /// Opens the privileged information, if a run of so many processes uses it.
+    fn words(&self, processes: usize) -> Result<Option<PrivilegedText>, RunError> {
+        let config = self.config;
+        match config.method.distill {
+            Distill::Privileged if processes > 1 => {
+                let message = format!(
+                    "method.distill: expected none or anchor with {processes} processes, since each would ask about other \
+                     scenes, found privileged"
+                );
+                Err(refuse(self.file, message))
+            }
+            Distill::Privileged => {
+                let tokenizer = &self.manifest.tokenizer;
+                PrivilegedText::new(&config.checkpoint, tokenizer, &self.network, &config.method).map(Some)
+            }
+            Distill::None | Distill::Anchor => Ok(None),
+        }
+    }
+
+    /// Loads the network for data of this contract, and opens the stream of answers.
+    fn objective(&self, contract: &Contract) -> Result<(Objective, Option<VlmStream>), RunError> {
+        let (config, manifest) = (self.config, &self.manifest);
+        let (network, parameters) =
+            manifest.trainable(&self.network, self.placement, &config.selection, config.seed)?;
+        let vlm_stream = VlmStream::open(config, manifest, &self.network)?;
+        let trained_with = &manifest.contract()?.data.statistics;
+        if knows_actions(manifest) && rescale(&parameters, trained_with, &contract.data.statistics)? {
+            tracing::info!("the action head was rescaled to the statistics of the data: it says the same actions");
+        }
+        let objective = Objective::new(network, parameters, self.network.clone(), config.method.clone())?;
+        if let Some(vlm_stream) = &vlm_stream {
+            vlm_stream.check(&objective, self.file)?;
+        }
+        Ok((objective, vlm_stream))
+    }
+}
+
+fn refuse(file: &Path, message: String) -> RunError {
+    RunError::Config {
+        path: file.to_owned(),
+        message,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::training::data::loader::{Loader, Turns};
 use crate::training::error::RunError;
 use crate::training::error::StepError;
 use crate::training::metrics::Scalars;
+use crate::training::objective::Losses;
 use crate::training::projection_similarity::Similarity;
 use crate::training::vlm_stream;
 
@@ -39,7 +40,7 @@ impl TrainingRun {
             words.forget_old(at);
             for (batch, turn) in batches.iter_mut().zip(0..) {
                 let number = turns.first + turn * turns.every;
-                words.teach(&self.objective, (&self.feed, number), batch)?;
+                words.teach(&self.objective, &self.feed, number, batch)?;
             }
         }
         let mut totals = LossCounts::default();
@@ -55,19 +56,7 @@ impl TrainingRun {
         for batch in &batches {
             let losses = self.objective.vla(batch, &totals).map_err(failed)?;
             self.objective.differentiate(&losses).map_err(failed)?;
-            if let Some(loss) = &losses.action {
-                *scalars.action.get_or_insert(0.0) += value(loss)?;
-            }
-            scalars.total += value(&losses.total)?;
-            if let Some(loss) = &losses.geometry {
-                *scalars.geometry.get_or_insert(0.0) += value(loss)?;
-            }
-            if let Some(loss) = &losses.reasoning {
-                *scalars.reasoning.get_or_insert(0.0) += value(loss)?;
-            }
-            // Diagnostics are those of the step's last batch.
-            scalars.cosine = losses.diagnostics.cosine;
-            scalars.teacher_variance = losses.diagnostics.teacher_variance;
+            add(&losses, &mut scalars)?;
         }
         for answers in &answers {
             let learned = vlm_stream::learn(&self.objective, answers, &totals).map_err(failed)?;
@@ -133,6 +122,24 @@ impl TrainingRun {
         scalars.text = scalars.text.map(|_| text);
         Ok(())
     }
+}
+
+/// Adds the losses of a batch to the metrics of its step.
+fn add(losses: &Losses, scalars: &mut Scalars) -> Result<(), tch::TchError> {
+    if let Some(loss) = &losses.action {
+        *scalars.action.get_or_insert(0.0) += value(loss)?;
+    }
+    scalars.total += value(&losses.total)?;
+    if let Some(loss) = &losses.geometry {
+        *scalars.geometry.get_or_insert(0.0) += value(loss)?;
+    }
+    if let Some(loss) = &losses.reasoning {
+        *scalars.reasoning.get_or_insert(0.0) += value(loss)?;
+    }
+    // Diagnostics are those of the step's last batch.
+    scalars.cosine = losses.diagnostics.cosine;
+    scalars.teacher_variance = losses.diagnostics.teacher_variance;
+    Ok(())
 }
 
 fn value(loss: &Tensor) -> Result<f64, tch::TchError> {

@@ -20,17 +20,13 @@ const TAG: &str = "new_embodiment";
 const BASE: &str = "base";
 
 /// Writes everything except the weights.
-pub(super) fn write(
-    conversion: &Conversion,
-    (from, target): (&Manifest, &Target),
-    to: &Path,
-) -> Result<(), ModelError> {
+pub(super) fn write(conversion: &Conversion, from: &Manifest, target: &Target, to: &Path) -> Result<(), ModelError> {
     match (conversion.to, &target.config) {
         (Format::Starvla, Some(config)) => {
             let base = to.join(BASE);
             std::fs::create_dir_all(&base).map_err(|e| ModelError::write(&base, e))?;
-            huggingface::describe(conversion, (from, target), &base)?;
-            describe_run(conversion, (from, target, config), to)
+            huggingface::describe(conversion, from, target, &base)?;
+            describe_run(conversion, from, target, config, to)
         }
         (Format::Thinkvla, Some(config)) => {
             save_tokenizer(target, to)?;
@@ -41,14 +37,16 @@ pub(super) fn write(
                 None => Ok(()),
             }
         }
-        _ => huggingface::describe(conversion, (from, target), to),
+        _ => huggingface::describe(conversion, from, target, to),
     }
 }
 
 /// Writes `config.yaml` and the other descriptions of a StarVLA run.
 fn describe_run(
     conversion: &Conversion,
-    (from, target, config): (&Manifest, &Target, &Config),
+    from: &Manifest,
+    target: &Target,
+    config: &Config,
     to: &Path,
 ) -> Result<(), ModelError> {
     let ours = &config.thinkvla;

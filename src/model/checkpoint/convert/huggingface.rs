@@ -28,11 +28,7 @@ const VIDEO_PART: &str = "video_processor";
 const TOKENIZER_CLASS: &str = "Qwen2Tokenizer";
 
 /// Writes everything except the weights.
-pub(super) fn describe(
-    conversion: &Conversion,
-    (from, target): (&Manifest, &Target),
-    to: &Path,
-) -> Result<(), ModelError> {
+pub(super) fn describe(conversion: &Conversion, from: &Manifest, target: &Target, to: &Path) -> Result<(), ModelError> {
     save_tokenizer(target, to)?;
     write_json(&to.join(FILE_NAME), &config(conversion, from)?)?;
     write_json(

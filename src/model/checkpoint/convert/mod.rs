@@ -102,7 +102,7 @@ impl Conversion<'_> {
         let _lock = claim(to, &weights)?;
         let folder = weights.parent().unwrap_or(to);
         std::fs::create_dir_all(folder).map_err(|e| ModelError::write(folder, e))?;
-        files::write(self, (&manifest, &target), to)?;
+        files::write(self, &manifest, &target, to)?;
         self.write_weights(&manifest, target, &weights)
     }
 
@@ -178,7 +178,7 @@ impl Conversion<'_> {
             max_pixels: from.bounds.max_pixels,
             compute: from.compute,
         };
-        untrained_action_part(from.qwen3_vl.clone(), (&variant, scale), &mut |token| {
+        untrained_action_part(from.qwen3_vl.clone(), &variant, scale, &mut |token| {
             id(tokenizer, token)
         })
     }
@@ -186,7 +186,7 @@ impl Conversion<'_> {
     fn new_contract(&self, config: &Config) -> Result<Contract, ModelError> {
         let chunk_len = config.thinkvla.chunk_len;
         let Some(given) = &self.options.robot else {
-            return Ok(usual_contract(Robot::simulated(), self.variant, (SIDE, chunk_len)));
+            return Ok(usual_contract(Robot::simulated(), self.variant, SIDE, chunk_len));
         };
         let space = given.data.action_space;
         if space.dim() as i64 != config.thinkvla.action_dim {

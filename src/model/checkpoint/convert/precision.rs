@@ -9,13 +9,13 @@ use super::super::{CheckpointOptions, Manifest, Placement};
 use crate::camera::preprocess::Preprocessor;
 use crate::camera::rgb::RgbImage;
 use crate::contract::Contract;
-use crate::model::config::{Config, Precision, Proprio};
+use crate::model::config::{Config, Precision};
 use crate::model::error::ModelError;
 use crate::model::layers::device::machine_memory;
 use crate::model::qwen3_vl::inputs::SequencePlan;
 use crate::model::qwen3_vl::vision_plan::VisionPlan;
 use crate::model::thinkvla::prompt::{PromptTask, Prompter};
-use crate::model::thinkvla::state::{StateText, normalised_state, state_tensor};
+use crate::model::thinkvla::state::StateInput;
 
 /// Observations that are compared.
 const OBSERVATIONS: u32 = 4;
@@ -105,17 +105,17 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
     for observation in 0..OBSERVATIONS {
         frames.clear();
         for (camera, view) in contract.robot.cameras.iter().zip(0..) {
-            let frame = frame((camera.width, camera.height), 8 * observation + view);
+            let frame = frame(camera.width, camera.height, 8 * observation + view);
             frames.push_rgb(&frame).map_err(|e| refused(e.to_string()))?;
         }
         let input = frames.input();
-        let (text, numbers) = state(&config, contract)?;
+        let state = mean_state(&config, contract)?;
         let task = PromptTask {
             instruction: INSTRUCTION,
-            state: text.as_ref(),
+            state: state.text.as_ref(),
         };
         let prompt = prompter.student(task, &input.grids)?;
-        let numbers = numbers.map(|values| state_tensor(&[values], device)).transpose()?;
+        let numbers = state.tensor(device)?;
         let plan = SequencePlan::new(&[prompt], &config.text_config, place)?.with_state(numbers);
         let images = VisionPlan::new(&input.grids, &config.vision_config, device)?;
         let pixels = Tensor::f_from_slice(&input.pixel_values)?
@@ -132,18 +132,14 @@ fn actions(manifest: &Manifest, contract: &Contract, compute: Precision) -> Resu
 }
 
 /// The mean state of the training data in the form that the network reads, if it reads one.
-fn state(config: &Config, contract: &Contract) -> Result<(Option<StateText>, Option<Vec<f64>>), ModelError> {
+fn mean_state(config: &Config, contract: &Contract) -> Result<StateInput, ModelError> {
     let of = &contract.data.state;
     let mean: Vec<f64> = of.iter().map(|dimension| dimension.mean).collect();
-    Ok(match config.thinkvla.proprio {
-        Proprio::None => (None, None),
-        Proprio::Text => (Some(StateText::new(&mean, of)?), None),
-        Proprio::Projected => (None, Some(normalised_state(&mean, of)?)),
-    })
+    StateInput::new(config.thinkvla.proprio, &mean, of)
 }
 
 /// A picture with colour gradients and a block, in which every `number` places and colours them otherwise.
-fn frame((width, height): (u32, u32), number: u32) -> RgbImage {
+fn frame(width: u32, height: u32, number: u32) -> RgbImage {
     let mut frame = RgbImage::new(width, height);
     let draw = |salt: u32| (number * 7 + salt).wrapping_mul(2_654_435_761) >> 24;
     let (left, top, side) = (width * draw(1) / 320, height * draw(2) / 320, width.min(height) / 6);

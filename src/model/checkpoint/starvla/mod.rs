@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
 use super::manifest::{Format, Manifest};
-use super::statistics::{DatasetStatistics, STATISTICS};
+use super::statistics::{DatasetStatistics, STATISTICS, StatisticsError};
 use super::weights::{Naming, WeightFiles};
 use super::{CheckpointOptions, WEIGHTS, huggingface, pickle};
 use crate::contract::{Contract, Data, Model};
@@ -56,29 +56,9 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
         mixture: settings.run.datasets.vla_data.data_mix.as_deref(),
         robot: options.robot.as_ref(),
     };
-    let refuse = |message: String| ModelError::read(&run.join(STATISTICS), message);
+    let refuse = |error: StatisticsError| ModelError::read(&run.join(STATISTICS), error);
     let actions = of_run.actions(&mut notes).map_err(refuse)?;
-    let proprio = settings.tells_state();
-    let head = HeadShape::read(&files);
-    let prompt = settings.run.datasets.vla_data.prompt.clone();
-    let thinkvla = ThinkVlaConfig {
-        prompt_style: PromptStyle::StarvlaOft,
-        prompt: prompt.unwrap_or_else(|| BARE_PROMPT.into()),
-        proprio: if proprio { Proprio::Text } else { Proprio::None },
-        state_dim: 0,
-        action_token: QUERY.into(),
-        action_token_id: query_id(&base_files.tokenizer)?,
-        hidden_tap: HiddenTap::PreNorm,
-        geometry: None,
-        reasoning: None,
-        chunk_len,
-        action_dim: settings.action_dim()?,
-        head_hidden: head.hidden.unwrap_or(2 * base_files.config.text_config.hidden_size),
-        head_blocks: head.blocks,
-        min_pixels: base_files.bounds.min_pixels,
-        max_pixels: base_files.bounds.max_pixels,
-        compute,
-    };
+    let thinkvla = action_part(&settings, &base_files, &files, chunk_len)?;
     let name = settings.name(&run, &weights);
     let contract = match &options.robot {
         None => None,
@@ -86,7 +66,7 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
             robot: robot.robot.clone(),
             data: Data {
                 resize: settings.resize()?,
-                state: of_run.state(proprio).map_err(refuse)?,
+                state: of_run.state(settings.tells_state()).map_err(refuse)?,
                 statistics: actions.clone(),
                 ..robot.data.clone()
             },
@@ -109,6 +89,38 @@ pub(super) fn read(path: &Path, options: &CheckpointOptions) -> Result<Manifest,
         files,
         name: Some(name),
         notes,
+    })
+}
+
+/// Returns the configuration of a run's action part.
+fn action_part(
+    settings: &StarVlaSettings,
+    base: &huggingface::Description,
+    files: &WeightFiles,
+    chunk_len: i64,
+) -> Result<ThinkVlaConfig, ModelError> {
+    let head = HeadShape::read(files);
+    let prompt = settings.run.datasets.vla_data.prompt.clone();
+    Ok(ThinkVlaConfig {
+        prompt_style: PromptStyle::StarvlaOft,
+        prompt: prompt.unwrap_or_else(|| BARE_PROMPT.into()),
+        proprio: match settings.tells_state() {
+            true => Proprio::Text,
+            false => Proprio::None,
+        },
+        state_dim: 0,
+        action_token: QUERY.into(),
+        action_token_id: query_id(&base.tokenizer)?,
+        hidden_tap: HiddenTap::PreNorm,
+        geometry: None,
+        reasoning: None,
+        chunk_len,
+        action_dim: settings.action_dim()?,
+        head_hidden: head.hidden.unwrap_or(2 * base.config.text_config.hidden_size),
+        head_blocks: head.blocks,
+        min_pixels: base.bounds.min_pixels,
+        max_pixels: base.bounds.max_pixels,
+        compute: files.precision(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Determines how a run's values were normalised. The robot's contract takes precedence, then the run itself, then
 //! StarVLA's data configuration of the tag.
 
-use super::super::statistics::{Columns, Named, OfTag};
+use super::super::statistics::{Columns, Named, OfTag, StatisticsError};
 use crate::contract::{ActionSpace, Contract, DimensionStatistics, Normalisation};
 
 /// Data mixtures of StarVLA, each with a kind of robot it contains.
@@ -55,7 +55,7 @@ impl OfRun<'_> {
     ///
     /// # Errors
     /// When the normalisation is not known, or the statistics are incomplete.
-    pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, String> {
+    pub fn actions(&self, notes: &mut Vec<String>) -> Result<Vec<DimensionStatistics>, StatisticsError> {
         let columns = &self.statistics.action;
         let count = columns.len();
         let told = self.robot.map(|robot| normalisations(&robot.data.statistics));
@@ -66,11 +66,8 @@ impl OfRun<'_> {
             }
             (None, Some(own)) => own.of,
             (None, None) => {
-                return Err(format!(
-                    "it does not say how the {count} values of an action of {} were normalised; give --robot a contract \
-                     whose data.statistics name them and say so",
-                    self.tag
-                ));
+                let tag = self.tag.to_owned();
+                return Err(StatisticsError::Unknown { count, tag });
             }
         };
         columns.dimensions(&normalisations)
@@ -80,7 +77,7 @@ impl OfRun<'_> {
     ///
     /// # Errors
     /// When the normalisation is not known, or the statistics are incomplete.
-    pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, String> {
+    pub fn state(&self, told: bool) -> Result<Vec<DimensionStatistics>, StatisticsError> {
         if !told {
             return Ok(Vec::new());
         }
@@ -94,16 +91,15 @@ impl OfRun<'_> {
         let mut fitting = normalisations.filter(|normalisations| normalisations.len() == count && count > 0);
         match (&self.statistics.state, fitting.next()) {
             (Some(state), Some(normalisations)) => state.dimensions(&normalisations),
-            _ => Err(format!(
-                "the run is told the robot's state, {count} values; give --robot a contract whose data.state names as many, \
-                 found {}",
-                of_robot.len()
-            )),
+            _ => Err(StatisticsError::State {
+                expected: count,
+                found: of_robot.len(),
+            }),
         }
     }
 
     /// Returns the normalisation stated by the run, or else StarVLA's for the tag.
-    fn own(&self, notes: &mut Vec<String>) -> Result<Option<Manner>, String> {
+    fn own(&self, notes: &mut Vec<String>) -> Result<Option<Manner>, StatisticsError> {
         let count = self.statistics.action.len();
         let written = self.statistics.normalisation.as_ref().map(|own| named(&own.action));
         let known = match (written, self.mixture) {
@@ -112,11 +108,11 @@ impl OfRun<'_> {
                 source: "the statistics".into(),
             }),
             (Some(of), _) => {
-                return Err(format!(
-                    "normalisation of {}: expected {count} values of an action, found {}",
-                    self.tag,
-                    of.len()
-                ));
+                return Err(StatisticsError::Normalisation {
+                    tag: self.tag.to_owned(),
+                    expected: count,
+                    found: of.len(),
+                });
             }
             (None, Some(mixture)) => self.of_mixture(mixture).or_else(|| {
                 let of_tag = self.of_kind(self.tag)?;
@@ -154,17 +150,16 @@ impl OfRun<'_> {
     }
 
     /// Applies the mask: where it is false, a value is 0 or 1, whatever else is known.
-    fn masked(&self, mut known: Manner, notes: &mut Vec<String>) -> Result<Manner, String> {
+    fn masked(&self, mut known: Manner, notes: &mut Vec<String>) -> Result<Manner, StatisticsError> {
         let Some(mask) = &self.statistics.action.mask else {
             return Ok(known);
         };
         if mask.len() != known.of.len() {
-            return Err(format!(
-                "mask of {}: expected {} values, found {}",
-                self.tag,
-                known.of.len(),
-                mask.len()
-            ));
+            return Err(StatisticsError::Mask {
+                tag: self.tag.to_owned(),
+                expected: known.of.len(),
+                found: mask.len(),
+            });
         }
         for ((name, normalisation), continuous) in known.of.iter_mut().zip(mask) {
             match (*continuous, *normalisation) {

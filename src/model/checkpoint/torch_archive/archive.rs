@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::error::TorchArchiveError;
+
 /// Signature of an entry, with which an archive begins.
 pub const BEGINNING: &[u8] = b"PK\x03\x04";
 
@@ -36,16 +38,16 @@ impl<'a> Archive<'a> {
     ///
     /// # Errors
     /// When the archive is truncated or damaged, or a file is compressed or encrypted.
-    pub fn read(file: &'a [u8]) -> Result<Self, String> {
+    pub fn read(file: &'a [u8]) -> Result<Self, TorchArchiveError> {
         let list = list_of(file)?;
         let mut entries = BTreeMap::new();
-        let mut rest = file.get(list).ok_or_else(cut)?;
+        let mut rest = file.get(list).ok_or(TorchArchiveError::Damaged)?;
         while !rest.is_empty() {
             let (name, range, length) = listed(file, rest)?;
             if entries.insert(name, range).is_some() {
-                return Err(format!("expected each file of the archive once, found {name:?} twice"));
+                return Err(TorchArchiveError::Twice(name.to_owned()));
             }
-            rest = rest.get(length..).ok_or_else(cut)?;
+            rest = rest.get(length..).ok_or(TorchArchiveError::Damaged)?;
         }
         Ok(Self { entries })
     }
@@ -61,85 +63,88 @@ impl<'a> Archive<'a> {
     }
 }
 
-fn cut() -> String {
-    "expected a whole zip archive, found a damaged one; fetch it again".into()
-}
-
 /// Returns the byte range of the central directory.
-fn list_of(file: &[u8]) -> Result<Range<usize>, String> {
-    let last = file.len().checked_sub(END_SIZE).ok_or_else(cut)?;
+fn list_of(file: &[u8]) -> Result<Range<usize>, TorchArchiveError> {
+    let last = file.len().checked_sub(END_SIZE).ok_or(TorchArchiveError::Damaged)?;
     let first = last.saturating_sub(LONGEST_COMMENT);
     let ends_file = |at: &usize| {
         let comment = number(file, at + 20, 2);
         file.get(*at..).is_some_and(|rest| rest.starts_with(END)) && comment == Some((last - at) as u64)
     };
-    let end = (first..=last).rev().find(ends_file).ok_or_else(cut)?;
+    let end = (first..=last).rev().find(ends_file).ok_or(TorchArchiveError::Damaged)?;
     let (size, start) = (number(file, end + 12, 4), number(file, end + 16, 4));
     let (size, start) = match (size, start) {
         (Some(SEE_LARGE), _) | (_, Some(SEE_LARGE)) => large_list(file, end)?,
         (Some(size), Some(start)) => (size, start),
-        _ => return Err(cut()),
+        _ => return Err(TorchArchiveError::Damaged),
     };
-    let start = usize::try_from(start).map_err(|_| cut())?;
-    let size = usize::try_from(size).map_err(|_| cut())?;
-    let stop = start.checked_add(size).filter(|stop| *stop <= end).ok_or_else(cut)?;
+    let start = usize::try_from(start).map_err(|_| TorchArchiveError::Damaged)?;
+    let size = usize::try_from(size).map_err(|_| TorchArchiveError::Damaged)?;
+    let stop = start
+        .checked_add(size)
+        .filter(|stop| *stop <= end)
+        .ok_or(TorchArchiveError::Damaged)?;
     Ok(start..stop)
 }
 
 /// Returns size and start of the central directory from the zip64 end.
-fn large_list(file: &[u8], end: usize) -> Result<(u64, u64), String> {
-    let place = end.checked_sub(LARGE_END_PLACE_SIZE).ok_or_else(cut)?;
+fn large_list(file: &[u8], end: usize) -> Result<(u64, u64), TorchArchiveError> {
+    let place = end
+        .checked_sub(LARGE_END_PLACE_SIZE)
+        .ok_or(TorchArchiveError::Damaged)?;
     if !starts(file, place, LARGE_END_PLACE) {
-        return Err(cut());
+        return Err(TorchArchiveError::Damaged);
     }
     let large = number(file, place + 8, 8).and_then(|at| usize::try_from(at).ok());
     let large = large
         .filter(|at| *at < place && starts(file, *at, LARGE_END))
-        .ok_or_else(cut)?;
+        .ok_or(TorchArchiveError::Damaged)?;
     let both = number(file, large + 40, 8).zip(number(file, large + 48, 8));
-    both.ok_or_else(cut)
+    both.ok_or(TorchArchiveError::Damaged)
 }
 
 /// Returns name and byte range of the first file of a directory, and the length of its entry there.
-fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, usize), String> {
-    let field = |at: usize, size: usize| number(list, at, size).ok_or_else(cut);
+fn listed<'a>(file: &'a [u8], list: &'a [u8]) -> Result<(&'a str, Range<usize>, usize), TorchArchiveError> {
+    let field = |at: usize, size: usize| number(list, at, size).ok_or(TorchArchiveError::Damaged);
     if !starts(list, 0, LISTED) {
-        return Err(cut());
+        return Err(TorchArchiveError::Damaged);
     }
     let (name_len, extra_len) = (field(28, 2)? as usize, field(30, 2)? as usize);
     let comment_len = field(32, 2)? as usize;
-    let name = list.get(LISTED_SIZE..LISTED_SIZE + name_len).ok_or_else(cut)?;
-    let name = std::str::from_utf8(name).map_err(|_| cut())?;
+    let name = list
+        .get(LISTED_SIZE..LISTED_SIZE + name_len)
+        .ok_or(TorchArchiveError::Damaged)?;
+    let name = std::str::from_utf8(name).map_err(|_| TorchArchiveError::Damaged)?;
     let extra_start = LISTED_SIZE + name_len;
-    let extra = list.get(extra_start..extra_start + extra_len).ok_or_else(cut)?;
+    let extra = list
+        .get(extra_start..extra_start + extra_len)
+        .ok_or(TorchArchiveError::Damaged)?;
     if field(8, 2)? & 1 != 0 {
-        return Err(format!("{name:?}: expected a file that is not encrypted"));
+        return Err(TorchArchiveError::Encrypted(name.to_owned()));
     }
     if field(10, 2)? != 0 {
-        return Err(format!(
-            "{name:?}: expected a file stored as it is, found a compressed one"
-        ));
+        return Err(TorchArchiveError::Compressed(name.to_owned()));
     }
     let mut large = large_numbers(extra).into_iter();
     let mut own = |value: u64| match value {
-        SEE_LARGE => large.next().ok_or_else(cut),
+        SEE_LARGE => large.next().ok_or(TorchArchiveError::Damaged),
         _ => Ok(value),
     };
     // In the order of the zip64 field, which omits the numbers that are stored in the entry itself.
     let (size, packed, entry) = (own(field(24, 4)?)?, own(field(20, 4)?)?, own(field(42, 4)?)?);
-    let entry = usize::try_from(entry).map_err(|_| cut())?;
+    let entry = usize::try_from(entry).map_err(|_| TorchArchiveError::Damaged)?;
     if size != packed || !starts(file, entry, BEGINNING) {
-        return Err(cut());
+        return Err(TorchArchiveError::Damaged);
     }
     // The local entry has extra fields of its own, by which writers align the file.
     let lengths = number(file, entry + 26, 2).zip(number(file, entry + 28, 2));
     let start = lengths.map(|(name, extra)| entry + ENTRY_SIZE + name as usize + extra as usize);
-    let start = start.ok_or_else(cut)?;
-    let size = usize::try_from(size).map_err(|_| cut())?;
+    let start = start.ok_or(TorchArchiveError::Damaged)?;
+    let size = usize::try_from(size).map_err(|_| TorchArchiveError::Damaged)?;
     let end = start
         .checked_add(size)
         .filter(|end| *end <= file.len())
-        .ok_or_else(cut)?;
+        .ok_or(TorchArchiveError::Damaged)?;
     Ok((name, start..end, extra_start + extra_len + comment_len))
 }
 

@@ -5,7 +5,9 @@
 //! refuses files with any other; no function named in it is ever called. Values are mapped, like those of safetensors.
 
 mod archive;
+mod error;
 mod state_dict;
+mod values;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +16,9 @@ use std::rc::Rc;
 use safetensors::tensor::TensorInfo;
 
 use archive::Archive;
-use state_dict::{StateDict, Stored};
+pub use error::{StateDictError, TorchArchiveError};
+use state_dict::StateDict;
+use values::Stored;
 
 /// File of the archive that describes the others.
 const INDEX: &str = "data.pkl";
@@ -32,64 +36,64 @@ pub fn is_one(file: &[u8]) -> bool {
 ///
 /// # Errors
 /// When the file is damaged, or is anything but a plain state dict.
-pub fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, String> {
+pub fn tensors(file: &[u8]) -> Result<BTreeMap<String, TensorInfo>, TorchArchiveError> {
     let archive = Archive::read(file)?;
     let (folder, index) = index_of(&archive)?;
     if let Some(order) = archive.get(&format!("{folder}{BYTE_ORDER}"))
         && file.get(order) != Some(b"little")
     {
-        return Err(format!("{BYTE_ORDER}: expected little"));
+        return Err(TorchArchiveError::ByteOrder);
     }
     if index.len() > LARGEST_INDEX {
-        let found = index.len();
-        return Err(format!(
-            "{INDEX}: expected at most {LARGEST_INDEX} bytes, found {found}"
-        ));
+        return Err(TorchArchiveError::IndexSize { found: index.len() });
     }
-    let listed = StateDict::read(file.get(index).unwrap_or_default()).map_err(|e| format!("{INDEX}: {e}"))?;
+    let listed = StateDict::read(file.get(index).unwrap_or_default()).map_err(TorchArchiveError::Index)?;
     let place = |(name, stored): (&Rc<str>, &Rc<Stored>)| {
         let values = archive.get(&format!("{folder}data/{}", stored.storage));
-        let values =
-            values.ok_or_else(|| format!("{name}: expected its values in data/{}, found none", stored.storage))?;
-        let info = info(stored, values).map_err(|e| format!("{name}: {e}"))?;
-        Ok((name.to_string(), info))
+        let values = values.ok_or_else(|| TorchArchiveError::NoValues {
+            tensor: name.to_string(),
+            storage: stored.storage.to_string(),
+        })?;
+        Ok((name.to_string(), info(name, stored, values)?))
     };
     listed.tensors.iter().map(place).collect()
 }
 
 /// Returns the index and its folder.
-fn index_of<'a>(archive: &Archive<'a>) -> Result<(&'a str, Range<usize>), String> {
+fn index_of<'a>(archive: &Archive<'a>) -> Result<(&'a str, Range<usize>), TorchArchiveError> {
     let mut found = archive.entries().filter_map(|(name, range)| {
         let folder = name.strip_suffix(INDEX)?;
         (folder.is_empty() || folder.ends_with('/')).then_some((folder, range))
     });
     match (found.next(), found.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(format!("expected {INDEX} in the archive, found none")),
-        (Some(_), Some(_)) => Err(format!("expected one {INDEX} in the archive, found several")),
+        (None, _) => Err(TorchArchiveError::NoIndex),
+        (Some(_), Some(_)) => Err(TorchArchiveError::SeveralIndices),
     }
 }
 
-fn info(stored: &Stored, storage: Range<usize>) -> Result<TensorInfo, String> {
+fn info(tensor: &str, stored: &Stored, storage: Range<usize>) -> Result<TensorInfo, TorchArchiveError> {
     let size = stored.dtype.bitsize() / 8;
     let expected = stored.storage_len.checked_mul(size);
     if expected != Some(storage.len()) {
-        return Err(format!(
-            "expected {} values of {size} bytes in data/{}, found {} bytes",
-            stored.storage_len,
-            stored.storage,
-            storage.len()
-        ));
+        return Err(TorchArchiveError::StorageSize {
+            tensor: tensor.to_owned(),
+            count: stored.storage_len,
+            size,
+            storage: stored.storage.to_string(),
+            found: storage.len(),
+        });
     }
     let count = stored.shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
     let within = count
         .and_then(|count| Some((stored.offset, stored.offset.checked_add(count)?)))
         .filter(|(_, end)| *end <= stored.storage_len);
-    let (start, end) = within.ok_or_else(|| {
-        format!(
-            "expected {:?} from {} on in the {} values of data/{}",
-            stored.shape, stored.offset, stored.storage_len, stored.storage
-        )
+    let (start, end) = within.ok_or_else(|| TorchArchiveError::Range {
+        tensor: tensor.to_owned(),
+        shape: stored.shape.clone(),
+        offset: stored.offset,
+        count: stored.storage_len,
+        storage: stored.storage.to_string(),
     })?;
     Ok(TensorInfo {
         dtype: stored.dtype,

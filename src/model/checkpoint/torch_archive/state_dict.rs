@@ -7,58 +7,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use safetensors::Dtype;
+use super::error::StateDictError;
+use super::values::{Global, Stored, Value, dtype_of, tensor};
 
 /// Version of the pickle format that `torch.save` writes.
 const PROTOCOL: u8 = 2;
-
-/// Location of a tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    /// Type of its values.
-    pub dtype: Dtype,
-    /// Name of the storage.
-    pub storage: Rc<str>,
-    /// Number of values in the storage.
-    pub storage_len: usize,
-    /// Index of the tensor's first value in the storage.
-    pub offset: usize,
-    /// Shape; values are contiguous, row major.
-    pub shape: Vec<usize>,
-}
 
 /// Tensors by name.
 #[derive(Debug, Default)]
 pub struct StateDict {
     pub tensors: BTreeMap<Rc<str>, Rc<Stored>>,
-}
-
-/// Functions and classes that a state dict names; none is ever called.
-#[derive(Debug, Clone, Copy)]
-enum Global {
-    OrderedDict,
-    RebuildTensor,
-    Storage(Dtype),
-}
-
-/// A value on the stack.
-#[derive(Debug, Clone)]
-enum Value {
-    /// None, true or false.
-    Other,
-    Number(i64),
-    Text(Rc<str>),
-    Global(Global),
-    Storage {
-        dtype: Dtype,
-        name: Rc<str>,
-        len: usize,
-    },
-    Tensor(Rc<Stored>),
-    /// Values, and the depth of nested tuples.
-    Tuple(Rc<[Value]>, usize),
-    /// Index of one of the created dicts.
-    Dict(usize),
 }
 
 /// Tensors of a dict, and the name of a value that is no tensor, if any.
@@ -70,8 +28,6 @@ struct Dict {
 
 /// Largest depth of nested tuples: shape and strides within the arguments of a tensor.
 const DEEPEST: usize = 2;
-/// Largest number of dimensions of a tensor.
-const MOST_DIMENSIONS: usize = 8;
 
 /// Largest number of values on the stack: `torch.save` puts a thousand names and values into a dict at a time.
 const LARGEST_STACK: usize = 4096;
@@ -96,7 +52,7 @@ impl StateDict {
     ///
     /// # Errors
     /// When it is truncated, or is anything but a plain state dict.
-    pub fn read(pickle: &[u8]) -> Result<Self, String> {
+    pub fn read(pickle: &[u8]) -> Result<Self, StateDictError> {
         let mut reader = Reader {
             rest: pickle,
             stack: Vec::new(),
@@ -108,28 +64,27 @@ impl StateDict {
             reader.require_memory(pickle.len())?;
         }
         let Some(Value::Dict(root)) = reader.stack.pop() else {
-            return Err("expected a state dict, found something else".into());
+            return Err(StateDictError::Root);
         };
         let root = reader.dicts.into_iter().nth(root).unwrap_or_default();
         match root.other {
-            Some(name) => Err(format!("expected tensors by name, found {name:?}, which is no tensor")),
+            Some(name) => Err(StateDictError::NoTensor(name.to_string())),
             None => Ok(Self { tensors: root.tensors }),
         }
     }
 }
 
-fn cut() -> String {
-    "expected a whole pickle, found one that is cut off or damaged".into()
-}
-
 impl<'a> Reader<'a> {
     /// Executes one instruction; returns false at the last.
-    fn step(&mut self) -> Result<bool, String> {
+    fn step(&mut self) -> Result<bool, StateDictError> {
         let code = self.byte()?;
         match code {
             0x80 => match self.byte()? {
                 PROTOCOL => {}
-                other => return Err(format!("expected version {PROTOCOL}, found {other}")),
+                found => {
+                    let expected = PROTOCOL;
+                    return Err(StateDictError::Version { expected, found });
+                }
             },
             b'.' => return Ok(false),
             b'(' => self.marks.push(self.stack.len()),
@@ -143,17 +98,17 @@ impl<'a> Reader<'a> {
             }
             b'X' => {
                 let size = self.index(4)?;
-                let text = std::str::from_utf8(self.take(size)?).map_err(|_| cut())?;
+                let text = std::str::from_utf8(self.take(size)?).map_err(|_| StateDictError::Cut)?;
                 self.stack.push(Value::Text(text.into()));
             }
             b'}' => self.new_dict(),
             b')' => self.tuple(self.stack.len())?,
             0x85..=0x87 => {
                 let from = self.stack.len().checked_sub(usize::from(code - 0x84));
-                self.tuple(from.ok_or_else(cut)?)?;
+                self.tuple(from.ok_or(StateDictError::Cut)?)?;
             }
             b't' => {
-                let from = self.marks.pop().ok_or_else(cut)?;
+                let from = self.marks.pop().ok_or(StateDictError::Cut)?;
                 self.tuple(from)?;
             }
             b'q' => self.keep(1)?,
@@ -163,12 +118,9 @@ impl<'a> Reader<'a> {
             b'c' => self.global()?,
             b'Q' => self.storage()?,
             b'R' => self.reduce()?,
-            b's' => {
-                let from = self.stack.len().checked_sub(2).ok_or_else(cut)?;
-                self.set(from)?;
-            }
+            b's' => self.set(self.stack.len().checked_sub(2).ok_or(StateDictError::Cut)?)?,
             b'u' => {
-                let from = self.marks.pop().ok_or_else(cut)?;
+                let from = self.marks.pop().ok_or(StateDictError::Cut)?;
                 self.set(from)?;
             }
             // Attributes of a state dict: the versions of its modules.
@@ -176,16 +128,16 @@ impl<'a> Reader<'a> {
                 self.pop()?;
                 match self.stack.last() {
                     Some(Value::Dict(_)) => {}
-                    _ => return Err("expected attributes of a dict, found those of something else".into()),
+                    _ => return Err(StateDictError::Attributes),
                 }
             }
-            other => return Err(format!("expected an instruction of a state dict, found {other:#04x}")),
+            other => return Err(StateDictError::Instruction(other)),
         }
         Ok(true)
     }
 
     /// Refuses more objects than `length` bytes of a state dict can describe: one byte may create an object of a hundred.
-    fn require_memory(&self, length: usize) -> Result<(), String> {
+    fn require_memory(&self, length: usize) -> Result<(), StateDictError> {
         let objects = length / BYTES_OF_OBJECT + FEW_OBJECTS;
         let within = self.stack.len() <= LARGEST_STACK
             && self.marks.len() <= MOST_MARKS
@@ -193,21 +145,21 @@ impl<'a> Reader<'a> {
             && self.memo.len() <= objects;
         match within {
             true => Ok(()),
-            false => Err("expected as many objects as a state dict has, found more than its bytes can describe".into()),
+            false => Err(StateDictError::Objects),
         }
     }
 
-    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
-        let (taken, rest) = self.rest.split_at_checked(count).ok_or_else(cut)?;
+    fn take(&mut self, count: usize) -> Result<&'a [u8], StateDictError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(StateDictError::Cut)?;
         self.rest = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, String> {
-        self.take(1)?.first().copied().ok_or_else(cut)
+    fn byte(&mut self) -> Result<u8, StateDictError> {
+        self.take(1)?.first().copied().ok_or(StateDictError::Cut)
     }
 
-    fn index(&mut self, size: usize) -> Result<usize, String> {
+    fn index(&mut self, size: usize) -> Result<usize, StateDictError> {
         let bytes = self.take(size)?;
         Ok(bytes
             .iter()
@@ -215,27 +167,31 @@ impl<'a> Reader<'a> {
             .fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    fn line(&mut self) -> Result<String, String> {
-        let length = self.rest.iter().position(|byte| *byte == b'\n').ok_or_else(cut)?;
+    fn line(&mut self) -> Result<String, StateDictError> {
+        let length = self
+            .rest
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or(StateDictError::Cut)?;
         let line = String::from_utf8_lossy(self.take(length)?).into_owned();
         self.take(1)?;
         Ok(line)
     }
 
-    fn pop(&mut self) -> Result<Value, String> {
+    fn pop(&mut self) -> Result<Value, StateDictError> {
         // Values below a mark belong to another instruction.
         let bottom = self.marks.last().copied().unwrap_or(0);
         match self.stack.len() > bottom {
-            true => self.stack.pop().ok_or_else(cut),
-            false => Err(cut()),
+            true => self.stack.pop().ok_or(StateDictError::Cut),
+            false => Err(StateDictError::Cut),
         }
     }
 
     /// Pushes a little-endian integer.
-    fn number(&mut self, size: usize, signed: bool) -> Result<(), String> {
+    fn number(&mut self, size: usize, signed: bool) -> Result<(), StateDictError> {
         let bytes = self.take(size)?;
         if size > 8 {
-            return Err("expected numbers of at most 8 bytes".into());
+            return Err(StateDictError::Number);
         }
         let negative = signed && bytes.last().is_some_and(|last| last & 0x80 != 0);
         let fill = if negative { -1 } else { 0 };
@@ -253,10 +209,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Pushes a tuple of the values from stack position `from` on.
-    fn tuple(&mut self, from: usize) -> Result<(), String> {
+    fn tuple(&mut self, from: usize) -> Result<(), StateDictError> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from < bottom {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         }
         let values: Rc<[Value]> = self.stack.split_off(from).into();
         let depths = values.iter().map(|value| match value {
@@ -265,27 +221,27 @@ impl<'a> Reader<'a> {
         });
         let depth = 1 + depths.max().unwrap_or(0);
         if depth > DEEPEST {
-            return Err("expected tuples of numbers in tuples, found deeper ones".into());
+            return Err(StateDictError::Tuple);
         }
         self.stack.push(Value::Tuple(values, depth));
         Ok(())
     }
 
-    fn keep(&mut self, size: usize) -> Result<(), String> {
+    fn keep(&mut self, size: usize) -> Result<(), StateDictError> {
         let place = self.index(size)? as u32;
-        let value = self.stack.last().cloned().ok_or_else(cut)?;
+        let value = self.stack.last().cloned().ok_or(StateDictError::Cut)?;
         self.memo.insert(place, value);
         Ok(())
     }
 
-    fn again(&mut self, size: usize) -> Result<(), String> {
+    fn again(&mut self, size: usize) -> Result<(), StateDictError> {
         let place = self.index(size)? as u32;
-        let value = self.memo.get(&place).cloned().ok_or_else(cut)?;
+        let value = self.memo.get(&place).cloned().ok_or(StateDictError::Cut)?;
         self.stack.push(value);
         Ok(())
     }
 
-    fn global(&mut self) -> Result<(), String> {
+    fn global(&mut self) -> Result<(), StateDictError> {
         let (module, name) = (self.line()?, self.line()?);
         let global = match (module.as_str(), name.as_str()) {
             ("collections", "OrderedDict") => Some(Global::OrderedDict),
@@ -293,16 +249,15 @@ impl<'a> Reader<'a> {
             ("torch", name) => name.strip_suffix("Storage").and_then(dtype_of).map(Global::Storage),
             _ => None,
         };
-        let global =
-            global.ok_or_else(|| format!("expected tensors and dicts alone, found {module:.60}.{name:.60}"))?;
+        let global = global.ok_or(StateDictError::Global { module, name })?;
         self.stack.push(Value::Global(global));
         Ok(())
     }
 
     /// Pushes a storage from `('storage', class, name, device, values)`.
-    fn storage(&mut self) -> Result<(), String> {
+    fn storage(&mut self) -> Result<(), StateDictError> {
         let Value::Tuple(parts, _) = self.pop()? else {
-            return Err("expected the name of a storage".into());
+            return Err(StateDictError::StorageName);
         };
         let [
             Value::Text(kind),
@@ -312,19 +267,22 @@ impl<'a> Reader<'a> {
             Value::Number(len),
         ] = &*parts
         else {
-            return Err("expected the name of a storage".into());
+            return Err(StateDictError::StorageName);
         };
         if &**kind != "storage" {
-            return Err(format!("expected a storage, found {kind:?}"));
+            return Err(StateDictError::StorageKind(kind.to_string()));
         }
-        let len = usize::try_from(*len).map_err(|_| format!("expected a size of storage {name}, found {len}"))?;
+        let len = usize::try_from(*len).map_err(|_| StateDictError::StorageSize {
+            storage: name.to_string(),
+            found: *len,
+        })?;
         let (dtype, name) = (*dtype, Rc::clone(name));
         self.stack.push(Value::Storage { dtype, name, len });
         Ok(())
     }
 
     /// Pushes the result of a known function: an empty dict or a tensor.
-    fn reduce(&mut self) -> Result<(), String> {
+    fn reduce(&mut self) -> Result<(), StateDictError> {
         let arguments = self.pop()?;
         let function = self.pop()?;
         match (function, arguments) {
@@ -333,24 +291,24 @@ impl<'a> Reader<'a> {
                 let tensor = tensor(&parts)?;
                 self.stack.push(Value::Tensor(Rc::new(tensor)));
             }
-            _ => return Err("expected a tensor or an empty dict to be made, found something else".into()),
+            _ => return Err(StateDictError::Call),
         }
         Ok(())
     }
 
     /// Adds names and values from stack position `from` on to the dict below.
-    fn set(&mut self, from: usize) -> Result<(), String> {
+    fn set(&mut self, from: usize) -> Result<(), StateDictError> {
         let bottom = self.marks.last().copied().unwrap_or(0);
         if from > self.stack.len() || from <= bottom {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         }
         let items = self.stack.split_off(from);
         let Some(Value::Dict(dict)) = self.stack.last() else {
-            return Err("expected a dict to put values into".into());
+            return Err(StateDictError::Items);
         };
-        let dict = self.dicts.get_mut(*dict).ok_or_else(cut)?;
+        let dict = self.dicts.get_mut(*dict).ok_or(StateDictError::Cut)?;
         let (pairs, []) = items.as_chunks::<2>() else {
-            return Err(cut());
+            return Err(StateDictError::Cut);
         };
         for [name, value] in pairs {
             match (name, value) {
@@ -363,64 +321,4 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
-}
-
-/// Returns the tensor of `(storage, offset, shape, strides, …)`.
-fn tensor(parts: &[Value]) -> Result<Stored, String> {
-    let [
-        Value::Storage { dtype, name, len },
-        Value::Number(offset),
-        Value::Tuple(shape, _),
-        Value::Tuple(strides, _),
-        ..,
-    ] = parts
-    else {
-        return Err("expected a tensor's storage, offset, shape and strides".into());
-    };
-    if shape.len() > MOST_DIMENSIONS || shape.len() != strides.len() {
-        return Err(format!("expected a tensor of at most {MOST_DIMENSIONS} dimensions"));
-    }
-    let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-    let mut below = 1usize;
-    for (size, stride) in shape.iter().zip(&strides).rev() {
-        if *size > 1 && *stride != below {
-            return Err(format!(
-                "expected values row by row, found shape {shape:?} with strides {strides:?}; save it contiguous"
-            ));
-        }
-        below = below.saturating_mul(*size);
-    }
-    Ok(Stored {
-        dtype: *dtype,
-        storage: Rc::clone(name),
-        storage_len: *len,
-        offset: usize::try_from(*offset).map_err(|_| format!("expected a place in storage {name}, found {offset}"))?,
-        shape,
-    })
-}
-
-fn sizes(values: &[Value]) -> Result<Vec<usize>, String> {
-    let size = |value: &Value| match value {
-        Value::Number(number) => usize::try_from(*number).ok(),
-        _ => None,
-    };
-    let all: Option<Vec<_>> = values.iter().map(size).collect();
-    all.ok_or_else(|| "expected sizes of a tensor, found something else".into())
-}
-
-/// Returns the type of a storage's values from the name of its class.
-fn dtype_of(class: &str) -> Option<Dtype> {
-    Some(match class {
-        "Float" => Dtype::F32,
-        "BFloat16" => Dtype::BF16,
-        "Half" => Dtype::F16,
-        "Double" => Dtype::F64,
-        "Long" => Dtype::I64,
-        "Int" => Dtype::I32,
-        "Short" => Dtype::I16,
-        "Char" => Dtype::I8,
-        "Byte" => Dtype::U8,
-        "Bool" => Dtype::BOOL,
-        _ => return None,
-    })
 }

@@ -1,6 +1,8 @@
 //! Prompts: images, task, reasoning anchors, action text and action queries; for training also the teacher's.
 
+mod layout;
 mod positions;
+mod text;
 
 use std::sync::Arc;
 
@@ -10,17 +12,12 @@ use crate::camera::patches::{Grid, merge_block_from_raster};
 use crate::contract::has_words;
 
 use super::state::StateText;
-use crate::model::config::{AnchorToken, Config, PromptStyle, Proprio, ReadAt, TeacherAnchor, ThinkVlaConfig};
+use crate::model::config::{AnchorToken, Config, Proprio, ReadAt, TeacherAnchor};
 use crate::model::error::ModelError;
+use layout::Layout;
 pub(in crate::model) use positions::positions;
-
-/// Qwen3-VL's image placeholder and its delimiters.
-const IMAGE: &str = "<|image_pad|>";
-const VISION_START: &str = "<|vision_start|>";
-const VISION_END: &str = "<|vision_end|>";
-
-/// Text that StarVLA's Qwen3-VL-OFT appends to every instruction.
-const STARVLA_ACTION: &str = " Please predict the next {chunk_len} robot actions: <action>{queries}<action>.";
+use text::{IMAGE, VISION_END, VISION_START};
+pub(in crate::model) use text::{encode, image_text, merged};
 
 /// One prompt as tokens. Positions count from its first token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,64 +95,6 @@ pub struct Prompter {
     chunk_len: usize,
     merge: u32,
     longest: i64,
-}
-
-/// Parts of the user's text.
-#[derive(Debug)]
-struct Layout {
-    /// The task, with the placeholder `{instruction}`.
-    task: String,
-    /// The anchors, concatenated.
-    anchors: String,
-    /// Text after the anchors.
-    action: String,
-    /// Whether an instruction's trailing full stop is dropped.
-    drops_full_stop: bool,
-    /// Texts of the teacher.
-    teacher: Vec<String>,
-    /// Position of the teacher's anchors.
-    teacher_anchor: TeacherAnchor,
-}
-
-impl Layout {
-    fn of(ours: &ThinkVlaConfig) -> Self {
-        let fill = |text: &str| {
-            text.replace("{chunk_len}", &ours.chunk_len.to_string())
-                .replace("{queries}", &ours.action_token.repeat(ours.chunk_len as usize))
-        };
-        let (task, action) = match ours.prompt_style {
-            PromptStyle::Thinkvla => {
-                let (task, action) = ours
-                    .prompt
-                    .split_once("{anchor}")
-                    .unwrap_or_else(|| end_of_task(&ours.prompt));
-                (fill(task), fill(action))
-            }
-            PromptStyle::StarvlaOft => {
-                let instruction = format!("{{instruction}}{}", fill(STARVLA_ACTION));
-                (ours.prompt.replace("{instruction}", &instruction), String::new())
-            }
-        };
-        let reasoning = ours.reasoning.as_ref();
-        Self {
-            task,
-            anchors: ours.anchors().iter().map(|anchor| anchor.token.as_str()).collect(),
-            action,
-            drops_full_stop: ours.prompt_style == PromptStyle::Thinkvla,
-            teacher: reasoning.map_or(Vec::new(), |reasoning| reasoning.teacher_prompt.texts().to_vec()),
-            teacher_anchor: reasoning.map_or_else(TeacherAnchor::default, |reasoning| reasoning.teacher_anchor),
-        }
-    }
-}
-
-/// Splits a prompt without an anchor at its place: after the sentence with the instruction.
-fn end_of_task(prompt: &str) -> (&str, &str) {
-    let told = "{instruction}";
-    let behind = prompt.find(told).map_or(prompt.len(), |at| at + told.len());
-    let stop = prompt.get(behind..).is_some_and(|rest| rest.starts_with('.'));
-    prompt
-        .split_at_checked(behind + usize::from(stop))
-        .unwrap_or((prompt, ""))
 }
 
 impl Prompter {
@@ -435,28 +374,4 @@ impl Prompter {
         }
         raster
     }
-}
-
-/// Returns the rows and columns of an image's tokens, `merge` x `merge` patches each.
-pub(in crate::model) fn merged(grid: Grid, merge: i64) -> (i64, i64) {
-    (i64::from(grid.h) / merge, i64::from(grid.w) / merge)
-}
-
-/// Returns the placeholders of images with these rows and columns of tokens.
-pub(in crate::model) fn image_text(images: &[(i64, i64)]) -> String {
-    images
-        .iter()
-        .map(|(rows, columns)| {
-            let tokens = IMAGE.repeat((rows * columns) as usize);
-            format!("{VISION_START}{tokens}{VISION_END}")
-        })
-        .collect()
-}
-
-/// Encodes a text; control tokens in it are recognised.
-pub(in crate::model) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, ModelError> {
-    let encoding = tokenizer
-        .encode_fast(text, false)
-        .map_err(|e| ModelError::Tokenizer(e.to_string()))?;
-    Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
 }

@@ -20,12 +20,53 @@ pub struct Dialogue {
     pub spatial: bool,
 }
 
+/// Error of a row that is no conversation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialogueError {
+    /// SpatialReasoner's question has no answer.
+    #[error("answer_cot: expected the answer to the question, found nothing")]
+    NoAnswerToQuestion,
+    /// SpatialReasoner's question has no image.
+    #[error("image_filename: expected the picture of the question, found nothing")]
+    NoPicture,
+    /// Images are named in two fields.
+    #[error("expected pictures in image or in image_path, found both")]
+    BothPictures,
+    /// A turn is not of the speaker whose turn it is.
+    #[error("turn {turn}, from: expected {expected}, found {found:?}")]
+    Speaker {
+        /// Number of the turn, from 0.
+        turn: usize,
+        /// Speaker whose turn it is.
+        expected: &'static str,
+        /// Speaker found.
+        found: String,
+    },
+    /// The user's turn of this number is empty.
+    #[error("turn {0}, value: expected words or {image}, found nothing", image = IMAGE)]
+    NoWords(usize),
+    /// The assistant's turn of this number is empty.
+    #[error("turn {0}, value: expected an answer, found nothing")]
+    NoAnswer(usize),
+    /// There is no answer among so many turns.
+    #[error("conversations: expected a question and an answer, found {0} turns")]
+    Turns(usize),
+    /// There are not as many markers as images.
+    #[error("expected {image} once for each of {expected} pictures, found {found}", image = IMAGE)]
+    Markers {
+        /// Number of images.
+        expected: usize,
+        /// Number of markers.
+        found: usize,
+    },
+}
+
 impl Row {
     /// Returns the conversation of the row. Names of images are relative to `folder`.
     ///
     /// # Errors
     /// When the row has no valid conversation; says what was expected and found.
-    pub fn dialogue(&self, folder: &Path) -> Result<Dialogue, String> {
+    pub fn dialogue(&self, folder: &Path) -> Result<Dialogue, DialogueError> {
         let (pictures, turns, spatial) = match self.question.as_deref().filter(|question| !question.is_empty()) {
             Some(question) => (
                 self.image_filename.clone().into_iter().collect(),
@@ -42,7 +83,7 @@ impl Row {
     }
 
     /// Returns the turns of SpatialReasoner's question: image, question and options, and the answer step by step.
-    fn ask(&self, question: &str) -> Result<Vec<ConversationTurn>, String> {
+    fn ask(&self, question: &str) -> Result<Vec<ConversationTurn>, DialogueError> {
         let answers = [("A", &self.a), ("B", &self.b), ("C", &self.c), ("D", &self.d)];
         let given = answers.into_iter().filter_map(|(letter, text)| {
             let text = text.as_deref().filter(|text| !text.is_empty())?;
@@ -56,9 +97,9 @@ impl Row {
             ),
         };
         let answer = self.answer_cot.as_deref().filter(|answer| !answer.trim().is_empty());
-        let answer = answer.ok_or("answer_cot: expected the answer to the question, found nothing")?;
+        let answer = answer.ok_or(DialogueError::NoAnswerToQuestion)?;
         if self.image_filename.is_none() {
-            return Err("image_filename: expected the picture of the question, found nothing".into());
+            return Err(DialogueError::NoPicture);
         }
         let user = vec![UserPart::Image, UserPart::Text(said)];
         Ok(vec![
@@ -67,56 +108,53 @@ impl Row {
         ])
     }
 
-    fn shown(&self) -> Result<Vec<String>, String> {
+    fn shown(&self) -> Result<Vec<String>, DialogueError> {
         match (&self.image, &self.image_path) {
             (None, None) => Ok(Vec::new()),
             (None, Some(one)) if one.is_empty() => Ok(Vec::new()),
             (Some(OneOrMore::One(one)), None) | (None, Some(one)) => Ok(vec![one.clone()]),
             (Some(OneOrMore::More(names)), None) => Ok(names.clone()),
-            (Some(_), Some(_)) => Err("expected pictures in image or in image_path, found both".into()),
+            (Some(_), Some(_)) => Err(DialogueError::BothPictures),
         }
     }
 
-    fn said(&self) -> Result<Vec<ConversationTurn>, String> {
+    fn said(&self) -> Result<Vec<ConversationTurn>, DialogueError> {
         let said = self.conversations.as_deref().unwrap_or_default();
         let (mut turns, mut places) = (Vec::with_capacity(said.len()), 0);
         for (number, one) in said.iter().enumerate() {
             let human = number % 2 == 0;
             let expected = if human { ["human", "user"] } else { ["gpt", "assistant"] };
             if !expected.contains(&one.from.as_str()) {
-                return Err(format!(
-                    "turn {number}, from: expected {}, found {:?}",
-                    expected[0], one.from
-                ));
+                return Err(DialogueError::Speaker {
+                    turn: number,
+                    expected: expected[0],
+                    found: one.from.clone(),
+                });
             }
             turns.push(match human {
                 true => {
                     let parts = parts(one, self.image_path.is_some());
                     places += parts.iter().filter(|part| **part == UserPart::Image).count();
                     if parts.is_empty() {
-                        return Err(format!(
-                            "turn {number}, value: expected words or {IMAGE}, found nothing"
-                        ));
+                        return Err(DialogueError::NoWords(number));
                     }
                     ConversationTurn::User(parts)
                 }
                 false if one.value.trim().is_empty() => {
-                    return Err(format!("turn {number}, value: expected an answer, found nothing"));
+                    return Err(DialogueError::NoAnswer(number));
                 }
                 false => ConversationTurn::Assistant(one.value.clone()),
             });
         }
         if !turns.iter().any(|turn| matches!(turn, ConversationTurn::Assistant(_))) {
-            let found = turns.len();
-            return Err(format!(
-                "conversations: expected a question and an answer, found {found} turns"
-            ));
+            return Err(DialogueError::Turns(turns.len()));
         }
         let pictures = self.shown()?.len();
         if places != pictures {
-            return Err(format!(
-                "expected {IMAGE} once for each of {pictures} pictures, found {places}"
-            ));
+            return Err(DialogueError::Markers {
+                expected: pictures,
+                found: places,
+            });
         }
         Ok(turns)
     }
@@ -146,7 +184,7 @@ fn parts(said: &Said, image_first: bool) -> Vec<UserPart> {
 mod tests {
     use super::*;
 
-    fn dialogue(json: &str) -> Result<Dialogue, String> {
+    fn dialogue(json: &str) -> Result<Dialogue, DialogueError> {
         serde_json::from_str::<Row>(json)
             .unwrap()
             .dialogue(Path::new("pictures"))
@@ -257,7 +295,7 @@ mod tests {
                 "image_filename: expected",
             ),
         ] {
-            let error = dialogue(&row).unwrap_err();
+            let error = dialogue(&row).unwrap_err().to_string();
             assert!(error.contains(expected), "{row}: {error}");
         }
     }

@@ -109,7 +109,7 @@ impl Source {
         let mut kept = Vec::new();
         for placed in rows::read(path)? {
             let named = |problem: String| RunError::data(path, format!("{}: {problem}", placed.place));
-            let dialogue = placed.row.dialogue(folder).map_err(named)?;
+            let dialogue = placed.row.dialogue(folder).map_err(|e| named(e.to_string()))?;
             for picture in &dialogue.pictures {
                 if !seen.contains(picture) {
                     if !picture.is_file() {

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
@@ -210,33 +210,77 @@ impl GeometryTargets {
         }
     }
 
-    fn parse(&self, bytes: &[u8], expected: [i64; 2]) -> Result<Tensor, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        let target = tensors.tensor(TARGET).map_err(|e| e.to_string())?;
+    fn parse(&self, bytes: &[u8], expected: [i64; 2]) -> Result<Tensor, DamagedTarget> {
+        let (_, header) = SafeTensors::read_metadata(bytes)?;
+        let tensors = SafeTensors::deserialize(bytes)?;
+        let target = tensors.tensor(TARGET)?;
         let found: Vec<i64> = target.shape().iter().map(|n| *n as i64).collect();
         if target.dtype() != self.dtype() || found != expected {
-            return Err(format!(
-                "expected {:?} of {expected:?}, found {:?} of {found:?}",
-                self.dtype(),
-                target.dtype()
-            ));
+            return Err(DamagedTarget::Shape {
+                dtype: self.dtype(),
+                shape: expected,
+                found_dtype: target.dtype(),
+                found_shape: found,
+            });
         }
         let note = |key| header.metadata().as_ref().and_then(|notes| notes.get(key));
         let found = checksum(target.data());
         match note(CHECKSUM) {
             Some(noted) if *noted == found => {}
-            noted => return Err(format!("expected values of checksum {noted:?}, found {found}")),
+            noted => {
+                return Err(DamagedTarget::Checksum {
+                    expected: noted.cloned(),
+                    found,
+                });
+            }
         }
         if note(SOURCE) != Some(&self.identity) {
-            return Err(format!(
-                "expected one made by {}, found {:?}",
-                self.identity,
-                note(SOURCE)
-            ));
+            return Err(DamagedTarget::Source {
+                expected: self.identity.clone(),
+                found: note(SOURCE).cloned(),
+            });
         }
-        Tensor::f_from_data_size(target.data(), &expected, self.kind).map_err(|e| e.to_string())
+        Ok(Tensor::f_from_data_size(target.data(), &expected, self.kind)?)
     }
+}
+
+/// Damage of a stored target.
+#[derive(Debug, thiserror::Error)]
+enum DamagedTarget {
+    /// The file is cut off or no safetensors file.
+    #[error(transparent)]
+    File(#[from] SafeTensorError),
+    /// The target has another type or shape.
+    #[error("expected {dtype:?} of {shape:?}, found {found_dtype:?} of {found_shape:?}")]
+    Shape {
+        /// Type of the source's targets.
+        dtype: Dtype,
+        /// Shape of the scene's target.
+        shape: [i64; 2],
+        /// Type in the file.
+        found_dtype: Dtype,
+        /// Shape in the file.
+        found_shape: Vec<i64>,
+    },
+    /// The values are not those that were written.
+    #[error("expected values of checksum {expected:?}, found {found}")]
+    Checksum {
+        /// Checksum in the header.
+        expected: Option<String>,
+        /// Checksum of the values.
+        found: String,
+    },
+    /// The target is of another source.
+    #[error("expected one made by {expected}, found {found:?}")]
+    Source {
+        /// Identity of this source.
+        expected: String,
+        /// Identity in the header.
+        found: Option<String>,
+    },
+    /// libtorch refuses the values.
+    #[error(transparent)]
+    Torch(#[from] tch::TchError),
 }
 
 fn checksum(bytes: &[u8]) -> String {

@@ -146,13 +146,12 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
     let mut rows = Vec::new();
     for batch in table.read(&there, RowRange::ALL)? {
         let batch = batch?;
-        let named = |problem: String| RunError::data(path, problem);
-        let texts = COLUMNS.map(|name| batch.column_by_name(name).map(|column| texts(column, name)));
+        let texts = COLUMNS.map(|name| batch.column_by_name(name).map(|column| texts(path, column, name)));
         let mut columns = Vec::with_capacity(texts.len());
         for column in texts {
-            columns.push(column.transpose().map_err(named)?.unwrap_or_default());
+            columns.push(column.transpose()?.unwrap_or_default());
         }
-        let mut said = said(&batch).map_err(named)?.into_iter();
+        let mut said = said(path, &batch)?.into_iter();
         for number in 0..batch.num_rows() {
             let mut next = columns
                 .iter_mut()
@@ -180,18 +179,21 @@ fn table(path: &Path) -> Result<Vec<Placed>, RunError> {
 }
 
 /// Reads a column of texts; a null becomes `None`.
-fn texts(column: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, String> {
+fn texts(path: &Path, column: &ArrayRef, name: &str) -> Result<Vec<Option<String>>, RunError> {
     let own = |text: Option<&str>| text.map(str::to_owned);
     match column.data_type() {
         DataType::Utf8 => Ok(column.as_string::<i32>().iter().map(own).collect()),
         DataType::LargeUtf8 => Ok(column.as_string::<i64>().iter().map(own).collect()),
         DataType::Null => Ok(vec![None; column.len()]),
-        other => Err(format!("column {name}: expected texts, found {other}")),
+        other => Err(RunError::data(
+            path,
+            format!("column {name}: expected texts, found {other}"),
+        )),
     }
 }
 
 /// Reads the conversation of each row.
-fn said(batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, String> {
+fn said(path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, RunError> {
     let Some(column) = batch.column_by_name(CONVERSATIONS) else {
         return Ok(vec![None; batch.num_rows()]);
     };
@@ -200,25 +202,23 @@ fn said(batch: &RecordBatch) -> Result<Vec<Option<Vec<Said>>>, String> {
         DataType::LargeList(_) => column.as_list::<i64>().iter().collect(),
         DataType::Null => vec![None; column.len()],
         other => {
-            return Err(format!(
-                "column {CONVERSATIONS}: expected lists of turns, found {other}"
-            ));
+            let message = format!("column {CONVERSATIONS}: expected lists of turns, found {other}");
+            return Err(RunError::data(path, message));
         }
     };
     rows.into_iter()
-        .map(|row| row.map(|turns| turns_of(&turns)).transpose())
+        .map(|row| row.map(|turns| turns_of(path, &turns)).transpose())
         .collect()
 }
 
-fn turns_of(turns: &ArrayRef) -> Result<Vec<Said>, String> {
+fn turns_of(path: &Path, turns: &ArrayRef) -> Result<Vec<Said>, RunError> {
     let wrong = || {
-        format!(
-            "column {CONVERSATIONS}: expected turns of from and value, found {}",
-            turns.data_type()
-        )
+        let found = turns.data_type();
+        let message = format!("column {CONVERSATIONS}: expected turns of from and value, found {found}");
+        RunError::data(path, message)
     };
     let fields = turns.as_struct_opt().ok_or_else(wrong)?;
-    let field = |name: &str| texts(fields.column_by_name(name).ok_or_else(wrong)?, CONVERSATIONS);
+    let field = |name: &str| texts(path, fields.column_by_name(name).ok_or_else(wrong)?, CONVERSATIONS);
     let pairs = field("from")?.into_iter().zip(field("value")?);
     Ok(pairs
         .map(|(from, value)| Said {

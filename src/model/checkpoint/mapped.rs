@@ -1,0 +1,84 @@
+//! A memory-mapped file of weights.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorInfo;
+
+use crate::files;
+use crate::model::error::ModelError;
+use crate::model::layers::sys;
+
+use super::{pickle, torch_archive};
+
+/// Memory-mapped file of weights, and where its tensors are.
+#[derive(Debug)]
+pub(super) struct Mapped {
+    pub(super) path: PathBuf,
+    pub(super) map: Mmap,
+    pub(super) tensors: BTreeMap<String, TensorInfo>,
+    /// Metadata of the header.
+    pub(super) notes: HashMap<String, String>,
+    /// Offset of the tensor data.
+    pub(super) data: usize,
+}
+
+impl Mapped {
+    /// Maps a safetensors file or an archive of `torch.save`.
+    ///
+    /// # Errors
+    /// When it is missing, truncated or neither.
+    pub(super) fn open(path: &Path) -> Result<Self, ModelError> {
+        if pickle::is_one(path) {
+            return Self::open_pickled(path);
+        }
+        let map = files::open(path)
+            .and_then(|file| sys::map(&file))
+            .map_err(|e| ModelError::read(path, e))?;
+        if map.is_empty() {
+            return Err(ModelError::read(
+                path,
+                "expected safetensors, found an empty file; fetch it again",
+            ));
+        }
+        let refuse = |e: safetensors::SafeTensorError| {
+            ModelError::read(
+                path,
+                format!("{e}; the file is truncated or not safetensors, fetch it again"),
+            )
+        };
+        // Checks that the header and the tensors fill the file exactly.
+        SafeTensors::deserialize(&map).map_err(refuse)?;
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(refuse)?;
+        let tensors = metadata.tensors().into_iter().map(|(k, v)| (k, v.clone())).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            tensors,
+            notes: metadata.metadata().clone().unwrap_or_default(),
+            data: size_of::<u64>() + header,
+        })
+    }
+
+    fn open_pickled(path: &Path) -> Result<Self, ModelError> {
+        let map = files::open_any(path)
+            .and_then(|file| sys::map(&file))
+            .map_err(|e| ModelError::read(path, e))?;
+        if !torch_archive::is_one(&map) {
+            if map.first() != Some(&pickle::BEGINNING) {
+                // Refuses known other formats by their signature, with a better message.
+                files::open(path).map_err(|e| ModelError::read(path, e))?;
+            }
+            return Err(pickle::refuse(path, "expected a zip archive, found something else"));
+        }
+        Ok(Self {
+            tensors: torch_archive::tensors(&map).map_err(|e| pickle::refuse(path, &e.to_string()))?,
+            path: path.to_owned(),
+            map,
+            notes: HashMap::new(),
+            data: 0,
+        })
+    }
+}
