@@ -253,11 +253,10 @@ mod tests {
 
     use super::*;
     use crate::camera::freeze::FreezeRule;
-    use crate::ros::subscribe::images::fingerprint;
 
     /// A camera whose images arrived at these intervals (s).
     fn camera(seconds: &[f64]) -> WatchedCamera {
-        let slot = Slot::new("top", FreezeRule::NEVER, fingerprint, Arc::default());
+        let slot = Slot::new("top", FreezeRule::NEVER, Arc::default());
         let mut camera = WatchedCamera::new(Arc::new(slot));
         let mut at = Instant::now();
         camera.intervals.record(at, 1);
