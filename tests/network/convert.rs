@@ -197,7 +197,7 @@ fn overwrite(file: &Path, key: &str, value: &[u8]) {
 }
 
 #[test]
-fn values_that_are_not_finite_or_become_infinite_are_refused_before_anything_is_written() {
+fn values_that_are_not_finite_or_become_infinite_are_refused_and_nothing_is_left() {
     let key = "model.language_model.norm.weight";
     let stored_as = |dtype| CheckpointOptions {
         dtype: Some(dtype),

@@ -14,6 +14,7 @@ const TOWER: [&str; 3] = [
     "model.visual.pos_embed",
     "model.visual.blocks",
 ];
+
 /// Setting that cannot work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::training) struct SettingProblem {

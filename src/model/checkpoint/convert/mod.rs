@@ -5,6 +5,7 @@ mod huggingface;
 pub mod precision;
 pub(super) mod tensors;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -97,13 +98,35 @@ impl Conversion<'_> {
             return Err(ModelError::Weights { path, problems });
         }
         let target = self.target(&manifest)?;
-        self.require_finite(&manifest, &target)?;
         let weights = self.weights(to);
-        let _lock = claim(to, &weights)?;
+        let fresh = !to.exists();
+        let lock = claim(to, &weights)?;
+        let done = self.write(&manifest, &target, to, &weights);
+        drop(lock);
+        if done.is_err() && fresh {
+            // Nothing is left of a conversion that is refused; directories that are not empty stay.
+            for folder in [weights.parent().unwrap_or(to), to] {
+                let _ = std::fs::remove_dir(folder);
+            }
+        }
+        done
+    }
+
+    /// Writes the weights under another name, then everything else, and renames them: a directory with weights is
+    /// whole.
+    fn write(&self, from: &Manifest, target: &Target, to: &Path, weights: &Path) -> Result<Converted, ModelError> {
         let folder = weights.parent().unwrap_or(to);
         std::fs::create_dir_all(folder).map_err(|e| ModelError::write(folder, e))?;
-        files::write(self, &manifest, &target, to)?;
-        self.write_weights(&manifest, target, &weights)
+        let part = weights.with_extension("part");
+        let done = self.write_weights(from, target, &part).and_then(|done| {
+            files::write(self, from, target, to)?;
+            std::fs::rename(&part, weights).map_err(|e| ModelError::write(weights, e))?;
+            Ok(done)
+        });
+        if done.is_err() {
+            let _ = std::fs::remove_file(&part);
+        }
+        done
     }
 
     /// Returns the path of the new weights.
@@ -208,41 +231,6 @@ impl Conversion<'_> {
         })
     }
 
-    /// Checks that every value to be copied is finite, and stays so in the type of the new file.
-    fn require_finite(&self, from: &Manifest, target: &Target) -> Result<(), ModelError> {
-        for parameter in &target.layout {
-            let Plan { origin, dtype, .. } = self.plan(from, parameter, &target.new_rows);
-            let key = match origin {
-                Origin::Drawn => continue,
-                Origin::Same => parameter.key.as_str(),
-                Origin::Copied { key, .. } => key,
-            };
-            let Some(stored) = from.files.get(key) else {
-                continue;
-            };
-            let wrong = tensors::first_beyond(dtype, stored.dtype, stored.data);
-            from.files.release(key);
-            match wrong {
-                None => {}
-                Some(value) if value.is_finite() => {
-                    let problem = format!(
-                        "values of {key}: {value:e} does not fit {dtype:?}, the type to write; convert with --dtype \
-                         float32"
-                    );
-                    return Err(ModelError::read(stored.path, problem));
-                }
-                Some(value) => {
-                    let problem = format!(
-                        "values of {key}: expected finite numbers, found {value}; the training diverged or the file is \
-                         damaged: convert an earlier checkpoint, or fetch this one again"
-                    );
-                    return Err(ModelError::read(stored.path, problem));
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Returns where a tensor of the new checkpoint comes from, and its types.
     fn plan(&self, from: &Manifest, parameter: &Parameter, new_rows: &NewRows) -> Plan {
         let origin = origin(from, parameter, new_rows);
@@ -259,17 +247,19 @@ impl Conversion<'_> {
         }
     }
 
-    fn write_weights(&self, from: &Manifest, target: Target, path: &Path) -> Result<Converted, ModelError> {
+    /// Writes the weights and checks each value as it is read: all are read once.
+    fn write_weights(&self, from: &Manifest, target: &Target, path: &Path) -> Result<Converted, ModelError> {
         let naming = match self.to {
             Format::Starvla => Naming::StarVla,
             Format::Thinkvla | Format::HuggingFace => Naming::HuggingFace,
         };
         let acts_in = target.config.as_ref().map(|config| config.thinkvla.compute);
         let mut done = Converted {
-            notes: target.notes,
+            notes: target.notes.clone(),
             acts_in: acts_in.filter(|_| self.to == Format::Thinkvla),
             ..Converted::default()
         };
+        let problem = RefCell::new(None);
         let mut tensors = Vec::with_capacity(target.layout.len());
         let mut asked = BTreeSet::new();
         for parameter in &target.layout {
@@ -289,6 +279,7 @@ impl Conversion<'_> {
                 parameter,
                 origin,
                 dtype,
+                problem: &problem,
             };
             tensors.push((naming.stored(&parameter.key), tensor));
         }
@@ -303,7 +294,10 @@ impl Conversion<'_> {
             .map(String::as_str)
             .zip(tensors.into_iter().map(|(_, tensor)| tensor));
         write_safetensors(path, tensors)?;
-        Ok(done)
+        match problem.into_inner() {
+            Some(problem) => Err(problem),
+            None => Ok(done),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Tensors of a converted checkpoint; each is made when it is written.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use half::{bf16, f16};
 use safetensors::{Dtype, View};
 
-use crate::model::checkpoint::weights::{EMBEDDING, TEXT_HEAD, WeightFiles};
+use crate::model::checkpoint::weights::{EMBEDDING, StoredTensor, TEXT_HEAD, WeightFiles};
+use crate::model::error::ModelError;
 use crate::model::layers::parameters::{Init, Parameter};
 
 /// Standard deviation of the noise by which new tokens differ from the mean of the known ones.
@@ -26,6 +28,8 @@ pub struct Tensor<'a> {
     pub shape: Vec<usize>,
     /// Seed of drawn values.
     pub seed: u64,
+    /// First problem of a value that was copied, in this or another tensor.
+    pub problem: &'a RefCell<Option<ModelError>>,
 }
 
 /// Origin of values.
@@ -89,12 +93,37 @@ impl View for Tensor<'_> {
 impl Tensor<'_> {
     /// Returns the stored values in the type of the new file.
     fn copy(&self, key: &str) -> Vec<u8> {
-        let bytes = self.files.get(key).map(|stored| match stored.dtype == self.dtype {
-            true => stored.data.to_vec(),
-            false => encode(self.dtype, decode(stored.dtype, stored.data).collect()),
+        let bytes = self.files.get(key).map(|stored| {
+            self.check(key, &stored);
+            match stored.dtype == self.dtype {
+                true => stored.data.to_vec(),
+                false => encode(self.dtype, decode(stored.dtype, stored.data).collect()),
+            }
         });
         self.files.release(key);
         bytes.unwrap_or_default()
+    }
+
+    /// Records the first value that is not finite, or becomes infinite in the type of the new file.
+    fn check(&self, key: &str, stored: &StoredTensor) {
+        let mut problem = self.problem.borrow_mut();
+        if problem.is_some() {
+            return;
+        }
+        let wrong = first_beyond(self.dtype, stored.dtype, stored.data);
+        *problem = wrong.map(|value| {
+            let message = match value.is_finite() {
+                true => format!(
+                    "values of {key}: {value:e} does not fit {:?}, the type to write; convert with --dtype float32",
+                    self.dtype
+                ),
+                false => format!(
+                    "values of {key}: expected finite numbers, found {value}; the training diverged or the file is \
+                     damaged: convert an earlier checkpoint, or fetch this one again"
+                ),
+            };
+            ModelError::read(stored.path, message)
+        });
     }
 
     /// Sets the rows of new tokens to the mean of the known ones plus a little noise, which is a typical input of the
