@@ -321,17 +321,28 @@ fn nothing_is_armed_without_driver_listener_stop_and_being_alone() {
 }
 
 #[test]
-fn whoever_joins_a_moving_arm_brakes_and_latches_it() {
+fn whoever_joins_an_armed_arm_brakes_and_latches_it() {
+    let named = || {
+        let mut rig = Rig::armed();
+        start(&mut rig, true);
+        rig.run(0.4);
+        rig
+    };
     for (change, needle) in CROWDS {
-        let mut rig = moving();
-        let mut graph = Graph::of_driver(DriverApi::V2);
-        change(&mut graph);
-        rig.supervisor.on_graph(graph, rig.now);
-        let delay = braking_delay(&mut rig);
-        assert!(delay <= 0.1, "{delay}");
-        assert_eq!(rig.mode(), ArmMode::Fault);
-        assert!(rig.status().reason.contains(needle), "{}", rig.status().reason);
-        assert!(rig.has(EventKind::Fault, Check::Publishers));
+        for mut rig in [moving(), named(), Rig::armed()] {
+            let mut graph = Graph::of_driver(DriverApi::V2);
+            change(&mut graph);
+            let moves = rig.mode().is_moving();
+            rig.supervisor.on_graph(graph, rig.now);
+            if moves {
+                let delay = braking_delay(&mut rig);
+                assert!(delay <= 0.1, "{delay}");
+            }
+            assert_eq!(rig.mode(), ArmMode::Fault);
+            assert!(rig.status().reason.contains(needle), "{}", rig.status().reason);
+            rig.run(0.1);
+            assert!(rig.has(EventKind::Fault, Check::Publishers));
+        }
     }
 }
 

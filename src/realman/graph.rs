@@ -159,13 +159,13 @@ impl Graph {
         }
         if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
             return Err(DriverNotReady::Commanded {
-                topic: by.topic.clone(),
+                topic: by.topic.to_owned(),
                 others: by.nodes.clone(),
             });
         }
         if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
             return Err(DriverNotReady::Reported {
-                topic: by.topic.clone(),
+                topic: by.topic.to_owned(),
                 nodes: by.nodes.clone(),
             });
         }

@@ -1,4 +1,4 @@
-"""Checks every joint command at the driver against config/rm75.yaml, with kinematics of its own: what arm_node computes
+"""Checks every joint command at the driver against the arm's file, rm75.yaml, with kinematics of its own: what arm_node computes
 takes no part in it.
 
 A command is compared with the one before. After a gap in the commands the arm is at rest, and the next command must be where
@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rm_ros_interfaces.msg import Jointpos
 from sensor_msgs.msg import JointState
 
+ROBOT = next((ROOT / "config").rglob("rm75.yaml"))
 # Base to shoulder, upper arm, forearm, wrist to flange (m), from Realman's manual.
 SHOULDER_M, UPPER_ARM_M, FOREARM_M, FLANGE_M = 0.2405, 0.256, 0.21, 0.144
 FIRST_COMMAND_RAD = 1e-3
@@ -58,7 +59,7 @@ def points(joints, of_flange):
 class Limits:
     """The limits of an arm's file, and the commands that break them. It knows no ROS."""
 
-    def __init__(self, file=ROOT / "config/rm75.yaml"):
+    def __init__(self, file=ROBOT):
         arm = yaml.safe_load(file.read_text())
         self.period = 1.0 / arm["command_rate_hz"]
         self.limits, self.workspace, tool = arm["limits"], arm["workspace"], arm["tool"]
@@ -157,7 +158,7 @@ class Limits:
 class LimitChecker:
     """Hears commands and joint states by a node of its own, which publishes nothing that a driver does."""
 
-    def __init__(self, ros, file=ROOT / "config/rm75.yaml"):
+    def __init__(self, ros, file=ROBOT):
         self.ros, self.limits = ros, Limits(file)
         self.node = rclpy.create_node("limit_checker", context=ros.context)
         self.node.create_subscription(Jointpos, "rm_driver/movej_canfd_cmd", self.command, QoSProfile(depth=1000))

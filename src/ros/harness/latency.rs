@@ -26,8 +26,8 @@ use super::session::{self, Finished, HarnessSession, START, Simulated};
 
 /// Longest wait for an effect; the effects timed here take a fraction of a second or do not happen at all.
 const EFFECT: Duration = Duration::from_secs(10);
-/// Distance of a joint from its command below which the arm has arrived (rad).
-const ARRIVED_RAD: f64 = 2e-4;
+/// Travel of a joint from one status to the next below which the arm rests (rad).
+const STILL_RAD: f64 = 2e-4;
 /// Rate of the replayed cameras (Hz).
 const REPLAY_HZ: f64 = 30.0;
 
@@ -125,10 +125,7 @@ impl LatencyMeasurement {
         until(session, || source.is_heard())?;
         let mut samples_ms = Vec::new();
         for _ in 0..self.samples {
-            session.wait("the arm at rest", EFFECT, |seen| {
-                let status = seen.status.as_ref()?;
-                (status.mode == ArmStatus::HOLDING && follows(status)).then_some(())
-            })?;
+            session.wait("the arm at rest", EFFECT, |seen| rests(&seen.statuses).then_some(()))?;
             let sent = source.send()?;
             let command = driver.command_after(session, sent)?;
             samples_ms.push(command.seconds_since(sent) * 1e3);
@@ -252,12 +249,16 @@ fn until_driving(session: &HarnessSession) -> Result<(), HarnessError> {
     }
 }
 
-/// Whether the arm has arrived where it was commanded; arm_node waits for that before it starts a motion.
-fn follows(status: &ArmStatus) -> bool {
-    let joints = status.commanded_joints.iter().zip(&status.measured_joints);
-    joints
-        .map(|(commanded, measured)| (commanded - measured).abs())
-        .all(|distance| distance < ARRIVED_RAD)
+/// Whether the last two statuses, 50 ms apart, show an arm that holds and has not moved; arm_node waits for that before it
+/// starts a motion.
+fn rests(statuses: &[ArmStatus]) -> bool {
+    let [.., before, last] = statuses else {
+        return false;
+    };
+    let ways = before.measured_joints.iter().zip(&last.measured_joints);
+    let way = ways.map(|(from, to)| (from - to).abs()).fold(0.0, f64::max);
+    let holds = |status: &ArmStatus| status.mode == ArmStatus::HOLDING;
+    holds(before) && holds(last) && way < STILL_RAD
 }
 
 /// Messages sent to the driver, received by an additional subscription.

@@ -119,6 +119,14 @@ impl ArrivalIntervals {
         let seconds: Vec<f64> = self.seconds.iter().copied().collect();
         Some((periods * percentile(&seconds, 50.0)?).max(LATE * percentile(&seconds, 90.0)?))
     }
+
+    /// Returns whether the camera has missed `periods` images, judged at `silence` (s) after its last one; if so, its limit
+    /// (s). It has not as long as nothing else arrived meanwhile, the last `heard` (s) ago: then this node or its machine
+    /// stands still, which says nothing about the camera.
+    fn missed(&self, periods: f64, silence: f64, heard: f64) -> Option<f64> {
+        let limit = self.limit(periods).filter(|_| periods > 0.0)?;
+        (silence > limit && silence - heard >= RECEIVING * limit).then_some(limit)
+    }
 }
 
 /// A camera and what is known of its stream.
@@ -135,14 +143,6 @@ impl WatchedCamera {
             freeze: FreezeWatch::default(),
             intervals: ArrivalIntervals::default(),
         }
-    }
-
-    /// Returns whether the camera has missed `periods` images, judged at `silence` (s) after its last one; if so, its limit
-    /// (s). It has not as long as nothing else arrived meanwhile, the last `heard` (s) ago: then this node or its machine
-    /// stands still, which says nothing about the camera.
-    fn missed(&self, periods: f64, silence: f64, heard: f64) -> Option<f64> {
-        let limit = self.intervals.limit(periods).filter(|_| periods > 0.0)?;
-        (silence > limit && silence - heard >= RECEIVING * limit).then_some(limit)
     }
 }
 
@@ -224,7 +224,7 @@ impl HealthMonitor {
             let heard = others.filter_map(|(_, silence)| *silence).chain(arm_age);
             let heard = heard.fold(f64::INFINITY, f64::min);
             let limit = match seconds {
-                Some(seconds) if seconds <= age_limit => camera.missed(periods, seconds, heard),
+                Some(seconds) if seconds <= age_limit => camera.intervals.missed(periods, seconds, heard),
                 _ => Some(age_limit),
             };
             if let Some(limit) = limit {
@@ -252,23 +252,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::camera::freeze::FreezeRule;
 
     /// A camera whose images arrived at these intervals (s).
-    fn camera(seconds: &[f64]) -> WatchedCamera {
-        let slot = Slot::new("top", FreezeRule::NEVER, Arc::default());
-        let mut camera = WatchedCamera::new(Arc::new(slot));
+    fn camera(seconds: &[f64]) -> ArrivalIntervals {
+        let mut intervals = ArrivalIntervals::default();
         let mut at = Instant::now();
-        camera.intervals.record(at, 1);
+        intervals.record(at, 1);
         for (count, interval) in (2..).zip(seconds) {
             at += Duration::from_secs_f64(*interval);
-            camera.intervals.record(at, count);
+            intervals.record(at, count);
         }
-        camera
+        intervals
     }
 
     fn limit(seconds: &[f64]) -> f64 {
-        camera(seconds).intervals.limit(3.0).unwrap()
+        camera(seconds).limit(3.0).unwrap()
     }
 
     #[test]
@@ -314,9 +312,9 @@ mod tests {
         assert_eq!(camera(&[0.03; 9]).missed(3.0, 0.4, 0.0), None);
         let mut camera = camera(&[]);
         let start = Instant::now();
-        camera.intervals.record(start, 10);
-        camera.intervals.record(start + Duration::from_secs(1), 30);
-        let found = camera.intervals.limit(3.0).unwrap();
+        camera.record(start, 10);
+        camera.record(start + Duration::from_secs(1), 30);
+        let found = camera.limit(3.0).unwrap();
         assert!((found - 0.15).abs() < 1e-3, "{found}");
     }
 }
