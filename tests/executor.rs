@@ -133,7 +133,7 @@ fn a_plan_observed_while_the_tool_turns_begins_with_that_turn() {
         let (from, to) = (pose(&joints(from)).rotation, pose(&joints(to)).rotation);
         (to * from.inverse()).scaled_axis()
     };
-    let mut executor = Executor::new(&config());
+    let mut executor = Executor::new(&config(), &*config().arm.kinematics());
     (0..=50).for_each(|tick| executor.remember_command(at(tick), joints(tick)));
     let step = turn(0, 10);
     let values = steps(10, [0.0, 0.0, 0.0, step.x, step.y, step.z, 1.0]);

@@ -249,6 +249,7 @@ fn a_choice_that_does_not_exist_is_refused_by_name() {
         "pool"
             .parse::<FieldChoice>()
             .unwrap_err()
+            .to_string()
             .contains("expected FIELD=VALUE")
     );
 }
