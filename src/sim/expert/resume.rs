@@ -12,7 +12,7 @@ use super::path::{Path, ToolSpeedLimits};
 use super::plan::{CLOSING_S, DROP, GRASP, HOVER, OPENING_S, OVER, RELEASE, RETREAT, ROUNDED_S, TIP};
 use crate::sim::config::SimConfig;
 use crate::sim::scene_sampler::{heading, quarter};
-use crate::sim::tasks::TaskLayout;
+use crate::sim::tasks::{Form, TaskLayout};
 use crate::types::Pose;
 
 /// Distance to the grasp, both horizontal and vertical, within which the fingers close, however rotated: they align the
@@ -30,6 +30,8 @@ const OVER_GRASP: f64 = 0.016;
 const BESIDE: f64 = 0.09;
 /// Horizontal distance to the goal within which the block goes straight down, rotating on the way (m).
 const OVER_GOAL: f64 = 0.020;
+/// Horizontal distance from an obstacle within which the carried block, or a finger beside it, could touch it (m).
+const BESIDE_OBSTACLE: f64 = 0.05;
 /// Tolerance of the height at which the block counts as placed (m).
 const RESTING: f64 = 0.006;
 /// Opening by which fingers have to be closer than the block's width to have missed it.
@@ -105,7 +107,7 @@ impl<'a> View<'a> {
         let [gx, gy] = goal.centre;
         // The block stays where it was gripped, which need not be in the middle of the fingers.
         let grip = self.block - self.tool;
-        let over = goal.rim.max(goal.surface);
+        let over = goal.rim.max(goal.surface).max(self.obstacle_top());
         let height = over + OVER + self.side / 2.0 - grip.z;
         let place = Vector3::new(gx - grip.x, gy - grip.y, goal.surface + DROP + self.side / 2.0 - grip.z);
         let off = (self.block.x - gx).hypot(self.block.y - gy);
@@ -133,6 +135,24 @@ impl<'a> View<'a> {
         path.grip(RELEASE, OPENING_S)
             .to(Self::above(place, place.z + RETREAT), self.place_yaw, 0.0)
             .grip_later(1.0, 0.2)
+    }
+
+    /// Height of the highest obstacle that the block is over or beside (m), e.g. of the stand it was taken from; the
+    /// table is at 0.
+    fn obstacle_top(&self) -> f64 {
+        let tops = self.layout.props.iter().filter(|prop| prop.solid).map(|prop| {
+            let [x, y, z] = prop.position;
+            let ([half_x, half_y], half_height) = match prop.form {
+                Form::Box([x, y, height]) => ([x, y], height),
+                Form::Cylinder([radius, height]) => ([radius; 2], height),
+            };
+            let (sin, cos) = prop.yaw.sin_cos();
+            let (dx, dy) = (self.block.x - x, self.block.y - y);
+            let near = (cos * dx + sin * dy).abs() < half_x + BESIDE_OBSTACLE
+                && (cos * dy - sin * dx).abs() < half_y + BESIDE_OBSTACLE;
+            if near { z + half_height } else { 0.0 }
+        });
+        tops.fold(0.0, f64::max)
     }
 
     /// Reports whether the block rests at the goal.
@@ -193,5 +213,48 @@ impl<'a> View<'a> {
             .to(Self::above(grasp, height), self.grasp_yaw, 0.0)
             .to(Self::above(place, height), yaw, ROUNDED_S)
             .to(place, yaw, ROUNDED_S)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{Translation3, UnitQuaternion};
+
+    use super::*;
+    use crate::sim::tasks::{EpisodeId, Task, layout};
+
+    #[test]
+    fn a_block_that_stands_on_its_stand_is_lifted_before_it_is_carried() {
+        let config = SimConfig::shipped().unwrap();
+        for (variation, seed) in (0..3).flat_map(|variation| (0..10).map(move |seed| (variation, seed))) {
+            let id = EpisodeId {
+                task: Task::Height,
+                variation,
+                seed,
+            };
+            let layout = layout(&config, id).unwrap();
+            let [x, y, z] = layout.object.position;
+            let down = UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI);
+            let from = Interrupted {
+                tool: Pose::from_parts(Translation3::new(x, y, z + GRASP), down),
+                velocity: Vector3::zeros(),
+                block: Pose::translation(x, y, z),
+                held: true,
+                told: 0.0,
+                opening: 0.0,
+            };
+            let path = resume(&config, &layout, &from);
+            let stand = z - config.block.side_m / 2.0;
+            // The block's underside, while it is over the stand.
+            for step in 0..200 {
+                let at = path.pose(0.02 * f64::from(step)).translation;
+                let moved = (at.x - x).hypot(at.y - y);
+                let underside = at.z - GRASP - config.block.side_m / 2.0;
+                assert!(
+                    moved < 0.02 || moved > 0.15 || underside > stand + 0.01,
+                    "{id:?}: {underside:.3} m high after {moved:.3} m, over a stand of {stand:.3} m"
+                );
+            }
+        }
     }
 }
