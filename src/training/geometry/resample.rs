@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::GeometryTarget;
 use crate::camera::patches::Grid;
-use crate::training::data::crop_window::CropWindow;
+use crate::training::data::crop_window::{CropWindow, Neighbours, centre};
 
 /// Returns the targets of the windows' patches: bilinear means of the targets around the centre of each. Patches whose
 /// centre lies beside the picture have a weight of 0.
@@ -20,7 +20,7 @@ pub fn resampled(whole: &Tensor, grids: &[Grid], windows: &[CropWindow]) -> Resu
     for (grid, window) in grids.iter().zip(windows) {
         for place in centres(*grid) {
             let [x, y] = window.in_picture(place);
-            let (x, y) = (neighbours(x, grid.w), neighbours(y, grid.h));
+            let (x, y) = (shares(x, grid.w), shares(y, grid.h));
             let each = y.iter().flat_map(|row| x.iter().map(move |column| (row, column)));
             for (corner, ((row, down), (column, across))) in corners.iter_mut().zip(each) {
                 corner.patches.push(first + row * i64::from(grid.w) + column);
@@ -43,7 +43,6 @@ pub fn resampled(whole: &Tensor, grids: &[Grid], windows: &[CropWindow]) -> Resu
 
 /// Returns the centres of a grid's patches, row by row, as fractions of the picture from left and from above.
 pub fn centres(grid: Grid) -> impl Iterator<Item = [f64; 2]> {
-    let centre = |at: u32, of: u32| (f64::from(at) + 0.5) / f64::from(of);
     (0..grid.h).flat_map(move |row| (0..grid.w).map(move |column| [centre(column, grid.w), centre(row, grid.h)]))
 }
 
@@ -70,12 +69,10 @@ impl Corner {
 }
 
 /// Returns the two patches along an axis of `count` patches between whose centres a place lies, with their shares.
-fn neighbours(place: f64, count: u32) -> [(i64, f32); 2] {
-    let last = f64::from(count) - 1.0;
-    let at = (place * f64::from(count) - 0.5).clamp(0.0, last.max(0.0));
-    let first = at.floor();
-    let share = (at - first) as f32;
-    [(first as i64, 1.0 - share), ((first + 1.0).min(last) as i64, share)]
+fn shares(place: f64, count: u32) -> [(i64, f32); 2] {
+    let Neighbours { cells, share } = Neighbours::of(place, count);
+    let [first, second] = cells.map(|cell| cell as i64);
+    [(first, 1.0 - share), (second, share)]
 }
 
 #[cfg(test)]
