@@ -78,6 +78,7 @@ fn shares(place: f64, count: u32) -> [(i64, f32); 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::rgb::RgbImage;
 
     const GRID: Grid = Grid { t: 1, h: 3, w: 4 };
 
@@ -128,5 +129,38 @@ mod tests {
         };
         let moved = resampled(&whole(), &[GRID; 2], &[between; 2]).unwrap();
         assert!((values(&moved.features)[5] - 5.5).abs() < 1e-4);
+    }
+
+    /// Mean red and green of each patch of a picture, (patches, 2).
+    fn mean_colours(picture: &RgbImage) -> Tensor {
+        let side = picture.width() / GRID.w;
+        let mean = |[row, column]: [u32; 2]| {
+            let pixels = (0..side * side).map(|at| [column * side + at % side, row * side + at / side]);
+            let colours = pixels.map(|[x, y]| picture.pixel(x, y).unwrap().map(f32::from));
+            let sum = colours.fold([0.0; 2], |[r, g], [red, green, _]| [r + red, g + green]);
+            sum.map(|sum| sum / (side * side) as f32)
+        };
+        let patches = (0..GRID.h).flat_map(|row| (0..GRID.w).map(move |column| [row, column]));
+        Tensor::from_slice(&patches.flat_map(mean).collect::<Vec<_>>()).reshape([-1, 2])
+    }
+
+    #[test]
+    fn targets_move_as_their_pictures_do() {
+        // Red grows to the right and green downwards, evenly.
+        let mut picture = RgbImage::new(8 * GRID.w, 8 * GRID.h);
+        for (row, y) in picture.rows_mut().zip(0..) {
+            for (pixel, x) in row.as_chunks_mut::<3>().0.iter_mut().zip(0..) {
+                *pixel = [4 * x, 6 * y, 0];
+            }
+        }
+        for (origin, side) in [([0.2, 0.1], 0.6), ([0.05, 0.15], 0.8)] {
+            let window = CropWindow { origin, side };
+            let mut cropped = RgbImage::default();
+            window.crop(&picture, &mut cropped);
+            let moved = resampled(&mean_colours(&picture), &[GRID], &[window]).unwrap();
+            let off = values(&(moved.features - mean_colours(&cropped)));
+            // Pixels are rounded.
+            assert!(off.iter().all(|off| off.abs() < 0.6), "{window:?}: {off:?}");
+        }
     }
 }
