@@ -134,6 +134,25 @@ fn behind_the_end_of_an_episode_steps_are_zero_and_the_gripper_stays() {
     }
 }
 
+#[test]
+fn a_dataset_of_an_older_layout_is_to_be_converted_before_it_is_recorded_into() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("set");
+    let mut writer = create(&root);
+    record(&mut writer, 0, 2);
+    writer.save(&serde_json::Map::new()).unwrap();
+    drop(writer);
+    let info = root.join("meta/info.json");
+    let described = std::fs::read_to_string(&info).unwrap();
+    std::fs::write(&info, described.replace("v3.0", "v2.1")).unwrap();
+    // There instructions are in lines of JSON.
+    std::fs::remove_file(root.join("meta/tasks.parquet")).unwrap();
+    for open in [DatasetWriter::resume, DatasetWriter::repair] {
+        let refused = open(Arc::new(Disk), &root).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("convert it first"), "{refused}");
+    }
+}
+
 /// A dataset with a saved episode of 4 rows and an open one of 6.
 fn one_saved_and_one_open(root: &Path) -> DatasetWriter {
     let mut writer = create(root);

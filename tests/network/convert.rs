@@ -223,7 +223,13 @@ fn values_that_are_not_finite_or_become_infinite_are_refused_and_nothing_is_left
         assert!(error.contains(part), "{error}");
     }
     assert!(!to.exists());
+    // What was there before stays alone.
+    std::fs::create_dir(&to).unwrap();
+    std::fs::write(to.join("mine"), b"mine").unwrap();
+    convert_with(&wide, &to, (Format::Thinkvla, &rounded)).unwrap_err();
+    assert_eq!(std::fs::read_dir(&to).unwrap().count(), 1);
     convert_with(&wide, &to, (Format::Thinkvla, &exact)).unwrap();
+    assert!(to.join("model.safetensors").exists() && !to.join("model.part").exists());
 }
 
 #[test]

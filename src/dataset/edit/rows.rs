@@ -87,12 +87,12 @@ impl<'a> SourceRows<'a> {
         let content = |problem: String| DatasetError::content(self.path, problem);
         let mut written = 0;
         commit_with(storage, to, |sink| {
-            let mut stream = self.table.read(&names, self.part)?.peekable();
-            let Some(Ok(head)) = stream.peek() else {
+            let mut stream = self.table.read(&names, self.part)?;
+            let Some(first) = stream.next().transpose()? else {
                 return Err(content("expected rows, found none".into()));
             };
-            let mut writer = Writer::new(sink, to, schema(head), &pictures)?;
-            for batch in stream {
+            let mut writer = Writer::new(sink, to, schema(&first), &pictures)?;
+            for batch in std::iter::once(Ok(first)).chain(stream) {
                 let batch = batch?;
                 let tasks = task_of_row.get(written..written + batch.num_rows()).unwrap_or_default();
                 let numbered = renumbered(&batch, taken, written, tasks);

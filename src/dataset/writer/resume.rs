@@ -47,8 +47,8 @@ impl DatasetWriter {
         Info::load(root)?;
         let contract = own_contract(root)?;
         let lock = WriterLock::acquire(root)?;
-        let tasks = tasks::load(root)?;
         let repair = Repair::plan(root)?;
+        let tasks = tasks::load(root)?;
         if damage == Damage::Refused {
             repair.require_all_saved()?;
         }

@@ -271,7 +271,7 @@ impl FrameCounts {
 /// Error of the shares of the kinds of situations.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum MixError {
-    /// A share is not one.
+    /// A share or their sum is not from 0 to 1.
     #[error("shares of recovery and pointing: expected 0 to 1, together at most 1, found {recovery} and {pointing}")]
     Shares {
         /// Share of recovery frames.

@@ -43,12 +43,12 @@ impl CropWindow {
         let columns = samples(left, self.side, width);
         let rows: Vec<&[u8]> = picture.rows().collect();
         for (out, row) in out.rows_mut().zip(samples(top, self.side, height)) {
-            let [Some(above), Some(below)] = row.pixels.map(|at| rows.get(at).copied()) else {
+            let [Some(above), Some(below)] = row.cells.map(|at| rows.get(at).copied()) else {
                 continue;
             };
             let (pixels, _) = out.as_chunks_mut::<CHANNELS>();
             for (out, column) in pixels.iter_mut().zip(&columns) {
-                let line = |row: &[u8]| mixed(column.pixels.map(|at| pixel(row, at)), column.share);
+                let line = |row: &[u8]| mixed(column.cells.map(|at| pixel(row, at)), column.share);
                 let whole = mixed([line(above), line(below)], row.share);
                 *out = whole.map(|value| value.round() as u8);
             }
@@ -56,29 +56,38 @@ impl CropWindow {
     }
 }
 
-/// Two neighbouring pixels along an axis, between which a pixel of the window lies.
+/// Two neighbouring cells along an axis, pixels or patches, between whose centres a place lies.
 #[derive(Debug, Clone, Copy)]
-struct Neighbours {
+pub struct Neighbours {
     /// Their indices.
-    pixels: [usize; 2],
+    pub cells: [usize; 2],
     /// Share of the second.
-    share: f32,
+    pub share: f32,
+}
+
+impl Neighbours {
+    /// Returns the cells around a place, a fraction of an axis of `count` cells; beside the outermost centres, the
+    /// outermost cell alone.
+    pub fn of(place: f64, count: u32) -> Self {
+        let last = (f64::from(count) - 1.0).max(0.0);
+        let at = (place * f64::from(count) - 0.5).clamp(0.0, last);
+        let first = at.floor();
+        Self {
+            cells: [first, (first + 1.0).min(last)].map(|cell| cell as usize),
+            share: (at - first) as f32,
+        }
+    }
+}
+
+/// Returns the centre of a cell, as a fraction of an axis of `count` cells.
+pub fn centre(cell: u32, count: u32) -> f64 {
+    (f64::from(cell) + 0.5) / f64::from(count)
 }
 
 /// Returns the neighbours of each pixel along an axis of `size` pixels.
 fn samples(origin: f64, side: f64, size: u32) -> Vec<Neighbours> {
-    let size = f64::from(size);
-    let last = (size - 1.0).max(0.0);
-    let of = |at: u32| {
-        let at = (origin + side * (f64::from(at) + 0.5) / size) * size - 0.5;
-        let at = at.clamp(0.0, last);
-        let first = at.floor();
-        Neighbours {
-            pixels: [first, (first + 1.0).min(last)].map(|pixel| pixel as usize),
-            share: (at - first) as f32,
-        }
-    };
-    (0..size as u32).map(of).collect()
+    let of = |pixel: u32| Neighbours::of(origin + side * centre(pixel, size), size);
+    (0..size).map(of).collect()
 }
 
 fn pixel(row: &[u8], at: usize) -> [f32; CHANNELS] {

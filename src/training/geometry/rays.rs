@@ -127,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_shift_by_one_patch_moves_rays_by_one_patch() {
-        // Patches of 4 x 4 rays; the window shows what lies one patch to the right and one below.
-        let by_one = CropWindow {
-            origin: [0.125; 2],
+    fn a_shift_by_patches_moves_rays_by_patches() {
+        // Patches of 4 x 4 rays; the window shows what lies one patch to the right and two below.
+        let shifted = CropWindow {
+            origin: [0.125, 0.25],
             side: 1.0,
         };
         let features = RayFeatures {
@@ -139,10 +139,10 @@ mod tests {
         };
         let moved: Vec<usize> = features
             .rays_of([8, 8], [2, 3])
-            .map(|ray| ray_shown(&by_one, ray))
+            .map(|ray| ray_shown(&shifted, ray))
             .collect();
-        assert_eq!(moved, features.rays_of([8, 8], [3, 4]).collect::<Vec<_>>());
+        assert_eq!(moved, features.rays_of([8, 8], [4, 4]).collect::<Vec<_>>());
         // Beyond the edge, its last rays.
-        assert_eq!(ray_shown(&by_one, RAYS * RAYS - 1), RAYS * RAYS - 1);
+        assert_eq!(ray_shown(&shifted, RAYS * RAYS - 1), RAYS * RAYS - 1);
     }
 }

@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use super::GeometryTarget;
 use crate::camera::patches::Grid;
-use crate::training::data::crop_window::CropWindow;
+use crate::training::data::crop_window::{CropWindow, Neighbours, centre};
 
 /// Returns the targets of the windows' patches: bilinear means of the targets around the centre of each. Patches whose
 /// centre lies beside the picture have a weight of 0.
@@ -20,7 +20,7 @@ pub fn resampled(whole: &Tensor, grids: &[Grid], windows: &[CropWindow]) -> Resu
     for (grid, window) in grids.iter().zip(windows) {
         for place in centres(*grid) {
             let [x, y] = window.in_picture(place);
-            let (x, y) = (neighbours(x, grid.w), neighbours(y, grid.h));
+            let (x, y) = (shares(x, grid.w), shares(y, grid.h));
             let each = y.iter().flat_map(|row| x.iter().map(move |column| (row, column)));
             for (corner, ((row, down), (column, across))) in corners.iter_mut().zip(each) {
                 corner.patches.push(first + row * i64::from(grid.w) + column);
@@ -43,7 +43,6 @@ pub fn resampled(whole: &Tensor, grids: &[Grid], windows: &[CropWindow]) -> Resu
 
 /// Returns the centres of a grid's patches, row by row, as fractions of the picture from left and from above.
 pub fn centres(grid: Grid) -> impl Iterator<Item = [f64; 2]> {
-    let centre = |at: u32, of: u32| (f64::from(at) + 0.5) / f64::from(of);
     (0..grid.h).flat_map(move |row| (0..grid.w).map(move |column| [centre(column, grid.w), centre(row, grid.h)]))
 }
 
@@ -70,17 +69,16 @@ impl Corner {
 }
 
 /// Returns the two patches along an axis of `count` patches between whose centres a place lies, with their shares.
-fn neighbours(place: f64, count: u32) -> [(i64, f32); 2] {
-    let last = f64::from(count) - 1.0;
-    let at = (place * f64::from(count) - 0.5).clamp(0.0, last.max(0.0));
-    let first = at.floor();
-    let share = (at - first) as f32;
-    [(first as i64, 1.0 - share), ((first + 1.0).min(last) as i64, share)]
+fn shares(place: f64, count: u32) -> [(i64, f32); 2] {
+    let Neighbours { cells, share } = Neighbours::of(place, count);
+    let [first, second] = cells.map(|cell| cell as i64);
+    [(first, 1.0 - share), (second, share)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::rgb::RgbImage;
 
     const GRID: Grid = Grid { t: 1, h: 3, w: 4 };
 
@@ -131,5 +129,38 @@ mod tests {
         };
         let moved = resampled(&whole(), &[GRID; 2], &[between; 2]).unwrap();
         assert!((values(&moved.features)[5] - 5.5).abs() < 1e-4);
+    }
+
+    /// Mean red and green of each patch of a picture, (patches, 2).
+    fn mean_colours(picture: &RgbImage) -> Tensor {
+        let side = picture.width() / GRID.w;
+        let mean = |[row, column]: [u32; 2]| {
+            let pixels = (0..side * side).map(|at| [column * side + at % side, row * side + at / side]);
+            let colours = pixels.map(|[x, y]| picture.pixel(x, y).unwrap().map(f32::from));
+            let sum = colours.fold([0.0; 2], |[r, g], [red, green, _]| [r + red, g + green]);
+            sum.map(|sum| sum / (side * side) as f32)
+        };
+        let patches = (0..GRID.h).flat_map(|row| (0..GRID.w).map(move |column| [row, column]));
+        Tensor::from_slice(&patches.flat_map(mean).collect::<Vec<_>>()).reshape([-1, 2])
+    }
+
+    #[test]
+    fn targets_move_as_their_pictures_do() {
+        // Red grows to the right and green downwards, evenly.
+        let mut picture = RgbImage::new(8 * GRID.w, 8 * GRID.h);
+        for (row, y) in picture.rows_mut().zip(0..) {
+            for (pixel, x) in row.as_chunks_mut::<3>().0.iter_mut().zip(0..) {
+                *pixel = [4 * x, 6 * y, 0];
+            }
+        }
+        for (origin, side) in [([0.2, 0.1], 0.6), ([0.05, 0.15], 0.8)] {
+            let window = CropWindow { origin, side };
+            let mut cropped = RgbImage::default();
+            window.crop(&picture, &mut cropped);
+            let moved = resampled(&mean_colours(&picture), &[GRID], &[window]).unwrap();
+            let off = values(&(moved.features - mean_colours(&cropped)));
+            // Pixels are rounded.
+            assert!(off.iter().all(|off| off.abs() < 0.6), "{window:?}: {off:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the check of a parquet file.
 
-/// Error when what a parquet file says of itself cannot be.
+/// Error when a parquet file contradicts itself, its length or the format.
 #[derive(Debug, thiserror::Error)]
 pub enum FooterError {
     /// The file cannot be read.
@@ -86,12 +86,12 @@ pub enum FooterError {
     /// The page at this offset refers to a dictionary that is not there.
     #[error("the page at {0} has no dictionary before it, or not only one")]
     NoDictionary(i64),
-    /// The header of a page cannot be.
+    /// The header of a page has lengths that are negative, or larger than the page or the file allows.
     #[error("the page at {at} cannot be: {header} in {length} bytes")]
     Page {
         /// Offset of the page (bytes).
         at: i64,
-        /// Content of its header.
+        /// Values of the header.
         header: String,
         /// Length of the file (bytes).
         length: u64,

@@ -140,7 +140,7 @@ impl Page {
             .iter()
             .all(|length| *length >= 0);
         let within = |length: &i64| (0..=self.compressed).contains(length);
-        let levels = self.levels.iter().all(within) && within(&(self.levels[0] + self.levels[1]));
+        let levels = self.levels.iter().all(within) && within(&self.levels[0].saturating_add(self.levels[1]));
         if !positive || self.uncompressed > most || !levels {
             return Err(FooterError::Page {
                 at,
@@ -161,5 +161,25 @@ impl Page {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_longer_than_their_page_are_refused() {
+        let page = |compressed, levels| Page {
+            compressed,
+            levels,
+            ..Page::default()
+        };
+        assert!(page(10, [4, 6]).check(100, 0).is_ok());
+        for wrong in [[4, 7], [11, 0], [-1, 0], [i64::MAX; 2]] {
+            assert!(page(10, wrong).check(100, 0).is_err(), "{wrong:?}");
+        }
+        // Their sum does not fit 64 bits; a page of this length is refused by where it ends.
+        assert!(page(i64::MAX, [i64::MAX; 2]).check(100, 0).is_ok());
     }
 }

@@ -109,9 +109,9 @@ impl Movie {
         })
     }
 
-    /// Returns the time at which frame `index`, in the order of presentation, is shown (s), as ffmpeg gives it. The
-    /// first is shown at 0 if the file has an edit list, or later if that begins with an empty edit; without an edit
-    /// list it is shown at its own time.
+    /// Returns the time at which frame `index`, in the order of presentation, is shown (s), as ffmpeg gives it. Without
+    /// an edit list it is shown at its own time. An edit list shows the first frame at 0, or later if it begins with an
+    /// empty edit; that of a fragmented file shifts all frames by its media time instead.
     pub fn time_of(&self, index: usize) -> Option<f64> {
         self.order.get(index).map(|sample| self.time_of_sample(*sample))
     }
