@@ -1113,6 +1113,41 @@ fn a_motion_waits_for_an_arm_that_still_follows_the_last_command() {
 }
 
 #[test]
+fn a_motion_that_waits_ends_with_the_heartbeat_of_its_source() {
+    for is_named in [false, true] {
+        let mut rig = Rig::armed();
+        let left_at = rig.joints;
+        start(&mut rig, is_named);
+        rig.heartbeat = false;
+        for tick in 0..12 {
+            rig.joints = left_at + Joints::repeat(if tick % 2 == 0 { 0.002 } else { -0.002 });
+            rig.tick();
+        }
+        assert_eq!(rig.mode(), ArmMode::Holding, "named {is_named}");
+        assert!(rig.has(EventKind::Refused, Check::Fresh));
+        // Whoever sends heartbeats later has not asked for the motion.
+        rig.heartbeat = true;
+        rig.run(0.5);
+        assert!(rig.sent().is_empty(), "named {is_named}");
+    }
+}
+
+#[test]
+fn a_chunk_that_became_too_old_while_it_waited_is_not_followed() {
+    let mut rig = Rig::armed();
+    let left_at = rig.joints;
+    rig.follow(20, [0.0; 7]);
+    for tick in 0..55 {
+        rig.joints = left_at + Joints::repeat(if tick % 2 == 0 { 0.002 } else { -0.002 });
+        rig.tick();
+    }
+    assert_eq!(rig.mode(), ArmMode::Executing);
+    rig.run(0.3);
+    assert_eq!(rig.mode(), ArmMode::Holding);
+    assert!(rig.sent().is_empty() && rig.has(EventKind::Refused, Check::Fresh));
+}
+
+#[test]
 fn a_motion_of_an_arm_that_does_not_come_to_rest_is_given_up() {
     for is_named in [false, true] {
         let mut rig = Rig::armed();

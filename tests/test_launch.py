@@ -77,7 +77,7 @@ def test_a_real_arm_starts_in_dry_run_and_without_a_simulator(launch):
     assert 'robot name="rm75"' in calls
     assert '__ns' not in calls and 'driver_node' not in calls
     # the node's own limits are those of real cameras
-    assert 'camera_age_limit' not in calls and 'inference_limit' not in calls and 'rate_tolerance' not in calls
+    assert not any(name in calls for name in ('camera_age_limit', 'camera_periods', 'inference_limit', 'rate_tolerance'))
 
 
 def test_collecting_starts_the_recorder_beside_a_simulated_arm(launch):
@@ -100,7 +100,7 @@ def test_a_simulation_stays_where_no_real_driver_hears_it_and_obeys_no_other(lau
 def test_a_policy_is_more_patient_with_a_simulation(launch):
     done, calls = launch('sim.launch.py', 'checkpoint:=/some/checkpoint')
     assert done.returncode == 0, done.stderr
-    assert 'camera_age_limit: 0.5' in calls and 'rate_tolerance: 0.75' in calls
+    assert 'camera_age_limit: 0.5' in calls and 'rate_tolerance: 0.75' in calls and 'camera_periods: 0.0' in calls
 
 
 def test_fine_tuning_starts_one_node_with_its_own_parameters(launch):

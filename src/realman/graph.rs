@@ -42,8 +42,8 @@ pub const ARM_ERRORS: &str = "rm_driver/udp_arm_err";
 /// Topic of joint errors, one code per joint.
 pub const JOINT_ERRORS: &str = "rm_driver/udp_joint_error_code";
 
-/// Command topics that this node uses, and may be remapped to; only this node may publish on them. Of the others,
-/// [`is_command`] tells.
+/// Command topics that this node uses, before remapping; only this node may publish on them. [`is_command`] recognises the
+/// driver's other command topics.
 pub const COMMAND_TOPICS: [&str; 4] = [JOINT_COMMANDS, POSE_COMMANDS, GRIPPER_COMMANDS, STOP_COMMANDS];
 /// Topics that only the arm's driver may publish on: reports of a second publisher would be taken for the driver's.
 pub const REPORT_TOPICS: [&str; 5] = [JOINT_STATES, ALL_ERRORS, SYSTEM_ERRORS, ARM_ERRORS, JOINT_ERRORS];
@@ -159,13 +159,13 @@ impl Graph {
         }
         if let Some(by) = self.commanding.iter().find(|by| !by.nodes.is_empty()) {
             return Err(DriverNotReady::Commanded {
-                topic: by.topic.to_owned(),
+                topic: by.topic.clone(),
                 others: by.nodes.clone(),
             });
         }
         if let Some(by) = self.reporting.iter().find(|by| by.nodes.len() > 1) {
             return Err(DriverNotReady::Reported {
-                topic: by.topic.to_owned(),
+                topic: by.topic.clone(),
                 nodes: by.nodes.clone(),
             });
         }

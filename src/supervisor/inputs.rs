@@ -173,35 +173,7 @@ impl<D: Driver> Supervisor<D> {
         self.check_sender(chunk)?;
         self.check_permission(now)?;
         check_shape(chunk, &self.config.base_frame)?;
-        let age = now.ros.seconds_since(chunk.observed);
-        if age < -FUTURE_S {
-            let message = format!(
-                "expected an observation in the past, found one {:.3} s ahead; compare the clocks",
-                -age
-            );
-            return Err((Check::Clock, message));
-        }
-        let limit = self.config.timeouts.observation_s;
-        if age > limit {
-            return Err((
-                Check::Fresh,
-                format!("expected an observation of at most {limit} s, found one {age:.3} s old"),
-            ));
-        }
-        let late = now.ros.seconds_since(chunk.expires);
-        if late > 0.0 {
-            return Err((
-                Check::Fresh,
-                format!("expected a start before the chunk expires, found it {late:.3} s expired"),
-            ));
-        }
-        let over = age - chunk.actions.horizon() as f64 * chunk.step_period;
-        if over >= 0.0 {
-            let message =
-                format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
-            return Err((Check::Fresh, message));
-        }
-        Ok(())
+        check_times(chunk, self.config.timeouts.observation_s, now)
     }
 
     /// Checks that `lease` is the id of the present lease.
@@ -288,6 +260,38 @@ fn check_shape(chunk: &ActionChunk, base_frame: &str) -> Result<(), (Check, Stri
     if chunk.actions.space() == ActionSpace::Ee7 && chunk.frame != base_frame {
         let message = format!("expected deltas in frame {base_frame:?}, found {:?}", chunk.frame);
         return Err((Check::Chunk, message));
+    }
+    Ok(())
+}
+
+/// Checks that a chunk may be started: an observation of the past that is at most `limit` (s) old, an expiry and a last step
+/// to come.
+pub(super) fn check_times(chunk: &ActionChunk, limit: f64, now: Now) -> Result<(), (Check, String)> {
+    let age = now.ros.seconds_since(chunk.observed);
+    if age < -FUTURE_S {
+        let message = format!(
+            "expected an observation in the past, found one {:.3} s ahead; compare the clocks",
+            -age
+        );
+        return Err((Check::Clock, message));
+    }
+    if age > limit {
+        return Err((
+            Check::Fresh,
+            format!("expected an observation of at most {limit} s, found one {age:.3} s old"),
+        ));
+    }
+    let late = now.ros.seconds_since(chunk.expires);
+    if late > 0.0 {
+        return Err((
+            Check::Fresh,
+            format!("expected a start before the chunk expires, found it {late:.3} s expired"),
+        ));
+    }
+    let over = age - chunk.actions.horizon() as f64 * chunk.step_period;
+    if over >= 0.0 {
+        let message = format!("expected a step in the future, found the last one {over:.3} s ago; the chunk is late");
+        return Err((Check::Fresh, message));
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ use crate::types::time::Steady;
 const MOVED_RAD: f64 = 1e-3;
 /// Time without such travel after which the arm counts as at rest (s): below 20 mrad/s it does.
 const STILL_S: f64 = 0.05;
+/// Time after the last motion up to which joint states have to show no other one (s): states that are missing show no rest.
+const SHOWN_S: f64 = 0.03;
 
 /// Monitor of the measured joints.
 #[derive(Debug, Default)]
@@ -15,11 +17,14 @@ pub(super) struct RestWatch {
     reference: Option<Joints>,
     /// Time of the last motion.
     moved: Option<Steady>,
+    /// Time of the last joint state.
+    seen: Option<Steady>,
 }
 
 impl RestWatch {
     /// Records a joint state (rad).
     pub(super) fn state_received(&mut self, joints: Joints, now: Steady) {
+        self.seen = Some(now);
         match self.reference {
             Some(reference) if (joints - reference).amax() <= MOVED_RAD => {}
             Some(_) => {
@@ -30,9 +35,12 @@ impl RestWatch {
         }
     }
 
-    /// Whether no state has shown motion within the last 50 ms.
+    /// Whether the last motion was more than 50 ms ago, and later states show the arm without motion.
     pub(super) fn is_at_rest(&self, now: Steady) -> bool {
-        self.moved.is_none_or(|moved| now.seconds_since(moved) > STILL_S)
+        match (self.moved, self.seen) {
+            (Some(moved), Some(seen)) => now.seconds_since(moved) > STILL_S && seen.seconds_since(moved) > SHOWN_S,
+            _ => true,
+        }
     }
 }
 
@@ -66,6 +74,19 @@ mod tests {
         assert!((seen[seen.len() - 1] - 0.35).abs() < 0.011, "{seen:?}");
         let seen = moving(|time| if time < 0.5 { 0.0 } else { 0.05 });
         assert!((5..=6).contains(&seen.len()), "{seen:?}");
+    }
+
+    #[test]
+    fn missing_states_of_a_moving_arm_are_no_rest() {
+        let at = |seconds: f64| Steady::from_secs_f64(100.0 + seconds);
+        let mut watch = RestWatch::default();
+        for tick in 0..10 {
+            let seconds = 0.01 * f64::from(tick);
+            watch.state_received(Joints::repeat(seconds), at(seconds));
+        }
+        assert!(!watch.is_at_rest(at(0.165)), "no state for 75 ms");
+        watch.state_received(Joints::repeat(0.09), at(0.17));
+        assert!(watch.is_at_rest(at(0.17)), "the arm has stayed where it was");
     }
 
     #[test]

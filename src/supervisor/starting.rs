@@ -6,6 +6,7 @@
 //! an operator checks the arm first. A displaced arm that moves, because it still follows the last command or is being
 //! pushed, is waited for: a command to the place where it was measured would brake it or turn it round at once.
 
+use super::inputs::check_times;
 use super::{AfterRest, ArmMode, Supervisor};
 use crate::control::event::Check;
 use crate::control::gate::Violation;
@@ -103,21 +104,7 @@ impl<D: Driver> Supervisor<D> {
         }
         let outcome = self
             .take_up_rest(now.steady.offset_secs(-self.config.period()))
-            .and_then(|()| match (self.mode, &self.named_move) {
-                (ArmMode::Moving, Some(named_move)) => {
-                    let request = MoveRequest {
-                        from: self.gate.motion().position,
-                        now: now.steady,
-                        ..named_move.request()
-                    };
-                    self.named_move = Some(self.plan_move(request)?);
-                    Ok(())
-                }
-                _ => match self.executor.start_again(now) {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err((error.check(), error.to_string())),
-                },
-            });
+            .and_then(|()| self.start_anew(has_waited, now));
         if let Err((check, message)) = outcome {
             self.refuse(check, message.clone(), now);
             self.begin_braking(AfterRest::Hold, message, now);
@@ -126,8 +113,35 @@ impl<D: Driver> Supervisor<D> {
         true
     }
 
-    /// Goes on waiting for the arm to come to rest; ends the motion that waits for too long.
+    /// Starts the motion anew from where the arm was taken up. A chunk that has waited may have become too old meanwhile.
+    fn start_anew(&mut self, has_waited: bool, now: Now) -> Result<(), (Check, String)> {
+        if let (ArmMode::Moving, Some(named_move)) = (self.mode, &self.named_move) {
+            let request = MoveRequest {
+                from: self.gate.motion().position,
+                now: now.steady,
+                ..named_move.request()
+            };
+            self.named_move = Some(self.plan_move(request)?);
+            return Ok(());
+        }
+        if let Some(chunk) = self.executor.chunk().filter(|_| has_waited) {
+            check_times(chunk, self.config.timeouts.observation_s, now)?;
+        }
+        match self.executor.start_again(now) {
+            Ok(_) => Ok(()),
+            Err(error) => Err((error.check(), error.to_string())),
+        }
+    }
+
+    /// Goes on waiting for the arm to come to rest; ends the motion that waits for too long, or whose source is silent: the
+    /// gate, which would brake it, sees no command meanwhile.
     fn wait_for_rest(&mut self, now: Now) {
+        if let Some(stale) = self.gate.watchdog.stale_heartbeat(now.steady) {
+            let message = stale.to_string();
+            self.refuse(Check::Fresh, message.clone(), now);
+            self.begin_braking(AfterRest::Hold, message, now);
+            return;
+        }
         let since = *self.waiting_since.get_or_insert(now.steady);
         if now.steady.seconds_since(since) > LONGEST_WAIT_S {
             let message = format!(

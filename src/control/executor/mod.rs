@@ -165,6 +165,11 @@ impl Executor {
         self.active.as_ref().map(|active| &active.plan)
     }
 
+    /// Chunk in execution.
+    pub fn chunk(&self) -> Option<&ActionChunk> {
+        self.active.as_ref().map(|active| &active.chunk)
+    }
+
     /// Drops the plan in execution.
     pub fn drop_plan(&mut self) {
         self.active = None;

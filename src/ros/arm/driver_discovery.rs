@@ -44,7 +44,8 @@ fn look(node: &Node, shared: &Shared, own: &OwnTopics) -> Result<Graph, RclrsErr
     let nothing = OwnTopics::new();
     let reporting = by_topic(node, own, &nothing, &REPORT_TOPICS)?;
     let mut commanding = by_topic(node, own, &published, &COMMAND_TOPICS)?;
-    commanding.extend(other_commands(node, &motion_topic)?);
+    let used = COMMAND_TOPICS.map(|topic| resolve(node, remapped(own, &published, topic)));
+    commanding.extend(other_commands(node, &motion_topic, &used)?);
     let mut graph = Graph {
         stop_is_bool: listens("std_msgs/msg/Bool"),
         stop_is_empty: listens("std_msgs/msg/Empty"),
@@ -74,9 +75,8 @@ fn by_topic(
 ) -> Result<Vec<Publishers>, RclrsError> {
     let name = node.fully_qualified_name();
     let others = |topic: &&'static str| -> Result<Publishers, RclrsError> {
-        let remapped = published.get(topic).or_else(|| own.get(topic));
-        let remapped = remapped.map_or(*topic, String::as_str);
-        let mut nodes: Vec<String> = publishers(node, remapped)?.into_iter().map(|end| end.node).collect();
+        let found = publishers(node, remapped(own, published, topic))?;
+        let mut nodes: Vec<String> = found.into_iter().map(|end| end.node).collect();
         let ours = nodes.iter().position(|found| *found == name);
         if let Some(ours) = ours.filter(|_| published.contains_key(topic)) {
             nodes.swap_remove(ours);
@@ -89,25 +89,18 @@ fn by_topic(
     topics.iter().map(others).collect()
 }
 
-/// Publishers of the driver's command topics that this node never uses: every one of them belongs to another node.
-fn other_commands(node: &Node, motion_topic: &str) -> Result<Vec<Publishers>, RclrsError> {
-    // A driver elsewhere has all of its topics beside the one that motion is remapped to.
-    let is_motion = |name: &str| {
-        [JOINT_COMMANDS, POSE_COMMANDS]
-            .into_iter()
-            .any(|known| last(known) == name)
-    };
-    let below = match motion_topic.rsplit_once('/') {
-        Some((driver, name)) if is_motion(name) => format!("{driver}/"),
-        _ => resolve(node, DRIVER_TOPICS),
-    };
-    let known = node.get_topic_names_and_types()?;
-    let topics: BTreeSet<String> = known.into_keys().collect();
-    let of_driver = topics.into_iter().filter(|topic| {
-        let name = topic.strip_prefix(&below);
-        name.is_some_and(|name| is_command(name) && !COMMAND_TOPICS.into_iter().any(|used| last(used) == name))
-    });
-    of_driver
+/// Name of a topic after remapping.
+fn remapped<'a>(own: &'a OwnTopics, published: &'a OwnTopics, topic: &'a str) -> &'a str {
+    let remapped = published.get(topic).or_else(|| own.get(topic));
+    remapped.map_or(topic, String::as_str)
+}
+
+/// Publishers of the driver's command topics beside those that are `used`: every one of them belongs to another node.
+fn other_commands(node: &Node, motion_topic: &str, used: &[String]) -> Result<Vec<Publishers>, RclrsError> {
+    let below = driver_prefix(motion_topic).unwrap_or_else(|| resolve(node, DRIVER_TOPICS));
+    let topics: BTreeSet<String> = node.get_topic_names_and_types()?.into_keys().collect();
+    let others = topics.into_iter().filter(|topic| is_other_command(topic, &below, used));
+    others
         .map(|topic| -> Result<Publishers, RclrsError> {
             let nodes = publishers(node, &topic)?.into_iter().map(|end| end.node).collect();
             Ok(Publishers { topic, nodes })
@@ -115,9 +108,20 @@ fn other_commands(node: &Node, motion_topic: &str) -> Result<Vec<Publishers>, Rc
         .collect()
 }
 
-/// Last part of a topic's name.
-fn last(topic: &str) -> &str {
-    topic.rsplit('/').next().unwrap_or(topic)
+/// Prefix of the topics of a driver whose topic of motion commands keeps its last name: all of them lie beside that one.
+fn driver_prefix(motion_topic: &str) -> Option<String> {
+    let (driver, name) = motion_topic.rsplit_once('/')?;
+    let is_motion = [JOINT_COMMANDS, POSE_COMMANDS]
+        .into_iter()
+        .any(|known| known.rsplit('/').next() == Some(name));
+    is_motion.then(|| format!("{driver}/"))
+}
+
+/// Whether a topic is a command topic below the driver's prefix that is not among those `used`. Whole names are compared: a
+/// remapping may move some of them and leave the others of the same driver.
+fn is_other_command(topic: &str, below: &str, used: &[String]) -> bool {
+    let is_of_driver = topic.strip_prefix(below).is_some_and(is_command);
+    is_of_driver && !used.iter().any(|name| name == topic)
 }
 
 /// Names of the listeners that are drivers: those that also publish on a driver's report topics.
@@ -141,4 +145,34 @@ fn drivers(node: &Node, listeners: Vec<Endpoint>, reporting: &[Publishers]) -> R
     let mut drivers: Vec<String> = listeners.into_iter().map(|end| end.node).collect();
     drivers.retain(|name| known.contains(name));
     Ok(drivers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topics_of_a_remapped_driver_are_those_beside_its_motion_topic() {
+        for (motion, prefix) in [
+            ("/rm_driver/movej_canfd_cmd", Some("/rm_driver/")),
+            ("/left/arm/movep_canfd_cmd", Some("/left/arm/")),
+            ("/left/targets", None),
+        ] {
+            assert_eq!(driver_prefix(motion).as_deref(), prefix);
+        }
+    }
+
+    #[test]
+    fn commands_that_this_node_does_not_publish_are_those_of_others_wherever_remapping_leads() {
+        let used = [
+            "/left/rm_driver/movej_canfd_cmd".to_owned(),
+            "/rm_driver/move_stop_cmd".to_owned(),
+        ];
+        let is_other = |topic: &str| is_other_command(topic, "/left/rm_driver/", &used);
+        assert!(is_other("/left/rm_driver/movej_cmd"));
+        assert!(is_other("/left/rm_driver/move_stop_cmd"), "the stop is not remapped");
+        assert!(!is_other("/left/rm_driver/movej_canfd_cmd"));
+        assert!(!is_other("/left/rm_driver/get_current_arm_state_cmd"));
+        assert!(!is_other("/right/rm_driver/movej_cmd"));
+    }
 }

@@ -120,9 +120,9 @@ impl ArrivalIntervals {
         Some((periods * percentile(&seconds, 50.0)?).max(LATE * percentile(&seconds, 90.0)?))
     }
 
-    /// Returns whether the camera has missed `periods` images, judged at `silence` (s) after its last one; if so, its limit
-    /// (s). It has not as long as nothing else arrived meanwhile, the last `heard` (s) ago: then this node or its machine
-    /// stands still, which says nothing about the camera.
+    /// Returns the camera's limit (s) if it has missed `periods` images, judged at `silence` (s) after its last one. `heard` is
+    /// the time since the newest message of any other stream (s): if none has arrived meanwhile either, this node or its
+    /// machine stands still, which says nothing about the camera.
     fn missed(&self, periods: f64, silence: f64, heard: f64) -> Option<f64> {
         let limit = self.limit(periods).filter(|_| periods > 0.0)?;
         (silence > limit && silence - heard >= RECEIVING * limit).then_some(limit)
