@@ -112,11 +112,6 @@ impl Network {
         })
     }
 
-    /// Returns the backbone alone; the added parts are dropped.
-    pub fn into_backbone(self) -> Backbone {
-        self.backbone
-    }
-
     /// Returns the tensors of a checkpoint of this configuration, in the order in which the network is built.
     ///
     /// # Errors
