@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
-use nalgebra::{Matrix3, Rotation3, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Matrix3, Translation3, UnitQuaternion, Vector3};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -54,18 +54,6 @@ pub struct ArmPosture {
     pub tool: Pose,
     /// Last command of the gripper, 0 closed to 1 open.
     pub gripper: f64,
-}
-
-impl SceneObject {
-    /// Returns centre, corners and edge centres of the upper side, in the base frame (m).
-    pub fn upper_side(&self) -> Vec<Vector3<f64>> {
-        let turned = Rotation3::from_axis_angle(&Vector3::z_axis(), self.turn.unwrap_or_default());
-        let steps = [-1.0, 0.0, 1.0];
-        let corners = steps.iter().flat_map(|x| steps.map(|y| Vector3::new(*x, y, 1.0)));
-        corners
-            .map(|corner| self.place + turned * corner.component_mul(&self.half))
-            .collect()
-    }
 }
 
 /// Returns scene number `number` of a seed.
