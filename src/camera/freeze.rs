@@ -11,16 +11,8 @@ pub struct FreezeRule {
     /// Identical frames in a row, the first one included; at least 2.
     pub frames: u32,
     /// Duration over which the identical frames arrived (s). Sensor noise never repeats, but a rendered scene at rest does,
-    /// so a simulated camera needs a longer duration or [`FreezeRule::NEVER`].
+    /// so a simulated camera needs a longer duration.
     pub seconds: f64,
-}
-
-impl FreezeRule {
-    /// Rule for cameras whose image may legitimately repeat: never frozen.
-    pub const NEVER: Self = Self {
-        frames: u32::MAX,
-        seconds: f64::INFINITY,
-    };
 }
 
 impl Default for FreezeRule {
@@ -174,9 +166,6 @@ mod tests {
         assert!(!health.is_frozen());
         health.observe(at(500), at(500), 1);
         assert!(health.is_frozen());
-        let mut never = StreamHealth::new(FreezeRule::NEVER);
-        (0..100).for_each(|i| never.observe(at(i * 1000), at(i * 1000), 1));
-        assert!(!never.is_frozen());
     }
 
     #[test]
