@@ -45,19 +45,21 @@ fn fields(data: &[u8]) -> ImageFields<'_> {
 fn bench(c: &mut Criterion) {
     let frames = [scene(0), scene(100)];
     let mut preprocessor = Preprocessor::new(RECORDED, PatchRule::QWEN3_VL).expect("rules work together");
+    let mut rgb = RgbImage::default();
     c.bench_function("view + resize + patches, two 640x480 frames", |b| {
         b.iter(|| {
             preprocessor.clear();
             for frame in &frames {
                 let view = ImageView::new(fields(black_box(frame))).expect("well formed");
-                preprocessor.push_view(&view).expect("resizes");
+                view.to_rgb(&mut rgb);
+                preprocessor.push_rgb(&rgb).expect("resizes");
             }
             black_box(preprocessor.input().pixel_values.len())
         });
     });
 
     let view = ImageView::new(fields(&frames[0])).expect("well formed");
-    let (mut rgb, mut small, mut fed) = (RgbImage::default(), RgbImage::default(), RgbImage::default());
+    let (mut small, mut fed) = (RgbImage::default(), RgbImage::default());
     let mut resizer = Resizer::default();
     c.bench_function("view to rgb 640x480", |b| b.iter(|| view.to_rgb(black_box(&mut rgb))));
     for filter in [Filter::Bicubic, Filter::Bilinear, Filter::Area] {

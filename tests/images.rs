@@ -188,9 +188,11 @@ fn views_are_appended_in_the_order_pushed_and_buffers_are_reused() {
     assert_eq!(both.pixel_values[..256 * 1536], only_top.pixel_values);
     preprocessor.clear();
     let padded: Vec<u8> = top.rows().flat_map(|row| [row, &[7; 5]].concat()).collect();
-    preprocessor
-        .push_view(&view("rgb8", 640, 480, 640 * 3 + 5, &padded).unwrap())
-        .unwrap();
+    let mut unpadded = RgbImage::default();
+    view("rgb8", 640, 480, 640 * 3 + 5, &padded)
+        .unwrap()
+        .to_rgb(&mut unpadded);
+    preprocessor.push_rgb(&unpadded).unwrap();
     assert_eq!(*preprocessor.input(), only_top, "a padded view is the same image");
 }
 

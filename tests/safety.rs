@@ -74,7 +74,7 @@ fn a_lost_joint_state_is_braked_within_100_ms_and_latched() {
     rig.deaf = false;
     rig.run(0.5);
     assert_eq!(rig.mode(), ArmMode::Fault, "the state's return does not unlatch");
-    rig.supervisor.rearm(rig.now).unwrap();
+    rig.rearm();
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
@@ -178,7 +178,7 @@ fn after_re_arming_the_first_command_is_where_the_arm_is_measured() {
     // The stopped arm ended at another position than commanded.
     rig.joints += Joints::repeat(0.07);
     rig.run(0.2);
-    rig.supervisor.rearm(rig.now).unwrap();
+    rig.rearm();
     let before = rig.sent().len();
     rig.follow(5, [0.0; 7]);
     rig.run(0.3);
@@ -211,7 +211,7 @@ fn a_driver_error_stops_names_the_code_and_outlives_its_own_clearing() {
     assert_eq!(rig.mode(), ArmMode::Fault);
     let chunk = rig.chunk(ActionSpace::Ee7, steps(5, INWARD));
     assert!(rig.supervisor.on_chunk(chunk, rig.now).is_err());
-    rig.supervisor.rearm(rig.now).unwrap();
+    rig.rearm();
     assert_eq!(rig.mode(), ArmMode::Holding);
 }
 
@@ -1240,7 +1240,7 @@ fn a_fault_on_its_way_cannot_be_talked_away() {
         assert_eq!(rig.mode(), ArmMode::Fault, "{talk}");
         assert_eq!(rig.status().reason, reason, "{talk}");
         assert_eq!(rig.supervisor.arm(rig.now).unwrap_err().check, Check::Mode, "{talk}");
-        rig.supervisor.rearm(rig.now).unwrap();
+        rig.rearm();
     }
 }
 

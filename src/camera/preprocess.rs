@@ -1,6 +1,5 @@
 //! Preprocesses frames into the vision tower's input, reusing every buffer.
 
-use super::image_view::ImageView;
 use super::patches::{Cutter, Grid, PatchError, PatchRule};
 use super::resize::{ResizeError, Resizer};
 use super::rgb::RgbImage;
@@ -40,7 +39,6 @@ pub struct Preprocessor {
     cutter: Cutter,
     to_recorded: Resizer,
     to_network: Resizer,
-    rgb: RgbImage,
     resized: RgbImage,
     fed: RgbImage,
     input: VisionInput,
@@ -71,7 +69,6 @@ impl Preprocessor {
             cutter: Cutter::new(rule)?,
             to_recorded: Resizer::default(),
             to_network: Resizer::default(),
-            rgb: RgbImage::default(),
             resized: RgbImage::default(),
             fed: RgbImage::default(),
             input: VisionInput::default(),
@@ -82,18 +79,6 @@ impl Preprocessor {
     pub fn clear(&mut self) {
         self.input.pixel_values.clear();
         self.input.grids.clear();
-    }
-
-    /// Appends a view that borrows from its message.
-    ///
-    /// # Errors
-    /// When the frame cannot be resized; nothing is appended then.
-    pub fn push_view(&mut self, view: &ImageView<'_>) -> Result<(), PreprocessError> {
-        let mut rgb = std::mem::take(&mut self.rgb);
-        view.to_rgb(&mut rgb);
-        let pushed = self.push_rgb(&rgb);
-        self.rgb = rgb;
-        pushed
     }
 
     /// Appends a decoded view.

@@ -50,11 +50,4 @@ impl DatasetError {
             problem: problem.to_string(),
         }
     }
-
-    /// Returns whether the disk is full or not writable, so that a retry will not help.
-    pub fn is_disk(&self) -> bool {
-        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        matches!(self, Self::Io { source, .. }
-            if matches!(source.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded | PermissionDenied))
-    }
 }

@@ -11,13 +11,6 @@ use super::scene_sampler::heading;
 use super::world::{Snapshot, find};
 use crate::camera::points::SurfaceClass;
 
-/// Distance along a ray within which two surfaces count as one (m).
-const SAME_M: f64 = 0.004;
-/// Distance behind a transparent surface at which a ray continues (m).
-const BEHIND_M: f64 = 1e-5;
-/// Largest number of transparent surfaces that a ray passes.
-const THROUGH: usize = 8;
-
 /// A camera in the base frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pinhole {
@@ -36,10 +29,6 @@ pub struct RayHit {
     pub point: Vector3<f64>,
     /// Unit normal of the surface at that point.
     pub normal: Vector3<f64>,
-    /// Length of the ray (m).
-    pub distance: f64,
-    /// Opacity, 0 invisible to 1 opaque.
-    pub opacity: f32,
     /// Class of the surface.
     pub class: SurfaceClass,
     /// Rotation about the vertical of the block (rad), if the ray meets it.
@@ -122,53 +111,14 @@ impl RayCaster {
         Some(RayHit {
             point: from + direction * distance,
             normal: normal.into(),
-            distance,
-            opacity: self.opacity(geom),
             class,
             heading: (class == SurfaceClass::Object).then(|| heading(&Matrix3::from_row_slice(&self.axes(geom)))),
         })
     }
 
-    /// Returns the share of some points that a camera sees. Transparent surfaces hide nothing, nor do surfaces within
-    /// `SAME_M` of a point, as the one it lies on.
-    pub fn share_seen(&mut self, view: View, points: &[Vector3<f64>]) -> f64 {
-        let Some(camera) = self.camera(view).cloned() else {
-            return 0.0;
-        };
-        let in_picture = points.iter().filter(|point| camera.pixel(point).is_some());
-        let seen = in_picture.filter(|point| self.reaches(&camera.position, point)).count();
-        seen as f64 / points.len().max(1) as f64
-    }
-
-    fn reaches(&mut self, from: &Vector3<f64>, point: &Vector3<f64>) -> bool {
-        let way = point - from;
-        let (length, direction) = (way.norm(), way.normalize());
-        let mut gone = 0.0;
-        for _ in 0..THROUGH {
-            match self.along(&(from + direction * gone), &direction) {
-                Some(met) if gone + met.distance < length - SAME_M => {
-                    if met.opacity >= 1.0 {
-                        return false;
-                    }
-                    gone += met.distance + BEHIND_M;
-                }
-                _ => return true,
-            }
-        }
-        false
-    }
-
     /// Returns the axes of a geom in the base frame, row by row.
     fn axes(&self, geom: usize) -> [f64; 9] {
         self.data.geom_xmat().get(geom).copied().unwrap_or_default()
-    }
-
-    /// Returns a geom's opacity; geoms with materials, which the links have, are opaque.
-    fn opacity(&self, geom: usize) -> f32 {
-        let model = self.data.model();
-        let plain = model.geom_matid().get(geom).is_none_or(|material| *material < 0);
-        let colour = model.geom_rgba().get(geom).filter(|_| plain);
-        colour.map_or(1.0, |[.., opacity]| *opacity)
     }
 }
 

@@ -182,15 +182,6 @@ impl<D: Driver> Supervisor<D> {
         Ok(())
     }
 
-    /// Releases a latched stop or fault and arms the arm at its measured position.
-    ///
-    /// # Errors
-    /// As [`Supervisor::reset_fault`] and [`Supervisor::arm`].
-    pub fn rearm(&mut self, now: Now) -> Result<(), Refusal> {
-        self.reset_fault(now)?;
-        self.arm(now)
-    }
-
     /// Starts a move to a named configuration of the parameter file at `speed`, a fraction of the speed limits, for the holder
     /// of `lease`; it ends when the lease or its heartbeats end. An arm that still follows the last command is waited for.
     ///

@@ -136,6 +136,14 @@ impl RunError {
         }
     }
 
+    /// Returns the error for a configuration that cannot work.
+    pub(super) fn config(path: &Path, message: impl Into<String>) -> Self {
+        Self::Config {
+            path: path.to_owned(),
+            message: message.into(),
+        }
+    }
+
     /// Returns the error for data that does not fit.
     pub(crate) fn data(path: &Path, message: impl Into<String>) -> Self {
         Self::Data {

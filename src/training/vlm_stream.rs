@@ -75,10 +75,7 @@ impl VlmStream {
             }
             _ => return Ok(()),
         };
-        Err(RunError::Config {
-            path: file.to_owned(),
-            message: message.into(),
-        })
+        Err(RunError::config(file, message))
     }
 
     /// Checks every conversation.

@@ -141,6 +141,12 @@ impl Rig {
         rig
     }
 
+    /// Releases a latched stop or fault and arms the arm.
+    pub fn rearm(&mut self) {
+        self.supervisor.reset_fault(self.now).unwrap();
+        self.supervisor.arm(self.now).unwrap();
+    }
+
     /// Acquires the lease, and sends its heartbeats from now on.
     pub fn acquire(&mut self, source: &str, priority: Priority) {
         self.lease = self.supervisor.acquire_lease(source, priority, self.now).unwrap();

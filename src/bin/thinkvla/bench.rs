@@ -1,6 +1,6 @@
 //! `thinkvla bench`: how fast the network runs here, beside what this machine needs for its matrix products alone.
 
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +13,8 @@ use thinkvla::model::config::Precision;
 use thinkvla::model::init::presets::Preset;
 use thinkvla::model::layers::device::{DeviceChoice, set_threads};
 use thinkvla::stats::percentile;
+
+use super::tell;
 
 /// Arguments of the verb.
 #[derive(Debug, Args)]
@@ -112,14 +114,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let parts = parts(&passes, &products);
     let read = bandwidth(options.device)?;
     match arguments.json || arguments.by_turns {
-        true => say(&as_json(&parts, &products, read, peak).to_string()),
+        true => tell(&as_json(&parts, &products, read, peak).to_string()),
         false => print(&parts, &products, read, peak),
     }
     Ok(())
 }
 
 fn by_turns(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
-    say("ready");
+    tell("ready");
     let mut passes = Vec::new();
     for line in std::io::stdin().lock().lines() {
         if line? == "end" {
@@ -127,7 +129,7 @@ fn by_turns(workload: &mut Workload) -> anyhow::Result<Vec<Pass>> {
         }
         let pass = workload.pass()?;
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        say(
+        tell(
             &json!({"vision_ms": ms(pass.vision), "language_ms": ms(pass.language), "head_ms": ms(pass.head)})
                 .to_string(),
         );
@@ -167,8 +169,8 @@ impl Part {
 }
 
 fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
-    say(&format!("{}\n", Machine::this()));
-    say("| rows x columns x inner | times | GFLOP/s | ms in all |\n|---|---|---|---|");
+    tell(&format!("{}\n", Machine::this()));
+    tell("| rows x columns x inner | times | GFLOP/s | ms in all |\n|---|---|---|---|");
     for timed in products {
         let p = timed.work.product;
         let number = if p.number > 1 {
@@ -176,7 +178,7 @@ fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
         } else {
             String::new()
         };
-        say(&format!(
+        tell(&format!(
             "| {number}{} x {} x {} | {} | {:.0} | {:.2} |",
             p.rows,
             p.columns,
@@ -186,17 +188,17 @@ fn print(parts: &[Part], products: &[Timed], read: f64, peak: f64) {
             timed.total_ms()
         ));
     }
-    say(&format!("\nmemory is read at {read:.1} GB/s\n"));
-    say("| part | floor [ms] | p50 [ms] | p95 [ms] | p50 / floor |\n|---|---|---|---|---|");
+    tell(&format!("\nmemory is read at {read:.1} GB/s\n"));
+    tell("| part | floor [ms] | p50 [ms] | p95 [ms] | p50 / floor |\n|---|---|---|---|---|");
     for part in parts {
         let (p50, p95) = (part.at(50.0), part.at(95.0));
         let (floor, ratio) = match part.floor_ms {
             Some(floor) => (format!("{floor:.2}"), format!("{:.2}", p50 / floor)),
             None => ("–".into(), "–".into()),
         };
-        say(&format!("| {} | {floor} | {p50:.2} | {p95:.2} | {ratio} |", part.name));
+        tell(&format!("| {} | {floor} | {p50:.2} | {p95:.2} | {ratio} |", part.name));
     }
-    say(&format!("\npeak memory {peak:.2} GB"));
+    tell(&format!("\npeak memory {peak:.2} GB"));
 }
 
 fn as_json(parts: &[Part], products: &[Timed], read: f64, peak: f64) -> Value {
@@ -216,9 +218,4 @@ fn as_json(parts: &[Part], products: &[Timed], read: f64, peak: f64) -> Value {
         })
         .collect();
     json!({"machine": Machine::this(), "read_gb_s": read, "peak_gb": peak, "parts": parts, "products": products})
-}
-
-fn say(line: &str) {
-    let mut out = std::io::stdout();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -1,6 +1,5 @@
 //! `thinkvla demo`: runs the whole pipeline on a simulated arm, and writes a picture and a report.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +9,8 @@ use thinkvla::ros::harness::rollout::TASKS;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{picture, ros_domain};
 use thinkvla::ros::node::share;
+
+use super::tell;
 
 /// The policy that ships with the package.
 const SHIPPED: &str = "checkpoints/small/model.safetensors";
@@ -58,7 +59,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             std::fs::remove_file(old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
     }
-    say(&format!("ROS domain {} on this machine alone", domain.id));
+    tell(&format!("ROS domain {} on this machine alone", domain.id));
     let demo = Demo {
         out: arguments.out.clone(),
         driver: match arguments.expert {
@@ -76,18 +77,18 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         camera_rate_hz: arguments.camera_rate,
         command_rate_hz: arguments.command_rate,
     };
-    let Finished { value: outcome, ended } = demo.run(say)?;
+    let Finished { value: outcome, ended } = demo.run(tell)?;
     std::fs::write(&report, serde_json::to_string_pretty(&outcome.report)?)
         .with_context(|| format!("cannot write {}", report.display()))?;
     picture::save(&outcome, &sheet)?;
     #[cfg(feature = "sim")]
     {
         thinkvla::ros::harness::animation::save(&outcome, &moving)?;
-        say(&format!("moving:  {}", moving.display()));
+        tell(&format!("moving:  {}", moving.display()));
     }
-    tell(&outcome.report);
-    say(&format!("picture: {}", sheet.display()));
-    say(&format!("report:  {}", report.display()));
+    tell_report(&outcome.report);
+    tell(&format!("picture: {}", sheet.display()));
+    tell(&format!("report:  {}", report.display()));
     let complaints = outcome.report.complaints();
     if !complaints.is_empty() {
         bail!("{}", complaints.join("; "));
@@ -107,12 +108,7 @@ pub fn checkpoint_or_shipped(given: Option<PathBuf>) -> anyhow::Result<PathBuf> 
     }
 }
 
-/// Prints a line. Ignores a closed terminal, which is no reason to stop an arm.
-pub fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
-}
-
-fn tell(report: &DemoReport) {
+fn tell_report(report: &DemoReport) {
     let DrivenEpisode {
         driver,
         success,
@@ -121,7 +117,7 @@ fn tell(report: &DemoReport) {
         figures,
         ..
     } = &report.episode;
-    say(&format!(
+    tell(&format!(
         "{driver}: {} after {episode_s:.1} s ({detail}); {} chunks, {} commands at {:.2} Hz, {} clamps, {} refusals",
         if *success {
             "did the task"
@@ -135,7 +131,7 @@ fn tell(report: &DemoReport) {
         figures.refusals,
     ));
     if let (Some(p50), Some(p95), Some(weights)) = (figures.policy_ms_p50, figures.policy_ms_p95, &report.weights) {
-        say(&format!(
+        tell(&format!(
             "policy: {p50:.0} ms a chunk (p50), {p95:.0} ms (p95), weights: {weights}"
         ));
     }

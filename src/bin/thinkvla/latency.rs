@@ -6,7 +6,8 @@ use thinkvla::ros::harness::latency::LatencyMeasurement;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::{replay as frames, ros_domain};
 
-use super::demo::{checkpoint_or_shipped, say};
+use super::demo::checkpoint_or_shipped;
+use super::tell;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -39,8 +40,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         ends: arguments.ends,
         command_rate_hz: arguments.command_rate,
     }
-    .run(say)?;
-    say(&format!("\n{table}"));
+    .run(tell)?;
+    tell(&format!("\n{table}"));
     Ok(ended?)
 }
 

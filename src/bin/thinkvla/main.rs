@@ -189,7 +189,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints a line. Ignores a closed terminal, which is no reason to stop.
+/// Prints a line. Ignores a closed terminal, which is no reason to stop, least of all an arm.
 fn tell(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -9,7 +9,7 @@ use thinkvla::ros::harness::rollout::{Rollout, RolloutDriver, RolloutPolicy, TAS
 use thinkvla::ros::harness::ros_domain;
 use thinkvla::ros::harness::session::Finished;
 
-use super::demo::say;
+use super::tell;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -84,10 +84,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         command_rate_hz: arguments.command_rate,
         driver,
     };
-    let Finished { value: report, ended } = rollout.run(say)?;
+    let Finished { value: report, ended } = rollout.run(tell)?;
     std::fs::write(&path, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    say(&format!("\n{report}\n\nreport: {}", path.display()));
+    tell(&format!("\n{report}\n\nreport: {}", path.display()));
     if let Some(short) = report
         .tasks
         .iter()

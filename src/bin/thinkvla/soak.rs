@@ -7,7 +7,7 @@ use thinkvla::ros::harness::ros_domain;
 use thinkvla::ros::harness::session::Finished;
 use thinkvla::ros::harness::soak::Soak;
 
-use super::demo::say;
+use super::tell;
 
 /// Arguments of the verb.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         time: Duration::from_secs_f64(arguments.seconds),
         rate_hz: arguments.rate,
     };
-    let Finished { value: report, ended } = soak.run(say)?;
-    say(&format!("\n{report}"));
+    let Finished { value: report, ended } = soak.run(tell)?;
+    tell(&format!("\n{report}"));
     Ok(ended?)
 }

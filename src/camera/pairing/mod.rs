@@ -145,23 +145,6 @@ impl<T> Pairer<T> {
         let values = self.slots.iter_mut().filter_map(|slot| slot.newest.take()).collect();
         Ok(Pair { values, oldest, newest })
     }
-
-    /// Checks that the newest stamp of every stream, taken or not, is fresh at `now`; for a watchdog.
-    ///
-    /// # Errors
-    /// Names the first stream that is silent, late or ahead of the clock.
-    pub fn require_fresh(&self, now: Time) -> Result<(), NoPair> {
-        self.rule
-            .streams
-            .iter()
-            .zip(&self.slots)
-            .try_for_each(|(rule, slot)| match slot.last_stamp {
-                Some(stamp) => rule.check(stamp, now),
-                None => Err(NoPair::Missing {
-                    stream: rule.name.clone(),
-                }),
-            })
-    }
 }
 
 /// Oldest and newest stamp so far, and the name of the stream with the oldest.
@@ -249,13 +232,7 @@ mod tests {
             matches!(&refused, NoPair::TooOld { stream, .. } if stream == "state"),
             "{refused}"
         );
-        assert!(pairer.require_fresh(at(50)).is_ok());
         pairer.take(at(50)).unwrap();
-        assert!(
-            pairer.require_fresh(at(50)).is_ok(),
-            "a taken value still proves that its stream is alive"
-        );
-        assert!(pairer.require_fresh(at(51)).is_err());
     }
 
     #[test]

@@ -25,32 +25,16 @@ pub use export::{ExportOptions, export_episodes};
 pub use import::{ColumnSource, ImportOptions, ImportReport, SourceTopic, import_bags};
 pub use message_error::MessageError;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use super::DatasetError;
 
 /// Error of writing or reading a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum BagError {
-    /// A file system operation failed.
-    #[error("{action} {path}: {source}")]
-    File {
-        /// Operation.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Error of the operating system.
-        source: std::io::Error,
-    },
-    /// The recording is damaged.
-    #[error("{path}: {problem}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// Description of the problem.
-        problem: String,
-    },
-    /// Reading or writing the dataset failed.
+    /// A file of the recording or the dataset is damaged, or cannot be read or written.
     #[error(transparent)]
-    Dataset(#[from] super::DatasetError),
+    File(#[from] DatasetError),
     /// The request does not fit the recording or the dataset.
     #[error("{0}")]
     Request(String),
@@ -58,17 +42,10 @@ pub enum BagError {
 
 impl BagError {
     fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
-        move |source| Self::File {
-            action,
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::File(DatasetError::io(action, path)(source))
     }
 
     fn content(path: &Path, problem: impl ToString) -> Self {
-        Self::Content {
-            path: path.to_owned(),
-            problem: problem.to_string(),
-        }
+        Self::File(DatasetError::content(path, problem))
     }
 }

@@ -108,11 +108,6 @@ impl VggtConfig {
         Ok(config)
     }
 
-    /// Reports whether this type reads a metadata key.
-    pub fn reads(key: &str) -> bool {
-        KEYS.contains(&key) || key == PATCH_START
-    }
-
     /// Checks the sizes.
     ///
     /// # Errors

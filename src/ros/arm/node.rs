@@ -1,6 +1,5 @@
 //! The node: its subscriptions, services and timers, and the control loop.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use rclrs::{IntoPrimitiveOptions as _, Node, RclrsError};
@@ -12,7 +11,6 @@ use ros_env::thinkvla::msg::{ActionChunk, Heartbeat as HeartbeatMessage};
 use super::driver::RosDriver;
 use super::driver_discovery::OwnTopics;
 use super::loop_thread::Loop;
-use super::services::Handles;
 use super::settings::{ArmSettings, ArmSettingsError};
 use super::{Shared, driver_discovery, moves, report, services, status};
 use crate::control::chunk::ActionsError;
@@ -23,6 +21,7 @@ use crate::realman::graph::{ALL_ERRORS, ARM_ERRORS, JOINT_ERRORS, JOINT_STATES, 
 use crate::realman::{STOP_SPACING_S, STOPS};
 use crate::ros::convert::chunk::{ChunkMessageError, chunk_from_message};
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::{NodeClock, from_message};
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::ros::subscribe::unheard::Unheard;
@@ -180,7 +179,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
         (JOINT_ERRORS, joint_errors.topic_name()),
     ]);
     let mut heard = vec![chunks.topic_name(), beats.topic_name()];
-    let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![
+    let mut kept: Handles = vec![
         Box::new(chunks),
         Box::new(beats),
         Box::new(states),

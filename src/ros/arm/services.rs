@@ -1,7 +1,5 @@
 //! Services of the arm node: lease, arming, stop, reset.
 
-use std::any::Any;
-
 use rclrs::{Node, RclrsError};
 use ros_env::std_srvs::srv::{SetBool, SetBool_Request, SetBool_Response, Trigger, Trigger_Request, Trigger_Response};
 use ros_env::thinkvla::srv::{
@@ -11,11 +9,9 @@ use ros_env::thinkvla::srv::{
 
 use super::Shared;
 use crate::control::lease::Priority;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::NodeClock;
 use crate::supervisor::Refusal;
-
-/// Handles that keep services and subscriptions alive.
-pub type Handles = Vec<Box<dyn Any + Send + Sync>>;
 
 /// Offers the services under the node's name, until the returned handles are dropped.
 ///

@@ -1,6 +1,5 @@
 //! The node: its action, its status topics and the worker thread.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::policy_latency::PolicyLatency;
 use super::settings::{FinetuneSettings, FinetuneSettingsError};
 use super::{action, report};
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::NodeClock;
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::writer_lock::{LockError, WriterLock};
@@ -32,7 +32,7 @@ pub enum FineTuneNodeError {
 
 /// The running node.
 pub struct FineTuneNode {
-    _kept: Vec<Box<dyn Any + Send + Sync>>,
+    _kept: Handles,
 }
 
 impl FineTuneNode {
@@ -46,7 +46,7 @@ impl FineTuneNode {
         let lock = WriterLock::acquire(&settings.runs)?;
         let latency = Arc::new(PolicyLatency::open(node, &settings.policy)?);
         let jobs = Arc::new(JobQueue::new(settings, runtime.shutdown().clone()));
-        let mut kept: Vec<Box<dyn Any + Send + Sync>> = vec![Box::new(lock)];
+        let mut kept: Handles = vec![Box::new(lock)];
         kept.push(Box::new(action::offer(node, runtime.tokio(), &jobs, &latency)?));
         let (reported, heard) = (Arc::clone(&jobs), Arc::clone(&latency));
         kept.push(Box::new(diagnostics::publish(node, "training", move || {

@@ -7,6 +7,7 @@
 //! * [`graph`]: the ROS graph
 //! * [`diagnostics`]: publisher of `/diagnostics`
 //! * [`time`]: ROS time and the clocks of a node
+//! * [`services`]: handles and responses of services
 //! * [`share`]: installed files
 
 pub mod diagnostics;
@@ -18,6 +19,7 @@ pub(in crate::ros) mod process;
 pub mod qos;
 pub(in crate::ros) mod rosout;
 pub mod runtime;
+pub mod services;
 pub mod share;
 pub(in crate::ros) mod signals;
 pub mod time;

@@ -1,6 +1,5 @@
 //! The node: lifecycle, services, subscriptions and timers.
 
-use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,6 +23,7 @@ use crate::ros::node::lifecycle::{Lifecycle, LifecycleState, Transition};
 use crate::ros::node::lock::lock;
 use crate::ros::node::parameters::ParameterError;
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::ros::node::{qos, topics};
 use crate::ros::subscribe::instruction;
 
@@ -47,7 +47,7 @@ pub struct PolicyNode {
     _lifecycle: Arc<Lifecycle<PolicyLifecycle>>,
     _instruction: instruction::InstructionSubscriptions,
     _ask: Service<Ask>,
-    _checkpoint_swap: Vec<Box<dyn Any + Send + Sync>>,
+    _checkpoint_swap: Handles,
     _timers: [Timer; 2],
 }
 

@@ -1,12 +1,11 @@
 //! Services that list, load and switch checkpoints.
 
-use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use rclrs::{Node, RclrsError};
-use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request};
 use ros_env::thinkvla::msg::CheckpointInfo;
 use ros_env::thinkvla::srv::{
     ListCheckpoints, ListCheckpoints_Request, ListCheckpoints_Response, LoadCheckpoint, LoadCheckpoint_Request,
@@ -18,6 +17,7 @@ use super::active_checkpoint::LoadedCheckpoint;
 use super::checkpoint_list::{self, CheckpointEntry};
 use super::checkpoint_swap::{CheckpointSwap, SwapCandidate};
 use super::error::PolicyError;
+use crate::ros::node::services::{Handles, trigger_response};
 
 type Done = fn(&CheckpointSwap) -> Result<String, PolicyError>;
 
@@ -34,23 +34,13 @@ pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
     checkpoint_swap: &Arc<CheckpointSwap>,
-) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
-    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+) -> Result<Handles, RclrsError> {
+    let mut kept: Handles = Vec::new();
     for (name, does) in TRIGGERS {
         let swap = Arc::clone(checkpoint_swap);
-        kept.push(Box::new(node.create_service::<Trigger, _>(
-            name,
-            move |_: Trigger_Request| match does(&swap) {
-                Ok(message) => {
-                    tracing::info!("{name}: {message}");
-                    Trigger_Response { success: true, message }
-                }
-                Err(error) => Trigger_Response {
-                    success: false,
-                    message: error.to_string(),
-                },
-            },
-        )?));
+        kept.push(Box::new(
+            node.create_service::<Trigger, _>(name, move |_: Trigger_Request| trigger_response(name, does(&swap)))?,
+        ));
     }
     let swap = Arc::clone(checkpoint_swap);
     let load =

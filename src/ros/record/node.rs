@@ -1,6 +1,5 @@
 //! The node: its subscriptions and services, and the recording thread.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::dataset::storage::Disk;
 use crate::dataset::{DatasetError, DatasetWriter};
 use crate::ros::node::diagnostics;
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::NodeClock;
 
 /// Error that keeps the node from starting.
@@ -34,7 +34,7 @@ pub enum RecordNodeError {
 
 /// The running node.
 pub struct RecordNode {
-    _kept: Vec<Box<dyn Any + Send + Sync>>,
+    _kept: Handles,
 }
 
 impl RecordNode {

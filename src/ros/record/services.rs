@@ -1,14 +1,14 @@
 //! Services of the recorder: start, stop, save, discard, and the instruction of the episodes.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use rclrs::{Node, RclrsError};
-use ros_env::std_srvs::srv::{Trigger, Trigger_Request, Trigger_Response};
+use ros_env::std_srvs::srv::{Trigger, Trigger_Request};
 use ros_env::thinkvla::srv::{SetInstruction, SetInstruction_Request, SetInstruction_Response};
 
 use super::error::RecordError;
 use super::session::RecordingSession;
+use crate::ros::node::services::{Handles, trigger_response};
 use crate::ros::subscribe::instruction;
 
 type Done = fn(&RecordingSession) -> Result<String, RecordError>;
@@ -37,8 +37,8 @@ pub fn offer(
     node: &Node,
     tokio: &tokio::runtime::Handle,
     session: &Arc<RecordingSession>,
-) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
-    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+) -> Result<Handles, RclrsError> {
+    let mut kept: Handles = Vec::new();
     for (name, does) in TRIGGERS {
         let (session, tokio) = (Arc::clone(session), tokio.clone());
         kept.push(Box::new(node.create_async_service::<Trigger, _>(
@@ -46,18 +46,7 @@ pub fn offer(
             move |_: Trigger_Request| {
                 let session = Arc::clone(&session);
                 let done = tokio.spawn_blocking(move || does(&session));
-                async move {
-                    match done.await.unwrap_or_else(|panicked| Err(panicked.into())) {
-                        Ok(message) => {
-                            tracing::info!("{name}: {message}");
-                            Trigger_Response { success: true, message }
-                        }
-                        Err(error) => Trigger_Response {
-                            success: false,
-                            message: error.to_string(),
-                        },
-                    }
-                }
+                async move { trigger_response(name, done.await.unwrap_or_else(|panicked| Err(panicked.into()))) }
             },
         )?));
     }

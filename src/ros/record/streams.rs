@@ -1,6 +1,5 @@
 //! Subscriptions of the recorder.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use nalgebra::Isometry3;
@@ -17,6 +16,7 @@ use crate::recording::sampler::{ArmState, Shot};
 use crate::recording::steps::Commanded;
 use crate::ros::convert::image::{ImageMessageError, Payload};
 use crate::ros::convert::pose::pose_from_message;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::from_message;
 use crate::ros::node::{qos, topics};
 use crate::ros::subscribe::images::Transport;
@@ -29,12 +29,8 @@ const DEPTH: u32 = 30;
 ///
 /// # Errors
 /// When a subscription cannot be created.
-pub fn listen(
-    node: &Node,
-    session: &Arc<RecordingSession>,
-    transport: Transport,
-) -> Result<Vec<Box<dyn Any + Send + Sync>>, RclrsError> {
-    let mut kept: Vec<Box<dyn Any + Send + Sync>> = Vec::new();
+pub fn listen(node: &Node, session: &Arc<RecordingSession>, transport: Transport) -> Result<Handles, RclrsError> {
+    let mut kept: Handles = Vec::new();
     let every: QoSProfile = qos::images().keep_last(DEPTH);
     for (index, camera) in session.cameras().iter().enumerate() {
         if transport != Transport::Compressed {

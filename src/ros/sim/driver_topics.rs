@@ -13,6 +13,7 @@ use super::commands::SimCommand;
 use crate::realman::{DriverApi, graph};
 use crate::ros::convert::pose::pose_to_message;
 use crate::ros::node::qos;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::{NodeClock, to_message};
 use crate::sim::driver::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply};
 use crate::types::JOINTS;
@@ -24,7 +25,7 @@ fn deep() -> QoSProfile {
 
 /// Subscriptions to the driver's command topics; commands are received as long as this lives.
 pub struct CommandTopics {
-    _ends: Vec<Box<dyn Any + Send + Sync>>,
+    _ends: Handles,
 }
 
 /// Subscribes to the command topics of a driver generation.

@@ -12,6 +12,7 @@ use super::{Steady, lock, terminal};
 use crate::ros::convert::pose::pose_from_message;
 use crate::ros::node::qos;
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::teleop::input_device::{InputDevice, InputReading};
 use crate::teleop::joystick::{Joypad, Joystick};
 use crate::teleop::keyboard::KeyboardDevice;
@@ -39,7 +40,7 @@ pub struct Inputs {
     /// The device.
     pub device: Box<dyn InputDevice>,
     /// Subscriptions, and the guard that restores the terminal.
-    pub kept: Vec<Box<dyn Any + Send + Sync>>,
+    pub kept: Handles,
 }
 
 impl<D: InputDevice> InputDevice for Arc<Mutex<D>> {

@@ -1,6 +1,5 @@
 //! The node: its subscriptions, publishers and clients, and the control loop's thread.
 
-use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use rclrs::{IntoPrimitiveOptions as _, RclrsError};
@@ -14,6 +13,7 @@ use super::settings::{TeleopSettings, TeleopSettingsError};
 use super::{Steady, lock, report};
 use crate::ros::client::arm_status::ArmMonitor;
 use crate::ros::node::runtime::Runtime;
+use crate::ros::node::services::Handles;
 use crate::ros::node::time::NodeClock;
 use crate::ros::node::{diagnostics, qos, topics};
 use crate::teleop::session::TeleopSession;
@@ -34,7 +34,7 @@ pub enum TeleopNodeError {
 
 /// The running node.
 pub struct TeleopNode {
-    _kept: Vec<Box<dyn Any + Send + Sync>>,
+    _kept: Handles,
 }
 
 impl TeleopNode {

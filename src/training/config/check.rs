@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
+use super::TrainingConfig;
 use super::settings::Distill;
-use super::{TrainingConfig, refuse};
 use crate::model::trainable::{Selection, lies_under};
 use crate::training::error::RunError;
 
@@ -66,11 +66,11 @@ impl TrainingConfig {
             .or_else(|| self.data.augment.problem())
             .or_else(|| self.vision_problem());
         if let Some(problem) = problem {
-            return Err(refuse(path, problem.to_string()));
+            return Err(RunError::config(path, problem.to_string()));
         }
         self.device()
             .map(drop)
-            .map_err(|e| refuse(path, format!("device: {e}")))
+            .map_err(|e| RunError::config(path, format!("device: {e}")))
     }
 
     /// Returns what is wrong with the files, the length or the method of the run.

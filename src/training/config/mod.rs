@@ -176,13 +176,13 @@ impl TrainingConfig {
         let mut next = Some(path.to_owned());
         while let Some(file) = next {
             if values.len() == DEEPEST {
-                return Err(refuse(
+                return Err(RunError::config(
                     path,
                     format!("base: expected at most {DEEPEST} files behind one another, found more"),
                 ));
             }
             let text = files::read_description(&file, files::CONFIGURATION).map_err(RunError::file("read", &file))?;
-            let parse = |e: serde_saphyr::Error| refuse(&file, e.to_string());
+            let parse = |e: serde_saphyr::Error| RunError::config(&file, e.to_string());
             // Each file is parsed alone first: its lines are known only now.
             let alone: Self = serde_saphyr::from_str(&text).map_err(parse)?;
             values.push(serde_saphyr::from_str::<Value>(&text).map_err(parse)?);
@@ -195,7 +195,7 @@ impl TrainingConfig {
         if let Some(fields) = whole.as_object_mut() {
             fields.remove("base");
         }
-        serde_json::from_value(whole).map_err(|e| refuse(path, e.to_string()))
+        serde_json::from_value(whole).map_err(|e| RunError::config(path, e.to_string()))
     }
 
     /// Returns each stage as a run of its own, or the file itself without stages. The checkpoint of a later stage is
@@ -210,7 +210,7 @@ impl TrainingConfig {
         let mut common = self.clone();
         common.stages.clear();
         let of = |stage: &Stage| -> Result<Self, RunError> {
-            let refuse = |message: String| refuse(path, format!("stage {}: {message}", stage.stage));
+            let refuse = |message: String| RunError::config(path, format!("stage {}: {message}", stage.stage));
             if stage.stage.is_empty()
                 || !stage
                     .stage
@@ -244,13 +244,6 @@ impl TrainingConfig {
     /// When `device` is not the name of one.
     pub fn device(&self) -> Result<DeviceChoice, ModelError> {
         self.device.parse()
-    }
-}
-
-fn refuse(path: &Path, message: String) -> RunError {
-    RunError::Config {
-        path: path.to_owned(),
-        message,
     }
 }
 

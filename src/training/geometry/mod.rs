@@ -95,10 +95,7 @@ pub fn open(
     placement: Placement,
     file: &Path,
 ) -> Result<GeometryTeacher, RunError> {
-    let refuse = |message: String| RunError::Config {
-        path: file.to_owned(),
-        message,
-    };
+    let refuse = |message: String| RunError::config(file, message);
     if settings.points {
         return match (&settings.vggt, usize::try_from(width)) {
             (Some(_), _) => Err(refuse(

@@ -41,7 +41,10 @@ impl TrainingRun {
             set_threads(threads);
         }
         let mut ranks = ProcessGroup::of_environment()?;
-        let device = config.device().map_err(|e| refuse(file, e.to_string()))?.resolve()?;
+        let device = config
+            .device()
+            .map_err(|e| RunError::config(file, e.to_string()))?
+            .resolve()?;
         let placement = Placement {
             device: ranks.settle(device)?,
             compute: config.compute,
@@ -237,7 +240,7 @@ impl<'a> Source<'a> {
                     "method.distill: expected none or anchor with {processes} processes, since each would ask about other \
                      scenes, found privileged"
                 );
-                Err(refuse(self.file, message))
+                Err(RunError::config(self.file, message))
             }
             Distill::Privileged => {
                 let tokenizer = &self.manifest.tokenizer;
@@ -262,13 +265,6 @@ impl<'a> Source<'a> {
             vlm_stream.check(&objective, self.file)?;
         }
         Ok((objective, vlm_stream))
-    }
-}
-
-fn refuse(file: &Path, message: String) -> RunError {
-    RunError::Config {
-        path: file.to_owned(),
-        message,
     }
 }
 

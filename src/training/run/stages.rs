@@ -42,10 +42,7 @@ pub fn train(
             break;
         }
     }
-    outcome.ok_or_else(|| RunError::Config {
-        path: file.to_owned(),
-        message: "stages: expected at least one to train, found none".into(),
-    })
+    outcome.ok_or_else(|| RunError::config(file, "stages: expected at least one to train, found none"))
 }
 
 /// Returns the checkpoint of a stage that has reached its last step.
