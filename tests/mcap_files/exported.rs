@@ -9,7 +9,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::control::tool_rotation::{turn_from_down, turned_from_down};
 use thinkvla::dataset::DatasetWriter;
 use thinkvla::dataset::frame::{Frame, ImageMode, Picture};
-use thinkvla::dataset::mcap::messages::{JointState, PoseStamped, schema};
+use thinkvla::dataset::mcap::messages::{JointState, PoseStamped};
 use thinkvla::dataset::mcap::{ExportOptions, ImportOptions, StampClock, export_episodes, import_bags};
 use thinkvla::dataset::reader::{At, Dataset};
 use thinkvla::dataset::schema::{CameraSchema, DatasetSchema, VectorSchema};
