@@ -9,7 +9,7 @@ use thinkvla::camera::rgb::RgbImage;
 use thinkvla::dataset::decoded_images::DecodedImageReader;
 use thinkvla::dataset::{At, Dataset};
 
-use super::foreign::{EPISODES, Foreign, describe, extend, whole};
+use super::foreign::{EPISODES, Foreign, describe, exchange, extend, whole};
 use super::{command_line, made, pointer};
 
 const CAMERA: &str = "observation.images.top";
@@ -116,7 +116,7 @@ fn rows_between_two_frames_are_named() {
     let (_folder, root) = with_late_video();
     let column = format!("videos/{CAMERA}/from_timestamp");
     let times = Arc::new(Float64Array::from_iter_values([0.0, 0.55]));
-    super::exchange(&root.join(EPISODES), &[(&column, Some(times))]);
+    exchange(&root.join(EPISODES), &[(&column, Some(times))]);
     let (is_sound, said) = deep(&root);
     assert!(
         !is_sound && said.contains("row 0 of episode 1 is at 0.5500 s"),

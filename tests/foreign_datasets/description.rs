@@ -1,0 +1,133 @@
+//! Tests of descriptions and statistics that say less than ours.
+
+use serde_json::{Value, json};
+use thinkvla::dataset::{Dataset, episode_stats};
+
+use super::foreign::{Foreign, describe, exchange, read};
+use super::{command_line, made, sample_dataset, with_pictures};
+
+#[test]
+fn quantiles_that_are_missing_are_counted_and_not_invented() {
+    let (_folder, root) = with_pictures();
+    for file in 0..3 {
+        let path = root.join(format!("meta/episodes/chunk-000/file-00{file}.parquet"));
+        let names: Vec<String> = read(&path)
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect();
+        let quantiles: Vec<_> = names
+            .iter()
+            .filter(|name| name.rsplit('/').next().unwrap().starts_with('q'))
+            .map(|name| (name.as_str(), None))
+            .collect();
+        assert!(!quantiles.is_empty());
+        exchange(&path, &quantiles);
+    }
+    let exact = Dataset::open(&root).unwrap();
+    let out = root.with_file_name("merged");
+    assert!(
+        command_line::dataset(&["merge", root.to_str().unwrap(), "--out", out.to_str().unwrap()])
+            .status
+            .success()
+    );
+    let of_episodes = episode_stats::of_episodes(&out, Dataset::open(&out).unwrap().info()).unwrap();
+    for (name, width) in sample_dataset::VECTORS {
+        let values = exact.vector(name).unwrap();
+        for episode in exact.episodes() {
+            let rows = episode.from * width..(episode.from + episode.length) * width;
+            let expected = thinkvla::dataset::statistics::Statistics::of_rows(&values[rows], width);
+            assert_eq!(
+                of_episodes[&episode.index][name].quantiles, expected.quantiles,
+                "{name}"
+            );
+        }
+    }
+    let all: Value = serde_json::from_str(&std::fs::read_to_string(out.join("meta/stats.json")).unwrap()).unwrap();
+    for (name, of) in all.as_object().unwrap() {
+        for (statistic, values) in of.as_object().unwrap() {
+            assert!(!values.as_array().unwrap().is_empty(), "{name} {statistic}");
+        }
+    }
+}
+
+#[test]
+fn a_description_may_say_less_or_say_it_otherwise() {
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 8] = [
+        ("no total of tasks", |info| {
+            drop(info.as_object_mut().unwrap().remove("total_tasks"))
+        }),
+        ("no totals at all", |info| {
+            for total in [
+                "total_tasks",
+                "total_episodes",
+                "total_frames",
+                "robot_type",
+                "chunks_size",
+                "data_path",
+            ] {
+                info.as_object_mut().unwrap().remove(total);
+            }
+        }),
+        ("totals that are null", |info| {
+            info["total_episodes"] = Value::Null;
+            info["total_tasks"] = Value::Null;
+            info["chunks_size"] = Value::Null;
+            info["data_path"] = Value::Null;
+        }),
+        ("totals with a fraction of 0", |info| {
+            info["total_episodes"] = json!(2.0);
+            info["total_frames"] = json!(10.0);
+            info["chunks_size"] = json!(1000.0);
+        }),
+        ("splits that are null", |info| info["splits"] = Value::Null),
+        ("splits that are lists", |info| {
+            info["splits"] = json!({"train": [0, 1]})
+        }),
+        ("more than is known", |info| {
+            info["license"] = json!({"spdx": "CC0-1.0"})
+        }),
+        ("names in groups", |info| {
+            info["features"]["action"]["names"] = json!({"tool": ["x", "y", "z", "rx", "ry", "rz"], "zz": ["gripper"]});
+        }),
+    ];
+    for (what, change) in changes {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, change);
+        let dataset = Dataset::open(&root).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!((dataset.episodes().len(), dataset.frames()), (2, 10), "{what}");
+        assert_eq!(
+            (dataset.info().total_episodes, dataset.info().total_frames),
+            (2, 10),
+            "{what}"
+        );
+        let names = dataset.info().features["action"].value_names();
+        assert_eq!(names.join(" "), "x y z rx ry rz gripper", "{what}");
+    }
+    for wrong in [json!(1.5), json!(-1), json!(1e300)] {
+        for total in ["total_episodes", "total_frames", "total_tasks", "chunks_size"] {
+            let (_folder, root) = made(&Foreign::default());
+            describe(&root, |info| info[total] = wrong.clone());
+            let said = Dataset::open(&root).unwrap_err().to_string();
+            assert!(
+                said.contains("meta/info.json") && said.contains("expected a whole number"),
+                "{total}: {said}"
+            );
+        }
+    }
+    for version in [Value::Null, json!(3.0), json!("v1.6"), json!("v3.1")] {
+        let (_folder, root) = made(&Foreign::default());
+        describe(&root, |info| info["codebase_version"] = version.clone());
+        let said = Dataset::open(&root).unwrap_err().to_string();
+        let expected = format!("codebase_version: expected \"v2.0\", \"v2.1\" or \"v3.0\", found {version}");
+        assert!(said.contains("meta/info.json") && said.contains(&expected), "{said}");
+    }
+    // As written by Windows and Python.
+    let (_folder, root) = made(&Foreign::default());
+    let path = root.join("meta/info.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("\u{feff}{}", text.replacen('{', "{\"rest\": NaN, ", 1))).unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
+}

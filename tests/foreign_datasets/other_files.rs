@@ -1,0 +1,80 @@
+//! Tests of files that are something else, and of files that systems leave in folders.
+
+use thinkvla::dataset::Dataset;
+
+use super::foreign::{DATA, EPISODES, Foreign, exchange, read};
+use super::{made, problems, redrawn, sample_dataset, with_pictures};
+
+#[test]
+fn what_systems_leave_in_folders_is_no_part_of_a_dataset() {
+    let (_folder, root) = made(&Foreign::default());
+    for file in [DATA, EPISODES] {
+        let path = root.join(file);
+        let twin = path.with_file_name(format!("._{}", path.file_name().unwrap().to_str().unwrap()));
+        std::fs::write(twin, "\0\x05\x16\x07\0\x02\0\0").unwrap();
+        std::fs::write(
+            path.parent().unwrap().parent().unwrap().join(".DS_Store"),
+            "\0\0\0\x01Bud1",
+        )
+        .unwrap();
+    }
+    std::fs::write(root.join("meta/episodes/README.md"), "notes").unwrap();
+    assert_eq!(Dataset::open(&root).unwrap().frames(), 10);
+    assert_eq!(problems(&root), Vec::<String>::new());
+}
+
+#[test]
+fn files_that_are_something_else_are_called_by_their_names() {
+    for (bytes, name) in [
+        (&b"version https://git-lfs.github.com/spec/v1\n"[..], "`git lfs pull`"),
+        (b"<!DOCTYPE html><html>403</html>", "HTML page"),
+        (b"PK\x03\x04\x14\0\0\0", "zip archive"),
+        (b"\x80\x04\x95\x10\0\0\0\0\0\0\0}\x94.", "pickle"),
+    ] {
+        for file in [DATA, EPISODES, "meta/tasks.parquet", "meta/info.json"] {
+            let (_folder, root) = made(&Foreign::default());
+            std::fs::write(root.join(file), bytes).unwrap();
+            let said = Dataset::open(&root).unwrap_err().to_string();
+            assert!(said.contains(name) && said.contains(file), "{file}: {said}");
+        }
+        let (_folder, root) = made(&Foreign::default());
+        std::fs::write(root.join("meta/stats.json"), bytes).unwrap();
+        let said = problems(&root).join("\n");
+        assert!(said.contains(name) && said.contains("meta/stats.json"), "{said}");
+    }
+    for (bytes, problem) in [
+        (&b""[..], "found an empty one"),
+        (b"{\"error\": \"Entry not found\"}", "begins with \"{\\\"error\\\""),
+        (&[0; 64], "begins with \"\\x00"),
+    ] {
+        let (_folder, root) = made(&Foreign::default());
+        std::fs::write(root.join(DATA), bytes).unwrap();
+        let said = Dataset::open(&root).unwrap_err().to_string();
+        assert!(
+            said.contains("expected a parquet file") && said.contains(problem),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn pictures_of_other_formats_are_called_by_their_names() {
+    let (_folder, root) = with_pictures();
+    let camera = sample_dataset::CAMERAS[0];
+    let path = root.join("data/chunk-000/file-000.parquet");
+    let rows = read(&path);
+    let formats: [(&[u8], &str); 5] = [
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "a WebP picture"),
+        (b"GIF89a\x40\0\x30\0", "a GIF picture"),
+        (b"BM\x36\x30\0\0\0\0\0\0\x36\0\0\0", "a BMP picture"),
+        (b"II*\0\x08\0\0\0", "a TIFF picture"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 picture"),
+    ];
+    for (bytes, name) in formats {
+        let other = redrawn(rows.column_by_name(camera).unwrap(), |_, _| bytes.to_vec());
+        exchange(&path, &[(camera, Some(other))]);
+        let said = problems(&root).join("\n");
+        let expected = format!("expected JPEG or PNG, this is {name}; convert it to PNG");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
