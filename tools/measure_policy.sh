@@ -12,7 +12,8 @@ checkpoint=$(realpath "$1") out=$(realpath -m "$2") episodes=${3:-100} seed=${4:
 # shellcheck source=tools/learning/steps.sh
 . "$(dirname "${BASH_SOURCE[0]}")/learning/steps.sh"
 # a multiple of the three variations
-fewer=$((episodes / 10 * 3))
+fewer=$((episodes * 3 / 10))
+fewer=$((fewer - fewer % 3))
 ((fewer >= 3)) || fewer=3
 same_call "$out/call.txt" measure_policy "$(hash_of "$checkpoint")" "$episodes" "$seed"
 tasks=(height container position)

@@ -5,9 +5,9 @@
 blocks=(10 15 25 50 100)
 
 block() { # block TASK FOLDER NUMBER: collects block NUMBER, from 1 on, into FOLDER/block-NUMBER
-  local out=$2/block-$3
+  local out=$2/block-$3 episodes=${blocks[$3 - 1]} seed=$((1000 * $3))
   rm -rf "$out.part"
-  "$thinkvla" collect --task "$1" --episodes "${blocks[$3 - 1]}" --seed "$((1000 * $3))" --out "$out.part" >"$out.log" 2>&1 || {
+  "$thinkvla" collect --task "$1" --episodes "$episodes" --seed "$seed" --out "$out.part" >"$out.log" 2>&1 || {
     tail -n 20 "$out.log" >&2
     return 1
   }

@@ -1,6 +1,6 @@
 # Source this in bash: steps that are skipped where their result exists, for the scripts that make and measure policies.
-# Needs `make build`, or the path of another build's program in THINKVLA_PROGRAM. CARGO_BUILD_JOBS sets how many trials run and
-# pictures are rendered at the same time; without it, one for each core.
+# Needs `make build`, or the path of another build's program in THINKVLA_PROGRAM. CARGO_BUILD_JOBS sets how many trials
+# run and pictures are rendered at the same time; without it, one for each core.
 # shellcheck shell=bash
 # shellcheck source=tools/env.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../env.sh"
