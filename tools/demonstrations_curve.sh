@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # demonstrations_curve.sh TASK BASE OUT: success in TASK over the number of demonstrations (10, 25, 50, 100, 200), from the
-# checkpoint BASE and from scratch, as a table and a plot in OUT/TASK/results. About 45 minutes on two quiet cores. Existing
-# results are kept, so an interrupted call continues.
+# checkpoint BASE and from scratch, as a table and a plot in OUT/TASK/results. 40 minutes on two quiet cores, by
+# estimate. Existing results are kept, so an interrupted call continues.
 #
 # From scratch means: the vision tower of checkpoints/small, everything else drawn. Each number contains the demonstrations
 # of the smaller ones; all runs take 800 steps. THINKVLA_DEMONSTRATIONS names a folder of demonstrations to share with
 # tools/leave_one_task_out.sh, OUT/demonstrations unless set. EPISODES (30) is the number of trials of each run.
 set -euo pipefail
 if (($# != 3)) || [[ ! $1 =~ ^(height|container|position)$ ]]; then
-  sed -n '2,8s/^# \?//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 fi
 task=$1 base=$(realpath "$2") out=$(realpath -m "$3") episodes=${EPISODES:-30} seed=950000

@@ -2,7 +2,7 @@
 # measure_policy.sh CHECKPOINT OUT [EPISODES] [SEED]: how well a policy does the simulated tasks, as one table in
 # OUT/results. EPISODES (100) trials of each task at 100 ms latency; three tenths of them at 50, 200 and 400 ms and with
 # another episode's cameras; the scripted expert on the same seeds, SEED (940000) and those after it; and a diagnosis.
-# With 100 episodes about 35 minutes on two quiet cores. Existing results are kept, so an interrupted call continues.
+# With 100 episodes 35 minutes on two quiet cores, by estimate. Existing results are kept, so an interrupted call continues.
 set -euo pipefail
 if (($# < 2 || $# > 4)); then
   sed -n '2,5s/^# \?//p' "${BASH_SOURCE[0]}" >&2

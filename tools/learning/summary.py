@@ -15,7 +15,7 @@ import sys
 
 TASKS = ('height', 'container', 'position')
 COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd')
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 400, 60, 20, 50, 60
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 420, 60, 20, 90, 60
 
 
 def reports(folder):
@@ -115,7 +115,7 @@ def plot(title, found, alone):
             level = y(alone[start])
             parts.append(line((LEFT, level, WIDTH - RIGHT, level), f'stroke="{colour}" stroke-dasharray="5 4"'))
         label = f'{start}; dashed: without demonstrations' if start in alone else start
-        parts.append(text(LEFT + 8, TOP + 14 + 18 * number, label, 'start', f' fill="{colour}"'))
+        parts.append(text(LEFT + 8, 48 + 18 * number, label, 'start', f' fill="{colour}"'))
     return '\n'.join([*parts, '</svg>', ''])
 
 
