@@ -25,6 +25,7 @@ fn chunk(criterion: &mut Criterion) {
         tokenizer: &tokenizer,
         robot: None,
         variant: &CheckpointVariant::default(),
+        copied: None,
     };
     new.write(directory.path()).unwrap();
     let grids = [Grid { t: 1, h: 8, w: 8 }; 2];

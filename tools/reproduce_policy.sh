@@ -2,40 +2,17 @@
 # Trains the shipped policy again from nothing, on two cores or more: frames, tower, policy, corrections. Existing results
 # are kept, so an interrupted call continues. docs/learning.md describes the steps and their results.
 set -euo pipefail
-# shellcheck source=tools/env.sh
-. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+# shellcheck source=tools/learning/steps.sh
+. "$(dirname "${BASH_SOURCE[0]}")/learning/steps.sh"
 cd "$THINKVLA_ROOT"
-thinkvla=$CARGO_TARGET_DIR/release/thinkvla
-# Two teams of OpenMP threads that wait actively on two cores are several times as slow.
-export OMP_WAIT_POLICY=passive
-[[ -x $thinkvla ]] || { echo "expected $thinkvla, found none; run make build first" >&2; exit 1; }
-
-step() { # step NUMBER WHAT DONE COMMAND...: runs the command unless the file DONE is there
-  local number=$1 what=$2 mark=$3 begun=$SECONDS
-  shift 3
-  if [[ -e $mark ]]; then
-    echo "[$number] $what: done already"
-    return
-  fi
-  echo "[$number] $what"
-  "$@"
-  echo "[$number] $what: $((SECONDS - begun)) s"
-}
 
 step 1/6 "untrained network" out/small/model.safetensors "$thinkvla" init-checkpoint --size small out/small
-# Mesa's software renderer has crashed once in 44 000 frames; another call continues after the frames written so far.
-frames() {
-  for _ in 1 2 3; do
-    "$thinkvla" frames out/frames --count 26000 --seed 11 --jobs "$CARGO_BUILD_JOBS" --geometry out/rays && return
-  done
-  return 1
-}
-step 2/6 "frames" out/frames/meta/thinkvla/contact_sheet.png frames
+step 2/6 "frames" out/frames/meta/thinkvla/contact_sheet.png frames out/frames --count 26000 --seed 11 --geometry out/rays
 step 3/6 "tower and policy" out/pretrain/policy/step-00004000/model.safetensors \
   "$thinkvla" train config/train/pretrain.yaml --resume
 corrections() {  # corrections POLICY OUT SEED: writes under a temporary name until it is complete
   rm -rf "$2.part"
-  "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs "$CARGO_BUILD_JOBS"
+  "$thinkvla" correct "$1" "$2.part" --episodes 50 --seed "$3" --jobs "$jobs"
   mv "$2.part" "$2"
 }
 # Each round trains on the states of all rounds so far; half of the samples are frames.
@@ -54,7 +31,5 @@ for round in 1 2 3; do
   policy=out/corrected$round/step-00003000
 done
 for task in height container position; do
-  step 6/6 "evaluation of $task" "out/eval/$task/eval.md" \
-    "$thinkvla" eval --checkpoint "$policy" --task "$task" --episodes 20 --seed 900000 --replan-steps 3 --threads 1 --videos 0 \
-    --jobs "$CARGO_BUILD_JOBS" --out "out/eval/$task"
+  step 6/6 "evaluation of $task" "out/eval/$task/eval.md" evaluate "$policy" "$task" 20 900000 "out/eval/$task"
 done

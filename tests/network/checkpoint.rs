@@ -10,11 +10,13 @@ use thinkvla::camera::preprocess::Preprocessor;
 use thinkvla::camera::rgb::RgbImage;
 use thinkvla::contract::Contract;
 use thinkvla::model::config::Config;
+use thinkvla::model::init::copied::CopiedModules;
 use thinkvla::model::init::presets::{NewCheckpoint, Preset};
 use thinkvla::model::init::variant::CheckpointVariant;
+use thinkvla::model::init::{InitScheme, InitialCheckpoint};
 use thinkvla::model::policy::{Observation, Policy, PolicyOptions};
 
-use crate::support::{checkpoint, grid, pixels, real_tokenizer, tiny, write_checkpoint};
+use crate::support::{checkpoint, contract_of, grid, pixels, real_tokenizer, tiny, tokenizer, write_checkpoint};
 
 fn load(directory: &Path) -> Result<Policy, String> {
     Policy::load(directory, PolicyOptions::default()).map_err(|e| e.to_string())
@@ -197,6 +199,43 @@ fn weights_are_never_overwritten() {
 }
 
 #[test]
+fn a_new_checkpoint_copies_the_modules_that_are_named() {
+    let (from, to, drawn) = (checkpoint(7), tempfile::tempdir().unwrap(), checkpoint(8));
+    let modules = ["model.visual.blocks".to_owned()];
+    let write = |modules: &[String]| {
+        let config = tiny();
+        let new = InitialCheckpoint {
+            config: &config,
+            contract: &contract_of(&config, &CheckpointVariant::default()),
+            tokenizer: &tokenizer(),
+            seed: 8,
+            scheme: InitScheme::Reference,
+            copied: Some(CopiedModules {
+                checkpoint: from.path(),
+                modules,
+            }),
+        };
+        new.write(to.path()).map_err(|e| e.to_string())
+    };
+    let error = write(&["model.visual.block".to_owned()]).unwrap_err();
+    assert!(error.contains("model.visual.block"), "{error}");
+    write(&modules).unwrap();
+    let read = |directory: &Path| std::fs::read(directory.join("model.safetensors")).unwrap();
+    let bytes = [from.path(), to.path(), drawn.path()].map(read);
+    let [from, to, drawn] = [0, 1, 2].map(|nth| SafeTensors::deserialize(&bytes[nth]).unwrap());
+    for (key, tensor) in to.tensors() {
+        let origin = if key.starts_with("model.visual.blocks.") {
+            &from
+        } else {
+            &drawn
+        };
+        assert_eq!(tensor.data(), origin.tensor(&key).unwrap().data(), "{key}");
+    }
+    let key = "model.visual.blocks.0.attn.qkv.weight";
+    assert_ne!(to.tensor(key).unwrap().data(), drawn.tensor(key).unwrap().data());
+}
+
+#[test]
 fn the_small_size_is_small_and_acts() {
     let Some(tokenizer) = real_tokenizer() else {
         eprintln!("skipped: THINKVLA_TOKENIZER names no file");
@@ -209,6 +248,7 @@ fn the_small_size_is_small_and_acts() {
         tokenizer: &tokenizer,
         robot: None,
         variant: &CheckpointVariant::default(),
+        copied: None,
     };
     let made = new.write(directory.path()).unwrap();
     assert!(made.parameters <= 12_000_000, "{made:?}");

@@ -150,6 +150,7 @@ pub fn contract_of(config: &Config, variant: &CheckpointVariant) -> Contract {
         tokenizer: &file,
         robot: None,
         variant,
+        copied: None,
     };
     new.contract(config)
 }
@@ -174,6 +175,7 @@ pub fn write_variant(directory: &Path, variant: &CheckpointVariant, seed: u64) -
         tokenizer: &tokenizer(),
         seed,
         scheme: InitScheme::Reference,
+        copied: None,
     };
     checkpoint.write(directory)
 }

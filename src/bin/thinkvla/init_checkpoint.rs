@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use thinkvla::contract::{ActionSpace, Contract};
 use thinkvla::model::config::Proprio;
+use thinkvla::model::init::copied::CopiedModules;
 use thinkvla::model::init::presets::{NewCheckpoint, Preset};
 use thinkvla::model::init::variant::{CheckpointVariant, FieldChoice};
 
@@ -41,6 +42,12 @@ pub struct Arguments {
     /// Field of the `thinkvla` object and its value, e.g. geometry.pool=max or reasoning=null; may be repeated
     #[arg(long = "set", value_name = "FIELD=VALUE")]
     set: Vec<FieldChoice>,
+    /// Checkpoint of the same shape that the weights of --modules are copied from
+    #[arg(long, requires = "modules")]
+    from: Option<PathBuf>,
+    /// Checkpoint paths of the modules that are copied, e.g. model.visual.blocks; all others are drawn
+    #[arg(long, value_delimiter = ',', requires = "from")]
+    modules: Vec<String>,
 }
 
 /// Action spaces by name.
@@ -104,13 +111,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tokenizer: &tokenizer,
         robot: recorded.as_ref().map(|contract| &contract.robot),
         variant: &variant,
+        copied: arguments.from.as_deref().map(|checkpoint| CopiedModules {
+            checkpoint,
+            modules: &arguments.modules,
+        }),
     };
     let made = new.write(&arguments.directory)?;
     tracing::info!(
-        "wrote {}: {} parameters, {} tokens, untrained weights",
+        "wrote {}: {} parameters, {} tokens, untrained weights{}",
         arguments.directory.display(),
         made.parameters,
-        made.vocabulary
+        made.vocabulary,
+        if arguments.modules.is_empty() {
+            ""
+        } else {
+            " but for --modules"
+        }
     );
     Ok(())
 }

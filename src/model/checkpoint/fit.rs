@@ -7,7 +7,7 @@ use crate::model::layers::parameters::Parameter;
 
 /// Tensor that does not fit a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TensorProblem {
+pub(in crate::model) enum TensorProblem {
     /// The files lack it.
     #[error("missing: {key}, expected shape {shape:?}")]
     Missing {
@@ -43,7 +43,10 @@ pub(super) enum TensorProblem {
 ///
 /// # Errors
 /// When it is missing, of another shape or of another type.
-pub(super) fn fitting<'a>(parameter: &Parameter, files: &'a WeightFiles) -> Result<StoredTensor<'a>, TensorProblem> {
+pub(in crate::model) fn fitting<'a>(
+    parameter: &Parameter,
+    files: &'a WeightFiles,
+) -> Result<StoredTensor<'a>, TensorProblem> {
     let (key, expected) = (parameter.key.clone(), parameter.shape.clone());
     let Some(stored) = files.get(&key) else {
         return Err(TensorProblem::Missing { key, shape: expected });

@@ -6,7 +6,7 @@
 
 pub mod convert;
 pub mod coverage;
-mod fit;
+pub(in crate::model) mod fit;
 mod huggingface;
 pub mod manifest;
 mod mapped;

@@ -3,7 +3,9 @@
 //! * [`presets`]: predefined sizes
 //! * [`variant`]: options in which a checkpoint differs from the default of its size
 //! * [`prune_tokenizer`]: a tokenizer with fewer tokens
+//! * [`copied`]: modules that are copied from another checkpoint
 
+pub mod copied;
 pub mod presets;
 pub mod prune_tokenizer;
 pub mod variant;
@@ -17,12 +19,13 @@ use tokenizers::Tokenizer;
 
 use crate::contract::Contract;
 
-use super::checkpoint::weights::is_backbone;
+use super::checkpoint::weights::{StoredTensor, is_backbone};
 use super::checkpoint::{TOKENIZER, WEIGHTS, claim};
 use super::config::Config;
 use super::error::ModelError;
 use super::layers::parameters::{Init, Parameter};
 use super::thinkvla::network::Network;
+use copied::CopiedModules;
 
 /// Description of a checkpoint to be written.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +40,8 @@ pub struct InitialCheckpoint<'a> {
     pub seed: u64,
     /// Initialisation of the backbone's weights.
     pub scheme: InitScheme,
+    /// Modules that are copied from another checkpoint; `None` to draw all weights.
+    pub copied: Option<CopiedModules<'a>>,
 }
 
 /// Initialisation of an untrained backbone's weights.
@@ -89,13 +94,20 @@ pub struct InitSummary {
 }
 
 impl InitialCheckpoint<'_> {
-    /// Writes the four files into a directory, which is created if needed. Weights are stored in bfloat16.
+    /// Writes the four files into a directory, which is created if needed. Drawn weights are stored in bfloat16,
+    /// copied ones in the type that they have.
     ///
     /// # Errors
-    /// When the directory already holds weights, the configuration is invalid, or a file cannot be written.
+    /// When the directory already holds weights, the configuration is invalid, modules cannot be copied, or a file
+    /// cannot be written.
     pub fn write(&self, directory: &Path) -> Result<InitSummary, ModelError> {
         let parameters = Network::layout(self.config)?.into_iter();
         let parameters: Vec<_> = parameters.map(|one| self.scheme.apply(one)).collect();
+        let files = self.copied.as_ref().map(CopiedModules::open).transpose()?;
+        let copied = match (&self.copied, &files) {
+            (Some(copied), Some(files)) => copied.tensors(&parameters, files)?,
+            _ => vec![None; parameters.len()],
+        };
         let weights = directory.join(WEIGHTS);
         let _lock = claim(directory, &weights)?;
         let path = directory.join(TOKENIZER);
@@ -104,21 +116,19 @@ impl InitialCheckpoint<'_> {
             .map_err(|e| ModelError::write(&path, e))?;
         self.config.save(directory)?;
         self.contract.save(directory)?;
-        write_weights(&weights, &parameters, self.seed)?;
+        let tensors = parameters.iter().zip(copied).map(|(parameter, copied)| InitialTensor {
+            shape: parameter.shape.iter().map(|n| *n as usize).collect(),
+            seed: self.seed,
+            parameter,
+            copied,
+        });
+        // Each is drawn when it is written, so that a large checkpoint needs little memory.
+        write_safetensors(&weights, tensors.map(|tensor| (tensor.parameter.key.as_str(), tensor)))?;
         Ok(InitSummary {
             parameters: parameters.iter().map(Parameter::count).sum(),
             vocabulary: self.tokenizer.get_vocab_size(true),
         })
     }
-}
-
-/// Draws and writes one tensor after another, so that a large checkpoint needs little memory.
-fn write_weights(path: &Path, parameters: &[Parameter], seed: u64) -> Result<(), ModelError> {
-    let drawn = parameters.iter().map(|parameter| {
-        let shape = parameter.shape.iter().map(|n| *n as usize).collect();
-        (parameter.key.as_str(), Drawn { parameter, shape, seed })
-    });
-    write_safetensors(path, drawn)
 }
 
 /// Writes tensors one after another; each is made when it is written.
@@ -137,16 +147,17 @@ pub(super) fn write_safetensors<'a, V: safetensors::View>(
     std::fs::set_permissions(path, permissions).map_err(|e| refuse(e.to_string()))
 }
 
-/// A tensor that is drawn when it is written.
-struct Drawn<'a> {
+/// A tensor that is drawn or copied when it is written.
+struct InitialTensor<'a> {
     parameter: &'a Parameter,
     shape: Vec<usize>,
     seed: u64,
+    copied: Option<StoredTensor<'a>>,
 }
 
-impl safetensors::View for Drawn<'_> {
+impl safetensors::View for InitialTensor<'_> {
     fn dtype(&self) -> Dtype {
-        Dtype::BF16
+        self.copied.map_or(Dtype::BF16, |copied| copied.dtype)
     }
 
     fn shape(&self) -> &[usize] {
@@ -154,6 +165,9 @@ impl safetensors::View for Drawn<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        if let Some(copied) = self.copied {
+            return copied.data.into();
+        }
         let values = self.parameter.draw(self.seed);
         values
             .into_iter()
@@ -162,6 +176,7 @@ impl safetensors::View for Drawn<'_> {
     }
 
     fn data_len(&self) -> usize {
-        self.parameter.count() * size_of::<bf16>()
+        self.copied
+            .map_or(self.parameter.count() * size_of::<bf16>(), |copied| copied.data.len())
     }
 }

@@ -8,6 +8,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::contract::{Composition, Contract, Data, Filter, Model, Reference, Resize, Robot};
 use crate::files;
 
+use super::copied::CopiedModules;
 use super::prune_tokenizer::{Keep, prune};
 use super::variant::CheckpointVariant;
 use super::{InitScheme, InitSummary, InitialCheckpoint};
@@ -58,13 +59,16 @@ pub struct NewCheckpoint<'a> {
     pub robot: Option<&'a Robot>,
     /// Options in which it differs from the default.
     pub variant: &'a CheckpointVariant,
+    /// Modules that are copied from another checkpoint; `None` to draw all weights.
+    pub copied: Option<CopiedModules<'a>>,
 }
 
 impl NewCheckpoint<'_> {
     /// Writes the four files of a checkpoint with untrained weights into a directory, which is created if needed.
     ///
     /// # Errors
-    /// When the directory already holds weights, the tokenizer does not fit, or a file cannot be written.
+    /// When the directory already holds weights, the tokenizer does not fit, modules cannot be copied, or a file cannot
+    /// be written.
     pub fn write(&self, directory: &Path) -> Result<InitSummary, ModelError> {
         let tokenizer = self.make_tokenizer()?;
         let config = self.size.variant(&tokenizer, self.variant)?;
@@ -77,6 +81,7 @@ impl NewCheckpoint<'_> {
                 Preset::Small => InitScheme::FanIn,
                 Preset::Qwen3Vl2b => InitScheme::Reference,
             },
+            copied: self.copied,
         };
         checkpoint.write(directory)
     }

@@ -25,6 +25,23 @@ enum Stop {
     Empty(Publisher<Empty>),
 }
 
+impl Stop {
+    fn api(&self) -> DriverApi {
+        match self {
+            Self::Bool(_) => DriverApi::V1,
+            Self::Empty(_) => DriverApi::V2,
+        }
+    }
+
+    fn publish(&self) -> Result<(), RclrsError> {
+        match self {
+            // True would make the driver wait for the controller's answer, which delays the next stop.
+            Self::Bool(publisher) => publisher.publish(Bool { data: false }),
+            Self::Empty(publisher) => publisher.publish(Empty::default()),
+        }
+    }
+}
+
 /// Publishers to `rm_driver`.
 pub struct RosDriver {
     node: Node,
@@ -160,13 +177,7 @@ impl RosDriver {
                     follow: *follow,
                 })
                 .map_err(refused),
-            (DriverCommand::Stop(DriverApi::V1), _, Some(Stop::Bool(publisher))) => {
-                // True would make the driver wait for the controller's answer, which delays the next stop.
-                publisher.publish(Bool { data: false }).map_err(refused)
-            }
-            (DriverCommand::Stop(DriverApi::V2), _, Some(Stop::Empty(publisher))) => {
-                publisher.publish(Empty::default()).map_err(refused)
-            }
+            (DriverCommand::Stop(api), _, Some(stop)) if stop.api() == *api => stop.publish().map_err(refused),
             (
                 DriverCommand::Gripper {
                     position,

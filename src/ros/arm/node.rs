@@ -138,17 +138,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let beats = node.create_subscription(
         topics::HEARTBEAT.name.qos(qos::heartbeat()),
-        move |beat: HeartbeatMessage| {
-            let now = clock.both();
-            let sent = from_message(&beat.header.stamp);
-            let beat = ReceivedHeartbeat {
-                lease: beat.lease,
-                source: &beat.source,
-                sequence: beat.sequence,
-                age: now.ros.seconds_since(sent),
-            };
-            arm.lock().on_heartbeat(&beat, now);
-        },
+        move |beat: HeartbeatMessage| hear_heartbeat(&arm, &clock, &beat),
     )?;
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let states = node.create_subscription(topics::JOINT_STATES.name.qos(qos::driver_state()), move |state| {
@@ -157,15 +147,7 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let errors = ALL_ERRORS.qos(qos::driver_state());
     let all_errors = node.create_subscription(errors, move |message: Rmerr| {
-        let count = usize::from(message.err_len);
-        // Negative values are no error codes; the cast shows them as they are on the wire.
-        let codes: Vec<u32> = message
-            .err
-            .iter()
-            .take(count)
-            .map(|code| code.cast_unsigned())
-            .collect();
-        arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.both());
+        hear_errors(&arm, &clock, &message);
     })?;
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let codes = JOINT_ERRORS.qos(qos::driver_state());
@@ -201,6 +183,30 @@ fn listen(node: &Node, shared: &Shared) -> Result<Listening, RclrsError> {
         own,
         unheard: Unheard::watch(node, heard)?,
     })
+}
+
+fn hear_heartbeat(arm: &Shared, clock: &NodeClock, message: &HeartbeatMessage) {
+    let now = clock.both();
+    let sent = from_message(&message.header.stamp);
+    let beat = ReceivedHeartbeat {
+        lease: message.lease,
+        source: &message.source,
+        sequence: message.sequence,
+        age: now.ros.seconds_since(sent),
+    };
+    arm.lock().on_heartbeat(&beat, now);
+}
+
+fn hear_errors(arm: &Shared, clock: &NodeClock, message: &Rmerr) {
+    let count = usize::from(message.err_len);
+    // Negative values are no error codes; the cast shows them as they are on the wire.
+    let codes: Vec<u32> = message
+        .err
+        .iter()
+        .take(count)
+        .map(|code| code.cast_unsigned())
+        .collect();
+    arm.lock().on_driver_errors(ErrorChannel::All, &codes, clock.both());
 }
 
 fn hear_chunk(arm: &Shared, clock: &NodeClock, message: &ActionChunk) {

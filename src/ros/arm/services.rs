@@ -48,23 +48,7 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
         }
     })?;
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
-    let stop = node.create_service::<Trigger, _>("~/stop", move |_: Trigger_Request| {
-        let (sent, dry_run) = {
-            let mut supervisor = arm.lock();
-            let sent = supervisor.stop("the stop service was called", clock.both());
-            (sent, supervisor.config().dry_run)
-        };
-        Trigger_Response {
-            success: dry_run || sent.is_ok(),
-            message: match sent {
-                _ if dry_run => "stopped; in a dry run nothing is sent, a stop neither".into(),
-                Ok(listeners) => {
-                    format!("stopped, {listeners} listening; call reset_fault and set_armed to go on")
-                }
-                Err(problem) => format!("nothing more is commanded, but no stop has arrived: {problem}"),
-            },
-        }
-    })?;
+    let stopped = node.create_service::<Trigger, _>("~/stop", move |_: Trigger_Request| stop(&arm, &clock))?;
     let (arm, clock) = (shared.clone(), NodeClock::of(node));
     let reset = node.create_service::<Trigger, _>("~/reset_fault", move |_: Trigger_Request| {
         let outcome = arm.lock().reset_fault(clock.both());
@@ -77,9 +61,27 @@ pub fn offer(node: &Node, shared: &Shared) -> Result<Handles, RclrsError> {
         Box::new(acquire),
         Box::new(release),
         Box::new(armed),
-        Box::new(stop),
+        Box::new(stopped),
         Box::new(reset),
     ])
+}
+
+fn stop(arm: &Shared, clock: &NodeClock) -> Trigger_Response {
+    let (sent, dry_run) = {
+        let mut supervisor = arm.lock();
+        let sent = supervisor.stop("the stop service was called", clock.both());
+        (sent, supervisor.config().dry_run)
+    };
+    Trigger_Response {
+        success: dry_run || sent.is_ok(),
+        message: match sent {
+            _ if dry_run => "stopped; in a dry run nothing is sent, a stop neither".into(),
+            Ok(listeners) => {
+                format!("stopped, {listeners} listening; call reset_fault and set_armed to go on")
+            }
+            Err(problem) => format!("nothing more is commanded, but no stop has arrived: {problem}"),
+        },
+    }
 }
 
 fn acquire(arm: &Shared, clock: &NodeClock, ask: &AcquireLease_Request) -> AcquireLease_Response {
