@@ -106,10 +106,7 @@ impl RosDriver {
     /// # Errors
     /// When the publisher cannot be created.
     pub fn prepare_stop(&mut self, api: DriverApi) -> Result<(), RclrsError> {
-        if matches!(
-            (&self.stop, api),
-            (Some(Stop::Bool(_)), DriverApi::V1) | (Some(Stop::Empty(_)), DriverApi::V2)
-        ) {
+        if self.stop.as_ref().is_some_and(|stop| stop.api() == api) {
             return Ok(());
         }
         // Fast DDS refuses a second type on a topic within one process: the old publisher must go first.

@@ -251,7 +251,7 @@ mod tests {
                 let moved = (at.x - x).hypot(at.y - y);
                 let underside = at.z - GRASP - config.block.side_m / 2.0;
                 assert!(
-                    moved < 0.02 || moved > 0.15 || underside > stand + 0.01,
+                    !(0.02..=0.15).contains(&moved) || underside > stand + 0.01,
                     "{id:?}: {underside:.3} m high after {moved:.3} m, over a stand of {stand:.3} m"
                 );
             }
