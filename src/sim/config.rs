@@ -327,7 +327,7 @@ mod tests {
             ("mass_kg: 0.06", "mass_kg: .nan", "expected 0.005 to 1"),
             ("udp_cycle_s: 0.005", "udp_cycle_s: 0.007", "multiple of 0.005"),
             ("horizon: 10", "horizon: 0", "expected 1 to 64 steps"),
-            ("speed_m_s: 0.25", "velocity: 0.25", "unknown field"),
+            ("speed_m_s: 0.2", "velocity: 0.2", "unknown field"),
         ] {
             let message = refusal(from, to);
             assert!(message.contains(expected), "{message}");
