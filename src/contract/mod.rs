@@ -5,12 +5,12 @@
 //! the code.
 
 mod error;
+mod instruction_text;
 mod robot;
-mod words;
 
 pub use error::ContractError;
+pub use instruction_text::has_words;
 pub use robot::{Camera, Robot};
-pub use words::has_words;
 
 use std::path::Path;
 

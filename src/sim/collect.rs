@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use super::camera::CameraRenderer;
 use super::config::SimConfig;
-use super::episode::{self, Moment};
+use super::episode::{self, EpisodeMoment};
 use super::error::SimError;
 use super::tasks::{self, EpisodeId, Task};
 use super::world::Snapshot;
@@ -206,7 +206,7 @@ struct EpisodeSampler<'a> {
 impl EpisodeSampler<'_> {
     /// Returns the row of this moment if one is due. Rows begin once the arm follows the expert and end when the expert
     /// is done; waiting for the judge is not recorded.
-    fn observe(&mut self, moment: Moment<'_>) -> Result<Option<Frame>, CollectError> {
+    fn observe(&mut self, moment: EpisodeMoment<'_>) -> Result<Option<Frame>, CollectError> {
         let now = moment.episode_world.world.time();
         if !moment.following || self.next.is_some_and(|next| now < next) {
             return Ok(None);
@@ -230,7 +230,7 @@ impl EpisodeSampler<'_> {
     }
 
     /// Renders this moment, by the names of the cameras.
-    fn take(&mut self, moment: &Moment<'_>) -> Result<Vec<Picture>, CollectError> {
+    fn take(&mut self, moment: &EpisodeMoment<'_>) -> Result<Vec<Picture>, CollectError> {
         let snapshot = moment.episode_world.world.snapshot();
         let pictures = self.renderer.pictures(&snapshot, self.images)?;
         if let Some(beside) = &self.beside {

@@ -66,7 +66,7 @@ pub struct EpisodeOutcome {
 
 /// A moment of an episode, after a physics step.
 #[derive(Clone, Copy)]
-pub struct Moment<'a> {
+pub struct EpisodeMoment<'a> {
     /// Scene of the episode.
     pub episode_world: &'a EpisodeWorld,
     /// Whether the pilot still has something to do.
@@ -78,7 +78,7 @@ pub struct Moment<'a> {
     supervisor: &'a Supervisor<SimDriver>,
 }
 
-impl Moment<'_> {
+impl EpisodeMoment<'_> {
     /// Returns the supervisor's status: commands to the arm and its reports.
     pub fn status(&self) -> SupervisorStatus {
         self.supervisor.status(now(self.episode_world))
@@ -103,7 +103,7 @@ pub fn run<E: From<SimError>>(
     config: &SimConfig,
     arm: &ArmConfig,
     id: EpisodeId,
-    look: impl FnMut(Moment<'_>) -> Result<(), E>,
+    look: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
 ) -> Result<EpisodeOutcome, E> {
     let mut expert = ExpertPilot::new(config, 0.0);
     let setup = EpisodeSetup {
@@ -126,7 +126,7 @@ pub fn run<E: From<SimError>>(
 pub fn run_episode<E: From<SimError>>(
     setup: &EpisodeSetup<'_>,
     pilot: &mut impl Pilot<E>,
-    mut look: impl FnMut(Moment<'_>) -> Result<(), E>,
+    mut look: impl FnMut(EpisodeMoment<'_>) -> Result<(), E>,
 ) -> Result<EpisodeOutcome, E> {
     let mut episode_world = EpisodeWorld::new(setup.sim, setup.id, setup.scene)?;
     let mut episode = Episode::begin(setup, pilot.source(), &mut episode_world)?;
@@ -199,8 +199,8 @@ impl Episode {
         })
     }
 
-    fn moment<'a>(&'a self, episode_world: &'a EpisodeWorld) -> Moment<'a> {
-        Moment {
+    fn moment<'a>(&'a self, episode_world: &'a EpisodeWorld) -> EpisodeMoment<'a> {
+        EpisodeMoment {
             episode_world,
             following: self.done.is_none(),
             ticked: self.ticked,

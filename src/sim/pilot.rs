@@ -1,6 +1,6 @@
 //! Trait of everything that can drive an episode.
 
-use super::episode::Moment;
+use super::episode::EpisodeMoment;
 use crate::control::chunk::ActionChunk;
 
 /// Drives an episode. It is called at every moment except while it is still computing a chunk.
@@ -12,7 +12,7 @@ pub trait Pilot<E> {
     ///
     /// # Errors
     /// When this episode cannot be driven.
-    fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E>;
+    fn begin(&mut self, moment: &EpisodeMoment<'_>) -> Result<(), E>;
 
     /// Returns the simulated time at which the episode ends without success (s); called after `begin`.
     fn limit_s(&self) -> f64;
@@ -21,7 +21,7 @@ pub trait Pilot<E> {
     ///
     /// # Errors
     /// When it cannot decide.
-    fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, E>;
+    fn decide(&mut self, moment: &EpisodeMoment<'_>) -> Result<Decision, E>;
 }
 
 /// Decision of a pilot.

@@ -3,7 +3,7 @@
 //! * [`adamw`]: the fused optimiser
 //! * [`linear`]: linear layers with weights packed for this CPU, fused with the operation that follows
 //! * [`memory`]: returns the memory of packed weights to the system at once
-//! * [`ranks`]: sums of tensors over processes, [`nccl`]: those on GPUs
+//! * [`process_group`]: sums of tensors over processes, [`nccl`]: those on GPUs
 //! * [`rows`]: norms and rotary embedding in one pass over memory
 //!
 //! Except for optimiser and sums all of it is for inference on the CPU; nothing here records gradients.
@@ -13,7 +13,7 @@ pub mod adamw;
 pub mod linear;
 pub mod memory;
 pub mod nccl;
-pub mod ranks;
+pub mod process_group;
 pub mod rows;
 
 use std::ffi::{CStr, c_char};

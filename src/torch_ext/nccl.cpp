@@ -1,5 +1,5 @@
 // Sums of tensors over processes on their GPUs, through libtorch's c10d and NCCL.
-#include "ranks.h"
+#include "process_group.h"
 
 #include <cstdint>
 

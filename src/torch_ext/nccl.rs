@@ -5,7 +5,7 @@ use std::ptr::{NonNull, null_mut};
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
-use super::ranks::Ranks;
+use super::process_group::Ranks;
 use super::{Message, checked, pointer};
 
 /// Opaque object of the shim.

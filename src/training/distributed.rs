@@ -6,7 +6,7 @@ use std::time::Duration;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch_ext::adamw::give_gradient;
-use crate::torch_ext::ranks::{Meeting, RankGroup};
+use crate::torch_ext::process_group::{Meeting, RankGroup};
 
 use super::batch::LossCounts;
 use super::error::RunError;

@@ -21,7 +21,7 @@ use crate::dataset::writer::{DatasetWriter, Whole};
 use crate::parallel::in_order;
 use crate::sim::camera::CameraRenderer;
 use crate::sim::config::SimConfig;
-use crate::sim::episode::{self, EpisodeOutcome, EpisodeSetup, Moment};
+use crate::sim::episode::{self, EpisodeMoment, EpisodeOutcome, EpisodeSetup};
 use crate::sim::expert::{Interrupted, STEP_PERIOD_S, resume};
 use crate::sim::frames::{CorrectedState, RowFiles, corrected};
 use crate::sim::scene::SceneOptions;
@@ -118,7 +118,7 @@ impl Corrections {
         };
         let mut rows = Vec::new();
         let mut pilot = network.pilot(of, renderer);
-        let mut seen = |moment: &Moment<'_>, pictures: &[RgbImage]| {
+        let mut seen = |moment: &EpisodeMoment<'_>, pictures: &[RgbImage]| {
             rows.extend(self.row(moment, pictures)?);
             Ok(())
         };
@@ -145,7 +145,7 @@ impl Corrections {
     }
 
     /// Returns the row with the expert's chunk from this moment; `None` where the arm cannot follow it.
-    fn row(&self, moment: &Moment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
+    fn row(&self, moment: &EpisodeMoment<'_>, pictures: &[RgbImage]) -> Result<Option<Whole>, EvaluationError> {
         let (sim, status) = (&self.sim, moment.status());
         let world = &moment.episode_world.world;
         let offset = Translation3::from(sim.driver.tool_offset_m);

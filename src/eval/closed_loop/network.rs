@@ -14,7 +14,7 @@ use crate::control::proprioception::{ArmReading, Proprioception};
 use crate::eval::viewer::{Viewer, ViewerInput};
 use crate::model::policy::{Policy, PolicyOptions};
 use crate::sim::camera::CameraRenderer;
-use crate::sim::episode::{EpisodeSetup, Moment};
+use crate::sim::episode::{EpisodeMoment, EpisodeSetup};
 use crate::sim::pilot::{Decision, Pilot};
 use crate::sim::scene::SceneOptions;
 use crate::supervisor::SupervisorStatus;
@@ -78,7 +78,7 @@ impl SimNetwork {
 
     fn act(
         &mut self,
-        moment: &Moment<'_>,
+        moment: &EpisodeMoment<'_>,
         status: &SupervisorStatus,
         pictures: &[RgbImage],
     ) -> Result<PhysicalActions, EvaluationError> {
@@ -115,10 +115,10 @@ pub(super) struct NetworkPilot<'a> {
 }
 
 /// Callback that gets a moment and its pictures.
-pub(super) type Seen<'a> = dyn FnMut(&Moment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
+pub(super) type Seen<'a> = dyn FnMut(&EpisodeMoment<'_>, &[RgbImage]) -> Result<(), EvaluationError> + 'a;
 
 impl NetworkPilot<'_> {
-    fn render(&mut self, moment: &Moment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
+    fn render(&mut self, moment: &EpisodeMoment<'_>) -> Result<[RgbImage; 2], EvaluationError> {
         let world = &moment.episode_world.world;
         let seen = self.shuffled.as_ref().and_then(|shuffled| shuffled.at(world.time()));
         Ok(match seen {
@@ -145,7 +145,7 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
         SOURCE
     }
 
-    fn begin(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
+    fn begin(&mut self, moment: &EpisodeMoment<'_>) -> Result<(), EvaluationError> {
         let episode_world = moment.episode_world;
         if self.evaluation.shuffle_cameras {
             self.shuffled = Some(ShuffledCameras::of(&EpisodeSetup {
@@ -164,7 +164,7 @@ impl Pilot<EvaluationError> for NetworkPilot<'_> {
         self.evaluation.time_limit_s
     }
 
-    fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, EvaluationError> {
+    fn decide(&mut self, moment: &EpisodeMoment<'_>) -> Result<Decision, EvaluationError> {
         let now = moment.time();
         // Chunks are requested at command ticks only, because a chunk is anchored at the time of a command.
         let early = |last: Time| now.seconds_since(last) < self.replan_s - EARLY_S;

@@ -14,7 +14,7 @@ use crate::dataset::video::{VideoError, VideoSettings, VideoWriter};
 use crate::eval::trial_sheet::TrialSheet;
 use crate::eval::trials::{Trial, TrialResult};
 use crate::sim::camera::{HEIGHT, Photographer, View, WIDTH};
-use crate::sim::episode::Moment;
+use crate::sim::episode::EpisodeMoment;
 use crate::sim::error::SimError;
 use crate::sim::tasks::EpisodeId;
 use crate::sim::world::Snapshot;
@@ -77,7 +77,7 @@ impl<'a> TrialVideo<'a> {
         })
     }
 
-    pub fn observe(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
+    pub fn observe(&mut self, moment: &EpisodeMoment<'_>) -> Result<(), EvaluationError> {
         let begun = Instant::now();
         let snapshot = moment.episode_world.world.snapshot();
         if let Some(video) = &mut self.video

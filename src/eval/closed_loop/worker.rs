@@ -9,7 +9,7 @@ use super::{ChunkLatency, EvaluatedPolicy, Evaluation, Trial};
 use crate::eval::smoothness::SmoothnessMeter;
 use crate::eval::trials::TrialResult;
 use crate::sim::camera::CameraRenderer;
-use crate::sim::episode::{self, EpisodeOutcome, EpisodeSetup, Moment};
+use crate::sim::episode::{self, EpisodeMoment, EpisodeOutcome, EpisodeSetup};
 use crate::sim::expert::ExpertPilot;
 use crate::sim::pilot::Pilot;
 use crate::sim::scene::SceneOptions;
@@ -101,7 +101,7 @@ impl Watch<'_> {
         episode::run_episode(setup, pilot, |moment| self.observe(&moment))
     }
 
-    fn observe(&mut self, moment: &Moment<'_>) -> Result<(), EvaluationError> {
+    fn observe(&mut self, moment: &EpisodeMoment<'_>) -> Result<(), EvaluationError> {
         if moment.ticked {
             let seam = std::mem::take(&mut self.seam);
             self.meter.push(moment.status().commanded_joints, seam);

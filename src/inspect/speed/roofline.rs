@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::stats::percentile;
 use crate::torch_ext::linear::{self, Epilogue, Packed};
 
-use super::work::{PassStage, Product, Work};
+use super::pass_products::{PassStage, Product, Work};
 
 /// Total size of the weights between which the measurement alternates (bytes), so that they come from memory and not
 /// from a cache.

@@ -17,8 +17,8 @@ use crate::model::thinkvla::network::Network;
 use crate::model::thinkvla::prompt::Prompt;
 use crate::model::thinkvla::state::state_tensor;
 
+use super::pass_products::Load;
 use super::roofline::finish;
-use super::work::Load;
 
 /// Width and height of the camera frames (px).
 const FRAME: (u32, u32) = (640, 480);

@@ -127,7 +127,7 @@ impl RecordSettings {
                 0.5,
                 0.1..=60.0,
                 "s",
-                "Identical pictures for longer while the arm moves.",
+                "A camera that repeats one picture for longer while the arm moves counts as frozen.",
             )?,
             missing_share: number(
                 "missing_share",

@@ -5,8 +5,8 @@
 //! without bounds checks, errors clear with the next motion.
 
 mod controller;
-mod link;
-mod wire;
+mod in_process;
+mod messages;
 
 use std::collections::VecDeque;
 
@@ -15,7 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 pub use controller::{ERROR_LIMIT, ERROR_UNREACHABLE, FRAME_SPEED, FRAME_STEP};
-pub use wire::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply, xyzw};
+pub use messages::{DriverMotion, DriverState, Grip, JointFrame, PlannedMove, PoseFrame, Reply, xyzw};
 
 use self::controller::Controller;
 use super::config::SimDriverConfig;
@@ -171,7 +171,7 @@ impl SimDriver {
         let packet_comes = !self.faults.lost_udp && !self.faults.disconnected;
         let taken = packet_comes && !(self.faults.frozen_state && self.last_packet.is_some());
         if taken {
-            self.last_packet = Some((wire::reported_joints(joints), self.controller.error()));
+            self.last_packet = Some((messages::reported_joints(joints), self.controller.error()));
         }
         self.until_push -= STEP_S;
         if self.until_push > STEP_S / 2.0 {
@@ -181,7 +181,7 @@ impl SimDriver {
         Some(match self.last_packet {
             Some((joints, error)) => DriverState {
                 joints,
-                pose: wire::reported_pose(&self.controller.base_from_tool_at(&joints)),
+                pose: messages::reported_pose(&self.controller.base_from_tool_at(&joints)),
                 error,
             },
             None => DriverState {
@@ -209,7 +209,9 @@ impl SimDriver {
                 let joints = self.read(&frame.joint, frame.dof);
                 self.controller.follow(joints, frame.follow);
             }
-            DriverMotion::Pose(frame) => self.controller.follow_pose(&wire::received_pose(&frame), frame.follow),
+            DriverMotion::Pose(frame) => self
+                .controller
+                .follow_pose(&messages::received_pose(&frame), frame.follow),
             DriverMotion::Planned(planned) => {
                 let joints = self.read(&planned.joint, planned.dof);
                 let accepted = self.controller.plan(joints, planned.speed);
@@ -224,7 +226,7 @@ impl SimDriver {
 
     fn read(&mut self, joint: &[f32], dof: u8) -> Joints {
         let (memory, reads) = (&mut self.memory, &mut self.undefined_reads);
-        wire::read_joints(joint, dof, || {
+        messages::read_joints(joint, dof, || {
             *reads += 1;
             memory.random_range(-6.3..6.3)
         })

@@ -2,7 +2,7 @@
 
 use super::{Expert, ExpertObservation, SOURCE};
 use crate::sim::config::SimConfig;
-use crate::sim::episode::{Moment, due};
+use crate::sim::episode::{EpisodeMoment, due};
 use crate::sim::error::SimError;
 use crate::sim::pilot::{Decision, Pilot};
 
@@ -46,7 +46,7 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
         SOURCE
     }
 
-    fn begin(&mut self, moment: &Moment<'_>) -> Result<(), E> {
+    fn begin(&mut self, moment: &EpisodeMoment<'_>) -> Result<(), E> {
         let commanded = moment.status().commanded_pose;
         self.current = Some(Current {
             expert: Expert::new(self.config, &moment.episode_world.layout, commanded),
@@ -59,7 +59,7 @@ impl<E: From<SimError>> Pilot<E> for ExpertPilot<'_> {
         self.duration_s() + PATIENCE_S
     }
 
-    fn decide(&mut self, moment: &Moment<'_>) -> Result<Decision, E> {
+    fn decide(&mut self, moment: &EpisodeMoment<'_>) -> Result<Decision, E> {
         let Some(Current { expert, next }) = &mut self.current else {
             return Ok(Decision::Wait);
         };

@@ -1,8 +1,8 @@
 //! `thinkvla dataset`: inspects and edits datasets.
 
-mod bags;
 mod change;
-mod figures;
+mod conversions;
+mod plots;
 mod show;
 
 use std::path::PathBuf;
@@ -109,13 +109,13 @@ enum Verb {
         out: Vec<PathBuf>,
     },
     /// Draw trajectories, actions, timing and contact sheets as PNG files
-    Plot(figures::PlotArguments),
+    Plot(plots::PlotArguments),
     /// Write episodes as ROS 2 recordings (MCAP), for Foxglove and `ros2 bag play`
-    Export(bags::ExportArguments),
+    Export(conversions::ExportArguments),
     /// Make episodes of ROS 2 recordings (MCAP)
-    Import(bags::ImportArguments),
+    Import(conversions::ImportArguments),
     /// Make a dataset with H.264 videos of one with pictures in its rows
-    Encode(bags::EncodeArguments),
+    Encode(conversions::EncodeArguments),
 }
 
 /// Treatment of an open episode.
@@ -208,10 +208,10 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         } => change::relabel(root, task, episodes, to.out.as_deref())?,
         Verb::Merge { roots, out } => change::merge(roots, out)?,
         Verb::Split { root, at, out } => change::split(root, *at, out)?,
-        Verb::Plot(arguments) => figures::plot(arguments)?,
-        Verb::Export(arguments) => bags::export(arguments)?,
-        Verb::Import(arguments) => bags::import(arguments)?,
-        Verb::Encode(arguments) => bags::to_video(arguments)?,
+        Verb::Plot(arguments) => plots::plot(arguments)?,
+        Verb::Export(arguments) => conversions::export(arguments)?,
+        Verb::Import(arguments) => conversions::import(arguments)?,
+        Verb::Encode(arguments) => conversions::to_video(arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! Prompts: images, task, reasoning anchors, action text and action queries; for training also the teacher's.
 
-mod layout;
 mod positions;
+mod prompt_layout;
 mod text;
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::contract::has_words;
 use super::state::StateText;
 use crate::model::config::{AnchorToken, Config, Proprio, ReadAt, TeacherAnchor};
 use crate::model::error::ModelError;
-use layout::Layout;
 pub(in crate::model) use positions::positions;
+use prompt_layout::Layout;
 use text::{IMAGE, VISION_END, VISION_START};
 pub(in crate::model) use text::{encode, image_text, merged};
 

@@ -1,5 +1,5 @@
 // Sums of tensors over processes, through libtorch's c10d and Gloo.
-#include "ranks.h"
+#include "process_group.h"
 
 #include <cstdint>
 
@@ -12,7 +12,7 @@
 
 extern "C" {
 
-/// Rendezvous of the processes; the same layout as in `ranks.rs`.
+/// Rendezvous of the processes; the same layout as in `process_group.rs`.
 struct Meeting {
   const char* host;
   const char* room;
