@@ -30,6 +30,18 @@ use crate::training::vlm_stream::VlmStream;
 
 use super::TrainingRun;
 
+/// Chooses the device of this process.
+fn placement(config: &TrainingConfig, file: &Path, ranks: &mut ProcessGroup) -> Result<Placement, RunError> {
+    let device = config
+        .device()
+        .map_err(|e| RunError::config(file, e.to_string()))?
+        .resolve()?;
+    Ok(Placement {
+        device: ranks.settle(device)?,
+        compute: config.compute,
+    })
+}
+
 impl TrainingRun {
     /// Opens everything that the configuration names; `file` is the configuration, for messages.
     ///
@@ -41,14 +53,7 @@ impl TrainingRun {
             set_threads(threads);
         }
         let mut ranks = ProcessGroup::of_environment()?;
-        let device = config
-            .device()
-            .map_err(|e| RunError::config(file, e.to_string()))?
-            .resolve()?;
-        let placement = Placement {
-            device: ranks.settle(device)?,
-            compute: config.compute,
-        };
+        let placement = placement(&config, file, &mut ranks)?;
         let checkpoint_dir = checkpoint_dir(&config, ranks.leads())?;
         let last = last_step(&checkpoint_dir, &config, resume)?;
         let source = Source::read(&config, file, placement)?;
