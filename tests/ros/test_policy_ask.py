@@ -92,8 +92,9 @@ def test_a_seed_draws_the_same_answer_and_greedy_needs_none(ros, active, ask, wo
     answers = [ros.result(ask(max_tokens=16, temperature=50.0, seed=seed), "an answer") for seed in (1, 1, 2)]
     assert all(answer.ok for answer in answers), answers
     assert answers[0].answer == answers[1].answer != answers[2].answer
-    greedy = [ros.result(ask(max_tokens=16, seed=seed), "an answer").answer for seed in (1, 2)]
-    assert greedy[0] == greedy[1]
+    greedy = [ros.result(ask(max_tokens=16, seed=seed), "an answer") for seed in (1, 2)]
+    assert all(answer.ok for answer in greedy), [answer.message for answer in greedy]
+    assert greedy[0].answer == greedy[1].answer, (greedy, answers)
 
 
 def test_a_second_question_is_refused_until_the_first_is_answered(ros, active, ask):

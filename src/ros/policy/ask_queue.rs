@@ -105,9 +105,11 @@ impl AskQueue {
 }
 
 impl PendingQuestion {
-    /// Sends the answer, and makes the queue free.
+    /// Makes the queue free, then sends the answer: whoever has it may ask the next question at once.
     pub fn answer(mut self, answer: Answer) {
-        if let Some(asker) = self.answer.take() {
+        let asker = self.answer.take();
+        drop(self);
+        if let Some(asker) = asker {
             // The client may have gone.
             let _ = asker.send(answer);
         }
@@ -218,7 +220,7 @@ mod tests {
         ask_queue.set_open(false);
         assert!(answered.try_recv().is_err() && !ask_queue.is_waiting());
         ask_queue.set_open(true);
-        assert!(ask_queue.submit(asked("and now?")).is_ok(), "the desk is free again");
+        assert!(ask_queue.submit(asked("and now?")).is_ok(), "the queue is free again");
     }
 
     #[test]
