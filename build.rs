@@ -44,7 +44,8 @@ fn torch_shim() {
     }
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
     let directory = Path::new("src/torch_ext");
-    let sources = ["adamw.cpp", "linear.cpp", "nccl.cpp", "process_group.cpp", "rows.cpp"].map(|name| directory.join(name));
+    let sources =
+        ["adamw.cpp", "linear.cpp", "nccl.cpp", "process_group.cpp", "rows.cpp"].map(|name| directory.join(name));
     let headers = ["process_group.h", "shim.h"].map(|name| directory.join(name));
     for file in sources.iter().chain(&headers) {
         println!("cargo:rerun-if-changed={}", file.display());
